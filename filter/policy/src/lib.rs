@@ -1,1 +1,32 @@
-//! x
+//! What a BackendTrafficPolicy says: reading, validation and attachment.
+//!
+//! A document becomes a tree of [`node::Node`]s (JSON always, YAML with the
+//! `yaml` feature), the readers turn the tree into types that cannot hold a
+//! wrong value, and everything that is wrong is reported at once as
+//! [`problem::Problem`]s that name path, value and reason.
+//!
+//! This crate knows no host: no Envoy, no clock, no randomness.
+
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+
+pub mod attach;
+pub mod config;
+pub mod json;
+pub mod node;
+pub mod path;
+pub mod policy;
+pub mod problem;
+pub mod read;
+pub mod scalar;
+pub mod spec;
+
+pub use config::PluginConfig;
+pub use policy::Policy;
+pub use problem::{Problem, Problems};

@@ -1,0 +1,127 @@
+//! The document tree that every reader works on, whatever the syntax was.
+//!
+//! Unlike `serde_json::Value` it keeps duplicate keys (so that they can be
+//! refused) and the place where each value stood (so that it can be shown).
+
+/// A value and the place where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Where the value begins; [`Mark::UNKNOWN`] for JSON.
+    pub mark: Mark,
+    /// The value.
+    pub value: Value,
+}
+
+/// A place in a text file. Lines and columns count from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// Line, or 0 where it is not known.
+    pub line: u32,
+    /// Column in characters, or 0 where it is not known.
+    pub column: u32,
+}
+
+/// What JSON and YAML can both say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `null`, which every reader takes for "not there".
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number. An integral float within ±2⁵³ is read as one, because
+    /// Envoy's `Struct` knows floats only.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// A string.
+    String(String),
+    /// A list.
+    List(Vec<Node>),
+    /// An object in document order, duplicate keys included.
+    Map(Vec<Entry>),
+}
+
+/// One key of an object with its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub mark: Mark,
+    /// The value.
+    pub node: Node,
+}
+
+impl Mark {
+    /// The place is not known.
+    pub const UNKNOWN: Self = Self { line: 0, column: 0 };
+
+    /// Whether the place is known.
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        self.line > 0
+    }
+}
+
+impl Node {
+    /// A value of which no place is known.
+    #[must_use]
+    pub fn unplaced(value: Value) -> Self {
+        Self {
+            mark: Mark::UNKNOWN,
+            value,
+        }
+    }
+}
+
+impl Value {
+    /// A number, normalised: integral floats within ±2⁵³ become integers.
+    #[must_use]
+    pub fn number(float: f64) -> Self {
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        if float.fract() == 0.0 && float.abs() <= EXACT {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "checked above: |x| <= 2^53"
+            )]
+            let whole = float as i64;
+            Self::Int(whole)
+        } else {
+            Self::Float(float)
+        }
+    }
+
+    /// The kind of value, for messages: "a string", "an object", ….
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Int(_) | Self::Float(_) => "a number",
+            Self::String(_) => "a string",
+            Self::List(_) => "a list",
+            Self::Map(_) => "an object",
+        }
+    }
+
+    /// A short rendering for messages; long values are cut.
+    #[must_use]
+    pub fn excerpt(&self) -> String {
+        const LONGEST: usize = 80;
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Bool(value) => value.to_string(),
+            Self::Int(value) => value.to_string(),
+            Self::Float(value) => value.to_string(),
+            Self::List(items) => format!("a list of {}", items.len()),
+            Self::Map(entries) => format!("an object of {}", entries.len()),
+            Self::String(text) => {
+                let mut cut: String = text.chars().take(LONGEST).collect();
+                if cut.len() < text.len() {
+                    cut.push('…');
+                }
+                format!("{cut:?}")
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The few steps every reader is made of: object, list, string, number.
+//!
+//! Each step either gives the typed value or notes one problem and gives
+//! `None`; the caller goes on reading, so that all problems are found at
+//! once.
+
+mod suggest;
+
+use crate::node::{Entry, Mark, Node, Value};
+use crate::path::Path;
+use crate::problem::Problems;
+
+pub use suggest::nearest;
+
+/// A node together with the path that leads to it.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    /// The node.
+    pub node: &'a Node,
+    /// Its path.
+    pub path: Path<'a>,
+}
+
+/// An object of which every key is known and stands there once.
+#[derive(Debug)]
+pub struct Object<'a> {
+    at: At<'a>,
+    entries: &'a [Entry],
+}
+
+impl<'a> At<'a> {
+    /// The root of a document.
+    #[must_use]
+    pub fn root(node: &'a Node) -> Self {
+        Self {
+            node,
+            path: Path::Root,
+        }
+    }
+
+    /// Notes `reason` as what is wrong with this value.
+    pub fn refuse(&self, problems: &mut Problems, reason: impl Into<String>) {
+        problems.refuse(&self.path, self.node, reason);
+    }
+
+    /// An object with no other fields than `known`. Unknown and duplicate
+    /// fields are noted; the rest can be read all the same.
+    pub fn object(&self, known: &[&str], problems: &mut Problems) -> Option<Object<'a>> {
+        let object = self.open_object(problems)?;
+        for entry in object.entries {
+            if !known.contains(&entry.key.as_str()) {
+                let path = Path::Field(&self.path, &entry.key);
+                let hint = match nearest(&entry.key, known) {
+                    Some(name) => format!("is not a known field; did you mean {name:?}?"),
+                    None => format!("is not a known field; known here: {}", known.join(", ")),
+                };
+                problems.note(&path, entry.mark, hint);
+            }
+        }
+        Some(object)
+    }
+
+    /// An object whose keys are free, such as labels. Duplicates are noted.
+    pub fn open_object(&self, problems: &mut Problems) -> Option<Object<'a>> {
+        let Value::Map(entries) = &self.node.value else {
+            self.wrong_kind("an object", problems);
+            return None;
+        };
+        for (index, entry) in entries.iter().enumerate() {
+            if entries
+                .iter()
+                .take(index)
+                .any(|other| other.key == entry.key)
+            {
+                let path = Path::Field(&self.path, &entry.key);
+                problems.note(&path, entry.mark, "stands here twice");
+            }
+        }
+        Some(Object { at: *self, entries })
+    }
+
+    /// A list with `at_least..=at_most` items. Each item is read by `item`;
+    /// the list is given even if some items were refused.
+    pub fn list<T>(
+        &self,
+        size: std::ops::RangeInclusive<usize>,
+        problems: &mut Problems,
+        mut item: impl FnMut(At<'_>, &mut Problems) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let Value::List(nodes) = &self.node.value else {
+            self.wrong_kind("a list", problems);
+            return None;
+        };
+        if !size.contains(&nodes.len()) {
+            let (least, most) = (size.start(), size.end());
+            let reason = if *most == usize::MAX {
+                format!("must have at least {least} item(s)")
+            } else {
+                format!("must have {least} to {most} items")
+            };
+            self.refuse(problems, reason);
+        }
+        let read = nodes.iter().enumerate().filter_map(|(index, node)| {
+            let path = Path::Item(&self.path, index);
+            item(At { node, path }, problems)
+        });
+        Some(read.collect())
+    }
+
+    /// A string.
+    pub fn string(&self, problems: &mut Problems) -> Option<&'a str> {
+        if let Value::String(text) = &self.node.value {
+            return Some(text);
+        }
+        self.wrong_kind("a string", problems);
+        None
+    }
+
+    /// A string of `range` bytes.
+    pub fn string_of(
+        &self,
+        range: std::ops::RangeInclusive<usize>,
+        problems: &mut Problems,
+    ) -> Option<&'a str> {
+        let text = self.string(problems)?;
+        if range.contains(&text.len()) {
+            return Some(text);
+        }
+        let (least, most) = (range.start(), range.end());
+        self.refuse(problems, format!("must be {least} to {most} bytes long"));
+        None
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&self, problems: &mut Problems) -> Option<bool> {
+        if let Value::Bool(value) = self.node.value {
+            return Some(value);
+        }
+        self.wrong_kind("true or false", problems);
+        None
+    }
+
+    /// A whole number within `range`.
+    pub fn integer(
+        &self,
+        range: std::ops::RangeInclusive<i64>,
+        problems: &mut Problems,
+    ) -> Option<i64> {
+        let Value::Int(value) = self.node.value else {
+            self.wrong_kind("a whole number", problems);
+            return None;
+        };
+        if range.contains(&value) {
+            return Some(value);
+        }
+        let (least, most) = (range.start(), range.end());
+        self.refuse(problems, format!("must be between {least} and {most}"));
+        None
+    }
+
+    /// A number, whole or not.
+    pub fn number(&self, problems: &mut Problems) -> Option<f64> {
+        match self.node.value {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "ranges are checked by the caller"
+            )]
+            Value::Int(value) => Some(value as f64),
+            Value::Float(value) => Some(value),
+            _ => {
+                self.wrong_kind("a number", problems);
+                None
+            }
+        }
+    }
+
+    /// One of the named choices.
+    pub fn choice<T: Copy>(&self, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+        let text = self.string(problems)?;
+        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+            return Some(*value);
+        }
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let mut reason = format!("must be one of {}", names.join(", "));
+        if let Some(name) = nearest(text, &names) {
+            reason.push_str(&format!("; did you mean {name:?}?"));
+        }
+        self.refuse(problems, reason);
+        None
+    }
+
+    fn wrong_kind(&self, wanted: &str, problems: &mut Problems) {
+        let kind = self.node.value.kind();
+        self.refuse(problems, format!("must be {wanted}, not {kind}"));
+    }
+}
+
+impl<'a> Object<'a> {
+    /// The field `name`, unless it is absent or null.
+    #[must_use]
+    pub fn get<'b>(&'b self, name: &'b str) -> Option<At<'b>> {
+        let entry = self.entries.iter().find(|entry| entry.key == name)?;
+        if entry.node.value == Value::Null {
+            return None;
+        }
+        Some(At {
+            node: &entry.node,
+            path: Path::Field(&self.at.path, name),
+        })
+    }
+
+    /// The field `name`; its absence is noted.
+    pub fn required<'b>(&'b self, name: &'b str, problems: &mut Problems) -> Option<At<'b>> {
+        let found = self.get(name);
+        if found.is_none() {
+            let path = Path::Field(&self.at.path, name);
+            problems.note(&path, self.at.node.mark, "is required");
+        }
+        found
+    }
+
+    /// Whether the field is there and not null.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Keys in document order, with their places.
+    pub fn keys(&self) -> impl Iterator<Item = (&'a str, Mark)> + use<'a> {
+        let entries = self.entries;
+        entries.iter().map(|entry| (entry.key.as_str(), entry.mark))
+    }
+
+    /// The object itself, for problems that concern several of its fields.
+    #[must_use]
+    pub fn at(&self) -> At<'a> {
+        self.at
+    }
+}
+
+#[cfg(test)]
+mod tests;

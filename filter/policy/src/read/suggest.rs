@@ -1,0 +1,57 @@
+//! "Did you mean …?": the nearest known name to one that is not known.
+
+/// The name in `known` that `wrong` most probably meant, if one is near
+/// enough: at most a third of its letters differ, case ignored.
+#[must_use]
+pub fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
+    let wrong = wrong.to_lowercase();
+    known
+        .iter()
+        .map(|name| (distance(&wrong, &name.to_lowercase()), *name))
+        .filter(|(distance, name)| *distance * 3 <= name.chars().count().max(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein distance in characters.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (line, from) in left.chars().enumerate() {
+        let mut diagonal = line;
+        let mut before = line + 1;
+        for (cell, to) in row.iter_mut().skip(1).zip(&right) {
+            let above = *cell;
+            *cell = (diagonal + usize::from(from != *to))
+                .min(above + 1)
+                .min(before + 1);
+            diagonal = above;
+            before = *cell;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = line + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{distance, nearest};
+
+    #[test]
+    fn distance_counts_edits() {
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", ""), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("same", "same"), 0);
+    }
+
+    #[test]
+    fn a_near_name_is_suggested_and_a_far_one_is_not() {
+        let known = ["fixedDelay", "percentage"];
+        assert_eq!(nearest("fixDelay", &known), Some("fixedDelay"));
+        assert_eq!(nearest("PERCENTAGE", &known), Some("percentage"));
+        assert_eq!(nearest("colour", &known), None);
+    }
+}

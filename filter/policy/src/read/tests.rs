@@ -1,0 +1,75 @@
+//! The steps give a value or one problem, never both, never neither.
+
+use super::*;
+use crate::json::parse;
+
+fn problems_of(text: &str, read: impl Fn(At<'_>, &mut Problems)) -> Vec<String> {
+    let node = parse(text.as_bytes()).unwrap();
+    let mut problems = Problems::default();
+    read(At::root(&node), &mut problems);
+    let list = problems.into_vec();
+    list.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn unknown_duplicate_and_missing_fields_are_all_noted() {
+    let found = problems_of(r#"{"nam":1,"a":2,"a":3}"#, |at, problems| {
+        let object = at.object(&["name", "a"], problems).unwrap();
+        assert!(object.required("name", problems).is_none());
+    });
+    assert_eq!(
+        found,
+        [
+            "a: stands here twice",
+            "nam: is not a known field; did you mean \"name\"?",
+            "name: is required",
+        ]
+    );
+}
+
+#[test]
+fn null_is_absent() {
+    let found = problems_of(r#"{"a":null}"#, |at, problems| {
+        assert!(!at.object(&["a"], problems).unwrap().has("a"));
+    });
+    assert!(found.is_empty());
+}
+
+#[test]
+fn numbers_out_of_range_name_range_and_value() {
+    let found = problems_of("[7, \"7\", 6.5]", |at, problems| {
+        at.list(0..=3, problems, |item, problems| {
+            item.integer(1..=6, problems)
+        });
+    });
+    assert_eq!(
+        found,
+        [
+            "[0]: must be between 1 and 6 (got 7)",
+            "[1]: must be a whole number, not a string (got \"7\")",
+            "[2]: must be a whole number, not a number (got 6.5)",
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_choice_is_told_the_right_ones() {
+    let found = problems_of("\"rang\"", |at, problems| {
+        at.choice(&[("Value", 1), ("Range", 2)], problems);
+    });
+    assert_eq!(
+        found,
+        ["the document: must be one of Value, Range; did you mean \"Range\"? (got \"rang\")"]
+    );
+}
+
+#[test]
+fn list_sizes_are_checked() {
+    let found = problems_of("[]", |at, problems| {
+        at.list(1..=2, problems, |item, problems| item.boolean(problems));
+    });
+    assert_eq!(
+        found,
+        ["the document: must have 1 to 2 items (got a list of 0)"]
+    );
+}

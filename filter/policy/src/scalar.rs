@@ -1,0 +1,13 @@
+//! The small values of the API, one type each; what is parsed is right.
+
+mod duration;
+mod header;
+mod name;
+mod percentage;
+mod status;
+
+pub use duration::Duration;
+pub use header::{Header, HeaderName, read_header_name, read_header_value};
+pub use name::{ObjectName, is_dns_label, is_dns_subdomain};
+pub use percentage::Ppm;
+pub use status::{HttpStatus, StatusRange};

@@ -1,0 +1,82 @@
+//! Header names and values that are safe to put on the wire.
+
+use crate::problem::Problems;
+use crate::read::At;
+
+/// A header name, lower-cased: an HTTP token (RFC 9110 §5.6.2).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HeaderName(String);
+
+/// A header that a policy writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Name.
+    pub name: HeaderName,
+    /// Value.
+    pub value: String,
+}
+
+/// What the proxy itself writes: a policy that set them would break framing.
+const FRAMING: [&str; 5] = [
+    "connection",
+    "content-length",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl HeaderName {
+    /// The name in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A name, or `None` if it is no token of 1 to 256 bytes.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let valid = (1..=256).contains(&name.len()) && name.bytes().all(token);
+        valid.then(|| Self(name.to_ascii_lowercase()))
+    }
+}
+
+/// Reads the name of a header that a policy writes.
+pub fn read_header_name(at: At<'_>, problems: &mut Problems) -> Option<HeaderName> {
+    let Some(name) = HeaderName::new(at.string(problems)?) else {
+        at.refuse(problems, "must be a header name: 1 to 256 token characters");
+        return None;
+    };
+    if FRAMING.contains(&name.as_str()) {
+        at.refuse(problems, "is written by Envoy itself: leave it out");
+        return None;
+    }
+    Some(name)
+}
+
+/// Reads a header value: 1 to 4096 bytes without control characters
+/// (RFC 9110 §5.5).
+pub fn read_header_value<'a>(at: At<'a>, problems: &mut Problems) -> Option<&'a str> {
+    let value = at.string_of(1..=4096, problems)?;
+    if value
+        .bytes()
+        .any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
+    {
+        at.refuse(problems, "must not contain control characters");
+        return None;
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HeaderName;
+
+    #[test]
+    fn names_are_tokens_in_lower_case() {
+        assert_eq!(HeaderName::new("X-Foo").unwrap().as_str(), "x-foo");
+        for name in ["", ":status", "a b", "a:", "ä", "a\r\n"] {
+            assert_eq!(HeaderName::new(name), None, "{name:?}");
+        }
+    }
+}
