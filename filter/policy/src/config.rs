@@ -4,6 +4,7 @@ use crate::attach::Attachments;
 use crate::json;
 use crate::policy::Policy;
 use crate::problem::{Problem, Problems};
+use crate::protobuf;
 use crate::read::At;
 
 /// A plugin configuration in which nothing is wrong.
@@ -40,12 +41,15 @@ impl Enforce {
 }
 
 impl PluginConfig {
-    /// Reads the plugin configuration.
+    /// Reads the plugin configuration: JSON text, or what Envoy makes of a
+    /// `google.protobuf.Struct`.
     ///
     /// # Errors
     /// Everything that is wrong with it, at least one problem.
     pub fn parse(text: &[u8]) -> Result<Self, Vec<Problem>> {
-        let node = json::parse(text).map_err(|problem| vec![problem])?;
+        let node = json::parse(text)
+            .or_else(|problem| protobuf::parse_struct(text).ok_or(problem))
+            .map_err(|problem| vec![problem])?;
         let mut problems = Problems::default();
         let config = Self::read(At::root(&node), &mut problems);
         match (config, problems.into_vec()) {

@@ -23,6 +23,7 @@ pub mod node;
 pub mod path;
 pub mod policy;
 pub mod problem;
+pub mod protobuf;
 pub mod read;
 pub mod scalar;
 pub mod spec;
