@@ -1,0 +1,67 @@
+//! The filter's configuration in a file of its own (ECDS), for live updates.
+//!
+//! Envoy watches for the file being *moved* into place, so that is how it is
+//! replaced.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::builder::{PLUGIN_NAME, wasm_config};
+
+/// A discovery file in a directory of its own; gone when dropped.
+#[derive(Debug)]
+pub struct EcdsFile {
+    dir: TempDir,
+    stop_iteration: bool,
+    version: AtomicU64,
+}
+
+impl EcdsFile {
+    /// Writes the first version.
+    pub fn new(plugin: &Value, stop_iteration: bool) -> Result<Self> {
+        let file = Self {
+            dir: TempDir::new()?,
+            stop_iteration,
+            version: AtomicU64::new(0),
+        };
+        file.replace(plugin)?;
+        Ok(file)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("filter.json")
+    }
+
+    /// Replaces it by a version with this plugin configuration.
+    pub fn replace(&self, plugin: &Value) -> Result<()> {
+        let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
+        self.replace_text(
+            &json!({
+                "version_info": version.to_string(),
+                "resources": [{
+                    "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+                    "name": PLUGIN_NAME,
+                    "typed_config": wasm_config(plugin, self.stop_iteration)?,
+                }],
+            })
+            .to_string(),
+        )
+    }
+
+    /// Replaces it by any text, for example a broken one.
+    pub fn replace_text(&self, text: &str) -> Result<()> {
+        replace_file(&self.path(), text)
+    }
+}
+
+fn replace_file(path: &Path, text: &str) -> Result<()> {
+    let new = path.with_extension("new");
+    fs::write(&new, text)?;
+    Ok(fs::rename(&new, path)?)
+}

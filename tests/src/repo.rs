@@ -1,0 +1,94 @@
+//! Where things are: the repository, the built artifacts, the Envoy binary.
+//!
+//! `cargo xtask test` builds everything and sets the environment; a bare
+//! `cargo test` finds the same artifacts in their usual places.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+const PINNED_ENVOY: &str = "target/envoy/1.40.0/envoy";
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// A path given relative to the root of the repository.
+pub fn path(relative: impl AsRef<Path>) -> PathBuf {
+    root().join(relative)
+}
+
+/// The Envoy to test with: `$ENVOY`, else the one `cargo xtask` fetched.
+pub fn envoy_binary() -> Result<PathBuf> {
+    existing("Envoy", "ENVOY", PINNED_ENVOY)
+}
+
+/// The filter under test: `$BTP_WASM`, else the built one.
+pub fn wasm() -> Result<PathBuf> {
+    existing("the filter", "BTP_WASM", "dist/backend_traffic_policy.wasm")
+}
+
+/// The command under test: `$BTP_CLI`, else the built one.
+pub fn cli() -> Result<PathBuf> {
+    existing("the CLI", "BTP_CLI", "dist/btp")
+}
+
+/// Version of [`envoy_binary`] as (major, minor, patch), for tests of what
+/// only some versions can do.
+pub fn envoy_version() -> Result<(u32, u32, u32)> {
+    let binary = envoy_binary()?;
+    let output = Command::new(&binary)
+        .arg("--version")
+        .output()
+        .with_context(|| format!("running {}", binary.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    parse_version(&text).with_context(|| format!("no version in {text:?}"))
+}
+
+fn existing(what: &str, variable: &str, fallback: &str) -> Result<PathBuf> {
+    let found = match env::var_os(variable) {
+        Some(value) => PathBuf::from(value),
+        None => path(fallback),
+    };
+    if !found.is_file() {
+        bail!(
+            "{what} is not at {}: run `cargo xtask test`, which provides it, or set ${variable}",
+            found.display()
+        );
+    }
+    Ok(found)
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
+    text.split('/').find_map(|part| {
+        let part = part.split('-').next()?;
+        let mut numbers = part.split('.').map(str::parse);
+        match (numbers.next()?, numbers.next()?, numbers.next()?) {
+            (Ok(major), Ok(minor), Ok(patch)) => Some((major, minor, patch)),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_version_line() {
+        let line = "envoy  version: 9e5580933739775e8bce/1.40.0/Clean/RELEASE/BoringSSL";
+        assert_eq!(parse_version(line), Some((1, 40, 0)));
+        assert_eq!(parse_version("a/1.41.0-dev/b"), Some((1, 41, 0)));
+        assert_eq!(parse_version("envoy"), None);
+    }
+
+    #[test]
+    fn the_root_holds_the_workspace() {
+        assert!(path("Cargo.toml").is_file());
+        assert!(path("tests/Cargo.toml").is_file());
+    }
+}

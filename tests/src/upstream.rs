@@ -1,0 +1,279 @@
+//! A scripted upstream that records what it saw.
+//!
+//! It speaks HTTP/1 and HTTP/2 (prior knowledge) on one port. What it replies
+//! is decided by the request's path ([`convention`]), or, where a test needs
+//! more, by a script of replies for a path prefix.
+
+pub mod convention;
+pub mod reply;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::body::HttpBody;
+use crate::{Fields, field, from_header_map, wait};
+pub use reply::Reply;
+
+/// One request as it arrived. Recorded when its headers arrive and completed
+/// while its body does.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Number of the connection it came on, from 0.
+    pub connection: u64,
+    /// Method.
+    pub method: String,
+    /// Path with query.
+    pub path: String,
+    /// Protocol version.
+    pub version: http::Version,
+    /// Headers.
+    pub headers: Fields,
+    /// What has come of the body.
+    pub body: Vec<u8>,
+    /// Trailers.
+    pub trailers: Fields,
+    /// When the headers were complete.
+    pub headers_at: Instant,
+    /// When the first byte of the body came.
+    pub body_at: Option<Instant>,
+    /// When the request was complete.
+    pub complete_at: Option<Instant>,
+    /// Why the request was never complete.
+    pub broken: Option<String>,
+}
+
+/// A running upstream; stops when dropped.
+#[derive(Debug)]
+pub struct Upstream {
+    addr: SocketAddr,
+    state: Arc<State>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    seen: Mutex<Log>,
+    scripts: Mutex<Vec<Script>>,
+}
+
+/// `clear` forgets the requests but not how many there were: a request that is
+/// still arriving must not be taken for a newer one.
+#[derive(Debug, Default)]
+struct Log {
+    forgotten: usize,
+    requests: Vec<Seen>,
+}
+
+#[derive(Debug)]
+struct Script {
+    prefix: String,
+    replies: VecDeque<Reply>,
+}
+
+impl Seen {
+    /// The first value of a header, as text.
+    pub fn header(&self, name: &str) -> Option<String> {
+        field(&self.headers, name)
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Upstream {
+    /// Starts on a port of its own.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let addr = listener.local_addr()?;
+        let state = Arc::new(State::default());
+        let server = tokio::spawn(accept(listener, state.clone()));
+        Ok(Self {
+            addr,
+            state,
+            server,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The k-th request whose path starts with `prefix` gets the k-th reply;
+    /// after the last one the path convention holds again. A later script of
+    /// the same prefix replaces an earlier one.
+    pub fn script(&self, prefix: &str, replies: impl IntoIterator<Item = Reply>) {
+        let mut scripts = lock(&self.state.scripts);
+        scripts.retain(|script| script.prefix != prefix);
+        scripts.push(Script {
+            prefix: prefix.into(),
+            replies: replies.into_iter().collect(),
+        });
+    }
+
+    /// Every request so far, in order of arrival.
+    pub fn requests(&self) -> Vec<Seen> {
+        lock(&self.state.seen).requests.clone()
+    }
+
+    /// The requests whose path starts with `prefix`.
+    pub fn requests_under(&self, prefix: &str) -> Vec<Seen> {
+        let mut requests = self.requests();
+        requests.retain(|seen| seen.path.starts_with(prefix));
+        requests
+    }
+
+    /// Waits until `count` requests have come, complete or not.
+    pub async fn wait_for_requests(&self, count: usize, timeout: Duration) -> Result<Vec<Seen>> {
+        wait::until(&format!("{count} upstream requests"), timeout, || {
+            Some(self.requests()).filter(|seen| seen.len() >= count)
+        })
+        .await
+    }
+
+    /// Forgets the requests seen so far.
+    pub fn clear(&self) {
+        let mut log = lock(&self.state.seen);
+        log.forgotten += log.requests.len();
+        log.requests.clear();
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl State {
+    fn record(&self, seen: Seen) -> usize {
+        let mut log = lock(&self.seen);
+        log.requests.push(seen);
+        log.forgotten + log.requests.len() - 1
+    }
+
+    fn update(&self, number: usize, change: impl FnOnce(&mut Seen)) {
+        let mut log = lock(&self.seen);
+        let index = number.checked_sub(log.forgotten);
+        if let Some(seen) = index.and_then(|i| log.requests.get_mut(i)) {
+            change(seen);
+        }
+    }
+
+    fn scripted(&self, path: &str) -> Option<Reply> {
+        lock(&self.scripts)
+            .iter_mut()
+            .filter(|script| path.starts_with(&script.prefix))
+            .max_by_key(|script| script.prefix.len())
+            .and_then(|script| script.replies.pop_front())
+    }
+}
+
+/// Connections end with the accept loop, which owns them.
+async fn accept(listener: TcpListener, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    let mut number = 0;
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(connection(stream, number, state.clone()));
+        number += 1;
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn connection(stream: TcpStream, number: u64, state: Arc<State>) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| serve(state.clone(), number, request));
+    // An error here is a connection that a client or a script broke off; the
+    // request it concerns says so in `Seen::broken` or in the client's result.
+    let _ = auto::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+async fn serve(
+    state: Arc<State>,
+    connection: u64,
+    request: http::Request<Incoming>,
+) -> io::Result<http::Response<HttpBody>> {
+    let (head, body) = request.into_parts();
+    let path = head
+        .uri
+        .path_and_query()
+        .map_or_else(|| head.uri.to_string(), ToString::to_string);
+    let seen = Seen {
+        connection,
+        method: head.method.to_string(),
+        path: path.clone(),
+        version: head.version,
+        headers: from_header_map(&head.headers),
+        body: Vec::new(),
+        trailers: Fields::new(),
+        headers_at: Instant::now(),
+        body_at: None,
+        complete_at: None,
+        broken: None,
+    };
+    let number = state.record(seen.clone());
+    let script = state.scripted(&path);
+
+    let reading = tokio::spawn(receive(state, number, seen, body));
+    let reply = match script {
+        Some(reply) if reply.is_early() => reply,
+        script => {
+            let seen = reading.await.map_err(io::Error::other)?;
+            if let Some(reason) = seen.broken {
+                return Err(io::Error::other(reason));
+            }
+            script.unwrap_or_else(|| convention::reply(&seen))
+        }
+    };
+    reply.perform(head.method == http::Method::HEAD).await
+}
+
+async fn receive(state: Arc<State>, number: usize, mut seen: Seen, mut body: Incoming) -> Seen {
+    while let Some(frame) = body.frame().await {
+        let now = Instant::now();
+        match frame.map(http_body::Frame::into_data) {
+            Ok(Ok(data)) => {
+                seen.body_at.get_or_insert(now);
+                seen.body.extend_from_slice(&data);
+                state.update(number, |s| {
+                    s.body_at.get_or_insert(now);
+                    s.body.extend_from_slice(&data);
+                });
+            }
+            Ok(Err(frame)) => {
+                if let Ok(trailers) = frame.into_trailers() {
+                    seen.trailers = from_header_map(&trailers);
+                    state.update(number, |s| s.trailers.clone_from(&seen.trailers));
+                }
+            }
+            Err(error) => {
+                seen.broken = Some(error.to_string());
+                state.update(number, |s| s.broken.clone_from(&seen.broken));
+                return seen;
+            }
+        }
+    }
+    seen.complete_at = Some(Instant::now());
+    state.update(number, |s| s.complete_at = seen.complete_at);
+    seen
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

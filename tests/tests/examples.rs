@@ -1,0 +1,134 @@
+//! Everything people copy: example policies, ready Envoy configurations, and
+//! the commands of their READMEs.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use btp_tests::bootstrap::read_yaml;
+use btp_tests::readme::Readme;
+use btp_tests::{Bootstrap, Envoy, Upstream, repo};
+use serde_json::Value;
+
+const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
+
+/// Starts an example's Envoy and runs every command of its README.
+async fn run_readme(example: &str) -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let mut bootstrap = Bootstrap::load(format!("examples/{example}/envoy.yaml"))?;
+    bootstrap.redirect_cluster("backend", upstream.addr())?;
+    let envoy = Envoy::start(&bootstrap).await?;
+    let readme = Readme::load(&repo::path(format!("examples/{example}/README.md")))?;
+    ensure!(!readme.steps().is_empty());
+    readme
+        .run(&[
+            ("localhost:10000", envoy.addr().to_string()),
+            ("localhost:9901", envoy.admin_addr().to_string()),
+        ])
+        .await?;
+    envoy.assert_vm_alive().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_injection() -> Result<()> {
+    run_readme("fault-injection").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn response_override() -> Result<()> {
+    run_readme("response-override").await
+}
+
+/// `btp plugin-config` of these policy files.
+fn plugin_config(examples: &[&str]) -> Result<Value> {
+    let files = examples.iter().map(|name| repo::path(format!("examples/{name}/policy.yaml")));
+    let mut command = Command::new(repo::cli()?);
+    command.arg("plugin-config");
+    for file in files {
+        command.arg("-f").arg(file);
+    }
+    let output = command.output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// What a policy says, without what may be left out.
+fn essence(config: &Value) -> Result<Vec<(String, Value)>> {
+    let policies = config["policies"].as_array().context("no policies")?;
+    let essence = |policy: &Value| (policy["metadata"]["name"].to_string(), policy["spec"].clone());
+    Ok(policies.iter().map(essence).collect())
+}
+
+fn inline_plugin(file: &str) -> Result<Value> {
+    let config = read_yaml(&repo::path(file))?;
+    let filter = config
+        .pointer("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0")
+        .or_else(|| config.pointer("/resources/0"))
+        .context("no filter")?;
+    Ok(filter["typed_config"]["config"]["configuration"]["value"].clone())
+}
+
+#[test]
+fn the_ready_configurations_hold_the_examples_policies() -> Result<()> {
+    for example in EXAMPLES {
+        let inline = inline_plugin(&format!("examples/{example}/envoy.yaml"))?;
+        assert_eq!(essence(&inline)?, essence(&plugin_config(&[example])?)?, "{example}");
+    }
+    let all = essence(&plugin_config(&EXAMPLES)?)?;
+    for file in ["envoy/envoy.yaml", "envoy/ecds/backend_traffic_policy.yaml"] {
+        assert_eq!(essence(&inline_plugin(file)?)?, all, "{file}");
+    }
+    let table: Value =
+        serde_json::from_slice(&std::fs::read(repo::path("tests/scenarios/demo.json"))?)?;
+    assert_eq!(essence(&table["config"])?, all, "tests/scenarios/demo.json");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
+    let ecds = repo::path("envoy/ecds/backend_traffic_policy.yaml");
+    let directory = tempfile::tempdir()?;
+    let local = directory.path().join("filter.yaml");
+    let wasm = repo::wasm()?.display().to_string();
+    let text = std::fs::read_to_string(ecds)?;
+    std::fs::write(&local, text.replace(btp_tests::bootstrap::MOUNTED_WASM, &wasm))?;
+    for file in [
+        "envoy/envoy.yaml",
+        "envoy/upstream.yaml",
+        "envoy/without-filter.yaml",
+        "envoy/filter-by-ecds.yaml",
+        "examples/fault-injection/envoy.yaml",
+        "examples/response-override/envoy.yaml",
+    ] {
+        let mut bootstrap = Bootstrap::load(file)?;
+        bootstrap.replace_text(
+            "/etc/envoy/ecds/backend_traffic_policy.yaml",
+            &local.display().to_string(),
+        );
+        let validation = Envoy::validate(&bootstrap).await?;
+        ensure!(validation.ok, "{file}: {}", validation.log);
+    }
+    Ok(())
+}
+
+/// What the demo's backend answers is what the scripted upstream and the
+/// engine's tests take for granted.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_backend_keeps_the_convention() -> Result<()> {
+    let demo = Envoy::start(&Bootstrap::load("envoy/upstream.yaml")?).await?;
+    let scripted = Upstream::start().await?;
+    for path in [
+        "/", "/a/status/404", "/status/503?bytes=1000", "/x?empty", "/x?ct=text/html",
+        "/x?h=x-more:yes", "/status/204", "/status/304", "/x?chunked&bytes=10",
+    ] {
+        let one = demo.get(path).await?;
+        let other = btp_tests::client::h1::get(scripted.addr(), path).await?;
+        ensure!(one.status == other.status && one.body == other.body, "{path}: {one:?} {other:?}");
+        for name in ["content-type", "x-upstream", "x-more", "content-length", "transfer-encoding"] {
+            if one.body.is_empty() && name.contains('-') && name != "x-upstream" {
+                continue;
+            }
+            ensure!(one.header(name) == other.header(name), "{path} {name}: {one:?} {other:?}");
+        }
+    }
+    Ok(())
+}

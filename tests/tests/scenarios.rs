@@ -1,0 +1,21 @@
+//! The scenario tables against the real Envoy. `btp-engine` runs the same
+//! tables in memory.
+
+use btp_tests::{repo, scenario};
+
+async fn run(table: &str) -> anyhow::Result<()> {
+    let report = scenario::run_table_on_envoy(&repo::path(table)).await?;
+    assert!(report.rows > 0);
+    assert_eq!(report.skipped, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn demo() -> anyhow::Result<()> {
+    run("tests/scenarios/demo.json").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edges() -> anyhow::Result<()> {
+    run("tests/scenarios/edges.json").await
+}
