@@ -64,11 +64,16 @@ async fn what_is_no_json_is_refused() -> Result<()> {
     for text in ["", "{", "{\"policies\":[]} trailing", "\u{0}", "[]"] {
         let mut bootstrap = with_plugin(&json!({"policies": []}))?;
         bootstrap.edit_http("main", |http| {
-            http["http_filters"][0]["typed_config"]["config"]["configuration"]["value"] = text.into();
+            http["http_filters"][0]["typed_config"]["config"]["configuration"]["value"] =
+                text.into();
         })?;
         let validation = Envoy::validate(&bootstrap).await?;
         ensure!(!validation.ok, "{text:?} is accepted");
-        ensure!(validation.log.contains("configuration refused: "), "{}", validation.log);
+        ensure!(
+            validation.log.contains("configuration refused: "),
+            "{}",
+            validation.log
+        );
     }
     Ok(())
 }
@@ -85,7 +90,9 @@ async fn a_refused_update_leaves_the_old_configuration_serving() -> Result<()> {
     let envoy = Envoy::start(&bootstrap).await?;
     ensure!(envoy.get("/").await?.status == 501);
     file.replace(&abort(600))?;
-    envoy.wait_for_log("must be between 200 and 599 (got 600)", PATIENCE).await?;
+    envoy
+        .wait_for_log("must be between 200 and 599 (got 600)", PATIENCE)
+        .await?;
     ensure!(envoy.get("/").await?.status == 501);
     file.replace(&abort(502))?;
     btp_tests::wait::until_async("the new configuration to serve", PATIENCE, async || {
@@ -116,7 +123,9 @@ async fn an_update_in_flight_loses_no_request() -> Result<()> {
         Ok((active == Some(20)).then_some(()))
     })
     .await?;
-    file.replace(&spec(&json!({"faultInjection": {"abort": {"httpStatus": 500}}})))?;
+    file.replace(&spec(
+        &json!({"faultInjection": {"abort": {"httpStatus": 500}}}),
+    ))?;
     btp_tests::wait::until_async("the new configuration to serve", PATIENCE, async || {
         Ok((envoy.get("/").await?.status == 500).then_some(()))
     })
@@ -147,10 +156,15 @@ async fn hostile_headers_do_not_crash_the_vm() -> Result<()> {
     for value in hostile {
         for name in ["content-type", "x-any", "cookie", "te"] {
             let mut client = raw::Connection::open(envoy.addr()).await?;
-            client.send(format!("GET /status/500 HTTP/1.1\r\nhost: h\r\n{name}: ")).await?;
+            client
+                .send(format!("GET /status/500 HTTP/1.1\r\nhost: h\r\n{name}: "))
+                .await?;
             client.send([value, b"\r\n\r\n"].concat()).await?;
             let status = client.read_head().await?.status;
-            ensure!([400, 500].contains(&status), "{name}: {value:?} gives {status}");
+            ensure!(
+                [400, 500].contains(&status),
+                "{name}: {value:?} gives {status}"
+            );
         }
     }
     let mut many = Request::get("/status/500");
@@ -203,7 +217,10 @@ async fn hostile_responses_do_not_crash_the_vm() -> Result<()> {
             502 | 503 => "",
             status => anyhow::bail!("{shown:?} gives {status}"),
         };
-        ensure!(expected.is_empty() || response.text() == expected, "{shown:?}: {response:?}");
+        ensure!(
+            expected.is_empty() || response.text() == expected,
+            "{shown:?}: {response:?}"
+        );
         envoy.assert_vm_alive().await?;
     }
     Ok(())

@@ -40,28 +40,41 @@ async fn response_override() -> Result<()> {
 
 /// `btp plugin-config` of these policy files.
 fn plugin_config(examples: &[&str]) -> Result<Value> {
-    let files = examples.iter().map(|name| repo::path(format!("examples/{name}/policy.yaml")));
+    let files = examples
+        .iter()
+        .map(|name| repo::path(format!("examples/{name}/policy.yaml")));
     let mut command = Command::new(repo::cli()?);
     command.arg("plugin-config");
     for file in files {
         command.arg("-f").arg(file);
     }
     let output = command.output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// What a policy says, without what may be left out.
 fn essence(config: &Value) -> Result<Vec<(String, Value)>> {
     let policies = config["policies"].as_array().context("no policies")?;
-    let essence = |policy: &Value| (policy["metadata"]["name"].to_string(), policy["spec"].clone());
+    let essence = |policy: &Value| {
+        (
+            policy["metadata"]["name"].to_string(),
+            policy["spec"].clone(),
+        )
+    };
     Ok(policies.iter().map(essence).collect())
 }
 
 fn inline_plugin(file: &str) -> Result<Value> {
     let config = read_yaml(&repo::path(file))?;
     let filter = config
-        .pointer("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0")
+        .pointer(
+            "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0",
+        )
         .or_else(|| config.pointer("/resources/0"))
         .context("no filter")?;
     Ok(filter["typed_config"]["config"]["configuration"]["value"].clone())
@@ -71,7 +84,11 @@ fn inline_plugin(file: &str) -> Result<Value> {
 fn the_ready_configurations_hold_the_examples_policies() -> Result<()> {
     for example in EXAMPLES {
         let inline = inline_plugin(&format!("examples/{example}/envoy.yaml"))?;
-        assert_eq!(essence(&inline)?, essence(&plugin_config(&[example])?)?, "{example}");
+        assert_eq!(
+            essence(&inline)?,
+            essence(&plugin_config(&[example])?)?,
+            "{example}"
+        );
     }
     let all = essence(&plugin_config(&EXAMPLES)?)?;
     for file in ["envoy/envoy.yaml", "envoy/ecds/backend_traffic_policy.yaml"] {
@@ -90,7 +107,10 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
     let local = directory.path().join("filter.yaml");
     let wasm = repo::wasm()?.display().to_string();
     let text = std::fs::read_to_string(ecds)?;
-    std::fs::write(&local, text.replace(btp_tests::bootstrap::MOUNTED_WASM, &wasm))?;
+    std::fs::write(
+        &local,
+        text.replace(btp_tests::bootstrap::MOUNTED_WASM, &wasm),
+    )?;
     for file in [
         "envoy/envoy.yaml",
         "envoy/upstream.yaml",
@@ -117,17 +137,36 @@ async fn the_demo_backend_keeps_the_convention() -> Result<()> {
     let demo = Envoy::start(&Bootstrap::load("envoy/upstream.yaml")?).await?;
     let scripted = Upstream::start().await?;
     for path in [
-        "/", "/a/status/404", "/status/503?bytes=1000", "/x?empty", "/x?ct=text/html",
-        "/x?h=x-more:yes", "/status/204", "/status/304", "/x?chunked&bytes=10",
+        "/",
+        "/a/status/404",
+        "/status/503?bytes=1000",
+        "/x?empty",
+        "/x?ct=text/html",
+        "/x?h=x-more:yes",
+        "/status/204",
+        "/status/304",
+        "/x?chunked&bytes=10",
     ] {
         let one = demo.get(path).await?;
         let other = btp_tests::client::h1::get(scripted.addr(), path).await?;
-        ensure!(one.status == other.status && one.body == other.body, "{path}: {one:?} {other:?}");
-        for name in ["content-type", "x-upstream", "x-more", "content-length", "transfer-encoding"] {
+        ensure!(
+            one.status == other.status && one.body == other.body,
+            "{path}: {one:?} {other:?}"
+        );
+        for name in [
+            "content-type",
+            "x-upstream",
+            "x-more",
+            "content-length",
+            "transfer-encoding",
+        ] {
             if one.body.is_empty() && name.contains('-') && name != "x-upstream" {
                 continue;
             }
-            ensure!(one.header(name) == other.header(name), "{path} {name}: {one:?} {other:?}");
+            ensure!(
+                one.header(name) == other.header(name),
+                "{path} {name}: {one:?} {other:?}"
+            );
         }
     }
     Ok(())

@@ -50,7 +50,10 @@ async fn upload_in_a_delay(stop_iteration: bool, http2: bool, chunked: bool) -> 
     ensure!(response.status == 200, "{response:?}");
     let seen = upstream.requests();
     ensure!(seen.len() == 1 && seen[0].body.len() == SIZE);
-    ensure!(seen[0].headers_at >= started + 500 * MS, "the headers came early");
+    ensure!(
+        seen[0].headers_at >= started + 500 * MS,
+        "the headers came early"
+    );
     envoy.assert_vm_alive().await
 }
 
@@ -69,7 +72,9 @@ async fn a_client_that_goes_leaves_nothing_behind() -> Result<()> {
     let (envoy, upstream) = start(&delay("1s"), |b| b).await?;
     for goes in ["closes", "resets"] {
         let mut client = raw::Connection::open(envoy.addr()).await?;
-        client.send("POST /gone HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n\r\nhalf").await?;
+        client
+            .send("POST /gone HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n\r\nhalf")
+            .await?;
         wait::until_async("the request to be active", 10_000 * MS, async || {
             let active = envoy.stat("http.main.downstream_rq_active").await?;
             Ok((active == Some(1)).then_some(()))
@@ -110,7 +115,9 @@ async fn a_thousand_wait_side_by_side() -> Result<()> {
     }
     ensure!(shortest >= 1_000 * MS, "one waited only {shortest:?}");
     ensure!(upstream.requests().len() == CLIENTS);
-    let delays = envoy.stat("wasmcustom.btp.default.p.fault_delays_injected").await?;
+    let delays = envoy
+        .stat("wasmcustom.btp.default.p.fault_delays_injected")
+        .await?;
     ensure!(delays == Some(CLIENTS as u64), "{delays:?}");
     envoy.assert_vm_alive().await
 }
@@ -144,7 +151,9 @@ async fn shares_are_met_and_draws_are_independent() -> Result<()> {
         connection.send(Request::get("/")).await?;
     }
     let stat = async |name: &str| -> Result<f64> {
-        let count = envoy.stat(&format!("wasmcustom.btp.default.p.{name}")).await?;
+        let count = envoy
+            .stat(&format!("wasmcustom.btp.default.p.{name}"))
+            .await?;
         Ok(f64::from(u32::try_from(count.unwrap_or(0))?) / f64::from(REQUESTS))
     };
     // Five standard deviations of a binomial share.
@@ -171,7 +180,10 @@ async fn envoys_idle_timeout_ends_a_delay_cleanly() -> Result<()> {
     bootstrap.edit_http("main", |http| http["stream_idle_timeout"] = json!("0.3s"))?;
     let envoy = Envoy::start(&bootstrap).await?;
     let response = envoy.get("/").await?;
-    ensure!(response.status == 503 && response.text() == "too long", "{response:?}");
+    ensure!(
+        response.status == 503 && response.text() == "too long",
+        "{response:?}"
+    );
     ensure!(upstream.requests().is_empty());
     envoy.assert_vm_alive().await
 }

@@ -34,7 +34,12 @@ async fn start(plugin: &Value, edit: impl FnOnce(Builder) -> Builder) -> Result<
 async fn a_short_error_keeps_the_upstream_connection() -> Result<()> {
     let (envoy, upstream) = start(&sorry(), |b| b).await?;
     let mut client = h1::Connection::open(envoy.addr()).await?;
-    for path in ["/status/500", "/status/200", "/status/404?empty", "/status/200"] {
+    for path in [
+        "/status/500",
+        "/status/200",
+        "/status/404?empty",
+        "/status/200",
+    ] {
         client.send(Request::get(path)).await?;
     }
     client.send(Request::new("HEAD", "/status/500")).await?;
@@ -44,7 +49,12 @@ async fn a_short_error_keeps_the_upstream_connection() -> Result<()> {
     // As documented, the rest costs the connection.
     client.send(Request::get("/status/500?chunked")).await?;
     client.send(Request::get("/status/200")).await?;
-    ensure!(upstream.requests().last().is_some_and(|r| r.connection == 1));
+    ensure!(
+        upstream
+            .requests()
+            .last()
+            .is_some_and(|r| r.connection == 1)
+    );
     Ok(())
 }
 
@@ -65,7 +75,10 @@ async fn a_body_in_many_pieces_is_replaced_once() -> Result<()> {
             } else {
                 h1::send(envoy.addr(), request).await?
             };
-            ensure!(response.status == 503 && response.text() == "sorry", "{response:?}");
+            ensure!(
+                response.status == 503 && response.text() == "sorry",
+                "{response:?}"
+            );
             ensure!(response.header("content-length").as_deref() == Some("5"));
             ensure!(response.broken.is_none());
         }
@@ -77,13 +90,19 @@ async fn a_body_in_many_pieces_is_replaced_once() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_breaks_off_midway_does_not_harm_the_replacement() -> Result<()> {
     let (envoy, upstream) = start(&sorry(), |b| b).await?;
-    let pieces = [(Duration::ZERO, "half"), (Duration::from_millis(100), "way")];
+    let pieces = [
+        (Duration::ZERO, "half"),
+        (Duration::from_millis(100), "way"),
+    ];
     let reply = Reply::status(500)
         .header("content-length", "1000")
         .body(Body::streamed(pieces).cut());
     upstream.script("/cut", [reply]);
     let response = envoy.get("/cut").await?;
-    ensure!(response.status == 500 && response.text() == "sorry", "{response:?}");
+    ensure!(
+        response.status == 500 && response.text() == "sorry",
+        "{response:?}"
+    );
     envoy.assert_vm_alive().await
 }
 
@@ -92,9 +111,15 @@ async fn an_upstream_that_resets_is_overridden_like_any_error() -> Result<()> {
     let (envoy, upstream) = start(&sorry(), |b| b).await?;
     upstream.script("/reset", [Reply::reset(), Reply::reset()]);
     let response = envoy.get("/reset").await?;
-    ensure!(response.status == 503 && response.text() == "sorry", "{response:?}");
+    ensure!(
+        response.status == 503 && response.text() == "sorry",
+        "{response:?}"
+    );
     let response = h2::send(envoy.addr(), Request::get("/reset")).await?;
-    ensure!(response.status == 503 && response.text() == "sorry", "{response:?}");
+    ensure!(
+        response.status == 503 && response.text() == "sorry",
+        "{response:?}"
+    );
     Ok(())
 }
 
@@ -128,7 +153,10 @@ async fn replies_of_filters_behind_us_are_overridden() -> Result<()> {
         "abort": {"http_status": 401, "percentage": {"numerator": 100}}}});
     let (envoy, upstream) = start(&sorry(), |b| b.http_filter(abort)).await?;
     let response = envoy.get("/").await?;
-    ensure!(response.status == 401 && response.text() == "sorry", "{response:?}");
+    ensure!(
+        response.status == 401 && response.text() == "sorry",
+        "{response:?}"
+    );
     ensure!(upstream.requests().is_empty());
     Ok(())
 }
@@ -146,7 +174,10 @@ async fn grpc_clients_get_grpc_errors() -> Result<()> {
     let reply = grpc::call(envoy.addr(), "/svc/status/404", b"message").await?;
     ensure!(reply.grpc_status == Some(14), "{reply:?}");
     let fine = grpc::call(envoy.addr(), "/svc/grpc/5", b"message").await?;
-    ensure!(fine.grpc_status == Some(5), "an answer in gRPC form is touched: {fine:?}");
+    ensure!(
+        fine.grpc_status == Some(5),
+        "an answer in gRPC form is touched: {fine:?}"
+    );
     Ok(())
 }
 
@@ -163,12 +194,15 @@ async fn http_1_0_and_pipelined_requests() -> Result<()> {
     })?;
     let envoy = Envoy::start(&bootstrap).await?;
     let mut old = raw::Connection::open(envoy.addr()).await?;
-    old.send("GET /status/500?chunked HTTP/1.0\r\nhost: h\r\n\r\n").await?;
+    old.send("GET /status/500?chunked HTTP/1.0\r\nhost: h\r\n\r\n")
+        .await?;
     let answer = String::from_utf8(old.read_until_closed(PATIENCE).await?)?;
     ensure!(answer.ends_with("\r\n\r\nsorry"), "{answer}");
     let mut client = raw::Connection::open(envoy.addr()).await?;
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n");
-    client.send(get("/status/500") + &get("/status/200") + &get("/status/502")).await?;
+    client
+        .send(get("/status/500") + &get("/status/200") + &get("/status/502"))
+        .await?;
     for body in ["sorry", "upstream says 200\n", "sorry"] {
         let response = client.read_response().await?;
         ensure!(response.text() == body, "{response:?}");
@@ -192,7 +226,8 @@ async fn upgrades_pass() -> Result<()> {
             let count = stream.read(&mut buffer).await?;
             head.extend_from_slice(&buffer[..count]);
         }
-        let accept = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+        let accept =
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
         stream.write_all(accept.as_bytes()).await?;
         let count = stream.read(&mut buffer).await?;
         stream.write_all(&buffer[..count]).await

@@ -1,2 +1,104 @@
-//! x
-fn main(){}
+//! `cargo xtask …`: the project's own build system.
+//!
+//! Every command prepares what it needs (the wasm toolchain, Envoy, test
+//! tools), so that a fresh clone on a fresh machine needs no other step.
+
+mod checks;
+mod compose;
+mod envoy;
+mod exports;
+mod image;
+mod packages;
+mod project;
+mod real_envoy;
+mod sh;
+mod toolchain;
+mod wasm;
+mod wasm_tests;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use project::Project;
+
+/// Builds, runs and tests BackendTrafficPolicy for stock Envoy.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Args {
+    /// Install missing distribution packages with sudo (root always may).
+    #[arg(long, global = true)]
+    install: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build dist/backend_traffic_policy.wasm and dist/btp.
+    Build {
+        /// Only the filter, not the command line tool.
+        #[arg(long)]
+        wasm: bool,
+    },
+    /// Find or fetch Envoy and print where it is.
+    Envoy {
+        /// The release wanted.
+        #[arg(long, default_value = envoy::DEFAULT_VERSION)]
+        version: String,
+    },
+    /// Build, start Envoy with the demo configuration and show the policies at work.
+    Demo {
+        /// End after the tour instead of serving until Ctrl-C.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Run all tests: host, wasm32, real Envoy, containers.
+    Test {
+        /// Only the real-Envoy tests, on this Envoy release.
+        #[arg(long, value_name = "VERSION")]
+        envoy: Option<String>,
+        /// Only host and real-Envoy tests whose name contains this.
+        filter: Option<String>,
+    },
+    /// Bring docker-compose.yml up, test it and take it down.
+    ComposeTest,
+    /// Before each commit: format, clippy, unit tests, build, one smoke test on Envoy.
+    Check,
+    /// Everything that continuous integration runs.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<()> {
+    let project = Project::here(args.install)?;
+    match args.command {
+        Command::Build { wasm: true } => wasm::filter(&project).map(drop),
+        Command::Build { wasm: false } => wasm::build(&project).map(drop),
+        Command::Envoy { version } => {
+            let envoy = envoy::find(&project, &version)?;
+            println!("{}", envoy.path.display());
+            Ok(())
+        }
+        Command::Demo { once } => real_envoy::demo(&project, once),
+        Command::Test { envoy, filter } => {
+            checks::test(&project, envoy.as_deref(), filter.as_deref())
+        }
+        Command::ComposeTest => compose::test(&project).map(drop),
+        Command::Check => checks::check(&project),
+        Command::Ci => checks::ci(&project),
+    }
+}

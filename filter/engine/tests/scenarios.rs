@@ -34,7 +34,9 @@ fn run(table: &str) {
         .flat_map(|scenario| {
             let outcome = play(&mut proxy, &table["routes"], &scenario["request"], scenario);
             let wrong = differences(&scenario["expect"], &outcome);
-            wrong.into_iter().map(|what| format!("{}: {what}", scenario["name"]))
+            wrong
+                .into_iter()
+                .map(|what| format!("{}: {what}", scenario["name"]))
         })
         .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -58,11 +60,17 @@ fn play(proxy: &mut Proxy, routes: &Value, request: &Value, scenario: &Value) ->
     proxy.exchange(found, &message, |request| match found {
         Some("direct") => {
             let headers = [("content-type", "text/plain"), ("content-length", "6")];
-            (Message::response(418, &headers, b"teapot"), "direct_response")
+            (
+                Message::response(418, &headers, b"teapot"),
+                "direct_response",
+            )
         }
         Some("down") => {
             let headers = [("content-type", "text/plain"), ("content-length", "4")];
-            (Message::response(503, &headers, b"dead"), DETAILS_OF_A_DEAD_UPSTREAM)
+            (
+                Message::response(503, &headers, b"dead"),
+                DETAILS_OF_A_DEAD_UPSTREAM,
+            )
         }
         Some(_) => demo_upstream(request),
         None => (Message::response(404, &[], b""), "route_not_found"),
@@ -81,10 +89,20 @@ fn differences(expect: &Value, outcome: &Outcome) -> Vec<String> {
     check("status", &expect["status"], status.into());
     let body = String::from_utf8_lossy(&response.body);
     check("body", &expect["body"], body.as_ref().into());
-    check("details", &expect["details"], outcome.details.as_str().into());
+    check(
+        "details",
+        &expect["details"],
+        outcome.details.as_str().into(),
+    );
     let upstream = outcome.upstream_requests;
-    check("upstreamRequests", &expect["upstreamRequests"], upstream.into());
-    let grpc_status: Option<u8> = response.get("grpc-status").map(|code| code.parse().unwrap());
+    check(
+        "upstreamRequests",
+        &expect["upstreamRequests"],
+        upstream.into(),
+    );
+    let grpc_status: Option<u8> = response
+        .get("grpc-status")
+        .map(|code| code.parse().unwrap());
     check("grpcStatus", &expect["grpcStatus"], grpc_status.into());
     for (name, wanted) in expect["headers"].as_object().into_iter().flatten() {
         let got: Value = response.get(name).into();
@@ -95,8 +113,12 @@ fn differences(expect: &Value, outcome: &Outcome) -> Vec<String> {
         }
     }
     let held_ms = outcome.held_ns / 1_000_000;
-    if expect["minDelayMs"].as_u64().is_some_and(|least| held_ms < least)
-        || expect["maxDelayMs"].as_u64().is_some_and(|most| held_ms > most)
+    if expect["minDelayMs"]
+        .as_u64()
+        .is_some_and(|least| held_ms < least)
+        || expect["maxDelayMs"]
+            .as_u64()
+            .is_some_and(|most| held_ms > most)
     {
         wrong.push(format!("held for {held_ms} ms"));
     }

@@ -2,6 +2,7 @@
 
 use crate::attach::Attachments;
 use crate::json;
+use crate::node::Node;
 use crate::policy::Policy;
 use crate::problem::{Problem, Problems};
 use crate::protobuf;
@@ -50,8 +51,16 @@ impl PluginConfig {
         let node = json::parse(text)
             .or_else(|problem| protobuf::parse_struct(text).ok_or(problem))
             .map_err(|problem| vec![problem])?;
+        Self::from_node(&node)
+    }
+
+    /// Reads a plugin configuration that has been parsed already.
+    ///
+    /// # Errors
+    /// As [`PluginConfig::parse`].
+    pub fn from_node(node: &Node) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
-        let config = Self::read(At::root(&node), &mut problems);
+        let config = Self::read(At::root(node), &mut problems);
         match (config, problems.into_vec()) {
             (Some(config), problems) if problems.is_empty() => Ok(config),
             (_, problems) => Err(problems),

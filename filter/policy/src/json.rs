@@ -1,8 +1,9 @@
-//! JSON text into a [`Node`] tree, duplicate keys kept.
+//! JSON text into a [`Node`] tree, duplicate keys kept, and back.
 
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::node::{Entry, Mark, Node, Value};
 use crate::problem::Problem;
@@ -79,6 +80,26 @@ impl<'de> Visitor<'de> for NodeVisitor {
             map.push(Entry { key, mark, node });
         }
         Ok(Value::Map(map))
+    }
+}
+
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.value {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::Int(value) => serializer.serialize_i64(*value),
+            Value::Float(value) => serializer.serialize_f64(*value),
+            Value::String(text) => serializer.serialize_str(text),
+            Value::List(items) => serializer.collect_seq(items),
+            Value::Map(entries) => {
+                let mut map = serializer.serialize_map(Some(entries.len()))?;
+                for entry in entries {
+                    map.serialize_entry(&entry.key, &entry.node)?;
+                }
+                map.end()
+            }
+        }
     }
 }
 

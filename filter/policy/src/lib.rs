@@ -18,6 +18,8 @@
 
 pub mod attach;
 pub mod config;
+#[cfg(feature = "yaml")]
+pub mod document;
 pub mod json;
 pub mod node;
 pub mod path;
@@ -27,6 +29,8 @@ pub mod protobuf;
 pub mod read;
 pub mod scalar;
 pub mod spec;
+#[cfg(feature = "yaml")]
+pub mod yaml;
 
 pub use config::PluginConfig;
 pub use policy::Policy;

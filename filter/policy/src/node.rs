@@ -64,6 +64,25 @@ impl Mark {
 }
 
 impl Node {
+    /// The field `name` of an object, unless it is absent or null.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Node> {
+        let Value::Map(entries) = &self.value else {
+            return None;
+        };
+        let entry = entries.iter().find(|entry| entry.key == name)?;
+        (entry.node.value != Value::Null).then_some(&entry.node)
+    }
+
+    /// The text, if the value is a string.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// A value of which no place is known.
     #[must_use]
     pub fn unplaced(value: Value) -> Self {
@@ -75,6 +94,17 @@ impl Node {
 }
 
 impl Value {
+    /// An object of fields whose places are not known.
+    #[must_use]
+    pub fn map(fields: impl IntoIterator<Item = (&'static str, Node)>) -> Self {
+        let entry = |(key, node): (&str, Node)| Entry {
+            key: key.to_owned(),
+            mark: Mark::UNKNOWN,
+            node,
+        };
+        Self::Map(fields.into_iter().map(entry).collect())
+    }
+
     /// A number, normalised: integral floats within ±2⁵³ become integers.
     #[must_use]
     pub fn number(float: f64) -> Self {

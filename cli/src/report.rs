@@ -1,0 +1,227 @@
+//! What a command has found, printed for people or for machines.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use btp_policy::node::Mark;
+use btp_policy::problem::Problem;
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::input::Source;
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people: the line, with the spot marked
+    Text,
+    /// A JSON list
+    Json,
+    /// Annotations for GitHub Actions
+    Github,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// The input is refused.
+    Error,
+    /// The input is accepted.
+    Warning,
+}
+
+/// Where a finding stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the file with this index.
+    File(usize),
+    /// Nowhere in particular.
+    Nowhere,
+}
+
+/// Something a command has to say about its input.
+#[derive(Clone, Debug)]
+pub(crate) struct Finding {
+    pub(crate) severity: Severity,
+    pub(crate) place: Place,
+    pub(crate) problem: Problem,
+}
+
+impl Finding {
+    pub(crate) fn error(problem: Problem, place: Place) -> Self {
+        Self {
+            severity: Severity::Error,
+            place,
+            problem,
+        }
+    }
+}
+
+impl Severity {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// Prints all findings; for a machine also if there are none.
+pub(crate) fn print(findings: &[Finding], sources: &[Source], format: Format) {
+    match format {
+        Format::Text => {
+            for finding in findings {
+                eprintln!("{}", text(finding, sources));
+            }
+        }
+        Format::Github => {
+            for finding in findings {
+                println!("{}", github(finding, sources));
+            }
+        }
+        Format::Json => {
+            let list: Vec<_> = findings
+                .iter()
+                .map(|finding| as_json(finding, sources))
+                .collect();
+            println!("{:#}", serde_json::Value::from(list));
+        }
+    }
+}
+
+/// Whether nothing was refused.
+pub(crate) fn is_fine(findings: &[Finding]) -> bool {
+    findings
+        .iter()
+        .all(|finding| finding.severity != Severity::Error)
+}
+
+fn source<'a>(finding: &Finding, sources: &'a [Source]) -> Option<&'a Source> {
+    match finding.place {
+        Place::File(index) => sources.get(index),
+        Place::Nowhere => None,
+    }
+}
+
+fn text(finding: &Finding, sources: &[Source]) -> String {
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = level.primary_title(one_line(&finding.problem.to_string()));
+    let Some(source) = source(finding, sources) else {
+        return Renderer::plain().render(&[Group::with_title(title)]);
+    };
+    let Some((start, end)) = span(&source.text, finding.problem.mark) else {
+        let name = format!("{}: {}", source.name, finding.problem);
+        return Renderer::plain().render(&[Group::with_title(level.primary_title(name))]);
+    };
+    let snippet = Snippet::source(source.text.as_str())
+        .path(source.name.as_str())
+        .annotation(AnnotationKind::Primary.span(start..end));
+    Renderer::plain().render(&[title.element(snippet)])
+}
+
+fn github(finding: &Finding, sources: &[Source]) -> String {
+    let escape = |text: &str| {
+        text.replace('%', "%25")
+            .replace('\r', "%0D")
+            .replace('\n', "%0A")
+    };
+    let mut place = Vec::new();
+    if let Some(source) = source(finding, sources) {
+        let name = escape(&source.name).replace(':', "%3A").replace(',', "%2C");
+        place.push(format!("file={name}"));
+    }
+    let mark = finding.problem.mark;
+    if mark.is_known() {
+        place.push(format!("line={},col={}", mark.line, mark.column));
+    }
+    let message = escape(&finding.problem.to_string());
+    let level = finding.severity.name();
+    format!("::{level} {}::{message}", place.join(","))
+}
+
+fn as_json(finding: &Finding, sources: &[Source]) -> serde_json::Value {
+    let problem = &finding.problem;
+    let known = |number: u32| (number > 0).then_some(number);
+    json!({
+        "severity": finding.severity.name(),
+        "file": source(finding, sources).map(|source| source.name.as_str()),
+        "line": known(problem.mark.line),
+        "column": known(problem.mark.column),
+        "path": problem.path,
+        "reason": problem.reason,
+        "value": problem.value,
+    })
+}
+
+/// Values may hold control characters; a terminal must not see them.
+fn one_line(text: &str) -> String {
+    let visible = |character: char| match character {
+        '\n' | '\r' | '\t' => ' ',
+        character if character.is_control() => '\u{fffd}',
+        character => character,
+    };
+    text.chars().map(visible).collect()
+}
+
+/// The bytes to underline: the key or value that begins at `mark`.
+fn span(text: &str, mark: Mark) -> Option<(usize, usize)> {
+    let line_index = usize::try_from(mark.line).ok()?.checked_sub(1)?;
+    let column = usize::try_from(mark.column).ok()?.checked_sub(1)?;
+    let mut offset = 0;
+    let mut lines = text.split_inclusive('\n');
+    for _ in 0..line_index {
+        offset += lines.next()?.len();
+    }
+    let line = lines.next().unwrap_or("").trim_end_matches(['\n', '\r']);
+    let start: usize = line.chars().take(column).map(char::len_utf8).sum();
+    let rest = line.get(start..)?;
+    let start = offset + start;
+    Some((
+        start,
+        start + token(rest).max(usize::from(start < text.len())),
+    ))
+}
+
+/// Length of the key or value at the beginning of `rest`.
+fn token(rest: &str) -> usize {
+    if let Some(quote @ ('"' | '\'')) = rest.chars().next() {
+        let end = rest.get(1..).and_then(|tail| tail.find(quote));
+        return end.map_or(rest.len(), |end| end + 2);
+    }
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./".contains(byte);
+    let name = rest.bytes().take_while(|byte| is_name(byte)).count();
+    let tail = rest.get(name..).unwrap_or("");
+    if name > 0 && (tail.starts_with(": ") || tail == ":" || tail.starts_with([',', '}', ']'])) {
+        return name;
+    }
+    let value = rest.find(" #").map_or(rest, |end| &rest[..end]);
+    value.trim_end().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marked(text: &str, line: u32, column: u32) -> &str {
+        let (start, end) = span(text, Mark { line, column }).unwrap();
+        &text[start..end]
+    }
+
+    #[test]
+    fn keys_and_values_are_marked_alone() {
+        let text = "a: 1 # one\nbäb: {c-d: \"x y\", e: [f]}\n";
+        assert_eq!(marked(text, 1, 1), "a");
+        assert_eq!(marked(text, 1, 4), "1");
+        assert_eq!(marked(text, 2, 7), "c-d");
+        assert_eq!(marked(text, 2, 12), "\"x y\"");
+        assert_eq!(marked(text, 2, 23), "f");
+    }
+
+    #[test]
+    fn places_outside_the_text_are_none() {
+        assert_eq!(span("a", Mark { line: 9, column: 1 }), None);
+        assert_eq!(span("a", Mark::UNKNOWN), None);
+        assert!(span("", Mark { line: 1, column: 1 }).is_some());
+    }
+}

@@ -1,0 +1,142 @@
+//! The objects in a file of manifests: policies, ConfigMaps, and whatever
+//! else stands between them.
+
+use crate::node::{Node, Value};
+use crate::policy::{API_VERSION, KIND};
+use crate::problem::Problem;
+use crate::read::nearest;
+use crate::yaml;
+
+/// One object of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Document {
+    /// A `BackendTrafficPolicy`.
+    Policy(Node),
+    /// A `ConfigMap`, which an override may take a body from.
+    ConfigMap(Node),
+    /// An object of another kind, which is none of our business.
+    Other,
+}
+
+/// Reads all objects of a YAML or JSON text, in document order. The items of
+/// a `List`, as `kubectl get` prints it, stand for themselves.
+///
+/// # Errors
+/// Everything that is wrong with the text, or with its objects' kinds.
+pub fn read(text: &str) -> Result<Vec<Document>, Vec<Problem>> {
+    let nodes = yaml::parse(text).map_err(|problem| vec![problem])?;
+    let mut documents = Vec::new();
+    let mut problems = Vec::new();
+    for node in nodes {
+        sort(node, &mut documents, &mut problems);
+    }
+    if problems.is_empty() {
+        Ok(documents)
+    } else {
+        Err(problems)
+    }
+}
+
+fn sort(node: Node, documents: &mut Vec<Document>, problems: &mut Vec<Problem>) {
+    if !matches!(node.value, Value::Map(_)) {
+        let reason = format!("must be an object, not {}", node.value.kind());
+        problems.push(placed(&node, "", reason));
+        return;
+    }
+    if is_list(&node) {
+        for item in take_items(node) {
+            sort(item, documents, problems);
+        }
+        return;
+    }
+    match node.field("kind").and_then(Node::as_str) {
+        Some(KIND) => documents.push(Document::Policy(node)),
+        Some("ConfigMap") => documents.push(Document::ConfigMap(node)),
+        Some(kind) => match mistaken(&node, kind) {
+            Some(reason) => problems.push(placed(&node, "kind", reason)),
+            None => documents.push(Document::Other),
+        },
+        None if node.field("kind").is_none() && node.field("spec").is_some() => {
+            documents.push(Document::Policy(node));
+        }
+        None => problems.push(placed(&node, "kind", "is required".to_owned())),
+    }
+}
+
+fn is_list(node: &Node) -> bool {
+    let kind = node.field("kind").and_then(Node::as_str);
+    let items = node.field("items").map(|items| &items.value);
+    kind.is_some_and(|kind| kind.ends_with("List")) && matches!(items, Some(Value::List(_)))
+}
+
+fn take_items(list: Node) -> Vec<Node> {
+    let Value::Map(entries) = list.value else {
+        return Vec::new();
+    };
+    let items = entries.into_iter().find(|entry| entry.key == "items");
+    match items.map(|entry| entry.node.value) {
+        Some(Value::List(items)) => items,
+        _ => Vec::new(),
+    }
+}
+
+/// Why an object of another kind was probably meant to be a policy.
+fn mistaken(node: &Node, kind: &str) -> Option<String> {
+    let version = node.field("apiVersion").and_then(Node::as_str);
+    if version == Some(API_VERSION) && nearest(kind, &[KIND]).is_some() {
+        return Some(format!("must be {KIND:?} (got {kind:?})"));
+    }
+    let is_near = nearest(kind, &[KIND]).is_some();
+    is_near.then(|| format!("is not a known kind; did you mean {KIND:?}? (got {kind:?})"))
+}
+
+fn placed(node: &Node, field: &str, reason: String) -> Problem {
+    let place = node.field(field).map_or(node.mark, |field| field.mark);
+    Problem {
+        mark: place,
+        ..Problem::new(field, reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(text: &str) -> Vec<&'static str> {
+        let name = |document: &Document| match document {
+            Document::Policy(_) => "policy",
+            Document::ConfigMap(_) => "map",
+            Document::Other => "other",
+        };
+        read(text).unwrap().iter().map(name).collect()
+    }
+
+    #[test]
+    fn objects_are_told_apart() {
+        let text = "kind: BackendTrafficPolicy\n---\nkind: ConfigMap\n---\nkind: Gateway\n---\n\
+                    {metadata: {name: a}, spec: {}}\n";
+        assert_eq!(kinds(text), ["policy", "map", "other", "policy"]);
+    }
+
+    #[test]
+    fn lists_are_opened() {
+        let text = "kind: List\nitems:\n- kind: BackendTrafficPolicy\n- kind: ConfigMapList\n  \
+                    items: [{kind: ConfigMap}]\n";
+        assert_eq!(kinds(text), ["policy", "map"]);
+    }
+
+    #[test]
+    fn misspelt_kinds_are_pointed_out() {
+        let found = read("kind: BackendTraficPolicy\n---\n- a\n---\nfoo: 1\n").unwrap_err();
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "kind: is not a known kind; did you mean \"BackendTrafficPolicy\"? \
+                 (got \"BackendTraficPolicy\")",
+                "the document: must be an object, not a list",
+                "kind: is required",
+            ]
+        );
+    }
+}

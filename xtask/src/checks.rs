@@ -1,0 +1,194 @@
+//! The three ways to check everything: `test`, `check` before a commit, and
+//! `ci`.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::compose::{self, Outcome};
+use crate::project::Project;
+use crate::real_envoy::Bench;
+use crate::{envoy, packages, sh, toolchain, wasm, wasm_tests};
+
+/// The filter must stay small: every worker thread of Envoy compiles it.
+const SIZE_LIMIT: u64 = 600 * 1024;
+
+const FUZZ: &str = "tests/fuzz/Cargo.toml";
+
+/// All tests, or only those on a real Envoy of another release.
+pub(crate) fn test(project: &Project, envoy: Option<&str>, filter: Option<&str>) -> Result<()> {
+    let start = Instant::now();
+    let bench = prepare(project, envoy.unwrap_or(envoy::DEFAULT_VERSION))?;
+    if envoy.is_some() {
+        real_envoy_tests(project, &bench, filter)?;
+        return close("test", start, Outcome::Passed);
+    }
+    host_tests(project, filter)?;
+    if filter.is_some() {
+        real_envoy_tests(project, &bench, filter)?;
+        return close("test", start, Outcome::Passed);
+    }
+    tests_on_wasm32(project)?;
+    real_envoy_tests(project, &bench, None)?;
+    let compose = compose_test(project)?;
+    close("test", start, compose)
+}
+
+/// What every commit must pass, in under three minutes.
+pub(crate) fn check(project: &Project) -> Result<()> {
+    let start = Instant::now();
+    format(project)?;
+    clippy(project)?;
+    host_tests(project, None)?;
+    sh::step(
+        "harness tests",
+        "run `cargo test -p btp-tests --lib`",
+        || sh::show(&mut project.cargo(["test", "-p", "btp-tests", "--lib"])),
+    )?;
+    let bench = prepare(project, envoy::DEFAULT_VERSION)?;
+    sh::step(
+        "smoke test on a real Envoy",
+        "the log of Envoy is above",
+        || sh::show(bench.tests(project).args(["--test", "smoke"])),
+    )?;
+    close("check", start, Outcome::Passed)
+}
+
+/// Everything that continuous integration runs.
+pub(crate) fn ci(project: &Project) -> Result<()> {
+    let start = Instant::now();
+    format(project)?;
+    clippy(project)?;
+    let bench = prepare(project, envoy::DEFAULT_VERSION)?;
+    size(project)?;
+    host_tests(project, None)?;
+    tests_on_wasm32(project)?;
+    real_envoy_tests(project, &bench, None)?;
+    let compose = compose_test(project)?;
+    docs(project)?;
+    fuzz_targets(project)?;
+    close("ci", start, compose)
+}
+
+fn format(project: &Project) -> Result<()> {
+    sh::step("format", "run `cargo fmt --all`", || {
+        toolchain::prepare_lints(project)?;
+        sh::run(&mut project.cargo(["fmt", "--all", "--check"]))?;
+        sh::run(&mut project.cargo(["fmt", "--manifest-path", FUZZ, "--check"]))
+    })
+}
+
+fn clippy(project: &Project) -> Result<()> {
+    sh::step("clippy", "fix the warnings above", || {
+        toolchain::prepare_lints(project)?;
+        sh::run(
+            project
+                .cargo(["clippy", "--workspace", "--exclude", "btp-wasm"])
+                .args(["--all-targets", "--", "-D", "warnings"]),
+        )?;
+        sh::run(
+            toolchain::prepare(project, toolchain::WASI)?
+                .cargo_analysis(project, "clippy")
+                .args(["-p", "btp-wasm", "--", "-D", "warnings"]),
+        )
+    })
+}
+
+fn prepare(project: &Project, version: &str) -> Result<Bench> {
+    let name = format!("build, and Envoy {version}");
+    sh::step(&name, "the lines above say what is missing", || {
+        Bench::prepare(project, version)
+    })
+}
+
+fn size(project: &Project) -> Result<()> {
+    sh::step(
+        "size of the filter",
+        "look at what the last change pulled in",
+        || {
+            let size = wasm::size(&project.dist(wasm::FILTER))?;
+            println!("{}: {}", wasm::FILTER, wasm::kib(size));
+            if size > SIZE_LIMIT {
+                bail!("the limit is {}", wasm::kib(SIZE_LIMIT));
+            }
+            Ok(())
+        },
+    )
+}
+
+fn host_tests(project: &Project, filter: Option<&str>) -> Result<()> {
+    sh::step(
+        "unit and property tests",
+        "run `cargo test` to repeat them",
+        || {
+            let mut tests = project.cargo(["test", "--workspace"]);
+            tests.args(["--exclude", "btp-wasm", "--exclude", "btp-tests"]);
+            sh::show(tests.args(filter))
+        },
+    )
+}
+
+fn tests_on_wasm32(project: &Project) -> Result<()> {
+    sh::step("tests on wasm32", "the failing test is named above", || {
+        wasm_tests::run(project)
+    })
+}
+
+fn real_envoy_tests(project: &Project, bench: &Bench, filter: Option<&str>) -> Result<()> {
+    let name = format!("tests on a real Envoy {}", bench.envoy().version);
+    sh::step(
+        &name,
+        "the log of Envoy is above; `cargo xtask test NAME` repeats one test",
+        || sh::show(bench.tests(project).args(filter)),
+    )
+}
+
+fn compose_test(project: &Project) -> Result<Outcome> {
+    sh::step(
+        "compose test",
+        "run `cargo xtask compose-test` to repeat it",
+        || compose::test(project),
+    )
+}
+
+fn docs(project: &Project) -> Result<()> {
+    sh::step("documentation", "fix the warnings above", || {
+        sh::run(
+            project
+                .cargo(["doc", "--no-deps", "--workspace", "--exclude", "btp-wasm"])
+                .env("RUSTDOCFLAGS", "-Dwarnings"),
+        )?;
+        sh::run(
+            toolchain::prepare(project, toolchain::WASI)?
+                .cargo_analysis(project, "doc")
+                .args(["--no-deps", "-p", "btp-wasm"])
+                .env("RUSTDOCFLAGS", "-Dwarnings"),
+        )
+    })
+}
+
+fn fuzz_targets(project: &Project) -> Result<()> {
+    sh::step(
+        "fuzz targets",
+        "they must build with the stable compiler",
+        || {
+            packages::need_program(project, "c++", &["g++"])?;
+            sh::run(
+                project
+                    .cargo(["build", "--manifest-path", FUZZ, "--bins", "--target-dir"])
+                    .arg(project.target.join("fuzz")),
+            )
+        },
+    )
+}
+
+fn close(what: &str, start: Instant, compose: Outcome) -> Result<()> {
+    let skipped = match compose {
+        Outcome::Passed => "",
+        Outcome::Skipped => " (1 skipped: the compose test)",
+    };
+    let seconds = start.elapsed().as_secs();
+    let (minutes, seconds) = (seconds / 60, seconds % 60);
+    println!("{what}: everything passed in {minutes} min {seconds} s{skipped}");
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! The compose test: docker-compose.yml as a user starts it, and the scenarios
+//! against it.
+
+use std::env;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::project::Project;
+use crate::real_envoy::Bench;
+use crate::{envoy, image, sh};
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How a test that needs something special of the machine ended.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Outcome {
+    Passed,
+    Skipped,
+}
+
+/// Brings the containers up, tests them and takes them down.
+///
+/// Without a container engine the test is skipped; in CI it fails.
+pub(crate) fn test(project: &Project) -> Result<Outcome> {
+    let Some(compose) = compose_program(project) else {
+        let reason = "no container engine answers (docker with docker compose)";
+        if env::var("CI").is_ok_and(|value| value == "true") {
+            bail!("{reason}; in CI the compose test must run");
+        }
+        println!("compose test: skipped, {reason}");
+        return Ok(Outcome::Skipped);
+    };
+    let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
+    let image = image::prepare(project, bench.envoy())?;
+    let stack = Stack::new(project, compose, &bench, image)?;
+    stack.take_down(); // what an interrupted run may have left
+    let result = stack.test(&bench);
+    if result.is_err() {
+        stack.show_logs();
+    }
+    stack.take_down();
+    result.map(|()| Outcome::Passed)
+}
+
+/// The compose program, when there is one and its engine answers.
+fn compose_program(project: &Project) -> Option<Vec<&'static str>> {
+    if !sh::answers(project.command("docker").args(["ps", "--quiet"])) {
+        return None;
+    }
+    [vec!["docker", "compose"], vec!["docker-compose"]]
+        .into_iter()
+        .find(|words| sh::answers(project.command(words[0]).args(&words[1..]).arg("version")))
+}
+
+/// The containers of one test run, apart from those that a user may have up.
+struct Stack<'a> {
+    project: &'a Project,
+    compose: Vec<&'static str>,
+    name: String,
+    version: String,
+    builder: String,
+    traffic: u16,
+    admin: u16,
+}
+
+impl<'a> Stack<'a> {
+    fn new(
+        project: &'a Project,
+        compose: Vec<&'static str>,
+        bench: &Bench,
+        builder: String,
+    ) -> Result<Stack<'a>> {
+        let mut clone = DefaultHasher::new();
+        project.root.hash(&mut clone);
+        let (traffic, admin) = free_ports()?;
+        Ok(Stack {
+            project,
+            compose,
+            name: format!("btp-test-{:08x}", clone.finish() as u32),
+            version: bench.envoy().version.clone(),
+            builder,
+            traffic,
+            admin,
+        })
+    }
+
+    fn test(&self, bench: &Bench) -> Result<()> {
+        sh::run(&mut self.compose(&["up", "--detach"]))?;
+        self.wait_until_ready()?;
+        sh::show(bench.tests(self.project).args(["--test", "compose"]).env(
+            "BTP_COMPOSE_URL",
+            format!("http://127.0.0.1:{}", self.traffic),
+        ))
+    }
+
+    fn wait_until_ready(&self) -> Result<()> {
+        let start = Instant::now();
+        while !is_ready(self.admin) {
+            if start.elapsed() > START_LIMIT {
+                bail!("Envoy was not ready after {} s", START_LIMIT.as_secs());
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    fn show_logs(&self) {
+        if let Err(error) = sh::run(&mut self.compose(&["logs", "--no-color", "--tail", "100"])) {
+            eprintln!("no container logs: {error:#}");
+        }
+    }
+
+    fn take_down(&self) {
+        if let Err(error) = sh::run(&mut self.compose(&["down", "--volumes", "--timeout", "2"])) {
+            eprintln!("containers of {} may be left: {error:#}", self.name);
+        }
+    }
+
+    fn compose(&self, args: &[&str]) -> Command {
+        let mut command = self.project.command(self.compose[0]);
+        command
+            .args(&self.compose[1..])
+            .args(["--project-name", &self.name])
+            .args(args)
+            .env("ENVOY_VERSION", &self.version)
+            .env("BTP_BUILDER", &self.builder)
+            .env("BTP_PORT", self.traffic.to_string())
+            .env("BTP_ADMIN_PORT", self.admin.to_string());
+        command
+    }
+}
+
+/// Two ports that nobody listens on.
+fn free_ports() -> Result<(u16, u16)> {
+    let first = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    let second = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    Ok((first.local_addr()?.port(), second.local_addr()?.port()))
+}
+
+/// Whether the Envoy with this admin port says that it serves.
+fn is_ready(admin: u16) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, admin))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: envoy\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_is_what_the_admin_port_says() {
+        for (status, expected) in [("200 OK", true), ("503 Service Unavailable", false)] {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let server = thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = [0; 1024];
+                assert!(stream.read(&mut request).unwrap() > 0);
+                write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").unwrap();
+            });
+            assert_eq!(is_ready(port), expected, "{status}");
+            server.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn nobody_listening_is_not_ready() {
+        let (port, _) = free_ports().unwrap();
+        assert!(!is_ready(port));
+    }
+}

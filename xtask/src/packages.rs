@@ -1,0 +1,59 @@
+//! Packages of the Linux distribution.
+//!
+//! Root (a container, CI, a fresh build machine) and `--install` get missing
+//! packages installed. Anybody else is shown the command: nobody's laptop is
+//! changed unasked.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::project::Project;
+use crate::sh;
+
+/// Makes sure that `program` is on the PATH, from these packages if need be.
+pub(crate) fn need_program(project: &Project, program: &str, packages: &[&str]) -> Result<()> {
+    if sh::on_path(program) {
+        return Ok(());
+    }
+    install(project, packages, &format!("{program} is missing"))
+}
+
+/// Installs packages; `why` says what they are wanted for.
+pub(crate) fn install(project: &Project, packages: &[&str], why: &str) -> Result<()> {
+    let names = packages.join(" ");
+    if !sh::on_path("apt-get") {
+        bail!("{why}: install what Debian calls {names}, then try again");
+    }
+    if !is_root() && !project.install {
+        bail!(
+            "{why}: run `sudo apt-get update && sudo apt-get install --no-install-recommends \
+             {names}`, or let `cargo xtask --install …` do it"
+        );
+    }
+    eprintln!("{why}: installing {names}");
+    sh::run(apt_get().arg("update"))?;
+    // Never at the price of a package that the user has chosen.
+    sh::run(
+        apt_get()
+            .args(["install", "-y", "--no-install-recommends", "--no-remove"])
+            .args(packages),
+    )
+}
+
+/// Whether this process has all rights on the machine.
+pub(crate) fn is_root() -> bool {
+    sh::read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+fn apt_get() -> Command {
+    let mut command = if is_root() {
+        Command::new("env")
+    } else {
+        let mut sudo = Command::new("sudo");
+        sudo.arg("env");
+        sudo
+    };
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]);
+    command
+}

@@ -1,0 +1,119 @@
+//! Running commands, and telling the reader what runs and how long it took.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+/// Does one step of the work under a headline; when it fails, `hint` says
+/// what to do.
+pub(crate) fn step<T>(name: &str, hint: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    println!("== {name}");
+    let start = Instant::now();
+    let result = work();
+    let seconds = start.elapsed().as_secs_f64();
+    let verdict = if result.is_ok() { "done" } else { "FAILED" };
+    println!("== {name}: {verdict} in {seconds:.1} s");
+    result.with_context(|| format!("step \"{name}\" failed; {hint}"))
+}
+
+/// Runs a tool. What it prints goes to stderr: our stdout is for results.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    command.stdout(Stdio::from(io::stderr()));
+    show(command)
+}
+
+/// Runs a command whose output is a result, such as a test.
+pub(crate) fn show(command: &mut Command) -> Result<()> {
+    eprintln!("$ {}", line(command));
+    io::stdout().flush()?;
+    let status = command.status();
+    succeeded(command, status)
+}
+
+/// Like [`show`], and returns what was printed.
+pub(crate) fn show_and_read(command: &mut Command) -> Result<String> {
+    eprintln!("$ {}", line(command));
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {}", line(command)))?;
+    let mut printed = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        for text in BufReader::new(stdout).lines() {
+            let text = text?;
+            println!("{text}");
+            printed.push_str(&text);
+            printed.push('\n');
+        }
+    }
+    succeeded(command, child.wait())?;
+    Ok(printed)
+}
+
+/// Runs a command silently and returns what it prints.
+pub(crate) fn read(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {}", line(command)))?;
+    if !output.status.success() {
+        bail!(
+            "{} failed ({}): {}",
+            line(command),
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Whether a command can be run and succeeds, silently.
+pub(crate) fn answers(command: &mut Command) -> bool {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// Whether a program of that name is on the PATH.
+pub(crate) fn on_path(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|dir: std::path::PathBuf| dir.join(program).is_file())
+    })
+}
+
+/// Whether `output` exists and is newer than all of `inputs`.
+pub(crate) fn is_newer(output: &Path, inputs: &[&Path]) -> Result<bool> {
+    let Ok(made) = output.metadata() else {
+        return Ok(false);
+    };
+    let made = made.modified()?;
+    for input in inputs {
+        let changed = input
+            .metadata()
+            .with_context(|| format!("cannot read {}", input.display()))?
+            .modified()?;
+        if changed >= made {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn line(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    words.join(" ")
+}
+
+fn succeeded(command: &Command, status: io::Result<ExitStatus>) -> Result<()> {
+    let status = status.with_context(|| format!("cannot run {}", line(command)))?;
+    if !status.success() {
+        bail!("{} failed ({status})", line(command));
+    }
+    Ok(())
+}
