@@ -37,7 +37,7 @@ pub(crate) fn find(project: &Project, wanted: &str) -> Result<Envoy> {
         }
         return Ok(envoy);
     }
-    if let Some(path) = on_path()
+    if let Some(path) = sh::which("envoy")
         && let Ok(envoy) = ask(&path)
         && envoy.version == wanted
     {
@@ -53,12 +53,6 @@ pub(crate) fn find(project: &Project, wanted: &str) -> Result<Envoy> {
         })?;
     }
     ask(&path)
-}
-
-fn on_path() -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|dir| dir.join("envoy"))
-        .find(|path| path.is_file())
 }
 
 fn ask(path: &Path) -> Result<Envoy> {

@@ -13,7 +13,7 @@ use crate::sh;
 
 /// Makes sure that `program` is on the PATH, from these packages if need be.
 pub(crate) fn need_program(project: &Project, program: &str, packages: &[&str]) -> Result<()> {
-    if sh::on_path(program) {
+    if sh::which(program).is_some() {
         return Ok(());
     }
     install(project, packages, &format!("{program} is missing"))
@@ -22,7 +22,7 @@ pub(crate) fn need_program(project: &Project, program: &str, packages: &[&str]) 
 /// Installs packages; `why` says what they are wanted for.
 pub(crate) fn install(project: &Project, packages: &[&str], why: &str) -> Result<()> {
     let names = packages.join(" ");
-    if !sh::on_path("apt-get") {
+    if sh::which("apt-get").is_none() {
         bail!("{why}: install what Debian calls {names}, then try again");
     }
     if !is_root() && !project.install {

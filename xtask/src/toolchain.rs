@@ -120,7 +120,7 @@ fn rustup(project: &Project, target: &str) -> Result<Way> {
         .join(target)
         .join("lib");
     if !library.is_dir() {
-        if !sh::on_path("rustup") {
+        if sh::which("rustup").is_none() {
             bail!("rustup is not installed");
         }
         sh::run(project.command("rustup").args(["target", "add", target]))?;

@@ -47,6 +47,8 @@ impl Deadlines {
 mod tests {
     use super::Deadlines;
     use proptest::prelude::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn the_earliest_is_due_first_and_the_gone_never() {

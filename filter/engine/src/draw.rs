@@ -18,6 +18,8 @@ pub(crate) fn hits(share: Ppm, random: impl FnOnce() -> u64) -> bool {
 mod tests {
     use super::hits;
     use btp_policy::scalar::Ppm;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn ppm(percent: f64) -> Ppm {
         Ppm::from_percent(percent).unwrap()

@@ -18,6 +18,8 @@ pub(crate) fn is_grpc_request<H: Host>(host: &mut H) -> bool {
 #[cfg(test)]
 mod tests {
     use super::is_grpc;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn grpc_is_told_from_its_relatives() {

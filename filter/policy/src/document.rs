@@ -101,6 +101,8 @@ fn placed(node: &Node, field: &str, reason: String) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn kinds(text: &str) -> Vec<&'static str> {
         let name = |document: &Document| match document {

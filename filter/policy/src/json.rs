@@ -106,6 +106,8 @@ impl Serialize for Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn duplicate_keys_are_kept_for_the_reader_to_refuse() {

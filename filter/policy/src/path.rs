@@ -28,6 +28,8 @@ impl fmt::Display for Path<'_> {
 #[cfg(test)]
 mod tests {
     use super::Path;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn prints_as_people_write_it() {

@@ -1,5 +1,8 @@
 //! The state machine, event by event and in a whole proxy in memory.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use btp_policy::PluginConfig;
 
 use super::*;

@@ -1,5 +1,8 @@
 //! Whole configurations: what is read, and what is said about wrong ones.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use super::*;
 
 fn refused(text: &str) -> Vec<String> {

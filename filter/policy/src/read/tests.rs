@@ -1,5 +1,8 @@
 //! The steps give a value or one problem, never both, never neither.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use super::*;
 use crate::json::parse;
 

@@ -98,6 +98,8 @@ impl fmt::Display for Duration {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn reads_every_unit_and_their_sums() {

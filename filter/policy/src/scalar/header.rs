@@ -71,6 +71,8 @@ pub fn read_header_value<'a>(at: At<'a>, problems: &mut Problems) -> Option<&'a 
 #[cfg(test)]
 mod tests {
     use super::HeaderName;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn names_are_tokens_in_lower_case() {

@@ -38,6 +38,8 @@ pub fn is_dns_subdomain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{is_dns_label, is_dns_subdomain};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn labels_and_subdomains() {

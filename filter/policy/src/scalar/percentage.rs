@@ -55,6 +55,8 @@ impl Ppm {
 #[cfg(test)]
 mod tests {
     use super::Ppm;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn rounds_to_the_nearest_part() {

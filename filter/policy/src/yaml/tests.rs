@@ -1,5 +1,8 @@
 //! What YAML means here, and what is refused.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use proptest::prelude::*;
 
 use super::*;
