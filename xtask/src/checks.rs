@@ -49,7 +49,13 @@ pub(crate) fn check(project: &Project) -> Result<()> {
     sh::step(
         "smoke test on a real Envoy",
         "the log of Envoy is above",
-        || sh::show(bench.tests(project).args(["--test", "smoke"])),
+        || {
+            sh::show(
+                bench
+                    .tests(project)
+                    .args(["--test", "smoke", "--test", "scenarios"]),
+            )
+        },
     )?;
     close("check", start, Outcome::Passed)
 }

@@ -53,6 +53,9 @@ enum Command {
         /// End after the tour instead of serving until Ctrl-C.
         #[arg(long)]
         once: bool,
+        /// Serve the configuration of this folder of examples/ instead.
+        #[arg(long, value_name = "NAME")]
+        example: Option<String>,
     },
     /// Run all tests: host, wasm32, real Envoy, containers.
     Test {
@@ -93,7 +96,7 @@ fn run(args: Args) -> Result<()> {
             println!("{}", envoy.path.display());
             Ok(())
         }
-        Command::Demo { once } => real_envoy::demo(&project, once),
+        Command::Demo { once, example } => real_envoy::demo(&project, once, example.as_deref()),
         Command::Test { envoy, filter } => {
             checks::test(&project, envoy.as_deref(), filter.as_deref())
         }

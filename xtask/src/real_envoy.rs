@@ -45,12 +45,15 @@ impl Bench {
 }
 
 /// Shows the policies at work; serves until Ctrl-C unless `once`.
-pub(crate) fn demo(project: &Project, once: bool) -> Result<()> {
+pub(crate) fn demo(project: &Project, once: bool, example: Option<&str>) -> Result<()> {
     let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
     let mut demo =
         bench.equip(project.cargo(["run", "--quiet", "-p", "btp-tests", "--bin", "demo", "--"]));
     if once {
         demo.arg("--once");
+    }
+    if let Some(name) = example {
+        demo.args(["--example", name]);
     }
     sh::show(&mut demo)
 }
