@@ -106,7 +106,7 @@ fn text(finding: &Finding, sources: &[Source]) -> String {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = level.primary_title(one_line(&finding.problem.to_string()));
+    let title = level.clone().primary_title(one_line(&finding.problem.to_string()));
     let Some(source) = source(finding, sources) else {
         return Renderer::plain().render(&[Group::with_title(title)]);
     };

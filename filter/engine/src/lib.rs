@@ -1,1 +1,40 @@
-//! x
+//! What a BackendTrafficPolicy does: one state machine per HTTP exchange.
+//!
+//! The engine is sans-IO. An adapter feeds an [`Exchange`] with events, the
+//! engine answers with a [`Flow`] and fills a list of [`Action`]s that the
+//! adapter performs. What the engine needs to know it asks of a [`Host`].
+//! Everything that does not depend on the request is worked out once per
+//! configuration, in a [`Plan`].
+//!
+//! Nothing here knows Envoy, WebAssembly, a clock or a source of randomness.
+
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+
+mod action;
+mod counters;
+mod deadlines;
+mod draw;
+mod exchange;
+mod fault;
+mod grpc;
+mod host;
+mod plan;
+mod response_override;
+mod shared;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use action::{Action, Flow, Reply};
+pub use counters::CounterId;
+pub use deadlines::Deadlines;
+pub use exchange::Exchange;
+pub use host::Host;
+pub use plan::Plan;
+pub use shared::{CellId, Cells, Counters, Updated};

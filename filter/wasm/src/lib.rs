@@ -1,1 +1,21 @@
-//! x
+//! The proxy-wasm adapter: the one crate that knows Envoy's WebAssembly ABI.
+//!
+//! It hands events to the engine and performs what the engine decides; it
+//! decides nothing itself. `abi` holds every hostcall and the wrapped
+//! exports, `root` one configuration, `stream` one HTTP exchange.
+
+#![deny(unsafe_code)]
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+
+mod abi;
+mod host;
+mod metrics;
+mod random;
+mod root;
+mod stream;

@@ -1,0 +1,53 @@
+//! What the engine decides. The adapter performs it and decides nothing.
+
+use std::sync::Arc;
+
+use crate::counters::CounterId;
+
+/// What happens to the message whose event was just handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Flow {
+    /// It goes on to the next filter.
+    Continue,
+    /// Headers, body and trailers wait, with back-pressure to the sender,
+    /// until the engine says otherwise.
+    HoldAll,
+    /// A reply was sent in its place; nothing goes on.
+    Stop,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Send the `timer` event to this exchange at this time (nanoseconds of
+    /// the host's monotonic clock), or as soon after it as the host can.
+    WakeAt(u64),
+    /// Answer the client with this reply.
+    Reply(Arc<Reply>),
+    /// Replace all response headers by the reply's, with a content-length;
+    /// the body follows by [`Action::ReplaceBody`].
+    ReplaceResponseHeaders(Arc<Reply>),
+    /// Replace the body bytes at hand by those of the reply, or drop them.
+    ReplaceBody(Option<Arc<Reply>>),
+    /// Remove all response trailers.
+    DropTrailers,
+    /// Add one to a counter.
+    Count(CounterId),
+}
+
+/// A response that the proxy makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers, names in lower case; neither `:status` nor content-length.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: String,
+    /// Status for a gRPC client; `None`: the host maps the HTTP status. A
+    /// client that does not speak gRPC never sees it.
+    pub grpc_status: Option<u8>,
+    /// `%RESPONSE_CODE_DETAILS%`.
+    pub details: &'static str,
+}

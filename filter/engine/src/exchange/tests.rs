@@ -1,0 +1,303 @@
+//! The state machine, event by event and in a whole proxy in memory.
+
+use btp_policy::PluginConfig;
+
+use super::*;
+use crate::testing::{FakeHost, Message, Proxy, demo_upstream};
+
+const MS: u64 = 1_000_000;
+
+fn plan(spec: &str) -> Plan {
+    let text = format!(r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{spec}}}]}}"#);
+    Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap())
+}
+
+fn get(path: &str) -> Message {
+    Message::request("GET", path)
+}
+
+const DELAY_AND_ABORT: &str = r#"{"faultInjection":{
+    "delay":{"fixedDelay":"100ms","percentage":50},
+    "abort":{"httpStatus":503,"percentage":50}}}"#;
+
+const ERROR_PAGE: &str = r#"{"responseOverride":[
+    {"match":{"statusCodes":[{"type":"Range","range":{"start":500,"end":599}}]},
+     "response":{"body":{"inline":"sorry"},"header":{"set":[{"name":"x-page","value":"1"}]}}},
+    {"match":{"statusCodes":[{"value":404}]},
+     "response":{"statusCode":410,"contentType":"text/html","body":{"inline":"<p>gone"}}}]}"#;
+
+#[test]
+fn a_request_that_no_policy_governs_asks_the_host_for_nothing() {
+    let plan = plan("{}");
+    let mut host = FakeHost::default();
+    let mut out = Vec::new();
+    let mut exchange = Exchange::default();
+    assert_eq!(
+        exchange.request_headers(&plan, &mut host, &mut out),
+        Flow::Continue
+    );
+    assert_eq!(
+        exchange.response_headers(&plan, &mut host, false, &mut out),
+        Flow::Continue
+    );
+    assert_eq!((host.lookups, out.capacity()), (0, 0));
+}
+
+#[test]
+fn delay_and_abort_are_drawn_independently_and_the_delay_comes_first() {
+    const LOW: u64 = 0;
+    const HIGH: u64 = u64::MAX;
+    for (draws, held, status) in [
+        ([HIGH, HIGH], 0, "200"),
+        ([HIGH, LOW], 0, "503"),
+        ([LOW, HIGH], 100 * MS, "200"),
+        ([LOW, LOW], 100 * MS, "503"),
+    ] {
+        let mut proxy = Proxy::new(plan(DELAY_AND_ABORT));
+        proxy.host.random = draws.into();
+        let outcome = proxy.exchange(None, &get("/"), demo_upstream);
+        assert_eq!(outcome.held_ns, held, "{draws:?}");
+        assert_eq!(outcome.response.get(":status"), Some(status), "{draws:?}");
+        assert_eq!(outcome.upstream_requests, usize::from(status == "200"));
+    }
+}
+
+#[test]
+fn faults_are_counted_by_policy() {
+    let mut proxy = Proxy::new(plan(DELAY_AND_ABORT));
+    for _ in 0..1000 {
+        proxy.exchange(None, &get("/"), demo_upstream);
+    }
+    for name in ["fault_delays_injected", "fault_aborts_injected"] {
+        let count = proxy.counter(&format!("btp.default.p.{name}")).unwrap();
+        assert!((450..=550).contains(&count), "{name}: {count}");
+    }
+}
+
+#[test]
+fn a_timer_that_comes_early_waits_on() {
+    let plan = plan(r#"{"faultInjection":{"delay":{"fixedDelay":"100ms"}}}"#);
+    let mut host = FakeHost::default();
+    let mut out = Vec::new();
+    let mut exchange = Exchange::default();
+    assert_eq!(
+        exchange.request_headers(&plan, &mut host, &mut out),
+        Flow::HoldAll
+    );
+    out.clear();
+    host.now_ns = 99 * MS;
+    assert_eq!(exchange.timer(&plan, &mut host, &mut out), Flow::HoldAll);
+    assert_eq!(out, [Action::WakeAt(100 * MS)]);
+    out.clear();
+    host.now_ns = 100 * MS;
+    assert_eq!(exchange.timer(&plan, &mut host, &mut out), Flow::Continue);
+    assert_eq!(exchange.timer(&plan, &mut host, &mut out), Flow::Continue);
+    assert!(out.is_empty());
+}
+
+#[test]
+fn an_abort_for_grpc_carries_the_grpc_status() {
+    let mut proxy = Proxy::new(plan(r#"{"faultInjection":{"abort":{"grpcStatus":14}}}"#));
+    let mut call = Message::request("POST", "/svc/method");
+    call.set("content-type", "application/grpc");
+    let response = proxy.exchange(None, &call, demo_upstream).response;
+    assert_eq!(response.get("grpc-status"), Some("14"));
+    assert_eq!(response.get("grpc-message"), Some("fault filter abort"));
+    let plain = proxy.exchange(None, &get("/"), demo_upstream).response;
+    assert_eq!(plain.get(":status"), Some("200"));
+    assert_eq!(plain.get("grpc-status"), None);
+}
+
+#[test]
+fn the_first_matching_override_replaces_status_headers_and_body() {
+    let mut proxy = Proxy::new(plan(ERROR_PAGE));
+    let outcome = proxy.exchange(None, &get("/status/502"), demo_upstream);
+    assert_eq!(
+        outcome.response,
+        Message::response(
+            502,
+            &[
+                ("content-type", "text/plain"),
+                ("x-page", "1"),
+                ("content-length", "5")
+            ],
+            b"sorry"
+        )
+    );
+    let gone = proxy
+        .exchange(None, &get("/status/404"), demo_upstream)
+        .response;
+    assert_eq!(gone.get(":status"), Some("410"));
+    assert_eq!(gone.body, b"<p>gone");
+    let fine = proxy
+        .exchange(None, &get("/status/200"), demo_upstream)
+        .response;
+    assert_eq!(fine.get("x-upstream"), Some("yes"));
+    assert_eq!(proxy.counter("btp.default.p.responses_overridden"), Some(2));
+}
+
+#[test]
+fn bodies_are_replaced_in_place_only_where_length_and_body_are_known() {
+    for (path, head, details) in [
+        ("/status/500", false, "via_upstream"),
+        ("/status/500?bytes=65536", false, "via_upstream"),
+        ("/status/500?bytes=65537", false, "btp_response_override"),
+        ("/status/500?chunked", false, "btp_response_override"),
+        ("/status/500?trailers", false, "btp_response_override"),
+        ("/status/500?empty", false, "btp_response_override"),
+        ("/status/500", true, "btp_response_override"),
+    ] {
+        let mut proxy = Proxy::new(plan(ERROR_PAGE));
+        let method = if head { "HEAD" } else { "GET" };
+        let outcome = proxy.exchange(None, &Message::request(method, path), demo_upstream);
+        assert_eq!(outcome.details, details, "{method} {path}");
+        assert_eq!(
+            outcome.response.get("content-length"),
+            Some("5"),
+            "{method} {path}"
+        );
+        let body: &[u8] = if head { b"" } else { b"sorry" };
+        assert_eq!(outcome.response.body, body, "{method} {path}");
+        assert!(outcome.response.trailers.is_empty());
+    }
+}
+
+#[test]
+fn a_body_that_comes_in_pieces_is_replaced_once_and_its_trailers_go() {
+    let plan = plan(ERROR_PAGE);
+    let mut host = FakeHost::default();
+    let headers = [(":status", "500"), ("content-length", "9")];
+    host.response_headers = headers
+        .map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec()))
+        .into();
+    let mut out = Vec::new();
+    let mut exchange = Exchange::default();
+    assert_eq!(
+        exchange.request_headers(&plan, &mut host, &mut out),
+        Flow::Continue
+    );
+    assert_eq!(
+        exchange.response_headers(&plan, &mut host, false, &mut out),
+        Flow::Continue
+    );
+    out.clear();
+    for _ in 0..3 {
+        assert_eq!(exchange.response_body(&mut out), Flow::Continue);
+    }
+    assert_eq!(exchange.response_trailers(&mut out), Flow::Continue);
+    assert!(matches!(out[0], Action::ReplaceBody(Some(_))));
+    assert_eq!(
+        out[1..],
+        [
+            Action::ReplaceBody(None),
+            Action::ReplaceBody(None),
+            Action::DropTrailers
+        ]
+    );
+}
+
+#[test]
+fn our_own_replies_are_overridden_before_they_are_sent_and_only_once() {
+    let spec = r#"{"faultInjection":{"abort":{"httpStatus":503}},
+        "responseOverride":[{"match":{"statusCodes":[{"value":503},{"value":500}]},
+                             "response":{"statusCode":500,"body":{"inline":"later"}}}]}"#;
+    let plan = plan(spec);
+    let mut host = FakeHost::default();
+    let mut out = Vec::new();
+    let mut exchange = Exchange::default();
+    assert_eq!(
+        exchange.request_headers(&plan, &mut host, &mut out),
+        Flow::Stop
+    );
+    let Some(Action::Reply(reply)) = out.pop() else {
+        panic!("no reply: {out:?}")
+    };
+    assert_eq!((reply.status, reply.body.as_str()), (500, "later"));
+    assert_eq!(reply.details, "btp_fault_abort");
+    out.clear();
+    host.response_headers = vec![(":status".to_owned(), b"500".to_vec())];
+    assert_eq!(
+        exchange.response_headers(&plan, &mut host, false, &mut out),
+        Flow::Continue
+    );
+    assert!(out.is_empty());
+}
+
+#[test]
+fn grpc_replies_are_never_rewritten_in_place() {
+    let mut proxy = Proxy::new(plan(ERROR_PAGE));
+    let mut call = Message::request("POST", "/svc/status/503");
+    call.set("content-type", "application/grpc");
+    let outcome = proxy.exchange(None, &call, demo_upstream);
+    assert_eq!(outcome.details, "btp_response_override");
+    assert_eq!(outcome.response.get("grpc-status"), Some("14"));
+}
+
+#[test]
+fn a_status_without_body_gets_none_even_if_the_override_has_one() {
+    let spec = r#"{"responseOverride":[{"match":{"statusCodes":[{"value":304},{"value":200}]},
+                   "response":{"body":{"inline":"text"},"header":{"add":[{"name":"a","value":"b"}]}}}]}"#;
+    let mut proxy = Proxy::new(plan(spec));
+    let unchanged = proxy
+        .exchange(None, &get("/status/304"), demo_upstream)
+        .response;
+    assert_eq!(unchanged, Message::response(304, &[("a", "b")], b""));
+}
+
+#[test]
+fn a_reply_that_ends_a_delay_is_overridden_like_any_other() {
+    let spec = r#"{"faultInjection":{"delay":{"fixedDelay":"1h"}},
+        "responseOverride":[{"match":{"statusCodes":[{"value":504}]},"response":{"statusCode":503}}]}"#;
+    let plan = plan(spec);
+    let mut host = FakeHost::default();
+    let mut out = Vec::new();
+    let mut exchange = Exchange::default();
+    assert_eq!(
+        exchange.request_headers(&plan, &mut host, &mut out),
+        Flow::HoldAll
+    );
+    host.response_headers = vec![(":status".to_owned(), b"504".to_vec())];
+    assert_eq!(
+        exchange.response_headers(&plan, &mut host, true, &mut out),
+        Flow::Stop
+    );
+    assert_eq!(exchange.timer(&plan, &mut host, &mut out), Flow::Continue);
+}
+
+#[test]
+fn statuses_that_are_no_number_match_nothing() {
+    let plan = plan(ERROR_PAGE);
+    let mut host = FakeHost::default();
+    for value in [&b"\xff"[..], b"", b"99999"] {
+        host.response_headers = vec![(":status".to_owned(), value.to_vec())];
+        let mut exchange = Exchange::default();
+        let mut out = Vec::new();
+        assert_eq!(
+            exchange.request_headers(&plan, &mut host, &mut out),
+            Flow::Continue
+        );
+        assert_eq!(
+            exchange.response_headers(&plan, &mut host, false, &mut out),
+            Flow::Continue
+        );
+    }
+}
+
+#[test]
+fn the_switches_take_everything_or_one_capability_out() {
+    let spec = r#"{"faultInjection":{"abort":{"httpStatus":503}},
+        "responseOverride":[{"match":{"statusCodes":[{"value":200}]},"response":{"statusCode":201}}]}"#;
+    for (switches, status) in [
+        (r#""disabled":true"#, "200"),
+        (r#""enforce":[]"#, "200"),
+        (r#""enforce":["responseOverride"]"#, "201"),
+        (r#""enforce":["faultInjection"]"#, "503"),
+    ] {
+        let text =
+            format!(r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{spec}}}],{switches}}}"#);
+        let config = PluginConfig::parse(text.as_bytes()).unwrap();
+        let mut proxy = Proxy::new(Plan::compile(config));
+        let response = proxy.exchange(None, &get("/"), demo_upstream).response;
+        assert_eq!(response.get(":status"), Some(status), "{switches}");
+    }
+}

@@ -1,0 +1,25 @@
+//! What the engine asks of the proxy it runs in.
+
+use crate::shared::Counters;
+
+/// One exchange as the host sees it. Values are lent to a closure, so that a
+/// host that has them in memory copies nothing.
+pub trait Host: Counters {
+    /// Monotonic time in nanoseconds, from any starting point.
+    fn now_ns(&mut self) -> u64;
+
+    /// 64 uniformly random bits.
+    fn random(&mut self) -> u64;
+
+    /// The first value of a request header (name in lower case). Answers
+    /// only until the request has been forwarded.
+    fn request_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
+
+    /// The first value of a response header (name in lower case, `:status`
+    /// included). Answers only while response headers are at hand.
+    fn response_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
+
+    /// The name of the route that took the request. `None` if no route did,
+    /// or if it has no name.
+    fn route_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
+}

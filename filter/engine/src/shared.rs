@@ -1,0 +1,40 @@
+//! What the workers of one proxy share: counters and cells.
+//!
+//! Counters are process-wide and only go up. Cells hold one `u64` that is
+//! changed by compare-and-swap: shared key-value data in a WebAssembly host,
+//! atomics in a native one.
+
+use crate::counters::CounterId;
+
+/// Process-wide counters.
+pub trait Counters {
+    /// Adds to a counter.
+    fn add(&self, counter: CounterId, amount: u64);
+
+    /// The counter's value, all workers together.
+    fn read(&self, counter: CounterId) -> u64;
+}
+
+/// Process-wide cells.
+pub trait Cells {
+    /// Replaces a cell's value by what `step` makes of it; `None` leaves the
+    /// cell alone. `step` may be called several times, as other workers get
+    /// in between; only the last call counts.
+    fn update(&self, cell: CellId, step: impl FnMut(u64) -> Option<u64>) -> Updated;
+}
+
+/// Names a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CellId(pub u32);
+
+/// What became of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Updated {
+    /// The cell has this new value.
+    To(u64),
+    /// `step` declined; the cell has this value.
+    Kept(u64),
+    /// Others got in between too often: nothing was changed. Whoever asked
+    /// for permission takes this for a refusal.
+    Contended,
+}

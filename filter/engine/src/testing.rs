@@ -1,0 +1,12 @@
+//! Hosts to test the engine with: a fake one with a fake clock, a proxy in
+//! memory that performs the actions, and a native one with real threads.
+
+mod fake_host;
+mod proxy;
+#[cfg(not(target_arch = "wasm32"))]
+mod threads;
+
+pub use fake_host::FakeHost;
+pub use proxy::{Message, Outcome, Proxy, demo_upstream};
+#[cfg(not(target_arch = "wasm32"))]
+pub use threads::ThreadedHost;

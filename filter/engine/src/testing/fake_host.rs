@@ -1,0 +1,75 @@
+//! A host whose clock and dice the test holds in its hand.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+
+use crate::counters::CounterId;
+use crate::host::Host;
+use crate::shared::Counters;
+
+/// One exchange's view of a proxy, all in memory.
+#[derive(Debug, Default)]
+pub struct FakeHost {
+    /// The clock, in nanoseconds.
+    pub now_ns: u64,
+    /// The numbers that `random` gives, first to last; then it counts on
+    /// from there, evenly spread.
+    pub random: VecDeque<u64>,
+    /// The route's name.
+    pub route: Option<Vec<u8>>,
+    /// Request headers, names in lower case.
+    pub request_headers: Vec<(String, Vec<u8>)>,
+    /// Response headers, names in lower case.
+    pub response_headers: Vec<(String, Vec<u8>)>,
+    /// How often headers or attributes were asked for.
+    pub lookups: usize,
+    counters: RefCell<HashMap<CounterId, u64>>,
+    drawn: u64,
+}
+
+impl FakeHost {
+    fn find(headers: &[(String, Vec<u8>)], name: &str) -> Option<usize> {
+        headers.iter().position(|(other, _)| other == name)
+    }
+}
+
+impl Counters for FakeHost {
+    fn add(&self, counter: CounterId, amount: u64) {
+        *self.counters.borrow_mut().entry(counter).or_default() += amount;
+    }
+
+    fn read(&self, counter: CounterId) -> u64 {
+        self.counters.borrow().get(&counter).copied().unwrap_or(0)
+    }
+}
+
+impl Host for FakeHost {
+    fn now_ns(&mut self) -> u64 {
+        self.now_ns
+    }
+
+    fn random(&mut self) -> u64 {
+        // Multiples of an odd number near 2^64/φ visit 0..2^64 evenly.
+        self.drawn = self.drawn.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.pop_front().unwrap_or(self.drawn)
+    }
+
+    fn request_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        self.lookups += 1;
+        let found = Self::find(&self.request_headers, name);
+        read(found.and_then(|i| Some(self.request_headers.get(i)?.1.as_slice())))
+    }
+
+    fn response_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        self.lookups += 1;
+        let found = Self::find(&self.response_headers, name);
+        read(found.and_then(|i| Some(self.response_headers.get(i)?.1.as_slice())))
+    }
+
+    fn route_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        self.lookups += 1;
+        read(self.route.as_deref())
+    }
+}

@@ -1,0 +1,321 @@
+//! The proxy-wasm ABI 0.2.1, both ways: every hostcall the adapter makes,
+//! and the exports it puts in place of the SDK's.
+//!
+//! The SDK's own wrappers panic on a status they do not expect, and a panic
+//! costs the worker its VM. These return what the host said. This is the
+//! only file with `unsafe` in it.
+//!
+//! Source: the proxy-wasm specification, `abi-versions/v0.2.1`.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::ptr;
+
+/// The host refused a hostcall, with this status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused(pub(crate) u32);
+
+/// Header maps that the host keeps for the current stream.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(crate) enum Map {
+    RequestHeaders = 0,
+    ResponseHeaders = 2,
+    ResponseTrailers = 3,
+}
+
+/// Buffers that the host keeps.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(crate) enum Buffer {
+    ResponseBody = 1,
+    PluginConfiguration = 7,
+}
+
+const OK: u32 = 0;
+const COUNTER: u32 = 0;
+const REQUEST_STREAM: u32 = 0;
+const NO_GRPC_STATUS: u32 = u32::MAX;
+
+/// Return code "stop all iteration and hold with back-pressure", which the
+/// SDK's `Action` cannot express.
+const STOP_ALL_ITERATION_AND_WATERMARK: u32 = 4;
+
+mod imports {
+    unsafe extern "C" {
+        pub(super) fn proxy_get_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
+            value: *mut *mut u8,
+            value_size: *mut usize,
+        ) -> u32;
+        pub(super) fn proxy_set_header_map_pairs(map: u32, pairs: *const u8, size: usize) -> u32;
+        pub(super) fn proxy_get_property(
+            path: *const u8,
+            path_size: usize,
+            value: *mut *mut u8,
+            value_size: *mut usize,
+        ) -> u32;
+        pub(super) fn proxy_get_buffer_bytes(
+            buffer: u32,
+            start: usize,
+            max_size: usize,
+            value: *mut *mut u8,
+            value_size: *mut usize,
+        ) -> u32;
+        pub(super) fn proxy_set_buffer_bytes(
+            buffer: u32,
+            start: usize,
+            size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
+        pub(super) fn proxy_send_local_response(
+            status: u32,
+            details: *const u8,
+            details_size: usize,
+            body: *const u8,
+            body_size: usize,
+            headers: *const u8,
+            headers_size: usize,
+            grpc_status: u32,
+        ) -> u32;
+        pub(super) fn proxy_continue_stream(stream: u32) -> u32;
+        pub(super) fn proxy_set_effective_context(context: u32) -> u32;
+        pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+        pub(super) fn proxy_define_metric(
+            kind: u32,
+            name: *const u8,
+            name_size: usize,
+            id: *mut u32,
+        ) -> u32;
+        pub(super) fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+        pub(super) fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
+
+        // Not a hostcall: the SDK's export, found again at link time.
+        pub(super) fn proxy_on_request_headers(
+            context: u32,
+            headers: usize,
+            end_of_stream: bool,
+        ) -> u32;
+    }
+}
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
+    proxy_wasm::set_root_context(crate::root::create);
+}}
+
+thread_local! {
+    static HOLD_ALL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Takes the place of the SDK's `proxy_on_request_headers` in the finished
+/// module (`cargo xtask build` renames it): the SDK runs as ever, and its
+/// `Pause` becomes the return code that the engine meant.
+#[unsafe(no_mangle)]
+extern "C" fn btp_on_request_headers(context: u32, headers: usize, end_of_stream: bool) -> u32 {
+    HOLD_ALL.set(false);
+    // SAFETY: the SDK's export, with the signature it has there.
+    let code = unsafe { imports::proxy_on_request_headers(context, headers, end_of_stream) };
+    if HOLD_ALL.get() {
+        STOP_ALL_ITERATION_AND_WATERMARK
+    } else {
+        code
+    }
+}
+
+/// The request-headers callback that runs now holds headers and body.
+pub(crate) fn hold_all() {
+    HOLD_ALL.set(true);
+}
+
+/// The first value of a header; `None` if there is no such header.
+pub(crate) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
+    let mut value = Lent::new();
+    // SAFETY: pointers and lengths describe live memory.
+    let status = unsafe {
+        imports::proxy_get_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            &raw mut value.data,
+            &raw mut value.size,
+        )
+    };
+    value.take(status)
+}
+
+/// Replaces a header map by `pairs`.
+pub(crate) fn set_headers(map: Map, pairs: &[(&str, &str)]) -> Result<(), Refused> {
+    let pairs = serialize(pairs);
+    // SAFETY: pointer and length describe live memory.
+    check(unsafe { imports::proxy_set_header_map_pairs(map as u32, pairs.as_ptr(), pairs.len()) })
+}
+
+/// An attribute, given as path elements; `None` if it is not there.
+pub(crate) fn property(path: &[&str]) -> Option<Vec<u8>> {
+    let path = path.join("\0");
+    let mut value = Lent::new();
+    // SAFETY: pointers and lengths describe live memory.
+    let status = unsafe {
+        imports::proxy_get_property(
+            path.as_ptr(),
+            path.len(),
+            &raw mut value.data,
+            &raw mut value.size,
+        )
+    };
+    value.take(status)
+}
+
+/// The bytes of a buffer.
+pub(crate) fn buffer(buffer: Buffer, max_size: usize) -> Option<Vec<u8>> {
+    let mut value = Lent::new();
+    // SAFETY: pointers and lengths describe live memory.
+    let status = unsafe {
+        imports::proxy_get_buffer_bytes(
+            buffer as u32,
+            0,
+            max_size,
+            &raw mut value.data,
+            &raw mut value.size,
+        )
+    };
+    value.take(status)
+}
+
+/// Replaces the first `size` bytes of a buffer.
+pub(crate) fn set_buffer(buffer: Buffer, size: usize, value: &[u8]) -> Result<(), Refused> {
+    // SAFETY: pointer and length describe live memory.
+    check(unsafe {
+        imports::proxy_set_buffer_bytes(buffer as u32, 0, size, value.as_ptr(), value.len())
+    })
+}
+
+/// Answers the current stream's client.
+pub(crate) fn send_local_response(
+    status: u16,
+    details: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    grpc_status: Option<u8>,
+) -> Result<(), Refused> {
+    let headers = serialize(headers);
+    // SAFETY: pointers and lengths describe live memory.
+    check(unsafe {
+        imports::proxy_send_local_response(
+            u32::from(status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            grpc_status.map_or(NO_GRPC_STATUS, u32::from),
+        )
+    })
+}
+
+/// Lets the current stream's held request go on.
+pub(crate) fn continue_request() -> Result<(), Refused> {
+    // SAFETY: no memory is passed.
+    check(unsafe { imports::proxy_continue_stream(REQUEST_STREAM) })
+}
+
+/// Makes `context` the stream that hostcalls are about.
+pub(crate) fn set_effective_context(context: u32) -> Result<(), Refused> {
+    // SAFETY: no memory is passed.
+    check(unsafe { imports::proxy_set_effective_context(context) })
+}
+
+/// Sets the one timer of this configuration; 0 stops it. Each call starts a
+/// new period.
+pub(crate) fn set_tick_period(millis: u32) -> Result<(), Refused> {
+    // SAFETY: no memory is passed.
+    check(unsafe { imports::proxy_set_tick_period_milliseconds(millis) })
+}
+
+/// Defines a counter, or finds the one of that name.
+pub(crate) fn define_counter(name: &str) -> Result<u32, Refused> {
+    let mut id = 0;
+    // SAFETY: pointers and lengths describe live memory.
+    check(unsafe {
+        imports::proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id)
+    })?;
+    Ok(id)
+}
+
+/// Adds to a counter.
+pub(crate) fn increment(id: u32, amount: u64) -> Result<(), Refused> {
+    let offset = i64::try_from(amount).unwrap_or(i64::MAX);
+    // SAFETY: no memory is passed.
+    check(unsafe { imports::proxy_increment_metric(id, offset) })
+}
+
+/// The value of a counter.
+pub(crate) fn metric(id: u32) -> Result<u64, Refused> {
+    let mut value = 0;
+    // SAFETY: the pointer is to a live u64.
+    check(unsafe { imports::proxy_get_metric(id, &raw mut value) })?;
+    Ok(value)
+}
+
+fn check(status: u32) -> Result<(), Refused> {
+    if status == OK {
+        Ok(())
+    } else {
+        Err(Refused(status))
+    }
+}
+
+/// Memory that the host asked this module to allocate and then filled.
+struct Lent {
+    data: *mut u8,
+    size: usize,
+}
+
+impl Lent {
+    fn new() -> Self {
+        Self {
+            data: ptr::null_mut(),
+            size: 0,
+        }
+    }
+
+    fn take(self, status: u32) -> Option<Vec<u8>> {
+        if status != OK {
+            return None;
+        }
+        if self.data.is_null() {
+            return Some(Vec::new());
+        }
+        // SAFETY: the host got this block from `proxy_on_memory_allocate`,
+        // which leaked a Vec<u8> of exactly this capacity, and filled it.
+        Some(unsafe { Vec::from_raw_parts(self.data, self.size, self.size) })
+    }
+}
+
+/// Header pairs as the ABI wants them: a count, all sizes, then all names
+/// and values, each ended by a zero byte.
+fn serialize(pairs: &[(&str, &str)]) -> Vec<u8> {
+    let texts: usize = pairs
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 2)
+        .sum();
+    let mut bytes = Vec::with_capacity(4 + pairs.len() * 8 + texts);
+    let mut push_size = |size: usize| {
+        bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
+    };
+    push_size(pairs.len());
+    for (name, value) in pairs {
+        push_size(name.len());
+        push_size(value.len());
+    }
+    for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.push(0);
+    }
+    bytes
+}

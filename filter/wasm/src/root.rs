@@ -1,0 +1,199 @@
+//! One configuration in one worker: the plan, and the timer of those who
+//! wait under it.
+//!
+//! Envoy makes a new root context for every configuration update; the old
+//! one lives until its last stream has ended. So nothing here ever changes
+//! under a stream's feet.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use btp_engine::{Deadlines, Exchange, Flow, Plan};
+use btp_policy::{PluginConfig, Problem};
+use hashbrown::HashMap;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+
+use crate::abi::{self, Buffer};
+use crate::host::WasmHost;
+use crate::metrics::Metrics;
+use crate::random::Random;
+use crate::stream::{Stream, perform};
+
+/// What all streams under one configuration share.
+pub(crate) struct Shared {
+    pub(crate) plan: Plan,
+    pub(crate) metrics: Metrics,
+    pub(crate) random: Random,
+    start: Instant,
+    timers: RefCell<Timers>,
+}
+
+/// Exchanges that wait, and the state of Envoy's one timer.
+#[derive(Default)]
+struct Timers {
+    deadlines: Deadlines,
+    waiting: HashMap<u32, Exchange>,
+    /// The deadline that the tick is set for.
+    armed: Option<u64>,
+}
+
+struct Root {
+    shared: Option<Rc<Shared>>,
+}
+
+/// The most problems that one log line names.
+const MOST_PROBLEMS: usize = 20;
+const NANOS_PER_MS: u64 = 1_000_000;
+
+/// Makes the root context of a configuration that is about to be read.
+pub(crate) fn create(_context: u32) -> Box<dyn RootContext> {
+    Box::new(Root { shared: None })
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        let text = abi::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
+        match configure(&text) {
+            Ok(shared) => {
+                self.shared = Some(Rc::new(shared));
+                true
+            }
+            Err(reason) => {
+                log::error!("configuration refused: {reason}");
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.tick();
+        }
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(context, self.shared.clone())))
+    }
+}
+
+/// Reads and compiles the configuration, or says in one line why not.
+fn configure(text: &[u8]) -> Result<Shared, String> {
+    let config = PluginConfig::parse(text).map_err(|problems| one_line(&problems))?;
+    let random = Random::seeded().map_err(|error| format!("no entropy to be had: {error}"))?;
+    let policies = config.policies.len();
+    let plan = Plan::compile(config);
+    log::info!(
+        "version {} enforces {policies} policies",
+        env!("CARGO_PKG_VERSION")
+    );
+    Ok(Shared {
+        metrics: Metrics::new(plan.counters()),
+        plan,
+        random,
+        start: Instant::now(),
+        timers: RefCell::default(),
+    })
+}
+
+fn one_line(problems: &[Problem]) -> String {
+    let shown = problems.iter().take(MOST_PROBLEMS);
+    let mut line = shown
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ");
+    let more = problems.len().saturating_sub(MOST_PROBLEMS);
+    if more > 0 {
+        line.push_str(&format!("; and {more} more problems"));
+    }
+    line
+}
+
+impl Shared {
+    /// Monotonic time since this configuration was loaded.
+    pub(crate) fn now_ns(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Keeps `exchange` until its time has come, or it is asked back.
+    pub(crate) fn park(&self, context: u32, at: u64, exchange: Exchange) {
+        let mut timers = self.timers.borrow_mut();
+        timers.deadlines.set(context, at);
+        timers.waiting.insert(context, exchange);
+        timers.arm(self.now_ns());
+    }
+
+    /// Gives a parked exchange back. The tick may come once for nothing.
+    pub(crate) fn unpark(&self, context: u32) -> Option<Exchange> {
+        let mut timers = self.timers.borrow_mut();
+        timers.deadlines.remove(context);
+        timers.waiting.remove(&context)
+    }
+
+    /// Wakes those whose time has come, then sets the timer for the next.
+    fn tick(&self) {
+        let now = self.now_ns();
+        let mut out = Vec::new();
+        while let Some((context, mut exchange)) = self.next_due(now) {
+            if abi::set_effective_context(context).is_err() {
+                continue;
+            }
+            let mut host = WasmHost { shared: self };
+            let flow = exchange.timer(&self.plan, &mut host, &mut out);
+            let wake_at = perform(self, &mut out, 0);
+            if flow == Flow::Continue
+                && let Err(refused) = abi::continue_request()
+            {
+                log::error!("a request cannot go on: {refused:?}");
+            }
+            let mut timers = self.timers.borrow_mut();
+            if let Some(at) = wake_at {
+                timers.deadlines.set(context, at);
+            }
+            timers.waiting.insert(context, exchange);
+        }
+        let mut timers = self.timers.borrow_mut();
+        timers.armed = None;
+        timers.arm(self.now_ns());
+    }
+
+    fn next_due(&self, now: u64) -> Option<(u32, Exchange)> {
+        let mut timers = self.timers.borrow_mut();
+        loop {
+            let context = timers.deadlines.pop_due(now)?;
+            if let Some(exchange) = timers.waiting.remove(&context) {
+                return Some((context, exchange));
+            }
+        }
+    }
+}
+
+impl Timers {
+    /// Sets the tick for the earliest deadline, if it is not set for that or
+    /// an earlier time already; stops it when nobody waits.
+    fn arm(&mut self, now: u64) {
+        let Some(earliest) = self.deadlines.earliest() else {
+            set_tick(0);
+            return;
+        };
+        if self.armed.is_some_and(|armed| armed <= earliest) {
+            return;
+        }
+        let millis = earliest.saturating_sub(now).div_ceil(NANOS_PER_MS);
+        set_tick(u32::try_from(millis).unwrap_or(u32::MAX).max(1));
+        self.armed = Some(earliest);
+    }
+}
+
+fn set_tick(millis: u32) {
+    if let Err(refused) = abi::set_tick_period(millis) {
+        log::error!("the timer cannot be set to {millis} ms: {refused:?}");
+    }
+}

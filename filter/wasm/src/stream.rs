@@ -1,0 +1,161 @@
+//! One HTTP exchange: Envoy's callbacks in, the engine's actions out.
+
+use std::rc::Rc;
+
+use btp_engine::{Action, Exchange, Flow, Reply};
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action as Verdict;
+
+use crate::abi::{self, Buffer, Map, Refused};
+use crate::host::WasmHost;
+use crate::root::Shared;
+
+/// The context of one exchange.
+pub(crate) struct Stream {
+    context: u32,
+    shared: Option<Rc<Shared>>,
+    exchange: Exchange,
+    /// The exchange waits, and is kept with the timer.
+    parked: bool,
+}
+
+impl Stream {
+    pub(crate) fn new(context: u32, shared: Option<Rc<Shared>>) -> Self {
+        Self {
+            context,
+            shared,
+            exchange: Exchange::default(),
+            parked: false,
+        }
+    }
+
+    /// Feeds one event to the engine and performs what it decides.
+    /// `body_size` is that of the body bytes at hand.
+    fn event(
+        &mut self,
+        body_size: usize,
+        feed: impl FnOnce(&mut Exchange, &Shared, &mut Vec<Action>) -> Flow,
+    ) -> Flow {
+        let Some(shared) = self.shared.clone() else {
+            return Flow::Continue;
+        };
+        self.unpark(&shared);
+        let mut out = Vec::new();
+        let flow = feed(&mut self.exchange, &shared, &mut out);
+        if let Some(at) = perform(&shared, &mut out, body_size) {
+            shared.park(self.context, at, std::mem::take(&mut self.exchange));
+            self.parked = true;
+        }
+        flow
+    }
+
+    fn unpark(&mut self, shared: &Shared) {
+        if std::mem::take(&mut self.parked)
+            && let Some(exchange) = shared.unpark(self.context)
+        {
+            self.exchange = exchange;
+        }
+    }
+}
+
+impl Context for Stream {
+    fn on_done(&mut self) -> bool {
+        if let Some(shared) = self.shared.take() {
+            self.unpark(&shared);
+        }
+        true
+    }
+}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _headers: usize, _end: bool) -> Verdict {
+        let flow = self.event(0, |exchange, shared, out| {
+            exchange.request_headers(&shared.plan, &mut WasmHost { shared }, out)
+        });
+        if flow == Flow::HoldAll {
+            abi::hold_all();
+        }
+        verdict(flow)
+    }
+
+    fn on_http_response_headers(&mut self, _headers: usize, end: bool) -> Verdict {
+        verdict(self.event(0, |exchange, shared, out| {
+            exchange.response_headers(&shared.plan, &mut WasmHost { shared }, end, out)
+        }))
+    }
+
+    fn on_http_response_body(&mut self, size: usize, _end: bool) -> Verdict {
+        verdict(self.event(size, |exchange, _, out| exchange.response_body(out)))
+    }
+
+    fn on_http_response_trailers(&mut self, _trailers: usize) -> Verdict {
+        verdict(self.event(0, |exchange, _, out| exchange.response_trailers(out)))
+    }
+}
+
+fn verdict(flow: Flow) -> Verdict {
+    match flow {
+        Flow::Continue => Verdict::Continue,
+        Flow::HoldAll | Flow::Stop => Verdict::Pause,
+    }
+}
+
+/// Performs what the engine decided; gives the time to be woken at, if any.
+/// `body_size` is that of the body bytes at hand.
+pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usize) -> Option<u64> {
+    let mut wake_at = None;
+    for action in actions.drain(..) {
+        match action {
+            Action::WakeAt(at) => wake_at = Some(at),
+            Action::Count(counter) => shared.metrics.add(counter, 1),
+            Action::Reply(reply) => report("a reply", send(&reply)),
+            Action::ReplaceResponseHeaders(reply) => {
+                report("response headers", replace_headers(&reply));
+            }
+            Action::ReplaceBody(reply) => {
+                let body = reply.as_ref().map_or("", |reply| reply.body.as_str());
+                let written = abi::set_buffer(Buffer::ResponseBody, body_size, body.as_bytes());
+                report("a response body", written);
+            }
+            Action::DropTrailers => {
+                report(
+                    "response trailers",
+                    abi::set_headers(Map::ResponseTrailers, &[]),
+                );
+            }
+        }
+    }
+    wake_at
+}
+
+fn send(reply: &Reply) -> Result<(), Refused> {
+    abi::send_local_response(
+        reply.status,
+        reply.details,
+        &pairs(reply),
+        reply.body.as_bytes(),
+        reply.grpc_status,
+    )
+}
+
+fn replace_headers(reply: &Reply) -> Result<(), Refused> {
+    let status = reply.status.to_string();
+    let length = reply.body.len().to_string();
+    let mut headers = vec![(":status", status.as_str())];
+    headers.extend(pairs(reply));
+    headers.push(("content-length", &length));
+    abi::set_headers(Map::ResponseHeaders, &headers)
+}
+
+fn pairs(reply: &Reply) -> Vec<(&str, &str)> {
+    let headers = reply.headers.iter();
+    headers
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
+fn report(what: &str, performed: Result<(), Refused>) {
+    if let Err(Refused(status)) = performed {
+        log::error!("{what} could not be written: status {status}");
+    }
+}
