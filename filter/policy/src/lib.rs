@@ -21,12 +21,16 @@ pub mod config;
 #[cfg(feature = "yaml")]
 pub mod document;
 pub mod json;
+pub mod labels;
+pub mod merge;
 pub mod node;
 pub mod path;
 pub mod policy;
 pub mod problem;
 pub mod read;
 pub mod scalar;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod spec;
 #[cfg(feature = "yaml")]
 pub mod yaml;
