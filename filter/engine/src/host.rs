@@ -1,5 +1,9 @@
 //! What the engine asks of the proxy it runs in.
 
+use std::net::IpAddr;
+
+use btp_policy::attach::Route;
+
 use crate::shared::Counters;
 
 /// One exchange as the host sees it. Values are lent to a closure, so that a
@@ -22,4 +26,12 @@ pub trait Host: Counters {
     /// The name of the route that took the request. `None` if no route did,
     /// or if it has no name.
     fn route_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
+
+    /// The same route with what its metadata says of it: the resources it
+    /// was made from and, if asked for, its labels.
+    fn route<R>(&mut self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R;
+
+    /// The client's address as the proxy trusts it. `None` if it has none,
+    /// as on a Unix socket.
+    fn source_address(&mut self) -> Option<IpAddr>;
 }

@@ -30,6 +30,7 @@ mod response_override;
 mod shared;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod worker;
 
 pub use action::{Action, Flow, Reply};
 pub use counters::CounterId;
@@ -38,3 +39,4 @@ pub use exchange::Exchange;
 pub use host::Host;
 pub use plan::Plan;
 pub use shared::{CellId, Cells, Counters, Updated};
+pub use worker::Worker;

@@ -6,6 +6,7 @@ use btp_policy::{PluginConfig, Policy};
 use crate::counters::CounterNames;
 use crate::fault::Fault;
 use crate::response_override::Overrides;
+use crate::worker::Worker;
 
 /// All that the exchanges under one configuration share. Immutable.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Plan {
     attachments: Attachments,
     policies: Vec<PolicyPlan>,
     counters: Vec<String>,
+    /// Named routes whose governing policy a worker remembers.
+    most_routes: usize,
 }
 
 /// What one policy does.
@@ -47,6 +50,7 @@ impl Plan {
                 attachments: Attachments::default(),
                 policies: Vec::new(),
                 counters: Vec::new(),
+                most_routes: 0,
             };
         }
         let policies = config.policies.iter().map(compile).collect();
@@ -54,6 +58,7 @@ impl Plan {
             attachments: config.attachments,
             policies,
             counters: counters.into_names(),
+            most_routes: config.limits.routes,
         }
     }
 
@@ -63,16 +68,17 @@ impl Plan {
         &self.counters
     }
 
-    /// Whether which policy governs depends on the route.
-    pub(crate) fn needs_route_name(&self) -> bool {
-        self.attachments.needs_route_name()
+    /// A worker's own state under this plan.
+    #[must_use]
+    pub fn worker(&self) -> Worker {
+        Worker::new(self.most_routes)
     }
 
-    /// The policy that governs requests on this route.
-    pub(crate) fn governing(&self, route: Option<&[u8]>) -> Option<usize> {
-        self.attachments.governing(route)
+    pub(crate) fn attachments(&self) -> &Attachments {
+        &self.attachments
     }
 
+    /// What the policy with this index does.
     pub(crate) fn policy(&self, index: Option<usize>) -> Option<&PolicyPlan> {
         self.policies.get(index?)
     }

@@ -140,14 +140,19 @@ fn reply(response: &OverrideResponse, status: u16, details: &'static str) -> Rep
         .headers
         .iter()
         .filter(|header| !(no_body && header.name.as_str() == "content-type"))
-        .map(|header| (header.name.as_str().to_owned(), header.value.clone()));
+        .map(|header| {
+            (
+                header.name.as_str().to_owned(),
+                header.value.as_text().unwrap_or_default().to_owned(),
+            )
+        });
     Reply {
         status,
         headers: headers.collect(),
         body: if no_body {
             String::new()
         } else {
-            response.body.clone()
+            response.body.as_text().unwrap_or_default().to_owned()
         },
         grpc_status: None,
         details,

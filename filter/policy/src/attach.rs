@@ -1,82 +1,215 @@
-//! Which policy governs a request: the one that names its route, else the
-//! one without targets.
+//! Which policy governs a request.
+//!
+//! The most specific one does: the policy of the route's rule, else of the
+//! route, else of the Gateway's listener, else of the Gateway, else the one
+//! without targets. Of two policies for the same target the older governs
+//! (then the first by namespace and name), as in Envoy Gateway.
+
+mod memo;
+mod resolve;
+mod route;
+mod status;
 
 use std::collections::BTreeMap;
 
-use crate::node::Mark;
-use crate::path::Path;
-use crate::policy::{DEFAULT_NAMESPACE, Policy};
-use crate::problem::Problems;
+pub use memo::Memo;
+pub use route::{ResourceRef, Route};
+pub use status::{Condition, Reason, Status};
+
+use crate::labels::Labels;
+use crate::policy::{Namespaces, Policy, TargetKind};
 use crate::scalar::ObjectName;
 
-/// The policies by the routes they govern.
-#[derive(Debug, Default)]
+/// What the policies are attached to: the place of this instance.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// The Gateway that this instance stands for.
+    pub gateway: Option<Gateway>,
+    /// What is known of namespaces.
+    pub namespaces: BTreeMap<String, Namespace>,
+}
+
+/// The Gateway that this instance stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its name.
+    pub name: ObjectName,
+    /// Which of its listeners; `None`: not known.
+    pub listener: Option<String>,
+    /// Its labels.
+    pub labels: Labels,
+}
+
+/// What is known of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespace {
+    /// Its labels.
+    pub labels: Labels,
+    /// The administrator's switch: its policies are out of force.
+    pub disabled: bool,
+}
+
+/// The policies by what they govern.
+#[derive(Clone, Debug, Default)]
 pub struct Attachments {
-    untargeted: Option<usize>,
-    by_route_name: BTreeMap<Vec<u8>, usize>,
+    http: BTreeMap<String, RouteEntry>,
+    grpc: BTreeMap<String, RouteEntry>,
+    selectors: Vec<RouteSelector>,
+    /// Rank of each policy: the lower one of two wins.
+    ranks: Vec<usize>,
+    fallback: Option<usize>,
+    /// What a policy with `mergeType` merges with.
+    parent: Option<usize>,
+    default_namespace: String,
+    statuses: Vec<Status>,
+}
+
+/// The policies of one route, by `namespace/name`.
+#[derive(Clone, Debug, Default)]
+struct RouteEntry {
+    whole: Option<usize>,
+    sections: BTreeMap<String, usize>,
+}
+
+/// A policy that picks routes by label.
+#[derive(Clone, Debug)]
+struct RouteSelector {
+    policy: usize,
+    kind: TargetKind,
+    labels: crate::labels::LabelSelector,
+    /// The namespaces it looks in; `None`: all.
+    namespaces: Option<Vec<String>>,
 }
 
 impl Attachments {
-    /// Attaches each policy to its targets. Two policies for one target, and
-    /// two without any, are noted as problems.
-    pub fn resolve(policies: &[Policy], problems: &mut Problems) -> Self {
-        let mut attachments = Self::default();
-        let mut owners: BTreeMap<&ObjectName, usize> = BTreeMap::new();
-        for (index, policy) in policies.iter().enumerate() {
-            if policy.targets.is_empty() {
-                if let Some(first) = attachments.untargeted {
-                    conflict(policies, index, first, "governs everything", problems);
-                    continue;
-                }
-                attachments.untargeted = Some(index);
-            }
-            for target in &policy.targets {
-                if let Some(first) = owners.insert(&target.route, index) {
-                    let what = format!("targets {}", target.route);
-                    conflict(policies, index, first, &what, problems);
-                    continue;
-                }
-                for name in envoy_route_names(&target.route) {
-                    attachments.by_route_name.insert(name.into_bytes(), index);
-                }
-            }
-        }
-        attachments
+    /// Attaches policies to their targets.
+    #[must_use]
+    pub fn resolve(policies: &[Policy], environment: &Environment) -> Self {
+        resolve::resolve(policies, environment)
     }
 
     /// Whether the governing policy depends on the route at all.
     #[must_use]
     pub fn needs_route_name(&self) -> bool {
-        !self.by_route_name.is_empty()
+        !self.http.is_empty() || !self.grpc.is_empty() || !self.selectors.is_empty()
     }
 
-    /// The index of the policy that governs a request on `route`, the name
-    /// of the Envoy route; `None` for a request that no route took.
+    /// Whether it depends on the labels of routes.
+    #[must_use]
+    pub fn needs_labels(&self) -> bool {
+        !self.selectors.is_empty()
+    }
+
+    /// The index of the policy that governs a request on the Envoy route of
+    /// this name; `None` for a request that no route took.
     #[must_use]
     pub fn governing(&self, route: Option<&[u8]>) -> Option<usize> {
-        route
-            .and_then(|name| self.by_route_name.get(name))
-            .copied()
-            .or(self.untargeted)
+        match route {
+            Some(name) => self.governing_route(&Route::named(name)),
+            None => self.fallback,
+        }
+    }
+
+    /// The index of the policy that governs a request on this route. What
+    /// the route's metadata says goes before its name.
+    #[must_use]
+    pub fn governing_route(&self, route: &Route<'_>) -> Option<usize> {
+        let by_metadata = route.resources.iter().find_map(|resource| {
+            let kind = TargetKind::from_name(resource.kind)?;
+            let object = format!("{}/{}", resource.namespace, resource.name);
+            let index = route::rule_index(route.name);
+            let sections = resource.section.into_iter().chain(index);
+            self.of_object(&[kind], &object, sections, route)
+        });
+        by_metadata
+            .or_else(|| self.by_name(route))
+            .or(self.fallback)
+    }
+
+    /// The index of the policy that governs requests which no route took.
+    #[must_use]
+    pub fn fallback(&self) -> Option<usize> {
+        self.fallback
+    }
+
+    /// The index of the policy that those with a `mergeType` merge with.
+    #[must_use]
+    pub fn parent(&self) -> Option<usize> {
+        self.parent
+    }
+
+    /// What became of each policy, in document order.
+    #[must_use]
+    pub fn statuses(&self) -> &[Status] {
+        &self.statuses
+    }
+
+    fn by_name(&self, route: &Route<'_>) -> Option<usize> {
+        let readings = route::readings(route.name, &self.default_namespace);
+        let is_named =
+            |object: &str| self.http.contains_key(object) || self.grpc.contains_key(object);
+        let mut readings = readings
+            .into_iter()
+            .filter(|reading| !reading.is_guess || is_named(&reading.object));
+        readings.find_map(|reading| {
+            let sections = reading.section.into_iter();
+            self.of_object(reading.kinds, &reading.object, sections, route)
+        })
+    }
+
+    /// The policy of one of the sections, else of the whole object.
+    fn of_object<'a>(
+        &self,
+        kinds: &[TargetKind],
+        object: &str,
+        mut sections: impl Iterator<Item = &'a str>,
+        route: &Route<'_>,
+    ) -> Option<usize> {
+        let tables = kinds.iter().filter_map(|kind| match kind {
+            TargetKind::HttpRoute => Some(&self.http),
+            TargetKind::GrpcRoute => Some(&self.grpc),
+            _ => None,
+        });
+        let entries: Vec<&RouteEntry> = tables.filter_map(|table| table.get(object)).collect();
+        let of_rule = sections
+            .find_map(|section| entries.iter().find_map(|entry| entry.sections.get(section)));
+        let named = entries.iter().filter_map(|entry| entry.whole);
+        let namespace = object.split('/').next().unwrap_or("");
+        let picked = self.selectors.iter().filter(|selector| {
+            kinds.contains(&selector.kind)
+                && selector
+                    .namespaces
+                    .as_ref()
+                    .is_none_or(|names| names.iter().any(|name| name == namespace))
+                && selector.labels.matches(|key| route.label(key))
+        });
+        let picked = picked.map(|selector| selector.policy);
+        of_rule.copied().or_else(|| {
+            named
+                .chain(picked)
+                .min_by_key(|policy| self.ranks.get(*policy).copied())
+        })
     }
 }
 
-/// How an Envoy route may be named to stand for `route`.
-fn envoy_route_names(route: &ObjectName) -> Vec<String> {
-    let mut names = vec![route.to_string()];
-    if route.namespace == DEFAULT_NAMESPACE {
-        names.push(route.name.clone());
+/// The namespaces that a policy of `home` looks in; `None`: all.
+fn namespaces_of(
+    namespaces: &Namespaces,
+    home: &str,
+    environment: &Environment,
+) -> Option<Vec<String>> {
+    match namespaces {
+        Namespaces::Same => Some(vec![home.to_owned()]),
+        Namespaces::All => None,
+        Namespaces::Selector(selector) => {
+            let known = environment.namespaces.iter();
+            let picked = known.filter(|(_, namespace)| {
+                selector.matches(|key| namespace.labels.get(key).map(String::as_str))
+            });
+            Some(picked.map(|(name, _)| name.clone()).collect())
+        }
     }
-    names
 }
 
-fn conflict(policies: &[Policy], index: usize, first: usize, what: &str, problems: &mut Problems) {
-    let root = Path::Root;
-    let list = Path::Field(&root, "policies");
-    let other = policies.get(first).map(|policy| policy.name.to_string());
-    let reason = format!(
-        "{what}, and so does {} (policies[{first}]): keep one of them",
-        other.unwrap_or_default()
-    );
-    problems.note(&Path::Item(&list, index), Mark::UNKNOWN, reason);
-}
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,30 @@
 //! The plugin configuration: the JSON that Envoy hands to the filter.
 
-use crate::attach::Attachments;
+mod config_maps;
+mod enforce;
+mod place;
+mod unenforced;
+
+pub use enforce::{Enforce, NativeFields};
+
+use crate::attach::{Attachments, Environment};
 use crate::json;
-use crate::node::Node;
+use crate::merge;
+use crate::node::{Mark, Node};
+use crate::path::Path;
 use crate::policy::Policy;
 use crate::problem::{Problem, Problems};
 use crate::protobuf;
-use crate::read::At;
+use crate::read::{At, Object};
+use crate::spec::Spec;
+
+use config_maps::ConfigMaps;
 
 /// A plugin configuration in which nothing is wrong.
 #[derive(Debug)]
 pub struct PluginConfig {
-    /// The policies, in document order.
+    /// The policies, in document order. Their specs are the effective ones:
+    /// merged, and with the bodies that they take from ConfigMaps.
     pub policies: Vec<Policy>,
     /// Which of them governs which route.
     pub attachments: Attachments,
@@ -19,27 +32,39 @@ pub struct PluginConfig {
     pub disabled: bool,
     /// The capabilities this instance enforces.
     pub enforce: Enforce,
+    /// Bounds on what the filter remembers.
+    pub limits: Limits,
+    /// What is accepted, and yet worth a line in the log.
+    pub warnings: Vec<Problem>,
 }
 
-/// The capabilities one instance of the filter enforces; all by default.
+/// Bounds on what the filter remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are named as in `spec`")]
-pub struct Enforce {
-    pub fault_injection: bool,
-    pub response_override: bool,
+pub struct Limits {
+    /// Named routes whose governing policy is remembered.
+    pub routes: usize,
 }
 
-impl Enforce {
-    /// Everything.
-    pub const ALL: Self = Self {
-        fault_injection: true,
-        response_override: true,
-    };
-    const NOTHING: Self = Self {
-        fault_injection: false,
-        response_override: false,
-    };
+impl Default for Limits {
+    fn default() -> Self {
+        Self { routes: 10_000 }
+    }
 }
+
+/// The keys of the configuration.
+pub(crate) const KEYS: [&str; 11] = [
+    "policies",
+    "gateway",
+    "configMaps",
+    "namespaces",
+    "disabled",
+    "enforce",
+    "position",
+    "nativeFields",
+    "allowOnHeadersStopIteration",
+    "limits",
+    "accessLog",
+];
 
 impl PluginConfig {
     /// Reads the plugin configuration: JSON text, or what Envoy makes of a
@@ -68,52 +93,138 @@ impl PluginConfig {
     }
 
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["policies", "disabled", "enforce"], problems)?;
+        let object = at.object(&KEYS, problems)?;
         let policies = object.required("policies", problems).and_then(|at| {
             at.list(0..=usize::MAX, problems, |at, problems| {
-                Policy::read(at, problems)
+                // A policy that could not be read must not shift the others.
+                Some(Policy::read(at, problems))
             })
         });
         let disabled = match object.get("disabled") {
             Some(at) => at.boolean(problems),
             None => Some(false),
         };
-        let enforce = match object.get("enforce") {
-            Some(at) => read_enforce(at, problems),
-            None => Some(Enforce::ALL),
-        };
-        let policies = policies?;
-        let attachments = Attachments::resolve(&policies, problems);
+        let enforce = Enforce::read(&object, problems);
+        let native = NativeFields::read(&object, problems);
+        let environment = place::read(&object, problems);
+        let limits = read_limits(&object, problems);
+        let config_maps = ConfigMaps::read(&object, problems);
+        unenforced::refuse_keys(&object, problems);
+
+        let policies: Option<Vec<Policy>> = policies?.into_iter().collect();
+        let (mut policies, environment) = (policies?, environment?);
+        let mut warnings = Vec::new();
+        unenforced::check_native_fields(&object, native?, problems, &mut warnings);
+        let attachments = Attachments::resolve(&policies, &environment);
+        refuse_two_untargeted(&policies, &environment, problems);
+        merge_policies(&mut policies, &attachments, &object, problems);
+        config_maps?.fill_in(&mut policies, problems);
+        unenforced::refuse_capabilities(&policies, enforce?, problems);
         Some(Self {
             policies,
             attachments,
             disabled: disabled?,
             enforce: enforce?,
+            limits: limits?,
+            warnings,
         })
     }
 }
 
-fn read_enforce(at: At<'_>, problems: &mut Problems) -> Option<Enforce> {
-    #[derive(Clone, Copy)]
-    enum Capability {
-        FaultInjection,
-        ResponseOverride,
+fn read_limits(object: &Object<'_>, problems: &mut Problems) -> Option<Limits> {
+    let mut limits = Limits::default();
+    let Some(at) = object.get("limits") else {
+        return Some(limits);
+    };
+    let object = at.object(&["distinctKeys", "routes"], problems)?;
+    if let Some(at) = object.get("routes") {
+        limits.routes = usize::try_from(at.integer(1..=1_000_000, problems)?).ok()?;
     }
-    let names = [
-        ("faultInjection", Capability::FaultInjection),
-        ("responseOverride", Capability::ResponseOverride),
-    ];
-    let list = at.list(0..=names.len(), problems, |at, problems| {
-        at.choice(&names, problems)
-    })?;
-    let mut enforce = Enforce::NOTHING;
-    for capability in list {
-        match capability {
-            Capability::FaultInjection => enforce.fault_injection = true,
-            Capability::ResponseOverride => enforce.response_override = true,
+    Some(limits)
+}
+
+/// A policy without targets governs everything; two cannot.
+fn refuse_two_untargeted(policies: &[Policy], environment: &Environment, problems: &mut Problems) {
+    let in_force = |policy: &Policy| {
+        let namespace = environment.namespaces.get(&policy.name.namespace);
+        policy.is_untargeted() && !namespace.is_some_and(|namespace| namespace.disabled)
+    };
+    let untargeted = policies
+        .iter()
+        .enumerate()
+        .filter(|(_, policy)| in_force(policy));
+    let mut first: Option<(usize, &Policy)> = None;
+    for (index, policy) in untargeted {
+        let Some((place, other)) = first else {
+            first = Some((index, policy));
+            continue;
+        };
+        let root = Path::Root;
+        let list = Path::Field(&root, "policies");
+        let reason = format!(
+            "governs everything, and so does {} (policies[{place}]): keep one of them, \
+             or give it targets",
+            other.name
+        );
+        problems.note(&Path::Item(&list, index), Mark::UNKNOWN, reason);
+    }
+}
+
+/// Gives every policy with a `mergeType` the spec that results.
+fn merge_policies(
+    policies: &mut [Policy],
+    attachments: &Attachments,
+    config: &Object<'_>,
+    problems: &mut Problems,
+) {
+    let Some(list) = config.get("policies") else {
+        return;
+    };
+    let Some((index, parent)) = attachments
+        .parent()
+        .and_then(|index| Some((index, policies.get(index)?.clone())))
+    else {
+        return;
+    };
+    let Some(above) = spec_node(list.node, index) else {
+        return;
+    };
+    for (index, policy) in policies.iter_mut().enumerate() {
+        let (Some(how), Some(below)) = (policy.merge, spec_node(list.node, index)) else {
+            continue;
+        };
+        let item = Path::Item(&list.path, index);
+        let node = merge::merge(above, below, how);
+        let at = At {
+            node: &node,
+            path: Path::Field(&item, "spec"),
+        };
+        // Each side has been read on its own, so what is wrong now is wrong
+        // with the two together.
+        let mut found = Problems::default();
+        let merged = Spec::read(at, &policy.name, &mut found);
+        let found = found.into_vec();
+        let alone = problems.paths();
+        for mut problem in found {
+            if !alone.contains(&problem.path) {
+                problem.reason =
+                    format!("{} (after the merge with {})", problem.reason, parent.name);
+                problems.push(problem);
+            }
+        }
+        if let Some(mut merged) = merged {
+            merge::restore_origins(&mut merged, &parent.spec, &policy.spec, how);
+            policy.spec = merged;
         }
     }
-    Some(enforce)
+}
+
+/// The `spec` of the policy at `index`.
+fn spec_node(policies: &Node, index: usize) -> Option<&Node> {
+    match &policies.value {
+        crate::node::Value::List(items) => items.get(index)?.field("spec"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub mod config;
 #[cfg(feature = "yaml")]
 pub mod document;
 pub mod json;
+pub mod labels;
+pub mod merge;
 pub mod node;
 pub mod path;
 pub mod policy;
@@ -28,6 +30,8 @@ pub mod problem;
 pub mod protobuf;
 pub mod read;
 pub mod scalar;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod spec;
 #[cfg(feature = "yaml")]
 pub mod yaml;

@@ -1,26 +1,32 @@
 //! A `BackendTrafficPolicy` object: its name, its targets, its spec.
 
+mod target;
+
+pub use target::{MergeType, Namespaces, Target, TargetKind, TargetSelector};
+
+use crate::labels::{Labels, read_labels};
 use crate::problem::Problems;
 use crate::read::{At, Object};
 use crate::scalar::{ObjectName, is_dns_label, is_dns_subdomain};
-use crate::spec::{Spec, TARGET_FIELDS};
+use crate::spec::Spec;
 
 /// One policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// Its name; the namespace is `default` if the document names none.
     pub name: ObjectName,
-    /// The routes it governs; none: everything this filter sees.
-    pub targets: Vec<RouteTarget>,
+    /// When it was made, as RFC 3339 in UTC: the older one of two policies
+    /// for the same target wins.
+    pub created: Option<String>,
+    /// The objects it names; with no selectors either, it governs everything
+    /// that the filter sees.
+    pub targets: Vec<Target>,
+    /// The objects it picks by label.
+    pub selectors: Vec<TargetSelector>,
+    /// How it takes over what a less specific policy says.
+    pub merge: Option<MergeType>,
     /// What it wants.
     pub spec: Spec,
-}
-
-/// An HTTPRoute or GRPCRoute, in the policy's namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouteTarget {
-    /// The route object.
-    pub route: ObjectName,
 }
 
 /// `apiVersion` of the objects read here.
@@ -57,100 +63,99 @@ impl Policy {
         let object = at.object(&known, problems)?;
         read_constant(&object, "apiVersion", API_VERSION, problems);
         read_constant(&object, "kind", KIND, problems);
-        let name = object
+        let metadata = object
             .required("metadata", problems)
-            .and_then(|at| read_name(at, problems));
+            .and_then(|at| Metadata::read(at, problems));
         let spec = object.required("spec", problems)?;
-        let namespace = name
-            .as_ref()
-            .map_or(DEFAULT_NAMESPACE, |name| &name.namespace);
-        let targets = read_targets(spec, namespace, problems);
-        let spec = Spec::read(spec, problems);
+        let nameless = ObjectName {
+            namespace: DEFAULT_NAMESPACE.to_owned(),
+            name: String::new(),
+        };
+        let name = metadata.as_ref().map_or(&nameless, |it| &it.name);
+        let attachment = target::read(spec, &name.namespace, problems);
+        let spec = Spec::read(spec, name, problems);
+        let (metadata, attachment) = (metadata?, attachment?);
         Some(Self {
-            name: name?,
-            targets: targets?,
+            name: metadata.name,
+            created: metadata.created,
+            targets: attachment.targets,
+            selectors: attachment.selectors,
+            merge: attachment.merge,
             spec: spec?,
         })
     }
+
+    /// Whether it names no target at all.
+    #[must_use]
+    pub fn is_untargeted(&self) -> bool {
+        self.targets.is_empty() && self.selectors.is_empty()
+    }
+}
+
+/// What is used of an object's `metadata`.
+pub(crate) struct Metadata {
+    pub(crate) name: ObjectName,
+    pub(crate) created: Option<String>,
+}
+
+impl Metadata {
+    pub(crate) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&OBJECT_META, problems)?;
+        let name = object.required("name", problems).and_then(|at| {
+            let name = at.string(problems)?;
+            if !is_dns_subdomain(name) {
+                at.refuse(problems, "must be a DNS subdomain (RFC 1123)");
+                return None;
+            }
+            Some(name.to_owned())
+        });
+        let namespace = match object.get("namespace") {
+            Some(at) => read_namespace(at, problems)?,
+            None => DEFAULT_NAMESPACE.to_owned(),
+        };
+        if let Some(at) = object.get("labels") {
+            let _: Option<Labels> = read_labels(at, problems);
+        }
+        let created = object
+            .get("creationTimestamp")
+            .and_then(|at| read_time(at, problems));
+        Some(Self {
+            name: ObjectName {
+                namespace,
+                name: name?,
+            },
+            created,
+        })
+    }
+}
+
+/// Reads the name of a namespace.
+pub(crate) fn read_namespace(at: At<'_>, problems: &mut Problems) -> Option<String> {
+    let namespace = at.string(problems)?;
+    if !is_dns_label(namespace) {
+        at.refuse(problems, "must be a DNS label (RFC 1123)");
+        return None;
+    }
+    Some(namespace.to_owned())
+}
+
+/// Reads a time as Kubernetes prints it, `2025-01-31T12:00:00Z`, which sorts
+/// as text.
+fn read_time(at: At<'_>, problems: &mut Problems) -> Option<String> {
+    let text = at.string(problems)?;
+    let shape: String = text
+        .chars()
+        .map(|it| if it.is_ascii_digit() { '0' } else { it })
+        .collect();
+    if shape != "0000-00-00T00:00:00Z" {
+        at.refuse(problems, "must be a time such as 2025-01-31T12:00:00Z");
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 fn read_constant(object: &Object<'_>, field: &str, wanted: &str, problems: &mut Problems) {
     if let Some(at) = object.get(field) {
         at.choice(&[(wanted, ())], problems);
     }
-}
-
-fn read_name(at: At<'_>, problems: &mut Problems) -> Option<ObjectName> {
-    let object = at.object(&OBJECT_META, problems)?;
-    let name = object.required("name", problems).and_then(|at| {
-        let name = at.string(problems)?;
-        if !is_dns_subdomain(name) {
-            at.refuse(problems, "must be a DNS subdomain (RFC 1123)");
-            return None;
-        }
-        Some(name.to_owned())
-    });
-    let namespace = match object.get("namespace") {
-        Some(at) => {
-            let namespace = at.string(problems)?;
-            if !is_dns_label(namespace) {
-                at.refuse(problems, "must be a DNS label (RFC 1123)");
-                return None;
-            }
-            namespace
-        }
-        None => DEFAULT_NAMESPACE,
-    };
-    Some(ObjectName {
-        namespace: namespace.to_owned(),
-        name: name?,
-    })
-}
-
-fn read_targets(
-    spec: At<'_>,
-    namespace: &str,
-    problems: &mut Problems,
-) -> Option<Vec<RouteTarget>> {
-    // The fields beside these are read, and checked, by `Spec`.
-    let object = spec.open_object(&mut Problems::default())?;
-    for name in TARGET_FIELDS {
-        let reason = match name {
-            "targetRefs" => continue,
-            "targetRef" => "is the deprecated form: write targetRefs, a list",
-            _ => "is not supported by this version of the filter: name routes in targetRefs",
-        };
-        if let Some(at) = object.get(name) {
-            problems.note(&at.path, at.node.mark, reason);
-        }
-    }
-    let Some(at) = object.get("targetRefs") else {
-        return Some(Vec::new());
-    };
-    at.list(1..=usize::MAX, problems, |at, problems| {
-        read_target(at, namespace, problems)
-    })
-}
-
-fn read_target(at: At<'_>, namespace: &str, problems: &mut Problems) -> Option<RouteTarget> {
-    let object = at.object(&["group", "kind", "name", "sectionName"], problems)?;
-    if let Some(at) = object.required("group", problems) {
-        at.choice(&[("gateway.networking.k8s.io", ())], problems);
-    }
-    if let Some(at) = object.required("kind", problems) {
-        at.choice(&[("HTTPRoute", ()), ("GRPCRoute", ())], problems);
-    }
-    if let Some(at) = object.get("sectionName") {
-        let reason = "is not supported by this version of the filter: target the whole route";
-        problems.note(&at.path, at.node.mark, reason);
-    }
-    let name = object
-        .required("name", problems)?
-        .string_of(1..=253, problems)?;
-    Some(RouteTarget {
-        route: ObjectName {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        },
-    })
 }

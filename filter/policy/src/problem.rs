@@ -1,9 +1,11 @@
 //! What is wrong with a document, and the list that collects all of it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::node::{Mark, Node};
 use crate::path::Path;
+use crate::scalar::Regex;
 
 /// One thing that is wrong. Prints as `path: reason (got value)`.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +26,8 @@ pub struct Problem {
 #[derive(Debug, Default)]
 pub struct Problems {
     list: Vec<Problem>,
+    /// Regexes read so far: many rules share few of them.
+    regexes: BTreeMap<String, Regex>,
 }
 
 impl Problem {
@@ -78,6 +82,25 @@ impl Problems {
     /// Adds a problem found elsewhere.
     pub fn push(&mut self, problem: Problem) {
         self.list.push(problem);
+    }
+
+    /// The regex `pattern`, compiled once however often it is written.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one line.
+    pub fn regex(&mut self, pattern: &str) -> Result<Regex, String> {
+        if let Some(regex) = self.regexes.get(pattern) {
+            return Ok(regex.clone());
+        }
+        let regex = Regex::new(pattern)?;
+        self.regexes.insert(pattern.to_owned(), regex.clone());
+        Ok(regex)
+    }
+
+    /// The paths at which something is wrong.
+    #[must_use]
+    pub fn paths(&self) -> BTreeSet<String> {
+        self.list.iter().map(|it| it.path.clone()).collect()
     }
 
     /// Whether nothing is wrong.

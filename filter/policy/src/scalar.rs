@@ -1,13 +1,21 @@
 //! The small values of the API, one type each; what is parsed is right.
 
+mod cidr;
 mod duration;
 mod header;
 mod name;
 mod percentage;
+mod quantity;
+mod regex;
 mod status;
+mod template;
 
+pub use cidr::Cidr;
 pub use duration::Duration;
 pub use header::{Header, HeaderName, read_header_name, read_header_value};
 pub use name::{ObjectName, is_dns_label, is_dns_subdomain};
 pub use percentage::Ppm;
+pub use quantity::Quantity;
+pub use regex::Regex;
 pub use status::{HttpStatus, StatusRange};
+pub use template::{Part, Template};

@@ -1,78 +1,83 @@
 //! `spec`: what a policy wants, one file per capability.
 
+mod capability;
 mod fault_injection;
+mod rate_limit;
+mod request_buffer;
 mod response_override;
-mod text;
+mod retry;
+mod selector;
 
+pub use capability::{Capability, FIELDS, Owner, owner_of};
 pub use fault_injection::{Abort, AbortStatus, Delay, FaultInjection};
-pub use response_override::{OverrideResponse, OverrideRule};
-pub use text::read_text;
+pub use rate_limit::{Limit, LocalRateLimit, LocalRule, RateLimit, RateLimitHeaders, Unit};
+pub use request_buffer::RequestBuffer;
+pub use response_override::{
+    HeaderMatch, OverrideResponse, OverrideRule, Redirect, Source, StringMatch,
+};
+pub use retry::{Retry, RetryConstraint, Trigger};
+pub use selector::{
+    MethodCondition, Named, PathCondition, PathPattern, Selector, SourceCondition, ValueCondition,
+};
 
 use crate::problem::Problems;
 use crate::read::At;
+use crate::scalar::ObjectName;
 
-/// The capabilities of one policy that the filter enforces.
+/// The capabilities of one policy that the filter enforces. What Envoy
+/// enforces itself is not in here.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spec {
     /// Delays and aborts.
     pub fault_injection: Option<FaultInjection>,
+    /// Limits that this Envoy keeps itself.
+    pub rate_limit: Option<RateLimit>,
+    /// The whole body first.
+    pub request_buffer: Option<RequestBuffer>,
     /// Replacements for responses; the first that matches is taken.
     pub response_override: Vec<OverrideRule>,
+    /// Trying again.
+    pub retry: Option<Retry>,
+    /// A bound on trying again.
+    pub retry_constraint: Option<RetryConstraint>,
 }
 
-/// Fields of `spec` that say where it applies; [`crate::policy`] reads them.
-pub(crate) const TARGET_FIELDS: [&str; 4] =
-    ["targetRef", "targetRefs", "targetSelectors", "mergeType"];
-
-/// Fields of the API that nothing here enforces yet.
-const NOT_ENFORCED: [&str; 21] = [
-    "admissionControl",
-    "bandwidthLimit",
-    "circuitBreaker",
-    "compression",
-    "compressor",
-    "connection",
-    "dns",
-    "healthCheck",
-    "http2",
-    "httpUpgrade",
-    "loadBalancer",
-    "proxyProtocol",
-    "rateLimit",
-    "requestBuffer",
-    "retry",
-    "retryConstraint",
-    "routingType",
-    "tcpKeepalive",
-    "telemetry",
-    "timeout",
-    "useClientProtocol",
-];
-
 impl Spec {
-    /// Reads the capabilities of a `spec`.
-    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let mut known = vec!["faultInjection", "responseOverride"];
-        known.extend(TARGET_FIELDS);
-        known.extend(NOT_ENFORCED);
+    /// Reads the capabilities of a `spec`. `owner` is the policy it stands
+    /// in. Fields that Envoy enforces are known by name and not looked into.
+    pub fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
+        let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
         let object = at.object(&known, problems)?;
-        for name in NOT_ENFORCED {
-            if let Some(field) = object.get(name) {
-                let reason = "is not enforced by this version of the filter: \
-                              configure it in Envoy itself and leave it out here";
-                problems.note(&field.path, field.node.mark, reason);
-            }
+        if object.has("requestBuffer")
+            && let Some(at) = object.get("httpUpgrade")
+            && at.list(0..=usize::MAX, &mut Problems::default(), |_, _| Some(()))
+                != Some(Vec::new())
+        {
+            let reason = "must not stand beside requestBuffer: an upgraded connection \
+                          cannot be buffered";
+            problems.note(&at.path, at.node.mark, reason);
         }
-        let fault_injection = object
-            .get("faultInjection")
-            .and_then(|at| FaultInjection::read(at, problems));
-        let response_override = object
-            .get("responseOverride")
-            .and_then(|at| OverrideRule::read_all(at, problems))
-            .unwrap_or_default();
         Some(Self {
-            fault_injection,
-            response_override,
+            fault_injection: object
+                .get("faultInjection")
+                .and_then(|at| FaultInjection::read(at, problems)),
+            rate_limit: object
+                .get("rateLimit")
+                .and_then(|at| RateLimit::read(at, owner, problems)),
+            request_buffer: object
+                .get("requestBuffer")
+                .and_then(|at| RequestBuffer::read(at, problems)),
+            response_override: object
+                .get("responseOverride")
+                .and_then(|at| OverrideRule::read_all(at, owner, problems))
+                .unwrap_or_default(),
+            retry: object.get("retry").and_then(|at| Retry::read(at, problems)),
+            retry_constraint: object
+                .get("retryConstraint")
+                .and_then(|at| RetryConstraint::read(at, problems)),
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

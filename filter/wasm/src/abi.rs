@@ -81,6 +81,20 @@ mod imports {
             headers_size: usize,
             grpc_status: u32,
         ) -> u32;
+        pub(super) fn proxy_get_shared_data(
+            key: *const u8,
+            key_size: usize,
+            value: *mut *mut u8,
+            value_size: *mut usize,
+            cas: *mut u32,
+        ) -> u32;
+        pub(super) fn proxy_set_shared_data(
+            key: *const u8,
+            key_size: usize,
+            value: *const u8,
+            value_size: usize,
+            cas: u32,
+        ) -> u32;
         pub(super) fn proxy_continue_stream(stream: u32) -> u32;
         pub(super) fn proxy_set_effective_context(context: u32) -> u32;
         pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
@@ -215,6 +229,33 @@ pub(crate) fn send_local_response(
             headers.len(),
             grpc_status.map_or(NO_GRPC_STATUS, u32::from),
         )
+    })
+}
+
+/// A value of the data that all workers share, and its version; `None` if
+/// there is no such key.
+pub(crate) fn shared_data(key: &str) -> Option<(Vec<u8>, u32)> {
+    let mut value = Lent::new();
+    let mut cas = 0;
+    // SAFETY: pointers and lengths describe live memory.
+    let status = unsafe {
+        imports::proxy_get_shared_data(
+            key.as_ptr(),
+            key.len(),
+            &raw mut value.data,
+            &raw mut value.size,
+            &raw mut cas,
+        )
+    };
+    value.take(status).map(|value| (value, cas))
+}
+
+/// Sets a shared value if it still has the version `cas`; a key that does
+/// not exist is created whatever `cas` says. Keys are never freed.
+pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), Refused> {
+    // SAFETY: pointers and lengths describe live memory.
+    check(unsafe {
+        imports::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas)
     })
 }
 

@@ -1,9 +1,24 @@
 //! The engine's view of Envoy, for the stream that hostcalls are about now.
 
+use std::net::{IpAddr, SocketAddr};
+
 use btp_engine::{CounterId, Counters, Host};
+use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, Map};
+use crate::pairs;
 use crate::root::Shared;
+
+/// Where Envoy Gateway notes what a route was made from.
+const RESOURCES: [&str; 5] = [
+    "xds",
+    "route_metadata",
+    "filter_metadata",
+    "envoy-gateway",
+    "resources",
+];
+/// Where a route's labels stand.
+const LABELS: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "btp", "labels"];
 
 /// Envoy, as the engine asks for it.
 pub(crate) struct WasmHost<'a> {
@@ -41,4 +56,50 @@ impl Host for WasmHost<'_> {
         let name = abi::property(&["xds", "route_name"]).filter(|name| !name.is_empty());
         read(name.as_deref())
     }
+
+    fn route<R>(&mut self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
+        let name = abi::property(&["xds", "route_name"]).unwrap_or_default();
+        let resources = abi::property(&RESOURCES).unwrap_or_default();
+        let resources: Vec<ResourceRef<'_>> = pairs::entries(&resources)
+            .map(|(resource, _)| resource_ref(resource))
+            .collect();
+        let labelled = if labels {
+            abi::property(&LABELS).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let labels: Vec<(&str, &str)> = pairs::entries(&labelled).filter_map(texts).collect();
+        read(&Route {
+            name: &name,
+            resources: &resources,
+            labels: &labels,
+        })
+    }
+
+    fn source_address(&mut self) -> Option<IpAddr> {
+        let address = abi::property(&["source", "address"])?;
+        let address: SocketAddr = std::str::from_utf8(&address).ok()?.parse().ok()?;
+        Some(address.ip())
+    }
+}
+
+fn resource_ref(resource: &[u8]) -> ResourceRef<'_> {
+    let mut found = ResourceRef::default();
+    for (name, value) in pairs::entries(resource).filter_map(texts) {
+        match name {
+            "kind" => found.kind = value,
+            "namespace" => found.namespace = value,
+            "name" => found.name = value,
+            "sectionName" => found.section = Some(value).filter(|section| !section.is_empty()),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn texts<'a>((name, value): (&'a [u8], &'a [u8])) -> Option<(&'a str, &'a str)> {
+    Some((
+        std::str::from_utf8(name).ok()?,
+        std::str::from_utf8(value).ok()?,
+    ))
 }

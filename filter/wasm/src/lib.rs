@@ -14,8 +14,10 @@
 )]
 
 mod abi;
+mod announce;
 mod host;
 mod metrics;
+mod pairs;
 mod random;
 mod root;
 mod stream;

@@ -9,13 +9,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use btp_engine::{Deadlines, Exchange, Flow, Plan};
+use btp_engine::{Deadlines, Exchange, Flow, Plan, Worker};
 use btp_policy::{PluginConfig, Problem};
 use hashbrown::HashMap;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
 use crate::abi::{self, Buffer};
+use crate::announce;
 use crate::host::WasmHost;
 use crate::metrics::Metrics;
 use crate::random::Random;
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) plan: Plan,
     pub(crate) metrics: Metrics,
     pub(crate) random: Random,
+    pub(crate) worker: RefCell<Worker>,
     start: Instant,
     timers: RefCell<Timers>,
 }
@@ -88,19 +90,29 @@ impl RootContext for Root {
 fn configure(text: &[u8]) -> Result<Shared, String> {
     let config = PluginConfig::parse(text).map_err(|problems| one_line(&problems))?;
     let random = Random::seeded().map_err(|error| format!("no entropy to be had: {error}"))?;
-    let policies = config.policies.len();
+    if announce::is_first(text) {
+        announce(&config);
+    }
     let plan = Plan::compile(config);
-    log::info!(
-        "version {} enforces {policies} policies",
-        env!("CARGO_PKG_VERSION")
-    );
     Ok(Shared {
         metrics: Metrics::new(plan.counters()),
+        worker: RefCell::new(plan.worker()),
         plan,
         random,
         start: Instant::now(),
         timers: RefCell::default(),
     })
+}
+
+fn announce(config: &PluginConfig) {
+    let (version, policies) = (env!("CARGO_PKG_VERSION"), config.policies.len());
+    log::info!("version {version}, {policies} policies");
+    for status in config.attachments.statuses() {
+        log::info!("policy {status}");
+    }
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
 }
 
 fn one_line(problems: &[Problem]) -> String {

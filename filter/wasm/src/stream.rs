@@ -70,7 +70,8 @@ impl Context for Stream {
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _headers: usize, _end: bool) -> Verdict {
         let flow = self.event(0, |exchange, shared, out| {
-            exchange.request_headers(&shared.plan, &mut WasmHost { shared }, out)
+            let worker = &mut shared.worker.borrow_mut();
+            exchange.request_headers(&shared.plan, worker, &mut WasmHost { shared }, out)
         });
         if flow == Flow::HoldAll {
             abi::hold_all();

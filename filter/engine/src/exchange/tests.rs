@@ -6,6 +6,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use btp_policy::PluginConfig;
 
 use super::*;
+use crate::action::{Action, Flow};
+use crate::plan::Plan;
 use crate::testing::{FakeHost, Message, Proxy, demo_upstream};
 
 const MS: u64 = 1_000_000;
@@ -36,7 +38,7 @@ fn a_request_that_no_policy_governs_asks_the_host_for_nothing() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut host, &mut out),
+        exchange.request_headers(&plan, &mut plan.worker(), &mut host, &mut out),
         Flow::Continue
     );
     assert_eq!(
@@ -84,7 +86,7 @@ fn a_timer_that_comes_early_waits_on() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut host, &mut out),
+        exchange.request_headers(&plan, &mut plan.worker(), &mut host, &mut out),
         Flow::HoldAll
     );
     out.clear();
@@ -176,7 +178,7 @@ fn a_body_that_comes_in_pieces_is_replaced_once_and_its_trailers_go() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut host, &mut out),
+        exchange.request_headers(&plan, &mut plan.worker(), &mut host, &mut out),
         Flow::Continue
     );
     assert_eq!(
@@ -209,7 +211,7 @@ fn our_own_replies_are_overridden_before_they_are_sent_and_only_once() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut host, &mut out),
+        exchange.request_headers(&plan, &mut plan.worker(), &mut host, &mut out),
         Flow::Stop
     );
     let Some(Action::Reply(reply)) = out.pop() else {
@@ -256,7 +258,7 @@ fn a_reply_that_ends_a_delay_is_overridden_like_any_other() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut host, &mut out),
+        exchange.request_headers(&plan, &mut plan.worker(), &mut host, &mut out),
         Flow::HoldAll
     );
     host.response_headers = vec![(":status".to_owned(), b"504".to_vec())];
@@ -276,7 +278,7 @@ fn statuses_that_are_no_number_match_nothing() {
         let mut exchange = Exchange::default();
         let mut out = Vec::new();
         assert_eq!(
-            exchange.request_headers(&plan, &mut host, &mut out),
+            exchange.request_headers(&plan, &mut plan.worker(), &mut host, &mut out),
             Flow::Continue
         );
         assert_eq!(
@@ -303,4 +305,34 @@ fn the_switches_take_everything_or_one_capability_out() {
         let response = proxy.exchange(None, &get("/"), demo_upstream).response;
         assert_eq!(response.get(":status"), Some(status), "{switches}");
     }
+}
+
+#[test]
+fn a_named_route_is_resolved_once_and_an_unnamed_one_each_time() {
+    let text = r#"{"policies":[
+        {"metadata":{"name":"r"},"spec":{
+            "targetRefs":[{"group":"gateway.networking.k8s.io","kind":"HTTPRoute","name":"r"}],
+            "faultInjection":{"abort":{"httpStatus":503}}}},
+        {"metadata":{"name":"all"},"spec":{}}]}"#;
+    let plan = Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap());
+    let mut worker = plan.worker();
+    let mut ask = |route: Option<&[u8]>, resource: Option<&'static str>| {
+        let mut host = FakeHost::default();
+        host.route = route.map(<[u8]>::to_vec);
+        host.resources = resource
+            .map(|name| ("HTTPRoute", "default", name, None))
+            .into_iter()
+            .collect();
+        let flow =
+            Exchange::default().request_headers(&plan, &mut worker, &mut host, &mut Vec::new());
+        (flow == Flow::Stop, host.lookups)
+    };
+    assert_eq!(ask(Some(b"r"), None), (true, 2));
+    assert_eq!(ask(Some(b"r"), None), (true, 1));
+    assert_eq!(ask(Some(b"other"), None), (false, 2));
+    assert_eq!(ask(Some(b"other"), None), (false, 1));
+    assert_eq!(ask(None, Some("r")), (true, 2));
+    assert_eq!(ask(None, Some("r")), (true, 2));
+    assert_eq!(ask(None, None), (false, 2));
+    assert_eq!(ask(Some(b"\xff"), None), (false, 2));
 }

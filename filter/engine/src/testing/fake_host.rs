@@ -2,6 +2,9 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use btp_policy::attach::{ResourceRef, Route};
 
 use hashbrown::HashMap;
 
@@ -19,6 +22,17 @@ pub struct FakeHost {
     pub random: VecDeque<u64>,
     /// The route's name.
     pub route: Option<Vec<u8>>,
+    /// `kind`, `namespace`, `name` and `section` of the route's resources.
+    pub resources: Vec<(
+        &'static str,
+        &'static str,
+        &'static str,
+        Option<&'static str>,
+    )>,
+    /// The route's labels.
+    pub labels: Vec<(&'static str, &'static str)>,
+    /// The client's address.
+    pub source: Option<IpAddr>,
     /// Request headers, names in lower case.
     pub request_headers: Vec<(String, Vec<u8>)>,
     /// Response headers, names in lower case.
@@ -71,5 +85,26 @@ impl Host for FakeHost {
     fn route_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
         self.lookups += 1;
         read(self.route.as_deref())
+    }
+
+    fn route<R>(&mut self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
+        self.lookups += 1;
+        let resource = |&(kind, namespace, name, section): &(_, _, _, _)| ResourceRef {
+            kind,
+            namespace,
+            name,
+            section,
+        };
+        let resources: Vec<ResourceRef<'_>> = self.resources.iter().map(resource).collect();
+        read(&Route {
+            name: self.route.as_deref().unwrap_or_default(),
+            resources: &resources,
+            labels: if labels { &self.labels } else { &[] },
+        })
+    }
+
+    fn source_address(&mut self) -> Option<IpAddr> {
+        self.lookups += 1;
+        self.source
     }
 }

@@ -10,6 +10,7 @@ use crate::exchange::Exchange;
 use crate::plan::Plan;
 use crate::shared::Counters;
 use crate::testing::FakeHost;
+use crate::worker::Worker;
 
 /// A request or a response. A request has `:method` and `:path` among its
 /// headers, a response `:status`.
@@ -40,6 +41,7 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Proxy {
     plan: Plan,
+    worker: Worker,
     /// The host of every exchange; its clock runs on from one to the next.
     pub host: FakeHost,
 }
@@ -94,6 +96,7 @@ impl Proxy {
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         Self {
+            worker: plan.worker(),
             plan,
             host: FakeHost::default(),
         }
@@ -123,7 +126,8 @@ impl Proxy {
         self.host.route = route.map(|name| name.as_bytes().to_vec());
         self.host.request_headers.clone_from(&request.headers);
 
-        let mut flow = exchange.request_headers(&self.plan, &mut self.host, &mut out);
+        let mut flow =
+            exchange.request_headers(&self.plan, &mut self.worker, &mut self.host, &mut out);
         while flow == Flow::HoldAll {
             let wake_at = self.perform_wait(&mut out);
             self.host.now_ns = self.host.now_ns.max(wake_at);

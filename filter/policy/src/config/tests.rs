@@ -60,18 +60,18 @@ fn every_problem_is_found_at_once() {
     let found = refused_spec(
         r#"{"faultInjection":{"delay":{"fixedDelay":"0s","percentage":120},
                               "abort":{"httpStatus":600}},
-            "responseOverrides":[],"retry":{}}"#,
+            "responseOverrides":[],"timeout":{}}"#,
     );
     assert_eq!(
         found,
         [
             "responseOverrides: is not a known field; did you mean \"responseOverride\"?",
-            "retry: is not enforced by this version of the filter: \
-             configure it in Envoy itself and leave it out here",
             "faultInjection.delay.fixedDelay: must be longer than zero (got \"0s\")",
             "faultInjection.delay.percentage: must be a percentage from 0 to 100, \
              in steps of 0.0001 (got 120)",
             "faultInjection.abort.httpStatus: must be between 200 and 599 (got 600)",
+            "timeout: is Envoy's own to enforce: let `btp apply` write it into Envoy's \
+             configuration, or leave it out",
         ]
     );
 }
@@ -110,7 +110,7 @@ fn overrides_that_envoy_could_not_send_are_refused() {
     };
     let any = r#"{"statusCodes":[{"value":500}]}"#;
     for (spec, reason) in [
-        (over("{}", "{}"), "is required"),
+        (over("{}", "{}"), "must have statusCodes or responseHeaders"),
         (over(r#"{"statusCodes":[]}"#, "{}"), "1 to 50 items"),
         (
             over(
@@ -156,18 +156,21 @@ fn overrides_that_envoy_could_not_send_are_refused() {
 }
 
 #[test]
-fn two_policies_for_one_target_are_refused() {
-    let target =
-        r#"{"targetRefs":[{"group":"gateway.networking.k8s.io","kind":"HTTPRoute","name":"r"}]}"#;
-    for spec in [target, "{}"] {
-        let found = refused(&format!(
-            r#"{{"policies":[{{"metadata":{{"name":"a"}},"spec":{spec}}},
-                             {{"metadata":{{"name":"b"}},"spec":{spec}}}]}}"#
-        ));
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].starts_with("policies[1]: "), "{found:?}");
-        assert!(found[0].contains("so does default/a"), "{found:?}");
-    }
+fn two_policies_for_everything_are_refused() {
+    let text = r#"{"policies":[{"metadata":{"name":"a"},"spec":{}},
+                               {"metadata":{"name":"b"},"spec":{}}]}"#;
+    let found = refused(text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("policies[1]: governs everything"),
+        "{found:?}"
+    );
+    assert!(found[0].contains("so does default/a"), "{found:?}");
+    let disabled = r#"{"policies":[{"metadata":{"name":"a"},"spec":{}},
+                                   {"metadata":{"name":"b","namespace":"off"},"spec":{}}],
+                       "namespaces":[{"name":"off","disabled":true}]}"#;
+    let config = PluginConfig::parse(disabled.as_bytes()).unwrap();
+    assert_eq!(config.attachments.governing(None), Some(0));
 }
 
 #[test]
@@ -189,8 +192,11 @@ fn percent_signs_are_written_twice() {
         {"match":{"statusCodes":[{"value":500}]},"response":{"body":{"inline":"100%%"}}}]}}]}"#;
     let config = PluginConfig::parse(text.as_bytes()).unwrap();
     assert_eq!(
-        config.policies[0].spec.response_override[0].response.body,
-        "100%"
+        config.policies[0].spec.response_override[0]
+            .response
+            .body
+            .as_text(),
+        Some("100%")
     );
 }
 
@@ -200,5 +206,272 @@ proptest::proptest! {
         if let Err(problems) = PluginConfig::parse(&text) {
             proptest::prop_assert!(!problems.is_empty());
         }
+    }
+}
+
+fn config(text: &str) -> PluginConfig {
+    match PluginConfig::parse(text.as_bytes()) {
+        Ok(config) => config,
+        Err(problems) => panic!("{problems:?}"),
+    }
+}
+
+#[test]
+fn what_is_not_enforced_is_refused() {
+    for (spec, reason) in [
+        (r#"{"retry":{}}"#, "retry: is not enforced by this version"),
+        (
+            r#"{"rateLimit":{}}"#,
+            "rateLimit: is not enforced by this version",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1}}"#,
+            "requestBuffer: is not enforced",
+        ),
+        (
+            r#"{"timeout":{}}"#,
+            "timeout: is Envoy's own to enforce: let `btp apply`",
+        ),
+        (
+            r#"{"rateLimit":{"global":{}}}"#,
+            "rateLimit.global: is Envoy's own",
+        ),
+        (
+            r#"{"responseOverride":[{"match":{"statusCodes":[{"value":500}]},
+                "source":"Local","response":{"body":{"inline":"%REQ(a)%"}}}]}"#,
+            "responseOverride[0].source: is not enforced",
+        ),
+        (
+            r#"{"responseOverride":[{"match":{"statusCodes":[{"value":500}]},
+                "response":{"body":{"inline":"%REQ(a)%"}}}]}"#,
+            "responseOverride[0].response.body: contains a command operator",
+        ),
+        (
+            r#"{"responseOverride":[{"match":{"responseHeaders":[{"name":"a",
+                "value":{"value":"b"}}]},"redirect":{}}]}"#,
+            "responseOverride[0].redirect: is not enforced",
+        ),
+    ] {
+        let found = refused_spec(spec);
+        assert!(
+            found.iter().any(|line| line.starts_with(reason)),
+            "{spec}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn native_fields_are_refused_ignored_or_applied() {
+    let policies = r#""policies":[{"metadata":{"name":"p"},"spec":{"timeout":{},"dns":{}}}]"#;
+    assert_eq!(refused(&format!("{{{policies}}}")).len(), 2);
+    let ignored = config(&format!(r#"{{{policies},"nativeFields":"Ignore"}}"#));
+    let warned: Vec<_> = ignored.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warned,
+        [
+            "policies[0].spec.dns: is Envoy's own to enforce, and ignored here",
+            "policies[0].spec.timeout: is Envoy's own to enforce, and ignored here",
+        ]
+    );
+    let applied = config(&format!(r#"{{{policies},"nativeFields":"Applied"}}"#));
+    assert!(applied.warnings.is_empty());
+}
+
+#[test]
+fn an_instance_may_leave_capabilities_to_another() {
+    let text = r#"{"policies":[{"metadata":{"name":"p"},"spec":{"retry":{}}}],
+                   "enforce":["faultInjection"]}"#;
+    assert!(config(text).enforce.fault_injection);
+    let found = refused(r#"{"policies":[],"enforce":["retry"]}"#);
+    assert!(
+        found[0].starts_with("enforce[0]: is not enforced"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn keys_that_nothing_heeds_are_refused() {
+    for (key, path) in [
+        (r#""position":"Upstream""#, "position: must be Downstream"),
+        (r#""position":"upstream""#, "position: must be one of"),
+        (r#""accessLog":true"#, "accessLog: must be false"),
+        (
+            r#""allowOnHeadersStopIteration":true"#,
+            "allowOnHeadersStopIteration: must be false",
+        ),
+        (
+            r#""limits":{"distinctKeys":5}"#,
+            "limits.distinctKeys: is not enforced",
+        ),
+        (r#""limits":{"routes":0}"#, "limits.routes: must be between"),
+        (r#""gateway":{}"#, "gateway.name: is required"),
+        (
+            r#""namespaces":[{"name":"a"},{"name":"a"}]"#,
+            "namespaces[1]: stands in this list twice",
+        ),
+        (r#""polices":[]"#, "polices: is not a known field"),
+    ] {
+        let found = refused(&format!(r#"{{"policies":[],{key}}}"#));
+        assert!(
+            found.iter().any(|line| line.starts_with(path)),
+            "{key}: {found:?}"
+        );
+    }
+    let text = r#"{"policies":[],"position":"Downstream","accessLog":false,
+                   "allowOnHeadersStopIteration":false,"limits":{"routes":7}}"#;
+    assert_eq!(config(text).limits.routes, 7);
+}
+
+/// A policy that takes its body from a ConfigMap, and the maps.
+fn with_config_maps(maps: &str) -> String {
+    format!(
+        r#"{{"policies":[{{"metadata":{{"name":"p","namespace":"shop"}},"spec":{{
+            "responseOverride":[{{"match":{{"statusCodes":[{{"value":500}}]}},
+                "response":{{"body":{{"type":"ValueRef","valueRef":
+                    {{"group":"","kind":"ConfigMap","name":"errors"}}}}}}}}]}}}}],
+            "configMaps":[{maps}]}}"#
+    )
+}
+
+#[test]
+fn bodies_come_from_config_maps() {
+    let map = |data: &str| {
+        with_config_maps(&format!(
+            r#"{{"apiVersion":"v1","kind":"ConfigMap",
+                 "metadata":{{"name":"errors","namespace":"shop"}},"data":{data}}}"#
+        ))
+    };
+    for data in [
+        r#"{"response.body":"sorry","other":"x"}"#,
+        r#"{"page.html":"sorry"}"#,
+    ] {
+        let config = config(&map(data));
+        let body = &config.policies[0].spec.response_override[0].response.body;
+        assert_eq!(body.as_text(), Some("sorry"), "{data}");
+    }
+    for (text, reason) in [
+        (
+            map(r#"{"a":"x","b":"y"}"#),
+            "which has no key \"response.body\"",
+        ),
+        (map(r#"{"a":"5 % off"}"#), "has no command operator at"),
+        (with_config_maps(""), "which is not here"),
+    ] {
+        let found = refused(&text);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let path = "policies[0].spec.responseOverride[0].response.body.valueRef: \
+                    refers to ConfigMap shop/errors";
+        assert!(
+            found[0].starts_with(path) && found[0].contains(reason),
+            "{found:?}"
+        );
+    }
+}
+
+/// A Gateway policy and a route policy that merges with it.
+fn merging(parent: &str, child: &str) -> String {
+    let target = |kind| {
+        format!(
+            r#""targetRefs":[{{"group":"gateway.networking.k8s.io","kind":"{kind}","name":"x"}}]"#
+        )
+    };
+    format!(
+        r#"{{"policies":[
+            {{"metadata":{{"name":"gw"}},"spec":{{{},{parent}}}}},
+            {{"metadata":{{"name":"route"}},"spec":{{{},{child}}}}}],
+            "enforce":["faultInjection","responseOverride"]}}"#,
+        target("Gateway"),
+        target("HTTPRoute"),
+    )
+}
+
+#[test]
+fn a_route_policy_merges_with_the_gateways() {
+    let text = merging(
+        r#""faultInjection":{"delay":{"fixedDelay":"1s"}},
+           "responseOverride":[{"match":{"statusCodes":[{"value":500}]},"response":{}}]"#,
+        r#""mergeType":"StrategicMerge","faultInjection":{"abort":{"httpStatus":503}}"#,
+    );
+    let config = config(&text);
+    assert_eq!(config.attachments.governing(Some(b"x")), Some(1));
+    let spec = &config.policies[1].spec;
+    let fault = spec.fault_injection.as_ref().unwrap();
+    assert!(fault.delay.is_some() && fault.abort.is_some());
+    assert_eq!(spec.response_override.len(), 1);
+    assert!(
+        config.policies[0]
+            .spec
+            .fault_injection
+            .as_ref()
+            .unwrap()
+            .abort
+            .is_none()
+    );
+}
+
+#[test]
+fn strategic_merges_unite_rate_limit_rules_and_json_merges_replace_them() {
+    let rule = |requests, selector: &str| {
+        format!(r#"{{{selector}"limit":{{"requests":{requests},"unit":"Second"}}}}"#)
+    };
+    let some = r#""clientSelectors":[{"headers":[{"name":"a","type":"Distinct"}]}],"#;
+    let parent = format!(
+        r#""rateLimit":{{"local":{{"rules":[{},{}]}}}}"#,
+        rule(1, ""),
+        rule(2, some)
+    );
+    for (how, wanted) in [("StrategicMerge", vec![3, 2]), ("JSONMerge", vec![3])] {
+        let child = format!(
+            r#""mergeType":"{how}","rateLimit":{{"local":{{"rules":[{}]}}}}"#,
+            rule(3, some)
+        );
+        let config = config(&merging(&parent, &child));
+        let limits = config.policies[1]
+            .spec
+            .rate_limit
+            .clone()
+            .unwrap()
+            .local
+            .unwrap();
+        let found: Vec<_> = limits
+            .rules
+            .iter()
+            .map(|rule| rule.limit.requests)
+            .collect();
+        assert_eq!(found, wanted, "{how}");
+        let origins: Vec<_> = limits
+            .rules
+            .iter()
+            .map(|rule| rule.policy.name.as_str())
+            .collect();
+        assert_eq!(origins, &["route", "gw"][..wanted.len()], "{how}");
+    }
+}
+
+#[test]
+fn what_is_wrong_only_together_says_so() {
+    let found = refused(&merging(
+        r#""faultInjection":{"abort":{"httpStatus":503}}"#,
+        r#""mergeType":"JSONMerge","faultInjection":{"abort":{"grpcStatus":14}}"#,
+    ));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("exactly one of"), "{found:?}");
+    assert!(
+        found[0].contains("after the merge with default/gw"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn only_route_policies_merge() {
+    let gateway = r#"{"mergeType":"JSONMerge","targetRefs":[{"kind":"Gateway","name":"g",
+                      "group":"gateway.networking.k8s.io"}]}"#;
+    for spec in [
+        gateway,
+        r#"{"mergeType":"StrategicMerge"}"#,
+        r#"{"mergeType":"Replace"}"#,
+    ] {
+        let found = refused_spec(spec);
+        assert!(found[0].starts_with("mergeType: must "), "{found:?}");
     }
 }

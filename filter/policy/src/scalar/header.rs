@@ -2,6 +2,7 @@
 
 use crate::problem::Problems;
 use crate::read::At;
+use crate::scalar::Template;
 
 /// A header name, lower-cased: an HTTP token (RFC 9110 §5.6.2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,7 +14,7 @@ pub struct Header {
     /// Name.
     pub name: HeaderName,
     /// Value.
-    pub value: String,
+    pub value: Template,
 }
 
 /// What the proxy itself writes: a policy that set them would break framing.
@@ -39,14 +40,20 @@ impl HeaderName {
         let valid = (1..=256).contains(&name.len()) && name.bytes().all(token);
         valid.then(|| Self(name.to_ascii_lowercase()))
     }
+
+    /// Reads the name of a header that a policy looks at.
+    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let name = Self::new(at.string(problems)?);
+        if name.is_none() {
+            at.refuse(problems, "must be a header name: 1 to 256 token characters");
+        }
+        name
+    }
 }
 
 /// Reads the name of a header that a policy writes.
 pub fn read_header_name(at: At<'_>, problems: &mut Problems) -> Option<HeaderName> {
-    let Some(name) = HeaderName::new(at.string(problems)?) else {
-        at.refuse(problems, "must be a header name: 1 to 256 token characters");
-        return None;
-    };
+    let name = HeaderName::read(at, problems)?;
     if FRAMING.contains(&name.as_str()) {
         at.refuse(problems, "is written by Envoy itself: leave it out");
         return None;

@@ -1,0 +1,91 @@
+//! The request's way through: who governs, the delay, the abort.
+
+use std::sync::Arc;
+
+use super::{Exchange, Phase};
+use crate::action::{Action, Flow, Reply};
+use crate::grpc::is_grpc_request;
+use crate::host::Host;
+use crate::plan::{Plan, PolicyPlan};
+use crate::worker::Worker;
+
+impl Exchange {
+    /// Request headers arrived.
+    pub fn request_headers<H: Host>(
+        &mut self,
+        plan: &Plan,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
+        self.policy = worker.governing(plan.attachments(), host);
+        let Some(policy) = plan.policy(self.policy) else {
+            return Flow::Continue;
+        };
+        if policy.overrides.is_some() {
+            self.grpc = is_grpc_request(host);
+        }
+        let delay = policy
+            .fault
+            .as_ref()
+            .and_then(|fault| fault.draw_delay(host));
+        if let Some((nanos, counter)) = delay {
+            let until = host.now_ns().saturating_add(nanos);
+            out.push(Action::Count(counter));
+            out.push(Action::WakeAt(until));
+            self.phase = Phase::Delayed { until };
+            return Flow::HoldAll;
+        }
+        self.after_delay(policy, host, out)
+    }
+
+    /// The time asked for by [`Action::WakeAt`] has come. The flow is that of
+    /// the request.
+    pub fn timer<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) -> Flow {
+        let Phase::Delayed { until } = self.phase else {
+            return Flow::Continue;
+        };
+        if host.now_ns() < until {
+            out.push(Action::WakeAt(until));
+            return Flow::HoldAll;
+        }
+        self.phase = Phase::Passing;
+        match plan.policy(self.policy) {
+            Some(policy) => self.after_delay(policy, host, out),
+            None => Flow::Continue,
+        }
+    }
+
+    /// What comes after the delay: the abort, drawn independently.
+    fn after_delay<H: Host>(
+        &mut self,
+        policy: &PolicyPlan,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
+        let abort = policy
+            .fault
+            .as_ref()
+            .and_then(|fault| fault.draw_abort(host));
+        let Some((reply, counter)) = abort else {
+            return Flow::Continue;
+        };
+        out.push(Action::Count(counter));
+        self.reply(policy, reply, out)
+    }
+
+    /// Sends a reply of ours, overridden if the policy says so. A gRPC client
+    /// sees any local reply with HTTP status 200, and so do the overrides.
+    fn reply(&mut self, policy: &PolicyPlan, reply: &Arc<Reply>, out: &mut Vec<Action>) -> Flow {
+        let status = if self.grpc { 200 } else { reply.status };
+        let overrides = policy.overrides.as_ref();
+        let replaced = overrides.and_then(|rules| {
+            let replacement = rules.replacement_for(reply, status)?;
+            out.push(Action::Count(rules.counter()));
+            Some(replacement)
+        });
+        out.push(Action::Reply(replaced.unwrap_or_else(|| Arc::clone(reply))));
+        self.phase = Phase::Replied;
+        Flow::Stop
+    }
+}

@@ -1,0 +1,41 @@
+//! What one worker remembers under one plan. Never shared, never locked.
+
+use btp_policy::attach::{Attachments, Memo};
+
+use crate::host::Host;
+
+/// A worker's own state.
+#[derive(Debug)]
+pub struct Worker {
+    routes: Memo,
+}
+
+impl Worker {
+    pub(crate) fn new(most_routes: usize) -> Self {
+        Self {
+            routes: Memo::new(most_routes),
+        }
+    }
+
+    /// The policy that governs the request at hand. A route's name is looked
+    /// up if any policy depends on it; its metadata only for a name that is
+    /// not known yet, or empty.
+    pub(crate) fn governing<H: Host>(
+        &mut self,
+        attachments: &Attachments,
+        host: &mut H,
+    ) -> Option<usize> {
+        if !attachments.needs_route_name() {
+            return attachments.fallback();
+        }
+        let known = host.route_name(|name| self.routes.get(name.unwrap_or_default()));
+        if let Some(policy) = known {
+            return policy;
+        }
+        host.route(attachments.needs_labels(), |route| {
+            let policy = attachments.governing_route(route);
+            self.routes.remember(route.name, policy);
+            policy
+        })
+    }
+}

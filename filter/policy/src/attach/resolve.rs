@@ -1,0 +1,290 @@
+//! Attaches policies to their targets, in order of precedence.
+
+use super::{Attachments, Environment, Reason, RouteEntry, RouteSelector, Status, namespaces_of};
+use crate::policy::{DEFAULT_NAMESPACE, Policy, Target, TargetKind};
+
+/// The places above routes, one policy each.
+#[derive(Default)]
+struct Above {
+    listener: Option<usize>,
+    gateway: Option<usize>,
+    untargeted: Option<usize>,
+}
+
+pub(super) fn resolve(policies: &[Policy], environment: &Environment) -> Attachments {
+    let gateway = environment.gateway.as_ref();
+    let namespace = gateway.map_or(DEFAULT_NAMESPACE, |gateway| &gateway.name.namespace);
+    let mut resolver = Resolver {
+        policies,
+        environment,
+        above: Above::default(),
+        attachments: Attachments {
+            default_namespace: namespace.to_owned(),
+            ranks: vec![0; policies.len()],
+            statuses: policies.iter().map(empty_status).collect(),
+            ..Attachments::default()
+        },
+    };
+    for (rank, index) in order(policies).into_iter().enumerate() {
+        if let Some(slot) = resolver.attachments.ranks.get_mut(index) {
+            *slot = rank;
+        }
+        resolver.attach(index);
+    }
+    resolver.finish()
+}
+
+fn empty_status(policy: &Policy) -> Status {
+    Status {
+        policy: policy.name.clone(),
+        conditions: Vec::new(),
+    }
+}
+
+/// Indices of the policies, the one that wins first.
+fn order(policies: &[Policy]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..policies.len()).collect();
+    order.sort_by_key(|index| {
+        let policy = policies.get(*index);
+        policy.map(|policy| (&policy.created, &policy.name))
+    });
+    order
+}
+
+struct Resolver<'a> {
+    policies: &'a [Policy],
+    environment: &'a Environment,
+    above: Above,
+    attachments: Attachments,
+}
+
+/// What became of one target.
+enum Outcome {
+    Taken,
+    Conflict(usize),
+    NotFound(String),
+}
+
+impl Resolver<'_> {
+    fn attach(&mut self, index: usize) {
+        let policies = self.policies;
+        let Some(policy) = policies.get(index) else {
+            return;
+        };
+        let namespace = &policy.name.namespace;
+        let known = self.environment.namespaces.get(namespace);
+        if known.is_some_and(|known| known.disabled) {
+            let message = format!("the administrator has switched namespace {namespace} off");
+            self.say(index, Reason::Disabled, message);
+            return;
+        }
+        if policy.is_untargeted() {
+            let outcome = take(&mut self.above.untargeted, index);
+            self.report(index, outcome, "everything");
+        }
+        for target in &policy.targets {
+            let outcome = self.attach_target(index, target);
+            self.report(index, outcome, &target.to_string());
+        }
+        for selector in &policy.selectors {
+            let what = format!("{} by label", selector.kind.as_str());
+            let outcome = match selector.kind {
+                TargetKind::HttpRoute | TargetKind::GrpcRoute => {
+                    let home = &policy.name.namespace;
+                    let namespaces = namespaces_of(&selector.namespaces, home, self.environment);
+                    self.attachments.selectors.push(RouteSelector {
+                        policy: index,
+                        kind: selector.kind,
+                        labels: selector.labels.clone(),
+                        namespaces,
+                    });
+                    Outcome::Taken
+                }
+                TargetKind::Gateway => {
+                    let gateway = self.environment.gateway.as_ref().filter(|gateway| {
+                        let home = &policy.name.namespace;
+                        let inside = namespaces_of(&selector.namespaces, home, self.environment)
+                            .is_none_or(|names| names.contains(&gateway.name.namespace));
+                        let label = |key: &str| gateway.labels.get(key).map(String::as_str);
+                        inside && selector.labels.matches(label)
+                    });
+                    match gateway {
+                        Some(_) => take(&mut self.above.gateway, index),
+                        None => Outcome::NotFound(format!("{what}: not this Gateway")),
+                    }
+                }
+                kind => no_counterpart(kind),
+            };
+            self.report(index, outcome, &what);
+        }
+    }
+
+    fn attach_target(&mut self, index: usize, target: &Target) -> Outcome {
+        let table = match target.kind {
+            TargetKind::HttpRoute => &mut self.attachments.http,
+            TargetKind::GrpcRoute => &mut self.attachments.grpc,
+            TargetKind::Gateway => return self.attach_gateway(index, target),
+            kind => return no_counterpart(kind),
+        };
+        let entry: &mut RouteEntry = table.entry(target.object.to_string()).or_default();
+        match &target.section {
+            None => take(&mut entry.whole, index),
+            Some(section) => {
+                let mut place = entry.sections.get(section).copied();
+                let outcome = take(&mut place, index);
+                entry
+                    .sections
+                    .insert(section.clone(), place.unwrap_or(index));
+                outcome
+            }
+        }
+    }
+
+    fn attach_gateway(&mut self, index: usize, target: &Target) -> Outcome {
+        let here = self.environment.gateway.as_ref();
+        if let Some(here) = here
+            && here.name != target.object
+        {
+            return Outcome::NotFound(format!(
+                "{target}: this instance stands for Gateway {}",
+                here.name
+            ));
+        }
+        let Some(section) = &target.section else {
+            return take(&mut self.above.gateway, index);
+        };
+        match here.and_then(|here| here.listener.as_ref()) {
+            Some(listener) if listener == section => take(&mut self.above.listener, index),
+            Some(listener) => Outcome::NotFound(format!(
+                "{target}: this instance stands for listener {listener}"
+            )),
+            None => Outcome::NotFound(format!(
+                "{target}: which listener this instance stands for is not known; \
+                 say it in gateway.listener"
+            )),
+        }
+    }
+
+    fn report(&mut self, index: usize, outcome: Outcome, what: &str) {
+        match outcome {
+            Outcome::Taken => self.say(index, Reason::Accepted, what),
+            Outcome::NotFound(message) => self.say(index, Reason::TargetNotFound, message),
+            Outcome::Conflict(first) => {
+                let message = format!("{what}: {} has it already", self.name(first));
+                self.say(index, Reason::Conflicted, message);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Attachments {
+        let Above {
+            listener,
+            gateway,
+            untargeted,
+        } = self.above;
+        let fallback = listener.or(gateway).or(untargeted);
+        self.attachments.fallback = fallback;
+        self.attachments.parent = fallback;
+        for below in [gateway, untargeted].into_iter().flatten() {
+            if let Some(above) = fallback.filter(|above| *above != below) {
+                let message = format!("everywhere by {}", self.name(above));
+                self.say(below, Reason::Overridden, message);
+            }
+        }
+        self.relate_routes(fallback);
+        for status in &mut self.attachments.statuses {
+            status.conditions.sort_by_key(|condition| condition.reason);
+        }
+        self.attachments
+    }
+
+    /// Says which policies merge, and which stand in place of others.
+    fn relate_routes(&mut self, parent: Option<usize>) {
+        let policies = self.policies;
+        let attached: Vec<bool> = self
+            .attachments
+            .statuses
+            .iter()
+            .map(Status::is_accepted)
+            .collect();
+        let mut merged = Vec::new();
+        let mut overriding = Vec::new();
+        for (index, policy) in policies.iter().enumerate() {
+            let is_attached = attached.get(index).copied().unwrap_or(false);
+            let targets = policy.targets.iter().map(|target| target.kind);
+            let mut kinds = targets.chain(policy.selectors.iter().map(|it| it.kind));
+            if !is_attached || Some(index) == parent || !kinds.any(TargetKind::is_route) {
+                continue;
+            }
+            match (policy.merge, parent) {
+                (Some(_), Some(parent)) => {
+                    let message = format!("with {}", self.name(parent));
+                    self.say(index, Reason::Merged, message);
+                    merged.push(policy.name.to_string());
+                }
+                (Some(_), None) => {
+                    self.say(index, Reason::Accepted, "with nothing to merge with");
+                }
+                (None, _) => overriding.push(policy.name.to_string()),
+            }
+        }
+        if let Some(parent) = parent {
+            if !merged.is_empty() {
+                let message = format!("into {}", merged.join(", "));
+                self.say(parent, Reason::Merged, message);
+            }
+            if !overriding.is_empty() {
+                let message = format!("on its routes by {}", overriding.join(", "));
+                self.say(parent, Reason::Overridden, message);
+            }
+        }
+        self.relate_rules();
+    }
+
+    /// Says which policies of whole routes give way to those of rules.
+    fn relate_rules(&mut self) {
+        let tables = [&self.attachments.http, &self.attachments.grpc];
+        let mut found = Vec::new();
+        for (route, entry) in tables.into_iter().flatten() {
+            for (section, index) in &entry.sections {
+                if let Some(whole) = entry.whole.filter(|whole| whole != index) {
+                    found.push((whole, format!("in {route} rule {section}"), *index));
+                }
+            }
+        }
+        for (whole, place, by) in found {
+            let message = format!("{place} by {}", self.name(by));
+            self.say(whole, Reason::Overridden, message);
+        }
+    }
+
+    fn say(&mut self, index: usize, reason: Reason, message: impl Into<String>) {
+        if let Some(status) = self.attachments.statuses.get_mut(index) {
+            status.say(reason, message);
+        }
+    }
+
+    fn name(&self, index: usize) -> String {
+        let policy = self.policies.get(index);
+        policy
+            .map(|policy| policy.name.to_string())
+            .unwrap_or_default()
+    }
+}
+
+fn take(place: &mut Option<usize>, index: usize) -> Outcome {
+    match *place {
+        Some(first) if first != index => Outcome::Conflict(first),
+        _ => {
+            *place = Some(index);
+            Outcome::Taken
+        }
+    }
+}
+
+fn no_counterpart(kind: TargetKind) -> Outcome {
+    let kind = kind.as_str();
+    Outcome::NotFound(format!(
+        "{kind}: has no counterpart on an Envoy of one's own"
+    ))
+}

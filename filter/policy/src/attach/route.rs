@@ -1,0 +1,108 @@
+//! What is known of the Envoy route that took a request, and which objects
+//! its name may stand for.
+
+use crate::policy::TargetKind;
+
+/// An Envoy route.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Route<'a> {
+    /// Its name; may be empty.
+    pub name: &'a [u8],
+    /// `filter_metadata["envoy-gateway"].resources` of the route.
+    pub resources: &'a [ResourceRef<'a>],
+    /// `filter_metadata["btp"].labels` of the route.
+    pub labels: &'a [(&'a str, &'a str)],
+}
+
+/// An object that an Envoy route was made from, as Envoy Gateway notes it in
+/// the route's metadata.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResourceRef<'a> {
+    /// Its kind, such as `HTTPRoute`.
+    pub kind: &'a str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// The rule of it.
+    pub section: Option<&'a str>,
+}
+
+impl<'a> Route<'a> {
+    /// A route of which only the name is known.
+    #[must_use]
+    pub fn named(name: &'a [u8]) -> Self {
+        Self {
+            name,
+            ..Self::default()
+        }
+    }
+
+    /// The value of a label.
+    pub(super) fn label(&self, key: &str) -> Option<&'a str> {
+        let found = self.labels.iter().find(|(other, _)| *other == key);
+        found.map(|(_, value)| *value)
+    }
+}
+
+/// One thing that a route's name may mean.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reading<'a> {
+    pub(super) kinds: &'static [TargetKind],
+    /// `namespace/name`.
+    pub(super) object: String,
+    pub(super) section: Option<&'a str>,
+    /// It holds only if a policy names the object: labels do not tell
+    /// whether there is such a one.
+    pub(super) is_guess: bool,
+}
+
+const HTTP: &[TargetKind] = &[TargetKind::HttpRoute];
+const GRPC: &[TargetKind] = &[TargetKind::GrpcRoute];
+const EITHER: &[TargetKind] = &[TargetKind::HttpRoute, TargetKind::GrpcRoute];
+
+/// What `name` may mean, the likeliest first: Envoy Gateway's form
+/// `httproute/<namespace>/<name>/rule/<index>/match/…`, then `<name>`,
+/// `<namespace>/<name>`, `<name>/<section>` and
+/// `<namespace>/<name>/<section>`.
+pub(super) fn readings<'a>(name: &'a [u8], default_namespace: &str) -> Vec<Reading<'a>> {
+    let Ok(name) = std::str::from_utf8(name) else {
+        return Vec::new();
+    };
+    let parts: Vec<&str> = name.splitn(6, '/').collect();
+    let reading = |kinds, namespace: &str, object: &str, section| Reading {
+        kinds,
+        object: format!("{namespace}/{object}"),
+        section,
+        is_guess: false,
+    };
+    match parts.as_slice() {
+        ["httproute", namespace, object, "rule", index, ..] => {
+            vec![reading(HTTP, namespace, object, Some(*index))]
+        }
+        ["grpcroute", namespace, object, "rule", index, ..] => {
+            vec![reading(GRPC, namespace, object, Some(*index))]
+        }
+        [object] => vec![reading(EITHER, default_namespace, object, None)],
+        [first, second] => vec![
+            reading(EITHER, first, second, None),
+            Reading {
+                is_guess: true,
+                ..reading(EITHER, default_namespace, first, Some(*second))
+            },
+        ],
+        [namespace, object, section] => {
+            vec![reading(EITHER, namespace, object, Some(*section))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The index of the rule in a name of Envoy Gateway's form.
+pub(super) fn rule_index(name: &[u8]) -> Option<&str> {
+    let mut parts = std::str::from_utf8(name).ok()?.splitn(6, '/');
+    let kind = parts.next()?;
+    let rule = parts.nth(2)?;
+    let is_route = matches!(kind, "httproute" | "grpcroute");
+    parts.next().filter(|_| is_route && rule == "rule")
+}

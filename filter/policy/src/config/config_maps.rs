@@ -1,0 +1,107 @@
+//! `configMaps`: where overrides may take their bodies from.
+
+use std::collections::BTreeMap;
+
+use crate::node::Mark;
+use crate::path::Path;
+use crate::policy::{Metadata, Policy};
+use crate::problem::Problems;
+use crate::read::{At, Object};
+use crate::scalar::{ObjectName, Template};
+
+/// The data of each ConfigMap.
+pub(super) struct ConfigMaps(BTreeMap<ObjectName, BTreeMap<String, String>>);
+
+/// The key that holds a body.
+const BODY: &str = "response.body";
+
+impl ConfigMaps {
+    pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut maps = BTreeMap::new();
+        if let Some(at) = config.get("configMaps") {
+            at.list(0..=usize::MAX, problems, |at, problems| {
+                let (name, data) = read_one(at, problems)?;
+                if maps.insert(name, data).is_some() {
+                    at.refuse(problems, "stands in this list twice");
+                }
+                Some(())
+            })?;
+        }
+        Some(Self(maps))
+    }
+
+    /// Puts the bodies that policies refer to where inline ones stand.
+    pub(super) fn fill_in(&self, policies: &mut [Policy], problems: &mut Problems) {
+        let root = Path::Root;
+        let list = Path::Field(&root, "policies");
+        for (index, policy) in policies.iter_mut().enumerate() {
+            let item = Path::Item(&list, index);
+            let spec = Path::Field(&item, "spec");
+            let rules = Path::Field(&spec, "responseOverride");
+            for (index, rule) in policy.spec.response_override.iter_mut().enumerate() {
+                let Some(name) = rule.response.body_ref.take() else {
+                    continue;
+                };
+                match self.body(&name) {
+                    Ok(body) => rule.response.body = body,
+                    Err(reason) => {
+                        let rule = Path::Item(&rules, index);
+                        let response = Path::Field(&rule, "response");
+                        let body = Path::Field(&response, "body");
+                        let path = Path::Field(&body, "valueRef");
+                        problems.note(&path, Mark::UNKNOWN, reason);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The text under `response.body`, or under the only key.
+    fn body(&self, name: &ObjectName) -> Result<Template, String> {
+        let map = self.0.get(name);
+        let map = map.ok_or_else(|| format!("refers to ConfigMap {name}, which is not here"))?;
+        let only = map.values().next().filter(|_| map.len() == 1);
+        let text = map.get(BODY).or(only).ok_or_else(|| {
+            format!("refers to ConfigMap {name}, which has no key {BODY:?} (nor a single one)")
+        })?;
+        let wrong = |reason| format!("refers to ConfigMap {name}, whose body {reason}");
+        Template::parse(text).map_err(wrong)
+    }
+}
+
+fn read_one(at: At<'_>, problems: &mut Problems) -> Option<(ObjectName, BTreeMap<String, String>)> {
+    let known = [
+        "apiVersion",
+        "kind",
+        "metadata",
+        "data",
+        "binaryData",
+        "immutable",
+    ];
+    let object = at.object(&known, problems)?;
+    if let Some(at) = object.get("apiVersion") {
+        at.choice(&[("v1", ())], problems);
+    }
+    if let Some(at) = object.get("kind") {
+        at.choice(&[("ConfigMap", ())], problems);
+    }
+    if let Some(at) = object.get("binaryData") {
+        let reason = "is not read here: put the text into data";
+        problems.note(&at.path, at.node.mark, reason);
+    }
+    let metadata = object
+        .required("metadata", problems)
+        .and_then(|at| Metadata::read(at, problems));
+    let mut data = BTreeMap::new();
+    if let Some(at) = object.get("data") {
+        let object = at.open_object(problems)?;
+        for (key, _) in object.keys() {
+            if let Some(at) = object.get(key)
+                && let Some(text) = at.string(problems)
+            {
+                data.insert(key.to_owned(), text.to_owned());
+            }
+        }
+    }
+    Some((metadata?.name, data))
+}

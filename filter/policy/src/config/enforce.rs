@@ -1,0 +1,93 @@
+//! What one instance of the filter enforces, and what becomes of the rest.
+
+use crate::problem::Problems;
+use crate::read::Object;
+use crate::spec::Capability;
+
+/// The capabilities one instance of the filter enforces; all by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named as in `spec`")]
+pub struct Enforce {
+    pub fault_injection: bool,
+    pub response_override: bool,
+    pub rate_limit: bool,
+    pub request_buffer: bool,
+    pub retry: bool,
+}
+
+/// What becomes of fields that Envoy enforces by its own configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NativeFields {
+    /// They are an error.
+    Refuse,
+    /// They are left out, with a warning.
+    Ignore,
+    /// `btp apply` has put them into force.
+    Applied,
+}
+
+impl Enforce {
+    /// Everything.
+    pub const ALL: Self = Self {
+        fault_injection: true,
+        response_override: true,
+        rate_limit: true,
+        request_buffer: true,
+        retry: true,
+    };
+    const NOTHING: Self = Self {
+        fault_injection: false,
+        response_override: false,
+        rate_limit: false,
+        request_buffer: false,
+        retry: false,
+    };
+
+    /// Whether this instance enforces `capability`.
+    #[must_use]
+    pub fn has(self, capability: Capability) -> bool {
+        match capability {
+            Capability::FaultInjection => self.fault_injection,
+            Capability::ResponseOverride => self.response_override,
+            Capability::RateLimit => self.rate_limit,
+            Capability::RequestBuffer => self.request_buffer,
+            Capability::Retry => self.retry,
+        }
+    }
+
+    pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Self> {
+        let Some(at) = config.get("enforce") else {
+            return Some(Self::ALL);
+        };
+        let mut enforce = Self::NOTHING;
+        at.list(0..=Capability::ALL.len(), problems, |at, problems| {
+            let capability = at.choice(&Capability::ALL, problems)?;
+            if !capability.is_enforced() {
+                at.refuse(problems, "is not enforced by this version of the filter");
+            }
+            match capability {
+                Capability::FaultInjection => enforce.fault_injection = true,
+                Capability::ResponseOverride => enforce.response_override = true,
+                Capability::RateLimit => enforce.rate_limit = true,
+                Capability::RequestBuffer => enforce.request_buffer = true,
+                Capability::Retry => enforce.retry = true,
+            }
+            Some(())
+        })?;
+        Some(enforce)
+    }
+}
+
+impl NativeFields {
+    pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Self> {
+        let choices = [
+            ("Refuse", Self::Refuse),
+            ("Ignore", Self::Ignore),
+            ("Applied", Self::Applied),
+        ];
+        match config.get("nativeFields") {
+            Some(at) => at.choice(&choices, problems),
+            None => Some(Self::Refuse),
+        }
+    }
+}

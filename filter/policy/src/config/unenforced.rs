@@ -1,0 +1,167 @@
+//! What this version of the filter does not enforce, and therefore refuses:
+//! nothing that a policy asks for is silently left undone.
+//!
+//! Whole capabilities are listed in `spec/capability.rs`.
+
+use crate::config::{Enforce, NativeFields};
+use crate::node::{Mark, Value};
+use crate::path::Path;
+use crate::policy::Policy;
+use crate::problem::{Problem, Problems};
+use crate::read::{At, Object};
+use crate::spec::{Capability, FIELDS, OverrideRule, Owner, Source};
+
+const NOT_YET: &str = "is not enforced by this version of the filter: leave it out";
+
+/// Refuses settings of the configuration that nothing heeds yet.
+pub(super) fn refuse_keys(config: &Object<'_>, problems: &mut Problems) {
+    if let Some(at) = config.get("position")
+        && at
+            .choice(&[("Downstream", false), ("Upstream", true)], problems)
+            .is_some_and(|is_upstream| is_upstream)
+    {
+        at.refuse(problems, "must be Downstream in this version of the filter");
+    }
+    for name in ["allowOnHeadersStopIteration", "accessLog"] {
+        if let Some(at) = config.get(name)
+            && at.boolean(problems) == Some(true)
+        {
+            at.refuse(
+                problems,
+                "must be false: this version of the filter has no use for it",
+            );
+        }
+    }
+    if let Some(limits) = config.get("limits")
+        && let Some(limits) = limits.open_object(&mut Problems::default())
+        && let Some(at) = limits.get("distinctKeys")
+    {
+        problems.note(&at.path, Mark::UNKNOWN, NOT_YET);
+    }
+}
+
+/// Refuses fields that only Envoy's own configuration can put into force,
+/// or warns that they are ignored, or trusts that they are applied.
+pub(super) fn check_native_fields(
+    config: &Object<'_>,
+    native: NativeFields,
+    problems: &mut Problems,
+    warnings: &mut Vec<Problem>,
+) {
+    if native == NativeFields::Applied {
+        return;
+    }
+    let Some(policies) = config.get("policies") else {
+        return;
+    };
+    let Value::List(nodes) = &policies.node.value else {
+        return;
+    };
+    let mut found = Problems::default();
+    for (index, node) in nodes.iter().enumerate() {
+        let item = Path::Item(&policies.path, index);
+        let path = Path::Field(&item, "spec");
+        if let Some(node) = node.field("spec") {
+            note_native_fields(At { node, path }, native, &mut found);
+        }
+    }
+    if native == NativeFields::Refuse {
+        found
+            .into_vec()
+            .into_iter()
+            .for_each(|it| problems.push(it));
+    } else {
+        warnings.extend(found.into_vec());
+    }
+}
+
+fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) {
+    let reason = match native {
+        NativeFields::Refuse => {
+            "is Envoy's own to enforce: let `btp apply` write it into Envoy's configuration, \
+             or leave it out"
+        }
+        _ => "is Envoy's own to enforce, and ignored here",
+    };
+    let Some(object) = spec.open_object(&mut Problems::default()) else {
+        return;
+    };
+    for (name, owner) in FIELDS {
+        if owner == Owner::Envoy
+            && let Some(at) = object.get(name)
+        {
+            found.note(&at.path, at.node.mark, reason);
+        }
+    }
+    if let Some(limits) = object.get("rateLimit")
+        && let Some(limits) = limits.open_object(&mut Problems::default())
+        && let Some(at) = limits.get("global")
+    {
+        found.note(&at.path, at.node.mark, reason);
+    }
+}
+
+/// Refuses what this instance should enforce and cannot.
+pub(super) fn refuse_capabilities(policies: &[Policy], enforce: Enforce, problems: &mut Problems) {
+    let root = Path::Root;
+    let list = Path::Field(&root, "policies");
+    for (index, policy) in policies.iter().enumerate() {
+        let item = Path::Item(&list, index);
+        let spec = Path::Field(&item, "spec");
+        let wants = &policy.spec;
+        let present = [
+            ("faultInjection", wants.fault_injection.is_some()),
+            ("rateLimit", wants.rate_limit.is_some()),
+            ("requestBuffer", wants.request_buffer.is_some()),
+            ("retry", wants.retry.is_some()),
+            ("retryConstraint", wants.retry_constraint.is_some()),
+        ];
+        for (name, is_present) in present {
+            let Some(Owner::Filter(capability)) = crate::spec::owner_of(name) else {
+                continue;
+            };
+            if is_present && enforce.has(capability) && !capability.is_enforced() {
+                problems.note(&Path::Field(&spec, name), Mark::UNKNOWN, NOT_YET);
+            }
+        }
+        if enforce.has(Capability::ResponseOverride) {
+            let rules = Path::Field(&spec, "responseOverride");
+            for (index, rule) in wants.response_override.iter().enumerate() {
+                refuse_in_override(rule, &Path::Item(&rules, index), problems);
+            }
+        }
+    }
+}
+
+fn refuse_in_override(rule: &OverrideRule, path: &Path<'_>, problems: &mut Problems) {
+    let mut note = |field: &[&str], reason: &str| note_below(path, field, reason, problems);
+    if rule.source != Source::All {
+        note(&["source"], NOT_YET);
+    }
+    if rule.redirect.is_some() {
+        note(&["redirect"], NOT_YET);
+    }
+    if !rule.headers.is_empty() {
+        note(&["match", "responseHeaders"], NOT_YET);
+    }
+    let operator = "contains a command operator, which this version of the filter does not \
+                    expand; write %% for a percent sign";
+    if rule.response.body.as_text().is_none() {
+        note(&["response", "body"], operator);
+    }
+    if rule
+        .response
+        .headers
+        .iter()
+        .any(|header| header.value.as_text().is_none())
+    {
+        note(&["response", "header"], operator);
+    }
+}
+
+fn note_below(path: &Path<'_>, fields: &[&str], reason: &str, problems: &mut Problems) {
+    match fields {
+        [] => problems.note(path, Mark::UNKNOWN, reason),
+        [first, rest @ ..] => note_below(&Path::Field(path, first), rest, reason, problems),
+    }
+}

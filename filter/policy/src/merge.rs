@@ -1,0 +1,112 @@
+//! `mergeType`: what a policy takes over from a less specific one.
+//!
+//! Merging works on documents, as Envoy Gateway's does: objects merge
+//! deeply, the child's scalars win, and what the child leaves out it
+//! inherits. `null` is "left out", so nothing can be deleted.
+
+use crate::node::{Entry, Node, Value};
+use crate::policy::MergeType;
+use crate::spec::{RateLimit, Spec};
+
+/// Lists that a strategic merge merges by their items' `type`.
+const BY_TYPE: [&str; 3] = ["compression", "compressor", "httpUpgrade"];
+
+/// The `spec` that `child` has after taking over what only `parent` says.
+#[must_use]
+pub fn merge(parent: &Node, child: &Node, how: MergeType) -> Node {
+    merge_at(parent, child, how, true)
+}
+
+fn merge_at(parent: &Node, child: &Node, how: MergeType, is_spec: bool) -> Node {
+    let (Value::Map(parents), Value::Map(children)) = (&parent.value, &child.value) else {
+        return child.clone();
+    };
+    let mut merged: Vec<Entry> = Vec::new();
+    for entry in children {
+        let mut entry = entry.clone();
+        if let Some(below) = parent.field(&entry.key) {
+            entry.node = match entry.node.value {
+                Value::Null => below.clone(),
+                _ if is_spec && how == MergeType::Strategic && is_by_type(&entry.key) => {
+                    merge_by_type(below, &entry.node)
+                }
+                _ => merge_at(below, &entry.node, how, false),
+            };
+        }
+        merged.push(entry);
+    }
+    let inherited = parents.iter().filter(|entry| {
+        let is_target = is_spec && ATTACHMENT.contains(&entry.key.as_str());
+        !is_target && !children.iter().any(|child| child.key == entry.key)
+    });
+    merged.extend(inherited.cloned());
+    Node {
+        mark: child.mark,
+        value: Value::Map(merged),
+    }
+}
+
+/// Where a policy applies is never inherited.
+const ATTACHMENT: [&str; 4] = ["targetRef", "targetRefs", "targetSelectors", "mergeType"];
+
+fn is_by_type(field: &str) -> bool {
+    BY_TYPE.contains(&field)
+}
+
+/// The child's items, each merged with the parent's of the same type, and
+/// then the parent's other items.
+fn merge_by_type(parent: &Node, child: &Node) -> Node {
+    let (Value::List(parents), Value::List(children)) = (&parent.value, &child.value) else {
+        return child.clone();
+    };
+    let kind = |node: &Node| node.field("type").map(|kind| kind.value.clone());
+    let mut merged: Vec<Node> = Vec::new();
+    for item in children {
+        let below = parents.iter().find(|other| kind(other) == kind(item));
+        merged.push(match below {
+            Some(below) => merge_at(below, item, MergeType::Strategic, false),
+            None => item.clone(),
+        });
+    }
+    let others = parents
+        .iter()
+        .filter(|item| !children.iter().any(|other| kind(other) == kind(item)));
+    merged.extend(others.cloned());
+    Node {
+        mark: child.mark,
+        value: Value::List(merged),
+    }
+}
+
+/// Puts right what reading a merged document cannot know: which policy a
+/// list came from, and that a strategic merge unites rate limit rules, the
+/// child's first. The parent's default bucket counts only if the child has
+/// no local limits at all.
+pub fn restore_origins(merged: &mut Spec, parent: &Spec, child: &Spec, how: MergeType) {
+    merged.response_override = if child.response_override.is_empty() {
+        parent.response_override.clone()
+    } else {
+        child.response_override.clone()
+    };
+    let local = |spec: &Spec| spec.rate_limit.as_ref().and_then(|it| it.local.clone());
+    let limits = match (local(parent), local(child)) {
+        (parent, None) => parent,
+        (None, child) => child,
+        (Some(parent), Some(mut child)) => {
+            if how == MergeType::Strategic {
+                let conditional = |rule: &&crate::spec::LocalRule| !rule.selector.is_empty();
+                let inherited = parent.rules.iter().filter(conditional);
+                child.rules.extend(inherited.cloned());
+            } else if child.rules.is_empty() {
+                child = parent;
+            }
+            Some(child)
+        }
+    };
+    if merged.rate_limit.is_some() {
+        merged.rate_limit = Some(RateLimit { local: limits });
+    }
+}
+
+#[cfg(test)]
+mod tests;

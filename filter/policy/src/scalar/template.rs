@@ -1,0 +1,193 @@
+//! Texts with Envoy's command operators: `status %RESPONSE_CODE%`.
+//!
+//! A literal percent sign is written `%%`.
+
+use std::fmt;
+
+/// A text with blanks to fill in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+/// A piece of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Text as it is.
+    Text(String),
+    /// A command operator: `%NAME(ARGUMENT):LENGTH%`.
+    Operator {
+        /// Its name, in capitals.
+        name: String,
+        /// What stands in the parentheses.
+        argument: Option<String>,
+        /// The most bytes of its value that are printed.
+        length: Option<usize>,
+    },
+}
+
+impl Template {
+    /// A template that prints `text` whatever the circumstances.
+    #[must_use]
+    pub fn literal(text: &str) -> Self {
+        let parts = if text.is_empty() {
+            Vec::new()
+        } else {
+            vec![Part::Text(text.to_owned())]
+        };
+        Self { parts }
+    }
+
+    /// The template that `source` stands for.
+    ///
+    /// # Errors
+    /// What is wrong with it: a percent sign that begins no operator.
+    pub fn parse(source: &str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut text = String::new();
+        let mut rest = source;
+        while let Some((before, after)) = rest.split_once('%') {
+            text.push_str(before);
+            if let Some(after) = after.strip_prefix('%') {
+                text.push('%');
+                rest = after;
+                continue;
+            }
+            let (operator, after) = operator(after).ok_or_else(|| {
+                let spot: String = after.chars().take(20).collect();
+                format!(
+                    "has no command operator at {:?}; write %% for a percent sign",
+                    format!("%{spot}")
+                )
+            })?;
+            if !text.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut text)));
+            }
+            parts.push(operator);
+            rest = after;
+        }
+        text.push_str(rest);
+        if !text.is_empty() {
+            parts.push(Part::Text(text));
+        }
+        Ok(Self { parts })
+    }
+
+    /// Its pieces.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Whether it prints nothing, whatever the circumstances.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// What it prints if that depends on nothing.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Reads `NAME(ARGUMENT):LENGTH%` and gives what follows it.
+fn operator(source: &str) -> Option<(Part, &str)> {
+    let is_name = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+    let length = source.bytes().take_while(|byte| is_name(byte)).count();
+    let (name, mut rest) = source.split_at_checked(length).filter(|_| length > 0)?;
+    let mut argument = None;
+    if let Some(inner) = rest.strip_prefix('(') {
+        let (inside, after) = inner.split_once(')')?;
+        argument = Some(inside.to_owned());
+        rest = after;
+    }
+    let mut longest = None;
+    if let Some(inner) = rest.strip_prefix(':') {
+        let (digits, _) = inner.split_once('%')?;
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        longest = Some(digits.parse().ok().filter(|_| plain)?);
+        rest = inner.strip_prefix(digits)?;
+    }
+    let rest = rest.strip_prefix('%')?;
+    let operator = Part::Operator {
+        name: name.to_owned(),
+        argument,
+        length: longest,
+    };
+    Some((operator, rest))
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => formatter.write_str(&text.replace('%', "%%"))?,
+                Part::Operator {
+                    name,
+                    argument,
+                    length,
+                } => {
+                    write!(formatter, "%{name}")?;
+                    if let Some(argument) = argument {
+                        write!(formatter, "({argument})")?;
+                    }
+                    if let Some(length) = length {
+                        write!(formatter, ":{length}")?;
+                    }
+                    formatter.write_str("%")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn operators_and_text_are_told_apart() {
+        let template = Template::parse("100%% of %REQ(x-a?x-b):10%%RESPONSE_CODE%!").unwrap();
+        let operator = |name: &str, argument: Option<&str>, length| Part::Operator {
+            name: name.to_owned(),
+            argument: argument.map(str::to_owned),
+            length,
+        };
+        assert_eq!(
+            template.parts(),
+            [
+                Part::Text("100% of ".into()),
+                operator("REQ", Some("x-a?x-b"), Some(10)),
+                operator("RESPONSE_CODE", None, None),
+                Part::Text("!".into()),
+            ]
+        );
+        assert_eq!(template.as_text(), None);
+        assert_eq!(Template::parse("5 %%").unwrap().as_text(), Some("5 %"));
+        assert_eq!(Template::parse("").unwrap().as_text(), Some(""));
+    }
+
+    #[test]
+    fn a_lone_percent_sign_is_refused() {
+        for source in ["%", "5 %", "% of", "%REQ(x%", "%req(x)%", "%REQ:x%", "%()%"] {
+            assert!(Template::parse(source).is_err(), "{source}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_is_read_again(source in "[A-Z%():a0-9 ]{0,30}") {
+            if let Ok(template) = Template::parse(&source) {
+                prop_assert_eq!(Template::parse(&template.to_string()), Ok(template));
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Faults, buffers, shedding, shaping, compression and upgrades.
+
+use super::shape::{
+    ANY_TEXT, COUNT, Form, Object, PERCENT, STATUS, Shape, count, formed, has, integer, many,
+    optional, required, rule, text_in,
+};
+
+pub(super) static FAULT_INJECTION: Object = Object {
+    fields: &[
+        optional("delay", Shape::Object(&DELAY)),
+        optional("abort", Shape::Object(&ABORT)),
+    ],
+    rules: &[rule("must have delay, abort or both", |it| {
+        count(it, &["delay", "abort"]) > 0
+    })],
+};
+
+static DELAY: Object = Object {
+    fields: &[
+        required("fixedDelay", Shape::Duration),
+        optional("percentage", Shape::Number),
+    ],
+    rules: &[],
+};
+
+static ABORT: Object = Object {
+    fields: &[
+        optional("httpStatus", integer(200, 600)),
+        optional("grpcStatus", integer(0, 16)),
+        optional("percentage", Shape::Number),
+    ],
+    rules: &[rule(
+        "must have exactly one of httpStatus and grpcStatus",
+        |it| count(it, &["httpStatus", "grpcStatus"]) == 1,
+    )],
+};
+
+pub(super) static REQUEST_BUFFER: Object = Object {
+    fields: &[optional("limit", Shape::Quantity)],
+    rules: &[],
+};
+
+pub(super) static ADMISSION_CONTROL: Object = Object {
+    fields: &[
+        optional("maxRejectionPercent", PERCENT),
+        optional("minRequestRate", COUNT),
+        optional("minSuccessRate", integer(1, 100)),
+        optional("rejectionAggression", integer(1, i64::MAX)),
+        optional("samplingWindow", Shape::Duration),
+        optional("successCriteria", Shape::Object(&SUCCESS_CRITERIA)),
+    ],
+    rules: &[rule("must have a samplingWindow of at least 1s", |it| {
+        let window = text_in(it, "samplingWindow", "1s");
+        crate::scalar::Duration::parse(window)
+            .is_none_or(|window| window.as_nanos() >= 1_000_000_000)
+    })],
+};
+
+static SUCCESS_CRITERIA: Object = Object {
+    fields: &[
+        optional("http", Shape::Object(&HTTP_CRITERIA)),
+        optional("grpc", Shape::Object(&GRPC_CRITERIA)),
+    ],
+    rules: &[],
+};
+
+static HTTP_CRITERIA: Object = Object {
+    fields: &[optional("statusCodes", many(&STATUS))],
+    rules: &[],
+};
+
+static GRPC_CRITERIA: Object = Object {
+    fields: &[optional("statusCodes", many(&GRPC_STATUS))],
+    rules: &[],
+};
+
+const GRPC_STATUS: Shape = Shape::Choice(&[
+    "Ok",
+    "Cancelled",
+    "Unknown",
+    "InvalidArgument",
+    "DeadlineExceeded",
+    "NotFound",
+    "AlreadyExists",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "FailedPrecondition",
+    "Aborted",
+    "OutOfRange",
+    "Unimplemented",
+    "Internal",
+    "Unavailable",
+    "DataLoss",
+    "Unauthenticated",
+]);
+
+pub(super) static BANDWIDTH_LIMIT: Object = Object {
+    fields: &[
+        optional("request", Shape::Object(&REQUEST_BANDWIDTH)),
+        optional("response", Shape::Object(&RESPONSE_BANDWIDTH)),
+    ],
+    rules: &[rule("must have request, response or both", |it| {
+        count(it, &["request", "response"]) > 0
+    })],
+};
+
+static REQUEST_BANDWIDTH: Object = Object {
+    fields: &[required("limit", Shape::Object(&BANDWIDTH))],
+    rules: &[],
+};
+
+static RESPONSE_BANDWIDTH: Object = Object {
+    fields: &[
+        required("limit", Shape::Object(&BANDWIDTH)),
+        optional("responseTrailers", Shape::Object(&RESPONSE_TRAILERS)),
+    ],
+    rules: &[],
+};
+
+static BANDWIDTH: Object = Object {
+    fields: &[
+        required("value", Shape::Quantity),
+        required("unit", Shape::Choice(&["Second", "Minute", "Hour"])),
+    ],
+    rules: &[],
+};
+
+static RESPONSE_TRAILERS: Object = Object {
+    fields: &[optional("prefix", formed(0, usize::MAX, Form::OneLine))],
+    rules: &[],
+};
+
+pub(super) static COMPRESSION: Object = Object {
+    fields: &[
+        required("type", Shape::Choice(&["Gzip", "Brotli", "Zstd"])),
+        optional("gzip", Shape::Object(&NOTHING)),
+        optional("brotli", Shape::Object(&NOTHING)),
+        optional("zstd", Shape::Object(&NOTHING)),
+        optional("minContentLength", Shape::Quantity),
+    ],
+    rules: &[],
+};
+
+static NOTHING: Object = Object {
+    fields: &[],
+    rules: &[],
+};
+
+pub(super) static HTTP_UPGRADE: Object = Object {
+    fields: &[
+        required("type", ANY_TEXT),
+        optional("connect", Shape::Object(&CONNECT)),
+    ],
+    rules: &[rule("must be of type CONNECT to have connect", |it| {
+        !has(it, "connect") || text_in(it, "type", "") == "CONNECT"
+    })],
+};
+
+static CONNECT: Object = Object {
+    fields: &[optional("terminate", Shape::Boolean)],
+    rules: &[],
+};

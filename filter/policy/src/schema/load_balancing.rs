@@ -1,0 +1,197 @@
+//! `loadBalancer`.
+
+use super::shape::{
+    ANY_INTEGER, ANY_TEXT, COUNT, Form, HOSTNAME, Object, PERCENT, PORT, Shape, count, formed, has,
+    integer, list, many, optional, required, rule, text, text_in, unique,
+};
+
+pub(super) static LOAD_BALANCER: Object = Object {
+    fields: &[
+        required(
+            "type",
+            Shape::Choice(&[
+                "ConsistentHash",
+                "LeastRequest",
+                "Random",
+                "RoundRobin",
+                "BackendUtilization",
+                "DynamicModule",
+            ]),
+        ),
+        optional("consistentHash", Shape::Object(&CONSISTENT_HASH)),
+        optional("backendUtilization", Shape::Object(&BACKEND_UTILIZATION)),
+        optional("dynamicModule", Shape::Object(&DYNAMIC_MODULE)),
+        optional("endpointOverride", Shape::Object(&ENDPOINT_OVERRIDE)),
+        optional("slowStart", Shape::Object(&SLOW_START)),
+        optional("zoneAware", Shape::Object(&ZONE_AWARE)),
+    ],
+    rules: &[
+        rule(
+            "must have consistentHash exactly if its type is ConsistentHash",
+            |it| (text_in(it, "type", "") == "ConsistentHash") == has(it, "consistentHash"),
+        ),
+        rule(
+            "must have backendUtilization exactly if its type is BackendUtilization",
+            |it| (text_in(it, "type", "") == "BackendUtilization") == has(it, "backendUtilization"),
+        ),
+        rule(
+            "must have dynamicModule exactly if its type is DynamicModule",
+            |it| (text_in(it, "type", "") == "DynamicModule") == has(it, "dynamicModule"),
+        ),
+        rule(
+            "must not have slowStart if its type is Random, ConsistentHash or DynamicModule",
+            |it| {
+                let kind = text_in(it, "type", "");
+                let without = matches!(kind, "Random" | "ConsistentHash" | "DynamicModule");
+                !(without && has(it, "slowStart"))
+            },
+        ),
+        rule(
+            "must not have zoneAware.preferLocal if its type is ConsistentHash or \
+             BackendUtilization",
+            |it| {
+                let kind = text_in(it, "type", "");
+                let without = matches!(kind, "ConsistentHash" | "BackendUtilization");
+                let prefer = it
+                    .field("zoneAware")
+                    .is_some_and(|it| has(it, "preferLocal"));
+                !(without && prefer)
+            },
+        ),
+        rule(
+            "must have neither zoneAware nor endpointOverride if its type is DynamicModule",
+            |it| {
+                text_in(it, "type", "") != "DynamicModule"
+                    || count(it, &["zoneAware", "endpointOverride"]) == 0
+            },
+        ),
+    ],
+};
+
+static CONSISTENT_HASH: Object = Object {
+    fields: &[
+        required(
+            "type",
+            Shape::Choice(&["SourceIP", "Header", "Headers", "Cookie", "QueryParams"]),
+        ),
+        optional("header", Shape::Object(&NAMED)),
+        optional("headers", many(&Shape::Object(&NAMED))),
+        optional("cookie", Shape::Object(&COOKIE)),
+        optional("queryParams", many(&Shape::Object(&NAMED))),
+        optional("tableSize", integer(2, 5_000_011)),
+    ],
+    rules: &[
+        rule("must have header exactly if its type is Header", |it| {
+            (text_in(it, "type", "") == "Header") == has(it, "header")
+        }),
+        rule("must have headers exactly if its type is Headers", |it| {
+            (text_in(it, "type", "") == "Headers") == has(it, "headers")
+        }),
+        rule("must have cookie exactly if its type is Cookie", |it| {
+            (text_in(it, "type", "") == "Cookie") == has(it, "cookie")
+        }),
+        rule(
+            "must have queryParams exactly if its type is QueryParams",
+            |it| (text_in(it, "type", "") == "QueryParams") == has(it, "queryParams"),
+        ),
+    ],
+};
+
+static NAMED: Object = Object {
+    fields: &[required("name", ANY_TEXT)],
+    rules: &[],
+};
+
+static COOKIE: Object = Object {
+    fields: &[
+        required("name", ANY_TEXT),
+        optional("ttl", Shape::Duration),
+        optional("attributes", Shape::Dictionary(&ANY_TEXT)),
+    ],
+    rules: &[],
+};
+
+static BACKEND_UTILIZATION: Object = Object {
+    fields: &[
+        optional("blackoutPeriod", Shape::Duration),
+        optional("errorUtilizationPenaltyPercent", COUNT),
+        optional("keepResponseHeaders", Shape::Boolean),
+        optional("metricNamesForComputingUtilization", many(&ANY_TEXT)),
+        optional("outOfBand", Shape::Object(&OUT_OF_BAND)),
+        optional("weightExpirationPeriod", Shape::Duration),
+        optional("weightUpdatePeriod", Shape::Duration),
+    ],
+    rules: &[],
+};
+
+static OUT_OF_BAND: Object = Object {
+    fields: &[
+        optional("authority", formed(1, 259, Form::OneLine)),
+        optional("port", PORT),
+        optional("reportingPeriod", Shape::Duration),
+    ],
+    rules: &[rule("must have a reportingPeriod longer than zero", |it| {
+        let period = text_in(it, "reportingPeriod", "1s");
+        crate::scalar::Duration::parse(period).is_none_or(|period| period.as_nanos() > 0)
+    })],
+};
+
+static DYNAMIC_MODULE: Object = Object {
+    fields: &[
+        required("name", HOSTNAME),
+        required("lbPolicyName", text(1, 253)),
+        optional("config", Shape::Any),
+    ],
+    rules: &[],
+};
+
+static ENDPOINT_OVERRIDE: Object = Object {
+    fields: &[required(
+        "extractFrom",
+        list(1, 10, &Shape::Object(&EXTRACT_FROM)),
+    )],
+    rules: &[],
+};
+
+static EXTRACT_FROM: Object = Object {
+    fields: &[optional("header", ANY_TEXT)],
+    rules: &[],
+};
+
+static SLOW_START: Object = Object {
+    fields: &[required("window", Shape::Duration)],
+    rules: &[],
+};
+
+static ZONE_AWARE: Object = Object {
+    fields: &[
+        optional("preferLocal", Shape::Object(&PREFER_LOCAL)),
+        optional(
+            "weightedZones",
+            unique("zone", 0, usize::MAX, &Shape::Object(&WEIGHTED_ZONE)),
+        ),
+    ],
+    rules: &[rule(
+        "must not have both preferLocal and weightedZones",
+        |it| count(it, &["preferLocal", "weightedZones"]) < 2,
+    )],
+};
+
+static PREFER_LOCAL: Object = Object {
+    fields: &[
+        optional("force", Shape::Object(&FORCE)),
+        optional("minEndpointsThreshold", ANY_INTEGER),
+        optional("percentageEnabled", PERCENT),
+    ],
+    rules: &[],
+};
+
+static FORCE: Object = Object {
+    fields: &[optional("minEndpointsInZoneThreshold", ANY_INTEGER)],
+    rules: &[],
+};
+
+static WEIGHTED_ZONE: Object = Object {
+    fields: &[required("zone", ANY_TEXT), required("weight", ANY_INTEGER)],
+    rules: &[],
+};

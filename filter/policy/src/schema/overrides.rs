@@ -1,0 +1,168 @@
+//! `responseOverride`.
+
+use crate::node::Value;
+
+use super::shape::{
+    ANY_INTEGER, ANY_TEXT, Form, HOSTNAME, Object, Shape, TOKEN, count, formed, has, has_items,
+    list, optional, required, rule, text, text_in, unique,
+};
+
+pub(super) static RESPONSE_OVERRIDE: Object = Object {
+    fields: &[
+        required("match", Shape::Object(&MATCH)),
+        optional("source", Shape::Choice(&["All", "Local", "Backend"])),
+        optional("response", Shape::Object(&RESPONSE)),
+        optional("redirect", Shape::Object(&REDIRECT)),
+    ],
+    rules: &[rule(
+        "must have exactly one of response and redirect",
+        |it| count(it, &["response", "redirect"]) == 1,
+    )],
+};
+
+static MATCH: Object = Object {
+    fields: &[
+        optional("statusCodes", list(1, 50, &Shape::Object(&STATUS_CODE))),
+        optional(
+            "responseHeaders",
+            list(1, 16, &Shape::Object(&HEADER_MATCH)),
+        ),
+    ],
+    rules: &[rule("must have statusCodes or responseHeaders", |it| {
+        count(it, &["statusCodes", "responseHeaders"]) > 0
+    })],
+};
+
+static STATUS_CODE: Object = Object {
+    fields: &[
+        optional("type", Shape::Choice(&["Value", "Range"])),
+        optional("value", ANY_INTEGER),
+        optional("range", Shape::Object(&RANGE)),
+    ],
+    rules: &[
+        rule("must have a value, and no range, for type Value", |it| {
+            text_in(it, "type", "Value") != "Value" || has(it, "value")
+        }),
+        rule("must have a range, and no value, for type Range", |it| {
+            text_in(it, "type", "Value") != "Range" || has(it, "range")
+        }),
+    ],
+};
+
+static RANGE: Object = Object {
+    fields: &[required("start", ANY_INTEGER), required("end", ANY_INTEGER)],
+    rules: &[rule("must end after it starts", |it| {
+        match (
+            it.field("start").map(|it| &it.value),
+            it.field("end").map(|it| &it.value),
+        ) {
+            (Some(Value::Int(start)), Some(Value::Int(end))) => start < end,
+            _ => true,
+        }
+    })],
+};
+
+static HEADER_MATCH: Object = Object {
+    fields: &[
+        required("name", TOKEN),
+        required("value", Shape::Object(&STRING_MATCH)),
+    ],
+    rules: &[],
+};
+
+static STRING_MATCH: Object = Object {
+    fields: &[
+        optional(
+            "type",
+            Shape::Choice(&["Exact", "Prefix", "Suffix", "RegularExpression"]),
+        ),
+        required("value", text(1, 1024)),
+    ],
+    rules: &[],
+};
+
+static RESPONSE: Object = Object {
+    fields: &[
+        optional("statusCode", ANY_INTEGER),
+        optional("contentType", ANY_TEXT),
+        optional("body", Shape::Object(&BODY)),
+        optional("header", Shape::Object(&HEADER_CHANGES)),
+    ],
+    rules: &[rule(
+        "must not remove headers: an override drops the original ones",
+        |it| !it.field("header").is_some_and(|it| has_items(it, "remove")),
+    )],
+};
+
+static BODY: Object = Object {
+    fields: &[
+        optional("type", Shape::Choice(&["Inline", "ValueRef"])),
+        optional("inline", ANY_TEXT),
+        optional("valueRef", Shape::Object(&VALUE_REF)),
+    ],
+    rules: &[
+        rule("must have inline for type Inline", |it| {
+            text_in(it, "type", "Inline") != "Inline" || has(it, "inline")
+        }),
+        rule("must have valueRef for type ValueRef", |it| {
+            text_in(it, "type", "Inline") != "ValueRef" || has(it, "valueRef")
+        }),
+        rule("must refer to a ConfigMap", |it| {
+            it.field("valueRef")
+                .is_none_or(|it| text_in(it, "kind", "ConfigMap") == "ConfigMap")
+        }),
+    ],
+};
+
+static VALUE_REF: Object = Object {
+    fields: &[
+        required("group", formed(0, 253, Form::Group)),
+        required("kind", formed(1, 63, Form::Kind)),
+        required("name", text(1, 253)),
+    ],
+    rules: &[],
+};
+
+static HEADER_CHANGES: Object = Object {
+    fields: &[
+        optional("set", unique("name", 0, 16, &Shape::Object(&HEADER))),
+        optional("add", unique("name", 0, 16, &Shape::Object(&HEADER))),
+        optional("remove", unique("", 0, 16, &ANY_TEXT)),
+    ],
+    rules: &[],
+};
+
+static HEADER: Object = Object {
+    fields: &[required("name", TOKEN), required("value", text(1, 4096))],
+    rules: &[],
+};
+
+static REDIRECT: Object = Object {
+    fields: &[
+        optional("scheme", Shape::Choice(&["http", "https"])),
+        optional("hostname", HOSTNAME),
+        optional("path", Shape::Object(&PATH)),
+        optional("port", ANY_INTEGER),
+        optional("statusCode", super::shape::integer(301, 302)),
+    ],
+    rules: &[],
+};
+
+static PATH: Object = Object {
+    fields: &[
+        required(
+            "type",
+            Shape::Choice(&["ReplaceFullPath", "ReplacePrefixMatch"]),
+        ),
+        optional("replaceFullPath", text(0, 1024)),
+        optional("replacePrefixMatch", text(0, 1024)),
+    ],
+    rules: &[rule(
+        "must be of type ReplaceFullPath, with replaceFullPath",
+        |it| {
+            text_in(it, "type", "") == "ReplaceFullPath"
+                && has(it, "replaceFullPath")
+                && !has(it, "replacePrefixMatch")
+        },
+    )],
+};

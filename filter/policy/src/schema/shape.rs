@@ -1,0 +1,229 @@
+//! What the tables are made of.
+
+use crate::node::{Node, Value};
+
+/// What a value may be.
+#[derive(Debug)]
+pub enum Shape {
+    /// Anything.
+    Any,
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number from `least` to `most`.
+    Integer {
+        /// The least.
+        least: i64,
+        /// The most.
+        most: i64,
+    },
+    /// A number.
+    Number,
+    /// A string of `least` to `most` characters in a given form.
+    Text {
+        /// The least characters.
+        least: usize,
+        /// The most characters.
+        most: usize,
+        /// What they must look like.
+        form: Form,
+    },
+    /// One of these strings.
+    Choice(&'static [&'static str]),
+    /// A duration in Gateway API form.
+    Duration,
+    /// A quantity in the narrow form, or a whole number.
+    Quantity,
+    /// A list.
+    List {
+        /// The least items.
+        least: usize,
+        /// The most items.
+        most: usize,
+        /// Items differ: as a whole (`Some("")`) or in this field.
+        unique: Option<&'static str>,
+        /// What each item may be.
+        item: &'static Shape,
+    },
+    /// An object with free keys.
+    Dictionary(&'static Shape),
+    /// An object with known fields.
+    Object(&'static Object),
+}
+
+/// What a string must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Anything.
+    Free,
+    /// A DNS subdomain (RFC 1123).
+    DnsSubdomain,
+    /// A DNS subdomain, or empty for Kubernetes' core group.
+    Group,
+    /// A kind, such as `HTTPRoute`.
+    Kind,
+    /// An HTTP token (RFC 9110).
+    Token,
+    /// Without line breaks and NUL.
+    OneLine,
+    /// Base64 of a whole number of bytes.
+    Base64,
+}
+
+/// An object: its fields, and rules over several of them.
+#[derive(Debug)]
+pub struct Object {
+    /// Its fields.
+    pub fields: &'static [Field],
+    /// Rules over them.
+    pub rules: &'static [Rule],
+}
+
+/// A field of an object.
+#[derive(Debug)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may be.
+    pub shape: Shape,
+    /// Whether it must be there.
+    pub required: bool,
+    /// Whether it is ours, and not Envoy Gateway's.
+    pub extension: bool,
+}
+
+/// What must hold over several fields of an object.
+#[derive(Debug)]
+pub struct Rule {
+    /// A predicate whose subject is the object.
+    pub says: &'static str,
+    /// Whether it holds.
+    pub holds: fn(&Node) -> bool,
+}
+
+/// The largest number of 32 bits.
+pub(super) const UINT32: i64 = 4_294_967_295;
+pub(super) const ANY_INTEGER: Shape = integer(i64::MIN, i64::MAX);
+pub(super) const COUNT: Shape = integer(0, i64::MAX);
+pub(super) const PERCENT: Shape = integer(0, 100);
+pub(super) const PORT: Shape = integer(1, 65_535);
+pub(super) const STATUS: Shape = integer(100, 599);
+pub(super) const ANY_TEXT: Shape = text(0, usize::MAX);
+pub(super) const HOSTNAME: Shape = formed(1, 253, Form::DnsSubdomain);
+pub(super) const TOKEN: Shape = formed(1, 256, Form::Token);
+
+pub(super) const fn optional(name: &'static str, shape: Shape) -> Field {
+    Field {
+        name,
+        shape,
+        required: false,
+        extension: false,
+    }
+}
+
+pub(super) const fn required(name: &'static str, shape: Shape) -> Field {
+    Field {
+        name,
+        shape,
+        required: true,
+        extension: false,
+    }
+}
+
+pub(super) const fn extension(name: &'static str, shape: Shape) -> Field {
+    Field {
+        name,
+        shape,
+        required: false,
+        extension: true,
+    }
+}
+
+pub(super) const fn rule(says: &'static str, holds: fn(&Node) -> bool) -> Rule {
+    Rule { says, holds }
+}
+
+pub(super) const fn integer(least: i64, most: i64) -> Shape {
+    Shape::Integer { least, most }
+}
+
+pub(super) const fn text(least: usize, most: usize) -> Shape {
+    formed(least, most, Form::Free)
+}
+
+pub(super) const fn formed(least: usize, most: usize, form: Form) -> Shape {
+    Shape::Text { least, most, form }
+}
+
+pub(super) const fn list(least: usize, most: usize, item: &'static Shape) -> Shape {
+    Shape::List {
+        least,
+        most,
+        unique: None,
+        item,
+    }
+}
+
+/// A list of any length.
+pub(super) const fn many(item: &'static Shape) -> Shape {
+    list(0, usize::MAX, item)
+}
+
+pub(super) const fn unique(
+    key: &'static str,
+    least: usize,
+    most: usize,
+    item: &'static Shape,
+) -> Shape {
+    Shape::List {
+        least,
+        most,
+        unique: Some(key),
+        item,
+    }
+}
+
+/// A fraction: `numerator` out of `denominator`, 100 by default.
+pub(super) static FRACTION: Object = Object {
+    fields: &[
+        required("numerator", integer(0, i64::MAX)),
+        optional("denominator", integer(1, i64::MAX)),
+    ],
+    rules: &[rule(
+        "must not have a numerator above its denominator",
+        |fraction| {
+            let whole = |name, default| match fraction.field(name).map(|node| &node.value) {
+                Some(Value::Int(number)) => *number,
+                _ => default,
+            };
+            whole("numerator", 0) <= whole("denominator", 100)
+        },
+    )],
+};
+
+/// Whether the field is there and not null.
+pub(super) fn has(node: &Node, field: &str) -> bool {
+    node.field(field).is_some()
+}
+
+/// Whether the field is a list with at least one item.
+pub(super) fn has_items(node: &Node, field: &str) -> bool {
+    !items(node, field).is_empty()
+}
+
+/// The items of the list in `field`.
+pub(super) fn items<'a>(node: &'a Node, field: &str) -> &'a [Node] {
+    match node.field(field).map(|node| &node.value) {
+        Some(Value::List(items)) => items,
+        _ => &[],
+    }
+}
+
+/// The text in `field`, or the default if it is not there.
+pub(super) fn text_in<'a>(node: &'a Node, field: &str, default: &'a str) -> &'a str {
+    node.field(field).and_then(Node::as_str).unwrap_or(default)
+}
+
+/// How many of these fields are there.
+pub(super) fn count(node: &Node, fields: &[&str]) -> usize {
+    fields.iter().filter(|field| has(node, field)).count()
+}

@@ -1,0 +1,180 @@
+//! Holds a document against the tables.
+
+use crate::node::{Node, Value};
+use crate::path::Path;
+use crate::problem::Problems;
+use crate::read::At;
+use crate::scalar::{Duration, HeaderName, Quantity, is_dns_subdomain};
+
+use super::shape::{Field, Form, Object, Shape};
+
+/// Which rules apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Exactly those of Envoy Gateway's CRD.
+    Crd,
+    /// The CRD's and our extensions.
+    Btp,
+}
+
+/// Notes everything in which `at` is not of this shape.
+pub fn check(at: At<'_>, shape: &Shape, profile: Profile, problems: &mut Problems) {
+    match shape {
+        Shape::Any => {}
+        Shape::Boolean => drop(at.boolean(problems)),
+        Shape::Integer { least, most } => drop(at.integer(*least..=*most, problems)),
+        Shape::Number => drop(at.number(problems)),
+        Shape::Duration => drop(Duration::read(at, problems)),
+        // The CRD leaves the range of bare numbers to the translator.
+        Shape::Quantity if profile == Profile::Crd && matches!(at.node.value, Value::Int(_)) => {}
+        Shape::Quantity => drop(Quantity::read(at, problems)),
+        Shape::Choice(names) => {
+            let choices: Vec<(&str, ())> = names.iter().map(|name| (*name, ())).collect();
+            at.choice(&choices, problems);
+        }
+        Shape::Text { least, most, form } => check_text(at, *least, *most, *form, problems),
+        Shape::List {
+            least,
+            most,
+            unique,
+            item,
+        } => {
+            at.list(*least..=*most, problems, |at, problems| {
+                check(at, item, profile, problems);
+                Some(())
+            });
+            if let Some(key) = unique {
+                check_unique(at, key, problems);
+            }
+        }
+        Shape::Dictionary(shape) => check_dictionary(at, shape, profile, problems),
+        Shape::Object(object) => {
+            let known: Vec<&str> = fields_of(object, profile).map(|field| field.name).collect();
+            if at.object(&known, problems).is_some() {
+                check_fields(at, object, profile, |_| true, problems);
+                check_rules(at, object, problems);
+            }
+        }
+    }
+}
+
+/// Checks those fields of an object that `which` picks.
+pub fn check_fields(
+    at: At<'_>,
+    object: &Object,
+    profile: Profile,
+    which: impl Fn(&Field) -> bool,
+    problems: &mut Problems,
+) {
+    for field in fields_of(object, profile).filter(|field| which(field)) {
+        let path = Path::Field(&at.path, field.name);
+        match at.node.field(field.name) {
+            Some(node) => check(At { node, path }, &field.shape, profile, problems),
+            None if field.required => problems.note(&path, at.node.mark, "is required"),
+            None => {}
+        }
+    }
+}
+
+/// Checks the rules over several fields of an object.
+pub(super) fn check_rules(at: At<'_>, object: &Object, problems: &mut Problems) {
+    for rule in object.rules {
+        if !(rule.holds)(at.node) {
+            problems.note(&at.path, at.node.mark, rule.says);
+        }
+    }
+}
+
+fn fields_of(object: &Object, profile: Profile) -> impl Iterator<Item = &Field> {
+    let visible = move |field: &&Field| profile == Profile::Btp || !field.extension;
+    object.fields.iter().filter(visible)
+}
+
+fn check_dictionary(at: At<'_>, shape: &Shape, profile: Profile, problems: &mut Problems) {
+    let Some(object) = at.open_object(problems) else {
+        return;
+    };
+    for (key, _) in object.keys() {
+        if let Some(at) = object.get(key) {
+            check(at, shape, profile, problems);
+        }
+    }
+}
+
+fn check_text(at: At<'_>, least: usize, most: usize, form: Form, problems: &mut Problems) {
+    let Some(text) = at.string(problems) else {
+        return;
+    };
+    let length = text.chars().count();
+    if !(least..=most).contains(&length) {
+        let reason = if most == usize::MAX {
+            "must not be empty".to_owned()
+        } else {
+            format!("must be {least} to {most} characters long")
+        };
+        at.refuse(problems, reason);
+    } else if let Some(reason) = wrong_form(text, form) {
+        at.refuse(problems, reason);
+    }
+}
+
+fn wrong_form(text: &str, form: Form) -> Option<&'static str> {
+    let (is_right, reason) = match form {
+        Form::Free => (true, ""),
+        Form::DnsSubdomain => (is_dns_subdomain(text), "must be a DNS name (RFC 1123)"),
+        Form::Group => (
+            text.is_empty() || is_dns_subdomain(text),
+            "must be an API group, or \"\" for the core group",
+        ),
+        Form::Kind => (is_kind(text), "must be a kind, such as HTTPRoute"),
+        Form::Token => (
+            HeaderName::new(text).is_some(),
+            "must be a header name: 1 to 256 token characters",
+        ),
+        Form::OneLine => (
+            !text.contains(['\r', '\n', '\0']),
+            "must not contain line breaks or NUL",
+        ),
+        Form::Base64 => (is_base64(text), "must be base64"),
+    };
+    (!is_right).then_some(reason)
+}
+
+fn is_kind(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && !text.ends_with('-')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+fn is_base64(text: &str) -> bool {
+    let padding = text.len() - text.trim_end_matches('=').len();
+    let digit = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
+    text.len().is_multiple_of(4) && padding <= 2 && text.trim_end_matches('=').bytes().all(digit)
+}
+
+fn check_unique(at: At<'_>, key: &str, problems: &mut Problems) {
+    let Value::List(nodes) = &at.node.value else {
+        return;
+    };
+    let identity = |node: &Node| -> Option<Value> {
+        let node = if key.is_empty() {
+            Some(node)
+        } else {
+            node.field(key)
+        };
+        node.map(|node| node.value.clone())
+    };
+    let mut seen = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        let Some(value) = identity(node) else {
+            continue;
+        };
+        if seen.contains(&value) {
+            let path = Path::Item(&at.path, index);
+            problems.refuse(&path, node, "stands in this list twice");
+        }
+        seen.push(value);
+    }
+}

@@ -1,0 +1,86 @@
+//! Who enforces which field of `spec`: the filter, Envoy, or nobody yet.
+
+/// What an instance of the filter can be told to enforce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants are named as the fields")]
+pub enum Capability {
+    FaultInjection,
+    RateLimit,
+    RequestBuffer,
+    ResponseOverride,
+    /// `retry` and `retryConstraint`.
+    Retry,
+}
+
+/// Who puts a field into force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// It says where the policy applies.
+    Attachment,
+    /// The filter.
+    Filter(Capability),
+    /// Envoy, by its own configuration.
+    Envoy,
+}
+
+/// What the engine of this version enforces. A capability that is not in
+/// here is read and checked, and refused in the plugin configuration.
+const ENFORCED: [Capability; 2] = [Capability::FaultInjection, Capability::ResponseOverride];
+
+/// Every field of `spec`.
+pub const FIELDS: [(&str, Owner); 27] = [
+    ("targetRef", Owner::Attachment),
+    ("targetRefs", Owner::Attachment),
+    ("targetSelectors", Owner::Attachment),
+    ("mergeType", Owner::Attachment),
+    ("faultInjection", Owner::Filter(Capability::FaultInjection)),
+    ("rateLimit", Owner::Filter(Capability::RateLimit)),
+    ("requestBuffer", Owner::Filter(Capability::RequestBuffer)),
+    (
+        "responseOverride",
+        Owner::Filter(Capability::ResponseOverride),
+    ),
+    ("retry", Owner::Filter(Capability::Retry)),
+    ("retryConstraint", Owner::Filter(Capability::Retry)),
+    ("admissionControl", Owner::Envoy),
+    ("bandwidthLimit", Owner::Envoy),
+    ("circuitBreaker", Owner::Envoy),
+    ("compression", Owner::Envoy),
+    ("compressor", Owner::Envoy),
+    ("connection", Owner::Envoy),
+    ("dns", Owner::Envoy),
+    ("healthCheck", Owner::Envoy),
+    ("http2", Owner::Envoy),
+    ("httpUpgrade", Owner::Envoy),
+    ("loadBalancer", Owner::Envoy),
+    ("proxyProtocol", Owner::Envoy),
+    ("routingType", Owner::Envoy),
+    ("tcpKeepalive", Owner::Envoy),
+    ("telemetry", Owner::Envoy),
+    ("timeout", Owner::Envoy),
+    ("useClientProtocol", Owner::Envoy),
+];
+
+impl Capability {
+    /// All of them, by the names that `enforce` takes.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("faultInjection", Self::FaultInjection),
+        ("responseOverride", Self::ResponseOverride),
+        ("rateLimit", Self::RateLimit),
+        ("requestBuffer", Self::RequestBuffer),
+        ("retry", Self::Retry),
+    ];
+
+    /// Whether the engine of this version does it.
+    #[must_use]
+    pub fn is_enforced(self) -> bool {
+        ENFORCED.contains(&self)
+    }
+}
+
+/// Who enforces the field `name` of `spec`; `None` if there is no such field.
+#[must_use]
+pub fn owner_of(name: &str) -> Option<Owner> {
+    let found = FIELDS.iter().find(|(field, _)| *field == name);
+    found.map(|(_, owner)| *owner)
+}

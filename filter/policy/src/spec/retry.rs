@@ -1,0 +1,195 @@
+//! `spec.retry` and `spec.retryConstraint`: trying again, within bounds.
+//!
+//! Source: Envoy Gateway's `Retry`; GEP-3388 for the constraint, which is
+//! our extension of the policy.
+
+use crate::problem::Problems;
+use crate::read::At;
+use crate::scalar::Duration;
+
+/// `retry`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// Tries after the first.
+    pub num_retries: u32,
+    /// Tries before another priority is asked; Envoy's matter.
+    pub num_attempts_per_priority: Option<i32>,
+    /// When to try again; `None`: Envoy Gateway's default set.
+    pub triggers: Option<Vec<Trigger>>,
+    /// Statuses that are tried again.
+    pub status_codes: Vec<u16>,
+    /// How long one try may take.
+    pub per_try_timeout: Option<Duration>,
+    /// The pause before the first retry.
+    pub base_interval: Option<Duration>,
+    /// The longest pause.
+    pub max_interval: Option<Duration>,
+}
+
+/// A reason to try again, by Envoy's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trigger(&'static str);
+
+/// `retryConstraint`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryConstraint {
+    /// Retries per hundred requests.
+    pub percent: u8,
+    /// The window over which they are counted.
+    pub interval: Duration,
+    /// Retries that are always allowed …
+    pub min_retries: u32,
+    /// … in each of these.
+    pub min_retries_interval: Duration,
+}
+
+const TRIGGERS: [&str; 13] = [
+    "5xx",
+    "gateway-error",
+    "reset",
+    "reset-before-request",
+    "connect-failure",
+    "retriable-4xx",
+    "refused-stream",
+    "retriable-status-codes",
+    "cancelled",
+    "deadline-exceeded",
+    "internal",
+    "resource-exhausted",
+    "unavailable",
+];
+
+impl Trigger {
+    /// Envoy's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl Retry {
+    /// Reads `retry`.
+    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let known = [
+            "numRetries",
+            "numAttemptsPerPriority",
+            "perRetry",
+            "retryOn",
+        ];
+        let object = at.object(&known, problems)?;
+        let mut retry = Self {
+            num_retries: 2,
+            num_attempts_per_priority: None,
+            triggers: None,
+            status_codes: vec![503],
+            per_try_timeout: None,
+            base_interval: None,
+            max_interval: None,
+        };
+        if let Some(at) = object.get("numRetries") {
+            let most = i64::from(u32::MAX);
+            retry.num_retries = u32::try_from(at.integer(0..=most, problems)?).ok()?;
+        }
+        if let Some(at) = object.get("numAttemptsPerPriority") {
+            let number = at.integer(0..=i64::from(i32::MAX), problems)?;
+            retry.num_attempts_per_priority = i32::try_from(number).ok();
+        }
+        if let Some(at) = object.get("perRetry") {
+            retry.read_per_retry(at, problems);
+        }
+        if let Some(at) = object.get("retryOn") {
+            retry.read_retry_on(at, problems);
+        }
+        Some(retry)
+    }
+
+    fn read_per_retry(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
+        let object = at.object(&["timeout", "backOff"], problems)?;
+        self.per_try_timeout = object
+            .get("timeout")
+            .and_then(|at| Duration::read(at, problems));
+        let at = object.get("backOff")?;
+        let object = at.object(&["baseInterval", "maxInterval"], problems)?;
+        self.base_interval = object
+            .get("baseInterval")
+            .and_then(|at| Duration::read_positive(at, problems));
+        self.max_interval = object
+            .get("maxInterval")
+            .and_then(|at| Duration::read_positive(at, problems));
+        if let (Some(base), Some(max)) = (self.base_interval, self.max_interval)
+            && base > max
+        {
+            at.refuse(
+                problems,
+                "must not have a baseInterval above its maxInterval",
+            );
+        }
+        Some(())
+    }
+
+    fn read_retry_on(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
+        let object = at.object(&["triggers", "httpStatusCodes"], problems)?;
+        // Codes of one's own take the place of the default one; so does
+        // naming triggers.
+        self.status_codes.clear();
+        if let Some(at) = object.get("triggers") {
+            let choices = TRIGGERS.map(|name| (name, Trigger(name)));
+            let mut triggers = at.list(0..=usize::MAX, problems, |at, problems| {
+                at.choice(&choices, problems)
+            })?;
+            triggers.sort_unstable();
+            triggers.dedup();
+            self.triggers = Some(triggers);
+        }
+        if let Some(at) = object.get("httpStatusCodes") {
+            self.status_codes = at.list(0..=usize::MAX, problems, |at, problems| {
+                u16::try_from(at.integer(100..=599, problems)?).ok()
+            })?;
+        }
+        Some(())
+    }
+}
+
+impl RetryConstraint {
+    /// Reads `retryConstraint`.
+    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["budget", "minRetryRate"], problems)?;
+        let mut constraint = Self {
+            percent: 20,
+            interval: Duration::from_millis(10_000),
+            min_retries: 10,
+            min_retries_interval: Duration::from_millis(1_000),
+        };
+        if let Some(at) = object.get("budget") {
+            let budget = at.object(&["percent", "interval"], problems)?;
+            if let Some(at) = budget.get("percent") {
+                constraint.percent = u8::try_from(at.integer(0..=100, problems)?).ok()?;
+            }
+            if let Some(at) = budget.get("interval") {
+                constraint.interval = read_interval(at, problems)?;
+            }
+        }
+        if let Some(at) = object.get("minRetryRate") {
+            let rate = at.object(&["count", "interval"], problems)?;
+            if let Some(at) = rate.get("count") {
+                let count = at.integer(1..=1_000_000, problems)?;
+                constraint.min_retries = u32::try_from(count).ok()?;
+            }
+            if let Some(at) = rate.get("interval") {
+                constraint.min_retries_interval = read_interval(at, problems)?;
+            }
+        }
+        Some(constraint)
+    }
+}
+
+fn read_interval(at: At<'_>, problems: &mut Problems) -> Option<Duration> {
+    let interval = Duration::read(at, problems)?;
+    let second = Duration::from_millis(1_000);
+    let hour = Duration::from_millis(3_600_000);
+    if !(second..=hour).contains(&interval) {
+        at.refuse(problems, "must be between 1s and 1h");
+        return None;
+    }
+    Some(interval)
+}

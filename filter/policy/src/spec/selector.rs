@@ -1,0 +1,295 @@
+//! Conditions on requests: `clientSelectors` and what is written like them.
+
+use crate::problem::Problems;
+use crate::read::At;
+use crate::scalar::{Cidr, HeaderName, Regex};
+
+/// Conditions of which all must hold; none: every request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selector {
+    /// On request headers.
+    pub headers: Vec<Named<HeaderName>>,
+    /// On the method: one of these lists each.
+    pub methods: Vec<MethodCondition>,
+    /// On the path.
+    pub paths: Vec<PathCondition>,
+    /// On the client's address.
+    pub sources: Vec<SourceCondition>,
+    /// On query parameters.
+    pub query_params: Vec<Named<String>>,
+}
+
+/// A condition on something that has a name and a value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named<N> {
+    /// The name.
+    pub name: N,
+    /// What the value must be.
+    pub condition: ValueCondition,
+}
+
+/// A condition on a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ValueCondition {
+    /// It equals this.
+    Exact {
+        /// The value.
+        value: String,
+        /// The condition holds if it does not equal, or is absent.
+        invert: bool,
+    },
+    /// All of it matches this.
+    Regex {
+        /// The pattern.
+        regex: Regex,
+        /// The condition holds if it does not match, or is absent.
+        invert: bool,
+    },
+    /// It is there; each value counts on its own.
+    Distinct,
+}
+
+/// A condition on the method: it is one of `any_of` (if there are any) and
+/// none of `none_of`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MethodCondition {
+    /// Methods that are wanted.
+    pub any_of: Vec<String>,
+    /// Methods that are not.
+    pub none_of: Vec<String>,
+}
+
+/// A condition on the path. The query does not count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PathCondition {
+    /// What it must be.
+    pub pattern: PathPattern,
+    /// The condition holds if it is something else.
+    pub invert: bool,
+}
+
+/// What a path must be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PathPattern {
+    /// Equal.
+    Exact(String),
+    /// Equal, or below it: `/a` has `/a/b` below it, and not `/ab`.
+    Prefix(String),
+    /// All of it matches.
+    Regex(Regex),
+}
+
+/// A condition on the client's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceCondition {
+    /// It lies in this range.
+    pub range: Cidr,
+    /// Each address counts on its own.
+    pub distinct: bool,
+    /// The condition holds if it lies outside.
+    pub invert: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Exact,
+    Regex,
+    Distinct,
+}
+
+impl Selector {
+    /// Reads `clientSelectors`: up to 8 items, and every condition of every
+    /// item must hold.
+    pub fn read_all(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut selector = Self::default();
+        at.list(0..=8, problems, |at, problems| {
+            selector.read_item(at, problems)
+        })?;
+        Some(selector)
+    }
+
+    /// Whether it holds for every request.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn read_item(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
+        let known = ["headers", "methods", "path", "sourceCIDR", "queryParams"];
+        let object = at.object(&known, problems)?;
+        if !known.iter().any(|name| object.has(name)) {
+            at.refuse(problems, format!("must have one of {}", known.join(", ")));
+        }
+        if let Some(at) = object.get("headers") {
+            let headers = at.list(0..=128, problems, |at, problems| {
+                read_named(at, HeaderName::read, problems)
+            });
+            self.headers.extend(headers?);
+        }
+        if let Some(at) = object.get("methods") {
+            self.methods.push(MethodCondition::read(at, problems)?);
+        }
+        if let Some(at) = object.get("path") {
+            self.paths.push(PathCondition::read(at, problems)?);
+        }
+        if let Some(at) = object.get("sourceCIDR") {
+            self.sources.push(SourceCondition::read(at, problems)?);
+        }
+        if let Some(at) = object.get("queryParams") {
+            let name = |at: At<'_>, problems: &mut Problems| {
+                at.string_of(1..=256, problems).map(str::to_owned)
+            };
+            let params = at.list(0..=16, problems, |at, problems| {
+                read_named(at, name, problems)
+            });
+            self.query_params.extend(params?);
+        }
+        Some(())
+    }
+}
+
+fn read_named<N>(
+    at: At<'_>,
+    read_name: impl Fn(At<'_>, &mut Problems) -> Option<N>,
+    problems: &mut Problems,
+) -> Option<Named<N>> {
+    let object = at.object(&["type", "name", "value", "invert"], problems)?;
+    let name = object
+        .required("name", problems)
+        .and_then(|at| read_name(at, problems));
+    let kinds = [
+        ("Exact", Kind::Exact),
+        ("RegularExpression", Kind::Regex),
+        ("Distinct", Kind::Distinct),
+    ];
+    let kind = match object.get("type") {
+        Some(at) => at.choice(&kinds, problems)?,
+        None => Kind::Exact,
+    };
+    if kind == Kind::Distinct {
+        for field in ["value", "invert"] {
+            if let Some(at) = object.get(field)
+                && at.node.value != crate::node::Value::Bool(false)
+            {
+                at.refuse(
+                    problems,
+                    "must be left out: type Distinct takes every value",
+                );
+            }
+        }
+        let condition = ValueCondition::Distinct;
+        return Some(Named {
+            name: name?,
+            condition,
+        });
+    }
+    let invert = read_flag(object.get("invert"), problems)?;
+    let at = object.required("value", problems)?;
+    let condition = match kind {
+        Kind::Regex => ValueCondition::Regex {
+            regex: read_regex(at, problems)?,
+            invert,
+        },
+        _ => ValueCondition::Exact {
+            value: at.string_of(1..=1024, problems)?.to_owned(),
+            invert,
+        },
+    };
+    Some(Named {
+        name: name?,
+        condition,
+    })
+}
+
+impl MethodCondition {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        const METHODS: [&str; 9] = [
+            "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+        ];
+        let mut condition = Self::default();
+        at.list(0..=usize::MAX, problems, |at, problems| {
+            let object = at.object(&["value", "invert"], problems)?;
+            let invert = read_flag(object.get("invert"), problems);
+            let choices = METHODS.map(|method| (method, method));
+            let method = object.required("value", problems)?;
+            let method = method.choice(&choices, problems)?.to_owned();
+            if invert? {
+                condition.none_of.push(method);
+            } else {
+                condition.any_of.push(method);
+            }
+            Some(())
+        })?;
+        Some(condition)
+    }
+}
+
+impl PathCondition {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        #[derive(Clone, Copy)]
+        enum Kind {
+            Exact,
+            Prefix,
+            Regex,
+        }
+        let kinds = [
+            ("Exact", Kind::Exact),
+            ("PathPrefix", Kind::Prefix),
+            ("RegularExpression", Kind::Regex),
+        ];
+        let object = at.object(&["type", "value", "invert"], problems)?;
+        let kind = match object.get("type") {
+            Some(at) => at.choice(&kinds, problems)?,
+            None => Kind::Prefix,
+        };
+        let invert = read_flag(object.get("invert"), problems)?;
+        let Some(at) = object.get("value") else {
+            let pattern = PathPattern::Prefix("/".to_owned());
+            return Some(Self { pattern, invert });
+        };
+        let text = at.string_of(0..=1024, problems)?;
+        if !matches!(kind, Kind::Regex) && !text.starts_with('/') {
+            at.refuse(problems, "must begin with /");
+        }
+        let pattern = match kind {
+            Kind::Exact => PathPattern::Exact(text.to_owned()),
+            Kind::Prefix => PathPattern::Prefix(text.to_owned()),
+            Kind::Regex => PathPattern::Regex(read_regex(at, problems)?),
+        };
+        Some(Self { pattern, invert })
+    }
+}
+
+impl SourceCondition {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["type", "value", "invert"], problems)?;
+        let distinct = match object.get("type") {
+            Some(at) => at.choice(&[("Exact", false), ("Distinct", true)], problems)?,
+            None => false,
+        };
+        let invert = read_flag(object.get("invert"), problems)?;
+        let range = Cidr::read(object.required("value", problems)?, problems)?;
+        Some(Self {
+            range,
+            distinct,
+            invert,
+        })
+    }
+}
+
+/// Reads a regex of 1 to 1024 bytes.
+pub(super) fn read_regex(at: At<'_>, problems: &mut Problems) -> Option<Regex> {
+    let pattern = at.string_of(1..=1024, problems)?;
+    match problems.regex(pattern) {
+        Ok(regex) => Some(regex),
+        Err(error) => {
+            at.refuse(problems, format!("must be a regular expression: {error}"));
+            None
+        }
+    }
+}
+
+/// A switch that is off unless it is set.
+pub(super) fn read_flag(at: Option<At<'_>>, problems: &mut Problems) -> Option<bool> {
+    at.map_or(Some(false), |at| at.boolean(problems))
+}

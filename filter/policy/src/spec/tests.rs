@@ -1,0 +1,244 @@
+//! What the readers of the capabilities make of documents.
+
+use super::*;
+use crate::json;
+
+fn read(text: &str) -> Result<Spec, Vec<String>> {
+    let node = json::parse(text.as_bytes()).unwrap();
+    let owner = ObjectName {
+        namespace: "shop".into(),
+        name: "p".into(),
+    };
+    let mut problems = Problems::default();
+    let spec = Spec::read(At::root(&node), &owner, &mut problems);
+    let found = problems.into_vec();
+    if found.is_empty() {
+        Ok(spec.unwrap())
+    } else {
+        Err(found.iter().map(ToString::to_string).collect())
+    }
+}
+
+fn rules(text: &str) -> Result<Vec<LocalRule>, Vec<String>> {
+    let spec = read(&format!(
+        r#"{{"rateLimit":{{"local":{{"rules":[{text}]}}}}}}"#
+    ))?;
+    Ok(spec.rate_limit.unwrap().local.unwrap().rules)
+}
+
+#[test]
+fn a_rate_limit_rule_in_full() {
+    let rules = rules(
+        r#"{"clientSelectors":[
+              {"headers":[{"name":"X-Tier","value":"gold"},
+                          {"name":"x-user","type":"Distinct"},
+                          {"name":"ua","type":"RegularExpression","value":"curl/.*","invert":true}],
+               "path":{"value":"/api"}},
+              {"methods":[{"value":"GET"},{"value":"PUT","invert":true}],
+               "path":{"type":"Exact","value":"/api/x"},
+               "sourceCIDR":{"type":"Distinct","value":"10.0.0.0/8"},
+               "queryParams":[{"name":"q","value":"1"}]}],
+            "limit":{"requests":50,"unit":"Hour"},"cost":{"request":{"from":"Number","number":2}},
+            "shared":true,"shadowMode":true,"xRateLimitHeaders":"Off"}"#,
+    )
+    .unwrap();
+    let rule = &rules[0];
+    assert_eq!(rule.selector.headers.len(), 3);
+    assert_eq!(rule.selector.headers[0].name.as_str(), "x-tier");
+    assert_eq!(rule.selector.headers[1].condition, ValueCondition::Distinct);
+    assert_eq!(rule.selector.paths.len(), 2);
+    assert_eq!(rule.selector.methods[0].any_of, ["GET"]);
+    assert_eq!(rule.selector.methods[0].none_of, ["PUT"]);
+    assert!(rule.selector.sources[0].distinct);
+    assert_eq!(rule.limit.unit.seconds(), 3600);
+    assert_eq!((rule.cost, rule.shared, rule.shadow_mode), (2, true, true));
+    assert_eq!(rule.headers, RateLimitHeaders::Off);
+    assert_eq!(
+        (rule.policy.to_string().as_str(), rule.index),
+        ("shop/p", 0)
+    );
+}
+
+#[test]
+fn rate_limits_that_mean_nothing_are_refused() {
+    let limit = r#""limit":{"requests":1,"unit":"Second"}"#;
+    let with = |selector: &str| format!(r#"{{"clientSelectors":[{selector}],{limit}}}"#);
+    let header = |rest: &str| with(&format!(r#"{{"headers":[{{"name":"a",{rest}}}]}}"#));
+    for (text, reason) in [
+        (
+            header(r#""type":"Distinct","value":"x""#),
+            "must be left out: type Distinct",
+        ),
+        (
+            header(r#""type":"Distinct","invert":true"#),
+            "must be left out: type Distinct",
+        ),
+        (header(r#""type":"Exact""#), "is required"),
+        (
+            header(r#""type":"Exact","value":"""#),
+            "must be 1 to 1024 bytes long",
+        ),
+        (
+            header(r#""type":"RegularExpression","value":"(""#),
+            "must be a regular expression: unclosed group",
+        ),
+        (
+            with(r#"{"sourceCIDR":{"value":"10.0.0.1"}}"#),
+            "must be an address range",
+        ),
+        (with("{}"), "must have one of headers"),
+        (
+            with(r#"{"path":{"type":"Exact","value":"x"}}"#),
+            "must begin with /",
+        ),
+        (
+            format!("{{{limit}}},{{{limit}}}"),
+            "rules[0] is the default rule already",
+        ),
+        ("{}".into(), "is required"),
+        (
+            r#"{"limit":{"requests":4294967296,"unit":"Second"}}"#.into(),
+            "between 0 and 4294967295",
+        ),
+        (
+            format!(r#"{{{limit},"cost":{{"response":{{"from":"Number"}}}}}}"#),
+            "global limits' only",
+        ),
+        (
+            format!(r#"{{{limit},"cost":{{"request":{{"from":"Metadata"}}}}}}"#),
+            "must be Number",
+        ),
+    ] {
+        let found = rules(&text).expect_err(&text);
+        assert!(
+            found.iter().any(|line| line.contains(reason)),
+            "{text}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn the_same_regex_is_compiled_once() {
+    let mut problems = Problems::default();
+    let one = problems.regex("a+").unwrap();
+    assert_eq!(one, problems.regex("a+").unwrap());
+    assert!(problems.regex("(").is_err());
+}
+
+#[test]
+fn a_limit_of_the_other_type_does_not_count() {
+    let text = r#"{"rateLimit":{"type":"Global","local":{"rules":[]}}}"#;
+    assert_eq!(
+        read(text).unwrap().rate_limit,
+        Some(RateLimit { local: None })
+    );
+}
+
+#[test]
+fn retries_have_envoy_gateways_defaults() {
+    let retry = |text: &str| {
+        read(&format!(r#"{{"retry":{text}}}"#))
+            .unwrap()
+            .retry
+            .unwrap()
+    };
+    let plain = retry("{}");
+    assert_eq!(
+        (plain.num_retries, plain.status_codes.as_slice()),
+        (2, &[503][..])
+    );
+    assert_eq!(plain.triggers, None);
+    assert!(
+        retry(r#"{"retryOn":{"triggers":["5xx","5xx"]}}"#)
+            .status_codes
+            .is_empty()
+    );
+    let codes = retry(r#"{"retryOn":{"httpStatusCodes":[502]}}"#);
+    assert_eq!(
+        (codes.status_codes.as_slice(), codes.triggers),
+        (&[502][..], None)
+    );
+}
+
+#[test]
+fn retries_that_envoy_could_not_do_are_refused() {
+    for (text, reason) in [
+        (r#"{"retry":{"numRetries":-1}}"#, "must be between 0"),
+        (
+            r#"{"retry":{"retryOn":{"triggers":["5XX"]}}}"#,
+            "did you mean \"5xx\"?",
+        ),
+        (
+            r#"{"retry":{"retryOn":{"httpStatusCodes":[600]}}}"#,
+            "between 100 and 599",
+        ),
+        (
+            r#"{"retry":{"perRetry":{"backOff":{"baseInterval":"0s"}}}}"#,
+            "longer than zero",
+        ),
+        (
+            r#"{"retry":{"perRetry":{"backOff":{"baseInterval":"2s","maxInterval":"1s"}}}}"#,
+            "must not have a baseInterval above its maxInterval",
+        ),
+        (
+            r#"{"retryConstraint":{"budget":{"percent":101}}}"#,
+            "between 0 and 100",
+        ),
+        (
+            r#"{"retryConstraint":{"budget":{"interval":"2h"}}}"#,
+            "between 1s and 1h",
+        ),
+        (
+            r#"{"retryConstraint":{"minRetryRate":{"count":0}}}"#,
+            "between 1 and 1000000",
+        ),
+        (r#"{"requestBuffer":{}}"#, "is required"),
+        (
+            r#"{"requestBuffer":{"limit":0}}"#,
+            "between 1 and 4294967295",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":"4Gi"}}"#,
+            "between 1 and 4294967295",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":"1Mi"},"httpUpgrade":[{}]}"#,
+            "must not stand beside",
+        ),
+    ] {
+        let found = read(text).expect_err(text);
+        assert!(
+            found.iter().any(|line| line.contains(reason)),
+            "{text}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn overrides_in_full() {
+    let spec = read(
+        r#"{"responseOverride":[
+            {"match":{"statusCodes":[{"value":503}],
+                      "responseHeaders":[{"name":"X-Error","value":{"type":"Prefix","value":"up"}}]},
+             "source":"Backend",
+             "response":{"statusCode":500,"contentType":"text/html",
+                         "body":{"inline":"%RESPONSE_CODE%"},
+                         "header":{"add":[{"name":"a","value":"1"}]}}},
+            {"match":{"statusCodes":[{"type":"Range","range":{"start":400,"end":499}}]},
+             "redirect":{"scheme":"https","hostname":"a.b","port":443,
+                         "path":{"type":"ReplaceFullPath","replaceFullPath":"/x"}}}]}"#,
+    )
+    .unwrap();
+    let [first, second] = spec.response_override.as_slice() else {
+        panic!("{spec:?}")
+    };
+    assert_eq!(first.source, Source::Backend);
+    assert_eq!(first.headers[0].value, StringMatch::Prefix("up".into()));
+    assert_eq!(first.response.body.as_text(), None);
+    assert_eq!(first.response.headers.len(), 2);
+    assert_eq!(second.redirect.as_ref().unwrap().status, 302);
+    assert_eq!(
+        second.redirect.as_ref().unwrap().path.as_deref(),
+        Some("/x")
+    );
+}
