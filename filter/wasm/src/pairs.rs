@@ -9,7 +9,7 @@
 pub(crate) fn entries(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     const SIZES: usize = 8;
     let (count, rest) = number(block).unwrap_or((0, &[]));
-    let sizes = count.checked_mul(SIZES).unwrap_or(usize::MAX);
+    let sizes = count.saturating_mul(SIZES);
     let (mut sizes, mut texts) = rest.split_at_checked(sizes).unwrap_or((&[], &[]));
     std::iter::from_fn(move || {
         let (name, after) = number(sizes)?;
