@@ -24,8 +24,6 @@ pub(crate) enum Format {
 pub(crate) enum Severity {
     /// The input is refused.
     Error,
-    /// The input is accepted.
-    Warning,
 }
 
 /// Where a finding stands.
@@ -59,7 +57,6 @@ impl Severity {
     fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
-            Self::Warning => "warning",
         }
     }
 }
@@ -104,7 +101,6 @@ fn source<'a>(finding: &Finding, sources: &'a [Source]) -> Option<&'a Source> {
 fn text(finding: &Finding, sources: &[Source]) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
-        Severity::Warning => Level::WARNING,
     };
     let title = level
         .clone()

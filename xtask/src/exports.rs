@@ -154,9 +154,9 @@ mod tests {
 
     #[test]
     fn a_callback_without_a_wrapper_stays() {
-        let bytes = linked(&["proxy_on_log", "btp_on_request_headers"]);
+        let bytes = linked(&["proxy_on_done", "btp_on_request_headers"]);
         let module = Module::from_buffer(&finish(&bytes).unwrap()).unwrap();
-        assert_eq!(returned(&module, "proxy_on_log"), 0);
+        assert_eq!(returned(&module, "proxy_on_done"), 0);
         assert_eq!(returned(&module, "proxy_on_request_headers"), 1);
     }
 
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_envoy_needs_must_be_there() {
-        let mut module = Module::from_buffer(&linked(&["btp_on_log"])).unwrap();
+        let mut module = Module::from_buffer(&linked(&["btp_on_done"])).unwrap();
         let initialize = find(&module, "_initialize").unwrap();
         module.exports.delete(initialize);
         let error = finish(&module.emit_wasm()).unwrap_err();

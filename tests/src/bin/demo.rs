@@ -118,7 +118,7 @@ async fn main() -> Result<()> {
     bootstrap.redirect_cluster("backend", backend.addr())?;
     if !once {
         // People type these ports; the tour alone takes any.
-        bootstrap.edit(|config| listen(config));
+        bootstrap.edit(listen);
     }
     let envoy = Envoy::start(&bootstrap)
         .await

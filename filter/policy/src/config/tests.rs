@@ -70,8 +70,8 @@ fn every_problem_is_found_at_once() {
             "faultInjection.delay.percentage: must be a percentage from 0 to 100, \
              in steps of 0.0001 (got 120)",
             "faultInjection.abort.httpStatus: must be between 200 and 599 (got 600)",
-            "timeout: is Envoy's own to enforce: let `btp apply` write it into Envoy's \
-             configuration, or leave it out",
+            "timeout: is Envoy's own to enforce: configure it there and leave it out here, \
+             or set nativeFields to Ignore",
         ]
     );
 }
@@ -230,7 +230,7 @@ fn what_is_not_enforced_is_refused() {
         ),
         (
             r#"{"timeout":{}}"#,
-            "timeout: is Envoy's own to enforce: let `btp apply`",
+            "timeout: is Envoy's own to enforce: configure it there",
         ),
         (
             r#"{"rateLimit":{"global":{}}}"#,

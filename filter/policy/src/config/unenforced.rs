@@ -78,8 +78,8 @@ pub(super) fn check_native_fields(
 fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) {
     let reason = match native {
         NativeFields::Refuse => {
-            "is Envoy's own to enforce: let `btp apply` write it into Envoy's configuration, \
-             or leave it out"
+            "is Envoy's own to enforce: configure it there and leave it out here, \
+             or set nativeFields to Ignore"
         }
         _ => "is Envoy's own to enforce, and ignored here",
     };

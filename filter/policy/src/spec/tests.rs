@@ -80,7 +80,7 @@ fn rate_limits_that_mean_nothing_are_refused() {
         ),
         (
             header(r#""type":"RegularExpression","value":"(""#),
-            "must be a regular expression: unclosed group",
+            "must be a regular expression: found open group",
         ),
         (
             with(r#"{"sourceCIDR":{"value":"10.0.0.1"}}"#),
