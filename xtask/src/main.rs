@@ -65,6 +65,8 @@ enum Command {
         /// Only host and real-Envoy tests whose name contains this.
         filter: Option<String>,
     },
+    /// Measure, and write docs/PERFORMANCE.md (minutes; leave the machine alone).
+    Bench,
     /// Bring docker-compose.yml up, test it and take it down.
     ComposeTest,
     /// Before each commit: format, clippy, unit tests, build, one smoke test on Envoy.
@@ -100,6 +102,7 @@ fn run(args: Args) -> Result<()> {
         Command::Test { envoy, filter } => {
             checks::test(&project, envoy.as_deref(), filter.as_deref())
         }
+        Command::Bench => real_envoy::bench(&project),
         Command::ComposeTest => compose::test(&project).map(drop),
         Command::Check => checks::check(&project),
         Command::Ci => checks::ci(&project),

@@ -57,3 +57,19 @@ pub(crate) fn demo(project: &Project, once: bool, example: Option<&str>) -> Resu
     }
     sh::show(&mut demo)
 }
+
+/// Measures, and writes docs/PERFORMANCE.md from what was measured.
+pub(crate) fn bench(project: &Project) -> Result<()> {
+    let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
+    let arguments = [
+        "run",
+        "--quiet",
+        "--profile",
+        "tool",
+        "-p",
+        "btp-tests",
+        "--bin",
+        "bench",
+    ];
+    sh::show(&mut bench.equip(project.cargo(arguments)))
+}

@@ -88,25 +88,30 @@ impl RootContext for Root {
 
 /// Reads and compiles the configuration, or says in one line why not.
 fn configure(text: &[u8]) -> Result<Shared, String> {
+    let start = Instant::now();
     let config = PluginConfig::parse(text).map_err(|problems| one_line(&problems))?;
     let random = Random::seeded().map_err(|error| format!("no entropy to be had: {error}"))?;
-    if announce::is_first(text) {
+    let is_first = announce::is_first(text);
+    if is_first {
         announce(&config);
     }
+    let policies = config.policies.len();
     let plan = Plan::compile(config);
+    if is_first {
+        let (version, millis) = (env!("CARGO_PKG_VERSION"), start.elapsed().as_millis());
+        log::info!("version {version}, {policies} policies, loaded in {millis} ms");
+    }
     Ok(Shared {
         metrics: Metrics::new(plan.counters()),
         worker: RefCell::new(plan.worker()),
         plan,
         random,
-        start: Instant::now(),
+        start,
         timers: RefCell::default(),
     })
 }
 
 fn announce(config: &PluginConfig) {
-    let (version, policies) = (env!("CARGO_PKG_VERSION"), config.policies.len());
-    log::info!("version {version}, {policies} policies");
     for status in config.attachments.statuses() {
         log::info!("policy {status}");
     }

@@ -1,0 +1,203 @@
+//! What the filter costs: per request, beside the same Envoy without it, and
+//! per configuration. Writes docs/PERFORMANCE.md and the raw numbers beside it.
+//!
+//! Requests: the variants take turns, round by round and back (ABBA), so that
+//! a machine that slows down slows all of them; each round's CPU time is
+//! compared with the control's of the same round, and the median of these
+//! ratios is what counts.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Context, Result};
+use btp_tests::client::h1;
+use btp_tests::{Builder, Envoy, Request, Route, repo};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+const ROUNDS: usize = 8;
+const CONNECTIONS: usize = 8;
+const REQUESTS_PER_CONNECTION: usize = 2_500;
+
+/// Linux counts CPU time in ticks of 10 ms.
+const TICK_MICROS: f64 = 10_000.0;
+
+struct Variant {
+    name: &'static str,
+    plugin: Option<Value>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let (requests, raw) = measure_requests().await?;
+    let loading = measure_loading().await?;
+    fs::write(repo::path("docs/performance/requests.csv"), raw)?;
+    fs::write(repo::path("docs/PERFORMANCE.md"), page(&requests, &loading))?;
+    println!("{requests}\n{loading}");
+    Ok(())
+}
+
+fn variants() -> [Variant; 4] {
+    let route =
+        json!([{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "other"}]);
+    let spec = json!({
+        "faultInjection": {"delay": {"fixedDelay": "1s", "percentage": 0},
+                           "abort": {"httpStatus": 500, "percentage": 0.0001}},
+        "responseOverride": [{"match": {"statusCodes": [{"value": 404}]}, "response": {}}]});
+    let mut targeted = spec.clone();
+    targeted["targetRefs"] = route;
+    let config = |spec: &Value| json!({"policies": [{"metadata": {"name": "p"}, "spec": spec}]});
+    [
+        Variant {
+            name: "no filter (control)",
+            plugin: None,
+        },
+        Variant {
+            name: "filter, no policy",
+            plugin: Some(json!({"policies": []})),
+        },
+        Variant {
+            name: "filter, policy of another route",
+            plugin: Some(config(&targeted)),
+        },
+        Variant {
+            name: "filter, faults and overrides that do not fire",
+            plugin: Some(config(&spec)),
+        },
+    ]
+}
+
+async fn measure_requests() -> Result<(String, String)> {
+    let variants = variants();
+    let mut envoys = Vec::new();
+    for variant in &variants {
+        let mut builder = Builder::new().route(Route::direct("/", 200, "ok").named("here"));
+        if let Some(plugin) = &variant.plugin {
+            builder = builder.plugin(plugin);
+        }
+        let envoy = Envoy::start(&builder.build()?).await?;
+        load(&envoy).await?;
+        envoys.push(envoy);
+    }
+    let mut micros = vec![Vec::new(); variants.len()];
+    for round in 0..ROUNDS {
+        let mut order: Vec<usize> = (0..variants.len()).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for index in order {
+            let before = cpu_ticks(&envoys[index])?;
+            load(&envoys[index]).await?;
+            let ticks = cpu_ticks(&envoys[index])? - before;
+            let requests = (CONNECTIONS * REQUESTS_PER_CONNECTION) as f64;
+            micros[index].push(ticks as f64 * TICK_MICROS / requests);
+        }
+    }
+    let mut table = "| | CPU per request, ratio to the control | median of the differences |\n\
+                     |---|---|---|\n"
+        .to_owned();
+    let mut raw = "variant,round,cpu_us_per_request\n".to_owned();
+    for (variant, own) in variants.iter().zip(&micros) {
+        let ratio = median(own.iter().zip(&micros[0]).map(|(a, b)| a / b).collect());
+        let added = median(own.iter().zip(&micros[0]).map(|(a, b)| a - b).collect());
+        writeln!(table, "| {} | {ratio:.2} | {added:+.1} µs |", variant.name)?;
+        for (round, value) in own.iter().enumerate() {
+            writeln!(raw, "{},{round},{value:.2}", variant.name)?;
+        }
+    }
+    Ok((table, raw))
+}
+
+/// Requests on kept-alive connections, as fast as they are answered.
+async fn load(envoy: &Envoy) -> Result<()> {
+    let addr = envoy.addr();
+    let mut clients = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        clients.spawn(async move {
+            let mut connection = h1::Connection::open(addr).await?;
+            for _ in 0..REQUESTS_PER_CONNECTION {
+                connection.send(Request::get("/")).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(client) = clients.join_next().await {
+        client??;
+    }
+    Ok(())
+}
+
+/// User and system time of the process so far.
+fn cpu_ticks(envoy: &Envoy) -> Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", envoy.pid()))?;
+    let (_, fields) = stat.rsplit_once(')').context("not a stat line")?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let mut next = || fields.next().and_then(|field| field.parse::<u64>().ok());
+    Ok(next().context("no utime")? + next().context("no stime")?)
+}
+
+async fn measure_loading() -> Result<String> {
+    let mut table = "| policies × override rules | loaded in | resident memory, one worker |\n\
+                     |---|---|---|\n"
+        .to_owned();
+    for count in [0, 10, 100, 1_000] {
+        let plugin = many_policies(count);
+        let envoy = Envoy::start(&Builder::new().plugin(&plugin).build()?).await?;
+        let log = envoy.log();
+        let line = log.lines().find(|line| line.contains("loaded in"));
+        let (_, took) = line
+            .and_then(|line| line.rsplit_once("loaded in "))
+            .context("no load time")?;
+        let memory = resident_kib(&envoy)? / 1024;
+        writeln!(table, "| {count} × 10 | {took} | {memory} MiB |")?;
+    }
+    Ok(table)
+}
+
+/// As many policies, each for a route of its own and with ten rules.
+fn many_policies(count: usize) -> Value {
+    let rule = |index: usize| {
+        json!({"match": {"statusCodes": [{"type": "Range", "range": {"start": 400 + index, "end": 450 + index}}]},
+               "response": {"statusCode": 503, "contentType": "application/json",
+                            "body": {"type": "Inline", "inline": "{\"error\": \"try again later\"}"},
+                            "header": {"set": [{"name": "cache-control", "value": "no-store"}]}}})
+    };
+    let policy = |index: usize| {
+        json!({"metadata": {"name": format!("policy-{index}")},
+               "spec": {"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute",
+                                        "name": format!("route-{index}")}],
+                        "responseOverride": (0..10).map(rule).collect::<Vec<_>>()}})
+    };
+    json!({"policies": (0..count).map(policy).collect::<Vec<_>>()})
+}
+
+fn resident_kib(envoy: &Envoy) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", envoy.pid()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number
+        .and_then(|number| number.parse().ok())
+        .context("no VmRSS")
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    (values[middle] + values[(values.len() - 1) / 2]) / 2.0
+}
+
+fn page(requests: &str, loading: &str) -> String {
+    format!(
+        "# Performance\n\n\
+         Written by `cargo xtask bench`; do not edit. Numbers of another machine differ, the\n\
+         ratios less so. The rounds are in [performance/requests.csv](performance/requests.csv).\n\n\
+         ## Per request\n\n\
+         Envoy answers `GET /` itself (direct response, HTTP/1.1, {CONNECTIONS} connections, one\n\
+         worker), which makes the filter's share as large as it can get. {ROUNDS} rounds of {requests_per_round}\n\
+         requests for each variant, in turns.\n\n{requests}\n\
+         ## Per configuration\n\n\
+         Time to read, check and compile the configuration in the wasm VM (each worker does so\n\
+         once), and the memory of the whole Envoy with one worker.\n\n{loading}",
+        requests_per_round = CONNECTIONS * REQUESTS_PER_CONNECTION,
+    )
+}
