@@ -4,8 +4,10 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use btp_policy::compat;
 use btp_policy::document::{self, Document};
 use btp_policy::node::Node;
+use btp_policy::problem::Problems;
 
 use crate::report::{Finding, Place};
 
@@ -23,8 +25,10 @@ pub(crate) struct Source {
 pub(crate) struct Object {
     /// Index of the file.
     pub(crate) source: usize,
-    /// The object.
+    /// The object, old spellings put right.
     pub(crate) node: Node,
+    /// The object as it was written.
+    pub(crate) written: Node,
 }
 
 /// Everything that was read.
@@ -33,7 +37,7 @@ pub(crate) struct Input {
     pub(crate) sources: Vec<Source>,
     pub(crate) policies: Vec<Object>,
     pub(crate) config_maps: Vec<Object>,
-    /// What is wrong with the files as such.
+    /// What is wrong with the files as such, and what is spelt in an old way.
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -80,8 +84,25 @@ impl Input {
     fn sort(&mut self, source: usize, documents: Vec<Document>) {
         for document in documents {
             match document {
-                Document::Policy(node) => self.policies.push(Object { source, node }),
-                Document::ConfigMap(node) => self.config_maps.push(Object { source, node }),
+                Document::Policy(written) => {
+                    let mut node = written.clone();
+                    let mut warnings = Problems::default();
+                    compat::modernise(&mut node, &mut warnings);
+                    let found = warnings.into_vec().into_iter();
+                    let place = Place::File(source);
+                    self.findings
+                        .extend(found.map(|it| Finding::warning(it, place)));
+                    self.policies.push(Object {
+                        source,
+                        node,
+                        written,
+                    });
+                }
+                Document::ConfigMap(node) => self.config_maps.push(Object {
+                    source,
+                    written: node.clone(),
+                    node,
+                }),
                 Document::Other => {}
             }
         }

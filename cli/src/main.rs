@@ -4,6 +4,8 @@
 //! to stdout, and only if nothing was refused; what it has to say about its
 //! input goes to stderr.
 
+mod compose;
+mod explain;
 mod input;
 mod lint;
 mod plugin_config;
@@ -14,6 +16,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::compose::Instance;
+use crate::lint::Profile;
 use crate::report::Format;
 
 /// BackendTrafficPolicy for stock Envoy
@@ -31,22 +35,57 @@ enum Command {
         /// Files and directories (*.yaml, *.yml, *.json); `-` is stdin
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Which rules apply
+        #[arg(long, value_enum, default_value_t = Profile::Btp)]
+        profile: Profile,
+        /// Also refuse what Envoy Gateway's CRD does not know: our extensions
+        #[arg(long)]
+        portable: bool,
         /// How to print what is found
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
+    },
+    /// Say which policy governs which route, and what is in force there
+    Explain {
+        /// Files and directories with policies; `-` is stdin
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Name of an Envoy route; without it: every route that is targeted
+        #[arg(long, value_name = "NAME")]
+        route: Option<String>,
+        #[command(flatten)]
+        instance: Instance,
     },
     /// Print the filter's configuration for these policies, as JSON
     PluginConfig {
         /// Files and directories with policies and ConfigMaps; `-` is stdin
         #[arg(short, long = "file", required = true, value_name = "FILE", num_args = 1..)]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        instance: Instance,
     },
+    /// Print the JSON Schema of the filter's configuration
+    Schema,
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Lint { files, format } => lint::run(&files, format),
-        Command::PluginConfig { files } => plugin_config::run(&files),
+        Command::Lint {
+            files,
+            profile,
+            portable,
+            format,
+        } => lint::run(&files, profile, portable, format),
+        Command::Explain {
+            files,
+            route,
+            instance,
+        } => explain::run(&files, route.as_deref(), &instance),
+        Command::PluginConfig { files, instance } => plugin_config::run(&files, &instance),
+        Command::Schema => {
+            println!("{:#}", btp_policy::schema::json_schema());
+            Ok(true)
+        }
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

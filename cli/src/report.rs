@@ -24,6 +24,8 @@ pub(crate) enum Format {
 pub(crate) enum Severity {
     /// The input is refused.
     Error,
+    /// The input is taken, and something about it is unwise.
+    Warning,
 }
 
 /// Where a finding stands.
@@ -51,12 +53,21 @@ impl Finding {
             problem,
         }
     }
+
+    pub(crate) fn warning(problem: Problem, place: Place) -> Self {
+        Self {
+            severity: Severity::Warning,
+            place,
+            problem,
+        }
+    }
 }
 
 impl Severity {
     fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
+            Self::Warning => "warning",
         }
     }
 }
@@ -101,6 +112,7 @@ fn source<'a>(finding: &Finding, sources: &'a [Source]) -> Option<&'a Source> {
 fn text(finding: &Finding, sources: &[Source]) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
     };
     let title = level
         .clone()
@@ -108,11 +120,14 @@ fn text(finding: &Finding, sources: &[Source]) -> String {
     let Some(source) = source(finding, sources) else {
         return Renderer::plain().render(&[Group::with_title(title)]);
     };
-    let Some((start, end)) = span(&source.text, finding.problem.mark) else {
+    let mark = finding.problem.mark;
+    let Some((line, start, end)) = span(&source.text, mark) else {
         let name = format!("{}: {}", source.name, finding.problem);
         return Renderer::plain().render(&[Group::with_title(level.primary_title(name))]);
     };
-    let snippet = Snippet::source(source.text.as_str())
+    // The line alone: a large file would be gone through for each finding.
+    let snippet = Snippet::source(line)
+        .line_start(usize::try_from(mark.line).unwrap_or(1))
         .path(source.name.as_str())
         .annotation(AnnotationKind::Primary.span(start..end));
     Renderer::plain().render(&[title.element(snippet)])
@@ -162,23 +177,16 @@ fn one_line(text: &str) -> String {
     text.chars().map(visible).collect()
 }
 
-/// The bytes to underline: the key or value that begins at `mark`.
-fn span(text: &str, mark: Mark) -> Option<(usize, usize)> {
-    let line_index = usize::try_from(mark.line).ok()?.checked_sub(1)?;
+/// The line of `mark`, and the bytes of it to underline: the key or value
+/// that begins there.
+fn span(text: &str, mark: Mark) -> Option<(&str, usize, usize)> {
+    let index = usize::try_from(mark.line).ok()?.checked_sub(1)?;
     let column = usize::try_from(mark.column).ok()?.checked_sub(1)?;
-    let mut offset = 0;
-    let mut lines = text.split_inclusive('\n');
-    for _ in 0..line_index {
-        offset += lines.next()?.len();
-    }
-    let line = lines.next().unwrap_or("").trim_end_matches(['\n', '\r']);
+    let line = text.lines().nth(index).or((index == 0).then_some(""))?;
     let start: usize = line.chars().take(column).map(char::len_utf8).sum();
-    let rest = line.get(start..)?;
-    let start = offset + start;
-    Some((
-        start,
-        start + token(rest).max(usize::from(start < text.len())),
-    ))
+    let length = token(line.get(start..)?);
+    let least = usize::from(start < line.len());
+    Some((line, start, start + length.max(least)))
 }
 
 /// Length of the key or value at the beginning of `rest`.
@@ -202,8 +210,8 @@ mod tests {
     use super::*;
 
     fn marked(text: &str, line: u32, column: u32) -> &str {
-        let (start, end) = span(text, Mark { line, column }).unwrap();
-        &text[start..end]
+        let (line, start, end) = span(text, Mark { line, column }).unwrap();
+        &line[start..end]
     }
 
     #[test]

@@ -7,6 +7,8 @@ mod unenforced;
 
 pub use enforce::{Enforce, NativeFields};
 
+use std::collections::BTreeSet;
+
 use crate::attach::{Attachments, Environment};
 use crate::json;
 use crate::merge;
@@ -201,10 +203,13 @@ fn merge_policies(
         };
         // Each side has been read on its own, so what is wrong now is wrong
         // with the two together.
-        let mut found = Problems::default();
-        let merged = Spec::read(at, &policy.name, &mut found);
-        let found = found.into_vec();
-        let alone = problems.paths();
+        let read = |problems: &mut Problems| Spec::read(at, &policy.name, problems);
+        let (merged, found) = problems.aside(read);
+        let alone = if found.is_empty() {
+            BTreeSet::new()
+        } else {
+            problems.paths()
+        };
         for mut problem in found {
             if !alone.contains(&problem.path) {
                 problem.reason =

@@ -132,6 +132,8 @@ pub(crate) fn read_labels(at: At<'_>, problems: &mut Problems) -> Option<Labels>
 mod tests {
     use super::*;
     use crate::json;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn selector(text: &str) -> Result<LabelSelector, Vec<String>> {
         let node = json::parse(text.as_bytes()).unwrap();

@@ -16,13 +16,19 @@
     clippy::unwrap_used
 )]
 
+#[cfg(feature = "schema")]
+pub mod advice;
 pub mod attach;
+#[cfg(feature = "compat")]
+pub mod compat;
 pub mod config;
 #[cfg(feature = "yaml")]
 pub mod document;
 pub mod json;
 pub mod labels;
 pub mod merge;
+#[cfg(feature = "schema")]
+pub mod native;
 pub mod node;
 pub mod path;
 pub mod policy;

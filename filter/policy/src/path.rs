@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::node::{Node, Value};
+
 /// A path, linked from leaf to root so that walking a document allocates
 /// nothing until a problem has to be written down.
 #[derive(Clone, Copy, Debug)]
@@ -25,9 +27,30 @@ impl fmt::Display for Path<'_> {
     }
 }
 
+/// The node at a path as [`Path`] prints it, or the closest one above it.
+#[must_use]
+pub fn closest<'a>(root: &'a Node, path: &str) -> &'a Node {
+    let mut node = root;
+    for step in path.split(['.', '[']) {
+        let below = match step.strip_suffix(']') {
+            Some(index) => match &node.value {
+                Value::List(items) => index.parse().ok().and_then(|it: usize| items.get(it)),
+                _ => None,
+            },
+            None => node.field(step),
+        };
+        match below {
+            Some(below) => node = below,
+            None => return node,
+        }
+    }
+    node
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Path;
+    use super::{Path, closest};
+    use crate::json;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -37,5 +60,14 @@ mod tests {
         let policies = Path::Field(&root, "policies");
         let first = Path::Item(&policies, 1);
         assert_eq!(Path::Field(&first, "spec").to_string(), "policies[1].spec");
+    }
+
+    #[test]
+    fn a_printed_path_leads_back() {
+        let root = json::parse(br#"{"a":{"b":[1,{"c":2}]}}"#).unwrap();
+        let text = |path| serde_json::to_string(closest(&root, path)).unwrap();
+        assert_eq!(text("a.b[1].c"), "2");
+        assert_eq!(text("a.b[7].c"), r#"[1,{"c":2}]"#);
+        assert_eq!(text("x"), r#"{"a":{"b":[1,{"c":2}]}}"#);
     }
 }

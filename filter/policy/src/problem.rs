@@ -97,6 +97,14 @@ impl Problems {
         Ok(regex)
     }
 
+    /// Runs `read`, and gives what it found wrong instead of adding it.
+    pub fn aside<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> (T, Vec<Problem>) {
+        let before = std::mem::take(&mut self.list);
+        let value = read(self);
+        let found = std::mem::replace(&mut self.list, before);
+        (value, found)
+    }
+
     /// The paths at which something is wrong.
     #[must_use]
     pub fn paths(&self) -> BTreeSet<String> {

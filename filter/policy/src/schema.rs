@@ -8,6 +8,7 @@
 mod backends;
 mod faults;
 mod health;
+mod json_schema;
 mod limits;
 mod load_balancing;
 mod native;
@@ -19,6 +20,7 @@ mod telemetry;
 mod upstream;
 mod walk;
 
+pub use json_schema::json_schema;
 pub use native::check_native;
 pub use shape::{Field, Form, Object, Rule, Shape};
 pub use spec::SPEC;

@@ -3,6 +3,7 @@
 mod capability;
 mod fault_injection;
 mod rate_limit;
+mod redirect;
 mod request_buffer;
 mod response_override;
 mod retry;
@@ -11,10 +12,9 @@ mod selector;
 pub use capability::{Capability, FIELDS, Owner, owner_of};
 pub use fault_injection::{Abort, AbortStatus, Delay, FaultInjection};
 pub use rate_limit::{Limit, LocalRateLimit, LocalRule, RateLimit, RateLimitHeaders, Unit};
+pub use redirect::Redirect;
 pub use request_buffer::RequestBuffer;
-pub use response_override::{
-    HeaderMatch, OverrideResponse, OverrideRule, Redirect, Source, StringMatch,
-};
+pub use response_override::{HeaderMatch, OverrideResponse, OverrideRule, Source, StringMatch};
 pub use retry::{Retry, RetryConstraint, Trigger};
 pub use selector::{
     MethodCondition, Named, PathCondition, PathPattern, Selector, SourceCondition, ValueCondition,

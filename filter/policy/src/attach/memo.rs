@@ -41,6 +41,8 @@ impl Memo {
 #[cfg(test)]
 mod tests {
     use super::Memo;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn notes_named_routes_up_to_its_bound() {

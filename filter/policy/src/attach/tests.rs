@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::PluginConfig;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// A policy that names one target, as `kind name section`.
 fn policy(name: &str, target: &str, more: &str) -> String {

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::json;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn node(text: &str) -> Node {
     json::parse(text.as_bytes()).unwrap()

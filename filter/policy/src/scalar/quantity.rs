@@ -27,6 +27,12 @@ const SUFFIXES: [(&str, u64); 12] = [
 ];
 
 impl Quantity {
+    /// This amount.
+    #[must_use]
+    pub const fn new(amount: u64) -> Self {
+        Self(amount)
+    }
+
     /// The amount.
     #[must_use]
     pub const fn get(self) -> u64 {
@@ -82,6 +88,8 @@ impl fmt::Display for Quantity {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn reads_the_narrow_form_only() {

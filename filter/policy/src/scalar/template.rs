@@ -152,6 +152,8 @@ impl fmt::Display for Template {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn operators_and_text_are_told_apart() {

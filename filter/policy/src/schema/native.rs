@@ -74,6 +74,36 @@ const CHECKS: &[(&[&str], Check)] = &[
         &["loadBalancer", "zoneAware", "weightedZones", "*", "weight"],
         WEIGHT,
     ),
+    (&["healthCheck", "active", "healthyThreshold"], UINT32),
+    (&["healthCheck", "active", "unhealthyThreshold"], UINT32),
+    (&["connection", "preconnect", "predictivePercent"], UINT32),
+    (
+        &[
+            "loadBalancer",
+            "backendUtilization",
+            "errorUtilizationPenaltyPercent",
+        ],
+        UINT32,
+    ),
+    (
+        &[
+            "loadBalancer",
+            "zoneAware",
+            "preferLocal",
+            "minEndpointsThreshold",
+        ],
+        UINT32,
+    ),
+    (
+        &[
+            "loadBalancer",
+            "zoneAware",
+            "preferLocal",
+            "force",
+            "minEndpointsInZoneThreshold",
+        ],
+        UINT32,
+    ),
     (&["telemetry", "metrics", "routeStatName"], stat_name),
     (&["timeout", "tcp", "connectTimeout"], POSITIVE),
     (&["dns", "dnsRefreshRate"], POSITIVE),
@@ -228,6 +258,8 @@ const GLOBAL: Shape = Shape::Object(&super::limits::GLOBAL);
 mod tests {
     use super::*;
     use crate::json;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn found(spec: &str) -> Vec<String> {
         let node = json::parse(spec.as_bytes()).unwrap();

@@ -3,6 +3,8 @@
 use super::*;
 use crate::json;
 use crate::node::{Node, Value};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn cases() -> Vec<Node> {
     let text = include_bytes!("../../testdata/crd-verdicts.json");

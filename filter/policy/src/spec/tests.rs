@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::json;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn read(text: &str) -> Result<Spec, Vec<String>> {
     let node = json::parse(text.as_bytes()).unwrap();

@@ -1,0 +1,146 @@
+//! The plugin configuration that some files amount to, and the way back
+//! from a place in it to a place in a file.
+
+use btp_policy::node::{Entry, Mark, Node, Value};
+use btp_policy::path::closest;
+use btp_policy::problem::Problem;
+use clap::{Args, ValueEnum};
+
+use crate::input::{Input, Object};
+use crate::report::Place;
+
+/// Which instance of the filter the configuration is for.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Instance {
+    /// The Gateway that this Envoy stands for
+    #[arg(long, value_name = "[NAMESPACE/]NAME")]
+    pub(crate) gateway: Option<String>,
+    /// Which of its listeners
+    #[arg(long, value_name = "NAME", requires = "gateway")]
+    pub(crate) listener: Option<String>,
+    /// What becomes of fields that Envoy's own configuration enforces
+    #[arg(long, value_enum)]
+    pub(crate) native_fields: Option<NativeFields>,
+    /// What this instance enforces, such as faultInjection,responseOverride
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) enforce: Option<Vec<String>>,
+}
+
+/// `nativeFields`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NativeFields {
+    /// They are an error
+    Refuse,
+    /// They are left out
+    Ignore,
+    /// They are in force already
+    Applied,
+}
+
+impl NativeFields {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "Refuse",
+            Self::Ignore => "Ignore",
+            Self::Applied => "Applied",
+        }
+    }
+}
+
+/// The plugin configuration of these files.
+pub(crate) fn compose(input: &Input, instance: &Instance) -> Node {
+    let mut fields = vec![(
+        "policies",
+        objects(&input.policies, &["labels", "creationTimestamp"]),
+    )];
+    if !input.config_maps.is_empty() {
+        fields.push(("configMaps", objects(&input.config_maps, &[])));
+    }
+    if let Some(gateway) = &instance.gateway {
+        let (namespace, name) = gateway.split_once('/').unwrap_or(("default", gateway));
+        let mut place = vec![("name", text(name)), ("namespace", text(namespace))];
+        place.extend(
+            instance
+                .listener
+                .as_deref()
+                .map(|it| ("listener", text(it))),
+        );
+        fields.push(("gateway", Node::unplaced(Value::map(place))));
+    }
+    if let Some(native) = instance.native_fields {
+        fields.push(("nativeFields", text(native.name())));
+    }
+    if let Some(names) = &instance.enforce {
+        let names = names.iter().map(|name| text(name)).collect();
+        fields.push(("enforce", Node::unplaced(Value::List(names))));
+    }
+    Node::unplaced(Value::map(fields))
+}
+
+/// The place in a file of a problem with the composed configuration.
+pub(crate) fn in_its_file(mut problem: Problem, input: &Input) -> (Problem, Place) {
+    let lists = [
+        ("policies[", &input.policies),
+        ("configMaps[", &input.config_maps),
+    ];
+    let found = lists.into_iter().find_map(|(list, objects)| {
+        let (index, path) = problem.path.strip_prefix(list)?.split_once(']')?;
+        let object = objects.get(index.parse::<usize>().ok()?)?;
+        Some((object, path.trim_start_matches('.').to_owned()))
+    });
+    let Some((object, path)) = found else {
+        return (problem, Place::Nowhere);
+    };
+    if !problem.mark.is_known() {
+        problem.mark = closest(&object.node, &path).mark;
+    }
+    problem.path = path;
+    (problem, Place::File(object.source))
+}
+
+/// The objects without what a cluster adds to them.
+fn objects(objects: &[Object], metadata: &[&str]) -> Node {
+    let clean = |object: &Object| {
+        let mut node = object.node.clone();
+        if let Value::Map(entries) = &mut node.value {
+            entries.retain(|entry| entry.key != "status");
+            let found = entries.iter_mut().find(|entry| entry.key == "metadata");
+            if let Some(entry) = found {
+                clean_metadata(entry, metadata);
+            }
+        }
+        node
+    };
+    Node::unplaced(Value::List(objects.iter().map(clean).collect()))
+}
+
+/// Keeps what the filter uses, and what it would refuse.
+fn clean_metadata(metadata: &mut Entry, used: &[&str]) {
+    const ADDED: [&str; 12] = [
+        "annotations",
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "finalizers",
+        "generation",
+        "labels",
+        "managedFields",
+        "ownerReferences",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    ];
+    if let Value::Map(entries) = &mut metadata.node.value {
+        entries.retain(|entry| {
+            let key = entry.key.as_str();
+            used.contains(&key) || !ADDED.contains(&key)
+        });
+    }
+}
+
+fn text(text: &str) -> Node {
+    Node {
+        mark: Mark::UNKNOWN,
+        value: Value::String(text.to_owned()),
+    }
+}

@@ -1,0 +1,84 @@
+//! The JSON Schema says the same as the readers, as far as a schema can.
+
+use std::process::Command;
+
+use btp_policy::json;
+use btp_policy::node::Node;
+use btp_policy::problem::Problems;
+use btp_policy::read::At;
+use btp_policy::schema::check_crd;
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+fn validator() -> Validator {
+    let output = Command::new(env!("CARGO_BIN_EXE_btp"))
+        .arg("schema")
+        .output()
+        .expect("btp runs");
+    let schema: Value = serde_json::from_slice(&output.stdout).expect("prints JSON");
+    jsonschema::draft202012::meta::validate(&schema).expect("is a schema");
+    jsonschema::validator_for(&schema).expect("is a schema")
+}
+
+fn config(spec: &Value) -> Value {
+    json!({ "policies": [{ "metadata": { "name": "p" }, "spec": spec }] })
+}
+
+/// Whether the table refuses the spec for a single value, which a schema
+/// can say too, and not for a rule over several.
+fn is_refused_for_a_value(spec: &Value) -> bool {
+    let node: Node = json::parse(spec.to_string().as_bytes()).expect("is JSON");
+    let mut problems = Problems::default();
+    check_crd(At::root(&node), &mut problems);
+    let found = problems.into_vec();
+    found.iter().any(|problem| {
+        let is_unique = problem.reason.contains("in this list twice");
+        problem.value.is_some() && !is_unique || problem.reason == "is required"
+    })
+}
+
+#[test]
+fn the_conformance_cases_are_decided_as_far_as_a_schema_can() {
+    let validator = validator();
+    let text = include_str!("../../filter/policy/testdata/crd-verdicts.json");
+    let cases: Vec<Value> = serde_json::from_str(text).expect("is JSON");
+    let mut refused = 0;
+    for case in &cases {
+        let spec = &case["spec"];
+        let valid = validator.is_valid(&config(spec));
+        if case["accept"] == true {
+            assert!(valid, "{}", case["name"]);
+        } else if is_refused_for_a_value(spec) {
+            assert!(!valid, "{}", case["name"]);
+            refused += 1;
+        }
+    }
+    assert!(refused >= 20, "only {refused} cases");
+}
+
+#[test]
+fn whole_configurations() {
+    let validator = validator();
+    let spec = json!({ "faultInjection": { "abort": { "httpStatus": 503 } } });
+    let mut whole = config(&spec);
+    assert!(validator.is_valid(&whole));
+    whole["gateway"] = json!({ "name": "eg", "listener": "web", "labels": { "a": "b" } });
+    whole["configMaps"] = json!([{ "metadata": { "name": "m" }, "data": { "a": "b" } }]);
+    whole["namespaces"] = json!([{ "name": "tenant", "disabled": true }]);
+    whole["enforce"] = json!(["faultInjection"]);
+    whole["nativeFields"] = json!("Ignore");
+    whole["limits"] = json!({ "routes": 5 });
+    assert!(validator.is_valid(&whole));
+    for wrong in [
+        json!({}),
+        json!({ "policies": {} }),
+        json!({ "policies": [], "polices": [] }),
+        json!({ "policies": [{ "spec": {} }] }),
+        json!({ "policies": [], "enforce": ["faults"] }),
+        config(&json!({ "faultInjections": {} })),
+        config(&json!({ "faultInjection": { "delay": { "fixedDelay": 5 } } })),
+        config(&json!({ "requestBuffer": { "limit": "1m" } })),
+    ] {
+        assert!(!validator.is_valid(&wrong), "{wrong}");
+    }
+}

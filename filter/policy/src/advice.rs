@@ -1,0 +1,362 @@
+//! What is right as the API sees it, and yet probably not what is wanted.
+
+use crate::node::{Node, Value};
+use crate::path::Path;
+use crate::problem::Problems;
+use crate::read::At;
+use crate::scalar::Duration;
+use crate::spec::Retry;
+
+/// Notes advice on a `spec` in which nothing is wrong.
+pub fn advise(spec: At<'_>, warnings: &mut Problems) {
+    let mut advice = Advice { spec, warnings };
+    advice.on_retries();
+    advice.on_timeouts();
+    advice.on_health();
+    advice.on_circuit_breaker();
+    advice.on_faults();
+    advice.on_old_fields();
+    advice.on_ignored_fields();
+}
+
+/// An idle time that most servers do not reach: they close first, and the
+/// next request meets a closed connection.
+const USUAL_IDLE: Duration = Duration::from_millis(60_000);
+const MANY_RETRIES: u32 = 5;
+const DEFAULT_LIMIT: i64 = 1024;
+
+struct Advice<'a, 'b> {
+    spec: At<'a>,
+    warnings: &'b mut Problems,
+}
+
+impl Advice<'_, '_> {
+    fn get(&self, path: &[&str]) -> Option<&Node> {
+        path.iter()
+            .try_fold(self.spec.node, |node, name| node.field(name))
+    }
+
+    fn duration(&self, path: &[&str]) -> Option<Duration> {
+        Duration::parse(self.get(path)?.as_str()?)
+    }
+
+    fn text(&self, path: &[&str]) -> &str {
+        self.get(path).and_then(Node::as_str).unwrap_or("")
+    }
+
+    fn items(&self, path: &[&str]) -> &[Node] {
+        match self.get(path).map(|node| &node.value) {
+            Some(Value::List(items)) => items,
+            _ => &[],
+        }
+    }
+
+    /// Advises on what stands at `path`.
+    fn say(&mut self, path: &[&str], advice: impl Into<String>) {
+        let mark = self.get(path).unwrap_or(self.spec.node).mark;
+        say_at(&self.spec.path, path, mark, &advice.into(), self.warnings);
+    }
+
+    fn on_retries(&mut self) {
+        let Some(node) = self.get(&["retry"]) else {
+            if self.get(&["retryConstraint"]).is_some() {
+                self.say(
+                    &["retryConstraint"],
+                    "bounds retries, but there is no retry: it matters only where Envoy's own \
+                     configuration retries",
+                );
+            }
+            return;
+        };
+        let path = Path::Root;
+        let Some(retry) = Retry::read(At { node, path }, &mut Problems::default()) else {
+            return;
+        };
+        if retry.num_retries > MANY_RETRIES {
+            let message = format!(
+                "multiplies the load on a failing backend by up to {}: more than \
+                 {MANY_RETRIES} retries are rarely worth it",
+                retry.num_retries.saturating_add(1)
+            );
+            self.say(&["retry", "numRetries"], message);
+        }
+        let has = |name: &str| {
+            let triggers = retry.triggers.as_ref();
+            triggers.is_none_or(|list| list.iter().any(|trigger| trigger.as_str() == name))
+        };
+        let triggers = ["retry", "retryOn", "triggers"];
+        if !has("connect-failure") && !has("5xx") {
+            self.say(
+                &triggers,
+                "does not hold connect-failure, the safest reason to try again: the backend \
+                 has not seen the request",
+            );
+        }
+        if !retry.status_codes.is_empty() && !has("retriable-status-codes") {
+            self.say(
+                &["retry", "retryOn", "httpStatusCodes"],
+                "has no effect in Envoy Gateway without the trigger retriable-status-codes",
+            );
+        }
+        if retry.triggers.is_some()
+            && has("retriable-status-codes")
+            && retry.status_codes.is_empty()
+        {
+            self.say(
+                &triggers,
+                "holds retriable-status-codes, but httpStatusCodes names none",
+            );
+        }
+        self.on_try_timeouts(&retry);
+    }
+
+    fn on_try_timeouts(&mut self, retry: &Retry) {
+        let request = self.duration(&["timeout", "http", "requestTimeout"]);
+        let (Some(request), Some(per_try)) = (request, retry.per_try_timeout) else {
+            return;
+        };
+        if request.as_nanos() == 0 {
+            return;
+        }
+        let path = ["retry", "perRetry", "timeout"];
+        let tries = u64::from(retry.num_retries) + 1;
+        if per_try > request {
+            let message = format!("never ends: the request ends after {request}");
+            self.say(&path, message);
+        } else if per_try.as_nanos().saturating_mul(tries) > request.as_nanos() {
+            let message =
+                format!("leaves no time for all {tries} tries: the request ends after {request}");
+            self.say(&path, message);
+        }
+    }
+
+    fn on_timeouts(&mut self) {
+        let idle = ["timeout", "http", "connectionIdleTimeout"];
+        if self.duration(&idle).is_some_and(|time| time > USUAL_IDLE) {
+            self.say(
+                &idle,
+                "is longer than many servers keep an idle connection (60s and less): requests \
+                 will meet connections that the server is closing",
+            );
+        }
+        let endless = |time: Option<Duration>| time.is_some_and(|time| time.as_nanos() == 0);
+        let is_long_lived = !self.items(&["httpUpgrade"]).is_empty()
+            || endless(self.duration(&["timeout", "http", "streamIdleTimeout"]))
+            || endless(self.duration(&["timeout", "http", "requestTimeout"]));
+        if is_long_lived && self.get(&["tcpKeepalive"]).is_none() {
+            self.say(
+                &[],
+                "has long-lived connections but no tcpKeepalive: a peer that is gone is not \
+                 noticed",
+            );
+        }
+    }
+
+    fn on_health(&mut self) {
+        let most = ["healthCheck", "passive", "maxEjectionPercent"];
+        if self.get(&most).map(|node| &node.value) == Some(&Value::Int(100)) {
+            self.say(
+                &most,
+                "lets every endpoint be ejected: nobody would be left to answer",
+            );
+        }
+        let http = ["healthCheck", "active", "http"];
+        let expected = ["healthCheck", "active", "http", "expectedStatuses"];
+        if self.get(&http).is_some() && self.items(&expected).is_empty() {
+            self.say(&http, "has no expectedStatuses: only 200 counts as healthy");
+        }
+    }
+
+    fn on_circuit_breaker(&mut self) {
+        if self.get(&["circuitBreaker"]).is_none() {
+            return;
+        }
+        let limits = [
+            "maxConnections",
+            "maxPendingRequests",
+            "maxParallelRequests",
+        ];
+        let is_default = |name: &&str| {
+            let limit = self.get(&["circuitBreaker", name]).map(|node| &node.value);
+            matches!(limit, None | Some(Value::Int(DEFAULT_LIMIT)))
+        };
+        let defaults: Vec<&str> = limits.into_iter().filter(is_default).collect();
+        if !defaults.is_empty() {
+            let message = format!(
+                "leaves {} at the default of {DEFAULT_LIMIT}, which fits few backends",
+                defaults.join(", ")
+            );
+            self.say(&["circuitBreaker"], message);
+        }
+    }
+
+    fn on_faults(&mut self) {
+        let abort = ["faultInjection", "abort", "grpcStatus"];
+        let refs = self.items(&["targetRefs"]).iter();
+        let mut targets = refs.chain(self.items(&["targetSelectors"]));
+        let is_http =
+            |target: &Node| target.field("kind").and_then(Node::as_str) == Some("HTTPRoute");
+        if self.get(&abort).is_some() && targets.any(is_http) {
+            self.say(
+                &abort,
+                "aborts plain HTTP requests with status 200: write httpStatus for an HTTPRoute",
+            );
+        }
+    }
+
+    fn on_old_fields(&mut self) {
+        for (path, new) in [
+            (&["compression"][..], "compressor"),
+            (
+                &["loadBalancer", "consistentHash", "header"],
+                "headers, with type Headers",
+            ),
+        ] {
+            if self.get(path).is_some() {
+                self.say(path, format!("is deprecated: write {new}"));
+            }
+        }
+        if self.get(&["rateLimit", "type"]).is_some() {
+            let message = "is deprecated: local and global speak for themselves";
+            self.say(&["rateLimit", "type"], message);
+        }
+    }
+
+    fn on_ignored_fields(&mut self) {
+        for path in [
+            &["connection", "socketBufferLimit"][..],
+            &["loadBalancer", "dynamicModule"],
+        ] {
+            if self.get(path).is_some() {
+                self.say(path, "is accepted by Envoy Gateway and has no effect");
+            }
+        }
+        let unused = match self.text(&["rateLimit", "type"]) {
+            "Local" => "global",
+            "Global" => "local",
+            _ => return,
+        };
+        if self.get(&["rateLimit", unused]).is_some() {
+            let message = "has no effect: rateLimit.type says otherwise";
+            self.say(&["rateLimit", unused], message);
+        }
+    }
+}
+
+fn say_at(
+    path: &Path<'_>,
+    below: &[&str],
+    mark: crate::node::Mark,
+    advice: &str,
+    warnings: &mut Problems,
+) {
+    match below {
+        [] => warnings.note(path, mark, advice),
+        [name, rest @ ..] => say_at(&Path::Field(path, name), rest, mark, advice, warnings),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn advice(spec: &str) -> Vec<String> {
+        let node = json::parse(spec.as_bytes()).unwrap();
+        let mut warnings = Problems::default();
+        advise(At::root(&node), &mut warnings);
+        let found = warnings.into_vec();
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_item_of_the_checklist() {
+        for (spec, wanted) in [
+            (
+                r#"{"retry":{"numRetries":6}}"#,
+                "retry.numRetries: multiplies",
+            ),
+            (
+                r#"{"retry":{"retryOn":{"triggers":["reset"]}}}"#,
+                "retry.retryOn.triggers: does not hold connect-failure",
+            ),
+            (
+                r#"{"retry":{"retryOn":{"triggers":["connect-failure"],"httpStatusCodes":[502]}}}"#,
+                "retry.retryOn.httpStatusCodes: has no effect",
+            ),
+            (
+                r#"{"retry":{"retryOn":{"triggers":["connect-failure","retriable-status-codes"]}}}"#,
+                "retry.retryOn.triggers: holds retriable-status-codes, but",
+            ),
+            (
+                r#"{"retry":{"perRetry":{"timeout":"2s"}},
+                    "timeout":{"http":{"requestTimeout":"1s"}}}"#,
+                "retry.perRetry.timeout: never ends: the request ends after 1s",
+            ),
+            (
+                r#"{"retry":{"perRetry":{"timeout":"1s"}},
+                    "timeout":{"http":{"requestTimeout":"2s"}}}"#,
+                "retry.perRetry.timeout: leaves no time for all 3 tries",
+            ),
+            (
+                r#"{"retryConstraint":{}}"#,
+                "retryConstraint: bounds retries, but",
+            ),
+            (
+                r#"{"timeout":{"http":{"connectionIdleTimeout":"61s"}}}"#,
+                "timeout.http.connectionIdleTimeout: is longer than",
+            ),
+            (
+                r#"{"httpUpgrade":[{"type":"websocket"}]}"#,
+                "the document: has long-lived connections but no tcpKeepalive",
+            ),
+            (
+                r#"{"healthCheck":{"passive":{"maxEjectionPercent":100}}}"#,
+                "healthCheck.passive.maxEjectionPercent: lets every endpoint",
+            ),
+            (
+                r#"{"healthCheck":{"active":{"type":"HTTP","http":{"path":"/"}}}}"#,
+                "healthCheck.active.http: has no expectedStatuses",
+            ),
+            (
+                r#"{"circuitBreaker":{"maxConnections":1024,"maxPendingRequests":1}}"#,
+                "circuitBreaker: leaves maxConnections, maxParallelRequests at the default",
+            ),
+            (
+                r#"{"targetRefs":[{"kind":"HTTPRoute"}],
+                    "faultInjection":{"abort":{"grpcStatus":14}}}"#,
+                "faultInjection.abort.grpcStatus: aborts plain HTTP requests",
+            ),
+            (
+                r#"{"compression":[]}"#,
+                "compression: is deprecated: write compressor",
+            ),
+            (
+                r#"{"rateLimit":{"type":"Local"}}"#,
+                "rateLimit.type: is deprecated",
+            ),
+            (
+                r#"{"connection":{"socketBufferLimit":"1Mi"}}"#,
+                "connection.socketBufferLimit: is accepted by Envoy Gateway",
+            ),
+        ] {
+            let found = advice(spec);
+            assert_eq!(found.len(), 1, "{spec}: {found:?}");
+            assert!(found[0].starts_with(wanted), "{spec}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn good_policies_are_left_alone() {
+        for spec in [
+            r#"{"retry":{}}"#,
+            r#"{"retry":{"retryOn":{"triggers":["5xx","connect-failure"]}}}"#,
+            r#"{"faultInjection":{"abort":{"httpStatus":503}}}"#,
+            r#"{"timeout":{"http":{"connectionIdleTimeout":"30s"}}}"#,
+        ] {
+            assert_eq!(advice(spec), Vec::<String>::new(), "{spec}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Any text as a policy file: what is read can be checked in every way, and
+//! what is printed reads the same.
+
+#![no_main]
+
+use btp_policy::document::{self, Document};
+use btp_policy::problem::Problems;
+use btp_policy::read::At;
+use btp_policy::{Policy, advice, compat, json, schema};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &str| {
+    let documents = match document::read(input) {
+        Ok(documents) => documents,
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            return;
+        }
+    };
+    for document in documents {
+        let Document::Policy(mut node) = document else {
+            continue;
+        };
+        let mut problems = Problems::default();
+        compat::modernise(&mut node, &mut problems);
+        Policy::read(At::root(&node), &mut problems);
+        if let Some(spec) = node.field("spec") {
+            schema::check_crd(At::root(spec), &mut problems);
+            schema::check_native(At::root(spec), &mut problems);
+            advice::advise(At::root(spec), &mut problems);
+        }
+        let printed = serde_json::to_string(&node).expect("any node is JSON");
+        let read = json::parse(printed.as_bytes()).expect("what is printed is read");
+        let again = serde_json::to_string(&read).expect("any node is JSON");
+        assert_eq!(printed, again);
+    }
+});
