@@ -10,12 +10,13 @@ mod response;
 use std::sync::Arc;
 
 use crate::action::Reply;
+use crate::look::Look;
 
 /// The state of one exchange.
 #[derive(Debug, Default)]
 pub struct Exchange {
     policy: Option<usize>,
-    grpc: bool,
+    look: Look,
     phase: Phase,
 }
 

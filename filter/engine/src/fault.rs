@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use btp_policy::scalar::{HttpStatus, ObjectName, Ppm};
-use btp_policy::spec::{Abort, AbortStatus, Delay, FaultInjection};
+use btp_policy::spec::{Abort, AbortStatus, Delay, FaultInjection, Selector};
 
 use crate::action::Reply;
 use crate::counters::{CounterId, CounterNames};
 use crate::draw::hits;
 use crate::host::Host;
+use crate::look::Needs;
+use crate::request::Request;
+use crate::select::meets_any;
 
 /// `faultInjection`, compiled.
 #[derive(Debug)]
 pub(crate) struct Fault {
+    matches: Vec<Selector>,
     delay: Option<PlannedDelay>,
     abort: Option<PlannedAbort>,
 }
@@ -50,7 +54,21 @@ impl Fault {
             reply: Arc::new(abort_reply(abort)),
             counter: counters.define(policy, "fault_aborts_injected"),
         });
-        Self { delay, abort }
+        Self {
+            matches: fault.matches.clone(),
+            delay,
+            abort,
+        }
+    }
+
+    /// What must be known of a request to say whether it is meant.
+    pub(crate) fn needs(&self) -> Needs {
+        Needs::of(&self.matches)
+    }
+
+    /// Whether a request is meant at all.
+    pub(crate) fn is_for(&self, request: &Request<'_>) -> bool {
+        meets_any(request, &self.matches)
     }
 
     /// Draws whether this request is delayed: for how long, and what counts

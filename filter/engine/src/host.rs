@@ -15,6 +15,11 @@ pub trait Host: Counters {
     /// 64 uniformly random bits.
     fn random(&mut self) -> u64;
 
+    /// All request headers in the order they came, names in lower case,
+    /// `:method` and `:path` among them. Answers only until the request has
+    /// been forwarded.
+    fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R;
+
     /// The first value of a request header (name in lower case). Answers
     /// only until the request has been forwarded.
     fn request_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R;

@@ -25,8 +25,11 @@ mod exchange;
 mod fault;
 mod grpc;
 mod host;
+mod look;
 mod plan;
+mod request;
 mod response_override;
+mod select;
 mod shared;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,10 +1,12 @@
 //! A configuration, worked out once so that a request only looks up.
 
 use btp_policy::attach::Attachments;
+use btp_policy::config::Enforce;
 use btp_policy::{PluginConfig, Policy};
 
 use crate::counters::CounterNames;
 use crate::fault::Fault;
+use crate::look::Needs;
 use crate::response_override::Overrides;
 use crate::worker::Worker;
 
@@ -21,6 +23,7 @@ pub struct Plan {
 /// What one policy does.
 #[derive(Debug)]
 pub(crate) struct PolicyPlan {
+    pub(crate) needs: Needs,
     pub(crate) fault: Option<Fault>,
     pub(crate) overrides: Option<Overrides>,
 }
@@ -30,21 +33,7 @@ impl Plan {
     #[must_use]
     pub fn compile(config: PluginConfig) -> Self {
         let mut counters = CounterNames::default();
-        let enforce = config.enforce;
-        let compile = |policy: &Policy| {
-            let spec = &policy.spec;
-            let fault = spec.fault_injection.as_ref();
-            let rules = &spec.response_override;
-            PolicyPlan {
-                fault: fault
-                    .filter(|_| enforce.fault_injection)
-                    .map(|fault| Fault::compile(&policy.name, fault, &mut counters)),
-                overrides: enforce
-                    .response_override
-                    .then(|| Overrides::compile(&policy.name, rules, &mut counters))
-                    .flatten(),
-            }
-        };
+        let compile = |policy: &Policy| PolicyPlan::compile(policy, config.enforce, &mut counters);
         if config.disabled {
             return Self {
                 attachments: Attachments::default(),
@@ -81,6 +70,30 @@ impl Plan {
     /// What the policy with this index does.
     pub(crate) fn policy(&self, index: Option<usize>) -> Option<&PolicyPlan> {
         self.policies.get(index?)
+    }
+}
+
+impl PolicyPlan {
+    fn compile(policy: &Policy, enforce: Enforce, counters: &mut CounterNames) -> Self {
+        let spec = &policy.spec;
+        let fault = spec.fault_injection.as_ref();
+        let fault = fault
+            .filter(|_| enforce.fault_injection)
+            .map(|fault| Fault::compile(&policy.name, fault, counters));
+        let rules = &spec.response_override;
+        let overrides = enforce
+            .response_override
+            .then(|| Overrides::compile(&policy.name, rules, counters))
+            .flatten();
+        let own = Needs {
+            grpc: overrides.is_some(),
+            ..Needs::default()
+        };
+        Self {
+            needs: own.and(fault.as_ref().map(Fault::needs).unwrap_or_default()),
+            fault,
+            overrides,
+        }
     }
 }
 

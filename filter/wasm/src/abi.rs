@@ -50,6 +50,11 @@ mod imports {
             value: *mut *mut u8,
             value_size: *mut usize,
         ) -> u32;
+        pub(super) fn proxy_get_header_map_pairs(
+            map: u32,
+            pairs: *mut *mut u8,
+            pairs_size: *mut usize,
+        ) -> u32;
         pub(super) fn proxy_set_header_map_pairs(map: u32, pairs: *const u8, size: usize) -> u32;
         pub(super) fn proxy_get_property(
             path: *const u8,
@@ -159,6 +164,16 @@ pub(crate) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
         )
     };
     value.take(status)
+}
+
+/// All headers, as a pairs block.
+pub(crate) fn headers(map: Map) -> Option<Vec<u8>> {
+    let mut block = Lent::new();
+    // SAFETY: pointers describe live memory.
+    let status = unsafe {
+        imports::proxy_get_header_map_pairs(map as u32, &raw mut block.data, &raw mut block.size)
+    };
+    block.take(status)
 }
 
 /// Replaces a header map by `pairs`.

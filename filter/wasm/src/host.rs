@@ -44,6 +44,12 @@ impl Host for WasmHost<'_> {
         self.shared.random.next()
     }
 
+    fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+        let block = abi::headers(Map::RequestHeaders).unwrap_or_default();
+        let headers: Vec<(&[u8], &[u8])> = pairs::entries(&block).collect();
+        read(&headers)
+    }
+
     fn request_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
         read(abi::header(Map::RequestHeaders, name).as_deref())
     }

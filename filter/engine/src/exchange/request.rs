@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::{Exchange, Phase};
 use crate::action::{Action, Flow, Reply};
-use crate::grpc::is_grpc_request;
+use crate::fault::Fault;
 use crate::host::Host;
+use crate::look::Look;
 use crate::plan::{Plan, PolicyPlan};
 use crate::worker::Worker;
 
@@ -22,13 +23,8 @@ impl Exchange {
         let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        if policy.overrides.is_some() {
-            self.grpc = is_grpc_request(host);
-        }
-        let delay = policy
-            .fault
-            .as_ref()
-            .and_then(|fault| fault.draw_delay(host));
+        self.look = Look::at(policy, host);
+        let delay = self.fault(policy).and_then(|fault| fault.draw_delay(host));
         if let Some((nanos, counter)) = delay {
             let until = host.now_ns().saturating_add(nanos);
             out.push(Action::Count(counter));
@@ -63,10 +59,7 @@ impl Exchange {
         host: &mut H,
         out: &mut Vec<Action>,
     ) -> Flow {
-        let abort = policy
-            .fault
-            .as_ref()
-            .and_then(|fault| fault.draw_abort(host));
+        let abort = self.fault(policy).and_then(|fault| fault.draw_abort(host));
         let Some((reply, counter)) = abort else {
             return Flow::Continue;
         };
@@ -74,10 +67,14 @@ impl Exchange {
         self.reply(policy, reply, out)
     }
 
+    fn fault<'a>(&self, policy: &'a PolicyPlan) -> Option<&'a Fault> {
+        policy.fault.as_ref().filter(|_| self.look.fault)
+    }
+
     /// Sends a reply of ours, overridden if the policy says so. A gRPC client
     /// sees any local reply with HTTP status 200, and so do the overrides.
     fn reply(&mut self, policy: &PolicyPlan, reply: &Arc<Reply>, out: &mut Vec<Action>) -> Flow {
-        let status = if self.grpc { 200 } else { reply.status };
+        let status = if self.look.grpc { 200 } else { reply.status };
         let overrides = policy.overrides.as_ref();
         let replaced = overrides.and_then(|rules| {
             let replacement = rules.replacement_for(reply, status)?;

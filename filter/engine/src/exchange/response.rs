@@ -32,7 +32,7 @@ impl Exchange {
             return Flow::Continue;
         };
         out.push(Action::Count(overrides.counter()));
-        match means(host, &reply, end, self.grpc) {
+        match means(host, &reply, end, self.look.grpc) {
             Means::InPlace => {
                 out.push(Action::ReplaceResponseHeaders(Arc::clone(&reply)));
                 self.phase = Phase::Replacing {

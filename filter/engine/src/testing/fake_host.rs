@@ -70,6 +70,16 @@ impl Host for FakeHost {
         self.random.pop_front().unwrap_or(self.drawn)
     }
 
+    fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+        self.lookups += 1;
+        let headers: Vec<(&[u8], &[u8])> = self
+            .request_headers
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_slice()))
+            .collect();
+        read(&headers)
+    }
+
     fn request_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
         self.lookups += 1;
         let found = Self::find(&self.request_headers, name);

@@ -1,12 +1,17 @@
 //! Faults, buffers, shedding, shaping, compression and upgrades.
 
+use super::limits::SELECTOR;
 use super::shape::{
-    ANY_TEXT, COUNT, Form, Object, PERCENT, STATUS, Shape, count, formed, has, integer, many,
-    optional, required, rule, text_in,
+    ANY_TEXT, COUNT, Form, Object, PERCENT, STATUS, Shape, count, extension, formed, has, integer,
+    list, many, optional, required, rule, text_in,
 };
+
+/// Conditions of our extensions: alternatives, each like a clientSelector.
+const SELECTORS: Shape = Shape::Object(&SELECTOR);
 
 pub(super) static FAULT_INJECTION: Object = Object {
     fields: &[
+        extension("match", list(1, 16, &SELECTORS)),
         optional("delay", Shape::Object(&DELAY)),
         optional("abort", Shape::Object(&ABORT)),
     ],

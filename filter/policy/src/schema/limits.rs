@@ -54,7 +54,7 @@ static RULE: Object = Object {
     rules: &[],
 };
 
-static SELECTOR: Object = Object {
+pub(super) static SELECTOR: Object = Object {
     fields: &[
         optional("headers", list(0, 128, &Shape::Object(&VALUE_MATCH))),
         optional("methods", many(&Shape::Object(&METHOD))),

@@ -6,10 +6,13 @@
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{Duration, HttpStatus, Ppm};
+use crate::spec::selector::Selector;
 
 /// Delay and abort are drawn independently, the delay first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultInjection {
+    /// Which requests it is for, any of these; none: all. An extension.
+    pub matches: Vec<Selector>,
     /// Hold a request before it goes on.
     pub delay: Option<Delay>,
     /// Answer a request instead of forwarding it.
@@ -46,11 +49,16 @@ pub enum AbortStatus {
 impl FaultInjection {
     /// Reads `faultInjection`: `delay`, `abort` or both.
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["delay", "abort"], problems)?;
+        let object = at.object(&["match", "delay", "abort"], problems)?;
         if !object.has("delay") && !object.has("abort") {
             at.refuse(problems, "must have delay, abort or both");
         }
+        let matches = match object.get("match") {
+            Some(at) => Selector::read_any(at, problems)?,
+            None => Vec::new(),
+        };
         Some(Self {
+            matches,
             delay: object.get("delay").and_then(|at| Delay::read(at, problems)),
             abort: object.get("abort").and_then(|at| Abort::read(at, problems)),
         })

@@ -108,6 +108,33 @@ impl Selector {
         Some(selector)
     }
 
+    /// Reads a list of alternatives: a request that meets one of them matches.
+    /// Nothing is counted there, so that `Distinct` means nothing.
+    pub fn read_any(at: At<'_>, problems: &mut Problems) -> Option<Vec<Self>> {
+        at.list(1..=16, problems, |at, problems| {
+            let mut selector = Self::default();
+            selector.read_item(at, problems)?;
+            if selector.is_distinct() {
+                at.refuse(
+                    problems,
+                    "must not have type Distinct: nothing is counted by value here",
+                );
+            }
+            Some(selector)
+        })
+    }
+
+    /// Whether each value of something counts on its own.
+    #[must_use]
+    pub fn is_distinct(&self) -> bool {
+        let headers = self.headers.iter().map(|header| &header.condition);
+        let params = self.query_params.iter().map(|param| &param.condition);
+        headers
+            .chain(params)
+            .any(|condition| *condition == ValueCondition::Distinct)
+            || self.sources.iter().any(|source| source.distinct)
+    }
+
     /// Whether it holds for every request.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -1,0 +1,74 @@
+//! The one look at a request: what its policy must know, found out at once.
+//!
+//! A hostcall that returns bytes costs as much for all headers as for one, so
+//! either all are read, once, or at most one is.
+
+use btp_policy::spec::Selector;
+
+use crate::grpc::{is_grpc, is_grpc_request};
+use crate::host::Host;
+use crate::plan::PolicyPlan;
+use crate::request::Request;
+
+/// What a policy must know of a request. Worked out at load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// Whether it is a gRPC call.
+    pub(crate) grpc: bool,
+    /// Its headers, its method and path among them.
+    pub(crate) headers: bool,
+    /// The client's address.
+    pub(crate) source: bool,
+}
+
+/// What was found out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// It is a gRPC call; only known if the policy needs it.
+    pub(crate) grpc: bool,
+    /// Fault injection is for it.
+    pub(crate) fault: bool,
+}
+
+impl Needs {
+    /// What these conditions ask about.
+    pub(crate) fn of(selectors: &[Selector]) -> Self {
+        Self {
+            grpc: false,
+            headers: !selectors.is_empty(),
+            source: selectors.iter().any(|it| !it.sources.is_empty()),
+        }
+    }
+
+    /// Both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            grpc: self.grpc || other.grpc,
+            headers: self.headers || other.headers,
+            source: self.source || other.source,
+        }
+    }
+}
+
+impl Look {
+    /// Looks at the request at hand.
+    pub(crate) fn at<H: Host>(policy: &PolicyPlan, host: &mut H) -> Self {
+        let needs = policy.needs;
+        if !needs.headers {
+            return Self {
+                grpc: needs.grpc && is_grpc_request(host),
+                fault: policy.fault.is_some(),
+            };
+        }
+        let source = needs.source.then(|| host.source_address()).flatten();
+        host.request_headers(|headers| {
+            let request = Request::new(headers, source);
+            let content_type = request.header("content-type");
+            let fault = policy.fault.as_ref();
+            Self {
+                grpc: content_type.is_some_and(|value| is_grpc(&value)),
+                fault: fault.is_some_and(|fault| fault.is_for(&request)),
+            }
+        })
+    }
+}

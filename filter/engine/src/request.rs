@@ -1,0 +1,130 @@
+//! A request as conditions see it: its headers, read once, and its client.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// The headers of a request, and where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    /// Names in lower case, `:method` and `:path` among them.
+    headers: &'a [(&'a [u8], &'a [u8])],
+    source: Option<IpAddr>,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(headers: &'a [(&'a [u8], &'a [u8])], source: Option<IpAddr>) -> Self {
+        Self { headers, source }
+    }
+
+    /// The value of a header; several are joined by commas (RFC 9110, 5.3),
+    /// as Envoy's own matchers see them.
+    pub(crate) fn header(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+        let mut values = self
+            .headers
+            .iter()
+            .filter(|(other, _)| *other == name.as_bytes())
+            .map(|(_, value)| *value);
+        let first = values.next()?;
+        let mut joined = Cow::Borrowed(first);
+        for value in values {
+            let joined = joined.to_mut();
+            joined.push(b',');
+            joined.extend_from_slice(value);
+        }
+        Some(joined)
+    }
+
+    pub(crate) fn method(&self) -> &'a [u8] {
+        self.first(b":method").unwrap_or_default()
+    }
+
+    /// The path without query and fragment.
+    pub(crate) fn path(&self) -> &'a [u8] {
+        let path = self.first(b":path").unwrap_or_default();
+        split_at_any(path, b"?#").0
+    }
+
+    /// The first query parameter of this name, decoded.
+    pub(crate) fn query_param(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+        let (_, query) = split_at_any(self.first(b":path")?, b"?");
+        let (query, _) = split_at_any(query, b"#");
+        query.split(|byte| *byte == b'&').find_map(|pair| {
+            let (key, value) = split_at_any(pair, b"=");
+            (*percent_decoded(key) == *name.as_bytes()).then(|| percent_decoded(value))
+        })
+    }
+
+    pub(crate) fn source(&self) -> Option<IpAddr> {
+        self.source
+    }
+
+    fn first(&self, name: &[u8]) -> Option<&'a [u8]> {
+        let (_, value) = self.headers.iter().find(|(other, _)| *other == name)?;
+        Some(value)
+    }
+}
+
+/// What stands before and behind the first of these bytes.
+fn split_at_any<'a>(text: &'a [u8], any: &[u8]) -> (&'a [u8], &'a [u8]) {
+    let mut parts = text.splitn(2, |byte| any.contains(byte));
+    let before = parts.next().unwrap_or_default();
+    (before, parts.next().unwrap_or_default())
+}
+
+/// Decodes `%41`; what is no escape stays as it is, `+` included, as in
+/// Envoy's `PercentEncoding::decode`.
+fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'%') {
+        return Cow::Borrowed(text);
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        match after {
+            [high, low, after @ ..] if *first == b'%' => {
+                if let (Some(high), Some(low)) = (digit(*high), digit(*low)) {
+                    decoded.push(high << 4 | low);
+                    rest = after;
+                    continue;
+                }
+                decoded.push(*first);
+            }
+            _ => decoded.push(*first),
+        }
+        rest = after;
+    }
+    Cow::Owned(decoded)
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    let digit = char::from(byte).to_digit(16)?;
+    u8::try_from(digit).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn several_values_are_joined() {
+        let headers: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"b", b"\xff"), (b"a", b"2")];
+        let request = Request::new(&headers, None);
+        assert_eq!(request.header("a").unwrap(), &b"1,2"[..]);
+        assert_eq!(request.header("b").unwrap(), &b"\xff"[..]);
+        assert_eq!(request.header("c"), None);
+    }
+
+    #[test]
+    fn a_path_is_taken_apart() {
+        let headers: [(&[u8], &[u8]); 1] = [(b":path", b"/a%20b?x=1&y%3d=%41%zz%4&x=2&z#f?q=1")];
+        let request = Request::new(&headers, None);
+        assert_eq!(request.path(), b"/a%20b");
+        assert_eq!(request.query_param("x").unwrap(), &b"1"[..]);
+        assert_eq!(request.query_param("y=").unwrap(), &b"A%zz%4"[..]);
+        assert_eq!(request.query_param("z").unwrap(), &b""[..]);
+        assert_eq!(request.query_param("q"), None);
+        assert_eq!(Request::new(&[], None).path(), b"");
+    }
+}

@@ -1,0 +1,108 @@
+use btp_policy::json;
+use btp_policy::problem::Problems;
+use btp_policy::read::At;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+
+fn selector(items: &str) -> Selector {
+    let node = json::parse(items.as_bytes()).unwrap();
+    let mut problems = Problems::default();
+    let selector = Selector::read_all(At::root(&node), &mut problems).unwrap();
+    assert!(problems.is_empty(), "{:?}", problems.into_vec());
+    selector
+}
+
+fn holds(items: &str, headers: &[(&str, &[u8])], source: Option<&str>) -> bool {
+    let headers: Vec<(&[u8], &[u8])> = headers
+        .iter()
+        .map(|(name, value)| (name.as_bytes(), *value))
+        .collect();
+    let source = source.map(|address| address.parse().unwrap());
+    meets(&Request::new(&headers, source), &selector(items))
+}
+
+#[test]
+fn no_condition_holds_for_every_request() {
+    assert!(holds("[]", &[], None));
+}
+
+#[test]
+fn header_values() {
+    let exact = r#"[{"headers":[{"name":"X-A","value":"1"}]}]"#;
+    assert!(holds(exact, &[("x-a", b"1")], None));
+    assert!(!holds(exact, &[("x-a", b"1"), ("x-a", b"2")], None));
+    assert!(!holds(exact, &[], None));
+    let not = r#"[{"headers":[{"name":"x-a","value":"1","invert":true}]}]"#;
+    assert!(!holds(not, &[("x-a", b"1")], None));
+    assert!(holds(not, &[("x-a", b"2")], None));
+    assert!(holds(not, &[], None));
+    let regex = r#"[{"headers":[{"name":"x-a","type":"RegularExpression","value":"[0-9]+"}]}]"#;
+    assert!(holds(regex, &[("x-a", b"12")], None));
+    assert!(!holds(regex, &[("x-a", b"12x")], None));
+    assert!(!holds(regex, &[("x-a", b"\xff")], None));
+    let distinct = r#"[{"headers":[{"name":"x-a","type":"Distinct"}]}]"#;
+    assert!(holds(distinct, &[("x-a", b"")], None));
+    assert!(!holds(distinct, &[], None));
+}
+
+#[test]
+fn every_condition_of_every_item_counts() {
+    let both = r#"[{"headers":[{"name":"a","value":"1"}]},{"headers":[{"name":"b","value":"2"}],
+        "methods":[{"value":"GET"}]}]"#;
+    let all: [(&str, &[u8]); 3] = [("a", b"1"), ("b", b"2"), (":method", b"GET")];
+    assert!(holds(both, &all, None));
+    for left_out in 0..all.len() {
+        let mut some = all.to_vec();
+        some.remove(left_out);
+        assert!(!holds(both, &some, None), "without {}", all[left_out].0);
+    }
+}
+
+#[test]
+fn methods_are_alternatives() {
+    let some = r#"[{"methods":[{"value":"GET"},{"value":"POST"}]}]"#;
+    assert!(holds(some, &[(":method", b"POST")], None));
+    assert!(!holds(some, &[(":method", b"PUT")], None));
+    let others = r#"[{"methods":[{"value":"GET","invert":true},{"value":"HEAD","invert":true}]}]"#;
+    assert!(!holds(others, &[(":method", b"HEAD")], None));
+    assert!(holds(others, &[(":method", b"PURGE")], None));
+}
+
+#[test]
+fn paths_go_by_segments_and_without_query() {
+    let at = |path: &str, items: &str| holds(items, &[(":path", path.as_bytes())], None);
+    let prefix = r#"[{"path":{"value":"/a/"}}]"#;
+    assert!(at("/a", prefix) && at("/a/b", prefix) && at("/a?x=/b", prefix));
+    assert!(!at("/ab", prefix) && !at("/", prefix));
+    let root = r#"[{"path":{"type":"PathPrefix","value":"/"}}]"#;
+    assert!(at("/", root) && at("/x?y", root));
+    let exact = r#"[{"path":{"type":"Exact","value":"/a"}}]"#;
+    assert!(at("/a?b=c", exact) && !at("/a/", exact));
+    let regex = r#"[{"path":{"type":"RegularExpression","value":"/v[12]/.*","invert":true}}]"#;
+    assert!(!at("/v1/x", regex) && at("/v3/x", regex));
+}
+
+#[test]
+fn query_parameters() {
+    let exact = r#"[{"queryParams":[{"name":"key","value":"a b"}]}]"#;
+    assert!(holds(exact, &[(":path", b"/?key=a%20b")], None));
+    assert!(!holds(exact, &[(":path", b"/?key=a")], None));
+    assert!(!holds(exact, &[(":path", b"/")], None));
+}
+
+#[test]
+fn client_addresses() {
+    let ten = r#"[{"sourceCIDR":{"value":"10.0.0.0/8"}}]"#;
+    assert!(holds(ten, &[], Some("10.1.2.3")));
+    assert!(holds(ten, &[], Some("::ffff:10.1.2.3")));
+    assert!(!holds(ten, &[], Some("11.1.2.3")));
+    assert!(!holds(ten, &[], None));
+    let not_ten = r#"[{"sourceCIDR":{"value":"10.0.0.0/8","invert":true}}]"#;
+    assert!(!holds(not_ten, &[], Some("10.1.2.3")));
+    assert!(holds(not_ten, &[], Some("2001:db8::1")));
+    let six = r#"[{"sourceCIDR":{"value":"2001:db8::/32"}}]"#;
+    assert!(holds(six, &[], Some("2001:db8:1::1")));
+    assert!(!holds(six, &[], Some("10.0.0.1")));
+}
