@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::counters::CounterId;
+use crate::counters::{CounterId, GaugeId};
 
 /// What happens to the message whose event was just handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Flow {
     /// Headers, body and trailers wait, with back-pressure to the sender,
     /// until the engine says otherwise.
     HoldAll,
-    /// A reply was sent in its place; nothing goes on.
+    /// A reply was sent in its place, or it was broken off; nothing goes on.
     Stop,
 }
 
@@ -32,8 +32,15 @@ pub enum Action {
     ReplaceBody(Option<Arc<Reply>>),
     /// Remove all response trailers.
     DropTrailers,
+    /// Break the exchange off: the client's connection is closed (HTTP/1) or
+    /// its stream reset (HTTP/2).
+    Reset,
+    /// Remove a request header, if it is there.
+    RemoveRequestHeader(&'static str),
     /// Add one to a counter.
     Count(CounterId),
+    /// Change a gauge by so much.
+    Adjust(GaugeId, i64),
 }
 
 /// A response that the proxy makes.

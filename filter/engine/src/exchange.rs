@@ -10,6 +10,7 @@ mod response;
 use std::sync::Arc;
 
 use crate::action::Reply;
+use crate::fault::End;
 use crate::look::Look;
 
 /// The state of one exchange.
@@ -25,8 +26,13 @@ enum Phase {
     /// Nothing of ours is under way.
     #[default]
     Passing,
-    /// The request waits until this time.
-    Delayed { until: u64 },
+    /// The request waits until this time, in a place of this worker's, and
+    /// then goes on or ends.
+    Delayed {
+        until: u64,
+        worker: u64,
+        end: Option<End>,
+    },
     /// The client gets a reply of ours; what passes now is that reply, or
     /// what is left of the response in whose place it went.
     Replied,

@@ -18,6 +18,7 @@
 )]
 
 mod action;
+mod active;
 mod counters;
 mod deadlines;
 mod draw;
@@ -31,15 +32,16 @@ mod request;
 mod response_override;
 mod select;
 mod shared;
+mod siphash;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod worker;
 
 pub use action::{Action, Flow, Reply};
-pub use counters::CounterId;
+pub use counters::{CounterId, GaugeId};
 pub use deadlines::Deadlines;
 pub use exchange::Exchange;
 pub use host::Host;
 pub use plan::Plan;
-pub use shared::{CellId, Cells, Counters, Updated};
+pub use shared::{CellId, Cells, Counters, TableId, Tables, Updated};
 pub use worker::Worker;

@@ -5,6 +5,7 @@
 
 use btp_policy::spec::Selector;
 
+use crate::fault::{Fault, Seen};
 use crate::grpc::{is_grpc, is_grpc_request};
 use crate::host::Host;
 use crate::plan::PolicyPlan;
@@ -26,8 +27,6 @@ pub(crate) struct Needs {
 pub(crate) struct Look {
     /// It is a gRPC call; only known if the policy needs it.
     pub(crate) grpc: bool,
-    /// Fault injection is for it.
-    pub(crate) fault: bool,
 }
 
 impl Needs {
@@ -51,24 +50,25 @@ impl Needs {
 }
 
 impl Look {
-    /// Looks at the request at hand.
-    pub(crate) fn at<H: Host>(policy: &PolicyPlan, host: &mut H) -> Self {
+    /// Looks at the request at hand, once for all capabilities.
+    pub(crate) fn at<H: Host>(policy: &PolicyPlan, host: &mut H) -> (Self, Seen) {
         let needs = policy.needs;
+        let fault = policy.fault.as_ref();
         if !needs.headers {
-            return Self {
+            let look = Self {
                 grpc: needs.grpc && is_grpc_request(host),
-                fault: policy.fault.is_some(),
             };
+            return (look, fault.map(Fault::unseen).unwrap_or_default());
         }
         let source = needs.source.then(|| host.source_address()).flatten();
         host.request_headers(|headers| {
             let request = Request::new(headers, source);
             let content_type = request.header("content-type");
-            let fault = policy.fault.as_ref();
-            Self {
+            let look = Self {
                 grpc: content_type.is_some_and(|value| is_grpc(&value)),
-                fault: fault.is_some_and(|fault| fault.is_for(&request)),
-            }
+            };
+            let seen = fault.map(|fault| fault.see(&request));
+            (look, seen.unwrap_or_default())
         })
     }
 }

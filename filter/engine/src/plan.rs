@@ -15,7 +15,7 @@ use crate::worker::Worker;
 pub struct Plan {
     attachments: Attachments,
     policies: Vec<PolicyPlan>,
-    counters: Vec<String>,
+    names: CounterNames,
     /// Named routes whose governing policy a worker remembers.
     most_routes: usize,
 }
@@ -38,7 +38,7 @@ impl Plan {
             return Self {
                 attachments: Attachments::default(),
                 policies: Vec::new(),
-                counters: Vec::new(),
+                names: CounterNames::default(),
                 most_routes: 0,
             };
         }
@@ -46,7 +46,7 @@ impl Plan {
         Self {
             attachments: config.attachments,
             policies,
-            counters: counters.into_names(),
+            names: counters,
             most_routes: config.limits.routes,
         }
     }
@@ -54,7 +54,19 @@ impl Plan {
     /// Names of the counters; [`crate::CounterId`] is an index into these.
     #[must_use]
     pub fn counters(&self) -> &[String] {
-        &self.counters
+        &self.names.counters
+    }
+
+    /// Names of the gauges; [`crate::GaugeId`] is an index into these.
+    #[must_use]
+    pub fn gauges(&self) -> &[String] {
+        &self.names.gauges
+    }
+
+    /// Names of the shared tables; [`crate::TableId`] is an index into these.
+    #[must_use]
+    pub fn tables(&self) -> &[String] {
+        &self.names.tables
     }
 
     /// A worker's own state under this plan.

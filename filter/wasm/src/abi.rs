@@ -34,7 +34,10 @@ pub(crate) enum Buffer {
 
 const OK: u32 = 0;
 const COUNTER: u32 = 0;
+const GAUGE: u32 = 1;
 const REQUEST_STREAM: u32 = 0;
+const WALL_CLOCK: u32 = 0;
+const MONOTONIC_CLOCK: u32 = 1;
 const NO_GRPC_STATUS: u32 = u32::MAX;
 
 /// Return code "stop all iteration and hold with back-pressure", which the
@@ -54,6 +57,11 @@ mod imports {
             map: u32,
             pairs: *mut *mut u8,
             pairs_size: *mut usize,
+        ) -> u32;
+        pub(super) fn proxy_remove_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
         ) -> u32;
         pub(super) fn proxy_set_header_map_pairs(map: u32, pairs: *const u8, size: usize) -> u32;
         pub(super) fn proxy_get_property(
@@ -101,6 +109,7 @@ mod imports {
             cas: u32,
         ) -> u32;
         pub(super) fn proxy_continue_stream(stream: u32) -> u32;
+        pub(super) fn proxy_close_stream(stream: u32) -> u32;
         pub(super) fn proxy_set_effective_context(context: u32) -> u32;
         pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
         pub(super) fn proxy_define_metric(
@@ -118,6 +127,13 @@ mod imports {
             headers: usize,
             end_of_stream: bool,
         ) -> u32;
+    }
+}
+
+mod wasi {
+    #[link(wasm_import_module = "wasi_snapshot_preview1")]
+    unsafe extern "C" {
+        pub(super) fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
     }
 }
 
@@ -174,6 +190,12 @@ pub(crate) fn headers(map: Map) -> Option<Vec<u8>> {
         imports::proxy_get_header_map_pairs(map as u32, &raw mut block.data, &raw mut block.size)
     };
     block.take(status)
+}
+
+/// Removes all values of a header, if there are any.
+pub(crate) fn remove_header(map: Map, name: &str) -> Result<(), Refused> {
+    // SAFETY: pointer and length describe live memory.
+    check(unsafe { imports::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
 /// Replaces a header map by `pairs`.
@@ -280,6 +302,31 @@ pub(crate) fn continue_request() -> Result<(), Refused> {
     check(unsafe { imports::proxy_continue_stream(REQUEST_STREAM) })
 }
 
+/// Breaks the current stream off, without a response.
+pub(crate) fn close_stream() -> Result<(), Refused> {
+    // SAFETY: no memory is passed.
+    check(unsafe { imports::proxy_close_stream(REQUEST_STREAM) })
+}
+
+/// Nanoseconds of the host's monotonic clock, which all workers share; the
+/// standard library's `Instant` keeps them to itself.
+pub(crate) fn monotonic_ns() -> u64 {
+    clock(MONOTONIC_CLOCK)
+}
+
+/// Nanoseconds since 1970 (UTC).
+pub(crate) fn wall_ns() -> u64 {
+    clock(WALL_CLOCK)
+}
+
+/// 0 if there is no such clock.
+fn clock(clock: u32) -> u64 {
+    let mut time = 0;
+    // SAFETY: the pointer is to a live u64.
+    let status = unsafe { wasi::clock_time_get(clock, 1, &raw mut time) };
+    if status == OK { time } else { 0 }
+}
+
 /// Makes `context` the stream that hostcalls are about.
 pub(crate) fn set_effective_context(context: u32) -> Result<(), Refused> {
     // SAFETY: no memory is passed.
@@ -295,12 +342,25 @@ pub(crate) fn set_tick_period(millis: u32) -> Result<(), Refused> {
 
 /// Defines a counter, or finds the one of that name.
 pub(crate) fn define_counter(name: &str) -> Result<u32, Refused> {
+    define(COUNTER, name)
+}
+
+/// Defines a gauge, or finds the one of that name.
+pub(crate) fn define_gauge(name: &str) -> Result<u32, Refused> {
+    define(GAUGE, name)
+}
+
+fn define(kind: u32, name: &str) -> Result<u32, Refused> {
     let mut id = 0;
     // SAFETY: pointers and lengths describe live memory.
-    check(unsafe {
-        imports::proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id)
-    })?;
+    check(unsafe { imports::proxy_define_metric(kind, name.as_ptr(), name.len(), &raw mut id) })?;
     Ok(id)
+}
+
+/// Changes a gauge by so much.
+pub(crate) fn adjust(id: u32, by: i64) -> Result<(), Refused> {
+    // SAFETY: no memory is passed.
+    check(unsafe { imports::proxy_increment_metric(id, by) })
 }
 
 /// Adds to a counter.

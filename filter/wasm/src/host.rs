@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use btp_engine::{CounterId, Counters, Host};
+use btp_engine::{CounterId, Counters, Host, TableId, Tables};
 use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, Map};
 use crate::pairs;
 use crate::root::Shared;
 
+const NANOS_PER_MS: u64 = 1_000_000;
 /// Where Envoy Gateway notes what a route was made from.
 const RESOURCES: [&str; 5] = [
     "xds",
@@ -35,9 +36,19 @@ impl Counters for WasmHost<'_> {
     }
 }
 
+impl Tables for WasmHost<'_> {
+    fn update_table(&self, table: TableId, step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
+        self.shared.tables.update(table, step)
+    }
+}
+
 impl Host for WasmHost<'_> {
     fn now_ns(&mut self) -> u64 {
-        self.shared.now_ns()
+        abi::monotonic_ns()
+    }
+
+    fn wall_ms(&mut self) -> u64 {
+        abi::wall_ns() / NANOS_PER_MS
     }
 
     fn random(&mut self) -> u64 {

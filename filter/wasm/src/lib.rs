@@ -21,3 +21,4 @@ mod pairs;
 mod random;
 mod root;
 mod stream;
+mod tables;

@@ -60,9 +60,11 @@ impl Stream {
 
 impl Context for Stream {
     fn on_done(&mut self) -> bool {
-        if let Some(shared) = self.shared.take() {
-            self.unpark(&shared);
-        }
+        let _ = self.event(0, |exchange, shared, out| {
+            exchange.done(&shared.plan, &mut WasmHost { shared }, out);
+            Flow::Continue
+        });
+        self.shared = None;
         true
     }
 }
@@ -109,7 +111,15 @@ pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usi
         match action {
             Action::WakeAt(at) => wake_at = Some(at),
             Action::Count(counter) => shared.metrics.add(counter, 1),
+            Action::Adjust(gauge, by) => shared.metrics.adjust(gauge, by),
             Action::Reply(reply) => report("a reply", send(&reply)),
+            Action::Reset => report("a reset", abi::close_stream()),
+            Action::RemoveRequestHeader(name) => {
+                report(
+                    "a request header",
+                    abi::remove_header(Map::RequestHeaders, name),
+                );
+            }
             Action::ReplaceResponseHeaders(reply) => {
                 report("response headers", replace_headers(&reply));
             }

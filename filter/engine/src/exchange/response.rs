@@ -22,7 +22,7 @@ impl Exchange {
             if !matches!(self.phase, Phase::Delayed { .. }) {
                 return Flow::Continue;
             }
-            self.phase = Phase::Passing;
+            let _ = self.end_wait(plan, host, out);
         }
         let Some(overrides) = plan.policy(self.policy).and_then(|p| p.overrides.as_ref()) else {
             return Flow::Continue;

@@ -10,13 +10,15 @@ use hashbrown::HashMap;
 
 use crate::counters::CounterId;
 use crate::host::Host;
-use crate::shared::Counters;
+use crate::shared::{Counters, TableId, Tables};
 
 /// One exchange's view of a proxy, all in memory.
 #[derive(Debug, Default)]
 pub struct FakeHost {
     /// The clock, in nanoseconds.
     pub now_ns: u64,
+    /// The wall clock, in milliseconds since 1970.
+    pub wall_ms: u64,
     /// The numbers that `random` gives, first to last; then it counts on
     /// from there, evenly spread.
     pub random: VecDeque<u64>,
@@ -40,6 +42,7 @@ pub struct FakeHost {
     /// How often headers or attributes were asked for.
     pub lookups: usize,
     counters: RefCell<HashMap<CounterId, u64>>,
+    tables: RefCell<HashMap<TableId, Vec<u64>>>,
     drawn: u64,
 }
 
@@ -59,9 +62,26 @@ impl Counters for FakeHost {
     }
 }
 
+impl Tables for FakeHost {
+    fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
+        let mut tables = self.tables.borrow_mut();
+        let current = tables.entry(table).or_default();
+        let mut changed = current.clone();
+        let counts = step(&mut changed);
+        if counts {
+            *current = changed;
+        }
+        counts
+    }
+}
+
 impl Host for FakeHost {
     fn now_ns(&mut self) -> u64 {
         self.now_ns
+    }
+
+    fn wall_ms(&mut self) -> u64 {
+        self.wall_ms
     }
 
     fn random(&mut self) -> u64 {

@@ -3,9 +3,11 @@
 //! It is the fake half of the scenario tables; the real half is Envoy. Both
 //! must agree, so it models what Envoy was seen to do and nothing else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::action::{Action, Flow, Reply};
+use crate::counters::GaugeId;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
 use crate::shared::Counters;
@@ -35,6 +37,8 @@ pub struct Outcome {
     pub upstream_requests: usize,
     /// `%RESPONSE_CODE_DETAILS%`.
     pub details: String,
+    /// The client saw the connection break, and no response.
+    pub is_reset: bool,
 }
 
 /// A proxy under one configuration.
@@ -44,6 +48,7 @@ pub struct Proxy {
     worker: Worker,
     /// The host of every exchange; its clock runs on from one to the next.
     pub host: FakeHost,
+    gauges: BTreeMap<GaugeId, i64>,
 }
 
 impl Message {
@@ -99,6 +104,7 @@ impl Proxy {
             worker: plan.worker(),
             plan,
             host: FakeHost::default(),
+            gauges: BTreeMap::new(),
         }
     }
 
@@ -113,6 +119,14 @@ impl Proxy {
         Some(self.host.read(crate::CounterId(u32::try_from(index).ok()?)))
     }
 
+    /// The value of a gauge.
+    #[must_use]
+    pub fn gauge(&self, name: &str) -> Option<i64> {
+        let index = self.plan.gauges().iter().position(|other| other == name)?;
+        let id = GaugeId(u32::try_from(index).ok()?);
+        Some(self.gauges.get(&id).copied().unwrap_or(0))
+    }
+
     /// Runs one exchange on `route`; `upstream` answers what gets through.
     pub fn exchange(
         &mut self,
@@ -123,40 +137,54 @@ impl Proxy {
         let mut exchange = Exchange::default();
         let mut out = Vec::new();
         let started = self.host.now_ns;
+        let (mut request, mut response) = (request.clone(), Message::default());
         self.host.route = route.map(|name| name.as_bytes().to_vec());
         self.host.request_headers.clone_from(&request.headers);
 
         let mut flow =
             exchange.request_headers(&self.plan, &mut self.worker, &mut self.host, &mut out);
+        let mut done = self.perform(&mut out, &mut request, &mut response);
         while flow == Flow::HoldAll {
-            let wake_at = self.perform_wait(&mut out);
-            self.host.now_ns = self.host.now_ns.max(wake_at);
+            self.host.now_ns = self.host.now_ns.max(done.wake_at);
             flow = exchange.timer(&self.plan, &mut self.host, &mut out);
+            done = self.perform(&mut out, &mut request, &mut response);
         }
-        let held_ns = self.host.now_ns - started;
-        let outcome = |response, upstream_requests, details: &str| Outcome {
-            response,
-            held_ns,
-            upstream_requests,
-            details: details.to_owned(),
+        let mut outcome = Outcome {
+            response: Message::default(),
+            held_ns: self.host.now_ns - started,
+            upstream_requests: 0,
+            details: String::new(),
+            is_reset: false,
         };
-        if let Some(reply) = self.perform_reply(&mut out) {
-            return outcome(local_reply(request, &reply), 0, reply.details);
+        if flow == Flow::Stop {
+            done.end(&request, &mut outcome);
+        } else {
+            let details;
+            (response, details) = upstream(&request);
+            outcome.upstream_requests = usize::from(details == VIA_UPSTREAM);
+            outcome.details = details.to_owned();
+            self.respond(&mut exchange, &mut request, response, &mut outcome);
         }
+        exchange.done(&self.plan, &mut self.host, &mut out);
+        self.perform(&mut out, &mut request, &mut Message::default());
+        outcome
+    }
 
-        let (mut response, details) = upstream(request);
-        let upstream_requests = usize::from(details == VIA_UPSTREAM);
+    fn respond(
+        &mut self,
+        exchange: &mut Exchange,
+        request: &mut Message,
+        mut response: Message,
+        outcome: &mut Outcome,
+    ) {
+        let mut out = Vec::new();
         let end = response.ends_with_headers();
         self.host.response_headers.clone_from(&response.headers);
         let flow = exchange.response_headers(&self.plan, &mut self.host, end, &mut out);
-        if flow == Flow::Stop
-            && let Some(reply) = self.perform_reply(&mut out)
-        {
-            return outcome(
-                local_reply(request, &reply),
-                upstream_requests,
-                reply.details,
-            );
+        if flow == Flow::Stop {
+            let done = self.perform(&mut out, request, &mut response);
+            done.end(request, outcome);
+            return;
         }
         if !response.body.is_empty() {
             let _ = exchange.response_body(&mut out);
@@ -164,46 +192,28 @@ impl Proxy {
         if !response.trailers.is_empty() {
             let _ = exchange.response_trailers(&mut out);
         }
-        self.perform_edits(&mut out, &mut response);
-        outcome(response, upstream_requests, details)
+        self.perform(&mut out, request, &mut response);
+        outcome.response = response;
     }
 
-    fn perform_wait(&self, out: &mut Vec<Action>) -> u64 {
-        let mut wake_at = u64::MAX;
-        out.retain(|action| match action {
-            Action::Count(counter) => {
-                self.host.add(*counter, 1);
-                false
-            }
-            Action::WakeAt(time) => {
-                wake_at = *time;
-                false
-            }
-            _ => true,
-        });
-        wake_at
-    }
-
-    fn perform_reply(&self, out: &mut Vec<Action>) -> Option<Arc<Reply>> {
-        let mut reply = None;
-        out.retain(|action| match action {
-            Action::Count(counter) => {
-                self.host.add(*counter, 1);
-                false
-            }
-            Action::Reply(made) => {
-                reply = Some(Arc::clone(made));
-                false
-            }
-            _ => true,
-        });
-        reply
-    }
-
-    fn perform_edits(&self, out: &mut Vec<Action>, response: &mut Message) {
+    fn perform(
+        &mut self,
+        out: &mut Vec<Action>,
+        request: &mut Message,
+        response: &mut Message,
+    ) -> Done {
+        let mut done = Done::default();
         for action in out.drain(..) {
             match action {
                 Action::Count(counter) => self.host.add(counter, 1),
+                Action::Adjust(gauge, by) => *self.gauges.entry(gauge).or_default() += by,
+                Action::WakeAt(time) => done.wake_at = time,
+                Action::Reply(reply) => done.reply = Some(reply),
+                Action::Reset => done.reply = None,
+                Action::RemoveRequestHeader(name) => {
+                    request.headers.retain(|(other, _)| other != name);
+                    self.host.request_headers.clone_from(&request.headers);
+                }
                 Action::ReplaceResponseHeaders(reply) => {
                     response.headers = headers_of(&reply);
                     response.set("content-length", &reply.body.len().to_string());
@@ -213,7 +223,30 @@ impl Proxy {
                 }
                 Action::ReplaceBody(None) => response.body.clear(),
                 Action::DropTrailers => response.trailers.clear(),
-                Action::WakeAt(_) | Action::Reply(_) => {}
+            }
+        }
+        done
+    }
+}
+
+/// What the engine's last actions came to.
+#[derive(Default)]
+struct Done {
+    wake_at: u64,
+    reply: Option<Arc<Reply>>,
+}
+
+impl Done {
+    /// The exchange ends here: with a reply, or broken off.
+    fn end(self, request: &Message, outcome: &mut Outcome) {
+        match self.reply {
+            Some(reply) => {
+                outcome.response = local_reply(request, &reply);
+                reply.details.clone_into(&mut outcome.details);
+            }
+            None => {
+                outcome.is_reset = true;
+                outcome.details = CLOSED.to_owned();
             }
         }
     }
@@ -221,6 +254,8 @@ impl Proxy {
 
 /// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
 const VIA_UPSTREAM: &str = "via_upstream";
+/// `%RESPONSE_CODE_DETAILS%` of an exchange that the filter broke off.
+const CLOSED: &str = "wasm_close_stream";
 
 fn headers_of(reply: &Reply) -> Vec<(String, Vec<u8>)> {
     let mut headers = vec![(":status".to_owned(), reply.status.to_string().into_bytes())];
