@@ -4,6 +4,7 @@
 //! them happen, and performs the actions it finds in `out` afterwards. The
 //! request's events are in `request`, the response's in `response`.
 
+mod body;
 mod request;
 mod response;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use crate::action::Reply;
 use crate::fault::End;
+use crate::intake::Intake;
 use crate::look::Look;
 
 /// The state of one exchange.
@@ -19,6 +21,14 @@ pub struct Exchange {
     policy: Option<usize>,
     look: Look,
     phase: Phase,
+    /// The worker that keeps a place among those who wait for this exchange.
+    place: Option<u64>,
+    /// The account of the request's body, as long as a limit watches it.
+    intake: Option<Intake>,
+    /// What still comes of the request's body goes nowhere.
+    discards: bool,
+    /// The response has begun.
+    responding: bool,
 }
 
 #[derive(Debug, Default)]
@@ -26,13 +36,8 @@ enum Phase {
     /// Nothing of ours is under way.
     #[default]
     Passing,
-    /// The request waits until this time, in a place of this worker's, and
-    /// then goes on or ends.
-    Delayed {
-        until: u64,
-        worker: u64,
-        end: Option<End>,
-    },
+    /// The request waits until this time, and then goes on or ends.
+    Delayed { until: u64, end: Option<End> },
     /// The client gets a reply of ours; what passes now is that reply, or
     /// what is left of the response in whose place it went.
     Replied,

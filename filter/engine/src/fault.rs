@@ -11,7 +11,7 @@ use btp_policy::spec::{
 };
 
 use crate::action::{Action, Reply};
-use crate::active::Active;
+use crate::active::{Active, Change};
 use crate::counters::{CounterId, CounterNames, GaugeId};
 use crate::draw::hits;
 use crate::host::Host;
@@ -225,6 +225,13 @@ impl Fault {
             && seen
                 .is_health_check
                 .unwrap_or_else(|| host.request_header("user-agent", is_health_check))
+    }
+}
+
+impl Held {
+    /// What a change means for the gauge.
+    pub(crate) fn adjustment(&self, change: Change) -> Option<Action> {
+        (change.by != 0).then_some(Action::Adjust(self.gauge, change.by))
     }
 }
 

@@ -63,6 +63,13 @@ mod imports {
             key: *const u8,
             key_size: usize,
         ) -> u32;
+        pub(super) fn proxy_replace_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
         pub(super) fn proxy_set_header_map_pairs(map: u32, pairs: *const u8, size: usize) -> u32;
         pub(super) fn proxy_get_property(
             path: *const u8,
@@ -198,6 +205,20 @@ pub(crate) fn remove_header(map: Map, name: &str) -> Result<(), Refused> {
     check(unsafe { imports::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
+/// Gives a header this one value.
+pub(crate) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refused> {
+    // SAFETY: pointers and lengths describe live memory.
+    check(unsafe {
+        imports::proxy_replace_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
 /// Replaces a header map by `pairs`.
 pub(crate) fn set_headers(map: Map, pairs: &[(&str, &str)]) -> Result<(), Refused> {
     let pairs = serialize(pairs);
@@ -302,7 +323,7 @@ pub(crate) fn continue_request() -> Result<(), Refused> {
     check(unsafe { imports::proxy_continue_stream(REQUEST_STREAM) })
 }
 
-/// Breaks the current stream off, without a response.
+/// Ends the current stream: the client sees it break off.
 pub(crate) fn close_stream() -> Result<(), Refused> {
     // SAFETY: no memory is passed.
     check(unsafe { imports::proxy_close_stream(REQUEST_STREAM) })

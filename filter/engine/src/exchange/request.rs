@@ -4,37 +4,39 @@ use std::sync::Arc;
 
 use super::{Exchange, Phase};
 use crate::action::{Action, Flow, Reply};
-use crate::fault::{End, Fault, Verdict};
+use crate::fault::End;
 use crate::host::Host;
 use crate::look::Look;
 use crate::plan::{Plan, PolicyPlan};
 use crate::worker::Worker;
 
 impl Exchange {
-    /// Request headers arrived.
+    /// Request headers arrived; `end` if there is no body and no trailers.
     pub fn request_headers<H: Host>(
         &mut self,
         plan: &Plan,
         worker: &mut Worker,
         host: &mut H,
+        end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
         self.policy = worker.governing(plan.attachments(), host);
         let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        let (look, seen) = Look::at(policy, host);
+        let (look, seen) = Look::at(policy, host, end);
         self.look = look;
-        let Some(fault) = &policy.fault else {
-            return Flow::Continue;
-        };
-        match fault.decide(&seen, host, out) {
-            Verdict {
-                delay: Some(nanos),
-                end,
-            } => self.delay(fault, (nanos, end), worker, host, out),
-            Verdict { delay: None, end } => self.after_delay(policy, end, out),
+        if let (Some(buffering), false) = (&policy.buffering, end) {
+            self.intake = buffering.intake(self.look.body, self.look.grpc);
         }
+        let Some(fault) = &policy.fault else {
+            return self.admit_body(policy, out);
+        };
+        let verdict = fault.decide(&seen, host, out);
+        if let Some(nanos) = verdict.delay {
+            return self.delay(policy, (nanos, verdict.end), worker, host, out);
+        }
+        self.after_delay(policy, verdict.end, out)
     }
 
     /// The time asked for by [`Action::WakeAt`] has come. The flow is that of
@@ -45,9 +47,13 @@ impl Exchange {
         };
         if host.now_ns() < until {
             out.push(Action::WakeAt(until));
-            return Flow::HoldAll;
+            return self.hold();
         }
-        let end = self.end_wait(plan, host, out);
+        let end = match std::mem::take(&mut self.phase) {
+            Phase::Delayed { end, .. } => end,
+            _ => None,
+        };
+        self.leave_place(plan, host, out);
         match plan.policy(self.policy) {
             Some(policy) => self.after_delay(policy, end, out),
             None => Flow::Continue,
@@ -56,58 +62,47 @@ impl Exchange {
 
     /// The exchange is over, however it ended. Comes last, and once.
     pub fn done<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
-        let _ = self.end_wait(plan, host, out);
+        self.leave_place(plan, host, out);
     }
 
-    /// Gives back what a waiting request held; what should become of it then.
-    pub(super) fn end_wait<H: Host>(
-        &mut self,
-        plan: &Plan,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) -> Option<End> {
-        if !matches!(self.phase, Phase::Delayed { .. }) {
-            return None;
+    /// Gives back the place among those who wait, if there still is one.
+    fn leave_place<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
+        let fault = plan.policy(self.policy).and_then(|it| it.fault.as_ref());
+        if let (Some(worker), Some(fault)) = (self.place.take(), fault) {
+            let change = fault.held.active.leave(host, worker);
+            out.extend(fault.held.adjustment(change));
         }
-        let Phase::Delayed { worker, end, .. } = std::mem::take(&mut self.phase) else {
-            return None;
-        };
-        let fault = plan.policy(self.policy)?.fault.as_ref()?;
-        let change = fault.held.active.leave(host, worker);
-        if change.by != 0 {
-            out.push(Action::Adjust(fault.held.gauge, change.by));
-        }
-        end
     }
 
     /// Holds the request, unless too many wait already: then nothing is
     /// injected at all.
     fn delay<H: Host>(
         &mut self,
-        fault: &Fault,
+        policy: &PolicyPlan,
         (nanos, end): (u64, Option<End>),
         worker: &mut Worker,
         host: &mut H,
         out: &mut Vec<Action>,
     ) -> Flow {
-        let held = &fault.held;
+        let Some(held) = policy.fault.as_ref().map(|fault| fault.held) else {
+            return self.after_delay(policy, end, out);
+        };
         let (now, worker) = (host.now_ns(), worker.id(host));
         let until = now.saturating_add(nanos);
         let change = held.active.enter(host, worker, now, until);
-        if change.by != 0 {
-            out.push(Action::Adjust(held.gauge, change.by));
-        }
+        out.extend(held.adjustment(change));
         if !change.granted {
             out.push(Action::Count(held.overflow));
-            return Flow::Continue;
+            return self.after_delay(policy, None, out);
         }
         out.push(Action::Count(held.delays));
         out.push(Action::WakeAt(until));
-        self.phase = Phase::Delayed { until, worker, end };
-        Flow::HoldAll
+        self.phase = Phase::Delayed { until, end };
+        self.place = Some(worker);
+        self.hold()
     }
 
-    /// What comes after the delay.
+    /// What comes after the delay: the abort, or the body.
     fn after_delay(
         &mut self,
         policy: &PolicyPlan,
@@ -115,22 +110,26 @@ impl Exchange {
         out: &mut Vec<Action>,
     ) -> Flow {
         let (Some(end), Some(fault)) = (end, &policy.fault) else {
-            return Flow::Continue;
+            return self.admit_body(policy, out);
         };
         out.push(Action::Count(fault.aborts));
         match end {
             End::Reply(reply) => self.reply(policy, &reply, out),
             End::Reset => {
                 out.push(Action::Reset);
-                self.phase = Phase::Replied;
-                Flow::Stop
+                self.stop()
             }
         }
     }
 
     /// Sends a reply of ours, overridden if the policy says so. A gRPC client
     /// sees any local reply with HTTP status 200, and so do the overrides.
-    fn reply(&mut self, policy: &PolicyPlan, reply: &Arc<Reply>, out: &mut Vec<Action>) -> Flow {
+    pub(super) fn reply(
+        &mut self,
+        policy: &PolicyPlan,
+        reply: &Arc<Reply>,
+        out: &mut Vec<Action>,
+    ) -> Flow {
         let status = if self.look.grpc { 200 } else { reply.status };
         let overrides = policy.overrides.as_ref();
         let replaced = overrides.and_then(|rules| {
@@ -139,7 +138,14 @@ impl Exchange {
             Some(replacement)
         });
         out.push(Action::Reply(replaced.unwrap_or_else(|| Arc::clone(reply))));
+        self.stop()
+    }
+
+    /// What still comes of the request goes nowhere.
+    fn stop(&mut self) -> Flow {
         self.phase = Phase::Replied;
+        self.intake = None;
+        self.discards = true;
         Flow::Stop
     }
 }

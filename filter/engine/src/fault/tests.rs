@@ -94,7 +94,7 @@ fn a_request_that_is_not_drawn_is_not_looked_at() {
     let mut out = Vec::new();
     for lookups in [0, 1] {
         let mut exchange = Exchange::default();
-        let _ = exchange.request_headers(&plan, &mut plan.worker(), &mut host, &mut out);
+        let _ = exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out);
         assert_eq!(host.lookups, lookups);
     }
 }
@@ -242,7 +242,7 @@ fn too_many_who_wait_leave_others_untouched() {
     let mut out = Vec::new();
     let mut arrive = |host: &mut FakeHost, out: &mut Vec<Action>| {
         let mut exchange = Exchange::default();
-        let flow = exchange.request_headers(&plan, &mut worker, host, out);
+        let flow = exchange.request_headers(&plan, &mut worker, host, true, out);
         (exchange, flow)
     };
     let (mut first, flow) = arrive(&mut host, &mut out);
@@ -265,6 +265,22 @@ fn too_many_who_wait_leave_others_untouched() {
         })
         .sum();
     assert_eq!(gauge, 1);
+}
+
+#[test]
+fn a_body_that_is_refused_while_its_request_waits_leaves_room() {
+    let text = r#"{"allowOnHeadersStopIteration":true,"policies":[{"metadata":{"name":"p"},"spec":{
+        "requestBuffer":{"limit":"10"},
+        "faultInjection":{"delay":{"fixedDelay":"1s"},"maxActive":1}}}]}"#;
+    let mut proxy = Proxy::new(Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap()));
+    let mut request = Message::request("POST", "/");
+    request.body = vec![b'x'; 11];
+    for _ in 0..2 {
+        let outcome = proxy.exchange(None, &request, demo_upstream);
+        assert_eq!(status(&outcome), "413");
+        assert_eq!(proxy.gauge("btp.default.p.fault_active"), Some(0));
+    }
+    assert_eq!(proxy.counter("btp.default.p.fault_overflow"), Some(0));
 }
 
 proptest! {

@@ -137,18 +137,11 @@ impl Proxy {
         let mut exchange = Exchange::default();
         let mut out = Vec::new();
         let started = self.host.now_ns;
-        let (mut request, mut response) = (request.clone(), Message::default());
+        let mut request = request.clone();
         self.host.route = route.map(|name| name.as_bytes().to_vec());
         self.host.request_headers.clone_from(&request.headers);
 
-        let mut flow =
-            exchange.request_headers(&self.plan, &mut self.worker, &mut self.host, &mut out);
-        let mut done = self.perform(&mut out, &mut request, &mut response);
-        while flow == Flow::HoldAll {
-            self.host.now_ns = self.host.now_ns.max(done.wake_at);
-            flow = exchange.timer(&self.plan, &mut self.host, &mut out);
-            done = self.perform(&mut out, &mut request, &mut response);
-        }
+        let (flow, done) = self.take_in(&mut exchange, &mut request);
         let mut outcome = Outcome {
             response: Message::default(),
             held_ns: self.host.now_ns - started,
@@ -159,14 +152,14 @@ impl Proxy {
         if flow == Flow::Stop {
             done.end(&request, &mut outcome);
         } else {
-            let details;
-            (response, details) = upstream(&request);
+            let (response, details) = upstream(&request);
             outcome.upstream_requests = usize::from(details == VIA_UPSTREAM);
             outcome.details = details.to_owned();
             self.respond(&mut exchange, &mut request, response, &mut outcome);
         }
         exchange.done(&self.plan, &mut self.host, &mut out);
-        self.perform(&mut out, &mut request, &mut Message::default());
+        let nobody = &mut Message::default();
+        self.perform(&mut out, &mut request, nobody, &mut Done::default());
         outcome
     }
 
@@ -177,12 +170,12 @@ impl Proxy {
         mut response: Message,
         outcome: &mut Outcome,
     ) {
-        let mut out = Vec::new();
+        let (mut out, mut done) = (Vec::new(), Done::default());
         let end = response.ends_with_headers();
         self.host.response_headers.clone_from(&response.headers);
         let flow = exchange.response_headers(&self.plan, &mut self.host, end, &mut out);
         if flow == Flow::Stop {
-            let done = self.perform(&mut out, request, &mut response);
+            self.perform(&mut out, request, &mut response, &mut done);
             done.end(request, outcome);
             return;
         }
@@ -192,8 +185,53 @@ impl Proxy {
         if !response.trailers.is_empty() {
             let _ = exchange.response_trailers(&mut out);
         }
-        self.perform(&mut out, request, &mut response);
+        self.perform(&mut out, request, &mut response, &mut done);
         outcome.response = response;
+    }
+
+    /// Feeds a request to the engine as Envoy does: in pieces, which add up
+    /// while the headers are held. The request becomes what goes on to the
+    /// upstream.
+    fn take_in(&mut self, exchange: &mut Exchange, request: &mut Message) -> (Flow, Done) {
+        const PIECE: usize = 16 * 1024;
+        let mut out = Vec::new();
+        let mut done = Done::default();
+        let (plan, host) = (&self.plan, &mut self.host);
+        let ends = request.ends_with_headers();
+        let mut flow = exchange.request_headers(plan, &mut self.worker, host, ends, &mut out);
+        while flow == Flow::HoldAll {
+            flow = self.wait(exchange, request, &mut out, &mut done);
+        }
+        let mut held = 0;
+        let body = std::mem::take(&mut request.body);
+        let mut pieces = body.chunks(PIECE).map(<[u8]>::len).peekable();
+        while let Some(piece) = pieces.next().filter(|_| flow != Flow::Stop) {
+            held = if flow == Flow::HoldHeaders { held } else { 0 } + piece;
+            let at_hand = u64::try_from(held).unwrap_or(u64::MAX);
+            let end = pieces.peek().is_none() && request.trailers.is_empty();
+            flow = exchange.request_body(&self.plan, at_hand, end, &mut out);
+        }
+        if !request.trailers.is_empty() && flow != Flow::Stop {
+            flow = exchange.request_trailers(&mut out);
+        }
+        while flow == Flow::HoldHeaders {
+            flow = self.wait(exchange, request, &mut out, &mut done);
+        }
+        self.perform(&mut out, request, &mut Message::default(), &mut done);
+        request.body = body;
+        (flow, done)
+    }
+
+    fn wait(
+        &mut self,
+        exchange: &mut Exchange,
+        request: &mut Message,
+        out: &mut Vec<Action>,
+        done: &mut Done,
+    ) -> Flow {
+        self.perform(out, request, &mut Message::default(), done);
+        self.host.now_ns = self.host.now_ns.max(done.wake_at);
+        exchange.timer(&self.plan, &mut self.host, out)
     }
 
     fn perform(
@@ -201,8 +239,8 @@ impl Proxy {
         out: &mut Vec<Action>,
         request: &mut Message,
         response: &mut Message,
-    ) -> Done {
-        let mut done = Done::default();
+        done: &mut Done,
+    ) {
         for action in out.drain(..) {
             match action {
                 Action::Count(counter) => self.host.add(counter, 1),
@@ -223,13 +261,16 @@ impl Proxy {
                 }
                 Action::ReplaceBody(None) => response.body.clear(),
                 Action::DropTrailers => response.trailers.clear(),
+                Action::SetRequestLength(length) => {
+                    request.set("content-length", &length.to_string());
+                }
+                Action::Log(_) => {}
             }
         }
-        done
     }
 }
 
-/// What the engine's last actions came to.
+/// What the engine's actions came to.
 #[derive(Default)]
 struct Done {
     wake_at: u64,
