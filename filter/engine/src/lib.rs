@@ -35,11 +35,11 @@ mod shared;
 pub mod testing;
 mod worker;
 
-pub use action::{Action, Flow, Reply};
+pub use action::{Action, Fields, Flow, Reply, Response};
 pub use counters::CounterId;
 pub use deadlines::Deadlines;
 pub use exchange::Exchange;
-pub use host::Host;
+pub use host::{Attribute, Host};
 pub use plan::Plan;
 pub use shared::{CellId, Cells, Counters, Updated};
 pub use worker::Worker;

@@ -9,6 +9,7 @@ use crate::grpc::{is_grpc, is_grpc_request};
 use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::request::Request;
+use crate::response_override::Recall;
 
 /// What a policy must know of a request. Worked out at load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,12 +23,14 @@ pub(crate) struct Needs {
 }
 
 /// What was found out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Look {
     /// It is a gRPC call; only known if the policy needs it.
     pub(crate) grpc: bool,
     /// Fault injection is for it.
     pub(crate) fault: bool,
+    /// What overrides will want to know of it.
+    pub(crate) recall: Recall,
 }
 
 impl Needs {
@@ -54,10 +57,13 @@ impl Look {
     /// Looks at the request at hand.
     pub(crate) fn at<H: Host>(policy: &PolicyPlan, host: &mut H) -> Self {
         let needs = policy.needs;
+        let overrides = policy.overrides.as_ref();
+        let started_ns = overrides.and_then(|it| it.start(host));
         if !needs.headers {
             return Self {
                 grpc: needs.grpc && is_grpc_request(host),
                 fault: policy.fault.is_some(),
+                recall: Recall::of_time(started_ns),
             };
         }
         let source = needs.source.then(|| host.source_address()).flatten();
@@ -68,6 +74,9 @@ impl Look {
             Self {
                 grpc: content_type.is_some_and(|value| is_grpc(&value)),
                 fault: fault.is_some_and(|fault| fault.is_for(&request)),
+                recall: overrides
+                    .map(|it| it.recall(&request, started_ns))
+                    .unwrap_or_default(),
             }
         })
     }

@@ -85,12 +85,12 @@ impl PolicyPlan {
             .response_override
             .then(|| Overrides::compile(&policy.name, rules, counters))
             .flatten();
-        let own = Needs {
-            grpc: overrides.is_some(),
-            ..Needs::default()
-        };
+        let of_overrides = overrides.as_ref().map(Overrides::needs);
+        let of_fault = fault.as_ref().map(Fault::needs);
         Self {
-            needs: own.and(fault.as_ref().map(Fault::needs).unwrap_or_default()),
+            needs: of_overrides
+                .unwrap_or_default()
+                .and(of_fault.unwrap_or_default()),
             fault,
             overrides,
         }

@@ -12,9 +12,12 @@ mod selector;
 pub use capability::{Capability, FIELDS, Owner, owner_of};
 pub use fault_injection::{Abort, AbortStatus, Delay, FaultInjection};
 pub use rate_limit::{Limit, LocalRateLimit, LocalRule, RateLimit, RateLimitHeaders, Unit};
-pub use redirect::Redirect;
+pub use redirect::{Redirect, RedirectMode};
 pub use request_buffer::RequestBuffer;
-pub use response_override::{HeaderMatch, OverrideResponse, OverrideRule, Source, StringMatch};
+pub use response_override::{
+    Escape, HeaderChanges, HeaderMatch, Instead, KeepHeaders, NewBody, OverrideBody, OverrideMatch,
+    OverrideResponse, OverrideRule, Source, StringMatch, Variant,
+};
 pub use retry::{Retry, RetryConstraint, Trigger};
 pub use selector::{
     MethodCondition, Named, PathCondition, PathPattern, Selector, SourceCondition, ValueCondition,

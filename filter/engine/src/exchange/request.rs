@@ -64,24 +64,27 @@ impl Exchange {
             return Flow::Continue;
         };
         out.push(Action::Count(counter));
-        self.reply(policy, reply, out)
+        self.reply(policy, reply, host, out)
     }
 
     fn fault<'a>(&self, policy: &'a PolicyPlan) -> Option<&'a Fault> {
         policy.fault.as_ref().filter(|_| self.look.fault)
     }
 
-    /// Sends a reply of ours, overridden if the policy says so. A gRPC client
-    /// sees any local reply with HTTP status 200, and so do the overrides.
-    fn reply(&mut self, policy: &PolicyPlan, reply: &Arc<Reply>, out: &mut Vec<Action>) -> Flow {
-        let status = if self.look.grpc { 200 } else { reply.status };
+    /// Sends a reply of ours, overridden if the policy says so.
+    fn reply<H: Host>(
+        &mut self,
+        policy: &PolicyPlan,
+        reply: &Arc<Reply>,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
         let overrides = policy.overrides.as_ref();
-        let replaced = overrides.and_then(|rules| {
-            let replacement = rules.replacement_for(reply, status)?;
-            out.push(Action::Count(rules.counter()));
-            Some(replacement)
+        let replaced = overrides.and_then(|it| it.instead_of_reply(reply, &self.look, host, out));
+        out.push(match replaced {
+            Some(response) => Action::ReplyInstead(Box::new(response)),
+            None => Action::Reply(Arc::clone(reply)),
         });
-        out.push(Action::Reply(replaced.unwrap_or_else(|| Arc::clone(reply))));
         self.phase = Phase::Replied;
         Flow::Stop
     }
