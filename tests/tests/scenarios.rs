@@ -24,3 +24,8 @@ async fn edges() -> anyhow::Result<()> {
 async fn overrides() -> anyhow::Result<()> {
     run("tests/scenarios/override.json").await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buffer() -> anyhow::Result<()> {
+    run("tests/scenarios/buffer.json").await
+}

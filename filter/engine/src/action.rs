@@ -13,6 +13,9 @@ pub enum Flow {
     /// Headers, body and trailers wait, with back-pressure to the sender,
     /// until the engine says otherwise.
     HoldAll,
+    /// The headers wait while the body is taken in and held with them, until
+    /// the engine says otherwise.
+    HoldHeaders,
     /// A reply was sent in its place; nothing goes on.
     Stop,
 }
@@ -32,6 +35,13 @@ pub enum Action {
     SetResponseHeaders(Fields),
     /// Replace the response body's bytes at hand by these.
     ReplaceBody(Vec<u8>),
+    /// Set the request's content-length: all of its body is at hand.
+    SetRequestLength(u64),
+    /// End the exchange without a response, or in the middle of one.
+    Reset,
+    /// Tell the operator that something is wrong. What is told again and
+    /// again may be left out.
+    Log(Arc<str>),
     /// Remove all response trailers.
     DropTrailers,
     /// Add one to a counter.

@@ -18,6 +18,7 @@ use crate::host::{Attribute, Host};
 use crate::look::{Look, Needs};
 
 use build::{Built, CONTENT_LENGTH, STATUS, build, forbids_body};
+pub(crate) use matching::response_status;
 pub(crate) use recall::Recall;
 use render::Facts;
 

@@ -4,7 +4,7 @@ use super::{Exchange, Phase};
 use crate::action::{Action, Flow};
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::response_override::Instead;
+use crate::response_override::{Instead, response_status};
 
 impl Exchange {
     /// Response headers arrived; `end` if there is no body and no trailers.
@@ -15,6 +15,7 @@ impl Exchange {
         end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
+        self.responding = true;
         if !matches!(self.phase, Phase::Passing) {
             // A reply of the proxy's own has ended the wait (a timeout, say).
             if !matches!(self.phase, Phase::Delayed { .. }) {
@@ -22,7 +23,13 @@ impl Exchange {
             }
             self.phase = Phase::Passing;
         }
-        let Some(overrides) = plan.policy(self.policy).and_then(|p| p.overrides.as_ref()) else {
+        let Some(policy) = plan.policy(self.policy) else {
+            return Flow::Continue;
+        };
+        if self.intake.is_some() {
+            self.abandon_body(policy, response_status(host), out);
+        }
+        let Some(overrides) = &policy.overrides else {
             return Flow::Continue;
         };
         match overrides.instead_of_response(&self.look, host, end, out) {

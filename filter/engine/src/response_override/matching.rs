@@ -21,7 +21,7 @@ impl Overrides {
         host: &mut H,
         end: bool,
     ) -> Option<&Rule> {
-        let status = host.response_header(":status", |value| parse(value?))?;
+        let status = response_status(host)?;
         let possible = |rule: &&Rule| rule.takes_status(status) && look.recall.meets(rule.bit);
         self.rules.iter().find(possible)?;
         // The status of a streamed gRPC answer comes behind its messages.
@@ -111,6 +111,11 @@ fn takes_value(wanted: &StringMatch, value: &[u8]) -> bool {
         StringMatch::Suffix(text) => value.ends_with(text.as_bytes()),
         StringMatch::Regex(regex) => regex.is_match(value),
     }
+}
+
+/// The status of the response at hand.
+pub(crate) fn response_status<H: Host>(host: &mut H) -> Option<u16> {
+    host.response_header(":status", |value| parse(value?))
 }
 
 /// The status of a response with these headers.
