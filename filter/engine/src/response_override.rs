@@ -147,6 +147,7 @@ impl Overrides {
     }
 
     /// Replaces the response at hand as `rule` says.
+    #[inline(never)]
     fn replace<H: Host>(
         &self,
         rule: &Rule,
@@ -195,6 +196,7 @@ impl Overrides {
 
     /// What the client gets instead of a reply of the engine's own. Its
     /// details still tell why there was a reply at all.
+    #[inline(never)]
     pub(crate) fn instead_of_reply<H: Host>(
         &self,
         original: &Reply,
@@ -341,6 +343,7 @@ impl Operators {
             )
     }
 
+    #[inline(never)]
     fn ask<H: Host>(operator: &Operator, host: &mut H, recall: &Recall) -> Option<Vec<u8>> {
         const NANOS_PER_MS: u64 = 1_000_000;
         let attribute = match operator {
@@ -371,3 +374,6 @@ fn with_status(status: u16, headers: Fields) -> Fields {
     let status = (STATUS.to_vec(), status.to_string().into_bytes());
     std::iter::once(status).chain(headers).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,6 +77,7 @@ impl Exchange {
     }
 
     /// Sends a reply of ours, overridden if the policy says so.
+    #[inline(never)]
     pub(super) fn reply<H: Host>(
         &mut self,
         policy: &PolicyPlan,
