@@ -13,7 +13,7 @@ pub use capability::{Capability, FIELDS, Owner, owner_of};
 pub use fault_injection::{Abort, AbortStatus, Delay, FaultInjection};
 pub use rate_limit::{Limit, LocalRateLimit, LocalRule, RateLimit, RateLimitHeaders, Unit};
 pub use redirect::{Redirect, RedirectMode};
-pub use request_buffer::{BufferMode, RequestBuffer};
+pub use request_buffer::{BufferMode, BufferRule, MinDataRate, Rejection, RequestBuffer};
 pub use response_override::{
     Escape, HeaderChanges, HeaderMatch, Instead, KeepHeaders, NewBody, OverrideBody, OverrideMatch,
     OverrideResponse, OverrideRule, Source, StringMatch, Variant,
