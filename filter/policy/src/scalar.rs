@@ -11,6 +11,7 @@ mod regex;
 mod status;
 mod template;
 mod time_format;
+mod timestamp;
 
 pub use cidr::Cidr;
 pub use duration::Duration;
@@ -23,3 +24,4 @@ pub use regex::Regex;
 pub use status::{HttpStatus, StatusRange};
 pub use template::{Part, Template};
 pub use time_format::TimeFormat;
+pub use timestamp::read_timestamp;
