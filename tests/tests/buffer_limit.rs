@@ -372,3 +372,98 @@ async fn clients_that_vanish_reach_nobody() -> Result<()> {
     ensure!(upstream.requests().len() == 1, "{:?}", upstream.requests());
     envoy.assert_vm_alive().await
 }
+
+/// HTTP/2 has a window of 16 MiB by default: a body that fills it is answered,
+/// and the route's own limit lets it through.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_larger_than_the_http2_window() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let raised = Route::cluster("/raised", "backend")
+        .edit(|route| route["request_body_buffer_limit"] = json!(64 * MIB));
+    let builder = Builder::new()
+        .plugin(&policy(&json!({"limit": "64Mi"})))
+        .stop_iteration(true)
+        .route(raised)
+        .route(Route::cluster("/", "backend"))
+        .cluster("backend", upstream.addr());
+    let envoy = Envoy::start(&builder.build()?).await?;
+    let bytes = pattern(40 * MIB);
+    let response = h2::send(envoy.addr(), Request::post("/raised", bytes.clone())).await?;
+    ensure!(response.status == 200, "{response:?}");
+    ensure!(upstream.requests()[0].body == bytes);
+    let response = h2::send(envoy.addr(), Request::post("/", bytes)).await;
+    if let Ok(response) = response {
+        ensure!(response.status == 413, "{response:?}");
+    }
+    ensure!(stat(&envoy, "request_buffer_overflows").await? == 1);
+    ensure!(upstream.requests().len() == 1);
+    envoy.assert_vm_alive().await
+}
+
+/// Resets of an HTTP/2 stream, before and behind the limit, leave the others
+/// on the connection alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_of_one_connection_do_not_disturb_each_other() -> Result<()> {
+    for mode in ["Buffer", "Stream"] {
+        let (envoy, upstream) = start(&json!({"limit": 1000, "mode": mode}), |b| b).await?;
+        let connection = h2::Connection::open(envoy.addr()).await?;
+        let post = |body: Body| connection.send(Request::new("POST", "/").body(body));
+        let (fine, cut, large, more) = tokio::join!(
+            post(Body::streamed((0..10).map(|_| (50 * MS, vec![b'x'; 100])))),
+            post(Body::streamed([(50 * MS, vec![b'x'; 500])]).cut()),
+            post(Body::streamed((0..10).map(|_| (20 * MS, vec![b'x'; 200])))),
+            post(Body::chunked([vec![b'x'; 1_000]]).trailer("x-trailer", "yes")),
+        );
+        ensure!(fine?.status == 200, "{mode}");
+        ensure!(cut.is_err(), "{mode}");
+        if let Ok(large) = large {
+            ensure!(large.status == 413, "{mode}: {large:?}");
+        }
+        ensure!(more?.status == 200, "{mode}");
+        ensure!(
+            stat(&envoy, "request_buffer_too_large").await? == 1,
+            "{mode}"
+        );
+        let whole = upstream.requests();
+        let whole = whole.iter().filter(|seen| seen.complete_at.is_some());
+        ensure!(whole.count() == 2, "{mode}");
+        envoy.assert_vm_alive().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tunnels_pass_if_envoy_accepts_them() -> Result<()> {
+    for mode in ["Buffer", "Stream"] {
+        let upstream = Upstream::start().await?;
+        let connect = Route::cluster("/", "backend").edit(|route| {
+            route["match"] = json!({"connect_matcher": {}});
+            let upgrade = json!([{"upgrade_type": "CONNECT", "connect_config": {}}]);
+            route["route"]["upgrade_configs"] = upgrade;
+        });
+        let builder = Builder::new()
+            .plugin(&policy(&json!({"limit": 10, "mode": mode})))
+            .stop_iteration(true)
+            .route(connect)
+            .cluster("backend", upstream.addr());
+        let mut config = builder.build()?;
+        config.edit_http("main", |http| {
+            http["upgrade_configs"] = json!([{"upgrade_type": "CONNECT"}]);
+        })?;
+        let envoy = Envoy::start(&config).await?;
+        let mut client = raw::Connection::open(envoy.addr()).await?;
+        client
+            .send("CONNECT backend:80 HTTP/1.1\r\nhost: backend:80\r\n\r\n")
+            .await?;
+        ensure!(client.read_head().await?.status == 200, "{mode}");
+        // More than ten bytes, to the upstream itself.
+        client
+            .send("GET /through HTTP/1.1\r\nhost: h\r\nx-padding: 0123456789\r\n\r\n")
+            .await?;
+        ensure!(client.read_response().await?.status == 200, "{mode}");
+        ensure!(upstream.requests_under("/through").len() == 1);
+        ensure!(stat(&envoy, "request_buffer_too_large").await? == 0);
+        envoy.assert_vm_alive().await?;
+    }
+    Ok(())
+}

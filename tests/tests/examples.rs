@@ -9,7 +9,11 @@ use btp_tests::readme::Readme;
 use btp_tests::{Bootstrap, Envoy, Upstream, repo};
 use serde_json::Value;
 
+/// Those whose policies the ready configurations hold.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
+
+/// Those that stand on their own: they need more of Envoy's configuration.
+const ALONE: [&str; 2] = ["request-buffer", "slow-clients"];
 
 /// Starts an example's Envoy and runs every command of its README.
 async fn run_readme(example: &str) -> Result<()> {
@@ -38,13 +42,23 @@ async fn response_override() -> Result<()> {
     run_readme("response-override").await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn request_buffer() -> Result<()> {
+    run_readme("request-buffer").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients() -> Result<()> {
+    run_readme("slow-clients").await
+}
+
 /// `btp plugin-config` of these policy files.
 fn plugin_config(examples: &[&str]) -> Result<Value> {
     let files = examples
         .iter()
         .map(|name| repo::path(format!("examples/{name}/policy.yaml")));
     let mut command = Command::new(repo::cli()?);
-    command.arg("plugin-config");
+    command.args(["plugin-config", "--allow-on-headers-stop-iteration"]);
     for file in files {
         command.arg("-f").arg(file);
     }
@@ -82,7 +96,7 @@ fn inline_plugin(file: &str) -> Result<Value> {
 
 #[test]
 fn the_ready_configurations_hold_the_examples_policies() -> Result<()> {
-    for example in EXAMPLES {
+    for example in EXAMPLES.into_iter().chain(ALONE) {
         let inline = inline_plugin(&format!("examples/{example}/envoy.yaml"))?;
         assert_eq!(
             essence(&inline)?,
@@ -117,7 +131,9 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "envoy/without-filter.yaml",
         "envoy/filter-by-ecds.yaml",
         "examples/fault-injection/envoy.yaml",
+        "examples/request-buffer/envoy.yaml",
         "examples/response-override/envoy.yaml",
+        "examples/slow-clients/envoy.yaml",
     ] {
         let mut bootstrap = Bootstrap::load(file)?;
         bootstrap.replace_text(
