@@ -1,7 +1,9 @@
 //! Fault injection: which requests wait, which are answered with an error.
 
 mod asked;
+mod distribution;
 mod draws;
+mod math;
 
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ use crate::request::Request;
 use crate::select::meets_any;
 
 use asked::Asked;
+use distribution::Length;
 use draws::{Drawn, Draws};
 
 /// `faultInjection`, compiled.
@@ -53,7 +56,7 @@ pub(crate) struct Held {
 #[derive(Debug)]
 struct PlannedDelay {
     share: Ppm,
-    nanos: u64,
+    length: Length,
 }
 
 #[derive(Debug)]
@@ -105,7 +108,7 @@ impl Fault {
     ) -> Self {
         let delay = fault.delay.as_ref().map(|delay| PlannedDelay {
             share: delay.share,
-            nanos: delay.fixed.as_nanos(),
+            length: Length::compile(&delay.length),
         });
         let abort = fault.abort.as_ref().map(|abort| PlannedAbort {
             share: abort.share,
@@ -197,11 +200,20 @@ impl Fault {
 
     #[inline(never)]
     fn draw<H: Host>(&self, seen: &Seen, host: &mut H) -> Verdict {
-        let own = self.delay.as_ref().map(|delay| (delay.nanos, delay.share));
-        let delay = seen.asked.delay.or(own).filter(|(nanos, share)| {
+        let delayed = |share, host: &mut H| {
             let drawn = seen.drawn.map(|drawn| drawn.delay);
-            *nanos > 0 && hits(*share, || drawn.unwrap_or_else(|| host.random()))
-        });
+            hits(share, || drawn.unwrap_or_else(|| host.random()))
+        };
+        let delay = match (seen.asked.delay, &self.delay) {
+            (Some((nanos, share)), _) => delayed(share, host).then_some(nanos),
+            (None, Some(delay)) => delayed(delay.share, host).then(|| {
+                let drawn = seen.drawn.map(|drawn| drawn.length);
+                delay
+                    .length
+                    .nanos(|| drawn.unwrap_or_else(|| host.random()))
+            }),
+            (None, None) => None,
+        };
         let mut abort = |share| {
             let drawn = seen.drawn.map(|drawn| drawn.abort);
             hits(share, || drawn.unwrap_or_else(|| host.random()))
@@ -214,7 +226,7 @@ impl Fault {
             (None, None) => None,
         };
         Verdict {
-            delay: delay.map(|(nanos, _)| nanos),
+            delay: delay.filter(|nanos| *nanos > 0),
             end,
         }
     }

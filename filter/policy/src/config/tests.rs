@@ -40,7 +40,8 @@ fn a_cluster_export_is_read() {
         .as_ref()
         .unwrap();
     assert_eq!(delay.share.get(), 50_000);
-    assert_eq!(delay.fixed.as_nanos(), 200_000_000);
+    let fixed = crate::scalar::Duration::from_millis(200);
+    assert_eq!(delay.length, crate::spec::DelayLength::Fixed(fixed));
 }
 
 #[test]

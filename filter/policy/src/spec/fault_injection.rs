@@ -7,17 +7,19 @@
 
 mod abort;
 mod control;
+mod delay;
 mod sampling;
 mod schedule;
 
 pub use abort::{Abort, AbortReply, AbortStatus, Abortion};
 pub use control::HeaderControl;
+pub use delay::{Delay, DelayLength, Distribution, Spread};
 pub use sampling::{Sampling, SamplingKey};
 pub use schedule::Schedule;
 
 use crate::problem::Problems;
 use crate::read::{At, Object};
-use crate::scalar::{Duration, Ppm};
+use crate::scalar::Ppm;
 use crate::spec::selector::Selector;
 
 /// Delay and abort are drawn independently, the delay first.
@@ -39,15 +41,6 @@ pub struct FaultInjection {
     pub max_active: Option<u32>,
     /// Envoy's own health checks are left alone.
     pub exempt_health_checks: bool,
-}
-
-/// `delay`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Delay {
-    /// How long; more than zero.
-    pub fixed: Duration,
-    /// Share of requests that are delayed.
-    pub share: Ppm,
 }
 
 const FIELDS: [&str; 8] = [
@@ -109,20 +102,6 @@ impl FaultInjection {
             schedule: schedule?,
             max_active: max_active?,
             exempt_health_checks: exempt_health_checks?,
-        })
-    }
-}
-
-impl Delay {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["fixedDelay", "percentage"], problems)?;
-        let fixed = object
-            .required("fixedDelay", problems)
-            .and_then(|at| Duration::read_positive(at, problems));
-        let share = read_share(&object, problems);
-        Some(Self {
-            fixed: fixed?,
-            share: share?,
         })
     }
 }
