@@ -29,6 +29,7 @@ mod host;
 mod intake;
 mod look;
 mod plan;
+mod pool;
 mod request;
 mod request_buffer;
 mod response_override;

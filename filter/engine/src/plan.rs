@@ -105,11 +105,13 @@ impl PolicyPlan {
             .map(|buffer| Buffering::compile(policy, buffer, counters));
         let own = Needs {
             grpc: overrides.is_some(),
-            body: buffering.is_some(),
             ..Needs::default()
         };
+        let body = buffering.as_ref().map(Buffering::needs);
         Self {
-            needs: own.and(fault.as_ref().map(Fault::needs).unwrap_or_default()),
+            needs: own
+                .and(fault.as_ref().map(Fault::needs).unwrap_or_default())
+                .and(body.unwrap_or_default()),
             fault,
             buffering,
             overrides,

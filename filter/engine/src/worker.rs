@@ -9,6 +9,8 @@ use crate::host::Host;
 pub struct Worker {
     routes: Memo,
     id: Option<u64>,
+    /// The host has shown the body of a request that was held.
+    pub(crate) sees_held_bodies: bool,
 }
 
 impl Worker {
@@ -16,6 +18,7 @@ impl Worker {
         Self {
             routes: Memo::new(most_routes),
             id: None,
+            sees_held_bodies: false,
         }
     }
 

@@ -169,7 +169,12 @@ impl Shared {
                 perform(self, &mut out, 0);
                 continue;
             }
-            let flow = exchange.timer(&self.plan, &mut host, &mut out);
+            let flow = exchange.timer(
+                &self.plan,
+                &mut self.worker.borrow_mut(),
+                &mut host,
+                &mut out,
+            );
             let wake_at = perform(self, &mut out, 0);
             if flow == Flow::Continue
                 && let Err(refused) = abi::continue_request()

@@ -30,45 +30,53 @@ impl Exchange {
             self.intake = buffering.intake(self.look.body, self.look.grpc);
         }
         let Some(fault) = &policy.fault else {
-            return self.admit_body(policy, out);
+            return self.admit_body(policy, worker, host, out);
         };
         let verdict = fault.decide(&seen, host, out);
         if let Some(nanos) = verdict.delay {
             return self.delay(policy, (nanos, verdict.end), worker, host, out);
         }
-        self.after_delay(policy, verdict.end, out)
+        self.after_delay(policy, verdict.end, worker, host, out)
     }
 
     /// The time asked for by [`Action::WakeAt`] has come. The flow is that of
     /// the request.
-    pub fn timer<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) -> Flow {
-        let Phase::Delayed { until, .. } = self.phase else {
+    pub fn timer<H: Host>(
+        &mut self,
+        plan: &Plan,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
+        let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
+        let Phase::Delayed { until, .. } = self.phase else {
+            return self.body_timer(policy, worker, host, out);
+        };
         if host.now_ns() < until {
-            out.push(Action::WakeAt(until));
-            return self.hold();
+            self.beat(policy, host);
+            return self.hold(until, out);
         }
         let end = match std::mem::take(&mut self.phase) {
             Phase::Delayed { end, .. } => end,
             _ => None,
         };
-        self.leave_place(plan, host, out);
-        match plan.policy(self.policy) {
-            Some(policy) => self.after_delay(policy, end, out),
-            None => Flow::Continue,
-        }
+        self.leave_place(policy, host, out);
+        self.after_delay(policy, end, worker, host, out)
     }
 
     /// The exchange is over, however it ended. Comes last, and once.
     pub fn done<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
-        self.leave_place(plan, host, out);
+        if let Some(policy) = plan.policy(self.policy) {
+            self.drop_body(policy, host, out);
+            self.leave_place(policy, host, out);
+        }
     }
 
     /// Gives back the place among those who wait, if there still is one.
-    fn leave_place<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
-        let fault = plan.policy(self.policy).and_then(|it| it.fault.as_ref());
-        if let (Some(worker), Some(fault)) = (self.place.take(), fault) {
+    fn leave_place<H: Host>(&mut self, policy: &PolicyPlan, host: &mut H, out: &mut Vec<Action>) {
+        if let (Some(worker), Some(fault)) = (self.place.take(), &policy.fault) {
             let change = fault.held.active.leave(host, worker);
             out.extend(fault.held.adjustment(change));
         }
@@ -85,33 +93,35 @@ impl Exchange {
         out: &mut Vec<Action>,
     ) -> Flow {
         let Some(held) = policy.fault.as_ref().map(|fault| fault.held) else {
-            return self.after_delay(policy, end, out);
+            return self.after_delay(policy, end, worker, host, out);
         };
-        let (now, worker) = (host.now_ns(), worker.id(host));
+        let (now, id) = (host.now_ns(), worker.id(host));
         let until = now.saturating_add(nanos);
-        let change = held.active.enter(host, worker, now, until);
+        let change = held.active.enter(host, id, now, until);
         out.extend(held.adjustment(change));
         if !change.granted {
             out.push(Action::Count(held.overflow));
-            return self.after_delay(policy, None, out);
+            return self.after_delay(policy, None, worker, host, out);
         }
         out.push(Action::Count(held.delays));
-        out.push(Action::WakeAt(until));
         self.phase = Phase::Delayed { until, end };
-        self.place = Some(worker);
-        self.hold()
+        self.place = Some(id);
+        self.hold(until, out)
     }
 
     /// What comes after the delay: the abort, or the body.
-    fn after_delay(
+    fn after_delay<H: Host>(
         &mut self,
         policy: &PolicyPlan,
         end: Option<End>,
+        worker: &mut Worker,
+        host: &mut H,
         out: &mut Vec<Action>,
     ) -> Flow {
         let (Some(end), Some(fault)) = (end, &policy.fault) else {
-            return self.admit_body(policy, out);
+            return self.admit_body(policy, worker, host, out);
         };
+        self.drop_body(policy, host, out);
         out.push(Action::Count(fault.aborts));
         match end {
             End::Reply(reply) => self.reply(policy, &reply, out),
@@ -144,7 +154,6 @@ impl Exchange {
     /// What still comes of the request goes nowhere.
     fn stop(&mut self) -> Flow {
         self.phase = Phase::Replied;
-        self.intake = None;
         self.discards = true;
         Flow::Stop
     }

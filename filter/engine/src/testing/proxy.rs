@@ -209,10 +209,13 @@ impl Proxy {
             held = if flow == Flow::HoldHeaders { held } else { 0 } + piece;
             let at_hand = u64::try_from(held).unwrap_or(u64::MAX);
             let end = pieces.peek().is_none() && request.trailers.is_empty();
-            flow = exchange.request_body(&self.plan, at_hand, end, &mut out);
+            let (plan, worker) = (&self.plan, &mut self.worker);
+            let at_hand = (at_hand, end);
+            flow = exchange.request_body(plan, worker, &mut self.host, at_hand, &mut out);
         }
         if !request.trailers.is_empty() && flow != Flow::Stop {
-            flow = exchange.request_trailers(&mut out);
+            let (plan, worker) = (&self.plan, &mut self.worker);
+            flow = exchange.request_trailers(plan, worker, &mut self.host, &mut out);
         }
         while flow == Flow::HoldHeaders {
             flow = self.wait(exchange, request, &mut out, &mut done);
@@ -231,7 +234,7 @@ impl Proxy {
     ) -> Flow {
         self.perform(out, request, &mut Message::default(), done);
         self.host.now_ns = self.host.now_ns.max(done.wake_at);
-        exchange.timer(&self.plan, &mut self.host, out)
+        exchange.timer(&self.plan, &mut self.worker, &mut self.host, out)
     }
 
     fn perform(
