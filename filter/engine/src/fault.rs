@@ -7,6 +7,7 @@ mod math;
 
 use std::sync::Arc;
 
+use btp_policy::Position;
 use btp_policy::scalar::{HttpStatus, ObjectName, Ppm};
 use btp_policy::spec::{
     AbortReply, AbortStatus, Abortion, FaultInjection, HeaderControl, Schedule, Selector,
@@ -28,6 +29,7 @@ use draws::{Drawn, Draws};
 /// `faultInjection`, compiled.
 #[derive(Debug)]
 pub(crate) struct Fault {
+    attempts: Vec<u32>,
     matches: Vec<Selector>,
     delay: Option<PlannedDelay>,
     abort: Option<PlannedAbort>,
@@ -91,6 +93,8 @@ pub(crate) enum End {
     Reply(Arc<Reply>),
     /// The connection breaks.
     Reset,
+    /// It goes on, and its response gets this status. Behind the router.
+    Status(u16),
 }
 
 /// `%RESPONSE_CODE_DETAILS%` of an aborted request.
@@ -113,11 +117,15 @@ impl Fault {
         let abort = fault.abort.as_ref().map(|abort| PlannedAbort {
             share: abort.share,
             end: match &abort.action {
+                Abortion::Reply(reply) if fault.position == Position::Upstream => {
+                    End::Status(plain_reply(reply.status).status)
+                }
                 Abortion::Reply(reply) => End::Reply(Arc::new(abort_reply(reply))),
                 Abortion::Reset => End::Reset,
             },
         });
         Self {
+            attempts: fault.attempts.clone(),
             matches: fault.matches.clone(),
             delay,
             abort,
@@ -178,7 +186,7 @@ impl Fault {
         if seen.asked.present {
             out.extend(asked::HEADERS.map(Action::RemoveRequestHeader));
         }
-        if !seen.is_for || !self.is_in_force(host) {
+        if !seen.is_for || !self.is_in_force(host) || !self.is_for_attempt(host) {
             return Verdict::default();
         }
         if seen.drawn.is_none()
@@ -196,6 +204,13 @@ impl Fault {
     fn is_in_force<H: Host>(&self, host: &mut H) -> bool {
         self.schedule
             .is_none_or(|schedule| schedule.covers(host.wall_ms()))
+    }
+
+    fn is_for_attempt<H: Host>(&self, host: &mut H) -> bool {
+        self.attempts.is_empty()
+            || host
+                .attempt()
+                .is_some_and(|attempt| self.attempts.contains(&attempt))
     }
 
     #[inline(never)]

@@ -297,7 +297,10 @@ fn an_instance_may_leave_capabilities_to_another() {
 #[test]
 fn keys_that_nothing_heeds_are_refused() {
     for (key, path) in [
-        (r#""position":"Upstream""#, "position: must be Downstream"),
+        (
+            r#""position":"Upstream","enforce":["responseOverride"]"#,
+            "enforce[0]: cannot be enforced with position Upstream",
+        ),
         (r#""position":"upstream""#, "position: must be one of"),
         (r#""accessLog":true"#, "accessLog: must be false"),
         (

@@ -14,6 +14,8 @@ const SELECTORS: Shape = Shape::Object(&SELECTOR);
 
 pub(super) static FAULT_INJECTION: Object = Object {
     fields: &[
+        extension("position", Shape::Choice(&["Downstream", "Upstream"])),
+        extension("attempts", list(1, 16, &integer(1, 100))),
         extension("match", list(1, 16, &SELECTORS)),
         optional("delay", Shape::Object(&DELAY)),
         optional("abort", Shape::Object(&ABORT)),

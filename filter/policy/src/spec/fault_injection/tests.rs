@@ -166,6 +166,63 @@ fn distributions_that_mean_nothing_are_refused() {
 }
 
 #[test]
+fn faults_behind_the_router() {
+    let fault = read(
+        r#"{"position":"Upstream","attempts":[1,3],"delay":{"fixedDelay":"1s"},
+            "abort":{"httpStatus":503,"percentage":50,"reset":false},"maxActive":1,
+            "sampling":{"key":"RequestID"},"match":[{"methods":[{"value":"GET"}]}]}"#,
+    )
+    .unwrap();
+    assert_eq!(fault.position, Position::Upstream);
+    assert_eq!(fault.attempts, [1, 3]);
+}
+
+#[test]
+fn what_a_position_cannot_do_is_refused() {
+    for (fields, reason) in [
+        (
+            r#""position":"Downstream","attempts":[1],"abort":{"httpStatus":503}"#,
+            "attempts: must be left out: attempts are known",
+        ),
+        (
+            r#""position":"Upstream","attempts":[0],"abort":{"httpStatus":503}"#,
+            "attempts[0]: must be between 1 and 100",
+        ),
+        (
+            r#""position":"Upstream","attempts":[],"abort":{"httpStatus":503}"#,
+            "attempts: must have 1 to 16 items",
+        ),
+        (
+            r#""position":"Sidestream","abort":{"httpStatus":503}"#,
+            "position: must be one of Downstream, Upstream",
+        ),
+        (
+            r#""position":"Upstream","abort":{"reset":true}"#,
+            "abort.reset: must be left out with position Upstream",
+        ),
+        (
+            r#""position":"Upstream","abort":{"grpcStatus":14}"#,
+            "abort.grpcStatus: must be left out with position Upstream",
+        ),
+        (
+            r#""position":"Upstream","abort":{"httpStatus":503,"body":"x"}"#,
+            "abort.body: must be left out with position Upstream",
+        ),
+        (
+            r#""position":"Upstream","abort":{"httpStatus":204}"#,
+            "abort.httpStatus: must be a status that may have a body",
+        ),
+        (
+            r#""position":"Upstream","headerControl":{"abort":{}}"#,
+            "headerControl: must be left out with position Upstream",
+        ),
+    ] {
+        let found = read(&format!("{{{fields}}}")).unwrap_err();
+        assert!(found.starts_with(reason), "{fields}: {found}");
+    }
+}
+
+#[test]
 fn what_is_left_out_is_off() {
     let fault = read(r#"{"headerControl":{"abort":{"percentage":1}}}"#).unwrap();
     assert_eq!(fault.sampling, Sampling::Random);
