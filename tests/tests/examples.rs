@@ -13,8 +13,9 @@ use serde_json::Value;
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
 /// Each of these stands alone.
-const ALONE: [&str; 5] = [
+const ALONE: [&str; 6] = [
     "branded-error-pages",
+    "fault-recipes",
     "hide-backend-errors",
     "maintenance-page",
     "request-buffer",
@@ -41,6 +42,11 @@ async fn run_readme(example: &str) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_injection() -> Result<()> {
     run_readme("fault-injection").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_recipes() -> Result<()> {
+    run_readme("fault-recipes").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,6 +159,7 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "envoy/filter-by-ecds.yaml",
         "examples/fault-injection/envoy.yaml",
         "examples/request-buffer/envoy.yaml",
+        "examples/fault-recipes/envoy.yaml",
         "examples/response-override/envoy.yaml",
         "examples/branded-error-pages/envoy.yaml",
         "examples/hide-backend-errors/envoy.yaml",

@@ -258,6 +258,7 @@ impl Proxy {
                 Action::Reply(reply) => done.reply = Some(response_of(&reply)),
                 Action::ReplyInstead(reply) => done.reply = Some(*reply),
                 Action::Reset => done.reply = None,
+                Action::SetResponseStatus(status) => response.set(":status", &status.to_string()),
                 Action::RemoveRequestHeader(name) => {
                     request.headers.retain(|(other, _)| other != name);
                     self.host.request_headers.clone_from(&request.headers);

@@ -40,7 +40,8 @@ fn a_cluster_export_is_read() {
         .as_ref()
         .unwrap();
     assert_eq!(delay.share.get(), 50_000);
-    assert_eq!(delay.fixed.as_nanos(), 200_000_000);
+    let fixed = crate::scalar::Duration::from_millis(200);
+    assert_eq!(delay.length, crate::spec::DelayLength::Fixed(fixed));
 }
 
 #[test]
@@ -335,7 +336,10 @@ fn an_instance_may_leave_capabilities_to_another() {
 #[test]
 fn keys_that_nothing_heeds_are_refused() {
     for (key, path) in [
-        (r#""position":"Upstream""#, "position: must be Downstream"),
+        (
+            r#""position":"Upstream","enforce":["responseOverride"]"#,
+            "enforce[0]: cannot be enforced with position Upstream",
+        ),
         (r#""position":"upstream""#, "position: must be one of"),
         (r#""accessLog":true"#, "accessLog: must be false"),
         (
