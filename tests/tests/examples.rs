@@ -9,10 +9,17 @@ use btp_tests::readme::Readme;
 use btp_tests::{Bootstrap, Envoy, Upstream, repo};
 use serde_json::Value;
 
+/// The policies of these stand side by side in the demo.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
-/// Examples whose Envoy is more than the demo's.
-const NOT_IN_THE_DEMO: [&str; 1] = ["fault-recipes"];
+/// Each of these stands alone: its policies govern everything, or its Envoy is
+/// more than the demo's.
+const ALONE: [&str; 4] = [
+    "branded-error-pages",
+    "fault-recipes",
+    "hide-backend-errors",
+    "maintenance-page",
+];
 
 /// Starts an example's Envoy and runs every command of its README.
 async fn run_readme(example: &str) -> Result<()> {
@@ -44,6 +51,21 @@ async fn fault_recipes() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn response_override() -> Result<()> {
     run_readme("response-override").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn branded_error_pages() -> Result<()> {
+    run_readme("branded-error-pages").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hide_backend_errors() -> Result<()> {
+    run_readme("hide-backend-errors").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_page() -> Result<()> {
+    run_readme("maintenance-page").await
 }
 
 /// `btp plugin-config` of these policy files.
@@ -90,11 +112,11 @@ fn inline_plugin(file: &str) -> Result<Value> {
 
 #[test]
 fn the_ready_configurations_hold_the_examples_policies() -> Result<()> {
-    for example in EXAMPLES.into_iter().chain(NOT_IN_THE_DEMO) {
+    for example in EXAMPLES.iter().chain(&ALONE) {
         let inline = inline_plugin(&format!("examples/{example}/envoy.yaml"))?;
         assert_eq!(
             essence(&inline)?,
-            essence(&plugin_config(&[example])?)?,
+            essence(&plugin_config(&[*example])?)?,
             "{example}"
         );
     }
@@ -127,6 +149,9 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "examples/fault-injection/envoy.yaml",
         "examples/fault-recipes/envoy.yaml",
         "examples/response-override/envoy.yaml",
+        "examples/branded-error-pages/envoy.yaml",
+        "examples/hide-backend-errors/envoy.yaml",
+        "examples/maintenance-page/envoy.yaml",
     ] {
         let mut bootstrap = Bootstrap::load(file)?;
         bootstrap.replace_text(

@@ -69,8 +69,8 @@ impl Exchange {
     /// The exchange is over, however it ended. Comes last, and once.
     pub fn done<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
         if let Some(policy) = plan.policy(self.policy) {
-            self.drop_body(policy, host, out);
             self.leave_place(policy, host, out);
+            self.drop_body(policy, host, out);
         }
     }
 
@@ -128,28 +128,27 @@ impl Exchange {
         self.drop_body(policy, host, out);
         out.push(Action::Count(fault.aborts));
         if let End::Reply(reply) = end {
-            return self.reply(policy, &reply, out);
+            return self.reply(policy, &reply, host, out);
         }
         out.push(Action::Reset);
         self.stop()
     }
 
-    /// Sends a reply of ours, overridden if the policy says so. A gRPC client
-    /// sees any local reply with HTTP status 200, and so do the overrides.
-    pub(super) fn reply(
+    /// Sends a reply of ours, overridden if the policy says so.
+    #[inline(never)]
+    pub(super) fn reply<H: Host>(
         &mut self,
         policy: &PolicyPlan,
         reply: &Arc<Reply>,
+        host: &mut H,
         out: &mut Vec<Action>,
     ) -> Flow {
-        let status = if self.look.grpc { 200 } else { reply.status };
         let overrides = policy.overrides.as_ref();
-        let replaced = overrides.and_then(|rules| {
-            let replacement = rules.replacement_for(reply, status)?;
-            out.push(Action::Count(rules.counter()));
-            Some(replacement)
+        let replaced = overrides.and_then(|it| it.instead_of_reply(reply, &self.look, host, out));
+        out.push(match replaced {
+            Some(response) => Action::ReplyInstead(Box::new(response)),
+            None => Action::Reply(Arc::clone(reply)),
         });
-        out.push(Action::Reply(replaced.unwrap_or_else(|| Arc::clone(reply))));
         self.stop()
     }
 

@@ -98,14 +98,15 @@ fn a_timer_that_comes_early_waits_on() {
     assert_eq!(out, [Action::WakeAt(100 * MS)]);
     out.clear();
     host.now_ns = 100 * MS;
+    let worker = &mut plan.worker();
     assert_eq!(
-        exchange.timer(&plan, &mut plan.worker(), &mut host, &mut out),
+        exchange.timer(&plan, worker, &mut host, &mut out),
         Flow::Continue
     );
     assert!(matches!(out.as_slice(), [Action::Adjust(_, -1)]));
     out.clear();
     assert_eq!(
-        exchange.timer(&plan, &mut plan.worker(), &mut host, &mut out),
+        exchange.timer(&plan, worker, &mut host, &mut out),
         Flow::Continue
     );
     assert!(out.is_empty());
@@ -201,12 +202,12 @@ fn a_body_that_comes_in_pieces_is_replaced_once_and_its_trailers_go() {
         assert_eq!(exchange.response_body(&mut out), Flow::Continue);
     }
     assert_eq!(exchange.response_trailers(&mut out), Flow::Continue);
-    assert!(matches!(out[0], Action::ReplaceBody(Some(_))));
+    assert_eq!(out[0], Action::ReplaceBody(b"sorry".to_vec()));
     assert_eq!(
         out[1..],
         [
-            Action::ReplaceBody(None),
-            Action::ReplaceBody(None),
+            Action::ReplaceBody(Vec::new()),
+            Action::ReplaceBody(Vec::new()),
             Action::DropTrailers
         ]
     );
@@ -225,10 +226,10 @@ fn our_own_replies_are_overridden_before_they_are_sent_and_only_once() {
         exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
         Flow::Stop
     );
-    let Some(Action::Reply(reply)) = out.pop() else {
+    let Some(Action::ReplyInstead(reply)) = out.pop() else {
         panic!("no reply: {out:?}")
     };
-    assert_eq!((reply.status, reply.body.as_str()), (500, "later"));
+    assert_eq!((reply.status, reply.body.as_slice()), (500, &b"later"[..]));
     assert_eq!(reply.details, "btp_fault_abort");
     out.clear();
     host.response_headers = vec![(":status".to_owned(), b"500".to_vec())];

@@ -253,10 +253,8 @@ fn too_many_who_wait_leave_others_untouched() {
     assert_eq!(flow, Flow::Continue);
     // One goes on in time, the other one's client goes: both leave room.
     host.now_ns = 100 * MS;
-    assert_eq!(
-        first.timer(&plan, &mut plan.worker(), &mut host, &mut out),
-        Flow::Stop
-    );
+    let flow = first.timer(&plan, &mut plan.worker(), &mut host, &mut out);
+    assert_eq!(flow, Flow::Stop);
     second.done(&plan, &mut host, &mut out);
     first.done(&plan, &mut host, &mut out);
     assert_eq!(arrive(&mut host, &mut out).1, Flow::HoldAll);

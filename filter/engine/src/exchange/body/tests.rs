@@ -8,8 +8,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use btp_policy::PluginConfig;
 
 use super::*;
-use crate::counters::GaugeId;
-use crate::shared::{TableId, Tables};
+use crate::shared::Tables;
 use crate::testing::FakeHost;
 
 const SECOND: u64 = 1_000_000_000;
@@ -269,18 +268,15 @@ struct World<'a> {
 
 const TOTAL: u64 = 2_000_000;
 
-/// The place of `btp.default.p.<name>` among these names.
-fn index_of(names: &[String], name: &str) -> Option<u32> {
-    let name = format!("btp.default.p.{name}");
-    let index = names.iter().position(|other| *other == name)?;
-    u32::try_from(index).ok()
-}
-
 impl World<'_> {
+    fn total(&self) -> &Total {
+        let policy = self.plan.policy(Some(0)).unwrap();
+        policy.buffering.as_ref().unwrap().total.as_ref().unwrap()
+    }
+
     fn table(&self) -> Vec<u64> {
         let mut seen = Vec::new();
-        let table = index_of(self.plan.tables(), "request_buffer").unwrap();
-        self.host.update_table(TableId(table), |words| {
+        self.host.update_table(self.total().pool.table, |words| {
             seen.clone_from(words);
             false
         });
@@ -294,10 +290,9 @@ impl World<'_> {
     /// Performs what an event came to.
     fn settle(&mut self, index: usize, flow: Flow, out: Vec<Action>) {
         let mut wake_at = None;
-        let gauge = index_of(self.plan.gauges(), "request_buffer_bytes");
         for action in out {
             match action {
-                Action::Adjust(GaugeId(id), by) if Some(id) == gauge => self.gauge += by,
+                Action::Adjust(gauge, by) if gauge == self.total().gauge => self.gauge += by,
                 Action::WakeAt(at) => wake_at = Some(at),
                 _ => {}
             }
