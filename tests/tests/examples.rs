@@ -12,13 +12,14 @@ use serde_json::Value;
 /// The policies of these stand side by side in the demo.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
-/// Each of these stands alone: its policies govern everything, or its Envoy is
-/// more than the demo's.
-const ALONE: [&str; 4] = [
+/// Each of these stands alone.
+const ALONE: [&str; 6] = [
     "branded-error-pages",
     "fault-recipes",
     "hide-backend-errors",
     "maintenance-page",
+    "request-buffer",
+    "slow-clients",
 ];
 
 /// Starts an example's Envoy and runs every command of its README.
@@ -68,13 +69,23 @@ async fn maintenance_page() -> Result<()> {
     run_readme("maintenance-page").await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn request_buffer() -> Result<()> {
+    run_readme("request-buffer").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients() -> Result<()> {
+    run_readme("slow-clients").await
+}
+
 /// `btp plugin-config` of these policy files.
 fn plugin_config(examples: &[&str]) -> Result<Value> {
     let files = examples
         .iter()
         .map(|name| repo::path(format!("examples/{name}/policy.yaml")));
     let mut command = Command::new(repo::cli()?);
-    command.arg("plugin-config");
+    command.args(["plugin-config", "--allow-on-headers-stop-iteration"]);
     for file in files {
         command.arg("-f").arg(file);
     }
@@ -148,10 +159,12 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "envoy/filter-by-ecds.yaml",
         "examples/fault-injection/envoy.yaml",
         "examples/fault-recipes/envoy.yaml",
+        "examples/request-buffer/envoy.yaml",
         "examples/response-override/envoy.yaml",
         "examples/branded-error-pages/envoy.yaml",
         "examples/hide-backend-errors/envoy.yaml",
         "examples/maintenance-page/envoy.yaml",
+        "examples/slow-clients/envoy.yaml",
     ] {
         let mut bootstrap = Bootstrap::load(file)?;
         bootstrap.replace_text(

@@ -37,11 +37,12 @@ async fn start(plugin: &Value, edit: impl FnOnce(Builder) -> Builder) -> Result<
 
 fn well_formed(head: bool, response: &Response) -> Result<()> {
     ensure!(response.broken.is_none(), "{response:?}");
-    ensure!(
-        response.header_values("content-length").len() <= 1
-            && response.header_values("content-type").len() <= 1,
-        "{response:?}"
-    );
+    for once in ["content-length", "content-type", "date", "server", "vary"] {
+        ensure!(
+            response.header_values(once).len() <= 1,
+            "{once}: {response:?}"
+        );
+    }
     let length = response.header("content-length");
     let length: Option<usize> = length.map(|it| it.parse()).transpose()?;
     if head {

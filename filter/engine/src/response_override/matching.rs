@@ -1,5 +1,6 @@
 //! Which rule is for a response.
 
+use btp_policy::scalar::HttpStatus;
 use btp_policy::spec::{Source, StringMatch};
 
 use super::render::join;
@@ -68,9 +69,14 @@ impl Overrides {
 }
 
 impl Rule {
+    /// An upgrade (101) is no response to replace, and what lies beyond 599
+    /// nobody could send.
     fn takes_status(&self, status: u16) -> bool {
         let statuses = &self.said.matching.statuses;
-        statuses.is_empty() || statuses.iter().any(|range| range.contains(status))
+        if statuses.is_empty() {
+            return HttpStatus::new(status).is_some();
+        }
+        statuses.iter().any(|range| range.contains(status))
     }
 
     fn is_decided_by_status(&self) -> bool {

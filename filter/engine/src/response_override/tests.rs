@@ -141,6 +141,39 @@ fn vary_is_added_once() {
     }
 }
 
+#[test]
+fn a_content_type_among_the_headers_is_the_only_one() {
+    for list in ["add", "set"] {
+        let rule = format!(
+            r#"{{{ERRORS},"response":{{"body":{{"inline":"x"}},
+                "header":{{"{list}":[{{"name":"Content-Type","value":"text/x"}}]}}}}}}"#
+        );
+        let mut proxy = Proxy::new(plan(&rule));
+        let request = Message::request("GET", "/status/500");
+        let response = proxy.exchange(None, &request, demo_upstream).response;
+        let headers = response.headers.iter();
+        let types: Vec<_> = headers.filter(|(name, _)| name == "content-type").collect();
+        assert_eq!(types, [&("content-type".to_owned(), b"text/x".to_vec())]);
+    }
+}
+
+/// An upgrade must not be torn down, nor a status sent on that Envoy refuses.
+#[test]
+fn a_rule_for_any_status_takes_final_ones_only() {
+    let rule = r#"{"match":{"requests":[{"methods":[{"value":"GET"}]}]},"response":{}}"#;
+    for (status, taken) in [("101", false), ("200", true), ("599", true), ("600", false)] {
+        let mut proxy = Proxy::new(plan(rule));
+        let answers = |_: &Message| {
+            let mut response = Message::response(200, &[("x", "y")], b"");
+            response.set(":status", status);
+            (response, "via_upstream")
+        };
+        let request = Message::request("GET", "/");
+        let response = proxy.exchange(None, &request, answers).response;
+        assert_eq!(response.get("x").is_none(), taken, "{status}");
+    }
+}
+
 /// What a client is told to go to when it asked for this.
 fn location(redirect: &str, path: &str, authority: &str) -> String {
     let rule = format!(r#"{{{ERRORS},"redirect":{{"mode":"Client",{redirect}}}}}"#);

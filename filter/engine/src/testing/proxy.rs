@@ -154,7 +154,10 @@ impl Proxy {
         if flow == Flow::Stop {
             done.end(&request, &mut outcome);
         } else {
-            let (response, details) = upstream(&request);
+            let (mut response, details) = upstream(&request);
+            if details != VIA_UPSTREAM && is_grpc_request(&request) {
+                response = in_grpc_form(&response);
+            }
             outcome.upstream_requests = usize::from(details == VIA_UPSTREAM);
             outcome.details = details.to_owned();
             self.respond(&mut exchange, &mut request, response, &mut outcome);
@@ -173,9 +176,6 @@ impl Proxy {
         outcome: &mut Outcome,
     ) {
         let (mut out, mut done) = (Vec::new(), Done::default());
-        if outcome.details != VIA_UPSTREAM && is_grpc_request(request) {
-            response = in_grpc_form(&response);
-        }
         let end = response.ends_with_headers();
         self.host.response_headers.clone_from(&response.headers);
         self.host.details.clone_from(&outcome.details);
@@ -303,6 +303,7 @@ impl Done {
 
 /// `%RESPONSE_CODE_DETAILS%` of an exchange that the filter broke off.
 const CLOSED: &str = "wasm_close_stream";
+
 fn response_of(reply: &Reply) -> Response {
     let bytes =
         |(name, value): &(String, String)| (name.clone().into_bytes(), value.clone().into_bytes());

@@ -295,6 +295,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -367,6 +368,16 @@ mod tests {
         ] {
             let error = check(Escape::Html, wrong).expect_err(wrong);
             assert!(error.contains(reason), "{wrong}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_taken_or_refused(text in "[<>=!'\"/ a-c\\\\-]{0,12}(%REQ\\(x\\)%)?[<>='\" a-]{0,8}") {
+            for escape in [Escape::Html, Escape::Json] {
+                let refused = check(escape, &text).is_err();
+                prop_assert!(!refused || text.contains("REQ"), "{}", text);
+            }
         }
     }
 

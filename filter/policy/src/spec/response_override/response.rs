@@ -172,7 +172,9 @@ impl OverrideResponse {
     #[must_use]
     pub fn content_type_or_default(&self) -> Option<Template> {
         let default = || match self.body {
-            NewBody::One(_) => Some(Template::literal(TEXT_PLAIN)),
+            NewBody::One(_) if !self.headers.sets_content_type() => {
+                Some(Template::literal(TEXT_PLAIN))
+            }
             _ => None,
         };
         self.content_type.clone().or_else(default)
