@@ -9,11 +9,18 @@ use btp_tests::readme::Readme;
 use btp_tests::{Bootstrap, Envoy, Upstream, repo};
 use serde_json::Value;
 
-/// Those whose policies the ready configurations hold.
+/// The policies of these stand side by side in the demo.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
-/// Those that stand on their own: they need more of Envoy's configuration.
-const ALONE: [&str; 2] = ["request-buffer", "slow-clients"];
+/// These stand alone: they govern everything, or need more of Envoy's
+/// configuration.
+const ALONE: [&str; 5] = [
+    "branded-error-pages",
+    "hide-backend-errors",
+    "maintenance-page",
+    "request-buffer",
+    "slow-clients",
+];
 
 /// Starts an example's Envoy and runs every command of its README.
 async fn run_readme(example: &str) -> Result<()> {
@@ -50,6 +57,21 @@ async fn request_buffer() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_clients() -> Result<()> {
     run_readme("slow-clients").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn branded_error_pages() -> Result<()> {
+    run_readme("branded-error-pages").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hide_backend_errors() -> Result<()> {
+    run_readme("hide-backend-errors").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_page() -> Result<()> {
+    run_readme("maintenance-page").await
 }
 
 /// `btp plugin-config` of these policy files.
@@ -96,11 +118,11 @@ fn inline_plugin(file: &str) -> Result<Value> {
 
 #[test]
 fn the_ready_configurations_hold_the_examples_policies() -> Result<()> {
-    for example in EXAMPLES.into_iter().chain(ALONE) {
+    for example in EXAMPLES.iter().chain(&ALONE) {
         let inline = inline_plugin(&format!("examples/{example}/envoy.yaml"))?;
         assert_eq!(
             essence(&inline)?,
-            essence(&plugin_config(&[example])?)?,
+            essence(&plugin_config(&[*example])?)?,
             "{example}"
         );
     }
@@ -134,6 +156,9 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "examples/request-buffer/envoy.yaml",
         "examples/response-override/envoy.yaml",
         "examples/slow-clients/envoy.yaml",
+        "examples/branded-error-pages/envoy.yaml",
+        "examples/hide-backend-errors/envoy.yaml",
+        "examples/maintenance-page/envoy.yaml",
     ] {
         let mut bootstrap = Bootstrap::load(file)?;
         bootstrap.replace_text(
