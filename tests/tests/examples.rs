@@ -12,7 +12,8 @@ use serde_json::Value;
 /// The policies of these stand side by side in the demo.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
-/// Each of these stands alone.
+/// These stand alone: they govern everything, or need more of Envoy's
+/// configuration.
 const ALONE: [&str; 6] = [
     "branded-error-pages",
     "fault-recipes",
