@@ -12,8 +12,7 @@ use serde_json::Value;
 /// The policies of these stand side by side in the demo.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
-/// These stand alone: they govern everything, or need more of Envoy's
-/// configuration.
+/// Each of these stands alone.
 const ALONE: [&str; 5] = [
     "branded-error-pages",
     "hide-backend-errors",
@@ -50,16 +49,6 @@ async fn response_override() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn request_buffer() -> Result<()> {
-    run_readme("request-buffer").await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn slow_clients() -> Result<()> {
-    run_readme("slow-clients").await
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn branded_error_pages() -> Result<()> {
     run_readme("branded-error-pages").await
 }
@@ -72,6 +61,16 @@ async fn hide_backend_errors() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn maintenance_page() -> Result<()> {
     run_readme("maintenance-page").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn request_buffer() -> Result<()> {
+    run_readme("request-buffer").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients() -> Result<()> {
+    run_readme("slow-clients").await
 }
 
 /// `btp plugin-config` of these policy files.
@@ -155,10 +154,10 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "examples/fault-injection/envoy.yaml",
         "examples/request-buffer/envoy.yaml",
         "examples/response-override/envoy.yaml",
-        "examples/slow-clients/envoy.yaml",
         "examples/branded-error-pages/envoy.yaml",
         "examples/hide-backend-errors/envoy.yaml",
         "examples/maintenance-page/envoy.yaml",
+        "examples/slow-clients/envoy.yaml",
     ] {
         let mut bootstrap = Bootstrap::load(file)?;
         bootstrap.replace_text(

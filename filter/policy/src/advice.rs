@@ -15,8 +15,8 @@ pub fn advise(spec: At<'_>, warnings: &mut Problems) {
     advice.on_health();
     advice.on_circuit_breaker();
     advice.on_faults();
-    advice.on_buffers();
     advice.on_overrides();
+    advice.on_buffers();
     advice.on_old_fields();
     advice.on_ignored_fields();
 }
@@ -208,6 +208,25 @@ impl Advice<'_, '_> {
         }
     }
 
+    fn on_overrides(&mut self) {
+        let list = Path::Field(&self.spec.path, "responseOverride");
+        let redirects: Vec<(usize, Mark)> = self
+            .items(&["responseOverride"])
+            .iter()
+            .enumerate()
+            .filter_map(|(index, rule)| Some((index, rule.field("redirect")?)))
+            .filter(|(_, redirect)| redirect.field("mode").is_none())
+            .map(|(index, redirect)| (index, redirect.mark))
+            .collect();
+        for (index, mark) in redirects {
+            let rule = Path::Item(&list, index);
+            let advice = "has Envoy run the request again on another route, unseen by the \
+                          client, which the filter refuses; mode: Client sends the client there";
+            self.warnings
+                .note(&Path::Field(&rule, "redirect"), mark, advice);
+        }
+    }
+
     fn on_buffers(&mut self) {
         let Some(node) = self.get(&["requestBuffer"]) else {
             return;
@@ -235,25 +254,6 @@ impl Advice<'_, '_> {
                 &["requestBuffer", "maxTotal"],
                 "can be used up by clients that send nothing: set minDataRate or maxDuration, too",
             );
-        }
-    }
-
-    fn on_overrides(&mut self) {
-        let list = Path::Field(&self.spec.path, "responseOverride");
-        let redirects: Vec<(usize, Mark)> = self
-            .items(&["responseOverride"])
-            .iter()
-            .enumerate()
-            .filter_map(|(index, rule)| Some((index, rule.field("redirect")?)))
-            .filter(|(_, redirect)| redirect.field("mode").is_none())
-            .map(|(index, redirect)| (index, redirect.mark))
-            .collect();
-        for (index, mark) in redirects {
-            let rule = Path::Item(&list, index);
-            let advice = "has Envoy run the request again on another route, unseen by the \
-                          client, which the filter refuses; mode: Client sends the client there";
-            self.warnings
-                .note(&Path::Field(&rule, "redirect"), mark, advice);
         }
     }
 
