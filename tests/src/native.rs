@@ -1,0 +1,79 @@
+//! Native fields put into a test's configuration, as `btp` translates them.
+
+use anyhow::{Context as _, Result, bail};
+use btp::translate::{Change, Context, Outcome, Place, apply_change, translate};
+use btp_policy::node::Node;
+use serde_json::Value;
+
+use crate::Bootstrap;
+
+impl Bootstrap {
+    /// Puts a `spec` into force for cluster `name` and the routes to it.
+    pub fn govern(&mut self, name: &str, spec: &Value) -> Result<&mut Self> {
+        let spec = node(spec)?;
+        let changes = translate(&spec, &Context::default());
+        let changes = match changes {
+            Ok(changes) => changes,
+            Err(problems) => {
+                let said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                bail!("cannot be translated: {}", said.join("; "));
+            }
+        };
+        let mut failed = None;
+        self.edit(|config| {
+            for change in &changes {
+                let done = each_object(config, name, change.place, &mut |object| {
+                    perform(object, change).map(drop)
+                });
+                failed = failed.take().or(done.err());
+            }
+        });
+        failed.map_or(Ok(self), Err)
+    }
+}
+
+/// Performs a change on an object in serde's form.
+pub fn perform(object: &mut Value, change: &Change) -> Result<Outcome> {
+    let mut tree = node(object)?;
+    let outcome = apply_change(&mut tree, change)
+        .map_err(anyhow::Error::msg)
+        .with_context(|| format!("{} at {}", change.field, change.path))?;
+    *object = serde_json::to_value(&tree)?;
+    Ok(outcome)
+}
+
+fn node(value: &Value) -> Result<Node> {
+    btp_policy::json::parse(value.to_string().as_bytes())
+        .map_err(|problem| anyhow::anyhow!("{problem}"))
+}
+
+fn each_object(
+    config: &mut Value,
+    cluster: &str,
+    place: Place,
+    change: &mut impl FnMut(&mut Value) -> Result<()>,
+) -> Result<()> {
+    if place == Place::Bootstrap {
+        return change(config);
+    }
+    if place == Place::Cluster {
+        let clusters = config.pointer_mut("/static_resources/clusters");
+        let clusters = clusters.and_then(Value::as_array_mut);
+        let found = clusters
+            .into_iter()
+            .flatten()
+            .find(|it| it["name"] == cluster);
+        return change(found.with_context(|| format!("no cluster {cluster:?}"))?);
+    }
+    let mut done = Ok(());
+    crate::bootstrap::visit(config, &mut |value| {
+        let is_it = match place {
+            Place::Route => value["route"]["cluster"] == cluster,
+            _ => value.get("http_filters").is_some() && value.get("stat_prefix").is_some(),
+        };
+        if is_it && done.is_ok() {
+            done = change(value);
+        }
+    });
+    done
+}
