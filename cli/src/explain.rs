@@ -29,6 +29,7 @@ pub(crate) fn run(
         listener: instance.listener.clone(),
         native_fields: Some(NativeFields::Applied),
         enforce: Some(Vec::new()),
+        allow_on_headers_stop_iteration: false,
     };
     let node = compose(&input, &instance);
     let config = match PluginConfig::from_node(&node) {

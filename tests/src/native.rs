@@ -1,11 +1,14 @@
 //! Native fields put into a test's configuration, as `btp` translates them.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context as _, Result, bail};
 use btp::translate::{Change, Context, Outcome, Place, apply_change, translate};
 use btp_policy::node::Node;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::Bootstrap;
+use crate::bootstrap::cluster;
+use crate::{Bootstrap, Builder, Envoy, Route, Upstream};
 
 impl Bootstrap {
     /// Puts a `spec` into force for cluster `name` and the routes to it.
@@ -30,6 +33,47 @@ impl Bootstrap {
         });
         failed.map_or(Ok(self), Err)
     }
+}
+
+/// A cluster of several endpoints.
+pub fn cluster_of(name: &str, endpoints: &[SocketAddr]) -> Value {
+    let mut it = cluster(name, ([127, 0, 0, 1], 9).into());
+    let endpoint = |address: &SocketAddr| {
+        json!({"endpoint": {"address": {"socket_address": {
+        "address": address.ip().to_string(), "port_value": address.port()}}}})
+    };
+    let endpoints: Vec<Value> = endpoints.iter().map(endpoint).collect();
+    it["load_assignment"]["endpoints"] = json!([{ "lb_endpoints": endpoints }]);
+    it
+}
+
+/// So many upstreams.
+pub async fn upstreams(count: usize) -> Result<Vec<Upstream>> {
+    let mut upstreams = Vec::new();
+    for _ in 0..count {
+        upstreams.push(Upstream::start().await?);
+    }
+    Ok(upstreams)
+}
+
+/// Where they listen.
+pub fn addresses(upstreams: &[Upstream]) -> Vec<SocketAddr> {
+    upstreams.iter().map(Upstream::addr).collect()
+}
+
+/// Cluster and route `backend` of these upstreams.
+pub fn backend(upstreams: &[Upstream]) -> Result<Bootstrap> {
+    Builder::new()
+        .raw_cluster(cluster_of("backend", &addresses(upstreams)))
+        .route(Route::cluster("/", "backend"))
+        .build()
+}
+
+/// An Envoy before these upstreams, which are governed by `spec`.
+pub async fn governed(upstreams: &[Upstream], spec: &Value) -> Result<Envoy> {
+    let mut bootstrap = backend(upstreams)?;
+    bootstrap.govern("backend", spec)?;
+    Envoy::start(&bootstrap).await
 }
 
 /// Performs a change on an object in serde's form.

@@ -41,9 +41,12 @@ pub(super) fn translate(health: &HealthCheck, hostname: Option<&str>, out: &mut 
 }
 
 fn translate_active(check: &ActiveHealthCheck, hostname: Option<&str>, out: &mut Changes) {
+    let interval = check.interval.unwrap_or(Duration::from_millis(3_000));
     let mut to = node!({
         "timeout": (check.timeout.unwrap_or(Duration::from_millis(1_000))),
-        "interval": (check.interval.unwrap_or(Duration::from_millis(3_000))),
+        "interval": interval,
+        // Envoy's own is a minute, as long as nobody has sent a request.
+        "no_traffic_interval": interval,
         "unhealthy_threshold": (check.unhealthy_threshold.unwrap_or(3)),
         "healthy_threshold": (check.healthy_threshold.unwrap_or(1)),
     });

@@ -7,6 +7,7 @@ use btp_policy::{PluginConfig, Policy};
 use crate::counters::CounterNames;
 use crate::fault::Fault;
 use crate::look::Needs;
+use crate::request_buffer::Buffering;
 use crate::response_override::Overrides;
 use crate::worker::Worker;
 
@@ -25,6 +26,7 @@ pub struct Plan {
 pub(crate) struct PolicyPlan {
     pub(crate) needs: Needs,
     pub(crate) fault: Option<Fault>,
+    pub(crate) buffering: Option<Buffering>,
     pub(crate) overrides: Option<Overrides>,
 }
 
@@ -85,13 +87,19 @@ impl PolicyPlan {
             .response_override
             .then(|| Overrides::compile(&policy.name, rules, counters))
             .flatten();
+        let buffer = spec.request_buffer.as_ref();
+        let buffering = buffer
+            .filter(|_| enforce.request_buffer)
+            .map(|buffer| Buffering::compile(policy, buffer, counters));
         let own = Needs {
             grpc: overrides.is_some(),
+            body: buffering.is_some(),
             ..Needs::default()
         };
         Self {
             needs: own.and(fault.as_ref().map(Fault::needs).unwrap_or_default()),
             fault,
+            buffering,
             overrides,
         }
     }

@@ -13,7 +13,7 @@ pub use capability::{Capability, FIELDS, Owner, owner_of};
 pub use fault_injection::{Abort, AbortStatus, Delay, FaultInjection};
 pub use rate_limit::{Limit, LocalRateLimit, LocalRule, RateLimit, RateLimitHeaders, Unit};
 pub use redirect::Redirect;
-pub use request_buffer::RequestBuffer;
+pub use request_buffer::{BufferMode, RequestBuffer};
 pub use response_override::{HeaderMatch, OverrideResponse, OverrideRule, Source, StringMatch};
 pub use retry::{Retry, RetryConstraint, Trigger};
 pub use selector::{
@@ -32,7 +32,7 @@ pub struct Spec {
     pub fault_injection: Option<FaultInjection>,
     /// Limits that this Envoy keeps itself.
     pub rate_limit: Option<RateLimit>,
-    /// The whole body first.
+    /// How large a body may be, and whether it is gathered first.
     pub request_buffer: Option<RequestBuffer>,
     /// Replacements for responses; the first that matches is taken.
     pub response_override: Vec<OverrideRule>,

@@ -55,6 +55,13 @@ mod imports {
             pairs: *mut *mut u8,
             pairs_size: *mut usize,
         ) -> u32;
+        pub(super) fn proxy_replace_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
         pub(super) fn proxy_set_header_map_pairs(map: u32, pairs: *const u8, size: usize) -> u32;
         pub(super) fn proxy_get_property(
             path: *const u8,
@@ -101,6 +108,7 @@ mod imports {
             cas: u32,
         ) -> u32;
         pub(super) fn proxy_continue_stream(stream: u32) -> u32;
+        pub(super) fn proxy_close_stream(stream: u32) -> u32;
         pub(super) fn proxy_set_effective_context(context: u32) -> u32;
         pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
         pub(super) fn proxy_define_metric(
@@ -174,6 +182,20 @@ pub(crate) fn headers(map: Map) -> Option<Vec<u8>> {
         imports::proxy_get_header_map_pairs(map as u32, &raw mut block.data, &raw mut block.size)
     };
     block.take(status)
+}
+
+/// Gives a header this one value.
+pub(crate) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refused> {
+    // SAFETY: pointers and lengths describe live memory.
+    check(unsafe {
+        imports::proxy_replace_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
 }
 
 /// Replaces a header map by `pairs`.
@@ -278,6 +300,12 @@ pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), R
 pub(crate) fn continue_request() -> Result<(), Refused> {
     // SAFETY: no memory is passed.
     check(unsafe { imports::proxy_continue_stream(REQUEST_STREAM) })
+}
+
+/// Ends the current stream: the client sees it break off.
+pub(crate) fn close_stream() -> Result<(), Refused> {
+    // SAFETY: no memory is passed.
+    check(unsafe { imports::proxy_close_stream(REQUEST_STREAM) })
 }
 
 /// Makes `context` the stream that hostcalls are about.

@@ -15,6 +15,7 @@
 
 mod abi;
 mod announce;
+mod complaints;
 mod host;
 mod metrics;
 mod pairs;

@@ -6,7 +6,7 @@ use super::*;
 fn a_bare_check_has_envoy_gateways_times() {
     check(
         r#"{"healthCheck":{"active":{"type":"HTTP","http":{"path":"/up"}}}}"#,
-        r#"{"health_checks":[{"timeout":"1s","interval":"3s","unhealthy_threshold":3,
+        r#"{"health_checks":[{"timeout":"1s","interval":"3s","no_traffic_interval":"3s","unhealthy_threshold":3,
             "healthy_threshold":1,"http_health_check":{"path":"/up",
             "expected_statuses":[{"start":200,"end":201}]}}]}"#,
         ROUTE,
@@ -22,7 +22,7 @@ fn every_setting_of_http_checks() {
             "retriableStatuses":[503],"requestBody":{"type":"Text","text":"ping"},
             "expectedResponse":{"type":"Binary","binary":"cG9uZw=="}},"healthCheckLog":{
             "matches":["Failure","Success"],"sinks":[{"type":"File","file":{"path":"/tmp/x"}}]}}}}"#,
-        r#"{"health_checks":[{"timeout":"0.500s","interval":"2s","unhealthy_threshold":2,
+        r#"{"health_checks":[{"timeout":"0.500s","interval":"2s","no_traffic_interval":"2s","unhealthy_threshold":2,
             "healthy_threshold":3,"initial_jitter":"1s","http_health_check":{"path":"/up",
             "host":"up.example","method":"PUT","send":{"text":"70696e67"},
             "receive":[{"binary":"cG9uZw=="}],"expected_statuses":[{"start":200,"end":202},
@@ -48,7 +48,7 @@ fn checks_by_tcp() {
         check(
             &format!(r#"{{"healthCheck":{{"active":{{"type":"TCP","tcp":{tcp}}}}}}}"#),
             &format!(
-                r#"{{"health_checks":[{{"timeout":"1s","interval":"3s","unhealthy_threshold":3,
+                r#"{{"health_checks":[{{"timeout":"1s","interval":"3s","no_traffic_interval":"3s","unhealthy_threshold":3,
                 "healthy_threshold":1,"tcp_health_check":{expected}}}]}}"#
             ),
             ROUTE,

@@ -11,26 +11,30 @@ use crate::plan::{Plan, PolicyPlan};
 use crate::worker::Worker;
 
 impl Exchange {
-    /// Request headers arrived.
+    /// Request headers arrived; `end` if there is no body and no trailers.
     pub fn request_headers<H: Host>(
         &mut self,
         plan: &Plan,
         worker: &mut Worker,
         host: &mut H,
+        end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
         self.policy = worker.governing(plan.attachments(), host);
         let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        self.look = Look::at(policy, host);
+        self.look = Look::at(policy, host, end);
+        if let (Some(buffering), false) = (&policy.buffering, end) {
+            self.intake = buffering.intake(self.look.body, self.look.grpc);
+        }
         let delay = self.fault(policy).and_then(|fault| fault.draw_delay(host));
         if let Some((nanos, counter)) = delay {
             let until = host.now_ns().saturating_add(nanos);
             out.push(Action::Count(counter));
             out.push(Action::WakeAt(until));
             self.phase = Phase::Delayed { until };
-            return Flow::HoldAll;
+            return self.hold();
         }
         self.after_delay(policy, host, out)
     }
@@ -43,7 +47,7 @@ impl Exchange {
         };
         if host.now_ns() < until {
             out.push(Action::WakeAt(until));
-            return Flow::HoldAll;
+            return self.hold();
         }
         self.phase = Phase::Passing;
         match plan.policy(self.policy) {
@@ -52,7 +56,8 @@ impl Exchange {
         }
     }
 
-    /// What comes after the delay: the abort, drawn independently.
+    /// What comes after the delay: the abort, drawn independently; then the
+    /// body.
     fn after_delay<H: Host>(
         &mut self,
         policy: &PolicyPlan,
@@ -61,7 +66,7 @@ impl Exchange {
     ) -> Flow {
         let abort = self.fault(policy).and_then(|fault| fault.draw_abort(host));
         let Some((reply, counter)) = abort else {
-            return Flow::Continue;
+            return self.admit_body(policy, out);
         };
         out.push(Action::Count(counter));
         self.reply(policy, reply, out)
@@ -73,7 +78,12 @@ impl Exchange {
 
     /// Sends a reply of ours, overridden if the policy says so. A gRPC client
     /// sees any local reply with HTTP status 200, and so do the overrides.
-    fn reply(&mut self, policy: &PolicyPlan, reply: &Arc<Reply>, out: &mut Vec<Action>) -> Flow {
+    pub(super) fn reply(
+        &mut self,
+        policy: &PolicyPlan,
+        reply: &Arc<Reply>,
+        out: &mut Vec<Action>,
+    ) -> Flow {
         let status = if self.look.grpc { 200 } else { reply.status };
         let overrides = policy.overrides.as_ref();
         let replaced = overrides.and_then(|rules| {
@@ -83,6 +93,8 @@ impl Exchange {
         });
         out.push(Action::Reply(replaced.unwrap_or_else(|| Arc::clone(reply))));
         self.phase = Phase::Replied;
+        self.intake = None;
+        self.discards = true;
         Flow::Stop
     }
 }

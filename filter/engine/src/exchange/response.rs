@@ -17,6 +17,7 @@ impl Exchange {
         end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
+        self.responding = true;
         if !matches!(self.phase, Phase::Passing) {
             // A reply of the proxy's own has ended the wait (a timeout, say).
             if !matches!(self.phase, Phase::Delayed { .. }) {
@@ -24,7 +25,13 @@ impl Exchange {
             }
             self.phase = Phase::Passing;
         }
-        let Some(overrides) = plan.policy(self.policy).and_then(|p| p.overrides.as_ref()) else {
+        let Some(policy) = plan.policy(self.policy) else {
+            return Flow::Continue;
+        };
+        if self.intake.is_some() {
+            self.abandon_body(policy, response_status(host), out);
+        }
+        let Some(overrides) = &policy.overrides else {
             return Flow::Continue;
         };
         let Some(reply) = response_status(host).and_then(|status| overrides.replacement(status))
