@@ -276,6 +276,31 @@ async fn zones_share_by_weight() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn zones_without_weights_share_by_their_endpoints() -> Result<()> {
+    for kind in [
+        json!({"type": "RoundRobin"}),
+        json!({"type": "Random"}),
+        json!({"type": "ConsistentHash", "consistentHash": {
+            "type": "Header", "header": {"name": "x-user"}}}),
+    ] {
+        let upstreams = upstreams(2).await?;
+        let mut bootstrap = Builder::new()
+            .raw_cluster(in_zones(&upstreams))
+            .route(Route::cluster("/", "backend"))
+            .build()?;
+        bootstrap.govern("backend", &balancer(kind))?;
+        let envoy = Envoy::start(&bootstrap).await?;
+        for user in 0..100 {
+            let request = Request::get("/").header("x-user", format!("user-{user}"));
+            ensure!(envoy.send(request).await?.status == 200);
+        }
+        let counts = counts(&upstreams);
+        ensure!(counts.iter().all(|count| *count >= 20), "{counts:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ones_own_zone_is_preferred() -> Result<()> {
     let upstreams = upstreams(2).await?;
     let mut own = in_zones(&upstreams);

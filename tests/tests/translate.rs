@@ -122,18 +122,51 @@ fn bootstrap(specs: &[Value], kind: impl Fn(&mut Value)) -> Result<Bootstrap> {
     Ok(bootstrap)
 }
 
-async fn assert_loads(bootstrap: &Bootstrap) -> Result<()> {
+async fn assert_loads(bootstrap: &Bootstrap) -> Result<String> {
     let validation = Envoy::validate(bootstrap).await?;
     ensure!(validation.ok, "Envoy refuses it:\n{}", validation.log);
-    ensure!(
-        !validation.log.contains("deprecated"),
-        "Envoy warns:\n{}",
-        validation.log
-    );
-    Ok(())
+    Ok(validation.log)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn envoy_loads_every_translation() -> Result<()> {
-    assert_loads(&bootstrap(&specs(), |_| {})?).await
+    let log = assert_loads(&bootstrap(&specs(), |_| {})?).await?;
+    ensure!(!log.contains("deprecated"), "Envoy warns:\n{log}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_loads_them_over_what_clusters_say_already() -> Result<()> {
+    let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let clusters = [
+        // The older ways to say things, by their JSON names.
+        json!({"lbPolicy": "RING_HASH", "ringHashLbConfig": {"minimumRingSize": 5},
+            "commonLbConfig": {"localityWeightedLbConfig": {}},
+            "http2ProtocolOptions": {"maxConcurrentStreams": 5},
+            "circuitBreakers": {"thresholds": [{"priority": "HIGH"}, {"maxRetries": 9}]}}),
+        json!({"type": "STRICT_DNS", "dns_refresh_rate": "7s",
+            "protocol_selection": "USE_DOWNSTREAM_PROTOCOL", "http2_protocol_options": {},
+            "outlier_detection": {}, "connect_timeout": "3s"}),
+        json!({"type": null, "cluster_type": {"name": "envoy.cluster.dns", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster"}},
+            "typed_extension_protocol_options": {options: {
+                "@type": format!("type.googleapis.com/{options}"),
+                "explicit_http_config": {"http2_protocol_options": {}}}}}),
+        json!({"transport_socket": {"name": "tls", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"}},
+            "transport_socket_matches": [{"name": "plain", "match": {"x": "y"},
+                "transport_socket": {"name": "raw", "typed_config": {"@type":
+                    "type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer"}}}],
+            "typed_extension_protocol_options": {options: {
+                "@type": format!("type.googleapis.com/{options}"), "explicit_http_config": {"http2_protocol_options": {}}}}}),
+    ];
+    for extra in clusters {
+        let with_extra = |cluster: &mut Value| {
+            for (name, value) in extra.as_object().into_iter().flatten() {
+                cluster[name] = value.clone();
+            }
+        };
+        assert_loads(&bootstrap(&specs(), with_extra)?).await?;
+    }
+    Ok(())
 }
