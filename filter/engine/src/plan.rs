@@ -16,7 +16,7 @@ use crate::worker::Worker;
 pub struct Plan {
     attachments: Attachments,
     policies: Vec<PolicyPlan>,
-    counters: Vec<String>,
+    names: CounterNames,
     /// Named routes whose governing policy a worker remembers.
     most_routes: usize,
 }
@@ -40,7 +40,7 @@ impl Plan {
             return Self {
                 attachments: Attachments::default(),
                 policies: Vec::new(),
-                counters: Vec::new(),
+                names: CounterNames::default(),
                 most_routes: 0,
             };
         }
@@ -48,7 +48,7 @@ impl Plan {
         Self {
             attachments: config.attachments,
             policies,
-            counters: counters.into_names(),
+            names: counters,
             most_routes: config.limits.routes,
         }
     }
@@ -56,7 +56,19 @@ impl Plan {
     /// Names of the counters; [`crate::CounterId`] is an index into these.
     #[must_use]
     pub fn counters(&self) -> &[String] {
-        &self.counters
+        &self.names.counters
+    }
+
+    /// Names of the gauges; [`crate::GaugeId`] is an index into these.
+    #[must_use]
+    pub fn gauges(&self) -> &[String] {
+        &self.names.gauges
+    }
+
+    /// Names of the shared tables; [`crate::TableId`] is an index into these.
+    #[must_use]
+    pub fn tables(&self) -> &[String] {
+        &self.names.tables
     }
 
     /// A worker's own state under this plan.
@@ -93,11 +105,13 @@ impl PolicyPlan {
             .map(|buffer| Buffering::compile(policy, buffer, counters));
         let own = Needs {
             grpc: overrides.is_some(),
-            body: buffering.is_some(),
             ..Needs::default()
         };
+        let body = buffering.as_ref().map(Buffering::needs);
         Self {
-            needs: own.and(fault.as_ref().map(Fault::needs).unwrap_or_default()),
+            needs: own
+                .and(fault.as_ref().map(Fault::needs).unwrap_or_default())
+                .and(body.unwrap_or_default()),
             fault,
             buffering,
             overrides,

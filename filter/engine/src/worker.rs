@@ -8,13 +8,24 @@ use crate::host::Host;
 #[derive(Debug)]
 pub struct Worker {
     routes: Memo,
+    id: Option<u64>,
+    /// The host has shown the body of a request that was held.
+    pub(crate) sees_held_bodies: bool,
 }
 
 impl Worker {
     pub(crate) fn new(most_routes: usize) -> Self {
         Self {
             routes: Memo::new(most_routes),
+            id: None,
+            sees_held_bodies: false,
         }
+    }
+
+    /// What tells this worker from the others, and from itself under another
+    /// configuration or before its VM died.
+    pub(crate) fn id<H: Host>(&mut self, host: &mut H) -> u64 {
+        *self.id.get_or_insert_with(|| host.random())
     }
 
     /// The policy that governs the request at hand. A route's name is looked

@@ -13,7 +13,7 @@ pub use capability::{Capability, FIELDS, Owner, owner_of};
 pub use fault_injection::{Abort, AbortStatus, Delay, FaultInjection};
 pub use rate_limit::{Limit, LocalRateLimit, LocalRule, RateLimit, RateLimitHeaders, Unit};
 pub use redirect::Redirect;
-pub use request_buffer::{BufferMode, RequestBuffer};
+pub use request_buffer::{BufferMode, BufferRule, MinDataRate, Rejection, RequestBuffer};
 pub use response_override::{HeaderMatch, OverrideResponse, OverrideRule, Source, StringMatch};
 pub use retry::{Retry, RetryConstraint, Trigger};
 pub use selector::{

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use btp_engine::{CounterId, Counters, Host};
+use btp_engine::{CounterId, Counters, Host, TableId, Tables};
 use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, Map};
@@ -35,9 +35,15 @@ impl Counters for WasmHost<'_> {
     }
 }
 
+impl Tables for WasmHost<'_> {
+    fn update_table(&self, table: TableId, step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
+        self.shared.tables.update(table, step)
+    }
+}
+
 impl Host for WasmHost<'_> {
     fn now_ns(&mut self) -> u64 {
-        self.shared.now_ns()
+        abi::monotonic_ns()
     }
 
     fn random(&mut self) -> u64 {

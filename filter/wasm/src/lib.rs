@@ -22,3 +22,4 @@ mod pairs;
 mod random;
 mod root;
 mod stream;
+mod tables;

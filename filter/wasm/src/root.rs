@@ -22,6 +22,7 @@ use crate::host::WasmHost;
 use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::stream::{Stream, perform};
+use crate::tables::Tables;
 
 /// What all streams under one configuration share.
 pub(crate) struct Shared {
@@ -30,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) random: Random,
     pub(crate) worker: RefCell<Worker>,
     pub(crate) complaints: Complaints,
-    start: Instant,
+    pub(crate) tables: Tables,
     timers: RefCell<Timers>,
 }
 
@@ -104,12 +105,12 @@ fn configure(text: &[u8]) -> Result<Shared, String> {
         log::info!("version {version}, {policies} policies, loaded in {millis} ms");
     }
     Ok(Shared {
-        metrics: Metrics::new(plan.counters()),
+        metrics: Metrics::new(&plan),
+        tables: Tables::new(&plan),
         worker: RefCell::new(plan.worker()),
         complaints: Complaints::default(),
         plan,
         random,
-        start,
         timers: RefCell::default(),
     })
 }
@@ -137,17 +138,12 @@ fn one_line(problems: &[Problem]) -> String {
 }
 
 impl Shared {
-    /// Monotonic time since this configuration was loaded.
-    pub(crate) fn now_ns(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
     /// Keeps `exchange` until its time has come, or it is asked back.
     pub(crate) fn park(&self, context: u32, at: u64, exchange: Exchange) {
         let mut timers = self.timers.borrow_mut();
         timers.deadlines.set(context, at);
         timers.waiting.insert(context, exchange);
-        timers.arm(self.now_ns());
+        timers.arm(abi::monotonic_ns());
     }
 
     /// Gives a parked exchange back. Its deadline stays, so that it costs
@@ -164,14 +160,21 @@ impl Shared {
 
     /// Wakes those whose time has come, then sets the timer for the next.
     fn tick(&self) {
-        let now = self.now_ns();
+        let now = abi::monotonic_ns();
         let mut out = Vec::new();
         while let Some((context, mut exchange)) = self.next_due(now) {
+            let mut host = WasmHost { shared: self };
             if abi::set_effective_context(context).is_err() {
+                exchange.done(&self.plan, &mut host, &mut out);
+                perform(self, &mut out, 0);
                 continue;
             }
-            let mut host = WasmHost { shared: self };
-            let flow = exchange.timer(&self.plan, &mut host, &mut out);
+            let flow = exchange.timer(
+                &self.plan,
+                &mut self.worker.borrow_mut(),
+                &mut host,
+                &mut out,
+            );
             let wake_at = perform(self, &mut out, 0);
             if flow == Flow::Continue
                 && let Err(refused) = abi::continue_request()
@@ -186,7 +189,7 @@ impl Shared {
         }
         let mut timers = self.timers.borrow_mut();
         timers.armed = None;
-        timers.arm(self.now_ns());
+        timers.arm(abi::monotonic_ns());
     }
 
     fn next_due(&self, now: u64) -> Option<(u32, Exchange)> {

@@ -32,27 +32,39 @@ impl Exchange {
         if let Some((nanos, counter)) = delay {
             let until = host.now_ns().saturating_add(nanos);
             out.push(Action::Count(counter));
-            out.push(Action::WakeAt(until));
             self.phase = Phase::Delayed { until };
-            return self.hold();
+            return self.hold(until, out);
         }
-        self.after_delay(policy, host, out)
+        self.after_delay(policy, worker, host, out)
     }
 
     /// The time asked for by [`Action::WakeAt`] has come. The flow is that of
     /// the request.
-    pub fn timer<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) -> Flow {
-        let Phase::Delayed { until } = self.phase else {
+    pub fn timer<H: Host>(
+        &mut self,
+        plan: &Plan,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
+        let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
+        let Phase::Delayed { until } = self.phase else {
+            return self.body_timer(policy, worker, host, out);
+        };
         if host.now_ns() < until {
-            out.push(Action::WakeAt(until));
-            return self.hold();
+            self.beat(policy, host);
+            return self.hold(until, out);
         }
         self.phase = Phase::Passing;
-        match plan.policy(self.policy) {
-            Some(policy) => self.after_delay(policy, host, out),
-            None => Flow::Continue,
+        self.after_delay(policy, worker, host, out)
+    }
+
+    /// The exchange is over, however it ended. Comes last, and once.
+    pub fn done<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
+        if let Some(policy) = plan.policy(self.policy) {
+            self.drop_body(policy, host, out);
         }
     }
 
@@ -61,13 +73,15 @@ impl Exchange {
     fn after_delay<H: Host>(
         &mut self,
         policy: &PolicyPlan,
+        worker: &mut Worker,
         host: &mut H,
         out: &mut Vec<Action>,
     ) -> Flow {
         let abort = self.fault(policy).and_then(|fault| fault.draw_abort(host));
         let Some((reply, counter)) = abort else {
-            return self.admit_body(policy, out);
+            return self.admit_body(policy, worker, host, out);
         };
+        self.drop_body(policy, host, out);
         out.push(Action::Count(counter));
         self.reply(policy, reply, out)
     }
@@ -93,7 +107,6 @@ impl Exchange {
         });
         out.push(Action::Reply(replaced.unwrap_or_else(|| Arc::clone(reply))));
         self.phase = Phase::Replied;
-        self.intake = None;
         self.discards = true;
         Flow::Stop
     }

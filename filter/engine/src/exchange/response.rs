@@ -29,7 +29,8 @@ impl Exchange {
             return Flow::Continue;
         };
         if self.intake.is_some() {
-            self.abandon_body(policy, response_status(host), out);
+            let status = response_status(host);
+            self.abandon_body(policy, status, host, out);
         }
         let Some(overrides) = &policy.overrides else {
             return Flow::Continue;

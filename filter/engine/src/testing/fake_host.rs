@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 
 use crate::counters::CounterId;
 use crate::host::Host;
-use crate::shared::Counters;
+use crate::shared::{Counters, TableId, Tables};
 
 /// One exchange's view of a proxy, all in memory.
 #[derive(Debug, Default)]
@@ -40,6 +40,7 @@ pub struct FakeHost {
     /// How often headers or attributes were asked for.
     pub lookups: usize,
     counters: RefCell<HashMap<CounterId, u64>>,
+    tables: RefCell<HashMap<TableId, Vec<u64>>>,
     drawn: u64,
 }
 
@@ -56,6 +57,19 @@ impl Counters for FakeHost {
 
     fn read(&self, counter: CounterId) -> u64 {
         self.counters.borrow().get(&counter).copied().unwrap_or(0)
+    }
+}
+
+impl Tables for FakeHost {
+    fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
+        let mut tables = self.tables.borrow_mut();
+        let current = tables.entry(table).or_default();
+        let mut changed = current.clone();
+        let counts = step(&mut changed);
+        if counts {
+            *current = changed;
+        }
+        counts
     }
 }
 

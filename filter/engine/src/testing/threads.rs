@@ -1,15 +1,19 @@
 //! A native host for many threads: cells and counters are atomics.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::counters::CounterId;
-use crate::shared::{CellId, Cells, Counters, Updated};
+use crate::shared::{CellId, Cells, Counters, TableId, Tables, Updated};
 
-/// The shared state of a proxy whose workers are threads.
+/// The shared state of a proxy whose workers are threads. Tables, which no
+/// test needs to be fast, are behind one lock.
 #[derive(Debug)]
 pub struct ThreadedHost {
     cells: Vec<AtomicU64>,
     counters: Vec<AtomicU64>,
+    tables: Mutex<BTreeMap<u32, Vec<u64>>>,
 }
 
 impl ThreadedHost {
@@ -24,6 +28,7 @@ impl ThreadedHost {
         Self {
             cells: zeros(cells),
             counters: zeros(counters),
+            tables: Mutex::default(),
         }
     }
 
@@ -61,6 +66,21 @@ impl Cells for ThreadedHost {
             }
         }
         Updated::Contended
+    }
+}
+
+impl Tables for ThreadedHost {
+    fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
+        let Ok(mut tables) = self.tables.lock() else {
+            return false;
+        };
+        let current = tables.entry(table.0).or_default();
+        let mut changed = current.clone();
+        let counts = step(&mut changed);
+        if counts {
+            *current = changed;
+        }
+        counts
     }
 }
 
