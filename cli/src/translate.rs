@@ -91,7 +91,7 @@ pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<
     let mut out = Changes::default();
     for (path, reason) in REFUSED {
         let found = path.iter().try_fold(spec, |node, name| node.field(name));
-        if found.is_some() {
+        if found.is_some() && !is_switched_off(spec, path) {
             out.refuse(&path.join("."), reason);
         }
     }
@@ -111,6 +111,15 @@ pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<
     } else {
         Err(problems.into_vec())
     }
+}
+
+/// `rateLimit.type` can say that global limits do not count.
+fn is_switched_off(spec: &Node, path: &[&str]) -> bool {
+    let limits = spec.field("rateLimit");
+    let kind = limits
+        .and_then(|it| it.field("type"))
+        .and_then(Node::as_str);
+    path == ["rateLimit", "global"] && kind == Some("Local")
 }
 
 fn translate_fields(

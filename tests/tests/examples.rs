@@ -38,6 +38,21 @@ async fn response_override() -> Result<()> {
     run_readme("response-override").await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn native_fields() -> Result<()> {
+    run_readme("native-fields").await
+}
+
+#[test]
+fn the_native_example_is_the_translation_of_its_policy() -> Result<()> {
+    let policy = read_yaml(&repo::path("examples/native-fields/policy.yaml"))?;
+    let mut bootstrap = Bootstrap::load("examples/native-fields/envoy.yaml")?;
+    let before = bootstrap.config().clone();
+    bootstrap.govern("backend", &policy["spec"])?;
+    assert_eq!(bootstrap.config(), &before);
+    Ok(())
+}
+
 /// `btp plugin-config` of these policy files.
 fn plugin_config(examples: &[&str]) -> Result<Value> {
     let files = examples
@@ -118,6 +133,7 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "envoy/filter-by-ecds.yaml",
         "examples/fault-injection/envoy.yaml",
         "examples/response-override/envoy.yaml",
+        "examples/native-fields/envoy.yaml",
     ] {
         let mut bootstrap = Bootstrap::load(file)?;
         bootstrap.replace_text(

@@ -17,10 +17,6 @@ use super::load_balancer::require_endpoints;
 use super::tree::{IntoNode, list, node, object, put};
 
 const ACTIVE: &str = "healthCheck.active";
-const METHODS: [&str; 8] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH",
-];
-
 pub(super) fn translate(health: &HealthCheck, hostname: Option<&str>, out: &mut Changes) {
     if let Some(check) = &health.active {
         translate_active(check, hostname, out);
@@ -53,10 +49,7 @@ fn translate_active(check: &ActiveHealthCheck, hostname: Option<&str>, out: &mut
     put(&mut to, "initial_jitter", check.initial_jitter);
     match check.kind {
         HealthCheckType::Http => {
-            let http = check
-                .http
-                .as_ref()
-                .map(|http| http_check(http, hostname, out));
+            let http = check.http.as_ref().map(|http| http_check(http, hostname));
             put(&mut to, "http_health_check", http);
         }
         HealthCheckType::Tcp => {
@@ -97,15 +90,11 @@ fn translate_active(check: &ActiveHealthCheck, hostname: Option<&str>, out: &mut
     }
 }
 
-fn http_check(http: &HttpHealthCheck, hostname: Option<&str>, out: &mut Changes) -> Node {
+fn http_check(http: &HttpHealthCheck, hostname: Option<&str>) -> Node {
     let mut check = node!({ "path": (http.path.as_str()) });
     put(&mut check, "host", http.hostname.as_deref().or(hostname));
     if let Some(method) = http.method.as_deref().filter(|method| !method.is_empty()) {
         let method = method.to_ascii_uppercase();
-        if !METHODS.contains(&method.as_str()) {
-            let reason = format!("must be one of {}", METHODS.join(", "));
-            out.refuse("healthCheck.active.http.method", reason);
-        }
         put(&mut check, "method", Some(method));
     }
     put(&mut check, "send", http.request_body.as_ref().map(payload));

@@ -14,8 +14,6 @@ use super::tree::{IntoNode, node, object, put};
 const BUFFER_LIMIT: u32 = 32 * 1024;
 const STREAM_WINDOW: Quantity = Quantity::new(64 * 1024);
 const CONNECTION_WINDOW: Quantity = Quantity::new(1024 * 1024);
-/// Envoy's bound of both ratios, in percent.
-const MOST_PRECONNECT: u32 = 300;
 
 pub(super) fn translate(native: &Native, out: &mut Changes) {
     // First, because it says what the others change.
@@ -76,7 +74,6 @@ fn translate_http2(http2: &Http2, out: &mut Changes) {
             "connection_idle_interval",
             keepalive.idle_interval,
         );
-        check_keepalive(keepalive, out);
         put(&mut options, "connection_keepalive", Some(config));
     }
     if let Some(action) = http2.on_invalid_message {
@@ -86,29 +83,6 @@ fn translate_http2(http2: &Http2, out: &mut Changes) {
     }
     let how = How::HttpOptions(HttpPart::Http2(options));
     out.add("http2", Place::Cluster, Path::default(), how);
-}
-
-/// What Envoy refuses.
-fn check_keepalive(keepalive: &btp_policy::native::ConnectionKeepalive, out: &mut Changes) {
-    const FIELD: &str = "http2.connectionKeepalive";
-    let zero = Duration::default();
-    if keepalive.timeout.is_none_or(|time| time == zero) {
-        out.refuse(
-            FIELD,
-            "must have a timeout longer than zero: how long Envoy waits for the answer to a ping",
-        );
-    }
-    if keepalive.interval.is_none() && keepalive.idle_interval.is_none() {
-        out.refuse(FIELD, "must have an interval or an idleInterval");
-    }
-    for (name, time) in [
-        ("interval", keepalive.interval),
-        ("idleInterval", keepalive.idle_interval),
-    ] {
-        if time == Some(zero) {
-            out.refuse(&format!("{FIELD}.{name}"), "must be longer than zero");
-        }
-    }
 }
 
 fn translate_keepalive(keepalive: &TcpKeepalive, out: &mut Changes) {
@@ -150,25 +124,13 @@ fn translate_connection(connection: &Connection, out: &mut Changes) {
         return;
     };
     let mut policy = object([]);
-    for (field, name, percent) in [
+    for (name, percent) in [
         (
-            "perEndpointPercent",
             "per_upstream_preconnect_ratio",
             preconnect.per_endpoint_percent,
         ),
-        (
-            "predictivePercent",
-            "predictive_preconnect_ratio",
-            preconnect.predictive_percent,
-        ),
+        ("predictive_preconnect_ratio", preconnect.predictive_percent),
     ] {
-        if percent.is_some_and(|percent| percent > MOST_PRECONNECT) {
-            let field = format!("connection.preconnect.{field}");
-            out.refuse(
-                &field,
-                format!("must be at most {MOST_PRECONNECT}: Envoy's bound"),
-            );
-        }
         put(
             &mut policy,
             name,

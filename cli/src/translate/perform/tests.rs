@@ -3,6 +3,7 @@
 use super::*;
 use crate::translate::tree::node;
 use btp_policy::json;
+use proptest::prelude::*;
 
 fn change(place: Place, path: &str, how: How) -> Change {
     Change {
@@ -96,4 +97,77 @@ fn paths_print_as_people_write_them() {
     );
     let path = Path::from("load_assignment.endpoints.*.lb_endpoints");
     assert_eq!(path.to_string(), "load_assignment.endpoints[].lb_endpoints");
+}
+
+/// Any JSON, with the keys that changes look for in it.
+fn any_object() -> impl Strategy<Value = String> {
+    const KEYS: [&str; 16] = [
+        "circuit_breakers",
+        "thresholds",
+        "priority",
+        "load_assignment",
+        "endpoints",
+        "lb_endpoints",
+        "endpoint",
+        "typed_extension_protocol_options",
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config",
+        "http2ProtocolOptions",
+        "transportSocket",
+        "transport_socket_matches",
+        "typed_config",
+        "cluster_type",
+        "route",
+    ];
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("7".to_owned()),
+        Just(r#""STRICT_DNS""#.to_owned()),
+        Just("{}".to_owned()),
+    ];
+    leaf.prop_recursive(6, 48, 4, |inner| {
+        let field = (prop::sample::select(&KEYS), inner.clone());
+        prop_oneof![
+            prop::collection::vec(inner, 0..3).prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::vec(field, 0..4).prop_map(|fields| {
+                let fields = fields
+                    .iter()
+                    .map(|(key, value)| format!(r#""{key}":{value}"#));
+                format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+            }),
+        ]
+    })
+}
+
+const EVERYTHING: &str = r#"{"retry":{},"useClientProtocol":true,"http2":{},"dns":{},
+    "circuitBreaker":{"perEndpoint":{},"maxRequestsPerConnection":1},"connection":{},
+    "proxyProtocol":{"version":"V1"},"tcpKeepalive":{},"compressor":[{"type":"Gzip"}],
+    "httpUpgrade":[{"type":"websocket"}],"timeout":{"tcp":{},"http":{"requestTimeout":"1s"}},
+    "healthCheck":{"panicThreshold":1,"passive":{},"active":{"type":"HTTP","http":{"path":"/"}}},
+    "loadBalancer":{"type":"RoundRobin"}}"#;
+/// What belongs to endpoints, and is refused without any.
+const OF_ENDPOINTS: &str = r#"{"healthCheck":{"active":{"type":"TCP","tcp":{},"overrides":{"port":1}}},
+    "loadBalancer":{"type":"RoundRobin","zoneAware":{"weightedZones":[{"zone":"a","weight":2}]}}}"#;
+
+proptest! {
+    #[test]
+    fn whatever_a_configuration_looks_like_a_change_is_made_once(
+        object in any_object(),
+        spec in prop::sample::select(&[EVERYTHING, OF_ENDPOINTS]),
+    ) {
+        let spec = json::parse(spec.as_bytes()).unwrap();
+        let changes = crate::translate::translate(&spec, &Default::default()).unwrap();
+        let mut object = json::parse(object.as_bytes()).unwrap();
+        let mut refused = Vec::new();
+        for change in &changes {
+            refused.push(apply_change(&mut object, change).is_err());
+        }
+        if !refused.contains(&true) {
+            let once = object.clone();
+            for change in &changes {
+                prop_assert!(apply_change(&mut object, change).is_ok());
+            }
+            prop_assert_eq!(once, object);
+        }
+    }
 }

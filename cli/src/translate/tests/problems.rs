@@ -48,7 +48,7 @@ fn what_is_not_translated_is_refused() {
         ),
         (
             r#"{"loadBalancer":{"type":"Random"},"connection":{"preconnect":{"predictivePercent":301}}}"#,
-            "spec.connection.preconnect.predictivePercent: must be at most 300: Envoy's bound (got 301)",
+            "spec.connection.preconnect.predictivePercent: must be between 100 and 300 (got 301)",
         ),
         (
             r#"{"healthCheck":{"active":{"type":"HTTP","http":{"path":"/","method":"FETCH"}}}}"#,
@@ -71,6 +71,12 @@ fn what_is_not_translated_is_refused() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with(start), "{found:?}");
     }
+}
+
+#[test]
+fn global_limits_that_are_switched_off_are_passed_over() {
+    let spec = r#"{"rateLimit":{"type":"Local","global":{"rules":[]}}}"#;
+    assert_eq!(translated(spec).changes, []);
 }
 
 #[test]
