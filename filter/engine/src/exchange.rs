@@ -11,6 +11,7 @@ mod response;
 use std::sync::Arc;
 
 use crate::action::Reply;
+use crate::fault::End;
 use crate::intake::Intake;
 use crate::look::Look;
 
@@ -20,6 +21,8 @@ pub struct Exchange {
     policy: Option<usize>,
     look: Look,
     phase: Phase,
+    /// The worker that keeps a place among those who wait for this exchange.
+    place: Option<u64>,
     /// The account of the request's body, as long as a limit watches it.
     intake: Option<Intake>,
     /// What still comes of the request's body goes nowhere.
@@ -33,8 +36,8 @@ enum Phase {
     /// Nothing of ours is under way.
     #[default]
     Passing,
-    /// The request waits until this time.
-    Delayed { until: u64 },
+    /// The request waits until this time, and then goes on or ends.
+    Delayed { until: u64, end: Option<End> },
     /// The client gets a reply of ours; what passes now is that reply, or
     /// what is left of the response in whose place it went.
     Replied,

@@ -5,6 +5,7 @@
 
 use btp_policy::spec::Selector;
 
+use crate::fault::{Fault, Seen};
 use crate::grpc::{is_grpc, is_grpc_request};
 use crate::host::Host;
 use crate::plan::PolicyPlan;
@@ -29,8 +30,6 @@ pub(crate) struct Needs {
 pub(crate) struct Look {
     /// It is a gRPC call; only known if the policy needs it.
     pub(crate) grpc: bool,
-    /// Fault injection is for it.
-    pub(crate) fault: bool,
     /// Its body; only known if the policy needs it and there is one.
     pub(crate) body: BodyLook,
 }
@@ -72,30 +71,32 @@ impl Needs {
 }
 
 impl Look {
-    /// Looks at the request at hand; `end` if its headers are all of it.
-    pub(crate) fn at<H: Host>(policy: &PolicyPlan, host: &mut H, end: bool) -> Self {
+    /// Looks at the request at hand, once for all capabilities; `end` if its
+    /// headers are all of it.
+    pub(crate) fn at<H: Host>(policy: &PolicyPlan, host: &mut H, end: bool) -> (Self, Seen) {
         let needs = policy.needs;
         let needs_body = needs.body && !end;
+        let fault = policy.fault.as_ref();
         if !needs.headers && !needs_body {
-            return Self {
+            let look = Self {
                 grpc: needs.grpc && is_grpc_request(host),
-                fault: policy.fault.is_some(),
                 body: BodyLook::default(),
             };
+            return (look, fault.map(Fault::unseen).unwrap_or_default());
         }
         let source = needs.source.then(|| host.source_address()).flatten();
         host.request_headers(|headers| {
             let request = Request::new(headers, source);
             let content_type = request.header("content-type");
-            let fault = policy.fault.as_ref();
-            Self {
+            let look = Self {
                 grpc: content_type.is_some_and(|value| is_grpc(&value)),
-                fault: fault.is_some_and(|fault| fault.is_for(&request)),
                 body: match &policy.buffering {
                     Some(buffering) if needs_body => BodyLook::at(&request, buffering),
                     _ => BodyLook::default(),
                 },
-            }
+            };
+            let seen = fault.map(|fault| fault.see(&request));
+            (look, seen.unwrap_or_default())
         })
     }
 }

@@ -30,8 +30,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) random: Random,
     pub(crate) worker: RefCell<Worker>,
-    pub(crate) complaints: Complaints,
     pub(crate) tables: Tables,
+    pub(crate) complaints: Complaints,
     timers: RefCell<Timers>,
 }
 
