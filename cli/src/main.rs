@@ -4,6 +4,7 @@
 //! to stdout, and only if nothing was refused; what it has to say about its
 //! input goes to stderr.
 
+mod apply;
 mod compose;
 mod explain;
 mod input;
@@ -45,6 +46,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Put policies into force in an Envoy configuration
+    Apply(apply::Arguments),
     /// Say which policy governs which route, and what is in force there
     Explain {
         /// Files and directories with policies; `-` is stdin
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
             portable,
             format,
         } => lint::run(&files, profile, portable, format),
+        Command::Apply(arguments) => apply::run(&arguments),
         Command::Explain {
             files,
             route,
