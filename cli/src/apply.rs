@@ -8,6 +8,7 @@
 
 mod diff;
 mod effective;
+mod explain;
 mod files;
 mod filter;
 mod govern;
@@ -16,6 +17,7 @@ mod layout;
 mod model;
 mod plan;
 mod report;
+mod request;
 mod stats;
 mod tree;
 mod undo;
@@ -30,8 +32,12 @@ use clap::Args;
 
 use crate::input::{Input, Source};
 use crate::report::{self as findings, Finding, Format};
+pub(crate) use explain::{Question, run as explain};
 use files::{Config, Syntax};
 use plan::{Options, Plan};
+
+/// Where the filter is mounted, unless the person says otherwise.
+const MOUNTED: &str = "/etc/envoy/backend_traffic_policy.wasm";
 
 /// The arguments of `btp apply`.
 #[derive(Args, Debug)]
@@ -56,7 +62,7 @@ pub(crate) struct Arguments {
     #[arg(
         long,
         value_name = "PATH",
-        default_value = "/etc/envoy/backend_traffic_policy.wasm"
+        default_value = MOUNTED
     )]
     wasm: String,
     /// The Gateway that this Envoy as a whole stands for; its listeners are

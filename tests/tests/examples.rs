@@ -9,7 +9,15 @@ use btp_tests::readme::Readme;
 use btp_tests::{Bootstrap, Envoy, Upstream, repo};
 use serde_json::Value;
 
+/// The policies of these stand side by side in the demo.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
+
+/// Each of these governs everything, and stands alone.
+const ALONE: [&str; 3] = [
+    "branded-error-pages",
+    "hide-backend-errors",
+    "maintenance-page",
+];
 
 /// Starts an example's Envoy and runs every command of its README.
 async fn run_readme(example: &str) -> Result<()> {
@@ -50,6 +58,51 @@ fn the_native_example_is_the_translation_of_its_policy() -> Result<()> {
     let before = bootstrap.config().clone();
     bootstrap.govern("backend", &policy["spec"])?;
     assert_eq!(bootstrap.config(), &before);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn branded_error_pages() -> Result<()> {
+    run_readme("branded-error-pages").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hide_backend_errors() -> Result<()> {
+    run_readme("hide-backend-errors").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_page() -> Result<()> {
+    run_readme("maintenance-page").await
+}
+
+/// Its configuration is made by `btp apply`.
+#[tokio::test(flavor = "multi_thread")]
+async fn apply() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let mut bootstrap = Bootstrap::load("examples/apply/envoy.yaml")?;
+    bootstrap.redirect_cluster("backend", upstream.addr())?;
+    bootstrap.redirect_cluster("backend@default/checkout", upstream.addr())?;
+    let envoy = Envoy::start(&bootstrap).await?;
+    let readme = Readme::load(&repo::path("examples/apply/README.md"))?;
+    readme
+        .run(&[
+            ("localhost:10000", envoy.addr().to_string()),
+            ("localhost:9901", envoy.admin_addr().to_string()),
+        ])
+        .await?;
+    envoy.assert_vm_alive().await
+}
+
+#[test]
+fn the_applied_example_is_current() -> Result<()> {
+    let output = Command::new(repo::cli()?)
+        .args("apply --bootstrap bootstrap.yaml -f policy.yaml".split(' '))
+        .current_dir(repo::path("examples/apply"))
+        .output()?;
+    let committed = std::fs::read_to_string(repo::path("examples/apply/envoy.yaml"))?;
+    let made = String::from_utf8(output.stdout)?;
+    ensure!(made == committed, "make it anew, as the README says:\n{made}");
     Ok(())
 }
 
@@ -97,11 +150,11 @@ fn inline_plugin(file: &str) -> Result<Value> {
 
 #[test]
 fn the_ready_configurations_hold_the_examples_policies() -> Result<()> {
-    for example in EXAMPLES {
+    for example in EXAMPLES.iter().chain(&ALONE) {
         let inline = inline_plugin(&format!("examples/{example}/envoy.yaml"))?;
         assert_eq!(
             essence(&inline)?,
-            essence(&plugin_config(&[example])?)?,
+            essence(&plugin_config(&[*example])?)?,
             "{example}"
         );
     }
@@ -134,6 +187,11 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "examples/fault-injection/envoy.yaml",
         "examples/response-override/envoy.yaml",
         "examples/native-fields/envoy.yaml",
+        "examples/apply/bootstrap.yaml",
+        "examples/apply/envoy.yaml",
+        "examples/branded-error-pages/envoy.yaml",
+        "examples/hide-backend-errors/envoy.yaml",
+        "examples/maintenance-page/envoy.yaml",
     ] {
         let mut bootstrap = Bootstrap::load(file)?;
         bootstrap.replace_text(

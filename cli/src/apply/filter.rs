@@ -51,7 +51,7 @@ pub(crate) struct Needs {
 impl Needs {
     pub(crate) fn of(spec: &Node) -> Self {
         let is_there = |name: &str| match spec.field(name).map(|node| &node.value) {
-            Some(Value::List(items)) => !items.is_empty(),
+            Some(Value::List(rules)) => rules.iter().any(|rule| !is_internal_redirect(rule)),
             Some(_) if name == "rateLimit" => find(spec, &["rateLimit", "local"]).is_some(),
             found => found.is_some(),
         };
@@ -203,9 +203,21 @@ pub(crate) fn without_native(mut policy: Node) -> Node {
         return policy;
     };
     if let Value::Map(entries) = &mut spec.value {
-        entries.retain(|entry| entry.key != "retry" && owner_of(&entry.key) != Some(Owner::Envoy));
+        entries.retain(|entry| {
+            let is_redirect = match &entry.node.value {
+                Value::List(rules) => rules.iter().any(is_internal_redirect),
+                _ => false,
+            };
+            entry.key != "retry" && owner_of(&entry.key) != Some(Owner::Envoy) && !is_redirect
+        });
     }
     policy
+}
+
+/// Whether a rule of a `responseOverride` is Envoy's own to do.
+pub(crate) fn is_internal_redirect(rule: &Node) -> bool {
+    rule.field("redirect")
+        .is_some_and(|it| it.field("mode").is_none())
 }
 
 fn typed_config(instance: &Instance, wasm: &str) -> Node {

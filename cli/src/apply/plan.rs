@@ -1,6 +1,7 @@
 //! Puts policies into a configuration.
 
 mod clusters;
+mod custom_response;
 mod native;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,6 +189,7 @@ impl Applier<'_> {
             return;
         }
         self.apply_native();
+        self.apply_redirects();
         self.widen_buffers();
         self.name_routes();
         let mut has_filter = false;
