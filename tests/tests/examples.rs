@@ -102,7 +102,10 @@ fn the_applied_example_is_current() -> Result<()> {
         .output()?;
     let committed = std::fs::read_to_string(repo::path("examples/apply/envoy.yaml"))?;
     let made = String::from_utf8(output.stdout)?;
-    ensure!(made == committed, "make it anew, as the README says:\n{made}");
+    ensure!(
+        made == committed,
+        "make it anew, as the README says:\n{made}"
+    );
     Ok(())
 }
 

@@ -98,10 +98,11 @@ impl Effective {
     /// Notes the instances that enforce it in a connection manager.
     pub(crate) fn enforced_by(&mut self, instances: &[Instance], listener: &str) {
         for instance in instances {
-            let place = format!(
-                "filter: listener {listener}, http_filters[{}] {}",
-                instance.place, instance.name
-            );
+            let place = match instance.place {
+                Some(place) => format!("http_filters[{place}] {}", instance.name),
+                None => format!("behind the router, {}", instance.name),
+            };
+            let place = format!("filter: listener {listener}, {place}");
             self.filters.push((instance.capabilities.clone(), place));
         }
     }
@@ -144,7 +145,7 @@ impl Effective {
         if let Some(Owner::Filter(capability)) = path.first().and_then(|it| owner_of(it)) {
             let filters = self.filters.iter();
             let filters = filters.filter(|(capabilities, _)| capabilities.contains(&capability));
-            if path[0] != "retry" {
+            if path[0] != "retry" || path.get(1) == Some(&"methods") {
                 places.extend(filters.map(|(_, place)| place.clone()));
             }
         }

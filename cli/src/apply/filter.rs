@@ -7,7 +7,9 @@ use btp_policy::scalar::Quantity;
 use btp_policy::spec::{Capability, Owner, owner_of};
 
 use super::plan::Options;
-use super::tree::{field, find, items, list, list_mut, object, set, string, text, type_of};
+use super::tree::{
+    field, find, items, list, list_mut, object, object_mut, set, string, text, type_of,
+};
 
 /// The name of the instance, of the plugin and of its VM.
 pub(crate) const NAME: &str = "backend_traffic_policy";
@@ -27,12 +29,25 @@ const AUTHENTICATION: [&str; 6] = [
 /// What comes before authentication; the rest comes after it.
 const EARLY: [Capability; 2] = [Capability::FaultInjection, Capability::ResponseOverride];
 
+/// The name of the instance behind the router, which sees every try.
+pub(crate) const UPSTREAM: &str = "backend_traffic_policy_upstream";
+
+/// What the instances of a connection manager are given alike.
+#[derive(Debug)]
+pub(crate) struct Contents<'a> {
+    pub(crate) policies: Vec<Node>,
+    pub(crate) config_maps: Option<Node>,
+    pub(crate) gateway: Option<&'a Gateway>,
+    /// Whether bodies are gathered.
+    pub(crate) gathers: bool,
+}
+
 /// One instance of the filter.
 #[derive(Debug)]
 pub(crate) struct Instance {
     pub(crate) name: String,
-    /// Its place in `http_filters`.
-    pub(crate) place: usize,
+    /// Its place in `http_filters`; `None`: it stands behind the router.
+    pub(crate) place: Option<usize>,
     pub(crate) capabilities: Vec<Capability>,
     /// Its plugin configuration.
     pub(crate) config: Node,
@@ -57,7 +72,10 @@ impl Needs {
         };
         let named = |(name, capability): &(&str, Capability)| match capability {
             // `retry` by itself is Envoy's.
-            Capability::Retry => is_there("retryConstraint").then_some(*capability),
+            Capability::Retry => {
+                let is_ours = find(spec, &["retry", "methods"]).is_some();
+                (is_ours || is_there("retryConstraint")).then_some(*capability)
+            }
             _ => is_there(name).then_some(*capability),
         };
         let capabilities = Capability::ALL.iter().filter_map(named).collect();
@@ -78,11 +96,10 @@ impl Needs {
 }
 
 /// The instances that a connection manager needs for these capabilities.
-/// `config` makes the plugin configuration of one.
 pub(crate) fn instances(
     hcm: &Node,
     wanted: &[Capability],
-    config: impl Fn(Option<&[Capability]>) -> Node,
+    contents: &Contents<'_>,
 ) -> Vec<Instance> {
     let is_auth = |filter: &Node| {
         let kind = field(filter, "typed_config").and_then(type_of);
@@ -91,38 +108,40 @@ pub(crate) fn instances(
     let last_auth = items(hcm, "http_filters").iter().rposition(is_auth);
     let (early, late): (Vec<Capability>, Vec<Capability>) =
         wanted.iter().partition(|it| EARLY.contains(it));
-    let Some(last_auth) = last_auth.filter(|_| !late.is_empty()) else {
-        return vec![Instance {
-            name: NAME.to_owned(),
-            place: 0,
-            capabilities: wanted.to_vec(),
-            config: config(None),
-            file: String::new(),
-        }];
+    let instance = |name: &str, place, capabilities: Vec<Capability>, config| Instance {
+        name: name.to_owned(),
+        place,
+        capabilities,
+        config,
+        file: String::new(),
     };
     let mut instances = Vec::new();
-    if !early.is_empty() {
-        instances.push(Instance {
-            name: NAME.to_owned(),
-            place: 0,
-            config: config(Some(&early)),
-            capabilities: early,
-            file: String::new(),
-        });
+    match last_auth.filter(|_| !late.is_empty()) {
+        None => {
+            let config = contents.config(None);
+            instances.push(instance(NAME, Some(0), wanted.to_vec(), config));
+        }
+        Some(last_auth) => {
+            if !early.is_empty() {
+                let config = contents.config(Some(&early));
+                instances.push(instance(NAME, Some(0), early, config));
+            }
+            let place = last_auth + 1 + instances.len();
+            let config = contents.config(Some(&late));
+            instances.push(instance(LATE, Some(place), late, config));
+        }
     }
-    instances.push(Instance {
-        name: LATE.to_owned(),
-        place: last_auth + 1 + instances.len(),
-        config: config(Some(&late)),
-        capabilities: late,
-        file: String::new(),
-    });
+    if wanted.contains(&Capability::Retry) {
+        let behind = vec![Capability::Retry];
+        let mut config = contents.config(Some(&behind));
+        set(&mut config, "position", string("Upstream"));
+        instances.push(instance(UPSTREAM, None, behind, config));
+    }
     instances
 }
 
 /// Puts the instances into a connection manager.
 pub(crate) fn insert(hcm: &mut Node, instances: &[Instance], options: &Options) {
-    let filters = list_mut(hcm, "http_filters");
     for instance in instances {
         let filter = match &options.ecds {
             Some(folder) => {
@@ -134,9 +153,33 @@ pub(crate) fn insert(hcm: &mut Node, instances: &[Instance], options: &Options) 
                 ("typed_config", typed_config(instance, &options.wasm)),
             ]),
         };
-        filters.insert(instance.place.min(filters.len()), filter);
+        let filters = list_mut(hcm, "http_filters");
+        match instance.place {
+            Some(place) => filters.insert(place.min(filters.len()), filter),
+            None => put_behind_router(filters, filter),
+        }
     }
 }
+
+/// Puts a filter first among those that every try passes.
+fn put_behind_router(filters: &mut [Node], filter: Node) {
+    let Some(router) = filters.last_mut() else {
+        return;
+    };
+    let config = object_mut(router, "typed_config");
+    let filters = list_mut(config, "upstream_http_filters");
+    if filters.is_empty() {
+        let codec = object([("@type", string(CODEC_TYPE))]);
+        filters.push(object([
+            ("name", string("envoy.filters.http.upstream_codec")),
+            ("typed_config", codec),
+        ]));
+    }
+    filters.insert(0, filter);
+}
+
+const CODEC_TYPE: &str =
+    "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
 
 /// The resource of an instance in a file that Envoy watches.
 pub(crate) fn resource(instance: &Instance, wasm: &str) -> Node {
@@ -159,46 +202,49 @@ pub(crate) fn is_there(hcm: &Node) -> bool {
     })
 }
 
-/// The plugin configuration of these policies, given as a list of objects.
-pub(crate) fn plugin_config(
-    policies: Vec<Node>,
-    config_maps: Option<Node>,
-    gateway: Option<&Gateway>,
-    enforce: Option<&[Capability]>,
-    gathers: bool,
-) -> Node {
-    let mut fields = vec![("policies", list(policies))];
-    fields.extend(config_maps.map(|maps| ("configMaps", maps)));
-    if let Some(gateway) = gateway {
-        let mut place = vec![
-            ("name", string(&gateway.name.name)),
-            ("namespace", string(&gateway.name.namespace)),
-        ];
-        place.extend(gateway.listener.as_ref().map(|it| ("listener", string(it))));
-        if !gateway.labels.is_empty() {
-            let labels = gateway.labels.iter();
-            let labels = labels.map(|(key, value)| super::tree::entry(key, string(value)));
-            let labels = Node::unplaced(Value::Map(labels.collect()));
-            place.push(("labels", labels));
+impl Contents<'_> {
+    /// The plugin configuration of an instance that enforces these
+    /// capabilities; `None`: all.
+    fn config(&self, enforce: Option<&[Capability]>) -> Node {
+        let mut fields = vec![("policies", list(self.policies.clone()))];
+        fields.extend(self.config_maps.clone().map(|maps| ("configMaps", maps)));
+        if let Some(gateway) = self.gateway {
+            fields.push(("gateway", place_of(gateway)));
         }
-        fields.push(("gateway", Node::unplaced(Value::map(place))));
+        if let Some(enforce) = enforce {
+            let names = Capability::ALL.iter();
+            let names = names.filter(|(_, capability)| enforce.contains(capability));
+            let names = names.map(|(name, _)| string(*name)).collect();
+            fields.push(("enforce", list(names)));
+        }
+        fields.push(("nativeFields", string("Applied")));
+        if self.gathers && enforce.is_none_or(|it| it.contains(&Capability::RequestBuffer)) {
+            let yes = Node::unplaced(Value::Bool(true));
+            fields.push(("allowOnHeadersStopIteration", yes));
+        }
+        Node::unplaced(Value::map(fields))
     }
-    if let Some(enforce) = enforce {
-        let names = Capability::ALL.iter();
-        let names = names.filter(|(_, capability)| enforce.contains(capability));
-        let names = names.map(|(name, _)| string(*name)).collect();
-        fields.push(("enforce", list(names)));
-    }
-    fields.push(("nativeFields", string("Applied")));
-    if gathers && enforce.is_none_or(|it| it.contains(&Capability::RequestBuffer)) {
-        let yes = Node::unplaced(Value::Bool(true));
-        fields.push(("allowOnHeadersStopIteration", yes));
-    }
-    Node::unplaced(Value::map(fields))
 }
 
-/// A policy without what Envoy itself puts into force.
-pub(crate) fn without_native(mut policy: Node) -> Node {
+/// The setting `gateway`.
+fn place_of(gateway: &Gateway) -> Node {
+    let mut place = vec![
+        ("name", string(&gateway.name.name)),
+        ("namespace", string(&gateway.name.namespace)),
+    ];
+    place.extend(gateway.listener.as_ref().map(|it| ("listener", string(it))));
+    if !gateway.labels.is_empty() {
+        let labels = gateway.labels.iter();
+        let labels = labels.map(|(key, value)| super::tree::entry(key, string(value)));
+        let labels = Node::unplaced(Value::Map(labels.collect()));
+        place.push(("labels", labels));
+    }
+    Node::unplaced(Value::map(place))
+}
+
+/// A policy without what Envoy itself puts into force. `retry` is Envoy's, but
+/// a budget looks at it.
+pub(crate) fn without_native(mut policy: Node, keeps_retry: bool) -> Node {
     let Some(spec) = super::tree::field_mut(&mut policy, "spec") else {
         return policy;
     };
@@ -208,7 +254,8 @@ pub(crate) fn without_native(mut policy: Node) -> Node {
                 Value::List(rules) => rules.iter().any(is_internal_redirect),
                 _ => false,
             };
-            entry.key != "retry" && owner_of(&entry.key) != Some(Owner::Envoy) && !is_redirect
+            let is_ours = entry.key != "retry" || keeps_retry;
+            is_ours && owner_of(&entry.key) != Some(Owner::Envoy) && !is_redirect
         });
     }
     policy

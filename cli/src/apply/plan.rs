@@ -16,7 +16,7 @@ use btp_policy::{PluginConfig, Policy};
 
 use super::effective::{self, Effective};
 use super::files::{Config, mark_of};
-use super::filter::{self, Instance, Needs};
+use super::filter::{self, Contents, Instance, Needs};
 use super::govern::{Governed, govern, missing, sites_of};
 use super::model::{Manager, Model};
 use super::tree::{Address, field, set, string};
@@ -370,10 +370,11 @@ impl Applier<'_> {
         let Some(Value::List(all)) = self.documents.field("policies").map(|it| &it.value) else {
             return false;
         };
-        let documents: Vec<Node> = used
-            .iter()
-            .map(|policy| filter::without_native(super::tree::unplaced(&all[*policy])))
-            .collect();
+        let budgets = wanted.contains(&Capability::Retry);
+        let documents = used.iter().map(|policy| {
+            let document = super::tree::unplaced(&all[*policy]);
+            filter::without_native(document, budgets)
+        });
         let maps = self
             .documents
             .field("configMaps")
@@ -387,11 +388,19 @@ impl Applier<'_> {
         let gateway = &it.gateway;
         let is_named = speaks_of_gateways || gateway.name.namespace != "default";
         let gateway = is_named.then_some(gateway);
-        let mut instances = filter::instances(hcm, &wanted, |enforce| {
-            filter::plugin_config(documents.clone(), maps.clone(), gateway, enforce, gathers)
-        });
+        let contents = Contents {
+            policies: documents.collect(),
+            config_maps: maps,
+            gateway,
+            gathers,
+        };
+        let mut instances = filter::instances(hcm, &wanted, &contents);
         let used: Vec<usize> = used.into_iter().collect();
-        for instance in &instances {
+        // What no instance can do yet has been said of the first one.
+        let checked = instances
+            .iter()
+            .filter(|it| it.place.is_some() || Capability::Retry.is_enforced());
+        for instance in checked {
             self.check_plugin(instance, &used);
         }
         let listener = manager.listener_name.as_str();

@@ -122,7 +122,7 @@ fn predicate(rule: &Json) -> Result<Json, String> {
         .flat_map(codes)
         .collect();
     if !codes.is_empty() {
-        let value = object!({"safe_regex": {"regex": codes.join("|")}});
+        let value = object!({"safe_regex": {"google_re2": {}, "regex": codes.join("|")}});
         all.push(single(
             "HttpResponseStatusCodeMatchInput",
             Json::Null,
@@ -134,7 +134,7 @@ fn predicate(rule: &Json) -> Result<Json, String> {
         let value = match kind.unwrap_or("Exact") {
             "Prefix" => object!({"prefix": value}),
             "Suffix" => object!({"suffix": value}),
-            "RegularExpression" => object!({"safe_regex": {"regex": value}}),
+            "RegularExpression" => object!({"safe_regex": {"google_re2": {}, "regex": value}}),
             _ => object!({"exact": value}),
         };
         all.push(single(
