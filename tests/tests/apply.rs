@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use btp_tests::bootstrap::{MOUNTED_WASM, read_yaml};
+use btp_tests::readme::Readme;
 use btp_tests::{Bootstrap, Envoy, Upstream, repo};
 use serde_json::{Value, json};
 
@@ -361,5 +362,33 @@ fn a_thousand_routes_under_two_hundred_policies_take_no_time() -> Result<()> {
     // Two seconds are meant. This only finds what grows faster than it
     // should: a build without optimization on a busy machine is slow, too.
     ensure!(best < Duration::from_secs(30), "took {best:?}");
+    Ok(())
+}
+
+/// The example's configuration is made by `btp apply`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_does_what_its_readme_shows() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let mut bootstrap = Bootstrap::load("examples/apply/envoy.yaml")?;
+    for cluster in ["backend", "backend@default/checkout"] {
+        bootstrap.redirect_cluster(cluster, upstream.addr())?;
+    }
+    let envoy = Envoy::start(&bootstrap).await?;
+    let readme = Readme::load(&repo::path("examples/apply/README.md"))?;
+    readme
+        .run(&[
+            ("localhost:10000", envoy.addr().to_string()),
+            ("localhost:9901", envoy.admin_addr().to_string()),
+        ])
+        .await?;
+    envoy.assert_vm_alive().await
+}
+
+#[test]
+fn the_example_is_current() -> Result<()> {
+    let folder = repo::path("examples/apply");
+    let made = apply(&folder, &["--bootstrap", "bootstrap.yaml", "-f", "policy.yaml"])?;
+    let committed = fs::read_to_string(folder.join("envoy.yaml"))?;
+    ensure!(made == committed, "make it anew, as the README says:\n{made}");
     Ok(())
 }

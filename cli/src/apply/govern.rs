@@ -269,6 +269,7 @@ fn by_name(listener: &str, policies: &[Policy]) -> (ObjectName, Option<String>) 
             }
         }
         [namespace, name, section] => (object(namespace, name), Some((*section).to_owned())),
+        [""] => (object("default", "unnamed"), None),
         _ => (object("default", listener), None),
     }
 }

@@ -156,8 +156,8 @@ fn opens_block(line: &str) -> bool {
 }
 
 /// Makes of a tree what Envoy's own YAML reader makes of its text: it takes
-/// `yes` and `on` for true, a leading zero for octal, and any large number
-/// for a text.
+/// `yes` and `on` for true, a leading zero for octal, and any fraction or
+/// large number for a text.
 pub(crate) fn as_envoy_reads(node: &mut Node, layout: &Layout) {
     match &mut node.value {
         Value::List(items) => items.iter_mut().for_each(|it| as_envoy_reads(it, layout)),
@@ -184,7 +184,10 @@ pub(crate) fn as_envoy_reads(node: &mut Node, layout: &Layout) {
                 if let Ok(octal) = i64::from_str_radix(text, 8) {
                     node.value = Value::Int(octal);
                 }
-            } else if is_digits && matches!(node.value, Value::Float(_)) {
+            } else if is_digits && matches!(node.value, Value::Float(_))
+                || text.contains('.')
+                || (text.contains(['e', 'E']) && !text.starts_with("0x"))
+            {
                 node.value = Value::String(text.to_owned());
             }
         }

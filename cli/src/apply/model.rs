@@ -86,7 +86,9 @@ impl Model {
         address: &Address,
         listener: &str,
     ) -> Result<usize, &'static str> {
-        let place = if field(hcm, "route_config").is_some() {
+        let place = if find(hcm, &["route_config", "vhds"]).is_some() {
+            return Err("vhds");
+        } else if field(hcm, "route_config").is_some() {
             address.key("route_config")
         } else if field(hcm, "scoped_routes").is_some() {
             return Err("scoped_routes");

@@ -15,11 +15,11 @@ use btp_policy::spec::Capability;
 use btp_policy::{PluginConfig, Policy};
 
 use super::effective::{self, Effective};
-use super::files::{Config, mark_of};
+use super::files::{Config, mark_of, path_of};
 use super::filter::{self, Contents, Instance, Needs};
 use super::govern::{Governed, govern, missing, sites_of};
 use super::model::{Manager, Model};
-use super::tree::{Address, field, set, string};
+use super::tree::{Address, field, find, set, string};
 use super::undo;
 use crate::compose::{self, NativeFields, compose};
 use crate::input::Input;
@@ -76,6 +76,13 @@ pub(crate) fn apply(
         let reason = "holds no HTTP connection manager that policies could govern";
         errors.file(0, Problem::new("", reason));
     }
+    if listeners_come_from_elsewhere(config) {
+        let reason = "are in part not seen: those that a management server sends are not \
+                      governed by these policies";
+        let problem = Problem::new("dynamic_resources.lds_config: the listeners", reason);
+        let place = Place::File(base);
+        errors.findings.push(Finding::warning(problem, place));
+    }
     let governed = govern(config, &model, &policies, options.gateway.as_ref())
         .map_err(|reason| errors.file(0, Problem::new("", reason)))
         .ok()?;
@@ -119,6 +126,12 @@ pub(crate) fn apply(
         model,
         policies,
     })
+}
+
+fn listeners_come_from_elsewhere(config: &Config) -> bool {
+    let root = config.files.first().map(|file| &file.node);
+    let source = root.and_then(|it| find(it, &["dynamic_resources", "lds_config"]));
+    source.is_some_and(|source| path_of(source).is_none())
 }
 
 /// What stands in the way, found so far.

@@ -306,8 +306,8 @@ mod tests {
     #[test]
     fn words_and_numbers_are_what_envoy_takes_them_for() {
         assert_eq!(
-            again("a: yes\nb: 010\nc: 18446744073709551615\nd: 'off'\n"),
-            "a: true\nb: 8\nc: 18446744073709551615\nd: 'off'\n"
+            again("a: yes\nb: 010\nc: 18446744073709551615\nd: 'off'\ne: 1.0\n"),
+            "a: true\nb: 8\nc: 18446744073709551615\nd: 'off'\ne: 1.0\n"
         );
     }
 

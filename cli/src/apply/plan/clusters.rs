@@ -7,6 +7,7 @@ use btp::translate::Change;
 use btp_policy::node::{Node, Value};
 
 use super::Applier;
+use super::native::home_of;
 use crate::apply::files::Config;
 use crate::apply::model::Model;
 use crate::apply::tree::{
@@ -173,7 +174,7 @@ impl Applier<'_> {
         };
         for change in changes {
             if self.perform(index, change, &address, &format!("cluster {name}")) {
-                let home = format!("Envoy: cluster {name}, {}", change.path);
+                let home = format!("Envoy: cluster {name}, {}", home_of(change));
                 self.went_to(index, change, home);
             }
         }

@@ -127,7 +127,7 @@ impl Applier<'_> {
             self.change(&site.address);
             let what = format!("route {}", site.title());
             if self.perform(index, change, &site.address, &what) {
-                let home = format!("Envoy: its routes, {}", change.path);
+                let home = format!("Envoy: its routes, {}", home_of(change));
                 self.went_to(index, change, home);
             }
         }
@@ -145,7 +145,7 @@ impl Applier<'_> {
                 let name = text(filter, "name").unwrap_or_default();
                 format!("Envoy: {what}, http_filters {name}")
             }
-            _ => format!("Envoy: {what}, {}", change.path),
+            _ => format!("Envoy: {what}, {}", home_of(change)),
         };
         self.went_to(index, change, what);
     }
@@ -179,9 +179,17 @@ impl Applier<'_> {
         let Some(object) = self.config.at_mut(address) else {
             return false;
         };
-        match apply_change(object, change) {
+        // A change without a path has the object as a whole before it.
+        let whole = change.path.0.is_empty().then(|| object.clone());
+        let outcome = apply_change(object, change);
+        let changed = whole.map(|before| changed_fields(&before, object));
+        match outcome {
             Ok(Outcome::Replaced(values)) => {
-                for line in values.iter().flat_map(|value| gave_way(change, value)) {
+                let lines = changed.unwrap_or_else(|| {
+                    let lines = values.iter().flat_map(|value| gave_way(change, value));
+                    lines.collect()
+                });
+                for line in lines {
                     let line = format!("{what}: {line}");
                     let replaced = &mut self.effective[index].replaced;
                     if !replaced.contains(&line) {
@@ -194,9 +202,15 @@ impl Applier<'_> {
                 self.went_to(index, change, format!("nothing to do: {reason}"));
                 false
             }
-            Ok(Outcome::Added | Outcome::Same) => {
-                !matches!(change.how, How::Forbid(..) | How::Require(_) | How::Remove)
-            }
+            Ok(Outcome::Added) => true,
+            Ok(Outcome::Same) => !matches!(
+                change.how,
+                How::Forbid(..)
+                    | How::Require(_)
+                    | How::Remove
+                    | How::ProxyProtocol(_)
+                    | How::ZoneWeights(_)
+            ),
             Err(reason) => {
                 let policy = self.effective[index].policy;
                 let reason = format!(
@@ -239,6 +253,29 @@ impl Applier<'_> {
             self.errors.add(finding);
         }
     }
+}
+
+/// Where a change goes, below its object.
+pub(super) fn home_of(change: &Change) -> String {
+    match &change.how {
+        How::HttpOptions(_) => "HttpProtocolOptions".to_owned(),
+        How::HealthCheck(_) => "health_checks".to_owned(),
+        How::Dns(_) => "the settings of its DNS".to_owned(),
+        _ => change.path.to_string(),
+    }
+}
+
+/// The fields of an object that say something else than before.
+fn changed_fields(before: &Node, after: &Node) -> Vec<String> {
+    let Value::Map(entries) = &before.value else {
+        return Vec::new();
+    };
+    let changed = entries
+        .iter()
+        .filter(|old| !field(after, &old.key).is_some_and(|new| same(new, &old.node)));
+    changed
+        .map(|old| format!("{} was {}", old.key, shown(&old.node)))
+        .collect()
 }
 
 /// What gave way to a change, if it says something else.
