@@ -40,11 +40,11 @@ mod siphash;
 pub mod testing;
 mod worker;
 
-pub use action::{Action, Flow, Reply};
+pub use action::{Action, Fields, Flow, Reply, Response};
 pub use counters::{CounterId, GaugeId};
 pub use deadlines::Deadlines;
 pub use exchange::Exchange;
-pub use host::Host;
+pub use host::{Attribute, Host};
 pub use plan::Plan;
 pub use shared::{CellId, Cells, Counters, TableId, Tables, Updated};
 pub use worker::Worker;
