@@ -12,11 +12,13 @@ use serde_json::Value;
 /// The policies of these stand side by side in the demo.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
-/// Each of these governs everything, and stands alone.
-const ALONE: [&str; 3] = [
+/// Each of these stands alone.
+const ALONE: [&str; 5] = [
     "branded-error-pages",
     "hide-backend-errors",
     "maintenance-page",
+    "request-buffer",
+    "slow-clients",
 ];
 
 /// Starts an example's Envoy and runs every command of its README.
@@ -76,13 +78,23 @@ async fn maintenance_page() -> Result<()> {
     run_readme("maintenance-page").await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn request_buffer() -> Result<()> {
+    run_readme("request-buffer").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients() -> Result<()> {
+    run_readme("slow-clients").await
+}
+
 /// `btp plugin-config` of these policy files.
 fn plugin_config(examples: &[&str]) -> Result<Value> {
     let files = examples
         .iter()
         .map(|name| repo::path(format!("examples/{name}/policy.yaml")));
     let mut command = Command::new(repo::cli()?);
-    command.arg("plugin-config");
+    command.args(["plugin-config", "--allow-on-headers-stop-iteration"]);
     for file in files {
         command.arg("-f").arg(file);
     }
@@ -155,11 +167,13 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "envoy/without-filter.yaml",
         "envoy/filter-by-ecds.yaml",
         "examples/fault-injection/envoy.yaml",
+        "examples/request-buffer/envoy.yaml",
         "examples/response-override/envoy.yaml",
         "examples/native-fields/envoy.yaml",
         "examples/branded-error-pages/envoy.yaml",
         "examples/hide-backend-errors/envoy.yaml",
         "examples/maintenance-page/envoy.yaml",
+        "examples/slow-clients/envoy.yaml",
     ] {
         let mut bootstrap = Bootstrap::load(file)?;
         bootstrap.replace_text(
