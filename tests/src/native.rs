@@ -1,6 +1,7 @@
 //! Native fields put into a test's configuration, as `btp` translates them.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use btp::translate::{Change, Context, Outcome, Place, apply_change, translate};
@@ -8,7 +9,10 @@ use btp_policy::node::Node;
 use serde_json::{Value, json};
 
 use crate::bootstrap::cluster;
-use crate::{Bootstrap, Builder, Envoy, Route, Upstream};
+use crate::{Bootstrap, Builder, Envoy, Reply, Route, Upstream, wait};
+
+/// Long enough for whatever a test waits for.
+pub const SOON: Duration = Duration::from_secs(30);
 
 impl Bootstrap {
     /// Puts a `spec` into force for cluster `name` and the routes to it.
@@ -74,6 +78,25 @@ pub async fn governed(upstreams: &[Upstream], spec: &Value) -> Result<Envoy> {
     let mut bootstrap = backend(upstreams)?;
     bootstrap.govern("backend", spec)?;
     Envoy::start(&bootstrap).await
+}
+
+/// The same reply, more often than any test asks for it.
+pub fn many(reply: &Reply) -> impl Iterator<Item = Reply> {
+    std::iter::repeat_n(reply.clone(), 100_000)
+}
+
+/// An address at which nobody listens.
+pub fn nobody() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// Waits until a counter or gauge has a value such as wanted.
+pub async fn wait_for_stat(envoy: &Envoy, name: &str, wanted: impl Fn(u64) -> bool) -> Result<()> {
+    wait::until_async(name, SOON, async || {
+        let value = envoy.stat(name).await?;
+        Ok(value.filter(|value| wanted(*value)).map(drop))
+    })
+    .await
 }
 
 /// Performs a change on an object in serde's form.

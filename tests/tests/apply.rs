@@ -387,8 +387,14 @@ async fn the_example_does_what_its_readme_shows() -> Result<()> {
 #[test]
 fn the_example_is_current() -> Result<()> {
     let folder = repo::path("examples/apply");
-    let made = apply(&folder, &["--bootstrap", "bootstrap.yaml", "-f", "policy.yaml"])?;
+    let made = apply(
+        &folder,
+        &["--bootstrap", "bootstrap.yaml", "-f", "policy.yaml"],
+    )?;
     let committed = fs::read_to_string(folder.join("envoy.yaml"))?;
-    ensure!(made == committed, "make it anew, as the README says:\n{made}");
+    ensure!(
+        made == committed,
+        "make it anew, as the README says:\n{made}"
+    );
     Ok(())
 }

@@ -1,17 +1,13 @@
 //! Connections, protocols, compression and upgrades on the real Envoy: what
 //! the upstream sees, byte by byte where HTTP does not show it.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use btp_tests::client::{h2, raw};
-use btp_tests::native::{backend, governed, upstreams};
-use btp_tests::{Builder, Envoy, Request, Route, wait};
+use btp_tests::native::{SOON, backend, governed, upstreams, wait_for_stat};
+use btp_tests::{Builder, Envoy, Request, Route};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-
-const SOON: Duration = Duration::from_secs(30);
 
 /// A listener of the test's own, and an Envoy that sends everything to it.
 async fn before_raw(spec: &Value, edit: impl FnOnce(&mut Value)) -> Result<(TcpListener, Envoy)> {
@@ -160,12 +156,7 @@ async fn connections_are_opened_early() -> Result<()> {
     let envoy = governed(&upstreams, &spec).await?;
     ensure!(envoy.get("/").await?.status == 200);
     let total = "cluster.backend.upstream_cx_total";
-    wait::until_async(total, SOON, async || {
-        let total = envoy.stat(total).await?;
-        Ok(total.filter(|total| *total >= 3))
-    })
-    .await?;
-    Ok(())
+    wait_for_stat(&envoy, total, |total| total >= 3).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,12 +174,8 @@ async fn names_are_resolved_as_often_as_told() -> Result<()> {
     bootstrap.govern("backend", &spec)?;
     let envoy = Envoy::start(&bootstrap).await?;
     ensure!(envoy.get("/").await?.status == 200);
-    wait::until_async("resolving again", SOON, async || {
-        let attempts = envoy.stat("cluster.backend.update_attempt").await?;
-        Ok(attempts.filter(|attempts| *attempts >= 3))
-    })
-    .await?;
-    Ok(())
+    let attempts = "cluster.backend.update_attempt";
+    wait_for_stat(&envoy, attempts, |attempts| attempts >= 3).await
 }
 
 /// Sockets of Envoy's with keepalive timers, as Linux lists them: the sixth

@@ -112,6 +112,7 @@ pub(crate) fn apply(
         effective,
         plugin_files: Vec::new(),
         before: BTreeMap::new(),
+        touched: BTreeSet::new(),
     };
     applier.apply();
     let Applier {
@@ -190,6 +191,8 @@ struct Applier<'a> {
     plugin_files: Vec<(String, Node)>,
     /// The objects that were changed, as they were.
     before: BTreeMap<(usize, String), (Address, Node)>,
+    /// Fields of objects that were changed as a whole.
+    touched: BTreeSet<String>,
 }
 
 impl Applier<'_> {

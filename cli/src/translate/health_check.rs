@@ -193,6 +193,9 @@ fn outlier_detection(detection: &PassiveHealthCheck) -> Node {
         let percent = u32::from(percent);
         put(&mut config, "failure_percentage_threshold", Some(percent));
         put(&mut config, "enforcing_failure_percentage", Some(100));
+        let split = detection.split_external_local_origin_errors == Some(true);
+        let name = "enforcing_failure_percentage_local_origin";
+        put(&mut config, name, split.then_some(100));
     }
     if let Some(always) = detection.always_eject_one_endpoint {
         put(&mut config, "always_eject_one_host", Some(always));

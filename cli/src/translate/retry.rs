@@ -58,6 +58,9 @@ pub(super) fn translate(retry: &Retry, has_constraint: bool, out: &mut Changes) 
         })
     });
     put(&mut policy, "retry_priority", priority);
+    // Envoy would take it instead.
+    let path = "route.retry_policy_typed_config";
+    out.add("retry", Place::Route, path, How::Remove);
     out.add(
         "retry",
         Place::Route,

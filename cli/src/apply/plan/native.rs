@@ -182,7 +182,8 @@ impl Applier<'_> {
         // A change without a path has the object as a whole before it.
         let whole = change.path.0.is_empty().then(|| object.clone());
         let outcome = apply_change(object, change);
-        let changed = whole.map(|before| changed_fields(&before, object));
+        let fields = whole.map(|before| changed_fields(&before, object));
+        let changed = fields.map(|fields| self.first_changes(what, fields));
         match outcome {
             Ok(Outcome::Replaced(values)) => {
                 let lines = changed.unwrap_or_else(|| {
@@ -221,6 +222,19 @@ impl Applier<'_> {
                 false
             }
         }
+    }
+
+    /// What the person had said in the fields of an object; not what an
+    /// earlier change said there.
+    fn first_changes(&mut self, what: &str, fields: Vec<(String, Option<String>)>) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (key, was) in fields {
+            let is_first = self.touched.insert(format!("{what} {key}"));
+            if let Some(was) = was.filter(|_| is_first) {
+                lines.push(format!("{key} was {was}"));
+            }
+        }
+        lines
     }
 
     /// Notes where a field went.
@@ -265,17 +279,21 @@ pub(super) fn home_of(change: &Change) -> String {
     }
 }
 
-/// The fields of an object that say something else than before.
-fn changed_fields(before: &Node, after: &Node) -> Vec<String> {
-    let Value::Map(entries) = &before.value else {
+/// The fields of an object that say something else than before, and what
+/// they said.
+fn changed_fields(before: &Node, after: &Node) -> Vec<(String, Option<String>)> {
+    let (Value::Map(olds), Value::Map(news)) = (&before.value, &after.value) else {
         return Vec::new();
     };
-    let changed = entries
+    let changed = olds
         .iter()
-        .filter(|old| !field(after, &old.key).is_some_and(|new| same(new, &old.node)));
-    changed
-        .map(|old| format!("{} was {}", old.key, shown(&old.node)))
-        .collect()
+        .filter(|old| !field(after, &old.key).is_some_and(|new| same(new, &old.node)))
+        .map(|old| (old.key.clone(), Some(shown(&old.node))));
+    let added = news
+        .iter()
+        .filter(|new| field(before, &new.key).is_none())
+        .map(|new| (new.key.clone(), None));
+    changed.chain(added).collect()
 }
 
 /// What gave way to a change, if it says something else.

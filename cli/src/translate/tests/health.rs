@@ -134,6 +134,7 @@ fn every_setting_of_detection_and_panic() {
             "split_external_local_origin_errors":true,"consecutive_local_origin_failure":3,
             "consecutive_gateway_failure":2,"enforcing_consecutive_gateway_failure":100,
             "failure_percentage_threshold":4,"enforcing_failure_percentage":100,
+            "enforcing_failure_percentage_local_origin":100,
             "always_eject_one_host":true},
             "common_lb_config":{"healthy_panic_threshold":{"value":50}}}"#,
         ROUTE,

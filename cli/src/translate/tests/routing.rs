@@ -270,6 +270,8 @@ fn a_back_off_always_has_a_base() {
 #[test]
 fn a_limit_of_retries_that_is_there_stays() {
     let changes = translate(&parse(r#"{"retry":{}}"#), &Context::default()).unwrap();
+    let route = r#"{"route":{"retryPolicyTypedConfig":{}}}"#;
+    assert!(!perform(route, Place::Route, &changes).contains("retryPolicyTypedConfig"));
     let cluster = r#"{"circuitBreakers":{"thresholds":[{"maxRetries":7},{"priority":"HIGH"}]}}"#;
     assert_eq!(perform(cluster, Place::Cluster, &changes), cluster);
 }
