@@ -12,9 +12,11 @@ use serde_json::Value;
 /// The policies of these stand side by side in the demo.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
-/// Each of these stands alone.
-const ALONE: [&str; 5] = [
+/// These stand alone: they govern everything, or need more of Envoy's
+/// configuration.
+const ALONE: [&str; 6] = [
     "branded-error-pages",
+    "fault-recipes",
     "hide-backend-errors",
     "maintenance-page",
     "request-buffer",
@@ -41,6 +43,11 @@ async fn run_readme(example: &str) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_injection() -> Result<()> {
     run_readme("fault-injection").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fault_recipes() -> Result<()> {
+    run_readme("fault-recipes").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,6 +174,7 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "envoy/without-filter.yaml",
         "envoy/filter-by-ecds.yaml",
         "examples/fault-injection/envoy.yaml",
+        "examples/fault-recipes/envoy.yaml",
         "examples/request-buffer/envoy.yaml",
         "examples/response-override/envoy.yaml",
         "examples/native-fields/envoy.yaml",

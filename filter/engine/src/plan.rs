@@ -2,7 +2,7 @@
 
 use btp_policy::attach::Attachments;
 use btp_policy::config::Enforce;
-use btp_policy::{PluginConfig, Policy};
+use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::counters::CounterNames;
 use crate::fault::Fault;
@@ -35,7 +35,10 @@ impl Plan {
     #[must_use]
     pub fn compile(config: PluginConfig) -> Self {
         let mut counters = CounterNames::default();
-        let compile = |policy: &Policy| PolicyPlan::compile(policy, config.enforce, &mut counters);
+        let compile = |policy: &Policy| {
+            let enforced = (config.enforce, config.position);
+            PolicyPlan::compile(policy, enforced, &mut counters)
+        };
         if config.disabled {
             return Self {
                 attachments: Attachments::default(),
@@ -88,11 +91,15 @@ impl Plan {
 }
 
 impl PolicyPlan {
-    fn compile(policy: &Policy, enforce: Enforce, counters: &mut CounterNames) -> Self {
+    fn compile(
+        policy: &Policy,
+        (enforce, position): (Enforce, Position),
+        counters: &mut CounterNames,
+    ) -> Self {
         let spec = &policy.spec;
         let fault = spec.fault_injection.as_ref();
         let fault = fault
-            .filter(|_| enforce.fault_injection)
+            .filter(|fault| enforce.fault_injection && fault.position == position)
             .map(|fault| Fault::compile(&policy.name, fault, counters));
         let rules = &spec.response_override;
         let overrides = enforce

@@ -121,6 +121,11 @@ impl Host for WasmHost<'_> {
         })
     }
 
+    fn attempt(&mut self) -> Option<u32> {
+        let count = abi::property(&["upstream", "request_attempt_count"])?;
+        u32::try_from(u64::from_le_bytes(*count.first_chunk()?)).ok()
+    }
+
     fn source_address(&mut self) -> Option<IpAddr> {
         let address = abi::property(&["source", "address"])?;
         let address: SocketAddr = std::str::from_utf8(&address).ok()?.parse().ok()?;

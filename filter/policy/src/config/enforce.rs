@@ -1,5 +1,6 @@
 //! What one instance of the filter enforces, and what becomes of the rest.
 
+use crate::position::Position;
 use crate::problem::Problems;
 use crate::read::Object;
 use crate::spec::Capability;
@@ -43,6 +44,13 @@ impl Enforce {
         retry: false,
     };
 
+    /// What can be enforced behind the router.
+    const UPSTREAM: Self = Self {
+        fault_injection: true,
+        retry: true,
+        ..Self::NOTHING
+    };
+
     /// Whether this instance enforces `capability`.
     #[must_use]
     pub fn has(self, capability: Capability) -> bool {
@@ -55,15 +63,28 @@ impl Enforce {
         }
     }
 
-    pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(
+        config: &Object<'_>,
+        position: Position,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let possible = match position {
+            Position::Downstream => Self::ALL,
+            Position::Upstream => Self::UPSTREAM,
+        };
         let Some(at) = config.get("enforce") else {
-            return Some(Self::ALL);
+            return Some(possible);
         };
         let mut enforce = Self::NOTHING;
         at.list(0..=Capability::ALL.len(), problems, |at, problems| {
             let capability = at.choice(&Capability::ALL, problems)?;
             if !capability.is_enforced() {
                 at.refuse(problems, "is not enforced by this version of the filter");
+            }
+            if !possible.has(capability) {
+                let reason = "cannot be enforced with position Upstream, where only \
+                              faultInjection and retry can: give it to a downstream instance";
+                at.refuse(problems, reason);
             }
             match capability {
                 Capability::FaultInjection => enforce.fault_injection = true,

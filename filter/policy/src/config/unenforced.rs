@@ -15,13 +15,6 @@ const NOT_YET: &str = "is not enforced by this version of the filter: leave it o
 
 /// Refuses settings of the configuration that nothing heeds yet.
 pub(super) fn refuse_keys(config: &Object<'_>, problems: &mut Problems) {
-    if let Some(at) = config.get("position")
-        && at
-            .choice(&[("Downstream", false), ("Upstream", true)], problems)
-            .is_some_and(|is_upstream| is_upstream)
-    {
-        at.refuse(problems, "must be Downstream in this version of the filter");
-    }
     if let Some(at) = config.get("accessLog")
         && at.boolean(problems) == Some(true)
     {
