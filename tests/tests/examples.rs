@@ -56,6 +56,21 @@ async fn response_override() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn native_fields() -> Result<()> {
+    run_readme("native-fields").await
+}
+
+#[test]
+fn the_native_example_is_the_translation_of_its_policy() -> Result<()> {
+    let policy = read_yaml(&repo::path("examples/native-fields/policy.yaml"))?;
+    let mut bootstrap = Bootstrap::load("examples/native-fields/envoy.yaml")?;
+    let before = bootstrap.config().clone();
+    bootstrap.govern("backend", &policy["spec"])?;
+    assert_eq!(bootstrap.config(), &before);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn branded_error_pages() -> Result<()> {
     run_readme("branded-error-pages").await
 }
@@ -162,6 +177,9 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "examples/fault-recipes/envoy.yaml",
         "examples/request-buffer/envoy.yaml",
         "examples/response-override/envoy.yaml",
+        "examples/native-fields/envoy.yaml",
+        "examples/apply/bootstrap.yaml",
+        "examples/apply/envoy.yaml",
         "examples/branded-error-pages/envoy.yaml",
         "examples/hide-backend-errors/envoy.yaml",
         "examples/maintenance-page/envoy.yaml",
