@@ -19,3 +19,8 @@ async fn demo() -> anyhow::Result<()> {
 async fn edges() -> anyhow::Result<()> {
     run("tests/scenarios/edges.json").await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits() -> anyhow::Result<()> {
+    run("tests/scenarios/limits.json").await
+}

@@ -28,12 +28,16 @@ pub enum Action {
     /// Replace all response headers by the reply's, with a content-length;
     /// the body follows by [`Action::ReplaceBody`].
     ReplaceResponseHeaders(Arc<Reply>),
+    /// Add a response header (name in lower case), beside any of that name.
+    AddResponseHeader(&'static str, String),
     /// Replace the body bytes at hand by those of the reply, or drop them.
     ReplaceBody(Option<Arc<Reply>>),
     /// Remove all response trailers.
     DropTrailers,
     /// Add one to a counter.
     Count(CounterId),
+    /// Tell the operator, in the log.
+    Warn(String),
 }
 
 /// A response that the proxy makes.

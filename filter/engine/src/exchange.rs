@@ -11,12 +11,15 @@ use std::sync::Arc;
 
 use crate::action::Reply;
 use crate::look::Look;
+use crate::rate_limit::Standing;
 
 /// The state of one exchange.
 #[derive(Debug, Default)]
 pub struct Exchange {
     policy: Option<usize>,
     look: Look,
+    /// What the response says of rate limits.
+    standing: Option<Standing>,
     phase: Phase,
 }
 

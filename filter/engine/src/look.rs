@@ -8,7 +8,9 @@ use btp_policy::spec::Selector;
 use crate::grpc::{is_grpc, is_grpc_request};
 use crate::host::Host;
 use crate::plan::PolicyPlan;
+use crate::rate_limit::{self, Hit};
 use crate::request::Request;
+use crate::worker::Worker;
 
 /// What a policy must know of a request. Worked out at load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,12 +24,14 @@ pub(crate) struct Needs {
 }
 
 /// What was found out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Look {
     /// It is a gRPC call; only known if the policy needs it.
     pub(crate) grpc: bool,
     /// Fault injection is for it.
     pub(crate) fault: bool,
+    /// The rate limits that count it.
+    pub(crate) limits: Vec<Hit>,
 }
 
 impl Needs {
@@ -51,16 +55,30 @@ impl Needs {
 }
 
 impl Look {
-    /// Looks at the request at hand.
-    pub(crate) fn at<H: Host>(policy: &PolicyPlan, host: &mut H) -> Self {
+    /// Looks at the request at hand. `route` is a hash of its route's name.
+    pub(crate) fn at<H: Host>(
+        policy: &PolicyPlan,
+        worker: &mut Worker,
+        host: &mut H,
+        route: u64,
+    ) -> Self {
         let needs = policy.needs;
+        let limits = policy.limits.as_ref();
+        let seed = match limits {
+            Some(_) => worker.seed(rate_limit::SEED, host),
+            None => [0; 2],
+        };
+        let hits = |request: &Request<'_>| {
+            limits.map_or_else(Vec::new, |limits| limits.hits(request, seed, route))
+        };
+        let source = needs.source.then(|| host.source_address()).flatten();
         if !needs.headers {
             return Self {
                 grpc: needs.grpc && is_grpc_request(host),
                 fault: policy.fault.is_some(),
+                limits: hits(&Request::new(&[], source)),
             };
         }
-        let source = needs.source.then(|| host.source_address()).flatten();
         host.request_headers(|headers| {
             let request = Request::new(headers, source);
             let content_type = request.header("content-type");
@@ -68,6 +86,7 @@ impl Look {
             Self {
                 grpc: content_type.is_some_and(|value| is_grpc(&value)),
                 fault: fault.is_some_and(|fault| fault.is_for(&request)),
+                limits: hits(&request),
             }
         })
     }

@@ -7,6 +7,7 @@ use btp_policy::{PluginConfig, Policy};
 use crate::counters::CounterNames;
 use crate::fault::Fault;
 use crate::look::Needs;
+use crate::rate_limit::{LimitsCompiler, RateLimits, SharedLimit};
 use crate::response_override::Overrides;
 use crate::worker::Worker;
 
@@ -16,6 +17,8 @@ pub struct Plan {
     attachments: Attachments,
     policies: Vec<PolicyPlan>,
     counters: Vec<String>,
+    blocks: Vec<String>,
+    limits: Vec<SharedLimit>,
     /// Named routes whose governing policy a worker remembers.
     most_routes: usize,
 }
@@ -25,6 +28,7 @@ pub struct Plan {
 pub(crate) struct PolicyPlan {
     pub(crate) needs: Needs,
     pub(crate) fault: Option<Fault>,
+    pub(crate) limits: Option<RateLimits>,
     pub(crate) overrides: Option<Overrides>,
 }
 
@@ -33,20 +37,28 @@ impl Plan {
     #[must_use]
     pub fn compile(config: PluginConfig) -> Self {
         let mut counters = CounterNames::default();
-        let compile = |policy: &Policy| PolicyPlan::compile(policy, config.enforce, &mut counters);
+        let mut limits = LimitsCompiler::new(config.limits.distinct_keys);
         if config.disabled {
             return Self {
                 attachments: Attachments::default(),
                 policies: Vec::new(),
                 counters: Vec::new(),
+                blocks: Vec::new(),
+                limits: Vec::new(),
                 most_routes: 0,
             };
         }
+        let compile = |policy: &Policy| {
+            PolicyPlan::compile(policy, config.enforce, &mut limits, &mut counters)
+        };
         let policies = config.policies.iter().map(compile).collect();
+        let (limits, blocks) = limits.finish();
         Self {
             attachments: config.attachments,
             policies,
             counters: counters.into_names(),
+            blocks,
+            limits,
             most_routes: config.limits.routes,
         }
     }
@@ -55,6 +67,14 @@ impl Plan {
     #[must_use]
     pub fn counters(&self) -> &[String] {
         &self.counters
+    }
+
+    /// Names of the blocks that workers share; [`crate::BlockId`] is an index
+    /// into these. The host keeps them for as long as the process lives, over
+    /// all changes of the configuration, and each is empty at first.
+    #[must_use]
+    pub fn blocks(&self) -> &[String] {
+        &self.blocks
     }
 
     /// A worker's own state under this plan.
@@ -67,6 +87,15 @@ impl Plan {
         &self.attachments
     }
 
+    pub(crate) fn limits(&self) -> &[SharedLimit] {
+        &self.limits
+    }
+
+    /// Whether there are limits that depend on the route's name.
+    pub(crate) fn has_per_route_limits(&self) -> bool {
+        self.policies.iter().any(PolicyPlan::is_per_route)
+    }
+
     /// What the policy with this index does.
     pub(crate) fn policy(&self, index: Option<usize>) -> Option<&PolicyPlan> {
         self.policies.get(index?)
@@ -74,7 +103,17 @@ impl Plan {
 }
 
 impl PolicyPlan {
-    fn compile(policy: &Policy, enforce: Enforce, counters: &mut CounterNames) -> Self {
+    /// Whether it has limits that depend on the route's name.
+    pub(crate) fn is_per_route(&self) -> bool {
+        self.limits.as_ref().is_some_and(|limits| limits.per_route)
+    }
+
+    fn compile(
+        policy: &Policy,
+        enforce: Enforce,
+        limits: &mut LimitsCompiler,
+        counters: &mut CounterNames,
+    ) -> Self {
         let spec = &policy.spec;
         let fault = spec.fault_injection.as_ref();
         let fault = fault
@@ -85,13 +124,20 @@ impl PolicyPlan {
             .response_override
             .then(|| Overrides::compile(&policy.name, rules, counters))
             .flatten();
+        let local = spec.rate_limit.as_ref().and_then(|it| it.local.as_ref());
+        let limits = local
+            .filter(|_| enforce.rate_limit)
+            .and_then(|local| limits.compile(local, counters));
         let own = Needs {
             grpc: overrides.is_some(),
             ..Needs::default()
         };
         Self {
-            needs: own.and(fault.as_ref().map(Fault::needs).unwrap_or_default()),
+            needs: own
+                .and(fault.as_ref().map(Fault::needs).unwrap_or_default())
+                .and(limits.as_ref().map(|it| it.needs).unwrap_or_default()),
             fault,
+            limits,
             overrides,
         }
     }

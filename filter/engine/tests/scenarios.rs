@@ -23,10 +23,16 @@ fn edges() {
     run(include_str!("../../../tests/scenarios/edges.json"));
 }
 
+#[test]
+fn limits() {
+    run(include_str!("../../../tests/scenarios/limits.json"));
+}
+
 fn run(table: &str) {
     let table: Value = serde_json::from_str(table).unwrap();
     let config = PluginConfig::parse(table["config"].to_string().as_bytes()).unwrap();
     let mut proxy = Proxy::new(Plan::compile(config));
+    proxy.host.source = Some(std::net::Ipv4Addr::LOCALHOST.into());
     let scenarios = table["scenarios"].as_array().unwrap();
     assert!(!scenarios.is_empty());
     let failures: Vec<String> = scenarios

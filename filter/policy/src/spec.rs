@@ -11,7 +11,9 @@ mod selector;
 
 pub use capability::{Capability, FIELDS, Owner, owner_of};
 pub use fault_injection::{Abort, AbortStatus, Delay, FaultInjection};
-pub use rate_limit::{Limit, LocalRateLimit, LocalRule, RateLimit, RateLimitHeaders, Unit};
+pub use rate_limit::{
+    Limit, LocalRateLimit, LocalRule, Mode, RateLimit, RateLimitHeaders, Reject, Unit,
+};
 pub use redirect::Redirect;
 pub use request_buffer::RequestBuffer;
 pub use response_override::{HeaderMatch, OverrideResponse, OverrideRule, Source, StringMatch};

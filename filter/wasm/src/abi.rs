@@ -55,6 +55,13 @@ mod imports {
             pairs: *mut *mut u8,
             pairs_size: *mut usize,
         ) -> u32;
+        pub(super) fn proxy_add_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
         pub(super) fn proxy_set_header_map_pairs(map: u32, pairs: *const u8, size: usize) -> u32;
         pub(super) fn proxy_get_property(
             path: *const u8,
@@ -121,6 +128,14 @@ mod imports {
     }
 }
 
+/// What this needs of WASI, which Envoy implements too.
+mod wasi {
+    #[link(wasm_import_module = "wasi_snapshot_preview1")]
+    unsafe extern "C" {
+        pub(super) fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+    }
+}
+
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
     proxy_wasm::set_root_context(crate::root::create);
@@ -174,6 +189,31 @@ pub(crate) fn headers(map: Map) -> Option<Vec<u8>> {
         imports::proxy_get_header_map_pairs(map as u32, &raw mut block.data, &raw mut block.size)
     };
     block.take(status)
+}
+
+/// Adds a header beside any of that name.
+pub(crate) fn add_header(map: Map, name: &str, value: &str) -> Result<(), Refused> {
+    // SAFETY: pointers and lengths describe live memory.
+    check(unsafe {
+        imports::proxy_add_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
+/// Nanoseconds of the host's monotonic clock, which all workers share. (The
+/// standard library only tells differences.)
+pub(crate) fn monotonic_ns() -> u64 {
+    const MONOTONIC: u32 = 1;
+    let mut nanos = 0;
+    // SAFETY: the pointer is to a live u64.
+    let status = unsafe { wasi::clock_time_get(MONOTONIC, 1, &raw mut nanos) };
+    debug_assert_eq!(status, OK, "every host has this clock");
+    nanos
 }
 
 /// Replaces a header map by `pairs`.

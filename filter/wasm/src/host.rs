@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use btp_engine::{CounterId, Counters, Host};
+use btp_engine::{BlockId, Blocks, Contended, CounterId, Counters, Host, Step};
 use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, Map};
@@ -35,9 +35,19 @@ impl Counters for WasmHost<'_> {
     }
 }
 
+impl Blocks for WasmHost<'_> {
+    fn block<T>(
+        &self,
+        block: BlockId,
+        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended> {
+        self.shared.blocks.update(block, step)
+    }
+}
+
 impl Host for WasmHost<'_> {
     fn now_ns(&mut self) -> u64 {
-        self.shared.now_ns()
+        abi::monotonic_ns()
     }
 
     fn random(&mut self) -> u64 {

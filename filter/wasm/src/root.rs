@@ -17,6 +17,7 @@ use proxy_wasm::types::ContextType;
 
 use crate::abi::{self, Buffer};
 use crate::announce;
+use crate::blocks::SharedBlocks;
 use crate::host::WasmHost;
 use crate::metrics::Metrics;
 use crate::random::Random;
@@ -26,9 +27,9 @@ use crate::stream::{Stream, perform};
 pub(crate) struct Shared {
     pub(crate) plan: Plan,
     pub(crate) metrics: Metrics,
+    pub(crate) blocks: SharedBlocks,
     pub(crate) random: Random,
     pub(crate) worker: RefCell<Worker>,
-    start: Instant,
     timers: RefCell<Timers>,
 }
 
@@ -103,10 +104,10 @@ fn configure(text: &[u8]) -> Result<Shared, String> {
     }
     Ok(Shared {
         metrics: Metrics::new(plan.counters()),
+        blocks: SharedBlocks::create(plan.blocks())?,
         worker: RefCell::new(plan.worker()),
         plan,
         random,
-        start,
         timers: RefCell::default(),
     })
 }
@@ -134,17 +135,12 @@ fn one_line(problems: &[Problem]) -> String {
 }
 
 impl Shared {
-    /// Monotonic time since this configuration was loaded.
-    pub(crate) fn now_ns(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
     /// Keeps `exchange` until its time has come, or it is asked back.
     pub(crate) fn park(&self, context: u32, at: u64, exchange: Exchange) {
         let mut timers = self.timers.borrow_mut();
         timers.deadlines.set(context, at);
         timers.waiting.insert(context, exchange);
-        timers.arm(self.now_ns());
+        timers.arm(abi::monotonic_ns());
     }
 
     /// Gives a parked exchange back. The tick may come once for nothing.
@@ -156,14 +152,19 @@ impl Shared {
 
     /// Wakes those whose time has come, then sets the timer for the next.
     fn tick(&self) {
-        let now = self.now_ns();
+        let now = abi::monotonic_ns();
         let mut out = Vec::new();
         while let Some((context, mut exchange)) = self.next_due(now) {
             if abi::set_effective_context(context).is_err() {
                 continue;
             }
             let mut host = WasmHost { shared: self };
-            let flow = exchange.timer(&self.plan, &mut host, &mut out);
+            let flow = exchange.timer(
+                &self.plan,
+                &mut self.worker.borrow_mut(),
+                &mut host,
+                &mut out,
+            );
             let wake_at = perform(self, &mut out, 0);
             if flow == Flow::Continue
                 && let Err(refused) = abi::continue_request()
@@ -178,7 +179,7 @@ impl Shared {
         }
         let mut timers = self.timers.borrow_mut();
         timers.armed = None;
-        timers.arm(self.now_ns());
+        timers.arm(abi::monotonic_ns());
     }
 
     fn next_due(&self, now: u64) -> Option<(u32, Exchange)> {

@@ -113,6 +113,11 @@ pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usi
             Action::ReplaceResponseHeaders(reply) => {
                 report("response headers", replace_headers(&reply));
             }
+            Action::AddResponseHeader(name, value) => {
+                let added = abi::add_header(Map::ResponseHeaders, name, &value);
+                report("a response header", added);
+            }
+            Action::Warn(text) => log::warn!("{text}"),
             Action::ReplaceBody(reply) => {
                 let body = reply.as_ref().map_or("", |reply| reply.body.as_str());
                 let written = abi::set_buffer(Buffer::ResponseBody, body_size, body.as_bytes());

@@ -1,4 +1,5 @@
-//! The request's way through: who governs, the delay, the abort.
+//! The request's way through: who governs, the delay, the abort, the
+//! rate limits.
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use crate::fault::Fault;
 use crate::host::Host;
 use crate::look::Look;
 use crate::plan::{Plan, PolicyPlan};
+use crate::rate_limit::{Till, Verdict};
 use crate::worker::Worker;
 
 impl Exchange {
@@ -19,11 +21,12 @@ impl Exchange {
         host: &mut H,
         out: &mut Vec<Action>,
     ) -> Flow {
-        self.policy = worker.governing(plan.attachments(), host);
+        let place = worker.place(plan, host);
+        self.policy = place.policy;
         let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        self.look = Look::at(policy, host);
+        self.look = Look::at(policy, worker, host, place.route);
         let delay = self.fault(policy).and_then(|fault| fault.draw_delay(host));
         if let Some((nanos, counter)) = delay {
             let until = host.now_ns().saturating_add(nanos);
@@ -32,12 +35,18 @@ impl Exchange {
             self.phase = Phase::Delayed { until };
             return Flow::HoldAll;
         }
-        self.after_delay(policy, host, out)
+        self.after_delay(plan, policy, worker, host, out)
     }
 
     /// The time asked for by [`Action::WakeAt`] has come. The flow is that of
     /// the request.
-    pub fn timer<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) -> Flow {
+    pub fn timer<H: Host>(
+        &mut self,
+        plan: &Plan,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
         let Phase::Delayed { until } = self.phase else {
             return Flow::Continue;
         };
@@ -47,24 +56,56 @@ impl Exchange {
         }
         self.phase = Phase::Passing;
         match plan.policy(self.policy) {
-            Some(policy) => self.after_delay(policy, host, out),
+            Some(policy) => self.after_delay(plan, policy, worker, host, out),
             None => Flow::Continue,
         }
     }
 
-    /// What comes after the delay: the abort, drawn independently.
+    /// What comes after the delay: the abort, drawn independently, and the
+    /// rate limits.
     fn after_delay<H: Host>(
         &mut self,
+        plan: &Plan,
         policy: &PolicyPlan,
+        worker: &mut Worker,
         host: &mut H,
         out: &mut Vec<Action>,
     ) -> Flow {
         let abort = self.fault(policy).and_then(|fault| fault.draw_abort(host));
-        let Some((reply, counter)) = abort else {
+        if let Some((reply, counter)) = abort {
+            out.push(Action::Count(counter));
+            return self.reply(policy, reply, out);
+        }
+        self.limit(plan, policy, worker, host, out)
+    }
+
+    /// The rate limits that count this request.
+    fn limit<H: Host>(
+        &mut self,
+        plan: &Plan,
+        policy: &PolicyPlan,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
+        let hits = std::mem::take(&mut self.look.limits);
+        let Some(limits) = policy.limits.as_ref().filter(|_| !hits.is_empty()) else {
             return Flow::Continue;
         };
-        out.push(Action::Count(counter));
-        self.reply(policy, reply, out)
+        let mut till = Till {
+            limits: plan.limits(),
+            leases: &mut worker.leases,
+            now_ns: host.now_ns(),
+            host,
+            out,
+        };
+        match limits.decide(&hits, &mut till) {
+            Verdict::Pass(standing) => {
+                self.standing = standing;
+                Flow::Continue
+            }
+            Verdict::Refuse(reply) => self.reply(policy, &reply, out),
+        }
     }
 
     fn fault<'a>(&self, policy: &'a PolicyPlan) -> Option<&'a Fault> {

@@ -1,4 +1,4 @@
-//! The response's way back: overrides.
+//! The response's way back: rate limit headers, overrides.
 
 use std::sync::Arc;
 
@@ -24,11 +24,15 @@ impl Exchange {
             }
             self.phase = Phase::Passing;
         }
-        let Some(overrides) = plan.policy(self.policy).and_then(|p| p.overrides.as_ref()) else {
-            return Flow::Continue;
-        };
-        let Some(reply) = response_status(host).and_then(|status| overrides.replacement(status))
-        else {
+        let overrides = plan.policy(self.policy).and_then(|p| p.overrides.as_ref());
+        let replacement = overrides.and_then(|overrides| {
+            let reply = overrides.replacement(response_status(host)?)?;
+            Some((overrides, reply))
+        });
+        let Some((overrides, reply)) = replacement else {
+            if let Some(standing) = self.standing.take() {
+                standing.add_to_response(out);
+            }
             return Flow::Continue;
         };
         out.push(Action::Count(overrides.counter()));

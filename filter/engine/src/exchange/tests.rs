@@ -91,12 +91,21 @@ fn a_timer_that_comes_early_waits_on() {
     );
     out.clear();
     host.now_ns = 99 * MS;
-    assert_eq!(exchange.timer(&plan, &mut host, &mut out), Flow::HoldAll);
+    assert_eq!(
+        exchange.timer(&plan, &mut plan.worker(), &mut host, &mut out),
+        Flow::HoldAll
+    );
     assert_eq!(out, [Action::WakeAt(100 * MS)]);
     out.clear();
     host.now_ns = 100 * MS;
-    assert_eq!(exchange.timer(&plan, &mut host, &mut out), Flow::Continue);
-    assert_eq!(exchange.timer(&plan, &mut host, &mut out), Flow::Continue);
+    assert_eq!(
+        exchange.timer(&plan, &mut plan.worker(), &mut host, &mut out),
+        Flow::Continue
+    );
+    assert_eq!(
+        exchange.timer(&plan, &mut plan.worker(), &mut host, &mut out),
+        Flow::Continue
+    );
     assert!(out.is_empty());
 }
 
@@ -266,7 +275,10 @@ fn a_reply_that_ends_a_delay_is_overridden_like_any_other() {
         exchange.response_headers(&plan, &mut host, true, &mut out),
         Flow::Stop
     );
-    assert_eq!(exchange.timer(&plan, &mut host, &mut out), Flow::Continue);
+    assert_eq!(
+        exchange.timer(&plan, &mut plan.worker(), &mut host, &mut out),
+        Flow::Continue
+    );
 }
 
 #[test]

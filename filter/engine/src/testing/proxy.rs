@@ -97,8 +97,8 @@ impl Proxy {
     pub fn new(plan: Plan) -> Self {
         Self {
             worker: plan.worker(),
+            host: FakeHost::new(&plan),
             plan,
-            host: FakeHost::default(),
         }
     }
 
@@ -131,7 +131,7 @@ impl Proxy {
         while flow == Flow::HoldAll {
             let wake_at = self.perform_wait(&mut out);
             self.host.now_ns = self.host.now_ns.max(wake_at);
-            flow = exchange.timer(&self.plan, &mut self.host, &mut out);
+            flow = exchange.timer(&self.plan, &mut self.worker, &mut self.host, &mut out);
         }
         let held_ns = self.host.now_ns - started;
         let outcome = |response, upstream_requests, details: &str| Outcome {
@@ -213,7 +213,10 @@ impl Proxy {
                 }
                 Action::ReplaceBody(None) => response.body.clear(),
                 Action::DropTrailers => response.trailers.clear(),
-                Action::WakeAt(_) | Action::Reply(_) => {}
+                Action::AddResponseHeader(name, value) => {
+                    response.headers.push((name.to_owned(), value.into_bytes()));
+                }
+                Action::WakeAt(_) | Action::Reply(_) | Action::Warn(_) => {}
             }
         }
     }

@@ -32,12 +32,6 @@ pub(super) fn refuse_keys(config: &Object<'_>, problems: &mut Problems) {
             );
         }
     }
-    if let Some(limits) = config.get("limits")
-        && let Some(limits) = limits.open_object(&mut Problems::default())
-        && let Some(at) = limits.get("distinctKeys")
-    {
-        problems.note(&at.path, Mark::UNKNOWN, NOT_YET);
-    }
 }
 
 /// Refuses fields that only Envoy's own configuration can put into force,

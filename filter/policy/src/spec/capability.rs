@@ -25,7 +25,11 @@ pub enum Owner {
 
 /// What the engine of this version enforces. A capability that is not in
 /// here is read and checked, and refused in the plugin configuration.
-const ENFORCED: [Capability; 2] = [Capability::FaultInjection, Capability::ResponseOverride];
+const ENFORCED: [Capability; 3] = [
+    Capability::FaultInjection,
+    Capability::RateLimit,
+    Capability::ResponseOverride,
+];
 
 /// Every field of `spec`.
 pub const FIELDS: [(&str, Owner); 27] = [
