@@ -24,6 +24,9 @@ pub(crate) struct Instance {
     /// What this instance enforces, such as faultInjection,responseOverride
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) enforce: Option<Vec<String>>,
+    /// Envoy's configuration of the filter has allow_on_headers_stop_iteration on
+    #[arg(long)]
+    pub(crate) allow_on_headers_stop_iteration: bool,
 }
 
 /// `nativeFields`.
@@ -73,6 +76,12 @@ pub(crate) fn compose(input: &Input, instance: &Instance) -> Node {
     if let Some(names) = &instance.enforce {
         let names = names.iter().map(|name| text(name)).collect();
         fields.push(("enforce", Node::unplaced(Value::List(names))));
+    }
+    if instance.allow_on_headers_stop_iteration {
+        fields.push((
+            "allowOnHeadersStopIteration",
+            Node::unplaced(Value::Bool(true)),
+        ));
     }
     Node::unplaced(Value::map(fields))
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use btp_policy::node::{Node, Value};
+use btp_policy::path::Path;
 use btp_policy::policy::MergeType;
+use btp_policy::problem::{Problem, Problems};
+use btp_policy::read::At;
 use btp_policy::spec::{Owner, owner_of};
-use btp_policy::{PluginConfig, Policy, merge};
+use btp_policy::{PluginConfig, Policy, advice, merge};
 
 use crate::compose::{Instance, NativeFields, compose, in_its_file};
-use crate::input::Input;
+use crate::input::{Input, Object};
 use crate::report::{self, Finding, Format};
 
 /// Prints what governs; false if the policies were refused.
@@ -26,6 +29,7 @@ pub(crate) fn run(
         listener: instance.listener.clone(),
         native_fields: Some(NativeFields::Applied),
         enforce: Some(Vec::new()),
+        allow_on_headers_stop_iteration: false,
     };
     let node = compose(&input, &instance);
     let config = match PluginConfig::from_node(&node) {
@@ -36,6 +40,7 @@ pub(crate) fn run(
                 Finding::error(problem, place)
             }));
             report::print(&findings, &input.sources, Format::Text);
+            print_invalid(&node);
             return Ok(false);
         }
     };
@@ -43,12 +48,17 @@ pub(crate) fn run(
     if !report::is_fine(&findings) {
         return Ok(false);
     }
+    let warnings = input.policies.iter().map(warnings).collect();
     let specs: Vec<Option<&Node>> = input
         .policies
         .iter()
         .map(|policy| policy.node.field("spec"))
         .collect();
-    let explanation = Explanation { config, specs };
+    let explanation = Explanation {
+        config,
+        specs,
+        warnings,
+    };
     match route {
         Some(route) => explanation.route(Some(route)),
         None => explanation.everything(),
@@ -59,13 +69,50 @@ pub(crate) fn run(
 struct Explanation<'a> {
     config: PluginConfig,
     specs: Vec<Option<&'a Node>>,
+    /// What is unwise about each policy.
+    warnings: Vec<Vec<Problem>>,
+}
+
+/// Names the policies that are wrong; what is wrong has been said.
+fn print_invalid(config: &Node) {
+    let Some(Value::List(policies)) = config.field("policies").map(|node| &node.value) else {
+        return;
+    };
+    println!("policies");
+    for node in policies {
+        let mut problems = Problems::default();
+        Policy::read(At::root(node), &mut problems);
+        let metadata = |name| node.field("metadata")?.field(name)?.as_str();
+        let namespace = metadata("namespace").unwrap_or("default");
+        let name = metadata("name").unwrap_or("(no name)");
+        match problems.into_vec().len() {
+            0 => println!("  {namespace}/{name}: fine by itself"),
+            count => println!(
+                "  {namespace}/{name}: Accepted=False (Invalid): problems in it, said above: {count}"
+            ),
+        }
+    }
+}
+
+fn warnings(policy: &Object) -> Vec<Problem> {
+    let mut warnings = Problems::default();
+    if let Some(node) = policy.node.field("spec") {
+        let path = Path::Field(&Path::Root, "spec");
+        advice::advise(At { node, path }, &mut warnings);
+    }
+    warnings.into_vec()
 }
 
 impl Explanation<'_> {
     fn everything(&self) {
         println!("policies");
-        for status in self.config.attachments.statuses() {
-            println!("  {status}");
+        let statuses = self.config.attachments.statuses();
+        for (status, warnings) in statuses.iter().zip(&self.warnings) {
+            print!("  {status}");
+            for warning in warnings {
+                print!("; Warning: {warning}");
+            }
+            println!();
         }
         for route in self.targeted_routes() {
             println!();

@@ -43,6 +43,7 @@ pub struct Validation {
 struct Process {
     child: Child,
     dir: TempDir,
+    prints_log: bool,
 }
 
 impl Envoy {
@@ -116,6 +117,11 @@ impl Envoy {
         h1::get(self.addr(), path).await
     }
 
+    /// Ends it, and says nothing of its log: all went well.
+    pub fn stop(mut self) {
+        self.process.prints_log = false;
+    }
+
     /// The process id, for measurements.
     pub fn pid(&self) -> u32 {
         self.process.child.id()
@@ -170,7 +176,11 @@ impl Process {
             .stderr(log)
             .spawn()
             .with_context(|| format!("running {}", envoy.display()))?;
-        Ok(Self { child, dir })
+        Ok(Self {
+            child,
+            dir,
+            prints_log: true,
+        })
     }
 
     /// The admin address once Envoy is live, or how it ended before.
@@ -206,7 +216,7 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let log = self.log();
-        if !log.is_empty() {
+        if self.prints_log && !log.is_empty() {
             eprintln!("--- log of Envoy ---\n{log}--- end ---");
         }
     }

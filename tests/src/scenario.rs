@@ -82,6 +82,9 @@ pub struct RequestSpec {
     pub body: Option<String>,
     /// Instead of `body`: so many bytes of `x`.
     pub body_bytes: Option<usize>,
+    /// The body's length is not announced.
+    #[serde(default)]
+    pub chunked: bool,
 }
 
 /// What must come back; what is left out is not looked at.

@@ -24,3 +24,8 @@ async fn edges() -> anyhow::Result<()> {
 async fn limits() -> anyhow::Result<()> {
     run("tests/scenarios/limits.json").await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buffer() -> anyhow::Result<()> {
+    run("tests/scenarios/buffer.json").await
+}

@@ -24,6 +24,8 @@ const KEPT: &[&str] = &[
     "proxy_on_done",
     "proxy_on_delete",
     "proxy_on_request_headers",
+    "proxy_on_request_body",
+    "proxy_on_request_trailers",
     "proxy_on_response_headers",
     "proxy_on_response_body",
     "proxy_on_response_trailers",

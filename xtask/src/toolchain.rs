@@ -76,6 +76,11 @@ impl Toolchain {
     pub(crate) fn cargo(&self, project: &Project, subcommand: &str) -> Command {
         let mut command = project.cargo([subcommand, "--target", self.target]);
         let mut flags = anonymous_paths(project);
+        if self.target == WASI {
+            // Hostcalls are found when Envoy loads the module. The SDK does not
+            // say so in its declarations, and since Rust 1.96 the linker asks.
+            flags.push("-Clink-arg=--allow-undefined".to_owned());
+        }
         if let Way::Debian { linker } = &self.way {
             let test = if subcommand == "test" { ",test" } else { "" };
             command

@@ -13,6 +13,9 @@ pub enum Flow {
     /// Headers, body and trailers wait, with back-pressure to the sender,
     /// until the engine says otherwise.
     HoldAll,
+    /// The headers wait while the body is taken in and held with them, until
+    /// the engine says otherwise.
+    HoldHeaders,
     /// A reply was sent in its place; nothing goes on.
     Stop,
 }
@@ -25,6 +28,13 @@ pub enum Action {
     WakeAt(u64),
     /// Answer the client with this reply.
     Reply(Arc<Reply>),
+    /// Set the request's content-length: all of its body is at hand.
+    SetRequestLength(u64),
+    /// End the exchange without a response, or in the middle of one.
+    Reset,
+    /// Tell the operator that something is wrong. What is told again and
+    /// again may be left out.
+    Log(Arc<str>),
     /// Replace all response headers by the reply's, with a content-length;
     /// the body follows by [`Action::ReplaceBody`].
     ReplaceResponseHeaders(Arc<Reply>),
@@ -36,8 +46,6 @@ pub enum Action {
     DropTrailers,
     /// Add one to a counter.
     Count(CounterId),
-    /// Tell the operator, in the log.
-    Warn(String),
 }
 
 /// A response that the proxy makes.

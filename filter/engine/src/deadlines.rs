@@ -1,19 +1,25 @@
 //! Who waits until when. An adapter keeps one of these beside its one timer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
 
 /// Deadlines of waiting exchanges, at most one each.
 ///
-/// Every operation is O(log n); an exchange that goes leaves nothing behind.
+/// Moving a deadline is O(log n), finding that it has not moved O(1); an
+/// exchange that goes leaves nothing behind.
 #[derive(Debug, Default)]
 pub struct Deadlines {
     by_time: BTreeSet<(u64, u32)>,
-    by_exchange: BTreeMap<u32, u64>,
+    by_exchange: HashMap<u32, u64>,
 }
 
 impl Deadlines {
     /// `exchange` waits until `at`, whatever it waited for before.
     pub fn set(&mut self, exchange: u32, at: u64) {
+        if self.by_exchange.get(&exchange) == Some(&at) {
+            return;
+        }
         self.remove(exchange);
         self.by_exchange.insert(exchange, at);
         self.by_time.insert((at, exchange));

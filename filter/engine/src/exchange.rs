@@ -4,12 +4,14 @@
 //! them happen, and performs the actions it finds in `out` afterwards. The
 //! request's events are in `request`, the response's in `response`.
 
+mod body;
 mod request;
 mod response;
 
 use std::sync::Arc;
 
 use crate::action::Reply;
+use crate::intake::Intake;
 use crate::look::Look;
 use crate::rate_limit::Standing;
 
@@ -21,6 +23,12 @@ pub struct Exchange {
     /// What the response says of rate limits.
     standing: Option<Standing>,
     phase: Phase,
+    /// The account of the request's body, as long as a limit watches it.
+    intake: Option<Intake>,
+    /// What still comes of the request's body goes nowhere.
+    discards: bool,
+    /// The response has begun.
+    responding: bool,
 }
 
 #[derive(Debug, Default)]

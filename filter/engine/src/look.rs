@@ -21,6 +21,8 @@ pub(crate) struct Needs {
     pub(crate) headers: bool,
     /// The client's address.
     pub(crate) source: bool,
+    /// How its body is framed, if it has one.
+    pub(crate) body: bool,
 }
 
 /// What was found out.
@@ -32,15 +34,30 @@ pub(crate) struct Look {
     pub(crate) fault: bool,
     /// The rate limits that count it.
     pub(crate) limits: Vec<Hit>,
+    /// Its body; only known if the policy needs it and there is one.
+    pub(crate) body: BodyLook,
+}
+
+/// What the headers say of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BodyLook {
+    /// The length that the client declared.
+    pub(crate) length: Option<u64>,
+    /// It is no body but a stream without end, in both directions: CONNECT,
+    /// or an upgrade. (Envoy refuses those that it does not accept before any
+    /// filter sees them.)
+    pub(crate) is_endless: bool,
+    /// The client sends it only when it is told to.
+    pub(crate) expects_continue: bool,
 }
 
 impl Needs {
     /// What these conditions ask about.
     pub(crate) fn of(selectors: &[Selector]) -> Self {
         Self {
-            grpc: false,
             headers: !selectors.is_empty(),
             source: selectors.iter().any(|it| !it.sources.is_empty()),
+            ..Self::default()
         }
     }
 
@@ -50,19 +67,23 @@ impl Needs {
             grpc: self.grpc || other.grpc,
             headers: self.headers || other.headers,
             source: self.source || other.source,
+            body: self.body || other.body,
         }
     }
 }
 
 impl Look {
-    /// Looks at the request at hand. `route` is a hash of its route's name.
+    /// Looks at the request at hand; `end` if its headers are all of it.
+    /// `route` is a hash of its route's name.
     pub(crate) fn at<H: Host>(
         policy: &PolicyPlan,
         worker: &mut Worker,
         host: &mut H,
         route: u64,
+        end: bool,
     ) -> Self {
         let needs = policy.needs;
+        let needs_body = needs.body && !end;
         let limits = policy.limits.as_ref();
         let seed = match limits {
             Some(_) => worker.seed(rate_limit::SEED, host),
@@ -72,11 +93,12 @@ impl Look {
             limits.map_or_else(Vec::new, |limits| limits.hits(request, seed, route))
         };
         let source = needs.source.then(|| host.source_address()).flatten();
-        if !needs.headers {
+        if !needs.headers && !needs_body {
             return Self {
                 grpc: needs.grpc && is_grpc_request(host),
                 fault: policy.fault.is_some(),
                 limits: hits(&Request::new(&[], source)),
+                body: BodyLook::default(),
             };
         }
         host.request_headers(|headers| {
@@ -87,7 +109,28 @@ impl Look {
                 grpc: content_type.is_some_and(|value| is_grpc(&value)),
                 fault: fault.is_some_and(|fault| fault.is_for(&request)),
                 limits: hits(&request),
+                body: if needs_body {
+                    BodyLook::at(&request)
+                } else {
+                    BodyLook::default()
+                },
             }
         })
+    }
+}
+
+impl BodyLook {
+    fn at(request: &Request<'_>) -> Self {
+        let is = |name, wanted: &[u8]| {
+            let value = request.header(name);
+            value.is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+        };
+        Self {
+            length: request
+                .header("content-length")
+                .and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok()),
+            is_endless: request.method() == b"CONNECT" || request.header("upgrade").is_some(),
+            expects_continue: is("expect", b"100-continue"),
+        }
     }
 }

@@ -8,6 +8,7 @@ use crate::counters::CounterNames;
 use crate::fault::Fault;
 use crate::look::Needs;
 use crate::rate_limit::{LimitsCompiler, RateLimits, SharedLimit};
+use crate::request_buffer::Buffering;
 use crate::response_override::Overrides;
 use crate::worker::Worker;
 
@@ -29,6 +30,7 @@ pub(crate) struct PolicyPlan {
     pub(crate) needs: Needs,
     pub(crate) fault: Option<Fault>,
     pub(crate) limits: Option<RateLimits>,
+    pub(crate) buffering: Option<Buffering>,
     pub(crate) overrides: Option<Overrides>,
 }
 
@@ -128,8 +130,13 @@ impl PolicyPlan {
         let limits = local
             .filter(|_| enforce.rate_limit)
             .and_then(|local| limits.compile(local, counters));
+        let buffer = spec.request_buffer.as_ref();
+        let buffering = buffer
+            .filter(|_| enforce.request_buffer)
+            .map(|buffer| Buffering::compile(policy, buffer, counters));
         let own = Needs {
             grpc: overrides.is_some(),
+            body: buffering.is_some(),
             ..Needs::default()
         };
         Self {
@@ -138,6 +145,7 @@ impl PolicyPlan {
                 .and(limits.as_ref().map(|it| it.needs).unwrap_or_default()),
             fault,
             limits,
+            buffering,
             overrides,
         }
     }

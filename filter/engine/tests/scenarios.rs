@@ -28,6 +28,11 @@ fn limits() {
     run(include_str!("../../../tests/scenarios/limits.json"));
 }
 
+#[test]
+fn buffer() {
+    run(include_str!("../../../tests/scenarios/buffer.json"));
+}
+
 fn run(table: &str) {
     let table: Value = serde_json::from_str(table).unwrap();
     let config = PluginConfig::parse(table["config"].to_string().as_bytes()).unwrap();
@@ -55,8 +60,14 @@ fn play(proxy: &mut Proxy, routes: &Value, request: &Value, scenario: &Value) ->
     for header in request["headers"].as_array().into_iter().flatten() {
         message.set(header[0].as_str().unwrap(), header[1].as_str().unwrap());
     }
+    message.body = body(request);
     if scenario["protocol"] == "grpc" {
         message.set("content-type", "application/grpc");
+        let length = u32::try_from(message.body.len()).unwrap();
+        let frame = [&[0][..], &length.to_be_bytes()].concat();
+        message.body.splice(..0, frame);
+    } else if !message.body.is_empty() && request["chunked"] != true {
+        message.set("content-length", &message.body.len().to_string());
     }
     let named = routes.as_array().unwrap().iter().filter_map(Value::as_str);
     let found = ["direct", "down"]
@@ -81,6 +92,14 @@ fn play(proxy: &mut Proxy, routes: &Value, request: &Value, scenario: &Value) ->
         Some(_) => demo_upstream(request),
         None => (Message::response(404, &[], b""), "route_not_found"),
     })
+}
+
+fn body(request: &Value) -> Vec<u8> {
+    match (request["body"].as_str(), request["bodyBytes"].as_u64()) {
+        (Some(text), _) => text.as_bytes().to_vec(),
+        (None, Some(count)) => vec![b'x'; usize::try_from(count).unwrap()],
+        (None, None) => Vec::new(),
+    }
 }
 
 fn differences(expect: &Value, outcome: &Outcome) -> Vec<String> {

@@ -110,8 +110,8 @@ impl Attachments {
         }
     }
 
-    /// The index of the policy that governs a request on this route. What
-    /// the route's metadata says goes before its name.
+    /// The index of the policy that governs a request on this route. If the
+    /// route's metadata says what it was made from, its name says nothing.
     #[must_use]
     pub fn governing_route(&self, route: &Route<'_>) -> Option<usize> {
         let by_metadata = route.resources.iter().find_map(|resource| {
@@ -121,9 +121,13 @@ impl Attachments {
             let sections = resource.section.into_iter().chain(index);
             self.of_object(&[kind], &object, sections, route)
         });
-        by_metadata
-            .or_else(|| self.by_name(route))
-            .or(self.fallback)
+        let is_known = |resource: &ResourceRef<'_>| {
+            TargetKind::from_name(resource.kind).is_some_and(TargetKind::is_route)
+        };
+        if route.resources.iter().any(is_known) {
+            return by_metadata.or(self.fallback);
+        }
+        self.by_name(route).or(self.fallback)
     }
 
     /// The index of the policy that governs requests which no route took.

@@ -3,6 +3,7 @@
 mod config_maps;
 mod enforce;
 mod place;
+mod stop_iteration;
 mod unenforced;
 
 pub use enforce::{Enforce, NativeFields};
@@ -117,6 +118,7 @@ impl PluginConfig {
         let environment = place::read(&object, problems);
         let limits = read_limits(&object, problems);
         let config_maps = ConfigMaps::read(&object, problems);
+        let may_hold_headers = stop_iteration::read(&object, problems);
         unenforced::refuse_keys(&object, problems);
 
         let policies: Option<Vec<Policy>> = policies?.into_iter().collect();
@@ -128,6 +130,7 @@ impl PluginConfig {
         merge_policies(&mut policies, &attachments, &object, problems);
         config_maps?.fill_in(&mut policies, problems);
         unenforced::refuse_capabilities(&policies, enforce?, problems);
+        stop_iteration::check(&policies, enforce?, may_hold_headers?, problems);
         Some(Self {
             policies,
             attachments,

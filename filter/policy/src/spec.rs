@@ -15,7 +15,7 @@ pub use rate_limit::{
     Limit, LocalRateLimit, LocalRule, Mode, RateLimit, RateLimitHeaders, Reject, Unit,
 };
 pub use redirect::Redirect;
-pub use request_buffer::RequestBuffer;
+pub use request_buffer::{BufferMode, RequestBuffer};
 pub use response_override::{HeaderMatch, OverrideResponse, OverrideRule, Source, StringMatch};
 pub use retry::{Retry, RetryConstraint, Trigger};
 pub use selector::{
@@ -34,7 +34,7 @@ pub struct Spec {
     pub fault_injection: Option<FaultInjection>,
     /// Limits that this Envoy keeps itself.
     pub rate_limit: Option<RateLimit>,
-    /// The whole body first.
+    /// How large a body may be, and whether it is gathered first.
     pub request_buffer: Option<RequestBuffer>,
     /// Replacements for responses; the first that matches is taken.
     pub response_override: Vec<OverrideRule>,

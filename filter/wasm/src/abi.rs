@@ -62,6 +62,13 @@ mod imports {
             value: *const u8,
             value_size: usize,
         ) -> u32;
+        pub(super) fn proxy_replace_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
         pub(super) fn proxy_set_header_map_pairs(map: u32, pairs: *const u8, size: usize) -> u32;
         pub(super) fn proxy_get_property(
             path: *const u8,
@@ -108,6 +115,7 @@ mod imports {
             cas: u32,
         ) -> u32;
         pub(super) fn proxy_continue_stream(stream: u32) -> u32;
+        pub(super) fn proxy_close_stream(stream: u32) -> u32;
         pub(super) fn proxy_set_effective_context(context: u32) -> u32;
         pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
         pub(super) fn proxy_define_metric(
@@ -196,6 +204,20 @@ pub(crate) fn add_header(map: Map, name: &str, value: &str) -> Result<(), Refuse
     // SAFETY: pointers and lengths describe live memory.
     check(unsafe {
         imports::proxy_add_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
+/// Gives a header this one value.
+pub(crate) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refused> {
+    // SAFETY: pointers and lengths describe live memory.
+    check(unsafe {
+        imports::proxy_replace_header_map_value(
             map as u32,
             name.as_ptr(),
             name.len(),
@@ -318,6 +340,12 @@ pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), R
 pub(crate) fn continue_request() -> Result<(), Refused> {
     // SAFETY: no memory is passed.
     check(unsafe { imports::proxy_continue_stream(REQUEST_STREAM) })
+}
+
+/// Ends the current stream: the client sees it break off.
+pub(crate) fn close_stream() -> Result<(), Refused> {
+    // SAFETY: no memory is passed.
+    check(unsafe { imports::proxy_close_stream(REQUEST_STREAM) })
 }
 
 /// Makes `context` the stream that hostcalls are about.

@@ -16,6 +16,7 @@
 mod abi;
 mod announce;
 mod blocks;
+mod complaints;
 mod host;
 mod metrics;
 mod pairs;

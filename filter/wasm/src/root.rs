@@ -18,6 +18,7 @@ use proxy_wasm::types::ContextType;
 use crate::abi::{self, Buffer};
 use crate::announce;
 use crate::blocks::SharedBlocks;
+use crate::complaints::Complaints;
 use crate::host::WasmHost;
 use crate::metrics::Metrics;
 use crate::random::Random;
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) blocks: SharedBlocks,
     pub(crate) random: Random,
     pub(crate) worker: RefCell<Worker>,
+    pub(crate) complaints: Complaints,
     timers: RefCell<Timers>,
 }
 
@@ -106,6 +108,7 @@ fn configure(text: &[u8]) -> Result<Shared, String> {
         metrics: Metrics::new(plan.counters()),
         blocks: SharedBlocks::create(plan.blocks())?,
         worker: RefCell::new(plan.worker()),
+        complaints: Complaints::default(),
         plan,
         random,
         timers: RefCell::default(),
@@ -143,11 +146,16 @@ impl Shared {
         timers.arm(abi::monotonic_ns());
     }
 
-    /// Gives a parked exchange back. The tick may come once for nothing.
+    /// Gives a parked exchange back. Its deadline stays, so that it costs
+    /// nothing to park it again for the same time.
     pub(crate) fn unpark(&self, context: u32) -> Option<Exchange> {
-        let mut timers = self.timers.borrow_mut();
-        timers.deadlines.remove(context);
-        timers.waiting.remove(&context)
+        self.timers.borrow_mut().waiting.remove(&context)
+    }
+
+    /// Nobody waits for this deadline any more. The tick may come once for
+    /// nothing.
+    pub(crate) fn forget(&self, context: u32) {
+        self.timers.borrow_mut().deadlines.remove(context);
     }
 
     /// Wakes those whose time has come, then sets the timer for the next.

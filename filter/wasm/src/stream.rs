@@ -39,44 +39,60 @@ impl Stream {
         let Some(shared) = self.shared.clone() else {
             return Flow::Continue;
         };
-        self.unpark(&shared);
+        let was_parked = self.unpark(&shared);
         let mut out = Vec::new();
         let flow = feed(&mut self.exchange, &shared, &mut out);
         if let Some(at) = perform(&shared, &mut out, body_size) {
             shared.park(self.context, at, std::mem::take(&mut self.exchange));
             self.parked = true;
+        } else if was_parked {
+            shared.forget(self.context);
         }
         flow
     }
 
-    fn unpark(&mut self, shared: &Shared) {
-        if std::mem::take(&mut self.parked)
-            && let Some(exchange) = shared.unpark(self.context)
-        {
+    /// Takes the exchange back from the timer, which keeps its deadline.
+    fn unpark(&mut self, shared: &Shared) -> bool {
+        let was_parked = std::mem::take(&mut self.parked);
+        if was_parked && let Some(exchange) = shared.unpark(self.context) {
             self.exchange = exchange;
         }
+        was_parked
     }
 }
 
 impl Context for Stream {
     fn on_done(&mut self) -> bool {
-        if let Some(shared) = self.shared.take() {
-            self.unpark(&shared);
+        if let Some(shared) = self.shared.take()
+            && self.unpark(&shared)
+        {
+            shared.forget(self.context);
         }
         true
     }
 }
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _headers: usize, _end: bool) -> Verdict {
+    fn on_http_request_headers(&mut self, _headers: usize, end: bool) -> Verdict {
         let flow = self.event(0, |exchange, shared, out| {
             let worker = &mut shared.worker.borrow_mut();
-            exchange.request_headers(&shared.plan, worker, &mut WasmHost { shared }, out)
+            exchange.request_headers(&shared.plan, worker, &mut WasmHost { shared }, end, out)
         });
         if flow == Flow::HoldAll {
             abi::hold_all();
         }
         verdict(flow)
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Verdict {
+        let at_hand = u64::try_from(size).unwrap_or(u64::MAX);
+        verdict(self.event(0, |exchange, shared, out| {
+            exchange.request_body(&shared.plan, at_hand, end, out)
+        }))
+    }
+
+    fn on_http_request_trailers(&mut self, _trailers: usize) -> Verdict {
+        verdict(self.event(0, |exchange, _, out| exchange.request_trailers(out)))
     }
 
     fn on_http_response_headers(&mut self, _headers: usize, end: bool) -> Verdict {
@@ -97,7 +113,7 @@ impl HttpContext for Stream {
 fn verdict(flow: Flow) -> Verdict {
     match flow {
         Flow::Continue => Verdict::Continue,
-        Flow::HoldAll | Flow::Stop => Verdict::Pause,
+        Flow::HoldAll | Flow::HoldHeaders | Flow::Stop => Verdict::Pause,
     }
 }
 
@@ -110,6 +126,13 @@ pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usi
             Action::WakeAt(at) => wake_at = Some(at),
             Action::Count(counter) => shared.metrics.add(counter, 1),
             Action::Reply(reply) => report("a reply", send(&reply)),
+            Action::Reset => report("the end of a stream", abi::close_stream()),
+            Action::Log(text) => shared.complaints.log(&text, abi::monotonic_ns()),
+            Action::SetRequestLength(length) => {
+                let length = length.to_string();
+                let written = abi::set_header(Map::RequestHeaders, "content-length", &length);
+                report("a request's length", written);
+            }
             Action::ReplaceResponseHeaders(reply) => {
                 report("response headers", replace_headers(&reply));
             }
@@ -117,7 +140,6 @@ pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usi
                 let added = abi::add_header(Map::ResponseHeaders, name, &value);
                 report("a response header", added);
             }
-            Action::Warn(text) => log::warn!("{text}"),
             Action::ReplaceBody(reply) => {
                 let body = reply.as_ref().map_or("", |reply| reply.body.as_str());
                 let written = abi::set_buffer(Buffer::ResponseBody, body_size, body.as_bytes());

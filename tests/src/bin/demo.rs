@@ -132,6 +132,8 @@ async fn main() -> Result<()> {
     envoy.assert_vm_alive().await?;
     if once {
         println!("The tour is over.");
+        envoy.stop();
+        backend.stop();
         return Ok(());
     }
     println!(

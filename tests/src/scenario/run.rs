@@ -134,6 +134,10 @@ async fn exchange(peer: SocketAddr, row: usize, scenario: &Scenario) -> Result<O
         _ if spec.body.is_none() && spec.body_bytes.is_none() => {
             Request::new(&spec.method, &spec.path)
         }
+        _ if spec.chunked => {
+            let pieces = body.chunks(10_000).map(<[u8]>::to_vec);
+            Request::new(&spec.method, &spec.path).body(Body::chunked(pieces))
+        }
         _ => Request::new(&spec.method, &spec.path).body(Body::sized(body)),
     };
     for (name, value) in &spec.headers {

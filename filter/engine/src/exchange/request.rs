@@ -1,5 +1,5 @@
 //! The request's way through: who governs, the delay, the abort, the
-//! rate limits.
+//! rate limits. The body is in `body`.
 
 use std::sync::Arc;
 
@@ -13,12 +13,13 @@ use crate::rate_limit::{Till, Verdict};
 use crate::worker::Worker;
 
 impl Exchange {
-    /// Request headers arrived.
+    /// Request headers arrived; `end` if there is no body and no trailers.
     pub fn request_headers<H: Host>(
         &mut self,
         plan: &Plan,
         worker: &mut Worker,
         host: &mut H,
+        end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
         let place = worker.place(plan, host);
@@ -26,14 +27,17 @@ impl Exchange {
         let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        self.look = Look::at(policy, worker, host, place.route);
+        self.look = Look::at(policy, worker, host, place.route, end);
+        if let (Some(buffering), false) = (&policy.buffering, end) {
+            self.intake = buffering.intake(self.look.body, self.look.grpc);
+        }
         let delay = self.fault(policy).and_then(|fault| fault.draw_delay(host));
         if let Some((nanos, counter)) = delay {
             let until = host.now_ns().saturating_add(nanos);
             out.push(Action::Count(counter));
             out.push(Action::WakeAt(until));
             self.phase = Phase::Delayed { until };
-            return Flow::HoldAll;
+            return self.hold();
         }
         self.after_delay(plan, policy, worker, host, out)
     }
@@ -52,7 +56,7 @@ impl Exchange {
         };
         if host.now_ns() < until {
             out.push(Action::WakeAt(until));
-            return Flow::HoldAll;
+            return self.hold();
         }
         self.phase = Phase::Passing;
         match plan.policy(self.policy) {
@@ -61,7 +65,7 @@ impl Exchange {
         }
     }
 
-    /// What comes after the delay: the abort, drawn independently, and the
+    /// What comes after the delay: the abort, drawn independently; then the
     /// rate limits.
     fn after_delay<H: Host>(
         &mut self,
@@ -79,7 +83,7 @@ impl Exchange {
         self.limit(plan, policy, worker, host, out)
     }
 
-    /// The rate limits that count this request.
+    /// The rate limits that count this request, and then its body.
     fn limit<H: Host>(
         &mut self,
         plan: &Plan,
@@ -90,7 +94,7 @@ impl Exchange {
     ) -> Flow {
         let hits = std::mem::take(&mut self.look.limits);
         let Some(limits) = policy.limits.as_ref().filter(|_| !hits.is_empty()) else {
-            return Flow::Continue;
+            return self.admit_body(policy, out);
         };
         let mut till = Till {
             limits: plan.limits(),
@@ -102,7 +106,7 @@ impl Exchange {
         match limits.decide(&hits, &mut till) {
             Verdict::Pass(standing) => {
                 self.standing = standing;
-                Flow::Continue
+                self.admit_body(policy, out)
             }
             Verdict::Refuse(reply) => self.reply(policy, &reply, out),
         }
@@ -114,7 +118,12 @@ impl Exchange {
 
     /// Sends a reply of ours, overridden if the policy says so. A gRPC client
     /// sees any local reply with HTTP status 200, and so do the overrides.
-    fn reply(&mut self, policy: &PolicyPlan, reply: &Arc<Reply>, out: &mut Vec<Action>) -> Flow {
+    pub(super) fn reply(
+        &mut self,
+        policy: &PolicyPlan,
+        reply: &Arc<Reply>,
+        out: &mut Vec<Action>,
+    ) -> Flow {
         let status = if self.look.grpc { 200 } else { reply.status };
         let overrides = policy.overrides.as_ref();
         let replaced = overrides.and_then(|rules| {
@@ -124,6 +133,8 @@ impl Exchange {
         });
         out.push(Action::Reply(replaced.unwrap_or_else(|| Arc::clone(reply))));
         self.phase = Phase::Replied;
+        self.intake = None;
+        self.discards = true;
         Flow::Stop
     }
 }

@@ -17,6 +17,7 @@ impl Exchange {
         end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
+        self.responding = true;
         if !matches!(self.phase, Phase::Passing) {
             // A reply of the proxy's own has ended the wait (a timeout, say).
             if !matches!(self.phase, Phase::Delayed { .. }) {
@@ -24,8 +25,13 @@ impl Exchange {
             }
             self.phase = Phase::Passing;
         }
-        let overrides = plan.policy(self.policy).and_then(|p| p.overrides.as_ref());
-        let replacement = overrides.and_then(|overrides| {
+        let Some(policy) = plan.policy(self.policy) else {
+            return Flow::Continue;
+        };
+        if self.intake.is_some() {
+            self.abandon_body(policy, response_status(host), out);
+        }
+        let replacement = policy.overrides.as_ref().and_then(|overrides| {
             let reply = overrides.replacement(response_status(host)?)?;
             Some((overrides, reply))
         });

@@ -38,7 +38,7 @@ fn a_request_that_no_policy_governs_asks_the_host_for_nothing() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut plan.worker(), &mut host, &mut out),
+        exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
         Flow::Continue
     );
     assert_eq!(
@@ -86,7 +86,7 @@ fn a_timer_that_comes_early_waits_on() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut plan.worker(), &mut host, &mut out),
+        exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
         Flow::HoldAll
     );
     out.clear();
@@ -187,7 +187,7 @@ fn a_body_that_comes_in_pieces_is_replaced_once_and_its_trailers_go() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut plan.worker(), &mut host, &mut out),
+        exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
         Flow::Continue
     );
     assert_eq!(
@@ -220,7 +220,7 @@ fn our_own_replies_are_overridden_before_they_are_sent_and_only_once() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut plan.worker(), &mut host, &mut out),
+        exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
         Flow::Stop
     );
     let Some(Action::Reply(reply)) = out.pop() else {
@@ -267,7 +267,7 @@ fn a_reply_that_ends_a_delay_is_overridden_like_any_other() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut plan.worker(), &mut host, &mut out),
+        exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
         Flow::HoldAll
     );
     host.response_headers = vec![(":status".to_owned(), b"504".to_vec())];
@@ -290,7 +290,7 @@ fn statuses_that_are_no_number_match_nothing() {
         let mut exchange = Exchange::default();
         let mut out = Vec::new();
         assert_eq!(
-            exchange.request_headers(&plan, &mut plan.worker(), &mut host, &mut out),
+            exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
             Flow::Continue
         );
         assert_eq!(
@@ -335,8 +335,13 @@ fn a_named_route_is_resolved_once_and_an_unnamed_one_each_time() {
             .map(|name| ("HTTPRoute", "default", name, None))
             .into_iter()
             .collect();
-        let flow =
-            Exchange::default().request_headers(&plan, &mut worker, &mut host, &mut Vec::new());
+        let flow = Exchange::default().request_headers(
+            &plan,
+            &mut worker,
+            &mut host,
+            true,
+            &mut Vec::new(),
+        );
         (flow == Flow::Stop, host.lookups)
     };
     assert_eq!(ask(Some(b"r"), None), (true, 2));

@@ -144,7 +144,7 @@ impl LimitsCompiler {
                 contended: count("store_contended"),
                 overflows: count("overflows"),
             },
-            overflow_warning(&rule.policy, rule),
+            overflow_warning(&rule.policy, rule).into(),
         ));
         self.own_blocks.push(block);
         index
@@ -177,11 +177,11 @@ fn overflow_warning(policy: &ObjectName, rule: &LocalRule) -> String {
 /// What must be known of a request to say whether it is meant.
 fn needs_of(selector: &Selector) -> Needs {
     Needs {
-        grpc: false,
         headers: !(selector.headers.is_empty()
             && selector.methods.is_empty()
             && selector.paths.is_empty()
             && selector.query_params.is_empty()),
         source: !selector.sources.is_empty(),
+        ..Needs::default()
     }
 }

@@ -86,7 +86,7 @@ impl Sim {
         let mut exchange = Exchange::default();
         let mut actions = Vec::new();
         let worker = &mut self.workers[worker];
-        let flow = exchange.request_headers(&self.plan, worker, &mut self.host, &mut actions);
+        let flow = exchange.request_headers(&self.plan, worker, &mut self.host, true, &mut actions);
         let mut came = Came {
             reply: None,
             actions: Vec::new(),

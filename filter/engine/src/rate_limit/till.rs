@@ -1,6 +1,8 @@
 //! Where tokens are paid out: first from the worker's leases, then from the
 //! bucket that all workers share.
 
+use std::sync::Arc;
+
 use btp_policy::spec::Limit;
 
 use super::gcra::{Fixed, Gcra, Granted, Short};
@@ -23,7 +25,7 @@ pub(crate) struct SharedLimit {
     keys: Option<KeyTable>,
     counters: LimitCounters,
     /// Says whose limit it is.
-    label: String,
+    label: Arc<str>,
 }
 
 /// The blocks that hold the buckets of all `Distinct` values: a table of
@@ -91,7 +93,7 @@ impl SharedLimit {
         limit: Limit,
         keys: Option<KeyTable>,
         counters: LimitCounters,
-        label: String,
+        label: Arc<str>,
     ) -> Self {
         let in_time = u64::from(limit.requests).saturating_mul(LEASE_NS) / limit.unit.nanos();
         let lease = in_time.min((limit.burst / LEASE_SHARE).into()).max(1);
@@ -255,7 +257,7 @@ impl<H: Host> Till<'_, H> {
             return Ok((answer, false));
         }
         if self.host.read(limit.counters.overflows) == 0 {
-            self.out.push(Action::Warn(limit.label.clone()));
+            self.out.push(Action::Log(Arc::clone(&limit.label)));
         }
         self.host.add(limit.counters.overflows, 1);
         let bucket = limit.overflow_bucket();

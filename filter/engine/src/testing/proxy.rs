@@ -126,13 +126,7 @@ impl Proxy {
         self.host.route = route.map(|name| name.as_bytes().to_vec());
         self.host.request_headers.clone_from(&request.headers);
 
-        let mut flow =
-            exchange.request_headers(&self.plan, &mut self.worker, &mut self.host, &mut out);
-        while flow == Flow::HoldAll {
-            let wake_at = self.perform_wait(&mut out);
-            self.host.now_ns = self.host.now_ns.max(wake_at);
-            flow = exchange.timer(&self.plan, &mut self.worker, &mut self.host, &mut out);
-        }
+        let forwarded = self.take_in(&mut exchange, request, &mut out);
         let held_ns = self.host.now_ns - started;
         let outcome = |response, upstream_requests, details: &str| Outcome {
             response,
@@ -144,7 +138,7 @@ impl Proxy {
             return outcome(local_reply(request, &reply), 0, reply.details);
         }
 
-        let (mut response, details) = upstream(request);
+        let (mut response, details) = upstream(&forwarded);
         let upstream_requests = usize::from(details == VIA_UPSTREAM);
         let end = response.ends_with_headers();
         self.host.response_headers.clone_from(&response.headers);
@@ -166,6 +160,53 @@ impl Proxy {
         }
         self.perform_edits(&mut out, &mut response);
         outcome(response, upstream_requests, details)
+    }
+
+    /// Feeds a request to the engine as Envoy does: in pieces, which add up
+    /// while the headers are held. Gives what goes on to the upstream, if
+    /// `out` holds no reply.
+    fn take_in(
+        &mut self,
+        exchange: &mut Exchange,
+        request: &Message,
+        out: &mut Vec<Action>,
+    ) -> Message {
+        const PIECE: usize = 16 * 1024;
+        let (plan, host) = (&self.plan, &mut self.host);
+        let ends = request.ends_with_headers();
+        let mut forwarded = request.clone();
+        let mut flow = exchange.request_headers(plan, &mut self.worker, host, ends, out);
+        while flow == Flow::HoldAll {
+            flow = self.wait(exchange, out);
+        }
+        let mut held = 0;
+        let mut pieces = request.body.chunks(PIECE).map(<[u8]>::len).peekable();
+        while let Some(piece) = pieces.next().filter(|_| flow != Flow::Stop) {
+            held = if flow == Flow::HoldHeaders { held } else { 0 } + piece;
+            let at_hand = u64::try_from(held).unwrap_or(u64::MAX);
+            let end = pieces.peek().is_none() && request.trailers.is_empty();
+            flow = exchange.request_body(&self.plan, at_hand, end, out);
+        }
+        if !request.trailers.is_empty() && flow != Flow::Stop {
+            flow = exchange.request_trailers(out);
+        }
+        while flow == Flow::HoldHeaders {
+            flow = self.wait(exchange, out);
+        }
+        out.retain(|action| match action {
+            Action::SetRequestLength(length) => {
+                forwarded.set("content-length", &length.to_string());
+                false
+            }
+            _ => true,
+        });
+        forwarded
+    }
+
+    fn wait(&mut self, exchange: &mut Exchange, out: &mut Vec<Action>) -> Flow {
+        let wake_at = self.perform_wait(out);
+        self.host.now_ns = self.host.now_ns.max(wake_at);
+        exchange.timer(&self.plan, &mut self.worker, &mut self.host, out)
     }
 
     fn perform_wait(&self, out: &mut Vec<Action>) -> u64 {
@@ -216,7 +257,11 @@ impl Proxy {
                 Action::AddResponseHeader(name, value) => {
                     response.headers.push((name.to_owned(), value.into_bytes()));
                 }
-                Action::WakeAt(_) | Action::Reply(_) | Action::Warn(_) => {}
+                Action::WakeAt(_)
+                | Action::Reply(_)
+                | Action::SetRequestLength(_)
+                | Action::Reset
+                | Action::Log(_) => {}
             }
         }
     }

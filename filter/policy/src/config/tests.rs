@@ -222,7 +222,7 @@ fn what_is_not_enforced_is_refused() {
         (r#"{"retry":{}}"#, "retry: is not enforced by this version"),
         (
             r#"{"requestBuffer":{"limit":1}}"#,
-            "requestBuffer: is not enforced",
+            "requestBuffer.mode: is Buffer, which needs allow_on_headers_stop_iteration",
         ),
         (
             r#"{"timeout":{}}"#,
@@ -292,8 +292,8 @@ fn keys_that_nothing_heeds_are_refused() {
         (r#""position":"upstream""#, "position: must be one of"),
         (r#""accessLog":true"#, "accessLog: must be false"),
         (
-            r#""allowOnHeadersStopIteration":true"#,
-            "allowOnHeadersStopIteration: must be false",
+            r#""allowOnHeadersStopIteration":"yes""#,
+            "allowOnHeadersStopIteration: must be true or false",
         ),
         (
             r#""limits":{"distinctKeys":5}"#,

@@ -22,15 +22,13 @@ pub(super) fn refuse_keys(config: &Object<'_>, problems: &mut Problems) {
     {
         at.refuse(problems, "must be Downstream in this version of the filter");
     }
-    for name in ["allowOnHeadersStopIteration", "accessLog"] {
-        if let Some(at) = config.get(name)
-            && at.boolean(problems) == Some(true)
-        {
-            at.refuse(
-                problems,
-                "must be false: this version of the filter has no use for it",
-            );
-        }
+    if let Some(at) = config.get("accessLog")
+        && at.boolean(problems) == Some(true)
+    {
+        at.refuse(
+            problems,
+            "must be false: this version of the filter has no use for it",
+        );
     }
 }
 
@@ -106,7 +104,6 @@ pub(super) fn refuse_capabilities(policies: &[Policy], enforce: Enforce, problem
         let present = [
             ("faultInjection", wants.fault_injection.is_some()),
             ("rateLimit", wants.rate_limit.is_some()),
-            ("requestBuffer", wants.request_buffer.is_some()),
             ("retry", wants.retry.is_some()),
             ("retryConstraint", wants.retry_constraint.is_some()),
         ];

@@ -41,7 +41,11 @@ static ABORT: Object = Object {
 };
 
 pub(super) static REQUEST_BUFFER: Object = Object {
-    fields: &[optional("limit", Shape::Quantity)],
+    fields: &[
+        optional("limit", Shape::Quantity),
+        extension("mode", Shape::Choice(&["Buffer", "Stream"])),
+        extension("includeStreams", Shape::Boolean),
+    ],
     rules: &[],
 };
 

@@ -197,11 +197,19 @@ fn retries_that_envoy_could_not_do_are_refused() {
         (r#"{"requestBuffer":{}}"#, "is required"),
         (
             r#"{"requestBuffer":{"limit":0}}"#,
-            "between 1 and 4294967295",
+            "requestBuffer.limit: must be at least 1",
         ),
         (
             r#"{"requestBuffer":{"limit":"4Gi"}}"#,
-            "between 1 and 4294967295",
+            "must be less than 4Gi",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"mode":"stream"}}"#,
+            "must be one of Buffer, Stream; did you mean \"Stream\"?",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"includeStreams":"no"}}"#,
+            "includeStreams: must be true or false",
         ),
         (
             r#"{"requestBuffer":{"limit":"1Mi"},"httpUpgrade":[{}]}"#,

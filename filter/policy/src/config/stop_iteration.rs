@@ -1,0 +1,47 @@
+//! `allowOnHeadersStopIteration`: whether Envoy lets the filter hold headers
+//! while a body arrives.
+//!
+//! It repeats Envoy's own field of that name, which a plugin cannot read.
+//! With the field off, a held request gets no body at all, so that gathering
+//! one would wait for ever.
+
+use crate::config::Enforce;
+use crate::node::Mark;
+use crate::path::Path;
+use crate::policy::Policy;
+use crate::problem::Problems;
+use crate::read::Object;
+use crate::spec::BufferMode;
+
+/// What the configuration says; off by default, as in Envoy.
+pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<bool> {
+    match config.get("allowOnHeadersStopIteration") {
+        Some(at) => at.boolean(problems),
+        None => Some(false),
+    }
+}
+
+/// Refuses what cannot work without it.
+pub(super) fn check(policies: &[Policy], enforce: Enforce, allowed: bool, problems: &mut Problems) {
+    if allowed || !enforce.request_buffer {
+        return;
+    }
+    let root = Path::Root;
+    let list = Path::Field(&root, "policies");
+    for (index, policy) in policies.iter().enumerate() {
+        let buffer = policy.spec.request_buffer.as_ref();
+        if buffer.is_some_and(|buffer| buffer.mode == BufferMode::Buffer) {
+            let item = Path::Item(&list, index);
+            let spec = Path::Field(&item, "spec");
+            let field = Path::Field(&spec, "requestBuffer");
+            problems.note(
+                &Path::Field(&field, "mode"),
+                Mark::UNKNOWN,
+                "is Buffer, which needs allow_on_headers_stop_iteration: true in Envoy's \
+                 configuration of this filter (Envoy 1.40 or later), and \
+                 allowOnHeadersStopIteration: true beside the policies to say so; \
+                 mode: Stream limits bodies without either",
+            );
+        }
+    }
+}
