@@ -9,7 +9,10 @@ use btp_tests::readme::Readme;
 use btp_tests::{Bootstrap, Envoy, Upstream, repo};
 use serde_json::Value;
 
+/// The examples that the ready configurations and the demo consist of.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
+/// The others.
+const MORE_EXAMPLES: [&str; 1] = ["rate-limit"];
 
 /// Starts an example's Envoy and runs every command of its README.
 async fn run_readme(example: &str) -> Result<()> {
@@ -36,6 +39,11 @@ async fn fault_injection() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn response_override() -> Result<()> {
     run_readme("response-override").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rate_limit() -> Result<()> {
+    run_readme("rate-limit").await
 }
 
 /// `btp plugin-config` of these policy files.
@@ -82,7 +90,7 @@ fn inline_plugin(file: &str) -> Result<Value> {
 
 #[test]
 fn the_ready_configurations_hold_the_examples_policies() -> Result<()> {
-    for example in EXAMPLES {
+    for example in EXAMPLES.into_iter().chain(MORE_EXAMPLES) {
         let inline = inline_plugin(&format!("examples/{example}/envoy.yaml"))?;
         assert_eq!(
             essence(&inline)?,
@@ -118,6 +126,7 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "envoy/filter-by-ecds.yaml",
         "examples/fault-injection/envoy.yaml",
         "examples/response-override/envoy.yaml",
+        "examples/rate-limit/envoy.yaml",
     ] {
         let mut bootstrap = Bootstrap::load(file)?;
         bootstrap.replace_text(

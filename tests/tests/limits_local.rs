@@ -201,3 +201,70 @@ async fn an_upstreams_own_headers_are_kept() -> Result<()> {
     ensure!(values(&response, "x-ratelimit-reset") == ["0"]);
     Ok(())
 }
+
+/// All that the workers know by themselves is lost with their VMs; a worker
+/// that crashes and is reloaded loses no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn new_virtual_machines_refill_nothing() -> Result<()> {
+    let plugin = limit(10, "Hour");
+    let file = EcdsFile::new(&plugin, false)?;
+    let (envoy, _upstream) = start(|b| b.plugin_from(&file).concurrency(2)).await?;
+    ensure!(burst(&envoy, 4, 2).await? == 8);
+    let created = async || -> Result<u64> {
+        let name = "wasm.envoy.wasm.runtime.v8.created";
+        Ok(envoy.stat(name).await?.unwrap_or(0))
+    };
+    let before = created().await?;
+    let mut resource: Value = serde_json::from_slice(&std::fs::read(file.path())?)?;
+    resource["version_info"] = "2".into();
+    resource["resources"][0]["typed_config"]["config"]["vm_config"]["configuration"] =
+        json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": "other"});
+    file.replace_text(&resource.to_string())?;
+    wait::until_async("new virtual machines", PATIENCE, async || {
+        Ok((created().await? >= before + 4).then_some(()))
+    })
+    .await?;
+    let reloads = "extension_config_discovery.http_filter.backend_traffic_policy.config_reload";
+    wait::until_async("the update", PATIENCE, async || {
+        Ok((envoy.stat(reloads).await? >= Some(2)).then_some(()))
+    })
+    .await?;
+    let passed = burst(&envoy, 4, 5).await?;
+    ensure!(passed == 2, "{passed}");
+    envoy.assert_vm_alive().await
+}
+
+/// Rotating a key changes nothing for the one that is used up, and the
+/// table stays as large as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn rotating_keys_help_nobody() -> Result<()> {
+    const KEYS: usize = 3_000;
+    let local = json!({"rules": [{
+        "name": "each",
+        "clientSelectors": [{"headers": [{"name": "id", "type": "Distinct"}]}],
+        "limit": {"requests": 3, "unit": "Hour"}}]});
+    let mut plugin = policy(&local);
+    plugin["limits"] = json!({"distinctKeys": 64});
+    let (envoy, upstream) = start(|b| b.plugin(&plugin).concurrency(2)).await?;
+    let send = async |id: String| -> Result<u16> {
+        let request = Request::get("/").header("id", id);
+        Ok(h1::send(envoy.addr(), request).await?.status)
+    };
+    for _ in 0..3 {
+        ensure!(send("victim".into()).await? == 200);
+    }
+    let mut connection = h1::Connection::open(envoy.addr()).await?;
+    for key in 0..KEYS {
+        let request = Request::get("/").header("id", key.to_string());
+        connection.send(request).await?;
+    }
+    // Two sets of 64, and 16 times the limit for the rest.
+    let passed = upstream.requests().len();
+    ensure!(passed <= 3 + 127 + 48, "{passed}");
+    ensure!(send("victim".into()).await? == 429);
+    ensure!(stat(&envoy, "each.overflows").await? > 2_000);
+    let log = envoy.log();
+    let said = log.matches("limits.distinctKeys has room for").count();
+    ensure!(said == 1, "{log}");
+    envoy.assert_vm_alive().await
+}
