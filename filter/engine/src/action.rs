@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::counters::CounterId;
+use crate::counters::{CounterId, GaugeId};
 
 /// What happens to the message whose event was just handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub enum Action {
     DropTrailers,
     /// Add one to a counter.
     Count(CounterId),
+    /// Change a gauge by so much.
+    Adjust(GaugeId, i64),
 }
 
 /// A response that the proxy makes.

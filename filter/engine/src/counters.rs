@@ -1,31 +1,46 @@
-//! The names of the counters that a plan needs.
+//! The names of the counters, gauges and tables that a plan needs.
+
+use btp_policy::scalar::ObjectName;
+
+use crate::shared::TableId;
 
 /// Names a counter of one plan: an index into `Plan::counters`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CounterId(pub u32);
 
-/// Collects counter names while a plan is compiled.
+/// Names a gauge of one plan: an index into `Plan::gauges`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GaugeId(pub u32);
+
+/// Collects names while a plan is compiled.
 #[derive(Debug, Default)]
 pub(crate) struct CounterNames {
-    names: Vec<String>,
+    pub(crate) counters: Vec<String>,
+    pub(crate) gauges: Vec<String>,
+    pub(crate) tables: Vec<String>,
 }
 
 impl CounterNames {
     /// A counter `btp.<namespace>.<policy>.<name>`. Dots in the policy's
     /// name become underscores, so that each part stays one part.
-    pub(crate) fn define(
-        &mut self,
-        policy: &btp_policy::scalar::ObjectName,
-        name: &str,
-    ) -> CounterId {
-        let id = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        let policy_name = policy.name.replace('.', "_");
-        self.names
-            .push(format!("btp.{}.{policy_name}.{name}", policy.namespace));
-        CounterId(id)
+    pub(crate) fn define(&mut self, policy: &ObjectName, name: &str) -> CounterId {
+        CounterId(push(&mut self.counters, policy, name))
     }
 
-    pub(crate) fn into_names(self) -> Vec<String> {
-        self.names
+    /// A gauge, named in the same way.
+    pub(crate) fn gauge(&mut self, policy: &ObjectName, name: &str) -> GaugeId {
+        GaugeId(push(&mut self.gauges, policy, name))
     }
+
+    /// A shared table, named in the same way.
+    pub(crate) fn table(&mut self, policy: &ObjectName, name: &str) -> TableId {
+        TableId(push(&mut self.tables, policy, name))
+    }
+}
+
+fn push(names: &mut Vec<String>, policy: &ObjectName, name: &str) -> u32 {
+    let id = u32::try_from(names.len()).unwrap_or(u32::MAX);
+    let policy_name = policy.name.replace('.', "_");
+    names.push(format!("btp.{}.{policy_name}.{name}", policy.namespace));
+    id
 }

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use btp_policy::attach::Route;
 
-use crate::shared::{Blocks, Counters};
+use crate::shared::{Blocks, Counters, Tables};
 
 /// One exchange as the host sees it. Values are lent to a closure, so that a
 /// host that has them in memory copies nothing.
-pub trait Host: Counters + Blocks {
-    /// Monotonic time in nanoseconds, from a starting point that all workers
-    /// share.
+pub trait Host: Counters + Tables + Blocks {
+    /// Monotonic time in nanoseconds, from any starting point that all
+    /// workers share.
     fn now_ns(&mut self) -> u64;
 
     /// 64 uniformly random bits.

@@ -28,6 +28,7 @@ mod host;
 mod intake;
 mod look;
 mod plan;
+mod pool;
 mod rate_limit;
 mod request;
 mod request_buffer;
@@ -39,10 +40,12 @@ pub mod testing;
 mod worker;
 
 pub use action::{Action, Flow, Reply};
-pub use counters::CounterId;
+pub use counters::{CounterId, GaugeId};
 pub use deadlines::Deadlines;
 pub use exchange::Exchange;
 pub use host::Host;
 pub use plan::Plan;
-pub use shared::{BlockId, Blocks, CellId, Cells, Contended, Counters, Step, Updated};
+pub use shared::{
+    BlockId, Blocks, CellId, Cells, Contended, Counters, Step, TableId, Tables, Updated,
+};
 pub use worker::Worker;

@@ -10,6 +10,7 @@ use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::rate_limit::{self, Hit};
 use crate::request::Request;
+use crate::request_buffer::Buffering;
 use crate::worker::Worker;
 
 /// What a policy must know of a request. Worked out at load.
@@ -43,6 +44,8 @@ pub(crate) struct Look {
 pub(crate) struct BodyLook {
     /// The length that the client declared.
     pub(crate) length: Option<u64>,
+    /// The most bytes that it may have.
+    pub(crate) limit: u64,
     /// It is no body but a stream without end, in both directions: CONNECT,
     /// or an upgrade. (Envoy refuses those that it does not accept before any
     /// filter sees them.)
@@ -109,10 +112,9 @@ impl Look {
                 grpc: content_type.is_some_and(|value| is_grpc(&value)),
                 fault: fault.is_some_and(|fault| fault.is_for(&request)),
                 limits: hits(&request),
-                body: if needs_body {
-                    BodyLook::at(&request)
-                } else {
-                    BodyLook::default()
+                body: match &policy.buffering {
+                    Some(buffering) if needs_body => BodyLook::at(&request, buffering),
+                    _ => BodyLook::default(),
                 },
             }
         })
@@ -120,7 +122,7 @@ impl Look {
 }
 
 impl BodyLook {
-    fn at(request: &Request<'_>) -> Self {
+    fn at(request: &Request<'_>, buffering: &Buffering) -> Self {
         let is = |name, wanted: &[u8]| {
             let value = request.header(name);
             value.is_some_and(|value| value.eq_ignore_ascii_case(wanted))
@@ -129,6 +131,7 @@ impl BodyLook {
             length: request
                 .header("content-length")
                 .and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok()),
+            limit: buffering.limit_of(request),
             is_endless: request.method() == b"CONNECT" || request.header("upgrade").is_some(),
             expects_continue: is("expect", b"100-continue"),
         }

@@ -17,7 +17,7 @@ use crate::worker::Worker;
 pub struct Plan {
     attachments: Attachments,
     policies: Vec<PolicyPlan>,
-    counters: Vec<String>,
+    names: CounterNames,
     blocks: Vec<String>,
     limits: Vec<SharedLimit>,
     /// Named routes whose governing policy a worker remembers.
@@ -44,7 +44,7 @@ impl Plan {
             return Self {
                 attachments: Attachments::default(),
                 policies: Vec::new(),
-                counters: Vec::new(),
+                names: CounterNames::default(),
                 blocks: Vec::new(),
                 limits: Vec::new(),
                 most_routes: 0,
@@ -58,7 +58,7 @@ impl Plan {
         Self {
             attachments: config.attachments,
             policies,
-            counters: counters.into_names(),
+            names: counters,
             blocks,
             limits,
             most_routes: config.limits.routes,
@@ -68,7 +68,19 @@ impl Plan {
     /// Names of the counters; [`crate::CounterId`] is an index into these.
     #[must_use]
     pub fn counters(&self) -> &[String] {
-        &self.counters
+        &self.names.counters
+    }
+
+    /// Names of the gauges; [`crate::GaugeId`] is an index into these.
+    #[must_use]
+    pub fn gauges(&self) -> &[String] {
+        &self.names.gauges
+    }
+
+    /// Names of the shared tables; [`crate::TableId`] is an index into these.
+    #[must_use]
+    pub fn tables(&self) -> &[String] {
+        &self.names.tables
     }
 
     /// Names of the blocks that workers share; [`crate::BlockId`] is an index
@@ -136,13 +148,14 @@ impl PolicyPlan {
             .map(|buffer| Buffering::compile(policy, buffer, counters));
         let own = Needs {
             grpc: overrides.is_some(),
-            body: buffering.is_some(),
             ..Needs::default()
         };
+        let body = buffering.as_ref().map(Buffering::needs);
         Self {
             needs: own
                 .and(fault.as_ref().map(Fault::needs).unwrap_or_default())
-                .and(limits.as_ref().map(|it| it.needs).unwrap_or_default()),
+                .and(limits.as_ref().map(|it| it.needs).unwrap_or_default())
+                .and(body.unwrap_or_default()),
             fault,
             limits,
             buffering,

@@ -3,23 +3,42 @@
 use std::sync::Arc;
 
 use btp_policy::policy::{Policy, TargetKind};
-use btp_policy::spec::{BufferMode, RequestBuffer};
+use btp_policy::scalar::ObjectName;
+use btp_policy::spec::{BufferMode, BufferRule, Rejection, RequestBuffer};
 
 use crate::action::Reply;
-use crate::counters::{CounterId, CounterNames};
-use crate::intake::Intake;
-use crate::look::BodyLook;
+use crate::counters::{CounterId, CounterNames, GaugeId};
+use crate::intake::{Intake, Pace};
+use crate::look::{BodyLook, Needs};
+use crate::pool::Pool;
+use crate::request::Request;
+use crate::select::meets_any;
 
 /// `requestBuffer`, compiled.
 #[derive(Debug)]
 pub(crate) struct Buffering {
     mode: BufferMode,
     limit: u64,
+    rules: Vec<BufferRule>,
     /// gRPC calls are counted; else they pass unseen.
     counts_streams: bool,
-    too_large: Refusal,
-    expectation: Refusal,
-    overflow: Overflow,
+    pub(crate) pace: Pace,
+    pub(crate) total: Option<Total>,
+    pub(crate) too_large: Refusal,
+    pub(crate) too_slow: Refusal,
+    /// Nobody would tell the client to send its body.
+    pub(crate) expectation: Refusal,
+    /// Envoy does not let the filter see the body of a held request.
+    pub(crate) blind: Refusal,
+    pub(crate) overflow: Overflow,
+}
+
+/// `maxTotal`, compiled.
+#[derive(Debug)]
+pub(crate) struct Total {
+    pub(crate) pool: Pool,
+    pub(crate) gauge: GaugeId,
+    pub(crate) full: Refusal,
 }
 
 /// An answer in place of forwarding, and what counts it.
@@ -48,47 +67,99 @@ impl Buffering {
         counters: &mut CounterNames,
     ) -> Self {
         let name = &policy.name;
-        let limit = buffer.limit.get();
-        let mut refusal =
-            |status, body: &str, details, counter: &str, log: Option<String>| Refusal {
-                reply: Arc::new(reply(status, body, details)),
-                counter: counters.define(name, counter),
-                log: log.map(Arc::from),
-            };
+        let largest = buffer.largest().get();
+        let total = buffer.max_total.map(|total| Total {
+            pool: Pool {
+                table: counters.table(name, "request_buffer"),
+                most: total.get(),
+            },
+            gauge: counters.gauge(name, "request_buffer_bytes"),
+            full: Refusal::new(
+                name,
+                "request_buffer_full",
+                Reply {
+                    headers: vec![TEXT.into_owned(), RETRY_AFTER.into_owned()],
+                    ..reply(503, "Service Unavailable", "btp_buffer_full")
+                },
+                counters,
+            ),
+        });
         Self {
             mode: buffer.mode,
-            limit,
+            limit: buffer.limit.get(),
+            rules: buffer.rules.clone(),
             counts_streams: buffer
                 .include_streams
                 .unwrap_or_else(|| !is_for_grpc_alone(policy)),
-            too_large: refusal(
-                413,
-                "Payload Too Large",
-                "btp_body_too_large",
+            pace: Pace {
+                rate: buffer.min_data_rate.map(|rate| {
+                    let bytes = rate.bytes_per_second.get();
+                    (bytes, rate.grace_period.as_nanos())
+                }),
+                longest: buffer.max_duration.map(|longest| longest.as_nanos()),
+            },
+            total,
+            too_large: Refusal::new(
+                name,
                 "request_buffer_too_large",
-                None,
+                rejection(&buffer.reject),
+                counters,
             ),
-            expectation: refusal(
-                417,
-                "Expectation Failed",
-                "btp_expectation_failed",
+            too_slow: Refusal::new(
+                name,
+                "request_buffer_timeouts",
+                reply(408, "Request Timeout", "btp_body_timeout"),
+                counters,
+            ),
+            expectation: Refusal::new(
+                name,
                 "request_buffer_expectations_failed",
-                Some(format!(
-                    "policy {name}: a client waits for 100 Continue, which proxy_100_continue \
-                     leaves to the upstream, but mode Buffer forwards nothing before the body is \
-                     there: it was answered 417; set proxy_100_continue to false"
-                )),
-            ),
+                reply(417, "Expectation Failed", "btp_expectation_failed"),
+                counters,
+            )
+            .logged(format!(
+                "policy {name}: a client waits for 100 Continue, which proxy_100_continue \
+                 leaves to the upstream, but mode Buffer forwards nothing before the body is \
+                 there: it was answered 417; set proxy_100_continue to false"
+            )),
+            blind: Refusal::new(
+                name,
+                "request_buffer_blind",
+                reply(500, "Internal Server Error", "btp_body_unseen"),
+                counters,
+            )
+            .logged(format!(
+                "policy {name}: the body of a held request did not come for 30 s, and none has \
+                 come before: it was answered 500; set allow_on_headers_stop_iteration to true \
+                 in Envoy's configuration of this filter, or use mode Stream"
+            )),
             overflow: Overflow {
                 counter: counters.define(name, "request_buffer_overflows"),
                 log: Arc::from(format!(
                     "policy {name}: Envoy answered 413 because its own buffer is smaller than \
-                     requestBuffer.limit ({limit} bytes): set the route's \
+                     requestBuffer.limit ({largest} bytes): set the route's \
                      request_body_buffer_limit or the listener's \
-                     per_connection_buffer_limit_bytes to at least {limit}"
+                     per_connection_buffer_limit_bytes to at least {largest}"
                 )),
             },
         }
+    }
+
+    /// What must be known of a request.
+    pub(crate) fn needs(&self) -> Needs {
+        let of_rule = |rule: &BufferRule| Needs::of(&rule.matches).source;
+        Needs {
+            body: true,
+            source: self.rules.iter().any(of_rule),
+            ..Needs::default()
+        }
+    }
+
+    /// The most bytes of this request's body.
+    pub(crate) fn limit_of(&self, request: &Request<'_>) -> u64 {
+        let meets = |rule: &&BufferRule| meets_any(request, &rule.matches);
+        let rule = self.rules.iter().find(meets);
+        rule.map_or(self.limit, |rule| rule.limit.get())
     }
 
     /// The account of a request's body; `None` if the policy is not for it.
@@ -97,20 +168,36 @@ impl Buffering {
             return None;
         }
         let gathers = self.mode == BufferMode::Buffer && !grpc;
-        Some(Intake::new(gathers, self.limit, body.length))
+        Some(Intake::new(gathers, body.limit, body.length))
+    }
+}
+
+impl Refusal {
+    fn new(policy: &ObjectName, counter: &str, reply: Reply, counters: &mut CounterNames) -> Self {
+        Self {
+            reply: Arc::new(reply),
+            counter: counters.define(policy, counter),
+            log: None,
+        }
     }
 
-    pub(crate) fn too_large(&self) -> &Refusal {
-        &self.too_large
+    fn logged(self, log: String) -> Self {
+        Self {
+            log: Some(Arc::from(log)),
+            ..self
+        }
     }
+}
 
-    /// Nobody would tell the client to send its body.
-    pub(crate) fn expectation(&self) -> &Refusal {
-        &self.expectation
-    }
+/// A header with a fixed value.
+struct Fixed(&'static str, &'static str);
 
-    pub(crate) fn overflow(&self) -> &Overflow {
-        &self.overflow
+const TEXT: Fixed = Fixed("content-type", "text/plain");
+const RETRY_AFTER: Fixed = Fixed("retry-after", "1");
+
+impl Fixed {
+    fn into_owned(self) -> (String, String) {
+        (self.0.to_owned(), self.1.to_owned())
     }
 }
 
@@ -122,10 +209,23 @@ fn is_for_grpc_alone(policy: &Policy) -> bool {
     kinds.peek().is_some() && kinds.all(|kind| kind == TargetKind::GrpcRoute)
 }
 
+fn rejection(reject: &Rejection) -> Reply {
+    let status = reject.status.map_or(413, |status| status.get());
+    let body = reject.body.as_deref().unwrap_or("Payload Too Large");
+    let kind = reject.content_type.as_deref().unwrap_or(TEXT.1);
+    let mut headers = vec![(TEXT.0.to_owned(), kind.to_owned())];
+    let own = reject.headers.iter();
+    headers.extend(own.map(|(name, value)| (name.as_str().to_owned(), value.clone())));
+    Reply {
+        headers,
+        ..reply(status, body, "btp_body_too_large")
+    }
+}
+
 fn reply(status: u16, body: &str, details: &'static str) -> Reply {
     Reply {
         status,
-        headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
+        headers: vec![TEXT.into_owned()],
         body: body.to_owned(),
         grpc_status: Some(GRPC_RESOURCE_EXHAUSTED),
         details,

@@ -1,9 +1,9 @@
-//! What the workers of one proxy share: counters, cells and blocks.
+//! What the workers of one proxy share: counters, cells, tables and blocks.
 //!
 //! Counters are process-wide and only go up. Cells hold one `u64` that is
 //! changed by compare-and-swap: shared key-value data in a WebAssembly host,
-//! atomics in a native one. Blocks are bytes, changed in the same way there
-//! and under a lock here.
+//! atomics in a native one. Tables are short lists of words, blocks are bytes;
+//! both are changed in the same way.
 
 use crate::counters::CounterId;
 
@@ -23,6 +23,19 @@ pub trait Cells {
     /// in between; only the last call counts.
     fn update(&self, cell: CellId, step: impl FnMut(u64) -> Option<u64>) -> Updated;
 }
+
+/// Process-wide tables of words, empty at first.
+pub trait Tables {
+    /// Lets `step` change a table and say whether the change counts. `step`
+    /// may be called several times, as other workers get in between; only
+    /// the last call counts. `false` if they did so too often, or if `step`
+    /// said no.
+    fn update_table(&self, table: TableId, step: impl FnMut(&mut Vec<u64>) -> bool) -> bool;
+}
+
+/// Names a table of one plan: an index into `Plan::tables`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TableId(pub u32);
 
 /// Names a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -11,6 +11,9 @@ use crate::shared::{BlockId, Step};
 #[derive(Debug)]
 pub struct Worker {
     routes: Memo,
+    id: Option<u64>,
+    /// The host has shown the body of a request that was held.
+    pub(crate) sees_held_bodies: bool,
     pub(crate) leases: Leases,
     seed: Option<[u64; 2]>,
 }
@@ -28,9 +31,17 @@ impl Worker {
     pub(crate) fn new(most_routes: usize) -> Self {
         Self {
             routes: Memo::new(most_routes),
+            id: None,
+            sees_held_bodies: false,
             leases: Leases::default(),
             seed: None,
         }
+    }
+
+    /// What tells this worker from the others, and from itself under another
+    /// configuration or before its VM died.
+    pub(crate) fn id<H: Host>(&mut self, host: &mut H) -> u64 {
+        *self.id.get_or_insert_with(|| host.random())
     }
 
     /// Where the request at hand belongs. A route's name is looked up if any

@@ -15,7 +15,7 @@ pub use rate_limit::{
     Limit, LocalRateLimit, LocalRule, Mode, RateLimit, RateLimitHeaders, Reject, Unit,
 };
 pub use redirect::Redirect;
-pub use request_buffer::{BufferMode, RequestBuffer};
+pub use request_buffer::{BufferMode, BufferRule, MinDataRate, Rejection, RequestBuffer};
 pub use response_override::{HeaderMatch, OverrideResponse, OverrideRule, Source, StringMatch};
 pub use retry::{Retry, RetryConstraint, Trigger};
 pub use selector::{

@@ -34,7 +34,9 @@ pub(crate) enum Buffer {
 
 const OK: u32 = 0;
 const COUNTER: u32 = 0;
+const GAUGE: u32 = 1;
 const REQUEST_STREAM: u32 = 0;
+const MONOTONIC_CLOCK: u32 = 1;
 const NO_GRPC_STATUS: u32 = u32::MAX;
 
 /// Return code "stop all iteration and hold with back-pressure", which the
@@ -136,7 +138,6 @@ mod imports {
     }
 }
 
-/// What this needs of WASI, which Envoy implements too.
 mod wasi {
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
     unsafe extern "C" {
@@ -225,17 +226,6 @@ pub(crate) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refuse
             value.len(),
         )
     })
-}
-
-/// Nanoseconds of the host's monotonic clock, which all workers share. (The
-/// standard library only tells differences.)
-pub(crate) fn monotonic_ns() -> u64 {
-    const MONOTONIC: u32 = 1;
-    let mut nanos = 0;
-    // SAFETY: the pointer is to a live u64.
-    let status = unsafe { wasi::clock_time_get(MONOTONIC, 1, &raw mut nanos) };
-    debug_assert_eq!(status, OK, "every host has this clock");
-    nanos
 }
 
 /// Replaces a header map by `pairs`.
@@ -348,6 +338,20 @@ pub(crate) fn close_stream() -> Result<(), Refused> {
     check(unsafe { imports::proxy_close_stream(REQUEST_STREAM) })
 }
 
+/// Nanoseconds of the host's monotonic clock, which all workers share; the
+/// standard library's `Instant` keeps them to itself.
+pub(crate) fn monotonic_ns() -> u64 {
+    clock(MONOTONIC_CLOCK)
+}
+
+/// 0 if there is no such clock.
+fn clock(clock: u32) -> u64 {
+    let mut time = 0;
+    // SAFETY: the pointer is to a live u64.
+    let status = unsafe { wasi::clock_time_get(clock, 1, &raw mut time) };
+    if status == OK { time } else { 0 }
+}
+
 /// Makes `context` the stream that hostcalls are about.
 pub(crate) fn set_effective_context(context: u32) -> Result<(), Refused> {
     // SAFETY: no memory is passed.
@@ -363,12 +367,25 @@ pub(crate) fn set_tick_period(millis: u32) -> Result<(), Refused> {
 
 /// Defines a counter, or finds the one of that name.
 pub(crate) fn define_counter(name: &str) -> Result<u32, Refused> {
+    define(COUNTER, name)
+}
+
+/// Defines a gauge, or finds the one of that name.
+pub(crate) fn define_gauge(name: &str) -> Result<u32, Refused> {
+    define(GAUGE, name)
+}
+
+fn define(kind: u32, name: &str) -> Result<u32, Refused> {
     let mut id = 0;
     // SAFETY: pointers and lengths describe live memory.
-    check(unsafe {
-        imports::proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id)
-    })?;
+    check(unsafe { imports::proxy_define_metric(kind, name.as_ptr(), name.len(), &raw mut id) })?;
     Ok(id)
+}
+
+/// Changes a gauge by so much.
+pub(crate) fn adjust(id: u32, by: i64) -> Result<(), Refused> {
+    // SAFETY: no memory is passed.
+    check(unsafe { imports::proxy_increment_metric(id, by) })
 }
 
 /// Adds to a counter.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use btp_engine::{BlockId, Blocks, Contended, CounterId, Counters, Host, Step};
+use btp_engine::{BlockId, Blocks, Contended, CounterId, Counters, Host, Step, TableId, Tables};
 use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, Map};
@@ -42,6 +42,12 @@ impl Blocks for WasmHost<'_> {
         step: impl FnMut(&mut Vec<u8>) -> Step<T>,
     ) -> Result<T, Contended> {
         self.shared.blocks.update(block, step)
+    }
+}
+
+impl Tables for WasmHost<'_> {
+    fn update_table(&self, table: TableId, step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
+        self.shared.tables.update(table, step)
     }
 }
 

@@ -23,3 +23,4 @@ mod pairs;
 mod random;
 mod root;
 mod stream;
+mod tables;

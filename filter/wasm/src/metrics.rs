@@ -1,53 +1,81 @@
-//! Counters as Envoy stats, `wasmcustom.<name>`, defined at first use.
+//! Counters and gauges as Envoy stats, `wasmcustom.<name>`, defined at first
+//! use.
 
 use std::cell::RefCell;
 
-use btp_engine::CounterId;
+use btp_engine::{CounterId, GaugeId, Plan};
 use hashbrown::HashMap;
 
-use crate::abi;
+use crate::abi::{self, Refused};
 
-/// The counters of one configuration.
-#[derive(Debug, Default)]
+/// The metrics of one configuration.
+#[derive(Debug)]
 pub(crate) struct Metrics {
+    counters: Defined,
+    gauges: Defined,
+}
+
+/// Metrics of one kind: their names, and Envoy's numbers of those in use.
+#[derive(Debug)]
+struct Defined {
     names: Vec<String>,
-    defined: RefCell<HashMap<CounterId, u32>>,
+    numbers: RefCell<HashMap<u32, u32>>,
+    define: fn(&str) -> Result<u32, Refused>,
 }
 
 impl Metrics {
-    pub(crate) fn new(names: &[String]) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         Self {
-            names: names.to_vec(),
-            defined: RefCell::default(),
+            counters: Defined::new(plan.counters(), abi::define_counter),
+            gauges: Defined::new(plan.gauges(), abi::define_gauge),
         }
     }
 
     pub(crate) fn add(&self, counter: CounterId, amount: u64) {
-        if let Some(id) = self.id(counter)
+        if let Some(id) = self.counters.number(counter.0)
             && let Err(refused) = abi::increment(id, amount)
         {
             log::error!("counter {id} cannot be incremented: {refused:?}");
         }
     }
 
+    pub(crate) fn adjust(&self, gauge: GaugeId, by: i64) {
+        if let Some(id) = self.gauges.number(gauge.0)
+            && let Err(refused) = abi::adjust(id, by)
+        {
+            log::error!("gauge {id} cannot be changed by {by}: {refused:?}");
+        }
+    }
+
     pub(crate) fn read(&self, counter: CounterId) -> u64 {
-        self.id(counter)
+        self.counters
+            .number(counter.0)
             .and_then(|id| abi::metric(id).ok())
             .unwrap_or(0)
     }
+}
 
-    fn id(&self, counter: CounterId) -> Option<u32> {
-        if let Some(id) = self.defined.borrow().get(&counter) {
-            return Some(*id);
+impl Defined {
+    fn new(names: &[String], define: fn(&str) -> Result<u32, Refused>) -> Self {
+        Self {
+            names: names.to_vec(),
+            numbers: RefCell::default(),
+            define,
         }
-        let name = self.names.get(usize::try_from(counter.0).ok()?)?;
-        match abi::define_counter(name) {
-            Ok(id) => {
-                self.defined.borrow_mut().insert(counter, id);
-                Some(id)
+    }
+
+    fn number(&self, index: u32) -> Option<u32> {
+        if let Some(number) = self.numbers.borrow().get(&index) {
+            return Some(*number);
+        }
+        let name = self.names.get(usize::try_from(index).ok()?)?;
+        match (self.define)(name) {
+            Ok(number) => {
+                self.numbers.borrow_mut().insert(index, number);
+                Some(number)
             }
             Err(refused) => {
-                log::error!("counter {name} cannot be defined: {refused:?}");
+                log::error!("metric {name} cannot be defined: {refused:?}");
                 None
             }
         }

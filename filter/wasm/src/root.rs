@@ -23,6 +23,7 @@ use crate::host::WasmHost;
 use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::stream::{Stream, perform};
+use crate::tables::Tables;
 
 /// What all streams under one configuration share.
 pub(crate) struct Shared {
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) random: Random,
     pub(crate) worker: RefCell<Worker>,
     pub(crate) complaints: Complaints,
+    pub(crate) tables: Tables,
     timers: RefCell<Timers>,
 }
 
@@ -105,8 +107,9 @@ fn configure(text: &[u8]) -> Result<Shared, String> {
         log::info!("version {version}, {policies} policies, loaded in {millis} ms");
     }
     Ok(Shared {
-        metrics: Metrics::new(plan.counters()),
+        metrics: Metrics::new(&plan),
         blocks: SharedBlocks::create(plan.blocks())?,
+        tables: Tables::new(&plan),
         worker: RefCell::new(plan.worker()),
         complaints: Complaints::default(),
         plan,
@@ -163,10 +166,12 @@ impl Shared {
         let now = abi::monotonic_ns();
         let mut out = Vec::new();
         while let Some((context, mut exchange)) = self.next_due(now) {
+            let mut host = WasmHost { shared: self };
             if abi::set_effective_context(context).is_err() {
+                exchange.done(&self.plan, &mut host, &mut out);
+                perform(self, &mut out, 0);
                 continue;
             }
-            let mut host = WasmHost { shared: self };
             let flow = exchange.timer(
                 &self.plan,
                 &mut self.worker.borrow_mut(),

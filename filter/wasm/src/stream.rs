@@ -63,11 +63,11 @@ impl Stream {
 
 impl Context for Stream {
     fn on_done(&mut self) -> bool {
-        if let Some(shared) = self.shared.take()
-            && self.unpark(&shared)
-        {
-            shared.forget(self.context);
-        }
+        let _ = self.event(0, |exchange, shared, out| {
+            exchange.done(&shared.plan, &mut WasmHost { shared }, out);
+            Flow::Continue
+        });
+        self.shared = None;
         true
     }
 }
@@ -87,12 +87,17 @@ impl HttpContext for Stream {
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Verdict {
         let at_hand = u64::try_from(size).unwrap_or(u64::MAX);
         verdict(self.event(0, |exchange, shared, out| {
-            exchange.request_body(&shared.plan, at_hand, end, out)
+            let worker = &mut shared.worker.borrow_mut();
+            let host = &mut WasmHost { shared };
+            exchange.request_body(&shared.plan, worker, host, (at_hand, end), out)
         }))
     }
 
     fn on_http_request_trailers(&mut self, _trailers: usize) -> Verdict {
-        verdict(self.event(0, |exchange, _, out| exchange.request_trailers(out)))
+        verdict(self.event(0, |exchange, shared, out| {
+            let worker = &mut shared.worker.borrow_mut();
+            exchange.request_trailers(&shared.plan, worker, &mut WasmHost { shared }, out)
+        }))
     }
 
     fn on_http_response_headers(&mut self, _headers: usize, end: bool) -> Verdict {
@@ -125,6 +130,7 @@ pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usi
         match action {
             Action::WakeAt(at) => wake_at = Some(at),
             Action::Count(counter) => shared.metrics.add(counter, 1),
+            Action::Adjust(gauge, by) => shared.metrics.adjust(gauge, by),
             Action::Reply(reply) => report("a reply", send(&reply)),
             Action::Reset => report("the end of a stream", abi::close_stream()),
             Action::Log(text) => shared.complaints.log(&text, abi::monotonic_ns()),

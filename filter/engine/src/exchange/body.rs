@@ -2,131 +2,261 @@
 
 use super::{Exchange, Phase};
 use crate::action::{Action, Flow};
+use crate::host::Host;
 use crate::plan::{Plan, PolicyPlan};
-use crate::request_buffer::Refusal;
+use crate::pool::{BEAT_NS, Change};
+use crate::request_buffer::{Buffering, Refusal, Total};
+use crate::worker::Worker;
+
+/// A held request whose body is not heard of for so long gets an error, as
+/// long as this worker has not seen that the host shows such bodies at all.
+const BLIND_NS: u64 = 30_000_000_000;
 
 impl Exchange {
     /// Bytes of the request body arrived, or its end. `at_hand` is their
     /// number; while earlier ones are held, they are counted in.
-    pub fn request_body(
+    pub fn request_body<H: Host>(
         &mut self,
         plan: &Plan,
-        at_hand: u64,
-        end: bool,
+        worker: &mut Worker,
+        host: &mut H,
+        (at_hand, end): (u64, bool),
         out: &mut Vec<Action>,
     ) -> Flow {
-        let Some(intake) = &mut self.intake else {
-            return self.flow_of_a_free_body();
-        };
-        let taken_in = intake.take_in(at_hand, end);
+        if self.discards {
+            return Flow::Stop;
+        }
         let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        match (taken_in, &policy.buffering) {
-            (Err(_), Some(buffering)) => self.refuse_body(policy, buffering.too_large(), out),
-            _ => self.go_on(out),
+        let (Some(intake), Some(buffering)) = (&mut self.intake, &policy.buffering) else {
+            return Flow::Continue;
+        };
+        worker.sees_held_bodies |= intake.gathers();
+        if intake.take_in(at_hand, end).is_err() {
+            return self.refuse_body(policy, &buffering.too_large, host, out);
         }
+        if let Err(full) = self.cover(buffering, worker, host, out) {
+            return self.refuse_body(policy, full, host, out);
+        }
+        self.go_on(policy, host, out)
     }
 
     /// Request trailers arrived: the body is complete.
-    pub fn request_trailers(&mut self, out: &mut Vec<Action>) -> Flow {
-        let Some(intake) = &mut self.intake else {
-            return self.flow_of_a_free_body();
-        };
-        // Nothing came, so that no limit is passed.
-        let _ = intake.take_in(0, true);
-        self.go_on(out)
+    pub fn request_trailers<H: Host>(
+        &mut self,
+        plan: &Plan,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
+        let nothing_more = (0, true);
+        self.request_body(plan, worker, host, nothing_more, out)
     }
 
     /// What the wait ends with: the body is admitted, and gathered if the
-    /// policy says so.
-    pub(super) fn admit_body(&mut self, policy: &PolicyPlan, out: &mut Vec<Action>) -> Flow {
-        let (Some(intake), Some(buffering)) = (&self.intake, &policy.buffering) else {
+    /// policy says so. Its time runs from here.
+    pub(super) fn admit_body<H: Host>(
+        &mut self,
+        policy: &PolicyPlan,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
+        let (Some(intake), Some(buffering)) = (&mut self.intake, &policy.buffering) else {
             return Flow::Continue;
         };
         if intake.check_declared().is_err() {
-            return self.refuse_body(policy, buffering.too_large(), out);
+            return self.refuse_body(policy, &buffering.too_large, host, out);
         }
-        if intake.gathers() && self.look.body.expects_continue {
-            return self.refuse_body(policy, buffering.expectation(), out);
+        if !intake.gathers() {
+            return Flow::Continue;
         }
-        self.go_on(out)
+        if self.look.body.expects_continue {
+            return self.refuse_body(policy, &buffering.expectation, host, out);
+        }
+        let now = host.now_ns();
+        intake.begin(now, buffering.pace);
+        if let Err(full) = self.cover(buffering, worker, host, out) {
+            return self.refuse_body(policy, full, host, out);
+        }
+        self.set_wake(worker, now);
+        self.go_on(policy, host, out)
     }
 
-    /// How a request that has to wait is held: one whose body is gathered
-    /// takes the body in meanwhile, so that nothing goes on when the wait ends
-    /// before the body does.
-    pub(super) fn hold(&self) -> Flow {
-        match &self.intake {
-            Some(intake) if intake.gathers() => Flow::HoldHeaders,
-            _ => Flow::HoldAll,
+    /// The time has come that a body which is gathered was to be looked at.
+    pub(super) fn body_timer<H: Host>(
+        &mut self,
+        policy: &PolicyPlan,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
+        let (Some(intake), Some(buffering)) = (&self.intake, &policy.buffering) else {
+            return Flow::Continue;
+        };
+        let now = host.now_ns();
+        if intake.deadline().is_some_and(|deadline| deadline <= now) {
+            return self.refuse_body(policy, &buffering.too_slow, host, out);
+        }
+        let blind_at = self.blind_at(worker);
+        if blind_at.is_some_and(|blind_at| blind_at <= now) {
+            return self.refuse_body(policy, &buffering.blind, host, out);
+        }
+        self.beat(policy, host);
+        self.set_wake(worker, now);
+        self.go_on(policy, host, out)
+    }
+
+    /// Says that what this exchange holds is held by somebody alive.
+    pub(super) fn beat<H: Host>(&mut self, policy: &PolicyPlan, host: &mut H) {
+        let total = policy.buffering.as_ref().and_then(|it| it.total.as_ref());
+        if let (Some(intake), Some(total)) = (&mut self.intake, total)
+            && intake.held > 0
+        {
+            let now = host.now_ns();
+            total.pool.beat(host, intake.worker, now);
+            intake.wake_at = Some(now.saturating_add(BEAT_NS));
+        }
+    }
+
+    /// How a request that has to wait until then is held: one whose body is
+    /// gathered takes the body in meanwhile, so that nothing goes on when the
+    /// wait ends before the body does.
+    pub(super) fn hold(&self, until: u64, out: &mut Vec<Action>) -> Flow {
+        let intake = self.intake.as_ref().filter(|intake| intake.gathers());
+        let wake_at = intake.and_then(|intake| intake.wake_at);
+        out.push(Action::WakeAt(wake_at.map_or(until, |at| at.min(until))));
+        if intake.is_some() {
+            Flow::HoldHeaders
+        } else {
+            Flow::HoldAll
         }
     }
 
     /// A response came before the request went on: the proxy has made it
     /// itself, and the body is not wanted any more.
-    pub(super) fn abandon_body(
+    pub(super) fn abandon_body<H: Host>(
         &mut self,
         policy: &PolicyPlan,
         status: Option<u16>,
+        host: &mut H,
         out: &mut Vec<Action>,
     ) {
         const TOO_LARGE: u16 = 413;
-        let Some(intake) = self.intake.take_if(|intake| intake.gathers()) else {
+        let Some(intake) = self.intake.as_ref().filter(|intake| intake.gathers()) else {
             return;
         };
-        self.discards = true;
         if let Some(buffering) = &policy.buffering
             && !intake.is_complete()
             && status == Some(TOO_LARGE)
         {
-            let overflow = buffering.overflow();
-            out.push(Action::Count(overflow.counter));
-            out.push(Action::Log(overflow.log.clone()));
+            out.push(Action::Count(buffering.overflow.counter));
+            out.push(Action::Log(buffering.overflow.log.clone()));
+        }
+        self.drop_body(policy, host, out);
+        self.discards = true;
+    }
+
+    /// Ends the account of the body, and gives back what was taken for it.
+    pub(super) fn drop_body<H: Host>(
+        &mut self,
+        policy: &PolicyPlan,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(intake) = self.intake.take() else {
+            return;
+        };
+        let total = policy.buffering.as_ref().and_then(|it| it.total.as_ref());
+        if let Some(total) = total.filter(|_| intake.held > 0) {
+            let now = host.now_ns();
+            let change = total.pool.give_back(host, intake.worker, now, intake.held);
+            adjust(total, change, out);
         }
     }
 
     /// Lets a body go on, unless it is gathered and more is to come, or the
     /// request waits for something else.
-    fn go_on(&mut self, out: &mut Vec<Action>) -> Flow {
+    fn go_on<H: Host>(&mut self, policy: &PolicyPlan, host: &mut H, out: &mut Vec<Action>) -> Flow {
         if let Phase::Delayed { until } = self.phase {
-            out.push(Action::WakeAt(until));
-            return self.hold();
+            return self.hold(until, out);
         }
-        let Some(intake) = self
-            .intake
-            .take_if(|intake| intake.is_complete() || !intake.gathers())
-        else {
-            return Flow::HoldHeaders;
+        let Some(intake) = &self.intake else {
+            return Flow::Continue;
         };
-        if intake.gathers() {
-            out.extend(intake.undeclared_length().map(Action::SetRequestLength));
-        } else if !intake.is_complete() {
-            self.intake = Some(intake);
-        }
-        Flow::Continue
-    }
-
-    /// A body that is not watched goes on; what is left of a refused one
-    /// does not.
-    fn flow_of_a_free_body(&self) -> Flow {
-        if self.discards {
-            Flow::Stop
-        } else {
-            Flow::Continue
+        match (intake.gathers(), intake.is_complete()) {
+            (true, true) => {
+                out.extend(intake.undeclared_length().map(Action::SetRequestLength));
+                self.drop_body(policy, host, out);
+                Flow::Continue
+            }
+            (true, false) => {
+                out.extend(intake.wake_at.map(Action::WakeAt));
+                Flow::HoldHeaders
+            }
+            (false, _) => Flow::Continue,
         }
     }
 
-    fn refuse_body(
+    /// Takes from the pool what the body lacks, or says what refuses it.
+    fn cover<'a, H: Host>(
+        &mut self,
+        buffering: &'a Buffering,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Result<(), &'a Refusal> {
+        let (Some(intake), Some(total)) = (&mut self.intake, &buffering.total) else {
+            return Ok(());
+        };
+        let lacks = intake.lacks();
+        if lacks == 0 || !intake.gathers() {
+            return Ok(());
+        }
+        let now = host.now_ns();
+        intake.worker = worker.id(host);
+        let change = total.pool.take(host, intake.worker, now, lacks);
+        adjust(total, change, out);
+        if !change.granted {
+            return Err(&total.full);
+        }
+        intake.held = intake.held.saturating_add(lacks);
+        let beat = now.saturating_add(BEAT_NS);
+        intake.wake_at = Some(intake.wake_at.map_or(beat, |at| at.min(beat)));
+        Ok(())
+    }
+
+    /// When this exchange must be looked at again if nothing happens.
+    fn set_wake(&mut self, worker: &Worker, now: u64) {
+        let blind_at = self.blind_at(worker);
+        if let Some(intake) = &mut self.intake {
+            let beat = (intake.held > 0).then(|| now.saturating_add(BEAT_NS));
+            let times = [intake.deadline(), beat, blind_at];
+            intake.wake_at = times.into_iter().flatten().min();
+        }
+    }
+
+    /// When it must be assumed that the host does not show this body.
+    fn blind_at(&self, worker: &Worker) -> Option<u64> {
+        let intake = self.intake.as_ref()?;
+        if worker.sees_held_bodies || intake.heard {
+            return None;
+        }
+        Some(intake.began()?.saturating_add(BLIND_NS))
+    }
+
+    fn refuse_body<H: Host>(
         &mut self,
         policy: &PolicyPlan,
         refusal: &Refusal,
+        host: &mut H,
         out: &mut Vec<Action>,
     ) -> Flow {
+        self.drop_body(policy, host, out);
         out.push(Action::Count(refusal.counter));
         out.extend(refusal.log.clone().map(Action::Log));
         if self.responding {
-            self.intake = None;
             self.discards = true;
             out.push(Action::Reset);
             return Flow::Stop;
@@ -134,3 +264,12 @@ impl Exchange {
         self.reply(policy, &refusal.reply, out)
     }
 }
+
+fn adjust(total: &Total, change: Change, out: &mut Vec<Action>) {
+    if change.by != 0 {
+        out.push(Action::Adjust(total.gauge, change.by));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -35,9 +35,8 @@ impl Exchange {
         if let Some((nanos, counter)) = delay {
             let until = host.now_ns().saturating_add(nanos);
             out.push(Action::Count(counter));
-            out.push(Action::WakeAt(until));
             self.phase = Phase::Delayed { until };
-            return self.hold();
+            return self.hold(until, out);
         }
         self.after_delay(plan, policy, worker, host, out)
     }
@@ -51,17 +50,24 @@ impl Exchange {
         host: &mut H,
         out: &mut Vec<Action>,
     ) -> Flow {
-        let Phase::Delayed { until } = self.phase else {
+        let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
+        let Phase::Delayed { until } = self.phase else {
+            return self.body_timer(policy, worker, host, out);
+        };
         if host.now_ns() < until {
-            out.push(Action::WakeAt(until));
-            return self.hold();
+            self.beat(policy, host);
+            return self.hold(until, out);
         }
         self.phase = Phase::Passing;
-        match plan.policy(self.policy) {
-            Some(policy) => self.after_delay(plan, policy, worker, host, out),
-            None => Flow::Continue,
+        self.after_delay(plan, policy, worker, host, out)
+    }
+
+    /// The exchange is over, however it ended. Comes last, and once.
+    pub fn done<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
+        if let Some(policy) = plan.policy(self.policy) {
+            self.drop_body(policy, host, out);
         }
     }
 
@@ -77,6 +83,7 @@ impl Exchange {
     ) -> Flow {
         let abort = self.fault(policy).and_then(|fault| fault.draw_abort(host));
         if let Some((reply, counter)) = abort {
+            self.drop_body(policy, host, out);
             out.push(Action::Count(counter));
             return self.reply(policy, reply, out);
         }
@@ -94,7 +101,7 @@ impl Exchange {
     ) -> Flow {
         let hits = std::mem::take(&mut self.look.limits);
         let Some(limits) = policy.limits.as_ref().filter(|_| !hits.is_empty()) else {
-            return self.admit_body(policy, out);
+            return self.admit_body(policy, worker, host, out);
         };
         let mut till = Till {
             limits: plan.limits(),
@@ -106,9 +113,12 @@ impl Exchange {
         match limits.decide(&hits, &mut till) {
             Verdict::Pass(standing) => {
                 self.standing = standing;
-                self.admit_body(policy, out)
+                self.admit_body(policy, worker, host, out)
             }
-            Verdict::Refuse(reply) => self.reply(policy, &reply, out),
+            Verdict::Refuse(reply) => {
+                self.drop_body(policy, host, out);
+                self.reply(policy, &reply, out)
+            }
         }
     }
 
@@ -133,7 +143,6 @@ impl Exchange {
         });
         out.push(Action::Reply(replaced.unwrap_or_else(|| Arc::clone(reply))));
         self.phase = Phase::Replied;
-        self.intake = None;
         self.discards = true;
         Flow::Stop
     }

@@ -29,7 +29,8 @@ impl Exchange {
             return Flow::Continue;
         };
         if self.intake.is_some() {
-            self.abandon_body(policy, response_status(host), out);
+            let status = response_status(host);
+            self.abandon_body(policy, status, host, out);
         }
         let replacement = policy.overrides.as_ref().and_then(|overrides| {
             let reply = overrides.replacement(response_status(host)?)?;

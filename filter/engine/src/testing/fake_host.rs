@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use crate::counters::CounterId;
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::shared::{BlockId, Blocks, Contended, Counters, Step};
+use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
 
 /// One exchange's view of a proxy, all in memory.
 #[derive(Debug, Default)]
@@ -49,6 +49,7 @@ pub struct FakeHost {
     /// Operations on blocks.
     pub block_operations: Cell<usize>,
     counters: RefCell<HashMap<CounterId, u64>>,
+    tables: RefCell<HashMap<TableId, Vec<u64>>>,
     drawn: u64,
 }
 
@@ -99,6 +100,19 @@ impl Blocks for FakeHost {
                 Ok(value)
             }
         }
+    }
+}
+
+impl Tables for FakeHost {
+    fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
+        let mut tables = self.tables.borrow_mut();
+        let current = tables.entry(table).or_default();
+        let mut changed = current.clone();
+        let counts = step(&mut changed);
+        if counts {
+            *current = changed;
+        }
+        counts
     }
 }
 

@@ -185,10 +185,12 @@ impl Proxy {
             held = if flow == Flow::HoldHeaders { held } else { 0 } + piece;
             let at_hand = u64::try_from(held).unwrap_or(u64::MAX);
             let end = pieces.peek().is_none() && request.trailers.is_empty();
-            flow = exchange.request_body(&self.plan, at_hand, end, out);
+            let worker = &mut self.worker;
+            flow = exchange.request_body(&self.plan, worker, &mut self.host, (at_hand, end), out);
         }
         if !request.trailers.is_empty() && flow != Flow::Stop {
-            flow = exchange.request_trailers(out);
+            let worker = &mut self.worker;
+            flow = exchange.request_trailers(&self.plan, worker, &mut self.host, out);
         }
         while flow == Flow::HoldHeaders {
             flow = self.wait(exchange, out);
@@ -259,6 +261,7 @@ impl Proxy {
                 }
                 Action::WakeAt(_)
                 | Action::Reply(_)
+                | Action::Adjust(..)
                 | Action::SetRequestLength(_)
                 | Action::Reset
                 | Action::Log(_) => {}

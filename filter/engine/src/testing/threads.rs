@@ -1,20 +1,25 @@
 //! A native host for many threads: cells and counters are atomics, blocks
 //! stand behind a lock.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 
 use crate::counters::CounterId;
-use crate::shared::{BlockId, Blocks, CellId, Cells, Contended, Counters, Step, Updated};
+use crate::shared::{
+    BlockId, Blocks, CellId, Cells, Contended, Counters, Step, TableId, Tables, Updated,
+};
 
-/// The shared state of a proxy whose workers are threads.
+/// The shared state of a proxy whose workers are threads. Tables, which no
+/// test needs to be fast, are behind one lock.
 #[derive(Debug)]
 pub struct ThreadedHost {
     cells: Vec<AtomicU64>,
     counters: Vec<AtomicU64>,
     blocks: Mutex<HashMap<BlockId, Vec<u8>>>,
+    tables: Mutex<BTreeMap<u32, Vec<u64>>>,
 }
 
 impl ThreadedHost {
@@ -30,6 +35,7 @@ impl ThreadedHost {
             cells: zeros(cells),
             counters: zeros(counters),
             blocks: Mutex::default(),
+            tables: Mutex::default(),
         }
     }
 
@@ -86,6 +92,21 @@ impl Cells for ThreadedHost {
             }
         }
         Updated::Contended
+    }
+}
+
+impl Tables for ThreadedHost {
+    fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
+        let Ok(mut tables) = self.tables.lock() else {
+            return false;
+        };
+        let current = tables.entry(table.0).or_default();
+        let mut changed = current.clone();
+        let counts = step(&mut changed);
+        if counts {
+            *current = changed;
+        }
+        counts
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::limits::SELECTOR;
 use super::shape::{
-    ANY_TEXT, COUNT, Form, Object, PERCENT, STATUS, Shape, count, extension, formed, has, integer,
-    list, many, optional, required, rule, text_in,
+    ANY_TEXT, COUNT, Form, Object, PERCENT, STATUS, Shape, TOKEN, count, extension, formed, has,
+    integer, list, many, optional, required, rule, text, text_in,
 };
 
 /// Conditions of our extensions: alternatives, each like a clientSelector.
@@ -45,7 +45,43 @@ pub(super) static REQUEST_BUFFER: Object = Object {
         optional("limit", Shape::Quantity),
         extension("mode", Shape::Choice(&["Buffer", "Stream"])),
         extension("includeStreams", Shape::Boolean),
+        extension("rules", list(1, 16, &Shape::Object(&BUFFER_RULE))),
+        extension("minDataRate", Shape::Object(&MIN_DATA_RATE)),
+        extension("maxDuration", Shape::Duration),
+        extension("maxTotal", Shape::Quantity),
+        extension("reject", Shape::Object(&REJECTION)),
     ],
+    rules: &[],
+};
+
+static BUFFER_RULE: Object = Object {
+    fields: &[
+        required("match", list(1, 16, &SELECTORS)),
+        required("limit", Shape::Quantity),
+    ],
+    rules: &[],
+};
+
+static MIN_DATA_RATE: Object = Object {
+    fields: &[
+        required("bytesPerSecond", Shape::Quantity),
+        optional("gracePeriod", Shape::Duration),
+    ],
+    rules: &[],
+};
+
+static REJECTION: Object = Object {
+    fields: &[
+        optional("statusCode", integer(400, 599)),
+        optional("contentType", text(1, 4096)),
+        optional("body", text(0, 65_536)),
+        optional("headers", list(0, 16, &Shape::Object(&REJECTION_HEADER))),
+    ],
+    rules: &[],
+};
+
+static REJECTION_HEADER: Object = Object {
+    fields: &[required("name", TOKEN), required("value", text(1, 4096))],
     rules: &[],
 };
 

@@ -1,11 +1,14 @@
-//! `spec.requestBuffer`: how large a body may be, and whether all of it must
-//! be there before anything goes on.
+//! `spec.requestBuffer`: how large a body may be, how slowly it may come, and
+//! whether all of it must be there before anything goes on.
 //!
 //! Source: Envoy Gateway's `RequestBuffer` has `limit`; the rest is ours.
 
 use crate::problem::Problems;
-use crate::read::At;
-use crate::scalar::Quantity;
+use crate::read::{At, Object};
+use crate::scalar::{
+    Duration, HeaderName, HttpStatus, Quantity, read_header_name, read_header_value,
+};
+use crate::spec::selector::Selector;
 
 /// `requestBuffer`.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,9 +17,22 @@ pub struct RequestBuffer {
     pub mode: BufferMode,
     /// The most bytes of a body; at least one, less than 4 Gi in mode Buffer.
     pub limit: Quantity,
+    /// Other limits for some requests; the first that matches is taken. An
+    /// extension.
+    pub rules: Vec<BufferRule>,
     /// Whether the bodies of gRPC calls count; `None`: unless the policy
     /// targets GRPCRoutes only. An extension.
     pub include_streams: Option<bool>,
+    /// How fast a body must come; only in mode Buffer. An extension.
+    pub min_data_rate: Option<MinDataRate>,
+    /// How long a body may take; only in mode Buffer. An extension.
+    pub max_duration: Option<Duration>,
+    /// The most bytes that are gathered at once, of all requests together;
+    /// at least as many as the largest limit, only in mode Buffer. An
+    /// extension.
+    pub max_total: Option<Quantity>,
+    /// What the client gets whose body is too large. An extension.
+    pub reject: Rejection,
 }
 
 /// `mode`.
@@ -29,31 +45,182 @@ pub enum BufferMode {
     Stream,
 }
 
+/// An item of `rules`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BufferRule {
+    /// Which requests it is for: any of these.
+    pub matches: Vec<Selector>,
+    /// The most bytes of their bodies.
+    pub limit: Quantity,
+}
+
+/// `minDataRate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinDataRate {
+    /// On average since the body began; at least one.
+    pub bytes_per_second: Quantity,
+    /// Time that a client has to spare; 5 s by default.
+    pub grace_period: Duration,
+}
+
+/// `reject`. What is not set is as Envoy's buffer filter has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rejection {
+    /// `statusCode`: 400 to 599; 413 unless it is set.
+    pub status: Option<HttpStatus>,
+    /// `contentType`; text/plain unless it is set.
+    pub content_type: Option<String>,
+    /// `body`: up to 64 KiB; `Payload Too Large` unless it is set.
+    pub body: Option<String>,
+    /// `headers`: further ones.
+    pub headers: Vec<(HeaderName, String)>,
+}
+
+const KEYS: [&str; 8] = [
+    "mode",
+    "limit",
+    "rules",
+    "includeStreams",
+    "minDataRate",
+    "maxDuration",
+    "maxTotal",
+    "reject",
+];
+
+const DEFAULT_GRACE: Duration = Duration::from_millis(5_000);
+
 impl RequestBuffer {
     /// Reads `requestBuffer`. A limit of zero would let no body pass, and
     /// Envoy buffers no more than 32 bits can count.
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["mode", "limit", "includeStreams"], problems)?;
+        let object = at.object(&KEYS, problems)?;
         let mode = match object.get("mode") {
-            Some(at) => at.choice(&BufferMode::NAMES, problems),
-            None => Some(BufferMode::Buffer),
+            Some(at) => at.choice(&BufferMode::NAMES, problems)?,
+            None => BufferMode::Buffer,
         };
-        let include_streams = match object.get("includeStreams") {
-            Some(at) => Some(at.boolean(problems)?),
-            None => None,
+        refuse_outside_buffer(&object, mode, problems);
+        let limit = object
+            .required("limit", problems)
+            .and_then(|at| read_limit(at, mode, problems));
+        let rules = match object.get("rules") {
+            Some(at) => at.list(1..=16, problems, |at, problems| {
+                BufferRule::read(at, mode, problems)
+            })?,
+            None => Vec::new(),
         };
-        let limit = object.required("limit", problems)?;
-        let limit = read_limit(limit, mode.unwrap_or_default(), problems);
-        Some(Self {
-            mode: mode?,
+        let buffer = Self {
+            mode,
             limit: limit?,
-            include_streams,
-        })
+            rules,
+            include_streams: read_some(&object, "includeStreams", |at| at.boolean(problems))?,
+            min_data_rate: read_some(&object, "minDataRate", |at| MinDataRate::read(at, problems))?,
+            max_duration: read_some(&object, "maxDuration", |at| {
+                Duration::read_positive(at, problems)
+            })?,
+            max_total: read_some(&object, "maxTotal", |at| Quantity::read(at, problems))?,
+            reject: read_some(&object, "reject", |at| Rejection::read(at, problems))?
+                .unwrap_or_default(),
+        };
+        buffer.check_total(&object, problems);
+        Some(buffer)
+    }
+
+    /// The largest body that any request may have.
+    #[must_use]
+    pub fn largest(&self) -> Quantity {
+        let rules = self.rules.iter().map(|rule| rule.limit);
+        rules.fold(self.limit, Quantity::max)
+    }
+
+    /// A body that the total has no room for could never pass.
+    fn check_total(&self, object: &Object<'_>, problems: &mut Problems) {
+        let largest = self.largest();
+        if let (Some(total), Some(at)) = (self.max_total, object.get("maxTotal"))
+            && total < largest
+        {
+            let reason = format!("must be at least {largest}, the largest body that may come");
+            at.refuse(problems, reason);
+        }
     }
 }
 
 impl BufferMode {
     const NAMES: [(&'static str, Self); 2] = [("Buffer", Self::Buffer), ("Stream", Self::Stream)];
+}
+
+impl BufferRule {
+    fn read(at: At<'_>, mode: BufferMode, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["match", "limit"], problems)?;
+        let matches = object
+            .required("match", problems)
+            .and_then(|at| Selector::read_any(at, problems));
+        let limit = object
+            .required("limit", problems)
+            .and_then(|at| read_limit(at, mode, problems));
+        Some(Self {
+            matches: matches?,
+            limit: limit?,
+        })
+    }
+}
+
+impl MinDataRate {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["bytesPerSecond", "gracePeriod"], problems)?;
+        let rate = object.required("bytesPerSecond", problems)?;
+        let bytes_per_second = Quantity::read(rate, problems)?;
+        if bytes_per_second.get() == 0 {
+            rate.refuse(problems, "must be at least 1");
+        }
+        let grace_period = read_some(&object, "gracePeriod", |at| Duration::read(at, problems))?;
+        Some(Self {
+            bytes_per_second,
+            grace_period: grace_period.unwrap_or(DEFAULT_GRACE),
+        })
+    }
+}
+
+impl Rejection {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let known = ["statusCode", "contentType", "body", "headers"];
+        let object = at.object(&known, problems)?;
+        Some(Self {
+            status: read_some(&object, "statusCode", |at| {
+                let code = at.integer(400..=599, problems)?;
+                HttpStatus::new(u16::try_from(code).ok()?)
+            })?,
+            content_type: read_some(&object, "contentType", |at| {
+                read_header_value(at, problems).map(str::to_owned)
+            })?,
+            body: read_some(&object, "body", |at| {
+                at.string_of(0..=65_536, problems).map(str::to_owned)
+            })?,
+            headers: read_some(&object, "headers", |at| {
+                at.list(0..=16, problems, read_header)
+            })?
+            .unwrap_or_default(),
+        })
+    }
+}
+
+fn read_header(at: At<'_>, problems: &mut Problems) -> Option<(HeaderName, String)> {
+    let object = at.object(&["name", "value"], problems)?;
+    let name = object
+        .required("name", problems)
+        .and_then(|at| read_header_name(at, problems));
+    let value = object
+        .required("value", problems)
+        .and_then(|at| read_header_value(at, problems));
+    Some((name?, value?.to_owned()))
+}
+
+/// A field that may be left out; `None` if it is there and wrong.
+fn read_some<T>(
+    object: &Object<'_>,
+    name: &str,
+    read: impl FnOnce(At<'_>) -> Option<T>,
+) -> Option<Option<T>> {
+    object.get(name).map_or(Some(None), |at| read(at).map(Some))
 }
 
 fn read_limit(at: At<'_>, mode: BufferMode, problems: &mut Problems) -> Option<Quantity> {
@@ -67,4 +234,22 @@ fn read_limit(at: At<'_>, mode: BufferMode, problems: &mut Problems) -> Option<Q
     };
     at.refuse(problems, reason);
     None
+}
+
+fn refuse_outside_buffer(object: &Object<'_>, mode: BufferMode, problems: &mut Problems) {
+    if mode == BufferMode::Buffer {
+        return;
+    }
+    let slow = "must be left out in mode Stream: a plugin cannot tell a slow client from a \
+                slow upstream there; mode Buffer can";
+    let total = "must be left out in mode Stream, which holds nothing";
+    for (name, reason) in [
+        ("minDataRate", slow),
+        ("maxDuration", slow),
+        ("maxTotal", total),
+    ] {
+        if let Some(at) = object.get(name) {
+            at.refuse(problems, reason);
+        }
+    }
 }

@@ -204,6 +204,42 @@ fn retries_that_envoy_could_not_do_are_refused() {
             "must be less than 4Gi",
         ),
         (
+            r#"{"requestBuffer":{"limit":1,"rules":[{"match":[],"limit":1}]}}"#,
+            "requestBuffer.rules[0].match: must have 1 to 16 items",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"rules":[{"match":[{"methods":[{"value":"PUT"}]}],"limit":0}]}}"#,
+            "requestBuffer.rules[0].limit: must be at least 1",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"minDataRate":{"bytesPerSecond":0}}}"#,
+            "requestBuffer.minDataRate.bytesPerSecond: must be at least 1",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"maxDuration":"0s"}}"#,
+            "requestBuffer.maxDuration",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"maxTotal":5,"rules":[{"match":[{"methods":[{"value":"PUT"}]}],"limit":"1Ki"}]}}"#,
+            "requestBuffer.maxTotal: must be at least 1Ki",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"mode":"Stream","minDataRate":{"bytesPerSecond":1}}}"#,
+            "requestBuffer.minDataRate: must be left out in mode Stream: a plugin cannot tell",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"mode":"Stream","maxTotal":1}}"#,
+            "requestBuffer.maxTotal: must be left out in mode Stream, which holds nothing",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"reject":{"statusCode":200}}}"#,
+            "requestBuffer.reject.statusCode: must be between 400 and 599",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"reject":{"headers":[{"name":"content-length","value":"1"}]}}}"#,
+            "headers[0].name: is written by Envoy itself",
+        ),
+        (
             r#"{"requestBuffer":{"limit":1,"mode":"stream"}}"#,
             "must be one of Buffer, Stream; did you mean \"Stream\"?",
         ),
