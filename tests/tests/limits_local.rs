@@ -268,3 +268,38 @@ async fn rotating_keys_help_nobody() -> Result<()> {
     ensure!(said == 1, "{log}");
     envoy.assert_vm_alive().await
 }
+
+/// Those who come at the same time pass one after the other, with their
+/// bodies; who would wait too long is refused at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_smooths_a_burst() -> Result<()> {
+    let local = json!({"rules": [{
+        "limit": {"requests": 5, "unit": "Second", "burst": 1},
+        "queue": {"maxDelay": "30s", "maxQueued": 4}}]});
+    let (envoy, upstream) = start(|b| b.plugin(&policy(&local)).concurrency(2)).await?;
+    let addr = envoy.addr();
+    let mut clients = JoinSet::new();
+    for _ in 0..12 {
+        clients.spawn(h1::send(addr, Request::post("/", vec![b'x'; 100_000])));
+    }
+    let mut waits = Vec::new();
+    let mut refused = 0;
+    while let Some(response) = clients.join_next().await {
+        let response = response??;
+        match response.status {
+            200 => waits.push(response.headers_after),
+            429 => refused += 1,
+            _ => anyhow::bail!("{response:?}"),
+        }
+    }
+    waits.sort_unstable();
+    ensure!(waits.len() >= 5 && refused > 0, "{waits:?}");
+    // The fifth takes the fourth token that comes back. Clients start their
+    // clocks a little before the requests arrive.
+    ensure!(waits[4] >= Duration::from_millis(800), "{waits:?}");
+    let seen = upstream.requests();
+    ensure!(seen.len() == waits.len());
+    ensure!(seen.iter().all(|request| request.body.len() == 100_000));
+    ensure!(stat(&envoy, "rule_0.queued").await? >= 4);
+    envoy.assert_vm_alive().await
+}

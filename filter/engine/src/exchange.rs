@@ -37,13 +37,22 @@ enum Phase {
     #[default]
     Passing,
     /// The request waits until this time.
-    Delayed { until: u64 },
+    Delayed { until: u64, why: Wait },
     /// The client gets a reply of ours; what passes now is that reply, or
     /// what is left of the response in whose place it went.
     Replied,
     /// The response is being replaced as it passes. The reply is there until
     /// its body has been written.
     Replacing { unwritten: Option<Arc<Reply>> },
+}
+
+/// What a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// An injected delay.
+    Fault,
+    /// Tokens that it has taken ahead.
+    Tokens,
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ struct Rule {
     headers: bool,
     reject: Arc<Reply>,
     admitted: CounterId,
+    queued: CounterId,
     limited: CounterId,
 }
 
@@ -71,8 +72,9 @@ pub(crate) struct Hit {
 /// What becomes of a request.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// It passes; its response carries these headers.
-    Pass(Option<Standing>),
+    /// It passes, after so many nanoseconds; its response carries these
+    /// headers.
+    Pass(Option<Standing>, u64),
     /// It is answered with this.
     Refuse(Arc<Reply>),
 }
@@ -112,8 +114,8 @@ impl RateLimits {
 
     /// Decides, and takes the tokens if the request may pass.
     pub(crate) fn decide<H: Host>(&self, hits: &[Hit], till: &mut Till<'_, H>) -> Verdict {
-        let standing = match self.enforce(hits, till) {
-            Ok(standing) => standing,
+        let (standing, wait_ns) = match self.enforce(hits, till) {
+            Ok(passed) => passed,
             Err(refusal) => return Verdict::Refuse(self.reply(refusal, till)),
         };
         for (rule, hit) in self.rules_of(hits) {
@@ -125,16 +127,17 @@ impl RateLimits {
             let counter = if passes { rule.admitted } else { rule.limited };
             till.out.push(Action::Count(counter));
         }
-        Verdict::Pass(standing)
+        Verdict::Pass(standing, wait_ns)
     }
 
     /// Takes from every rule that is enforced, or from none. Gives where the
-    /// client stands with the slowest that tells.
+    /// client stands with the slowest that tells, and how many nanoseconds it
+    /// has to wait.
     fn enforce<H: Host>(
         &self,
         hits: &[Hit],
         till: &mut Till<'_, H>,
-    ) -> Result<Option<Standing>, Refusal> {
+    ) -> Result<(Option<Standing>, u64), Refusal> {
         let known = self.enforced(hits).filter_map(|(rule, hit)| {
             let wait = match rule.limit {
                 None => None,
@@ -147,6 +150,8 @@ impl RateLimits {
             return Err(refusal);
         }
         let mut slowest: Option<(Gcra, Standing)> = None;
+        let mut longest_wait = 0;
+        let mut waiting = Vec::new();
         for (done, (rule, hit)) in self.enforced(hits).enumerate() {
             let Some(limit) = rule.limit else { continue };
             let wait = match till.take(rule.bucket(hit, limit), rule.cost) {
@@ -155,6 +160,10 @@ impl RateLimits {
                     let is_slower = slowest.is_none_or(|(other, _)| bucket.is_slower_than(other));
                     if rule.headers && is_slower {
                         slowest = Some((bucket, Standing::of(level)));
+                    }
+                    if level.wait_ns > 0 {
+                        longest_wait = level.wait_ns.max(longest_wait);
+                        waiting.push(Action::Count(rule.queued));
                     }
                     continue;
                 }
@@ -182,7 +191,8 @@ impl RateLimits {
                 return Err(refusal);
             }
         }
-        Ok(slowest.map(|(_, standing)| standing))
+        till.out.append(&mut waiting);
+        Ok((slowest.map(|(_, standing)| standing), longest_wait))
     }
 
     /// Counts the refusals; gives the one that will last longest.

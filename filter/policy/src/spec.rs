@@ -12,7 +12,7 @@ mod selector;
 pub use capability::{Capability, FIELDS, Owner, owner_of};
 pub use fault_injection::{Abort, AbortStatus, Delay, FaultInjection};
 pub use rate_limit::{
-    Limit, LocalRateLimit, LocalRule, Mode, RateLimit, RateLimitHeaders, Reject, Unit,
+    Limit, LocalRateLimit, LocalRule, Mode, Queue, RateLimit, RateLimitHeaders, Reject, Unit,
 };
 pub use redirect::Redirect;
 pub use request_buffer::{BufferMode, BufferRule, MinDataRate, Rejection, RequestBuffer};

@@ -179,7 +179,7 @@ impl Exchange {
     /// Lets a body go on, unless it is gathered and more is to come, or the
     /// request waits for something else.
     fn go_on<H: Host>(&mut self, policy: &PolicyPlan, host: &mut H, out: &mut Vec<Action>) -> Flow {
-        if let Phase::Delayed { until } = self.phase {
+        if let Phase::Delayed { until, .. } = self.phase {
             return self.hold(until, out);
         }
         let Some(intake) = &self.intake else {

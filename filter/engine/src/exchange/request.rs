@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Exchange, Phase};
+use super::{Exchange, Phase, Wait};
 use crate::action::{Action, Flow, Reply};
 use crate::fault::Fault;
 use crate::host::Host;
@@ -35,7 +35,8 @@ impl Exchange {
         if let Some((nanos, counter)) = delay {
             let until = host.now_ns().saturating_add(nanos);
             out.push(Action::Count(counter));
-            self.phase = Phase::Delayed { until };
+            let why = Wait::Fault;
+            self.phase = Phase::Delayed { until, why };
             return self.hold(until, out);
         }
         self.after_delay(plan, policy, worker, host, out)
@@ -53,7 +54,7 @@ impl Exchange {
         let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        let Phase::Delayed { until } = self.phase else {
+        let Phase::Delayed { until, why } = self.phase else {
             return self.body_timer(policy, worker, host, out);
         };
         if host.now_ns() < until {
@@ -61,7 +62,10 @@ impl Exchange {
             return self.hold(until, out);
         }
         self.phase = Phase::Passing;
-        self.after_delay(plan, policy, worker, host, out)
+        match why {
+            Wait::Fault => self.after_delay(plan, policy, worker, host, out),
+            Wait::Tokens => self.admit_body(policy, worker, host, out),
+        }
     }
 
     /// The exchange is over, however it ended. Comes last, and once.
@@ -103,16 +107,23 @@ impl Exchange {
         let Some(limits) = policy.limits.as_ref().filter(|_| !hits.is_empty()) else {
             return self.admit_body(policy, worker, host, out);
         };
+        let now_ns = host.now_ns();
         let mut till = Till {
             limits: plan.limits(),
             leases: &mut worker.leases,
-            now_ns: host.now_ns(),
+            now_ns,
             host,
             out,
         };
         match limits.decide(&hits, &mut till) {
-            Verdict::Pass(standing) => {
+            Verdict::Pass(standing, wait_ns) => {
                 self.standing = standing;
+                if wait_ns > 0 {
+                    let until = now_ns.saturating_add(wait_ns);
+                    let why = Wait::Tokens;
+                    self.phase = Phase::Delayed { until, why };
+                    return self.hold(until, out);
+                }
                 self.admit_body(policy, worker, host, out)
             }
             Verdict::Refuse(reply) => {

@@ -114,6 +114,7 @@ impl LimitsCompiler {
             headers: rule.headers == RateLimitHeaders::DraftVersion03,
             reject: Arc::new(rejection(reject)),
             admitted: count("admitted"),
+            queued: count("queued"),
             limited: count(if rule.shadow_mode {
                 "shadow_limited"
             } else {
@@ -145,6 +146,7 @@ impl LimitsCompiler {
                 overflows: count("overflows"),
             },
             overflow_warning(&rule.policy, rule).into(),
+            rule.queue,
         ));
         self.own_blocks.push(block);
         index

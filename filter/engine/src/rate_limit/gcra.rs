@@ -24,6 +24,8 @@ pub(crate) struct Gcra {
     /// What all tokens together are worth.
     capacity: Fixed,
     burst: u64,
+    /// How long before they come back tokens may be taken.
+    ahead: Fixed,
 }
 
 /// Tokens that were taken.
@@ -32,6 +34,8 @@ pub(crate) struct Granted {
     pub(crate) tokens: u64,
     /// When the bucket will be full again.
     pub(crate) full_at: Fixed,
+    /// Nanoseconds until they have come back, if they were taken ahead.
+    pub(crate) wait_ns: u64,
 }
 
 /// There are not enough tokens.
@@ -92,7 +96,15 @@ impl Gcra {
             interval,
             capacity: interval.times(burst.into()),
             burst: burst.into(),
+            ahead: Fixed::default(),
         }
+    }
+
+    /// The same, but up to `most` tokens may be taken before they come back,
+    /// and at most `longest_ns` before.
+    pub(crate) fn ahead(self, most: u64, longest_ns: u64) -> Self {
+        let ahead = self.interval.times(most).min(Fixed::from_ns(longest_ns));
+        Self { ahead, ..self }
     }
 
     /// A bucket of so many times the tokens, which come back as many times
@@ -104,6 +116,7 @@ impl Gcra {
             interval,
             capacity: interval.times(burst),
             burst,
+            ahead: self.ahead,
         }
     }
 
@@ -132,10 +145,15 @@ impl Gcra {
     ) -> Result<Granted, Short> {
         let now = Fixed::from_ns(now_ns);
         let full_at = self.in_bounds(full_at, now);
-        let latest = now.plus(self.capacity);
+        let soonest = now.plus(self.capacity);
+        let latest = soonest.plus(self.ahead);
         let grant = |tokens| {
             let full_at = full_at.plus(self.interval.times(tokens));
-            Granted { tokens, full_at }
+            Granted {
+                tokens,
+                full_at,
+                wait_ns: full_at.minus(soonest).ceil_ns(),
+            }
         };
         let whole = grant(most);
         if whole.full_at <= latest {
@@ -165,16 +183,15 @@ impl Gcra {
 
     /// Nanoseconds until there is one token, 0 if there is.
     pub(crate) fn wait_for_one(self, full_at: Fixed, now_ns: u64) -> u64 {
-        match self.take(full_at, now_ns, 1, 1) {
-            Ok(_) => 0,
-            Err(short) => short.wait_ns,
-        }
+        let now = Fixed::from_ns(now_ns);
+        let after = self.in_bounds(full_at, now).plus(self.interval);
+        after.minus(now.plus(self.capacity)).ceil_ns()
     }
 
     /// A bucket is at most full and at most empty. After a change of its
     /// limit it may claim to be emptier.
     fn in_bounds(self, full_at: Fixed, now: Fixed) -> Fixed {
-        full_at.clamp(now, now.plus(self.capacity))
+        full_at.clamp(now, now.plus(self.capacity).plus(self.ahead))
     }
 }
 

@@ -100,7 +100,7 @@ impl Sim {
             }
         }
         assert_eq!(came.reply.is_some(), flow == Flow::Stop);
-        if came.passed() {
+        if flow == Flow::Continue {
             let mut actions = Vec::new();
             let _ = exchange.response_headers(&self.plan, &mut self.host, true, &mut actions);
             for action in actions {
@@ -494,6 +494,74 @@ fn a_request_that_no_rule_counts_is_asked_nothing_more() {
     assert!(came.passed() && came.response.is_empty() && came.actions.is_empty());
     assert_eq!(sim.host.lookups, lookups + 1, "all headers, once");
     assert_eq!(sim.host.block_operations.get(), operations);
+}
+
+#[test]
+fn a_queue_lets_requests_wait_for_their_tokens() {
+    let local = |more: &str| {
+        format!(
+            r#"{{"rules":[{{"limit":{{"requests":10,"unit":"Second","burst":2}},
+                "queue":{{"maxDelay":"450ms"{more}}}}}]}}"#
+        )
+    };
+    for (more, waits) in [
+        ("", vec![100, 200, 300, 400]),
+        (r#","maxQueued":2"#, vec![100, 200]),
+    ] {
+        let mut sim = Sim::new(2, plan(&local(more)));
+        let start = sim.host.now_ns;
+        let came: Vec<Came> = (0..9).map(|i| sim.request(i % 2, &[])).collect();
+        let held: Vec<u64> = came
+            .iter()
+            .flat_map(|came| &came.actions)
+            .map(|action| match action {
+                Action::WakeAt(at) => (at - start) / MS,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(held, waits);
+        let passed = came.iter().filter(|came| came.passed()).count();
+        assert_eq!(passed, 2 + waits.len());
+        assert_eq!(sim.counter("rule_0.queued"), waits.len() as u64);
+        assert_eq!(came[8].header("retry-after"), Some("1"));
+        // A tenth of a second later there is room for one more to wait.
+        sim.host.now_ns += 100 * MS;
+        let next = sim.request(0, &[]);
+        assert_eq!(
+            next.actions,
+            [Action::WakeAt(start + (waits.last().unwrap() + 100) * MS)]
+        );
+        assert!(!sim.passes(1));
+    }
+}
+
+#[test]
+fn who_waits_goes_on_when_the_time_has_come_and_takes_no_more() {
+    let local = r#"{"rules":[{"limit":{"requests":10,"unit":"Second","burst":1},
+        "queue":{"maxDelay":"1s"}}]}"#;
+    let mut sim = Sim::new(1, plan(local));
+    assert!(sim.passes(0));
+    let mut exchange = Exchange::default();
+    let mut out = Vec::new();
+    let (plan, worker) = (&sim.plan, &mut sim.workers[0]);
+    let flow = exchange.request_headers(plan, worker, &mut sim.host, true, &mut out);
+    assert_eq!(flow, Flow::HoldAll);
+    sim.host.now_ns += 99 * MS;
+    assert_eq!(
+        exchange.timer(plan, worker, &mut sim.host, &mut out),
+        Flow::HoldAll
+    );
+    sim.host.now_ns += MS;
+    out.clear();
+    assert_eq!(
+        exchange.timer(plan, worker, &mut sim.host, &mut out),
+        Flow::Continue
+    );
+    assert_eq!(out, []);
+    let flow = exchange.response_headers(plan, &mut sim.host, true, &mut out);
+    assert_eq!(flow, Flow::Continue);
+    let told = |name, value: &str| Action::AddResponseHeader(name, value.to_owned());
+    assert!(out.contains(&told("x-ratelimit-remaining", "0")), "{out:?}");
 }
 
 mod distinct;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use btp_policy::spec::Limit;
+use btp_policy::spec::{Limit, Queue};
 
 use super::gcra::{Fixed, Gcra, Granted, Short};
 use super::leases::{Lease, Leases};
@@ -59,6 +59,8 @@ pub(crate) struct Level {
     pub(crate) tokens: u64,
     /// Nanoseconds until there is one token.
     pub(crate) reset_ns: u64,
+    /// Nanoseconds to wait for the tokens that were taken.
+    pub(crate) wait_ns: u64,
 }
 
 /// Takes tokens for one request.
@@ -94,11 +96,21 @@ impl SharedLimit {
         keys: Option<KeyTable>,
         counters: LimitCounters,
         label: Arc<str>,
+        queue: Option<Queue>,
     ) -> Self {
         let in_time = u64::from(limit.requests).saturating_mul(LEASE_NS) / limit.unit.nanos();
         let lease = in_time.min((limit.burst / LEASE_SHARE).into()).max(1);
+        let bucket = Gcra::new(limit.requests, limit.unit.nanos(), limit.burst);
+        let (bucket, lease) = match queue {
+            None => (bucket, lease),
+            // Who waits waits for its own tokens.
+            Some(queue) => {
+                let most = queue.max_queued.map_or(u64::MAX, u64::from);
+                (bucket.ahead(most, queue.max_delay.as_nanos()), 1)
+            }
+        };
         Self {
-            bucket: Gcra::new(limit.requests, limit.unit.nanos(), limit.burst),
+            bucket,
             lease,
             own: UNPLACED,
             keys,
@@ -141,6 +153,7 @@ impl SharedLimit {
             bucket: self.bucket,
             tokens: tokens.min(self.bucket.burst()),
             reset_ns,
+            wait_ns: 0,
         }
     }
 }
@@ -151,14 +164,18 @@ impl<H: Host> Till<'_, H> {
     pub(crate) fn take(&mut self, at: BucketRef, cost: u64) -> Result<Level, u64> {
         let limit = self.limits.get(at.limit).ok_or(0_u64)?;
         let mut lease = self.leases.get(at.limit, at.key);
+        let mut wait_ns = 0;
         if lease.left < cost {
             if let Some(wait) = self.known_wait(at, cost) {
                 return Err(wait);
             }
-            self.fetch(limit, &mut lease, cost)?;
+            wait_ns = self.fetch(limit, &mut lease, cost)?;
         }
         lease.left -= cost;
-        let level = limit.level(lease.full_at, lease.left, self.now_ns);
+        let level = Level {
+            wait_ns,
+            ..limit.level(lease.full_at, lease.left, self.now_ns)
+        };
         self.keep(lease);
         Ok(level)
     }
@@ -213,12 +230,16 @@ impl<H: Host> Till<'_, H> {
         Some(limit.level(lease.full_at, lease.left, self.now_ns))
     }
 
-    /// Fetches tokens from the shared bucket until there are `cost`.
-    fn fetch(&mut self, limit: &SharedLimit, lease: &mut Lease, cost: u64) -> Result<(), u64> {
+    /// Fetches tokens from the shared bucket until there are `cost`. Gives the
+    /// time to wait for them.
+    fn fetch(&mut self, limit: &SharedLimit, lease: &mut Lease, cost: u64) -> Result<u64, u64> {
         let least = cost - lease.left;
         let most = least.max(limit.lease);
         match self.ask(limit, lease.key, (least, most)) {
-            Ok((Answer::Granted(Granted { tokens, full_at }), overflowed)) => {
+            Ok((Answer::Granted(granted), overflowed)) => {
+                let Granted {
+                    tokens, full_at, ..
+                } = granted;
                 lease.left = lease.left.saturating_add(tokens);
                 lease.full_at = full_at;
                 lease.overflowed = overflowed;
@@ -228,7 +249,7 @@ impl<H: Host> Till<'_, H> {
                 } else {
                     0
                 };
-                Ok(())
+                Ok(granted.wait_ns)
             }
             Ok((Answer::Short(short), _)) => {
                 self.pause(limit, lease, short);

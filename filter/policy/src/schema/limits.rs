@@ -26,6 +26,14 @@ static LOCAL: Object = Object {
     rules: &[],
 };
 
+static QUEUE: Object = Object {
+    fields: &[
+        required("maxDelay", Shape::Duration),
+        extension("maxQueued", integer(1, UINT32)),
+    ],
+    rules: &[],
+};
+
 static REJECT: Object = Object {
     fields: &[
         extension("statusCode", integer(400, 599)),
@@ -59,6 +67,7 @@ static LOCAL_RULE: Object = Object {
         optional("shadowMode", Shape::Boolean),
         optional("xRateLimitHeaders", X_RATE_LIMIT_HEADERS),
         extension("reject", Shape::Object(&REJECT)),
+        extension("queue", Shape::Object(&QUEUE)),
     ],
     rules: &[
         rule(

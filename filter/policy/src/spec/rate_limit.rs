@@ -12,7 +12,7 @@ mod rule;
 
 pub use limit::{Limit, Unit};
 pub use reject::Reject;
-pub use rule::{LocalRule, RateLimitHeaders};
+pub use rule::{LocalRule, Queue, RateLimitHeaders};
 
 use crate::problem::Problems;
 use crate::read::At;

@@ -5,7 +5,7 @@ use super::limit::Limit;
 use super::reject::Reject;
 use crate::problem::Problems;
 use crate::read::At;
-use crate::scalar::{ObjectName, is_dns_label};
+use crate::scalar::{Duration, ObjectName, is_dns_label};
 use crate::spec::Selector;
 use crate::spec::selector::read_flag;
 
@@ -35,6 +35,17 @@ pub struct LocalRule {
     pub headers: RateLimitHeaders,
     /// What a client gets that this rule refuses. An extension.
     pub reject: Option<Reject>,
+    /// Requests wait for their tokens. An extension.
+    pub queue: Option<Queue>,
+}
+
+/// `queue`: how long requests wait instead of being refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// The longest that one waits.
+    pub max_delay: Duration,
+    /// The most tokens that are waited for at a time, in each bucket.
+    pub max_queued: Option<u32>,
 }
 
 /// `xRateLimitHeaders`.
@@ -46,6 +57,9 @@ pub enum RateLimitHeaders {
     #[default]
     DraftVersion03,
 }
+
+/// The longest `maxDelay`.
+const LONGEST_WAIT: Duration = Duration::from_millis(3_600_000);
 
 /// Reads `rules`. A rule that says nothing of headers does as the default
 /// rule does.
@@ -115,6 +129,7 @@ impl LocalRule {
             "shadowMode",
             "xRateLimitHeaders",
             "reject",
+            "queue",
         ];
         let object = at.object(&known, problems)?;
         let name = object
@@ -149,7 +164,21 @@ impl LocalRule {
             Some(at) => Some(Reject::read(at, problems)?),
             None => None,
         };
+        let shadow_mode = read_flag(object.get("shadowMode"), problems)?;
         let (limit, cost) = (limit?, cost?);
+        let queue = match object.get("queue") {
+            Some(at) => {
+                if shadow_mode || limit.requests == 0 {
+                    at.refuse(
+                        problems,
+                        "must be left out: nobody waits for a rule in shadowMode, \
+                         or for requests: 0",
+                    );
+                }
+                Some(Queue::read(at, problems)?)
+            }
+            None => None,
+        };
         if limit.requests > 0
             && cost > limit.burst
             && let Some(at) = object.get("cost")
@@ -167,14 +196,34 @@ impl LocalRule {
             name,
             identity,
             shared: read_flag(object.get("shared"), problems)?,
-            shadow_mode: read_flag(object.get("shadowMode"), problems)?,
+            shadow_mode,
             selector: selector?,
             limit,
             cost,
             headers: headers.unwrap_or_default(),
             reject,
+            queue,
         };
         Some((rule, headers))
+    }
+}
+
+impl Queue {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["maxDelay", "maxQueued"], problems)?;
+        let max_queued = match object.get("maxQueued") {
+            Some(at) => u32::try_from(at.integer(1..=i64::from(u32::MAX), problems)?).ok(),
+            None => None,
+        };
+        let at = object.required("maxDelay", problems)?;
+        let max_delay = Duration::read_positive(at, problems)?;
+        if max_delay > LONGEST_WAIT {
+            at.refuse(problems, "must not be longer than 1h");
+        }
+        Some(Self {
+            max_delay,
+            max_queued,
+        })
     }
 }
 
