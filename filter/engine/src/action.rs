@@ -16,7 +16,7 @@ pub enum Flow {
     /// The headers wait while the body is taken in and held with them, until
     /// the engine says otherwise.
     HoldHeaders,
-    /// A reply was sent in its place; nothing goes on.
+    /// A reply was sent in its place, or it was broken off; nothing goes on.
     Stop,
 }
 
@@ -44,6 +44,8 @@ pub enum Action {
     ReplaceBody(Option<Arc<Reply>>),
     /// Remove all response trailers.
     DropTrailers,
+    /// Remove a request header, if it is there.
+    RemoveRequestHeader(&'static str),
     /// Add one to a counter.
     Count(CounterId),
     /// Change a gauge by so much.

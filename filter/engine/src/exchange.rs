@@ -11,6 +11,7 @@ mod response;
 use std::sync::Arc;
 
 use crate::action::Reply;
+use crate::fault::End;
 use crate::intake::Intake;
 use crate::look::Look;
 use crate::rate_limit::Standing;
@@ -23,6 +24,8 @@ pub struct Exchange {
     /// What the response says of rate limits.
     standing: Option<Standing>,
     phase: Phase,
+    /// The worker that keeps a place among those who wait for this exchange.
+    place: Option<u64>,
     /// The account of the request's body, as long as a limit watches it.
     intake: Option<Intake>,
     /// What still comes of the request's body goes nowhere.
@@ -36,8 +39,10 @@ enum Phase {
     /// Nothing of ours is under way.
     #[default]
     Passing,
-    /// The request waits until this time.
-    Delayed { until: u64, why: Wait },
+    /// The request waits until this time, and then goes on or ends.
+    Delayed { until: u64, end: Option<End> },
+    /// The request waits until this time for tokens that it has taken ahead.
+    Queued { until: u64 },
     /// The client gets a reply of ours; what passes now is that reply, or
     /// what is left of the response in whose place it went.
     Replied,
@@ -46,13 +51,14 @@ enum Phase {
     Replacing { unwritten: Option<Arc<Reply>> },
 }
 
-/// What a request waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wait {
-    /// An injected delay.
-    Fault,
-    /// Tokens that it has taken ahead.
-    Tokens,
+impl Phase {
+    /// The time until which the request waits, if it does.
+    fn waits_until(&self) -> Option<u64> {
+        match self {
+            Self::Delayed { until, .. } | Self::Queued { until } => Some(*until),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

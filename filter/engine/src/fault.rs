@@ -1,17 +1,26 @@
 //! Fault injection: which requests wait, which are answered with an error.
 
+mod asked;
+mod draws;
+
 use std::sync::Arc;
 
 use btp_policy::scalar::{HttpStatus, ObjectName, Ppm};
-use btp_policy::spec::{Abort, AbortStatus, Delay, FaultInjection, Selector};
+use btp_policy::spec::{
+    AbortReply, AbortStatus, Abortion, FaultInjection, HeaderControl, Schedule, Selector,
+};
 
-use crate::action::Reply;
-use crate::counters::{CounterId, CounterNames};
+use crate::action::{Action, Reply};
+use crate::active::{Active, Change};
+use crate::counters::{CounterId, CounterNames, GaugeId};
 use crate::draw::hits;
 use crate::host::Host;
 use crate::look::Needs;
 use crate::request::Request;
 use crate::select::meets_any;
+
+use asked::Asked;
+use draws::{Drawn, Draws};
 
 /// `faultInjection`, compiled.
 #[derive(Debug)]
@@ -19,24 +28,74 @@ pub(crate) struct Fault {
     matches: Vec<Selector>,
     delay: Option<PlannedDelay>,
     abort: Option<PlannedAbort>,
+    draws: Draws,
+    control: Option<HeaderControl>,
+    schedule: Option<Schedule>,
+    exempt_health_checks: bool,
+    /// What keeps and counts those who wait.
+    pub(crate) held: Held,
+    /// Counts aborts.
+    pub(crate) aborts: CounterId,
+}
+
+/// Those who wait, and what tells of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) active: Active,
+    /// Those who wait now.
+    pub(crate) gauge: GaugeId,
+    /// Counts delays.
+    pub(crate) delays: CounterId,
+    /// Counts requests that went untouched as too many waited.
+    pub(crate) overflow: CounterId,
 }
 
 #[derive(Debug)]
 struct PlannedDelay {
     share: Ppm,
     nanos: u64,
-    counter: CounterId,
 }
 
 #[derive(Debug)]
 struct PlannedAbort {
     share: Ppm,
-    reply: Arc<Reply>,
-    counter: CounterId,
+    end: End,
+}
+
+/// What of a request matters to fault injection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    is_for: bool,
+    drawn: Option<Drawn>,
+    asked: Asked,
+    /// `None` if the headers were not read.
+    is_health_check: Option<bool>,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// It waits for so many nanoseconds.
+    pub(crate) delay: Option<u64>,
+    /// Then it ends like this.
+    pub(crate) end: Option<End>,
+}
+
+/// How a request ends that does not go on.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    /// With a reply.
+    Reply(Arc<Reply>),
+    /// The connection breaks.
+    Reset,
 }
 
 /// `%RESPONSE_CODE_DETAILS%` of an aborted request.
 const DETAILS: &str = "btp_fault_abort";
+/// The user agent of Envoy's health checkers.
+const HEALTH_CHECK: &[u8] = b"Envoy/HC";
+/// What Envoy's fault filter answers.
+const BODY: &str = "fault filter abort";
 
 impl Fault {
     pub(crate) fn compile(
@@ -44,59 +103,185 @@ impl Fault {
         fault: &FaultInjection,
         counters: &mut CounterNames,
     ) -> Self {
-        let delay = fault.delay.map(|Delay { fixed, share }| PlannedDelay {
-            share,
-            nanos: fixed.as_nanos(),
-            counter: counters.define(policy, "fault_delays_injected"),
+        let delay = fault.delay.as_ref().map(|delay| PlannedDelay {
+            share: delay.share,
+            nanos: delay.fixed.as_nanos(),
         });
-        let abort = fault.abort.map(|abort| PlannedAbort {
+        let abort = fault.abort.as_ref().map(|abort| PlannedAbort {
             share: abort.share,
-            reply: Arc::new(abort_reply(abort)),
-            counter: counters.define(policy, "fault_aborts_injected"),
+            end: match &abort.action {
+                Abortion::Reply(reply) => End::Reply(Arc::new(abort_reply(reply))),
+                Abortion::Reset => End::Reset,
+            },
         });
         Self {
             matches: fault.matches.clone(),
             delay,
             abort,
+            draws: Draws::compile(policy, &fault.sampling, counters),
+            control: fault.header_control,
+            schedule: fault.schedule,
+            exempt_health_checks: fault.exempt_health_checks,
+            held: Held {
+                active: Active {
+                    table: counters.table(policy, "fault_active"),
+                    most: fault.max_active.map_or(u64::MAX, u64::from),
+                },
+                gauge: counters.gauge(policy, "fault_active"),
+                delays: counters.define(policy, "fault_delays_injected"),
+                overflow: counters.define(policy, "fault_overflow"),
+            },
+            aborts: counters.define(policy, "fault_aborts_injected"),
         }
     }
 
-    /// What must be known of a request to say whether it is meant.
+    /// What must be known of a request before anything is drawn.
     pub(crate) fn needs(&self) -> Needs {
-        Needs::of(&self.matches)
+        let own = Needs {
+            headers: self.control.is_some(),
+            ..Needs::default()
+        };
+        Needs::of(&self.matches).and(self.draws.needs()).and(own)
     }
 
-    /// Whether a request is meant at all.
-    pub(crate) fn is_for(&self, request: &Request<'_>) -> bool {
-        meets_any(request, &self.matches)
+    /// A request whose headers nobody had to read.
+    pub(crate) fn unseen(&self) -> Seen {
+        Seen {
+            is_for: true,
+            ..Seen::default()
+        }
     }
 
-    /// Draws whether this request is delayed: for how long, and what counts
-    /// it.
-    pub(crate) fn draw_delay<H: Host>(&self, host: &mut H) -> Option<(u64, CounterId)> {
-        let delay = self.delay.as_ref()?;
-        hits(delay.share, || host.random()).then_some((delay.nanos, delay.counter))
+    /// What of this request matters.
+    #[inline(never)]
+    pub(crate) fn see(&self, request: &Request<'_>) -> Seen {
+        let control = self.control.as_ref();
+        Seen {
+            is_for: meets_any(request, &self.matches),
+            drawn: self.draws.of(request),
+            asked: control.map_or_else(Asked::default, |control| Asked::by(request, control)),
+            is_health_check: Some(is_health_check(request.header("user-agent").as_deref())),
+        }
     }
 
-    /// Draws whether this request is aborted: with what, and what counts it.
-    pub(crate) fn draw_abort<H: Host>(&self, host: &mut H) -> Option<(&Arc<Reply>, CounterId)> {
-        let abort = self.abort.as_ref()?;
-        hits(abort.share, || host.random()).then_some((&abort.reply, abort.counter))
+    /// Decides what becomes of a request, its delay and its abort drawn
+    /// independently.
+    pub(crate) fn decide<H: Host>(
+        &self,
+        seen: &Seen,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Verdict {
+        if seen.asked.present {
+            out.extend(asked::HEADERS.map(Action::RemoveRequestHeader));
+        }
+        if !seen.is_for || !self.is_in_force(host) {
+            return Verdict::default();
+        }
+        if seen.drawn.is_none()
+            && let Some(counter) = self.draws.keyless()
+        {
+            out.push(Action::Count(counter));
+        }
+        let verdict = self.draw(seen, host);
+        if verdict.is_nothing() || self.spares(seen, host) {
+            return Verdict::default();
+        }
+        verdict
     }
+
+    fn is_in_force<H: Host>(&self, host: &mut H) -> bool {
+        self.schedule
+            .is_none_or(|schedule| schedule.covers(host.wall_ms()))
+    }
+
+    #[inline(never)]
+    fn draw<H: Host>(&self, seen: &Seen, host: &mut H) -> Verdict {
+        let own = self.delay.as_ref().map(|delay| (delay.nanos, delay.share));
+        let delay = seen.asked.delay.or(own).filter(|(nanos, share)| {
+            let drawn = seen.drawn.map(|drawn| drawn.delay);
+            *nanos > 0 && hits(*share, || drawn.unwrap_or_else(|| host.random()))
+        });
+        let mut abort = |share| {
+            let drawn = seen.drawn.map(|drawn| drawn.abort);
+            hits(share, || drawn.unwrap_or_else(|| host.random()))
+        };
+        let end = match (seen.asked.abort, &self.abort) {
+            (Some((status, share)), _) => {
+                abort(share).then(|| End::Reply(Arc::new(plain_reply(status))))
+            }
+            (None, Some(planned)) => abort(planned.share).then(|| planned.end.clone()),
+            (None, None) => None,
+        };
+        Verdict {
+            delay: delay.map(|(nanos, _)| nanos),
+            end,
+        }
+    }
+
+    /// Whether the request is a health check, which is left alone.
+    fn spares<H: Host>(&self, seen: &Seen, host: &mut H) -> bool {
+        self.exempt_health_checks
+            && seen
+                .is_health_check
+                .unwrap_or_else(|| host.request_header("user-agent", is_health_check))
+    }
+}
+
+impl Held {
+    /// What a change means for the gauge.
+    pub(crate) fn adjustment(&self, change: Change) -> Option<Action> {
+        (change.by != 0).then_some(Action::Adjust(self.gauge, change.by))
+    }
+}
+
+impl Verdict {
+    fn is_nothing(&self) -> bool {
+        self.delay.is_none() && self.end.is_none()
+    }
+}
+
+fn is_health_check(user_agent: Option<&[u8]>) -> bool {
+    user_agent == Some(HEALTH_CHECK)
 }
 
 /// Envoy's fault filter answers a plain HTTP request with status 200 if only
 /// a gRPC status is given; so do we.
-fn abort_reply(abort: Abort) -> Reply {
-    let (status, grpc_status) = match abort.status {
+fn plain_reply(status: AbortStatus) -> Reply {
+    let (status, grpc_status) = match status {
         AbortStatus::Http(status) => (status, None),
         AbortStatus::Grpc(code) => (HttpStatus::OK, Some(code)),
     };
-    Reply {
+    let mut reply = Reply {
         status: status.get(),
-        headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
-        body: "fault filter abort".to_owned(),
+        headers: Vec::new(),
+        body: String::new(),
         grpc_status,
         details: DETAILS,
+    };
+    if !status.forbids_body() {
+        let text = ("content-type".to_owned(), "text/plain".to_owned());
+        reply.headers.push(text);
+        reply.body.push_str(BODY);
     }
+    reply
 }
+
+fn abort_reply(abort: &AbortReply) -> Reply {
+    let mut reply = plain_reply(abort.status);
+    if let Some(text) = &abort.body {
+        reply.body.clone_from(text);
+    }
+    if let (Some(content_type), Some((_, value))) = (&abort.content_type, reply.headers.first_mut())
+    {
+        value.clone_from(content_type);
+    }
+    let headers = abort.headers.iter();
+    reply
+        .headers
+        .extend(headers.map(|(name, value)| (name.as_str().to_owned(), value.clone())));
+    reply
+}
+
+#[cfg(test)]
+mod tests;

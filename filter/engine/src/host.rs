@@ -13,6 +13,9 @@ pub trait Host: Counters + Tables + Blocks {
     /// workers share.
     fn now_ns(&mut self) -> u64;
 
+    /// Wall-clock time in milliseconds since 1970 (UTC). It may jump.
+    fn wall_ms(&mut self) -> u64;
+
     /// 64 uniformly random bits.
     fn random(&mut self) -> u64;
 

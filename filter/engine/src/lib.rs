@@ -18,6 +18,7 @@
 )]
 
 mod action;
+mod active;
 mod counters;
 mod deadlines;
 mod draw;
@@ -35,6 +36,7 @@ mod request_buffer;
 mod response_override;
 mod select;
 mod shared;
+mod siphash;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod worker;

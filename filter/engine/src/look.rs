@@ -5,6 +5,7 @@
 
 use btp_policy::spec::Selector;
 
+use crate::fault::{Fault, Seen};
 use crate::grpc::{is_grpc, is_grpc_request};
 use crate::host::Host;
 use crate::plan::PolicyPlan;
@@ -31,8 +32,6 @@ pub(crate) struct Needs {
 pub(crate) struct Look {
     /// It is a gRPC call; only known if the policy needs it.
     pub(crate) grpc: bool,
-    /// Fault injection is for it.
-    pub(crate) fault: bool,
     /// The rate limits that count it.
     pub(crate) limits: Vec<Hit>,
     /// Its body; only known if the policy needs it and there is one.
@@ -76,17 +75,18 @@ impl Needs {
 }
 
 impl Look {
-    /// Looks at the request at hand; `end` if its headers are all of it.
-    /// `route` is a hash of its route's name.
+    /// Looks at the request at hand, once for all capabilities; `end` if its
+    /// headers are all of it. `route` is a hash of its route's name.
     pub(crate) fn at<H: Host>(
         policy: &PolicyPlan,
         worker: &mut Worker,
         host: &mut H,
         route: u64,
         end: bool,
-    ) -> Self {
+    ) -> (Self, Seen) {
         let needs = policy.needs;
         let needs_body = needs.body && !end;
+        let fault = policy.fault.as_ref();
         let limits = policy.limits.as_ref();
         let seed = match limits {
             Some(_) => worker.seed(rate_limit::SEED, host),
@@ -97,26 +97,26 @@ impl Look {
         };
         let source = needs.source.then(|| host.source_address()).flatten();
         if !needs.headers && !needs_body {
-            return Self {
+            let look = Self {
                 grpc: needs.grpc && is_grpc_request(host),
-                fault: policy.fault.is_some(),
                 limits: hits(&Request::new(&[], source)),
                 body: BodyLook::default(),
             };
+            return (look, fault.map(Fault::unseen).unwrap_or_default());
         }
         host.request_headers(|headers| {
             let request = Request::new(headers, source);
             let content_type = request.header("content-type");
-            let fault = policy.fault.as_ref();
-            Self {
+            let look = Self {
                 grpc: content_type.is_some_and(|value| is_grpc(&value)),
-                fault: fault.is_some_and(|fault| fault.is_for(&request)),
                 limits: hits(&request),
                 body: match &policy.buffering {
                     Some(buffering) if needs_body => BodyLook::at(&request, buffering),
                     _ => BodyLook::default(),
                 },
-            }
+            };
+            let seen = fault.map(|fault| fault.see(&request));
+            (look, seen.unwrap_or_default())
         })
     }
 }

@@ -11,6 +11,8 @@ use serde_json::Value;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+/// A time that the tables' schedules take for now.
+const NOW_MS: u64 = 1_795_273_200_000;
 const DETAILS_OF_A_DEAD_UPSTREAM: &str = "upstream_reset_before_response_started";
 
 #[test]
@@ -29,6 +31,11 @@ fn limits() {
 }
 
 #[test]
+fn fault() {
+    run(include_str!("../../../tests/scenarios/fault.json"));
+}
+
+#[test]
 fn buffer() {
     run(include_str!("../../../tests/scenarios/buffer.json"));
 }
@@ -37,7 +44,8 @@ fn run(table: &str) {
     let table: Value = serde_json::from_str(table).unwrap();
     let config = PluginConfig::parse(table["config"].to_string().as_bytes()).unwrap();
     let mut proxy = Proxy::new(Plan::compile(config));
-    proxy.host.source = Some(std::net::Ipv4Addr::LOCALHOST.into());
+    proxy.host.source = Some([127, 0, 0, 1].into());
+    proxy.host.wall_ms = NOW_MS;
     let scenarios = table["scenarios"].as_array().unwrap();
     assert!(!scenarios.is_empty());
     let failures: Vec<String> = scenarios

@@ -9,6 +9,7 @@ mod quantity;
 mod regex;
 mod status;
 mod template;
+mod timestamp;
 
 pub use cidr::Cidr;
 pub use duration::Duration;
@@ -19,3 +20,4 @@ pub use quantity::Quantity;
 pub use regex::Regex;
 pub use status::{HttpStatus, StatusRange};
 pub use template::{Part, Template};
+pub use timestamp::read_timestamp;

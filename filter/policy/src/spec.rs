@@ -10,7 +10,10 @@ mod retry;
 mod selector;
 
 pub use capability::{Capability, FIELDS, Owner, owner_of};
-pub use fault_injection::{Abort, AbortStatus, Delay, FaultInjection};
+pub use fault_injection::{
+    Abort, AbortReply, AbortStatus, Abortion, Delay, FaultInjection, HeaderControl, Sampling,
+    SamplingKey, Schedule,
+};
 pub use rate_limit::{
     Limit, LocalRateLimit, LocalRule, Mode, Queue, RateLimit, RateLimitHeaders, Reject, Unit,
 };

@@ -36,6 +36,7 @@ const OK: u32 = 0;
 const COUNTER: u32 = 0;
 const GAUGE: u32 = 1;
 const REQUEST_STREAM: u32 = 0;
+const WALL_CLOCK: u32 = 0;
 const MONOTONIC_CLOCK: u32 = 1;
 const NO_GRPC_STATUS: u32 = u32::MAX;
 
@@ -63,6 +64,11 @@ mod imports {
             key_size: usize,
             value: *const u8,
             value_size: usize,
+        ) -> u32;
+        pub(super) fn proxy_remove_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
         ) -> u32;
         pub(super) fn proxy_replace_header_map_value(
             map: u32,
@@ -214,6 +220,12 @@ pub(crate) fn add_header(map: Map, name: &str, value: &str) -> Result<(), Refuse
     })
 }
 
+/// Removes all values of a header, if there are any.
+pub(crate) fn remove_header(map: Map, name: &str) -> Result<(), Refused> {
+    // SAFETY: pointer and length describe live memory.
+    check(unsafe { imports::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+}
+
 /// Gives a header this one value.
 pub(crate) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refused> {
     // SAFETY: pointers and lengths describe live memory.
@@ -342,6 +354,11 @@ pub(crate) fn close_stream() -> Result<(), Refused> {
 /// standard library's `Instant` keeps them to itself.
 pub(crate) fn monotonic_ns() -> u64 {
     clock(MONOTONIC_CLOCK)
+}
+
+/// Nanoseconds since 1970 (UTC).
+pub(crate) fn wall_ns() -> u64 {
+    clock(WALL_CLOCK)
 }
 
 /// 0 if there is no such clock.

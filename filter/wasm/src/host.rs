@@ -9,6 +9,7 @@ use crate::abi::{self, Map};
 use crate::pairs;
 use crate::root::Shared;
 
+const NANOS_PER_MS: u64 = 1_000_000;
 /// Where Envoy Gateway notes what a route was made from.
 const RESOURCES: [&str; 5] = [
     "xds",
@@ -54,6 +55,10 @@ impl Tables for WasmHost<'_> {
 impl Host for WasmHost<'_> {
     fn now_ns(&mut self) -> u64 {
         abi::monotonic_ns()
+    }
+
+    fn wall_ms(&mut self) -> u64 {
+        abi::wall_ns() / NANOS_PER_MS
     }
 
     fn random(&mut self) -> u64 {

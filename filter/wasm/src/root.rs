@@ -32,8 +32,8 @@ pub(crate) struct Shared {
     pub(crate) blocks: SharedBlocks,
     pub(crate) random: Random,
     pub(crate) worker: RefCell<Worker>,
-    pub(crate) complaints: Complaints,
     pub(crate) tables: Tables,
+    pub(crate) complaints: Complaints,
     timers: RefCell<Timers>,
 }
 

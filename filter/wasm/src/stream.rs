@@ -134,6 +134,12 @@ pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usi
             Action::Reply(reply) => report("a reply", send(&reply)),
             Action::Reset => report("the end of a stream", abi::close_stream()),
             Action::Log(text) => shared.complaints.log(&text, abi::monotonic_ns()),
+            Action::RemoveRequestHeader(name) => {
+                report(
+                    "a request header",
+                    abi::remove_header(Map::RequestHeaders, name),
+                );
+            }
             Action::SetRequestLength(length) => {
                 let length = length.to_string();
                 let written = abi::set_header(Map::RequestHeaders, "content-length", &length);

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::{Exchange, Phase, Wait};
+use super::{Exchange, Phase};
 use crate::action::{Action, Flow, Reply};
-use crate::fault::Fault;
+use crate::fault::End;
 use crate::host::Host;
 use crate::look::Look;
 use crate::plan::{Plan, PolicyPlan};
@@ -27,19 +27,19 @@ impl Exchange {
         let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        self.look = Look::at(policy, worker, host, place.route, end);
+        let (look, seen) = Look::at(policy, worker, host, place.route, end);
+        self.look = look;
         if let (Some(buffering), false) = (&policy.buffering, end) {
             self.intake = buffering.intake(self.look.body, self.look.grpc);
         }
-        let delay = self.fault(policy).and_then(|fault| fault.draw_delay(host));
-        if let Some((nanos, counter)) = delay {
-            let until = host.now_ns().saturating_add(nanos);
-            out.push(Action::Count(counter));
-            let why = Wait::Fault;
-            self.phase = Phase::Delayed { until, why };
-            return self.hold(until, out);
+        let Some(fault) = &policy.fault else {
+            return self.limit(plan, policy, worker, host, out);
+        };
+        let verdict = fault.decide(&seen, host, out);
+        if let Some(nanos) = verdict.delay {
+            return self.delay(plan, policy, (nanos, verdict.end), worker, host, out);
         }
-        self.after_delay(plan, policy, worker, host, out)
+        self.after_delay(plan, policy, verdict.end, worker, host, out)
     }
 
     /// The time asked for by [`Action::WakeAt`] has come. The flow is that of
@@ -54,44 +54,87 @@ impl Exchange {
         let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        let Phase::Delayed { until, why } = self.phase else {
+        let Some(until) = self.phase.waits_until() else {
             return self.body_timer(policy, worker, host, out);
         };
         if host.now_ns() < until {
             self.beat(policy, host);
             return self.hold(until, out);
         }
-        self.phase = Phase::Passing;
-        match why {
-            Wait::Fault => self.after_delay(plan, policy, worker, host, out),
-            Wait::Tokens => self.admit_body(policy, worker, host, out),
-        }
+        let phase = std::mem::take(&mut self.phase);
+        let Phase::Delayed { end, .. } = phase else {
+            return self.admit_body(policy, worker, host, out);
+        };
+        self.leave_place(policy, host, out);
+        self.after_delay(plan, policy, end, worker, host, out)
     }
 
     /// The exchange is over, however it ended. Comes last, and once.
     pub fn done<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
         if let Some(policy) = plan.policy(self.policy) {
+            self.leave_place(policy, host, out);
             self.drop_body(policy, host, out);
         }
     }
 
-    /// What comes after the delay: the abort, drawn independently; then the
-    /// rate limits.
-    fn after_delay<H: Host>(
+    /// Gives back the place among those who wait, if there still is one.
+    fn leave_place<H: Host>(&mut self, policy: &PolicyPlan, host: &mut H, out: &mut Vec<Action>) {
+        if let (Some(worker), Some(fault)) = (self.place.take(), &policy.fault) {
+            let change = fault.held.active.leave(host, worker);
+            out.extend(fault.held.adjustment(change));
+        }
+    }
+
+    /// Holds the request, unless too many wait already: then nothing is
+    /// injected at all.
+    fn delay<H: Host>(
         &mut self,
         plan: &Plan,
         policy: &PolicyPlan,
+        (nanos, end): (u64, Option<End>),
         worker: &mut Worker,
         host: &mut H,
         out: &mut Vec<Action>,
     ) -> Flow {
-        let abort = self.fault(policy).and_then(|fault| fault.draw_abort(host));
-        if let Some((reply, counter)) = abort {
-            self.drop_body(policy, host, out);
-            out.push(Action::Count(counter));
-            return self.reply(policy, reply, out);
+        let Some(held) = policy.fault.as_ref().map(|fault| fault.held) else {
+            return self.after_delay(plan, policy, end, worker, host, out);
+        };
+        let (now, id) = (host.now_ns(), worker.id(host));
+        let until = now.saturating_add(nanos);
+        let change = held.active.enter(host, id, now, until);
+        out.extend(held.adjustment(change));
+        if !change.granted {
+            out.push(Action::Count(held.overflow));
+            return self.after_delay(plan, policy, None, worker, host, out);
         }
-        self.limit(plan, policy, worker, host, out)
+        out.push(Action::Count(held.delays));
+        self.phase = Phase::Delayed { until, end };
+        self.place = Some(id);
+        self.hold(until, out)
+    }
+
+    /// What comes after the delay: the abort, or the rate limits.
+    fn after_delay<H: Host>(
+        &mut self,
+        plan: &Plan,
+        policy: &PolicyPlan,
+        end: Option<End>,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
+        let (Some(end), Some(fault)) = (end, &policy.fault) else {
+            return self.limit(plan, policy, worker, host, out);
+        };
+        self.drop_body(policy, host, out);
+        out.push(Action::Count(fault.aborts));
+        match end {
+            End::Reply(reply) => self.reply(policy, &reply, out),
+            End::Reset => {
+                out.push(Action::Reset);
+                self.stop()
+            }
+        }
     }
 
     /// The rate limits that count this request, and then its body.
@@ -118,23 +161,18 @@ impl Exchange {
         match limits.decide(&hits, &mut till) {
             Verdict::Pass(standing, wait_ns) => {
                 self.standing = standing;
-                if wait_ns > 0 {
-                    let until = now_ns.saturating_add(wait_ns);
-                    let why = Wait::Tokens;
-                    self.phase = Phase::Delayed { until, why };
-                    return self.hold(until, out);
+                if wait_ns == 0 {
+                    return self.admit_body(policy, worker, host, out);
                 }
-                self.admit_body(policy, worker, host, out)
+                let until = now_ns.saturating_add(wait_ns);
+                self.phase = Phase::Queued { until };
+                self.hold(until, out)
             }
             Verdict::Refuse(reply) => {
                 self.drop_body(policy, host, out);
                 self.reply(policy, &reply, out)
             }
         }
-    }
-
-    fn fault<'a>(&self, policy: &'a PolicyPlan) -> Option<&'a Fault> {
-        policy.fault.as_ref().filter(|_| self.look.fault)
     }
 
     /// Sends a reply of ours, overridden if the policy says so. A gRPC client
@@ -153,6 +191,11 @@ impl Exchange {
             Some(replacement)
         });
         out.push(Action::Reply(replaced.unwrap_or_else(|| Arc::clone(reply))));
+        self.stop()
+    }
+
+    /// What still comes of the request goes nowhere.
+    fn stop(&mut self) -> Flow {
         self.phase = Phase::Replied;
         self.discards = true;
         Flow::Stop

@@ -20,7 +20,7 @@ impl Exchange {
         self.responding = true;
         if !matches!(self.phase, Phase::Passing) {
             // A reply of the proxy's own has ended the wait (a timeout, say).
-            if !matches!(self.phase, Phase::Delayed { .. }) {
+            if self.phase.waits_until().is_none() {
                 return Flow::Continue;
             }
             self.phase = Phase::Passing;

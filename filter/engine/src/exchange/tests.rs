@@ -98,12 +98,15 @@ fn a_timer_that_comes_early_waits_on() {
     assert_eq!(out, [Action::WakeAt(100 * MS)]);
     out.clear();
     host.now_ns = 100 * MS;
+    let worker = &mut plan.worker();
     assert_eq!(
-        exchange.timer(&plan, &mut plan.worker(), &mut host, &mut out),
+        exchange.timer(&plan, worker, &mut host, &mut out),
         Flow::Continue
     );
+    assert!(matches!(out.as_slice(), [Action::Adjust(_, -1)]));
+    out.clear();
     assert_eq!(
-        exchange.timer(&plan, &mut plan.worker(), &mut host, &mut out),
+        exchange.timer(&plan, worker, &mut host, &mut out),
         Flow::Continue
     );
     assert!(out.is_empty());
@@ -324,7 +327,7 @@ fn a_named_route_is_resolved_once_and_an_unnamed_one_each_time() {
     let text = r#"{"policies":[
         {"metadata":{"name":"r"},"spec":{
             "targetRefs":[{"group":"gateway.networking.k8s.io","kind":"HTTPRoute","name":"r"}],
-            "faultInjection":{"abort":{"httpStatus":503}}}},
+            "faultInjection":{"abort":{"httpStatus":503},"exemptHealthChecks":false}}},
         {"metadata":{"name":"all"},"spec":{}}]}"#;
     let plan = Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap());
     let mut worker = plan.worker();

@@ -18,6 +18,8 @@ use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables}
 pub struct FakeHost {
     /// The clock, in nanoseconds.
     pub now_ns: u64,
+    /// The wall clock, in milliseconds since 1970.
+    pub wall_ms: u64,
     /// The numbers that `random` gives, first to last; then it counts on
     /// from there, evenly spread.
     pub random: VecDeque<u64>,
@@ -119,6 +121,10 @@ impl Tables for FakeHost {
 impl Host for FakeHost {
     fn now_ns(&mut self) -> u64 {
         self.now_ns
+    }
+
+    fn wall_ms(&mut self) -> u64 {
+        self.wall_ms
     }
 
     fn random(&mut self) -> u64 {

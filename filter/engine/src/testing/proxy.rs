@@ -3,9 +3,11 @@
 //! It is the fake half of the scenario tables; the real half is Envoy. Both
 //! must agree, so it models what Envoy was seen to do and nothing else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::action::{Action, Flow, Reply};
+use crate::counters::GaugeId;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
 use crate::shared::Counters;
@@ -35,6 +37,8 @@ pub struct Outcome {
     pub upstream_requests: usize,
     /// `%RESPONSE_CODE_DETAILS%`.
     pub details: String,
+    /// The client saw the connection break, and no response.
+    pub is_reset: bool,
 }
 
 /// A proxy under one configuration.
@@ -44,6 +48,7 @@ pub struct Proxy {
     worker: Worker,
     /// The host of every exchange; its clock runs on from one to the next.
     pub host: FakeHost,
+    gauges: BTreeMap<GaugeId, i64>,
 }
 
 impl Message {
@@ -99,6 +104,7 @@ impl Proxy {
             worker: plan.worker(),
             host: FakeHost::new(&plan),
             plan,
+            gauges: BTreeMap::new(),
         }
     }
 
@@ -113,6 +119,14 @@ impl Proxy {
         Some(self.host.read(crate::CounterId(u32::try_from(index).ok()?)))
     }
 
+    /// The value of a gauge.
+    #[must_use]
+    pub fn gauge(&self, name: &str) -> Option<i64> {
+        let index = self.plan.gauges().iter().position(|other| other == name)?;
+        let id = GaugeId(u32::try_from(index).ok()?);
+        Some(self.gauges.get(&id).copied().unwrap_or(0))
+    }
+
     /// Runs one exchange on `route`; `upstream` answers what gets through.
     pub fn exchange(
         &mut self,
@@ -123,34 +137,47 @@ impl Proxy {
         let mut exchange = Exchange::default();
         let mut out = Vec::new();
         let started = self.host.now_ns;
+        let mut request = request.clone();
         self.host.route = route.map(|name| name.as_bytes().to_vec());
         self.host.request_headers.clone_from(&request.headers);
 
-        let forwarded = self.take_in(&mut exchange, request, &mut out);
-        let held_ns = self.host.now_ns - started;
-        let outcome = |response, upstream_requests, details: &str| Outcome {
-            response,
-            held_ns,
-            upstream_requests,
-            details: details.to_owned(),
+        let (flow, done) = self.take_in(&mut exchange, &mut request);
+        let mut outcome = Outcome {
+            response: Message::default(),
+            held_ns: self.host.now_ns - started,
+            upstream_requests: 0,
+            details: String::new(),
+            is_reset: false,
         };
-        if let Some(reply) = self.perform_reply(&mut out) {
-            return outcome(local_reply(request, &reply), 0, reply.details);
+        if flow == Flow::Stop {
+            done.end(&request, &mut outcome);
+        } else {
+            let (response, details) = upstream(&request);
+            outcome.upstream_requests = usize::from(details == VIA_UPSTREAM);
+            outcome.details = details.to_owned();
+            self.respond(&mut exchange, &mut request, response, &mut outcome);
         }
+        exchange.done(&self.plan, &mut self.host, &mut out);
+        let nobody = &mut Message::default();
+        self.perform(&mut out, &mut request, nobody, &mut Done::default());
+        outcome
+    }
 
-        let (mut response, details) = upstream(&forwarded);
-        let upstream_requests = usize::from(details == VIA_UPSTREAM);
+    fn respond(
+        &mut self,
+        exchange: &mut Exchange,
+        request: &mut Message,
+        mut response: Message,
+        outcome: &mut Outcome,
+    ) {
+        let (mut out, mut done) = (Vec::new(), Done::default());
         let end = response.ends_with_headers();
         self.host.response_headers.clone_from(&response.headers);
         let flow = exchange.response_headers(&self.plan, &mut self.host, end, &mut out);
-        if flow == Flow::Stop
-            && let Some(reply) = self.perform_reply(&mut out)
-        {
-            return outcome(
-                local_reply(request, &reply),
-                upstream_requests,
-                reply.details,
-            );
+        if flow == Flow::Stop {
+            self.perform(&mut out, request, &mut response, &mut done);
+            done.end(request, outcome);
+            return;
         }
         if !response.body.is_empty() {
             let _ = exchange.response_body(&mut out);
@@ -158,95 +185,76 @@ impl Proxy {
         if !response.trailers.is_empty() {
             let _ = exchange.response_trailers(&mut out);
         }
-        self.perform_edits(&mut out, &mut response);
-        outcome(response, upstream_requests, details)
+        self.perform(&mut out, request, &mut response, &mut done);
+        outcome.response = response;
     }
 
     /// Feeds a request to the engine as Envoy does: in pieces, which add up
-    /// while the headers are held. Gives what goes on to the upstream, if
-    /// `out` holds no reply.
-    fn take_in(
-        &mut self,
-        exchange: &mut Exchange,
-        request: &Message,
-        out: &mut Vec<Action>,
-    ) -> Message {
+    /// while the headers are held. The request becomes what goes on to the
+    /// upstream.
+    fn take_in(&mut self, exchange: &mut Exchange, request: &mut Message) -> (Flow, Done) {
         const PIECE: usize = 16 * 1024;
+        let mut out = Vec::new();
+        let mut done = Done::default();
         let (plan, host) = (&self.plan, &mut self.host);
         let ends = request.ends_with_headers();
-        let mut forwarded = request.clone();
-        let mut flow = exchange.request_headers(plan, &mut self.worker, host, ends, out);
+        let mut flow = exchange.request_headers(plan, &mut self.worker, host, ends, &mut out);
         while flow == Flow::HoldAll {
-            flow = self.wait(exchange, out);
+            flow = self.wait(exchange, request, &mut out, &mut done);
         }
         let mut held = 0;
-        let mut pieces = request.body.chunks(PIECE).map(<[u8]>::len).peekable();
+        let body = std::mem::take(&mut request.body);
+        let mut pieces = body.chunks(PIECE).map(<[u8]>::len).peekable();
         while let Some(piece) = pieces.next().filter(|_| flow != Flow::Stop) {
             held = if flow == Flow::HoldHeaders { held } else { 0 } + piece;
             let at_hand = u64::try_from(held).unwrap_or(u64::MAX);
             let end = pieces.peek().is_none() && request.trailers.is_empty();
-            let worker = &mut self.worker;
-            flow = exchange.request_body(&self.plan, worker, &mut self.host, (at_hand, end), out);
+            let (plan, worker) = (&self.plan, &mut self.worker);
+            let piece = (at_hand, end);
+            flow = exchange.request_body(plan, worker, &mut self.host, piece, &mut out);
         }
         if !request.trailers.is_empty() && flow != Flow::Stop {
-            let worker = &mut self.worker;
-            flow = exchange.request_trailers(&self.plan, worker, &mut self.host, out);
+            let (plan, worker) = (&self.plan, &mut self.worker);
+            flow = exchange.request_trailers(plan, worker, &mut self.host, &mut out);
         }
         while flow == Flow::HoldHeaders {
-            flow = self.wait(exchange, out);
+            flow = self.wait(exchange, request, &mut out, &mut done);
         }
-        out.retain(|action| match action {
-            Action::SetRequestLength(length) => {
-                forwarded.set("content-length", &length.to_string());
-                false
-            }
-            _ => true,
-        });
-        forwarded
+        self.perform(&mut out, request, &mut Message::default(), &mut done);
+        request.body = body;
+        (flow, done)
     }
 
-    fn wait(&mut self, exchange: &mut Exchange, out: &mut Vec<Action>) -> Flow {
-        let wake_at = self.perform_wait(out);
-        self.host.now_ns = self.host.now_ns.max(wake_at);
+    fn wait(
+        &mut self,
+        exchange: &mut Exchange,
+        request: &mut Message,
+        out: &mut Vec<Action>,
+        done: &mut Done,
+    ) -> Flow {
+        self.perform(out, request, &mut Message::default(), done);
+        self.host.now_ns = self.host.now_ns.max(done.wake_at);
         exchange.timer(&self.plan, &mut self.worker, &mut self.host, out)
     }
 
-    fn perform_wait(&self, out: &mut Vec<Action>) -> u64 {
-        let mut wake_at = u64::MAX;
-        out.retain(|action| match action {
-            Action::Count(counter) => {
-                self.host.add(*counter, 1);
-                false
-            }
-            Action::WakeAt(time) => {
-                wake_at = *time;
-                false
-            }
-            _ => true,
-        });
-        wake_at
-    }
-
-    fn perform_reply(&self, out: &mut Vec<Action>) -> Option<Arc<Reply>> {
-        let mut reply = None;
-        out.retain(|action| match action {
-            Action::Count(counter) => {
-                self.host.add(*counter, 1);
-                false
-            }
-            Action::Reply(made) => {
-                reply = Some(Arc::clone(made));
-                false
-            }
-            _ => true,
-        });
-        reply
-    }
-
-    fn perform_edits(&self, out: &mut Vec<Action>, response: &mut Message) {
+    fn perform(
+        &mut self,
+        out: &mut Vec<Action>,
+        request: &mut Message,
+        response: &mut Message,
+        done: &mut Done,
+    ) {
         for action in out.drain(..) {
             match action {
                 Action::Count(counter) => self.host.add(counter, 1),
+                Action::Adjust(gauge, by) => *self.gauges.entry(gauge).or_default() += by,
+                Action::WakeAt(time) => done.wake_at = time,
+                Action::Reply(reply) => done.reply = Some(reply),
+                Action::Reset => done.reply = None,
+                Action::RemoveRequestHeader(name) => {
+                    request.headers.retain(|(other, _)| other != name);
+                    self.host.request_headers.clone_from(&request.headers);
+                }
                 Action::ReplaceResponseHeaders(reply) => {
                     response.headers = headers_of(&reply);
                     response.set("content-length", &reply.body.len().to_string());
@@ -259,12 +267,33 @@ impl Proxy {
                 Action::AddResponseHeader(name, value) => {
                     response.headers.push((name.to_owned(), value.into_bytes()));
                 }
-                Action::WakeAt(_)
-                | Action::Reply(_)
-                | Action::Adjust(..)
-                | Action::SetRequestLength(_)
-                | Action::Reset
-                | Action::Log(_) => {}
+                Action::SetRequestLength(length) => {
+                    request.set("content-length", &length.to_string());
+                }
+                Action::Log(_) => {}
+            }
+        }
+    }
+}
+
+/// What the engine's actions came to.
+#[derive(Default)]
+struct Done {
+    wake_at: u64,
+    reply: Option<Arc<Reply>>,
+}
+
+impl Done {
+    /// The exchange ends here: with a reply, or broken off.
+    fn end(self, request: &Message, outcome: &mut Outcome) {
+        match self.reply {
+            Some(reply) => {
+                outcome.response = local_reply(request, &reply);
+                reply.details.clone_into(&mut outcome.details);
+            }
+            None => {
+                outcome.is_reset = true;
+                outcome.details = CLOSED.to_owned();
             }
         }
     }
@@ -272,6 +301,8 @@ impl Proxy {
 
 /// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
 const VIA_UPSTREAM: &str = "via_upstream";
+/// `%RESPONSE_CODE_DETAILS%` of an exchange that the filter broke off.
+const CLOSED: &str = "wasm_close_stream";
 
 fn headers_of(reply: &Reply) -> Vec<(String, Vec<u8>)> {
     let mut headers = vec![(":status".to_owned(), reply.status.to_string().into_bytes())];

@@ -37,6 +37,7 @@ fn a_cluster_export_is_read() {
         .as_ref()
         .unwrap()
         .delay
+        .as_ref()
         .unwrap();
     assert_eq!(delay.share.get(), 50_000);
     assert_eq!(delay.fixed.as_nanos(), 200_000_000);
@@ -79,7 +80,10 @@ fn every_problem_is_found_at_once() {
 #[test]
 fn fault_injection_needs_something_to_do() {
     for (spec, reason) in [
-        (r#"{"faultInjection":{}}"#, "must have delay, abort or both"),
+        (
+            r#"{"faultInjection":{}}"#,
+            "must have delay, abort or headerControl",
+        ),
         (r#"{"faultInjection":{"delay":{}}}"#, "is required"),
         (r#"{"faultInjection":{"abort":{}}}"#, "exactly one of"),
         (

@@ -1,9 +1,12 @@
 //! Faults, buffers, shedding, shaping, compression and upgrades.
 
+use crate::node::Value;
+
 use super::limits::SELECTOR;
+use super::overrides::HEADER;
 use super::shape::{
-    ANY_TEXT, COUNT, Form, Object, PERCENT, STATUS, Shape, TOKEN, count, extension, formed, has,
-    integer, list, many, optional, required, rule, text, text_in,
+    ANY_TEXT, COUNT, Form, Object, PERCENT, STATUS, Shape, TOKEN, UINT32, count, extension, formed,
+    has, integer, list, many, optional, required, rule, text, text_in,
 };
 
 /// Conditions of our extensions: alternatives, each like a clientSelector.
@@ -14,9 +17,14 @@ pub(super) static FAULT_INJECTION: Object = Object {
         extension("match", list(1, 16, &SELECTORS)),
         optional("delay", Shape::Object(&DELAY)),
         optional("abort", Shape::Object(&ABORT)),
+        extension("sampling", Shape::Object(&SAMPLING)),
+        extension("headerControl", Shape::Object(&HEADER_CONTROL)),
+        extension("schedule", Shape::Object(&SCHEDULE)),
+        extension("maxActive", integer(1, UINT32)),
+        extension("exemptHealthChecks", Shape::Boolean),
     ],
-    rules: &[rule("must have delay, abort or both", |it| {
-        count(it, &["delay", "abort"]) > 0
+    rules: &[rule("must have delay, abort or headerControl", |it| {
+        count(it, &["delay", "abort", "headerControl"]) > 0
     })],
 };
 
@@ -32,12 +40,67 @@ static ABORT: Object = Object {
     fields: &[
         optional("httpStatus", integer(200, 600)),
         optional("grpcStatus", integer(0, 16)),
+        extension("reset", Shape::Boolean),
         optional("percentage", Shape::Number),
+        extension("body", text(0, 65_536)),
+        extension("contentType", text(1, 4096)),
+        extension("headers", list(1, 16, &Shape::Object(&HEADER))),
     ],
     rules: &[rule(
-        "must have exactly one of httpStatus and grpcStatus",
-        |it| count(it, &["httpStatus", "grpcStatus"]) == 1,
+        "must have exactly one of httpStatus, grpcStatus and reset: true",
+        |it| {
+            let reset = it.field("reset").map(|it| &it.value) == Some(&Value::Bool(true));
+            count(it, &["httpStatus", "grpcStatus"]) + usize::from(reset) == 1
+        },
     )],
+};
+
+static SAMPLING: Object = Object {
+    fields: &[
+        required(
+            "key",
+            Shape::Choice(&["None", "RequestID", "Header", "SourceIP"]),
+        ),
+        optional("name", TOKEN),
+        optional("seed", integer(0, i64::MAX)),
+    ],
+    rules: &[rule(
+        "must have a name for key Header, and only then",
+        |it| has(it, "name") == (text_in(it, "key", "") == "Header"),
+    )],
+};
+
+static HEADER_CONTROL: Object = Object {
+    fields: &[
+        optional("delay", Shape::Object(&DELAY_CONTROL)),
+        optional("abort", Shape::Object(&ABORT_CONTROL)),
+    ],
+    rules: &[rule("must have delay, abort or both", |it| {
+        count(it, &["delay", "abort"]) > 0
+    })],
+};
+
+static DELAY_CONTROL: Object = Object {
+    fields: &[
+        required("max", Shape::Duration),
+        optional("percentage", Shape::Number),
+    ],
+    rules: &[],
+};
+
+static ABORT_CONTROL: Object = Object {
+    fields: &[optional("percentage", Shape::Number)],
+    rules: &[],
+};
+
+static SCHEDULE: Object = Object {
+    fields: &[
+        optional("start", text(20, 64)),
+        optional("end", text(20, 64)),
+    ],
+    rules: &[rule("must have start, end or both", |it| {
+        count(it, &["start", "end"]) > 0
+    })],
 };
 
 pub(super) static REQUEST_BUFFER: Object = Object {

@@ -132,7 +132,8 @@ static HEADER_CHANGES: Object = Object {
     rules: &[],
 };
 
-static HEADER: Object = Object {
+/// A header that a policy writes.
+pub(super) static HEADER: Object = Object {
     fields: &[required("name", TOKEN), required("value", text(1, 4096))],
     rules: &[],
 };

@@ -8,7 +8,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use btp_policy::PluginConfig;
 
 use super::*;
-use crate::shared::{TableId, Tables};
+use crate::shared::Tables;
 use crate::testing::FakeHost;
 
 const SECOND: u64 = 1_000_000_000;
@@ -266,13 +266,17 @@ struct World<'a> {
     gauge: i64,
 }
 
-const TABLE: TableId = TableId(0);
 const TOTAL: u64 = 2_000_000;
 
 impl World<'_> {
+    fn total(&self) -> &Total {
+        let policy = self.plan.policy(Some(0)).unwrap();
+        policy.buffering.as_ref().unwrap().total.as_ref().unwrap()
+    }
+
     fn table(&self) -> Vec<u64> {
         let mut seen = Vec::new();
-        self.host.update_table(TABLE, |words| {
+        self.host.update_table(self.total().pool.table, |words| {
             seen.clone_from(words);
             false
         });
@@ -288,7 +292,7 @@ impl World<'_> {
         let mut wake_at = None;
         for action in out {
             match action {
-                Action::Adjust(_, by) => self.gauge += by,
+                Action::Adjust(gauge, by) if gauge == self.total().gauge => self.gauge += by,
                 Action::WakeAt(at) => wake_at = Some(at),
                 _ => {}
             }

@@ -1,0 +1,144 @@
+//! `abort`: what a request gets instead of going on.
+
+use crate::problem::Problems;
+use crate::read::{At, Object};
+use crate::scalar::{HeaderName, HttpStatus, Ppm, read_header_name, read_header_value};
+
+/// `abort`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Abort {
+    /// What the client gets.
+    pub action: Abortion,
+    /// Share of requests that are aborted.
+    pub share: Ppm,
+}
+
+/// What an aborted request gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Abortion {
+    /// A reply.
+    Reply(AbortReply),
+    /// No reply: the connection (HTTP/2: the stream) breaks. An extension.
+    Reset,
+}
+
+/// A reply to an aborted request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AbortReply {
+    /// Its status.
+    pub status: AbortStatus,
+    /// Its body, as it stands. An extension.
+    pub body: Option<String>,
+    /// Its content type. An extension.
+    pub content_type: Option<String>,
+    /// Further headers in this order. An extension.
+    pub headers: Vec<(HeaderName, String)>,
+}
+
+/// `httpStatus` or `grpcStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbortStatus {
+    /// An HTTP status, 200 to 599.
+    Http(HttpStatus),
+    /// A gRPC status code, 0 to 16.
+    Grpc(u8),
+}
+
+const FIELDS: [&str; 7] = [
+    "httpStatus",
+    "grpcStatus",
+    "reset",
+    "percentage",
+    "body",
+    "contentType",
+    "headers",
+];
+/// What describes a reply, and therefore goes with a status only.
+const OF_REPLY: [&str; 3] = ["body", "contentType", "headers"];
+const LONGEST_BODY: usize = 65_536;
+
+impl Abort {
+    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&FIELDS, problems)?;
+        let share = super::read_share(&object, problems);
+        let reset = match object.get("reset") {
+            Some(at) => at.boolean(problems)?,
+            None => false,
+        };
+        let action = match (object.get("httpStatus"), object.get("grpcStatus"), reset) {
+            (Some(at), None, false) => HttpStatus::read(at, problems)
+                .map(AbortStatus::Http)
+                .and_then(|status| AbortReply::read(status, &object, problems))
+                .map(Abortion::Reply),
+            (None, Some(at), false) => at
+                .integer(0..=16, problems)
+                .and_then(|code| u8::try_from(code).ok())
+                .map(AbortStatus::Grpc)
+                .and_then(|status| AbortReply::read(status, &object, problems))
+                .map(Abortion::Reply),
+            (None, None, true) => {
+                refuse_all(&object, &OF_REPLY, "a reset sends no reply", problems);
+                Some(Abortion::Reset)
+            }
+            _ => {
+                let reason = "must have exactly one of httpStatus, grpcStatus and reset: true";
+                at.refuse(problems, reason);
+                None
+            }
+        };
+        Some(Self {
+            action: action?,
+            share: share?,
+        })
+    }
+}
+
+impl AbortReply {
+    fn read(status: AbortStatus, object: &Object<'_>, problems: &mut Problems) -> Option<Self> {
+        if let AbortStatus::Http(status) = status
+            && status.forbids_body()
+        {
+            let reason = format!("status {} has no body", status.get());
+            refuse_all(object, &["body", "contentType"], &reason, problems);
+        }
+        let body = super::read_optional(object, "body", problems, |at, problems| {
+            at.string_of(0..=LONGEST_BODY, problems).map(str::to_owned)
+        });
+        let content_type = super::read_optional(object, "contentType", problems, |at, problems| {
+            read_header_value(at, problems).map(str::to_owned)
+        });
+        let headers = match object.get("headers") {
+            Some(at) => at.list(1..=16, problems, read_header),
+            None => Some(Vec::new()),
+        };
+        Some(Self {
+            status,
+            body: body?,
+            content_type: content_type?,
+            headers: headers?,
+        })
+    }
+}
+
+fn read_header(at: At<'_>, problems: &mut Problems) -> Option<(HeaderName, String)> {
+    let object = at.object(&["name", "value"], problems)?;
+    let name = object.required("name", problems).and_then(|at| {
+        let name = read_header_name(at, problems)?;
+        if name.as_str() == "content-type" {
+            at.refuse(problems, "is written by contentType: set that instead");
+        }
+        Some(name)
+    });
+    let value = object
+        .required("value", problems)
+        .and_then(|at| read_header_value(at, problems));
+    Some((name?, value?.to_owned()))
+}
+
+fn refuse_all(object: &Object<'_>, names: &[&str], why: &str, problems: &mut Problems) {
+    for name in names {
+        if let Some(at) = object.get(name) {
+            at.refuse(problems, format!("must be left out: {why}"));
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! `headerControl`: faults that a request asks for, within bounds.
+//!
+//! The headers are those of Envoy's fault filter (`x-envoy-fault-…`).
+
+use crate::problem::Problems;
+use crate::read::At;
+use crate::scalar::{Duration, Ppm};
+
+/// What a request may ask for; at least one of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderControl {
+    /// The longest delay, and the largest share of requests with it.
+    pub delay: Option<(Duration, Ppm)>,
+    /// The largest share of requests that are aborted.
+    pub abort: Option<Ppm>,
+}
+
+impl HeaderControl {
+    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["delay", "abort"], problems)?;
+        if !object.has("delay") && !object.has("abort") {
+            at.refuse(problems, "must have delay, abort or both");
+        }
+        let delay = super::read_optional(&object, "delay", problems, |at, problems| {
+            let object = at.object(&["max", "percentage"], problems)?;
+            let longest = object
+                .required("max", problems)
+                .and_then(|at| Duration::read_positive(at, problems));
+            let share = super::read_share(&object, problems);
+            Some((longest?, share?))
+        });
+        let abort = super::read_optional(&object, "abort", problems, |at, problems| {
+            let object = at.object(&["percentage"], problems)?;
+            super::read_share(&object, problems)
+        });
+        Some(Self {
+            delay: delay?,
+            abort: abort?,
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! `sampling`: whether a share is drawn anew for each request, or the same
+//! key always fares the same.
+
+use crate::problem::Problems;
+use crate::read::At;
+use crate::scalar::HeaderName;
+
+/// How shares are drawn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sampling {
+    /// Each request is a draw of its own.
+    #[default]
+    Random,
+    /// The draw is a hash of the seed and the request's key.
+    Sticky {
+        /// Another seed picks other keys.
+        seed: u64,
+        /// What tells requests apart.
+        key: SamplingKey,
+    },
+}
+
+/// What tells requests apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SamplingKey {
+    /// `x-request-id`.
+    RequestId,
+    /// A request header.
+    Header(HeaderName),
+    /// The client's address, without port.
+    SourceIp,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    None,
+    RequestId,
+    Header,
+    SourceIp,
+}
+
+impl Sampling {
+    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["key", "name", "seed"], problems)?;
+        let kinds = [
+            ("None", Kind::None),
+            ("RequestID", Kind::RequestId),
+            ("Header", Kind::Header),
+            ("SourceIP", Kind::SourceIp),
+        ];
+        let seed = match object.get("seed") {
+            Some(at) => at
+                .integer(0..=i64::MAX, problems)
+                .and_then(|seed| u64::try_from(seed).ok()),
+            None => Some(0),
+        };
+        let name = super::read_optional(&object, "name", problems, HeaderName::read);
+        let kind = object
+            .required("key", problems)
+            .and_then(|at| at.choice(&kinds, problems))?;
+        if kind != Kind::Header
+            && let Some(at) = object.get("name")
+        {
+            at.refuse(problems, "must be left out: only key Header has a name");
+        }
+        let key = match kind {
+            Kind::None => {
+                if let Some(at) = object.get("seed") {
+                    at.refuse(problems, "must be left out: key None draws at random");
+                }
+                return Some(Self::Random);
+            }
+            Kind::RequestId => SamplingKey::RequestId,
+            Kind::SourceIp => SamplingKey::SourceIp,
+            Kind::Header => {
+                object.required("name", problems)?;
+                SamplingKey::Header(name??)
+            }
+        };
+        Some(Self::Sticky { seed: seed?, key })
+    }
+}

@@ -1,0 +1,40 @@
+//! `schedule`: from when to when faults are injected.
+
+use crate::problem::Problems;
+use crate::read::At;
+use crate::scalar::read_timestamp;
+
+/// A span of wall-clock time, in milliseconds since 1970 (UTC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    start: u64,
+    end: u64,
+}
+
+impl Schedule {
+    /// Whether it covers this time.
+    #[must_use]
+    pub fn covers(self, wall_ms: u64) -> bool {
+        (self.start..self.end).contains(&wall_ms)
+    }
+
+    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["start", "end"], problems)?;
+        if !object.has("start") && !object.has("end") {
+            at.refuse(problems, "must have start, end or both");
+        }
+        let start = super::read_optional(&object, "start", problems, read_timestamp);
+        let end = super::read_optional(&object, "end", problems, read_timestamp);
+        let schedule = Self {
+            start: start?.unwrap_or(0),
+            end: end?.unwrap_or(u64::MAX),
+        };
+        if schedule.start >= schedule.end
+            && let Some(at) = object.get("end")
+        {
+            at.refuse(problems, "must be later than start");
+            return None;
+        }
+        Some(schedule)
+    }
+}
