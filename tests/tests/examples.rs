@@ -9,10 +9,17 @@ use btp_tests::readme::Readme;
 use btp_tests::{Bootstrap, Envoy, Upstream, repo};
 use serde_json::Value;
 
-/// The examples that the ready configurations and the demo consist of.
+/// The policies of these stand side by side in the demo.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 /// The others.
 const MORE_EXAMPLES: [&str; 1] = ["rate-limit"];
+
+/// Each of these governs everything, and stands alone.
+const ALONE: [&str; 3] = [
+    "branded-error-pages",
+    "hide-backend-errors",
+    "maintenance-page",
+];
 
 /// Starts an example's Envoy and runs every command of its README.
 async fn run_readme(example: &str) -> Result<()> {
@@ -39,6 +46,21 @@ async fn fault_injection() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn response_override() -> Result<()> {
     run_readme("response-override").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn branded_error_pages() -> Result<()> {
+    run_readme("branded-error-pages").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hide_backend_errors() -> Result<()> {
+    run_readme("hide-backend-errors").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_page() -> Result<()> {
+    run_readme("maintenance-page").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,11 +112,11 @@ fn inline_plugin(file: &str) -> Result<Value> {
 
 #[test]
 fn the_ready_configurations_hold_the_examples_policies() -> Result<()> {
-    for example in EXAMPLES.into_iter().chain(MORE_EXAMPLES) {
+    for example in EXAMPLES.iter().chain(&MORE_EXAMPLES).chain(&ALONE) {
         let inline = inline_plugin(&format!("examples/{example}/envoy.yaml"))?;
         assert_eq!(
             essence(&inline)?,
-            essence(&plugin_config(&[example])?)?,
+            essence(&plugin_config(&[*example])?)?,
             "{example}"
         );
     }
@@ -127,6 +149,9 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "examples/fault-injection/envoy.yaml",
         "examples/response-override/envoy.yaml",
         "examples/rate-limit/envoy.yaml",
+        "examples/branded-error-pages/envoy.yaml",
+        "examples/hide-backend-errors/envoy.yaml",
+        "examples/maintenance-page/envoy.yaml",
     ] {
         let mut bootstrap = Bootstrap::load(file)?;
         bootstrap.replace_text(

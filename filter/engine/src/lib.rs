@@ -41,11 +41,11 @@ mod siphash;
 pub mod testing;
 mod worker;
 
-pub use action::{Action, Flow, Reply};
+pub use action::{Action, Fields, Flow, Reply, Response};
 pub use counters::{CounterId, GaugeId};
 pub use deadlines::Deadlines;
 pub use exchange::Exchange;
-pub use host::Host;
+pub use host::{Attribute, Host};
 pub use plan::Plan;
 pub use shared::{
     BlockId, Blocks, CellId, Cells, Contended, Counters, Step, TableId, Tables, Updated,

@@ -12,6 +12,7 @@ use crate::plan::PolicyPlan;
 use crate::rate_limit::{self, Hit};
 use crate::request::Request;
 use crate::request_buffer::Buffering;
+use crate::response_override::Recall;
 use crate::worker::Worker;
 
 /// What a policy must know of a request. Worked out at load.
@@ -34,6 +35,8 @@ pub(crate) struct Look {
     pub(crate) grpc: bool,
     /// The rate limits that count it.
     pub(crate) limits: Vec<Hit>,
+    /// What overrides will want to know of it.
+    pub(crate) recall: Recall,
     /// Its body; only known if the policy needs it and there is one.
     pub(crate) body: BodyLook,
 }
@@ -85,6 +88,8 @@ impl Look {
         end: bool,
     ) -> (Self, Seen) {
         let needs = policy.needs;
+        let overrides = policy.overrides.as_ref();
+        let started_ns = overrides.and_then(|it| it.start(host));
         let needs_body = needs.body && !end;
         let fault = policy.fault.as_ref();
         let limits = policy.limits.as_ref();
@@ -100,6 +105,7 @@ impl Look {
             let look = Self {
                 grpc: needs.grpc && is_grpc_request(host),
                 limits: hits(&Request::new(&[], source)),
+                recall: Recall::of_time(started_ns),
                 body: BodyLook::default(),
             };
             return (look, fault.map(Fault::unseen).unwrap_or_default());
@@ -110,6 +116,9 @@ impl Look {
             let look = Self {
                 grpc: content_type.is_some_and(|value| is_grpc(&value)),
                 limits: hits(&request),
+                recall: overrides
+                    .map(|it| it.recall(&request, started_ns))
+                    .unwrap_or_default(),
                 body: match &policy.buffering {
                     Some(buffering) if needs_body => BodyLook::at(&request, buffering),
                     _ => BodyLook::default(),

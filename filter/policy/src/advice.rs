@@ -1,6 +1,6 @@
 //! What is right as the API sees it, and yet probably not what is wanted.
 
-use crate::node::{Node, Value};
+use crate::node::{Mark, Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::At;
@@ -15,6 +15,7 @@ pub fn advise(spec: At<'_>, warnings: &mut Problems) {
     advice.on_health();
     advice.on_circuit_breaker();
     advice.on_faults();
+    advice.on_overrides();
     advice.on_old_fields();
     advice.on_ignored_fields();
 }
@@ -204,6 +205,25 @@ impl Advice<'_, '_> {
         }
     }
 
+    fn on_overrides(&mut self) {
+        let list = Path::Field(&self.spec.path, "responseOverride");
+        let redirects: Vec<(usize, Mark)> = self
+            .items(&["responseOverride"])
+            .iter()
+            .enumerate()
+            .filter_map(|(index, rule)| Some((index, rule.field("redirect")?)))
+            .filter(|(_, redirect)| redirect.field("mode").is_none())
+            .map(|(index, redirect)| (index, redirect.mark))
+            .collect();
+        for (index, mark) in redirects {
+            let rule = Path::Item(&list, index);
+            let advice = "has Envoy run the request again on another route, unseen by the \
+                          client, which the filter refuses; mode: Client sends the client there";
+            self.warnings
+                .note(&Path::Field(&rule, "redirect"), mark, advice);
+        }
+    }
+
     fn on_old_fields(&mut self) {
         for (path, new) in [
             (&["compression"][..], "compressor"),
@@ -299,6 +319,10 @@ mod tests {
                 r#"{"retry":{"perRetry":{"timeout":"1s"}},
                     "timeout":{"http":{"requestTimeout":"2s"}}}"#,
                 "retry.perRetry.timeout: leaves no time for all 3 tries",
+            ),
+            (
+                r#"{"responseOverride":[{},{"redirect":{"hostname":"a.b"}}]}"#,
+                "responseOverride[1].redirect: has Envoy run the request again",
             ),
             (
                 r#"{"retryConstraint":{}}"#,

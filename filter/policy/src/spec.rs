@@ -17,9 +17,12 @@ pub use fault_injection::{
 pub use rate_limit::{
     Limit, LocalRateLimit, LocalRule, Mode, Queue, RateLimit, RateLimitHeaders, Reject, Unit,
 };
-pub use redirect::Redirect;
+pub use redirect::{Redirect, RedirectMode};
 pub use request_buffer::{BufferMode, BufferRule, MinDataRate, Rejection, RequestBuffer};
-pub use response_override::{HeaderMatch, OverrideResponse, OverrideRule, Source, StringMatch};
+pub use response_override::{
+    Escape, HeaderChanges, HeaderMatch, Instead, KeepHeaders, NewBody, OverrideBody, OverrideMatch,
+    OverrideResponse, OverrideRule, Source, StringMatch, Variant,
+};
 pub use retry::{Retry, RetryConstraint, Trigger};
 pub use selector::{
     MethodCondition, Named, PathCondition, PathPattern, Selector, SourceCondition, ValueCondition,

@@ -1,12 +1,10 @@
 //! The response's way back: rate limit headers, overrides.
 
-use std::sync::Arc;
-
 use super::{Exchange, Phase};
 use crate::action::{Action, Flow};
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::response_override::{Means, means, response_status};
+use crate::response_override::{Instead, response_status};
 
 impl Exchange {
     /// Response headers arrived; `end` if there is no body and no trailers.
@@ -32,37 +30,42 @@ impl Exchange {
             let status = response_status(host);
             self.abandon_body(policy, status, host, out);
         }
-        let replacement = policy.overrides.as_ref().and_then(|overrides| {
-            let reply = overrides.replacement(response_status(host)?)?;
-            Some((overrides, reply))
-        });
-        let Some((overrides, reply)) = replacement else {
-            if let Some(standing) = self.standing.take() {
-                standing.add_to_response(out);
-            }
-            return Flow::Continue;
-        };
-        out.push(Action::Count(overrides.counter()));
-        match means(host, &reply, end, self.look.grpc) {
-            Means::InPlace => {
-                out.push(Action::ReplaceResponseHeaders(Arc::clone(&reply)));
-                self.phase = Phase::Replacing {
-                    unwritten: Some(reply),
-                };
+        let overrides = policy.overrides.as_ref();
+        let instead = overrides.and_then(|it| it.instead_of_response(&self.look, host, end, out));
+        match instead {
+            Some(Instead::Headers(headers)) => {
+                out.push(Action::SetResponseHeaders(headers));
+                self.tell_standing(out);
                 Flow::Continue
             }
-            Means::LocalReply => {
-                out.push(Action::Reply(reply));
+            Some(Instead::InPlace(headers, body)) => {
+                out.push(Action::SetResponseHeaders(headers));
+                self.phase = Phase::Replacing { unwritten: body };
+                Flow::Continue
+            }
+            Some(Instead::Reply(response)) => {
+                out.push(Action::ReplyInstead(Box::new(response)));
                 self.phase = Phase::Replied;
                 Flow::Stop
             }
+            None => {
+                self.tell_standing(out);
+                Flow::Continue
+            }
+        }
+    }
+
+    /// Adds the rate limit headers to a response whose body stays.
+    fn tell_standing(&mut self, out: &mut Vec<Action>) {
+        if let Some(standing) = self.standing.take() {
+            standing.add_to_response(out);
         }
     }
 
     /// Bytes of the response body arrived.
     pub fn response_body(&mut self, out: &mut Vec<Action>) -> Flow {
         if let Phase::Replacing { unwritten } = &mut self.phase {
-            out.push(Action::ReplaceBody(unwritten.take()));
+            out.push(Action::ReplaceBody(std::mem::take(unwritten)));
         }
         Flow::Continue
     }

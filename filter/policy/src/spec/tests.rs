@@ -422,12 +422,22 @@ fn overrides_in_full() {
         panic!("{spec:?}")
     };
     assert_eq!(first.source, Source::Backend);
-    assert_eq!(first.headers[0].value, StringMatch::Prefix("up".into()));
-    assert_eq!(first.response.body.as_text(), None);
-    assert_eq!(first.response.headers.len(), 2);
-    assert_eq!(second.redirect.as_ref().unwrap().status, 302);
     assert_eq!(
-        second.redirect.as_ref().unwrap().path.as_deref(),
-        Some("/x")
+        first.matching.headers[0].value,
+        StringMatch::Prefix("up".into())
     );
+    let Instead::Response(response) = &first.instead else {
+        panic!("{first:?}")
+    };
+    let NewBody::One(body) = &response.body else {
+        panic!("{response:?}")
+    };
+    assert_eq!((body.template.as_text(), body.escape), (None, Escape::Html));
+    assert_eq!(response.headers.add.len(), 1);
+    let Instead::Redirect(redirect) = &second.instead else {
+        panic!("{second:?}")
+    };
+    assert_eq!(redirect.status, 302);
+    assert_eq!(redirect.mode, RedirectMode::Internal);
+    assert_eq!(redirect.path.as_ref().unwrap().as_text(), Some("/x"));
 }
