@@ -131,6 +131,7 @@ impl Look {
 }
 
 impl BodyLook {
+    #[inline(never)]
     fn at(request: &Request<'_>, buffering: &Buffering) -> Self {
         let is = |name, wanted: &[u8]| {
             let value = request.header(name);

@@ -56,15 +56,6 @@ impl Spec {
     pub fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
         let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
         let object = at.object(&known, problems)?;
-        if object.has("requestBuffer")
-            && let Some(at) = object.get("httpUpgrade")
-            && at.list(0..=usize::MAX, &mut Problems::default(), |_, _| Some(()))
-                != Some(Vec::new())
-        {
-            let reason = "must not stand beside requestBuffer: an upgraded connection \
-                          cannot be buffered";
-            problems.note(&at.path, at.node.mark, reason);
-        }
         Some(Self {
             fault_injection: object
                 .get("faultInjection")
