@@ -232,6 +232,16 @@ fn our_own_rate_limit_fields_are_checked() {
 }
 
 #[test]
+fn a_rule_with_a_broken_selector_is_not_taken_for_a_second_default_rule() {
+    let limit = r#""limit":{"requests":1,"unit":"Day"}"#;
+    let broken =
+        format!(r#"{{"clientSelectors":[{{"sourceCIDR":{{"value":"10.0.0.0/40"}}}}],{limit}}}"#);
+    let found = rules(&format!("{{{limit}}},{broken}")).unwrap_err();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("must be an address range"));
+}
+
+#[test]
 fn a_rule_is_known_by_its_name_or_its_selectors_and_twins_by_their_order() {
     let limit = r#""limit":{"requests":1,"unit":"Day"}"#;
     let same = format!(r#"{{"clientSelectors":[{{"path":{{"value":"/a"}}}}],{limit}}}"#);

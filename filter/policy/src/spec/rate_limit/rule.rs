@@ -75,8 +75,13 @@ pub(super) fn read_all(
     let rules = at.list(0..=16, problems, |at, problems| {
         let place = index;
         index += 1;
-        let (mut rule, headers) = LocalRule::read(at, owner, place, problems)?;
-        if rule.selector.is_empty() {
+        let read = |problems: &mut Problems| LocalRule::read(at, owner, place, problems);
+        let (rule, found) = problems.aside(read);
+        // Of a rule in which something is wrong no more is said.
+        let is_sound = found.is_empty();
+        found.into_iter().for_each(|problem| problems.push(problem));
+        let (mut rule, headers) = rule?;
+        if is_sound && rule.selector.is_empty() {
             match default_rule {
                 None => {
                     default_rule = Some(place);
