@@ -14,11 +14,12 @@ const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
 /// These stand alone: they govern everything, or need more of Envoy's
 /// configuration.
-const ALONE: [&str; 6] = [
+const ALONE: [&str; 7] = [
     "branded-error-pages",
     "fault-recipes",
     "hide-backend-errors",
     "maintenance-page",
+    "rate-limit",
     "request-buffer",
     "slow-clients",
 ];
@@ -83,6 +84,11 @@ async fn hide_backend_errors() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn maintenance_page() -> Result<()> {
     run_readme("maintenance-page").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rate_limit() -> Result<()> {
+    run_readme("rate-limit").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,6 +186,7 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "examples/native-fields/envoy.yaml",
         "examples/apply/bootstrap.yaml",
         "examples/apply/envoy.yaml",
+        "examples/rate-limit/envoy.yaml",
         "examples/branded-error-pages/envoy.yaml",
         "examples/hide-backend-errors/envoy.yaml",
         "examples/maintenance-page/envoy.yaml",

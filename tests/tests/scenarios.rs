@@ -21,6 +21,11 @@ async fn edges() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits() -> anyhow::Result<()> {
+    run("tests/scenarios/limits.json").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fault() -> anyhow::Result<()> {
     run("tests/scenarios/fault.json").await
 }

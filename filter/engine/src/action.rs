@@ -42,6 +42,8 @@ pub enum Action {
     /// Tell the operator that something is wrong. What is told again and
     /// again may be left out.
     Log(Arc<str>),
+    /// Add a response header (name in lower case), beside any of that name.
+    AddResponseHeader(&'static str, String),
     /// Remove all response trailers.
     DropTrailers,
     /// Give the response at hand another status.

@@ -11,12 +11,15 @@ mod response;
 use crate::fault::End;
 use crate::intake::Intake;
 use crate::look::Look;
+use crate::rate_limit::Standing;
 
 /// The state of one exchange.
 #[derive(Debug, Default)]
 pub struct Exchange {
     policy: Option<usize>,
     look: Look,
+    /// What the response says of rate limits.
+    standing: Option<Standing>,
     phase: Phase,
     /// The response gets this status.
     rewrite: Option<u16>,
@@ -37,12 +40,24 @@ enum Phase {
     Passing,
     /// The request waits until this time, and then goes on or ends.
     Delayed { until: u64, end: Option<End> },
+    /// The request waits until this time for tokens that it has taken ahead.
+    Queued { until: u64 },
     /// The client gets a reply of ours; what passes now is that reply, or
     /// what is left of the response in whose place it went.
     Replied,
     /// The response's body is being replaced as it passes, by this; it is
     /// empty once it has been written.
     Replacing { unwritten: Vec<u8> },
+}
+
+impl Phase {
+    /// The time until which the request waits, if it does.
+    fn waits_until(&self) -> Option<u64> {
+        match self {
+            Self::Delayed { until, .. } | Self::Queued { until } => Some(*until),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

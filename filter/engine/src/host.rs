@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use btp_policy::attach::Route;
 
-use crate::shared::{Counters, Tables};
+use crate::shared::{Blocks, Counters, Tables};
 
 /// What can be asked about an exchange at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Attribute<'a> {
 
 /// One exchange as the host sees it. Values are lent to a closure, so that a
 /// host that has them in memory copies nothing.
-pub trait Host: Counters + Tables {
+pub trait Host: Counters + Tables + Blocks {
     /// Monotonic time in nanoseconds, from any starting point that all
     /// workers share.
     fn now_ns(&mut self) -> u64;

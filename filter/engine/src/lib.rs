@@ -30,6 +30,7 @@ mod intake;
 mod look;
 mod plan;
 mod pool;
+mod rate_limit;
 mod request;
 mod request_buffer;
 mod response_override;
@@ -46,5 +47,7 @@ pub use deadlines::Deadlines;
 pub use exchange::Exchange;
 pub use host::{Attribute, Host};
 pub use plan::Plan;
-pub use shared::{CellId, Cells, Counters, TableId, Tables, Updated};
+pub use shared::{
+    BlockId, Blocks, CellId, Cells, Contended, Counters, Step, TableId, Tables, Updated,
+};
 pub use worker::Worker;

@@ -9,9 +9,11 @@ use crate::fault::{Fault, Seen};
 use crate::grpc::{is_grpc, is_grpc_request};
 use crate::host::Host;
 use crate::plan::PolicyPlan;
+use crate::rate_limit::{self, Hit};
 use crate::request::Request;
 use crate::request_buffer::Buffering;
 use crate::response_override::Recall;
+use crate::worker::Worker;
 
 /// What a policy must know of a request. Worked out at load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub(crate) struct Needs {
 pub(crate) struct Look {
     /// It is a gRPC call; only known if the policy needs it.
     pub(crate) grpc: bool,
+    /// The rate limits that count it.
+    pub(crate) limits: Vec<Hit>,
     /// What overrides will want to know of it.
     pub(crate) recall: Recall,
     /// Its body; only known if the policy needs it and there is one.
@@ -75,27 +79,43 @@ impl Needs {
 
 impl Look {
     /// Looks at the request at hand, once for all capabilities; `end` if its
-    /// headers are all of it.
-    pub(crate) fn at<H: Host>(policy: &PolicyPlan, host: &mut H, end: bool) -> (Self, Seen) {
+    /// headers are all of it. `route` is a hash of its route's name.
+    pub(crate) fn at<H: Host>(
+        policy: &PolicyPlan,
+        worker: &mut Worker,
+        host: &mut H,
+        route: u64,
+        end: bool,
+    ) -> (Self, Seen) {
         let needs = policy.needs;
         let overrides = policy.overrides.as_ref();
         let started_ns = overrides.and_then(|it| it.start(host));
         let needs_body = needs.body && !end;
         let fault = policy.fault.as_ref();
+        let limits = policy.limits.as_ref();
+        let seed = match limits {
+            Some(_) => worker.seed(rate_limit::SEED, host),
+            None => [0; 2],
+        };
+        let hits = |request: &Request<'_>| {
+            limits.map_or_else(Vec::new, |limits| limits.hits(request, seed, route))
+        };
+        let source = needs.source.then(|| host.source_address()).flatten();
         if !needs.headers && !needs_body {
             let look = Self {
                 grpc: needs.grpc && is_grpc_request(host),
+                limits: hits(&Request::new(&[], source)),
                 recall: Recall::of_time(started_ns),
                 body: BodyLook::default(),
             };
             return (look, fault.map(Fault::unseen).unwrap_or_default());
         }
-        let source = needs.source.then(|| host.source_address()).flatten();
         host.request_headers(|headers| {
             let request = Request::new(headers, source);
             let content_type = request.header("content-type");
             let look = Self {
                 grpc: content_type.is_some_and(|value| is_grpc(&value)),
+                limits: hits(&request),
                 recall: overrides
                     .map(|it| it.recall(&request, started_ns))
                     .unwrap_or_default(),

@@ -7,6 +7,7 @@ use btp_policy::{PluginConfig, Policy, Position};
 use crate::counters::CounterNames;
 use crate::fault::Fault;
 use crate::look::Needs;
+use crate::rate_limit::{LimitsCompiler, RateLimits, SharedLimit};
 use crate::request_buffer::Buffering;
 use crate::response_override::Overrides;
 use crate::worker::Worker;
@@ -17,6 +18,8 @@ pub struct Plan {
     attachments: Attachments,
     policies: Vec<PolicyPlan>,
     names: CounterNames,
+    blocks: Vec<String>,
+    limits: Vec<SharedLimit>,
     /// Named routes whose governing policy a worker remembers.
     most_routes: usize,
 }
@@ -26,6 +29,7 @@ pub struct Plan {
 pub(crate) struct PolicyPlan {
     pub(crate) needs: Needs,
     pub(crate) fault: Option<Fault>,
+    pub(crate) limits: Option<RateLimits>,
     pub(crate) buffering: Option<Buffering>,
     pub(crate) overrides: Option<Overrides>,
 }
@@ -35,23 +39,29 @@ impl Plan {
     #[must_use]
     pub fn compile(config: PluginConfig) -> Self {
         let mut counters = CounterNames::default();
-        let compile = |policy: &Policy| {
-            let enforced = (config.enforce, config.position);
-            PolicyPlan::compile(policy, enforced, &mut counters)
-        };
+        let mut limits = LimitsCompiler::new(config.limits.distinct_keys);
         if config.disabled {
             return Self {
                 attachments: Attachments::default(),
                 policies: Vec::new(),
                 names: CounterNames::default(),
+                blocks: Vec::new(),
+                limits: Vec::new(),
                 most_routes: 0,
             };
         }
+        let compile = |policy: &Policy| {
+            let enforced = (config.enforce, config.position);
+            PolicyPlan::compile(policy, enforced, &mut limits, &mut counters)
+        };
         let policies = config.policies.iter().map(compile).collect();
+        let (limits, blocks) = limits.finish();
         Self {
             attachments: config.attachments,
             policies,
             names: counters,
+            blocks,
+            limits,
             most_routes: config.limits.routes,
         }
     }
@@ -74,6 +84,14 @@ impl Plan {
         &self.names.tables
     }
 
+    /// Names of the blocks that workers share; [`crate::BlockId`] is an index
+    /// into these. The host keeps them for as long as the process lives, over
+    /// all changes of the configuration, and each is empty at first.
+    #[must_use]
+    pub fn blocks(&self) -> &[String] {
+        &self.blocks
+    }
+
     /// A worker's own state under this plan.
     #[must_use]
     pub fn worker(&self) -> Worker {
@@ -84,6 +102,15 @@ impl Plan {
         &self.attachments
     }
 
+    pub(crate) fn limits(&self) -> &[SharedLimit] {
+        &self.limits
+    }
+
+    /// Whether there are limits that depend on the route's name.
+    pub(crate) fn has_per_route_limits(&self) -> bool {
+        self.policies.iter().any(PolicyPlan::is_per_route)
+    }
+
     /// What the policy with this index does.
     pub(crate) fn policy(&self, index: Option<usize>) -> Option<&PolicyPlan> {
         self.policies.get(index?)
@@ -91,9 +118,15 @@ impl Plan {
 }
 
 impl PolicyPlan {
+    /// Whether it has limits that depend on the route's name.
+    pub(crate) fn is_per_route(&self) -> bool {
+        self.limits.as_ref().is_some_and(|limits| limits.per_route)
+    }
+
     fn compile(
         policy: &Policy,
         (enforce, position): (Enforce, Position),
+        limits: &mut LimitsCompiler,
         counters: &mut CounterNames,
     ) -> Self {
         let spec = &policy.spec;
@@ -106,6 +139,10 @@ impl PolicyPlan {
             .response_override
             .then(|| Overrides::compile(&policy.name, rules, counters))
             .flatten();
+        let local = spec.rate_limit.as_ref().and_then(|it| it.local.as_ref());
+        let limits = local
+            .filter(|_| enforce.rate_limit)
+            .and_then(|local| limits.compile(local, counters));
         let buffer = spec.request_buffer.as_ref();
         let buffering = buffer
             .filter(|_| enforce.request_buffer)
@@ -117,8 +154,10 @@ impl PolicyPlan {
             needs: of_overrides
                 .unwrap_or_default()
                 .and(of_fault.unwrap_or_default())
+                .and(limits.as_ref().map(|it| it.needs).unwrap_or_default())
                 .and(of_body.unwrap_or_default()),
             fault,
+            limits,
             buffering,
             overrides,
         }

@@ -1,9 +1,9 @@
-//! What the workers of one proxy share: counters, cells and tables.
+//! What the workers of one proxy share: counters, cells, tables and blocks.
 //!
 //! Counters are process-wide and only go up. Cells hold one `u64` that is
 //! changed by compare-and-swap: shared key-value data in a WebAssembly host,
-//! atomics in a native one. Tables are short lists of words that are changed
-//! in the same way.
+//! atomics in a native one. Tables are short lists of words, blocks are bytes;
+//! both are changed in the same way.
 
 use crate::counters::CounterId;
 
@@ -52,3 +52,37 @@ pub enum Updated {
     /// for permission takes this for a refusal.
     Contended,
 }
+
+/// Process-wide blocks of bytes, for state that is larger than a cell.
+pub trait Blocks {
+    /// Shows `step` the block and writes it back if `step` says so. `step`
+    /// may be called several times, as other workers get in between; only
+    /// the last call counts. Costs the same whatever is done, so callers do
+    /// all they have to do in one go.
+    ///
+    /// # Errors
+    /// [`Contended`]: nothing was changed. Whoever asked for permission takes
+    /// this for a refusal.
+    fn block<T>(
+        &self,
+        block: BlockId,
+        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended>;
+}
+
+/// Names a block of one plan: an index into `Plan::blocks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BlockId(pub u32);
+
+/// What becomes of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<T> {
+    /// It stays as it was.
+    Keep(T),
+    /// What `step` made of it is written back.
+    Write(T),
+}
+
+/// Others got in between too often, or the block is out of reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contended;

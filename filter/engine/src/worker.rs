@@ -3,6 +3,9 @@
 use btp_policy::attach::{Attachments, Memo};
 
 use crate::host::Host;
+use crate::plan::Plan;
+use crate::rate_limit::{self, Leases};
+use crate::shared::{BlockId, Step};
 
 /// A worker's own state.
 #[derive(Debug)]
@@ -11,6 +14,17 @@ pub struct Worker {
     id: Option<u64>,
     /// The host has shown the body of a request that was held.
     pub(crate) sees_held_bodies: bool,
+    pub(crate) leases: Leases,
+    seed: Option<[u64; 2]>,
+}
+
+/// Where a request belongs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The policy that governs it.
+    pub(crate) policy: Option<usize>,
+    /// A hash of its route's name; only known if limits depend on it.
+    pub(crate) route: u64,
 }
 
 impl Worker {
@@ -19,6 +33,8 @@ impl Worker {
             routes: Memo::new(most_routes),
             id: None,
             sees_held_bodies: false,
+            leases: Leases::default(),
+            seed: None,
         }
     }
 
@@ -28,25 +44,60 @@ impl Worker {
         *self.id.get_or_insert_with(|| host.random())
     }
 
-    /// The policy that governs the request at hand. A route's name is looked
-    /// up if any policy depends on it; its metadata only for a name that is
-    /// not known yet, or empty.
-    pub(crate) fn governing<H: Host>(
-        &mut self,
-        attachments: &Attachments,
-        host: &mut H,
-    ) -> Option<usize> {
+    /// Where the request at hand belongs. A route's name is looked up if any
+    /// policy depends on it; its metadata only for a name that is not known
+    /// yet, or empty.
+    pub(crate) fn place<H: Host>(&mut self, plan: &Plan, host: &mut H) -> Place {
+        let attachments = plan.attachments();
         if !attachments.needs_route_name() {
-            return attachments.fallback();
+            let policy = attachments.fallback();
+            let per_route = plan.policy(policy).is_some_and(|it| it.is_per_route());
+            let route = if per_route { route(host) } else { 0 };
+            return Place { policy, route };
         }
-        let known = host.route_name(|name| self.routes.get(name.unwrap_or_default()));
-        if let Some(policy) = known {
-            return policy;
-        }
+        let needs_hash = plan.has_per_route_limits();
+        let (known, route) = host.route_name(|name| {
+            let name = name.unwrap_or_default();
+            let route = if needs_hash {
+                rate_limit::route_hash(name)
+            } else {
+                0
+            };
+            (self.routes.get(name), route)
+        });
+        let policy = known.unwrap_or_else(|| self.resolve(attachments, host));
+        Place { policy, route }
+    }
+
+    fn resolve<H: Host>(&mut self, attachments: &Attachments, host: &mut H) -> Option<usize> {
         host.route(attachments.needs_labels(), |route| {
             let policy = attachments.governing_route(route);
             self.routes.remember(route.name, policy);
             policy
         })
     }
+
+    /// The key of all hashes, which the process draws once.
+    pub(crate) fn seed<H: Host>(&mut self, block: BlockId, host: &mut H) -> [u64; 2] {
+        if let Some(seed) = self.seed {
+            return seed;
+        }
+        let drawn = [host.random(), host.random()];
+        let seed = host.block(block, |bytes| {
+            let words = bytes.as_chunks::<8>().0;
+            if let [low, high, ..] = words {
+                return Step::Keep([u64::from_le_bytes(*low), u64::from_le_bytes(*high)]);
+            }
+            *bytes = drawn.map(u64::to_le_bytes).concat();
+            Step::Write(drawn)
+        });
+        // Out of reach once more: this request's buckets are its own.
+        let Ok(seed) = seed else { return drawn };
+        self.seed = Some(seed);
+        seed
+    }
+}
+
+fn route<H: Host>(host: &mut H) -> u64 {
+    host.route_name(|name| rate_limit::route_hash(name.unwrap_or_default()))
 }

@@ -26,6 +26,11 @@ fn edges() {
 }
 
 #[test]
+fn limits() {
+    run(include_str!("../../../tests/scenarios/limits.json"));
+}
+
+#[test]
 fn fault() {
     run(include_str!("../../../tests/scenarios/fault.json"));
 }

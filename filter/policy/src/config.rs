@@ -49,11 +49,17 @@ pub struct PluginConfig {
 pub struct Limits {
     /// Named routes whose governing policy is remembered.
     pub routes: usize,
+    /// Clients that `Distinct` rate limits count at a time, all rules
+    /// together.
+    pub distinct_keys: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { routes: 10_000 }
+        Self {
+            routes: 10_000,
+            distinct_keys: 65_536,
+        }
     }
 }
 
@@ -153,6 +159,9 @@ fn read_limits(object: &Object<'_>, problems: &mut Problems) -> Option<Limits> {
     let object = at.object(&["distinctKeys", "routes"], problems)?;
     if let Some(at) = object.get("routes") {
         limits.routes = usize::try_from(at.integer(1..=1_000_000, problems)?).ok()?;
+    }
+    if let Some(at) = object.get("distinctKeys") {
+        limits.distinct_keys = usize::try_from(at.integer(64..=1_048_576, problems)?).ok()?;
     }
     Some(limits)
 }

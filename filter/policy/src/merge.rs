@@ -6,7 +6,7 @@
 
 use crate::node::{Entry, Node, Value};
 use crate::policy::MergeType;
-use crate::spec::{RateLimit, Spec};
+use crate::spec::Spec;
 
 /// Lists that a strategic merge merges by their items' `type`.
 const BY_TYPE: [&str; 3] = ["compression", "compressor", "httpUpgrade"];
@@ -89,22 +89,22 @@ pub fn restore_origins(merged: &mut Spec, parent: &Spec, child: &Spec, how: Merg
         child.response_override.clone()
     };
     let local = |spec: &Spec| spec.rate_limit.as_ref().and_then(|it| it.local.clone());
-    let limits = match (local(parent), local(child)) {
-        (parent, None) => parent,
-        (None, child) => child,
+    let rules = match (local(parent), local(child)) {
+        (parent, None) => parent.unwrap_or_default().rules,
+        (None, Some(child)) => child.rules,
         (Some(parent), Some(mut child)) => {
             if how == MergeType::Strategic {
                 let conditional = |rule: &&crate::spec::LocalRule| !rule.selector.is_empty();
                 let inherited = parent.rules.iter().filter(conditional);
                 child.rules.extend(inherited.cloned());
             } else if child.rules.is_empty() {
-                child = parent;
+                child.rules = parent.rules;
             }
-            Some(child)
+            child.rules
         }
     };
-    if merged.rate_limit.is_some() {
-        merged.rate_limit = Some(RateLimit { local: limits });
+    if let Some(limits) = merged.rate_limit.as_mut().and_then(|it| it.local.as_mut()) {
+        limits.rules = rules;
     }
 }
 

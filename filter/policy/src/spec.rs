@@ -14,7 +14,9 @@ pub use fault_injection::{
     Abort, AbortReply, AbortStatus, Abortion, Delay, DelayLength, Distribution, FaultInjection,
     HeaderControl, Sampling, SamplingKey, Schedule, Spread,
 };
-pub use rate_limit::{Limit, LocalRateLimit, LocalRule, RateLimit, RateLimitHeaders, Unit};
+pub use rate_limit::{
+    Limit, LocalRateLimit, LocalRule, Mode, Queue, RateLimit, RateLimitHeaders, Reject, Unit,
+};
 pub use redirect::{Redirect, RedirectMode};
 pub use request_buffer::{BufferMode, BufferRule, MinDataRate, Rejection, RequestBuffer};
 pub use response_override::{

@@ -58,6 +58,13 @@ mod imports {
             pairs: *mut *mut u8,
             pairs_size: *mut usize,
         ) -> u32;
+        pub(super) fn proxy_add_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
         pub(super) fn proxy_remove_header_map_value(
             map: u32,
             key: *const u8,
@@ -197,6 +204,20 @@ pub(crate) fn headers(map: Map) -> Option<Vec<u8>> {
         imports::proxy_get_header_map_pairs(map as u32, &raw mut block.data, &raw mut block.size)
     };
     block.take(status)
+}
+
+/// Adds a header beside any of that name.
+pub(crate) fn add_header(map: Map, name: &str, value: &str) -> Result<(), Refused> {
+    // SAFETY: pointers and lengths describe live memory.
+    check(unsafe {
+        imports::proxy_add_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
 }
 
 /// Removes all values of a header, if there are any.

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use btp_engine::{Attribute, CounterId, Counters, Host, TableId, Tables};
+use btp_engine::{
+    Attribute, BlockId, Blocks, Contended, CounterId, Counters, Host, Step, TableId, Tables,
+};
 use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, Map};
@@ -33,6 +35,16 @@ impl Counters for WasmHost<'_> {
 
     fn read(&self, counter: CounterId) -> u64 {
         self.shared.metrics.read(counter)
+    }
+}
+
+impl Blocks for WasmHost<'_> {
+    fn block<T>(
+        &self,
+        block: BlockId,
+        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended> {
+        self.shared.blocks.update(block, step)
     }
 }
 

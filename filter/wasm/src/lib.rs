@@ -15,6 +15,7 @@
 
 mod abi;
 mod announce;
+mod blocks;
 mod complaints;
 mod host;
 mod metrics;

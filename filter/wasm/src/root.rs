@@ -17,6 +17,7 @@ use proxy_wasm::types::ContextType;
 
 use crate::abi::{self, Buffer};
 use crate::announce;
+use crate::blocks::SharedBlocks;
 use crate::complaints::Complaints;
 use crate::host::WasmHost;
 use crate::metrics::Metrics;
@@ -28,6 +29,7 @@ use crate::tables::Tables;
 pub(crate) struct Shared {
     pub(crate) plan: Plan,
     pub(crate) metrics: Metrics,
+    pub(crate) blocks: SharedBlocks,
     pub(crate) random: Random,
     pub(crate) worker: RefCell<Worker>,
     pub(crate) tables: Tables,
@@ -106,6 +108,7 @@ fn configure(text: &[u8]) -> Result<Shared, String> {
     }
     Ok(Shared {
         metrics: Metrics::new(&plan),
+        blocks: SharedBlocks::create(plan.blocks())?,
         tables: Tables::new(&plan),
         worker: RefCell::new(plan.worker()),
         complaints: Complaints::default(),

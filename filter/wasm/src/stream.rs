@@ -155,6 +155,10 @@ pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usi
                 let written = abi::set_headers(Map::ResponseHeaders, &lent(&headers));
                 report("response headers", written);
             }
+            Action::AddResponseHeader(name, value) => {
+                let added = abi::add_header(Map::ResponseHeaders, name, &value);
+                report("a response header", added);
+            }
             Action::ReplaceBody(body) => {
                 let written = abi::set_buffer(Buffer::ResponseBody, body_size, &body);
                 report("a response body", written);

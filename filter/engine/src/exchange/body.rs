@@ -1,6 +1,6 @@
 //! The request's body: limited as it comes, gathered where the policy says so.
 
-use super::{Exchange, Phase};
+use super::Exchange;
 use crate::action::{Action, Flow};
 use crate::host::Host;
 use crate::plan::{Plan, PolicyPlan};
@@ -179,7 +179,7 @@ impl Exchange {
     /// Lets a body go on, unless it is gathered and more is to come, or the
     /// request waits for something else.
     fn go_on<H: Host>(&mut self, policy: &PolicyPlan, host: &mut H, out: &mut Vec<Action>) -> Flow {
-        if let Phase::Delayed { until, .. } = self.phase {
+        if let Some(until) = self.phase.waits_until() {
             return self.hold(until, out);
         }
         let Some(intake) = &self.intake else {

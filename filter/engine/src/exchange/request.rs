@@ -1,4 +1,5 @@
-//! The request's way through: who governs, the delay, the abort.
+//! The request's way through: who governs, the delay, the abort, the
+//! rate limits. The body is in `body`.
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use crate::fault::End;
 use crate::host::Host;
 use crate::look::Look;
 use crate::plan::{Plan, PolicyPlan};
+use crate::rate_limit::{Till, Verdict};
 use crate::worker::Worker;
 
 impl Exchange {
@@ -20,23 +22,24 @@ impl Exchange {
         end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
-        self.policy = worker.governing(plan.attachments(), host);
+        let place = worker.place(plan, host);
+        self.policy = place.policy;
         let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        let (look, seen) = Look::at(policy, host, end);
+        let (look, seen) = Look::at(policy, worker, host, place.route, end);
         self.look = look;
         if let (Some(buffering), false) = (&policy.buffering, end) {
             self.intake = buffering.intake(self.look.body, self.look.grpc);
         }
         let Some(fault) = &policy.fault else {
-            return self.admit_body(policy, worker, host, out);
+            return self.limit(plan, policy, worker, host, out);
         };
         let verdict = fault.decide(&seen, host, out);
         if let Some(nanos) = verdict.delay {
-            return self.delay(policy, (nanos, verdict.end), worker, host, out);
+            return self.delay(plan, policy, (nanos, verdict.end), worker, host, out);
         }
-        self.after_delay(policy, verdict.end, worker, host, out)
+        self.after_delay(plan, policy, verdict.end, worker, host, out)
     }
 
     /// The time asked for by [`Action::WakeAt`] has come. The flow is that of
@@ -51,19 +54,19 @@ impl Exchange {
         let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        let Phase::Delayed { until, .. } = self.phase else {
+        let Some(until) = self.phase.waits_until() else {
             return self.body_timer(policy, worker, host, out);
         };
         if host.now_ns() < until {
             self.beat(policy, host);
             return self.hold(until, out);
         }
-        let end = match std::mem::take(&mut self.phase) {
-            Phase::Delayed { end, .. } => end,
-            _ => None,
+        let phase = std::mem::take(&mut self.phase);
+        let Phase::Delayed { end, .. } = phase else {
+            return self.admit_body(policy, worker, host, out);
         };
         self.leave_place(policy, host, out);
-        self.after_delay(policy, end, worker, host, out)
+        self.after_delay(plan, policy, end, worker, host, out)
     }
 
     /// The exchange is over, however it ended. Comes last, and once.
@@ -86,6 +89,7 @@ impl Exchange {
     /// injected at all.
     fn delay<H: Host>(
         &mut self,
+        plan: &Plan,
         policy: &PolicyPlan,
         (nanos, end): (u64, Option<End>),
         worker: &mut Worker,
@@ -93,7 +97,7 @@ impl Exchange {
         out: &mut Vec<Action>,
     ) -> Flow {
         let Some(held) = policy.fault.as_ref().map(|fault| fault.held) else {
-            return self.after_delay(policy, end, worker, host, out);
+            return self.after_delay(plan, policy, end, worker, host, out);
         };
         let (now, id) = (host.now_ns(), worker.id(host));
         let until = now.saturating_add(nanos);
@@ -101,7 +105,7 @@ impl Exchange {
         out.extend(held.adjustment(change));
         if !change.granted {
             out.push(Action::Count(held.overflow));
-            return self.after_delay(policy, None, worker, host, out);
+            return self.after_delay(plan, policy, None, worker, host, out);
         }
         out.push(Action::Count(held.delays));
         self.phase = Phase::Delayed { until, end };
@@ -109,9 +113,10 @@ impl Exchange {
         self.hold(until, out)
     }
 
-    /// What comes after the delay: the abort, or the body.
+    /// What comes after the delay: the abort, or the rate limits.
     fn after_delay<H: Host>(
         &mut self,
+        plan: &Plan,
         policy: &PolicyPlan,
         end: Option<End>,
         worker: &mut Worker,
@@ -119,7 +124,7 @@ impl Exchange {
         out: &mut Vec<Action>,
     ) -> Flow {
         let (Some(end), Some(fault)) = (end, &policy.fault) else {
-            return self.admit_body(policy, worker, host, out);
+            return self.limit(plan, policy, worker, host, out);
         };
         if let End::Status(status) = end {
             self.rewrite = Some(status);
@@ -132,6 +137,44 @@ impl Exchange {
         }
         out.push(Action::Reset);
         self.stop()
+    }
+
+    /// The rate limits that count this request, and then its body.
+    fn limit<H: Host>(
+        &mut self,
+        plan: &Plan,
+        policy: &PolicyPlan,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
+        let hits = std::mem::take(&mut self.look.limits);
+        let Some(limits) = policy.limits.as_ref().filter(|_| !hits.is_empty()) else {
+            return self.admit_body(policy, worker, host, out);
+        };
+        let now_ns = host.now_ns();
+        let mut till = Till {
+            limits: plan.limits(),
+            leases: &mut worker.leases,
+            now_ns,
+            host,
+            out,
+        };
+        match limits.decide(&hits, &mut till) {
+            Verdict::Pass(standing, wait_ns) => {
+                self.standing = standing;
+                if wait_ns == 0 {
+                    return self.admit_body(policy, worker, host, out);
+                }
+                let until = now_ns.saturating_add(wait_ns);
+                self.phase = Phase::Queued { until };
+                self.hold(until, out)
+            }
+            Verdict::Refuse(reply) => {
+                self.drop_body(policy, host, out);
+                self.reply(policy, &reply, host, out)
+            }
+        }
     }
 
     /// Sends a reply of ours, overridden if the policy says so.

@@ -1,4 +1,4 @@
-//! The response's way back: overrides.
+//! The response's way back: rate limit headers, overrides.
 
 use super::{Exchange, Phase};
 use crate::action::{Action, Flow};
@@ -18,7 +18,7 @@ impl Exchange {
         self.responding = true;
         if !matches!(self.phase, Phase::Passing) {
             // A reply of the proxy's own has ended the wait (a timeout, say).
-            if !matches!(self.phase, Phase::Delayed { .. }) {
+            if self.phase.waits_until().is_none() {
                 return Flow::Continue;
             }
             self.phase = Phase::Passing;
@@ -34,12 +34,12 @@ impl Exchange {
             let status = response_status(host);
             self.abandon_body(policy, status, host, out);
         }
-        let Some(overrides) = &policy.overrides else {
-            return Flow::Continue;
-        };
-        match overrides.instead_of_response(&self.look, host, end, out) {
+        let overrides = policy.overrides.as_ref();
+        let instead = overrides.and_then(|it| it.instead_of_response(&self.look, host, end, out));
+        match instead {
             Some(Instead::Headers(headers)) => {
                 out.push(Action::SetResponseHeaders(headers));
+                self.tell_standing(out);
                 Flow::Continue
             }
             Some(Instead::InPlace(headers, body)) => {
@@ -52,7 +52,17 @@ impl Exchange {
                 self.phase = Phase::Replied;
                 Flow::Stop
             }
-            None => Flow::Continue,
+            None => {
+                self.tell_standing(out);
+                Flow::Continue
+            }
+        }
+    }
+
+    /// Adds the rate limit headers to a response whose body stays.
+    fn tell_standing(&mut self, out: &mut Vec<Action>) {
+        if let Some(standing) = self.standing.take() {
+            standing.add_to_response(out);
         }
     }
 

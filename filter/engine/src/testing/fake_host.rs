@@ -1,6 +1,6 @@
 //! A host whose clock and dice the test holds in its hand.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -10,7 +10,8 @@ use hashbrown::HashMap;
 
 use crate::counters::CounterId;
 use crate::host::{Attribute, Host};
-use crate::shared::{Counters, TableId, Tables};
+use crate::plan::Plan;
+use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
 
 /// One exchange's view of a proxy, all in memory.
 #[derive(Debug, Default)]
@@ -49,6 +50,14 @@ pub struct FakeHost {
     pub start_time_ns: u64,
     /// How often headers or attributes were asked for.
     pub lookups: usize,
+    /// The names of the plan's blocks.
+    pub block_names: Vec<String>,
+    /// The blocks that all workers share, by name.
+    pub blocks: RefCell<HashMap<String, Vec<u8>>>,
+    /// So many of the next operations on blocks are contended.
+    pub contended: Cell<usize>,
+    /// Operations on blocks.
+    pub block_operations: Cell<usize>,
     counters: RefCell<HashMap<CounterId, u64>>,
     tables: RefCell<HashMap<TableId, Vec<u64>>>,
     drawn: u64,
@@ -58,6 +67,15 @@ pub struct FakeHost {
 pub(super) const VIA_UPSTREAM: &str = "via_upstream";
 
 impl FakeHost {
+    /// A host with the blocks of this plan, all empty.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            block_names: plan.blocks().to_vec(),
+            ..Self::default()
+        }
+    }
+
     fn lent(headers: &[(String, Vec<u8>)]) -> Vec<(&[u8], &[u8])> {
         let headers = headers.iter();
         headers
@@ -77,6 +95,31 @@ impl Counters for FakeHost {
 
     fn read(&self, counter: CounterId) -> u64 {
         self.counters.borrow().get(&counter).copied().unwrap_or(0)
+    }
+}
+
+impl Blocks for FakeHost {
+    fn block<T>(
+        &self,
+        block: BlockId,
+        mut step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended> {
+        self.block_operations.set(self.block_operations.get() + 1);
+        if let Some(rest) = self.contended.get().checked_sub(1) {
+            self.contended.set(rest);
+            return Err(Contended);
+        }
+        let name = self.block_names.get(block.0 as usize).ok_or(Contended)?;
+        let mut blocks = self.blocks.borrow_mut();
+        let bytes = blocks.entry_ref(name.as_str()).or_default();
+        let mut new = bytes.clone();
+        match step(&mut new) {
+            Step::Keep(value) => Ok(value),
+            Step::Write(value) => {
+                *bytes = new;
+                Ok(value)
+            }
+        }
     }
 }
 

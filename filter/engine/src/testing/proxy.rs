@@ -103,8 +103,8 @@ impl Proxy {
     pub fn new(plan: Plan) -> Self {
         Self {
             worker: plan.worker(),
+            host: FakeHost::new(&plan),
             plan,
-            host: FakeHost::default(),
             gauges: BTreeMap::new(),
         }
     }
@@ -269,6 +269,9 @@ impl Proxy {
                 }
                 Action::ReplaceBody(body) => response.body = body,
                 Action::DropTrailers => response.trailers.clear(),
+                Action::AddResponseHeader(name, value) => {
+                    response.headers.push((name.to_owned(), value.into_bytes()));
+                }
                 Action::SetRequestLength(length) => {
                     request.set("content-length", &length.to_string());
                 }

@@ -1,11 +1,16 @@
-//! A native host for many threads: cells and counters are atomics.
+//! A native host for many threads: cells and counters are atomics, blocks
+//! stand behind a lock.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hashbrown::HashMap;
+
 use crate::counters::CounterId;
-use crate::shared::{CellId, Cells, Counters, TableId, Tables, Updated};
+use crate::shared::{
+    BlockId, Blocks, CellId, Cells, Contended, Counters, Step, TableId, Tables, Updated,
+};
 
 /// The shared state of a proxy whose workers are threads. Tables, which no
 /// test needs to be fast, are behind one lock.
@@ -13,6 +18,7 @@ use crate::shared::{CellId, Cells, Counters, TableId, Tables, Updated};
 pub struct ThreadedHost {
     cells: Vec<AtomicU64>,
     counters: Vec<AtomicU64>,
+    blocks: Mutex<HashMap<BlockId, Vec<u8>>>,
     tables: Mutex<BTreeMap<u32, Vec<u64>>>,
 }
 
@@ -28,6 +34,7 @@ impl ThreadedHost {
         Self {
             cells: zeros(cells),
             counters: zeros(counters),
+            blocks: Mutex::default(),
             tables: Mutex::default(),
         }
     }
@@ -46,6 +53,25 @@ impl Counters for ThreadedHost {
 
     fn read(&self, counter: CounterId) -> u64 {
         Self::slot(&self.counters, counter.0).map_or(0, |slot| slot.load(Ordering::Relaxed))
+    }
+}
+
+impl Blocks for ThreadedHost {
+    fn block<T>(
+        &self,
+        block: BlockId,
+        mut step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended> {
+        let mut blocks = self.blocks.lock().map_err(|_| Contended)?;
+        let bytes = blocks.entry(block).or_default();
+        let mut new = bytes.clone();
+        match step(&mut new) {
+            Step::Keep(value) => Ok(value),
+            Step::Write(value) => {
+                *bytes = new;
+                Ok(value)
+            }
+        }
     }
 }
 

@@ -162,10 +162,6 @@ fn what_is_not_enforced_is_refused() {
     for (spec, reason) in [
         (r#"{"retry":{}}"#, "retry: is not enforced by this version"),
         (
-            r#"{"rateLimit":{}}"#,
-            "rateLimit: is not enforced by this version",
-        ),
-        (
             r#"{"requestBuffer":{"limit":1}}"#,
             "requestBuffer.mode: is Buffer, which needs allow_on_headers_stop_iteration",
         ),
@@ -235,7 +231,7 @@ fn keys_that_nothing_heeds_are_refused() {
         ),
         (
             r#""limits":{"distinctKeys":5}"#,
-            "limits.distinctKeys: is not enforced",
+            "limits.distinctKeys: must be between 64 and 1048576",
         ),
         (r#""limits":{"routes":0}"#, "limits.routes: must be between"),
         (r#""gateway":{}"#, "gateway.name: is required"),

@@ -23,12 +23,6 @@ pub(super) fn refuse_keys(config: &Object<'_>, problems: &mut Problems) {
             "must be false: this version of the filter has no use for it",
         );
     }
-    if let Some(limits) = config.get("limits")
-        && let Some(limits) = limits.open_object(&mut Problems::default())
-        && let Some(at) = limits.get("distinctKeys")
-    {
-        problems.note(&at.path, Mark::UNKNOWN, NOT_YET);
-    }
 }
 
 /// Refuses fields that only Envoy's own configuration can put into force,

@@ -1,8 +1,8 @@
 //! `rateLimit`.
 
 use super::shape::{
-    ANY_INTEGER, ANY_TEXT, Object, Shape, UINT32, count, has, integer, list, many, optional,
-    required, rule, text,
+    ANY_INTEGER, ANY_TEXT, Form, Object, Shape, TOKEN, UINT32, count, extension, formed, has,
+    integer, list, many, optional, required, rule, text,
 };
 
 pub(super) static RATE_LIMIT: Object = Object {
@@ -15,7 +15,38 @@ pub(super) static RATE_LIMIT: Object = Object {
 };
 
 static LOCAL: Object = Object {
-    fields: &[optional("rules", list(0, 16, &Shape::Object(&LOCAL_RULE)))],
+    fields: &[
+        optional("rules", list(0, 16, &Shape::Object(&LOCAL_RULE))),
+        extension("exempt", list(1, 16, &Shape::Object(&SELECTOR))),
+        extension("mode", Shape::Choice(&["AllMatching", "FirstMatch"])),
+        extension("reject", Shape::Object(&REJECT)),
+        extension("retryAfter", Shape::Boolean),
+        extension("disabled", Shape::Boolean),
+    ],
+    rules: &[],
+};
+
+static QUEUE: Object = Object {
+    fields: &[
+        required("maxDelay", Shape::Duration),
+        extension("maxQueued", integer(1, UINT32)),
+    ],
+    rules: &[],
+};
+
+static REJECT: Object = Object {
+    fields: &[
+        extension("statusCode", integer(400, 599)),
+        extension("contentType", text(1, 4096)),
+        extension("body", text(0, 65_536)),
+        extension("headers", list(0, 16, &Shape::Object(&REJECT_HEADER))),
+        extension("grpcStatus", integer(1, 16)),
+    ],
+    rules: &[],
+};
+
+static REJECT_HEADER: Object = Object {
+    fields: &[required("name", TOKEN), required("value", text(1, 4096))],
     rules: &[],
 };
 
@@ -24,9 +55,20 @@ pub(super) static GLOBAL: Object = Object {
     rules: &[],
 };
 
-/// A local rule has the fields of a global one, but two of them are refused.
+/// A local rule has the fields of a global one, but two of them are refused,
+/// and some of ours.
 static LOCAL_RULE: Object = Object {
-    fields: RULE.fields,
+    fields: &[
+        extension("name", formed(1, 63, Form::DnsSubdomain)),
+        optional("clientSelectors", list(0, 8, &Shape::Object(&SELECTOR))),
+        required("limit", Shape::Object(&LOCAL_LIMIT)),
+        optional("cost", Shape::Object(&COST)),
+        optional("shared", Shape::Boolean),
+        optional("shadowMode", Shape::Boolean),
+        optional("xRateLimitHeaders", X_RATE_LIMIT_HEADERS),
+        extension("reject", Shape::Object(&REJECT)),
+        extension("queue", Shape::Object(&QUEUE)),
+    ],
     rules: &[
         rule(
             "must not have cost.response: it is global limits' only",
@@ -39,6 +81,8 @@ static LOCAL_RULE: Object = Object {
     ],
 };
 
+const X_RATE_LIMIT_HEADERS: Shape = Shape::Choice(&["Off", "DraftVersion03"]);
+
 static RULE: Object = Object {
     fields: &[
         optional("clientSelectors", list(0, 8, &Shape::Object(&SELECTOR))),
@@ -46,10 +90,7 @@ static RULE: Object = Object {
         optional("cost", Shape::Object(&COST)),
         optional("shared", Shape::Boolean),
         optional("shadowMode", Shape::Boolean),
-        optional(
-            "xRateLimitHeaders",
-            Shape::Choice(&["Off", "DraftVersion03"]),
-        ),
+        optional("xRateLimitHeaders", X_RATE_LIMIT_HEADERS),
     ],
     rules: &[],
 };
@@ -120,13 +161,22 @@ static SOURCE: Object = Object {
     rules: &[],
 };
 
+const UNIT: Shape = Shape::Choice(&["Second", "Minute", "Hour", "Day", "Week", "Month", "Year"]);
+
+static LOCAL_LIMIT: Object = Object {
+    fields: &[
+        required("requests", integer(0, UINT32)),
+        required("unit", UNIT),
+        extension("burst", integer(1, UINT32)),
+        optional("fromMetadata", Shape::Object(&LIMIT_METADATA)),
+    ],
+    rules: &[],
+};
+
 static LIMIT: Object = Object {
     fields: &[
         required("requests", integer(0, UINT32)),
-        required(
-            "unit",
-            Shape::Choice(&["Second", "Minute", "Hour", "Day", "Week", "Month", "Year"]),
-        ),
+        required("unit", UNIT),
         optional("fromMetadata", Shape::Object(&LIMIT_METADATA)),
     ],
     rules: &[],

@@ -120,6 +120,159 @@ fn rate_limits_that_mean_nothing_are_refused() {
 }
 
 #[test]
+fn our_own_rate_limit_fields_are_checked() {
+    let rule =
+        |rest: &str| format!(r#"{{"rules":[{{"limit":{{"requests":2,"unit":"Hour"}},{rest}}}]}}"#);
+    let limit = |limit: &str| format!(r#"{{"rules":[{{"limit":{{{limit}}}}}]}}"#);
+    let twice =
+        r#"{"name":"a","clientSelectors":[{"path":{}}],"limit":{"requests":1,"unit":"Day"}}"#;
+    for (local, path, reason) in [
+        (
+            rule(r#""name":"A_b""#),
+            "rules[0].name",
+            "must be a DNS label",
+        ),
+        (
+            format!(r#"{{"rules":[{twice},{twice}]}}"#),
+            "rules[1]",
+            "rules[0] has it already",
+        ),
+        (
+            limit(r#""requests":1,"unit":"Year","burst":101"#),
+            "rules[0].limit.burst",
+            "more than 100 years",
+        ),
+        (
+            limit(r#""requests":0,"unit":"Year","burst":1"#),
+            "rules[0].limit.burst",
+            "must be left out",
+        ),
+        (
+            limit(r#""requests":5,"unit":"Hour","burst":0"#),
+            "rules[0].limit.burst",
+            "between 1 and",
+        ),
+        (
+            rule(r#""cost":{"request":{"from":"Number","number":3}}"#),
+            "rules[0].cost",
+            "no request could ever pass",
+        ),
+        (
+            rule(r#""queue":{}"#),
+            "rules[0].queue.maxDelay",
+            "is required",
+        ),
+        (
+            rule(r#""queue":{"maxDelay":"2h"}"#),
+            "rules[0].queue.maxDelay",
+            "must not be longer than 1h",
+        ),
+        (
+            rule(r#""queue":{"maxDelay":"0s"}"#),
+            "rules[0].queue.maxDelay",
+            "longer than zero",
+        ),
+        (
+            rule(r#""queue":{"maxDelay":"1s"},"shadowMode":true"#),
+            "rules[0].queue",
+            "must be left out",
+        ),
+        (
+            r#"{"mode":"First"}"#.into(),
+            "mode",
+            "must be one of AllMatching, FirstMatch",
+        ),
+        (
+            r#"{"exempt":[]}"#.into(),
+            "exempt",
+            "must have 1 to 16 items",
+        ),
+        (
+            r#"{"exempt":[{"headers":[{"name":"a","type":"Distinct"}]}]}"#.into(),
+            "exempt[0]",
+            "must not have type Distinct",
+        ),
+        (
+            r#"{"reject":{"statusCode":200}}"#.into(),
+            "reject.statusCode",
+            "between 400 and 599",
+        ),
+        (
+            r#"{"reject":{"grpcStatus":0}}"#.into(),
+            "reject.grpcStatus",
+            "between 1 and 16",
+        ),
+        (
+            r#"{"reject":{"headers":[{"name":"content-length","value":"1"}]}}"#.into(),
+            "reject.headers[0].name",
+            "written by Envoy itself",
+        ),
+        (
+            r#"{"reject":{"headers":[{"name":"a","value":"\n"}]}}"#.into(),
+            "reject.headers[0].value",
+            "control characters",
+        ),
+        (
+            r#"{"retryAfter":"yes"}"#.into(),
+            "retryAfter",
+            "must be true or false",
+        ),
+        (
+            r#"{"disable":true}"#.into(),
+            "disable",
+            "did you mean \"disabled\"",
+        ),
+    ] {
+        let text = format!(r#"{{"rateLimit":{{"local":{local}}}}}"#);
+        let found = read(&text).expect_err(&text);
+        let path = format!("rateLimit.local.{path}: ");
+        let hit = |line: &&String| line.starts_with(&path) && line.contains(reason);
+        assert!(found.iter().any(|line| hit(&line)), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn a_rule_with_a_broken_selector_is_not_taken_for_a_second_default_rule() {
+    let limit = r#""limit":{"requests":1,"unit":"Day"}"#;
+    let broken =
+        format!(r#"{{"clientSelectors":[{{"sourceCIDR":{{"value":"10.0.0.0/40"}}}}],{limit}}}"#);
+    let found = rules(&format!("{{{limit}}},{broken}")).unwrap_err();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("must be an address range"));
+}
+
+#[test]
+fn a_rule_is_known_by_its_name_or_its_selectors_and_twins_by_their_order() {
+    let limit = r#""limit":{"requests":1,"unit":"Day"}"#;
+    let same = format!(r#"{{"clientSelectors":[{{"path":{{"value":"/a"}}}}],{limit}}}"#);
+    let found = rules(&format!(
+        r#"{same},{{{limit}}},{same},{{"name":"n",{limit},"clientSelectors":[{{"path":{{}}}}]}}"#
+    ));
+    let found = found.unwrap();
+    let identities: Vec<&str> = found.iter().map(|rule| rule.identity.as_str()).collect();
+    assert_eq!(identities[1], "default");
+    assert_eq!(identities[2], format!("{}-2", identities[0]));
+    assert_eq!(identities[3], "n");
+}
+
+#[test]
+fn rules_that_say_nothing_of_headers_do_as_the_default_rule_does() {
+    let rule = |path: &str, rest: &str| {
+        format!(
+            r#"{{"clientSelectors":[{{"path":{{"value":"{path}"}}}}],
+                "limit":{{"requests":1,"unit":"Day"}}{rest}}}"#
+        )
+    };
+    let off = r#","xRateLimitHeaders":"Off""#;
+    let on = r#","xRateLimitHeaders":"DraftVersion03""#;
+    let default = format!(r#"{{"limit":{{"requests":1,"unit":"Day"}}{off}}}"#);
+    let found = rules(&format!("{},{default},{}", rule("/a", ""), rule("/b", on))).unwrap();
+    let headers: Vec<RateLimitHeaders> = found.iter().map(|rule| rule.headers).collect();
+    let (off, on) = (RateLimitHeaders::Off, RateLimitHeaders::DraftVersion03);
+    assert_eq!(headers, [off, off, on]);
+}
+
+#[test]
 fn the_same_regex_is_compiled_once() {
     let mut problems = Problems::default();
     let one = problems.regex("a+").unwrap();

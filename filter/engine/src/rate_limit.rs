@@ -1,0 +1,268 @@
+//! `rateLimit.local`: which rules count a request, and whether it may pass.
+//!
+//! All or nothing: a request that one rule refuses takes no token from
+//! another. Rules in shadow mode are asked only once the others have let a
+//! request pass, and never change what becomes of it.
+
+mod compile;
+mod gcra;
+mod leases;
+mod reply;
+mod siphash;
+mod slots;
+mod till;
+
+use std::sync::Arc;
+
+use btp_policy::spec::{Mode, Selector, ValueCondition};
+
+use crate::action::{Action, Reply};
+use crate::counters::CounterId;
+use crate::host::Host;
+use crate::look::Needs;
+use crate::request::Request;
+use crate::select::{meets, meets_any};
+use gcra::Gcra;
+use siphash::SipHasher;
+use slots::Key;
+
+pub(crate) use compile::{LimitsCompiler, SEED};
+pub(crate) use leases::Leases;
+pub(crate) use reply::Standing;
+use till::BucketRef;
+pub(crate) use till::{SharedLimit, Till};
+
+/// `rateLimit.local` of one policy, compiled.
+#[derive(Debug)]
+pub(crate) struct RateLimits {
+    /// The default rule, if there is one, comes last.
+    rules: Vec<Rule>,
+    exempt: Vec<Selector>,
+    mode: Mode,
+    retry_after: bool,
+    pub(crate) needs: Needs,
+    /// Whether the route's name matters.
+    pub(crate) per_route: bool,
+}
+
+#[derive(Debug)]
+struct Rule {
+    selector: Selector,
+    /// `None`: it lets nothing pass.
+    limit: Option<usize>,
+    /// Tells its buckets from those of other rules.
+    identity: u64,
+    cost: u64,
+    per_route: bool,
+    shadow: bool,
+    headers: bool,
+    reject: Arc<Reply>,
+    admitted: CounterId,
+    queued: CounterId,
+    limited: CounterId,
+}
+
+/// A rule that counts a request, and the bucket it takes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hit {
+    rule: usize,
+    key: Key,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It passes, after so many nanoseconds; its response carries these
+    /// headers.
+    Pass(Option<Standing>, u64),
+    /// It is answered with this.
+    Refuse(Arc<Reply>),
+}
+
+/// A rule that refuses.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    hit: Hit,
+    /// Nanoseconds until it would not; `None`: it always will.
+    wait: Option<u64>,
+}
+
+impl RateLimits {
+    /// The rules that count this request. `route` is a hash of the route's
+    /// name.
+    pub(crate) fn hits(&self, request: &Request<'_>, seed: [u64; 2], route: u64) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        if !self.exempt.is_empty() && meets_any(request, &self.exempt) {
+            return hits;
+        }
+        for (index, rule) in self.rules.iter().enumerate() {
+            let counts = if rule.selector.is_empty() {
+                hits.is_empty()
+            } else {
+                meets(request, &rule.selector)
+            };
+            if counts {
+                let key = rule.key(request, seed, route);
+                hits.push(Hit { rule: index, key });
+                if self.mode == Mode::FirstMatch {
+                    break;
+                }
+            }
+        }
+        hits
+    }
+
+    /// Decides, and takes the tokens if the request may pass.
+    pub(crate) fn decide<H: Host>(&self, hits: &[Hit], till: &mut Till<'_, H>) -> Verdict {
+        let (standing, wait_ns) = match self.enforce(hits, till) {
+            Ok(passed) => passed,
+            Err(refusal) => return Verdict::Refuse(self.reply(refusal, till)),
+        };
+        for (rule, hit) in self.rules_of(hits) {
+            let passes = match rule.limit {
+                _ if !rule.shadow => true,
+                None => false,
+                Some(limit) => till.take(rule.bucket(hit, limit), rule.cost).is_ok(),
+            };
+            let counter = if passes { rule.admitted } else { rule.limited };
+            till.out.push(Action::Count(counter));
+        }
+        Verdict::Pass(standing, wait_ns)
+    }
+
+    /// Takes from every rule that is enforced, or from none. Gives where the
+    /// client stands with the slowest that tells, and how many nanoseconds it
+    /// has to wait.
+    fn enforce<H: Host>(
+        &self,
+        hits: &[Hit],
+        till: &mut Till<'_, H>,
+    ) -> Result<(Option<Standing>, u64), Refusal> {
+        let known = self.enforced(hits).filter_map(|(rule, hit)| {
+            let wait = match rule.limit {
+                None => None,
+                Some(limit) => Some(till.known_wait(rule.bucket(hit, limit), rule.cost)?),
+            };
+            Some(Refusal { hit, wait })
+        });
+        let known: Vec<Refusal> = known.collect();
+        if let Some(refusal) = self.longest(&known, till) {
+            return Err(refusal);
+        }
+        let mut slowest: Option<(Gcra, Standing)> = None;
+        let mut longest_wait = 0;
+        let mut waiting = Vec::new();
+        for (done, (rule, hit)) in self.enforced(hits).enumerate() {
+            let Some(limit) = rule.limit else { continue };
+            let wait = match till.take(rule.bucket(hit, limit), rule.cost) {
+                Ok(level) => {
+                    let bucket = level.bucket;
+                    let is_slower = slowest.is_none_or(|(other, _)| bucket.is_slower_than(other));
+                    if rule.headers && is_slower {
+                        slowest = Some((bucket, Standing::of(level)));
+                    }
+                    if level.wait_ns > 0 {
+                        longest_wait = level.wait_ns.max(longest_wait);
+                        waiting.push(Action::Count(rule.queued));
+                    }
+                    continue;
+                }
+                Err(wait) => wait,
+            };
+            for (rule, hit) in self.enforced(hits).take(done) {
+                if let Some(limit) = rule.limit {
+                    till.give_back(rule.bucket(hit, limit), rule.cost);
+                }
+            }
+            let mut refusals = vec![Refusal {
+                hit,
+                wait: Some(wait),
+            }];
+            for (rule, hit) in self.enforced(hits).skip(done + 1) {
+                let wait = rule
+                    .limit
+                    .and_then(|limit| till.look(rule.bucket(hit, limit), rule.cost));
+                refusals.extend(wait.map(|wait| Refusal {
+                    hit,
+                    wait: Some(wait),
+                }));
+            }
+            if let Some(refusal) = self.longest(&refusals, till) {
+                return Err(refusal);
+            }
+        }
+        till.out.append(&mut waiting);
+        Ok((slowest.map(|(_, standing)| standing), longest_wait))
+    }
+
+    /// Counts the refusals; gives the one that will last longest.
+    fn longest<H>(&self, refusals: &[Refusal], till: &mut Till<'_, H>) -> Option<Refusal> {
+        for refusal in refusals {
+            if let Some(rule) = self.rules.get(refusal.hit.rule) {
+                till.out.push(Action::Count(rule.limited));
+            }
+        }
+        refusals
+            .iter()
+            .max_by_key(|refusal| refusal.wait.unwrap_or(u64::MAX))
+            .copied()
+    }
+
+    fn rules_of<'a>(&'a self, hits: &'a [Hit]) -> impl Iterator<Item = (&'a Rule, Hit)> {
+        hits.iter()
+            .filter_map(|hit| Some((self.rules.get(hit.rule)?, *hit)))
+    }
+
+    fn enforced<'a>(&'a self, hits: &'a [Hit]) -> impl Iterator<Item = (&'a Rule, Hit)> {
+        self.rules_of(hits).filter(|(rule, _)| !rule.shadow)
+    }
+}
+
+impl Rule {
+    fn bucket(&self, hit: Hit, limit: usize) -> BucketRef {
+        BucketRef {
+            limit,
+            key: hit.key,
+        }
+    }
+
+    /// The bucket that this request takes from: one for each route and each
+    /// combination of `Distinct` values.
+    fn key(&self, request: &Request<'_>, seed: [u64; 2], route: u64) -> Key {
+        let mut hasher = SipHasher::new(seed);
+        hasher.write_u64(self.identity);
+        hasher.write_u64(if self.per_route { route } else { 0 });
+        let selector = &self.selector;
+        for header in &selector.headers {
+            if header.condition == ValueCondition::Distinct {
+                let value = request.header(header.name.as_str());
+                hasher.write_value(&value.unwrap_or_default());
+            }
+        }
+        for param in &selector.query_params {
+            if param.condition == ValueCondition::Distinct {
+                let value = request.query_param(&param.name);
+                hasher.write_value(&value.unwrap_or_default());
+            }
+        }
+        if selector.sources.iter().any(|source| source.distinct)
+            && let Some(address) = request.source()
+        {
+            match address.to_canonical() {
+                std::net::IpAddr::V4(address) => hasher.write_value(&address.octets()),
+                std::net::IpAddr::V6(address) => hasher.write_value(&address.octets()),
+            }
+        }
+        Key::new(hasher.finish())
+    }
+}
+
+/// A hash of a route's name. Names are configuration, not data of clients.
+pub(crate) fn route_hash(name: &[u8]) -> u64 {
+    let mut hasher = SipHasher::new([0, 0]);
+    hasher.write(name);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! From rules to limits: worked out once per configuration.
+//!
+//! A rule that several policies inherit is one limit with one block: who
+//! wrote it counts, not whom it governs.
+
+use std::sync::Arc;
+
+use btp_policy::scalar::ObjectName;
+use btp_policy::spec::{LocalRateLimit, LocalRule, RateLimitHeaders, Selector};
+
+use super::reply::rejection;
+use super::till::{KEYS_PER_SET, KeyTable, LimitCounters, SharedLimit};
+use super::{RateLimits, Rule, route_hash};
+use crate::counters::CounterNames;
+use crate::look::Needs;
+use crate::shared::BlockId;
+
+/// Collects what the limits of all policies have in common.
+#[derive(Debug)]
+pub(crate) struct LimitsCompiler {
+    limits: Vec<SharedLimit>,
+    /// The block names of `limits`.
+    own_blocks: Vec<String>,
+    sets: u32,
+    has_keys: bool,
+}
+
+/// The block that holds the key of all hashes. It comes first, the table of
+/// `Distinct` values next.
+pub(crate) const SEED: BlockId = BlockId(0);
+const FIRST_SET: u32 = 1;
+
+impl LimitsCompiler {
+    /// `distinct_keys`: buckets in the table of `Distinct` values, rounded up
+    /// to whole sets.
+    pub(crate) fn new(distinct_keys: usize) -> Self {
+        let sets = distinct_keys.div_ceil(KEYS_PER_SET).max(1);
+        Self {
+            limits: Vec::new(),
+            own_blocks: Vec::new(),
+            sets: u32::try_from(sets).unwrap_or(1),
+            has_keys: false,
+        }
+    }
+
+    /// The limits, and the names of the blocks they live in.
+    pub(crate) fn finish(mut self) -> (Vec<SharedLimit>, Vec<String>) {
+        if self.limits.is_empty() {
+            return (Vec::new(), Vec::new());
+        }
+        let first_own = FIRST_SET + if self.has_keys { self.sets } else { 0 };
+        for (own, limit) in (first_own..).zip(&mut self.limits) {
+            limit.own = BlockId(own);
+        }
+        let mut blocks = vec!["btp.seed".to_owned()];
+        if self.has_keys {
+            // The number of sets is part of the name: with another one the
+            // keys lie elsewhere.
+            let name = |set| format!("btp.keys.{}.{set}", self.sets);
+            blocks.extend((0..self.sets).map(name));
+        }
+        blocks.extend(self.own_blocks);
+        (self.limits, blocks)
+    }
+
+    /// `None` if nothing is limited.
+    pub(crate) fn compile(
+        &mut self,
+        local: &LocalRateLimit,
+        counters: &mut CounterNames,
+    ) -> Option<RateLimits> {
+        if local.disabled || local.rules.is_empty() {
+            return None;
+        }
+        let (default, conditional): (Vec<_>, Vec<_>) = local
+            .rules
+            .iter()
+            .partition(|rule| rule.selector.is_empty());
+        let rules = conditional
+            .into_iter()
+            .chain(default)
+            .map(|rule| self.rule(local, rule, counters));
+        let rules: Vec<Rule> = rules.collect();
+        let selectors = rules.iter().map(|rule| &rule.selector);
+        let needs = selectors
+            .chain(&local.exempt)
+            .map(needs_of)
+            .fold(Needs::default(), Needs::and);
+        Some(RateLimits {
+            needs,
+            per_route: rules.iter().any(|rule| rule.per_route),
+            rules,
+            exempt: local.exempt.clone(),
+            mode: local.mode,
+            retry_after: local.retry_after.unwrap_or(true),
+        })
+    }
+
+    fn rule(
+        &mut self,
+        local: &LocalRateLimit,
+        rule: &LocalRule,
+        counters: &mut CounterNames,
+    ) -> Rule {
+        let reject = rule.reject.as_ref().unwrap_or(&local.reject);
+        let identity = format!("{}/{}", rule.policy, rule.identity);
+        let mut count = |what: &str| counters.define(&rule.policy, &counter_name(rule, what));
+        Rule {
+            selector: rule.selector.clone(),
+            identity: route_hash(identity.as_bytes()),
+            cost: rule.cost.into(),
+            per_route: !rule.shared,
+            shadow: rule.shadow_mode,
+            headers: rule.headers == RateLimitHeaders::DraftVersion03,
+            reject: Arc::new(rejection(reject)),
+            admitted: count("admitted"),
+            queued: count("queued"),
+            limited: count(if rule.shadow_mode {
+                "shadow_limited"
+            } else {
+                "limited"
+            }),
+            limit: (rule.limit.requests > 0).then(|| self.limit(rule, &identity, counters)),
+        }
+    }
+
+    /// The index of the rule's limit.
+    fn limit(&mut self, rule: &LocalRule, identity: &str, counters: &mut CounterNames) -> usize {
+        let block = format!("btp.limit.{identity}");
+        if let Some(index) = self.own_blocks.iter().position(|name| *name == block) {
+            return index;
+        }
+        let index = self.limits.len();
+        let distinct = rule.selector.is_distinct();
+        self.has_keys |= distinct;
+        let mut count = |what: &str| counters.define(&rule.policy, &counter_name(rule, what));
+        self.limits.push(SharedLimit::new(
+            rule.limit,
+            distinct.then_some(KeyTable {
+                first: FIRST_SET,
+                sets: self.sets,
+            }),
+            LimitCounters {
+                operations: count("store_operations"),
+                contended: count("store_contended"),
+                overflows: count("overflows"),
+            },
+            overflow_warning(&rule.policy, rule).into(),
+            rule.queue,
+        ));
+        self.own_blocks.push(block);
+        index
+    }
+}
+
+/// The rule's name, or its place, is a part of its counters' names.
+fn counter_name(rule: &LocalRule, what: &str) -> String {
+    match &rule.name {
+        Some(name) => format!("rate_limit.{name}.{what}"),
+        None => format!("rate_limit.rule_{}.{what}", rule.index),
+    }
+}
+
+fn overflow_warning(policy: &ObjectName, rule: &LocalRule) -> String {
+    let rule_name = counter_name(rule, "overflows");
+    if rule.selector.is_distinct() {
+        format!(
+            "policy {policy}: more clients than limits.distinctKeys has room for have used up a \
+             part of their limit; further ones share one bucket ({rule_name} counts them)"
+        )
+    } else {
+        format!(
+            "policy {policy}: more than 256 routes have used up a part of their limit; \
+             further ones share one bucket ({rule_name} counts them)"
+        )
+    }
+}
+
+/// What must be known of a request to say whether it is meant.
+fn needs_of(selector: &Selector) -> Needs {
+    Needs {
+        headers: !(selector.headers.is_empty()
+            && selector.methods.is_empty()
+            && selector.paths.is_empty()
+            && selector.query_params.is_empty()),
+        source: !selector.sources.is_empty(),
+        ..Needs::default()
+    }
+}

@@ -1,0 +1,286 @@
+//! The token bucket as GCRA: the whole state of a bucket is one point in
+//! time, at which it will be full again.
+//!
+//! A token is worth a length of time, `unit / requests`. Taking one moves the
+//! point that far into the future; it may not lie further ahead than all
+//! tokens together are worth. In any time x a bucket thus gives at most
+//! burst + x / interval tokens. Refill is continuous, as in Envoy.
+//!
+//! Times are fixed-point numbers with 32 bits behind the point (in
+//! nanoseconds). The largest limit, 2³² − 1 requests per second, makes the
+//! shortest interval: 0.23 ns, a billion of these units, so that rounding
+//! it changes a rate by less than one part in 10⁹.
+
+/// A point in time or a length of time, in units of 2⁻³² ns. Of the host's
+/// monotonic clock, so that all workers agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Fixed(u128);
+
+/// How many tokens a bucket holds and how fast they come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gcra {
+    /// What a token is worth.
+    interval: Fixed,
+    /// What all tokens together are worth.
+    capacity: Fixed,
+    burst: u64,
+    /// How long before they come back tokens may be taken.
+    ahead: Fixed,
+}
+
+/// Tokens that were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Granted {
+    pub(crate) tokens: u64,
+    /// When the bucket will be full again.
+    pub(crate) full_at: Fixed,
+    /// Nanoseconds until they have come back, if they were taken ahead.
+    pub(crate) wait_ns: u64,
+}
+
+/// There are not enough tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Short {
+    /// Nanoseconds until there would be.
+    pub(crate) wait_ns: u64,
+    /// When the bucket will be full again.
+    pub(crate) full_at: Fixed,
+}
+
+const FRACTION_BITS: u32 = 32;
+
+impl Fixed {
+    /// Whole nanoseconds.
+    pub(crate) const fn from_ns(nanos: u64) -> Self {
+        Self((nanos as u128) << FRACTION_BITS)
+    }
+
+    /// Whole nanoseconds, and 2⁻³² ns.
+    pub(crate) fn parts(self) -> (u64, u32) {
+        let whole = u64::try_from(self.0 >> FRACTION_BITS).unwrap_or(u64::MAX);
+        let fraction = self.0 & u128::from(u32::MAX);
+        (whole, u32::try_from(fraction).unwrap_or(u32::MAX))
+    }
+
+    /// The opposite of [`Self::parts`].
+    pub(crate) const fn from_parts(whole: u64, fraction: u32) -> Self {
+        Self((whole as u128) << FRACTION_BITS | fraction as u128)
+    }
+
+    fn ceil_ns(self) -> u64 {
+        let whole = self.0.div_ceil(1 << FRACTION_BITS);
+        u64::try_from(whole).unwrap_or(u64::MAX)
+    }
+
+    fn times(self, count: u64) -> Self {
+        Self(self.0.saturating_mul(u128::from(count)))
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Gcra {
+    /// A bucket of `burst` tokens, of which `requests` come back in `unit_ns`
+    /// nanoseconds. All of them are at least 1.
+    pub(crate) fn new(requests: u32, unit_ns: u64, burst: u32) -> Self {
+        let requests = u128::from(requests.max(1));
+        let unit = Fixed::from_ns(unit_ns).0;
+        let interval = Fixed((unit + requests / 2) / requests);
+        Self {
+            interval,
+            capacity: interval.times(burst.into()),
+            burst: burst.into(),
+            ahead: Fixed::default(),
+        }
+    }
+
+    /// The same, but up to `most` tokens may be taken before they come back,
+    /// and at most `longest_ns` before.
+    pub(crate) fn ahead(self, most: u64, longest_ns: u64) -> Self {
+        let ahead = self.interval.times(most).min(Fixed::from_ns(longest_ns));
+        Self { ahead, ..self }
+    }
+
+    /// A bucket of so many times the tokens, which come back as many times
+    /// as fast.
+    pub(crate) fn times(self, factor: u32) -> Self {
+        let interval = Fixed((self.interval.0 / u128::from(factor.max(1))).max(1));
+        let burst = self.burst.saturating_mul(factor.into());
+        Self {
+            interval,
+            capacity: interval.times(burst),
+            burst,
+            ahead: self.ahead,
+        }
+    }
+
+    /// The most tokens it holds.
+    pub(crate) fn burst(self) -> u64 {
+        self.burst
+    }
+
+    /// Nanoseconds in which so many tokens come back, rounded up.
+    pub(crate) fn refill_ns(self, tokens: u64) -> u64 {
+        self.interval.times(tokens).ceil_ns()
+    }
+
+    /// Whether tokens of this bucket come back more slowly than the other's.
+    pub(crate) fn is_slower_than(self, other: Self) -> bool {
+        self.interval > other.interval
+    }
+
+    /// Takes as many tokens as there are, from `least` to `most`.
+    pub(crate) fn take(
+        self,
+        full_at: Fixed,
+        now_ns: u64,
+        least: u64,
+        most: u64,
+    ) -> Result<Granted, Short> {
+        let now = Fixed::from_ns(now_ns);
+        let full_at = self.in_bounds(full_at, now);
+        let soonest = now.plus(self.capacity);
+        let latest = soonest.plus(self.ahead);
+        let grant = |tokens| {
+            let full_at = full_at.plus(self.interval.times(tokens));
+            Granted {
+                tokens,
+                full_at,
+                wait_ns: full_at.minus(soonest).ceil_ns(),
+            }
+        };
+        let whole = grant(most);
+        if whole.full_at <= latest {
+            return Ok(whole);
+        }
+        let part = grant(least);
+        if part.full_at > latest {
+            let wait_ns = part.full_at.minus(latest).ceil_ns();
+            return Err(Short { wait_ns, full_at });
+        }
+        Ok(grant(self.tokens(full_at, now_ns)))
+    }
+
+    /// Puts tokens back. More than were taken do no harm: a bucket is never
+    /// more than full.
+    pub(crate) fn give_back(self, full_at: Fixed, tokens: u64) -> Fixed {
+        full_at.minus(self.interval.times(tokens))
+    }
+
+    /// Whole tokens in the bucket.
+    pub(crate) fn tokens(self, full_at: Fixed, now_ns: u64) -> u64 {
+        let now = Fixed::from_ns(now_ns);
+        let debt = self.in_bounds(full_at, now).minus(now);
+        let rest = self.capacity.minus(debt);
+        u64::try_from(rest.0 / self.interval.0.max(1)).unwrap_or(u64::MAX)
+    }
+
+    /// Nanoseconds until there is one token, 0 if there is.
+    pub(crate) fn wait_for_one(self, full_at: Fixed, now_ns: u64) -> u64 {
+        let now = Fixed::from_ns(now_ns);
+        let after = self.in_bounds(full_at, now).plus(self.interval);
+        after.minus(now.plus(self.capacity)).ceil_ns()
+    }
+
+    /// A bucket is at most full and at most empty. After a change of its
+    /// limit it may claim to be emptier.
+    fn in_bounds(self, full_at: Fixed, now: Fixed) -> Fixed {
+        full_at.clamp(now, now.plus(self.capacity).plus(self.ahead))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const SECOND: u64 = 1_000_000_000;
+    const YEAR: u64 = 365 * 86_400 * SECOND;
+
+    #[test]
+    fn starts_full_and_refills_one_by_one() {
+        let bucket = Gcra::new(3, 3_600 * SECOND, 3);
+        let mut full_at = Fixed::default();
+        for left in [2, 1, 0] {
+            let granted = bucket.take(full_at, 100, 1, 1).unwrap();
+            full_at = granted.full_at;
+            assert_eq!(bucket.tokens(full_at, 100), left);
+        }
+        let short = bucket.take(full_at, 100, 1, 1).unwrap_err();
+        assert_eq!(short.wait_ns, 1_200 * SECOND);
+        assert!(bucket.take(full_at, 99 + short.wait_ns, 1, 1).is_err());
+        assert!(bucket.take(full_at, 100 + short.wait_ns, 1, 1).is_ok());
+    }
+
+    #[test]
+    fn gives_a_part_if_there_is_not_all() {
+        let bucket = Gcra::new(10, SECOND, 10);
+        let seven = bucket.take(Fixed::default(), 0, 7, 7).unwrap();
+        assert_eq!(bucket.take(seven.full_at, 0, 1, 5).unwrap().tokens, 3);
+        assert!(bucket.take(seven.full_at, 0, 4, 5).is_err());
+        let back = bucket.give_back(seven.full_at, 2);
+        assert_eq!(bucket.tokens(back, 0), 5);
+    }
+
+    #[test]
+    fn a_smaller_limit_does_not_inherit_a_longer_debt() {
+        let slow = Gcra::new(1, YEAR, 1);
+        let empty = slow.take(Fixed::default(), 5, 1, 1).unwrap().full_at;
+        let fast = Gcra::new(2, SECOND, 2);
+        assert_eq!(fast.tokens(empty, 5), 0);
+        assert_eq!(fast.wait_for_one(empty, 5), SECOND / 2);
+    }
+
+    proptest! {
+        /// Over the whole range of requests and units.
+        #[test]
+        fn the_rate_is_exact_to_a_millionth(
+            requests in 1_u32.., unit in prop::sample::select(vec![SECOND, 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND, YEAR]),
+        ) {
+            let bucket = Gcra::new(requests, unit, requests);
+            let wanted = (u128::from(unit) << 32) as f64 / f64::from(requests);
+            let error = (bucket.interval.0 as f64 - wanted).abs() / wanted;
+            prop_assert!(error <= 1e-6, "{error}");
+            prop_assert_eq!(bucket.tokens(Fixed::default(), 0), u64::from(requests));
+            let overflow = bucket.times(16);
+            let error = (overflow.interval.0 as f64 - wanted / 16.0).abs() / (wanted / 16.0);
+            prop_assert!(error <= 1e-6, "{error}");
+        }
+
+        /// In no time x are there more than burst + x / interval.
+        #[test]
+        fn no_window_admits_too_much(
+            requests in 1_u32..50, burst in 1_u32..20, gaps in prop::collection::vec(0_u64..SECOND / 4, 1..200),
+        ) {
+            let bucket = Gcra::new(requests, SECOND, burst);
+            let (mut full_at, mut now) = (Fixed::default(), 0);
+            let mut admitted = Vec::new();
+            for gap in gaps {
+                now += gap;
+                if let Ok(granted) = bucket.take(full_at, now, 1, 1) {
+                    full_at = granted.full_at;
+                    admitted.push(now);
+                }
+            }
+            for (i, from) in admitted.iter().enumerate() {
+                for (j, to) in admitted.iter().enumerate().skip(i) {
+                    let most = u64::from(burst) * SECOND + (to - from) * u64::from(requests) + 1;
+                    prop_assert!((j - i + 1) as u64 * SECOND <= most);
+                }
+            }
+        }
+
+        #[test]
+        fn parts_make_the_whole(whole: u64, fraction: u32) {
+            prop_assert_eq!(Fixed::from_parts(whole, fraction).parts(), (whole, fraction));
+        }
+    }
+}

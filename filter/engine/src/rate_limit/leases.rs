@@ -1,0 +1,109 @@
+//! Tokens that a worker has fetched ahead, and refusals it remembers.
+//!
+//! What all workers share costs a microsecond to ask. A worker therefore
+//! fetches several tokens of a large limit at a time (a lease), and does not
+//! ask again before there can be any.
+//!
+//! The table has a fixed size. A lease whose place another one needs goes
+//! back to where it came from.
+
+use super::gcra::Fixed;
+use super::slots::Key;
+
+/// What a worker knows of one bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lease {
+    /// The bucket's limit: an index into the plan's.
+    pub(crate) limit: usize,
+    pub(crate) key: Key,
+    /// Its tokens came from the overflow bucket.
+    pub(crate) overflowed: bool,
+    /// Tokens that are left.
+    pub(crate) left: u64,
+    /// Until this time there is no use in asking for more.
+    pub(crate) pause_until: u64,
+    /// When the shared bucket is full again, as it was last seen.
+    pub(crate) full_at: Fixed,
+}
+
+/// A worker's leases.
+#[derive(Debug, Default)]
+pub(crate) struct Leases {
+    /// Empty until the first is kept.
+    table: Vec<Lease>,
+}
+
+/// Buckets that a worker remembers.
+const PLACES: usize = 1024;
+
+impl Leases {
+    /// What is known of the bucket `key`.
+    pub(crate) fn get(&self, limit: usize, key: Key) -> Lease {
+        let known = self.table.get(place(key)).filter(|it| it.key == key);
+        known.copied().unwrap_or(Lease {
+            limit,
+            key,
+            ..Lease::default()
+        })
+    }
+
+    /// Remembers a lease, if there is anything to remember at this time.
+    /// Gives the one that had to go for it, if it has tokens left.
+    pub(crate) fn put(&mut self, lease: Lease, now_ns: u64) -> Option<Lease> {
+        let empty = lease.left == 0 && lease.pause_until <= now_ns;
+        if self.table.is_empty() {
+            if empty {
+                return None;
+            }
+            self.table = vec![Lease::default(); PLACES];
+        }
+        let old = self.table.get_mut(place(lease.key))?;
+        if empty && old.key != lease.key {
+            return None;
+        }
+        let evicted = std::mem::replace(old, lease);
+        (evicted.key != lease.key && evicted.left > 0).then_some(evicted)
+    }
+}
+
+fn place(key: Key) -> usize {
+    usize::try_from(key.get() % PLACES as u64).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn lease(key: u64, left: u64, pause_until: u64) -> Lease {
+        Lease {
+            key: Key::new(key),
+            left,
+            pause_until,
+            ..Lease::default()
+        }
+    }
+
+    #[test]
+    fn nothing_to_remember_takes_no_memory() {
+        let mut leases = Leases::default();
+        assert_eq!(leases.put(lease(5, 0, 10), 10), None);
+        assert_eq!(leases.table.capacity(), 0);
+    }
+
+    #[test]
+    fn who_makes_room_hands_back_what_is_left() {
+        let mut leases = Leases::default();
+        let (one, other) = (lease(5, 3, 0), lease(5 + 1024, 1, 0));
+        assert_eq!(leases.put(one, 1), None);
+        assert_eq!(leases.get(0, one.key).left, 3);
+        // Someone with nothing to remember makes nobody go.
+        assert_eq!(leases.put(lease(5 + 1024, 0, 0), 1), None);
+        assert_eq!(leases.put(other, 1), Some(one));
+        assert_eq!(leases.get(0, one.key).left, 0);
+        // Who had nothing left goes silently.
+        assert_eq!(leases.put(lease(5 + 1024, 0, 9), 1), None);
+        assert_eq!(leases.put(one, 1), None);
+    }
+}

@@ -1,0 +1,103 @@
+//! A bucket for each client, in a table of fixed size.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+
+const PER_CLIENT: &str = r#"{"rules":[{"name":"each","shared":true,
+    "clientSelectors":[{"headers":[{"name":"id","type":"Distinct"}]}],
+    "limit":{"requests":3,"unit":"Hour"}}]}"#;
+
+fn bytes(sim: &Sim) -> usize {
+    sim.host.blocks.borrow().values().map(Vec::len).sum()
+}
+
+#[test]
+fn three_per_client_are_three_on_any_number_of_workers() {
+    let mut sim = Sim::new(2, plan(PER_CLIENT));
+    for id in ["a", "b", ""] {
+        let passed = (0..12).filter(|i| sim.request(i % 2, &[("id", id)]).passed());
+        assert_eq!(passed.count(), 3, "{id:?}");
+    }
+    assert!((0..12).all(|_| sim.passes(0)), "without a value: no rule");
+}
+
+#[test]
+fn addresses_are_told_apart_and_not_by_their_notation() {
+    let local = r#"{"rules":[{"clientSelectors":[{"sourceCIDR":{"type":"Distinct","value":"0.0.0.0/0"}},
+        {"queryParams":[{"name":"q","type":"Distinct"}]}],"limit":{"requests":1,"unit":"Hour"}}]}"#;
+    let mut sim = Sim::new(1, plan(local));
+    let mut passes = |address: &str, path: &str| {
+        sim.host.source = Some(address.parse().unwrap());
+        sim.request(0, &[(":path", path)]).passed()
+    };
+    assert!(passes("192.0.2.1", "/?q=1") && !passes("192.0.2.1", "/?q=1"));
+    assert!(!passes("::ffff:192.0.2.1", "/?q=%31"));
+    assert!(passes("192.0.2.1", "/?q=2") && passes("192.0.2.2", "/?q=1"));
+}
+
+/// A client in debt, then a million others: the client stays in debt, the
+/// table stays as large as it is, and who is new is not starved.
+#[test]
+fn a_million_rotating_keys_change_nothing() {
+    let mut sim = Sim::new(
+        2,
+        plan_with(PER_CLIENT, r#","limits":{"distinctKeys":1024}"#),
+    );
+    let victim = [("id", "victim")];
+    assert_eq!(
+        (0..9)
+            .filter(|i| sim.request(i % 2, &victim).passed())
+            .count(),
+        3
+    );
+    let mut passed = 0;
+    let mut warnings = 0;
+    for key in 0..1_000_000_u32 {
+        let key = key.to_string();
+        let came = sim.request(0, &[("id", &key)]);
+        passed += usize::from(came.passed());
+        warnings += came.actions.len();
+    }
+    // Everyone who found a slot, and 16 times the rule's limit.
+    assert!(passed <= 2048 + 48, "{passed}");
+    assert!(passed >= 2000, "{passed}");
+    assert!(bytes(&sim) <= 16 + (2048 + 1) * 20, "{}", bytes(&sim));
+    assert_eq!(warnings, 1);
+    assert!(sim.counter("each.overflows") > 900_000);
+    assert!(!sim.request(0, &victim).passed() && !sim.request(1, &victim).passed());
+
+    // The overflow bucket gives one every 75 s, to whoever comes.
+    let fresh = [("id", "fresh")];
+    assert!(!sim.request(1, &fresh).passed());
+    sim.host.now_ns += 75 * SECOND;
+    assert!(sim.request(1, &fresh).passed());
+    // Clients without debt make room: a fresh key has a bucket of its own.
+    sim.host.now_ns += HOUR;
+    let passed = (0..9).filter(|_| sim.request(0, &[("id", "later")]).passed());
+    assert_eq!(passed.count(), 3);
+    let passed = (0..9).filter(|_| sim.request(1, &victim).passed());
+    assert_eq!(passed.count(), 3);
+}
+
+#[test]
+fn the_default_table_has_room_for_all_its_keys_at_once() {
+    let mut sim = Sim::new(1, plan(PER_CLIENT));
+    for key in 0..65_536_u32 {
+        assert!(sim.passes_with("id", &key.to_string()));
+    }
+    assert_eq!(sim.counter("each.overflows"), 0);
+    assert!(bytes(&sim) < 2_000_000, "{}", bytes(&sim));
+    assert_eq!(sim.plan.blocks().len(), 1 + 2048 + 1);
+}
+
+#[test]
+fn the_seed_is_drawn_once_for_all_workers() {
+    let mut sim = Sim::new(2, plan(PER_CLIENT));
+    sim.request(0, &[("id", "a")]);
+    let seed = sim.host.blocks.borrow()["btp.seed"].clone();
+    assert_eq!(seed.len(), 16);
+    sim.request(1, &[("id", "a")]);
+    assert_eq!(sim.host.blocks.borrow()["btp.seed"], seed);
+}

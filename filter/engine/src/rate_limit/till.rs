@@ -1,0 +1,343 @@
+//! Where tokens are paid out: first from the worker's leases, then from the
+//! bucket that all workers share.
+
+use std::sync::Arc;
+
+use btp_policy::spec::{Limit, Queue};
+
+use super::gcra::{Fixed, Gcra, Granted, Short};
+use super::leases::{Lease, Leases};
+use super::slots::{self, Answer, Key};
+use crate::action::Action;
+use crate::counters::CounterId;
+use crate::host::Host;
+use crate::shared::{BlockId, Contended, Step};
+
+/// The limit of one rule, and where its buckets are.
+#[derive(Debug)]
+pub(crate) struct SharedLimit {
+    pub(crate) bucket: Gcra,
+    /// Tokens that a worker fetches at a time.
+    lease: u64,
+    /// The rule's own block: the buckets of routes, or the overflow bucket.
+    pub(super) own: BlockId,
+    /// Where the buckets of `Distinct` values are.
+    keys: Option<KeyTable>,
+    counters: LimitCounters,
+    /// Says whose limit it is.
+    label: Arc<str>,
+}
+
+/// The blocks that hold the buckets of all `Distinct` values: a table of
+/// sets, so that one operation moves only a few of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyTable {
+    pub(crate) first: u32,
+    pub(crate) sets: u32,
+}
+
+/// What counts the shared store's work for a limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LimitCounters {
+    pub(crate) operations: CounterId,
+    pub(crate) contended: CounterId,
+    pub(crate) overflows: CounterId,
+}
+
+/// Names one bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BucketRef {
+    /// Index into the plan's limits.
+    pub(crate) limit: usize,
+    pub(crate) key: Key,
+}
+
+/// How full a bucket is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Level {
+    pub(crate) bucket: Gcra,
+    pub(crate) tokens: u64,
+    /// Nanoseconds until there is one token.
+    pub(crate) reset_ns: u64,
+    /// Nanoseconds to wait for the tokens that were taken.
+    pub(crate) wait_ns: u64,
+}
+
+/// Takes tokens for one request.
+#[derive(Debug)]
+pub(crate) struct Till<'a, H> {
+    pub(crate) limits: &'a [SharedLimit],
+    pub(crate) leases: &'a mut Leases,
+    pub(crate) host: &'a mut H,
+    pub(crate) now_ns: u64,
+    pub(crate) out: &'a mut Vec<Action>,
+}
+
+/// Buckets that a rule has for routes; further routes share one.
+const ROUTES: usize = 256;
+/// No block, until all limits are known.
+const UNPLACED: BlockId = BlockId(u32::MAX);
+/// Buckets in one set of the table of `Distinct` values, and how many there
+/// are on average when the table counts as full. That one set overflows
+/// before has a probability of about 10⁻⁷.
+const WAYS: usize = 64;
+pub(crate) const KEYS_PER_SET: usize = WAYS / 2;
+/// The bucket of values that find no room holds this many times the tokens.
+const OVERFLOW_FACTOR: u32 = 16;
+/// A lease is what comes back in this time, and not more than this part of
+/// the burst: 5 ms, a 64th.
+const LEASE_NS: u64 = 5_000_000;
+const LEASE_SHARE: u32 = 64;
+
+impl SharedLimit {
+    /// `requests` must not be 0: no bucket is needed for that.
+    pub(crate) fn new(
+        limit: Limit,
+        keys: Option<KeyTable>,
+        counters: LimitCounters,
+        label: Arc<str>,
+        queue: Option<Queue>,
+    ) -> Self {
+        let in_time = u64::from(limit.requests).saturating_mul(LEASE_NS) / limit.unit.nanos();
+        let lease = in_time.min((limit.burst / LEASE_SHARE).into()).max(1);
+        let bucket = Gcra::new(limit.requests, limit.unit.nanos(), limit.burst);
+        let (bucket, lease) = match queue {
+            None => (bucket, lease),
+            // Who waits waits for its own tokens.
+            Some(queue) => {
+                let most = queue.max_queued.map_or(u64::MAX, u64::from);
+                (bucket.ahead(most, queue.max_delay.as_nanos()), 1)
+            }
+        };
+        Self {
+            bucket,
+            lease,
+            own: UNPLACED,
+            keys,
+            counters,
+            label,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn lease(&self) -> u64 {
+        self.lease
+    }
+
+    /// The block that holds the bucket `key`, and how many it holds at most.
+    fn home(&self, key: Key) -> (BlockId, usize) {
+        match self.keys {
+            None => (self.own, ROUTES),
+            Some(table) => {
+                let set = (u128::from(key.get()) * u128::from(table.sets)) >> 64;
+                let set = u32::try_from(set).unwrap_or(0);
+                (BlockId(table.first.saturating_add(set)), WAYS)
+            }
+        }
+    }
+
+    fn overflow_bucket(&self) -> Gcra {
+        match self.keys {
+            None => self.bucket,
+            Some(_) => self.bucket.times(OVERFLOW_FACTOR),
+        }
+    }
+
+    fn level(&self, full_at: Fixed, left: u64, now_ns: u64) -> Level {
+        let tokens = self.bucket.tokens(full_at, now_ns).saturating_add(left);
+        let reset_ns = match tokens {
+            0 => self.bucket.wait_for_one(full_at, now_ns),
+            _ => 0,
+        };
+        Level {
+            bucket: self.bucket,
+            tokens: tokens.min(self.bucket.burst()),
+            reset_ns,
+            wait_ns: 0,
+        }
+    }
+}
+
+impl<H: Host> Till<'_, H> {
+    /// Takes `cost` tokens. If they are not there: how many nanoseconds it
+    /// is until they are, as far as that is known.
+    pub(crate) fn take(&mut self, at: BucketRef, cost: u64) -> Result<Level, u64> {
+        let limit = self.limits.get(at.limit).ok_or(0_u64)?;
+        let mut lease = self.leases.get(at.limit, at.key);
+        let mut wait_ns = 0;
+        if lease.left < cost {
+            if let Some(wait) = self.known_wait(at, cost) {
+                return Err(wait);
+            }
+            wait_ns = self.fetch(limit, &mut lease, cost)?;
+        }
+        lease.left -= cost;
+        let level = Level {
+            wait_ns,
+            ..limit.level(lease.full_at, lease.left, self.now_ns)
+        };
+        self.keep(lease);
+        Ok(level)
+    }
+
+    /// Puts tokens back that were taken for a request that is refused after
+    /// all.
+    pub(crate) fn give_back(&mut self, at: BucketRef, cost: u64) {
+        let Some(limit) = self.limits.get(at.limit) else {
+            return;
+        };
+        let mut lease = self.leases.get(at.limit, at.key);
+        lease.left = lease.left.saturating_add(cost);
+        if lease.left >= limit.lease {
+            self.hand_back(&mut lease);
+        }
+        self.keep(lease);
+    }
+
+    /// How long the wait is, if it is known without asking that there is one.
+    pub(crate) fn known_wait(&self, at: BucketRef, cost: u64) -> Option<u64> {
+        let lease = self.leases.get(at.limit, at.key);
+        let wait = lease.pause_until.saturating_sub(self.now_ns);
+        (lease.left < cost && wait > 0).then_some(wait)
+    }
+
+    /// Looks whether the tokens are there, and takes none. `Some`: no, and
+    /// how long the wait is.
+    pub(crate) fn look(&mut self, at: BucketRef, cost: u64) -> Option<u64> {
+        let limit = self.limits.get(at.limit)?;
+        let mut lease = self.leases.get(at.limit, at.key);
+        if lease.left >= cost {
+            return None;
+        }
+        if let Some(wait) = self.known_wait(at, cost) {
+            return Some(wait);
+        }
+        let (block, _) = limit.home(at.key);
+        self.host.add(limit.counters.operations, 1);
+        let peek = |bytes: &mut Vec<u8>| Step::Keep(slots::peek(bytes, at.key));
+        let full_at = self.host.block(block, peek).ok().flatten()?;
+        let need = cost - lease.left;
+        let short = limit.bucket.take(full_at, self.now_ns, need, need).err()?;
+        self.pause(limit, &mut lease, short);
+        self.keep(lease);
+        Some(short.wait_ns)
+    }
+
+    /// How full a bucket is, as far as this worker knows.
+    pub(crate) fn level(&self, at: BucketRef) -> Option<Level> {
+        let limit = self.limits.get(at.limit)?;
+        let lease = self.leases.get(at.limit, at.key);
+        Some(limit.level(lease.full_at, lease.left, self.now_ns))
+    }
+
+    /// Fetches tokens from the shared bucket until there are `cost`. Gives the
+    /// time to wait for them.
+    fn fetch(&mut self, limit: &SharedLimit, lease: &mut Lease, cost: u64) -> Result<u64, u64> {
+        let least = cost - lease.left;
+        let most = least.max(limit.lease);
+        match self.ask(limit, lease.key, (least, most)) {
+            Ok((Answer::Granted(granted), overflowed)) => {
+                let Granted {
+                    tokens, full_at, ..
+                } = granted;
+                lease.left = lease.left.saturating_add(tokens);
+                lease.full_at = full_at;
+                lease.overflowed = overflowed;
+                lease.pause_until = if tokens < most {
+                    self.now_ns
+                        .saturating_add(limit.bucket.refill_ns(limit.lease))
+                } else {
+                    0
+                };
+                Ok(granted.wait_ns)
+            }
+            Ok((Answer::Short(short), _)) => {
+                self.pause(limit, lease, short);
+                self.keep(*lease);
+                Err(short.wait_ns)
+            }
+            Ok((Answer::NoRoom, _)) => Err(0),
+            Err(Contended) => {
+                self.host.add(limit.counters.contended, 1);
+                Err(0)
+            }
+        }
+    }
+
+    /// Asks the bucket `key`, and the overflow bucket if there is no room for
+    /// it. Says whether it was the latter that answered.
+    fn ask(
+        &mut self,
+        limit: &SharedLimit,
+        key: Key,
+        amount: (u64, u64),
+    ) -> Result<(Answer, bool), Contended> {
+        let (block, most_slots) = limit.home(key);
+        let answer = self.ask_in(limit, block, most_slots, key, limit.bucket, amount)?;
+        if answer != Answer::NoRoom {
+            return Ok((answer, false));
+        }
+        if self.host.read(limit.counters.overflows) == 0 {
+            self.out.push(Action::Log(Arc::clone(&limit.label)));
+        }
+        self.host.add(limit.counters.overflows, 1);
+        let bucket = limit.overflow_bucket();
+        let answer = self.ask_in(limit, limit.own, ROUTES + 1, Key::OVERFLOW, bucket, amount)?;
+        Ok((answer, true))
+    }
+
+    fn ask_in(
+        &mut self,
+        limit: &SharedLimit,
+        block: BlockId,
+        most_slots: usize,
+        key: Key,
+        bucket: Gcra,
+        amount: (u64, u64),
+    ) -> Result<Answer, Contended> {
+        let now_ns = self.now_ns;
+        self.host.add(limit.counters.operations, 1);
+        self.host.block(block, |bytes| {
+            slots::take(bytes, most_slots, key, bucket, now_ns, amount)
+        })
+    }
+
+    /// Hands all tokens of a lease back; those that nobody takes stay.
+    fn hand_back(&mut self, lease: &mut Lease) {
+        let Some(limit) = self.limits.get(lease.limit) else {
+            return;
+        };
+        let (block, key, bucket) = if lease.overflowed {
+            (limit.own, Key::OVERFLOW, limit.overflow_bucket())
+        } else {
+            (limit.home(lease.key).0, lease.key, limit.bucket)
+        };
+        self.host.add(limit.counters.operations, 1);
+        let tokens = lease.left;
+        let handed = self.host.block(block, |bytes| {
+            if slots::give_back(bytes, key, bucket, tokens) {
+                Step::Write(())
+            } else {
+                Step::Keep(())
+            }
+        });
+        if handed.is_ok() {
+            lease.left = 0;
+        }
+    }
+
+    fn pause(&self, limit: &SharedLimit, lease: &mut Lease, short: Short) {
+        let pause = match limit.lease {
+            1 => short.wait_ns,
+            lease => short.wait_ns.max(limit.bucket.refill_ns(lease)),
+        };
+        lease.pause_until = self.now_ns.saturating_add(pause);
+        lease.full_at = short.full_at;
+    }
+
+    fn keep(&mut self, lease: Lease) {
+        if let Some(mut evicted) = self.leases.put(lease, self.now_ns) {
+            self.hand_back(&mut evicted);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What a rule without a name is known by: a hash of its selectors.
+//!
+//! Buckets must outlive an update of the configuration, in which rules change
+//! places and limits. The order of an object's keys does not count.
+
+use crate::node::{Node, Value};
+
+/// The identity of the rule with these `clientSelectors`.
+pub(super) fn of(selectors: Option<&Node>) -> String {
+    match selectors.map(|node| hash(&node.value)) {
+        None => "default".to_owned(),
+        Some(hash) => format!("{hash:016x}"),
+    }
+}
+
+fn hash(value: &Value) -> u64 {
+    match value {
+        Value::Null => fnv1a(0, b""),
+        Value::Bool(value) => fnv1a(1, &[u8::from(*value)]),
+        Value::Int(number) => fnv1a(2, &number.to_le_bytes()),
+        Value::Float(number) => fnv1a(3, &number.to_bits().to_le_bytes()),
+        Value::String(text) => fnv1a(4, text.as_bytes()),
+        Value::List(items) => items.iter().fold(fnv1a(5, b""), |list, item| {
+            fnv1a(list, &hash(&item.value).to_le_bytes())
+        }),
+        Value::Map(entries) => entries.iter().fold(fnv1a(6, b""), |sum, entry| {
+            let key = fnv1a(7, entry.key.as_bytes());
+            sum.wrapping_add(fnv1a(key, &hash(&entry.node.value).to_le_bytes()))
+        }),
+    }
+}
+
+/// FNV-1a, 64 bits, going on from `start`.
+fn fnv1a(start: u64, bytes: &[u8]) -> u64 {
+    let start = (0xcbf2_9ce4_8422_2325 ^ start).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(start, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+    use crate::json;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn identity(text: &str) -> String {
+        of(Some(&json::parse(text.as_bytes()).unwrap()))
+    }
+
+    #[test]
+    fn selectors_tell_rules_apart_and_the_order_of_keys_does_not() {
+        let one = identity(r#"[{"headers":[{"name":"a","value":"1"}]}]"#);
+        let same = identity(r#"[{"headers":[{"value":"1","name":"a"}]}]"#);
+        let other = identity(r#"[{"headers":[{"name":"a","value":"2"}]}]"#);
+        assert_eq!(one, same);
+        assert_ne!(one, other);
+        assert_ne!(identity(r#"["a","b"]"#), identity(r#"["b","a"]"#));
+        assert_eq!(of(None), "default");
+    }
+}

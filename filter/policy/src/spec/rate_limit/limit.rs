@@ -1,0 +1,112 @@
+//! `limit`: so many requests in so long.
+
+use crate::problem::Problems;
+use crate::read::At;
+use crate::scalar::Duration;
+
+/// So many requests in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The requests; 0 lets none pass.
+    pub requests: u32,
+    /// The time.
+    pub unit: Unit,
+    /// How many may pass at once after a quiet time: `requests` unless it is
+    /// set. An extension.
+    pub burst: u32,
+}
+
+/// A unit of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants are named as in the API")]
+pub enum Unit {
+    Second,
+    Minute,
+    Hour,
+    Day,
+    Week,
+    Month,
+    Year,
+}
+
+impl Unit {
+    /// Its length; a month has 30 days, a year 365.
+    #[must_use]
+    pub const fn seconds(self) -> u64 {
+        const DAY: u64 = 86_400;
+        match self {
+            Self::Second => 1,
+            Self::Minute => 60,
+            Self::Hour => 3_600,
+            Self::Day => DAY,
+            Self::Week => 7 * DAY,
+            Self::Month => 30 * DAY,
+            Self::Year => 365 * DAY,
+        }
+    }
+
+    /// Its length as a duration in nanoseconds.
+    #[must_use]
+    pub const fn nanos(self) -> u64 {
+        self.seconds() * Duration::from_millis(1000).as_nanos()
+    }
+}
+
+/// A bucket that takes longer than this to fill up is a mistake, and would
+/// not fit into the filter's arithmetic.
+const LONGEST_REFILL_YEARS: u64 = 100;
+
+impl Limit {
+    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let units = [
+            ("Second", Unit::Second),
+            ("Minute", Unit::Minute),
+            ("Hour", Unit::Hour),
+            ("Day", Unit::Day),
+            ("Week", Unit::Week),
+            ("Month", Unit::Month),
+            ("Year", Unit::Year),
+        ];
+        let object = at.object(&["requests", "unit", "burst", "fromMetadata"], problems)?;
+        if let Some(at) = object.get("fromMetadata") {
+            at.refuse(problems, "must be left out: it is global limits' only");
+        }
+        let requests = object
+            .required("requests", problems)
+            .and_then(|at| at.integer(0..=i64::from(u32::MAX), problems))
+            .and_then(|requests| u32::try_from(requests).ok());
+        let unit = object
+            .required("unit", problems)
+            .and_then(|at| at.choice(&units, problems));
+        let burst = match object.get("burst") {
+            Some(at) => Some((at, at.integer(1..=i64::from(u32::MAX), problems)?)),
+            None => None,
+        };
+        let (requests, unit) = (requests?, unit?);
+        let Some((at, burst)) = burst else {
+            return Some(Self {
+                requests,
+                unit,
+                burst: requests,
+            });
+        };
+        let burst = u32::try_from(burst).ok()?;
+        if requests == 0 {
+            at.refuse(problems, "must be left out: requests: 0 lets none pass");
+        } else if u64::from(burst).saturating_mul(unit.seconds())
+            > u64::from(requests).saturating_mul(LONGEST_REFILL_YEARS * Unit::Year.seconds())
+        {
+            let reason = format!(
+                "is too much for {requests} per {} s: it would take more than \
+                 {LONGEST_REFILL_YEARS} years to come back",
+                unit.seconds()
+            );
+            at.refuse(problems, reason);
+        }
+        Some(Self {
+            requests,
+            unit,
+            burst,
+        })
+    }
+}

@@ -1,0 +1,272 @@
+//! One rule of `rateLimit.local`.
+
+use super::identity;
+use super::limit::Limit;
+use super::reject::Reject;
+use crate::problem::Problems;
+use crate::read::At;
+use crate::scalar::{Duration, ObjectName, is_dns_label};
+use crate::spec::Selector;
+use crate::spec::selector::read_flag;
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalRule {
+    /// The policy that the rule was written in.
+    pub policy: ObjectName,
+    /// Its place in that policy's list.
+    pub index: usize,
+    /// Its name. An extension.
+    pub name: Option<String>,
+    /// What it is known by among the rules of its policy, whatever becomes
+    /// of its limit and its place.
+    pub identity: String,
+    /// Which requests it counts.
+    pub selector: Selector,
+    /// How many of them may pass.
+    pub limit: Limit,
+    /// How many tokens a request costs.
+    pub cost: u32,
+    /// One bucket for all routes of the policy.
+    pub shared: bool,
+    /// Count, and refuse nothing.
+    pub shadow_mode: bool,
+    /// Whether the x-ratelimit headers are sent.
+    pub headers: RateLimitHeaders,
+    /// What a client gets that this rule refuses. An extension.
+    pub reject: Option<Reject>,
+    /// Requests wait for their tokens. An extension.
+    pub queue: Option<Queue>,
+}
+
+/// `queue`: how long requests wait instead of being refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// The longest that one waits.
+    pub max_delay: Duration,
+    /// The most tokens that are waited for at a time, in each bucket.
+    pub max_queued: Option<u32>,
+}
+
+/// `xRateLimitHeaders`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RateLimitHeaders {
+    /// None.
+    Off,
+    /// The third draft of the RateLimit header fields.
+    #[default]
+    DraftVersion03,
+}
+
+/// The longest `maxDelay`.
+const LONGEST_WAIT: Duration = Duration::from_millis(3_600_000);
+
+/// Reads `rules`. A rule that says nothing of headers does as the default
+/// rule does.
+pub(super) fn read_all(
+    at: At<'_>,
+    owner: &ObjectName,
+    problems: &mut Problems,
+) -> Option<Vec<LocalRule>> {
+    let mut index = 0;
+    let mut default_rule = None;
+    let mut default_headers = RateLimitHeaders::default();
+    let mut seen: Vec<(String, usize)> = Vec::new();
+    let rules = at.list(0..=16, problems, |at, problems| {
+        let place = index;
+        index += 1;
+        let read = |problems: &mut Problems| LocalRule::read(at, owner, place, problems);
+        let (rule, found) = problems.aside(read);
+        // Of a rule in which something is wrong no more is said.
+        let is_sound = found.is_empty();
+        found.into_iter().for_each(|problem| problems.push(problem));
+        let (mut rule, headers) = rule?;
+        if is_sound && rule.selector.is_empty() {
+            match default_rule {
+                None => {
+                    default_rule = Some(place);
+                    default_headers = headers.unwrap_or_default();
+                }
+                Some(first) => at.refuse(
+                    problems,
+                    format!(
+                        "must have clientSelectors: rules[{first}] is the default \
+                         rule already"
+                    ),
+                ),
+            }
+        }
+        if rule.name.is_some() {
+            let same = |(name, _): &&(String, usize)| *name == rule.identity;
+            if let Some((_, first)) = seen.iter().find(same) {
+                let reason = format!("must have a name of its own: rules[{first}] has it already");
+                at.refuse(problems, reason);
+            }
+        }
+        seen.push((rule.identity.clone(), place));
+        let twins = seen.iter().filter(|(other, _)| *other == rule.identity);
+        let twins = twins.count();
+        if twins > 1 {
+            rule.identity.push_str(&format!("-{twins}"));
+        }
+        Some((rule, headers))
+    })?;
+    let with_headers = |(rule, headers): (LocalRule, Option<RateLimitHeaders>)| LocalRule {
+        headers: headers.unwrap_or(default_headers),
+        ..rule
+    };
+    Some(rules.into_iter().map(with_headers).collect())
+}
+
+impl LocalRule {
+    fn read(
+        at: At<'_>,
+        owner: &ObjectName,
+        index: usize,
+        problems: &mut Problems,
+    ) -> Option<(Self, Option<RateLimitHeaders>)> {
+        let known = [
+            "name",
+            "clientSelectors",
+            "limit",
+            "cost",
+            "shared",
+            "shadowMode",
+            "xRateLimitHeaders",
+            "reject",
+            "queue",
+        ];
+        let object = at.object(&known, problems)?;
+        let name = object
+            .get("name")
+            .and_then(|at| read_name(at, problems))
+            .map(str::to_owned);
+        let selectors = object.get("clientSelectors");
+        let identity = match &name {
+            Some(name) => name.clone(),
+            None => identity::of(selectors.map(|at| at.node)),
+        };
+        let selector = match selectors {
+            Some(at) => Selector::read_all(at, problems),
+            None => Some(Selector::default()),
+        };
+        let limit = object
+            .required("limit", problems)
+            .and_then(|at| Limit::read(at, problems));
+        let cost = match object.get("cost") {
+            Some(at) => read_cost(at, problems),
+            None => Some(1),
+        };
+        let choices = [
+            ("Off", RateLimitHeaders::Off),
+            ("DraftVersion03", RateLimitHeaders::DraftVersion03),
+        ];
+        let headers = match object.get("xRateLimitHeaders") {
+            Some(at) => Some(at.choice(&choices, problems)?),
+            None => None,
+        };
+        let reject = match object.get("reject") {
+            Some(at) => Some(Reject::read(at, problems)?),
+            None => None,
+        };
+        let shadow_mode = read_flag(object.get("shadowMode"), problems)?;
+        let (limit, cost) = (limit?, cost?);
+        let queue = match object.get("queue") {
+            Some(at) => {
+                if shadow_mode || limit.requests == 0 {
+                    at.refuse(
+                        problems,
+                        "must be left out: nobody waits for a rule in shadowMode, \
+                         or for requests: 0",
+                    );
+                }
+                Some(Queue::read(at, problems)?)
+            }
+            None => None,
+        };
+        if limit.requests > 0
+            && cost > limit.burst
+            && let Some(at) = object.get("cost")
+        {
+            let reason = format!(
+                "must not be more than {}, all that the limit lets pass at once: no request \
+                 could ever pass (to refuse all, write requests: 0)",
+                limit.burst
+            );
+            at.refuse(problems, reason);
+        }
+        let rule = Self {
+            policy: owner.clone(),
+            index,
+            name,
+            identity,
+            shared: read_flag(object.get("shared"), problems)?,
+            shadow_mode,
+            selector: selector?,
+            limit,
+            cost,
+            headers: headers.unwrap_or_default(),
+            reject,
+            queue,
+        };
+        Some((rule, headers))
+    }
+}
+
+impl Queue {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["maxDelay", "maxQueued"], problems)?;
+        let max_queued = match object.get("maxQueued") {
+            Some(at) => u32::try_from(at.integer(1..=i64::from(u32::MAX), problems)?).ok(),
+            None => None,
+        };
+        let at = object.required("maxDelay", problems)?;
+        let max_delay = Duration::read_positive(at, problems)?;
+        if max_delay > LONGEST_WAIT {
+            at.refuse(problems, "must not be longer than 1h");
+        }
+        Some(Self {
+            max_delay,
+            max_queued,
+        })
+    }
+}
+
+fn read_name<'a>(at: At<'a>, problems: &mut Problems) -> Option<&'a str> {
+    let name = at.string(problems)?;
+    if !is_dns_label(name) {
+        at.refuse(
+            problems,
+            "must be a DNS label: 1 to 63 of a-z, 0-9 and -, not at the ends",
+        );
+        return None;
+    }
+    Some(name)
+}
+
+fn read_cost(at: At<'_>, problems: &mut Problems) -> Option<u32> {
+    let object = at.object(&["request", "response"], problems)?;
+    if let Some(at) = object.get("response") {
+        at.refuse(problems, "must be left out: it is global limits' only");
+    }
+    let Some(at) = object.get("request") else {
+        return Some(1);
+    };
+    let object = at.object(&["from", "number", "metadata"], problems)?;
+    if let Some(at) = object.required("from", problems) {
+        let reason = "must be Number: only global limits take their cost from metadata";
+        if at.string(problems)? != "Number" {
+            at.refuse(problems, reason);
+            return None;
+        }
+    }
+    if let Some(at) = object.get("metadata") {
+        at.refuse(problems, "must not stand beside number");
+    }
+    match object.get("number") {
+        Some(at) => at
+            .integer(0..=i64::from(u32::MAX), problems)
+            .and_then(|number| u32::try_from(number).ok()),
+        None => Some(1),
+    }
+}

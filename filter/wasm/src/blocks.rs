@@ -1,0 +1,59 @@
+//! The engine's blocks as Envoy's shared data: one key each.
+//!
+//! A key that does not exist is created whatever version is asked for, so
+//! that two who create it at the same time overwrite each other. All keys are
+//! therefore created when a configuration is loaded, which Envoy does in one
+//! canary before any worker, and nobody empties them afterwards: they outlive
+//! updates of the configuration and workers that die. Keys are never freed;
+//! their names come from the configuration only.
+
+use btp_engine::{BlockId, Contended, Step};
+
+use crate::abi;
+
+/// The blocks of one configuration.
+#[derive(Debug)]
+pub(crate) struct SharedBlocks {
+    names: Vec<String>,
+}
+
+/// Others may get in between so often before an update is given up. Between
+/// two workers at full speed every fifth attempt fails.
+const TRIES: usize = 16;
+
+impl SharedBlocks {
+    /// Creates those that do not exist yet.
+    pub(crate) fn create(names: &[String]) -> Result<Self, String> {
+        for name in names {
+            if abi::shared_data(name).is_none()
+                && let Err(refused) = abi::set_shared_data(name, &[], 0)
+            {
+                return Err(format!("Envoy refuses shared data {name}: {refused:?}"));
+            }
+        }
+        Ok(Self {
+            names: names.to_vec(),
+        })
+    }
+
+    pub(crate) fn update<T>(
+        &self,
+        block: BlockId,
+        mut step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended> {
+        let index = usize::try_from(block.0).map_err(|_| Contended)?;
+        let name = self.names.get(index).ok_or(Contended)?;
+        for _ in 0..TRIES {
+            let (mut bytes, version) = abi::shared_data(name).ok_or(Contended)?;
+            match step(&mut bytes) {
+                Step::Keep(value) => return Ok(value),
+                Step::Write(value) => {
+                    if abi::set_shared_data(name, &bytes, version).is_ok() {
+                        return Ok(value);
+                    }
+                }
+            }
+        }
+        Err(Contended)
+    }
+}
