@@ -290,7 +290,12 @@ impl Applier<'_> {
         let Ok(table) = manager.table else { return };
         let others = self.model.managers[..index].iter().zip(self.governed);
         for (other, governed) in others {
-            if other.table.as_ref() == Ok(&table) && governed.routes != it.routes {
+            let merges = it.routes.iter().flatten();
+            let mut merges = merges.map(|policy| self.policies[*policy].merge.is_some());
+            let is_same = governed.routes == it.routes
+                && (governed.attachments.parent() == it.attachments.parent()
+                    || !merges.any(|merges| merges));
+            if other.table.as_ref() == Ok(&table) && !is_same {
                 let reason = format!(
                     "has the same routes as listener {}, and other policies for them: give \
                      each listener routes of its own",
