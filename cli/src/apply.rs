@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
         match outputs_of(arguments, &config, plan) {
             Ok(made) => outputs = made,
             Err(reason) => found.push(Finding::error(
-                Problem::new("", reason),
+                Problem::new("--out-dir", reason),
                 findings::Place::Nowhere,
             )),
         }
@@ -157,7 +157,7 @@ fn outputs_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
         if index > 0 && !many {
             if config.is_changed(index) {
                 return Err(format!(
-                    "{} changes as well: say --out-dir to have all files written",
+                    "is needed instead of -o: {} changes as well",
                     file.source.name
                 ));
             }
@@ -189,7 +189,10 @@ fn outputs_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
     if let Some(folder) = &arguments.out_dir
         && !folder.is_dir()
     {
-        return Err(format!("{} is no folder: make it first", folder.display()));
+        return Err(format!(
+            "must be a folder that is there (got {})",
+            folder.display()
+        ));
     }
     Ok(outputs)
 }

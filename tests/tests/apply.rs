@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use btp_tests::bootstrap::{MOUNTED_WASM, read_yaml};
+use btp_tests::client::Request;
 use btp_tests::readme::Readme;
 use btp_tests::{Bootstrap, Envoy, Upstream, repo};
 use serde_json::{Value, json};
@@ -397,4 +398,63 @@ fn the_example_is_current() -> Result<()> {
         "make it anew, as the README says:\n{made}"
     );
     Ok(())
+}
+
+/// The filter stands on both sides of authentication: what is denied is not
+/// looked at any further, and every answer is overridden.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_stand_around_authentication() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let folder = tempfile::tempdir()?;
+    let hosts = json!([{"name": "all", "domains": ["*"], "routes": routes()}]);
+    let mut listener = listener(&json!({"route_config": {"virtual_hosts": hosts}}));
+    let filters = &mut listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"];
+    let deny = json!({"action": "DENY", "policies": {"nobody": {
+        "permissions": [{"header": {"name": "x-deny", "present_match": true}}],
+        "principals": [{"any": true}]}}});
+    let rbac = json!({"name": "rbac", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+        "rules": deny}});
+    filters
+        .as_array_mut()
+        .context("no filters")?
+        .insert(0, rbac);
+    let config = json!({"static_resources": {
+        "listeners": [listener], "clusters": [cluster(&upstream)]}});
+    let policy = json!({"kind": "BackendTrafficPolicy", "metadata": {"name": "all"}, "spec": {
+        "requestBuffer": {"limit": 8},
+        "responseOverride": [
+            {"match": {"statusCodes": [{"type": "Value", "value": 403}]},
+                "response": {"statusCode": 404}},
+            {"match": {"statusCodes": [{"type": "Value", "value": 413}]},
+                "response": {"body": {"type": "Inline", "inline": "too much"}}}]}});
+    fs::write(folder.path().join("envoy.json"), config.to_string())?;
+    fs::write(folder.path().join("policy.json"), policy.to_string())?;
+    let arguments = [
+        "--bootstrap",
+        "envoy.json",
+        "-f",
+        "policy.json",
+        "-o",
+        "out.yaml",
+    ];
+    let report = apply(folder.path(), &arguments)?;
+    ensure!(
+        report.contains("http_filters[2] backend_traffic_policy_late"),
+        "{report}"
+    );
+    let bootstrap = Bootstrap::load(folder.path().join("out.yaml"))?;
+    let envoy = Envoy::start(&bootstrap).await?;
+    let large = Request::post("/x", "0123456789");
+    let answer = envoy.send(large.clone()).await?;
+    ensure!(
+        answer.status == 413 && answer.text() == "too much",
+        "{answer:?}"
+    );
+    let denied = envoy.send(large.header("x-deny", "1")).await?;
+    ensure!(denied.status == 404, "{denied:?}");
+    let small = envoy.send(Request::post("/x", "01234567")).await?;
+    ensure!(small.status == 200, "{small:?}");
+    ensure!(upstream.requests_under("/x").len() == 1);
+    envoy.assert_vm_alive().await
 }
