@@ -2,11 +2,13 @@
 //!
 //! The adapter calls one method per event, in the order in which HTTP makes
 //! them happen, and performs the actions it finds in `out` afterwards. The
-//! request's events are in `request`, the response's in `response`.
+//! request's events are in `request`, the response's in `response`, what both
+//! have to do with retries in `retry`.
 
 mod body;
 mod request;
 mod response;
+mod retry;
 
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ use crate::action::Reply;
 use crate::fault::End;
 use crate::intake::Intake;
 use crate::look::Look;
+use crate::retry::SlotId;
+use retry::Attempt;
 
 /// The state of one exchange.
 #[derive(Debug, Default)]
@@ -29,6 +33,12 @@ pub struct Exchange {
     discards: bool,
     /// The response has begun.
     responding: bool,
+    /// The request has gone on.
+    released: bool,
+    /// Its place in the ledger of retries, as the downstream instance has it.
+    opened: Option<SlotId>,
+    /// The try that this is, at the upstream position.
+    attempt: Option<Attempt>,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +48,8 @@ enum Phase {
     Passing,
     /// The request waits until this time, and then goes on or ends.
     Delayed { until: u64, end: Option<End> },
+    /// A hedge waits for credit, or for the other try to end.
+    Hedged,
     /// The client gets a reply of ours; what passes now is that reply, or
     /// what is left of the response in whose place it went.
     Replied,

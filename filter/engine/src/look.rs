@@ -11,6 +11,7 @@ use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::request::Request;
 use crate::request_buffer::Buffering;
+use crate::retry::Retries;
 
 /// What a policy must know of a request. Worked out at load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(crate) struct Look {
     pub(crate) grpc: bool,
     /// Its body; only known if the policy needs it and there is one.
     pub(crate) body: BodyLook,
+    /// It may be tried again.
+    pub(crate) retry: bool,
 }
 
 /// What the headers say of a body.
@@ -77,10 +80,12 @@ impl Look {
         let needs = policy.needs;
         let needs_body = needs.body && !end;
         let fault = policy.fault.as_ref();
+        let retries = policy.retries.as_ref();
         if !needs.headers && !needs_body {
             let look = Self {
                 grpc: needs.grpc && is_grpc_request(host),
                 body: BodyLook::default(),
+                retry: retries.is_some_and(Retries::is_for_all),
             };
             return (look, fault.map(Fault::unseen).unwrap_or_default());
         }
@@ -94,6 +99,7 @@ impl Look {
                     Some(buffering) if needs_body => BodyLook::at(&request, buffering),
                     _ => BodyLook::default(),
                 },
+                retry: retries.is_some_and(|retries| retries.is_for(&request)),
             };
             let seen = fault.map(|fault| fault.see(&request));
             (look, seen.unwrap_or_default())

@@ -1,7 +1,7 @@
 //! A configuration, worked out once so that a request only looks up.
 
 use btp_policy::attach::Attachments;
-use btp_policy::config::Enforce;
+use btp_policy::config::{Enforce, NativeFields, Position};
 use btp_policy::{PluginConfig, Policy};
 
 use crate::counters::CounterNames;
@@ -9,6 +9,7 @@ use crate::fault::Fault;
 use crate::look::Needs;
 use crate::request_buffer::Buffering;
 use crate::response_override::Overrides;
+use crate::retry::Retries;
 use crate::worker::Worker;
 
 /// All that the exchanges under one configuration share. Immutable.
@@ -17,6 +18,7 @@ pub struct Plan {
     attachments: Attachments,
     policies: Vec<PolicyPlan>,
     names: CounterNames,
+    position: Position,
     /// Named routes whose governing policy a worker remembers.
     most_routes: usize,
 }
@@ -28,6 +30,7 @@ pub(crate) struct PolicyPlan {
     pub(crate) fault: Option<Fault>,
     pub(crate) buffering: Option<Buffering>,
     pub(crate) overrides: Option<Overrides>,
+    pub(crate) retries: Option<Retries>,
 }
 
 impl Plan {
@@ -35,12 +38,14 @@ impl Plan {
     #[must_use]
     pub fn compile(config: PluginConfig) -> Self {
         let mut counters = CounterNames::default();
-        let compile = |policy: &Policy| PolicyPlan::compile(policy, config.enforce, &mut counters);
+        let (enforce, native) = (config.enforce, config.native_fields);
+        let compile = |policy: &Policy| PolicyPlan::compile(policy, enforce, native, &mut counters);
         if config.disabled {
             return Self {
                 attachments: Attachments::default(),
                 policies: Vec::new(),
                 names: CounterNames::default(),
+                position: Position::Downstream,
                 most_routes: 0,
             };
         }
@@ -49,6 +54,7 @@ impl Plan {
             attachments: config.attachments,
             policies,
             names: counters,
+            position: config.position,
             most_routes: config.limits.routes,
         }
     }
@@ -71,6 +77,18 @@ impl Plan {
         &self.names.tables
     }
 
+    /// Names under which retry budgets keep their accounts.
+    pub fn budgets(&self) -> impl Iterator<Item = &str> {
+        let bounds = self.policies.iter().filter_map(|it| it.retries.as_ref());
+        bounds.filter_map(|it| Some(it.bound.as_ref()?.name.as_str()))
+    }
+
+    /// Whether the exchanges under this plan are tries at the upstream
+    /// position.
+    pub(crate) fn is_upstream(&self) -> bool {
+        self.position == Position::Upstream
+    }
+
     /// A worker's own state under this plan.
     #[must_use]
     pub fn worker(&self) -> Worker {
@@ -88,7 +106,12 @@ impl Plan {
 }
 
 impl PolicyPlan {
-    fn compile(policy: &Policy, enforce: Enforce, counters: &mut CounterNames) -> Self {
+    fn compile(
+        policy: &Policy,
+        enforce: Enforce,
+        native: NativeFields,
+        counters: &mut CounterNames,
+    ) -> Self {
         let spec = &policy.spec;
         let fault = spec.fault_injection.as_ref();
         let fault = fault
@@ -98,6 +121,10 @@ impl PolicyPlan {
         let overrides = enforce
             .response_override
             .then(|| Overrides::compile(&policy.name, rules, counters))
+            .flatten();
+        let retries = enforce
+            .retry
+            .then(|| Retries::compile(&policy.name, spec, native))
             .flatten();
         let buffer = spec.request_buffer.as_ref();
         let buffering = buffer
@@ -111,10 +138,12 @@ impl PolicyPlan {
         Self {
             needs: own
                 .and(fault.as_ref().map(Fault::needs).unwrap_or_default())
-                .and(body.unwrap_or_default()),
+                .and(body.unwrap_or_default())
+                .and(retries.as_ref().map(Retries::needs).unwrap_or_default()),
             fault,
             buffering,
             overrides,
+            retries,
         }
     }
 }

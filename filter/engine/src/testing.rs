@@ -2,11 +2,14 @@
 //! memory that performs the actions, and a native one with real threads.
 
 mod fake_host;
+mod meters;
 mod proxy;
+mod router;
 #[cfg(not(target_arch = "wasm32"))]
 mod threads;
 
 pub use fake_host::FakeHost;
+pub use meters::SharedMeters;
 pub use proxy::{Message, Outcome, Proxy, demo_upstream};
 #[cfg(not(target_arch = "wasm32"))]
 pub use threads::ThreadedHost;

@@ -26,6 +26,11 @@ fn edges() {
 }
 
 #[test]
+fn retry() {
+    run(include_str!("../../../tests/scenarios/retry.json"));
+}
+
+#[test]
 fn fault() {
     run(include_str!("../../../tests/scenarios/fault.json"));
 }

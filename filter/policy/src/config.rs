@@ -3,10 +3,12 @@
 mod config_maps;
 mod enforce;
 mod place;
+mod position;
 mod stop_iteration;
 mod unenforced;
 
 pub use enforce::{Enforce, NativeFields};
+pub use position::Position;
 
 use std::collections::BTreeSet;
 
@@ -35,6 +37,10 @@ pub struct PluginConfig {
     pub disabled: bool,
     /// The capabilities this instance enforces.
     pub enforce: Enforce,
+    /// Where in Envoy this instance stands.
+    pub position: Position,
+    /// What has become of the fields that Envoy enforces itself.
+    pub native_fields: NativeFields,
     /// Bounds on what the filter remembers.
     pub limits: Limits,
     /// What is accepted, and yet worth a line in the log.
@@ -107,7 +113,8 @@ impl PluginConfig {
             Some(at) => at.boolean(problems),
             None => Some(false),
         };
-        let enforce = Enforce::read(&object, problems);
+        let position = Position::read(&object, problems);
+        let enforce = Enforce::read(&object, position, problems);
         let native = NativeFields::read(&object, problems);
         let environment = place::read(&object, problems);
         let limits = read_limits(&object, problems);
@@ -130,6 +137,8 @@ impl PluginConfig {
             attachments,
             disabled: disabled?,
             enforce: enforce?,
+            position: position?,
+            native_fields: native?,
             limits: limits?,
             warnings,
         })

@@ -18,7 +18,7 @@ pub use rate_limit::{Limit, LocalRateLimit, LocalRule, RateLimit, RateLimitHeade
 pub use redirect::Redirect;
 pub use request_buffer::{BufferMode, BufferRule, MinDataRate, Rejection, RequestBuffer};
 pub use response_override::{HeaderMatch, OverrideResponse, OverrideRule, Source, StringMatch};
-pub use retry::{Retry, RetryConstraint, Trigger};
+pub use retry::{OnExhausted, Retry, RetryConstraint, Scope, Trigger};
 pub use selector::{
     MethodCondition, Named, PathCondition, PathPattern, Selector, SourceCondition, ValueCondition,
 };

@@ -1,13 +1,15 @@
 //! The engine's view of Envoy, for the stream that hostcalls are about now.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 
-use btp_engine::{CounterId, Counters, Host, TableId, Tables};
+use btp_engine::{CounterId, Counters, Host, Ledger, MeterId, MeterKind, Meters, TableId, Tables};
 use btp_policy::attach::{ResourceRef, Route};
 
-use crate::abi::{self, Map};
+use crate::abi::{self, Map, Refused};
 use crate::pairs;
 use crate::root::Shared;
+use crate::stream::report;
 
 const NANOS_PER_MS: u64 = 1_000_000;
 /// Where Envoy Gateway notes what a route was made from.
@@ -21,6 +23,17 @@ const RESOURCES: [&str; 5] = [
 /// Where a route's labels stand.
 const LABELS: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "btp", "labels"];
 
+/// Under this name both instances of the filter know an exchange.
+const EXCHANGE: &str = "btp_exchange";
+/// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
+const VIA_UPSTREAM: &[u8] = b"via_upstream";
+
+thread_local! {
+    /// The worker's ledger: it outlives configurations, and the downstream
+    /// and the upstream instance share it.
+    static LEDGER: RefCell<Ledger> = RefCell::default();
+}
+
 /// Envoy, as the engine asks for it.
 pub(crate) struct WasmHost<'a> {
     pub(crate) shared: &'a Shared,
@@ -33,6 +46,28 @@ impl Counters for WasmHost<'_> {
 
     fn read(&self, counter: CounterId) -> u64 {
         self.shared.metrics.read(counter)
+    }
+}
+
+impl Meters for WasmHost<'_> {
+    fn meter(&self, kind: MeterKind, name: &str) -> Option<MeterId> {
+        let defined = match kind {
+            MeterKind::Counter => abi::define_counter(name),
+            MeterKind::Gauge => abi::define_gauge(name),
+        };
+        defined.map(MeterId).ok()
+    }
+
+    fn adjust(&self, meter: MeterId, by: i64) {
+        report("a metric", abi::adjust(meter.0, by));
+    }
+
+    fn set(&self, meter: MeterId, to: u64) {
+        report("a metric", abi::record(meter.0, to));
+    }
+
+    fn level(&self, meter: MeterId) -> u64 {
+        abi::metric(meter.0).unwrap_or(0)
     }
 }
 
@@ -93,11 +128,40 @@ impl Host for WasmHost<'_> {
         })
     }
 
+    fn with_ledger<R>(&mut self, act: impl FnOnce(&mut Ledger, &mut Self) -> R) -> R {
+        let mut ledger = LEDGER.take();
+        let result = act(&mut ledger, self);
+        LEDGER.set(ledger);
+        result
+    }
+
+    fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        read(abi::property(&[EXCHANGE]).as_deref())
+    }
+
+    fn tries(&mut self) -> u32 {
+        let tries = abi::number(&["upstream", "request_attempt_count"]);
+        tries.map_or(0, |tries| u32::try_from(tries).unwrap_or(u32::MAX))
+    }
+
+    fn is_via_upstream(&mut self) -> bool {
+        abi::property(&["response", "code_details"]).as_deref() == Some(VIA_UPSTREAM)
+    }
+
+    fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        read(abi::property(&["xds", "cluster_name"]).as_deref())
+    }
+
     fn source_address(&mut self) -> Option<IpAddr> {
         let address = abi::property(&["source", "address"])?;
         let address: SocketAddr = std::str::from_utf8(&address).ok()?.parse().ok()?;
         Some(address.ip())
     }
+}
+
+/// Names the current exchange.
+pub(crate) fn name_exchange(name: &[u8]) -> Result<(), Refused> {
+    abi::set_property(EXCHANGE, name)
 }
 
 fn resource_ref(resource: &[u8]) -> ResourceRef<'_> {

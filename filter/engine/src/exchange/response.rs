@@ -17,6 +17,10 @@ impl Exchange {
         end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
+        if plan.is_upstream() {
+            self.try_answered(host, out);
+            return Flow::Continue;
+        }
         self.responding = true;
         if !matches!(self.phase, Phase::Passing) {
             // A reply of the proxy's own has ended the wait (a timeout, say).
@@ -31,6 +35,9 @@ impl Exchange {
         if self.intake.is_some() {
             let status = response_status(host);
             self.abandon_body(policy, status, host, out);
+        }
+        if self.settle(plan, host, out) == Flow::Stop {
+            return Flow::Stop;
         }
         let Some(overrides) = &policy.overrides else {
             return Flow::Continue;

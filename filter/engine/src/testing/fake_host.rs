@@ -10,7 +10,10 @@ use hashbrown::HashMap;
 
 use crate::counters::CounterId;
 use crate::host::Host;
+use crate::meters::{MeterId, MeterKind, Meters};
+use crate::retry::Ledger;
 use crate::shared::{Counters, TableId, Tables};
+use crate::testing::SharedMeters;
 
 /// One exchange's view of a proxy, all in memory.
 #[derive(Debug, Default)]
@@ -39,6 +42,18 @@ pub struct FakeHost {
     pub request_headers: Vec<(String, Vec<u8>)>,
     /// Response headers, names in lower case.
     pub response_headers: Vec<(String, Vec<u8>)>,
+    /// The cluster.
+    pub cluster: Option<Vec<u8>>,
+    /// How often the request was tried.
+    pub tries: u32,
+    /// Whether the response is an upstream's.
+    pub via_upstream: bool,
+    /// The exchange's name.
+    pub exchange_name: Option<[u8; 16]>,
+    /// Numbers that several hosts may share.
+    pub meters: SharedMeters,
+    /// The worker's ledger.
+    pub ledger: Ledger,
     /// How often headers or attributes were asked for.
     pub lookups: usize,
     counters: RefCell<HashMap<CounterId, u64>>,
@@ -59,6 +74,24 @@ impl Counters for FakeHost {
 
     fn read(&self, counter: CounterId) -> u64 {
         self.counters.borrow().get(&counter).copied().unwrap_or(0)
+    }
+}
+
+impl Meters for FakeHost {
+    fn meter(&self, kind: MeterKind, name: &str) -> Option<MeterId> {
+        self.meters.meter(kind, name)
+    }
+
+    fn adjust(&self, meter: MeterId, by: i64) {
+        self.meters.adjust(meter, by);
+    }
+
+    fn set(&self, meter: MeterId, to: u64) {
+        self.meters.set(meter, to);
+    }
+
+    fn level(&self, meter: MeterId) -> u64 {
+        self.meters.level(meter)
     }
 }
 
@@ -136,5 +169,32 @@ impl Host for FakeHost {
     fn source_address(&mut self) -> Option<IpAddr> {
         self.lookups += 1;
         self.source
+    }
+
+    fn with_ledger<R>(&mut self, act: impl FnOnce(&mut Ledger, &mut Self) -> R) -> R {
+        let mut ledger = std::mem::take(&mut self.ledger);
+        let result = act(&mut ledger, self);
+        self.ledger = ledger;
+        result
+    }
+
+    fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        self.lookups += 1;
+        read(self.exchange_name.as_ref().map(<[u8; 16]>::as_slice))
+    }
+
+    fn tries(&mut self) -> u32 {
+        self.lookups += 1;
+        self.tries
+    }
+
+    fn is_via_upstream(&mut self) -> bool {
+        self.lookups += 1;
+        self.via_upstream
+    }
+
+    fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        self.lookups += 1;
+        read(self.cluster.as_deref())
     }
 }

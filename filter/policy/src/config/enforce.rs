@@ -1,5 +1,6 @@
 //! What one instance of the filter enforces, and what becomes of the rest.
 
+use crate::config::Position;
 use crate::problem::Problems;
 use crate::read::Object;
 use crate::spec::Capability;
@@ -43,6 +44,12 @@ impl Enforce {
         retry: false,
     };
 
+    /// What has a meaning for a single try.
+    const UPSTREAM: Self = Self {
+        retry: true,
+        ..Self::NOTHING
+    };
+
     /// Whether this instance enforces `capability`.
     #[must_use]
     pub fn has(self, capability: Capability) -> bool {
@@ -55,15 +62,31 @@ impl Enforce {
         }
     }
 
-    pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(
+        config: &Object<'_>,
+        position: Option<Position>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let is_upstream = position == Some(Position::Upstream);
         let Some(at) = config.get("enforce") else {
-            return Some(Self::ALL);
+            return Some(if is_upstream {
+                Self::UPSTREAM
+            } else {
+                Self::ALL
+            });
         };
         let mut enforce = Self::NOTHING;
         at.list(0..=Capability::ALL.len(), problems, |at, problems| {
             let capability = at.choice(&Capability::ALL, problems)?;
             if !capability.is_enforced() {
                 at.refuse(problems, "is not enforced by this version of the filter");
+            }
+            if is_upstream && !Self::UPSTREAM.has(capability) {
+                at.refuse(
+                    problems,
+                    "must not be among what an instance with position Upstream enforces: \
+                     leave it to the one in the connection manager",
+                );
             }
             match capability {
                 Capability::FaultInjection => enforce.fault_injection = true,

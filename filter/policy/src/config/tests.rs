@@ -223,7 +223,14 @@ fn config(text: &str) -> PluginConfig {
 #[test]
 fn what_is_not_enforced_is_refused() {
     for (spec, reason) in [
-        (r#"{"retry":{}}"#, "retry: is not enforced by this version"),
+        (
+            r#"{"retry":{"perRetry":{"backOff":{"baseInterval":"1s"}}}}"#,
+            "retry.perRetry.backOff: is Envoy's own to enforce",
+        ),
+        (
+            r#"{"retry":{"numAttemptsPerPriority":1}}"#,
+            "retry.numAttemptsPerPriority: is Envoy's own to enforce",
+        ),
         (
             r#"{"rateLimit":{}}"#,
             "rateLimit: is not enforced by this version",
@@ -286,9 +293,16 @@ fn an_instance_may_leave_capabilities_to_another() {
     let text = r#"{"policies":[{"metadata":{"name":"p"},"spec":{"retry":{}}}],
                    "enforce":["faultInjection"]}"#;
     assert!(config(text).enforce.fault_injection);
-    let found = refused(r#"{"policies":[],"enforce":["retry"]}"#);
+    let found = refused(r#"{"policies":[],"enforce":["rateLimit"]}"#);
     assert!(
         found[0].starts_with("enforce[0]: is not enforced"),
+        "{found:?}"
+    );
+    let upstream = r#"{"policies":[],"position":"Upstream""#;
+    assert!(config(&format!("{upstream}}}")).enforce.retry);
+    let found = refused(&format!(r#"{upstream},"enforce":["responseOverride"]}}"#));
+    assert!(
+        found[0].starts_with("enforce[0]: must not be among what"),
         "{found:?}"
     );
 }
@@ -296,7 +310,6 @@ fn an_instance_may_leave_capabilities_to_another() {
 #[test]
 fn keys_that_nothing_heeds_are_refused() {
     for (key, path) in [
-        (r#""position":"Upstream""#, "position: must be Downstream"),
         (r#""position":"upstream""#, "position: must be one of"),
         (r#""accessLog":true"#, "accessLog: must be false"),
         (

@@ -15,13 +15,6 @@ const NOT_YET: &str = "is not enforced by this version of the filter: leave it o
 
 /// Refuses settings of the configuration that nothing heeds yet.
 pub(super) fn refuse_keys(config: &Object<'_>, problems: &mut Problems) {
-    if let Some(at) = config.get("position")
-        && at
-            .choice(&[("Downstream", false), ("Upstream", true)], problems)
-            .is_some_and(|is_upstream| is_upstream)
-    {
-        at.refuse(problems, "must be Downstream in this version of the filter");
-    }
     if let Some(at) = config.get("accessLog")
         && at.boolean(problems) == Some(true)
     {
@@ -87,6 +80,19 @@ fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) 
     for (name, owner) in FIELDS {
         if owner == Owner::Envoy
             && let Some(at) = object.get(name)
+        {
+            found.note(&at.path, at.node.mark, reason);
+        }
+    }
+    if let Some(retry) = object.get("retry")
+        && let Some(retry) = retry.open_object(&mut Problems::default())
+    {
+        if let Some(at) = retry.get("numAttemptsPerPriority") {
+            found.note(&at.path, at.node.mark, reason);
+        }
+        if let Some(per_retry) = retry.get("perRetry")
+            && let Some(per_retry) = per_retry.open_object(&mut Problems::default())
+            && let Some(at) = per_retry.get("backOff")
         {
             found.note(&at.path, at.node.mark, reason);
         }

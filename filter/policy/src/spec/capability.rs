@@ -25,10 +25,11 @@ pub enum Owner {
 
 /// What the engine of this version enforces. A capability that is not in
 /// here is read and checked, and refused in the plugin configuration.
-const ENFORCED: [Capability; 3] = [
+const ENFORCED: [Capability; 4] = [
     Capability::FaultInjection,
     Capability::RequestBuffer,
     Capability::ResponseOverride,
+    Capability::Retry,
 ];
 
 /// Every field of `spec`.
