@@ -56,6 +56,29 @@ fn the_conformance_cases_are_decided_as_far_as_a_schema_can() {
     assert!(refused >= 20, "only {refused} cases");
 }
 
+/// Every extension of responseOverride stands in this table.
+#[test]
+fn overrides_in_full() {
+    let text = include_str!("../../tests/scenarios/override.json");
+    let table: Value = serde_json::from_str(text).expect("is JSON");
+    let validator = validator();
+    let wrong = validator.iter_errors(&table["config"]).next();
+    assert!(wrong.is_none(), "{wrong:?}");
+    let over = |response: Value| {
+        config(&json!({ "responseOverride": [{
+            "match": { "statusCodes": [{ "value": 500 }] }, "response": response }] }))
+    };
+    assert!(validator.is_valid(&over(json!({ "keepBody": true }))));
+    for response in [
+        json!({ "keepBody": "yes" }),
+        json!({ "variants": [] }),
+        json!({ "body": { "inline": "x", "format": "Raw" } }),
+        json!({ "grpcStatus": 17 }),
+    ] {
+        assert!(!validator.is_valid(&over(response)));
+    }
+}
+
 #[test]
 fn whole_configurations() {
     let validator = validator();

@@ -1,7 +1,7 @@
 //! Runs what a README shows: the curl commands of its ```` ```console ````
 //! blocks, and compares what they print.
 //!
-//! In a block, `$ curl …` is a command (continued while lines end with `\`)
+//! In a block, `$ … curl …` is a command (continued while lines end with `\`)
 //! and the lines up to the next `$` are its expected output. `...` on a line
 //! of its own stands for any number of lines, `…` within a line for any text.
 //! Other commands, and blocks of other languages, are for the reader only.
@@ -94,7 +94,7 @@ fn parse(text: &str) -> Vec<Step> {
                 command.pop();
                 command.push_str(input.next().map_or("", |(_, more)| more));
             }
-            in_curl = command.starts_with("curl ");
+            in_curl = command.contains("curl ");
             if in_curl {
                 steps.push(Step {
                     line: number + 1,

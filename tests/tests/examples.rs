@@ -9,7 +9,17 @@ use btp_tests::readme::Readme;
 use btp_tests::{Bootstrap, Envoy, Upstream, repo};
 use serde_json::Value;
 
+/// The policies of these stand side by side in the demo.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
+
+/// Each of these stands alone.
+const ALONE: [&str; 5] = [
+    "branded-error-pages",
+    "hide-backend-errors",
+    "maintenance-page",
+    "request-buffer",
+    "slow-clients",
+];
 
 /// Starts an example's Envoy and runs every command of its README.
 async fn run_readme(example: &str) -> Result<()> {
@@ -38,13 +48,38 @@ async fn response_override() -> Result<()> {
     run_readme("response-override").await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn branded_error_pages() -> Result<()> {
+    run_readme("branded-error-pages").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hide_backend_errors() -> Result<()> {
+    run_readme("hide-backend-errors").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_page() -> Result<()> {
+    run_readme("maintenance-page").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn request_buffer() -> Result<()> {
+    run_readme("request-buffer").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients() -> Result<()> {
+    run_readme("slow-clients").await
+}
+
 /// `btp plugin-config` of these policy files.
 fn plugin_config(examples: &[&str]) -> Result<Value> {
     let files = examples
         .iter()
         .map(|name| repo::path(format!("examples/{name}/policy.yaml")));
     let mut command = Command::new(repo::cli()?);
-    command.arg("plugin-config");
+    command.args(["plugin-config", "--allow-on-headers-stop-iteration"]);
     for file in files {
         command.arg("-f").arg(file);
     }
@@ -82,11 +117,11 @@ fn inline_plugin(file: &str) -> Result<Value> {
 
 #[test]
 fn the_ready_configurations_hold_the_examples_policies() -> Result<()> {
-    for example in EXAMPLES {
+    for example in EXAMPLES.iter().chain(&ALONE) {
         let inline = inline_plugin(&format!("examples/{example}/envoy.yaml"))?;
         assert_eq!(
             essence(&inline)?,
-            essence(&plugin_config(&[example])?)?,
+            essence(&plugin_config(&[*example])?)?,
             "{example}"
         );
     }
@@ -117,7 +152,12 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "envoy/without-filter.yaml",
         "envoy/filter-by-ecds.yaml",
         "examples/fault-injection/envoy.yaml",
+        "examples/request-buffer/envoy.yaml",
         "examples/response-override/envoy.yaml",
+        "examples/branded-error-pages/envoy.yaml",
+        "examples/hide-backend-errors/envoy.yaml",
+        "examples/maintenance-page/envoy.yaml",
+        "examples/slow-clients/envoy.yaml",
     ] {
         let mut bootstrap = Bootstrap::load(file)?;
         bootstrap.replace_text(

@@ -31,6 +31,11 @@ async fn fault() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn overrides() -> anyhow::Result<()> {
+    run("tests/scenarios/override.json").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn buffer() -> anyhow::Result<()> {
     run("tests/scenarios/buffer.json").await
 }

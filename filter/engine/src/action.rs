@@ -28,6 +28,13 @@ pub enum Action {
     WakeAt(u64),
     /// Answer the client with this reply.
     Reply(Arc<Reply>),
+    /// Answer the client with this response in place of the one at hand, or
+    /// of one that was about to be made.
+    ReplyInstead(Box<Response>),
+    /// Replace all response headers by these, `:status` among them.
+    SetResponseHeaders(Fields),
+    /// Replace the response body's bytes at hand by these.
+    ReplaceBody(Vec<u8>),
     /// Set the request's content-length: all of its body is at hand.
     SetRequestLength(u64),
     /// End the exchange without a response, or in the middle of one.
@@ -35,11 +42,6 @@ pub enum Action {
     /// Tell the operator that something is wrong. What is told again and
     /// again may be left out.
     Log(Arc<str>),
-    /// Replace all response headers by the reply's, with a content-length;
-    /// the body follows by [`Action::ReplaceBody`].
-    ReplaceResponseHeaders(Arc<Reply>),
-    /// Replace the body bytes at hand by those of the reply, or drop them.
-    ReplaceBody(Option<Arc<Reply>>),
     /// Remove all response trailers.
     DropTrailers,
     /// Remove a request header, if it is there.
@@ -59,6 +61,25 @@ pub enum Action {
     SetProperty(&'static str, &'static str),
     /// Change a gauge by so much.
     Adjust(GaugeId, i64),
+}
+
+/// Headers as they go over the wire, names in lower case.
+pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// A response that stands in for another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers; neither `:status` nor content-length.
+    pub headers: Fields,
+    /// Body.
+    pub body: Vec<u8>,
+    /// Status for a gRPC client; `None`: the host maps the HTTP status. A
+    /// client that does not speak gRPC never sees it.
+    pub grpc_status: Option<u8>,
+    /// `%RESPONSE_CODE_DETAILS%`.
+    pub details: &'static str,
 }
 
 /// A response that the proxy makes.

@@ -10,9 +10,6 @@ mod request;
 mod response;
 mod retry;
 
-use std::sync::Arc;
-
-use crate::action::Reply;
 use crate::fault::End;
 use crate::intake::Intake;
 use crate::look::Look;
@@ -53,9 +50,9 @@ enum Phase {
     /// The client gets a reply of ours; what passes now is that reply, or
     /// what is left of the response in whose place it went.
     Replied,
-    /// The response is being replaced as it passes. The reply is there until
-    /// its body has been written.
-    Replacing { unwritten: Option<Arc<Reply>> },
+    /// The response's body is being replaced as it passes, by this; it is
+    /// empty once it has been written.
+    Replacing { unwritten: Vec<u8> },
 }
 
 #[cfg(test)]

@@ -15,6 +15,20 @@ pub(crate) fn is_grpc_request<H: Host>(host: &mut H) -> bool {
     host.request_header("content-type", |value| value.is_some_and(is_grpc))
 }
 
+/// The gRPC status that an HTTP status becomes in a reply to a gRPC client,
+/// as Envoy maps it.
+pub(crate) fn status_of_http(status: u16) -> u8 {
+    match status {
+        200 => 0,
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::is_grpc;

@@ -8,6 +8,25 @@ use crate::meters::Meters;
 use crate::retry::Ledger;
 use crate::shared::{Counters, Tables};
 
+/// What can be asked about an exchange at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attribute<'a> {
+    /// The client's protocol, such as `HTTP/1.1`.
+    Protocol,
+    /// Why there is a response: `via_upstream`, or a reason of the proxy's.
+    ResponseCodeDetails,
+    /// The name of the cluster that the request was sent to.
+    UpstreamCluster,
+    /// The address and port of the host that the request was sent to.
+    UpstreamHost,
+    /// The client's address and port.
+    ClientAddress,
+    /// The route's name.
+    RouteName,
+    /// The filter state of this key.
+    FilterState(&'a str),
+}
+
 /// One exchange as the host sees it. Values are lent to a closure, so that a
 /// host that has them in memory copies nothing.
 pub trait Host: Counters + Meters + Tables {
@@ -33,6 +52,20 @@ pub trait Host: Counters + Meters + Tables {
     /// The first value of a response header (name in lower case, `:status`
     /// included). Answers only while response headers are at hand.
     fn response_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
+
+    /// All response headers in the order they came, names in lower case,
+    /// `:status` among them. Answers only while response headers are at hand.
+    fn response_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R;
+
+    /// Whether the response at hand was made by the proxy itself, and not by
+    /// an upstream. Answers only while response headers are at hand.
+    fn response_is_local(&mut self) -> bool;
+
+    /// Something about the exchange, as text. `None` if it is not known.
+    fn attribute(&mut self, attribute: Attribute<'_>) -> Option<Vec<u8>>;
+
+    /// When the request began: nanoseconds since 1970.
+    fn start_time_ns(&mut self) -> Option<u64>;
 
     /// The name of the route that took the request. `None` if no route did,
     /// or if it has no name.

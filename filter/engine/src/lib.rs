@@ -42,11 +42,11 @@ mod siphash;
 pub mod testing;
 mod worker;
 
-pub use action::{Action, Flow, Reply};
+pub use action::{Action, Fields, Flow, Reply, Response};
 pub use counters::{CounterId, GaugeId};
 pub use deadlines::Deadlines;
 pub use exchange::Exchange;
-pub use host::Host;
+pub use host::{Attribute, Host};
 pub use meters::{MeterId, MeterKind, Meters};
 pub use plan::Plan;
 pub use retry::Ledger;

@@ -11,6 +11,7 @@ use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::request::Request;
 use crate::request_buffer::Buffering;
+use crate::response_override::Recall;
 use crate::retry::Retries;
 
 /// What a policy must know of a request. Worked out at load.
@@ -27,10 +28,12 @@ pub(crate) struct Needs {
 }
 
 /// What was found out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Look {
     /// It is a gRPC call; only known if the policy needs it.
     pub(crate) grpc: bool,
+    /// What overrides will want to know of it.
+    pub(crate) recall: Recall,
     /// Its body; only known if the policy needs it and there is one.
     pub(crate) body: BodyLook,
     /// It may be tried again.
@@ -78,12 +81,15 @@ impl Look {
     /// headers are all of it.
     pub(crate) fn at<H: Host>(policy: &PolicyPlan, host: &mut H, end: bool) -> (Self, Seen) {
         let needs = policy.needs;
+        let overrides = policy.overrides.as_ref();
+        let started_ns = overrides.and_then(|it| it.start(host));
         let needs_body = needs.body && !end;
         let fault = policy.fault.as_ref();
         let retries = policy.retries.as_ref();
         if !needs.headers && !needs_body {
             let look = Self {
                 grpc: needs.grpc && is_grpc_request(host),
+                recall: Recall::of_time(started_ns),
                 body: BodyLook::default(),
                 retry: retries.is_some_and(Retries::is_for_all),
             };
@@ -95,6 +101,9 @@ impl Look {
             let content_type = request.header("content-type");
             let look = Self {
                 grpc: content_type.is_some_and(|value| is_grpc(&value)),
+                recall: overrides
+                    .map(|it| it.recall(&request, started_ns))
+                    .unwrap_or_default(),
                 body: match &policy.buffering {
                     Some(buffering) if needs_body => BodyLook::at(&request, buffering),
                     _ => BodyLook::default(),
@@ -108,6 +117,7 @@ impl Look {
 }
 
 impl BodyLook {
+    #[inline(never)]
     fn at(request: &Request<'_>, buffering: &Buffering) -> Self {
         let is = |name, wanted: &[u8]| {
             let value = request.header(name);

@@ -130,15 +130,14 @@ impl PolicyPlan {
         let buffering = buffer
             .filter(|_| enforce.request_buffer)
             .map(|buffer| Buffering::compile(policy, buffer, counters));
-        let own = Needs {
-            grpc: overrides.is_some(),
-            ..Needs::default()
-        };
-        let body = buffering.as_ref().map(Buffering::needs);
+        let of_overrides = overrides.as_ref().map(Overrides::needs);
+        let of_fault = fault.as_ref().map(Fault::needs);
+        let of_body = buffering.as_ref().map(Buffering::needs);
         Self {
-            needs: own
-                .and(fault.as_ref().map(Fault::needs).unwrap_or_default())
-                .and(body.unwrap_or_default())
+            needs: of_overrides
+                .unwrap_or_default()
+                .and(of_fault.unwrap_or_default())
+                .and(of_body.unwrap_or_default())
                 .and(retries.as_ref().map(Retries::needs).unwrap_or_default()),
             fault,
             buffering,

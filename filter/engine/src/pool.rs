@@ -23,11 +23,15 @@ pub(crate) struct Change {
     pub(crate) by: i64,
 }
 
+/// What a worker wants of the table.
 #[derive(Clone, Copy)]
-struct Slot {
-    worker: u64,
-    beat: u64,
-    bytes: u64,
+enum Ask {
+    /// So many bytes, if no more than so many are held then.
+    Take { bytes: u64, most: u64 },
+    /// To be rid of so many.
+    GiveBack(u64),
+    /// To be known to be alive.
+    Beat,
 }
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -38,6 +42,7 @@ pub(crate) const BEAT_NS: u64 = 4 * SECOND_NS;
 /// A worker that is silent for so long is taken for dead.
 const SILENCE_NS: u64 = 3 * BEAT_NS;
 
+/// Words of a slot: worker, beat, bytes.
 const WORDS: usize = 3;
 
 /// Workers that can hold something at once.
@@ -49,16 +54,9 @@ const TRIES: usize = 16;
 impl Pool {
     /// Takes bytes for `worker`, if there is room for them.
     pub(crate) fn take<T: Tables>(self, tables: &T, worker: u64, now: u64, bytes: u64) -> Change {
-        let mut change = Change::default();
-        let kept = tables.update_table(self.table, |words| {
-            change = change_table(words, |slots| {
-                slots.retain(|slot| now.saturating_sub(slot.beat) < SILENCE_NS);
-                let room = self.most.saturating_sub(total(slots));
-                bytes <= room && add(slots, worker, now, bytes)
-            });
-            change != Change::default()
-        });
-        if kept { change } else { Change::default() }
+        let most = self.most;
+        let taken = self.change(tables, worker, now, Ask::Take { bytes, most });
+        taken.unwrap_or_default()
     }
 
     /// Gives bytes of `worker` back.
@@ -69,96 +67,80 @@ impl Pool {
         now: u64,
         bytes: u64,
     ) -> Change {
-        let mut change = Change::default();
-        for _ in 0..TRIES {
-            let kept = tables.update_table(self.table, |words| {
-                change = change_table(words, |slots| {
-                    subtract(slots, worker, now, bytes);
-                    true
-                });
-                true
-            });
-            if kept {
-                return change;
-            }
-        }
-        Change::default()
+        (0..TRIES)
+            .find_map(|_| self.change(tables, worker, now, Ask::GiveBack(bytes)))
+            .unwrap_or_default()
     }
 
     /// Says that `worker` is alive, if it has not said so for a while.
     pub(crate) fn beat<T: Tables>(self, tables: &T, worker: u64, now: u64) {
-        tables.update_table(self.table, |words| {
-            let mut slots = slots(words);
-            let own = slots.iter_mut().find(|slot| slot.worker == worker);
-            let Some(slot) = own.filter(|slot| now.saturating_sub(slot.beat) >= BEAT_NS / 2) else {
-                return false;
-            };
-            slot.beat = now;
-            *words = to_words(&slots);
-            true
+        let _ = self.change(tables, worker, now, Ask::Beat);
+    }
+
+    /// `None` if nothing was written.
+    #[inline(never)]
+    fn change<T: Tables>(self, tables: &T, worker: u64, now: u64, ask: Ask) -> Option<Change> {
+        let mut change = None;
+        let kept = tables.update_table(self.table, |words| {
+            change = change_table(words, worker, now, ask);
+            change.is_some()
         });
+        change.filter(|_| kept)
     }
 }
 
-#[inline(never)]
-fn change_table(words: &mut Vec<u64>, step: impl FnOnce(&mut Vec<Slot>) -> bool) -> Change {
-    let mut slots = slots(words);
-    let before = total(&slots);
-    let granted = step(&mut slots);
-    *words = to_words(&slots);
-    let by = i128::from(total(&slots)) - i128::from(before);
-    Change {
-        granted,
-        by: i64::try_from(by).unwrap_or(0),
+/// Changes the table; `None` if it is to stay as it is.
+fn change_table(words: &mut Vec<u64>, worker: u64, now: u64, ask: Ask) -> Option<Change> {
+    let before = total(words);
+    if let Ask::Take { .. } = ask {
+        keep(words, |beat, _| now.saturating_sub(beat) < SILENCE_NS);
     }
+    let alive = total(words);
+    let mut granted = true;
+    match (ask, find(words, worker)) {
+        (Ask::Take { bytes, most }, _) if bytes > most.saturating_sub(alive) => granted = false,
+        (Ask::Take { bytes, .. }, Some([_, beat, held])) => {
+            (*beat, *held) = (now, held.saturating_add(bytes));
+        }
+        (Ask::Take { bytes, .. }, None) => {
+            granted = words.len() < MOST_SLOTS * WORDS;
+            if granted {
+                words.truncate(words.len() / WORDS * WORDS);
+                words.extend([worker, now, bytes]);
+            }
+        }
+        (Ask::GiveBack(bytes), Some([_, beat, held])) => {
+            (*beat, *held) = (now, held.saturating_sub(bytes));
+            keep(words, |_, held| held > 0);
+        }
+        (Ask::Beat, Some([_, beat, _])) if now.saturating_sub(*beat) >= BEAT_NS / 2 => *beat = now,
+        (Ask::GiveBack(_), None) => {}
+        (Ask::Beat, _) => return None,
+    }
+    let after = total(words);
+    let by = i64::try_from(after.abs_diff(before)).unwrap_or(0);
+    let by = if after < before { -by } else { by };
+    (granted || by != 0).then_some(Change { granted, by })
 }
 
-fn add(slots: &mut Vec<Slot>, worker: u64, now: u64, bytes: u64) -> bool {
-    if let Some(slot) = slots.iter_mut().find(|slot| slot.worker == worker) {
-        slot.bytes = slot.bytes.saturating_add(bytes);
-        slot.beat = now;
-        return true;
-    }
-    let has_room = slots.len() < MOST_SLOTS;
-    if has_room {
-        slots.push(Slot {
-            worker,
-            beat: now,
-            bytes,
-        });
-    }
-    has_room
+/// Whatever follows the last whole slot is no slot.
+fn find(words: &mut [u64], worker: u64) -> Option<&mut [u64; WORDS]> {
+    let (slots, _) = words.as_chunks_mut::<WORDS>();
+    slots.iter_mut().find(|[who, ..]| *who == worker)
 }
 
-fn subtract(slots: &mut Vec<Slot>, worker: u64, now: u64, bytes: u64) {
-    if let Some(slot) = slots.iter_mut().find(|slot| slot.worker == worker) {
-        slot.bytes = slot.bytes.saturating_sub(bytes);
-        slot.beat = now;
-    }
-    slots.retain(|slot| slot.bytes > 0);
-}
-
-fn total(slots: &[Slot]) -> u64 {
-    let bytes = slots.iter().map(|slot| slot.bytes);
-    bytes.fold(0, u64::saturating_add)
-}
-
-/// Whatever follows the last whole slot is left out.
-fn slots(words: &[u64]) -> Vec<Slot> {
+fn total(words: &[u64]) -> u64 {
     let (slots, _) = words.as_chunks::<WORDS>();
-    let slot = |&[worker, beat, bytes]: &[u64; WORDS]| Slot {
-        worker,
-        beat,
-        bytes,
-    };
-    slots.iter().map(slot).collect()
-}
-
-fn to_words(slots: &[Slot]) -> Vec<u64> {
     slots
         .iter()
-        .flat_map(|slot| [slot.worker, slot.beat, slot.bytes])
-        .collect()
+        .fold(0, |sum: u64, [.., held]| sum.saturating_add(*held))
+}
+
+/// Keeps those slots of whose beat and bytes this is true.
+fn keep(words: &mut Vec<u64>, which: impl Fn(u64, u64) -> bool) {
+    let (slots, _) = words.as_chunks::<WORDS>();
+    let kept = slots.iter().filter(|[_, beat, held]| which(*beat, *held));
+    *words = kept.flatten().copied().collect();
 }
 
 #[cfg(test)]

@@ -44,6 +44,11 @@ impl<'a> Request<'a> {
         split_at_any(path, b"?#").0
     }
 
+    /// The path as it came, query and all.
+    pub(crate) fn full_path(&self) -> Option<&'a [u8]> {
+        self.first(b":path")
+    }
+
     /// The first query parameter of this name, decoded.
     pub(crate) fn query_param(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let (_, query) = split_at_any(self.first(b":path")?, b"?");

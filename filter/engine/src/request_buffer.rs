@@ -156,6 +156,7 @@ impl Buffering {
     }
 
     /// The most bytes of this request's body.
+    #[inline(never)]
     pub(crate) fn limit_of(&self, request: &Request<'_>) -> u64 {
         let meets = |rule: &&BufferRule| meets_any(request, &rule.matches);
         let rule = self.rules.iter().find(meets);
@@ -173,6 +174,7 @@ impl Buffering {
 }
 
 impl Refusal {
+    #[inline(never)]
     fn new(policy: &ObjectName, counter: &str, reply: Reply, counters: &mut CounterNames) -> Self {
         Self {
             reply: Arc::new(reply),

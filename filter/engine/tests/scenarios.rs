@@ -36,6 +36,11 @@ fn fault() {
 }
 
 #[test]
+fn overrides() {
+    run(include_str!("../../../tests/scenarios/override.json"));
+}
+
+#[test]
 fn buffer() {
     run(include_str!("../../../tests/scenarios/buffer.json"));
 }
@@ -133,8 +138,13 @@ fn differences(expect: &Value, outcome: &Outcome) -> Vec<String> {
         &expect["upstreamRequests"],
         upstream.into(),
     );
+    let trailers = response.trailers.iter();
+    let trailer = trailers
+        .filter(|(name, _)| name == "grpc-status")
+        .find_map(|(_, value)| std::str::from_utf8(value).ok());
     let grpc_status: Option<u8> = response
         .get("grpc-status")
+        .or(trailer)
         .map(|code| code.parse().unwrap());
     check("grpcStatus", &expect["grpcStatus"], grpc_status.into());
     for (name, wanted) in expect["headers"].as_object().into_iter().flatten() {

@@ -1,11 +1,11 @@
 //! What is right as the API sees it, and yet probably not what is wanted.
 
-use crate::node::{Node, Value};
+use crate::node::{Mark, Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::Duration;
-use crate::spec::Retry;
+use crate::spec::{BufferMode, RequestBuffer, Retry};
 
 /// Notes advice on a `spec` in which nothing is wrong.
 pub fn advise(spec: At<'_>, warnings: &mut Problems) {
@@ -16,6 +16,8 @@ pub fn advise(spec: At<'_>, warnings: &mut Problems) {
     advice.on_health();
     advice.on_circuit_breaker();
     advice.on_faults();
+    advice.on_overrides();
+    advice.on_buffers();
     advice.on_old_fields();
     advice.on_ignored_fields();
 }
@@ -25,6 +27,8 @@ pub fn advise(spec: At<'_>, warnings: &mut Problems) {
 const USUAL_IDLE: Duration = Duration::from_millis(60_000);
 const MANY_RETRIES: u32 = 5;
 const DEFAULT_LIMIT: i64 = 1024;
+/// Envoy's `per_connection_buffer_limit_bytes`.
+const USUAL_BUFFER: u64 = 1 << 20;
 
 struct Advice<'a, 'b> {
     spec: At<'a>,
@@ -227,6 +231,55 @@ impl Advice<'_, '_> {
         }
     }
 
+    fn on_overrides(&mut self) {
+        let list = Path::Field(&self.spec.path, "responseOverride");
+        let redirects: Vec<(usize, Mark)> = self
+            .items(&["responseOverride"])
+            .iter()
+            .enumerate()
+            .filter_map(|(index, rule)| Some((index, rule.field("redirect")?)))
+            .filter(|(_, redirect)| redirect.field("mode").is_none())
+            .map(|(index, redirect)| (index, redirect.mark))
+            .collect();
+        for (index, mark) in redirects {
+            let rule = Path::Item(&list, index);
+            let advice = "has Envoy run the request again on another route, unseen by the \
+                          client, which the filter refuses; mode: Client sends the client there";
+            self.warnings
+                .note(&Path::Field(&rule, "redirect"), mark, advice);
+        }
+    }
+
+    fn on_buffers(&mut self) {
+        let Some(node) = self.get(&["requestBuffer"]) else {
+            return;
+        };
+        let path = Path::Root;
+        let buffer = RequestBuffer::read(At { node, path }, &mut Problems::default());
+        let Some(buffer) = buffer.filter(|buffer| buffer.mode == BufferMode::Buffer) else {
+            return;
+        };
+        let largest = buffer.largest();
+        if largest.get() > USUAL_BUFFER {
+            let message = format!(
+                "lets bodies of {largest} come, but Envoy buffers 1Mi over HTTP/1 unless it is \
+                 told otherwise: set request_body_buffer_limit of the routes, or \
+                 per_connection_buffer_limit_bytes of the listener, to at least {}",
+                largest.get()
+            );
+            self.say(&["requestBuffer", "limit"], message);
+        }
+        if buffer.max_total.is_some()
+            && buffer.min_data_rate.is_none()
+            && buffer.max_duration.is_none()
+        {
+            self.say(
+                &["requestBuffer", "maxTotal"],
+                "can be used up by clients that send nothing: set minDataRate or maxDuration, too",
+            );
+        }
+    }
+
     fn on_old_fields(&mut self) {
         for (path, new) in [
             (&["compression"][..], "compressor"),
@@ -324,6 +377,10 @@ mod tests {
                 "retry.perRetry.timeout: leaves no time for all 3 tries",
             ),
             (
+                r#"{"responseOverride":[{},{"redirect":{"hostname":"a.b"}}]}"#,
+                "responseOverride[1].redirect: has Envoy run the request again",
+            ),
+            (
                 r#"{"retryConstraint":{},"circuitBreaker":{"maxConnections":9,
                     "maxPendingRequests":9,"maxParallelRequests":9,"maxParallelRetries":9}}"#,
                 "retryConstraint: bounds retries, but",
@@ -365,6 +422,14 @@ mod tests {
                 "faultInjection.abort.grpcStatus: aborts plain HTTP requests",
             ),
             (
+                r#"{"requestBuffer":{"limit":"1025Ki"}}"#,
+                "requestBuffer.limit: lets bodies of 1025Ki come, but Envoy buffers 1Mi",
+            ),
+            (
+                r#"{"requestBuffer":{"limit":1,"maxTotal":"1Gi"}}"#,
+                "requestBuffer.maxTotal: can be used up",
+            ),
+            (
                 r#"{"compression":[]}"#,
                 "compression: is deprecated: write compressor",
             ),
@@ -389,6 +454,8 @@ mod tests {
             r#"{"retry":{}}"#,
             r#"{"retry":{"retryOn":{"triggers":["5xx","connect-failure"]}}}"#,
             r#"{"faultInjection":{"abort":{"httpStatus":503}}}"#,
+            r#"{"requestBuffer":{"limit":"1Mi","maxTotal":"1Gi","maxDuration":"1m"}}"#,
+            r#"{"requestBuffer":{"limit":"1Ti","mode":"Stream"}}"#,
             r#"{"timeout":{"http":{"connectionIdleTimeout":"30s"}}}"#,
         ] {
             assert_eq!(advice(spec), Vec::<String>::new(), "{spec}");

@@ -15,9 +15,12 @@ pub use fault_injection::{
     SamplingKey, Schedule,
 };
 pub use rate_limit::{Limit, LocalRateLimit, LocalRule, RateLimit, RateLimitHeaders, Unit};
-pub use redirect::Redirect;
+pub use redirect::{Redirect, RedirectMode};
 pub use request_buffer::{BufferMode, BufferRule, MinDataRate, Rejection, RequestBuffer};
-pub use response_override::{HeaderMatch, OverrideResponse, OverrideRule, Source, StringMatch};
+pub use response_override::{
+    Escape, HeaderChanges, HeaderMatch, Instead, KeepHeaders, NewBody, OverrideBody, OverrideMatch,
+    OverrideResponse, OverrideRule, Source, StringMatch, Variant,
+};
 pub use retry::{OnExhausted, Retry, RetryConstraint, Scope, Trigger};
 pub use selector::{
     MethodCondition, Named, PathCondition, PathPattern, Selector, SourceCondition, ValueCondition,
@@ -51,15 +54,6 @@ impl Spec {
     pub fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
         let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
         let object = at.object(&known, problems)?;
-        if object.has("requestBuffer")
-            && let Some(at) = object.get("httpUpgrade")
-            && at.list(0..=usize::MAX, &mut Problems::default(), |_, _| Some(()))
-                != Some(Vec::new())
-        {
-            let reason = "must not stand beside requestBuffer: an upgraded connection \
-                          cannot be buffered";
-            problems.note(&at.path, at.node.mark, reason);
-        }
         Some(Self {
             fault_injection: object
                 .get("faultInjection")

@@ -227,7 +227,7 @@ pub(crate) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refuse
 }
 
 /// Replaces a header map by `pairs`.
-pub(crate) fn set_headers(map: Map, pairs: &[(&str, &str)]) -> Result<(), Refused> {
+pub(crate) fn set_headers(map: Map, pairs: &[(&[u8], &[u8])]) -> Result<(), Refused> {
     let pairs = serialize(pairs);
     // SAFETY: pointer and length describe live memory.
     check(unsafe { imports::proxy_set_header_map_pairs(map as u32, pairs.as_ptr(), pairs.len()) })
@@ -290,7 +290,7 @@ pub(crate) fn set_buffer(buffer: Buffer, size: usize, value: &[u8]) -> Result<()
 pub(crate) fn send_local_response(
     status: u16,
     details: &str,
-    headers: &[(&str, &str)],
+    headers: &[(&[u8], &[u8])],
     body: &[u8],
     grpc_status: Option<u8>,
 ) -> Result<(), Refused> {
@@ -462,7 +462,7 @@ impl Lent {
 
 /// Header pairs as the ABI wants them: a count, all sizes, then all names
 /// and values, each ended by a zero byte.
-fn serialize(pairs: &[(&str, &str)]) -> Vec<u8> {
+fn serialize(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
     let texts: usize = pairs
         .iter()
         .map(|(name, value)| name.len() + value.len() + 2)
@@ -477,7 +477,7 @@ fn serialize(pairs: &[(&str, &str)]) -> Vec<u8> {
         push_size(value.len());
     }
     for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
-        bytes.extend_from_slice(text.as_bytes());
+        bytes.extend_from_slice(text);
         bytes.push(0);
     }
     bytes

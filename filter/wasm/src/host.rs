@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 
-use btp_engine::{CounterId, Counters, Host, Ledger, MeterId, MeterKind, Meters, TableId, Tables};
+use btp_engine::{
+    Attribute, CounterId, Counters, Host, Ledger, MeterId, MeterKind, Meters, TableId, Tables,
+};
 use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, Map, Refused};
@@ -102,6 +104,34 @@ impl Host for WasmHost<'_> {
 
     fn response_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
         read(abi::header(Map::ResponseHeaders, name).as_deref())
+    }
+
+    fn response_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+        let block = abi::headers(Map::ResponseHeaders).unwrap_or_default();
+        let headers: Vec<(&[u8], &[u8])> = pairs::entries(&block).collect();
+        read(&headers)
+    }
+
+    fn response_is_local(&mut self) -> bool {
+        abi::property(&["response", "code_details"]).as_deref() != Some(b"via_upstream")
+    }
+
+    fn attribute(&mut self, attribute: Attribute<'_>) -> Option<Vec<u8>> {
+        let value = match attribute {
+            Attribute::Protocol => abi::property(&["request", "protocol"]),
+            Attribute::ResponseCodeDetails => abi::property(&["response", "code_details"]),
+            Attribute::UpstreamCluster => abi::property(&["xds", "cluster_name"]),
+            Attribute::UpstreamHost => abi::property(&["upstream", "address"]),
+            Attribute::ClientAddress => abi::property(&["source", "address"]),
+            Attribute::RouteName => abi::property(&["xds", "route_name"]),
+            Attribute::FilterState(key) => abi::property(&["filter_state", key]),
+        };
+        value.filter(|value| !value.is_empty())
+    }
+
+    fn start_time_ns(&mut self) -> Option<u64> {
+        let time = abi::property(&["request", "time"])?;
+        Some(u64::from_le_bytes(time.try_into().ok()?))
     }
 
     fn route_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use btp_engine::{Action, Exchange, Flow, Reply};
+use btp_engine::{Action, Exchange, Fields, Flow, Reply, Response};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action as Verdict;
 
@@ -161,12 +161,13 @@ pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usi
                 let written = abi::set_header(Map::RequestHeaders, "content-length", &length);
                 report("a request's length", written);
             }
-            Action::ReplaceResponseHeaders(reply) => {
-                report("response headers", replace_headers(&reply));
+            Action::ReplyInstead(response) => report("a reply", send_instead(&response)),
+            Action::SetResponseHeaders(headers) => {
+                let written = abi::set_headers(Map::ResponseHeaders, &lent(&headers));
+                report("response headers", written);
             }
-            Action::ReplaceBody(reply) => {
-                let body = reply.as_ref().map_or("", |reply| reply.body.as_str());
-                let written = abi::set_buffer(Buffer::ResponseBody, body_size, body.as_bytes());
+            Action::ReplaceBody(body) => {
+                let written = abi::set_buffer(Buffer::ResponseBody, body_size, &body);
                 report("a response body", written);
             }
             Action::DropTrailers => {
@@ -181,28 +182,33 @@ pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usi
 }
 
 fn send(reply: &Reply) -> Result<(), Refused> {
+    let headers = reply.headers.iter();
+    let headers: Vec<(&[u8], &[u8])> = headers
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        .collect();
     abi::send_local_response(
         reply.status,
         reply.details,
-        &pairs(reply),
+        &headers,
         reply.body.as_bytes(),
         reply.grpc_status,
     )
 }
 
-fn replace_headers(reply: &Reply) -> Result<(), Refused> {
-    let status = reply.status.to_string();
-    let length = reply.body.len().to_string();
-    let mut headers = vec![(":status", status.as_str())];
-    headers.extend(pairs(reply));
-    headers.push(("content-length", &length));
-    abi::set_headers(Map::ResponseHeaders, &headers)
+fn send_instead(response: &Response) -> Result<(), Refused> {
+    abi::send_local_response(
+        response.status,
+        response.details,
+        &lent(&response.headers),
+        &response.body,
+        response.grpc_status,
+    )
 }
 
-fn pairs(reply: &Reply) -> Vec<(&str, &str)> {
-    let headers = reply.headers.iter();
+fn lent(headers: &Fields) -> Vec<(&[u8], &[u8])> {
+    let headers = headers.iter();
     headers
-        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
         .collect()
 }
 

@@ -273,7 +273,7 @@ impl Exchange {
             out.push(Action::Reset);
             return Flow::Stop;
         }
-        self.reply(policy, &refusal.reply, out)
+        self.reply(policy, &refusal.reply, host, out)
     }
 }
 

@@ -154,7 +154,7 @@ impl Exchange {
         self.drop_body(policy, host, out);
         out.push(Action::Count(fault.aborts));
         match end {
-            End::Reply(reply) => self.reply(policy, &reply, out),
+            End::Reply(reply) => self.reply(policy, &reply, host, out),
             End::Reset => {
                 out.push(Action::Reset);
                 self.stop()
@@ -162,22 +162,21 @@ impl Exchange {
         }
     }
 
-    /// Sends a reply of ours, overridden if the policy says so. A gRPC client
-    /// sees any local reply with HTTP status 200, and so do the overrides.
-    pub(super) fn reply(
+    /// Sends a reply of ours, overridden if the policy says so.
+    #[inline(never)]
+    pub(super) fn reply<H: Host>(
         &mut self,
         policy: &PolicyPlan,
         reply: &Arc<Reply>,
+        host: &mut H,
         out: &mut Vec<Action>,
     ) -> Flow {
-        let status = if self.look.grpc { 200 } else { reply.status };
         let overrides = policy.overrides.as_ref();
-        let replaced = overrides.and_then(|rules| {
-            let replacement = rules.replacement_for(reply, status)?;
-            out.push(Action::Count(rules.counter()));
-            Some(replacement)
+        let replaced = overrides.and_then(|it| it.instead_of_reply(reply, &self.look, host, out));
+        out.push(match replaced {
+            Some(response) => Action::ReplyInstead(Box::new(response)),
+            None => Action::Reply(Arc::clone(reply)),
         });
-        out.push(Action::Reply(replaced.unwrap_or_else(|| Arc::clone(reply))));
         self.stop()
     }
 

@@ -1,12 +1,10 @@
 //! The response's way back: overrides.
 
-use std::sync::Arc;
-
 use super::{Exchange, Phase};
 use crate::action::{Action, Flow};
 use crate::host::Host;
-use crate::plan::Plan;
-use crate::response_override::{Means, means, response_status};
+use crate::plan::{Plan, PolicyPlan};
+use crate::response_override::{Instead, response_status};
 
 impl Exchange {
     /// Response headers arrived; `end` if there is no body and no trailers.
@@ -36,37 +34,54 @@ impl Exchange {
             let status = response_status(host);
             self.abandon_body(policy, status, host, out);
         }
-        if self.settle(plan, host, out) == Flow::Stop {
+        // Overrides start from the headers as they came, so what retries have
+        // to do with them comes last.
+        let mut edits = Vec::new();
+        if self.settle(plan, host, &mut edits) == Flow::Stop {
+            out.append(&mut edits);
             return Flow::Stop;
         }
+        let flow = self.replace(policy, host, end, out);
+        if flow == Flow::Stop {
+            edits.retain(|it| matches!(it, Action::SetProperty(..) | Action::Log(_)));
+        }
+        out.append(&mut edits);
+        flow
+    }
+
+    fn replace<H: Host>(
+        &mut self,
+        policy: &PolicyPlan,
+        host: &mut H,
+        end: bool,
+        out: &mut Vec<Action>,
+    ) -> Flow {
         let Some(overrides) = &policy.overrides else {
             return Flow::Continue;
         };
-        let Some(reply) = response_status(host).and_then(|status| overrides.replacement(status))
-        else {
-            return Flow::Continue;
-        };
-        out.push(Action::Count(overrides.counter()));
-        match means(host, &reply, end, self.look.grpc) {
-            Means::InPlace => {
-                out.push(Action::ReplaceResponseHeaders(Arc::clone(&reply)));
-                self.phase = Phase::Replacing {
-                    unwritten: Some(reply),
-                };
+        match overrides.instead_of_response(&self.look, host, end, out) {
+            Some(Instead::Headers(headers)) => {
+                out.push(Action::SetResponseHeaders(headers));
                 Flow::Continue
             }
-            Means::LocalReply => {
-                out.push(Action::Reply(reply));
+            Some(Instead::InPlace(headers, body)) => {
+                out.push(Action::SetResponseHeaders(headers));
+                self.phase = Phase::Replacing { unwritten: body };
+                Flow::Continue
+            }
+            Some(Instead::Reply(response)) => {
+                out.push(Action::ReplyInstead(Box::new(response)));
                 self.phase = Phase::Replied;
                 Flow::Stop
             }
+            None => Flow::Continue,
         }
     }
 
     /// Bytes of the response body arrived.
     pub fn response_body(&mut self, out: &mut Vec<Action>) -> Flow {
         if let Phase::Replacing { unwritten } = &mut self.phase {
-            out.push(Action::ReplaceBody(unwritten.take()));
+            out.push(Action::ReplaceBody(std::mem::take(unwritten)));
         }
         Flow::Continue
     }

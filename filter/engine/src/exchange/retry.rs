@@ -102,7 +102,7 @@ impl Exchange {
         }
         out.push(Action::SetProperty(PROPERTY, REPORT.1));
         if let Some(reply) = &bound.reply {
-            return self.reply(policy, reply, out);
+            return self.reply(policy, reply, host, out);
         }
         if bound.reports {
             out.push(Action::SetResponseHeader(REPORT.0, REPORT.1));

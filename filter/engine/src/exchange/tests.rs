@@ -202,12 +202,12 @@ fn a_body_that_comes_in_pieces_is_replaced_once_and_its_trailers_go() {
         assert_eq!(exchange.response_body(&mut out), Flow::Continue);
     }
     assert_eq!(exchange.response_trailers(&mut out), Flow::Continue);
-    assert!(matches!(out[0], Action::ReplaceBody(Some(_))));
+    assert_eq!(out[0], Action::ReplaceBody(b"sorry".to_vec()));
     assert_eq!(
         out[1..],
         [
-            Action::ReplaceBody(None),
-            Action::ReplaceBody(None),
+            Action::ReplaceBody(Vec::new()),
+            Action::ReplaceBody(Vec::new()),
             Action::DropTrailers
         ]
     );
@@ -226,10 +226,10 @@ fn our_own_replies_are_overridden_before_they_are_sent_and_only_once() {
         exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
         Flow::Stop
     );
-    let Some(Action::Reply(reply)) = out.pop() else {
+    let Some(Action::ReplyInstead(reply)) = out.pop() else {
         panic!("no reply: {out:?}")
     };
-    assert_eq!((reply.status, reply.body.as_str()), (500, "later"));
+    assert_eq!((reply.status, reply.body.as_slice()), (500, &b"later"[..]));
     assert_eq!(reply.details, "btp_fault_abort");
     out.clear();
     host.response_headers = vec![(":status".to_owned(), b"500".to_vec())];

@@ -67,11 +67,10 @@ impl Window {
 
     /// How much the number grew over the span; rather too little.
     pub(crate) fn gained(&self) -> u64 {
-        let since = self
-            .readings
-            .back()
-            .map_or(0, |(now, _)| now.saturating_sub(self.span));
-        let within = self.readings.iter().find(|(time, _)| *time >= since);
+        let now = self.readings.back().map_or(0, |(now, _)| *now);
+        let since = now.checked_sub(self.span);
+        let is_within = |time: u64| since.is_none_or(|since| time > since);
+        let within = self.readings.iter().find(|(time, _)| is_within(*time));
         self.latest()
             .saturating_sub(within.map_or(0, |(_, value)| *value))
     }

@@ -9,7 +9,7 @@ use btp_policy::attach::{ResourceRef, Route};
 use hashbrown::HashMap;
 
 use crate::counters::CounterId;
-use crate::host::Host;
+use crate::host::{Attribute, Host};
 use crate::meters::{MeterId, MeterKind, Meters};
 use crate::retry::Ledger;
 use crate::shared::{Counters, TableId, Tables};
@@ -54,6 +54,12 @@ pub struct FakeHost {
     pub meters: SharedMeters,
     /// The worker's ledger.
     pub ledger: Ledger,
+    /// `%RESPONSE_CODE_DETAILS%` of the response at hand.
+    pub details: String,
+    /// Values of attributes, by their names in `Debug` form.
+    pub attributes: HashMap<String, Vec<u8>>,
+    /// When requests begin: nanoseconds since 1970.
+    pub start_time_ns: u64,
     /// How often headers or attributes were asked for.
     pub lookups: usize,
     counters: RefCell<HashMap<CounterId, u64>>,
@@ -61,7 +67,17 @@ pub struct FakeHost {
     drawn: u64,
 }
 
+/// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
+pub(super) const VIA_UPSTREAM: &str = "via_upstream";
+
 impl FakeHost {
+    fn lent(headers: &[(String, Vec<u8>)]) -> Vec<(&[u8], &[u8])> {
+        let headers = headers.iter();
+        headers
+            .map(|(name, value)| (name.as_bytes(), value.as_slice()))
+            .collect()
+    }
+
     fn find(headers: &[(String, Vec<u8>)], name: &str) -> Option<usize> {
         headers.iter().position(|(other, _)| other == name)
     }
@@ -125,12 +141,31 @@ impl Host for FakeHost {
 
     fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
         self.lookups += 1;
-        let headers: Vec<(&[u8], &[u8])> = self
-            .request_headers
-            .iter()
-            .map(|(name, value)| (name.as_bytes(), value.as_slice()))
-            .collect();
-        read(&headers)
+        read(&Self::lent(&self.request_headers))
+    }
+
+    fn response_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+        self.lookups += 1;
+        read(&Self::lent(&self.response_headers))
+    }
+
+    fn response_is_local(&mut self) -> bool {
+        self.lookups += 1;
+        self.details != VIA_UPSTREAM
+    }
+
+    fn attribute(&mut self, attribute: Attribute<'_>) -> Option<Vec<u8>> {
+        self.lookups += 1;
+        match attribute {
+            Attribute::RouteName => self.route.clone(),
+            Attribute::ResponseCodeDetails => Some(self.details.clone().into_bytes()),
+            _ => self.attributes.get(&format!("{attribute:?}")).cloned(),
+        }
+    }
+
+    fn start_time_ns(&mut self) -> Option<u64> {
+        self.lookups += 1;
+        Some(self.start_time_ns)
     }
 
     fn request_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {

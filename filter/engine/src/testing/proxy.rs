@@ -4,14 +4,15 @@
 //! must agree, so it models what Envoy was seen to do and nothing else.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use crate::action::{Action, Flow, Reply};
+use crate::action::{Action, Flow, Reply, Response};
 use crate::counters::GaugeId;
 use crate::exchange::Exchange;
+use crate::grpc::{is_grpc, status_of_http};
 use crate::plan::Plan;
 use crate::shared::Counters;
 use crate::testing::FakeHost;
+use crate::testing::fake_host::VIA_UPSTREAM;
 use crate::testing::router::Router;
 use crate::worker::Worker;
 
@@ -141,6 +142,7 @@ impl Proxy {
         let mut request = request.clone();
         self.host.route = route.map(|name| name.as_bytes().to_vec());
         self.host.request_headers.clone_from(&request.headers);
+        self.host.start_time_ns = 1_795_249_815_123_456_789;
 
         let (flow, done) = self.take_in(&mut exchange, &mut request);
         let mut outcome = Outcome {
@@ -165,6 +167,8 @@ impl Proxy {
             self.host.via_upstream = details == VIA_UPSTREAM;
             if self.host.via_upstream {
                 outcome.upstream_requests = usize::try_from(tries).unwrap_or(usize::MAX);
+            } else if is_grpc_request(&request) {
+                response = in_grpc_form(&response);
             }
             outcome.details = details.to_owned();
             self.respond(&mut exchange, &mut request, response, &mut outcome);
@@ -185,6 +189,7 @@ impl Proxy {
         let (mut out, mut done) = (Vec::new(), Done::default());
         let end = response.ends_with_headers();
         self.host.response_headers.clone_from(&response.headers);
+        self.host.details.clone_from(&outcome.details);
         let flow = exchange.response_headers(&self.plan, &mut self.host, end, &mut out);
         if flow == Flow::Stop {
             self.perform(&mut out, request, &mut response, &mut done);
@@ -261,20 +266,18 @@ impl Proxy {
                 Action::Count(counter) => self.host.add(counter, 1),
                 Action::Adjust(gauge, by) => *self.gauges.entry(gauge).or_default() += by,
                 Action::WakeAt(time) => done.wake_at = time,
-                Action::Reply(reply) => done.reply = Some(reply),
+                Action::Reply(reply) => done.reply = Some(response_of(&reply)),
+                Action::ReplyInstead(reply) => done.reply = Some(*reply),
                 Action::Reset => done.reply = None,
                 Action::RemoveRequestHeader(name) => {
                     request.headers.retain(|(other, _)| other != name);
                     self.host.request_headers.clone_from(&request.headers);
                 }
-                Action::ReplaceResponseHeaders(reply) => {
-                    response.headers = headers_of(&reply);
-                    response.set("content-length", &reply.body.len().to_string());
+                Action::SetResponseHeaders(headers) => {
+                    let named = |(name, value)| Some((String::from_utf8(name).ok()?, value));
+                    response.headers = headers.into_iter().filter_map(named).collect();
                 }
-                Action::ReplaceBody(Some(reply)) => {
-                    response.body = reply.body.clone().into_bytes();
-                }
-                Action::ReplaceBody(None) => response.body.clear(),
+                Action::ReplaceBody(body) => response.body = body,
                 Action::DropTrailers => response.trailers.clear(),
                 Action::SetRequestLength(length) => {
                     request.set("content-length", &length.to_string());
@@ -295,7 +298,7 @@ impl Proxy {
 #[derive(Default)]
 struct Done {
     wake_at: u64,
-    reply: Option<Arc<Reply>>,
+    reply: Option<Response>,
 }
 
 impl Done {
@@ -314,48 +317,65 @@ impl Done {
     }
 }
 
-/// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
-const VIA_UPSTREAM: &str = "via_upstream";
 /// `%RESPONSE_CODE_DETAILS%` of an exchange that the filter broke off.
 const CLOSED: &str = "wasm_close_stream";
 
-fn headers_of(reply: &Reply) -> Vec<(String, Vec<u8>)> {
-    let mut headers = vec![(":status".to_owned(), reply.status.to_string().into_bytes())];
-    let own = reply.headers.iter();
-    headers.extend(own.map(|(name, value)| (name.clone(), value.clone().into_bytes())));
-    headers
+fn response_of(reply: &Reply) -> Response {
+    let bytes =
+        |(name, value): &(String, String)| (name.clone().into_bytes(), value.clone().into_bytes());
+    Response {
+        status: reply.status,
+        headers: reply.headers.iter().map(bytes).collect(),
+        body: reply.body.clone().into_bytes(),
+        grpc_status: reply.grpc_status,
+        details: reply.details,
+    }
+}
+
+fn is_grpc_request(request: &Message) -> bool {
+    let content_type = request.get("content-type").unwrap_or_default();
+    is_grpc(content_type.as_bytes())
 }
 
 /// What Envoy makes of a local reply: trailers-only for gRPC, no body for
 /// HEAD.
-fn local_reply(request: &Message, reply: &Reply) -> Message {
-    let mut response = Message {
-        headers: headers_of(reply),
-        ..Message::default()
-    };
-    let content_type = request.get("content-type").unwrap_or_default();
-    if crate::grpc::is_grpc(content_type.as_bytes()) {
-        let code = reply.grpc_status.unwrap_or(match reply.status {
-            400 => 13,
-            401 => 16,
-            403 => 7,
-            404 => 12,
-            429 | 502..=504 => 14,
-            200 => 0,
-            _ => 2,
-        });
-        response.set(":status", "200");
-        response.set("content-type", "application/grpc");
+fn local_reply(request: &Message, reply: &Response) -> Message {
+    let mut response = Message::response(reply.status, &[], b"");
+    for (name, value) in &reply.headers {
+        let name = String::from_utf8_lossy(name).into_owned();
+        response.headers.push((name, value.clone()));
+    }
+    response.body.clone_from(&reply.body);
+    if is_grpc_request(request) {
+        let code = reply.grpc_status;
+        let code = code.unwrap_or_else(|| status_of_http(reply.status));
         response.set("grpc-status", &code.to_string());
-        response.set("grpc-message", &reply.body);
-        return response;
+        return in_grpc_form(&response);
     }
     if !reply.body.is_empty() {
         response.set("content-length", &reply.body.len().to_string());
-        if request.get(":method") != Some("HEAD") {
-            response.body = reply.body.clone().into_bytes();
+        if request.get(":method") == Some("HEAD") {
+            response.body.clear();
         }
     }
+    response
+}
+
+/// A local reply as a gRPC client gets it.
+fn in_grpc_form(reply: &Message) -> Message {
+    let mut response = reply.clone();
+    if response.get("grpc-status").is_none() {
+        let status = reply.get(":status").and_then(|it| it.parse().ok());
+        let code = status_of_http(status.unwrap_or(0));
+        response.set("grpc-status", &code.to_string());
+    }
+    response.set(":status", "200");
+    response.set("content-type", "application/grpc");
+    response.set("grpc-message", &String::from_utf8_lossy(&reply.body));
+    response
+        .headers
+        .retain(|(name, _)| name != "content-length");
+    response.body.clear();
     response
 }
 
@@ -369,6 +389,23 @@ pub fn demo_upstream(request: &Message) -> (Message, &'static str) {
         Some((_, code)) => code.parse().unwrap_or(200),
         None => 200,
     };
+    if let Some((_, code)) = path.rsplit_once("/grpc/") {
+        let message = format!("upstream says {code}");
+        let headers = [
+            ("content-type", "application/grpc"),
+            ("grpc-status", code),
+            ("grpc-message", message.as_str()),
+        ];
+        return (Message::response(200, &headers, b""), VIA_UPSTREAM);
+    }
+    if path.ends_with("/grpc-stream") {
+        let mut response = Message::response(200, &[("content-type", "application/grpc")], b"");
+        response.body = request.body.clone();
+        response.body.push(0);
+        let trailer = ("grpc-status".to_owned(), b"0".to_vec());
+        response.trailers.push(trailer);
+        return (response, VIA_UPSTREAM);
+    }
     let mut body = format!("upstream says {status}\n").into_bytes();
     let mut response = Message::response(status, &[("x-upstream", "yes")], b"");
     let mut content_type = "text/plain";

@@ -7,7 +7,7 @@ use crate::path::Path;
 use crate::policy::{Metadata, Policy};
 use crate::problem::Problems;
 use crate::read::{At, Object};
-use crate::scalar::{ObjectName, Template};
+use crate::scalar::ObjectName;
 
 /// The data of each ConfigMap.
 pub(super) struct ConfigMaps(BTreeMap<ObjectName, BTreeMap<String, String>>);
@@ -39,15 +39,22 @@ impl ConfigMaps {
             let spec = Path::Field(&item, "spec");
             let rules = Path::Field(&spec, "responseOverride");
             for (index, rule) in policy.spec.response_override.iter_mut().enumerate() {
-                let Some(name) = rule.response.body_ref.take() else {
-                    continue;
-                };
-                match self.body(&name) {
-                    Ok(body) => rule.response.body = body,
-                    Err(reason) => {
-                        let rule = Path::Item(&rules, index);
-                        let response = Path::Field(&rule, "response");
-                        let body = Path::Field(&response, "body");
+                let rule_path = Path::Item(&rules, index);
+                let response = Path::Field(&rule_path, "response");
+                let variants = Path::Field(&response, "variants");
+                for (index, body) in rule.bodies_mut() {
+                    let Some(name) = body.from.take() else {
+                        continue;
+                    };
+                    let filled = self.body(&name).and_then(|text| {
+                        let wrong =
+                            |reason| format!("refers to ConfigMap {name}, whose body {reason}");
+                        body.fill_in(text).map_err(wrong)
+                    });
+                    if let Err(reason) = filled {
+                        let variant = Path::Item(&variants, index.unwrap_or_default());
+                        let above = if index.is_some() { &variant } else { &response };
+                        let body = Path::Field(above, "body");
                         let path = Path::Field(&body, "valueRef");
                         problems.note(&path, Mark::UNKNOWN, reason);
                     }
@@ -57,15 +64,14 @@ impl ConfigMaps {
     }
 
     /// The text under `response.body`, or under the only key.
-    fn body(&self, name: &ObjectName) -> Result<Template, String> {
+    fn body(&self, name: &ObjectName) -> Result<&str, String> {
         let map = self.0.get(name);
         let map = map.ok_or_else(|| format!("refers to ConfigMap {name}, which is not here"))?;
         let only = map.values().next().filter(|_| map.len() == 1);
         let text = map.get(BODY).or(only).ok_or_else(|| {
             format!("refers to ConfigMap {name}, which has no key {BODY:?} (nor a single one)")
         })?;
-        let wrong = |reason| format!("refers to ConfigMap {name}, whose body {reason}");
-        Template::parse(text).map_err(wrong)
+        Ok(text)
     }
 }
 

@@ -114,7 +114,10 @@ fn overrides_that_envoy_could_not_send_are_refused() {
     };
     let any = r#"{"statusCodes":[{"value":500}]}"#;
     for (spec, reason) in [
-        (over("{}", "{}"), "must have statusCodes or responseHeaders"),
+        (
+            over("{}", "{}"),
+            "must have statusCodes, responseHeaders, grpc",
+        ),
         (over(r#"{"statusCodes":[]}"#, "{}"), "1 to 50 items"),
         (
             over(
@@ -133,8 +136,60 @@ fn overrides_that_envoy_could_not_send_are_refused() {
             "a 204 response has no body",
         ),
         (
-            over(any, r#"{"body":{"inline":"%RESPONSE_CODE%"}}"#),
-            "contains a command operator",
+            over(any, r#"{"body":{"inline":"%RESPONSE_KODE%"}}"#),
+            "did you mean %RESPONSE_CODE%?",
+        ),
+        (
+            over(any, r#"{"body":{"inline":"%LOCAL_REPLY_BODY%"}}"#),
+            "always empty here: leave it out",
+        ),
+        (
+            over(
+                any,
+                r#"{"contentType":"text/html","body":{"inline":"<a %REQ(x)%>"}}"#,
+            ),
+            "in a tag outside of quotes",
+        ),
+        (
+            over(
+                any,
+                r#"{"contentType":"%RESP(a)%","body":{"inline":"%REQ(x)%"}}"#,
+            ),
+            "write the content type out",
+        ),
+        (
+            over(any, r#"{"keepBody":true,"body":{"inline":"x"}}"#),
+            "body: must be left out beside keepBody",
+        ),
+        (
+            over(any, r#"{"keepBody":true,"statusCode":204}"#),
+            "a 204 response has no body",
+        ),
+        (
+            over(any, r#"{"header":{"remove":["x"]}}"#),
+            "set keepHeaders or keepBody",
+        ),
+        (
+            over(
+                any,
+                r#"{"variants":[{"contentType":"html","body":{"inline":"x"}}]}"#,
+            ),
+            "variants[0].contentType: must be a media type",
+        ),
+        (
+            over(
+                any,
+                r#"{"contentType":"a/b","variants":[{"contentType":"a/b","body":{"inline":""}}]}"#,
+            ),
+            "variants: have content types of their own",
+        ),
+        (
+            over(any, r#"{"body":{"inline":"x","format":"RawTemplat"}}"#),
+            "did you mean",
+        ),
+        (
+            over(r#"{"grpcStatus":[17]}"#, "{}"),
+            "match.grpcStatus[0]: must be between 0 and 16",
         ),
         (
             over(
@@ -195,13 +250,7 @@ fn percent_signs_are_written_twice() {
     let text = r#"{"policies":[{"metadata":{"name":"p"},"spec":{"responseOverride":[
         {"match":{"statusCodes":[{"value":500}]},"response":{"body":{"inline":"100%%"}}}]}}]}"#;
     let config = PluginConfig::parse(text.as_bytes()).unwrap();
-    assert_eq!(
-        config.policies[0].spec.response_override[0]
-            .response
-            .body
-            .as_text(),
-        Some("100%")
-    );
+    assert_eq!(bodies(&config), ["100%%"]);
 }
 
 proptest::proptest! {
@@ -248,19 +297,9 @@ fn what_is_not_enforced_is_refused() {
             "rateLimit.global: is Envoy's own",
         ),
         (
-            r#"{"responseOverride":[{"match":{"statusCodes":[{"value":500}]},
-                "source":"Local","response":{"body":{"inline":"%REQ(a)%"}}}]}"#,
-            "responseOverride[0].source: is not enforced",
-        ),
-        (
-            r#"{"responseOverride":[{"match":{"statusCodes":[{"value":500}]},
-                "response":{"body":{"inline":"%REQ(a)%"}}}]}"#,
-            "responseOverride[0].response.body: contains a command operator",
-        ),
-        (
             r#"{"responseOverride":[{"match":{"responseHeaders":[{"name":"a",
                 "value":{"value":"b"}}]},"redirect":{}}]}"#,
-            "responseOverride[0].redirect: is not enforced",
+            "responseOverride[0].redirect: asks Envoy to run the request again",
         ),
     ] {
         let found = refused_spec(spec);
@@ -339,6 +378,77 @@ fn keys_that_nothing_heeds_are_refused() {
     assert_eq!(config(text).limits.routes, 7);
 }
 
+#[test]
+fn redirects_and_kept_headers_are_checked() {
+    let any = r#""match":{"statusCodes":[{"value":500}]}"#;
+    let redirect = |it: &str| {
+        format!(r#"{{"responseOverride":[{{{any},"redirect":{{"mode":"Client",{it}}}}}]}}"#)
+    };
+    let path = |it: &str| {
+        redirect(&format!(
+            r#""path":{{"type":"ReplaceFullPath","replaceFullPath":"{it}"}}"#
+        ))
+    };
+    let keep = |it: &str| {
+        format!(r#"{{"responseOverride":[{{{any},"response":{{}},"keepHeaders":{it}}}]}}"#)
+    };
+    for (spec, reason) in [
+        (redirect(r#""statusCode":302"#), "leads the client back"),
+        (
+            redirect(r#""port":1,"statusCode":304"#),
+            "must be 301, 302, 303, 307 or 308",
+        ),
+        (path("x"), "must begin with one /"),
+        (path("//evil.example"), "must begin with one /"),
+        (path("/a b"), "must be written in URL characters"),
+        (path("/a%20b"), "write %% for a percent sign"),
+        (keep(r#""Some""#), "must be one of None, All"),
+        (keep("1"), "must be None, All or a list"),
+        (keep(r#"["ETag"]"#), "describes the original body"),
+        (keep("[]"), "1 to 64 items"),
+        (
+            format!(
+                r#"{{"responseOverride":[{{{any},"keepHeaders":["a"],"response":{{"keepBody":true}}}}]}}"#
+            ),
+            "which keeps all headers",
+        ),
+        (
+            format!(r#"{{"responseOverride":[{{{any},"redirect":{{"statusCode":307}}}}]}}"#),
+            "303, 307 and 308 need mode: Client",
+        ),
+        (
+            format!(r#"{{"responseOverride":[{{{any},"redirect":{{}},"response":{{}}}}]}}"#),
+            "exactly one of response and redirect",
+        ),
+    ] {
+        let found = refused_spec(&spec);
+        assert!(
+            found.iter().any(|line| line.contains(reason)),
+            "{spec}: {found:?}"
+        );
+    }
+    let conditional = r#"{"match":{"requests":[{"methods":[{"value":"GET"}]}]},"response":{}}"#;
+    let rules = |count| {
+        format!(
+            r#"{{"responseOverride":[{}]}}"#,
+            vec![conditional; count].join(",")
+        )
+    };
+    assert!(refused_spec(&rules(65))[0].contains("in more than 64 rules"));
+    let text = format!(
+        r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{}}}]}}"#,
+        rules(64)
+    );
+    assert_eq!(config(&text).policies[0].spec.response_override.len(), 64);
+}
+
+/// The bodies of the first policy's first override.
+fn bodies(config: &PluginConfig) -> Vec<String> {
+    let mut rule = config.policies[0].spec.response_override[0].clone();
+    let bodies = rule.bodies_mut().into_iter();
+    bodies.map(|(_, body)| body.template.to_string()).collect()
+}
+
 /// A policy that takes its body from a ConfigMap, and the maps.
 fn with_config_maps(maps: &str) -> String {
     format!(
@@ -363,8 +473,7 @@ fn bodies_come_from_config_maps() {
         r#"{"page.html":"sorry"}"#,
     ] {
         let config = config(&map(data));
-        let body = &config.policies[0].spec.response_override[0].response.body;
-        assert_eq!(body.as_text(), Some("sorry"), "{data}");
+        assert_eq!(bodies(&config), ["sorry"], "{data}");
     }
     for (text, reason) in [
         (

@@ -9,7 +9,7 @@ use crate::path::Path;
 use crate::policy::Policy;
 use crate::problem::{Problem, Problems};
 use crate::read::{At, Object};
-use crate::spec::{Capability, FIELDS, OverrideRule, Owner, Source};
+use crate::spec::{Capability, FIELDS, Instead, OverrideRule, Owner, RedirectMode};
 
 const NOT_YET: &str = "is not enforced by this version of the filter: leave it out";
 
@@ -136,35 +136,14 @@ pub(super) fn refuse_capabilities(policies: &[Policy], enforce: Enforce, problem
     }
 }
 
+/// Envoy's internal redirect runs a request again, which no filter can do.
 fn refuse_in_override(rule: &OverrideRule, path: &Path<'_>, problems: &mut Problems) {
-    let mut note = |field: &[&str], reason: &str| note_below(path, field, reason, problems);
-    if rule.source != Source::All {
-        note(&["source"], NOT_YET);
-    }
-    if rule.redirect.is_some() {
-        note(&["redirect"], NOT_YET);
-    }
-    if !rule.headers.is_empty() {
-        note(&["match", "responseHeaders"], NOT_YET);
-    }
-    let operator = "contains a command operator, which this version of the filter does not \
-                    expand; write %% for a percent sign";
-    if rule.response.body.as_text().is_none() {
-        note(&["response", "body"], operator);
-    }
-    if rule
-        .response
-        .headers
-        .iter()
-        .any(|header| header.value.as_text().is_none())
+    if let Instead::Redirect(redirect) = &rule.instead
+        && redirect.mode == RedirectMode::Internal
     {
-        note(&["response", "header"], operator);
-    }
-}
-
-fn note_below(path: &Path<'_>, fields: &[&str], reason: &str, problems: &mut Problems) {
-    match fields {
-        [] => problems.note(path, Mark::UNKNOWN, reason),
-        [first, rest @ ..] => note_below(&Path::Field(path, first), rest, reason, problems),
+        let reason = "asks Envoy to run the request again on another route, which a filter \
+                      cannot do: add mode: Client to send the client there, or configure \
+                      Envoy's own custom_response filter";
+        problems.note(&Path::Field(path, "redirect"), Mark::UNKNOWN, reason);
     }
 }

@@ -21,6 +21,8 @@ fn everything(shape: &Shape) -> serde_json::Value {
             _ => "Service".into(),
         },
         Shape::List { item, .. } => vec![everything(item)].into(),
+        Shape::Either(shapes) => everything(&shapes[0]),
+        Shape::Wider { ours, .. } => everything(ours),
         Shape::Dictionary(value) => serde_json::json!({ "key": everything(value) }),
         Shape::Object(object) => object
             .fields

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::scalar::Operator;
+
 /// A text with blanks to fill in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
@@ -17,10 +19,8 @@ pub enum Part {
     Text(String),
     /// A command operator: `%NAME(ARGUMENT):LENGTH%`.
     Operator {
-        /// Its name, in capitals.
-        name: String,
-        /// What stands in the parentheses.
-        argument: Option<String>,
+        /// What is printed.
+        operator: Operator,
         /// The most bytes of its value that are printed.
         length: Option<usize>,
     },
@@ -41,7 +41,8 @@ impl Template {
     /// The template that `source` stands for.
     ///
     /// # Errors
-    /// What is wrong with it: a percent sign that begins no operator.
+    /// What is wrong with it: a percent sign that begins no operator, or an
+    /// operator that is not known.
     pub fn parse(source: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut text = String::new();
@@ -53,17 +54,19 @@ impl Template {
                 rest = after;
                 continue;
             }
-            let (operator, after) = operator(after).ok_or_else(|| {
+            let (written, after) = Written::read(after).ok_or_else(|| {
                 let spot: String = after.chars().take(20).collect();
                 format!(
                     "has no command operator at {:?}; write %% for a percent sign",
                     format!("%{spot}")
                 )
             })?;
+            let length = written.length;
+            let operator = Operator::new(written.name, written.argument, length.is_some())?;
             if !text.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut text)));
             }
-            parts.push(operator);
+            parts.push(Part::Operator { operator, length });
             rest = after;
         }
         text.push_str(rest);
@@ -96,31 +99,40 @@ impl Template {
     }
 }
 
-/// Reads `NAME(ARGUMENT):LENGTH%` and gives what follows it.
-fn operator(source: &str) -> Option<(Part, &str)> {
-    let is_name = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
-    let length = source.bytes().take_while(|byte| is_name(byte)).count();
-    let (name, mut rest) = source.split_at_checked(length).filter(|_| length > 0)?;
-    let mut argument = None;
-    if let Some(inner) = rest.strip_prefix('(') {
-        let (inside, after) = inner.split_once(')')?;
-        argument = Some(inside.to_owned());
-        rest = after;
+/// An operator as it is written: `NAME(ARGUMENT):LENGTH%`.
+struct Written<'a> {
+    name: &'a str,
+    argument: Option<&'a str>,
+    length: Option<usize>,
+}
+
+impl<'a> Written<'a> {
+    /// Reads one, and gives what follows it.
+    fn read(source: &'a str) -> Option<(Self, &'a str)> {
+        let is_name =
+            |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+        let length = source.bytes().take_while(|byte| is_name(byte)).count();
+        let (name, mut rest) = source.split_at_checked(length).filter(|_| length > 0)?;
+        let mut argument = None;
+        if let Some(inner) = rest.strip_prefix('(') {
+            let (inside, after) = inner.split_once(')')?;
+            argument = Some(inside);
+            rest = after;
+        }
+        let mut longest = None;
+        if let Some(inner) = rest.strip_prefix(':') {
+            let (digits, _) = inner.split_once('%')?;
+            let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+            longest = Some(digits.parse().ok().filter(|_| plain)?);
+            rest = inner.strip_prefix(digits)?;
+        }
+        let written = Self {
+            name,
+            argument,
+            length: longest,
+        };
+        Some((written, rest.strip_prefix('%')?))
     }
-    let mut longest = None;
-    if let Some(inner) = rest.strip_prefix(':') {
-        let (digits, _) = inner.split_once('%')?;
-        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-        longest = Some(digits.parse().ok().filter(|_| plain)?);
-        rest = inner.strip_prefix(digits)?;
-    }
-    let rest = rest.strip_prefix('%')?;
-    let operator = Part::Operator {
-        name: name.to_owned(),
-        argument,
-        length: longest,
-    };
-    Some((operator, rest))
 }
 
 impl fmt::Display for Template {
@@ -128,15 +140,8 @@ impl fmt::Display for Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => formatter.write_str(&text.replace('%', "%%"))?,
-                Part::Operator {
-                    name,
-                    argument,
-                    length,
-                } => {
-                    write!(formatter, "%{name}")?;
-                    if let Some(argument) = argument {
-                        write!(formatter, "({argument})")?;
-                    }
+                Part::Operator { operator, length } => {
+                    write!(formatter, "%{operator}")?;
                     if let Some(length) = length {
                         write!(formatter, ":{length}")?;
                     }
@@ -151,24 +156,25 @@ impl fmt::Display for Template {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scalar::HeaderChoice;
     use proptest::prelude::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn operators_and_text_are_told_apart() {
-        let template = Template::parse("100%% of %REQ(x-a?x-b):10%%RESPONSE_CODE%!").unwrap();
-        let operator = |name: &str, argument: Option<&str>, length| Part::Operator {
-            name: name.to_owned(),
-            argument: argument.map(str::to_owned),
-            length,
+        let template = Template::parse("100%% of %REQ(X-a?x-b):10%%RESPONSE_CODE%!").unwrap();
+        let header = HeaderChoice {
+            name: "x-a".into(),
+            or: Some("x-b".into()),
         };
+        let operator = |operator, length| Part::Operator { operator, length };
         assert_eq!(
             template.parts(),
             [
                 Part::Text("100% of ".into()),
-                operator("REQ", Some("x-a?x-b"), Some(10)),
-                operator("RESPONSE_CODE", None, None),
+                operator(Operator::Request(header), Some(10)),
+                operator(Operator::ResponseCode, None),
                 Part::Text("!".into()),
             ]
         );
@@ -178,15 +184,19 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_percent_sign_is_refused() {
-        for source in ["%", "5 %", "% of", "%REQ(x%", "%req(x)%", "%REQ:x%", "%()%"] {
+    fn a_lone_percent_sign_and_unknown_operators_are_refused() {
+        for source in [
+            "%NO%", "%", "5 %", "% of", "%REQ(x%", "%req(x)%", "%REQ:x%", "%()%",
+        ] {
             assert!(Template::parse(source).is_err(), "{source}");
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_printed_is_read_again(source in "[A-Z%():a0-9 ]{0,30}") {
+        fn what_is_printed_is_read_again(
+            source in "(%(REQ|RESP|PATH|QUERY_PARAM|DURATION|START_TIME)(\\([a-zN%QYH?:]{0,6}\\))?(:[0-9]{1,2})?%|[a%():]){0,6}",
+        ) {
             if let Ok(template) = Template::parse(&source) {
                 prop_assert_eq!(Template::parse(&template.to_string()), Ok(template));
             }

@@ -191,6 +191,10 @@ fn of_shape(shape: &Shape) -> Value {
             json!({ "type": "object", "additionalProperties": of_shape(value) })
         }
         Shape::Object(object) => of_object(object),
+        Shape::Either(shapes) => {
+            json!({ "anyOf": shapes.iter().map(of_shape).collect::<Vec<_>>() })
+        }
+        Shape::Wider { ours, .. } => of_shape(ours),
     }
 }
 

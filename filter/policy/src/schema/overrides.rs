@@ -1,10 +1,11 @@
 //! `responseOverride`.
 
-use crate::node::Value;
+use crate::node::{Node, Value};
 
+use super::limits::SELECTOR;
 use super::shape::{
-    ANY_INTEGER, ANY_TEXT, Form, HOSTNAME, Object, Shape, TOKEN, count, formed, has, has_items,
-    list, optional, required, rule, text, text_in, unique,
+    ANY_INTEGER, ANY_TEXT, Form, HOSTNAME, Object, Shape, TOKEN, count, extension, formed, has,
+    has_items, integer, list, optional, required, rule, text, text_in, unique,
 };
 
 pub(super) static RESPONSE_OVERRIDE: Object = Object {
@@ -13,12 +14,15 @@ pub(super) static RESPONSE_OVERRIDE: Object = Object {
         optional("source", Shape::Choice(&["All", "Local", "Backend"])),
         optional("response", Shape::Object(&RESPONSE)),
         optional("redirect", Shape::Object(&REDIRECT)),
+        extension("keepHeaders", Shape::Either(&KEEP_HEADERS)),
     ],
     rules: &[rule(
         "must have exactly one of response and redirect",
         |it| count(it, &["response", "redirect"]) == 1,
     )],
 };
+
+static KEEP_HEADERS: [Shape; 2] = [Shape::Choice(&["None", "All"]), list(1, 64, &TOKEN)];
 
 static MATCH: Object = Object {
     fields: &[
@@ -27,11 +31,19 @@ static MATCH: Object = Object {
             "responseHeaders",
             list(1, 16, &Shape::Object(&HEADER_MATCH)),
         ),
+        extension("grpcStatus", list(1, 17, &GRPC_STATUS)),
+        extension("requests", list(1, 16, &Shape::Object(&SELECTOR))),
     ],
-    rules: &[rule("must have statusCodes or responseHeaders", |it| {
-        count(it, &["statusCodes", "responseHeaders"]) > 0
-    })],
+    rules: &[rule(
+        "must have statusCodes, responseHeaders, grpcStatus or requests",
+        |it| {
+            let conditions = ["statusCodes", "responseHeaders", "grpcStatus", "requests"];
+            count(it, &conditions) > 0
+        },
+    )],
 };
+
+const GRPC_STATUS: Shape = integer(0, 16);
 
 static STATUS_CODE: Object = Object {
     fields: &[
@@ -87,11 +99,28 @@ static RESPONSE: Object = Object {
         optional("contentType", ANY_TEXT),
         optional("body", Shape::Object(&BODY)),
         optional("header", Shape::Object(&HEADER_CHANGES)),
+        extension("grpcStatus", GRPC_STATUS),
+        extension("keepBody", Shape::Boolean),
+        extension("variants", list(1, 16, &Shape::Object(&VARIANT))),
     ],
-    rules: &[rule(
-        "must not remove headers: an override drops the original ones",
-        |it| !it.field("header").is_some_and(|it| has_items(it, "remove")),
-    )],
+    rules: &[rule("must not have both body and variants", |it| {
+        count(it, &["body", "variants"]) < 2
+    })],
+};
+
+/// The CRD's: an override drops the original headers, so none can be removed.
+pub(super) fn removes_headers(rule: &Node) -> bool {
+    rule.field("response")
+        .and_then(|it| it.field("header"))
+        .is_some_and(|it| has_items(it, "remove"))
+}
+
+static VARIANT: Object = Object {
+    fields: &[
+        required("contentType", text(3, 4096)),
+        required("body", Shape::Object(&BODY)),
+    ],
+    rules: &[],
 };
 
 static BODY: Object = Object {
@@ -99,6 +128,10 @@ static BODY: Object = Object {
         optional("type", Shape::Choice(&["Inline", "ValueRef"])),
         optional("inline", ANY_TEXT),
         optional("valueRef", Shape::Object(&VALUE_REF)),
+        extension(
+            "format",
+            Shape::Choice(&["Template", "Literal", "RawTemplate"]),
+        ),
     ],
     rules: &[
         rule("must have inline for type Inline", |it| {
@@ -144,7 +177,14 @@ static REDIRECT: Object = Object {
         optional("hostname", HOSTNAME),
         optional("path", Shape::Object(&PATH)),
         optional("port", ANY_INTEGER),
-        optional("statusCode", super::shape::integer(301, 302)),
+        optional(
+            "statusCode",
+            Shape::Wider {
+                crd: &integer(301, 302),
+                ours: &integer(301, 308),
+            },
+        ),
+        extension("mode", Shape::Choice(&["Client"])),
     ],
     rules: &[],
 };

@@ -48,6 +48,15 @@ pub enum Shape {
     Dictionary(&'static Shape),
     /// An object with known fields.
     Object(&'static Object),
+    /// Any of these.
+    Either(&'static [Shape]),
+    /// One thing for the CRD, and more for us.
+    Wider {
+        /// What the CRD takes.
+        crd: &'static Shape,
+        /// What we take.
+        ours: &'static Shape,
+    },
 }
 
 /// What a string must look like.

@@ -9,7 +9,7 @@ use super::faults::{
 use super::health::HEALTH_CHECK;
 use super::limits::RATE_LIMIT;
 use super::load_balancing::LOAD_BALANCER;
-use super::overrides::RESPONSE_OVERRIDE;
+use super::overrides::{RESPONSE_OVERRIDE, removes_headers};
 use super::shape::{
     ANY_TEXT, Object, Shape, extension, has, has_items, items, many, optional, rule, text_in,
 };
@@ -72,6 +72,11 @@ pub static SPEC: Object = Object {
 pub(super) static CRD_ONLY: Object = Object {
     fields: &[],
     rules: &[
+        rule(
+            "must not remove headers in responseOverride[].response.header: an override drops \
+             the original ones",
+            |spec| !items(spec, "responseOverride").iter().any(removes_headers),
+        ),
         rule(
             "must not have both requestBuffer and httpUpgrade: an upgraded \
              connection cannot be buffered",

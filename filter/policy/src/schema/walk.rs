@@ -47,6 +47,11 @@ pub fn check(at: At<'_>, shape: &Shape, profile: Profile, problems: &mut Problem
                 check_unique(at, key, problems);
             }
         }
+        Shape::Wider { crd, ours } => {
+            let shape = if profile == Profile::Crd { crd } else { ours };
+            check(at, shape, profile, problems);
+        }
+        Shape::Either(shapes) => check_either(at, shapes, profile, problems),
         Shape::Dictionary(shape) => check_dictionary(at, shape, profile, problems),
         Shape::Object(object) => {
             let known: Vec<&str> = fields_of(object, profile).map(|field| field.name).collect();
@@ -88,6 +93,19 @@ pub(super) fn check_rules(at: At<'_>, object: &Object, problems: &mut Problems) 
 fn fields_of(object: &Object, profile: Profile) -> impl Iterator<Item = &Field> {
     let visible = move |field: &&Field| profile == Profile::Btp || !field.extension;
     object.fields.iter().filter(visible)
+}
+
+/// Notes what the last of them has to say if none fits.
+fn check_either(at: At<'_>, shapes: &[Shape], profile: Profile, problems: &mut Problems) {
+    let mut said = Vec::new();
+    for shape in shapes {
+        let (_, found) = problems.aside(|problems| check(at, shape, profile, problems));
+        if found.is_empty() {
+            return;
+        }
+        said = found;
+    }
+    said.into_iter().for_each(|problem| problems.push(problem));
 }
 
 fn check_dictionary(at: At<'_>, shape: &Shape, profile: Profile, problems: &mut Problems) {

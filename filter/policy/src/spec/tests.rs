@@ -247,10 +247,6 @@ fn retries_that_envoy_could_not_do_are_refused() {
             r#"{"requestBuffer":{"limit":1,"includeStreams":"no"}}"#,
             "includeStreams: must be true or false",
         ),
-        (
-            r#"{"requestBuffer":{"limit":"1Mi"},"httpUpgrade":[{}]}"#,
-            "must not stand beside",
-        ),
     ] {
         let found = read(text).expect_err(text);
         assert!(
@@ -258,6 +254,37 @@ fn retries_that_envoy_could_not_do_are_refused() {
             "{text}: {found:?}"
         );
     }
+}
+
+/// Envoy Gateway refuses the two together; here upgrades pass unbuffered.
+#[test]
+fn upgrades_may_stand_beside_a_buffer() {
+    let text = r#"{"requestBuffer":{"limit":"1Mi"},"httpUpgrade":[{"type":"websocket"}]}"#;
+    assert!(read(text).is_ok());
+}
+
+#[test]
+fn a_request_buffer_in_full() {
+    let text = r#"{"requestBuffer":{"limit":"1Mi","includeStreams":false,
+        "rules":[{"match":[{"methods":[{"value":"PUT"}]},{"path":{"value":"/up"}}],"limit":"2Mi"}],
+        "minDataRate":{"bytesPerSecond":"1k"},"maxDuration":"1m","maxTotal":"2Mi",
+        "reject":{"statusCode":400,"contentType":"text/html","body":"no",
+                  "headers":[{"name":"X-A","value":"b"}]}}}"#;
+    let buffer = read(text).unwrap().request_buffer.unwrap();
+    assert_eq!(
+        (buffer.mode, buffer.limit.get()),
+        (BufferMode::Buffer, 1 << 20)
+    );
+    assert_eq!(buffer.largest().get(), 2 << 20);
+    assert_eq!(buffer.rules[0].matches.len(), 2);
+    assert_eq!(buffer.include_streams, Some(false));
+    let rate = buffer.min_data_rate.unwrap();
+    assert_eq!(rate.bytes_per_second.get(), 1_000);
+    assert_eq!(rate.grace_period.as_nanos(), 5_000_000_000);
+    assert_eq!(buffer.max_duration.unwrap().as_nanos(), 60_000_000_000);
+    assert_eq!(buffer.reject.headers[0].0.as_str(), "x-a");
+    let stream = read(r#"{"requestBuffer":{"limit":"8Gi","mode":"Stream"}}"#).unwrap();
+    assert_eq!(stream.request_buffer.unwrap().limit.get(), 8 << 30);
 }
 
 #[test]
@@ -279,12 +306,22 @@ fn overrides_in_full() {
         panic!("{spec:?}")
     };
     assert_eq!(first.source, Source::Backend);
-    assert_eq!(first.headers[0].value, StringMatch::Prefix("up".into()));
-    assert_eq!(first.response.body.as_text(), None);
-    assert_eq!(first.response.headers.len(), 2);
-    assert_eq!(second.redirect.as_ref().unwrap().status, 302);
     assert_eq!(
-        second.redirect.as_ref().unwrap().path.as_deref(),
-        Some("/x")
+        first.matching.headers[0].value,
+        StringMatch::Prefix("up".into())
     );
+    let Instead::Response(response) = &first.instead else {
+        panic!("{first:?}")
+    };
+    let NewBody::One(body) = &response.body else {
+        panic!("{response:?}")
+    };
+    assert_eq!((body.template.as_text(), body.escape), (None, Escape::Html));
+    assert_eq!(response.headers.add.len(), 1);
+    let Instead::Redirect(redirect) = &second.instead else {
+        panic!("{second:?}")
+    };
+    assert_eq!(redirect.status, 302);
+    assert_eq!(redirect.mode, RedirectMode::Internal);
+    assert_eq!(redirect.path.as_ref().unwrap().as_text(), Some("/x"));
 }

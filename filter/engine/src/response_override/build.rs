@@ -1,0 +1,248 @@
+//! Makes the new response.
+
+use btp_policy::scalar::{HttpStatus, Template};
+use btp_policy::spec::{
+    HeaderChanges, Instead, KeepHeaders, NewBody, OverrideBody, OverrideResponse, Redirect,
+};
+
+use super::accept;
+use super::render::{Facts, Target};
+use super::{AUTHORITY, Operators, SCHEME};
+use crate::action::Fields;
+
+/// What a rule makes of a response.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Built {
+    pub(super) status: u16,
+    /// Neither `:status` nor content-length, unless the body stays.
+    pub(super) headers: Fields,
+    /// The new body; `None`: the original one.
+    pub(super) body: Option<Vec<u8>>,
+}
+
+/// What `instead` makes of the response that `facts` tell of.
+pub(super) fn build(instead: &Instead, keep: &KeepHeaders, facts: &Facts<'_>) -> Built {
+    match instead {
+        Instead::Redirect(redirect) => build_redirect(redirect, keep, facts),
+        Instead::Response(response) if response.body == NewBody::Original => {
+            edit_headers(response, facts)
+        }
+        Instead::Response(response) => build_response(response, keep, facts),
+    }
+}
+
+fn build_response(response: &OverrideResponse, keep: &KeepHeaders, facts: &Facts<'_>) -> Built {
+    let status = response.status.map_or(facts.status, HttpStatus::get);
+    let no_body = forbids_body(status);
+    let mut headers = kept(keep, &response.headers, facts);
+    let mut body = Vec::new();
+    let mut varies = false;
+    if !no_body {
+        let content_type = match &response.body {
+            NewBody::Variants(variants) => {
+                varies = true;
+                let accept = facts.overrides.recalled(&Operators::accept(), facts.recall);
+                accept::choose(accept, variants).map(|variant| {
+                    body = render_body(&variant.body, facts);
+                    variant.content_type.clone().into_bytes()
+                })
+            }
+            NewBody::One(one) => {
+                body = render_body(one, facts);
+                let content_type = response.content_type_or_default();
+                content_type.map(|it| facts.rendered(&it, Target::Header))
+            }
+            NewBody::Empty | NewBody::Original => {
+                let content_type = response.content_type.as_ref();
+                content_type.map(|it| facts.rendered(it, Target::Header))
+            }
+        };
+        headers.extend(content_type.map(|value| (CONTENT_TYPE.to_vec(), value)));
+    }
+    change(&mut headers, &response.headers, facts);
+    if no_body {
+        headers.retain(|(name, _)| name != CONTENT_TYPE);
+    }
+    if varies {
+        add_vary(&mut headers);
+    }
+    Built {
+        status,
+        headers,
+        body: Some(body),
+    }
+}
+
+/// The original, with other headers.
+fn edit_headers(response: &OverrideResponse, facts: &Facts<'_>) -> Built {
+    let status = response.status.map_or(facts.status, HttpStatus::get);
+    let lengthless = forbids_body(facts.status) && !forbids_body(status);
+    let removed = |name: &[u8]| {
+        let mut names = response.headers.remove.iter();
+        names.any(|other| other.as_str().as_bytes() == name)
+    };
+    let mut headers: Fields = facts
+        .headers
+        .iter()
+        .filter(|(name, _)| *name != STATUS && !removed(name))
+        // The length of a body that did not come and now should.
+        .filter(|(name, _)| !(lengthless && *name == CONTENT_LENGTH))
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
+        .collect();
+    if let Some(content_type) = &response.content_type {
+        set(
+            &mut headers,
+            CONTENT_TYPE,
+            facts.rendered(content_type, Target::Header),
+        );
+    }
+    change(&mut headers, &response.headers, facts);
+    Built {
+        status,
+        headers,
+        body: None,
+    }
+}
+
+fn build_redirect(redirect: &Redirect, keep: &KeepHeaders, facts: &Facts<'_>) -> Built {
+    let mut headers = kept(keep, &HeaderChanges::default(), facts);
+    set(&mut headers, LOCATION, location(redirect, facts));
+    Built {
+        status: redirect.status,
+        headers,
+        body: Some(Vec::new()),
+    }
+}
+
+/// Where a redirect leads. What it does not say stays as it was asked for.
+fn location(redirect: &Redirect, facts: &Facts<'_>) -> Vec<u8> {
+    let recalled = |name: &str| {
+        facts
+            .overrides
+            .recalled(&Operators::header(name), facts.recall)
+    };
+    let mut url = Vec::new();
+    if redirect.scheme.is_some() || redirect.hostname.is_some() || redirect.port.is_some() {
+        let asked_scheme = recalled(SCHEME).unwrap_or(b"http");
+        let scheme = redirect
+            .scheme
+            .as_ref()
+            .map_or(asked_scheme, |it| it.as_bytes());
+        let authority = recalled(AUTHORITY).unwrap_or_default();
+        let (asked_host, asked_port) = split_port(authority);
+        let host = redirect
+            .hostname
+            .as_ref()
+            .map_or(asked_host, |it| it.as_bytes());
+        push_url(scheme, &mut url);
+        url.extend_from_slice(b"://");
+        push_url(host, &mut url);
+        if let Some(port) = redirect.port {
+            url.extend_from_slice(format!(":{port}").as_bytes());
+        } else if scheme == asked_scheme && redirect.hostname.is_none() && !asked_port.is_empty() {
+            url.push(b':');
+            push_url(asked_port, &mut url);
+        }
+    }
+    match &redirect.path {
+        Some(path) => facts.render(path, Target::Url, &mut url),
+        None => {
+            let path = facts.overrides.recalled(&Operators::path(), facts.recall);
+            push_url(path.unwrap_or(b"/"), &mut url);
+        }
+    }
+    url
+}
+
+/// Host and port of an authority; the port is empty if there is none.
+fn split_port(authority: &[u8]) -> (&[u8], &[u8]) {
+    let colon = authority.iter().rposition(|byte| *byte == b':');
+    let in_brackets = authority.last() == Some(&b']');
+    match colon
+        .filter(|_| !in_brackets)
+        .map(|at| authority.split_at(at))
+    {
+        Some((host, port)) => (host, port.get(1..).unwrap_or_default()),
+        None => (authority, b""),
+    }
+}
+
+/// Appends a part of a URL that is one already; what cannot stand in any is
+/// escaped.
+fn push_url(text: &[u8], url: &mut Vec<u8>) {
+    for byte in text {
+        if byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(byte) {
+            url.push(*byte);
+        } else {
+            url.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        }
+    }
+}
+
+fn render_body(body: &OverrideBody, facts: &Facts<'_>) -> Vec<u8> {
+    facts.rendered(&body.template, Target::Body(body.escape))
+}
+
+fn kept(keep: &KeepHeaders, changes: &HeaderChanges, facts: &Facts<'_>) -> Fields {
+    if *keep == KeepHeaders::None {
+        return Fields::new();
+    }
+    let removed = |name: &[u8]| {
+        let mut names = changes.remove.iter();
+        names.any(|other| other.as_str().as_bytes() == name)
+    };
+    facts
+        .headers
+        .iter()
+        .filter(|(name, _)| keep.keeps(name) && !removed(name))
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
+        .collect()
+}
+
+fn change(headers: &mut Fields, changes: &HeaderChanges, facts: &Facts<'_>) {
+    let value = |template: &Template| facts.rendered(template, Target::Header);
+    for header in &changes.add {
+        headers.push((
+            header.name.as_str().as_bytes().to_vec(),
+            value(&header.value),
+        ));
+    }
+    for header in &changes.set {
+        set(
+            headers,
+            header.name.as_str().as_bytes(),
+            value(&header.value),
+        );
+    }
+}
+
+fn set(headers: &mut Fields, name: &[u8], value: Vec<u8>) {
+    headers.retain(|(other, _)| other != name);
+    headers.push((name.to_vec(), value));
+}
+
+/// Tells caches that the response depends on the request's Accept.
+fn add_vary(headers: &mut Fields) {
+    let says_so = |value: &[u8]| {
+        value.split(|byte| *byte == b',').any(|name| {
+            let name = name.trim_ascii();
+            name == b"*" || name.eq_ignore_ascii_case(b"accept")
+        })
+    };
+    if !headers
+        .iter()
+        .any(|(name, value)| name == VARY && says_so(value))
+    {
+        headers.push((VARY.to_vec(), b"accept".to_vec()));
+    }
+}
+
+pub(super) fn forbids_body(status: u16) -> bool {
+    HttpStatus::new(status).is_none_or(HttpStatus::forbids_body)
+}
+
+pub(super) const STATUS: &[u8] = b":status";
+pub(super) const CONTENT_LENGTH: &[u8] = b"content-length";
+const CONTENT_TYPE: &[u8] = b"content-type";
+const LOCATION: &[u8] = b"location";
+const VARY: &[u8] = b"vary";

@@ -1,0 +1,136 @@
+//! Which rule is for a response.
+
+use btp_policy::scalar::HttpStatus;
+use btp_policy::spec::{Source, StringMatch};
+
+use super::render::join;
+use super::{Overrides, Rule};
+use crate::action::Reply;
+use crate::grpc::{is_grpc, status_of_http};
+use crate::host::Host;
+use crate::look::Look;
+
+/// Headers of a response.
+type Headers<'a> = &'a [(&'a [u8], &'a [u8])];
+
+impl Overrides {
+    /// The rule for the response at hand. Its status alone is read as long as
+    /// no rule can match; then what the rules ask for, once.
+    pub(super) fn rule_for_response<H: Host>(
+        &self,
+        look: &Look,
+        host: &mut H,
+        end: bool,
+    ) -> Option<&Rule> {
+        let status = response_status(host)?;
+        let possible = |rule: &&Rule| rule.takes_status(status) && look.recall.meets(rule.bit);
+        self.rules.iter().find(possible)?;
+        // The status of a streamed gRPC answer comes behind its messages.
+        let streams_grpc = look.grpc
+            && !end
+            && host.response_header("content-type", |value| value.is_some_and(is_grpc));
+        let possible = |rule: &&Rule| possible(rule) && (!streams_grpc || rule.keeps_body());
+        let first = self.rules.iter().find(possible)?;
+        if first.is_decided_by_status() {
+            return Some(first);
+        }
+        let asks_source = |rule: &Rule| rule.said.source != Source::All;
+        let asked = self.rules.iter().filter(possible).any(asks_source);
+        let is_local = asked && host.response_is_local();
+        host.response_headers(|headers| {
+            let matches =
+                |rule: &&Rule| rule.takes_source(is_local) && rule.takes_headers(headers, None);
+            self.rules.iter().filter(possible).find(matches)
+        })
+    }
+
+    /// The rule for a reply of the engine's own. A gRPC client would get it
+    /// with HTTP status 200, and so the rules see it.
+    pub(super) fn rule_for_reply(
+        &self,
+        reply: &Reply,
+        headers: Headers<'_>,
+        look: &Look,
+    ) -> Option<&Rule> {
+        let status = if look.grpc { 200 } else { reply.status };
+        let of_grpc = || {
+            reply
+                .grpc_status
+                .unwrap_or_else(|| status_of_http(reply.status))
+        };
+        let grpc_status = look.grpc.then(of_grpc);
+        self.rules.iter().find(|rule| {
+            rule.takes_status(status)
+                && look.recall.meets(rule.bit)
+                && rule.takes_source(true)
+                && rule.takes_headers(headers, grpc_status)
+        })
+    }
+}
+
+impl Rule {
+    /// An upgrade (101) is no response to replace, and what lies beyond 599
+    /// nobody could send.
+    fn takes_status(&self, status: u16) -> bool {
+        let statuses = &self.said.matching.statuses;
+        if statuses.is_empty() {
+            return HttpStatus::new(status).is_some();
+        }
+        statuses.iter().any(|range| range.contains(status))
+    }
+
+    fn is_decided_by_status(&self) -> bool {
+        let matching = &self.said.matching;
+        self.said.source == Source::All
+            && matching.headers.is_empty()
+            && matching.grpc_statuses.is_empty()
+    }
+
+    fn takes_source(&self, is_local: bool) -> bool {
+        match self.said.source {
+            Source::All => true,
+            Source::Local => is_local,
+            Source::Backend => !is_local,
+        }
+    }
+
+    /// `grpc_status` counts before the header of that name.
+    fn takes_headers(&self, headers: Headers<'_>, grpc_status: Option<u8>) -> bool {
+        let wanted = &self.said.matching.grpc_statuses;
+        if !wanted.is_empty() {
+            let status = grpc_status.or_else(|| parse(&join(headers, "grpc-status")?));
+            if !status.is_some_and(|status| wanted.contains(&status)) {
+                return false;
+            }
+        }
+        self.said.matching.headers.iter().all(|header| {
+            let value = join(headers, header.name.as_str());
+            value.is_some_and(|value| takes_value(&header.value, &value))
+        })
+    }
+}
+
+fn takes_value(wanted: &StringMatch, value: &[u8]) -> bool {
+    match wanted {
+        StringMatch::Exact(text) => value == text.as_bytes(),
+        StringMatch::Prefix(text) => value.starts_with(text.as_bytes()),
+        StringMatch::Suffix(text) => value.ends_with(text.as_bytes()),
+        StringMatch::Regex(regex) => regex.is_match(value),
+    }
+}
+
+/// The status of the response at hand.
+pub(crate) fn response_status<H: Host>(host: &mut H) -> Option<u16> {
+    host.response_header(":status", |value| parse(value?))
+}
+
+/// The status of a response with these headers.
+pub(super) fn status(headers: Headers<'_>) -> Option<u16> {
+    let (_, value) = headers.iter().find(|(name, _)| *name == b":status")?;
+    parse(value)
+}
+
+/// A plain decimal number.
+fn parse<N: std::str::FromStr>(value: &[u8]) -> Option<N> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}

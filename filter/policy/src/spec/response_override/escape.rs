@@ -1,0 +1,389 @@
+//! Where in an HTML or JSON text a value may stand.
+//!
+//! Escaping alone does not keep a value inside: in a script, an unquoted
+//! attribute or a JSON number's place, nothing that is printed is safe. Such
+//! templates are refused at load.
+
+use crate::scalar::{Part, Template};
+
+use super::body::media_type;
+
+/// How the values that are printed in a text are escaped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Escape {
+    /// Not at all.
+    #[default]
+    None,
+    /// As text or quoted attribute of HTML and XML.
+    Html,
+    /// As part of a JSON string.
+    Json,
+    /// The content type is not known at load: no operators are possible.
+    Unknown,
+}
+
+/// Where a text in HTML has got to.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Place {
+    #[default]
+    Text,
+    /// Behind `<`, before the name of the tag has ended.
+    TagName(String),
+    /// In a tag, outside of values; what was read of an attribute's name.
+    Tag { element: String, attribute: String },
+    /// Behind an attribute's equals sign.
+    BeforeValue { element: String, attribute: String },
+    /// In a value that ends with this quote.
+    Value {
+        element: String,
+        attribute: String,
+        quote: char,
+        is_empty: bool,
+    },
+    /// In an element whose text is no HTML; the last characters of it.
+    Raw { element: String, tail: String },
+    /// In a comment or the like; the last characters of it.
+    Comment(String),
+}
+
+/// Elements whose text is a program, a style sheet or a document.
+const RAW: [&str; 8] = [
+    "script",
+    "style",
+    "iframe",
+    "noscript",
+    "noembed",
+    "noframes",
+    "xmp",
+    "plaintext",
+];
+
+/// Attributes that hold an address, whose scheme may be a program.
+const ADDRESSES: [&str; 9] = [
+    "href",
+    "src",
+    "action",
+    "formaction",
+    "data",
+    "poster",
+    "background",
+    "xlink:href",
+    "cite",
+];
+
+impl Escape {
+    /// How values are escaped in texts of this type.
+    pub(super) fn of(content_type: &str) -> Self {
+        let media_type = media_type(content_type);
+        let subtype = media_type.split('/').nth(1).unwrap_or_default();
+        let is = |name: &str| {
+            subtype == name
+                || subtype
+                    .strip_suffix(name)
+                    .is_some_and(|it| it.ends_with('+'))
+        };
+        if is("html") || is("xml") {
+            Self::Html
+        } else if is("json") {
+            Self::Json
+        } else {
+            Self::None
+        }
+    }
+
+    /// Whether every value stands where escaping keeps it inside.
+    pub(super) fn check(self, template: &Template) -> Result<(), String> {
+        match self {
+            Self::None => Ok(()),
+            Self::Json => check_json(template),
+            Self::Html => check_html(template),
+            Self::Unknown if template.as_text().is_some() => Ok(()),
+            Self::Unknown => Err(
+                "has command operators, whose values cannot be escaped for a content type \
+                 with operators of its own: write the content type out, or set format: RawTemplate"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+fn check_json(template: &Template) -> Result<(), String> {
+    let (mut in_string, mut escaped) = (false, false);
+    for part in template.parts() {
+        match part {
+            Part::Text(text) => {
+                for character in text.chars() {
+                    match character {
+                        _ if escaped => escaped = false,
+                        '\\' if in_string => escaped = true,
+                        '"' => in_string = !in_string,
+                        _ => {}
+                    }
+                }
+            }
+            Part::Operator { operator, .. } if operator.is_number() && !escaped => {}
+            Part::Operator { operator, .. } if escaped || !in_string => {
+                return Err(format!(
+                    "must have %{operator}% within double quotes: only there its value can be \
+                     escaped (format: RawTemplate escapes nothing)"
+                ));
+            }
+            Part::Operator { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_html(template: &Template) -> Result<(), String> {
+    let mut place = Place::Text;
+    for part in template.parts() {
+        match part {
+            Part::Text(text) => {
+                for character in text.chars() {
+                    place = place.after(character);
+                }
+            }
+            Part::Operator { operator, .. } => {
+                if let Some(wrong) = place.forbids_values() {
+                    return Err(format!(
+                        "must not have %{operator}% {wrong}: escaping cannot keep its value \
+                         inside there (format: RawTemplate escapes nothing)"
+                    ));
+                }
+                if let Place::Value { is_empty, .. } = &mut place {
+                    *is_empty = false;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Place {
+    /// Where the text has got to with one more character.
+    fn after(self, character: char) -> Self {
+        let lower = character.to_ascii_lowercase();
+        match self {
+            Self::Text if character == '<' => Self::TagName(String::new()),
+            Self::Text => Self::Text,
+            Self::TagName(mut name) => match character {
+                '!' | '?' if name.is_empty() => Self::Comment(String::new()),
+                '>' => Self::inside(name),
+                _ if character.is_ascii_whitespace() && name.is_empty() => Self::Text,
+                _ if character.is_ascii_whitespace() => Self::tag(name),
+                '/' if !name.is_empty() => Self::tag(name),
+                _ => {
+                    name.push(lower);
+                    Self::TagName(name)
+                }
+            },
+            Self::Tag {
+                element,
+                mut attribute,
+            } => match character {
+                '>' => Self::inside(element),
+                '=' => Self::BeforeValue { element, attribute },
+                // What follows is a new attribute, or the equals sign.
+                _ if character.is_ascii_whitespace() || character == '/' => {
+                    attribute.push(' ');
+                    Self::Tag { element, attribute }
+                }
+                _ => {
+                    if attribute.ends_with(' ') {
+                        attribute.clear();
+                    }
+                    attribute.push(lower);
+                    Self::Tag { element, attribute }
+                }
+            },
+            Self::BeforeValue { element, attribute } => match character {
+                '"' | '\'' => Self::Value {
+                    element,
+                    attribute: attribute.trim().to_owned(),
+                    quote: character,
+                    is_empty: true,
+                },
+                _ if character.is_ascii_whitespace() => Self::BeforeValue { element, attribute },
+                '>' => Self::inside(element),
+                // An unquoted value: no value may stand there, as in a tag.
+                _ => Self::tag(element),
+            },
+            Self::Value {
+                element,
+                attribute,
+                quote,
+                is_empty,
+            } => {
+                if character == quote {
+                    Self::tag(element)
+                } else {
+                    let is_empty = is_empty && character.is_ascii_whitespace();
+                    Self::Value {
+                        element,
+                        attribute,
+                        quote,
+                        is_empty,
+                    }
+                }
+            }
+            Self::Raw { element, mut tail } => {
+                tail.push(lower);
+                if tail.ends_with(&format!("</{element}")) {
+                    Self::tag(format!("/{element}"))
+                } else {
+                    Self::Raw { element, tail }
+                }
+            }
+            Self::Comment(mut text) => {
+                text.push(character);
+                let ends = match text.strip_prefix("--") {
+                    Some(rest) => rest.ends_with("-->"),
+                    None => !text.starts_with('-') && character == '>',
+                };
+                if ends {
+                    Self::Text
+                } else {
+                    Self::Comment(text)
+                }
+            }
+        }
+    }
+
+    fn tag(element: String) -> Self {
+        Self::Tag {
+            element,
+            attribute: String::new(),
+        }
+    }
+
+    /// Behind the end of a tag.
+    fn inside(element: String) -> Self {
+        if RAW.contains(&element.as_str()) {
+            let tail = String::new();
+            Self::Raw { element, tail }
+        } else {
+            Self::Text
+        }
+    }
+
+    /// Why no value may stand here.
+    fn forbids_values(&self) -> Option<&'static str> {
+        match self {
+            Self::Text => None,
+            Self::Value {
+                attribute,
+                is_empty,
+                ..
+            } => {
+                if attribute.starts_with("on") || attribute == "style" || attribute == "srcdoc" {
+                    Some("in an attribute that holds a program, a style or a document")
+                } else if *is_empty && ADDRESSES.contains(&attribute.as_str()) {
+                    Some("at the beginning of an address")
+                } else {
+                    None
+                }
+            }
+            Self::TagName(_) | Self::Tag { .. } | Self::BeforeValue { .. } => {
+                Some("in a tag outside of quotes")
+            }
+            Self::Raw { .. } => Some("in a script, a style sheet or the like"),
+            Self::Comment(_) => Some("in a comment"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn check(escape: Escape, text: &str) -> Result<(), String> {
+        escape.check(&Template::parse(text).unwrap())
+    }
+
+    #[test]
+    fn the_content_type_decides() {
+        for (content_type, escape) in [
+            ("text/html; charset=utf-8", Escape::Html),
+            ("Application/XHTML+XML", Escape::Html),
+            ("image/svg+xml", Escape::Html),
+            ("application/problem+json", Escape::Json),
+            ("application/json", Escape::Json),
+            ("text/plain", Escape::None),
+            ("application/xjson", Escape::None),
+        ] {
+            assert_eq!(Escape::of(content_type), escape, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn json_values_stand_in_strings() {
+        for fine in [
+            r#"{"a": "%REQ(x)%", "b": %RESPONSE_CODE%, "c\"": "x%REQ(y)%"}"#,
+            r#"{"a": "\\%REQ(x)%"}"#,
+            "%DURATION%",
+        ] {
+            assert_eq!(check(Escape::Json, fine), Ok(()), "{fine}");
+        }
+        for wrong in [
+            r#"{"a": %REQ(x)%}"#,
+            r#"{"a": "\%REQ(x)%"}"#,
+            r#"{"a": "\%RESPONSE_CODE%"}"#,
+            r#"{"a\"": %REQ(x)%}"#,
+        ] {
+            let error = check(Escape::Json, wrong).expect_err(wrong);
+            assert!(error.contains("within double quotes"), "{error}");
+        }
+    }
+
+    #[test]
+    fn html_values_stand_in_text_or_quotes() {
+        for fine in [
+            "<!DOCTYPE html><h1>%RESPONSE_CODE%</h1><p class='a'>%REQ(x)%</p>",
+            r#"<a href="/find?q=%REQ(x)%" title = '%REQ(x)%'>%REQ(x)%</a>"#,
+            "<script>var a = 1 < 2</script><p>%REQ(x)%",
+            "<!-- a > b --><br/>%REQ(x)%",
+            "1 < 2 %REQ(x)%",
+        ] {
+            assert_eq!(check(Escape::Html, fine), Ok(()), "{fine}");
+        }
+        for (wrong, reason) in [
+            ("<script>'%REQ(x)%'</script>", "in a script"),
+            ("<SCRIPT src='a'>'%REQ(x)%'", "in a script"),
+            ("<style>%REQ(x)%", "in a script"),
+            ("<!-- > %REQ(x)% -->", "in a comment"),
+            ("<%REQ(x)%>", "in a tag"),
+            ("</%REQ(x)%>", "in a tag"),
+            ("<p class=%REQ(x)%>", "in a tag"),
+            ("<p class=a%REQ(x)%>", "in a tag"),
+            ("<p %REQ(x)%>", "in a tag"),
+            ("<p class='a' %REQ(x)%>", "in a tag"),
+            ("<p onclick='f(%REQ(x)%)'>", "an attribute that"),
+            ("<p a OnClick = '%REQ(x)%'>", "an attribute that"),
+            ("<p style=\"%REQ(x)%\">", "an attribute that"),
+            ("<a href='%REQ(x)%'>", "an address"),
+            ("<a href=' %REQ(x)%'>", "an address"),
+        ] {
+            let error = check(Escape::Html, wrong).expect_err(wrong);
+            assert!(error.contains(reason), "{wrong}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_taken_or_refused(text in "[<>=!'\"/ a-c\\\\-]{0,12}(%REQ\\(x\\)%)?[<>='\" a-]{0,8}") {
+            for escape in [Escape::Html, Escape::Json] {
+                let refused = check(escape, &text).is_err();
+                prop_assert!(!refused || text.contains("REQ"), "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_types_take_fixed_texts_only() {
+        assert_eq!(check(Escape::Unknown, "<b>100%%"), Ok(()));
+        assert!(check(Escape::Unknown, "%REQ(x)%").is_err());
+    }
+}

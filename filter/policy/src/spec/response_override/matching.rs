@@ -1,0 +1,188 @@
+//! `responseOverride[].match` and `source`: which responses are meant.
+
+use crate::problem::Problems;
+use crate::read::At;
+use crate::scalar::{HeaderName, HttpStatus, Regex, StatusRange};
+use crate::spec::selector::{Selector, read_regex};
+
+/// What a response must be like, and the request it answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OverrideMatch {
+    /// Statuses that match, any of them; none: every status.
+    pub statuses: Vec<StatusRange>,
+    /// Response headers that must match, all of them.
+    pub headers: Vec<HeaderMatch>,
+    /// gRPC statuses in the response's headers that match, any of them;
+    /// none: every response. An extension.
+    pub grpc_statuses: Vec<u8>,
+    /// Requests that match, any of these; none: all. An extension.
+    pub requests: Vec<Selector>,
+}
+
+/// Whose responses an override replaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Everybody's.
+    #[default]
+    All,
+    /// Those that the proxy made itself.
+    Local,
+    /// Those that came from an upstream.
+    Backend,
+}
+
+/// A condition on a response header; an absent one never matches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeaderMatch {
+    /// The header.
+    pub name: HeaderName,
+    /// What its value must be.
+    pub value: StringMatch,
+}
+
+/// A condition on a string. Case counts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StringMatch {
+    /// Equal.
+    Exact(String),
+    /// It begins with this.
+    Prefix(String),
+    /// It ends with this.
+    Suffix(String),
+    /// All of it matches.
+    Regex(Regex),
+}
+
+impl OverrideMatch {
+    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let known = ["statusCodes", "responseHeaders", "grpcStatus", "requests"];
+        let object = at.object(&known, problems)?;
+        if !known.iter().any(|name| object.has(name)) {
+            at.refuse(
+                problems,
+                "must have statusCodes, responseHeaders, grpcStatus or requests",
+            );
+            return None;
+        }
+        Some(Self {
+            statuses: match object.get("statusCodes") {
+                Some(at) => at.list(1..=50, problems, read_status_match)?,
+                None => Vec::new(),
+            },
+            headers: match object.get("responseHeaders") {
+                Some(at) => at.list(1..=16, problems, HeaderMatch::read)?,
+                None => Vec::new(),
+            },
+            grpc_statuses: match object.get("grpcStatus") {
+                Some(at) => at.list(1..=17, problems, read_grpc_status)?,
+                None => Vec::new(),
+            },
+            requests: match object.get("requests") {
+                Some(at) => Selector::read_any(at, problems)?,
+                None => Vec::new(),
+            },
+        })
+    }
+}
+
+impl Source {
+    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let choices = [
+            ("All", Self::All),
+            ("Local", Self::Local),
+            ("Backend", Self::Backend),
+        ];
+        at.choice(&choices, problems)
+    }
+}
+
+/// Reads a gRPC status code, 0 to 16.
+pub(super) fn read_grpc_status(at: At<'_>, problems: &mut Problems) -> Option<u8> {
+    u8::try_from(at.integer(0..=16, problems)?).ok()
+}
+
+impl HeaderMatch {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["name", "value"], problems)?;
+        let name = object
+            .required("name", problems)
+            .and_then(|at| HeaderName::read(at, problems));
+        let value = object
+            .required("value", problems)
+            .and_then(|at| StringMatch::read(at, problems));
+        Some(Self {
+            name: name?,
+            value: value?,
+        })
+    }
+}
+
+impl StringMatch {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        #[derive(Clone, Copy)]
+        enum Kind {
+            Exact,
+            Prefix,
+            Suffix,
+            Regex,
+        }
+        let kinds = [
+            ("Exact", Kind::Exact),
+            ("Prefix", Kind::Prefix),
+            ("Suffix", Kind::Suffix),
+            ("RegularExpression", Kind::Regex),
+        ];
+        let object = at.object(&["type", "value"], problems)?;
+        let kind = match object.get("type") {
+            Some(at) => at.choice(&kinds, problems)?,
+            None => Kind::Exact,
+        };
+        let at = object.required("value", problems)?;
+        let text = at.string_of(1..=1024, problems)?.to_owned();
+        Some(match kind {
+            Kind::Exact => Self::Exact(text),
+            Kind::Prefix => Self::Prefix(text),
+            Kind::Suffix => Self::Suffix(text),
+            Kind::Regex => Self::Regex(read_regex(at, problems)?),
+        })
+    }
+}
+
+fn read_status_match(at: At<'_>, problems: &mut Problems) -> Option<StatusRange> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Value,
+        Range,
+    }
+    let object = at.object(&["type", "value", "range"], problems)?;
+    let kind = match object.get("type") {
+        Some(at) => at.choice(&[("Value", Kind::Value), ("Range", Kind::Range)], problems)?,
+        None => Kind::Value,
+    };
+    let (wanted, other) = match kind {
+        Kind::Value => ("value", "range"),
+        Kind::Range => ("range", "value"),
+    };
+    if let Some(at) = object.get(other) {
+        at.refuse(
+            problems,
+            format!("must not stand beside {wanted}: type decides"),
+        );
+    }
+    let at = object.required(wanted, problems)?;
+    if kind == Kind::Value {
+        return HttpStatus::read(at, problems).map(StatusRange::one);
+    }
+    let range = at.object(&["start", "end"], problems)?;
+    let start = range
+        .required("start", problems)
+        .and_then(|at| HttpStatus::read(at, problems));
+    let end = range
+        .required("end", problems)
+        .and_then(|at| HttpStatus::read(at, problems));
+    let statuses = StatusRange::new(start?..=end?);
+    if statuses.is_none() {
+        at.refuse(problems, "must not end before it starts");
+    }
+    statuses
+}
