@@ -13,11 +13,12 @@ use serde_json::Value;
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
 /// Each of these stands alone.
-const ALONE: [&str; 5] = [
+const ALONE: [&str; 6] = [
     "branded-error-pages",
     "hide-backend-errors",
     "maintenance-page",
     "request-buffer",
+    "retry-budget",
     "slow-clients",
 ];
 
@@ -66,6 +67,11 @@ async fn maintenance_page() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn request_buffer() -> Result<()> {
     run_readme("request-buffer").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_budget() -> Result<()> {
+    run_readme("retry-budget").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,6 +160,7 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "examples/fault-injection/envoy.yaml",
         "examples/request-buffer/envoy.yaml",
         "examples/response-override/envoy.yaml",
+        "examples/retry-budget/envoy.yaml",
         "examples/branded-error-pages/envoy.yaml",
         "examples/hide-backend-errors/envoy.yaml",
         "examples/maintenance-page/envoy.yaml",
