@@ -4,6 +4,7 @@
 //! to stdout, and only if nothing was refused; what it has to say about its
 //! input goes to stderr.
 
+mod apply;
 mod compose;
 mod explain;
 mod input;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::apply::Question;
 use crate::compose::Instance;
 use crate::lint::Profile;
 use crate::report::Format;
@@ -45,6 +47,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Put policies into force in an Envoy configuration
+    Apply(apply::Arguments),
     /// Say which policy governs which route, and what is in force there
     Explain {
         /// Files and directories with policies; `-` is stdin
@@ -53,6 +57,18 @@ enum Command {
         /// Name of an Envoy route; without it: every route that is targeted
         #[arg(long, value_name = "NAME")]
         route: Option<String>,
+        /// The Envoy configuration that the policies are for: says of its
+        /// routes where each field is enforced
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["listener", "native_fields", "enforce"])]
+        bootstrap: Option<PathBuf>,
+        /// Which route takes this request, such as "POST https://shop/api"
+        #[arg(
+            long,
+            value_name = "REQUEST",
+            requires = "bootstrap",
+            conflicts_with = "route"
+        )]
+        request: Option<String>,
         #[command(flatten)]
         instance: Instance,
     },
@@ -76,10 +92,26 @@ fn main() -> ExitCode {
             portable,
             format,
         } => lint::run(&files, profile, portable, format),
+        Command::Apply(arguments) => apply::run(&arguments),
+        Command::Explain {
+            files,
+            route,
+            bootstrap: Some(bootstrap),
+            request,
+            instance,
+        } => {
+            let question = match (&route, &request) {
+                (_, Some(request)) => Question::Request(request),
+                (Some(route), None) => Question::Route(route),
+                (None, None) => Question::All,
+            };
+            apply::explain(&bootstrap, &files, instance.gateway.as_deref(), question)
+        }
         Command::Explain {
             files,
             route,
             instance,
+            ..
         } => explain::run(&files, route.as_deref(), &instance),
         Command::PluginConfig { files, instance } => plugin_config::run(&files, &instance),
         Command::Schema => {

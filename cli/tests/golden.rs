@@ -64,6 +64,49 @@ fn what_plugin_config_prints_the_filter_takes() {
     }
 }
 
+/// What a run printed as its result; `None` if it refused.
+fn result(directory: &Path, arguments: &str) -> Option<String> {
+    let output = btp(directory, arguments);
+    let text = String::from_utf8(output.stdout).expect("prints UTF-8");
+    output.status.success().then_some(text)
+}
+
+#[test]
+fn applying_again_changes_nothing_and_applying_nothing_takes_all_back() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("apply");
+    fs::create_dir_all(&folder).expect("can be made");
+    let mut cases = 0;
+    for entry in fs::read_dir(golden()).expect("the cases are there") {
+        let case = entry.expect("can be listed").path();
+        let arguments = fs::read_to_string(case.join("args")).expect("a case has args");
+        if !arguments.starts_with("apply ") || arguments.contains("--diff") {
+            continue;
+        }
+        let Some(once) = result(&case, &arguments) else {
+            continue;
+        };
+        let words: Vec<&str> = arguments.split_whitespace().collect();
+        let bootstrap = words[2];
+        let written = folder.join(bootstrap).display().to_string();
+        fs::write(&written, &once).expect("can be written");
+        let again = arguments.replace(bootstrap, &written);
+        assert_eq!(result(&case, &again), Some(once), "{}", case.display());
+
+        // Without policies, what is left is what was there, said in the
+        // same words.
+        let original = result(&case, &format!("apply --bootstrap {bootstrap}"));
+        let back = result(&case, &format!("apply --bootstrap {written}"));
+        let read = |text: Option<String>| {
+            let text = text.expect("nothing is refused");
+            let node = btp_policy::yaml::parse(&text).expect("is YAML").remove(0);
+            serde_json::to_string(&node).expect("is a tree")
+        };
+        assert_eq!(read(back), read(original), "{}", case.display());
+        cases += 1;
+    }
+    assert!(cases >= 4, "only {cases} cases");
+}
+
 #[test]
 fn wrong_usage_is_told_apart() {
     let code = |arguments| btp(&golden(), arguments).status.code();

@@ -345,3 +345,26 @@ async fn a_body_that_waits_for_a_delay_goes_on_whole() -> Result<()> {
     }
     envoy.assert_vm_alive().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_trailers_reach_the_upstream() -> Result<()> {
+    for mode in ["Buffer", "Stream"] {
+        let upstream = Upstream::start().await?;
+        let builder = Builder::new()
+            .plugin(&policy(&json!({"limit": 100, "mode": mode})))
+            .stop_iteration(true)
+            .route(Route::cluster("/", "backend"))
+            .cluster_h2("backend", upstream.addr());
+        let envoy = Envoy::start(&builder.build()?).await?;
+        let body = Body::chunked(["some", "thing"]).trailer("x-trailer", "yes");
+        let response = h2::send(envoy.addr(), Request::new("POST", "/").body(body)).await?;
+        ensure!(response.status == 200, "{mode}: {response:?}");
+        let seen = &upstream.requests()[0];
+        ensure!(seen.text() == "something", "{mode}");
+        let trailers = vec![("x-trailer".to_owned(), b"yes".to_vec())];
+        ensure!(seen.trailers == trailers, "{mode}: {:?}", seen.trailers);
+        let length = (mode == "Buffer").then(|| "9".to_owned());
+        ensure!(seen.header("content-length") == length, "{mode}");
+    }
+    Ok(())
+}

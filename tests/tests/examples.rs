@@ -12,9 +12,11 @@ use serde_json::Value;
 /// The policies of these stand side by side in the demo.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
-/// Each of these stands alone.
-const ALONE: [&str; 6] = [
+/// These stand alone: they govern everything, or need more of Envoy's
+/// configuration.
+const ALONE: [&str; 7] = [
     "branded-error-pages",
+    "fault-recipes",
     "hide-backend-errors",
     "maintenance-page",
     "request-buffer",
@@ -45,8 +47,28 @@ async fn fault_injection() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fault_recipes() -> Result<()> {
+    run_readme("fault-recipes").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn response_override() -> Result<()> {
     run_readme("response-override").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn native_fields() -> Result<()> {
+    run_readme("native-fields").await
+}
+
+#[test]
+fn the_native_example_is_the_translation_of_its_policy() -> Result<()> {
+    let policy = read_yaml(&repo::path("examples/native-fields/policy.yaml"))?;
+    let mut bootstrap = Bootstrap::load("examples/native-fields/envoy.yaml")?;
+    let before = bootstrap.config().clone();
+    bootstrap.govern("backend", &policy["spec"])?;
+    assert_eq!(bootstrap.config(), &before);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,9 +180,13 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "envoy/without-filter.yaml",
         "envoy/filter-by-ecds.yaml",
         "examples/fault-injection/envoy.yaml",
+        "examples/fault-recipes/envoy.yaml",
         "examples/request-buffer/envoy.yaml",
         "examples/response-override/envoy.yaml",
         "examples/retry-budget/envoy.yaml",
+        "examples/native-fields/envoy.yaml",
+        "examples/apply/bootstrap.yaml",
+        "examples/apply/envoy.yaml",
         "examples/branded-error-pages/envoy.yaml",
         "examples/hide-backend-errors/envoy.yaml",
         "examples/maintenance-page/envoy.yaml",

@@ -134,9 +134,36 @@ async fn delays_are_never_short() -> Result<()> {
         waits.push(connection.send(Request::get("/")).await?.headers_after);
     }
     waits.sort_unstable();
+    println!(
+        "25 ms become {:?} to {:?}, half of them up to {:?}",
+        waits[0], waits[39], waits[20]
+    );
     ensure!(waits[0] >= 25 * MS, "one waited only {:?}", waits[0]);
     ensure!(waits[20] < 100 * MS, "the median is {:?}", waits[20]);
     Ok(())
+}
+
+/// Drawn delays: none is shorter than the distribution allows, and they
+/// spread. How well they fit it is the engine's own test.
+#[tokio::test(flavor = "multi_thread")]
+async fn delays_are_drawn_from_their_distribution() -> Result<()> {
+    let spread = json!({"uniform": {"min": "20ms", "max": "120ms"}});
+    let fault = policy(&json!({"faultInjection": {"delay": {"distribution": spread}}}));
+    let (envoy, upstream) = start(&fault, |b| b).await?;
+    let mut clients = JoinSet::new();
+    for _ in 0..100 {
+        clients.spawn(h1::get(envoy.addr(), "/"));
+    }
+    let mut waits = Vec::new();
+    while let Some(response) = clients.join_next().await {
+        waits.push(response??.headers_after);
+    }
+    waits.sort_unstable();
+    ensure!(waits[0] >= 20 * MS, "one waited only {:?}", waits[0]);
+    // All of 100 draws below 100 ms: 2 in 10 billion.
+    ensure!(waits[99] >= 100 * MS, "the longest is {:?}", waits[99]);
+    ensure!(upstream.requests().len() == 100);
+    envoy.assert_vm_alive().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,8 @@ pub enum Action {
     Log(Arc<str>),
     /// Remove all response trailers.
     DropTrailers,
+    /// Give the response at hand another status.
+    SetResponseStatus(u16),
     /// Remove a request header, if it is there.
     RemoveRequestHeader(&'static str),
     /// Add one to a counter.

@@ -22,6 +22,8 @@ pub struct Exchange {
     policy: Option<usize>,
     look: Look,
     phase: Phase,
+    /// The response gets this status.
+    rewrite: Option<u16>,
     /// The worker that keeps a place among those who wait for this exchange.
     place: Option<u64>,
     /// The account of the request's body, as long as a limit watches it.

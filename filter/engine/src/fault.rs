@@ -1,10 +1,13 @@
 //! Fault injection: which requests wait, which are answered with an error.
 
 mod asked;
+mod distribution;
 mod draws;
+mod math;
 
 use std::sync::Arc;
 
+use btp_policy::Position;
 use btp_policy::scalar::{HttpStatus, ObjectName, Ppm};
 use btp_policy::spec::{
     AbortReply, AbortStatus, Abortion, FaultInjection, HeaderControl, Schedule, Selector,
@@ -20,11 +23,13 @@ use crate::request::Request;
 use crate::select::meets_any;
 
 use asked::Asked;
+use distribution::Length;
 use draws::{Drawn, Draws};
 
 /// `faultInjection`, compiled.
 #[derive(Debug)]
 pub(crate) struct Fault {
+    attempts: Vec<u32>,
     matches: Vec<Selector>,
     delay: Option<PlannedDelay>,
     abort: Option<PlannedAbort>,
@@ -53,7 +58,7 @@ pub(crate) struct Held {
 #[derive(Debug)]
 struct PlannedDelay {
     share: Ppm,
-    nanos: u64,
+    length: Length,
 }
 
 #[derive(Debug)]
@@ -88,6 +93,8 @@ pub(crate) enum End {
     Reply(Arc<Reply>),
     /// The connection breaks.
     Reset,
+    /// It goes on, and its response gets this status. Behind the router.
+    Status(u16),
 }
 
 /// `%RESPONSE_CODE_DETAILS%` of an aborted request.
@@ -105,16 +112,20 @@ impl Fault {
     ) -> Self {
         let delay = fault.delay.as_ref().map(|delay| PlannedDelay {
             share: delay.share,
-            nanos: delay.fixed.as_nanos(),
+            length: Length::compile(&delay.length),
         });
         let abort = fault.abort.as_ref().map(|abort| PlannedAbort {
             share: abort.share,
             end: match &abort.action {
+                Abortion::Reply(reply) if fault.position == Position::Upstream => {
+                    End::Status(plain_reply(reply.status).status)
+                }
                 Abortion::Reply(reply) => End::Reply(Arc::new(abort_reply(reply))),
                 Abortion::Reset => End::Reset,
             },
         });
         Self {
+            attempts: fault.attempts.clone(),
             matches: fault.matches.clone(),
             delay,
             abort,
@@ -175,7 +186,7 @@ impl Fault {
         if seen.asked.present {
             out.extend(asked::HEADERS.map(Action::RemoveRequestHeader));
         }
-        if !seen.is_for || !self.is_in_force(host) {
+        if !seen.is_for || !self.is_in_force(host) || !self.is_for_attempt(host) {
             return Verdict::default();
         }
         if seen.drawn.is_none()
@@ -195,13 +206,29 @@ impl Fault {
             .is_none_or(|schedule| schedule.covers(host.wall_ms()))
     }
 
+    fn is_for_attempt<H: Host>(&self, host: &mut H) -> bool {
+        self.attempts.is_empty()
+            || host
+                .attempt()
+                .is_some_and(|attempt| self.attempts.contains(&attempt))
+    }
+
     #[inline(never)]
     fn draw<H: Host>(&self, seen: &Seen, host: &mut H) -> Verdict {
-        let own = self.delay.as_ref().map(|delay| (delay.nanos, delay.share));
-        let delay = seen.asked.delay.or(own).filter(|(nanos, share)| {
+        let delayed = |share, host: &mut H| {
             let drawn = seen.drawn.map(|drawn| drawn.delay);
-            *nanos > 0 && hits(*share, || drawn.unwrap_or_else(|| host.random()))
-        });
+            hits(share, || drawn.unwrap_or_else(|| host.random()))
+        };
+        let delay = match (seen.asked.delay, &self.delay) {
+            (Some((nanos, share)), _) => delayed(share, host).then_some(nanos),
+            (None, Some(delay)) => delayed(delay.share, host).then(|| {
+                let drawn = seen.drawn.map(|drawn| drawn.length);
+                delay
+                    .length
+                    .nanos(|| drawn.unwrap_or_else(|| host.random()))
+            }),
+            (None, None) => None,
+        };
         let mut abort = |share| {
             let drawn = seen.drawn.map(|drawn| drawn.abort);
             hits(share, || drawn.unwrap_or_else(|| host.random()))
@@ -214,7 +241,7 @@ impl Fault {
             (None, None) => None,
         };
         Verdict {
-            delay: delay.map(|(nanos, _)| nanos),
+            delay: delay.filter(|nanos| *nanos > 0),
             end,
         }
     }

@@ -75,6 +75,9 @@ pub trait Host: Counters + Meters + Tables {
     /// was made from and, if asked for, its labels.
     fn route<R>(&mut self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R;
 
+    /// Behind the router: the number of the attempt at hand, from 1.
+    fn attempt(&mut self) -> Option<u32>;
+
     /// The client's address as the proxy trusts it. `None` if it has none,
     /// as on a Unix socket.
     fn source_address(&mut self) -> Option<IpAddr>;

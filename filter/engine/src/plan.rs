@@ -1,8 +1,8 @@
 //! A configuration, worked out once so that a request only looks up.
 
 use btp_policy::attach::Attachments;
-use btp_policy::config::{Enforce, NativeFields, Position};
-use btp_policy::{PluginConfig, Policy};
+use btp_policy::config::{Enforce, NativeFields};
+use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::counters::CounterNames;
 use crate::fault::Fault;
@@ -38,8 +38,8 @@ impl Plan {
     #[must_use]
     pub fn compile(config: PluginConfig) -> Self {
         let mut counters = CounterNames::default();
-        let (enforce, native) = (config.enforce, config.native_fields);
-        let compile = |policy: &Policy| PolicyPlan::compile(policy, enforce, native, &mut counters);
+        let instance = (config.enforce, config.position, config.native_fields);
+        let compile = |policy: &Policy| PolicyPlan::compile(policy, instance, &mut counters);
         if config.disabled {
             return Self {
                 attachments: Attachments::default(),
@@ -108,22 +108,21 @@ impl Plan {
 impl PolicyPlan {
     fn compile(
         policy: &Policy,
-        enforce: Enforce,
-        native: NativeFields,
+        (enforce, position, native): (Enforce, Position, NativeFields),
         counters: &mut CounterNames,
     ) -> Self {
         let spec = &policy.spec;
         let fault = spec.fault_injection.as_ref();
         let fault = fault
-            .filter(|_| enforce.fault_injection)
+            .filter(|fault| enforce.fault_injection && fault.position == position)
             .map(|fault| Fault::compile(&policy.name, fault, counters));
         let rules = &spec.response_override;
         let overrides = enforce
             .response_override
             .then(|| Overrides::compile(&policy.name, rules, counters))
             .flatten();
-        let retries = enforce
-            .retry
+        let orders_retries = enforce.retry && position == Position::Downstream;
+        let retries = orders_retries
             .then(|| Retries::compile(&policy.name, spec, native))
             .flatten();
         let buffer = spec.request_buffer.as_ref();

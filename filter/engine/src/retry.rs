@@ -188,7 +188,9 @@ impl Bound {
     /// What the operator is told when the upstream instance is missing.
     pub(crate) fn reserve_mode(&self) -> String {
         format!(
-            "retry budget {}: requests reach an upstream without passing an instance of this              filter with position Upstream, so that each must hold the credit for its one retry              from its start (reserve mode)",
+            "retry budget {}: requests reach an upstream without passing an instance of this \
+             filter with position Upstream, so that each must hold the credit for its one retry \
+             from its start (reserve mode)",
             self.name
         )
     }

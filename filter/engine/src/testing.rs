@@ -7,9 +7,11 @@ mod proxy;
 mod router;
 #[cfg(not(target_arch = "wasm32"))]
 mod threads;
+mod upstream;
 
 pub use fake_host::FakeHost;
 pub use meters::SharedMeters;
-pub use proxy::{Message, Outcome, Proxy, demo_upstream};
+pub use proxy::{Message, Outcome, Proxy};
 #[cfg(not(target_arch = "wasm32"))]
 pub use threads::ThreadedHost;
+pub use upstream::demo_upstream;

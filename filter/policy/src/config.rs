@@ -3,12 +3,10 @@
 mod config_maps;
 mod enforce;
 mod place;
-mod position;
 mod stop_iteration;
 mod unenforced;
 
 pub use enforce::{Enforce, NativeFields};
-pub use position::Position;
 
 use std::collections::BTreeSet;
 
@@ -18,6 +16,7 @@ use crate::merge;
 use crate::node::{Mark, Node};
 use crate::path::Path;
 use crate::policy::Policy;
+use crate::position::Position;
 use crate::problem::{Problem, Problems};
 use crate::protobuf;
 use crate::read::{At, Object};
@@ -35,10 +34,10 @@ pub struct PluginConfig {
     pub attachments: Attachments,
     /// The administrator's switch: nothing is enforced.
     pub disabled: bool,
+    /// Where this instance stands.
+    pub position: Position,
     /// The capabilities this instance enforces.
     pub enforce: Enforce,
-    /// Where in Envoy this instance stands.
-    pub position: Position,
     /// What has become of the fields that Envoy enforces itself.
     pub native_fields: NativeFields,
     /// Bounds on what the filter remembers.
@@ -113,8 +112,11 @@ impl PluginConfig {
             Some(at) => at.boolean(problems),
             None => Some(false),
         };
-        let position = Position::read(&object, problems);
-        let enforce = Enforce::read(&object, position, problems);
+        let position = match object.get("position") {
+            Some(at) => Position::read(at, problems),
+            None => Some(Position::Downstream),
+        };
+        let enforce = Enforce::read(&object, position.unwrap_or_default(), problems);
         let native = NativeFields::read(&object, problems);
         let environment = place::read(&object, problems);
         let limits = read_limits(&object, problems);
@@ -131,13 +133,14 @@ impl PluginConfig {
         merge_policies(&mut policies, &attachments, &object, problems);
         config_maps?.fill_in(&mut policies, problems);
         unenforced::refuse_capabilities(&policies, enforce?, problems);
+        note_faults_elsewhere(&policies, position?, enforce?, &mut warnings);
         stop_iteration::check(&policies, enforce?, may_hold_headers?, problems);
         Some(Self {
             policies,
             attachments,
             disabled: disabled?,
-            enforce: enforce?,
             position: position?,
+            enforce: enforce?,
             native_fields: native?,
             limits: limits?,
             warnings,
@@ -155,6 +158,28 @@ fn read_limits(object: &Object<'_>, problems: &mut Problems) -> Option<Limits> {
         limits.routes = usize::try_from(at.integer(1..=1_000_000, problems)?).ok()?;
     }
     Some(limits)
+}
+
+/// Faults behind the router need a second instance there: a policy must not
+/// lie idle without a word.
+fn note_faults_elsewhere(
+    policies: &[Policy],
+    position: Position,
+    enforce: Enforce,
+    warnings: &mut Vec<Problem>,
+) {
+    let root = Path::Root;
+    let list = Path::Field(&root, "policies");
+    for (index, policy) in policies.iter().enumerate() {
+        let fault = policy.spec.fault_injection.as_ref();
+        let is_elsewhere = fault.is_some_and(|it| it.position == Position::Upstream);
+        if is_elsewhere && position == Position::Downstream && enforce.fault_injection {
+            let path = format!("{}.spec.faultInjection.position", Path::Item(&list, index));
+            let reason = "is Upstream: these faults are injected by an instance with \
+                          position: Upstream among the upstream filters, not by this one";
+            warnings.push(Problem::new(path, reason));
+        }
+    }
 }
 
 /// A policy without targets governs everything; two cannot.

@@ -32,6 +32,7 @@ pub mod native;
 pub mod node;
 pub mod path;
 pub mod policy;
+mod position;
 pub mod problem;
 pub mod protobuf;
 pub mod read;
@@ -44,4 +45,5 @@ pub mod yaml;
 
 pub use config::PluginConfig;
 pub use policy::Policy;
+pub use position::Position;
 pub use problem::{Problem, Problems};

@@ -6,6 +6,7 @@
 //! JSON Schema of the plugin configuration is made from it.
 
 mod backends;
+mod envoy;
 mod faults;
 mod health;
 mod json_schema;

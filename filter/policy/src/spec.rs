@@ -11,8 +11,8 @@ mod selector;
 
 pub use capability::{Capability, FIELDS, Owner, owner_of};
 pub use fault_injection::{
-    Abort, AbortReply, AbortStatus, Abortion, Delay, FaultInjection, HeaderControl, Sampling,
-    SamplingKey, Schedule,
+    Abort, AbortReply, AbortStatus, Abortion, Delay, DelayLength, Distribution, FaultInjection,
+    HeaderControl, Sampling, SamplingKey, Schedule, Spread,
 };
 pub use rate_limit::{Limit, LocalRateLimit, LocalRule, RateLimit, RateLimitHeaders, Unit};
 pub use redirect::{Redirect, RedirectMode};

@@ -249,11 +249,6 @@ pub(crate) fn property(path: &[&str]) -> Option<Vec<u8>> {
     value.take(status)
 }
 
-/// A number among the attributes; `None` if it is not there.
-pub(crate) fn number(path: &[&str]) -> Option<u64> {
-    Some(u64::from_le_bytes(property(path)?.try_into().ok()?))
-}
-
 /// Gives the current stream a property: filter state `wasm.<name>`.
 pub(crate) fn set_property(name: &str, value: &[u8]) -> Result<(), Refused> {
     // SAFETY: pointers and lengths describe live memory.

@@ -170,8 +170,7 @@ impl Host for WasmHost<'_> {
     }
 
     fn tries(&mut self) -> u32 {
-        let tries = abi::number(&["upstream", "request_attempt_count"]);
-        tries.map_or(0, |tries| u32::try_from(tries).unwrap_or(u32::MAX))
+        self.attempt().unwrap_or(0)
     }
 
     fn is_via_upstream(&mut self) -> bool {
@@ -180,6 +179,11 @@ impl Host for WasmHost<'_> {
 
     fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
         read(abi::property(&["xds", "cluster_name"]).as_deref())
+    }
+
+    fn attempt(&mut self) -> Option<u32> {
+        let count = abi::property(&["upstream", "request_attempt_count"])?;
+        u32::try_from(u64::from_le_bytes(*count.first_chunk()?)).ok()
     }
 
     fn source_address(&mut self) -> Option<IpAddr> {

@@ -150,6 +150,11 @@ pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usi
             Action::Reply(reply) => report("a reply", send(&reply)),
             Action::Reset => report("the end of a stream", abi::close_stream()),
             Action::Log(text) => shared.complaints.log(&text, abi::monotonic_ns()),
+            Action::SetResponseStatus(status) => {
+                let status = status.to_string();
+                let written = abi::set_header(Map::ResponseHeaders, ":status", &status);
+                report("a response's status", written);
+            }
             Action::RemoveRequestHeader(name) => {
                 report(
                     "a request header",

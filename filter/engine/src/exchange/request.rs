@@ -21,7 +21,10 @@ impl Exchange {
         out: &mut Vec<Action>,
     ) -> Flow {
         if plan.is_upstream() {
-            return self.begin_try(host, out);
+            let flow = self.begin_try(host, out);
+            if flow != Flow::Continue {
+                return flow;
+            }
         }
         let flow = self.take_up(plan, worker, host, end, out);
         self.release(flow, plan, worker, host, out)
@@ -151,15 +154,17 @@ impl Exchange {
         let (Some(end), Some(fault)) = (end, &policy.fault) else {
             return self.admit_body(policy, worker, host, out);
         };
+        if let End::Status(status) = end {
+            self.rewrite = Some(status);
+            return self.admit_body(policy, worker, host, out);
+        }
         self.drop_body(policy, host, out);
         out.push(Action::Count(fault.aborts));
-        match end {
-            End::Reply(reply) => self.reply(policy, &reply, host, out),
-            End::Reset => {
-                out.push(Action::Reset);
-                self.stop()
-            }
+        if let End::Reply(reply) = end {
+            return self.reply(policy, &reply, host, out);
         }
+        out.push(Action::Reset);
+        self.stop()
     }
 
     /// Sends a reply of ours, overridden if the policy says so.

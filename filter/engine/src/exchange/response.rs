@@ -17,7 +17,6 @@ impl Exchange {
     ) -> Flow {
         if plan.is_upstream() {
             self.try_answered(host, out);
-            return Flow::Continue;
         }
         self.responding = true;
         if !matches!(self.phase, Phase::Passing) {
@@ -30,6 +29,10 @@ impl Exchange {
         let Some(policy) = plan.policy(self.policy) else {
             return Flow::Continue;
         };
+        if let (Some(status), Some(fault)) = (self.rewrite.take(), &policy.fault) {
+            out.push(Action::Count(fault.aborts));
+            out.push(Action::SetResponseStatus(status));
+        }
         if self.intake.is_some() {
             let status = response_status(host);
             self.abandon_body(policy, status, host, out);

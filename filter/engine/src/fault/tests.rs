@@ -284,6 +284,54 @@ fn a_body_that_is_refused_while_its_request_waits_leaves_room() {
     assert_eq!(proxy.counter("btp.default.p.fault_overflow"), Some(0));
 }
 
+#[test]
+fn each_instance_injects_its_own_faults_only() {
+    let at = |position: &str, fault: &str| {
+        let text = format!(
+            r#"{{"position":"{position}","policies":[{{"metadata":{{"name":"p"}},"spec":{{
+                "faultInjection":{{"abort":{{"httpStatus":503}}{fault}}}}}}}]}}"#
+        );
+        let config = PluginConfig::parse(text.as_bytes()).unwrap();
+        let warned = config.warnings.len();
+        let mut proxy = Proxy::new(Plan::compile(config));
+        proxy.host.attempt = Some(1);
+        let outcome = get(&mut proxy, &[]);
+        (
+            status(&outcome).to_owned(),
+            outcome.upstream_requests,
+            warned,
+        )
+    };
+    let upstream = r#","position":"Upstream""#;
+    assert_eq!(at("Downstream", ""), ("503".into(), 0, 0));
+    assert_eq!(at("Upstream", ""), ("200".into(), 1, 0));
+    assert_eq!(at("Downstream", upstream), ("200".into(), 1, 1));
+    assert_eq!(at("Upstream", upstream), ("503".into(), 1, 0));
+}
+
+#[test]
+fn behind_the_router_the_response_of_the_named_attempts_is_rewritten() {
+    let text = r#"{"position":"Upstream","policies":[{"metadata":{"name":"p"},"spec":{
+        "faultInjection":{"position":"Upstream","attempts":[1,3],
+                          "delay":{"fixedDelay":"5ms"},"abort":{"httpStatus":503}}}}]}"#;
+    let mut proxy = Proxy::new(Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap()));
+    for (attempt, expected, held) in [
+        (Some(1), "503", 5 * MS),
+        (Some(2), "200", 0),
+        (Some(3), "503", 5 * MS),
+        (None, "200", 0),
+    ] {
+        proxy.host.attempt = attempt;
+        let outcome = get(&mut proxy, &[]);
+        assert_eq!((status(&outcome), outcome.held_ns), (expected, held));
+        assert_eq!(outcome.response.body, b"upstream says 200\n");
+    }
+    assert_eq!(
+        proxy.counter("btp.default.p.fault_aborts_injected"),
+        Some(2)
+    );
+}
+
 proptest! {
     /// Whatever requests ask for, they get no more than the policy allows.
     #[test]

@@ -38,6 +38,8 @@ pub struct FakeHost {
     pub labels: Vec<(&'static str, &'static str)>,
     /// The client's address.
     pub source: Option<IpAddr>,
+    /// The number of the attempt.
+    pub attempt: Option<u32>,
     /// Request headers, names in lower case.
     pub request_headers: Vec<(String, Vec<u8>)>,
     /// Response headers, names in lower case.
@@ -199,6 +201,11 @@ impl Host for FakeHost {
             resources: &resources,
             labels: if labels { &self.labels } else { &[] },
         })
+    }
+
+    fn attempt(&mut self) -> Option<u32> {
+        self.lookups += 1;
+        self.attempt
     }
 
     fn source_address(&mut self) -> Option<IpAddr> {

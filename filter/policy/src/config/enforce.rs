@@ -1,6 +1,6 @@
 //! What one instance of the filter enforces, and what becomes of the rest.
 
-use crate::config::Position;
+use crate::position::Position;
 use crate::problem::Problems;
 use crate::read::Object;
 use crate::spec::Capability;
@@ -44,8 +44,9 @@ impl Enforce {
         retry: false,
     };
 
-    /// What has a meaning for a single try.
+    /// What can be enforced behind the router.
     const UPSTREAM: Self = Self {
+        fault_injection: true,
         retry: true,
         ..Self::NOTHING
     };
@@ -64,16 +65,15 @@ impl Enforce {
 
     pub(super) fn read(
         config: &Object<'_>,
-        position: Option<Position>,
+        position: Position,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let is_upstream = position == Some(Position::Upstream);
+        let possible = match position {
+            Position::Downstream => Self::ALL,
+            Position::Upstream => Self::UPSTREAM,
+        };
         let Some(at) = config.get("enforce") else {
-            return Some(if is_upstream {
-                Self::UPSTREAM
-            } else {
-                Self::ALL
-            });
+            return Some(possible);
         };
         let mut enforce = Self::NOTHING;
         at.list(0..=Capability::ALL.len(), problems, |at, problems| {
@@ -81,12 +81,10 @@ impl Enforce {
             if !capability.is_enforced() {
                 at.refuse(problems, "is not enforced by this version of the filter");
             }
-            if is_upstream && !Self::UPSTREAM.has(capability) {
-                at.refuse(
-                    problems,
-                    "must not be among what an instance with position Upstream enforces: \
-                     leave it to the one in the connection manager",
-                );
+            if !possible.has(capability) {
+                let reason = "cannot be enforced with position Upstream, where only \
+                              faultInjection and retry can: give it to a downstream instance";
+                at.refuse(problems, reason);
             }
             match capability {
                 Capability::FaultInjection => enforce.fault_injection = true,

@@ -14,6 +14,8 @@ const SELECTORS: Shape = Shape::Object(&SELECTOR);
 
 pub(super) static FAULT_INJECTION: Object = Object {
     fields: &[
+        extension("position", Shape::Choice(&["Downstream", "Upstream"])),
+        extension("attempts", list(1, 16, &integer(1, 100))),
         extension("match", list(1, 16, &SELECTORS)),
         optional("delay", Shape::Object(&DELAY)),
         optional("abort", Shape::Object(&ABORT)),
@@ -30,8 +32,86 @@ pub(super) static FAULT_INJECTION: Object = Object {
 
 static DELAY: Object = Object {
     fields: &[
-        required("fixedDelay", Shape::Duration),
+        optional("fixedDelay", Shape::Duration),
+        extension("distribution", Shape::Object(&DISTRIBUTION)),
         optional("percentage", Shape::Number),
+    ],
+    rules: &[rule(
+        "must have a fixedDelay, or else a distribution",
+        |it| count(it, &["fixedDelay", "distribution"]) == 1,
+    )],
+};
+
+static DISTRIBUTION: Object = Object {
+    fields: &[
+        optional("uniform", Shape::Object(&UNIFORM)),
+        optional("normal", Shape::Object(&NORMAL)),
+        optional("logNormal", Shape::Object(&LOG_NORMAL)),
+        optional("exponential", Shape::Object(&EXPONENTIAL)),
+        optional("pareto", Shape::Object(&PARETO)),
+        optional("empirical", Shape::Object(&EMPIRICAL)),
+    ],
+    rules: &[rule("must be one distribution", |it| match &it.value {
+        Value::Map(entries) => entries.len() == 1,
+        _ => false,
+    })],
+};
+
+static UNIFORM: Object = Object {
+    fields: &[
+        required("min", Shape::Duration),
+        required("max", Shape::Duration),
+    ],
+    rules: &[],
+};
+
+static NORMAL: Object = Object {
+    fields: &[
+        required("mean", Shape::Duration),
+        required("stdDev", Shape::Duration),
+        optional("max", Shape::Duration),
+    ],
+    rules: &[],
+};
+
+static LOG_NORMAL: Object = Object {
+    fields: &[
+        required("p50", Shape::Duration),
+        required("p99", Shape::Duration),
+        optional("max", Shape::Duration),
+    ],
+    rules: &[],
+};
+
+static EXPONENTIAL: Object = Object {
+    fields: &[
+        required("mean", Shape::Duration),
+        optional("max", Shape::Duration),
+    ],
+    rules: &[],
+};
+
+static PARETO: Object = Object {
+    fields: &[
+        required("scale", Shape::Duration),
+        required("shape", Shape::Number),
+        optional("max", Shape::Duration),
+    ],
+    rules: &[],
+};
+
+static EMPIRICAL: Object = Object {
+    fields: &[
+        required("points", list(1, 64, &Shape::Object(&POINT))),
+        optional("max", Shape::Duration),
+    ],
+    rules: &[],
+};
+
+static POINT: Object = Object {
+    fields: &[
+        required("percentile", Shape::Number),
+        required("delay", Shape::Duration),
     ],
     rules: &[],
 };

@@ -17,12 +17,12 @@ pub fn check_native(spec: At<'_>, problems: &mut Problems) {
     check_fields(spec, &SPEC, Profile::Btp, |it| native(it.name), problems);
     check_rules(spec, &SPEC, problems);
     check_global_limits(spec, problems);
-    for (path, check) in CHECKS {
+    for (path, check) in CHECKS.iter().chain(super::envoy::CHECKS) {
         at_path(spec, path, problems, *check);
     }
 }
 
-type Check = fn(At<'_>, &mut Problems);
+pub(super) type Check = fn(At<'_>, &mut Problems);
 
 const BYTES: Check = |at, problems| quantity(at, 0, u64::from(u32::MAX), problems);
 const WINDOW: Check = |at, problems| quantity(at, 65_535, 2_147_483_647, problems);
@@ -76,7 +76,6 @@ const CHECKS: &[(&[&str], Check)] = &[
     ),
     (&["healthCheck", "active", "healthyThreshold"], UINT32),
     (&["healthCheck", "active", "unhealthyThreshold"], UINT32),
-    (&["connection", "preconnect", "predictivePercent"], UINT32),
     (
         &[
             "loadBalancer",

@@ -7,22 +7,30 @@
 
 mod abort;
 mod control;
+mod delay;
 mod sampling;
 mod schedule;
 
 pub use abort::{Abort, AbortReply, AbortStatus, Abortion};
 pub use control::HeaderControl;
+pub use delay::{Delay, DelayLength, Distribution, Spread};
 pub use sampling::{Sampling, SamplingKey};
 pub use schedule::Schedule;
 
+use crate::node::Value;
+use crate::position::Position;
 use crate::problem::Problems;
 use crate::read::{At, Object};
-use crate::scalar::{Duration, Ppm};
+use crate::scalar::Ppm;
 use crate::spec::selector::Selector;
 
 /// Delay and abort are drawn independently, the delay first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultInjection {
+    /// Which instance injects.
+    pub position: Position,
+    /// The attempts that it is for, from 1; none: every attempt. Upstream only.
+    pub attempts: Vec<u32>,
     /// Which requests it is for, any of these; none: all.
     pub matches: Vec<Selector>,
     /// Hold a request before it goes on.
@@ -41,16 +49,9 @@ pub struct FaultInjection {
     pub exempt_health_checks: bool,
 }
 
-/// `delay`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Delay {
-    /// How long; more than zero.
-    pub fixed: Duration,
-    /// Share of requests that are delayed.
-    pub share: Ppm,
-}
-
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 10] = [
+    "position",
+    "attempts",
     "match",
     "delay",
     "abort",
@@ -72,6 +73,17 @@ impl FaultInjection {
         {
             at.refuse(problems, "must have delay, abort or headerControl");
         }
+        let position = match object.get("position") {
+            Some(at) => Position::read(at, problems),
+            None => Some(Position::Downstream),
+        };
+        let attempts = match object.get("attempts") {
+            Some(at) => at.list(1..=16, problems, |at, problems| {
+                u32::try_from(at.integer(1..=100, problems)?).ok()
+            }),
+            None => Some(Vec::new()),
+        };
+        check_position(&object, position.unwrap_or_default(), problems);
         let matches = match object.get("match") {
             Some(at) => Selector::read_any(at, problems),
             None => Some(Vec::new()),
@@ -101,6 +113,8 @@ impl FaultInjection {
         let delay = read_optional(&object, "delay", problems, Delay::read);
         let abort = read_optional(&object, "abort", problems, Abort::read);
         Some(Self {
+            position: position?,
+            attempts: attempts?,
             matches: matches?,
             delay: delay?,
             abort: abort?,
@@ -113,17 +127,40 @@ impl FaultInjection {
     }
 }
 
-impl Delay {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["fixedDelay", "percentage"], problems)?;
-        let fixed = object
-            .required("fixedDelay", problems)
-            .and_then(|at| Duration::read_positive(at, problems));
-        let share = read_share(&object, problems);
-        Some(Self {
-            fixed: fixed?,
-            share: share?,
-        })
+/// Refuses what has no meaning in this position. A reply or a reset among the
+/// upstream filters ends the whole request, so that nothing can be retried.
+fn check_position(object: &Object<'_>, position: Position, problems: &mut Problems) {
+    if position == Position::Downstream {
+        if let Some(at) = object.get("attempts") {
+            let reason = "must be left out: attempts are known with position Upstream only";
+            at.refuse(problems, reason);
+        }
+        return;
+    }
+    if let Some(at) = object.get("headerControl") {
+        at.refuse(problems, "must be left out with position Upstream");
+    }
+    let Some(abort) = object.get("abort") else {
+        return;
+    };
+    let Some(abort) = abort.open_object(&mut Problems::default()) else {
+        return;
+    };
+    for name in ["grpcStatus", "reset", "body", "contentType", "headers"] {
+        if let Some(at) = abort.get(name)
+            && at.node.value != Value::Bool(false)
+        {
+            let reason = "must be left out with position Upstream, where an abort rewrites the \
+                          status of the response and nothing else: set httpStatus";
+            at.refuse(problems, reason);
+        }
+    }
+    if let Some(at) = abort.get("httpStatus")
+        && matches!(at.node.value, Value::Int(204 | 205 | 304))
+    {
+        let reason = "must be a status that may have a body with position Upstream: the body of \
+                      the response stays";
+        at.refuse(problems, reason);
     }
 }
 

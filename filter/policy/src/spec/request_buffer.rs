@@ -94,32 +94,35 @@ impl RequestBuffer {
     /// Envoy buffers no more than 32 bits can count.
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object(&KEYS, problems)?;
-        let mode = match object.get("mode") {
-            Some(at) => at.choice(&BufferMode::NAMES, problems)?,
-            None => BufferMode::Buffer,
-        };
-        refuse_outside_buffer(&object, mode, problems);
+        let mode = read_some(&object, "mode", |at| {
+            at.choice(&BufferMode::NAMES, problems)
+        });
+        let known_mode = mode.flatten().unwrap_or_default();
+        refuse_outside_buffer(&object, known_mode, problems);
         let limit = object
             .required("limit", problems)
-            .and_then(|at| read_limit(at, mode, problems));
-        let rules = match object.get("rules") {
-            Some(at) => at.list(1..=16, problems, |at, problems| {
-                BufferRule::read(at, mode, problems)
-            })?,
-            None => Vec::new(),
-        };
+            .and_then(|at| read_limit(at, known_mode, problems));
+        let rules = read_some(&object, "rules", |at| {
+            at.list(1..=16, problems, |at, problems| {
+                BufferRule::read(at, known_mode, problems)
+            })
+        });
+        let include_streams = read_some(&object, "includeStreams", |at| at.boolean(problems));
+        let min_data_rate = read_some(&object, "minDataRate", |at| MinDataRate::read(at, problems));
+        let max_duration = read_some(&object, "maxDuration", |at| {
+            Duration::read_positive(at, problems)
+        });
+        let max_total = read_some(&object, "maxTotal", |at| Quantity::read(at, problems));
+        let reject = read_some(&object, "reject", |at| Rejection::read(at, problems));
         let buffer = Self {
-            mode,
+            mode: mode?.unwrap_or_default(),
             limit: limit?,
-            rules,
-            include_streams: read_some(&object, "includeStreams", |at| at.boolean(problems))?,
-            min_data_rate: read_some(&object, "minDataRate", |at| MinDataRate::read(at, problems))?,
-            max_duration: read_some(&object, "maxDuration", |at| {
-                Duration::read_positive(at, problems)
-            })?,
-            max_total: read_some(&object, "maxTotal", |at| Quantity::read(at, problems))?,
-            reject: read_some(&object, "reject", |at| Rejection::read(at, problems))?
-                .unwrap_or_default(),
+            rules: rules?.unwrap_or_default(),
+            include_streams: include_streams?,
+            min_data_rate: min_data_rate?,
+            max_duration: max_duration?,
+            max_total: max_total?,
+            reject: reject?.unwrap_or_default(),
         };
         buffer.check_total(&object, problems);
         Some(buffer)
@@ -167,15 +170,17 @@ impl BufferRule {
 impl MinDataRate {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object(&["bytesPerSecond", "gracePeriod"], problems)?;
-        let rate = object.required("bytesPerSecond", problems)?;
-        let bytes_per_second = Quantity::read(rate, problems)?;
-        if bytes_per_second.get() == 0 {
-            rate.refuse(problems, "must be at least 1");
-        }
-        let grace_period = read_some(&object, "gracePeriod", |at| Duration::read(at, problems))?;
+        let bytes_per_second = object.required("bytesPerSecond", problems).and_then(|at| {
+            let rate = Quantity::read(at, problems)?;
+            if rate.get() == 0 {
+                at.refuse(problems, "must be at least 1");
+            }
+            Some(rate)
+        });
+        let grace_period = read_some(&object, "gracePeriod", |at| Duration::read(at, problems));
         Some(Self {
-            bytes_per_second,
-            grace_period: grace_period.unwrap_or(DEFAULT_GRACE),
+            bytes_per_second: bytes_per_second?,
+            grace_period: grace_period?.unwrap_or(DEFAULT_GRACE),
         })
     }
 }
@@ -184,21 +189,24 @@ impl Rejection {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let known = ["statusCode", "contentType", "body", "headers"];
         let object = at.object(&known, problems)?;
+        let status = read_some(&object, "statusCode", |at| {
+            let code = at.integer(400..=599, problems)?;
+            HttpStatus::new(u16::try_from(code).ok()?)
+        });
+        let content_type = read_some(&object, "contentType", |at| {
+            read_header_value(at, problems).map(str::to_owned)
+        });
+        let body = read_some(&object, "body", |at| {
+            at.string_of(0..=65_536, problems).map(str::to_owned)
+        });
+        let headers = read_some(&object, "headers", |at| {
+            at.list(0..=16, problems, read_header)
+        });
         Some(Self {
-            status: read_some(&object, "statusCode", |at| {
-                let code = at.integer(400..=599, problems)?;
-                HttpStatus::new(u16::try_from(code).ok()?)
-            })?,
-            content_type: read_some(&object, "contentType", |at| {
-                read_header_value(at, problems).map(str::to_owned)
-            })?,
-            body: read_some(&object, "body", |at| {
-                at.string_of(0..=65_536, problems).map(str::to_owned)
-            })?,
-            headers: read_some(&object, "headers", |at| {
-                at.list(0..=16, problems, read_header)
-            })?
-            .unwrap_or_default(),
+            status: status?,
+            content_type: content_type?,
+            body: body?,
+            headers: headers?.unwrap_or_default(),
         })
     }
 }

@@ -256,6 +256,16 @@ fn retries_that_envoy_could_not_do_are_refused() {
     }
 }
 
+#[test]
+fn all_that_is_wrong_with_a_request_buffer_is_found_at_once() {
+    let text = r#"{"requestBuffer":{"limit":"10Gi","mode":"Strem",
+        "rules":[{"match":[],"limit":0}],"minDataRate":{"bytesPerSecond":1.5,"gracePeriod":"x"},
+        "maxDuration":"0s","maxTotal":"1.5","includeStreams":1,
+        "reject":{"statusCode":600,"contentType":"","body":1,"headers":[{"name":"a b","value":""}]}}}"#;
+    let found = read(text).unwrap_err();
+    assert_eq!(found.len(), 14, "{found:#?}");
+}
+
 /// Envoy Gateway refuses the two together; here upgrades pass unbuffered.
 #[test]
 fn upgrades_may_stand_beside_a_buffer() {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::json;
-use crate::scalar::HeaderName;
+use crate::scalar::{Duration, HeaderName};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -61,6 +61,165 @@ fn extensions_in_full() {
     assert!(!schedule.covers(1_795_276_800_000));
     assert_eq!(fault.max_active, Some(100));
     assert!(!fault.exempt_health_checks);
+}
+
+/// A delay that is drawn from this.
+fn drawn(distribution: &str) -> Result<Distribution, String> {
+    let fault = read(&format!(
+        r#"{{"delay":{{"distribution":{{{distribution}}}}}}}"#
+    ))?;
+    match fault.delay.map(|delay| delay.length) {
+        Some(DelayLength::Drawn(distribution)) => Ok(distribution),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn distributions_in_full() {
+    let ms = Duration::from_millis;
+    let max = |text: &str| drawn(text).unwrap().max;
+    assert_eq!(max(r#""uniform":{"min":"0s","max":"10ms"}"#), ms(10));
+    assert_eq!(max(r#""exponential":{"mean":"10ms"}"#), ms(60_000));
+    assert_eq!(
+        max(r#""normal":{"mean":"0s","stdDev":"1ms","max":"1h"}"#),
+        ms(3_600_000)
+    );
+    assert_eq!(max(r#""logNormal":{"p50":"5ms","p99":"5ms"}"#), ms(60_000));
+    let pareto = drawn(r#""pareto":{"scale":"5ms","shape":1.5}"#).unwrap();
+    let (scale, shape) = (ms(5), 1.5);
+    assert_eq!(pareto.spread, Spread::Pareto { scale, shape });
+    let points = r#"[{"percentile":50,"delay":"0s"},{"percentile":99.9,"delay":"2s"}]"#;
+    assert_eq!(
+        max(&format!(r#""empirical":{{"points":{points}}}"#)),
+        ms(2_000)
+    );
+    assert_eq!(
+        max(&format!(r#""empirical":{{"points":{points},"max":"1s"}}"#)),
+        ms(1_000)
+    );
+}
+
+#[test]
+fn distributions_that_mean_nothing_are_refused() {
+    let one = "delay.distribution: must have one of uniform, normal, logNormal, exponential";
+    for (text, reason) in [
+        ("", one),
+        (
+            r#""exponential":{"mean":"1s"},"normal":{"mean":"1s","stdDev":"1s"}"#,
+            one,
+        ),
+        (
+            r#""uniform":{"min":"10ms","max":"9ms"}"#,
+            "delay.distribution.uniform.max: must not be below min",
+        ),
+        (
+            r#""uniform":{"min":"10ms"}"#,
+            "delay.distribution.uniform.max: is required",
+        ),
+        (
+            r#""logNormal":{"p50":"10ms","p99":"9ms"}"#,
+            "delay.distribution.logNormal.p99: must not be below p50",
+        ),
+        (
+            r#""logNormal":{"p50":"2m","p99":"3m"}"#,
+            "delay.distribution.logNormal: must have a max: the default, 60s, is below p50",
+        ),
+        (
+            r#""exponential":{"mean":"1s","max":"61m"}"#,
+            "delay.distribution.exponential.max: must be at most 1h",
+        ),
+        (
+            r#""normal":{"mean":"1s","stdDev":"0s"}"#,
+            "delay.distribution.normal.stdDev: must be longer than zero",
+        ),
+        (
+            r#""pareto":{"scale":"1s","shape":0}"#,
+            "delay.distribution.pareto.shape: must be more than 0",
+        ),
+        (
+            r#""pareto":{"scale":"1s","shape":-1.5}"#,
+            "delay.distribution.pareto.shape: must be more than 0",
+        ),
+        (
+            r#""empirical":{"points":[]}"#,
+            "delay.distribution.empirical.points: must have 1 to 64 items",
+        ),
+        (
+            r#""empirical":{"points":[{"percentile":50,"delay":"1s"},{"percentile":50,"delay":"1s"}]}"#,
+            "delay.distribution.empirical.points[1].percentile: must be above the one before",
+        ),
+        (
+            r#""empirical":{"points":[{"percentile":50,"delay":"1s"},{"percentile":99,"delay":"1ms"}]}"#,
+            "delay.distribution.empirical.points[1].delay: must not be below the one before",
+        ),
+        (
+            r#""empirical":{"points":[{"percentile":101,"delay":"1s"}]}"#,
+            "delay.distribution.empirical.points[0].percentile: must be a percentage",
+        ),
+    ] {
+        let found = drawn(text).unwrap_err();
+        assert!(found.starts_with(reason), "{text}: {found}");
+    }
+    let both =
+        read(r#"{"delay":{"fixedDelay":"1s","distribution":{"exponential":{"mean":"1s"}}}}"#);
+    assert!(both.unwrap_err().starts_with("delay: must have either"));
+}
+
+#[test]
+fn faults_behind_the_router() {
+    let fault = read(
+        r#"{"position":"Upstream","attempts":[1,3],"delay":{"fixedDelay":"1s"},
+            "abort":{"httpStatus":503,"percentage":50,"reset":false},"maxActive":1,
+            "sampling":{"key":"RequestID"},"match":[{"methods":[{"value":"GET"}]}]}"#,
+    )
+    .unwrap();
+    assert_eq!(fault.position, Position::Upstream);
+    assert_eq!(fault.attempts, [1, 3]);
+}
+
+#[test]
+fn what_a_position_cannot_do_is_refused() {
+    for (fields, reason) in [
+        (
+            r#""position":"Downstream","attempts":[1],"abort":{"httpStatus":503}"#,
+            "attempts: must be left out: attempts are known",
+        ),
+        (
+            r#""position":"Upstream","attempts":[0],"abort":{"httpStatus":503}"#,
+            "attempts[0]: must be between 1 and 100",
+        ),
+        (
+            r#""position":"Upstream","attempts":[],"abort":{"httpStatus":503}"#,
+            "attempts: must have 1 to 16 items",
+        ),
+        (
+            r#""position":"Sidestream","abort":{"httpStatus":503}"#,
+            "position: must be one of Downstream, Upstream",
+        ),
+        (
+            r#""position":"Upstream","abort":{"reset":true}"#,
+            "abort.reset: must be left out with position Upstream",
+        ),
+        (
+            r#""position":"Upstream","abort":{"grpcStatus":14}"#,
+            "abort.grpcStatus: must be left out with position Upstream",
+        ),
+        (
+            r#""position":"Upstream","abort":{"httpStatus":503,"body":"x"}"#,
+            "abort.body: must be left out with position Upstream",
+        ),
+        (
+            r#""position":"Upstream","abort":{"httpStatus":204}"#,
+            "abort.httpStatus: must be a status that may have a body",
+        ),
+        (
+            r#""position":"Upstream","headerControl":{"abort":{}}"#,
+            "headerControl: must be left out with position Upstream",
+        ),
+    ] {
+        let found = read(&format!("{{{fields}}}")).unwrap_err();
+        assert!(found.starts_with(reason), "{fields}: {found}");
+    }
 }
 
 #[test]

@@ -227,12 +227,15 @@ impl Place {
                 }
             }
             Self::Raw { element, mut tail } => {
-                tail.push(lower);
-                if tail.ends_with(&format!("</{element}")) {
-                    Self::tag(format!("/{element}"))
-                } else {
-                    Self::Raw { element, tail }
+                let ends_name = character.is_ascii_whitespace() || matches!(character, '/' | '>');
+                if ends_name && tail.ends_with(&format!("</{element}")) {
+                    return match character {
+                        '>' => Self::Text,
+                        _ => Self::tag(format!("/{element}")),
+                    };
                 }
+                tail.push(lower);
+                Self::Raw { element, tail }
             }
             Self::Comment(mut text) => {
                 text.push(character);
@@ -344,6 +347,7 @@ mod tests {
             "<!DOCTYPE html><h1>%RESPONSE_CODE%</h1><p class='a'>%REQ(x)%</p>",
             r#"<a href="/find?q=%REQ(x)%" title = '%REQ(x)%'>%REQ(x)%</a>"#,
             "<script>var a = 1 < 2</script><p>%REQ(x)%",
+            "<script></script\n>%REQ(x)%<STYLE></Style>%REQ(x)%",
             "<!-- a > b --><br/>%REQ(x)%",
             "1 < 2 %REQ(x)%",
         ] {
@@ -353,6 +357,8 @@ mod tests {
             ("<script>'%REQ(x)%'</script>", "in a script"),
             ("<SCRIPT src='a'>'%REQ(x)%'", "in a script"),
             ("<style>%REQ(x)%", "in a script"),
+            ("<script></scripts>%REQ(x)%", "in a script"),
+            ("<script></script %REQ(x)%>", "in a tag"),
             ("<!-- > %REQ(x)% -->", "in a comment"),
             ("<%REQ(x)%>", "in a tag"),
             ("</%REQ(x)%>", "in a tag"),

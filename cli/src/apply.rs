@@ -1,0 +1,203 @@
+//! `btp apply`: policies put into force in a person's own Envoy
+//! configuration.
+//!
+//! The configuration is read, what an earlier run had added is taken away,
+//! the policies are attached to the routes that are there, and every field
+//! goes to its home: the filter or Envoy's own configuration. Nothing is
+//! written unless everything is well.
+
+mod diff;
+mod effective;
+mod explain;
+mod files;
+mod filter;
+mod govern;
+mod json_out;
+mod layout;
+mod model;
+mod plan;
+mod report;
+mod request;
+mod stats;
+mod tree;
+mod undo;
+mod yaml_out;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use btp_policy::problem::Problem;
+use btp_policy::scalar::ObjectName;
+use clap::Args;
+
+use crate::input::{Input, Source};
+use crate::report::{self as findings, Finding, Format};
+pub(crate) use explain::{Question, run as explain};
+use files::{Config, Syntax};
+use plan::{Options, Plan};
+
+/// Where the filter is mounted, unless the person says otherwise.
+const MOUNTED: &str = "/etc/envoy/backend_traffic_policy.wasm";
+
+/// The arguments of `btp apply`.
+#[derive(Args, Debug)]
+pub(crate) struct Arguments {
+    /// The Envoy configuration: YAML, or JSON if it ends in .json
+    #[arg(long, value_name = "FILE")]
+    bootstrap: PathBuf,
+    /// Files and directories with policies and ConfigMaps; `-` is stdin
+    #[arg(short, long = "file", value_name = "FILE", num_args = 1..)]
+    files: Vec<PathBuf>,
+    /// Where the configuration is written, as JSON if it ends in .json;
+    /// without it: stdout
+    #[arg(short, long, value_name = "FILE", conflicts_with = "out_dir")]
+    output: Option<PathBuf>,
+    /// The folder for the bootstrap and the files that it names
+    #[arg(long, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
+    /// Show what would change, as a unified diff, and write nothing
+    #[arg(long)]
+    diff: bool,
+    /// Where the filter will be mounted
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = MOUNTED
+    )]
+    wasm: String,
+    /// The Gateway that this Envoy as a whole stands for; its listeners are
+    /// known by the names of Envoy's listeners or filter chains
+    #[arg(long, value_name = "[NAMESPACE/]NAME")]
+    gateway: Option<String>,
+    /// Keep the filter's configuration in files of its own, which Envoy will
+    /// watch in this folder; they are written to --out-dir
+    #[arg(long, value_name = "MOUNTED_DIR", requires = "out_dir")]
+    ecds: Option<String>,
+}
+
+impl Arguments {
+    fn options(&self) -> Options {
+        Options {
+            wasm: self.wasm.clone(),
+            gateway: self.gateway.as_deref().map(object_name),
+            ecds: self.ecds.clone(),
+        }
+    }
+}
+
+/// Applies; false if something was refused.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
+    let mut input = Input::read(&arguments.files)?;
+    let mut found = std::mem::take(&mut input.findings);
+    let mut config = Config::read(&arguments.bootstrap)?;
+    let options = arguments.options();
+    let plan = plan::apply(&mut config, &input, &options, &mut found);
+    let mut outputs = Vec::new();
+    if let Some(plan) = plan.as_ref().filter(|_| findings::is_fine(&found)) {
+        match outputs_of(arguments, &config, plan) {
+            Ok(made) => outputs = made,
+            Err(reason) => found.push(Finding::error(
+                Problem::new("", reason),
+                findings::Place::Nowhere,
+            )),
+        }
+    }
+    let mut sources = std::mem::take(&mut input.sources);
+    sources.extend(config.files.iter_mut().map(|file| Source {
+        name: file.source.name.clone(),
+        text: file.source.text.clone(),
+    }));
+    findings::print(&found, &sources, Format::Text);
+    let (Some(plan), true) = (plan, findings::is_fine(&found)) else {
+        return Ok(false);
+    };
+    let report = report::text(&plan);
+    if arguments.diff {
+        outputs.iter().for_each(|it| print!("{}", it.diff()));
+        eprint!("{report}");
+    } else if arguments.output.is_some() || arguments.out_dir.is_some() {
+        outputs.iter().try_for_each(Output::write)?;
+        print!("{report}");
+    } else {
+        outputs.iter().for_each(|it| print!("{}", it.text));
+        eprint!("{report}");
+    }
+    Ok(true)
+}
+
+/// A file to be written.
+struct Output {
+    path: PathBuf,
+    /// What it was before: name and text.
+    before: (String, String),
+    text: String,
+}
+
+impl Output {
+    fn diff(&self) -> String {
+        let name = self.path.display().to_string();
+        diff::unified(&self.before.1, &self.text, &self.before.0, &name)
+    }
+
+    /// Writes it beside its place and moves it there, so that nobody sees
+    /// half of it.
+    fn write(&self) -> Result<(), String> {
+        let fail = |error| format!("cannot write {}: {error}", self.path.display());
+        let mut beside = self.path.clone().into_os_string();
+        beside.push(".btp-new");
+        fs::write(&beside, &self.text).map_err(fail)?;
+        fs::rename(&beside, &self.path).map_err(fail)
+    }
+}
+
+fn outputs_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec<Output>, String> {
+    let mut outputs = Vec::new();
+    let many = arguments.out_dir.is_some();
+    for (index, file) in config.files.iter().enumerate() {
+        if index > 0 && !many {
+            if config.is_changed(index) {
+                return Err(format!(
+                    "{} changes as well: say --out-dir to have all files written",
+                    file.source.name
+                ));
+            }
+            continue;
+        }
+        let own_name = file.name.file_name().unwrap_or_default();
+        let path = match (&arguments.out_dir, &arguments.output) {
+            (Some(folder), _) => folder.join(own_name),
+            (None, Some(path)) => path.clone(),
+            (None, None) => file.name.clone(),
+        };
+        outputs.push(Output {
+            text: config.text(index, Syntax::of(&path))?,
+            before: (
+                file.source.name.clone(),
+                config.text_before(index).to_owned(),
+            ),
+            path,
+        });
+    }
+    for (name, node) in &plan.plugin_files {
+        let folder = arguments.out_dir.as_deref().unwrap_or(Path::new(""));
+        outputs.push(Output {
+            path: folder.join(name),
+            before: ("/dev/null".to_owned(), String::new()),
+            text: yaml_out::write(node, &layout::Layout::default()),
+        });
+    }
+    if let Some(folder) = &arguments.out_dir
+        && !folder.is_dir()
+    {
+        return Err(format!("{} is no folder: make it first", folder.display()));
+    }
+    Ok(outputs)
+}
+
+fn object_name(text: &str) -> ObjectName {
+    let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
+    ObjectName {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    }
+}

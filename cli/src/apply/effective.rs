@@ -1,0 +1,187 @@
+//! What is in force: the spec of each governing policy, merged where it says
+//! so, what it governs, and where each field of it went.
+
+use btp_policy::Policy;
+use btp_policy::merge;
+use btp_policy::node::{Node, Value};
+use btp_policy::spec::{Capability, Owner, owner_of};
+
+use super::filter::Instance;
+use super::govern::Governed;
+
+/// A spec that is in force somewhere.
+#[derive(Debug)]
+pub(crate) struct Effective {
+    pub(crate) policy: usize,
+    /// The policy it is merged with.
+    pub(crate) parent: Option<usize>,
+    pub(crate) spec: Node,
+    /// The routes it governs: manager, and place in its table.
+    pub(crate) sites: Vec<(usize, usize)>,
+    /// The managers in which it governs what no route took.
+    pub(crate) rest_of: Vec<usize>,
+    /// Fields that went to Envoy, and where.
+    pub(crate) native: Vec<(String, String)>,
+    /// Instances of the filter that enforce a part of it.
+    pub(crate) filters: Vec<(Vec<Capability>, String)>,
+    /// What stood in the configuration and gave way.
+    pub(crate) replaced: Vec<String>,
+}
+
+/// A field in force, its value, and where it went.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) field: String,
+    pub(crate) value: String,
+    pub(crate) places: Vec<String>,
+}
+
+/// Everything that is in force.
+pub(crate) fn all(
+    policies: &[Policy],
+    specs: &[Option<&Node>],
+    governed: &[Governed],
+) -> Vec<Effective> {
+    let mut found: Vec<Effective> = Vec::new();
+    let index_of = |policy: usize, it: &Governed, found: &mut Vec<Effective>| {
+        let how = policies[policy].merge;
+        let above = it.attachments.parent().filter(|above| *above != policy);
+        let merge = how.and_then(|how| Some((above?, how)));
+        let parent = merge.map(|(above, _)| above);
+        let known = found
+            .iter()
+            .position(|it| it.policy == policy && it.parent == parent);
+        known.unwrap_or_else(|| {
+            let own = specs[policy].map_or_else(nothing, super::tree::unplaced);
+            let spec = match merge {
+                Some((above, how)) => {
+                    let above = specs[above].map_or_else(nothing, super::tree::unplaced);
+                    merge::merge(&above, &own, how)
+                }
+                None => own,
+            };
+            found.push(Effective {
+                policy,
+                parent,
+                spec,
+                sites: Vec::new(),
+                rest_of: Vec::new(),
+                native: Vec::new(),
+                filters: Vec::new(),
+                replaced: Vec::new(),
+            });
+            found.len() - 1
+        })
+    };
+    for (manager, it) in governed.iter().enumerate() {
+        for (place, policy) in it.routes.iter().enumerate() {
+            if let Some(policy) = policy {
+                let index = index_of(*policy, it, &mut found);
+                found[index].sites.push((manager, place));
+            }
+        }
+        if let Some(policy) = it.attachments.fallback() {
+            let index = index_of(policy, it, &mut found);
+            found[index].rest_of.push(manager);
+        }
+    }
+    found.sort_by_key(|it| (it.policy, it.parent));
+    found
+}
+
+impl Effective {
+    /// Whether it is in force in this connection manager.
+    pub(crate) fn is_in(&self, manager: usize) -> bool {
+        self.rest_of.contains(&manager) || self.sites.iter().any(|(it, _)| *it == manager)
+    }
+
+    /// Notes the instances that enforce it in a connection manager.
+    pub(crate) fn enforced_by(&mut self, instances: &[Instance], listener: &str) {
+        for instance in instances {
+            let place = match instance.place {
+                Some(place) => format!("http_filters[{place}] {}", instance.name),
+                None => format!("behind the router, {}", instance.name),
+            };
+            let place = format!("filter: listener {listener}, {place}");
+            self.filters.push((instance.capabilities.clone(), place));
+        }
+    }
+
+    /// Every field and where it went.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        leaves(&self.spec, &mut Vec::new(), &mut |path, value| {
+            let field = path.join(".");
+            let places = self.places_of(path, &field);
+            lines.push(Line {
+                field,
+                value: serde_json::to_string(value).unwrap_or_default(),
+                places,
+            });
+        });
+        lines
+    }
+
+    fn places_of(&self, path: &[&str], field: &str) -> Vec<String> {
+        let below = |longer: &str, shorter: &str| {
+            let rest = longer.strip_prefix(shorter);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let mut places: Vec<String> = Vec::new();
+        let exact = self.native.iter().filter(|(it, _)| below(it, field));
+        places.extend(exact.map(|(_, place)| place.clone()));
+        if places.is_empty() {
+            let above = self.native.iter().filter(|(it, _)| below(field, it));
+            places.extend(above.map(|(_, place)| place.clone()));
+        }
+        if places.is_empty() {
+            // A field that only shapes what stands beside it.
+            let beside = self
+                .native
+                .iter()
+                .filter(|(it, _)| path.len() > 1 && below(it, path[0]));
+            places.extend(beside.map(|(_, place)| place.clone()));
+        }
+        if let Some(Owner::Filter(capability)) = path.first().and_then(|it| owner_of(it)) {
+            let filters = self.filters.iter();
+            let filters = filters.filter(|(capabilities, _)| capabilities.contains(&capability));
+            if path[0] != "retry" || path.get(1) == Some(&"methods") {
+                places.extend(filters.map(|(_, place)| place.clone()));
+            }
+        }
+        let is_idle = |place: &String| place.starts_with("nothing to do");
+        if !places.iter().all(is_idle) {
+            places.retain(|place| !is_idle(place));
+        }
+        let mut seen = Vec::new();
+        places.retain(|place| {
+            let is_new = !seen.contains(place);
+            seen.push(place.clone());
+            is_new
+        });
+        places
+    }
+}
+
+fn nothing() -> Node {
+    Node::unplaced(Value::Map(Vec::new()))
+}
+
+/// The fields below `node`; a list is one.
+fn leaves<'a>(node: &'a Node, path: &mut Vec<&'a str>, found: &mut impl FnMut(&[&str], &Node)) {
+    match &node.value {
+        Value::Map(entries) if !entries.is_empty() => {
+            for entry in entries {
+                let is_target = path.is_empty() && owner_of(&entry.key) == Some(Owner::Attachment);
+                if is_target || entry.node.value == Value::Null {
+                    continue;
+                }
+                path.push(&entry.key);
+                leaves(&entry.node, path, found);
+                path.pop();
+            }
+        }
+        _ if path.is_empty() => {}
+        _ => found(path, node),
+    }
+}

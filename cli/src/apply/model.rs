@@ -1,0 +1,248 @@
+//! What a configuration consists of, as policies see it: HTTP connection
+//! managers, each with its place, and tables of routes.
+
+use btp_policy::attach::{ResourceRef, Route};
+use btp_policy::node::{Node, Value};
+
+use super::files::Config;
+use super::tree::{Address, field, find, items, text, type_of};
+
+/// An HTTP connection manager.
+#[derive(Debug)]
+pub(crate) struct Manager {
+    /// The listener it stands in.
+    pub(crate) listener: Address,
+    /// The listener's name; may be empty.
+    pub(crate) listener_name: String,
+    /// The name of its filter chain.
+    pub(crate) chain: Option<String>,
+    /// Its configuration.
+    pub(crate) address: Address,
+    /// Its routes: an index, or why they cannot be seen.
+    pub(crate) table: Result<usize, &'static str>,
+}
+
+/// A `RouteConfiguration`.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) address: Address,
+    pub(crate) routes: Vec<Site>,
+}
+
+/// A route and what is said of it.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) address: Address,
+    /// Its name; may be empty.
+    pub(crate) name: String,
+    /// The name it is given if it has none. It has four parts, so no target
+    /// means it.
+    pub(crate) given: String,
+    resources: Vec<[Option<String>; 4]>,
+    labels: Vec<(String, String)>,
+}
+
+/// Everything in a configuration that a policy can govern.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) managers: Vec<Manager>,
+    pub(crate) tables: Vec<Table>,
+}
+
+impl Model {
+    pub(crate) fn read(config: &Config) -> Self {
+        let mut model = Self::default();
+        for listener in config.listeners() {
+            let Some(node) = config.at(&listener) else {
+                continue;
+            };
+            for (way, chain, hcm) in managers(node) {
+                let mut address = listener.clone();
+                for step in &way {
+                    address.path.push(step.clone());
+                }
+                let table = model.table_of(
+                    config,
+                    hcm,
+                    &address,
+                    text(node, "name").unwrap_or("listener"),
+                );
+                model.managers.push(Manager {
+                    listener: listener.clone(),
+                    listener_name: text(node, "name").unwrap_or_default().to_owned(),
+                    chain: chain.map(str::to_owned),
+                    address,
+                    table,
+                });
+            }
+        }
+        model
+    }
+
+    fn table_of(
+        &mut self,
+        config: &Config,
+        hcm: &Node,
+        address: &Address,
+        listener: &str,
+    ) -> Result<usize, &'static str> {
+        let place = if find(hcm, &["route_config", "vhds"]).is_some() {
+            return Err("vhds");
+        } else if field(hcm, "route_config").is_some() {
+            address.key("route_config")
+        } else if field(hcm, "scoped_routes").is_some() {
+            return Err("scoped_routes");
+        } else if let Some(rds) = field(hcm, "rds") {
+            let source = field(rds, "config_source").ok_or("rds without a file")?;
+            let file = config.file_of(source).ok_or("rds without a file")?;
+            let name = text(rds, "route_config_name").unwrap_or_default();
+            let resources = items(&config.files[file].node, "resources");
+            let index = resources
+                .iter()
+                .position(|it| text(it, "name") == Some(name))
+                .ok_or("rds whose file does not hold that route_config_name")?;
+            let root = Address {
+                file,
+                path: Vec::new(),
+            };
+            root.key("resources").item(index)
+        } else {
+            return Err("no routes");
+        };
+        if let Some(known) = self.tables.iter().position(|it| it.address == place) {
+            return Ok(known);
+        }
+        let routes = config
+            .at(&place)
+            .map_or(Vec::new(), |node| sites(node, &place, listener));
+        self.tables.push(Table {
+            address: place,
+            routes,
+        });
+        Ok(self.tables.len() - 1)
+    }
+}
+
+impl Site {
+    /// The governing policy as `judge` sees this route.
+    pub(crate) fn judged<T>(&self, judge: impl FnOnce(&Route<'_>) -> T) -> T {
+        let text = |part: &'_ Option<String>| part.clone().unwrap_or_default();
+        let parts: Vec<[String; 3]> = self
+            .resources
+            .iter()
+            .map(|[kind, namespace, name, _]| [text(kind), text(namespace), text(name)])
+            .collect();
+        let resources: Vec<ResourceRef<'_>> = self
+            .resources
+            .iter()
+            .zip(&parts)
+            .map(|(it, [kind, namespace, name])| ResourceRef {
+                kind,
+                namespace,
+                name,
+                section: it[3].as_deref(),
+            })
+            .collect();
+        let labels: Vec<(&str, &str)> = self
+            .labels
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        judge(&Route {
+            name: self.name.as_bytes(),
+            resources: &resources,
+            labels: &labels,
+        })
+    }
+
+    /// What the route is called, for people.
+    pub(crate) fn title(&self) -> String {
+        if self.name.is_empty() {
+            self.given.clone()
+        } else {
+            self.name.clone()
+        }
+    }
+
+    /// The names that a target may have meant.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let resources = self.resources.iter().filter_map(|it| it[2].as_deref());
+        let name = self.name.split('/').filter(|it| !it.is_empty());
+        resources.chain(name)
+    }
+}
+
+/// The HTTP connection managers of a listener: the way there, the name of
+/// the filter chain, and what stands there.
+pub(crate) fn managers(listener: &Node) -> Vec<(Vec<super::tree::Step>, Option<&str>, &Node)> {
+    let root = Address {
+        file: 0,
+        path: Vec::new(),
+    };
+    let numbered = items(listener, "filter_chains").iter().enumerate();
+    let mut chains: Vec<(Address, &Node)> = numbered
+        .map(|(index, chain)| (root.key("filter_chains").item(index), chain))
+        .collect();
+    if let Some(chain) = field(listener, "default_filter_chain") {
+        chains.push((root.key("default_filter_chain"), chain));
+    }
+    let mut found = Vec::new();
+    for (address, chain) in chains {
+        for (index, filter) in items(chain, "filters").iter().enumerate() {
+            let Some(config) = field(filter, "typed_config") else {
+                continue;
+            };
+            if type_of(config) == Some("HttpConnectionManager") {
+                let place = address.key("filters").item(index).key("typed_config");
+                found.push((place.path, text(chain, "name"), config));
+            }
+        }
+    }
+    found
+}
+
+fn sites(table: &Node, address: &Address, listener: &str) -> Vec<Site> {
+    let mut sites = Vec::new();
+    let owner = text(table, "name").unwrap_or(listener).replace('/', "_");
+    for (host_index, host) in items(table, "virtual_hosts").iter().enumerate() {
+        let routes = address.key("virtual_hosts").item(host_index).key("routes");
+        let host_name = text(host, "name").unwrap_or_default().replace('/', "_");
+        for (index, route) in items(host, "routes").iter().enumerate() {
+            sites.push(Site {
+                address: routes.item(index),
+                name: text(route, "name").unwrap_or_default().to_owned(),
+                given: format!("unnamed/{owner}/{host_name}/{index}"),
+                resources: resources_of(route),
+                labels: labels_of(route),
+            });
+        }
+    }
+    sites
+}
+
+/// Kind, namespace, name and section of each object in the metadata that
+/// Envoy Gateway writes.
+pub(crate) fn resources_of(node: &Node) -> Vec<[Option<String>; 4]> {
+    let path = ["metadata", "filter_metadata", "envoy-gateway"];
+    let Some(metadata) = find(node, &path) else {
+        return Vec::new();
+    };
+    let part = |node: &Node, name: &str| text(node, name).map(str::to_owned);
+    let names = ["kind", "namespace", "name", "sectionName"];
+    items(metadata, "resources")
+        .iter()
+        .map(|item| names.map(|name| part(item, name)))
+        .collect()
+}
+
+/// The labels that we read from metadata.
+pub(crate) fn labels_of(node: &Node) -> Vec<(String, String)> {
+    let path = ["metadata", "filter_metadata", "btp", "labels"];
+    let Some(Value::Map(entries)) = find(node, &path).map(|node| &node.value) else {
+        return Vec::new();
+    };
+    let pair = |entry: &btp_policy::node::Entry| {
+        Some((entry.key.clone(), entry.node.as_str()?.to_owned()))
+    };
+    entries.iter().filter_map(pair).collect()
+}

@@ -1,0 +1,321 @@
+//! The native fields: translated once per spec and connection manager, and
+//! performed on the routes, clusters and connection managers it governs.
+
+use std::collections::BTreeSet;
+
+use btp::translate::{Change, Context, How, Outcome, Place as Home, apply_change, translate};
+use btp_policy::node::{Node, Value};
+use btp_policy::path::closest;
+use btp_policy::problem::Problem;
+
+use super::Applier;
+use super::clusters::Uses;
+use crate::apply::govern::sites_of;
+use crate::apply::tree::{Address, field, items, same, text};
+use crate::report::{Finding, Place};
+
+impl Applier<'_> {
+    /// Puts the native fields of every policy into force.
+    pub(super) fn apply_native(&mut self) {
+        self.check_alone();
+        if self.errors.count > 0 {
+            return;
+        }
+        let uses = Uses::read(self.config, self.model);
+        let mut of_clusters: Vec<Vec<Change>> = vec![Vec::new(); self.effective.len()];
+        let mut done: BTreeSet<(usize, usize)> = BTreeSet::new();
+        for (index, of_clusters) in of_clusters.iter_mut().enumerate() {
+            for manager in 0..self.model.managers.len() {
+                let sites = self.effective[index].sites.iter();
+                let sites: Vec<usize> = sites
+                    .filter(|(it, _)| *it == manager)
+                    .map(|(_, place)| *place)
+                    .collect();
+                if sites.is_empty() {
+                    continue;
+                }
+                let Some(changes) = self.translate(index, manager) else {
+                    continue;
+                };
+                for change in &changes {
+                    match change.place {
+                        Home::Route => self.on_routes(index, manager, &sites, change, &mut done),
+                        Home::Cluster => {
+                            if !of_clusters.contains(change) {
+                                of_clusters.push(change.clone());
+                            }
+                        }
+                        Home::HttpConnectionManager => self.on_manager(index, manager, change),
+                        Home::Bootstrap => self.on_bootstrap(index, change),
+                    }
+                }
+                if let Ok(table) = self.model.managers[manager].table {
+                    done.extend(sites.iter().map(|place| (table, *place)));
+                }
+            }
+        }
+        self.on_clusters(&uses, &of_clusters);
+    }
+
+    /// What is wrong with a policy is wrong whether it governs anything or
+    /// not.
+    fn check_alone(&mut self) {
+        for object in &self.input.policies {
+            let spec = object.node.field("spec");
+            let found = spec.map(|spec| translate(spec, &Context::default()));
+            if let Some(Err(problems)) = found {
+                for mut problem in problems {
+                    problem.mark = closest(&object.node, &problem.path).mark;
+                    self.errors
+                        .add(Finding::error(problem, Place::File(object.source)));
+                }
+            }
+        }
+    }
+
+    fn translate(&mut self, index: usize, manager: usize) -> Option<Vec<Change>> {
+        let hcm = self.config.at(&self.model.managers[manager].address)?;
+        let upgrades: Vec<String> = items(hcm, "upgrade_configs")
+            .iter()
+            .filter_map(|it| text(it, "upgrade_type"))
+            .map(str::to_owned)
+            .collect();
+        let context = Context {
+            hostname: None,
+            has_stream_idle_timeout: field(hcm, "stream_idle_timeout").is_some(),
+            upgrades: &upgrades,
+        };
+        let it = &self.effective[index];
+        match translate(&it.spec, &context) {
+            Ok(changes) => Some(changes),
+            Err(problems) => {
+                // Each policy is fine alone: the two together are not.
+                let policy = it.policy;
+                let parent = it
+                    .parent
+                    .map(|parent| self.policies[parent].name.to_string());
+                for mut problem in problems {
+                    if let Some(parent) = &parent {
+                        problem.reason =
+                            format!("{} (after the merge with {parent})", problem.reason);
+                    }
+                    self.refuse_field(policy, &problem.path, problem.reason);
+                }
+                None
+            }
+        }
+    }
+
+    fn on_routes(
+        &mut self,
+        index: usize,
+        manager: usize,
+        sites: &[usize],
+        change: &Change,
+        done: &mut BTreeSet<(usize, usize)>,
+    ) {
+        let model = self.model;
+        let Ok(table) = model.managers[manager].table else {
+            return;
+        };
+        let all = sites_of(model, &model.managers[manager]);
+        for place in sites {
+            if done.contains(&(table, *place)) {
+                continue;
+            }
+            let site = &all[*place];
+            self.change(&site.address);
+            let what = format!("route {}", site.title());
+            if self.perform(index, change, &site.address, &what) {
+                let home = format!("Envoy: its routes, {}", home_of(change));
+                self.went_to(index, change, home);
+            }
+        }
+    }
+
+    fn on_manager(&mut self, index: usize, manager: usize, change: &Change) {
+        let manager = &self.model.managers[manager];
+        let what = format!("listener {}", manager.listener_name);
+        self.change(&manager.listener);
+        if !self.perform(index, change, &manager.address, &what) {
+            return;
+        }
+        let what = match &change.how {
+            How::HttpFilter(filter) => {
+                let name = text(filter, "name").unwrap_or_default();
+                format!("Envoy: {what}, http_filters {name}")
+            }
+            _ => format!("Envoy: {what}, {}", home_of(change)),
+        };
+        self.went_to(index, change, what);
+    }
+
+    fn on_bootstrap(&mut self, index: usize, change: &Change) {
+        let root = Address {
+            file: 0,
+            path: Vec::new(),
+        };
+        // Only asked, never changed: nothing would remember what was there.
+        let Some(mut bootstrap) = self.config.at(&root).cloned() else {
+            return;
+        };
+        if let Err(reason) = apply_change(&mut bootstrap, change) {
+            let policy = self.effective[index].policy;
+            let reason = format!("{} of the bootstrap {reason}", change.path);
+            self.refuse_field(policy, &change.field, reason);
+        }
+    }
+
+    /// Performs a change on an object, which is called `what` and remembered
+    /// as it was.
+    /// Gives whether that has a home there.
+    pub(super) fn perform(
+        &mut self,
+        index: usize,
+        change: &Change,
+        address: &Address,
+        what: &str,
+    ) -> bool {
+        let Some(object) = self.config.at_mut(address) else {
+            return false;
+        };
+        // A change without a path has the object as a whole before it.
+        let whole = change.path.0.is_empty().then(|| object.clone());
+        let outcome = apply_change(object, change);
+        let fields = whole.map(|before| changed_fields(&before, object));
+        let changed = fields.map(|fields| self.first_changes(what, fields));
+        match outcome {
+            Ok(Outcome::Replaced(values)) => {
+                let lines = changed.unwrap_or_else(|| {
+                    let lines = values.iter().flat_map(|value| gave_way(change, value));
+                    lines.collect()
+                });
+                for line in lines {
+                    let line = format!("{what}: {line}");
+                    let replaced = &mut self.effective[index].replaced;
+                    if !replaced.contains(&line) {
+                        replaced.push(line);
+                    }
+                }
+                !matches!(change.how, How::Remove)
+            }
+            Ok(Outcome::Idle(reason)) => {
+                self.went_to(index, change, format!("nothing to do: {reason}"));
+                false
+            }
+            Ok(Outcome::Added) => true,
+            Ok(Outcome::Same) => !matches!(
+                change.how,
+                How::Forbid(..)
+                    | How::Require(_)
+                    | How::Remove
+                    | How::ProxyProtocol(_)
+                    | How::ZoneWeights(_)
+            ),
+            Err(reason) => {
+                let policy = self.effective[index].policy;
+                let reason = format!(
+                    "cannot be put into force on {what}: {} {reason}",
+                    change.path
+                );
+                self.refuse_field(policy, &change.field, reason);
+                false
+            }
+        }
+    }
+
+    /// What the person had said in the fields of an object; not what an
+    /// earlier change said there.
+    fn first_changes(&mut self, what: &str, fields: Vec<(String, Option<String>)>) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (key, was) in fields {
+            let is_first = self.touched.insert(format!("{what} {key}"));
+            if let Some(was) = was.filter(|_| is_first) {
+                lines.push(format!("{key} was {was}"));
+            }
+        }
+        lines
+    }
+
+    /// Notes where a field went.
+    pub(super) fn went_to(&mut self, index: usize, change: &Change, home: String) {
+        let field = change.field.strip_prefix("spec.").unwrap_or(&change.field);
+        let native = &mut self.effective[index].native;
+        let is_idle = |home: &str| home.starts_with("nothing to do");
+        if native.iter().any(|(other, there)| {
+            other == field && (*there == home || (is_idle(&home) && !is_idle(there)))
+        }) {
+            return;
+        }
+        native.push((field.to_owned(), home));
+    }
+
+    /// Refuses a field of a policy.
+    pub(super) fn refuse_field(&mut self, policy: usize, path: &str, reason: String) {
+        let object = &self.input.policies[policy];
+        let problem = Problem {
+            mark: closest(&object.node, path).mark,
+            ..Problem::new(path, reason)
+        };
+        let finding = Finding::error(problem, Place::File(object.source));
+        let is_known = self
+            .errors
+            .findings
+            .iter()
+            .any(|known| known.place == finding.place && known.problem == finding.problem);
+        if !is_known {
+            self.errors.add(finding);
+        }
+    }
+}
+
+/// Where a change goes, below its object.
+pub(super) fn home_of(change: &Change) -> String {
+    match &change.how {
+        How::HttpOptions(_) => "HttpProtocolOptions".to_owned(),
+        How::HealthCheck(_) => "health_checks".to_owned(),
+        How::Dns(_) => "the settings of its DNS".to_owned(),
+        _ => change.path.to_string(),
+    }
+}
+
+/// The fields of an object that say something else than before, and what
+/// they said.
+fn changed_fields(before: &Node, after: &Node) -> Vec<(String, Option<String>)> {
+    let (Value::Map(olds), Value::Map(news)) = (&before.value, &after.value) else {
+        return Vec::new();
+    };
+    let changed = olds
+        .iter()
+        .filter(|old| !field(after, &old.key).is_some_and(|new| same(new, &old.node)))
+        .map(|old| (old.key.clone(), Some(shown(&old.node))));
+    let added = news
+        .iter()
+        .filter(|new| field(before, &new.key).is_none())
+        .map(|new| (new.key.clone(), None));
+    changed.chain(added).collect()
+}
+
+/// What gave way to a change, if it says something else.
+fn gave_way(change: &Change, before: &Node) -> Vec<String> {
+    let path = &change.path;
+    match (&change.how, &before.value) {
+        (How::HttpFilter(_) | How::Append(_), _) => Vec::new(),
+        (How::Merge(new), Value::Map(entries)) => entries
+            .iter()
+            .filter(|old| field(new, &old.key).is_some_and(|new| !same(new, &old.node)))
+            .map(|old| format!("{path}.{} was {}", old.key, shown(&old.node)))
+            .collect(),
+        _ => vec![format!("{path} was {}", shown(before))],
+    }
+}
+
+/// A value in a few words.
+fn shown(value: &Node) -> String {
+    const LONGEST: usize = 60;
+    let text = serde_json::to_string(value).unwrap_or_default();
+    if text.chars().count() <= LONGEST {
+        return text;
+    }
+    value.value.excerpt()
+}

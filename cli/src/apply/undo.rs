@@ -1,0 +1,286 @@
+//! What was there before: written beside every change, so that applying
+//! again begins with the person's own configuration.
+//!
+//! Listeners, routes and clusters have metadata, which Envoy hands to nobody
+//! who does not ask. An object that was changed holds there, under
+//! [`NAMESPACE`], the steps that lead back to what it was; an object that was
+//! made says so.
+
+use btp_policy::node::{Node, Value};
+
+use super::tree::{
+    entry, field, field_mut, object, object_mut, position, same, set, string, unplaced,
+};
+
+/// The namespace of the record in `metadata.filter_metadata`.
+pub(crate) const NAMESPACE: &str = "btp.apply";
+
+/// Whose objects stand below and are recorded for themselves.
+const OWN_RECORD: [&str; 2] = ["virtual_hosts", "virtualHosts"];
+
+/// Writes into `new` what leads back to `old`, unless they are the same.
+pub(crate) fn record(old: &Node, new: &mut Node) {
+    let mut steps = Vec::new();
+    reverse(new, old, "", &mut steps);
+    if steps.is_empty() {
+        return;
+    }
+    put_record(
+        new,
+        object([("undo", Node::unplaced(Value::List(Vec::new())))]),
+    );
+    let mut steps = Vec::new();
+    reverse(new, old, "", &mut steps);
+    put_record(new, object([("undo", Node::unplaced(Value::List(steps)))]));
+}
+
+/// Says that `node` was made for a policy.
+pub(crate) fn mark_made(node: &mut Node, from: &str, policy: &str) {
+    let record = object([("copy_of", string(from)), ("for_policy", string(policy))]);
+    put_record(node, record);
+}
+
+/// Whether an object was made by an earlier run.
+pub(crate) fn is_made(node: &Node) -> bool {
+    record_of(node).is_some_and(|record| record.field("copy_of").is_some())
+}
+
+/// Puts `node` back to what it was.
+///
+/// # Errors
+/// The record does not fit: somebody has changed the object since.
+pub(crate) fn restore(node: &mut Node) -> Result<bool, String> {
+    let Some(record) = record_of(node) else {
+        return Ok(false);
+    };
+    let Some(Value::List(steps)) = record.field("undo").map(|undo| unplaced(undo).value) else {
+        return Err(format!("metadata {NAMESPACE} holds no list \"undo\""));
+    };
+    for step in steps {
+        undo_step(node, &step)
+            .ok_or_else(|| format!("metadata {NAMESPACE} does not fit what stands there"))?;
+    }
+    Ok(true)
+}
+
+fn record_of(node: &Node) -> Option<&Node> {
+    field(field(node, "metadata")?, "filter_metadata")?.field(NAMESPACE)
+}
+
+fn put_record(node: &mut Node, record: Node) {
+    let metadata = object_mut(node, "metadata");
+    set(object_mut(metadata, "filter_metadata"), NAMESPACE, record);
+}
+
+/// The steps from `new` back to `old`, in the order to take them.
+fn reverse(new: &Node, old: &Node, path: &str, steps: &mut Vec<Node>) {
+    match (&new.value, &old.value) {
+        (Value::Map(news), Value::Map(olds)) => {
+            for entry in news {
+                let below = format!("{path}/{}", escape(&entry.key));
+                match olds.iter().find(|old| old.key == entry.key) {
+                    Some(_) if OWN_RECORD.contains(&entry.key.as_str()) => {}
+                    Some(old) => reverse(&entry.node, &old.node, &below, steps),
+                    None => steps.push(object([("remove", string(below))])),
+                }
+            }
+            for (index, old) in olds.iter().enumerate() {
+                if !news.iter().any(|new| new.key == old.key) {
+                    let below = format!("{path}/{}", escape(&old.key));
+                    steps.push(object([
+                        ("insert", string(below)),
+                        ("at", number(index)),
+                        ("value", unplaced(&old.node)),
+                    ]));
+                }
+            }
+        }
+        (Value::List(news), Value::List(olds)) => match align(news, olds) {
+            Some(pairs) => {
+                for (index, old) in pairs.iter().enumerate().rev() {
+                    if old.is_none() {
+                        steps.push(object([("remove", string(format!("{path}/{index}")))]));
+                    }
+                }
+                for (new, old) in news.iter().zip(&pairs) {
+                    if let Some(old) = old {
+                        reverse(new, &olds[*old], &format!("{path}/{old}"), steps);
+                    }
+                }
+            }
+            None => steps.push(replace(path, old)),
+        },
+        _ if same(new, old) => {}
+        _ => steps.push(replace(path, old)),
+    }
+}
+
+fn replace(path: &str, old: &Node) -> Node {
+    object([("replace", string(path)), ("value", unplaced(old))])
+}
+
+/// For each new item the old one that it was; `None` overall if old ones
+/// are gone.
+fn align(news: &[Node], olds: &[Node]) -> Option<Vec<Option<usize>>> {
+    let mut pairs = Vec::new();
+    let mut next = 0;
+    for (index, new) in news.iter().enumerate() {
+        let rest = news.len() - index;
+        let is_old = olds
+            .get(next)
+            .is_some_and(|old| rest == olds.len() - next || alike(new, old));
+        pairs.push(is_old.then_some(next));
+        next += usize::from(is_old);
+    }
+    (next == olds.len()).then_some(pairs)
+}
+
+fn alike(new: &Node, old: &Node) -> bool {
+    match (field(new, "name"), field(old, "name")) {
+        (Some(new), Some(old)) => same(new, old),
+        (None, None) => same(new, old),
+        _ => false,
+    }
+}
+
+fn undo_step(root: &mut Node, step: &Node) -> Option<()> {
+    if let Some(path) = step.field("remove").and_then(Node::as_str) {
+        let (parent, last) = parent_of(root, path)?;
+        match &mut parent.value {
+            Value::Map(entries) => {
+                let place = position(entries, &last)?;
+                entries.remove(place);
+            }
+            Value::List(items) => {
+                let place: usize = last.parse().ok()?;
+                (place < items.len()).then(|| items.remove(place))?;
+            }
+            _ => return None,
+        }
+        return Some(());
+    }
+    let value = step
+        .field("value")
+        .cloned()
+        .unwrap_or_else(|| Node::unplaced(Value::Null));
+    if let Some(path) = step.field("replace").and_then(Node::as_str) {
+        let (parent, last) = parent_of(root, path)?;
+        *child_of(parent, &last)? = value;
+        return Some(());
+    }
+    let path = step.field("insert").and_then(Node::as_str)?;
+    let Value::Int(place) = step.field("at")?.value else {
+        return None;
+    };
+    let (parent, last) = parent_of(root, path)?;
+    let Value::Map(entries) = &mut parent.value else {
+        return None;
+    };
+    let place = usize::try_from(place).ok()?.min(entries.len());
+    entries.insert(place, entry(&last, value));
+    Some(())
+}
+
+/// The object or list that holds what `path` names, and its name there.
+fn parent_of<'a>(root: &'a mut Node, path: &str) -> Option<(&'a mut Node, String)> {
+    let (above, last) = path.rsplit_once('/')?;
+    let mut node = root;
+    for step in above.split('/').skip(1) {
+        node = child_of(node, &unescape(step))?;
+    }
+    Some((node, unescape(last)))
+}
+
+fn child_of<'a>(node: &'a mut Node, step: &str) -> Option<&'a mut Node> {
+    if matches!(node.value, Value::Map(_)) {
+        return field_mut(node, step);
+    }
+    match &mut node.value {
+        Value::List(items) => items.get_mut(step.parse::<usize>().ok()?),
+        _ => None,
+    }
+}
+
+fn number(number: usize) -> Node {
+    Node::unplaced(Value::Int(i64::try_from(number).unwrap_or(i64::MAX)))
+}
+
+/// As in JSON pointers (RFC 6901).
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+fn unescape(step: &str) -> String {
+    step.replace("~1", "/").replace("~0", "~")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use btp_policy::json;
+
+    fn node(text: &str) -> Node {
+        json::parse(text.as_bytes()).unwrap()
+    }
+
+    fn leads_back(old: &str, new: &str) {
+        let old = node(old);
+        let mut changed = node(new);
+        record(&old, &mut changed);
+        let recorded = serde_json::to_string(&changed).unwrap();
+        assert!(restore(&mut changed).unwrap(), "{recorded}");
+        let text = |node: &Node| serde_json::to_string(node).unwrap();
+        assert_eq!(text(&changed), text(&old), "{recorded}");
+    }
+
+    #[test]
+    fn every_kind_of_change_leads_back() {
+        leads_back(r#"{"a":1}"#, r#"{"a":2}"#);
+        leads_back(r#"{"a":1}"#, r#"{"a":1,"b/c~d":{"e":1}}"#);
+        leads_back(r#"{"a":1,"b":{"c":[1,2]},"d":2}"#, r#"{"a":1,"d":2}"#);
+        leads_back(
+            r#"{"a":[{"name":"x"},{"name":"y"}]}"#,
+            r#"{"a":[{"name":"n"},{"name":"x","v":1},{"name":"m"},{"name":"y"}]}"#,
+        );
+        leads_back(r#"{"a":[1,2,3]}"#, r#"{"a":[3]}"#);
+        leads_back(
+            r#"{"a":[{"b":1},{"c":1}]}"#,
+            r#"{"a":[{"b":2},{"c":1,"d":{}}]}"#,
+        );
+        leads_back(
+            r#"{"metadata":{"filter_metadata":{"x":{}}},"a":1}"#,
+            r#"{"metadata":{"filter_metadata":{"x":{}}},"a":2}"#,
+        );
+        leads_back(
+            r#"{"metadata":{"filterMetadata":{"x":{}}},"a":1}"#,
+            r#"{"metadata":{"filterMetadata":{"x":{}}},"a":{"b":2}}"#,
+        );
+        leads_back(r#"{"a":null}"#, r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn an_object_that_was_not_changed_gets_no_record() {
+        let old = node(r#"{"a":1}"#);
+        let mut new = old.clone();
+        record(&old, &mut new);
+        assert!(same(&old, &new));
+        assert_eq!(restore(&mut new), Ok(false));
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_is_said() {
+        let mut changed =
+            node(r#"{"metadata":{"filter_metadata":{"btp.apply":{"undo":[{"remove":"/b"}]}}}}"#);
+        assert!(restore(&mut changed).is_err());
+        let mut changed = node(r#"{"metadata":{"filter_metadata":{"btp.apply":{}}}}"#);
+        assert!(restore(&mut changed).is_err());
+    }
+
+    #[test]
+    fn virtual_hosts_are_left_to_their_routes() {
+        let old = node(r#"{"virtual_hosts":[1],"x":1}"#);
+        let mut new = node(r#"{"virtual_hosts":[2],"x":1}"#);
+        record(&old, &mut new);
+        assert_eq!(restore(&mut new), Ok(false));
+    }
+}

@@ -1,0 +1,4 @@
+//! What `btp` does, for other programs: the translation of policies into
+//! Envoy's configuration.
+
+pub mod translate;

@@ -1,0 +1,169 @@
+//! The native fields of a policy as changes to Envoy's configuration.
+//!
+//! What Envoy can do itself is not the filter's: [`translate`] says which
+//! objects of a configuration change, and how; [`apply_change`] performs one
+//! change on one object. Which clusters and routes a policy governs is the
+//! caller's to know. One file per group of fields; the mapping and the
+//! defaults are Envoy Gateway's 1.9 where a block is present, and nothing is
+//! touched where it is absent.
+
+mod change;
+mod circuit_breaker;
+mod health_check;
+mod http;
+mod load_balancer;
+mod perform;
+mod retry;
+mod timeout;
+mod tree;
+mod upstream;
+
+use btp_policy::native::Native;
+use btp_policy::node::Node;
+use btp_policy::path::{Path as PathTo, closest};
+use btp_policy::problem::{Problem, Problems};
+use btp_policy::read::At;
+use btp_policy::schema::check_native;
+use btp_policy::spec::Retry;
+
+use change::Changes;
+pub use change::{Change, How, HttpPart, Path, Place, Step};
+pub use perform::{Outcome, apply_change};
+
+/// Fields that no version of this translation puts into force yet.
+const REFUSED: [(&[&str], &str); 4] = [
+    (
+        &["rateLimit", "global"],
+        "needs a rate limit service, which is not set up by this version: \
+         write rateLimit.local, or configure Envoy's ratelimit filter by hand",
+    ),
+    (
+        &["admissionControl"],
+        "is not translated by this version: leave it out, or configure Envoy's \
+         admission_control filter by hand",
+    ),
+    (
+        &["bandwidthLimit"],
+        "is not translated by this version: leave it out, or configure Envoy's \
+         bandwidth_limit filter by hand",
+    ),
+    (
+        &["telemetry"],
+        "is not translated by this version: leave it out, or set tracing and \
+         stat_prefix of the route by hand",
+    ),
+];
+
+/// What a translation needs to know of the configuration it is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context<'a> {
+    /// Host of HTTP health checks where neither the policy nor the endpoint
+    /// names one. `None`: Envoy's choice, the cluster's name.
+    pub hostname: Option<&'a str>,
+    /// Whether the connection manager sets a `stream_idle_timeout`, which
+    /// then is not to be overridden by a default.
+    pub has_stream_idle_timeout: bool,
+    /// `upgrade_type`s that the connection manager allows on every route.
+    pub upgrades: &'a [String],
+}
+
+/// The changes that the native fields and `retry` of `spec` amount to.
+///
+/// `spec` is what is in force: merged, if the policy has a `mergeType`. What
+/// the filter enforces is not looked at, apart from `retry`. Changes of one
+/// object are to be made in this order.
+///
+/// # Errors
+/// What is wrong with the fields, and what cannot be translated; paths begin
+/// with `spec`.
+pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<Problem>> {
+    let root = PathTo::Root;
+    let at = At {
+        node: spec,
+        path: PathTo::Field(&root, "spec"),
+    };
+    let mut problems = Problems::default();
+    check_native(at, &mut problems);
+    let retry = spec.field("retry").and_then(|node| {
+        let path = PathTo::Field(&at.path, "retry");
+        Retry::read(At { node, path }, &mut problems)
+    });
+    let mut out = Changes::default();
+    for (path, reason) in REFUSED {
+        let found = path.iter().try_fold(spec, |node, name| node.field(name));
+        if found.is_some() && !is_switched_off(spec, path) {
+            out.refuse(&path.join("."), reason);
+        }
+    }
+    if problems.is_empty() {
+        match Native::read(spec) {
+            Ok(native) => translate_fields(&native, retry.as_ref(), spec, context, &mut out),
+            Err(error) => problems.push(Problem::new("spec", error.to_string())),
+        }
+    }
+    let refused = out
+        .problems
+        .into_iter()
+        .map(|problem| placed(problem, spec));
+    refused.for_each(|problem| problems.push(problem));
+    if problems.is_empty() {
+        Ok(out.list)
+    } else {
+        Err(problems.into_vec())
+    }
+}
+
+/// `rateLimit.type` can say that global limits do not count.
+fn is_switched_off(spec: &Node, path: &[&str]) -> bool {
+    let limits = spec.field("rateLimit");
+    let kind = limits
+        .and_then(|it| it.field("type"))
+        .and_then(Node::as_str);
+    path == ["rateLimit", "global"] && kind == Some("Local")
+}
+
+fn translate_fields(
+    native: &Native,
+    retry: Option<&Retry>,
+    spec: &Node,
+    context: &Context<'_>,
+    out: &mut Changes,
+) {
+    let has_constraint = spec.field("retryConstraint").is_some();
+    upstream::translate(native, out);
+    if let Some(balancer) = &native.load_balancer {
+        load_balancer::translate(balancer, out);
+    }
+    if let Some(breaker) = &native.circuit_breaker {
+        circuit_breaker::translate(breaker, has_constraint, out);
+    }
+    if let Some(retry) = retry {
+        retry::translate(retry, has_constraint, out);
+    }
+    if let Some(health) = &native.health_check {
+        health_check::translate(health, context.hostname, out);
+    }
+    if let Some(timeout) = &native.timeout {
+        timeout::translate(timeout, context.has_stream_idle_timeout, out);
+    }
+    http::compress("compression", &native.compression, out);
+    http::compress("compressor", &native.compressor, out);
+    http::upgrade(&native.http_upgrade, context.upgrades, out);
+    if native.routing_type.is_some() {
+        let reason = "the configuration itself says which addresses a cluster has";
+        let how = How::Nothing(reason);
+        out.add("routingType", Place::Cluster, Path::default(), how);
+    }
+}
+
+/// The problem with its place in the file, and the value that stands there.
+fn placed(mut problem: Problem, spec: &Node) -> Problem {
+    let below = problem.path.strip_prefix("spec.").unwrap_or_default();
+    let node = closest(spec, below);
+    problem.mark = node.mark;
+    problem.value = Some(node.value.excerpt());
+    problem
+}
+
+#[cfg(test)]
+mod tests;

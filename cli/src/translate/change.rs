@@ -1,0 +1,163 @@
+//! What a translation yields: changes, each with the field it comes from.
+
+use std::fmt;
+
+use btp_policy::node::Node;
+use btp_policy::problem::Problem;
+
+/// Which object of Envoy's configuration a change is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// `config.bootstrap.v3.Bootstrap`.
+    Bootstrap,
+    /// Each `config.cluster.v3.Cluster` that a governed route sends to.
+    Cluster,
+    /// Each governed `config.route.v3.Route`.
+    Route,
+    /// The `HttpConnectionManager` that a governed route is reached through.
+    HttpConnectionManager,
+}
+
+/// One change of one object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The policy's field, such as `spec.loadBalancer.type`.
+    pub field: String,
+    /// Which object.
+    pub place: Place,
+    /// Where below that object.
+    pub path: Path,
+    /// What to do there.
+    pub how: How,
+}
+
+/// What is done at the end of a path.
+#[derive(Clone, Debug, PartialEq)]
+pub enum How {
+    /// Puts the value there, whatever stood there.
+    Set(Node),
+    /// Sets the fields of this object; lists and scalars are replaced.
+    Merge(Node),
+    /// Puts the value there if nothing stands there.
+    Default(Node),
+    /// Adds to a list what it does not hold.
+    Append(Node),
+    /// Takes away what stands there: it would contradict the policy.
+    Remove,
+    /// Refuses the configuration, with this reason, if something (or exactly
+    /// this value) stands there.
+    Forbid(Option<&'static str>, &'static str),
+    /// Refuses the configuration, with this reason, if nothing stands there.
+    Require(&'static str),
+    /// Puts this HTTP filter before the last one, or over the one of its name.
+    HttpFilter(Node),
+    /// Changes the cluster's `HttpProtocolOptions`; older fields move there.
+    HttpOptions(HttpPart),
+    /// Sets `health_checks`; asks in the cluster's own protocol.
+    HealthCheck(Node),
+    /// Sets the cluster's DNS settings, where it resolves names.
+    Dns(Node),
+    /// Sends a PROXY header of this version (`V1`, `V2`) before what the
+    /// transport socket sends.
+    ProxyProtocol(&'static str),
+    /// Weighs the localities of these zones; others weigh 1.
+    ZoneWeights(Vec<(String, u32)>),
+    /// Nothing is to be done, for this reason.
+    Nothing(&'static str),
+}
+
+/// A part of `HttpProtocolOptions`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HttpPart {
+    /// Fields of `common_http_protocol_options`.
+    Common(Node),
+    /// Fields of `http2_protocol_options`, where the cluster speaks HTTP/2.
+    Http2(Node),
+    /// The client's protocol is the upstream's.
+    UseDownstream,
+}
+
+/// A path below an object. Prints as `route.retry_policy`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Path(pub Vec<Step>);
+
+/// One step of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A field of an object, in snake case; the JSON name is found as well.
+    Field(String),
+    /// Every item of a list.
+    Each,
+    /// The item of a list whose field has this value.
+    Item {
+        /// The field.
+        key: &'static str,
+        /// Its value.
+        value: &'static str,
+        /// Whether an item without the field is meant, too.
+        is_default: bool,
+    },
+}
+
+impl Path {
+    /// The path that `text` stands for: fields, `*` for every item.
+    pub(super) fn new(text: &str) -> Self {
+        let step = |name: &str| match name {
+            "*" => Step::Each,
+            name => Step::Field(name.to_owned()),
+        };
+        Self(text.split('.').map(step).collect())
+    }
+
+    /// The path and one more step.
+    pub(super) fn then(mut self, step: Step) -> Self {
+        self.0.push(step);
+        self
+    }
+}
+
+impl From<&str> for Path {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Field(name) if index == 0 => write!(formatter, "{name}")?,
+                Step::Field(name) if name.contains('.') => write!(formatter, "[{name}]")?,
+                Step::Field(name) => write!(formatter, ".{name}")?,
+                Step::Each => write!(formatter, "[]")?,
+                Step::Item { value, .. } => write!(formatter, "[{value}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Collects changes, and what cannot be translated.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) list: Vec<Change>,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Changes {
+    /// Adds a change of `place` for the policy's `field` (below `spec`).
+    pub(super) fn add(&mut self, field: &str, place: Place, path: impl Into<Path>, how: How) {
+        self.list.push(Change {
+            field: format!("spec.{field}"),
+            place,
+            path: path.into(),
+            how,
+        });
+    }
+
+    /// Notes that `field` (below `spec`) cannot be translated.
+    pub(super) fn refuse(&mut self, field: &str, reason: impl Into<String>) {
+        let problem = Problem::new(format!("spec.{field}"), reason);
+        self.problems.push(problem);
+    }
+}

@@ -1,0 +1,88 @@
+//! `retry`: the route's `retry_policy`.
+//!
+//! Unlike Envoy Gateway, which leaves status codes without effect where the
+//! triggers do not hold `retriable-status-codes`, this adds the trigger.
+
+use btp_policy::scalar::Duration;
+use btp_policy::spec::{Retry, Trigger};
+
+use super::change::{Changes, How, Place, Step};
+use super::circuit_breaker::{DEFAULT_LIMIT, thresholds};
+use super::tree::{IntoNode, list, node, put};
+
+const DEFAULT_TRIGGERS: [&str; 5] = [
+    "connect-failure",
+    "refused-stream",
+    "unavailable",
+    "cancelled",
+    CODES,
+];
+const CODES: &str = "retriable-status-codes";
+
+/// Envoy's default, which it lacks where only the longest is given.
+const BASE_INTERVAL: Duration = Duration::from_millis(25);
+
+pub(super) fn translate(retry: &Retry, has_constraint: bool, out: &mut Changes) {
+    let mut policy = node!({ "retry_on": (triggers(retry)), "num_retries": (retry.num_retries) });
+    if !retry.status_codes.is_empty() {
+        let codes = retry
+            .status_codes
+            .iter()
+            .map(|code| u32::from(*code).into_node());
+        put(&mut policy, "retriable_status_codes", Some(list(codes)));
+    }
+    put(&mut policy, "per_try_timeout", retry.per_try_timeout);
+    if retry.base_interval.is_some() || retry.max_interval.is_some() {
+        let most = retry.max_interval.unwrap_or(BASE_INTERVAL);
+        let base = retry.base_interval.unwrap_or(BASE_INTERVAL.min(most));
+        let mut back_off = node!({ "base_interval": (base) });
+        put(&mut back_off, "max_interval", retry.max_interval);
+        put(&mut policy, "retry_back_off", Some(back_off));
+    }
+    let another_host = node!([{
+        "name": "envoy.retry_host_predicates.previous_hosts",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+        }
+    }]);
+    put(&mut policy, "retry_host_predicate", Some(another_host));
+    put(&mut policy, "host_selection_retry_max_attempts", Some(5));
+    let frequency = retry.num_attempts_per_priority.filter(|number| *number > 0);
+    let priority = frequency.map(|number| {
+        node!({
+            "name": "envoy.retry_priorities.previous_priorities",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+                "update_frequency": (number)
+            }
+        })
+    });
+    put(&mut policy, "retry_priority", priority);
+    // Envoy would take it instead.
+    let path = "route.retry_policy_typed_config";
+    out.add("retry", Place::Route, path, How::Remove);
+    out.add(
+        "retry",
+        Place::Route,
+        "route.retry_policy",
+        How::Set(policy),
+    );
+    let most = if has_constraint {
+        u32::MAX
+    } else {
+        DEFAULT_LIMIT
+    };
+    let path = thresholds().then(Step::Field("max_retries".to_owned()));
+    out.add("retry", Place::Cluster, path, How::Default(node!(most)));
+}
+
+fn triggers(retry: &Retry) -> String {
+    let Some(triggers) = &retry.triggers else {
+        return DEFAULT_TRIGGERS.join(",");
+    };
+    let mut names: Vec<&str> = triggers.iter().copied().map(Trigger::as_str).collect();
+    if !retry.status_codes.is_empty() && !names.contains(&CODES) {
+        names.push(CODES);
+    }
+    names.join(",")
+}

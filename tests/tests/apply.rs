@@ -1,0 +1,400 @@
+//! What `btp apply` writes, Envoy loads, and what it says is in force.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use btp_tests::bootstrap::{MOUNTED_WASM, read_yaml};
+use btp_tests::readme::Readme;
+use btp_tests::{Bootstrap, Envoy, Upstream, repo};
+use serde_json::{Value, json};
+
+fn btp(folder: &Path, arguments: &[&str]) -> Result<Output> {
+    Ok(Command::new(repo::cli()?)
+        .args(arguments)
+        .current_dir(folder)
+        .output()?)
+}
+
+/// Runs `btp apply`, which must succeed; yields what it printed.
+fn apply(folder: &Path, arguments: &[&str]) -> Result<String> {
+    let output = btp(folder, &[&["apply"], arguments].concat())?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// `envoy --mode validate` of a file as it is written.
+fn assert_loads(file: &Path) -> Result<()> {
+    let output = Command::new(repo::envoy_binary()?)
+        .args([
+            "--mode",
+            "validate",
+            "--log-level",
+            "warning",
+            "--config-path",
+        ])
+        .arg(file)
+        .output()?;
+    let log = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {log}", file.display());
+    ensure!(!log.contains("deprecated"), "{}: {log}", file.display());
+    Ok(())
+}
+
+fn golden() -> PathBuf {
+    repo::path("cli/tests/golden")
+}
+
+/// Every configuration in the golden files of the command line tool.
+#[test]
+fn envoy_loads_every_golden_configuration() -> Result<()> {
+    let wasm = repo::wasm()?.display().to_string();
+    let folder = tempfile::tempdir()?;
+    let mut count = 0;
+    for case in fs::read_dir(golden())? {
+        let case = case?.path();
+        let arguments = fs::read_to_string(case.join("args"))?;
+        let output = fs::read_to_string(case.join("output.txt"))?;
+        let Some(rest) = output.strip_prefix("exit code 0\n--- stdout\n") else {
+            continue;
+        };
+        if !arguments.starts_with("apply ") || arguments.contains("--diff") {
+            continue;
+        }
+        let (config, _) = rest.rsplit_once("--- stderr").context("no stderr")?;
+        let config = config
+            .replace(MOUNTED_WASM, &wasm)
+            .replace("/opt/btp.wasm", &wasm);
+        let ending = if config.starts_with('{') {
+            "json"
+        } else {
+            "yaml"
+        };
+        let file = folder.path().join(format!("envoy.{ending}"));
+        fs::write(&file, config)?;
+        assert_loads(&file).with_context(|| case.display().to_string())?;
+        count += 1;
+    }
+    ensure!(count >= 4, "only {count} configurations");
+    Ok(())
+}
+
+const POLICIES: &str = r#"
+kind: BackendTrafficPolicy
+metadata: {name: retried}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: retried}]
+  retry: {numRetries: 2}
+---
+kind: BackendTrafficPolicy
+metadata: {name: slow}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: slow}]
+  timeout: {http: {requestTimeout: 200ms}}
+  responseOverride:
+  - match: {statusCodes: [{type: Value, value: 504}]}
+    response: {statusCode: 503, body: {type: Inline, inline: "come again"}}
+---
+kind: BackendTrafficPolicy
+metadata: {name: broken}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: broken}]
+  faultInjection: {abort: {httpStatus: 418}}
+---
+kind: BackendTrafficPolicy
+metadata: {name: moved}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: moved}]
+  responseOverride:
+  - match: {statusCodes: [{type: Range, range: {start: 500, end: 599}}]}
+    source: Backend
+    redirect: {path: {type: ReplaceFullPath, replaceFullPath: /sorry}, statusCode: 301}
+"#;
+
+fn routes() -> Value {
+    let route = |name: &str| {
+        json!({"name": name, "match": {"prefix": format!("/{name}/")},
+            "route": {"cluster": "backend"}})
+    };
+    json!([
+        route("retried"),
+        route("slow"),
+        route("broken"),
+        route("moved"),
+        {"match": {"prefix": "/"}, "route": {"cluster": "backend"}}
+    ])
+}
+
+fn cluster(upstream: &Upstream) -> Value {
+    json!({"name": "backend", "type": "STATIC", "load_assignment": {
+        "cluster_name": "backend",
+        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {
+            "address": "127.0.0.1", "port_value": upstream.addr().port()}}}}]}]}})
+}
+
+fn listener(routes: &Value) -> Value {
+    let mut manager = json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "http",
+        "http_filters": [{"name": "router", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}]
+    });
+    for (key, value) in routes.as_object().into_iter().flatten() {
+        manager[key] = value.clone();
+    }
+    json!({"name": "http",
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "filter_chains": [{"filters": [{"name": "hcm", "typed_config": manager}]}]})
+}
+
+/// Every policy is in force on its route, and nowhere else.
+async fn assert_in_force(envoy: &Envoy, upstream: &Upstream) -> Result<()> {
+    let retried = envoy.get("/retried/status/503").await?;
+    ensure!(retried.status == 503, "{retried:?}");
+    let attempts = upstream.requests_under("/retried").len();
+    ensure!(attempts == 3, "{attempts} attempts");
+    let start = Instant::now();
+    let slow = envoy.get("/slow/x?delay=60000").await?;
+    ensure!(
+        slow.status == 503 && slow.text() == "come again",
+        "{slow:?}"
+    );
+    // Envoy's timers are off by up to a few milliseconds.
+    ensure!(start.elapsed() >= Duration::from_millis(180));
+    ensure!(envoy.get("/broken/x").await?.status == 418);
+    ensure!(upstream.requests_under("/broken").is_empty());
+    // Envoy's internal redirect: the answer of another path.
+    let moved = envoy.get("/moved/status/500").await?;
+    ensure!(
+        moved.status == 301 && moved.text() == "upstream says 200\n",
+        "{moved:?}"
+    );
+    ensure!(upstream.requests_under("/sorry").len() == 1);
+    ensure!(envoy.get("/moved/status/404").await?.status == 404);
+    let other = envoy.get("/other/status/503").await?;
+    ensure!(other.status == 503, "{other:?}");
+    let attempts = upstream.requests_under("/other").len();
+    ensure!(attempts == 1, "the bystander had {attempts} attempts");
+    envoy.assert_vm_alive().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_applied_is_in_force_on_its_routes_alone() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let folder = tempfile::tempdir()?;
+    let hosts = json!([{"name": "all", "domains": ["*"], "routes": routes()}]);
+    let config = json!({"static_resources": {
+        "listeners": [listener(&json!({"route_config": {"virtual_hosts": hosts}}))],
+        "clusters": [cluster(&upstream)]}});
+    fs::write(folder.path().join("envoy.json"), config.to_string())?;
+    fs::write(folder.path().join("policies.yaml"), POLICIES)?;
+    let report = apply(
+        folder.path(),
+        &[
+            "--bootstrap",
+            "envoy.json",
+            "-f",
+            "policies.yaml",
+            "-o",
+            "out.yaml",
+        ],
+    )?;
+    ensure!(
+        report.contains("cluster backend@default/retried"),
+        "{report}"
+    );
+    let bootstrap = Bootstrap::load(folder.path().join("out.yaml"))?;
+    let envoy = Envoy::start(&bootstrap).await?;
+    assert_in_force(&envoy, &upstream).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_clusters_and_the_plugin_may_stand_in_files() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("out");
+    fs::create_dir(&out)?;
+    let watched = |name: &str| {
+        json!({"resource_api_version": "V3",
+        "path_config_source": {"path": out.join(name).display().to_string()}})
+    };
+    let rds = json!({"rds": {"route_config_name": "shop", "config_source": watched("rds.yaml")}});
+    let config = json!({
+        "node": {"id": "a", "cluster": "b"},
+        "dynamic_resources": {"cds_config": watched("cds.json")},
+        "static_resources": {"listeners": [listener(&rds)]}});
+    let routes = json!({"resources": [{
+        "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+        "name": "shop",
+        "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes()}]}]});
+    let mut backend = cluster(&upstream);
+    backend["@type"] = "type.googleapis.com/envoy.config.cluster.v3.Cluster".into();
+    let clusters = json!({"resources": [backend]});
+    let write = |name: &str, value: &Value| fs::write(folder.path().join(name), value.to_string());
+    write("envoy.yaml", &config)?;
+    write("rds.yaml", &routes)?;
+    write("cds.json", &clusters)?;
+    fs::write(folder.path().join("policies.yaml"), POLICIES)?;
+
+    let one = [
+        "--bootstrap",
+        "envoy.yaml",
+        "-f",
+        "policies.yaml",
+        "-o",
+        "out.yaml",
+    ];
+    let refused = btp(folder.path(), &[&["apply"], &one[..]].concat())?;
+    ensure!(refused.status.code() == Some(1) && !folder.path().join("out.yaml").exists());
+    ensure!(String::from_utf8_lossy(&refused.stderr).contains("--out-dir"));
+
+    let mounted = out.display().to_string();
+    let wasm = repo::wasm()?.display().to_string();
+    apply(
+        folder.path(),
+        &[
+            "--bootstrap",
+            "envoy.yaml",
+            "-f",
+            "policies.yaml",
+            "--out-dir",
+            "out",
+            "--ecds",
+            &mounted,
+            "--wasm",
+            &wasm,
+        ],
+    )?;
+    let bootstrap = Bootstrap::load(out.join("envoy.yaml"))?;
+    let envoy = Envoy::start(&bootstrap).await?;
+    assert_in_force(&envoy, &upstream).await?;
+
+    // Applied to what is applied already, nothing changes.
+    let before = read_yaml(&out.join("cds.json"))?;
+    fs::create_dir(out.join("again"))?;
+    apply(
+        &out,
+        &[
+            "--bootstrap",
+            "envoy.yaml",
+            "-f",
+            "../policies.yaml",
+            "--out-dir",
+            "again",
+            "--ecds",
+            &mounted,
+            "--wasm",
+            &wasm,
+        ],
+    )?;
+    ensure!(read_yaml(&out.join("again/cds.json"))? == before);
+    for name in [
+        "envoy.yaml",
+        "rds.yaml",
+        "cds.json",
+        "backend_traffic_policy.yaml",
+    ] {
+        let again = fs::read_to_string(out.join("again").join(name))?;
+        ensure!(
+            again == fs::read_to_string(out.join(name))?,
+            "{name} changed"
+        );
+    }
+    Ok(())
+}
+
+/// A bootstrap with 1,000 routes under 200 policies, each with a fault, a
+/// timeout, a retry and a breaker.
+#[test]
+fn a_thousand_routes_under_two_hundred_policies_take_no_time() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let routes: Vec<Value> = (0..1000)
+        .map(|it| {
+            json!({"name": format!("r{}/{}", it % 200, it), "match": {"prefix": format!("/{it}/")},
+                "route": {"cluster": format!("c{}", it % 50)}})
+        })
+        .collect();
+    let clusters: Vec<Value> = (0..50)
+        .map(|it| json!({"name": format!("c{it}"), "connect_timeout": "1s"}))
+        .collect();
+    let hosts = json!([{"name": "all", "domains": ["*"], "routes": routes}]);
+    let config = json!({"static_resources": {
+        "listeners": [listener(&json!({"route_config": {"virtual_hosts": hosts}}))],
+        "clusters": clusters}});
+    let policies: String = (0..200)
+        .map(|it| {
+            let policy = json!({"kind": "BackendTrafficPolicy", "metadata": {"name": format!("p{it}")},
+                "spec": {
+                    "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute",
+                        "name": format!("r{it}")}],
+                    "faultInjection": {"abort": {"httpStatus": 503, "percentage": 1}},
+                    "timeout": {"http": {"requestTimeout": "3s"}},
+                    "retry": {"numRetries": 3},
+                    "circuitBreaker": {"maxConnections": 10}}});
+            format!("---\n{policy}\n")
+        })
+        .collect();
+    fs::write(folder.path().join("envoy.yaml"), config.to_string())?;
+    fs::write(folder.path().join("policies.yaml"), policies)?;
+    let arguments = [
+        "--bootstrap",
+        "envoy.yaml",
+        "-f",
+        "policies.yaml",
+        "-o",
+        "out.yaml",
+    ];
+    let mut best = Duration::MAX;
+    for _ in 0..3 {
+        let start = Instant::now();
+        apply(folder.path(), &arguments)?;
+        best = best.min(start.elapsed());
+    }
+    println!("1,000 routes under 200 policies: {best:?}");
+    let text = fs::read_to_string(folder.path().join("out.yaml"))?;
+    ensure!(text.matches("copy_of:").count() == 200);
+    // Two seconds are meant. This only finds what grows faster than it
+    // should: a build without optimization on a busy machine is slow, too.
+    ensure!(best < Duration::from_secs(30), "took {best:?}");
+    Ok(())
+}
+
+/// The example's configuration is made by `btp apply`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_does_what_its_readme_shows() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let mut bootstrap = Bootstrap::load("examples/apply/envoy.yaml")?;
+    for cluster in ["backend", "backend@default/checkout"] {
+        bootstrap.redirect_cluster(cluster, upstream.addr())?;
+    }
+    let envoy = Envoy::start(&bootstrap).await?;
+    let readme = Readme::load(&repo::path("examples/apply/README.md"))?;
+    readme
+        .run(&[
+            ("localhost:10000", envoy.addr().to_string()),
+            ("localhost:9901", envoy.admin_addr().to_string()),
+        ])
+        .await?;
+    envoy.assert_vm_alive().await
+}
+
+#[test]
+fn the_example_is_current() -> Result<()> {
+    let folder = repo::path("examples/apply");
+    let made = apply(
+        &folder,
+        &["--bootstrap", "bootstrap.yaml", "-f", "policy.yaml"],
+    )?;
+    let committed = fs::read_to_string(folder.join("envoy.yaml"))?;
+    ensure!(
+        made == committed,
+        "make it anew, as the README says:\n{made}"
+    );
+    Ok(())
+}
