@@ -244,8 +244,7 @@ fn enforcer(path: &[&str]) -> &'static str {
         return "Envoy";
     }
     match path.first().and_then(|field| owner_of(field)) {
-        Some(Owner::Filter(capability)) if capability.is_enforced() => "filter",
-        Some(Owner::Filter(_)) => "nobody in this version",
+        Some(Owner::Filter(_)) => "filter",
         _ => "Envoy",
     }
 }

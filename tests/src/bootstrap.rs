@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::repo;
-pub use builder::{Builder, PLUGIN_NAME, Route, cluster, wasm_filter};
+pub use builder::{Builder, PLUGIN_NAME, Route, cluster, upstream_filtered, wasm_filter};
 pub use ecds::EcdsFile;
 
 /// Where the shipped configurations expect the filter.

@@ -9,6 +9,7 @@ pub mod body;
 pub mod bootstrap;
 pub mod client;
 pub mod envoy;
+pub mod load;
 pub mod native;
 pub mod percent;
 pub mod readme;

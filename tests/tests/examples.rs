@@ -14,13 +14,14 @@ const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
 /// These stand alone: they govern everything, or need more of Envoy's
 /// configuration.
-const ALONE: [&str; 7] = [
+const ALONE: [&str; 8] = [
     "branded-error-pages",
     "fault-recipes",
     "hide-backend-errors",
     "maintenance-page",
     "rate-limit",
     "request-buffer",
+    "retry-budget",
     "slow-clients",
 ];
 
@@ -94,6 +95,11 @@ async fn rate_limit() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn request_buffer() -> Result<()> {
     run_readme("request-buffer").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_budget() -> Result<()> {
+    run_readme("retry-budget").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,6 +189,7 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "examples/fault-recipes/envoy.yaml",
         "examples/request-buffer/envoy.yaml",
         "examples/response-override/envoy.yaml",
+        "examples/retry-budget/envoy.yaml",
         "examples/native-fields/envoy.yaml",
         "examples/apply/bootstrap.yaml",
         "examples/apply/envoy.yaml",

@@ -26,6 +26,11 @@ async fn limits() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn retry() -> anyhow::Result<()> {
+    run("tests/scenarios/retry.json").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fault() -> anyhow::Result<()> {
     run("tests/scenarios/fault.json").await
 }

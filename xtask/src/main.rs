@@ -66,7 +66,11 @@ enum Command {
         filter: Option<String>,
     },
     /// Measure, and write docs/PERFORMANCE.md (minutes; leave the machine alone).
-    Bench,
+    Bench {
+        /// Measure this alone: `retry-budget` writes its part of docs/COMPARE.md.
+        #[arg(value_parser = ["retry-budget"])]
+        what: Option<String>,
+    },
     /// Bring docker-compose.yml up, test it and take it down.
     ComposeTest,
     /// Before each commit: format, clippy, unit tests, build, one smoke test on Envoy.
@@ -102,7 +106,7 @@ fn run(args: Args) -> Result<()> {
         Command::Test { envoy, filter } => {
             checks::test(&project, envoy.as_deref(), filter.as_deref())
         }
-        Command::Bench => real_envoy::bench(&project),
+        Command::Bench { what } => real_envoy::bench(&project, what.as_deref()),
         Command::ComposeTest => compose::test(&project).map(drop),
         Command::Check => checks::check(&project),
         Command::Ci => checks::ci(&project),

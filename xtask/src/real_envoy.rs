@@ -59,7 +59,7 @@ pub(crate) fn demo(project: &Project, once: bool, example: Option<&str>) -> Resu
 }
 
 /// Measures, and writes docs/PERFORMANCE.md from what was measured.
-pub(crate) fn bench(project: &Project) -> Result<()> {
+pub(crate) fn bench(project: &Project, what: Option<&str>) -> Result<()> {
     let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
     let arguments = [
         "run",
@@ -69,7 +69,11 @@ pub(crate) fn bench(project: &Project) -> Result<()> {
         "-p",
         "btp-tests",
         "--bin",
-        "bench",
+        if what.is_some() {
+            "retry_budget"
+        } else {
+            "bench"
+        },
     ];
     sh::show(&mut bench.equip(project.cargo(arguments)))
 }

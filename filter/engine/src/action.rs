@@ -52,6 +52,17 @@ pub enum Action {
     RemoveRequestHeader(&'static str),
     /// Add one to a counter.
     Count(CounterId),
+    /// Make a request header have this value alone.
+    SetRequestHeader(&'static str, Arc<str>),
+    /// Make a response header have this value alone.
+    SetResponseHeader(&'static str, &'static str),
+    /// Remove a response header.
+    RemoveResponseHeader(&'static str),
+    /// Let all who see this exchange know it by this name
+    /// ([`crate::Host::exchange_name`]).
+    NameExchange([u8; 16]),
+    /// Give the exchange a property, which access logs can print.
+    SetProperty(&'static str, &'static str),
     /// Change a gauge by so much.
     Adjust(GaugeId, i64),
 }

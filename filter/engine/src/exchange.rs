@@ -2,16 +2,20 @@
 //!
 //! The adapter calls one method per event, in the order in which HTTP makes
 //! them happen, and performs the actions it finds in `out` afterwards. The
-//! request's events are in `request`, the response's in `response`.
+//! request's events are in `request`, the response's in `response`, what both
+//! have to do with retries in `retry`.
 
 mod body;
 mod request;
 mod response;
+mod retry;
 
 use crate::fault::End;
 use crate::intake::Intake;
 use crate::look::Look;
 use crate::rate_limit::Standing;
+use crate::retry::SlotId;
+use retry::Attempt;
 
 /// The state of one exchange.
 #[derive(Debug, Default)]
@@ -31,6 +35,12 @@ pub struct Exchange {
     discards: bool,
     /// The response has begun.
     responding: bool,
+    /// The request has gone on.
+    released: bool,
+    /// Its place in the ledger of retries, as the downstream instance has it.
+    opened: Option<SlotId>,
+    /// The try that this is, at the upstream position.
+    attempt: Option<Attempt>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +52,8 @@ enum Phase {
     Delayed { until: u64, end: Option<End> },
     /// The request waits until this time for tokens that it has taken ahead.
     Queued { until: u64 },
+    /// A hedge waits for credit, or for the other try to end.
+    Hedged,
     /// The client gets a reply of ours; what passes now is that reply, or
     /// what is left of the response in whose place it went.
     Replied,

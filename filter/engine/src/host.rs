@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use btp_policy::attach::Route;
 
+use crate::meters::Meters;
+use crate::retry::Ledger;
 use crate::shared::{Blocks, Counters, Tables};
 
 /// What can be asked about an exchange at any time.
@@ -27,7 +29,7 @@ pub enum Attribute<'a> {
 
 /// One exchange as the host sees it. Values are lent to a closure, so that a
 /// host that has them in memory copies nothing.
-pub trait Host: Counters + Tables + Blocks {
+pub trait Host: Counters + Meters + Tables + Blocks {
     /// Monotonic time in nanoseconds, from any starting point that all
     /// workers share.
     fn now_ns(&mut self) -> u64;
@@ -79,4 +81,20 @@ pub trait Host: Counters + Tables + Blocks {
     /// The client's address as the proxy trusts it. `None` if it has none,
     /// as on a Unix socket.
     fn source_address(&mut self) -> Option<IpAddr>;
+
+    /// The worker's own ledger of retries, which all its plans share.
+    fn with_ledger<R>(&mut self, act: impl FnOnce(&mut Ledger, &mut Self) -> R) -> R;
+
+    /// The name that the exchange was given, if it was.
+    fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
+
+    /// How often the request has been tried so far; 0 if never.
+    fn tries(&mut self) -> u32;
+
+    /// Whether the response at hand came from an upstream, and not from the
+    /// proxy itself.
+    fn is_via_upstream(&mut self) -> bool;
+
+    /// The cluster that the request goes to, if there is one.
+    fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
 }

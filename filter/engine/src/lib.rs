@@ -28,12 +28,14 @@ mod grpc;
 mod host;
 mod intake;
 mod look;
+mod meters;
 mod plan;
 mod pool;
 mod rate_limit;
 mod request;
 mod request_buffer;
 mod response_override;
+mod retry;
 mod select;
 mod shared;
 mod siphash;
@@ -46,7 +48,9 @@ pub use counters::{CounterId, GaugeId};
 pub use deadlines::Deadlines;
 pub use exchange::Exchange;
 pub use host::{Attribute, Host};
+pub use meters::{MeterId, MeterKind, Meters};
 pub use plan::Plan;
+pub use retry::Ledger;
 pub use shared::{
     BlockId, Blocks, CellId, Cells, Contended, Counters, Step, TableId, Tables, Updated,
 };

@@ -13,6 +13,7 @@ use crate::rate_limit::{self, Hit};
 use crate::request::Request;
 use crate::request_buffer::Buffering;
 use crate::response_override::Recall;
+use crate::retry::Retries;
 use crate::worker::Worker;
 
 /// What a policy must know of a request. Worked out at load.
@@ -39,6 +40,8 @@ pub(crate) struct Look {
     pub(crate) recall: Recall,
     /// Its body; only known if the policy needs it and there is one.
     pub(crate) body: BodyLook,
+    /// It may be tried again.
+    pub(crate) retry: bool,
 }
 
 /// What the headers say of a body.
@@ -101,12 +104,14 @@ impl Look {
             limits.map_or_else(Vec::new, |limits| limits.hits(request, seed, route))
         };
         let source = needs.source.then(|| host.source_address()).flatten();
+        let retries = policy.retries.as_ref();
         if !needs.headers && !needs_body {
             let look = Self {
                 grpc: needs.grpc && is_grpc_request(host),
                 limits: hits(&Request::new(&[], source)),
                 recall: Recall::of_time(started_ns),
                 body: BodyLook::default(),
+                retry: retries.is_some_and(Retries::is_for_all),
             };
             return (look, fault.map(Fault::unseen).unwrap_or_default());
         }
@@ -123,6 +128,7 @@ impl Look {
                     Some(buffering) if needs_body => BodyLook::at(&request, buffering),
                     _ => BodyLook::default(),
                 },
+                retry: retries.is_some_and(|retries| retries.is_for(&request)),
             };
             let seen = fault.map(|fault| fault.see(&request));
             (look, seen.unwrap_or_default())

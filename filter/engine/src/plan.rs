@@ -1,7 +1,7 @@
 //! A configuration, worked out once so that a request only looks up.
 
 use btp_policy::attach::Attachments;
-use btp_policy::config::Enforce;
+use btp_policy::config::{Enforce, NativeFields};
 use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::counters::CounterNames;
@@ -10,6 +10,7 @@ use crate::look::Needs;
 use crate::rate_limit::{LimitsCompiler, RateLimits, SharedLimit};
 use crate::request_buffer::Buffering;
 use crate::response_override::Overrides;
+use crate::retry::Retries;
 use crate::worker::Worker;
 
 /// All that the exchanges under one configuration share. Immutable.
@@ -20,6 +21,7 @@ pub struct Plan {
     names: CounterNames,
     blocks: Vec<String>,
     limits: Vec<SharedLimit>,
+    position: Position,
     /// Named routes whose governing policy a worker remembers.
     most_routes: usize,
 }
@@ -32,6 +34,7 @@ pub(crate) struct PolicyPlan {
     pub(crate) limits: Option<RateLimits>,
     pub(crate) buffering: Option<Buffering>,
     pub(crate) overrides: Option<Overrides>,
+    pub(crate) retries: Option<Retries>,
 }
 
 impl Plan {
@@ -39,6 +42,7 @@ impl Plan {
     #[must_use]
     pub fn compile(config: PluginConfig) -> Self {
         let mut counters = CounterNames::default();
+        let instance = (config.enforce, config.position, config.native_fields);
         let mut limits = LimitsCompiler::new(config.limits.distinct_keys);
         if config.disabled {
             return Self {
@@ -47,13 +51,12 @@ impl Plan {
                 names: CounterNames::default(),
                 blocks: Vec::new(),
                 limits: Vec::new(),
+                position: Position::Downstream,
                 most_routes: 0,
             };
         }
-        let compile = |policy: &Policy| {
-            let enforced = (config.enforce, config.position);
-            PolicyPlan::compile(policy, enforced, &mut limits, &mut counters)
-        };
+        let compile =
+            |policy: &Policy| PolicyPlan::compile(policy, instance, &mut limits, &mut counters);
         let policies = config.policies.iter().map(compile).collect();
         let (limits, blocks) = limits.finish();
         Self {
@@ -62,6 +65,7 @@ impl Plan {
             names: counters,
             blocks,
             limits,
+            position: config.position,
             most_routes: config.limits.routes,
         }
     }
@@ -90,6 +94,18 @@ impl Plan {
     #[must_use]
     pub fn blocks(&self) -> &[String] {
         &self.blocks
+    }
+
+    /// Names under which retry budgets keep their accounts.
+    pub fn budgets(&self) -> impl Iterator<Item = &str> {
+        let bounds = self.policies.iter().filter_map(|it| it.retries.as_ref());
+        bounds.filter_map(|it| Some(it.bound.as_ref()?.name.as_str()))
+    }
+
+    /// Whether the exchanges under this plan are tries at the upstream
+    /// position.
+    pub(crate) fn is_upstream(&self) -> bool {
+        self.position == Position::Upstream
     }
 
     /// A worker's own state under this plan.
@@ -125,7 +141,7 @@ impl PolicyPlan {
 
     fn compile(
         policy: &Policy,
-        (enforce, position): (Enforce, Position),
+        (enforce, position, native): (Enforce, Position, NativeFields),
         limits: &mut LimitsCompiler,
         counters: &mut CounterNames,
     ) -> Self {
@@ -143,6 +159,10 @@ impl PolicyPlan {
         let limits = local
             .filter(|_| enforce.rate_limit)
             .and_then(|local| limits.compile(local, counters));
+        let orders_retries = enforce.retry && position == Position::Downstream;
+        let retries = orders_retries
+            .then(|| Retries::compile(&policy.name, spec, native))
+            .flatten();
         let buffer = spec.request_buffer.as_ref();
         let buffering = buffer
             .filter(|_| enforce.request_buffer)
@@ -155,11 +175,13 @@ impl PolicyPlan {
                 .unwrap_or_default()
                 .and(of_fault.unwrap_or_default())
                 .and(limits.as_ref().map(|it| it.needs).unwrap_or_default())
-                .and(of_body.unwrap_or_default()),
+                .and(of_body.unwrap_or_default())
+                .and(retries.as_ref().map(Retries::needs).unwrap_or_default()),
             fault,
             limits,
             buffering,
             overrides,
+            retries,
         }
     }
 }

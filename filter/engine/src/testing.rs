@@ -2,12 +2,15 @@
 //! memory that performs the actions, and a native one with real threads.
 
 mod fake_host;
+mod meters;
 mod proxy;
+mod router;
 #[cfg(not(target_arch = "wasm32"))]
 mod threads;
 mod upstream;
 
 pub use fake_host::FakeHost;
+pub use meters::SharedMeters;
 pub use proxy::{Message, Outcome, Proxy};
 #[cfg(not(target_arch = "wasm32"))]
 pub use threads::ThreadedHost;

@@ -31,6 +31,11 @@ fn limits() {
 }
 
 #[test]
+fn retry() {
+    run(include_str!("../../../tests/scenarios/retry.json"));
+}
+
+#[test]
 fn fault() {
     run(include_str!("../../../tests/scenarios/fault.json"));
 }

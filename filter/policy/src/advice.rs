@@ -11,6 +11,7 @@ use crate::spec::{BufferMode, RequestBuffer, Retry};
 pub fn advise(spec: At<'_>, warnings: &mut Problems) {
     let mut advice = Advice { spec, warnings };
     advice.on_retries();
+    advice.on_retry_constraint();
     advice.on_timeouts();
     advice.on_health();
     advice.on_circuit_breaker();
@@ -99,7 +100,8 @@ impl Advice<'_, '_> {
         if !retry.status_codes.is_empty() && !has("retriable-status-codes") {
             self.say(
                 &["retry", "retryOn", "httpStatusCodes"],
-                "has no effect in Envoy Gateway without the trigger retriable-status-codes",
+                "has no effect in Envoy Gateway without the trigger retriable-status-codes; \
+                 here it brings the trigger along",
             );
         }
         if retry.triggers.is_some()
@@ -112,6 +114,27 @@ impl Advice<'_, '_> {
             );
         }
         self.on_try_timeouts(&retry);
+    }
+
+    fn on_retry_constraint(&mut self) {
+        let constraint = ["retryConstraint"];
+        if self.get(&constraint).is_none() {
+            return;
+        }
+        if self.get(&["circuitBreaker", "retryBudget"]).is_some() {
+            self.say(
+                &["circuitBreaker", "retryBudget"],
+                "is a second budget: Envoy bounds the retries under way at once by it, which \
+                 keeps retryConstraint from being used up",
+            );
+        } else if self.get(&["circuitBreaker"]).is_none() {
+            self.say(
+                &constraint,
+                "is cut short by Envoy's default circuit breaker, which lets a cluster have 3 \
+                 retries under way and drops others without a word: raise max_retries in the \
+                 cluster's circuit_breakers.thresholds, or set circuitBreaker.maxParallelRetries",
+            );
+        }
     }
 
     fn on_try_timeouts(&mut self, retry: &Retry) {
@@ -358,8 +381,20 @@ mod tests {
                 "responseOverride[1].redirect: has Envoy run the request again",
             ),
             (
-                r#"{"retryConstraint":{}}"#,
+                r#"{"retryConstraint":{},"circuitBreaker":{"maxConnections":9,
+                    "maxPendingRequests":9,"maxParallelRequests":9,"maxParallelRetries":9}}"#,
                 "retryConstraint: bounds retries, but",
+            ),
+            (
+                r#"{"retry":{},"retryConstraint":{}}"#,
+                "retryConstraint: is cut short by Envoy's default circuit breaker",
+            ),
+            (
+                r#"{"retry":{},"retryConstraint":{},
+                    "circuitBreaker":{"maxConnections":9,"maxPendingRequests":9,
+                    "maxParallelRequests":9,"maxParallelRetries":9,
+                    "retryBudget":{"percent":{"numerator":20}}}}"#,
+                "circuitBreaker.retryBudget: is a second budget",
             ),
             (
                 r#"{"timeout":{"http":{"connectionIdleTimeout":"61s"}}}"#,

@@ -38,6 +38,8 @@ pub struct PluginConfig {
     pub position: Position,
     /// The capabilities this instance enforces.
     pub enforce: Enforce,
+    /// What has become of the fields that Envoy enforces itself.
+    pub native_fields: NativeFields,
     /// Bounds on what the filter remembers.
     pub limits: Limits,
     /// What is accepted, and yet worth a line in the log.
@@ -145,6 +147,7 @@ impl PluginConfig {
             disabled: disabled?,
             position: position?,
             enforce: enforce?,
+            native_fields: native?,
             limits: limits?,
             warnings,
         })

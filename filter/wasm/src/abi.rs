@@ -84,6 +84,12 @@ mod imports {
             value: *mut *mut u8,
             value_size: *mut usize,
         ) -> u32;
+        pub(super) fn proxy_set_property(
+            path: *const u8,
+            path_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
         pub(super) fn proxy_get_buffer_bytes(
             buffer: u32,
             start: usize,
@@ -133,6 +139,7 @@ mod imports {
             id: *mut u32,
         ) -> u32;
         pub(super) fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+        pub(super) fn proxy_record_metric(id: u32, value: u64) -> u32;
         pub(super) fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
 
         // Not a hostcall: the SDK's export, found again at link time.
@@ -261,6 +268,14 @@ pub(crate) fn property(path: &[&str]) -> Option<Vec<u8>> {
         )
     };
     value.take(status)
+}
+
+/// Gives the current stream a property: filter state `wasm.<name>`.
+pub(crate) fn set_property(name: &str, value: &[u8]) -> Result<(), Refused> {
+    // SAFETY: pointers and lengths describe live memory.
+    check(unsafe {
+        imports::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
 }
 
 /// The bytes of a buffer.
@@ -412,7 +427,13 @@ pub(crate) fn increment(id: u32, amount: u64) -> Result<(), Refused> {
     check(unsafe { imports::proxy_increment_metric(id, offset) })
 }
 
-/// The value of a counter.
+/// Makes a gauge this number.
+pub(crate) fn record(id: u32, to: u64) -> Result<(), Refused> {
+    // SAFETY: no memory is passed.
+    check(unsafe { imports::proxy_record_metric(id, to) })
+}
+
+/// The value of a metric.
 pub(crate) fn metric(id: u32) -> Result<u64, Refused> {
     let mut value = 0;
     // SAFETY: the pointer is to a live u64.

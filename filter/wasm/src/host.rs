@@ -1,15 +1,18 @@
 //! The engine's view of Envoy, for the stream that hostcalls are about now.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 
 use btp_engine::{
-    Attribute, BlockId, Blocks, Contended, CounterId, Counters, Host, Step, TableId, Tables,
+    Attribute, BlockId, Blocks, Contended, CounterId, Counters, Host, Ledger, MeterId, MeterKind,
+    Meters, Step, TableId, Tables,
 };
 use btp_policy::attach::{ResourceRef, Route};
 
-use crate::abi::{self, Map};
+use crate::abi::{self, Map, Refused};
 use crate::pairs;
 use crate::root::Shared;
+use crate::stream::report;
 
 const NANOS_PER_MS: u64 = 1_000_000;
 /// Where Envoy Gateway notes what a route was made from.
@@ -22,6 +25,17 @@ const RESOURCES: [&str; 5] = [
 ];
 /// Where a route's labels stand.
 const LABELS: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "btp", "labels"];
+
+/// Under this name both instances of the filter know an exchange.
+const EXCHANGE: &str = "btp_exchange";
+/// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
+const VIA_UPSTREAM: &[u8] = b"via_upstream";
+
+thread_local! {
+    /// The worker's ledger: it outlives configurations, and the downstream
+    /// and the upstream instance share it.
+    static LEDGER: RefCell<Ledger> = RefCell::default();
+}
 
 /// Envoy, as the engine asks for it.
 pub(crate) struct WasmHost<'a> {
@@ -45,6 +59,28 @@ impl Blocks for WasmHost<'_> {
         step: impl FnMut(&mut Vec<u8>) -> Step<T>,
     ) -> Result<T, Contended> {
         self.shared.blocks.update(block, step)
+    }
+}
+
+impl Meters for WasmHost<'_> {
+    fn meter(&self, kind: MeterKind, name: &str) -> Option<MeterId> {
+        let defined = match kind {
+            MeterKind::Counter => abi::define_counter(name),
+            MeterKind::Gauge => abi::define_gauge(name),
+        };
+        defined.map(MeterId).ok()
+    }
+
+    fn adjust(&self, meter: MeterId, by: i64) {
+        report("a metric", abi::adjust(meter.0, by));
+    }
+
+    fn set(&self, meter: MeterId, to: u64) {
+        report("a metric", abi::record(meter.0, to));
+    }
+
+    fn level(&self, meter: MeterId) -> u64 {
+        abi::metric(meter.0).unwrap_or(0)
     }
 }
 
@@ -133,6 +169,29 @@ impl Host for WasmHost<'_> {
         })
     }
 
+    fn with_ledger<R>(&mut self, act: impl FnOnce(&mut Ledger, &mut Self) -> R) -> R {
+        let mut ledger = LEDGER.take();
+        let result = act(&mut ledger, self);
+        LEDGER.set(ledger);
+        result
+    }
+
+    fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        read(abi::property(&[EXCHANGE]).as_deref())
+    }
+
+    fn tries(&mut self) -> u32 {
+        self.attempt().unwrap_or(0)
+    }
+
+    fn is_via_upstream(&mut self) -> bool {
+        abi::property(&["response", "code_details"]).as_deref() == Some(VIA_UPSTREAM)
+    }
+
+    fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        read(abi::property(&["xds", "cluster_name"]).as_deref())
+    }
+
     fn attempt(&mut self) -> Option<u32> {
         let count = abi::property(&["upstream", "request_attempt_count"])?;
         u32::try_from(u64::from_le_bytes(*count.first_chunk()?)).ok()
@@ -143,6 +202,11 @@ impl Host for WasmHost<'_> {
         let address: SocketAddr = std::str::from_utf8(&address).ok()?.parse().ok()?;
         Some(address.ip())
     }
+}
+
+/// Names the current exchange.
+pub(crate) fn name_exchange(name: &[u8]) -> Result<(), Refused> {
+    abi::set_property(EXCHANGE, name)
 }
 
 fn resource_ref(resource: &[u8]) -> ResourceRef<'_> {

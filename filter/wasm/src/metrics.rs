@@ -81,3 +81,28 @@ impl Defined {
         }
     }
 }
+
+/// Makes sure that Envoy keeps metrics of this prefix: a `stats_matcher` can
+/// turn them into constants, and then they are no account to keep.
+pub(crate) fn self_test(prefix: &str) -> Result<(), String> {
+    let moves = || {
+        let counter = abi::define_counter(&format!("{prefix}.retry_budget_self_test"))?;
+        abi::increment(counter, 1)?;
+        let gauge = abi::define_gauge(&format!("{prefix}.retry_budget_held"))?;
+        abi::adjust(gauge, 1)?;
+        let moved = abi::metric(counter)? > 0 && abi::metric(gauge)? > 0;
+        abi::adjust(gauge, -1)?;
+        Ok::<bool, Refused>(moved)
+    };
+    match moves() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!(
+            "the retry budget of {prefix} is kept in Envoy's statistics wasmcustom.{prefix}.*, \
+             and they do not move: let stats_config.stats_matcher in the bootstrap admit them, \
+             or leave retryConstraint out"
+        )),
+        Err(refused) => Err(format!(
+            "the statistics wasmcustom.{prefix}.* cannot be made: {refused:?}"
+        )),
+    }
+}

@@ -20,7 +20,7 @@ use crate::announce;
 use crate::blocks::SharedBlocks;
 use crate::complaints::Complaints;
 use crate::host::WasmHost;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::random::Random;
 use crate::stream::{Stream, perform};
 use crate::tables::Tables;
@@ -102,6 +102,7 @@ fn configure(text: &[u8]) -> Result<Shared, String> {
     }
     let policies = config.policies.len();
     let plan = Plan::compile(config);
+    plan.budgets().try_for_each(metrics::self_test)?;
     if is_first {
         let (version, millis) = (env!("CARGO_PKG_VERSION"), start.elapsed().as_millis());
         log::info!("version {version}, {policies} policies, loaded in {millis} ms");

@@ -7,7 +7,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action as Verdict;
 
 use crate::abi::{self, Buffer, Map, Refused};
-use crate::host::WasmHost;
+use crate::host::{WasmHost, name_exchange};
 use crate::root::Shared;
 
 /// The context of one exchange.
@@ -130,6 +130,22 @@ pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usi
         match action {
             Action::WakeAt(at) => wake_at = Some(at),
             Action::Count(counter) => shared.metrics.add(counter, 1),
+            Action::SetRequestHeader(name, value) => {
+                let written = abi::set_header(Map::RequestHeaders, name, &value);
+                report("a request header", written);
+            }
+            Action::SetResponseHeader(name, value) => {
+                let written = abi::set_header(Map::ResponseHeaders, name, value);
+                report("a response header", written);
+            }
+            Action::RemoveResponseHeader(name) => {
+                let removed = abi::remove_header(Map::ResponseHeaders, name);
+                report("a response header", removed);
+            }
+            Action::NameExchange(name) => report("a property", name_exchange(&name)),
+            Action::SetProperty(name, value) => {
+                report("a property", abi::set_property(name, value.as_bytes()));
+            }
             Action::Adjust(gauge, by) => shared.metrics.adjust(gauge, by),
             Action::Reply(reply) => report("a reply", send(&reply)),
             Action::Reset => report("the end of a stream", abi::close_stream()),
@@ -205,7 +221,7 @@ fn lent(headers: &Fields) -> Vec<(&[u8], &[u8])> {
         .collect()
 }
 
-fn report(what: &str, performed: Result<(), Refused>) {
+pub(crate) fn report(what: &str, performed: Result<(), Refused>) {
     if let Err(Refused(status)) = performed {
         log::error!("{what} could not be written: status {status}");
     }

@@ -18,6 +18,8 @@ pub const PLUGIN_NAME: &str = "backend_traffic_policy";
 const HCM: &str = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const ROUTER: &str = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
 const FILE_LOG: &str = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
+const UPSTREAM_CODEC: &str =
+    "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
 const HTTP_OPTIONS: &str =
     "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
@@ -237,6 +239,25 @@ pub fn cluster(name: &str, endpoint: SocketAddr) -> Value {
         "connect_timeout": "1s",
         "load_assignment": load_assignment(name, endpoint),
     })
+}
+
+/// The same cluster with our filter at its upstream position, where it sees
+/// each try.
+pub fn upstream_filtered(mut cluster: Value, plugin: &Value) -> Result<Value> {
+    const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let mut filter = wasm_filter(plugin, false)?;
+    // A root of its own in the same VM.
+    filter["typed_config"]["config"]["name"] = format!("{PLUGIN_NAME}_upstream").into();
+    let options = &mut cluster["typed_extension_protocol_options"][OPTIONS];
+    options["@type"] = HTTP_OPTIONS.into();
+    if options.get("explicit_http_config").is_none() {
+        options["explicit_http_config"] = json!({"http_protocol_options": {}});
+    }
+    options["http_filters"] = json!([filter, {
+        "name": "envoy.filters.http.upstream_codec",
+        "typed_config": {"@type": UPSTREAM_CODEC},
+    }]);
+    Ok(cluster)
 }
 
 /// Our filter as an HTTP filter entry.

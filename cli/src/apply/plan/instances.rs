@@ -129,11 +129,7 @@ impl Applier<'_> {
         };
         let mut instances = filter::instances(hcm, &wanted, &contents);
         let used: Vec<usize> = used.into_iter().collect();
-        // What no instance can do yet has been said of the first one.
-        let checked = instances
-            .iter()
-            .filter(|it| it.place.is_some() || Capability::Retry.is_enforced());
-        for instance in checked {
+        for instance in &instances {
             self.check_plugin(instance, &used);
         }
         let listener = manager.listener_name.as_str();

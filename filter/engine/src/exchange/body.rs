@@ -20,6 +20,18 @@ impl Exchange {
         plan: &Plan,
         worker: &mut Worker,
         host: &mut H,
+        piece: (u64, bool),
+        out: &mut Vec<Action>,
+    ) -> Flow {
+        let flow = self.take_in(plan, worker, host, piece, out);
+        self.release(flow, plan, worker, host, out)
+    }
+
+    fn take_in<H: Host>(
+        &mut self,
+        plan: &Plan,
+        worker: &mut Worker,
+        host: &mut H,
         (at_hand, end): (u64, bool),
         out: &mut Vec<Action>,
     ) -> Flow {

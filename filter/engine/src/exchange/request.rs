@@ -22,6 +22,24 @@ impl Exchange {
         end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
+        if plan.is_upstream() {
+            let flow = self.begin_try(host, out);
+            if flow != Flow::Continue {
+                return flow;
+            }
+        }
+        let flow = self.take_up(plan, worker, host, end, out);
+        self.release(flow, plan, worker, host, out)
+    }
+
+    fn take_up<H: Host>(
+        &mut self,
+        plan: &Plan,
+        worker: &mut Worker,
+        host: &mut H,
+        end: bool,
+        out: &mut Vec<Action>,
+    ) -> Flow {
         let place = worker.place(plan, host);
         self.policy = place.policy;
         let Some(policy) = plan.policy(self.policy) else {
@@ -45,6 +63,20 @@ impl Exchange {
     /// The time asked for by [`Action::WakeAt`] has come. The flow is that of
     /// the request.
     pub fn timer<H: Host>(
+        &mut self,
+        plan: &Plan,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
+        if matches!(self.phase, Phase::Hedged) {
+            return self.try_again(host, out);
+        }
+        let flow = self.wake(plan, worker, host, out);
+        self.release(flow, plan, worker, host, out)
+    }
+
+    fn wake<H: Host>(
         &mut self,
         plan: &Plan,
         worker: &mut Worker,
@@ -75,6 +107,7 @@ impl Exchange {
             self.leave_place(policy, host, out);
             self.drop_body(policy, host, out);
         }
+        self.end_retries(host);
     }
 
     /// Gives back the place among those who wait, if there still is one.

@@ -3,7 +3,7 @@
 use super::{Exchange, Phase};
 use crate::action::{Action, Flow};
 use crate::host::Host;
-use crate::plan::Plan;
+use crate::plan::{Plan, PolicyPlan};
 use crate::response_override::{Instead, response_status};
 
 impl Exchange {
@@ -15,6 +15,9 @@ impl Exchange {
         end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
+        if plan.is_upstream() {
+            self.try_answered(host, out);
+        }
         self.responding = true;
         if !matches!(self.phase, Phase::Passing) {
             // A reply of the proxy's own has ended the wait (a timeout, say).
@@ -34,6 +37,28 @@ impl Exchange {
             let status = response_status(host);
             self.abandon_body(policy, status, host, out);
         }
+        // Overrides start from the headers as they came, so what retries have
+        // to do with them comes last.
+        let mut edits = Vec::new();
+        if self.settle(plan, host, &mut edits) == Flow::Stop {
+            out.append(&mut edits);
+            return Flow::Stop;
+        }
+        let flow = self.replace(policy, host, end, out);
+        if flow == Flow::Stop {
+            edits.retain(|it| matches!(it, Action::SetProperty(..) | Action::Log(_)));
+        }
+        out.append(&mut edits);
+        flow
+    }
+
+    fn replace<H: Host>(
+        &mut self,
+        policy: &PolicyPlan,
+        host: &mut H,
+        end: bool,
+        out: &mut Vec<Action>,
+    ) -> Flow {
         let overrides = policy.overrides.as_ref();
         let instead = overrides.and_then(|it| it.instead_of_response(&self.look, host, end, out));
         match instead {

@@ -235,8 +235,8 @@ proptest! {
         request.headers.push(("accept".to_owned(), accept));
         let fails = |_: &Message| {
             let mut response = Message::response(500, &[], b"");
-            response.headers.push((name, value.clone()));
-            response.headers.push(("h".to_owned(), value));
+            response.headers.push((name.clone(), value.clone()));
+            response.headers.push(("h".to_owned(), value.clone()));
             (response, "via_upstream")
         };
         let response = proxy.exchange(None, &request, fails).response;

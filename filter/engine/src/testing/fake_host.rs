@@ -10,8 +10,11 @@ use hashbrown::HashMap;
 
 use crate::counters::CounterId;
 use crate::host::{Attribute, Host};
+use crate::meters::{MeterId, MeterKind, Meters};
 use crate::plan::Plan;
+use crate::retry::Ledger;
 use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
+use crate::testing::SharedMeters;
 
 /// One exchange's view of a proxy, all in memory.
 #[derive(Debug, Default)]
@@ -42,6 +45,18 @@ pub struct FakeHost {
     pub request_headers: Vec<(String, Vec<u8>)>,
     /// Response headers, names in lower case.
     pub response_headers: Vec<(String, Vec<u8>)>,
+    /// The cluster.
+    pub cluster: Option<Vec<u8>>,
+    /// How often the request was tried.
+    pub tries: u32,
+    /// Whether the response is an upstream's.
+    pub via_upstream: bool,
+    /// The exchange's name.
+    pub exchange_name: Option<[u8; 16]>,
+    /// Numbers that several hosts may share.
+    pub meters: SharedMeters,
+    /// The worker's ledger.
+    pub ledger: Ledger,
     /// `%RESPONSE_CODE_DETAILS%` of the response at hand.
     pub details: String,
     /// Values of attributes, by their names in `Debug` form.
@@ -120,6 +135,24 @@ impl Blocks for FakeHost {
                 Ok(value)
             }
         }
+    }
+}
+
+impl Meters for FakeHost {
+    fn meter(&self, kind: MeterKind, name: &str) -> Option<MeterId> {
+        self.meters.meter(kind, name)
+    }
+
+    fn adjust(&self, meter: MeterId, by: i64) {
+        self.meters.adjust(meter, by);
+    }
+
+    fn set(&self, meter: MeterId, to: u64) {
+        self.meters.set(meter, to);
+    }
+
+    fn level(&self, meter: MeterId) -> u64 {
+        self.meters.level(meter)
     }
 }
 
@@ -221,5 +254,32 @@ impl Host for FakeHost {
     fn source_address(&mut self) -> Option<IpAddr> {
         self.lookups += 1;
         self.source
+    }
+
+    fn with_ledger<R>(&mut self, act: impl FnOnce(&mut Ledger, &mut Self) -> R) -> R {
+        let mut ledger = std::mem::take(&mut self.ledger);
+        let result = act(&mut ledger, self);
+        self.ledger = ledger;
+        result
+    }
+
+    fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        self.lookups += 1;
+        read(self.exchange_name.as_ref().map(<[u8; 16]>::as_slice))
+    }
+
+    fn tries(&mut self) -> u32 {
+        self.lookups += 1;
+        self.tries
+    }
+
+    fn is_via_upstream(&mut self) -> bool {
+        self.lookups += 1;
+        self.via_upstream
+    }
+
+    fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        self.lookups += 1;
+        read(self.cluster.as_deref())
     }
 }

@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::shared::Counters;
 use crate::testing::FakeHost;
 use crate::testing::fake_host::VIA_UPSTREAM;
+use crate::testing::router::Router;
 use crate::worker::Worker;
 
 /// A request or a response. A request has `:method` and `:path` among its
@@ -133,7 +134,7 @@ impl Proxy {
         &mut self,
         route: Option<&str>,
         request: &Message,
-        upstream: impl FnOnce(&Message) -> (Message, &'static str),
+        mut upstream: impl FnMut(&Message) -> (Message, &'static str),
     ) -> Outcome {
         let mut exchange = Exchange::default();
         let mut out = Vec::new();
@@ -154,11 +155,21 @@ impl Proxy {
         if flow == Flow::Stop {
             done.end(&request, &mut outcome);
         } else {
-            let (mut response, details) = upstream(&request);
-            if details != VIA_UPSTREAM && is_grpc_request(&request) {
+            let router = Router::take(&mut request);
+            let (mut response, mut details) = upstream(&request);
+            let goes_out = !["direct_response", "route_not_found"].contains(&details);
+            let mut tries = u32::from(goes_out);
+            while details == VIA_UPSTREAM && router.tries_again(&response, tries) {
+                (response, details) = upstream(&request);
+                tries += 1;
+            }
+            self.host.tries = tries;
+            self.host.via_upstream = details == VIA_UPSTREAM;
+            if self.host.via_upstream {
+                outcome.upstream_requests = usize::try_from(tries).unwrap_or(usize::MAX);
+            } else if is_grpc_request(&request) {
                 response = in_grpc_form(&response);
             }
-            outcome.upstream_requests = usize::from(details == VIA_UPSTREAM);
             outcome.details = details.to_owned();
             self.respond(&mut exchange, &mut request, response, &mut outcome);
         }
@@ -275,7 +286,13 @@ impl Proxy {
                 Action::SetRequestLength(length) => {
                     request.set("content-length", &length.to_string());
                 }
-                Action::Log(_) => {}
+                Action::SetRequestHeader(name, value) => request.set(name, &value),
+                Action::SetResponseHeader(name, value) => response.set(name, value),
+                Action::RemoveResponseHeader(name) => {
+                    response.headers.retain(|(other, _)| other != name);
+                }
+                Action::NameExchange(name) => self.host.exchange_name = Some(name),
+                Action::Log(_) | Action::SetProperty(..) => {}
             }
         }
     }

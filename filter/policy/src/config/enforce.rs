@@ -78,9 +78,6 @@ impl Enforce {
         let mut enforce = Self::NOTHING;
         at.list(0..=Capability::ALL.len(), problems, |at, problems| {
             let capability = at.choice(&Capability::ALL, problems)?;
-            if !capability.is_enforced() {
-                at.refuse(problems, "is not enforced by this version of the filter");
-            }
             if !possible.has(capability) {
                 let reason = "cannot be enforced with position Upstream, where only \
                               faultInjection and retry can: give it to a downstream instance";

@@ -160,7 +160,14 @@ fn config(text: &str) -> PluginConfig {
 #[test]
 fn what_is_not_enforced_is_refused() {
     for (spec, reason) in [
-        (r#"{"retry":{}}"#, "retry: is not enforced by this version"),
+        (
+            r#"{"retry":{"perRetry":{"backOff":{"baseInterval":"1s"}}}}"#,
+            "retry.perRetry.backOff: is Envoy's own to enforce",
+        ),
+        (
+            r#"{"retry":{"numAttemptsPerPriority":1}}"#,
+            "retry.numAttemptsPerPriority: is Envoy's own to enforce",
+        ),
         (
             r#"{"requestBuffer":{"limit":1}}"#,
             "requestBuffer.mode: is Buffer, which needs allow_on_headers_stop_iteration",
@@ -209,9 +216,13 @@ fn an_instance_may_leave_capabilities_to_another() {
     let text = r#"{"policies":[{"metadata":{"name":"p"},"spec":{"retry":{}}}],
                    "enforce":["faultInjection"]}"#;
     assert!(config(text).enforce.fault_injection);
-    let found = refused(r#"{"policies":[],"enforce":["retry"]}"#);
+    let one = config(r#"{"policies":[],"enforce":["rateLimit"]}"#).enforce;
+    assert!(one.rate_limit && !one.retry);
+    let upstream = r#"{"policies":[],"position":"Upstream""#;
+    assert!(config(&format!("{upstream}}}")).enforce.retry);
+    let found = refused(&format!(r#"{upstream},"enforce":["responseOverride"]}}"#));
     assert!(
-        found[0].starts_with("enforce[0]: is not enforced"),
+        found[0].starts_with("enforce[0]: cannot be enforced with position Upstream"),
         "{found:?}"
     );
 }

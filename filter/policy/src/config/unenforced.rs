@@ -1,7 +1,5 @@
-//! What this version of the filter does not enforce, and therefore refuses:
-//! nothing that a policy asks for is silently left undone.
-//!
-//! Whole capabilities are listed in `spec/capability.rs`.
+//! What the filter cannot enforce, and therefore refuses: nothing that a policy
+//! asks for is silently left undone.
 
 use crate::config::{Enforce, NativeFields};
 use crate::node::{Mark, Value};
@@ -10,8 +8,6 @@ use crate::policy::Policy;
 use crate::problem::{Problem, Problems};
 use crate::read::{At, Object};
 use crate::spec::{Capability, FIELDS, Instead, OverrideRule, Owner, RedirectMode};
-
-const NOT_YET: &str = "is not enforced by this version of the filter: leave it out";
 
 /// Refuses settings of the configuration that nothing heeds yet.
 pub(super) fn refuse_keys(config: &Object<'_>, problems: &mut Problems) {
@@ -78,6 +74,19 @@ fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) 
             found.note(&at.path, at.node.mark, reason);
         }
     }
+    if let Some(retry) = object.get("retry")
+        && let Some(retry) = retry.open_object(&mut Problems::default())
+    {
+        if let Some(at) = retry.get("numAttemptsPerPriority") {
+            found.note(&at.path, at.node.mark, reason);
+        }
+        if let Some(per_retry) = retry.get("perRetry")
+            && let Some(per_retry) = per_retry.open_object(&mut Problems::default())
+            && let Some(at) = per_retry.get("backOff")
+        {
+            found.note(&at.path, at.node.mark, reason);
+        }
+    }
     if let Some(limits) = object.get("rateLimit")
         && let Some(limits) = limits.open_object(&mut Problems::default())
         && let Some(at) = limits.get("global")
@@ -90,29 +99,15 @@ fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) 
 pub(super) fn refuse_capabilities(policies: &[Policy], enforce: Enforce, problems: &mut Problems) {
     let root = Path::Root;
     let list = Path::Field(&root, "policies");
+    if !enforce.has(Capability::ResponseOverride) {
+        return;
+    }
     for (index, policy) in policies.iter().enumerate() {
         let item = Path::Item(&list, index);
         let spec = Path::Field(&item, "spec");
-        let wants = &policy.spec;
-        let present = [
-            ("faultInjection", wants.fault_injection.is_some()),
-            ("rateLimit", wants.rate_limit.is_some()),
-            ("retry", wants.retry.is_some()),
-            ("retryConstraint", wants.retry_constraint.is_some()),
-        ];
-        for (name, is_present) in present {
-            let Some(Owner::Filter(capability)) = crate::spec::owner_of(name) else {
-                continue;
-            };
-            if is_present && enforce.has(capability) && !capability.is_enforced() {
-                problems.note(&Path::Field(&spec, name), Mark::UNKNOWN, NOT_YET);
-            }
-        }
-        if enforce.has(Capability::ResponseOverride) {
-            let rules = Path::Field(&spec, "responseOverride");
-            for (index, rule) in wants.response_override.iter().enumerate() {
-                refuse_in_override(rule, &Path::Item(&rules, index), problems);
-            }
+        let rules = Path::Field(&spec, "responseOverride");
+        for (index, rule) in policy.spec.response_override.iter().enumerate() {
+            refuse_in_override(rule, &Path::Item(&rules, index), problems);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Circuit breakers, retries and timeouts.
 
 use super::shape::{
-    ANY_INTEGER, COUNT, FRACTION, Object, PERCENT, STATUS, Shape, UINT32, integer, many, optional,
-    required,
+    ANY_INTEGER, COUNT, FRACTION, Object, PERCENT, STATUS, Shape, TOKEN, UINT32, extension,
+    integer, list, many, optional, required,
 };
 
 const LIMIT: Shape = integer(0, UINT32);
@@ -39,6 +39,7 @@ pub(super) static RETRY: Object = Object {
         optional("numAttemptsPerPriority", ANY_INTEGER),
         optional("perRetry", Shape::Object(&PER_RETRY)),
         optional("retryOn", Shape::Object(&RETRY_ON)),
+        extension("methods", list(1, 16, &TOKEN)),
     ],
     rules: &[],
 };
@@ -87,6 +88,12 @@ pub(super) static RETRY_CONSTRAINT: Object = Object {
     fields: &[
         optional("budget", Shape::Object(&BUDGET)),
         optional("minRetryRate", Shape::Object(&MIN_RETRY_RATE)),
+        optional("scope", Shape::Choice(&["Policy", "Route", "Cluster"])),
+        optional(
+            "onExhausted",
+            Shape::Choice(&["OriginResponse", "Status503"]),
+        ),
+        optional("reportExhausted", Shape::Boolean),
     ],
     rules: &[],
 };

@@ -23,15 +23,6 @@ pub enum Owner {
     Envoy,
 }
 
-/// What the engine of this version enforces. A capability that is not in
-/// here is read and checked, and refused in the plugin configuration.
-const ENFORCED: [Capability; 4] = [
-    Capability::FaultInjection,
-    Capability::RateLimit,
-    Capability::RequestBuffer,
-    Capability::ResponseOverride,
-];
-
 /// Every field of `spec`.
 pub const FIELDS: [(&str, Owner); 27] = [
     ("targetRef", Owner::Attachment),
@@ -75,12 +66,6 @@ impl Capability {
         ("requestBuffer", Self::RequestBuffer),
         ("retry", Self::Retry),
     ];
-
-    /// Whether the engine of this version does it.
-    #[must_use]
-    pub fn is_enforced(self) -> bool {
-        ENFORCED.contains(&self)
-    }
 }
 
 /// Who enforces the field `name` of `spec`; `None` if there is no such field.

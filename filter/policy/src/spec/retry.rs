@@ -5,7 +5,7 @@
 
 use crate::problem::Problems;
 use crate::read::At;
-use crate::scalar::Duration;
+use crate::scalar::{Duration, HeaderName};
 
 /// `retry`.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Retry {
     pub base_interval: Option<Duration>,
     /// The longest pause.
     pub max_interval: Option<Duration>,
+    /// Methods whose requests may be tried again; none: all. An extension.
+    pub methods: Vec<String>,
 }
 
 /// A reason to try again, by Envoy's name.
@@ -41,6 +43,34 @@ pub struct RetryConstraint {
     pub min_retries: u32,
     /// … in each of these.
     pub min_retries_interval: Duration,
+    /// Who shares one budget. An extension.
+    pub scope: Scope,
+    /// What the client gets instead of a retry. An extension.
+    pub on_exhausted: OnExhausted,
+    /// Whether a response says that a retry was refused. An extension.
+    pub report: bool,
+}
+
+/// `scope`: who shares one budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All requests that the policy governs.
+    #[default]
+    Policy,
+    /// Those of one route.
+    Route,
+    /// Those to one cluster.
+    Cluster,
+}
+
+/// `onExhausted`: what the client gets when a retry was refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnExhausted {
+    /// What the origin answered.
+    #[default]
+    OriginResponse,
+    /// Status 503, as GEP-3388 has it.
+    Status503,
 }
 
 const TRIGGERS: [&str; 13] = [
@@ -59,6 +89,9 @@ const TRIGGERS: [&str; 13] = [
     "unavailable",
 ];
 
+/// Methods that may be sent twice (RFC 9110, 9.2.2).
+const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
+
 impl Trigger {
     /// Envoy's name.
     #[must_use]
@@ -75,6 +108,7 @@ impl Retry {
             "numAttemptsPerPriority",
             "perRetry",
             "retryOn",
+            "methods",
         ];
         let object = at.object(&known, problems)?;
         let mut retry = Self {
@@ -85,6 +119,7 @@ impl Retry {
             per_try_timeout: None,
             base_interval: None,
             max_interval: None,
+            methods: Vec::new(),
         };
         if let Some(at) = object.get("numRetries") {
             let most = i64::from(u32::MAX);
@@ -99,6 +134,9 @@ impl Retry {
         }
         if let Some(at) = object.get("retryOn") {
             retry.read_retry_on(at, problems);
+        }
+        if let Some(at) = object.get("methods") {
+            retry.methods = read_methods(at, problems)?;
         }
         Some(retry)
     }
@@ -153,12 +191,22 @@ impl Retry {
 impl RetryConstraint {
     /// Reads `retryConstraint`.
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["budget", "minRetryRate"], problems)?;
+        let known = [
+            "budget",
+            "minRetryRate",
+            "scope",
+            "onExhausted",
+            "reportExhausted",
+        ];
+        let object = at.object(&known, problems)?;
         let mut constraint = Self {
             percent: 20,
             interval: Duration::from_millis(10_000),
             min_retries: 10,
             min_retries_interval: Duration::from_millis(1_000),
+            scope: Scope::Policy,
+            on_exhausted: OnExhausted::OriginResponse,
+            report: false,
         };
         if let Some(at) = object.get("budget") {
             let budget = at.object(&["percent", "interval"], problems)?;
@@ -179,8 +227,48 @@ impl RetryConstraint {
                 constraint.min_retries_interval = read_interval(at, problems)?;
             }
         }
+        if let Some(at) = object.get("scope") {
+            let choices = [
+                ("Policy", Scope::Policy),
+                ("Route", Scope::Route),
+                ("Cluster", Scope::Cluster),
+            ];
+            constraint.scope = at.choice(&choices, problems)?;
+        }
+        if let Some(at) = object.get("onExhausted") {
+            let choices = [
+                ("OriginResponse", OnExhausted::OriginResponse),
+                ("Status503", OnExhausted::Status503),
+            ];
+            constraint.on_exhausted = at.choice(&choices, problems)?;
+        }
+        if let Some(at) = object.get("reportExhausted") {
+            constraint.report = at.boolean(problems)?;
+        }
         Some(constraint)
     }
+}
+
+/// Method names; `Idempotent` stands for all that are.
+fn read_methods(at: At<'_>, problems: &mut Problems) -> Option<Vec<String>> {
+    let mut methods = Vec::new();
+    at.list(1..=16, problems, |at, problems| {
+        let name = at.string(problems)?;
+        if name == "Idempotent" {
+            methods.extend(IDEMPOTENT.map(str::to_owned));
+        } else if HeaderName::new(name).is_none() || name != name.to_ascii_uppercase() {
+            at.refuse(
+                problems,
+                "must be a method in capitals, such as GET, or Idempotent",
+            );
+        } else {
+            methods.push(name.to_owned());
+        }
+        Some(())
+    })?;
+    methods.sort_unstable();
+    methods.dedup();
+    Some(methods)
 }
 
 fn read_interval(at: At<'_>, problems: &mut Problems) -> Option<Duration> {

@@ -1,0 +1,253 @@
+//! Retries: what Envoy's router is told to try again, and how often in all.
+//!
+//! The router performs the retries. It takes its orders from request headers
+//! (`x-envoy-retry-on` and its kin), which it keeps to itself. Every write to
+//! a request header makes Envoy look for its route again, so headers are
+//! written only where they change what happens.
+
+mod budget;
+mod ledger;
+mod rules;
+mod slots;
+mod window;
+
+use std::sync::Arc;
+
+use btp_policy::config::NativeFields;
+use btp_policy::scalar::ObjectName;
+use btp_policy::spec::{OnExhausted, Retry, RetryConstraint, Scope, Spec};
+
+use crate::action::{Action, Reply};
+use crate::host::Host;
+use crate::look::Needs;
+use crate::request::Request;
+use crate::response_override::response_status;
+use budget::Terms;
+use ledger::Opening;
+use rules::{Rules, triggers};
+
+pub use ledger::Ledger;
+pub(crate) use ledger::{Seen, Try};
+pub(crate) use slots::SlotId;
+
+/// `retry` and `retryConstraint`, compiled.
+#[derive(Debug)]
+pub(crate) struct Retries {
+    methods: Vec<String>,
+    rules: Option<Arc<Rules>>,
+    /// What switches retries on, where Envoy's own configuration does not.
+    orders: Vec<(&'static str, Arc<str>)>,
+    /// `numRetries` as text.
+    most: Option<Arc<str>>,
+    pub(crate) bound: Option<Bound>,
+}
+
+/// `retryConstraint`.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    /// What the budget is called; more is added by its scope.
+    pub(crate) name: String,
+    pub(crate) scope: Scope,
+    pub(crate) terms: Terms,
+    /// What the client gets instead of the origin's response.
+    pub(crate) reply: Option<Arc<Reply>>,
+    pub(crate) reports: bool,
+}
+
+const MAX_RETRIES: &str = "x-envoy-max-retries";
+/// What stops the router from trying again.
+pub(crate) const RATE_LIMITED: &str = "x-envoy-ratelimited";
+/// `%RESPONSE_CODE_DETAILS%` of a refused retry.
+const DETAILS: &str = "btp_retry_budget";
+const NANOS_PER_MS: u64 = 1_000_000;
+
+impl Retries {
+    /// `None` if the policy says nothing of retries.
+    pub(crate) fn compile(policy: &ObjectName, spec: &Spec, native: NativeFields) -> Option<Self> {
+        let retry = spec.retry.as_ref();
+        let constraint = spec.retry_constraint.as_ref();
+        if retry.is_none() && constraint.is_none() {
+            return None;
+        }
+        let by_envoy = native == NativeFields::Applied;
+        Some(Self {
+            methods: retry.map(|it| it.methods.clone()).unwrap_or_default(),
+            rules: retry.map(|it| Arc::new(Rules::of(it))),
+            orders: retry.filter(|_| !by_envoy).map(orders).unwrap_or_default(),
+            most: retry.map(|it| it.num_retries.to_string().into()),
+            bound: constraint.map(|it| Bound::of(policy, it)),
+        })
+    }
+
+    pub(crate) fn needs(&self) -> Needs {
+        Needs {
+            headers: !self.methods.is_empty(),
+            ..Needs::default()
+        }
+    }
+
+    /// Whether requests like this may be tried again. Without conditions
+    /// there is no need to ask.
+    pub(crate) fn is_for(&self, request: &Request<'_>) -> bool {
+        let wanted = |method: &String| method.as_bytes() == request.method();
+        self.methods.is_empty() || self.methods.iter().any(wanted)
+    }
+
+    /// Whether the answer of [`Self::is_for`] depends on the request.
+    pub(crate) fn is_for_all(&self) -> bool {
+        self.methods.is_empty()
+    }
+
+    /// Tells the router what to do with a request that goes on. `limit` is
+    /// what the budget or the method leaves.
+    pub(crate) fn instruct<H: Host>(
+        &self,
+        limit: Option<u32>,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) {
+        let most = self.rules.as_ref().map(|rules| rules.most);
+        let allowed = match (most, limit) {
+            (Some(most), Some(limit)) => Some(most.min(limit)),
+            (most, limit) => most.or(limit),
+        };
+        let set = |name, value| Action::SetRequestHeader(name, value);
+        if allowed == Some(0) {
+            out.push(set(MAX_RETRIES, "0".into()));
+            return;
+        }
+        out.extend(
+            self.orders
+                .iter()
+                .map(|(name, value)| set(name, Arc::clone(value))),
+        );
+        let Some(allowed) = allowed else {
+            return;
+        };
+        let is_told = !self.orders.is_empty();
+        let lowered = limit.is_some() && (most.is_none() || limit < most);
+        if is_told || lowered || asks_for_more(host, allowed) {
+            let text = match &self.most {
+                Some(most) if !lowered => Arc::clone(most),
+                _ => allowed.to_string().into(),
+            };
+            out.push(set(MAX_RETRIES, text));
+        }
+    }
+
+    /// What the ledger has to know of a request.
+    pub(crate) fn opening(&self, budget: usize, may_retry: bool) -> Opening {
+        Opening {
+            budget,
+            rules: self.rules.clone(),
+            may_retry,
+        }
+    }
+}
+
+impl Bound {
+    fn of(policy: &ObjectName, constraint: &RetryConstraint) -> Self {
+        let policy_name = policy.name.replace('.', "_");
+        Self {
+            name: format!("btp.{}.{policy_name}", policy.namespace),
+            scope: constraint.scope,
+            terms: Terms::of(constraint),
+            reply: (constraint.on_exhausted == OnExhausted::Status503).then(|| Arc::new(refusal())),
+            reports: constraint.report,
+        }
+    }
+}
+
+impl Bound {
+    /// Shows what tells the budget of the request at hand from the policy's
+    /// others.
+    pub(crate) fn with_part<H: Host, R>(&self, host: &mut H, read: impl FnOnce(&[u8]) -> R) -> R {
+        match self.scope {
+            Scope::Policy => read(b""),
+            Scope::Route => host.route_name(|name| read(name.unwrap_or_default())),
+            Scope::Cluster => host.cluster_name(|name| read(name.unwrap_or_default())),
+        }
+    }
+
+    /// The name of the budget for a part. What cannot stand in the name of a
+    /// statistic becomes an underscore.
+    pub(crate) fn name_of(&self, part: &[u8]) -> String {
+        let scope = match self.scope {
+            Scope::Policy => return self.name.clone(),
+            Scope::Route => "route",
+            Scope::Cluster => "cluster",
+        };
+        let plain = |byte: &u8| match byte {
+            byte if byte.is_ascii_alphanumeric() || *byte == b'-' => char::from(*byte),
+            _ => '_',
+        };
+        let part: String = part.iter().map(plain).collect();
+        format!("{}.{scope}.{part}", self.name)
+    }
+
+    /// What the operator is told when the upstream instance is missing.
+    pub(crate) fn reserve_mode(&self) -> String {
+        format!(
+            "retry budget {}: requests reach an upstream without passing an instance of this \
+             filter with position Upstream, so that each must hold the credit for its one retry \
+             from its start (reserve mode)",
+            self.name
+        )
+    }
+}
+
+/// What a response says to the router.
+pub(crate) fn seen<H: Host>(host: &mut H) -> Option<Seen> {
+    let status = response_status(host)?;
+    let grpc_status = host.response_header("grpc-status", |value| {
+        std::str::from_utf8(value?).ok()?.parse().ok()
+    });
+    let is_fine = status < 400 && grpc_status.is_none_or(|status| status == 0);
+    Some(Seen {
+        status,
+        grpc_status,
+        limited: !is_fine && host.response_header(RATE_LIMITED, |value| value.is_some()),
+    })
+}
+
+/// What a client gets whose retry was refused, where there is no response of
+/// the origin's to give.
+pub(crate) fn refusal() -> Reply {
+    Reply {
+        status: 503,
+        headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
+        body: "retry budget exhausted".to_owned(),
+        grpc_status: None,
+        details: DETAILS,
+    }
+}
+
+/// The headers that make the router retry, but for their number.
+fn orders(retry: &Retry) -> Vec<(&'static str, Arc<str>)> {
+    let (http, grpc) = triggers(retry);
+    let codes: Vec<String> = retry.status_codes.iter().map(u16::to_string).collect();
+    let timeout = retry
+        .per_try_timeout
+        .map(|timeout| (timeout.as_nanos() / NANOS_PER_MS).to_string());
+    let mut orders: Vec<(&'static str, String)> = vec![
+        ("x-envoy-retry-on", http.join(",")),
+        ("x-envoy-retry-grpc-on", grpc.join(",")),
+        ("x-envoy-retriable-status-codes", codes.join(",")),
+    ];
+    orders.extend(timeout.map(|it| ("x-envoy-upstream-rq-per-try-timeout-ms", it)));
+    orders.retain(|(_, value)| !value.is_empty());
+    orders
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect()
+}
+
+/// Whether the client itself asks for more retries; Envoy lets internal
+/// clients do so.
+fn asks_for_more<H: Host>(host: &mut H, allowed: u32) -> bool {
+    host.request_header(MAX_RETRIES, |value| {
+        let asked = std::str::from_utf8(value?).ok()?.trim().parse::<u32>().ok();
+        asked.filter(|asked| *asked > allowed)
+    })
+    .is_some()
+}

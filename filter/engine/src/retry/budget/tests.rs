@@ -1,0 +1,320 @@
+//! The bound, against a router and a clock that the test makes up.
+
+use std::collections::BTreeSet;
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use btp_policy::PluginConfig;
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::SharedMeters;
+
+const MS: u64 = 1_000_000;
+
+fn constraint(text: &str) -> RetryConstraint {
+    let text = format!(
+        r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{{"retryConstraint":{text}}}}}]}}"#
+    );
+    let mut config = PluginConfig::parse(text.as_bytes()).unwrap();
+    config.policies.remove(0).spec.retry_constraint.unwrap()
+}
+
+fn terms(text: &str) -> Terms {
+    Terms::of(&constraint(text))
+}
+
+fn budget(text: &str, meters: &SharedMeters) -> Budget {
+    Budget::open("b", terms(text), meters, 0).unwrap()
+}
+
+/// Credits to be had at once.
+fn all(budget: &mut Budget, meters: &SharedMeters, now: u64) -> usize {
+    std::iter::from_fn(|| {
+        let hold = budget.withdraw(meters, now)?;
+        budget.spend(meters, now, hold);
+        Some(())
+    })
+    .take(10_000)
+    .count()
+}
+
+#[test]
+fn the_floor_has_a_rate_of_its_own() {
+    for (text, burst, span_ms) in [
+        ("{}", 10, 1_000),
+        (r#"{"minRetryRate":{"count":3,"interval":"2s"}}"#, 2, 1_334),
+        (
+            r#"{"minRetryRate":{"count":1,"interval":"1h"}}"#,
+            1,
+            3_600_000,
+        ),
+        (
+            r#"{"minRetryRate":{"count":500,"interval":"1s"}}"#,
+            500,
+            1_000,
+        ),
+    ] {
+        let meters = SharedMeters::default();
+        let mut budget = budget(text, &meters);
+        assert_eq!(all(&mut budget, &meters, 0), burst, "{text}");
+        assert_eq!(all(&mut budget, &meters, span_ms * MS / 2), 0, "{text}");
+        assert_eq!(all(&mut budget, &meters, span_ms * MS), burst, "{text}");
+    }
+}
+
+#[test]
+fn requests_pay_their_share_exactly() {
+    for (percent, requests, retries) in [(20, 1_000, 200), (33, 100, 33), (1, 99, 0), (60, 5, 3)] {
+        let meters = SharedMeters::default();
+        let mut budget = budget(&format!(r#"{{"budget":{{"percent":{percent}}}}}"#), &meters);
+        for _ in 0..requests {
+            budget.deposit(&meters, 5 * MS);
+        }
+        let floor = 10;
+        assert_eq!(
+            all(&mut budget, &meters, 5 * MS),
+            retries + floor,
+            "{percent} %"
+        );
+    }
+}
+
+#[test]
+fn nothing_percent_leaves_the_floor() {
+    let meters = SharedMeters::default();
+    let mut budget = budget(r#"{"budget":{"percent":0}}"#, &meters);
+    for _ in 0..1_000 {
+        budget.deposit(&meters, 0);
+    }
+    assert_eq!(all(&mut budget, &meters, 0), 10);
+}
+
+#[test]
+fn what_is_not_used_comes_back() {
+    let meters = SharedMeters::default();
+    let mut budget = budget("{}", &meters);
+    let holds: Vec<Hold> = std::iter::from_fn(|| budget.withdraw(&meters, 0)).collect();
+    assert_eq!(holds.len(), 10);
+    assert!(!budget.has_credit(&meters, 0));
+    // However old it is: a hold is counted until it is given back.
+    assert!(!budget.has_credit(&meters, 60_000 * MS));
+    for hold in holds {
+        budget.refund(&meters, hold);
+    }
+    assert!(budget.has_credit(&meters, 0));
+    assert_eq!(all(&mut budget, &meters, 0), 10);
+}
+
+#[test]
+fn a_reset_of_the_counters_gives_nothing_away() {
+    let meters = SharedMeters::default();
+    let mut budget = budget("{}", &meters);
+    for _ in 0..100 {
+        budget.deposit(&meters, 0);
+    }
+    assert_eq!(all(&mut budget, &meters, 0), 30);
+    for name in ["requests", "retries", "min_retries"] {
+        meters.reset(&format!("b.retry_budget_{name}"));
+    }
+    assert_eq!(all(&mut budget, &meters, MS), 0);
+    for _ in 0..10 {
+        budget.deposit(&meters, 2 * MS);
+    }
+    assert_eq!(all(&mut budget, &meters, 2 * MS), 2);
+}
+
+#[test]
+fn other_terms_keep_what_has_happened() {
+    let meters = SharedMeters::default();
+    let mut budget = budget("{}", &meters);
+    for _ in 0..100 {
+        budget.deposit(&meters, 0);
+    }
+    assert_eq!(all(&mut budget, &meters, 0), 30);
+    budget.renegotiate(terms(r#"{"budget":{"percent":50}}"#));
+    assert_eq!(all(&mut budget, &meters, 0), 30);
+}
+
+/// A retry as the simulation knows it.
+#[derive(Clone, Copy, Debug)]
+struct Granted {
+    at: u64,
+    hold: Hold,
+}
+
+/// One worker's view and the requests under way everywhere.
+struct World {
+    meters: SharedMeters,
+    workers: Vec<Budget>,
+    requests: Vec<u64>,
+    granted: Vec<Granted>,
+    /// Time, kind, worker and hold of what comes.
+    coming: BTreeSet<(u64, u64, Step)>,
+    serial: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// Try `.1` of a request is answered at worker `.0`.
+    Answer(usize, u32),
+    /// The back-off of a held retry is over: it goes, or the client went.
+    Retry(usize, u32, bool, bool),
+}
+
+impl World {
+    fn later(&mut self, at: u64, step: Step) {
+        self.serial += 1;
+        self.coming.insert((at, self.serial, step));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Over every interval that ends at a retry: what requests pay for is at
+    /// most percent·requests, and the floor at most minRetryRate·interval +
+    /// one second of it. Retries are counted when they go, requests from when
+    /// the credit was taken.
+    #[test]
+    fn the_bound_holds_over_every_interval(
+        workers in 1_usize..=4,
+        percent in 0_u32..=100,
+        (count, every_s) in prop_oneof![Just((10_u64, 1_u64)), Just((1, 5)), Just((3, 2)), Just((50, 1))],
+        latency_ms in prop_oneof![Just(1_u64), Just(200), Just(3_000)],
+        failing in 0_u32..=100,
+        seed in any::<u64>(),
+        bursts in proptest::collection::vec((1_u64..400, 1_u64..3_000), 1..12),
+    ) {
+        const INTERVAL: u64 = 2_000 * MS;
+        let text = format!(
+            r#"{{"budget":{{"percent":{percent},"interval":"2s"}},
+                 "minRetryRate":{{"count":{count},"interval":"{every_s}s"}}}}"#
+        );
+        let meters = SharedMeters::default();
+        let mut world = World {
+            workers: (0..workers).map(|_| budget(&text, &meters)).collect(),
+            meters,
+            requests: Vec::new(),
+            granted: Vec::new(),
+            coming: BTreeSet::new(),
+            serial: 0,
+        };
+        let mut dice = seed | 1;
+        let mut roll = |below: u64| {
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            dice % below.max(1)
+        };
+        let mut now = 0;
+        for (requests, time_ms) in bursts {
+            for _ in 0..requests {
+                let at = now + roll(time_ms * MS);
+                let worker = usize::try_from(roll(workers as u64)).unwrap();
+                world.later(at, Step::Answer(worker, 0));
+            }
+            now += time_ms * MS;
+        }
+        while let Some((now, _, step)) = world.coming.pop_first() {
+            match step {
+                Step::Answer(worker, 0) => {
+                    world.workers[worker].deposit(&world.meters, now);
+                    world.requests.push(now);
+                    let at = now + 1 + roll(latency_ms * MS);
+                    world.later(at, Step::Answer(worker, 1));
+                }
+                Step::Answer(worker, number) => {
+                    if roll(100) < u64::from(failing)
+                        && number < 4
+                        && let Some(hold) = world.workers[worker].withdraw(&world.meters, now)
+                    {
+                        let at = now + roll(50 * MS);
+                        let goes = roll(10) > 0;
+                        let share = hold == Hold::Share;
+                        world.later(at, Step::Retry(worker, number, share, goes));
+                    }
+                }
+                Step::Retry(worker, number, share, goes) => {
+                    let hold = if share { Hold::Share } else { Hold::Floor };
+                    if goes {
+                        world.workers[worker].spend(&world.meters, now, hold);
+                        world.granted.push(Granted { at: now, hold });
+                        let at = now + 1 + roll(latency_ms * MS);
+                        world.later(at, Step::Answer(worker, number + 1));
+                    } else {
+                        world.workers[worker].refund(&world.meters, hold);
+                    }
+                }
+            }
+        }
+        check(&world, u64::from(percent), (count, every_s), INTERVAL, &text)?;
+    }
+}
+
+fn check(
+    world: &World,
+    percent: u64,
+    (count, every_s): (u64, u64),
+    interval: u64,
+    text: &str,
+) -> Result<(), TestCaseError> {
+    const BACK_OFF: u64 = 50 * MS;
+    let burst = count.div_ceil(every_s);
+    for last in &world.granted {
+        let after = last.at.saturating_sub(interval);
+        let within = |at: &u64| *at > after && *at <= last.at;
+        let retries = world.granted.iter().filter(|it| within(&it.at));
+        let shared = retries.clone().filter(|it| it.hold == Hold::Share).count() as u64;
+        let all = retries.count() as u64;
+        // The credit was taken up to a back-off before it was used.
+        let paying = |at: &u64| *at > after.saturating_sub(BACK_OFF) && *at <= last.at;
+        let requests = world.requests.iter().filter(|at| paying(at)).count() as u64;
+        if last.hold == Hold::Share {
+            prop_assert!(
+                shared * 100 <= percent * requests,
+                "{shared} of {requests}: {text}"
+            );
+        }
+        let floor = count * (interval / 1_000 / MS) / every_s + burst;
+        prop_assert!(
+            all - shared <= floor,
+            "{} of the floor: {text}",
+            all - shared
+        );
+    }
+    // Nothing stays held.
+    for name in ["held", "min_held"] {
+        prop_assert_eq!(world.meters.get(&format!("b.retry_budget_{name}")), 0);
+    }
+    Ok(())
+}
+
+/// Workers on threads of their own, all after the same few credits.
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn threads_take_no_more_than_there_is() {
+    const THREADS: usize = 4;
+    for round in 0..20 {
+        let meters = SharedMeters::default();
+        let granted: usize = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..THREADS)
+                .map(|_| {
+                    let meters = meters.clone();
+                    scope.spawn(move || {
+                        let mut budget = budget("{}", &meters);
+                        for _ in 0..100 {
+                            budget.deposit(&meters, MS);
+                        }
+                        let hold = |_| budget.withdraw(&meters, 2 * MS);
+                        (0..200).filter_map(hold).collect::<Vec<_>>().len()
+                    })
+                })
+                .collect();
+            workers.into_iter().map(|it| it.join().unwrap()).sum()
+        });
+        let most = 100 * THREADS / 5 + 10;
+        assert!((11..=most).contains(&granted), "round {round}: {granted}");
+    }
+}

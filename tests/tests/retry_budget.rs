@@ -1,0 +1,125 @@
+//! `spec.retryConstraint` on the real Envoy, in gate and in reserve mode.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use btp_tests::bootstrap::{cluster, upstream_filtered};
+use btp_tests::{Builder, Envoy, Response, Route, Upstream, load};
+use serde_json::{Value, json};
+
+const SECOND: Duration = Duration::from_secs(1);
+const PREFIX: &str = "wasmcustom.btp.default.p.retry_budget_";
+
+/// A budget whose floor is next to nothing.
+fn strict(percent: u32) -> Value {
+    json!({
+        "retry": {"numRetries": 3, "retryOn": {"triggers": ["5xx", "reset", "connect-failure"]}},
+        "retryConstraint": {"budget": {"percent": percent, "interval": "2s"},
+                            "minRetryRate": {"count": 1, "interval": "1h"}},
+    })
+}
+
+fn plugin(spec: &Value, position: &str) -> Value {
+    json!({"policies": [{"metadata": {"name": "p"}, "spec": spec}], "position": position})
+}
+
+struct Bench {
+    envoy: Envoy,
+    upstream: Upstream,
+}
+
+impl Bench {
+    async fn start(
+        spec: &Value,
+        gate: bool,
+        edit: impl FnOnce(Builder, &mut Value) -> Builder,
+    ) -> Result<Self> {
+        let upstream = Upstream::start().await?;
+        let mut backend = cluster("backend", upstream.addr());
+        backend["circuit_breakers"] = json!({"thresholds": [{"max_retries": 100_000,
+            "max_requests": 100_000, "max_connections": 100_000}]});
+        let builder = edit(
+            Builder::new().plugin(&plugin(spec, "Downstream")),
+            &mut backend,
+        );
+        if gate {
+            backend = upstream_filtered(backend, &plugin(spec, "Upstream"))?;
+        }
+        let builder = builder
+            .raw_cluster(backend)
+            .route(Route::cluster("/", "backend"));
+        let envoy = Envoy::start(&builder.build()?).await?;
+        Ok(Self { envoy, upstream })
+    }
+
+    async fn stat(&self, name: &str) -> Result<u64> {
+        let name = format!("{PREFIX}{name}");
+        Ok(self.envoy.stat(&name).await?.unwrap_or(0))
+    }
+
+    /// Retries that the upstream saw, and requests.
+    fn tries_beyond(&self, requests: u64) -> u64 {
+        (self.upstream.requests().len() as u64).saturating_sub(requests)
+    }
+}
+
+fn whose(response: &Response) -> String {
+    let whose = if response.header("x-upstream").is_some() {
+        "origin"
+    } else {
+        "proxy"
+    };
+    format!("{whose} {}", response.status)
+}
+
+/// All replies are 503; a fifth of the requests pays for retries.
+async fn storm(gate: bool, workers: u32) -> Result<()> {
+    let bench = Bench::start(&strict(20), gate, |b, _| b.concurrency(workers)).await?;
+    let tally = load::run(bench.envoy.addr(), "/status/503", 16, 6 * SECOND, whose).await?;
+    ensure!(tally.of("origin 503") == tally.requests, "{tally:?}");
+    let retries = bench.tries_beyond(tally.requests);
+    let percent = 100.0 * retries as f64 / tally.requests as f64;
+    println!(
+        "gate {gate}, {workers} workers: {} requests, {percent:.1} % retries",
+        tally.requests
+    );
+    for name in [
+        "retries",
+        "min_retries",
+        "requests",
+        "held",
+        "refused",
+        "balance",
+    ] {
+        println!("{name} {}", bench.stat(name).await?);
+    }
+    // Two retries are the floor's.
+    ensure!(
+        retries <= tally.requests / 5 + 2,
+        "{retries} of {}",
+        tally.requests
+    );
+    ensure!(percent > 15.0, "starved: {percent}");
+    let counted = bench.stat("retries").await? + bench.stat("min_retries").await?;
+    ensure!(counted == retries, "counted {counted}, seen {retries}");
+    ensure!(bench.stat("requests").await? == tally.requests);
+    ensure!(bench.stat("held").await? == 0 && bench.stat("min_held").await? == 0);
+    ensure!(bench.stat("refused").await? > 0);
+    bench.envoy.assert_vm_alive().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_is_bounded_with_the_gate() -> Result<()> {
+    for workers in [1, 2] {
+        storm(true, workers).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_is_bounded_in_reserve() -> Result<()> {
+    for workers in [1, 2] {
+        storm(false, workers).await?;
+    }
+    Ok(())
+}
