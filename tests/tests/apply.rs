@@ -400,6 +400,21 @@ fn the_example_is_current() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_demo_is_current() -> Result<()> {
+    let folder = repo::path("envoy");
+    let policies = ["fault-injection", "response-override"]
+        .map(|example| format!("../examples/{example}/policy.yaml"));
+    let bootstrap = ["--bootstrap", "without-filter.yaml", "-f"];
+    let arguments = bootstrap
+        .into_iter()
+        .chain(policies.iter().map(String::as_str));
+    let made = apply(&folder, &arguments.collect::<Vec<_>>())?;
+    let committed = fs::read_to_string(folder.join("envoy.yaml"))?;
+    ensure!(made == committed, "make it anew, as its head says:\n{made}");
+    Ok(())
+}
+
 /// The filter stands on both sides of authentication: what is denied is not
 /// looked at any further, and every answer is overridden.
 #[tokio::test(flavor = "multi_thread")]
@@ -456,5 +471,56 @@ async fn two_instances_stand_around_authentication() -> Result<()> {
     let small = envoy.send(Request::post("/x", "01234567")).await?;
     ensure!(small.status == 200, "{small:?}");
     ensure!(upstream.requests_under("/x").len() == 1);
+    envoy.assert_vm_alive().await
+}
+
+/// 200 requests that fail, each of which might be tried three times: the
+/// budget lets a fifth of them be, and what the reserve gives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_budget_bounds_the_tries_behind_the_router() -> Result<()> {
+    const REQUESTS: usize = 200;
+    let upstream = Upstream::start().await?;
+    let folder = tempfile::tempdir()?;
+    let routes =
+        json!([{"name": "shop", "match": {"prefix": "/"}, "route": {"cluster": "backend"}}]);
+    let hosts = json!([{"name": "all", "domains": ["*"], "routes": routes}]);
+    let config = json!({"static_resources": {
+        "listeners": [listener(&json!({"route_config": {"virtual_hosts": hosts}}))],
+        "clusters": [cluster(&upstream)]}});
+    fs::write(folder.path().join("envoy.json"), config.to_string())?;
+    let policy = json!({
+        "apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "BackendTrafficPolicy",
+        "metadata": {"name": "budget"},
+        "spec": {
+            "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "shop"}],
+            "retry": {"numRetries": 2, "retryOn": {"triggers": ["5xx"]}},
+            "retryConstraint": {
+                "budget": {"percent": 20, "interval": "1h"},
+                "minRetryRate": {"count": 1, "interval": "1h"},
+            },
+        },
+    });
+    fs::write(folder.path().join("policy.json"), policy.to_string())?;
+    let arguments = [
+        "--bootstrap",
+        "envoy.json",
+        "-f",
+        "policy.json",
+        "-o",
+        "out.yaml",
+    ];
+    apply(folder.path(), &arguments)?;
+    let envoy = Envoy::start(&Bootstrap::load(folder.path().join("out.yaml"))?).await?;
+    for _ in 0..REQUESTS {
+        let response = envoy.get("/status/503").await?;
+        ensure!(response.status == 503, "{}", response.status);
+        ensure!(response.header("x-envoy-ratelimited").is_none());
+    }
+    let retries = upstream.requests().len() - REQUESTS;
+    let fifth = REQUESTS / 5;
+    ensure!(
+        (fifth - 5..=fifth + 1).contains(&retries),
+        "{retries} retries"
+    );
     envoy.assert_vm_alive().await
 }

@@ -146,7 +146,12 @@ fn inline_plugin(file: &str) -> Result<Value> {
         )
         .or_else(|| config.pointer("/resources/0"))
         .context("no filter")?;
-    Ok(filter["typed_config"]["config"]["configuration"]["value"].clone())
+    let value = &filter["typed_config"]["config"]["configuration"]["value"];
+    // A `StringValue` holds JSON, a `Struct` is the configuration itself.
+    match value.as_str() {
+        Some(text) => Ok(serde_json::from_str(text)?),
+        None => Ok(value.clone()),
+    }
 }
 
 #[test]

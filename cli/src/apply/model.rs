@@ -38,6 +38,8 @@ pub(crate) struct Site {
     /// The name it is given if it has none. It has four parts, so no target
     /// means it.
     pub(crate) given: String,
+    /// The first domain of its virtual host that names one host.
+    pub(crate) host: Option<String>,
     resources: Vec<[Option<String>; 4]>,
     labels: Vec<(String, String)>,
 }
@@ -207,11 +209,14 @@ fn sites(table: &Node, address: &Address, listener: &str) -> Vec<Site> {
     for (host_index, host) in items(table, "virtual_hosts").iter().enumerate() {
         let routes = address.key("virtual_hosts").item(host_index).key("routes");
         let host_name = text(host, "name").unwrap_or_default().replace('/', "_");
+        let mut domains = items(host, "domains").iter().filter_map(Node::as_str);
+        let domain = domains.find(|domain| !domain.contains('*'));
         for (index, route) in items(host, "routes").iter().enumerate() {
             sites.push(Site {
                 address: routes.item(index),
                 name: text(route, "name").unwrap_or_default().to_owned(),
                 given: format!("unnamed/{owner}/{host_name}/{index}"),
+                host: domain.map(str::to_owned),
                 resources: resources_of(route),
                 labels: labels_of(route),
             });

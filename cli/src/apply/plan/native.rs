@@ -34,7 +34,7 @@ impl Applier<'_> {
                 if sites.is_empty() {
                     continue;
                 }
-                let Some(changes) = self.translate(index, manager) else {
+                let Some(changes) = self.translate(index, manager, &sites) else {
                     continue;
                 };
                 for change in &changes {
@@ -73,15 +73,18 @@ impl Applier<'_> {
         }
     }
 
-    fn translate(&mut self, index: usize, manager: usize) -> Option<Vec<Change>> {
+    fn translate(&mut self, index: usize, manager: usize, places: &[usize]) -> Option<Vec<Change>> {
         let hcm = self.config.at(&self.model.managers[manager].address)?;
         let upgrades: Vec<String> = items(hcm, "upgrade_configs")
             .iter()
             .filter_map(|it| text(it, "upgrade_type"))
             .map(str::to_owned)
             .collect();
+        let all = sites_of(self.model, &self.model.managers[manager]);
+        let sites: Vec<_> = places.iter().filter_map(|place| all.get(*place)).collect();
         let context = Context {
-            hostname: None,
+            // A copied cluster has a name that no backend knows as a host.
+            hostname: sites.iter().find_map(|site| site.host.as_deref()),
             has_stream_idle_timeout: field(hcm, "stream_idle_timeout").is_some(),
             upgrades: &upgrades,
         };
