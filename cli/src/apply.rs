@@ -73,6 +73,9 @@ pub(crate) struct Arguments {
     /// watch in this folder; they are written to --out-dir
     #[arg(long, value_name = "MOUNTED_DIR", requires = "out_dir")]
     ecds: Option<String>,
+    /// For a later version: see `run`.
+    #[arg(long, hide = true)]
+    watch: bool,
 }
 
 impl Arguments {
@@ -87,6 +90,9 @@ impl Arguments {
 
 /// Applies; false if something was refused.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
+    if arguments.watch {
+        return Err("--watch is not there yet: run btp apply again when a file changes".to_owned());
+    }
     let mut input = Input::read(&arguments.files)?;
     let mut found = std::mem::take(&mut input.findings);
     let mut config = Config::read(&arguments.bootstrap)?;

@@ -524,3 +524,42 @@ async fn a_retry_budget_bounds_the_tries_behind_the_router() -> Result<()> {
     );
     envoy.assert_vm_alive().await
 }
+
+/// The first try fails behind the router, the second heals it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_behind_the_router_is_met_by_retries() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let folder = tempfile::tempdir()?;
+    let route = json!({"name": "shop", "match": {"prefix": "/"}, "route": {"cluster": "backend"}});
+    let hosts = json!([{"name": "all", "domains": ["*"], "routes": [route]}]);
+    let config = json!({"static_resources": {
+        "listeners": [listener(&json!({"route_config": {"virtual_hosts": hosts}}))],
+        "clusters": [cluster(&upstream)]}});
+    fs::write(folder.path().join("envoy.json"), config.to_string())?;
+    let policy = json!({
+        "kind": "BackendTrafficPolicy",
+        "metadata": {"name": "flaky"},
+        "spec": {
+            "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "shop"}],
+            "retry": {"numRetries": 2, "retryOn": {"triggers": ["5xx"]}},
+            "faultInjection": {
+                "position": "Upstream", "attempts": [1], "abort": {"httpStatus": 503},
+            },
+        },
+    });
+    fs::write(folder.path().join("policy.json"), policy.to_string())?;
+    let arguments = [
+        "--bootstrap",
+        "envoy.json",
+        "-f",
+        "policy.json",
+        "-o",
+        "out.yaml",
+    ];
+    apply(folder.path(), &arguments)?;
+    let envoy = Envoy::start(&Bootstrap::load(folder.path().join("out.yaml"))?).await?;
+    let response = envoy.get("/status/200").await?;
+    ensure!(response.status == 200, "{}", response.status);
+    ensure!(upstream.requests().len() == 2);
+    envoy.assert_vm_alive().await
+}

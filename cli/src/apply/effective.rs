@@ -6,7 +6,7 @@ use btp_policy::merge;
 use btp_policy::node::{Node, Value};
 use btp_policy::spec::{Capability, Owner, owner_of};
 
-use super::filter::Instance;
+use super::filter::{Instance, Needs};
 use super::govern::Governed;
 
 /// A spec that is in force somewhere.
@@ -97,13 +97,20 @@ impl Effective {
 
     /// Notes the instances that enforce it in a connection manager.
     pub(crate) fn enforced_by(&mut self, instances: &[Instance], listener: &str) {
+        let needs = Needs::of(&self.spec);
         for instance in instances {
+            let own = match instance.place {
+                Some(_) => &needs.capabilities,
+                None => &needs.behind,
+            };
             let place = match instance.place {
                 Some(place) => format!("http_filters[{place}] {}", instance.name),
                 None => format!("behind the router, {}", instance.name),
             };
             let place = format!("filter: listener {listener}, {place}");
-            self.filters.push((instance.capabilities.clone(), place));
+            let capabilities = instance.capabilities.iter().copied();
+            let capabilities = capabilities.filter(|it| own.contains(it));
+            self.filters.push((capabilities.collect(), place));
         }
     }
 

@@ -3,8 +3,9 @@
 
 use btp_policy::attach::Gateway;
 use btp_policy::node::{Node, Value};
-use btp_policy::scalar::Quantity;
-use btp_policy::spec::{Capability, Owner, owner_of};
+use btp_policy::problem::Problems;
+use btp_policy::read::At;
+use btp_policy::spec::{BufferMode, Capability, Owner, RequestBuffer, owner_of};
 
 use super::plan::Options;
 use super::tree::{
@@ -58,7 +59,10 @@ pub(crate) struct Instance {
 /// What a spec needs of the filter.
 #[derive(Debug)]
 pub(crate) struct Needs {
+    /// In front of the router.
     pub(crate) capabilities: Vec<Capability>,
+    /// Behind it, where every try is seen.
+    pub(crate) behind: Vec<Capability>,
     /// The largest body that is gathered before it goes on, in bytes.
     pub(crate) gathers: Option<u64>,
 }
@@ -70,35 +74,42 @@ impl Needs {
             Some(_) if name == "rateLimit" => find(spec, &["rateLimit", "local"]).is_some(),
             found => found.is_some(),
         };
+        let fault = spec.field("faultInjection");
+        let is_behind = fault.and_then(|it| text(it, "position")) == Some("Upstream");
         let named = |(name, capability): &(&str, Capability)| match capability {
             // `retry` by itself is Envoy's.
             Capability::Retry => {
                 let is_ours = find(spec, &["retry", "methods"]).is_some();
                 (is_ours || is_there("retryConstraint")).then_some(*capability)
             }
+            Capability::FaultInjection if is_behind => None,
             _ => is_there(name).then_some(*capability),
         };
-        let capabilities = Capability::ALL.iter().filter_map(named).collect();
+        let capabilities: Vec<Capability> = Capability::ALL.iter().filter_map(named).collect();
+        let mut behind: Vec<Capability> = capabilities
+            .iter()
+            .copied()
+            .filter(|it| *it == Capability::Retry)
+            .collect();
+        behind.extend(is_behind.then_some(Capability::FaultInjection));
         let buffer = spec.field("requestBuffer");
-        let mode = buffer.and_then(|it| text(it, "mode"));
-        let limit = buffer
-            .and_then(|it| it.field("limit"))
-            .and_then(|it| match &it.value {
-                Value::Int(bytes) => u64::try_from(*bytes).ok(),
-                Value::String(text) => Quantity::parse(text).map(Quantity::get),
-                _ => None,
-            });
+        let buffer =
+            buffer.and_then(|it| RequestBuffer::read(At::root(it), &mut Problems::default()));
+        let gathered = buffer.filter(|it| it.mode == BufferMode::Buffer);
         Self {
             capabilities,
-            gathers: limit.filter(|_| mode != Some("Stream")),
+            behind,
+            gathers: gathered.map(|it| it.largest().get()),
         }
     }
 }
 
-/// The instances that a connection manager needs for these capabilities.
+/// The instances that a connection manager needs for these capabilities, in
+/// front of the router and behind it.
 pub(crate) fn instances(
     hcm: &Node,
     wanted: &[Capability],
+    behind: &[Capability],
     contents: &Contents<'_>,
 ) -> Vec<Instance> {
     let is_auth = |filter: &Node| {
@@ -117,6 +128,7 @@ pub(crate) fn instances(
     };
     let mut instances = Vec::new();
     match last_auth.filter(|_| !late.is_empty()) {
+        None if wanted.is_empty() => {}
         None => {
             let config = contents.config(None);
             instances.push(instance(NAME, Some(0), wanted.to_vec(), config));
@@ -131,11 +143,10 @@ pub(crate) fn instances(
             instances.push(instance(LATE, Some(place), late, config));
         }
     }
-    if wanted.contains(&Capability::Retry) {
-        let behind = vec![Capability::Retry];
-        let mut config = contents.config(Some(&behind));
+    if !behind.is_empty() {
+        let mut config = contents.config(Some(behind));
         set(&mut config, "position", string("Upstream"));
-        instances.push(instance(UPSTREAM, None, behind, config));
+        instances.push(instance(UPSTREAM, None, behind.to_vec(), config));
     }
     instances
 }

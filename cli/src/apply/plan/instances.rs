@@ -86,12 +86,15 @@ impl Applier<'_> {
             .collect();
         let in_force = self.effective.iter().filter(|it| it.is_in(index));
         let needs: Vec<Needs> = in_force.map(|it| Needs::of(&it.spec)).collect();
-        let wanted = Capability::ALL.iter().map(|(_, it)| *it);
-        let wanted: Vec<Capability> = wanted
-            .filter(|it| needs.iter().any(|needs| needs.capabilities.contains(it)))
-            .collect();
+        let union = |of: fn(&Needs) -> &Vec<Capability>| -> Vec<Capability> {
+            let all = Capability::ALL.iter().map(|(_, it)| *it);
+            all.filter(|it| needs.iter().any(|needs| of(needs).contains(it)))
+                .collect()
+        };
+        let wanted = union(|needs| &needs.capabilities);
+        let behind = union(|needs| &needs.behind);
         let gathers = needs.iter().any(|needs| needs.gathers.is_some());
-        if wanted.is_empty() {
+        if wanted.is_empty() && behind.is_empty() {
             return false;
         }
         let Some(hcm) = self.config.at(&manager.address) else {
@@ -127,7 +130,7 @@ impl Applier<'_> {
             gateway,
             gathers,
         };
-        let mut instances = filter::instances(hcm, &wanted, &contents);
+        let mut instances = filter::instances(hcm, &wanted, &behind, &contents);
         let used: Vec<usize> = used.into_iter().collect();
         for instance in &instances {
             self.check_plugin(instance, &used);
