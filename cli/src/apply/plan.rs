@@ -211,6 +211,7 @@ impl Applier<'_> {
         self.apply_native();
         self.apply_redirects();
         self.widen_buffers();
+        self.refuse_inverted_markers();
         self.name_routes();
         let mut has_filter = false;
         for (index, manager) in model.managers.iter().enumerate() {

@@ -12,7 +12,7 @@ use super::Applier;
 use crate::apply::filter::{self, Contents, Instance, Needs};
 use crate::apply::govern::sites_of;
 use crate::apply::model::Manager;
-use crate::apply::tree::{field, list, object, set, string, unplaced};
+use crate::apply::tree::{Address, field, find, list, object, set, string, text, unplaced};
 use crate::compose;
 use crate::report::Finding;
 
@@ -51,6 +51,51 @@ impl Applier<'_> {
                         .push(("requestBuffer.limit".to_owned(), home));
                 }
             }
+        }
+    }
+
+    /// A budget stops the router by `x-envoy-ratelimited`, which this trigger
+    /// turns into the opposite.
+    fn refuse_inverted_marker(&mut self, place: &Address) {
+        const TRIGGER: &str = "envoy-ratelimited";
+        let retry_on = |node: &Node, path: &[&str]| {
+            let policy = find(node, path)?;
+            let retry_on = text(policy, "retry_on")?;
+            Some(retry_on.split(',').any(|it| it.trim() == TRIGGER))
+        };
+        let Some(node) = self.config.at(place) else {
+            return;
+        };
+        let paths = [&["route", "retry_policy"][..], &["retry_policy"]];
+        if paths.iter().any(|path| retry_on(node, path) == Some(true)) {
+            let reason = "retries on envoy-ratelimited, by which a retryConstraint stops \
+                          retries: take it out of retry_on";
+            self.refuse(place, reason);
+        }
+    }
+
+    /// See [`Self::refuse_inverted_marker`]; of the routes under a budget, and
+    /// their virtual hosts.
+    pub(super) fn refuse_inverted_markers(&mut self) {
+        let model = self.model;
+        let mut places: Vec<Address> = Vec::new();
+        for it in &self.effective {
+            if !Needs::of(&it.spec).behind.contains(&Capability::Retry) {
+                continue;
+            }
+            for (manager, place) in &it.sites {
+                let site = &sites_of(model, &model.managers[*manager])[*place];
+                let mut host = site.address.clone();
+                host.path.truncate(host.path.len().saturating_sub(2));
+                for place in [site.address.clone(), host] {
+                    if !places.contains(&place) {
+                        places.push(place);
+                    }
+                }
+            }
+        }
+        for place in &places {
+            self.refuse_inverted_marker(place);
         }
     }
 
