@@ -474,43 +474,43 @@ async fn two_instances_stand_around_authentication() -> Result<()> {
     envoy.assert_vm_alive().await
 }
 
+/// Envoy with one route to an upstream, governed by this spec.
+async fn shop_under(spec: &Value) -> Result<(Upstream, Envoy)> {
+    let upstream = Upstream::start().await?;
+    let folder = tempfile::tempdir()?;
+    let route = json!({"name": "shop", "match": {"prefix": "/"}, "route": {"cluster": "backend"}});
+    let hosts = json!([{"name": "all", "domains": ["*"], "routes": [route]}]);
+    let config = json!({"static_resources": {
+        "listeners": [listener(&json!({"route_config": {"virtual_hosts": hosts}}))],
+        "clusters": [cluster(&upstream)]}});
+    let mut policy = json!({
+        "kind": "BackendTrafficPolicy", "metadata": {"name": "policy"}, "spec": spec});
+    policy["spec"]["targetRefs"] =
+        json!([{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "shop"}]);
+    fs::write(folder.path().join("envoy.json"), config.to_string())?;
+    fs::write(folder.path().join("policy.json"), policy.to_string())?;
+    let arguments = ["--bootstrap", "envoy.json", "-f", "policy.json"];
+    apply(
+        folder.path(),
+        &[&arguments[..], &["-o", "out.yaml"]].concat(),
+    )?;
+    let envoy = Envoy::start(&Bootstrap::load(folder.path().join("out.yaml"))?).await?;
+    Ok((upstream, envoy))
+}
+
 /// 200 requests that fail, each of which might be tried three times: the
 /// budget lets a fifth of them be, and what the reserve gives.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_budget_bounds_the_tries_behind_the_router() -> Result<()> {
     const REQUESTS: usize = 200;
-    let upstream = Upstream::start().await?;
-    let folder = tempfile::tempdir()?;
-    let routes =
-        json!([{"name": "shop", "match": {"prefix": "/"}, "route": {"cluster": "backend"}}]);
-    let hosts = json!([{"name": "all", "domains": ["*"], "routes": routes}]);
-    let config = json!({"static_resources": {
-        "listeners": [listener(&json!({"route_config": {"virtual_hosts": hosts}}))],
-        "clusters": [cluster(&upstream)]}});
-    fs::write(folder.path().join("envoy.json"), config.to_string())?;
-    let policy = json!({
-        "apiVersion": "gateway.envoyproxy.io/v1alpha1", "kind": "BackendTrafficPolicy",
-        "metadata": {"name": "budget"},
-        "spec": {
-            "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "shop"}],
-            "retry": {"numRetries": 2, "retryOn": {"triggers": ["5xx"]}},
-            "retryConstraint": {
-                "budget": {"percent": 20, "interval": "1h"},
-                "minRetryRate": {"count": 1, "interval": "1h"},
-            },
+    let (upstream, envoy) = shop_under(&json!({
+        "retry": {"numRetries": 2, "retryOn": {"triggers": ["5xx"]}},
+        "retryConstraint": {
+            "budget": {"percent": 20, "interval": "1h"},
+            "minRetryRate": {"count": 1, "interval": "1h"},
         },
-    });
-    fs::write(folder.path().join("policy.json"), policy.to_string())?;
-    let arguments = [
-        "--bootstrap",
-        "envoy.json",
-        "-f",
-        "policy.json",
-        "-o",
-        "out.yaml",
-    ];
-    apply(folder.path(), &arguments)?;
-    let envoy = Envoy::start(&Bootstrap::load(folder.path().join("out.yaml"))?).await?;
+    }))
+    .await?;
     for _ in 0..REQUESTS {
         let response = envoy.get("/status/503").await?;
         ensure!(response.status == 503, "{}", response.status);
@@ -528,36 +528,13 @@ async fn a_retry_budget_bounds_the_tries_behind_the_router() -> Result<()> {
 /// The first try fails behind the router, the second heals it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_behind_the_router_is_met_by_retries() -> Result<()> {
-    let upstream = Upstream::start().await?;
-    let folder = tempfile::tempdir()?;
-    let route = json!({"name": "shop", "match": {"prefix": "/"}, "route": {"cluster": "backend"}});
-    let hosts = json!([{"name": "all", "domains": ["*"], "routes": [route]}]);
-    let config = json!({"static_resources": {
-        "listeners": [listener(&json!({"route_config": {"virtual_hosts": hosts}}))],
-        "clusters": [cluster(&upstream)]}});
-    fs::write(folder.path().join("envoy.json"), config.to_string())?;
-    let policy = json!({
-        "kind": "BackendTrafficPolicy",
-        "metadata": {"name": "flaky"},
-        "spec": {
-            "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "shop"}],
-            "retry": {"numRetries": 2, "retryOn": {"triggers": ["5xx"]}},
-            "faultInjection": {
-                "position": "Upstream", "attempts": [1], "abort": {"httpStatus": 503},
-            },
+    let (upstream, envoy) = shop_under(&json!({
+        "retry": {"numRetries": 2, "retryOn": {"triggers": ["5xx"]}},
+        "faultInjection": {
+            "position": "Upstream", "attempts": [1], "abort": {"httpStatus": 503},
         },
-    });
-    fs::write(folder.path().join("policy.json"), policy.to_string())?;
-    let arguments = [
-        "--bootstrap",
-        "envoy.json",
-        "-f",
-        "policy.json",
-        "-o",
-        "out.yaml",
-    ];
-    apply(folder.path(), &arguments)?;
-    let envoy = Envoy::start(&Bootstrap::load(folder.path().join("out.yaml"))?).await?;
+    }))
+    .await?;
     let response = envoy.get("/status/200").await?;
     ensure!(response.status == 200, "{}", response.status);
     ensure!(upstream.requests().len() == 2);

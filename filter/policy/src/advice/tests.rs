@@ -1,0 +1,127 @@
+use super::*;
+use crate::json;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn advice(spec: &str) -> Vec<String> {
+    let node = json::parse(spec.as_bytes()).unwrap();
+    let mut warnings = Problems::default();
+    advise(At::root(&node), &mut warnings);
+    let found = warnings.into_vec();
+    found.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_item_of_the_checklist() {
+    for (spec, wanted) in [
+        (
+            r#"{"retry":{"numRetries":6}}"#,
+            "retry.numRetries: multiplies",
+        ),
+        (
+            r#"{"retry":{"retryOn":{"triggers":["reset"]}}}"#,
+            "retry.retryOn.triggers: does not hold connect-failure",
+        ),
+        (
+            r#"{"retry":{"retryOn":{"triggers":["connect-failure"],"httpStatusCodes":[502]}}}"#,
+            "retry.retryOn.httpStatusCodes: has no effect",
+        ),
+        (
+            r#"{"retry":{"retryOn":{"triggers":["connect-failure","retriable-status-codes"]}}}"#,
+            "retry.retryOn.triggers: holds retriable-status-codes, but",
+        ),
+        (
+            r#"{"retry":{"perRetry":{"timeout":"2s"}},
+                "timeout":{"http":{"requestTimeout":"1s"}}}"#,
+            "retry.perRetry.timeout: never ends: the request ends after 1s",
+        ),
+        (
+            r#"{"retry":{"perRetry":{"timeout":"1s"}},
+                "timeout":{"http":{"requestTimeout":"2s"}}}"#,
+            "retry.perRetry.timeout: leaves no time for all 3 tries",
+        ),
+        (
+            r#"{"responseOverride":[{},{"redirect":{"hostname":"a.b"}}]}"#,
+            "responseOverride[1].redirect: has Envoy run the request again",
+        ),
+        (
+            r#"{"retryConstraint":{},"circuitBreaker":{"maxConnections":9,
+                "maxPendingRequests":9,"maxParallelRequests":9,"maxParallelRetries":9}}"#,
+            "retryConstraint: bounds retries, but",
+        ),
+        (
+            r#"{"retry":{},"retryConstraint":{}}"#,
+            "retryConstraint: is cut short by Envoy's default circuit breaker",
+        ),
+        (
+            r#"{"retry":{},"retryConstraint":{},
+                "circuitBreaker":{"maxConnections":9,"maxPendingRequests":9,
+                "maxParallelRequests":9,"maxParallelRetries":9,
+                "retryBudget":{"percent":{"numerator":20}}}}"#,
+            "circuitBreaker.retryBudget: is a second budget",
+        ),
+        (
+            r#"{"timeout":{"http":{"connectionIdleTimeout":"61s"}}}"#,
+            "timeout.http.connectionIdleTimeout: is longer than",
+        ),
+        (
+            r#"{"httpUpgrade":[{"type":"websocket"}]}"#,
+            "the document: has long-lived connections but no tcpKeepalive",
+        ),
+        (
+            r#"{"healthCheck":{"passive":{"maxEjectionPercent":100}}}"#,
+            "healthCheck.passive.maxEjectionPercent: lets every endpoint",
+        ),
+        (
+            r#"{"healthCheck":{"active":{"type":"HTTP","http":{"path":"/"}}}}"#,
+            "healthCheck.active.http: has no expectedStatuses",
+        ),
+        (
+            r#"{"circuitBreaker":{"maxConnections":1024,"maxPendingRequests":1}}"#,
+            "circuitBreaker: leaves maxConnections, maxParallelRequests at the default",
+        ),
+        (
+            r#"{"targetRefs":[{"kind":"HTTPRoute"}],
+                "faultInjection":{"abort":{"grpcStatus":14}}}"#,
+            "faultInjection.abort.grpcStatus: aborts plain HTTP requests",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":"1025Ki"}}"#,
+            "requestBuffer.limit: lets bodies of 1025Ki come, but Envoy buffers 1Mi",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"maxTotal":"1Gi"}}"#,
+            "requestBuffer.maxTotal: can be used up",
+        ),
+        (
+            r#"{"compression":[]}"#,
+            "compression: is deprecated: write compressor",
+        ),
+        (
+            r#"{"rateLimit":{"type":"Local"}}"#,
+            "rateLimit.type: is deprecated",
+        ),
+        (
+            r#"{"connection":{"socketBufferLimit":"1Mi"}}"#,
+            "connection.socketBufferLimit: is accepted by Envoy Gateway",
+        ),
+    ] {
+        let found = advice(spec);
+        assert_eq!(found.len(), 1, "{spec}: {found:?}");
+        assert!(found[0].starts_with(wanted), "{spec}: {found:?}");
+    }
+}
+
+#[test]
+fn good_policies_are_left_alone() {
+    for spec in [
+        r#"{"retry":{}}"#,
+        r#"{"retry":{"retryOn":{"triggers":["5xx","connect-failure"]}}}"#,
+        r#"{"faultInjection":{"abort":{"httpStatus":503}}}"#,
+        r#"{"requestBuffer":{"limit":"1Mi","maxTotal":"1Gi","maxDuration":"1m"}}"#,
+        r#"{"requestBuffer":{"limit":"1Ti","mode":"Stream"}}"#,
+        r#"{"timeout":{"http":{"connectionIdleTimeout":"30s"}}}"#,
+    ] {
+        assert_eq!(advice(spec), Vec::<String>::new(), "{spec}");
+    }
+}
