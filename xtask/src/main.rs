@@ -59,7 +59,7 @@ enum Command {
     },
     /// Run all tests: host, wasm32, real Envoy, containers.
     Test {
-        /// Only the real-Envoy tests, on this Envoy release.
+        /// Only the scenario tables, on this Envoy release.
         #[arg(long, value_name = "VERSION")]
         envoy: Option<String>,
         /// Only host and real-Envoy tests whose name contains this.
