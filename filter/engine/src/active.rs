@@ -200,7 +200,7 @@ mod tests {
         use std::sync::atomic::{AtomicI64, Ordering};
 
         const MOST: u64 = 3;
-        let host = ThreadedHost::new(0, 0);
+        let host = ThreadedHost::new(0);
         let (holders, largest, sum) = (AtomicI64::new(0), AtomicI64::new(0), AtomicI64::new(0));
         std::thread::scope(|scope| {
             for worker in 0..8 {

@@ -51,7 +51,5 @@ pub use host::{Attribute, Host};
 pub use meters::{MeterId, MeterKind, Meters};
 pub use plan::Plan;
 pub use retry::Ledger;
-pub use shared::{
-    BlockId, Blocks, CellId, Cells, Contended, Counters, Step, TableId, Tables, Updated,
-};
+pub use shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
 pub use worker::Worker;

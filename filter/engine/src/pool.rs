@@ -218,7 +218,7 @@ mod tests {
         use crate::testing::ThreadedHost;
         use std::sync::atomic::{AtomicU64, Ordering};
 
-        let host = ThreadedHost::new(0, 0);
+        let host = ThreadedHost::new(0);
         let (held, largest) = (AtomicU64::new(0), AtomicU64::new(0));
         std::thread::scope(|scope| {
             for worker in 0..8 {

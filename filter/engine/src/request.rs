@@ -19,19 +19,7 @@ impl<'a> Request<'a> {
     /// The value of a header; several are joined by commas (RFC 9110, 5.3),
     /// as Envoy's own matchers see them.
     pub(crate) fn header(&self, name: &str) -> Option<Cow<'a, [u8]>> {
-        let mut values = self
-            .headers
-            .iter()
-            .filter(|(other, _)| *other == name.as_bytes())
-            .map(|(_, value)| *value);
-        let first = values.next()?;
-        let mut joined = Cow::Borrowed(first);
-        for value in values {
-            let joined = joined.to_mut();
-            joined.push(b',');
-            joined.extend_from_slice(value);
-        }
-        Some(joined)
+        joined(self.headers, name)
     }
 
     pub(crate) fn method(&self) -> &'a [u8] {
@@ -67,6 +55,22 @@ impl<'a> Request<'a> {
         let (_, value) = self.headers.iter().find(|(other, _)| *other == name)?;
         Some(value)
     }
+}
+
+/// The value of a header among these; several are joined by commas.
+pub(crate) fn joined<'a>(headers: &[(&'a [u8], &'a [u8])], name: &str) -> Option<Cow<'a, [u8]>> {
+    let mut values = headers
+        .iter()
+        .filter(|(other, _)| *other == name.as_bytes())
+        .map(|(_, value)| *value);
+    let first = values.next()?;
+    let mut joined = Cow::Borrowed(first);
+    for value in values {
+        let joined = joined.to_mut();
+        joined.push(b',');
+        joined.extend_from_slice(value);
+    }
+    Some(joined)
 }
 
 /// What stands before and behind the first of these bytes.

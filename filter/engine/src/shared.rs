@@ -1,9 +1,8 @@
-//! What the workers of one proxy share: counters, cells, tables and blocks.
+//! What the workers of one proxy share: counters, tables and blocks.
 //!
-//! Counters are process-wide and only go up. Cells hold one `u64` that is
-//! changed by compare-and-swap: shared key-value data in a WebAssembly host,
-//! atomics in a native one. Tables are short lists of words, blocks are bytes;
-//! both are changed in the same way.
+//! Counters are process-wide and only go up. Tables are short lists of words,
+//! blocks are bytes; both are changed by compare-and-swap: shared key-value
+//! data in a WebAssembly host, behind a lock in a native one.
 
 use crate::counters::CounterId;
 
@@ -14,14 +13,6 @@ pub trait Counters {
 
     /// The counter's value, all workers together.
     fn read(&self, counter: CounterId) -> u64;
-}
-
-/// Process-wide cells.
-pub trait Cells {
-    /// Replaces a cell's value by what `step` makes of it; `None` leaves the
-    /// cell alone. `step` may be called several times, as other workers get
-    /// in between; only the last call counts.
-    fn update(&self, cell: CellId, step: impl FnMut(u64) -> Option<u64>) -> Updated;
 }
 
 /// Process-wide tables of words, empty at first.
@@ -37,23 +28,7 @@ pub trait Tables {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TableId(pub u32);
 
-/// Names a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CellId(pub u32);
-
-/// What became of an update.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Updated {
-    /// The cell has this new value.
-    To(u64),
-    /// `step` declined; the cell has this value.
-    Kept(u64),
-    /// Others got in between too often: nothing was changed. Whoever asked
-    /// for permission takes this for a refusal.
-    Contended,
-}
-
-/// Process-wide blocks of bytes, for state that is larger than a cell.
+/// Process-wide blocks of bytes, for state that is larger than a table.
 pub trait Blocks {
     /// Shows `step` the block and writes it back if `step` says so. `step`
     /// may be called several times, as other workers get in between; only

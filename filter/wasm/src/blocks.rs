@@ -1,4 +1,4 @@
-//! The engine's blocks as Envoy's shared data: one key each.
+//! The engine's blocks and tables as Envoy's shared data: one key each.
 //!
 //! A key that does not exist is created whatever version is asked for, so
 //! that two who create it at the same time overwrite each other. All keys are
@@ -11,7 +11,7 @@ use btp_engine::{BlockId, Contended, Step};
 
 use crate::abi;
 
-/// The blocks of one configuration.
+/// The blocks, or the tables, of one configuration.
 #[derive(Debug)]
 pub(crate) struct SharedBlocks {
     names: Vec<String>,
@@ -19,7 +19,7 @@ pub(crate) struct SharedBlocks {
 
 /// Others may get in between so often before an update is given up. Between
 /// two workers at full speed every fifth attempt fails.
-const TRIES: usize = 16;
+const TRIES: usize = 64;
 
 impl SharedBlocks {
     /// Creates those that do not exist yet.

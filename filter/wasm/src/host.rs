@@ -85,8 +85,17 @@ impl Meters for WasmHost<'_> {
 }
 
 impl Tables for WasmHost<'_> {
-    fn update_table(&self, table: TableId, step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
-        self.shared.tables.update(table, step)
+    fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
+        let changed = self.shared.tables.update(BlockId(table.0), |bytes| {
+            let (words, _) = bytes.as_chunks();
+            let mut words: Vec<u64> = words.iter().copied().map(u64::from_le_bytes).collect();
+            if !step(&mut words) {
+                return Step::Keep(false);
+            }
+            *bytes = words.into_iter().flat_map(u64::to_le_bytes).collect();
+            Step::Write(true)
+        });
+        changed.unwrap_or(false)
     }
 }
 

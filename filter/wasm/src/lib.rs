@@ -23,4 +23,3 @@ mod pairs;
 mod random;
 mod root;
 mod stream;
-mod tables;

@@ -23,7 +23,6 @@ use crate::host::WasmHost;
 use crate::metrics::{self, Metrics};
 use crate::random::Random;
 use crate::stream::{Stream, perform};
-use crate::tables::Tables;
 
 /// What all streams under one configuration share.
 pub(crate) struct Shared {
@@ -32,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) blocks: SharedBlocks,
     pub(crate) random: Random,
     pub(crate) worker: RefCell<Worker>,
-    pub(crate) tables: Tables,
+    pub(crate) tables: SharedBlocks,
     pub(crate) complaints: Complaints,
     timers: RefCell<Timers>,
 }
@@ -110,7 +109,7 @@ fn configure(text: &[u8]) -> Result<Shared, String> {
     Ok(Shared {
         metrics: Metrics::new(&plan),
         blocks: SharedBlocks::create(plan.blocks())?,
-        tables: Tables::new(&plan),
+        tables: SharedBlocks::create(plan.tables())?,
         worker: RefCell::new(plan.worker()),
         complaints: Complaints::default(),
         plan,

@@ -3,12 +3,12 @@
 use btp_policy::scalar::HttpStatus;
 use btp_policy::spec::{Source, StringMatch};
 
-use super::render::join;
 use super::{Overrides, Rule};
 use crate::action::Reply;
 use crate::grpc::{is_grpc, status_of_http};
 use crate::host::Host;
 use crate::look::Look;
+use crate::request::joined;
 
 /// Headers of a response.
 type Headers<'a> = &'a [(&'a [u8], &'a [u8])];
@@ -98,13 +98,13 @@ impl Rule {
     fn takes_headers(&self, headers: Headers<'_>, grpc_status: Option<u8>) -> bool {
         let wanted = &self.said.matching.grpc_statuses;
         if !wanted.is_empty() {
-            let status = grpc_status.or_else(|| parse(&join(headers, "grpc-status")?));
+            let status = grpc_status.or_else(|| parse(&joined(headers, "grpc-status")?));
             if !status.is_some_and(|status| wanted.contains(&status)) {
                 return false;
             }
         }
         self.said.matching.headers.iter().all(|header| {
-            let value = join(headers, header.name.as_str());
+            let value = joined(headers, header.name.as_str());
             value.is_some_and(|value| takes_value(&header.value, &value))
         })
     }

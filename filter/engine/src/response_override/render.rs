@@ -7,6 +7,7 @@ use btp_policy::spec::Escape;
 
 use super::Overrides;
 use super::recall::Recall;
+use crate::request::joined;
 
 /// What a text is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl<'a> Facts<'a> {
     /// The value of a header of the original response; several are joined by
     /// commas.
     pub(super) fn header(&self, name: &str) -> Option<Cow<'a, [u8]>> {
-        join(self.headers, name)
+        joined(self.headers, name)
     }
 
     fn value(&self, operator: &Operator) -> Option<Cow<'a, [u8]>> {
@@ -80,22 +81,6 @@ impl<'a> Facts<'a> {
             }
         }
     }
-}
-
-/// The value of a header; several are joined by commas.
-pub(super) fn join<'a>(headers: &[(&'a [u8], &'a [u8])], name: &str) -> Option<Cow<'a, [u8]>> {
-    let mut values = headers
-        .iter()
-        .filter(|(other, _)| *other == name.as_bytes())
-        .map(|(_, value)| *value);
-    let first = values.next()?;
-    let mut joined = Cow::Borrowed(first);
-    for value in values {
-        let joined = joined.to_mut();
-        joined.push(b',');
-        joined.extend_from_slice(value);
-    }
-    Some(joined)
 }
 
 impl Target {
