@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use btp_policy::policy::{Policy, TargetKind};
 use btp_policy::scalar::ObjectName;
-use btp_policy::spec::{BufferMode, BufferRule, Rejection, RequestBuffer};
+use btp_policy::spec::{BufferMode, BufferRule, Reject, RequestBuffer};
 
 use crate::action::Reply;
 use crate::counters::{CounterId, CounterNames, GaugeId};
@@ -211,7 +211,7 @@ fn is_for_grpc_alone(policy: &Policy) -> bool {
     kinds.peek().is_some() && kinds.all(|kind| kind == TargetKind::GrpcRoute)
 }
 
-fn rejection(reject: &Rejection) -> Reply {
+fn rejection(reject: &Reject) -> Reply {
     let status = reject.status.map_or(413, |status| status.get());
     let body = reject.body.as_deref().unwrap_or("Payload Too Large");
     let kind = reject.content_type.as_deref().unwrap_or(TEXT.1);

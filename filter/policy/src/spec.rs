@@ -4,6 +4,7 @@ mod capability;
 mod fault_injection;
 mod rate_limit;
 mod redirect;
+mod reject;
 mod request_buffer;
 mod response_override;
 mod retry;
@@ -15,10 +16,11 @@ pub use fault_injection::{
     HeaderControl, Sampling, SamplingKey, Schedule, Spread,
 };
 pub use rate_limit::{
-    Limit, LocalRateLimit, LocalRule, Mode, Queue, RateLimit, RateLimitHeaders, Reject, Unit,
+    Limit, LocalRateLimit, LocalRule, Mode, Queue, RateLimit, RateLimitHeaders, Unit,
 };
 pub use redirect::{Redirect, RedirectMode};
-pub use request_buffer::{BufferMode, BufferRule, MinDataRate, Rejection, RequestBuffer};
+pub use reject::Reject;
+pub use request_buffer::{BufferMode, BufferRule, MinDataRate, RequestBuffer};
 pub use response_override::{
     Escape, HeaderChanges, HeaderMatch, Instead, KeepHeaders, NewBody, OverrideBody, OverrideMatch,
     OverrideResponse, OverrideRule, Source, StringMatch, Variant,

@@ -7,17 +7,16 @@
 
 mod identity;
 mod limit;
-mod reject;
 mod rule;
 
 pub use limit::{Limit, Unit};
-pub use reject::Reject;
 pub use rule::{LocalRule, Queue, RateLimitHeaders};
 
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::ObjectName;
 use crate::spec::Selector;
+use crate::spec::reject::Reject;
 use crate::spec::selector::read_flag;
 
 /// `rateLimit`.

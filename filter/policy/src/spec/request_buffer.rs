@@ -5,9 +5,8 @@
 
 use crate::problem::Problems;
 use crate::read::{At, Object};
-use crate::scalar::{
-    Duration, HeaderName, HttpStatus, Quantity, read_header_name, read_header_value,
-};
+use crate::scalar::{Duration, Quantity};
+use crate::spec::reject::Reject;
 use crate::spec::selector::Selector;
 
 /// `requestBuffer`.
@@ -32,7 +31,7 @@ pub struct RequestBuffer {
     /// extension.
     pub max_total: Option<Quantity>,
     /// What the client gets whose body is too large. An extension.
-    pub reject: Rejection,
+    pub reject: Reject,
 }
 
 /// `mode`.
@@ -61,19 +60,6 @@ pub struct MinDataRate {
     pub bytes_per_second: Quantity,
     /// Time that a client has to spare; 5 s by default.
     pub grace_period: Duration,
-}
-
-/// `reject`. What is not set is as Envoy's buffer filter has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rejection {
-    /// `statusCode`: 400 to 599; 413 unless it is set.
-    pub status: Option<HttpStatus>,
-    /// `contentType`; text/plain unless it is set.
-    pub content_type: Option<String>,
-    /// `body`: up to 64 KiB; `Payload Too Large` unless it is set.
-    pub body: Option<String>,
-    /// `headers`: further ones.
-    pub headers: Vec<(HeaderName, String)>,
 }
 
 const KEYS: [&str; 8] = [
@@ -113,7 +99,7 @@ impl RequestBuffer {
             Duration::read_positive(at, problems)
         });
         let max_total = read_some(&object, "maxTotal", |at| Quantity::read(at, problems));
-        let reject = read_some(&object, "reject", |at| Rejection::read(at, problems));
+        let reject = read_some(&object, "reject", |at| Reject::read_for_body(at, problems));
         let buffer = Self {
             mode: mode?.unwrap_or_default(),
             limit: limit?,
@@ -183,43 +169,6 @@ impl MinDataRate {
             grace_period: grace_period?.unwrap_or(DEFAULT_GRACE),
         })
     }
-}
-
-impl Rejection {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let known = ["statusCode", "contentType", "body", "headers"];
-        let object = at.object(&known, problems)?;
-        let status = read_some(&object, "statusCode", |at| {
-            let code = at.integer(400..=599, problems)?;
-            HttpStatus::new(u16::try_from(code).ok()?)
-        });
-        let content_type = read_some(&object, "contentType", |at| {
-            read_header_value(at, problems).map(str::to_owned)
-        });
-        let body = read_some(&object, "body", |at| {
-            at.string_of(0..=65_536, problems).map(str::to_owned)
-        });
-        let headers = read_some(&object, "headers", |at| {
-            at.list(0..=16, problems, read_header)
-        });
-        Some(Self {
-            status: status?,
-            content_type: content_type?,
-            body: body?,
-            headers: headers?.unwrap_or_default(),
-        })
-    }
-}
-
-fn read_header(at: At<'_>, problems: &mut Problems) -> Option<(HeaderName, String)> {
-    let object = at.object(&["name", "value"], problems)?;
-    let name = object
-        .required("name", problems)
-        .and_then(|at| read_header_name(at, problems));
-    let value = object
-        .required("value", problems)
-        .and_then(|at| read_header_value(at, problems));
-    Some((name?, value?.to_owned()))
 }
 
 /// A field that may be left out; `None` if it is there and wrong.

@@ -2,7 +2,8 @@
 
 use crate::problem::Problems;
 use crate::read::{At, Object};
-use crate::scalar::{HeaderName, HttpStatus, Ppm, read_header_name, read_header_value};
+use crate::scalar::{HeaderName, HttpStatus, Ppm, read_header_value};
+use crate::spec::reject::read_reply_header;
 
 /// `abort`.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,7 +109,7 @@ impl AbortReply {
             read_header_value(at, problems).map(str::to_owned)
         });
         let headers = match object.get("headers") {
-            Some(at) => at.list(1..=16, problems, read_header),
+            Some(at) => at.list(1..=16, problems, read_reply_header),
             None => Some(Vec::new()),
         };
         Some(Self {
@@ -118,21 +119,6 @@ impl AbortReply {
             headers: headers?,
         })
     }
-}
-
-fn read_header(at: At<'_>, problems: &mut Problems) -> Option<(HeaderName, String)> {
-    let object = at.object(&["name", "value"], problems)?;
-    let name = object.required("name", problems).and_then(|at| {
-        let name = read_header_name(at, problems)?;
-        if name.as_str() == "content-type" {
-            at.refuse(problems, "is written by contentType: set that instead");
-        }
-        Some(name)
-    });
-    let value = object
-        .required("value", problems)
-        .and_then(|at| read_header_value(at, problems));
-    Some((name?, value?.to_owned()))
 }
 
 fn refuse_all(object: &Object<'_>, names: &[&str], why: &str, problems: &mut Problems) {

@@ -2,11 +2,11 @@
 
 use super::identity;
 use super::limit::Limit;
-use super::reject::Reject;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{Duration, ObjectName, is_dns_label};
 use crate::spec::Selector;
+use crate::spec::reject::Reject;
 use crate::spec::selector::read_flag;
 
 /// One rule.

@@ -1,0 +1,115 @@
+//! What a client gets in place of an upstream's answer: the `reject` of limits,
+//! and the headers of other replies that a policy writes. Extensions.
+
+use crate::problem::Problems;
+use crate::read::At;
+use crate::scalar::{HeaderName, HttpStatus, read_header_name, read_header_value};
+
+/// `reject`: the reply to a request that is refused. What is not set is as
+/// Envoy's filter for that capability has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reject {
+    /// `statusCode`: 400 to 599.
+    pub status: Option<HttpStatus>,
+    /// `contentType`; text/plain unless it is set.
+    pub content_type: Option<String>,
+    /// `body`: plain text, up to 64 KiB.
+    pub body: Option<String>,
+    /// `headers`: further ones.
+    pub headers: Vec<(HeaderName, String)>,
+    /// `grpcStatus`: what a gRPC client gets. Not of a `requestBuffer`, whose
+    /// refusals are always 8 (RESOURCE_EXHAUSTED).
+    pub grpc_status: Option<u8>,
+}
+
+impl Reject {
+    /// Of a rate limit.
+    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let known = ["statusCode", "contentType", "body", "headers", "grpcStatus"];
+        Self::read_keys(at, &known, problems)
+    }
+
+    /// Of a buffer: without `grpcStatus`.
+    pub(super) fn read_for_body(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let known = ["statusCode", "contentType", "body", "headers"];
+        Self::read_keys(at, &known, problems)
+    }
+
+    fn read_keys(at: At<'_>, known: &[&str], problems: &mut Problems) -> Option<Self> {
+        let object = at.object(known, problems)?;
+        let status = object.get("statusCode").map_or(Some(None), |at| {
+            let code = at.integer(400..=599, problems)?;
+            Some(HttpStatus::new(u16::try_from(code).ok()?))
+        });
+        let content_type = object.get("contentType").map_or(Some(None), |at| {
+            Some(Some(read_header_value(at, problems)?.to_owned()))
+        });
+        let body = object.get("body").map_or(Some(None), |at| {
+            Some(Some(at.string_of(0..=65_536, problems)?.to_owned()))
+        });
+        let headers = object.get("headers").map_or(Some(Vec::new()), |at| {
+            at.list(0..=16, problems, read_reply_header)
+        });
+        let grpc_status = object.get("grpcStatus").map_or(Some(None), |at| {
+            Some(u8::try_from(at.integer(1..=16, problems)?).ok())
+        });
+        Some(Self {
+            status: status?,
+            content_type: content_type?,
+            body: body?,
+            headers: headers?,
+            grpc_status: grpc_status?,
+        })
+    }
+}
+
+/// Reads a header of a reply whose content type has a field of its own.
+pub(super) fn read_reply_header(
+    at: At<'_>,
+    problems: &mut Problems,
+) -> Option<(HeaderName, String)> {
+    let object = at.object(&["name", "value"], problems)?;
+    let name = object.required("name", problems).and_then(|at| {
+        let name = read_header_name(at, problems)?;
+        if name.as_str() == "content-type" {
+            at.refuse(problems, "is written by contentType: set that instead");
+        }
+        Some(name)
+    });
+    let value = object
+        .required("value", problems)
+        .and_then(|at| read_header_value(at, problems));
+    Some((name?, value?.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn refused(text: &str) -> Vec<String> {
+        let node = json::parse(text.as_bytes()).unwrap();
+        let mut problems = Problems::default();
+        Reject::read(At::root(&node), &mut problems);
+        problems
+            .into_vec()
+            .iter()
+            .map(|it| it.path.clone())
+            .collect()
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once() {
+        let text = r#"{"statusCode":200,"grpcStatus":0,
+            "headers":[{"name":"Content-Type","value":"a/b"},{"name":"x"}]}"#;
+        let paths = [
+            "statusCode",
+            "headers[0].name",
+            "headers[1].value",
+            "grpcStatus",
+        ];
+        assert_eq!(refused(text), paths);
+    }
+}
