@@ -16,6 +16,7 @@ pub mod readme;
 pub mod repo;
 pub mod scenario;
 pub mod upstream;
+pub mod versions;
 pub mod wait;
 
 pub use body::Body;
