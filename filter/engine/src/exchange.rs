@@ -14,7 +14,7 @@ use crate::fault::End;
 use crate::intake::Intake;
 use crate::look::Look;
 use crate::plan::Plan;
-use crate::rate_limit::Standing;
+use crate::rate_limit::{PlaceRef, Standing};
 use crate::retry::SlotId;
 use retry::Attempt;
 
@@ -23,13 +23,15 @@ use retry::Attempt;
 pub struct Exchange {
     policy: Option<usize>,
     look: Look,
+    /// Its places among the requests in flight.
+    places: Vec<PlaceRef>,
     /// What the response says of rate limits.
     standing: Option<Standing>,
     phase: Phase,
     /// The response gets this status.
     rewrite: Option<u16>,
-    /// The worker that keeps a place among those who wait for this exchange.
-    place: Option<u64>,
+    /// It has a place among those who wait.
+    waits: bool,
     /// The account of the request's body, as long as a limit watches it.
     intake: Option<Intake>,
     /// What still comes of the request's body goes nowhere.
@@ -53,10 +55,11 @@ impl Exchange {
         let Self {
             policy,
             look: _,
+            places,
             standing,
             phase,
             rewrite,
-            place,
+            waits,
             intake,
             discards,
             responding,
@@ -70,7 +73,8 @@ impl Exchange {
             && (*responding || overrides().is_none())
             && standing.is_none()
             && rewrite.is_none()
-            && place.is_none()
+            && places.is_empty()
+            && !waits
             && intake.is_none()
             && opened.is_none()
             && attempt.is_none()

@@ -20,6 +20,8 @@ const RESOURCES: &str = "xds\0route_metadata\0filter_metadata\0envoy-gateway\0re
 /// Where a route's labels stand.
 const LABELS: &str = "xds\0route_metadata\0filter_metadata\0btp\0labels";
 
+/// Where filters note what they have found out.
+const DYNAMIC_METADATA: &str = "metadata\0filter_metadata";
 /// Under this name both instances of the filter know an exchange.
 const EXCHANGE: &str = "btp_exchange";
 /// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
@@ -141,6 +143,13 @@ impl Host for WasmHost<'_> {
             Attribute::FilterState(key) => abi::property(&format!("filter_state\0{key}")),
         };
         value.filter(|value| !value.is_empty())
+    }
+
+    fn metadata(&mut self, path: &[String]) -> Option<Vec<u8>> {
+        let path = path
+            .iter()
+            .fold(DYNAMIC_METADATA.to_owned(), |path, part| path + "\0" + part);
+        abi::property(&path).filter(|value| !value.is_empty())
     }
 
     fn start_time_ns(&mut self) -> Option<u64> {
