@@ -18,7 +18,6 @@ async fn main() -> Result<()> {
         repo::path(versions::PAGE),
         versions::page(&versions::kept()?),
     )?;
-    println!("{}", versions::line(&run));
     Ok(())
 }
 
@@ -34,8 +33,10 @@ async fn run() -> Result<Run> {
         run.refused = Some(reason(&format!("{error:#}"))?);
         return Ok(run);
     }
-    for name in versions::TABLES {
-        let table = Table::load(&repo::path(format!("tests/scenarios/{name}.json")))?;
+    for file in fs::read_dir(repo::path("tests/scenarios"))? {
+        let file = file?.path();
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let table = Table::load(&file)?;
         let tried = scenario::try_table_on_envoy(&table).await;
         let (refused, failures) = match tried {
             Ok(failures) => (None, failures.rows),
@@ -43,12 +44,13 @@ async fn run() -> Result<Run> {
         };
         let failed = failures.into_iter();
         run.tables.push(TableRun {
-            name: (*name).to_owned(),
+            name: name.into_owned(),
             rows: table.scenarios.len(),
             refused,
             failed: failed.map(|(row, wrong)| Failed { row, wrong }).collect(),
         });
     }
+    run.tables.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(run)
 }
 
