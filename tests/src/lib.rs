@@ -15,6 +15,7 @@ pub mod percent;
 pub mod readme;
 pub mod repo;
 pub mod scenario;
+pub mod setup;
 pub mod upstream;
 pub mod versions;
 pub mod wait;
