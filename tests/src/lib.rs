@@ -10,6 +10,7 @@ pub mod bootstrap;
 pub mod client;
 pub mod envoy;
 pub mod load;
+pub mod mortal;
 pub mod native;
 pub mod percent;
 pub mod readme;
@@ -24,6 +25,7 @@ pub use body::Body;
 pub use bootstrap::{Bootstrap, Builder, EcdsFile, Route};
 pub use client::{Request, Response};
 pub use envoy::Envoy;
+pub use mortal::MortalFilter;
 pub use upstream::{Reply, Upstream};
 
 /// Header or trailer fields in the order they were sent. Values are bytes:
