@@ -63,7 +63,11 @@ async fn one_is_exhausted_and_others_are_not() -> Result<()> {
     for gate in [true, false] {
         for (scope, wanted, names) in [
             ("Policy", [1, 0, 0], &[""][..]),
-            ("Route", [1, 1, 1], &[".route.one", ".route.two", ".route.three"]),
+            (
+                "Route",
+                [1, 1, 1],
+                &[".route.one", ".route.two", ".route.three"],
+            ),
             ("Cluster", [1, 0, 1], &[".cluster.near", ".cluster.far"]),
         ] {
             let bench = Bench::start(scope, 0, gate).await?;
@@ -76,7 +80,10 @@ async fn one_is_exhausted_and_others_are_not() -> Result<()> {
             }
             for name in names {
                 let used = bench.stat(name, "min_retries").await?;
-                ensure!(used == Some(1), "{scope}, gate {gate}: {name} used {used:?}");
+                ensure!(
+                    used == Some(1),
+                    "{scope}, gate {gate}: {name} used {used:?}"
+                );
             }
             bench.envoy.assert_vm_alive().await?;
         }
