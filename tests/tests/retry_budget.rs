@@ -108,6 +108,63 @@ async fn storm(gate: bool, workers: u32) -> Result<()> {
     bench.envoy.assert_vm_alive().await
 }
 
+/// Requests enough that each may be tried again three times.
+fn rich() -> Value {
+    let mut spec = strict(100);
+    spec["retryConstraint"]["budget"]["interval"] = "1h".into();
+    spec
+}
+
+/// The most retries of one of five requests, all of which fail.
+async fn most_retries(bench: &Bench) -> Result<usize> {
+    for _ in 0..20 {
+        bench.envoy.get("/fine").await?;
+    }
+    let mut most = 0;
+    for _ in 0..5 {
+        bench.upstream.clear();
+        ensure!(bench.envoy.get("/status/503").await?.status == 503);
+        most = most.max(bench.upstream.requests().len() - 1);
+    }
+    Ok(most)
+}
+
+const FOUND_OUT: &str = "(reserve mode)";
+const TOLD: &str = "(mode Reserve)";
+
+/// How often the log says this.
+fn says(bench: &Bench, what: &str) -> usize {
+    bench.envoy.log().matches(what).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_pays_when_is_found_out_and_said() -> Result<()> {
+    let gated = Bench::start(&rich(), true, |b, _| b).await?;
+    ensure!(most_retries(&gated).await? == 3);
+    ensure!(says(&gated, FOUND_OUT) == 0 && says(&gated, TOLD) == 0);
+    let alone = Bench::start(&rich(), false, |b, _| b).await?;
+    ensure!(most_retries(&alone).await? == 1);
+    ensure!(says(&alone, FOUND_OUT) == 1, "{}", alone.envoy.log());
+    alone.envoy.assert_vm_alive().await
+}
+
+/// Whether the upstream instance is there or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_to_reserve_does_so_and_says_so() -> Result<()> {
+    let mut spec = rich();
+    spec["retryConstraint"]["mode"] = "Reserve".into();
+    for gate in [true, false] {
+        let bench = Bench::start(&spec, gate, |b, _| b.concurrency(2)).await?;
+        ensure!(most_retries(&bench).await? == 1, "gate {gate}");
+        ensure!(says(&bench, TOLD) == 1 && says(&bench, FOUND_OUT) == 0);
+        ensure!(bench.stat("requests").await? == 25);
+        ensure!(bench.stat("retries").await? + bench.stat("min_retries").await? == 5);
+        ensure!(bench.stat("held").await? == 0);
+        bench.envoy.assert_vm_alive().await?;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_is_bounded_with_the_gate() -> Result<()> {
     for workers in [1, 2] {

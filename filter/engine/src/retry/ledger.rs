@@ -8,7 +8,8 @@
 //! the response that causes it arrives (*gate*). With the downstream instance
 //! alone every request must hold the credit for its one retry from the start
 //! (*reserve*). Which of the two holds is found out for each budget: by the
-//! tries that are seen, and by responses that came without one.
+//! tries that are seen, and by responses that came without one; or the policy
+//! says so.
 
 use std::sync::Arc;
 
@@ -54,12 +55,14 @@ pub(crate) struct Opening {
     pub(crate) rules: Option<Arc<Rules>>,
     /// The request may be tried again at all.
     pub(crate) may_retry: bool,
+    /// It holds its credit from the start, gate or not.
+    pub(crate) reserves: bool,
 }
 
 /// What it is told.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Opened {
-    /// How the upstream instance finds the exchange.
+    /// The exchange, and how the upstream instance finds it.
     pub(crate) id: SlotId,
     /// The most retries that are allowed now; `None`: no bound but the
     /// policy's own.
@@ -157,9 +160,10 @@ impl Ledger {
         self.sweep(host, now);
         let entry = self.budgets.get_mut(opening.budget)?;
         let mut slot = Slot::new(opening.budget, opening.rules);
+        slot.reserves = opening.reserves;
         if !opening.may_retry {
             slot.limit = Some(0);
-        } else if entry.gate.is_there() {
+        } else if entry.gate.is_there() && !opening.reserves {
             let budget = entry.budget.as_mut();
             if !budget.is_some_and(|budget| budget.has_credit(host, now)) {
                 slot.limit = Some(0);
@@ -204,7 +208,7 @@ impl Ledger {
             if tries > 0 {
                 budget.deposit(host, now);
             }
-            if is_via_upstream {
+            if is_via_upstream && !slot.reserves {
                 gate_is_missing = entry.gate.miss();
             }
             if tries > 1
