@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use btp_tests::bootstrap::{cluster, upstream_filtered};
 use btp_tests::{Builder, Envoy, Route, Upstream};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Routes and what they lead to.
 const ROUTES: [(&str, &str); 3] = [("one", "near"), ("two", "near"), ("three", "far")];
