@@ -266,3 +266,6 @@ fn asks_for_more<H: Host>(host: &mut H, allowed: u32) -> bool {
     })
     .is_some()
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,6 +200,14 @@ impl Budget {
         self.observe_used(host, now, hold);
     }
 
+    /// Retries that have happened and were not paid for.
+    pub(crate) fn owe<M: Meters>(&mut self, host: &M, now: u64, retries: u32) {
+        if retries > 0 {
+            host.adjust(self.account.share_used, i64::from(retries));
+            self.observe_used(host, now, Hold::Share);
+        }
+    }
+
     /// The retry does not happen.
     pub(crate) fn refund<M: Meters>(&mut self, host: &M, hold: Hold) {
         host.adjust(self.account.held(hold), -1);

@@ -42,7 +42,7 @@ struct Entry {
 /// Whether the upstream instance is in place.
 #[derive(Debug)]
 struct Gate {
-    /// Exchanges in a row whose tries were seen, and how many it takes.
+    /// Exchanges in a row of which a try was seen, and how many it takes.
     seen: u32,
     wanted: u32,
     announced: bool,
@@ -211,11 +211,15 @@ impl Ledger {
             if is_via_upstream && !slot.reserves {
                 gate_is_missing = entry.gate.miss();
             }
-            if tries > 1
+            let mut unpaid = tries.saturating_sub(1);
+            if unpaid > 0
                 && let Some((hold, _)) = slot.hold.take()
             {
                 budget.spend(host, now, hold);
+                unpaid -= 1;
             }
+            // The gate was trusted, and not there.
+            budget.owe(host, now, unpaid);
             let rules = slot.rules.as_ref().filter(|rules| rules.most > 0);
             if slot.starved
                 && is_via_upstream
@@ -225,8 +229,6 @@ impl Ledger {
                 slot.refused = true;
                 budget.refuse(host);
             }
-        } else {
-            entry.gate.seen = entry.gate.seen.saturating_add(1);
         }
         if let Some((hold, _)) = slot.hold.take() {
             budget.refund(host, hold);
@@ -280,12 +282,18 @@ impl Ledger {
             return None;
         }
         let slot = self.slots.get(id)?;
-        let budget = self.budgets.get_mut(slot.budget)?.budget.as_mut()?;
+        let entry = self.budgets.get_mut(slot.budget)?;
+        let budget = entry.budget.as_mut()?;
         slot.tries = slot.tries.saturating_add(1);
         let number = slot.tries;
         if number == 1 {
             slot.live = 1;
             budget.deposit(host, now);
+            entry.gate.seen = entry.gate.seen.saturating_add(1);
+            // It was not known to be seen: others may have the credit now.
+            if let Some((hold, _)) = slot.hold.take() {
+                budget.refund(host, hold);
+            }
             return Some((number, Try::Goes));
         }
         let verdict = pay(slot, budget, host, now);

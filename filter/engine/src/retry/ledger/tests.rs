@@ -241,6 +241,31 @@ fn who_is_told_to_reserve_does_so_beside_the_gate() {
 }
 
 #[test]
+fn who_is_seen_holds_credit_no_longer() {
+    let mut desk = Desk::new();
+    let (first, second, third) = (desk.open(), desk.open(), desk.open());
+    assert_eq!((third.limit, desk.held()), (Some(0), 2));
+    desk.begin(first.id);
+    desk.begin(second.id);
+    assert_eq!(desk.held(), 0);
+    assert_eq!(desk.open().limit, None);
+    desk.answered(first.id, 1, 503);
+    assert_eq!((desk.held(), desk.begin(first.id)), (1, (2, Try::Goes)));
+    assert_eq!(desk.used(), 1);
+}
+
+#[test]
+fn retries_that_nobody_saw_are_owed() {
+    let mut desk = Desk::with_gate();
+    let opened = desk.open();
+    assert_eq!(opened.limit, None);
+    desk.host.via_upstream = true;
+    desk.host.tries = 3;
+    assert!(desk.end(opened.id).gate_is_missing);
+    assert_eq!((desk.held(), desk.used()), (0, 2));
+}
+
+#[test]
 fn a_hold_expires_into_use() {
     let mut desk = Desk::new();
     let held = desk.open().id;
