@@ -17,9 +17,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 30;
 const CONNECTIONS: usize = 8;
-const REQUESTS_PER_CONNECTION: usize = 1_000;
+const REQUESTS_PER_CONNECTION: usize = 750;
 const OTHER_ROUTES: [usize; 2] = [0, 1_000];
 
 /// How retries come about.
@@ -74,6 +74,9 @@ async fn main() -> Result<()> {
             let requests = (CONNECTIONS * REQUESTS_PER_CONNECTION) as f64;
             micros[index].push((cpu_micros(&envoys[index])? - before) / requests);
         }
+    }
+    for envoy in envoys {
+        envoy.stop();
     }
     let table = table(&micros)?;
     println!("{table}");
