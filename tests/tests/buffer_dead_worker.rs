@@ -2,7 +2,7 @@
 //!
 //! Nothing a client can send kills the filter's VM, so the corpse is laid out
 //! by hand: a second plugin shares the filter's shared data (the same `vm_id`)
-//! and writes the slot of a worker that gives no further sign of life.
+//! and writes down a worker that gives no further sign of life, and what it held.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -14,6 +14,7 @@ use btp_tests::{Builder, Envoy, Request, Route, Upstream, wait};
 use serde_json::{Value, json};
 
 const TABLE: &str = "btp.default.p.request_buffer";
+const ROLL: &str = "btp.workers";
 const ROOM: u64 = 65_536;
 
 /// Seconds of the clock that Envoy's workers share.
@@ -23,8 +24,9 @@ fn monotonic() -> Result<f64> {
     Ok(seconds.parse()?)
 }
 
-/// A module that sets `key` to `value` when it is configured, and nothing else.
-fn module(key: &str, value: &[u8]) -> Vec<u8> {
+/// A module that sets each key to its value when it is configured, and
+/// nothing else.
+fn module(entries: [(&str, &[u8]); 2]) -> Vec<u8> {
     const I32: u8 = 0x7f;
     let function = |parameters: usize, results: usize| {
         let mut kind = vec![0x60, parameters as u8];
@@ -43,7 +45,9 @@ fn module(key: &str, value: &[u8]) -> Vec<u8> {
         let start = [vec![0], constant(offset), vec![0x0b]].concat();
         [start, leb(bytes.len()), bytes.to_vec()].concat()
     };
-    const VALUE_AT: usize = 4096;
+    const PAGE: usize = 4096;
+    let key_at = |entry: usize| 2 * entry * PAGE;
+    let value_at = |entry: usize| key_at(entry) + PAGE;
 
     let types = vec![
         function(0, 0),
@@ -64,19 +68,32 @@ fn module(key: &str, value: &[u8]) -> Vec<u8> {
         export("proxy_on_configure", 0, 4),
         export("_initialize", 0, 5),
     ];
+    let numbered = || entries.iter().enumerate();
+    let set = |(entry, (key, value)): (usize, &(&str, &[u8]))| {
+        [
+            constant(key_at(entry)),
+            constant(key.len()),
+            constant(value_at(entry)),
+            constant(value.len()),
+            constant(0),
+            vec![0x10, 0, 0x1a],
+        ]
+        .concat()
+    };
     let configure = [
-        constant(0),
-        constant(key.len()),
-        constant(VALUE_AT),
-        constant(value.len()),
-        constant(0),
-        vec![0x10, 0, 0x1a],
+        numbered().map(set).collect::<Vec<_>>().concat(),
         constant(1),
     ]
     .concat();
+    let contents = numbered().flat_map(|(entry, (key, value))| {
+        [
+            data(key_at(entry), key.as_bytes()),
+            data(value_at(entry), value),
+        ]
+    });
     let codes = vec![
         code(vec![]),
-        code(constant(2 * VALUE_AT)),
+        code(constant(4 * PAGE)),
         code(vec![]),
         code(configure),
         code(vec![]),
@@ -88,7 +105,7 @@ fn module(key: &str, value: &[u8]) -> Vec<u8> {
         (5, vec![vec![0, 1]]),
         (7, exports),
         (10, codes),
-        (11, vec![data(0, key.as_bytes()), data(VALUE_AT, value)]),
+        (11, contents.collect()),
     ];
     let mut module = b"\0asm\x01\0\0\0".to_vec();
     for (id, items) in sections {
@@ -145,8 +162,10 @@ async fn a_dead_workers_bytes_are_free_within_15_seconds() -> Result<()> {
     let file = directory.path().join("corpse.wasm");
     let died = monotonic()?;
     let beat = (died * 1e9) as u64;
-    let slot = [4711, beat, ROOM].map(u64::to_le_bytes).concat();
-    fs::write(&file, module(TABLE, &slot))?;
+    const WORKER: u64 = 4711;
+    let held = [0, WORKER, ROOM].map(u64::to_le_bytes).concat();
+    let entry = [WORKER, beat].map(u64::to_le_bytes).concat();
+    fs::write(&file, module([(TABLE, &held), (ROLL, &entry)]))?;
 
     let upstream = Upstream::start().await?;
     let plugin = json!({
