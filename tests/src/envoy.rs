@@ -1,6 +1,7 @@
 //! A real Envoy as a child process: started, watched, asked, ended.
 
 mod admin;
+mod workers;
 
 use std::fs::{self, File};
 use std::net::SocketAddr;

@@ -11,6 +11,7 @@ pub mod client;
 pub mod envoy;
 pub mod load;
 pub mod measure;
+pub mod mortal;
 pub mod native;
 pub mod percent;
 pub mod readme;
@@ -23,6 +24,7 @@ pub use body::Body;
 pub use bootstrap::{Bootstrap, Builder, EcdsFile, Route};
 pub use client::{Request, Response};
 pub use envoy::Envoy;
+pub use mortal::MortalFilter;
 pub use upstream::{Reply, Upstream};
 
 /// Header or trailer fields in the order they were sent. Values are bytes:

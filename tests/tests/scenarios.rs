@@ -26,6 +26,11 @@ async fn limits() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limit_selectors() -> anyhow::Result<()> {
+    run("tests/scenarios/limit_selectors.json").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn retry() -> anyhow::Result<()> {
     run("tests/scenarios/retry.json").await
 }

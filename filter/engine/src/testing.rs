@@ -13,5 +13,5 @@ pub use fake_host::FakeHost;
 pub use meters::SharedMeters;
 pub use proxy::{Message, Outcome, Proxy};
 #[cfg(not(target_arch = "wasm32"))]
-pub use threads::ThreadedHost;
+pub use threads::{ThreadedHost, WorkerHost};
 pub use upstream::demo_upstream;

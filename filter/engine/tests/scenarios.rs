@@ -31,6 +31,13 @@ fn limits() {
 }
 
 #[test]
+fn limit_selectors() {
+    run(include_str!(
+        "../../../tests/scenarios/limit_selectors.json"
+    ));
+}
+
+#[test]
 fn retry() {
     run(include_str!("../../../tests/scenarios/retry.json"));
 }

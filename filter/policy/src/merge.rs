@@ -81,7 +81,7 @@ fn merge_by_type(parent: &Node, child: &Node) -> Node {
 /// Puts right what reading a merged document cannot know: which policy a
 /// list came from, and that a strategic merge unites rate limit rules, the
 /// child's first. The parent's default bucket counts only if the child has
-/// no local limits at all.
+/// no rules of its own.
 pub fn restore_origins(merged: &mut Spec, parent: &Spec, child: &Spec, how: MergeType) {
     merged.response_override = if child.response_override.is_empty() {
         parent.response_override.clone()
@@ -93,12 +93,12 @@ pub fn restore_origins(merged: &mut Spec, parent: &Spec, child: &Spec, how: Merg
         (parent, None) => parent.unwrap_or_default().rules,
         (None, Some(child)) => child.rules,
         (Some(parent), Some(mut child)) => {
-            if how == MergeType::Strategic {
+            if child.rules.is_empty() {
+                child.rules = parent.rules;
+            } else if how == MergeType::Strategic {
                 let conditional = |rule: &&crate::spec::LocalRule| !rule.selector.is_empty();
                 let inherited = parent.rules.iter().filter(conditional);
                 child.rules.extend(inherited.cloned());
-            } else if child.rules.is_empty() {
-                child.rules = parent.rules;
             }
             child.rules
         }

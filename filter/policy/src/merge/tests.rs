@@ -74,6 +74,45 @@ fn lists_are_replaced_but_for_three_in_a_strategic_merge() {
 }
 
 /// Specs made of the fields that merge in different ways.
+#[test]
+fn the_parents_default_rule_counts_if_the_child_has_no_rules() {
+    use crate::PluginConfig;
+    let default = r#"{"limit":{"requests":1,"unit":"Hour"}}"#;
+    let conditional =
+        r#"{"clientSelectors":[{"path":{"value":"/x"}}],"limit":{"requests":2,"unit":"Hour"}}"#;
+    let parent = format!(r#"{{"rules":[{default},{conditional}]}}"#);
+    let own = format!(r#"{{"rules":[{conditional}]}}"#);
+    for (child, how, requests) in [
+        (r#"{"retryAfter":false}"#, "StrategicMerge", vec![1, 2]),
+        (r#"{"retryAfter":false}"#, "JSONMerge", vec![1, 2]),
+        (r#"{"disabled":true}"#, "StrategicMerge", vec![1, 2]),
+        (&own, "StrategicMerge", vec![2, 2]),
+        (&own, "JSONMerge", vec![2]),
+    ] {
+        let policy = |name: &str, kind: &str, local: &str, more: &str| {
+            format!(
+                r#"{{"metadata":{{"name":"{name}"}},"spec":{{{more}"rateLimit":{{"local":{local}}},
+                "targetRefs":[{{"group":"gateway.networking.k8s.io","kind":"{kind}","name":"{name}"}}]}}}}"#
+            )
+        };
+        let more = format!(r#""mergeType":"{how}","#);
+        let (parent, child) = (
+            policy("eg", "Gateway", &parent, ""),
+            policy("shop", "HTTPRoute", child, &more),
+        );
+        let text = format!(r#"{{"policies":[{parent},{child}]}}"#);
+        let config = PluginConfig::parse(text.as_bytes()).unwrap();
+        let rules = config.policies.iter().find(|it| it.name.name == "shop");
+        let rules = rules.unwrap().spec.rate_limit.clone().unwrap();
+        let rules = rules.local.unwrap().rules;
+        let found: Vec<u32> = rules
+            .iter()
+            .map(|rule| rule.limit.unwrap().requests)
+            .collect();
+        assert_eq!(found, requests, "{child} {how}");
+    }
+}
+
 fn specs() -> impl Strategy<Value = Node> {
     // A field has the same type everywhere, as in documents that were read.
     let fields = |inner: BoxedStrategy<Option<serde_json::Value>>| {

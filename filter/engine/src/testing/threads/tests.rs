@@ -1,0 +1,382 @@
+//! The shared state under real threads: first by itself, then with the rate
+//! limits on it.
+
+use std::sync::Barrier;
+
+use btp_policy::PluginConfig;
+use proptest::prelude::*;
+
+use super::*;
+use crate::action::{Action, Flow};
+use crate::exchange::Exchange;
+use crate::plan::Plan;
+use crate::worker::Worker;
+
+const THREADS: u64 = 8;
+const ROUNDS: u64 = 20_000;
+const SECOND: u64 = 1_000_000_000;
+const HOUR: u64 = 3_600 * SECOND;
+
+/// A proxy, and its workers when they do not run.
+struct Proxy {
+    plan: Plan,
+    host: ThreadedHost,
+    workers: Vec<Worker>,
+}
+
+/// Requests that each worker sends before the clock moves on.
+const PER_ROUND: usize = 4;
+
+impl Proxy {
+    fn new(local: &str, workers: usize) -> Self {
+        let text = format!(
+            r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{{"rateLimit":{{"local":{local}}}}}}}]}}"#
+        );
+        let plan = Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap());
+        let host = ThreadedHost::new(plan.counters().len());
+        host.now_ns.store(1_000 * HOUR, Ordering::SeqCst);
+        Self {
+            workers: (0..workers).map(|_| plan.worker()).collect(),
+            plan,
+            host,
+        }
+    }
+
+    /// Each worker in a thread of its own sends its requests in rounds, all
+    /// at the same time; `headers` are those of a worker's nth. After each
+    /// round the clock moves on. Gives the times at which requests passed.
+    fn run(
+        &mut self,
+        rounds: usize,
+        pace: u64,
+        headers: impl Fn(usize, usize) -> Vec<(&'static str, String)> + Sync,
+    ) -> Vec<u64> {
+        let (plan, host, headers) = (&self.plan, &self.host, &headers);
+        let together = &Barrier::new(self.workers.len());
+        let work = |thread: usize, worker: &mut Worker| {
+            let mut view = host.worker(thread as u64);
+            let mut passed = Vec::new();
+            for round in 0..rounds {
+                together.wait();
+                let now = view.now_ns();
+                for turn in round * PER_ROUND..(round + 1) * PER_ROUND {
+                    if request(plan, worker, &mut view, &headers(thread, turn)) {
+                        passed.push(now);
+                    }
+                }
+                if together.wait().is_leader() {
+                    host.now_ns.fetch_add(pace, Ordering::SeqCst);
+                }
+            }
+            passed
+        };
+        let work = &work;
+        std::thread::scope(|scope| {
+            let workers = self.workers.iter_mut().enumerate();
+            let threads: Vec<_> = workers
+                .map(|(thread, worker)| scope.spawn(move || work(thread, worker)))
+                .collect();
+            let passed = threads.into_iter().flat_map(|it| it.join().unwrap());
+            passed.collect()
+        })
+    }
+
+    fn counter(&self, name: &str) -> u64 {
+        let name = format!("btp.default.p.rate_limit.{name}");
+        let index = self.plan.counters().iter().position(|it| *it == name);
+        self.host
+            .read(CounterId(u32::try_from(index.unwrap()).unwrap()))
+    }
+
+    /// How many more pass: first on what the workers have fetched ahead, then
+    /// on what is left for a new one.
+    fn drain(&mut self, headers: &[(&'static str, String)]) -> usize {
+        let mut fresh = self.plan.worker();
+        let (plan, host) = (&self.plan, &self.host);
+        let workers = self.workers.iter_mut().chain([&mut fresh]);
+        let mut more = 0;
+        for worker in workers {
+            let mut view = host.worker(99);
+            while request(plan, worker, &mut view, headers) {
+                more += 1;
+            }
+        }
+        more
+    }
+}
+
+/// Whether it passes.
+fn request(
+    plan: &Plan,
+    worker: &mut Worker,
+    view: &mut WorkerHost<'_>,
+    headers: &[(&'static str, String)],
+) -> bool {
+    let headers = headers.iter();
+    view.exchange.request_headers = headers
+        .map(|(name, value)| ((*name).to_owned(), value.clone().into_bytes()))
+        .collect();
+    let mut out = Vec::new();
+    let mut exchange = Exchange::default();
+    let flow = exchange.request_headers(plan, worker, view, true, &mut out);
+    for action in out {
+        if let Action::Count(counter) = action {
+            view.add(counter, 1);
+        }
+    }
+    flow == Flow::Continue
+}
+
+fn none(_: usize, _: usize) -> Vec<(&'static str, String)> {
+    Vec::new()
+}
+
+#[test]
+fn no_increment_is_lost() {
+    let host = ThreadedHost::new(1);
+    let count = |bytes: &mut Vec<u8>| {
+        let before = bytes.first_chunk().copied().map_or(0, u64::from_le_bytes);
+        *bytes = (before + 1).to_le_bytes().to_vec();
+        Step::Write(before + 1)
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    while host.block(BlockId(0), count).is_err() {}
+                    host.add(CounterId(0), 1);
+                }
+            });
+        }
+    });
+    assert_eq!(host.block(BlockId(0), count), Ok(THREADS * ROUNDS + 1));
+    assert_eq!(host.read(CounterId(0)), THREADS * ROUNDS);
+}
+
+#[test]
+fn a_bounded_table_admits_exactly_its_bound() {
+    const BOUND: usize = 1_000;
+    let host = ThreadedHost::new(1);
+    let admit = |words: &mut Vec<u64>| {
+        let room = words.len() < BOUND;
+        words.push(1);
+        room
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS / 10 {
+                    if host.update_table(TableId(0), admit) {
+                        host.add(CounterId(0), 1);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(host.read(CounterId(0)), 1_000);
+}
+
+/// The race that the limits are about: who has been overtaken writes nothing.
+#[test]
+fn who_was_overtaken_tries_again_and_gives_up_in_the_end() {
+    let host = ThreadedHost::new(0);
+    let mut tries = 0;
+    let mut overtake = |times: usize| {
+        tries = 0;
+        host.block(BlockId(0), |bytes| {
+            tries += 1;
+            bytes.push(1);
+            if tries <= times {
+                let other = |bytes: &mut Vec<u8>| {
+                    bytes.push(2);
+                    Step::Write(())
+                };
+                host.block(BlockId(0), other).unwrap();
+            }
+            Step::Write(tries)
+        })
+    };
+    assert_eq!(overtake(2), Ok(3));
+    assert_eq!(overtake(TRIES), Err(Contended));
+    let written = host
+        .block(BlockId(0), |bytes| Step::Keep(bytes.clone()))
+        .unwrap();
+    let ones = written.iter().filter(|byte| **byte == 1);
+    assert_eq!((ones.count(), written.len()), (1, 3 + TRIES));
+}
+
+#[test]
+fn fifty_an_hour_are_fifty_on_four_and_eight_threads() {
+    let local = r#"{"rules":[{"limit":{"requests":50,"unit":"Hour"}}]}"#;
+    for threads in [4, 8] {
+        for _ in 0..20 {
+            let mut proxy = Proxy::new(local, threads);
+            let passed = proxy.run(25, 1_000, none);
+            assert_eq!(passed.len(), 50, "{threads} threads");
+            assert_eq!(proxy.counter("rule_0.admitted"), 50);
+            let limited = threads as u64 * 100 - 50;
+            assert_eq!(proxy.counter("rule_0.limited"), limited);
+        }
+    }
+}
+
+#[test]
+fn three_per_client_are_three_on_eight_threads() {
+    let local = r#"{"rules":[{"clientSelectors":[{"headers":[{"name":"id","type":"Distinct"}]}],
+        "limit":{"requests":3,"unit":"Hour"}}]}"#;
+    let mut proxy = Proxy::new(local, 8);
+    // Every client comes to every thread once.
+    let passed = proxy.run(100, 1_000, |thread, turn| {
+        vec![("id", ((turn + thread * 50) % 400).to_string())]
+    });
+    assert_eq!(passed.len(), 3 * 400);
+    assert_eq!(proxy.counter("rule_0.overflows"), 0);
+}
+
+/// What one rule has paid when another refuses comes back, whole, whatever
+/// gets in between; also what has been fetched ahead.
+#[test]
+fn what_is_given_back_is_not_lost() {
+    for (requests, unit) in [(1_000, "Hour"), (20_000, "Second")] {
+        let local = format!(
+            r#"{{"rules":[
+            {{"name":"wide","clientSelectors":[{{"headers":[{{"name":"a","value":"1"}}]}}],"limit":{{"requests":{requests},"unit":"{unit}"}}}},
+            {{"name":"narrow","clientSelectors":[{{"headers":[{{"name":"b","value":"1"}}]}}],"limit":{{"requests":3,"unit":"Hour"}}}}]}}"#
+        );
+        let wide = vec![("a", "1".to_owned())];
+        let both = vec![("a", "1".to_owned()), ("b", "1".to_owned())];
+        let mut proxy = Proxy::new(&local, 8);
+        // Without a moving clock nothing comes back by itself.
+        let passed = proxy.run(125, 0, |thread, turn| {
+            if (thread + turn).is_multiple_of(8) {
+                wide.clone()
+            } else {
+                both.clone()
+            }
+        });
+        let more = proxy.drain(&wide);
+        assert_eq!(proxy.counter("narrow.admitted"), 3);
+        assert_eq!(passed.len() + more, requests, "per {unit}");
+        assert_eq!(proxy.counter("wide.store_contended"), 0);
+    }
+}
+
+/// Known to be wrong: a worker that reads the clock, is overtaken by one that
+/// empties the bucket, and is refused then, takes the bucket for one whose
+/// limit was lowered and cuts its debt by the time in between. Nothing should
+/// pass in the end.
+#[test]
+fn an_old_reading_of_the_clock_cuts_a_debt() {
+    const LATE_MS: u64 = 50;
+    let local = r#"{"rules":[{"limit":{"requests":1000,"unit":"Second","burst":100}}]}"#;
+    let mut proxy = Proxy::new(local, 1);
+    let now = proxy.host.now_ns.load(Ordering::SeqCst);
+    assert_eq!(proxy.drain(&[]), 100);
+    let read = now - LATE_MS * 1_000_000;
+    proxy.host.now_ns.store(read, Ordering::SeqCst);
+    assert_eq!(proxy.drain(&[]), 0);
+    proxy.host.now_ns.store(now, Ordering::SeqCst);
+    assert_eq!(proxy.drain(&[]), LATE_MS as usize);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// In any interval x: burst + rate * x + workers * (lease - 1).
+    #[test]
+    fn threads_pass_no_more_than_promised(
+        requests in prop::sample::select(vec![1_u64, 50, 700, 20_000, 400_000]),
+        burst in prop::option::of(1_u64..3_000),
+        threads in 2_usize..9,
+        load in prop::sample::select(vec![0.5, 1.0, 2.0, 10.0]),
+    ) {
+        let more = burst.map_or_else(String::new, |burst| format!(r#","burst":{burst}"#));
+        let local = format!(r#"{{"rules":[{{"limit":{{"requests":{requests},"unit":"Second"{more}}}}}]}}"#);
+        let mut proxy = Proxy::new(&local, threads);
+        let lease = proxy.plan.limits()[0].lease();
+        let spare = burst.unwrap_or(requests) + threads as u64 * (lease - 1);
+        let offered = threads * PER_ROUND;
+        let pace = (SECOND as f64 / requests as f64 / load * offered as f64) as u64;
+        let mut passed = proxy.run(60, pace, none);
+        passed.sort_unstable();
+        for (i, from) in passed.iter().enumerate() {
+            for (j, to) in passed.iter().enumerate().skip(i) {
+                let by_rate = u128::from(to - from) * u128::from(requests) / u128::from(SECOND);
+                let most = u128::from(spare) + by_rate + 1;
+                let within = (j - i + 1) as u128;
+                prop_assert!(within <= most, "{within} > {most} in {} ns", to - from);
+            }
+        }
+    }
+}
+
+/// Threads that come and go as fast as they can: never more in flight than may
+/// be, and none when all have gone.
+#[test]
+fn threads_never_have_more_in_flight_than_may_be() {
+    use std::sync::atomic::AtomicI64;
+
+    for max in [3, 200] {
+        let proxy = Proxy::new(
+            &format!(r#"{{"rules":[{{"concurrency":{{"max":{max}}}}}]}}"#),
+            8,
+        );
+        let Proxy {
+            plan,
+            host,
+            workers,
+        } = proxy;
+        let (in_flight, largest, gauge) = (AtomicI64::new(0), AtomicI64::new(0), AtomicI64::new(0));
+        let counted = |out: Vec<Action>| {
+            for action in out {
+                if let Action::Adjust(_, by) = action {
+                    gauge.fetch_add(by, Ordering::SeqCst);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for (thread, mut worker) in workers.into_iter().enumerate() {
+                let (plan, host, counted) = (&plan, &host, &counted);
+                let (in_flight, largest) = (&in_flight, &largest);
+                scope.spawn(move || {
+                    let mut view = host.worker(thread as u64);
+                    let mut open = Vec::new();
+                    for turn in 0..4_000 {
+                        let mut out = Vec::new();
+                        if turn % 40 < 30 {
+                            let mut exchange = Exchange::default();
+                            let flow = exchange.request_headers(
+                                plan,
+                                &mut worker,
+                                &mut view,
+                                true,
+                                &mut out,
+                            );
+                            if flow == Flow::Continue {
+                                let now = in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+                                largest.fetch_max(now, Ordering::SeqCst);
+                                open.push(exchange);
+                            }
+                        }
+                        if turn % 40 >= 20
+                            && let Some(mut exchange) = open.pop()
+                        {
+                            in_flight.fetch_sub(1, Ordering::SeqCst);
+                            exchange.done(plan, &mut worker, &mut view, &mut out);
+                        }
+                        counted(out);
+                    }
+                    for mut exchange in open {
+                        let mut out = Vec::new();
+                        in_flight.fetch_sub(1, Ordering::SeqCst);
+                        exchange.done(plan, &mut worker, &mut view, &mut out);
+                        counted(out);
+                    }
+                });
+            }
+        });
+        let largest = largest.into_inner();
+        assert!((1..=max).contains(&largest), "{largest} of {max}");
+        assert_eq!(gauge.into_inner(), 0);
+    }
+}
