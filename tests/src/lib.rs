@@ -17,7 +17,9 @@ pub mod percent;
 pub mod readme;
 pub mod repo;
 pub mod scenario;
+pub mod setup;
 pub mod upstream;
+pub mod versions;
 pub mod wait;
 
 pub use body::Body;

@@ -72,6 +72,8 @@ enum Command {
         #[arg(value_parser = ["retry-budget", "retry-routes"])]
         what: Option<String>,
     },
+    /// Run the scenario tables on several releases of Envoy, and write docs/VERSIONS.md.
+    Versions,
     /// Bring docker-compose.yml up, test it and take it down.
     ComposeTest,
     /// Before each commit: format, clippy, unit tests, build, one smoke test on Envoy.
@@ -108,6 +110,7 @@ fn run(args: Args) -> Result<()> {
             checks::test(&project, envoy.as_deref(), filter.as_deref())
         }
         Command::Bench { what } => real_envoy::bench(&project, what.as_deref()),
+        Command::Versions => real_envoy::versions(&project),
         Command::ComposeTest => compose::test(&project).map(drop),
         Command::Check => checks::check(&project),
         Command::Ci => checks::ci(&project),

@@ -74,3 +74,13 @@ pub(crate) fn bench(project: &Project, what: Option<&str>) -> Result<()> {
     ];
     sh::show(&mut bench.equip(project.cargo(arguments)))
 }
+
+/// Runs the scenario tables on each release, and writes docs/VERSIONS.md.
+pub(crate) fn versions(project: &Project) -> Result<()> {
+    for version in envoy::VERSIONS {
+        let bench = Bench::prepare(project, version)?;
+        let arguments = ["run", "--quiet", "-p", "btp-tests", "--bin", "versions"];
+        sh::show(&mut bench.equip(project.cargo(arguments)))?;
+    }
+    Ok(())
+}
