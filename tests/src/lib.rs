@@ -10,6 +10,7 @@ pub mod bootstrap;
 pub mod client;
 pub mod envoy;
 pub mod load;
+pub mod measure;
 pub mod mortal;
 pub mod native;
 pub mod percent;

@@ -67,8 +67,9 @@ enum Command {
     },
     /// Measure, and write docs/PERFORMANCE.md (minutes; leave the machine alone).
     Bench {
-        /// Measure this alone: `retry-budget` writes its part of docs/COMPARE.md.
-        #[arg(value_parser = ["retry-budget"])]
+        /// Measure something else: `retry-budget` writes its part of docs/COMPARE.md,
+        /// `retry-routes` its table in docs/PERFORMANCE.md.
+        #[arg(value_parser = ["retry-budget", "retry-routes"])]
         what: Option<String>,
     },
     /// Run the scenario tables on several releases of Envoy, and write docs/VERSIONS.md.

@@ -88,11 +88,10 @@ impl Needs {
             _ => is_there(name).then_some(*capability),
         };
         let capabilities: Vec<Capability> = Capability::ALL.iter().filter_map(named).collect();
-        let mut behind: Vec<Capability> = capabilities
-            .iter()
-            .copied()
-            .filter(|it| *it == Capability::Retry)
-            .collect();
+        let constraint = spec.field("retryConstraint");
+        let is_gated = constraint.is_some_and(|it| text(it, "mode") != Some("Reserve"));
+        let mut behind = Vec::new();
+        behind.extend(is_gated.then_some(Capability::Retry));
         behind.extend(is_behind.then_some(Capability::FaultInjection));
         let buffer = spec.field("requestBuffer");
         let buffer =

@@ -93,6 +93,9 @@ fn configure(text: &[u8]) -> Result<Shared, String> {
     if is_first {
         let (version, millis) = (env!("CARGO_PKG_VERSION"), start.elapsed().as_millis());
         log::info!("version {version}, {policies} policies, loaded in {millis} ms");
+        for notice in plan.notices() {
+            log::info!("{notice}");
+        }
     }
     Ok(Shared {
         metrics: Metrics::new(&plan),
