@@ -6,6 +6,8 @@
 //! compared with the control's of the same round, and the median of these
 //! ratios is what counts.
 
+mod limits;
+
 use std::fmt::Write as _;
 use std::fs;
 
@@ -30,10 +32,14 @@ struct Variant {
 #[tokio::main]
 async fn main() -> Result<()> {
     let (requests, raw) = measure_requests().await?;
+    let limits = limits::measure().await?;
     let loading = measure_loading().await?;
     fs::write(repo::path("docs/performance/requests.csv"), raw)?;
-    fs::write(repo::path("docs/PERFORMANCE.md"), page(&requests, &loading))?;
-    println!("{requests}\n{loading}");
+    fs::write(repo::path("docs/performance/limits.csv"), limits.raw)?;
+    let limits = limits.table;
+    let page = page(&requests, &limits, &loading);
+    fs::write(repo::path("docs/PERFORMANCE.md"), page)?;
+    println!("{requests}\n{limits}\n{loading}");
     Ok(())
 }
 
@@ -108,23 +114,28 @@ async fn measure_requests() -> Result<(String, String)> {
     Ok((table, raw))
 }
 
-/// Requests on kept-alive connections, as fast as they are answered.
-async fn load(envoy: &Envoy) -> Result<()> {
+/// Requests on kept-alive connections, as fast as they are answered, each by
+/// another client. Gives how many passed.
+async fn load(envoy: &Envoy) -> Result<usize> {
     let addr = envoy.addr();
     let mut clients = JoinSet::new();
-    for _ in 0..CONNECTIONS {
+    for connection in 0..CONNECTIONS {
+        let first = connection * REQUESTS_PER_CONNECTION;
         clients.spawn(async move {
             let mut connection = h1::Connection::open(addr).await?;
-            for _ in 0..REQUESTS_PER_CONNECTION {
-                connection.send(Request::get("/")).await?;
+            let mut passed = 0;
+            for client in first..first + REQUESTS_PER_CONNECTION {
+                let request = Request::get("/").header("x-client", client.to_string());
+                passed += usize::from(connection.send(request).await?.status == 200);
             }
-            anyhow::Ok(())
+            anyhow::Ok(passed)
         });
     }
+    let mut passed = 0;
     while let Some(client) = clients.join_next().await {
-        client??;
+        passed += client??;
     }
-    Ok(())
+    Ok(passed)
 }
 
 /// User and system time of the process so far.
@@ -186,7 +197,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     (values[middle] + values[(values.len() - 1) / 2]) / 2.0
 }
 
-fn page(requests: &str, loading: &str) -> String {
+fn page(requests: &str, limits: &str, loading: &str) -> String {
     format!(
         "# Performance\n\n\
          Written by `cargo xtask bench`; do not edit. Numbers of another machine differ, the\n\
@@ -195,6 +206,10 @@ fn page(requests: &str, loading: &str) -> String {
          Envoy answers `GET /` itself (direct response, HTTP/1.1, {CONNECTIONS} connections, one\n\
          worker), which makes the filter's share as large as it can get. {ROUNDS} rounds of {requests_per_round}\n\
          requests for each variant, in turns.\n\n{requests}\n\
+         ## Rate limits\n\n\
+         The same, in turns of their own. Each request comes from another client, as a header\n\
+         says; all rules send the x-ratelimit headers. A request that is refused is answered\n\
+         429. The rounds are in [performance/limits.csv](performance/limits.csv).\n\n{limits}\n\
          ## Per configuration\n\n\
          Time to read, check and compile the configuration in the wasm VM (each worker does so\n\
          once), and the memory of the whole Envoy with one worker.\n\n{loading}",
