@@ -26,6 +26,9 @@ pub enum Action {
     /// Send the `timer` event to this exchange at this time (nanoseconds of
     /// the host's monotonic clock), or as soon after it as the host can.
     WakeAt(u64),
+    /// Send the `tick` event to this worker at this time, whatever becomes of
+    /// this exchange.
+    WakeWorkerAt(u64),
     /// Answer the client with this reply.
     Reply(Arc<Reply>),
     /// Answer the client with this response in place of the one at hand, or
@@ -65,6 +68,13 @@ pub enum Action {
     SetProperty(&'static str, &'static str),
     /// Change a gauge by so much.
     Adjust(GaugeId, i64),
+}
+
+impl Action {
+    /// A gauge moves, unless it does not.
+    pub(crate) fn adjust(gauge: GaugeId, by: i64) -> Option<Self> {
+        (by != 0).then_some(Self::Adjust(gauge, by))
+    }
 }
 
 /// Headers as they go over the wire, names in lower case.

@@ -36,6 +36,13 @@ impl CounterNames {
     pub(crate) fn table(&mut self, policy: &ObjectName, name: &str) -> TableId {
         TableId(push(&mut self.tables, policy, name))
     }
+
+    /// A shared table that belongs to no policy.
+    pub(crate) fn shared_table(&mut self, name: &str) -> TableId {
+        let id = u32::try_from(self.tables.len()).unwrap_or(u32::MAX);
+        self.tables.push(name.to_owned());
+        TableId(id)
+    }
 }
 
 fn push(names: &mut Vec<String>, policy: &ObjectName, name: &str) -> u32 {

@@ -13,7 +13,7 @@ mod retry;
 use crate::fault::End;
 use crate::intake::Intake;
 use crate::look::Look;
-use crate::rate_limit::Standing;
+use crate::rate_limit::{PlaceRef, Standing};
 use crate::retry::SlotId;
 use retry::Attempt;
 
@@ -22,13 +22,15 @@ use retry::Attempt;
 pub struct Exchange {
     policy: Option<usize>,
     look: Look,
+    /// Its places among the requests in flight.
+    places: Vec<PlaceRef>,
     /// What the response says of rate limits.
     standing: Option<Standing>,
     phase: Phase,
     /// The response gets this status.
     rewrite: Option<u16>,
-    /// The worker that keeps a place among those who wait for this exchange.
-    place: Option<u64>,
+    /// It has a place among those who wait.
+    waits: bool,
     /// The account of the request's body, as long as a limit watches it.
     intake: Option<Intake>,
     /// What still comes of the request's body goes nowhere.

@@ -14,11 +14,11 @@ use btp_policy::spec::{
 };
 
 use crate::action::{Action, Reply};
-use crate::active::{Active, Change};
 use crate::counters::{CounterId, CounterNames, GaugeId};
 use crate::draw::hits;
 use crate::host::Host;
 use crate::look::Needs;
+use crate::pool::{Pool, WORKERS};
 use crate::request::Request;
 use crate::select::meets_any;
 
@@ -46,7 +46,7 @@ pub(crate) struct Fault {
 /// Those who wait, and what tells of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
-    pub(crate) active: Active,
+    pub(crate) active: Pool,
     /// Those who wait now.
     pub(crate) gauge: GaugeId,
     /// Counts delays.
@@ -134,9 +134,10 @@ impl Fault {
             schedule: fault.schedule,
             exempt_health_checks: fault.exempt_health_checks,
             held: Held {
-                active: Active {
+                active: Pool {
                     table: counters.table(policy, "fault_active"),
                     most: fault.max_active.map_or(u64::MAX, u64::from),
+                    slots: WORKERS,
                 },
                 gauge: counters.gauge(policy, "fault_active"),
                 delays: counters.define(policy, "fault_delays_injected"),
@@ -252,13 +253,6 @@ impl Fault {
             && seen
                 .is_health_check
                 .unwrap_or_else(|| host.request_header("user-agent", is_health_check))
-    }
-}
-
-impl Held {
-    /// What a change means for the gauge.
-    pub(crate) fn adjustment(&self, change: Change) -> Option<Action> {
-        (change.by != 0).then_some(Action::Adjust(self.gauge, change.by))
     }
 }
 

@@ -64,6 +64,11 @@ pub trait Host: Counters + Meters + Tables + Blocks {
     /// Something about the exchange, as text. `None` if it is not known.
     fn attribute(&mut self, attribute: Attribute<'_>) -> Option<Vec<u8>>;
 
+    /// What stands under a path of Envoy's dynamic metadata (namespace first):
+    /// text as it is, a number as the eight bytes of a little-endian double, a
+    /// boolean as one byte. `None` if nothing does, or it is empty.
+    fn metadata(&mut self, path: &[String]) -> Option<Vec<u8>>;
+
     /// When the request began: nanoseconds since 1970.
     fn start_time_ns(&mut self) -> Option<u64>;
 

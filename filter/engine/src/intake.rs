@@ -13,9 +13,8 @@ pub(crate) struct Intake {
     began: Option<(u64, Pace)>,
     /// Something of it has been seen.
     pub(crate) heard: bool,
-    /// Bytes that are taken from the pool for it, and by which worker.
+    /// Bytes that are taken from the pool for it.
     pub(crate) held: u64,
-    pub(crate) worker: u64,
     /// When the host was asked to wake it.
     pub(crate) wake_at: Option<u64>,
 }
@@ -51,7 +50,6 @@ impl Intake {
             began: None,
             heard: false,
             held: 0,
-            worker: 0,
             wake_at: None,
         }
     }

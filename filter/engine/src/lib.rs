@@ -18,13 +18,13 @@
 )]
 
 mod action;
-mod active;
 mod counters;
 mod deadlines;
 mod draw;
 mod exchange;
 mod fault;
 mod grpc;
+mod holder;
 mod host;
 mod intake;
 mod look;
@@ -36,6 +36,7 @@ mod request;
 mod request_buffer;
 mod response_override;
 mod retry;
+mod roll;
 mod select;
 mod shared;
 mod siphash;

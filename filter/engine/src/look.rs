@@ -17,7 +17,7 @@ use crate::retry::Retries;
 use crate::worker::Worker;
 
 /// What a policy must know of a request. Worked out at load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needs {
     /// Whether it is a gRPC call.
     pub(crate) grpc: bool,
@@ -27,7 +27,12 @@ pub(crate) struct Needs {
     pub(crate) source: bool,
     /// How its body is framed, if it has one.
     pub(crate) body: bool,
+    /// What stands in Envoy's dynamic metadata under these paths.
+    pub(crate) metadata: Vec<MetadataPath>,
 }
+
+/// A namespace of the dynamic metadata, then one key for each level.
+pub(crate) type MetadataPath = Vec<String>;
 
 /// What was found out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,22 +65,41 @@ pub(crate) struct BodyLook {
 }
 
 impl Needs {
-    /// What these conditions ask about.
+    /// What one of these alternatives asks about.
     pub(crate) fn of(selectors: &[Selector]) -> Self {
+        let all = selectors.iter().map(Self::of_selector);
         Self {
             headers: !selectors.is_empty(),
-            source: selectors.iter().any(|it| !it.sources.is_empty()),
+            ..all.fold(Self::default(), Self::and)
+        }
+    }
+
+    /// What these conditions ask about.
+    pub(crate) fn of_selector(selector: &Selector) -> Self {
+        Self {
+            headers: !(selector.headers.is_empty()
+                && selector.methods.is_empty()
+                && selector.paths.is_empty()
+                && selector.query_params.is_empty()),
+            source: !selector.sources.is_empty(),
+            metadata: selector.metadata.iter().map(|it| it.path.clone()).collect(),
             ..Self::default()
         }
     }
 
     /// Both.
-    pub(crate) fn and(self, other: Self) -> Self {
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        for path in other.metadata {
+            if !self.metadata.contains(&path) {
+                self.metadata.push(path);
+            }
+        }
         Self {
             grpc: self.grpc || other.grpc,
             headers: self.headers || other.headers,
             source: self.source || other.source,
             body: self.body || other.body,
+            metadata: self.metadata,
         }
     }
 }
@@ -90,7 +114,7 @@ impl Look {
         route: u64,
         end: bool,
     ) -> (Self, Seen) {
-        let needs = policy.needs;
+        let needs = &policy.needs;
         let overrides = policy.overrides.as_ref();
         let started_ns = overrides.and_then(|it| it.start(host));
         let needs_body = needs.body && !end;
@@ -104,11 +128,15 @@ impl Look {
             limits.map_or_else(Vec::new, |limits| limits.hits(request, seed, route))
         };
         let source = needs.source.then(|| host.source_address()).flatten();
+        let paths = needs.metadata.iter();
+        let metadata: Vec<(&MetadataPath, Vec<u8>)> = paths
+            .filter_map(|path| Some((path, host.metadata(path)?)))
+            .collect();
         let retries = policy.retries.as_ref();
         if !needs.headers && !needs_body {
             let look = Self {
                 grpc: needs.grpc && is_grpc_request(host),
-                limits: hits(&Request::new(&[], source)),
+                limits: hits(&Request::new(&[], source).with_metadata(&metadata)),
                 recall: Recall::of_time(started_ns),
                 body: BodyLook::default(),
                 retry: retries.is_some_and(Retries::is_for_all),
@@ -116,7 +144,7 @@ impl Look {
             return (look, fault.map(Fault::unseen).unwrap_or_default());
         }
         host.request_headers(|headers| {
-            let request = Request::new(headers, source);
+            let request = Request::new(headers, source).with_metadata(&metadata);
             let content_type = request.header("content-type");
             let look = Self {
                 grpc: content_type.is_some_and(|value| is_grpc(&value)),

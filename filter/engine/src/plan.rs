@@ -7,10 +7,12 @@ use btp_policy::{PluginConfig, Policy, Position};
 use crate::counters::CounterNames;
 use crate::fault::Fault;
 use crate::look::Needs;
-use crate::rate_limit::{LimitsCompiler, RateLimits, SharedLimit};
+use crate::rate_limit::{Concurrency, LimitsCompiler, RateLimits, SharedLimit};
 use crate::request_buffer::Buffering;
 use crate::response_override::Overrides;
 use crate::retry::Retries;
+use crate::roll::Roll;
+use crate::shared::TableId;
 use crate::worker::Worker;
 
 /// All that the exchanges under one configuration share. Immutable.
@@ -21,7 +23,9 @@ pub struct Plan {
     names: CounterNames,
     blocks: Vec<String>,
     limits: Vec<SharedLimit>,
+    bounds: Vec<Concurrency>,
     position: Position,
+    roll: Roll,
     /// Named routes whose governing policy a worker remembers.
     most_routes: usize,
 }
@@ -51,21 +55,26 @@ impl Plan {
                 names: CounterNames::default(),
                 blocks: Vec::new(),
                 limits: Vec::new(),
+                bounds: Vec::new(),
                 position: Position::Downstream,
+                roll: Roll(TableId(0)),
                 most_routes: 0,
             };
         }
         let compile =
             |policy: &Policy| PolicyPlan::compile(policy, instance, &mut limits, &mut counters);
         let policies = config.policies.iter().map(compile).collect();
-        let (limits, blocks) = limits.finish();
+        let (limits, bounds, blocks) = limits.finish();
+        let roll = Roll(counters.shared_table("btp.workers"));
         Self {
             attachments: config.attachments,
             policies,
             names: counters,
             blocks,
             limits,
+            bounds,
             position: config.position,
+            roll,
             most_routes: config.limits.routes,
         }
     }
@@ -111,7 +120,7 @@ impl Plan {
     /// A worker's own state under this plan.
     #[must_use]
     pub fn worker(&self) -> Worker {
-        Worker::new(self.most_routes)
+        Worker::new(self.most_routes, self.roll)
     }
 
     pub(crate) fn attachments(&self) -> &Attachments {
@@ -120,6 +129,10 @@ impl Plan {
 
     pub(crate) fn limits(&self) -> &[SharedLimit] {
         &self.limits
+    }
+
+    pub(crate) fn bounds(&self) -> &[Concurrency] {
+        &self.bounds
     }
 
     /// Whether there are limits that depend on the route's name.
@@ -174,7 +187,12 @@ impl PolicyPlan {
             needs: of_overrides
                 .unwrap_or_default()
                 .and(of_fault.unwrap_or_default())
-                .and(limits.as_ref().map(|it| it.needs).unwrap_or_default())
+                .and(
+                    limits
+                        .as_ref()
+                        .map(|it| it.needs.clone())
+                        .unwrap_or_default(),
+                )
                 .and(of_body.unwrap_or_default())
                 .and(retries.as_ref().map(Retries::needs).unwrap_or_default()),
             fault,

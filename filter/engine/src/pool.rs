@@ -1,244 +1,157 @@
-//! How many bytes are held at once, all workers together.
+//! How much of something is held at once, all workers together: bytes of
+//! bodies, requests that wait, requests in flight.
 //!
-//! A shared table has one slot per worker: who, when it last gave a sign of
-//! life, and how much it holds. Workers that hold something beat; whoever asks
-//! for bytes drops the slots of those that have fallen silent, so that what a
-//! dead worker held is free again after [`SILENCE_NS`].
+//! A shared table says which worker holds how much of what. What the dead held
+//! is dropped when somebody finds no room ([`crate::holder`]).
 
 use crate::shared::{TableId, Tables};
 
-/// A bounded number of bytes.
+/// A bounded number of things, in units of whoever uses it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pool {
     pub(crate) table: TableId,
+    /// The most of one key that is held at once.
     pub(crate) most: u64,
+    /// How many slots the table has.
+    pub(crate) slots: usize,
 }
 
-/// What became of asking for bytes, or of giving them back.
+/// Who holds what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// Each key has a bound of its own.
+    pub(crate) key: u64,
+    pub(crate) worker: u64,
+}
+
+/// What came of asking for something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The table was out of reach.
+    #[default]
+    Contended,
+    Granted,
+    /// All of it is held.
+    Full,
+    /// The table has no slot left for this claim.
+    NoRoom,
+}
+
+/// What became of asking, or of giving back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// There was room.
-    pub(crate) granted: bool,
-    /// By how much the bytes held changed, those of the dead included.
+    pub(crate) answer: Answer,
+    /// How much was taken.
+    pub(crate) taken: u64,
+    /// By how much changed what is held, that of the dead included.
     pub(crate) by: i64,
 }
 
-/// What a worker wants of the table.
-#[derive(Clone, Copy)]
-enum Ask {
-    /// So many bytes, if no more than so many are held then.
-    Take { bytes: u64, most: u64 },
-    /// To be rid of so many.
-    GiveBack(u64),
-    /// To be known to be alive.
-    Beat,
-}
+/// Slots of a table that is shared by workers only.
+pub(crate) const WORKERS: usize = 1024;
 
-const SECOND_NS: u64 = 1_000_000_000;
-
-/// How often a worker that holds something gives a sign of life.
-pub(crate) const BEAT_NS: u64 = 4 * SECOND_NS;
-
-/// A worker that is silent for so long is taken for dead.
-const SILENCE_NS: u64 = 3 * BEAT_NS;
-
-/// Words of a slot: worker, beat, bytes.
+/// Words of a slot: key, worker, amount.
 const WORDS: usize = 3;
-
-/// Workers that can hold something at once.
-const MOST_SLOTS: usize = 1024;
 
 /// Giving back must not fail, however busy the others are.
 const TRIES: usize = 16;
 
-impl Pool {
-    /// Takes bytes for `worker`, if there is room for them.
-    pub(crate) fn take<T: Tables>(self, tables: &T, worker: u64, now: u64, bytes: u64) -> Change {
-        let most = self.most;
-        let taken = self.change(tables, worker, now, Ask::Take { bytes, most });
-        taken.unwrap_or_default()
-    }
+type Slot = [u64; WORDS];
 
-    /// Gives bytes of `worker` back.
-    pub(crate) fn give_back<T: Tables>(
+impl Pool {
+    /// Takes as much as there is room for, at least and at most so much. If
+    /// `alive` is given, what others hold is dropped.
+    #[inline(never)]
+    pub(crate) fn take<T: Tables>(
         self,
         tables: &T,
-        worker: u64,
-        now: u64,
-        bytes: u64,
+        claim: Claim,
+        amount: (u64, u64),
+        alive: Option<&[u64]>,
     ) -> Change {
-        (0..TRIES)
-            .find_map(|_| self.change(tables, worker, now, Ask::GiveBack(bytes)))
-            .unwrap_or_default()
-    }
-
-    /// Says that `worker` is alive, if it has not said so for a while.
-    pub(crate) fn beat<T: Tables>(self, tables: &T, worker: u64, now: u64) {
-        let _ = self.change(tables, worker, now, Ask::Beat);
-    }
-
-    /// `None` if nothing was written.
-    #[inline(never)]
-    fn change<T: Tables>(self, tables: &T, worker: u64, now: u64, ask: Ask) -> Option<Change> {
-        let mut change = None;
-        let kept = tables.update_table(self.table, |words| {
-            change = change_table(words, worker, now, ask);
-            change.is_some()
-        });
-        change.filter(|_| kept)
-    }
-}
-
-/// Changes the table; `None` if it is to stay as it is.
-fn change_table(words: &mut Vec<u64>, worker: u64, now: u64, ask: Ask) -> Option<Change> {
-    let before = total(words);
-    if let Ask::Take { .. } = ask {
-        keep(words, |beat, _| now.saturating_sub(beat) < SILENCE_NS);
-    }
-    let alive = total(words);
-    let mut granted = true;
-    match (ask, find(words, worker)) {
-        (Ask::Take { bytes, most }, _) if bytes > most.saturating_sub(alive) => granted = false,
-        (Ask::Take { bytes, .. }, Some([_, beat, held])) => {
-            (*beat, *held) = (now, held.saturating_add(bytes));
-        }
-        (Ask::Take { bytes, .. }, None) => {
-            granted = words.len() < MOST_SLOTS * WORDS;
-            if granted {
-                words.truncate(words.len() / WORDS * WORDS);
-                words.extend([worker, now, bytes]);
+        let mut change = Change::default();
+        let written = tables.update_table(self.table, |words| {
+            let mut slots = slots(words);
+            let before = total(&slots);
+            if let Some(alive) = alive {
+                slots.retain(|[_, worker, _]| *worker == claim.worker || alive.contains(worker));
             }
+            let (answer, taken) = self.enter(&mut slots, claim, amount);
+            let by = difference(total(&slots), before);
+            change = Change { answer, taken, by };
+            *words = slots.as_flattened().to_vec();
+            answer == Answer::Granted || by != 0
+        });
+        match change.answer {
+            _ if written => change,
+            Answer::Granted => Change::default(),
+            _ => Change { by: 0, ..change },
         }
-        (Ask::GiveBack(bytes), Some([_, beat, held])) => {
-            (*beat, *held) = (now, held.saturating_sub(bytes));
-            keep(words, |_, held| held > 0);
-        }
-        (Ask::Beat, Some([_, beat, _])) if now.saturating_sub(*beat) >= BEAT_NS / 2 => *beat = now,
-        (Ask::GiveBack(_), None) => {}
-        (Ask::Beat, _) => return None,
     }
-    let after = total(words);
-    let by = i64::try_from(after.abs_diff(before)).unwrap_or(0);
-    let by = if after < before { -by } else { by };
-    (granted || by != 0).then_some(Change { granted, by })
+
+    /// Gives so much back; gives by how much changed what is held.
+    #[inline(never)]
+    pub(crate) fn give_back<T: Tables>(self, tables: &T, claim: Claim, amount: u64) -> i64 {
+        let mut by = 0;
+        let mut give = || {
+            tables.update_table(self.table, |words| {
+                let mut slots = slots(words);
+                let before = total(&slots);
+                if let Some([.., held]) = find(&mut slots, claim) {
+                    *held = held.saturating_sub(amount);
+                }
+                slots.retain(|[.., held]| *held > 0);
+                by = difference(total(&slots), before);
+                *words = slots.as_flattened().to_vec();
+                true
+            })
+        };
+        if (0..TRIES).any(|_| give()) { by } else { 0 }
+    }
+
+    fn enter(
+        self,
+        slots: &mut Vec<Slot>,
+        claim: Claim,
+        (least, most): (u64, u64),
+    ) -> (Answer, u64) {
+        let of_key = slots.iter().filter(|[key, ..]| *key == claim.key);
+        let held = of_key.fold(0, |sum: u64, [.., held]| sum.saturating_add(*held));
+        let taken = self.most.saturating_sub(held).min(most);
+        if taken < least {
+            return (Answer::Full, 0);
+        }
+        if let Some([.., held]) = find(slots, claim) {
+            *held = held.saturating_add(taken);
+        } else if slots.len() < self.slots {
+            slots.push([claim.key, claim.worker, taken]);
+        } else {
+            return (Answer::NoRoom, 0);
+        }
+        (Answer::Granted, taken)
+    }
 }
 
-/// Whatever follows the last whole slot is no slot.
-fn find(words: &mut [u64], worker: u64) -> Option<&mut [u64; WORDS]> {
-    let (slots, _) = words.as_chunks_mut::<WORDS>();
-    slots.iter_mut().find(|[who, ..]| *who == worker)
+/// Whatever follows the last whole slot is left out.
+fn slots(words: &[u64]) -> Vec<Slot> {
+    words.as_chunks().0.to_vec()
 }
 
-fn total(words: &[u64]) -> u64 {
-    let (slots, _) = words.as_chunks::<WORDS>();
+fn find(slots: &mut [Slot], claim: Claim) -> Option<&mut Slot> {
     slots
-        .iter()
-        .fold(0, |sum: u64, [.., held]| sum.saturating_add(*held))
+        .iter_mut()
+        .find(|[key, worker, _]| (*key, *worker) == (claim.key, claim.worker))
 }
 
-/// Keeps those slots of whose beat and bytes this is true.
-fn keep(words: &mut Vec<u64>, which: impl Fn(u64, u64) -> bool) {
-    let (slots, _) = words.as_chunks::<WORDS>();
-    let kept = slots.iter().filter(|[_, beat, held]| which(*beat, *held));
-    *words = kept.flatten().copied().collect();
+fn total(slots: &[Slot]) -> u64 {
+    let amounts = slots.iter().map(|[.., held]| *held);
+    amounts.fold(0, u64::saturating_add)
+}
+
+fn difference(after: u64, before: u64) -> i64 {
+    let by = i64::try_from(after.abs_diff(before)).unwrap_or(0);
+    if after < before { -by } else { by }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::FakeHost;
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    const POOL: Pool = Pool {
-        table: TableId(0),
-        most: 100,
-    };
-
-    #[test]
-    fn there_is_room_for_so_much_and_no_more() {
-        let host = FakeHost::default();
-        assert!(POOL.take(&host, 1, 0, 60).granted);
-        assert!(POOL.take(&host, 2, 0, 40).granted);
-        assert_eq!(POOL.take(&host, 1, 0, 1), Change::default());
-        assert_eq!(POOL.give_back(&host, 1, 0, 10).by, -10);
-        assert!(!POOL.take(&host, 2, 0, 11).granted);
-        assert_eq!(POOL.take(&host, 2, 0, 10).by, 10);
-    }
-
-    #[test]
-    fn who_holds_nothing_gives_nothing_back() {
-        let host = FakeHost::default();
-        assert!(POOL.take(&host, 1, 0, 100).granted);
-        assert_eq!(POOL.give_back(&host, 2, 0, 100).by, 0);
-        assert_eq!(POOL.give_back(&host, 1, 0, 1_000).by, -100);
-    }
-
-    #[test]
-    fn what_a_silent_worker_held_is_free_within_15_seconds() {
-        const { assert!(SILENCE_NS < 15 * SECOND_NS) };
-        let host = FakeHost::default();
-        assert!(POOL.take(&host, 1, 0, 100).granted);
-        assert!(!POOL.take(&host, 2, SILENCE_NS - 1, 1).granted);
-        let taken = POOL.take(&host, 2, SILENCE_NS, 1);
-        assert_eq!((taken.granted, taken.by), (true, 1 - 100));
-        // Should it live after all, it takes nothing from the others.
-        assert_eq!(POOL.give_back(&host, 1, SILENCE_NS, 100).by, 0);
-    }
-
-    #[test]
-    fn who_beats_is_not_taken_for_dead() {
-        let host = FakeHost::default();
-        assert!(POOL.take(&host, 1, 0, 100).granted);
-        for beat in 1..10 {
-            POOL.beat(&host, 1, beat * BEAT_NS);
-            assert!(!POOL.take(&host, 2, beat * BEAT_NS, 1).granted);
-        }
-        // Who holds nothing has no slot to keep alive.
-        POOL.beat(&host, 2, 0);
-        assert!(!POOL.take(&host, 3, 9 * BEAT_NS, 1).granted);
-    }
-
-    #[test]
-    fn a_damaged_table_is_read_as_far_as_it_goes() {
-        use crate::shared::Tables;
-        let host = FakeHost::default();
-        host.update_table(TableId(0), |words| {
-            *words = vec![1, 0, u64::MAX, 7];
-            true
-        });
-        assert!(!POOL.take(&host, 2, 0, 1).granted);
-        assert_eq!(POOL.give_back(&host, 1, 0, u64::MAX).by, 0);
-        assert!(POOL.take(&host, 2, 0, 1).granted);
-    }
-
-    #[cfg(not(target_arch = "wasm32"))]
-    #[test]
-    fn threads_never_hold_more_than_the_bound() {
-        use crate::testing::ThreadedHost;
-        use std::sync::atomic::{AtomicU64, Ordering};
-
-        let host = ThreadedHost::new(0);
-        let (held, largest) = (AtomicU64::new(0), AtomicU64::new(0));
-        std::thread::scope(|scope| {
-            for worker in 0..8 {
-                let (host, held, largest) = (&host, &held, &largest);
-                scope.spawn(move || {
-                    for round in 0..2_000 {
-                        let bytes = (worker * 7 + round) % 40 + 1;
-                        if POOL.take(host, worker, 0, bytes).granted {
-                            let now = held.fetch_add(bytes, Ordering::SeqCst) + bytes;
-                            largest.fetch_max(now, Ordering::SeqCst);
-                            std::thread::yield_now();
-                            held.fetch_sub(bytes, Ordering::SeqCst);
-                            let _ = POOL.give_back(host, worker, 0, bytes);
-                        }
-                    }
-                });
-            }
-        });
-        let largest = largest.into_inner();
-        assert!((1..=100).contains(&largest), "{largest} bytes at once");
-        assert_eq!(POOL.take(&host, 9, 0, 100).by, 100, "something leaked");
-    }
-}
+mod tests;

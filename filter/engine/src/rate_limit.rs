@@ -1,10 +1,11 @@
 //! `rateLimit.local`: which rules count a request, and whether it may pass.
 //!
-//! All or nothing: a request that one rule refuses takes no token from
-//! another. Rules in shadow mode are asked only once the others have let a
+//! All or nothing: a request that one rule refuses takes no token and no
+//! place from another. Rules in shadow mode are asked only once the others have let a
 //! request pass, and never change what becomes of it.
 
 mod compile;
+mod concurrency;
 mod gcra;
 mod leases;
 mod reply;
@@ -27,6 +28,7 @@ use siphash::SipHasher;
 use slots::Key;
 
 pub(crate) use compile::{LimitsCompiler, SEED};
+pub(crate) use concurrency::{Concurrency, PlaceRef, Places};
 pub(crate) use leases::Leases;
 pub(crate) use reply::Standing;
 use till::BucketRef;
@@ -48,8 +50,9 @@ pub(crate) struct RateLimits {
 #[derive(Debug)]
 struct Rule {
     selector: Selector,
-    /// `None`: it lets nothing pass.
-    limit: Option<usize>,
+    limit: Allowance,
+    /// The bound on requests in flight: an index into the plan's.
+    bound: Option<usize>,
     /// Tells its buckets from those of other rules.
     identity: u64,
     cost: u64,
@@ -57,9 +60,20 @@ struct Rule {
     shadow: bool,
     headers: bool,
     reject: Arc<Reply>,
+    /// What one gets who finds too many in flight.
+    crowded: Arc<Reply>,
     admitted: CounterId,
     queued: CounterId,
     limited: CounterId,
+}
+
+/// What a rule's limit lets pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Allowance {
+    Everything,
+    Nothing,
+    /// What is in its buckets: an index into the plan's limits.
+    Buckets(usize),
 }
 
 /// A rule that counts a request, and the bucket it takes from.
@@ -72,11 +86,20 @@ pub(crate) struct Hit {
 /// What becomes of a request.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// It passes, after so many nanoseconds; its response carries these
-    /// headers.
-    Pass(Option<Standing>, u64),
+    Pass(Pass),
     /// It is answered with this.
     Refuse(Arc<Reply>),
+}
+
+/// A request that passes.
+#[derive(Debug, Default)]
+pub(crate) struct Pass {
+    /// What its response says.
+    pub(crate) standing: Option<Standing>,
+    /// How many nanoseconds it has to wait.
+    pub(crate) wait_ns: u64,
+    /// The places that it leaves when it ends.
+    pub(crate) places: Vec<PlaceRef>,
 }
 
 /// A rule that refuses.
@@ -112,49 +135,91 @@ impl RateLimits {
         hits
     }
 
-    /// Decides, and takes the tokens if the request may pass.
+    /// Decides, and takes the tokens and places if the request may pass.
     pub(crate) fn decide<H: Host>(&self, hits: &[Hit], till: &mut Till<'_, H>) -> Verdict {
-        let (standing, wait_ns) = match self.enforce(hits, till) {
-            Ok(passed) => passed,
-            Err(refusal) => return Verdict::Refuse(self.reply(refusal, till)),
+        if let Some(refusal) = self.known_refusal(hits, till) {
+            return Verdict::Refuse(self.reply(refusal, till));
+        }
+        let mut places = match self.enter(hits, till) {
+            Ok(places) => places,
+            Err(reply) => return Verdict::Refuse(reply),
+        };
+        let (standing, wait_ns) = match self.pay(hits, till) {
+            Ok(paid) => paid,
+            Err(refusal) => {
+                places.into_iter().for_each(|place| till.leave(place));
+                return Verdict::Refuse(self.reply(refusal, till));
+            }
         };
         for (rule, hit) in self.rules_of(hits) {
-            let passes = match rule.limit {
-                _ if !rule.shadow => true,
-                None => false,
-                Some(limit) => till.take(rule.bucket(hit, limit), rule.cost).is_ok(),
-            };
+            let passes = !rule.shadow || rule.passes_in_shadow(hit, till, &mut places);
             let counter = if passes { rule.admitted } else { rule.limited };
             till.out.push(Action::Count(counter));
         }
-        Verdict::Pass(standing, wait_ns)
+        Verdict::Pass(Pass {
+            standing,
+            wait_ns,
+            places,
+        })
+    }
+
+    /// A refusal for which nobody has to be asked.
+    fn known_refusal<H: Host>(&self, hits: &[Hit], till: &mut Till<'_, H>) -> Option<Refusal> {
+        let known = self.enforced(hits).filter_map(|(rule, hit)| {
+            let wait = match rule.limit {
+                Allowance::Everything => return None,
+                Allowance::Nothing => None,
+                Allowance::Buckets(_) => Some(till.known_wait(rule.bucket(hit)?, rule.cost)?),
+            };
+            Some(Refusal { hit, wait })
+        });
+        let known: Vec<Refusal> = known.collect();
+        self.longest(&known, till)
+    }
+
+    /// Takes a place for every rule that is enforced, or none.
+    fn enter<H: Host>(
+        &self,
+        hits: &[Hit],
+        till: &mut Till<'_, H>,
+    ) -> Result<Vec<PlaceRef>, Arc<Reply>> {
+        let mut places = Vec::new();
+        let mut refused = None;
+        for (rule, hit) in self.enforced(hits) {
+            let Some(place) = rule.place(hit) else {
+                continue;
+            };
+            if till.enter(place) {
+                places.push(place);
+            } else {
+                rule.count_crowded(hit, till);
+                till.out.push(Action::Count(rule.limited));
+                refused.get_or_insert(&rule.crowded);
+            }
+        }
+        let Some(reply) = refused else {
+            return Ok(places);
+        };
+        places.into_iter().for_each(|place| till.leave(place));
+        Err(Arc::clone(reply))
     }
 
     /// Takes from every rule that is enforced, or from none. Gives where the
     /// client stands with the slowest that tells, and how many nanoseconds it
     /// has to wait.
-    fn enforce<H: Host>(
+    fn pay<H: Host>(
         &self,
         hits: &[Hit],
         till: &mut Till<'_, H>,
     ) -> Result<(Option<Standing>, u64), Refusal> {
-        let known = self.enforced(hits).filter_map(|(rule, hit)| {
-            let wait = match rule.limit {
-                None => None,
-                Some(limit) => Some(till.known_wait(rule.bucket(hit, limit), rule.cost)?),
-            };
-            Some(Refusal { hit, wait })
-        });
-        let known: Vec<Refusal> = known.collect();
-        if let Some(refusal) = self.longest(&known, till) {
-            return Err(refusal);
-        }
         let mut slowest: Option<(Gcra, Standing)> = None;
         let mut longest_wait = 0;
         let mut waiting = Vec::new();
         for (done, (rule, hit)) in self.enforced(hits).enumerate() {
-            let Some(limit) = rule.limit else { continue };
-            let wait = match till.take(rule.bucket(hit, limit), rule.cost) {
+            let Some(bucket) = rule.bucket(hit) else {
+                continue;
+            };
+            let wait = match till.take(bucket, rule.cost) {
                 Ok(level) => {
                     let bucket = level.bucket;
                     let is_slower = slowest.is_none_or(|(other, _)| bucket.is_slower_than(other));
@@ -170,8 +235,8 @@ impl RateLimits {
                 Err(wait) => wait,
             };
             for (rule, hit) in self.enforced(hits).take(done) {
-                if let Some(limit) = rule.limit {
-                    till.give_back(rule.bucket(hit, limit), rule.cost);
+                if let Some(bucket) = rule.bucket(hit) {
+                    till.give_back(bucket, rule.cost);
                 }
             }
             let mut refusals = vec![Refusal {
@@ -179,9 +244,7 @@ impl RateLimits {
                 wait: Some(wait),
             }];
             for (rule, hit) in self.enforced(hits).skip(done + 1) {
-                let wait = rule
-                    .limit
-                    .and_then(|limit| till.look(rule.bucket(hit, limit), rule.cost));
+                let wait = rule.bucket(hit).and_then(|it| till.look(it, rule.cost));
                 refusals.extend(wait.map(|wait| Refusal {
                     hit,
                     wait: Some(wait),
@@ -219,11 +282,54 @@ impl RateLimits {
 }
 
 impl Rule {
-    fn bucket(&self, hit: Hit, limit: usize) -> BucketRef {
-        BucketRef {
-            limit,
-            key: hit.key,
+    /// The bucket that a request takes from, if there is one.
+    fn bucket(&self, hit: Hit) -> Option<BucketRef> {
+        let Allowance::Buckets(limit) = self.limit else {
+            return None;
+        };
+        let key = hit.key;
+        Some(BucketRef { limit, key })
+    }
+
+    /// The places that a request takes one of, if they are counted.
+    fn place(&self, hit: Hit) -> Option<PlaceRef> {
+        let (bound, key) = (self.bound?, hit.key);
+        Some(PlaceRef { bound, key })
+    }
+
+    /// Whether a request would pass this rule. If so, it pays and takes its
+    /// place.
+    fn passes_in_shadow<H: Host>(
+        &self,
+        hit: Hit,
+        till: &mut Till<'_, H>,
+        places: &mut Vec<PlaceRef>,
+    ) -> bool {
+        let place = self.place(hit);
+        if let Some(place) = place
+            && !till.enter(place)
+        {
+            self.count_crowded(hit, till);
+            return false;
         }
+        let pays = match (self.limit, self.bucket(hit)) {
+            (_, Some(bucket)) => till.take(bucket, self.cost).is_ok(),
+            (limit, None) => limit == Allowance::Everything,
+        };
+        match place {
+            Some(place) if pays => places.push(place),
+            Some(place) => till.leave(place),
+            None => {}
+        }
+        pays
+    }
+
+    fn count_crowded<H: Host>(&self, hit: Hit, till: &mut Till<'_, H>) {
+        let bound = self
+            .place(hit)
+            .and_then(|it| till.plan.bounds().get(it.bound));
+        till.out
+            .extend(bound.map(|bound| Action::Count(bound.crowded)));
     }
 
     /// The bucket that this request takes from: one for each route and each
@@ -243,6 +349,12 @@ impl Rule {
             if param.condition == ValueCondition::Distinct {
                 let value = request.query_param(&param.name);
                 hasher.write_value(&value.unwrap_or_default());
+            }
+        }
+        for condition in &selector.metadata {
+            if condition.condition.is_none() {
+                let value = request.metadata(&condition.path);
+                hasher.write_value(value.unwrap_or_default());
             }
         }
         if selector.sources.iter().any(|source| source.distinct)

@@ -1,7 +1,10 @@
-//! A request as conditions see it: its headers, read once, and its client.
+//! A request as conditions see it: its headers, read once, its client, and
+//! what other filters have noted of it.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+
+use crate::look::MetadataPath;
 
 /// The headers of a request, and where it comes from.
 #[derive(Clone, Copy, Debug)]
@@ -9,11 +12,21 @@ pub(crate) struct Request<'a> {
     /// Names in lower case, `:method` and `:path` among them.
     headers: &'a [(&'a [u8], &'a [u8])],
     source: Option<IpAddr>,
+    metadata: &'a [(&'a MetadataPath, Vec<u8>)],
 }
 
 impl<'a> Request<'a> {
     pub(crate) fn new(headers: &'a [(&'a [u8], &'a [u8])], source: Option<IpAddr>) -> Self {
-        Self { headers, source }
+        Self {
+            headers,
+            source,
+            metadata: &[],
+        }
+    }
+
+    /// The same request with what Envoy's filters have noted of it.
+    pub(crate) fn with_metadata(self, metadata: &'a [(&'a MetadataPath, Vec<u8>)]) -> Self {
+        Self { metadata, ..self }
     }
 
     /// The value of a header; several are joined by commas (RFC 9110, 5.3),
@@ -49,6 +62,13 @@ impl<'a> Request<'a> {
 
     pub(crate) fn source(&self) -> Option<IpAddr> {
         self.source
+    }
+
+    /// What stands in the dynamic metadata, as [`crate::Host::metadata`] gives
+    /// it.
+    pub(crate) fn metadata(&self, path: &[String]) -> Option<&'a [u8]> {
+        let found = self.metadata.iter().find(|(other, _)| *other == path);
+        found.map(|(_, value)| value.as_slice())
     }
 
     fn first(&self, name: &[u8]) -> Option<&'a [u8]> {

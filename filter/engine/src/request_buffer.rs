@@ -10,7 +10,7 @@ use crate::action::Reply;
 use crate::counters::{CounterId, CounterNames, GaugeId};
 use crate::intake::{Intake, Pace};
 use crate::look::{BodyLook, Needs};
-use crate::pool::Pool;
+use crate::pool::{Pool, WORKERS};
 use crate::request::Request;
 use crate::select::meets_any;
 
@@ -72,6 +72,7 @@ impl Buffering {
             pool: Pool {
                 table: counters.table(name, "request_buffer"),
                 most: total.get(),
+                slots: WORKERS,
             },
             gauge: counters.gauge(name, "request_buffer_bytes"),
             full: Refusal::new(
@@ -147,11 +148,11 @@ impl Buffering {
 
     /// What must be known of a request.
     pub(crate) fn needs(&self) -> Needs {
-        let of_rule = |rule: &BufferRule| Needs::of(&rule.matches).source;
+        let of_rules = self.rules.iter().map(|rule| Needs::of(&rule.matches));
         Needs {
             body: true,
-            source: self.rules.iter().any(of_rule),
-            ..Needs::default()
+            headers: false,
+            ..of_rules.fold(Needs::default(), Needs::and)
         }
     }
 

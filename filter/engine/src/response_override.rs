@@ -98,7 +98,7 @@ impl Overrides {
                 next_bit <<= 1;
             }
             let requests = Needs::of(&rule.matching.requests);
-            overrides.needs = overrides.needs.and(requests);
+            overrides.needs = std::mem::take(&mut overrides.needs).and(requests);
             let counter = format!("response_override.{index}.responses_overridden");
             let mut asks = Vec::new();
             for operator in Operators::of(&rule.instead) {
@@ -127,7 +127,7 @@ impl Overrides {
 
     /// What must be known of a request to override its response.
     pub(crate) fn needs(&self) -> Needs {
-        self.needs
+        self.needs.clone()
     }
 
     /// What the client gets instead of the response at hand, `end` if that

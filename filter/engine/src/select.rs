@@ -2,7 +2,8 @@
 //! like them.
 
 use btp_policy::spec::{
-    MethodCondition, PathCondition, PathPattern, Selector, SourceCondition, ValueCondition,
+    MetadataCondition, MetadataValue, MethodCondition, PathCondition, PathPattern, Selector,
+    SourceCondition, ValueCondition,
 };
 
 use crate::request::Request;
@@ -34,6 +35,10 @@ pub(crate) fn meets(request: &Request<'_>, selector: &Selector) -> bool {
             .sources
             .iter()
             .all(|condition| source_meets(request, *condition))
+        && selector
+            .metadata
+            .iter()
+            .all(|condition| metadata_meets(request, condition))
 }
 
 /// An inverted condition holds if there is no value at all.
@@ -78,6 +83,20 @@ fn source_meets(request: &Request<'_>, condition: SourceCondition) -> bool {
         .source()
         .is_some_and(|address| condition.range.contains(address));
     inside != condition.invert
+}
+
+/// What is not there equals nothing. Numbers and booleans come in binary.
+fn metadata_meets(request: &Request<'_>, condition: &MetadataCondition) -> bool {
+    let found = request.metadata(&condition.path);
+    let Some((wanted, invert)) = &condition.condition else {
+        return found.is_some();
+    };
+    let equals = |found: &[u8]| match wanted {
+        MetadataValue::Text(text) => found == text.as_bytes(),
+        MetadataValue::Number(number) => found == number.to_le_bytes(),
+        MetadataValue::Boolean(value) => found == [u8::from(*value)],
+    };
+    found.is_some_and(equals) != *invert
 }
 
 #[cfg(test)]

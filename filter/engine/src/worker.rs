@@ -2,10 +2,13 @@
 
 use btp_policy::attach::{Attachments, Memo};
 
+use crate::action::Action;
+use crate::holder::Holder;
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::rate_limit::{self, Leases};
+use crate::rate_limit::{self, Concurrency, Leases, PlaceRef, Places};
 use crate::retry::Bound;
+use crate::roll::Roll;
 use crate::shared::{BlockId, Step};
 use hashbrown::HashMap;
 
@@ -17,10 +20,11 @@ pub struct Worker {
     /// have budgets of their own.
     budgets: Vec<HashMap<Vec<u8>, usize>>,
     most_routes: usize,
-    id: Option<u64>,
     /// The host has shown the body of a request that was held.
     pub(crate) sees_held_bodies: bool,
     pub(crate) leases: Leases,
+    pub(crate) holder: Holder,
+    places: Places,
     seed: Option<[u64; 2]>,
 }
 
@@ -34,22 +38,50 @@ pub(crate) struct Place {
 }
 
 impl Worker {
-    pub(crate) fn new(most_routes: usize) -> Self {
+    pub(crate) fn new(most_routes: usize, roll: Roll) -> Self {
         Self {
             routes: Memo::new(most_routes),
             budgets: Vec::new(),
             most_routes,
-            id: None,
             sees_held_bodies: false,
             leases: Leases::default(),
+            holder: Holder::new(roll),
+            places: Places::default(),
             seed: None,
         }
     }
 
-    /// What tells this worker from the others, and from itself under another
-    /// configuration or before its VM died.
-    pub(crate) fn id<H: Host>(&mut self, host: &mut H) -> u64 {
-        *self.id.get_or_insert_with(|| host.random())
+    /// The time asked for by [`Action::WakeWorkerAt`] has come.
+    pub fn tick<H: Host>(&mut self, host: &mut H, out: &mut Vec<Action>) {
+        self.holder.tick(host, out);
+    }
+
+    /// Takes a place among the requests in flight; `false` if there is none.
+    #[inline(never)]
+    pub(crate) fn enter<H: Host>(
+        &mut self,
+        bounds: &[Concurrency],
+        at: PlaceRef,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> bool {
+        bounds
+            .get(at.bound)
+            .is_some_and(|bound| self.places.enter(at, bound, &mut self.holder, host, out))
+    }
+
+    /// Leaves a place among the requests in flight.
+    #[inline(never)]
+    pub(crate) fn leave<H: Host>(
+        &mut self,
+        bounds: &[Concurrency],
+        at: PlaceRef,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) {
+        if let Some(bound) = bounds.get(at.bound) {
+            self.places.leave(at, bound, &mut self.holder, host, out);
+        }
     }
 
     /// Where the request at hand belongs. A route's name is looked up if any

@@ -8,8 +8,6 @@ mod unenforced;
 
 pub use enforce::{Enforce, NativeFields};
 
-use std::collections::BTreeSet;
-
 use crate::attach::{Attachments, Environment};
 use crate::json;
 use crate::merge;
@@ -251,13 +249,8 @@ fn merge_policies(
         // with the two together.
         let read = |problems: &mut Problems| Spec::read(at, &policy.name, problems);
         let (merged, found) = problems.aside(read);
-        let alone = if found.is_empty() {
-            BTreeSet::new()
-        } else {
-            problems.paths()
-        };
         for mut problem in found {
-            if !alone.contains(&problem.path) {
+            if !problems.has_one_at(&problem.path) {
                 problem.reason =
                     format!("{} (after the merge with {})", problem.reason, parent.name);
                 problems.push(problem);

@@ -105,6 +105,12 @@ impl Problems {
         (value, found)
     }
 
+    /// Whether something is wrong at this path.
+    #[must_use]
+    pub fn has_one_at(&self, path: &str) -> bool {
+        self.list.iter().any(|problem| problem.path == path)
+    }
+
     /// The paths at which something is wrong.
     #[must_use]
     pub fn paths(&self) -> BTreeSet<String> {

@@ -27,7 +27,8 @@ pub use response_override::{
 };
 pub use retry::{OnExhausted, Retry, RetryConstraint, Scope, Trigger};
 pub use selector::{
-    MethodCondition, Named, PathCondition, PathPattern, Selector, SourceCondition, ValueCondition,
+    MetadataCondition, MetadataValue, MethodCondition, Named, PathCondition, PathPattern, Selector,
+    SourceCondition, ValueCondition,
 };
 
 use crate::problem::Problems;

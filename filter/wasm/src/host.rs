@@ -26,6 +26,8 @@ const RESOURCES: [&str; 5] = [
 /// Where a route's labels stand.
 const LABELS: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "btp", "labels"];
 
+/// Where filters note what they have found out.
+const DYNAMIC_METADATA: [&str; 2] = ["metadata", "filter_metadata"];
 /// Under this name both instances of the filter know an exchange.
 const EXCHANGE: &str = "btp_exchange";
 /// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
@@ -147,6 +149,14 @@ impl Host for WasmHost<'_> {
             Attribute::FilterState(key) => abi::property(&["filter_state", key]),
         };
         value.filter(|value| !value.is_empty())
+    }
+
+    fn metadata(&mut self, path: &[String]) -> Option<Vec<u8>> {
+        let parts: Vec<&str> = DYNAMIC_METADATA
+            .into_iter()
+            .chain(path.iter().map(String::as_str))
+            .collect();
+        abi::property(&parts).filter(|value| !value.is_empty())
     }
 
     fn start_time_ns(&mut self) -> Option<u64> {

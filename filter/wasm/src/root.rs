@@ -49,6 +49,9 @@ struct Root {
     shared: Option<Rc<Shared>>,
 }
 
+/// The worker's own place among the deadlines: no stream has this context,
+/// Envoy's own has.
+const WORKER: u32 = 0;
 /// The most problems that one log line names.
 const MOST_PROBLEMS: usize = 20;
 const NANOS_PER_MS: u64 = 1_000_000;
@@ -155,6 +158,13 @@ impl Shared {
         self.timers.borrow_mut().waiting.remove(&context)
     }
 
+    /// The worker is to be woken.
+    pub(crate) fn wake_worker(&self, at: u64) {
+        let mut timers = self.timers.borrow_mut();
+        timers.deadlines.set(WORKER, at);
+        timers.arm(abi::monotonic_ns());
+    }
+
     /// Nobody waits for this deadline any more. The tick may come once for
     /// nothing.
     pub(crate) fn forget(&self, context: u32) {
@@ -165,10 +175,16 @@ impl Shared {
     fn tick(&self) {
         let now = abi::monotonic_ns();
         let mut out = Vec::new();
-        while let Some((context, mut exchange)) = self.next_due(now) {
+        while let Some((context, exchange)) = self.next_due(now) {
             let mut host = WasmHost { shared: self };
+            let Some(mut exchange) = exchange else {
+                self.worker.borrow_mut().tick(&mut host, &mut out);
+                perform(self, &mut out, 0);
+                continue;
+            };
             if abi::set_effective_context(context).is_err() {
-                exchange.done(&self.plan, &mut host, &mut out);
+                let worker = &mut self.worker.borrow_mut();
+                exchange.done(&self.plan, worker, &mut host, &mut out);
                 perform(self, &mut out, 0);
                 continue;
             }
@@ -195,11 +211,13 @@ impl Shared {
         timers.arm(abi::monotonic_ns());
     }
 
-    fn next_due(&self, now: u64) -> Option<(u32, Exchange)> {
+    /// The next one that is due; without an exchange it is the worker.
+    fn next_due(&self, now: u64) -> Option<(u32, Option<Exchange>)> {
         let mut timers = self.timers.borrow_mut();
         loop {
             let context = timers.deadlines.pop_due(now)?;
-            if let Some(exchange) = timers.waiting.remove(&context) {
+            let exchange = timers.waiting.remove(&context);
+            if exchange.is_some() || context == WORKER {
                 return Some((context, exchange));
             }
         }

@@ -64,7 +64,8 @@ impl Stream {
 impl Context for Stream {
     fn on_done(&mut self) -> bool {
         let _ = self.event(0, |exchange, shared, out| {
-            exchange.done(&shared.plan, &mut WasmHost { shared }, out);
+            let worker = &mut shared.worker.borrow_mut();
+            exchange.done(&shared.plan, worker, &mut WasmHost { shared }, out);
             Flow::Continue
         });
         self.shared = None;
@@ -102,7 +103,8 @@ impl HttpContext for Stream {
 
     fn on_http_response_headers(&mut self, _headers: usize, end: bool) -> Verdict {
         verdict(self.event(0, |exchange, shared, out| {
-            exchange.response_headers(&shared.plan, &mut WasmHost { shared }, end, out)
+            let worker = &mut shared.worker.borrow_mut();
+            exchange.response_headers(&shared.plan, worker, &mut WasmHost { shared }, end, out)
         }))
     }
 
@@ -129,6 +131,7 @@ pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usi
     for action in actions.drain(..) {
         match action {
             Action::WakeAt(at) => wake_at = Some(at),
+            Action::WakeWorkerAt(at) => shared.wake_worker(at),
             Action::Count(counter) => shared.metrics.add(counter, 1),
             Action::SetRequestHeader(name, value) => {
                 let written = abi::set_header(Map::RequestHeaders, name, &value);

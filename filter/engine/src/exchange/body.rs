@@ -4,8 +4,8 @@ use super::Exchange;
 use crate::action::{Action, Flow};
 use crate::host::Host;
 use crate::plan::{Plan, PolicyPlan};
-use crate::pool::{BEAT_NS, Change};
-use crate::request_buffer::{Buffering, Refusal, Total};
+use crate::pool::Answer;
+use crate::request_buffer::{Buffering, Refusal};
 use crate::worker::Worker;
 
 /// A held request whose body is not heard of for so long gets an error, as
@@ -46,12 +46,12 @@ impl Exchange {
         };
         worker.sees_held_bodies |= intake.gathers();
         if intake.take_in(at_hand, end).is_err() {
-            return self.refuse_body(policy, &buffering.too_large, host, out);
+            return self.refuse_body(policy, &buffering.too_large, worker, host, out);
         }
         if let Err(full) = self.cover(buffering, worker, host, out) {
-            return self.refuse_body(policy, full, host, out);
+            return self.refuse_body(policy, full, worker, host, out);
         }
-        self.go_on(policy, host, out)
+        self.go_on(policy, worker, host, out)
     }
 
     /// Request trailers arrived: the body is complete.
@@ -79,21 +79,21 @@ impl Exchange {
             return Flow::Continue;
         };
         if intake.check_declared().is_err() {
-            return self.refuse_body(policy, &buffering.too_large, host, out);
+            return self.refuse_body(policy, &buffering.too_large, worker, host, out);
         }
         if !intake.gathers() {
             return Flow::Continue;
         }
         if self.look.body.expects_continue {
-            return self.refuse_body(policy, &buffering.expectation, host, out);
+            return self.refuse_body(policy, &buffering.expectation, worker, host, out);
         }
         let now = host.now_ns();
         intake.begin(now, buffering.pace);
         if let Err(full) = self.cover(buffering, worker, host, out) {
-            return self.refuse_body(policy, full, host, out);
+            return self.refuse_body(policy, full, worker, host, out);
         }
-        self.set_wake(worker, now);
-        self.go_on(policy, host, out)
+        self.set_wake(worker);
+        self.go_on(policy, worker, host, out)
     }
 
     /// The time has come that a body which is gathered was to be looked at.
@@ -109,27 +109,14 @@ impl Exchange {
         };
         let now = host.now_ns();
         if intake.deadline().is_some_and(|deadline| deadline <= now) {
-            return self.refuse_body(policy, &buffering.too_slow, host, out);
+            return self.refuse_body(policy, &buffering.too_slow, worker, host, out);
         }
         let blind_at = self.blind_at(worker);
         if blind_at.is_some_and(|blind_at| blind_at <= now) {
-            return self.refuse_body(policy, &buffering.blind, host, out);
+            return self.refuse_body(policy, &buffering.blind, worker, host, out);
         }
-        self.beat(policy, host);
-        self.set_wake(worker, now);
-        self.go_on(policy, host, out)
-    }
-
-    /// Says that what this exchange holds is held by somebody alive.
-    pub(super) fn beat<H: Host>(&mut self, policy: &PolicyPlan, host: &mut H) {
-        let total = policy.buffering.as_ref().and_then(|it| it.total.as_ref());
-        if let (Some(intake), Some(total)) = (&mut self.intake, total)
-            && intake.held > 0
-        {
-            let now = host.now_ns();
-            total.pool.beat(host, intake.worker, now);
-            intake.wake_at = Some(now.saturating_add(BEAT_NS));
-        }
+        self.set_wake(worker);
+        self.go_on(policy, worker, host, out)
     }
 
     /// How a request that has to wait until then is held: one whose body is
@@ -137,8 +124,7 @@ impl Exchange {
     /// wait ends before the body does.
     pub(super) fn hold(&self, until: u64, out: &mut Vec<Action>) -> Flow {
         let intake = self.intake.as_ref().filter(|intake| intake.gathers());
-        let wake_at = intake.and_then(|intake| intake.wake_at);
-        out.push(Action::WakeAt(wake_at.map_or(until, |at| at.min(until))));
+        out.push(Action::WakeAt(until));
         if intake.is_some() {
             Flow::HoldHeaders
         } else {
@@ -152,6 +138,7 @@ impl Exchange {
         &mut self,
         policy: &PolicyPlan,
         status: Option<u16>,
+        worker: &mut Worker,
         host: &mut H,
         out: &mut Vec<Action>,
     ) {
@@ -166,7 +153,7 @@ impl Exchange {
             out.push(Action::Count(buffering.overflow.counter));
             out.push(Action::Log(buffering.overflow.log.clone()));
         }
-        self.drop_body(policy, host, out);
+        self.drop_body(policy, worker, host, out);
         self.discards = true;
     }
 
@@ -174,6 +161,7 @@ impl Exchange {
     pub(super) fn drop_body<H: Host>(
         &mut self,
         policy: &PolicyPlan,
+        worker: &mut Worker,
         host: &mut H,
         out: &mut Vec<Action>,
     ) {
@@ -182,15 +170,20 @@ impl Exchange {
         };
         let total = policy.buffering.as_ref().and_then(|it| it.total.as_ref());
         if let Some(total) = total.filter(|_| intake.held > 0) {
-            let now = host.now_ns();
-            let change = total.pool.give_back(host, intake.worker, now, intake.held);
-            adjust(total, change, out);
+            let by = worker.holder.give_back(total.pool, 0, intake.held, host);
+            out.extend(Action::adjust(total.gauge, by));
         }
     }
 
     /// Lets a body go on, unless it is gathered and more is to come, or the
     /// request waits for something else.
-    fn go_on<H: Host>(&mut self, policy: &PolicyPlan, host: &mut H, out: &mut Vec<Action>) -> Flow {
+    fn go_on<H: Host>(
+        &mut self,
+        policy: &PolicyPlan,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
         if let Some(until) = self.phase.waits_until() {
             return self.hold(until, out);
         }
@@ -200,7 +193,7 @@ impl Exchange {
         match (intake.gathers(), intake.is_complete()) {
             (true, true) => {
                 out.extend(intake.undeclared_length().map(Action::SetRequestLength));
-                self.drop_body(policy, host, out);
+                self.drop_body(policy, worker, host, out);
                 Flow::Continue
             }
             (true, false) => {
@@ -226,25 +219,21 @@ impl Exchange {
         if lacks == 0 || !intake.gathers() {
             return Ok(());
         }
-        let now = host.now_ns();
-        intake.worker = worker.id(host);
-        let change = total.pool.take(host, intake.worker, now, lacks);
-        adjust(total, change, out);
-        if !change.granted {
+        let amount = (lacks, lacks);
+        let change = worker.holder.take(total.pool, 0, amount, host, out);
+        out.extend(Action::adjust(total.gauge, change.by));
+        if change.answer != Answer::Granted {
             return Err(&total.full);
         }
         intake.held = intake.held.saturating_add(lacks);
-        let beat = now.saturating_add(BEAT_NS);
-        intake.wake_at = Some(intake.wake_at.map_or(beat, |at| at.min(beat)));
         Ok(())
     }
 
     /// When this exchange must be looked at again if nothing happens.
-    fn set_wake(&mut self, worker: &Worker, now: u64) {
+    fn set_wake(&mut self, worker: &Worker) {
         let blind_at = self.blind_at(worker);
         if let Some(intake) = &mut self.intake {
-            let beat = (intake.held > 0).then(|| now.saturating_add(BEAT_NS));
-            let times = [intake.deadline(), beat, blind_at];
+            let times = [intake.deadline(), blind_at];
             intake.wake_at = times.into_iter().flatten().min();
         }
     }
@@ -262,10 +251,11 @@ impl Exchange {
         &mut self,
         policy: &PolicyPlan,
         refusal: &Refusal,
+        worker: &mut Worker,
         host: &mut H,
         out: &mut Vec<Action>,
     ) -> Flow {
-        self.drop_body(policy, host, out);
+        self.drop_body(policy, worker, host, out);
         out.push(Action::Count(refusal.counter));
         out.extend(refusal.log.clone().map(Action::Log));
         if self.responding {
@@ -274,12 +264,6 @@ impl Exchange {
             return Flow::Stop;
         }
         self.reply(policy, &refusal.reply, host, out)
-    }
-}
-
-fn adjust(total: &Total, change: Change, out: &mut Vec<Action>) {
-    if change.by != 0 {
-        out.push(Action::Adjust(total.gauge, change.by));
     }
 }
 

@@ -9,7 +9,8 @@ use crate::fault::End;
 use crate::host::Host;
 use crate::look::Look;
 use crate::plan::{Plan, PolicyPlan};
-use crate::rate_limit::{Till, Verdict};
+use crate::pool::Answer;
+use crate::rate_limit::{Pass, Till, Verdict};
 use crate::worker::Worker;
 
 impl Exchange {
@@ -90,31 +91,45 @@ impl Exchange {
             return self.body_timer(policy, worker, host, out);
         };
         if host.now_ns() < until {
-            self.beat(policy, host);
             return self.hold(until, out);
         }
         let phase = std::mem::take(&mut self.phase);
         let Phase::Delayed { end, .. } = phase else {
             return self.admit_body(policy, worker, host, out);
         };
-        self.leave_place(policy, host, out);
+        self.leave_place(policy, worker, host, out);
         self.after_delay(plan, policy, end, worker, host, out)
     }
 
     /// The exchange is over, however it ended. Comes last, and once.
-    pub fn done<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
+    pub fn done<H: Host>(
+        &mut self,
+        plan: &Plan,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) {
         if let Some(policy) = plan.policy(self.policy) {
-            self.leave_place(policy, host, out);
-            self.drop_body(policy, host, out);
+            self.leave_place(policy, worker, host, out);
+            self.drop_body(policy, worker, host, out);
+        }
+        for place in std::mem::take(&mut self.places) {
+            worker.leave(plan.bounds(), place, host, out);
         }
         self.end_retries(host);
     }
 
     /// Gives back the place among those who wait, if there still is one.
-    fn leave_place<H: Host>(&mut self, policy: &PolicyPlan, host: &mut H, out: &mut Vec<Action>) {
-        if let (Some(worker), Some(fault)) = (self.place.take(), &policy.fault) {
-            let change = fault.held.active.leave(host, worker);
-            out.extend(fault.held.adjustment(change));
+    fn leave_place<H: Host>(
+        &mut self,
+        policy: &PolicyPlan,
+        worker: &mut Worker,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) {
+        if let (true, Some(fault)) = (std::mem::take(&mut self.waits), &policy.fault) {
+            let by = worker.holder.give_back(fault.held.active, 0, 1, host);
+            out.extend(Action::adjust(fault.held.gauge, by));
         }
     }
 
@@ -132,17 +147,16 @@ impl Exchange {
         let Some(held) = policy.fault.as_ref().map(|fault| fault.held) else {
             return self.after_delay(plan, policy, end, worker, host, out);
         };
-        let (now, id) = (host.now_ns(), worker.id(host));
-        let until = now.saturating_add(nanos);
-        let change = held.active.enter(host, id, now, until);
-        out.extend(held.adjustment(change));
-        if !change.granted {
+        let until = host.now_ns().saturating_add(nanos);
+        let change = worker.holder.take(held.active, 0, (1, 1), host, out);
+        out.extend(Action::adjust(held.gauge, change.by));
+        if change.answer != Answer::Granted {
             out.push(Action::Count(held.overflow));
             return self.after_delay(plan, policy, None, worker, host, out);
         }
         out.push(Action::Count(held.delays));
         self.phase = Phase::Delayed { until, end };
-        self.place = Some(id);
+        self.waits = true;
         self.hold(until, out)
     }
 
@@ -163,7 +177,7 @@ impl Exchange {
             self.rewrite = Some(status);
             return self.admit_body(policy, worker, host, out);
         }
-        self.drop_body(policy, host, out);
+        self.drop_body(policy, worker, host, out);
         out.push(Action::Count(fault.aborts));
         if let End::Reply(reply) = end {
             return self.reply(policy, &reply, host, out);
@@ -187,15 +201,20 @@ impl Exchange {
         };
         let now_ns = host.now_ns();
         let mut till = Till {
-            limits: plan.limits(),
-            leases: &mut worker.leases,
+            plan,
+            worker,
             now_ns,
             host,
             out,
         };
         match limits.decide(&hits, &mut till) {
-            Verdict::Pass(standing, wait_ns) => {
+            Verdict::Pass(Pass {
+                standing,
+                wait_ns,
+                places,
+            }) => {
                 self.standing = standing;
+                self.places = places;
                 if wait_ns == 0 {
                     return self.admit_body(policy, worker, host, out);
                 }
@@ -204,7 +223,7 @@ impl Exchange {
                 self.hold(until, out)
             }
             Verdict::Refuse(reply) => {
-                self.drop_body(policy, host, out);
+                self.drop_body(policy, worker, host, out);
                 self.reply(policy, &reply, host, out)
             }
         }

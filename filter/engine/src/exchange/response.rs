@@ -5,12 +5,14 @@ use crate::action::{Action, Flow};
 use crate::host::Host;
 use crate::plan::{Plan, PolicyPlan};
 use crate::response_override::{Instead, response_status};
+use crate::worker::Worker;
 
 impl Exchange {
     /// Response headers arrived; `end` if there is no body and no trailers.
     pub fn response_headers<H: Host>(
         &mut self,
         plan: &Plan,
+        worker: &mut Worker,
         host: &mut H,
         end: bool,
         out: &mut Vec<Action>,
@@ -35,7 +37,7 @@ impl Exchange {
         }
         if self.intake.is_some() {
             let status = response_status(host);
-            self.abandon_body(policy, status, host, out);
+            self.abandon_body(policy, status, worker, host, out);
         }
         // Overrides start from the headers as they came, so what retries have
         // to do with them comes last.

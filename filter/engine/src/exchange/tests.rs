@@ -42,7 +42,7 @@ fn a_request_that_no_policy_governs_asks_the_host_for_nothing() {
         Flow::Continue
     );
     assert_eq!(
-        exchange.response_headers(&plan, &mut host, false, &mut out),
+        exchange.response_headers(&plan, &mut plan.worker(), &mut host, false, &mut out),
         Flow::Continue
     );
     assert_eq!((host.lookups, out.capacity()), (0, 0));
@@ -85,28 +85,28 @@ fn a_timer_that_comes_early_waits_on() {
     let mut host = FakeHost::default();
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
+    let mut worker = plan.worker();
     assert_eq!(
-        exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
+        exchange.request_headers(&plan, &mut worker, &mut host, true, &mut out),
         Flow::HoldAll
     );
     out.clear();
     host.now_ns = 99 * MS;
     assert_eq!(
-        exchange.timer(&plan, &mut plan.worker(), &mut host, &mut out),
+        exchange.timer(&plan, &mut worker, &mut host, &mut out),
         Flow::HoldAll
     );
     assert_eq!(out, [Action::WakeAt(100 * MS)]);
     out.clear();
     host.now_ns = 100 * MS;
-    let worker = &mut plan.worker();
     assert_eq!(
-        exchange.timer(&plan, worker, &mut host, &mut out),
+        exchange.timer(&plan, &mut worker, &mut host, &mut out),
         Flow::Continue
     );
     assert!(matches!(out.as_slice(), [Action::Adjust(_, -1)]));
     out.clear();
     assert_eq!(
-        exchange.timer(&plan, worker, &mut host, &mut out),
+        exchange.timer(&plan, &mut worker, &mut host, &mut out),
         Flow::Continue
     );
     assert!(out.is_empty());
@@ -194,7 +194,7 @@ fn a_body_that_comes_in_pieces_is_replaced_once_and_its_trailers_go() {
         Flow::Continue
     );
     assert_eq!(
-        exchange.response_headers(&plan, &mut host, false, &mut out),
+        exchange.response_headers(&plan, &mut plan.worker(), &mut host, false, &mut out),
         Flow::Continue
     );
     out.clear();
@@ -234,7 +234,7 @@ fn our_own_replies_are_overridden_before_they_are_sent_and_only_once() {
     out.clear();
     host.response_headers = vec![(":status".to_owned(), b"500".to_vec())];
     assert_eq!(
-        exchange.response_headers(&plan, &mut host, false, &mut out),
+        exchange.response_headers(&plan, &mut plan.worker(), &mut host, false, &mut out),
         Flow::Continue
     );
     assert!(out.is_empty());
@@ -275,7 +275,7 @@ fn a_reply_that_ends_a_delay_is_overridden_like_any_other() {
     );
     host.response_headers = vec![(":status".to_owned(), b"504".to_vec())];
     assert_eq!(
-        exchange.response_headers(&plan, &mut host, true, &mut out),
+        exchange.response_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
         Flow::Stop
     );
     assert_eq!(
@@ -297,7 +297,7 @@ fn statuses_that_are_no_number_match_nothing() {
             Flow::Continue
         );
         assert_eq!(
-            exchange.response_headers(&plan, &mut host, false, &mut out),
+            exchange.response_headers(&plan, &mut plan.worker(), &mut host, false, &mut out),
             Flow::Continue
         );
     }

@@ -10,6 +10,7 @@ use crate::action::{Action, Flow};
 use crate::exchange::Exchange;
 use crate::plan::Plan;
 use crate::testing::{FakeHost, Message, Outcome, Proxy, demo_upstream};
+use crate::worker::Worker;
 
 const MS: u64 = 1_000_000;
 
@@ -240,24 +241,24 @@ fn too_many_who_wait_leave_others_untouched() {
     let mut worker = plan.worker();
     let mut host = FakeHost::default();
     let mut out = Vec::new();
-    let mut arrive = |host: &mut FakeHost, out: &mut Vec<Action>| {
+    let arrive = |worker: &mut Worker, host: &mut FakeHost, out: &mut Vec<Action>| {
         let mut exchange = Exchange::default();
-        let flow = exchange.request_headers(&plan, &mut worker, host, true, out);
+        let flow = exchange.request_headers(&plan, worker, host, true, out);
         (exchange, flow)
     };
-    let (mut first, flow) = arrive(&mut host, &mut out);
+    let (mut first, flow) = arrive(&mut worker, &mut host, &mut out);
     assert_eq!(flow, Flow::HoldAll);
-    let (mut second, flow) = arrive(&mut host, &mut out);
+    let (mut second, flow) = arrive(&mut worker, &mut host, &mut out);
     assert_eq!(flow, Flow::HoldAll);
-    let (_, flow) = arrive(&mut host, &mut out);
+    let (_, flow) = arrive(&mut worker, &mut host, &mut out);
     assert_eq!(flow, Flow::Continue);
     // One goes on in time, the other one's client goes: both leave room.
     host.now_ns = 100 * MS;
-    let flow = first.timer(&plan, &mut plan.worker(), &mut host, &mut out);
+    let flow = first.timer(&plan, &mut worker, &mut host, &mut out);
     assert_eq!(flow, Flow::Stop);
-    second.done(&plan, &mut host, &mut out);
-    first.done(&plan, &mut host, &mut out);
-    assert_eq!(arrive(&mut host, &mut out).1, Flow::HoldAll);
+    second.done(&plan, &mut worker, &mut host, &mut out);
+    first.done(&plan, &mut worker, &mut host, &mut out);
+    assert_eq!(arrive(&mut worker, &mut host, &mut out).1, Flow::HoldAll);
     let gauge: i64 = out
         .iter()
         .map(|action| match action {

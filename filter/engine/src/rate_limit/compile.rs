@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use btp_policy::scalar::ObjectName;
-use btp_policy::spec::{LocalRateLimit, LocalRule, RateLimitHeaders, Selector};
+use btp_policy::spec::{Limit, LocalRateLimit, LocalRule, RateLimitHeaders};
 
-use super::reply::rejection;
+use super::concurrency::{Concurrency, KeyTables};
+use super::reply::{crowded, rejection};
 use super::till::{KEYS_PER_SET, KeyTable, LimitCounters, SharedLimit};
-use super::{RateLimits, Rule, route_hash};
+use super::{Allowance, RateLimits, Rule, route_hash};
 use crate::counters::CounterNames;
 use crate::look::Needs;
 use crate::shared::BlockId;
@@ -21,6 +22,11 @@ pub(crate) struct LimitsCompiler {
     limits: Vec<SharedLimit>,
     /// The block names of `limits`.
     own_blocks: Vec<String>,
+    bounds: Vec<Concurrency>,
+    /// The table names of `bounds`.
+    own_tables: Vec<String>,
+    /// The tables of `Distinct` values' places, once there are any.
+    key_tables: Option<KeyTables>,
     sets: u32,
     has_keys: bool,
 }
@@ -38,15 +44,18 @@ impl LimitsCompiler {
         Self {
             limits: Vec::new(),
             own_blocks: Vec::new(),
+            bounds: Vec::new(),
+            own_tables: Vec::new(),
+            key_tables: None,
             sets: u32::try_from(sets).unwrap_or(1),
             has_keys: false,
         }
     }
 
-    /// The limits, and the names of the blocks they live in.
-    pub(crate) fn finish(mut self) -> (Vec<SharedLimit>, Vec<String>) {
-        if self.limits.is_empty() {
-            return (Vec::new(), Vec::new());
+    /// The limits, the bounds, and the names of the blocks that they need.
+    pub(crate) fn finish(mut self) -> (Vec<SharedLimit>, Vec<Concurrency>, Vec<String>) {
+        if self.limits.is_empty() && self.bounds.is_empty() {
+            return (Vec::new(), Vec::new(), Vec::new());
         }
         let first_own = FIRST_SET + if self.has_keys { self.sets } else { 0 };
         for (own, limit) in (first_own..).zip(&mut self.limits) {
@@ -60,7 +69,7 @@ impl LimitsCompiler {
             blocks.extend((0..self.sets).map(name));
         }
         blocks.extend(self.own_blocks);
-        (self.limits, blocks)
+        (self.limits, self.bounds, blocks)
     }
 
     /// `None` if nothing is limited.
@@ -84,7 +93,7 @@ impl LimitsCompiler {
         let selectors = rules.iter().map(|rule| &rule.selector);
         let needs = selectors
             .chain(&local.exempt)
-            .map(needs_of)
+            .map(Needs::of_selector)
             .fold(Needs::default(), Needs::and);
         Some(RateLimits {
             needs,
@@ -104,6 +113,7 @@ impl LimitsCompiler {
     ) -> Rule {
         let reject = rule.reject.as_ref().unwrap_or(&local.reject);
         let identity = format!("{}/{}", rule.policy, rule.identity);
+        let store = limit_counters(rule, counters);
         let mut count = |what: &str| counters.define(&rule.policy, &counter_name(rule, what));
         Rule {
             selector: rule.selector.clone(),
@@ -113,6 +123,7 @@ impl LimitsCompiler {
             shadow: rule.shadow_mode,
             headers: rule.headers == RateLimitHeaders::DraftVersion03,
             reject: Arc::new(rejection(reject)),
+            crowded: Arc::new(crowded(reject)),
             admitted: count("admitted"),
             queued: count("queued"),
             limited: count(if rule.shadow_mode {
@@ -120,12 +131,63 @@ impl LimitsCompiler {
             } else {
                 "limited"
             }),
-            limit: (rule.limit.requests > 0).then(|| self.limit(rule, &identity, counters)),
+            limit: match rule.limit {
+                None => Allowance::Everything,
+                Some(limit) if limit.requests == 0 => Allowance::Nothing,
+                Some(limit) => Allowance::Buckets(self.limit(rule, limit, (&identity, store))),
+            },
+            bound: rule
+                .concurrency
+                .map(|most| self.bound(rule, most, (&identity, store), counters)),
         }
     }
 
+    /// The index of the rule's bound on requests in flight.
+    fn bound(
+        &mut self,
+        rule: &LocalRule,
+        most: u32,
+        (identity, store): (&str, LimitCounters),
+        counters: &mut CounterNames,
+    ) -> usize {
+        let table = format!("btp.places.{identity}");
+        if let Some(index) = self.own_tables.iter().position(|name| *name == table) {
+            return index;
+        }
+        let index = self.bounds.len();
+        let distinct = rule.selector.is_distinct();
+        let keys = distinct.then(|| self.key_tables(counters));
+        self.bounds.push(Concurrency {
+            most: most.into(),
+            own: counters.shared_table(&table),
+            keys,
+            gauge: counters.gauge(&rule.policy, &counter_name(rule, "in_flight")),
+            counters: store,
+            crowded: counters.define(&rule.policy, &counter_name(rule, "concurrency_limited")),
+            label: overflow_warning(&rule.policy, rule, "have requests in flight").into(),
+        });
+        self.own_tables.push(table);
+        index
+    }
+
+    fn key_tables(&mut self, counters: &mut CounterNames) -> KeyTables {
+        let sets = self.sets;
+        *self.key_tables.get_or_insert_with(|| {
+            let mut tables =
+                (0..sets).map(|set| counters.shared_table(&format!("btp.places.{sets}.{set}")));
+            let first = tables.next().map_or(0, |table| table.0);
+            tables.for_each(drop);
+            KeyTables { first, sets }
+        })
+    }
+
     /// The index of the rule's limit.
-    fn limit(&mut self, rule: &LocalRule, identity: &str, counters: &mut CounterNames) -> usize {
+    fn limit(
+        &mut self,
+        rule: &LocalRule,
+        limit: Limit,
+        (identity, store): (&str, LimitCounters),
+    ) -> usize {
         let block = format!("btp.limit.{identity}");
         if let Some(index) = self.own_blocks.iter().position(|name| *name == block) {
             return index;
@@ -133,23 +195,27 @@ impl LimitsCompiler {
         let index = self.limits.len();
         let distinct = rule.selector.is_distinct();
         self.has_keys |= distinct;
-        let mut count = |what: &str| counters.define(&rule.policy, &counter_name(rule, what));
         self.limits.push(SharedLimit::new(
-            rule.limit,
+            limit,
             distinct.then_some(KeyTable {
                 first: FIRST_SET,
                 sets: self.sets,
             }),
-            LimitCounters {
-                operations: count("store_operations"),
-                contended: count("store_contended"),
-                overflows: count("overflows"),
-            },
-            overflow_warning(&rule.policy, rule).into(),
+            store,
+            overflow_warning(&rule.policy, rule, "have used up a part of their limit").into(),
             rule.queue,
         ));
         self.own_blocks.push(block);
         index
+    }
+}
+
+fn limit_counters(rule: &LocalRule, counters: &mut CounterNames) -> LimitCounters {
+    let mut count = |what: &str| counters.define(&rule.policy, &counter_name(rule, what));
+    LimitCounters {
+        operations: count("store_operations"),
+        contended: count("store_contended"),
+        overflows: count("overflows"),
     }
 }
 
@@ -161,29 +227,17 @@ fn counter_name(rule: &LocalRule, what: &str) -> String {
     }
 }
 
-fn overflow_warning(policy: &ObjectName, rule: &LocalRule) -> String {
+fn overflow_warning(policy: &ObjectName, rule: &LocalRule, what: &str) -> String {
     let rule_name = counter_name(rule, "overflows");
     if rule.selector.is_distinct() {
         format!(
-            "policy {policy}: more clients than limits.distinctKeys has room for have used up a \
-             part of their limit; further ones share one bucket ({rule_name} counts them)"
+            "policy {policy}: more clients than limits.distinctKeys has room for {what}; \
+             further ones share one bucket ({rule_name} counts them)"
         )
     } else {
         format!(
-            "policy {policy}: more than 256 routes have used up a part of their limit; \
-             further ones share one bucket ({rule_name} counts them)"
+            "policy {policy}: more routes than there is room for {what}; further ones share \
+             one bucket ({rule_name} counts them)"
         )
-    }
-}
-
-/// What must be known of a request to say whether it is meant.
-fn needs_of(selector: &Selector) -> Needs {
-    Needs {
-        headers: !(selector.headers.is_empty()
-            && selector.methods.is_empty()
-            && selector.paths.is_empty()
-            && selector.query_params.is_empty()),
-        source: !selector.sources.is_empty(),
-        ..Needs::default()
     }
 }

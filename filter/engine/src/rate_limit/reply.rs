@@ -22,6 +22,8 @@ pub(crate) struct Standing {
 
 /// `%RESPONSE_CODE_DETAILS%` of a refused request.
 const DETAILS: &str = "btp_rate_limited";
+/// And of one that found too many in flight.
+const CROWDED: &str = "btp_concurrency";
 const TOO_MANY_REQUESTS: u16 = 429;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -61,9 +63,9 @@ impl RateLimits {
         };
         let mut reply = rule.reject.as_ref().clone();
         let level = rule
-            .limit
+            .bucket(refusal.hit)
             .filter(|_| rule.headers && refusal.wait != Some(0))
-            .and_then(|limit| till.level(rule.bucket(refusal.hit, limit)));
+            .and_then(|bucket| till.level(bucket));
         if let Some(level) = level {
             let headers = Standing::of(level).headers();
             let owned = headers.map(|(name, value)| (name.to_owned(), value));
@@ -75,6 +77,15 @@ impl RateLimits {
             reply.headers.push(header);
         }
         Arc::new(reply)
+    }
+}
+
+/// The reply to a request that finds too many in flight. Nobody knows how long
+/// to wait.
+pub(super) fn crowded(reject: &Reject) -> Reply {
+    Reply {
+        details: CROWDED,
+        ..rejection(reject)
     }
 }
 

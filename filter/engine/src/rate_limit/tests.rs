@@ -102,7 +102,8 @@ impl Sim {
         assert_eq!(came.reply.is_some(), flow == Flow::Stop);
         if flow == Flow::Continue {
             let mut actions = Vec::new();
-            let _ = exchange.response_headers(&self.plan, &mut self.host, true, &mut actions);
+            let _ =
+                exchange.response_headers(&self.plan, worker, &mut self.host, true, &mut actions);
             for action in actions {
                 match action {
                     Action::AddResponseHeader(name, value) => {
@@ -558,7 +559,7 @@ fn who_waits_goes_on_when_the_time_has_come_and_takes_no_more() {
         Flow::Continue
     );
     assert_eq!(out, []);
-    let flow = exchange.response_headers(plan, &mut sim.host, true, &mut out);
+    let flow = exchange.response_headers(plan, &mut sim.workers[0], &mut sim.host, true, &mut out);
     assert_eq!(flow, Flow::Continue);
     let told = |name, value: &str| Action::AddResponseHeader(name, value.to_owned());
     assert!(out.contains(&told("x-ratelimit-remaining", "0")), "{out:?}");

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use btp_policy::spec::{Limit, Queue};
 
+use super::concurrency::PlaceRef;
 use super::gcra::{Fixed, Gcra, Granted, Short};
-use super::leases::{Lease, Leases};
+use super::leases::Lease;
 use super::slots::{self, Answer, Key};
 use crate::action::Action;
 use crate::counters::CounterId;
 use crate::host::Host;
+use crate::plan::Plan;
 use crate::shared::{BlockId, Contended, Step};
+use crate::worker::Worker;
 
 /// The limit of one rule, and where its buckets are.
 #[derive(Debug)]
@@ -66,8 +69,8 @@ pub(crate) struct Level {
 /// Takes tokens for one request.
 #[derive(Debug)]
 pub(crate) struct Till<'a, H> {
-    pub(crate) limits: &'a [SharedLimit],
-    pub(crate) leases: &'a mut Leases,
+    pub(crate) plan: &'a Plan,
+    pub(crate) worker: &'a mut Worker,
     pub(crate) host: &'a mut H,
     pub(crate) now_ns: u64,
     pub(crate) out: &'a mut Vec<Action>,
@@ -83,7 +86,7 @@ const UNPLACED: BlockId = BlockId(u32::MAX);
 const WAYS: usize = 64;
 pub(crate) const KEYS_PER_SET: usize = WAYS / 2;
 /// The bucket of values that find no room holds this many times the tokens.
-const OVERFLOW_FACTOR: u32 = 16;
+pub(crate) const OVERFLOW_FACTOR: u32 = 16;
 /// A lease is what comes back in this time, and not more than this part of
 /// the burst: 5 ms, a 64th.
 const LEASE_NS: u64 = 5_000_000;
@@ -129,8 +132,7 @@ impl SharedLimit {
         match self.keys {
             None => (self.own, ROUTES),
             Some(table) => {
-                let set = (u128::from(key.get()) * u128::from(table.sets)) >> 64;
-                let set = u32::try_from(set).unwrap_or(0);
+                let set = key.set(table.sets);
                 (BlockId(table.first.saturating_add(set)), WAYS)
             }
         }
@@ -159,11 +161,23 @@ impl SharedLimit {
 }
 
 impl<H: Host> Till<'_, H> {
+    /// Takes a place; `false` if there is none.
+    pub(crate) fn enter(&mut self, at: PlaceRef) -> bool {
+        self.worker
+            .enter(self.plan.bounds(), at, self.host, self.out)
+    }
+
+    /// Leaves a place.
+    pub(crate) fn leave(&mut self, at: PlaceRef) {
+        self.worker
+            .leave(self.plan.bounds(), at, self.host, self.out);
+    }
+
     /// Takes `cost` tokens. If they are not there: how many nanoseconds it
     /// is until they are, as far as that is known.
     pub(crate) fn take(&mut self, at: BucketRef, cost: u64) -> Result<Level, u64> {
-        let limit = self.limits.get(at.limit).ok_or(0_u64)?;
-        let mut lease = self.leases.get(at.limit, at.key);
+        let limit = self.plan.limits().get(at.limit).ok_or(0_u64)?;
+        let mut lease = self.worker.leases.get(at.limit, at.key);
         let mut wait_ns = 0;
         if lease.left < cost {
             if let Some(wait) = self.known_wait(at, cost) {
@@ -183,10 +197,10 @@ impl<H: Host> Till<'_, H> {
     /// Puts tokens back that were taken for a request that is refused after
     /// all.
     pub(crate) fn give_back(&mut self, at: BucketRef, cost: u64) {
-        let Some(limit) = self.limits.get(at.limit) else {
+        let Some(limit) = self.plan.limits().get(at.limit) else {
             return;
         };
-        let mut lease = self.leases.get(at.limit, at.key);
+        let mut lease = self.worker.leases.get(at.limit, at.key);
         lease.left = lease.left.saturating_add(cost);
         if lease.left >= limit.lease {
             self.hand_back(&mut lease);
@@ -196,7 +210,7 @@ impl<H: Host> Till<'_, H> {
 
     /// How long the wait is, if it is known without asking that there is one.
     pub(crate) fn known_wait(&self, at: BucketRef, cost: u64) -> Option<u64> {
-        let lease = self.leases.get(at.limit, at.key);
+        let lease = self.worker.leases.get(at.limit, at.key);
         let wait = lease.pause_until.saturating_sub(self.now_ns);
         (lease.left < cost && wait > 0).then_some(wait)
     }
@@ -204,8 +218,8 @@ impl<H: Host> Till<'_, H> {
     /// Looks whether the tokens are there, and takes none. `Some`: no, and
     /// how long the wait is.
     pub(crate) fn look(&mut self, at: BucketRef, cost: u64) -> Option<u64> {
-        let limit = self.limits.get(at.limit)?;
-        let mut lease = self.leases.get(at.limit, at.key);
+        let limit = self.plan.limits().get(at.limit)?;
+        let mut lease = self.worker.leases.get(at.limit, at.key);
         if lease.left >= cost {
             return None;
         }
@@ -225,8 +239,8 @@ impl<H: Host> Till<'_, H> {
 
     /// How full a bucket is, as far as this worker knows.
     pub(crate) fn level(&self, at: BucketRef) -> Option<Level> {
-        let limit = self.limits.get(at.limit)?;
-        let lease = self.leases.get(at.limit, at.key);
+        let limit = self.plan.limits().get(at.limit)?;
+        let lease = self.worker.leases.get(at.limit, at.key);
         Some(limit.level(lease.full_at, lease.left, self.now_ns))
     }
 
@@ -304,7 +318,7 @@ impl<H: Host> Till<'_, H> {
 
     /// Hands all tokens of a lease back; those that nobody takes stay.
     fn hand_back(&mut self, lease: &mut Lease) {
-        let Some(limit) = self.limits.get(lease.limit) else {
+        let Some(limit) = self.plan.limits().get(lease.limit) else {
             return;
         };
         let (block, key, bucket) = if lease.overflowed {
@@ -336,7 +350,7 @@ impl<H: Host> Till<'_, H> {
     }
 
     fn keep(&mut self, lease: Lease) {
-        if let Some(mut evicted) = self.leases.put(lease, self.now_ns) {
+        if let Some(mut evicted) = self.worker.leases.put(lease, self.now_ns) {
             self.hand_back(&mut evicted);
         }
     }

@@ -36,7 +36,7 @@ fn lookups(rules: &str, status: &str) -> (usize, usize) {
     let flow = exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out);
     assert_eq!(flow, Flow::Continue);
     let of_request = host.lookups;
-    let _ = exchange.response_headers(&plan, &mut host, true, &mut out);
+    let _ = exchange.response_headers(&plan, &mut plan.worker(), &mut host, true, &mut out);
     (of_request, host.lookups - of_request)
 }
 

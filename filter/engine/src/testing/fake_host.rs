@@ -61,6 +61,8 @@ pub struct FakeHost {
     pub details: String,
     /// Values of attributes, by their names in `Debug` form.
     pub attributes: HashMap<String, Vec<u8>>,
+    /// The dynamic metadata.
+    pub metadata: HashMap<Vec<String>, Vec<u8>>,
     /// When requests begin: nanoseconds since 1970.
     pub start_time_ns: u64,
     /// How often headers or attributes were asked for.
@@ -206,6 +208,11 @@ impl Host for FakeHost {
             Attribute::ResponseCodeDetails => Some(self.details.clone().into_bytes()),
             _ => self.attributes.get(&format!("{attribute:?}")).cloned(),
         }
+    }
+
+    fn metadata(&mut self, path: &[String]) -> Option<Vec<u8>> {
+        self.lookups += 1;
+        self.metadata.get(path).cloned()
     }
 
     fn start_time_ns(&mut self) -> Option<u64> {

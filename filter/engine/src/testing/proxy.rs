@@ -173,7 +173,7 @@ impl Proxy {
             outcome.details = details.to_owned();
             self.respond(&mut exchange, &mut request, response, &mut outcome);
         }
-        exchange.done(&self.plan, &mut self.host, &mut out);
+        exchange.done(&self.plan, &mut self.worker, &mut self.host, &mut out);
         let nobody = &mut Message::default();
         self.perform(&mut out, &mut request, nobody, &mut Done::default());
         outcome
@@ -190,7 +190,8 @@ impl Proxy {
         let end = response.ends_with_headers();
         self.host.response_headers.clone_from(&response.headers);
         self.host.details.clone_from(&outcome.details);
-        let flow = exchange.response_headers(&self.plan, &mut self.host, end, &mut out);
+        let (plan, worker) = (&self.plan, &mut self.worker);
+        let flow = exchange.response_headers(plan, worker, &mut self.host, end, &mut out);
         if flow == Flow::Stop {
             self.perform(&mut out, request, &mut response, &mut done);
             done.end(request, outcome);
@@ -292,7 +293,7 @@ impl Proxy {
                     response.headers.retain(|(other, _)| other != name);
                 }
                 Action::NameExchange(name) => self.host.exchange_name = Some(name),
-                Action::Log(_) | Action::SetProperty(..) => {}
+                Action::Log(_) | Action::SetProperty(..) | Action::WakeWorkerAt(_) => {}
             }
         }
     }

@@ -246,6 +246,10 @@ impl Host for WorkerHost<'_> {
         self.exchange.attribute(attribute)
     }
 
+    fn metadata(&mut self, path: &[String]) -> Option<Vec<u8>> {
+        self.exchange.metadata(path)
+    }
+
     fn start_time_ns(&mut self) -> Option<u64> {
         self.exchange.start_time_ns()
     }

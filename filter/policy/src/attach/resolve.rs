@@ -192,9 +192,6 @@ impl Resolver<'_> {
             }
         }
         self.relate_routes(fallback);
-        for status in &mut self.attachments.statuses {
-            status.conditions.sort_by_key(|condition| condition.reason);
-        }
         self.attachments
     }
 

@@ -65,7 +65,10 @@ impl Status {
 
     pub(super) fn say(&mut self, reason: Reason, message: impl Into<String>) {
         let message = message.into();
-        self.conditions.push(Condition { reason, message });
+        let place = self
+            .conditions
+            .partition_point(|other| other.reason <= reason);
+        self.conditions.insert(place, Condition { reason, message });
     }
 }
 

@@ -331,7 +331,7 @@ fn strategic_merges_unite_rate_limit_rules_and_json_merges_replace_them() {
         let found: Vec<_> = limits
             .rules
             .iter()
-            .map(|rule| rule.limit.requests)
+            .map(|rule| rule.limit.unwrap().requests)
             .collect();
         assert_eq!(found, wanted, "{how}");
         let origins: Vec<_> = limits

@@ -105,7 +105,10 @@ fn the_parents_default_rule_counts_if_the_child_has_no_rules() {
         let rules = config.policies.iter().find(|it| it.name.name == "shop");
         let rules = rules.unwrap().spec.rate_limit.clone().unwrap();
         let rules = rules.local.unwrap().rules;
-        let found: Vec<u32> = rules.iter().map(|rule| rule.limit.requests).collect();
+        let found: Vec<u32> = rules
+            .iter()
+            .map(|rule| rule.limit.unwrap().requests)
+            .collect();
         assert_eq!(found, requests, "{child} {how}");
     }
 }

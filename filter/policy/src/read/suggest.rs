@@ -4,10 +4,10 @@
 /// enough: at most a third of its letters differ, case ignored.
 #[must_use]
 pub fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
-    let wrong = wrong.to_lowercase();
+    let wrong = wrong.to_ascii_lowercase();
     known
         .iter()
-        .map(|name| (distance(&wrong, &name.to_lowercase()), *name))
+        .map(|name| (distance(&wrong, &name.to_ascii_lowercase()), *name))
         .filter(|(distance, name)| *distance * 3 <= name.chars().count().max(3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)

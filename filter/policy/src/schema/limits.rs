@@ -26,6 +26,11 @@ static LOCAL: Object = Object {
     rules: &[],
 };
 
+static CONCURRENCY: Object = Object {
+    fields: &[required("max", integer(1, UINT32))],
+    rules: &[],
+};
+
 static QUEUE: Object = Object {
     fields: &[
         required("maxDelay", Shape::Duration),
@@ -61,7 +66,8 @@ static LOCAL_RULE: Object = Object {
     fields: &[
         extension("name", formed(1, 63, Form::DnsSubdomain)),
         optional("clientSelectors", list(0, 8, &Shape::Object(&SELECTOR))),
-        required("limit", Shape::Object(&LOCAL_LIMIT)),
+        optional("limit", Shape::Object(&LOCAL_LIMIT)),
+        extension("concurrency", Shape::Object(&CONCURRENCY)),
         optional("cost", Shape::Object(&COST)),
         optional("shared", Shape::Boolean),
         optional("shadowMode", Shape::Boolean),
@@ -70,6 +76,12 @@ static LOCAL_RULE: Object = Object {
         extension("queue", Shape::Object(&QUEUE)),
     ],
     rules: &[
+        rule("must have limit or concurrency", |it| {
+            count(it, &["limit", "concurrency"]) > 0
+        }),
+        rule("must have limit beside cost or queue", |it| {
+            has(it, "limit") || count(it, &["cost", "queue"]) == 0
+        }),
         rule(
             "must not have cost.response: it is global limits' only",
             |it| !it.field("cost").is_some_and(|it| has(it, "response")),
@@ -102,16 +114,36 @@ pub(super) static SELECTOR: Object = Object {
         optional("path", Shape::Object(&PATH)),
         optional("sourceCIDR", Shape::Object(&SOURCE)),
         optional("queryParams", list(0, 16, &Shape::Object(&VALUE_MATCH))),
+        extension("metadata", list(1, 16, &Shape::Object(&METADATA))),
     ],
     rules: &[rule(
-        "must have one of headers, methods, path, sourceCIDR and queryParams",
+        "must have one of headers, methods, path, sourceCIDR, queryParams and metadata",
         |it| {
-            count(
-                it,
-                &["headers", "methods", "path", "sourceCIDR", "queryParams"],
-            ) > 0
+            let fields = [
+                "headers",
+                "methods",
+                "path",
+                "sourceCIDR",
+                "queryParams",
+                "metadata",
+            ];
+            count(it, &fields) > 0
         },
     )],
+};
+
+static METADATA: Object = Object {
+    fields: &[
+        extension("type", Shape::Choice(&["Exact", "Distinct"])),
+        required("namespace", text(1, 256)),
+        required("path", list(1, 16, &text(1, 256))),
+        extension(
+            "value",
+            Shape::Either(&[text(0, 1024), Shape::Number, Shape::Boolean]),
+        ),
+        extension("invert", Shape::Boolean),
+    ],
+    rules: &[],
 };
 
 static VALUE_MATCH: Object = Object {

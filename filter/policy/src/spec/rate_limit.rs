@@ -117,3 +117,6 @@ impl LocalRateLimit {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

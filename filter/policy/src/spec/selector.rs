@@ -1,5 +1,9 @@
 //! Conditions on requests: `clientSelectors` and what is written like them.
 
+mod metadata;
+
+pub use metadata::{MetadataCondition, MetadataValue};
+
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{Cidr, HeaderName, Regex};
@@ -17,6 +21,8 @@ pub struct Selector {
     pub sources: Vec<SourceCondition>,
     /// On query parameters.
     pub query_params: Vec<Named<String>>,
+    /// On Envoy's dynamic metadata. An extension.
+    pub metadata: Vec<MetadataCondition>,
 }
 
 /// A condition on something that has a name and a value.
@@ -133,6 +139,7 @@ impl Selector {
             .chain(params)
             .any(|condition| *condition == ValueCondition::Distinct)
             || self.sources.iter().any(|source| source.distinct)
+            || self.metadata.iter().any(|it| it.condition.is_none())
     }
 
     /// Whether it holds for every request.
@@ -142,7 +149,14 @@ impl Selector {
     }
 
     fn read_item(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
-        let known = ["headers", "methods", "path", "sourceCIDR", "queryParams"];
+        let known = [
+            "headers",
+            "methods",
+            "path",
+            "sourceCIDR",
+            "queryParams",
+            "metadata",
+        ];
         let object = at.object(&known, problems)?;
         if !known.iter().any(|name| object.has(name)) {
             at.refuse(problems, format!("must have one of {}", known.join(", ")));
@@ -170,6 +184,10 @@ impl Selector {
                 read_named(at, name, problems)
             });
             self.query_params.extend(params?);
+        }
+        if let Some(at) = object.get("metadata") {
+            let conditions = at.list(1..=16, problems, MetadataCondition::read);
+            self.metadata.extend(conditions?);
         }
         Some(())
     }

@@ -21,7 +21,7 @@ fn read(text: &str) -> Result<Spec, Vec<String>> {
     }
 }
 
-fn rules(text: &str) -> Result<Vec<LocalRule>, Vec<String>> {
+pub(super) fn rules(text: &str) -> Result<Vec<LocalRule>, Vec<String>> {
     let spec = read(&format!(
         r#"{{"rateLimit":{{"local":{{"rules":[{text}]}}}}}}"#
     ))?;
@@ -52,7 +52,7 @@ fn a_rate_limit_rule_in_full() {
     assert_eq!(rule.selector.methods[0].any_of, ["GET"]);
     assert_eq!(rule.selector.methods[0].none_of, ["PUT"]);
     assert!(rule.selector.sources[0].distinct);
-    assert_eq!(rule.limit.unit.seconds(), 3600);
+    assert_eq!(rule.limit.unwrap().unit.seconds(), 3600);
     assert_eq!((rule.cost, rule.shared, rule.shadow_mode), (2, true, true));
     assert_eq!(rule.headers, RateLimitHeaders::Off);
     assert_eq!(
@@ -97,7 +97,7 @@ fn rate_limits_that_mean_nothing_are_refused() {
             format!("{{{limit}}},{{{limit}}}"),
             "rules[0] is the default rule already",
         ),
-        ("{}".into(), "is required"),
+        ("{}".into(), "must have limit or concurrency"),
         (
             r#"{"limit":{"requests":4294967296,"unit":"Second"}}"#.into(),
             "between 0 and 4294967295",

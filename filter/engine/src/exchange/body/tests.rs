@@ -8,6 +8,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use btp_policy::PluginConfig;
 
 use super::*;
+use crate::request_buffer::Total;
 use crate::shared::Tables;
 use crate::testing::FakeHost;
 
@@ -62,7 +63,8 @@ impl<'a> Client<'a> {
     }
 
     fn done(&mut self) {
-        self.exchange.done(self.plan, &mut self.host, &mut self.out);
+        let (worker, host) = (&mut self.worker, &mut self.host);
+        self.exchange.done(self.plan, worker, host, &mut self.out);
     }
 
     fn reply(&mut self) -> Option<u16> {
@@ -187,10 +189,10 @@ fn envoys_own_413_is_an_overflow() {
         assert_eq!(client.body(10, false), Flow::HoldHeaders);
         client.out.clear();
         client.host.response_headers = to_headers(&[(":status", status)]);
-        let host = &mut client.host;
+        let (worker, host) = (&mut client.worker, &mut client.host);
         let flow = client
             .exchange
-            .response_headers(&plan, host, true, &mut client.out);
+            .response_headers(&plan, worker, host, true, &mut client.out);
         assert_eq!(flow, Flow::Continue);
         let told = client.out.iter().filter(|it| matches!(it, Action::Log(_)));
         assert_eq!(told.count(), complaints);
@@ -205,10 +207,10 @@ fn a_stream_is_reset_once_the_response_has_begun() {
     assert_eq!(client.headers(), Flow::Continue);
     assert_eq!(client.body(60, false), Flow::Continue);
     client.host.response_headers = to_headers(&[(":status", "200")]);
-    let host = &mut client.host;
+    let (worker, host) = (&mut client.worker, &mut client.host);
     let flow = client
         .exchange
-        .response_headers(&plan, host, false, &mut client.out);
+        .response_headers(&plan, worker, host, false, &mut client.out);
     assert_eq!(flow, Flow::Continue);
     client.out.clear();
     assert_eq!(client.body(41, false), Flow::Stop);
@@ -262,6 +264,8 @@ struct World<'a> {
     plan: &'a Plan,
     host: FakeHost,
     workers: [Worker; 2],
+    /// When each worker is to be woken.
+    beats: [Option<u64>; 2],
     live: Vec<Option<Live>>,
     gauge: i64,
 }
@@ -288,12 +292,13 @@ impl World<'_> {
     }
 
     /// Performs what an event came to.
-    fn settle(&mut self, index: usize, flow: Flow, out: Vec<Action>) {
+    fn settle(&mut self, index: usize, worker: usize, flow: Flow, out: Vec<Action>) {
         let mut wake_at = None;
         for action in out {
             match action {
                 Action::Adjust(gauge, by) if gauge == self.total().gauge => self.gauge += by,
                 Action::WakeAt(at) => wake_at = Some(at),
+                Action::WakeWorkerAt(at) => self.beats[worker] = Some(at),
                 _ => {}
             }
         }
@@ -328,7 +333,7 @@ impl World<'_> {
                     false,
                     &mut out,
                 );
-                self.settle(index, flow, out);
+                self.settle(index, worker, flow, out);
             }
             (Event::Piece(_) | Event::End | Event::Trailers, Some(live)) if !live.gone => {
                 let bytes = if let Event::Piece(bytes) = event {
@@ -337,19 +342,31 @@ impl World<'_> {
                     0
                 };
                 live.received += bytes;
-                let worker = &mut self.workers[live.worker];
-                let host = &mut self.host;
+                let worker = live.worker;
+                let (own, host) = (&mut self.workers[worker], &mut self.host);
                 let flow = if let Event::Trailers = event {
-                    live.exchange.request_trailers(plan, worker, host, &mut out)
+                    live.exchange.request_trailers(plan, own, host, &mut out)
                 } else {
                     let event = (live.received, matches!(event, Event::End));
-                    live.exchange
-                        .request_body(plan, worker, host, event, &mut out)
+                    live.exchange.request_body(plan, own, host, event, &mut out)
                 };
-                self.settle(index, flow, out);
+                self.settle(index, worker, flow, out);
             }
             (Event::Time(nanos), _) => {
                 self.host.now_ns += nanos;
+                for worker in 0..2 {
+                    if self.beats[worker]
+                        .take_if(|at| *at <= self.host.now_ns)
+                        .is_some()
+                    {
+                        self.workers[worker].tick(&mut self.host, &mut out);
+                        let beats = out.drain(..).map(|action| match action {
+                            Action::WakeWorkerAt(at) => at,
+                            other => panic!("{other:?}"),
+                        });
+                        self.beats[worker] = beats.max();
+                    }
+                }
                 for index in 0..self.live.len() {
                     let mut out = Vec::new();
                     let due =
@@ -357,21 +374,26 @@ impl World<'_> {
                     let Some(live) = self.live[index].as_mut().filter(due) else {
                         continue;
                     };
-                    let worker = &mut self.workers[live.worker];
-                    let flow = live.exchange.timer(plan, worker, &mut self.host, &mut out);
-                    self.settle(index, flow, out);
+                    let worker = live.worker;
+                    let own = &mut self.workers[worker];
+                    let flow = live.exchange.timer(plan, own, &mut self.host, &mut out);
+                    self.settle(index, worker, flow, out);
                 }
             }
             (Event::Answer(status), Some(live)) if !live.gone => {
                 self.host.response_headers = to_headers(&[(":status", &status.to_string())]);
+                let worker = live.worker;
+                let (own, host) = (&mut self.workers[worker], &mut self.host);
                 let flow = live
                     .exchange
-                    .response_headers(plan, &mut self.host, true, &mut out);
-                self.settle(index, flow, out);
+                    .response_headers(plan, own, host, true, &mut out);
+                self.settle(index, worker, flow, out);
             }
             (Event::Vanish, Some(live)) => {
-                live.exchange.done(plan, &mut self.host, &mut out);
-                self.settle(index, Flow::Stop, out);
+                let worker = live.worker;
+                let (own, host) = (&mut self.workers[worker], &mut self.host);
+                live.exchange.done(plan, own, host, &mut out);
+                self.settle(index, worker, Flow::Stop, out);
                 self.live[index] = None;
             }
             (Event::Die, _) => {
@@ -379,6 +401,7 @@ impl World<'_> {
                     slot.take_if(|live| live.worker == worker);
                 }
                 self.workers[worker] = plan.worker();
+                self.beats[worker] = None;
             }
             _ => {}
         }
@@ -407,6 +430,7 @@ proptest! {
             plan: &plan,
             host: FakeHost::default(),
             workers: [plan.worker(), plan.worker()],
+            beats: [None; 2],
             live: std::iter::repeat_with(|| None).take(6).collect(),
             gauge: 0,
         };
@@ -424,7 +448,8 @@ proptest! {
                 sum += intake.held;
                 if live.held {
                     prop_assert!(intake.held >= live.received, "unaccounted bytes");
-                    prop_assert!(live.wake_at.is_some() || intake.held == 0, "nobody beats");
+                    let beats = world.beats[live.worker].is_some();
+                    prop_assert!(beats || intake.held == 0, "nobody beats");
                 }
             }
             prop_assert!(sum == held || (somebody_died && sum < held), "{} of {}", sum, held);
@@ -433,12 +458,15 @@ proptest! {
             world.play(index, 0, Event::Vanish);
         }
         prop_assert!(somebody_died || world.table().is_empty());
-        // The dead are forgotten when somebody asks for room.
+        // The dead are forgotten when somebody finds no room.
         world.host.now_ns += 15 * SECOND;
-        world.play(0, 0, Event::Begin(Some(TOTAL / 2)));
-        world.host.now_ns += 10 * SECOND;
-        world.play(0, 0, Event::Time(0));
-        world.play(0, 0, Event::Vanish);
+        for index in [0, 1] {
+            world.play(index, 0, Event::Begin(Some(TOTAL / 2)));
+        }
+        world.play(0, 0, Event::Time(3 * SECOND));
+        for index in [0, 1] {
+            world.play(index, 0, Event::Vanish);
+        }
         prop_assert_eq!(world.table(), Vec::<u64>::new());
         prop_assert_eq!(world.gauge, 0);
     }

@@ -23,8 +23,11 @@ pub struct LocalRule {
     pub identity: String,
     /// Which requests it counts.
     pub selector: Selector,
-    /// How many of them may pass.
-    pub limit: Limit,
+    /// How many of them may pass in a time; `None`: any number.
+    pub limit: Option<Limit>,
+    /// How many of them may be in flight at once; `None`: any number. An
+    /// extension.
+    pub concurrency: Option<u32>,
     /// How many tokens a request costs.
     pub cost: u32,
     /// One bucket for all routes of the policy.
@@ -129,6 +132,7 @@ impl LocalRule {
             "name",
             "clientSelectors",
             "limit",
+            "concurrency",
             "cost",
             "shared",
             "shadowMode",
@@ -150,9 +154,24 @@ impl LocalRule {
             Some(at) => Selector::read_all(at, problems),
             None => Some(Selector::default()),
         };
-        let limit = object
-            .required("limit", problems)
-            .and_then(|at| Limit::read(at, problems));
+        let limit = match object.get("limit") {
+            Some(at) => Some(Limit::read(at, problems)?),
+            None => None,
+        };
+        let concurrency = match object.get("concurrency") {
+            Some(at) => Some(read_concurrency(at, problems)?),
+            None => None,
+        };
+        if limit.is_none() {
+            if concurrency.is_none() {
+                at.refuse(problems, "must have limit or concurrency");
+            }
+            for field in ["cost", "queue"] {
+                if let Some(at) = object.get(field) {
+                    at.refuse(problems, "must be left out: there is no limit");
+                }
+            }
+        }
         let cost = match object.get("cost") {
             Some(at) => read_cost(at, problems),
             None => Some(1),
@@ -170,10 +189,10 @@ impl LocalRule {
             None => None,
         };
         let shadow_mode = read_flag(object.get("shadowMode"), problems)?;
-        let (limit, cost) = (limit?, cost?);
+        let cost = cost?;
         let queue = match object.get("queue") {
             Some(at) => {
-                if shadow_mode || limit.requests == 0 {
+                if shadow_mode || limit.is_some_and(|limit| limit.requests == 0) {
                     at.refuse(
                         problems,
                         "must be left out: nobody waits for a rule in shadowMode, \
@@ -184,7 +203,8 @@ impl LocalRule {
             }
             None => None,
         };
-        if limit.requests > 0
+        if let Some(limit) = limit
+            && limit.requests > 0
             && cost > limit.burst
             && let Some(at) = object.get("cost")
         {
@@ -204,6 +224,7 @@ impl LocalRule {
             shadow_mode,
             selector: selector?,
             limit,
+            concurrency,
             cost,
             headers: headers.unwrap_or_default(),
             reject,
@@ -230,6 +251,12 @@ impl Queue {
             max_queued,
         })
     }
+}
+
+fn read_concurrency(at: At<'_>, problems: &mut Problems) -> Option<u32> {
+    let object = at.object(&["max"], problems)?;
+    let at = object.required("max", problems)?;
+    u32::try_from(at.integer(1..=i64::from(u32::MAX), problems)?).ok()
 }
 
 fn read_name<'a>(at: At<'a>, problems: &mut Problems) -> Option<&'a str> {

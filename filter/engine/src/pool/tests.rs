@@ -1,0 +1,124 @@
+use super::*;
+use crate::testing::FakeHost;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+const POOL: Pool = Pool {
+    table: TableId(0),
+    most: 100,
+    slots: 4,
+};
+
+fn claim(key: u64, worker: u64) -> Claim {
+    Claim { key, worker }
+}
+
+/// Worker 1 or 2 wants so much of key 7.
+fn take(host: &FakeHost, worker: u64, amount: u64) -> Change {
+    POOL.take(host, claim(7, worker), (amount, amount), None)
+}
+
+#[test]
+fn there_is_room_for_so_much_and_no_more() {
+    let host = FakeHost::default();
+    assert_eq!(take(&host, 1, 60).by, 60);
+    assert_eq!(take(&host, 2, 40).by, 40);
+    let full = take(&host, 1, 1);
+    assert_eq!((full.answer, full.taken, full.by), (Answer::Full, 0, 0));
+    assert_eq!(POOL.give_back(&host, claim(7, 1), 10), -10);
+    assert_eq!(take(&host, 2, 11).answer, Answer::Full);
+    let rest = POOL.take(&host, claim(7, 2), (1, 50), None);
+    assert_eq!((rest.taken, rest.by), (10, 10));
+}
+
+#[test]
+fn each_key_has_a_bound_of_its_own() {
+    let host = FakeHost::default();
+    assert_eq!(take(&host, 1, 100).answer, Answer::Granted);
+    let other = POOL.take(&host, claim(8, 1), (100, 100), None);
+    assert_eq!(other.answer, Answer::Granted);
+    assert_eq!(POOL.give_back(&host, claim(8, 1), 100), -100);
+    assert_eq!(take(&host, 2, 1).answer, Answer::Full);
+}
+
+#[test]
+fn who_holds_nothing_gives_nothing_back() {
+    let host = FakeHost::default();
+    assert_eq!(take(&host, 1, 100).answer, Answer::Granted);
+    assert_eq!(POOL.give_back(&host, claim(7, 2), 100), 0);
+    assert_eq!(POOL.give_back(&host, claim(7, 1), 1_000), -100);
+}
+
+#[test]
+fn a_table_has_so_many_slots() {
+    let host = FakeHost::default();
+    for key in 0..4 {
+        let first = POOL.take(&host, claim(key, 1), (1, 1), None);
+        assert_eq!(first.answer, Answer::Granted);
+    }
+    let fifth = POOL.take(&host, claim(4, 1), (1, 1), None);
+    assert_eq!((fifth.answer, fifth.by), (Answer::NoRoom, 0));
+    assert_eq!(POOL.give_back(&host, claim(2, 1), 1), -1);
+    let fifth = POOL.take(&host, claim(4, 1), (1, 1), None);
+    assert_eq!(fifth.answer, Answer::Granted);
+}
+
+#[test]
+fn what_the_dead_held_is_dropped_and_told() {
+    let host = FakeHost::default();
+    assert_eq!(take(&host, 1, 60).by, 60);
+    assert_eq!(take(&host, 2, 30).by, 30);
+    // Worker 2 lives: there is room, but not for so much.
+    let full = POOL.take(&host, claim(7, 3), (80, 80), Some(&[2]));
+    assert_eq!((full.answer, full.by), (Answer::Full, -60));
+    let taken = POOL.take(&host, claim(7, 3), (70, 70), Some(&[2]));
+    assert_eq!((taken.answer, taken.by), (Answer::Granted, 70));
+    // Should worker 1 live after all, it takes nothing from the others.
+    assert_eq!(POOL.give_back(&host, claim(7, 1), 60), 0);
+}
+
+#[test]
+fn a_damaged_table_is_read_as_far_as_it_goes() {
+    let host = FakeHost::default();
+    host.update_table(TableId(0), |words| {
+        *words = vec![7, 1, u64::MAX, 7];
+        true
+    });
+    assert_eq!(take(&host, 2, 1).answer, Answer::Full);
+    let _ = POOL.give_back(&host, claim(7, 1), u64::MAX);
+    assert_eq!(take(&host, 2, 1).answer, Answer::Granted);
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn threads_never_hold_more_than_the_bound() {
+    use crate::testing::ThreadedHost;
+    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+    const SHARED: Pool = Pool { slots: 8, ..POOL };
+    let host = ThreadedHost::new(0);
+    let (held, largest, sum) = (AtomicU64::new(0), AtomicU64::new(0), AtomicI64::new(0));
+    std::thread::scope(|scope| {
+        for worker in 0..8 {
+            let (host, held, largest, sum) = (&host, &held, &largest, &sum);
+            scope.spawn(move || {
+                for round in 0..2_000 {
+                    let amount = (worker * 7 + round) % 40 + 1;
+                    let taken = SHARED.take(host, claim(7, worker), (amount, amount), None);
+                    sum.fetch_add(taken.by, Ordering::SeqCst);
+                    if taken.answer == Answer::Granted {
+                        let now = held.fetch_add(amount, Ordering::SeqCst) + amount;
+                        largest.fetch_max(now, Ordering::SeqCst);
+                        std::thread::yield_now();
+                        held.fetch_sub(amount, Ordering::SeqCst);
+                        let by = SHARED.give_back(host, claim(7, worker), amount);
+                        sum.fetch_add(by, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    let largest = largest.into_inner();
+    assert!((1..=100).contains(&largest), "{largest} at once");
+    assert_eq!(sum.into_inner(), 0, "something leaked");
+}

@@ -1,0 +1,352 @@
+//! Requests in flight under a simulated scheduler: several workers, any order
+//! of beginnings and ends, workers that die.
+
+use btp_policy::PluginConfig;
+use proptest::prelude::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use crate::action::{Action, Flow};
+use crate::exchange::Exchange;
+use crate::plan::Plan;
+use crate::shared::Counters;
+use crate::testing::FakeHost;
+use crate::worker::Worker;
+
+const SECOND: u64 = 1_000_000_000;
+
+struct Sim {
+    plan: Plan,
+    workers: Vec<Worker>,
+    /// When each worker is to be woken.
+    beats: Vec<Option<u64>>,
+    host: FakeHost,
+    gauge: i64,
+}
+
+/// What a refused request got: status, details and the wait it was told.
+type Refused = (u16, &'static str, Option<String>);
+
+impl Sim {
+    fn new(workers: usize, rules: &str) -> Self {
+        let text = format!(
+            r#"{{"limits":{{"distinctKeys":64}},"policies":[{{"metadata":{{"name":"p"}},
+                "spec":{{"rateLimit":{{"local":{{"rules":{rules}}}}}}}}}]}}"#
+        );
+        let plan = Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap());
+        let host = FakeHost::new(&plan);
+        Self {
+            workers: (0..workers).map(|_| plan.worker()).collect(),
+            beats: vec![None; workers],
+            host,
+            plan,
+            gauge: 0,
+        }
+    }
+
+    /// A request arrives.
+    fn open(&mut self, worker: usize, headers: &[(&str, &str)]) -> Result<Exchange, Refused> {
+        let headers = headers.iter();
+        self.host.request_headers = headers
+            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        let mut exchange = Exchange::default();
+        let (own, host, mut out) = (&mut self.workers[worker], &mut self.host, Vec::new());
+        let flow = exchange.request_headers(&self.plan, own, host, true, &mut out);
+        let reply = out.iter().find_map(|action| match action {
+            Action::Reply(reply) => Some(reply.clone()),
+            _ => None,
+        });
+        self.perform(worker, out);
+        let Some(reply) = reply else {
+            assert_ne!(flow, Flow::Stop);
+            return Ok(exchange);
+        };
+        // Who is refused ends, too, and must not leave what others took.
+        self.close(worker, exchange);
+        let mut headers = reply.headers.iter();
+        let wait = headers.find(|(name, _)| name == "retry-after");
+        Err((
+            reply.status,
+            reply.details,
+            wait.map(|(_, value)| value.clone()),
+        ))
+    }
+
+    fn close(&mut self, worker: usize, mut exchange: Exchange) {
+        let mut out = Vec::new();
+        let own = &mut self.workers[worker];
+        exchange.done(&self.plan, own, &mut self.host, &mut out);
+        self.perform(worker, out);
+    }
+
+    fn perform(&mut self, worker: usize, out: Vec<Action>) {
+        for action in out {
+            match action {
+                Action::Count(counter) => self.host.add(counter, 1),
+                Action::WakeWorkerAt(at) => self.beats[worker] = Some(at),
+                Action::Adjust(_, by) => self.gauge += by,
+                _ => {}
+            }
+        }
+    }
+
+    fn pass_time(&mut self, nanos: u64) {
+        self.host.now_ns += nanos;
+        for worker in 0..self.workers.len() {
+            let now = self.host.now_ns;
+            if self.beats[worker].take_if(|at| *at <= now).is_some() {
+                let mut out = Vec::new();
+                self.workers[worker].tick(&mut self.host, &mut out);
+                self.perform(worker, out);
+            }
+        }
+    }
+
+    fn die(&mut self, worker: usize) {
+        self.workers[worker] = self.plan.worker();
+        self.beats[worker] = None;
+    }
+
+    fn counter(&self, name: &str) -> u64 {
+        let mut names = self.plan.counters().iter();
+        let name = format!("btp.default.p.rate_limit.{name}");
+        let index = names.position(|other| *other == name).unwrap();
+        self.host
+            .read(crate::CounterId(u32::try_from(index).unwrap()))
+    }
+
+    fn is_all_free(&self) -> bool {
+        let tables = (0..self.plan.tables().len()).map(|table| {
+            let mut len = 0;
+            crate::shared::Tables::update_table(
+                &self.host,
+                crate::TableId(u32::try_from(table).unwrap()),
+                |words| {
+                    len = words.len();
+                    false
+                },
+            );
+            len
+        });
+        // The roll comes last.
+        let mut tables: Vec<usize> = tables.collect();
+        tables.pop();
+        self.gauge == 0 && tables.iter().all(|len| *len == 0)
+    }
+}
+
+fn at_most(max: u64) -> String {
+    format!(r#"[{{"concurrency":{{"max":{max}}}}}]"#)
+}
+
+const CROWDED: Refused = (429, "btp_concurrency", None);
+
+#[test]
+fn so_many_are_in_flight_and_no_more_over_all_workers() {
+    let mut sim = Sim::new(2, &at_most(3));
+    let mut open: Vec<_> = (0..3)
+        .map(|worker| (worker % 2, sim.open(worker % 2, &[]).unwrap()))
+        .collect();
+    assert_eq!(sim.gauge, 3);
+    for worker in [0, 1] {
+        assert_eq!(sim.open(worker, &[]).unwrap_err(), CROWDED);
+    }
+    let (worker, ended) = open.remove(0);
+    sim.close(worker, ended);
+    let again = sim.open(1, &[]).unwrap();
+    assert_eq!(sim.open(0, &[]).unwrap_err(), CROWDED);
+    sim.close(1, again);
+    for (worker, exchange) in open {
+        sim.close(worker, exchange);
+    }
+    assert!(sim.is_all_free());
+    assert_eq!(sim.counter("rule_0.admitted"), 4);
+    assert_eq!(sim.counter("rule_0.limited"), 3);
+    assert_eq!(sim.counter("rule_0.concurrency_limited"), 3);
+}
+
+#[test]
+fn a_dead_workers_places_are_free_within_15_seconds() {
+    let mut sim = Sim::new(2, &at_most(2));
+    let (_lost, kept) = (sim.open(0, &[]).unwrap(), sim.open(1, &[]).unwrap());
+    sim.die(0);
+    for _ in 0..11 {
+        sim.pass_time(SECOND);
+        assert_eq!(sim.open(1, &[]).unwrap_err(), CROWDED);
+    }
+    sim.pass_time(4 * SECOND);
+    let next = sim.open(1, &[]).unwrap();
+    assert_eq!(sim.open(0, &[]).unwrap_err(), CROWDED);
+    assert_eq!(sim.gauge, 2);
+    sim.close(1, next);
+    sim.close(1, kept);
+    assert!(sim.is_all_free());
+}
+
+#[test]
+fn whoever_a_limit_refuses_takes_no_place_and_whoever_finds_none_pays_nothing() {
+    let rules = r#"[{"concurrency":{"max":1},"limit":{"requests":2,"unit":"Hour"}}]"#;
+    let mut sim = Sim::new(1, rules);
+    let first = sim.open(0, &[]).unwrap();
+    for _ in 0..5 {
+        assert_eq!(sim.open(0, &[]).unwrap_err(), CROWDED);
+    }
+    sim.close(0, first);
+    let second = sim.open(0, &[]).unwrap();
+    sim.close(0, second);
+    let limited = (429, "btp_rate_limited", Some("1800".to_owned()));
+    assert_eq!(sim.open(0, &[]).unwrap_err(), limited);
+    assert!(sim.is_all_free());
+}
+
+#[test]
+fn a_rule_that_finds_no_place_takes_none_from_another() {
+    let rules = r#"[
+        {"name":"gold","clientSelectors":[{"headers":[{"name":"x-tier","value":"gold"}]}],
+         "concurrency":{"max":2}},
+        {"name":"all","clientSelectors":[{"path":{"value":"/"}}],"concurrency":{"max":1},
+         "reject":{"statusCode":503}}]"#;
+    let mut sim = Sim::new(1, rules);
+    let path = (":path", "/");
+    let first = sim.open(0, &[path]).unwrap();
+    for _ in 0..3 {
+        let refused = sim.open(0, &[path, ("x-tier", "gold")]).unwrap_err();
+        assert_eq!(refused, (503, "btp_concurrency", None));
+    }
+    sim.close(0, first);
+    assert!(sim.open(0, &[path, ("x-tier", "gold")]).is_ok());
+}
+
+#[test]
+fn a_rule_in_shadow_counts_places_and_refuses_nobody() {
+    let rules = r#"[{"shadowMode":true,"concurrency":{"max":1},
+                     "limit":{"requests":3,"unit":"Hour"}}]"#;
+    let mut sim = Sim::new(1, rules);
+    let (first, second) = (sim.open(0, &[]).unwrap(), sim.open(0, &[]).unwrap());
+    assert_eq!(sim.counter("rule_0.shadow_limited"), 1);
+    sim.close(0, first);
+    sim.close(0, second);
+    // Who found no place has not paid: two tokens are left.
+    for shadow_limited in [1, 1, 2, 3] {
+        let exchange = sim.open(0, &[]).unwrap();
+        sim.close(0, exchange);
+        assert_eq!(sim.counter("rule_0.shadow_limited"), shadow_limited);
+    }
+    assert_eq!(sim.counter("rule_0.concurrency_limited"), 1);
+    assert!(sim.is_all_free());
+}
+
+#[test]
+fn each_client_has_places_of_its_own_until_the_table_is_full() {
+    let rules = r#"[{"clientSelectors":[{"headers":[{"name":"x-user","type":"Distinct"}]}],
+                     "concurrency":{"max":2}}]"#;
+    let mut sim = Sim::new(2, rules);
+    let user = |number: usize| format!("user-{number}");
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        open.push((0, sim.open(0, &[("x-user", "ada")]).unwrap()));
+    }
+    let third = sim.open(1, &[("x-user", "ada")]);
+    assert_eq!(third.unwrap_err(), CROWDED);
+    assert_eq!(sim.counter("rule_0.overflows"), 0);
+    // distinctKeys: 64 is two tables of 64 slots, of which Ada has one. The
+    // others share 16 × 2 places.
+    for number in 0..1_000 {
+        let worker = number % 2;
+        match sim.open(worker, &[("x-user", &user(number))]) {
+            Ok(exchange) => open.push((worker, exchange)),
+            Err(refused) => assert_eq!(refused, CROWDED),
+        }
+    }
+    assert_eq!(open.len(), 2 + 127 + 32);
+    assert!(sim.counter("rule_0.overflows") > 0);
+    for (worker, exchange) in open {
+        sim.close(worker, exchange);
+    }
+    assert!(sim.is_all_free());
+}
+
+#[test]
+fn a_large_bound_costs_little_where_many_are_in_flight() {
+    let mut sim = Sim::new(1, &at_most(6_400));
+    let mut open: Vec<_> = (0..1_000).map(|_| sim.open(0, &[]).unwrap()).collect();
+    let before = sim.counter("rule_0.store_operations");
+    assert!(before <= 10, "{before}");
+    for _ in 0..10_000 {
+        let oldest = open.remove(0);
+        sim.close(0, oldest);
+        open.push(sim.open(0, &[]).unwrap());
+    }
+    let operations = sim.counter("rule_0.store_operations") - before;
+    assert!(operations <= 10, "{operations}");
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Open(usize),
+    Close(usize),
+    Time(u64),
+    Die(usize),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        8 => (0_usize..3).prop_map(Event::Open),
+        6 => (0_usize..1_000).prop_map(Event::Close),
+        2 => (0_u64..6 * SECOND).prop_map(Event::Time),
+        1 => (0_usize..3).prop_map(Event::Die),
+    ]
+}
+
+proptest! {
+    /// Whatever happens in whatever order: never more are in flight than may
+    /// be, nobody is refused while there is room (but for what workers hold
+    /// ahead, or the dead still hold), and nothing is left when all have gone.
+    #[test]
+    fn the_bound_is_kept_in_any_order_of_events(
+        max in prop_oneof![1_usize..6, 120_usize..400],
+        events in proptest::collection::vec(event(), 1..600),
+    ) {
+        let workers = 3;
+        let mut sim = Sim::new(workers, &at_most(max as u64));
+        let mut open: Vec<(usize, Exchange)> = Vec::new();
+        // What the dead held: how much, and when they died.
+        let mut graves: Vec<(usize, u64)> = Vec::new();
+        let lease = (max / 64).max(1);
+        for event in events {
+            match event {
+                Event::Open(worker) => match sim.open(worker, &[]) {
+                    Ok(exchange) => open.push((worker, exchange)),
+                    Err(refused) => {
+                        prop_assert_eq!(refused, CROWDED);
+                        let now = sim.host.now_ns;
+                        let fresh = graves.iter().filter(|(_, died)| now < died + 14 * SECOND);
+                        let dead: usize = fresh.map(|(held, _)| held + lease).sum();
+                        let ahead = (workers - 1) * lease;
+                        prop_assert!(open.len() + dead + ahead >= max);
+                    }
+                },
+                Event::Close(index) => {
+                    if !open.is_empty() {
+                        let (worker, exchange) = open.remove(index % open.len());
+                        sim.close(worker, exchange);
+                    }
+                }
+                Event::Time(nanos) => sim.pass_time(nanos),
+                Event::Die(worker) => {
+                    let before = open.len();
+                    open.retain(|(own, _)| *own != worker);
+                    graves.push((before - open.len(), sim.host.now_ns));
+                    sim.die(worker);
+                }
+            }
+            prop_assert!(open.len() <= max, "{} of {max}", open.len());
+            prop_assert!(sim.gauge >= open.len() as i64 && sim.gauge <= max as i64);
+        }
+        for (worker, exchange) in open {
+            sim.close(worker, exchange);
+        }
+        prop_assert!(!graves.is_empty() || sim.is_all_free());
+    }
+}
