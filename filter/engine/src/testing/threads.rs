@@ -65,7 +65,10 @@ impl ThreadedHost {
     #[must_use]
     pub fn worker(&self, seed: u64) -> WorkerHost<'_> {
         let mut exchange = FakeHost::default();
-        exchange.random.push_back(seed);
+        // What workers draw to tell each other apart must differ.
+        exchange
+            .random
+            .extend((0..8).map(|n| seed.wrapping_mul(8) + n));
         WorkerHost {
             exchange,
             shared: self,

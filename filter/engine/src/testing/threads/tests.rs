@@ -309,3 +309,74 @@ proptest! {
         }
     }
 }
+
+/// Threads that come and go as fast as they can: never more in flight than may
+/// be, and none when all have gone.
+#[test]
+fn threads_never_have_more_in_flight_than_may_be() {
+    use std::sync::atomic::AtomicI64;
+
+    for max in [3, 200] {
+        let proxy = Proxy::new(
+            &format!(r#"{{"rules":[{{"concurrency":{{"max":{max}}}}}]}}"#),
+            8,
+        );
+        let Proxy {
+            plan,
+            host,
+            workers,
+        } = proxy;
+        let (in_flight, largest, gauge) = (AtomicI64::new(0), AtomicI64::new(0), AtomicI64::new(0));
+        let counted = |out: Vec<Action>| {
+            for action in out {
+                if let Action::Adjust(_, by) = action {
+                    gauge.fetch_add(by, Ordering::SeqCst);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for (thread, mut worker) in workers.into_iter().enumerate() {
+                let (plan, host, counted) = (&plan, &host, &counted);
+                let (in_flight, largest) = (&in_flight, &largest);
+                scope.spawn(move || {
+                    let mut view = host.worker(thread as u64);
+                    let mut open = Vec::new();
+                    for turn in 0..4_000 {
+                        let mut out = Vec::new();
+                        if turn % 40 < 30 {
+                            let mut exchange = Exchange::default();
+                            let flow = exchange.request_headers(
+                                plan,
+                                &mut worker,
+                                &mut view,
+                                true,
+                                &mut out,
+                            );
+                            if flow == Flow::Continue {
+                                let now = in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+                                largest.fetch_max(now, Ordering::SeqCst);
+                                open.push(exchange);
+                            }
+                        }
+                        if turn % 40 >= 20
+                            && let Some(mut exchange) = open.pop()
+                        {
+                            in_flight.fetch_sub(1, Ordering::SeqCst);
+                            exchange.done(plan, &mut worker, &mut view, &mut out);
+                        }
+                        counted(out);
+                    }
+                    for mut exchange in open {
+                        let mut out = Vec::new();
+                        in_flight.fetch_sub(1, Ordering::SeqCst);
+                        exchange.done(plan, &mut worker, &mut view, &mut out);
+                        counted(out);
+                    }
+                });
+            }
+        });
+        let largest = largest.into_inner();
+        assert!((1..=max).contains(&largest), "{largest} of {max}");
+        assert_eq!(gauge.into_inner(), 0);
+    }
+}

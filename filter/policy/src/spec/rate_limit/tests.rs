@@ -91,7 +91,7 @@ fn metadata_that_means_nothing_is_refused() {
         ),
         (
             r#"{"namespace":"a","path":"b","value":"b"}"#,
-            "metadata[0].path: must be a list",
+            "metadata[0].path: must be a list of keys, one for each level",
         ),
         (
             r#"{"namespace":"a","path":[],"value":"b"}"#,

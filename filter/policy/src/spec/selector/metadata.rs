@@ -36,6 +36,11 @@ impl MetadataCondition {
         let namespace = object.required("namespace", problems)?;
         let mut path = vec![namespace.string_of(1..=256, problems)?.to_owned()];
         let keys = object.required("path", problems)?;
+        if let Value::String(_) = keys.node.value {
+            let reason = "must be a list of keys, one for each level, such as [claims, sub]";
+            keys.refuse(problems, reason);
+            return None;
+        }
         path.extend(keys.list(1..=16, problems, |at, problems| {
             at.string_of(1..=256, problems).map(str::to_owned)
         })?);
