@@ -1,5 +1,5 @@
-//! What the filter costs: per request, beside the same Envoy without it, and
-//! per configuration. Writes docs/PERFORMANCE.md and the raw numbers beside it.
+//! What the filter costs: per request, beside the same Envoy without it, with
+//! and without rate limits, and per configuration. Writes docs/PERFORMANCE.md and the raw numbers beside it.
 //!
 //! Requests: the variants take turns, round by round and back (ABBA), so that
 //! a machine that slows down slows all of them; each round's CPU time is
