@@ -15,6 +15,7 @@ mod govern;
 mod json_out;
 mod layout;
 mod model;
+mod overlap;
 mod plan;
 mod report;
 mod request;
@@ -34,6 +35,7 @@ use crate::input::{Input, Source};
 use crate::report::{self as findings, Finding, Format};
 pub(crate) use explain::{Question, run as explain};
 use files::{Config, Syntax};
+pub(crate) use overlap::lint;
 use plan::{Options, Plan};
 
 /// Where the filter is mounted, unless the person says otherwise.

@@ -1,7 +1,7 @@
 //! `btp lint`: what is wrong with some policies, and what is unwise.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use btp_policy::attach::{Attachments, Environment, Reason};
 use btp_policy::node::Node;
@@ -11,6 +11,7 @@ use btp_policy::read::At;
 use btp_policy::{Policy, advice, schema};
 use clap::ValueEnum;
 
+use crate::apply;
 use crate::input::{Input, Object};
 use crate::report::{self, Finding, Format, Place};
 
@@ -27,6 +28,7 @@ pub(crate) enum Profile {
 /// Prints what is wrong; false if anything is.
 pub(crate) fn run(
     files: &[PathBuf],
+    bootstrap: Option<&Path>,
     profile: Profile,
     portable: bool,
     format: Format,
@@ -49,6 +51,9 @@ pub(crate) fn run(
         if let Some(policies) = policies.into_iter().collect::<Option<Vec<_>>>() {
             check_together(&policies, &input, &mut findings);
         }
+    }
+    if let Some(bootstrap) = bootstrap {
+        apply::lint(bootstrap, &mut input.sources, &mut findings)?;
     }
     report::print(&findings, &input.sources, format);
     Ok(report::is_fine(&findings))

@@ -35,8 +35,12 @@ enum Command {
     /// Check policies; says nothing if they are fine
     Lint {
         /// Files and directories (*.yaml, *.yml, *.json); `-` is stdin
-        #[arg(required = true, value_name = "FILE")]
+        #[arg(required_unless_present = "bootstrap", value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Also check an Envoy configuration: whether instances of the filter
+        /// in it do the same
+        #[arg(long, value_name = "FILE")]
+        bootstrap: Option<PathBuf>,
         /// Which rules apply
         #[arg(long, value_enum, default_value_t = Profile::Btp)]
         profile: Profile,
@@ -88,10 +92,11 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Lint {
             files,
+            bootstrap,
             profile,
             portable,
             format,
-        } => lint::run(&files, profile, portable, format),
+        } => lint::run(&files, bootstrap.as_deref(), profile, portable, format),
         Command::Apply(arguments) => apply::run(&arguments),
         Command::Explain {
             files,

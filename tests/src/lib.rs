@@ -10,13 +10,16 @@ pub mod bootstrap;
 pub mod client;
 pub mod envoy;
 pub mod load;
+pub mod measure;
 pub mod mortal;
 pub mod native;
 pub mod percent;
 pub mod readme;
 pub mod repo;
 pub mod scenario;
+pub mod setup;
 pub mod upstream;
+pub mod versions;
 pub mod wait;
 
 pub use body::Body;

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub use check::{Observed, check};
-pub use run::{Report, run_table_against, run_table_on_envoy};
+pub use run::{Failures, Report, run_table_against, run_table_on_envoy, try_table_on_envoy};
 
 /// A plugin configuration and what should come of it.
 #[derive(Clone, Debug, Deserialize)]

@@ -6,43 +6,21 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use btp_tests::client::{h1, h2, raw};
-use btp_tests::{Body, Bootstrap, Builder, Envoy, Request, Route, Upstream};
+use btp_tests::{Body, Bootstrap, Builder, Envoy, Request, Route, Upstream, setup};
 use serde_json::{Value, json};
 
 const MS: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn policy(buffer: &Value) -> Value {
-    json!({
-        "policies": [{"metadata": {"name": "p"}, "spec": {"requestBuffer": buffer}}],
-        "allowOnHeadersStopIteration": true,
-    })
-}
-
-fn bootstrap(buffer: &Value, upstream: &Upstream) -> Builder {
-    Builder::new()
-        .plugin(&policy(buffer))
-        .stop_iteration(true)
-        .route(Route::cluster("/", "backend"))
-        .cluster("backend", upstream.addr())
-}
-
 async fn start(buffer: &Value, edit: impl FnOnce(Builder) -> Builder) -> Result<(Envoy, Upstream)> {
-    let upstream = Upstream::start().await?;
-    let envoy = Envoy::start(&edit(bootstrap(buffer, &upstream)).build()?).await?;
-    Ok((envoy, upstream))
+    setup::start(edit(setup::limiting_bodies(buffer))).await
 }
 
 async fn start_http(buffer: &Value, edit: impl FnOnce(&mut Value)) -> Result<(Envoy, Upstream)> {
     let upstream = Upstream::start().await?;
-    let mut config: Bootstrap = bootstrap(buffer, &upstream).build()?;
+    let mut config: Bootstrap = setup::limiting_bodies(buffer).backend(&upstream).build()?;
     config.edit_http("main", edit)?;
     Ok((Envoy::start(&config).await?, upstream))
-}
-
-async fn stat(envoy: &Envoy, name: &str) -> Result<u64> {
-    let name = format!("wasmcustom.btp.default.p.{name}");
-    Ok(envoy.stat(&name).await?.unwrap_or(0))
 }
 
 /// A body of `size` bytes that is not all the same.
@@ -150,7 +128,7 @@ async fn upgrades_pass_if_envoy_accepts_them() -> Result<()> {
         );
         // Far more than the limit, on a connection that nobody counts.
         client.send([b'x'; 1_000]).await?;
-        ensure!(stat(&envoy, "request_buffer_too_large").await? == 0);
+        ensure!(envoy.policy_stat("request_buffer_too_large").await? == 0);
 
         // What looks like an upgrade and is none is limited like the rest.
         let mut client = raw::Connection::open(envoy.addr()).await?;
@@ -191,7 +169,12 @@ async fn an_expectation_that_nobody_would_meet_is_refused() -> Result<()> {
             PATIENCE,
         )
         .await?;
-    ensure!(stat(&envoy, "request_buffer_expectations_failed").await? == 1);
+    ensure!(
+        envoy
+            .policy_stat("request_buffer_expectations_failed")
+            .await?
+            == 1
+    );
 
     let stream = json!({"limit": 10, "mode": "Stream"});
     let (envoy, _upstream) = start_http(&stream, proxied).await?;
@@ -221,7 +204,7 @@ async fn streams_of_one_connection_do_not_disturb_each_other() -> Result<()> {
         }
         ensure!(more?.status == 200, "{mode}");
         ensure!(
-            stat(&envoy, "request_buffer_too_large").await? == 1,
+            envoy.policy_stat("request_buffer_too_large").await? == 1,
             "{mode}"
         );
         let whole = upstream.requests();
@@ -242,7 +225,7 @@ async fn tunnels_pass_if_envoy_accepts_them() -> Result<()> {
             route["route"]["upgrade_configs"] = upgrade;
         });
         let builder = Builder::new()
-            .plugin(&policy(&json!({"limit": 10, "mode": mode})))
+            .plugin(&setup::body_policy(&json!({"limit": 10, "mode": mode})))
             .stop_iteration(true)
             .route(connect)
             .cluster("backend", upstream.addr());
@@ -262,7 +245,7 @@ async fn tunnels_pass_if_envoy_accepts_them() -> Result<()> {
             .await?;
         ensure!(client.read_response().await?.status == 200, "{mode}");
         ensure!(upstream.requests_under("/through").len() == 1);
-        ensure!(stat(&envoy, "request_buffer_too_large").await? == 0);
+        ensure!(envoy.policy_stat("request_buffer_too_large").await? == 0);
         envoy.assert_vm_alive().await?;
     }
     Ok(())
@@ -341,7 +324,7 @@ async fn a_body_that_waits_for_a_delay_goes_on_whole() -> Result<()> {
         ensure!(seen.len() == 1 && seen[0].body == bytes);
         ensure!(seen[0].headers_at >= started + least * MS, "came early");
         ensure!(seen[0].header("content-length").as_deref() == Some("500000"));
-        ensure!(stat(&envoy, "request_buffer_bytes").await? == 0);
+        ensure!(envoy.policy_stat("request_buffer_bytes").await? == 0);
     }
     envoy.assert_vm_alive().await
 }
@@ -351,7 +334,7 @@ async fn http2_trailers_reach_the_upstream() -> Result<()> {
     for mode in ["Buffer", "Stream"] {
         let upstream = Upstream::start().await?;
         let builder = Builder::new()
-            .plugin(&policy(&json!({"limit": 100, "mode": mode})))
+            .plugin(&setup::body_policy(&json!({"limit": 100, "mode": mode})))
             .stop_iteration(true)
             .route(Route::cluster("/", "backend"))
             .cluster_h2("backend", upstream.addr());

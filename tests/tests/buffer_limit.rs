@@ -5,36 +5,14 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use btp_tests::client::{h1, h2, raw};
-use btp_tests::{Body, Builder, Envoy, Reply, Request, Route, Upstream};
+use btp_tests::{Body, Builder, Envoy, Reply, Request, Route, Upstream, setup};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const MIB: usize = 1024 * 1024;
 
-fn policy(buffer: &Value) -> Value {
-    json!({
-        "policies": [{"metadata": {"name": "p"}, "spec": {"requestBuffer": buffer}}],
-        "allowOnHeadersStopIteration": true,
-    })
-}
-
-fn bootstrap(buffer: &Value, upstream: &Upstream) -> Builder {
-    Builder::new()
-        .plugin(&policy(buffer))
-        .stop_iteration(true)
-        .route(Route::cluster("/", "backend"))
-        .cluster("backend", upstream.addr())
-}
-
 async fn start(buffer: &Value, edit: impl FnOnce(Builder) -> Builder) -> Result<(Envoy, Upstream)> {
-    let upstream = Upstream::start().await?;
-    let envoy = Envoy::start(&edit(bootstrap(buffer, &upstream)).build()?).await?;
-    Ok((envoy, upstream))
-}
-
-async fn stat(envoy: &Envoy, name: &str) -> Result<u64> {
-    let name = format!("wasmcustom.btp.default.p.{name}");
-    Ok(envoy.stat(&name).await?.unwrap_or(0))
+    setup::start(edit(setup::limiting_bodies(buffer))).await
 }
 
 /// A body of `size` bytes that is not all the same.
@@ -63,7 +41,7 @@ async fn a_declared_length_is_answered_without_the_body() -> Result<()> {
             .await?;
         ensure!(client.read_response().await?.status == 100);
         ensure!(client.read_response().await?.status == 413);
-        ensure!(stat(&envoy, "request_buffer_too_large").await? == 2);
+        ensure!(envoy.policy_stat("request_buffer_too_large").await? == 2);
         envoy.assert_vm_alive().await?;
     }
     Ok(())
@@ -104,7 +82,7 @@ async fn sizes_from_nothing_to_64_mib() -> Result<()> {
         if let Ok(response) = response {
             ensure!(response.status == 413, "{response:?}");
         }
-        ensure!(stat(&envoy, "request_buffer_too_large").await? == 1);
+        ensure!(envoy.policy_stat("request_buffer_too_large").await? == 1);
         envoy.assert_vm_alive().await?;
     }
     Ok(())
@@ -142,7 +120,7 @@ async fn a_stream_that_has_been_answered_is_reset() -> Result<()> {
     ensure!(head.status == 200);
     client.send("6\r\n world\r\n").await?;
     client.read_until_closed(PATIENCE).await?;
-    ensure!(stat(&envoy, "request_buffer_too_large").await? == 1);
+    ensure!(envoy.policy_stat("request_buffer_too_large").await? == 1);
     envoy.assert_vm_alive().await
 }
 
@@ -158,8 +136,8 @@ async fn envoys_own_buffer_limit_is_noticed() -> Result<()> {
     envoy
         .wait_for_log("smaller than requestBuffer.limit (8388608 bytes)", PATIENCE)
         .await?;
-    ensure!(stat(&envoy, "request_buffer_overflows").await? == 1);
-    ensure!(stat(&envoy, "request_buffer_too_large").await? == 0);
+    ensure!(envoy.policy_stat("request_buffer_overflows").await? == 1);
+    ensure!(envoy.policy_stat("request_buffer_too_large").await? == 0);
     ensure!(upstream.requests().is_empty(), "half a request went on");
     envoy.assert_vm_alive().await?;
 
@@ -168,7 +146,7 @@ async fn envoys_own_buffer_limit_is_noticed() -> Result<()> {
     let raised = Route::cluster("/", "backend")
         .edit(|route| route["request_body_buffer_limit"] = json!(8 * MIB));
     let builder = Builder::new()
-        .plugin(&policy(&json!({"limit": "8Mi"})))
+        .plugin(&setup::body_policy(&json!({"limit": "8Mi"})))
         .stop_iteration(true)
         .route(raised)
         .cluster("backend", upstream.addr());
@@ -223,7 +201,7 @@ async fn a_body_larger_than_the_http2_window() -> Result<()> {
     let raised = Route::cluster("/raised", "backend")
         .edit(|route| route["request_body_buffer_limit"] = json!(64 * MIB));
     let builder = Builder::new()
-        .plugin(&policy(&json!({"limit": "64Mi"})))
+        .plugin(&setup::body_policy(&json!({"limit": "64Mi"})))
         .stop_iteration(true)
         .route(raised)
         .route(Route::cluster("/", "backend"))
@@ -237,7 +215,7 @@ async fn a_body_larger_than_the_http2_window() -> Result<()> {
     if let Ok(response) = response {
         ensure!(response.status == 413, "{response:?}");
     }
-    ensure!(stat(&envoy, "request_buffer_overflows").await? == 1);
+    ensure!(envoy.policy_stat("request_buffer_overflows").await? == 1);
     ensure!(upstream.requests().len() == 1);
     envoy.assert_vm_alive().await
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use btp_tests::client::{h1, h2, raw};
-use btp_tests::{Body, Builder, Envoy, Request, Route, Upstream, wait};
+use btp_tests::{Body, Builder, Envoy, Request, Upstream, setup, wait};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -12,23 +12,7 @@ const MS: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn start(buffer: &Value, edit: impl FnOnce(Builder) -> Builder) -> Result<(Envoy, Upstream)> {
-    let upstream = Upstream::start().await?;
-    let plugin = json!({
-        "policies": [{"metadata": {"name": "p"}, "spec": {"requestBuffer": buffer}}],
-        "allowOnHeadersStopIteration": true,
-    });
-    let builder = Builder::new()
-        .plugin(&plugin)
-        .stop_iteration(true)
-        .route(Route::cluster("/", "backend"))
-        .cluster("backend", upstream.addr());
-    let envoy = Envoy::start(&edit(builder).build()?).await?;
-    Ok((envoy, upstream))
-}
-
-async fn stat(envoy: &Envoy, name: &str) -> Result<u64> {
-    let name = format!("wasmcustom.btp.default.p.{name}");
-    Ok(envoy.stat(&name).await?.unwrap_or(0))
+    setup::start(edit(setup::limiting_bodies(buffer))).await
 }
 
 /// At 1,000 B/s with 2 s to spare: half the rate is late after some 4 s (less
@@ -66,7 +50,7 @@ async fn who_keeps_the_rate_gets_through() -> Result<()> {
         let after = half.headers_after;
         ensure!(after >= 2_000 * MS, "after {after:?}");
     }
-    ensure!(stat(&envoy, "request_buffer_timeouts").await? == 2);
+    ensure!(envoy.policy_stat("request_buffer_timeouts").await? == 2);
     ensure!(upstream.requests_under("/50").is_empty());
     ensure!(upstream.requests_under("/100")[0].body.len() == 6_000);
     envoy.assert_vm_alive().await
@@ -140,11 +124,11 @@ async fn a_thousand_uploads_share_what_there_is() -> Result<()> {
         clients.push(client);
     }
     wait::until_async("the others to be refused", PATIENCE, async || {
-        let refused = stat(&envoy, "request_buffer_full").await?;
+        let refused = envoy.policy_stat("request_buffer_full").await?;
         Ok((refused >= (CLIENTS - ROOM) as u64).then_some(()))
     })
     .await?;
-    ensure!(stat(&envoy, "request_buffer_bytes").await? == (ROOM * SIZE) as u64);
+    ensure!(envoy.policy_stat("request_buffer_bytes").await? == (ROOM * SIZE) as u64);
     let (mut passed, mut refused) = (0, 0);
     for mut client in clients {
         // Those that were refused have been closed already.
@@ -173,7 +157,7 @@ async fn a_thousand_uploads_share_what_there_is() -> Result<()> {
             .iter()
             .all(|seen| seen.body.len() == SIZE)
     );
-    ensure!(stat(&envoy, "request_buffer_bytes").await? == 0);
+    ensure!(envoy.policy_stat("request_buffer_bytes").await? == 0);
     envoy.assert_vm_alive().await
 }
 
@@ -201,14 +185,14 @@ async fn what_a_vanished_client_held_is_free_again() -> Result<()> {
             client.send(body).await?;
             if sent > 0 || !chunked {
                 wait::until_async("bytes to be held", PATIENCE, async || {
-                    let held = stat(&envoy, "request_buffer_bytes").await?;
+                    let held = envoy.policy_stat("request_buffer_bytes").await?;
                     Ok((held > 0).then_some(()))
                 })
                 .await?;
             }
             client.reset()?;
             wait::until_async("bytes to be free", PATIENCE, async || {
-                let held = stat(&envoy, "request_buffer_bytes").await?;
+                let held = envoy.policy_stat("request_buffer_bytes").await?;
                 let active = envoy.stat("http.main.downstream_rq_active").await?;
                 Ok((held == 0 && active == Some(0)).then_some(()))
             })
@@ -245,8 +229,8 @@ async fn bodies_without_a_length_share_the_room_too() -> Result<()> {
         }
     }
     ensure!(passed >= 1 && refused >= 1, "{passed} {refused}");
-    ensure!(stat(&envoy, "request_buffer_full").await? == refused);
-    ensure!(stat(&envoy, "request_buffer_bytes").await? == 0);
+    ensure!(envoy.policy_stat("request_buffer_full").await? == refused);
+    ensure!(envoy.policy_stat("request_buffer_bytes").await? == 0);
     envoy.assert_vm_alive().await
 }
 
@@ -262,7 +246,7 @@ async fn a_setting_that_is_not_there_is_noticed() -> Result<()> {
     envoy
         .wait_for_log("set allow_on_headers_stop_iteration to true", PATIENCE)
         .await?;
-    ensure!(stat(&envoy, "request_buffer_blind").await? == 1);
+    ensure!(envoy.policy_stat("request_buffer_blind").await? == 1);
     ensure!(upstream.requests().is_empty());
     // What has no body is not held.
     ensure!(envoy.get("/").await?.status == 200);

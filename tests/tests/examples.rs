@@ -1,6 +1,7 @@
 //! Everything people copy: example policies, ready Envoy configurations, and
 //! the commands of their READMEs.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -14,7 +15,7 @@ const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
 /// These stand alone: they govern everything, or need more of Envoy's
 /// configuration.
-const ALONE: [&str; 8] = [
+const ALONE: [&str; 9] = [
     "branded-error-pages",
     "fault-recipes",
     "hide-backend-errors",
@@ -22,14 +23,19 @@ const ALONE: [&str; 8] = [
     "rate-limit",
     "request-buffer",
     "retry-budget",
+    "retry-storm",
     "slow-clients",
 ];
 
 /// Starts an example's Envoy and runs every command of its README.
 async fn run_readme(example: &str) -> Result<()> {
     let upstream = Upstream::start().await?;
+    run_readme_against(example, upstream.addr()).await
+}
+
+async fn run_readme_against(example: &str, backend: SocketAddr) -> Result<()> {
     let mut bootstrap = Bootstrap::load(format!("examples/{example}/envoy.yaml"))?;
-    bootstrap.redirect_cluster("backend", upstream.addr())?;
+    bootstrap.redirect_cluster("backend", backend)?;
     let envoy = Envoy::start(&bootstrap).await?;
     let readme = Readme::load(&repo::path(format!("examples/{example}/README.md")))?;
     ensure!(!readme.steps().is_empty());
@@ -100,6 +106,13 @@ async fn request_buffer() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_budget() -> Result<()> {
     run_readme("retry-budget").await
+}
+
+/// Against the demo's backend, which takes its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_storm() -> Result<()> {
+    let backend = Envoy::start(&Bootstrap::load("envoy/upstream.yaml")?).await?;
+    run_readme_against("retry-storm", backend.addr()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,6 +208,7 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "examples/request-buffer/envoy.yaml",
         "examples/response-override/envoy.yaml",
         "examples/retry-budget/envoy.yaml",
+        "examples/retry-storm/envoy.yaml",
         "examples/native-fields/envoy.yaml",
         "examples/apply/bootstrap.yaml",
         "examples/apply/envoy.yaml",

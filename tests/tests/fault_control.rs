@@ -24,11 +24,6 @@ async fn start(fault: &Value, edit: impl FnOnce(Builder) -> Builder) -> Result<(
     Ok((envoy, upstream))
 }
 
-async fn stat(envoy: &Envoy, name: &str) -> Result<u64> {
-    let name = format!("wasmcustom.btp.default.p.{name}");
-    Ok(envoy.stat(&name).await?.unwrap_or(0))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_closes_the_connection_of_an_http1_client() -> Result<()> {
     for fault in [
@@ -43,7 +38,7 @@ async fn a_reset_closes_the_connection_of_an_http1_client() -> Result<()> {
         let answer = client.read_until_closed(PATIENCE).await?;
         ensure!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
         ensure!(upstream.requests().is_empty());
-        ensure!(stat(&envoy, "fault_aborts_injected").await? == 1);
+        ensure!(envoy.policy_stat("fault_aborts_injected").await? == 1);
         envoy.assert_vm_alive().await?;
     }
     Ok(())
@@ -121,9 +116,9 @@ async fn verdicts_stay_on_every_worker_and_after_a_restart() -> Result<()> {
     for _ in 0..3 {
         ensure!(verdicts(&envoy).await? == first);
     }
-    ensure!(stat(&envoy, "fault_sampling_key_missing").await? == 0);
+    ensure!(envoy.policy_stat("fault_sampling_key_missing").await? == 0);
     envoy.get("/").await?;
-    ensure!(stat(&envoy, "fault_sampling_key_missing").await? == 1);
+    ensure!(envoy.policy_stat("fault_sampling_key_missing").await? == 1);
     drop(envoy);
     let (envoy, _upstream) = start(&fault, |b| b).await?;
     ensure!(verdicts(&envoy).await? == first);
@@ -157,7 +152,7 @@ async fn no_more_wait_at_once_than_may_all_workers_together() -> Result<()> {
     }
     let active = async |wanted: u64| {
         wait::until_async("the gauge", PATIENCE, async || {
-            let active = stat(&envoy, "fault_active").await?;
+            let active = envoy.policy_stat("fault_active").await?;
             Ok((active == wanted).then_some(()))
         })
         .await
@@ -177,7 +172,7 @@ async fn no_more_wait_at_once_than_may_all_workers_together() -> Result<()> {
         "{aborted} aborted"
     );
     ensure!(upstream.requests().len() == untouched);
-    ensure!(stat(&envoy, "fault_overflow").await? == untouched as u64);
+    ensure!(envoy.policy_stat("fault_overflow").await? == untouched as u64);
     active(0).await?;
 
     // A client that goes makes room at once.

@@ -90,11 +90,6 @@ fn retries() -> Option<Value> {
         "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.002s"}}))
 }
 
-async fn stat(envoy: &Envoy, name: &str) -> Result<u64> {
-    let name = format!("wasmcustom.btp.default.p.{name}");
-    Ok(envoy.stat(&name).await?.unwrap_or(0))
-}
-
 async fn send(envoy: &Envoy, http2: bool, request: Request) -> Result<Response> {
     if http2 {
         h2::send(envoy.addr(), request).await
@@ -130,7 +125,7 @@ async fn the_first_attempt_fails_and_the_retry_heals() -> Result<()> {
             ensure!(seen.len() == 2, "{} attempts", seen.len());
             ensure!(seen.iter().all(|request| request.body == body));
         }
-        ensure!(stat(&envoy, "fault_aborts_injected").await? == 2);
+        ensure!(envoy.policy_stat("fault_aborts_injected").await? == 2);
         envoy.assert_vm_alive().await?;
     }
     Ok(())
@@ -158,7 +153,7 @@ async fn when_every_attempt_fails_the_retries_run_out() -> Result<()> {
     let (envoy, upstream) = start(&fault, retries(), place).await?;
     let response = envoy.get("/x").await?;
     ensure!(response.status == 503 && upstream.requests().len() == 3);
-    ensure!(stat(&envoy, "fault_aborts_injected").await? == 3);
+    ensure!(envoy.policy_stat("fault_aborts_injected").await? == 3);
     Ok(())
 }
 
@@ -181,9 +176,9 @@ async fn a_delay_behind_the_router_meets_the_per_try_timeout() -> Result<()> {
         let seen = upstream.requests();
         ensure!(seen.len() == 1 && seen[0].body.len() == 100_000);
     }
-    ensure!(stat(&envoy, "fault_delays_injected").await? == 2);
+    ensure!(envoy.policy_stat("fault_delays_injected").await? == 2);
     wait::until_async("nobody to wait", PATIENCE, async || {
-        Ok((stat(&envoy, "fault_active").await? == 0).then_some(()))
+        Ok((envoy.policy_stat("fault_active").await? == 0).then_some(()))
     })
     .await?;
     envoy.assert_vm_alive().await
@@ -200,7 +195,7 @@ async fn a_delay_behind_the_router_ends_and_the_attempt_goes_on() -> Result<()> 
     ensure!(response.status == 200 && response.elapsed >= 100 * MS);
     ensure!(upstream.requests()[0].body.len() == 1_000_000);
     ensure!(envoy.get("/quick").await?.status == 200);
-    ensure!(stat(&envoy, "fault_delays_injected").await? == 1);
+    ensure!(envoy.policy_stat("fault_delays_injected").await? == 1);
     envoy.assert_vm_alive().await
 }
 
@@ -233,8 +228,8 @@ async fn the_downstream_instance_overrides_what_the_upstream_one_injects() -> Re
         "{response:?}"
     );
     ensure!(upstream.requests().len() == 1);
-    ensure!(stat(&envoy, "responses_overridden").await? == 1);
-    ensure!(stat(&envoy, "fault_aborts_injected").await? == 1);
+    ensure!(envoy.policy_stat("responses_overridden").await? == 1);
+    ensure!(envoy.policy_stat("fault_aborts_injected").await? == 1);
     ensure!(envoy.log().contains("faultInjection.position: is Upstream"));
     envoy.assert_vm_alive().await
 }

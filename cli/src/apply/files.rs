@@ -57,6 +57,21 @@ impl Config {
     /// Reads a bootstrap and the files it names, without what an earlier run
     /// has added to them.
     pub(crate) fn read(bootstrap: &Path) -> Result<Self, String> {
+        let mut config = Self::as_written(bootstrap)?;
+        if !config.problems.is_empty() {
+            return Ok(config);
+        }
+        for file in 0..config.files.len() {
+            config.restore(file);
+        }
+        for file in &mut config.files {
+            file.clean = file.node.clone();
+        }
+        Ok(config)
+    }
+
+    /// Reads a bootstrap and the files it names.
+    pub(crate) fn as_written(bootstrap: &Path) -> Result<Self, String> {
         let mut config = Self {
             files: Vec::new(),
             problems: Vec::new(),
@@ -72,12 +87,6 @@ impl Config {
             config.follow(&["dynamic_resources", kind])?;
         }
         config.follow_routes()?;
-        for file in 0..config.files.len() {
-            config.restore(file);
-        }
-        for file in &mut config.files {
-            file.clean = file.node.clone();
-        }
         Ok(config)
     }
 

@@ -14,6 +14,8 @@ use super::tree::{
 
 /// The name of the instance, of the plugin and of its VM.
 pub(crate) const NAME: &str = "backend_traffic_policy";
+/// The name of the filter's file.
+const FILE: &str = "backend_traffic_policy.wasm";
 /// The name of the second instance.
 pub(crate) const LATE: &str = "backend_traffic_policy_late";
 
@@ -86,11 +88,10 @@ impl Needs {
             _ => is_there(name).then_some(*capability),
         };
         let capabilities: Vec<Capability> = Capability::ALL.iter().filter_map(named).collect();
-        let mut behind: Vec<Capability> = capabilities
-            .iter()
-            .copied()
-            .filter(|it| *it == Capability::Retry)
-            .collect();
+        let constraint = spec.field("retryConstraint");
+        let is_gated = constraint.is_some_and(|it| text(it, "mode") != Some("Reserve"));
+        let mut behind = Vec::new();
+        behind.extend(is_gated.then_some(Capability::Retry));
         behind.extend(is_behind.then_some(Capability::FaultInjection));
         let buffer = spec.field("requestBuffer");
         let buffer =
@@ -206,11 +207,20 @@ pub(crate) fn resource(instance: &Instance, wasm: &str) -> Node {
 
 /// Whether the filter stands there already, and not by our doing.
 pub(crate) fn is_there(hcm: &Node) -> bool {
-    items(hcm, "http_filters").iter().any(|filter| {
-        let config = field(filter, "typed_config").and_then(|it| field(it, "config"));
-        let root = config.and_then(|it| text(it, "root_id"));
-        root == Some(NAME) || text(filter, "name") == Some(NAME)
-    })
+    items(hcm, "http_filters").iter().any(is_instance)
+}
+
+/// Whether an HTTP filter is an instance of ours, by its name, its root id or
+/// its file.
+pub(crate) fn is_instance(filter: &Node) -> bool {
+    let config = field(filter, "typed_config").and_then(|it| field(it, "config"));
+    let root = config.and_then(|it| text(it, "root_id"));
+    let local = config.and_then(|it| find(it, &["vm_config", "code", "local"]));
+    let file = local
+        .and_then(|it| text(it, "filename"))
+        .unwrap_or_default();
+    let names = [root, text(filter, "name")];
+    names.contains(&Some(NAME)) || file.rsplit('/').next() == Some(FILE)
 }
 
 impl Contents<'_> {

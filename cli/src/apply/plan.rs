@@ -17,6 +17,7 @@ use super::effective::{self, Effective};
 use super::files::{Config, mark_of, path_of};
 use super::govern::{Governed, govern, missing, sites_of};
 use super::model::{Manager, Model};
+use super::overlap::overlaps;
 use super::tree::{Address, find};
 use super::undo;
 use crate::compose::{self, NativeFields, compose};
@@ -73,6 +74,9 @@ pub(crate) fn apply(
     if model.managers.is_empty() {
         let reason = "holds no HTTP connection manager that policies could govern";
         errors.file(0, Problem::new("", reason));
+    }
+    for it in overlaps(config, &model) {
+        errors.file(it.address.file, it.problem(config));
     }
     if listeners_come_from_elsewhere(config) {
         let reason = "are in part not seen: those that a management server sends are not \

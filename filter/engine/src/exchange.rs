@@ -13,6 +13,7 @@ mod retry;
 use crate::fault::End;
 use crate::intake::Intake;
 use crate::look::Look;
+use crate::plan::Plan;
 use crate::rate_limit::{PlaceRef, Standing};
 use crate::retry::SlotId;
 use retry::Attempt;
@@ -43,6 +44,41 @@ pub struct Exchange {
     opened: Option<SlotId>,
     /// The try that this is, at the upstream position.
     attempt: Option<Attempt>,
+}
+
+impl Exchange {
+    /// Whether nothing that may still come matters: no further event needs to
+    /// be fed, not even the last.
+    #[must_use]
+    pub fn is_over(&self, plan: &Plan) -> bool {
+        // Each field is named, so that none is forgotten.
+        let Self {
+            policy,
+            look: _,
+            places,
+            standing,
+            phase,
+            rewrite,
+            waits,
+            intake,
+            discards,
+            responding,
+            released: _,
+            opened,
+            attempt,
+        } = self;
+        let overrides = || plan.policy(*policy)?.overrides.as_ref();
+        matches!(phase, Phase::Passing)
+            && !discards
+            && (*responding || overrides().is_none())
+            && standing.is_none()
+            && rewrite.is_none()
+            && places.is_empty()
+            && !waits
+            && intake.is_none()
+            && opened.is_none()
+            && attempt.is_none()
+    }
 }
 
 #[derive(Debug, Default)]

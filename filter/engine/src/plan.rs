@@ -111,6 +111,12 @@ impl Plan {
         bounds.filter_map(|it| Some(it.bound.as_ref()?.name.as_str()))
     }
 
+    /// What an operator should know of it, beside what is wrong.
+    pub fn notices(&self) -> impl Iterator<Item = String> {
+        let bounds = self.policies.iter().filter_map(|it| it.retries.as_ref());
+        bounds.filter_map(|it| it.bound.as_ref()?.notice())
+    }
+
     /// Whether the exchanges under this plan are tries at the upstream
     /// position.
     pub(crate) fn is_upstream(&self) -> bool {

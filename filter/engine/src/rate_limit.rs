@@ -9,7 +9,6 @@ mod concurrency;
 mod gcra;
 mod leases;
 mod reply;
-mod siphash;
 mod slots;
 mod till;
 
@@ -23,8 +22,8 @@ use crate::host::Host;
 use crate::look::Needs;
 use crate::request::Request;
 use crate::select::{meets, meets_any};
+use crate::siphash::SipHasher;
 use gcra::Gcra;
-use siphash::SipHasher;
 use slots::Key;
 
 pub(crate) use compile::{LimitsCompiler, SEED};

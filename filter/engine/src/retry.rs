@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use btp_policy::config::NativeFields;
 use btp_policy::scalar::ObjectName;
-use btp_policy::spec::{OnExhausted, Retry, RetryConstraint, Scope, Spec};
+use btp_policy::spec::{BudgetMode, OnExhausted, Retry, RetryConstraint, Scope, Spec};
 
 use crate::action::{Action, Reply};
 use crate::host::Host;
@@ -52,6 +52,8 @@ pub(crate) struct Bound {
     /// What the client gets instead of the origin's response.
     pub(crate) reply: Option<Arc<Reply>>,
     pub(crate) reports: bool,
+    /// Retries are paid for from the start, whoever sees the tries.
+    reserves: bool,
 }
 
 const MAX_RETRIES: &str = "x-envoy-max-retries";
@@ -136,11 +138,12 @@ impl Retries {
     }
 
     /// What the ledger has to know of a request.
-    pub(crate) fn opening(&self, budget: usize, may_retry: bool) -> Opening {
+    pub(crate) fn opening(&self, bound: &Bound, budget: usize, may_retry: bool) -> Opening {
         Opening {
             budget,
             rules: self.rules.clone(),
             may_retry,
+            reserves: bound.reserves,
         }
     }
 }
@@ -154,11 +157,23 @@ impl Bound {
             terms: Terms::of(constraint),
             reply: (constraint.on_exhausted == OnExhausted::Status503).then(|| Arc::new(refusal())),
             reports: constraint.report,
+            reserves: constraint.mode == BudgetMode::Reserve,
         }
     }
 }
 
 impl Bound {
+    /// What the operator is told when a configuration is loaded.
+    pub(crate) fn notice(&self) -> Option<String> {
+        self.reserves.then(|| {
+            format!(
+                "retry budget {}: each request holds the credit for its one retry from its \
+                 start (mode Reserve)",
+                self.name
+            )
+        })
+    }
+
     /// Shows what tells the budget of the request at hand from the policy's
     /// others.
     pub(crate) fn with_part<H: Host, R>(&self, host: &mut H, read: impl FnOnce(&[u8]) -> R) -> R {
@@ -251,3 +266,6 @@ fn asks_for_more<H: Host>(host: &mut H, allowed: u32) -> bool {
     })
     .is_some()
 }
+
+#[cfg(test)]
+mod tests;

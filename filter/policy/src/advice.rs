@@ -121,6 +121,7 @@ impl Advice<'_, '_> {
         if self.get(&constraint).is_none() {
             return;
         }
+        self.on_reserve_mode();
         if self.get(&["circuitBreaker", "retryBudget"]).is_some() {
             self.say(
                 &["circuitBreaker", "retryBudget"],
@@ -133,6 +134,20 @@ impl Advice<'_, '_> {
                 "is cut short by Envoy's default circuit breaker, which lets a cluster have 3 \
                  retries under way and drops others without a word: raise max_retries in the \
                  cluster's circuit_breakers.thresholds, or set circuitBreaker.maxParallelRetries",
+            );
+        }
+    }
+
+    /// Each request holds the credit for one retry.
+    fn on_reserve_mode(&mut self) {
+        let mode = ["retryConstraint", "mode"];
+        let retries = ["retry", "numRetries"];
+        let many = |node: &Node| matches!(node.value, Value::Int(2..));
+        if self.text(&mode) == "Reserve" && self.get(&retries).is_some_and(many) {
+            self.say(
+                &retries,
+                "has no effect beyond 1: with retryConstraint.mode Reserve a request has one \
+                 retry at most",
             );
         }
     }

@@ -63,9 +63,9 @@ fn modernise_targets(spec: &mut Node, path: &Path<'_>, warnings: &mut Problems) 
 
 fn modernise_retry(retry: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
     if let Some(on) = field_mut(retry, "retryOn")
-        && let Value::List(items) = &mut on.value
+        && let Some(items) = flat_triggers(on)
     {
-        let (codes, triggers): (Vec<Node>, Vec<Node>) = std::mem::take(items)
+        let (codes, triggers): (Vec<Node>, Vec<Node>) = items
             .into_iter()
             .partition(|item| matches!(item.value, Value::Int(_)));
         let mark = on.mark;
@@ -93,6 +93,26 @@ fn modernise_retry(retry: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
         path,
         warnings,
     );
+}
+
+/// Triggers and status codes in a list, or in one text with commas, as Envoy's
+/// own `retry_on` has them.
+fn flat_triggers(on: &Node) -> Option<Vec<Node>> {
+    match &on.value {
+        Value::List(items) => Some(items.clone()),
+        Value::String(text) => {
+            let parts = text.split(',').map(str::trim);
+            let parts = parts.filter(|part| !part.is_empty()).map(|part| Node {
+                mark: on.mark,
+                value: match part.parse() {
+                    Ok(code) => Value::Int(code),
+                    Err(_) => Value::String(part.to_owned()),
+                },
+            });
+            Some(parts.collect())
+        }
+        _ => None,
+    }
 }
 
 fn modernise_health(health: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
@@ -224,6 +244,11 @@ mod tests {
             ),
             (
                 r#"{"retry":{"retryOn":["5xx",503,"reset"]}}"#,
+                r#"{"retry":{"retryOn":{"triggers":["5xx","reset"],"httpStatusCodes":[503]}}}"#,
+                "spec.retry.retryOn: ",
+            ),
+            (
+                r#"{"retry":{"retryOn":"5xx, reset,503,"}}"#,
                 r#"{"retry":{"retryOn":{"triggers":["5xx","reset"],"httpStatusCodes":[503]}}}"#,
                 "spec.retry.retryOn: ",
             ),

@@ -25,7 +25,7 @@ pub use response_override::{
     Escape, HeaderChanges, HeaderMatch, Instead, KeepHeaders, NewBody, OverrideBody, OverrideMatch,
     OverrideResponse, OverrideRule, Source, StringMatch, Variant,
 };
-pub use retry::{OnExhausted, Retry, RetryConstraint, Scope, Trigger};
+pub use retry::{BudgetMode, OnExhausted, Retry, RetryConstraint, Scope, Trigger};
 pub use selector::{
     MetadataCondition, MetadataValue, MethodCondition, Named, PathCondition, PathPattern, Selector,
     SourceCondition, ValueCondition,

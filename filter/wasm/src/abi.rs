@@ -1,15 +1,21 @@
 //! The proxy-wasm ABI 0.2.1, both ways: every hostcall the adapter makes,
-//! and the exports it puts in place of the SDK's.
+//! and every callback that Envoy makes.
 //!
 //! The SDK's own wrappers panic on a status they do not expect, and a panic
-//! costs the worker its VM. These return what the host said. This is the
-//! only file with `unsafe` in it.
+//! costs the worker its VM. These return what the host said. The callbacks
+//! `btp_on_*` take the place of the SDK's `proxy_on_*` in the finished module
+//! (`cargo xtask build` renames them). This is the only file with `unsafe` in
+//! it.
 //!
 //! Source: the proxy-wasm specification, `abi-versions/v0.2.1`.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::ptr;
+
+use btp_engine::Flow;
+
+use crate::dispatch;
+use crate::stream::Stream;
 
 /// The host refused a hostcall, with this status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +46,9 @@ const WALL_CLOCK: u32 = 0;
 const MONOTONIC_CLOCK: u32 = 1;
 const NO_GRPC_STATUS: u32 = u32::MAX;
 
-/// Return code "stop all iteration and hold with back-pressure", which the
-/// SDK's `Action` cannot express.
+const CONTINUE: u32 = 0;
+const STOP_ITERATION: u32 = 1;
+/// Hold headers, body and trailers, with back-pressure.
 const STOP_ALL_ITERATION_AND_WATERMARK: u32 = 4;
 
 mod imports {
@@ -141,13 +148,6 @@ mod imports {
         pub(super) fn proxy_increment_metric(id: u32, offset: i64) -> u32;
         pub(super) fn proxy_record_metric(id: u32, value: u64) -> u32;
         pub(super) fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
-
-        // Not a hostcall: the SDK's export, found again at link time.
-        pub(super) fn proxy_on_request_headers(
-            context: u32,
-            headers: usize,
-            end_of_stream: bool,
-        ) -> u32;
     }
 }
 
@@ -160,31 +160,75 @@ mod wasi {
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
-    proxy_wasm::set_root_context(crate::root::create);
 }}
 
-thread_local! {
-    static HOLD_ALL: Cell<bool> = const { Cell::new(false) };
+/// A configuration or an exchange begins.
+#[unsafe(no_mangle)]
+extern "C" fn btp_on_context_create(context: u32, root: u32) {
+    dispatch::create(context, root);
 }
 
-/// Takes the place of the SDK's `proxy_on_request_headers` in the finished
-/// module (`cargo xtask build` renames it): the SDK runs as ever, and its
-/// `Pause` becomes the return code that the engine meant.
 #[unsafe(no_mangle)]
-extern "C" fn btp_on_request_headers(context: u32, headers: usize, end_of_stream: bool) -> u32 {
-    HOLD_ALL.set(false);
-    // SAFETY: the SDK's export, with the signature it has there.
-    let code = unsafe { imports::proxy_on_request_headers(context, headers, end_of_stream) };
-    if HOLD_ALL.get() {
-        STOP_ALL_ITERATION_AND_WATERMARK
-    } else {
-        code
+extern "C" fn btp_on_configure(root: u32, size: usize) -> u32 {
+    u32::from(dispatch::configure(root, size))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn btp_on_tick(root: u32) {
+    dispatch::tick(root);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn btp_on_request_headers(context: u32, _headers: usize, end: u32) -> u32 {
+    match dispatch::event(context, |stream| stream.request_headers(end != 0)) {
+        Flow::HoldAll => STOP_ALL_ITERATION_AND_WATERMARK,
+        flow => code(flow),
     }
 }
 
-/// The request-headers callback that runs now holds headers and body.
-pub(crate) fn hold_all() {
-    HOLD_ALL.set(true);
+#[unsafe(no_mangle)]
+extern "C" fn btp_on_request_body(context: u32, size: usize, end: u32) -> u32 {
+    code(dispatch::event(context, |stream| {
+        stream.request_body(size, end != 0)
+    }))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn btp_on_request_trailers(context: u32, _trailers: usize) -> u32 {
+    code(dispatch::event(context, Stream::request_trailers))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn btp_on_response_headers(context: u32, _headers: usize, end: u32) -> u32 {
+    code(dispatch::event(context, |stream| {
+        stream.response_headers(end != 0)
+    }))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn btp_on_response_body(context: u32, size: usize, _end: u32) -> u32 {
+    code(dispatch::event(context, |stream| {
+        stream.response_body(size)
+    }))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn btp_on_response_trailers(context: u32, _trailers: usize) -> u32 {
+    code(dispatch::event(context, Stream::response_trailers))
+}
+
+/// Says that all is done, so that Envoy deletes the context at once.
+#[unsafe(no_mangle)]
+extern "C" fn btp_on_done(context: u32) -> u32 {
+    dispatch::done(context);
+    1
+}
+
+fn code(flow: Flow) -> u32 {
+    match flow {
+        Flow::Continue => CONTINUE,
+        Flow::HoldAll | Flow::HoldHeaders | Flow::Stop => STOP_ITERATION,
+    }
 }
 
 /// The first value of a header; `None` if there is no such header.
@@ -254,9 +298,9 @@ pub(crate) fn set_headers(map: Map, pairs: &[(&[u8], &[u8])]) -> Result<(), Refu
     check(unsafe { imports::proxy_set_header_map_pairs(map as u32, pairs.as_ptr(), pairs.len()) })
 }
 
-/// An attribute, given as path elements; `None` if it is not there.
-pub(crate) fn property(path: &[&str]) -> Option<Vec<u8>> {
-    let path = path.join("\0");
+/// An attribute, given by its path, whose elements a zero byte parts; `None`
+/// if it is not there.
+pub(crate) fn property(path: &str) -> Option<Vec<u8>> {
     let mut value = Lent::new();
     // SAFETY: pointers and lengths describe live memory.
     let status = unsafe {

@@ -16,18 +16,12 @@ use crate::stream::report;
 
 const NANOS_PER_MS: u64 = 1_000_000;
 /// Where Envoy Gateway notes what a route was made from.
-const RESOURCES: [&str; 5] = [
-    "xds",
-    "route_metadata",
-    "filter_metadata",
-    "envoy-gateway",
-    "resources",
-];
+const RESOURCES: &str = "xds\0route_metadata\0filter_metadata\0envoy-gateway\0resources";
 /// Where a route's labels stand.
-const LABELS: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "btp", "labels"];
+const LABELS: &str = "xds\0route_metadata\0filter_metadata\0btp\0labels";
 
 /// Where filters note what they have found out.
-const DYNAMIC_METADATA: [&str; 2] = ["metadata", "filter_metadata"];
+const DYNAMIC_METADATA: &str = "metadata\0filter_metadata";
 /// Under this name both instances of the filter know an exchange.
 const EXCHANGE: &str = "btp_exchange";
 /// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
@@ -135,48 +129,47 @@ impl Host for WasmHost<'_> {
     }
 
     fn response_is_local(&mut self) -> bool {
-        abi::property(&["response", "code_details"]).as_deref() != Some(b"via_upstream")
+        abi::property("response\0code_details").as_deref() != Some(b"via_upstream")
     }
 
     fn attribute(&mut self, attribute: Attribute<'_>) -> Option<Vec<u8>> {
         let value = match attribute {
-            Attribute::Protocol => abi::property(&["request", "protocol"]),
-            Attribute::ResponseCodeDetails => abi::property(&["response", "code_details"]),
-            Attribute::UpstreamCluster => abi::property(&["xds", "cluster_name"]),
-            Attribute::UpstreamHost => abi::property(&["upstream", "address"]),
-            Attribute::ClientAddress => abi::property(&["source", "address"]),
-            Attribute::RouteName => abi::property(&["xds", "route_name"]),
-            Attribute::FilterState(key) => abi::property(&["filter_state", key]),
+            Attribute::Protocol => abi::property("request\0protocol"),
+            Attribute::ResponseCodeDetails => abi::property("response\0code_details"),
+            Attribute::UpstreamCluster => abi::property("xds\0cluster_name"),
+            Attribute::UpstreamHost => abi::property("upstream\0address"),
+            Attribute::ClientAddress => abi::property("source\0address"),
+            Attribute::RouteName => abi::property("xds\0route_name"),
+            Attribute::FilterState(key) => abi::property(&format!("filter_state\0{key}")),
         };
         value.filter(|value| !value.is_empty())
     }
 
     fn metadata(&mut self, path: &[String]) -> Option<Vec<u8>> {
-        let parts: Vec<&str> = DYNAMIC_METADATA
-            .into_iter()
-            .chain(path.iter().map(String::as_str))
-            .collect();
-        abi::property(&parts).filter(|value| !value.is_empty())
+        let path = path
+            .iter()
+            .fold(DYNAMIC_METADATA.to_owned(), |path, part| path + "\0" + part);
+        abi::property(&path).filter(|value| !value.is_empty())
     }
 
     fn start_time_ns(&mut self) -> Option<u64> {
-        let time = abi::property(&["request", "time"])?;
+        let time = abi::property("request\0time")?;
         Some(u64::from_le_bytes(time.try_into().ok()?))
     }
 
     fn route_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        let name = abi::property(&["xds", "route_name"]).filter(|name| !name.is_empty());
+        let name = abi::property("xds\0route_name").filter(|name| !name.is_empty());
         read(name.as_deref())
     }
 
     fn route<R>(&mut self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
-        let name = abi::property(&["xds", "route_name"]).unwrap_or_default();
-        let resources = abi::property(&RESOURCES).unwrap_or_default();
+        let name = abi::property("xds\0route_name").unwrap_or_default();
+        let resources = abi::property(RESOURCES).unwrap_or_default();
         let resources: Vec<ResourceRef<'_>> = pairs::entries(&resources)
             .map(|(resource, _)| resource_ref(resource))
             .collect();
         let labelled = if labels {
-            abi::property(&LABELS).unwrap_or_default()
+            abi::property(LABELS).unwrap_or_default()
         } else {
             Vec::new()
         };
@@ -196,7 +189,7 @@ impl Host for WasmHost<'_> {
     }
 
     fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        read(abi::property(&[EXCHANGE]).as_deref())
+        read(abi::property(EXCHANGE).as_deref())
     }
 
     fn tries(&mut self) -> u32 {
@@ -204,20 +197,20 @@ impl Host for WasmHost<'_> {
     }
 
     fn is_via_upstream(&mut self) -> bool {
-        abi::property(&["response", "code_details"]).as_deref() == Some(VIA_UPSTREAM)
+        abi::property("response\0code_details").as_deref() == Some(VIA_UPSTREAM)
     }
 
     fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        read(abi::property(&["xds", "cluster_name"]).as_deref())
+        read(abi::property("xds\0cluster_name").as_deref())
     }
 
     fn attempt(&mut self) -> Option<u32> {
-        let count = abi::property(&["upstream", "request_attempt_count"])?;
+        let count = abi::property("upstream\0request_attempt_count")?;
         u32::try_from(u64::from_le_bytes(*count.first_chunk()?)).ok()
     }
 
     fn source_address(&mut self) -> Option<IpAddr> {
-        let address = abi::property(&["source", "address"])?;
+        let address = abi::property("source\0address")?;
         let address: SocketAddr = std::str::from_utf8(&address).ok()?.parse().ok()?;
         Some(address.ip())
     }

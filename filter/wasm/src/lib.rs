@@ -1,8 +1,9 @@
 //! The proxy-wasm adapter: the one crate that knows Envoy's WebAssembly ABI.
 //!
 //! It hands events to the engine and performs what the engine decides; it
-//! decides nothing itself. `abi` holds every hostcall and the wrapped
-//! exports, `root` one configuration, `stream` one HTTP exchange.
+//! decides nothing itself. `abi` holds every hostcall and every
+//! callback, `dispatch` knows which configuration (`root`) or HTTP exchange
+//! (`stream`) a callback is about.
 
 #![deny(unsafe_code)]
 #![deny(
@@ -17,6 +18,7 @@ mod abi;
 mod announce;
 mod blocks;
 mod complaints;
+mod dispatch;
 mod host;
 mod metrics;
 mod pairs;

@@ -12,8 +12,6 @@ use std::time::Instant;
 use btp_engine::{Deadlines, Exchange, Flow, Plan, Worker};
 use btp_policy::{PluginConfig, Problem};
 use hashbrown::HashMap;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
 
 use crate::abi::{self, Buffer};
 use crate::announce;
@@ -22,7 +20,7 @@ use crate::complaints::Complaints;
 use crate::host::WasmHost;
 use crate::metrics::{self, Metrics};
 use crate::random::Random;
-use crate::stream::{Stream, perform};
+use crate::stream::perform;
 
 /// What all streams under one configuration share.
 pub(crate) struct Shared {
@@ -45,7 +43,9 @@ struct Timers {
     armed: Option<u64>,
 }
 
-struct Root {
+/// A configuration as Envoy's root context.
+#[derive(Default)]
+pub(crate) struct Root {
     shared: Option<Rc<Shared>>,
 }
 
@@ -56,15 +56,9 @@ const WORKER: u32 = 0;
 const MOST_PROBLEMS: usize = 20;
 const NANOS_PER_MS: u64 = 1_000_000;
 
-/// Makes the root context of a configuration that is about to be read.
-pub(crate) fn create(_context: u32) -> Box<dyn RootContext> {
-    Box::new(Root { shared: None })
-}
-
-impl Context for Root {}
-
-impl RootContext for Root {
-    fn on_configure(&mut self, size: usize) -> bool {
+impl Root {
+    /// Reads the configuration, of so many bytes; whether it is accepted.
+    pub(crate) fn configure(&mut self, size: usize) -> bool {
         let text = abi::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         match configure(&text) {
             Ok(shared) => {
@@ -78,18 +72,9 @@ impl RootContext for Root {
         }
     }
 
-    fn on_tick(&mut self) {
-        if let Some(shared) = &self.shared {
-            shared.tick();
-        }
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
-    }
-
-    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(context, self.shared.clone())))
+    /// What streams share; `None` before the configuration is there.
+    pub(crate) fn shared(&self) -> Option<Rc<Shared>> {
+        self.shared.clone()
     }
 }
 
@@ -108,6 +93,9 @@ fn configure(text: &[u8]) -> Result<Shared, String> {
     if is_first {
         let (version, millis) = (env!("CARGO_PKG_VERSION"), start.elapsed().as_millis());
         log::info!("version {version}, {policies} policies, loaded in {millis} ms");
+        for notice in plan.notices() {
+            log::info!("{notice}");
+        }
     }
     Ok(Shared {
         metrics: Metrics::new(&plan),
@@ -172,7 +160,7 @@ impl Shared {
     }
 
     /// Wakes those whose time has come, then sets the timer for the next.
-    fn tick(&self) {
+    pub(crate) fn tick(&self) {
         let now = abi::monotonic_ns();
         let mut out = Vec::new();
         while let Some((context, exchange)) = self.next_due(now) {

@@ -3,8 +3,6 @@
 use std::rc::Rc;
 
 use btp_engine::{Action, Exchange, Fields, Flow, Reply, Response};
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::Action as Verdict;
 
 use crate::abi::{self, Buffer, Map, Refused};
 use crate::host::{WasmHost, name_exchange};
@@ -13,20 +11,71 @@ use crate::root::Shared;
 /// The context of one exchange.
 pub(crate) struct Stream {
     context: u32,
-    shared: Option<Rc<Shared>>,
+    shared: Rc<Shared>,
     exchange: Exchange,
     /// The exchange waits, and is kept with the timer.
     parked: bool,
 }
 
 impl Stream {
-    pub(crate) fn new(context: u32, shared: Option<Rc<Shared>>) -> Self {
+    pub(crate) fn new(context: u32, shared: Rc<Shared>) -> Self {
         Self {
             context,
             shared,
             exchange: Exchange::default(),
             parked: false,
         }
+    }
+
+    pub(crate) fn request_headers(&mut self, end: bool) -> Flow {
+        self.event(0, |exchange, shared, out| {
+            let worker = &mut shared.worker.borrow_mut();
+            exchange.request_headers(&shared.plan, worker, &mut WasmHost { shared }, end, out)
+        })
+    }
+
+    pub(crate) fn request_body(&mut self, size: usize, end: bool) -> Flow {
+        let at_hand = u64::try_from(size).unwrap_or(u64::MAX);
+        self.event(0, |exchange, shared, out| {
+            let worker = &mut shared.worker.borrow_mut();
+            let host = &mut WasmHost { shared };
+            exchange.request_body(&shared.plan, worker, host, (at_hand, end), out)
+        })
+    }
+
+    pub(crate) fn request_trailers(&mut self) -> Flow {
+        self.event(0, |exchange, shared, out| {
+            let worker = &mut shared.worker.borrow_mut();
+            exchange.request_trailers(&shared.plan, worker, &mut WasmHost { shared }, out)
+        })
+    }
+
+    pub(crate) fn response_headers(&mut self, end: bool) -> Flow {
+        self.event(0, |exchange, shared, out| {
+            let worker = &mut shared.worker.borrow_mut();
+            exchange.response_headers(&shared.plan, worker, &mut WasmHost { shared }, end, out)
+        })
+    }
+
+    pub(crate) fn response_body(&mut self, size: usize) -> Flow {
+        self.event(size, |exchange, _, out| exchange.response_body(out))
+    }
+
+    pub(crate) fn response_trailers(&mut self) -> Flow {
+        self.event(0, |exchange, _, out| exchange.response_trailers(out))
+    }
+
+    pub(crate) fn done(&mut self) {
+        let _ = self.event(0, |exchange, shared, out| {
+            let worker = &mut shared.worker.borrow_mut();
+            exchange.done(&shared.plan, worker, &mut WasmHost { shared }, out);
+            Flow::Continue
+        });
+    }
+
+    /// Whether nothing that may still come matters.
+    pub(crate) fn is_over(&self) -> bool {
+        !self.parked && self.exchange.is_over(&self.shared.plan)
     }
 
     /// Feeds one event to the engine and performs what it decides.
@@ -36,91 +85,26 @@ impl Stream {
         body_size: usize,
         feed: impl FnOnce(&mut Exchange, &Shared, &mut Vec<Action>) -> Flow,
     ) -> Flow {
-        let Some(shared) = self.shared.clone() else {
-            return Flow::Continue;
-        };
-        let was_parked = self.unpark(&shared);
+        let was_parked = self.unpark();
         let mut out = Vec::new();
-        let flow = feed(&mut self.exchange, &shared, &mut out);
-        if let Some(at) = perform(&shared, &mut out, body_size) {
-            shared.park(self.context, at, std::mem::take(&mut self.exchange));
+        let flow = feed(&mut self.exchange, &self.shared, &mut out);
+        if let Some(at) = perform(&self.shared, &mut out, body_size) {
+            let exchange = std::mem::take(&mut self.exchange);
+            self.shared.park(self.context, at, exchange);
             self.parked = true;
         } else if was_parked {
-            shared.forget(self.context);
+            self.shared.forget(self.context);
         }
         flow
     }
 
     /// Takes the exchange back from the timer, which keeps its deadline.
-    fn unpark(&mut self, shared: &Shared) -> bool {
+    fn unpark(&mut self) -> bool {
         let was_parked = std::mem::take(&mut self.parked);
-        if was_parked && let Some(exchange) = shared.unpark(self.context) {
+        if was_parked && let Some(exchange) = self.shared.unpark(self.context) {
             self.exchange = exchange;
         }
         was_parked
-    }
-}
-
-impl Context for Stream {
-    fn on_done(&mut self) -> bool {
-        let _ = self.event(0, |exchange, shared, out| {
-            let worker = &mut shared.worker.borrow_mut();
-            exchange.done(&shared.plan, worker, &mut WasmHost { shared }, out);
-            Flow::Continue
-        });
-        self.shared = None;
-        true
-    }
-}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _headers: usize, end: bool) -> Verdict {
-        let flow = self.event(0, |exchange, shared, out| {
-            let worker = &mut shared.worker.borrow_mut();
-            exchange.request_headers(&shared.plan, worker, &mut WasmHost { shared }, end, out)
-        });
-        if flow == Flow::HoldAll {
-            abi::hold_all();
-        }
-        verdict(flow)
-    }
-
-    fn on_http_request_body(&mut self, size: usize, end: bool) -> Verdict {
-        let at_hand = u64::try_from(size).unwrap_or(u64::MAX);
-        verdict(self.event(0, |exchange, shared, out| {
-            let worker = &mut shared.worker.borrow_mut();
-            let host = &mut WasmHost { shared };
-            exchange.request_body(&shared.plan, worker, host, (at_hand, end), out)
-        }))
-    }
-
-    fn on_http_request_trailers(&mut self, _trailers: usize) -> Verdict {
-        verdict(self.event(0, |exchange, shared, out| {
-            let worker = &mut shared.worker.borrow_mut();
-            exchange.request_trailers(&shared.plan, worker, &mut WasmHost { shared }, out)
-        }))
-    }
-
-    fn on_http_response_headers(&mut self, _headers: usize, end: bool) -> Verdict {
-        verdict(self.event(0, |exchange, shared, out| {
-            let worker = &mut shared.worker.borrow_mut();
-            exchange.response_headers(&shared.plan, worker, &mut WasmHost { shared }, end, out)
-        }))
-    }
-
-    fn on_http_response_body(&mut self, size: usize, _end: bool) -> Verdict {
-        verdict(self.event(size, |exchange, _, out| exchange.response_body(out)))
-    }
-
-    fn on_http_response_trailers(&mut self, _trailers: usize) -> Verdict {
-        verdict(self.event(0, |exchange, _, out| exchange.response_trailers(out)))
-    }
-}
-
-fn verdict(flow: Flow) -> Verdict {
-    match flow {
-        Flow::Continue => Verdict::Continue,
-        Flow::HoldAll | Flow::HoldHeaders | Flow::Stop => Verdict::Pause,
     }
 }
 

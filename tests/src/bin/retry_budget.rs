@@ -2,8 +2,9 @@
 //! ours, in the same run. Writes the table in docs/COMPARE.md, its raw numbers
 //! and the plot.
 //!
-//! Every try fails, so that each request asks for three retries; what a mode
-//! lets through is counted where it arrives, at the upstream.
+//! Mostly every try fails, so that each request asks for three retries; what a
+//! mode lets through is counted where it arrives, at the upstream. The last
+//! rows are about what a budget must not cost: success where few tries fail.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,18 +13,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use btp_tests::bootstrap::{cluster, upstream_filtered};
-use btp_tests::{Builder, Envoy, Route, load, repo};
+use btp_tests::measure::write_table;
+use btp_tests::{Builder, Envoy, Response, Route, load, repo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, LocalSet};
 
 const TIME: Duration = Duration::from_secs(15);
+const WARM_UP: Duration = Duration::from_secs(1);
 const RETRIES: u32 = 3;
-const BEGIN: &str = "<!-- retry-budget -->\n";
-const END: &str = "<!-- /retry-budget -->\n";
 
 /// What the backend does, and who asks it.
 #[derive(Clone, Copy)]
@@ -32,27 +33,41 @@ struct Case {
     first: Duration,
     others: Duration,
     connections: usize,
-    /// Of ten tries.
+    /// Of a hundred tries.
     failing: u64,
 }
 
-const CASES: [Case; 5] = [
-    case("fails at once, 64 connections", 0, 0, 64, 10),
-    case("fails after 200 ms, 64 connections", 200, 200, 64, 10),
-    case("fails after 200 ms, 256 connections", 200, 200, 256, 10),
+const CASES: [Case; 7] = [
+    case("fails at once, 64 connections", 0, 0, 64, 100),
+    case("fails after 200 ms, 64 connections", 200, 200, 64, 100),
+    case("fails after 200 ms, 256 connections", 200, 200, 256, 100),
     case(
         "slow first try (1 s), then at once, 256 connections",
         1_000,
         0,
         256,
-        10,
+        100,
     ),
     case(
         "3 of 10 tries fail after 200 ms, 256 connections",
         200,
         200,
         256,
-        3,
+        30,
+    ),
+    case(
+        "1 of 10 tries fails after 20 ms, 64 connections",
+        20,
+        20,
+        64,
+        10,
+    ),
+    case(
+        "1 of 20 tries fails after 20 ms, 64 connections",
+        20,
+        20,
+        64,
+        5,
     ),
 ];
 
@@ -72,14 +87,23 @@ const fn case(
     }
 }
 
+impl Case {
+    /// Whether a budget has something left.
+    fn is_healthy(self) -> bool {
+        self.failing <= 10
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Mode {
+    Unbounded,
     Concurrency,
     Interval,
     Gate(u32),
 }
 
-const MODES: [(&str, Mode); 5] = [
+const MODES: [(&str, Mode); 6] = [
+    ("Envoy, no budget", Mode::Unbounded),
     ("Envoy, `retry_budget`", Mode::Concurrency),
     ("Envoy, `budget_interval: 10s`", Mode::Interval),
     ("gate mode, 1 worker", Mode::Gate(1)),
@@ -117,15 +141,7 @@ async fn run() -> Result<()> {
     fs::create_dir_all(repo::path("docs/compare"))?;
     fs::write(repo::path("docs/compare/retry-budget.csv"), raw(&rows)?)?;
     fs::write(repo::path("docs/compare/retry-budget.svg"), plot(&rows)?)?;
-    let page = repo::path("docs/COMPARE.md");
-    let text = fs::read_to_string(&page)?;
-    let (before, rest) = text.split_once(BEGIN).context("no place for the table")?;
-    let (_, after) = rest.split_once(END).context("no end of the table")?;
-    fs::write(
-        page,
-        format!("{before}{BEGIN}{}{END}{after}", table(&rows)?),
-    )?;
-    Ok(())
+    write_table("docs/COMPARE.md", "retry-budget", &table(&rows)?)
 }
 
 async fn measure(case: Case, mode: Mode) -> Result<Measured> {
@@ -137,6 +153,7 @@ async fn measure(case: Case, mode: Mode) -> Result<Measured> {
         "max_connections": most, "max_pending_requests": most});
     let mut builder = Builder::new();
     match mode {
+        Mode::Unbounded => {}
         Mode::Concurrency => {
             limits["retry_budget"] =
                 json!({"budget_percent": {"value": 20}, "min_retry_concurrency": 3});
@@ -149,8 +166,8 @@ async fn measure(case: Case, mode: Mode) -> Result<Measured> {
     }
     backend["circuit_breakers"] = json!({"thresholds": [limits]});
     if let Mode::Gate(_) = mode {
-        builder = builder.plugin(&plugin("Downstream"));
-        backend = upstream_filtered(backend, &plugin("Upstream"))?;
+        builder = builder.plugin(&plugin(case, "Downstream"));
+        backend = upstream_filtered(backend, &plugin(case, "Upstream"))?;
     }
     let native = |route: &mut Value| {
         route["route"]["retry_policy"] = json!({"retry_on": "5xx", "num_retries": RETRIES});
@@ -163,10 +180,15 @@ async fn measure(case: Case, mode: Mode) -> Result<Measured> {
         http["route_config"]["virtual_hosts"][0]["include_request_attempt_count"] = true.into();
     })?;
     let envoy = Envoy::start(&bootstrap).await?;
-    let tally = load::run(envoy.addr(), "/", case.connections, TIME, |response| {
-        response.status.to_string()
-    })
-    .await?;
+    let load = async |time| {
+        let tell = |response: &Response| response.status.to_string();
+        load::run(envoy.addr(), "/", case.connections, time, tell).await
+    };
+    if case.is_healthy() {
+        load(WARM_UP).await?;
+        tries.store(0, Ordering::SeqCst);
+    }
+    let tally = load(TIME).await?;
     envoy.assert_vm_alive().await?;
     envoy.stop();
     Ok(Measured {
@@ -176,15 +198,20 @@ async fn measure(case: Case, mode: Mode) -> Result<Measured> {
     })
 }
 
-/// The floor is next to nothing, so that what is seen is the share.
-fn plugin(position: &str) -> Value {
+/// In a storm the floor is next to nothing, so that what is seen is the share.
+fn plugin(case: Case, position: &str) -> Value {
+    let floor = if case.is_healthy() {
+        json!({})
+    } else {
+        json!({"count": 3, "interval": "10s"})
+    };
     json!({"position": position, "nativeFields": "Applied", "policies": [{
         "metadata": {"name": "p"},
         "spec": {
             "retry": {"numRetries": RETRIES, "retryOn": {"triggers": ["5xx"]}},
             "retryConstraint": {
                 "budget": {"percent": 20, "interval": "10s"},
-                "minRetryRate": {"count": 3, "interval": "10s"}}}}]})
+                "minRetryRate": floor}}}]})
 }
 
 /// Counts tries, and answers each by its number.
@@ -213,11 +240,19 @@ async fn serve(mut stream: TcpStream, case: Case, tries: Arc<AtomicU64>) -> std:
         let is_first = head.contains("x-envoy-attempt-count: 1\r\n");
         tokio::time::sleep(if is_first { case.first } else { case.others }).await;
         unread.clear();
-        let fails = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 10 < case.failing;
+        let fails = scramble(number) % 100 < case.failing;
         let status = if fails { "503 No" } else { "200 OK" };
         let reply = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
         stream.write_all(reply.as_bytes()).await?;
     }
+}
+
+/// SplitMix64: the same tries fail in each run and for each mode.
+fn scramble(number: u64) -> u64 {
+    let mut x = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
 }
 
 type Rows = [(Case, Vec<(usize, Measured)>)];
@@ -236,8 +271,8 @@ fn table(rows: &Rows) -> Result<String> {
         write!(table, "| {} |", case.name)?;
         for (_, it) in row {
             write!(table, " {:.1} %", percent(it.retries, it.requests))?;
-            if case.failing < 10 {
-                write!(table, " ({:.1} % succeed)", percent(it.ok, it.requests))?;
+            if case.failing < 100 {
+                write!(table, " ({:.2} % succeed)", percent(it.ok, it.requests))?;
             }
             write!(table, " |")?;
         }
@@ -262,15 +297,18 @@ fn raw(rows: &Rows) -> Result<String> {
 fn plot(rows: &Rows) -> Result<String> {
     const SCALE: f64 = 1.0;
     const FLOOR: f64 = 330.0;
-    const COLORS: [&str; 5] = ["#c44e52", "#dd8452", "#2a6f4e", "#4c9f70", "#8cc5a2"];
-    let width = 40 + rows.len() * 150;
+    const GROUP: usize = 176;
+    const COLORS: [&str; 6] = [
+        "#8c8c8c", "#c44e52", "#dd8452", "#2a6f4e", "#4c9f70", "#8cc5a2",
+    ];
+    let width = 40 + rows.len() * GROUP;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} 420\" \
          font-family=\"sans-serif\" font-size=\"11\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
     );
     for (group, (case, row)) in rows.iter().enumerate() {
-        let left = 40 + group * 150;
+        let left = 40 + group * GROUP;
         for (index, it) in row {
             let value = percent(it.retries, it.requests);
             let (x, height) = (left + index * 26, value * SCALE);

@@ -26,14 +26,50 @@ pub struct Report {
     pub skipped: usize,
 }
 
+/// The rows of a table that did not come out as expected.
+#[derive(Clone, Debug, Default)]
+pub struct Failures {
+    /// The rows' names, and what was wrong.
+    pub rows: Vec<(String, Vec<String>)>,
+}
+
+impl Failures {
+    fn add(&mut self, row: usize, scenario: &Scenario, wrong: Vec<String>) {
+        if !wrong.is_empty() {
+            let name = format!("row {row} ({})", scenario.name);
+            self.rows.push((name, wrong));
+        }
+    }
+
+    fn into_result(self, table: &str) -> Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let rows = self.rows.iter();
+        let lines =
+            rows.flat_map(|(row, wrong)| wrong.iter().map(move |it| format!("{row}: {it}")));
+        let lines: Vec<String> = lines.collect();
+        bail!("table {table:?}:\n  {}", lines.join("\n  "));
+    }
+}
+
 /// Starts Envoy for a table and runs every row. The error names all failures.
 pub async fn run_table_on_envoy(file: &Path) -> Result<Report> {
     let table = Table::load(file)?;
+    try_table_on_envoy(&table).await?.into_result(&table.name)?;
+    Ok(Report {
+        rows: table.scenarios.len(),
+        skipped: 0,
+    })
+}
+
+/// Starts Envoy for a table and runs every row; yields what was wrong.
+pub async fn try_table_on_envoy(table: &Table) -> Result<Failures> {
     let upstream = Upstream::start().await?;
     let (down, down_addr) = refusing_host()?;
     let logs = TempDir::new()?;
     let log = logs.path().join("access.log");
-    let bootstrap = bootstrap(&table, upstream.addr(), down_addr, &log)?;
+    let bootstrap = bootstrap(table, upstream.addr(), down_addr, &log)?;
     let envoy = Envoy::start(&bootstrap).await?;
 
     let mut failures = Failures::default();
@@ -50,13 +86,10 @@ pub async fn run_table_on_envoy(file: &Path) -> Result<Report> {
     }
     drop(down);
     if let Err(error) = envoy.assert_vm_alive().await {
-        failures.0.push(format!("after the last row: {error:#}"));
+        let row = ("after the last row".to_owned(), vec![format!("{error:#}")]);
+        failures.rows.push(row);
     }
-    failures.into_result(&table.name)?;
-    Ok(Report {
-        rows: table.scenarios.len(),
-        skipped: 0,
-    })
+    Ok(failures)
 }
 
 /// Runs every row against an Envoy that serves the table's configuration at
@@ -78,24 +111,6 @@ pub async fn run_table_against(url: &str, table: &Table) -> Result<Report> {
         rows: table.scenarios.len(),
         skipped,
     })
-}
-
-#[derive(Debug, Default)]
-struct Failures(Vec<String>);
-
-impl Failures {
-    fn add(&mut self, row: usize, scenario: &Scenario, wrong: Vec<String>) {
-        let name = &scenario.name;
-        self.0
-            .extend(wrong.iter().map(|w| format!("row {row} ({name}): {w}")));
-    }
-
-    fn into_result(self, table: &str) -> Result<()> {
-        if !self.0.is_empty() {
-            bail!("table {table:?}:\n  {}", self.0.join("\n  "));
-        }
-        Ok(())
-    }
 }
 
 fn bootstrap(

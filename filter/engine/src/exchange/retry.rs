@@ -62,13 +62,16 @@ impl Exchange {
         let now = host.now_ns();
         let random = host.random();
         let budget = worker.budget(self.policy, bound, host, now);
-        let opening = retries.opening(budget, self.look.retry);
+        let opening = retries.opening(bound, budget, self.look.retry);
+        let is_named = !opening.reserves;
         let opened = host.with_ledger(|ledger, host| ledger.open(opening, random, host, now));
         let Some(opened) = opened else {
             return Some(0);
         };
         self.opened = Some(opened.id);
-        out.push(Action::NameExchange(opened.id.to_bytes()));
+        if is_named {
+            out.push(Action::NameExchange(opened.id.to_bytes()));
+        }
         opened.limit
     }
 

@@ -49,6 +49,31 @@ fn a_request_that_no_policy_governs_asks_the_host_for_nothing() {
 }
 
 #[test]
+fn an_exchange_is_over_when_nothing_of_it_matters_any_more() {
+    const LIMIT: &str = r#"{"requestBuffer":{"limit":"1Ki","mode":"Stream"}}"#;
+    for (spec, end, over) in [
+        ("{}", true, (true, true)),
+        (DELAY_AND_ABORT, true, (true, true)),
+        (ERROR_PAGE, true, (false, true)),
+        (LIMIT, true, (true, true)),
+        (LIMIT, false, (false, false)),
+    ] {
+        let plan = plan(spec);
+        let mut host = FakeHost::default();
+        host.random = [u64::MAX; 2].into();
+        let (worker, mut out) = (&mut plan.worker(), Vec::new());
+        let mut exchange = Exchange::default();
+        let flow = exchange.request_headers(&plan, worker, &mut host, end, &mut out);
+        assert_eq!(flow, Flow::Continue, "{spec}");
+        let after_request = exchange.is_over(&plan);
+        host.response_headers = vec![(":status".to_owned(), b"200".to_vec())];
+        let _ = exchange.response_headers(&plan, worker, &mut host, false, &mut out);
+        let after_response = exchange.is_over(&plan);
+        assert_eq!((after_request, after_response), over, "{spec}");
+    }
+}
+
+#[test]
 fn delay_and_abort_are_drawn_independently_and_the_delay_comes_first() {
     const LOW: u64 = 0;
     const HIGH: u64 = u64::MAX;

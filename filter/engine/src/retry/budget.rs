@@ -119,14 +119,16 @@ impl Account {
 
 impl Budget {
     /// The budget of this name. `None` if the host cannot keep its account.
+    /// When other workers used what was used before is not known: it is taken
+    /// to be now.
     pub(crate) fn open<M: Meters>(name: &str, terms: Terms, host: &M, now: u64) -> Option<Self> {
         let account = Account::open(name, host)?;
-        let window = |span, meter| Window::new(span, now, host.level(meter));
+        let used = |span, meter| Window::of_all(span, now, host.level(meter));
         Some(Self {
             terms,
-            requests: window(terms.interval, account.requests),
-            share_used: window(terms.interval, account.share_used),
-            floor_used: window(terms.floor_span, account.floor_used),
+            requests: Window::new(terms.interval, now, host.level(account.requests)),
+            share_used: used(terms.interval, account.share_used),
+            floor_used: used(terms.floor_span, account.floor_used),
             account,
             trusted_until: 0,
             published: None,
@@ -196,6 +198,14 @@ impl Budget {
         host.adjust(self.account.used(hold), 1);
         host.adjust(self.account.held(hold), -1);
         self.observe_used(host, now, hold);
+    }
+
+    /// Retries that have happened and were not paid for.
+    pub(crate) fn owe<M: Meters>(&mut self, host: &M, now: u64, retries: u32) {
+        if retries > 0 {
+            host.adjust(self.account.share_used, i64::from(retries));
+            self.observe_used(host, now, Hold::Share);
+        }
     }
 
     /// The retry does not happen.

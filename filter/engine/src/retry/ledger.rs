@@ -8,7 +8,8 @@
 //! the response that causes it arrives (*gate*). With the downstream instance
 //! alone every request must hold the credit for its one retry from the start
 //! (*reserve*). Which of the two holds is found out for each budget: by the
-//! tries that are seen, and by responses that came without one.
+//! tries that are seen, and by responses that came without one; or the policy
+//! says so.
 
 use std::sync::Arc;
 
@@ -41,7 +42,7 @@ struct Entry {
 /// Whether the upstream instance is in place.
 #[derive(Debug)]
 struct Gate {
-    /// Exchanges in a row whose tries were seen, and how many it takes.
+    /// Exchanges in a row of which a try was seen, and how many it takes.
     seen: u32,
     wanted: u32,
     announced: bool,
@@ -54,12 +55,14 @@ pub(crate) struct Opening {
     pub(crate) rules: Option<Arc<Rules>>,
     /// The request may be tried again at all.
     pub(crate) may_retry: bool,
+    /// It holds its credit from the start, gate or not.
+    pub(crate) reserves: bool,
 }
 
 /// What it is told.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Opened {
-    /// How the upstream instance finds the exchange.
+    /// The exchange, and how the upstream instance finds it.
     pub(crate) id: SlotId,
     /// The most retries that are allowed now; `None`: no bound but the
     /// policy's own.
@@ -157,9 +160,10 @@ impl Ledger {
         self.sweep(host, now);
         let entry = self.budgets.get_mut(opening.budget)?;
         let mut slot = Slot::new(opening.budget, opening.rules);
+        slot.reserves = opening.reserves;
         if !opening.may_retry {
             slot.limit = Some(0);
-        } else if entry.gate.is_there() {
+        } else if entry.gate.is_there() && !opening.reserves {
             let budget = entry.budget.as_mut();
             if !budget.is_some_and(|budget| budget.has_credit(host, now)) {
                 slot.limit = Some(0);
@@ -204,14 +208,18 @@ impl Ledger {
             if tries > 0 {
                 budget.deposit(host, now);
             }
-            if is_via_upstream {
+            if is_via_upstream && !slot.reserves {
                 gate_is_missing = entry.gate.miss();
             }
-            if tries > 1
+            let mut unpaid = tries.saturating_sub(1);
+            if unpaid > 0
                 && let Some((hold, _)) = slot.hold.take()
             {
                 budget.spend(host, now, hold);
+                unpaid -= 1;
             }
+            // The gate was trusted, and not there.
+            budget.owe(host, now, unpaid);
             let rules = slot.rules.as_ref().filter(|rules| rules.most > 0);
             if slot.starved
                 && is_via_upstream
@@ -221,8 +229,6 @@ impl Ledger {
                 slot.refused = true;
                 budget.refuse(host);
             }
-        } else {
-            entry.gate.seen = entry.gate.seen.saturating_add(1);
         }
         if let Some((hold, _)) = slot.hold.take() {
             budget.refund(host, hold);
@@ -276,12 +282,18 @@ impl Ledger {
             return None;
         }
         let slot = self.slots.get(id)?;
-        let budget = self.budgets.get_mut(slot.budget)?.budget.as_mut()?;
+        let entry = self.budgets.get_mut(slot.budget)?;
+        let budget = entry.budget.as_mut()?;
         slot.tries = slot.tries.saturating_add(1);
         let number = slot.tries;
         if number == 1 {
             slot.live = 1;
             budget.deposit(host, now);
+            entry.gate.seen = entry.gate.seen.saturating_add(1);
+            // It was not known to be seen: others may have the credit now.
+            if let Some((hold, _)) = slot.hold.take() {
+                budget.refund(host, hold);
+            }
             return Some((number, Try::Goes));
         }
         let verdict = pay(slot, budget, host, now);

@@ -42,6 +42,8 @@ pub(crate) struct Slot {
     pub(crate) settled: bool,
     /// Tries that wait for credit, or for the others to end.
     pub(crate) waiting: u32,
+    /// Its credit is held from the start, and nobody is to see its tries.
+    pub(crate) reserves: bool,
 }
 
 /// The exchanges of one worker.
@@ -102,6 +104,7 @@ impl Slot {
             marked: false,
             settled: false,
             waiting: 0,
+            reserves: false,
         }
     }
 }

@@ -30,6 +30,15 @@ impl Window {
         }
     }
 
+    /// The same, but all that the number grew by before is taken to be of
+    /// this span.
+    pub(crate) fn of_all(span: u64, now: u64, value: u64) -> Self {
+        Self {
+            readings: VecDeque::from([(now, 0), (now, value)]),
+            ..Self::new(span, now, value)
+        }
+    }
+
     /// Looks back on another span from now on.
     pub(crate) fn set_span(&mut self, span: u64) {
         self.span = span;
@@ -96,6 +105,16 @@ mod tests {
         assert_eq!(window.spent(), 3);
         window.observe(110, 9, 10);
         assert_eq!((window.spent(), window.gained()), (1, 1));
+    }
+
+    #[test]
+    fn what_came_before_is_taken_to_be_of_the_span_if_asked_for() {
+        let mut window = Window::of_all(100, 1_000, 5);
+        assert_eq!(window.spent(), 5);
+        window.observe(1_099, 7, 10);
+        assert_eq!(window.spent(), 7);
+        window.observe(1_100, 7, 10);
+        assert_eq!(window.spent(), 2);
     }
 
     #[test]

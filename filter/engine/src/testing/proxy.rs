@@ -145,6 +145,7 @@ impl Proxy {
         self.host.start_time_ns = 1_795_249_815_123_456_789;
 
         let (flow, done) = self.take_in(&mut exchange, &mut request);
+        self.forget_if_over(&mut exchange);
         let mut outcome = Outcome {
             response: Message::default(),
             held_ns: self.host.now_ns - started,
@@ -197,6 +198,7 @@ impl Proxy {
             done.end(request, outcome);
             return;
         }
+        self.forget_if_over(exchange);
         if !response.body.is_empty() {
             let _ = exchange.response_body(&mut out);
         }
@@ -220,6 +222,7 @@ impl Proxy {
         while flow == Flow::HoldAll {
             flow = self.wait(exchange, request, &mut out, &mut done);
         }
+        self.forget_if_over(exchange);
         let mut held = 0;
         let body = std::mem::take(&mut request.body);
         let mut pieces = body.chunks(PIECE).map(<[u8]>::len).peekable();
@@ -241,6 +244,13 @@ impl Proxy {
         self.perform(&mut out, request, &mut Message::default(), &mut done);
         request.body = body;
         (flow, done)
+    }
+
+    /// What is over gets no more events, as in Envoy.
+    fn forget_if_over(&self, exchange: &mut Exchange) {
+        if exchange.is_over(&self.plan) {
+            *exchange = Exchange::default();
+        }
     }
 
     fn wait(

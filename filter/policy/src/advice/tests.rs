@@ -61,6 +61,12 @@ fn every_item_of_the_checklist() {
             "circuitBreaker.retryBudget: is a second budget",
         ),
         (
+            r#"{"retry":{"numRetries":2},"retryConstraint":{"mode":"Reserve"},
+                "circuitBreaker":{"maxConnections":9,"maxPendingRequests":9,
+                "maxParallelRequests":9,"maxParallelRetries":9}}"#,
+            "retry.numRetries: has no effect beyond 1",
+        ),
+        (
             r#"{"timeout":{"http":{"connectionIdleTimeout":"61s"}}}"#,
             "timeout.http.connectionIdleTimeout: is longer than",
         ),

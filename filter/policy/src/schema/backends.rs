@@ -94,6 +94,7 @@ pub(super) static RETRY_CONSTRAINT: Object = Object {
             Shape::Choice(&["OriginResponse", "Status503"]),
         ),
         optional("reportExhausted", Shape::Boolean),
+        optional("mode", Shape::Choice(&["Auto", "Reserve"])),
     ],
     rules: &[],
 };

@@ -49,6 +49,18 @@ pub struct RetryConstraint {
     pub on_exhausted: OnExhausted,
     /// Whether a response says that a retry was refused. An extension.
     pub report: bool,
+    /// When a retry is paid for. An extension.
+    pub mode: BudgetMode,
+}
+
+/// `mode`: when a retry is paid for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BudgetMode {
+    /// When its cause arrives, if an upstream instance sees it.
+    #[default]
+    Auto,
+    /// When the request begins, whether there is an upstream instance or not.
+    Reserve,
 }
 
 /// `scope`: who shares one budget.
@@ -197,6 +209,7 @@ impl RetryConstraint {
             "scope",
             "onExhausted",
             "reportExhausted",
+            "mode",
         ];
         let object = at.object(&known, problems)?;
         let mut constraint = Self {
@@ -207,6 +220,7 @@ impl RetryConstraint {
             scope: Scope::Policy,
             on_exhausted: OnExhausted::OriginResponse,
             report: false,
+            mode: BudgetMode::Auto,
         };
         if let Some(at) = object.get("budget") {
             let budget = at.object(&["percent", "interval"], problems)?;
@@ -244,6 +258,10 @@ impl RetryConstraint {
         }
         if let Some(at) = object.get("reportExhausted") {
             constraint.report = at.boolean(problems)?;
+        }
+        if let Some(at) = object.get("mode") {
+            let choices = [("Auto", BudgetMode::Auto), ("Reserve", BudgetMode::Reserve)];
+            constraint.mode = at.choice(&choices, problems)?;
         }
         Some(constraint)
     }

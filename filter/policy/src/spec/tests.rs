@@ -347,6 +347,14 @@ fn retries_that_envoy_could_not_do_are_refused() {
             r#"{"retryConstraint":{"minRetryRate":{"count":0}}}"#,
             "between 1 and 1000000",
         ),
+        (
+            r#"{"retryConstraint":{"minRetryRate":{"interval":"500ms"}}}"#,
+            "between 1s and 1h",
+        ),
+        (
+            r#"{"retryConstraint":{"mode":"Gate"}}"#,
+            "retryConstraint.mode: ",
+        ),
         (r#"{"requestBuffer":{}}"#, "is required"),
         (
             r#"{"requestBuffer":{"limit":0}}"#,

@@ -9,10 +9,11 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use btp_tests::measure::{cpu_micros, median, turns};
 use btp_tests::{Builder, Envoy, Route};
 use serde_json::{Value, json};
 
-use crate::{CONNECTIONS, REQUESTS_PER_CONNECTION, ROUNDS, TICK_MICROS, cpu_ticks, load, median};
+use crate::{CONNECTIONS, REQUESTS_PER_CONNECTION, ROUNDS, load};
 
 /// A measured table for the page, and the raw numbers.
 pub(crate) struct Limits {
@@ -61,11 +62,7 @@ pub(crate) async fn measure() -> Result<Limits> {
         start("a limit for each of 20,000 clients", Some(distinct())).await?,
     ];
     for round in 0..ROUNDS {
-        let mut order: Vec<usize> = (0..variants.len()).collect();
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        for index in order {
+        for index in turns(variants.len(), round) {
             let measured = variants[index].round().await?;
             variants[index].rounds.push(measured);
         }
@@ -85,12 +82,12 @@ impl Variant {
         if self.is_overloaded {
             load(&self.envoy).await?;
         }
-        let (ticks, operations) = (cpu_ticks(&self.envoy)?, self.operations().await?);
+        let (micros, operations) = (cpu_micros(&self.envoy)?, self.operations().await?);
         let passed = load(&self.envoy).await?;
-        let ticks = cpu_ticks(&self.envoy)? - ticks;
+        let micros = cpu_micros(&self.envoy)? - micros;
         let operations = self.operations().await? - operations;
         Ok(Round {
-            cpu_micros: ticks as f64 * TICK_MICROS / REQUESTS,
+            cpu_micros: micros / REQUESTS,
             passed: passed as f64 / REQUESTS,
             operations: operations as f64 / REQUESTS,
         })

@@ -1,5 +1,6 @@
 //! What the filter costs: per request, beside the same Envoy without it, with
-//! and without rate limits, and per configuration. Writes docs/PERFORMANCE.md and the raw numbers beside it.
+//! and without rate limits, and per configuration. Writes the tables in
+//! docs/PERFORMANCE.md and the raw numbers beside it.
 //!
 //! Requests: the variants take turns, round by round and back (ABBA), so that
 //! a machine that slows down slows all of them; each round's CPU time is
@@ -13,6 +14,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use btp_tests::client::h1;
+use btp_tests::measure::{cpu_micros, median, turns, write_table};
 use btp_tests::{Builder, Envoy, Request, Route, repo};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -20,9 +22,6 @@ use tokio::task::JoinSet;
 const ROUNDS: usize = 8;
 const CONNECTIONS: usize = 8;
 const REQUESTS_PER_CONNECTION: usize = 2_500;
-
-/// Linux counts CPU time in ticks of 10 ms.
-const TICK_MICROS: f64 = 10_000.0;
 
 struct Variant {
     name: &'static str,
@@ -36,11 +35,10 @@ async fn main() -> Result<()> {
     let loading = measure_loading().await?;
     fs::write(repo::path("docs/performance/requests.csv"), raw)?;
     fs::write(repo::path("docs/performance/limits.csv"), limits.raw)?;
-    let limits = limits.table;
-    let page = page(&requests, &limits, &loading);
-    fs::write(repo::path("docs/PERFORMANCE.md"), page)?;
-    println!("{requests}\n{limits}\n{loading}");
-    Ok(())
+    println!("{requests}\n{}\n{loading}", limits.table);
+    write_table("docs/PERFORMANCE.md", "requests", &requests)?;
+    write_table("docs/PERFORMANCE.md", "limits", &limits.table)?;
+    write_table("docs/PERFORMANCE.md", "loading", &loading)
 }
 
 fn variants() -> [Variant; 4] {
@@ -87,16 +85,11 @@ async fn measure_requests() -> Result<(String, String)> {
     }
     let mut micros = vec![Vec::new(); variants.len()];
     for round in 0..ROUNDS {
-        let mut order: Vec<usize> = (0..variants.len()).collect();
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        for index in order {
-            let before = cpu_ticks(&envoys[index])?;
+        for index in turns(variants.len(), round) {
+            let before = cpu_micros(&envoys[index])?;
             load(&envoys[index]).await?;
-            let ticks = cpu_ticks(&envoys[index])? - before;
             let requests = (CONNECTIONS * REQUESTS_PER_CONNECTION) as f64;
-            micros[index].push(ticks as f64 * TICK_MICROS / requests);
+            micros[index].push((cpu_micros(&envoys[index])? - before) / requests);
         }
     }
     let mut table = "| | CPU per request, ratio to the control | median of the differences |\n\
@@ -136,15 +129,6 @@ async fn load(envoy: &Envoy) -> Result<usize> {
         passed += client??;
     }
     Ok(passed)
-}
-
-/// User and system time of the process so far.
-fn cpu_ticks(envoy: &Envoy) -> Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", envoy.pid()))?;
-    let (_, fields) = stat.rsplit_once(')').context("not a stat line")?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let mut next = || fields.next().and_then(|field| field.parse::<u64>().ok());
-    Ok(next().context("no utime")? + next().context("no stime")?)
 }
 
 async fn measure_loading() -> Result<String> {
@@ -189,30 +173,4 @@ fn resident_kib(envoy: &Envoy) -> Result<u64> {
     number
         .and_then(|number| number.parse().ok())
         .context("no VmRSS")
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    (values[middle] + values[(values.len() - 1) / 2]) / 2.0
-}
-
-fn page(requests: &str, limits: &str, loading: &str) -> String {
-    format!(
-        "# Performance\n\n\
-         Written by `cargo xtask bench`; do not edit. Numbers of another machine differ, the\n\
-         ratios less so. The rounds are in [performance/requests.csv](performance/requests.csv).\n\n\
-         ## Per request\n\n\
-         Envoy answers `GET /` itself (direct response, HTTP/1.1, {CONNECTIONS} connections, one\n\
-         worker), which makes the filter's share as large as it can get. {ROUNDS} rounds of {requests_per_round}\n\
-         requests for each variant, in turns.\n\n{requests}\n\
-         ## Rate limits\n\n\
-         The same, in turns of their own. Each request comes from another client, as a header\n\
-         says; all rules send the x-ratelimit headers. A request that is refused is answered\n\
-         429. The rounds are in [performance/limits.csv](performance/limits.csv).\n\n{limits}\n\
-         ## Per configuration\n\n\
-         Time to read, check and compile the configuration in the wasm VM (each worker does so\n\
-         once), and the memory of the whole Envoy with one worker.\n\n{loading}",
-        requests_per_round = CONNECTIONS * REQUESTS_PER_CONNECTION,
-    )
 }

@@ -125,6 +125,25 @@ fn a_reset_of_the_counters_gives_nothing_away() {
     assert_eq!(all(&mut budget, &meters, 2 * MS), 2);
 }
 
+/// What it cannot know it takes to be spent.
+#[test]
+fn a_worker_that_comes_late_gives_nothing_away() {
+    let meters = SharedMeters::default();
+    let mut first = budget("{}", &meters);
+    for _ in 0..100 {
+        first.deposit(&meters, 0);
+    }
+    assert_eq!(all(&mut first, &meters, 0), 30);
+    let mut late = Budget::open("b", terms("{}"), &meters, MS).unwrap();
+    assert_eq!(all(&mut late, &meters, MS), 0);
+    // An interval later it has seen all of it itself.
+    late.deposit(&meters, 5_000 * MS);
+    for _ in 0..50 {
+        late.deposit(&meters, 6_000 * MS);
+    }
+    assert_eq!(all(&mut late, &meters, 10_002 * MS), 10 + 10);
+}
+
 #[test]
 fn other_terms_keep_what_has_happened() {
     let meters = SharedMeters::default();
@@ -147,7 +166,9 @@ struct Granted {
 /// One worker's view and the requests under way everywhere.
 struct World {
     meters: SharedMeters,
-    workers: Vec<Budget>,
+    terms: Terms,
+    /// Each opens its account when it first has to do with it.
+    workers: Vec<Option<Budget>>,
     requests: Vec<u64>,
     granted: Vec<Granted>,
     /// Time, kind, worker and hold of what comes.
@@ -164,6 +185,11 @@ enum Step {
 }
 
 impl World {
+    fn worker(&mut self, index: usize, now: u64) -> &mut Budget {
+        let (terms, meters) = (self.terms, &self.meters);
+        self.workers[index].get_or_insert_with(|| Budget::open("b", terms, meters, now).unwrap())
+    }
+
     fn later(&mut self, at: u64, step: Step) {
         self.serial += 1;
         self.coming.insert((at, self.serial, step));
@@ -194,8 +220,9 @@ proptest! {
         );
         let meters = SharedMeters::default();
         let mut world = World {
-            workers: (0..workers).map(|_| budget(&text, &meters)).collect(),
-            meters,
+            workers: (0..workers).map(|_| None).collect(),
+            terms: terms(&text),
+            meters: meters.clone(),
             requests: Vec::new(),
             granted: Vec::new(),
             coming: BTreeSet::new(),
@@ -212,7 +239,9 @@ proptest! {
         for (requests, time_ms) in bursts {
             for _ in 0..requests {
                 let at = now + roll(time_ms * MS);
-                let worker = usize::try_from(roll(workers as u64)).unwrap();
+                // The first worker does most; others come late.
+                let worker = roll(workers as u64).min(roll(100) / 10);
+                let worker = usize::try_from(worker).unwrap();
                 world.later(at, Step::Answer(worker, 0));
             }
             now += time_ms * MS;
@@ -220,7 +249,7 @@ proptest! {
         while let Some((now, _, step)) = world.coming.pop_first() {
             match step {
                 Step::Answer(worker, 0) => {
-                    world.workers[worker].deposit(&world.meters, now);
+                    world.worker(worker, now).deposit(&meters, now);
                     world.requests.push(now);
                     let at = now + 1 + roll(latency_ms * MS);
                     world.later(at, Step::Answer(worker, 1));
@@ -228,7 +257,7 @@ proptest! {
                 Step::Answer(worker, number) => {
                     if roll(100) < u64::from(failing)
                         && number < 4
-                        && let Some(hold) = world.workers[worker].withdraw(&world.meters, now)
+                        && let Some(hold) = world.worker(worker, now).withdraw(&meters, now)
                     {
                         let at = now + roll(50 * MS);
                         let goes = roll(10) > 0;
@@ -239,12 +268,12 @@ proptest! {
                 Step::Retry(worker, number, share, goes) => {
                     let hold = if share { Hold::Share } else { Hold::Floor };
                     if goes {
-                        world.workers[worker].spend(&world.meters, now, hold);
+                        world.worker(worker, now).spend(&meters, now, hold);
                         world.granted.push(Granted { at: now, hold });
                         let at = now + 1 + roll(latency_ms * MS);
                         world.later(at, Step::Answer(worker, number + 1));
                     } else {
-                        world.workers[worker].refund(&world.meters, hold);
+                        world.worker(worker, now).refund(&meters, hold);
                     }
                 }
             }

@@ -17,6 +17,7 @@ struct Desk {
     host: FakeHost,
     budget: usize,
     rules: Arc<Rules>,
+    reserves: bool,
 }
 
 impl Desk {
@@ -35,6 +36,7 @@ impl Desk {
             rules: Arc::new(Rules::of(&spec.retry.unwrap())),
             ledger,
             host,
+            reserves: false,
         }
     }
 
@@ -53,6 +55,7 @@ impl Desk {
             budget: self.budget,
             rules: Some(Arc::clone(&self.rules)),
             may_retry: true,
+            reserves: self.reserves,
         };
         let now = self.host.now_ns;
         self.ledger.open(opening, 7, &self.host, now).unwrap()
@@ -220,6 +223,46 @@ fn alone_each_request_holds_its_credit_from_the_start() {
     assert!(desk.end(third.id).refused);
     assert_eq!((desk.held(), desk.used()), (0, 1));
     assert_eq!(desk.count("requests"), 3);
+}
+
+#[test]
+fn who_is_told_to_reserve_does_so_beside_the_gate() {
+    let mut desk = Desk::with_gate();
+    desk.reserves = true;
+    desk.host.via_upstream = true;
+    desk.host.tries = 2;
+    let opened = desk.open();
+    assert_eq!((opened.limit, desk.held()), (Some(1), 1));
+    assert!(!desk.end(opened.id).gate_is_missing, "nobody missed it");
+    assert_eq!((desk.held(), desk.used()), (0, 1));
+    // Others still trust it.
+    desk.reserves = false;
+    assert_eq!(desk.open().limit, None);
+}
+
+#[test]
+fn who_is_seen_holds_credit_no_longer() {
+    let mut desk = Desk::new();
+    let (first, second, third) = (desk.open(), desk.open(), desk.open());
+    assert_eq!((third.limit, desk.held()), (Some(0), 2));
+    desk.begin(first.id);
+    desk.begin(second.id);
+    assert_eq!(desk.held(), 0);
+    assert_eq!(desk.open().limit, None);
+    desk.answered(first.id, 1, 503);
+    assert_eq!((desk.held(), desk.begin(first.id)), (1, (2, Try::Goes)));
+    assert_eq!(desk.used(), 1);
+}
+
+#[test]
+fn retries_that_nobody_saw_are_owed() {
+    let mut desk = Desk::with_gate();
+    let opened = desk.open();
+    assert_eq!(opened.limit, None);
+    desk.host.via_upstream = true;
+    desk.host.tries = 3;
+    assert!(desk.end(opened.id).gate_is_missing);
+    assert_eq!((desk.held(), desk.used()), (0, 2));
 }
 
 #[test]

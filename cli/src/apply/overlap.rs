@@ -1,0 +1,128 @@
+//! Instances of the filter that do the same: one chain must not delay, count
+//! or answer a request twice.
+//!
+//! Seen are the instances whose configuration stands in the listener; one that
+//! comes by `config_discovery` is not.
+
+use std::path::Path;
+
+use btp_policy::node::{Node, Value};
+use btp_policy::problem::Problem;
+use btp_policy::spec::Capability;
+use btp_policy::{PluginConfig, Position, json};
+
+use super::files::{Config, mark_of};
+use super::filter::is_instance;
+use super::model::Model;
+use super::tree::{Address, field, find, items};
+use crate::input::Source;
+use crate::report::{Finding, Place};
+
+/// Two instances in one chain that do the same.
+#[derive(Debug)]
+pub(crate) struct Overlap {
+    /// The second of them.
+    pub(crate) address: Address,
+    pub(crate) reason: String,
+}
+
+impl Overlap {
+    /// As a problem of the configuration.
+    pub(crate) fn problem(self, config: &Config) -> Problem {
+        Problem {
+            mark: mark_of(config, &self.address),
+            ..Problem::new(self.address.to_string(), self.reason)
+        }
+    }
+}
+
+/// Finds what is wrong with a bootstrap by itself; its files are added to
+/// `sources`.
+pub(crate) fn lint(
+    bootstrap: &Path,
+    sources: &mut Vec<Source>,
+    findings: &mut Vec<Finding>,
+) -> Result<(), String> {
+    let mut config = Config::as_written(bootstrap)?;
+    let mut problems = std::mem::take(&mut config.problems);
+    let found = overlaps(&config, &Model::read(&config)).into_iter();
+    problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
+    let base = sources.len();
+    let placed = problems.into_iter();
+    findings.extend(placed.map(|(file, it)| Finding::error(it, Place::File(base + file))));
+    sources.extend(config.files.into_iter().map(|file| file.source));
+    Ok(())
+}
+
+/// All of a configuration.
+pub(crate) fn overlaps(config: &Config, model: &Model) -> Vec<Overlap> {
+    let mut found = Vec::new();
+    for manager in &model.managers {
+        let Some(hcm) = config.at(&manager.address) else {
+            continue;
+        };
+        let filters = manager.address.key("http_filters");
+        let mut known: Vec<(Address, Position, Vec<Capability>)> = Vec::new();
+        for (place, filter) in items(hcm, "http_filters").iter().enumerate() {
+            let address = filters.item(place);
+            let config = address.key("typed_config");
+            let behind = config.key("upstream_http_filters");
+            let behind_router = field(filter, "typed_config")
+                .map_or(&[][..], |it| items(it, "upstream_http_filters"))
+                .iter()
+                .enumerate();
+            let behind_router = behind_router.map(|(place, filter)| (behind.item(place), filter));
+            for (address, filter) in std::iter::once((address, filter)).chain(behind_router) {
+                let Some((position, enforced)) = enforced(filter) else {
+                    continue;
+                };
+                for (other, there, others) in &known {
+                    let both = enforced.iter().filter(|it| others.contains(it));
+                    let both: Vec<&str> = both.map(|it| name_of(*it)).collect();
+                    if *there == position && !both.is_empty() {
+                        let reason = format!(
+                            "enforces {} as {other} does: each request would meet it twice; \
+                             give each instance in `enforce` what it alone shall do",
+                            both.join(", ")
+                        );
+                        let address = address.clone();
+                        found.push(Overlap { address, reason });
+                    }
+                }
+                known.push((address, position, enforced));
+            }
+        }
+    }
+    found
+}
+
+/// What an instance of the filter does, and where; `None` if it is none, or
+/// does nothing.
+fn enforced(filter: &Node) -> Option<(Position, Vec<Capability>)> {
+    let is_off = field(filter, "disabled").map(|it| &it.value) == Some(&Value::Bool(true));
+    if is_off || !is_instance(filter) {
+        return None;
+    }
+    let value = find(
+        filter,
+        &["typed_config", "config", "configuration", "value"],
+    )?;
+    let written = match &value.value {
+        Value::String(text) => json::parse(text.as_bytes()).ok()?,
+        _ => value.clone(),
+    };
+    // What the filter does not take does nothing: Envoy does not start.
+    let config = PluginConfig::from_node(&written).ok()?;
+    if config.disabled {
+        return None;
+    }
+    let all = Capability::ALL.iter().map(|(_, capability)| *capability);
+    let enforced = all.filter(|it| config.enforce.has(*it)).collect();
+    Some((config.position, enforced))
+}
+
+fn name_of(capability: Capability) -> &'static str {
+    let all = Capability::ALL.iter();
+    let named = all.filter(|(_, it)| *it == capability);
+    named.map(|(name, _)| *name).next().unwrap_or_default()
+}

@@ -1,0 +1,72 @@
+//! What the router is told, and when there is nothing to tell.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use btp_policy::PluginConfig;
+
+use super::*;
+use crate::testing::FakeHost;
+
+const ENVOYS: NativeFields = NativeFields::Applied;
+const OURS: NativeFields = NativeFields::Refuse;
+const MOST: &str = "x-envoy-max-retries";
+
+fn retries(native: NativeFields) -> Retries {
+    let text = r#"{"policies":[{"metadata":{"name":"p"},"spec":
+        {"retry":{"numRetries":3,"perRetry":{"timeout":"1500ms"}},"retryConstraint":{}}}]}"#;
+    let mut config = PluginConfig::parse(text.as_bytes()).unwrap();
+    let policy = config.policies.remove(0);
+    Retries::compile(&policy.name, &policy.spec, native).unwrap()
+}
+
+/// The headers that are written for a client that asks for so many retries
+/// itself, under a limit.
+fn written(native: NativeFields, limit: Option<u32>, asked: Option<&str>) -> Vec<String> {
+    let mut host = FakeHost::default();
+    let header = |value: &str| (MOST.to_owned(), value.as_bytes().to_vec());
+    host.request_headers.extend(asked.map(header));
+    let mut out = Vec::new();
+    retries(native).instruct(limit, &mut host, &mut out);
+    out.into_iter()
+        .map(|action| match action {
+            Action::SetRequestHeader(name, value) => format!("{name}: {value}"),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn beside_envoys_own_retries_nothing_is_written_that_changes_nothing() {
+    assert!(written(ENVOYS, None, None).is_empty());
+    assert!(written(ENVOYS, None, Some("3")).is_empty());
+    assert!(written(ENVOYS, None, Some("1")).is_empty());
+    assert!(written(ENVOYS, Some(3), None).is_empty());
+    assert!(written(ENVOYS, Some(9), Some("nonsense")).is_empty());
+}
+
+#[test]
+fn beside_envoys_own_retries_one_header_says_what_is_less() {
+    for (limit, asked, wanted) in [
+        (Some(0), None, "0"),
+        (Some(1), None, "1"),
+        (None, Some("4"), "3"),
+        (Some(2), Some("9"), "2"),
+    ] {
+        let wanted = [format!("{MOST}: {wanted}")];
+        assert_eq!(written(ENVOYS, limit, asked), wanted, "{limit:?} {asked:?}");
+    }
+}
+
+#[test]
+fn where_envoy_has_no_retries_the_router_is_told_all() {
+    let wanted = [
+        "x-envoy-retry-on: connect-failure,refused-stream,retriable-status-codes",
+        "x-envoy-retry-grpc-on: cancelled,unavailable",
+        "x-envoy-retriable-status-codes: 503",
+        "x-envoy-upstream-rq-per-try-timeout-ms: 1500",
+        "x-envoy-max-retries: 3",
+    ];
+    assert_eq!(written(OURS, None, None), wanted);
+    assert_eq!(written(OURS, Some(0), None), ["x-envoy-max-retries: 0"]);
+}

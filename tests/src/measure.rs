@@ -1,0 +1,79 @@
+//! What the benchmarks have in common: CPU time of an Envoy, medians, and
+//! tables that are written into pages.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::{Envoy, repo};
+
+/// Linux counts CPU time in ticks of 10 ms.
+const TICK_MICROS: f64 = 10_000.0;
+
+/// User and system time of an Envoy so far, in microseconds.
+pub fn cpu_micros(envoy: &Envoy) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", envoy.pid()))?;
+    let (_, fields) = stat.rsplit_once(')').context("not a stat line")?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let mut next = || fields.next().and_then(|field| field.parse::<u32>().ok());
+    let ticks = next().context("no utime")? + next().context("no stime")?;
+    Ok(f64::from(ticks) * TICK_MICROS)
+}
+
+/// The order of `count` variants in a round: each other round it goes back
+/// (ABBA), so that a machine that slows down slows all of them.
+pub fn turns(count: usize, round: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
+/// The one in the middle, or between both in the middle.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    (values[middle] + values[(values.len() - 1) / 2]) / 2.0
+}
+
+/// Puts a table between `<!-- NAME -->` and `<!-- /NAME -->` of a page, given
+/// relative to the repository's root.
+pub fn write_table(page: &str, name: &str, table: &str) -> Result<()> {
+    let file = repo::path(page);
+    let text = fs::read_to_string(&file)?;
+    fs::write(file, with_table(&text, name, table)?)?;
+    Ok(())
+}
+
+fn with_table(text: &str, name: &str, table: &str) -> Result<String> {
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->\n"));
+    let (before, rest) = text.split_once(&begin).context("no place for the table")?;
+    let (_, after) = rest.split_once(&end).context("no end of the table")?;
+    Ok(format!("{before}{begin}{table}{end}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{median, turns, with_table};
+
+    #[test]
+    fn a_table_takes_the_place_of_its_predecessor() {
+        let page = "a\n<!-- t -->\nold\n<!-- /t -->\nb\n";
+        let text = with_table(page, "t", "new\n").unwrap();
+        assert_eq!(text, "a\n<!-- t -->\nnew\n<!-- /t -->\nb\n");
+        assert!(with_table(page, "other", "").is_err());
+    }
+
+    #[test]
+    fn rounds_go_there_and_back() {
+        assert_eq!(turns(3, 0), [0, 1, 2]);
+        assert_eq!(turns(3, 1), [2, 1, 0]);
+    }
+
+    #[test]
+    fn the_middle() {
+        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+        assert!((median(vec![4.0, 1.0]) - 2.5).abs() < f64::EPSILON);
+    }
+}

