@@ -138,7 +138,12 @@ impl Exchange {
         let now = host.now_ns();
         let begun = host.with_ledger(|ledger, host| ledger.begin_try(id, host, now));
         let Some((number, verdict)) = begun else {
-            return Flow::Continue;
+            // Its account has died with the VM that kept it: nobody can say
+            // that there is credit.
+            return match host.attempt() {
+                Some(2..) => self.obey(Try::Refused, now, out),
+                _ => Flow::Continue,
+            };
         };
         self.attempt = Some(Attempt {
             exchange: id,

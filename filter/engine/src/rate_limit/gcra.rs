@@ -48,6 +48,9 @@ pub(crate) struct Short {
 }
 
 const FRACTION_BITS: u32 = 32;
+/// So much older than another worker's may a worker's reading of the clock be
+/// when its turn comes.
+const SKEW: Fixed = Fixed::from_ns(1_000_000_000);
 
 impl Fixed {
     /// Whole nanoseconds.
@@ -189,9 +192,15 @@ impl Gcra {
     }
 
     /// A bucket is at most full and at most empty. After a change of its
-    /// limit it may claim to be emptier.
+    /// limit it may claim to be emptier; what is little more than empty was
+    /// written by a worker that has read the clock later, and stays.
     fn in_bounds(self, full_at: Fixed, now: Fixed) -> Fixed {
-        full_at.clamp(now, now.plus(self.capacity).plus(self.ahead))
+        let empty = now.plus(self.capacity).plus(self.ahead);
+        if full_at > empty.plus(SKEW) {
+            empty
+        } else {
+            full_at.max(now)
+        }
     }
 }
 

@@ -6,6 +6,9 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use btp_policy::PluginConfig;
 
 use super::*;
+use crate::action::Flow;
+use crate::exchange::Exchange;
+use crate::plan::Plan;
 use crate::testing::FakeHost;
 
 const ENVOYS: NativeFields = NativeFields::Applied;
@@ -69,4 +72,26 @@ fn where_envoy_has_no_retries_the_router_is_told_all() {
     ];
     assert_eq!(written(OURS, None, None), wanted);
     assert_eq!(written(OURS, Some(0), None), ["x-envoy-max-retries: 0"]);
+}
+
+/// Its account has died with the VM that kept it, or it never had one.
+#[test]
+fn a_further_try_of_an_exchange_that_nobody_knows_is_refused() {
+    let text = br#"{"position":"Upstream","policies":[]}"#;
+    let plan = Plan::compile(PluginConfig::parse(text).unwrap());
+    for (name, attempt, flow) in [
+        (Some([7; 16]), Some(1), Flow::Continue),
+        (Some([7; 16]), Some(2), Flow::Stop),
+        (Some([7; 16]), None, Flow::Continue),
+        (None, Some(2), Flow::Continue),
+    ] {
+        let mut host = FakeHost::default();
+        (host.exchange_name, host.attempt) = (name, attempt);
+        let (mut worker, mut out) = (plan.worker(), Vec::new());
+        let mut exchange = Exchange::default();
+        let came = exchange.request_headers(&plan, &mut worker, &mut host, true, &mut out);
+        assert_eq!(came, flow, "{name:?} {attempt:?}");
+        assert_eq!(out.len(), usize::from(flow == Flow::Stop));
+        exchange.done(&plan, &mut worker, &mut host, &mut out);
+    }
 }

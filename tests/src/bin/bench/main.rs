@@ -1,11 +1,13 @@
-//! What the filter costs: per request, beside the same Envoy without it, and
-//! per configuration. Writes the tables in docs/PERFORMANCE.md and the raw
-//! numbers beside it.
+//! What the filter costs: per request, beside the same Envoy without it, with
+//! and without rate limits, and per configuration. Writes the tables in
+//! docs/PERFORMANCE.md and the raw numbers beside it.
 //!
 //! Requests: the variants take turns, round by round and back (ABBA), so that
 //! a machine that slows down slows all of them; each round's CPU time is
 //! compared with the control's of the same round, and the median of these
 //! ratios is what counts.
+
+mod limits;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -29,10 +31,13 @@ struct Variant {
 #[tokio::main]
 async fn main() -> Result<()> {
     let (requests, raw) = measure_requests().await?;
+    let limits = limits::measure().await?;
     let loading = measure_loading().await?;
     fs::write(repo::path("docs/performance/requests.csv"), raw)?;
-    println!("{requests}\n{loading}");
+    fs::write(repo::path("docs/performance/limits.csv"), limits.raw)?;
+    println!("{requests}\n{}\n{loading}", limits.table);
     write_table("docs/PERFORMANCE.md", "requests", &requests)?;
+    write_table("docs/PERFORMANCE.md", "limits", &limits.table)?;
     write_table("docs/PERFORMANCE.md", "loading", &loading)
 }
 
@@ -102,23 +107,28 @@ async fn measure_requests() -> Result<(String, String)> {
     Ok((table, raw))
 }
 
-/// Requests on kept-alive connections, as fast as they are answered.
-async fn load(envoy: &Envoy) -> Result<()> {
+/// Requests on kept-alive connections, as fast as they are answered, each by
+/// another client. Gives how many passed.
+async fn load(envoy: &Envoy) -> Result<usize> {
     let addr = envoy.addr();
     let mut clients = JoinSet::new();
-    for _ in 0..CONNECTIONS {
+    for connection in 0..CONNECTIONS {
+        let first = connection * REQUESTS_PER_CONNECTION;
         clients.spawn(async move {
             let mut connection = h1::Connection::open(addr).await?;
-            for _ in 0..REQUESTS_PER_CONNECTION {
-                connection.send(Request::get("/")).await?;
+            let mut passed = 0;
+            for client in first..first + REQUESTS_PER_CONNECTION {
+                let request = Request::get("/").header("x-client", client.to_string());
+                passed += usize::from(connection.send(request).await?.status == 200);
             }
-            anyhow::Ok(())
+            anyhow::Ok(passed)
         });
     }
+    let mut passed = 0;
     while let Some(client) = clients.join_next().await {
-        client??;
+        passed += client??;
     }
-    Ok(())
+    Ok(passed)
 }
 
 async fn measure_loading() -> Result<String> {

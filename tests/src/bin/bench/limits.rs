@@ -1,0 +1,178 @@
+//! What rate limits cost: a large limit that refuses nobody, the same under
+//! overload, and a bucket for each of many clients.
+//!
+//! How large a limit must be to be overloaded so and so much is found out
+//! first, by counting what this machine gets through. Before each of its rounds,
+//! as many requests empty what the bucket has saved up.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use btp_tests::measure::{cpu_micros, median, turns};
+use btp_tests::{Builder, Envoy, Route};
+use serde_json::{Value, json};
+
+use crate::{CONNECTIONS, REQUESTS_PER_CONNECTION, ROUNDS, load};
+
+/// A measured table for the page, and the raw numbers.
+pub(crate) struct Limits {
+    pub(crate) table: String,
+    pub(crate) raw: String,
+}
+
+/// What one variant did in one round, per request.
+#[derive(Clone, Copy, Default)]
+struct Round {
+    cpu_micros: f64,
+    passed: f64,
+    operations: f64,
+}
+
+struct Variant {
+    name: &'static str,
+    envoy: Envoy,
+    /// Its limit is to be used up when a round begins.
+    is_overloaded: bool,
+    rounds: Vec<Round>,
+}
+
+const REQUESTS: f64 = (CONNECTIONS * REQUESTS_PER_CONNECTION) as f64;
+/// As much burst as it takes for a lease of 5 ms.
+const BURST_SECONDS: f64 = 0.32;
+const MOST: u64 = 4_294_967_295;
+
+/// Measures all variants in turns.
+pub(crate) async fn measure() -> Result<Limits> {
+    let control = start("no filter (control)", None).await?;
+    let capacity = capacity(&start("calibration", Some(limit(MOST, MOST))).await?).await?;
+    let overload = |factor: f64| {
+        let rate = capacity / factor;
+        limit(rate as u64, (rate * BURST_SECONDS) as u64)
+    };
+    let mut variants = vec![
+        control,
+        start("one limit that refuses nobody", Some(limit(MOST, MOST))).await?,
+        start("one limit at half the load", Some(overload(2.0)))
+            .await?
+            .overloaded(),
+        start("one limit at a tenth of the load", Some(overload(10.0)))
+            .await?
+            .overloaded(),
+        start("a limit for each of 20,000 clients", Some(distinct())).await?,
+    ];
+    for round in 0..ROUNDS {
+        for index in turns(variants.len(), round) {
+            let measured = variants[index].round().await?;
+            variants[index].rounds.push(measured);
+        }
+    }
+    report(&variants)
+}
+
+impl Variant {
+    fn overloaded(self) -> Self {
+        Self {
+            is_overloaded: true,
+            ..self
+        }
+    }
+
+    async fn round(&self) -> Result<Round> {
+        if self.is_overloaded {
+            load(&self.envoy).await?;
+        }
+        let (micros, operations) = (cpu_micros(&self.envoy)?, self.operations().await?);
+        let passed = load(&self.envoy).await?;
+        let micros = cpu_micros(&self.envoy)? - micros;
+        let operations = self.operations().await? - operations;
+        Ok(Round {
+            cpu_micros: micros / REQUESTS,
+            passed: passed as f64 / REQUESTS,
+            operations: operations as f64 / REQUESTS,
+        })
+    }
+
+    async fn operations(&self) -> Result<u64> {
+        let name = "wasmcustom.btp.default.p.rate_limit.rule_0.store_operations";
+        Ok(self.envoy.stat(name).await?.unwrap_or(0))
+    }
+
+    fn median(&self, what: impl Fn(&Round) -> f64) -> f64 {
+        median(self.rounds.iter().map(what).collect())
+    }
+}
+
+async fn start(name: &'static str, plugin: Option<Value>) -> Result<Variant> {
+    let mut builder = Builder::new().route(Route::direct("/", 200, "ok").named("here"));
+    if let Some(plugin) = plugin {
+        builder = builder.plugin(&plugin);
+    }
+    let envoy = Envoy::start(&builder.build()?).await?;
+    load(&envoy).await?;
+    Ok(Variant {
+        name,
+        envoy,
+        is_overloaded: false,
+        rounds: Vec::new(),
+    })
+}
+
+/// Requests per second that pass as fast as they can.
+async fn capacity(variant: &Variant) -> Result<f64> {
+    let started = Instant::now();
+    let passed = load(&variant.envoy).await?;
+    Ok(passed as f64 / started.elapsed().as_secs_f64())
+}
+
+fn policy(rule: Value) -> Value {
+    json!({"policies": [{"metadata": {"name": "p"},
+                         "spec": {"rateLimit": {"local": {"rules": [rule]}}}}]})
+}
+
+fn limit(rate: u64, burst: u64) -> Value {
+    policy(json!({"limit": {"requests": rate, "unit": "Second", "burst": burst.max(1)}}))
+}
+
+/// The header has another value in each request of a load.
+fn distinct() -> Value {
+    policy(json!({
+        "clientSelectors": [{"headers": [{"name": "x-client", "type": "Distinct"}]}],
+        "limit": {"requests": 1_000, "unit": "Hour"}}))
+}
+
+fn report(variants: &[Variant]) -> Result<Limits> {
+    let control = variants.first().context("no control")?;
+    let mut table = "| | CPU per request, ratio to the control | median of the differences | \
+                     passed | operations on shared state per request |\n\
+                     |---|---|---|---|---|\n"
+        .to_owned();
+    let mut raw = "variant,round,cpu_us_per_request,passed,store_operations\n".to_owned();
+    for variant in variants {
+        let pairs = || variant.rounds.iter().zip(&control.rounds);
+        let ratio = pairs().map(|(own, control)| own.cpu_micros / control.cpu_micros);
+        let added = pairs().map(|(own, control)| own.cpu_micros - control.cpu_micros);
+        let (ratio, added) = (median(ratio.collect()), median(added.collect()));
+        let passed = 100.0 * variant.median(|round| round.passed);
+        let operations = variant.median(|round| round.operations);
+        let name = variant.name;
+        writeln!(
+            table,
+            "| {name} | {ratio:.2} | {added:+.1} µs | {passed:.0} % | {operations:.3} |"
+        )?;
+        for (index, round) in variant.rounds.iter().enumerate() {
+            let Round {
+                cpu_micros,
+                passed,
+                operations,
+            } = round;
+            writeln!(
+                raw,
+                "{name},{index},{cpu_micros:.2},{passed:.4},{operations:.4}"
+            )?;
+        }
+    }
+    // A name with a comma would be two cells.
+    let raw = raw.replace("20,000", "20000");
+    Ok(Limits { table, raw })
+}
