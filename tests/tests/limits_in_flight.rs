@@ -299,7 +299,7 @@ async fn an_internal_redirect_is_one_request_in_flight() -> Result<()> {
     for _ in 0..3 {
         let there = Reply::status(302).header("location", format!("http://{addr}/there"));
         upstream.script("/here", [there.clone(), there]);
-        let here = Request::get("/here").header("host", &addr.to_string());
+        let here = Request::get("/here").header("host", addr.to_string());
         let response = h1::send(addr, here).await?;
         ensure!(response.status == 200, "{response:?}");
         in_flight(&envoy, 0).await?;

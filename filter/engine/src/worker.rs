@@ -131,8 +131,8 @@ impl Worker {
             *bytes = drawn.map(u64::to_le_bytes).concat();
             Step::Write(drawn)
         });
-        // Out of reach once more: this request's buckets are its own.
-        let Ok(seed) = seed else { return drawn };
+        // Out of reach once more: such requests share buckets of their own.
+        let Ok(seed) = seed else { return [0; 2] };
         self.seed = Some(seed);
         seed
     }

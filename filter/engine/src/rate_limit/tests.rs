@@ -464,6 +464,17 @@ fn a_store_that_keeps_failing_refuses_and_is_counted() {
     assert_eq!((0..20).filter(|_| sim.passes(0)).count(), 9);
 }
 
+/// Without the key of all hashes requests do not get a bucket each.
+#[test]
+fn a_seed_out_of_reach_lets_nobody_pass_twice() {
+    let mut sim = Sim::new(1, plan(&one_rule(1, "Hour")));
+    let mut passes = || {
+        sim.host.contended.set(1);
+        sim.passes(0)
+    };
+    assert_eq!((0..5).filter(|_| passes()).count(), 1);
+}
+
 #[test]
 fn what_refused_clients_get_can_be_chosen() {
     let local = r#"{"reject":{"statusCode":503,"contentType":"application/json","body":"{}",
