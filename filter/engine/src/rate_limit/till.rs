@@ -60,10 +60,10 @@ pub(crate) struct BucketRef {
 pub(crate) struct Level {
     pub(crate) bucket: Gcra,
     pub(crate) tokens: u64,
-    /// Nanoseconds until there is one token.
-    pub(crate) reset_ns: u64,
     /// Nanoseconds to wait for the tokens that were taken.
     pub(crate) wait_ns: u64,
+    full_at: Fixed,
+    now_ns: u64,
 }
 
 /// Takes tokens for one request.
@@ -147,16 +147,33 @@ impl SharedLimit {
 
     fn level(&self, full_at: Fixed, left: u64, now_ns: u64) -> Level {
         let tokens = self.bucket.tokens(full_at, now_ns).saturating_add(left);
-        let reset_ns = match tokens {
-            0 => self.bucket.wait_for_one(full_at, now_ns),
-            _ => 0,
-        };
         Level {
             bucket: self.bucket,
             tokens: tokens.min(self.bucket.burst()),
-            reset_ns,
             wait_ns: 0,
+            full_at,
+            now_ns,
         }
+    }
+}
+
+impl Level {
+    /// Whether tokens come back more slowly than in the other bucket, if there
+    /// is one.
+    pub(crate) fn is_slower_than(self, other: Option<Self>) -> bool {
+        other.is_none_or(|other| self.bucket.is_slower_than(other.bucket))
+    }
+
+    /// Nanoseconds until there is a token more; `None` if the bucket is full.
+    pub(crate) fn next_ns(self) -> Option<u64> {
+        let Self {
+            bucket,
+            full_at,
+            now_ns,
+            ..
+        } = self;
+        let next = bucket.tokens(full_at, now_ns).saturating_add(1);
+        (self.tokens < bucket.burst()).then(|| bucket.wait_for(next, full_at, now_ns))
     }
 }
 
