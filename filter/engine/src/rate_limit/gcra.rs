@@ -75,6 +75,7 @@ impl Fixed {
         u64::try_from(whole).unwrap_or(u64::MAX)
     }
 
+    #[inline(never)]
     fn times(self, count: u64) -> Self {
         Self(self.0.saturating_mul(u128::from(count)))
     }
@@ -196,6 +197,7 @@ impl Gcra {
     /// A bucket is at most full and at most empty. After a change of its
     /// limit it may claim to be emptier; what is little more than empty was
     /// written by a worker that has read the clock later, and stays.
+    #[inline(never)]
     fn in_bounds(self, full_at: Fixed, now: Fixed) -> Fixed {
         let empty = now.plus(self.capacity).plus(self.ahead);
         if full_at > empty.plus(SKEW) {

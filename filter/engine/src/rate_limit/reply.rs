@@ -33,9 +33,7 @@ impl RateLimits {
         let bucket = rule.bucket(refusal.hit).filter(|_| told);
         let slowest = bucket.and_then(|bucket| till.level(bucket));
         if let Some(standing) = Standing::new(slowest, self.lists(hits, till)) {
-            let headers = standing.headers();
-            let owned = headers.map(|(name, value)| (name.to_owned(), value));
-            reply.headers.extend(owned);
+            standing.headers(&mut |name, value| reply.headers.push((name.to_owned(), value)));
         }
         if let Some(wait) = refusal.wait.filter(|_| self.retry_after) {
             let header = ("retry-after".to_owned(), seconds(wait).max(1).to_string());

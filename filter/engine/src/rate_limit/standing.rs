@@ -26,7 +26,7 @@ pub(super) enum Tells {
 pub(super) struct Member {
     /// Its name, a String.
     name: String,
-    /// The parameters of its policy.
+    /// The same with what is always true of it.
     policy: String,
 }
 
@@ -61,8 +61,7 @@ impl Tells {
         match (rule.headers, rule.limit) {
             (RateLimitHeaders::DraftVersion03, _) => Self::XRateLimit,
             (RateLimitHeaders::DraftVersion10, Some(limit)) => {
-                let is_taken = |name: &str| before.iter().any(|it| it.tells.is_called(name));
-                Self::RateLimit(Member::new(&rule_name(rule), limit, is_taken))
+                Self::RateLimit(Member::new(&rule_name(rule), limit, before))
             }
             (RateLimitHeaders::Off | RateLimitHeaders::DraftVersion10, _) => Self::Nothing,
         }
@@ -76,15 +75,16 @@ impl Tells {
 impl Member {
     /// The name is a DNS label or made by us: nothing in it needs escaping. A
     /// rule that was inherited may have the name of another one.
-    fn new(name: &str, limit: Limit, is_taken: impl Fn(&str) -> bool) -> Self {
+    fn new(name: &str, limit: Limit, before: &[Rule]) -> Self {
         let mut quoted = format!("\"{name}\"");
-        let mut twin = 1_usize;
-        while is_taken(&quoted) {
+        let mut twin = 1_u64;
+        while before.iter().any(|it| it.tells.is_called(&quoted)) {
             twin += 1;
             quoted = format!("\"{name}-{twin}\"");
         }
-        let mut policy = format!(";q={};w={}", limit.requests, limit.unit.seconds());
-        if limit.burst != limit.requests {
+        let (requests, seconds) = (limit.requests, limit.unit.seconds());
+        let mut policy = format!("{quoted};q={requests};w={seconds}");
+        if limit.burst != requests {
             policy.push_str(&format!(";btp-burst={}", limit.burst));
         }
         Self {
@@ -96,23 +96,17 @@ impl Member {
 
 impl Lists {
     pub(super) fn add_policy(&mut self, member: &Member) {
-        append(&mut self.policies, &[&member.name, &member.policy]);
+        append(&mut self.policies, &member.policy);
     }
 
     /// A full bucket will not get any more: there is no `t` then.
     pub(super) fn add_limit(&mut self, member: &Member, level: Level) {
-        let remaining = format!(";r={}", level.tokens);
-        let next = level.next_ns().map(seconds);
-        let next = next.map(|next| format!(";t={next}")).unwrap_or_default();
-        append(&mut self.limits, &[&member.name, &remaining, &next]);
-    }
-
-    fn headers(self) -> impl Iterator<Item = (&'static str, String)> {
-        // Without limits the policies are not told, either.
-        let says = !self.limits.is_empty();
-        let policies = ("ratelimit-policy", self.policies);
-        let lists = [policies, ("ratelimit", self.limits)];
-        lists.into_iter().filter(move |_| says)
+        let (name, remaining) = (&member.name, level.tokens);
+        let limit = match level.next_ns().map(seconds) {
+            Some(next) => format!("{name};r={remaining};t={next}"),
+            None => format!("{name};r={remaining}"),
+        };
+        append(&mut self.limits, &limit);
     }
 }
 
@@ -125,18 +119,11 @@ impl XRateLimit {
             reset: next.map_or(0, seconds),
         }
     }
-
-    fn headers(self) -> [(&'static str, String); 3] {
-        [
-            ("x-ratelimit-limit", self.limit.to_string()),
-            ("x-ratelimit-remaining", self.remaining.to_string()),
-            ("x-ratelimit-reset", self.reset.to_string()),
-        ]
-    }
 }
 
 impl Standing {
-    /// `None` if there is nothing to tell.
+    /// `None` if there is nothing to tell. Without limits the policies are
+    /// not told, either.
     pub(super) fn new(slowest: Option<Level>, lists: Lists) -> Option<Self> {
         (slowest.is_some() || !lists.limits.is_empty()).then(|| Self {
             slowest: slowest.map(XRateLimit::of),
@@ -146,22 +133,31 @@ impl Standing {
 
     /// The headers, added to a response.
     pub(crate) fn add_to_response(self, out: &mut Vec<Action>) {
-        let headers = self.headers();
-        out.extend(headers.map(|(name, value)| Action::AddResponseHeader(name, value)));
+        self.headers(&mut |name, value| out.push(Action::AddResponseHeader(name, value)));
     }
 
-    pub(super) fn headers(self) -> impl Iterator<Item = (&'static str, String)> {
-        let slowest = self.slowest.map(XRateLimit::headers);
-        slowest.into_iter().flatten().chain(self.lists.headers())
+    pub(super) fn headers(self, add: &mut dyn FnMut(&'static str, String)) {
+        if let Some(slowest) = self.slowest {
+            for (name, value) in [
+                ("x-ratelimit-limit", slowest.limit),
+                ("x-ratelimit-remaining", slowest.remaining),
+                ("x-ratelimit-reset", slowest.reset),
+            ] {
+                add(name, value.to_string());
+            }
+        }
+        if !self.lists.limits.is_empty() {
+            add("ratelimit-policy", self.lists.policies);
+            add("ratelimit", self.lists.limits);
+        }
     }
 }
 
-/// Adds a member to a list.
-fn append(list: &mut String, parts: &[&str]) {
+fn append(list: &mut String, member: &str) {
     if !list.is_empty() {
         list.push_str(", ");
     }
-    parts.iter().for_each(|part| list.push_str(part));
+    list.push_str(member);
 }
 
 /// Rounded up.

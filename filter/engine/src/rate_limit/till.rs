@@ -62,6 +62,8 @@ pub(crate) struct Level {
     pub(crate) tokens: u64,
     /// Nanoseconds to wait for the tokens that were taken.
     pub(crate) wait_ns: u64,
+    /// Of the tokens, those that no worker has fetched.
+    shared: u64,
     full_at: Fixed,
     now_ns: u64,
 }
@@ -145,12 +147,14 @@ impl SharedLimit {
         }
     }
 
+    #[inline(never)]
     fn level(&self, full_at: Fixed, left: u64, now_ns: u64) -> Level {
-        let tokens = self.bucket.tokens(full_at, now_ns).saturating_add(left);
+        let shared = self.bucket.tokens(full_at, now_ns);
         Level {
             bucket: self.bucket,
-            tokens: tokens.min(self.bucket.burst()),
+            tokens: shared.saturating_add(left).min(self.bucket.burst()),
             wait_ns: 0,
+            shared,
             full_at,
             now_ns,
         }
@@ -166,14 +170,9 @@ impl Level {
 
     /// Nanoseconds until there is a token more; `None` if the bucket is full.
     pub(crate) fn next_ns(self) -> Option<u64> {
-        let Self {
-            bucket,
-            full_at,
-            now_ns,
-            ..
-        } = self;
-        let next = bucket.tokens(full_at, now_ns).saturating_add(1);
-        (self.tokens < bucket.burst()).then(|| bucket.wait_for(next, full_at, now_ns))
+        let next = self.shared.saturating_add(1);
+        (self.tokens < self.bucket.burst())
+            .then(|| self.bucket.wait_for(next, self.full_at, self.now_ns))
     }
 }
 
