@@ -7,17 +7,16 @@ use anyhow::{Context, Result};
 
 use crate::{Envoy, repo};
 
-/// Linux counts CPU time in ticks of 10 ms.
-const TICK_MICROS: f64 = 10_000.0;
-
-/// User and system time of an Envoy so far, in microseconds.
+/// CPU time of an Envoy so far, in microseconds: what the scheduler has counted
+/// in nanoseconds for each of its threads.
 pub fn cpu_micros(envoy: &Envoy) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", envoy.pid()))?;
-    let (_, fields) = stat.rsplit_once(')').context("not a stat line")?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let mut next = || fields.next().and_then(|field| field.parse::<u32>().ok());
-    let ticks = next().context("no utime")? + next().context("no stime")?;
-    Ok(f64::from(ticks) * TICK_MICROS)
+    let mut nanos = 0.0;
+    for thread in fs::read_dir(format!("/proc/{}/task", envoy.pid()))? {
+        let schedstat = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let run = schedstat.split_whitespace().next();
+        nanos += run.context("an empty schedstat")?.parse::<f64>()?;
+    }
+    Ok(nanos / 1_000.0)
 }
 
 /// The order of `count` variants in a round: each other round it goes back

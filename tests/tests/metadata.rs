@@ -98,6 +98,30 @@ async fn values_are_compared_as_what_they_are() -> Result<()> {
     Ok(())
 }
 
+/// Envoy gives the fields of a struct in another order each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_struct_and_a_list_are_the_same_value_each_time() -> Result<()> {
+    for keys in [&["claims"][..], &["claims", "a.b"], &["claims", "groups"]] {
+        let whole = json!({"namespace": "auth", "path": keys, "type": "Distinct"});
+        let local = json!({"rules": [{
+            "clientSelectors": [{"metadata": [whole]}],
+            "limit": {"requests": 1, "unit": "Hour"}}]});
+        let (envoy, _upstream) = start(notes(), &local).await?;
+        for name in ["ada", "bob"] {
+            let mut passed = 0;
+            for _ in 0..10 {
+                let status = h1::send(envoy.addr(), user(name)).await?.status;
+                passed += usize::from(status == 200);
+            }
+            // Only what is told of a user as a whole tells users apart.
+            let fresh = name == "ada" || keys.len() == 1;
+            ensure!(passed == usize::from(fresh), "{keys:?} {name}: {passed}");
+        }
+        envoy.assert_vm_alive().await?;
+    }
+    Ok(())
+}
+
 /// The configuration of the reference page: claims of a token.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_subject_of_a_token_has_a_bucket_of_its_own() -> Result<()> {

@@ -5,6 +5,8 @@ use crate::action::Action;
 use crate::host::Host;
 use crate::pool::{Answer, Change, Claim, Pool};
 use crate::roll::{BEAT_NS, Roll};
+use crate::shared::TableId;
+use hashbrown::HashMap;
 
 /// What a worker holds of all pools together.
 #[derive(Debug)]
@@ -14,11 +16,14 @@ pub(crate) struct Holder {
     amount: u64,
     /// It is woken to give signs of life.
     beats: bool,
-    /// Before this time there is no use in looking for the dead again.
-    next_search: u64,
+    /// Before this time there is no use in looking for the dead in a table
+    /// again. Each has its own, so that one that is always full, as when a
+    /// client asks for more than it may have, does not keep the dead in others.
+    next_search: HashMap<TableId, u64>,
 }
 
-/// How often the dead are looked for at most: asking costs as much as taking.
+/// How often the dead are looked for in a table at most: asking costs as much
+/// as taking.
 const SEARCH_NS: u64 = 1_000_000_000;
 
 impl Holder {
@@ -28,7 +33,7 @@ impl Holder {
             id: None,
             amount: 0,
             beats: false,
-            next_search: 0,
+            next_search: HashMap::new(),
         }
     }
 
@@ -55,8 +60,9 @@ impl Holder {
         let mut change = pool.take(host, claim, amount, None);
         if matches!(change.answer, Answer::Full | Answer::NoRoom) {
             let now = host.now_ns();
-            if now >= self.next_search {
-                self.next_search = now.saturating_add(SEARCH_NS);
+            let next_search = self.next_search.entry(pool.table).or_default();
+            if now >= *next_search {
+                *next_search = now.saturating_add(SEARCH_NS);
                 let alive = self.roll.call(host, now);
                 change = pool.take(host, claim, amount, Some(&alive));
             }

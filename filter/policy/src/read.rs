@@ -10,6 +10,7 @@ use crate::node::{Entry, Mark, Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
 
+use suggest::meant;
 pub use suggest::nearest;
 
 /// A node together with the path that leads to it.
@@ -46,11 +47,17 @@ impl<'a> At<'a> {
     /// An object with no other fields than `known`. Unknown and duplicate
     /// fields are noted; the rest can be read all the same.
     pub fn object(&self, known: &[&str], problems: &mut Problems) -> Option<Object<'a>> {
+        if !matches!(self.node.value, Value::Map(_)) {
+            let (kind, known) = (self.node.value.kind(), known.join(", "));
+            let reason = format!("must be an object, not {kind}; known in it: {known}");
+            self.refuse(problems, reason);
+            return None;
+        }
         let object = self.open_object(problems)?;
         for entry in object.entries {
             if !known.contains(&entry.key.as_str()) {
                 let path = Path::Field(&self.path, &entry.key);
-                let hint = match nearest(&entry.key, known) {
+                let hint = match meant(&entry.key, known) {
                     Some(name) => format!("is not a known field; did you mean {name:?}?"),
                     None => format!("is not a known field; known here: {}", known.join(", ")),
                 };
@@ -146,9 +153,16 @@ impl<'a> At<'a> {
         range: std::ops::RangeInclusive<i64>,
         problems: &mut Problems,
     ) -> Option<i64> {
-        let Value::Int(value) = self.node.value else {
-            self.wrong_kind("a whole number", problems);
-            return None;
+        let value = match self.node.value {
+            Value::Int(value) => value,
+            Value::Float(_) => {
+                self.refuse(problems, "must be a whole number, not a fraction");
+                return None;
+            }
+            _ => {
+                self.wrong_kind("a whole number", problems);
+                return None;
+            }
         };
         if range.contains(&value) {
             return Some(value);

@@ -522,12 +522,8 @@ impl Lent {
 
 /// Header pairs as the ABI wants them: a count, all sizes, then all names
 /// and values, each ended by a zero byte.
-fn serialize(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
-    let texts: usize = pairs
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 2)
-        .sum();
-    let mut bytes = Vec::with_capacity(4 + pairs.len() * 8 + texts);
+pub(crate) fn serialize(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(serialized_size(pairs));
     let mut push_size = |size: usize| {
         bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
     };
@@ -541,4 +537,12 @@ fn serialize(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
         bytes.push(0);
     }
     bytes
+}
+
+/// How many bytes [`serialize`] gives.
+pub(crate) fn serialized_size(pairs: &[(&[u8], &[u8])]) -> usize {
+    let texts = pairs
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 2);
+    4 + pairs.len() * 8 + texts.sum::<usize>()
 }

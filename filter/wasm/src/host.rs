@@ -149,7 +149,8 @@ impl Host for WasmHost<'_> {
         let path = path
             .iter()
             .fold(DYNAMIC_METADATA.to_owned(), |path, part| path + "\0" + part);
-        abi::property(&path).filter(|value| !value.is_empty())
+        let value = abi::property(&path).filter(|value| !value.is_empty());
+        value.map(pairs::in_order)
     }
 
     fn start_time_ns(&mut self) -> Option<u64> {

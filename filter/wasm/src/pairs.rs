@@ -5,6 +5,10 @@
 //! list is a block whose names are the elements (seen on Envoy 1.40). What is
 //! malformed ends the reading.
 
+use std::collections::BinaryHeap;
+
+use crate::abi;
+
 /// The entries of a block.
 pub(crate) fn entries(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     const SIZES: usize = 8;
@@ -20,6 +24,36 @@ pub(crate) fn entries(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         texts = after;
         Some((name, value))
     })
+}
+
+/// The same value, as it is each time: Envoy writes the fields of a struct in
+/// an order that changes from request to request. Whatever is a block, or
+/// holds one, is sorted; the rest stays as it is.
+pub(crate) fn in_order(value: Vec<u8>) -> Vec<u8> {
+    sorted(&value, DEPTH).unwrap_or(value)
+}
+
+/// What lies deeper stays as it is.
+const DEPTH: u32 = 32;
+
+/// `None` if this is no block.
+fn sorted(block: &[u8], depth: u32) -> Option<Vec<u8>> {
+    let depth = depth.checked_sub(1)?;
+    let (count, _) = number(block)?;
+    let found: Vec<(&[u8], &[u8])> = entries(block).collect();
+    let is_whole = found.len() == count && abi::serialized_size(&found) == block.len();
+    if !is_whole {
+        return None;
+    }
+    let part = |part: &[u8]| sorted(part, depth).unwrap_or_else(|| part.to_vec());
+    let parts = found.iter().map(|(name, value)| (part(name), part(value)));
+    let parts: BinaryHeap<(Vec<u8>, Vec<u8>)> = parts.collect();
+    let parts = parts.into_sorted_vec();
+    let parts = parts.iter();
+    let parts: Vec<(&[u8], &[u8])> = parts
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .collect();
+    Some(abi::serialize(&parts))
 }
 
 fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {

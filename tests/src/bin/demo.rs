@@ -4,6 +4,7 @@
 //! `cargo xtask demo` runs this; nothing is needed but an Envoy binary, which
 //! plays the backend as well.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -136,13 +137,19 @@ async fn main() -> Result<()> {
         backend.stop();
         return Ok(());
     }
-    println!(
-        "Try it yourself, for example:\n\n    \
-         curl -i localhost:{TRAFFIC}/reviews/1\n    \
-         curl -i localhost:{TRAFFIC}/shop/status/404\n    \
-         curl -s localhost:{ADMIN}/stats | grep btp\n\n\
-         The policies are in examples/*/policy.yaml. Ctrl-C ends it."
-    );
+    match Path::new(&file).parent() {
+        Some(example) if example.starts_with("examples") => println!(
+            "What to try stands in {0}/README.md, the policies in {0}/policy.yaml. Ctrl-C ends it.",
+            example.display()
+        ),
+        _ => println!(
+            "Try it yourself, for example:\n\n    \
+             curl -i localhost:{TRAFFIC}/reviews/1\n    \
+             curl -i localhost:{TRAFFIC}/shop/status/404\n    \
+             curl -s localhost:{ADMIN}/stats | grep btp\n\n\
+             The policies are in examples/*/policy.yaml. Ctrl-C ends it."
+        ),
+    }
     tokio::signal::ctrl_c().await?;
     println!();
     Ok(())

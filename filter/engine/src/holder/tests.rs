@@ -94,3 +94,23 @@ fn who_finds_no_place_on_the_roll_gets_nothing() {
     });
     assert_eq!(take(&mut holder, &mut host), (false, None));
 }
+
+/// A pool that is asked for too much, without end, is looked through once a
+/// second; the dead of others are found all the same.
+#[test]
+fn a_pool_that_is_always_full_does_not_hide_the_dead_of_others() {
+    const CROWDED: Pool = Pool {
+        table: TableId(2),
+        ..POOL
+    };
+    let (mut dies, mut lives, mut host) = (holder(), holder(), FakeHost::default());
+    let mut out = Vec::new();
+    let crowded = lives.take(CROWDED, 0, (2, 2), &mut host, &mut out);
+    assert_eq!(crowded.answer, Answer::Granted);
+    assert!(take(&mut dies, &mut host).0 && take(&mut dies, &mut host).0);
+    host.now_ns = SILENCE_NS;
+    assert!(tick(&mut lives, &mut host));
+    let crowded = lives.take(CROWDED, 0, (1, 1), &mut host, &mut out);
+    assert_eq!(crowded.answer, Answer::Full);
+    assert!(take(&mut lives, &mut host).0);
+}

@@ -99,7 +99,7 @@ fn fault_injection_needs_something_to_do() {
         ),
         (
             r#"{"faultInjection":{"delay":{"fixedDelay":200}}}"#,
-            "must be a string, not a number",
+            "must be a duration such as 200ms",
         ),
     ] {
         let found = refused_spec(spec);

@@ -34,7 +34,7 @@ impl Cidr {
         if cidr.is_none() {
             at.refuse(
                 problems,
-                "must be an address range such as 10.0.0.0/8 or 2001:db8::/32",
+                "must be an address range such as 10.0.0.0/8, 10.0.0.1/32 or 2001:db8::/32",
             );
         }
         cidr

@@ -62,7 +62,7 @@ impl Duration {
 
     /// Reads a duration.
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let duration = Self::parse(at.string(problems)?);
+        let duration = at.node.as_str().and_then(Self::parse);
         if duration.is_none() {
             at.refuse(
                 problems,

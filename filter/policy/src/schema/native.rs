@@ -307,7 +307,7 @@ mod tests {
                 r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
                     "clientSelectors":[{"sourceCIDR":{"value":"nowhere"}}]}]}}}"#,
                 "rateLimit.global.rules[0].clientSelectors[0].sourceCIDR.value: must be an \
-                 address range such as 10.0.0.0/8 or 2001:db8::/32 (got \"nowhere\")",
+                 address range such as 10.0.0.0/8, 10.0.0.1/32 or 2001:db8::/32 (got \"nowhere\")",
             ),
             (
                 r#"{"compressor":[{"type":"Gzip","minContentLength":"8Gi"}]}"#,

@@ -134,12 +134,15 @@ impl Retry {
             methods: Vec::new(),
         };
         if let Some(at) = object.get("numRetries") {
-            let most = i64::from(u32::MAX);
-            retry.num_retries = u32::try_from(at.integer(0..=most, problems)?).ok()?;
+            let number = at.integer(0..=i64::from(u32::MAX), problems);
+            replace(
+                &mut retry.num_retries,
+                number.and_then(|it| u32::try_from(it).ok()),
+            );
         }
         if let Some(at) = object.get("numAttemptsPerPriority") {
-            let number = at.integer(0..=i64::from(i32::MAX), problems)?;
-            retry.num_attempts_per_priority = i32::try_from(number).ok();
+            let number = at.integer(0..=i64::from(i32::MAX), problems);
+            retry.num_attempts_per_priority = number.and_then(|it| i32::try_from(it).ok());
         }
         if let Some(at) = object.get("perRetry") {
             retry.read_per_retry(at, problems);
@@ -148,7 +151,7 @@ impl Retry {
             retry.read_retry_on(at, problems);
         }
         if let Some(at) = object.get("methods") {
-            retry.methods = read_methods(at, problems)?;
+            replace(&mut retry.methods, read_methods(at, problems));
         }
         Some(retry)
     }
@@ -186,10 +189,12 @@ impl Retry {
             let choices = TRIGGERS.map(|name| (name, Trigger(name)));
             let mut triggers = at.list(0..=usize::MAX, problems, |at, problems| {
                 at.choice(&choices, problems)
-            })?;
-            triggers.sort_unstable();
-            triggers.dedup();
-            self.triggers = Some(triggers);
+            });
+            if let Some(triggers) = &mut triggers {
+                triggers.sort_unstable();
+                triggers.dedup();
+            }
+            self.triggers = triggers;
         }
         if let Some(at) = object.get("httpStatusCodes") {
             self.status_codes = at.list(0..=usize::MAX, problems, |at, problems| {
@@ -223,23 +228,10 @@ impl RetryConstraint {
             mode: BudgetMode::Auto,
         };
         if let Some(at) = object.get("budget") {
-            let budget = at.object(&["percent", "interval"], problems)?;
-            if let Some(at) = budget.get("percent") {
-                constraint.percent = u8::try_from(at.integer(0..=100, problems)?).ok()?;
-            }
-            if let Some(at) = budget.get("interval") {
-                constraint.interval = read_interval(at, problems)?;
-            }
+            constraint.read_budget(at, problems);
         }
         if let Some(at) = object.get("minRetryRate") {
-            let rate = at.object(&["count", "interval"], problems)?;
-            if let Some(at) = rate.get("count") {
-                let count = at.integer(1..=1_000_000, problems)?;
-                constraint.min_retries = u32::try_from(count).ok()?;
-            }
-            if let Some(at) = rate.get("interval") {
-                constraint.min_retries_interval = read_interval(at, problems)?;
-            }
+            constraint.read_min_retry_rate(at, problems);
         }
         if let Some(at) = object.get("scope") {
             let choices = [
@@ -247,23 +239,61 @@ impl RetryConstraint {
                 ("Route", Scope::Route),
                 ("Cluster", Scope::Cluster),
             ];
-            constraint.scope = at.choice(&choices, problems)?;
+            replace(&mut constraint.scope, at.choice(&choices, problems));
         }
         if let Some(at) = object.get("onExhausted") {
             let choices = [
                 ("OriginResponse", OnExhausted::OriginResponse),
                 ("Status503", OnExhausted::Status503),
             ];
-            constraint.on_exhausted = at.choice(&choices, problems)?;
+            replace(&mut constraint.on_exhausted, at.choice(&choices, problems));
         }
         if let Some(at) = object.get("reportExhausted") {
-            constraint.report = at.boolean(problems)?;
+            replace(&mut constraint.report, at.boolean(problems));
         }
         if let Some(at) = object.get("mode") {
             let choices = [("Auto", BudgetMode::Auto), ("Reserve", BudgetMode::Reserve)];
-            constraint.mode = at.choice(&choices, problems)?;
+            replace(&mut constraint.mode, at.choice(&choices, problems));
         }
         Some(constraint)
+    }
+
+    fn read_budget(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
+        let object = at.object(&["percent", "interval"], problems)?;
+        if let Some(at) = object.get("percent") {
+            let percent = at.integer(0..=100, problems);
+            replace(
+                &mut self.percent,
+                percent.and_then(|it| u8::try_from(it).ok()),
+            );
+        }
+        if let Some(at) = object.get("interval") {
+            replace(&mut self.interval, read_interval(at, problems));
+        }
+        Some(())
+    }
+
+    fn read_min_retry_rate(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
+        let object = at.object(&["count", "interval"], problems)?;
+        if let Some(at) = object.get("count") {
+            let count = at.integer(1..=1_000_000, problems);
+            replace(
+                &mut self.min_retries,
+                count.and_then(|it| u32::try_from(it).ok()),
+            );
+        }
+        if let Some(at) = object.get("interval") {
+            replace(&mut self.min_retries_interval, read_interval(at, problems));
+        }
+        Some(())
+    }
+}
+
+/// Puts what was read in the place of a default. What could not be read has
+/// been noted; the reading goes on, so that all problems are found.
+fn replace<T>(default: &mut T, read: Option<T>) {
+    if let Some(read) = read {
+        *default = read;
     }
 }
 

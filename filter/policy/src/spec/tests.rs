@@ -250,8 +250,8 @@ fn a_rule_is_known_by_its_name_or_its_selectors_and_twins_by_their_order() {
     ));
     let found = found.unwrap();
     let identities: Vec<&str> = found.iter().map(|rule| rule.identity.as_str()).collect();
-    assert_eq!(identities[1], "default");
-    assert_eq!(identities[2], format!("{}-2", identities[0]));
+    assert_eq!(identities[1], ".default");
+    assert_eq!(identities[2], format!("{}.2", identities[0]));
     assert_eq!(identities[3], "n");
 }
 
@@ -518,4 +518,35 @@ fn overrides_in_full() {
     assert_eq!(redirect.status, 302);
     assert_eq!(redirect.mode, RedirectMode::Internal);
     assert_eq!(redirect.path.as_ref().unwrap().as_text(), Some("/x"));
+}
+
+#[test]
+fn all_that_is_wrong_with_retries_is_said_at_once() {
+    let text = r#"{"retry":{"attempts":3,"numRetries":-1,"perRetry":{"timeout":250},
+                            "retryOn":{"triggers":"5xx","httpStatusCodes":["503"]},"methods":[]},
+                   "retryConstraint":{"budget":{"percent":0.2,"interval":"500ms"},"scope":"All",
+                            "minRetryRate":{"count":0,"interval":"2h"},"onExhausted":"503",
+                            "reportExhausted":"yes","mode":"Gate","budgetPercent":20}}"#;
+    let found = read(text).unwrap_err();
+    for wanted in [
+        "retry.attempts: is not a known field; did you mean \"numRetries\"?",
+        "retry.numRetries: must be between",
+        "retry.perRetry.timeout: must be a duration such as",
+        "retry.retryOn.triggers: must be a list",
+        "retry.retryOn.httpStatusCodes[0]: must be a whole number, not a string",
+        "retry.methods: must have 1 to 16 items",
+        "budget.percent: must be a whole number, not a fraction",
+        "budget.interval: must be between 1s and 1h",
+        "retryConstraint.scope: must be one of",
+        "minRetryRate.count: must be between",
+        "minRetryRate.interval: must be between",
+        "onExhausted: must be one of",
+        "reportExhausted: must be true or false",
+        "retryConstraint.mode: must be one of",
+        "budgetPercent: is not a known field; did you mean \"budget.percent\"?",
+    ] {
+        let hits = found.iter().filter(|it| it.contains(wanted)).count();
+        assert_eq!(hits, 1, "{wanted}: {found:#?}");
+    }
+    assert_eq!(found.len(), 15, "{found:#?}");
 }

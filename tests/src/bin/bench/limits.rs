@@ -1,5 +1,5 @@
 //! What rate limits cost: a large limit that refuses nobody, the same under
-//! overload, and a bucket for each of many clients.
+//! overload, a bucket for each of many clients, and bounds on what is in flight.
 //!
 //! How large a limit must be to be overloaded so and so much is found out
 //! first, by counting what this machine gets through. Before each of its rounds,
@@ -60,6 +60,8 @@ pub(crate) async fn measure() -> Result<Limits> {
             .await?
             .overloaded(),
         start("a limit for each of 20,000 clients", Some(distinct())).await?,
+        start("at most 100 in flight", Some(in_flight(100))).await?,
+        start("at most a million in flight", Some(in_flight(1_000_000))).await?,
     ];
     for round in 0..ROUNDS {
         for index in turns(variants.len(), round) {
@@ -139,6 +141,10 @@ fn distinct() -> Value {
     policy(json!({
         "clientSelectors": [{"headers": [{"name": "x-client", "type": "Distinct"}]}],
         "limit": {"requests": 1_000, "unit": "Hour"}}))
+}
+
+fn in_flight(max: u32) -> Value {
+    policy(json!({"concurrency": {"max": max}}))
 }
 
 fn report(variants: &[Variant]) -> Result<Limits> {

@@ -1,15 +1,16 @@
 //! What a rule without a name is known by: a hash of its selectors.
 //!
 //! Buckets must outlive an update of the configuration, in which rules change
-//! places and limits. The order of an object's keys does not count.
+//! places and limits. The order of an object's keys does not count. A name
+//! holds no dot, so that a dot keeps these apart from names.
 
 use crate::node::{Node, Value};
 
 /// The identity of the rule with these `clientSelectors`.
 pub(super) fn of(selectors: Option<&Node>) -> String {
     match selectors.map(|node| hash(&node.value)) {
-        None => "default".to_owned(),
-        Some(hash) => format!("{hash:016x}"),
+        None => ".default".to_owned(),
+        Some(hash) => format!(".{hash:016x}"),
     }
 }
 
@@ -57,6 +58,6 @@ mod tests {
         assert_eq!(one, same);
         assert_ne!(one, other);
         assert_ne!(identity(r#"["a","b"]"#), identity(r#"["b","a"]"#));
-        assert_eq!(of(None), "default");
+        assert_eq!(of(None), ".default");
     }
 }

@@ -113,7 +113,7 @@ pub(super) fn read_all(
         let twins = seen.iter().filter(|(other, _)| *other == rule.identity);
         let twins = twins.count();
         if twins > 1 {
-            rule.identity.push_str(&format!("-{twins}"));
+            rule.identity.push_str(&format!(".{twins}"));
         }
         Some((rule, headers))
     })?;
@@ -157,14 +157,9 @@ impl LocalRule {
             Some(at) => Selector::read_all(at, problems),
             None => Some(Selector::default()),
         };
-        let limit = match object.get("limit") {
-            Some(at) => Some(Limit::read(at, problems)?),
-            None => None,
-        };
-        let concurrency = match object.get("concurrency") {
-            Some(at) => Some(read_concurrency(at, problems)?),
-            None => None,
-        };
+        let limit = object.get("limit").map(|at| Limit::read(at, problems));
+        let concurrency = object.get("concurrency");
+        let concurrency = concurrency.map(|at| read_concurrency(at, problems));
         if limit.is_none() {
             if concurrency.is_none() {
                 at.refuse(problems, "must have limit or concurrency");
@@ -184,29 +179,25 @@ impl LocalRule {
             ("DraftVersion03", RateLimitHeaders::DraftVersion03),
             ("DraftVersion10", RateLimitHeaders::DraftVersion10),
         ];
-        let headers = match object.get("xRateLimitHeaders") {
-            Some(at) => Some(at.choice(&choices, problems)?),
-            None => None,
-        };
-        let reject = match object.get("reject") {
-            Some(at) => Some(Reject::read(at, problems)?),
-            None => None,
-        };
-        let shadow_mode = read_flag(object.get("shadowMode"), problems)?;
-        let cost = cost?;
-        let queue = match object.get("queue") {
-            Some(at) => {
-                if shadow_mode || limit.is_some_and(|limit| limit.requests == 0) {
-                    at.refuse(
-                        problems,
-                        "must be left out: nobody waits for a rule in shadowMode, \
-                         or for requests: 0",
-                    );
-                }
-                Some(Queue::read(at, problems)?)
-            }
-            None => None,
-        };
+        let headers = object.get("xRateLimitHeaders");
+        let headers = headers.map(|at| at.choice(&choices, problems));
+        let reject = object.get("reject").map(|at| Reject::read(at, problems));
+        let shadow_mode = read_flag(object.get("shadowMode"), problems);
+        let shared = read_flag(object.get("shared"), problems);
+        let queue = object.get("queue").map(|at| Queue::read(at, problems));
+        // All has been read, and all that is wrong in itself has been noted.
+        let (limit, concurrency) = (whole(limit)?, whole(concurrency)?);
+        let (headers, reject, queue) = (whole(headers)?, whole(reject)?, whole(queue)?);
+        let (cost, shadow_mode) = (cost?, shadow_mode?);
+        if let Some(at) = object.get("queue")
+            && (shadow_mode || limit.is_some_and(|limit| limit.requests == 0))
+        {
+            at.refuse(
+                problems,
+                "must be left out: nobody waits for a rule in shadowMode, \
+                 or for requests: 0",
+            );
+        }
         if let Some(limit) = limit
             && limit.requests > 0
             && cost > limit.burst
@@ -224,7 +215,7 @@ impl LocalRule {
             index,
             name,
             identity,
-            shared: read_flag(object.get("shared"), problems)?,
+            shared: shared?,
             shadow_mode,
             selector: selector?,
             limit,
@@ -241,10 +232,7 @@ impl LocalRule {
 impl Queue {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object(&["maxDelay", "maxQueued"], problems)?;
-        let max_queued = match object.get("maxQueued") {
-            Some(at) => u32::try_from(at.integer(1..=i64::from(u32::MAX), problems)?).ok(),
-            None => None,
-        };
+        let max_queued = object.get("maxQueued").map(|at| read_u32(at, problems));
         let at = object.required("maxDelay", problems)?;
         let max_delay = Duration::read_positive(at, problems)?;
         if max_delay > LONGEST_WAIT {
@@ -252,14 +240,26 @@ impl Queue {
         }
         Some(Self {
             max_delay,
-            max_queued,
+            max_queued: whole(max_queued)?,
         })
+    }
+}
+
+/// `None` if something was there and could not be read.
+fn whole<T>(read: Option<Option<T>>) -> Option<Option<T>> {
+    match read {
+        Some(None) => None,
+        Some(read) => Some(read),
+        None => Some(None),
     }
 }
 
 fn read_concurrency(at: At<'_>, problems: &mut Problems) -> Option<u32> {
     let object = at.object(&["max"], problems)?;
-    let at = object.required("max", problems)?;
+    read_u32(object.required("max", problems)?, problems)
+}
+
+fn read_u32(at: At<'_>, problems: &mut Problems) -> Option<u32> {
     u32::try_from(at.integer(1..=i64::from(u32::MAX), problems)?).ok()
 }
 

@@ -118,3 +118,57 @@ fn metadata_that_means_nothing_is_refused() {
         assert!(found.iter().any(|it| it.contains(wanted)), "{found:?}");
     }
 }
+
+/// One edit, one run: nothing that is wrong hides behind something else.
+#[test]
+fn all_that_is_wrong_with_a_rule_is_said_at_once() {
+    let rule = r#"{"limit":{"requests":3,"unit":"Hour","burst":0},"concurrency":5,"queue":"5s",
+        "cost":2,"xRateLimitHeaders":"On","reject":[],"shared":"yes","shadowMode":1,
+        "clientSelectors":[{"metadata":[{"type":"distinct","namespace":7,"path":"a.b"}]}]}"#;
+    let found = rules(rule).unwrap_err();
+    for wanted in [
+        "limit.burst: must be between",
+        "concurrency: must be an object, not a number; known in it: max (got 5)",
+        "queue: must be an object, not a string; known in it: maxDelay, maxQueued",
+        "cost: must be an object, not a number; known in it: request, response (got 2)",
+        "xRateLimitHeaders: must be one of",
+        "reject: must be an object, not a list",
+        "shared: must be true or false",
+        "shadowMode: must be true or false",
+        "metadata[0].type: must be one of",
+        "metadata[0].namespace: must be a string",
+        "metadata[0].path: must be a list of keys",
+    ] {
+        let hits = found.iter().filter(|it| it.contains(wanted)).count();
+        assert_eq!(hits, 1, "{wanted}: {found:#?}");
+    }
+    assert_eq!(found.len(), 11, "{found:#?}");
+}
+
+#[test]
+fn keys_of_metadata_hold_no_zero_byte() {
+    let found = metadata(r#"{"namespace":"a\u0000b","path":["c\u0000d"],"value":1}"#);
+    let found = found.unwrap_err();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found
+            .iter()
+            .all(|it| it.contains("must not hold a zero byte"))
+    );
+}
+
+/// A rule's buckets are its own, whatever name another one has.
+#[test]
+fn no_name_is_what_a_rule_without_one_is_known_by() {
+    let limit = r#""limit":{"requests":1,"unit":"Hour"}"#;
+    let selectors = r#""clientSelectors":[{"methods":[{"value":"GET"}]}]"#;
+    let read = rules(&format!(
+        r#"{{{limit}}},{{"name":"default",{selectors},{limit}}},{{{selectors},{limit}}},
+           {{{selectors},{limit}}},{{"name":"default-2",{selectors},{limit}}}"#
+    ))
+    .unwrap();
+    let mut known: Vec<&str> = read.iter().map(|it| it.identity.as_str()).collect();
+    known.sort_unstable();
+    known.dedup();
+    assert_eq!(known.len(), 5, "{known:?}");
+}

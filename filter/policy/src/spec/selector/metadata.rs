@@ -29,21 +29,18 @@ impl MetadataCondition {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let known = ["type", "namespace", "path", "value", "invert"];
         let object = at.object(&known, problems)?;
-        let is_distinct = match object.get("type") {
-            Some(at) => at.choice(&[("Exact", false), ("Distinct", true)], problems)?,
-            None => false,
-        };
-        let namespace = object.required("namespace", problems)?;
-        let mut path = vec![namespace.string_of(1..=256, problems)?.to_owned()];
-        let keys = object.required("path", problems)?;
-        if let Value::String(_) = keys.node.value {
-            let reason = "must be a list of keys, one for each level, such as [claims, sub]";
-            keys.refuse(problems, reason);
-            return None;
-        }
-        path.extend(keys.list(1..=16, problems, |at, problems| {
-            at.string_of(1..=256, problems).map(str::to_owned)
-        })?);
+        let kind = object.get("type");
+        let kinds = [("Exact", false), ("Distinct", true)];
+        let is_distinct = kind.map(|at| at.choice(&kinds, problems));
+        let namespace = object.required("namespace", problems);
+        let namespace = namespace.and_then(|at| read_key(at, problems));
+        let keys = object.required("path", problems);
+        let keys = keys.and_then(|at| read_keys(at, problems));
+        let is_distinct = is_distinct.unwrap_or(Some(false))?;
+        let path = namespace.zip(keys).map(|(namespace, mut keys)| {
+            keys.insert(0, namespace);
+            keys
+        });
         if is_distinct {
             for field in ["value", "invert"] {
                 if let Some(at) = object.get(field) {
@@ -54,17 +51,37 @@ impl MetadataCondition {
                 }
             }
             return Some(Self {
-                path,
+                path: path?,
                 condition: None,
             });
         }
-        let invert = read_flag(object.get("invert"), problems)?;
+        let invert = read_flag(object.get("invert"), problems);
         let value = MetadataValue::read(object.required("value", problems)?, problems)?;
         Some(Self {
-            path,
-            condition: Some((value, invert)),
+            path: path?,
+            condition: Some((value, invert?)),
         })
     }
+}
+
+fn read_keys(at: At<'_>, problems: &mut Problems) -> Option<Vec<String>> {
+    if let Value::String(_) = at.node.value {
+        let reason = "must be a list of keys, one for each level, such as [claims, sub]";
+        at.refuse(problems, reason);
+        return None;
+    }
+    at.list(1..=16, problems, read_key)
+}
+
+/// A zero byte stands between the keys where Envoy is asked for a value, so
+/// that none can be in one.
+fn read_key(at: At<'_>, problems: &mut Problems) -> Option<String> {
+    let key = at.string_of(1..=256, problems)?;
+    if key.contains('\0') {
+        at.refuse(problems, "must not hold a zero byte");
+        return None;
+    }
+    Some(key.to_owned())
 }
 
 impl MetadataValue {
