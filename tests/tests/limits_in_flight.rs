@@ -281,3 +281,51 @@ async fn a_quiet_worker_keeps_its_places() -> Result<()> {
     in_flight(&envoy, 2).await?;
     envoy.assert_vm_alive().await
 }
+
+/// Envoy begins a redirected request anew: it has one place all the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_internal_redirect_is_one_request_in_flight() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let bootstrap = Builder::new()
+        .plugin(&at_most(1))
+        .route(Route::cluster("/", "backend").named("all").edit(|route| {
+            route["route"]["internal_redirect_policy"] = json!({});
+            route["route"]["request_mirror_policies"] = json!([{"cluster": "backend"}]);
+        }))
+        .cluster("backend", upstream.addr())
+        .build()?;
+    let envoy = Envoy::start(&bootstrap).await?;
+    let addr = envoy.addr();
+    for _ in 0..3 {
+        let there = Reply::status(302).header("location", format!("http://{addr}/there"));
+        upstream.script("/here", [there.clone(), there]);
+        let here = Request::get("/here").header("host", addr.to_string());
+        let response = h1::send(addr, here).await?;
+        ensure!(response.status == 200, "{response:?}");
+        in_flight(&envoy, 0).await?;
+    }
+    ensure!(!upstream.requests_under("/there").is_empty());
+    envoy.assert_vm_alive().await
+}
+
+/// Requests count on while the rule is gone, and when it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_comes_back_finds_its_requests() -> Result<()> {
+    let file = EcdsFile::new(&at_most(2), false)?;
+    let (envoy, _upstream) = start(|b| b.plugin_from(&file).concurrency(2)).await?;
+    let (clients, refused) = hang(&envoy, 3).await?;
+    ensure!(refused == 1);
+    let reloads = "extension_config_discovery.http_filter.backend_traffic_policy.config_reload";
+    for (count, plugin) in [(2, json!({"policies": []})), (3, at_most(2))] {
+        file.replace(&plugin)?;
+        wait::until_async("the update", PATIENCE, async || {
+            Ok((envoy.stat(reloads).await? >= Some(count)).then_some(()))
+        })
+        .await?;
+        let status = h1::get(envoy.addr(), "/").await?.status;
+        ensure!(status == if count == 2 { 200 } else { 429 }, "{status}");
+    }
+    drop(clients);
+    in_flight(&envoy, 0).await?;
+    envoy.assert_vm_alive().await
+}

@@ -229,3 +229,28 @@ async fn two_windows_count_the_same_clients() -> Result<()> {
     ensure!(stat(&envoy, "fast.limited").await? == 1);
     envoy.assert_vm_alive().await
 }
+
+/// Envoy can make one path of its many spellings; the filter does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_is_compared_as_envoy_hands_it_on() -> Result<()> {
+    let local = json!({"rules": [{
+        "clientSelectors": [{"path": {"value": "/login"}}],
+        "limit": {"requests": 0, "unit": "Hour"}}]});
+    for (normalizes, status) in [(false, 200), (true, 429)] {
+        let builder = Builder::new().plugin(&policy(&local));
+        let (envoy, _upstream) = start_with(builder, |http| {
+            if normalizes {
+                http["normalize_path"] = true.into();
+                http["merge_slashes"] = true.into();
+                http["path_with_escaped_slashes_action"] = "UNESCAPE_AND_FORWARD".into();
+            }
+        })
+        .await?;
+        for path in ["//login", "/./login", "/a/../login", "/%6Cogin"] {
+            let got = envoy.get(path).await?.status;
+            ensure!(got == status, "{path}: {got}, {normalizes}");
+        }
+        ensure!(envoy.get("/login").await?.status == 429);
+    }
+    Ok(())
+}

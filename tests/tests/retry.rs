@@ -118,6 +118,26 @@ async fn a_try_ends_after_its_time() -> Result<()> {
     envoy.assert_vm_alive().await
 }
 
+/// No response, no status: only some triggers are for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_try_that_took_too_long_is_tried_again_as_a_reset_is() -> Result<()> {
+    for (retry_on, tries) in [
+        (json!({"triggers": ["reset"]}), 3),
+        (json!({"triggers": ["5xx"]}), 3),
+        (json!({"triggers": ["connect-failure"]}), 1),
+        (json!({"httpStatusCodes": [503, 504]}), 1),
+    ] {
+        let spec = json!({"retry": {"retryOn": &retry_on, "perRetry": {"timeout": "100ms"}}});
+        let (envoy, upstream) = start(&plugin(&spec), |b| b).await?;
+        upstream.script("/slow", std::iter::repeat_n(Reply::hang(), 3));
+        let response = envoy.get("/slow").await?;
+        ensure!(response.status == 504, "{retry_on}: {response:?}");
+        let seen = upstream.requests().len();
+        ensure!(seen == tries, "{retry_on}: {seen}");
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn resets_and_refused_connections_are_tried_again() -> Result<()> {
     let spec = json!({"retry": {"retryOn": {"triggers": ["reset", "connect-failure"]}}});

@@ -331,6 +331,20 @@ async fn statistics_that_stand_still_are_refused() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn counters_that_are_reset_give_no_credit() -> Result<()> {
+    let (envoy, upstream) = gate(&spec(0), Route::cluster("/", "backend")).await?;
+    exhaust(&envoy, &upstream).await?;
+    let reset = envoy.admin_post("/reset_counters").await?;
+    ensure!(reset.contains("OK"), "{reset}");
+    let before = upstream.requests().len();
+    for _ in 0..5 {
+        envoy.get("/status/502").await?;
+    }
+    ensure!(upstream.requests().len() == before + 5);
+    envoy.assert_vm_alive().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_shows_in_header_log_and_attempt_count() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let log = directory.path().join("access.log");

@@ -153,6 +153,16 @@ impl Advice<'_, '_> {
     }
 
     fn on_try_timeouts(&mut self, retry: &Retry) {
+        let covers = |name: &str| matches!(name, "5xx" | "gateway-error" | "reset");
+        let mut triggers = retry.triggers.iter().flatten();
+        let timed = retry.per_try_timeout.is_some_and(|it| it.as_nanos() > 0);
+        if timed && !triggers.any(|trigger| covers(trigger.as_str())) {
+            self.say(
+                &["retry", "perRetry", "timeout"],
+                "ends a try without another one: only the triggers reset, gateway-error and \
+                 5xx have a try that took too long tried again",
+            );
+        }
         let request = self.duration(&["timeout", "http", "requestTimeout"]);
         let (Some(request), Some(per_try)) = (request, retry.per_try_timeout) else {
             return;

@@ -31,12 +31,17 @@ fn every_item_of_the_checklist() {
             "retry.retryOn.triggers: holds retriable-status-codes, but",
         ),
         (
-            r#"{"retry":{"perRetry":{"timeout":"2s"}},
+            r#"{"retry":{"perRetry":{"timeout":"250ms"},"retryOn":{"httpStatusCodes":[500,504],
+                "triggers":["connect-failure","retriable-status-codes"]}}}"#,
+            "retry.perRetry.timeout: ends a try without another one: only the triggers reset",
+        ),
+        (
+            r#"{"retry":{"perRetry":{"timeout":"2s"},"retryOn":{"triggers":["5xx"]}},
                 "timeout":{"http":{"requestTimeout":"1s"}}}"#,
             "retry.perRetry.timeout: never ends: the request ends after 1s",
         ),
         (
-            r#"{"retry":{"perRetry":{"timeout":"1s"}},
+            r#"{"retry":{"perRetry":{"timeout":"1s"},"retryOn":{"triggers":["5xx"]}},
                 "timeout":{"http":{"requestTimeout":"2s"}}}"#,
             "retry.perRetry.timeout: leaves no time for all 3 tries",
         ),

@@ -74,7 +74,7 @@ fn every_problem_is_found_at_once() {
             "faultInjection.delay.percentage: must be a percentage from 0 to 100, \
              in steps of 0.0001 (got 120)",
             "faultInjection.abort.httpStatus: must be between 200 and 599 (got 600)",
-            "timeout: is Envoy's own to enforce: configure it there and leave it out here, \
+            "timeout: is Envoy's own to enforce: configure it there, as btp apply does, and leave it out here, \
              or set nativeFields to Ignore",
         ]
     );
@@ -174,11 +174,11 @@ fn what_is_not_enforced_is_refused() {
         ),
         (
             r#"{"timeout":{}}"#,
-            "timeout: is Envoy's own to enforce: configure it there",
+            "timeout: is Envoy's own to enforce: configure it there, as btp apply does",
         ),
         (
             r#"{"rateLimit":{"global":{}}}"#,
-            "rateLimit.global: is Envoy's own",
+            "rateLimit.global: needs a rate limit service",
         ),
         (
             r#"{"responseOverride":[{"match":{"responseHeaders":[{"name":"a",

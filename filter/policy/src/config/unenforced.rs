@@ -59,8 +59,8 @@ pub(super) fn check_native_fields(
 fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) {
     let reason = match native {
         NativeFields::Refuse => {
-            "is Envoy's own to enforce: configure it there and leave it out here, \
-             or set nativeFields to Ignore"
+            "is Envoy's own to enforce: configure it there, as btp apply does, and leave \
+             it out here, or set nativeFields to Ignore"
         }
         _ => "is Envoy's own to enforce, and ignored here",
     };
@@ -91,6 +91,13 @@ fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) 
         && let Some(limits) = limits.open_object(&mut Problems::default())
         && let Some(at) = limits.get("global")
     {
+        let reason = match native {
+            NativeFields::Refuse => {
+                "needs a rate limit service and Envoy's own filter for it: configure them by \
+                 hand and leave this out, or write rateLimit.local"
+            }
+            _ => reason,
+        };
         found.note(&at.path, at.node.mark, reason);
     }
 }

@@ -101,6 +101,11 @@ fn metadata_that_means_nothing_is_refused() {
             r#"{"namespace":"a","path":["b"]}"#,
             "metadata[0].value: is required",
         ),
+        // What is empty equals nothing.
+        (
+            r#"{"namespace":"a","path":["b"],"value":""}"#,
+            "metadata[0].value: must be 1 to 1024 bytes long",
+        ),
         (
             r#"{"namespace":"a","path":["b"],"value":["c"]}"#,
             "metadata[0].value: must be a string, a number or a boolean",

@@ -91,7 +91,7 @@ impl MetadataValue {
             Value::Int(number) => Some(Self::Number(*number as f64)),
             Value::Float(number) => Some(Self::Number(*number)),
             Value::String(_) => {
-                let text = at.string_of(0..=1024, problems)?;
+                let text = at.string_of(1..=1024, problems)?;
                 Some(Self::Text(text.to_owned()))
             }
             _ => {
