@@ -202,6 +202,33 @@ async fn an_upstreams_own_headers_are_kept() -> Result<()> {
     Ok(())
 }
 
+/// A list may be split over several fields: ours is one more.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lists_of_draft_10_stand_beside_an_upstreams_own() -> Result<()> {
+    let rule = json!({
+        "name": "each", "limit": {"requests": 1, "unit": "Day"},
+        "xRateLimitHeaders": "DraftVersion10",
+    });
+    let plugin = policy(&json!({"rules": [rule]}));
+    let (envoy, _upstream) = start(|b| b.plugin(&plugin)).await?;
+    let response = envoy.get("/x?h=ratelimit:%22own%22;r=7").await?;
+    let limits = values(&response, "ratelimit");
+    ensure!(
+        limits == ["\"own\";r=7", "\"each\";r=0;t=86400"],
+        "{response:?}"
+    );
+    let policies = ["\"each\";q=1;w=86400"];
+    ensure!(values(&response, "ratelimit-policy") == policies);
+    let refused = envoy.get("/x").await?;
+    ensure!(refused.status == 429 && values(&refused, "ratelimit-policy") == policies);
+    let limits = values(&refused, "ratelimit");
+    ensure!(
+        limits.len() == 1 && limits[0].starts_with("\"each\";r=0;t="),
+        "{limits:?}"
+    );
+    Ok(())
+}
+
 /// All that the workers know by themselves is lost with their VMs; a worker
 /// that crashes and is reloaded loses no more.
 #[tokio::test(flavor = "multi_thread")]

@@ -57,14 +57,14 @@ impl Holder {
             self.beats = true;
             out.push(Action::WakeWorkerAt(now.saturating_add(BEAT_NS)));
         }
-        let mut change = pool.take(host, claim, amount, None);
+        let mut change = pool.take(host, claim, amount, &[]);
         if matches!(change.answer, Answer::Full | Answer::NoRoom) {
             let now = host.now_ns();
             let next_search = self.next_search.entry(pool.table).or_default();
             if now >= *next_search {
                 *next_search = now.saturating_add(SEARCH_NS);
-                let alive = self.roll.call(host, now);
-                change = pool.take(host, claim, amount, Some(&alive));
+                let dead = self.dead(pool, claim.worker, host, now);
+                change = pool.take(host, claim, amount, &dead);
             }
         }
         self.amount = self.amount.saturating_add(change.taken);
@@ -94,6 +94,15 @@ impl Holder {
             let _ = self.roll.answer(host, worker, now);
             out.push(Action::WakeWorkerAt(now.saturating_add(BEAT_NS)));
         }
+    }
+
+    /// Those who hold something of a pool and have died.
+    fn dead<H: Host>(&self, pool: Pool, own: u64, host: &mut H, now: u64) -> Vec<u64> {
+        // In this order: who takes something has answered before.
+        let mut holders = pool.holders(host);
+        let alive = self.roll.call(host, now);
+        holders.retain(|worker| *worker != own && !alive.contains(worker));
+        holders
     }
 
     /// What tells this worker from the others, and from itself under another

@@ -59,23 +59,21 @@ const TRIES: usize = 16;
 type Slot = [u64; WORDS];
 
 impl Pool {
-    /// Takes as much as there is room for, at least and at most so much. If
-    /// `alive` is given, what others hold is dropped.
+    /// Takes as much as there is room for, at least and at most so much. What
+    /// the `dead` hold is dropped.
     #[inline(never)]
     pub(crate) fn take<T: Tables>(
         self,
         tables: &T,
         claim: Claim,
         amount: (u64, u64),
-        alive: Option<&[u64]>,
+        dead: &[u64],
     ) -> Change {
         let mut change = Change::default();
         let written = tables.update_table(self.table, |words| {
             let mut slots = slots(words);
             let before = total(&slots);
-            if let Some(alive) = alive {
-                slots.retain(|[_, worker, _]| *worker == claim.worker || alive.contains(worker));
-            }
+            slots.retain(|[_, worker, _]| !dead.contains(worker));
             let (answer, taken) = self.enter(&mut slots, claim, amount);
             let by = difference(total(&slots), before);
             change = Change { answer, taken, by };
@@ -87,6 +85,16 @@ impl Pool {
             Answer::Granted => Change::default(),
             _ => Change { by: 0, ..change },
         }
+    }
+
+    /// Workers that hold something, in any order and several times.
+    pub(crate) fn holders<T: Tables>(self, tables: &T) -> Vec<u64> {
+        let mut holders = Vec::new();
+        tables.update_table(self.table, |words| {
+            holders = slots(words).iter().map(|[_, worker, _]| *worker).collect();
+            false
+        });
+        holders
     }
 
     /// Gives so much back; gives by how much changed what is held.

@@ -10,6 +10,7 @@ mod gcra;
 mod leases;
 mod reply;
 mod slots;
+mod standing;
 mod till;
 
 use std::sync::Arc;
@@ -23,14 +24,14 @@ use crate::look::Needs;
 use crate::request::Request;
 use crate::select::{meets, meets_any};
 use crate::siphash::SipHasher;
-use gcra::Gcra;
 use slots::Key;
+use standing::{Lists, Tells};
 
 pub(crate) use compile::{LimitsCompiler, SEED};
 pub(crate) use concurrency::{Concurrency, PlaceRef, Places};
 pub(crate) use leases::Leases;
-pub(crate) use reply::Standing;
-use till::BucketRef;
+pub(crate) use standing::Standing;
+use till::{BucketRef, Level};
 pub(crate) use till::{SharedLimit, Till};
 
 /// `rateLimit.local` of one policy, compiled.
@@ -57,7 +58,7 @@ struct Rule {
     cost: u64,
     per_route: bool,
     shadow: bool,
-    headers: bool,
+    tells: Tells,
     reject: Arc<Reply>,
     /// What one gets who finds too many in flight.
     crowded: Arc<Reply>,
@@ -137,7 +138,7 @@ impl RateLimits {
     /// Decides, and takes the tokens and places if the request may pass.
     pub(crate) fn decide<H: Host>(&self, hits: &[Hit], till: &mut Till<'_, H>) -> Verdict {
         if let Some(refusal) = self.known_refusal(hits, till) {
-            return Verdict::Refuse(self.reply(refusal, till));
+            return Verdict::Refuse(self.reply(refusal, hits, till));
         }
         let mut places = match self.enter(hits, till) {
             Ok(places) => places,
@@ -147,7 +148,7 @@ impl RateLimits {
             Ok(paid) => paid,
             Err(refusal) => {
                 places.into_iter().for_each(|place| till.leave(place));
-                return Verdict::Refuse(self.reply(refusal, till));
+                return Verdict::Refuse(self.reply(refusal, hits, till));
             }
         };
         for (rule, hit) in self.rules_of(hits) {
@@ -204,14 +205,15 @@ impl RateLimits {
     }
 
     /// Takes from every rule that is enforced, or from none. Gives where the
-    /// client stands with the slowest that tells, and how many nanoseconds it
-    /// has to wait.
+    /// client stands with those that tell, and how many nanoseconds it has to
+    /// wait.
     fn pay<H: Host>(
         &self,
         hits: &[Hit],
         till: &mut Till<'_, H>,
     ) -> Result<(Option<Standing>, u64), Refusal> {
-        let mut slowest: Option<(Gcra, Standing)> = None;
+        let mut slowest: Option<Level> = None;
+        let mut lists = Lists::default();
         let mut longest_wait = 0;
         let mut waiting = Vec::new();
         for (done, (rule, hit)) in self.enforced(hits).enumerate() {
@@ -220,10 +222,15 @@ impl RateLimits {
             };
             let wait = match till.take(bucket, rule.cost) {
                 Ok(level) => {
-                    let bucket = level.bucket;
-                    let is_slower = slowest.is_none_or(|(other, _)| bucket.is_slower_than(other));
-                    if rule.headers && is_slower {
-                        slowest = Some((bucket, Standing::of(level)));
+                    match &rule.tells {
+                        Tells::XRateLimit if level.is_slower_than(slowest) => {
+                            slowest = Some(level);
+                        }
+                        Tells::XRateLimit | Tells::Nothing => {}
+                        Tells::RateLimit(member) => {
+                            lists.add_policy(member);
+                            lists.add_limit(member, level);
+                        }
                     }
                     if level.wait_ns > 0 {
                         longest_wait = level.wait_ns.max(longest_wait);
@@ -254,7 +261,7 @@ impl RateLimits {
             }
         }
         till.out.append(&mut waiting);
-        Ok((slowest.map(|(_, standing)| standing), longest_wait))
+        Ok((Standing::new(slowest, lists), longest_wait))
     }
 
     /// Counts the refusals; gives the one that will last longest.

@@ -15,7 +15,7 @@ fn claim(key: u64, worker: u64) -> Claim {
 
 /// Worker 1 or 2 wants so much of key 7.
 fn take(host: &FakeHost, worker: u64, amount: u64) -> Change {
-    POOL.take(host, claim(7, worker), (amount, amount), None)
+    POOL.take(host, claim(7, worker), (amount, amount), &[])
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn there_is_room_for_so_much_and_no_more() {
     assert_eq!((full.answer, full.taken, full.by), (Answer::Full, 0, 0));
     assert_eq!(POOL.give_back(&host, claim(7, 1), 10), -10);
     assert_eq!(take(&host, 2, 11).answer, Answer::Full);
-    let rest = POOL.take(&host, claim(7, 2), (1, 50), None);
+    let rest = POOL.take(&host, claim(7, 2), (1, 50), &[]);
     assert_eq!((rest.taken, rest.by), (10, 10));
 }
 
@@ -35,7 +35,7 @@ fn there_is_room_for_so_much_and_no_more() {
 fn each_key_has_a_bound_of_its_own() {
     let host = FakeHost::default();
     assert_eq!(take(&host, 1, 100).answer, Answer::Granted);
-    let other = POOL.take(&host, claim(8, 1), (100, 100), None);
+    let other = POOL.take(&host, claim(8, 1), (100, 100), &[]);
     assert_eq!(other.answer, Answer::Granted);
     assert_eq!(POOL.give_back(&host, claim(8, 1), 100), -100);
     assert_eq!(take(&host, 2, 1).answer, Answer::Full);
@@ -53,13 +53,13 @@ fn who_holds_nothing_gives_nothing_back() {
 fn a_table_has_so_many_slots() {
     let host = FakeHost::default();
     for key in 0..4 {
-        let first = POOL.take(&host, claim(key, 1), (1, 1), None);
+        let first = POOL.take(&host, claim(key, 1), (1, 1), &[]);
         assert_eq!(first.answer, Answer::Granted);
     }
-    let fifth = POOL.take(&host, claim(4, 1), (1, 1), None);
+    let fifth = POOL.take(&host, claim(4, 1), (1, 1), &[]);
     assert_eq!((fifth.answer, fifth.by), (Answer::NoRoom, 0));
     assert_eq!(POOL.give_back(&host, claim(2, 1), 1), -1);
-    let fifth = POOL.take(&host, claim(4, 1), (1, 1), None);
+    let fifth = POOL.take(&host, claim(4, 1), (1, 1), &[]);
     assert_eq!(fifth.answer, Answer::Granted);
 }
 
@@ -68,10 +68,10 @@ fn what_the_dead_held_is_dropped_and_told() {
     let host = FakeHost::default();
     assert_eq!(take(&host, 1, 60).by, 60);
     assert_eq!(take(&host, 2, 30).by, 30);
-    // Worker 2 lives: there is room, but not for so much.
-    let full = POOL.take(&host, claim(7, 3), (80, 80), Some(&[2]));
+    // Worker 1 is dead: there is room, but not for so much.
+    let full = POOL.take(&host, claim(7, 3), (80, 80), &[1]);
     assert_eq!((full.answer, full.by), (Answer::Full, -60));
-    let taken = POOL.take(&host, claim(7, 3), (70, 70), Some(&[2]));
+    let taken = POOL.take(&host, claim(7, 3), (70, 70), &[1]);
     assert_eq!((taken.answer, taken.by), (Answer::Granted, 70));
     // Should worker 1 live after all, it takes nothing from the others.
     assert_eq!(POOL.give_back(&host, claim(7, 1), 60), 0);
@@ -104,7 +104,7 @@ fn threads_never_hold_more_than_the_bound() {
             scope.spawn(move || {
                 for round in 0..2_000 {
                     let amount = (worker * 7 + round) % 40 + 1;
-                    let taken = SHARED.take(host, claim(7, worker), (amount, amount), None);
+                    let taken = SHARED.take(host, claim(7, worker), (amount, amount), &[]);
                     sum.fetch_add(taken.by, Ordering::SeqCst);
                     if taken.answer == Answer::Granted {
                         let now = held.fetch_add(amount, Ordering::SeqCst) + amount;

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use btp_policy::scalar::ObjectName;
-use btp_policy::spec::{Limit, LocalRateLimit, LocalRule, RateLimitHeaders};
+use btp_policy::spec::{Limit, LocalRateLimit, LocalRule};
 
 use super::concurrency::{Concurrency, KeyTables};
 use super::reply::{crowded, rejection};
+use super::standing::Tells;
 use super::till::{KEYS_PER_SET, KeyTable, LimitCounters, SharedLimit};
 use super::{Allowance, RateLimits, Rule, route_hash};
 use crate::counters::CounterNames;
@@ -85,11 +86,11 @@ impl LimitsCompiler {
             .rules
             .iter()
             .partition(|rule| rule.selector.is_empty());
-        let rules = conditional
-            .into_iter()
-            .chain(default)
-            .map(|rule| self.rule(local, rule, counters));
-        let rules: Vec<Rule> = rules.collect();
+        let mut rules = Vec::new();
+        for rule in conditional.into_iter().chain(default) {
+            let tells = Tells::of(rule, &rules);
+            rules.push(self.rule(local, rule, tells, counters));
+        }
         let selectors = rules.iter().map(|rule| &rule.selector);
         let needs = selectors
             .chain(&local.exempt)
@@ -109,6 +110,7 @@ impl LimitsCompiler {
         &mut self,
         local: &LocalRateLimit,
         rule: &LocalRule,
+        tells: Tells,
         counters: &mut CounterNames,
     ) -> Rule {
         let reject = rule.reject.as_ref().unwrap_or(&local.reject);
@@ -121,7 +123,7 @@ impl LimitsCompiler {
             cost: rule.cost.into(),
             per_route: !rule.shared,
             shadow: rule.shadow_mode,
-            headers: rule.headers == RateLimitHeaders::DraftVersion03,
+            tells,
             reject: Arc::new(rejection(reject)),
             crowded: Arc::new(crowded(reject)),
             admitted: count("admitted"),
@@ -219,12 +221,16 @@ fn limit_counters(rule: &LocalRule, counters: &mut CounterNames) -> LimitCounter
     }
 }
 
-/// The rule's name, or its place, is a part of its counters' names.
-fn counter_name(rule: &LocalRule, what: &str) -> String {
+/// What a rule is called in metrics and headers: by its name, or its place.
+pub(super) fn rule_name(rule: &LocalRule) -> String {
     match &rule.name {
-        Some(name) => format!("rate_limit.{name}.{what}"),
-        None => format!("rate_limit.rule_{}.{what}", rule.index),
+        Some(name) => name.clone(),
+        None => format!("rule_{}", rule.index),
     }
+}
+
+fn counter_name(rule: &LocalRule, what: &str) -> String {
+    format!("rate_limit.{}.{what}", rule_name(rule))
 }
 
 fn overflow_warning(policy: &ObjectName, rule: &LocalRule, what: &str) -> String {

@@ -75,6 +75,7 @@ impl Fixed {
         u64::try_from(whole).unwrap_or(u64::MAX)
     }
 
+    #[inline(never)]
     fn times(self, count: u64) -> Self {
         Self(self.0.saturating_mul(u128::from(count)))
     }
@@ -184,16 +185,19 @@ impl Gcra {
         u64::try_from(rest.0 / self.interval.0.max(1)).unwrap_or(u64::MAX)
     }
 
-    /// Nanoseconds until there is one token, 0 if there is.
-    pub(crate) fn wait_for_one(self, full_at: Fixed, now_ns: u64) -> u64 {
+    /// Nanoseconds until there are so many tokens, 0 if there are.
+    pub(crate) fn wait_for(self, tokens: u64, full_at: Fixed, now_ns: u64) -> u64 {
         let now = Fixed::from_ns(now_ns);
-        let after = self.in_bounds(full_at, now).plus(self.interval);
+        let after = self
+            .in_bounds(full_at, now)
+            .plus(self.interval.times(tokens));
         after.minus(now.plus(self.capacity)).ceil_ns()
     }
 
     /// A bucket is at most full and at most empty. After a change of its
     /// limit it may claim to be emptier; what is little more than empty was
     /// written by a worker that has read the clock later, and stays.
+    #[inline(never)]
     fn in_bounds(self, full_at: Fixed, now: Fixed) -> Fixed {
         let empty = now.plus(self.capacity).plus(self.ahead);
         if full_at > empty.plus(SKEW) {
@@ -245,7 +249,7 @@ mod tests {
         let empty = slow.take(Fixed::default(), 5, 1, 1).unwrap().full_at;
         let fast = Gcra::new(2, SECOND, 2);
         assert_eq!(fast.tokens(empty, 5), 0);
-        assert_eq!(fast.wait_for_one(empty, 5), SECOND / 2);
+        assert_eq!(fast.wait_for(1, empty, 5), SECOND / 2);
     }
 
     proptest! {

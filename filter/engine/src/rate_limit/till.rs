@@ -60,10 +60,12 @@ pub(crate) struct BucketRef {
 pub(crate) struct Level {
     pub(crate) bucket: Gcra,
     pub(crate) tokens: u64,
-    /// Nanoseconds until there is one token.
-    pub(crate) reset_ns: u64,
     /// Nanoseconds to wait for the tokens that were taken.
     pub(crate) wait_ns: u64,
+    /// Of the tokens, those that no worker has fetched.
+    shared: u64,
+    full_at: Fixed,
+    now_ns: u64,
 }
 
 /// Takes tokens for one request.
@@ -145,18 +147,32 @@ impl SharedLimit {
         }
     }
 
+    #[inline(never)]
     fn level(&self, full_at: Fixed, left: u64, now_ns: u64) -> Level {
-        let tokens = self.bucket.tokens(full_at, now_ns).saturating_add(left);
-        let reset_ns = match tokens {
-            0 => self.bucket.wait_for_one(full_at, now_ns),
-            _ => 0,
-        };
+        let shared = self.bucket.tokens(full_at, now_ns);
         Level {
             bucket: self.bucket,
-            tokens: tokens.min(self.bucket.burst()),
-            reset_ns,
+            tokens: shared.saturating_add(left).min(self.bucket.burst()),
             wait_ns: 0,
+            shared,
+            full_at,
+            now_ns,
         }
+    }
+}
+
+impl Level {
+    /// Whether tokens come back more slowly than in the other bucket, if there
+    /// is one.
+    pub(crate) fn is_slower_than(self, other: Option<Self>) -> bool {
+        other.is_none_or(|other| self.bucket.is_slower_than(other.bucket))
+    }
+
+    /// Nanoseconds until there is a token more; `None` if the bucket is full.
+    pub(crate) fn next_ns(self) -> Option<u64> {
+        let next = self.shared.saturating_add(1);
+        (self.tokens < self.bucket.burst())
+            .then(|| self.bucket.wait_for(next, self.full_at, self.now_ns))
     }
 }
 

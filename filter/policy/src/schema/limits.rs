@@ -71,7 +71,13 @@ static LOCAL_RULE: Object = Object {
         optional("cost", Shape::Object(&COST)),
         optional("shared", Shape::Boolean),
         optional("shadowMode", Shape::Boolean),
-        optional("xRateLimitHeaders", X_RATE_LIMIT_HEADERS),
+        optional(
+            "xRateLimitHeaders",
+            Shape::Wider {
+                crd: &X_RATE_LIMIT_HEADERS,
+                ours: &Shape::Choice(&["Off", "DraftVersion03", "DraftVersion10"]),
+            },
+        ),
         extension("reject", Shape::Object(&REJECT)),
         extension("queue", Shape::Object(&QUEUE)),
     ],

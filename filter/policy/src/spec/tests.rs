@@ -264,12 +264,35 @@ fn rules_that_say_nothing_of_headers_do_as_the_default_rule_does() {
         )
     };
     let off = r#","xRateLimitHeaders":"Off""#;
-    let on = r#","xRateLimitHeaders":"DraftVersion03""#;
+    let on_text = r#","xRateLimitHeaders":"DraftVersion03""#;
     let default = format!(r#"{{"limit":{{"requests":1,"unit":"Day"}}{off}}}"#);
-    let found = rules(&format!("{},{default},{}", rule("/a", ""), rule("/b", on))).unwrap();
+    let found = rules(&format!(
+        "{},{default},{}",
+        rule("/a", ""),
+        rule("/b", on_text)
+    ))
+    .unwrap();
     let headers: Vec<RateLimitHeaders> = found.iter().map(|rule| rule.headers).collect();
     let (off, on) = (RateLimitHeaders::Off, RateLimitHeaders::DraftVersion03);
     assert_eq!(headers, [off, off, on]);
+
+    let newer = r#","xRateLimitHeaders":"DraftVersion10""#;
+    let default = format!(r#"{{"limit":{{"requests":1,"unit":"Day"}}{newer}}}"#);
+    let found = rules(&format!(
+        "{},{default},{}",
+        rule("/a", ""),
+        rule("/b", on_text)
+    ));
+    let headers: Vec<RateLimitHeaders> = found.unwrap().iter().map(|rule| rule.headers).collect();
+    let newer = RateLimitHeaders::DraftVersion10;
+    assert_eq!(headers, [newer, newer, on]);
+
+    let unknown = r#","xRateLimitHeaders":"DraftVersion11""#;
+    let refused = rules(&rule("/a", unknown)).unwrap_err();
+    assert!(
+        refused[0].contains("must be one of Off, DraftVersion03, DraftVersion10"),
+        "{refused:?}"
+    );
 }
 
 #[test]

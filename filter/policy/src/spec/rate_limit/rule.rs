@@ -34,7 +34,7 @@ pub struct LocalRule {
     pub shared: bool,
     /// Count, and refuse nothing.
     pub shadow_mode: bool,
-    /// Whether the x-ratelimit headers are sent.
+    /// What clients are told.
     pub headers: RateLimitHeaders,
     /// What a client gets that this rule refuses. An extension.
     pub reject: Option<Reject>,
@@ -56,9 +56,12 @@ pub struct Queue {
 pub enum RateLimitHeaders {
     /// None.
     Off,
-    /// The third draft of the RateLimit header fields.
+    /// The x-ratelimit headers: draft-polli-ratelimit-headers-03.
     #[default]
     DraftVersion03,
+    /// RateLimit and RateLimit-Policy: draft-ietf-httpapi-ratelimit-headers-10.
+    /// An extension.
+    DraftVersion10,
 }
 
 /// The longest `maxDelay`.
@@ -174,6 +177,7 @@ impl LocalRule {
         let choices = [
             ("Off", RateLimitHeaders::Off),
             ("DraftVersion03", RateLimitHeaders::DraftVersion03),
+            ("DraftVersion10", RateLimitHeaders::DraftVersion10),
         ];
         let headers = object.get("xRateLimitHeaders");
         let headers = headers.map(|at| at.choice(&choices, problems));
