@@ -252,6 +252,19 @@ mod tests {
         assert_eq!(fast.wait_for(1, empty, 5), SECOND / 2);
     }
 
+    /// A reading of the clock may be a second old; an older one takes the debt
+    /// for that of another limit, and gives back what came in that time.
+    #[test]
+    fn a_reading_of_the_clock_may_be_a_second_old() {
+        const NOW: u64 = 100 * SECOND;
+        let bucket = Gcra::new(10, SECOND, 30);
+        let empty = bucket.take(Fixed::default(), NOW, 30, 30).unwrap().full_at;
+        for (late, cut) in [(SECOND, 0), (SECOND + 1, 10), (2 * SECOND, 20)] {
+            let short = bucket.take(empty, NOW - late, 1, 1).unwrap_err();
+            assert_eq!(bucket.tokens(short.full_at, NOW), cut, "{late} ns late");
+        }
+    }
+
     proptest! {
         /// Over the whole range of requests and units.
         #[test]

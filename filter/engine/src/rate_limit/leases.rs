@@ -86,6 +86,14 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_remembers_1024_buckets_in_64_kib() {
+        const { assert!(PLACES == 1024 && size_of::<Lease>() <= 64) };
+        let mut leases = Leases::default();
+        assert_eq!(leases.put(lease(5, 1, 0), 0), None);
+        assert_eq!(leases.table.len() * size_of::<Lease>(), 64 * 1024);
+    }
+
+    #[test]
     fn nothing_to_remember_takes_no_memory() {
         let mut leases = Leases::default();
         assert_eq!(leases.put(lease(5, 0, 10), 10), None);
