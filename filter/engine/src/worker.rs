@@ -52,7 +52,9 @@ impl Worker {
     }
 
     /// The time asked for by [`Action::WakeWorkerAt`] has come.
-    pub fn tick<H: Host>(&mut self, host: &mut H, out: &mut Vec<Action>) {
+    pub fn tick<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
+        self.places
+            .settle(plan.bounds(), &mut self.holder, host, out);
         self.holder.tick(host, out);
     }
 

@@ -166,7 +166,9 @@ impl Shared {
         while let Some((context, exchange)) = self.next_due(now) {
             let mut host = WasmHost { shared: self };
             let Some(mut exchange) = exchange else {
-                self.worker.borrow_mut().tick(&mut host, &mut out);
+                self.worker
+                    .borrow_mut()
+                    .tick(&self.plan, &mut host, &mut out);
                 perform(self, &mut out, 0);
                 continue;
             };

@@ -2,8 +2,8 @@
 //!
 //! A place is taken when a request comes, and left when its exchange ends,
 //! however it ends. All workers take theirs from one pool. A worker takes
-//! several places of a large bound at a time, and keeps some of those that its
-//! requests leave.
+//! several places of a large bound at a time, keeps some of those that its
+//! requests leave, and gives them back when it has been idle for a while.
 
 use std::sync::Arc;
 
@@ -75,9 +75,13 @@ const SET_SLOTS: usize = 64;
 const LEASE_SHARE: u64 = 64;
 
 impl Concurrency {
-    /// Places that a worker takes at a time.
+    /// Places that a worker takes at a time. Those of clients are taken one by
+    /// one: nobody keeps a slot for who is not there.
     fn lease(&self) -> u64 {
-        (self.most / LEASE_SHARE).max(1)
+        match self.keys {
+            None => (self.most / LEASE_SHARE).max(1),
+            Some(_) => 1,
+        }
     }
 
     fn pool(&self, key: Key) -> Pool {
@@ -140,24 +144,55 @@ impl Places {
         share.used = share.used.saturating_sub(1);
         let spare = share.taken.saturating_sub(share.used);
         let lease = bound.lease();
-        let back = match share.used {
-            0 => spare,
-            _ if spare >= lease => spare - lease / 2,
-            _ => return,
-        };
+        if spare < lease {
+            return;
+        }
+        let back = spare - lease / 2;
         share.taken -= back;
-        let (pool, key) = if share.overflowed {
-            (bound.overflow_pool(), Key::OVERFLOW)
-        } else {
-            (bound.pool(at.key), at.key)
-        };
+        let overflowed = share.overflowed;
         if share.taken == 0 {
             self.shares.remove(&at);
         }
-        host.add(bound.counters.operations, 1);
-        let by = holder.give_back(pool, key.get(), back, host);
-        out.extend(Action::adjust(bound.gauge, by));
+        give_back(bound, at.key, overflowed, back, holder, host, out);
     }
+
+    /// Gives back what was taken ahead where nothing is in flight.
+    pub(crate) fn settle<H: Host>(
+        &mut self,
+        bounds: &[Concurrency],
+        holder: &mut Holder,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) {
+        self.shares.retain(|at, share| {
+            let bound = bounds.get(at.bound).filter(|_| share.used == 0);
+            if let Some(bound) = bound {
+                let (overflowed, back) = (share.overflowed, share.taken);
+                give_back(bound, at.key, overflowed, back, holder, host, out);
+            }
+            bound.is_none()
+        });
+    }
+}
+
+/// Gives so many places back.
+fn give_back<H: Host>(
+    bound: &Concurrency,
+    key: Key,
+    overflowed: bool,
+    back: u64,
+    holder: &mut Holder,
+    host: &mut H,
+    out: &mut Vec<Action>,
+) {
+    let (pool, key) = if overflowed {
+        (bound.overflow_pool(), Key::OVERFLOW)
+    } else {
+        (bound.pool(key), key)
+    };
+    host.add(bound.counters.operations, 1);
+    let by = holder.give_back(pool, key.get(), back, host);
+    out.extend(Action::adjust(bound.gauge, by));
 }
 
 /// Takes one place, or several of a large bound; gives how many it got.

@@ -359,7 +359,7 @@ impl World<'_> {
                         .take_if(|at| *at <= self.host.now_ns)
                         .is_some()
                     {
-                        self.workers[worker].tick(&mut self.host, &mut out);
+                        self.workers[worker].tick(self.plan, &mut self.host, &mut out);
                         let beats = out.drain(..).map(|action| match action {
                             Action::WakeWorkerAt(at) => at,
                             other => panic!("{other:?}"),

@@ -97,7 +97,7 @@ impl Sim {
             let now = self.host.now_ns;
             if self.beats[worker].take_if(|at| *at <= now).is_some() {
                 let mut out = Vec::new();
-                self.workers[worker].tick(&mut self.host, &mut out);
+                self.workers[worker].tick(&self.plan, &mut self.host, &mut out);
                 self.perform(worker, out);
             }
         }
@@ -282,6 +282,21 @@ fn a_large_bound_costs_little_where_many_are_in_flight() {
     assert!(operations <= 10, "{operations}");
 }
 
+/// One after the other, none of them at the same time as another.
+#[test]
+fn a_large_bound_costs_little_where_few_are_in_flight_and_an_idle_worker_keeps_nothing() {
+    let mut sim = Sim::new(1, &at_most(6_400));
+    for _ in 0..1_000 {
+        let exchange = sim.open(0, &[]).unwrap();
+        sim.close(0, exchange);
+    }
+    assert_eq!(sim.counter("rule_0.store_operations"), 2);
+    assert!(!sim.is_all_free());
+    sim.pass_time(4 * SECOND);
+    assert!(sim.is_all_free());
+    assert_eq!(sim.beats, [None]);
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Open(usize),
@@ -347,6 +362,7 @@ proptest! {
         for (worker, exchange) in open {
             sim.close(worker, exchange);
         }
+        sim.pass_time(4 * SECOND);
         prop_assert!(!graves.is_empty() || sim.is_all_free());
     }
 }

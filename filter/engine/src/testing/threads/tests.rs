@@ -371,6 +371,9 @@ fn threads_never_have_more_in_flight_than_may_be() {
                         exchange.done(plan, &mut worker, &mut view, &mut out);
                         counted(out);
                     }
+                    let mut out = Vec::new();
+                    worker.tick(plan, &mut view, &mut out);
+                    counted(out);
                 });
             }
         });
