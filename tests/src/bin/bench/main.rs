@@ -19,7 +19,7 @@ use btp_tests::{Builder, Envoy, Request, Route, repo};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 16;
 const CONNECTIONS: usize = 8;
 const REQUESTS_PER_CONNECTION: usize = 2_500;
 
