@@ -8,7 +8,7 @@ use std::sync::Arc;
 use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{Limit, LocalRateLimit, LocalRule};
 
-use super::concurrency::{Concurrency, KeyTables};
+use super::concurrency::Concurrency;
 use super::reply::{crowded, rejection};
 use super::standing::Tells;
 use super::till::{KEYS_PER_SET, KeyTable, LimitCounters, SharedLimit};
@@ -27,7 +27,7 @@ pub(crate) struct LimitsCompiler {
     /// The table names of `bounds`.
     own_tables: Vec<String>,
     /// The tables of `Distinct` values' places, once there are any.
-    key_tables: Option<KeyTables>,
+    key_tables: Option<KeyTable>,
     sets: u32,
     has_keys: bool,
 }
@@ -172,14 +172,14 @@ impl LimitsCompiler {
         index
     }
 
-    fn key_tables(&mut self, counters: &mut CounterNames) -> KeyTables {
+    fn key_tables(&mut self, counters: &mut CounterNames) -> KeyTable {
         let sets = self.sets;
         *self.key_tables.get_or_insert_with(|| {
             let mut tables =
                 (0..sets).map(|set| counters.shared_table(&format!("btp.places.{sets}.{set}")));
             let first = tables.next().map_or(0, |table| table.0);
             tables.for_each(drop);
-            KeyTables { first, sets }
+            KeyTable { first, sets }
         })
     }
 

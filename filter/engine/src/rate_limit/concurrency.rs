@@ -10,7 +10,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::slots::Key;
-use super::till::{LimitCounters, OVERFLOW_FACTOR};
+use super::till::{KeyTable, LimitCounters, OVERFLOW_FACTOR};
 use crate::action::Action;
 use crate::counters::{CounterId, GaugeId};
 use crate::holder::Holder;
@@ -26,7 +26,7 @@ pub(crate) struct Concurrency {
     /// whom there was no room.
     pub(super) own: TableId,
     /// Where the places of `Distinct` values are.
-    pub(super) keys: Option<KeyTables>,
+    pub(super) keys: Option<KeyTable>,
     /// The places that are taken.
     pub(super) gauge: GaugeId,
     pub(super) counters: LimitCounters,
@@ -34,13 +34,6 @@ pub(crate) struct Concurrency {
     pub(super) crowded: CounterId,
     /// What the operator is told when there is no room for a key.
     pub(super) label: Arc<str>,
-}
-
-/// Tables that hold the places of all `Distinct` values.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct KeyTables {
-    pub(super) first: u32,
-    pub(super) sets: u32,
 }
 
 /// Names one bound's places.
@@ -87,10 +80,7 @@ impl Concurrency {
     fn pool(&self, key: Key) -> Pool {
         let (table, slots) = match self.keys {
             None => (self.own, OWN_SLOTS),
-            Some(tables) => (
-                TableId(tables.first.saturating_add(key.set(tables.sets))),
-                SET_SLOTS,
-            ),
+            Some(table) => (TableId(table.set_of(key)), SET_SLOTS),
         };
         let most = self.most;
         Pool { table, most, slots }

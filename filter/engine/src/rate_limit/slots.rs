@@ -39,12 +39,6 @@ impl Key {
     pub(crate) fn get(self) -> u64 {
         self.0
     }
-
-    /// Which of so many sets it belongs to.
-    pub(crate) fn set(self, sets: u32) -> u32 {
-        let set = (u128::from(self.0) * u128::from(sets)) >> 64;
-        u32::try_from(set).unwrap_or(0)
-    }
 }
 
 /// Takes tokens from the bucket `key`, `least` to `most` of them. The block

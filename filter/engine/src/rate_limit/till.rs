@@ -31,8 +31,9 @@ pub(crate) struct SharedLimit {
     label: Arc<str>,
 }
 
-/// The blocks that hold the buckets of all `Distinct` values: a table of
-/// sets, so that one operation moves only a few of them.
+/// Where the buckets, or the places, of all `Distinct` values are: a table of
+/// sets, so that one operation moves only a few of them. Each set is a block
+/// or a shared table of its own, numbered from `first`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyTable {
     pub(crate) first: u32,
@@ -94,6 +95,15 @@ pub(crate) const OVERFLOW_FACTOR: u32 = 16;
 const LEASE_NS: u64 = 5_000_000;
 const LEASE_SHARE: u32 = 64;
 
+impl KeyTable {
+    /// The number of the set that a key belongs to.
+    pub(super) fn set_of(self, key: Key) -> u32 {
+        let set = (u128::from(key.get()) * u128::from(self.sets)) >> 64;
+        let set = u32::try_from(set).unwrap_or(0);
+        self.first.saturating_add(set)
+    }
+}
+
 impl SharedLimit {
     /// `requests` must not be 0: no bucket is needed for that.
     pub(crate) fn new(
@@ -133,10 +143,7 @@ impl SharedLimit {
     fn home(&self, key: Key) -> (BlockId, usize) {
         match self.keys {
             None => (self.own, ROUTES),
-            Some(table) => {
-                let set = key.set(table.sets);
-                (BlockId(table.first.saturating_add(set)), WAYS)
-            }
+            Some(table) => (BlockId(table.set_of(key)), WAYS),
         }
     }
 
