@@ -5,12 +5,13 @@
 
 mod accept;
 mod build;
+mod kept;
 mod matching;
 mod recall;
 mod render;
 
 use btp_policy::scalar::{HeaderChoice, ObjectName, Operator, Part, Template};
-use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
+use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule, Redirect};
 
 use crate::action::{Action, Fields, Reply, Response};
 use crate::counters::{CounterId, CounterNames};
@@ -18,8 +19,11 @@ use crate::host::{Attribute, Host};
 use crate::look::{Look, Needs};
 
 use build::{Built, CONTENT_LENGTH, STATUS, build, forbids_body};
+pub(crate) use kept::ValueLimits;
+use kept::{Recalled, Shortage};
 pub(crate) use matching::response_status;
 pub(crate) use recall::Recall;
+use recall::{Item, PlannedItem};
 use render::Facts;
 
 /// `responseOverride`, compiled. The first rule that matches is taken.
@@ -27,8 +31,12 @@ use render::Facts;
 pub(crate) struct Overrides {
     rules: Vec<Rule>,
     counter: CounterId,
+    /// Counts values that an exchange had no room for, and exchanges that the
+    /// worker had no room for.
+    too_long: CounterId,
+    no_room: CounterId,
     /// What must be kept of each request.
-    kept: Vec<Operator>,
+    items: Vec<PlannedItem>,
     /// Some rule prints how long a request took.
     times: bool,
     needs: Needs,
@@ -83,7 +91,9 @@ impl Overrides {
         let mut overrides = Self {
             rules: Vec::new(),
             counter: counters.define(policy, "responses_overridden"),
-            kept: Vec::new(),
+            too_long: counters.define(policy, "request_values_too_long"),
+            no_room: counters.define(policy, "request_values_no_room"),
+            items: Vec::new(),
             times: false,
             needs: Needs {
                 grpc: true,
@@ -101,18 +111,17 @@ impl Overrides {
             overrides.needs = std::mem::take(&mut overrides.needs).and(requests);
             let counter = format!("response_override.{index}.responses_overridden");
             let mut asks = Vec::new();
-            for operator in Operators::of(&rule.instead) {
+            for (operator, length) in Operators::of(&rule.instead) {
                 overrides.times |= operator == Operator::Duration;
-                let list = if operator.is_of_request() {
-                    &mut overrides.kept
-                } else if Operators::are_asked_of_the_host(&operator) {
-                    &mut asks
-                } else {
-                    continue;
-                };
-                if !list.contains(&operator) {
-                    list.push(operator);
+                if operator.is_of_request() {
+                    let item = Item::Operator(operator, length.unwrap_or(usize::MAX));
+                    PlannedItem::note(&mut overrides.items, item, bit);
+                } else if Operators::are_asked_of_the_host(&operator) && !asks.contains(&operator) {
+                    asks.push(operator);
                 }
+            }
+            if has_variants(&rule.instead) {
+                PlannedItem::note(&mut overrides.items, Item::Accept, bit);
             }
             overrides.rules.push(Rule {
                 said: rule.clone(),
@@ -121,7 +130,7 @@ impl Overrides {
                 counter: counters.define(policy, &counter),
             });
         }
-        overrides.needs.headers |= !overrides.kept.is_empty();
+        overrides.needs.headers |= !overrides.items.is_empty();
         Some(overrides)
     }
 
@@ -140,7 +149,7 @@ impl Overrides {
         out: &mut Vec<Action>,
     ) -> Option<Instead> {
         let rule = self.rule_for_response(look, host, end)?;
-        if rule.changes_nothing() {
+        if rule.changes_nothing() || self.lacks(rule, &look.recall) {
             return None;
         }
         self.replace(rule, look, host, end, out)
@@ -210,7 +219,7 @@ impl Overrides {
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .collect();
         let rule = self.rule_for_reply(original, &headers, look)?;
-        if rule.changes_nothing() {
+        if rule.changes_nothing() || self.lacks(rule, &look.recall) {
             return None;
         }
         let mut asked = rule.ask(host, &look.recall);
@@ -239,6 +248,26 @@ impl Overrides {
             grpc_status: rule.grpc_status(original.grpc_status),
             details: original.details,
         })
+    }
+
+    /// Tells of what was not kept of a request.
+    pub(crate) fn tell_shortage<H: Host>(&self, shortage: Shortage, host: &H) {
+        if shortage.too_long > 0 {
+            host.add(self.too_long, shortage.too_long);
+        }
+        if shortage.no_room {
+            host.add(self.no_room, 1);
+        }
+    }
+
+    /// Whether there was no room for what a redirect is made from: it would
+    /// lead elsewhere.
+    fn lacks(&self, rule: &Rule, recall: &Recall) -> bool {
+        let Wanted::Redirect(redirect) = &rule.said.instead else {
+            return false;
+        };
+        let dropped = |it| self.recalled(&it, None, recall) == Recalled::Dropped;
+        Operators::that_stay(redirect).into_iter().any(dropped)
     }
 
     fn count(&self, rule: &Rule, out: &mut Vec<Action>) {
@@ -294,21 +323,31 @@ impl Operators {
         })
     }
 
-    fn accept() -> Operator {
-        Self::header("accept")
-    }
-
     fn path() -> Operator {
         Operator::Path { query: true }
     }
 
-    /// All operators that `instead` prints or depends on.
-    fn of(instead: &Wanted) -> Vec<Operator> {
+    /// What a redirect takes from the request.
+    fn that_stay(redirect: &Redirect) -> Vec<Operator> {
+        let names_origin =
+            redirect.scheme.is_some() || redirect.hostname.is_some() || redirect.port.is_some();
+        let keeps_host = names_origin && redirect.hostname.is_none();
+        // The port stays with the scheme.
+        let asks_scheme = redirect.scheme.is_none() || (keeps_host && redirect.port.is_none());
+        let scheme = (names_origin && asks_scheme).then(|| Self::header(SCHEME));
+        let authority = keeps_host.then(|| Self::header(AUTHORITY));
+        let path = redirect.path.is_none().then(Self::path);
+        scheme.into_iter().chain(authority).chain(path).collect()
+    }
+
+    /// All operators that `instead` prints or depends on, each with the most
+    /// bytes that are printed of it, if there is such a bound.
+    fn of(instead: &Wanted) -> Vec<(Operator, Option<usize>)> {
         let mut found = Vec::new();
         let mut add = |template: &Template| {
             for part in template.parts() {
-                if let Part::Operator { operator, .. } = part {
-                    found.push(operator.clone());
+                if let Part::Operator { operator, length } = part {
+                    found.push((operator.clone(), *length));
                 }
             }
         };
@@ -321,15 +360,14 @@ impl Operators {
                     NewBody::One(body) => add(&body.template),
                     NewBody::Variants(variants) => {
                         variants.iter().for_each(|it| add(&it.body.template));
-                        found.push(Self::accept());
                     }
                     NewBody::Empty | NewBody::Original => {}
                 }
             }
             Wanted::Redirect(redirect) => {
                 redirect.path.iter().for_each(&mut add);
-                let defaults = [Self::header(SCHEME), Self::header(AUTHORITY), Self::path()];
-                found.extend(defaults);
+                let that_stay = Self::that_stay(redirect).into_iter();
+                found.extend(that_stay.map(|operator| (operator, None)));
             }
         }
         found
@@ -368,6 +406,10 @@ impl Operators {
         };
         host.attribute(attribute)
     }
+}
+
+fn has_variants(instead: &Wanted) -> bool {
+    matches!(instead, Wanted::Response(response) if matches!(response.body, NewBody::Variants(_)))
 }
 
 fn with_status(status: u16, headers: Fields) -> Fields {
