@@ -4,24 +4,27 @@
 //! request, `build` makes the new response from what `render` prints.
 
 mod accept;
+mod authority;
 mod build;
 mod kept;
 mod matching;
+mod operators;
 mod recall;
 mod render;
 
-use btp_policy::scalar::{HeaderChoice, ObjectName, Operator, Part, Template};
-use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule, Redirect};
+use btp_policy::scalar::{ObjectName, Operator};
+use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
 
 use crate::action::{Action, Fields, Reply, Response};
 use crate::counters::{CounterId, CounterNames};
-use crate::host::{Attribute, Host};
+use crate::host::Host;
 use crate::look::{Look, Needs};
 
 use build::{Built, CONTENT_LENGTH, STATUS, build, forbids_body};
 pub(crate) use kept::ValueLimits;
 use kept::{Recalled, Shortage};
 pub(crate) use matching::response_status;
+use operators::{AUTHORITY, Operators, SCHEME};
 pub(crate) use recall::Recall;
 use recall::{Item, PlannedItem};
 use render::Facts;
@@ -35,6 +38,8 @@ pub(crate) struct Overrides {
     /// worker had no room for.
     too_long: CounterId,
     no_room: CounterId,
+    /// Redirects that were not made for the host that the request names.
+    refused_redirects: CounterId,
     /// What must be kept of each request.
     items: Vec<PlannedItem>,
     /// Some rule prints how long a request took.
@@ -65,18 +70,12 @@ pub(crate) enum Instead {
     Reply(Response),
 }
 
-/// Operators of all rules, sorted by who knows their values.
-struct Operators;
-
 /// `%RESPONSE_CODE_DETAILS%` of a response that was replaced.
 const DETAILS: &str = "btp_response_override";
 
 /// The longest body that is replaced in place. The client has its answer at
 /// once, but the exchange ends only when the upstream's body has passed.
 const LONGEST_IN_PLACE: u64 = 64 * 1024;
-
-const SCHEME: &str = ":scheme";
-const AUTHORITY: &str = ":authority";
 
 impl Overrides {
     /// `None` if there are no rules.
@@ -94,6 +93,7 @@ impl Overrides {
             too_long: counters.define(policy, "request_values_too_long"),
             no_room: counters.define(policy, "request_values_no_room"),
             items: Vec::new(),
+            refused_redirects: counters.define(policy, "redirects_refused"),
             times: false,
             needs: Needs {
                 grpc: true,
@@ -149,7 +149,10 @@ impl Overrides {
         out: &mut Vec<Action>,
     ) -> Option<Instead> {
         let rule = self.rule_for_response(look, host, end)?;
-        if rule.changes_nothing() || self.lacks(rule, &look.recall) {
+        if rule.changes_nothing()
+            || self.lacks(rule, &look.recall)
+            || self.refuses_redirect(rule, look, out)
+        {
             return None;
         }
         self.replace(rule, look, host, end, out)
@@ -219,7 +222,10 @@ impl Overrides {
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .collect();
         let rule = self.rule_for_reply(original, &headers, look)?;
-        if rule.changes_nothing() || self.lacks(rule, &look.recall) {
+        if rule.changes_nothing()
+            || self.lacks(rule, &look.recall)
+            || self.refuses_redirect(rule, look, out)
+        {
             return None;
         }
         let mut asked = rule.ask(host, &look.recall);
@@ -312,99 +318,6 @@ impl Rule {
     fn ask<H: Host>(&self, host: &mut H, recall: &Recall) -> Vec<(&Operator, Option<Vec<u8>>)> {
         let mut ask = |operator| (operator, Operators::ask(operator, host, recall));
         self.asks.iter().map(&mut ask).collect()
-    }
-}
-
-impl Operators {
-    fn header(name: &str) -> Operator {
-        Operator::Request(HeaderChoice {
-            name: name.to_owned(),
-            or: None,
-        })
-    }
-
-    fn path() -> Operator {
-        Operator::Path { query: true }
-    }
-
-    /// What a redirect takes from the request.
-    fn that_stay(redirect: &Redirect) -> Vec<Operator> {
-        let names_origin =
-            redirect.scheme.is_some() || redirect.hostname.is_some() || redirect.port.is_some();
-        let keeps_host = names_origin && redirect.hostname.is_none();
-        // The port stays with the scheme.
-        let asks_scheme = redirect.scheme.is_none() || (keeps_host && redirect.port.is_none());
-        let scheme = (names_origin && asks_scheme).then(|| Self::header(SCHEME));
-        let authority = keeps_host.then(|| Self::header(AUTHORITY));
-        let path = redirect.path.is_none().then(Self::path);
-        scheme.into_iter().chain(authority).chain(path).collect()
-    }
-
-    /// All operators that `instead` prints or depends on, each with the most
-    /// bytes that are printed of it, if there is such a bound.
-    fn of(instead: &Wanted) -> Vec<(Operator, Option<usize>)> {
-        let mut found = Vec::new();
-        let mut add = |template: &Template| {
-            for part in template.parts() {
-                if let Part::Operator { operator, length } = part {
-                    found.push((operator.clone(), *length));
-                }
-            }
-        };
-        match instead {
-            Wanted::Response(response) => {
-                response.content_type.iter().for_each(&mut add);
-                let headers = response.headers.add.iter().chain(&response.headers.set);
-                headers.for_each(|header| add(&header.value));
-                match &response.body {
-                    NewBody::One(body) => add(&body.template),
-                    NewBody::Variants(variants) => {
-                        variants.iter().for_each(|it| add(&it.body.template));
-                    }
-                    NewBody::Empty | NewBody::Original => {}
-                }
-            }
-            Wanted::Redirect(redirect) => {
-                redirect.path.iter().for_each(&mut add);
-                let that_stay = Self::that_stay(redirect).into_iter();
-                found.extend(that_stay.map(|operator| (operator, None)));
-            }
-        }
-        found
-    }
-
-    fn are_asked_of_the_host(operator: &Operator) -> bool {
-        !operator.is_of_request()
-            && !matches!(
-                operator,
-                Operator::Response(_) | Operator::ResponseCode | Operator::GrpcStatusNumber
-            )
-    }
-
-    #[inline(never)]
-    fn ask<H: Host>(operator: &Operator, host: &mut H, recall: &Recall) -> Option<Vec<u8>> {
-        const NANOS_PER_MS: u64 = 1_000_000;
-        let attribute = match operator {
-            Operator::StartTime(format) => {
-                return Some(format.print(host.start_time_ns()?).into_bytes());
-            }
-            Operator::Duration => {
-                let taken = host.now_ns().saturating_sub(recall.started_ns?);
-                return Some((taken / NANOS_PER_MS).to_string().into_bytes());
-            }
-            Operator::ClientAddress { port: false } => {
-                return Some(host.source_address()?.to_string().into_bytes());
-            }
-            Operator::ClientAddress { port: true } => Attribute::ClientAddress,
-            Operator::ResponseCodeDetails => Attribute::ResponseCodeDetails,
-            Operator::Protocol => Attribute::Protocol,
-            Operator::RouteName => Attribute::RouteName,
-            Operator::UpstreamCluster => Attribute::UpstreamCluster,
-            Operator::UpstreamHost => Attribute::UpstreamHost,
-            Operator::FilterState(key) => Attribute::FilterState(key),
-            _ => return None,
-        };
-        host.attribute(attribute)
     }
 }
 

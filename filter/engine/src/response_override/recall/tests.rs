@@ -145,6 +145,10 @@ fn nothing_is_kept_for_a_rule_that_is_ruled_out() {
             6 + 4 + 2 * PLACE,
         ),
         (
+            json!({"mode": "Client", "scheme": "https", "port": 1, "hosts": ["a.b"]}),
+            4 + 6 + 4 + 3 * PLACE,
+        ),
+        (
             json!({"mode": "Client", "scheme": "https", "hostname": "c.d"}),
             4 + PLACE,
         ),
