@@ -93,9 +93,9 @@ async fn calls_keep_the_pace_where_the_policy_gathers_them() -> Result<()> {
             .route(Route::cluster("/", "backend"))
             .cluster_h2("backend", upstream.addr());
         let envoy = Envoy::start(&builder.build()?).await?;
-        let quick = grpc::call(envoy.addr(), "/quick/grpc", b"hello").await?;
+        let quick = grpc::call(envoy.addr(), "/quick/grpc/0", b"hello").await?;
         ensure!(quick.grpc_status == Some(0), "{quick:?}");
-        let slow = grpc::request("/slow/grpc", b"").body(dribble());
+        let slow = grpc::request("/slow/grpc/0", b"").body(dribble());
         let slow = grpc::send(envoy.addr(), slow).await;
         let seen = upstream.requests_under("/slow");
         if gathers {

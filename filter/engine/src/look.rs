@@ -35,7 +35,7 @@ pub(crate) struct Needs {
 pub(crate) type MetadataPath = Vec<String>;
 
 /// What was found out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Look {
     /// What it has to do with gRPC; only known if the policy needs it.
     pub(crate) grpc: Grpc,
@@ -174,27 +174,33 @@ impl Look {
             };
             return (look, fault.map(Fault::unseen).unwrap_or_default());
         }
-        let (mut look, seen, is_labelled, is_post) = host.request_headers(|headers| {
+        let (mut look, seen, shortage, label) = host.request_headers(|headers| {
             let request = Request::new(headers, source).with_metadata(&metadata);
+            let (recall, shortage) = overrides
+                .map(|it| it.recall(&request, started_ns, worker.value_limits()))
+                .unwrap_or_default();
             let content_type = request.header("content-type");
             let is_labelled = content_type.is_some_and(|value| is_grpc(&value));
+            let label = (is_labelled, request.method() == b"POST");
             let look = Self {
                 grpc: Grpc::None,
                 limits: hits(&request),
-                recall: overrides
-                    .map(|it| it.recall(&request, started_ns))
-                    .unwrap_or_default(),
+                recall,
                 body: match &policy.buffering {
                     Some(buffering) if needs_body => BodyLook::at(&request, buffering),
                     _ => BodyLook::default(),
                 },
                 retry: retries.is_some_and(|retries| retries.is_for(&request)),
             };
-            let seen = fault.map(|fault| fault.see(&request)).unwrap_or_default();
-            (look, seen, is_labelled, request.method() == b"POST")
+            let seen = fault.map(|fault| fault.see(&request));
+            (look, seen.unwrap_or_default(), shortage, label)
         });
         if needs.grpc || needs_body {
+            let (is_labelled, is_post) = label;
             look.grpc = Grpc::of(is_labelled, |_| is_post, host);
+        }
+        if let Some(overrides) = overrides {
+            overrides.tell_shortage(shortage, host);
         }
         (look, seen)
     }

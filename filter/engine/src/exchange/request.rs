@@ -251,6 +251,7 @@ impl Exchange {
     fn stop(&mut self) -> Flow {
         self.phase = Phase::Replied;
         self.discards = true;
+        self.look.recall.release();
         Flow::Stop
     }
 }
