@@ -15,7 +15,7 @@ use super::files::{Config, mark_of};
 use super::govern::{Governed, sites_of};
 use super::model::{Manager, Model, Site};
 use super::overlap::configuration_of;
-use super::tree::{Address, Step, field, items};
+use super::tree::{Address, field, items};
 use uses::{Use, uses};
 
 /// What may be unwise about a connection manager, in the file with that index.
@@ -177,14 +177,17 @@ impl<'a> Hints<'a> {
             "is 0s, so that a client that reads nothing keeps its place in policy {name} ({path}) \
              for good: set a time, or leave it out for 5 minutes"
         );
-        if field(hcm, "stream_idle_timeout").is_some_and(is_zero) {
-            self.say(&manager.address.key("stream_idle_timeout"), reason.clone());
-        }
+        let mut has_default = in_force.governs_rest;
         for site in &in_force.sites {
             let address = site.address.key("route").key("idle_timeout");
-            if self.config.at(&address).is_some_and(is_zero) {
-                self.say(&address, reason.clone());
+            match self.config.at(&address).map(is_zero) {
+                Some(true) => self.say(&address, reason.clone()),
+                Some(false) => {}
+                None => has_default = true,
             }
+        }
+        if has_default && field(hcm, "stream_idle_timeout").is_some_and(is_zero) {
+            self.say(&manager.address.key("stream_idle_timeout"), reason);
         }
     }
 
@@ -224,17 +227,10 @@ impl<'a> Hints<'a> {
 
 /// `domains` of the virtual host that a route stands in.
 fn domains_of(site: &Site) -> Address {
-    let mut address = site.address.clone();
-    while matches!(address.path.last(), Some(Step::Item(_)))
-        || matches!(address.path.last(), Some(Step::Key(key)) if key == "routes")
-    {
-        let was_routes = matches!(address.path.last(), Some(Step::Key(_)));
-        address.path.pop();
-        if was_routes {
-            break;
-        }
-    }
-    address.key("domains")
+    let mut host = site.address.clone();
+    // The way to a route ends with `routes` and its index.
+    host.path.truncate(host.path.len().saturating_sub(2));
+    host.key("domains")
 }
 
 fn is_on(hcm: &Node, name: &str) -> bool {
