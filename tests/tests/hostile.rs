@@ -2,6 +2,7 @@
 //! at once, on an Envoy that is updated meanwhile. `cargo xtask campaign` runs
 //! for longer.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -50,4 +51,31 @@ async fn guarantees_hold_where_bodies_are_gathered() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn guarantees_hold_where_bodies_stream() -> Result<()> {
     everything_holds(Setup::Stream, 1).await
+}
+
+/// Guarantees that cannot fail would be worth nothing: without policies the
+/// same attacks break those that are about policies, and no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_policies_it_is_found_that_nothing_is_enforced() -> Result<()> {
+    let mut stage = Stage::start(Setup::Nothing, 1, SEED).await?;
+    let names = ["h1-large-body", "h2-large-body", "rapid-reset", "h1-vanish"];
+    let mut attacks = attack::all();
+    attacks.retain(|attack| names.contains(&attack.name));
+    let plan = Plan {
+        seed: SEED,
+        number: 0,
+        time: TIME,
+    };
+    let round = round::run(&mut stage, &attacks, plan).await?;
+    let found: BTreeSet<_> = round
+        .findings
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    ensure!(
+        found == BTreeSet::from(["bodies", "counted", "denied"]),
+        "{round:#?}"
+    );
+    stage.envoy.stop();
+    Ok(())
 }

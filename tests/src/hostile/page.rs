@@ -233,16 +233,4 @@ mod tests {
         assert_eq!(parse(&log).unwrap(), (campaign(), vec![round]));
         assert!(parse("").is_err());
     }
-
-    /// The page in the repository is what its log says.
-    #[test]
-    fn the_page_is_up_to_date() {
-        let read = |file| fs::read_to_string(repo::path(file)).unwrap();
-        let (campaign, rounds) = parse(&read(LOG)).unwrap();
-        assert_eq!(
-            page(&campaign, &rounds),
-            read(PAGE),
-            "write it with `cargo xtask campaign --page`"
-        );
-    }
 }

@@ -14,6 +14,8 @@ pub enum Setup {
     Buffer,
     /// Bodies are counted as they pass, some errors redirect.
     Stream,
+    /// There are no policies: for a test that the guarantees can fail.
+    Nothing,
 }
 
 impl fmt::Display for Setup {
@@ -21,6 +23,7 @@ impl fmt::Display for Setup {
         f.write_str(match self {
             Self::Buffer => "Buffer",
             Self::Stream => "Stream",
+            Self::Nothing => "Nothing",
         })
     }
 }
@@ -29,6 +32,14 @@ impl Setup {
     /// The plugin configuration in front of the router. `version` is what the
     /// route `deny` answers, so that a worker shows which one it has.
     pub fn plugin(self, version: u64) -> Value {
+        let mut plugin = self.all_policies(version);
+        if self == Self::Nothing {
+            plugin["policies"] = json!([]);
+        }
+        plugin
+    }
+
+    fn all_policies(self, version: u64) -> Value {
         json!({
             "allowOnHeadersStopIteration": true,
             "limits": {"distinctKeys": 1024},
@@ -54,7 +65,9 @@ impl Setup {
                        "minDataRate": {"bytesPerSecond": 10_000, "gracePeriod": "300ms"}}),
                 pages(),
             ),
-            Self::Stream => (json!({"limit": BODY_LIMIT, "mode": "Stream"}), redirects()),
+            Self::Stream | Self::Nothing => {
+                (json!({"limit": BODY_LIMIT, "mode": "Stream"}), redirects())
+            }
         };
         json!({
             "faultInjection": {
