@@ -10,6 +10,7 @@ pub mod bootstrap;
 pub mod client;
 pub mod envoy;
 pub mod half_open;
+pub mod hostile;
 pub mod load;
 pub mod measure;
 pub mod mortal;

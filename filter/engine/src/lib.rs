@@ -44,6 +44,7 @@ mod siphash;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod vm_memory;
+mod watch;
 mod worker;
 
 pub use action::{Action, Fields, Flow, Reply, Response};
