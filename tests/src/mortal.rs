@@ -1,19 +1,26 @@
-//! A copy of the filter whose VM a test can kill.
+//! A copy of the filter whose VMs a test can kill, and keep short of memory.
 //!
 //! Nothing a client can send kills the filter as it ships, and nothing in it
 //! serves the tests. What Envoy does with a plugin that crashes, and what
 //! survives it, must be seen all the same: here a built filter gets another
-//! `proxy_on_request_headers`, which traps for a request with very many
-//! headers and calls the filter's own for all others. The worker whose
-//! connection brings such a request loses its VM.
+//! `proxy_on_request_headers`, which does what a request with very many headers
+//! commands by their number, and calls the filter's own then. What is commanded
+//! holds for the worker whose connection brings the request. Memory is kept
+//! short where the filter asks for more of it: all its `memory.grow` are
+//! answered as the host does when there is none.
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
-use walrus::ir::BinaryOp;
-use walrus::{ExportItem, FunctionBuilder, FunctionId, Module, ModuleConfig, ValType};
+use walrus::ir::{
+    BinaryOp, Call, Instr, InstrLocId, LoadKind, MemArg, StoreKind, VisitorMut, dfs_pre_order_mut,
+};
+use walrus::{
+    ConstExpr, ExportItem, FunctionBuilder, FunctionId, GlobalId, InstrSeqBuilder, LocalId,
+    MemoryId, Module, ModuleConfig, ValType,
+};
 
 use crate::{Bootstrap, Request, Response, repo};
 
@@ -23,18 +30,52 @@ pub struct MortalFilter {
     dir: TempDir,
 }
 
-/// Which callback brings death.
+/// What a request commands, by so many headers and up to ten that clients and
+/// Envoy add. Envoy takes up to 100.
+#[derive(Clone, Copy, Debug)]
+#[repr(i32)]
+enum Command {
+    /// The next configuration kills.
+    Doom = 50,
+    /// No more memory than there is.
+    Starve = 60,
+    /// Memory as before.
+    Feed = 70,
+    /// Dies at once.
+    Die = 80,
+}
+
+/// Where the commands come.
 const CALLBACK: &str = "proxy_on_request_headers";
-/// From so many headers on. Envoy takes up to 100 from a client, and adds a
-/// few.
-const DEADLY: i32 = 80;
+const CONFIGURE: &str = "proxy_on_configure";
+/// Pages that a VM may still have which is short of memory from its start: what
+/// it needs to answer at all.
+const STARTING_PAGES: i32 = 8;
 
 impl MortalFilter {
     /// Makes the copy.
     pub fn new() -> Result<Self> {
+        Self::make(i32::MAX, u32::MAX)
+    }
+
+    /// Makes a copy of which each VM gets so many pages (64 KiB) at most, in the
+    /// place of Envoy's 16,384.
+    pub fn rationed(pages: i32) -> Result<Self> {
+        Self::make(pages, u32::MAX)
+    }
+
+    /// Makes a copy of which the VMs are short of memory from the start, except
+    /// for those before the one with this number, from 1, in the order in which
+    /// Envoy configures them first: the canary is the first.
+    pub fn starving_from(number: u32) -> Result<Self> {
+        Self::make(i32::MAX, number)
+    }
+
+    fn make(most_pages: i32, starving_from: u32) -> Result<Self> {
         let healthy = fs::read(repo::wasm()?)?;
         let dir = TempDir::new()?;
-        fs::write(dir.path().join("mortal.wasm"), mortal(&healthy)?)?;
+        let mortal = mortal(&healthy, most_pages, starving_from)?;
+        fs::write(dir.path().join("mortal.wasm"), mortal)?;
         Ok(Self { dir })
     }
 
@@ -51,10 +92,29 @@ impl MortalFilter {
     }
 }
 
-/// The request, with so many headers that it kills who reads it.
+/// The request, which kills the VM that reads it.
 pub fn deadly(request: Request) -> Request {
-    (0..DEADLY).fold(request, |request, index| {
-        request.header(&format!("x-deadly-{index}"), "1")
+    commanding(request, Command::Die)
+}
+
+/// The request, after which the next configuration kills the VM.
+pub fn dooming(request: Request) -> Request {
+    commanding(request, Command::Doom)
+}
+
+/// The request, after which the VM gets no more memory.
+pub fn starving(request: Request) -> Request {
+    commanding(request, Command::Starve)
+}
+
+/// The request, after which the VM gets memory again.
+pub fn feeding(request: Request) -> Request {
+    commanding(request, Command::Feed)
+}
+
+fn commanding(request: Request, command: Command) -> Request {
+    (0..command as i32).fold(request, |request, index| {
+        request.header(&format!("x-command-{index}"), "1")
     })
 }
 
@@ -63,79 +123,304 @@ pub fn is_of_a_dead_vm(response: &Response) -> bool {
     response.status == 503 && response.body.is_empty()
 }
 
-fn mortal(healthy: &[u8]) -> Result<Vec<u8>> {
+fn mortal(healthy: &[u8], most_pages: i32, starving_from: u32) -> Result<Vec<u8>> {
     let mut module = ModuleConfig::new()
         .generate_name_section(false)
         .generate_producers_section(false)
         .parse(healthy)
         .context("the filter is not a WebAssembly module")?;
-    let exports = &module.exports;
-    let export = exports.iter().find(|export| export.name == CALLBACK);
-    let export = export.with_context(|| format!("the filter does not export {CALLBACK}"))?;
-    let (id, item) = (export.id(), export.item);
-    let ExportItem::Function(own) = item else {
-        bail!("{CALLBACK} is not a function");
+    let memories = module.memories.iter().map(|memory| memory.id());
+    let memory = memories.last().context("the filter has no memory")?;
+    let vm = Vm {
+        memory,
+        most_pages: global(&mut module, most_pages),
+        is_doomed: global(&mut module, 0),
     };
-    let wrapper = trap_or_call(&mut module, own);
-    module.exports.get_mut(id).item = ExportItem::Function(wrapper);
+    vm.ration(&mut module);
+    replace(&mut module, CALLBACK, |module, own| vm.obey(module, own))?;
+    replace(&mut module, CONFIGURE, |module, own| {
+        let counted = match i64::from(starving_from) {
+            number if starving_from < u32::MAX => Some((Count::find(module)?, number)),
+            _ => None,
+        };
+        Ok(vm.configure(module, own, counted))
+    })?;
     Ok(module.emit_wasm())
 }
 
-/// `(context, headers, end) -> flow`: traps if there are too many headers.
-fn trap_or_call(module: &mut Module, own: FunctionId) -> FunctionId {
-    let parameters = [ValType::I32; 3];
-    let mut builder = FunctionBuilder::new(&mut module.types, &parameters, &[ValType::I32]);
-    let [context, headers, end] = parameters.map(|kind| module.locals.add(kind));
-    builder
-        .func_body()
-        .local_get(headers)
-        .i32_const(DEADLY)
-        .binop(BinaryOp::I32GeU)
-        .if_else(
+/// What the copy knows that the filter does not.
+#[derive(Clone, Copy)]
+struct Vm {
+    memory: MemoryId,
+    most_pages: GlobalId,
+    is_doomed: GlobalId,
+}
+
+/// The host's metrics, by which VMs are counted: it is all they share.
+#[derive(Clone, Copy)]
+struct Count {
+    define: FunctionId,
+    increment: FunctionId,
+    get: FunctionId,
+}
+
+impl Count {
+    fn find(module: &Module) -> Result<Self> {
+        let find = |name| {
+            let import = module.imports.find("env", name);
+            let import = import.with_context(|| format!("the filter does not import {name}"))?;
+            match module.imports.get(import).kind {
+                walrus::ImportKind::Function(id) => Ok(id),
+                _ => bail!("{name} is not a function"),
+            }
+        };
+        Ok(Self {
+            define: find("proxy_define_metric")?,
+            increment: find("proxy_increment_metric")?,
+            get: find("proxy_get_metric")?,
+        })
+    }
+}
+
+impl Vm {
+    /// Answers each `memory.grow` by the ration.
+    fn ration(self, module: &mut Module) {
+        let own = module.funcs.iter_local().map(|(id, _)| id);
+        let own: Vec<FunctionId> = own.collect();
+        let pages = module.locals.add(ValType::I32);
+        let mut builder = FunctionBuilder::new(&mut module.types, &[ValType::I32], &[ValType::I32]);
+        let mut body = builder.func_body();
+        body.local_get(pages)
+            .memory_size(self.memory)
+            .binop(BinaryOp::I32Add)
+            .global_get(self.most_pages)
+            .binop(BinaryOp::I32GtU)
+            .if_else(
+                None,
+                |then| {
+                    then.i32_const(-1).return_();
+                },
+                |_| {},
+            )
+            .local_get(pages)
+            .memory_grow(self.memory);
+        let rationed = builder.finish(vec![pages], &mut module.funcs);
+        for id in own {
+            let function = module.funcs.get_mut(id).kind.unwrap_local_mut();
+            let entry = function.entry_block();
+            dfs_pre_order_mut(&mut Ration(rationed), function, entry);
+        }
+    }
+
+    /// `(context, headers, end) -> flow`: obeys first.
+    fn obey(self, module: &mut Module, own: FunctionId) -> Result<FunctionId> {
+        let parameters = [ValType::I32; 3];
+        let mut builder = FunctionBuilder::new(&mut module.types, &parameters, &[ValType::I32]);
+        let locals = parameters.map(|kind| module.locals.add(kind));
+        let [context, headers, end] = locals;
+        let mut body = builder.func_body();
+        on(&mut body, headers, Command::Die, |then| {
+            then.unreachable();
+        });
+        on(&mut body, headers, Command::Starve, |then| {
+            then.memory_size(self.memory).global_set(self.most_pages);
+        });
+        on(&mut body, headers, Command::Feed, |then| {
+            then.i32_const(i32::MAX).global_set(self.most_pages);
+        });
+        on(&mut body, headers, Command::Doom, |then| {
+            then.i32_const(1).global_set(self.is_doomed);
+        });
+        body.local_get(context)
+            .local_get(headers)
+            .local_get(end)
+            .call(own);
+        Ok(builder.finish(locals.to_vec(), &mut module.funcs))
+    }
+
+    /// `(root, size) -> accepted`: traps if doomed, and counts the VMs.
+    fn configure(
+        self,
+        module: &mut Module,
+        own: FunctionId,
+        counted: Option<(Count, i64)>,
+    ) -> FunctionId {
+        let is_counted = global(module, 0);
+        let parameters = [ValType::I32; 2];
+        let mut builder = FunctionBuilder::new(&mut module.types, &parameters, &[ValType::I32]);
+        let locals = parameters.map(|kind| module.locals.add(kind));
+        let mut body = builder.func_body();
+        body.global_get(self.is_doomed).if_else(
             None,
             |then| {
                 then.unreachable();
             },
             |_| {},
-        )
-        .local_get(context)
-        .local_get(headers)
-        .local_get(end)
-        .call(own);
-    builder.finish(vec![context, headers, end], &mut module.funcs)
+        );
+        if let Some((count, from)) = counted {
+            body.global_get(is_counted).if_else(
+                None,
+                |_| {},
+                |first| {
+                    first.i32_const(1).global_set(is_counted);
+                    self.count(first, count, from);
+                },
+            );
+        }
+        for local in locals {
+            body.local_get(local);
+        }
+        body.call(own);
+        builder.finish(locals.to_vec(), &mut module.funcs)
+    }
+
+    /// Counts this VM, and lets it starve from this number on.
+    fn count(self, body: &mut InstrSeqBuilder<'_>, count: Count, from: i64) {
+        // Memory at the far end of the stack, which never gets there.
+        const NAME: i32 = 16;
+        const ID: i32 = 32;
+        const VALUE: i32 = 40;
+        let at = |offset| MemArg { align: 4, offset };
+        for (offset, part) in [(0, *b"mortal_v"), (8, *b"ms_count")] {
+            body.i32_const(NAME + offset)
+                .i64_const(i64::from_le_bytes(part))
+                .store(self.memory, StoreKind::I64 { atomic: false }, at(0));
+        }
+        let id = LoadKind::I32 { atomic: false };
+        body.i32_const(0)
+            .i32_const(NAME)
+            .i32_const(16)
+            .i32_const(ID)
+            .call(count.define)
+            .drop()
+            .i32_const(ID)
+            .load(self.memory, id, at(0))
+            .i64_const(1)
+            .call(count.increment)
+            .drop()
+            .i32_const(ID)
+            .load(self.memory, id, at(0))
+            .i32_const(VALUE)
+            .call(count.get)
+            .drop()
+            .i32_const(VALUE)
+            .load(self.memory, LoadKind::I64 { atomic: false }, at(0))
+            .i64_const(from)
+            .binop(BinaryOp::I64GeU)
+            .if_else(
+                None,
+                |starves| {
+                    starves
+                        .memory_size(self.memory)
+                        .i32_const(STARTING_PAGES)
+                        .binop(BinaryOp::I32Add)
+                        .global_set(self.most_pages);
+                },
+                |_| {},
+            );
+    }
+}
+
+/// Puts a function in the place of each `memory.grow`.
+struct Ration(FunctionId);
+
+impl VisitorMut for Ration {
+    fn visit_instr_mut(&mut self, instr: &mut Instr, _: &mut InstrLocId) {
+        if matches!(instr, Instr::MemoryGrow(_)) {
+            *instr = Instr::Call(Call { func: self.0 });
+        }
+    }
+}
+
+fn global(module: &mut Module, value: i32) -> GlobalId {
+    let value = ConstExpr::Value(walrus::ir::Value::I32(value));
+    module.globals.add_local(ValType::I32, true, false, value)
+}
+
+/// Acts if a request has as many headers as this command, and ten more at most.
+fn on(
+    body: &mut InstrSeqBuilder<'_>,
+    headers: LocalId,
+    command: Command,
+    act: impl FnOnce(&mut InstrSeqBuilder<'_>),
+) {
+    let most = match command {
+        Command::Die => i32::MAX,
+        _ => 10,
+    };
+    body.local_get(headers)
+        .i32_const(command as i32)
+        .binop(BinaryOp::I32Sub)
+        .i32_const(most)
+        .binop(BinaryOp::I32LtU)
+        .if_else(None, act, |_| {});
+}
+
+/// Exports another function in the place of the filter's own.
+fn replace(
+    module: &mut Module,
+    name: &str,
+    wrap: impl FnOnce(&mut Module, FunctionId) -> Result<FunctionId>,
+) -> Result<()> {
+    let exports = &module.exports;
+    let export = exports.iter().find(|export| export.name == name);
+    let export = export.with_context(|| format!("the filter does not export {name}"))?;
+    let (id, item) = (export.id(), export.item);
+    let ExportItem::Function(own) = item else {
+        bail!("{name} is not a function");
+    };
+    let wrapper = wrap(module, own)?;
+    module.exports.get_mut(id).item = ExportItem::Function(wrapper);
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_a_module_with_the_callback_can_be_made_mortal() {
-        let empty = Module::with_config(ModuleConfig::new()).emit_wasm();
-        let refused = mortal(&empty).unwrap_err().to_string();
-        assert!(refused.contains(CALLBACK), "{refused}");
-        assert!(mortal(b"#!/bin/sh").is_err());
+    fn module_with(exports: &[(&str, usize)]) -> Vec<u8> {
+        let mut module = Module::with_config(ModuleConfig::new());
+        let memory = module.memories.add_local(false, false, 1, None, None);
+        for (name, parameters) in exports {
+            let parameters = vec![ValType::I32; *parameters];
+            let mut builder = FunctionBuilder::new(&mut module.types, &parameters, &[ValType::I32]);
+            builder.func_body().i32_const(1).memory_grow(memory);
+            let locals = parameters.iter().map(|kind| module.locals.add(*kind));
+            let locals = locals.collect();
+            let own = builder.finish(locals, &mut module.funcs);
+            module.exports.add(name, own);
+        }
+        module.emit_wasm()
     }
 
     #[test]
-    fn the_callback_is_replaced_and_nothing_else() {
-        let mut module = Module::with_config(ModuleConfig::new());
-        let parameters = [ValType::I32; 3];
-        let mut builder = FunctionBuilder::new(&mut module.types, &parameters, &[ValType::I32]);
-        builder.func_body().i32_const(7);
-        let locals = parameters.map(|kind| module.locals.add(kind));
-        let own = builder.finish(locals.to_vec(), &mut module.funcs);
-        module.exports.add(CALLBACK, own);
-        module.exports.add("other", own);
-        let changed = Module::from_buffer(&mortal(&module.emit_wasm()).unwrap()).unwrap();
-        let function = |name: &str| {
-            let export = changed.exports.iter().find(|export| export.name == name);
-            match export.unwrap().item {
-                ExportItem::Function(id) => id,
-                _ => panic!("{name} is not a function"),
-            }
+    fn only_a_module_with_the_callbacks_can_be_made_mortal() {
+        let lacks = |module: &[u8], name: &str| {
+            let refused = mortal(module, i32::MAX, u32::MAX).unwrap_err().to_string();
+            assert!(refused.contains(name), "{refused}");
         };
-        assert_ne!(function(CALLBACK), function("other"));
-        assert_eq!(changed.funcs.iter().count(), 2);
+        lacks(&module_with(&[(CONFIGURE, 2)]), CALLBACK);
+        lacks(&module_with(&[(CALLBACK, 3)]), CONFIGURE);
+        assert!(mortal(b"#!/bin/sh", i32::MAX, u32::MAX).is_err());
+        let whole = module_with(&[(CALLBACK, 3), (CONFIGURE, 2)]);
+        let refused = mortal(&whole, i32::MAX, 1).unwrap_err().to_string();
+        assert!(refused.contains("proxy_define_metric"), "{refused}");
+    }
+
+    #[test]
+    fn the_callbacks_are_replaced_and_memory_grows_in_one_place() {
+        let whole = module_with(&[(CALLBACK, 3), (CONFIGURE, 2), ("other", 0)]);
+        let changed = Module::from_buffer(&mortal(&whole, i32::MAX, u32::MAX).unwrap()).unwrap();
+        let exports: Vec<&str> = changed.exports.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(exports, [CALLBACK, CONFIGURE, "other"]);
+        // Three own ones, a wrapper for two of them, and the ration.
+        assert_eq!(changed.funcs.iter().count(), 6);
+        let grows = |function: &walrus::LocalFunction| {
+            let block = function.block(function.entry_block());
+            let grow = |(instr, _): &&(Instr, InstrLocId)| matches!(instr, Instr::MemoryGrow(_));
+            block.instrs.iter().filter(grow).count()
+        };
+        let all = changed.funcs.iter_local();
+        assert_eq!(all.map(|(_, function)| grows(function)).sum::<usize>(), 1);
     }
 }

@@ -43,6 +43,7 @@ mod shared;
 mod siphash;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod update;
 mod worker;
 
 pub use action::{Action, Fields, Flow, Reply, Response};

@@ -15,13 +15,17 @@
 )]
 
 mod abi;
-mod announce;
+mod accepted;
+mod behind;
 mod blocks;
 mod complaints;
 mod dispatch;
+mod headroom;
 mod host;
+mod loaded;
 mod metrics;
 mod pairs;
 mod random;
 mod root;
+mod shared;
 mod stream;
