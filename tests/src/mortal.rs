@@ -10,6 +10,7 @@
 //! answered as the host does when there is none.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -55,26 +56,26 @@ const STARTING_PAGES: i32 = 8;
 impl MortalFilter {
     /// Makes the copy.
     pub fn new() -> Result<Self> {
-        Self::make(i32::MAX, u32::MAX)
+        Self::make(i32::MAX, None)
     }
 
     /// Makes a copy of which each VM gets so many pages (64 KiB) at most, in the
     /// place of Envoy's 16,384.
     pub fn rationed(pages: i32) -> Result<Self> {
-        Self::make(pages, u32::MAX)
+        Self::make(pages, None)
     }
 
-    /// Makes a copy of which the VMs are short of memory from the start, except
-    /// for those before the one with this number, from 1, in the order in which
-    /// Envoy configures them first: the canary is the first.
-    pub fn starving_from(number: u32) -> Result<Self> {
-        Self::make(i32::MAX, number)
+    /// Makes a copy of which the VMs with these numbers are short of memory from
+    /// the start. Numbers are from 1, in the order in which Envoy configures VMs
+    /// first: a canary, the main thread and the workers, and so on.
+    pub fn starving(numbers: RangeInclusive<u32>) -> Result<Self> {
+        Self::make(i32::MAX, Some(numbers))
     }
 
-    fn make(most_pages: i32, starving_from: u32) -> Result<Self> {
+    fn make(most_pages: i32, starving: Option<RangeInclusive<u32>>) -> Result<Self> {
         let healthy = fs::read(repo::wasm()?)?;
         let dir = TempDir::new()?;
-        let mortal = mortal(&healthy, most_pages, starving_from)?;
+        let mortal = mortal(&healthy, most_pages, starving)?;
         fs::write(dir.path().join("mortal.wasm"), mortal)?;
         Ok(Self { dir })
     }
@@ -123,7 +124,11 @@ pub fn is_of_a_dead_vm(response: &Response) -> bool {
     response.status == 503 && response.body.is_empty()
 }
 
-fn mortal(healthy: &[u8], most_pages: i32, starving_from: u32) -> Result<Vec<u8>> {
+fn mortal(
+    healthy: &[u8],
+    most_pages: i32,
+    starving: Option<RangeInclusive<u32>>,
+) -> Result<Vec<u8>> {
     let mut module = ModuleConfig::new()
         .generate_name_section(false)
         .generate_producers_section(false)
@@ -139,9 +144,9 @@ fn mortal(healthy: &[u8], most_pages: i32, starving_from: u32) -> Result<Vec<u8>
     vm.ration(&mut module);
     replace(&mut module, CALLBACK, |module, own| vm.obey(module, own))?;
     replace(&mut module, CONFIGURE, |module, own| {
-        let counted = match i64::from(starving_from) {
-            number if starving_from < u32::MAX => Some((Count::find(module)?, number)),
-            _ => None,
+        let counted = match starving {
+            Some(numbers) => Some((Count::find(module)?, numbers)),
+            None => None,
         };
         Ok(vm.configure(module, own, counted))
     })?;
@@ -243,7 +248,7 @@ impl Vm {
         self,
         module: &mut Module,
         own: FunctionId,
-        counted: Option<(Count, i64)>,
+        counted: Option<(Count, RangeInclusive<u32>)>,
     ) -> FunctionId {
         let is_counted = global(module, 0);
         let parameters = [ValType::I32; 2];
@@ -257,13 +262,13 @@ impl Vm {
             },
             |_| {},
         );
-        if let Some((count, from)) = counted {
+        if let Some((count, starving)) = counted {
             body.global_get(is_counted).if_else(
                 None,
                 |_| {},
                 |first| {
                     first.i32_const(1).global_set(is_counted);
-                    self.count(first, count, from);
+                    self.count(first, count, &starving);
                 },
             );
         }
@@ -274,8 +279,8 @@ impl Vm {
         builder.finish(locals.to_vec(), &mut module.funcs)
     }
 
-    /// Counts this VM, and lets it starve from this number on.
-    fn count(self, body: &mut InstrSeqBuilder<'_>, count: Count, from: i64) {
+    /// Counts this VM, and lets it starve if it has one of these numbers.
+    fn count(self, body: &mut InstrSeqBuilder<'_>, count: Count, starving: &RangeInclusive<u32>) {
         // Memory at the far end of the stack, which never gets there.
         const NAME: i32 = 16;
         const ID: i32 = 32;
@@ -305,8 +310,10 @@ impl Vm {
             .drop()
             .i32_const(VALUE)
             .load(self.memory, LoadKind::I64 { atomic: false }, at(0))
-            .i64_const(from)
-            .binop(BinaryOp::I64GeU)
+            .i64_const(i64::from(*starving.start()))
+            .binop(BinaryOp::I64Sub)
+            .i64_const(i64::from(starving.end() - starving.start()))
+            .binop(BinaryOp::I64LeU)
             .if_else(
                 None,
                 |starves| {
@@ -396,21 +403,23 @@ mod tests {
     #[test]
     fn only_a_module_with_the_callbacks_can_be_made_mortal() {
         let lacks = |module: &[u8], name: &str| {
-            let refused = mortal(module, i32::MAX, u32::MAX).unwrap_err().to_string();
+            let refused = mortal(module, i32::MAX, None).unwrap_err().to_string();
             assert!(refused.contains(name), "{refused}");
         };
         lacks(&module_with(&[(CONFIGURE, 2)]), CALLBACK);
         lacks(&module_with(&[(CALLBACK, 3)]), CONFIGURE);
-        assert!(mortal(b"#!/bin/sh", i32::MAX, u32::MAX).is_err());
+        assert!(mortal(b"#!/bin/sh", i32::MAX, None).is_err());
         let whole = module_with(&[(CALLBACK, 3), (CONFIGURE, 2)]);
-        let refused = mortal(&whole, i32::MAX, 1).unwrap_err().to_string();
+        let refused = mortal(&whole, i32::MAX, Some(1..=1))
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains("proxy_define_metric"), "{refused}");
     }
 
     #[test]
     fn the_callbacks_are_replaced_and_memory_grows_in_one_place() {
         let whole = module_with(&[(CALLBACK, 3), (CONFIGURE, 2), ("other", 0)]);
-        let changed = Module::from_buffer(&mortal(&whole, i32::MAX, u32::MAX).unwrap()).unwrap();
+        let changed = Module::from_buffer(&mortal(&whole, i32::MAX, None).unwrap()).unwrap();
         let exports: Vec<&str> = changed.exports.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(exports, [CALLBACK, CONFIGURE, "other"]);
         // Three own ones, a wrapper for two of them, and the ration.
