@@ -309,6 +309,9 @@ async fn a_vm_that_dies_at_an_update_shows_in_envoys_gauge_and_another_vm_id_cur
         config["vm_config"]["vm_id"] = "another".into();
     })?;
     proxy.wait_for(&[516, 516]).await?;
-    ensure!(proxy.vms().await? == healthy);
+    wait::until_async("the old machines to go", PATIENCE, async || {
+        Ok((proxy.vms().await? == healthy).then_some(()))
+    })
+    .await?;
     proxy.wait_for_gauges([0, 0]).await
 }
