@@ -18,8 +18,8 @@ pub use behind::{BEAT_NS, Behind, Lag};
 pub use in_use::{Use, in_force};
 
 /// Memory that is kept free for requests beside the configurations, when the
-/// canary judges a new one: 128 MiB, twice what clients can pin at most by
-/// default, and as much again for tables and what has been freed in pieces.
+/// canary judges a new one: 128 MiB, twice what 20,000 requests take that are
+/// held open, by docs/reference/crashes.md.
 pub const REQUESTS_SHARE: u64 = 128 << 20;
 
 /// Room is asked for with so much more than was measured: an eighth, for pieces

@@ -7,13 +7,16 @@
 //! finds nothing, and goes on.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use btp_engine::Flow;
 use hashbrown::{HashMap, HashSet};
 
 use crate::abi;
 use crate::headroom;
+use crate::memory;
 use crate::root::{Root, Roots};
+use crate::shared::Shared;
 use crate::stream::{Stream, report};
 
 thread_local! {
@@ -36,6 +39,7 @@ pub(crate) fn create(context: u32, root: u32) {
     }
     let shared = ROOTS.with_borrow_mut(|roots| roots.get_mut(&root)?.begin());
     if let Some(shared) = shared {
+        memory::look(|| shared.random.next());
         let stream = Stream::new(context, shared);
         STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
     } else {
@@ -50,7 +54,22 @@ pub(crate) fn configure(root: u32, size: usize) -> bool {
     headroom::take_ballast();
     // A context that was never made: Envoy keeps the callback from this module,
     // in the canary as everywhere.
-    accepts.unwrap_or(false)
+    let accepts = accepts.unwrap_or(false);
+    if accepts {
+        retire_others(root);
+    }
+    accepts
+}
+
+/// A new configuration may take the place of another, which then has no
+/// requests to come. Envoy does not say of which; the others take again what
+/// they give back now.
+fn retire_others(new: u32) {
+    let others: Vec<Rc<Shared>> = ROOTS.with_borrow(|roots| {
+        let others = roots.iter().filter(|(root, _)| **root != new);
+        others.flat_map(|(_, root)| root.timed().0).collect()
+    });
+    others.iter().for_each(|shared| shared.retire());
 }
 
 /// The timer of a configuration has come.
@@ -91,6 +110,11 @@ fn take_ungoverned(context: u32) -> bool {
 }
 
 /// An event of an exchange.
+///
+/// The streams are borrowed while `feed` makes hostcalls. None of these calls
+/// back: Envoy performs what could (replies, the end of a stream, a request
+/// that goes on) when the callback at hand is over. `tests/tests/deferred.rs`
+/// sees to it that this stays so.
 pub(crate) fn event(context: u32, feed: impl FnOnce(&mut Stream) -> Flow) -> Flow {
     STREAMS.with_borrow_mut(|streams| {
         let Some(stream) = streams.get_mut(&context) else {

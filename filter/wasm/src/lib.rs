@@ -23,6 +23,7 @@ mod dispatch;
 mod headroom;
 mod host;
 mod loaded;
+mod memory;
 mod metrics;
 mod pairs;
 mod random;

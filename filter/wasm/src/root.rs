@@ -75,10 +75,8 @@ impl Root {
     /// An exchange begins; what it shares with others. `None` if there is no
     /// configuration.
     pub(crate) fn begin(&mut self) -> Option<Rc<Shared>> {
-        if !self.retired.is_empty() {
-            self.retired
-                .retain(|it| Rc::strong_count(it) > 1 || it.worker_wakes_at().is_some());
-        }
+        // Who is left under an older one holds it.
+        self.retired.retain(|it| Rc::strong_count(it) > 1);
         let begun = BEGUN.get().wrapping_add(1);
         BEGUN.set(begun);
         self.used.begin(begun);
@@ -153,6 +151,8 @@ impl Root {
             accepted::update(|all| all.retire(text, self.plugin));
         }
         for shared in self.retired.iter().chain(&self.current) {
+            // Its last exchange has ended before.
+            shared.retire();
             let of_heir = |other: &&Root| other.has(&shared.loaded);
             if let Some(at) = shared.worker_wakes_at()
                 && let Some(heir) = others.values().find(of_heir)
@@ -171,8 +171,7 @@ impl Root {
     fn wake_worker(&self, loaded: &Rc<Loaded>, at: u64) {
         let mut all = self.retired.iter().chain(&self.current);
         if let Some(shared) = all.find(|shared| Rc::ptr_eq(&shared.loaded, loaded)) {
-            let own = shared.worker_wakes_at().unwrap_or(u64::MAX);
-            shared.wake_worker(at.min(own));
+            shared.wake_worker(at);
         }
     }
 
@@ -221,8 +220,12 @@ impl Root {
     }
 
     fn put_in_force(&mut self, loaded: Loaded, text: u64) {
-        let shared = Rc::new(Shared::new(Rc::new(loaded), &self.timer));
-        self.retired.extend(self.current.replace(shared));
+        let shared = Shared::new(Rc::new(loaded), &self.timer);
+        shared.start();
+        if let Some(before) = self.current.replace(Rc::new(shared)) {
+            before.retire();
+            self.retired.push(before);
+        }
         self.text = Some(text);
         self.wanted = None;
     }

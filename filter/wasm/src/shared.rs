@@ -13,6 +13,7 @@ use hashbrown::HashMap;
 use crate::abi;
 use crate::host::WasmHost;
 use crate::loaded::Loaded;
+use crate::memory;
 use crate::stream::perform;
 
 /// What all streams under one configuration and context share.
@@ -26,7 +27,8 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct Timers {
     deadlines: Deadlines,
-    waiting: HashMap<u32, Exchange>,
+    /// In boxes, as a table has room to spare.
+    waiting: HashMap<u32, Box<Exchange>>,
     /// When the worker is to be woken.
     worker: Option<u64>,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Timer {
 /// The worker's own place among the deadlines: no stream has this context,
 /// Envoy's own has.
 const WORKER: u32 = 0;
+/// The place of the VM's signs of life; no stream has this context, either.
+const VM: u32 = u32::MAX;
 const NANOS_PER_MS: u64 = 1_000_000;
 
 impl Deref for Shared {
@@ -54,32 +58,60 @@ impl Deref for Shared {
 impl Shared {
     /// Under the context that has this timer, nobody waits yet.
     pub(crate) fn new(loaded: Rc<Loaded>, timer: &Rc<Timer>) -> Self {
-        Self {
+        let shared = Self {
             loaded,
             timer: Rc::clone(timer),
             timers: RefCell::default(),
+        };
+        match memory::first_beat() {
+            Ok(at) => shared.wake(VM, at),
+            Err(reason) => log::error!("{reason}"),
         }
+        shared
+    }
+
+    /// The worker's first step under this configuration.
+    pub(crate) fn start(&self) {
+        let mut out = Vec::new();
+        let host = &mut WasmHost { shared: self };
+        self.worker.borrow_mut().start(&self.plan, host, &mut out);
+        perform(self, &mut out, 0);
+    }
+
+    /// Another configuration takes this one's place, or this one ends.
+    pub(crate) fn retire(&self) {
+        let mut out = Vec::new();
+        let host = &mut WasmHost { shared: self };
+        self.worker.borrow_mut().retire(&self.plan, host, &mut out);
+        perform(self, &mut out, 0);
     }
 
     /// Keeps `exchange` until its time has come, or it is asked back.
     pub(crate) fn park(&self, context: u32, at: u64, exchange: Exchange) {
         let mut timers = self.timers.borrow_mut();
         timers.deadlines.set(context, at);
-        timers.waiting.insert(context, exchange);
+        timers.waiting.insert(context, Box::new(exchange));
         self.arm(&timers);
     }
 
     /// Gives a parked exchange back. Its deadline stays, so that it costs
     /// nothing to park it again for the same time.
     pub(crate) fn unpark(&self, context: u32) -> Option<Exchange> {
-        self.timers.borrow_mut().waiting.remove(&context)
+        let exchange = self.timers.borrow_mut().waiting.remove(&context)?;
+        Some(*exchange)
     }
 
     /// The worker is to be woken.
     pub(crate) fn wake_worker(&self, at: u64) {
+        let own = self.worker_wakes_at().unwrap_or(u64::MAX);
+        self.timers.borrow_mut().worker = Some(at.min(own));
+        self.wake(WORKER, at);
+    }
+
+    /// The timer is to come at this time, for one who is no exchange.
+    fn wake(&self, who: u32, at: u64) {
         let mut timers = self.timers.borrow_mut();
-        timers.deadlines.set(WORKER, at);
-        timers.worker = Some(at);
+        timers.deadlines.bring_forward(who, at);
         self.arm(&timers);
     }
 
@@ -103,6 +135,7 @@ impl Shared {
     /// Wakes those whose time has come, then has the timer come for the next.
     pub(crate) fn tick(&self) {
         let now = abi::monotonic_ns();
+        let next_beat = memory::beat(now);
         let mut out = Vec::new();
         while let Some((context, exchange)) = self.next_due(now) {
             let mut host = WasmHost { shared: self };
@@ -137,11 +170,13 @@ impl Shared {
             }
             timers.waiting.insert(context, exchange);
         }
-        self.arm(&self.timers.borrow());
+        let mut timers = self.timers.borrow_mut();
+        timers.deadlines.set(VM, next_beat);
+        self.arm(&timers);
     }
 
     /// The next one that is due; without an exchange it is the worker.
-    fn next_due(&self, now: u64) -> Option<(u32, Option<Exchange>)> {
+    fn next_due(&self, now: u64) -> Option<(u32, Option<Box<Exchange>>)> {
         let mut timers = self.timers.borrow_mut();
         loop {
             let context = timers.deadlines.pop_due(now)?;
