@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use btp_tests::bulk::with_bulk;
 use btp_tests::client::h1;
 use btp_tests::mortal::{self, MortalFilter};
 use btp_tests::{Builder, EcdsFile, Envoy, Request, Route, wait};
@@ -34,6 +35,12 @@ fn version(status: u16) -> Value {
             "faultInjection": {"abort": {"httpStatus": status}},
         },
     }]})
+}
+
+/// One that a worker has no room for which starves: what it had to spare when
+/// it loaded its first is less.
+fn bulky(status: u16) -> Value {
+    with_bulk(version(status), 2_000)
 }
 
 impl Proxy {
@@ -123,14 +130,14 @@ async fn a_worker_short_of_memory_keeps_its_configuration_and_catches_up_by_itse
     ensure!(proxy.gauges().await? == [Some(0), Some(0)]);
     let vms = proxy.vms().await?;
     proxy.command(0, mortal::starving).await?;
-    proxy.update(&version(512))?;
+    proxy.update(&bulky(512))?;
     proxy.wait_for(&[511, 512]).await?;
     proxy.wait_for_gauges([1, 0]).await?;
     let told = "cannot load the configuration that was accepted";
     let line = proxy.envoy.wait_for_log(told, PATIENCE).await?;
     ensure!(line.contains("goes on with the one before"), "{line}");
     // The old context is gone by now; what is kept goes on, over updates, too.
-    proxy.update(&version(513))?;
+    proxy.update(&bulky(513))?;
     proxy.wait_for(&[511, 513]).await?;
     ensure!(proxy.gauges().await? == [Some(1), Some(0)]);
     proxy.command(0, mortal::feeding).await?;
@@ -146,7 +153,7 @@ async fn the_next_update_that_fits_is_taken() -> Result<()> {
     for worker in 0..2 {
         proxy.command(worker, mortal::starving).await?;
     }
-    proxy.update(&version(512))?;
+    proxy.update(&bulky(512))?;
     proxy.wait_for_gauges([2, 0]).await?;
     ensure!(proxy.statuses().await? == [511, 511]);
     for worker in 0..2 {
@@ -212,7 +219,7 @@ async fn a_new_vm_short_of_memory_refuses_requests_until_a_configuration_fits() 
 async fn a_vm_that_dies_while_it_is_behind_does_not_count_for_good() -> Result<()> {
     let mut proxy = Proxy::start(MortalFilter::new()?, &version(511), 2).await?;
     proxy.command(0, mortal::starving).await?;
-    proxy.update(&version(512))?;
+    proxy.update(&bulky(512))?;
     proxy.wait_for(&[511, 512]).await?;
     proxy.wait_for_gauges([1, 0]).await?;
     proxy.command(0, mortal::deadly).await?;
@@ -225,31 +232,10 @@ async fn a_vm_that_dies_while_it_is_behind_does_not_count_for_good() -> Result<(
 async fn configurations_too_large_together_are_refused_by_the_canary() -> Result<()> {
     // 160 MiB, of which 128 are for requests: one of the large ones fits, and two
     // at once do not.
-    let large = |status: u16, policies: usize| {
-        let mut plugin = version(status);
-        let small = (0..policies).map(|index| {
-            json!({
-                "metadata": {"name": format!("small-{index}")},
-                "spec": {
-                    "targetRefs": [{
-                        "group": "gateway.networking.k8s.io",
-                        "kind": "HTTPRoute",
-                        "name": format!("zz{index}"),
-                    }],
-                    "requestBuffer": {"limit": 1000 + index, "mode": "Stream"},
-                },
-            })
-        });
-        let small: Vec<Value> = small.collect();
-        if let Some(policies) = plugin["policies"].as_array_mut() {
-            policies.extend(small);
-        }
-        plugin
-    };
     let filter = MortalFilter::rationed(160 * 16)?;
-    let mut proxy = Proxy::start(filter, &large(511, 5_000), 2).await?;
+    let mut proxy = Proxy::start(filter, &with_bulk(version(511), 5_000), 2).await?;
     ensure!(proxy.statuses().await? == [511, 511]);
-    proxy.update(&large(512, 5_001))?;
+    proxy.update(&with_bulk(version(512), 5_001))?;
     let refused = proxy
         .envoy
         .wait_for_log("configuration refused", PATIENCE)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use btp_tests::bootstrap::{PLUGIN_NAME, cluster, upstream_filtered};
+use btp_tests::bulk::with_bulk;
 use btp_tests::client::h1;
 use btp_tests::mortal::{self, MortalFilter};
 use btp_tests::{Body, Builder, EcdsFile, Envoy, Reply, Request, Route, Upstream, repo, wait};
@@ -14,6 +15,9 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(60);
 const OLDER: &str = "wasmcustom.btp.workers_on_older_configuration";
 const NOT_CONFIGURED: &str = "wasmcustom.btp.workers_not_configured";
+
+/// Policies more for which a worker that starves has no room.
+const BULK: usize = 2_000;
 
 /// A policy for all routes.
 fn policy(spec: &Value) -> Value {
@@ -99,7 +103,8 @@ impl Two {
 
     fn update_first(&self, status: u16) -> Result<()> {
         let adapt = |config: &mut Value| adapt(config, &self.filter);
-        self.files[0].replace_edited(&version(status), adapt)
+        let bulky = with_bulk(version(status), BULK);
+        self.files[0].replace_edited(&bulky, adapt)
     }
 }
 
@@ -141,7 +146,8 @@ async fn requests_wait_under_a_configuration_that_is_kept() -> Result<()> {
     let get = || h1::get(envoy.addr(), "/");
     h1::send(envoy.addr(), mortal::starving(Request::get("/"))).await?;
     let before = tokio::spawn(h1::get(envoy.addr(), "/"));
-    file.replace_edited(&delayed("1ms"), |it| adapt(it, &filter))?;
+    let bulky = with_bulk(delayed("1ms"), BULK);
+    file.replace_edited(&bulky, |it| adapt(it, &filter))?;
     wait_for_stat(&envoy, OLDER, 1).await?;
     // The old context has a request still, and none then.
     for response in [before.await??, get().await?, get().await?] {
