@@ -51,6 +51,13 @@ impl Worker {
         }
     }
 
+    /// Whether it holds nothing of what all workers share.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.holder.is_idle()
+    }
+
     /// The time asked for by [`Action::WakeWorkerAt`] has come.
     pub fn tick<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
         self.places

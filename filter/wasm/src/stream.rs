@@ -57,11 +57,19 @@ impl Stream {
         })
     }
 
+    /// There is no response to a request that waits, and so nothing to do
+    /// that would end the wait.
     pub(crate) fn response_body(&mut self, size: usize) -> Flow {
+        if self.parked {
+            return Flow::Continue;
+        }
         self.event(size, |exchange, _, out| exchange.response_body(out))
     }
 
     pub(crate) fn response_trailers(&mut self) -> Flow {
+        if self.parked {
+            return Flow::Continue;
+        }
         self.event(0, |exchange, _, out| exchange.response_trailers(out))
     }
 

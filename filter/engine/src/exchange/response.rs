@@ -17,13 +17,18 @@ impl Exchange {
         end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
+        if std::mem::replace(&mut self.responding, true) {
+            return Flow::Continue;
+        }
         if plan.is_upstream() {
             self.try_answered(host, out);
         }
-        self.responding = true;
+        // A filter before this one answered: the request will not come.
+        self.begun = true;
         if !matches!(self.phase, Phase::Passing) {
             // A reply of the proxy's own has ended the wait (a timeout, say).
-            if self.phase.waits_until().is_none() {
+            let waits = matches!(self.phase, Phase::Hedged) || self.phase.waits_until().is_some();
+            if !waits {
                 return Flow::Continue;
             }
             self.phase = Phase::Passing;
@@ -76,8 +81,7 @@ impl Exchange {
             }
             Some(Instead::Reply(response)) => {
                 out.push(Action::ReplyInstead(Box::new(response)));
-                self.phase = Phase::Replied;
-                Flow::Stop
+                self.stop()
             }
             None => {
                 self.tell_standing(out);
