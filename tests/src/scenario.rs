@@ -75,6 +75,8 @@ pub struct RequestSpec {
     pub method: String,
     /// Path with query.
     pub path: String,
+    /// The host that it names; the one it goes to otherwise.
+    pub host: Option<String>,
     /// Headers in order.
     #[serde(default)]
     pub headers: Vec<(String, String)>,

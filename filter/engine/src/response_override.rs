@@ -4,6 +4,7 @@
 //! request, `build` makes the new response from what `render` prints.
 
 mod accept;
+mod authority;
 mod build;
 mod matching;
 mod recall;
@@ -27,6 +28,8 @@ use render::Facts;
 pub(crate) struct Overrides {
     rules: Vec<Rule>,
     counter: CounterId,
+    /// Redirects that were not made for the host that the request names.
+    refused_redirects: CounterId,
     /// What must be kept of each request.
     kept: Vec<Operator>,
     /// Some rule prints how long a request took.
@@ -83,6 +86,7 @@ impl Overrides {
         let mut overrides = Self {
             rules: Vec::new(),
             counter: counters.define(policy, "responses_overridden"),
+            refused_redirects: counters.define(policy, "redirects_refused"),
             kept: Vec::new(),
             times: false,
             needs: Needs {
@@ -140,7 +144,7 @@ impl Overrides {
         out: &mut Vec<Action>,
     ) -> Option<Instead> {
         let rule = self.rule_for_response(look, host, end)?;
-        if rule.changes_nothing() {
+        if rule.changes_nothing() || self.refuses_redirect(rule, look, out) {
             return None;
         }
         self.replace(rule, look, host, end, out)
@@ -210,7 +214,7 @@ impl Overrides {
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .collect();
         let rule = self.rule_for_reply(original, &headers, look)?;
-        if rule.changes_nothing() {
+        if rule.changes_nothing() || self.refuses_redirect(rule, look, out) {
             return None;
         }
         let mut asked = rule.ask(host, &look.recall);

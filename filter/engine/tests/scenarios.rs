@@ -82,6 +82,11 @@ fn run(table: &str) {
 fn play(proxy: &mut Proxy, routes: &Value, request: &Value, scenario: &Value) -> Outcome {
     let path = request["path"].as_str().unwrap();
     let mut message = Message::request(request["method"].as_str().unwrap_or("GET"), path);
+    message.set(":scheme", "http");
+    message.set(
+        ":authority",
+        request["host"].as_str().unwrap_or("127.0.0.1"),
+    );
     for header in request["headers"].as_array().into_iter().flatten() {
         message.set(header[0].as_str().unwrap(), header[1].as_str().unwrap());
     }

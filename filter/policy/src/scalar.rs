@@ -1,5 +1,6 @@
 //! The small values of the API, one type each; what is parsed is right.
 
+mod authority;
 mod cidr;
 mod duration;
 mod header;
@@ -13,6 +14,7 @@ mod template;
 mod time_format;
 mod timestamp;
 
+pub use authority::Authority;
 pub use cidr::Cidr;
 pub use duration::Duration;
 pub use header::{Header, HeaderName, read_header_name, read_header_value};

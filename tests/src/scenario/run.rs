@@ -158,7 +158,10 @@ async fn exchange(peer: SocketAddr, row: usize, scenario: &Scenario) -> Result<O
     for (name, value) in &spec.headers {
         request = request.header(name, value);
     }
-    let request = request.header(ROW_HEADER, row.to_string());
+    let mut request = request.header(ROW_HEADER, row.to_string());
+    if let Some(host) = &spec.host {
+        request = request.host(host);
+    }
 
     let response = match scenario.protocol {
         Protocol::Http1 => h1::send(peer, request).await?,

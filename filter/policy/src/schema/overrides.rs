@@ -185,6 +185,7 @@ static REDIRECT: Object = Object {
             },
         ),
         extension("mode", Shape::Choice(&["Client"])),
+        extension("hosts", list(1, 64, &text(1, 259))),
     ],
     rules: &[],
 };

@@ -4,8 +4,8 @@
 //! comes back, which only Envoy itself can do.
 
 use crate::problem::Problems;
-use crate::read::At;
-use crate::scalar::{Part, Template, is_dns_subdomain};
+use crate::read::{At, Object};
+use crate::scalar::{Authority, Part, Template, is_dns_subdomain};
 use crate::spec::response_override::read_template;
 
 /// `redirect`: a place to go to instead.
@@ -21,6 +21,9 @@ pub struct Redirect {
     pub path: Option<Template>,
     /// The port that is asked.
     pub port: Option<u16>,
+    /// The hosts, some with a port, that may stand for a missing `hostname`
+    /// when a request names them; all readable as [`Authority`]. Empty: any.
+    pub hosts: Vec<String>,
     /// The status the client gets: 301, 302, and 303, 307 or 308 in mode
     /// `Client`.
     pub status: u16,
@@ -37,7 +40,15 @@ pub enum RedirectMode {
 
 impl Redirect {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let known = ["mode", "scheme", "hostname", "path", "port", "statusCode"];
+        let known = [
+            "mode",
+            "scheme",
+            "hostname",
+            "hosts",
+            "path",
+            "port",
+            "statusCode",
+        ];
         let object = at.object(&known, problems)?;
         let mode = match object.get("mode") {
             Some(at) => at.choice(&[("Client", RedirectMode::Client)], problems)?,
@@ -61,6 +72,10 @@ impl Redirect {
             let port = at.integer(1..=65_535, problems)?;
             u16::try_from(port).ok()
         });
+        let hosts = match object.get("hosts") {
+            Some(at) => read_hosts(at, mode, &object, problems)?,
+            None => Vec::new(),
+        };
         let status = match object.get("statusCode") {
             Some(at) => read_status(at, mode, problems)?,
             None => 302,
@@ -81,9 +96,50 @@ impl Redirect {
             hostname,
             path,
             port,
+            hosts,
             status,
         })
     }
+
+    /// Whether the client is sent to the host that its request names.
+    #[must_use]
+    pub fn echoes_host(&self) -> bool {
+        self.mode == RedirectMode::Client
+            && self.hostname.is_none()
+            && (self.scheme.is_some() || self.port.is_some())
+    }
+}
+
+fn read_hosts(
+    at: At<'_>,
+    mode: RedirectMode,
+    redirect: &Object<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<String>> {
+    if mode == RedirectMode::Internal {
+        at.refuse(problems, "needs mode: Client");
+    } else if redirect.has("hostname") {
+        at.refuse(
+            problems,
+            "must be left out beside hostname, which says where it leads",
+        );
+    } else if !redirect.has("scheme") && !redirect.has("port") {
+        at.refuse(
+            problems,
+            "must be left out: without scheme and port the redirect is to a path alone, and \
+             names no host",
+        );
+    }
+    at.list(1..=64, problems, |at, problems| {
+        let text = at.string(problems)?;
+        if Authority::parse(text.as_bytes()).is_none() {
+            at.refuse(
+                problems,
+                "must be a host, such as shop.example, shop.example:8443 or [2001:db8::1]",
+            );
+        }
+        Some(text.to_owned())
+    })
 }
 
 fn read_status(at: At<'_>, mode: RedirectMode, problems: &mut Problems) -> Option<u16> {
