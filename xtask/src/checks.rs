@@ -8,12 +8,10 @@ use anyhow::{Result, bail};
 use crate::compose::{self, Outcome};
 use crate::project::Project;
 use crate::real_envoy::Bench;
-use crate::{envoy, packages, sh, toolchain, wasm, wasm_tests};
+use crate::{envoy, fuzz, sh, toolchain, wasm, wasm_tests};
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
 const SIZE_LIMIT: u64 = 600 * 1024;
-
-const FUZZ: &str = "tests/fuzz/Cargo.toml";
 
 /// All tests, or only the scenario tables on an Envoy of another release.
 pub(crate) fn test(project: &Project, envoy: Option<&str>, filter: Option<&str>) -> Result<()> {
@@ -80,7 +78,7 @@ fn format(project: &Project) -> Result<()> {
     sh::step("format", "run `cargo fmt --all`", || {
         toolchain::prepare_lints(project)?;
         sh::run(&mut project.cargo(["fmt", "--all", "--check"]))?;
-        sh::run(&mut project.cargo(["fmt", "--manifest-path", FUZZ, "--check"]))
+        sh::run(&mut project.cargo(["fmt", "--manifest-path", fuzz::MANIFEST, "--check"]))
     })
 }
 
@@ -185,14 +183,7 @@ fn fuzz_targets(project: &Project) -> Result<()> {
     sh::step(
         "fuzz targets",
         "they must build with the stable compiler",
-        || {
-            packages::need_program(project, "c++", &["g++"])?;
-            sh::run(
-                project
-                    .cargo(["build", "--manifest-path", FUZZ, "--bins", "--target-dir"])
-                    .arg(project.target.join("fuzz")),
-            )
-        },
+        || fuzz::build(project),
     )
 }
 

@@ -7,6 +7,7 @@ mod checks;
 mod compose;
 mod envoy;
 mod exports;
+mod fuzz;
 mod image;
 mod packages;
 mod project;
@@ -76,6 +77,17 @@ enum Command {
     Versions,
     /// Bring docker-compose.yml up, test it and take it down.
     ComposeTest,
+    /// Run a fuzz target of tests/fuzz, or all of them.
+    Fuzz {
+        /// The target, such as `exchange`.
+        target: Option<String>,
+        /// How many inputs each target gets.
+        #[arg(long, default_value_t = 100_000)]
+        runs: u64,
+        /// Write the figures into docs/reliability/fuzz.json.
+        #[arg(long)]
+        record: bool,
+    },
     /// Before each commit: format, clippy, unit tests, build, one smoke test on Envoy.
     Check,
     /// Everything that continuous integration runs.
@@ -111,6 +123,11 @@ fn run(args: Args) -> Result<()> {
         }
         Command::Bench { what } => real_envoy::bench(&project, what.as_deref()),
         Command::Versions => real_envoy::versions(&project),
+        Command::Fuzz {
+            target,
+            runs,
+            record,
+        } => fuzz::run(&project, target.as_deref(), runs, record),
         Command::ComposeTest => compose::test(&project).map(drop),
         Command::Check => checks::check(&project),
         Command::Ci => checks::ci(&project),

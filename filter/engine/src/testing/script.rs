@@ -119,7 +119,16 @@ fn step(stage: &mut Stage, cursor: &mut Cursor<'_>) {
             stage.feed(number, Event::Done);
         }
         16 => {
-            let times = [0, MS, 5 * MS, 20 * MS, 100 * MS, SECOND, 4 * SECOND, 13 * SECOND];
+            let times = [
+                0,
+                MS,
+                5 * MS,
+                20 * MS,
+                100 * MS,
+                SECOND,
+                4 * SECOND,
+                13 * SECOND,
+            ];
             stage.advance(cursor.pick(&times, MS));
         }
         17 => advance_to_next(stage),

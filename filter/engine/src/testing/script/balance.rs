@@ -84,7 +84,11 @@ impl Stage {
     pub(super) fn check_end(&self) {
         self.check_balance();
         assert_eq!(self.earliest(), None, "somebody is woken for ever");
-        for (name, words) in configs().tables.iter().zip(self.shared.tables.borrow().iter()) {
+        for (name, words) in configs()
+            .tables
+            .iter()
+            .zip(self.shared.tables.borrow().iter())
+        {
             if name == "btp.workers" {
                 continue;
             }

@@ -61,7 +61,10 @@ pub(super) fn of_request(cursor: &mut Cursor<'_>) -> Facts {
     let mut request: Headers = vec![
         field((b":method", cursor.pick(&METHODS, b"GET"))),
         field((b":path", cursor.pick(&PATHS, b"/"))),
-        field((b":authority", cursor.pick(&[b"a:1", b"a@b", b"[::1"], b"a:1"))),
+        field((
+            b":authority",
+            cursor.pick(&[b"a:1", b"a@b", b"[::1"], b"a:1"),
+        )),
         field((b":scheme", b"https")),
     ];
     headers(&mut request, &HEADERS, cursor);

@@ -2,8 +2,8 @@
 //! them. It does what the adapter does with what the engine decides: keeps
 //! deadlines, wakes, and forgets exchanges of which nothing matters any more.
 
-use super::configs::{Compiled, DOWNSTREAM, configs};
 use super::admissions::Admissions;
+use super::configs::{Compiled, DOWNSTREAM, configs};
 use super::shared::Shared;
 use super::view::{Facts, View};
 use super::visit::{Event, Performed, Visit};
@@ -136,7 +136,10 @@ impl Stage {
             return;
         };
         let over = self.feed_to(&mut visit, event);
-        for late in std::mem::take(&mut self.late).into_iter().filter(|_| event == Event::Done) {
+        for late in std::mem::take(&mut self.late)
+            .into_iter()
+            .filter(|_| event == Event::Done)
+        {
             visit.is_done = true;
             self.feed_to(&mut visit, late);
         }
@@ -225,7 +228,9 @@ impl Stage {
         let now = self.shared.now_ns.get().saturating_add(nanos);
         self.shared.now_ns.set(now);
         let wall = self.shared.wall_ms.get();
-        self.shared.wall_ms.set(wall.wrapping_add(nanos / 1_000_000));
+        self.shared
+            .wall_ms
+            .set(wall.wrapping_add(nanos / 1_000_000));
         for number in 0..self.visits.len() {
             let visit = self.visits.get_mut(number).and_then(Option::as_mut);
             if let Some(visit) = visit.filter(|visit| visit.wake.is_some_and(|at| at <= now)) {

@@ -53,10 +53,7 @@ impl Event {
     fn is_of_request(self) -> bool {
         !matches!(
             self,
-            Self::ResponseHeaders { .. }
-                | Self::ResponseBody
-                | Self::ResponseTrailers
-                | Self::Done
+            Self::ResponseHeaders { .. } | Self::ResponseBody | Self::ResponseTrailers | Self::Done
         )
     }
 }
@@ -110,7 +107,9 @@ impl Visit {
                     let headers = response.headers.iter();
                     (of_request && !self.responding || at_response)
                         && is_status(response.status)
-                        && headers.map(|(name, value)| (&**name, &**value)).all(is_header)
+                        && headers
+                            .map(|(name, value)| (&**name, &**value))
+                            .all(is_header)
                 }
                 Action::Reset => {
                     ends += 1;
