@@ -90,7 +90,7 @@ fn whole_configurations() {
     whole["namespaces"] = json!([{ "name": "tenant", "disabled": true }]);
     whole["enforce"] = json!(["faultInjection"]);
     whole["nativeFields"] = json!("Ignore");
-    whole["limits"] = json!({ "routes": 5 });
+    whole["limits"] = json!({ "routes": 5, "requestValueBytes": 0, "distinctKeys": 64 });
     assert!(validator.is_valid(&whole));
     for wrong in [
         json!({}),
@@ -98,6 +98,8 @@ fn whole_configurations() {
         json!({ "policies": [], "polices": [] }),
         json!({ "policies": [{ "spec": {} }] }),
         json!({ "policies": [], "enforce": ["faults"] }),
+        json!({ "policies": [], "limits": { "distinctKeys": 63 } }),
+        json!({ "policies": [], "limits": { "requestValueBytes": 65_537 } }),
         config(&json!({ "faultInjections": {} })),
         config(&json!({ "faultInjection": { "delay": { "fixedDelay": 5 } } })),
         config(&json!({ "requestBuffer": { "limit": "1m" } })),

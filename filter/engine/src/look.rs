@@ -35,7 +35,7 @@ pub(crate) struct Needs {
 pub(crate) type MetadataPath = Vec<String>;
 
 /// What was found out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Look {
     /// It is a gRPC call; only known if the policy needs it.
     pub(crate) grpc: bool,
@@ -143,15 +143,16 @@ impl Look {
             };
             return (look, fault.map(Fault::unseen).unwrap_or_default());
         }
-        host.request_headers(|headers| {
+        let (look, seen, shortage) = host.request_headers(|headers| {
             let request = Request::new(headers, source).with_metadata(&metadata);
+            let (recall, shortage) = overrides
+                .map(|it| it.recall(&request, started_ns, worker.value_limits()))
+                .unwrap_or_default();
             let content_type = request.header("content-type");
             let look = Self {
                 grpc: content_type.is_some_and(|value| is_grpc(&value)),
                 limits: hits(&request),
-                recall: overrides
-                    .map(|it| it.recall(&request, started_ns))
-                    .unwrap_or_default(),
+                recall,
                 body: match &policy.buffering {
                     Some(buffering) if needs_body => BodyLook::at(&request, buffering),
                     _ => BodyLook::default(),
@@ -159,8 +160,12 @@ impl Look {
                 retry: retries.is_some_and(|retries| retries.is_for(&request)),
             };
             let seen = fault.map(|fault| fault.see(&request));
-            (look, seen.unwrap_or_default())
-        })
+            (look, seen.unwrap_or_default(), shortage)
+        });
+        if let Some(overrides) = overrides {
+            overrides.tell_shortage(shortage, host);
+        }
+        (look, seen)
     }
 }
 

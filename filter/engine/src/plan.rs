@@ -1,7 +1,7 @@
 //! A configuration, worked out once so that a request only looks up.
 
 use btp_policy::attach::Attachments;
-use btp_policy::config::{Enforce, NativeFields};
+use btp_policy::config::{Enforce, Limits, NativeFields};
 use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::counters::CounterNames;
@@ -26,8 +26,8 @@ pub struct Plan {
     bounds: Vec<Concurrency>,
     position: Position,
     roll: Roll,
-    /// Named routes whose governing policy a worker remembers.
-    most_routes: usize,
+    /// Bounds on what a worker remembers.
+    remembers: Limits,
 }
 
 /// What one policy does.
@@ -58,7 +58,7 @@ impl Plan {
                 bounds: Vec::new(),
                 position: Position::Downstream,
                 roll: Roll(TableId(0)),
-                most_routes: 0,
+                remembers: config.limits,
             };
         }
         let compile =
@@ -75,7 +75,7 @@ impl Plan {
             bounds,
             position: config.position,
             roll,
-            most_routes: config.limits.routes,
+            remembers: config.limits,
         }
     }
 
@@ -126,7 +126,7 @@ impl Plan {
     /// A worker's own state under this plan.
     #[must_use]
     pub fn worker(&self) -> Worker {
-        Worker::new(self.most_routes, self.roll)
+        Worker::new(self.remembers, self.roll)
     }
 
     pub(crate) fn attachments(&self) -> &Attachments {

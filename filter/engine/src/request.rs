@@ -52,11 +52,22 @@ impl<'a> Request<'a> {
 
     /// The first query parameter of this name, decoded.
     pub(crate) fn query_param(&self, name: &str) -> Option<Cow<'a, [u8]>> {
-        let (_, query) = split_at_any(self.first(b":path")?, b"?");
+        let (_, raw) = self.raw_query_param(name)?;
+        Some(percent_decoded(raw))
+    }
+
+    /// The same as it came, and where in the path that is.
+    pub(crate) fn raw_query_param(&self, name: &str) -> Option<(usize, &'a [u8])> {
+        let path = self.first(b":path")?;
+        let (before, query) = split_at_any(path, b"?");
         let (query, _) = split_at_any(query, b"#");
+        let mut next = before.len() + 1;
         query.split(|byte| *byte == b'&').find_map(|pair| {
             let (key, value) = split_at_any(pair, b"=");
-            (*percent_decoded(key) == *name.as_bytes()).then(|| percent_decoded(value))
+            let end = next + pair.len();
+            next = end + 1;
+            let is_it = *percent_decoded(key) == *name.as_bytes();
+            is_it.then_some((end - value.len(), value))
         })
     }
 
@@ -102,7 +113,7 @@ fn split_at_any<'a>(text: &'a [u8], any: &[u8]) -> (&'a [u8], &'a [u8]) {
 
 /// Decodes `%41`; what is no escape stays as it is, `+` included, as in
 /// Envoy's `PercentEncoding::decode`.
-fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'%') {
         return Cow::Borrowed(text);
     }
@@ -154,6 +165,12 @@ mod tests {
         assert_eq!(request.query_param("y=").unwrap(), &b"A%zz%4"[..]);
         assert_eq!(request.query_param("z").unwrap(), &b""[..]);
         assert_eq!(request.query_param("q"), None);
+        for (name, raw) in [("x", &b"1"[..]), ("y=", b"%41%zz%4"), ("z", b"")] {
+            let (start, value) = request.raw_query_param(name).unwrap();
+            assert_eq!(value, raw);
+            let path = request.full_path().unwrap();
+            assert_eq!(&path[start..start + value.len()], raw);
+        }
         assert_eq!(Request::new(&[], None).path(), b"");
     }
 }

@@ -6,21 +6,27 @@
 mod accept;
 mod authority;
 mod build;
+mod kept;
 mod matching;
+mod operators;
 mod recall;
 mod render;
 
-use btp_policy::scalar::{HeaderChoice, ObjectName, Operator, Part, Template};
+use btp_policy::scalar::{ObjectName, Operator};
 use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
 
 use crate::action::{Action, Fields, Reply, Response};
 use crate::counters::{CounterId, CounterNames};
-use crate::host::{Attribute, Host};
+use crate::host::Host;
 use crate::look::{Look, Needs};
 
 use build::{Built, CONTENT_LENGTH, STATUS, build, forbids_body};
+pub(crate) use kept::ValueLimits;
+use kept::{Recalled, Shortage};
 pub(crate) use matching::response_status;
+use operators::{AUTHORITY, Operators, SCHEME};
 pub(crate) use recall::Recall;
+use recall::{Item, PlannedItem};
 use render::Facts;
 
 /// `responseOverride`, compiled. The first rule that matches is taken.
@@ -28,10 +34,14 @@ use render::Facts;
 pub(crate) struct Overrides {
     rules: Vec<Rule>,
     counter: CounterId,
+    /// Counts values that an exchange had no room for, and exchanges that the
+    /// worker had no room for.
+    too_long: CounterId,
+    no_room: CounterId,
     /// Redirects that were not made for the host that the request names.
     refused_redirects: CounterId,
     /// What must be kept of each request.
-    kept: Vec<Operator>,
+    items: Vec<PlannedItem>,
     /// Some rule prints how long a request took.
     times: bool,
     needs: Needs,
@@ -60,18 +70,12 @@ pub(crate) enum Instead {
     Reply(Response),
 }
 
-/// Operators of all rules, sorted by who knows their values.
-struct Operators;
-
 /// `%RESPONSE_CODE_DETAILS%` of a response that was replaced.
 const DETAILS: &str = "btp_response_override";
 
 /// The longest body that is replaced in place. The client has its answer at
 /// once, but the exchange ends only when the upstream's body has passed.
 const LONGEST_IN_PLACE: u64 = 64 * 1024;
-
-const SCHEME: &str = ":scheme";
-const AUTHORITY: &str = ":authority";
 
 impl Overrides {
     /// `None` if there are no rules.
@@ -86,8 +90,10 @@ impl Overrides {
         let mut overrides = Self {
             rules: Vec::new(),
             counter: counters.define(policy, "responses_overridden"),
+            too_long: counters.define(policy, "request_values_too_long"),
+            no_room: counters.define(policy, "request_values_no_room"),
+            items: Vec::new(),
             refused_redirects: counters.define(policy, "redirects_refused"),
-            kept: Vec::new(),
             times: false,
             needs: Needs {
                 grpc: true,
@@ -105,18 +111,17 @@ impl Overrides {
             overrides.needs = std::mem::take(&mut overrides.needs).and(requests);
             let counter = format!("response_override.{index}.responses_overridden");
             let mut asks = Vec::new();
-            for operator in Operators::of(&rule.instead) {
+            for (operator, length) in Operators::of(&rule.instead) {
                 overrides.times |= operator == Operator::Duration;
-                let list = if operator.is_of_request() {
-                    &mut overrides.kept
-                } else if Operators::are_asked_of_the_host(&operator) {
-                    &mut asks
-                } else {
-                    continue;
-                };
-                if !list.contains(&operator) {
-                    list.push(operator);
+                if operator.is_of_request() {
+                    let item = Item::Operator(operator, length.unwrap_or(usize::MAX));
+                    PlannedItem::note(&mut overrides.items, item, bit);
+                } else if Operators::are_asked_of_the_host(&operator) && !asks.contains(&operator) {
+                    asks.push(operator);
                 }
+            }
+            if has_variants(&rule.instead) {
+                PlannedItem::note(&mut overrides.items, Item::Accept, bit);
             }
             overrides.rules.push(Rule {
                 said: rule.clone(),
@@ -125,7 +130,7 @@ impl Overrides {
                 counter: counters.define(policy, &counter),
             });
         }
-        overrides.needs.headers |= !overrides.kept.is_empty();
+        overrides.needs.headers |= !overrides.items.is_empty();
         Some(overrides)
     }
 
@@ -144,7 +149,10 @@ impl Overrides {
         out: &mut Vec<Action>,
     ) -> Option<Instead> {
         let rule = self.rule_for_response(look, host, end)?;
-        if rule.changes_nothing() || self.refuses_redirect(rule, look, out) {
+        if rule.changes_nothing()
+            || self.lacks(rule, &look.recall)
+            || self.refuses_redirect(rule, look, out)
+        {
             return None;
         }
         self.replace(rule, look, host, end, out)
@@ -214,7 +222,10 @@ impl Overrides {
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .collect();
         let rule = self.rule_for_reply(original, &headers, look)?;
-        if rule.changes_nothing() || self.refuses_redirect(rule, look, out) {
+        if rule.changes_nothing()
+            || self.lacks(rule, &look.recall)
+            || self.refuses_redirect(rule, look, out)
+        {
             return None;
         }
         let mut asked = rule.ask(host, &look.recall);
@@ -243,6 +254,26 @@ impl Overrides {
             grpc_status: rule.grpc_status(original.grpc_status),
             details: original.details,
         })
+    }
+
+    /// Tells of what was not kept of a request.
+    pub(crate) fn tell_shortage<H: Host>(&self, shortage: Shortage, host: &H) {
+        if shortage.too_long > 0 {
+            host.add(self.too_long, shortage.too_long);
+        }
+        if shortage.no_room {
+            host.add(self.no_room, 1);
+        }
+    }
+
+    /// Whether there was no room for what a redirect is made from: it would
+    /// lead elsewhere.
+    fn lacks(&self, rule: &Rule, recall: &Recall) -> bool {
+        let Wanted::Redirect(redirect) = &rule.said.instead else {
+            return false;
+        };
+        let dropped = |it| self.recalled(&it, None, recall) == Recalled::Dropped;
+        Operators::that_stay(redirect).into_iter().any(dropped)
     }
 
     fn count(&self, rule: &Rule, out: &mut Vec<Action>) {
@@ -290,88 +321,8 @@ impl Rule {
     }
 }
 
-impl Operators {
-    fn header(name: &str) -> Operator {
-        Operator::Request(HeaderChoice {
-            name: name.to_owned(),
-            or: None,
-        })
-    }
-
-    fn accept() -> Operator {
-        Self::header("accept")
-    }
-
-    fn path() -> Operator {
-        Operator::Path { query: true }
-    }
-
-    /// All operators that `instead` prints or depends on.
-    fn of(instead: &Wanted) -> Vec<Operator> {
-        let mut found = Vec::new();
-        let mut add = |template: &Template| {
-            for part in template.parts() {
-                if let Part::Operator { operator, .. } = part {
-                    found.push(operator.clone());
-                }
-            }
-        };
-        match instead {
-            Wanted::Response(response) => {
-                response.content_type.iter().for_each(&mut add);
-                let headers = response.headers.add.iter().chain(&response.headers.set);
-                headers.for_each(|header| add(&header.value));
-                match &response.body {
-                    NewBody::One(body) => add(&body.template),
-                    NewBody::Variants(variants) => {
-                        variants.iter().for_each(|it| add(&it.body.template));
-                        found.push(Self::accept());
-                    }
-                    NewBody::Empty | NewBody::Original => {}
-                }
-            }
-            Wanted::Redirect(redirect) => {
-                redirect.path.iter().for_each(&mut add);
-                let defaults = [Self::header(SCHEME), Self::header(AUTHORITY), Self::path()];
-                found.extend(defaults);
-            }
-        }
-        found
-    }
-
-    fn are_asked_of_the_host(operator: &Operator) -> bool {
-        !operator.is_of_request()
-            && !matches!(
-                operator,
-                Operator::Response(_) | Operator::ResponseCode | Operator::GrpcStatusNumber
-            )
-    }
-
-    #[inline(never)]
-    fn ask<H: Host>(operator: &Operator, host: &mut H, recall: &Recall) -> Option<Vec<u8>> {
-        const NANOS_PER_MS: u64 = 1_000_000;
-        let attribute = match operator {
-            Operator::StartTime(format) => {
-                return Some(format.print(host.start_time_ns()?).into_bytes());
-            }
-            Operator::Duration => {
-                let taken = host.now_ns().saturating_sub(recall.started_ns?);
-                return Some((taken / NANOS_PER_MS).to_string().into_bytes());
-            }
-            Operator::ClientAddress { port: false } => {
-                return Some(host.source_address()?.to_string().into_bytes());
-            }
-            Operator::ClientAddress { port: true } => Attribute::ClientAddress,
-            Operator::ResponseCodeDetails => Attribute::ResponseCodeDetails,
-            Operator::Protocol => Attribute::Protocol,
-            Operator::RouteName => Attribute::RouteName,
-            Operator::UpstreamCluster => Attribute::UpstreamCluster,
-            Operator::UpstreamHost => Attribute::UpstreamHost,
-            Operator::FilterState(key) => Attribute::FilterState(key),
-            _ => return None,
-        };
-        host.attribute(attribute)
-    }
+fn has_variants(instead: &Wanted) -> bool {
+    matches!(instead, Wanted::Response(response) if matches!(response.body, NewBody::Variants(_)))
 }
 
 fn with_status(status: u16, headers: Fields) -> Fields {

@@ -1,12 +1,15 @@
 //! What one worker remembers under one plan. Never shared, never locked.
 
 use btp_policy::attach::{Attachments, Memo};
+use btp_policy::config::Limits;
 
 use crate::action::Action;
 use crate::holder::Holder;
 use crate::host::Host;
 use crate::plan::Plan;
+use crate::quota::MemoryQuota;
 use crate::rate_limit::{self, Concurrency, Leases, PlaceRef, Places};
+use crate::response_override::ValueLimits;
 use crate::retry::Bound;
 use crate::roll::Roll;
 use crate::shared::{BlockId, Step};
@@ -19,7 +22,9 @@ pub struct Worker {
     /// The ledger's budgets of each policy, by route or cluster where they
     /// have budgets of their own.
     budgets: Vec<HashMap<Vec<u8>, usize>>,
-    most_routes: usize,
+    limits: Limits,
+    /// Memory for what requests are asked for later.
+    values: MemoryQuota,
     /// The host has shown the body of a request that was held.
     pub(crate) sees_held_bodies: bool,
     pub(crate) leases: Leases,
@@ -38,11 +43,12 @@ pub(crate) struct Place {
 }
 
 impl Worker {
-    pub(crate) fn new(most_routes: usize, roll: Roll) -> Self {
+    pub(crate) fn new(limits: Limits, roll: Roll) -> Self {
         Self {
-            routes: Memo::new(most_routes),
+            routes: Memo::new(limits.routes),
             budgets: Vec::new(),
-            most_routes,
+            limits,
+            values: MemoryQuota::default(),
             sees_held_bodies: false,
             leases: Leases::default(),
             holder: Holder::new(roll),
@@ -56,6 +62,29 @@ impl Worker {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.holder.is_idle()
+    }
+
+    /// The same worker, whose requests share the memory of `quota` with those
+    /// under its other plans.
+    #[must_use]
+    pub fn with_quota(mut self, quota: &MemoryQuota) -> Self {
+        self.values = quota.clone();
+        self
+    }
+
+    /// The memory that values of requests take.
+    #[must_use]
+    pub fn quota(&self) -> &MemoryQuota {
+        &self.values
+    }
+
+    /// What values of requests may take.
+    pub(crate) fn value_limits(&self) -> ValueLimits<'_> {
+        ValueLimits {
+            of_exchange: self.limits.request_value_bytes,
+            of_worker: self.limits.request_value_bytes_per_worker,
+            quota: &self.values,
+        }
     }
 
     /// The time asked for by [`Action::WakeWorkerAt`] has come.
@@ -158,7 +187,7 @@ impl Worker {
         if self.budgets.len() <= index {
             self.budgets.resize_with(index + 1, HashMap::new);
         }
-        let most = self.most_routes;
+        let most = self.limits.routes;
         let Some(known) = self.budgets.get_mut(index) else {
             return usize::MAX;
         };

@@ -2,11 +2,13 @@
 
 mod config_maps;
 mod enforce;
+pub(crate) mod limits;
 mod place;
 mod stop_iteration;
 mod unenforced;
 
 pub use enforce::{Enforce, NativeFields};
+pub use limits::Limits;
 
 use crate::attach::{Attachments, Environment};
 use crate::json;
@@ -42,25 +44,6 @@ pub struct PluginConfig {
     pub limits: Limits,
     /// What is accepted, and yet worth a line in the log.
     pub warnings: Vec<Problem>,
-}
-
-/// Bounds on what the filter remembers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Named routes whose governing policy is remembered.
-    pub routes: usize,
-    /// Clients that `Distinct` rate limits count at a time, all rules
-    /// together.
-    pub distinct_keys: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            routes: 10_000,
-            distinct_keys: 65_536,
-        }
-    }
 }
 
 /// The keys of the configuration.
@@ -123,7 +106,7 @@ impl PluginConfig {
         let enforce = Enforce::read(&object, position.unwrap_or_default(), problems);
         let native = NativeFields::read(&object, problems);
         let environment = place::read(&object, problems);
-        let limits = read_limits(&object, problems);
+        let limits = Limits::read(&object, problems);
         let config_maps = ConfigMaps::read(&object, problems);
         let may_hold_headers = stop_iteration::read(&object, problems);
         unenforced::refuse_keys(&object, problems);
@@ -150,21 +133,6 @@ impl PluginConfig {
             warnings,
         })
     }
-}
-
-fn read_limits(object: &Object<'_>, problems: &mut Problems) -> Option<Limits> {
-    let mut limits = Limits::default();
-    let Some(at) = object.get("limits") else {
-        return Some(limits);
-    };
-    let object = at.object(&["distinctKeys", "routes"], problems)?;
-    if let Some(at) = object.get("routes") {
-        limits.routes = usize::try_from(at.integer(1..=1_000_000, problems)?).ok()?;
-    }
-    if let Some(at) = object.get("distinctKeys") {
-        limits.distinct_keys = usize::try_from(at.integer(64..=1_048_576, problems)?).ok()?;
-    }
-    Some(limits)
 }
 
 /// Faults behind the router need a second instance there: a policy must not

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use btp_engine::{Deadlines, Exchange, Flow, Plan, Worker};
+use btp_engine::{Deadlines, Exchange, Flow, MemoryQuota, Plan, Worker};
 use btp_policy::{PluginConfig, Problem};
 use hashbrown::HashMap;
 
@@ -21,6 +21,11 @@ use crate::host::WasmHost;
 use crate::metrics::{self, Metrics};
 use crate::random::Random;
 use crate::stream::perform;
+
+thread_local! {
+    /// The memory for values of requests, under whatever configuration.
+    static QUOTA: MemoryQuota = MemoryQuota::default();
+}
 
 /// What all streams under one configuration share.
 pub(crate) struct Shared {
@@ -101,7 +106,7 @@ fn configure(text: &[u8]) -> Result<Shared, String> {
         metrics: Metrics::new(&plan),
         blocks: SharedBlocks::create(plan.blocks())?,
         tables: SharedBlocks::create(plan.tables())?,
-        worker: RefCell::new(plan.worker()),
+        worker: RefCell::new(plan.worker().with_quota(&QUOTA.with(MemoryQuota::clone))),
         complaints: Complaints::default(),
         plan,
         random,

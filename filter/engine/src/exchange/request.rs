@@ -257,6 +257,7 @@ impl Exchange {
     pub(super) fn stop(&mut self) -> Flow {
         self.phase = Phase::Replied;
         self.discards = true;
+        self.look.recall.release();
         Flow::Stop
     }
 }

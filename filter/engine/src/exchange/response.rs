@@ -17,6 +17,19 @@ impl Exchange {
         end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
+        let flow = self.answer(plan, worker, host, end, out);
+        self.look.recall.release();
+        flow
+    }
+
+    fn answer<H: Host>(
+        &mut self,
+        plan: &Plan,
+        worker: &mut Worker,
+        host: &mut H,
+        end: bool,
+        out: &mut Vec<Action>,
+    ) -> Flow {
         if std::mem::replace(&mut self.responding, true) {
             return Flow::Continue;
         }

@@ -17,6 +17,21 @@ const NAMED: u8 = 3;
 /// The most ranges of an Accept that are heeded.
 const MOST_RANGES: usize = 64;
 
+/// The most bytes of an Accept that are heeded: it is kept until the response
+/// is there.
+const MOST_BYTES: usize = 1024;
+
+/// What of an Accept is heeded: its first ranges, as many as fit.
+pub(super) fn usable(accept: &[u8]) -> &[u8] {
+    let commas = accept.iter().enumerate().filter(|(_, byte)| **byte == b',');
+    let ends = commas.map(|(at, _)| at).chain([accept.len()]);
+    let end = ends
+        .take(MOST_RANGES)
+        .take_while(|end| *end <= MOST_BYTES)
+        .last();
+    accept.get(..end.unwrap_or_default()).unwrap_or_default()
+}
+
 /// The variant that the client likes best; of equals one that it names, and
 /// of those, or if none is to its taste, the first.
 pub(super) fn choose<'a>(accept: Option<&[u8]>, variants: &'a [Variant]) -> Option<&'a Variant> {
@@ -139,6 +154,27 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_cut_off_was_not_heeded(
+            ranges in proptest::collection::vec("[a-z*/;=.0-9 ]{0,40}", 0..100),
+        ) {
+            let accept = ranges.join(",");
+            let usable = usable(accept.as_bytes());
+            prop_assert!(accept.as_bytes().starts_with(usable) && usable.len() <= MOST_BYTES);
+            let heeded = usable.split(|byte| *byte == b',').count();
+            prop_assert!(heeded <= MOST_RANGES);
+            let next = accept.as_bytes().get(usable.len());
+            prop_assert!(next.is_none_or(|byte| *byte == b',') || usable.is_empty());
+            if accept.len() <= MOST_BYTES {
+                for media_type in TYPES {
+                    prop_assert_eq!(
+                        liking(usable, media_type),
+                        liking(accept.as_bytes(), media_type)
+                    );
+                }
+            }
+        }
+
         #[test]
         fn anything_has_a_quality(accept in proptest::collection::vec(any::<u8>(), 0..80)) {
             for media_type in TYPES {

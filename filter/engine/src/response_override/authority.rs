@@ -15,13 +15,12 @@ impl Overrides {
         let Instead::Redirect(redirect) = &rule.said.instead else {
             return false;
         };
-        let recalled = |name| self.recalled(&Operators::header(name), &look.recall);
+        let recalled = |name| {
+            let recalled = self.recalled(&Operators::header(name), None, &look.recall);
+            recalled.value().unwrap_or_default()
+        };
         let refuses = redirect.echoes_host()
-            && !may_be_echoed(
-                redirect,
-                recalled(AUTHORITY).unwrap_or_default(),
-                recalled(SCHEME).unwrap_or_default(),
-            );
+            && !may_be_echoed(redirect, &recalled(AUTHORITY), &recalled(SCHEME));
         if refuses {
             out.push(Action::Count(self.refused_redirects));
         }

@@ -1,6 +1,6 @@
 //! Makes the new response.
 
-use btp_policy::scalar::{HttpStatus, Template};
+use btp_policy::scalar::{HttpStatus, Operator, Template};
 use btp_policy::spec::{
     HeaderChanges, Instead, KeepHeaders, NewBody, OverrideBody, OverrideResponse, Redirect,
 };
@@ -41,8 +41,8 @@ fn build_response(response: &OverrideResponse, keep: &KeepHeaders, facts: &Facts
         let content_type = match &response.body {
             NewBody::Variants(variants) => {
                 varies = true;
-                let accept = facts.overrides.recalled(&Operators::accept(), facts.recall);
-                accept::choose(accept, variants).map(|variant| {
+                let accept = facts.overrides.accepted(facts.recall);
+                accept::choose(accept.as_deref(), variants).map(|variant| {
                     body = render_body(&variant.body, facts);
                     variant.content_type.clone().into_bytes()
                 })
@@ -116,20 +116,20 @@ fn build_redirect(redirect: &Redirect, keep: &KeepHeaders, facts: &Facts<'_>) ->
 
 /// Where a redirect leads. What it does not say stays as it was asked for.
 fn location(redirect: &Redirect, facts: &Facts<'_>) -> Vec<u8> {
-    let recalled = |name: &str| {
-        facts
-            .overrides
-            .recalled(&Operators::header(name), facts.recall)
+    let recalled = |operator: &Operator| {
+        let recalled = facts.overrides.recalled(operator, None, facts.recall);
+        recalled.value()
     };
     let mut url = Vec::new();
     if redirect.scheme.is_some() || redirect.hostname.is_some() || redirect.port.is_some() {
-        let asked_scheme = recalled(SCHEME).unwrap_or(b"http");
+        let asked_scheme = recalled(&Operators::header(SCHEME));
+        let asked_scheme = asked_scheme.as_deref().unwrap_or(b"http");
         let scheme = redirect
             .scheme
             .as_ref()
             .map_or(asked_scheme, |it| it.as_bytes());
-        let authority = recalled(AUTHORITY).unwrap_or_default();
-        let (asked_host, asked_port) = split_port(authority);
+        let authority = recalled(&Operators::header(AUTHORITY)).unwrap_or_default();
+        let (asked_host, asked_port) = split_port(&authority);
         let host = redirect
             .hostname
             .as_ref()
@@ -147,8 +147,8 @@ fn location(redirect: &Redirect, facts: &Facts<'_>) -> Vec<u8> {
     match &redirect.path {
         Some(path) => facts.render(path, Target::Url, &mut url),
         None => {
-            let path = facts.overrides.recalled(&Operators::path(), facts.recall);
-            push_url(path.unwrap_or(b"/"), &mut url);
+            let path = recalled(&Operators::path());
+            push_url(path.as_deref().unwrap_or(b"/"), &mut url);
         }
     }
     url

@@ -43,7 +43,9 @@ impl<'a> Facts<'a> {
             match part {
                 Part::Text(text) => out.extend_from_slice(text.as_bytes()),
                 Part::Operator { operator, length } => {
-                    let value = self.value(operator).unwrap_or(Cow::Borrowed(MISSING));
+                    let value = self
+                        .value(operator, *length)
+                        .unwrap_or(Cow::Borrowed(MISSING));
                     let most = length.unwrap_or(usize::MAX).min(value.len());
                     target.write(value.get(..most).unwrap_or_default(), out);
                 }
@@ -64,7 +66,7 @@ impl<'a> Facts<'a> {
         joined(self.headers, name)
     }
 
-    fn value(&self, operator: &Operator) -> Option<Cow<'a, [u8]>> {
+    fn value(&self, operator: &Operator, length: Option<usize>) -> Option<Cow<'a, [u8]>> {
         match operator {
             Operator::Response(HeaderChoice { name, or }) => {
                 self.header(name).or_else(|| self.header(or.as_deref()?))
@@ -72,8 +74,8 @@ impl<'a> Facts<'a> {
             Operator::ResponseCode => Some(Cow::Owned(self.status.to_string().into_bytes())),
             Operator::GrpcStatusNumber => self.header("grpc-status"),
             _ if operator.is_of_request() => {
-                let value = self.overrides.recalled(operator, self.recall)?;
-                Some(Cow::Borrowed(value))
+                let recalled = self.overrides.recalled(operator, length, self.recall);
+                recalled.value()
             }
             _ => {
                 let (_, value) = self.asked.iter().find(|(other, _)| *other == operator)?;

@@ -257,7 +257,7 @@ fn come_again(stage: &mut Stage) {
 /// A script of random bytes, the same for the same seed.
 #[must_use]
 pub fn random_script(seed: u64) -> Vec<u8> {
-    const LONGEST: u64 = 400;
+    const LONGEST: u64 = 256;
     let mut state = seed;
     let mut random = || {
         // SplitMix64.

@@ -245,6 +245,14 @@ fn keys_that_nothing_heeds_are_refused() {
             "limits.distinctKeys: must be between 64 and 1048576",
         ),
         (r#""limits":{"routes":0}"#, "limits.routes: must be between"),
+        (
+            r#""limits":{"requestValueBytes":65537}"#,
+            "limits.requestValueBytes: must be between 0 and 65536",
+        ),
+        (
+            r#""limits":{"requestValueBytesPerWorker":-1}"#,
+            "limits.requestValueBytesPerWorker: must be between 0 and 268435456",
+        ),
         (r#""gateway":{}"#, "gateway.name: is required"),
         (
             r#""namespaces":[{"name":"a"},{"name":"a"}]"#,
@@ -259,8 +267,12 @@ fn keys_that_nothing_heeds_are_refused() {
         );
     }
     let text = r#"{"policies":[],"position":"Downstream","accessLog":false,
-                   "allowOnHeadersStopIteration":false,"limits":{"routes":7}}"#;
-    assert_eq!(config(text).limits.routes, 7);
+                   "allowOnHeadersStopIteration":false,"limits":{"routes":7,
+                   "requestValueBytes":0,"requestValueBytesPerWorker":9}}"#;
+    let limits = config(text).limits;
+    assert_eq!((limits.routes, limits.distinct_keys), (7, 65_536));
+    assert_eq!(limits.request_value_bytes, 0);
+    assert_eq!(limits.request_value_bytes_per_worker, 9);
 }
 
 /// A Gateway policy and a route policy that merges with it.

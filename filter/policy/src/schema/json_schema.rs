@@ -4,8 +4,11 @@
 //! depend on units, regexes. What it refuses is wrong; what it accepts may
 //! still be.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Map, Value, json};
 
+use crate::config::limits::LIMITS;
 use crate::spec::Capability;
 
 use super::shape::{Form, Object, Shape};
@@ -41,13 +44,7 @@ pub fn json_schema() -> Value {
             "position": { "enum": ["Downstream", "Upstream"] },
             "nativeFields": { "enum": ["Refuse", "Ignore", "Applied"] },
             "allowOnHeadersStopIteration": { "type": "boolean" },
-            "limits": closed(
-                json!({
-                    "distinctKeys": { "type": "integer", "minimum": 1 },
-                    "routes": { "type": "integer", "minimum": 1, "maximum": 1_000_000 },
-                }),
-                &[],
-            ),
+            "limits": closed(limits(), &[]),
             "accessLog": { "type": "boolean" },
         }),
         &["policies"],
@@ -65,6 +62,15 @@ pub fn json_schema() -> Value {
         Value::Object(whole)
     })
     .unwrap_or_default()
+}
+
+fn limits() -> Value {
+    let of_key = |(name, bounds): &(&str, RangeInclusive<i64>)| {
+        let schema =
+            json!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end() });
+        ((*name).to_owned(), schema)
+    };
+    Value::Object(LIMITS.iter().map(of_key).collect())
 }
 
 fn policy() -> Value {

@@ -2,7 +2,7 @@
 //! configurations: never more than their buckets can have held.
 
 use super::configs::{
-    Compiled, TOTAL_BURST, TOTAL_INTERVAL_NS, USER_BURST, USER_INTERVAL_NS, configs,
+    Compiled, TOTAL_BURST, TOTAL_INTERVAL_NS, USER_BURST, USER_INTERVAL_NS, Watched,
 };
 use super::view::Headers;
 
@@ -20,12 +20,10 @@ impl Admissions {
     /// Notes what a request was counted by.
     pub(super) fn note(&mut self, config: &Compiled, counted: &[u32], request: &Headers) {
         for counter in counted {
-            let name = (config.counters.get(*counter as usize))
-                .and_then(|place| configs().counters.get(*place));
-            match name.map(String::as_str) {
-                Some("btp.default.reserve.rate_limit.total.admitted") => self.total += 1,
-                Some("btp.default.all.rate_limit.per-user.admitted") => self.note_user(request),
-                _ => {}
+            match config.watched.get(*counter as usize) {
+                Some(Watched::Total) => self.total += 1,
+                Some(Watched::PerUser) => self.note_user(request),
+                Some(Watched::No) | None => {}
             }
         }
     }

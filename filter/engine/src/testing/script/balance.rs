@@ -2,9 +2,9 @@
 //! its bound and the gauges agree with the pools; in the end nobody holds
 //! anything but those who died, and that is free after a while.
 
-use super::configs::{
-    Configs, MOST_ACTIVE, MOST_BYTES, MOST_FEW, MOST_MANY, MOST_PER_USER, configs,
-};
+use std::sync::OnceLock;
+
+use super::configs::{MOST_ACTIVE, MOST_BYTES, MOST_FEW, MOST_MANY, MOST_PER_USER, configs};
 use super::stage::Stage;
 
 /// The words of a slot: key, worker, amount.
@@ -12,30 +12,27 @@ const SLOT: usize = 3;
 /// How many times the bound holds for those who found no place of their own.
 const OVERFLOW: u64 = 16;
 
-/// Amounts by what they are of.
-struct Group {
-    tables: &'static str,
-    ending: &'static str,
-    gauges: &'static str,
+/// Tables, and the gauges that show what is in them.
+#[derive(Debug)]
+struct Account {
+    tables: Vec<usize>,
+    gauges: Vec<usize>,
 }
 
-const GROUPS: [Group; 3] = [
-    Group {
-        tables: "btp.default.",
-        ending: ".fault_active",
-        gauges: ".fault_active",
-    },
-    Group {
-        tables: "btp.default.",
-        ending: ".request_buffer",
-        gauges: ".request_buffer_bytes",
-    },
-    Group {
-        tables: "btp.places.",
-        ending: "",
-        gauges: ".in_flight",
-    },
-];
+fn accounts() -> &'static [Account; 3] {
+    static ACCOUNTS: OnceLock<[Account; 3]> = OnceLock::new();
+    ACCOUNTS.get_or_init(|| {
+        [
+            (("btp.default.", ".fault_active"), ".fault_active"),
+            (("btp.default.", ".request_buffer"), ".request_buffer_bytes"),
+            (("btp.places.", ""), ".in_flight"),
+        ]
+        .map(|(table, gauge)| {
+            let (tables, gauges) = configs().accounts(table, gauge);
+            Account { tables, gauges }
+        })
+    })
+}
 
 /// The most that one key of a table may hold.
 fn most(table: &str, key: u64) -> u64 {
@@ -53,30 +50,24 @@ fn most(table: &str, key: u64) -> u64 {
 impl Stage {
     /// Judges the accounts at any moment.
     pub(super) fn check_balance(&self) {
-        let Configs { tables, gauges, .. } = configs();
-        let shared = self.shared.tables.borrow();
-        let levels = self.shared.gauges.borrow();
-        for group in &GROUPS {
+        let tables = self.shared.tables.borrow();
+        let gauges = self.shared.gauges.borrow();
+        for account in accounts() {
             let mut held: i64 = 0;
-            for (name, words) in tables.iter().zip(shared.iter()) {
-                if !(name.starts_with(group.tables) && name.ends_with(group.ending)) {
-                    continue;
-                }
+            for place in &account.tables {
+                let words = tables.get(*place).map_or(&[][..], Vec::as_slice);
                 let slots = words.as_chunks::<SLOT>().0;
-                for [key, _, _] in slots {
-                    let same = slots.iter().filter(|[other, ..]| other == key);
+                for (number, [key, _, amount]) in slots.iter().enumerate() {
+                    held += amount.cast_signed();
+                    let same = slots.iter().skip(number).filter(|[other, ..]| other == key);
                     let sum: u64 = same.map(|[.., amount]| amount).sum();
+                    let name = configs().tables.get(*place).map_or("", String::as_str);
                     assert!(sum <= most(name, *key), "{name} holds {sum}: {slots:?}");
                 }
-                let amounts = slots.iter().map(|[.., amount]| *amount);
-                held += amounts.sum::<u64>().cast_signed();
             }
-            let of_group = gauges.iter().zip(levels.iter());
-            let shown: i64 = of_group
-                .filter(|(name, _)| name.ends_with(group.gauges))
-                .map(|(_, level)| level)
-                .sum();
-            assert_eq!(shown, held, "{}: {shared:?}", group.gauges);
+            let levels = account.gauges.iter().filter_map(|place| gauges.get(*place));
+            let shown: i64 = levels.sum();
+            assert_eq!(shown, held, "{account:?} of {tables:?}");
         }
     }
 
@@ -101,6 +92,7 @@ impl Stage {
             }
         }
         for machine in &self.machines {
+            assert_eq!(machine.quota.used(), 0, "values of requests are still kept");
             assert!(machine.ledger.is_idle(), "{:?}", machine.ledger);
             for root in machine.roots.iter().flatten() {
                 assert!(root.worker.is_idle(), "{:?}", root.worker);

@@ -15,6 +15,16 @@ pub(super) struct Compiled {
     pub(super) gauges: Vec<usize>,
     pub(super) tables: Vec<usize>,
     pub(super) blocks: Vec<usize>,
+    /// What of the counters is judged.
+    pub(super) watched: Vec<Watched>,
+}
+
+/// Who got through is judged of these rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watched {
+    No,
+    Total,
+    PerUser,
 }
 
 /// The configurations, and the names in all of them together.
@@ -25,6 +35,23 @@ pub(super) struct Configs {
     pub(super) gauges: Vec<String>,
     pub(super) tables: Vec<String>,
     pub(super) blocks: Vec<String>,
+}
+
+impl Configs {
+    /// Names of tables and of gauges begin or end in this way: the tables'
+    /// places, and the gauges'.
+    pub(super) fn accounts(
+        &self,
+        (beginning, ending): (&str, &str),
+        gauge: &str,
+    ) -> (Vec<usize>, Vec<usize>) {
+        let tables = self.tables.iter().enumerate();
+        let tables = tables.filter(|(_, it)| it.starts_with(beginning) && it.ends_with(ending));
+        let gauges = self.gauges.iter().enumerate();
+        let gauges = gauges.filter(|(_, it)| it.ends_with(gauge));
+        let places = |(place, _)| place;
+        (tables.map(places).collect(), gauges.map(places).collect())
+    }
 }
 
 /// Those that a worker can be given downstream; the next one is for upstream.
@@ -86,7 +113,13 @@ impl Configs {
             return;
         };
         let plan = Plan::compile(config);
+        let watched = plan.counters().iter().map(|name| match name.as_str() {
+            "btp.default.reserve.rate_limit.total.admitted" => Watched::Total,
+            "btp.default.all.rate_limit.per-user.admitted" => Watched::PerUser,
+            _ => Watched::No,
+        });
         self.compiled.push(Compiled {
+            watched: watched.collect(),
             counters: numbered(plan.counters(), &mut self.counters),
             gauges: numbered(plan.gauges(), &mut self.gauges),
             tables: numbered(plan.tables(), &mut self.tables),

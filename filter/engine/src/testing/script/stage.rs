@@ -9,6 +9,7 @@ use super::view::{Facts, View};
 use super::visit::{Event, Performed, Visit};
 use crate::action::{Action, Flow};
 use crate::exchange::Exchange;
+use crate::quota::MemoryQuota;
 use crate::retry::Ledger;
 use crate::worker::Worker;
 
@@ -26,6 +27,7 @@ pub(super) struct Machine {
     /// No other machine of the script has or had it.
     pub(super) serial: u8,
     pub(super) ledger: Ledger,
+    pub(super) quota: MemoryQuota,
     /// `None` once it has been replaced and its last exchange is gone.
     pub(super) roots: Vec<Option<Root>>,
     current: usize,
@@ -56,6 +58,7 @@ impl Machine {
         let mut machine = Self {
             serial,
             ledger: Ledger::default(),
+            quota: MemoryQuota::default(),
             roots: Vec::new(),
             current: 0,
             upstream: 0,
@@ -68,7 +71,7 @@ impl Machine {
     fn load(&mut self, config: usize) -> usize {
         let root = compiled(config).map(|compiled| Root {
             config,
-            worker: compiled.plan.worker(),
+            worker: compiled.plan.worker().with_quota(&self.quota),
             wake: None,
         });
         self.roots.push(root);

@@ -1,0 +1,111 @@
+//! Which values a rule depends on, and who knows them.
+
+use btp_policy::scalar::{HeaderChoice, Operator, Part, Template};
+use btp_policy::spec::{Instead as Wanted, NewBody, Redirect};
+
+use super::recall::Recall;
+use crate::host::{Attribute, Host};
+
+/// Operators of all rules, sorted by who knows their values.
+pub(super) struct Operators;
+
+pub(super) const SCHEME: &str = ":scheme";
+pub(super) const AUTHORITY: &str = ":authority";
+
+impl Operators {
+    pub(super) fn header(name: &str) -> Operator {
+        Operator::Request(HeaderChoice {
+            name: name.to_owned(),
+            or: None,
+        })
+    }
+
+    pub(super) fn path() -> Operator {
+        Operator::Path { query: true }
+    }
+
+    /// What a redirect takes from the request.
+    pub(super) fn that_stay(redirect: &Redirect) -> Vec<Operator> {
+        let names_origin =
+            redirect.scheme.is_some() || redirect.hostname.is_some() || redirect.port.is_some();
+        let keeps_host = names_origin && redirect.hostname.is_none();
+        // The port stays with the scheme; the default one of a listed host is the scheme's.
+        let needs_port = redirect.port.is_none() || !redirect.hosts.is_empty();
+        let asks_scheme = redirect.scheme.is_none() || (keeps_host && needs_port);
+        let scheme = (names_origin && asks_scheme).then(|| Self::header(SCHEME));
+        let authority = keeps_host.then(|| Self::header(AUTHORITY));
+        let path = redirect.path.is_none().then(Self::path);
+        scheme.into_iter().chain(authority).chain(path).collect()
+    }
+
+    /// All operators that `instead` prints or depends on, each with the most
+    /// bytes that are printed of it, if there is such a bound.
+    pub(super) fn of(instead: &Wanted) -> Vec<(Operator, Option<usize>)> {
+        let mut found = Vec::new();
+        let mut add = |template: &Template| {
+            for part in template.parts() {
+                if let Part::Operator { operator, length } = part {
+                    found.push((operator.clone(), *length));
+                }
+            }
+        };
+        match instead {
+            Wanted::Response(response) => {
+                response.content_type.iter().for_each(&mut add);
+                let headers = response.headers.add.iter().chain(&response.headers.set);
+                headers.for_each(|header| add(&header.value));
+                match &response.body {
+                    NewBody::One(body) => add(&body.template),
+                    NewBody::Variants(variants) => {
+                        variants.iter().for_each(|it| add(&it.body.template));
+                    }
+                    NewBody::Empty | NewBody::Original => {}
+                }
+            }
+            Wanted::Redirect(redirect) => {
+                redirect.path.iter().for_each(&mut add);
+                let that_stay = Self::that_stay(redirect).into_iter();
+                found.extend(that_stay.map(|operator| (operator, None)));
+            }
+        }
+        found
+    }
+
+    pub(super) fn are_asked_of_the_host(operator: &Operator) -> bool {
+        !operator.is_of_request()
+            && !matches!(
+                operator,
+                Operator::Response(_) | Operator::ResponseCode | Operator::GrpcStatusNumber
+            )
+    }
+
+    #[inline(never)]
+    pub(super) fn ask<H: Host>(
+        operator: &Operator,
+        host: &mut H,
+        recall: &Recall,
+    ) -> Option<Vec<u8>> {
+        const NANOS_PER_MS: u64 = 1_000_000;
+        let attribute = match operator {
+            Operator::StartTime(format) => {
+                return Some(format.print(host.start_time_ns()?).into_bytes());
+            }
+            Operator::Duration => {
+                let taken = host.now_ns().saturating_sub(recall.started_ns?);
+                return Some((taken / NANOS_PER_MS).to_string().into_bytes());
+            }
+            Operator::ClientAddress { port: false } => {
+                return Some(host.source_address()?.to_string().into_bytes());
+            }
+            Operator::ClientAddress { port: true } => Attribute::ClientAddress,
+            Operator::ResponseCodeDetails => Attribute::ResponseCodeDetails,
+            Operator::Protocol => Attribute::Protocol,
+            Operator::RouteName => Attribute::RouteName,
+            Operator::UpstreamCluster => Attribute::UpstreamCluster,
+            Operator::UpstreamHost => Attribute::UpstreamHost,
+            Operator::FilterState(key) => Attribute::FilterState(key),
+            _ => return None,
+        };
+        host.attribute(attribute)
+    }
+}
