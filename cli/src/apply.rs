@@ -24,7 +24,6 @@ mod tree;
 mod undo;
 mod yaml_out;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use btp_policy::problem::Problem;
@@ -32,6 +31,7 @@ use btp_policy::scalar::ObjectName;
 use clap::Args;
 
 use crate::input::{Input, Source};
+use crate::output::{self, Output};
 use crate::report::{self as findings, Finding, Format};
 pub(crate) use explain::{Question, run as explain};
 use files::{Config, Syntax};
@@ -40,6 +40,8 @@ use plan::{Options, Plan};
 
 /// Where the filter is mounted, unless the person says otherwise.
 const MOUNTED: &str = "/etc/envoy/backend_traffic_policy.wasm";
+/// The name of stdout among paths.
+const STDOUT: &str = "-";
 
 /// The arguments of `btp apply`.
 #[derive(Args, Debug)]
@@ -51,7 +53,7 @@ pub(crate) struct Arguments {
     #[arg(short, long = "file", value_name = "FILE", num_args = 1..)]
     files: Vec<PathBuf>,
     /// Where the configuration is written, as JSON if it ends in .json;
-    /// without it: stdout
+    /// without it, or with `-`: stdout
     #[arg(short, long, value_name = "FILE", conflicts_with = "out_dir")]
     output: Option<PathBuf>,
     /// The folder for the bootstrap and the files that it names
@@ -60,6 +62,9 @@ pub(crate) struct Arguments {
     /// Show what would change, as a unified diff, and write nothing
     #[arg(long)]
     diff: bool,
+    /// Do everything but write: check, and print the report
+    #[arg(long)]
+    dry_run: bool,
     /// Where the filter will be mounted
     #[arg(
         long,
@@ -100,10 +105,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     let mut config = Config::read(&arguments.bootstrap)?;
     let options = arguments.options();
     let plan = plan::apply(&mut config, &input, &options, &mut found);
-    let mut outputs = Vec::new();
+    let mut changes = Vec::new();
     if let Some(plan) = plan.as_ref().filter(|_| findings::is_fine(&found)) {
-        match outputs_of(arguments, &config, plan) {
-            Ok(made) => outputs = made,
+        match changes_of(arguments, &config, plan) {
+            Ok(made) => changes = made,
             Err(reason) => found.push(Finding::error(
                 Problem::new("--out-dir", reason),
                 findings::Place::Nowhere,
@@ -121,46 +126,48 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     };
     let report = report::text(&plan);
     if arguments.diff {
-        outputs.iter().for_each(|it| print!("{}", it.diff()));
+        let diffs: String = changes.iter().map(Change::diff).collect();
+        output::print(&diffs)?;
         eprint!("{report}");
-    } else if arguments.output.is_some() || arguments.out_dir.is_some() {
-        outputs.iter().try_for_each(Output::write)?;
-        print!("{report}");
+        return Ok(true);
+    }
+    if arguments.dry_run {
+        output::print(&report)?;
+        return Ok(true);
+    }
+    let outputs: Vec<Output> = changes.into_iter().map(|it| it.output).collect();
+    // Asked before, as writing may put another file there.
+    let has_stdout = outputs.iter().any(|it| output::is_stdout(&it.path));
+    output::write(&outputs)?;
+    if has_stdout {
+        eprint!("{report}");
     } else {
-        outputs.iter().for_each(|it| print!("{}", it.text));
-        eprint!("{report}");
+        output::print(&report)?;
     }
     Ok(true)
 }
 
 /// A file to be written.
-struct Output {
-    path: PathBuf,
+struct Change {
+    output: Output,
+    /// What the file is called.
+    name: PathBuf,
     /// What it was before: name and text.
     before: (String, String),
-    text: String,
 }
 
-impl Output {
+impl Change {
     fn diff(&self) -> String {
-        let name = self.path.display().to_string();
-        diff::unified(&self.before.1, &self.text, &self.before.0, &name)
-    }
-
-    /// Writes it beside its place and moves it there, so that nobody sees
-    /// half of it.
-    fn write(&self) -> Result<(), String> {
-        let fail = |error| format!("cannot write {}: {error}", self.path.display());
-        let mut beside = self.path.clone().into_os_string();
-        beside.push(".btp-new");
-        fs::write(&beside, &self.text).map_err(fail)?;
-        fs::rename(&beside, &self.path).map_err(fail)
+        let name = self.name.display().to_string();
+        diff::unified(&self.before.1, &self.output.text, &self.before.0, &name)
     }
 }
 
-fn outputs_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec<Output>, String> {
-    let mut outputs = Vec::new();
+fn changes_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec<Change>, String> {
+    let mut changes = Vec::new();
     let many = arguments.out_dir.is_some();
+    let given = arguments.output.as_deref();
+    let given = given.filter(|it| *it != Path::new(STDOUT));
     for (index, file) in config.files.iter().enumerate() {
         if index > 0 && !many {
             if config.is_changed(index) {
@@ -172,26 +179,33 @@ fn outputs_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
             continue;
         }
         let own_name = file.name.file_name().unwrap_or_default();
-        let path = match (&arguments.out_dir, &arguments.output) {
-            (Some(folder), _) => folder.join(own_name),
-            (None, Some(path)) => path.clone(),
-            (None, None) => file.name.clone(),
+        let (name, path) = match (&arguments.out_dir, given) {
+            (Some(folder), _) => (folder.join(own_name), folder.join(own_name)),
+            (None, Some(path)) => (path.to_owned(), path.to_owned()),
+            (None, None) => (file.name.clone(), PathBuf::from(STDOUT)),
         };
-        outputs.push(Output {
-            text: config.text(index, Syntax::of(&path))?,
+        changes.push(Change {
             before: (
                 file.source.name.clone(),
                 config.text_before(index).to_owned(),
             ),
-            path,
+            output: Output {
+                text: config.text(index, Syntax::of(&name))?,
+                path,
+            },
+            name,
         });
     }
     for (name, node) in &plan.plugin_files {
         let folder = arguments.out_dir.as_deref().unwrap_or(Path::new(""));
-        outputs.push(Output {
-            path: folder.join(name),
+        let path = folder.join(name);
+        changes.push(Change {
             before: ("/dev/null".to_owned(), String::new()),
-            text: yaml_out::write(node, &layout::Layout::default()),
+            name: path.clone(),
+            output: Output {
+                text: yaml_out::write(node, &layout::Layout::default()),
+                path,
+            },
         });
     }
     if let Some(folder) = &arguments.out_dir
@@ -202,7 +216,7 @@ fn outputs_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
             folder.display()
         ));
     }
-    Ok(outputs)
+    Ok(changes)
 }
 
 fn object_name(text: &str) -> ObjectName {

@@ -9,6 +9,7 @@ mod compose;
 mod explain;
 mod input;
 mod lint;
+mod output;
 mod plugin_config;
 mod report;
 
