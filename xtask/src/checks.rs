@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::compose::{self, Outcome};
 use crate::project::Project;
 use crate::real_envoy::Bench;
-use crate::{envoy, fuzz, sh, toolchain, wasm, wasm_tests};
+use crate::{before, envoy, fuzz, sh, toolchain, wasm, wasm_tests};
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
 const SIZE_LIMIT: u64 = 600 * 1024;
@@ -143,7 +143,11 @@ fn real_envoy_tests(project: &Project, bench: &Bench, filter: Option<&str>) -> R
     sh::step(
         &name,
         "the log of Envoy is above; `cargo xtask test NAME` repeats one test",
-        || sh::show(bench.tests(project).args(filter)),
+        || {
+            let before = before::filter(project)?;
+            let mut tests = bench.tests(project);
+            sh::show(tests.env("BTP_WASM_BEFORE", before).args(filter))
+        },
     )
 }
 

@@ -3,6 +3,7 @@
 //! Every command prepares what it needs (the wasm toolchain, Envoy, test
 //! tools), so that a fresh clone on a fresh machine needs no other step.
 
+mod before;
 mod checks;
 mod compose;
 mod envoy;
