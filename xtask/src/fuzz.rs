@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +17,9 @@ pub(crate) const MANIFEST: &str = "tests/fuzz/Cargo.toml";
 
 /// What the runs of record came to; docs/RELIABILITY.md cites it.
 const RECORD: &str = "docs/reliability/fuzz.json";
+
+/// The program that plays scripts which a seed makes.
+const SEEDED: &str = "seeded";
 
 /// What lets libFuzzer see which branches an input takes.
 const COVERAGE: [&str; 5] = [
@@ -37,8 +40,21 @@ struct Figures {
     runs: u64,
     /// Events of all scripts, where inputs are scripts.
     events: Option<u64>,
-    /// Edges of the program that were taken.
-    edges: u64,
+    /// Edges of the program that were taken, where that is known.
+    edges: Option<u64>,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish<'a> {
+    /// The target; all of them if there is none.
+    pub(crate) target: Option<&'a str>,
+    /// Inputs for each target.
+    pub(crate) runs: u64,
+    /// Scripts that a seed makes instead of those that libFuzzer finds.
+    pub(crate) seeded: bool,
+    /// The figures are kept.
+    pub(crate) record: bool,
 }
 
 /// Builds all targets.
@@ -57,50 +73,74 @@ pub(crate) fn build(project: &Project) -> Result<()> {
     )
 }
 
-/// Runs one target, or all of them one after the other, for so many inputs
-/// each.
-pub(crate) fn run(project: &Project, target: Option<&str>, runs: u64, record: bool) -> Result<()> {
-    let known = targets(project)?;
-    let chosen: Vec<&str> = match target {
-        None => known.iter().map(String::as_str).collect(),
-        Some(target) if known.iter().any(|it| it == target) => vec![target],
-        Some(target) => bail!(
-            "there is no target {target}; there are {}",
-            known.join(", ")
-        ),
-    };
+/// Runs one target, or all of them one after the other.
+pub(crate) fn run(project: &Project, wish: Wish<'_>) -> Result<()> {
     packages::need_program(project, "c++", &["g++"])?;
     let dir = project.target.join("fuzz");
-    // With a target of its own the flags do not reach build scripts.
-    let host = host(project)?;
-    sh::run(
-        project
-            .cargo(["build", "--release", "--manifest-path", MANIFEST])
-            .args(["--bins", "--target", &host, "--target-dir"])
-            .arg(&dir)
-            .env("RUSTFLAGS", format!("{} --cfg fuzzing", COVERAGE.join(" "))),
-    )?;
+    let (chosen, programs) = if wish.seeded {
+        (vec![SEEDED.to_owned()], build_seeded(project, &dir)?)
+    } else {
+        (targets(project, wish.target)?, build_all(project, &dir)?)
+    };
     let commit = sh::read(
         project
             .command("git")
             .args(["rev-parse", "--short=7", "HEAD"]),
     )?;
     for target in chosen {
+        let mut command = project.command(&programs.join(&target).to_string_lossy());
+        let corpus = dir.join("corpus").join(&target);
+        let artifacts = dir.join("artifacts");
+        fs::create_dir_all(&corpus)?;
+        fs::create_dir_all(&artifacts)?;
+        if wish.seeded {
+            command.args(["0", &wish.runs.to_string()]);
+        } else {
+            command
+                .arg(format!("-runs={}", wish.runs))
+                .arg(format!("-seed={SEED}"))
+                .arg(format!("-max_len={LONGEST}"))
+                .arg(format!(
+                    "-artifact_prefix={}/{target}-",
+                    artifacts.display()
+                ))
+                .arg(&corpus);
+        }
         let start = Instant::now();
-        let figures = run_one(
-            project,
-            &dir,
-            &dir.join(&host).join("release").join(target),
-            target,
-            runs,
-        )?;
+        let figures = run_one(&mut command, &dir.join(format!("{target}.log")))?;
         let seconds = start.elapsed().as_secs();
         println!("{target}: {figures:?} in {seconds} s");
-        if record {
-            write_record(project, target, &figures, (seconds, commit.trim()))?;
+        if wish.record {
+            write_record(project, &target, &figures, (seconds, commit.trim()))?;
         }
     }
     Ok(())
+}
+
+/// The targets for libFuzzer; where they are.
+fn build_all(project: &Project, dir: &Path) -> Result<PathBuf> {
+    // With a target of its own the flags do not reach build scripts.
+    let host = host(project)?;
+    sh::run(
+        project
+            .cargo(["build", "--release", "--manifest-path", MANIFEST])
+            .args(["--bins", "--target", &host, "--target-dir"])
+            .arg(dir)
+            .env("RUSTFLAGS", format!("{} --cfg fuzzing", COVERAGE.join(" "))),
+    )?;
+    Ok(dir.join(host).join("release"))
+}
+
+/// The player of scripts that a seed makes; where it is.
+fn build_seeded(project: &Project, dir: &Path) -> Result<PathBuf> {
+    let dir = dir.join(SEEDED);
+    sh::run(
+        project
+            .cargo(["build", "--release", "--manifest-path", MANIFEST])
+            .args(["--bin", SEEDED, "--target-dir"])
+            .arg(&dir),
+    )?;
+    Ok(dir.join("release"))
 }
 
 /// What this machine is called as a target.
@@ -110,45 +150,34 @@ fn host(project: &Project) -> Result<String> {
     Ok(line.context("rustc -vV names no host")?.to_owned())
 }
 
-/// The names of the targets.
-fn targets(project: &Project) -> Result<Vec<String>> {
+/// The wanted target, or all there are.
+fn targets(project: &Project, wanted: Option<&str>) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(project.root.join("tests/fuzz/targets"))? {
         let path = entry?.path();
         names.extend(path.file_stem().map(|it| it.to_string_lossy().into_owned()));
     }
     names.sort();
-    Ok(names)
+    let Some(wanted) = wanted else {
+        return Ok(names);
+    };
+    if !names.iter().any(|name| name == wanted) {
+        bail!(
+            "there is no target {wanted}; there are {}",
+            names.join(", ")
+        );
+    }
+    Ok(vec![wanted.to_owned()])
 }
 
-/// A crash leaves its input in target/fuzz/artifacts.
-fn run_one(
-    project: &Project,
-    dir: &Path,
-    program: &Path,
-    target: &str,
-    runs: u64,
-) -> Result<Figures> {
-    let corpus = dir.join("corpus").join(target);
-    let artifacts = dir.join("artifacts");
-    fs::create_dir_all(&corpus)?;
-    fs::create_dir_all(&artifacts)?;
-    let log = dir.join(format!("{target}.log"));
-    let mut command = project.command(&program.to_string_lossy());
-    command
-        .arg(format!("-runs={runs}"))
-        .arg(format!("-seed={SEED}"))
-        .arg(format!("-max_len={LONGEST}"))
-        .arg(format!(
-            "-artifact_prefix={}/{target}-",
-            artifacts.display()
-        ))
-        .arg(&corpus)
-        .stderr(fs::File::create(&log).with_context(|| format!("no {}", log.display()))?)
-        .stdout(Stdio::piped());
+/// A crash of libFuzzer's leaves its input in target/fuzz/artifacts.
+fn run_one(command: &mut Command, log: &Path) -> Result<Figures> {
+    let errors = fs::File::create(log).with_context(|| format!("no {}", log.display()))?;
     let mut child = command
+        .stderr(errors)
+        .stdout(Stdio::piped())
         .spawn()
-        .with_context(|| format!("cannot run {}", program.display()))?;
+        .with_context(|| format!("cannot run {command:?}"))?;
     let mut figures = Figures::default();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines() {
@@ -156,11 +185,11 @@ fn run_one(
         }
     }
     let status = child.wait()?;
-    let said = fs::read_to_string(&log)?;
+    let said = fs::read_to_string(log)?;
     said.lines().for_each(|line| figures.read(line));
     if !status.success() {
         bail!(
-            "{target} has found something ({status}): see the end of {}",
+            "something was found ({status}): see the end of {}",
             log.display()
         );
     }
@@ -175,11 +204,12 @@ impl Figures {
             rest.split_whitespace().next()?.parse().ok()
         };
         if line.starts_with("scripts: ") {
+            self.runs = after("scripts: ").unwrap_or(self.runs);
             self.events = after("events: ").or(self.events);
         } else if line.starts_with("Done ") {
             self.runs = after("Done ").unwrap_or(self.runs);
         } else if line.starts_with('#') {
-            self.edges = after(" cov: ").unwrap_or(self.edges);
+            self.edges = after(" cov: ").or(self.edges);
         }
     }
 }
@@ -240,7 +270,7 @@ mod tests {
         let wanted = Figures {
             runs: 20_000,
             events: Some(612_345),
-            edges: 2541,
+            edges: Some(2541),
         };
         assert_eq!(figures, wanted);
     }

@@ -85,6 +85,10 @@ enum Command {
         /// How many inputs each target gets.
         #[arg(long, default_value_t = 100_000)]
         runs: u64,
+        /// Play scripts that a seed makes, as the engine's test does: exchanges
+        /// only, and many times as fast.
+        #[arg(long, conflicts_with = "target")]
+        seeded: bool,
         /// Write the figures into docs/reliability/fuzz.json.
         #[arg(long)]
         record: bool,
@@ -127,8 +131,18 @@ fn run(args: Args) -> Result<()> {
         Command::Fuzz {
             target,
             runs,
+            seeded,
             record,
-        } => fuzz::run(&project, target.as_deref(), runs, record),
+        } => {
+            let target = target.as_deref();
+            let wish = fuzz::Wish {
+                target,
+                runs,
+                seeded,
+                record,
+            };
+            fuzz::run(&project, wish)
+        }
         Command::ComposeTest => compose::test(&project).map(drop),
         Command::Check => checks::check(&project),
         Command::Ci => checks::ci(&project),
