@@ -55,18 +55,23 @@ impl Exchange {
         }
         if self.intake.is_some() {
             let status = response_status(host);
-            self.abandon_body(policy, status, worker, host, out);
+            self.answer_body(policy, status, worker, host, out);
         }
         // Overrides start from the headers as they came, so what retries have
         // to do with them comes last.
         let mut edits = Vec::new();
-        if self.settle(plan, host, &mut edits) == Flow::Stop {
-            out.append(&mut edits);
-            return Flow::Stop;
+        let mut flow = self.settle(plan, host, &mut edits);
+        if flow == Flow::Continue {
+            flow = self.replace(policy, host, end, out);
         }
-        let flow = self.replace(policy, host, end, out);
         if flow == Flow::Stop {
-            edits.retain(|it| matches!(it, Action::SetProperty(..) | Action::Log(_)));
+            // Headers of a response that goes nowhere are left alone.
+            edits.retain(|it| {
+                !matches!(
+                    it,
+                    Action::SetResponseHeader(..) | Action::RemoveResponseHeader(_)
+                )
+            });
         }
         out.append(&mut edits);
         flow
