@@ -22,7 +22,8 @@ const PER_CLIENT: usize = 4;
 /// Requests in flight.
 const MOST: usize = 5;
 
-fn policies() -> Value {
+/// `page`: what tells one configuration from another.
+fn policies(page: &str) -> Value {
     let policy = |route: &str, spec: Value| {
         let mut spec = spec;
         spec["targetRefs"] =
@@ -45,7 +46,7 @@ fn policies() -> Value {
             "requestBuffer": {"limit": 1000, "mode": "Stream"},
             "faultInjection": {"delay": {"fixedDelay": "3ms", "percentage": 30}, "maxActive": 1000},
             "responseOverride": [{"match": {"statusCodes": [{"value": 404}]},
-                "response": {"contentType": "text/plain", "body": {"inline": "%REQ(:path)%"}}}],
+                "response": {"contentType": "text/plain", "body": {"inline": page}}}],
             "retry": {}, "retryConstraint": {}})),
     ]})
 }
@@ -150,7 +151,7 @@ async fn hang(envoy: &Envoy, count: usize) -> Result<Vec<raw::Connection>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_under_load_refuses_nobody_and_refills_no_bucket() -> Result<()> {
     let (before, now) = (repo::wasm_before()?, repo::wasm()?);
-    let file = EcdsFile::edited(&policies(), false, of(&before))?;
+    let file = EcdsFile::edited(&policies("%REQ(:path)%"), false, of(&before))?;
     let upstream = Upstream::start().await?;
     upstream.script("/flight", std::iter::repeat_n(Reply::hang(), 100));
     let routes = ["hourly", "clients", "flight", "load"];
@@ -172,10 +173,10 @@ async fn an_upgrade_under_load_refuses_nobody_and_refills_no_bucket() -> Result<
     let old = hang(&envoy, MOST - 2).await?;
     ensure!(old.len() == MOST - 2);
 
-    // Both updates: to the new code, and of it.
+    // To the new code, and then to another configuration of it.
     let reloads = "extension_config_discovery.http_filter.backend_traffic_policy.config_reload";
-    for count in [2, 3] {
-        file.replace_edited(&policies(), of(&now))?;
+    for (count, page) in [(2, "%REQ(:path)%"), (3, "%PATH(NQ)%")] {
+        file.replace_edited(&policies(page), of(&now))?;
         wait::until_async("the update", PATIENCE, async || {
             Ok((envoy.stat(reloads).await? >= Some(count)).then_some(()))
         })
