@@ -35,9 +35,10 @@ impl Format {
             | Self::Buckets
             | Self::ClientBuckets
             | Self::Places
-            | Self::ClientPlaces
             | Self::Amounts
             | Self::Roll => 0,
+            // Since 1 a slot says which rule's place it is.
+            Self::ClientPlaces => 1,
         }
     }
 

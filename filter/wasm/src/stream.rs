@@ -57,8 +57,8 @@ impl Stream {
         })
     }
 
-    /// There is no response to a request that waits, and so nothing to do
-    /// that would end the wait.
+    /// A response ends all waiting: while the exchange waits there is none, and
+    /// nothing may be done that would end the wait.
     pub(crate) fn response_body(&mut self, size: usize) -> Flow {
         if self.parked {
             return Flow::Continue;

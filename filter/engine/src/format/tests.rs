@@ -18,7 +18,7 @@ const CONFIG: &str = r#"{"limits": {"distinctKeys": 64}, "policies": [{"metadata
         {"name": "all", "limit": {"requests": 10, "unit": "Second"}, "concurrency": {"max": 3}}]}}}}],
     "allowOnHeadersStopIteration": true}"#;
 
-/// Commit 9ac27d8 wrote these keys.
+/// Commit 9ac27d8 wrote those without a version.
 #[test]
 fn keys_are_those_under_which_a_filter_in_use_finds_its_accounts() {
     let config = PluginConfig::parse(CONFIG.as_bytes()).unwrap();
@@ -36,8 +36,8 @@ fn keys_are_those_under_which_a_filter_in_use_finds_its_accounts() {
     let wanted = [
         "btp.default.p_q.fault_active",
         "btp.default.p_q.request_buffer",
-        "btp.places.2.0",
-        "btp.places.2.1",
+        "btp.places.2.0.1",
+        "btp.places.2.1.1",
         "btp.places.default/p.q/all",
         "btp.places.default/p.q/clients",
         "btp.workers",
@@ -62,7 +62,8 @@ fn words(bytes: &[u8]) -> Vec<u64> {
     words.iter().copied().map(u64::from_le_bytes).collect()
 }
 
-/// What one request leaves behind, value by value, as commit 9ac27d8 wrote it.
+/// What requests leave behind, value by value: as commit 9ac27d8 wrote it
+/// where the version is 0.
 #[test]
 fn values_are_what_a_filter_in_use_can_read() {
     const NOW: u64 = 1_000_000_000_000;
@@ -97,9 +98,15 @@ fn values_are_what_a_filter_in_use_can_read() {
     assert_eq!(full_at, NOW + 1_000_000 + 1_000_000_000);
     assert_eq!(set[16..], [0; 4]);
     let client = words(&set)[0];
-    let mut places = table(&host, "btp.places.2.0");
-    places.extend(table(&host, "btp.places.2.1"));
-    assert_eq!(places, [client, id, 1], "Format::ClientPlaces");
+    let mut places = table(&host, "btp.places.2.0.1");
+    places.extend(table(&host, "btp.places.2.1.1"));
+    let [key, holder, amount] = places[..] else {
+        panic!("{places:?}");
+    };
+    assert_eq!((key, holder), (client, id), "Format::ClientPlaces");
+    // The upper half is the rule.
+    assert_eq!(amount & 0xffff_ffff, 1, "Format::ClientPlaces");
+    assert!(amount >> 32 > 0, "Format::ClientPlaces");
 
     host.request_headers.clear();
     let (mut exchange, mut out) = (Exchange::default(), Vec::new());

@@ -9,6 +9,7 @@ use super::view::{Facts, View};
 use super::visit::{Event, Performed, Visit};
 use crate::action::{Action, Flow};
 use crate::exchange::Exchange;
+use crate::plan::Plan;
 use crate::quota::MemoryQuota;
 use crate::retry::Ledger;
 use crate::worker::Worker;
@@ -41,8 +42,7 @@ pub(super) struct Stage {
     pub(super) machines: Vec<Machine>,
     /// Exchanges; `None` once they are over.
     pub(super) visits: Vec<Option<Visit>>,
-    /// Serials of the machines that died, and how many exchanges with them.
-    pub(super) dead: Vec<u8>,
+    /// Exchanges whose machine died.
     pub(super) lost: u64,
     pub(super) admissions: Admissions,
     /// Events that come for the next exchange after its end.
@@ -54,28 +54,50 @@ pub(super) struct Stage {
 }
 
 impl Machine {
-    fn new(serial: u8, config: usize) -> Self {
-        let mut machine = Self {
+    fn new(serial: u8) -> Self {
+        Self {
             serial,
             ledger: Ledger::default(),
             quota: MemoryQuota::default(),
             roots: Vec::new(),
             current: 0,
             upstream: 0,
-        };
-        machine.upstream = machine.load(DOWNSTREAM);
-        machine.current = machine.load(config);
-        machine
+        }
     }
 
-    fn load(&mut self, config: usize) -> usize {
-        let root = compiled(config).map(|compiled| Root {
+    /// What one of its configurations does of its own accord.
+    fn act(
+        &mut self,
+        root: usize,
+        (shared, random): (&Shared, &mut u64),
+        act: impl FnOnce(&mut Worker, &Plan, &mut View<'_>, &mut Vec<Action>),
+    ) {
+        let Some(Some(root)) = self.roots.get_mut(root) else {
+            return;
+        };
+        let Some(config) = compiled(root.config) else {
+            return;
+        };
+        let mut out = Vec::new();
+        let host = &mut View {
+            shared,
             config,
-            worker: compiled.plan.worker().with_quota(&self.quota),
-            wake: None,
-        });
-        self.roots.push(root);
-        self.roots.len() - 1
+            facts: &Facts::default(),
+            ledger: &mut self.ledger,
+            random,
+            serial: self.serial,
+            responds: false,
+        };
+        act(&mut root.worker, &config.plan, host, &mut out);
+        let performed = of_worker(out);
+        account(shared, config, &performed);
+        root.wake_at(performed.wake_worker);
+    }
+}
+
+impl Root {
+    fn wake_at(&mut self, at: Option<u64>) {
+        self.wake = self.wake.into_iter().chain(at).min();
     }
 }
 
@@ -94,7 +116,6 @@ impl Stage {
             shared,
             machines: Vec::new(),
             visits: Vec::new(),
-            dead: Vec::new(),
             lost: 0,
             admissions: Admissions::default(),
             late: Vec::new(),
@@ -102,16 +123,51 @@ impl Stage {
             random,
             serials: 0,
         };
-        for _ in 0..workers {
-            let machine = stage.machine(config);
+        for worker in 0..workers {
+            let machine = stage.machine();
             stage.machines.push(machine);
+            stage.boot(worker, config);
         }
         stage
     }
 
-    fn machine(&mut self, config: usize) -> Machine {
+    fn machine(&mut self) -> Machine {
         self.serials = self.serials.wrapping_add(1);
-        Machine::new(self.serials, config)
+        Machine::new(self.serials)
+    }
+
+    /// Gives a new machine its configurations.
+    fn boot(&mut self, worker: usize, config: usize) {
+        let upstream = self.load(worker, DOWNSTREAM);
+        let current = self.load(worker, config);
+        if let Some(machine) = self.machines.get_mut(worker) {
+            (machine.upstream, machine.current) = (upstream, current);
+        }
+    }
+
+    /// Loads a configuration in a worker: its place there. The worker's others
+    /// may be the ones that it replaces.
+    fn load(&mut self, worker: usize, config: usize) -> usize {
+        let Some(machine) = self.machines.get_mut(worker) else {
+            return 0;
+        };
+        let others = machine.roots.len();
+        machine.roots.push(compiled(config).map(|compiled| Root {
+            config,
+            worker: compiled.plan.worker().with_quota(&machine.quota),
+            wake: None,
+        }));
+        let world = (&self.shared, &mut self.random);
+        machine.act(others, world, |worker, plan, host, out| {
+            worker.start(plan, host, out);
+        });
+        for other in 0..others {
+            let world = (&self.shared, &mut self.random);
+            machine.act(other, world, |worker, plan, host, out| {
+                worker.retire(plan, host, out);
+            });
+        }
+        others
     }
 
     /// An exchange begins: its number.
@@ -220,9 +276,8 @@ impl Stage {
             && (visit.exchange.as_ref()).is_some_and(|exchange| exchange.is_over(plan));
         let user = &visit.facts.request;
         self.admissions.note(config, &performed.counted, user);
-        let root_wake = performed.wake_worker;
         account(&self.shared, config, &performed);
-        root.wake = root_wake.or(root.wake);
+        root.wake_at(performed.wake_worker);
         over
     }
 
@@ -251,26 +306,19 @@ impl Stage {
         let Some(machine) = self.machines.get_mut(worker) else {
             return;
         };
-        for root in machine.roots.iter_mut().flatten() {
-            let Some(config) = compiled(root.config).filter(|_| is_due(root)) else {
+        for number in 0..machine.roots.len() {
+            let Some(Some(root)) = machine.roots.get_mut(number) else {
                 continue;
             };
+            if !is_due(root) {
+                continue;
+            }
             root.wake = None;
-            let mut out = Vec::new();
-            let host = &mut View {
-                shared: &self.shared,
-                config,
-                facts: &Facts::default(),
-                ledger: &mut machine.ledger,
-                random: &mut self.random,
-                serial: machine.serial,
-                responds: false,
-            };
-            root.worker.tick(&config.plan, host, &mut out);
             self.events += 1;
-            let performed = of_worker(out);
-            account(&self.shared, config, &performed);
-            root.wake = performed.wake_worker;
+            let world = (&self.shared, &mut self.random);
+            machine.act(number, world, |worker, plan, host, out| {
+                worker.tick(plan, host, out);
+            });
         }
     }
 
@@ -283,19 +331,23 @@ impl Stage {
 
     /// A worker gets another configuration.
     pub(super) fn update(&mut self, worker: usize, config: usize) {
-        let Some(machine) = self.machines.get_mut(worker) else {
+        let Some(machine) = self.machines.get(worker) else {
             return;
         };
-        let (old, upstream) = if config == DOWNSTREAM {
-            (machine.upstream, true)
+        let upstream = config == DOWNSTREAM;
+        let old = if upstream {
+            machine.upstream
         } else {
-            (machine.current, false)
+            machine.current
         };
-        let new = machine.load(config);
-        if upstream {
-            machine.upstream = new;
-        } else {
-            machine.current = new;
+        let new = self.load(worker, config);
+        if let Some(machine) = self.machines.get_mut(worker) {
+            let place = if upstream {
+                &mut machine.upstream
+            } else {
+                &mut machine.current
+            };
+            *place = new;
         }
         self.retire(worker, old);
     }
@@ -311,25 +363,13 @@ impl Stage {
         if lives || visits.any(|visit| (visit.worker, visit.root) == (worker, root)) {
             return;
         }
-        let Some(Some(root)) = machine.roots.get_mut(root).map(Option::take) else {
-            return;
-        };
-        let Some(config) = compiled(root.config) else {
-            return;
-        };
-        let mut root = root;
-        let mut out = Vec::new();
-        let host = &mut View {
-            shared: &self.shared,
-            config,
-            facts: &Facts::default(),
-            ledger: &mut machine.ledger,
-            random: &mut self.random,
-            serial: machine.serial,
-            responds: false,
-        };
-        root.worker.tick(&config.plan, host, &mut out);
-        account(&self.shared, config, &of_worker(out));
+        let world = (&self.shared, &mut self.random);
+        machine.act(root, world, |worker, plan, host, out| {
+            worker.retire(plan, host, out);
+        });
+        if let Some(place) = machine.roots.get_mut(root) {
+            *place = None;
+        }
     }
 
     /// The sum of all counters whose name ends like this.
@@ -343,18 +383,18 @@ impl Stage {
     /// A worker's machine dies, and all its exchanges with it; there is a new
     /// one at once.
     pub(super) fn kill(&mut self, worker: usize, config: usize) {
-        let new = self.machine(config);
+        let new = self.machine();
         let Some(machine) = self.machines.get_mut(worker) else {
             return;
         };
-        let old = std::mem::replace(machine, new);
-        self.dead.push(old.serial);
+        *machine = new;
         for place in &mut self.visits {
             if place.as_ref().is_some_and(|visit| visit.worker == worker) {
                 *place = None;
                 self.lost += 1;
             }
         }
+        self.boot(worker, config);
     }
 }
 

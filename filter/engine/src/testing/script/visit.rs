@@ -70,7 +70,6 @@ impl Visit {
         let mut performed = Performed::default();
         assert!(!self.is_done || out.is_empty(), "{out:?} after the end");
         let of_request = event.is_of_request();
-        let holds = matches!(flow, Flow::HoldAll | Flow::HoldHeaders);
         let goes_on = flow == Flow::Continue;
         let at_response = matches!(event, Event::ResponseHeaders { .. });
         let mut ends = 0;
@@ -78,7 +77,7 @@ impl Visit {
             let allowed = match &action {
                 Action::WakeAt(at) => {
                     performed.wake = Some(*at);
-                    of_request && holds && *at >= shared.now_ns.get()
+                    of_request && flow != Flow::Stop && *at >= shared.now_ns.get()
                 }
                 Action::WakeWorkerAt(at) => {
                     performed.wake_worker = Some(*at);
@@ -186,7 +185,11 @@ impl Visit {
             Flow::Continue | Flow::Stop => false,
         };
         assert!(
-            !waits || self.wake.is_some() || self.stopped || self.responding,
+            !waits
+                || self.wake.is_some()
+                || self.facts.forwarded
+                || self.stopped
+                || self.responding,
             "held for good: {self:?}"
         );
     }
