@@ -3,6 +3,7 @@
 //! Every command prepares what it needs (the wasm toolchain, Envoy, test
 //! tools), so that a fresh clone on a fresh machine needs no other step.
 
+mod capabilities;
 mod checks;
 mod compose;
 mod envoy;
@@ -74,6 +75,8 @@ enum Command {
     },
     /// Run the scenario tables on several releases of Envoy, and write docs/VERSIONS.md.
     Versions,
+    /// Build the filter, and write the list of what Envoy must allow it, with all copies.
+    Capabilities,
     /// Bring docker-compose.yml up, test it and take it down.
     ComposeTest,
     /// Before each commit: format, clippy, unit tests, build, one smoke test on Envoy.
@@ -111,6 +114,7 @@ fn run(args: Args) -> Result<()> {
         }
         Command::Bench { what } => real_envoy::bench(&project, what.as_deref()),
         Command::Versions => real_envoy::versions(&project),
+        Command::Capabilities => capabilities::update(&project),
         Command::ComposeTest => compose::test(&project).map(drop),
         Command::Check => checks::check(&project),
         Command::Ci => checks::ci(&project),

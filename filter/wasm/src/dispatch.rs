@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use btp_engine::Flow;
 use hashbrown::HashMap;
 
+use crate::probe;
 use crate::root::Root;
 use crate::stream::Stream;
 
@@ -34,6 +35,11 @@ pub(crate) fn create(context: u32, root: u32) {
 
 /// Loads a configuration of so many bytes; whether it is accepted.
 pub(crate) fn configure(root: u32, size: usize) -> bool {
+    // What is denied here is denied in the canary, which is asked first.
+    if let Err(reason) = probe::hostcalls() {
+        log::error!("configuration refused: {reason}");
+        return false;
+    }
     ROOTS.with_borrow_mut(|roots| {
         roots
             .get_mut(&root)

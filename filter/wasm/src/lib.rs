@@ -22,6 +22,7 @@ mod dispatch;
 mod host;
 mod metrics;
 mod pairs;
+mod probe;
 mod random;
 mod root;
 mod stream;
