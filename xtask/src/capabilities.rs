@@ -142,7 +142,8 @@ fn with_copies(text: &str, names: &BTreeSet<String>) -> Result<String> {
             row.push_str(gap);
             row.push_str(&item);
         }
-        out.push_str(&format!("{indentation}  {row}\n{indentation}{END}\n"));
+        // YAML asks that all of it is further in than its key.
+        out.push_str(&format!("{indentation}  {row}\n{indentation}  {END}\n"));
     }
     Ok(out)
 }
@@ -172,7 +173,7 @@ mod tests {
     fn copies_are_replaced_and_all_else_stays() {
         let names = ["a", "b"].map(str::to_owned).into();
         let text = "x:\n  allowed_capabilities: {\n    old: {},\n  }\ny: 1\n";
-        let wanted = "x:\n  allowed_capabilities: {\n    a: {}, b: {},\n  }\ny: 1\n";
+        let wanted = "x:\n  allowed_capabilities: {\n    a: {}, b: {},\n    }\ny: 1\n";
         assert_eq!(with_copies(text, &names).unwrap(), wanted);
         assert_eq!(with_copies(wanted, &names).unwrap(), wanted);
         assert_eq!(with_copies("y: 1\n", &names).unwrap(), "y: 1\n");

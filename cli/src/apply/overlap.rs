@@ -11,6 +11,7 @@ use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
 use btp_policy::{PluginConfig, Position, json};
 
+use super::capabilities::lacks;
 use super::files::{Config, mark_of};
 use super::filter::is_instance;
 use super::model::Model;
@@ -44,8 +45,11 @@ pub(crate) fn lint(
     findings: &mut Vec<Finding>,
 ) -> Result<(), String> {
     let mut config = Config::as_written(bootstrap)?;
+    config.follow_extensions()?;
     let mut problems = std::mem::take(&mut config.problems);
     let found = overlaps(&config, &Model::read(&config)).into_iter();
+    problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
+    let found = lacks(&config).into_iter();
     problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
     let base = sources.len();
     let placed = problems.into_iter();

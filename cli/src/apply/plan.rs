@@ -13,6 +13,7 @@ use btp_policy::problem::Problem;
 use btp_policy::scalar::ObjectName;
 use btp_policy::{PluginConfig, Policy};
 
+use super::capabilities::lacks;
 use super::effective::{self, Effective};
 use super::files::{Config, mark_of, path_of};
 use super::govern::{Governed, govern, missing, sites_of};
@@ -76,6 +77,9 @@ pub(crate) fn apply(
         errors.file(0, Problem::new("", reason));
     }
     for it in overlaps(config, &model) {
+        errors.file(it.address.file, it.problem(config));
+    }
+    for it in lacks(config) {
         errors.file(it.address.file, it.problem(config));
     }
     if listeners_come_from_elsewhere(config) {
