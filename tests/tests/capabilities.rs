@@ -62,12 +62,14 @@ async fn a_hostcall_that_is_left_out_is_refused_by_name_or_harmless() -> Result<
         .route(Route::direct("/", 200, "passed"))
         .build()?;
     let envoy = Envoy::start(&bootstrap).await?;
+    let whole: Value = serde_json::from_slice(&fs::read(file.path())?)?;
     let mut in_force = 501;
     let mut rejected = 0;
     for (name, status) in hostcalls()?.iter().zip(502..) {
-        file.replace(&abort(status))?;
-        let mut resource: Value = serde_json::from_slice(&fs::read(file.path())?)?;
+        let mut resource = whole.clone();
+        resource["version_info"] = status.to_string().into();
         let plugin = &mut resource["resources"][0]["typed_config"]["config"];
+        plugin["configuration"]["value"] = abort(status).to_string().into();
         leave_out(plugin, name)?;
         file.replace_text(&resource.to_string())?;
         if HARMLESS.contains(&name.as_str()) {

@@ -11,6 +11,7 @@ use btp_policy::problem::Problem;
 use super::files::{Config, mark_of};
 use super::filter::is_plugin;
 use super::tree::{Address, Step, entry, field, find, object, text};
+use crate::report::{Finding, Place};
 
 /// One name a line; `cargo xtask capabilities` reads them out of the built
 /// filter.
@@ -27,6 +28,8 @@ const PLACES: [&[&str]; 2] = [
 #[derive(Debug)]
 pub(crate) struct Lack {
     pub(crate) address: Address,
+    /// Whether policies are off, and not only apart.
+    pub(crate) is_grave: bool,
     reason: String,
 }
 
@@ -34,15 +37,21 @@ pub(crate) struct Lack {
 #[derive(PartialEq)]
 struct Vm {
     id: String,
+    file: String,
     allowed: Vec<Vec<String>>,
 }
 
 impl Lack {
-    /// As a problem of the configuration.
-    pub(crate) fn problem(self, config: &Config) -> Problem {
-        Problem {
+    /// As a finding in the file at this place.
+    pub(crate) fn finding(self, config: &Config, place: Place) -> Finding {
+        let problem = Problem {
             mark: mark_of(config, &self.address),
             ..Problem::new(self.address.to_string(), self.reason)
+        };
+        if self.is_grave {
+            Finding::error(problem, place)
+        } else {
+            Finding::warning(problem, place)
         }
     }
 }
@@ -75,6 +84,8 @@ fn below(node: &Node, address: Address, vms: &mut Vec<(Vm, Address)>, found: &mu
             check(node, &address, vms, found);
         }
         Value::Map(entries) => {
+            // What stood somewhere before is in force no more.
+            let entries = entries.iter().filter(|it| it.key != "filter_metadata");
             for it in entries {
                 below(&it.node, address.key(&it.key), vms, found);
             }
@@ -89,34 +100,38 @@ fn below(node: &Node, address: Address, vms: &mut Vec<(Vm, Address)>, found: &mu
 }
 
 fn check(plugin: &Node, address: &Address, vms: &mut Vec<(Vm, Address)>, found: &mut Vec<Lack>) {
-    let mut refuse = |address: &Address, reason: String| {
-        let address = address.clone();
-        found.push(Lack { address, reason });
-    };
     let restrictions = PLACES.map(|place| (place, allowed(plugin, place)));
     for (place, allowed) in &restrictions {
         if let Some(reason) = missing(allowed) {
             let mut address = address.clone();
             let steps = place.iter().map(|key| Step::Key((*key).to_owned()));
             address.path.extend(steps);
-            refuse(&address.key("allowed_capabilities"), reason);
+            found.push(Lack {
+                address: address.key("allowed_capabilities"),
+                is_grave: true,
+                reason,
+            });
         }
     }
     let vm_config = field(plugin, "vm_config");
     let id = vm_config.and_then(|it| text(it, "vm_id"));
+    let local = find(plugin, &["vm_config", "code", "local"]);
+    let file = local.and_then(|it| text(it, "filename"));
     let vm = Vm {
         id: id.unwrap_or_default().to_owned(),
+        file: file.unwrap_or_default().to_owned(),
         allowed: restrictions.map(|(_, allowed)| allowed).into(),
     };
-    let other = vms.iter().find(|(known, _)| known.id == vm.id);
-    match other {
-        Some((known, there)) if *known != vm => {
-            let reason = format!(
+    let is_other = |known: &Vm| known.id == vm.id && known.file == vm.file;
+    match vms.iter().find(|(known, _)| is_other(known)) {
+        Some((known, there)) if *known != vm => found.push(Lack {
+            address: address.clone(),
+            is_grave: false,
+            reason: format!(
                 "has another capability_restriction_config than {there}: Envoy 1.40 gives each \
                  a VM of its own, and a retryConstraint needs both in one; write the same in both"
-            );
-            refuse(address, reason);
-        }
+            ),
+        }),
         Some(_) => {}
         None => vms.push((vm, address.clone())),
     }

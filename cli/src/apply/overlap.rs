@@ -49,9 +49,12 @@ pub(crate) fn lint(
     let mut problems = std::mem::take(&mut config.problems);
     let found = overlaps(&config, &Model::read(&config)).into_iter();
     problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
-    let found = lacks(&config).into_iter();
-    problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
     let base = sources.len();
+    let found = lacks(&config).into_iter();
+    findings.extend(found.map(|it| {
+        let place = Place::File(base + it.address.file);
+        it.finding(&config, place)
+    }));
     let placed = problems.into_iter();
     findings.extend(placed.map(|(file, it)| Finding::error(it, Place::File(base + file))));
     sources.extend(config.files.into_iter().map(|file| file.source));

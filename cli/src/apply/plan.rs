@@ -79,9 +79,6 @@ pub(crate) fn apply(
     for it in overlaps(config, &model) {
         errors.file(it.address.file, it.problem(config));
     }
-    for it in lacks(config) {
-        errors.file(it.address.file, it.problem(config));
-    }
     if listeners_come_from_elsewhere(config) {
         let reason = "are in part not seen: those that a management server sends are not \
                       governed by these policies";
@@ -128,11 +125,18 @@ pub(crate) fn apply(
     };
     applier.apply();
     let Applier {
-        errors,
+        config,
+        mut errors,
         effective,
         plugin_files,
         ..
     } = applier;
+    // With the instances that were added: a person's own may go with them.
+    for it in lacks(config) {
+        let place = Place::File(base + it.address.file);
+        errors.count += usize::from(it.is_grave);
+        errors.findings.push(it.finding(config, place));
+    }
     (errors.count == 0).then_some(Plan {
         effective,
         plugin_files,
