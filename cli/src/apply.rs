@@ -13,6 +13,7 @@ mod explain;
 mod files;
 mod filter;
 mod govern;
+mod hcm;
 mod json_out;
 mod layout;
 mod model;
