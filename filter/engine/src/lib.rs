@@ -43,6 +43,7 @@ mod shared;
 mod siphash;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod watch;
 mod worker;
 
 pub use action::{Action, Fields, Flow, Reply, Response};

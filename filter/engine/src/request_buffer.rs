@@ -74,6 +74,7 @@ impl Buffering {
                 table: counters.table(name, "request_buffer"),
                 most: total.get(),
                 slots: WORKERS,
+                owner: None,
             },
             gauge: counters.gauge(name, "request_buffer_bytes"),
             full: Refusal::new(

@@ -7,12 +7,13 @@
 //! finds nothing, and goes on.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use btp_engine::Flow;
 use hashbrown::HashMap;
 
 use crate::probe;
-use crate::root::Root;
+use crate::root::{Root, Shared};
 use crate::stream::Stream;
 
 thread_local! {
@@ -40,11 +41,26 @@ pub(crate) fn configure(root: u32, size: usize) -> bool {
         log::error!("configuration refused: {reason}");
         return false;
     }
-    ROOTS.with_borrow_mut(|roots| {
+    let accepted = ROOTS.with_borrow_mut(|roots| {
         roots
             .get_mut(&root)
             .is_some_and(|root| root.configure(size))
-    })
+    });
+    if accepted {
+        retire_others(root);
+    }
+    accepted
+}
+
+/// A new configuration may take the place of another, which then has no
+/// requests to come. Envoy does not say of which; the others take again what
+/// they give back now.
+fn retire_others(new: u32) {
+    let others: Vec<Rc<Shared>> = ROOTS.with_borrow(|roots| {
+        let others = roots.iter().filter(|(root, _)| **root != new);
+        others.filter_map(|(_, root)| root.shared()).collect()
+    });
+    others.iter().for_each(|shared| shared.retire());
 }
 
 /// The timer of a configuration has come.
@@ -76,6 +92,10 @@ pub(crate) fn done(context: u32) {
     if let Some(mut stream) = stream {
         stream.done();
     } else {
-        ROOTS.with_borrow_mut(|roots| roots.remove(&context));
+        // Its last exchange has ended before.
+        let root = ROOTS.with_borrow_mut(|roots| roots.remove(&context));
+        if let Some(shared) = root.and_then(|root| root.shared()) {
+            shared.retire();
+        }
     }
 }

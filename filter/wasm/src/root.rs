@@ -67,6 +67,7 @@ impl Root {
         let text = abi::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         match configure(&text) {
             Ok(shared) => {
+                shared.start();
                 self.shared = Some(Rc::new(shared));
                 true
             }
@@ -137,6 +138,22 @@ fn one_line(problems: &[Problem]) -> String {
 }
 
 impl Shared {
+    /// The worker's first step under this configuration.
+    fn start(&self) {
+        let mut out = Vec::new();
+        let host = &mut WasmHost { shared: self };
+        self.worker.borrow_mut().start(&self.plan, host, &mut out);
+        perform(self, &mut out, 0);
+    }
+
+    /// Another configuration takes this one's place, or this one ends.
+    pub(crate) fn retire(&self) {
+        let mut out = Vec::new();
+        let host = &mut WasmHost { shared: self };
+        self.worker.borrow_mut().retire(&self.plan, host, &mut out);
+        perform(self, &mut out, 0);
+    }
+
     /// Keeps `exchange` until its time has come, or it is asked back.
     pub(crate) fn park(&self, context: u32, at: u64, exchange: Exchange) {
         let mut timers = self.timers.borrow_mut();
@@ -154,7 +171,7 @@ impl Shared {
     /// The worker is to be woken.
     pub(crate) fn wake_worker(&self, at: u64) {
         let mut timers = self.timers.borrow_mut();
-        timers.deadlines.set(WORKER, at);
+        timers.deadlines.bring_forward(WORKER, at);
         timers.arm(abi::monotonic_ns());
     }
 

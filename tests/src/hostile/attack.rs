@@ -2,6 +2,8 @@
 
 mod floods;
 mod h1;
+mod h1_heads;
+mod labels;
 mod messages;
 mod origin;
 
@@ -89,7 +91,9 @@ pub fn all() -> Vec<Attack> {
     [
         floods::ATTACKS,
         messages::ATTACKS,
+        labels::ATTACKS,
         h1::ATTACKS,
+        h1_heads::ATTACKS,
         origin::ATTACKS,
     ]
     .concat()

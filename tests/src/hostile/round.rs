@@ -21,6 +21,8 @@ const LANES: u64 = 6;
 /// More than any turn takes on a quiet machine.
 const TURN: Duration = Duration::from_secs(20);
 const UPDATE_EVERY: Duration = Duration::from_millis(400);
+/// Each so many an update is one that must be refused.
+const BAD_UPDATE: u64 = 4;
 
 /// What a round was, and what came of it: a line of the raw log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,9 +94,14 @@ pub async fn run(stage: &mut Stage, attacks: &[Attack], plan: Plan) -> Result<Ro
     };
     while Instant::now() < until {
         sleep(UPDATE_EVERY).await;
-        stage.update()?;
         round.updates += 1;
+        if round.updates.is_multiple_of(BAD_UPDATE) {
+            stage.update_badly()?;
+        } else {
+            stage.update()?;
+        }
     }
+    stage.update()?;
     while let Some(ended) = attackers.join_next().await {
         let (turn, turns) = ended?;
         round.sent += turn.sent;

@@ -34,6 +34,7 @@ pub struct Stage {
     good: Upstream,
     file: EcdsFile,
     version: u64,
+    refused: u64,
     probes: Vec<h1::Connection>,
 }
 
@@ -73,6 +74,7 @@ impl Stage {
             good,
             file,
             version: 0,
+            refused: 0,
             probes,
         })
     }
@@ -93,6 +95,19 @@ impl Stage {
     pub fn update(&mut self) -> Result<()> {
         self.version += 1;
         self.file.replace(&self.setup.plugin(self.version))
+    }
+
+    /// Puts policies into the file that must be refused.
+    pub fn update_badly(&mut self) -> Result<()> {
+        self.refused += 1;
+        let mut plugin = self.setup.plugin(self.version);
+        plugin["polices"] = self.refused.into();
+        self.file.replace(&plugin)
+    }
+
+    /// How many updates must have been refused at most.
+    pub fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// Forgets what the good upstream recorded.
@@ -138,7 +153,7 @@ impl Stage {
     pub async fn vm_bytes(&self) -> Result<u64> {
         let vms = self
             .envoy
-            .stats_matching(r"^wasmcustom\.btp\..*memory")
+            .stats_matching(r"^wasmcustom\.btp\.vm_memory_bytes_max$")
             .await?;
         Ok(vms.into_values().max().unwrap_or(0))
     }
