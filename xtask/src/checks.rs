@@ -11,7 +11,8 @@ use crate::real_envoy::Bench;
 use crate::{capabilities as list, envoy, packages, sh, toolchain, wasm, wasm_tests};
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
-const SIZE_LIMIT: u64 = 600 * 1024;
+/// 200 KiB of it are for regexes (ARCHITECTURE.md, Dependencies of the filter).
+const SIZE_LIMIT: u64 = 900 * 1024;
 
 const FUZZ: &str = "tests/fuzz/Cargo.toml";
 

@@ -43,6 +43,7 @@ mod shared;
 mod siphash;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod vm_memory;
 mod watch;
 mod worker;
 
@@ -56,4 +57,5 @@ pub use plan::Plan;
 pub use quota::MemoryQuota;
 pub use retry::Ledger;
 pub use shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
+pub use vm_memory::{VmMemory, VmSighting};
 pub use worker::Worker;

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use btp_engine::Flow;
 use hashbrown::HashMap;
 
+use crate::memory;
 use crate::probe;
 use crate::root::{Root, Shared};
 use crate::stream::Stream;
@@ -29,6 +30,7 @@ pub(crate) fn create(context: u32, root: u32) {
     }
     let shared = ROOTS.with_borrow(|roots| roots.get(&root)?.shared());
     if let Some(shared) = shared {
+        memory::look(|| shared.random.next());
         let stream = Stream::new(context, shared);
         STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
     }
@@ -72,6 +74,11 @@ pub(crate) fn tick(root: u32) {
 }
 
 /// An event of an exchange.
+///
+/// The streams are borrowed while `feed` makes hostcalls. None of these calls
+/// back: Envoy performs what could (replies, the end of a stream, a request
+/// that goes on) when the callback at hand is over. `tests/tests/deferred.rs`
+/// sees to it that this stays so.
 pub(crate) fn event(context: u32, feed: impl FnOnce(&mut Stream) -> Flow) -> Flow {
     STREAMS.with_borrow_mut(|streams| {
         let Some(stream) = streams.get_mut(&context) else {
