@@ -4,6 +4,7 @@
 //! `cargo test` finds the same artifacts in their usual places.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -54,6 +55,14 @@ pub fn envoy_version() -> Result<(u32, u32, u32)> {
         .with_context(|| format!("running {}", binary.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     parse_version(&text).with_context(|| format!("no version in {text:?}"))
+}
+
+/// What Envoy must allow the filter: hostcalls and callbacks.
+pub fn capabilities() -> Result<Vec<String>> {
+    let list = path("filter/wasm/capabilities.txt");
+    let text = fs::read_to_string(&list).with_context(|| format!("no {}", list.display()))?;
+    let names = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(names.map(str::to_owned).collect())
 }
 
 fn existing(what: &str, variable: &str, fallback: &str) -> Result<PathBuf> {

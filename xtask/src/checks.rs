@@ -8,7 +8,11 @@ use anyhow::{Result, bail};
 use crate::compose::{self, Outcome};
 use crate::project::Project;
 use crate::real_envoy::Bench;
+<<<<<<< HEAD
 use crate::{before, envoy, fuzz, sh, toolchain, wasm, wasm_tests};
+=======
+use crate::{capabilities as list, envoy, packages, sh, toolchain, wasm, wasm_tests};
+>>>>>>> main
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
 /// 200 KiB of it are for regexes (ARCHITECTURE.md, Dependencies of the filter).
@@ -66,6 +70,7 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
     clippy(project)?;
     let bench = prepare(project, envoy::DEFAULT_VERSION)?;
     size(project)?;
+    capabilities(project)?;
     host_tests(project, None)?;
     tests_on_wasm32(project)?;
     real_envoy_tests(project, &bench, None)?;
@@ -118,6 +123,14 @@ fn size(project: &Project) -> Result<()> {
             }
             Ok(())
         },
+    )
+}
+
+fn capabilities(project: &Project) -> Result<()> {
+    sh::step(
+        "capabilities of the filter",
+        "run `cargo xtask capabilities` and look at what has changed",
+        || list::check(project),
     )
 }
 

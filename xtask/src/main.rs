@@ -4,6 +4,7 @@
 //! tools), so that a fresh clone on a fresh machine needs no other step.
 
 mod before;
+mod capabilities;
 mod checks;
 mod compose;
 mod envoy;
@@ -88,6 +89,8 @@ enum Command {
     },
     /// Run the scenario tables on several releases of Envoy, and write docs/VERSIONS.md.
     Versions,
+    /// Build the filter, and write the list of what Envoy must allow it, with all copies.
+    Capabilities,
     /// Bring docker-compose.yml up, test it and take it down.
     ComposeTest,
     /// Run a fuzz target of tests/fuzz, or all of them.
@@ -157,6 +160,7 @@ fn run(args: Args) -> Result<()> {
             };
             fuzz::run(&project, wish)
         }
+        Command::Capabilities => capabilities::update(&project),
         Command::ComposeTest => compose::test(&project).map(drop),
         Command::Check => checks::check(&project),
         Command::Ci => checks::ci(&project),

@@ -156,6 +156,7 @@ mod wasi {
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
     unsafe extern "C" {
         pub(super) fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+        pub(super) fn random_get(bytes: *mut u8, size: usize) -> u32;
     }
 }
 
@@ -484,6 +485,119 @@ pub(crate) fn metric(id: u32) -> Result<u64, Refused> {
     // SAFETY: the pointer is to a live u64.
     check(unsafe { imports::proxy_get_metric(id, &raw mut value) })?;
     Ok(value)
+}
+
+/// Whether this is what a hostcall returns that
+/// `capability_restriction_config` denies: `InternalFailure`, and `ENOTCAPABLE`
+/// of WASI.
+pub(crate) fn is_denied(status: u32) -> bool {
+    matches!(status, 10 | 76)
+}
+
+/// Every hostcall that the filter makes, and what it returns to arguments
+/// that make no sense: memory that is not there, a map, buffer, metric, stream
+/// or context of no such number. So none has an effect, but that the timer of
+/// this configuration is stopped. Neither [`is_denied`] status comes from a
+/// call that is allowed.
+///
+/// Left out is `proxy_log`: Envoy itself names it when it is denied.
+pub(crate) fn tried() -> [(&'static str, u32); 23] {
+    const NONE: u32 = u32::MAX;
+    let nowhere: *mut u8 = ptr::without_provenance_mut(usize::MAX);
+    let (mut data, mut size) = (ptr::null_mut(), 0);
+    let (data, size) = (&raw mut data, &raw mut size);
+    let (mut number, mut cas) = (0_u64, 0_u32);
+    let (number, cas) = (&raw mut number, &raw mut cas);
+    // SAFETY: the host checks all memory it is told of: it writes to what is
+    // live here, and refuses `nowhere`, which it reads from or writes to.
+    unsafe {
+        use imports as host;
+        [
+            (
+                "proxy_get_header_map_value",
+                host::proxy_get_header_map_value(NONE, nowhere, 1, data, size),
+            ),
+            (
+                "proxy_get_header_map_pairs",
+                host::proxy_get_header_map_pairs(NONE, data, size),
+            ),
+            (
+                "proxy_add_header_map_value",
+                host::proxy_add_header_map_value(NONE, nowhere, 1, nowhere, 1),
+            ),
+            (
+                "proxy_remove_header_map_value",
+                host::proxy_remove_header_map_value(NONE, nowhere, 1),
+            ),
+            (
+                "proxy_replace_header_map_value",
+                host::proxy_replace_header_map_value(NONE, nowhere, 1, nowhere, 1),
+            ),
+            (
+                "proxy_set_header_map_pairs",
+                host::proxy_set_header_map_pairs(NONE, nowhere, 1),
+            ),
+            (
+                "proxy_get_property",
+                host::proxy_get_property(nowhere, 1, data, size),
+            ),
+            (
+                "proxy_set_property",
+                host::proxy_set_property(nowhere, 1, nowhere, 1),
+            ),
+            (
+                "proxy_get_buffer_bytes",
+                host::proxy_get_buffer_bytes(NONE, 0, 1, data, size),
+            ),
+            (
+                "proxy_set_buffer_bytes",
+                host::proxy_set_buffer_bytes(NONE, 0, 1, nowhere, 1),
+            ),
+            (
+                "proxy_send_local_response",
+                host::proxy_send_local_response(
+                    503,
+                    nowhere,
+                    1,
+                    nowhere,
+                    1,
+                    nowhere,
+                    1,
+                    NO_GRPC_STATUS,
+                ),
+            ),
+            (
+                "proxy_get_shared_data",
+                host::proxy_get_shared_data(nowhere, 1, data, size, cas),
+            ),
+            (
+                "proxy_set_shared_data",
+                host::proxy_set_shared_data(nowhere, 1, nowhere, 1, 0),
+            ),
+            ("proxy_continue_stream", host::proxy_continue_stream(NONE)),
+            ("proxy_close_stream", host::proxy_close_stream(NONE)),
+            (
+                "proxy_set_effective_context",
+                host::proxy_set_effective_context(NONE),
+            ),
+            (
+                "proxy_set_tick_period_milliseconds",
+                host::proxy_set_tick_period_milliseconds(0),
+            ),
+            (
+                "proxy_define_metric",
+                host::proxy_define_metric(COUNTER, nowhere, 1, cas),
+            ),
+            (
+                "proxy_increment_metric",
+                host::proxy_increment_metric(NONE, 0),
+            ),
+            ("proxy_record_metric", host::proxy_record_metric(NONE, 0)),
+            ("proxy_get_metric", host::proxy_get_metric(NONE, number)),
+            ("clock_time_get", wasi::clock_time_get(NONE, 1, number)),
+            ("random_get", wasi::random_get(nowhere, 1)),
+        ]
+    }
 }
 
 fn check(status: u32) -> Result<(), Refused> {

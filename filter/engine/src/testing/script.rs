@@ -235,6 +235,9 @@ fn end(stage: &mut Stage) {
     for number in 0..stage.visits.len() {
         stage.feed(number, Event::Done);
     }
+    // What the dead held under configurations that are gone is looked after as
+    // soon as somebody counts it again.
+    stage.update(0, 0);
     SILENCE.into_iter().for_each(|pause| stage.advance(pause));
     stage.check_end();
 }
