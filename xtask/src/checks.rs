@@ -8,11 +8,7 @@ use anyhow::{Result, bail};
 use crate::compose::{self, Outcome};
 use crate::project::Project;
 use crate::real_envoy::Bench;
-<<<<<<< HEAD
-use crate::{before, envoy, fuzz, sh, toolchain, wasm, wasm_tests};
-=======
-use crate::{capabilities as list, envoy, packages, sh, toolchain, wasm, wasm_tests};
->>>>>>> main
+use crate::{before, capabilities as list, envoy, fuzz, sh, toolchain, wasm, wasm_tests};
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
 /// 200 KiB of it are for regexes (ARCHITECTURE.md, Dependencies of the filter).
