@@ -10,7 +10,7 @@ use crate::grpc::{Grpc, is_grpc};
 use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::rate_limit::{self, Hit};
-use crate::request::Request;
+use crate::request::{ParamNames, Request};
 use crate::request_buffer::Buffering;
 use crate::response_override::Recall;
 use crate::retry::Retries;
@@ -29,6 +29,8 @@ pub(crate) struct Needs {
     pub(crate) body: bool,
     /// What stands in Envoy's dynamic metadata under these paths.
     pub(crate) metadata: Vec<MetadataPath>,
+    /// These parameters of its query.
+    pub(crate) params: ParamNames,
 }
 
 /// A namespace of the dynamic metadata, then one key for each level.
@@ -111,6 +113,11 @@ impl Needs {
                 && selector.query_params.is_empty()),
             source: !selector.sources.is_empty(),
             metadata: selector.metadata.iter().map(|it| it.path.clone()).collect(),
+            params: selector
+                .query_params
+                .iter()
+                .map(|it| it.name.clone())
+                .collect(),
             ..Self::default()
         }
     }
@@ -128,6 +135,7 @@ impl Needs {
             source: self.source || other.source,
             body: self.body || other.body,
             metadata: self.metadata,
+            params: self.params.and(other.params),
         }
     }
 }
@@ -175,7 +183,9 @@ impl Look {
             return (look, fault.map(Fault::unseen).unwrap_or_default());
         }
         let (mut look, seen, shortage, label) = host.request_headers(|headers| {
-            let request = Request::new(headers, source).with_metadata(&metadata);
+            let request = Request::new(headers, source)
+                .with_metadata(&metadata)
+                .with_params(&needs.params);
             let (recall, shortage) = overrides
                 .map(|it| it.recall(&request, started_ns, worker.value_limits()))
                 .unwrap_or_default();

@@ -1,19 +1,32 @@
 //! A request as conditions see it: its headers, read once, its client, and
 //! what other filters have noted of it.
 
+mod query;
+
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::net::IpAddr;
 
 use crate::look::MetadataPath;
+use query::Query;
+
+pub(crate) use query::{ParamNames, percent_decoded};
 
 /// The headers of a request, and where it comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Request<'a> {
     /// Names in lower case, `:method` and `:path` among them.
     headers: &'a [(&'a [u8], &'a [u8])],
     source: Option<IpAddr>,
     metadata: &'a [(&'a MetadataPath, Vec<u8>)],
+    /// The query parameters that will be asked for.
+    params: &'a ParamNames,
+    /// Gone through when the first of them is.
+    query: OnceCell<Query<'a, 'a>>,
 }
+
+/// No query parameters.
+static NO_PARAMS: ParamNames = ParamNames::NONE;
 
 impl<'a> Request<'a> {
     pub(crate) fn new(headers: &'a [(&'a [u8], &'a [u8])], source: Option<IpAddr>) -> Self {
@@ -21,7 +34,15 @@ impl<'a> Request<'a> {
             headers,
             source,
             metadata: &[],
+            params: &NO_PARAMS,
+            query: OnceCell::new(),
         }
+    }
+
+    /// The same request, of whose query one pass finds these parameters. Any
+    /// other one takes a pass of its own.
+    pub(crate) fn with_params(self, params: &'a ParamNames) -> Self {
+        Self { params, ..self }
     }
 
     /// The same request with what Envoy's filters have noted of it.
@@ -59,15 +80,10 @@ impl<'a> Request<'a> {
     /// The same as it came, and where in the path that is.
     pub(crate) fn raw_query_param(&self, name: &str) -> Option<(usize, &'a [u8])> {
         let path = self.first(b":path")?;
-        let (before, query) = split_at_any(path, b"?");
-        let (query, _) = split_at_any(query, b"#");
-        let mut next = before.len() + 1;
-        query.split(|byte| *byte == b'&').find_map(|pair| {
-            let (key, value) = split_at_any(pair, b"=");
-            let end = next + pair.len();
-            next = end + 1;
-            let is_it = *percent_decoded(key) == *name.as_bytes();
-            is_it.then_some((end - value.len(), value))
+        let query = self.query.get_or_init(|| Query::of(path, self.params));
+        query.get(name).unwrap_or_else(|| {
+            let alone = std::iter::once(name.to_owned()).collect();
+            Query::of(path, &alone).get(name).flatten()
         })
     }
 
@@ -109,36 +125,6 @@ fn split_at_any<'a>(text: &'a [u8], any: &[u8]) -> (&'a [u8], &'a [u8]) {
     let mut parts = text.splitn(2, |byte| any.contains(byte));
     let before = parts.next().unwrap_or_default();
     (before, parts.next().unwrap_or_default())
-}
-
-/// Decodes `%41`; what is no escape stays as it is, `+` included, as in
-/// Envoy's `PercentEncoding::decode`.
-pub(crate) fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.contains(&b'%') {
-        return Cow::Borrowed(text);
-    }
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, after @ ..] = rest {
-        match after {
-            [high, low, after @ ..] if *first == b'%' => {
-                if let (Some(high), Some(low)) = (digit(*high), digit(*low)) {
-                    decoded.push(high << 4 | low);
-                    rest = after;
-                    continue;
-                }
-                decoded.push(*first);
-            }
-            _ => decoded.push(*first),
-        }
-        rest = after;
-    }
-    Cow::Owned(decoded)
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    let digit = char::from(byte).to_digit(16)?;
-    u8::try_from(digit).ok()
 }
 
 #[cfg(test)]

@@ -130,7 +130,16 @@ impl Overrides {
                 counter: counters.define(policy, &counter),
             });
         }
-        overrides.needs.headers |= !overrides.items.is_empty();
+        let needs = std::mem::take(&mut overrides.needs);
+        overrides.needs = needs.and(Needs {
+            headers: !overrides.items.is_empty(),
+            params: overrides
+                .items
+                .iter()
+                .filter_map(PlannedItem::param)
+                .collect(),
+            ..Needs::default()
+        });
         Some(overrides)
     }
 

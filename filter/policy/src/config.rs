@@ -20,6 +20,7 @@ use crate::position::Position;
 use crate::problem::{Problem, Problems};
 use crate::protobuf;
 use crate::read::{At, Object};
+use crate::regexes::Regexes;
 use crate::spec::Spec;
 
 use config_maps::ConfigMaps;
@@ -89,6 +90,8 @@ impl PluginConfig {
 
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object(&KEYS, problems)?;
+        let limits = Limits::read(&object, problems);
+        problems.regexes = Regexes::up_to(limits.unwrap_or_default().regex_bytes);
         let policies = object.required("policies", problems).and_then(|at| {
             at.list(0..=usize::MAX, problems, |at, problems| {
                 // A policy that could not be read must not shift the others.
@@ -106,7 +109,6 @@ impl PluginConfig {
         let enforce = Enforce::read(&object, position.unwrap_or_default(), problems);
         let native = NativeFields::read(&object, problems);
         let environment = place::read(&object, problems);
-        let limits = Limits::read(&object, problems);
         let config_maps = ConfigMaps::read(&object, problems);
         let may_hold_headers = stop_iteration::read(&object, problems);
         unenforced::refuse_keys(&object, problems);

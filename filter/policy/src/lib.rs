@@ -36,6 +36,7 @@ mod position;
 pub mod problem;
 pub mod protobuf;
 pub mod read;
+mod regexes;
 pub mod scalar;
 #[cfg(feature = "schema")]
 pub mod schema;
@@ -47,3 +48,4 @@ pub use config::PluginConfig;
 pub use policy::Policy;
 pub use position::Position;
 pub use problem::{Problem, Problems};
+pub use regexes::Regexes;

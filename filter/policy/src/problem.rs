@@ -1,11 +1,11 @@
 //! What is wrong with a document, and the list that collects all of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::node::{Mark, Node};
 use crate::path::Path;
-use crate::scalar::Regex;
+use crate::regexes::Regexes;
 
 /// One thing that is wrong. Prints as `path: reason (got value)`.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub struct Problem {
 pub struct Problems {
     list: Vec<Problem>,
     /// Regexes read so far: many rules share few of them.
-    regexes: BTreeMap<String, Regex>,
+    pub regexes: Regexes,
 }
 
 impl Problem {
@@ -82,19 +82,6 @@ impl Problems {
     /// Adds a problem found elsewhere.
     pub fn push(&mut self, problem: Problem) {
         self.list.push(problem);
-    }
-
-    /// The regex `pattern`, compiled once however often it is written.
-    ///
-    /// # Errors
-    /// What is wrong with it, in one line.
-    pub fn regex(&mut self, pattern: &str) -> Result<Regex, String> {
-        if let Some(regex) = self.regexes.get(pattern) {
-            return Ok(regex.clone());
-        }
-        let regex = Regex::new(pattern)?;
-        self.regexes.insert(pattern.to_owned(), regex.clone());
-        Ok(regex)
     }
 
     /// Runs `read`, and gives what it found wrong instead of adding it.

@@ -33,6 +33,7 @@ pub use selector::{
 
 use crate::problem::Problems;
 use crate::read::At;
+use crate::regexes::Regexes;
 use crate::scalar::ObjectName;
 
 /// The capabilities of one policy that the filter enforces. What Envoy
@@ -59,7 +60,8 @@ impl Spec {
     pub fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
         let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
         let object = at.object(&known, problems)?;
-        Some(Self {
+        let conditions = problems.regexes.conditions();
+        let spec = Self {
             fault_injection: object
                 .get("faultInjection")
                 .and_then(|at| FaultInjection::read(at, problems)),
@@ -77,7 +79,20 @@ impl Spec {
             retry_constraint: object
                 .get("retryConstraint")
                 .and_then(|at| RetryConstraint::read(at, problems)),
-        })
+        };
+        let conditions = problems.regexes.conditions() - conditions;
+        if conditions > Regexes::MOST_CONDITIONS {
+            let most = Regexes::MOST_CONDITIONS;
+            at.refuse(
+                problems,
+                format!(
+                    "has {conditions} conditions with regular expressions, and {most} is the \
+                     most: each looks at every byte of its value; join their alternatives, or \
+                     split the policy"
+                ),
+            );
+        }
+        Some(spec)
     }
 }
 

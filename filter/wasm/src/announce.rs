@@ -5,6 +5,7 @@
 
 use crate::abi;
 
+/// Its format is version 0 (`btp_engine::versioned_key`): hashes of eight bytes.
 const KEY: &str = "btp.announced";
 const HASH_SIZE: usize = 8;
 

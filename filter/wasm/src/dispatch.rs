@@ -13,6 +13,7 @@ use btp_engine::Flow;
 use hashbrown::HashMap;
 
 use crate::memory;
+use crate::probe;
 use crate::root::{Root, Shared};
 use crate::stream::Stream;
 
@@ -37,6 +38,11 @@ pub(crate) fn create(context: u32, root: u32) {
 
 /// Loads a configuration of so many bytes; whether it is accepted.
 pub(crate) fn configure(root: u32, size: usize) -> bool {
+    // What is denied here is denied in the canary, which is asked first.
+    if let Err(reason) = probe::hostcalls() {
+        log::error!("configuration refused: {reason}");
+        return false;
+    }
     let accepted = ROOTS.with_borrow_mut(|roots| {
         roots
             .get_mut(&root)

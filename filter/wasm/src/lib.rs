@@ -23,6 +23,7 @@ mod host;
 mod memory;
 mod metrics;
 mod pairs;
+mod probe;
 mod random;
 mod root;
 mod stream;

@@ -64,6 +64,14 @@ impl PlannedItem {
         });
         planned.sort_by_key(|it| matches!(it.item, Item::Operator(Operator::QueryParam(_), _)));
     }
+
+    /// The query parameter that it is, if it is one.
+    pub(super) fn param(&self) -> Option<String> {
+        match &self.item {
+            Item::Operator(Operator::QueryParam(name), _) => Some(name.clone()),
+            _ => None,
+        }
+    }
 }
 
 impl Recall {
@@ -94,9 +102,9 @@ impl Overrides {
 
     /// Keeps what the rules will ask of this request.
     #[inline(never)]
-    pub(crate) fn recall(
-        &self,
-        request: &Request<'_>,
+    pub(crate) fn recall<'a>(
+        &'a self,
+        request: &Request<'a>,
         started_ns: Option<u64>,
         limits: ValueLimits<'_>,
     ) -> (Recall, Shortage) {

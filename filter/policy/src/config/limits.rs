@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use crate::problem::Problems;
 use crate::read::Object;
+use crate::regexes::Regexes;
 
 /// Bounds on what the filter remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +18,14 @@ pub struct Limits {
     pub request_value_bytes: usize,
     /// The same of all requests of a worker.
     pub request_value_bytes_per_worker: usize,
+    /// Bytes that the tables of all regexes may take.
+    pub regex_bytes: usize,
 }
 
 /// The keys of `limits`, each with its bounds.
-pub(crate) const LIMITS: [(&str, RangeInclusive<i64>); 4] = [
+pub(crate) const LIMITS: [(&str, RangeInclusive<i64>); 5] = [
     ("distinctKeys", 64..=1_048_576),
+    ("regexBytes", 0..=268_435_456),
     ("requestValueBytes", 0..=65_536),
     ("requestValueBytesPerWorker", 0..=268_435_456),
     ("routes", 1..=1_000_000),
@@ -34,6 +38,7 @@ impl Default for Limits {
             distinct_keys: 65_536,
             request_value_bytes: 4096,
             request_value_bytes_per_worker: 16 << 20,
+            regex_bytes: Regexes::DEFAULT_BYTES,
         }
     }
 }
@@ -62,6 +67,7 @@ impl Limits {
             "distinctKeys" => Some(&mut self.distinct_keys),
             "requestValueBytes" => Some(&mut self.request_value_bytes),
             "requestValueBytesPerWorker" => Some(&mut self.request_value_bytes_per_worker),
+            "regexBytes" => Some(&mut self.regex_bytes),
             "routes" => Some(&mut self.routes),
             _ => None,
         }

@@ -1,35 +1,72 @@
 //! Regular expressions that match a whole value, as Envoy's RE2 does.
 //!
-//! Linear in the value's length whatever the pattern. Unlike in RE2 there
-//! are no Unicode classes, and `(?i)` folds the case of ASCII letters only.
+//! Each is worked out into a table when it is read, so that a byte of a value
+//! costs one look into it, whatever the pattern. A pattern that needs a larger
+//! table than [`Regex::LARGEST`] is refused.
+//!
+//! Unlike in RE2 there are no Unicode classes, and `(?i)` folds the case of
+//! ASCII letters only.
+
+mod cheaper;
+mod meaning;
+mod table;
 
 use std::fmt;
 use std::sync::Arc;
 
-use regex_lite::RegexBuilder;
+use regex_syntax::ast::parse::ParserBuilder;
 
-/// A compiled regex; copies share one program.
+use table::{MOST_CELLS, MOST_STEPS, Table, TooLarge};
+
+/// A compiled regex; copies share one table.
 #[derive(Clone)]
 pub struct Regex {
     pattern: Arc<str>,
-    program: Arc<regex_lite::Regex>,
+    table: Arc<Table>,
 }
 
-/// The most memory that one compiled pattern may take.
-const LARGEST_PROGRAM: usize = 1 << 20;
+/// Groups within groups.
+const DEEPEST: u32 = 100;
+const KIB: usize = 1024;
 
 impl Regex {
+    /// The most bytes that the table of one pattern takes, within a few
+    /// hundred.
+    pub const LARGEST: usize = MOST_CELLS * size_of::<u16>();
+
     /// Compiles `pattern`.
     ///
     /// # Errors
-    /// What is wrong with it, in one line.
+    /// What is wrong with it, in one line: a predicate whose subject is the
+    /// pattern.
     pub fn new(pattern: &str) -> Result<Self, String> {
-        // On its own first, so that `a)(b` cannot break out of the group.
-        compile(pattern)?;
-        let program = compile(&format!(r"\A(?:{pattern})\z"))?;
+        let wrong = |reason: String| format!("must be a regular expression: {reason}");
+        let ast = ParserBuilder::new()
+            .nest_limit(DEEPEST)
+            .build()
+            .parse(pattern)
+            .map_err(|error| wrong(error.kind().to_string()))?;
+        let meaning = meaning::of(&ast).map_err(|reason| wrong(reason.to_owned()))?;
+        let table = Table::new(&meaning).map_err(|too_large| {
+            let size = match too_large {
+                TooLarge::Table(bytes) => {
+                    let (size, most) = (bytes.div_ceil(KIB), Self::LARGEST / KIB);
+                    format!("its table takes {size} KiB, and {most} KiB is the most")
+                }
+                TooLarge::Automaton(most) => {
+                    let most = most / KIB;
+                    format!("its automaton takes more than {most} KiB, which is the most")
+                }
+                TooLarge::Steps => {
+                    format!("it has more than {MOST_STEPS} steps, which is the most")
+                }
+            };
+            let cheaper = cheaper::spelling(pattern, &ast);
+            format!("is too dear a regular expression: {size}; {cheaper}")
+        })?;
         Ok(Self {
             pattern: pattern.into(),
-            program: Arc::new(program),
+            table: Arc::new(table),
         })
     }
 
@@ -39,19 +76,23 @@ impl Regex {
         &self.pattern
     }
 
+    /// Bytes of memory that it takes, its copies included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.pattern.len() + self.table.bytes()
+    }
+
     /// Whether the whole of `value` matches. A byte that is not UTF-8 counts
     /// as U+FFFD, as it does for RE2.
     #[must_use]
     pub fn is_match(&self, value: &[u8]) -> bool {
-        self.program.is_match(&String::from_utf8_lossy(value))
+        match std::str::from_utf8(value) {
+            Ok(_) => self.table.is_match(value),
+            Err(_) => self
+                .table
+                .is_match(String::from_utf8_lossy(value).as_bytes()),
+        }
     }
-}
-
-fn compile(pattern: &str) -> Result<regex_lite::Regex, String> {
-    RegexBuilder::new(pattern)
-        .size_limit(LARGEST_PROGRAM)
-        .build()
-        .map_err(|error| error.to_string())
 }
 
 impl PartialEq for Regex {
@@ -67,32 +108,4 @@ impl fmt::Debug for Regex {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Regex;
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    #[test]
-    fn the_whole_value_must_match() {
-        let regex = Regex::new("a|b+").unwrap();
-        assert!(regex.is_match(b"a") && regex.is_match(b"bbb"));
-        assert!(!regex.is_match(b"ab") && !regex.is_match(b"xa") && !regex.is_match(b"a\n"));
-        assert!(Regex::new(r"\d{3}.*").unwrap().is_match(b"123\xff\xfe"));
-        assert!(Regex::new("").unwrap().is_match(b""));
-        assert!(Regex::new("(?i)Xä.").unwrap().is_match("xäö".as_bytes()));
-    }
-
-    #[test]
-    fn bad_patterns_say_why_in_one_line() {
-        for (pattern, reason) in [
-            ("(", "open group without closing"),
-            ("a)(b", "closing ')' without"),
-            (r"\pL", "Unicode"),
-            ("(?=a)", "look-around"),
-            (r"(\w{1000}){1000}", "size limit"),
-        ] {
-            let error = Regex::new(pattern).expect_err(pattern);
-            assert!(error.contains(reason) && !error.contains('\n'), "{error}");
-        }
-    }
-}
+mod tests;

@@ -325,10 +325,10 @@ impl SourceCondition {
 /// Reads a regex of 1 to 1024 bytes.
 pub(super) fn read_regex(at: At<'_>, problems: &mut Problems) -> Option<Regex> {
     let pattern = at.string_of(1..=1024, problems)?;
-    match problems.regex(pattern) {
+    match problems.regexes.get(pattern) {
         Ok(regex) => Some(regex),
-        Err(error) => {
-            at.refuse(problems, format!("must be a regular expression: {error}"));
+        Err(reason) => {
+            at.refuse(problems, reason);
             None
         }
     }

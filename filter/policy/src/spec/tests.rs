@@ -82,7 +82,7 @@ fn rate_limits_that_mean_nothing_are_refused() {
         ),
         (
             header(r#""type":"RegularExpression","value":"(""#),
-            "must be a regular expression: found open group",
+            "must be a regular expression: unclosed group",
         ),
         (
             with(r#"{"sourceCIDR":{"value":"10.0.0.1"}}"#),
@@ -296,11 +296,29 @@ fn rules_that_say_nothing_of_headers_do_as_the_default_rule_does() {
 }
 
 #[test]
-fn the_same_regex_is_compiled_once() {
-    let mut problems = Problems::default();
-    let one = problems.regex("a+").unwrap();
-    assert_eq!(one, problems.regex("a+").unwrap());
-    assert!(problems.regex("(").is_err());
+fn conditions_with_regexes_are_counted_over_the_whole_policy() {
+    let with = |headers: usize| {
+        let header = r#"{"name":"x-a","type":"RegularExpression","value":"a+"}"#;
+        let headers = vec![header; headers].join(",");
+        let rule = format!(
+            r#"{{"clientSelectors":[{{"headers":[{headers}]}}],"limit":{{"requests":1,"unit":"Hour"}}}}"#
+        );
+        let matches = format!(r#"[{{"headers":[{header}]}}]"#);
+        let rules = format!(r#"{{"rules":[{rule},{rule}],"exempt":{matches}}}"#);
+        read(&format!(
+            r#"{{"rateLimit":{{"type":"Local","local":{rules}}}}}"#
+        ))
+    };
+    assert!(with(63).is_ok());
+    let refused = with(64).unwrap_err();
+    assert_eq!(
+        refused,
+        [
+            "the document: has 129 conditions with regular expressions, and 128 is the most: each \
+          looks at every byte of its value; join their alternatives, or split the policy \
+          (got an object of 1)"
+        ]
+    );
 }
 
 #[test]
