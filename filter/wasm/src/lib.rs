@@ -26,6 +26,7 @@ mod loaded;
 mod memory;
 mod metrics;
 mod pairs;
+mod probe;
 mod random;
 mod root;
 mod shared;

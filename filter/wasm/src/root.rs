@@ -10,13 +10,14 @@ use std::rc::Rc;
 use btp_engine::update::{
     self, Acceptance, BEAT_NS, Fallback, Lag, Obstacle, REQUESTS_SHARE, Role, Use,
 };
+use btp_engine::versioned_key;
 use btp_policy::Position;
 use hashbrown::HashMap;
 
 use crate::abi::{self, Buffer};
 use crate::loaded::Loaded;
 use crate::shared::{Shared, Timer};
-use crate::{accepted, behind, headroom};
+use crate::{accepted, behind, headroom, probe};
 
 /// The roots of this VM.
 pub(crate) type Roots = HashMap<u32, Root>;
@@ -179,6 +180,10 @@ impl Root {
         let before = headroom::memory();
         let accepted = accepted::all();
         let unread = Role::of(is_new_vm, !accepted.is_empty());
+        if is_new_vm {
+            // What is denied is denied in all VMs with the same settings.
+            probe::hostcalls().map_err(|denied| (unread, Obstacle::Wrong(denied)))?;
+        }
         let text = fetch(wanted.size).map_err(|obstacle| (unread, obstacle))?;
         let hash = accepted::hash(&text);
         wanted.text = Some(hash);
@@ -280,7 +285,7 @@ impl Root {
     }
 
     fn left_at(&self) -> String {
-        format!("btp.wanted.1.{:016x}", self.plugin)
+        versioned_key(&format!("btp.wanted.{:016x}", self.plugin), 1)
     }
 
     fn lag(&self) -> Option<Lag> {
