@@ -108,6 +108,10 @@ impl Host for WasmHost<'_> {
         self.shared.random.next()
     }
 
+    fn secret(&mut self) -> Option<u64> {
+        getrandom::u64().ok()
+    }
+
     fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
         let block = abi::headers(Map::RequestHeaders).unwrap_or_default();
         let headers: Vec<(&[u8], &[u8])> = pairs::entries(&block).collect();
