@@ -6,16 +6,19 @@
 mod capabilities;
 mod checks;
 mod compose;
+mod deny;
 mod envoy;
 mod exports;
 mod image;
 mod packages;
 mod project;
 mod real_envoy;
+mod reproducible;
 mod sh;
 mod toolchain;
 mod wasm;
 mod wasm_tests;
+mod wheels;
 
 use std::process::ExitCode;
 
@@ -89,6 +92,10 @@ enum Command {
     Versions,
     /// Build the filter, and write the list of what Envoy must allow it, with all copies.
     Capabilities,
+    /// Check licences, bans, sources and advisories of all dependencies (deny.toml).
+    Deny,
+    /// Build the filter in a second folder and compare: it must not depend on where.
+    Reproducible,
     /// Bring docker-compose.yml up, test it and take it down.
     ComposeTest,
     /// Before each commit: format, clippy, unit tests, build, one smoke test on Envoy.
@@ -129,6 +136,8 @@ fn run(args: Args) -> Result<()> {
         Command::Campaign { minutes, seed, .. } => real_envoy::campaign(&project, minutes, seed),
         Command::Versions => real_envoy::versions(&project),
         Command::Capabilities => capabilities::update(&project),
+        Command::Deny => deny::check(&project).map(drop),
+        Command::Reproducible => reproducible::check(&project),
         Command::ComposeTest => compose::test(&project).map(drop),
         Command::Check => checks::check(&project),
         Command::Ci => checks::ci(&project),
