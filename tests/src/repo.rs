@@ -10,6 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+const BEFORE: &str = "target/before/9ac27d82839a6381a546f12f2ddf92e19fabadc9.wasm";
 const PINNED_ENVOY: &str = "target/envoy/1.40.0/envoy";
 
 /// The root of the repository.
@@ -31,6 +32,12 @@ pub fn envoy_binary() -> Result<PathBuf> {
 /// The filter under test: `$BTP_WASM`, else the built one.
 pub fn wasm() -> Result<PathBuf> {
     existing("the filter", "BTP_WASM", "dist/backend_traffic_policy.wasm")
+}
+
+/// The filter of an earlier commit, from which tests update to the one under
+/// test: `$BTP_WASM_BEFORE`, else the one `cargo xtask` built.
+pub fn wasm_before() -> Result<PathBuf> {
+    existing("the filter of then", "BTP_WASM_BEFORE", BEFORE)
 }
 
 /// The command under test: `$BTP_CLI`, else the built one.

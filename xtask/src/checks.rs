@@ -8,15 +8,12 @@ use anyhow::{Result, bail};
 use crate::compose::{self, Outcome};
 use crate::project::Project;
 use crate::real_envoy::Bench;
-use crate::{
-    capabilities as list, deny, envoy, packages, reproducible, sh, toolchain, wasm, wasm_tests,
-};
+use crate::{before, capabilities as list, deny, envoy, fuzz, reproducible};
+use crate::{sh, toolchain, wasm, wasm_tests};
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
 /// 200 KiB of it are for regexes (ARCHITECTURE.md, Dependencies of the filter).
 const SIZE_LIMIT: u64 = 900 * 1024;
-
-const FUZZ: &str = "tests/fuzz/Cargo.toml";
 
 /// All tests, or only the scenario tables on an Envoy of another release.
 pub(crate) fn test(project: &Project, envoy: Option<&str>, filter: Option<&str>) -> Result<()> {
@@ -89,7 +86,7 @@ fn format(project: &Project) -> Result<()> {
     sh::step("format", "run `cargo fmt --all`", || {
         toolchain::prepare_lints(project)?;
         sh::run(&mut project.cargo(["fmt", "--all", "--check"]))?;
-        sh::run(&mut project.cargo(["fmt", "--manifest-path", FUZZ, "--check"]))
+        sh::run(&mut project.cargo(["fmt", "--manifest-path", fuzz::MANIFEST, "--check"]))
     })
 }
 
@@ -179,7 +176,11 @@ fn real_envoy_tests(project: &Project, bench: &Bench, filter: Option<&str>) -> R
     sh::step(
         &name,
         "the log of Envoy is above; `cargo xtask test NAME` repeats one test",
-        || sh::show(bench.tests(project).args(filter)),
+        || {
+            let before = before::filter(project)?;
+            let mut tests = bench.tests(project);
+            sh::show(tests.env("BTP_WASM_BEFORE", before).args(filter))
+        },
     )
 }
 
@@ -219,14 +220,7 @@ fn fuzz_targets(project: &Project) -> Result<()> {
     sh::step(
         "fuzz targets",
         "they must build with the stable compiler",
-        || {
-            packages::need_program(project, "c++", &["g++"])?;
-            sh::run(
-                project
-                    .cargo(["build", "--manifest-path", FUZZ, "--bins", "--target-dir"])
-                    .arg(project.target.join("fuzz")),
-            )
-        },
+        || fuzz::build(project),
     )
 }
 

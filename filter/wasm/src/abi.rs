@@ -15,6 +15,7 @@ use std::ptr;
 use btp_engine::Flow;
 
 use crate::dispatch;
+use crate::pairs::serialize;
 use crate::stream::Stream;
 
 /// The host refused a hostcall, with this status.
@@ -181,7 +182,7 @@ extern "C" fn btp_on_tick(root: u32) {
 
 #[unsafe(no_mangle)]
 extern "C" fn btp_on_request_headers(context: u32, _headers: usize, end: u32) -> u32 {
-    match dispatch::event(context, |stream| stream.request_headers(end != 0)) {
+    match dispatch::request_headers(context, end != 0) {
         Flow::HoldAll => STOP_ALL_ITERATION_AND_WATERMARK,
         flow => code(flow),
     }
@@ -632,31 +633,4 @@ impl Lent {
         // which leaked a Vec<u8> of exactly this capacity, and filled it.
         Some(unsafe { Vec::from_raw_parts(self.data, self.size, self.size) })
     }
-}
-
-/// Header pairs as the ABI wants them: a count, all sizes, then all names
-/// and values, each ended by a zero byte.
-pub(crate) fn serialize(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(serialized_size(pairs));
-    let mut push_size = |size: usize| {
-        bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
-    };
-    push_size(pairs.len());
-    for (name, value) in pairs {
-        push_size(name.len());
-        push_size(value.len());
-    }
-    for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
-        bytes.extend_from_slice(text);
-        bytes.push(0);
-    }
-    bytes
-}
-
-/// How many bytes [`serialize`] gives.
-pub(crate) fn serialized_size(pairs: &[(&[u8], &[u8])]) -> usize {
-    let texts = pairs
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 2);
-    4 + pairs.len() * 8 + texts.sum::<usize>()
 }
