@@ -42,6 +42,11 @@ impl Holder {
         }
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.amount == 0
+    }
+
     /// Takes from a pool as much as there is room for, at least and at most
     /// so much.
     #[inline(never)]

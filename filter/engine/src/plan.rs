@@ -6,6 +6,7 @@ use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::counters::CounterNames;
 use crate::fault::Fault;
+use crate::format::Format;
 use crate::look::Needs;
 use crate::rate_limit::{Concurrency, LimitsCompiler, RateLimits, SharedLimit};
 use crate::request_buffer::Buffering;
@@ -71,7 +72,7 @@ impl Plan {
             |policy: &Policy| PolicyPlan::compile(policy, instance, &mut limits, &mut counters);
         let policies: Vec<PolicyPlan> = config.policies.iter().map(compile).collect();
         let (limits, bounds, blocks) = limits.finish();
-        let roll = Roll(counters.shared_table("btp.workers"));
+        let roll = Roll(counters.shared_table(&Format::Roll.key("btp.workers")));
         let kept = policies.iter().flat_map(PolicyPlan::kept);
         Self {
             attachments: config.attachments,

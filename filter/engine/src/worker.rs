@@ -60,6 +60,13 @@ impl Worker {
         }
     }
 
+    /// Whether it holds nothing of what all workers share.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.holder.is_idle()
+    }
+
     /// The same worker, whose requests share the memory of `quota` with those
     /// under its other plans.
     #[must_use]

@@ -11,7 +11,7 @@ use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, Map, Refused};
 use crate::pairs;
-use crate::root::Shared;
+use crate::shared::Shared;
 use crate::stream::report;
 
 const NANOS_PER_MS: u64 = 1_000_000;

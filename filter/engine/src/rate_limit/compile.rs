@@ -14,6 +14,7 @@ use super::standing::Tells;
 use super::till::{KEYS_PER_SET, KeyTable, LimitCounters, SharedLimit};
 use super::{Allowance, RateLimits, Rule, route_hash};
 use crate::counters::CounterNames;
+use crate::format::Format;
 use crate::look::Needs;
 use crate::pool::Owner;
 use crate::shared::BlockId;
@@ -63,11 +64,11 @@ impl LimitsCompiler {
         for (own, limit) in (first_own..).zip(&mut self.limits) {
             limit.own = BlockId(own);
         }
-        let mut blocks = vec!["btp.seed".to_owned()];
+        let mut blocks = vec![Format::Seed.key("btp.seed")];
         if self.has_keys {
             // The number of sets is part of the name: with another one the
             // keys lie elsewhere.
-            let name = |set| format!("btp.keys.{}.{set}", self.sets);
+            let name = |set| Format::ClientBuckets.key(&format!("btp.keys.{}.{set}", self.sets));
             blocks.extend((0..self.sets).map(name));
         }
         blocks.extend(self.own_blocks);
@@ -153,7 +154,7 @@ impl LimitsCompiler {
         (identity, store): (&str, LimitCounters),
         counters: &mut CounterNames,
     ) -> usize {
-        let table = format!("btp.places.{identity}");
+        let table = Format::Places.key(&format!("btp.places.{identity}"));
         if let Some(index) = self.own_tables.iter().position(|name| *name == table) {
             return index;
         }
@@ -177,8 +178,8 @@ impl LimitsCompiler {
     fn key_tables(&mut self, counters: &mut CounterNames) -> KeyTable {
         let sets = self.sets;
         *self.key_tables.get_or_insert_with(|| {
-            let mut tables =
-                (0..sets).map(|set| counters.shared_table(&format!("btp.places.{sets}.{set}")));
+            let name = |set| Format::ClientPlaces.key(&format!("btp.places.{sets}.{set}"));
+            let mut tables = (0..sets).map(|set| counters.shared_table(&name(set)));
             let first = tables.next().map_or(0, |table| table.0);
             tables.for_each(drop);
             KeyTable { first, sets }
@@ -192,7 +193,7 @@ impl LimitsCompiler {
         limit: Limit,
         (identity, store): (&str, LimitCounters),
     ) -> usize {
-        let block = format!("btp.limit.{identity}");
+        let block = Format::Buckets.key(&format!("btp.limit.{identity}"));
         if let Some(index) = self.own_blocks.iter().position(|name| *name == block) {
             return index;
         }

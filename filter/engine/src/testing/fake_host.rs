@@ -93,6 +93,15 @@ impl FakeHost {
         }
     }
 
+    /// The words of a shared table, by its number in the plan.
+    #[must_use]
+    pub fn table(&self, number: usize) -> Vec<u64> {
+        let id = u32::try_from(number).map(TableId);
+        let tables = self.tables.borrow();
+        let words = id.ok().and_then(|id| tables.get(&id).cloned());
+        words.unwrap_or_default()
+    }
+
     fn lent(headers: &[(String, Vec<u8>)]) -> Vec<(&[u8], &[u8])> {
         let headers = headers.iter();
         headers
