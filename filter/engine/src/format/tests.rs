@@ -27,7 +27,7 @@ fn keys_are_those_under_which_a_filter_in_use_finds_its_accounts() {
         "btp.seed",
         "btp.keys.2.0",
         "btp.keys.2.1",
-        "btp.limit.default/p.q/clients",
+        "btp.overflow.2.0.default/p.q/clients",
         "btp.limit.default/p.q/all",
     ];
     assert_eq!(plan.blocks(), blocks);
