@@ -8,7 +8,8 @@ use anyhow::{Result, bail};
 use crate::compose::{self, Outcome};
 use crate::project::Project;
 use crate::real_envoy::Bench;
-use crate::{before, capabilities as list, envoy, fuzz, sh, toolchain, wasm, wasm_tests};
+use crate::{before, capabilities as list, deny, envoy, fuzz, reproducible};
+use crate::{sh, toolchain, wasm, wasm_tests};
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
 /// 200 KiB of it are for regexes (ARCHITECTURE.md, Dependencies of the filter).
@@ -64,15 +65,20 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
     let start = Instant::now();
     format(project)?;
     clippy(project)?;
+    let advisories = dependencies(project)?;
     let bench = prepare(project, envoy::DEFAULT_VERSION)?;
     size(project)?;
     capabilities(project)?;
+    reproducible(project)?;
     host_tests(project, None)?;
     tests_on_wasm32(project)?;
     real_envoy_tests(project, &bench, None)?;
     let compose = compose_test(project)?;
     docs(project)?;
     fuzz_targets(project)?;
+    if !advisories {
+        println!("ci: advisories were NOT CHECKED: their database could not be reached");
+    }
     close("ci", start, compose)
 }
 
@@ -127,6 +133,23 @@ fn capabilities(project: &Project) -> Result<()> {
         "capabilities of the filter",
         "run `cargo xtask capabilities` and look at what has changed",
         || list::check(project),
+    )
+}
+
+/// Whether advisories could be checked, too.
+fn dependencies(project: &Project) -> Result<bool> {
+    sh::step(
+        "dependencies: licences, bans, sources, advisories",
+        "change what is depended on, or deny.toml with a reason",
+        || deny::check(project),
+    )
+}
+
+fn reproducible(project: &Project) -> Result<()> {
+    sh::step(
+        "the same filter from another folder",
+        "look for paths, times and names of the machine in what is built",
+        || reproducible::check(project),
     )
 }
 

@@ -201,27 +201,17 @@ mod tests {
     #[test]
     fn hostcalls_of_the_sdks_contexts_are_dropped_and_others_stay() {
         let mut module = linked(&[]);
-        let kind = module.types.add(&[ValType::I32], &[ValType::I32]);
-        let names = ["proxy_http_call", "proxy_log"];
-        let functions = names.map(|name| module.add_import_func("env", name, kind).0);
-        let table = module
-            .tables
-            .add_local(false, 2, None, walrus::RefType::FUNCREF);
-        let place = walrus::ConstExpr::Value(Value::I32(0));
-        module.elements.add(
-            walrus::ElementKind::Active {
-                table,
-                offset: place,
-            },
-            walrus::ElementItems::Functions(functions.to_vec()),
-        );
-        module.exports.add("btp_table", table);
-        let module = {
-            // The table is kept by somebody.
-            let id = find(&module, "btp_table").unwrap();
-            module.exports.get_mut(id).name = "memory".to_owned();
-            finished(module).unwrap()
-        };
+        let kind = module.types.add(&[], &[]);
+        let functions = ["proxy_http_call", "proxy_log"]
+            .map(|name| module.add_import_func("env", name, kind).0);
+        let mut builder = FunctionBuilder::new(&mut module.types, &[], &[]);
+        for function in functions {
+            builder.func_body().call(function);
+        }
+        let caller = builder.finish(vec![], &mut module.funcs);
+        let id = find(&module, "_initialize").unwrap();
+        module.exports.get_mut(id).item = ExportItem::Function(caller);
+        let module = finished(module).unwrap();
         let imports: Vec<&str> = module.imports.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(imports, ["proxy_log"]);
     }

@@ -7,6 +7,7 @@ mod before;
 mod capabilities;
 mod checks;
 mod compose;
+mod deny;
 mod envoy;
 mod exports;
 mod fuzz;
@@ -14,10 +15,12 @@ mod image;
 mod packages;
 mod project;
 mod real_envoy;
+mod reproducible;
 mod sh;
 mod toolchain;
 mod wasm;
 mod wasm_tests;
+mod wheels;
 
 use std::process::ExitCode;
 
@@ -91,6 +94,10 @@ enum Command {
     Versions,
     /// Build the filter, and write the list of what Envoy must allow it, with all copies.
     Capabilities,
+    /// Check licences, bans, sources and advisories of all dependencies (deny.toml).
+    Deny,
+    /// Build the filter in a second folder and compare: it must not depend on where.
+    Reproducible,
     /// Bring docker-compose.yml up, test it and take it down.
     ComposeTest,
     /// Run a fuzz target of tests/fuzz, or all of them.
@@ -161,6 +168,8 @@ fn run(args: Args) -> Result<()> {
             fuzz::run(&project, wish)
         }
         Command::Capabilities => capabilities::update(&project),
+        Command::Deny => deny::check(&project).map(drop),
+        Command::Reproducible => reproducible::check(&project),
         Command::ComposeTest => compose::test(&project).map(drop),
         Command::Check => checks::check(&project),
         Command::Ci => checks::ci(&project),

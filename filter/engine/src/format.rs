@@ -18,6 +18,9 @@ pub(crate) enum Format {
     Buckets,
     /// Buckets of `Distinct` values, in the same slots.
     ClientBuckets,
+    /// Cells of `Distinct` values for which there is no slot. The block says how
+    /// it was written.
+    Cells,
     /// Places among the requests in flight: slots of three words.
     Places,
     /// The places of `Distinct` values.
@@ -34,6 +37,7 @@ impl Format {
             Self::Seed
             | Self::Buckets
             | Self::ClientBuckets
+            | Self::Cells
             | Self::Places
             | Self::Amounts
             | Self::Roll => 0,

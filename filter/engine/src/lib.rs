@@ -44,6 +44,7 @@ mod shared;
 mod siphash;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod update;
 mod vm_memory;
 mod watch;
 mod worker;

@@ -182,7 +182,7 @@ extern "C" fn btp_on_tick(root: u32) {
 
 #[unsafe(no_mangle)]
 extern "C" fn btp_on_request_headers(context: u32, _headers: usize, end: u32) -> u32 {
-    match dispatch::event(context, |stream| stream.request_headers(end != 0)) {
+    match dispatch::request_headers(context, end != 0) {
         Flow::HoldAll => STOP_ALL_ITERATION_AND_WATERMARK,
         flow => code(flow),
     }

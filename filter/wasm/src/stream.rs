@@ -6,7 +6,7 @@ use btp_engine::{Action, Exchange, Fields, Flow, Reply, Response};
 
 use crate::abi::{self, Buffer, Map, Refused};
 use crate::host::{WasmHost, name_exchange};
-use crate::root::Shared;
+use crate::shared::Shared;
 
 /// The context of one exchange.
 pub(crate) struct Stream {

@@ -23,8 +23,8 @@ use crate::shared::BlockId;
 #[derive(Debug)]
 pub(crate) struct LimitsCompiler {
     limits: Vec<SharedLimit>,
-    /// The block names of `limits`.
-    own_blocks: Vec<String>,
+    /// Who has the rules of `limits`.
+    identities: Vec<String>,
     bounds: Vec<Concurrency>,
     /// The table names of `bounds`.
     own_tables: Vec<String>,
@@ -46,7 +46,7 @@ impl LimitsCompiler {
         let sets = distinct_keys.div_ceil(KEYS_PER_SET).max(1);
         Self {
             limits: Vec::new(),
-            own_blocks: Vec::new(),
+            identities: Vec::new(),
             bounds: Vec::new(),
             own_tables: Vec::new(),
             key_tables: None,
@@ -60,10 +60,6 @@ impl LimitsCompiler {
         if self.limits.is_empty() && self.bounds.is_empty() {
             return (Vec::new(), Vec::new(), Vec::new());
         }
-        let first_own = FIRST_SET + if self.has_keys { self.sets } else { 0 };
-        for (own, limit) in (first_own..).zip(&mut self.limits) {
-            limit.own = BlockId(own);
-        }
         let mut blocks = vec![Format::Seed.key("btp.seed")];
         if self.has_keys {
             // The number of sets is part of the name: with another one the
@@ -71,7 +67,17 @@ impl LimitsCompiler {
             let name = |set| Format::ClientBuckets.key(&format!("btp.keys.{}.{set}", self.sets));
             blocks.extend((0..self.sets).map(name));
         }
-        blocks.extend(self.own_blocks);
+        for (limit, identity) in self.limits.iter_mut().zip(self.identities) {
+            limit.own = BlockId(u32::try_from(blocks.len()).unwrap_or(u32::MAX));
+            match limit.keys {
+                None => blocks.push(Format::Buckets.key(&format!("btp.limit.{identity}"))),
+                Some(table) => blocks.extend(
+                    (0..table.cell_blocks())
+                        .map(|block| format!("btp.overflow.{}.{block}.{identity}", table.sets))
+                        .map(|name| Format::Cells.key(&name)),
+                ),
+            }
+        }
         (self.limits, self.bounds, blocks)
     }
 
@@ -193,8 +199,7 @@ impl LimitsCompiler {
         limit: Limit,
         (identity, store): (&str, LimitCounters),
     ) -> usize {
-        let block = Format::Buckets.key(&format!("btp.limit.{identity}"));
-        if let Some(index) = self.own_blocks.iter().position(|name| *name == block) {
+        if let Some(index) = self.identities.iter().position(|other| other == identity) {
             return index;
         }
         let index = self.limits.len();
@@ -210,7 +215,7 @@ impl LimitsCompiler {
             overflow_warning(&rule.policy, rule, "have used up a part of their limit").into(),
             rule.queue,
         ));
-        self.own_blocks.push(block);
+        self.identities.push(identity.to_owned());
         index
     }
 }
@@ -241,7 +246,7 @@ fn overflow_warning(policy: &ObjectName, rule: &LocalRule, what: &str) -> String
     if rule.selector.is_distinct() {
         format!(
             "policy {policy}: more clients than limits.distinctKeys has room for {what}; \
-             further ones share one bucket ({rule_name} counts them)"
+             further ones share what is left for them ({rule_name} counts their requests)"
         )
     } else {
         format!(

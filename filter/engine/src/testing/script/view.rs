@@ -134,6 +134,10 @@ impl Host for View<'_> {
         (mixed ^ (mixed >> 27)) & !0xff | u64::from(self.serial)
     }
 
+    fn secret(&mut self) -> Option<u64> {
+        Some(self.random())
+    }
+
     fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
         if self.facts.forwarded {
             return read(&[]);
