@@ -101,10 +101,8 @@ fn read_one(at: At<'_>, problems: &mut Problems) -> Option<(ObjectName, BTreeMap
     let mut data = BTreeMap::new();
     if let Some(at) = object.get("data") {
         let object = at.open_object(problems)?;
-        for (key, _) in object.keys() {
-            if let Some(at) = object.get(key)
-                && let Some(text) = at.string(problems)
-            {
+        for (key, at) in object.fields() {
+            if let Some(text) = at.string(problems) {
                 data.insert(key.to_owned(), text.to_owned());
             }
         }
