@@ -12,6 +12,7 @@ mod explain;
 mod files;
 mod filter;
 mod govern;
+mod hcm;
 mod json_out;
 mod layout;
 mod model;

@@ -35,6 +35,7 @@ pub(crate) fn run(
 ) -> Result<bool, String> {
     let mut input = Input::read(files)?;
     let mut findings = std::mem::take(&mut input.findings);
+    let mut fine = Vec::new();
     if profile == Profile::Crd {
         // An old spelling is an unknown field to the CRD.
         findings.retain(|finding| finding.severity == report::Severity::Error);
@@ -50,10 +51,11 @@ pub(crate) fn run(
             .collect();
         if let Some(policies) = policies.into_iter().collect::<Option<Vec<_>>>() {
             check_together(&policies, &input, &mut findings);
+            fine = policies;
         }
     }
     if let Some(bootstrap) = bootstrap {
-        apply::lint(bootstrap, &mut input.sources, &mut findings)?;
+        apply::lint(bootstrap, &fine, &mut input.sources, &mut findings)?;
     }
     report::print(&findings, &input.sources, format);
     Ok(report::is_fine(&findings))

@@ -39,7 +39,7 @@ enum Command {
         #[arg(required_unless_present = "bootstrap", value_name = "FILE")]
         files: Vec<PathBuf>,
         /// Also check an Envoy configuration: whether instances of the filter
-        /// in it do the same
+        /// in it do the same, and whether it is set up for what policies go by
         #[arg(long, value_name = "FILE")]
         bootstrap: Option<PathBuf>,
         /// Which rules apply

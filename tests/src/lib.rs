@@ -9,6 +9,8 @@ pub mod body;
 pub mod bootstrap;
 pub mod client;
 pub mod envoy;
+pub mod half_open;
+pub mod hostile;
 pub mod load;
 pub mod measure;
 pub mod mortal;

@@ -19,6 +19,16 @@ pub fn cpu_micros(envoy: &Envoy) -> Result<f64> {
     Ok(nanos / 1_000.0)
 }
 
+/// Resident memory of an Envoy, in KiB.
+pub fn resident_kib(envoy: &Envoy) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", envoy.pid()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number
+        .and_then(|number| number.parse().ok())
+        .context("no VmRSS")
+}
+
 /// The order of `count` variants in a round: each other round it goes back
 /// (ABBA), so that a machine that slows down slows all of them.
 pub fn turns(count: usize, round: usize) -> Vec<usize> {

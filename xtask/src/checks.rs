@@ -202,6 +202,7 @@ fn close(what: &str, start: Instant, compose: Outcome) -> Result<()> {
         Outcome::Passed => "",
         Outcome::Skipped => " (1 skipped: the compose test)",
     };
+    print!("{}", sh::minutes());
     let seconds = start.elapsed().as_secs();
     let (minutes, seconds) = (seconds / 60, seconds % 60);
     println!("{what}: everything passed in {minutes} min {seconds} s{skipped}");

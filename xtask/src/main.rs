@@ -72,6 +72,18 @@ enum Command {
         #[arg(value_parser = ["retry-budget", "retry-routes"])]
         what: Option<String>,
     },
+    /// Attack an Envoy with the filter, and write docs/RELIABILITY.md (loopback only).
+    Campaign {
+        /// How long.
+        #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
+        minutes: u64,
+        /// Draws the same attacks as an earlier run; otherwise the time of day does.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Only write the page, from the log that is there.
+        #[arg(long)]
+        page: bool,
+    },
     /// Run the scenario tables on several releases of Envoy, and write docs/VERSIONS.md.
     Versions,
     /// Bring docker-compose.yml up, test it and take it down.
@@ -110,6 +122,8 @@ fn run(args: Args) -> Result<()> {
             checks::test(&project, envoy.as_deref(), filter.as_deref())
         }
         Command::Bench { what } => real_envoy::bench(&project, what.as_deref()),
+        Command::Campaign { page: true, .. } => real_envoy::campaign_page(&project),
+        Command::Campaign { minutes, seed, .. } => real_envoy::campaign(&project, minutes, seed),
         Command::Versions => real_envoy::versions(&project),
         Command::ComposeTest => compose::test(&project).map(drop),
         Command::Check => checks::check(&project),

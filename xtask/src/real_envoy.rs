@@ -1,6 +1,8 @@
-//! What runs the built filter in a real Envoy: the demo and the tests.
+//! What runs the built filter in a real Envoy: the demo, the tests, measurements
+//! and attacks.
 
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 
@@ -62,17 +64,35 @@ pub(crate) fn demo(project: &Project, once: bool, example: Option<&str>) -> Resu
 pub(crate) fn bench(project: &Project, what: Option<&str>) -> Result<()> {
     let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
     let binary = what.unwrap_or("bench").replace('-', "_");
-    let arguments = [
-        "run",
-        "--quiet",
-        "--profile",
-        "tool",
-        "-p",
-        "btp-tests",
-        "--bin",
-        &binary,
-    ];
-    sh::show(&mut bench.equip(project.cargo(arguments)))
+    sh::show(&mut bench.equip(tool(project, &binary)))
+}
+
+/// Attacks an Envoy for so many minutes, and writes docs/RELIABILITY.md.
+pub(crate) fn campaign(project: &Project, minutes: u64, seed: Option<u64>) -> Result<()> {
+    let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let seed = seed.unwrap_or(now.as_secs());
+    let date = sh::read(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]))?;
+    let commit = sh::read(
+        project
+            .command("git")
+            .args(["describe", "--always", "--dirty"]),
+    )?;
+    let mut campaign = bench.equip(tool(project, "campaign"));
+    campaign.args(["--", &minutes.to_string(), &seed.to_string()]);
+    sh::show(campaign.args([date.trim(), commit.trim()]))
+}
+
+/// Writes docs/RELIABILITY.md from the log of an earlier campaign.
+pub(crate) fn campaign_page(project: &Project) -> Result<()> {
+    sh::show(&mut tool(project, "campaign"))
+}
+
+/// A program of the tests, quick enough to be measured or to measure.
+fn tool(project: &Project, binary: &str) -> Command {
+    let mut command = project.cargo(["run", "--quiet", "--profile", "tool"]);
+    command.args(["-p", "btp-tests", "--bin", binary]);
+    command
 }
 
 /// Runs the scenario tables on each release, and writes docs/VERSIONS.md.

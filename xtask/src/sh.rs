@@ -4,9 +4,13 @@ use std::env;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+
+/// The steps so far, and their seconds.
+static STEPS: Mutex<Vec<(String, f64)>> = Mutex::new(Vec::new());
 
 /// Does one step of the work under a headline; when it fails, `hint` says
 /// what to do.
@@ -17,7 +21,17 @@ pub(crate) fn step<T>(name: &str, hint: &str, work: impl FnOnce() -> Result<T>) 
     let seconds = start.elapsed().as_secs_f64();
     let verdict = if result.is_ok() { "done" } else { "FAILED" };
     println!("== {name}: {verdict} in {seconds:.1} s");
+    let mut steps = STEPS.lock().unwrap_or_else(PoisonError::into_inner);
+    steps.push((name.to_owned(), seconds));
+    drop(steps);
     result.with_context(|| format!("step \"{name}\" failed; {hint}"))
+}
+
+/// A line for each step so far with its minutes.
+pub(crate) fn minutes() -> String {
+    let steps = STEPS.lock().unwrap_or_else(PoisonError::into_inner);
+    let line = |(name, seconds): &(String, f64)| format!("{:6.1} min  {name}\n", seconds / 60.0);
+    steps.iter().map(line).collect()
 }
 
 /// Runs a tool. What it prints goes to stderr: our stdout is for results.

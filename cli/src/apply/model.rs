@@ -40,6 +40,9 @@ pub(crate) struct Site {
     pub(crate) given: String,
     /// The first domain of its virtual host that names one host.
     pub(crate) host: Option<String>,
+    /// Its virtual host is for hosts that anybody may have: `*`, or with the
+    /// end left open (`shop.*`).
+    pub(crate) takes_any_host: bool,
     resources: Vec<[Option<String>; 4]>,
     labels: Vec<(String, String)>,
 }
@@ -210,6 +213,7 @@ fn sites(table: &Node, address: &Address, listener: &str) -> Vec<Site> {
         let routes = address.key("virtual_hosts").item(host_index).key("routes");
         let host_name = text(host, "name").unwrap_or_default().replace('/', "_");
         let mut domains = items(host, "domains").iter().filter_map(Node::as_str);
+        let takes_any_host = domains.clone().any(|domain| domain.ends_with('*'));
         let domain = domains.find(|domain| !domain.contains('*'));
         for (index, route) in items(host, "routes").iter().enumerate() {
             sites.push(Site {
@@ -217,6 +221,7 @@ fn sites(table: &Node, address: &Address, listener: &str) -> Vec<Site> {
                 name: text(route, "name").unwrap_or_default().to_owned(),
                 given: format!("unnamed/{owner}/{host_name}/{index}"),
                 host: domain.map(str::to_owned),
+                takes_any_host,
                 resources: resources_of(route),
                 labels: labels_of(route),
             });

@@ -9,10 +9,12 @@ use std::path::Path;
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
-use btp_policy::{PluginConfig, Position, json};
+use btp_policy::{PluginConfig, Policy, Position, json};
 
 use super::files::{Config, mark_of};
 use super::filter::is_instance;
+use super::govern::govern;
+use super::hcm;
 use super::model::Model;
 use super::tree::{Address, field, find, items};
 use crate::input::Source;
@@ -36,20 +38,35 @@ impl Overlap {
     }
 }
 
-/// Finds what is wrong with a bootstrap by itself; its files are added to
-/// `sources`.
+/// Finds what is wrong with a bootstrap by itself, and what is unwise in it
+/// under the policies that are to be applied and those that stand in it; its
+/// files are added to `sources`.
 pub(crate) fn lint(
     bootstrap: &Path,
+    policies: &[Policy],
     sources: &mut Vec<Source>,
     findings: &mut Vec<Finding>,
 ) -> Result<(), String> {
     let mut config = Config::as_written(bootstrap)?;
     let mut problems = std::mem::take(&mut config.problems);
-    let found = overlaps(&config, &Model::read(&config)).into_iter();
+    let model = Model::read(&config);
+    let found = overlaps(&config, &model).into_iter();
     problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
     let base = sources.len();
     let placed = problems.into_iter();
     findings.extend(placed.map(|(file, it)| Finding::error(it, Place::File(base + file))));
+    let mut hints = hcm::hints_of_instances(&config, &model);
+    // Where it cannot be told who governs what, `apply` says so.
+    if let Ok(governed) = govern(&config, &model, policies, None) {
+        let more = hcm::hints(&config, &model, policies, &governed);
+        hints.extend(
+            more.into_iter()
+                .filter(|it| !hints.contains(it))
+                .collect::<Vec<_>>(),
+        );
+    }
+    let placed = hints.into_iter();
+    findings.extend(placed.map(|(file, it)| Finding::warning(it, Place::File(base + file))));
     sources.extend(config.files.into_iter().map(|file| file.source));
     Ok(())
 }
@@ -99,6 +116,15 @@ pub(crate) fn overlaps(config: &Config, model: &Model) -> Vec<Overlap> {
 /// What an instance of the filter does, and where; `None` if it is none, or
 /// does nothing.
 fn enforced(filter: &Node) -> Option<(Position, Vec<Capability>)> {
+    let config = configuration_of(filter)?;
+    let all = Capability::ALL.iter().map(|(_, capability)| *capability);
+    let enforced = all.filter(|it| config.enforce.has(*it)).collect();
+    Some((config.position, enforced))
+}
+
+/// The configuration of an instance of the filter; `None` if it is none, or
+/// does nothing.
+pub(crate) fn configuration_of(filter: &Node) -> Option<PluginConfig> {
     let is_off = field(filter, "disabled").map(|it| &it.value) == Some(&Value::Bool(true));
     if is_off || !is_instance(filter) {
         return None;
@@ -113,12 +139,7 @@ fn enforced(filter: &Node) -> Option<(Position, Vec<Capability>)> {
     };
     // What the filter does not take does nothing: Envoy does not start.
     let config = PluginConfig::from_node(&written).ok()?;
-    if config.disabled {
-        return None;
-    }
-    let all = Capability::ALL.iter().map(|(_, capability)| *capability);
-    let enforced = all.filter(|it| config.enforce.has(*it)).collect();
-    Some((config.position, enforced))
+    (!config.disabled).then_some(config)
 }
 
 fn name_of(capability: Capability) -> &'static str {

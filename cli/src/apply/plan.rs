@@ -16,6 +16,7 @@ use btp_policy::{PluginConfig, Policy};
 use super::effective::{self, Effective};
 use super::files::{Config, mark_of, path_of};
 use super::govern::{Governed, govern, missing, sites_of};
+use super::hcm;
 use super::model::{Manager, Model};
 use super::overlap::overlaps;
 use super::tree::{Address, find};
@@ -129,7 +130,11 @@ pub(crate) fn apply(
         plugin_files,
         ..
     } = applier;
-    (errors.count == 0).then_some(Plan {
+    let is_fine = errors.count == 0;
+    for (file, hint) in hcm::hints(config, &model, &policies, &governed) {
+        findings.push(Finding::warning(hint, Place::File(base + file)));
+    }
+    is_fine.then_some(Plan {
         effective,
         plugin_files,
         model,

@@ -27,7 +27,8 @@ pub enum Action {
     /// the host's monotonic clock), or as soon after it as the host can.
     WakeAt(u64),
     /// Send the `tick` event to this worker at this time, whatever becomes of
-    /// this exchange.
+    /// this exchange. Of several times the earliest counts; a tick ends them
+    /// all.
     WakeWorkerAt(u64),
     /// Answer the client with this reply.
     Reply(Arc<Reply>),

@@ -25,6 +25,12 @@ impl Deadlines {
         self.by_time.insert((at, exchange));
     }
 
+    /// `exchange` waits until `at`, or less long if it does already.
+    pub fn bring_forward(&mut self, exchange: u32, at: u64) {
+        let earlier = self.by_exchange.get(&exchange).copied();
+        self.set(exchange, earlier.map_or(at, |earlier| earlier.min(at)));
+    }
+
     /// `exchange` waits no more.
     pub fn remove(&mut self, exchange: u32) {
         if let Some(at) = self.by_exchange.remove(&exchange) {
@@ -64,6 +70,10 @@ mod tests {
         deadlines.set(3, 20);
         deadlines.set(1, 5);
         deadlines.remove(3);
+        deadlines.bring_forward(1, 9);
+        assert_eq!(deadlines.earliest(), Some(5));
+        deadlines.set(1, 9);
+        deadlines.bring_forward(1, 5);
         assert_eq!(deadlines.earliest(), Some(5));
         assert_eq!(deadlines.pop_due(4), None);
         assert_eq!(deadlines.pop_due(10), Some(1));

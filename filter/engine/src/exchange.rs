@@ -18,7 +18,8 @@ use crate::rate_limit::{PlaceRef, Standing};
 use crate::retry::SlotId;
 use retry::Attempt;
 
-/// The state of one exchange.
+/// The state of one exchange. What few have is in boxes: clients decide how
+/// many there are, and a host keeps them in tables with room to spare.
 #[derive(Debug, Default)]
 pub struct Exchange {
     policy: Option<usize>,
@@ -26,14 +27,14 @@ pub struct Exchange {
     /// Its places among the requests in flight.
     places: Vec<PlaceRef>,
     /// What the response says of rate limits.
-    standing: Option<Standing>,
+    standing: Option<Box<Standing>>,
     phase: Phase,
     /// The response gets this status.
     rewrite: Option<u16>,
     /// It has a place among those who wait.
     waits: bool,
     /// The account of the request's body, as long as a limit watches it.
-    intake: Option<Intake>,
+    intake: Option<Box<Intake>>,
     /// What still comes of the request's body goes nowhere.
     discards: bool,
     /// The response has begun.

@@ -138,6 +138,7 @@ impl Fault {
                     table: counters.table(policy, "fault_active"),
                     most: fault.max_active.map_or(u64::MAX, u64::from),
                     slots: WORKERS,
+                    owner: None,
                 },
                 gauge: counters.gauge(policy, "fault_active"),
                 delays: counters.define(policy, "fault_delays_injected"),

@@ -4,7 +4,7 @@
 /// there. Times are in nanoseconds of the host's monotonic clock.
 #[derive(Debug)]
 pub(crate) struct Intake {
-    gathers: bool,
+    course: Course,
     limit: u64,
     declared: Option<u64>,
     received: u64,
@@ -17,6 +17,18 @@ pub(crate) struct Intake {
     pub(crate) held: u64,
     /// When the host was asked to wake it.
     pub(crate) wake_at: Option<u64>,
+}
+
+/// What becomes of a body while it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// It is held until all of it is there.
+    Gathered,
+    /// The headers have gone on and ask for a tunnel. Until somebody accepts,
+    /// the host keeps what comes.
+    Awaiting,
+    /// It is counted as it passes.
+    Passing,
 }
 
 /// How fast a body must come, and by when it must be there.
@@ -39,10 +51,10 @@ const STEP: u64 = 64 * 1024;
 
 impl Intake {
     /// A body of up to `limit` bytes, whose length the client may have
-    /// declared. If it `gathers`, all of it is held until it is complete.
-    pub(crate) fn new(gathers: bool, limit: u64, declared: Option<u64>) -> Self {
+    /// declared.
+    pub(crate) fn new(course: Course, limit: u64, declared: Option<u64>) -> Self {
         Self {
-            gathers,
+            course,
             limit,
             declared,
             received: 0,
@@ -56,7 +68,28 @@ impl Intake {
 
     /// Whether the body is held until it is complete.
     pub(crate) fn gathers(&self) -> bool {
-        self.gathers
+        self.course == Course::Gathered
+    }
+
+    /// Whether the host keeps what comes, be it for us or for the upstream.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.course != Course::Passing
+    }
+
+    /// Whether the client has said how much there will be, and may be held to
+    /// it. (Nothing tells when a tunnel's first bytes are due.)
+    pub(crate) fn is_timed(&self) -> bool {
+        match self.course {
+            Course::Gathered => true,
+            Course::Awaiting => self.declared.is_some_and(|length| length > 0),
+            Course::Passing => false,
+        }
+    }
+
+    /// Its time runs no longer.
+    pub(crate) fn stop_clock(&mut self) {
+        self.began = None;
+        self.wake_at = None;
     }
 
     /// Whether all of it is there.
@@ -78,12 +111,15 @@ impl Intake {
     /// gathered all of it so far, else only what is new.
     pub(crate) fn take_in(&mut self, at_hand: u64, end: bool) -> Result<(), TooLarge> {
         self.heard = true;
-        self.received = if self.gathers {
+        self.received = if self.gathers() {
             self.received.max(at_hand)
         } else {
             self.received.saturating_add(at_hand)
         };
-        self.complete |= end;
+        // Behind a request for a tunnel, bytes are not framed: nothing else
+        // says that all have come.
+        let is_whole = || self.declared.is_some_and(|length| self.received >= length);
+        self.complete |= end || (self.course == Course::Awaiting && is_whole());
         self.check(self.received)
     }
 
@@ -153,22 +189,22 @@ mod tests {
 
     #[test]
     fn exactly_the_limit_is_fine() {
-        for gathers in [true, false] {
-            let mut intake = Intake::new(gathers, 10, None);
+        for course in [Course::Gathered, Course::Awaiting, Course::Passing] {
+            let mut intake = Intake::new(course, 10, None);
             assert_eq!(intake.take_in(10, false), Ok(()));
-            let more = if gathers { 11 } else { 1 };
+            let more = if intake.gathers() { 11 } else { 1 };
             assert_eq!(intake.take_in(more, false), Err(TooLarge));
+            assert_eq!(Intake::new(course, 10, Some(10)).check_declared(), Ok(()));
+            assert_eq!(
+                Intake::new(course, 10, Some(11)).check_declared(),
+                Err(TooLarge)
+            );
         }
-        assert_eq!(Intake::new(true, 10, Some(10)).check_declared(), Ok(()));
-        assert_eq!(
-            Intake::new(true, 10, Some(11)).check_declared(),
-            Err(TooLarge)
-        );
     }
 
     #[test]
     fn each_byte_buys_time_and_nothing_buys_more_than_the_longest() {
-        let mut intake = Intake::new(true, u64::MAX, None);
+        let mut intake = Intake::new(Course::Gathered, u64::MAX, None);
         assert_eq!(intake.deadline(), None);
         let pace = Pace {
             rate: Some((100, 5 * SECOND)),
@@ -192,7 +228,7 @@ mod tests {
             rate in 1_u64..1_000_000, grace in 1_u64..10 * SECOND, seconds in 1_u64..1_000,
         ) {
             let at = |sent: u64| {
-                let mut intake = Intake::new(true, u64::MAX, None);
+                let mut intake = Intake::new(Course::Gathered, u64::MAX, None);
                 intake.begin(0, Pace { rate: Some((rate, grace)), longest: None });
                 intake.take_in(sent, false).map(|()| intake.deadline().unwrap())
             };
@@ -212,7 +248,7 @@ mod tests {
         fn what_is_taken_covers_what_is_there_and_little_more(
             pieces in proptest::collection::vec(0_u64..200_000, 1..30), limit in 1_u64..2_000_000,
         ) {
-            let mut intake = Intake::new(true, limit, None);
+            let mut intake = Intake::new(Course::Gathered, limit, None);
             let mut sum = 0;
             for piece in pieces {
                 sum += piece;

@@ -43,6 +43,8 @@ mod shared;
 mod siphash;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod vm_memory;
+mod watch;
 mod worker;
 
 pub use action::{Action, Fields, Flow, Reply, Response};
@@ -55,4 +57,5 @@ pub use plan::Plan;
 pub use quota::MemoryQuota;
 pub use retry::Ledger;
 pub use shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
+pub use vm_memory::{VmMemory, VmSighting};
 pub use worker::Worker;

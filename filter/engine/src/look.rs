@@ -6,7 +6,7 @@
 use btp_policy::spec::Selector;
 
 use crate::fault::{Fault, Seen};
-use crate::grpc::{is_grpc, is_grpc_request};
+use crate::grpc::{Grpc, is_grpc};
 use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::rate_limit::{self, Hit};
@@ -19,7 +19,7 @@ use crate::worker::Worker;
 /// What a policy must know of a request. Worked out at load.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needs {
-    /// Whether it is a gRPC call.
+    /// What it has to do with gRPC.
     pub(crate) grpc: bool,
     /// Its headers, its method and path among them.
     pub(crate) headers: bool,
@@ -39,8 +39,8 @@ pub(crate) type MetadataPath = Vec<String>;
 /// What was found out.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
-    /// It is a gRPC call; only known if the policy needs it.
-    pub(crate) grpc: bool,
+    /// What it has to do with gRPC; only known if the policy needs it.
+    pub(crate) grpc: Grpc,
     /// The rate limits that count it.
     pub(crate) limits: Vec<Hit>,
     /// What overrides will want to know of it.
@@ -58,12 +58,40 @@ pub(crate) struct BodyLook {
     pub(crate) length: Option<u64>,
     /// The most bytes that it may have.
     pub(crate) limit: u64,
-    /// It is no body but a stream without end, in both directions: CONNECT,
-    /// or an upgrade. (Envoy refuses those that it does not accept before any
-    /// filter sees them.)
-    pub(crate) is_endless: bool,
+    /// It is behind a request to become a stream without end.
+    pub(crate) tunnel: Option<Tunnel>,
     /// The client sends it only when it is told to.
     pub(crate) expects_continue: bool,
+}
+
+/// What a request asks to become, in both directions and without end. Until
+/// the upstream accepts, what comes is a body, which Envoy keeps to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tunnel {
+    /// Another protocol, such as WebSocket. (Envoy answers upgrades that it is
+    /// not to accept before any filter sees them, takes the header away where
+    /// `connection` does not name it, and shows an extended CONNECT of HTTP/2
+    /// in this form, too.)
+    Upgrade,
+    /// A connection of its own (CONNECT).
+    Connect,
+}
+
+impl Tunnel {
+    fn asked_by(request: &Request<'_>) -> Option<Self> {
+        if request.method() == b"CONNECT" {
+            return Some(Self::Connect);
+        }
+        request.header("upgrade").map(|_| Self::Upgrade)
+    }
+
+    /// Whether a response with this status says that it is one from now on.
+    pub(crate) fn is_accepted_by(self, status: u16) -> bool {
+        match self {
+            Self::Upgrade => status == 101,
+            Self::Connect => matches!(status, 200..=299),
+        }
+    }
 }
 
 impl Needs {
@@ -143,7 +171,10 @@ impl Look {
         let retries = policy.retries.as_ref();
         if !needs.headers && !needs_body {
             let look = Self {
-                grpc: needs.grpc && is_grpc_request(host),
+                grpc: match needs.grpc {
+                    true => Grpc::of_request(host),
+                    false => Grpc::None,
+                },
                 limits: hits(&Request::new(&[], source).with_metadata(&metadata)),
                 recall: Recall::of_time(started_ns),
                 body: BodyLook::default(),
@@ -151,7 +182,7 @@ impl Look {
             };
             return (look, fault.map(Fault::unseen).unwrap_or_default());
         }
-        let (look, seen, shortage) = host.request_headers(|headers| {
+        let (mut look, seen, shortage, label) = host.request_headers(|headers| {
             let request = Request::new(headers, source)
                 .with_metadata(&metadata)
                 .with_params(&needs.params);
@@ -159,8 +190,10 @@ impl Look {
                 .map(|it| it.recall(&request, started_ns, worker.value_limits()))
                 .unwrap_or_default();
             let content_type = request.header("content-type");
+            let is_labelled = content_type.is_some_and(|value| is_grpc(&value));
+            let label = (is_labelled, request.method() == b"POST");
             let look = Self {
-                grpc: content_type.is_some_and(|value| is_grpc(&value)),
+                grpc: Grpc::None,
                 limits: hits(&request),
                 recall,
                 body: match &policy.buffering {
@@ -170,8 +203,12 @@ impl Look {
                 retry: retries.is_some_and(|retries| retries.is_for(&request)),
             };
             let seen = fault.map(|fault| fault.see(&request));
-            (look, seen.unwrap_or_default(), shortage)
+            (look, seen.unwrap_or_default(), shortage, label)
         });
+        if needs.grpc || needs_body {
+            let (is_labelled, is_post) = label;
+            look.grpc = Grpc::of(is_labelled, |_| is_post, host);
+        }
         if let Some(overrides) = overrides {
             overrides.tell_shortage(shortage, host);
         }
@@ -191,7 +228,7 @@ impl BodyLook {
                 .header("content-length")
                 .and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok()),
             limit: buffering.limit_of(request),
-            is_endless: request.method() == b"CONNECT" || request.header("upgrade").is_some(),
+            tunnel: Tunnel::asked_by(request),
             expects_continue: is("expect", b"100-continue"),
         }
     }

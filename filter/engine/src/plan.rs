@@ -13,6 +13,7 @@ use crate::response_override::Overrides;
 use crate::retry::Retries;
 use crate::roll::Roll;
 use crate::shared::TableId;
+use crate::watch::{Gauges, Kept};
 use crate::worker::Worker;
 
 /// All that the exchanges under one configuration share. Immutable.
@@ -26,6 +27,9 @@ pub struct Plan {
     bounds: Vec<Concurrency>,
     position: Position,
     roll: Roll,
+    /// Where workers hold what is counted, and the gauges of what shares tables.
+    kept: Vec<Kept>,
+    gauges: Gauges,
     /// Bounds on what a worker remembers.
     remembers: Limits,
 }
@@ -58,16 +62,21 @@ impl Plan {
                 bounds: Vec::new(),
                 position: Position::Downstream,
                 roll: Roll(TableId(0)),
+                kept: Vec::new(),
+                gauges: Gauges::default(),
                 remembers: config.limits,
             };
         }
         let compile =
             |policy: &Policy| PolicyPlan::compile(policy, instance, &mut limits, &mut counters);
-        let policies = config.policies.iter().map(compile).collect();
+        let policies: Vec<PolicyPlan> = config.policies.iter().map(compile).collect();
         let (limits, bounds, blocks) = limits.finish();
         let roll = Roll(counters.shared_table("btp.workers"));
+        let kept = policies.iter().flat_map(PolicyPlan::kept);
         Self {
             attachments: config.attachments,
+            kept: kept.chain(kept_places(&bounds)).collect(),
+            gauges: Gauges::new(bounds.iter().map(Concurrency::gauge).collect()),
             policies,
             names: counters,
             blocks,
@@ -126,7 +135,7 @@ impl Plan {
     /// A worker's own state under this plan.
     #[must_use]
     pub fn worker(&self) -> Worker {
-        Worker::new(self.remembers, self.roll)
+        Worker::new(self.remembers, self.roll, self.gauges.clone())
     }
 
     pub(crate) fn attachments(&self) -> &Attachments {
@@ -139,6 +148,10 @@ impl Plan {
 
     pub(crate) fn bounds(&self) -> &[Concurrency] {
         &self.bounds
+    }
+
+    pub(crate) fn kept(&self) -> &[Kept] {
+        &self.kept
     }
 
     /// Whether there are limits that depend on the route's name.
@@ -156,6 +169,15 @@ impl PolicyPlan {
     /// Whether it has limits that depend on the route's name.
     pub(crate) fn is_per_route(&self) -> bool {
         self.limits.as_ref().is_some_and(|limits| limits.per_route)
+    }
+
+    /// Where what it counts is kept, but for places of requests in flight.
+    fn kept(&self) -> impl Iterator<Item = Kept> + use<> {
+        let fault = self.fault.as_ref().map(|fault| fault.held);
+        let fault = fault.map(|held| Kept::Alone(held.active.table, held.gauge));
+        let total = self.buffering.as_ref().and_then(|it| it.total.as_ref());
+        let total = total.map(|total| Kept::Alone(total.pool.table, total.gauge));
+        fault.into_iter().chain(total)
     }
 
     fn compile(
@@ -208,6 +230,16 @@ impl PolicyPlan {
             retries,
         }
     }
+}
+
+/// The tables of `Distinct` values' places are those of all bounds together.
+fn kept_places(bounds: &[Concurrency]) -> Vec<Kept> {
+    let (own, mut shared): (Vec<Kept>, Vec<Kept>) = bounds
+        .iter()
+        .flat_map(Concurrency::kept)
+        .partition(|kept| matches!(kept, Kept::Alone(..)));
+    shared.truncate(1);
+    own.into_iter().chain(shared).collect()
 }
 
 // Workers of a native host share one plan.

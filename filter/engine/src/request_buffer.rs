@@ -8,7 +8,8 @@ use btp_policy::spec::{BufferMode, BufferRule, Reject, RequestBuffer};
 
 use crate::action::Reply;
 use crate::counters::{CounterId, CounterNames, GaugeId};
-use crate::intake::{Intake, Pace};
+use crate::grpc::Grpc;
+use crate::intake::{Course, Intake, Pace};
 use crate::look::{BodyLook, Needs};
 use crate::pool::{Pool, WORKERS};
 use crate::request::Request;
@@ -20,8 +21,8 @@ pub(crate) struct Buffering {
     mode: BufferMode,
     limit: u64,
     rules: Vec<BufferRule>,
-    /// gRPC calls are counted; else they pass unseen.
-    counts_streams: bool,
+    /// What becomes of the body of a gRPC call; `None`: it passes unseen.
+    calls: Option<Course>,
     pub(crate) pace: Pace,
     pub(crate) total: Option<Total>,
     pub(crate) too_large: Refusal,
@@ -73,6 +74,7 @@ impl Buffering {
                 table: counters.table(name, "request_buffer"),
                 most: total.get(),
                 slots: WORKERS,
+                owner: None,
             },
             gauge: counters.gauge(name, "request_buffer_bytes"),
             full: Refusal::new(
@@ -89,9 +91,7 @@ impl Buffering {
             mode: buffer.mode,
             limit: buffer.limit.get(),
             rules: buffer.rules.clone(),
-            counts_streams: buffer
-                .include_streams
-                .unwrap_or_else(|| !is_for_grpc_alone(policy)),
+            calls: course_of_calls(policy, buffer),
             pace: Pace {
                 rate: buffer.min_data_rate.map(|rate| {
                     let bytes = rate.bytes_per_second.get();
@@ -165,12 +165,23 @@ impl Buffering {
     }
 
     /// The account of a request's body; `None` if the policy is not for it.
-    pub(crate) fn intake(&self, body: BodyLook, grpc: bool) -> Option<Intake> {
-        if body.is_endless || (grpc && !self.counts_streams) {
-            return None;
+    pub(crate) fn intake(&self, body: BodyLook, grpc: Grpc) -> Option<Intake> {
+        let course = if body.tunnel.is_some() {
+            Course::Awaiting
+        } else if grpc.is_call() {
+            self.calls?
+        } else {
+            self.course()
+        };
+        Some(Intake::new(course, body.limit, body.length))
+    }
+
+    /// What becomes of a body that is nothing special.
+    fn course(&self) -> Course {
+        match self.mode {
+            BufferMode::Buffer => Course::Gathered,
+            BufferMode::Stream => Course::Passing,
         }
-        let gathers = self.mode == BufferMode::Buffer && !grpc;
-        Some(Intake::new(gathers, body.limit, body.length))
     }
 }
 
@@ -202,6 +213,18 @@ impl Fixed {
     fn into_owned(self) -> (String, String) {
         (self.0.to_owned(), self.1.to_owned())
     }
+}
+
+/// A call may be a stream that ends only when its answer has come, so it is
+/// gathered only if the policy says that there are none.
+fn course_of_calls(policy: &Policy, buffer: &RequestBuffer) -> Option<Course> {
+    if buffer.gather_grpc {
+        return Some(Course::Gathered);
+    }
+    let counts = buffer
+        .include_streams
+        .unwrap_or_else(|| !is_for_grpc_alone(policy));
+    counts.then_some(Course::Passing)
 }
 
 /// Whether all it targets are GRPCRoutes.

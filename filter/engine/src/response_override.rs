@@ -196,10 +196,14 @@ impl Overrides {
         self.count(rule, out);
         let Some(body) = built.body else {
             // The HTTP status of an answer to a gRPC client is not what counts.
-            let status = if look.grpc { status } else { built.status };
+            let status = if look.grpc.is_call() {
+                status
+            } else {
+                built.status
+            };
             return Some(Instead::Headers(with_status(status, built.headers)));
         };
-        let by_reply = end || look.grpc || forbids_body(built.status);
+        let by_reply = end || look.grpc.is_call() || forbids_body(built.status);
         if !by_reply && matches!(length, Some(1..=LONGEST_IN_PLACE)) {
             let mut headers = with_status(built.status, built.headers);
             let length = body.len().to_string().into_bytes();

@@ -25,12 +25,28 @@ const WORDS: usize = 2;
 /// The most workers of one process. One is a thread and a configuration.
 const MOST: usize = 1024;
 
+/// What a look at the roll tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Somebody has died lately.
+    pub(crate) has_dead: bool,
+    /// Nobody can be found dead before this time who is not dead now.
+    pub(crate) next: u64,
+}
+
+/// The dead stay on the roll for as long as it takes to find them, so that all
+/// who look come to know.
+const KEPT_NS: u64 = 2 * SILENCE_NS;
+
 impl Roll {
     /// A sign of life; `false` if it could not be given.
     pub(crate) fn answer<T: Tables>(self, tables: &T, worker: u64, now: u64) -> bool {
         tables.update_table(self.0, |words| {
-            let mut entries = living(words, now);
+            let mut entries = within(words, now, KEPT_NS);
             entries.retain(|[other, _]| *other != worker);
+            if entries.len() >= MOST {
+                entries = within(entries.as_flattened(), now, SILENCE_NS);
+            }
             let has_room = entries.len() < MOST;
             entries.push([worker, now]);
             *words = entries.as_flattened().to_vec();
@@ -38,22 +54,53 @@ impl Roll {
         })
     }
 
+    /// A worker holds nothing any more: from now on its silence says nothing.
+    pub(crate) fn leave<T: Tables>(self, tables: &T, worker: u64) {
+        let _ = tables.update_table(self.0, |words| {
+            let (entries, _) = words.as_chunks::<WORDS>();
+            let others = entries.iter().filter(|[other, _]| *other != worker);
+            *words = others.flatten().copied().collect();
+            true
+        });
+    }
+
+    /// Looks for the dead.
+    pub(crate) fn look<T: Tables>(self, tables: &T, now: u64) -> Look {
+        let mut look = Look {
+            has_dead: false,
+            next: now.saturating_add(SILENCE_NS),
+        };
+        let _ = tables.update_table(self.0, |words| {
+            let entries = within(words, now, KEPT_NS);
+            let living = within(words, now, SILENCE_NS);
+            look.has_dead = living.len() < entries.len();
+            let earliest = living.iter().map(|[_, at]| *at).min().unwrap_or(now);
+            look.next = earliest.min(now).saturating_add(SILENCE_NS);
+            let is_shorter = entries.len() * WORDS < words.len();
+            *words = entries.as_flattened().to_vec();
+            is_shorter
+        });
+        look
+    }
+
     /// Those who live.
     pub(crate) fn call<T: Tables>(self, tables: &T, now: u64) -> Vec<u64> {
         let mut alive = Vec::new();
         tables.update_table(self.0, |words| {
-            alive = living(words, now).iter().map(|[who, _]| *who).collect();
+            let living = within(words, now, SILENCE_NS);
+            alive = living.iter().map(|[who, _]| *who).collect();
             false
         });
         alive
     }
 }
 
-/// Whatever follows the last whole entry is left out.
-fn living(words: &[u64], now: u64) -> Vec<[u64; WORDS]> {
+/// Those who gave a sign of life less than so long ago. Whatever follows the
+/// last whole entry is left out.
+fn within(words: &[u64], now: u64, span: u64) -> Vec<[u64; WORDS]> {
     let (entries, _) = words.as_chunks::<WORDS>();
-    let is_alive = |entry: &&[u64; WORDS]| now.saturating_sub(entry[1]) < SILENCE_NS;
-    entries.iter().filter(is_alive).copied().collect()
+    let is_recent = |entry: &&[u64; WORDS]| now.saturating_sub(entry[1]) < span;
+    entries.iter().filter(is_recent).copied().collect()
 }
 
 #[cfg(test)]
@@ -87,6 +134,35 @@ mod tests {
         assert!(ROLL.answer(&host, 1023, 1));
         assert!(ROLL.answer(&host, 1024, SILENCE_NS));
         assert_eq!(ROLL.call(&host, SILENCE_NS), [1023, 1024]);
+    }
+
+    #[test]
+    fn who_dies_is_seen_by_all_who_look_and_who_leaves_by_none() {
+        let host = FakeHost::default();
+        assert!(ROLL.answer(&host, 1, 5) && ROLL.answer(&host, 2, 9));
+        ROLL.leave(&host, 2);
+        let dead_at = 5 + SILENCE_NS;
+        let look = |now| ROLL.look(&host, now);
+        let nobody = |next| Look {
+            has_dead: false,
+            next,
+        };
+        assert_eq!(look(9), nobody(dead_at));
+        assert_eq!(look(dead_at - 1), nobody(dead_at));
+        for _ in 0..2 {
+            let seen = look(dead_at);
+            assert!(seen.has_dead && seen.next == dead_at + SILENCE_NS);
+        }
+        // Others who answer do not hide it.
+        assert!(ROLL.answer(&host, 3, dead_at));
+        assert!(look(dead_at + 1).has_dead);
+        ROLL.leave(&host, 3);
+        let forgotten = 5 + KEPT_NS;
+        assert_eq!(look(forgotten), nobody(forgotten + SILENCE_NS));
+        host.update_table(TableId(0), |words| {
+            assert!(words.is_empty());
+            false
+        });
     }
 
     #[test]

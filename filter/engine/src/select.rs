@@ -55,9 +55,15 @@ fn value_meets(value: Option<&[u8]>, condition: &ValueCondition) -> bool {
     }
 }
 
+/// Methods differ by case (RFC 9110, 9.1), but over HTTP/2 Envoy passes `post`
+/// on, and there are origins that take it for POST. So a method in other
+/// letters is taken for the one that is listed, and not for an exception.
 fn method_meets(method: &[u8], condition: &MethodCondition) -> bool {
-    let is_one_of = |list: &[String]| list.iter().any(|other| other.as_bytes() == method);
-    (condition.any_of.is_empty() || is_one_of(&condition.any_of)) && !is_one_of(&condition.none_of)
+    let mut listed = condition.any_of.iter().map(String::as_bytes);
+    let mut excepted = condition.none_of.iter().map(String::as_bytes);
+    let is_listed =
+        condition.any_of.is_empty() || listed.any(|other| other.eq_ignore_ascii_case(method));
+    is_listed && !excepted.any(|other| other == method)
 }
 
 fn path_meets(path: &[u8], condition: &PathCondition) -> bool {

@@ -8,11 +8,12 @@ use crate::holder::Holder;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::quota::MemoryQuota;
-use crate::rate_limit::{self, Concurrency, Leases, PlaceRef, Places};
+use crate::rate_limit::{self, Concurrency, Leases, PlaceRef, Places, Till};
 use crate::response_override::ValueLimits;
 use crate::retry::Bound;
 use crate::roll::Roll;
 use crate::shared::{BlockId, Step};
+use crate::watch::{Gauges, Watch};
 use hashbrown::HashMap;
 
 /// A worker's own state.
@@ -30,6 +31,7 @@ pub struct Worker {
     pub(crate) leases: Leases,
     pub(crate) holder: Holder,
     places: Places,
+    watch: Watch,
     seed: Option<[u64; 2]>,
 }
 
@@ -43,7 +45,7 @@ pub(crate) struct Place {
 }
 
 impl Worker {
-    pub(crate) fn new(limits: Limits, roll: Roll) -> Self {
+    pub(crate) fn new(limits: Limits, roll: Roll, gauges: Gauges) -> Self {
         Self {
             routes: Memo::new(limits.routes),
             budgets: Vec::new(),
@@ -51,8 +53,9 @@ impl Worker {
             values: MemoryQuota::default(),
             sees_held_bodies: false,
             leases: Leases::default(),
-            holder: Holder::new(roll),
+            holder: Holder::new(roll, gauges),
             places: Places::default(),
+            watch: Watch::default(),
             seed: None,
         }
     }
@@ -80,11 +83,42 @@ impl Worker {
         }
     }
 
+    /// A configuration is loaded: from now on this worker looks after what
+    /// the dead held under it.
+    pub fn start<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
+        self.watch.start(plan.kept(), host, out);
+    }
+
     /// The time asked for by [`Action::WakeWorkerAt`] has come.
     pub fn tick<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
         self.places
             .settle(plan.bounds(), &mut self.holder, host, out);
-        self.holder.tick(host, out);
+        match self.holder.next_beat() {
+            Some(due) if host.now_ns() < due => out.push(Action::WakeWorkerAt(due)),
+            _ => self.holder.tick(host, out),
+        }
+        self.watch.tick(plan.kept(), &self.holder, host, out);
+    }
+
+    /// Another configuration takes this one's place, or this one ends: hands
+    /// back all that was taken ahead. What requests hold that are still in
+    /// flight they give back when they end. Should more come after all, this
+    /// has cost them a little and nothing else.
+    pub fn retire<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
+        self.places
+            .retire(plan.bounds(), &mut self.holder, host, out);
+        let now_ns = host.now_ns();
+        for mut lease in self.leases.drain() {
+            let mut till = Till {
+                plan,
+                worker: &mut *self,
+                host: &mut *host,
+                now_ns,
+                out: &mut *out,
+            };
+            till.hand_back(&mut lease);
+        }
+        self.holder.rest(host);
     }
 
     /// Takes a place among the requests in flight; `false` if there is none.

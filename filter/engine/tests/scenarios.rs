@@ -91,7 +91,14 @@ fn play(proxy: &mut Proxy, routes: &Value, request: &Value, scenario: &Value) ->
         message.set(header[0].as_str().unwrap(), header[1].as_str().unwrap());
     }
     message.body = body(request);
+    let protocol = match scenario["protocol"].as_str() {
+        Some("http2" | "grpc") => "HTTP/2",
+        _ => "HTTP/1.1",
+    };
+    let attributes = &mut proxy.host.attributes;
+    attributes.insert("Protocol".to_owned(), protocol.as_bytes().to_vec());
     if scenario["protocol"] == "grpc" {
+        message.set(":method", "POST");
         message.set("content-type", "application/grpc");
         let length = u32::try_from(message.body.len()).unwrap();
         let frame = [&[0][..], &length.to_be_bytes()].concat();

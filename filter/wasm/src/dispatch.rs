@@ -7,11 +7,13 @@
 //! finds nothing, and goes on.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use btp_engine::Flow;
 use hashbrown::HashMap;
 
-use crate::root::Root;
+use crate::memory;
+use crate::root::{Root, Shared};
 use crate::stream::Stream;
 
 thread_local! {
@@ -27,6 +29,7 @@ pub(crate) fn create(context: u32, root: u32) {
     }
     let shared = ROOTS.with_borrow(|roots| roots.get(&root)?.shared());
     if let Some(shared) = shared {
+        memory::look(|| shared.random.next());
         let stream = Stream::new(context, shared);
         STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
     }
@@ -34,11 +37,26 @@ pub(crate) fn create(context: u32, root: u32) {
 
 /// Loads a configuration of so many bytes; whether it is accepted.
 pub(crate) fn configure(root: u32, size: usize) -> bool {
-    ROOTS.with_borrow_mut(|roots| {
+    let accepted = ROOTS.with_borrow_mut(|roots| {
         roots
             .get_mut(&root)
             .is_some_and(|root| root.configure(size))
-    })
+    });
+    if accepted {
+        retire_others(root);
+    }
+    accepted
+}
+
+/// A new configuration may take the place of another, which then has no
+/// requests to come. Envoy does not say of which; the others take again what
+/// they give back now.
+fn retire_others(new: u32) {
+    let others: Vec<Rc<Shared>> = ROOTS.with_borrow(|roots| {
+        let others = roots.iter().filter(|(root, _)| **root != new);
+        others.filter_map(|(_, root)| root.shared()).collect()
+    });
+    others.iter().for_each(|shared| shared.retire());
 }
 
 /// The timer of a configuration has come.
@@ -50,6 +68,11 @@ pub(crate) fn tick(root: u32) {
 }
 
 /// An event of an exchange.
+///
+/// The streams are borrowed while `feed` makes hostcalls. None of these calls
+/// back: Envoy performs what could (replies, the end of a stream, a request
+/// that goes on) when the callback at hand is over. `tests/tests/deferred.rs`
+/// sees to it that this stays so.
 pub(crate) fn event(context: u32, feed: impl FnOnce(&mut Stream) -> Flow) -> Flow {
     STREAMS.with_borrow_mut(|streams| {
         let Some(stream) = streams.get_mut(&context) else {
@@ -70,6 +93,10 @@ pub(crate) fn done(context: u32) {
     if let Some(mut stream) = stream {
         stream.done();
     } else {
-        ROOTS.with_borrow_mut(|roots| roots.remove(&context));
+        // Its last exchange has ended before.
+        let root = ROOTS.with_borrow_mut(|roots| roots.remove(&context));
+        if let Some(shared) = root.and_then(|root| root.shared()) {
+            shared.retire();
+        }
     }
 }

@@ -20,6 +20,7 @@ mod blocks;
 mod complaints;
 mod dispatch;
 mod host;
+mod memory;
 mod metrics;
 mod pairs;
 mod random;

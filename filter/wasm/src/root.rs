@@ -18,6 +18,7 @@ use crate::announce;
 use crate::blocks::SharedBlocks;
 use crate::complaints::Complaints;
 use crate::host::WasmHost;
+use crate::memory;
 use crate::metrics::{self, Metrics};
 use crate::random::Random;
 use crate::stream::perform;
@@ -43,7 +44,8 @@ pub(crate) struct Shared {
 #[derive(Default)]
 struct Timers {
     deadlines: Deadlines,
-    waiting: HashMap<u32, Exchange>,
+    /// In boxes, as a table has room to spare.
+    waiting: HashMap<u32, Box<Exchange>>,
     /// The deadline that the tick is set for.
     armed: Option<u64>,
 }
@@ -57,6 +59,8 @@ pub(crate) struct Root {
 /// The worker's own place among the deadlines: no stream has this context,
 /// Envoy's own has.
 const WORKER: u32 = 0;
+/// The place of the VM's signs of life; no stream has this context, either.
+const VM: u32 = u32::MAX;
 /// The most problems that one log line names.
 const MOST_PROBLEMS: usize = 20;
 const NANOS_PER_MS: u64 = 1_000_000;
@@ -67,6 +71,7 @@ impl Root {
         let text = abi::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         match configure(&text) {
             Ok(shared) => {
+                shared.start();
                 self.shared = Some(Rc::new(shared));
                 true
             }
@@ -93,6 +98,7 @@ fn configure(text: &[u8]) -> Result<Shared, String> {
         announce(&config);
     }
     let policies = config.policies.len();
+    let first_beat = memory::first_beat()?;
     let plan = Plan::compile(config);
     plan.budgets().try_for_each(metrics::self_test)?;
     if is_first {
@@ -102,7 +108,7 @@ fn configure(text: &[u8]) -> Result<Shared, String> {
             log::info!("{notice}");
         }
     }
-    Ok(Shared {
+    let shared = Shared {
         metrics: Metrics::new(&plan),
         blocks: SharedBlocks::create(plan.blocks())?,
         tables: SharedBlocks::create(plan.tables())?,
@@ -111,7 +117,9 @@ fn configure(text: &[u8]) -> Result<Shared, String> {
         plan,
         random,
         timers: RefCell::default(),
-    })
+    };
+    shared.wake(VM, first_beat);
+    Ok(shared)
 }
 
 fn announce(config: &PluginConfig) {
@@ -137,24 +145,46 @@ fn one_line(problems: &[Problem]) -> String {
 }
 
 impl Shared {
+    /// The worker's first step under this configuration.
+    fn start(&self) {
+        let mut out = Vec::new();
+        let host = &mut WasmHost { shared: self };
+        self.worker.borrow_mut().start(&self.plan, host, &mut out);
+        perform(self, &mut out, 0);
+    }
+
+    /// Another configuration takes this one's place, or this one ends.
+    pub(crate) fn retire(&self) {
+        let mut out = Vec::new();
+        let host = &mut WasmHost { shared: self };
+        self.worker.borrow_mut().retire(&self.plan, host, &mut out);
+        perform(self, &mut out, 0);
+    }
+
     /// Keeps `exchange` until its time has come, or it is asked back.
     pub(crate) fn park(&self, context: u32, at: u64, exchange: Exchange) {
         let mut timers = self.timers.borrow_mut();
         timers.deadlines.set(context, at);
-        timers.waiting.insert(context, exchange);
+        timers.waiting.insert(context, Box::new(exchange));
         timers.arm(abi::monotonic_ns());
     }
 
     /// Gives a parked exchange back. Its deadline stays, so that it costs
     /// nothing to park it again for the same time.
     pub(crate) fn unpark(&self, context: u32) -> Option<Exchange> {
-        self.timers.borrow_mut().waiting.remove(&context)
+        let exchange = self.timers.borrow_mut().waiting.remove(&context)?;
+        Some(*exchange)
     }
 
     /// The worker is to be woken.
     pub(crate) fn wake_worker(&self, at: u64) {
+        self.wake(WORKER, at);
+    }
+
+    /// The timer is to come at this time, for one who is no exchange.
+    fn wake(&self, who: u32, at: u64) {
         let mut timers = self.timers.borrow_mut();
-        timers.deadlines.set(WORKER, at);
+        timers.deadlines.bring_forward(who, at);
         timers.arm(abi::monotonic_ns());
     }
 
@@ -167,6 +197,7 @@ impl Shared {
     /// Wakes those whose time has come, then sets the timer for the next.
     pub(crate) fn tick(&self) {
         let now = abi::monotonic_ns();
+        let next_beat = memory::beat(now);
         let mut out = Vec::new();
         while let Some((context, exchange)) = self.next_due(now) {
             let mut host = WasmHost { shared: self };
@@ -203,11 +234,12 @@ impl Shared {
         }
         let mut timers = self.timers.borrow_mut();
         timers.armed = None;
+        timers.deadlines.set(VM, next_beat);
         timers.arm(abi::monotonic_ns());
     }
 
     /// The next one that is due; without an exchange it is the worker.
-    fn next_due(&self, now: u64) -> Option<(u32, Option<Exchange>)> {
+    fn next_due(&self, now: u64) -> Option<(u32, Option<Box<Exchange>>)> {
         let mut timers = self.timers.borrow_mut();
         loop {
             let context = timers.deadlines.pop_due(now)?;

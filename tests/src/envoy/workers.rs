@@ -17,13 +17,26 @@ impl Envoy {
         workers: usize,
         path: &str,
     ) -> Result<Vec<h1::Connection>> {
+        self.one_for_each_worker(workers, async || {
+            let mut connection = h1::Connection::open(self.addr()).await?;
+            connection.send(Request::get(path)).await?;
+            Ok(connection)
+        })
+        .await
+    }
+
+    /// The same of connections that `open` opens. Each must have had an answer.
+    pub async fn one_for_each_worker<T>(
+        &self,
+        workers: usize,
+        mut open: impl AsyncFnMut() -> Result<T>,
+    ) -> Result<Vec<T>> {
         const ACCEPTED: &str = r"^listener\.127\..*\.worker_\d+\.downstream_cx_total$";
         let mut found = Vec::new();
         let mut known = Vec::new();
         for _ in 0..MOST_CONNECTIONS {
             let before = self.stats_matching(ACCEPTED).await?;
-            let mut connection = h1::Connection::open(self.addr()).await?;
-            connection.send(Request::get(path)).await?;
+            let connection = open().await?;
             let after = self.stats_matching(ACCEPTED).await?;
             let grown = after
                 .into_iter()

@@ -1,7 +1,10 @@
 //! What a scripted upstream does with one request.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use crate::body::{Body, HttpBody};
 use crate::{Fields, to_header_map};
@@ -12,6 +15,7 @@ pub struct Reply {
     action: Action,
     delay: Duration,
     early: bool,
+    gate: Option<Arc<Semaphore>>,
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +77,12 @@ impl Reply {
         self
     }
 
+    /// Waits before acting for a permit of `gate`.
+    pub fn behind(mut self, gate: &Arc<Semaphore>) -> Self {
+        self.gate = Some(Arc::clone(gate));
+        self
+    }
+
     /// Acts as soon as the request's headers are there, not only when its
     /// body is complete.
     pub fn early(mut self) -> Self {
@@ -86,6 +96,10 @@ impl Reply {
 
     pub(super) async fn perform(self, head: bool) -> io::Result<http::Response<HttpBody>> {
         tokio::time::sleep(self.delay).await;
+        if let Some(gate) = self.gate {
+            let permit = gate.acquire().await.map_err(io::Error::other)?;
+            permit.forget();
+        }
         match self.action {
             Action::Hang => std::future::pending().await,
             Action::Reset => Err(io::Error::other("the script resets here")),
@@ -102,6 +116,7 @@ impl Reply {
             action,
             delay: Duration::ZERO,
             early: false,
+            gate: None,
         }
     }
 }

@@ -81,14 +81,15 @@ impl Exchange {
         if intake.check_declared().is_err() {
             return self.refuse_body(policy, &buffering.too_large, worker, host, out);
         }
-        if !intake.gathers() {
+        if !intake.is_kept() {
             return Flow::Continue;
         }
-        if self.look.body.expects_continue {
+        if intake.gathers() && self.look.body.expects_continue {
             return self.refuse_body(policy, &buffering.expectation, worker, host, out);
         }
-        let now = host.now_ns();
-        intake.begin(now, buffering.pace);
+        if intake.is_timed() {
+            intake.begin(host.now_ns(), buffering.pace);
+        }
         if let Err(full) = self.cover(buffering, worker, host, out) {
             return self.refuse_body(policy, full, worker, host, out);
         }
@@ -107,6 +108,7 @@ impl Exchange {
         let (Some(intake), Some(buffering)) = (&self.intake, &policy.buffering) else {
             return Flow::Continue;
         };
+        let is_held = intake.gathers();
         let now = host.now_ns();
         if intake.deadline().is_some_and(|deadline| deadline <= now) {
             return self.refuse_body(policy, &buffering.too_slow, worker, host, out);
@@ -116,7 +118,11 @@ impl Exchange {
             return self.refuse_body(policy, &buffering.blind, worker, host, out);
         }
         self.set_wake(worker);
-        self.go_on(policy, worker, host, out)
+        match self.go_on(policy, worker, host, out) {
+            // It has gone on long ago.
+            Flow::Continue if !is_held => Flow::HoldHeaders,
+            flow => flow,
+        }
     }
 
     /// How a request that has to wait until then is held: one whose body is
@@ -132,9 +138,10 @@ impl Exchange {
         }
     }
 
-    /// A response came before the request went on: the proxy has made it
-    /// itself, and the body is not wanted any more.
-    pub(super) fn abandon_body<H: Host>(
+    /// A response came. If the request has not gone on, the proxy has made it
+    /// itself, and the body is not wanted any more. If it accepts a tunnel,
+    /// what comes from now on is no body.
+    pub(super) fn answer_body<H: Host>(
         &mut self,
         policy: &PolicyPlan,
         status: Option<u16>,
@@ -143,9 +150,19 @@ impl Exchange {
         out: &mut Vec<Action>,
     ) {
         const TOO_LARGE: u16 = 413;
-        let Some(intake) = self.intake.as_ref().filter(|intake| intake.gathers()) else {
+        let Some(intake) = &mut self.intake else {
             return;
         };
+        if let (Some(tunnel), Some(status)) = (self.look.body.tunnel, status)
+            && tunnel.is_accepted_by(status)
+        {
+            return self.drop_body(policy, worker, host, out);
+        }
+        if !intake.gathers() {
+            // The answer is there: how fast the rest comes keeps nobody
+            // waiting, but how much still counts.
+            return intake.stop_clock();
+        }
         if let Some(buffering) = &policy.buffering
             && !intake.is_complete()
             && status == Some(TOO_LARGE)
@@ -200,7 +217,10 @@ impl Exchange {
                 out.extend(intake.wake_at.map(Action::WakeAt));
                 Flow::HoldHeaders
             }
-            (false, _) => Flow::Continue,
+            (false, _) => {
+                out.extend(intake.wake_at.map(Action::WakeAt));
+                Flow::Continue
+            }
         }
     }
 
@@ -216,7 +236,7 @@ impl Exchange {
             return Ok(());
         };
         let lacks = intake.lacks();
-        if lacks == 0 || !intake.gathers() {
+        if lacks == 0 || !intake.is_kept() {
             return Ok(());
         }
         let amount = (lacks, lacks);
@@ -241,7 +261,7 @@ impl Exchange {
     /// When it must be assumed that the host does not show this body.
     fn blind_at(&self, worker: &Worker) -> Option<u64> {
         let intake = self.intake.as_ref()?;
-        if worker.sees_held_bodies || intake.heard {
+        if !intake.gathers() || worker.sees_held_bodies || intake.heard {
             return None;
         }
         Some(intake.began()?.saturating_add(BLIND_NS))

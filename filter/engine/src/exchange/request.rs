@@ -49,7 +49,8 @@ impl Exchange {
         let (look, seen) = Look::at(policy, worker, host, place.route, end);
         self.look = look;
         if let (Some(buffering), false) = (&policy.buffering, end) {
-            self.intake = buffering.intake(self.look.body, self.look.grpc);
+            let intake = buffering.intake(self.look.body, self.look.grpc);
+            self.intake = intake.map(Box::new);
         }
         let Some(fault) = &policy.fault else {
             return self.limit(plan, policy, worker, host, out);
@@ -213,7 +214,7 @@ impl Exchange {
                 wait_ns,
                 places,
             }) => {
-                self.standing = standing;
+                self.standing = standing.map(Box::new);
                 self.places = places;
                 if wait_ns == 0 {
                     return self.admit_body(policy, worker, host, out);

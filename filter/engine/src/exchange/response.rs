@@ -50,7 +50,7 @@ impl Exchange {
         }
         if self.intake.is_some() {
             let status = response_status(host);
-            self.abandon_body(policy, status, worker, host, out);
+            self.answer_body(policy, status, worker, host, out);
         }
         // Overrides start from the headers as they came, so what retries have
         // to do with them comes last.

@@ -270,6 +270,10 @@ fn grpc_replies_are_never_rewritten_in_place() {
     let mut proxy = Proxy::new(plan(ERROR_PAGE));
     let mut call = Message::request("POST", "/svc/status/503");
     call.set("content-type", "application/grpc");
+    proxy
+        .host
+        .attributes
+        .insert("Protocol".to_owned(), b"HTTP/2".to_vec());
     let outcome = proxy.exchange(None, &call, demo_upstream);
     assert_eq!(outcome.details, "btp_response_override");
     assert_eq!(outcome.response.get("grpc-status"), Some("14"));

@@ -9,10 +9,11 @@ const POOL: Pool = Pool {
     table: TableId(0),
     most: 2,
     slots: 8,
+    owner: None,
 };
 
 fn holder() -> Holder {
-    Holder::new(Roll(TableId(1)))
+    Holder::new(Roll(TableId(1)), Gauges::default())
 }
 
 /// Takes one; says whether there was one, and whether the worker is to be

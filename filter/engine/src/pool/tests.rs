@@ -7,6 +7,7 @@ const POOL: Pool = Pool {
     table: TableId(0),
     most: 100,
     slots: 4,
+    owner: None,
 };
 
 fn claim(key: u64, worker: u64) -> Claim {
@@ -15,7 +16,7 @@ fn claim(key: u64, worker: u64) -> Claim {
 
 /// Worker 1 or 2 wants so much of key 7.
 fn take(host: &FakeHost, worker: u64, amount: u64) -> Change {
-    POOL.take(host, claim(7, worker), (amount, amount), &[])
+    POOL.take(host, claim(7, worker), (amount, amount))
 }
 
 #[test]
@@ -27,7 +28,7 @@ fn there_is_room_for_so_much_and_no_more() {
     assert_eq!((full.answer, full.taken, full.by), (Answer::Full, 0, 0));
     assert_eq!(POOL.give_back(&host, claim(7, 1), 10), -10);
     assert_eq!(take(&host, 2, 11).answer, Answer::Full);
-    let rest = POOL.take(&host, claim(7, 2), (1, 50), &[]);
+    let rest = POOL.take(&host, claim(7, 2), (1, 50));
     assert_eq!((rest.taken, rest.by), (10, 10));
 }
 
@@ -35,7 +36,7 @@ fn there_is_room_for_so_much_and_no_more() {
 fn each_key_has_a_bound_of_its_own() {
     let host = FakeHost::default();
     assert_eq!(take(&host, 1, 100).answer, Answer::Granted);
-    let other = POOL.take(&host, claim(8, 1), (100, 100), &[]);
+    let other = POOL.take(&host, claim(8, 1), (100, 100));
     assert_eq!(other.answer, Answer::Granted);
     assert_eq!(POOL.give_back(&host, claim(8, 1), 100), -100);
     assert_eq!(take(&host, 2, 1).answer, Answer::Full);
@@ -53,13 +54,13 @@ fn who_holds_nothing_gives_nothing_back() {
 fn a_table_has_so_many_slots() {
     let host = FakeHost::default();
     for key in 0..4 {
-        let first = POOL.take(&host, claim(key, 1), (1, 1), &[]);
+        let first = POOL.take(&host, claim(key, 1), (1, 1));
         assert_eq!(first.answer, Answer::Granted);
     }
-    let fifth = POOL.take(&host, claim(4, 1), (1, 1), &[]);
+    let fifth = POOL.take(&host, claim(4, 1), (1, 1));
     assert_eq!((fifth.answer, fifth.by), (Answer::NoRoom, 0));
     assert_eq!(POOL.give_back(&host, claim(2, 1), 1), -1);
-    let fifth = POOL.take(&host, claim(4, 1), (1, 1), &[]);
+    let fifth = POOL.take(&host, claim(4, 1), (1, 1));
     assert_eq!(fifth.answer, Answer::Granted);
 }
 
@@ -69,12 +70,46 @@ fn what_the_dead_held_is_dropped_and_told() {
     assert_eq!(take(&host, 1, 60).by, 60);
     assert_eq!(take(&host, 2, 30).by, 30);
     // Worker 1 is dead: there is room, but not for so much.
-    let full = POOL.take(&host, claim(7, 3), (80, 80), &[1]);
-    assert_eq!((full.answer, full.by), (Answer::Full, -60));
-    let taken = POOL.take(&host, claim(7, 3), (70, 70), &[1]);
+    let lost = bury(POOL.table, false, &[1], &host, |_| true);
+    let sixty = Lost {
+        owner: None,
+        amount: 60,
+    };
+    assert_eq!(lost, [sixty]);
+    assert_eq!(bury(POOL.table, false, &[1], &host, |_| true), []);
+    let full = POOL.take(&host, claim(7, 3), (80, 80));
+    assert_eq!((full.answer, full.by), (Answer::Full, 0));
+    let taken = POOL.take(&host, claim(7, 3), (70, 70));
     assert_eq!((taken.answer, taken.by), (Answer::Granted, 70));
     // Should worker 1 live after all, it takes nothing from the others.
     assert_eq!(POOL.give_back(&host, claim(7, 1), 60), 0);
+}
+
+/// Pools that share a table each lose their own, and leave what is nobody's
+/// they know.
+#[test]
+fn a_shared_table_says_whose_things_the_dead_held() {
+    let host = FakeHost::default();
+    let owned = |hash: u64| Pool {
+        owner: Some(Owner::new(hash << 32)),
+        ..POOL
+    };
+    let (one, other) = (owned(1), owned(2));
+    assert_eq!(one.take(&host, claim(7, 1), (3, 3)).taken, 3);
+    assert_eq!(other.take(&host, claim(8, 1), (5, 5)).taken, 5);
+    assert_eq!(one.take(&host, claim(7, 2), (97, 97)).taken, 97);
+    assert_eq!(one.take(&host, claim(7, 2), (1, 1)).answer, Answer::Full);
+    assert_eq!(one.give_back(&host, claim(7, 2), 90), -90);
+    let lost = bury(POOL.table, true, &[1], &host, |it| it == one.owner);
+    let three = Lost {
+        owner: one.owner,
+        amount: 3,
+    };
+    assert_eq!(lost, [three]);
+    assert_eq!(holders(POOL.table, &host), [1, 2]);
+    let lost = bury(POOL.table, true, &[1, 2], &host, |_| true);
+    assert_eq!(lost.iter().map(|it| it.amount).collect::<Vec<_>>(), [5, 7]);
+    assert!(holders(POOL.table, &host).is_empty());
 }
 
 #[test]
@@ -104,7 +139,7 @@ fn threads_never_hold_more_than_the_bound() {
             scope.spawn(move || {
                 for round in 0..2_000 {
                     let amount = (worker * 7 + round) % 40 + 1;
-                    let taken = SHARED.take(host, claim(7, worker), (amount, amount), &[]);
+                    let taken = SHARED.take(host, claim(7, worker), (amount, amount));
                     sum.fetch_add(taken.by, Ordering::SeqCst);
                     if taken.answer == Answer::Granted {
                         let now = held.fetch_add(amount, Ordering::SeqCst) + amount;

@@ -16,6 +16,7 @@ use super::till::{KEYS_PER_SET, KeyTable, LimitCounters, SharedLimit};
 use super::{Allowance, RateLimits, Rule, route_hash};
 use crate::counters::CounterNames;
 use crate::look::Needs;
+use crate::pool::Owner;
 use crate::shared::BlockId;
 
 /// Collects what the limits of all policies have in common.
@@ -165,6 +166,7 @@ impl LimitsCompiler {
             own: counters.shared_table(&table),
             keys,
             gauge: counters.gauge(&rule.policy, &counter_name(rule, "in_flight")),
+            owner: Owner::new(route_hash(identity.as_bytes())),
             counters: store,
             crowded: counters.define(&rule.policy, &counter_name(rule, "concurrency_limited")),
             label: overflow_warning(&rule.policy, rule, "have requests in flight").into(),

@@ -3,7 +3,8 @@
 //! A place is taken when a request comes, and left when its exchange ends,
 //! however it ends. All workers take theirs from one pool. A worker takes
 //! several places of a large bound at a time, keeps some of those that its
-//! requests leave, and gives them back when it has been idle for a while.
+//! requests leave, and gives them back when no more have come for a while, and
+//! when another configuration takes its own's place.
 
 use std::sync::Arc;
 
@@ -15,8 +16,9 @@ use crate::action::Action;
 use crate::counters::{CounterId, GaugeId};
 use crate::holder::Holder;
 use crate::host::Host;
-use crate::pool::{Answer, Change, Pool, WORKERS};
+use crate::pool::{Answer, Change, Owner, Pool, WORKERS};
 use crate::shared::TableId;
+use crate::watch::Kept;
 
 /// The bound of one rule.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Concurrency {
     pub(super) keys: Option<KeyTable>,
     /// The places that are taken.
     pub(super) gauge: GaugeId,
+    /// Tells them from other rules' where they share tables.
+    pub(super) owner: Owner,
     pub(super) counters: LimitCounters,
     /// Counts requests that found no place.
     pub(super) crowded: CounterId,
@@ -48,6 +52,8 @@ pub(crate) struct PlaceRef {
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     shares: HashMap<PlaceRef, Share>,
+    /// No more requests are expected: nothing is kept for them.
+    retired: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +64,8 @@ struct Share {
     taken: u64,
     /// They were taken from those for whom there was no room.
     overflowed: bool,
+    /// A request has come since the last beat.
+    fresh: bool,
 }
 
 /// Places in the table of a rule, one for each route and worker; and in one
@@ -82,8 +90,12 @@ impl Concurrency {
             None => (self.own, OWN_SLOTS),
             Some(table) => (TableId(table.set_of(key)), SET_SLOTS),
         };
-        let most = self.most;
-        Pool { table, most, slots }
+        Pool {
+            table,
+            most: self.most,
+            slots,
+            owner: self.keys.map(|_| self.owner),
+        }
     }
 
     fn overflow_pool(&self) -> Pool {
@@ -92,7 +104,22 @@ impl Concurrency {
             table: self.own,
             most: self.most.saturating_mul(factor),
             slots: OWN_SLOTS + WORKERS,
+            owner: None,
         }
+    }
+
+    /// Where its places are kept.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = Kept> + use<> {
+        let keys = self.keys.map(|KeyTable { first, sets }| Kept::Together {
+            first: TableId(first),
+            count: sets,
+        });
+        [Kept::Alone(self.own, self.gauge)].into_iter().chain(keys)
+    }
+
+    /// The gauge of its places among those of other rules.
+    pub(crate) fn gauge(&self) -> (Owner, GaugeId) {
+        (self.owner, self.gauge)
     }
 }
 
@@ -115,6 +142,8 @@ impl Places {
             return false;
         }
         share.used += 1;
+        share.fresh = true;
+        self.retired = false;
         self.shares.insert(at, share);
         true
     }
@@ -133,7 +162,7 @@ impl Places {
         };
         share.used = share.used.saturating_sub(1);
         let spare = share.taken.saturating_sub(share.used);
-        let lease = bound.lease();
+        let lease = if self.retired { 1 } else { bound.lease() };
         if spare < lease {
             return;
         }
@@ -146,7 +175,8 @@ impl Places {
         give_back(bound, at.key, overflowed, back, holder, host, out);
     }
 
-    /// Gives back what was taken ahead where nothing is in flight.
+    /// Gives back what was taken ahead where nothing is in flight, or nothing
+    /// has come since the last time.
     pub(crate) fn settle<H: Host>(
         &mut self,
         bounds: &[Concurrency],
@@ -155,13 +185,42 @@ impl Places {
         out: &mut Vec<Action>,
     ) {
         self.shares.retain(|at, share| {
-            let bound = bounds.get(at.bound).filter(|_| share.used == 0);
-            if let Some(bound) = bound {
-                let (overflowed, back) = (share.overflowed, share.taken);
-                give_back(bound, at.key, overflowed, back, holder, host, out);
+            if share.used == 0 || !share.fresh {
+                give_back_spare(share, *at, bounds, holder, host, out);
             }
-            bound.is_none()
+            share.fresh = false;
+            share.taken > 0
         });
+    }
+
+    /// Gives back all that was taken ahead, and keeps nothing any more.
+    pub(crate) fn retire<H: Host>(
+        &mut self,
+        bounds: &[Concurrency],
+        holder: &mut Holder,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) {
+        self.retired = true;
+        self.shares.retain(|at, share| {
+            give_back_spare(share, *at, bounds, holder, host, out);
+            share.taken > 0
+        });
+    }
+}
+
+fn give_back_spare<H: Host>(
+    share: &mut Share,
+    at: PlaceRef,
+    bounds: &[Concurrency],
+    holder: &mut Holder,
+    host: &mut H,
+    out: &mut Vec<Action>,
+) {
+    let spare = share.taken.saturating_sub(share.used);
+    if let (Some(bound), true) = (bounds.get(at.bound), spare > 0) {
+        give_back(bound, at.key, share.overflowed, spare, holder, host, out);
+        share.taken = share.used;
     }
 }
 

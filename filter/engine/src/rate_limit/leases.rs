@@ -47,6 +47,12 @@ impl Leases {
         })
     }
 
+    /// Forgets everything; gives the leases that have tokens left.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Lease> + use<> {
+        let table = std::mem::take(&mut self.table);
+        table.into_iter().filter(|lease| lease.left > 0)
+    }
+
     /// Remembers a lease, if there is anything to remember at this time.
     /// Gives the one that had to go for it, if it has tokens left.
     pub(crate) fn put(&mut self, lease: Lease, now_ns: u64) -> Option<Lease> {

@@ -340,7 +340,7 @@ impl<H: Host> Till<'_, H> {
     }
 
     /// Hands all tokens of a lease back; those that nobody takes stay.
-    fn hand_back(&mut self, lease: &mut Lease) {
+    pub(crate) fn hand_back(&mut self, lease: &mut Lease) {
         let Some(limit) = self.plan.limits().get(lease.limit) else {
             return;
         };

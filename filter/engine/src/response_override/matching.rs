@@ -26,7 +26,7 @@ impl Overrides {
         let possible = |rule: &&Rule| rule.takes_status(status) && look.recall.meets(rule.bit);
         self.rules.iter().find(possible)?;
         // The status of a streamed gRPC answer comes behind its messages.
-        let streams_grpc = look.grpc
+        let streams_grpc = look.grpc.is_call()
             && !end
             && host.response_header("content-type", |value| value.is_some_and(is_grpc));
         let possible = |rule: &&Rule| possible(rule) && (!streams_grpc || rule.keeps_body());
@@ -44,21 +44,22 @@ impl Overrides {
         })
     }
 
-    /// The rule for a reply of the engine's own. A gRPC client would get it
-    /// with HTTP status 200, and so the rules see it.
+    /// The rule for a reply of the engine's own. Envoy would send it with HTTP
+    /// status 200 to a client that says gRPC, and so the rules see it.
     pub(super) fn rule_for_reply(
         &self,
         reply: &Reply,
         headers: Headers<'_>,
         look: &Look,
     ) -> Option<&Rule> {
-        let status = if look.grpc { 200 } else { reply.status };
+        let in_grpc = look.grpc.is_told_in_grpc();
+        let status = if in_grpc { 200 } else { reply.status };
         let of_grpc = || {
             reply
                 .grpc_status
                 .unwrap_or_else(|| status_of_http(reply.status))
         };
-        let grpc_status = look.grpc.then(of_grpc);
+        let grpc_status = in_grpc.then(of_grpc);
         self.rules.iter().find(|rule| {
             rule.takes_status(status)
                 && look.recall.meets(rule.bit)

@@ -106,3 +106,27 @@ fn client_addresses() {
     assert!(holds(six, &[], Some("2001:db8:1::1")));
     assert!(!holds(six, &[], Some("10.0.0.1")));
 }
+
+/// S9: Envoy passes `post` on over HTTP/2. It is limited with POST, and is no
+/// way to be an exception.
+#[test]
+fn a_method_in_other_letters_is_limited_either_way() {
+    let listed = r#"[{"methods":[{"value":"POST"}]}]"#;
+    let excepted = r#"[{"methods":[{"value":"GET","invert":true}]}]"#;
+    for (method, is_listed, is_no_exception) in [
+        (&b"POST"[..], true, true),
+        (b"post", true, true),
+        (b"PoSt", true, true),
+        (b"GET", false, false),
+        (b"get", false, true),
+        (b"BREW", false, true),
+    ] {
+        let headers = [(":method", method)];
+        assert_eq!(holds(listed, &headers, None), is_listed, "{method:?}");
+        assert_eq!(
+            holds(excepted, &headers, None),
+            is_no_exception,
+            "{method:?}"
+        );
+    }
+}

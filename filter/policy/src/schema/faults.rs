@@ -188,6 +188,7 @@ pub(super) static REQUEST_BUFFER: Object = Object {
         optional("limit", Shape::Quantity),
         extension("mode", Shape::Choice(&["Buffer", "Stream"])),
         extension("includeStreams", Shape::Boolean),
+        extension("gatherGrpc", Shape::Boolean),
         extension("rules", list(1, 16, &Shape::Object(&BUFFER_RULE))),
         extension("minDataRate", Shape::Object(&MIN_DATA_RATE)),
         extension("maxDuration", Shape::Duration),

@@ -22,6 +22,9 @@ pub struct RequestBuffer {
     /// Whether the bodies of gRPC calls count; `None`: unless the policy
     /// targets GRPCRoutes only. An extension.
     pub include_streams: Option<bool>,
+    /// Whether the bodies of gRPC calls are gathered like any other, which is
+    /// for those who have unary calls only; only in mode Buffer. An extension.
+    pub gather_grpc: bool,
     /// How fast a body must come; only in mode Buffer. An extension.
     pub min_data_rate: Option<MinDataRate>,
     /// How long a body may take; only in mode Buffer. An extension.
@@ -62,11 +65,12 @@ pub struct MinDataRate {
     pub grace_period: Duration,
 }
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "mode",
     "limit",
     "rules",
     "includeStreams",
+    "gatherGrpc",
     "minDataRate",
     "maxDuration",
     "maxTotal",
@@ -94,6 +98,15 @@ impl RequestBuffer {
             })
         });
         let include_streams = read_some(&object, "includeStreams", |at| at.boolean(problems));
+        let gather_grpc = read_some(&object, "gatherGrpc", |at| at.boolean(problems));
+        if let (Some(Some(false)), Some(Some(true)), Some(at)) =
+            (include_streams, gather_grpc, object.get("gatherGrpc"))
+        {
+            at.refuse(
+                problems,
+                "must be left out beside includeStreams: false, which lets calls pass",
+            );
+        }
         let min_data_rate = read_some(&object, "minDataRate", |at| MinDataRate::read(at, problems));
         let max_duration = read_some(&object, "maxDuration", |at| {
             Duration::read_positive(at, problems)
@@ -105,6 +118,7 @@ impl RequestBuffer {
             limit: limit?,
             rules: rules?.unwrap_or_default(),
             include_streams: include_streams?,
+            gather_grpc: gather_grpc?.unwrap_or(false),
             min_data_rate: min_data_rate?,
             max_duration: max_duration?,
             max_total: max_total?,
@@ -204,6 +218,7 @@ fn refuse_outside_buffer(object: &Object<'_>, mode: BufferMode, problems: &mut P
         ("minDataRate", slow),
         ("maxDuration", slow),
         ("maxTotal", total),
+        ("gatherGrpc", total),
     ] {
         if let Some(at) = object.get(name) {
             at.refuse(problems, reason);

@@ -449,6 +449,14 @@ fn retries_that_envoy_could_not_do_are_refused() {
             r#"{"requestBuffer":{"limit":1,"includeStreams":"no"}}"#,
             "includeStreams: must be true or false",
         ),
+        (
+            r#"{"requestBuffer":{"limit":1,"includeStreams":false,"gatherGrpc":true}}"#,
+            "gatherGrpc: must be left out beside includeStreams: false",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"mode":"Stream","gatherGrpc":true}}"#,
+            "gatherGrpc: must be left out in mode Stream",
+        ),
     ] {
         let found = read(text).expect_err(text);
         assert!(
@@ -462,10 +470,10 @@ fn retries_that_envoy_could_not_do_are_refused() {
 fn all_that_is_wrong_with_a_request_buffer_is_found_at_once() {
     let text = r#"{"requestBuffer":{"limit":"10Gi","mode":"Strem",
         "rules":[{"match":[],"limit":0}],"minDataRate":{"bytesPerSecond":1.5,"gracePeriod":"x"},
-        "maxDuration":"0s","maxTotal":"1.5","includeStreams":1,
+        "maxDuration":"0s","maxTotal":"1.5","includeStreams":1,"gatherGrpc":"no",
         "reject":{"statusCode":600,"contentType":"","body":1,"headers":[{"name":"a b","value":""}]}}}"#;
     let found = read(text).unwrap_err();
-    assert_eq!(found.len(), 14, "{found:#?}");
+    assert_eq!(found.len(), 15, "{found:#?}");
 }
 
 /// Envoy Gateway refuses the two together; here upgrades pass unbuffered.

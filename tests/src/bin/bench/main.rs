@@ -14,7 +14,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use btp_tests::client::h1;
-use btp_tests::measure::{cpu_micros, median, turns, write_table};
+use btp_tests::measure::{cpu_micros, median, resident_kib, turns, write_table};
 use btp_tests::{Builder, Envoy, Request, Route, repo};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -164,13 +164,4 @@ fn many_policies(count: usize) -> Value {
                         "responseOverride": (0..10).map(rule).collect::<Vec<_>>()}})
     };
     json!({"policies": (0..count).map(policy).collect::<Vec<_>>()})
-}
-
-fn resident_kib(envoy: &Envoy) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", envoy.pid()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    number
-        .and_then(|number| number.parse().ok())
-        .context("no VmRSS")
 }

@@ -56,6 +56,13 @@ impl<'a> Client<'a> {
             .request_body(self.plan, worker, host, (at_hand, end), &mut self.out)
     }
 
+    fn answer(&mut self, status: &str) -> Flow {
+        self.host.response_headers = to_headers(&[(":status", status)]);
+        let (worker, host) = (&mut self.worker, &mut self.host);
+        self.exchange
+            .response_headers(self.plan, worker, host, false, &mut self.out)
+    }
+
     fn timer(&mut self, now: u64) -> Flow {
         self.host.now_ns = now;
         let (worker, host) = (&mut self.worker, &mut self.host);
@@ -218,11 +225,134 @@ fn a_stream_is_reset_once_the_response_has_begun() {
     client.done();
 }
 
+const SHIELD: &str = r#"{"requestBuffer":{"limit":1000,"maxTotal":1000,
+    "minDataRate":{"bytesPerSecond":100,"gracePeriod":"2s"},"maxDuration":"8s"}}"#;
+
+/// A tunnel that the upstream has not accepted is no way around the limit, be
+/// its body declared or not.
+#[test]
+fn a_body_behind_an_upgrade_counts_until_it_is_accepted() {
+    const UPGRADE: (&str, &str) = ("upgrade", "websocket");
+    const CONNECT: (&str, &str) = (":method", "CONNECT");
+    for mode in ["Buffer", "Stream"] {
+        let plan = plan(&format!(
+            r#"{{"requestBuffer":{{"limit":1000,"mode":"{mode}"}}}}"#
+        ));
+        for (asked, accepted, refused) in [(UPGRADE, "101", "200"), (CONNECT, "200", "101")] {
+            let mut client = Client::new(&plan, &[asked]);
+            assert_eq!(client.headers(), Flow::Continue, "nothing is held back");
+            assert_eq!(client.body(600, false), Flow::Continue);
+            assert_eq!(client.body(401, false), Flow::Stop);
+            assert_eq!(client.reply(), Some(413));
+
+            let mut client = Client::new(&plan, &[asked]);
+            assert_eq!(client.headers(), Flow::Continue);
+            assert_eq!(client.answer(accepted), Flow::Continue);
+            assert_eq!(client.body(5_000, false), Flow::Continue);
+
+            let mut client = Client::new(&plan, &[asked]);
+            assert_eq!(client.headers(), Flow::Continue);
+            assert_eq!(client.answer(refused), Flow::Continue);
+            assert_eq!(client.body(1_001, false), Flow::Stop);
+            assert!(client.out.contains(&Action::Reset));
+
+            let mut client = Client::new(&plan, &[asked, ("content-length", "1001")]);
+            assert_eq!(client.headers(), Flow::Stop);
+            assert_eq!(client.reply(), Some(413));
+        }
+    }
+}
+
+/// The clock runs for a body that is declared: the upstream may wait for it.
+#[test]
+fn a_declared_body_behind_an_upgrade_has_its_time_and_its_room() {
+    let plan = plan(SHIELD);
+    let declared = [("upgrade", "x"), ("content-length", "1000")];
+    let mut client = Client::new(&plan, &declared);
+    assert_eq!(client.headers(), Flow::Continue);
+    assert_eq!(client.wake_at(), Some(2 * SECOND));
+    // All the room is taken.
+    let mut other = Client::new(&plan, &declared);
+    std::mem::swap(&mut other.host, &mut client.host);
+    assert_eq!(other.headers(), Flow::Stop);
+    assert_eq!(other.reply(), Some(503));
+    std::mem::swap(&mut other.host, &mut client.host);
+
+    assert_eq!(client.body(200, false), Flow::Continue);
+    assert_eq!(client.wake_at(), Some(2 * SECOND));
+    // It is in time so far; nothing is let go that was not held.
+    assert_eq!(client.timer(2 * SECOND), Flow::HoldHeaders);
+    assert_eq!(client.wake_at(), Some(4 * SECOND));
+    assert_eq!(client.timer(4 * SECOND), Flow::Stop);
+    assert_eq!(client.reply(), Some(408));
+
+    // Who has sent all waits for nobody but the upstream.
+    let mut client = Client::new(&plan, &declared);
+    assert_eq!(client.headers(), Flow::Continue);
+    assert_eq!(client.body(1_000, false), Flow::Continue);
+    assert_eq!(client.timer(2 * SECOND), Flow::HoldHeaders);
+    client.out.clear();
+    assert_eq!(client.timer(9 * SECOND), Flow::HoldHeaders);
+    assert_eq!(client.reply(), None);
+
+    // Once there is an answer, no time is over any more.
+    let mut client = Client::new(&plan, &declared);
+    assert_eq!(client.headers(), Flow::Continue);
+    client.out.clear();
+    assert_eq!(client.answer("200"), Flow::Continue);
+    assert_eq!(client.wake_at(), None);
+
+    // Nobody knows when a tunnel's first bytes are due.
+    let mut client = Client::new(&plan, &[("upgrade", "websocket")]);
+    assert_eq!(client.headers(), Flow::Continue);
+    assert_eq!(client.wake_at(), None);
+}
+
+/// S6: a content type alone ends neither the pace nor the room.
+#[test]
+fn what_only_says_grpc_is_gathered_like_the_rest() {
+    let plan = plan(SHIELD);
+    for (method, protocol, held) in [
+        ("POST", "HTTP/1.1", true),
+        ("PUT", "HTTP/2", true),
+        ("post", "HTTP/2", true),
+        ("POST", "HTTP/2", false),
+        ("POST", "HTTP/3", false),
+    ] {
+        let headers = [("content-type", "application/grpc"), (":method", method)];
+        let mut client = Client::new(&plan, &headers);
+        let attributes = &mut client.host.attributes;
+        attributes.insert("Protocol".to_owned(), protocol.as_bytes().to_vec());
+        let flow = client.headers();
+        assert_eq!(flow == Flow::HoldHeaders, held, "{method} {protocol}");
+        if held {
+            assert_eq!(client.timer(2 * SECOND), Flow::Stop);
+            assert_eq!(client.reply(), Some(408));
+        }
+    }
+}
+
+#[test]
+fn calls_are_gathered_where_the_policy_says_so() {
+    let plan = plan(
+        r#"{"requestBuffer":{"limit":1000,"gatherGrpc":true,
+            "minDataRate":{"bytesPerSecond":100,"gracePeriod":"2s"}}}"#,
+    );
+    let headers = [("content-type", "application/grpc"), (":method", "POST")];
+    let mut client = Client::new(&plan, &headers);
+    let attributes = &mut client.host.attributes;
+    attributes.insert("Protocol".to_owned(), b"HTTP/2".to_vec());
+    assert_eq!(client.headers(), Flow::HoldHeaders);
+    assert_eq!(client.body(100, false), Flow::HoldHeaders);
+    assert_eq!(client.body(200, true), Flow::Continue);
+}
+
 /// What may happen to one of several exchanges.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// It begins, with this length declared or none.
-    Begin(Option<u64>),
+    /// It begins, with this length declared or none, and perhaps asks to
+    /// become a tunnel.
+    Begin(Option<u64>, bool),
     /// So many bytes more.
     Piece(u64),
     End,
@@ -238,12 +368,13 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        3 => proptest::option::of(0_u64..1_200_000).prop_map(Event::Begin),
+        3 => (proptest::option::of(0_u64..1_200_000), any::<bool>())
+            .prop_map(|(length, tunnel)| Event::Begin(length, tunnel)),
         6 => (0_u64..300_000).prop_map(Event::Piece),
         2 => Just(Event::End),
         1 => Just(Event::Trailers),
         3 => (0_u64..6 * SECOND).prop_map(Event::Time),
-        1 => prop_oneof![Just(413_u16), Just(504)].prop_map(Event::Answer),
+        1 => prop_oneof![Just(413_u16), Just(504), Just(101)].prop_map(Event::Answer),
         2 => Just(Event::Vanish),
         1 => Just(Event::Die),
     ]
@@ -257,6 +388,7 @@ struct Live {
     wake_at: Option<u64>,
     held: bool,
     gone: bool,
+    tunnel: bool,
 }
 
 /// Some exchanges on two workers of one proxy.
@@ -304,8 +436,9 @@ impl World<'_> {
         }
         if let Some(live) = &mut self.live[index] {
             live.wake_at = wake_at;
-            live.held = matches!(flow, Flow::HoldAll | Flow::HoldHeaders);
-            live.gone |= flow != Flow::HoldHeaders && flow != Flow::HoldAll;
+            live.held = matches!(flow, Flow::HoldAll | Flow::HoldHeaders)
+                || (live.tunnel && flow == Flow::Continue && live.exchange.intake.is_some());
+            live.gone |= !live.held;
         }
     }
 
@@ -313,10 +446,11 @@ impl World<'_> {
         let mut out = Vec::new();
         let plan = self.plan;
         match (event, &mut self.live[index]) {
-            (Event::Begin(declared), slot @ None) => {
+            (Event::Begin(declared, tunnel), slot @ None) => {
                 let length = declared.map(|length| length.to_string());
                 let length = length.as_deref().map(|length| ("content-length", length));
-                let headers: Vec<_> = length.into_iter().collect();
+                let upgrade = tunnel.then_some(("upgrade", "websocket"));
+                let headers: Vec<_> = length.into_iter().chain(upgrade).collect();
                 self.host.request_headers = to_headers(&headers);
                 let live = slot.insert(Live {
                     exchange: Exchange::default(),
@@ -325,6 +459,7 @@ impl World<'_> {
                     wake_at: None,
                     held: true,
                     gone: false,
+                    tunnel,
                 });
                 let flow = live.exchange.request_headers(
                     plan,
@@ -347,7 +482,9 @@ impl World<'_> {
                 let flow = if let Event::Trailers = event {
                     live.exchange.request_trailers(plan, own, host, &mut out)
                 } else {
-                    let event = (live.received, matches!(event, Event::End));
+                    // What is not held is shown once.
+                    let at_hand = if live.tunnel { bytes } else { live.received };
+                    let event = (at_hand, matches!(event, Event::End));
                     live.exchange.request_body(plan, own, host, event, &mut out)
                 };
                 self.settle(index, worker, flow, out);
@@ -461,7 +598,7 @@ proptest! {
         // The dead are forgotten when somebody finds no room.
         world.host.now_ns += 15 * SECOND;
         for index in [0, 1] {
-            world.play(index, 0, Event::Begin(Some(TOTAL / 2)));
+            world.play(index, 0, Event::Begin(Some(TOTAL / 2), false));
         }
         world.play(0, 0, Event::Time(3 * SECOND));
         for index in [0, 1] {

@@ -1,0 +1,257 @@
+//! What an HTTP connection manager must be set to for policies to hold: an
+//! address that clients cannot choose, paths in one spelling, an end to idle
+//! streams, and hosts that a redirect may echo. All of it is Envoy's to do and
+//! off by default, and nothing fails without it: hence warnings.
+
+mod uses;
+
+use std::collections::BTreeSet;
+
+use btp_policy::Policy;
+use btp_policy::node::{Node, Value};
+use btp_policy::problem::Problem;
+
+use super::files::{Config, mark_of};
+use super::govern::{Governed, sites_of};
+use super::model::{Manager, Model, Site};
+use super::overlap::configuration_of;
+use super::tree::{Address, field, items};
+use uses::{Use, uses};
+
+/// What may be unwise about a connection manager, in the file with that index.
+pub(crate) type Hint = (usize, Problem);
+
+/// Policies that hold somewhere in one connection manager.
+struct InForce<'a> {
+    policy: &'a Policy,
+    /// The routes that it governs.
+    sites: Vec<&'a Site>,
+    /// It governs what no route takes, too.
+    governs_rest: bool,
+}
+
+/// What is unwise under these policies, which govern the connection managers
+/// as `governed` says.
+pub(crate) fn hints(
+    config: &Config,
+    model: &Model,
+    policies: &[Policy],
+    governed: &[Governed],
+) -> Vec<Hint> {
+    let mut hints = Hints::new(config);
+    for (manager, governed) in model.managers.iter().zip(governed) {
+        let sites = sites_of(model, manager);
+        let fallback = governed.attachments.fallback();
+        for (index, policy) in policies.iter().enumerate() {
+            let own = |it: &Option<usize>| {
+                it.is_some_and(|it| it == index || merges_with(policies, it, fallback, index))
+            };
+            let routes = sites.iter().zip(&governed.routes);
+            let in_force = InForce {
+                policy,
+                sites: routes
+                    .filter(|(_, it)| own(it))
+                    .map(|(site, _)| site)
+                    .collect(),
+                governs_rest: fallback == Some(index),
+            };
+            hints.on(manager, &in_force);
+        }
+    }
+    hints.found
+}
+
+/// What is unwise under the policies that stand in the configuration itself,
+/// in the instances of the filter.
+pub(crate) fn hints_of_instances(config: &Config, model: &Model) -> Vec<Hint> {
+    let mut hints = Hints::new(config);
+    for manager in &model.managers {
+        let Some(hcm) = config.at(&manager.address) else {
+            continue;
+        };
+        for filter in items(hcm, "http_filters") {
+            let Some(plugin) = configuration_of(filter) else {
+                continue;
+            };
+            let fallback = plugin.attachments.fallback();
+            for (index, policy) in plugin.policies.iter().enumerate() {
+                let governs = |site: &&Site| {
+                    site.judged(|route| plugin.attachments.governing_route(route)) == Some(index)
+                };
+                let in_force = InForce {
+                    policy,
+                    sites: sites_of(model, manager).iter().filter(governs).collect(),
+                    governs_rest: fallback == Some(index),
+                };
+                hints.on(manager, &in_force);
+            }
+        }
+    }
+    hints.found
+}
+
+/// Whether the policy `below` takes over what `above` says.
+fn merges_with(policies: &[Policy], below: usize, parent: Option<usize>, above: usize) -> bool {
+    parent == Some(above) && policies[below].merge.is_some()
+}
+
+struct Hints<'a> {
+    config: &'a Config,
+    found: Vec<Hint>,
+    /// What has been said, and of what.
+    said: BTreeSet<(usize, String, String)>,
+}
+
+impl<'a> Hints<'a> {
+    fn new(config: &'a Config) -> Self {
+        Self {
+            config,
+            found: Vec::new(),
+            said: BTreeSet::new(),
+        }
+    }
+
+    /// Looks at a connection manager under one policy.
+    fn on(&mut self, manager: &Manager, in_force: &InForce<'_>) {
+        if in_force.sites.is_empty() && !in_force.governs_rest {
+            return;
+        }
+        let Some(hcm) = self.config.at(&manager.address) else {
+            return;
+        };
+        let name = &in_force.policy.name;
+        for (kind, path) in uses(&in_force.policy.spec) {
+            match kind {
+                Use::Address => {
+                    self.on_addresses(hcm, &manager.address, &format!("{name} ({path})"))
+                }
+                Use::Path => self.on_paths(hcm, &manager.address, &format!("{name} ({path})")),
+                Use::Places => self.on_idle_streams(hcm, manager, in_force, &path),
+                Use::Echo => self.on_redirect(manager, in_force, &path),
+            }
+        }
+    }
+
+    fn on_addresses(&mut self, hcm: &Node, address: &Address, policy: &str) {
+        let detects = !items(hcm, "original_ip_detection_extensions").is_empty();
+        if !is_on(hcm, "use_remote_address") && !detects {
+            let reason = format!(
+                "takes clients' addresses from the X-Forwarded-For that they send, so that each \
+                 chooses the address that policy {policy} goes by: set use_remote_address: true, \
+                 with xff_num_trusted_hops behind proxies of your own, or \
+                 original_ip_detection_extensions"
+            );
+            self.say(address, reason);
+        }
+    }
+
+    fn on_paths(&mut self, hcm: &Node, address: &Address, policy: &str) {
+        let mut missing = Vec::new();
+        for name in ["normalize_path", "merge_slashes"] {
+            if !is_on(hcm, name) {
+                missing.push(format!("{name}: true"));
+            }
+        }
+        if !acts_on_escaped_slashes(hcm) {
+            missing.push("path_with_escaped_slashes_action: UNESCAPE_AND_REDIRECT".to_owned());
+        }
+        if !missing.is_empty() {
+            let reason = format!(
+                "leaves paths as clients spell them, so that other spellings of a path evade \
+                 policy {policy}: set {}",
+                missing.join(", ")
+            );
+            self.say(address, reason);
+        }
+    }
+
+    fn on_idle_streams(
+        &mut self,
+        hcm: &Node,
+        manager: &Manager,
+        in_force: &InForce<'_>,
+        path: &str,
+    ) {
+        let name = &in_force.policy.name;
+        let reason = format!(
+            "is 0s, so that a client that reads nothing keeps its place in policy {name} ({path}) \
+             for good: set a time, or leave it out for 5 minutes"
+        );
+        let mut has_default = in_force.governs_rest;
+        for site in &in_force.sites {
+            let address = site.address.key("route").key("idle_timeout");
+            match self.config.at(&address).map(is_zero) {
+                Some(true) => self.say(&address, reason.clone()),
+                Some(false) => {}
+                None => has_default = true,
+            }
+        }
+        if has_default && field(hcm, "stream_idle_timeout").is_some_and(is_zero) {
+            self.say(&manager.address.key("stream_idle_timeout"), reason);
+        }
+    }
+
+    fn on_redirect(&mut self, manager: &Manager, in_force: &InForce<'_>, path: &str) {
+        let name = &in_force.policy.name;
+        let cure = format!(
+            "policy {name} ({path}) sends clients to the host that their request names: set \
+             hostname or hosts there"
+        );
+        let mut takes_any = false;
+        for site in in_force.sites.iter().filter(|site| site.takes_any_host) {
+            takes_any = true;
+            let reason = format!("is for any host, and {cure}, or the domains that are yours here");
+            self.say(&domains_of(site), reason);
+        }
+        // That of the virtual host says it all.
+        if in_force.governs_rest && !takes_any {
+            let reason = format!("answers also for hosts that it does not know, and {cure}");
+            self.say(&manager.address, reason);
+        }
+    }
+
+    fn say(&mut self, address: &Address, reason: String) {
+        let path = address.to_string();
+        if self
+            .said
+            .insert((address.file, path.clone(), reason.clone()))
+        {
+            let problem = Problem {
+                mark: mark_of(self.config, address),
+                ..Problem::new(path, reason)
+            };
+            self.found.push((address.file, problem));
+        }
+    }
+}
+
+/// `domains` of the virtual host that a route stands in.
+fn domains_of(site: &Site) -> Address {
+    let mut host = site.address.clone();
+    // The way to a route ends with `routes` and its index.
+    host.path.truncate(host.path.len().saturating_sub(2));
+    host.key("domains")
+}
+
+fn is_on(hcm: &Node, name: &str) -> bool {
+    // A wrapped value is written as the value itself, or as an object.
+    let value = field(hcm, name).map(|it| field(it, "value").unwrap_or(it));
+    value.map(|it| &it.value) == Some(&Value::Bool(true))
+}
+
+fn acts_on_escaped_slashes(hcm: &Node) -> bool {
+    match field(hcm, "path_with_escaped_slashes_action").map(|it| &it.value) {
+        Some(Value::String(action)) => {
+            action.starts_with("UNESCAPE_AND_") || action == "REJECT_REQUEST"
+        }
+        // As numbers: 2 to 4.
+        Some(Value::Int(action)) => (2..=4).contains(action),
+        _ => false,
+    }
+}
+
+/// Whether a duration is zero, such as `0s` or `0.000s`.
+fn is_zero(duration: &Node) -> bool {
+    let number = duration.as_str().and_then(|text| text.strip_suffix('s'));
+    number.is_some_and(|number| number.parse() == Ok(0.0))
+}

@@ -1,0 +1,136 @@
+//! Which VMs live, and how much memory each has.
+//!
+//! Statistics belong to the whole process, so that VMs need numbers to have a
+//! gauge each. They are places in a shared table. Whoever has one says every
+//! [`VmMemory::BEAT_NS`] that it lives; who is silent for three times as long
+//! has died, and its number is free. A VM in the place of a dead one thus
+//! leaves no gauge behind that tells of a VM that is gone.
+
+/// What a VM says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VmMemory {
+    /// A random number that tells it from the others; not 0.
+    pub id: u64,
+    /// The memory that it has.
+    pub bytes: u64,
+}
+
+/// What a VM learns of the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VmSighting {
+    /// Its own number; `None` if there are too many.
+    pub number: Option<usize>,
+    /// Numbers that are free now, and were not before.
+    pub freed: Vec<usize>,
+    /// The memory of the largest that lives.
+    pub largest: u64,
+}
+
+/// The most VMs that have numbers.
+const MOST: usize = 1024;
+
+/// Words of an entry: the VM, when it gave its last sign of life, its memory.
+const WORDS: usize = 3;
+
+type Entry = [u64; WORDS];
+
+const FREE: Entry = [0; WORDS];
+
+impl VmMemory {
+    /// How often a VM gives a sign of life, in nanoseconds.
+    pub const BEAT_NS: u64 = 4_000_000_000;
+
+    const SILENCE_NS: u64 = 3 * Self::BEAT_NS;
+
+    /// A sign of life at `now`, of the clock that all workers share, in the
+    /// words of the shared table. Whatever follows its last whole entry is
+    /// left out.
+    pub fn beat(self, words: &mut Vec<u64>, now: u64) -> VmSighting {
+        let mut entries: Vec<Entry> = words.as_chunks().0.to_vec();
+        let own = [self.id, now, self.bytes];
+        let mut sighting = VmSighting::default();
+        for (number, entry) in entries.iter_mut().enumerate() {
+            let is_silent = now.saturating_sub(entry[1]) >= Self::SILENCE_NS;
+            if *entry != FREE && entry[0] != self.id && is_silent {
+                *entry = FREE;
+                sighting.freed.push(number);
+            }
+        }
+        let place = |wanted: u64| entries.iter().position(|[id, ..]| *id == wanted);
+        let number = place(self.id).or_else(|| place(0));
+        if let Some((number, entry)) = number.and_then(|it| Some((it, entries.get_mut(it)?))) {
+            *entry = own;
+            sighting.number = Some(number);
+            sighting.freed.retain(|freed| *freed != number);
+        } else if entries.len() < MOST {
+            sighting.number = Some(entries.len());
+            entries.push(own);
+        }
+        let all = entries.iter().map(|[.., bytes]| *bytes);
+        sighting.largest = all.fold(self.bytes, u64::max);
+        *words = entries.as_flattened().to_vec();
+        sighting
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST, VmMemory, VmSighting};
+    use proptest::prelude::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn seen(number: usize, freed: &[usize], largest: u64) -> VmSighting {
+        VmSighting {
+            number: Some(number),
+            freed: freed.to_vec(),
+            largest,
+        }
+    }
+
+    #[test]
+    fn each_vm_has_a_number_and_the_dead_lose_theirs() {
+        let mut words = Vec::new();
+        let vm = |id, bytes| VmMemory { id, bytes };
+        let mut beat = |vm: VmMemory, seconds: u64| vm.beat(&mut words, seconds * SECOND);
+        assert_eq!(beat(vm(7, 10), 1), seen(0, &[], 10));
+        assert_eq!(beat(vm(8, 20), 1), seen(1, &[], 20));
+        assert_eq!(beat(vm(7, 30), 5), seen(0, &[], 30));
+        assert_eq!(beat(vm(7, 30), 12), seen(0, &[], 30));
+        // 8 has died, and its memory is no one's.
+        assert_eq!(beat(vm(7, 15), 13), seen(0, &[1], 15));
+        assert_eq!(beat(vm(9, 5), 14), seen(1, &[], 15));
+        // Both have been silent; who comes next takes the lowest number.
+        assert_eq!(beat(vm(10, 1), 40), seen(0, &[1], 1));
+        assert_eq!(beat(vm(9, 5), 41), seen(1, &[], 5));
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let mut words = vec![1; (MOST * 3 + 2).next_multiple_of(3)];
+        words.truncate(MOST * 3 + 2);
+        let sighting = VmMemory { id: 9, bytes: 7 }.beat(&mut words, SECOND);
+        assert_eq!(sighting.number, None);
+        assert_eq!(words.len(), MOST * 3);
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_that_live_have_one_number(beats in proptest::collection::vec((1_u64..6, 0_u64..9), 1..60)) {
+            let (mut words, mut now) = (Vec::new(), 0);
+            let mut last: Vec<(u64, u64, usize)> = Vec::new();
+            for (id, seconds) in beats {
+                now += seconds * SECOND;
+                let sighting = VmMemory { id, bytes: id }.beat(&mut words, now);
+                let number = sighting.number.unwrap();
+                last.retain(|(other, beat, _)| *other != id && now - beat < VmMemory::SILENCE_NS);
+                prop_assert!(last.iter().all(|(_, _, other)| *other != number));
+                prop_assert!(last.iter().all(|(_, _, other)| !sighting.freed.contains(other)));
+                last.push((id, now, number));
+                prop_assert_eq!(sighting.largest, last.iter().map(|(id, ..)| *id).max().unwrap());
+            }
+        }
+    }
+}

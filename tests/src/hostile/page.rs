@@ -1,0 +1,236 @@
+//! docs/RELIABILITY.md, made of a campaign's raw log.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::attack;
+use super::guarantees;
+use super::round::Round;
+use crate::repo;
+
+/// The raw log: a [`Campaign`], then a [`Round`] in each line.
+pub const LOG: &str = "docs/reliability/campaign.jsonl";
+/// The page that is made of it.
+pub const PAGE: &str = "docs/RELIABILITY.md";
+
+/// The first line of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Campaign {
+    /// When it began, in UTC.
+    pub date: String,
+    /// Envoy's release.
+    pub envoy: String,
+    /// The commit that the filter was built from.
+    pub commit: String,
+    /// What chance began with.
+    pub seed: u64,
+    /// How long it was to be.
+    pub minutes: u64,
+}
+
+/// Writes the page from the log that is kept.
+pub fn write() -> Result<()> {
+    let log = fs::read_to_string(repo::path(LOG)).with_context(|| format!("reading {LOG}"))?;
+    let (campaign, rounds) = parse(&log)?;
+    fs::write(repo::path(PAGE), page(&campaign, &rounds))?;
+    Ok(())
+}
+
+/// Reads a log.
+pub fn parse(log: &str) -> Result<(Campaign, Vec<Round>)> {
+    let mut lines = log.lines();
+    let campaign = serde_json::from_str(lines.next().context("an empty log")?)?;
+    let rounds = lines.map(|line| serde_json::from_str(line).context("not a round"));
+    Ok((campaign, rounds.collect::<Result<_>>()?))
+}
+
+/// The page.
+pub fn page(campaign: &Campaign, rounds: &[Round]) -> String {
+    let mut page = format!(
+        "# Reliability\n\n\
+         Written by `cargo xtask campaign` from [its raw log](reliability/campaign.jsonl); do not\n\
+         edit. Hostile clients and a hostile upstream, on loopback, against an Envoy with all\n\
+         capabilities switched on, while honest clients ask and the configuration changes. A short\n\
+         run of the same is part of CI (`tests/tests/hostile.rs`).\n\n\
+         | | |\n|---|---|\n\
+         | begun | {} |\n| Envoy | {} |\n| filter | commit {} |\n| seed | {} |\n\
+         | asked for | {} minutes |\n",
+        campaign.date, campaign.envoy, campaign.commit, campaign.seed, campaign.minutes,
+    );
+    totals(&mut page, rounds);
+    findings(&mut page, rounds);
+    held(&mut page, rounds);
+    tried(&mut page, rounds);
+    page.push_str(
+        "\n## What a stage is\n\n\
+         An Envoy with one or two workers and one of two sets of policies\n\
+         (`tests/src/hostile/policies.rs`): faults with delays and `maxActive`; `requestBuffer` in\n\
+         mode Buffer with `minDataRate`, `maxDuration` and `maxTotal`, or in mode Stream; overrides\n\
+         with operators of the request, variants and redirects; limits with `Distinct` clients (1024\n\
+         at a time), a queue and 200 places; retries with a budget, the filter also at the upstream\n\
+         position. Policies come by ECDS and change every 0.4 s. Attackers choose paths among three\n\
+         routes under these policies, one of them refusing everything.\n",
+    );
+    page
+}
+
+fn totals(page: &mut String, rounds: &[Round]) {
+    let sum = |what: fn(&Round) -> u64| rounds.iter().map(what).sum::<u64>();
+    let turns = rounds
+        .iter()
+        .flat_map(|round| round.turns.values())
+        .sum::<u64>();
+    let rows = [
+        ("rounds", rounds.len() as u64),
+        ("turns of attacks", turns),
+        ("hostile requests and frames", sum(|it| it.sent)),
+        ("honest requests", sum(|it| it.honest)),
+        ("updates of the configuration", sum(|it| it.updates)),
+    ];
+    for (name, count) in rows {
+        let _ = writeln!(page, "| {name} | {} |", thousands(count));
+    }
+}
+
+fn findings(page: &mut String, rounds: &[Round]) {
+    page.push_str("\n## What was found\n\n");
+    let mut found = false;
+    for round in rounds {
+        for (name, what) in &round.findings {
+            found = true;
+            let _ = writeln!(
+                page,
+                "- **{name}**, round {} ({}, {} workers; {}): `{}`",
+                round.number,
+                round.setup,
+                round.workers,
+                round.attacks.join(", "),
+                what.replace('`', "'"),
+            );
+        }
+    }
+    if !found {
+        page.push_str("Nothing: every guarantee held in every round.\n");
+    }
+}
+
+fn held(page: &mut String, rounds: &[Round]) {
+    page.push_str("\n## Guarantees\n\nAsked after each round.\n\n| guarantee | held in | what |\n|---|---|---|\n");
+    for guarantee in guarantees::ALL {
+        let broken = |round: &&Round| {
+            round
+                .findings
+                .iter()
+                .any(|(name, _)| name == guarantee.name)
+        };
+        let held = rounds.len() - rounds.iter().filter(broken).count();
+        let _ = writeln!(
+            page,
+            "| {} | {held} of {} | {} |",
+            guarantee.name,
+            rounds.len(),
+            guarantee.what,
+        );
+    }
+    let most = |what: fn(&Round) -> u64| rounds.iter().map(what).max().unwrap_or(0);
+    let _ = writeln!(
+        page,
+        "\nThe slowest honest request took {} ms (hostile clients, Envoy and upstreams share the\n\
+         machine). Accounts were at zero and all was asked at most {} ms after an attack. The\n\
+         longest body that an upstream saw had {} bytes, of 65,536 allowed. Envoy's memory grew by\n\
+         {} MiB at most, over all rounds of a stage. The largest VM had {} MiB.",
+        thousands(most(|it| it.slowest_ms)),
+        thousands(most(|it| it.settled_ms)),
+        thousands(most(|it| it.largest_body)),
+        most(|it| it.resident_kib[1].saturating_sub(it.resident_kib[0])) / 1024,
+        most(|it| it.vm_bytes) >> 20,
+    );
+}
+
+fn tried(page: &mut String, rounds: &[Round]) {
+    page.push_str("\n## What was tried\n\n| attack | turns | what it does |\n|---|---|---|\n");
+    for attack in attack::all() {
+        let turns = rounds
+            .iter()
+            .filter_map(|round| round.turns.get(attack.name));
+        let turns = thousands(turns.sum());
+        let _ = writeln!(page, "| {} | {turns} | {} |", attack.name, attack.what);
+    }
+    let mut answers = BTreeMap::<&str, u64>::new();
+    for (answer, count) in rounds.iter().flat_map(|round| &round.answers) {
+        *answers.entry(answer).or_default() += count;
+    }
+    page.push_str("\nWhat attackers were answered, in all:\n\n| answer | times |\n|---|---|\n");
+    for (answer, count) in answers {
+        let _ = writeln!(page, "| {answer} | {} |", thousands(count));
+    }
+}
+
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn campaign() -> Campaign {
+        Campaign {
+            date: "2026-11-28 12:00".to_owned(),
+            envoy: "1.40.0".to_owned(),
+            commit: "abc".to_owned(),
+            seed: 7,
+            minutes: 15,
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_in_threes() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn a_finding_stands_on_the_page_and_its_guarantee_did_not_hold() {
+        let round = Round {
+            setup: "Buffer".to_owned(),
+            findings: vec![("vm".to_owned(), "3 VMs, not `4`".to_owned())],
+            ..Round::default()
+        };
+        let page = page(&campaign(), &[round, Round::default()]);
+        assert!(
+            page.contains("**vm**") && page.contains("3 VMs, not '4'"),
+            "{page}"
+        );
+        assert!(page.contains("| vm | 1 of 2 |"), "{page}");
+        assert!(page.contains("| log | 2 of 2 |"), "{page}");
+    }
+
+    #[test]
+    fn a_log_is_read_back() {
+        let round = Round {
+            number: 3,
+            ..Round::default()
+        };
+        let lines = [
+            serde_json::to_string(&campaign()),
+            serde_json::to_string(&round),
+        ];
+        let log = lines.map(Result::unwrap).join("\n");
+        assert_eq!(parse(&log).unwrap(), (campaign(), vec![round]));
+        assert!(parse("").is_err());
+    }
+}
