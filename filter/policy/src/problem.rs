@@ -33,6 +33,9 @@ pub struct Problems {
     pub regexes: Regexes,
 }
 
+/// What is said of problems that are not listed.
+const UNLISTED: &str = "more problems than are listed";
+
 impl Problem {
     /// A problem without a value or a place in a file. What is hidden in the
     /// texts is escaped, and what is too long is cut.
@@ -152,11 +155,30 @@ impl Problems {
     #[must_use]
     pub fn into_vec(mut self) -> Vec<Problem> {
         if self.unlisted > 0 {
-            let reason = format!("has {} more problems than are listed", self.unlisted);
+            let reason = format!("has {} {UNLISTED}", self.unlisted);
             self.list.push(Problem::new("", reason));
         }
         self.list
     }
+}
+
+/// The first `most` problems in one line, and how many more there are.
+#[must_use]
+pub fn in_one_line(problems: &[Problem], most: usize) -> String {
+    let (listed, counted) = match problems.split_last() {
+        Some((last, listed)) if last.reason.ends_with(UNLISTED) => (listed, Some(last)),
+        _ => (problems, None),
+    };
+    let shown = listed.iter().take(most).map(ToString::to_string);
+    let mut line = shown.collect::<Vec<_>>().join("; ");
+    let more = listed.len().saturating_sub(most);
+    if more > 0 {
+        line.push_str(&format!("; and {more} more problems"));
+    }
+    if let Some(counted) = counted {
+        line.push_str(&format!("; {counted}"));
+    }
+    line
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use btp_engine::{Deadlines, Exchange, Flow, MemoryQuota, Plan, Worker};
-use btp_policy::{PluginConfig, Problem};
+use btp_policy::PluginConfig;
+use btp_policy::problem::in_one_line;
 use hashbrown::HashMap;
 
 use crate::abi::{self, Buffer};
@@ -91,7 +92,8 @@ impl Root {
 /// Reads and compiles the configuration, or says in one line why not.
 fn configure(text: &[u8]) -> Result<Shared, String> {
     let start = Instant::now();
-    let config = PluginConfig::parse(text).map_err(|problems| one_line(&problems))?;
+    let config =
+        PluginConfig::parse(text).map_err(|problems| in_one_line(&problems, MOST_PROBLEMS))?;
     let random = Random::seeded().map_err(|error| format!("no entropy to be had: {error}"))?;
     let is_first = announce::is_first(text);
     if is_first {
@@ -129,19 +131,6 @@ fn announce(config: &PluginConfig) {
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
-}
-
-fn one_line(problems: &[Problem]) -> String {
-    let shown = problems.iter().take(MOST_PROBLEMS);
-    let mut line = shown
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ");
-    let more = problems.len().saturating_sub(MOST_PROBLEMS);
-    if more > 0 {
-        line.push_str(&format!("; and {more} more problems"));
-    }
-    line
 }
 
 impl Shared {
