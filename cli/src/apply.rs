@@ -6,6 +6,7 @@
 //! goes to its home: the filter or Envoy's own configuration. Nothing is
 //! written unless everything is well.
 
+mod capabilities;
 mod diff;
 mod effective;
 mod explain;

@@ -55,6 +55,8 @@ fn what_an_earlier_btp_wrote_is_undone_and_written_anew() {
         let over = btp(&case, &arguments.replace(&original, &written));
         assert_eq!(tree(&over), tree(&anew), "{}", case.display());
         assert_ne!(tree(&read(&case, &written)), tree(&read(&case, &original)));
+        let count = |name: &str| tree(&over).matches(&format!("\"{name}\":")).count();
+        assert_eq!(count("capability_restriction_config"), count("root_id"));
     }
 }
 

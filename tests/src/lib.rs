@@ -7,6 +7,7 @@
 
 pub mod body;
 pub mod bootstrap;
+pub mod bulk;
 pub mod client;
 pub mod envoy;
 pub mod half_open;

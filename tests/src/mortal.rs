@@ -1,21 +1,25 @@
-//! A copy of the filter whose VM a test can kill.
+//! A copy of the filter whose VMs a test can kill, and keep short of memory.
 //!
 //! Nothing a client can send kills the filter as it ships, and nothing in it
 //! serves the tests. What Envoy does with a plugin that crashes, and what
 //! survives it, must be seen all the same: here a built filter gets another
-//! `proxy_on_request_headers`, which traps for a request with very many
-//! headers and calls the filter's own for all others. The worker whose
-//! connection brings such a request loses its VM.
+//! `proxy_on_request_headers`, which does what a request with very many headers
+//! commands by their number, and calls the filter's own then. What is commanded
+//! holds for the worker whose connection brings the request. Memory is kept
+//! short where the filter asks for more of it: all its `memory.grow` are
+//! answered as the host does when there is none.
+
+mod surgery;
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use tempfile::TempDir;
-use walrus::ir::BinaryOp;
-use walrus::{ExportItem, FunctionBuilder, FunctionId, Module, ModuleConfig, ValType};
 
 use crate::{Bootstrap, Request, Response, repo};
+use surgery::{Command, mortal};
 
 /// The filter that can be killed; its file is gone when dropped.
 #[derive(Debug)]
@@ -23,18 +27,30 @@ pub struct MortalFilter {
     dir: TempDir,
 }
 
-/// Which callback brings death.
-const CALLBACK: &str = "proxy_on_request_headers";
-/// From so many headers on. Envoy takes up to 100 from a client, and adds a
-/// few.
-const DEADLY: i32 = 80;
-
 impl MortalFilter {
     /// Makes the copy.
     pub fn new() -> Result<Self> {
+        Self::make(i32::MAX, None)
+    }
+
+    /// Makes a copy of which each VM gets so many pages (64 KiB) at most, in the
+    /// place of Envoy's 16,384.
+    pub fn rationed(pages: i32) -> Result<Self> {
+        Self::make(pages, None)
+    }
+
+    /// Makes a copy of which the VMs with these numbers are short of memory from
+    /// the start. Numbers are from 1, in the order in which Envoy configures VMs
+    /// first: a canary, the main thread and the workers, and so on.
+    pub fn starving(numbers: RangeInclusive<u32>) -> Result<Self> {
+        Self::make(i32::MAX, Some(numbers))
+    }
+
+    fn make(most_pages: i32, starving: Option<RangeInclusive<u32>>) -> Result<Self> {
         let healthy = fs::read(repo::wasm()?)?;
         let dir = TempDir::new()?;
-        fs::write(dir.path().join("mortal.wasm"), mortal(&healthy)?)?;
+        let mortal = mortal(&healthy, most_pages, starving)?;
+        fs::write(dir.path().join("mortal.wasm"), mortal)?;
         Ok(Self { dir })
     }
 
@@ -51,91 +67,33 @@ impl MortalFilter {
     }
 }
 
-/// The request, with so many headers that it kills who reads it.
+/// The request, which kills the VM that reads it.
 pub fn deadly(request: Request) -> Request {
-    (0..DEADLY).fold(request, |request, index| {
-        request.header(&format!("x-deadly-{index}"), "1")
+    commanding(request, Command::Die)
+}
+
+/// The request, after which the next configuration kills the VM.
+pub fn dooming(request: Request) -> Request {
+    commanding(request, Command::Doom)
+}
+
+/// The request, after which the VM gets no more memory.
+pub fn starving(request: Request) -> Request {
+    commanding(request, Command::Starve)
+}
+
+/// The request, after which the VM gets memory again.
+pub fn feeding(request: Request) -> Request {
+    commanding(request, Command::Feed)
+}
+
+fn commanding(request: Request, command: Command) -> Request {
+    (0..command as i32).fold(request, |request, index| {
+        request.header(&format!("x-command-{index}"), "1")
     })
 }
 
 /// Whether this is what Envoy answers in place of a plugin that has crashed.
 pub fn is_of_a_dead_vm(response: &Response) -> bool {
     response.status == 503 && response.body.is_empty()
-}
-
-fn mortal(healthy: &[u8]) -> Result<Vec<u8>> {
-    let mut module = ModuleConfig::new()
-        .generate_name_section(false)
-        .generate_producers_section(false)
-        .parse(healthy)
-        .context("the filter is not a WebAssembly module")?;
-    let exports = &module.exports;
-    let export = exports.iter().find(|export| export.name == CALLBACK);
-    let export = export.with_context(|| format!("the filter does not export {CALLBACK}"))?;
-    let (id, item) = (export.id(), export.item);
-    let ExportItem::Function(own) = item else {
-        bail!("{CALLBACK} is not a function");
-    };
-    let wrapper = trap_or_call(&mut module, own);
-    module.exports.get_mut(id).item = ExportItem::Function(wrapper);
-    Ok(module.emit_wasm())
-}
-
-/// `(context, headers, end) -> flow`: traps if there are too many headers.
-fn trap_or_call(module: &mut Module, own: FunctionId) -> FunctionId {
-    let parameters = [ValType::I32; 3];
-    let mut builder = FunctionBuilder::new(&mut module.types, &parameters, &[ValType::I32]);
-    let [context, headers, end] = parameters.map(|kind| module.locals.add(kind));
-    builder
-        .func_body()
-        .local_get(headers)
-        .i32_const(DEADLY)
-        .binop(BinaryOp::I32GeU)
-        .if_else(
-            None,
-            |then| {
-                then.unreachable();
-            },
-            |_| {},
-        )
-        .local_get(context)
-        .local_get(headers)
-        .local_get(end)
-        .call(own);
-    builder.finish(vec![context, headers, end], &mut module.funcs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_module_with_the_callback_can_be_made_mortal() {
-        let empty = Module::with_config(ModuleConfig::new()).emit_wasm();
-        let refused = mortal(&empty).unwrap_err().to_string();
-        assert!(refused.contains(CALLBACK), "{refused}");
-        assert!(mortal(b"#!/bin/sh").is_err());
-    }
-
-    #[test]
-    fn the_callback_is_replaced_and_nothing_else() {
-        let mut module = Module::with_config(ModuleConfig::new());
-        let parameters = [ValType::I32; 3];
-        let mut builder = FunctionBuilder::new(&mut module.types, &parameters, &[ValType::I32]);
-        builder.func_body().i32_const(7);
-        let locals = parameters.map(|kind| module.locals.add(kind));
-        let own = builder.finish(locals.to_vec(), &mut module.funcs);
-        module.exports.add(CALLBACK, own);
-        module.exports.add("other", own);
-        let changed = Module::from_buffer(&mortal(&module.emit_wasm()).unwrap()).unwrap();
-        let function = |name: &str| {
-            let export = changed.exports.iter().find(|export| export.name == name);
-            match export.unwrap().item {
-                ExportItem::Function(id) => id,
-                _ => panic!("{name} is not a function"),
-            }
-        };
-        assert_ne!(function(CALLBACK), function("other"));
-        assert_eq!(changed.funcs.iter().count(), 2);
-    }
 }

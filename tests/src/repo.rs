@@ -4,11 +4,13 @@
 //! `cargo test` finds the same artifacts in their usual places.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+const BEFORE: &str = "target/before/9ac27d82839a6381a546f12f2ddf92e19fabadc9.wasm";
 const PINNED_ENVOY: &str = "target/envoy/1.40.0/envoy";
 
 /// The root of the repository.
@@ -32,6 +34,12 @@ pub fn wasm() -> Result<PathBuf> {
     existing("the filter", "BTP_WASM", "dist/backend_traffic_policy.wasm")
 }
 
+/// The filter of an earlier commit, from which tests update to the one under
+/// test: `$BTP_WASM_BEFORE`, else the one `cargo xtask` built.
+pub fn wasm_before() -> Result<PathBuf> {
+    existing("the filter of then", "BTP_WASM_BEFORE", BEFORE)
+}
+
 /// The command under test: `$BTP_CLI`, else the built one.
 pub fn cli() -> Result<PathBuf> {
     existing("the CLI", "BTP_CLI", "dist/btp")
@@ -47,6 +55,14 @@ pub fn envoy_version() -> Result<(u32, u32, u32)> {
         .with_context(|| format!("running {}", binary.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     parse_version(&text).with_context(|| format!("no version in {text:?}"))
+}
+
+/// What Envoy must allow the filter: hostcalls and callbacks.
+pub fn capabilities() -> Result<Vec<String>> {
+    let list = path("filter/wasm/capabilities.txt");
+    let text = fs::read_to_string(&list).with_context(|| format!("no {}", list.display()))?;
+    let names = text.lines().filter(|line| !line.starts_with('#'));
+    Ok(names.map(str::to_owned).collect())
 }
 
 fn existing(what: &str, variable: &str, fallback: &str) -> Result<PathBuf> {

@@ -7,9 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use btp_tests::client::{grpc, h2, raw};
 use btp_tests::{Body, Builder, Envoy, Request, Route, Upstream, setup, wait};
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -64,19 +68,23 @@ async fn a_content_type_alone_does_not_end_the_pace() -> Result<()> {
             "{response:?}"
         );
     }
-    let request = Request::new("PUT", "/h2")
-        .header("content-type", "application/grpc")
-        .body(dribble());
-    let response = h2::send(envoy.addr(), request).await?;
-    ensure!(
-        response.header("grpc-status").as_deref() == Some("8"),
-        "{response:?}"
-    );
+    // A length that is declared is no stream's.
+    let declared = Request::new("POST", "/h2").header("content-length", "500");
+    for request in [Request::new("PUT", "/h2"), declared] {
+        let request = request
+            .header("content-type", "application/grpc")
+            .body(dribble());
+        let response = h2::send(envoy.addr(), request).await?;
+        ensure!(
+            response.header("grpc-status").as_deref() == Some("8"),
+            "{response:?}"
+        );
+    }
     ensure!(
         upstream.requests().is_empty(),
         "the upstream saw a slow body"
     );
-    ensure!(envoy.policy_stat("request_buffer_timeouts").await? == 3);
+    ensure!(envoy.policy_stat("request_buffer_timeouts").await? == 4);
     ensure!(envoy.policy_stat("request_buffer_bytes").await? == 0);
     envoy.assert_vm_alive().await
 }
@@ -241,6 +249,46 @@ async fn an_accepted_upgrade_is_not_counted() -> Result<()> {
         origin.wait_for(50_000).await?;
         ensure!(envoy.policy_stat("request_buffer_too_large").await? == 0);
         envoy.assert_vm_alive().await?;
+    }
+    Ok(())
+}
+
+/// The same over HTTP/2 (RFC 8441), where the client is told 200.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_extended_connect_is_not_counted() -> Result<()> {
+    for mode in ["Buffer", "Stream"] {
+        let origin = Origin::start(ACCEPTED).await?;
+        let builder = setup::limiting_bodies(&json!({"limit": 1000, "mode": mode}))
+            .route(Route::direct("/ready", 200, "ready"))
+            .route(Route::cluster("/", "backend"))
+            .cluster("backend", origin.addr);
+        let mut config = builder.build()?;
+        config.edit_http("main", |http| {
+            http["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
+            http["http2_protocol_options"] = json!({"allow_connect": true});
+        })?;
+        let envoy = Envoy::start(&config).await?;
+        let stream = TcpStream::connect(envoy.addr()).await?;
+        let (mut sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        let driver = tokio::spawn(connection);
+        // Once it has answered, its settings have said that it knows the method.
+        let ready = format!("http://{}/ready", envoy.addr());
+        let ready = http::Request::get(ready).body(Empty::<Bytes>::new())?;
+        ensure!(sender.send_request(ready).await?.status() == 200);
+        let mut request = http::Request::connect(format!("http://{}/ws", envoy.addr()))
+            .body(Empty::<Bytes>::new())?;
+        let protocol = hyper::ext::Protocol::from_static("websocket");
+        request.extensions_mut().insert(protocol);
+        let response = sender.send_request(request).await?;
+        ensure!(response.status() == 200, "{mode}: {response:?}");
+        let mut tunnel = TokioIo::new(hyper::upgrade::on(response).await?);
+        tunnel.write_all(&[b'x'; 50_000]).await?;
+        tunnel.flush().await?;
+        origin.wait_for(50_000).await?;
+        ensure!(envoy.policy_stat("request_buffer_too_large").await? == 0);
+        envoy.assert_vm_alive().await?;
+        driver.abort();
     }
     Ok(())
 }

@@ -8,13 +8,12 @@ use anyhow::{Result, bail};
 use crate::compose::{self, Outcome};
 use crate::project::Project;
 use crate::real_envoy::Bench;
-use crate::{envoy, packages, sh, toolchain, wasm, wasm_tests};
+use crate::{before, capabilities as list, deny, envoy, fuzz, reproducible};
+use crate::{sh, toolchain, wasm, wasm_tests};
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
 /// 200 KiB of it are for regexes (ARCHITECTURE.md, Dependencies of the filter).
 const SIZE_LIMIT: u64 = 900 * 1024;
-
-const FUZZ: &str = "tests/fuzz/Cargo.toml";
 
 /// All tests, or only the scenario tables on an Envoy of another release.
 pub(crate) fn test(project: &Project, envoy: Option<&str>, filter: Option<&str>) -> Result<()> {
@@ -66,14 +65,20 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
     let start = Instant::now();
     format(project)?;
     clippy(project)?;
+    let advisories = dependencies(project)?;
     let bench = prepare(project, envoy::DEFAULT_VERSION)?;
     size(project)?;
+    capabilities(project)?;
+    reproducible(project)?;
     host_tests(project, None)?;
     tests_on_wasm32(project)?;
     real_envoy_tests(project, &bench, None)?;
     let compose = compose_test(project)?;
     docs(project)?;
     fuzz_targets(project)?;
+    if !advisories {
+        println!("ci: advisories were NOT CHECKED: their database could not be reached");
+    }
     close("ci", start, compose)
 }
 
@@ -81,7 +86,7 @@ fn format(project: &Project) -> Result<()> {
     sh::step("format", "run `cargo fmt --all`", || {
         toolchain::prepare_lints(project)?;
         sh::run(&mut project.cargo(["fmt", "--all", "--check"]))?;
-        sh::run(&mut project.cargo(["fmt", "--manifest-path", FUZZ, "--check"]))
+        sh::run(&mut project.cargo(["fmt", "--manifest-path", fuzz::MANIFEST, "--check"]))
     })
 }
 
@@ -123,6 +128,31 @@ fn size(project: &Project) -> Result<()> {
     )
 }
 
+fn capabilities(project: &Project) -> Result<()> {
+    sh::step(
+        "capabilities of the filter",
+        "run `cargo xtask capabilities` and look at what has changed",
+        || list::check(project),
+    )
+}
+
+/// Whether advisories could be checked, too.
+fn dependencies(project: &Project) -> Result<bool> {
+    sh::step(
+        "dependencies: licences, bans, sources, advisories",
+        "change what is depended on, or deny.toml with a reason",
+        || deny::check(project),
+    )
+}
+
+fn reproducible(project: &Project) -> Result<()> {
+    sh::step(
+        "the same filter from another folder",
+        "look for paths, times and names of the machine in what is built",
+        || reproducible::check(project),
+    )
+}
+
 fn host_tests(project: &Project, filter: Option<&str>) -> Result<()> {
     sh::step(
         "unit and property tests",
@@ -146,7 +176,11 @@ fn real_envoy_tests(project: &Project, bench: &Bench, filter: Option<&str>) -> R
     sh::step(
         &name,
         "the log of Envoy is above; `cargo xtask test NAME` repeats one test",
-        || sh::show(bench.tests(project).args(filter)),
+        || {
+            let before = before::filter(project)?;
+            let mut tests = bench.tests(project);
+            sh::show(tests.env("BTP_WASM_BEFORE", before).args(filter))
+        },
     )
 }
 
@@ -186,14 +220,7 @@ fn fuzz_targets(project: &Project) -> Result<()> {
     sh::step(
         "fuzz targets",
         "they must build with the stable compiler",
-        || {
-            packages::need_program(project, "c++", &["g++"])?;
-            sh::run(
-                project
-                    .cargo(["build", "--manifest-path", FUZZ, "--bins", "--target-dir"])
-                    .arg(project.target.join("fuzz")),
-            )
-        },
+        || fuzz::build(project),
     )
 }
 

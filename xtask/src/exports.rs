@@ -4,10 +4,12 @@
 //! those that the filter uses itself, as `btp_on_*`; here each takes the place
 //! of the SDK's export of that name. The others are not exported at all,
 //! because Envoy enters the VM for every export that it finds. What nobody
-//! reaches any more is left out of the file.
+//! reaches any more is left out of the file, and so are the hostcalls that only
+//! the SDK's dispatcher would make, so that nobody has to allow them
+//! (`capability_restriction_config`).
 
 use anyhow::{Context, Result, bail};
-use walrus::{ExportId, Module, ModuleConfig};
+use walrus::{ExportId, FunctionId, Import, ImportKind, Module, ModuleConfig};
 
 /// The callbacks that the filter answers.
 const CALLBACKS: &[&str] = &[
@@ -31,6 +33,25 @@ const REQUIRED: &[&str] = &[
     "proxy_on_memory_allocate",
 ];
 
+/// Hostcalls of default methods of the SDK's contexts. The filter has no such
+/// context, but the linker keeps their tables; whoever makes such a call traps.
+const UNUSED: &[&str] = &[
+    "proxy_call_foreign_function",
+    "proxy_dequeue_shared_queue",
+    "proxy_done",
+    "proxy_enqueue_shared_queue",
+    "proxy_get_current_time_nanoseconds",
+    "proxy_get_status",
+    "proxy_grpc_call",
+    "proxy_grpc_cancel",
+    "proxy_grpc_close",
+    "proxy_grpc_send",
+    "proxy_grpc_stream",
+    "proxy_http_call",
+    "proxy_register_shared_queue",
+    "proxy_resolve_shared_queue",
+];
+
 /// How the names of the adapter's callbacks begin.
 const ADAPTERS: &str = "btp_on_";
 
@@ -43,6 +64,7 @@ pub(crate) fn finish(linked: &[u8]) -> Result<Vec<u8>> {
         .context("the linker's output is not a WebAssembly module")?;
     keep_required(&mut module)?;
     put_callbacks_in_place(&mut module)?;
+    drop_unused_hostcalls(&mut module)?;
     walrus::passes::gc::run(&mut module);
     Ok(module.emit_wasm())
 }
@@ -83,6 +105,20 @@ fn put_callbacks_in_place(module: &mut Module) -> Result<()> {
     Ok(())
 }
 
+fn drop_unused_hostcalls(module: &mut Module) -> Result<()> {
+    let unused = |import: &Import| match import.kind {
+        ImportKind::Function(id) if UNUSED.contains(&import.name.as_str()) => Some(id),
+        _ => None,
+    };
+    let unused: Vec<FunctionId> = module.imports.iter().filter_map(unused).collect();
+    for id in unused {
+        module.replace_imported_func(id, |(body, _)| {
+            body.unreachable();
+        })?;
+    }
+    Ok(())
+}
+
 fn find(module: &Module, name: &str) -> Option<ExportId> {
     module
         .exports
@@ -94,7 +130,7 @@ fn find(module: &Module, name: &str) -> Option<ExportId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use walrus::{ExportItem, FunctionBuilder, FunctionId, ValType, ir::Value};
+    use walrus::{ExportItem, FunctionBuilder, ValType, ir::Value};
 
     /// A function that returns `value`, to tell functions apart.
     fn constant(module: &mut Module, value: i32) -> FunctionId {
@@ -160,6 +196,24 @@ mod tests {
         assert!(find(&module, "helper").is_none());
         let functions = REQUIRED.len() - 1 + CALLBACKS.len();
         assert_eq!(module.funcs.iter().count(), functions);
+    }
+
+    #[test]
+    fn hostcalls_of_the_sdks_contexts_are_dropped_and_others_stay() {
+        let mut module = linked(&[]);
+        let kind = module.types.add(&[], &[]);
+        let functions = ["proxy_http_call", "proxy_log"]
+            .map(|name| module.add_import_func("env", name, kind).0);
+        let mut builder = FunctionBuilder::new(&mut module.types, &[], &[]);
+        for function in functions {
+            builder.func_body().call(function);
+        }
+        let caller = builder.finish(vec![], &mut module.funcs);
+        let id = find(&module, "_initialize").unwrap();
+        module.exports.get_mut(id).item = ExportItem::Function(caller);
+        let module = finished(module).unwrap();
+        let imports: Vec<&str> = module.imports.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(imports, ["proxy_log"]);
     }
 
     #[test]

@@ -3,18 +3,24 @@
 //! Every command prepares what it needs (the wasm toolchain, Envoy, test
 //! tools), so that a fresh clone on a fresh machine needs no other step.
 
+mod before;
+mod capabilities;
 mod checks;
 mod compose;
+mod deny;
 mod envoy;
 mod exports;
+mod fuzz;
 mod image;
 mod packages;
 mod project;
 mod real_envoy;
+mod reproducible;
 mod sh;
 mod toolchain;
 mod wasm;
 mod wasm_tests;
+mod wheels;
 
 use std::process::ExitCode;
 
@@ -86,8 +92,29 @@ enum Command {
     },
     /// Run the scenario tables on several releases of Envoy, and write docs/VERSIONS.md.
     Versions,
+    /// Build the filter, and write the list of what Envoy must allow it, with all copies.
+    Capabilities,
+    /// Check licences, bans, sources and advisories of all dependencies (deny.toml).
+    Deny,
+    /// Build the filter in a second folder and compare: it must not depend on where.
+    Reproducible,
     /// Bring docker-compose.yml up, test it and take it down.
     ComposeTest,
+    /// Run a fuzz target of tests/fuzz, or all of them.
+    Fuzz {
+        /// The target, such as `exchange`.
+        target: Option<String>,
+        /// How many inputs each target gets.
+        #[arg(long, default_value_t = 100_000)]
+        runs: u64,
+        /// Play scripts that a seed makes, as the engine's test does: exchanges
+        /// only, and many times as fast.
+        #[arg(long, conflicts_with = "target")]
+        seeded: bool,
+        /// Write the figures into docs/reliability/fuzz.json.
+        #[arg(long)]
+        record: bool,
+    },
     /// Before each commit: format, clippy, unit tests, build, one smoke test on Envoy.
     Check,
     /// Everything that continuous integration runs.
@@ -125,6 +152,24 @@ fn run(args: Args) -> Result<()> {
         Command::Campaign { page: true, .. } => real_envoy::campaign_page(&project),
         Command::Campaign { minutes, seed, .. } => real_envoy::campaign(&project, minutes, seed),
         Command::Versions => real_envoy::versions(&project),
+        Command::Fuzz {
+            target,
+            runs,
+            seeded,
+            record,
+        } => {
+            let target = target.as_deref();
+            let wish = fuzz::Wish {
+                target,
+                runs,
+                seeded,
+                record,
+            };
+            fuzz::run(&project, wish)
+        }
+        Command::Capabilities => capabilities::update(&project),
+        Command::Deny => deny::check(&project).map(drop),
+        Command::Reproducible => reproducible::check(&project),
         Command::ComposeTest => compose::test(&project).map(drop),
         Command::Check => checks::check(&project),
         Command::Ci => checks::ci(&project),

@@ -51,6 +51,11 @@ impl Project {
         let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         let mut command = self.command(&cargo);
         command.args(args);
+        // Told to this program only, or to nobody: a copy of the sources has
+        // its own.
+        if self.target != self.root.join("target") {
+            command.env("CARGO_TARGET_DIR", &self.target);
+        }
         command
     }
 }

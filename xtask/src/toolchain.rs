@@ -111,11 +111,15 @@ impl Toolchain {
 /// Compiler flags that keep the directories of whoever builds the filter out of
 /// its panic messages.
 fn anonymous_paths(project: &Project) -> Vec<String> {
-    let cargo_home = env::var("CARGO_HOME").ok();
-    let cargo_home = cargo_home.or_else(|| Some(format!("{}/.cargo", env::var("HOME").ok()?)));
-    let sources = cargo_home.map(|home| format!("--remap-path-prefix={home}=cargo"));
+    let sources = cargo_home().map(|home| format!("--remap-path-prefix={home}=cargo"));
     let root = format!("--remap-path-prefix={}=.", project.root.display());
     sources.into_iter().chain([root]).collect()
+}
+
+/// Where cargo keeps the sources of dependencies.
+pub(crate) fn cargo_home() -> Option<String> {
+    let home = env::var("CARGO_HOME").ok();
+    home.or_else(|| Some(format!("{}/.cargo", env::var("HOME").ok()?)))
 }
 
 fn rustup(project: &Project, target: &str) -> Result<Way> {

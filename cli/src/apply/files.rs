@@ -224,6 +224,20 @@ impl Config {
         Ok(())
     }
 
+    /// Reads the files that filters are to be discovered in, as far as they
+    /// are here.
+    pub(crate) fn follow_extensions(&mut self) -> Result<(), String> {
+        let mut paths = BTreeSet::new();
+        for file in &self.files {
+            discovery_paths(&file.node, &mut paths);
+        }
+        let base = self.files[0].name.clone();
+        for path in paths.iter().filter(|path| locate(&base, path).is_file()) {
+            self.open(path)?;
+        }
+        Ok(())
+    }
+
     fn open(&mut self, path: &str) -> Result<(), String> {
         let base = self.files[0].name.clone();
         let place = locate(&base, path);
@@ -369,6 +383,20 @@ fn rds_paths(listener: &Node, paths: &mut BTreeSet<String>) {
         if let Some(path) = find(hcm, &["rds", "config_source"]).and_then(path_of) {
             paths.insert(path);
         }
+    }
+}
+
+fn discovery_paths(node: &Node, paths: &mut BTreeSet<String>) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|it| discovery_paths(it, paths)),
+        Value::Map(entries) => {
+            let source = find(node, &["config_discovery", "config_source"]);
+            paths.extend(source.and_then(path_of));
+            entries
+                .iter()
+                .for_each(|it| discovery_paths(&it.node, paths));
+        }
+        _ => {}
     }
 }
 

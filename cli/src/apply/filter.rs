@@ -214,13 +214,15 @@ pub(crate) fn is_there(hcm: &Node) -> bool {
 /// its file.
 pub(crate) fn is_instance(filter: &Node) -> bool {
     let config = field(filter, "typed_config").and_then(|it| field(it, "config"));
-    let root = config.and_then(|it| text(it, "root_id"));
-    let local = config.and_then(|it| find(it, &["vm_config", "code", "local"]));
-    let file = local
-        .and_then(|it| text(it, "filename"))
-        .unwrap_or_default();
-    let names = [root, text(filter, "name")];
-    names.contains(&Some(NAME)) || file.rsplit('/').next() == Some(FILE)
+    text(filter, "name") == Some(NAME) || config.is_some_and(is_plugin)
+}
+
+/// Whether a plugin is ours, by its root id or its file.
+pub(crate) fn is_plugin(config: &Node) -> bool {
+    let local = find(config, &["vm_config", "code", "local"]);
+    let file = local.and_then(|it| text(it, "filename"));
+    text(config, "root_id") == Some(NAME)
+        || file.unwrap_or_default().rsplit('/').next() == Some(FILE)
 }
 
 impl Contents<'_> {
@@ -309,6 +311,11 @@ fn typed_config(instance: &Instance, wasm: &str) -> Node {
         ("name", string(&instance.name)),
         ("root_id", string(NAME)),
         ("failure_policy", string("FAIL_RELOAD")),
+        // Here and not in the VM's configuration, which has it since 1.40 only.
+        (
+            "capability_restriction_config",
+            super::capabilities::restriction(),
+        ),
         ("vm_config", vm),
         ("configuration", configuration),
     ]);

@@ -11,6 +11,7 @@ use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
 use btp_policy::{PluginConfig, Policy, Position, json};
 
+use super::capabilities::lacks;
 use super::files::{Config, mark_of};
 use super::filter::is_instance;
 use super::govern::govern;
@@ -48,11 +49,17 @@ pub(crate) fn lint(
     findings: &mut Vec<Finding>,
 ) -> Result<(), String> {
     let mut config = Config::as_written(bootstrap)?;
+    config.follow_extensions()?;
     let mut problems = std::mem::take(&mut config.problems);
     let model = Model::read(&config);
     let found = overlaps(&config, &model).into_iter();
     problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
     let base = sources.len();
+    let found = lacks(&config).into_iter();
+    findings.extend(found.map(|it| {
+        let place = Place::File(base + it.address.file);
+        it.finding(&config, place)
+    }));
     let placed = problems.into_iter();
     findings.extend(placed.map(|(file, it)| Finding::error(it, Place::File(base + file))));
     let mut hints = hcm::hints_of_instances(&config, &model);

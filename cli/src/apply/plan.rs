@@ -13,6 +13,7 @@ use btp_policy::problem::Problem;
 use btp_policy::scalar::ObjectName;
 use btp_policy::{PluginConfig, Policy};
 
+use super::capabilities::lacks;
 use super::effective::{self, Effective};
 use super::files::{Config, mark_of, path_of};
 use super::govern::{Governed, govern, missing, sites_of};
@@ -125,11 +126,18 @@ pub(crate) fn apply(
     };
     applier.apply();
     let Applier {
-        errors,
+        config,
+        mut errors,
         effective,
         plugin_files,
         ..
     } = applier;
+    // With the instances that were added: a person's own may go with them.
+    for it in lacks(config) {
+        let place = Place::File(base + it.address.file);
+        errors.count += usize::from(it.is_grave);
+        errors.findings.push(it.finding(config, place));
+    }
     let is_fine = errors.count == 0;
     for (file, hint) in hcm::hints(config, &model, &policies, &governed) {
         findings.push(Finding::warning(hint, Place::File(base + file)));

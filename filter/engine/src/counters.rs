@@ -2,6 +2,7 @@
 
 use btp_policy::scalar::ObjectName;
 
+use crate::format::Format;
 use crate::shared::TableId;
 
 /// Names a counter of one plan: an index into `Plan::counters`.
@@ -32,9 +33,9 @@ impl CounterNames {
         GaugeId(push(&mut self.gauges, policy, name))
     }
 
-    /// A shared table, named in the same way.
+    /// A shared table of amounts, named in the same way.
     pub(crate) fn table(&mut self, policy: &ObjectName, name: &str) -> TableId {
-        TableId(push(&mut self.tables, policy, name))
+        self.shared_table(&Format::Amounts.key(&full_name(policy, name)))
     }
 
     /// A shared table that belongs to no policy.
@@ -47,7 +48,11 @@ impl CounterNames {
 
 fn push(names: &mut Vec<String>, policy: &ObjectName, name: &str) -> u32 {
     let id = u32::try_from(names.len()).unwrap_or(u32::MAX);
-    let policy_name = policy.name.replace('.', "_");
-    names.push(format!("btp.{}.{policy_name}.{name}", policy.namespace));
+    names.push(full_name(policy, name));
     id
+}
+
+fn full_name(policy: &ObjectName, name: &str) -> String {
+    let policy_name = policy.name.replace('.', "_");
+    format!("btp.{}.{policy_name}.{name}", policy.namespace)
 }

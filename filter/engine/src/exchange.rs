@@ -22,6 +22,9 @@ use retry::Attempt;
 /// many there are, and a host keeps them in tables with room to spare.
 #[derive(Debug, Default)]
 pub struct Exchange {
+    /// Its request has been looked at, or never will be: headers that come
+    /// after that change nothing.
+    begun: bool,
     policy: Option<usize>,
     look: Look,
     /// Its places among the requests in flight.
@@ -54,6 +57,7 @@ impl Exchange {
     pub fn is_over(&self, plan: &Plan) -> bool {
         // Each field is named, so that none is forgotten.
         let Self {
+            begun: _,
             policy,
             look: _,
             places,

@@ -42,6 +42,11 @@ impl Holder {
         }
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.amount == 0
+    }
+
     /// Takes from a pool as much as there is room for, at least and at most
     /// so much.
     #[inline(never)]
@@ -151,7 +156,8 @@ impl Holder {
     /// What tells this worker from the others, and from itself under another
     /// configuration or before its VM died, is drawn at random.
     fn claim<H: Host>(&mut self, key: u64, host: &mut H) -> Claim {
-        let worker = *self.id.get_or_insert_with(|| host.random());
+        let draw = || host.secret().unwrap_or_else(|| host.random());
+        let worker = *self.id.get_or_insert_with(draw);
         Claim { key, worker }
     }
 }

@@ -37,8 +37,12 @@ pub trait Host: Counters + Meters + Tables + Blocks {
     /// Wall-clock time in milliseconds since 1970 (UTC). It may jump.
     fn wall_ms(&mut self) -> u64;
 
-    /// 64 uniformly random bits.
+    /// 64 uniformly random bits. Who sees some may work out others.
     fn random(&mut self) -> u64;
+
+    /// 64 bits that nobody can guess, whatever else he sees; `None` if there
+    /// are none to be had.
+    fn secret(&mut self) -> Option<u64>;
 
     /// All request headers in the order they came, names in lower case,
     /// `:method` and `:path` among them. Answers only until the request has

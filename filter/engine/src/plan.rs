@@ -6,6 +6,7 @@ use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::counters::CounterNames;
 use crate::fault::{DelayTables, Fault};
+use crate::format::Format;
 use crate::look::Needs;
 use crate::rate_limit::{Concurrency, LimitsCompiler, RateLimits, SharedLimit};
 use crate::request_buffer::Buffering;
@@ -73,7 +74,7 @@ impl Plan {
         };
         let policies: Vec<PolicyPlan> = config.policies.iter().map(compile).collect();
         let (limits, bounds, blocks) = limits.finish();
-        let roll = Roll(counters.shared_table("btp.workers"));
+        let roll = Roll(counters.shared_table(&Format::Roll.key("btp.workers")));
         let kept = policies.iter().flat_map(PolicyPlan::kept);
         Self {
             attachments: config.attachments,

@@ -74,7 +74,7 @@ const WORDS: usize = 3;
 const OWNER_SHIFT: u32 = 32;
 const AMOUNT: u64 = (1 << OWNER_SHIFT) - 1;
 
-/// Giving back must not fail, however busy the others are.
+/// Giving back and clearing up must not fail, however busy the others are.
 const TRIES: usize = 16;
 
 type Slot = [u64; WORDS];
@@ -206,24 +206,27 @@ pub(crate) fn bury<T: Tables>(
         }
     };
     let mut found = Vec::new();
-    let written = tables.update_table(table, |words| {
-        let mut slots = slots(words);
-        found.clear();
-        slots.retain(|slot| {
-            let ([_, worker, _], lost) = (slot, lost(slot));
-            let goes = dead.contains(worker) && ours(lost.owner);
-            if goes {
-                found.push(lost);
-            }
-            !goes
+    for _ in 0..TRIES {
+        let written = tables.update_table(table, |words| {
+            let mut slots = slots(words);
+            found.clear();
+            slots.retain(|slot| {
+                let ([_, worker, _], lost) = (slot, lost(slot));
+                let goes = dead.contains(worker) && ours(lost.owner);
+                if goes {
+                    found.push(lost);
+                }
+                !goes
+            });
+            *words = slots.as_flattened().to_vec();
+            !found.is_empty()
         });
-        *words = slots.as_flattened().to_vec();
-        !found.is_empty()
-    });
-    if !written {
-        found.clear();
+        // Nobody may look here again before somebody else dies.
+        if written || found.is_empty() {
+            return found;
+        }
     }
-    found
+    Vec::new()
 }
 
 /// Whatever follows the last whole slot is left out.

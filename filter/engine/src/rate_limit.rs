@@ -8,6 +8,7 @@ mod compile;
 mod concurrency;
 mod gcra;
 mod leases;
+mod overflow;
 mod reply;
 mod slots;
 mod standing;

@@ -169,7 +169,11 @@ impl Buffering {
         let course = if body.tunnel.is_some() {
             Course::Awaiting
         } else if grpc.is_call() {
-            self.calls?
+            // What has a length is no stream.
+            match self.calls? {
+                Course::Passing if body.length.is_some() => self.course(),
+                course => course,
+            }
         } else {
             self.course()
         };

@@ -60,6 +60,13 @@ impl Worker {
         }
     }
 
+    /// Whether it holds nothing of what all workers share.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.holder.is_idle()
+    }
+
     /// The same worker, whose requests share the memory of `quota` with those
     /// under its other plans.
     #[must_use]
@@ -187,7 +194,10 @@ impl Worker {
         if let Some(seed) = self.seed {
             return seed;
         }
-        let drawn = [host.random(), host.random()];
+        let (Some(low), Some(high)) = (host.secret(), host.secret()) else {
+            return [0; 2];
+        };
+        let drawn = [low, high];
         let seed = host.block(block, |bytes| {
             let words = bytes.as_chunks::<8>().0;
             if let [low, high, ..] = words {

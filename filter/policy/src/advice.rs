@@ -294,6 +294,17 @@ impl Advice<'_, '_> {
             );
             self.say(&["requestBuffer", "limit"], message);
         }
+        let bounds = ["minDataRate", "maxDuration", "maxTotal"];
+        let is_there = |name: &&str| self.get(&["requestBuffer", name]).is_some();
+        let is_said = is_there(&"gatherGrpc") || buffer.include_streams == Some(false);
+        if let (Some(bound), false) = (bounds.into_iter().find(is_there), is_said) {
+            self.say(
+                &["requestBuffer", bound],
+                "does not hold for gRPC calls, which may be streams, and over HTTP/2 any client \
+                 can say that its upload is one: set gatherGrpc to true, or to false if there \
+                 are streams",
+            );
+        }
         if buffer.max_total.is_some()
             && buffer.min_data_rate.is_none()
             && buffer.max_duration.is_none()

@@ -15,6 +15,7 @@ use std::ptr;
 use btp_engine::Flow;
 
 use crate::dispatch;
+use crate::pairs::serialize;
 use crate::stream::Stream;
 
 /// The host refused a hostcall, with this status.
@@ -155,6 +156,7 @@ mod wasi {
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
     unsafe extern "C" {
         pub(super) fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+        pub(super) fn random_get(bytes: *mut u8, size: usize) -> u32;
     }
 }
 
@@ -180,7 +182,7 @@ extern "C" fn btp_on_tick(root: u32) {
 
 #[unsafe(no_mangle)]
 extern "C" fn btp_on_request_headers(context: u32, _headers: usize, end: u32) -> u32 {
-    match dispatch::event(context, |stream| stream.request_headers(end != 0)) {
+    match dispatch::request_headers(context, end != 0) {
         Flow::HoldAll => STOP_ALL_ITERATION_AND_WATERMARK,
         flow => code(flow),
     }
@@ -485,6 +487,119 @@ pub(crate) fn metric(id: u32) -> Result<u64, Refused> {
     Ok(value)
 }
 
+/// Whether this is what a hostcall returns that
+/// `capability_restriction_config` denies: `InternalFailure`, and `ENOTCAPABLE`
+/// of WASI.
+pub(crate) fn is_denied(status: u32) -> bool {
+    matches!(status, 10 | 76)
+}
+
+/// Every hostcall that the filter makes, and what it returns to arguments
+/// that make no sense: memory that is not there, a map, buffer, metric, stream
+/// or context of no such number. So none has an effect, but that the timer of
+/// this configuration is stopped. Neither [`is_denied`] status comes from a
+/// call that is allowed.
+///
+/// Left out is `proxy_log`: Envoy itself names it when it is denied.
+pub(crate) fn tried() -> [(&'static str, u32); 23] {
+    const NONE: u32 = u32::MAX;
+    let nowhere: *mut u8 = ptr::without_provenance_mut(usize::MAX);
+    let (mut data, mut size) = (ptr::null_mut(), 0);
+    let (data, size) = (&raw mut data, &raw mut size);
+    let (mut number, mut cas) = (0_u64, 0_u32);
+    let (number, cas) = (&raw mut number, &raw mut cas);
+    // SAFETY: the host checks all memory it is told of: it writes to what is
+    // live here, and refuses `nowhere`, which it reads from or writes to.
+    unsafe {
+        use imports as host;
+        [
+            (
+                "proxy_get_header_map_value",
+                host::proxy_get_header_map_value(NONE, nowhere, 1, data, size),
+            ),
+            (
+                "proxy_get_header_map_pairs",
+                host::proxy_get_header_map_pairs(NONE, data, size),
+            ),
+            (
+                "proxy_add_header_map_value",
+                host::proxy_add_header_map_value(NONE, nowhere, 1, nowhere, 1),
+            ),
+            (
+                "proxy_remove_header_map_value",
+                host::proxy_remove_header_map_value(NONE, nowhere, 1),
+            ),
+            (
+                "proxy_replace_header_map_value",
+                host::proxy_replace_header_map_value(NONE, nowhere, 1, nowhere, 1),
+            ),
+            (
+                "proxy_set_header_map_pairs",
+                host::proxy_set_header_map_pairs(NONE, nowhere, 1),
+            ),
+            (
+                "proxy_get_property",
+                host::proxy_get_property(nowhere, 1, data, size),
+            ),
+            (
+                "proxy_set_property",
+                host::proxy_set_property(nowhere, 1, nowhere, 1),
+            ),
+            (
+                "proxy_get_buffer_bytes",
+                host::proxy_get_buffer_bytes(NONE, 0, 1, data, size),
+            ),
+            (
+                "proxy_set_buffer_bytes",
+                host::proxy_set_buffer_bytes(NONE, 0, 1, nowhere, 1),
+            ),
+            (
+                "proxy_send_local_response",
+                host::proxy_send_local_response(
+                    503,
+                    nowhere,
+                    1,
+                    nowhere,
+                    1,
+                    nowhere,
+                    1,
+                    NO_GRPC_STATUS,
+                ),
+            ),
+            (
+                "proxy_get_shared_data",
+                host::proxy_get_shared_data(nowhere, 1, data, size, cas),
+            ),
+            (
+                "proxy_set_shared_data",
+                host::proxy_set_shared_data(nowhere, 1, nowhere, 1, 0),
+            ),
+            ("proxy_continue_stream", host::proxy_continue_stream(NONE)),
+            ("proxy_close_stream", host::proxy_close_stream(NONE)),
+            (
+                "proxy_set_effective_context",
+                host::proxy_set_effective_context(NONE),
+            ),
+            (
+                "proxy_set_tick_period_milliseconds",
+                host::proxy_set_tick_period_milliseconds(0),
+            ),
+            (
+                "proxy_define_metric",
+                host::proxy_define_metric(COUNTER, nowhere, 1, cas),
+            ),
+            (
+                "proxy_increment_metric",
+                host::proxy_increment_metric(NONE, 0),
+            ),
+            ("proxy_record_metric", host::proxy_record_metric(NONE, 0)),
+            ("proxy_get_metric", host::proxy_get_metric(NONE, number)),
+            ("clock_time_get", wasi::clock_time_get(NONE, 1, number)),
+            ("random_get", wasi::random_get(nowhere, 1)),
+        ]
+    }
+}
+
 fn check(status: u32) -> Result<(), Refused> {
     if status == OK {
         Ok(())
@@ -518,31 +633,4 @@ impl Lent {
         // which leaked a Vec<u8> of exactly this capacity, and filled it.
         Some(unsafe { Vec::from_raw_parts(self.data, self.size, self.size) })
     }
-}
-
-/// Header pairs as the ABI wants them: a count, all sizes, then all names
-/// and values, each ended by a zero byte.
-pub(crate) fn serialize(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(serialized_size(pairs));
-    let mut push_size = |size: usize| {
-        bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
-    };
-    push_size(pairs.len());
-    for (name, value) in pairs {
-        push_size(name.len());
-        push_size(value.len());
-    }
-    for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
-        bytes.extend_from_slice(text);
-        bytes.push(0);
-    }
-    bytes
-}
-
-/// How many bytes [`serialize`] gives.
-pub(crate) fn serialized_size(pairs: &[(&[u8], &[u8])]) -> usize {
-    let texts = pairs
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 2);
-    4 + pairs.len() * 8 + texts.sum::<usize>()
 }

@@ -10,42 +10,55 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use btp_engine::Flow;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
+use crate::abi;
+use crate::headroom;
 use crate::memory;
-use crate::root::{Root, Shared};
-use crate::stream::Stream;
+use crate::root::{Root, Roots};
+use crate::shared::Shared;
+use crate::stream::{Stream, report};
 
 thread_local! {
-    static ROOTS: RefCell<HashMap<u32, Root>> = RefCell::default();
+    static ROOTS: RefCell<Roots> = RefCell::default();
     static STREAMS: RefCell<HashMap<u32, Stream>> = RefCell::default();
+    /// Exchanges that began without a configuration.
+    static UNGOVERNED: RefCell<HashSet<u32>> = RefCell::default();
 }
+
+/// What a worker without a configuration answers; a client may try again.
+const NOT_CONFIGURED: (u16, &str, &[u8]) = (503, "btp_not_configured", b"not configured\n");
 
 /// Envoy begins a configuration (`root` is 0), or an exchange under `root`.
 pub(crate) fn create(context: u32, root: u32) {
     if root == 0 {
-        ROOTS.with_borrow_mut(|roots| roots.insert(context, Root::default()));
+        // Until it is configured: see `configure`.
+        headroom::drop_ballast();
+        ROOTS.with_borrow_mut(|roots| roots.insert(context, Root::new(context)));
         return;
     }
-    let shared = ROOTS.with_borrow(|roots| roots.get(&root)?.shared());
+    let shared = ROOTS.with_borrow_mut(|roots| roots.get_mut(&root)?.begin());
     if let Some(shared) = shared {
         memory::look(|| shared.random.next());
         let stream = Stream::new(context, shared);
         STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
+    } else {
+        UNGOVERNED.with_borrow_mut(|ungoverned| ungoverned.insert(context));
     }
 }
 
 /// Loads a configuration of so many bytes; whether it is accepted.
 pub(crate) fn configure(root: u32, size: usize) -> bool {
-    let accepted = ROOTS.with_borrow_mut(|roots| {
-        roots
-            .get_mut(&root)
-            .is_some_and(|root| root.configure(size))
-    });
-    if accepted {
+    headroom::drop_ballast();
+    let accepts = with_root(root, |root, others| root.configure(size, others));
+    headroom::take_ballast();
+    // A context that was never made: Envoy keeps the callback from this module,
+    // in the canary as everywhere.
+    let accepts = accepts.unwrap_or(false);
+    if accepts {
         retire_others(root);
     }
-    accepted
+    accepts
 }
 
 /// A new configuration may take the place of another, which then has no
@@ -54,17 +67,46 @@ pub(crate) fn configure(root: u32, size: usize) -> bool {
 fn retire_others(new: u32) {
     let others: Vec<Rc<Shared>> = ROOTS.with_borrow(|roots| {
         let others = roots.iter().filter(|(root, _)| **root != new);
-        others.filter_map(|(_, root)| root.shared()).collect()
+        others.flat_map(|(_, root)| root.timed().0).collect()
     });
     others.iter().for_each(|shared| shared.retire());
 }
 
 /// The timer of a configuration has come.
 pub(crate) fn tick(root: u32) {
-    let shared = ROOTS.with_borrow(|roots| roots.get(&root)?.shared());
-    if let Some(shared) = shared {
+    let timed = ROOTS.with_borrow(|roots| roots.get(&root).map(Root::timed));
+    let Some((all, timer)) = timed else { return };
+    timer.came();
+    for shared in all {
         shared.tick();
     }
+    with_root(root, |root, others| root.look_after(others));
+    timer.rest();
+}
+
+/// Acts on a root, which has the others at hand.
+fn with_root<R>(root: u32, act: impl FnOnce(&mut Root, &Roots) -> R) -> Option<R> {
+    ROOTS.with_borrow_mut(|roots| {
+        let mut own = roots.remove(&root)?;
+        let result = act(&mut own, roots);
+        roots.insert(root, own);
+        Some(result)
+    })
+}
+
+/// The headers of a request: one without a configuration is answered here.
+pub(crate) fn request_headers(context: u32, end: bool) -> Flow {
+    if take_ungoverned(context) {
+        let (status, details, body) = NOT_CONFIGURED;
+        let sent = abi::send_local_response(status, details, &[], body, None);
+        report("a reply", sent);
+        return Flow::Stop;
+    }
+    event(context, |stream| stream.request_headers(end))
+}
+
+fn take_ungoverned(context: u32) -> bool {
+    UNGOVERNED.with_borrow_mut(|them| !them.is_empty() && them.remove(&context))
 }
 
 /// An event of an exchange.
@@ -92,11 +134,14 @@ pub(crate) fn done(context: u32) {
     let stream = STREAMS.with_borrow_mut(|streams| streams.remove(&context));
     if let Some(mut stream) = stream {
         stream.done();
-    } else {
-        // Its last exchange has ended before.
-        let root = ROOTS.with_borrow_mut(|roots| roots.remove(&context));
-        if let Some(shared) = root.and_then(|root| root.shared()) {
-            shared.retire();
-        }
+        return;
     }
+    if take_ungoverned(context) {
+        return;
+    }
+    ROOTS.with_borrow_mut(|roots| {
+        if let Some(root) = roots.remove(&context) {
+            root.end(roots);
+        }
+    });
 }

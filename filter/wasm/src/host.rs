@@ -11,7 +11,7 @@ use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, Map, Refused};
 use crate::pairs;
-use crate::root::Shared;
+use crate::shared::Shared;
 use crate::stream::report;
 
 const NANOS_PER_MS: u64 = 1_000_000;
@@ -106,6 +106,10 @@ impl Host for WasmHost<'_> {
 
     fn random(&mut self) -> u64 {
         self.shared.random.next()
+    }
+
+    fn secret(&mut self) -> Option<u64> {
+        getrandom::u64().ok()
     }
 
     fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {

@@ -15,14 +15,19 @@
 )]
 
 mod abi;
-mod announce;
+mod accepted;
+mod behind;
 mod blocks;
 mod complaints;
 mod dispatch;
+mod headroom;
 mod host;
+mod loaded;
 mod memory;
 mod metrics;
 mod pairs;
+mod probe;
 mod random;
 mod root;
+mod shared;
 mod stream;

@@ -1,4 +1,4 @@
-//! Reads the ABI's pairs blocks: how Envoy hands over maps, structs and lists.
+//! Reads and writes the ABI's pairs blocks: how Envoy hands over maps, structs and lists.
 //!
 //! A block is a count, the sizes of all names and values, then all names and
 //! values, each followed by a zero byte; numbers are 32-bit little-endian. A
@@ -6,8 +6,6 @@
 //! malformed ends the reading.
 
 use std::collections::BinaryHeap;
-
-use crate::abi;
 
 /// The entries of a block.
 pub(crate) fn entries(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -26,6 +24,33 @@ pub(crate) fn entries(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
+/// Header pairs as the ABI wants them: a count, all sizes, then all names
+/// and values, each ended by a zero byte.
+pub(crate) fn serialize(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(serialized_size(pairs));
+    let mut push_size = |size: usize| {
+        bytes.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
+    };
+    push_size(pairs.len());
+    for (name, value) in pairs {
+        push_size(name.len());
+        push_size(value.len());
+    }
+    for text in pairs.iter().flat_map(|(name, value)| [name, value]) {
+        bytes.extend_from_slice(text);
+        bytes.push(0);
+    }
+    bytes
+}
+
+/// How many bytes [`serialize`] gives.
+pub(crate) fn serialized_size(pairs: &[(&[u8], &[u8])]) -> usize {
+    let texts = pairs
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 2);
+    4 + pairs.len() * 8 + texts.sum::<usize>()
+}
+
 /// The same value, as it is each time: Envoy writes the fields of a struct in
 /// an order that changes from request to request. Whatever is a block, or
 /// holds one, is sorted; the rest stays as it is.
@@ -41,7 +66,7 @@ fn sorted(block: &[u8], depth: u32) -> Option<Vec<u8>> {
     let depth = depth.checked_sub(1)?;
     let (count, _) = number(block)?;
     let found: Vec<(&[u8], &[u8])> = entries(block).collect();
-    let is_whole = found.len() == count && abi::serialized_size(&found) == block.len();
+    let is_whole = found.len() == count && serialized_size(&found) == block.len();
     if !is_whole {
         return None;
     }
@@ -53,7 +78,7 @@ fn sorted(block: &[u8], depth: u32) -> Option<Vec<u8>> {
     let parts: Vec<(&[u8], &[u8])> = parts
         .map(|(name, value)| (name.as_slice(), value.as_slice()))
         .collect();
-    Some(abi::serialize(&parts))
+    Some(serialize(&parts))
 }
 
 fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {

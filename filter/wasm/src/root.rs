@@ -1,264 +1,357 @@
-//! One configuration in one worker: the plan, and the timer of those who
-//! wait under it.
+//! Envoy's root context: a plugin in this VM, and the configuration it has.
 //!
-//! Envoy makes a new root context for every configuration update; the old
-//! one lives until its last stream has ended. So nothing here ever changes
-//! under a stream's feet.
+//! Envoy makes a new root context for every configuration update; the old one
+//! lives until its last stream has ended. What is refused, kept or left at 503
+//! when a configuration cannot be loaded is decided by `btp_engine::update`.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Instant;
 
-use btp_engine::{Deadlines, Exchange, Flow, MemoryQuota, Plan, Worker};
-use btp_policy::PluginConfig;
-use btp_policy::problem::in_one_line;
+use btp_engine::update::{
+    self, Acceptance, BEAT_NS, Fallback, Lag, Obstacle, REQUESTS_SHARE, Role, Use,
+};
+use btp_engine::versioned_key;
+use btp_policy::Position;
 use hashbrown::HashMap;
 
 use crate::abi::{self, Buffer};
-use crate::announce;
-use crate::blocks::SharedBlocks;
-use crate::complaints::Complaints;
-use crate::host::WasmHost;
-use crate::memory;
-use crate::metrics::{self, Metrics};
-use crate::random::Random;
-use crate::stream::perform;
+use crate::loaded::Loaded;
+use crate::shared::{Shared, Timer};
+use crate::{accepted, behind, headroom, probe};
+
+/// The roots of this VM.
+pub(crate) type Roots = HashMap<u32, Root>;
+
+/// A root context.
+pub(crate) struct Root {
+    context: u32,
+    /// A hash of the plugin's name and root id.
+    plugin: u64,
+    current: Option<Rc<Shared>>,
+    /// Configurations that were kept while a newer one could not be loaded:
+    /// exchanges may go on under them.
+    retired: Vec<Rc<Shared>>,
+    /// The hash of the configuration that is loaded.
+    text: Option<u64>,
+    /// What it ought to have.
+    wanted: Option<Wanted>,
+    used: Use,
+    timer: Rc<Timer>,
+    /// When to look after those who are behind.
+    chore: Option<u64>,
+}
+
+/// A configuration that has been accepted and could not be loaded here.
+#[derive(Clone, Copy)]
+struct Wanted {
+    size: usize,
+    /// Its hash, if it has been read at all.
+    text: Option<u64>,
+}
 
 thread_local! {
-    /// The memory for values of requests, under whatever configuration.
-    static QUOTA: MemoryQuota = MemoryQuota::default();
+    /// No configuration has been loaded in this VM, nor tried.
+    static IS_NEW: Cell<bool> = const { Cell::new(true) };
+    /// Requests that have begun in this VM.
+    static BEGUN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// What all streams under one configuration share.
-pub(crate) struct Shared {
-    pub(crate) plan: Plan,
-    pub(crate) metrics: Metrics,
-    pub(crate) blocks: SharedBlocks,
-    pub(crate) random: Random,
-    pub(crate) worker: RefCell<Worker>,
-    pub(crate) tables: SharedBlocks,
-    pub(crate) complaints: Complaints,
-    timers: RefCell<Timers>,
-}
-
-/// Exchanges that wait, and the state of Envoy's one timer.
-#[derive(Default)]
-struct Timers {
-    deadlines: Deadlines,
-    /// In boxes, as a table has room to spare.
-    waiting: HashMap<u32, Box<Exchange>>,
-    /// The deadline that the tick is set for.
-    armed: Option<u64>,
-}
-
-/// A configuration as Envoy's root context.
-#[derive(Default)]
-pub(crate) struct Root {
-    shared: Option<Rc<Shared>>,
-}
-
-/// The worker's own place among the deadlines: no stream has this context,
-/// Envoy's own has.
-const WORKER: u32 = 0;
-/// The place of the VM's signs of life; no stream has this context, either.
-const VM: u32 = u32::MAX;
-/// The most problems that one log line names.
-const MOST_PROBLEMS: usize = 20;
-const NANOS_PER_MS: u64 = 1_000_000;
+const MIB: u64 = 1 << 20;
 
 impl Root {
-    /// Reads the configuration, of so many bytes; whether it is accepted.
-    pub(crate) fn configure(&mut self, size: usize) -> bool {
-        let text = abi::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
-        match configure(&text) {
-            Ok(shared) => {
-                shared.start();
-                self.shared = Some(Rc::new(shared));
-                true
-            }
-            Err(reason) => {
-                log::error!("configuration refused: {reason}");
-                false
-            }
+    pub(crate) fn new(context: u32) -> Self {
+        Self {
+            context,
+            plugin: 0,
+            current: None,
+            retired: Vec::new(),
+            text: None,
+            wanted: None,
+            used: Use::default(),
+            timer: Rc::default(),
+            chore: None,
         }
     }
 
-    /// What streams share; `None` before the configuration is there.
-    pub(crate) fn shared(&self) -> Option<Rc<Shared>> {
-        self.shared.clone()
-    }
-}
-
-/// Reads and compiles the configuration, or says in one line why not.
-fn configure(text: &[u8]) -> Result<Shared, String> {
-    let start = Instant::now();
-    let config =
-        PluginConfig::parse(text).map_err(|problems| in_one_line(&problems, MOST_PROBLEMS))?;
-    let random = Random::seeded().map_err(|error| format!("no entropy to be had: {error}"))?;
-    let is_first = announce::is_first(text);
-    if is_first {
-        announce(&config);
-    }
-    let policies = config.policies.len();
-    let first_beat = memory::first_beat()?;
-    let plan = Plan::compile(config);
-    plan.budgets().try_for_each(metrics::self_test)?;
-    if is_first {
-        let (version, millis) = (env!("CARGO_PKG_VERSION"), start.elapsed().as_millis());
-        log::info!("version {version}, {policies} policies, loaded in {millis} ms");
-        for notice in plan.notices() {
-            log::info!("{notice}");
-        }
-    }
-    let shared = Shared {
-        metrics: Metrics::new(&plan),
-        blocks: SharedBlocks::create(plan.blocks())?,
-        tables: SharedBlocks::create(plan.tables())?,
-        worker: RefCell::new(plan.worker().with_quota(&QUOTA.with(MemoryQuota::clone))),
-        complaints: Complaints::default(),
-        plan,
-        random,
-        timers: RefCell::default(),
-    };
-    shared.wake(VM, first_beat);
-    Ok(shared)
-}
-
-fn announce(config: &PluginConfig) {
-    for status in config.attachments.statuses() {
-        log::info!("policy {status}");
-    }
-    for warning in &config.warnings {
-        log::warn!("{warning}");
-    }
-}
-
-impl Shared {
-    /// The worker's first step under this configuration.
-    fn start(&self) {
-        let mut out = Vec::new();
-        let host = &mut WasmHost { shared: self };
-        self.worker.borrow_mut().start(&self.plan, host, &mut out);
-        perform(self, &mut out, 0);
+    /// An exchange begins; what it shares with others. `None` if there is no
+    /// configuration.
+    pub(crate) fn begin(&mut self) -> Option<Rc<Shared>> {
+        // Who is left under an older one holds it.
+        self.retired.retain(|it| Rc::strong_count(it) > 1);
+        let begun = BEGUN.get().wrapping_add(1);
+        BEGUN.set(begun);
+        self.used.begin(begun);
+        self.current.clone()
     }
 
-    /// Another configuration takes this one's place, or this one ends.
-    pub(crate) fn retire(&self) {
-        let mut out = Vec::new();
-        let host = &mut WasmHost { shared: self };
-        self.worker.borrow_mut().retire(&self.plan, host, &mut out);
-        perform(self, &mut out, 0);
+    /// All that the timer is for, and the timer.
+    pub(crate) fn timed(&self) -> (Vec<Rc<Shared>>, Rc<Timer>) {
+        let all = self.retired.iter().chain(&self.current);
+        (all.cloned().collect(), Rc::clone(&self.timer))
     }
 
-    /// Keeps `exchange` until its time has come, or it is asked back.
-    pub(crate) fn park(&self, context: u32, at: u64, exchange: Exchange) {
-        let mut timers = self.timers.borrow_mut();
-        timers.deadlines.set(context, at);
-        timers.waiting.insert(context, Box::new(exchange));
-        timers.arm(abi::monotonic_ns());
-    }
-
-    /// Gives a parked exchange back. Its deadline stays, so that it costs
-    /// nothing to park it again for the same time.
-    pub(crate) fn unpark(&self, context: u32) -> Option<Exchange> {
-        let exchange = self.timers.borrow_mut().waiting.remove(&context)?;
-        Some(*exchange)
-    }
-
-    /// The worker is to be woken.
-    pub(crate) fn wake_worker(&self, at: u64) {
-        self.wake(WORKER, at);
-    }
-
-    /// The timer is to come at this time, for one who is no exchange.
-    fn wake(&self, who: u32, at: u64) {
-        let mut timers = self.timers.borrow_mut();
-        timers.deadlines.bring_forward(who, at);
-        timers.arm(abi::monotonic_ns());
-    }
-
-    /// Nobody waits for this deadline any more. The tick may come once for
-    /// nothing.
-    pub(crate) fn forget(&self, context: u32) {
-        self.timers.borrow_mut().deadlines.remove(context);
-    }
-
-    /// Wakes those whose time has come, then sets the timer for the next.
-    pub(crate) fn tick(&self) {
-        let now = abi::monotonic_ns();
-        let next_beat = memory::beat(now);
-        let mut out = Vec::new();
-        while let Some((context, exchange)) = self.next_due(now) {
-            let mut host = WasmHost { shared: self };
-            let Some(mut exchange) = exchange else {
-                self.worker
-                    .borrow_mut()
-                    .tick(&self.plan, &mut host, &mut out);
-                perform(self, &mut out, 0);
-                continue;
-            };
-            if abi::set_effective_context(context).is_err() {
-                let worker = &mut self.worker.borrow_mut();
-                exchange.done(&self.plan, worker, &mut host, &mut out);
-                perform(self, &mut out, 0);
-                continue;
+    /// Reads the configuration, of so many bytes; whether it is accepted. Only
+    /// a canary, and new code, may say no: see `btp_engine::update`.
+    pub(crate) fn configure(&mut self, size: usize, others: &Roots) -> bool {
+        let is_new_vm = IS_NEW.replace(false);
+        self.used = Use::new(BEGUN.get());
+        self.plugin = plugin();
+        let mut wanted = Wanted { size, text: None };
+        let loaded = self.load(&mut wanted, is_new_vm);
+        let (role, obstacle) = match loaded {
+            Ok(()) => {
+                self.note();
+                return true;
             }
-            let flow = exchange.timer(
-                &self.plan,
-                &mut self.worker.borrow_mut(),
-                &mut host,
-                &mut out,
-            );
-            let wake_at = perform(self, &mut out, 0);
-            if flow == Flow::Continue
-                && let Err(refused) = abi::continue_request()
-            {
-                log::error!("a request cannot go on: {refused:?}");
-            }
-            let mut timers = self.timers.borrow_mut();
-            if let Some(at) = wake_at {
-                timers.deadlines.set(context, at);
-            }
-            timers.waiting.insert(context, exchange);
-        }
-        let mut timers = self.timers.borrow_mut();
-        timers.armed = None;
-        timers.deadlines.set(VM, next_beat);
-        timers.arm(abi::monotonic_ns());
-    }
-
-    /// The next one that is due; without an exchange it is the worker.
-    fn next_due(&self, now: u64) -> Option<(u32, Option<Box<Exchange>>)> {
-        let mut timers = self.timers.borrow_mut();
-        loop {
-            let context = timers.deadlines.pop_due(now)?;
-            let exchange = timers.waiting.remove(&context);
-            if exchange.is_some() || context == WORKER {
-                return Some((context, exchange));
-            }
-        }
-    }
-}
-
-impl Timers {
-    /// Sets the tick for the earliest deadline, if it is not set for that or
-    /// an earlier time already; stops it when nobody waits.
-    fn arm(&mut self, now: u64) {
-        let Some(earliest) = self.deadlines.earliest() else {
-            set_tick(0);
-            return;
+            Err(it) => it,
         };
-        if self.armed.is_some_and(|armed| armed <= earliest) {
+        if obstacle.fallback(role, is_new_vm) == Fallback::Refuse {
+            log::error!("configuration refused: {}", obstacle.reason());
+            return false;
+        }
+        self.wanted = Some(wanted);
+        self.keep(others);
+        let instead = match self.lag() {
+            Some(Lag::NotConfigured) => "it answers every request with 503 until it can",
+            _ => "it goes on with the one before",
+        };
+        let reason = obstacle.reason();
+        log::error!(
+            "this worker cannot load the configuration that was accepted: {reason}; {instead}"
+        );
+        self.note();
+        true
+    }
+
+    /// Looks after those who are behind, if it is time to.
+    pub(crate) fn look_after(&mut self, others: &Roots) {
+        let now = abi::monotonic_ns();
+        let Some(at) = self.chore else { return };
+        if now < at {
+            self.timer.arm(at);
             return;
         }
-        let millis = earliest.saturating_sub(now).div_ceil(NANOS_PER_MS);
-        set_tick(u32::try_from(millis).unwrap_or(u32::MAX).max(1));
-        self.armed = Some(earliest);
+        headroom::drop_ballast();
+        if let Some(wanted) = self.wanted {
+            if self.catch_up(wanted).is_some() {
+                log::info!("this worker has caught up with the configuration that was accepted");
+            } else if self.current.is_none() {
+                self.keep(others);
+            }
+        }
+        self.note();
+        headroom::take_ballast();
+    }
+
+    /// The plugin has ended in this VM.
+    pub(crate) fn end(mut self, others: &Roots) {
+        if self.wanted.take().is_some() {
+            behind::note(self.context, None);
+        }
+        if let Some(text) = self.text {
+            accepted::update(|all| all.retire(text, self.plugin));
+        }
+        for shared in self.retired.iter().chain(&self.current) {
+            // Its last exchange has ended before.
+            shared.retire();
+            let of_heir = |other: &&Root| other.has(&shared.loaded);
+            if let Some(at) = shared.worker_wakes_at()
+                && let Some(heir) = others.values().find(of_heir)
+                && abi::set_effective_context(heir.context).is_ok()
+            {
+                heir.wake_worker(&shared.loaded, at);
+            }
+        }
+    }
+
+    fn has(&self, loaded: &Rc<Loaded>) -> bool {
+        let mut all = self.retired.iter().chain(&self.current);
+        all.any(|shared| Rc::ptr_eq(&shared.loaded, loaded))
+    }
+
+    fn wake_worker(&self, loaded: &Rc<Loaded>, at: u64) {
+        let mut all = self.retired.iter().chain(&self.current);
+        if let Some(shared) = all.find(|shared| Rc::ptr_eq(&shared.loaded, loaded)) {
+            shared.wake_worker(at);
+        }
+    }
+
+    fn load(&mut self, wanted: &mut Wanted, is_new_vm: bool) -> Result<(), (Role, Obstacle)> {
+        let before = headroom::memory();
+        let accepted = accepted::all();
+        let unread = Role::of(is_new_vm, !accepted.is_empty());
+        if is_new_vm {
+            // What is denied is denied in all VMs with the same settings.
+            probe::hostcalls().map_err(|denied| (unread, Obstacle::Wrong(denied)))?;
+        }
+        let text = fetch(wanted.size).map_err(|obstacle| (unread, obstacle))?;
+        let hash = accepted::hash(&text);
+        wanted.text = Some(hash);
+        let known = accepted.of_text(hash);
+        let role = Role::of(is_new_vm, known.is_some());
+        let obstructed = |obstacle| (role, obstacle);
+        if role == Role::Worker {
+            let need = update::head_room(size(&text), known.map(|it| it.need));
+            if !headroom::has_room(text.len(), need) {
+                self.leave_with_host(&text);
+                return Err(obstructed(Obstacle::Lack(format!(
+                    "its memory has no room for the {} MiB that loading takes",
+                    need.div_ceil(MIB)
+                ))));
+            }
+        }
+        let loaded = Loaded::load(&text, role).map_err(|obstacle| {
+            if role == Role::Worker {
+                self.leave_with_host(&text);
+            }
+            obstructed(obstacle)
+        })?;
+        let acceptance = Acceptance {
+            text: hash,
+            plugin: self.plugin,
+            is_upstream: loaded.position == Position::Upstream,
+            need: known.map_or(headroom::memory() - before, |it| it.need),
+            is_in_force: true,
+        };
+        if role == Role::Canary {
+            judge(acceptance.need, accepted.in_force()).map_err(obstructed)?;
+        }
+        if !accepted::enforce(acceptance) && role == Role::Canary {
+            let reason = "Envoy refuses shared data".to_owned();
+            return Err(obstructed(Obstacle::Lack(reason)));
+        }
+        self.put_in_force(loaded, hash);
+        Ok(())
+    }
+
+    fn put_in_force(&mut self, loaded: Loaded, text: u64) {
+        let shared = Shared::new(Rc::new(loaded), &self.timer);
+        shared.start();
+        if let Some(before) = self.current.replace(Rc::new(shared)) {
+            before.retire();
+            self.retired.push(before);
+        }
+        self.text = Some(text);
+        self.wanted = None;
+    }
+
+    /// Goes on with the configuration that the wanted one was to replace, if
+    /// that can be told.
+    fn keep(&mut self, others: &Roots) {
+        if self.current.is_some() {
+            return;
+        }
+        let wanted = self.wanted.and_then(|it| accepted::all().of_text(it.text?));
+        let fits = |loaded: &Loaded| {
+            let is_upstream = loaded.position == Position::Upstream;
+            wanted.is_none_or(|wanted| wanted.is_upstream == is_upstream)
+        };
+        let of_plugin = others.values().filter(|it| it.plugin == self.plugin);
+        let mut candidates: Vec<(Use, &Rc<Loaded>)> = of_plugin
+            .filter_map(|it| Some((it.used, &it.current.as_ref()?.loaded)))
+            .filter(|(_, loaded)| fits(loaded))
+            .collect();
+        candidates.sort_by_key(|(used, _)| used.loaded);
+        if let Some(loaded) = update::in_force(&candidates) {
+            let shared = Shared::new(Rc::clone(loaded), &self.timer);
+            self.current = Some(Rc::new(shared));
+        }
+    }
+
+    /// Loads what is wanted, if there is room by now.
+    fn catch_up(&mut self, wanted: Wanted) -> Option<()> {
+        let hash = wanted.text?;
+        let known = accepted::all().of_text(hash);
+        let size = u64::try_from(wanted.size).ok()?;
+        let need = update::head_room(size, known.map(|it| it.need));
+        if !headroom::has_room(wanted.size, need.saturating_add(size)) {
+            return None;
+        }
+        let (text, _) = abi::shared_data(&self.left_at())?;
+        if accepted::hash(&text) != hash {
+            return None;
+        }
+        let loaded = Loaded::load(&text, Role::Worker).ok()?;
+        self.put_in_force(loaded, hash);
+        Some(())
+    }
+
+    /// Leaves a configuration that there is no room for with the host, which
+    /// gives it to a plugin only once.
+    fn leave_with_host(&self, text: &[u8]) {
+        if let Err(refused) = abi::set_shared_data(&self.left_at(), text, 0) {
+            log::error!("a configuration cannot be kept for later: {refused:?}");
+        }
+    }
+
+    fn left_at(&self) -> String {
+        versioned_key(&format!("btp.wanted.{:016x}", self.plugin), 1)
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        self.wanted?;
+        Some(match self.current {
+            Some(_) => Lag::Older,
+            None => Lag::NotConfigured,
+        })
+    }
+
+    /// Lets all know whether it is behind, and comes back to this as long as
+    /// anybody is.
+    fn note(&mut self) {
+        let is_anybody_behind = behind::note(self.context, self.lag());
+        self.chore = is_anybody_behind.then(|| abi::monotonic_ns().saturating_add(BEAT_NS));
+        if let Some(at) = self.chore {
+            self.timer.arm(at);
+        } else if self.text.is_some()
+            && abi::shared_data(&self.left_at()).is_some_and(|(text, _)| !text.is_empty())
+        {
+            self.leave_with_host(&[]);
+        }
     }
 }
 
-fn set_tick(millis: u32) {
-    if let Err(refused) = abi::set_tick_period(millis) {
-        log::error!("the timer cannot be set to {millis} ms: {refused:?}");
+/// What tells this plugin from others in the VM.
+fn plugin() -> u64 {
+    let mut name = abi::property("plugin_name").unwrap_or_default();
+    name.push(0);
+    name.extend(abi::property("plugin_root_id").unwrap_or_default());
+    accepted::hash(&name)
+}
+
+/// The configuration's text.
+fn fetch(size: usize) -> Result<Vec<u8>, Obstacle> {
+    let bytes = u64::try_from(size).unwrap_or(u64::MAX);
+    if !headroom::has_room(size, bytes) {
+        let reason = format!("its memory has no room for the {size} bytes of the configuration");
+        return Err(Obstacle::Lack(reason));
     }
+    let text = abi::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
+    if text.len() == size {
+        return Ok(text);
+    }
+    let had = text.len();
+    Err(Obstacle::Lack(format!(
+        "Envoy hands out {had} of the {size} bytes of the configuration"
+    )))
+}
+
+/// Whether a worker has room for a new configuration beside those in force and
+/// the requests; asked in the canary, which has loaded it.
+fn judge(need: u64, in_force: u64) -> Result<(), Obstacle> {
+    let beside = in_force.saturating_add(REQUESTS_SHARE);
+    let one_piece = usize::try_from(beside).unwrap_or(usize::MAX);
+    if headroom::has_room(one_piece, beside) {
+        return Ok(());
+    }
+    let [need, in_force, share] = [need, in_force, REQUESTS_SHARE].map(|it| it.div_ceil(MIB));
+    Err(Obstacle::Lack(format!(
+        "it takes {need} MiB to load, what is in force in the same VM {in_force} MiB, and {share} \
+         MiB are for requests: that is more than Envoy gives a VM. Write fewer or smaller \
+         policies, or part them among plugins that have a vm_id each"
+    )))
+}
+
+fn size(text: &[u8]) -> u64 {
+    u64::try_from(text.len()).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@ use btp_engine::{Action, Exchange, Fields, Flow, Reply, Response};
 
 use crate::abi::{self, Buffer, Map, Refused};
 use crate::host::{WasmHost, name_exchange};
-use crate::root::Shared;
+use crate::shared::Shared;
 
 /// The context of one exchange.
 pub(crate) struct Stream {
@@ -57,11 +57,19 @@ impl Stream {
         })
     }
 
+    /// A response ends all waiting: while the exchange waits there is none, and
+    /// nothing may be done that would end the wait.
     pub(crate) fn response_body(&mut self, size: usize) -> Flow {
+        if self.parked {
+            return Flow::Continue;
+        }
         self.event(size, |exchange, _, out| exchange.response_body(out))
     }
 
     pub(crate) fn response_trailers(&mut self) -> Flow {
+        if self.parked {
+            return Flow::Continue;
+        }
         self.event(0, |exchange, _, out| exchange.response_trailers(out))
     }
 

@@ -282,9 +282,16 @@ pub(super) fn wasm_config(plugin: &Value, stop_iteration: bool) -> Result<Value>
             },
             "configuration": plugin_configuration(plugin),
             "failure_policy": "FAIL_RELOAD",
+            "capability_restriction_config": {"allowed_capabilities": capabilities()?},
             "allow_on_headers_stop_iteration": stop_iteration,
         },
     }))
+}
+
+/// What the filter needs, and no more, as everybody is told to allow.
+fn capabilities() -> Result<Value> {
+    let names = repo::capabilities()?.into_iter();
+    Ok(names.map(|name| (name, json!({}))).collect())
 }
 
 fn discovered_filter(path: &str) -> Value {

@@ -24,12 +24,21 @@ pub struct EcdsFile {
 impl EcdsFile {
     /// Writes the first version.
     pub fn new(plugin: &Value, stop_iteration: bool) -> Result<Self> {
+        Self::edited(plugin, stop_iteration, |_| ())
+    }
+
+    /// The same with another `PluginConfig`: other code, say.
+    pub fn edited(
+        plugin: &Value,
+        stop_iteration: bool,
+        edit: impl FnOnce(&mut Value),
+    ) -> Result<Self> {
         let file = Self {
             dir: TempDir::new()?,
             stop_iteration,
             version: AtomicU64::new(0),
         };
-        file.replace(plugin)?;
+        file.replace_edited(plugin, edit)?;
         Ok(file)
     }
 
@@ -40,6 +49,14 @@ impl EcdsFile {
 
     /// Replaces it by a version with this plugin configuration.
     pub fn replace(&self, plugin: &Value) -> Result<()> {
+        self.replace_edited(plugin, |_| ())
+    }
+
+    /// Replaces it by a version with this plugin configuration, and anything
+    /// else of its `PluginConfig` changed.
+    pub fn replace_edited(&self, plugin: &Value, edit: impl FnOnce(&mut Value)) -> Result<()> {
+        let mut filter = wasm_config(plugin, self.stop_iteration)?;
+        edit(&mut filter["config"]);
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
         self.replace_text(
             &json!({
@@ -47,7 +64,7 @@ impl EcdsFile {
                 "resources": [{
                     "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
                     "name": PLUGIN_NAME,
-                    "typed_config": wasm_config(plugin, self.stop_iteration)?,
+                    "typed_config": filter,
                 }],
             })
             .to_string(),

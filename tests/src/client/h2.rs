@@ -1,16 +1,15 @@
 //! HTTP/2 with prior knowledge.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use super::{Request, Response, exchange};
-use crate::body::{Body, HttpBody};
+use crate::body::HttpBody;
 
 /// A connection; requests on it may run side by side.
 #[derive(Debug)]
@@ -58,22 +57,6 @@ impl Connection {
         let uri = format!("http://{}{}", request.authority(&self.peer), request.path);
         let request = request.into_http(&uri)?;
         exchange(sender.send_request(request)).await
-    }
-
-    /// Sends a request whose body does not end. The stream is open until the
-    /// task is aborted.
-    pub async fn hold_open(&self, request: Request, tasks: &mut JoinSet<()>) -> Result<()> {
-        const FOR_EVER: Duration = Duration::from_secs(86_400);
-        let mut sender = self.sender.clone();
-        sender.ready().await.context("connection closed")?;
-        let uri = format!("http://{}{}", request.authority(&self.peer), request.path);
-        let endless = Body::streamed([(FOR_EVER, "x")]);
-        let response = sender.send_request(request.body(endless).into_http(&uri)?);
-        tasks.spawn(async move {
-            // Nobody cares what came of it.
-            let _ = response.await;
-        });
-        Ok(())
     }
 }
 

@@ -17,6 +17,8 @@ const IDLE: Duration = Duration::from_secs(13 + 12);
 const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";
 /// What Envoy may keep of a round: memory is not handed back at once.
 const GROWTH_KIB: u64 = 400 * 1024;
+/// What a VM may take on top in bytes, and never gives back.
+const VM_GROWTH: u64 = 64 << 20;
 
 /// What the filter says as an error when it does its work: the clients' doing,
 /// at most once a minute for each.
@@ -87,7 +89,7 @@ pub const ALL: &[Guarantee] = &[
     },
     Guarantee {
         name: "memory",
-        what: "Envoy's resident memory grows by at most 400 MiB in all",
+        what: "the largest VM grows by at most 64 MiB in all, Envoy's resident memory by at most 400 MiB",
     },
 ];
 
@@ -127,7 +129,7 @@ pub async fn broken(stage: &mut Stage) -> Vec<(&'static str, String)> {
             "bytes of a body reached the upstream",
         ),
     );
-    note("memory", memory(stage));
+    note("memory", memory(stage).await);
     findings
 }
 
@@ -209,7 +211,12 @@ async fn counted(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-fn memory(stage: &Stage) -> Result<()> {
+async fn memory(stage: &Stage) -> Result<()> {
+    let (now, start) = (stage.vm_bytes().await?, stage.vm_bytes_at_start);
+    ensure!(
+        now <= start + VM_GROWTH,
+        "the largest VM has {now} bytes, {start} at the start"
+    );
     let (now, start) = (stage.resident()?, stage.resident_at_start);
     ensure!(
         now <= start + GROWTH_KIB,

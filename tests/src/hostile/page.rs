@@ -142,12 +142,13 @@ fn held(page: &mut String, rounds: &[Round]) {
         "\nThe slowest honest request took {} ms (hostile clients, Envoy and upstreams share the\n\
          machine). Accounts were at zero and all was asked at most {} ms after an attack. The\n\
          longest body that an upstream saw had {} bytes, of 65,536 allowed. Envoy's memory grew by\n\
-         {} MiB at most, over all rounds of a stage. The largest VM had {} MiB.",
+         {} MiB at most, over all rounds of a stage, and a VM by {:.1} MiB to {:.1} MiB.",
         thousands(most(|it| it.slowest_ms)),
         thousands(most(|it| it.settled_ms)),
         thousands(most(|it| it.largest_body)),
         most(|it| it.resident_kib[1].saturating_sub(it.resident_kib[0])) / 1024,
-        most(|it| it.vm_bytes) >> 20,
+        mib(most(|it| it.vm_bytes[1].saturating_sub(it.vm_bytes[0]))),
+        mib(most(|it| it.vm_bytes[1])),
     );
 }
 
@@ -168,6 +169,10 @@ fn tried(page: &mut String, rounds: &[Round]) {
     for (answer, count) in answers {
         let _ = writeln!(page, "| {answer} | {} |", thousands(count));
     }
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 fn thousands(number: u64) -> String {
@@ -232,5 +237,18 @@ mod tests {
         let log = lines.map(Result::unwrap).join("\n");
         assert_eq!(parse(&log).unwrap(), (campaign(), vec![round]));
         assert!(parse("").is_err());
+    }
+
+    /// The page in the repository is what its log says, as of the attacks and
+    /// guarantees of now.
+    #[test]
+    fn the_page_is_up_to_date() {
+        let read = |file| fs::read_to_string(repo::path(file)).unwrap();
+        let (campaign, rounds) = parse(&read(LOG)).unwrap();
+        assert_eq!(
+            page(&campaign, &rounds),
+            read(PAGE),
+            "write it with `cargo xtask campaign --page`"
+        );
     }
 }

@@ -56,8 +56,8 @@ pub struct Round {
     pub settled_ms: u64,
     /// Resident memory of Envoy when it had started and now, in KiB.
     pub resident_kib: [u64; 2],
-    /// Memory of the largest VM, in bytes, where the filter tells.
-    pub vm_bytes: u64,
+    /// Memory of the largest VM when Envoy had started and now, in bytes.
+    pub vm_bytes: [u64; 2],
     /// What did not hold: a guarantee, and how it failed.
     pub findings: Vec<(String, String)>,
 }
@@ -124,7 +124,7 @@ pub async fn run(stage: &mut Stage, attacks: &[Attack], plan: Plan) -> Result<Ro
     round.largest_body = seen.largest_body as u64;
     // Envoy may be gone; the finding `alive` says so.
     round.resident_kib = [stage.resident_at_start, stage.resident().unwrap_or(0)];
-    round.vm_bytes = stage.vm_bytes().await.unwrap_or(0);
+    round.vm_bytes = [stage.vm_bytes_at_start, stage.vm_bytes().await.unwrap_or(0)];
     Ok(round)
 }
 

@@ -29,6 +29,8 @@ pub struct Stage {
     pub envoy: Envoy,
     /// Resident memory when it had just started, in KiB.
     pub resident_at_start: u64,
+    /// Memory of the largest VM then, in bytes.
+    pub vm_bytes_at_start: u64,
     bad: BadUpstream,
     bad_h2: BadUpstream,
     good: Upstream,
@@ -64,11 +66,12 @@ impl Stage {
             .connection_to_each_worker(workers as usize, "/deny/probe")
             .await?;
         let resident_at_start = resident_kib(&envoy)?;
-        Ok(Self {
+        let mut stage = Self {
             setup,
             workers,
             envoy,
             resident_at_start,
+            vm_bytes_at_start: 0,
             bad,
             bad_h2,
             good,
@@ -76,7 +79,9 @@ impl Stage {
             version: 0,
             refused: 0,
             probes,
-        })
+        };
+        stage.vm_bytes_at_start = stage.vm_bytes().await?;
+        Ok(stage)
     }
 
     /// What reached the bad upstreams so far.
@@ -149,13 +154,13 @@ impl Stage {
         Ok(stats.values().sum())
     }
 
-    /// Memory of the largest VM in bytes, or 0 where no VM tells.
+    /// Memory of the largest VM, in bytes.
     pub async fn vm_bytes(&self) -> Result<u64> {
-        let vms = self
+        let largest = self
             .envoy
-            .stats_matching(r"^wasmcustom\.btp\.vm_memory_bytes_max$")
+            .stat("wasmcustom.btp.vm_memory_bytes_max")
             .await?;
-        Ok(vms.into_values().max().unwrap_or(0))
+        largest.context("no gauge of VM memory")
     }
 
     /// Resident memory, in KiB.

@@ -96,3 +96,91 @@ impl Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use btp_policy::PluginConfig;
+
+    use super::{Use, uses};
+
+    fn of(spec: &str) -> Vec<(Use, String)> {
+        let text = format!(
+            r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{spec}}}],
+            "allowOnHeadersStopIteration":true}}"#
+        );
+        let config = PluginConfig::parse(text.as_bytes()).expect("is accepted");
+        uses(&config.policies[0].spec)
+    }
+
+    #[test]
+    fn conditions_are_found_wherever_they_stand() {
+        const SOURCE: &str = r#"{"sourceCIDR":{"value":"10.0.0.0/8"}}"#;
+        const PATH: &str = r#"{"path":{"value":"/a"}}"#;
+        for (kind, condition) in [(Use::Address, SOURCE), (Use::Path, PATH)] {
+            for (spec, place) in [
+                (
+                    format!(
+                        r#"{{"faultInjection":{{"abort":{{"httpStatus":500}},"match":[{condition}]}}}}"#
+                    ),
+                    "spec.faultInjection.match[0]",
+                ),
+                (
+                    format!(
+                        r#"{{"requestBuffer":{{"limit":1,"rules":[{{"match":[{condition}],"limit":2}}]}}}}"#
+                    ),
+                    "spec.requestBuffer.rules[0].match[0]",
+                ),
+                (
+                    format!(
+                        r#"{{"responseOverride":[{{"match":{{"requests":[{{"methods":[{{"value":"GET"}}]}},{condition}]}},
+                            "response":{{}}}}]}}"#
+                    ),
+                    "spec.responseOverride[0].match.requests[1]",
+                ),
+                (
+                    format!(
+                        r#"{{"rateLimit":{{"local":{{"exempt":[{condition}],
+                            "rules":[{{"limit":{{"requests":1,"unit":"Hour"}}}}]}}}}}}"#
+                    ),
+                    "spec.rateLimit.local.exempt[0]",
+                ),
+                (
+                    format!(
+                        r#"{{"rateLimit":{{"local":{{"rules":[{{"clientSelectors":[{condition}],
+                            "limit":{{"requests":1,"unit":"Hour"}}}}]}}}}}}"#
+                    ),
+                    "spec.rateLimit.local.rules[0].clientSelectors",
+                ),
+            ] {
+                assert_eq!(of(&spec), [(kind, place.to_owned())], "{spec}");
+            }
+        }
+    }
+
+    #[test]
+    fn sticky_samples_places_and_echoes_are_found() {
+        let sampled =
+            r#"{"faultInjection":{"abort":{"httpStatus":500},"sampling":{"key":"SourceIP"}}}"#;
+        assert_eq!(
+            of(sampled),
+            [(Use::Address, "spec.faultInjection.sampling".to_owned())]
+        );
+        let places = r#"{"rateLimit":{"local":{"rules":[{"concurrency":{"max":1}}]}}}"#;
+        let place = "spec.rateLimit.local.rules[0].concurrency";
+        assert_eq!(of(places), [(Use::Places, place.to_owned())]);
+        let redirects = |redirect: &str| {
+            let rule = format!(
+                r#"{{"match":{{"statusCodes":[{{"value":502}}]}},"redirect":{{"mode":"Client",{redirect}}}}}"#
+            );
+            of(&format!(r#"{{"responseOverride":[{rule},{rule}]}}"#)).len()
+        };
+        assert_eq!(
+            redirects(r#""scheme":"https""#),
+            2,
+            "each redirect is named"
+        );
+        assert_eq!(redirects(r#""scheme":"https","hosts":["a.b"]"#), 0);
+        assert_eq!(redirects(r#""scheme":"https","hostname":"a.b""#), 0);
+        assert_eq!(of("{}"), []);
+    }
+}

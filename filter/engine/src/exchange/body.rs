@@ -1,6 +1,6 @@
 //! The request's body: limited as it comes, gathered where the policy says so.
 
-use super::Exchange;
+use super::{Exchange, Phase};
 use crate::action::{Action, Flow};
 use crate::host::Host;
 use crate::plan::{Plan, PolicyPlan};
@@ -23,6 +23,9 @@ impl Exchange {
         piece: (u64, bool),
         out: &mut Vec<Action>,
     ) -> Flow {
+        if matches!(self.phase, Phase::Hedged) {
+            return self.try_again(host, out);
+        }
         let flow = self.take_in(plan, worker, host, piece, out);
         self.release(flow, plan, worker, host, out)
     }
@@ -42,7 +45,10 @@ impl Exchange {
             return Flow::Continue;
         };
         let (Some(intake), Some(buffering)) = (&mut self.intake, &policy.buffering) else {
-            return Flow::Continue;
+            return match self.phase.waits_until() {
+                Some(until) => self.hold(until, out),
+                None => Flow::Continue,
+            };
         };
         worker.sees_held_bodies |= intake.gathers();
         if intake.take_in(at_hand, end).is_err() {
@@ -279,9 +285,8 @@ impl Exchange {
         out.push(Action::Count(refusal.counter));
         out.extend(refusal.log.clone().map(Action::Log));
         if self.responding {
-            self.discards = true;
             out.push(Action::Reset);
-            return Flow::Stop;
+            return self.stop();
         }
         self.reply(policy, &refusal.reply, host, out)
     }

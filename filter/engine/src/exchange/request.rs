@@ -23,6 +23,9 @@ impl Exchange {
         end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
+        if std::mem::replace(&mut self.begun, true) {
+            return self.request_body(plan, worker, host, (0, end), out);
+        }
         if plan.is_upstream() {
             let flow = self.begin_try(host, out);
             if flow != Flow::Continue {
@@ -102,7 +105,8 @@ impl Exchange {
         self.after_delay(plan, policy, end, worker, host, out)
     }
 
-    /// The exchange is over, however it ended. Comes last, and once.
+    /// The exchange is over, however it ended. What comes after that changes
+    /// nothing.
     pub fn done<H: Host>(
         &mut self,
         plan: &Plan,
@@ -118,6 +122,8 @@ impl Exchange {
             worker.leave(plan.bounds(), place, host, out);
         }
         self.end_retries(host);
+        self.begun = true;
+        let _ = self.stop();
     }
 
     /// Gives back the place among those who wait, if there still is one.
@@ -249,7 +255,7 @@ impl Exchange {
     }
 
     /// What still comes of the request goes nowhere.
-    fn stop(&mut self) -> Flow {
+    pub(super) fn stop(&mut self) -> Flow {
         self.phase = Phase::Replied;
         self.discards = true;
         self.look.recall.release();

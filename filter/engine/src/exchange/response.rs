@@ -30,13 +30,18 @@ impl Exchange {
         end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
+        if std::mem::replace(&mut self.responding, true) {
+            return Flow::Continue;
+        }
         if plan.is_upstream() {
             self.try_answered(host, out);
         }
-        self.responding = true;
+        // A filter before this one answered: the request will not come.
+        self.begun = true;
         if !matches!(self.phase, Phase::Passing) {
             // A reply of the proxy's own has ended the wait (a timeout, say).
-            if self.phase.waits_until().is_none() {
+            let waits = matches!(self.phase, Phase::Hedged) || self.phase.waits_until().is_some();
+            if !waits {
                 return Flow::Continue;
             }
             self.phase = Phase::Passing;
@@ -55,13 +60,18 @@ impl Exchange {
         // Overrides start from the headers as they came, so what retries have
         // to do with them comes last.
         let mut edits = Vec::new();
-        if self.settle(plan, host, &mut edits) == Flow::Stop {
-            out.append(&mut edits);
-            return Flow::Stop;
+        let mut flow = self.settle(plan, host, &mut edits);
+        if flow == Flow::Continue {
+            flow = self.replace(policy, host, end, out);
         }
-        let flow = self.replace(policy, host, end, out);
         if flow == Flow::Stop {
-            edits.retain(|it| matches!(it, Action::SetProperty(..) | Action::Log(_)));
+            // Headers of a response that goes nowhere are left alone.
+            edits.retain(|it| {
+                !matches!(
+                    it,
+                    Action::SetResponseHeader(..) | Action::RemoveResponseHeader(_)
+                )
+            });
         }
         out.append(&mut edits);
         flow
@@ -89,8 +99,7 @@ impl Exchange {
             }
             Some(Instead::Reply(response)) => {
                 out.push(Action::ReplyInstead(Box::new(response)));
-                self.phase = Phase::Replied;
-                Flow::Stop
+                self.stop()
             }
             None => {
                 self.tell_standing(out);

@@ -119,7 +119,7 @@ impl Exchange {
             let now = host.now_ns();
             host.with_ledger(|ledger, host| {
                 let _ = ledger.settle(id, false, host, now);
-                ledger.close(id);
+                ledger.close(id, host);
             });
         }
         if let Some(attempt) = self.attempt.take() {

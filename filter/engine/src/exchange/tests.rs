@@ -10,6 +10,8 @@ use crate::action::{Action, Flow};
 use crate::plan::Plan;
 use crate::testing::{FakeHost, Message, Proxy, demo_upstream};
 
+mod order;
+
 const MS: u64 = 1_000_000;
 
 fn plan(spec: &str) -> Plan {

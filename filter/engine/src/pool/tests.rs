@@ -157,3 +157,29 @@ fn threads_never_hold_more_than_the_bound() {
     assert!((1..=100).contains(&largest), "{largest} at once");
     assert_eq!(sum.into_inner(), 0, "something leaked");
 }
+
+/// Tables in which others get in between so many times.
+struct Busy<'a>(&'a FakeHost, std::cell::Cell<u32>);
+
+impl Tables for Busy<'_> {
+    fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
+        let Self(host, times) = self;
+        let Some(rest) = times.get().checked_sub(1) else {
+            return host.update_table(table, step);
+        };
+        times.set(rest);
+        host.update_table(table, |words| {
+            step(&mut words.clone());
+            false
+        })
+    }
+}
+
+#[test]
+fn clearing_up_after_the_dead_is_tried_again_while_others_get_in_between() {
+    let host = FakeHost::default();
+    let _ = take(&host, 1, 60);
+    let busy = Busy(&host, 8.into());
+    assert_eq!(bury(POOL.table, false, &[1], &busy, |_| true).len(), 1);
+    assert_eq!(take(&host, 2, 100).answer, Answer::Granted);
+}

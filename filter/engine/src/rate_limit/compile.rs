@@ -15,6 +15,7 @@ use super::standing::Tells;
 use super::till::{KEYS_PER_SET, KeyTable, LimitCounters, SharedLimit};
 use super::{Allowance, RateLimits, Rule, route_hash};
 use crate::counters::CounterNames;
+use crate::format::Format;
 use crate::look::Needs;
 use crate::pool::Owner;
 use crate::shared::BlockId;
@@ -23,8 +24,8 @@ use crate::shared::BlockId;
 #[derive(Debug)]
 pub(crate) struct LimitsCompiler {
     limits: Vec<SharedLimit>,
-    /// The block names of `limits`.
-    own_blocks: Names,
+    /// Who has the rules of `limits`.
+    identities: Names,
     bounds: Vec<Concurrency>,
     /// The table names of `bounds`.
     own_tables: Names,
@@ -46,7 +47,7 @@ impl LimitsCompiler {
         let sets = distinct_keys.div_ceil(KEYS_PER_SET).max(1);
         Self {
             limits: Vec::new(),
-            own_blocks: Names::default(),
+            identities: Names::default(),
             bounds: Vec::new(),
             own_tables: Names::default(),
             key_tables: None,
@@ -60,18 +61,24 @@ impl LimitsCompiler {
         if self.limits.is_empty() && self.bounds.is_empty() {
             return (Vec::new(), Vec::new(), Vec::new());
         }
-        let first_own = FIRST_SET + if self.has_keys { self.sets } else { 0 };
-        for (own, limit) in (first_own..).zip(&mut self.limits) {
-            limit.own = BlockId(own);
-        }
-        let mut blocks = vec!["btp.seed".to_owned()];
+        let mut blocks = vec![Format::Seed.key("btp.seed")];
         if self.has_keys {
             // The number of sets is part of the name: with another one the
             // keys lie elsewhere.
-            let name = |set| format!("btp.keys.{}.{set}", self.sets);
+            let name = |set| Format::ClientBuckets.key(&format!("btp.keys.{}.{set}", self.sets));
             blocks.extend((0..self.sets).map(name));
         }
-        blocks.extend(self.own_blocks.in_order);
+        for (limit, identity) in self.limits.iter_mut().zip(self.identities.in_order) {
+            limit.own = BlockId(u32::try_from(blocks.len()).unwrap_or(u32::MAX));
+            match limit.keys {
+                None => blocks.push(Format::Buckets.key(&format!("btp.limit.{identity}"))),
+                Some(table) => blocks.extend(
+                    (0..table.cell_blocks())
+                        .map(|block| format!("btp.overflow.{}.{block}.{identity}", table.sets))
+                        .map(|name| Format::Cells.key(&name)),
+                ),
+            }
+        }
         (self.limits, self.bounds, blocks)
     }
 
@@ -154,7 +161,7 @@ impl LimitsCompiler {
         (identity, store): (&str, LimitCounters),
         counters: &mut CounterNames,
     ) -> usize {
-        let table = format!("btp.places.{identity}");
+        let table = Format::Places.key(&format!("btp.places.{identity}"));
         let index = match self.own_tables.place(&table) {
             Place::Known(index) => return index,
             Place::New(index) => index,
@@ -177,8 +184,8 @@ impl LimitsCompiler {
     fn key_tables(&mut self, counters: &mut CounterNames) -> KeyTable {
         let sets = self.sets;
         *self.key_tables.get_or_insert_with(|| {
-            let mut tables =
-                (0..sets).map(|set| counters.shared_table(&format!("btp.places.{sets}.{set}")));
+            let name = |set| Format::ClientPlaces.key(&format!("btp.places.{sets}.{set}"));
+            let mut tables = (0..sets).map(|set| counters.shared_table(&name(set)));
             let first = tables.next().map_or(0, |table| table.0);
             tables.for_each(drop);
             KeyTable { first, sets }
@@ -192,8 +199,7 @@ impl LimitsCompiler {
         limit: Limit,
         (identity, store): (&str, LimitCounters),
     ) -> usize {
-        let block = format!("btp.limit.{identity}");
-        let index = match self.own_blocks.place(&block) {
+        let index = match self.identities.place(identity) {
             Place::Known(index) => return index,
             Place::New(index) => index,
         };
@@ -264,7 +270,7 @@ fn overflow_warning(policy: &ObjectName, rule: &LocalRule, what: &str) -> String
     if rule.selector.is_distinct() {
         format!(
             "policy {policy}: more clients than limits.distinctKeys has room for {what}; \
-             further ones share one bucket ({rule_name} counts them)"
+             further ones share what is left for them ({rule_name} counts their requests)"
         )
     } else {
         format!(

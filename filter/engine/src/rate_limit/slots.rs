@@ -3,6 +3,13 @@
 //! A bucket without debt is as good as new, so its slot goes to whoever needs
 //! one: nothing is forgotten by that. A bucket with debt is never evicted;
 //! when all slots are in debt there is no room.
+//!
+//! In a set of the table of `Distinct` values, who finds no room takes from
+//! cells that others use, too ([`super::overflow`]), and the set is marked with
+//! the time until which that may matter. Until then who finds a slot begins
+//! with the debt that stands in its cells. So that this holds whatever gets in
+//! between, a mark has a number that changes with each client it is set for:
+//! it says whether the cells were read before or after.
 
 use super::gcra::{Fixed, Gcra, Granted, Short};
 use crate::shared::Step;
@@ -18,6 +25,21 @@ pub(crate) enum Answer {
     Short(Short),
     /// There is no slot for this bucket.
     NoRoom,
+    /// There is a slot, and maybe a debt elsewhere: ask again with that.
+    Inherits(Mark),
+}
+
+/// Says when a set was marked last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(u32);
+
+/// What a bucket begins with that gets a slot in a marked set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Inheritance {
+    /// The set's mark before the debt was read.
+    pub(crate) mark: Mark,
+    /// When the bucket is full again.
+    pub(crate) full_at: Fixed,
 }
 
 /// Bytes of a slot: the key, whole nanoseconds and their fraction, all in
@@ -25,7 +47,7 @@ pub(crate) enum Answer {
 pub(crate) const SLOT: usize = 20;
 
 impl Key {
-    /// The bucket of those who find no slot.
+    /// The bucket of routes that find no slot; in a set, its mark.
     pub(crate) const OVERFLOW: Self = Self(u64::MAX);
 
     /// The key made from a hash.
@@ -49,30 +71,96 @@ pub(crate) fn take(
     key: Key,
     bucket: Gcra,
     now_ns: u64,
-    (least, most): (u64, u64),
+    amount: (u64, u64),
 ) -> Step<Answer> {
     let found = find(block, key);
     let before = found.map_or(Fixed::default(), |place| full_at(block, place));
-    let granted = match bucket.take(before, now_ns, least, most) {
-        Ok(granted) => granted,
-        Err(short) => {
-            let answer = Answer::Short(short);
-            // The limit was changed: the debt is cut to what it can be now.
-            if let Some(place) = found.filter(|_| short.full_at < before) {
-                write(block, place, key, short.full_at);
-                return Step::Write(answer);
-            }
-            return Step::Keep(answer);
-        }
-    };
     let place = found
         .or_else(|| idle(block, now_ns))
         .or_else(|| grow(block, most_slots));
-    let Some(place) = place else {
+    take_at(block, place, before, key, bucket, now_ns, amount)
+}
+
+/// The same in a set of `most_slots`, which may have a mark beside them.
+pub(crate) fn take_in_set(
+    block: &mut Vec<u8>,
+    most_slots: usize,
+    key: Key,
+    bucket: Gcra,
+    now_ns: u64,
+    amount: (u64, u64),
+    inherited: Option<Inheritance>,
+) -> Step<Answer> {
+    let Survey { found, mark, idle } = survey(block, key, now_ns);
+    let most_slots = most_slots + usize::from(mark.is_some());
+    if let Some(found) = found {
+        let before = full_at(block, found);
+        return take_at(block, Some(found), before, key, bucket, now_ns, amount);
+    }
+    let mut before = Fixed::default();
+    if idle.is_none() && block.len() / SLOT >= most_slots {
         return Step::Keep(Answer::NoRoom);
-    };
-    write(block, place, key, granted.full_at);
-    Step::Write(Answer::Granted(granted))
+    }
+    if let Some(mark) = mark.filter(|it| full_at(block, *it) > Fixed::from_ns(now_ns)) {
+        let mark = mark_at(block, mark);
+        let Some(inherited) = inherited.filter(|it| it.mark == mark) else {
+            return Step::Keep(Answer::Inherits(mark));
+        };
+        before = inherited.full_at;
+    }
+    let place = idle.or_else(|| grow(block, most_slots));
+    take_at(block, place, before, key, bucket, now_ns, amount)
+}
+
+/// Marks a set: somebody who has found no slot has tokens from elsewhere, and
+/// debt there until this time. `false`: the bucket `key` has a slot after all.
+pub(crate) fn mark(block: &mut Vec<u8>, key: Key, until: Fixed) -> Step<bool> {
+    if find(block, key).is_some() {
+        return Step::Keep(false);
+    }
+    let known = find(block, Key::OVERFLOW);
+    let place = known.unwrap_or_else(|| {
+        let place = block.len() / SLOT;
+        block.resize((place + 1) * SLOT, 0);
+        place
+    });
+    let Mark(number) = mark_at(block, place);
+    let (whole, _) = full_at(block, place).parts();
+    let until = Fixed::from_parts(until.ceil_ns().max(whole), number.wrapping_add(1));
+    write(block, place, Key::OVERFLOW, until);
+    Step::Write(true)
+}
+
+/// A mark's time is in whole nanoseconds; what is behind the point is its
+/// number.
+fn mark_at(block: &[u8], place: usize) -> Mark {
+    let (_, number) = full_at(block, place).parts();
+    Mark(number)
+}
+
+/// Takes from the bucket at `place`, if there is one.
+fn take_at(
+    block: &mut [u8],
+    place: Option<usize>,
+    before: Fixed,
+    key: Key,
+    bucket: Gcra,
+    now_ns: u64,
+    (least, most): (u64, u64),
+) -> Step<Answer> {
+    match (bucket.take(before, now_ns, least, most), place) {
+        (Ok(_), None) => Step::Keep(Answer::NoRoom),
+        (Ok(granted), Some(place)) => {
+            write(block, place, key, granted.full_at);
+            Step::Write(Answer::Granted(granted))
+        }
+        // The limit was changed: the debt is cut to what it can be now.
+        (Err(short), Some(place)) if short.full_at < before && is_of(block, place, key) => {
+            write(block, place, key, short.full_at);
+            Step::Write(Answer::Short(short))
+        }
+        (Err(short), _) => Step::Keep(Answer::Short(short)),
+    }
 }
 
 /// Puts tokens back; says whether the bucket was there.
@@ -90,6 +178,35 @@ pub(crate) fn peek(block: &[u8], key: Key) -> Option<Fixed> {
     find(block, key).map(|place| full_at(block, place))
 }
 
+/// What there is in a set, in one pass.
+#[derive(Clone, Copy, Debug, Default)]
+struct Survey {
+    /// The bucket's own slot.
+    found: Option<usize>,
+    mark: Option<usize>,
+    /// A slot without debt.
+    idle: Option<usize>,
+}
+
+fn survey(block: &[u8], key: Key, now_ns: u64) -> Survey {
+    let (own, mark) = (key.0.to_le_bytes(), Key::OVERFLOW.0.to_le_bytes());
+    let mut survey = Survey::default();
+    for (place, slot) in block.chunks_exact(SLOT).enumerate() {
+        if slot.starts_with(&own) {
+            survey.found = Some(place);
+        } else if slot.starts_with(&mark) {
+            survey.mark = Some(place);
+        } else if survey.idle.is_none() && full_at(block, place) <= Fixed::from_ns(now_ns) {
+            survey.idle = Some(place);
+        }
+    }
+    survey
+}
+
+fn is_of(block: &[u8], place: usize, key: Key) -> bool {
+    slot(block, place).starts_with(&key.0.to_le_bytes())
+}
+
 fn find(block: &[u8], key: Key) -> Option<usize> {
     let wanted = key.0.to_le_bytes();
     block
@@ -97,7 +214,7 @@ fn find(block: &[u8], key: Key) -> Option<usize> {
         .position(|slot| slot.starts_with(&wanted))
 }
 
-/// A slot without debt. The overflow bucket keeps its slot.
+/// A slot without debt. The overflow bucket, or the mark, keeps its slot.
 fn idle(block: &[u8], now_ns: u64) -> Option<usize> {
     let overflow = Key::OVERFLOW.0.to_le_bytes();
     let now = Fixed::from_ns(now_ns);

@@ -8,7 +8,8 @@ use btp_policy::spec::{Limit, Queue};
 use super::concurrency::PlaceRef;
 use super::gcra::{Fixed, Gcra, Granted, Short};
 use super::leases::Lease;
-use super::slots::{self, Answer, Key};
+use super::overflow::{self, SETS_PER_BLOCK};
+use super::slots::{self, Answer, Inheritance, Key};
 use crate::action::Action;
 use crate::counters::CounterId;
 use crate::host::Host;
@@ -22,10 +23,11 @@ pub(crate) struct SharedLimit {
     pub(crate) bucket: Gcra,
     /// Tokens that a worker fetches at a time.
     lease: u64,
-    /// The rule's own block: the buckets of routes, or the overflow bucket.
+    /// The first of the rule's own blocks: the buckets of routes, or the cells
+    /// of `Distinct` values for which there is no slot.
     pub(super) own: BlockId,
     /// Where the buckets of `Distinct` values are.
-    keys: Option<KeyTable>,
+    pub(super) keys: Option<KeyTable>,
     counters: LimitCounters,
     /// Says whose limit it is.
     label: Arc<str>,
@@ -88,8 +90,10 @@ const UNPLACED: BlockId = BlockId(u32::MAX);
 /// before has a probability of about 10⁻⁷.
 const WAYS: usize = 64;
 pub(crate) const KEYS_PER_SET: usize = WAYS / 2;
-/// The bucket of values that find no room holds this many times the tokens.
+/// The places of values that find no room are so many times as many.
 pub(crate) const OVERFLOW_FACTOR: u32 = 16;
+/// A set may be marked so often while its newcomer's debt is looked up.
+const TRIES: usize = 8;
 /// A lease is what comes back in this time, and not more than this part of
 /// the burst: 5 ms, a 64th.
 const LEASE_NS: u64 = 5_000_000;
@@ -101,6 +105,11 @@ impl KeyTable {
         let set = (u128::from(key.get()) * u128::from(self.sets)) >> 64;
         let set = u32::try_from(set).unwrap_or(0);
         self.first.saturating_add(set)
+    }
+
+    /// Blocks of cells that a limit has beside the table.
+    pub(super) fn cell_blocks(self) -> u32 {
+        self.sets.div_ceil(SETS_PER_BLOCK)
     }
 }
 
@@ -139,19 +148,18 @@ impl SharedLimit {
         self.lease
     }
 
-    /// The block that holds the bucket `key`, and how many it holds at most.
-    fn home(&self, key: Key) -> (BlockId, usize) {
+    /// The block that holds the bucket `key`.
+    fn home(&self, key: Key) -> BlockId {
         match self.keys {
-            None => (self.own, ROUTES),
-            Some(table) => (BlockId(table.set_of(key)), WAYS),
+            None => self.own,
+            Some(table) => BlockId(table.set_of(key)),
         }
     }
 
-    fn overflow_bucket(&self) -> Gcra {
-        match self.keys {
-            None => self.bucket,
-            Some(_) => self.bucket.times(OVERFLOW_FACTOR),
-        }
+    /// The block that holds the cells of `key`.
+    fn cells(&self, table: KeyTable, key: Key) -> BlockId {
+        let set = table.set_of(key).saturating_sub(table.first);
+        BlockId(self.own.0.saturating_add(set / SETS_PER_BLOCK))
     }
 
     #[inline(never)]
@@ -249,7 +257,7 @@ impl<H: Host> Till<'_, H> {
         if let Some(wait) = self.known_wait(at, cost) {
             return Some(wait);
         }
-        let (block, _) = limit.home(at.key);
+        let block = limit.home(at.key);
         self.host.add(limit.counters.operations, 1);
         let peek = |bytes: &mut Vec<u8>| Step::Keep(slots::peek(bytes, at.key));
         let full_at = self.host.block(block, peek).ok().flatten()?;
@@ -293,7 +301,7 @@ impl<H: Host> Till<'_, H> {
                 self.keep(*lease);
                 Err(short.wait_ns)
             }
-            Ok((Answer::NoRoom, _)) => Err(0),
+            Ok((Answer::NoRoom | Answer::Inherits(_), _)) => Err(0),
             Err(Contended) => {
                 self.host.add(limit.counters.contended, 1);
                 Err(0)
@@ -301,42 +309,110 @@ impl<H: Host> Till<'_, H> {
         }
     }
 
-    /// Asks the bucket `key`, and the overflow bucket if there is no room for
-    /// it. Says whether it was the latter that answered.
+    /// Asks the bucket `key`, and what stands in for it if there is no room.
+    /// Says whether it was the latter that answered.
     fn ask(
         &mut self,
         limit: &SharedLimit,
         key: Key,
         amount: (u64, u64),
     ) -> Result<(Answer, bool), Contended> {
-        let (block, most_slots) = limit.home(key);
-        let answer = self.ask_in(limit, block, most_slots, key, limit.bucket, amount)?;
+        if let Some(table) = limit.keys {
+            return self.ask_set(limit, table, key, amount);
+        }
+        let answer = self.ask_own(limit, ROUTES, key, amount)?;
         if answer != Answer::NoRoom {
             return Ok((answer, false));
         }
+        self.count_overflow(limit);
+        let answer = self.ask_own(limit, ROUTES + 1, Key::OVERFLOW, amount)?;
+        Ok((answer, true))
+    }
+
+    /// Asks the set of `key`: its slot, or a new one that begins with what
+    /// stands in its cells, or those.
+    fn ask_set(
+        &mut self,
+        limit: &SharedLimit,
+        table: KeyTable,
+        key: Key,
+        amount: (u64, u64),
+    ) -> Result<(Answer, bool), Contended> {
+        let (set, now_ns, bucket) = (limit.home(key), self.now_ns, limit.bucket);
+        let mut inherited = None;
+        for _ in 0..TRIES {
+            let answer = self.block(limit, set, |bytes| {
+                slots::take_in_set(bytes, WAYS, key, bucket, now_ns, amount, inherited)
+            })?;
+            match answer {
+                Answer::Inherits(mark) => {
+                    let full_at = self.block(limit, limit.cells(table, key), |bytes| {
+                        Step::Keep(overflow::debt(bytes, key, bucket, now_ns))
+                    })?;
+                    inherited = Some(Inheritance { mark, full_at });
+                }
+                Answer::NoRoom => return self.overflow(limit, table, key, amount),
+                answer => return Ok((answer, false)),
+            }
+        }
+        Err(Contended)
+    }
+
+    /// Asks the cells of `key`.
+    fn overflow(
+        &mut self,
+        limit: &SharedLimit,
+        table: KeyTable,
+        key: Key,
+        amount: (u64, u64),
+    ) -> Result<(Answer, bool), Contended> {
+        self.count_overflow(limit);
+        let (set, now_ns, bucket) = (limit.home(key), self.now_ns, limit.bucket);
+        let answer = self.block(limit, limit.cells(table, key), |bytes| {
+            overflow::take(bytes, key, bucket, now_ns, amount)
+        })?;
+        let Answer::Granted(granted) = answer else {
+            return Ok((answer, true));
+        };
+        // In this order: whoever gives this client a slot from now on sees
+        // what it has taken, and who has done so just now did not.
+        if self.block(limit, set, |bytes| slots::mark(bytes, key, granted.full_at))? {
+            return Ok((answer, true));
+        }
+        let answer = self.block(limit, set, |bytes| {
+            slots::take_in_set(bytes, WAYS, key, bucket, now_ns, amount, None)
+        })?;
+        Ok((answer, false))
+    }
+
+    fn count_overflow(&mut self, limit: &SharedLimit) {
         if self.host.read(limit.counters.overflows) == 0 {
             self.out.push(Action::Log(Arc::clone(&limit.label)));
         }
         self.host.add(limit.counters.overflows, 1);
-        let bucket = limit.overflow_bucket();
-        let answer = self.ask_in(limit, limit.own, ROUTES + 1, Key::OVERFLOW, bucket, amount)?;
-        Ok((answer, true))
     }
 
-    fn ask_in(
+    fn ask_own(
+        &mut self,
+        limit: &SharedLimit,
+        most_slots: usize,
+        key: Key,
+        amount: (u64, u64),
+    ) -> Result<Answer, Contended> {
+        let (now_ns, bucket) = (self.now_ns, limit.bucket);
+        self.block(limit, limit.own, |bytes| {
+            slots::take(bytes, most_slots, key, bucket, now_ns, amount)
+        })
+    }
+
+    fn block<T>(
         &mut self,
         limit: &SharedLimit,
         block: BlockId,
-        most_slots: usize,
-        key: Key,
-        bucket: Gcra,
-        amount: (u64, u64),
-    ) -> Result<Answer, Contended> {
-        let now_ns = self.now_ns;
+        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended> {
         self.host.add(limit.counters.operations, 1);
-        self.host.block(block, |bytes| {
-            slots::take(bytes, most_slots, key, bucket, now_ns, amount)
-        })
+        self.host.block(block, step)
     }
 
     /// Hands all tokens of a lease back; those that nobody takes stay.
@@ -344,11 +420,14 @@ impl<H: Host> Till<'_, H> {
         let Some(limit) = self.plan.limits().get(lease.limit) else {
             return;
         };
-        let (block, key, bucket) = if lease.overflowed {
-            (limit.own, Key::OVERFLOW, limit.overflow_bucket())
-        } else {
-            (limit.home(lease.key).0, lease.key, limit.bucket)
+        let key = match (lease.overflowed, limit.keys) {
+            (false, _) => lease.key,
+            (true, None) => Key::OVERFLOW,
+            // What others have taken from the same cells since cannot be told
+            // apart: these tokens stay with the worker, or are lost.
+            (true, Some(_)) => return,
         };
+        let (block, bucket) = (limit.home(lease.key), limit.bucket);
         self.host.add(limit.counters.operations, 1);
         let tokens = lease.left;
         let handed = self.host.block(block, |bytes| {

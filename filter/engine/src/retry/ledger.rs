@@ -119,6 +119,13 @@ impl Gate {
 }
 
 impl Ledger {
+    /// Whether no exchange is open.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// The budget of this name, on these terms.
     pub(crate) fn budget<M: Meters>(
         &mut self,
@@ -240,9 +247,17 @@ impl Ledger {
         }
     }
 
-    /// The exchange is over and forgotten.
-    pub(crate) fn close(&mut self, id: SlotId) {
-        self.slots.remove(id);
+    /// The exchange is over and forgotten. Credit that a late try has taken
+    /// comes back.
+    pub(crate) fn close<M: Meters>(&mut self, id: SlotId, host: &M) {
+        let Some(slot) = self.slots.remove(id) else {
+            return;
+        };
+        let entry = self.budgets.get_mut(slot.budget);
+        let budget = entry.and_then(|entry| entry.budget.as_mut());
+        if let (Some(budget), Some((hold, _))) = (budget, slot.hold) {
+            budget.refund(host, hold);
+        }
     }
 
     /// Holds that are older than an interval become used: whoever holds them
@@ -329,7 +344,8 @@ impl Ledger {
         host: &M,
         now: u64,
     ) -> bool {
-        let Some(slot) = self.slots.get(id) else {
+        // Once the client has its response nothing is tried again.
+        let Some(slot) = self.slots.get(id).filter(|slot| !slot.settled) else {
             return false;
         };
         let entry = self.budgets.get_mut(slot.budget);

@@ -110,6 +110,11 @@ impl Slot {
 }
 
 impl Slots {
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.iter().all(|place| place.slot.is_none())
+    }
+
     pub(crate) fn insert(&mut self, worker: u64, slot: Slot) -> Option<SlotId> {
         let index = match self.free.pop() {
             Some(index) => index,

@@ -26,6 +26,8 @@ pub struct FakeHost {
     /// The numbers that `random` gives, first to last; then it counts on
     /// from there, evenly spread.
     pub random: VecDeque<u64>,
+    /// The numbers that `secret` gives, first to last; then those of `random`.
+    pub secrets: VecDeque<u64>,
     /// The route's name.
     pub route: Option<Vec<u8>>,
     /// `kind`, `namespace`, `name` and `section` of the route's resources.
@@ -91,6 +93,15 @@ impl FakeHost {
             block_names: plan.blocks().to_vec(),
             ..Self::default()
         }
+    }
+
+    /// The words of a shared table, by its number in the plan.
+    #[must_use]
+    pub fn table(&self, number: usize) -> Vec<u64> {
+        let id = u32::try_from(number).map(TableId);
+        let tables = self.tables.borrow();
+        let words = id.ok().and_then(|id| tables.get(&id).cloned());
+        words.unwrap_or_default()
     }
 
     fn lent(headers: &[(String, Vec<u8>)]) -> Vec<(&[u8], &[u8])> {
@@ -184,6 +195,10 @@ impl Host for FakeHost {
         // Multiples of an odd number near 2^64/φ visit 0..2^64 evenly.
         self.drawn = self.drawn.wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.random.pop_front().unwrap_or(self.drawn)
+    }
+
+    fn secret(&mut self) -> Option<u64> {
+        self.secrets.pop_front().or_else(|| Some(self.random()))
     }
 
     fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {

@@ -225,6 +225,10 @@ impl Host for WorkerHost<'_> {
         self.exchange.random()
     }
 
+    fn secret(&mut self) -> Option<u64> {
+        self.exchange.secret()
+    }
+
     fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
         self.exchange.request_headers(read)
     }

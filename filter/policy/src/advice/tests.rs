@@ -101,8 +101,12 @@ fn every_item_of_the_checklist() {
             "requestBuffer.limit: lets bodies of 1025Ki come, but Envoy buffers 1Mi",
         ),
         (
-            r#"{"requestBuffer":{"limit":1,"maxTotal":"1Gi"}}"#,
+            r#"{"requestBuffer":{"limit":1,"maxTotal":"1Gi","gatherGrpc":false}}"#,
             "requestBuffer.maxTotal: can be used up",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"maxTotal":"1Gi","maxDuration":"1m"}}"#,
+            "requestBuffer.maxDuration: does not hold for gRPC calls",
         ),
         (
             r#"{"compression":[]}"#,
@@ -129,7 +133,8 @@ fn good_policies_are_left_alone() {
         r#"{"retry":{}}"#,
         r#"{"retry":{"retryOn":{"triggers":["5xx","connect-failure"]}}}"#,
         r#"{"faultInjection":{"abort":{"httpStatus":503}}}"#,
-        r#"{"requestBuffer":{"limit":"1Mi","maxTotal":"1Gi","maxDuration":"1m"}}"#,
+        r#"{"requestBuffer":{"limit":"1Mi","maxTotal":"1Gi","maxDuration":"1m","gatherGrpc":true}}"#,
+        r#"{"requestBuffer":{"limit":"1Mi","maxDuration":"1m","includeStreams":false}}"#,
         r#"{"requestBuffer":{"limit":"1Ti","mode":"Stream"}}"#,
         r#"{"timeout":{"http":{"connectionIdleTimeout":"30s"}}}"#,
     ] {

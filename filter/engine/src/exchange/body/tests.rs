@@ -312,14 +312,16 @@ fn a_declared_body_behind_an_upgrade_has_its_time_and_its_room() {
 #[test]
 fn what_only_says_grpc_is_gathered_like_the_rest() {
     let plan = plan(SHIELD);
-    for (method, protocol, held) in [
-        ("POST", "HTTP/1.1", true),
-        ("PUT", "HTTP/2", true),
-        ("post", "HTTP/2", true),
-        ("POST", "HTTP/2", false),
-        ("POST", "HTTP/3", false),
+    for (method, protocol, length, held) in [
+        ("POST", "HTTP/1.1", None, true),
+        ("PUT", "HTTP/2", None, true),
+        ("post", "HTTP/2", None, true),
+        ("POST", "HTTP/2", Some("500"), true),
+        ("POST", "HTTP/2", None, false),
+        ("POST", "HTTP/3", None, false),
     ] {
-        let headers = [("content-type", "application/grpc"), (":method", method)];
+        let mut headers = vec![("content-type", "application/grpc"), (":method", method)];
+        headers.extend(length.map(|length| ("content-length", length)));
         let mut client = Client::new(&plan, &headers);
         let attributes = &mut client.host.attributes;
         attributes.insert("Protocol".to_owned(), protocol.as_bytes().to_vec());

@@ -84,7 +84,7 @@ impl Desk {
 
     fn end(&mut self, id: SlotId) -> Settled {
         let settled = self.settle(id);
-        self.ledger.close(id);
+        self.ledger.close(id, &self.host);
         settled
     }
 
@@ -137,6 +137,19 @@ fn without_credit_the_router_is_stopped_and_the_client_gets_the_origins_answer()
 }
 
 #[test]
+fn a_try_that_is_late_takes_no_credit_along() {
+    let mut desk = Desk::with_gate();
+    let id = desk.open().id;
+    desk.begin(id);
+    assert!(!desk.answered(id, 1, 200));
+    // The client has its response; then another try fails.
+    desk.settle(id);
+    assert!(!desk.answered(id, 1, 503));
+    desk.ledger.close(id, &desk.host);
+    assert_eq!(desk.held(), 0);
+}
+
+#[test]
 fn what_no_retry_used_comes_back_whatever_way_it_ends() {
     let mut desk = Desk::with_gate();
     // The response goes out all the same: a circuit breaker, say.
@@ -152,7 +165,7 @@ fn what_no_retry_used_comes_back_whatever_way_it_ends() {
     desk.answered(id, 1, 503);
     let now = desk.host.now_ns;
     desk.ledger.settle(id, false, &mut desk.host, now);
-    desk.ledger.close(id);
+    desk.ledger.close(id, &desk.host);
     assert_eq!((desk.held(), desk.used()), (0, 0));
     // What comes late concerns nobody.
     assert!(!desk.answered(id, 1, 503));

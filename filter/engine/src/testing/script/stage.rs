@@ -1,0 +1,427 @@
+//! The scripted proxy: workers that run configurations, and exchanges under
+//! them. It does what the adapter does with what the engine decides: keeps
+//! deadlines, wakes, and forgets exchanges of which nothing matters any more.
+
+use super::admissions::Admissions;
+use super::configs::{Compiled, DOWNSTREAM, configs};
+use super::shared::Shared;
+use super::view::{Facts, View};
+use super::visit::{Event, Performed, Visit};
+use crate::action::{Action, Flow};
+use crate::exchange::Exchange;
+use crate::plan::Plan;
+use crate::quota::MemoryQuota;
+use crate::retry::Ledger;
+use crate::worker::Worker;
+
+/// A configuration in a worker.
+#[derive(Debug)]
+pub(super) struct Root {
+    config: usize,
+    pub(super) worker: Worker,
+    pub(super) wake: Option<u64>,
+}
+
+/// A worker's machine.
+#[derive(Debug)]
+pub(super) struct Machine {
+    /// No other machine of the script has or had it.
+    pub(super) serial: u8,
+    pub(super) ledger: Ledger,
+    pub(super) quota: MemoryQuota,
+    /// `None` once it has been replaced and its last exchange is gone.
+    pub(super) roots: Vec<Option<Root>>,
+    current: usize,
+    upstream: usize,
+}
+
+/// The proxy.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) shared: Shared,
+    pub(super) machines: Vec<Machine>,
+    /// Exchanges; `None` once they are over.
+    pub(super) visits: Vec<Option<Visit>>,
+    /// Exchanges whose machine died.
+    pub(super) lost: u64,
+    pub(super) admissions: Admissions,
+    /// Events that come for the next exchange after its end.
+    pub(super) late: Vec<Event>,
+    /// Events that reached the engine.
+    pub(super) events: u64,
+    random: u64,
+    serials: u8,
+}
+
+impl Machine {
+    fn new(serial: u8) -> Self {
+        Self {
+            serial,
+            ledger: Ledger::default(),
+            quota: MemoryQuota::default(),
+            roots: Vec::new(),
+            current: 0,
+            upstream: 0,
+        }
+    }
+
+    /// What one of its configurations does of its own accord.
+    fn act(
+        &mut self,
+        root: usize,
+        (shared, random): (&Shared, &mut u64),
+        act: impl FnOnce(&mut Worker, &Plan, &mut View<'_>, &mut Vec<Action>),
+    ) {
+        let Some(Some(root)) = self.roots.get_mut(root) else {
+            return;
+        };
+        let Some(config) = compiled(root.config) else {
+            return;
+        };
+        let mut out = Vec::new();
+        let host = &mut View {
+            shared,
+            config,
+            facts: &Facts::default(),
+            ledger: &mut self.ledger,
+            random,
+            serial: self.serial,
+            responds: false,
+        };
+        act(&mut root.worker, &config.plan, host, &mut out);
+        let performed = of_worker(out);
+        account(shared, config, &performed);
+        root.wake_at(performed.wake_worker);
+    }
+}
+
+impl Root {
+    fn wake_at(&mut self, at: Option<u64>) {
+        self.wake = self.wake.into_iter().chain(at).min();
+    }
+}
+
+fn compiled(config: usize) -> Option<&'static Compiled> {
+    configs().compiled.get(config)
+}
+
+impl Stage {
+    pub(super) fn new(workers: usize, config: usize, random: u64) -> Self {
+        let all = configs();
+        let sizes = [&all.counters, &all.gauges, &all.tables, &all.blocks].map(Vec::len);
+        let shared = Shared::new(sizes);
+        shared.now_ns.set(1_000_000_000_000);
+        shared.wall_ms.set(1_795_249_815_123);
+        let mut stage = Self {
+            shared,
+            machines: Vec::new(),
+            visits: Vec::new(),
+            lost: 0,
+            admissions: Admissions::default(),
+            late: Vec::new(),
+            events: 0,
+            random,
+            serials: 0,
+        };
+        for worker in 0..workers {
+            let machine = stage.machine();
+            stage.machines.push(machine);
+            stage.boot(worker, config);
+        }
+        stage
+    }
+
+    fn machine(&mut self) -> Machine {
+        self.serials = self.serials.wrapping_add(1);
+        Machine::new(self.serials)
+    }
+
+    /// Gives a new machine its configurations.
+    fn boot(&mut self, worker: usize, config: usize) {
+        let upstream = self.load(worker, DOWNSTREAM);
+        let current = self.load(worker, config);
+        if let Some(machine) = self.machines.get_mut(worker) {
+            (machine.upstream, machine.current) = (upstream, current);
+        }
+    }
+
+    /// Loads a configuration in a worker: its place there. The worker's others
+    /// may be the ones that it replaces.
+    fn load(&mut self, worker: usize, config: usize) -> usize {
+        let Some(machine) = self.machines.get_mut(worker) else {
+            return 0;
+        };
+        let others = machine.roots.len();
+        machine.roots.push(compiled(config).map(|compiled| Root {
+            config,
+            worker: compiled.plan.worker().with_quota(&machine.quota),
+            wake: None,
+        }));
+        let world = (&self.shared, &mut self.random);
+        machine.act(others, world, |worker, plan, host, out| {
+            worker.start(plan, host, out);
+        });
+        for other in 0..others {
+            let world = (&self.shared, &mut self.random);
+            machine.act(other, world, |worker, plan, host, out| {
+                worker.retire(plan, host, out);
+            });
+        }
+        others
+    }
+
+    /// An exchange begins: its number.
+    pub(super) fn begin(&mut self, worker: usize, upstream: bool, facts: Facts) -> usize {
+        let machine = self.machines.get(worker);
+        let root = machine.map_or(0, |it| if upstream { it.upstream } else { it.current });
+        self.visits.push(Some(Visit {
+            worker,
+            root,
+            exchange: Some(Exchange::default()),
+            facts,
+            wake: None,
+            flow: Flow::Continue,
+            complete: false,
+            responding: false,
+            stopped: false,
+            is_done: false,
+        }));
+        self.visits.len() - 1
+    }
+
+    /// Feeds one event to an exchange, if there still is one.
+    pub(super) fn feed(&mut self, number: usize, event: Event) {
+        let Some(mut visit) = self.visits.get_mut(number).and_then(Option::take) else {
+            return;
+        };
+        let over = self.feed_to(&mut visit, event);
+        for late in std::mem::take(&mut self.late)
+            .into_iter()
+            .filter(|_| event == Event::Done)
+        {
+            visit.is_done = true;
+            self.feed_to(&mut visit, late);
+        }
+        if !over && event != Event::Done {
+            if let Some(place) = self.visits.get_mut(number) {
+                *place = Some(visit);
+            }
+            return;
+        }
+        self.retire(visit.worker, visit.root);
+    }
+
+    /// Whether nothing of it matters any more.
+    fn feed_to(&mut self, visit: &mut Visit, event: Event) -> bool {
+        let Some(machine) = self.machines.get_mut(visit.worker) else {
+            return false;
+        };
+        let root = machine.roots.get_mut(visit.root).and_then(Option::as_mut);
+        let Some((root, exchange)) = root.zip(visit.exchange.as_mut()) else {
+            return false;
+        };
+        let Some(config) = compiled(root.config) else {
+            return false;
+        };
+        // There is no response to a request that waits.
+        if visit.wake.is_some() && matches!(event, Event::ResponseBody | Event::ResponseTrailers) {
+            return false;
+        }
+        self.events += 1;
+        match event {
+            Event::RequestHeaders { end } | Event::RequestBody { end, .. } => visit.complete |= end,
+            Event::RequestTrailers => visit.complete = true,
+            _ => {}
+        }
+        let plan = &config.plan;
+        let worker = &mut root.worker;
+        let mut out = Vec::new();
+        let host = &mut View {
+            shared: &self.shared,
+            config,
+            facts: &visit.facts,
+            ledger: &mut machine.ledger,
+            random: &mut self.random,
+            serial: machine.serial,
+            responds: matches!(event, Event::ResponseHeaders { .. }),
+        };
+        let flow = match event {
+            Event::RequestHeaders { end } => {
+                exchange.request_headers(plan, worker, host, end, &mut out)
+            }
+            Event::RequestBody { at_hand, end } => {
+                exchange.request_body(plan, worker, host, (at_hand, end), &mut out)
+            }
+            Event::RequestTrailers => exchange.request_trailers(plan, worker, host, &mut out),
+            Event::Timer => exchange.timer(plan, worker, host, &mut out),
+            Event::ResponseHeaders { end } => {
+                exchange.response_headers(plan, worker, host, end, &mut out)
+            }
+            Event::ResponseBody => exchange.response_body(&mut out),
+            Event::ResponseTrailers => exchange.response_trailers(&mut out),
+            Event::Done => {
+                exchange.done(plan, worker, host, &mut out);
+                Flow::Continue
+            }
+        };
+        let performed = visit.perform(event, flow, out, &self.shared);
+        if let Event::ResponseHeaders { .. } = event {
+            visit.responding = true;
+        }
+        visit.wake = performed.wake;
+        if event != Event::Done && !visit.is_done {
+            visit.check_not_stuck();
+        }
+        let over = visit.wake.is_none()
+            && (visit.exchange.as_ref()).is_some_and(|exchange| exchange.is_over(plan));
+        let user = &visit.facts.request;
+        self.admissions.note(config, &performed.counted, user);
+        account(&self.shared, config, &performed);
+        root.wake_at(performed.wake_worker);
+        over
+    }
+
+    /// Moves the clock, and wakes those whose time has come.
+    pub(super) fn advance(&mut self, nanos: u64) {
+        let now = self.shared.now_ns.get().saturating_add(nanos);
+        self.shared.now_ns.set(now);
+        let wall = self.shared.wall_ms.get();
+        self.shared
+            .wall_ms
+            .set(wall.wrapping_add(nanos / 1_000_000));
+        for number in 0..self.visits.len() {
+            let visit = self.visits.get_mut(number).and_then(Option::as_mut);
+            if let Some(visit) = visit.filter(|visit| visit.wake.is_some_and(|at| at <= now)) {
+                visit.wake = None;
+                self.feed(number, Event::Timer);
+            }
+        }
+        for worker in 0..self.machines.len() {
+            self.tick(worker, |root| root.wake.is_some_and(|at| at <= now));
+        }
+    }
+
+    /// The worker's own timer comes, to those configurations.
+    pub(super) fn tick(&mut self, worker: usize, is_due: impl Fn(&Root) -> bool) {
+        let Some(machine) = self.machines.get_mut(worker) else {
+            return;
+        };
+        for number in 0..machine.roots.len() {
+            let Some(Some(root)) = machine.roots.get_mut(number) else {
+                continue;
+            };
+            if !is_due(root) {
+                continue;
+            }
+            root.wake = None;
+            self.events += 1;
+            let world = (&self.shared, &mut self.random);
+            machine.act(number, world, |worker, plan, host, out| {
+                worker.tick(plan, host, out);
+            });
+        }
+    }
+
+    /// The earliest time at which somebody is to be woken.
+    pub(super) fn earliest(&self) -> Option<u64> {
+        let visits = self.visits.iter().flatten().filter_map(|visit| visit.wake);
+        let roots = self.machines.iter().flat_map(|it| &it.roots).flatten();
+        visits.chain(roots.filter_map(|root| root.wake)).min()
+    }
+
+    /// A worker gets another configuration.
+    pub(super) fn update(&mut self, worker: usize, config: usize) {
+        let Some(machine) = self.machines.get(worker) else {
+            return;
+        };
+        let upstream = config == DOWNSTREAM;
+        let old = if upstream {
+            machine.upstream
+        } else {
+            machine.current
+        };
+        let new = self.load(worker, config);
+        if let Some(machine) = self.machines.get_mut(worker) {
+            let place = if upstream {
+                &mut machine.upstream
+            } else {
+                &mut machine.current
+            };
+            *place = new;
+        }
+        self.retire(worker, old);
+    }
+
+    /// A configuration goes if it is not the worker's own any more and its
+    /// last exchange is gone.
+    fn retire(&mut self, worker: usize, root: usize) {
+        let Some(machine) = self.machines.get_mut(worker) else {
+            return;
+        };
+        let lives = [machine.current, machine.upstream].contains(&root);
+        let mut visits = self.visits.iter().flatten();
+        if lives || visits.any(|visit| (visit.worker, visit.root) == (worker, root)) {
+            return;
+        }
+        let world = (&self.shared, &mut self.random);
+        machine.act(root, world, |worker, plan, host, out| {
+            worker.retire(plan, host, out);
+        });
+        if let Some(place) = machine.roots.get_mut(root) {
+            *place = None;
+        }
+    }
+
+    /// The sum of all counters whose name ends like this.
+    pub(super) fn counted(&self, ending: &str) -> u64 {
+        let counters = self.shared.counters.borrow();
+        let named = configs().counters.iter().zip(counters.iter());
+        let named = named.filter(|(name, _)| name.ends_with(ending));
+        named.map(|(_, count)| count).sum()
+    }
+
+    /// A worker's machine dies, and all its exchanges with it; there is a new
+    /// one at once.
+    pub(super) fn kill(&mut self, worker: usize, config: usize) {
+        let new = self.machine();
+        let Some(machine) = self.machines.get_mut(worker) else {
+            return;
+        };
+        *machine = new;
+        for place in &mut self.visits {
+            if place.as_ref().is_some_and(|visit| visit.worker == worker) {
+                *place = None;
+                self.lost += 1;
+            }
+        }
+        self.boot(worker, config);
+    }
+}
+
+/// What a worker decides of its own: it counts, and asks to be woken.
+fn of_worker(out: Vec<Action>) -> Performed {
+    let mut performed = Performed::default();
+    for action in out {
+        match action {
+            Action::WakeWorkerAt(at) => performed.wake_worker = Some(at),
+            Action::Adjust(gauge, by) => performed.adjusted.push((gauge.0, by)),
+            other => assert!(matches!(other, Action::Count(_)), "{other:?} of a worker"),
+        }
+    }
+    performed
+}
+
+/// Writes down what was counted.
+fn account(shared: &Shared, config: &Compiled, performed: &Performed) {
+    for counter in &performed.counted {
+        let place = config.counters.get(*counter as usize);
+        shared.count(place.copied().unwrap_or(usize::MAX), 1);
+    }
+    let mut gauges = shared.gauges.borrow_mut();
+    for (gauge, by) in &performed.adjusted {
+        let place = config.gauges.get(*gauge as usize).copied();
+        if let Some(level) = place.and_then(|place| gauges.get_mut(place)) {
+            *level += by;
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! One exchange's view of the scripted proxy. What is asked for at the wrong
+//! time is not there, as in Envoy.
+
+use std::net::IpAddr;
+
+use btp_policy::attach::{ResourceRef, Route};
+
+use super::configs::Compiled;
+use super::shared::Shared;
+use crate::counters::CounterId;
+use crate::host::{Attribute, Host};
+use crate::meters::{MeterId, MeterKind, Meters};
+use crate::retry::Ledger;
+use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
+
+/// Headers as they came, whatever bytes they are.
+pub(super) type Headers = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What is known of an exchange.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    pub(super) route: Option<Vec<u8>>,
+    /// A resource that the route's metadata names.
+    pub(super) resource: Option<[String; 3]>,
+    pub(super) request: Headers,
+    pub(super) response: Headers,
+    pub(super) via_upstream: bool,
+    pub(super) metadata: Vec<u8>,
+    pub(super) cluster: Option<Vec<u8>>,
+    pub(super) source: Option<IpAddr>,
+    pub(super) tries: u32,
+    /// Its name, which the tries upstream know as well.
+    pub(super) name: Option<Vec<u8>>,
+    pub(super) forwarded: bool,
+}
+
+/// The host of one event.
+#[derive(Debug)]
+pub(super) struct View<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) config: &'a Compiled,
+    pub(super) facts: &'a Facts,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) random: &'a mut u64,
+    /// Tells this worker's random numbers from those of all others.
+    pub(super) serial: u8,
+    /// Response headers are at hand.
+    pub(super) responds: bool,
+}
+
+impl View<'_> {
+    fn table(&self, table: TableId) -> usize {
+        place(&self.config.tables, table.0)
+    }
+}
+
+fn place(places: &[usize], index: u32) -> usize {
+    places.get(index as usize).copied().unwrap_or(usize::MAX)
+}
+
+fn lent(headers: &Headers) -> Vec<(&[u8], &[u8])> {
+    let headers = headers.iter();
+    headers
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .collect()
+}
+
+fn first<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
+    let mut headers = headers.iter();
+    let (_, value) = headers.find(|(other, _)| other == name.as_bytes())?;
+    Some(value)
+}
+
+impl Counters for View<'_> {
+    fn add(&self, counter: CounterId, amount: u64) {
+        let place = place(&self.config.counters, counter.0);
+        self.shared.count(place, amount);
+    }
+
+    fn read(&self, counter: CounterId) -> u64 {
+        let place = place(&self.config.counters, counter.0);
+        let counters = self.shared.counters.borrow();
+        counters.get(place).copied().unwrap_or(0)
+    }
+}
+
+impl Tables for View<'_> {
+    fn update_table(&self, table: TableId, step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
+        self.shared.change_table(self.table(table), step)
+    }
+}
+
+impl Blocks for View<'_> {
+    fn block<T>(
+        &self,
+        block: BlockId,
+        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended> {
+        let place = place(&self.config.blocks, block.0);
+        self.shared.change_block(place, step)
+    }
+}
+
+impl Meters for View<'_> {
+    fn meter(&self, kind: MeterKind, name: &str) -> Option<MeterId> {
+        self.shared.meter(kind, name)
+    }
+
+    fn adjust(&self, meter: MeterId, by: i64) {
+        self.shared.adjust(meter, by);
+    }
+
+    fn set(&self, meter: MeterId, to: u64) {
+        self.shared.set(meter, to);
+    }
+
+    fn level(&self, meter: MeterId) -> u64 {
+        self.shared.level(meter)
+    }
+}
+
+impl Host for View<'_> {
+    fn now_ns(&mut self) -> u64 {
+        self.shared.now_ns.get()
+    }
+
+    fn wall_ms(&mut self) -> u64 {
+        self.shared.wall_ms.get()
+    }
+
+    fn random(&mut self) -> u64 {
+        *self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (*self.random ^ (*self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ (mixed >> 27)) & !0xff | u64::from(self.serial)
+    }
+
+    fn secret(&mut self) -> Option<u64> {
+        Some(self.random())
+    }
+
+    fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+        if self.facts.forwarded {
+            return read(&[]);
+        }
+        read(&lent(&self.facts.request))
+    }
+
+    fn request_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        let found = first(&self.facts.request, name);
+        read(found.filter(|_| !self.facts.forwarded))
+    }
+
+    fn response_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        let found = first(&self.facts.response, name);
+        read(found.filter(|_| self.responds))
+    }
+
+    fn response_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+        if !self.responds {
+            return read(&[]);
+        }
+        read(&lent(&self.facts.response))
+    }
+
+    fn response_is_local(&mut self) -> bool {
+        !self.facts.via_upstream
+    }
+
+    fn attribute(&mut self, attribute: Attribute<'_>) -> Option<Vec<u8>> {
+        match attribute {
+            Attribute::RouteName => self.facts.route.clone(),
+            Attribute::UpstreamCluster => self.facts.cluster.clone(),
+            _ => Some(self.facts.metadata.clone()),
+        }
+    }
+
+    fn metadata(&mut self, _: &[String]) -> Option<Vec<u8>> {
+        let value = self.facts.metadata.clone();
+        (!value.is_empty()).then_some(value)
+    }
+
+    fn start_time_ns(&mut self) -> Option<u64> {
+        Some(self.shared.wall_ms.get().wrapping_mul(1_000_000))
+    }
+
+    fn route_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        read(self.facts.route.as_deref())
+    }
+
+    fn route<R>(&mut self, _: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
+        let resource = self.facts.resource.as_ref().map(|it| ResourceRef {
+            kind: &it[0],
+            namespace: &it[1],
+            name: &it[2],
+            section: None,
+        });
+        read(&Route {
+            name: self.facts.route.as_deref().unwrap_or_default(),
+            resources: resource.as_slice(),
+            labels: &[],
+        })
+    }
+
+    fn attempt(&mut self) -> Option<u32> {
+        Some(self.facts.tries).filter(|tries| *tries > 0)
+    }
+
+    fn source_address(&mut self) -> Option<IpAddr> {
+        self.facts.source
+    }
+
+    fn with_ledger<R>(&mut self, act: impl FnOnce(&mut Ledger, &mut Self) -> R) -> R {
+        let mut ledger = std::mem::take(self.ledger);
+        let result = act(&mut ledger, self);
+        *self.ledger = ledger;
+        result
+    }
+
+    fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        read(self.facts.name.as_deref())
+    }
+
+    fn tries(&mut self) -> u32 {
+        self.facts.tries
+    }
+
+    fn is_via_upstream(&mut self) -> bool {
+        self.facts.via_upstream
+    }
+
+    fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        read(self.facts.cluster.as_deref())
+    }
+}

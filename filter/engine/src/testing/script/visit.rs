@@ -1,0 +1,214 @@
+//! One exchange of a script, and what its adapter knows of it. Whatever the
+//! engine decides is judged here: it must fit the moment.
+
+use super::shared::Shared;
+use super::view::Facts;
+use crate::action::{Action, Flow};
+use crate::exchange::Exchange;
+
+/// What happens to an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    RequestHeaders { end: bool },
+    RequestBody { at_hand: u64, end: bool },
+    RequestTrailers,
+    Timer,
+    ResponseHeaders { end: bool },
+    ResponseBody,
+    ResponseTrailers,
+    Done,
+}
+
+/// An exchange.
+#[derive(Debug)]
+pub(super) struct Visit {
+    pub(super) worker: usize,
+    /// Its configuration: a place among the worker's.
+    pub(super) root: usize,
+    /// `None` once it has been forgotten, as nothing of it mattered any more.
+    pub(super) exchange: Option<Exchange>,
+    pub(super) facts: Facts,
+    /// When it is to be woken.
+    pub(super) wake: Option<u64>,
+    /// What became of the request at last.
+    pub(super) flow: Flow,
+    pub(super) complete: bool,
+    pub(super) responding: bool,
+    /// It was answered, or broken off.
+    pub(super) stopped: bool,
+    /// What comes now comes after its end.
+    pub(super) is_done: bool,
+}
+
+/// What the actions of one event came to.
+#[derive(Debug, Default)]
+pub(super) struct Performed {
+    pub(super) wake: Option<u64>,
+    pub(super) wake_worker: Option<u64>,
+    pub(super) counted: Vec<u32>,
+    pub(super) adjusted: Vec<(u32, i64)>,
+}
+
+impl Event {
+    fn is_of_request(self) -> bool {
+        !matches!(
+            self,
+            Self::ResponseHeaders { .. } | Self::ResponseBody | Self::ResponseTrailers | Self::Done
+        )
+    }
+}
+
+impl Visit {
+    /// Performs what the engine decided, if it is allowed at this moment.
+    pub(super) fn perform(
+        &mut self,
+        event: Event,
+        flow: Flow,
+        out: Vec<Action>,
+        shared: &Shared,
+    ) -> Performed {
+        let mut performed = Performed::default();
+        assert!(!self.is_done || out.is_empty(), "{out:?} after the end");
+        let of_request = event.is_of_request();
+        let goes_on = flow == Flow::Continue;
+        let at_response = matches!(event, Event::ResponseHeaders { .. });
+        let mut ends = 0;
+        for action in out {
+            let allowed = match &action {
+                Action::WakeAt(at) => {
+                    performed.wake = Some(*at);
+                    of_request && flow != Flow::Stop && *at >= shared.now_ns.get()
+                }
+                Action::WakeWorkerAt(at) => {
+                    performed.wake_worker = Some(*at);
+                    *at > shared.now_ns.get()
+                }
+                Action::Count(counter) => {
+                    performed.counted.push(counter.0);
+                    true
+                }
+                Action::Adjust(gauge, by) => {
+                    performed.adjusted.push((gauge.0, *by));
+                    *by != 0
+                }
+                Action::Log(_) | Action::SetProperty(..) => event != Event::Done,
+                Action::Reply(reply) => {
+                    ends += 1;
+                    let headers = reply.headers.iter();
+                    (of_request && !self.responding || at_response)
+                        && is_status(reply.status)
+                        && headers
+                            .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+                            .all(is_header)
+                }
+                Action::ReplyInstead(response) => {
+                    ends += 1;
+                    let headers = response.headers.iter();
+                    (of_request && !self.responding || at_response)
+                        && is_status(response.status)
+                        && headers
+                            .map(|(name, value)| (&**name, &**value))
+                            .all(is_header)
+                }
+                Action::Reset => {
+                    ends += 1;
+                    of_request
+                }
+                Action::SetRequestHeader(name, value) => {
+                    self.is_still_here(of_request && goes_on)
+                        && is_header((name.as_bytes(), value.as_bytes()))
+                }
+                Action::SetRequestLength(_) => self.is_still_here(of_request && goes_on),
+                Action::RemoveRequestHeader(name) => {
+                    let headers = &mut self.facts.request;
+                    headers.retain(|(other, _)| other != name.as_bytes());
+                    self.is_still_here(of_request)
+                }
+                Action::NameExchange(name) => {
+                    self.facts.name = Some(name.to_vec());
+                    self.is_still_here(of_request && goes_on)
+                }
+                Action::SetResponseHeaders(headers) => {
+                    let mut fields = headers.iter().map(|(name, value)| (&**name, &**value));
+                    let status = headers.iter().find(|(name, _)| name == b":status");
+                    at_response && goes_on && status.is_some() && fields.all(is_field)
+                }
+                Action::AddResponseHeader(name, value) => {
+                    at_response && goes_on && is_header((name.as_bytes(), value.as_bytes()))
+                }
+                Action::SetResponseHeader(..) | Action::RemoveResponseHeader(_) => {
+                    at_response && goes_on
+                }
+                Action::SetResponseStatus(status) => at_response && goes_on && is_status(*status),
+                Action::ReplaceBody(_) => event == Event::ResponseBody,
+                Action::DropTrailers => event == Event::ResponseTrailers,
+            };
+            assert!(allowed, "{action:?} at {event:?}, {flow:?}, of {self:?}");
+        }
+        self.settle(event, flow, ends);
+        performed
+    }
+
+    /// The request has not gone on, and there is no response yet.
+    fn is_still_here(&self, fits: bool) -> bool {
+        fits && !self.facts.forwarded && !self.responding
+    }
+
+    /// Judges the flow, and remembers it.
+    fn settle(&mut self, event: Event, flow: Flow, ends: usize) {
+        let stops = flow == Flow::Stop;
+        assert!(
+            ends <= 1 && (ends == 0 || stops) && !(ends == 1 && self.stopped),
+            "{ends} replies at {event:?}, {flow:?}, of {self:?}"
+        );
+        assert!(
+            !stops || ends == 1 || self.stopped || self.responding || self.is_done,
+            "nobody answers at {event:?} of {self:?}"
+        );
+        self.stopped |= ends == 1;
+        if event.is_of_request() {
+            self.flow = flow;
+            self.facts.forwarded |= flow == Flow::Continue;
+        } else {
+            assert!(
+                matches!(flow, Flow::Continue | Flow::Stop),
+                "a response is held: {self:?}"
+            );
+        }
+    }
+
+    /// A request that is held for a time is woken some day.
+    pub(super) fn check_not_stuck(&self) {
+        let waits = match self.flow {
+            Flow::HoldAll => true,
+            Flow::HoldHeaders => self.complete,
+            Flow::Continue | Flow::Stop => false,
+        };
+        assert!(
+            !waits
+                || self.wake.is_some()
+                || self.facts.forwarded
+                || self.stopped
+                || self.responding,
+            "held for good: {self:?}"
+        );
+    }
+}
+
+fn is_status(status: u16) -> bool {
+    (200..600).contains(&status)
+}
+
+/// A header beside those of the message's framing.
+fn is_header((name, value): (&[u8], &[u8])) -> bool {
+    name != b"content-length" && !name.starts_with(b":") && is_field((name, value))
+}
+
+/// What may stand in a message: nothing that could be read as more than one
+/// field.
+fn is_field((name, value): (&[u8], &[u8])) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase();
+    !name.is_empty()
+        && name.iter().all(is_name)
+        && !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+}

@@ -1,0 +1,88 @@
+//! Which of the configurations in a VM an update was meant to replace.
+//!
+//! Envoy does not say. Old configurations live on until their last request has
+//! ended, and one plugin name may stand in several listeners, with a
+//! configuration each. An old one gets no new requests once the newer one has
+//! had its first; two that stand side by side both do. So who keeps a
+//! configuration never keeps that of another listener.
+
+/// The use that one configuration has seen, in the VM's own count of requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    /// The count when it was loaded.
+    pub loaded: u64,
+    /// Its first request.
+    pub first: Option<u64>,
+    /// Its latest request.
+    pub latest: Option<u64>,
+}
+
+impl Use {
+    /// One loaded now.
+    #[must_use]
+    pub fn new(count: u64) -> Self {
+        Self {
+            loaded: count,
+            ..Self::default()
+        }
+    }
+
+    /// A request begins under it.
+    pub fn begin(&mut self, count: u64) {
+        self.first.get_or_insert(count);
+        self.latest = Some(count);
+    }
+}
+
+/// The one in force, of all configurations of a plugin that live, in the order
+/// in which they were loaded; `None` if there is none, or if it cannot be told.
+#[must_use]
+pub fn in_force<T>(candidates: &[(Use, T)]) -> Option<&T> {
+    let (newest, rest) = candidates.split_last()?;
+    let since = newest.0.first.unwrap_or(newest.0.loaded);
+    let is_beside = |(other, _): &(Use, T)| other.latest.is_some_and(|latest| latest > since);
+    (!rest.iter().any(is_beside)).then_some(&newest.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn seen(loaded: u64, first: u64, latest: u64) -> Use {
+        Use {
+            loaded,
+            first: Some(first),
+            latest: Some(latest),
+        }
+    }
+
+    #[test]
+    fn the_newest_is_in_force_while_old_ones_drain() {
+        assert_eq!(in_force::<&str>(&[]), None);
+        let old = (seen(0, 1, 10), "old");
+        assert_eq!(in_force(&[old]), Some(&"old"));
+        let new = (seen(10, 12, 40), "new");
+        assert_eq!(in_force(&[old, new]), Some(&"new"));
+        // A request that came to the old one just before the switch.
+        let late = (seen(0, 1, 11), "late");
+        assert_eq!(in_force(&[late, new]), Some(&"new"));
+        assert_eq!(in_force(&[old, (Use::new(10), "idle")]), Some(&"idle"));
+    }
+
+    #[test]
+    fn two_that_stand_side_by_side_are_not_taken_for_each_other() {
+        let one = (seen(0, 3, 50), "one");
+        assert_eq!(in_force(&[one, (seen(1, 4, 49), "two")]), None);
+        assert_eq!(in_force(&[one, (Use::new(1), "idle")]), None);
+    }
+
+    #[test]
+    fn a_use_is_counted_from_its_first_request_to_its_latest() {
+        let mut used = Use::new(5);
+        used.begin(6);
+        used.begin(9);
+        assert_eq!(used, seen(5, 6, 9));
+    }
+}
