@@ -3,7 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use btp_policy::node::Mark;
 use btp_policy::problem::Problem;
-use btp_policy::{Echo, presentable};
+use btp_policy::{Echo, is_hidden, presentable};
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -178,6 +178,10 @@ fn as_json(finding: &Finding, sources: &[Source]) -> serde_json::Value {
 /// terminal must not see control characters, nor lines of megabytes.
 fn around(line: &str, start: usize, end: usize) -> (String, usize, usize) {
     const AROUND: usize = 120;
+    const LONG: usize = 4_096;
+    if line.len() <= LONG && !line.contains(|it| it != '\t' && is_hidden(it)) {
+        return (line.to_owned(), start, end);
+    }
     let piece = |from: usize, to: usize| line.get(from..to).unwrap_or_default();
     let before: Vec<char> = piece(0, start).chars().rev().take(AROUND).collect();
     let before: String = before
