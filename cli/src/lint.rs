@@ -8,7 +8,7 @@ use btp_policy::node::Node;
 use btp_policy::policy::{MergeType, Target};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
-use btp_policy::{Policy, advice, schema};
+use btp_policy::{Policy, Regexes, advice, schema};
 use clap::ValueEnum;
 
 use crate::apply;
@@ -44,10 +44,11 @@ pub(crate) fn run(
             add(&mut findings, found, Finding::error, policy);
         }
     } else {
+        let mut regexes = Regexes::default();
         let policies: Vec<_> = input
             .policies
             .iter()
-            .map(|policy| check(policy, portable, &mut findings))
+            .map(|policy| check(policy, portable, &mut regexes, &mut findings))
             .collect();
         if let Some(policies) = policies.into_iter().collect::<Option<Vec<_>>>() {
             check_together(&policies, &input, &mut findings);
@@ -62,9 +63,17 @@ pub(crate) fn run(
 }
 
 /// Checks one policy; gives it if nothing is wrong with it.
-fn check(object: &Object, portable: bool, findings: &mut Vec<Finding>) -> Option<Policy> {
+fn check(
+    object: &Object,
+    portable: bool,
+    regexes: &mut Regexes,
+    findings: &mut Vec<Finding>,
+) -> Option<Policy> {
     let mut problems = Problems::default();
+    // As in the filter, all policies share them and their bound.
+    std::mem::swap(&mut problems.regexes, regexes);
     let policy = Policy::read(At::root(&object.node), &mut problems);
+    std::mem::swap(&mut problems.regexes, regexes);
     if let Some(spec) = object.node.field("spec") {
         schema::check_native(at_spec(spec), &mut problems);
     }

@@ -3,6 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use btp_policy::node::Mark;
 use btp_policy::problem::Problem;
+use btp_policy::{Echo, is_hidden, presentable};
 use clap::ValueEnum;
 use serde_json::json;
 
@@ -72,12 +73,19 @@ impl Severity {
     }
 }
 
+/// The most findings that are shown to people: each is looked up in its file.
+const MOST_SHOWN: usize = 500;
+
 /// Prints all findings; for a machine also if there are none.
 pub(crate) fn print(findings: &[Finding], sources: &[Source], format: Format) {
     match format {
         Format::Text => {
-            for finding in findings {
+            for finding in findings.iter().take(MOST_SHOWN) {
                 eprintln!("{}", text(finding, sources));
+            }
+            let more = findings.len().saturating_sub(MOST_SHOWN);
+            if more > 0 {
+                eprintln!("and {more} more; --format json has all of them");
             }
         }
         Format::Github => {
@@ -114,9 +122,7 @@ fn text(finding: &Finding, sources: &[Source]) -> String {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = level
-        .clone()
-        .primary_title(one_line(&finding.problem.to_string()));
+    let title = level.clone().primary_title(finding.problem.to_string());
     let Some(source) = source(finding, sources) else {
         return Renderer::plain().render(&[Group::with_title(title)]);
     };
@@ -125,6 +131,7 @@ fn text(finding: &Finding, sources: &[Source]) -> String {
         let name = format!("{}: {}", source.name, finding.problem);
         return Renderer::plain().render(&[Group::with_title(level.primary_title(name))]);
     };
+    let (line, start, end) = around(line, start, end);
     // The line alone: a large file would be gone through for each finding.
     let snippet = Snippet::source(line)
         .line_start(usize::try_from(mark.line).unwrap_or(1))
@@ -167,14 +174,26 @@ fn as_json(finding: &Finding, sources: &[Source]) -> serde_json::Value {
     })
 }
 
-/// Values may hold control characters; a terminal must not see them.
-fn one_line(text: &str) -> String {
-    let visible = |character: char| match character {
-        '\n' | '\r' | '\t' => ' ',
-        character if character.is_control() => '\u{fffd}',
-        character => character,
-    };
-    text.chars().map(visible).collect()
+/// What is shown of a line: what is marked, and something around it. A
+/// terminal must not see control characters, nor lines of megabytes.
+fn around(line: &str, start: usize, end: usize) -> (String, usize, usize) {
+    const AROUND: usize = 120;
+    const LONG: usize = 4_096;
+    if line.len() <= LONG && !line.contains(|it| it != '\t' && is_hidden(it)) {
+        return (line.to_owned(), start, end);
+    }
+    let piece = |from: usize, to: usize| line.get(from..to).unwrap_or_default();
+    let before: Vec<char> = piece(0, start).chars().rev().take(AROUND).collect();
+    let before: String = before
+        .into_iter()
+        .rev()
+        .collect::<String>()
+        .replace('\t', " ");
+    let after: String = piece(end, line.len()).chars().take(AROUND).collect();
+    let (before, after) = (presentable(&before), presentable(&after));
+    let marked = Echo(piece(start, end)).to_string();
+    let (start, end) = (before.len(), before.len() + marked.len());
+    (format!("{before}{marked}{after}"), start, end)
 }
 
 /// The line of `mark`, and the bytes of it to underline: the key or value
@@ -222,6 +241,20 @@ mod tests {
         assert_eq!(marked(text, 2, 7), "c-d");
         assert_eq!(marked(text, 2, 12), "\"x y\"");
         assert_eq!(marked(text, 2, 23), "f");
+    }
+
+    #[test]
+    fn of_a_line_only_what_is_around_is_shown_and_nothing_hidden() {
+        let line = format!(
+            "{}\u{202e}key: \0v{}",
+            "x".repeat(1_000_000),
+            "y".repeat(1_000_000)
+        );
+        let start = line.find("key").unwrap();
+        let (shown, from, to) = around(&line, start, start + 3);
+        assert_eq!(&shown[from..to], "key");
+        assert!(shown.chars().count() < 300 && !shown.chars().any(btp_policy::is_hidden));
+        assert_eq!(around("a: b", 0, 1), ("a: b".to_owned(), 0, 1));
     }
 
     #[test]

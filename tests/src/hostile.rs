@@ -11,6 +11,7 @@
 pub mod attack;
 pub mod dice;
 pub mod frames;
+mod fuzzing;
 pub mod guarantees;
 pub mod h2;
 pub mod honest;

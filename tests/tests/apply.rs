@@ -44,7 +44,12 @@ fn assert_loads(file: &Path) -> Result<()> {
         .output()?;
     let log = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{}: {log}", file.display());
-    ensure!(!log.contains("deprecated"), "{}: {log}", file.display());
+    // This one has no other place that works before 1.40 too: see
+    // docs/reference/capabilities.md.
+    let known = "'envoy.extensions.wasm.v3.PluginConfig.capability_restriction_config'";
+    let deprecated = |line: &&str| line.contains("deprecated") && !line.contains(known);
+    let found = log.lines().find(deprecated);
+    ensure!(found.is_none(), "{}: {found:?}", file.display());
     Ok(())
 }
 

@@ -23,6 +23,7 @@ use crate::request::Request;
 use crate::select::meets_any;
 
 use asked::Asked;
+pub(crate) use distribution::DelayTables;
 use distribution::Length;
 use draws::{Drawn, Draws};
 
@@ -108,11 +109,12 @@ impl Fault {
     pub(crate) fn compile(
         policy: &ObjectName,
         fault: &FaultInjection,
+        tables: &mut DelayTables,
         counters: &mut CounterNames,
     ) -> Self {
         let delay = fault.delay.as_ref().map(|delay| PlannedDelay {
             share: delay.share,
-            length: Length::compile(&delay.length),
+            length: Length::compile(&delay.length, tables),
         });
         let abort = fault.abort.as_ref().map(|abort| PlannedAbort {
             share: abort.share,

@@ -5,7 +5,7 @@ use btp_policy::config::{Enforce, Limits, NativeFields};
 use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::counters::CounterNames;
-use crate::fault::Fault;
+use crate::fault::{DelayTables, Fault};
 use crate::format::Format;
 use crate::look::Needs;
 use crate::rate_limit::{Concurrency, LimitsCompiler, RateLimits, SharedLimit};
@@ -68,8 +68,10 @@ impl Plan {
                 remembers: config.limits,
             };
         }
-        let compile =
-            |policy: &Policy| PolicyPlan::compile(policy, instance, &mut limits, &mut counters);
+        let mut tables = DelayTables::default();
+        let compile = |policy: &Policy| {
+            PolicyPlan::compile(policy, instance, &mut limits, &mut tables, &mut counters)
+        };
         let policies: Vec<PolicyPlan> = config.policies.iter().map(compile).collect();
         let (limits, bounds, blocks) = limits.finish();
         let roll = Roll(counters.shared_table(&Format::Roll.key("btp.workers")));
@@ -185,13 +187,14 @@ impl PolicyPlan {
         policy: &Policy,
         (enforce, position, native): (Enforce, Position, NativeFields),
         limits: &mut LimitsCompiler,
+        tables: &mut DelayTables,
         counters: &mut CounterNames,
     ) -> Self {
         let spec = &policy.spec;
         let fault = spec.fault_injection.as_ref();
         let fault = fault
             .filter(|fault| enforce.fault_injection && fault.position == position)
-            .map(|fault| Fault::compile(&policy.name, fault, counters));
+            .map(|fault| Fault::compile(&policy.name, fault, tables, counters));
         let rules = &spec.response_override;
         let overrides = enforce
             .response_override

@@ -2,12 +2,14 @@
 
 mod config_maps;
 mod enforce;
+mod footprint;
 pub(crate) mod limits;
 mod place;
 mod stop_iteration;
 mod unenforced;
 
 pub use enforce::{Enforce, NativeFields};
+pub use footprint::Footprint;
 pub use limits::Limits;
 
 use crate::attach::{Attachments, Environment};
@@ -43,6 +45,8 @@ pub struct PluginConfig {
     pub native_fields: NativeFields,
     /// Bounds on what the filter remembers.
     pub limits: Limits,
+    /// What it takes in a worker's memory, at most.
+    pub footprint: Footprint,
     /// What is accepted, and yet worth a line in the log.
     pub warnings: Vec<Problem>,
 }
@@ -69,6 +73,7 @@ impl PluginConfig {
     /// # Errors
     /// Everything that is wrong with it, at least one problem.
     pub fn parse(text: &[u8]) -> Result<Self, Vec<Problem>> {
+        footprint::check_text(text).map_err(|problem| vec![problem])?;
         let node = json::parse(text)
             .or_else(|problem| protobuf::parse_struct(text).ok_or(problem))
             .map_err(|problem| vec![problem])?;
@@ -119,8 +124,23 @@ impl PluginConfig {
         unenforced::check_native_fields(&object, native?, problems, &mut warnings);
         let attachments = Attachments::resolve(&policies, &environment);
         refuse_two_untargeted(&policies, &environment, problems);
+        let (limits, config_maps) = (limits?, config_maps?);
+        let (parent, regexes) = (attachments.parent(), problems.regexes.bytes());
+        let mut footprint = Footprint::of(&object, &policies, parent, &config_maps, regexes);
+        let refuse = |reason: String, problems: &mut Problems| {
+            let path = Path::Field(&Path::Root, "policies");
+            problems.note(&path, at.node.mark, reason);
+        };
+        if let Err(reason) = footprint.check(limits.configuration_bytes) {
+            refuse(reason, problems);
+            return None;
+        }
         merge_policies(&mut policies, &attachments, &object, problems);
-        config_maps?.fill_in(&mut policies, problems);
+        config_maps.fill_in(&mut policies, problems);
+        let tables = footprint.add_tables(&policies);
+        if let Err(reason) = tables.and_then(|()| footprint.check(limits.configuration_bytes)) {
+            refuse(reason, problems);
+        }
         unenforced::refuse_capabilities(&policies, enforce?, problems);
         note_faults_elsewhere(&policies, position?, enforce?, &mut warnings);
         stop_iteration::check(&policies, enforce?, may_hold_headers?, problems);
@@ -131,7 +151,8 @@ impl PluginConfig {
             position: position?,
             enforce: enforce?,
             native_fields: native?,
-            limits: limits?,
+            limits,
+            footprint,
             warnings,
         })
     }

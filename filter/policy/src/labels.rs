@@ -118,10 +118,8 @@ impl Requirement {
 pub(crate) fn read_labels(at: At<'_>, problems: &mut Problems) -> Option<Labels> {
     let object = at.open_object(problems)?;
     let mut labels = Labels::new();
-    for (key, _) in object.keys() {
-        if let Some(at) = object.get(key)
-            && let Some(value) = at.string(problems)
-        {
+    for (key, at) in object.fields() {
+        if let Some(value) = at.string(problems) {
             labels.insert(key.to_owned(), value.to_owned());
         }
     }

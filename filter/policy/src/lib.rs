@@ -24,6 +24,7 @@ pub mod compat;
 pub mod config;
 #[cfg(feature = "yaml")]
 pub mod document;
+mod echo;
 pub mod json;
 pub mod labels;
 pub mod merge;
@@ -45,6 +46,7 @@ pub mod spec;
 pub mod yaml;
 
 pub use config::PluginConfig;
+pub use echo::{Echo, is_hidden, presentable};
 pub use policy::Policy;
 pub use position::Position;
 pub use problem::{Problem, Problems};

@@ -4,6 +4,8 @@
 //! deeply, the child's scalars win, and what the child leaves out it
 //! inherits. `null` is "left out", so nothing can be deleted.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::node::{Entry, Node, Value};
 use crate::policy::MergeType;
 use crate::spec::Spec;
@@ -21,12 +23,18 @@ fn merge_at(parent: &Node, child: &Node, how: MergeType, is_spec: bool) -> Node 
     let (Value::Map(parents), Value::Map(children)) = (&parent.value, &child.value) else {
         return child.clone();
     };
+    let mut above = BTreeMap::new();
+    for entry in parents {
+        above.entry(entry.key.as_str()).or_insert(&entry.node);
+    }
+    above.retain(|_, node| node.value != Value::Null);
+    let own: BTreeSet<&str> = children.iter().map(|entry| entry.key.as_str()).collect();
     let mut merged: Vec<Entry> = Vec::new();
     for entry in children {
         let mut entry = entry.clone();
-        if let Some(below) = parent.field(&entry.key) {
+        if let Some(below) = above.get(entry.key.as_str()) {
             entry.node = match entry.node.value {
-                Value::Null => below.clone(),
+                Value::Null => (*below).clone(),
                 _ if is_spec && how == MergeType::Strategic && is_by_type(&entry.key) => {
                     merge_by_type(below, &entry.node)
                 }
@@ -37,7 +45,7 @@ fn merge_at(parent: &Node, child: &Node, how: MergeType, is_spec: bool) -> Node 
     }
     let inherited = parents.iter().filter(|entry| {
         let is_target = is_spec && ATTACHMENT.contains(&entry.key.as_str());
-        !is_target && !children.iter().any(|child| child.key == entry.key)
+        !is_target && !own.contains(entry.key.as_str())
     });
     merged.extend(inherited.cloned());
     Node {

@@ -3,6 +3,8 @@
 //! Unlike `serde_json::Value` it keeps duplicate keys (so that they can be
 //! refused) and the place where each value stood (so that it can be shown).
 
+use crate::echo::Echo;
+
 /// A value and the place where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -137,7 +139,6 @@ impl Value {
     /// A short rendering for messages; long values are cut.
     #[must_use]
     pub fn excerpt(&self) -> String {
-        const LONGEST: usize = 80;
         match self {
             Self::Null => "null".to_owned(),
             Self::Bool(value) => value.to_string(),
@@ -146,7 +147,7 @@ impl Value {
             Self::List(items) => format!("a list of {}", items.len()),
             Self::Map(entries) => format!("an object of {}", entries.len()),
             Self::String(text) => {
-                let mut cut: String = text.chars().take(LONGEST).collect();
+                let mut cut: String = text.chars().take(Echo::LONGEST).collect();
                 if cut.len() < text.len() {
                     cut.push('…');
                 }

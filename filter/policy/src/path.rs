@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::echo::Echo;
 use crate::node::{Node, Value};
 
 /// A path, linked from leaf to root so that walking a document allocates
@@ -20,8 +21,8 @@ impl fmt::Display for Path<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => Ok(()),
-            Self::Field(Self::Root, name) => formatter.write_str(name),
-            Self::Field(parent, name) => write!(formatter, "{parent}.{name}"),
+            Self::Field(Self::Root, name) => Echo(name).fmt(formatter),
+            Self::Field(parent, name) => write!(formatter, "{parent}.{}", Echo(name)),
             Self::Item(parent, index) => write!(formatter, "{parent}[{index}]"),
         }
     }

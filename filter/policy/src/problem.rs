@@ -1,8 +1,10 @@
 //! What is wrong with a document, and the list that collects all of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::echo::presentable;
 use crate::node::{Mark, Node};
 use crate::path::Path;
 use crate::regexes::Regexes;
@@ -26,19 +28,28 @@ pub struct Problem {
 #[derive(Debug, Default)]
 pub struct Problems {
     list: Vec<Problem>,
+    unlisted: usize,
     /// Regexes read so far: many rules share few of them.
     pub regexes: Regexes,
 }
 
+/// What is said of problems that are not listed.
+const UNLISTED: &str = "more problems than are listed";
+
 impl Problem {
-    /// A problem without a value or a place in a file.
+    /// A problem without a value or a place in a file. What is hidden in the
+    /// texts is escaped, and what is too long is cut.
     #[must_use]
     pub fn new(path: impl Into<String>, reason: impl Into<String>) -> Self {
+        let shown = |text: String| match presentable(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(shown) => shown,
+        };
         Self {
-            path: path.into(),
+            path: shown(path.into()),
             mark: Mark::UNKNOWN,
             value: None,
-            reason: reason.into(),
+            reason: shown(reason.into()),
         }
     }
 }
@@ -50,7 +61,7 @@ impl fmt::Display for Problem {
         } else {
             &self.path
         };
-        write!(formatter, "{path}: {}", self.reason)?;
+        write!(formatter, "{path}: {}", presentable(&self.reason))?;
         match &self.value {
             Some(value) => write!(formatter, " (got {value})"),
             None => Ok(()),
@@ -59,37 +70,66 @@ impl fmt::Display for Problem {
 }
 
 impl Problems {
+    /// The most problems that are listed; the rest is counted.
+    pub const MOST: usize = 500;
+
     /// Notes what is wrong with `node`, which stands at `path`.
     pub fn refuse(&mut self, path: &Path<'_>, node: &Node, reason: impl Into<String>) {
-        self.list.push(Problem {
-            path: path.to_string(),
+        self.add(|| Problem {
             mark: node.mark,
             value: Some(node.value.excerpt()),
-            reason: reason.into(),
+            ..Problem::new(path.to_string(), reason)
         });
     }
 
     /// Notes a problem that has no value to show, such as a missing field.
     pub fn note(&mut self, path: &Path<'_>, mark: Mark, reason: impl Into<String>) {
-        self.list.push(Problem {
-            path: path.to_string(),
+        self.note_with(path, mark, || reason);
+    }
+
+    /// The same, with a reason that is dear to find: only if it is listed.
+    pub fn note_with<R: Into<String>>(
+        &mut self,
+        path: &Path<'_>,
+        mark: Mark,
+        reason: impl FnOnce() -> R,
+    ) {
+        self.add(|| Problem {
             mark,
-            value: None,
-            reason: reason.into(),
+            ..Problem::new(path.to_string(), reason())
         });
     }
 
     /// Adds a problem found elsewhere.
     pub fn push(&mut self, problem: Problem) {
-        self.list.push(problem);
+        self.add(|| Problem {
+            mark: problem.mark,
+            value: problem.value,
+            ..Problem::new(problem.path, problem.reason)
+        });
+    }
+
+    fn add(&mut self, problem: impl FnOnce() -> Problem) {
+        if self.list.len() < Self::MOST {
+            self.list.push(problem());
+        } else {
+            self.unlisted += 1;
+        }
     }
 
     /// Runs `read`, and gives what it found wrong instead of adding it.
     pub fn aside<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> (T, Vec<Problem>) {
-        let before = std::mem::take(&mut self.list);
+        let before = (std::mem::take(&mut self.list), self.unlisted);
         let value = read(self);
-        let found = std::mem::replace(&mut self.list, before);
+        let found = std::mem::take(&mut self.list);
+        (self.list, self.unlisted) = before;
         (value, found)
+    }
+
+    /// Whether so much is wrong that further problems are counted only.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= Self::MOST
     }
 
     /// Whether something is wrong at this path.
@@ -110,9 +150,36 @@ impl Problems {
         self.list.is_empty()
     }
 
-    /// The problems in reading order.
+    /// The problems in reading order. Those beyond [`Self::MOST`] are one, the
+    /// last, which counts them.
     #[must_use]
-    pub fn into_vec(self) -> Vec<Problem> {
+    pub fn into_vec(mut self) -> Vec<Problem> {
+        if self.unlisted > 0 {
+            let reason = format!("has {} {UNLISTED}", self.unlisted);
+            self.list.push(Problem::new("", reason));
+        }
         self.list
     }
 }
+
+/// The first `most` problems in one line, and how many more there are.
+#[must_use]
+pub fn in_one_line(problems: &[Problem], most: usize) -> String {
+    let (listed, counted) = match problems.split_last() {
+        Some((last, listed)) if last.reason.ends_with(UNLISTED) => (listed, Some(last)),
+        _ => (problems, None),
+    };
+    let shown = listed.iter().take(most).map(ToString::to_string);
+    let mut line = shown.collect::<Vec<_>>().join("; ");
+    let more = listed.len().saturating_sub(most);
+    if more > 0 {
+        line.push_str(&format!("; and {more} more problems"));
+    }
+    if let Some(counted) = counted {
+        line.push_str(&format!("; {counted}"));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@
 
 mod suggest;
 
+use std::collections::BTreeSet;
+
 use crate::node::{Entry, Mark, Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
@@ -57,11 +59,10 @@ impl<'a> At<'a> {
         for entry in object.entries {
             if !known.contains(&entry.key.as_str()) {
                 let path = Path::Field(&self.path, &entry.key);
-                let hint = match meant(&entry.key, known) {
+                problems.note_with(&path, entry.mark, || match meant(&entry.key, known) {
                     Some(name) => format!("is not a known field; did you mean {name:?}?"),
                     None => format!("is not a known field; known here: {}", known.join(", ")),
-                };
-                problems.note(&path, entry.mark, hint);
+                });
             }
         }
         Some(object)
@@ -73,12 +74,9 @@ impl<'a> At<'a> {
             self.wrong_kind("an object", problems);
             return None;
         };
-        for (index, entry) in entries.iter().enumerate() {
-            if entries
-                .iter()
-                .take(index)
-                .any(|other| other.key == entry.key)
-            {
+        let mut keys = BTreeSet::new();
+        for entry in entries {
+            if !keys.insert(entry.key.as_str()) {
                 let path = Path::Field(&self.path, &entry.key);
                 problems.note(&path, entry.mark, "stands here twice");
             }
@@ -243,6 +241,19 @@ impl<'a> Object<'a> {
     pub fn keys(&self) -> impl Iterator<Item = (&'a str, Mark)> + use<'a> {
         let entries = self.entries;
         entries.iter().map(|entry| (entry.key.as_str(), entry.mark))
+    }
+
+    /// The fields in document order, but for those that are null.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, At<'_>)> {
+        let there = self
+            .entries
+            .iter()
+            .filter(|it| it.node.value != Value::Null);
+        there.map(|entry| {
+            let path = Path::Field(&self.at.path, &entry.key);
+            let node = &entry.node;
+            (entry.key.as_str(), At { node, path })
+        })
     }
 
     /// The object itself, for problems that concern several of its fields.

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use btp_engine::update::{Obstacle, Role};
 use btp_engine::{MemoryQuota, Plan, Worker};
-use btp_policy::{PluginConfig, Position, Problem};
+use btp_policy::problem::in_one_line;
+use btp_policy::{PluginConfig, Position};
 
 use crate::blocks::SharedBlocks;
 use crate::complaints::Complaints;
@@ -38,7 +39,8 @@ impl Loaded {
     pub(crate) fn load(text: &[u8], role: Role) -> Result<Self, Obstacle> {
         let start = Instant::now();
         let parsed = PluginConfig::parse(text);
-        let config = parsed.map_err(|problems| Obstacle::Wrong(one_line(&problems)))?;
+        let config =
+            parsed.map_err(|problems| Obstacle::Wrong(in_one_line(&problems, MOST_PROBLEMS)))?;
         let random = Random::seeded()
             .map_err(|error| Obstacle::Lack(format!("no entropy to be had: {error}")))?;
         let is_canary = role == Role::Canary;
@@ -78,17 +80,4 @@ fn announce(config: &PluginConfig) {
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
-}
-
-fn one_line(problems: &[Problem]) -> String {
-    let shown = problems.iter().take(MOST_PROBLEMS);
-    let mut line = shown
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ");
-    let more = problems.len().saturating_sub(MOST_PROBLEMS);
-    if more > 0 {
-        line.push_str(&format!("; and {more} more problems"));
-    }
-    line
 }

@@ -1,4 +1,4 @@
-//! docs/RELIABILITY.md, made of a campaign's raw log.
+//! docs/RELIABILITY.md, made of a campaign's raw log and of what fuzzers wrote.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::attack;
+use super::fuzzing;
 use super::guarantees;
 use super::round::Round;
 use crate::repo;
@@ -36,7 +37,10 @@ pub struct Campaign {
 pub fn write() -> Result<()> {
     let log = fs::read_to_string(repo::path(LOG)).with_context(|| format!("reading {LOG}"))?;
     let (campaign, rounds) = parse(&log)?;
-    fs::write(repo::path(PAGE), page(&campaign, &rounds))?;
+    fs::write(
+        repo::path(PAGE),
+        page(&campaign, &rounds) + &fuzzing::section()?,
+    )?;
     Ok(())
 }
 
@@ -175,7 +179,7 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-fn thousands(number: u64) -> String {
+pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -246,7 +250,7 @@ mod tests {
         let read = |file| fs::read_to_string(repo::path(file)).unwrap();
         let (campaign, rounds) = parse(&read(LOG)).unwrap();
         assert_eq!(
-            page(&campaign, &rounds),
+            page(&campaign, &rounds) + &fuzzing::section().unwrap(),
             read(PAGE),
             "write it with `cargo xtask campaign --page`"
         );

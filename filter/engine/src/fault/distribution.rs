@@ -6,6 +6,9 @@
 //! number's leading zeros, the step from the next 7 bits, and interpolates by
 //! the rest; whole numbers only. The table is made once per configuration.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use btp_policy::scalar::{Duration, Ppm};
 use btp_policy::spec::{DelayLength, Distribution, Spread};
 
@@ -16,12 +19,17 @@ use super::math::{exp, ln, normal_upper};
 pub(super) enum Length {
     /// Always so many nanoseconds.
     Fixed(u64),
-    Drawn(Table),
+    Drawn(Arc<Table>),
 }
+
+/// The tables of a configuration. Equal distributions share one: each takes
+/// 16 KiB, and a millisecond to work out.
+#[derive(Debug, Default)]
+pub(crate) struct DelayTables(BTreeMap<Vec<u64>, Arc<Table>>);
 
 /// Delays in microseconds, falling.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     knots: Vec<u32>,
 }
 
@@ -34,10 +42,14 @@ const NANOS_PER_MICRO: u64 = 1_000;
 const Z_99: f64 = 2.326_347_874_040_841;
 
 impl Length {
-    pub(super) fn compile(length: &DelayLength) -> Self {
+    pub(super) fn compile(length: &DelayLength, tables: &mut DelayTables) -> Self {
         match length {
             DelayLength::Fixed(fixed) => Self::Fixed(fixed.as_nanos()),
-            DelayLength::Drawn(distribution) => Self::Drawn(Table::of(distribution)),
+            DelayLength::Drawn(distribution) => {
+                let table = tables.0.entry(distribution.identity());
+                let table = table.or_insert_with(|| Arc::new(Table::of(distribution)));
+                Self::Drawn(Arc::clone(table))
+            }
         }
     }
 

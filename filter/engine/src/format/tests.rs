@@ -18,7 +18,7 @@ const CONFIG: &str = r#"{"limits": {"distinctKeys": 64}, "policies": [{"metadata
         {"name": "all", "limit": {"requests": 10, "unit": "Second"}, "concurrency": {"max": 3}}]}}}}],
     "allowOnHeadersStopIteration": true}"#;
 
-/// Commit 9ac27d8 wrote those without a version.
+/// Commit 9ac27d8 wrote those without a version, but for `btp.overflow`.
 #[test]
 fn keys_are_those_under_which_a_filter_in_use_finds_its_accounts() {
     let config = PluginConfig::parse(CONFIG.as_bytes()).unwrap();

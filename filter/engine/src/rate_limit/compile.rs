@@ -3,6 +3,7 @@
 //! A rule that several policies inherit is one limit with one block: who
 //! wrote it counts, not whom it governs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use btp_policy::scalar::ObjectName;
@@ -24,10 +25,10 @@ use crate::shared::BlockId;
 pub(crate) struct LimitsCompiler {
     limits: Vec<SharedLimit>,
     /// Who has the rules of `limits`.
-    identities: Vec<String>,
+    identities: Names,
     bounds: Vec<Concurrency>,
     /// The table names of `bounds`.
-    own_tables: Vec<String>,
+    own_tables: Names,
     /// The tables of `Distinct` values' places, once there are any.
     key_tables: Option<KeyTable>,
     sets: u32,
@@ -46,9 +47,9 @@ impl LimitsCompiler {
         let sets = distinct_keys.div_ceil(KEYS_PER_SET).max(1);
         Self {
             limits: Vec::new(),
-            identities: Vec::new(),
+            identities: Names::default(),
             bounds: Vec::new(),
-            own_tables: Vec::new(),
+            own_tables: Names::default(),
             key_tables: None,
             sets: u32::try_from(sets).unwrap_or(1),
             has_keys: false,
@@ -67,7 +68,7 @@ impl LimitsCompiler {
             let name = |set| Format::ClientBuckets.key(&format!("btp.keys.{}.{set}", self.sets));
             blocks.extend((0..self.sets).map(name));
         }
-        for (limit, identity) in self.limits.iter_mut().zip(self.identities) {
+        for (limit, identity) in self.limits.iter_mut().zip(self.identities.in_order) {
             limit.own = BlockId(u32::try_from(blocks.len()).unwrap_or(u32::MAX));
             match limit.keys {
                 None => blocks.push(Format::Buckets.key(&format!("btp.limit.{identity}"))),
@@ -161,10 +162,10 @@ impl LimitsCompiler {
         counters: &mut CounterNames,
     ) -> usize {
         let table = Format::Places.key(&format!("btp.places.{identity}"));
-        if let Some(index) = self.own_tables.iter().position(|name| *name == table) {
-            return index;
-        }
-        let index = self.bounds.len();
+        let index = match self.own_tables.place(&table) {
+            Place::Known(index) => return index,
+            Place::New(index) => index,
+        };
         let distinct = rule.selector.is_distinct();
         let keys = distinct.then(|| self.key_tables(counters));
         self.bounds.push(Concurrency {
@@ -177,7 +178,6 @@ impl LimitsCompiler {
             crowded: counters.define(&rule.policy, &counter_name(rule, "concurrency_limited")),
             label: overflow_warning(&rule.policy, rule, "have requests in flight").into(),
         });
-        self.own_tables.push(table);
         index
     }
 
@@ -199,10 +199,10 @@ impl LimitsCompiler {
         limit: Limit,
         (identity, store): (&str, LimitCounters),
     ) -> usize {
-        if let Some(index) = self.identities.iter().position(|other| other == identity) {
-            return index;
-        }
-        let index = self.limits.len();
+        let index = match self.identities.place(identity) {
+            Place::Known(index) => return index,
+            Place::New(index) => index,
+        };
         let distinct = rule.selector.is_distinct();
         self.has_keys |= distinct;
         self.limits.push(SharedLimit::new(
@@ -215,8 +215,32 @@ impl LimitsCompiler {
             overflow_warning(&rule.policy, rule, "have used up a part of their limit").into(),
             rule.queue,
         ));
-        self.identities.push(identity.to_owned());
         index
+    }
+}
+
+/// Names, each once, in the order in which they came.
+#[derive(Debug, Default)]
+struct Names {
+    in_order: Vec<String>,
+    places: BTreeMap<String, usize>,
+}
+
+/// Where a name has its place.
+enum Place {
+    Known(usize),
+    New(usize),
+}
+
+impl Names {
+    fn place(&mut self, name: &str) -> Place {
+        if let Some(place) = self.places.get(name) {
+            return Place::Known(*place);
+        }
+        let place = self.in_order.len();
+        self.in_order.push(name.to_owned());
+        self.places.insert(name.to_owned(), place);
+        Place::New(place)
     }
 }
 

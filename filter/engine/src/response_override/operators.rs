@@ -1,7 +1,7 @@
 //! Which values a rule depends on, and who knows them.
 
 use btp_policy::scalar::{HeaderChoice, Operator, Part, Template};
-use btp_policy::spec::{Instead as Wanted, NewBody, Redirect};
+use btp_policy::spec::{Instead as Wanted, Redirect};
 
 use super::recall::Recall;
 use crate::host::{Attribute, Host};
@@ -42,31 +42,14 @@ impl Operators {
     /// bytes that are printed of it, if there is such a bound.
     pub(super) fn of(instead: &Wanted) -> Vec<(Operator, Option<usize>)> {
         let mut found = Vec::new();
-        let mut add = |template: &Template| {
-            for part in template.parts() {
-                if let Part::Operator { operator, length } = part {
-                    found.push((operator.clone(), *length));
-                }
+        for part in instead.templates().into_iter().flat_map(Template::parts) {
+            if let Part::Operator { operator, length } = part {
+                found.push((operator.clone(), *length));
             }
-        };
-        match instead {
-            Wanted::Response(response) => {
-                response.content_type.iter().for_each(&mut add);
-                let headers = response.headers.add.iter().chain(&response.headers.set);
-                headers.for_each(|header| add(&header.value));
-                match &response.body {
-                    NewBody::One(body) => add(&body.template),
-                    NewBody::Variants(variants) => {
-                        variants.iter().for_each(|it| add(&it.body.template));
-                    }
-                    NewBody::Empty | NewBody::Original => {}
-                }
-            }
-            Wanted::Redirect(redirect) => {
-                redirect.path.iter().for_each(&mut add);
-                let that_stay = Self::that_stay(redirect).into_iter();
-                found.extend(that_stay.map(|operator| (operator, None)));
-            }
+        }
+        if let Wanted::Redirect(redirect) = instead {
+            let that_stay = Self::that_stay(redirect).into_iter();
+            found.extend(that_stay.map(|operator| (operator, None)));
         }
         found
     }

@@ -8,6 +8,7 @@ use crate::policy::{Metadata, Policy};
 use crate::problem::Problems;
 use crate::read::{At, Object};
 use crate::scalar::ObjectName;
+use crate::spec::OverrideRule;
 
 /// The data of each ConfigMap.
 pub(super) struct ConfigMaps(BTreeMap<ObjectName, BTreeMap<String, String>>);
@@ -30,6 +31,11 @@ impl ConfigMaps {
         Some(Self(maps))
     }
 
+    /// Bytes of the body in this ConfigMap, if it is there.
+    pub(super) fn length(&self, name: &ObjectName) -> usize {
+        self.body(name).map_or(0, str::len)
+    }
+
     /// Puts the bodies that policies refer to where inline ones stand.
     pub(super) fn fill_in(&self, policies: &mut [Policy], problems: &mut Problems) {
         let root = Path::Root;
@@ -38,6 +44,7 @@ impl ConfigMaps {
             let item = Path::Item(&list, index);
             let spec = Path::Field(&item, "spec");
             let rules = Path::Field(&spec, "responseOverride");
+            let mut filled = false;
             for (index, rule) in policy.spec.response_override.iter_mut().enumerate() {
                 let rule_path = Path::Item(&rules, index);
                 let response = Path::Field(&rule_path, "response");
@@ -46,12 +53,13 @@ impl ConfigMaps {
                     let Some(name) = body.from.take() else {
                         continue;
                     };
-                    let filled = self.body(&name).and_then(|text| {
+                    filled = true;
+                    let outcome = self.body(&name).and_then(|text| {
                         let wrong =
                             |reason| format!("refers to ConfigMap {name}, whose body {reason}");
                         body.fill_in(text).map_err(wrong)
                     });
-                    if let Err(reason) = filled {
+                    if let Err(reason) = outcome {
                         let variant = Path::Item(&variants, index.unwrap_or_default());
                         let above = if index.is_some() { &variant } else { &response };
                         let body = Path::Field(above, "body");
@@ -59,6 +67,12 @@ impl ConfigMaps {
                         problems.note(&path, Mark::UNKNOWN, reason);
                     }
                 }
+            }
+            if let (true, Err(reason)) = (
+                filled,
+                OverrideRule::check_operators(&policy.spec.response_override),
+            ) {
+                problems.note(&rules, Mark::UNKNOWN, reason);
             }
         }
     }
@@ -101,10 +115,8 @@ fn read_one(at: At<'_>, problems: &mut Problems) -> Option<(ObjectName, BTreeMap
     let mut data = BTreeMap::new();
     if let Some(at) = object.get("data") {
         let object = at.open_object(problems)?;
-        for (key, _) in object.keys() {
-            if let Some(at) = object.get(key)
-                && let Some(text) = at.string(problems)
-            {
+        for (key, at) in object.fields() {
+            if let Some(text) = at.string(problems) {
                 data.insert(key.to_owned(), text.to_owned());
             }
         }

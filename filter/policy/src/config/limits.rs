@@ -20,10 +20,13 @@ pub struct Limits {
     pub request_value_bytes_per_worker: usize,
     /// Bytes that the tables of all regexes may take.
     pub regex_bytes: usize,
+    /// Bytes that a configuration may take while it is loaded.
+    pub configuration_bytes: usize,
 }
 
 /// The keys of `limits`, each with its bounds.
-pub(crate) const LIMITS: [(&str, RangeInclusive<i64>); 5] = [
+pub(crate) const LIMITS: [(&str, RangeInclusive<i64>); 6] = [
+    ("configurationBytes", 1_048_576..=805_306_368),
     ("distinctKeys", 64..=1_048_576),
     ("regexBytes", 0..=268_435_456),
     ("requestValueBytes", 0..=65_536),
@@ -38,6 +41,7 @@ impl Default for Limits {
             distinct_keys: 65_536,
             request_value_bytes: 4096,
             request_value_bytes_per_worker: 16 << 20,
+            configuration_bytes: 512 << 20,
             regex_bytes: Regexes::DEFAULT_BYTES,
         }
     }
@@ -64,6 +68,7 @@ impl Limits {
 
     fn field(&mut self, name: &str) -> Option<&mut usize> {
         match name {
+            "configurationBytes" => Some(&mut self.configuration_bytes),
             "distinctKeys" => Some(&mut self.distinct_keys),
             "requestValueBytes" => Some(&mut self.request_value_bytes),
             "requestValueBytesPerWorker" => Some(&mut self.request_value_bytes_per_worker),

@@ -31,11 +31,17 @@ pub(super) fn meant<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
 /// enough: at most a third of its letters differ, case ignored.
 #[must_use]
 pub fn nearest<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
-    let wrong = wrong.to_ascii_lowercase();
+    let most = |name: &str| name.chars().count().max(3) / 3;
+    let length = wrong.chars().count();
     known
         .iter()
-        .map(|name| (distance(&wrong, &name.to_ascii_lowercase()), *name))
-        .filter(|(distance, name)| *distance * 3 <= name.chars().count().max(3))
+        // Names differ by as many letters as one is longer, at the least.
+        .filter(|name| length.abs_diff(name.chars().count()) <= most(name))
+        .map(|name| {
+            let folded = (wrong.to_ascii_lowercase(), name.to_ascii_lowercase());
+            (distance(&folded.0, &folded.1), *name)
+        })
+        .filter(|(distance, name)| *distance <= most(name))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }

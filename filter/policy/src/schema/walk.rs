@@ -1,5 +1,7 @@
 //! Holds a document against the tables.
 
+use std::collections::BTreeSet;
+
 use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
@@ -112,10 +114,8 @@ fn check_dictionary(at: At<'_>, shape: &Shape, profile: Profile, problems: &mut 
     let Some(object) = at.open_object(problems) else {
         return;
     };
-    for (key, _) in object.keys() {
-        if let Some(at) = object.get(key) {
-            check(at, shape, profile, problems);
-        }
+    for (_, at) in object.fields() {
+        check(at, shape, profile, problems);
     }
 }
 
@@ -176,23 +176,23 @@ fn check_unique(at: At<'_>, key: &str, problems: &mut Problems) {
     let Value::List(nodes) = &at.node.value else {
         return;
     };
-    let identity = |node: &Node| -> Option<Value> {
+    // As JSON, which orders values of any kind.
+    let identity = |node: &Node| -> Option<String> {
         let node = if key.is_empty() {
             Some(node)
         } else {
             node.field(key)
         };
-        node.map(|node| node.value.clone())
+        serde_json::to_string(node?).ok()
     };
-    let mut seen = Vec::new();
+    let mut seen = BTreeSet::new();
     for (index, node) in nodes.iter().enumerate() {
         let Some(value) = identity(node) else {
             continue;
         };
-        if seen.contains(&value) {
+        if !seen.insert(value) {
             let path = Path::Item(&at.path, index);
             problems.refuse(&path, node, "stands in this list twice");
         }
-        seen.push(value);
     }
 }

@@ -17,7 +17,7 @@ pub(super) use response::read_template;
 
 use crate::problem::Problems;
 use crate::read::At;
-use crate::scalar::ObjectName;
+use crate::scalar::{ObjectName, Part, Template};
 use crate::spec::redirect::Redirect;
 
 /// One override: which responses it replaces and by what.
@@ -42,6 +42,32 @@ pub enum Instead {
     Redirect(Redirect),
 }
 
+impl Instead {
+    /// Everything in it that is filled in for each response.
+    #[must_use]
+    pub fn templates(&self) -> Vec<&Template> {
+        let response = match self {
+            Self::Response(response) => response,
+            Self::Redirect(redirect) => return redirect.path.iter().collect(),
+        };
+        let headers = response.headers.add.iter().chain(&response.headers.set);
+        let mut found: Vec<&Template> = response.content_type.iter().collect();
+        found.extend(headers.map(|header| &header.value));
+        match &response.body {
+            NewBody::One(body) => found.push(&body.template),
+            NewBody::Variants(variants) => {
+                found.extend(variants.iter().map(|it| &it.body.template))
+            }
+            NewBody::Empty | NewBody::Original => {}
+        }
+        found
+    }
+}
+
+/// The most command operators in the rules of a policy: what of a request they
+/// print is looked for in each.
+const MOST_OPERATORS: usize = 1024;
+
 /// The most rules of a policy that look at requests: what they find is kept
 /// for the response in one bit each.
 const MOST_WITH_REQUESTS: usize = 64;
@@ -61,7 +87,30 @@ impl OverrideRule {
                 format!("must not have match.requests in more than {MOST_WITH_REQUESTS} rules");
             problems.note(&at.path, at.node.mark, reason);
         }
+        if let Err(reason) = Self::check_operators(&rules) {
+            problems.note(&at.path, at.node.mark, reason);
+        }
         Some(rules)
+    }
+
+    /// What is wrong with the number of command operators in these rules, once
+    /// their bodies are there.
+    ///
+    /// # Errors
+    /// There are too many: a predicate whose subject is the rules.
+    pub fn check_operators(rules: &[Self]) -> Result<(), String> {
+        let templates = rules.iter().flat_map(|rule| rule.instead.templates());
+        let is_operator = |part: &&Part| matches!(part, Part::Operator { .. });
+        let operators = templates
+            .flat_map(Template::parts)
+            .filter(is_operator)
+            .count();
+        if operators <= MOST_OPERATORS {
+            return Ok(());
+        }
+        Err(format!(
+            "has {operators} command operators in all, and {MOST_OPERATORS} is the most"
+        ))
     }
 
     fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
@@ -111,6 +160,21 @@ impl OverrideRule {
                           response.header.remove out, or set keepHeaders or keepBody";
             problems.note(&at.path, at.node.mark, reason);
         }
+    }
+
+    /// The ConfigMaps that its bodies are to be taken from.
+    pub fn sources(&self) -> impl Iterator<Item = &ObjectName> {
+        let body = match &self.instead {
+            Instead::Response(response) => Some(&response.body),
+            Instead::Redirect(_) => None,
+        };
+        let (one, variants) = match body {
+            Some(NewBody::One(body)) => (Some(body), &[][..]),
+            Some(NewBody::Variants(variants)) => (None, variants.as_slice()),
+            _ => (None, &[][..]),
+        };
+        let bodies = one.into_iter().chain(variants.iter().map(|it| &it.body));
+        bodies.filter_map(|body| body.from.as_ref())
     }
 
     /// The bodies that may have to be taken from a ConfigMap; those of

@@ -108,6 +108,30 @@ impl Delay {
 }
 
 impl Distribution {
+    /// Equal for equal distributions, and for no others.
+    #[must_use]
+    pub fn identity(&self) -> Vec<u64> {
+        let mut identity = vec![self.max.as_nanos()];
+        match &self.spread {
+            Spread::Uniform { min } => identity.extend([0, min.as_nanos()]),
+            Spread::Normal { mean, std_dev } => {
+                identity.extend([1, mean.as_nanos(), std_dev.as_nanos()]);
+            }
+            Spread::LogNormal { p50, p99 } => identity.extend([2, p50.as_nanos(), p99.as_nanos()]),
+            Spread::Exponential { mean } => identity.extend([3, mean.as_nanos()]),
+            Spread::Pareto { scale, shape } => {
+                identity.extend([4, scale.as_nanos(), shape.to_bits()]);
+            }
+            Spread::Empirical { points } => {
+                identity.push(5);
+                let numbers = points.iter();
+                identity
+                    .extend(numbers.flat_map(|(at, delay)| [at.get().into(), delay.as_nanos()]));
+            }
+        }
+        identity
+    }
+
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object(&KINDS, problems)?;
         let mut kinds = KINDS.into_iter().filter(|kind| object.has(kind));
