@@ -225,3 +225,32 @@ async fn hostile_responses_do_not_crash_the_vm() -> Result<()> {
     }
     Ok(())
 }
+
+/// S10 and S11: the log has a sane line for a hostile document, and the main
+/// thread is not held.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_document_makes_one_short_line_in_which_nothing_is_hidden() -> Result<()> {
+    let many: serde_json::Map<String, Value> = (0..100_000)
+        .map(|index| (format!("x{index}"), json!(1)))
+        .collect();
+    let long = format!("a\u{0}b\u{202e}{}", "k".repeat(1_000_000));
+    let mut hostile = many;
+    hostile.insert(long, json!(1));
+    let validation = Envoy::validate(&with_plugin(&spec(&Value::Object(hostile)))?).await?;
+    ensure!(!validation.ok);
+    let mut lines = validation.log.lines();
+    let line = lines.find(|line| line.contains("configuration refused: "));
+    let line = line.unwrap_or_default();
+    ensure!(
+        line.contains("policies[0].spec.a\\u{0}b\\u{202e}kkk"),
+        "{:.500}",
+        validation.log
+    );
+    ensure!(
+        line.contains("has 99501 more problems than are listed"),
+        "{line}"
+    );
+    ensure!(line.len() < 20_000, "{} bytes", line.len());
+    ensure!(!line.contains(['\u{0}', '\u{202e}']));
+    Ok(())
+}
