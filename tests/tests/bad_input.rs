@@ -226,16 +226,17 @@ async fn hostile_responses_do_not_crash_the_vm() -> Result<()> {
     Ok(())
 }
 
-/// S10 and S11: the log has a sane line for a hostile document, and the main
-/// thread is not held.
+/// The log has one sane line for a hostile document, and what it repeats of
+/// that hides nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hostile_document_makes_one_short_line_in_which_nothing_is_hidden() -> Result<()> {
-    let many: serde_json::Map<String, Value> = (0..100_000)
-        .map(|index| (format!("x{index}"), json!(1)))
-        .collect();
+    // First, as only the first problems are shown.
     let long = format!("a\u{0}b\u{202e}{}", "k".repeat(1_000_000));
-    let mut hostile = many;
-    hostile.insert(long, json!(1));
+    let many = (0..100_000).map(|index| format!("x{index}"));
+    let hostile: serde_json::Map<String, Value> = std::iter::once(long)
+        .chain(many)
+        .map(|key| (key, json!(1)))
+        .collect();
     let validation = Envoy::validate(&with_plugin(&spec(&Value::Object(hostile)))?).await?;
     ensure!(!validation.ok);
     let mut lines = validation.log.lines();

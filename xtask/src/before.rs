@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::project::Project;
 use crate::{sh, wasm};
@@ -12,19 +12,21 @@ use crate::{sh, wasm};
 /// The last commit whose shared data has no format versions.
 const COMMIT: &str = "9ac27d82839a6381a546f12f2ddf92e19fabadc9";
 
-/// Builds it if need be (two minutes); where it is.
-pub(crate) fn filter(project: &Project) -> Result<PathBuf> {
+/// Builds it if need be (two minutes); where it is. `None` where the history
+/// is not to be had: in a shallow clone without its origin, or in no clone.
+pub(crate) fn filter(project: &Project) -> Result<Option<PathBuf>> {
     let dir = project.target.join("before");
     let finished = dir.join(COMMIT).with_extension("wasm");
     if finished.is_file() {
-        return Ok(finished);
+        return Ok(Some(finished));
     }
-    let commit = format!("{COMMIT}^{{commit}}");
-    if !sh::answers(project.command("git").args(["cat-file", "-e", &commit])) {
-        bail!(
-            "commit {COMMIT} is not there, and the test of an upgrade needs the filter of then: \
-             in a shallow clone run `git fetch --unshallow`, outside of a clone make one"
-        );
+    if !has_commit(project) {
+        let deepen = ["fetch", "--quiet", "--unshallow"];
+        let deepened = sh::answers(project.command("git").args(deepen));
+        if !deepened || !has_commit(project) {
+            println!("commit {COMMIT} is not in this clone's history");
+            return Ok(None);
+        }
     }
     let source = dir.join("source");
     if source.is_dir() {
@@ -48,5 +50,10 @@ pub(crate) fn filter(project: &Project) -> Result<PathBuf> {
     fs::remove_dir_all(dir.join("target"))?;
     fs::remove_dir_all(&source)?;
     fs::remove_file(&archive)?;
-    Ok(finished)
+    Ok(Some(finished))
+}
+
+fn has_commit(project: &Project) -> bool {
+    let commit = format!("{COMMIT}^{{commit}}");
+    sh::answers(project.command("git").args(["cat-file", "-e", &commit]))
 }
