@@ -80,7 +80,9 @@ pub(crate) fn run(project: &Project, wish: Wish<'_>) -> Result<()> {
     let (chosen, programs) = if wish.seeded {
         (vec![SEEDED.to_owned()], build_seeded(project, &dir)?)
     } else {
-        (targets(project, wish.target)?, build_all(project, &dir)?)
+        let chosen = targets(project, wish.target)?;
+        let programs = build_for_libfuzzer(project, &chosen, &dir)?;
+        (chosen, programs)
     };
     let commit = sh::read(
         project
@@ -117,14 +119,15 @@ pub(crate) fn run(project: &Project, wish: Wish<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The targets for libFuzzer; where they are.
-fn build_all(project: &Project, dir: &Path) -> Result<PathBuf> {
+/// Builds targets for libFuzzer; where they are.
+fn build_for_libfuzzer(project: &Project, targets: &[String], dir: &Path) -> Result<PathBuf> {
     // With a target of its own the flags do not reach build scripts.
     let host = host(project)?;
     sh::run(
         project
             .cargo(["build", "--release", "--manifest-path", MANIFEST])
-            .args(["--bins", "--target", &host, "--target-dir"])
+            .args(targets.iter().flat_map(|target| ["--bin", target]))
+            .args(["--target", &host, "--target-dir"])
             .arg(dir)
             .env("RUSTFLAGS", format!("{} --cfg fuzzing", COVERAGE.join(" "))),
     )?;
