@@ -26,7 +26,8 @@ async fn half_open_streams_with_long_paths_hardly_enlarge_the_vm() -> Result<()>
 /// Short paths are kept; they are within the bound, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn half_open_streams_with_short_paths_keep_them_and_are_bounded() -> Result<()> {
-    let growth = measure(500, 1_000, Held::Gathered).await?;
+    // So many that the room which loading the configuration left is used up.
+    let growth = measure(3_000, 1_000, Held::Gathered).await?;
     ensure!(growth.too_long == 0 && growth.no_room == 0, "{growth:?}");
     ensure!(growth.per_stream() >= 1_000, "nothing is kept: {growth:?}");
     is_bounded(growth)
