@@ -15,9 +15,10 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
+use crate::client::h1;
 use crate::{Bootstrap, Request, Response, repo};
 use surgery::{Command, mortal};
 
@@ -70,6 +71,13 @@ impl MortalFilter {
 /// The request, which kills the VM that reads it.
 pub fn deadly(request: Request) -> Request {
     commanding(request, Command::Die)
+}
+
+/// Kills the VM of the worker that has this connection.
+pub async fn kill(worker: &mut h1::Connection, path: &str) -> Result<()> {
+    let killed = worker.send(deadly(Request::get(path))).await?;
+    ensure!(is_of_a_dead_vm(&killed), "{killed:?}");
+    Ok(())
 }
 
 /// The request, after which the next configuration kills the VM.

@@ -219,11 +219,7 @@ impl Held {
     }
 
     async fn kill(&mut self, worker: usize) -> Result<()> {
-        let killed = self.workers[worker]
-            .send(mortal::deadly(Request::get(FREE)))
-            .await?;
-        ensure!(mortal::is_of_a_dead_vm(&killed), "{killed:?}");
-        Ok(())
+        mortal::kill(&mut self.workers[worker], FREE).await
     }
 }
 

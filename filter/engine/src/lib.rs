@@ -59,6 +59,7 @@ pub use meters::{MeterId, MeterKind, Meters};
 pub use plan::Plan;
 pub use quota::MemoryQuota;
 pub use retry::Ledger;
-pub use shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
+pub use roll::BEAT_NS;
+pub use shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables, to_bytes, to_words};
 pub use vm_memory::{VmMemory, VmSighting};
 pub use worker::Worker;

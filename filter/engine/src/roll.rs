@@ -13,10 +13,10 @@ pub(crate) struct Roll(pub(crate) TableId);
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// How often a worker that holds something gives a sign of life.
-pub(crate) const BEAT_NS: u64 = 4 * SECOND_NS;
+/// How often whoever has something to say of itself gives a sign of life.
+pub const BEAT_NS: u64 = 4 * SECOND_NS;
 
-/// A worker that is silent for so long is taken for dead.
+/// Who is silent for so long is taken for dead.
 pub(crate) const SILENCE_NS: u64 = 3 * BEAT_NS;
 
 /// Words of an entry: the worker, and when it last gave a sign of life.

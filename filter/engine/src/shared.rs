@@ -61,3 +61,16 @@ pub enum Step<T> {
 /// Others got in between too often, or the block is out of reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contended;
+
+/// The words of a shared value; what is no whole word is left out.
+#[must_use]
+pub fn to_words(bytes: &[u8]) -> Vec<u64> {
+    let words = bytes.as_chunks().0.iter().copied();
+    words.map(u64::from_le_bytes).collect()
+}
+
+/// The shared value of these words.
+#[must_use]
+pub fn to_bytes(words: &[u64]) -> Vec<u8> {
+    words.iter().copied().flat_map(u64::to_le_bytes).collect()
+}

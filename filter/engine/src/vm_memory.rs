@@ -2,9 +2,11 @@
 //!
 //! Statistics belong to the whole process, so that VMs need numbers to have a
 //! gauge each. They are places in a shared table. Whoever has one says every
-//! [`VmMemory::BEAT_NS`] that it lives; who is silent for three times as long
+//! [`BEAT_NS`](crate::BEAT_NS) that it lives; who is silent for three times as long
 //! has died, and its number is free. A VM in the place of a dead one thus
 //! leaves no gauge behind that tells of a VM that is gone.
+
+use crate::roll::SILENCE_NS;
 
 /// What a VM says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +39,6 @@ type Entry = [u64; WORDS];
 const FREE: Entry = [0; WORDS];
 
 impl VmMemory {
-    /// How often a VM gives a sign of life, in nanoseconds.
-    pub const BEAT_NS: u64 = 4_000_000_000;
-
-    const SILENCE_NS: u64 = 3 * Self::BEAT_NS;
-
     /// A sign of life at `now`, of the clock that all workers share, in the
     /// words of the shared table. Whatever follows its last whole entry is
     /// left out.
@@ -50,7 +47,7 @@ impl VmMemory {
         let own = [self.id, now, self.bytes];
         let mut sighting = VmSighting::default();
         for (number, entry) in entries.iter_mut().enumerate() {
-            let is_silent = now.saturating_sub(entry[1]) >= Self::SILENCE_NS;
+            let is_silent = now.saturating_sub(entry[1]) >= SILENCE_NS;
             if *entry != FREE && entry[0] != self.id && is_silent {
                 *entry = FREE;
                 sighting.freed.push(number);
@@ -76,6 +73,7 @@ impl VmMemory {
 #[cfg(test)]
 mod tests {
     use super::{MOST, VmMemory, VmSighting};
+    use crate::roll::SILENCE_NS;
     use proptest::prelude::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -125,7 +123,7 @@ mod tests {
                 now += seconds * SECOND;
                 let sighting = VmMemory { id, bytes: id }.beat(&mut words, now);
                 let number = sighting.number.unwrap();
-                last.retain(|(other, beat, _)| *other != id && now - beat < VmMemory::SILENCE_NS);
+                last.retain(|(other, beat, _)| *other != id && now - beat < SILENCE_NS);
                 prop_assert!(last.iter().all(|(_, _, other)| *other != number));
                 prop_assert!(last.iter().all(|(_, _, other)| !sighting.freed.contains(other)));
                 last.push((id, now, number));

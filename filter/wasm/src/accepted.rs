@@ -4,14 +4,13 @@
 //! a new VM that finds its configuration here is a worker's, and what there is
 //! to say of a configuration has been said.
 
+use btp_engine::Step;
 use btp_engine::update::{Acceptance, Acceptances};
 
-use crate::abi;
+use crate::{abi, blocks};
 
 /// The number is that of the value's format.
 const KEY: &str = "btp.accepted.1";
-/// Others may get in between so often.
-const TRIES: usize = 64;
 
 /// All of them.
 pub(crate) fn all() -> Acceptances {
@@ -21,16 +20,15 @@ pub(crate) fn all() -> Acceptances {
 
 /// Changes them, if `change` says so; `false` if that was not possible.
 pub(crate) fn update(mut change: impl FnMut(&mut Acceptances) -> bool) -> bool {
-    for _ in 0..TRIES {
-        let (bytes, version) = abi::shared_data(KEY).unwrap_or_default();
-        let mut accepted = Acceptances::from_bytes(&bytes);
-        if !change(&mut accepted)
-            || abi::set_shared_data(KEY, &accepted.to_bytes(), version).is_ok()
-        {
-            return true;
+    let step = |bytes: &mut Vec<u8>| {
+        let mut accepted = Acceptances::from_bytes(bytes);
+        if !change(&mut accepted) {
+            return Step::Keep(());
         }
-    }
-    false
+        *bytes = accepted.to_bytes();
+        Step::Write(())
+    };
+    blocks::create(KEY).is_ok() && blocks::update(KEY, step).is_ok()
 }
 
 /// Puts this in force; `false` if it could not be noted.

@@ -1,4 +1,5 @@
-//! The engine's blocks and tables as Envoy's shared data: one key each.
+//! Values of Envoy's shared data, among them the engine's blocks and tables:
+//! one key each.
 //!
 //! A key that does not exist is created whatever version is asked for, so
 //! that two who create it at the same time overwrite each other. All keys are
@@ -24,13 +25,7 @@ const TRIES: usize = 64;
 impl SharedBlocks {
     /// Creates those that do not exist yet.
     pub(crate) fn create(names: &[String]) -> Result<Self, String> {
-        for name in names {
-            if abi::shared_data(name).is_none()
-                && let Err(refused) = abi::set_shared_data(name, &[], 0)
-            {
-                return Err(format!("Envoy refuses shared data {name}: {refused:?}"));
-            }
-        }
+        names.iter().try_for_each(|name| create(name))?;
         Ok(Self {
             names: names.to_vec(),
         })
@@ -39,21 +34,38 @@ impl SharedBlocks {
     pub(crate) fn update<T>(
         &self,
         block: BlockId,
-        mut step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
     ) -> Result<T, Contended> {
         let index = usize::try_from(block.0).map_err(|_| Contended)?;
-        let name = self.names.get(index).ok_or(Contended)?;
-        for _ in 0..TRIES {
-            let (mut bytes, version) = abi::shared_data(name).ok_or(Contended)?;
-            match step(&mut bytes) {
-                Step::Keep(value) => return Ok(value),
-                Step::Write(value) => {
-                    if abi::set_shared_data(name, &bytes, version).is_ok() {
-                        return Ok(value);
-                    }
+        update(self.names.get(index).ok_or(Contended)?, step)
+    }
+}
+
+/// Creates a key that does not exist yet.
+pub(crate) fn create(key: &str) -> Result<(), String> {
+    if abi::shared_data(key).is_some() {
+        return Ok(());
+    }
+    abi::set_shared_data(key, &[], 0)
+        .map_err(|refused| format!("Envoy refuses shared data {key}: {refused:?}"))
+}
+
+/// Shows `step` the value of a key that has been created, and writes back what
+/// it makes of it, if it says so.
+pub(crate) fn update<T>(
+    key: &str,
+    mut step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+) -> Result<T, Contended> {
+    for _ in 0..TRIES {
+        let (mut bytes, version) = abi::shared_data(key).ok_or(Contended)?;
+        match step(&mut bytes) {
+            Step::Keep(value) => return Ok(value),
+            Step::Write(value) => {
+                if abi::set_shared_data(key, &bytes, version).is_ok() {
+                    return Ok(value);
                 }
             }
         }
-        Err(Contended)
     }
+    Err(Contended)
 }

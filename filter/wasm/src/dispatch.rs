@@ -39,7 +39,7 @@ pub(crate) fn create(context: u32, root: u32) {
     }
     let shared = ROOTS.with_borrow_mut(|roots| roots.get_mut(&root)?.begin());
     if let Some(shared) = shared {
-        memory::look(|| shared.random.next());
+        memory::look();
         let stream = Stream::new(context, shared);
         STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
     } else {

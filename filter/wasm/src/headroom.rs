@@ -15,7 +15,6 @@ const BALLAST: usize = 256 << 10;
 /// Room in pieces, as WebAssembly memory in use has it. Only the text of a
 /// configuration is one larger piece.
 const PIECE: usize = 64 << 10;
-const PAGE: u64 = 64 << 10;
 
 thread_local! {
     static KEPT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -59,12 +58,4 @@ pub(crate) fn has_room(in_one: usize, total: u64) -> bool {
     }
     black_box(&room);
     true
-}
-
-/// The bytes of this VM's memory, which never shrinks.
-pub(crate) fn memory() -> u64 {
-    let pages = core::arch::wasm32::memory_size::<0>();
-    u64::try_from(pages)
-        .unwrap_or(u64::MAX)
-        .saturating_mul(PAGE)
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use btp_engine::{
     Attribute, BlockId, Blocks, Contended, CounterId, Counters, Host, Ledger, MeterId, MeterKind,
-    Meters, Step, TableId, Tables,
+    Meters, Step, TableId, Tables, to_bytes, to_words,
 };
 use btp_policy::attach::{ResourceRef, Route};
 
@@ -83,12 +83,11 @@ impl Meters for WasmHost<'_> {
 impl Tables for WasmHost<'_> {
     fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
         let changed = self.shared.tables.update(BlockId(table.0), |bytes| {
-            let (words, _) = bytes.as_chunks();
-            let mut words: Vec<u64> = words.iter().copied().map(u64::from_le_bytes).collect();
+            let mut words = to_words(bytes);
             if !step(&mut words) {
                 return Step::Keep(false);
             }
-            *bytes = words.into_iter().flat_map(u64::to_le_bytes).collect();
+            *bytes = to_bytes(&words);
             Step::Write(true)
         });
         changed.unwrap_or(false)

@@ -31,3 +31,4 @@ mod random;
 mod root;
 mod shared;
 mod stream;
+mod vm;

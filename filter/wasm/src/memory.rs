@@ -5,13 +5,12 @@
 //! that begins; a gauge is written when the memory has grown, and with each
 //! sign of life, which also clears the gauges of VMs that have died.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
-use btp_engine::{BlockId, Step, VmMemory};
+use btp_engine::{BEAT_NS, Step, VmMemory, to_bytes, to_words};
 
-use crate::abi;
-use crate::blocks::SharedBlocks;
 use crate::stream::report;
+use crate::{abi, blocks, vm};
 
 thread_local! {
     static VM: Vm = Vm::default();
@@ -19,55 +18,46 @@ thread_local! {
 
 #[derive(Default)]
 struct Vm {
-    /// 0 until it has an exchange.
-    id: Cell<u64>,
-    /// Pages of its memory when the gauge was written last.
-    pages: Cell<usize>,
+    /// It has had an exchange.
+    serves: Cell<bool>,
+    /// Its memory when the gauge was written last.
+    written: Cell<u64>,
     /// Envoy's number of its gauge, once it has one.
     gauge: Cell<Option<u32>>,
     next_beat: Cell<u64>,
-    table: RefCell<Option<SharedBlocks>>,
 }
 
 /// The table of VMs; the number is that of its format.
 const TABLE: &str = "btp.vm_memory.1";
 const GAUGE: &str = "btp.vm_memory_bytes";
-const PAGE: u64 = 65_536;
 
-/// An exchange begins: writes the gauge if the memory has grown. `random` is
-/// drawn by the first.
+/// An exchange begins: writes the gauge if the memory has grown.
 #[inline]
-pub(crate) fn look(random: impl FnOnce() -> u64) {
-    VM.with(|vm| {
-        if vm.pages.get() != pages() {
-            if vm.id.get() == 0 {
-                vm.id.set(random().max(1));
-            }
-            vm.grown();
+pub(crate) fn look() {
+    VM.with(|it| {
+        if it.written.get() != vm::memory() {
+            it.grown();
         }
     });
 }
 
 /// A configuration is loaded; when a sign of life is due under it.
 pub(crate) fn first_beat() -> Result<u64, String> {
-    VM.with(|vm| {
-        let table = SharedBlocks::create(&[TABLE.to_owned()])?;
-        vm.table.replace(Some(table));
-        Ok(abi::monotonic_ns().saturating_add(VmMemory::BEAT_NS))
-    })
+    blocks::create(TABLE)?;
+    Ok(abi::monotonic_ns().saturating_add(BEAT_NS))
 }
 
 /// Gives a sign of life, if it is due; when the next one is. VMs without
 /// exchanges, as the one of Envoy's main thread, stay silent.
 pub(crate) fn beat(now: u64) -> u64 {
-    VM.with(|vm| {
-        if now >= vm.next_beat.get() {
-            vm.next_beat.set(now.saturating_add(VmMemory::BEAT_NS));
-            if vm.id.get() != 0 {
-                vm.beat(now);
+    VM.with(|it| {
+        if now >= it.next_beat.get() {
+            it.next_beat.set(now.saturating_add(BEAT_NS));
+            if it.serves.get() {
+                it.beat(now);
             }
         }
-        vm.next_beat.get()
+        it.next_beat.get()
     })
 }
 
@@ -75,10 +65,11 @@ impl Vm {
     /// Its memory has grown. The first time it takes a number.
     #[cold]
     fn grown(&self) {
-        if self.pages.replace(pages()) == 0 {
-            self.beat(abi::monotonic_ns());
-        } else {
+        self.written.set(vm::memory());
+        if self.serves.replace(true) {
             self.write();
+        } else {
+            self.beat(abi::monotonic_ns());
         }
     }
 
@@ -87,31 +78,26 @@ impl Vm {
         let Some(gauge) = self.gauge.get() else {
             return;
         };
-        report("a gauge", abi::record(gauge, bytes()));
+        report("a gauge", abi::record(gauge, vm::memory()));
         if let Some(largest) = defined(&format!("{GAUGE}_max"))
-            && abi::metric(largest).is_ok_and(|known| known < bytes())
+            && abi::metric(largest).is_ok_and(|known| known < vm::memory())
         {
-            report("a gauge", abi::record(largest, bytes()));
+            report("a gauge", abi::record(largest, vm::memory()));
         }
     }
 
     fn beat(&self, now: u64) {
         let own = VmMemory {
-            id: self.id.get(),
-            bytes: bytes(),
+            id: vm::id(),
+            bytes: vm::memory(),
         };
-        let table = self.table.borrow();
-        let seen = table.as_ref().and_then(|table| {
-            let seen = table.update(BlockId(0), |bytes| {
-                let words = bytes.as_chunks().0.iter().copied();
-                let mut words: Vec<u64> = words.map(u64::from_le_bytes).collect();
-                let seen = own.beat(&mut words, now);
-                *bytes = words.into_iter().flat_map(u64::to_le_bytes).collect();
-                Step::Write(seen)
-            });
-            seen.ok()
+        let seen = blocks::update(TABLE, |bytes| {
+            let mut words = to_words(bytes);
+            let seen = own.beat(&mut words, now);
+            *bytes = to_bytes(&words);
+            Step::Write(seen)
         });
-        let Some(seen) = seen else { return };
+        let Ok(seen) = seen else { return };
         for number in seen.freed {
             record(&format!("{GAUGE}.{number}"), 0);
         }
@@ -132,12 +118,4 @@ fn record(name: &str, to: u64) {
     if let Some(gauge) = defined(name) {
         report("a gauge", abi::record(gauge, to));
     }
-}
-
-fn pages() -> usize {
-    core::arch::wasm32::memory_size::<0>()
-}
-
-fn bytes() -> u64 {
-    u64::try_from(pages()).unwrap_or(0).saturating_mul(PAGE)
 }

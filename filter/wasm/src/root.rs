@@ -7,17 +7,15 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use btp_engine::update::{
-    self, Acceptance, BEAT_NS, Fallback, Lag, Obstacle, REQUESTS_SHARE, Role, Use,
-};
-use btp_engine::versioned_key;
+use btp_engine::update::{self, Acceptance, Fallback, Lag, Obstacle, REQUESTS_SHARE, Role, Use};
+use btp_engine::{BEAT_NS, versioned_key};
 use btp_policy::Position;
 use hashbrown::HashMap;
 
 use crate::abi::{self, Buffer};
 use crate::loaded::Loaded;
 use crate::shared::{Shared, Timer};
-use crate::{accepted, behind, headroom, probe};
+use crate::{accepted, behind, headroom, probe, vm};
 
 /// The roots of this VM.
 pub(crate) type Roots = HashMap<u32, Root>;
@@ -177,7 +175,7 @@ impl Root {
     }
 
     fn load(&mut self, wanted: &mut Wanted, is_new_vm: bool) -> Result<(), (Role, Obstacle)> {
-        let before = headroom::memory();
+        let before = vm::memory();
         let accepted = accepted::all();
         let unread = Role::of(is_new_vm, !accepted.is_empty());
         if is_new_vm {
@@ -210,7 +208,7 @@ impl Root {
             text: hash,
             plugin: self.plugin,
             is_upstream: loaded.position == Position::Upstream,
-            need: known.map_or(headroom::memory() - before, |it| it.need),
+            need: known.map_or(vm::memory() - before, |it| it.need),
             is_in_force: true,
         };
         if role == Role::Canary {

@@ -2,13 +2,12 @@
 //! accepted last, or none.
 //!
 //! One shared value says so, from which the two gauges are set that alerts
-//! watch. A VM that is behind gives a sign of life every [`BEAT_NS`]; one that
+//! watch. A VM that is behind gives a sign of life every [`crate::BEAT_NS`]; one that
 //! is silent for three beats has died, and no longer counts.
 
-/// How often a VM that is behind gives a sign of life.
-pub const BEAT_NS: u64 = 4_000_000_000;
+use crate::roll::SILENCE_NS;
+use crate::shared;
 
-const SILENCE_NS: u64 = 3 * BEAT_NS;
 /// The most entries: a VM has one for each plugin that is behind.
 const MOST: usize = 1024;
 
@@ -33,8 +32,7 @@ impl Behind {
     /// entry.
     #[must_use]
     pub fn from_bytes(bytes: &[u8], now: u64) -> Self {
-        let (words, _) = bytes.as_chunks::<8>();
-        let words: Vec<u64> = words.iter().copied().map(u64::from_le_bytes).collect();
+        let words = shared::to_words(bytes);
         let (entries, _) = words.as_chunks::<WORDS>();
         let lives = |entry: &&[u64; WORDS]| now.saturating_sub(entry[3]) < SILENCE_NS;
         Self(entries.iter().filter(lives).copied().collect())
@@ -43,8 +41,7 @@ impl Behind {
     /// The shared value.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let words = self.0.as_flattened().iter().copied();
-        words.flat_map(u64::to_le_bytes).collect()
+        shared::to_bytes(self.0.as_flattened())
     }
 
     /// Says what is true of a plugin in a VM now.
@@ -76,6 +73,7 @@ impl Behind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::roll::BEAT_NS;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::messages::head;
 use super::{Attack, Outcome, Turn, attack};
 use crate::hostile::frames::{self, flag, kind};
 use crate::hostile::h2::{Connection, setting};
@@ -145,12 +146,7 @@ async fn half_open(turn: &mut Turn) -> Outcome {
     for _ in 0..50 {
         let length = turn.dice.between(10, 56_000);
         let path = format!("/up/ok?q={}", "q".repeat(length));
-        let fields: [hpack::Field<'_>; 4] = [
-            (b":method", b"POST"),
-            (b":scheme", b"http"),
-            (b":authority", b"h"),
-            (b":path", path.as_bytes()),
-        ];
+        let fields = head("POST", &path);
         connection.request(&fields, false).await?;
         turn.sent += 1;
     }
@@ -170,12 +166,7 @@ async fn zero_window(turn: &mut Turn) -> Outcome {
         } else {
             "/up/endless"
         };
-        let fields: [hpack::Field<'_>; 4] = [
-            (b":method", b"GET"),
-            (b":scheme", b"http"),
-            (b":authority", b"h"),
-            (b":path", path.as_bytes()),
-        ];
+        let fields = head("GET", path);
         connection.request(&fields, true).await?;
         turn.sent += 1;
     }
@@ -188,12 +179,7 @@ async fn zero_window(turn: &mut Turn) -> Outcome {
 async fn continuation_flood(turn: &mut Turn) -> Outcome {
     let mut connection = open(turn).await?;
     let path = turn.path();
-    let block = hpack::encode(&[
-        (b":method", b"GET"),
-        (b":scheme", b"http"),
-        (b":authority", b"h"),
-        (b":path", path.as_bytes()),
-    ]);
+    let block = hpack::encode(&head("GET", &path));
     let stream = connection.stream();
     let mut out = Vec::new();
     frames::put(&mut out, kind::HEADERS, flag::END_STREAM, stream, &block);
@@ -224,12 +210,7 @@ async fn flood(
     let mut connection = open(turn).await?;
     for _ in 0..2 {
         let path = turn.path();
-        let fields: [hpack::Field<'_>; 4] = [
-            (b":method", b"GET"),
-            (b":scheme", b"http"),
-            (b":authority", b"h"),
-            (b":path", path.as_bytes()),
-        ];
+        let fields = head("GET", &path);
         connection.request(&fields, true).await?;
         let mut out = Vec::new();
         for index in 0..count {
@@ -295,12 +276,7 @@ async fn reset_flood(turn: &mut Turn) -> Outcome {
 async fn empty_data_flood(turn: &mut Turn) -> Outcome {
     let mut connection = open(turn).await?;
     let path = turn.path();
-    let fields: [hpack::Field<'_>; 4] = [
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":authority", b"h"),
-        (b":path", path.as_bytes()),
-    ];
+    let fields = head("POST", &path);
     let stream = connection.request(&fields, false).await?;
     let mut out = Vec::new();
     for index in 0..3_000 {

@@ -64,8 +64,13 @@ pub(super) async fn send(turn: &mut Turn, fields: &[Field<'_>], body: Option<&[u
 }
 
 pub(super) fn post(path: &str) -> [Field<'_>; 4] {
+    head("POST", path)
+}
+
+/// The pseudo-headers of a request.
+pub(super) fn head<'a>(method: &'a str, path: &'a str) -> [Field<'a>; 4] {
     [
-        (b":method", b"POST"),
+        (b":method", method.as_bytes()),
         (b":scheme", b"http"),
         (b":authority", b"h"),
         (b":path", path.as_bytes()),
