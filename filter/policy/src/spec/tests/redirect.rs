@@ -1,6 +1,8 @@
 //! What the reader of a redirect's hosts makes of documents.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
 fn hosts_of_a_redirect_are_hosts_and_of_use() {
