@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use btp_policy::attach::Route;
 
+use crate::journal::Journals;
 use crate::meters::Meters;
 use crate::retry::Ledger;
 use crate::shared::{Blocks, Counters, Tables};
@@ -29,7 +30,7 @@ pub enum Attribute<'a> {
 
 /// One exchange as the host sees it. Values are lent to a closure, so that a
 /// host that has them in memory copies nothing.
-pub trait Host: Counters + Meters + Tables + Blocks {
+pub trait Host: Counters + Meters + Journals + Tables + Blocks {
     /// Monotonic time in nanoseconds, from any starting point that all
     /// workers share.
     fn now_ns(&mut self) -> u64;

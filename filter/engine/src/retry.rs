@@ -6,6 +6,7 @@
 //! written only where they change what happens.
 
 mod budget;
+mod held;
 mod ledger;
 mod rules;
 mod slots;
@@ -26,6 +27,7 @@ use budget::Terms;
 use ledger::Opening;
 use rules::{Rules, triggers};
 
+pub use held::recover;
 pub use ledger::Ledger;
 pub(crate) use ledger::{Seen, Try};
 pub(crate) use slots::SlotId;

@@ -14,10 +14,10 @@ use hashbrown::{HashMap, HashSet};
 
 use crate::abi;
 use crate::headroom;
-use crate::memory;
 use crate::root::{Root, Roots};
 use crate::shared::Shared;
 use crate::stream::{Stream, report};
+use crate::vms;
 
 thread_local! {
     static ROOTS: RefCell<Roots> = RefCell::default();
@@ -39,7 +39,7 @@ pub(crate) fn create(context: u32, root: u32) {
     }
     let shared = ROOTS.with_borrow_mut(|roots| roots.get_mut(&root)?.begin());
     if let Some(shared) = shared {
-        memory::look();
+        vms::look();
         let stream = Stream::new(context, shared);
         STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
     } else {

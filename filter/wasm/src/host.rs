@@ -4,15 +4,15 @@ use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 
 use btp_engine::{
-    Attribute, BlockId, Blocks, Contended, CounterId, Counters, Host, Ledger, MeterId, MeterKind,
-    Meters, Step, TableId, Tables, to_bytes, to_words,
+    Attribute, BlockId, Blocks, Contended, CounterId, Counters, Host, Journals, Ledger, MeterId,
+    MeterKind, Meters, Page, Step, TableId, Tables, WorkerId, to_bytes, to_words,
 };
 use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, Map, Refused};
 use crate::pairs;
+use crate::process::Process;
 use crate::shared::Shared;
-use crate::stream::report;
 
 const NANOS_PER_MS: u64 = 1_000_000;
 /// Where Envoy Gateway notes what a route was made from.
@@ -60,23 +60,33 @@ impl Blocks for WasmHost<'_> {
 
 impl Meters for WasmHost<'_> {
     fn meter(&self, kind: MeterKind, name: &str) -> Option<MeterId> {
-        let defined = match kind {
-            MeterKind::Counter => abi::define_counter(name),
-            MeterKind::Gauge => abi::define_gauge(name),
-        };
-        defined.map(MeterId).ok()
+        Process.meter(kind, name)
     }
 
     fn adjust(&self, meter: MeterId, by: i64) {
-        report("a metric", abi::adjust(meter.0, by));
+        Process.adjust(meter, by);
     }
 
     fn set(&self, meter: MeterId, to: u64) {
-        report("a metric", abi::record(meter.0, to));
+        Process.set(meter, to);
     }
 
     fn level(&self, meter: MeterId) -> u64 {
-        abi::metric(meter.0).unwrap_or(0)
+        Process.level(meter)
+    }
+}
+
+impl Journals for WasmHost<'_> {
+    fn worker(&self) -> Option<WorkerId> {
+        Process.worker()
+    }
+
+    fn page<T>(
+        &self,
+        page: Page,
+        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended> {
+        Process.page(page, step)
     }
 }
 

@@ -19,12 +19,12 @@ use btp_policy::spec::RetryConstraint;
 use crate::meters::{MeterId, MeterKind, Meters};
 use crate::retry::window::Window;
 
-/// Credit for one retry that may be about to happen.
+/// What pays for a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hold {
-    /// Paid for by requests.
+pub(crate) enum Purse {
+    /// Requests.
     Share,
-    /// Paid for by `minRetryRate`.
+    /// `minRetryRate`.
     Floor,
 }
 
@@ -44,6 +44,7 @@ pub(crate) struct Terms {
 /// One budget, as one worker sees it.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    name: String,
     terms: Terms,
     account: Account,
     requests: Window,
@@ -74,6 +75,15 @@ const SECOND: u64 = 1_000_000_000;
 const SLICES: u64 = 100;
 const FLOOR_SLICES: u64 = 32;
 
+/// The name of the gauge of what is held of the budget of this name.
+pub(crate) fn gauge_of_held(name: &str, purse: Purse) -> String {
+    let gauge = match purse {
+        Purse::Share => "held",
+        Purse::Floor => "min_held",
+    };
+    format!("{name}.retry_budget_{gauge}")
+}
+
 impl Terms {
     pub(crate) fn of(constraint: &RetryConstraint) -> Self {
         let count = u64::from(constraint.min_retries).max(1);
@@ -94,25 +104,25 @@ impl Account {
         Some(Self {
             requests: find(MeterKind::Counter, "requests")?,
             share_used: find(MeterKind::Counter, "retries")?,
-            share_held: find(MeterKind::Gauge, "held")?,
+            share_held: host.meter(MeterKind::Gauge, &gauge_of_held(name, Purse::Share))?,
             floor_used: find(MeterKind::Counter, "min_retries")?,
-            floor_held: find(MeterKind::Gauge, "min_held")?,
+            floor_held: host.meter(MeterKind::Gauge, &gauge_of_held(name, Purse::Floor))?,
             refused: find(MeterKind::Counter, "refused")?,
             balance: find(MeterKind::Gauge, "balance")?,
         })
     }
 
-    fn held(&self, hold: Hold) -> MeterId {
-        match hold {
-            Hold::Share => self.share_held,
-            Hold::Floor => self.floor_held,
+    fn held(&self, purse: Purse) -> MeterId {
+        match purse {
+            Purse::Share => self.share_held,
+            Purse::Floor => self.floor_held,
         }
     }
 
-    fn used(&self, hold: Hold) -> MeterId {
-        match hold {
-            Hold::Share => self.share_used,
-            Hold::Floor => self.floor_used,
+    fn used(&self, purse: Purse) -> MeterId {
+        match purse {
+            Purse::Share => self.share_used,
+            Purse::Floor => self.floor_used,
         }
     }
 }
@@ -125,6 +135,7 @@ impl Budget {
         let account = Account::open(name, host)?;
         let used = |span, meter| Window::of_all(span, now, host.level(meter));
         Some(Self {
+            name: name.to_owned(),
             terms,
             requests: Window::new(terms.interval, now, host.level(account.requests)),
             share_used: used(terms.interval, account.share_used),
@@ -158,9 +169,9 @@ impl Budget {
         }
         let slice = self.terms.interval / SLICES;
         self.observe_requests(host, now);
-        let has = [Hold::Share, Hold::Floor]
+        let has = [Purse::Share, Purse::Floor]
             .into_iter()
-            .any(|hold| self.room(host, now, hold) > 0);
+            .any(|purse| self.room(host, now, purse) > 0);
         if has {
             self.trusted_until = now.saturating_add(slice);
         }
@@ -173,49 +184,54 @@ impl Budget {
         has
     }
 
-    /// Holds credit for one retry; `None` if there is none.
-    pub(crate) fn withdraw<M: Meters>(&mut self, host: &M, now: u64) -> Option<Hold> {
+    /// Holds credit for one retry, and says whose; `None` if there is none.
+    pub(crate) fn withdraw<M: Meters>(&mut self, host: &M, now: u64) -> Option<Purse> {
         self.observe_requests(host, now);
-        let hold = [Hold::Share, Hold::Floor].into_iter().find(|hold| {
-            if self.room(host, now, *hold) < 1 {
+        let purse = [Purse::Share, Purse::Floor].into_iter().find(|purse| {
+            if self.room(host, now, *purse) < 1 {
                 return false;
             }
-            host.adjust(self.account.held(*hold), 1);
-            let stays = self.room(host, now, *hold) >= 0;
+            host.adjust(self.account.held(*purse), 1);
+            let stays = self.room(host, now, *purse) >= 0;
             if !stays {
-                host.adjust(self.account.held(*hold), -1);
+                host.adjust(self.account.held(*purse), -1);
             }
             stays
         });
-        if hold.is_none() {
+        if purse.is_none() {
             self.trusted_until = 0;
         }
-        hold
+        purse
     }
 
-    /// The retry happens.
-    pub(crate) fn spend<M: Meters>(&mut self, host: &M, now: u64, hold: Hold) {
-        host.adjust(self.account.used(hold), 1);
-        host.adjust(self.account.held(hold), -1);
-        self.observe_used(host, now, hold);
+    /// The retry that credit is held for happens.
+    pub(crate) fn spend<M: Meters>(&mut self, host: &M, now: u64, purse: Purse) {
+        host.adjust(self.account.used(purse), 1);
+        host.adjust(self.account.held(purse), -1);
+        self.observe_used(host, now, purse);
     }
 
-    /// Retries that have happened and were not paid for.
-    pub(crate) fn owe<M: Meters>(&mut self, host: &M, now: u64, retries: u32) {
+    /// Retries happen, or have happened, that no credit is held for.
+    pub(crate) fn charge<M: Meters>(&mut self, host: &M, now: u64, purse: Purse, retries: u32) {
         if retries > 0 {
-            host.adjust(self.account.share_used, i64::from(retries));
-            self.observe_used(host, now, Hold::Share);
+            host.adjust(self.account.used(purse), i64::from(retries));
+            self.observe_used(host, now, purse);
         }
     }
 
     /// The retry does not happen.
-    pub(crate) fn refund<M: Meters>(&mut self, host: &M, hold: Hold) {
-        host.adjust(self.account.held(hold), -1);
+    pub(crate) fn refund<M: Meters>(&mut self, host: &M, purse: Purse) {
+        host.adjust(self.account.held(purse), -1);
     }
 
     /// A retry was refused.
     pub(crate) fn refuse<M: Meters>(&self, host: &M) {
         host.adjust(self.account.refused, 1);
+    }
+
+    /// The name that its numbers begin with.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn interval(&self) -> u64 {
@@ -224,16 +240,16 @@ impl Budget {
 
     /// Retries that a purse still pays for, less than zero if workers got in
     /// each other's way.
-    fn room<M: Meters>(&mut self, host: &M, now: u64, hold: Hold) -> i64 {
+    fn room<M: Meters>(&mut self, host: &M, now: u64, purse: Purse) -> i64 {
         // In this order: see the head of this file.
-        let held = host.level(self.account.held(hold));
-        self.observe_used(host, now, hold);
-        let (pays, used) = match hold {
-            Hold::Share => {
+        let held = host.level(self.account.held(purse));
+        self.observe_used(host, now, purse);
+        let (pays, used) = match purse {
+            Purse::Share => {
                 let earned = self.requests.gained().saturating_mul(self.terms.share);
                 (earned / RETRY, self.share_used.spent())
             }
-            Hold::Floor => (self.terms.floor, self.floor_used.spent()),
+            Purse::Floor => (self.terms.floor, self.floor_used.spent()),
         };
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         signed(pays).saturating_sub(signed(used.saturating_add(held)))
@@ -244,21 +260,21 @@ impl Budget {
         self.requests.observe(now, requests, SLICES);
     }
 
-    fn observe_used<M: Meters>(&mut self, host: &M, now: u64, hold: Hold) {
-        let used = host.level(self.account.used(hold));
-        match hold {
-            Hold::Share => self.share_used.observe(now, used, SLICES),
-            Hold::Floor => self.floor_used.observe(now, used, FLOOR_SLICES),
+    fn observe_used<M: Meters>(&mut self, host: &M, now: u64, purse: Purse) {
+        let used = host.level(self.account.used(purse));
+        match purse {
+            Purse::Share => self.share_used.observe(now, used, SLICES),
+            Purse::Floor => self.floor_used.observe(now, used, FLOOR_SLICES),
         }
     }
 
     /// Shows the balance to those who look from outside.
     fn publish<M: Meters>(&mut self, host: &M, now: u64) {
         self.published = Some(now);
-        let holds = [Hold::Share, Hold::Floor];
-        let balance: i64 = holds
+        let purses = [Purse::Share, Purse::Floor];
+        let balance: i64 = purses
             .into_iter()
-            .map(|hold| self.room(host, now, hold).max(0))
+            .map(|purse| self.room(host, now, purse).max(0))
             .sum();
         host.set(self.account.balance, u64::try_from(balance).unwrap_or(0));
     }

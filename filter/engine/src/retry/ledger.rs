@@ -16,8 +16,10 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::host::Host;
+use crate::journal::Journals;
 use crate::meters::Meters;
-use crate::retry::budget::{Budget, Terms};
+use crate::retry::budget::{Budget, Purse, Terms};
+use crate::retry::held::Held;
 use crate::retry::rules::Rules;
 use crate::retry::seen;
 use crate::retry::slots::{Slot, SlotId, Slots};
@@ -157,11 +159,11 @@ impl Ledger {
     }
 
     /// A request goes on to the router.
-    pub(crate) fn open<M: Meters>(
+    pub(crate) fn open<H: Meters + Journals>(
         &mut self,
         opening: Opening,
         random: u64,
-        host: &M,
+        host: &H,
         now: u64,
     ) -> Option<Opened> {
         self.sweep(host, now);
@@ -178,9 +180,9 @@ impl Ledger {
             }
         } else {
             let budget = entry.budget.as_mut();
-            slot.hold = budget.and_then(|it| Some((it.withdraw(host, now)?, now)));
-            slot.limit = Some(u32::from(slot.hold.is_some()));
-            slot.starved = slot.hold.is_none();
+            slot.held = budget.and_then(|it| Held::take(it, host, now));
+            slot.limit = Some(u32::from(slot.held.is_some()));
+            slot.starved = slot.held.is_none();
         }
         let limit = slot.limit;
         let worker = *self.worker.get_or_insert(random);
@@ -220,13 +222,13 @@ impl Ledger {
             }
             let mut unpaid = tries.saturating_sub(1);
             if unpaid > 0
-                && let Some((hold, _)) = slot.hold.take()
+                && let Some(held) = slot.held.take()
             {
-                budget.spend(host, now, hold);
+                held.spend(budget, host, now);
                 unpaid -= 1;
             }
             // The gate was trusted, and not there.
-            budget.owe(host, now, unpaid);
+            budget.charge(host, now, Purse::Share, unpaid);
             let rules = slot.rules.as_ref().filter(|rules| rules.most > 0);
             if slot.starved
                 && is_via_upstream
@@ -237,8 +239,8 @@ impl Ledger {
                 budget.refuse(host);
             }
         }
-        if let Some((hold, _)) = slot.hold.take() {
-            budget.refund(host, hold);
+        if let Some(held) = slot.held.take() {
+            held.refund(budget, host);
         }
         Settled {
             refused: slot.refused,
@@ -249,34 +251,34 @@ impl Ledger {
 
     /// The exchange is over and forgotten. Credit that a late try has taken
     /// comes back.
-    pub(crate) fn close<M: Meters>(&mut self, id: SlotId, host: &M) {
+    pub(crate) fn close<H: Meters + Journals>(&mut self, id: SlotId, host: &H) {
         let Some(slot) = self.slots.remove(id) else {
             return;
         };
         let entry = self.budgets.get_mut(slot.budget);
         let budget = entry.and_then(|entry| entry.budget.as_mut());
-        if let (Some(budget), Some((hold, _))) = (budget, slot.hold) {
-            budget.refund(host, hold);
+        if let (Some(budget), Some(held)) = (budget, slot.held) {
+            held.refund(budget, host);
         }
     }
 
     /// Holds that are older than an interval become used: whoever holds them
     /// keeps what was paid for, and the budget counts them no longer than
     /// other retries.
-    fn sweep<M: Meters>(&mut self, host: &M, now: u64) {
+    fn sweep<H: Meters + Journals>(&mut self, host: &H, now: u64) {
         for _ in 0..SWEPT {
             let Some(slot) = self.slots.next() else {
                 continue;
             };
-            let Some((hold, since)) = slot.hold else {
+            let Some(held) = slot.held else {
                 continue;
             };
             let budget = self.budgets.get_mut(slot.budget);
             if let Some(budget) = budget.and_then(|entry| entry.budget.as_mut())
-                && now.saturating_sub(since) > budget.interval()
+                && now.saturating_sub(held.since) > budget.interval()
             {
-                budget.spend(host, now, hold);
-                slot.hold = None;
+                held.spend(budget, host, now);
+                slot.held = None;
                 slot.paid = true;
             }
         }
@@ -287,10 +289,10 @@ impl Ledger {
 impl Ledger {
     /// A try reaches the upstream instance; its number, from 1. `None` if it
     /// belongs to no exchange of this worker: a mirrored request, say.
-    pub(crate) fn begin_try<M: Meters>(
+    pub(crate) fn begin_try<H: Meters + Journals>(
         &mut self,
         id: SlotId,
-        host: &M,
+        host: &H,
         now: u64,
     ) -> Option<(u32, Try)> {
         if self.worker != Some(id.worker) {
@@ -306,8 +308,8 @@ impl Ledger {
             budget.deposit(host, now);
             entry.gate.seen = entry.gate.seen.saturating_add(1);
             // It was not known to be seen: others may have the credit now.
-            if let Some((hold, _)) = slot.hold.take() {
-                budget.refund(host, hold);
+            if let Some(held) = slot.held.take() {
+                held.refund(budget, host);
             }
             return Some((number, Try::Goes));
         }
@@ -319,7 +321,12 @@ impl Ledger {
     }
 
     /// A try that waits asks again.
-    pub(crate) fn try_again<M: Meters>(&mut self, id: SlotId, host: &M, now: u64) -> Try {
+    pub(crate) fn try_again<H: Meters + Journals>(
+        &mut self,
+        id: SlotId,
+        host: &H,
+        now: u64,
+    ) -> Try {
         let Some(slot) = self.slots.get(id) else {
             return Try::Refused;
         };
@@ -336,12 +343,12 @@ impl Ledger {
 
     /// Response headers came for try `number`; whether the router must be
     /// kept from trying again by a header.
-    pub(crate) fn answered<M: Meters>(
+    pub(crate) fn answered<H: Meters + Journals>(
         &mut self,
         id: SlotId,
         number: u32,
         seen: Seen,
-        host: &M,
+        host: &H,
         now: u64,
     ) -> bool {
         // Once the client has its response nothing is tried again.
@@ -374,11 +381,11 @@ impl Ledger {
         if !might_be || is_last || seen.limited || overtaken {
             return false;
         }
-        if slot.hold.is_some() || slot.paid {
+        if slot.held.is_some() || slot.paid {
             return false;
         }
-        if let Some(hold) = budget.withdraw(host, now) {
-            slot.hold = Some((hold, now));
+        slot.held = Held::take(budget, host, now);
+        if slot.held.is_some() {
             return false;
         }
         if is_retriable {
@@ -403,15 +410,15 @@ impl Ledger {
 }
 
 /// What a retry is paid with.
-fn pay<M: Meters>(slot: &mut Slot, budget: &mut Budget, host: &M, now: u64) -> Try {
-    let hold = slot.hold.take().map(|(hold, _)| hold);
+fn pay<H: Meters + Journals>(slot: &mut Slot, budget: &mut Budget, host: &H, now: u64) -> Try {
+    let held = slot.held.take();
     if std::mem::take(&mut slot.paid) {
         slot.live = slot.live.saturating_add(1);
         return Try::Goes;
     }
-    match hold.or_else(|| budget.withdraw(host, now)) {
-        Some(hold) => {
-            budget.spend(host, now, hold);
+    match held.or_else(|| Held::take(budget, host, now)) {
+        Some(held) => {
+            held.spend(budget, host, now);
             slot.live = slot.live.saturating_add(1);
             Try::Goes
         }

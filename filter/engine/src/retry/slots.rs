@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::retry::budget::Hold;
+use crate::retry::held::Held;
 use crate::retry::rules::Rules;
 
 /// Names an exchange in its worker: a number of the worker's own, the place,
@@ -30,8 +30,8 @@ pub(crate) struct Slot {
     /// Tries that the upstream instance saw, and those that are under way.
     pub(crate) tries: u32,
     pub(crate) live: u32,
-    /// Credit for the next retry, and since when.
-    pub(crate) hold: Option<(Hold, u64)>,
+    /// Credit for the next retry.
+    pub(crate) held: Option<Held>,
     /// The next retry has been paid for already.
     pub(crate) paid: bool,
     /// A retry that would have been was refused.
@@ -98,7 +98,7 @@ impl Slot {
             starved: false,
             tries: 0,
             live: 0,
-            hold: None,
+            held: None,
             paid: false,
             refused: false,
             marked: false,

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 
 use crate::counters::CounterId;
 use crate::host::{Attribute, Host};
+use crate::journal::{Journals, Page, WorkerId};
 use crate::meters::{MeterId, MeterKind, Meters};
 use crate::plan::Plan;
 use crate::retry::Ledger;
@@ -55,8 +56,10 @@ pub struct FakeHost {
     pub via_upstream: bool,
     /// The exchange's name.
     pub exchange_name: Option<[u8; 16]>,
-    /// Numbers that several hosts may share.
+    /// Numbers and journals that several hosts may share.
     pub meters: SharedMeters,
+    /// Whose journal this worker writes.
+    pub worker: Option<WorkerId>,
     /// The worker's ledger.
     pub ledger: Ledger,
     /// `%RESPONSE_CODE_DETAILS%` of the response at hand.
@@ -166,6 +169,20 @@ impl Meters for FakeHost {
 
     fn level(&self, meter: MeterId) -> u64 {
         self.meters.level(meter)
+    }
+}
+
+impl Journals for FakeHost {
+    fn worker(&self) -> Option<WorkerId> {
+        self.worker
+    }
+
+    fn page<T>(
+        &self,
+        page: Page,
+        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended> {
+        self.meters.page(page, step)
     }
 }
 

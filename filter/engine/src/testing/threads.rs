@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 use super::FakeHost;
 use crate::counters::CounterId;
 use crate::host::{Attribute, Host};
+use crate::journal::{Journals, Page, WorkerId};
 use crate::meters::{MeterId, MeterKind, Meters};
 use crate::retry::Ledger;
 use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
@@ -209,6 +210,20 @@ impl Meters for WorkerHost<'_> {
 
     fn level(&self, meter: MeterId) -> u64 {
         self.exchange.level(meter)
+    }
+}
+
+impl Journals for WorkerHost<'_> {
+    fn worker(&self) -> Option<WorkerId> {
+        self.exchange.worker()
+    }
+
+    fn page<T>(
+        &self,
+        page: Page,
+        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended> {
+        self.exchange.page(page, step)
     }
 }
 

@@ -95,7 +95,7 @@ fn nothing_percent_leaves_the_floor() {
 fn what_is_not_used_comes_back() {
     let meters = SharedMeters::default();
     let mut budget = budget("{}", &meters);
-    let holds: Vec<Hold> = std::iter::from_fn(|| budget.withdraw(&meters, 0)).collect();
+    let holds: Vec<Purse> = std::iter::from_fn(|| budget.withdraw(&meters, 0)).collect();
     assert_eq!(holds.len(), 10);
     assert!(!budget.has_credit(&meters, 0));
     // However old it is: a hold is counted until it is given back.
@@ -160,7 +160,7 @@ fn other_terms_keep_what_has_happened() {
 #[derive(Clone, Copy, Debug)]
 struct Granted {
     at: u64,
-    hold: Hold,
+    hold: Purse,
 }
 
 /// One worker's view and the requests under way everywhere.
@@ -261,12 +261,12 @@ proptest! {
                     {
                         let at = now + roll(50 * MS);
                         let goes = roll(10) > 0;
-                        let share = hold == Hold::Share;
+                        let share = hold == Purse::Share;
                         world.later(at, Step::Retry(worker, number, share, goes));
                     }
                 }
                 Step::Retry(worker, number, share, goes) => {
-                    let hold = if share { Hold::Share } else { Hold::Floor };
+                    let hold = if share { Purse::Share } else { Purse::Floor };
                     if goes {
                         world.worker(worker, now).spend(&meters, now, hold);
                         world.granted.push(Granted { at: now, hold });
@@ -295,12 +295,12 @@ fn check(
         let after = last.at.saturating_sub(interval);
         let within = |at: &u64| *at > after && *at <= last.at;
         let retries = world.granted.iter().filter(|it| within(&it.at));
-        let shared = retries.clone().filter(|it| it.hold == Hold::Share).count() as u64;
+        let shared = retries.clone().filter(|it| it.hold == Purse::Share).count() as u64;
         let all = retries.count() as u64;
         // The credit was taken up to a back-off before it was used.
         let paying = |at: &u64| *at > after.saturating_sub(BACK_OFF) && *at <= last.at;
         let requests = world.requests.iter().filter(|at| paying(at)).count() as u64;
-        if last.hold == Hold::Share {
+        if last.hold == Purse::Share {
             prop_assert!(
                 shared * 100 <= percent * requests,
                 "{shared} of {requests}: {text}"

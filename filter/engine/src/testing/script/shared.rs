@@ -3,6 +3,9 @@
 
 use std::cell::{Cell, RefCell};
 
+use hashbrown::HashMap;
+
+use crate::journal::{Journals, Page, WorkerId};
 use crate::meters::{MeterId, MeterKind, Meters};
 use crate::shared::{Contended, Step};
 
@@ -16,6 +19,9 @@ pub(super) struct Shared {
     pub(super) tables: RefCell<Vec<Vec<u64>>>,
     pub(super) blocks: RefCell<Vec<Vec<u8>>>,
     pub(super) meters: RefCell<Vec<(String, u64)>>,
+    journals: RefCell<HashMap<Page, Vec<u8>>>,
+    /// The table of machines that live.
+    pub(super) vms: RefCell<Vec<u64>>,
     /// So many of the next changes of a table or block are lost to others.
     pub(super) contended: Cell<u32>,
     /// So many of the next changes succeed at the second attempt.
@@ -67,10 +73,17 @@ impl Shared {
     pub(super) fn change_block<T>(
         &self,
         block: usize,
-        mut step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
     ) -> Result<T, Contended> {
         let mut blocks = self.blocks.borrow_mut();
-        let block = blocks.get_mut(block).ok_or(Contended)?;
+        self.change(blocks.get_mut(block).ok_or(Contended)?, step)
+    }
+
+    fn change<T>(
+        &self,
+        block: &mut Vec<u8>,
+        mut step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended> {
         let mut changed = block.clone();
         if took_one(&self.contended) {
             step(&mut changed);
@@ -93,6 +106,22 @@ impl Shared {
         let meters = self.meters.borrow();
         let named = meters.iter().filter(|(name, _)| name.ends_with(ending));
         named.map(|(_, level)| *level).sum()
+    }
+}
+
+/// As seen by nobody in particular.
+impl Journals for Shared {
+    fn worker(&self) -> Option<WorkerId> {
+        None
+    }
+
+    fn page<T>(
+        &self,
+        page: Page,
+        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended> {
+        let mut journals = self.journals.borrow_mut();
+        self.change(journals.entry(page).or_default(), step)
     }
 }
 

@@ -9,9 +9,12 @@ use super::view::{Facts, View};
 use super::visit::{Event, Performed, Visit};
 use crate::action::{Action, Flow};
 use crate::exchange::Exchange;
+use crate::journal::WorkerId;
 use crate::plan::Plan;
 use crate::quota::MemoryQuota;
-use crate::retry::Ledger;
+use crate::retry::{self, Ledger};
+use crate::roll::BEAT_NS;
+use crate::vm_memory::VmMemory;
 use crate::worker::Worker;
 
 /// A configuration in a worker.
@@ -27,6 +30,9 @@ pub(super) struct Root {
 pub(super) struct Machine {
     /// No other machine of the script has or had it.
     pub(super) serial: u8,
+    /// Its number, since it has had an exchange.
+    vm: Option<WorkerId>,
+    next_beat: u64,
     pub(super) ledger: Ledger,
     pub(super) quota: MemoryQuota,
     /// `None` once it has been replaced and its last exchange is gone.
@@ -42,8 +48,6 @@ pub(super) struct Stage {
     pub(super) machines: Vec<Machine>,
     /// Exchanges; `None` once they are over.
     pub(super) visits: Vec<Option<Visit>>,
-    /// Exchanges whose machine died.
-    pub(super) lost: u64,
     pub(super) admissions: Admissions,
     /// Events that come for the next exchange after its end.
     pub(super) late: Vec<Event>,
@@ -57,6 +61,8 @@ impl Machine {
     fn new(serial: u8) -> Self {
         Self {
             serial,
+            vm: None,
+            next_beat: 0,
             ledger: Ledger::default(),
             quota: MemoryQuota::default(),
             roots: Vec::new(),
@@ -86,6 +92,7 @@ impl Machine {
             ledger: &mut self.ledger,
             random,
             serial: self.serial,
+            vm: self.vm,
             responds: false,
         };
         act(&mut root.worker, &config.plan, host, &mut out);
@@ -116,7 +123,6 @@ impl Stage {
             shared,
             machines: Vec::new(),
             visits: Vec::new(),
-            lost: 0,
             admissions: Admissions::default(),
             late: Vec::new(),
             events: 0,
@@ -172,6 +178,9 @@ impl Stage {
 
     /// An exchange begins: its number.
     pub(super) fn begin(&mut self, worker: usize, upstream: bool, facts: Facts) -> usize {
+        if self.machines.get(worker).is_some_and(|it| it.vm.is_none()) {
+            self.beat(worker);
+        }
         let machine = self.machines.get(worker);
         let root = machine.map_or(0, |it| if upstream { it.upstream } else { it.current });
         self.visits.push(Some(Visit {
@@ -243,6 +252,7 @@ impl Stage {
             ledger: &mut machine.ledger,
             random: &mut self.random,
             serial: machine.serial,
+            vm: machine.vm,
             responds: matches!(event, Event::ResponseHeaders { .. }),
         };
         let flow = match event {
@@ -289,6 +299,17 @@ impl Stage {
         self.shared
             .wall_ms
             .set(wall.wrapping_add(nanos / 1_000_000));
+        for worker in 0..self.machines.len() {
+            let machine = self.machines.get(worker);
+            if machine.is_some_and(|it| it.vm.is_some() && it.next_beat <= now) {
+                self.beat(worker);
+            }
+        }
+        // The proxy's main thread, which has a machine without exchanges.
+        let seen = VmMemory::look(&mut self.shared.vms.borrow_mut(), now);
+        for dead in seen.into_iter().flat_map(|it| it.dead) {
+            retry::recover(dead, &self.shared);
+        }
         for number in 0..self.visits.len() {
             let visit = self.visits.get_mut(number).and_then(Option::as_mut);
             if let Some(visit) = visit.filter(|visit| visit.wake.is_some_and(|at| at <= now)) {
@@ -319,6 +340,24 @@ impl Stage {
             machine.act(number, world, |worker, plan, host, out| {
                 worker.tick(plan, host, out);
             });
+        }
+    }
+
+    /// A machine gives a sign of life, and takes over what the dead have left.
+    fn beat(&mut self, worker: usize) {
+        let Some(machine) = self.machines.get_mut(worker) else {
+            return;
+        };
+        let own = VmMemory {
+            id: u64::from(machine.serial) + 1,
+            bytes: 0,
+        };
+        let now = self.shared.now_ns.get();
+        let seen = own.beat(&mut self.shared.vms.borrow_mut(), now);
+        machine.next_beat = now.saturating_add(BEAT_NS);
+        machine.vm = seen.number.map(|number| WorkerId { number, id: own.id });
+        for dead in seen.dead {
+            retry::recover(dead, &self.shared);
         }
     }
 
@@ -391,7 +430,6 @@ impl Stage {
         for place in &mut self.visits {
             if place.as_ref().is_some_and(|visit| visit.worker == worker) {
                 *place = None;
-                self.lost += 1;
             }
         }
         self.boot(worker, config);

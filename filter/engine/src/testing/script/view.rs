@@ -9,6 +9,7 @@ use super::configs::Compiled;
 use super::shared::Shared;
 use crate::counters::CounterId;
 use crate::host::{Attribute, Host};
+use crate::journal::{Journals, Page, WorkerId};
 use crate::meters::{MeterId, MeterKind, Meters};
 use crate::retry::Ledger;
 use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
@@ -44,6 +45,7 @@ pub(super) struct View<'a> {
     pub(super) random: &'a mut u64,
     /// Tells this worker's random numbers from those of all others.
     pub(super) serial: u8,
+    pub(super) vm: Option<WorkerId>,
     /// Response headers are at hand.
     pub(super) responds: bool,
 }
@@ -116,6 +118,20 @@ impl Meters for View<'_> {
 
     fn level(&self, meter: MeterId) -> u64 {
         self.shared.level(meter)
+    }
+}
+
+impl Journals for View<'_> {
+    fn worker(&self) -> Option<WorkerId> {
+        self.vm
+    }
+
+    fn page<T>(
+        &self,
+        page: Page,
+        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    ) -> Result<T, Contended> {
+        self.shared.page(page, step)
     }
 }
 

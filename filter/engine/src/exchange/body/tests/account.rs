@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::request_buffer::Total;
 use crate::shared::Tables;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// What may happen to one of several exchanges.
 #[derive(Clone, Copy, Debug)]

@@ -1,14 +1,17 @@
-//! The memory of this worker's VM, as gauges: `btp.vm_memory_bytes.<number>`
-//! of each VM, `btp.vm_memory_bytes_max` of the largest that lives.
+//! The VMs that live. Each that serves has a number, gives signs of life, and
+//! shows its memory: `btp.vm_memory_bytes.<number>`, and
+//! `btp.vm_memory_bytes_max` of the largest.
 //!
 //! WebAssembly memory only grows. Looking is one instruction, at each exchange
-//! that begins; a gauge is written when the memory has grown, and with each
-//! sign of life, which also clears the gauges of VMs that have died.
+//! that begins; a gauge is written when the memory has grown, and with each sign
+//! of life. Who finds that another has died clears its gauge, and gives back the
+//! credit that it held. Envoy's main thread, whose VM serves nobody, looks as well.
 
 use std::cell::Cell;
 
-use btp_engine::{BEAT_NS, Step, VmMemory, to_bytes, to_words};
+use btp_engine::{BEAT_NS, Step, VmMemory, VmSighting, WorkerId, recover, to_bytes, to_words};
 
+use crate::process::Process;
 use crate::stream::report;
 use crate::{abi, blocks, vm};
 
@@ -20,6 +23,7 @@ thread_local! {
 struct Vm {
     /// It has had an exchange.
     serves: Cell<bool>,
+    number: Cell<Option<u32>>,
     /// Its memory when the gauge was written last.
     written: Cell<u64>,
     /// Envoy's number of its gauge, once it has one.
@@ -47,14 +51,25 @@ pub(crate) fn first_beat() -> Result<u64, String> {
     Ok(abi::monotonic_ns().saturating_add(BEAT_NS))
 }
 
-/// Gives a sign of life, if it is due; when the next one is. VMs without
-/// exchanges, as the one of Envoy's main thread, stay silent.
+/// This VM among those that live, once it has had an exchange.
+pub(crate) fn worker() -> Option<WorkerId> {
+    let number = VM.with(|it| it.number.get())?;
+    Some(WorkerId {
+        number,
+        id: vm::id(),
+    })
+}
+
+/// Gives a sign of life, if it is due, and looks for the dead; when the next one
+/// is due. A VM without exchanges only looks.
 pub(crate) fn beat(now: u64) -> u64 {
     VM.with(|it| {
         if now >= it.next_beat.get() {
             it.next_beat.set(now.saturating_add(BEAT_NS));
             if it.serves.get() {
                 it.beat(now);
+            } else {
+                look_for_dead(now);
             }
         }
         it.next_beat.get()
@@ -98,16 +113,37 @@ impl Vm {
             Step::Write(seen)
         });
         let Ok(seen) = seen else { return };
-        for number in seen.freed {
-            record(&format!("{GAUGE}.{number}"), 0);
-        }
-        record(&format!("{GAUGE}_max"), seen.largest);
+        self.number.set(seen.number);
+        bury(&seen);
         let own = seen
             .number
             .and_then(|number| defined(&format!("{GAUGE}.{number}")));
         self.gauge.set(own);
         self.write();
     }
+}
+
+fn look_for_dead(now: u64) {
+    let seen = blocks::update(TABLE, |bytes| {
+        let mut words = to_words(bytes);
+        let Some(seen) = VmMemory::look(&mut words, now) else {
+            return Step::Keep(None);
+        };
+        *bytes = to_bytes(&words);
+        Step::Write(Some(seen))
+    });
+    if let Ok(Some(seen)) = seen {
+        bury(&seen);
+    }
+}
+
+/// Clears up after those who have died.
+fn bury(seen: &VmSighting) {
+    for dead in &seen.dead {
+        record(&format!("{GAUGE}.{}", dead.number), 0);
+        recover(*dead, &Process);
+    }
+    record(&format!("{GAUGE}_max"), seen.largest);
 }
 
 fn defined(name: &str) -> Option<u32> {

@@ -1,0 +1,195 @@
+//! What is held of budgets by workers that live and die.
+
+use proptest::prelude::*;
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use btp_policy::PluginConfig;
+
+use super::*;
+use crate::retry::budget::Terms;
+use crate::testing::{FakeHost, SharedMeters};
+
+/// More than there are pages, so that budgets share some.
+const BUDGETS: usize = 3 * PAGES as usize;
+/// Credit that each of them has.
+const FLOOR: usize = 7;
+
+/// A worker, its budgets and what it holds of them.
+struct Holder {
+    host: FakeHost,
+    budgets: Vec<Budget>,
+    held: Vec<(usize, Held)>,
+}
+
+fn name(budget: usize) -> String {
+    format!("btp.default.p.route.{budget}")
+}
+
+impl Holder {
+    fn new(number: u32, id: u64, meters: &SharedMeters) -> Self {
+        let text = format!(
+            r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{{"retryConstraint":
+                {{"minRetryRate":{{"count":{FLOOR},"interval":"1s"}}}}}}}}]}}"#
+        );
+        let mut config = PluginConfig::parse(text.as_bytes()).unwrap();
+        let terms = Terms::of(&config.policies.remove(0).spec.retry_constraint.unwrap());
+        let mut host = FakeHost::default();
+        host.meters = meters.clone();
+        host.worker = Some(WorkerId { number, id });
+        let open = |budget| Budget::open(&name(budget), terms, &host, 0).unwrap();
+        Self {
+            budgets: (0..BUDGETS).map(open).collect(),
+            held: Vec::new(),
+            host,
+        }
+    }
+
+    fn take(&mut self, budget: usize) -> bool {
+        let held = Held::take(&mut self.budgets[budget], &self.host, 0);
+        self.held.extend(held.map(|held| (budget, held)));
+        held.is_some()
+    }
+
+    fn refund(&mut self) {
+        if let Some((budget, held)) = self.held.pop() {
+            held.refund(&mut self.budgets[budget], &self.host);
+        }
+    }
+
+    fn spend(&mut self) {
+        if let Some((budget, held)) = self.held.pop() {
+            held.spend(&mut self.budgets[budget], &self.host, 0);
+        }
+    }
+
+    fn of(&self, budget: usize) -> u64 {
+        self.held.iter().filter(|(of, _)| *of == budget).count() as u64
+    }
+}
+
+fn gauge(meters: &SharedMeters, budget: usize) -> u64 {
+    let of = |gauge| meters.get(&format!("{}.retry_budget_{gauge}", name(budget)));
+    of("held") + of("min_held")
+}
+
+#[test]
+fn what_a_dead_worker_held_is_credit_again() {
+    let meters = SharedMeters::default();
+    let (mut dead, mut lives) = (Holder::new(0, 5, &meters), Holder::new(1, 6, &meters));
+    while dead.take(3) {}
+    dead.refund();
+    assert!(lives.take(3) && !lives.take(3));
+    recover(WorkerId { number: 0, id: 5 }, &lives.host);
+    assert_eq!(gauge(&meters, 3), 1);
+    let more = std::iter::repeat_with(|| lives.take(3)).take_while(|it| *it);
+    assert_eq!(more.count(), FLOOR - 1);
+    // Nothing is found twice.
+    recover(WorkerId { number: 0, id: 5 }, &lives.host);
+    assert_eq!(gauge(&meters, 3), FLOOR as u64);
+}
+
+#[test]
+fn who_was_taken_for_dead_gives_nothing_back_again() {
+    for is_known_to_it in [false, true] {
+        let meters = SharedMeters::default();
+        let mut stalled = Holder::new(0, 5, &meters);
+        assert!(stalled.take(1) && stalled.take(1) && stalled.take(2));
+        recover(WorkerId { number: 0, id: 5 }, &stalled.host);
+        let mut heir = Holder::new(0, 6, &meters);
+        assert!(heir.take(1));
+        if is_known_to_it {
+            stalled.host.worker = Some(WorkerId { number: 1, id: 5 });
+            assert!(stalled.take(1));
+            stalled.refund();
+        } else {
+            // Its heir has the page: it holds nothing more until it has another.
+            assert!(!stalled.take(1));
+        }
+        stalled.spend();
+        stalled.refund();
+        assert_eq!((gauge(&meters, 1), gauge(&meters, 2)), (1, 0));
+        let used = meters.get(&format!("{}.retry_budget_min_retries", name(2)));
+        assert_eq!(used, 1, "a retry that happens is counted all the same");
+    }
+}
+
+#[test]
+fn without_a_journal_credit_is_held_all_the_same() {
+    let meters = SharedMeters::default();
+    let mut holder = Holder::new(0, 5, &meters);
+    holder.host.worker = None;
+    assert!(holder.take(1));
+    assert_eq!(gauge(&meters, 1), 1);
+    holder.refund();
+    assert_eq!(gauge(&meters, 1), 0);
+}
+
+#[test]
+fn a_damaged_page_is_read_as_far_as_it_goes() {
+    let worker = WorkerId { number: 0, id: 5 };
+    let whole = Entries {
+        owner: 5,
+        of_budgets: vec![(b"a", [1, 0]), (b"bc", [0, 2])],
+    };
+    let bytes = whole.write();
+    assert_eq!(Entries::read(&bytes), Some(whole));
+    for length in 0..bytes.len() {
+        let read = Entries::read(&bytes[..length]);
+        let known = read.map(|it| it.of_budgets.len());
+        let expected = match length {
+            0..8 => None,
+            8..21 => Some(0),
+            _ => Some(1),
+        };
+        assert_eq!(known, expected, "{length} bytes");
+    }
+    let meters = SharedMeters::default();
+    let page = Page { worker: 0, page: 9 };
+    let _ = meters.page(page, |bytes| {
+        *bytes = [&5_u64.to_le_bytes()[..], &[0xff; 40]].concat();
+        Step::Write(())
+    });
+    recover(worker, &meters);
+}
+
+proptest! {
+    /// Whatever workers do and however they die: the gauges say what the living
+    /// hold, as soon as the dead are known.
+    #[test]
+    fn gauges_say_what_the_living_hold(
+        steps in prop::collection::vec((0_usize..3, 0_usize..BUDGETS, 0_u8..12), 1..300),
+    ) {
+        let meters = SharedMeters::default();
+        let mut next_id = 9;
+        let mut workers: Vec<Holder> = (0..3)
+            .map(|number| Holder::new(number, u64::from(number) + 1, &meters))
+            .collect();
+        for (index, budget, what) in steps {
+            let worker = &mut workers[index];
+            match what {
+                0..=3 => { worker.take(budget % 3); }
+                4..=5 => { worker.take(budget); }
+                6..=8 => worker.refund(),
+                9..=10 => worker.spend(),
+                _ => {
+                    let dead = worker.host.worker.unwrap();
+                    recover(dead, &meters);
+                    next_id += 1;
+                    workers[index] = Holder::new(dead.number, next_id, &meters);
+                }
+            }
+            for budget in [0, 1, 2, budget] {
+                let held: u64 = workers.iter().map(|it| it.of(budget)).sum();
+                prop_assert_eq!(gauge(&meters, budget), held);
+            }
+        }
+        for worker in &mut workers {
+            while !worker.held.is_empty() {
+                worker.refund();
+            }
+        }
+        prop_assert!((0..BUDGETS).all(|budget| gauge(&meters, budget) == 0));
+    }
+}
