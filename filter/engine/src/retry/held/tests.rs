@@ -11,8 +11,8 @@ use super::*;
 use crate::retry::budget::Terms;
 use crate::testing::{FakeHost, SharedMeters};
 
-/// More than there are pages, so that budgets share some.
-const BUDGETS: usize = 3 * PAGES as usize;
+/// So many that some share a page.
+const BUDGETS: usize = 24;
 /// Credit that each of them has.
 const FLOOR: usize = 7;
 
@@ -72,6 +72,16 @@ impl Holder {
 fn gauge(meters: &SharedMeters, budget: usize) -> u64 {
     let of = |gauge| meters.get(&format!("{}.retry_budget_{gauge}", name(budget)));
     of("held") + of("min_held")
+}
+
+#[test]
+fn some_budgets_share_a_page() {
+    let worker = WorkerId { number: 0, id: 5 };
+    let pages: std::collections::BTreeSet<u32> = (0..BUDGETS)
+        .map(|budget| Page::of(worker, &name(budget)).page)
+        .collect();
+    assert!(pages.len() < BUDGETS && pages.len() > BUDGETS / 2);
+    assert!(pages.iter().all(|page| *page < PAGES));
 }
 
 #[test]
