@@ -50,6 +50,11 @@ fn every_item_of_the_checklist() {
             "responseOverride[1].redirect: has Envoy run the request again",
         ),
         (
+            r#"{"rateLimit":{"local":{"rules":[{},{"limit":{"requests":10,"unit":"Year"},
+                "clientSelectors":[{"headers":[{"name":"x-user","type":"Distinct"}]}]}]}}}"#,
+            "rateLimit.local.rules[1].limit.unit: is long for a Distinct header",
+        ),
+        (
             r#"{"retryConstraint":{},"circuitBreaker":{"maxConnections":9,
                 "maxPendingRequests":9,"maxParallelRequests":9,"maxParallelRetries":9}}"#,
             "retryConstraint: bounds retries, but",
