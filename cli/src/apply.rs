@@ -22,7 +22,6 @@ mod plan;
 mod report;
 mod request;
 mod stats;
-mod tree;
 mod undo;
 mod yaml_out;
 

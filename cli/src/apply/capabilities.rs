@@ -10,7 +10,9 @@ use btp_policy::problem::Problem;
 
 use super::files::{Config, mark_of};
 use super::filter::is_plugin;
-use super::tree::{Address, Step, entry, field, find, object, text};
+use crate::envoy::address::{Address, Step};
+use crate::envoy::json::object;
+use crate::envoy::tree::{entry, field, find, text};
 use crate::report::{Finding, Place};
 
 /// One name a line; `cargo xtask capabilities` reads them out of the built

@@ -52,10 +52,10 @@ pub(crate) fn all(
             .iter()
             .position(|it| it.policy == policy && it.parent == parent);
         known.unwrap_or_else(|| {
-            let own = specs[policy].map_or_else(nothing, super::tree::unplaced);
+            let own = specs[policy].map_or_else(nothing, crate::envoy::tree::unplaced);
             let spec = match merge {
                 Some((above, how)) => {
-                    let above = specs[above].map_or_else(nothing, super::tree::unplaced);
+                    let above = specs[above].map_or_else(nothing, crate::envoy::tree::unplaced);
                     merge::merge(&above, &own, how)
                 }
                 None => own,

@@ -10,8 +10,9 @@ use btp_policy::problem::Problem;
 use btp_policy::{json, yaml};
 
 use super::layout::{Layout, as_envoy_reads};
-use super::tree::{Address, Step, at, at_mut, field, find, type_of};
 use super::{undo, yaml_out};
+use crate::envoy::address::{Address, Step, at, at_mut};
+use crate::envoy::tree::{field, find, type_of};
 use crate::input::Source;
 
 /// One file of the configuration.
@@ -155,7 +156,7 @@ impl Config {
     /// aside.
     pub(crate) fn is_changed(&self, file: usize) -> bool {
         let file = &self.files[file];
-        !super::tree::same(&file.node, &file.clean)
+        !crate::envoy::tree::same(&file.node, &file.clean)
     }
 
     fn add(&mut self, path: PathBuf, shown: &Path) -> Result<usize, String> {

@@ -8,9 +8,8 @@ use btp_policy::read::At;
 use btp_policy::spec::{BufferMode, Capability, Owner, RequestBuffer, owner_of};
 
 use super::plan::Options;
-use super::tree::{
-    field, find, items, list, list_mut, object, object_mut, set, string, text, type_of,
-};
+use crate::envoy::json::{list, object, string};
+use crate::envoy::tree::{field, find, items, list_mut, object_mut, set, text, type_of};
 
 /// The name of the instance, of the plugin and of its VM.
 pub(crate) const NAME: &str = "backend_traffic_policy";
@@ -237,7 +236,7 @@ impl Contents<'_> {
         if let Some(enforce) = enforce {
             let names = Capability::ALL.iter();
             let names = names.filter(|(_, capability)| enforce.contains(capability));
-            let names = names.map(|(name, _)| string(*name)).collect();
+            let names = names.map(|(name, _)| string(*name));
             fields.push(("enforce", list(names)));
         }
         fields.push(("nativeFields", string("Applied")));
@@ -258,7 +257,7 @@ fn place_of(gateway: &Gateway) -> Node {
     place.extend(gateway.listener.as_ref().map(|it| ("listener", string(it))));
     if !gateway.labels.is_empty() {
         let labels = gateway.labels.iter();
-        let labels = labels.map(|(key, value)| super::tree::entry(key, string(value)));
+        let labels = labels.map(|(key, value)| crate::envoy::tree::entry(key, string(value)));
         let labels = Node::unplaced(Value::Map(labels.collect()));
         place.push(("labels", labels));
     }
@@ -268,7 +267,7 @@ fn place_of(gateway: &Gateway) -> Node {
 /// A policy without what Envoy itself puts into force. `retry` is Envoy's, but
 /// a budget looks at it.
 pub(crate) fn without_native(mut policy: Node, keeps_retry: bool) -> Node {
-    let Some(spec) = super::tree::field_mut(&mut policy, "spec") else {
+    let Some(spec) = crate::envoy::tree::field_mut(&mut policy, "spec") else {
         return policy;
     };
     if let Value::Map(entries) = &mut spec.value {

@@ -15,7 +15,8 @@ use super::files::{Config, mark_of};
 use super::govern::{Governed, sites_of};
 use super::model::{Manager, Model, Site};
 use super::overlap::configuration_of;
-use super::tree::{Address, field, items};
+use crate::envoy::address::Address;
+use crate::envoy::tree::{field, items};
 use uses::{Use, uses};
 
 /// What may be unwise about a connection manager, in the file with that index.

@@ -5,7 +5,8 @@ use btp_policy::attach::{ResourceRef, Route};
 use btp_policy::node::{Node, Value};
 
 use super::files::Config;
-use super::tree::{Address, field, find, items, text, type_of};
+use crate::envoy::address::Address;
+use crate::envoy::tree::{field, find, items, text, type_of};
 
 /// An HTTP connection manager.
 #[derive(Debug)]
@@ -179,7 +180,9 @@ impl Site {
 
 /// The HTTP connection managers of a listener: the way there, the name of
 /// the filter chain, and what stands there.
-pub(crate) fn managers(listener: &Node) -> Vec<(Vec<super::tree::Step>, Option<&str>, &Node)> {
+pub(crate) fn managers(
+    listener: &Node,
+) -> Vec<(Vec<crate::envoy::address::Step>, Option<&str>, &Node)> {
     let root = Address {
         file: 0,
         path: Vec::new(),

@@ -17,7 +17,8 @@ use super::filter::is_instance;
 use super::govern::govern;
 use super::hcm;
 use super::model::Model;
-use super::tree::{Address, field, find, items};
+use crate::envoy::address::Address;
+use crate::envoy::tree::{field, find, items};
 use crate::input::Source;
 use crate::report::{Finding, Place};
 

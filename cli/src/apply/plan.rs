@@ -5,7 +5,7 @@ mod custom_response;
 mod instances;
 mod native;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use btp_policy::node::Node;
 use btp_policy::path::closest;
@@ -20,9 +20,10 @@ use super::govern::{Governed, govern, missing, sites_of};
 use super::hcm;
 use super::model::{Manager, Model};
 use super::overlap::overlaps;
-use super::tree::{Address, find};
 use super::undo;
 use crate::compose::{self, NativeFields, compose};
+use crate::envoy::address::Address;
+use crate::envoy::tree::find;
 use crate::input::Input;
 use crate::report::{Finding, Place};
 
@@ -122,7 +123,6 @@ pub(crate) fn apply(
         effective,
         plugin_files: Vec::new(),
         before: BTreeMap::new(),
-        touched: BTreeSet::new(),
     };
     applier.apply();
     let Applier {
@@ -212,8 +212,6 @@ struct Applier<'a> {
     plugin_files: Vec<(String, Node)>,
     /// The objects that were changed, as they were.
     before: BTreeMap<(usize, String), (Address, Node)>,
-    /// Fields of objects that were changed as a whole.
-    touched: BTreeSet<String>,
 }
 
 impl Applier<'_> {

@@ -3,7 +3,8 @@
 
 use btp_policy::node::{Node, Value};
 
-use super::tree::{field_mut, list_mut, object, object_mut, string, text};
+use crate::envoy::json::{object, string};
+use crate::envoy::tree::{field_mut, list_mut, object_mut, text};
 
 /// Name and regex of each label. The first group is cut out of the stat's
 /// name, the second is the label's value.
@@ -46,7 +47,7 @@ pub(crate) fn remove(bootstrap: &mut Node) {
 
 fn drop_field(node: &mut Node, name: &str) {
     if let Value::Map(entries) = &mut node.value
-        && let Some(place) = super::tree::position(entries, name)
+        && let Some(place) = crate::envoy::tree::position(entries, name)
     {
         entries.remove(place);
     }

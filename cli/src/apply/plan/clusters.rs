@@ -3,17 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use btp::translate::Change;
 use btp_policy::node::{Node, Value};
 
 use super::Applier;
 use super::native::home_of;
 use crate::apply::files::Config;
 use crate::apply::model::Model;
-use crate::apply::tree::{
-    Address, field, field_mut, find, items, object_mut, set, string, text, unplaced,
-};
 use crate::apply::undo;
+use crate::envoy::address::Address;
+use crate::envoy::json::string;
+use crate::envoy::tree::{field, field_mut, find, items, object_mut, set, text, unplaced};
+use crate::translate::Change;
 
 /// Which route names which cluster, and who else names it.
 #[derive(Debug, Default)]
@@ -224,7 +224,7 @@ impl Applier<'_> {
 
 /// Whether an address is that of a route.
 fn is_route(address: &Address) -> bool {
-    use crate::apply::tree::Step;
+    use crate::envoy::address::Step;
     let mut steps = address.path.iter().rev();
     matches!(
         (steps.next(), steps.next()),

@@ -8,7 +8,8 @@ use serde_json::{Value as Json, json as object};
 use super::Applier;
 use crate::apply::filter::is_internal_redirect;
 use crate::apply::govern::sites_of;
-use crate::apply::tree::{list_mut, object_mut, set, string};
+use crate::envoy::json::string;
+use crate::envoy::tree::{list_mut, object_mut, set};
 
 /// The filter, and its settings on a route.
 const NAME: &str = "btp.custom_response";

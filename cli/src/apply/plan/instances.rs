@@ -12,8 +12,10 @@ use super::Applier;
 use crate::apply::filter::{self, Contents, Instance, Needs};
 use crate::apply::govern::sites_of;
 use crate::apply::model::Manager;
-use crate::apply::tree::{Address, field, find, list, object, set, string, text, unplaced};
 use crate::compose;
+use crate::envoy::address::Address;
+use crate::envoy::json::{list, object, string};
+use crate::envoy::tree::{field, find, set, text, unplaced};
 use crate::report::Finding;
 
 impl Applier<'_> {

@@ -3,16 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use btp::translate::{Change, Context, How, Outcome, Place as Home, apply_change, translate};
-use btp_policy::node::{Node, Value};
 use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 
 use super::Applier;
 use super::clusters::Uses;
 use crate::apply::govern::sites_of;
-use crate::apply::tree::{Address, field, items, same, text};
+use crate::envoy::address::Address;
+use crate::envoy::tree::{field, items, text};
 use crate::report::{Finding, Place};
+use crate::translate::{Change, Context, How, Outcome, Place as Home, apply_change, translate};
 
 impl Applier<'_> {
     /// Puts the native fields of every policy into force.
@@ -154,10 +154,7 @@ impl Applier<'_> {
     }
 
     fn on_bootstrap(&mut self, index: usize, change: &Change) {
-        let root = Address {
-            file: 0,
-            path: Vec::new(),
-        };
+        let root = Address::root(0);
         // Only asked, never changed: nothing would remember what was there.
         let Some(mut bootstrap) = self.config.at(&root).cloned() else {
             return;
@@ -182,19 +179,10 @@ impl Applier<'_> {
         let Some(object) = self.config.at_mut(address) else {
             return false;
         };
-        // A change without a path has the object as a whole before it.
-        let whole = change.path.0.is_empty().then(|| object.clone());
-        let outcome = apply_change(object, change);
-        let fields = whole.map(|before| changed_fields(&before, object));
-        let changed = fields.map(|fields| self.first_changes(what, fields));
-        match outcome {
+        match apply_change(object, change) {
             Ok(Outcome::Replaced(values)) => {
-                let lines = changed.unwrap_or_else(|| {
-                    let lines = values.iter().flat_map(|value| gave_way(change, value));
-                    lines.collect()
-                });
-                for line in lines {
-                    let line = format!("{what}: {line}");
+                for value in values {
+                    let line = format!("{what}: {value}");
                     let replaced = &mut self.effective[index].replaced;
                     if !replaced.contains(&line) {
                         replaced.push(line);
@@ -225,19 +213,6 @@ impl Applier<'_> {
                 false
             }
         }
-    }
-
-    /// What the person had said in the fields of an object; not what an
-    /// earlier change said there.
-    fn first_changes(&mut self, what: &str, fields: Vec<(String, Option<String>)>) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (key, was) in fields {
-            let is_first = self.touched.insert(format!("{what} {key}"));
-            if let Some(was) = was.filter(|_| is_first) {
-                lines.push(format!("{key} was {was}"));
-            }
-        }
-        lines
     }
 
     /// Notes where a field went.
@@ -280,45 +255,4 @@ pub(super) fn home_of(change: &Change) -> String {
         How::Dns(_) => "the settings of its DNS".to_owned(),
         _ => change.path.to_string(),
     }
-}
-
-/// The fields of an object that say something else than before, and what
-/// they said.
-fn changed_fields(before: &Node, after: &Node) -> Vec<(String, Option<String>)> {
-    let (Value::Map(olds), Value::Map(news)) = (&before.value, &after.value) else {
-        return Vec::new();
-    };
-    let changed = olds
-        .iter()
-        .filter(|old| !field(after, &old.key).is_some_and(|new| same(new, &old.node)))
-        .map(|old| (old.key.clone(), Some(shown(&old.node))));
-    let added = news
-        .iter()
-        .filter(|new| field(before, &new.key).is_none())
-        .map(|new| (new.key.clone(), None));
-    changed.chain(added).collect()
-}
-
-/// What gave way to a change, if it says something else.
-fn gave_way(change: &Change, before: &Node) -> Vec<String> {
-    let path = &change.path;
-    match (&change.how, &before.value) {
-        (How::HttpFilter(_) | How::Append(_), _) => Vec::new(),
-        (How::Merge(new), Value::Map(entries)) => entries
-            .iter()
-            .filter(|old| field(new, &old.key).is_some_and(|new| !same(new, &old.node)))
-            .map(|old| format!("{path}.{} was {}", old.key, shown(&old.node)))
-            .collect(),
-        _ => vec![format!("{path} was {}", shown(before))],
-    }
-}
-
-/// A value in a few words.
-fn shown(value: &Node) -> String {
-    const LONGEST: usize = 60;
-    let text = serde_json::to_string(value).unwrap_or_default();
-    if text.chars().count() <= LONGEST {
-        return text;
-    }
-    value.value.excerpt()
 }
