@@ -9,9 +9,9 @@ use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
 
 use super::files::{Config, mark_of};
-use super::filter::is_plugin;
 use crate::envoy::address::{Address, Step};
 use crate::envoy::json::object;
+use crate::envoy::plugin::is_plugin;
 use crate::envoy::tree::{entry, field, find, text};
 use crate::report::{Finding, Place};
 

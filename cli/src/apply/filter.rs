@@ -7,14 +7,11 @@ use btp_policy::problem::Problems;
 use btp_policy::read::At;
 use btp_policy::spec::{BufferMode, Capability, Owner, RequestBuffer, owner_of};
 
-use super::plan::Options;
+use super::options::Options;
 use crate::envoy::json::{list, object, string};
+use crate::envoy::plugin::{NAME, is_instance};
 use crate::envoy::tree::{field, find, items, list_mut, object_mut, set, text, type_of};
 
-/// The name of the instance, of the plugin and of its VM.
-pub(crate) const NAME: &str = "backend_traffic_policy";
-/// The name of the filter's file.
-const FILE: &str = "backend_traffic_policy.wasm";
 /// The name of the second instance.
 pub(crate) const LATE: &str = "backend_traffic_policy_late";
 
@@ -207,21 +204,6 @@ pub(crate) fn resource(instance: &Instance, wasm: &str) -> Node {
 /// Whether the filter stands there already, and not by our doing.
 pub(crate) fn is_there(hcm: &Node) -> bool {
     items(hcm, "http_filters").iter().any(is_instance)
-}
-
-/// Whether an HTTP filter is an instance of ours, by its name, its root id or
-/// its file.
-pub(crate) fn is_instance(filter: &Node) -> bool {
-    let config = field(filter, "typed_config").and_then(|it| field(it, "config"));
-    text(filter, "name") == Some(NAME) || config.is_some_and(is_plugin)
-}
-
-/// Whether a plugin is ours, by its root id or its file.
-pub(crate) fn is_plugin(config: &Node) -> bool {
-    let local = find(config, &["vm_config", "code", "local"]);
-    let file = local.and_then(|it| text(it, "filename"));
-    text(config, "root_id") == Some(NAME)
-        || file.unwrap_or_default().rsplit('/').next() == Some(FILE)
 }
 
 impl Contents<'_> {

@@ -6,7 +6,8 @@ use btp_policy::node::{Node, Value};
 
 use super::files::Config;
 use crate::envoy::address::Address;
-use crate::envoy::tree::{field, find, items, text, type_of};
+use crate::envoy::listener::connection_managers;
+use crate::envoy::tree::{field, find, items, text};
 
 /// An HTTP connection manager.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ impl Model {
             let Some(node) = config.at(&listener) else {
                 continue;
             };
-            for (way, chain, hcm) in managers(node) {
+            for (way, chain, hcm) in connection_managers(node) {
                 let mut address = listener.clone();
                 for step in &way {
                     address.path.push(step.clone());
@@ -176,37 +177,6 @@ impl Site {
         let name = self.name.split('/').filter(|it| !it.is_empty());
         resources.chain(name)
     }
-}
-
-/// The HTTP connection managers of a listener: the way there, the name of
-/// the filter chain, and what stands there.
-pub(crate) fn managers(
-    listener: &Node,
-) -> Vec<(Vec<crate::envoy::address::Step>, Option<&str>, &Node)> {
-    let root = Address {
-        file: 0,
-        path: Vec::new(),
-    };
-    let numbered = items(listener, "filter_chains").iter().enumerate();
-    let mut chains: Vec<(Address, &Node)> = numbered
-        .map(|(index, chain)| (root.key("filter_chains").item(index), chain))
-        .collect();
-    if let Some(chain) = field(listener, "default_filter_chain") {
-        chains.push((root.key("default_filter_chain"), chain));
-    }
-    let mut found = Vec::new();
-    for (address, chain) in chains {
-        for (index, filter) in items(chain, "filters").iter().enumerate() {
-            let Some(config) = field(filter, "typed_config") else {
-                continue;
-            };
-            if type_of(config) == Some("HttpConnectionManager") {
-                let place = address.key("filters").item(index).key("typed_config");
-                found.push((place.path, text(chain, "name"), config));
-            }
-        }
-    }
-    found
 }
 
 fn sites(table: &Node, address: &Address, listener: &str) -> Vec<Site> {

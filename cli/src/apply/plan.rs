@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use btp_policy::node::Node;
 use btp_policy::path::closest;
 use btp_policy::problem::Problem;
-use btp_policy::scalar::ObjectName;
 use btp_policy::{PluginConfig, Policy};
 
 use super::capabilities::lacks;
@@ -19,6 +18,7 @@ use super::files::{Config, mark_of, path_of};
 use super::govern::{Governed, govern, missing, sites_of};
 use super::hcm;
 use super::model::{Manager, Model};
+use super::options::Options;
 use super::overlap::overlaps;
 use super::undo;
 use crate::compose::{self, NativeFields, compose};
@@ -26,17 +26,6 @@ use crate::envoy::address::Address;
 use crate::envoy::tree::find;
 use crate::input::Input;
 use crate::report::{Finding, Place};
-
-/// What the person said on the command line.
-#[derive(Debug)]
-pub(crate) struct Options {
-    /// Where the filter will be mounted.
-    pub(crate) wasm: String,
-    pub(crate) gateway: Option<ObjectName>,
-    /// The folder that Envoy will watch plugin configurations in; without it
-    /// they stand in the listeners.
-    pub(crate) ecds: Option<String>,
-}
 
 /// What came of it.
 #[derive(Debug)]
