@@ -19,6 +19,7 @@ mod layout;
 mod model;
 mod options;
 mod overlap;
+mod placement;
 mod plan;
 mod report;
 mod request;

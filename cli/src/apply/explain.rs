@@ -105,7 +105,7 @@ impl Answer<'_> {
     fn request(&self, request: &Request, config: &Config) -> bool {
         let model = &self.plan.model;
         for (index, manager) in model.managers.iter().enumerate() {
-            let table = manager.table.ok().map(|table| &model.tables[table]);
+            let table = manager.routes.table().map(|table| &model.tables[table]);
             let route = table
                 .and_then(|table| request.route_in(config.at(&table.address)?, &table.address));
             let sites = sites_of(model, manager);
@@ -155,7 +155,7 @@ impl Answer<'_> {
         for (line, origin) in lines.iter().zip(&origins) {
             println!("  {:fields$}  {origin:names$}  {}", line.field, line.value);
             for place in &line.places {
-                if has_route || place.starts_with("filter") {
+                if has_route || place.is_filter() {
                     println!("  {:fields$}  {place}", "");
                 }
             }

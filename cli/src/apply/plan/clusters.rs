@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use btp_policy::node::{Node, Value};
 
 use super::Applier;
-use super::native::home_of;
+use super::native::part_of;
 use crate::apply::files::Config;
-use crate::apply::model::Model;
+use crate::apply::model::{Model, RouteSource};
+use crate::apply::placement::Destination;
 use crate::apply::undo;
 use crate::envoy::address::Address;
 use crate::envoy::json::string;
@@ -42,7 +43,7 @@ impl Uses {
         uses.is_partial = model
             .managers
             .iter()
-            .any(|it| it.table.is_err_and(|why| why != "no routes"));
+            .any(|it| matches!(it.routes, RouteSource::Unseen(_)));
         for (table, it) in model.tables.iter().enumerate() {
             for (place, site) in it.routes.iter().enumerate() {
                 if let Some(route) = config.at(&site.address) {
@@ -90,7 +91,7 @@ impl Applier<'_> {
         let mut owner: BTreeMap<(usize, usize), usize> = BTreeMap::new();
         for (index, it) in self.effective.iter().enumerate() {
             for (manager, place) in &it.sites {
-                if let Ok(table) = self.model.managers[*manager].table {
+                if let Some(table) = self.model.managers[*manager].routes.table() {
                     owner.entry((table, *place)).or_insert(index);
                 }
             }
@@ -174,8 +175,11 @@ impl Applier<'_> {
         };
         for change in changes {
             if self.perform(index, change, &address, &format!("cluster {name}")) {
-                let home = format!("Envoy: cluster {name}, {}", home_of(change));
-                self.went_to(index, change, home);
+                let destination = Destination::Cluster {
+                    name: name.clone(),
+                    part: part_of(change),
+                };
+                self.went_to(index, change, destination);
             }
         }
     }

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json as object};
 use super::Applier;
 use crate::apply::filter::is_internal_redirect;
 use crate::apply::govern::sites_of;
+use crate::apply::placement::Destination;
 use crate::envoy::json::string;
 use crate::envoy::tree::{list_mut, object_mut, set};
 
@@ -38,9 +39,9 @@ impl Applier<'_> {
                     managers.push(manager);
                 }
             }
-            let home = format!("Envoy: its routes, typed_per_filter_config[{NAME}]");
+            let part = format!("typed_per_filter_config[{NAME}]");
             let native = &mut self.effective[index].native;
-            native.push(("responseOverride".to_owned(), home));
+            native.add("responseOverride", Destination::Routes(part));
         }
         for manager in managers {
             let manager = &model.managers[manager];

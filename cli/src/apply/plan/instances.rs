@@ -12,6 +12,7 @@ use super::Applier;
 use crate::apply::filter::{self, Contents, Instance, Needs};
 use crate::apply::govern::sites_of;
 use crate::apply::model::Manager;
+use crate::apply::placement::Destination;
 use crate::compose;
 use crate::envoy::address::Address;
 use crate::envoy::json::{list, object, string};
@@ -47,10 +48,9 @@ impl Applier<'_> {
                 {
                     let limit = Node::unplaced(Value::Int(limit));
                     set(route, "request_body_buffer_limit", limit);
-                    let home = "Envoy: its routes, request_body_buffer_limit".to_owned();
-                    self.effective[index]
-                        .native
-                        .push(("requestBuffer.limit".to_owned(), home));
+                    let part = "request_body_buffer_limit".to_owned();
+                    let native = &mut self.effective[index].native;
+                    native.add("requestBuffer.limit", Destination::Routes(part));
                 }
             }
         }
@@ -106,7 +106,9 @@ impl Applier<'_> {
         let model = self.model;
         let mut named = BTreeSet::new();
         for (index, manager) in model.managers.iter().enumerate() {
-            let Ok(table) = manager.table else { continue };
+            let Some(table) = manager.routes.table() else {
+                continue;
+            };
             for (place, site) in sites_of(model, manager).iter().enumerate() {
                 let is_governed = self.governed[index].routes[place].is_some();
                 if !is_governed || !site.name.is_empty() || !named.insert((table, place)) {
