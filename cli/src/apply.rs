@@ -17,6 +17,7 @@ mod hcm;
 mod json_out;
 mod layout;
 mod model;
+mod needs;
 mod options;
 mod overlap;
 mod placement;

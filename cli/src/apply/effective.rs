@@ -6,9 +6,11 @@ use btp_policy::merge;
 use btp_policy::node::{Node, Value};
 use btp_policy::spec::{Capability, Owner, owner_of};
 
-use super::filter::{Instance, Needs};
+use super::filter::Instance;
 use super::govern::Governed;
+use super::needs::Needs;
 use super::placement::{Destination, Placements};
+use crate::envoy::tree::{EMPTY, unplaced};
 
 /// A spec that is in force somewhere.
 #[derive(Debug)]
@@ -53,10 +55,10 @@ pub(crate) fn all(
             .iter()
             .position(|it| it.policy == policy && it.parent == parent);
         known.unwrap_or_else(|| {
-            let own = specs[policy].map_or_else(nothing, crate::envoy::tree::unplaced);
+            let own = specs[policy].map_or(EMPTY, unplaced);
             let spec = match merge {
                 Some((above, how)) => {
-                    let above = specs[above].map_or_else(nothing, crate::envoy::tree::unplaced);
+                    let above = specs[above].map_or(EMPTY, unplaced);
                     merge::merge(&above, &own, how)
                 }
                 None => own,
@@ -161,10 +163,6 @@ impl Effective {
         });
         places
     }
-}
-
-fn nothing() -> Node {
-    Node::unplaced(Value::Map(Vec::new()))
 }
 
 /// The fields below `node`; a list is one.

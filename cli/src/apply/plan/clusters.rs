@@ -11,8 +11,8 @@ use crate::apply::files::Config;
 use crate::apply::model::{Model, RouteSource};
 use crate::apply::placement::Destination;
 use crate::apply::undo;
-use crate::envoy::address::Address;
-use crate::envoy::json::string;
+use crate::envoy::address::{Address, Step};
+use crate::envoy::json::node;
 use crate::envoy::tree::{field, field_mut, find, items, object_mut, set, text, unplaced};
 use crate::translate::Change;
 
@@ -164,7 +164,7 @@ impl Applier<'_> {
                     }
                     self.change(&whole);
                     if let Some(node) = self.config.at_mut(route) {
-                        *node = string(&copy);
+                        *node = node!(&copy);
                     }
                 }
                 match self.copy(place, &copy, index) {
@@ -203,16 +203,16 @@ impl Applier<'_> {
     fn copy(&mut self, original: &Address, name: &str, index: usize) -> Option<Address> {
         let mut copy = unplaced(self.config.at(original)?);
         let old_name = text(&copy, "name")?.to_owned();
-        set(&mut copy, "name", string(name));
+        set(&mut copy, "name", node!(name));
         let is_discovered = field(&copy, "eds_cluster_config").is_some();
         if is_discovered && find(&copy, &["eds_cluster_config", "service_name"]).is_none() {
             let discovery = object_mut(&mut copy, "eds_cluster_config");
-            set(discovery, "service_name", string(&old_name));
+            set(discovery, "service_name", node!(&old_name));
         }
         if let Some(assignment) = field_mut(&mut copy, "load_assignment")
             && field(assignment, "cluster_name").is_some()
         {
-            set(assignment, "cluster_name", string(name));
+            set(assignment, "cluster_name", node!(name));
         }
         let policy = self.policies[self.effective[index].policy].name.to_string();
         undo::mark_made(&mut copy, &old_name, &policy);
@@ -228,7 +228,6 @@ impl Applier<'_> {
 
 /// Whether an address is that of a route.
 fn is_route(address: &Address) -> bool {
-    use crate::envoy::address::Step;
     let mut steps = address.path.iter().rev();
     matches!(
         (steps.next(), steps.next()),
