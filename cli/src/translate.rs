@@ -146,7 +146,7 @@ fn translate_fields(
         timeout::translate(timeout, context.has_stream_idle_timeout, out);
     }
     http::compress("compression", &native.compression, out);
-    http::compress("compressor", &native.compressor, out);
+    http::compress_where_set(&native.compressor, out);
     http::upgrade(&native.http_upgrade, context.upgrades, out);
     if native.routing_type.is_some() {
         let reason = "the configuration itself says which addresses a cluster has";

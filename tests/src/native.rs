@@ -135,7 +135,7 @@ fn each_object(
     let mut done = Ok(());
     crate::bootstrap::visit(config, &mut |value| {
         let is_it = match place {
-            Place::Route => value["route"]["cluster"] == cluster,
+            Place::Route => sends_to(&value["route"], cluster),
             _ => value.get("http_filters").is_some() && value.get("stat_prefix").is_some(),
         };
         if is_it && done.is_ok() {
@@ -143,4 +143,10 @@ fn each_object(
         }
     });
     done
+}
+
+fn sends_to(action: &Value, cluster: &str) -> bool {
+    let weighted = action["weighted_clusters"]["clusters"].as_array();
+    let mut weighted = weighted.into_iter().flatten();
+    action["cluster"] == cluster || weighted.any(|it| it["name"] == cluster)
 }

@@ -115,6 +115,36 @@ async fn a_header_sticks() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn users_stay_with_one_of_weighted_clusters() -> Result<()> {
+    let upstreams = upstreams(2).await?;
+    let spec = hash(json!({"type": "Headers", "headers": [{"name": "x-user-id"}]}));
+    let weight = |name: &str| json!({"name": name, "weight": 50});
+    for drawn in [json!({}), json!({"header_name": "x-draw"})] {
+        let mut bootstrap = Builder::new()
+            .cluster("a", upstreams[0].addr())
+            .cluster("b", upstreams[1].addr())
+            .route(Route::cluster("/", "a"))
+            .build()?;
+        bootstrap.edit(|config| {
+            btp_tests::bootstrap::visit(config, &mut |it| {
+                if it["route"]["cluster"] == "a" {
+                    let mut weighted = drawn.clone();
+                    weighted["clusters"] = json!([weight("a"), weight("b")]);
+                    it["route"] = json!({ "weighted_clusters": weighted });
+                }
+            });
+        });
+        bootstrap.govern("a", &spec)?.govern("b", &spec)?;
+        let envoy = Envoy::start(&bootstrap).await?;
+        assert_sticks(&envoy, &upstreams, |user| {
+            Request::get("/").header("x-user-id", format!("user-{user}"))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn several_headers_stick_together() -> Result<()> {
     let upstreams = upstreams(4).await?;
     let names = json!([{"name": "x-tenant"}, {"name": "x-user"}]);

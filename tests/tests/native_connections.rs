@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 use btp_tests::client::{h2, raw};
 use btp_tests::native::{SOON, backend, governed, upstreams, wait_for_stat};
-use btp_tests::{Builder, Envoy, Request, Route};
+use btp_tests::{Builder, Envoy, Reply, Request, Route};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -216,15 +216,15 @@ async fn encoding(envoy: &Envoy, path: &str, accept: &str) -> Result<Option<Stri
 async fn the_first_compressor_is_preferred() -> Result<()> {
     for (order, preferred) in [
         (
-            json!([{"type": "Brotli", "brotli": {}}, {"type": "Gzip", "gzip": {}}, {"type": "Zstd"}]),
+            json!([{"type": "Brotli", "brotli": {}}, {"type": "Gzip", "gzip": {}}, {"type": "Zstd", "zstd": {}}]),
             "br",
         ),
         (
-            json!([{"type": "Gzip", "gzip": {}}, {"type": "Brotli", "brotli": {}}, {"type": "Zstd"}]),
+            json!([{"type": "Gzip", "gzip": {}}, {"type": "Brotli", "brotli": {}}, {"type": "Zstd", "zstd": {}}]),
             "gzip",
         ),
         (
-            json!([{"type": "Zstd", "zstd": {}}, {"type": "Gzip", "gzip": {}}, {"type": "Brotli"}]),
+            json!([{"type": "Zstd", "zstd": {}}, {"type": "Gzip", "gzip": {}}, {"type": "Brotli", "brotli": {}}]),
             "zstd",
         ),
     ] {
@@ -259,7 +259,7 @@ async fn each_route_compresses_from_its_own_length() -> Result<()> {
             .route(Route::cluster(&format!("/{name}/"), name));
     }
     let mut bootstrap = builder.build()?;
-    let gzip = |least: Value| json!({"compressor": [{"type": "Gzip", "minContentLength": least}]});
+    let gzip = |least: Value| json!({"compressor": [{"type": "Gzip", "gzip": {}, "minContentLength": least}]});
     bootstrap.govern("long", &gzip("1Ki".into()))?;
     bootstrap.govern("short", &gzip(100.into()))?;
     let envoy = Envoy::start(&bootstrap).await?;
@@ -275,6 +275,36 @@ async fn each_route_compresses_from_its_own_length() -> Result<()> {
     }
     let untouched = upstreams[0].requests_under("/none").remove(0);
     ensure!(untouched.header("accept-encoding").as_deref() == Some("gzip"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressor_without_its_settings_object_is_off() -> Result<()> {
+    let upstreams = upstreams(1).await?;
+    let spec = json!({"compressor": [{"type": "Gzip"}, {"type": "Brotli"}]});
+    let envoy = governed(&upstreams, &spec).await?;
+    let found = encoding(&envoy, "/?bytes=1100", "gzip").await?;
+    ensure!(found.is_none(), "{found:?}");
+    let seen = upstreams[0].requests().remove(0);
+    ensure!(seen.header("accept-encoding").as_deref() == Some("gzip"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_body_is_not_compressed() -> Result<()> {
+    let upstreams = upstreams(1).await?;
+    let spec = json!({"compressor": [{"type": "Gzip", "gzip": {}}]});
+    let envoy = governed(&upstreams, &spec).await?;
+    let part = "x".repeat(5000);
+    let reply = Reply::status(206).text(&part);
+    let reply = reply.header("content-range", "bytes 0-4999/12013");
+    upstreams[0].script("/part", [reply.header("content-type", "text/plain")]);
+    let request = Request::get("/part").header("accept-encoding", "gzip");
+    let response = envoy.send(request.header("range", "bytes=0-4999")).await?;
+    ensure!(response.status == 206, "{}", response.status);
+    ensure!(response.header("content-encoding").is_none());
+    ensure!(response.text() == part, "{} bytes", response.text().len());
+    ensure!(encoding(&envoy, "/?bytes=5000", "gzip").await?.is_some());
     Ok(())
 }
 

@@ -221,10 +221,18 @@ async fn requests_and_streams_have_their_time() -> Result<()> {
             json!({"requestTimeout": "300ms"}),
             "upstream request timeout",
         ),
+        (
+            json!({"requestTimeout": "300ms", "maxStreamDuration": "20s"}),
+            "upstream request timeout",
+        ),
+        (
+            json!({"requestTimeout": "20s", "maxStreamDuration": "300ms"}),
+            "upstream max stream duration reached",
+        ),
         (json!({"streamIdleTimeout": "300ms"}), "stream timeout"),
         (
             json!({"maxStreamDuration": "300ms"}),
-            "downstream duration timeout",
+            "upstream max stream duration reached",
         ),
     ] {
         let upstreams = upstreams(1).await?;

@@ -40,6 +40,9 @@ pub enum How {
     Merge(Node),
     /// Puts the value there if nothing stands there.
     Default(Node),
+    /// Puts the value into the object that the path leads to, where that is
+    /// there; otherwise nothing is to be done, for this reason.
+    Within(Node, &'static str),
     /// Adds to a list what it does not hold.
     Append(Node),
     /// Takes away what stands there: it would contradict the policy.
@@ -55,6 +58,8 @@ pub enum How {
     HttpOptions(HttpPart),
     /// Sets `health_checks`; asks in the cluster's own protocol.
     HealthCheck(Node),
+    /// Has health checks ask each endpoint for its own `hostname`.
+    EndpointHosts,
     /// Sets the cluster's DNS settings, where it resolves names.
     Dns(Node),
     /// Sends a PROXY header of this version (`V1`, `V2`) before what the

@@ -77,6 +77,7 @@ fn translate_active(check: &ActiveHealthCheck, hostname: Option<&str>, out: &mut
         Path::default(),
         How::HealthCheck(to),
     );
+    translate_hosts(check, out);
     let port = check.overrides.as_ref().and_then(|it| it.port);
     if let Some(port) = port {
         let field = "healthCheck.active.overrides.port";
@@ -87,6 +88,23 @@ fn translate_active(check: &ActiveHealthCheck, hostname: Option<&str>, out: &mut
             "load_assignment.endpoints.*.lb_endpoints.*.endpoint.health_check_config.port_value",
             How::Set(u32::from(port).into_node()),
         );
+    }
+}
+
+/// Envoy asks an endpoint for the name in its `health_check_config` first,
+/// whatever the check says.
+fn translate_hosts(check: &ActiveHealthCheck, out: &mut Changes) {
+    const ENDPOINT: &str = "load_assignment.endpoints.*.lb_endpoints.*.endpoint";
+    if check.kind == HealthCheckType::Tcp {
+        return;
+    }
+    let hostname = check.http.as_ref().and_then(|it| it.hostname.as_deref());
+    if hostname.is_some() {
+        let path = format!("{ENDPOINT}.health_check_config.hostname");
+        let field = "healthCheck.active.http.hostname";
+        out.add(field, Place::Cluster, path.as_str(), How::Remove);
+    } else {
+        out.add(ACTIVE, Place::Cluster, ENDPOINT, How::EndpointHosts);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What becomes of a message: `compression`, `compressor`, `httpUpgrade`.
 
 use btp_policy::native::{Compression, CompressionType, HttpUpgrade};
+use btp_policy::node::Node;
 use btp_policy::scalar::Quantity;
 
 use super::change::{Changes, How, Path, Place, Step};
@@ -8,6 +9,30 @@ use crate::envoy::json::{IntoNode, list, node, put};
 
 /// Envoy's, and Envoy Gateway's.
 const MIN_CONTENT_LENGTH: Quantity = Quantity::new(30);
+
+/// Answers that are no whole: `Content-Range` counts the bytes of what is
+/// not compressed.
+const PARTIAL: u32 = 206;
+
+fn uncompressible() -> Node {
+    list([PARTIAL.into_node()])
+}
+
+/// `compressor`: an item without its settings object is off, as in Envoy
+/// Gateway.
+pub(super) fn compress_where_set(items: &[Compression], out: &mut Changes) {
+    let is_on = |item: &&Compression| match item.kind {
+        CompressionType::Gzip => item.gzip.is_some(),
+        CompressionType::Brotli => item.brotli.is_some(),
+        CompressionType::Zstd => item.zstd.is_some(),
+    };
+    let on: Vec<Compression> = items.iter().filter(is_on).cloned().collect();
+    compress("compressor", &on, out);
+    if on.is_empty() && !items.is_empty() {
+        let how = How::Nothing("items without their settings object are off");
+        out.add("compressor", Place::Route, Path::default(), how);
+    }
+}
 
 /// Compressors, the preferred one first; `field` is the list's name.
 ///
@@ -29,7 +54,10 @@ pub(super) fn compress(field: &str, items: &[Compression], out: &mut Changes) {
             "disabled": true,
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.compressor.v3.Compressor",
-                "response_direction_config": { "common_config": { "min_content_length": (least) } },
+                "response_direction_config": {
+                    "common_config": { "min_content_length": (least) },
+                    "uncompressible_response_codes": (uncompressible())
+                },
                 "compressor_library": {
                     "name": kind,
                     "typed_config": {

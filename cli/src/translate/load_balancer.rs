@@ -74,10 +74,23 @@ pub(super) fn translate(balancer: &LoadBalancer, out: &mut Changes) {
             "route.hash_policy",
             How::Set(hash_policy(hash)),
         );
+        pin_cluster(out);
     }
     if let Some(zones) = &balancer.zone_aware {
         translate_zones(zones, out);
     }
+}
+
+/// Of several clusters Envoy draws one for each request, unless it is told
+/// that the hash says which. Only one of both can be in its configuration.
+fn pin_cluster(out: &mut Changes) {
+    let field = "loadBalancer.consistentHash";
+    let weighted = "route.weighted_clusters";
+    let drawn_by_header = format!("{weighted}.header_name");
+    out.add(field, Place::Route, drawn_by_header.as_str(), How::Remove);
+    let path = format!("{weighted}.use_hash_policy");
+    let how = How::Within(true.into_node(), "the route sends to one cluster");
+    out.add(field, Place::Route, path.as_str(), how);
 }
 
 fn policies(policy: Node) -> Node {

@@ -14,6 +14,7 @@ use btp_policy::node::{Node, Value};
 
 use super::change::{Change, How, Path, Place, Step};
 use crate::envoy::tree::{EMPTY, field, merge, same, text};
+pub(super) use http_options::{CONNECTION_WINDOW, STREAM_WINDOW};
 pub use replaced::Replaced;
 use replaced::{lost, nothing, whole};
 use slot::Visit;
@@ -89,6 +90,7 @@ pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, Chang
         How::Default(value) => put(object, path, Visit::Make, nothing, |slot| {
             slot.get_or_insert_with(|| value.clone());
         }),
+        How::Within(value, reason) => within(object, path, value, reason),
         How::Merge(value) => put(object, path, Visit::Make, lost, |slot| {
             merge(slot.get_or_insert(EMPTY), value);
         }),
@@ -105,6 +107,9 @@ pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, Chang
         }),
         How::HttpOptions(part) => http_options::change(object, part),
         How::HealthCheck(check) => cluster::check_health(object, check),
+        How::EndpointHosts => put(object, path, Visit::Existing, nothing, |slot| {
+            cluster::ask_by_own_name(slot);
+        }),
         How::Dns(settings) => cluster::set_dns(object, settings),
         How::ProxyProtocol(version) => {
             put(object, path, Visit::Make, cluster::lost_of_socket, |slot| {
@@ -116,6 +121,27 @@ pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, Chang
         }),
         How::Nothing(reason) => Ok(Outcome::Idle(reason)),
     }
+}
+
+/// Sets a field of an object that may be absent.
+fn within(
+    object: &mut Node,
+    path: &Path,
+    value: &Node,
+    reason: &'static str,
+) -> Result<Outcome, ChangeError> {
+    let above = path.0.split_last().map_or(&[][..], |(_, above)| above);
+    let mut is_there = false;
+    slot::visit(object, above, Visit::Existing, &mut |slot| {
+        is_there |= slot.is_some();
+        Ok(())
+    })?;
+    if !is_there {
+        return Ok(Outcome::Idle(reason));
+    }
+    put(object, path, Visit::Make, whole, |slot| {
+        *slot = Some(value.clone());
+    })
 }
 
 /// Changes the values at `path`, and says what became of them; `gives_way`

@@ -11,6 +11,8 @@ use crate::envoy::json::{IntoNode, node, put};
 const LEAST_IDLE: Duration = Duration::from_millis(3_600_000);
 /// Envoy Gateway's; Envoy's own is 5s.
 const CONNECT: Duration = Duration::from_millis(10_000);
+/// How long a stream of the route may take.
+const STREAM_DURATION: &str = "route.max_stream_duration";
 const ZERO: Duration = Duration::from_millis(0);
 
 pub(super) fn translate(timeout: &Timeout, has_idle_timeout: bool, out: &mut Changes) {
@@ -29,6 +31,16 @@ pub(super) fn translate(timeout: &Timeout, has_idle_timeout: bool, out: &mut Cha
 
 fn translate_http(http: &HttpTimeout, has_idle_timeout: bool, out: &mut Changes) {
     let request = "timeout.http.requestTimeout";
+    let longest = "timeout.http.maxStreamDuration";
+    for (field, time) in [
+        (request, http.request_timeout),
+        (longest, http.max_stream_duration),
+    ] {
+        // Envoy heeds no `timeout` of a route that has this object.
+        if time.is_some() {
+            out.add(field, Place::Route, STREAM_DURATION, How::Remove);
+        }
+    }
     if let Some(time) = http.request_timeout {
         let how = How::Set(time.into_node());
         out.add(request, Place::Route, "route.timeout", how);
@@ -49,15 +61,8 @@ fn translate_http(http: &HttpTimeout, has_idle_timeout: bool, out: &mut Changes)
         }
         _ => {}
     }
-    if let Some(time) = http.max_stream_duration {
-        out.add(
-            "timeout.http.maxStreamDuration",
-            Place::Route,
-            "route.max_stream_duration.max_stream_duration",
-            How::Set(time.into_node()),
-        );
-    }
     for (field, time, part) in [
+        (longest, http.max_stream_duration, "max_stream_duration"),
         (
             "timeout.http.connectionIdleTimeout",
             http.connection_idle_timeout,

@@ -8,12 +8,13 @@ use btp_policy::native::{
 use btp_policy::scalar::{Duration, Quantity};
 
 use super::change::{Changes, How, HttpPart, Path, Place};
+use super::perform;
 use crate::envoy::json::{IntoNode, node, put};
 
 /// Envoy Gateway's limit of a connection's buffers; Envoy's own is 1 MiB.
 const BUFFER_LIMIT: u32 = 32 * 1024;
-const STREAM_WINDOW: Quantity = Quantity::new(64 * 1024);
-const CONNECTION_WINDOW: Quantity = Quantity::new(1024 * 1024);
+const STREAM_WINDOW: Quantity = Quantity::new(perform::STREAM_WINDOW as u64);
+const CONNECTION_WINDOW: Quantity = Quantity::new(perform::CONNECTION_WINDOW as u64);
 
 pub(super) fn translate(native: &Native, out: &mut Changes) {
     // First, because it says what the others change.

@@ -1,5 +1,7 @@
 //! What is right as the API sees it, and yet probably not what is wanted.
 
+mod native;
+
 use crate::node::{Mark, Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
@@ -21,6 +23,8 @@ pub fn advise(spec: At<'_>, warnings: &mut Problems) {
     advice.on_buffers();
     advice.on_old_fields();
     advice.on_ignored_fields();
+    advice.on_compressors();
+    advice.on_fields_beside_others();
 }
 
 /// An idle time that most servers do not reach: they close first, and the

@@ -191,12 +191,13 @@ impl Applier<'_> {
                 self.went_to(index, change, Destination::Nothing(reason));
                 false
             }
-            Ok(Outcome::Added) => true,
+            Ok(Outcome::Added) => !matches!(change.how, How::EndpointHosts),
             Ok(Outcome::Same) => !matches!(
                 change.how,
                 How::Forbid(..)
                     | How::Require(_)
                     | How::Remove
+                    | How::EndpointHosts
                     | How::ProxyProtocol(_)
                     | How::ZoneWeights(_)
             ),

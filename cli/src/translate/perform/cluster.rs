@@ -41,6 +41,23 @@ pub(super) fn check_health(cluster: &mut Node, check: &Node) -> Result<Outcome, 
     })
 }
 
+/// `slot` is an endpoint: its own name is the Host that health checks send,
+/// unless it says another.
+pub(super) fn ask_by_own_name(slot: &mut Option<Node>) {
+    let Some(endpoint) = slot.as_mut() else {
+        return;
+    };
+    let own = text(endpoint, "hostname").filter(|name| !name.is_empty());
+    let Some(own) = own.map(str::to_owned) else {
+        return;
+    };
+    if let Some(config) = try_object_mut(endpoint, "health_check_config")
+        && text(config, "hostname").unwrap_or_default().is_empty()
+    {
+        set(config, "hostname", own.as_str().into_node());
+    }
+}
+
 /// Sets how names are resolved, in the fields that this kind of cluster has.
 pub(super) fn set_dns(cluster: &mut Node, settings: &Node) -> Result<Outcome, ChangeError> {
     const CONFIG: [&str; 2] = ["cluster_type", "typed_config"];

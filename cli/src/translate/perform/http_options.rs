@@ -21,6 +21,10 @@ const DOWNSTREAM: &str = "use_downstream_protocol_config";
 const AUTO: &str = "auto_config";
 /// Who chooses the protocol; one of these is there.
 const KINDS: [&str; 3] = [EXPLICIT, DOWNSTREAM, AUTO];
+/// Envoy Gateway's windows of HTTP/2 in bytes, where a policy turns it on;
+/// Envoy's own are larger.
+pub(in crate::translate) const STREAM_WINDOW: u32 = 64 * 1024;
+pub(in crate::translate) const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const HTTP1: &str = "http_protocol_options";
 const HTTP2: &str = "http2_protocol_options";
 
@@ -162,14 +166,17 @@ fn use_downstream(options: &mut Node) {
     let auto = remove(options, AUTO);
     let old = explicit.or(auto).unwrap_or(EMPTY);
     let mut config = EMPTY;
-    for name in [HTTP1, HTTP2] {
-        set(
-            &mut config,
-            name,
-            field(&old, name).cloned().unwrap_or(EMPTY),
-        );
-    }
+    let own = |name: &str| field(&old, name).cloned();
+    set(&mut config, HTTP1, own(HTTP1).unwrap_or(EMPTY));
+    set(&mut config, HTTP2, own(HTTP2).unwrap_or_else(windows));
     set(options, DOWNSTREAM, config);
+}
+
+fn windows() -> Node {
+    node!({
+        "initial_stream_window_size": STREAM_WINDOW,
+        "initial_connection_window_size": CONNECTION_WINDOW,
+    })
 }
 
 /// `HTTP2` and the like, as a health check names it.

@@ -57,12 +57,49 @@ fn checks_by_tcp() {
 }
 
 #[test]
+fn endpoints_are_asked_for_the_host_that_they_name() {
+    let cluster = |config: &str| {
+        format!(
+            r#"{{"load_assignment":{{"endpoints":[{{"lb_endpoints":[{{"endpoint":{{
+            "hostname":"pod-1.internal"{config}}}}},{{"endpoint":{{}}}}]}}]}}}}"#
+        )
+    };
+    let asked = |spec: &str, config: &str| {
+        let changes = translated(spec).changes;
+        perform(&cluster(config), Place::Cluster, &changes)
+    };
+    let own = r#","health_check_config":{"hostname":"pod-1.internal"}"#;
+    let other = r#","health_check_config":{"hostname":"other"}"#;
+    let starts = |found: &str, config: &str| {
+        let whole = serde_json::to_string(&parse(&cluster(config))).unwrap();
+        assert!(found.starts_with(whole.trim_end_matches('}')), "{found}");
+    };
+    for check in [
+        r#""type":"HTTP","http":{"path":"/"}"#,
+        r#""type":"GRPC","grpc":{}"#,
+    ] {
+        let spec =
+            format!(r#"{{"useClientProtocol":true,"healthCheck":{{"active":{{{check}}}}}}}"#);
+        starts(&asked(&spec, ""), own);
+        starts(&asked(&spec, other), other);
+    }
+    // Envoy would go by the endpoint's instead of the policy's.
+    let named = r#"{"healthCheck":{"active":{"type":"HTTP","http":{"path":"/","hostname":"a"}}}}"#;
+    starts(&asked(named, other), r#","health_check_config":{}"#);
+    let tcp = r#"{"healthCheck":{"active":{"type":"TCP","tcp":{}}}}"#;
+    starts(&asked(tcp, ""), "");
+}
+
+#[test]
 fn checks_speak_the_clusters_protocol() {
     let of = |kind: &str, cluster: &str| {
         let spec = format!(r#"{{"healthCheck":{{"active":{kind}}}}}"#);
         let changes = translate(&parse(&spec), &Context::default()).unwrap();
         let mut cluster = parse(cluster);
-        let done = apply_change(&mut cluster, changes.last().unwrap());
+        let check = changes
+            .iter()
+            .find(|it| matches!(it.how, How::HealthCheck(_)));
+        let done = apply_change(&mut cluster, check.unwrap());
         done.map(|_| serde_json::to_string(&cluster).unwrap())
     };
     let http = r#"{"type":"HTTP","http":{"path":"/"}}"#;

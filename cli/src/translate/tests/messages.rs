@@ -6,7 +6,8 @@ fn filter(kind: &str, library: &str, name: &str, least: u32, first: bool) -> Str
     format!(
         r#"{{"name":"{name}","disabled":true,"typed_config":{{
         "@type":"type.googleapis.com/envoy.extensions.filters.http.compressor.v3.Compressor",
-        "response_direction_config":{{"common_config":{{"min_content_length":{least}}}}},
+        "response_direction_config":{{"common_config":{{"min_content_length":{least}}},
+        "uncompressible_response_codes":[206]}},
         "compressor_library":{{"name":"{kind}","typed_config":{{"@type":
         "type.googleapis.com/envoy.extensions.compression.{kind}.compressor.v3.{library}"}}}},
         "choose_first":{first}}}}}"#
@@ -16,7 +17,7 @@ fn filter(kind: &str, library: &str, name: &str, least: u32, first: bool) -> Str
 #[test]
 fn compressors_are_filters_that_routes_switch_on() {
     let spec = r#"{"compressor":[{"type":"Brotli","brotli":{}},
-        {"type":"Gzip","minContentLength":"1Ki"},{"type":"Zstd","zstd":{}}]}"#;
+        {"type":"Gzip","gzip":{},"minContentLength":"1Ki"},{"type":"Zstd","zstd":{}}]}"#;
     let names = [
         "btp.compressor.brotli.30.first",
         "btp.compressor.gzip.1024",
@@ -53,6 +54,17 @@ fn the_old_name_means_the_same() {
     let new = translated(r#"{"compressor":[{"type":"Gzip","gzip":{}}]}"#);
     assert_eq!((old.route, old.filters), (new.route, new.filters));
     assert!(translated(r#"{"compressor":[]}"#).changes.is_empty());
+}
+
+#[test]
+fn a_compressor_without_its_settings_is_off() {
+    let nothing = r#"{"compressor":[{"type":"Gzip"},{"type":"Brotli","brotli":null}]}"#;
+    check(nothing, "{}", ROUTE);
+    let reason = &translated(nothing).changes[0].how;
+    assert!(matches!(reason, How::Nothing(_)), "{reason:?}");
+    let one = translated(r#"{"compressor":[{"type":"Gzip"},{"type":"Zstd","zstd":{}}]}"#);
+    let alone = translated(r#"{"compressor":[{"type":"Zstd","zstd":{}}]}"#);
+    assert_eq!((one.route, one.filters), (alone.route, alone.filters));
 }
 
 #[test]

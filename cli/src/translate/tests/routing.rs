@@ -79,6 +79,32 @@ fn what_is_hashed_stands_in_the_route() {
 }
 
 #[test]
+fn a_hash_pins_the_cluster_as_well_as_the_endpoint() {
+    let spec = r#"{"loadBalancer":{"type":"ConsistentHash","consistentHash":{"type":"SourceIP"}}}"#;
+    let hash = r#""hash_policy":[{"connection_properties":{"source_ip":true}}]"#;
+    let changes = translated(spec).changes;
+    for (drawn, pinned) in [
+        (
+            r#""clusters":[]"#,
+            r#""clusters":[],"use_hash_policy":true"#,
+        ),
+        (
+            r#""use_hash_policy":false,"clusters":[]"#,
+            r#""use_hash_policy":true,"clusters":[]"#,
+        ),
+        // Envoy takes one of both only.
+        (
+            r#""header_name":"x-a","clusters":[]"#,
+            r#""clusters":[],"use_hash_policy":true"#,
+        ),
+    ] {
+        let route = format!(r#"{{"route":{{"weighted_clusters":{{{drawn}}}}}}}"#);
+        let expected = format!(r#"{{"route":{{"weighted_clusters":{{{pinned}}},{hash}}}}}"#);
+        assert_eq!(perform(&route, Place::Route, &changes), expected);
+    }
+}
+
+#[test]
 fn slow_start_and_zones_are_settings_of_the_policy() {
     let config = format!(
         r#"{{{},"slow_start_config":{{"slow_start_window":"90s"}},"locality_lb_config":

@@ -24,16 +24,41 @@ fn check_cluster(spec: &str, cluster: &str, expected: &str) {
 fn timeouts_are_the_routes_and_the_connections() {
     let cluster = options(
         r#""explicit_http_config":{"http_protocol_options":{}},
-        "common_http_protocol_options":{"idle_timeout":"60s","max_connection_duration":"7200s"}"#,
+        "common_http_protocol_options":{"max_stream_duration":"18s","idle_timeout":"60s",
+        "max_connection_duration":"7200s"}"#,
     );
     check(
         r#"{"timeout":{"tcp":{"connectTimeout":"15s"},"http":{"connectionIdleTimeout":"1m",
             "maxConnectionDuration":"2h","maxStreamDuration":"18s","requestTimeout":"10s",
             "streamIdleTimeout":"0s"}}}"#,
         &cluster.replacen('{', r#"{"connect_timeout":"15s","#, 1),
-        r#"{"route":{"timeout":"10s","idle_timeout":"0s",
-            "max_stream_duration":{"max_stream_duration":"18s"}}}"#,
+        r#"{"route":{"timeout":"10s","idle_timeout":"0s"}}"#,
     );
+}
+
+#[test]
+fn envoy_heeds_the_request_timeout_beside_a_stream_duration() {
+    // It ignores `timeout` as soon as this object is there, whatever is in it.
+    for old in [
+        r#"{"max_stream_duration":"1h"}"#,
+        r#"{"grpc_timeout_header_max":"1s"}"#,
+    ] {
+        let route = format!(r#"{{"route":{{"max_stream_duration":{old}}}}}"#);
+        for (field, expected) in [
+            (
+                "requestTimeout",
+                r#"{"route":{"timeout":"10s","idle_timeout":"3600s"}}"#,
+            ),
+            ("maxStreamDuration", ROUTE),
+        ] {
+            let spec = format!(r#"{{"timeout":{{"http":{{"{field}":"10s"}}}}}}"#);
+            let changes = translated(&spec).changes;
+            assert_eq!(perform(&route, Place::Route, &changes), expected);
+            let of_route = changes.iter().find(|it| it.place == Place::Route).unwrap();
+            let outcome = apply_change(&mut parse(&route), of_route).unwrap();
+            assert!(matches!(outcome, Outcome::Replaced(_)), "{outcome:?}");
+        }
+    }
 }
 
 #[test]
@@ -195,7 +220,8 @@ fn the_clients_protocol_keeps_what_was_said_of_each() {
         spec,
         &options(
             r#""use_downstream_protocol_config":{"http_protocol_options":{},
-            "http2_protocol_options":{}}"#,
+            "http2_protocol_options":{"initial_stream_window_size":65536,
+            "initial_connection_window_size":1048576}}"#,
         ),
         ROUTE,
     );

@@ -55,6 +55,21 @@ fn every_item_of_the_checklist() {
             "rateLimit.local.rules[1].limit.unit: is long for a Distinct header",
         ),
         (
+            r#"{"compressor":[{"type":"Gzip","gzip":{}},{"type":"Brotli","brotli":null}]}"#,
+            "compressor[1]: is off, as in Envoy Gateway, for it has no settings object: write \
+             brotli: {}",
+        ),
+        (
+            r#"{"circuitBreaker":{"maxConnections":9,"maxPendingRequests":9,
+                "maxParallelRequests":9,"maxParallelRetries":9,
+                "retryBudget":{"percent":{"numerator":20}}}}"#,
+            "circuitBreaker.maxParallelRetries: has no effect beside retryBudget",
+        ),
+        (
+            r#"{"healthCheck":{"passive":{"consecutiveLocalOriginFailures":3}}}"#,
+            "healthCheck.passive.consecutiveLocalOriginFailures: has no effect without split",
+        ),
+        (
             r#"{"retryConstraint":{},"circuitBreaker":{"maxConnections":9,
                 "maxPendingRequests":9,"maxParallelRequests":9,"maxParallelRetries":9}}"#,
             "retryConstraint: bounds retries, but",
