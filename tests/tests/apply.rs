@@ -212,7 +212,7 @@ async fn what_is_applied_is_in_force_on_its_routes_alone() -> Result<()> {
         ],
     )?;
     ensure!(
-        report.contains("cluster backend@default/retried"),
+        report.contains("cluster backend-default-retried"),
         "{report}"
     );
     let bootstrap = Bootstrap::load(folder.path().join("out.yaml"))?;
@@ -376,7 +376,7 @@ fn a_thousand_routes_under_two_hundred_policies_take_no_time() -> Result<()> {
 async fn the_example_does_what_its_readme_shows() -> Result<()> {
     let upstream = Upstream::start().await?;
     let mut bootstrap = Bootstrap::load("examples/apply/envoy.yaml")?;
-    for cluster in ["backend", "backend@default/checkout"] {
+    for cluster in ["backend", "backend-default-checkout"] {
         bootstrap.redirect_cluster(cluster, upstream.addr())?;
     }
     let envoy = Envoy::start(&bootstrap).await?;

@@ -11,6 +11,7 @@ use super::govern::Governed;
 use super::needs::Needs;
 use super::placement::{Destination, Placements};
 use crate::envoy::tree::{EMPTY, unplaced};
+use crate::translate::Replaced;
 
 /// A spec that is in force somewhere.
 #[derive(Debug)]
@@ -29,6 +30,22 @@ pub(crate) struct Effective {
     pub(crate) filters: Vec<(Vec<Capability>, Destination)>,
     /// What stood in the configuration and gave way.
     pub(crate) replaced: Vec<String>,
+    /// What stood in a route and did not.
+    pub(crate) kept: Vec<Kept>,
+    /// What else is worth a line.
+    pub(crate) notes: Vec<String>,
+}
+
+/// A value of a route that a field of a policy yields to, for the policy does
+/// not name the route. Prints as `route.timeout "0s"`.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Kept {
+    /// The table of routes, and the place in it.
+    pub(crate) site: (usize, usize),
+    /// The field, below `spec`.
+    pub(crate) field: String,
+    /// Where the value stands in the route, and the value.
+    pub(crate) value: Replaced,
 }
 
 /// A field in force, its value, and where it went.
@@ -72,6 +89,8 @@ pub(crate) fn all(
                 native: Placements::default(),
                 filters: Vec::new(),
                 replaced: Vec::new(),
+                kept: Vec::new(),
+                notes: Vec::new(),
             });
             found.len() - 1
         })
@@ -115,6 +134,16 @@ impl Effective {
             let capabilities = capabilities.filter(|it| own.contains(it));
             self.filters.push((capabilities.collect(), place));
         }
+    }
+
+    /// What a route says itself in place of a field.
+    pub(crate) fn kept_of(&self, site: (usize, usize), field: &str) -> Option<&Kept> {
+        let is_below = |it: &Kept| {
+            let rest = field.strip_prefix(it.field.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let mut kept = self.kept.iter();
+        kept.find(|it| it.site == site && is_below(it))
     }
 
     /// Every field and where it went.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use btp_policy::node::Node;
 
-use super::effective::Effective;
+use super::effective::{Effective, Kept};
 use super::files::Config;
 use super::govern::sites_of;
 use super::options::{MOUNTED, Options, object_name};
@@ -140,10 +140,12 @@ impl Answer<'_> {
             ),
             None => println!("listener {listener}, {what}: {name}"),
         }
-        self.fields(it, place.is_some());
+        let table = manager.routes.table();
+        self.fields(it, table.zip(place));
     }
 
-    fn fields(&self, it: &Effective, has_route: bool) {
+    /// The fields of a spec; `site` is the route, by its table and its place.
+    fn fields(&self, it: &Effective, site: Option<(usize, usize)>) {
         let lines = it.lines();
         let origins: Vec<String> = lines
             .iter()
@@ -154,8 +156,19 @@ impl Answer<'_> {
         let names = widest(&mut origins.iter().map(|name| name.chars().count()));
         for (line, origin) in lines.iter().zip(&origins) {
             println!("  {:fields$}  {origin:names$}  {}", line.field, line.value);
+            let kept = site.and_then(|site| it.kept_of(site, &line.field));
+            if let Some(Kept { value, .. }) = kept {
+                println!(
+                    "  {:fields$}  not here: the route itself says {} {}, and the policy does \
+                     not name it",
+                    "",
+                    value.path,
+                    value.excerpt()
+                );
+                continue;
+            }
             for place in &line.places {
-                if has_route || place.is_filter() {
+                if site.is_some() || place.is_filter() {
                     println!("  {:fields$}  {place}", "");
                 }
             }

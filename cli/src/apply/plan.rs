@@ -1,9 +1,12 @@
 //! Puts policies into a configuration.
 
 mod clusters;
+mod copies;
 mod custom_response;
 mod instances;
+mod localities;
 mod native;
+mod own;
 
 use std::collections::BTreeMap;
 

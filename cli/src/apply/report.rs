@@ -58,6 +58,21 @@ fn section(it: &Effective, plan: &Plan, out: &mut String) {
     for replaced in &it.replaced {
         let _ = writeln!(out, "  gave way: {replaced}");
     }
+    for kept in &it.kept {
+        let (table, place) = kept.site;
+        let title = plan.model.tables[table].routes[place].title();
+        let _ = writeln!(
+            out,
+            "  kept: route {title}: {} is {}; {} of a policy that does not name the route yields \
+             to it",
+            kept.value.path,
+            kept.value.excerpt(),
+            kept.field
+        );
+    }
+    for note in &it.notes {
+        let _ = writeln!(out, "  note: {note}");
+    }
 }
 
 /// What a policy governs.

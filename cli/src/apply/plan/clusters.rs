@@ -1,5 +1,4 @@
-//! Clusters: who sends to each, and a copy for each policy where one cluster
-//! serves several.
+//! Clusters: who sends to each, and whether a policy changes it or a copy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +9,9 @@ use super::native::part_of;
 use crate::apply::files::Config;
 use crate::apply::model::{Model, RouteSource};
 use crate::apply::placement::Destination;
-use crate::apply::undo;
 use crate::envoy::address::{Address, Step};
 use crate::envoy::json::node;
-use crate::envoy::tree::{field, field_mut, find, items, object_mut, set, text, unplaced};
+use crate::envoy::tree::{field, items, text};
 use crate::translate::Change;
 
 /// Which route names which cluster, and who else names it.
@@ -110,6 +108,7 @@ impl Applier<'_> {
                 self.refuse_field(policy, &field, reason);
             }
         }
+        let mut taken: BTreeSet<String> = uses.places.keys().cloned().collect();
         for (name, routes) in &uses.routes {
             let mut users: BTreeMap<Option<usize>, Vec<&Address>> = BTreeMap::new();
             for (table, place, address) in routes {
@@ -127,6 +126,7 @@ impl Applier<'_> {
                     index,
                     &changes[index],
                     is_shared.then_some(routes),
+                    &mut taken,
                 );
             }
         }
@@ -141,6 +141,7 @@ impl Applier<'_> {
         index: usize,
         changes: &[Change],
         copy_for: Option<Vec<&Address>>,
+        taken: &mut BTreeSet<String>,
     ) {
         let Some(place) = uses.places.get(name) else {
             let field = changes[0].field.clone();
@@ -150,13 +151,15 @@ impl Applier<'_> {
             self.refuse_field(policy, &field, reason);
             return;
         };
+        let original = name;
+        let is_copy = copy_for.is_some();
         let (address, name) = match copy_for {
             None => {
                 self.change(place);
                 (place.clone(), name.to_owned())
             }
             Some(routes) => {
-                let copy = self.copy_name(name, index);
+                let copy = self.copy_name(name, index, taken);
                 for route in routes {
                     let mut whole = route.clone();
                     while whole.path.len() > 1 && !is_route(&whole) {
@@ -182,47 +185,10 @@ impl Applier<'_> {
                 self.went_to(index, change, destination);
             }
         }
-    }
-
-    /// `<cluster>@<namespace>/<policy>`: as stable as the two names.
-    fn copy_name(&self, name: &str, index: usize) -> String {
-        let it = &self.effective[index];
-        let policy = &self.policies[it.policy].name;
-        let is_ambiguous = self
-            .effective
-            .iter()
-            .enumerate()
-            .any(|(other, that)| other != index && that.policy == it.policy);
-        match it.parent.filter(|_| is_ambiguous) {
-            Some(parent) => format!("{name}@{policy}+{}", self.policies[parent].name),
-            None => format!("{name}@{policy}"),
+        if is_copy {
+            self.keep_host(&address, original, index);
         }
-    }
-
-    /// Adds a copy of a cluster behind all others.
-    fn copy(&mut self, original: &Address, name: &str, index: usize) -> Option<Address> {
-        let mut copy = unplaced(self.config.at(original)?);
-        let old_name = text(&copy, "name")?.to_owned();
-        set(&mut copy, "name", node!(name));
-        let is_discovered = field(&copy, "eds_cluster_config").is_some();
-        if is_discovered && find(&copy, &["eds_cluster_config", "service_name"]).is_none() {
-            let discovery = object_mut(&mut copy, "eds_cluster_config");
-            set(discovery, "service_name", node!(&old_name));
-        }
-        if let Some(assignment) = field_mut(&mut copy, "load_assignment")
-            && field(assignment, "cluster_name").is_some()
-        {
-            set(assignment, "cluster_name", node!(name));
-        }
-        let policy = self.policies[self.effective[index].policy].name.to_string();
-        undo::mark_made(&mut copy, &old_name, &policy);
-        let mut list = original.clone();
-        list.path.pop();
-        let Value::List(clusters) = &mut self.config.at_mut(&list)?.value else {
-            return None;
-        };
-        clusters.push(copy);
-        Some(list.item(clusters.len() - 1))
+        self.warn_of_localities(&address, &name, index);
     }
 }
 

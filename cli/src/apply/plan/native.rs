@@ -129,6 +129,15 @@ impl Applier<'_> {
             }
             let site = &all[*place];
             self.change(&site.address);
+            if let Some(kept) = self.own_setting(index, site, (table, *place), change) {
+                let own = Destination::Nothing("its routes say so themselves");
+                self.went_to(index, change, own);
+                let all = &mut self.effective[index].kept;
+                if !all.contains(&kept) {
+                    all.push(kept);
+                }
+                continue;
+            }
             let what = format!("route {}", site.title());
             if self.perform(index, change, &site.address, &what) {
                 self.went_to(index, change, Destination::Routes(part_of(change)));

@@ -18,7 +18,7 @@ pub struct Replaced {
 
 impl Replaced {
     /// `was` gave way at `path`.
-    pub(super) fn new(path: impl Into<String>, was: &Node) -> Self {
+    pub(crate) fn new(path: impl Into<String>, was: &Node) -> Self {
         Self {
             path: path.into(),
             was: was.clone(),
@@ -26,15 +26,21 @@ impl Replaced {
     }
 }
 
-impl fmt::Display for Replaced {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Replaced {
+    /// The value, cut if it is long.
+    pub(crate) fn excerpt(&self) -> String {
         const LONGEST: usize = 60;
         let text = serde_json::to_string(&self.was).unwrap_or_default();
-        let text = match text.chars().count() {
+        match text.chars().count() {
             ..=LONGEST => text,
             _ => self.was.value.excerpt(),
-        };
-        write!(formatter, "{} was {text}", self.path)
+        }
+    }
+}
+
+impl fmt::Display for Replaced {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} was {}", self.path, self.excerpt())
     }
 }
 

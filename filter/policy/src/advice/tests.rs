@@ -81,7 +81,7 @@ fn every_item_of_the_checklist() {
         (
             r#"{"retry":{},"retryConstraint":{},
                 "circuitBreaker":{"maxConnections":9,"maxPendingRequests":9,
-                "maxParallelRequests":9,"maxParallelRetries":9,
+                "maxParallelRequests":9,
                 "retryBudget":{"percent":{"numerator":20}}}}"#,
             "circuitBreaker.retryBudget: is a second budget",
         ),

@@ -1,0 +1,83 @@
+//! Timeouts and retries that a route states itself. They win over policies of
+//! its Gateway, of a listener, or without targets, as in Envoy Gateway: who
+//! wrote `timeout: 0s` at one route knew of it, who wrote 15s for all did not.
+//! A policy that names the route wins over both.
+
+use btp_policy::Policy;
+use btp_policy::attach::{Attachments, Environment};
+use btp_policy::node::Node;
+
+use super::Applier;
+use crate::apply::effective::Kept;
+use crate::apply::model::Site;
+use crate::envoy::tree::find;
+use crate::translate::{Change, How, Replaced};
+
+impl Applier<'_> {
+    /// What this route says itself, if the change yields to it. The route is
+    /// noted as it was (`Applier::change`).
+    pub(super) fn own_setting(
+        &self,
+        index: usize,
+        site: &Site,
+        place: (usize, usize),
+        change: &Change,
+    ) -> Option<Kept> {
+        let key = (site.address.file, site.address.to_string());
+        let (_, route) = self.before.get(&key)?;
+        let value = own(route, change)?;
+        let field = change.field.strip_prefix("spec.").unwrap_or(&change.field);
+        let is_named = self.says_itself(index, field) && self.names(index, site);
+        (!is_named).then(|| Kept {
+            site: place,
+            field: field.to_owned(),
+            value,
+        })
+    }
+
+    /// Whether the field stands in the policy itself, and not in the one that
+    /// it merges with.
+    fn says_itself(&self, index: usize, field: &str) -> bool {
+        let it = &self.effective[index];
+        let steps: Vec<&str> = field.split('.').collect();
+        let spec = self.input.policies[it.policy].node.field("spec");
+        it.parent.is_none() || spec.is_some_and(|spec| find(spec, &steps).is_some())
+    }
+
+    /// Whether the policy has the route itself for a target.
+    fn names(&self, index: usize, site: &Site) -> bool {
+        let policy = &self.policies[self.effective[index].policy];
+        let targets = policy.targets.iter().filter(|it| it.kind.is_route());
+        let selectors = policy.selectors.iter().filter(|it| it.kind.is_route());
+        let alone = Policy {
+            targets: targets.cloned().collect(),
+            selectors: selectors.cloned().collect(),
+            ..policy.clone()
+        };
+        if alone.is_untargeted() {
+            return false;
+        }
+        let attachments = Attachments::resolve(&[alone], &Environment::default());
+        site.judged(|route| attachments.governing_route(route).is_some())
+    }
+}
+
+/// What a route says where a change would go, or in its place.
+fn own(route: &Node, change: &Change) -> Option<Replaced> {
+    const TIMEOUT: &[&str] = &["timeout", "max_stream_duration"];
+    let of_request = change.field.ends_with(".requestTimeout");
+    let names: &[&str] = match change.path.to_string().as_str() {
+        "route.timeout" => TIMEOUT,
+        "route.max_stream_duration" | "route.idle_timeout" if of_request => TIMEOUT,
+        "route.max_stream_duration" => &["max_stream_duration"],
+        "route.idle_timeout" if matches!(change.how, How::Set(_)) => &["idle_timeout"],
+        "route.retry_policy" | "route.retry_policy_typed_config" => {
+            &["retry_policy", "retry_policy_typed_config"]
+        }
+        _ => return None,
+    };
+    names.iter().find_map(|name| {
+        let value = find(route, &["route", name])?;
+        Some(Replaced::new(format!("route.{name}"), value))
+    })
+}
