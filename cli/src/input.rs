@@ -9,6 +9,7 @@ use btp_policy::document::{self, Document};
 use btp_policy::node::Node;
 use btp_policy::problem::Problems;
 
+use crate::kubelb::{Off, switch_off};
 use crate::report::{Finding, Place};
 use crate::source::Source;
 
@@ -23,12 +24,24 @@ pub(crate) struct Object {
     pub(crate) written: Node,
 }
 
+impl Object {
+    fn new(source: usize, node: Node) -> Self {
+        Self {
+            source,
+            written: node.clone(),
+            node,
+        }
+    }
+}
+
 /// Everything that was read.
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     pub(crate) sources: Vec<Source>,
     pub(crate) policies: Vec<Object>,
     pub(crate) config_maps: Vec<Object>,
+    /// Policies that KubeLB's administrators switch off.
+    pub(crate) off: Vec<Off>,
     /// What is wrong with the files as such, and what is spelt in an old way.
     pub(crate) findings: Vec<Finding>,
 }
@@ -37,15 +50,17 @@ impl Input {
     /// Reads files, directories and stdin (`-`).
     pub(crate) fn read(paths: &[PathBuf]) -> Result<Self, String> {
         let mut input = Self::default();
+        let mut of_kubelb = Vec::new();
         for path in paths {
             for file in files_of(path)? {
-                input.add(&file)?;
+                input.add(&file, &mut of_kubelb)?;
             }
         }
+        input.off = switch_off(&of_kubelb, &mut input.policies, &mut input.findings);
         Ok(input)
     }
 
-    fn add(&mut self, file: &Path) -> Result<(), String> {
+    fn add(&mut self, file: &Path, of_kubelb: &mut Vec<Object>) -> Result<(), String> {
         let name = if is_stdin(file) {
             "<stdin>".to_owned()
         } else {
@@ -61,7 +76,7 @@ impl Input {
         let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
         let source = self.sources.len();
         match document::read(&text) {
-            Ok(documents) => self.sort(source, documents),
+            Ok(documents) => self.sort(source, documents, of_kubelb),
             Err(problems) => {
                 let found = problems
                     .into_iter()
@@ -73,7 +88,7 @@ impl Input {
         Ok(())
     }
 
-    fn sort(&mut self, source: usize, documents: Vec<Document>) {
+    fn sort(&mut self, source: usize, documents: Vec<Document>, of_kubelb: &mut Vec<Object>) {
         for document in documents {
             match document {
                 Document::Policy(written) => {
@@ -90,11 +105,8 @@ impl Input {
                         written,
                     });
                 }
-                Document::ConfigMap(node) => self.config_maps.push(Object {
-                    source,
-                    written: node.clone(),
-                    node,
-                }),
+                Document::ConfigMap(node) => self.config_maps.push(Object::new(source, node)),
+                Document::KubeLb(node) => of_kubelb.push(Object::new(source, node)),
                 Document::Other => {}
             }
         }

@@ -7,6 +7,7 @@ mod compose;
 mod envoy;
 mod explain;
 mod input;
+mod kubelb;
 mod lint;
 mod output;
 mod plugin_config;

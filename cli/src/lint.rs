@@ -50,6 +50,10 @@ pub(crate) fn run(
             .iter()
             .map(|policy| check(policy, portable, &mut regexes, &mut findings))
             .collect();
+        // Off, and yet to be right when they are on again.
+        for it in &input.off {
+            check(&it.policy, portable, &mut regexes, &mut findings);
+        }
         if let Some(policies) = policies.into_iter().collect::<Option<Vec<_>>>() {
             check_together(&policies, &input, &mut findings);
             fine = policies;

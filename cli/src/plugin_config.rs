@@ -13,7 +13,7 @@ use crate::report::{self, Finding, Format, Place};
 pub(crate) fn run(files: &[PathBuf], instance: &Instance) -> Result<bool, String> {
     let mut input = Input::read(files)?;
     let mut findings = std::mem::take(&mut input.findings);
-    if input.policies.is_empty() && report::is_fine(&findings) {
+    if input.policies.is_empty() && input.off.is_empty() && report::is_fine(&findings) {
         let problem = Problem::new("", "holds no BackendTrafficPolicy");
         findings.push(Finding::error(problem, Place::Nowhere));
     }

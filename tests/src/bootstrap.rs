@@ -165,7 +165,8 @@ fn plugin_configuration(plugin: &Value) -> Value {
     json!({"@type": STRING_VALUE, "value": plugin.to_string()})
 }
 
-pub(crate) fn visit(value: &mut Value, f: &mut impl FnMut(&mut Value)) {
+/// Calls `f` with a value and everything in it, from the outside in.
+pub fn visit(value: &mut Value, f: &mut impl FnMut(&mut Value)) {
     f(value);
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| visit(item, f)),

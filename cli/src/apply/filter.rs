@@ -153,13 +153,17 @@ pub(crate) fn without_native(mut policy: Node, keeps_retry: bool) -> Node {
         return policy;
     };
     if let Value::Map(entries) = &mut spec.value {
-        entries.retain(|entry| {
-            let is_redirect = match &entry.node.value {
-                Value::List(rules) => rules.iter().any(is_internal_redirect),
+        entries.retain_mut(|entry| {
+            let is_empty = match &mut entry.node.value {
+                Value::List(rules) => {
+                    let before = rules.len();
+                    rules.retain(|rule| !is_internal_redirect(rule));
+                    rules.is_empty() && before > 0
+                }
                 _ => false,
             };
             let is_ours = entry.key != "retry" || keeps_retry;
-            is_ours && owner_of(&entry.key) != Some(Owner::Envoy) && !is_redirect
+            is_ours && owner_of(&entry.key) != Some(Owner::Envoy) && !is_empty
         });
     }
     policy

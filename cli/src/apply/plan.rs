@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) effective: Vec<Effective>,
     /// Name and content of each file with a plugin configuration.
     pub(crate) plugin_files: Vec<(String, Node)>,
+    /// Policies that are switched off, and by whom.
+    pub(crate) off: Vec<(String, String)>,
 }
 
 /// Changes a configuration so that every field of every policy is in force.
@@ -134,7 +136,9 @@ pub(crate) fn apply(
     for (file, hint) in hcm::hints(config, &model, &policies, &governed) {
         findings.push(Finding::warning(hint, Place::File(base + file)));
     }
+    let off = input.off.iter();
     is_fine.then_some(Plan {
+        off: off.map(|it| (it.name.clone(), it.by.clone())).collect(),
         effective,
         plugin_files,
         model,

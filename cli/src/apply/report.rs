@@ -29,6 +29,9 @@ pub(crate) fn text(plan: &Plan) -> String {
             );
         }
     }
+    for (name, by) in &plan.off {
+        let _ = writeln!(out, "{name}: in force nowhere: switched off by {by}");
+    }
     out
 }
 

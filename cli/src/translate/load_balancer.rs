@@ -110,7 +110,12 @@ fn extension(name: &str, message: &str, mut fields: Vec<(&'static str, Node)>) -
 fn policy(balancer: &LoadBalancer, out: &mut Changes) -> Option<Node> {
     let mut fields = Vec::new();
     let (name, message) = match balancer.kind {
-        LoadBalancerType::LeastRequest => ("least_request", "LeastRequest"),
+        LoadBalancerType::LeastRequest => {
+            let settings = balancer.least_request.as_ref();
+            let choices = settings.and_then(|it| it.choice_count);
+            fields.extend(choices.map(|count| ("choice_count", count.into_node())));
+            ("least_request", "LeastRequest")
+        }
         LoadBalancerType::Random => ("random", "Random"),
         LoadBalancerType::RoundRobin => ("round_robin", "RoundRobin"),
         LoadBalancerType::ConsistentHash => {

@@ -14,6 +14,8 @@ pub enum Document {
     Policy(Node),
     /// A `ConfigMap`, which an override may take a body from.
     ConfigMap(Node),
+    /// A `Config` or `Tenant` of KubeLB, which may switch policies off.
+    KubeLb(Node),
     /// An object of another kind, which is none of our business.
     Other,
 }
@@ -52,6 +54,9 @@ fn sort(node: Node, documents: &mut Vec<Document>, problems: &mut Vec<Problem>) 
     match node.field("kind").and_then(Node::as_str) {
         Some(KIND) => documents.push(Document::Policy(node)),
         Some("ConfigMap") => documents.push(Document::ConfigMap(node)),
+        Some("Config" | "Tenant") if is_of_kubelb(&node) => {
+            documents.push(Document::KubeLb(node));
+        }
         Some(kind) => match mistaken(&node, kind) {
             Some(reason) => problems.push(placed(&node, "kind", reason)),
             None => documents.push(Document::Other),
@@ -61,6 +66,11 @@ fn sort(node: Node, documents: &mut Vec<Document>, problems: &mut Vec<Problem>) 
         }
         None => problems.push(placed(&node, "kind", "is required".to_owned())),
     }
+}
+
+fn is_of_kubelb(node: &Node) -> bool {
+    let version = node.field("apiVersion").and_then(Node::as_str);
+    version.is_some_and(|it| it.starts_with("kubelb.k8c.io/"))
 }
 
 fn is_list(node: &Node) -> bool {
@@ -108,6 +118,7 @@ mod tests {
         let name = |document: &Document| match document {
             Document::Policy(_) => "policy",
             Document::ConfigMap(_) => "map",
+            Document::KubeLb(_) => "kubelb",
             Document::Other => "other",
         };
         read(text).unwrap().iter().map(name).collect()
@@ -118,6 +129,14 @@ mod tests {
         let text = "kind: BackendTrafficPolicy\n---\nkind: ConfigMap\n---\nkind: Gateway\n---\n\
                     {metadata: {name: a}, spec: {}}\n";
         assert_eq!(kinds(text), ["policy", "map", "other", "policy"]);
+    }
+
+    #[test]
+    fn kinds_of_that_name_of_others_are_none_of_our_business() {
+        let text = "{kind: Tenant, apiVersion: kubelb.k8c.io/v1alpha1}\n---\n\
+                    {kind: Config, apiVersion: kubelb.k8c.io/v1alpha1}\n---\n\
+                    {kind: Config, apiVersion: example.com/v1}\n---\n{kind: Config}\n";
+        assert_eq!(kinds(text), ["kubelb", "kubelb", "other", "other"]);
     }
 
     #[test]

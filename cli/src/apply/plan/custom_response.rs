@@ -1,6 +1,8 @@
 //! `responseOverride[].redirect` without a mode: Envoy's internal redirect,
 //! which its own `custom_response` filter does and no other filter can.
 
+use std::collections::BTreeSet;
+
 use btp_policy::node::{Node, Value};
 
 use super::Applier;
@@ -55,18 +57,21 @@ impl Applier<'_> {
         let Value::List(rules) = &rules.value else {
             return None;
         };
-        let count = rules.iter().filter(|it| is_internal_redirect(it)).count();
-        if count == 0 {
+        if !rules.iter().any(is_internal_redirect) {
             return None;
         }
         let (policy, parent) = (it.policy, it.parent);
         let above = parent.and_then(|parent| self.input.policies[parent].node.field("spec"));
         let inherits = above.is_some_and(|spec| spec.field("responseOverride").is_some());
-        if count < rules.len() {
-            let reason = "has redirects without a mode beside other rules: those are Envoy's own \
-                          to do, and the first rule that matches could be of either; give them \
-                          mode: Client, or a policy of their own";
-            self.refuse_field(policy, "spec.responseOverride", reason.to_owned());
+        if let Some((redirect, other, status)) = meeting(rules) {
+            let reason = format!(
+                "is a redirect without a mode, which Envoy itself does, and can meet rule {other} \
+                 at status {status}: each sees what the other makes of an answer, so that not the \
+                 first of both would win; give them statuses that differ, the redirect mode: \
+                 Client, or a policy of its own"
+            );
+            let path = format!("spec.responseOverride[{redirect}]");
+            self.refuse_field(policy, &path, reason);
             return None;
         }
         if inherits {
@@ -78,6 +83,9 @@ impl Applier<'_> {
         let mut matchers = Vec::new();
         let mut wrong = Vec::new();
         for (place, rule) in rules.iter().enumerate() {
+            if !is_internal_redirect(rule) {
+                continue;
+            }
             let path = format!("spec.responseOverride[{place}]");
             match predicate(rule) {
                 Ok(predicate) => matchers.push(node!({
@@ -95,6 +103,47 @@ impl Applier<'_> {
             "custom_response_matcher": { "matcher_list": { "matchers": (list(matchers)) } },
         }))
     }
+}
+
+/// A redirect and another rule that a status could take to both, with that
+/// status. Envoy and the filter each see what the other has made of an answer:
+/// so what a rule answers counts as well, and whose answer it was does not.
+fn meeting(rules: &[Node]) -> Option<(usize, usize, i64)> {
+    let numbered = || rules.iter().enumerate();
+    let mut redirects = numbered().filter(|(_, rule)| is_internal_redirect(rule));
+    redirects.find_map(|(place, redirect)| {
+        let taken = touched(redirect);
+        let mut others = numbered().filter(|(_, rule)| !is_internal_redirect(rule));
+        others.find_map(|(index, rule)| {
+            let status = touched(rule).into_iter().find(|it| taken.contains(it))?;
+            Some((place, index, status))
+        })
+    })
+}
+
+/// The statuses that a rule may match, and the one that it answers with.
+fn touched(rule: &Node) -> BTreeSet<i64> {
+    let mut statuses = statuses(rule);
+    statuses.extend(answered(rule));
+    statuses
+}
+
+/// The statuses that a rule may match.
+fn statuses(rule: &Node) -> BTreeSet<i64> {
+    let conditions = rule.field("match");
+    let conditions = conditions.map_or(&[][..], |it| items(it, "statusCodes"));
+    match conditions {
+        [] => (100..=999).collect(),
+        conditions => conditions.iter().flat_map(codes).collect(),
+    }
+}
+
+/// The status that a rule answers with, if it changes it.
+fn answered(rule: &Node) -> Option<i64> {
+    let said = find(rule, &["response", "statusCode"]);
+    let said = said.or_else(|| find(rule, &["redirect", "statusCode"]));
+    let is_redirect = rule.field("redirect").is_some();
+    said.and_then(whole).or(is_redirect.then_some(302))
 }
 
 /// When a rule applies: all of its conditions.

@@ -33,6 +33,24 @@ fn each_type_is_an_extension() {
 }
 
 #[test]
+fn the_fewest_requests_are_looked_for_among_so_many() {
+    let config = format!(
+        r#"{{{},"choice_count":4,"locality_lb_config":{{"locality_weighted_lb_config":{{}}}}}}"#,
+        typed("least_request", "LeastRequest")
+    );
+    let spec = r#"{"loadBalancer":{"type":"LeastRequest","leastRequest":{"choiceCount":4}}}"#;
+    check(spec, &balanced("least_request", &config), ROUTE);
+    for wrong in [
+        r#"{"type":"LeastRequest","leastRequest":{"choiceCount":1}}"#,
+        r#"{"type":"LeastRequest","leastRequest":{"choiceCount":4294967296}}"#,
+        r#"{"type":"Random","leastRequest":{"choiceCount":4}}"#,
+    ] {
+        let spec = parse(&format!(r#"{{"loadBalancer":{wrong}}}"#));
+        assert!(translate(&spec, &Context::default()).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn what_is_hashed_stands_in_the_route() {
     let maglev = |size| {
         let config = format!(r#"{{{},"table_size":{size}}}"#, typed("maglev", "Maglev"));

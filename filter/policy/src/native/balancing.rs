@@ -18,6 +18,7 @@ pub struct LoadBalancer {
     pub backend_utilization: Option<BackendUtilization>,
     pub dynamic_module: Option<DynamicModule>,
     pub endpoint_override: Option<EndpointOverride>,
+    pub least_request: Option<LeastRequest>,
     pub slow_start: Option<SlowStart>,
     pub zone_aware: Option<ZoneAware>,
 }
@@ -32,6 +33,11 @@ pub enum LoadBalancerType {
     RoundRobin,
     BackendUtilization,
     DynamicModule,
+}
+
+api! {
+    /// `loadBalancer.leastRequest`, an extension.
+    LeastRequest { choice_count: Option<u32> }
 }
 
 /// `loadBalancer.consistentHash`; exactly the input that `kind` names is

@@ -1,8 +1,8 @@
 //! `loadBalancer`.
 
 use super::shape::{
-    ANY_INTEGER, ANY_TEXT, COUNT, Form, HOSTNAME, Object, PERCENT, PORT, Shape, count, formed, has,
-    integer, list, many, optional, required, rule, text, text_in, unique,
+    ANY_INTEGER, ANY_TEXT, COUNT, Form, HOSTNAME, Object, PERCENT, PORT, Shape, UINT32, count,
+    extension, formed, has, integer, list, many, optional, required, rule, text, text_in, unique,
 };
 
 pub(super) static LOAD_BALANCER: Object = Object {
@@ -22,6 +22,7 @@ pub(super) static LOAD_BALANCER: Object = Object {
         optional("backendUtilization", Shape::Object(&BACKEND_UTILIZATION)),
         optional("dynamicModule", Shape::Object(&DYNAMIC_MODULE)),
         optional("endpointOverride", Shape::Object(&ENDPOINT_OVERRIDE)),
+        extension("leastRequest", Shape::Object(&LEAST_REQUEST)),
         optional("slowStart", Shape::Object(&SLOW_START)),
         optional("zoneAware", Shape::Object(&ZONE_AWARE)),
     ],
@@ -33,6 +34,10 @@ pub(super) static LOAD_BALANCER: Object = Object {
         rule(
             "must have backendUtilization exactly if its type is BackendUtilization",
             |it| (text_in(it, "type", "") == "BackendUtilization") == has(it, "backendUtilization"),
+        ),
+        rule(
+            "must not have leastRequest unless its type is LeastRequest",
+            |it| text_in(it, "type", "") == "LeastRequest" || !has(it, "leastRequest"),
         ),
         rule(
             "must have dynamicModule exactly if its type is DynamicModule",
@@ -134,6 +139,13 @@ static OUT_OF_BAND: Object = Object {
         let period = text_in(it, "reportingPeriod", "1s");
         crate::scalar::Duration::parse(period).is_none_or(|period| period.as_nanos() > 0)
     })],
+};
+
+/// KubeLB documents it. Of how many endpoints, drawn by chance, Envoy takes the
+/// one with the fewest requests.
+static LEAST_REQUEST: Object = Object {
+    fields: &[optional("choiceCount", integer(2, UINT32))],
+    rules: &[],
 };
 
 static DYNAMIC_MODULE: Object = Object {
