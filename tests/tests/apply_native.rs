@@ -145,12 +145,12 @@ spec:
   - match: {statusCodes: [{type: Value, value: 404}]}
     response: {body: {type: Inline, inline: not here}}
   - match: {statusCodes: [{type: Value, value: 403}]}
-    redirect: {path: {type: ReplaceFullPath, replaceFullPath: /sorry}, statusCode: 409}
+    redirect: {path: {type: ReplaceFullPath, replaceFullPath: /sorry}, statusCode: 301}
 ";
     let (envoy, _) = applied(&bootstrap, policy).await?;
     for (path, status, text) in [
         ("/status/404", 404, "not here"),
-        ("/status/403", 409, "upstream says 200\n"),
+        ("/status/403", 301, "upstream says 200\n"),
         ("/status/500", 500, "upstream says 500\n"),
         ("/", 200, "upstream says 200\n"),
     ] {
