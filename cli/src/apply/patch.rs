@@ -307,6 +307,12 @@ impl Patcher<'_> {
         let mut style = area.slot.brackets(source, area.open);
         if has_line {
             style.indent = edits::column(source, first);
+            let outer = edits::indent(source, area.open);
+            style.step = style
+                .indent
+                .checked_sub(outer)
+                .filter(|it| *it > 0)
+                .unwrap_or(style.step);
         }
         let text = match pair.is_entry() {
             true => yaml_out::entry_in_brackets(&pair.new_key(), pair.node, style),
@@ -325,7 +331,10 @@ impl Patcher<'_> {
 
     /// Whether the closing bracket follows the last child, without a comma.
     fn closes(&self, place: &Place, children: &Children) -> bool {
-        let end = children.all.last().map_or(place.content + 1, |it| it.place.end);
+        let end = children
+            .all
+            .last()
+            .map_or(place.content + 1, |it| it.place.end);
         let rest = self.original.text.get(end..place.end).unwrap_or_default();
         !rest.contains(',')
     }
@@ -351,9 +360,7 @@ impl Patcher<'_> {
         let is_line = has_room && !source[slot.from..place.end].contains('\n');
         let is_tight = match kept {
             Some(text) => !text.is_empty() && !text.starts_with([' ', '\t', '\n', '\r']),
-            None => {
-                slot.is_flow || is_line && (slot.is_in_brackets(place) || is_scalar_line(new))
-            }
+            None => slot.is_flow || is_line && (slot.is_in_brackets(place) || is_scalar_line(new)),
         };
         if is_tight {
             let keeps_properties = !place.is_tagged || matches!(new.value, Value::String(_));
@@ -408,8 +415,7 @@ impl Patcher<'_> {
     }
 
     fn cut(&mut self, path: &Path, text: String, is_usual: bool) {
-        self.cuts
-            .insert(path.old.clone(), Cut { text, is_usual });
+        self.cuts.insert(path.old.clone(), Cut { text, is_usual });
     }
 
     /// Aliases of what is not written any more are written out.

@@ -96,8 +96,7 @@ impl Place {
 
     /// Whether anything in it is an alias.
     pub(crate) fn has_alias(&self) -> bool {
-        matches!(self.kind, Kind::Alias(_))
-            || self.children().iter().any(|it| it.place.has_alias())
+        matches!(self.kind, Kind::Alias(_)) || self.children().iter().any(|it| it.place.has_alias())
     }
 
     fn new(kind: Kind, start: usize, end: usize) -> Self {

@@ -6,17 +6,21 @@ use btp_policy::node::{Entry, Node, Value};
 /// The longest line that brackets may fill.
 const WIDEST: usize = 110;
 /// How much deeper each level is.
-const DEEPER: usize = 2;
+pub(crate) const DEEPER: usize = 2;
 
 /// How what stands in brackets is written.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Brackets {
     /// As JSON: every key and text in quotes.
     pub(crate) is_json: bool,
-    /// With a blank behind `{` and `[`, and in front of the other.
-    pub(crate) is_padded: bool,
+    /// With blanks within `{}`.
+    pub(crate) pads_maps: bool,
+    /// With blanks within `[]`.
+    pub(crate) pads_lists: bool,
     /// How deep the line is that holds them.
     pub(crate) indent: usize,
+    /// How much deeper what is in them is.
+    pub(crate) step: usize,
 }
 
 /// A whole document.
@@ -110,14 +114,14 @@ fn line_end(column: usize) -> String {
 /// `is_long`: each item in a line of its own.
 fn flow(node: &Node, style: Brackets, is_long: bool) -> String {
     let below = Brackets {
-        indent: style.indent + DEEPER,
+        indent: style.indent + style.step,
         ..style
     };
     let within = |node: &Node| match is_long {
         true => in_brackets(node, below),
         false => flow(node, style, false),
     };
-    let (open, parts, close) = match &node.value {
+    let ((open, close), is_padded, parts) = match &node.value {
         Value::Map(entries) if entries.is_empty() => return "{}".to_owned(),
         Value::List(items) if items.is_empty() => return "[]".to_owned(),
         Value::Map(entries) => {
@@ -125,9 +129,13 @@ fn flow(node: &Node, style: Brackets, is_long: bool) -> String {
                 true => format!("{}: {}", double(&it.key), within(&it.node)),
                 false => format!("{}: {}", key(&it.key), within(&it.node)),
             };
-            ('{', entries.iter().map(part).collect::<Vec<_>>(), '}')
+            let parts = entries.iter().map(part).collect::<Vec<_>>();
+            (("{", "}"), style.pads_maps, parts)
         }
-        Value::List(items) => ('[', items.iter().map(within).collect(), ']'),
+        Value::List(items) => {
+            let parts = items.iter().map(within).collect();
+            (("[", "]"), style.pads_lists, parts)
+        }
         Value::String(text) if style.is_json => return double(text),
         Value::String(text) => return string(text, true),
         value => return number_or_word(value),
@@ -137,7 +145,7 @@ fn flow(node: &Node, style: Brackets, is_long: bool) -> String {
         let parts = parts.join(&format!(",{inner}"));
         return format!("{open}{inner}{parts}{outer}{close}");
     }
-    let pad = if style.is_padded { " " } else { "" };
+    let pad = if is_padded { " " } else { "" };
     format!("{open}{pad}{}{pad}{close}", parts.join(", "))
 }
 

@@ -69,5 +69,7 @@ pub(super) fn indent(text: &str, place: usize) -> usize {
 fn before(text: &str, place: usize) -> &str {
     let head = text.get(..place).unwrap_or_default();
     let line = head.rfind('\n').map_or(0, |it| it + 1);
-    head.get(line..).unwrap_or_default().trim_start_matches('\u{feff}')
+    head.get(line..)
+        .unwrap_or_default()
+        .trim_start_matches('\u{feff}')
 }

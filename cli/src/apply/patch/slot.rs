@@ -4,7 +4,7 @@ use btp_policy::node::Node;
 
 use super::edits;
 use crate::apply::place::{Child, Children, Kind, Place};
-use crate::apply::yaml_out::{self, Brackets};
+use crate::apply::yaml_out::{self, Brackets, DEEPER};
 
 /// Where a value goes.
 #[derive(Clone, Copy, Debug)]
@@ -67,17 +67,19 @@ impl Slot {
         }
     }
 
-    /// How to write in brackets, as those that open before `open`.
+    /// How to write in brackets, as the line does that `open` is in.
     pub(super) fn brackets(self, text: &str, open: usize) -> Brackets {
-        let rest = text.get(open..).unwrap_or_default();
-        let opens = text.get(..open).is_some_and(|it| it.ends_with(['{', '[']));
+        let end = edits::end_of_line(text, open);
+        let line = text.get(open.saturating_sub(1)..end).unwrap_or_default();
         Brackets {
             is_json: self.is_json,
-            is_padded: opens && rest.starts_with(' '),
+            pads_maps: line.contains("{ "),
+            pads_lists: line.contains("[ "),
             indent: match self.is_json {
                 true => edits::indent(text, open),
-                false => self.column + 2,
+                false => self.column + DEEPER,
             },
+            step: DEEPER,
         }
     }
 
@@ -95,7 +97,7 @@ impl Slot {
         match text.split_once('\n') {
             // What begins behind the dash begins in a line of its own then.
             Some((head, rest)) if !head.is_empty() && !head.starts_with(" |") => {
-                let blanks = " ".repeat(self.column + 2);
+                let blanks = " ".repeat(self.column + DEEPER);
                 format!("{anchor}{beside}\n{blanks}{}\n{rest}", head.trim_start())
             }
             Some((head, rest)) => format!("{anchor}{head}{beside}\n{rest}"),

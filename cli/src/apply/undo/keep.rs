@@ -68,12 +68,7 @@ fn keep(new: &mut Node, original: &Original<'_>, patched: &Patched) {
     }
 }
 
-fn note(
-    steps: &mut Vec<Node>,
-    owner: &str,
-    cuts: &BTreeMap<&str, &Cut>,
-    original: &Original<'_>,
-) {
+fn note(steps: &mut Vec<Node>, owner: &str, cuts: &BTreeMap<&str, &Cut>, original: &Original<'_>) {
     for (path, cut) in cuts {
         if let Some(step) = steps.iter_mut().find(|it| target(it) == Some(path)) {
             if !cut.is_usual {
