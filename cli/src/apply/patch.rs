@@ -198,8 +198,7 @@ impl Patcher<'_> {
             open: place.content + 1,
             is_left: !kept.is_empty(),
         };
-        for index in 0..olds.len() {
-            let child = &olds[index];
+        for (index, child) in olds.iter().enumerate() {
             match pairs.iter().find(|it| it.old == Some(index)) {
                 Some(pair) => {
                     let mut path = path.below(&pair.old_key(), &pair.new_key());
