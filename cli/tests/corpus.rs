@@ -72,11 +72,12 @@ fn apply(bootstrap: &Path, policy: Option<&Path>) -> String {
     String::from_utf8(output.stdout).expect("prints UTF-8")
 }
 
-/// The configuration with a policy applied, in a file of the same name.
-fn applied(case: &Case, policy: &Path) -> PathBuf {
+/// The configuration with a policy applied, in a file of the same name, for
+/// one test alone: they run at the same time.
+fn applied(test: &str, case: &Case, policy: &Path) -> PathBuf {
     let name = |path: &Path| path.file_stem().unwrap_or_default().to_owned();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join("corpus")
+        .join(test)
         .join(name(&case.folder))
         .join(name(policy));
     fs::create_dir_all(&folder).expect("can be made");
@@ -100,7 +101,7 @@ fn only_lines_with_a_change_are_touched() {
     for case in cases() {
         let mut found = String::new();
         for policy in policies() {
-            let file = applied(&case, &policy);
+            let file = applied("touched", &case, &policy);
             let text = fs::read_to_string(file).expect("was written");
             let name = policy.file_name().unwrap_or_default().display();
             let _ = writeln!(found, "# {name}");
@@ -132,7 +133,7 @@ fn nothing_to_apply_changes_nothing() {
 fn applying_nothing_takes_all_back_to_the_last_byte() {
     for case in cases() {
         for policy in policies() {
-            let back = apply(&applied(&case, &policy), None);
+            let back = apply(&applied("back", &case, &policy), None);
             let (folder, policy) = (case.folder.display(), policy.display());
             assert!(back == case.text, "{folder}, {policy}:\n{back}");
         }
@@ -144,7 +145,7 @@ fn what_was_applied_before_leaves_no_trace() {
     let policies = policies();
     for case in cases() {
         for (index, policy) in policies.iter().enumerate() {
-            let file = applied(&case, policy);
+            let file = applied("next", &case, policy);
             for next in [policy, &policies[(index + 1) % policies.len()]] {
                 assert!(
                     apply(&file, Some(next)) == apply(&case.bootstrap, Some(next)),

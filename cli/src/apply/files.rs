@@ -12,9 +12,10 @@ use btp_policy::{json, yaml};
 use super::layout::as_envoy_reads;
 use super::patch::{Kept, Original, is_equal, patch};
 use super::place::Place;
-use super::tree::{Address, Step, at, at_mut, field, find, same, type_of};
 use super::{undo, yaml_out};
-use crate::input::Source;
+use crate::envoy::address::{Address, Step, at, at_mut};
+use crate::envoy::tree::{field, find, same, type_of};
+use crate::source::Source;
 
 /// One file of the configuration.
 #[derive(Debug)]
@@ -398,7 +399,7 @@ fn locate(bootstrap: &Path, path: &str) -> PathBuf {
 }
 
 fn rds_paths(listener: &Node, paths: &mut BTreeSet<String>) {
-    for (_, _, hcm) in super::model::managers(listener) {
+    for (_, _, hcm) in crate::envoy::listener::connection_managers(listener) {
         if let Some(path) = find(hcm, &["rds", "config_source"]).and_then(path_of) {
             paths.insert(path);
         }

@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use btp_policy::node::{Entry, Node, Value};
 
 use super::place::{Children, Kind, Place};
-use super::tree::same;
 use super::{undo, yaml_out};
+use crate::envoy::tree::same;
 use align::{Pair, align};
 use edits::Edits;
 use slot::Slot;

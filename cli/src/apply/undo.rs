@@ -15,9 +15,8 @@ use btp_policy::problem::Problem;
 pub(crate) use keep::write;
 
 use super::patch::Kept;
-use super::tree::{
-    entry, field, field_mut, object, object_mut, position, same, set, string, unplaced,
-};
+use crate::envoy::json::{object, string};
+use crate::envoy::tree::{entry, field, field_mut, object_mut, position, same, set, unplaced};
 
 /// The namespace of the record in `metadata.filter_metadata`.
 pub(crate) const NAMESPACE: &str = "btp.apply";

@@ -280,18 +280,18 @@ mod tests {
             "<<",
             "a\r\nb",
         ] {
-            let node = crate::apply::tree::object([
-                ("k", crate::apply::tree::string(text)),
+            let node = crate::envoy::json::object([
+                ("k", crate::envoy::json::string(text)),
                 (
                     "l",
-                    crate::apply::tree::list(vec![crate::apply::tree::string(text)]),
+                    crate::envoy::json::list(vec![crate::envoy::json::string(text)]),
                 ),
             ]);
             let out = write(&node);
             let back = yaml::parse(&out)
                 .unwrap_or_else(|error| panic!("{out}: {error}"))
                 .remove(0);
-            assert!(crate::apply::tree::same(&back, &node), "{text:?}: {out}");
+            assert!(crate::envoy::tree::same(&back, &node), "{text:?}: {out}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use btp_policy::node::{Node, Value};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use crate::apply::tree::field;
+use crate::envoy::tree::field;
 
 /// A child of the new tree.
 pub(super) struct Pair<'a> {

@@ -7,7 +7,8 @@ use btp_policy::node::{Node, Value};
 
 use super::{escape, put_record, record_of, replace, target, unescape};
 use crate::apply::patch::{Cut, Kept, Original, Patched, cut_at, patch};
-use crate::apply::tree::{object, set, string, type_of};
+use crate::envoy::json::{object, string};
+use crate::envoy::tree::{set, type_of};
 
 /// Writes a tree into the text that it was read from; yields it with the
 /// texts that were cut out in its records, and the new text.
