@@ -17,7 +17,10 @@ mod hcm;
 mod json_out;
 mod layout;
 mod model;
+mod needs;
+mod options;
 mod overlap;
+mod placement;
 mod plan;
 mod report;
 mod request;
@@ -28,19 +31,18 @@ mod yaml_out;
 use std::path::{Path, PathBuf};
 
 use btp_policy::problem::Problem;
-use btp_policy::scalar::ObjectName;
 use clap::Args;
 
-use crate::input::{Input, Source};
+use crate::input::Input;
 use crate::output::{self, Output};
 use crate::report::{self as findings, Finding, Format};
+use crate::source::Source;
 pub(crate) use explain::{Question, run as explain};
 use files::{Config, Syntax};
+use options::{MOUNTED, Options, object_name};
 pub(crate) use overlap::lint;
-use plan::{Options, Plan};
+use plan::Plan;
 
-/// Where the filter is mounted, unless the person says otherwise.
-const MOUNTED: &str = "/etc/envoy/backend_traffic_policy.wasm";
 /// The name of stdout among paths.
 const STDOUT: &str = "-";
 
@@ -218,12 +220,4 @@ fn changes_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
         ));
     }
     Ok(changes)
-}
-
-fn object_name(text: &str) -> ObjectName {
-    let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
-    ObjectName {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-    }
 }

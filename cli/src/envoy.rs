@@ -1,6 +1,8 @@
 //! Envoy's configuration, whatever is done with it: trees, places in them,
-//! and JSON to put there.
+//! JSON to put there, and what is found in it.
 
 pub(crate) mod address;
 pub(crate) mod json;
+pub(crate) mod listener;
+pub(crate) mod plugin;
 pub(crate) mod tree;

@@ -11,6 +11,7 @@ mod lint;
 mod output;
 mod plugin_config;
 mod report;
+mod source;
 pub mod translate;
 
 pub use commands::run;

@@ -13,7 +13,7 @@ use super::layout::{Layout, as_envoy_reads};
 use super::{undo, yaml_out};
 use crate::envoy::address::{Address, Step, at, at_mut};
 use crate::envoy::tree::{field, find, type_of};
-use crate::input::Source;
+use crate::source::Source;
 
 /// One file of the configuration.
 #[derive(Debug)]
@@ -380,7 +380,7 @@ fn locate(bootstrap: &Path, path: &str) -> PathBuf {
 }
 
 fn rds_paths(listener: &Node, paths: &mut BTreeSet<String>) {
-    for (_, _, hcm) in super::model::managers(listener) {
+    for (_, _, hcm) in crate::envoy::listener::connection_managers(listener) {
         if let Some(path) = find(hcm, &["rds", "config_source"]).and_then(path_of) {
             paths.insert(path);
         }

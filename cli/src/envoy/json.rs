@@ -92,6 +92,12 @@ impl IntoNode for i32 {
     }
 }
 
+impl IntoNode for i64 {
+    fn into_node(self) -> Node {
+        Node::unplaced(Value::Int(self))
+    }
+}
+
 impl IntoNode for f64 {
     fn into_node(self) -> Node {
         Node::unplaced(Value::number(self))

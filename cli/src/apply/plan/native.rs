@@ -9,6 +9,7 @@ use btp_policy::problem::Problem;
 use super::Applier;
 use super::clusters::Uses;
 use crate::apply::govern::sites_of;
+use crate::apply::placement::Destination;
 use crate::envoy::address::Address;
 use crate::envoy::tree::{field, items, text};
 use crate::report::{Finding, Place};
@@ -49,7 +50,7 @@ impl Applier<'_> {
                         Home::Bootstrap => self.on_bootstrap(index, change),
                     }
                 }
-                if let Ok(table) = self.model.managers[manager].table {
+                if let Some(table) = self.model.managers[manager].routes.table() {
                     done.extend(sites.iter().map(|place| (table, *place)));
                 }
             }
@@ -118,7 +119,7 @@ impl Applier<'_> {
         done: &mut BTreeSet<(usize, usize)>,
     ) {
         let model = self.model;
-        let Ok(table) = model.managers[manager].table else {
+        let Some(table) = model.managers[manager].routes.table() else {
             return;
         };
         let all = sites_of(model, &model.managers[manager]);
@@ -130,8 +131,7 @@ impl Applier<'_> {
             self.change(&site.address);
             let what = format!("route {}", site.title());
             if self.perform(index, change, &site.address, &what) {
-                let home = format!("Envoy: its routes, {}", home_of(change));
-                self.went_to(index, change, home);
+                self.went_to(index, change, Destination::Routes(part_of(change)));
             }
         }
     }
@@ -143,14 +143,11 @@ impl Applier<'_> {
         if !self.perform(index, change, &manager.address, &what) {
             return;
         }
-        let what = match &change.how {
-            How::HttpFilter(filter) => {
-                let name = text(filter, "name").unwrap_or_default();
-                format!("Envoy: {what}, http_filters {name}")
-            }
-            _ => format!("Envoy: {what}, {}", home_of(change)),
+        let destination = Destination::Hcm {
+            listener: manager.listener_name.clone(),
+            part: part_of(change),
         };
-        self.went_to(index, change, what);
+        self.went_to(index, change, destination);
     }
 
     fn on_bootstrap(&mut self, index: usize, change: &Change) {
@@ -191,7 +188,7 @@ impl Applier<'_> {
                 !matches!(change.how, How::Remove)
             }
             Ok(Outcome::Idle(reason)) => {
-                self.went_to(index, change, format!("nothing to do: {reason}"));
+                self.went_to(index, change, Destination::Nothing(reason));
                 false
             }
             Ok(Outcome::Added) => true,
@@ -216,16 +213,9 @@ impl Applier<'_> {
     }
 
     /// Notes where a field went.
-    pub(super) fn went_to(&mut self, index: usize, change: &Change, home: String) {
+    pub(super) fn went_to(&mut self, index: usize, change: &Change, destination: Destination) {
         let field = change.field.strip_prefix("spec.").unwrap_or(&change.field);
-        let native = &mut self.effective[index].native;
-        let is_idle = |home: &str| home.starts_with("nothing to do");
-        if native.iter().any(|(other, there)| {
-            other == field && (*there == home || (is_idle(&home) && !is_idle(there)))
-        }) {
-            return;
-        }
-        native.push((field.to_owned(), home));
+        self.effective[index].native.add(field, destination);
     }
 
     /// Refuses a field of a policy.
@@ -247,9 +237,13 @@ impl Applier<'_> {
     }
 }
 
-/// Where a change goes, below its object.
-pub(super) fn home_of(change: &Change) -> String {
+/// The part of its object that a change goes to.
+pub(super) fn part_of(change: &Change) -> String {
     match &change.how {
+        How::HttpFilter(filter) => {
+            let name = text(filter, "name").unwrap_or_default();
+            format!("http_filters {name}")
+        }
         How::HttpOptions(_) => "HttpProtocolOptions".to_owned(),
         How::HealthCheck(_) => "health_checks".to_owned(),
         How::Dns(_) => "the settings of its DNS".to_owned(),

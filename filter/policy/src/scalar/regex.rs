@@ -62,7 +62,7 @@ impl Regex {
                 }
             };
             let cheaper = cheaper::spelling(pattern, &ast);
-            format!("is too dear a regular expression: {size}; {cheaper}")
+            format!("is too expensive a regular expression: {size}; {cheaper}")
         })?;
         Ok(Self {
             pattern: pattern.into(),

@@ -55,8 +55,9 @@ const LARGEST_STEPS: usize = 2 << 20;
 /// Bytes that the automaton may take before it is made small.
 const LARGEST_DFA: usize = 2 << 20;
 /// Bytes that the sets of steps may take which its states stand for. Reached
-/// after [`LARGEST_DFA`] as a rule, as it counts pointers, too: a worker's are
-/// shorter than the command line's, who must not judge differently.
+/// after [`LARGEST_DFA`] as a rule. Pointers count, and those of a worker are
+/// shorter than the command line's: a pattern at this bound that `btp lint`
+/// refuses may load.
 const LARGEST_SETS: usize = 8 << 20;
 /// Bounds the time: each cell of the automaton may look at all steps.
 const MOST_WORK: usize = 1 << 31;
