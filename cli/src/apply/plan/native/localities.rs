@@ -1,40 +1,30 @@
 //! Weights of localities that a policy's load balancer does not go by.
 
 use btp_policy::node::{Node, Value};
-use btp_policy::path::closest;
-use btp_policy::problem::Problem;
 
-use super::Applier;
+use super::Native;
 use crate::envoy::address::Address;
 use crate::envoy::tree::{field, find, items, text};
-use crate::report::{Finding, Place};
 
-impl Applier<'_> {
+impl Native<'_, '_, '_> {
     /// Warns where a cluster weighs its localities and the policy in force
     /// there has endpoints chosen without regard to that.
     pub(super) fn warn_of_localities(&mut self, cluster: &Address, name: &str, index: usize) {
         let it = &self.effective[index];
         let balancer = it.spec.field("loadBalancer");
-        let (Some(balancer), Some(cluster)) = (balancer, self.config.at(cluster)) else {
+        let (Some(balancer), Some(cluster)) = (balancer, self.draft.at(cluster)) else {
             return;
         };
         if !ignores_weights(balancer) || !has_weights(cluster) {
             return;
         }
         let kind = text(balancer, "type").unwrap_or_default();
-        let path = "spec.loadBalancer";
         let reason = format!(
             "does not go by the weights that cluster {name} gives its localities: type {kind} \
              chooses among the endpoints of all of them; name the zones in \
              zoneAware.weightedZones, or choose RoundRobin, LeastRequest or Random"
         );
-        let object = &self.input.policies[it.policy];
-        let problem = Problem {
-            mark: closest(&object.node, path).mark,
-            ..Problem::new(path, reason)
-        };
-        let warning = Finding::warning(problem, Place::File(object.source));
-        self.errors.findings.push(warning);
+        self.errors.advise(it.policy, "spec.loadBalancer", reason);
     }
 }
 

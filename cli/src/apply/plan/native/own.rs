@@ -7,32 +7,44 @@ use btp_policy::Policy;
 use btp_policy::attach::{Attachments, Environment};
 use btp_policy::node::Node;
 
-use super::Applier;
+use super::Native;
+use super::perform::field_of;
 use crate::apply::effective::Kept;
 use crate::apply::model::Site;
+use crate::apply::placement::Destination;
 use crate::envoy::tree::find;
 use crate::translate::{Change, How, Replaced};
 
-impl Applier<'_> {
-    /// What this route says itself, if the change yields to it. The route is
-    /// noted as it was (`Applier::change`).
-    pub(super) fn own_setting(
-        &self,
+impl Native<'_, '_, '_> {
+    /// Whether a change of a route, with its table and its place in it, yields
+    /// to what the route says itself; that is noted.
+    pub(super) fn yields(
+        &mut self,
         index: usize,
         site: &Site,
         place: (usize, usize),
         change: &Change,
-    ) -> Option<Kept> {
-        let key = (site.address.file, site.address.to_string());
-        let (_, route) = self.before.get(&key)?;
-        let value = own(route, change)?;
-        let field = change.field.strip_prefix("spec.").unwrap_or(&change.field);
-        let is_named = self.says_itself(index, field) && self.names(index, site);
-        (!is_named).then(|| Kept {
+    ) -> bool {
+        let route = self.draft.before(&site.address);
+        let Some(value) = route.and_then(|route| own(route, change)) else {
+            return false;
+        };
+        let field = field_of(change);
+        if self.says_itself(index, field) && self.names(index, site) {
+            return false;
+        }
+        let it = &mut self.effective[index];
+        let nothing = Destination::Nothing("its routes say so themselves");
+        it.native.add(field, nothing);
+        let kept = Kept {
             site: place,
             field: field.to_owned(),
             value,
-        })
+        };
+        if !it.kept.contains(&kept) {
+            it.kept.push(kept);
+        }
+        true
     }
 
     /// Whether the field stands in the policy itself, and not in the one that
@@ -40,13 +52,13 @@ impl Applier<'_> {
     fn says_itself(&self, index: usize, field: &str) -> bool {
         let it = &self.effective[index];
         let steps: Vec<&str> = field.split('.').collect();
-        let spec = self.input.policies[it.policy].node.field("spec");
+        let spec = self.scene.input.policies[it.policy].node.field("spec");
         it.parent.is_none() || spec.is_some_and(|spec| find(spec, &steps).is_some())
     }
 
     /// Whether the policy has the route itself for a target.
     fn names(&self, index: usize, site: &Site) -> bool {
-        let policy = &self.policies[self.effective[index].policy];
+        let policy = &self.scene.policies[self.effective[index].policy];
         let targets = policy.targets.iter().filter(|it| it.kind.is_route());
         let selectors = policy.selectors.iter().filter(|it| it.kind.is_route());
         let alone = Policy {

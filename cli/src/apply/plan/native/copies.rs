@@ -1,0 +1,139 @@
+//! Copies of clusters, for policies that must not reach the others who send to
+//! the same cluster.
+//!
+//! Their names are made of letters, digits, `-`, `_` and `.` alone: Envoy sends
+//! a cluster's name as the Host of health checks, which servers refuse with
+//! other characters. And a copy is asked for the host of its original, which
+//! is what the backends know.
+
+use std::collections::BTreeSet;
+
+use btp_policy::Policy;
+use btp_policy::node::{Node, Value};
+
+use crate::apply::effective::Effective;
+use crate::apply::plan::draft::Draft;
+use crate::apply::undo;
+use crate::envoy::address::{Address, Step};
+use crate::envoy::json::node;
+use crate::envoy::tree::{field, field_mut, find, object_mut, set, text, unplaced};
+
+/// The name of the copy of a cluster for a spec,
+/// `<cluster>-<namespace>-<policy>`: as stable as these names, and with a
+/// number where another cluster is called that. It is taken then.
+pub(super) fn name(
+    policies: &[Policy],
+    effective: &[Effective],
+    index: usize,
+    cluster: &str,
+    taken: &mut BTreeSet<String>,
+) -> String {
+    let it = &effective[index];
+    let mut parts = vec![cluster];
+    let mut add = |policy: usize| {
+        let name = &policies[policy].name;
+        parts.extend([name.namespace.as_str(), name.name.as_str()]);
+    };
+    add(it.policy);
+    let is_ambiguous = effective
+        .iter()
+        .enumerate()
+        .any(|(other, that)| other != index && that.policy == it.policy);
+    if let Some(parent) = it.parent.filter(|_| is_ambiguous) {
+        add(parent);
+    }
+    let name = as_host(&parts.join("-"));
+    let numbered = (2_usize..).map(|number| format!("{name}-{number}"));
+    let mut names = std::iter::once(name.clone()).chain(numbered);
+    let free = names.find(|it| !taken.contains(it)).unwrap_or(name);
+    taken.insert(free.clone());
+    free
+}
+
+/// The text with `-` for whatever a Host cannot have.
+fn as_host(text: &str) -> String {
+    let is_fine = |it: char| it.is_ascii_alphanumeric() || matches!(it, '-' | '_' | '.');
+    let fine = |it| if is_fine(it) { it } else { '-' };
+    text.chars().map(fine).collect()
+}
+
+/// Has the health checks of a copy, its own and the policy's, ask for the host
+/// that those of the original ask for; gives whether that had to be said.
+pub(super) fn keep_host(copy: &mut Node, original: &str) -> bool {
+    let checks = field_mut(copy, "health_checks").map(|it| &mut it.value);
+    let Some(Value::List(checks)) = checks else {
+        return false;
+    };
+    let mut is_said = false;
+    for check in checks {
+        for (kind, host) in [
+            ("http_health_check", "host"),
+            ("grpc_health_check", "authority"),
+        ] {
+            if let Some(settings) = field_mut(check, kind)
+                && matches!(settings.value, Value::Map(_))
+                && text(settings, host).unwrap_or_default().is_empty()
+            {
+                set(settings, host, node!(original));
+                is_said = true;
+            }
+        }
+    }
+    is_said
+}
+
+/// Adds a copy of a cluster behind all others.
+pub(super) fn add(
+    draft: &mut Draft<'_>,
+    original: &Address,
+    name: &str,
+    policy: &Policy,
+) -> Option<Address> {
+    let mut copy = unplaced(draft.at(original)?);
+    let old_name = text(&copy, "name")?.to_owned();
+    set(&mut copy, "name", node!(name));
+    let is_discovered = field(&copy, "eds_cluster_config").is_some();
+    if is_discovered && find(&copy, &["eds_cluster_config", "service_name"]).is_none() {
+        let discovery = object_mut(&mut copy, "eds_cluster_config");
+        set(discovery, "service_name", node!(&old_name));
+    }
+    if let Some(assignment) = field_mut(&mut copy, "load_assignment")
+        && field(assignment, "cluster_name").is_some()
+    {
+        set(assignment, "cluster_name", node!(name));
+    }
+    undo::mark_made(&mut copy, &old_name, &policy.name.to_string());
+    let mut list = original.clone();
+    list.path.pop();
+    draft.add(&list, copy)
+}
+
+/// Sends a route to a copy; `place` is where it names the cluster.
+pub(super) fn send(draft: &mut Draft<'_>, place: &Address, copy: &str) {
+    let mut route = place.clone();
+    while route.path.len() > 1 && !is_route(&route) {
+        route.path.pop();
+    }
+    if let Some(name) = draft.change_in(&route, place) {
+        *name = node!(copy);
+    }
+}
+
+/// Whether an address is that of a route.
+fn is_route(address: &Address) -> bool {
+    let mut steps = address.path.iter().rev();
+    matches!(
+        (steps.next(), steps.next()),
+        (Some(Step::Item(_)), Some(Step::Key(key))) if key == "routes"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_host;
+
+    #[test]
+    fn a_copys_name_can_be_a_host() {
+        assert_eq!(as_host("outbound|80||a.b_c@d/e"), "outbound-80--a.b_c-d-e");
+    }
+}
