@@ -295,3 +295,34 @@ async fn below_the_panic_threshold_health_counts_for_nothing() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_is_asked_for_the_host_that_it_names() -> Result<()> {
+    let own = json!({"hostname": "pod-1.internal"});
+    let other = json!({"health_check_config": {"hostname": "other.internal"}});
+    for (endpoint, hostname, expected) in [
+        (&own, None, "pod-1.internal"),
+        (&other, None, "other.internal"),
+        (&own, Some("up.example"), "up.example"),
+        (&other, Some("up.example"), "up.example"),
+    ] {
+        let upstreams = upstreams(1).await?;
+        let mut bootstrap = backend(&upstreams)?;
+        bootstrap.edit(|config| {
+            let cluster = &mut config["static_resources"]["clusters"][0];
+            let it = &mut cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
+            for (name, value) in endpoint.as_object().into_iter().flatten() {
+                it[name] = value.clone();
+            }
+        });
+        let http = json!({"path": "/up", "hostname": hostname});
+        let spec =
+            json!({"healthCheck": {"active": {"type": "HTTP", "interval": "100ms", "http": http}}});
+        bootstrap.govern("backend", &spec)?;
+        let _envoy = Envoy::start(&bootstrap).await?;
+        upstreams[0].wait_for_requests(1, SOON).await?;
+        let host = upstreams[0].requests()[0].header("host");
+        ensure!(host.as_deref() == Some(expected), "{endpoint}: {host:?}");
+    }
+    Ok(())
+}
