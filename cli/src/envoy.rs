@@ -5,4 +5,5 @@ pub(crate) mod address;
 pub(crate) mod json;
 pub(crate) mod listener;
 pub(crate) mod plugin;
+pub(crate) mod route_match;
 pub(crate) mod tree;
