@@ -4,6 +4,7 @@ mod clusters;
 mod custom_response;
 mod instances;
 mod native;
+mod own_filters;
 
 use std::collections::BTreeMap;
 
@@ -15,11 +16,13 @@ use btp_policy::{PluginConfig, Policy};
 use super::capabilities::lacks;
 use super::effective::{self, Effective};
 use super::files::{Config, mark_of, path_of};
+use super::filter::Instance;
 use super::govern::{Governed, govern, missing, sites_of};
 use super::hcm;
 use super::model::{Manager, Model, RouteSource};
 use super::options::Options;
 use super::overlap::overlaps;
+use super::standing::{self, Standing};
 use super::undo;
 use crate::compose::{self, NativeFields, compose};
 use crate::envoy::address::Address;
@@ -36,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) effective: Vec<Effective>,
     /// Name and content of each file with a plugin configuration.
     pub(crate) plugin_files: Vec<(String, Node)>,
+    /// Where the instances of the filter stand.
+    pub(crate) standing: Vec<Standing>,
 }
 
 /// Changes a configuration so that every field of every policy is in force.
@@ -112,6 +117,10 @@ pub(crate) fn apply(
         effective,
         plugin_files: Vec::new(),
         before: BTreeMap::new(),
+        places: model.places(),
+        upstream: Vec::new(),
+        standing: Vec::new(),
+        notes: BTreeMap::new(),
     };
     applier.apply();
     let Applier {
@@ -119,6 +128,7 @@ pub(crate) fn apply(
         mut errors,
         effective,
         plugin_files,
+        standing,
         ..
     } = applier;
     // With the instances that were added: a person's own may go with them.
@@ -128,12 +138,16 @@ pub(crate) fn apply(
         errors.findings.push(it.finding(config, place));
     }
     let is_fine = errors.count == 0;
-    for (file, hint) in hcm::hints(config, &model, &policies, &governed) {
+    let mut hints = hcm::hints(config, &model, &policies, &governed);
+    // Where the usual place was not taken.
+    hints.extend(hcm::hints_of_places(config, &model));
+    for (file, hint) in hints {
         findings.push(Finding::warning(hint, Place::File(base + file)));
     }
     is_fine.then_some(Plan {
         effective,
         plugin_files,
+        standing,
         model,
         policies,
     })
@@ -201,6 +215,13 @@ struct Applier<'a> {
     plugin_files: Vec<(String, Node)>,
     /// The objects that were changed, as they were.
     before: BTreeMap<(usize, String), (Address, Node)>,
+    /// What each connection manager is called, unlike all others.
+    places: Vec<String>,
+    /// The instances behind the router, each with its connection manager.
+    upstream: Vec<(usize, Instance)>,
+    standing: Vec<Standing>,
+    /// What the next run must know of the filters of a listener.
+    notes: BTreeMap<(usize, String), Vec<Node>>,
 }
 
 impl Applier<'_> {
@@ -221,6 +242,7 @@ impl Applier<'_> {
         for (index, manager) in model.managers.iter().enumerate() {
             has_filter |= self.insert_filter(index, manager);
         }
+        self.insert_into_clusters();
         if has_filter {
             super::stats::add(&mut self.config.files[0].node);
         }
@@ -242,6 +264,10 @@ impl Applier<'_> {
         for (address, before) in std::mem::take(&mut self.before).into_values() {
             if let Some(node) = self.config.at_mut(&address) {
                 undo::record(&before, node);
+                let key = (address.file, address.to_string());
+                if let Some(entries) = self.notes.remove(&key) {
+                    standing::write(node, entries);
+                }
             }
         }
     }

@@ -60,6 +60,21 @@ impl Uses {
         uses
     }
 
+    /// The name and the place of each cluster.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&str, &Address)> {
+        self.places
+            .iter()
+            .map(|(name, place)| (name.as_str(), place))
+    }
+
+    /// The tables with a route that sends to a cluster, or may do so.
+    pub(super) fn tables_of(&self, cluster: &str) -> BTreeSet<usize> {
+        let routes = self.routes.get(cluster).into_iter().flatten();
+        let named = routes.map(|(table, _, _)| *table);
+        let others = self.by_request.iter().map(|(table, _)| *table);
+        named.chain(others).collect()
+    }
+
     fn add_route(&mut self, table: usize, place: usize, route: &Node, address: &Address) {
         let Some(action) = field(route, "route") else {
             return;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use btp_policy::PluginConfig;
 use btp_policy::node::{Node, Value};
 use btp_policy::policy::TargetKind;
+use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
 
 use super::Applier;
@@ -13,12 +14,15 @@ use crate::apply::filter::{self, Contents, Instance};
 use crate::apply::govern::sites_of;
 use crate::apply::model::Manager;
 use crate::apply::needs::Needs;
+use crate::apply::order::{self, Group, Spot, Why};
 use crate::apply::placement::Destination;
+use crate::apply::standing::{self, Kept, Standing};
 use crate::compose;
 use crate::envoy::address::Address;
 use crate::envoy::json::node;
-use crate::envoy::tree::{field, find, set, text, unplaced};
-use crate::report::Finding;
+use crate::envoy::plugin::NAME;
+use crate::envoy::tree::{field, find, items, set, text, unplaced};
+use crate::report::{Finding, Place};
 
 impl Applier<'_> {
     /// Lets a route hold bodies as large as its policy gathers.
@@ -177,9 +181,15 @@ impl Applier<'_> {
             policies: documents.collect(),
             config_maps: maps,
             gateway,
+            root_id: self.root_id(index),
             gathers,
         };
-        let mut instances = filter::instances(hcm, &wanted, &behind, &contents);
+        let spots = Group::ALL.map(|group| {
+            let is_wanted = wanted.iter().any(|it| Group::of(*it) == group);
+            self.spot(manager, group, is_wanted)
+        });
+        let spot = |group| spots[usize::from(group == Group::Limits)];
+        let mut instances = filter::instances(&wanted, spot, &behind, &contents);
         let used: Vec<usize> = used.into_iter().collect();
         for instance in &instances {
             self.check_plugin(instance, &used);
@@ -188,13 +198,89 @@ impl Applier<'_> {
         for it in self.effective.iter_mut().filter(|it| it.is_in(index)) {
             it.enforced_by(&instances, listener);
         }
-        self.write_files(manager, &mut instances);
+        self.write_files(index, &mut instances);
         if self.change(&manager.listener).is_some()
             && let Some(hcm) = self.config.at_mut(&manager.address)
         {
             filter::insert(hcm, &instances, self.options);
+            self.note_places(index, &instances);
+        }
+        if let Some(upstream) = instances.pop().filter(|it| it.place.is_none()) {
+            self.upstream.push((index, upstream));
         }
         true
+    }
+
+    /// The place of a group in a connection manager: as an option says, as a
+    /// person has moved it, or the usual one.
+    fn spot(&mut self, manager: &Manager, group: Group, is_wanted: bool) -> Spot {
+        let Some(hcm) = self.config.at(&manager.address) else {
+            let why = Why::Usual(group);
+            return Spot { place: 0, why };
+        };
+        let usual = Spot {
+            place: group.usual(hcm),
+            why: Why::Usual(group),
+        };
+        let Some(name) = group.option(self.options) else {
+            let kept = Kept::find(&self.config.moved, &manager.address, group, hcm);
+            return kept.unwrap_or(usual);
+        };
+        match order::behind(hcm, name) {
+            Ok(place) => Spot {
+                place,
+                why: Why::Option(group),
+            },
+            Err(reason) => {
+                let managers = self.model.managers.iter();
+                let mut managers = managers.filter_map(|it| self.config.at(&it.address));
+                if is_wanted && !managers.any(|hcm| order::behind(hcm, name).is_ok()) {
+                    let option = format!("--{}-behind", group.name());
+                    let problem = Problem::new(option, reason);
+                    self.errors.add(Finding::error(problem, Place::Nowhere));
+                }
+                usual
+            }
+        }
+    }
+
+    /// Notes where instances stand, for the report and for the next run.
+    fn note_places(&mut self, index: usize, instances: &[Instance]) {
+        let manager = &self.model.managers[index];
+        let Some(hcm) = self.config.at(&manager.address) else {
+            return;
+        };
+        let owner = format!("listener {}", self.places[index]);
+        for instance in instances {
+            let why = instance.why.text();
+            let filters = items(hcm, "http_filters");
+            let standing = match (instance.place, filters.last()) {
+                (None, Some(router)) => {
+                    let behind = field(router, "typed_config");
+                    let behind = behind.map_or(&[][..], |it| items(it, "upstream_http_filters"));
+                    Standing::at(owner.clone(), "upstream_http_filters", behind, 0, why)
+                }
+                (place, _) => {
+                    let place = place.unwrap_or_default();
+                    Standing::at(owner.clone(), "http_filters", filters, place, why)
+                }
+            };
+            self.standing.push(standing);
+        }
+        let way = &manager.address.path[manager.listener.path.len()..];
+        let entries = standing::record(hcm, way, instances);
+        let key = (manager.listener.file, manager.listener.to_string());
+        let notes = self.notes.entry(key).or_default();
+        notes.extend(entries);
+    }
+
+    /// The root id of the instances in a connection manager. A worker that is
+    /// short of memory tells by it whose configuration it has.
+    fn root_id(&self, index: usize) -> String {
+        match self.model.managers.len() {
+            1 => NAME.to_owned(),
+            _ => format!("{NAME}/{}", self.places[index]),
+        }
     }
 
     /// What the filter would refuse is refused here.
@@ -224,16 +310,14 @@ impl Applier<'_> {
 
     /// Puts the plugin configurations of a connection manager into files, if
     /// that is wanted.
-    fn write_files(&mut self, manager: &Manager, instances: &mut [Instance]) {
+    fn write_files(&mut self, index: usize, instances: &mut [Instance]) {
         if self.options.ecds.is_none() {
             return;
         }
         for instance in instances {
             let mut name = instance.name.clone();
             if self.model.managers.len() > 1 {
-                let chain = manager.chain.as_deref().unwrap_or_default();
-                let place = format!("{}-{chain}", manager.listener_name);
-                name = format!("{name}-{}", place.trim_end_matches('-'));
+                name = format!("{name}-{}", self.places[index]);
             }
             let is_usual = |it: char| it.is_ascii_alphanumeric() || "-_.".contains(it);
             let usual = name.chars().map(|it| if is_usual(it) { it } else { '_' });
