@@ -15,12 +15,15 @@ mod filter;
 mod govern;
 mod hcm;
 mod json_out;
+mod json_place;
 mod layout;
 mod model;
 mod needs;
 mod options;
 mod order;
 mod overlap;
+mod patch;
+mod place;
 mod placement;
 mod plan;
 mod report;
@@ -218,7 +221,7 @@ fn changes_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
             before: ("/dev/null".to_owned(), String::new()),
             name: path.clone(),
             output: Output {
-                text: yaml_out::write(node, &layout::Layout::default()),
+                text: yaml_out::write(node),
                 path,
             },
         });

@@ -1,6 +1,8 @@
 //! A person's Envoy configuration: the bootstrap, and the files that it
 //! takes listeners, clusters and routes from.
 
+mod text;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,11 +11,11 @@ use btp_policy::node::{Mark, Node, Value};
 use btp_policy::problem::Problem;
 use btp_policy::{json, yaml};
 
-use super::layout::{Layout, as_envoy_reads};
+use super::layout::as_envoy_reads;
 use super::standing::{Kept, moved};
 use super::{undo, yaml_out};
 use crate::envoy::address::{Address, Step, at, at_mut};
-use crate::envoy::tree::{field, find, type_of};
+use crate::envoy::tree::{field, find, same, type_of};
 use crate::source::Source;
 
 /// One file of the configuration.
@@ -25,9 +27,11 @@ pub(crate) struct File {
     pub(crate) node: Node,
     /// Its text.
     pub(crate) source: Source,
-    layout: Layout,
+    syntax: Syntax,
     /// What stood in it without what an earlier run had added.
     clean: Node,
+    /// The text of that.
+    clean_text: String,
 }
 
 /// What the file is written as.
@@ -68,9 +72,6 @@ impl Config {
         config.moved = moved(&config);
         for file in 0..config.files.len() {
             config.restore(file);
-        }
-        for file in &mut config.files {
-            file.clean = file.node.clone();
         }
         Ok(config)
     }
@@ -148,8 +149,7 @@ impl Config {
 
     /// The text of a file, changed.
     pub(crate) fn text(&self, file: usize, syntax: Syntax) -> Result<String, String> {
-        let file = &self.files[file];
-        render(&file.node, &file.layout, syntax)
+        self.files[file].text(syntax)
     }
 
     /// The text of a file as it was read.
@@ -161,7 +161,7 @@ impl Config {
     /// aside.
     pub(crate) fn is_changed(&self, file: usize) -> bool {
         let file = &self.files[file];
-        !crate::envoy::tree::same(&file.node, &file.clean)
+        !same(&file.node, &file.clean)
     }
 
     fn add(&mut self, path: PathBuf, shown: &Path) -> Result<usize, String> {
@@ -169,21 +169,20 @@ impl Config {
         let bytes = fs::read(&path).map_err(|error| format!("cannot read {name}: {error}"))?;
         let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
         let index = self.files.len();
-        let (node, layout) = match parse(&text, Syntax::of(&path)) {
-            Ok(parsed) => parsed,
-            Err(problem) => {
-                self.problems.push((index, problem));
-                (Node::unplaced(Value::Null), Layout::default())
-            }
-        };
+        let syntax = Syntax::of(&path);
+        let node = parse(&text, syntax).unwrap_or_else(|problem| {
+            self.problems.push((index, problem));
+            Node::unplaced(Value::Null)
+        });
         refuse_duplicates(&node, &mut String::new(), &mut |problem| {
             self.problems.push((index, problem));
         });
         self.files.push(File {
             name: path,
+            syntax,
             clean: node.clone(),
+            clean_text: text.clone(),
             node,
-            layout,
             source: Source { name, text },
         });
         Ok(index)
@@ -256,79 +255,38 @@ impl Config {
 
     /// Takes away what an earlier run has added to a file.
     fn restore(&mut self, index: usize) {
-        let mut problems = Vec::new();
-        let node = &mut self.files[index].node;
-        restore_below(node, &mut String::new(), &mut problems);
+        let file = &mut self.files[index];
+        let (kept, problems) = undo::take_back(&mut file.node);
         if index == 0 {
-            super::stats::remove(node);
+            super::stats::remove(&mut file.node);
         }
+        file.clean_up(&kept);
         self.problems
             .extend(problems.into_iter().map(|problem| (index, problem)));
     }
 }
 
-/// A tree in one syntax.
-fn render(node: &Node, layout: &Layout, syntax: Syntax) -> Result<String, String> {
-    match syntax {
-        Syntax::Yaml => Ok(yaml_out::write(node, layout)),
-        Syntax::Json => serde_json::to_string_pretty(node)
-            .map(|text| text + "\n")
-            .map_err(|error| error.to_string()),
-    }
-}
-
-fn parse(text: &str, syntax: Syntax) -> Result<(Node, Layout), Problem> {
+fn parse(text: &str, syntax: Syntax) -> Result<Node, Problem> {
     if syntax == Syntax::Json {
-        return Ok((json::parse(text.as_bytes())?, Layout::default()));
+        return json::parse(text.as_bytes());
     }
     let mut documents = yaml::parse(text)?;
     if documents.len() != 1 {
         let reason = format!("must hold one YAML document, not {}", documents.len());
         return Err(Problem::new("", reason));
     }
-    let layout = Layout::new(text);
     let mut node = documents.remove(0);
-    as_envoy_reads(&mut node, &layout);
-    Ok((node, layout))
+    as_envoy_reads(&mut node, text);
+    Ok(node)
 }
 
-/// Takes away the records and the objects of earlier runs.
-fn restore_below(node: &mut Node, path: &mut String, problems: &mut Vec<Problem>) {
-    match &mut node.value {
-        Value::List(items) => {
-            items.retain(|item| !undo::is_made(item));
-            for (index, item) in items.iter_mut().enumerate() {
-                let length = path.len();
-                path.push_str(&format!("[{index}]"));
-                restore_below(item, path, problems);
-                path.truncate(length);
-            }
-        }
-        Value::Map(_) => {
-            if let Err(reason) = undo::restore(node) {
-                let reason = format!(
-                    "{reason}: it was edited after btp apply had written it; apply to your own \
-                     configuration instead, or take the metadata out"
-                );
-                problems.push(Problem {
-                    mark: node.mark,
-                    ..Problem::new(path.clone(), reason)
-                });
-            }
-            let Value::Map(entries) = &mut node.value else {
-                return;
-            };
-            for entry in entries {
-                let length = path.len();
-                if !path.is_empty() {
-                    path.push('.');
-                }
-                path.push_str(&entry.key);
-                restore_below(&mut entry.node, path, problems);
-                path.truncate(length);
-            }
-        }
-        _ => {}
+/// A tree in one syntax.
+fn render(node: &Node, syntax: Syntax) -> Result<String, String> {
+    match syntax {
+        Syntax::Yaml => Ok(yaml_out::write(node)),
+        Syntax::Json => serde_json::to_string_pretty(node)
+            .map(|text| text + "\n")
+            .map_err(|error| error.to_string()),
     }
 }
 

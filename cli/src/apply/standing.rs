@@ -12,7 +12,7 @@ use crate::envoy::address::{Address, Step};
 use crate::envoy::json::{list, node, put};
 use crate::envoy::listener::connection_managers;
 use crate::envoy::plugin::is_made;
-use crate::envoy::tree::{items, text};
+use crate::envoy::tree::{field, items, text};
 
 /// The field of a listener's record.
 const FIELD: &str = "filters";
@@ -106,6 +106,21 @@ impl Why {
             Self::Tries => "every try passes it",
         }
     }
+}
+
+/// Where the instances stand in a connection manager, which has them already.
+pub(crate) fn all(hcm: &Node, owner: &str, instances: &[Instance]) -> Vec<Standing> {
+    let filters = items(hcm, "http_filters");
+    let router = filters.last().and_then(|it| field(it, "typed_config"));
+    let behind = router.map_or(&[][..], |it| items(it, "upstream_http_filters"));
+    let standing = |it: &Instance| {
+        let (list, filters, place) = match it.place {
+            Some(place) => ("http_filters", filters, place),
+            None => ("upstream_http_filters", behind, 0),
+        };
+        Standing::at(owner.to_owned(), list, filters, place, it.why.text())
+    };
+    instances.iter().map(standing).collect()
 }
 
 /// What the next run must know of the instances in one connection manager,

@@ -46,7 +46,7 @@ impl Format {
         }
     }
 
-    /// The key of this name.
+    /// The key of this name, or the end of one with this end.
     pub(crate) fn key(self, name: &str) -> String {
         versioned_key(name, self.version())
     }

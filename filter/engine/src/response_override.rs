@@ -5,6 +5,7 @@
 
 mod accept;
 mod authority;
+mod body;
 mod build;
 mod kept;
 mod matching;
@@ -20,6 +21,8 @@ use crate::counters::{CounterId, CounterNames};
 use crate::host::Host;
 use crate::look::{Look, Needs};
 
+use body::Body;
+pub(crate) use body::HeldBody;
 use build::{Built, CONTENT_LENGTH, STATUS, build, forbids_body};
 pub(crate) use kept::ValueLimits;
 use kept::{Recalled, Shortage};
@@ -38,6 +41,8 @@ pub(crate) struct Overrides {
     /// worker had no room for.
     too_long: CounterId,
     no_room: CounterId,
+    /// Counts bodies that the worker had no room for.
+    no_room_for_body: CounterId,
     /// Redirects that were not made for the host that the request names.
     refused_redirects: CounterId,
     /// What must be kept of each request.
@@ -59,14 +64,15 @@ struct Rule {
 }
 
 /// What the client gets instead of a response.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Instead {
     /// The same body under these headers, `:status` among them.
     Headers(Fields),
     /// These headers, and this body, written over the original as it passes:
     /// an HTTP/1 connection to the upstream stays usable.
-    InPlace(Fields, Vec<u8>),
-    /// A reply of the proxy's own; the original is discarded.
+    InPlace(Fields, HeldBody),
+    /// A reply of the proxy's own; the original is discarded. Nothing is held
+    /// for it.
     Reply(Response),
 }
 
@@ -92,6 +98,7 @@ impl Overrides {
             counter: counters.define(policy, "responses_overridden"),
             too_long: counters.define(policy, "request_values_too_long"),
             no_room: counters.define(policy, "request_values_no_room"),
+            no_room_for_body: counters.define(policy, "replacement_bodies_no_room"),
             items: Vec::new(),
             refused_redirects: counters.define(policy, "redirects_refused"),
             times: false,
@@ -153,6 +160,7 @@ impl Overrides {
     pub(crate) fn instead_of_response<H: Host>(
         &self,
         look: &Look,
+        limits: ValueLimits<'_>,
         host: &mut H,
         end: bool,
         out: &mut Vec<Action>,
@@ -164,7 +172,7 @@ impl Overrides {
         {
             return None;
         }
-        self.replace(rule, look, host, end, out)
+        self.replace(rule, look, limits, host, end, out)
     }
 
     /// Replaces the response at hand as `rule` says.
@@ -173,6 +181,7 @@ impl Overrides {
         &self,
         rule: &Rule,
         look: &Look,
+        limits: ValueLimits<'_>,
         host: &mut H,
         end: bool,
         out: &mut Vec<Action>,
@@ -194,7 +203,7 @@ impl Overrides {
             Some((status, built, length, grpc_status))
         })?;
         self.count(rule, out);
-        let Some(body) = built.body else {
+        let Some(mut body) = built.body else {
             // The HTTP status of an answer to a gRPC client is not what counts.
             let status = if look.grpc.is_call() {
                 status
@@ -205,15 +214,21 @@ impl Overrides {
         };
         let by_reply = end || look.grpc.is_call() || forbids_body(built.status);
         if !by_reply && matches!(length, Some(1..=LONGEST_IN_PLACE)) {
-            let mut headers = with_status(built.status, built.headers);
             let length = body.len().to_string().into_bytes();
-            headers.push((CONTENT_LENGTH.to_vec(), length));
-            return Some(Instead::InPlace(headers, body));
+            match body.hold(limits) {
+                Ok(held) => {
+                    let mut headers = with_status(built.status, built.headers);
+                    headers.push((CONTENT_LENGTH.to_vec(), length));
+                    return Some(Instead::InPlace(headers, held));
+                }
+                Err(printed) => body = printed,
+            }
+            out.push(Action::Count(self.no_room_for_body));
         }
         Some(Instead::Reply(Response {
             status: built.status,
             headers: built.headers,
-            body,
+            body: body.into_bytes(),
             grpc_status: rule.grpc_status(grpc_status),
             details: DETAILS,
         }))
@@ -263,7 +278,7 @@ impl Overrides {
         Some(Response {
             status,
             headers,
-            body: body.unwrap_or_else(|| original.body.clone().into_bytes()),
+            body: body.map_or_else(|| original.body.clone().into_bytes(), Body::into_bytes),
             grpc_status: rule.grpc_status(original.grpc_status),
             details: original.details,
         })
