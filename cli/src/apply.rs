@@ -27,12 +27,12 @@ mod place;
 mod placement;
 mod plan;
 mod report;
-mod request;
 mod standing;
 mod stats;
 mod undo;
 mod yaml_out;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use btp_policy::problem::Problem;
@@ -127,8 +127,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     if let Some(plan) = plan.as_ref().filter(|_| findings::is_fine(&found)) {
         match changes_of(arguments, &config, plan) {
             Ok(made) => changes = made,
-            Err(reason) => found.push(Finding::error(
-                Problem::new("--out-dir", reason),
+            Err(error) => found.push(Finding::error(
+                Problem::new("--out-dir", error.to_string()),
                 findings::Place::Nowhere,
             )),
         }
@@ -181,7 +181,37 @@ impl Change {
     }
 }
 
-fn changes_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec<Change>, String> {
+/// Why changes cannot be written where the person wants them. Prints as a
+/// predicate whose subject is `--out-dir`.
+enum OutputError {
+    /// The configuration has several files that change, and there is one `-o`.
+    OneOfSeveral(String),
+    /// There is no such folder.
+    NoFolder(PathBuf),
+    /// A file cannot be written in its syntax: the reason.
+    Unwritable(String),
+}
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OneOfSeveral(file) => {
+                write!(formatter, "is needed instead of -o: {file} changes as well")
+            }
+            Self::NoFolder(folder) => {
+                let folder = folder.display();
+                write!(formatter, "must be a folder that is there (got {folder})")
+            }
+            Self::Unwritable(reason) => formatter.write_str(reason),
+        }
+    }
+}
+
+fn changes_of(
+    arguments: &Arguments,
+    config: &Config,
+    plan: &Plan,
+) -> Result<Vec<Change>, OutputError> {
     let mut changes = Vec::new();
     let many = arguments.out_dir.is_some();
     let given = arguments.output.as_deref();
@@ -189,10 +219,7 @@ fn changes_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
     for (index, file) in config.files.iter().enumerate() {
         if index > 0 && !many {
             if config.is_changed(index) {
-                return Err(format!(
-                    "is needed instead of -o: {} changes as well",
-                    file.source.name
-                ));
+                return Err(OutputError::OneOfSeveral(file.source.name.clone()));
             }
             continue;
         }
@@ -208,7 +235,9 @@ fn changes_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
                 config.text_before(index).to_owned(),
             ),
             output: Output {
-                text: config.text(index, Syntax::of(&name))?,
+                text: config
+                    .text(index, Syntax::of(&name))
+                    .map_err(OutputError::Unwritable)?,
                 path,
             },
             name,
@@ -229,10 +258,7 @@ fn changes_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
     if let Some(folder) = &arguments.out_dir
         && !folder.is_dir()
     {
-        return Err(format!(
-            "must be a folder that is there (got {})",
-            folder.display()
-        ));
+        return Err(OutputError::NoFolder(folder.clone()));
     }
     Ok(changes)
 }

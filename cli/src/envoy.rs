@@ -6,4 +6,5 @@ pub(crate) mod http_filter;
 pub(crate) mod json;
 pub(crate) mod listener;
 pub(crate) mod plugin;
+pub(crate) mod route_match;
 pub(crate) mod tree;

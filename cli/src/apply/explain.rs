@@ -10,7 +10,7 @@ use super::files::Config;
 use super::govern::sites_of;
 use super::options::{MOUNTED, Options, object_name};
 use super::plan::{self, Plan};
-use super::request::Request;
+use crate::envoy::route_match::Request;
 use crate::input::Input;
 use crate::report::{self as findings, Format};
 use crate::source::Source;
