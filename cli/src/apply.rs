@@ -20,12 +20,14 @@ mod layout;
 mod model;
 mod needs;
 mod options;
+mod order;
 mod overlap;
 mod patch;
 mod place;
 mod placement;
 mod plan;
 mod report;
+mod standing;
 mod stats;
 mod undo;
 mod yaml_out;
@@ -86,6 +88,14 @@ pub(crate) struct Arguments {
     /// watch in this folder; they are written to --out-dir
     #[arg(long, value_name = "MOUNTED_DIR", requires = "out_dir")]
     ecds: Option<String>,
+    /// The HTTP filter that faults and overrides come right behind; without
+    /// it they come before everything but health checks
+    #[arg(long, value_name = "NAME")]
+    faults_behind: Option<String>,
+    /// The HTTP filter that limits and retries come right behind; without it
+    /// they come after everything that judges or prepares a request
+    #[arg(long, value_name = "NAME")]
+    limits_behind: Option<String>,
     /// For a later version: see `run`.
     #[arg(long, hide = true)]
     watch: bool,
@@ -97,6 +107,8 @@ impl Arguments {
             wasm: self.wasm.clone(),
             gateway: self.gateway.as_deref().map(object_name),
             ecds: self.ecds.clone(),
+            faults_behind: self.faults_behind.clone(),
+            limits_behind: self.limits_behind.clone(),
         }
     }
 }

@@ -47,6 +47,8 @@ pub(crate) fn run(
         wasm: MOUNTED.to_owned(),
         gateway: gateway.map(object_name),
         ecds: None,
+        faults_behind: None,
+        limits_behind: None,
     };
     let plan = plan::apply(&mut config, &input, &options, &mut found);
     let mut sources = std::mem::take(&mut input.sources);

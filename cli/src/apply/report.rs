@@ -32,6 +32,9 @@ pub(crate) fn text(plan: &Plan) -> String {
     for (name, by) in &plan.off {
         let _ = writeln!(out, "{name}: in force nowhere: switched off by {by}");
     }
+    for it in &plan.standing {
+        let _ = writeln!(out, "{}", it.line());
+    }
     out
 }
 

@@ -6,7 +6,7 @@ mod copies;
 mod localities;
 mod own;
 mod perform;
-mod uses;
+pub(super) mod uses;
 
 use std::collections::BTreeSet;
 
