@@ -6,6 +6,7 @@
 mod accept;
 mod authority;
 mod build;
+mod crossing;
 mod kept;
 mod matching;
 mod operators;
@@ -17,7 +18,8 @@ use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
 
 use crate::action::{Action, Fields, Reply, Response};
 use crate::counters::{CounterId, CounterNames};
-use crate::host::Host;
+use crate::form::Form;
+use crate::host::{Attribute, Host};
 use crate::look::{Look, Needs};
 
 use build::{Built, CONTENT_LENGTH, STATUS, build, forbids_body};
@@ -193,6 +195,9 @@ impl Overrides {
             let built = build(&rule.said.instead, &rule.said.keep, &facts);
             Some((status, built, length, grpc_status))
         })?;
+        if end && status == 200 && is_preflight(host) {
+            return None;
+        }
         self.count(rule, out);
         let Some(body) = built.body else {
             // The HTTP status of an answer to a gRPC client is not what counts.
@@ -203,20 +208,31 @@ impl Overrides {
             };
             return Some(Instead::Headers(with_status(status, built.headers)));
         };
-        let by_reply = end || look.grpc.is_call() || forbids_body(built.status);
-        if !by_reply && matches!(length, Some(1..=LONGEST_IN_PLACE)) {
-            let mut headers = with_status(built.status, built.headers);
-            let length = body.len().to_string().into_bytes();
-            headers.push((CONTENT_LENGTH.to_vec(), length));
-            return Some(Instead::InPlace(headers, body));
-        }
-        Some(Instead::Reply(Response {
+        let form = look.told_in();
+        let response = Response {
             status: built.status,
             headers: built.headers,
             body,
             grpc_status: rule.grpc_status(grpc_status),
             details: DETAILS,
-        }))
+        };
+        let response = match end {
+            true => form.tell_in_headers(response),
+            false => form.tell(response),
+        };
+        Some(match place(&response, form, length, end) {
+            Place::Reply => Instead::Reply(response),
+            Place::Message => {
+                let headers = with_status(response.status, response.headers);
+                Instead::InPlace(headers, response.body)
+            }
+            Place::MessageWithBody => {
+                let mut headers = with_status(response.status, response.headers);
+                let length = response.body.len().to_string().into_bytes();
+                headers.push((CONTENT_LENGTH.to_vec(), length));
+                Instead::InPlace(headers, response.body)
+            }
+        })
     }
 
     /// What the client gets instead of a reply of the engine's own. Its
@@ -225,6 +241,7 @@ impl Overrides {
     pub(crate) fn instead_of_reply<H: Host>(
         &self,
         original: &Reply,
+        form: Form,
         look: &Look,
         host: &mut H,
         out: &mut Vec<Action>,
@@ -234,7 +251,7 @@ impl Overrides {
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .collect();
-        let rule = self.rule_for_reply(original, &headers, look)?;
+        let rule = self.rule_for_reply(original, &headers, form, look)?;
         if rule.changes_nothing()
             || self.lacks(rule, &look.recall)
             || self.refuses_redirect(rule, look, out)
@@ -332,6 +349,44 @@ impl Rule {
         let mut ask = |operator| (operator, Operators::ask(operator, host, recall));
         self.asks.iter().map(&mut ask).collect()
     }
+}
+
+/// How a response takes the place of another.
+enum Place {
+    /// As a reply of the proxy's own, which passes no other filter.
+    Reply,
+    /// As it passes: other headers, and no body in either.
+    Message,
+    /// As it passes: other headers, and another body.
+    MessageWithBody,
+}
+
+/// How `response` takes the place of one whose body has this length, `end` if it
+/// has none and no trailers. What passes is seen by the filters in front of this
+/// one: `cors` and `grpc_web` write their part.
+fn place(response: &Response, form: Form, length: Option<u64>, end: bool) -> Place {
+    if end {
+        // A body cannot be added.
+        return match response.body.is_empty() {
+            true => Place::Message,
+            false => Place::Reply,
+        };
+    }
+    // `grpc_web` holds a body without a message for ever.
+    if form == Form::Grpc || forbids_body(response.status) {
+        return Place::Reply;
+    }
+    match length {
+        Some(1..=LONGEST_IN_PLACE) => Place::MessageWithBody,
+        _ => Place::Reply,
+    }
+}
+
+/// Whether the response at hand is what Envoy's `cors` filter answers a preflight:
+/// it says nothing of the resource, and a browser takes no other.
+fn is_preflight<H: Host>(host: &mut H) -> bool {
+    host.attribute(Attribute::ResponseCodeDetails)
+        .is_some_and(|details| details == b"cors_response")
 }
 
 fn has_variants(instead: &Wanted) -> bool {
