@@ -54,9 +54,24 @@ impl Form {
         }
     }
 
+    /// Of a request with this form and method. gRPC-Web is a POST: what a cache
+    /// may keep is not told with status 200 that it is an error.
+    pub(crate) fn posted(self, is_post: bool) -> Self {
+        match self {
+            Self::Web | Self::WebText if !is_post => Self::Http,
+            form => form,
+        }
+    }
+
     /// Of the request at hand.
     pub(crate) fn of_request<H: Host>(host: &mut H) -> Self {
-        host.request_header("content-type", |value| Self::of(value.unwrap_or_default()))
+        let of = |value: Option<&[u8]>| Self::of(value.unwrap_or_default());
+        match host.request_header("content-type", of) {
+            form @ (Self::Web | Self::WebText) => {
+                form.posted(host.request_header(":method", |method| method == Some(b"POST")))
+            }
+            form => form,
+        }
     }
 
     /// The response as such a client reads it.
@@ -130,10 +145,10 @@ impl From<&Reply> for Response {
 }
 
 impl Response {
-    /// As the client reads it whose request has this content type.
+    /// As the client reads it whose request has this content type and method.
     #[must_use]
-    pub fn told_to(self, content_type: &[u8]) -> Self {
-        Form::of(content_type).tell(self)
+    pub fn told_to(self, content_type: &[u8], method: &[u8]) -> Self {
+        Form::of(content_type).posted(method == b"POST").tell(self)
     }
 
     fn grpc_code(&self) -> u8 {
@@ -158,10 +173,8 @@ fn frame(status: u8, body: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A body as the value of a header, percent-encoded by gRPC's rule and, as Envoy
-/// does it, without a line break at its end.
+/// A body as the value of a header, percent-encoded by gRPC's rule as Envoy does it.
 fn message(body: &[u8]) -> Vec<u8> {
-    let body = body.strip_suffix(b"\n").unwrap_or(body);
     let mut value = Vec::with_capacity(body.len().min(LONGEST_MESSAGE));
     for byte in body.iter().take(LONGEST_MESSAGE) {
         match byte {
@@ -182,6 +195,7 @@ const REPLACED: [&[u8]; 3] = [CONTENT_TYPE, STATUS, MESSAGE];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::FakeHost;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -204,6 +218,25 @@ mod tests {
             assert_eq!(Form::of(content_type.as_bytes()), form, "{content_type}");
         }
         assert_eq!(Form::of(b"\xff"), Form::Http);
+    }
+
+    #[test]
+    fn grpc_web_is_a_post_and_grpc_goes_by_its_label() {
+        for (content_type, method, form) in [
+            ("application/grpc-web", "POST", Form::Web),
+            ("application/grpc-web-text", "POST", Form::WebText),
+            ("application/grpc-web", "GET", Form::Http),
+            ("application/grpc-web-text", "HEAD", Form::Http),
+            ("application/grpc", "GET", Form::Grpc),
+        ] {
+            let mut host = FakeHost::default();
+            let headers = [("content-type", content_type), (":method", method)];
+            let owned = |(name, value): (&str, &str)| (name.into(), value.into());
+            host.request_headers = headers.map(owned).to_vec();
+            assert_eq!(Form::of_request(&mut host), form, "{content_type} {method}");
+            let told = response(404, None, b"").told_to(content_type.as_bytes(), method.as_bytes());
+            assert_eq!(told.status == 404, form == Form::Http);
+        }
     }
 
     fn response(status: u16, grpc_status: Option<u8>, body: &[u8]) -> Response {
@@ -234,7 +267,7 @@ mod tests {
 
     #[test]
     fn grpc_has_status_and_message_in_headers() {
-        let told = parts(Form::Grpc.tell(response(429, None, b"busy\n")));
+        let told = parts(Form::Grpc.tell(response(429, None, b"busy")));
         let wanted = owned([
             ("retry-after", "1"),
             ("content-type", "application/grpc"),

@@ -98,8 +98,8 @@ mod tests {
             ("application/grpc", "POST", None, Grpc::Bridged, 3),
             ("application/grpc", "GET", h2, Grpc::None, 2),
             ("application/grpc", "post", h2, Grpc::None, 2),
-            ("application/grpc-web", "POST", h2, Grpc::None, 1),
-            ("application/grpc-web-text+proto", "POST", h2, Grpc::None, 1),
+            ("application/grpc-web", "POST", h2, Grpc::None, 2),
+            ("application/grpc-web-text+proto", "POST", h2, Grpc::None, 2),
             ("text/plain", "POST", h2, Grpc::None, 1),
         ] {
             let mut host = FakeHost::default();

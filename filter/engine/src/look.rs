@@ -203,7 +203,7 @@ impl Look {
             let content_type = request.header("content-type");
             let is_post = request.method() == b"POST";
             let look = Self {
-                form: Some(Form::of(&content_type.unwrap_or_default())),
+                form: Some(Form::of(&content_type.unwrap_or_default()).posted(is_post)),
                 grpc: Grpc::None,
                 limits: hits(&request),
                 recall,

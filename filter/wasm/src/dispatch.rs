@@ -94,8 +94,8 @@ fn with_root<R>(root: u32, act: impl FnOnce(&mut Root, &Roots) -> R) -> Option<R
 /// The headers of a request: one without a configuration is answered here.
 pub(crate) fn request_headers(context: u32, end: bool) -> Flow {
     if take_ungoverned(context) {
-        let content_type = abi::header(Map::RequestHeaders, "content-type");
-        let reply = not_configured().told_to(&content_type.unwrap_or_default());
+        let header = |name| abi::header(Map::RequestHeaders, name).unwrap_or_default();
+        let reply = not_configured().told_to(&header("content-type"), &header(":method"));
         report("a reply", send_instead(&reply));
         return Flow::Stop;
     }

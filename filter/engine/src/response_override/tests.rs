@@ -137,6 +137,20 @@ fn vary_is_one_header_and_loses_nothing() {
     }
 }
 
+/// And no other bodiless answer is spared.
+#[test]
+fn what_cors_answers_a_preflight_is_never_replaced() {
+    let rule = r#"{"match":{"statusCodes":[{"type":"Range","range":{"start":200,"end":599}}]},
+        "response":{"statusCode":503}}"#;
+    for (details, status) in [("cors_response", "200"), ("via_upstream", "503")] {
+        let mut proxy = Proxy::new(plan(rule));
+        let preflight = Message::request("OPTIONS", "/");
+        let allows = |_: &Message| (Message::response(200, &[], b""), details);
+        let response = proxy.exchange(None, &preflight, allows).response;
+        assert_eq!(response.get(":status"), Some(status), "{details}");
+    }
+}
+
 #[test]
 fn a_content_type_among_the_headers_is_the_only_one() {
     for list in ["add", "set"] {
