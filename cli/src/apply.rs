@@ -15,33 +15,37 @@ mod filter;
 mod govern;
 mod hcm;
 mod json_out;
+mod json_place;
 mod layout;
 mod model;
+mod needs;
+mod options;
 mod overlap;
+mod patch;
+mod place;
+mod placement;
 mod plan;
 mod report;
 mod request;
 mod stats;
-mod tree;
 mod undo;
 mod yaml_out;
 
 use std::path::{Path, PathBuf};
 
 use btp_policy::problem::Problem;
-use btp_policy::scalar::ObjectName;
 use clap::Args;
 
-use crate::input::{Input, Source};
+use crate::input::Input;
 use crate::output::{self, Output};
 use crate::report::{self as findings, Finding, Format};
+use crate::source::Source;
 pub(crate) use explain::{Question, run as explain};
 use files::{Config, Syntax};
+use options::{MOUNTED, Options, object_name};
 pub(crate) use overlap::lint;
-use plan::{Options, Plan};
+use plan::Plan;
 
-/// Where the filter is mounted, unless the person says otherwise.
-const MOUNTED: &str = "/etc/envoy/backend_traffic_policy.wasm";
 /// The name of stdout among paths.
 const STDOUT: &str = "-";
 
@@ -205,7 +209,7 @@ fn changes_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
             before: ("/dev/null".to_owned(), String::new()),
             name: path.clone(),
             output: Output {
-                text: yaml_out::write(node, &layout::Layout::default()),
+                text: yaml_out::write(node),
                 path,
             },
         });
@@ -219,12 +223,4 @@ fn changes_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
         ));
     }
     Ok(changes)
-}
-
-fn object_name(text: &str) -> ObjectName {
-    let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
-    ObjectName {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-    }
 }

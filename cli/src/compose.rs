@@ -1,11 +1,12 @@
 //! The plugin configuration that some files amount to, and the way back
 //! from a place in it to a place in a file.
 
-use btp_policy::node::{Entry, Mark, Node, Value};
+use btp_policy::node::{Entry, Node, Value};
 use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 use clap::{Args, ValueEnum};
 
+use crate::envoy::json::{IntoNode, list, node, put};
 use crate::input::{Input, Object};
 use crate::report::Place;
 
@@ -52,38 +53,26 @@ impl NativeFields {
 
 /// The plugin configuration of these files.
 pub(crate) fn compose(input: &Input, instance: &Instance) -> Node {
-    let mut fields = vec![(
-        "policies",
-        objects(&input.policies, &["labels", "creationTimestamp"]),
-    )];
-    if !input.config_maps.is_empty() {
-        fields.push(("configMaps", objects(&input.config_maps, &[])));
-    }
+    let policies = objects(&input.policies, &["labels", "creationTimestamp"]);
+    let mut config = node!({ "policies": (policies) });
+    let has_maps = !input.config_maps.is_empty();
+    let maps = has_maps.then(|| objects(&input.config_maps, &[]));
+    put(&mut config, "configMaps", maps);
     if let Some(gateway) = &instance.gateway {
         let (namespace, name) = gateway.split_once('/').unwrap_or(("default", gateway));
-        let mut place = vec![("name", text(name)), ("namespace", text(namespace))];
-        place.extend(
-            instance
-                .listener
-                .as_deref()
-                .map(|it| ("listener", text(it))),
-        );
-        fields.push(("gateway", Node::unplaced(Value::map(place))));
+        let mut place = node!({ "name": name, "namespace": namespace });
+        put(&mut place, "listener", instance.listener.as_deref());
+        put(&mut config, "gateway", Some(place));
     }
-    if let Some(native) = instance.native_fields {
-        fields.push(("nativeFields", text(native.name())));
-    }
-    if let Some(names) = &instance.enforce {
-        let names = names.iter().map(|name| text(name)).collect();
-        fields.push(("enforce", Node::unplaced(Value::List(names))));
-    }
-    if instance.allow_on_headers_stop_iteration {
-        fields.push((
-            "allowOnHeadersStopIteration",
-            Node::unplaced(Value::Bool(true)),
-        ));
-    }
-    Node::unplaced(Value::map(fields))
+    let native = instance.native_fields.map(NativeFields::name);
+    put(&mut config, "nativeFields", native);
+    let names = instance.enforce.as_ref();
+    let names = names.map(|names| list(names.iter().map(IntoNode::into_node)));
+    put(&mut config, "enforce", names);
+    let waits = instance.allow_on_headers_stop_iteration;
+    let name = "allowOnHeadersStopIteration";
+    put(&mut config, name, waits.then_some(true));
+    config
 }
 
 /// The place in a file of a problem with the composed configuration.
@@ -120,7 +109,7 @@ fn objects(objects: &[Object], metadata: &[&str]) -> Node {
         }
         node
     };
-    Node::unplaced(Value::List(objects.iter().map(clean).collect()))
+    list(objects.iter().map(clean))
 }
 
 /// Keeps what the filter uses, and what it would refuse.
@@ -144,12 +133,5 @@ fn clean_metadata(metadata: &mut Entry, used: &[&str]) {
             let key = entry.key.as_str();
             used.contains(&key) || !ADDED.contains(&key)
         });
-    }
-}
-
-fn text(text: &str) -> Node {
-    Node {
-        mark: Mark::UNKNOWN,
-        value: Value::String(text.to_owned()),
     }
 }

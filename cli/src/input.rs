@@ -10,15 +10,7 @@ use btp_policy::node::Node;
 use btp_policy::problem::Problems;
 
 use crate::report::{Finding, Place};
-
-/// A file that was read.
-#[derive(Debug)]
-pub(crate) struct Source {
-    /// Its name, as it was given.
-    pub(crate) name: String,
-    /// What stands in it.
-    pub(crate) text: String,
-}
+use crate::source::Source;
 
 /// An object and the file it stands in.
 #[derive(Debug)]

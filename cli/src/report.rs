@@ -7,7 +7,7 @@ use btp_policy::{Echo, is_hidden, presentable};
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::input::Source;
+use crate::source::Source;
 
 /// How findings are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

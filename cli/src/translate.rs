@@ -15,7 +15,6 @@ mod load_balancer;
 mod perform;
 mod retry;
 mod timeout;
-mod tree;
 mod upstream;
 
 use btp_policy::native::Native;
@@ -28,7 +27,7 @@ use btp_policy::spec::Retry;
 
 use change::Changes;
 pub use change::{Change, How, HttpPart, Path, Place, Step};
-pub use perform::{Outcome, apply_change};
+pub use perform::{ChangeError, Outcome, Replaced, apply_change};
 
 /// Fields that no version of this translation puts into force yet.
 const REFUSED: [(&[&str], &str); 4] = [

@@ -32,7 +32,7 @@ fn is_refused_for_a_value(spec: &Value) -> bool {
     check_crd(At::root(&node), &mut problems);
     let found = problems.into_vec();
     found.iter().any(|problem| {
-        let is_unique = problem.reason.contains("in this list twice");
+        let is_unique = problem.reason.contains("is listed twice");
         problem.value.is_some() && !is_unique || problem.reason == "is required"
     })
 }

@@ -9,8 +9,10 @@ use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
 
 use super::files::{Config, mark_of};
-use super::filter::is_plugin;
-use super::tree::{Address, Step, entry, field, find, object, text};
+use crate::envoy::address::{Address, Step};
+use crate::envoy::json::{node, object};
+use crate::envoy::plugin::is_plugin;
+use crate::envoy::tree::{EMPTY, field, find, text};
 use crate::report::{Finding, Place};
 
 /// One name a line; `cargo xtask capabilities` reads them out of the built
@@ -58,9 +60,8 @@ impl Lack {
 
 /// The restriction that allows what the filter needs and nothing else.
 pub(crate) fn restriction() -> Node {
-    let empty = || Node::unplaced(Value::Map(Vec::new()));
-    let allowed = names().map(|name| entry(name, empty())).collect();
-    object([("allowed_capabilities", Node::unplaced(Value::Map(allowed)))])
+    let allowed = object(names().map(|name| (name, EMPTY)));
+    node!({ "allowed_capabilities": (allowed) })
 }
 
 /// All instances of a configuration whose restrictions do not do.

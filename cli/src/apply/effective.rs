@@ -6,8 +6,11 @@ use btp_policy::merge;
 use btp_policy::node::{Node, Value};
 use btp_policy::spec::{Capability, Owner, owner_of};
 
-use super::filter::{Instance, Needs};
+use super::filter::Instance;
 use super::govern::Governed;
+use super::needs::Needs;
+use super::placement::{Destination, Placements};
+use crate::envoy::tree::{EMPTY, unplaced};
 
 /// A spec that is in force somewhere.
 #[derive(Debug)]
@@ -20,10 +23,10 @@ pub(crate) struct Effective {
     pub(crate) sites: Vec<(usize, usize)>,
     /// The managers in which it governs what no route took.
     pub(crate) rest_of: Vec<usize>,
-    /// Fields that went to Envoy, and where.
-    pub(crate) native: Vec<(String, String)>,
+    /// Where the fields went that Envoy itself enforces.
+    pub(crate) native: Placements,
     /// Instances of the filter that enforce a part of it.
-    pub(crate) filters: Vec<(Vec<Capability>, String)>,
+    pub(crate) filters: Vec<(Vec<Capability>, Destination)>,
     /// What stood in the configuration and gave way.
     pub(crate) replaced: Vec<String>,
 }
@@ -33,7 +36,7 @@ pub(crate) struct Effective {
 pub(crate) struct Line {
     pub(crate) field: String,
     pub(crate) value: String,
-    pub(crate) places: Vec<String>,
+    pub(crate) places: Vec<Destination>,
 }
 
 /// Everything that is in force.
@@ -52,10 +55,10 @@ pub(crate) fn all(
             .iter()
             .position(|it| it.policy == policy && it.parent == parent);
         known.unwrap_or_else(|| {
-            let own = specs[policy].map_or_else(nothing, super::tree::unplaced);
+            let own = specs[policy].map_or(EMPTY, unplaced);
             let spec = match merge {
                 Some((above, how)) => {
-                    let above = specs[above].map_or_else(nothing, super::tree::unplaced);
+                    let above = specs[above].map_or(EMPTY, unplaced);
                     merge::merge(&above, &own, how)
                 }
                 None => own,
@@ -66,7 +69,7 @@ pub(crate) fn all(
                 spec,
                 sites: Vec::new(),
                 rest_of: Vec::new(),
-                native: Vec::new(),
+                native: Placements::default(),
                 filters: Vec::new(),
                 replaced: Vec::new(),
             });
@@ -103,11 +106,11 @@ impl Effective {
                 Some(_) => &needs.capabilities,
                 None => &needs.behind,
             };
-            let place = match instance.place {
-                Some(place) => format!("http_filters[{place}] {}", instance.name),
-                None => format!("behind the router, {}", instance.name),
+            let place = Destination::Filter {
+                listener: listener.to_owned(),
+                name: instance.name.clone(),
+                place: instance.place,
             };
-            let place = format!("filter: listener {listener}, {place}");
             let capabilities = instance.capabilities.iter().copied();
             let capabilities = capabilities.filter(|it| own.contains(it));
             self.filters.push((capabilities.collect(), place));
@@ -129,25 +132,18 @@ impl Effective {
         lines
     }
 
-    fn places_of(&self, path: &[&str], field: &str) -> Vec<String> {
+    fn places_of(&self, path: &[&str], field: &str) -> Vec<Destination> {
         let below = |longer: &str, shorter: &str| {
             let rest = longer.strip_prefix(shorter);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        let mut places: Vec<String> = Vec::new();
-        let exact = self.native.iter().filter(|(it, _)| below(it, field));
-        places.extend(exact.map(|(_, place)| place.clone()));
+        let mut places = self.native.find(|it| below(it, field));
         if places.is_empty() {
-            let above = self.native.iter().filter(|(it, _)| below(field, it));
-            places.extend(above.map(|(_, place)| place.clone()));
+            places = self.native.find(|it| below(field, it));
         }
-        if places.is_empty() {
-            // A field that only shapes what stands beside it.
-            let beside = self
-                .native
-                .iter()
-                .filter(|(it, _)| path.len() > 1 && below(it, path[0]));
-            places.extend(beside.map(|(_, place)| place.clone()));
+        if places.is_empty() && path.len() > 1 {
+            // A field that only shapes what is beside it.
+            places = self.native.find(|it| below(it, path[0]));
         }
         if let Some(Owner::Filter(capability)) = path.first().and_then(|it| owner_of(it)) {
             let filters = self.filters.iter();
@@ -156,9 +152,8 @@ impl Effective {
                 places.extend(filters.map(|(_, place)| place.clone()));
             }
         }
-        let is_idle = |place: &String| place.starts_with("nothing to do");
-        if !places.iter().all(is_idle) {
-            places.retain(|place| !is_idle(place));
+        if !places.iter().all(Destination::is_nothing) {
+            places.retain(|place| !place.is_nothing());
         }
         let mut seen = Vec::new();
         places.retain(|place| {
@@ -168,10 +163,6 @@ impl Effective {
         });
         places
     }
-}
-
-fn nothing() -> Node {
-    Node::unplaced(Value::Map(Vec::new()))
 }
 
 /// The fields below `node`; a list is one.

@@ -8,10 +8,12 @@ use btp_policy::node::Node;
 use super::effective::Effective;
 use super::files::Config;
 use super::govern::sites_of;
-use super::plan::{self, Options, Plan};
+use super::options::{MOUNTED, Options, object_name};
+use super::plan::{self, Plan};
 use super::request::Request;
-use crate::input::{Input, Source};
+use crate::input::Input;
 use crate::report::{self as findings, Format};
+use crate::source::Source;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +44,8 @@ pub(crate) fn run(
     let mut found = std::mem::take(&mut input.findings);
     let mut config = Config::read(bootstrap)?;
     let options = Options {
-        wasm: super::MOUNTED.to_owned(),
-        gateway: gateway.map(super::object_name),
+        wasm: MOUNTED.to_owned(),
+        gateway: gateway.map(object_name),
         ecds: None,
     };
     let plan = plan::apply(&mut config, &input, &options, &mut found);
@@ -103,7 +105,7 @@ impl Answer<'_> {
     fn request(&self, request: &Request, config: &Config) -> bool {
         let model = &self.plan.model;
         for (index, manager) in model.managers.iter().enumerate() {
-            let table = manager.table.ok().map(|table| &model.tables[table]);
+            let table = manager.routes.table().map(|table| &model.tables[table]);
             let route = table
                 .and_then(|table| request.route_in(config.at(&table.address)?, &table.address));
             let sites = sites_of(model, manager);
@@ -153,7 +155,7 @@ impl Answer<'_> {
         for (line, origin) in lines.iter().zip(&origins) {
             println!("  {:fields$}  {origin:names$}  {}", line.field, line.value);
             for place in &line.places {
-                if has_route || place.starts_with("filter") {
+                if has_route || place.is_filter() {
                     println!("  {:fields$}  {place}", "");
                 }
             }

@@ -9,10 +9,13 @@ use btp_policy::node::{Mark, Node, Value};
 use btp_policy::problem::Problem;
 use btp_policy::{json, yaml};
 
-use super::layout::{Layout, as_envoy_reads};
-use super::tree::{Address, Step, at, at_mut, field, find, type_of};
+use super::layout::as_envoy_reads;
+use super::patch::{Kept, Original, is_equal, patch};
+use super::place::Place;
 use super::{undo, yaml_out};
-use crate::input::Source;
+use crate::envoy::address::{Address, Step, at, at_mut};
+use crate::envoy::tree::{field, find, same, type_of};
+use crate::source::Source;
 
 /// One file of the configuration.
 #[derive(Debug)]
@@ -23,9 +26,11 @@ pub(crate) struct File {
     pub(crate) node: Node,
     /// Its text.
     pub(crate) source: Source,
-    layout: Layout,
+    syntax: Syntax,
     /// What stood in it without what an earlier run had added.
     clean: Node,
+    /// The text of that.
+    clean_text: String,
 }
 
 /// What the file is written as.
@@ -63,9 +68,6 @@ impl Config {
         }
         for file in 0..config.files.len() {
             config.restore(file);
-        }
-        for file in &mut config.files {
-            file.clean = file.node.clone();
         }
         Ok(config)
     }
@@ -142,8 +144,7 @@ impl Config {
 
     /// The text of a file, changed.
     pub(crate) fn text(&self, file: usize, syntax: Syntax) -> Result<String, String> {
-        let file = &self.files[file];
-        render(&file.node, &file.layout, syntax)
+        self.files[file].text(syntax)
     }
 
     /// The text of a file as it was read.
@@ -155,7 +156,7 @@ impl Config {
     /// aside.
     pub(crate) fn is_changed(&self, file: usize) -> bool {
         let file = &self.files[file];
-        !super::tree::same(&file.node, &file.clean)
+        !same(&file.node, &file.clean)
     }
 
     fn add(&mut self, path: PathBuf, shown: &Path) -> Result<usize, String> {
@@ -163,21 +164,20 @@ impl Config {
         let bytes = fs::read(&path).map_err(|error| format!("cannot read {name}: {error}"))?;
         let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
         let index = self.files.len();
-        let (node, layout) = match parse(&text, Syntax::of(&path)) {
-            Ok(parsed) => parsed,
-            Err(problem) => {
-                self.problems.push((index, problem));
-                (Node::unplaced(Value::Null), Layout::default())
-            }
-        };
+        let syntax = Syntax::of(&path);
+        let node = parse(&text, syntax).unwrap_or_else(|problem| {
+            self.problems.push((index, problem));
+            Node::unplaced(Value::Null)
+        });
         refuse_duplicates(&node, &mut String::new(), &mut |problem| {
             self.problems.push((index, problem));
         });
         self.files.push(File {
             name: path,
+            syntax,
             clean: node.clone(),
+            clean_text: text.clone(),
             node,
-            layout,
             source: Source { name, text },
         });
         Ok(index)
@@ -250,79 +250,99 @@ impl Config {
 
     /// Takes away what an earlier run has added to a file.
     fn restore(&mut self, index: usize) {
-        let mut problems = Vec::new();
-        let node = &mut self.files[index].node;
-        restore_below(node, &mut String::new(), &mut problems);
+        let file = &mut self.files[index];
+        let (kept, problems) = undo::take_back(&mut file.node);
         if index == 0 {
-            super::stats::remove(node);
+            super::stats::remove(&mut file.node);
         }
+        file.clean_up(&kept);
         self.problems
             .extend(problems.into_iter().map(|problem| (index, problem)));
     }
 }
 
-/// A tree in one syntax.
-fn render(node: &Node, layout: &Layout, syntax: Syntax) -> Result<String, String> {
-    match syntax {
-        Syntax::Yaml => Ok(yaml_out::write(node, layout)),
-        Syntax::Json => serde_json::to_string_pretty(node)
-            .map(|text| text + "\n")
-            .map_err(|error| error.to_string()),
+impl File {
+    /// The text of what it is now: what was read, where nothing was changed.
+    fn text(&self, syntax: Syntax) -> Result<String, String> {
+        if syntax == self.syntax
+            && let Some(place) = self.place(&self.clean_text)
+        {
+            let original = Original {
+                text: &self.clean_text,
+                place: &place,
+                node: &self.clean,
+                is_json: syntax == Syntax::Json,
+            };
+            let (node, text) = undo::write(&self.node, &original);
+            if self.says(&text, &node).is_some() {
+                return Ok(text);
+            }
+        }
+        render(&self.node, syntax)
+    }
+
+    /// Takes what is there now for what a person has written.
+    fn clean_up(&mut self, kept: &Kept) {
+        if !same(&self.node, &self.clean) {
+            let text = self.place(&self.source.text).map(|place| {
+                let original = Original {
+                    text: &self.source.text,
+                    place: &place,
+                    node: &self.clean,
+                    is_json: self.syntax == Syntax::Json,
+                };
+                patch(&original, &self.node, kept).text
+            });
+            let fits = |text: &String| self.says(text, &self.node).is_some();
+            let text = text.filter(fits);
+            let text = text.or_else(|| render(&self.node, self.syntax).ok());
+            self.clean_text = text.unwrap_or_default();
+            // Marks of the text that was read are for messages; they go where
+            // the order is another.
+            if let Some(read) = self.says(&self.clean_text, &self.node)
+                && !same(&read, &self.node)
+            {
+                self.node = read;
+            }
+        }
+        self.clean = self.node.clone();
+    }
+
+    fn place(&self, text: &str) -> Option<Place> {
+        match self.syntax {
+            Syntax::Yaml => Place::of_yaml(text),
+            Syntax::Json => Place::of_json(text),
+        }
+    }
+
+    /// What a text says, if that is what a tree says.
+    fn says(&self, text: &str, node: &Node) -> Option<Node> {
+        let read = parse(text, self.syntax).ok()?;
+        is_equal(&read, node).then_some(read)
     }
 }
 
-fn parse(text: &str, syntax: Syntax) -> Result<(Node, Layout), Problem> {
+fn parse(text: &str, syntax: Syntax) -> Result<Node, Problem> {
     if syntax == Syntax::Json {
-        return Ok((json::parse(text.as_bytes())?, Layout::default()));
+        return json::parse(text.as_bytes());
     }
     let mut documents = yaml::parse(text)?;
     if documents.len() != 1 {
         let reason = format!("must hold one YAML document, not {}", documents.len());
         return Err(Problem::new("", reason));
     }
-    let layout = Layout::new(text);
     let mut node = documents.remove(0);
-    as_envoy_reads(&mut node, &layout);
-    Ok((node, layout))
+    as_envoy_reads(&mut node, text);
+    Ok(node)
 }
 
-/// Takes away the records and the objects of earlier runs.
-fn restore_below(node: &mut Node, path: &mut String, problems: &mut Vec<Problem>) {
-    match &mut node.value {
-        Value::List(items) => {
-            items.retain(|item| !undo::is_made(item));
-            for (index, item) in items.iter_mut().enumerate() {
-                let length = path.len();
-                path.push_str(&format!("[{index}]"));
-                restore_below(item, path, problems);
-                path.truncate(length);
-            }
-        }
-        Value::Map(_) => {
-            if let Err(reason) = undo::restore(node) {
-                let reason = format!(
-                    "{reason}: it was edited after btp apply had written it; apply to your own \
-                     configuration instead, or take the metadata out"
-                );
-                problems.push(Problem {
-                    mark: node.mark,
-                    ..Problem::new(path.clone(), reason)
-                });
-            }
-            let Value::Map(entries) = &mut node.value else {
-                return;
-            };
-            for entry in entries {
-                let length = path.len();
-                if !path.is_empty() {
-                    path.push('.');
-                }
-                path.push_str(&entry.key);
-                restore_below(&mut entry.node, path, problems);
-                path.truncate(length);
-            }
-        }
-        _ => {}
+/// A tree in one syntax.
+fn render(node: &Node, syntax: Syntax) -> Result<String, String> {
+    match syntax {
+        Syntax::Yaml => Ok(yaml_out::write(node)),
+        Syntax::Json => serde_json::to_string_pretty(node)
+            .map(|text| text + "\n")
+            .map_err(|error| error.to_string()),
     }
 }
 
@@ -379,7 +399,7 @@ fn locate(bootstrap: &Path, path: &str) -> PathBuf {
 }
 
 fn rds_paths(listener: &Node, paths: &mut BTreeSet<String>) {
-    for (_, _, hcm) in super::model::managers(listener) {
+    for (_, _, hcm) in crate::envoy::listener::connection_managers(listener) {
         if let Some(path) = find(hcm, &["rds", "config_source"]).and_then(path_of) {
             paths.insert(path);
         }

@@ -64,9 +64,9 @@ pub(crate) fn govern(
 
 /// The routes of a connection manager, as far as they can be seen.
 pub(crate) fn sites_of<'a>(model: &'a Model, manager: &Manager) -> &'a [Site] {
-    match manager.table {
-        Ok(table) => &model.tables[table].routes,
-        Err(_) => &[],
+    match manager.routes.table() {
+        Some(table) => &model.tables[table].routes,
+        None => &[],
     }
 }
 

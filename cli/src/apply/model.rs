@@ -5,7 +5,9 @@ use btp_policy::attach::{ResourceRef, Route};
 use btp_policy::node::{Node, Value};
 
 use super::files::Config;
-use super::tree::{Address, field, find, items, text, type_of};
+use crate::envoy::address::Address;
+use crate::envoy::listener::connection_managers;
+use crate::envoy::tree::{field, find, items, text};
 
 /// An HTTP connection manager.
 #[derive(Debug)]
@@ -18,8 +20,18 @@ pub(crate) struct Manager {
     pub(crate) chain: Option<String>,
     /// Its configuration.
     pub(crate) address: Address,
-    /// Its routes: an index, or why they cannot be seen.
-    pub(crate) table: Result<usize, &'static str>,
+    pub(crate) routes: RouteSource,
+}
+
+/// Where a connection manager takes its routes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RouteSource {
+    /// A table of the model, by its index.
+    Table(usize),
+    /// It has no routes.
+    Nowhere,
+    /// From where they cannot be seen: what that is, for people.
+    Unseen(&'static str),
 }
 
 /// A `RouteConfiguration`.
@@ -61,12 +73,12 @@ impl Model {
             let Some(node) = config.at(&listener) else {
                 continue;
             };
-            for (way, chain, hcm) in managers(node) {
+            for (way, chain, hcm) in connection_managers(node) {
                 let mut address = listener.clone();
                 for step in &way {
                     address.path.push(step.clone());
                 }
-                let table = model.table_of(
+                let routes = model.routes_of(
                     config,
                     hcm,
                     &address,
@@ -77,45 +89,36 @@ impl Model {
                     listener_name: text(node, "name").unwrap_or_default().to_owned(),
                     chain: chain.map(str::to_owned),
                     address,
-                    table,
+                    routes,
                 });
             }
         }
         model
     }
 
-    fn table_of(
+    fn routes_of(
         &mut self,
         config: &Config,
         hcm: &Node,
         address: &Address,
         listener: &str,
-    ) -> Result<usize, &'static str> {
+    ) -> RouteSource {
         let place = if find(hcm, &["route_config", "vhds"]).is_some() {
-            return Err("vhds");
+            return RouteSource::Unseen("vhds");
         } else if field(hcm, "route_config").is_some() {
             address.key("route_config")
         } else if field(hcm, "scoped_routes").is_some() {
-            return Err("scoped_routes");
+            return RouteSource::Unseen("scoped_routes");
         } else if let Some(rds) = field(hcm, "rds") {
-            let source = field(rds, "config_source").ok_or("rds without a file")?;
-            let file = config.file_of(source).ok_or("rds without a file")?;
-            let name = text(rds, "route_config_name").unwrap_or_default();
-            let resources = items(&config.files[file].node, "resources");
-            let index = resources
-                .iter()
-                .position(|it| text(it, "name") == Some(name))
-                .ok_or("rds whose file does not hold that route_config_name")?;
-            let root = Address {
-                file,
-                path: Vec::new(),
-            };
-            root.key("resources").item(index)
+            match table_in_file(config, rds) {
+                Ok(place) => place,
+                Err(what) => return RouteSource::Unseen(what),
+            }
         } else {
-            return Err("no routes");
+            return RouteSource::Nowhere;
         };
         if let Some(known) = self.tables.iter().position(|it| it.address == place) {
-            return Ok(known);
+            return RouteSource::Table(known);
         }
         let routes = config
             .at(&place)
@@ -124,7 +127,17 @@ impl Model {
             address: place,
             routes,
         });
-        Ok(self.tables.len() - 1)
+        RouteSource::Table(self.tables.len() - 1)
+    }
+}
+
+impl RouteSource {
+    /// The index of its table, if they can be seen.
+    pub(crate) fn table(self) -> Option<usize> {
+        match self {
+            Self::Table(table) => Some(table),
+            Self::Nowhere | Self::Unseen(_) => None,
+        }
     }
 }
 
@@ -177,33 +190,19 @@ impl Site {
     }
 }
 
-/// The HTTP connection managers of a listener: the way there, the name of
-/// the filter chain, and what stands there.
-pub(crate) fn managers(listener: &Node) -> Vec<(Vec<super::tree::Step>, Option<&str>, &Node)> {
-    let root = Address {
-        file: 0,
-        path: Vec::new(),
-    };
-    let numbered = items(listener, "filter_chains").iter().enumerate();
-    let mut chains: Vec<(Address, &Node)> = numbered
-        .map(|(index, chain)| (root.key("filter_chains").item(index), chain))
-        .collect();
-    if let Some(chain) = field(listener, "default_filter_chain") {
-        chains.push((root.key("default_filter_chain"), chain));
-    }
-    let mut found = Vec::new();
-    for (address, chain) in chains {
-        for (index, filter) in items(chain, "filters").iter().enumerate() {
-            let Some(config) = field(filter, "typed_config") else {
-                continue;
-            };
-            if type_of(config) == Some("HttpConnectionManager") {
-                let place = address.key("filters").item(index).key("typed_config");
-                found.push((place.path, text(chain, "name"), config));
-            }
-        }
-    }
-    found
+/// The table that an `rds` names, if it is in a file of the configuration;
+/// else what the routes come from, for people.
+fn table_in_file(config: &Config, rds: &Node) -> Result<Address, &'static str> {
+    let source = field(rds, "config_source");
+    let file = source.and_then(|source| config.file_of(source));
+    let file = file.ok_or("rds without a file")?;
+    let name = text(rds, "route_config_name").unwrap_or_default();
+    let resources = items(&config.files[file].node, "resources");
+    let index = resources
+        .iter()
+        .position(|it| text(it, "name") == Some(name));
+    let index = index.ok_or("rds whose file does not hold that route_config_name")?;
+    Ok(Address::root(file).key("resources").item(index))
 }
 
 fn sites(table: &Node, address: &Address, listener: &str) -> Vec<Site> {

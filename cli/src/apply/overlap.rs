@@ -6,20 +6,21 @@
 
 use std::path::Path;
 
-use btp_policy::node::{Node, Value};
+use btp_policy::node::Node;
 use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
-use btp_policy::{PluginConfig, Policy, Position, json};
+use btp_policy::{Policy, Position};
 
 use super::capabilities::lacks;
 use super::files::{Config, mark_of};
-use super::filter::is_instance;
 use super::govern::govern;
 use super::hcm;
 use super::model::Model;
-use super::tree::{Address, field, find, items};
-use crate::input::Source;
+use crate::envoy::address::Address;
+use crate::envoy::plugin::configuration_of;
+use crate::envoy::tree::{field, items};
 use crate::report::{Finding, Place};
+use crate::source::Source;
 
 /// Two instances in one chain that do the same.
 #[derive(Debug)]
@@ -127,26 +128,6 @@ fn enforced(filter: &Node) -> Option<(Position, Vec<Capability>)> {
     let all = Capability::ALL.iter().map(|(_, capability)| *capability);
     let enforced = all.filter(|it| config.enforce.has(*it)).collect();
     Some((config.position, enforced))
-}
-
-/// The configuration of an instance of the filter; `None` if it is none, or
-/// does nothing.
-pub(crate) fn configuration_of(filter: &Node) -> Option<PluginConfig> {
-    let is_off = field(filter, "disabled").map(|it| &it.value) == Some(&Value::Bool(true));
-    if is_off || !is_instance(filter) {
-        return None;
-    }
-    let value = find(
-        filter,
-        &["typed_config", "config", "configuration", "value"],
-    )?;
-    let written = match &value.value {
-        Value::String(text) => json::parse(text.as_bytes()).ok()?,
-        _ => value.clone(),
-    };
-    // What the filter does not take does nothing: Envoy does not start.
-    let config = PluginConfig::from_node(&written).ok()?;
-    (!config.disabled).then_some(config)
 }
 
 fn name_of(capability: Capability) -> &'static str {

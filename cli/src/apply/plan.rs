@@ -5,12 +5,11 @@ mod custom_response;
 mod instances;
 mod native;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use btp_policy::node::Node;
 use btp_policy::path::closest;
 use btp_policy::problem::Problem;
-use btp_policy::scalar::ObjectName;
 use btp_policy::{PluginConfig, Policy};
 
 use super::capabilities::lacks;
@@ -18,24 +17,15 @@ use super::effective::{self, Effective};
 use super::files::{Config, mark_of, path_of};
 use super::govern::{Governed, govern, missing, sites_of};
 use super::hcm;
-use super::model::{Manager, Model};
+use super::model::{Manager, Model, RouteSource};
+use super::options::Options;
 use super::overlap::overlaps;
-use super::tree::{Address, find};
 use super::undo;
 use crate::compose::{self, NativeFields, compose};
+use crate::envoy::address::Address;
+use crate::envoy::tree::find;
 use crate::input::Input;
 use crate::report::{Finding, Place};
-
-/// What the person said on the command line.
-#[derive(Debug)]
-pub(crate) struct Options {
-    /// Where the filter will be mounted.
-    pub(crate) wasm: String,
-    pub(crate) gateway: Option<ObjectName>,
-    /// The folder that Envoy will watch plugin configurations in; without it
-    /// they stand in the listeners.
-    pub(crate) ecds: Option<String>,
-}
 
 /// What came of it.
 #[derive(Debug)]
@@ -122,7 +112,6 @@ pub(crate) fn apply(
         effective,
         plugin_files: Vec::new(),
         before: BTreeMap::new(),
-        touched: BTreeSet::new(),
     };
     applier.apply();
     let Applier {
@@ -212,8 +201,6 @@ struct Applier<'a> {
     plugin_files: Vec<(String, Node)>,
     /// The objects that were changed, as they were.
     before: BTreeMap<(usize, String), (Address, Node)>,
-    /// Fields of objects that were changed as a whole.
-    touched: BTreeSet<String>,
 }
 
 impl Applier<'_> {
@@ -272,16 +259,17 @@ impl Applier<'_> {
     fn check_routes(&mut self, index: usize, manager: &Manager) {
         let it = &self.governed[index];
         let is_governed = it.attachments.fallback().is_some();
-        if let Err(why) = manager.table {
-            if is_governed && why != "no routes" {
+        let table = match manager.routes {
+            RouteSource::Table(table) => table,
+            RouteSource::Unseen(what) if is_governed => {
                 let reason = format!(
-                    "takes its routes from {why}: a policy of its Gateway, or without targets, \
+                    "takes its routes from {what}: a policy of its Gateway, or without targets, \
                      cannot be put into force on routes that are not seen here"
                 );
-                self.refuse(&manager.address, reason);
+                return self.refuse(&manager.address, reason);
             }
-            return;
-        }
+            RouteSource::Unseen(_) | RouteSource::Nowhere => return,
+        };
         let sites = sites_of(self.model, manager);
         let mut by_name: BTreeMap<&str, usize> = BTreeMap::new();
         for (place, site) in sites.iter().enumerate() {
@@ -305,7 +293,6 @@ impl Applier<'_> {
                 self.refuse(&site.address, reason);
             }
         }
-        let Ok(table) = manager.table else { return };
         let others = self.model.managers[..index].iter().zip(self.governed);
         for (other, governed) in others {
             let merges = it.routes.iter().flatten();
@@ -313,7 +300,7 @@ impl Applier<'_> {
             let is_same = governed.routes == it.routes
                 && (governed.attachments.parent() == it.attachments.parent()
                     || !merges.any(|merges| merges));
-            if other.table.as_ref() == Ok(&table) && !is_same {
+            if other.routes == RouteSource::Table(table) && !is_same {
                 let reason = format!(
                     "has the same routes as listener {}, and other policies for them: give \
                      each listener routes of its own",

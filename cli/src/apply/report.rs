@@ -47,7 +47,9 @@ fn section(it: &Effective, plan: &Plan, out: &mut String) {
     for line in &lines {
         let value = shorten(&line.value);
         let mut places = line.places.iter();
-        let first = places.next().map_or("nothing to do", String::as_str);
+        let first = places
+            .next()
+            .map_or_else(|| "nothing to do".to_owned(), ToString::to_string);
         let _ = writeln!(out, "  {:fields$}  {value:values$}  {first}", line.field);
         for place in places {
             let _ = writeln!(out, "  {:fields$}  {:values$}  {place}", "", "");

@@ -6,7 +6,8 @@
 use btp_policy::node::{Node, Value};
 use btp_policy::scalar::Regex;
 
-use super::tree::{Address, field, find, items, text};
+use crate::envoy::address::Address;
+use crate::envoy::tree::{field, find, items, text};
 
 /// A request, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 
 use btp_policy::node::{Node, Value};
 
-use super::tree::{field_mut, list_mut, object, object_mut, string, text};
+use crate::envoy::json::node;
+use crate::envoy::tree::{field_mut, list_mut, object_mut, remove as take_out, text};
 
 /// Name and regex of each label. The first group is cut out of the stat's
 /// name, the second is the label's value.
@@ -15,10 +16,8 @@ const TAGS: [(&str, &str); 2] = [
 /// Adds them to a bootstrap.
 pub(crate) fn add(bootstrap: &mut Node) {
     let tags = list_mut(object_mut(bootstrap, "stats_config"), "stats_tags");
-    tags.extend(
-        TAGS.iter()
-            .map(|(name, regex)| object([("tag_name", string(*name)), ("regex", string(*regex))])),
-    );
+    let ours = TAGS.iter();
+    tags.extend(ours.map(|(name, regex)| node!({ "tag_name": (*name), "regex": (*regex) })));
 }
 
 /// Removes them, and what was there for their sake alone.
@@ -38,16 +37,8 @@ pub(crate) fn remove(bootstrap: &mut Node) {
     if tags.len() == before || !tags.is_empty() {
         return;
     }
-    drop_field(config, "stats_tags");
+    take_out(config, "stats_tags");
     if matches!(&config.value, Value::Map(entries) if entries.is_empty()) {
-        drop_field(bootstrap, "stats_config");
-    }
-}
-
-fn drop_field(node: &mut Node, name: &str) {
-    if let Value::Map(entries) = &mut node.value
-        && let Some(place) = super::tree::position(entries, name)
-    {
-        entries.remove(place);
+        take_out(bootstrap, "stats_config");
     }
 }

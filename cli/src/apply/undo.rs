@@ -4,13 +4,19 @@
 //! Listeners, routes and clusters have metadata, which Envoy hands to nobody
 //! who does not ask. An object that was changed holds there, under
 //! [`NAMESPACE`], the steps that lead back to what it was; an object that was
-//! made says so.
+//! made says so. Where the text of what was there says more than its value
+//! (quotes, comments, an alias), the text stands beside it.
+
+mod keep;
 
 use btp_policy::node::{Node, Value};
+use btp_policy::problem::Problem;
 
-use super::tree::{
-    entry, field, field_mut, object, object_mut, position, same, set, string, unplaced,
-};
+pub(crate) use keep::write;
+
+use super::patch::Kept;
+use crate::envoy::json::{object, string};
+use crate::envoy::tree::{entry, field, field_mut, object_mut, position, same, set, unplaced};
 
 /// The namespace of the record in `metadata.filter_metadata`.
 pub(crate) const NAMESPACE: &str = "btp.apply";
@@ -22,9 +28,12 @@ const OWN_RECORD: [&str; 2] = ["virtual_hosts", "virtualHosts"];
 pub(crate) fn record(old: &Node, new: &mut Node) {
     let mut steps = Vec::new();
     reverse(new, old, "", &mut steps);
-    if steps.is_empty() {
-        return;
+    if !steps.is_empty() {
+        record_in_any_case(old, new);
     }
+}
+
+fn record_in_any_case(old: &Node, new: &mut Node) {
     put_record(
         new,
         object([("undo", Node::unplaced(Value::List(Vec::new())))]),
@@ -45,13 +54,78 @@ pub(crate) fn is_made(node: &Node) -> bool {
     record_of(node).is_some_and(|record| record.field("copy_of").is_some())
 }
 
-/// Puts `node` back to what it was.
+/// Takes the records and the objects of earlier runs out of a file; yields the
+/// texts that its fields had, and what is wrong with records.
+pub(crate) fn take_back(root: &mut Node) -> (Kept, Vec<Problem>) {
+    let mut found = (Kept::new(), Vec::new());
+    take_back_below(root, &mut Ways::default(), &mut found);
+    found
+}
+
+/// The way to an object as people read it, and as a JSON pointer.
+#[derive(Clone, Default)]
+struct Ways {
+    shown: String,
+    pointer: String,
+}
+
+impl Ways {
+    fn key(&self, key: &str) -> Self {
+        let dot = if self.shown.is_empty() { "" } else { "." };
+        Self {
+            shown: format!("{}{dot}{key}", self.shown),
+            pointer: format!("{}/{}", self.pointer, escape(key)),
+        }
+    }
+
+    fn item(&self, index: usize) -> Self {
+        Self {
+            shown: format!("{}[{index}]", self.shown),
+            pointer: format!("{}/{index}", self.pointer),
+        }
+    }
+}
+
+fn take_back_below(node: &mut Node, ways: &mut Ways, found: &mut (Kept, Vec<Problem>)) {
+    if let Value::List(items) = &mut node.value {
+        items.retain(|item| !is_made(item));
+        for (index, item) in items.iter_mut().enumerate() {
+            take_back_below(item, &mut ways.item(index), found);
+        }
+        return;
+    }
+    match restore(node) {
+        Ok(texts) => {
+            let texts = texts.into_iter();
+            let below = texts.map(|(path, text)| (ways.pointer.clone() + &path, text));
+            found.0.extend(below);
+        }
+        Err(reason) => {
+            let reason = format!(
+                "{reason}: it was edited after btp apply had written it; apply to your own \
+                 configuration instead, or take the metadata out"
+            );
+            found.1.push(Problem {
+                mark: node.mark,
+                ..Problem::new(ways.shown.clone(), reason)
+            });
+        }
+    }
+    if let Value::Map(entries) = &mut node.value {
+        for entry in entries {
+            take_back_below(&mut entry.node, &mut ways.key(&entry.key), found);
+        }
+    }
+}
+
+/// Puts `node` back to what it was; yields the texts of what was put back.
 ///
 /// # Errors
 /// The record does not fit: somebody has changed the object since.
-pub(crate) fn restore(node: &mut Node) -> Result<bool, String> {
+fn restore(node: &mut Node) -> Result<Vec<(String, String)>, String> {
+    let mut texts = Vec::new();
     let Some(record) = record_of(node) else {
-        return Ok(false);
+        return Ok(texts);
     };
     let Some(Value::List(steps)) = record.field("undo").map(|undo| unplaced(undo).value) else {
         return Err(format!("metadata {NAMESPACE} holds no list \"undo\""));
@@ -59,8 +133,18 @@ pub(crate) fn restore(node: &mut Node) -> Result<bool, String> {
     for step in steps {
         undo_step(node, &step)
             .ok_or_else(|| format!("metadata {NAMESPACE} does not fit what stands there"))?;
+        if let (Some(path), Some(text)) = (target(&step), step.field("text").and_then(Node::as_str))
+        {
+            texts.push((path.to_owned(), text.to_owned()));
+        }
     }
-    Ok(true)
+    Ok(texts)
+}
+
+/// Where a step puts something back.
+fn target(step: &Node) -> Option<&str> {
+    let place = step.field("replace").or_else(|| step.field("insert"))?;
+    place.as_str()
 }
 
 fn record_of(node: &Node) -> Option<&Node> {
@@ -164,8 +248,13 @@ fn undo_step(root: &mut Node, step: &Node) -> Option<()> {
         .cloned()
         .unwrap_or_else(|| Node::unplaced(Value::Null));
     if let Some(path) = step.field("replace").and_then(Node::as_str) {
-        let (parent, last) = parent_of(root, path)?;
-        *child_of(parent, &last)? = value;
+        match path {
+            "" => *root = value,
+            _ => {
+                let (parent, last) = parent_of(root, path)?;
+                *child_of(parent, &last)? = value;
+            }
+        }
         return Some(());
     }
     let path = step.field("insert").and_then(Node::as_str)?;
@@ -206,11 +295,11 @@ fn number(number: usize) -> Node {
 }
 
 /// As in JSON pointers (RFC 6901).
-fn escape(key: &str) -> String {
+pub(crate) fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-fn unescape(step: &str) -> String {
+pub(crate) fn unescape(step: &str) -> String {
     step.replace("~1", "/").replace("~0", "~")
 }
 
@@ -228,7 +317,8 @@ mod tests {
         let mut changed = node(new);
         record(&old, &mut changed);
         let recorded = serde_json::to_string(&changed).unwrap();
-        assert!(restore(&mut changed).unwrap(), "{recorded}");
+        restore(&mut changed).unwrap();
+        assert!(record_of(&changed).is_none(), "{recorded}");
         let text = |node: &Node| serde_json::to_string(node).unwrap();
         assert_eq!(text(&changed), text(&old), "{recorded}");
     }
@@ -264,7 +354,7 @@ mod tests {
         let mut new = old.clone();
         record(&old, &mut new);
         assert!(same(&old, &new));
-        assert_eq!(restore(&mut new), Ok(false));
+        assert!(record_of(&new).is_none());
     }
 
     #[test]
@@ -281,6 +371,6 @@ mod tests {
         let old = node(r#"{"virtual_hosts":[1],"x":1}"#);
         let mut new = node(r#"{"virtual_hosts":[2],"x":1}"#);
         record(&old, &mut new);
-        assert_eq!(restore(&mut new), Ok(false));
+        assert!(record_of(&new).is_none());
     }
 }

@@ -1,216 +1,171 @@
-//! A tree as YAML text that Envoy's reader understands as it was meant.
-
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::ops::Range;
+//! A tree as text that Envoy's reader understands as it was meant: YAML in
+//! lines, or in brackets as YAML and JSON have them.
 
 use btp_policy::node::{Entry, Node, Value};
 
-use super::layout::{Layout, Quotes};
-
-/// The longest line that braces may fill.
+/// The longest line that brackets may fill.
 const WIDEST: usize = 110;
+/// How much deeper each level is.
+pub(crate) const DEEPER: usize = 2;
 
-/// Writes a tree in the layout of the text it was read from.
-pub(crate) fn write(node: &Node, layout: &Layout) -> String {
-    let mut writer = Writer {
-        layout,
-        out: String::new(),
-        said: BTreeSet::new(),
+/// How what stands in brackets is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brackets {
+    /// As JSON: every key and text in quotes.
+    pub(crate) is_json: bool,
+    /// With blanks within `{}`.
+    pub(crate) pads_maps: bool,
+    /// With blanks within `[]`.
+    pub(crate) pads_lists: bool,
+    /// How deep the line is that holds them.
+    pub(crate) indent: usize,
+    /// How much deeper what is in them is.
+    pub(crate) step: usize,
+}
+
+/// A whole document.
+pub(crate) fn write(node: &Node) -> String {
+    let text = match &node.value {
+        Value::Map(entries) if !entries.is_empty() => lines_of(entries, 0),
+        Value::List(items) if !items.is_empty() => items_of(items, 0),
+        _ => one_line(node).unwrap_or_default(),
     };
+    text + "\n"
+}
+
+/// An entry, its key at `column`. Like all that follows without indentation
+/// of its first line and without a line's end.
+pub(crate) fn entry(key: &str, node: &Node, column: usize) -> String {
+    format!("{}:{}", self::key(key), after_colon(node, column))
+}
+
+/// An item, its dash at `column`.
+pub(crate) fn item(node: &Node, column: usize) -> String {
+    format!("-{}", after_dash(node, column))
+}
+
+/// What follows the colon of a key at `column`.
+pub(crate) fn after_colon(node: &Node, column: usize) -> String {
+    let deeper = column + DEEPER;
+    let blanks = " ".repeat(deeper);
+    match (&node.value, one_line(node)) {
+        (_, Some(text)) => format!(" {text}"),
+        (Value::Map(entries), _) => format!("\n{blanks}{}", lines_of(entries, deeper)),
+        (Value::List(items), _) => format!("\n{blanks}{}", items_of(items, deeper)),
+        (Value::String(text), _) => block(text, deeper),
+        _ => String::new(),
+    }
+}
+
+/// What follows a dash at `column`.
+pub(crate) fn after_dash(node: &Node, column: usize) -> String {
+    let deeper = column + DEEPER;
+    match (&node.value, one_line(node)) {
+        (Value::Map(entries), None) => format!(" {}", lines_of(entries, deeper)),
+        (Value::List(items), None) => format!(" {}", items_of(items, deeper)),
+        _ => after_colon(node, column),
+    }
+}
+
+/// The node if it is written in the rest of a line.
+pub(crate) fn one_line(node: &Node) -> Option<String> {
     match &node.value {
-        Value::Map(entries) if !entries.is_empty() => writer.entries(entries, 0, false),
-        Value::List(items) if !items.is_empty() => writer.items(items, 0, false),
-        _ => {
-            let text = writer.inline(node).unwrap_or_default();
-            writer.out.push_str(&text);
-            writer.out.push('\n');
-        }
+        Value::Map(entries) if entries.is_empty() => Some("{}".to_owned()),
+        Value::List(items) if items.is_empty() => Some("[]".to_owned()),
+        Value::Map(_) | Value::List(_) => None,
+        Value::String(text) if text.contains('\n') && fits_block(text) => None,
+        Value::String(text) => Some(string(text, false)),
+        value => Some(number_or_word(value)),
     }
-    writer.comments(layout.tail(), 0);
-    writer.out
 }
 
-struct Writer<'a> {
-    layout: &'a Layout,
-    out: String,
-    /// Lines whose comments have been written.
-    said: BTreeSet<usize>,
+/// The node in brackets: in one line if that is not too long.
+pub(crate) fn in_brackets(node: &Node, style: Brackets) -> String {
+    let line = flow(node, style, false);
+    match line.chars().count() + style.indent > WIDEST {
+        true => flow(node, style, true),
+        false => line,
+    }
 }
 
-impl Writer<'_> {
-    /// `inside`: the first entry continues a line.
-    fn entries(&mut self, entries: &[Entry], indent: usize, mut inside: bool) {
-        for entry in entries {
-            let line = Layout::line(entry.mark);
-            if !inside {
-                if let Some(line) = line {
-                    self.comments(self.layout.above(line), indent);
-                }
-                self.indent(indent);
-            }
-            inside = false;
-            let _ = write!(self.out, "{}:", key(&entry.key));
-            let is_flush = match &entry.node.value {
-                Value::List(items) => items.first().is_some_and(|first| {
-                    entry.mark.is_known() && first.mark.column == entry.mark.column + 2
-                }),
-                _ => false,
+/// A key with its value in brackets.
+pub(crate) fn entry_in_brackets(key: &str, node: &Node, style: Brackets) -> String {
+    let key = match style.is_json {
+        true => double(key),
+        false => self::key(key),
+    };
+    format!("{key}: {}", in_brackets(node, style))
+}
+
+fn lines_of(entries: &[Entry], column: usize) -> String {
+    let lines = entries.iter().map(|it| entry(&it.key, &it.node, column));
+    lines.collect::<Vec<_>>().join(&line_end(column))
+}
+
+fn items_of(items: &[Node], column: usize) -> String {
+    let lines = items.iter().map(|it| item(it, column));
+    lines.collect::<Vec<_>>().join(&line_end(column))
+}
+
+fn line_end(column: usize) -> String {
+    format!("\n{}", " ".repeat(column))
+}
+
+/// `is_long`: each item in a line of its own.
+fn flow(node: &Node, style: Brackets, is_long: bool) -> String {
+    let below = Brackets {
+        indent: style.indent + style.step,
+        ..style
+    };
+    let within = |node: &Node| match is_long {
+        true => in_brackets(node, below),
+        false => flow(node, style, false),
+    };
+    let ((open, close), is_padded, parts) = match &node.value {
+        Value::Map(entries) if entries.is_empty() => return "{}".to_owned(),
+        Value::List(items) if items.is_empty() => return "[]".to_owned(),
+        Value::Map(entries) => {
+            let part = |it: &Entry| match style.is_json {
+                true => format!("{}: {}", double(&it.key), within(&it.node)),
+                false => format!("{}: {}", key(&it.key), within(&it.node)),
             };
-            self.value(&entry.node, indent, line, is_flush);
+            let parts = entries.iter().map(part).collect::<Vec<_>>();
+            (("{", "}"), style.pads_maps, parts)
         }
+        Value::List(items) => {
+            let parts = items.iter().map(within).collect();
+            (("[", "]"), style.pads_lists, parts)
+        }
+        Value::String(text) if style.is_json => return double(text),
+        Value::String(text) => return string(text, true),
+        value => return number_or_word(value),
+    };
+    if is_long {
+        let (outer, inner) = (line_end(style.indent), line_end(below.indent));
+        let parts = parts.join(&format!(",{inner}"));
+        return format!("{open}{inner}{parts}{outer}{close}");
     }
+    let pad = if is_padded { " " } else { "" };
+    format!("{open}{pad}{}{pad}{close}", parts.join(", "))
+}
 
-    fn items(&mut self, items: &[Node], indent: usize, mut inside: bool) {
-        for item in items {
-            let line = Layout::line(item.mark);
-            if !inside {
-                if let Some(line) = line {
-                    self.comments(self.layout.above(line), indent);
-                }
-                self.indent(indent);
-            }
-            inside = false;
-            self.out.push('-');
-            match &item.value {
-                Value::Map(entries) if !entries.is_empty() && self.inline(item).is_none() => {
-                    self.out.push(' ');
-                    self.entries(entries, indent + 2, true);
-                }
-                Value::List(below) if !below.is_empty() && self.inline(item).is_none() => {
-                    self.out.push(' ');
-                    self.items(below, indent + 2, true);
-                }
-                _ => self.value(item, indent, line, false),
-            }
+/// A text of several lines, behind a colon or a dash.
+fn block(text: &str, column: usize) -> String {
+    let body = text.trim_end_matches('\n');
+    let chomping = match text.len() - body.len() {
+        0 => "-",
+        1 => "",
+        _ => "+",
+    };
+    let mut out = format!(" |{chomping}");
+    for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
+        out.push('\n');
+        if !line.is_empty() {
+            out.push_str(&" ".repeat(column));
+            out.push_str(line);
         }
     }
-
-    /// What follows `key:` or `-`.
-    fn value(&mut self, node: &Node, indent: usize, line: Option<usize>, is_flush: bool) {
-        if let Some(text) = self.inline(node) {
-            let _ = write!(self.out, " {text}");
-            self.beside(line);
-            self.out.push('\n');
-            return;
-        }
-        match &node.value {
-            Value::Map(entries) => {
-                self.beside(line);
-                self.out.push('\n');
-                self.entries(entries, indent + 2, false);
-            }
-            Value::List(items) => {
-                self.beside(line);
-                self.out.push('\n');
-                let deeper = if is_flush { 0 } else { 2 };
-                self.items(items, indent + deeper, false);
-            }
-            Value::String(text) => self.block(text, indent + 2),
-            _ => self.out.push('\n'),
-        }
-    }
-
-    /// The node in the rest of a line, if it belongs there.
-    fn inline(&self, node: &Node) -> Option<String> {
-        match &node.value {
-            Value::Map(entries) if entries.is_empty() => Some("{}".to_owned()),
-            Value::List(items) if items.is_empty() => Some("[]".to_owned()),
-            Value::Map(_) | Value::List(_) => {
-                let spaced = self.layout.brackets(node)?;
-                let text = self.flow(node, spaced)?;
-                (text.chars().count() <= WIDEST).then_some(text)
-            }
-            Value::String(text) => {
-                let quotes = self.layout.quotes(node);
-                if text.contains('\n') && quotes.is_none() && fits_block(text) {
-                    return None;
-                }
-                Some(string(text, quotes, false))
-            }
-            _ => Some(number_or_word(&node.value)),
-        }
-    }
-
-    /// The node in brackets.
-    fn flow(&self, node: &Node, spaced: bool) -> Option<String> {
-        let pad = if spaced { " " } else { "" };
-        match &node.value {
-            Value::Map(entries) if entries.is_empty() => Some("{}".to_owned()),
-            Value::List(items) if items.is_empty() => Some("[]".to_owned()),
-            Value::Map(entries) => {
-                let parts: Option<Vec<String>> = entries
-                    .iter()
-                    .map(|it| {
-                        Some(format!(
-                            "{}: {}",
-                            key(&it.key),
-                            self.flow(&it.node, spaced)?
-                        ))
-                    })
-                    .collect();
-                Some(format!("{{{pad}{}{pad}}}", parts?.join(", ")))
-            }
-            Value::List(items) => {
-                let parts: Option<Vec<String>> =
-                    items.iter().map(|it| self.flow(it, spaced)).collect();
-                let pad = match self.layout.brackets(node) {
-                    Some(true) => " ",
-                    _ => "",
-                };
-                Some(format!("[{pad}{}{pad}]", parts?.join(", ")))
-            }
-            Value::String(text) if text.contains('\n') && text.len() > 40 => None,
-            Value::String(text) => Some(string(text, self.layout.quotes(node), true)),
-            value => Some(number_or_word(value)),
-        }
-    }
-
-    /// A text of several lines.
-    fn block(&mut self, text: &str, indent: usize) {
-        let body = text.trim_end_matches('\n');
-        let chomping = match text.len() - body.len() {
-            0 => "-",
-            1 => "",
-            _ => "+",
-        };
-        let _ = writeln!(self.out, " |{chomping}");
-        let lines = text.strip_suffix('\n').unwrap_or(text);
-        for line in lines.split('\n') {
-            if !line.is_empty() {
-                self.indent(indent);
-                self.out.push_str(line);
-            }
-            self.out.push('\n');
-        }
-    }
-
-    fn comments(&mut self, lines: Range<usize>, indent: usize) {
-        for line in lines {
-            if !self.said.insert(line) {
-                continue;
-            }
-            let text = self.layout.text(line);
-            if !text.is_empty() {
-                self.indent(indent);
-                self.out.push_str(text);
-            }
-            self.out.push('\n');
-        }
-    }
-
-    fn beside(&mut self, line: Option<usize>) {
-        let Some(line) = line else { return };
-        if let Some(text) = self.layout.beside(line)
-            && self.said.insert(line)
-        {
-            let _ = write!(self.out, "  {text}");
-        }
-    }
-
-    fn indent(&mut self, indent: usize) {
-        self.out.extend(std::iter::repeat_n(' ', indent));
-    }
+    out
 }
 
 fn number_or_word(value: &Value) -> String {
@@ -228,15 +183,10 @@ fn key(key: &str) -> String {
     }
 }
 
-fn string(text: &str, quotes: Option<Quotes>, in_flow: bool) -> String {
-    let printable = |it: char| !it.is_control();
-    match quotes {
-        Some(Quotes::Single) if text.chars().all(printable) => {
-            format!("'{}'", text.replace('\'', "''"))
-        }
-        Some(Quotes::None) if is_safe_plain(text, in_flow) => text.to_owned(),
-        None if is_plain(text, in_flow) => text.to_owned(),
-        _ => double(text),
+fn string(text: &str, in_flow: bool) -> String {
+    match is_plain(text, in_flow) {
+        true => text.to_owned(),
+        false => double(text),
     }
 }
 
@@ -245,7 +195,7 @@ fn double(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// Whether a text that was written without quotes can be again.
+/// Whether a text ends where it is to end without quotes.
 fn is_safe_plain(text: &str, in_flow: bool) -> bool {
     let ends = text.contains(": ") || text.contains(" #") || text.ends_with(':');
     let closes = in_flow && text.contains([',', '[', ']', '{', '}']);
@@ -284,32 +234,7 @@ fn fits_block(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apply::layout::as_envoy_reads;
     use btp_policy::yaml;
-
-    fn again(text: &str) -> String {
-        let mut node = yaml::parse(text).unwrap().remove(0);
-        let layout = Layout::new(text);
-        as_envoy_reads(&mut node, &layout);
-        write(&node, &layout)
-    }
-
-    #[test]
-    fn a_usual_file_stays_as_it_is() {
-        let text = "# head\n\nadmin:\n  address:\n    # where\n    socket_address: { address: 0.0.0.0, port_value: 9901 }  # here\n\
-                    static_resources:\n  listeners:\n    - name: http  # the one\n      domains: [\"*\", 'x y']\n\
-                    \n      # filters\n      filters:\n      - \"@type\": type.googleapis.com/a.B\n        nn: [a, b]\n      - x: {}\n  \
-                    text: |\n    # no comment\n    two\n  float: 0.5\n  t: true\n  s: \"yes\"\n  d: 0.25s\n# end\n";
-        assert_eq!(again(text), text);
-    }
-
-    #[test]
-    fn words_and_numbers_are_what_envoy_takes_them_for() {
-        assert_eq!(
-            again("a: yes\nb: 010\nc: 18446744073709551615\nd: 'off'\ne: 1.0\n"),
-            "a: true\nb: 8\nc: 18446744073709551615\nd: 'off'\ne: 1.0\n"
-        );
-    }
 
     #[test]
     fn any_text_comes_back() {
@@ -355,27 +280,18 @@ mod tests {
             "<<",
             "a\r\nb",
         ] {
-            let node = crate::apply::tree::object([
-                ("k", crate::apply::tree::string(text)),
+            let node = crate::envoy::json::object([
+                ("k", crate::envoy::json::string(text)),
                 (
                     "l",
-                    crate::apply::tree::list(vec![crate::apply::tree::string(text)]),
+                    crate::envoy::json::list(vec![crate::envoy::json::string(text)]),
                 ),
             ]);
-            let out = write(&node, &Layout::default());
+            let out = write(&node);
             let back = yaml::parse(&out)
                 .unwrap_or_else(|error| panic!("{out}: {error}"))
                 .remove(0);
-            assert!(crate::apply::tree::same(&back, &node), "{text:?}: {out}");
+            assert!(crate::envoy::tree::same(&back, &node), "{text:?}: {out}");
         }
-    }
-
-    #[test]
-    fn lists_of_lists_and_aliases_are_written_out() {
-        assert_eq!(
-            again("a: [[1, 2], [3]]\nb:\n  - - x\n    - z\n"),
-            "a: [[1, 2], [3]]\nb:\n  - - x\n    - z\n"
-        );
-        assert_eq!(again("a: &x\n  b: 1\nc: *x\n"), "a:\n  b: 1\nc:\n  b: 1\n");
     }
 }

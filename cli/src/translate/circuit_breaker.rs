@@ -3,7 +3,7 @@
 use btp_policy::native::{CircuitBreaker, Fraction};
 
 use super::change::{Changes, How, HttpPart, Path, Place, Step};
-use super::tree::{list, node, put};
+use crate::envoy::json::{list, node, put};
 
 /// Envoy Gateway's limit of everything that no limit is given for.
 pub(super) const DEFAULT_LIMIT: u32 = 1024;

@@ -14,7 +14,7 @@ use btp_policy::scalar::Duration;
 
 use super::change::{Changes, How, Path, Place};
 use super::load_balancer::require_endpoints;
-use super::tree::{IntoNode, list, node, object, put};
+use crate::envoy::json::{IntoNode, list, node, put};
 
 const ACTIVE: &str = "healthCheck.active";
 pub(super) fn translate(health: &HealthCheck, hostname: Option<&str>, out: &mut Changes) {
@@ -53,7 +53,7 @@ fn translate_active(check: &ActiveHealthCheck, hostname: Option<&str>, out: &mut
             put(&mut to, "http_health_check", http);
         }
         HealthCheckType::Tcp => {
-            let mut tcp = object([]);
+            let mut tcp = node!({});
             if let Some(settings) = &check.tcp {
                 put(&mut tcp, "send", settings.send.as_ref().map(payload));
                 let receive = settings.receive.as_ref().map(|it| list([payload(it)]));
@@ -62,7 +62,7 @@ fn translate_active(check: &ActiveHealthCheck, hostname: Option<&str>, out: &mut
             put(&mut to, "tcp_health_check", Some(tcp));
         }
         HealthCheckType::Grpc => {
-            let mut grpc = object([]);
+            let mut grpc = node!({});
             let service = check.grpc.as_ref().and_then(|it| it.service.as_deref());
             put(&mut grpc, "service_name", service);
             put(&mut to, "grpc_health_check", Some(grpc));

@@ -4,7 +4,7 @@ use btp_policy::native::{Compression, CompressionType, HttpUpgrade};
 use btp_policy::scalar::Quantity;
 
 use super::change::{Changes, How, Path, Place, Step};
-use super::tree::{IntoNode, list, node, object, put};
+use crate::envoy::json::{IntoNode, list, node, put};
 
 /// Envoy's, and Envoy Gateway's.
 const MIN_CONTENT_LENGTH: Quantity = Quantity::new(30);
@@ -67,11 +67,7 @@ pub(super) fn upgrade(items: &[HttpUpgrade], allowed: &[String], out: &mut Chang
         .map(|item| {
             let mut config = node!({ "upgrade_type": (item.kind.as_str()) });
             let terminates = item.connect.is_some_and(|connect| connect.terminate);
-            put(
-                &mut config,
-                "connect_config",
-                terminates.then(|| object([])),
-            );
+            put(&mut config, "connect_config", terminates.then(|| node!({})));
             config
         })
         .collect();

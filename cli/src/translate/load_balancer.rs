@@ -11,7 +11,7 @@ use btp_policy::native::{
 use btp_policy::node::Node;
 
 use super::change::{Changes, How, Place};
-use super::tree::{IntoNode, list, node, object, put};
+use crate::envoy::json::{IntoNode, list, node, object, put};
 
 /// Envoy's own default, and Envoy Gateway's.
 const TABLE_SIZE: u32 = 65_537;
@@ -130,7 +130,7 @@ fn policy(balancer: &LoadBalancer, out: &mut Changes) -> Option<Node> {
     let weighted = zones.is_some_and(|it| !it.weighted_zones.is_empty());
     match balancer.kind {
         LoadBalancerType::ConsistentHash if weighted => {
-            fields.push(("locality_weighted_lb_config", object([])));
+            fields.push(("locality_weighted_lb_config", node!({})));
         }
         LoadBalancerType::ConsistentHash => {}
         LoadBalancerType::BackendUtilization if weighted => {
@@ -205,7 +205,7 @@ fn utilization(config: &BackendUtilization, out: &mut Changes) -> Vec<(&'static 
             fields.push(("oob_reporting_period", period.into_node()));
         }
         if reports.port.is_some() || reports.authority.is_some() {
-            let mut from = object([]);
+            let mut from = node!({});
             put(&mut from, "port_value", reports.port.map(u32::from));
             put(&mut from, "authority", reports.authority.as_deref());
             fields.push(("oob_reporting_config", from));

@@ -5,104 +5,155 @@
 
 mod cluster;
 mod http_options;
+mod replaced;
 mod slot;
+
+use std::fmt;
 
 use btp_policy::node::{Node, Value};
 
 use super::change::{Change, How, Path, Place, Step};
-use slot::{Fields, Visit};
+use crate::envoy::tree::{EMPTY, field, merge, same, text};
+pub use replaced::Replaced;
+use replaced::{lost, nothing, whole};
+use slot::Visit;
 
 /// What a change did.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// It put something where nothing stood.
+    /// It put something into the object, and nothing gave way.
     Added,
-    /// It put something, or nothing, where these values stood.
-    Replaced(Vec<Node>),
+    /// These values gave way.
+    Replaced(Vec<Replaced>),
     /// Everything is as it was.
     Same,
     /// It has no home in this object, and no effect is missing: the reason.
     Idle(&'static str),
 }
 
+/// Why a change cannot be made. Prints as a predicate whose subject is the
+/// change's path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeError {
+    /// Something else is where the object with this field must be.
+    NoObject(String),
+    /// Something else is where a list must be.
+    NoList,
+    /// The configuration and the policy contradict each other.
+    Refused(&'static str),
+}
+
+impl Outcome {
+    /// The outcome of a change that changed something.
+    fn changed(replaced: Vec<Replaced>) -> Self {
+        match replaced.is_empty() {
+            true => Self::Added,
+            false => Self::Replaced(replaced),
+        }
+    }
+}
+
+impl fmt::Display for ChangeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoObject(field) => {
+                write!(formatter, "must be an object to have a field {field}")
+            }
+            Self::NoList => formatter.write_str("must be a list"),
+            Self::Refused(reason) => formatter.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for ChangeError {}
+
 /// Performs `change` on `object`, which is of the kind that `change.place`
 /// says.
 ///
 /// # Errors
-/// The configuration and the policy contradict each other; a predicate whose
-/// subject is `change.path`. The object may have changed in part.
-pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, String> {
+/// The change cannot be made; the object may have changed in part.
+pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, ChangeError> {
     if change.place == Place::Route
         && change.path.0.first() == Some(&Step::Field("route".to_owned()))
-        && object.get("route").is_none()
+        && field(object, "route").is_none()
     {
         return Ok(Outcome::Idle("the route has no backend"));
     }
+    let path = &change.path;
     match &change.how {
-        How::Set(value) => put(object, &change.path, Visit::Make, |slot| {
-            if !slot.as_ref().is_some_and(|it| slot::same(it, value)) {
+        How::Set(value) => put(object, path, Visit::Make, whole, |slot| {
+            if !slot.as_ref().is_some_and(|it| same(it, value)) {
                 *slot = Some(value.clone());
             }
         }),
-        How::Default(value) => put(object, &change.path, Visit::Make, |slot| {
+        How::Default(value) => put(object, path, Visit::Make, nothing, |slot| {
             slot.get_or_insert_with(|| value.clone());
         }),
-        How::Merge(value) => put(object, &change.path, Visit::Make, |slot| {
-            slot::merge(slot.get_or_insert_with(|| slot::EMPTY), value);
+        How::Merge(value) => put(object, path, Visit::Make, lost, |slot| {
+            merge(slot.get_or_insert(EMPTY), value);
         }),
-        How::Append(value) => put(object, &change.path, Visit::Make, |slot| {
+        How::Append(value) => put(object, path, Visit::Make, nothing, |slot| {
             append(slot, value);
         }),
-        How::Remove => put(object, &change.path, Visit::Existing, |slot| *slot = None),
-        How::Forbid(value, reason) => forbid(object, &change.path, *value, reason),
-        How::Require(reason) => require(object, &change.path, reason),
-        How::HttpFilter(filter) => put(object, &change.path, Visit::Make, |slot| {
+        How::Remove => put(object, path, Visit::Existing, whole, |slot| {
+            *slot = None;
+        }),
+        How::Forbid(value, reason) => forbid(object, path, *value, reason),
+        How::Require(reason) => require(object, path, reason),
+        How::HttpFilter(filter) => put(object, path, Visit::Make, nothing, |slot| {
             insert_filter(slot, filter);
         }),
         How::HttpOptions(part) => http_options::change(object, part),
         How::HealthCheck(check) => cluster::check_health(object, check),
         How::Dns(settings) => cluster::set_dns(object, settings),
-        How::ProxyProtocol(version) => put(object, &change.path, Visit::Make, |slot| {
-            cluster::wrap_socket(slot, version);
-        }),
-        How::ZoneWeights(weights) => put(object, &change.path, Visit::Existing, |slot| {
+        How::ProxyProtocol(version) => {
+            put(object, path, Visit::Make, cluster::lost_of_socket, |slot| {
+                cluster::wrap_socket(slot, version);
+            })
+        }
+        How::ZoneWeights(weights) => put(object, path, Visit::Existing, lost, |slot| {
             cluster::weigh_zones(slot, weights);
         }),
         How::Nothing(reason) => Ok(Outcome::Idle(reason)),
     }
 }
 
-/// Changes the values at `path`, and says what became of them.
+/// Changes the values at `path`, and says what became of them; `gives_way`
+/// knows what of a value gives way to another at a path.
 fn put(
     object: &mut Node,
     path: &Path,
     visit: Visit,
+    gives_way: fn(&Node, &Node, &str) -> Vec<Replaced>,
     mut change: impl FnMut(&mut Option<Node>),
-) -> Result<Outcome, String> {
-    let (mut replaced, mut added) = (Vec::new(), false);
+) -> Result<Outcome, ChangeError> {
+    let (mut found, mut is_changed) = (Vec::new(), false);
     slot::visit(object, &path.0, visit, &mut |slot| {
         let before = slot.clone();
         change(slot);
-        match before {
-            Some(before) if !slot.as_ref().is_some_and(|it| slot::same(it, &before)) => {
-                replaced.push(before);
-            }
-            None if slot.is_some() => added = true,
-            _ => {}
+        let is_same = match (&before, &slot) {
+            (Some(before), Some(after)) => same(before, after),
+            (before, after) => before.is_none() && after.is_none(),
+        };
+        is_changed |= !is_same;
+        if let Some(before) = before.filter(|_| !is_same) {
+            found.extend(match slot {
+                Some(after) => gives_way(&before, after, &path.to_string()),
+                None => whole(&before, &EMPTY, &path.to_string()),
+            });
         }
         Ok(())
     })?;
-    Ok(match (replaced.is_empty(), added) {
-        (false, _) => Outcome::Replaced(replaced),
-        (true, true) => Outcome::Added,
-        (true, false) => Outcome::Same,
+    Ok(match is_changed {
+        true => Outcome::changed(found),
+        false => Outcome::Same,
     })
 }
 
 fn append(slot: &mut Option<Node>, value: &Node) {
     let list = slot.get_or_insert_with(|| Node::unplaced(Value::List(Vec::new())));
     if let Value::List(items) = &mut list.value
-        && !items.iter().any(|item| slot::same(item, value))
+        && !items.iter().any(|item| same(item, value))
     {
         items.push(value.clone());
     }
@@ -114,9 +165,9 @@ fn insert_filter(slot: &mut Option<Node>, filter: &Node) {
     let Value::List(filters) = &mut list.value else {
         return;
     };
-    let name = |node: &Node| node.get("name").and_then(Node::as_str).map(str::to_owned);
-    match filters.iter_mut().find(|other| name(other) == name(filter)) {
-        Some(other) if slot::same(other, filter) => {}
+    let name = text(filter, "name");
+    match filters.iter_mut().find(|other| text(other, "name") == name) {
+        Some(other) if same(other, filter) => {}
         Some(other) => *other = filter.clone(),
         None => filters.insert(filters.len().saturating_sub(1), filter.clone()),
     }
@@ -126,18 +177,18 @@ fn forbid(
     object: &mut Node,
     path: &Path,
     value: Option<&str>,
-    reason: &str,
-) -> Result<Outcome, String> {
+    reason: &'static str,
+) -> Result<Outcome, ChangeError> {
     slot::visit(object, &path.0, Visit::Existing, &mut |slot| match slot {
         Some(found) if value.is_none_or(|value| found.as_str() == Some(value)) => {
-            Err(reason.to_owned())
+            Err(ChangeError::Refused(reason))
         }
         _ => Ok(()),
     })?;
     Ok(Outcome::Same)
 }
 
-fn require(object: &mut Node, path: &Path, reason: &str) -> Result<Outcome, String> {
+fn require(object: &mut Node, path: &Path, reason: &'static str) -> Result<Outcome, ChangeError> {
     let mut found = false;
     slot::visit(object, &path.0, Visit::Existing, &mut |slot| {
         found |= slot.is_some();
@@ -146,7 +197,7 @@ fn require(object: &mut Node, path: &Path, reason: &str) -> Result<Outcome, Stri
     if found {
         Ok(Outcome::Same)
     } else {
-        Err(reason.to_owned())
+        Err(ChangeError::Refused(reason))
     }
 }
 

@@ -8,7 +8,7 @@ use btp_policy::spec::{Retry, Trigger};
 
 use super::change::{Changes, How, Place, Step};
 use super::circuit_breaker::{DEFAULT_LIMIT, thresholds};
-use super::tree::{IntoNode, list, node, put};
+use crate::envoy::json::{IntoNode, list, node, put};
 
 const DEFAULT_TRIGGERS: [&str; 5] = [
     "connect-failure",

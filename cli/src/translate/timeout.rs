@@ -4,7 +4,7 @@ use btp_policy::native::{HttpTimeout, Timeout};
 use btp_policy::scalar::Duration;
 
 use super::change::{Changes, How, HttpPart, Path, Place};
-use super::tree::{IntoNode, node};
+use crate::envoy::json::{IntoNode, node, put};
 
 /// Envoy Gateway's, where a request may take longer than Envoy's five
 /// minutes of silence.
@@ -71,7 +71,7 @@ fn translate_http(http: &HttpTimeout, has_idle_timeout: bool, out: &mut Changes)
     ] {
         if let Some(time) = time {
             let mut common = node!({});
-            super::tree::put(&mut common, part, Some(time));
+            put(&mut common, part, Some(time));
             let how = How::HttpOptions(HttpPart::Common(common));
             out.add(field, Place::Cluster, Path::default(), how);
         }

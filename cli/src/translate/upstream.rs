@@ -8,7 +8,7 @@ use btp_policy::native::{
 use btp_policy::scalar::{Duration, Quantity};
 
 use super::change::{Changes, How, HttpPart, Path, Place};
-use super::tree::{IntoNode, node, object, put};
+use crate::envoy::json::{IntoNode, node, put};
 
 /// Envoy Gateway's limit of a connection's buffers; Envoy's own is 1 MiB.
 const BUFFER_LIMIT: u32 = 32 * 1024;
@@ -63,7 +63,7 @@ fn translate_http2(http2: &Http2, out: &mut Changes) {
     let streams = http2.max_concurrent_streams;
     put(&mut options, "max_concurrent_streams", streams);
     if let Some(keepalive) = &http2.connection_keepalive {
-        let mut config = object([]);
+        let mut config = node!({});
         put(&mut config, "interval", keepalive.interval);
         put(&mut config, "timeout", keepalive.timeout);
         let jitter = keepalive.interval_jitter;
@@ -90,7 +90,7 @@ fn translate_keepalive(keepalive: &TcpKeepalive, out: &mut Changes) {
         let seconds = time.as_nanos() / 1_000_000_000;
         u32::try_from(seconds).unwrap_or(u32::MAX)
     };
-    let mut config = object([]);
+    let mut config = node!({});
     put(&mut config, "keepalive_probes", keepalive.probes);
     put(
         &mut config,
@@ -123,7 +123,7 @@ fn translate_connection(connection: &Connection, out: &mut Changes) {
     let Some(preconnect) = &connection.preconnect else {
         return;
     };
-    let mut policy = object([]);
+    let mut policy = node!({});
     for (name, percent) in [
         (
             "per_upstream_preconnect_ratio",

@@ -3,6 +3,7 @@
 use btp_policy::scalar::ObjectName;
 
 use crate::format::Format;
+use crate::names::SharedNames;
 use crate::shared::TableId;
 
 /// Names a counter of one plan: an index into `Plan::counters`.
@@ -18,7 +19,7 @@ pub struct GaugeId(pub u32);
 pub(crate) struct CounterNames {
     pub(crate) counters: Vec<String>,
     pub(crate) gauges: Vec<String>,
-    pub(crate) tables: Vec<String>,
+    pub(crate) tables: SharedNames,
 }
 
 impl CounterNames {
@@ -35,14 +36,12 @@ impl CounterNames {
 
     /// A shared table of amounts, named in the same way.
     pub(crate) fn table(&mut self, policy: &ObjectName, name: &str) -> TableId {
-        self.shared_table(&Format::Amounts.key(&full_name(policy, name)))
+        self.shared_table(Format::Amounts.key(&full_name(policy, name)))
     }
 
     /// A shared table that belongs to no policy.
-    pub(crate) fn shared_table(&mut self, name: &str) -> TableId {
-        let id = u32::try_from(self.tables.len()).unwrap_or(u32::MAX);
-        self.tables.push(name.to_owned());
-        TableId(id)
+    pub(crate) fn shared_table(&mut self, name: String) -> TableId {
+        TableId(self.tables.add(name))
     }
 }
 

@@ -4,8 +4,8 @@
 //! the same `vm_id` old and new machines use the same keys at the same time,
 //! until the last exchange of the old ones has ended. So a key's last part is
 //! the version of its value's format, and who writes another format raises the
-//! version: nobody reads what he does not understand, and each keeps his own
-//! account for a while (docs/guides/upgrading.md says what that costs). Format
+//! version: no version reads another's format, and accounts are separate for a
+//! while (docs/guides/upgrading.md says what that costs). Format
 //! 0 has no such part: that is how keys were written before there were
 //! versions, and nothing is forgotten where the format has stayed since.
 
@@ -46,7 +46,7 @@ impl Format {
         }
     }
 
-    /// The key of this name.
+    /// The key of this name, or the end of one with this end.
     pub(crate) fn key(self, name: &str) -> String {
         versioned_key(name, self.version())
     }

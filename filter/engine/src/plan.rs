@@ -8,6 +8,7 @@ use crate::counters::CounterNames;
 use crate::fault::{DelayTables, Fault};
 use crate::format::Format;
 use crate::look::Needs;
+use crate::names::SharedNames;
 use crate::rate_limit::{Concurrency, LimitsCompiler, RateLimits, SharedLimit};
 use crate::request_buffer::Buffering;
 use crate::response_override::Overrides;
@@ -23,7 +24,7 @@ pub struct Plan {
     attachments: Attachments,
     policies: Vec<PolicyPlan>,
     names: CounterNames,
-    blocks: Vec<String>,
+    blocks: SharedNames,
     limits: Vec<SharedLimit>,
     bounds: Vec<Concurrency>,
     position: Position,
@@ -58,7 +59,7 @@ impl Plan {
                 attachments: Attachments::default(),
                 policies: Vec::new(),
                 names: CounterNames::default(),
-                blocks: Vec::new(),
+                blocks: SharedNames::default(),
                 limits: Vec::new(),
                 bounds: Vec::new(),
                 position: Position::Downstream,
@@ -74,7 +75,7 @@ impl Plan {
         };
         let policies: Vec<PolicyPlan> = config.policies.iter().map(compile).collect();
         let (limits, bounds, blocks) = limits.finish();
-        let roll = Roll(counters.shared_table(&Format::Roll.key("btp.workers")));
+        let roll = Roll(counters.shared_table(Format::Roll.key("btp.workers")));
         let kept = policies.iter().flat_map(PolicyPlan::kept);
         Self {
             attachments: config.attachments,
@@ -103,17 +104,17 @@ impl Plan {
         &self.names.gauges
     }
 
-    /// Names of the shared tables; [`crate::TableId`] is an index into these.
+    /// Names of the shared tables; [`crate::TableId`] is a number of these.
     #[must_use]
-    pub fn tables(&self) -> &[String] {
+    pub fn tables(&self) -> &SharedNames {
         &self.names.tables
     }
 
-    /// Names of the blocks that workers share; [`crate::BlockId`] is an index
-    /// into these. The host keeps them for as long as the process lives, over
+    /// Names of the blocks that workers share; [`crate::BlockId`] is a number
+    /// of these. The host keeps them for as long as the process lives, over
     /// all changes of the configuration, and each is empty at first.
     #[must_use]
-    pub fn blocks(&self) -> &[String] {
+    pub fn blocks(&self) -> &SharedNames {
         &self.blocks
     }
 

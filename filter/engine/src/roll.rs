@@ -13,7 +13,7 @@ pub(crate) struct Roll(pub(crate) TableId);
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// How often whoever has something to say of itself gives a sign of life.
+/// The interval of signs of life.
 pub const BEAT_NS: u64 = 4 * SECOND_NS;
 
 /// Who is silent for so long is taken for dead.
@@ -28,8 +28,9 @@ const MOST: usize = 1024;
 /// What a look at the roll tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// Somebody has died lately.
-    pub(crate) has_dead: bool,
+    /// When the one who died last was to be taken for dead, if anybody has died
+    /// lately.
+    pub(crate) last_death: Option<u64>,
     /// Nobody can be found dead before this time who is not dead now.
     pub(crate) next: u64,
 }
@@ -67,13 +68,15 @@ impl Roll {
     /// Looks for the dead.
     pub(crate) fn look<T: Tables>(self, tables: &T, now: u64) -> Look {
         let mut look = Look {
-            has_dead: false,
+            last_death: None,
             next: now.saturating_add(SILENCE_NS),
         };
         let _ = tables.update_table(self.0, |words| {
             let entries = within(words, now, KEPT_NS);
             let living = within(words, now, SILENCE_NS);
-            look.has_dead = living.len() < entries.len();
+            let dead = entries.iter().filter(|entry| !living.contains(entry));
+            let latest = dead.map(|[_, at]| *at).max();
+            look.last_death = latest.map(|at| at.saturating_add(SILENCE_NS));
             let earliest = living.iter().map(|[_, at]| *at).min().unwrap_or(now);
             look.next = earliest.min(now).saturating_add(SILENCE_NS);
             let is_shorter = entries.len() * WORDS < words.len();
@@ -144,18 +147,19 @@ mod tests {
         let dead_at = 5 + SILENCE_NS;
         let look = |now| ROLL.look(&host, now);
         let nobody = |next| Look {
-            has_dead: false,
+            last_death: None,
             next,
         };
         assert_eq!(look(9), nobody(dead_at));
         assert_eq!(look(dead_at - 1), nobody(dead_at));
         for _ in 0..2 {
             let seen = look(dead_at);
-            assert!(seen.has_dead && seen.next == dead_at + SILENCE_NS);
+            assert_eq!(seen.last_death, Some(dead_at));
+            assert_eq!(seen.next, dead_at + SILENCE_NS);
         }
         // Others who answer do not hide it.
         assert!(ROLL.answer(&host, 3, dead_at));
-        assert!(look(dead_at + 1).has_dead);
+        assert_eq!(look(dead_at + 1).last_death, Some(dead_at));
         ROLL.leave(&host, 3);
         let forgotten = 5 + KEPT_NS;
         assert_eq!(look(forgotten), nobody(forgotten + SILENCE_NS));

@@ -24,7 +24,7 @@ pub trait Tables {
     fn update_table(&self, table: TableId, step: impl FnMut(&mut Vec<u64>) -> bool) -> bool;
 }
 
-/// Names a table of one plan: an index into `Plan::tables`.
+/// Names a table of one plan: a number of `Plan::tables`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TableId(pub u32);
 
@@ -45,7 +45,7 @@ pub trait Blocks {
     ) -> Result<T, Contended>;
 }
 
-/// Names a block of one plan: an index into `Plan::blocks`.
+/// Names a block of one plan: a number of `Plan::blocks`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BlockId(pub u32);
 

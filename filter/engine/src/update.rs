@@ -6,8 +6,8 @@
 //! no policy. So a worker that cannot take an accepted configuration keeps the
 //! one it has, or answers every request with 503 if it has none.
 //!
-//! Here stands what is decided, and what VMs note for each other; the adapter
-//! asks Envoy and performs.
+//! This module decides, and has the records that VMs share; the adapter makes the
+//! calls.
 
 mod acceptances;
 mod behind;
@@ -30,7 +30,7 @@ const MARGIN: u64 = 1 << 20;
 /// policies that take the least text for their memory need 12 times as much.
 const UNMEASURED_FACTOR: u64 = 32;
 
-/// As what a VM is asked.
+/// The role in which a VM loads a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The first, for all: it may refuse.

@@ -64,6 +64,12 @@ impl VmMemory {
         sighting
     }
 
+    /// Those who have died and still have numbers; not the VM `own`, which looks.
+    #[must_use]
+    pub fn dead(words: &[u64], now: u64, own: u64) -> Vec<WorkerId> {
+        sight(words, now, own).1.dead
+    }
+
     /// Looks at the table without a sign of life, as a VM that serves nobody.
     /// `None` if nobody has died.
     pub fn look(words: &mut Vec<u64>, now: u64) -> Option<VmSighting> {
@@ -144,7 +150,10 @@ mod tests {
             number: None,
             ..seen(0, &[(0, 7)], 8)
         };
+        assert_eq!(VmMemory::dead(&words, 19 * SECOND, 0), sighting.dead);
+        assert_eq!(VmMemory::dead(&words, 19 * SECOND, 7), []);
         assert_eq!(VmMemory::look(&mut words, 19 * SECOND), Some(sighting));
+        assert_eq!(VmMemory::dead(&words, 19 * SECOND, 0), []);
         assert_eq!(VmMemory::look(&mut words, 19 * SECOND), None);
     }
 

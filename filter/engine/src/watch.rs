@@ -40,6 +40,8 @@ pub(crate) struct Watch {
     next: Option<u64>,
     /// Going through all tables, and how many have been looked at.
     round: Option<u32>,
+    /// When the latest round began: who was dead then has been found.
+    found_until: u64,
 }
 
 /// Tables looked at in one go: half a millisecond's work.
@@ -90,6 +92,7 @@ impl Watch {
         // Who was alive before has answered by then.
         let next = host.now_ns().saturating_add(SILENCE_NS);
         (self.next, self.round) = (Some(next), Some(0));
+        self.found_until = next;
         out.push(Action::WakeWorkerAt(next));
     }
 
@@ -109,17 +112,20 @@ impl Watch {
             out.push(Action::WakeWorkerAt(due));
             return;
         }
-        if self.round.is_none() {
-            let look = holder.roll.look(host, now);
-            self.round = look.has_dead.then_some(0);
-        }
         if let Some(done) = self.round {
             self.round = look_through(kept, done, holder, host, now, out);
         }
-        let next = match self.round {
-            Some(_) => now.saturating_add(PAUSE_NS),
-            None => holder.roll.look(host, now).next,
-        };
+        let mut next = now.saturating_add(PAUSE_NS);
+        if self.round.is_none() {
+            let look = holder.roll.look(host, now);
+            // Some may have died while the tables were gone through.
+            if look.last_death.is_some_and(|at| at > self.found_until) {
+                self.round = Some(0);
+                self.found_until = now;
+            } else {
+                next = look.next;
+            }
+        }
         self.next = Some(next);
         out.push(Action::WakeWorkerAt(next));
     }

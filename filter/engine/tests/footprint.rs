@@ -115,6 +115,7 @@ fn what_is_written_counts() {
             )
         }),
     );
+    is_bounded("clients", &of_clients(20));
     is_bounded(
         "retries",
         &policies(1_000, |_| {
@@ -159,6 +160,20 @@ fn what_is_written_counts() {
             )
         }),
     );
+}
+
+/// Rules whose clients are told apart, as many clients as there may be.
+fn of_clients(count: usize) -> String {
+    let rule = |name: &str| {
+        format!(
+            r#"{{"clientSelectors":[{{"headers":[{{"name":"{name}","type":"Distinct"}}]}}],
+            "limit":{{"requests":1,"unit":"Hour"}},"concurrency":{{"max":9}}}}"#
+        )
+    };
+    let rules = [rule("x-user"), rule("x-team")].join(",");
+    let spec = format!(r#","rateLimit":{{"type":"Local","local":{{"rules":[{rules}]}}}}"#);
+    let text = policies(count, |_| spec.clone());
+    text.replacen('{', r#"{"limits":{"distinctKeys":1048576},"#, 1)
 }
 
 /// What a short document makes much of: a parent's and a ConfigMap's body in

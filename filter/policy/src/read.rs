@@ -78,7 +78,7 @@ impl<'a> At<'a> {
         for entry in entries {
             if !keys.insert(entry.key.as_str()) {
                 let path = Path::Field(&self.path, &entry.key);
-                problems.note(&path, entry.mark, "stands here twice");
+                problems.note(&path, entry.mark, "is given twice");
             }
         }
         Some(Object { at: *self, entries })

@@ -8,38 +8,13 @@
 //! updates of the configuration and workers that die. Keys are never freed;
 //! their names come from the configuration only.
 
-use btp_engine::{BlockId, Contended, Step};
+use btp_engine::{Contended, Step};
 
 use crate::abi;
-
-/// The blocks, or the tables, of one configuration.
-#[derive(Debug)]
-pub(crate) struct SharedBlocks {
-    names: Vec<String>,
-}
 
 /// Others may get in between so often before an update is given up. Between
 /// two workers at full speed every fifth attempt fails.
 const TRIES: usize = 64;
-
-impl SharedBlocks {
-    /// Creates those that do not exist yet.
-    pub(crate) fn create(names: &[String]) -> Result<Self, String> {
-        names.iter().try_for_each(|name| create(name))?;
-        Ok(Self {
-            names: names.to_vec(),
-        })
-    }
-
-    pub(crate) fn update<T>(
-        &self,
-        block: BlockId,
-        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
-    ) -> Result<T, Contended> {
-        let index = usize::try_from(block.0).map_err(|_| Contended)?;
-        update(self.names.get(index).ok_or(Contended)?, step)
-    }
-}
 
 /// Creates a key that does not exist yet.
 pub(crate) fn create(key: &str) -> Result<(), String> {

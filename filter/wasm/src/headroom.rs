@@ -12,8 +12,7 @@ use std::hint::black_box;
 /// Bytes kept aside: enough for all that is done without a configuration, with
 /// the two shared values that it reads (64 KiB at most).
 const BALLAST: usize = 256 << 10;
-/// Room in pieces, as WebAssembly memory in use has it. Only the text of a
-/// configuration is one larger piece.
+/// Room in pieces, as WebAssembly memory in use has it; one is larger.
 const PIECE: usize = 64 << 10;
 
 thread_local! {

@@ -10,6 +10,7 @@ use btp_engine::{
 use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, Map, Refused};
+use crate::blocks;
 use crate::pairs;
 use crate::process::Process;
 use crate::shared::Shared;
@@ -54,7 +55,8 @@ impl Blocks for WasmHost<'_> {
         block: BlockId,
         step: impl FnMut(&mut Vec<u8>) -> Step<T>,
     ) -> Result<T, Contended> {
-        self.shared.blocks.update(block, step)
+        let name = self.shared.plan.blocks().get(block.0);
+        blocks::update(&name.ok_or(Contended)?, step)
     }
 }
 
@@ -92,7 +94,10 @@ impl Journals for WasmHost<'_> {
 
 impl Tables for WasmHost<'_> {
     fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
-        let changed = self.shared.tables.update(BlockId(table.0), |bytes| {
+        let Some(name) = self.shared.plan.tables().get(table.0) else {
+            return false;
+        };
+        let changed = blocks::update(&name, |bytes| {
             let mut words = to_words(bytes);
             if !step(&mut words) {
                 return Step::Keep(false);

@@ -22,6 +22,7 @@ mod complaints;
 mod dispatch;
 mod headroom;
 mod host;
+mod left;
 mod loaded;
 mod metrics;
 mod pairs;

@@ -9,7 +9,7 @@ use btp_engine::{MemoryQuota, Plan, Worker};
 use btp_policy::problem::in_one_line;
 use btp_policy::{PluginConfig, Position};
 
-use crate::blocks::SharedBlocks;
+use crate::blocks;
 use crate::complaints::Complaints;
 use crate::metrics::{self, Metrics};
 use crate::random::Random;
@@ -22,10 +22,8 @@ thread_local! {
 pub(crate) struct Loaded {
     pub(crate) plan: Plan,
     pub(crate) metrics: Metrics,
-    pub(crate) blocks: SharedBlocks,
     pub(crate) random: Random,
     pub(crate) worker: RefCell<Worker>,
-    pub(crate) tables: SharedBlocks,
     pub(crate) complaints: Complaints,
     pub(crate) position: Position,
 }
@@ -59,11 +57,12 @@ impl Loaded {
                 log::info!("{notice}");
             }
         }
-        let create = |names| SharedBlocks::create(names).map_err(Obstacle::Lack);
+        for names in [plan.blocks(), plan.tables()] {
+            let created = names.iter().try_for_each(|name| blocks::create(&name));
+            created.map_err(Obstacle::Lack)?;
+        }
         Ok(Self {
             metrics: Metrics::new(&plan),
-            blocks: create(plan.blocks())?,
-            tables: create(plan.tables())?,
             worker: RefCell::new(plan.worker().with_quota(&QUOTA.with(MemoryQuota::clone))),
             complaints: Complaints::default(),
             plan,

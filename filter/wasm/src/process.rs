@@ -47,11 +47,16 @@ impl Journals for Process {
         if let Ok(value) = blocks::update(&key, &mut step) {
             return Ok(value);
         }
-        // Only its worker makes a page, so that nobody overwrites another.
-        let is_own = self.worker().is_some_and(|it| it.number == page.worker);
-        if !is_own || blocks::create(&key).is_err() {
-            return Err(Contended);
+        let is_missing = abi::shared_data(&key).is_none();
+        // Only its worker makes a page, so that nobody overwrites another's.
+        let is_own = vms::worker().is_some_and(|it| it.number == page.worker);
+        if is_missing && is_own {
+            blocks::create(&key).map_err(|_| Contended)?;
+            return blocks::update(&key, step);
         }
-        blocks::update(&key, step)
+        match step(&mut Vec::new()) {
+            Step::Keep(value) if is_missing => Ok(value),
+            _ => Err(Contended),
+        }
     }
 }

@@ -7,12 +7,13 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use btp_engine::BEAT_NS;
 use btp_engine::update::{self, Acceptance, Fallback, Lag, Obstacle, REQUESTS_SHARE, Role, Use};
-use btp_engine::{BEAT_NS, versioned_key};
 use btp_policy::Position;
 use hashbrown::HashMap;
 
 use crate::abi::{self, Buffer};
+use crate::left::Left;
 use crate::loaded::Loaded;
 use crate::shared::{Shared, Timer};
 use crate::{accepted, behind, headroom, probe, vm};
@@ -37,6 +38,14 @@ pub(crate) struct Root {
     timer: Rc<Timer>,
     /// When to look after those who are behind.
     chore: Option<u64>,
+}
+
+/// Why a configuration is not loaded.
+struct Unloaded {
+    role: Role,
+    obstacle: Obstacle,
+    /// Its text, if there may be room for it later.
+    text: Option<Vec<u8>>,
 }
 
 /// A configuration that has been accepted and could not be loaded here.
@@ -74,8 +83,15 @@ impl Root {
     /// An exchange begins; what it shares with others. `None` if there is no
     /// configuration.
     pub(crate) fn begin(&mut self) -> Option<Rc<Shared>> {
-        // Who is left under an older one holds it.
-        self.retired.retain(|it| Rc::strong_count(it) > 1);
+        // Who is left under an older one holds it; another context that goes on
+        // with its configuration holds that.
+        self.retired.retain(|it| {
+            let is_held = Rc::strong_count(it) > 1 || Rc::strong_count(&it.loaded) > 1;
+            if !is_held {
+                it.retire();
+            }
+            is_held
+        });
         let begun = BEGUN.get().wrapping_add(1);
         BEGUN.set(begun);
         self.used.begin(begun);
@@ -96,13 +112,15 @@ impl Root {
         self.plugin = plugin();
         let mut wanted = Wanted { size, text: None };
         let loaded = self.load(&mut wanted, is_new_vm);
-        let (role, obstacle) = match loaded {
-            Ok(()) => {
-                self.note();
-                return true;
-            }
-            Err(it) => it,
+        let Err(unloaded) = loaded else {
+            self.note();
+            return true;
         };
+        let Unloaded {
+            role,
+            obstacle,
+            text,
+        } = unloaded;
         if obstacle.fallback(role, is_new_vm) == Fallback::Refuse {
             log::error!("configuration refused: {}", obstacle.reason());
             return false;
@@ -117,7 +135,11 @@ impl Root {
         log::error!(
             "this worker cannot load the configuration that was accepted: {reason}; {instead}"
         );
+        // In this order: who sees that nobody is behind looks no further.
         self.note();
+        if let (Some(text), Some(left)) = (text, self.left(wanted)) {
+            left.leave(&text);
+        }
         true
     }
 
@@ -146,7 +168,10 @@ impl Root {
         if self.wanted.take().is_some() {
             behind::note(self.context, None);
         }
-        if let Some(text) = self.text {
+        let is_same = |it: &Root| (it.text, it.plugin) == (self.text, self.plugin);
+        if let Some(text) = self.text
+            && !others.values().any(is_same)
+        {
             accepted::update(|all| all.retire(text, self.plugin));
         }
         for shared in self.retired.iter().chain(&self.current) {
@@ -174,41 +199,59 @@ impl Root {
         }
     }
 
-    fn load(&mut self, wanted: &mut Wanted, is_new_vm: bool) -> Result<(), (Role, Obstacle)> {
+    fn load(&mut self, wanted: &mut Wanted, is_new_vm: bool) -> Result<(), Unloaded> {
         let before = vm::memory();
         let accepted = accepted::all();
         let unread = Role::of(is_new_vm, !accepted.is_empty());
         if is_new_vm {
             // What is denied is denied in all VMs with the same settings.
-            probe::hostcalls().map_err(|denied| (unread, Obstacle::Wrong(denied)))?;
+            let denied = |denied| Unloaded::unread(unread, Obstacle::Wrong(denied));
+            probe::hostcalls().map_err(denied)?;
         }
-        let text = fetch(wanted.size).map_err(|obstacle| (unread, obstacle))?;
+        let text = fetch(wanted.size).map_err(|obstacle| Unloaded::unread(unread, obstacle))?;
         let hash = accepted::hash(&text);
         wanted.text = Some(hash);
         let known = accepted.of_text(hash);
         let role = Role::of(is_new_vm, known.is_some());
-        let obstructed = |obstacle| (role, obstacle);
+        if let Some(left) = self.left(*wanted) {
+            left.supersedes();
+        }
+        let obstructed = |obstacle| Unloaded::unread(role, obstacle);
         if role == Role::Worker {
             let need = update::head_room(size(&text), known.map(|it| it.need));
-            if !headroom::has_room(text.len(), need) {
-                self.leave_with_host(&text);
-                return Err(obstructed(Obstacle::Lack(format!(
+            if !has_room(text.len(), need) {
+                let obstacle = Obstacle::Lack(format!(
                     "its memory has no room for the {} MiB that loading takes",
                     need.div_ceil(MIB)
-                ))));
+                ));
+                return Err(Unloaded {
+                    role,
+                    obstacle,
+                    text: Some(text),
+                });
             }
         }
-        let loaded = Loaded::load(&text, role).map_err(|obstacle| {
-            if role == Role::Worker {
-                self.leave_with_host(&text);
+        let loaded = match Loaded::load(&text, role) {
+            Ok(loaded) => loaded,
+            Err(obstacle) => {
+                let text = Some(text).filter(|_| role == Role::Worker);
+                return Err(Unloaded {
+                    role,
+                    obstacle,
+                    text,
+                });
             }
-            obstructed(obstacle)
-        })?;
+        };
         let acceptance = Acceptance {
             text: hash,
             plugin: self.plugin,
             is_upstream: loaded.position == Position::Upstream,
-            need: known.map_or(vm::memory() - before, |it| it.need),
+            need: match known {
+                // The memory of a VM that has served does not grow by what fits in.
+                Some(known) if !is_new_vm => known.need,
+                Some(known) => known.need.max(vm::memory() - before),
+                None => vm::memory() - before,
+            },
             is_in_force: true,
         };
         if role == Role::Canary {
@@ -240,15 +283,20 @@ impl Root {
             return;
         }
         let wanted = self.wanted.and_then(|it| accepted::all().of_text(it.text?));
-        let fits = |loaded: &Loaded| {
-            let is_upstream = loaded.position == Position::Upstream;
-            wanted.is_none_or(|wanted| wanted.is_upstream == is_upstream)
-        };
+        let is_upstream = |loaded: &Loaded| loaded.position == Position::Upstream;
+        let fits =
+            |loaded: &Loaded| wanted.is_none_or(|wanted| wanted.is_upstream == is_upstream(loaded));
         let of_plugin = others.values().filter(|it| it.plugin == self.plugin);
         let mut candidates: Vec<(Use, &Rc<Loaded>)> = of_plugin
             .filter_map(|it| Some((it.used, &it.current.as_ref()?.loaded)))
             .filter(|(_, loaded)| fits(loaded))
             .collect();
+        let mut positions = candidates.iter().map(|(_, loaded)| is_upstream(loaded));
+        let first = positions.next();
+        if positions.any(|other| Some(other) != first) {
+            // A text that could not be read does not say which one it replaces.
+            return;
+        }
         candidates.sort_by_key(|(used, _)| used.loaded);
         if let Some(loaded) = update::in_force(&candidates) {
             let shared = Shared::new(Rc::clone(loaded), &self.timer);
@@ -262,28 +310,21 @@ impl Root {
         let known = accepted::all().of_text(hash);
         let size = u64::try_from(wanted.size).ok()?;
         let need = update::head_room(size, known.map(|it| it.need));
-        if !headroom::has_room(wanted.size, need.saturating_add(size)) {
+        if !has_room(wanted.size, need.saturating_add(size)) {
             return None;
         }
-        let (text, _) = abi::shared_data(&self.left_at())?;
-        if accepted::hash(&text) != hash {
-            return None;
-        }
+        let text = self.left(wanted)?.read()?;
         let loaded = Loaded::load(&text, Role::Worker).ok()?;
         self.put_in_force(loaded, hash);
         Some(())
     }
 
-    /// Leaves a configuration that there is no room for with the host, which
-    /// gives it to a plugin only once.
-    fn leave_with_host(&self, text: &[u8]) {
-        if let Err(refused) = abi::set_shared_data(&self.left_at(), text, 0) {
-            log::error!("a configuration cannot be kept for later: {refused:?}");
-        }
-    }
-
-    fn left_at(&self) -> String {
-        versioned_key(&format!("btp.wanted.{:016x}", self.plugin), 1)
+    /// Where the text of a configuration is left that there is no room for.
+    fn left(&self, wanted: Wanted) -> Option<Left> {
+        wanted.text.map(|text| Left {
+            plugin: self.plugin,
+            text,
+        })
     }
 
     fn lag(&self) -> Option<Lag> {
@@ -301,12 +342,26 @@ impl Root {
         self.chore = is_anybody_behind.then(|| abi::monotonic_ns().saturating_add(BEAT_NS));
         if let Some(at) = self.chore {
             self.timer.arm(at);
-        } else if self.text.is_some()
-            && abi::shared_data(&self.left_at()).is_some_and(|(text, _)| !text.is_empty())
-        {
-            self.leave_with_host(&[]);
         }
     }
+}
+
+impl Unloaded {
+    fn unread(role: Role, obstacle: Obstacle) -> Self {
+        Self {
+            role,
+            obstacle,
+            text: None,
+        }
+    }
+}
+
+/// Whether there is room to load a text of so many bytes, which needs so many.
+/// Some of it is in large pieces: lists of policies, which are copied as they
+/// grow.
+fn has_room(text: usize, need: u64) -> bool {
+    let half = usize::try_from(need / 2).unwrap_or(usize::MAX);
+    headroom::has_room(text.max(half), need)
 }
 
 /// What tells this plugin from others in the VM.

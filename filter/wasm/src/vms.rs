@@ -24,6 +24,8 @@ struct Vm {
     /// It has had an exchange.
     serves: Cell<bool>,
     number: Cell<Option<u32>>,
+    /// Until then it is not taken for dead.
+    alive_until: Cell<u64>,
     /// Its memory when the gauge was written last.
     written: Cell<u64>,
     /// Envoy's number of its gauge, once it has one.
@@ -53,10 +55,16 @@ pub(crate) fn first_beat() -> Result<u64, String> {
 
 /// This VM among those that live, once it has had an exchange.
 pub(crate) fn worker() -> Option<WorkerId> {
-    let number = VM.with(|it| it.number.get())?;
-    Some(WorkerId {
-        number,
-        id: vm::id(),
+    VM.with(|it| {
+        it.number.get()?;
+        let now = abi::monotonic_ns();
+        if now >= it.alive_until.get() {
+            // Stopped for so long, it may have been taken for dead, and its number
+            // be another's.
+            it.beat(now);
+        }
+        let id = vm::id();
+        it.number.get().map(|number| WorkerId { number, id })
     })
 }
 
@@ -106,6 +114,9 @@ impl Vm {
             id: vm::id(),
             bytes: vm::memory(),
         };
+        self.alive_until
+            .set(now.saturating_add(BEAT_NS.saturating_mul(2)));
+        take_over_from_dead(now, own.id);
         let seen = blocks::update(TABLE, |bytes| {
             let mut words = to_words(bytes);
             let seen = own.beat(&mut words, now);
@@ -124,6 +135,7 @@ impl Vm {
 }
 
 fn look_for_dead(now: u64) {
+    take_over_from_dead(now, 0);
     let seen = blocks::update(TABLE, |bytes| {
         let mut words = to_words(bytes);
         let Some(seen) = VmMemory::look(&mut words, now) else {
@@ -134,6 +146,15 @@ fn look_for_dead(now: u64) {
     });
     if let Ok(Some(seen)) = seen {
         bury(&seen);
+    }
+}
+
+/// Gives back what the dead held, before they lose their numbers: whoever fails
+/// here leaves it to the next who looks. To do it twice does nothing.
+fn take_over_from_dead(now: u64, own: u64) {
+    let (bytes, _) = abi::shared_data(TABLE).unwrap_or_default();
+    for dead in VmMemory::dead(&to_words(&bytes), now, own) {
+        recover(dead, &Process);
     }
 }
 

@@ -73,7 +73,7 @@ pub const ALL: &[Guarantee] = &[
     },
     Guarantee {
         name: "accounts",
-        what: "within 25 s of idleness (13 s are documented) every account is zero: requests in flight, delayed requests, bytes of bodies, held retries; and no stream of Envoy is left",
+        what: "within 25 s of idleness (13 s are documented, 17 s for credit of a retry budget) every account is zero: requests in flight, delayed requests, bytes of bodies, held retries; and no stream of Envoy is left",
     },
     Guarantee {
         name: "bodies",

@@ -3,17 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use btp::translate::Change;
 use btp_policy::node::{Node, Value};
 
 use super::Applier;
-use super::native::home_of;
+use super::native::part_of;
 use crate::apply::files::Config;
-use crate::apply::model::Model;
-use crate::apply::tree::{
-    Address, field, field_mut, find, items, object_mut, set, string, text, unplaced,
-};
+use crate::apply::model::{Model, RouteSource};
+use crate::apply::placement::Destination;
 use crate::apply::undo;
+use crate::envoy::address::{Address, Step};
+use crate::envoy::json::node;
+use crate::envoy::tree::{field, field_mut, find, items, object_mut, set, text, unplaced};
+use crate::translate::Change;
 
 /// Which route names which cluster, and who else names it.
 #[derive(Debug, Default)]
@@ -42,7 +43,7 @@ impl Uses {
         uses.is_partial = model
             .managers
             .iter()
-            .any(|it| it.table.is_err_and(|why| why != "no routes"));
+            .any(|it| matches!(it.routes, RouteSource::Unseen(_)));
         for (table, it) in model.tables.iter().enumerate() {
             for (place, site) in it.routes.iter().enumerate() {
                 if let Some(route) = config.at(&site.address) {
@@ -90,7 +91,7 @@ impl Applier<'_> {
         let mut owner: BTreeMap<(usize, usize), usize> = BTreeMap::new();
         for (index, it) in self.effective.iter().enumerate() {
             for (manager, place) in &it.sites {
-                if let Ok(table) = self.model.managers[*manager].table {
+                if let Some(table) = self.model.managers[*manager].routes.table() {
                     owner.entry((table, *place)).or_insert(index);
                 }
             }
@@ -163,7 +164,7 @@ impl Applier<'_> {
                     }
                     self.change(&whole);
                     if let Some(node) = self.config.at_mut(route) {
-                        *node = string(&copy);
+                        *node = node!(&copy);
                     }
                 }
                 match self.copy(place, &copy, index) {
@@ -174,8 +175,11 @@ impl Applier<'_> {
         };
         for change in changes {
             if self.perform(index, change, &address, &format!("cluster {name}")) {
-                let home = format!("Envoy: cluster {name}, {}", home_of(change));
-                self.went_to(index, change, home);
+                let destination = Destination::Cluster {
+                    name: name.clone(),
+                    part: part_of(change),
+                };
+                self.went_to(index, change, destination);
             }
         }
     }
@@ -199,16 +203,16 @@ impl Applier<'_> {
     fn copy(&mut self, original: &Address, name: &str, index: usize) -> Option<Address> {
         let mut copy = unplaced(self.config.at(original)?);
         let old_name = text(&copy, "name")?.to_owned();
-        set(&mut copy, "name", string(name));
+        set(&mut copy, "name", node!(name));
         let is_discovered = field(&copy, "eds_cluster_config").is_some();
         if is_discovered && find(&copy, &["eds_cluster_config", "service_name"]).is_none() {
             let discovery = object_mut(&mut copy, "eds_cluster_config");
-            set(discovery, "service_name", string(&old_name));
+            set(discovery, "service_name", node!(&old_name));
         }
         if let Some(assignment) = field_mut(&mut copy, "load_assignment")
             && field(assignment, "cluster_name").is_some()
         {
-            set(assignment, "cluster_name", string(name));
+            set(assignment, "cluster_name", node!(name));
         }
         let policy = self.policies[self.effective[index].policy].name.to_string();
         undo::mark_made(&mut copy, &old_name, &policy);
@@ -224,7 +228,6 @@ impl Applier<'_> {
 
 /// Whether an address is that of a route.
 fn is_route(address: &Address) -> bool {
-    use crate::apply::tree::Step;
     let mut steps = address.path.iter().rev();
     matches!(
         (steps.next(), steps.next()),

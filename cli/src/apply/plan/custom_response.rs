@@ -1,14 +1,14 @@
 //! `responseOverride[].redirect` without a mode: Envoy's internal redirect,
 //! which its own `custom_response` filter does and no other filter can.
 
-use btp_policy::json;
 use btp_policy::node::{Node, Value};
-use serde_json::{Value as Json, json as object};
 
 use super::Applier;
-use crate::apply::filter::is_internal_redirect;
 use crate::apply::govern::sites_of;
-use crate::apply::tree::{list_mut, object_mut, set, string};
+use crate::apply::needs::is_internal_redirect;
+use crate::apply::placement::Destination;
+use crate::envoy::json::{list, node, put};
+use crate::envoy::tree::{EMPTY, find, items, list_mut, object_mut, set, text, unplaced};
 
 /// The filter, and its settings on a route.
 const NAME: &str = "btp.custom_response";
@@ -26,39 +26,30 @@ impl Applier<'_> {
             };
             for (manager, place) in self.effective[index].sites.clone() {
                 let site = &sites_of(model, &model.managers[manager])[place];
-                let config = match json::parse(matcher.to_string().as_bytes()) {
-                    Ok(config) => config,
-                    Err(problem) => return self.refuse(&site.address, problem.to_string()),
-                };
                 if let Some(route) = self.change(&site.address) {
-                    set(object_mut(route, "typed_per_filter_config"), NAME, config);
+                    let settings = object_mut(route, "typed_per_filter_config");
+                    set(settings, NAME, matcher.clone());
                 }
                 if !managers.contains(&manager) {
                     managers.push(manager);
                 }
             }
-            let home = format!("Envoy: its routes, typed_per_filter_config[{NAME}]");
+            let part = format!("typed_per_filter_config[{NAME}]");
             let native = &mut self.effective[index].native;
-            native.push(("responseOverride".to_owned(), home));
+            native.add("responseOverride", Destination::Routes(part));
         }
         for manager in managers {
             let manager = &model.managers[manager];
             self.change(&manager.listener);
             if let Some(hcm) = self.config.at_mut(&manager.address) {
-                let mut filter = Node::unplaced(Value::Map(Vec::new()));
-                set(&mut filter, "name", string(NAME));
-                set(
-                    object_mut(&mut filter, "typed_config"),
-                    "@type",
-                    string(TYPE),
-                );
+                let filter = node!({ "name": NAME, "typed_config": { "@type": TYPE } });
                 list_mut(hcm, "http_filters").insert(0, filter);
             }
         }
     }
 
     /// The settings of a route for the internal redirects of a spec.
-    fn redirects_of(&mut self, index: usize) -> Option<Json> {
+    fn redirects_of(&mut self, index: usize) -> Option<Node> {
         let it = &self.effective[index];
         let rules = it.spec.field("responseOverride")?;
         let Value::List(rules) = &rules.value else {
@@ -88,11 +79,10 @@ impl Applier<'_> {
         let mut wrong = Vec::new();
         for (place, rule) in rules.iter().enumerate() {
             let path = format!("spec.responseOverride[{place}]");
-            let rule = serde_json::to_value(rule).unwrap_or_default();
-            match predicate(&rule) {
-                Ok(predicate) => matchers.push(object!({
-                    "predicate": predicate,
-                    "on_match": {"action": action(&rule["redirect"])},
+            match predicate(rule) {
+                Ok(predicate) => matchers.push(node!({
+                    "on_match": { "action": (action(rule)) },
+                    "predicate": (predicate),
                 })),
                 Err(reason) => wrong.push((path, reason)),
             }
@@ -100,109 +90,109 @@ impl Applier<'_> {
         for (path, reason) in wrong {
             self.refuse_field(policy, &path, reason);
         }
-        Some(object!({
+        Some(node!({
             "@type": TYPE,
-            "custom_response_matcher": {"matcher_list": {"matchers": matchers}},
+            "custom_response_matcher": { "matcher_list": { "matchers": (list(matchers)) } },
         }))
     }
 }
 
 /// When a rule applies: all of its conditions.
-fn predicate(rule: &Json) -> Result<Json, String> {
-    let conditions = rule["match"].as_object();
-    for key in conditions.into_iter().flat_map(|it| it.keys()) {
-        if !matches!(key.as_str(), "statusCodes" | "responseHeaders") {
+fn predicate(rule: &Node) -> Result<Node, String> {
+    let conditions = rule.field("match");
+    if let Some(Value::Map(entries)) = conditions.map(|it| &it.value) {
+        let is_unknown = |key: &str| !matches!(key, "statusCodes" | "responseHeaders");
+        if let Some(entry) = entries.iter().find(|it| is_unknown(&it.key)) {
             return Err(format!(
-                "has the condition {key}, which Envoy's internal redirect does not know"
+                "has the condition {}, which Envoy's internal redirect does not know",
+                entry.key
             ));
         }
     }
+    let of_kind = |name: &str| conditions.map_or(&[][..], |it| items(it, name));
     let mut all = Vec::new();
-    let codes: Vec<String> = items(&rule["match"]["statusCodes"])
-        .flat_map(codes)
-        .collect();
+    let codes = of_kind("statusCodes").iter().flat_map(codes);
+    let codes: Vec<String> = codes.map(|code| code.to_string()).collect();
     if !codes.is_empty() {
-        let value = object!({"safe_regex": {"google_re2": {}, "regex": codes.join("|")}});
-        all.push(single(
-            "HttpResponseStatusCodeMatchInput",
-            Json::Null,
-            value,
-        ));
+        all.push(single(STATUS, None, regex(node!(codes.join("|")))));
     }
-    for header in items(&rule["match"]["responseHeaders"]) {
-        let (kind, value) = (header["value"]["type"].as_str(), &header["value"]["value"]);
+    for header in of_kind("responseHeaders") {
+        let value = find(header, &["value", "value"]).map_or(EMPTY, unplaced);
+        let kind = find(header, &["value", "type"]).and_then(Node::as_str);
         let value = match kind.unwrap_or("Exact") {
-            "Prefix" => object!({"prefix": value}),
-            "Suffix" => object!({"suffix": value}),
-            "RegularExpression" => object!({"safe_regex": {"google_re2": {}, "regex": value}}),
-            _ => object!({"exact": value}),
+            "Prefix" => node!({ "prefix": (value) }),
+            "Suffix" => node!({ "suffix": (value) }),
+            "RegularExpression" => regex(value),
+            _ => node!({ "exact": (value) }),
         };
-        all.push(single(
-            "HttpResponseHeaderMatchInput",
-            header["name"].clone(),
-            value,
-        ));
+        all.push(single(HEADER, text(header, "name"), value));
     }
-    match rule["source"].as_str() {
-        Some("Local") => all.push(single(LOCAL, Json::Null, object!({"exact": "true"}))),
-        Some("Backend") => all.push(single(LOCAL, Json::Null, object!({"exact": "false"}))),
+    match text(rule, "source") {
+        Some("Local") => all.push(single(LOCAL, None, node!({ "exact": "true" }))),
+        Some("Backend") => all.push(single(LOCAL, None, node!({ "exact": "false" }))),
         _ => {}
     }
     Ok(match all.len() {
         1 => all.remove(0),
-        _ => object!({"and_matcher": {"predicate": all}}),
+        _ => node!({ "and_matcher": { "predicate": (list(all)) } }),
     })
 }
 
+/// What is looked at.
+const STATUS: &str = "HttpResponseStatusCodeMatchInput";
+const HEADER: &str = "HttpResponseHeaderMatchInput";
 const LOCAL: &str = "HttpResponseLocalReplyMatchInput";
 
-fn single(input: &str, header: Json, value: Json) -> Json {
-    let mut config =
-        object!({"@type": format!("type.googleapis.com/envoy.type.matcher.v3.{input}")});
-    if !header.is_null() {
-        config["header_name"] = header;
-    }
-    object!({"single_predicate": {
-        "input": {"name": input, "typed_config": config},
-        "value_match": value,
-    }})
+fn single(input: &str, header: Option<&str>, value: Node) -> Node {
+    let kind = format!("type.googleapis.com/envoy.type.matcher.v3.{input}");
+    let mut config = node!({ "@type": kind });
+    put(&mut config, "header_name", header);
+    node!({
+        "single_predicate": {
+            "input": { "name": input, "typed_config": (config) },
+            "value_match": (value),
+        }
+    })
+}
+
+fn regex(pattern: Node) -> Node {
+    node!({ "safe_regex": { "google_re2": {}, "regex": (pattern) } })
 }
 
 /// The codes of one condition.
-fn codes(condition: &Json) -> Vec<String> {
-    let range = &condition["range"];
-    match (range["start"].as_u64(), range["end"].as_u64()) {
-        (Some(start), Some(end)) => (start..=end.min(999)).map(|it| it.to_string()).collect(),
-        _ => condition["value"]
-            .as_u64()
-            .map(|it| it.to_string())
-            .into_iter()
-            .collect(),
+fn codes(condition: &Node) -> Vec<i64> {
+    let number = |path: &[&str]| find(condition, path).and_then(whole);
+    match (number(&["range", "start"]), number(&["range", "end"])) {
+        (Some(start), Some(end)) => (start..=end.min(999)).collect(),
+        _ => number(&["value"]).into_iter().collect(),
     }
 }
 
 /// What is done: the request runs again, and its answer is given.
-fn action(redirect: &Json) -> Json {
-    let mut to = object!({});
-    let fields = [
-        ("scheme_redirect", &redirect["scheme"]),
-        ("host_redirect", &redirect["hostname"]),
-        ("port_redirect", &redirect["port"]),
-        ("path_redirect", &redirect["path"]["replaceFullPath"]),
-    ];
-    for (name, value) in fields {
-        if !value.is_null() {
-            to[name] = value.clone();
-        }
+fn action(rule: &Node) -> Node {
+    let mut to = EMPTY;
+    for (name, path) in [
+        ("host_redirect", &["redirect", "hostname"][..]),
+        ("path_redirect", &["redirect", "path", "replaceFullPath"]),
+        ("port_redirect", &["redirect", "port"]),
+        ("scheme_redirect", &["redirect", "scheme"]),
+    ] {
+        put(&mut to, name, find(rule, path).map(unplaced));
     }
-    let status = redirect["statusCode"].as_u64().unwrap_or(302);
-    object!({"name": "redirect", "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.http.custom_response.redirect_policy.v3.RedirectPolicy",
-        "redirect_action": to,
-        "status_code": status,
-    }})
+    let status = find(rule, &["redirect", "statusCode"]).and_then(whole);
+    node!({
+        "name": "redirect",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.http.custom_response.redirect_policy.v3.RedirectPolicy",
+            "redirect_action": (to),
+            "status_code": (status.unwrap_or(302)),
+        }
+    })
 }
 
-fn items(value: &Json) -> impl Iterator<Item = &Json> {
-    value.as_array().into_iter().flatten()
+fn whole(node: &Node) -> Option<i64> {
+    match node.value {
+        Value::Int(number) => Some(number),
+        _ => None,
+    }
 }

@@ -9,11 +9,15 @@ use btp_policy::policy::TargetKind;
 use btp_policy::spec::Capability;
 
 use super::Applier;
-use crate::apply::filter::{self, Contents, Instance, Needs};
+use crate::apply::filter::{self, Contents, Instance};
 use crate::apply::govern::sites_of;
 use crate::apply::model::Manager;
-use crate::apply::tree::{Address, field, find, list, object, set, string, text, unplaced};
+use crate::apply::needs::Needs;
+use crate::apply::placement::Destination;
 use crate::compose;
+use crate::envoy::address::Address;
+use crate::envoy::json::node;
+use crate::envoy::tree::{field, find, set, text, unplaced};
 use crate::report::Finding;
 
 impl Applier<'_> {
@@ -43,12 +47,10 @@ impl Applier<'_> {
                 if limit > enough
                     && let Some(route) = self.change(&site.address)
                 {
-                    let limit = Node::unplaced(Value::Int(limit));
-                    set(route, "request_body_buffer_limit", limit);
-                    let home = "Envoy: its routes, request_body_buffer_limit".to_owned();
-                    self.effective[index]
-                        .native
-                        .push(("requestBuffer.limit".to_owned(), home));
+                    set(route, "request_body_buffer_limit", node!(limit));
+                    let part = "request_body_buffer_limit".to_owned();
+                    let native = &mut self.effective[index].native;
+                    native.add("requestBuffer.limit", Destination::Routes(part));
                 }
             }
         }
@@ -104,14 +106,16 @@ impl Applier<'_> {
         let model = self.model;
         let mut named = BTreeSet::new();
         for (index, manager) in model.managers.iter().enumerate() {
-            let Ok(table) = manager.table else { continue };
+            let Some(table) = manager.routes.table() else {
+                continue;
+            };
             for (place, site) in sites_of(model, manager).iter().enumerate() {
                 let is_governed = self.governed[index].routes[place].is_some();
                 if !is_governed || !site.name.is_empty() || !named.insert((table, place)) {
                     continue;
                 }
                 if let Some(route) = self.change(&site.address) {
-                    set(route, "name", string(&site.given));
+                    set(route, "name", node!(&site.given));
                 }
             }
         }
@@ -234,8 +238,7 @@ impl Applier<'_> {
             let is_usual = |it: char| it.is_ascii_alphanumeric() || "-_.".contains(it);
             let usual = name.chars().map(|it| if is_usual(it) { it } else { '_' });
             instance.file = usual.chain(".yaml".chars()).collect();
-            let resources = vec![filter::resource(instance, &self.options.wasm)];
-            let file = object([("resources", list(resources))]);
+            let file = filter::file(instance, &self.options.wasm);
             self.plugin_files.push((instance.file.clone(), file));
         }
     }

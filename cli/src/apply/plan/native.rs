@@ -3,16 +3,17 @@
 
 use std::collections::BTreeSet;
 
-use btp::translate::{Change, Context, How, Outcome, Place as Home, apply_change, translate};
-use btp_policy::node::{Node, Value};
 use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 
 use super::Applier;
 use super::clusters::Uses;
 use crate::apply::govern::sites_of;
-use crate::apply::tree::{Address, field, items, same, text};
+use crate::apply::placement::Destination;
+use crate::envoy::address::Address;
+use crate::envoy::tree::{field, items, text};
 use crate::report::{Finding, Place};
+use crate::translate::{Change, Context, How, Outcome, Place as Home, apply_change, translate};
 
 impl Applier<'_> {
     /// Puts the native fields of every policy into force.
@@ -49,7 +50,7 @@ impl Applier<'_> {
                         Home::Bootstrap => self.on_bootstrap(index, change),
                     }
                 }
-                if let Ok(table) = self.model.managers[manager].table {
+                if let Some(table) = self.model.managers[manager].routes.table() {
                     done.extend(sites.iter().map(|place| (table, *place)));
                 }
             }
@@ -118,7 +119,7 @@ impl Applier<'_> {
         done: &mut BTreeSet<(usize, usize)>,
     ) {
         let model = self.model;
-        let Ok(table) = model.managers[manager].table else {
+        let Some(table) = model.managers[manager].routes.table() else {
             return;
         };
         let all = sites_of(model, &model.managers[manager]);
@@ -130,8 +131,7 @@ impl Applier<'_> {
             self.change(&site.address);
             let what = format!("route {}", site.title());
             if self.perform(index, change, &site.address, &what) {
-                let home = format!("Envoy: its routes, {}", home_of(change));
-                self.went_to(index, change, home);
+                self.went_to(index, change, Destination::Routes(part_of(change)));
             }
         }
     }
@@ -143,21 +143,15 @@ impl Applier<'_> {
         if !self.perform(index, change, &manager.address, &what) {
             return;
         }
-        let what = match &change.how {
-            How::HttpFilter(filter) => {
-                let name = text(filter, "name").unwrap_or_default();
-                format!("Envoy: {what}, http_filters {name}")
-            }
-            _ => format!("Envoy: {what}, {}", home_of(change)),
+        let destination = Destination::Hcm {
+            listener: manager.listener_name.clone(),
+            part: part_of(change),
         };
-        self.went_to(index, change, what);
+        self.went_to(index, change, destination);
     }
 
     fn on_bootstrap(&mut self, index: usize, change: &Change) {
-        let root = Address {
-            file: 0,
-            path: Vec::new(),
-        };
+        let root = Address::root(0);
         // Only asked, never changed: nothing would remember what was there.
         let Some(mut bootstrap) = self.config.at(&root).cloned() else {
             return;
@@ -182,19 +176,10 @@ impl Applier<'_> {
         let Some(object) = self.config.at_mut(address) else {
             return false;
         };
-        // A change without a path has the object as a whole before it.
-        let whole = change.path.0.is_empty().then(|| object.clone());
-        let outcome = apply_change(object, change);
-        let fields = whole.map(|before| changed_fields(&before, object));
-        let changed = fields.map(|fields| self.first_changes(what, fields));
-        match outcome {
+        match apply_change(object, change) {
             Ok(Outcome::Replaced(values)) => {
-                let lines = changed.unwrap_or_else(|| {
-                    let lines = values.iter().flat_map(|value| gave_way(change, value));
-                    lines.collect()
-                });
-                for line in lines {
-                    let line = format!("{what}: {line}");
+                for value in values {
+                    let line = format!("{what}: {value}");
                     let replaced = &mut self.effective[index].replaced;
                     if !replaced.contains(&line) {
                         replaced.push(line);
@@ -203,7 +188,7 @@ impl Applier<'_> {
                 !matches!(change.how, How::Remove)
             }
             Ok(Outcome::Idle(reason)) => {
-                self.went_to(index, change, format!("nothing to do: {reason}"));
+                self.went_to(index, change, Destination::Nothing(reason));
                 false
             }
             Ok(Outcome::Added) => true,
@@ -227,30 +212,10 @@ impl Applier<'_> {
         }
     }
 
-    /// What the person had said in the fields of an object; not what an
-    /// earlier change said there.
-    fn first_changes(&mut self, what: &str, fields: Vec<(String, Option<String>)>) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (key, was) in fields {
-            let is_first = self.touched.insert(format!("{what} {key}"));
-            if let Some(was) = was.filter(|_| is_first) {
-                lines.push(format!("{key} was {was}"));
-            }
-        }
-        lines
-    }
-
     /// Notes where a field went.
-    pub(super) fn went_to(&mut self, index: usize, change: &Change, home: String) {
+    pub(super) fn went_to(&mut self, index: usize, change: &Change, destination: Destination) {
         let field = change.field.strip_prefix("spec.").unwrap_or(&change.field);
-        let native = &mut self.effective[index].native;
-        let is_idle = |home: &str| home.starts_with("nothing to do");
-        if native.iter().any(|(other, there)| {
-            other == field && (*there == home || (is_idle(&home) && !is_idle(there)))
-        }) {
-            return;
-        }
-        native.push((field.to_owned(), home));
+        self.effective[index].native.add(field, destination);
     }
 
     /// Refuses a field of a policy.
@@ -272,53 +237,16 @@ impl Applier<'_> {
     }
 }
 
-/// Where a change goes, below its object.
-pub(super) fn home_of(change: &Change) -> String {
+/// The part of its object that a change goes to.
+pub(super) fn part_of(change: &Change) -> String {
     match &change.how {
+        How::HttpFilter(filter) => {
+            let name = text(filter, "name").unwrap_or_default();
+            format!("http_filters {name}")
+        }
         How::HttpOptions(_) => "HttpProtocolOptions".to_owned(),
         How::HealthCheck(_) => "health_checks".to_owned(),
         How::Dns(_) => "the settings of its DNS".to_owned(),
         _ => change.path.to_string(),
     }
-}
-
-/// The fields of an object that say something else than before, and what
-/// they said.
-fn changed_fields(before: &Node, after: &Node) -> Vec<(String, Option<String>)> {
-    let (Value::Map(olds), Value::Map(news)) = (&before.value, &after.value) else {
-        return Vec::new();
-    };
-    let changed = olds
-        .iter()
-        .filter(|old| !field(after, &old.key).is_some_and(|new| same(new, &old.node)))
-        .map(|old| (old.key.clone(), Some(shown(&old.node))));
-    let added = news
-        .iter()
-        .filter(|new| field(before, &new.key).is_none())
-        .map(|new| (new.key.clone(), None));
-    changed.chain(added).collect()
-}
-
-/// What gave way to a change, if it says something else.
-fn gave_way(change: &Change, before: &Node) -> Vec<String> {
-    let path = &change.path;
-    match (&change.how, &before.value) {
-        (How::HttpFilter(_) | How::Append(_), _) => Vec::new(),
-        (How::Merge(new), Value::Map(entries)) => entries
-            .iter()
-            .filter(|old| field(new, &old.key).is_some_and(|new| !same(new, &old.node)))
-            .map(|old| format!("{path}.{} was {}", old.key, shown(&old.node)))
-            .collect(),
-        _ => vec![format!("{path} was {}", shown(before))],
-    }
-}
-
-/// A value in a few words.
-fn shown(value: &Node) -> String {
-    const LONGEST: usize = 60;
-    let text = serde_json::to_string(value).unwrap_or_default();
-    if text.chars().count() <= LONGEST {
-        return text;
-    }
-    value.value.excerpt()
 }

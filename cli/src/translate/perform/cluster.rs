@@ -2,59 +2,61 @@
 
 use btp_policy::node::{Node, Value};
 
-use super::Outcome;
 use super::http_options::{Protocol, codec, protocol};
-use super::slot::{Fields, merge, same};
-use crate::translate::tree::{IntoNode, list, node};
+use super::replaced::{Replaced, lost};
+use super::{ChangeError, Outcome};
+use crate::envoy::json::{IntoNode, list, node};
+use crate::envoy::tree::{
+    field, field_mut, find, merge, object_mut, same, set, text, try_object_mut, type_of,
+};
 
 const PROXY_SOCKET: &str = "envoy.transport_sockets.upstream_proxy_protocol";
 
 /// Sets `health_checks`. A cluster that speaks HTTP/2 is asked in HTTP/2.
-pub(super) fn check_health(cluster: &mut Node, check: &Node) -> Result<Outcome, String> {
+pub(super) fn check_health(cluster: &mut Node, check: &Node) -> Result<Outcome, ChangeError> {
     let mut check = check.clone();
-    if check.get("grpc_health_check").is_some()
+    if field(&check, "grpc_health_check").is_some()
         && !matches!(protocol(cluster), Protocol::Http2 | Protocol::Varies)
     {
-        return Err("must speak HTTP/2 to be asked by gRPC: set \
-                    explicit_http_config.http2_protocol_options"
-            .to_owned());
+        return Err(ChangeError::Refused(
+            "must speak HTTP/2 to be asked by gRPC: set \
+             explicit_http_config.http2_protocol_options",
+        ));
     }
     if let Some(codec) = codec(cluster)
-        && check.get("http_health_check").is_some()
-        && let Some(http) = check.entry("http_health_check")
+        && field(&check, "http_health_check").is_some()
     {
-        http.set("codec_client_type", codec);
+        let http = object_mut(&mut check, "http_health_check");
+        set(http, "codec_client_type", codec);
     }
     let checks = list([check]);
-    let before = cluster.get("health_checks").cloned();
+    let before = field(cluster, "health_checks").cloned();
     Ok(match before {
         Some(before) if same(&before, &checks) => Outcome::Same,
         before => {
-            cluster.set("health_checks", checks);
-            before.map_or(Outcome::Added, |it| Outcome::Replaced(vec![it]))
+            set(cluster, "health_checks", checks);
+            let replaced = before.map(|it| Replaced::new("health_checks", &it));
+            Outcome::changed(replaced.into_iter().collect())
         }
     })
 }
 
 /// Sets how names are resolved, in the fields that this kind of cluster has.
-pub(super) fn set_dns(cluster: &mut Node, settings: &Node) -> Result<Outcome, String> {
-    let kind = cluster.get("type").and_then(Node::as_str);
-    let is_plain = matches!(kind, Some("STRICT_DNS" | "LOGICAL_DNS"));
-    let custom = cluster
-        .get("cluster_type")
-        .and_then(|it| it.get("typed_config"));
-    let is_custom = custom.is_some_and(|it| it.is_a("DnsCluster"));
-    if custom.is_some_and(|it| it.get("dns_cache_config").is_some()) {
-        return Err(
+pub(super) fn set_dns(cluster: &mut Node, settings: &Node) -> Result<Outcome, ChangeError> {
+    const CONFIG: [&str; 2] = ["cluster_type", "typed_config"];
+    let is_plain = matches!(text(cluster, "type"), Some("STRICT_DNS" | "LOGICAL_DNS"));
+    let custom = find(cluster, &CONFIG);
+    let is_custom = custom.and_then(type_of) == Some("DnsCluster");
+    if custom.is_some_and(|it| field(it, "dns_cache_config").is_some()) {
+        return Err(ChangeError::Refused(
             "shares its DNS cache with the dynamic_forward_proxy filter: set dns_cache_config \
-             in both by hand, and leave dns out of the policy"
-                .to_owned(),
-        );
+             in both by hand, and leave dns out of the policy",
+        ));
     }
     let before = cluster.clone();
     if is_custom {
-        let custom = cluster.entry("cluster_type");
-        if let Some(config) = custom.and_then(|it| it.entry("typed_config")) {
+        let custom = try_object_mut(cluster, CONFIG[0]);
+        if let Some(config) = custom.and_then(|it| try_object_mut(it, CONFIG[1])) {
             merge(config, settings);
         }
     } else if is_plain {
@@ -62,38 +64,21 @@ pub(super) fn set_dns(cluster: &mut Node, settings: &Node) -> Result<Outcome, St
     } else {
         return Ok(Outcome::Idle("the cluster resolves no names"));
     }
-    let fields = match &settings.value {
-        Value::Map(entries) => entries.as_slice(),
-        _ => &[],
-    };
-    let old = |cluster: &Node| {
-        let custom = cluster
-            .get("cluster_type")
-            .and_then(|it| it.get("typed_config"));
-        let home = if is_custom { custom? } else { cluster }.clone();
-        let found = fields
-            .iter()
-            .filter_map(|entry| home.get(&entry.key).cloned());
-        Some(found.collect::<Vec<_>>())
-    };
-    let replaced = old(&before).unwrap_or_default();
-    Ok(match () {
-        () if same(&before, cluster) => Outcome::Same,
-        () if replaced.is_empty() => Outcome::Added,
-        () => Outcome::Replaced(replaced),
-    })
+    if same(&before, cluster) {
+        return Ok(Outcome::Same);
+    }
+    Ok(Outcome::changed(lost(&before, cluster, "")))
 }
 
 /// Puts the PROXY header before what the socket sends.
 pub(super) fn wrap_socket(slot: &mut Option<Node>, version: &str) {
-    let wrapped = slot.as_ref().is_some_and(|socket| {
-        let config = socket.get("typed_config");
-        config.is_some_and(|it| it.is_a("ProxyProtocolUpstreamTransport"))
-    });
-    if wrapped {
-        let config = slot.as_mut().and_then(|it| it.entry("typed_config"));
-        if let Some(config) = config.and_then(|it| it.entry("config")) {
-            config.set("version", version.into_node());
+    let config = slot
+        .as_mut()
+        .and_then(|it| field_mut(it, "typed_config"))
+        .filter(|it| type_of(it) == Some("ProxyProtocolUpstreamTransport"));
+    if let Some(wrapper) = config {
+        if let Some(config) = try_object_mut(wrapper, "config") {
+            set(config, "version", version.into_node());
         }
         return;
     }
@@ -115,17 +100,23 @@ pub(super) fn wrap_socket(slot: &mut Option<Node>, version: &str) {
     }));
 }
 
+/// What gives way where a socket is wrapped: nothing, as it stays inside.
+pub(super) fn lost_of_socket(before: &Node, after: &Node, path: &str) -> Vec<Replaced> {
+    let inner = find(after, &["typed_config", "transport_socket"]);
+    match inner {
+        Some(inner) if same(inner, before) => Vec::new(),
+        _ => lost(before, after, path),
+    }
+}
+
 /// `slot` is one of `load_assignment.endpoints`.
 pub(super) fn weigh_zones(slot: &mut Option<Node>, weights: &[(String, u32)]) {
-    let Some(endpoints) = slot else {
+    let Some(endpoints) = slot.as_mut().filter(|it| matches!(it.value, Value::Map(_))) else {
         return;
     };
-    let zone = endpoints
-        .get("locality")
-        .and_then(|it| it.get("zone"))
-        .and_then(Node::as_str)
-        .unwrap_or("");
+    let zone = find(endpoints, &["locality", "zone"]);
+    let zone = zone.and_then(Node::as_str).unwrap_or("");
     let found = weights.iter().find(|(name, _)| name == zone);
     let weight = found.map_or(1, |(_, weight)| *weight);
-    endpoints.set("load_balancing_weight", weight.into_node());
+    set(endpoints, "load_balancing_weight", weight.into_node());
 }

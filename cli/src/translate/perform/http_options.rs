@@ -5,16 +5,22 @@
 
 use btp_policy::node::Node;
 
-use super::Outcome;
-use super::slot::{EMPTY, Fields, merge, same};
+use super::replaced::{Replaced, lost};
+use super::{ChangeError, Outcome};
+use crate::envoy::json::{IntoNode, node};
+use crate::envoy::tree::{
+    EMPTY, field, find, merge, object_mut, remove, same, set, text, try_object_mut,
+};
 use crate::translate::change::HttpPart;
-use crate::translate::tree::{IntoNode, node};
 
 const EXTENSION: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const EXTENSIONS: &str = "typed_extension_protocol_options";
 const TYPE: &str = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const EXPLICIT: &str = "explicit_http_config";
 const DOWNSTREAM: &str = "use_downstream_protocol_config";
 const AUTO: &str = "auto_config";
+/// Who chooses the protocol; one of these is there.
+const KINDS: [&str; 3] = [EXPLICIT, DOWNSTREAM, AUTO];
 const HTTP1: &str = "http_protocol_options";
 const HTTP2: &str = "http2_protocol_options";
 
@@ -30,76 +36,91 @@ pub(super) enum Protocol {
 
 /// What the cluster speaks, by whichever field says it.
 pub(super) fn protocol(cluster: &Node) -> Protocol {
-    let extension = cluster
-        .get("typed_extension_protocol_options")
-        .and_then(|it| it.get(EXTENSION));
-    if let Some(options) = extension {
-        let Some(explicit) = options.get(EXPLICIT) else {
+    if let Some(options) = find(cluster, &[EXTENSIONS, EXTENSION]) {
+        let Some(explicit) = field(options, EXPLICIT) else {
             return Protocol::Varies;
         };
         return match () {
-            () if explicit.get("http3_protocol_options").is_some() => Protocol::Http3,
-            () if explicit.get(HTTP2).is_some() => Protocol::Http2,
+            () if field(explicit, "http3_protocol_options").is_some() => Protocol::Http3,
+            () if field(explicit, HTTP2).is_some() => Protocol::Http2,
             () => Protocol::Http1,
         };
     }
     match () {
         () if uses_downstream(cluster) => Protocol::Varies,
-        () if cluster.get(HTTP2).is_some() => Protocol::Http2,
+        () if field(cluster, HTTP2).is_some() => Protocol::Http2,
         () => Protocol::Http1,
     }
 }
 
 /// Changes a part of the options.
-pub(super) fn change(cluster: &mut Node, part: &HttpPart) -> Result<Outcome, String> {
+pub(super) fn change(cluster: &mut Node, part: &HttpPart) -> Result<Outcome, ChangeError> {
     if matches!(part, HttpPart::Http2(_))
         && matches!(protocol(cluster), Protocol::Http1 | Protocol::Http3)
     {
         return Ok(Outcome::Idle("the cluster does not speak HTTP/2"));
     }
     let before = cluster.clone();
-    let extensions = cluster.get("typed_extension_protocol_options");
-    let is_new = extensions.and_then(|it| it.get(EXTENSION)).is_none();
+    let is_new = find(cluster, &[EXTENSIONS, EXTENSION]).is_none();
     let fresh = is_new.then(|| options_of_old_fields(cluster));
-    let options = cluster
-        .entry("typed_extension_protocol_options")
-        .ok_or("must be an object")?;
+    let no_object = || ChangeError::NoObject(EXTENSION.to_owned());
+    let extensions = try_object_mut(cluster, EXTENSIONS).ok_or_else(no_object)?;
     if let Some(fresh) = fresh {
-        options.set(EXTENSION, fresh);
+        set(extensions, EXTENSION, fresh);
     }
-    let options = options.entry(EXTENSION).ok_or("must be an object")?;
+    let options = try_object_mut(extensions, EXTENSION).ok_or_else(no_object)?;
+    let moved = options.clone();
     match part {
         HttpPart::Common(fields) => {
-            if let Some(common) = options.entry("common_http_protocol_options") {
-                merge(common, fields);
-            }
+            merge(object_mut(options, "common_http_protocol_options"), fields);
         }
         HttpPart::Http2(fields) => {
-            for kind in [EXPLICIT, DOWNSTREAM, AUTO] {
-                if options.get(kind).is_some()
-                    && let Some(config) = options.entry(kind)
-                    && let Some(http2) = config.entry(HTTP2)
-                {
-                    merge(http2, fields);
+            for kind in KINDS {
+                if field(options, kind).is_some() {
+                    merge(object_mut(object_mut(options, kind), HTTP2), fields);
                 }
             }
         }
         HttpPart::UseDownstream => use_downstream(options),
     }
-    Ok(match () {
-        () if same(&before, cluster) => Outcome::Same,
-        () if is_new => Outcome::Added,
-        () => {
-            let extensions = before.get("typed_extension_protocol_options");
-            let options = extensions.and_then(|it| it.get(EXTENSION));
-            Outcome::Replaced(options.cloned().into_iter().collect())
-        }
+    let replaced = replaced(&moved, options, is_new);
+    Ok(if same(&before, cluster) {
+        Outcome::Same
+    } else {
+        Outcome::changed(replaced)
     })
 }
 
+/// What gave way to a change of the options. In a cluster that had none,
+/// everything in them comes from its older fields, and is called as there.
+fn replaced(before: &Node, after: &Node, is_new: bool) -> Vec<Replaced> {
+    let mut found = Vec::new();
+    for mut it in lost(before, after, "") {
+        let kind = KINDS.into_iter().find_map(|kind| {
+            let rest = it.path.strip_prefix(kind)?;
+            Some(rest.trim_start_matches('.').to_owned())
+        });
+        match kind {
+            // The protocol as such. HTTP/1 is what a cluster has that says nothing.
+            Some(rest) if rest.is_empty() && is_new => {
+                let Some(http2) = field(&it.was, HTTP2) else {
+                    continue;
+                };
+                it = Replaced::new(HTTP2, http2);
+            }
+            Some(rest) if !rest.is_empty() => it.path = rest,
+            _ => {}
+        }
+        if !is_new {
+            it.path = format!("HttpProtocolOptions.{}", it.path);
+        }
+        found.push(it);
+    }
+    found
+}
+
 fn uses_downstream(cluster: &Node) -> bool {
-    let selection = cluster.get("protocol_selection").and_then(Node::as_str);
-    selection == Some("USE_DOWNSTREAM_PROTOCOL")
+    text(cluster, "protocol_selection") == Some("USE_DOWNSTREAM_PROTOCOL")
 }
 
 /// The options that a cluster without the extension has.
@@ -109,38 +130,46 @@ fn options_of_old_fields(cluster: &mut Node) -> Node {
         "common_http_protocol_options",
         "upstream_http_protocol_options",
     ] {
-        if let Some(value) = cluster.remove(name) {
-            options.set(name, value);
+        if let Some(value) = remove(cluster, name) {
+            set(&mut options, name, value);
         }
     }
     let both = uses_downstream(cluster);
-    cluster.remove("protocol_selection");
-    let http1 = cluster.remove(HTTP1);
-    let http2 = cluster.remove(HTTP2);
+    remove(cluster, "protocol_selection");
+    let http1 = remove(cluster, HTTP1);
+    let http2 = remove(cluster, HTTP2);
     let mut config = EMPTY;
     if both || http2.is_none() {
-        config.set(HTTP1, http1.unwrap_or(EMPTY));
+        set(&mut config, HTTP1, http1.unwrap_or(EMPTY));
     }
     if let Some(http2) = http2.or_else(|| both.then_some(EMPTY)) {
-        config.set(HTTP2, http2);
+        set(&mut config, HTTP2, http2);
     }
-    options.set(if both { DOWNSTREAM } else { EXPLICIT }, config);
+    set(
+        &mut options,
+        if both { DOWNSTREAM } else { EXPLICIT },
+        config,
+    );
     options
 }
 
 /// What was said about either protocol stays.
 fn use_downstream(options: &mut Node) {
-    if options.get(DOWNSTREAM).is_some() {
+    if field(options, DOWNSTREAM).is_some() {
         return;
     }
-    let explicit = options.remove(EXPLICIT);
-    let auto = options.remove(AUTO);
+    let explicit = remove(options, EXPLICIT);
+    let auto = remove(options, AUTO);
     let old = explicit.or(auto).unwrap_or(EMPTY);
     let mut config = EMPTY;
     for name in [HTTP1, HTTP2] {
-        config.set(name, old.get(name).cloned().unwrap_or(EMPTY));
+        set(
+            &mut config,
+            name,
+            field(&old, name).cloned().unwrap_or(EMPTY),
+        );
     }
-    options.set(DOWNSTREAM, config);
+    set(options, DOWNSTREAM, config);
 }
 
 /// `HTTP2` and the like, as a health check names it.

@@ -1,7 +1,7 @@
 //! What a change says it did.
 
 use super::*;
-use crate::translate::tree::node;
+use crate::envoy::json::node;
 use btp_policy::json;
 use proptest::prelude::*;
 
@@ -14,10 +14,32 @@ fn change(place: Place, path: &str, how: How) -> Change {
     }
 }
 
-fn performed(object: &str, path: &str, how: How) -> (Result<Outcome, String>, String) {
+fn performed(object: &str, path: &str, how: How) -> (Result<Outcome, ChangeError>, String) {
     let mut object = json::parse(object.as_bytes()).unwrap();
     let outcome = apply_change(&mut object, &change(Place::Cluster, path, how));
     (outcome, serde_json::to_string(&object).unwrap())
+}
+
+fn gave_way(path: &str, was: i32) -> Outcome {
+    Outcome::Replaced(vec![Replaced {
+        path: path.to_owned(),
+        was: node!(was),
+    }])
+}
+
+/// What a cluster says of the values that gave way to a spec.
+fn lines(cluster: &str, spec: &str) -> Vec<String> {
+    let spec = json::parse(spec.as_bytes()).unwrap();
+    let mut cluster = json::parse(cluster.as_bytes()).unwrap();
+    let changes = crate::translate::translate(&spec, &Default::default()).unwrap();
+    let on_cluster = changes.iter().filter(|it| it.place == Place::Cluster);
+    let mut lines = Vec::new();
+    for change in on_cluster {
+        if let Outcome::Replaced(values) = apply_change(&mut cluster, change).unwrap() {
+            lines.extend(values.iter().map(ToString::to_string));
+        }
+    }
+    lines
 }
 
 #[test]
@@ -29,7 +51,7 @@ fn a_change_says_what_it_did() {
         (Ok(Outcome::Added), r#"{"z":1,"a_b":{"c":2}}"#)
     );
     let (outcome, object) = performed(r#"{"aB":{"c":1},"z":1}"#, "a_b.c", set());
-    assert_eq!(outcome, Ok(Outcome::Replaced(vec![node!(1)])));
+    assert_eq!(outcome, Ok(gave_way("a_b.c", 1)));
     assert_eq!(object, r#"{"aB":{"c":2},"z":1}"#);
     let (outcome, _) = performed(r#"{"aB":{"c":2}}"#, "a_b.c", set());
     assert_eq!(outcome, Ok(Outcome::Same));
@@ -43,13 +65,13 @@ fn null_is_nothing() {
         (Ok(Outcome::Added), r#"{"a":{"b":1}}"#)
     );
     let (outcome, _) = performed(r#"{"a":null}"#, "a", How::Require("must be there"));
-    assert_eq!(outcome, Err("must be there".to_owned()));
+    assert_eq!(outcome, Err(ChangeError::Refused("must be there")));
 }
 
 #[test]
 fn removing_leaves_no_trace() {
     let (outcome, object) = performed(r#"{"a":{"b":1},"c":2}"#, "a.b", How::Remove);
-    assert_eq!(outcome, Ok(Outcome::Replaced(vec![node!(1)])));
+    assert_eq!(outcome, Ok(gave_way("a.b", 1)));
     assert_eq!(object, r#"{"a":{},"c":2}"#);
     let (outcome, object) = performed("{}", "a.b", How::Remove);
     assert_eq!((outcome, object.as_str()), (Ok(Outcome::Same), "{}"));
@@ -58,10 +80,15 @@ fn removing_leaves_no_trace() {
 #[test]
 fn what_is_no_object_is_said_to_be_none() {
     let (outcome, object) = performed(r#"{"a":"text"}"#, "a.b", How::Set(node!(1)));
-    assert!(outcome.unwrap_err().contains("must be an object"));
+    assert!(
+        outcome
+            .unwrap_err()
+            .to_string()
+            .contains("must be an object")
+    );
     assert_eq!(object, r#"{"a":"text"}"#);
     let (outcome, _) = performed(r#"{"a":{}}"#, "a.*.b", How::Set(node!(1)));
-    assert_eq!(outcome, Err("must be a list".to_owned()));
+    assert_eq!(outcome, Err(ChangeError::NoList));
 }
 
 #[test]
@@ -73,7 +100,7 @@ fn a_filter_stands_once_and_before_the_router() {
         object,
         r#"{"http_filters":[{"name":"f","n":1},{"name":"r"}]}"#
     );
-    assert!(matches!(outcome, Ok(Outcome::Replaced(_))));
+    assert_eq!(outcome, Ok(Outcome::Added));
     let (outcome, again) = performed(&object, path, filter(1));
     assert_eq!((outcome, &again), (Ok(Outcome::Same), &object));
     let (_, changed) = performed(&object, path, filter(2));
@@ -97,6 +124,83 @@ fn paths_print_as_people_write_them() {
     );
     let path = Path::from("load_assignment.endpoints.*.lb_endpoints");
     assert_eq!(path.to_string(), "load_assignment.endpoints[].lb_endpoints");
+}
+
+const BREAKER: &str = r#"{"circuitBreaker":{"maxConnections":8,
+    "retryBudget":{"percent":{"numerator":20},"minRetryConcurrency":3}}}"#;
+
+#[test]
+fn a_value_that_is_kept_did_not_give_way() {
+    // In another order, and beside a field that the policy does not name.
+    let cluster = r#"{"circuit_breakers":{"thresholds":[{"max_connections":7,"retry_budget":
+        {"min_retry_concurrency":3,"budget_percent":{"value":20},"later":1}}]}}"#;
+    assert_eq!(
+        lines(cluster, BREAKER),
+        ["circuit_breakers.thresholds[DEFAULT].max_connections was 7"]
+    );
+}
+
+#[test]
+fn a_value_gives_way_under_its_json_name_too() {
+    let cluster = r#"{"circuitBreakers":{"thresholds":[{"maxConnections":7,"retryBudget":
+        {"minRetryConcurrency":2}}]}}"#;
+    assert_eq!(
+        lines(cluster, BREAKER),
+        [
+            "circuit_breakers.thresholds[DEFAULT].maxConnections was 7",
+            "circuit_breakers.thresholds[DEFAULT].retryBudget.minRetryConcurrency was 2"
+        ]
+    );
+}
+
+#[test]
+fn a_value_that_is_moved_or_wrapped_did_not_give_way() {
+    let cluster = r#"{"http2_protocol_options":{"hpack_table_size":1,"max_concurrent_streams":5},
+        "commonHttpProtocolOptions":{"idle_timeout":"9s","max_headers_count":2},
+        "transport_socket":{"name":"tls"},
+        "load_assignment":{"endpoints":[{"lb_endpoints":[]}]}}"#;
+    let spec = r#"{"http2":{"maxConcurrentStreams":6},"proxyProtocol":{"version":"V1"},
+        "timeout":{"http":{"connectionIdleTimeout":"1s"}},
+        "loadBalancer":{"type":"RoundRobin","zoneAware":{"weightedZones":[{"zone":"a","weight":2}]}}}"#;
+    assert_eq!(
+        lines(cluster, spec),
+        [
+            "http2_protocol_options.max_concurrent_streams was 5",
+            r#"HttpProtocolOptions.common_http_protocol_options.idle_timeout was "9s""#
+        ]
+    );
+}
+
+#[test]
+fn a_protocol_gives_way_to_the_clients() {
+    let spec = r#"{"useClientProtocol":true}"#;
+    assert_eq!(lines("{}", spec), [""; 0]);
+    let own = r#"{"http2ProtocolOptions":{}}"#;
+    assert_eq!(lines(own, spec), ["http2_protocol_options was {}"]);
+    let explicit = r#"{"typed_extension_protocol_options":{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions":
+        {"explicit_http_config":{"http_protocol_options":{}}}}}"#;
+    assert_eq!(
+        lines(explicit, spec),
+        [r#"HttpProtocolOptions.explicit_http_config was {"http_protocol_options":{}}"#]
+    );
+}
+
+#[test]
+fn what_is_inside_a_wrapper_gives_way_by_itself() {
+    let cluster = r#"{"type":"STRICT_DNS","dnsRefreshRate":"1s","respect_dns_ttl":true,
+        "load_assignment":{"endpoints":[{"locality":{"zone":"a"},"load_balancing_weight":3}]},
+        "transport_socket":{"typed_config":{"@type":"x/a.ProxyProtocolUpstreamTransport",
+            "config":{"version":"V2"},"transport_socket":{"name":"tls"}}}}"#;
+    let spec = r#"{"dns":{},"proxyProtocol":{"version":"V1"},
+        "loadBalancer":{"type":"RoundRobin","zoneAware":{"weightedZones":[{"zone":"a","weight":2}]}}}"#;
+    assert_eq!(
+        lines(cluster, spec),
+        [
+            r#"dnsRefreshRate was "1s""#,
+            r#"transport_socket.typed_config.config.version was "V2""#,
+            "load_assignment.endpoints[].load_balancing_weight was 3"
+        ]
+    );
 }
 
 /// Any JSON, with the keys that changes look for in it.

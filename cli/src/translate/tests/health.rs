@@ -79,7 +79,12 @@ fn checks_speak_the_clusters_protocol() {
         check.contains(r#""grpc_health_check":{"service_name":"s"}"#),
         "{check}"
     );
-    assert!(of(grpc, "{}").unwrap_err().contains("must speak HTTP/2"));
+    assert!(
+        of(grpc, "{}")
+            .unwrap_err()
+            .to_string()
+            .contains("must speak HTTP/2")
+    );
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn zones_are_weighed_and_those_not_named_weigh_one() {
         .iter()
         .filter(|it| it.place == Place::Cluster)
         .find_map(|change| apply_change(&mut parse("{}"), change).err());
-    assert!(refused.unwrap().contains("EDS"));
+    assert!(refused.unwrap().to_string().contains("EDS"));
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn older_settings_of_the_cluster_give_way() {
         let refused = changes
             .iter()
             .find_map(|change| apply_change(&mut parse(cluster), change).err());
-        assert!(refused.unwrap().contains(reason), "{cluster}");
+        assert!(refused.unwrap().to_string().contains(reason), "{cluster}");
     }
 }
 

@@ -17,6 +17,7 @@ use super::{Allowance, RateLimits, Rule, route_hash};
 use crate::counters::CounterNames;
 use crate::format::Format;
 use crate::look::Needs;
+use crate::names::SharedNames;
 use crate::pool::Owner;
 use crate::shared::BlockId;
 
@@ -57,27 +58,27 @@ impl LimitsCompiler {
     }
 
     /// The limits, the bounds, and the names of the blocks that they need.
-    pub(crate) fn finish(mut self) -> (Vec<SharedLimit>, Vec<Concurrency>, Vec<String>) {
+    pub(crate) fn finish(mut self) -> (Vec<SharedLimit>, Vec<Concurrency>, SharedNames) {
+        let mut blocks = SharedNames::default();
         if self.limits.is_empty() && self.bounds.is_empty() {
-            return (Vec::new(), Vec::new(), Vec::new());
+            return (Vec::new(), Vec::new(), blocks);
         }
-        let mut blocks = vec![Format::Seed.key("btp.seed")];
+        blocks.add(Format::Seed.key("btp.seed"));
         if self.has_keys {
             // The number of sets is part of the name: with another one the
             // keys lie elsewhere.
-            let name = |set| Format::ClientBuckets.key(&format!("btp.keys.{}.{set}", self.sets));
-            blocks.extend((0..self.sets).map(name));
+            let before = format!("btp.keys.{}.", self.sets);
+            blocks.add_series(before, self.sets, Format::ClientBuckets.key(""));
         }
         for (limit, identity) in self.limits.iter_mut().zip(self.identities.in_order) {
-            limit.own = BlockId(u32::try_from(blocks.len()).unwrap_or(u32::MAX));
-            match limit.keys {
-                None => blocks.push(Format::Buckets.key(&format!("btp.limit.{identity}"))),
-                Some(table) => blocks.extend(
-                    (0..table.cell_blocks())
-                        .map(|block| format!("btp.overflow.{}.{block}.{identity}", table.sets))
-                        .map(|name| Format::Cells.key(&name)),
-                ),
-            }
+            limit.own = BlockId(match limit.keys {
+                None => blocks.add(Format::Buckets.key(&format!("btp.limit.{identity}"))),
+                Some(table) => {
+                    let before = format!("btp.overflow.{}.", table.sets);
+                    let after = Format::Cells.key(&format!(".{identity}"));
+                    blocks.add_series(before, table.cell_blocks(), after)
+                }
+            });
         }
         (self.limits, self.bounds, blocks)
     }
@@ -170,7 +171,7 @@ impl LimitsCompiler {
         let keys = distinct.then(|| self.key_tables(counters));
         self.bounds.push(Concurrency {
             most: most.into(),
-            own: counters.shared_table(&table),
+            own: counters.shared_table(table),
             keys,
             gauge: counters.gauge(&rule.policy, &counter_name(rule, "in_flight")),
             owner: Owner::new(route_hash(identity.as_bytes())),
@@ -184,10 +185,9 @@ impl LimitsCompiler {
     fn key_tables(&mut self, counters: &mut CounterNames) -> KeyTable {
         let sets = self.sets;
         *self.key_tables.get_or_insert_with(|| {
-            let name = |set| Format::ClientPlaces.key(&format!("btp.places.{sets}.{set}"));
-            let mut tables = (0..sets).map(|set| counters.shared_table(&name(set)));
-            let first = tables.next().map_or(0, |table| table.0);
-            tables.for_each(drop);
+            let before = format!("btp.places.{sets}.");
+            let after = Format::ClientPlaces.key("");
+            let first = counters.tables.add_series(before, sets, after);
             KeyTable { first, sets }
         })
     }

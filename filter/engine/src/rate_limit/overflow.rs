@@ -1,7 +1,7 @@
 //! Buckets of clients for whom the table of `Distinct` values has no slot.
 //!
-//! Each such client has two of many cells, chosen by its keyed hash. A cell is
-//! when a bucket will be full again; what the client has taken stands in both,
+//! Each such client has two of many cells, chosen by its keyed hash. A cell holds
+//! the time at which a bucket will be full again; what the client has taken stands in both,
 //! so that the lesser of the two is at least its own debt, and it is refused
 //! only if both are used up, by itself or by others. (This is a count-min
 //! sketch with conservative update, of debts.) Nobody ever gets more than the

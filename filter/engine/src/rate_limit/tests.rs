@@ -74,7 +74,7 @@ impl Sim {
     /// A new configuration: new workers' states, the same proxy.
     fn reload(&mut self, plan: Plan) {
         self.workers = self.workers.iter().map(|_| plan.worker()).collect();
-        self.host.block_names = plan.blocks().to_vec();
+        self.host.block_names = plan.blocks().clone();
         self.plan = plan;
     }
 

@@ -1,5 +1,5 @@
-//! The values of one request in one buffer: what stands within another value,
-//! or begins like it, is no second copy.
+//! The values of one request in one buffer: a value that is part of another,
+//! or begins like it, takes no room of its own.
 
 use std::borrow::Cow;
 

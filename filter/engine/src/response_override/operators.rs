@@ -1,4 +1,4 @@
-//! Which values a rule depends on, and who knows them.
+//! Which values a rule depends on, and where they come from.
 
 use btp_policy::scalar::{HeaderChoice, Operator, Part, Template};
 use btp_policy::spec::{Instead as Wanted, Redirect};

@@ -2,8 +2,8 @@
 //! headers cannot be asked for any more by then.
 //!
 //! A client decides how long that takes and how much it sends. So a value is
-//! kept raw and once, whoever prints it; no more of it than can be printed;
-//! only if a rule can still be for the response; and within two bounds. What
+//! stored once and unescaped, no more of it than can be printed, only while a rule can
+//! still match, and within two bounds. What
 //! does not fit is printed like a value that is not there.
 
 use std::borrow::Cow;

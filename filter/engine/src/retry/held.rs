@@ -132,7 +132,12 @@ fn change<H: Journals>(
         if !entries.change(budget.name().as_bytes(), purse, &by) {
             return Step::Keep(false);
         }
-        *bytes = entries.write();
+        // Nobody owns an empty page.
+        *bytes = if entries.of_budgets.is_empty() {
+            Vec::new()
+        } else {
+            entries.write()
+        };
         Step::Write(true)
     });
     changed.unwrap_or(false)

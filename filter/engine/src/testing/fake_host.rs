@@ -12,6 +12,7 @@ use crate::counters::CounterId;
 use crate::host::{Attribute, Host};
 use crate::journal::{Journals, Page, WorkerId};
 use crate::meters::{MeterId, MeterKind, Meters};
+use crate::names::SharedNames;
 use crate::plan::Plan;
 use crate::retry::Ledger;
 use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
@@ -73,7 +74,7 @@ pub struct FakeHost {
     /// How often headers or attributes were asked for.
     pub lookups: usize,
     /// The names of the plan's blocks.
-    pub block_names: Vec<String>,
+    pub block_names: SharedNames,
     /// The blocks that all workers share, by name.
     pub blocks: RefCell<HashMap<String, Vec<u8>>>,
     /// So many of the next operations on blocks are contended.
@@ -93,7 +94,7 @@ impl FakeHost {
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         Self {
-            block_names: plan.blocks().to_vec(),
+            block_names: plan.blocks().clone(),
             ..Self::default()
         }
     }
@@ -140,9 +141,9 @@ impl Blocks for FakeHost {
             self.contended.set(rest);
             return Err(Contended);
         }
-        let name = self.block_names.get(block.0 as usize).ok_or(Contended)?;
+        let name = self.block_names.get(block.0).ok_or(Contended)?;
         let mut blocks = self.blocks.borrow_mut();
-        let bytes = blocks.entry_ref(name.as_str()).or_default();
+        let bytes = blocks.entry_ref(&*name).or_default();
         let mut new = bytes.clone();
         match step(&mut new) {
             Step::Keep(value) => Ok(value),

@@ -3,8 +3,10 @@
 //! Envoy does not say. Old configurations live on until their last request has
 //! ended, and one plugin name may stand in several listeners, with a
 //! configuration each. An old one gets no new requests once the newer one has
-//! had its first; two that stand side by side both do. So who keeps a
-//! configuration never keeps that of another listener.
+//! had its first; two listeners with one plugin name both do. So a configuration
+//! of another listener is taken only if that listener has had no request since the
+//! newest was loaded, or has no configuration of its own yet: give each listener a
+//! `root_id` of its own (docs/reference/crashes.md).
 
 /// The use that one configuration has seen, in the VM's own count of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -43,8 +43,16 @@ fn plan(config: &str) -> Plan {
 /// Everything that is counted: two rules that share tables, a large bound,
 /// waits and bodies.
 fn everything() -> Plan {
+    with_tables_for(64)
+}
+
+/// Everything, with tables for so many clients.
+fn with_tables_for(clients: u32) -> Plan {
+    let limits =
+        format!(r#"{{"allowOnHeadersStopIteration":true,"limits":{{"distinctKeys":{clients}}},"#);
     plan(
-        r#"{"allowOnHeadersStopIteration":true,"limits":{"distinctKeys":64},
+        &(limits
+            + r#"
         "policies":[{"metadata":{"name":"p"},"spec":{
             "rateLimit":{"local":{"rules":[
                 {"name":"user","clientSelectors":[{"headers":[{"name":"x-user","type":"Distinct"}]}],
@@ -55,7 +63,7 @@ fn everything() -> Plan {
                  "concurrency":{"max":6400}}]}},
             "faultInjection":{"delay":{"fixedDelay":"1h"},"maxActive":100,
                 "match":[{"headers":[{"name":"x-wait","value":"yes"}]}]},
-            "requestBuffer":{"limit":100000,"mode":"Buffer","maxTotal":1000000}}}]}"#,
+            "requestBuffer":{"limit":100000,"mode":"Buffer","maxTotal":1000000}}}]}"#),
     )
 }
 
@@ -225,6 +233,19 @@ fn the_main_threads_worker_looks_if_all_others_are_dead() {
     assert!(sim.held() > 0);
     sim.pass_time(FREE_NS);
     assert!(sim.is_all_free(), "{:?}", sim.gauges);
+}
+
+/// To look through all tables takes a while, and who dies meanwhile is found.
+#[test]
+fn who_dies_while_the_tables_are_gone_through_is_found() {
+    for after_ms in [0, 1, 10, 20, 30, 40, 60, 1_000] {
+        let mut sim = Sim::new(with_tables_for(65_536), 1);
+        sim.pass_time(after_ms * SECOND / 1_000);
+        let _lost = (sim.open(0, &ALL), sim.open(0, &WAITS));
+        sim.die(0, false);
+        sim.pass_time(FREE_NS);
+        assert!(sim.is_all_free(), "{after_ms} ms: {:?}", sim.gauges);
+    }
 }
 
 /// What was left when no plan had the rule, or before anybody can remember, is

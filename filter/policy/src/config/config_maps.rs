@@ -23,7 +23,7 @@ impl ConfigMaps {
             at.list(0..=usize::MAX, problems, |at, problems| {
                 let (name, data) = read_one(at, problems)?;
                 if maps.insert(name, data).is_some() {
-                    at.refuse(problems, "stands in this list twice");
+                    at.refuse(problems, "is listed twice");
                 }
                 Some(())
             })?;

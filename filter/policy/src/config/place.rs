@@ -19,7 +19,7 @@ pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Envir
         at.list(0..=usize::MAX, problems, |at, problems| {
             let (name, namespace) = read_one_namespace(at, problems)?;
             if namespaces.insert(name, namespace).is_some() {
-                at.refuse(problems, "stands in this list twice");
+                at.refuse(problems, "is listed twice");
             }
             Some(())
         })?;

@@ -256,7 +256,7 @@ fn keys_that_nothing_heeds_are_refused() {
         (r#""gateway":{}"#, "gateway.name: is required"),
         (
             r#""namespaces":[{"name":"a"},{"name":"a"}]"#,
-            "namespaces[1]: stands in this list twice",
+            "namespaces[1]: is listed twice",
         ),
         (r#""polices":[]"#, "polices: is not a known field"),
     ] {

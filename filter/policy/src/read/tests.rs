@@ -23,7 +23,7 @@ fn unknown_duplicate_and_missing_fields_are_all_noted() {
     assert_eq!(
         found,
         [
-            "a: stands here twice",
+            "a: is given twice",
             "nam: is not a known field; did you mean \"name\"?",
             "name: is required",
         ]

@@ -62,7 +62,7 @@ impl Regex {
                 }
             };
             let cheaper = cheaper::spelling(pattern, &ast);
-            format!("is too dear a regular expression: {size}; {cheaper}")
+            format!("is too expensive a regular expression: {size}; {cheaper}")
         })?;
         Ok(Self {
             pattern: pattern.into(),
@@ -86,12 +86,7 @@ impl Regex {
     /// as U+FFFD, as it does for RE2.
     #[must_use]
     pub fn is_match(&self, value: &[u8]) -> bool {
-        match std::str::from_utf8(value) {
-            Ok(_) => self.table.is_match(value),
-            Err(_) => self
-                .table
-                .is_match(String::from_utf8_lossy(value).as_bytes()),
-        }
+        self.table.is_match(value)
     }
 }
 

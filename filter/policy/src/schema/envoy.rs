@@ -198,7 +198,7 @@ fn no_double_type(at: At<'_>, problems: &mut Problems) {
         if seen.contains(&kind) {
             let item = Path::Item(&at.path, index);
             let path = Path::Field(&item, "type");
-            At { node, path }.refuse(problems, "stands in this list twice");
+            At { node, path }.refuse(problems, "is listed twice");
         }
         seen.push(kind);
     }
@@ -308,11 +308,11 @@ mod tests {
             ),
             (
                 r#"{"compressor":[{"type":"Gzip"},{"type":"Brotli"},{"type":"Gzip"}]}"#.to_owned(),
-                "compressor[2].type: stands in this list twice".to_owned(),
+                "compressor[2].type: is listed twice".to_owned(),
             ),
             (
                 r#"{"httpUpgrade":[{"type":"websocket"},{"type":"WebSocket"}]}"#.to_owned(),
-                "httpUpgrade[1].type: stands in this list twice".to_owned(),
+                "httpUpgrade[1].type: is listed twice".to_owned(),
             ),
             (
                 r#"{"httpUpgrade":[{"type":"a b"}]}"#.to_owned(),

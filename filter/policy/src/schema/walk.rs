@@ -192,7 +192,7 @@ fn check_unique(at: At<'_>, key: &str, problems: &mut Problems) {
         };
         if !seen.insert(value) {
             let path = Path::Item(&at.path, index);
-            problems.refuse(&path, node, "stands in this list twice");
+            problems.refuse(&path, node, "is listed twice");
         }
     }
 }

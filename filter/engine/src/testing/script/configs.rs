@@ -120,23 +120,24 @@ impl Configs {
         });
         self.compiled.push(Compiled {
             watched: watched.collect(),
-            counters: numbered(plan.counters(), &mut self.counters),
-            gauges: numbered(plan.gauges(), &mut self.gauges),
-            tables: numbered(plan.tables(), &mut self.tables),
-            blocks: numbered(plan.blocks(), &mut self.blocks),
+            counters: numbered(plan.counters().iter(), &mut self.counters),
+            gauges: numbered(plan.gauges().iter(), &mut self.gauges),
+            tables: numbered(plan.tables().iter(), &mut self.tables),
+            blocks: numbered(plan.blocks().iter(), &mut self.blocks),
             plan,
         });
     }
 }
 
 /// The places of these names among all, at whose end the new ones come.
-fn numbered(names: &[String], all: &mut Vec<String>) -> Vec<usize> {
-    let mut place = |name: &String| {
+fn numbered(names: impl Iterator<Item: AsRef<str>>, all: &mut Vec<String>) -> Vec<usize> {
+    let place = |name| {
+        let name = AsRef::<str>::as_ref(&name);
         let found = all.iter().position(|other| other == name);
         found.unwrap_or_else(|| {
-            all.push(name.clone());
+            all.push(name.to_owned());
             all.len() - 1
         })
     };
-    names.iter().map(&mut place).collect()
+    names.map(place).collect()
 }

@@ -22,6 +22,9 @@ use regex_syntax::hir::Hir;
 pub(super) struct Table {
     /// The column of each byte.
     columns: [u8; 256],
+    /// The column of bytes that are not UTF-8 and count as one U+FFFD. It is
+    /// another's as a rule: patterns rarely tell that character apart.
+    broken: u8,
     /// Rows of next states.
     cells: Box<[u16]>,
     start: u16,
@@ -52,13 +55,16 @@ const LARGEST_STEPS: usize = 2 << 20;
 /// Bytes that the automaton may take before it is made small.
 const LARGEST_DFA: usize = 2 << 20;
 /// Bytes that the sets of steps may take which its states stand for. Reached
-/// after [`LARGEST_DFA`] as a rule, as it counts pointers, too: a worker's are
-/// shorter than the command line's, who must not judge differently.
+/// after [`LARGEST_DFA`] as a rule. Pointers count, and those of a worker are
+/// shorter than the command line's: a pattern at this bound that `btp lint`
+/// refuses may load.
 const LARGEST_SETS: usize = 8 << 20;
 /// Bounds the time: each cell of the automaton may look at all steps.
 const MOST_WORK: usize = 1 << 31;
 
 const DEAD: usize = 0;
+/// What bytes that are not UTF-8 count as.
+const REPLACEMENT: &str = "\u{fffd}";
 
 /// States by number, of which the dead one is 0.
 struct Rows {
@@ -85,18 +91,40 @@ impl Table {
         size_of::<Self>() + size_of_val(&*self.cells)
     }
 
-    /// Whether the whole of `value` matches.
+    /// Whether the whole of `value` matches. Each byte costs one step, be it
+    /// UTF-8 or not, and nothing is copied.
     pub(super) fn is_match(&self, value: &[u8]) -> bool {
-        let mut state = usize::from(self.start);
-        for byte in value {
-            let column = self.columns.get(usize::from(*byte)).copied();
-            let cell = state + usize::from(column.unwrap_or_default());
-            state = self.cells.get(cell).map_or(DEAD, |next| usize::from(*next));
+        let (mut state, mut rest) = (usize::from(self.start), value);
+        while let Err(error) = str::from_utf8(rest) {
+            let (valid, after) = rest
+                .split_at_checked(error.valid_up_to())
+                .unwrap_or_default();
+            state = self.next(self.walk(state, valid), self.broken);
             if state == DEAD {
                 return false;
             }
+            // Without a length it is a character that the value cuts off.
+            let length = error.error_len().unwrap_or(after.len());
+            rest = after.get(length..).unwrap_or_default();
         }
-        state >= self.ends
+        self.walk(state, rest) >= self.ends
+    }
+
+    /// The state that these bytes lead to.
+    fn walk(&self, mut state: usize, bytes: &[u8]) -> usize {
+        for byte in bytes {
+            let column = self.columns.get(usize::from(*byte)).copied();
+            state = self.next(state, column.unwrap_or_default());
+            if state == DEAD {
+                break;
+            }
+        }
+        state
+    }
+
+    fn next(&self, state: usize, column: u8) -> usize {
+        let next = self.cells.get(state + usize::from(column));
+        next.map_or(DEAD, |next| usize::from(*next))
     }
 }
 
@@ -126,7 +154,8 @@ fn automaton(meaning: &Hir) -> Result<DFA<Vec<u32>>, TooLarge> {
 }
 
 impl Rows {
-    /// The states that can be reached; a column for each class of bytes.
+    /// The states that can be reached; a column for each class of bytes, and
+    /// the last for bytes that are not UTF-8.
     fn of(dfa: &DFA<Vec<u32>>) -> Option<Self> {
         let columns = dfa.byte_classes().representatives(..);
         let bytes: Vec<u8> = columns.filter_map(|unit| unit.as_u8()).collect();
@@ -143,7 +172,7 @@ impl Rows {
             })
         };
         let mut rows = Self {
-            width: bytes.len(),
+            width: bytes.len() + 1,
             cells: Vec::new(),
             start: number(start, &mut found),
             ends: Vec::new(),
@@ -151,10 +180,12 @@ impl Rows {
         while let Some(state) = found.get(rows.ends.len()).copied() {
             let end = dfa.next_eoi_state(state);
             rows.ends.push(dfa.is_match_state(end));
-            for byte in &bytes {
-                let next = dfa.next_state(state, *byte);
-                rows.cells.push(number(next, &mut found));
-            }
+            let nexts = bytes.iter().map(|byte| dfa.next_state(state, *byte));
+            let broken = REPLACEMENT.bytes();
+            let broken = broken.fold(state, |state, byte| dfa.next_state(state, byte));
+            let nexts = nexts.chain([broken]);
+            rows.cells
+                .extend(nexts.map(|next| number(next, &mut found)));
         }
         Some(rows)
     }
@@ -185,8 +216,8 @@ impl Rows {
     }
 
     /// Lets classes of bytes that all states treat alike share a column; gives
-    /// the column of each byte.
-    fn narrow(&mut self, classes: &ByteClasses) -> [u8; 256] {
+    /// the column of each byte, and that of bytes that are not UTF-8.
+    fn narrow(&mut self, classes: &ByteClasses) -> ([u8; 256], u8) {
         let column = |index: usize| -> Vec<usize> {
             let rows = self.cells.chunks(self.width);
             rows.filter_map(|row| row.get(index).copied()).collect()
@@ -195,7 +226,7 @@ impl Rows {
         let mut kept = Vec::new();
         let mut renumbered = Vec::with_capacity(self.width);
         for index in 0..self.width {
-            // At most as many as there are bytes.
+            // Fewer than there are bytes: some are in no character.
             let number = *numbers.entry(column(index)).or_insert_with(|| {
                 kept.push(index);
                 u8::try_from(kept.len() - 1).unwrap_or(u8::MAX)
@@ -205,15 +236,16 @@ impl Rows {
         let rows = self.cells.chunks(self.width);
         let cells = rows.flat_map(|row| kept.iter().filter_map(|index| row.get(*index).copied()));
         (self.cells, self.width) = (cells.collect(), kept.len());
-        std::array::from_fn(|byte| {
+        let columns = std::array::from_fn(|byte| {
             let byte = u8::try_from(byte).unwrap_or(u8::MAX);
             let class = usize::from(classes.get(byte));
             renumbered.get(class).copied().unwrap_or_default()
-        })
+        });
+        (columns, renumbered.last().copied().unwrap_or_default())
     }
 
     /// `None` if it has too many cells.
-    fn table(self, columns: [u8; 256]) -> Option<Table> {
+    fn table(self, (columns, broken): ([u8; 256], u8)) -> Option<Table> {
         if self.cells.len() > MOST_CELLS {
             return None;
         }
@@ -233,6 +265,7 @@ impl Rows {
         let cells: Option<Vec<u16>> = ordered.flatten().map(|next| place(*next)).collect();
         Some(Table {
             columns,
+            broken,
             cells: cells?.into(),
             start: place(self.start)?,
             ends,

@@ -125,6 +125,48 @@ proptest! {
     }
 }
 
+/// Pieces of values, of which many are not UTF-8.
+fn broken_value() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop::sample::select(vec![
+        "a".as_bytes(),
+        b"1",
+        b"\n",
+        "ä".as_bytes(),
+        "\u{fffd}".as_bytes(),
+        // Bytes of no character, halves of characters, a surrogate, more than
+        // one spelling, a character beyond the last.
+        b"\xff",
+        b"\x80",
+        b"\xc3",
+        b"\xe2\x82",
+        b"\xf0\x9f\x98",
+        b"\xed\xa0\x80",
+        b"\xc0\xaf",
+        b"\xe0\x80\xaf",
+        b"\xf4\x90\x80\x80",
+    ]);
+    prop::collection::vec(piece, 0..6).prop_map(|all| all.concat())
+}
+
+proptest! {
+    #[test]
+    fn bytes_that_are_not_utf8_count_as_std_replaces_them(
+        pattern in pattern(),
+        special in prop::sample::select(vec!["", ".*", "\u{fffd}", "[^\u{fffd}]", "[\u{e000}-\u{ffff}]*"]),
+        pieces in broken_value(),
+        bytes in prop::collection::vec(any::<u8>(), 0..5),
+    ) {
+        let pattern = format!("{special}(?:{pattern}){special}");
+        let regex = Regex::new(&pattern).unwrap();
+        let other = regex_lite::Regex::new(&format!(r"\A(?:{pattern})\z")).unwrap();
+        for value in [&pieces, &bytes, &[&*pieces, &*bytes].concat()] {
+            let replaced = String::from_utf8_lossy(value);
+            prop_assert_eq!(regex.is_match(value), regex.is_match(replaced.as_bytes()));
+            prop_assert_eq!(regex.is_match(value), other.is_match(&replaced), "{}", replaced);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 

@@ -1,43 +1,52 @@
-//! Envoy's JSON as document trees, in the order it is written here.
+//! Envoy's configuration built in the order it is written here: the one way
+//! to build JSON in this program.
 
-use btp_policy::node::{Entry, Mark, Node, Value};
+use btp_policy::node::{Node, Value};
 use btp_policy::scalar::{Duration, Quantity};
 
-/// A [`Node`] in JSON's notation; `(…)` holds an expression.
+use super::tree::entry;
+
+/// A [`Node`] in JSON's notation; `(…)` holds an expression, be it a key or a
+/// value.
 macro_rules! node {
-    ({ $($key:literal : $value:tt),* $(,)? }) => {
-        $crate::translate::tree::object([$(($key, $crate::translate::tree::node!($value))),*])
+    ({ $($key:tt : $value:tt),* $(,)? }) => {
+        $crate::envoy::json::object::<&str>([
+            $(($key, $crate::envoy::json::node!($value))),*
+        ])
     };
     ([ $($item:tt),* $(,)? ]) => {
-        $crate::translate::tree::list([$($crate::translate::tree::node!($item)),*])
+        $crate::envoy::json::list([$($crate::envoy::json::node!($item)),*])
     };
-    ($value:expr) => { $crate::translate::tree::IntoNode::into_node($value) };
+    ($value:expr) => { $crate::envoy::json::IntoNode::into_node($value) };
 }
-pub(super) use node;
+pub(crate) use node;
 
-/// What can stand in a configuration.
-pub(super) trait IntoNode {
+/// What can be a value in a configuration.
+pub(crate) trait IntoNode {
     fn into_node(self) -> Node;
 }
 
 /// An object.
-pub(super) fn object(fields: impl IntoIterator<Item = (&'static str, Node)>) -> Node {
-    Node::unplaced(Value::map(fields))
+pub(crate) fn object<K: AsRef<str>>(fields: impl IntoIterator<Item = (K, Node)>) -> Node {
+    let fields = fields.into_iter();
+    let entries = fields.map(|(key, node)| entry(key.as_ref(), node));
+    Node::unplaced(Value::Map(entries.collect()))
 }
 
 /// A list.
-pub(super) fn list(items: impl IntoIterator<Item = Node>) -> Node {
+pub(crate) fn list(items: impl IntoIterator<Item = Node>) -> Node {
     Node::unplaced(Value::List(items.into_iter().collect()))
 }
 
+/// A text.
+pub(crate) fn string(text: impl Into<String>) -> Node {
+    Node::unplaced(Value::String(text.into()))
+}
+
 /// Adds a field to an object if there is a value for it.
-pub(super) fn put(object: &mut Node, key: &str, value: Option<impl IntoNode>) {
+pub(crate) fn put(object: &mut Node, key: &str, value: Option<impl IntoNode>) {
     if let (Value::Map(entries), Some(value)) = (&mut object.value, value) {
-        entries.push(Entry {
-            key: key.to_owned(),
-            mark: Mark::UNKNOWN,
-            node: value.into_node(),
-        });
+        entries.push(entry(key, value.into_node()));
     }
 }
 
@@ -49,13 +58,19 @@ impl IntoNode for Node {
 
 impl IntoNode for &str {
     fn into_node(self) -> Node {
-        Node::unplaced(Value::String(self.to_owned()))
+        string(self)
+    }
+}
+
+impl IntoNode for &String {
+    fn into_node(self) -> Node {
+        string(self)
     }
 }
 
 impl IntoNode for String {
     fn into_node(self) -> Node {
-        Node::unplaced(Value::String(self))
+        string(self)
     }
 }
 
@@ -74,6 +89,12 @@ impl IntoNode for u32 {
 impl IntoNode for i32 {
     fn into_node(self) -> Node {
         Node::unplaced(Value::Int(self.into()))
+    }
+}
+
+impl IntoNode for i64 {
+    fn into_node(self) -> Node {
+        Node::unplaced(Value::Int(self))
     }
 }
 

@@ -1,0 +1,103 @@
+//! The filter's instances as Envoy's configuration has them.
+
+use btp_policy::node::Node;
+
+use super::Instance;
+use crate::apply::capabilities::restriction;
+use crate::apply::json_out;
+use crate::apply::options::Options;
+use crate::envoy::json::node;
+use crate::envoy::plugin::NAME;
+use crate::envoy::tree::{list_mut, object_mut, set};
+
+const WASM_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+
+/// Puts the instances into a connection manager.
+pub(crate) fn insert(hcm: &mut Node, instances: &[Instance], options: &Options) {
+    for instance in instances {
+        let filter = match &options.ecds {
+            Some(folder) => {
+                let folder = folder.trim_end_matches('/');
+                discovery(instance, &format!("{folder}/{}", instance.file))
+            }
+            None => node!({
+                "name": (&instance.name),
+                "typed_config": (typed_config(instance, &options.wasm)),
+            }),
+        };
+        let filters = list_mut(hcm, "http_filters");
+        match instance.place {
+            Some(place) => filters.insert(place.min(filters.len()), filter),
+            None => put_behind_router(filters, filter),
+        }
+    }
+}
+
+/// The file in which Envoy discovers an instance.
+pub(crate) fn file(instance: &Instance, wasm: &str) -> Node {
+    node!({
+        "resources": [{
+            "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+            "name": (&instance.name),
+            "typed_config": (typed_config(instance, wasm)),
+        }]
+    })
+}
+
+/// Puts a filter first among those that every try passes.
+fn put_behind_router(filters: &mut [Node], filter: Node) {
+    let Some(router) = filters.last_mut() else {
+        return;
+    };
+    let config = object_mut(router, "typed_config");
+    let filters = list_mut(config, "upstream_http_filters");
+    if filters.is_empty() {
+        filters.push(node!({
+            "name": "envoy.filters.http.upstream_codec",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+            }
+        }));
+    }
+    filters.insert(0, filter);
+}
+
+fn typed_config(instance: &Instance, wasm: &str) -> Node {
+    // As text and not as a Struct: Envoy's YAML reader makes strings of the
+    // fractions in a Struct.
+    let json = json_out::write(&instance.config);
+    let mut config = node!({
+        "name": (&instance.name),
+        "root_id": NAME,
+        "failure_policy": "FAIL_RELOAD",
+        // Here and not in the VM's configuration, which has it since 1.40 only.
+        "capability_restriction_config": (restriction()),
+        "vm_config": {
+            "vm_id": NAME,
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": { "local": { "filename": wasm } },
+        },
+        "configuration": {
+            "@type": "type.googleapis.com/google.protobuf.StringValue",
+            "value": json,
+        },
+    });
+    let waits = instance.config.field("allowOnHeadersStopIteration");
+    if waits.is_some() {
+        set(&mut config, "allow_on_headers_stop_iteration", node!(true));
+    }
+    node!({ "@type": WASM_TYPE, "config": (config) })
+}
+
+fn discovery(instance: &Instance, path: &str) -> Node {
+    node!({
+        "name": (&instance.name),
+        "config_discovery": {
+            "config_source": {
+                "path_config_source": { "path": path },
+                "resource_api_version": "V3",
+            },
+            "type_urls": [WASM_TYPE],
+        }
+    })
+}

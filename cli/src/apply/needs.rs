@@ -1,0 +1,62 @@
+//! What a spec needs of the filter: which capabilities, where, and room for
+//! bodies.
+
+use btp_policy::node::{Node, Value};
+use btp_policy::problem::Problems;
+use btp_policy::read::At;
+use btp_policy::spec::{BufferMode, Capability, RequestBuffer};
+
+use crate::envoy::tree::{find, text};
+
+/// What a spec needs of the filter.
+#[derive(Debug)]
+pub(crate) struct Needs {
+    /// In front of the router.
+    pub(crate) capabilities: Vec<Capability>,
+    /// Behind it, where every try is seen.
+    pub(crate) behind: Vec<Capability>,
+    /// The largest body that is gathered before it goes on, in bytes.
+    pub(crate) gathers: Option<u64>,
+}
+
+impl Needs {
+    pub(crate) fn of(spec: &Node) -> Self {
+        let is_there = |name: &str| match spec.field(name).map(|node| &node.value) {
+            Some(Value::List(rules)) => rules.iter().any(|rule| !is_internal_redirect(rule)),
+            Some(_) if name == "rateLimit" => find(spec, &["rateLimit", "local"]).is_some(),
+            found => found.is_some(),
+        };
+        let fault = spec.field("faultInjection");
+        let is_behind = fault.and_then(|it| text(it, "position")) == Some("Upstream");
+        let named = |(name, capability): &(&str, Capability)| match capability {
+            // `retry` by itself is Envoy's.
+            Capability::Retry => {
+                let is_ours = find(spec, &["retry", "methods"]).is_some();
+                (is_ours || is_there("retryConstraint")).then_some(*capability)
+            }
+            Capability::FaultInjection if is_behind => None,
+            _ => is_there(name).then_some(*capability),
+        };
+        let capabilities: Vec<Capability> = Capability::ALL.iter().filter_map(named).collect();
+        let constraint = spec.field("retryConstraint");
+        let is_gated = constraint.is_some_and(|it| text(it, "mode") != Some("Reserve"));
+        let mut behind = Vec::new();
+        behind.extend(is_gated.then_some(Capability::Retry));
+        behind.extend(is_behind.then_some(Capability::FaultInjection));
+        let buffer = spec.field("requestBuffer");
+        let buffer =
+            buffer.and_then(|it| RequestBuffer::read(At::root(it), &mut Problems::default()));
+        let gathered = buffer.filter(|it| it.mode == BufferMode::Buffer);
+        Self {
+            capabilities,
+            behind,
+            gathers: gathered.map(|it| it.largest().get()),
+        }
+    }
+}
+
+/// Whether a rule of a `responseOverride` is Envoy's own to do.
+pub(crate) fn is_internal_redirect(rule: &Node) -> bool {
+    rule.field("redirect")
+        .is_some_and(|it| it.field("mode").is_none())
+}

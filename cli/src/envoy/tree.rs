@@ -1,0 +1,282 @@
+//! Envoy's configuration as a tree: what is asked of it and what is changed
+//! in it, everywhere in this program.
+//!
+//! Envoy takes every field by its proto name (`filter_chains`) and by its
+//! JSON name (`filterChains`), in any order, and null for absent. So do the
+//! functions here. What is set keeps its place and its spelling.
+
+use btp_policy::node::{Entry, Mark, Node, Value};
+
+/// An object without fields.
+pub(crate) const EMPTY: Node = Node {
+    mark: Mark::UNKNOWN,
+    value: Value::Map(Vec::new()),
+};
+
+/// The field `name` of an object.
+pub(crate) fn field<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+    let Value::Map(entries) = &node.value else {
+        return None;
+    };
+    let entry = &entries[position(entries, name)?];
+    (entry.node.value != Value::Null).then_some(&entry.node)
+}
+
+/// The field at the end of a way of fields.
+pub(crate) fn find<'a>(node: &'a Node, names: &[&str]) -> Option<&'a Node> {
+    names.iter().try_fold(node, |node, name| field(node, name))
+}
+
+/// The text of the field `name`.
+pub(crate) fn text<'a>(node: &'a Node, name: &str) -> Option<&'a str> {
+    field(node, name)?.as_str()
+}
+
+/// The items of the list `name`; none if it is absent.
+pub(crate) fn items<'a>(node: &'a Node, name: &str) -> &'a [Node] {
+    match field(node, name).map(|node| &node.value) {
+        Some(Value::List(items)) => items,
+        _ => &[],
+    }
+}
+
+/// The last part of the type of an `Any`, such as `HttpConnectionManager`.
+pub(crate) fn type_of(any: &Node) -> Option<&str> {
+    let url = any.field("@type")?.as_str()?;
+    url.rsplit(['.', '/']).next()
+}
+
+/// The field `name`, to be changed; it may be null.
+pub(crate) fn field_mut<'a>(node: &'a mut Node, name: &str) -> Option<&'a mut Node> {
+    let Value::Map(entries) = &mut node.value else {
+        return None;
+    };
+    let position = position(entries, name)?;
+    Some(&mut entries[position].node)
+}
+
+/// The list `name`, made if it is absent; anything else gives way to it.
+pub(crate) fn list_mut<'a>(node: &'a mut Node, name: &str) -> &'a mut Vec<Node> {
+    let list = child_mut(node, name, || Value::List(Vec::new()));
+    if !matches!(list.value, Value::List(_)) {
+        list.value = Value::List(Vec::new());
+    }
+    match &mut list.value {
+        Value::List(items) => items,
+        _ => unreachable!("made a list above"),
+    }
+}
+
+/// The object `name`, made if it is absent.
+pub(crate) fn object_mut<'a>(node: &'a mut Node, name: &str) -> &'a mut Node {
+    child_mut(node, name, || Value::Map(Vec::new()))
+}
+
+/// The object `name`, made if it is absent; `None` if something else is
+/// there, or `node` is no object.
+pub(crate) fn try_object_mut<'a>(node: &'a mut Node, name: &str) -> Option<&'a mut Node> {
+    if !matches!(node.value, Value::Map(_)) {
+        return None;
+    }
+    let below = object_mut(node, name);
+    matches!(below.value, Value::Map(_)).then_some(below)
+}
+
+/// Sets the field `name`, in its old place if it has one.
+pub(crate) fn set(node: &mut Node, name: &str, value: Node) {
+    *child_mut(node, name, || Value::Null) = value;
+}
+
+/// Takes the field `name` out of an object.
+pub(crate) fn remove(node: &mut Node, name: &str) -> Option<Node> {
+    let Value::Map(entries) = &mut node.value else {
+        return None;
+    };
+    let entry = entries.remove(position(entries, name)?);
+    (entry.node.value != Value::Null).then_some(entry.node)
+}
+
+/// Sets the fields of `value` in `target`; objects merge deeply.
+pub(crate) fn merge(target: &mut Node, value: &Node) {
+    let Value::Map(entries) = &value.value else {
+        *target = value.clone();
+        return;
+    };
+    if !matches!(target.value, Value::Map(_)) {
+        *target = EMPTY;
+    }
+    for entry in entries {
+        match entry.node.value {
+            Value::Map(_) => merge(object_mut(target, &entry.key), &entry.node),
+            _ => set(target, &entry.key, entry.node.clone()),
+        }
+    }
+}
+
+/// Whether two trees say the same to Envoy.
+pub(crate) fn same(left: &Node, right: &Node) -> bool {
+    match (&left.value, &right.value) {
+        (Value::List(left), Value::List(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(l, r)| same(l, r))
+        }
+        (Value::Map(fields), Value::Map(others)) => {
+            let counted = |fields: &[Entry]| fields.iter().filter(|it| is_there(it)).count();
+            let has = |it: &Entry| field(right, &it.key).is_some_and(|other| same(&it.node, other));
+            counted(fields) == counted(others) && fields.iter().filter(|it| is_there(it)).all(has)
+        }
+        (left, right) => left == right,
+    }
+}
+
+/// A copy that has no place in any file.
+pub(crate) fn unplaced(node: &Node) -> Node {
+    let value = match &node.value {
+        Value::List(items) => Value::List(items.iter().map(unplaced).collect()),
+        Value::Map(entries) => {
+            let copy = entries.iter().map(|it| entry(&it.key, unplaced(&it.node)));
+            Value::Map(copy.collect())
+        }
+        value => value.clone(),
+    };
+    Node::unplaced(value)
+}
+
+/// An entry whose place is not known.
+pub(crate) fn entry(key: &str, node: Node) -> Entry {
+    Entry {
+        key: key.to_owned(),
+        mark: Mark::UNKNOWN,
+        node,
+    }
+}
+
+/// The index of the field `name` among `entries`: of the one that is spelt
+/// just so, if there are several (keys of a `Struct` are no field names).
+pub(crate) fn position(entries: &[Entry], name: &str) -> Option<usize> {
+    let exact = entries.iter().position(|it| it.key == name);
+    exact.or_else(|| entries.iter().position(|it| is_same_name(&it.key, name)))
+}
+
+fn is_there(entry: &Entry) -> bool {
+    entry.node.value != Value::Null
+}
+
+fn child_mut<'a>(node: &'a mut Node, name: &str, make: fn() -> Value) -> &'a mut Node {
+    if !matches!(node.value, Value::Map(_)) {
+        node.value = Value::Map(Vec::new());
+    }
+    let Value::Map(entries) = &mut node.value else {
+        unreachable!("made an object above")
+    };
+    let position = position(entries, name).unwrap_or_else(|| {
+        entries.push(entry(name, Node::unplaced(make())));
+        entries.len() - 1
+    });
+    let node = &mut entries[position].node;
+    if node.value == Value::Null {
+        *node = Node::unplaced(make());
+    }
+    node
+}
+
+/// Whether two spellings name the same field.
+fn is_same_name(left: &str, right: &str) -> bool {
+    json_name(left).eq(json_name(right))
+}
+
+/// Protobuf's JSON name of a field: `max_requests` is `maxRequests`.
+fn json_name(name: &str) -> impl Iterator<Item = char> {
+    let mut is_upper = false;
+    name.chars().filter_map(move |character| {
+        if character == '_' {
+            is_upper = true;
+            return None;
+        }
+        let is_first = std::mem::take(&mut is_upper);
+        Some(if is_first {
+            character.to_ascii_uppercase()
+        } else {
+            character
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use btp_policy::json;
+
+    fn tree(text: &str) -> Node {
+        json::parse(text.as_bytes()).unwrap()
+    }
+
+    fn shown(node: &Node) -> String {
+        serde_json::to_string(node).unwrap()
+    }
+
+    #[test]
+    fn fields_are_found_under_both_names_by_both_names() {
+        let node = tree(r#"{"filterChains":[{"a_b":1}],"max_retries":3,"x":null}"#);
+        assert_eq!(items(&node, "filter_chains").len(), 1);
+        assert!(field(&node, "maxRetries").is_some());
+        assert_eq!(field(&node, "x"), None);
+        for other in ["filter_chains_x", "filterchains", "filter_chain"] {
+            assert_eq!(field(&node, other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn keys_that_differ_only_in_spelling_are_told_apart_where_both_are_there() {
+        let mut node = tree(r#"{"aB":1,"a_b":2}"#);
+        assert_eq!(shown(field(&node, "a_b").unwrap()), "2");
+        set(&mut node, "a_b", Node::unplaced(Value::Int(3)));
+        assert_eq!(shown(&node), r#"{"aB":1,"a_b":3}"#);
+    }
+
+    #[test]
+    fn what_is_set_keeps_its_place_and_its_spelling() {
+        let mut node = tree(r#"{"connectTimeout":"1s","name":"a"}"#);
+        set(&mut node, "connect_timeout", tree(r#""2s""#));
+        set(&mut node, "alt_stat_name", tree(r#""b""#));
+        assert_eq!(
+            shown(&node),
+            r#"{"connectTimeout":"2s","name":"a","alt_stat_name":"b"}"#
+        );
+    }
+
+    #[test]
+    fn what_is_merged_keeps_what_it_does_not_name() {
+        let mut node = tree(r#"{"maxRetries":1,"b":{"c":1,"d":null},"e":"text"}"#);
+        merge(
+            &mut node,
+            &tree(r#"{"max_retries":2,"b":{"d":{"x":1}},"e":{"f":[1]}}"#),
+        );
+        assert_eq!(
+            shown(&node),
+            r#"{"maxRetries":2,"b":{"c":1,"d":{"x":1}},"e":{"f":[1]}}"#
+        );
+    }
+
+    #[test]
+    fn neither_order_nor_spelling_nor_null_makes_a_difference() {
+        let one = tree(r#"{"max_retries":3,"b":{"c":[1,2]},"d":null}"#);
+        assert!(same(&one, &tree(r#"{"b":{"c":[1,2]},"maxRetries":3}"#)));
+        for other in [
+            r#"{"b":{"c":[2,1]},"max_retries":3}"#,
+            r#"{"b":{"c":[1,2]}}"#,
+            r#"{"b":{"c":[1,2]},"max_retries":3,"d":1}"#,
+            r#"{"b":{"c":[1,2]},"max_retries":4}"#,
+        ] {
+            assert!(!same(&one, &tree(other)), "{other}");
+            assert!(!same(&tree(other), &one), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_not_made_one_unasked() {
+        let mut node = tree(r#"{"a":"text"}"#);
+        assert_eq!(try_object_mut(&mut node, "a"), None);
+        assert!(try_object_mut(&mut node, "b").is_some());
+        assert_eq!(shown(&node), r#"{"a":"text","b":{}}"#);
+    }
+}
