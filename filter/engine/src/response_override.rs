@@ -10,6 +10,7 @@ mod crossing;
 mod kept;
 mod matching;
 mod operators;
+mod place;
 mod recall;
 mod render;
 
@@ -19,14 +20,15 @@ use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
 use crate::action::{Action, Fields, Reply, Response};
 use crate::counters::{CounterId, CounterNames};
 use crate::form::Form;
-use crate::host::{Attribute, Host};
+use crate::host::Host;
 use crate::look::{Look, Needs};
 
-use build::{Built, CONTENT_LENGTH, STATUS, build, forbids_body};
+use build::{Built, CONTENT_LENGTH, STATUS, build};
 pub(crate) use kept::ValueLimits;
 use kept::{Recalled, Shortage};
 pub(crate) use matching::response_status;
 use operators::{AUTHORITY, Operators, SCHEME};
+use place::{Place, is_preflight};
 pub(crate) use recall::Recall;
 use recall::{Item, PlannedItem};
 use render::Facts;
@@ -74,10 +76,6 @@ pub(crate) enum Instead {
 
 /// `%RESPONSE_CODE_DETAILS%` of a response that was replaced.
 const DETAILS: &str = "btp_response_override";
-
-/// The longest body that is replaced in place. The client has its answer at
-/// once, but the exchange ends only when the upstream's body has passed.
-const LONGEST_IN_PLACE: u64 = 64 * 1024;
 
 impl Overrides {
     /// `None` if there are no rules.
@@ -220,13 +218,13 @@ impl Overrides {
             true => form.tell_in_headers(response),
             false => form.tell(response),
         };
-        Some(match place(&response, form, length, end) {
+        Some(match Place::of(&response, form, length, end) {
             Place::Reply => Instead::Reply(response),
-            Place::Message => {
+            Place::HeadersOnly => {
                 let headers = with_status(response.status, response.headers);
                 Instead::InPlace(headers, response.body)
             }
-            Place::MessageWithBody => {
+            Place::HeadersAndBody => {
                 let mut headers = with_status(response.status, response.headers);
                 let length = response.body.len().to_string().into_bytes();
                 headers.push((CONTENT_LENGTH.to_vec(), length));
@@ -349,44 +347,6 @@ impl Rule {
         let mut ask = |operator| (operator, Operators::ask(operator, host, recall));
         self.asks.iter().map(&mut ask).collect()
     }
-}
-
-/// How a response takes the place of another.
-enum Place {
-    /// As a reply of the proxy's own, which passes no other filter.
-    Reply,
-    /// As it passes: other headers, and no body in either.
-    Message,
-    /// As it passes: other headers, and another body.
-    MessageWithBody,
-}
-
-/// How `response` takes the place of one whose body has this length, `end` if it
-/// has none and no trailers. What passes is seen by the filters in front of this
-/// one: `cors` and `grpc_web` write their part.
-fn place(response: &Response, form: Form, length: Option<u64>, end: bool) -> Place {
-    if end {
-        // A body cannot be added.
-        return match response.body.is_empty() {
-            true => Place::Message,
-            false => Place::Reply,
-        };
-    }
-    // `grpc_web` holds a body without a message for ever.
-    if form == Form::Grpc || forbids_body(response.status) {
-        return Place::Reply;
-    }
-    match length {
-        Some(1..=LONGEST_IN_PLACE) => Place::MessageWithBody,
-        _ => Place::Reply,
-    }
-}
-
-/// Whether the response at hand is what Envoy's `cors` filter answers a preflight:
-/// it says nothing of the resource, and a browser takes no other.
-fn is_preflight<H: Host>(host: &mut H) -> bool {
-    host.attribute(Attribute::ResponseCodeDetails)
-        .is_some_and(|details| details == b"cors_response")
 }
 
 fn has_variants(instead: &Wanted) -> bool {
