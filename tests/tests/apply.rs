@@ -91,6 +91,45 @@ fn envoy_loads_every_golden_configuration() -> Result<()> {
     Ok(())
 }
 
+/// Every configuration that the command line tool is held to the bytes of,
+/// with every policy applied to it.
+#[test]
+fn envoy_loads_what_is_applied_to_every_configuration_of_the_corpus() -> Result<()> {
+    let wasm = repo::wasm()?.display().to_string();
+    let folder = tempfile::tempdir()?;
+    let corpus = repo::path("cli/tests/corpus");
+    let mut count = 0;
+    for case in fs::read_dir(&corpus)? {
+        let case = case?.path();
+        for name in ["envoy.yaml", "envoy.json"] {
+            let bootstrap = case.join(name);
+            if !bootstrap.is_file() {
+                continue;
+            }
+            for policy in fs::read_dir(corpus.join("policies"))? {
+                let policy = policy?.path();
+                let (from, given) = (bootstrap.to_string_lossy(), policy.to_string_lossy());
+                let arguments = [
+                    "--bootstrap",
+                    &from,
+                    "-f",
+                    &given,
+                    "--wasm",
+                    &wasm,
+                    "-o",
+                    name,
+                ];
+                apply(folder.path(), &arguments)?;
+                assert_loads(&folder.path().join(name))
+                    .with_context(|| format!("{from}, {given}"))?;
+                count += 1;
+            }
+        }
+    }
+    ensure!(count >= 96, "only {count} configurations");
+    Ok(())
+}
+
 const POLICIES: &str = r#"
 kind: BackendTrafficPolicy
 metadata: {name: retried}

@@ -1,6 +1,8 @@
 //! A person's Envoy configuration: the bootstrap, and the files that it
 //! takes listeners, clusters and routes from.
 
+mod text;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +12,6 @@ use btp_policy::problem::Problem;
 use btp_policy::{json, yaml};
 
 use super::layout::as_envoy_reads;
-use super::patch::{Kept, Original, is_equal, patch};
-use super::place::Place;
 use super::{undo, yaml_out};
 use crate::envoy::address::{Address, Step, at, at_mut};
 use crate::envoy::tree::{field, find, same, type_of};
@@ -258,67 +258,6 @@ impl Config {
         file.clean_up(&kept);
         self.problems
             .extend(problems.into_iter().map(|problem| (index, problem)));
-    }
-}
-
-impl File {
-    /// The text of what it is now: what was read, where nothing was changed.
-    fn text(&self, syntax: Syntax) -> Result<String, String> {
-        if syntax == self.syntax
-            && let Some(place) = self.place(&self.clean_text)
-        {
-            let original = Original {
-                text: &self.clean_text,
-                place: &place,
-                node: &self.clean,
-                is_json: syntax == Syntax::Json,
-            };
-            let (node, text) = undo::write(&self.node, &original);
-            if self.says(&text, &node).is_some() {
-                return Ok(text);
-            }
-        }
-        render(&self.node, syntax)
-    }
-
-    /// Takes what is there now for what a person has written.
-    fn clean_up(&mut self, kept: &Kept) {
-        if !same(&self.node, &self.clean) {
-            let text = self.place(&self.source.text).map(|place| {
-                let original = Original {
-                    text: &self.source.text,
-                    place: &place,
-                    node: &self.clean,
-                    is_json: self.syntax == Syntax::Json,
-                };
-                patch(&original, &self.node, kept).text
-            });
-            let fits = |text: &String| self.says(text, &self.node).is_some();
-            let text = text.filter(fits);
-            let text = text.or_else(|| render(&self.node, self.syntax).ok());
-            self.clean_text = text.unwrap_or_default();
-            // Marks of the text that was read are for messages; they go where
-            // the order is another.
-            if let Some(read) = self.says(&self.clean_text, &self.node)
-                && !same(&read, &self.node)
-            {
-                self.node = read;
-            }
-        }
-        self.clean = self.node.clone();
-    }
-
-    fn place(&self, text: &str) -> Option<Place> {
-        match self.syntax {
-            Syntax::Yaml => Place::of_yaml(text),
-            Syntax::Json => Place::of_json(text),
-        }
-    }
-
-    /// What a text says, if that is what a tree says.
-    fn says(&self, text: &str, node: &Node) -> Option<Node> {
-        let read = parse(text, self.syntax).ok()?;
-        is_equal(&read, node).then_some(read)
     }
 }
 

@@ -2,6 +2,7 @@
 //! policy of each of its routes, and the targets that are not there.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use btp_policy::Policy;
 use btp_policy::attach::{Attachments, Environment, Gateway};
@@ -31,6 +32,24 @@ pub(crate) struct Missing {
     pub(crate) reason: String,
 }
 
+/// A connection manager that could stand for either of two listeners.
+#[derive(Debug)]
+pub(crate) struct AmbiguousListener {
+    chain: String,
+    listener: String,
+}
+
+impl fmt::Display for AmbiguousListener {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "the filter chain {} of the listener {} is the target of one policy and the \
+             listener of another: target both by filter chains",
+            self.chain, self.listener
+        )
+    }
+}
+
 /// Finds who governs each connection manager.
 ///
 /// # Errors
@@ -40,7 +59,7 @@ pub(crate) fn govern(
     model: &Model,
     policies: &[Policy],
     gateway: Option<&ObjectName>,
-) -> Result<Vec<Governed>, String> {
+) -> Result<Vec<Governed>, AmbiguousListener> {
     let managers = model.managers.iter();
     managers
         .map(|manager| {
@@ -219,7 +238,7 @@ fn gateway_of(
     manager: &Manager,
     policies: &[Policy],
     said: Option<&ObjectName>,
-) -> Result<Gateway, String> {
+) -> Result<Gateway, AmbiguousListener> {
     let listener = config.at(&manager.listener);
     let resources = listener.map(resources_of).unwrap_or_default();
     let by_metadata = resources
@@ -280,7 +299,7 @@ fn section_of(
     manager: &Manager,
     gateway: &ObjectName,
     policies: &[Policy],
-) -> Result<Option<String>, String> {
+) -> Result<Option<String>, AmbiguousListener> {
     let is_wanted = |section: &str| {
         let mut targets = gateway_targets(policies).filter(|it| it.object == *gateway);
         targets.any(|target| target.section.as_deref() == Some(section))
@@ -288,10 +307,10 @@ fn section_of(
     let listener = manager.listener_name.as_str();
     match manager.chain.as_deref() {
         Some(chain) if is_wanted(chain) && is_wanted(listener) && chain != listener => {
-            Err(format!(
-                "the filter chain {chain} of the listener {listener} is the target of one policy \
-                 and the listener of another: target both by filter chains"
-            ))
+            Err(AmbiguousListener {
+                chain: chain.to_owned(),
+                listener: listener.to_owned(),
+            })
         }
         Some(chain) if is_wanted(chain) => Ok(Some(chain.to_owned())),
         _ => Ok((!listener.is_empty()).then(|| listener.to_owned())),

@@ -20,6 +20,26 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
+    /// What several specs need together.
+    pub(crate) fn union(needs: impl IntoIterator<Item = Self>) -> Self {
+        let needs: Vec<Self> = needs.into_iter().collect();
+        let all = |of: fn(&Self) -> &Vec<Capability>| -> Vec<Capability> {
+            let all = Capability::ALL.iter().map(|(_, it)| *it);
+            all.filter(|it| needs.iter().any(|needs| of(needs).contains(it)))
+                .collect()
+        };
+        Self {
+            capabilities: all(|needs| &needs.capabilities),
+            behind: all(|needs| &needs.behind),
+            gathers: needs.iter().filter_map(|needs| needs.gathers).max(),
+        }
+    }
+
+    /// Whether no instance is needed.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.capabilities.is_empty() && self.behind.is_empty()
+    }
+
     pub(crate) fn of(spec: &Node) -> Self {
         let is_there = |name: &str| match spec.field(name).map(|node| &node.value) {
             Some(Value::List(rules)) => rules.iter().any(|rule| !is_internal_redirect(rule)),

@@ -7,7 +7,7 @@ use btp_policy::node::{Node, Value};
 use super::tree::{field, field_mut};
 
 /// One step down a tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     /// A field, by its proto name.
     Key(String),
@@ -16,7 +16,7 @@ pub(crate) enum Step {
 }
 
 /// A place in one of the files of a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Address {
     /// Index of the file.
     pub(crate) file: usize,

@@ -15,6 +15,7 @@ use crate::intake::Intake;
 use crate::look::Look;
 use crate::plan::Plan;
 use crate::rate_limit::{PlaceRef, Standing};
+use crate::response_override::HeldBody;
 use crate::retry::SlotId;
 use retry::Attempt;
 
@@ -100,9 +101,9 @@ enum Phase {
     /// The client gets a reply of ours; what passes now is that reply, or
     /// what is left of the response in whose place it went.
     Replied,
-    /// The response's body is being replaced as it passes, by this; it is
-    /// empty once it has been written.
-    Replacing { unwritten: Vec<u8> },
+    /// The response's body is being replaced as it passes, by this until it
+    /// has been written.
+    Replacing { unwritten: Option<Box<HeldBody>> },
 }
 
 impl Phase {

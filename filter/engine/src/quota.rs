@@ -1,7 +1,8 @@
 //! How much memory requests may keep in one worker.
 //!
-//! What a rule prints of a request must be kept until the response is there,
-//! and clients decide how long that is. So it is reserved first, from a quota
+//! What a rule prints of a request must be kept until the response is there, and
+//! a body that replaces another until it can be written; clients and upstreams
+//! decide how long that is. So it is reserved first, from a quota
 //! that all configurations of a worker share. A reservation gives its bytes
 //! back when it is dropped: however an exchange ends, nothing stays behind.
 

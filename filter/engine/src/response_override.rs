@@ -5,6 +5,7 @@
 
 mod accept;
 mod authority;
+mod body;
 mod build;
 mod crossing;
 mod kept;
@@ -23,6 +24,8 @@ use crate::form::Form;
 use crate::host::Host;
 use crate::look::{Look, Needs};
 
+use body::Body;
+pub(crate) use body::HeldBody;
 use build::{Built, CONTENT_LENGTH, STATUS, build};
 pub(crate) use kept::ValueLimits;
 use kept::{Recalled, Shortage};
@@ -42,6 +45,8 @@ pub(crate) struct Overrides {
     /// worker had no room for.
     too_long: CounterId,
     no_room: CounterId,
+    /// Counts bodies that the worker had no room for.
+    no_room_for_body: CounterId,
     /// Redirects that were not made for the host that the request names.
     refused_redirects: CounterId,
     /// What must be kept of each request.
@@ -63,14 +68,15 @@ struct Rule {
 }
 
 /// What the client gets instead of a response.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Instead {
     /// The same body under these headers, `:status` among them.
     Headers(Fields),
     /// These headers, and this body, written over the original as it passes:
     /// an HTTP/1 connection to the upstream stays usable.
-    InPlace(Fields, Vec<u8>),
-    /// A reply of the proxy's own; the original is discarded.
+    InPlace(Fields, HeldBody),
+    /// A reply of the proxy's own; the original is discarded. Nothing is held
+    /// for it.
     Reply(Response),
 }
 
@@ -92,6 +98,7 @@ impl Overrides {
             counter: counters.define(policy, "responses_overridden"),
             too_long: counters.define(policy, "request_values_too_long"),
             no_room: counters.define(policy, "request_values_no_room"),
+            no_room_for_body: counters.define(policy, "replacement_bodies_no_room"),
             items: Vec::new(),
             refused_redirects: counters.define(policy, "redirects_refused"),
             times: false,
@@ -153,6 +160,7 @@ impl Overrides {
     pub(crate) fn instead_of_response<H: Host>(
         &self,
         look: &Look,
+        limits: ValueLimits<'_>,
         host: &mut H,
         end: bool,
         out: &mut Vec<Action>,
@@ -164,7 +172,7 @@ impl Overrides {
         {
             return None;
         }
-        self.replace(rule, look, host, end, out)
+        self.replace(rule, look, limits, host, end, out)
     }
 
     /// Replaces the response at hand as `rule` says.
@@ -173,6 +181,7 @@ impl Overrides {
         &self,
         rule: &Rule,
         look: &Look,
+        limits: ValueLimits<'_>,
         host: &mut H,
         end: bool,
         out: &mut Vec<Action>,
@@ -197,7 +206,7 @@ impl Overrides {
             return None;
         }
         self.count(rule, out);
-        let Some(body) = built.body else {
+        let Some(mut body) = built.body else {
             // The HTTP status of an answer to a gRPC client is not what counts.
             let status = if look.grpc.is_call() {
                 status
@@ -207,30 +216,38 @@ impl Overrides {
             return Some(Instead::Headers(with_status(status, built.headers)));
         };
         let form = look.told_in();
-        let response = Response {
+        let mut response = Response {
             status: built.status,
             headers: built.headers,
-            body,
+            body: Vec::new(),
             grpc_status: rule.grpc_status(grpc_status),
             details: DETAILS,
         };
-        let response = match end {
-            true => form.tell_in_headers(response),
-            false => form.tell(response),
-        };
-        Some(match Place::of(&response, form, length, end) {
-            Place::Reply => Instead::Reply(response),
-            Place::HeadersOnly => {
-                let headers = with_status(response.status, response.headers);
-                Instead::InPlace(headers, response.body)
+        if form != Form::Http {
+            response.body = body.into_bytes();
+            response = match end {
+                true => form.tell_in_headers(response),
+                false => form.tell(response),
+            };
+            body = Body::Printed(std::mem::take(&mut response.body));
+        }
+        let place = Place::of(form, response.status, body.len(), (length, end));
+        if place != Place::Reply {
+            let length = body.len().to_string().into_bytes();
+            match body.hold(limits) {
+                Ok(held) => {
+                    let mut headers = with_status(response.status, response.headers);
+                    if place == Place::HeadersAndBody {
+                        headers.push((CONTENT_LENGTH.to_vec(), length));
+                    }
+                    return Some(Instead::InPlace(headers, held));
+                }
+                Err(printed) => body = printed,
             }
-            Place::HeadersAndBody => {
-                let mut headers = with_status(response.status, response.headers);
-                let length = response.body.len().to_string().into_bytes();
-                headers.push((CONTENT_LENGTH.to_vec(), length));
-                Instead::InPlace(headers, response.body)
-            }
-        })
+            out.push(Action::Count(self.no_room_for_body));
+        }
+        response.body = body.into_bytes();
+        Some(Instead::Reply(response))
     }
 
     /// What the client gets instead of a reply of the engine's own. Its
@@ -278,7 +295,7 @@ impl Overrides {
         Some(Response {
             status,
             headers,
-            body: body.unwrap_or_else(|| original.body.clone().into_bytes()),
+            body: body.map_or_else(|| original.body.clone().into_bytes(), Body::into_bytes),
             grpc_status: rule.grpc_status(original.grpc_status),
             details: original.details,
         })

@@ -24,7 +24,7 @@ pub struct Worker {
     /// have budgets of their own.
     budgets: Vec<HashMap<Vec<u8>, usize>>,
     limits: Limits,
-    /// Memory for what requests are asked for later.
+    /// Memory for what requests are asked for later, and for new bodies.
     values: MemoryQuota,
     /// The host has shown the body of a request that was held.
     pub(crate) sees_held_bodies: bool,

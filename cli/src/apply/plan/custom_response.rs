@@ -3,110 +3,112 @@
 
 use btp_policy::node::{Node, Value};
 
-use super::Applier;
-use crate::apply::govern::sites_of;
+use super::Scene;
+use super::draft::Draft;
+use super::errors::Errors;
+use crate::apply::effective::Effective;
 use crate::apply::needs::is_internal_redirect;
 use crate::apply::placement::Destination;
 use crate::envoy::json::{list, node, put};
 use crate::envoy::tree::{EMPTY, find, items, list_mut, object_mut, set, text, unplaced};
+use crate::input::Input;
 
 /// The filter, and its settings on a route.
 const NAME: &str = "btp.custom_response";
 const TYPE: &str =
     "type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse";
 
-impl Applier<'_> {
-    /// Puts internal redirects into force.
-    pub(super) fn apply_redirects(&mut self) {
-        let model = self.model;
-        let mut managers = Vec::new();
-        for index in 0..self.effective.len() {
-            let Some(matcher) = self.redirects_of(index) else {
-                continue;
-            };
-            for (manager, place) in self.effective[index].sites.clone() {
-                let site = &sites_of(model, &model.managers[manager])[place];
-                if let Some(route) = self.change(&site.address) {
-                    let settings = object_mut(route, "typed_per_filter_config");
-                    set(settings, NAME, matcher.clone());
-                }
-                if !managers.contains(&manager) {
-                    managers.push(manager);
-                }
-            }
-            let part = format!("typed_per_filter_config[{NAME}]");
-            let native = &mut self.effective[index].native;
-            native.add("responseOverride", Destination::Routes(part));
-        }
-        for manager in managers {
-            let manager = &model.managers[manager];
-            self.change(&manager.listener);
-            if let Some(hcm) = self.config.at_mut(&manager.address) {
-                let filter = node!({ "name": NAME, "typed_config": { "@type": TYPE } });
-                list_mut(hcm, "http_filters").insert(0, filter);
-            }
-        }
-    }
-
-    /// The settings of a route for the internal redirects of a spec.
-    fn redirects_of(&mut self, index: usize) -> Option<Node> {
-        let it = &self.effective[index];
-        let rules = it.spec.field("responseOverride")?;
-        let Value::List(rules) = &rules.value else {
-            return None;
+/// Puts internal redirects into force.
+pub(super) fn apply(
+    scene: Scene<'_>,
+    draft: &mut Draft<'_>,
+    effective: &mut [Effective],
+    errors: &mut Errors<'_>,
+) {
+    let mut managers = Vec::new();
+    for it in effective {
+        let Some(matcher) = redirects_of(it, scene.input, errors) else {
+            continue;
         };
-        let count = rules.iter().filter(|it| is_internal_redirect(it)).count();
-        if count == 0 {
-            return None;
-        }
-        let (policy, parent) = (it.policy, it.parent);
-        let above = parent.and_then(|parent| self.input.policies[parent].node.field("spec"));
-        let inherits = above.is_some_and(|spec| spec.field("responseOverride").is_some());
-        if count < rules.len() {
-            let reason = "has redirects without a mode beside other rules: those are Envoy's own \
-                          to do, and the first rule that matches could be of either; give them \
-                          mode: Client, or a policy of their own";
-            self.refuse_field(policy, "spec.responseOverride", reason.to_owned());
-            return None;
-        }
-        if inherits {
-            let reason = "replaces the rules of the policy it merges with by redirects without a \
-                          mode, which are Envoy's own to do: leave mergeType out";
-            self.refuse_field(policy, "spec.responseOverride", reason.to_owned());
-            return None;
-        }
-        let mut matchers = Vec::new();
-        let mut wrong = Vec::new();
-        for (place, rule) in rules.iter().enumerate() {
-            let path = format!("spec.responseOverride[{place}]");
-            match predicate(rule) {
-                Ok(predicate) => matchers.push(node!({
-                    "on_match": { "action": (action(rule)) },
-                    "predicate": (predicate),
-                })),
-                Err(reason) => wrong.push((path, reason)),
+        for site in &it.sites {
+            if let Some(route) = draft.change(&scene.site(*site).address) {
+                let settings = object_mut(route, "typed_per_filter_config");
+                set(settings, NAME, matcher.clone());
+            }
+            if !managers.contains(&site.0) {
+                managers.push(site.0);
             }
         }
-        for (path, reason) in wrong {
-            self.refuse_field(policy, &path, reason);
+        let part = format!("typed_per_filter_config[{NAME}]");
+        it.native.add("responseOverride", Destination::Routes(part));
+    }
+    for manager in managers {
+        let manager = &scene.model.managers[manager];
+        if let Some(hcm) = draft.change_in(&manager.listener, &manager.address) {
+            let filter = node!({ "name": NAME, "typed_config": { "@type": TYPE } });
+            list_mut(hcm, "http_filters").insert(0, filter);
         }
-        Some(node!({
-            "@type": TYPE,
-            "custom_response_matcher": { "matcher_list": { "matchers": (list(matchers)) } },
-        }))
     }
 }
 
+/// The settings of a route for the internal redirects of a spec.
+fn redirects_of(it: &Effective, input: &Input, errors: &mut Errors<'_>) -> Option<Node> {
+    const FIELD: &str = "spec.responseOverride";
+    let rules = it.spec.field("responseOverride")?;
+    let Value::List(rules) = &rules.value else {
+        return None;
+    };
+    let count = rules.iter().filter(|it| is_internal_redirect(it)).count();
+    if count == 0 {
+        return None;
+    }
+    let above = it.parent.map(|parent| &input.policies[parent].node);
+    let inherits = above.is_some_and(|it| find(it, &["spec", "responseOverride"]).is_some());
+    if count < rules.len() {
+        let reason = "has redirects without a mode beside other rules: those are Envoy's own \
+                      to do, and the first rule that matches could be of either; give them \
+                      mode: Client, or a policy of their own";
+        errors.refuse_field(it.policy, FIELD, reason);
+        return None;
+    }
+    if inherits {
+        let reason = "replaces the rules of the policy it merges with by redirects without a \
+                      mode, which are Envoy's own to do: leave mergeType out";
+        errors.refuse_field(it.policy, FIELD, reason);
+        return None;
+    }
+    let mut matchers = Vec::new();
+    for (place, rule) in rules.iter().enumerate() {
+        match predicate(rule) {
+            Ok(predicate) => matchers.push(node!({
+                "on_match": { "action": (action(rule)) },
+                "predicate": (predicate),
+            })),
+            Err(unknown) => {
+                let reason = format!(
+                    "has the condition {}, which Envoy's internal redirect does not know",
+                    unknown.0
+                );
+                errors.refuse_field(it.policy, &format!("{FIELD}[{place}]"), reason);
+            }
+        }
+    }
+    Some(node!({
+        "@type": TYPE,
+        "custom_response_matcher": { "matcher_list": { "matchers": (list(matchers)) } },
+    }))
+}
+
+/// A condition that Envoy's internal redirect does not know.
+struct UnknownCondition(String);
+
 /// When a rule applies: all of its conditions.
-fn predicate(rule: &Node) -> Result<Node, String> {
+fn predicate(rule: &Node) -> Result<Node, UnknownCondition> {
     let conditions = rule.field("match");
     if let Some(Value::Map(entries)) = conditions.map(|it| &it.value) {
         let is_unknown = |key: &str| !matches!(key, "statusCodes" | "responseHeaders");
         if let Some(entry) = entries.iter().find(|it| is_unknown(&it.key)) {
-            return Err(format!(
-                "has the condition {}, which Envoy's internal redirect does not know",
-                entry.key
-            ));
+            return Err(UnknownCondition(entry.key.clone()));
         }
     }
     let of_kind = |name: &str| conditions.map_or(&[][..], |it| items(it, name));

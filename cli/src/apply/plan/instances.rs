@@ -1,5 +1,5 @@
-//! The filter's instances, and what they need of routes: names, and room for
-//! the bodies that are gathered.
+//! The filter's instances: which connection managers need them, and what they
+//! are given there.
 
 use std::collections::BTreeSet;
 
@@ -8,238 +8,136 @@ use btp_policy::node::{Node, Value};
 use btp_policy::policy::TargetKind;
 use btp_policy::spec::Capability;
 
-use super::Applier;
+use super::Scene;
+use super::draft::Draft;
+use super::errors::Errors;
+use crate::apply::effective::Effective;
 use crate::apply::filter::{self, Contents, Instance};
-use crate::apply::govern::sites_of;
+use crate::apply::govern::Governed;
 use crate::apply::model::Manager;
 use crate::apply::needs::Needs;
-use crate::apply::placement::Destination;
 use crate::compose;
-use crate::envoy::address::Address;
-use crate::envoy::json::node;
-use crate::envoy::tree::{field, find, set, text, unplaced};
+use crate::envoy::tree::unplaced;
 use crate::report::Finding;
 
-impl Applier<'_> {
-    /// Lets a route hold bodies as large as its policy gathers.
-    pub(super) fn widen_buffers(&mut self) {
-        /// Envoy's `per_connection_buffer_limit_bytes`.
-        const USUAL: i64 = 1 << 20;
-        let number = |node: Option<&Node>| match node.map(|node| &node.value) {
-            Some(Value::Int(number)) => Some(*number),
-            _ => None,
-        };
-        let model = self.model;
-        for index in 0..self.effective.len() {
-            let it = &self.effective[index];
-            let Some(limit) = Needs::of(&it.spec).gathers else {
-                continue;
-            };
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            for (manager, place) in it.sites.clone() {
-                let manager = &model.managers[manager];
-                let listener = self.config.at(&manager.listener);
-                let own = listener.and_then(|it| field(it, "per_connection_buffer_limit_bytes"));
-                let site = &sites_of(model, manager)[place];
-                let route = self.config.at(&site.address);
-                let there = route.and_then(|it| field(it, "request_body_buffer_limit"));
-                let enough = number(there).unwrap_or(0).max(number(own).unwrap_or(USUAL));
-                if limit > enough
-                    && let Some(route) = self.change(&site.address)
-                {
-                    set(route, "request_body_buffer_limit", node!(limit));
-                    let part = "request_body_buffer_limit".to_owned();
-                    let native = &mut self.effective[index].native;
-                    native.add("requestBuffer.limit", Destination::Routes(part));
-                }
-            }
-        }
-    }
+/// What came of it.
+#[derive(Default)]
+pub(super) struct Inserted {
+    /// Whether there is an instance anywhere.
+    pub(super) has_any: bool,
+    /// Name and content of each file with a plugin configuration.
+    pub(super) files: Vec<(String, Node)>,
+}
 
-    /// A budget stops the router by `x-envoy-ratelimited`, which this trigger
-    /// turns into the opposite.
-    fn refuse_inverted_marker(&mut self, place: &Address) {
-        const TRIGGER: &str = "envoy-ratelimited";
-        let retry_on = |node: &Node, path: &[&str]| {
-            let policy = find(node, path)?;
-            let retry_on = text(policy, "retry_on")?;
-            Some(retry_on.split(',').any(|it| it.trim() == TRIGGER))
-        };
-        let Some(node) = self.config.at(place) else {
-            return;
-        };
-        let paths = [&["route", "retry_policy"][..], &["retry_policy"]];
-        if paths.iter().any(|path| retry_on(node, path) == Some(true)) {
-            let reason = "retries on envoy-ratelimited, by which a retryConstraint stops \
-                          retries: take it out of retry_on";
-            self.refuse(place, reason);
+/// Puts the filter into every connection manager that needs it.
+pub(super) fn insert(
+    scene: Scene<'_>,
+    draft: &mut Draft<'_>,
+    effective: &mut [Effective],
+    errors: &mut Errors<'_>,
+) -> Inserted {
+    let mut inserted = Inserted::default();
+    for (index, manager) in scene.model.managers.iter().enumerate() {
+        let in_force = effective.iter().filter(|it| it.is_in(index));
+        let needs = Needs::union(in_force.map(|it| Needs::of(&it.spec)));
+        if needs.is_nothing() {
+            continue;
         }
-    }
-
-    /// See [`Self::refuse_inverted_marker`]; of the routes under a budget, and
-    /// their virtual hosts.
-    pub(super) fn refuse_inverted_markers(&mut self) {
-        let model = self.model;
-        let mut places: Vec<Address> = Vec::new();
-        for it in &self.effective {
-            if !Needs::of(&it.spec).behind.contains(&Capability::Retry) {
-                continue;
-            }
-            for (manager, place) in &it.sites {
-                let site = &sites_of(model, &model.managers[*manager])[*place];
-                let mut host = site.address.clone();
-                host.path.truncate(host.path.len().saturating_sub(2));
-                for place in [site.address.clone(), host] {
-                    if !places.contains(&place) {
-                        places.push(place);
-                    }
-                }
-            }
-        }
-        for place in &places {
-            self.refuse_inverted_marker(place);
-        }
-    }
-
-    /// The filter remembers routes by their names.
-    pub(super) fn name_routes(&mut self) {
-        let model = self.model;
-        let mut named = BTreeSet::new();
-        for (index, manager) in model.managers.iter().enumerate() {
-            let Some(table) = manager.routes.table() else {
-                continue;
-            };
-            for (place, site) in sites_of(model, manager).iter().enumerate() {
-                let is_governed = self.governed[index].routes[place].is_some();
-                if !is_governed || !site.name.is_empty() || !named.insert((table, place)) {
-                    continue;
-                }
-                if let Some(route) = self.change(&site.address) {
-                    set(route, "name", node!(&site.given));
-                }
-            }
-        }
-    }
-
-    /// Puts the filter into a connection manager; whether it is needed there.
-    pub(super) fn insert_filter(&mut self, index: usize, manager: &Manager) -> bool {
-        let it = &self.governed[index];
-        let fallback = it.attachments.fallback();
-        let parent = it.attachments.parent();
-        let used: BTreeSet<usize> = it
-            .routes
-            .iter()
-            .copied()
-            .chain([fallback, parent])
-            .flatten()
-            .collect();
-        let in_force = self.effective.iter().filter(|it| it.is_in(index));
-        let needs: Vec<Needs> = in_force.map(|it| Needs::of(&it.spec)).collect();
-        let union = |of: fn(&Needs) -> &Vec<Capability>| -> Vec<Capability> {
-            let all = Capability::ALL.iter().map(|(_, it)| *it);
-            all.filter(|it| needs.iter().any(|needs| of(needs).contains(it)))
-                .collect()
-        };
-        let wanted = union(|needs| &needs.capabilities);
-        let behind = union(|needs| &needs.behind);
-        let gathers = needs.iter().any(|needs| needs.gathers.is_some());
-        if wanted.is_empty() && behind.is_empty() {
-            return false;
-        }
-        let Some(hcm) = self.config.at(&manager.address) else {
-            return false;
+        let Some(hcm) = draft.at(&manager.address) else {
+            continue;
         };
         if filter::is_there(hcm) {
             let reason = "holds the filter already, and not by btp apply: take it out of \
                           http_filters";
-            self.refuse(&manager.address, reason);
-            return false;
+            errors.refuse(draft.config(), &manager.address, reason);
+            continue;
         }
-        let Some(Value::List(all)) = self.documents.field("policies").map(|it| &it.value) else {
-            return false;
-        };
-        let budgets = wanted.contains(&Capability::Retry);
-        let documents = used.iter().map(|policy| {
-            let document = unplaced(&all[*policy]);
-            filter::without_native(document, budgets)
-        });
-        let maps = self.documents.field("configMaps").map(unplaced);
-        let speaks_of_gateways = used.iter().any(|policy| {
-            let policy = &self.policies[*policy];
-            let kinds = policy.targets.iter().map(|it| it.kind);
-            let mut kinds = kinds.chain(policy.selectors.iter().map(|it| it.kind));
-            kinds.any(|kind| kind == TargetKind::Gateway)
-        });
-        let gateway = &it.gateway;
-        let is_named = speaks_of_gateways || gateway.name.namespace != "default";
-        let gateway = is_named.then_some(gateway);
-        let contents = Contents {
-            policies: documents.collect(),
-            config_maps: maps,
-            gateway,
-            gathers,
-        };
-        let mut instances = filter::instances(hcm, &wanted, &behind, &contents);
-        let used: Vec<usize> = used.into_iter().collect();
+        let used = policies_of(&scene.governed[index]);
+        let contents = contents(scene, index, &used, &needs);
+        let mut instances = filter::instances(hcm, &needs.capabilities, &needs.behind, &contents);
         for instance in &instances {
-            self.check_plugin(instance, &used);
+            check_plugin(scene, instance, &used, errors);
         }
-        let listener = manager.listener_name.as_str();
-        for it in self.effective.iter_mut().filter(|it| it.is_in(index)) {
-            it.enforced_by(&instances, listener);
+        for it in effective.iter_mut().filter(|it| it.is_in(index)) {
+            it.enforced_by(&instances, &manager.listener_name);
         }
-        self.write_files(manager, &mut instances);
-        if self.change(&manager.listener).is_some()
-            && let Some(hcm) = self.config.at_mut(&manager.address)
+        if scene.options.ecds.is_some() {
+            for instance in &mut instances {
+                instance.file = file_name(scene, manager, instance);
+                let file = filter::file(instance, &scene.options.wasm);
+                inserted.files.push((instance.file.clone(), file));
+            }
+        }
+        if let Some(hcm) = draft.change_in(&manager.listener, &manager.address) {
+            filter::insert(hcm, &instances, scene.options);
+        }
+        inserted.has_any = true;
+    }
+    inserted
+}
+
+/// The policies that an instance must know to tell who governs what.
+fn policies_of(governed: &Governed) -> Vec<usize> {
+    let attachments = &governed.attachments;
+    let above = [attachments.fallback(), attachments.parent()];
+    let used = governed.routes.iter().copied().chain(above).flatten();
+    used.collect::<BTreeSet<usize>>().into_iter().collect()
+}
+
+/// What the instances of a connection manager are given of these policies.
+fn contents<'a>(scene: Scene<'a>, index: usize, used: &[usize], needs: &Needs) -> Contents<'a> {
+    let documents = scene.documents.field("policies").map(|it| &it.value);
+    let documents = match documents {
+        Some(Value::List(documents)) => documents.as_slice(),
+        _ => &[],
+    };
+    let has_budget = needs.capabilities.contains(&Capability::Retry);
+    let policies = used.iter().filter_map(|policy| documents.get(*policy));
+    let policies = policies.map(|it| filter::without_native(unplaced(it), has_budget));
+    let speaks_of_gateways = used.iter().any(|policy| {
+        let policy = &scene.policies[*policy];
+        let kinds = policy.targets.iter().map(|it| it.kind);
+        let mut kinds = kinds.chain(policy.selectors.iter().map(|it| it.kind));
+        kinds.any(|kind| kind == TargetKind::Gateway)
+    });
+    let gateway = &scene.governed[index].gateway;
+    let is_named = speaks_of_gateways || gateway.name.namespace != "default";
+    Contents {
+        policies: policies.collect(),
+        config_maps: scene.documents.field("configMaps").map(unplaced),
+        gateway: is_named.then_some(gateway),
+        gathers: needs.gathers.is_some(),
+    }
+}
+
+/// What the filter would refuse is refused here.
+fn check_plugin(scene: Scene<'_>, instance: &Instance, used: &[usize], errors: &mut Errors<'_>) {
+    let Err(problems) = PluginConfig::from_node(&instance.config) else {
+        return;
+    };
+    for mut problem in problems {
+        // The policies of an instance are some of all policies.
+        let rest = problem.path.strip_prefix("policies[");
+        if let Some((place, path)) = rest.and_then(|rest| rest.split_once(']'))
+            && let Some(policy) = place.parse().ok().and_then(|it: usize| used.get(it))
         {
-            filter::insert(hcm, &instances, self.options);
+            problem.path = format!("policies[{policy}]{path}");
         }
-        true
+        let (problem, place) = compose::in_its_file(problem, scene.input);
+        errors.add_once(Finding::error(problem, place));
     }
+}
 
-    /// What the filter would refuse is refused here.
-    fn check_plugin(&mut self, instance: &Instance, used: &[usize]) {
-        let Err(problems) = PluginConfig::from_node(&instance.config) else {
-            return;
-        };
-        for mut problem in problems {
-            // The policies of an instance are some of all policies.
-            let rest = problem.path.strip_prefix("policies[");
-            if let Some((place, path)) = rest.and_then(|rest| rest.split_once(']'))
-                && let Some(policy) = place.parse().ok().and_then(|it: usize| used.get(it))
-            {
-                problem.path = format!("policies[{policy}]{path}");
-            }
-            let (problem, place) = compose::in_its_file(problem, self.input);
-            let is_known = self
-                .errors
-                .findings
-                .iter()
-                .any(|known| known.place == place && known.problem == problem);
-            if !is_known {
-                self.errors.add(Finding::error(problem, place));
-            }
-        }
+/// The name of the file for the plugin configuration of an instance: of its
+/// connection manager, too, if there are several.
+fn file_name(scene: Scene<'_>, manager: &Manager, instance: &Instance) -> String {
+    let mut name = instance.name.clone();
+    if scene.model.managers.len() > 1 {
+        let chain = manager.chain.as_deref().unwrap_or_default();
+        let place = format!("{}-{chain}", manager.listener_name);
+        name = format!("{name}-{}", place.trim_end_matches('-'));
     }
-
-    /// Puts the plugin configurations of a connection manager into files, if
-    /// that is wanted.
-    fn write_files(&mut self, manager: &Manager, instances: &mut [Instance]) {
-        if self.options.ecds.is_none() {
-            return;
-        }
-        for instance in instances {
-            let mut name = instance.name.clone();
-            if self.model.managers.len() > 1 {
-                let chain = manager.chain.as_deref().unwrap_or_default();
-                let place = format!("{}-{chain}", manager.listener_name);
-                name = format!("{name}-{}", place.trim_end_matches('-'));
-            }
-            let is_usual = |it: char| it.is_ascii_alphanumeric() || "-_.".contains(it);
-            let usual = name.chars().map(|it| if is_usual(it) { it } else { '_' });
-            instance.file = usual.chain(".yaml".chars()).collect();
-            let file = filter::file(instance, &self.options.wasm);
-            self.plugin_files.push((instance.file.clone(), file));
-        }
-    }
+    let is_usual = |it: char| it.is_ascii_alphanumeric() || "-_.".contains(it);
+    let usual = name.chars().map(|it| if is_usual(it) { it } else { '_' });
+    usual.chain(".yaml".chars()).collect()
 }

@@ -62,7 +62,7 @@ impl Exchange {
         let mut edits = Vec::new();
         let mut flow = self.settle(plan, host, &mut edits);
         if flow == Flow::Continue {
-            flow = self.replace(policy, host, end, out);
+            flow = self.replace(policy, worker, host, end, out);
         }
         if flow == Flow::Stop {
             // Headers of a response that goes nowhere are left alone.
@@ -80,12 +80,15 @@ impl Exchange {
     fn replace<H: Host>(
         &mut self,
         policy: &PolicyPlan,
+        worker: &Worker,
         host: &mut H,
         end: bool,
         out: &mut Vec<Action>,
     ) -> Flow {
         let overrides = policy.overrides.as_ref();
-        let instead = overrides.and_then(|it| it.instead_of_response(&self.look, host, end, out));
+        let limits = worker.value_limits();
+        let instead =
+            overrides.and_then(|it| it.instead_of_response(&self.look, limits, host, end, out));
         match instead {
             Some(Instead::Headers(headers)) => {
                 out.push(Action::SetResponseHeaders(headers));
@@ -94,7 +97,8 @@ impl Exchange {
             }
             Some(Instead::InPlace(headers, body)) => {
                 out.push(Action::SetResponseHeaders(headers));
-                self.phase = Phase::Replacing { unwritten: body };
+                let unwritten = Some(Box::new(body));
+                self.phase = Phase::Replacing { unwritten };
                 Flow::Continue
             }
             Some(Instead::Reply(response)) => {
@@ -118,7 +122,8 @@ impl Exchange {
     /// Bytes of the response body arrived.
     pub fn response_body(&mut self, out: &mut Vec<Action>) -> Flow {
         if let Phase::Replacing { unwritten } = &mut self.phase {
-            out.push(Action::ReplaceBody(std::mem::take(unwritten)));
+            let body = unwritten.take().map(|body| body.into_bytes());
+            out.push(Action::ReplaceBody(body.unwrap_or_default()));
         }
         Flow::Continue
     }

@@ -6,6 +6,7 @@ use btp_policy::spec::{
 };
 
 use super::accept;
+use super::body::Body;
 use super::crossing;
 use super::render::{Facts, Target};
 use super::{AUTHORITY, Operators, SCHEME};
@@ -18,7 +19,7 @@ pub(super) struct Built {
     /// Neither `:status` nor content-length, unless the body stays.
     pub(super) headers: Fields,
     /// The new body; `None`: the original one.
-    pub(super) body: Option<Vec<u8>>,
+    pub(super) body: Option<Body>,
 }
 
 /// What `instead` makes of the response that `facts` tell of.
@@ -36,7 +37,7 @@ fn build_response(response: &OverrideResponse, keep: &KeepHeaders, facts: &Facts
     let status = response.status.map_or(facts.status, HttpStatus::get);
     let no_body = forbids_body(status);
     let mut headers = kept(keep, &response.headers, facts);
-    let mut body = Vec::new();
+    let mut body = Body::Printed(Vec::new());
     let mut varies = false;
     if !no_body {
         let content_type = match &response.body {
@@ -113,7 +114,7 @@ fn build_redirect(redirect: &Redirect, keep: &KeepHeaders, facts: &Facts<'_>) ->
     Built {
         status: redirect.status,
         headers,
-        body: Some(Vec::new()),
+        body: Some(Body::Printed(Vec::new())),
     }
 }
 
@@ -182,8 +183,14 @@ fn push_url(text: &[u8], url: &mut Vec<u8>) {
     }
 }
 
-fn render_body(body: &OverrideBody, facts: &Facts<'_>) -> Vec<u8> {
-    facts.rendered(&body.template, Target::Body(body.escape))
+fn render_body(body: &OverrideBody, facts: &Facts<'_>) -> Body {
+    let OverrideBody {
+        template, escape, ..
+    } = body;
+    match template.shared_text() {
+        Some(text) => Body::Shared(text),
+        None => Body::Printed(facts.rendered(template, Target::Body(*escape))),
+    }
 }
 
 fn kept(keep: &KeepHeaders, changes: &HeaderChanges, facts: &Facts<'_>) -> Fields {

@@ -2,11 +2,11 @@
 //! is on its way, and filters in front of this one that have not seen it yet.
 
 use super::build::forbids_body;
-use crate::action::Response;
 use crate::form::Form;
 use crate::host::{Attribute, Host};
 
 /// How a response takes the place of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// As a reply of the proxy's own, which passes no other filter.
     Reply,
@@ -21,19 +21,24 @@ pub(super) enum Place {
 const LONGEST_IN_PLACE: u64 = 64 * 1024;
 
 impl Place {
-    /// How `response` takes the place of one whose body has this length, `end` if it
-    /// has none and no trailers. What passes is seen by the filters in front of this
-    /// one: `cors` and `grpc_web` write their part.
-    pub(super) fn of(response: &Response, form: Form, length: Option<u64>, end: bool) -> Self {
+    /// How a response of this form, status and length takes the place of the original,
+    /// `end` if that has neither body nor trailers. What passes is seen by the filters
+    /// in front of this one: `cors` and `grpc_web` write their part.
+    pub(super) fn of(
+        form: Form,
+        status: u16,
+        new_length: usize,
+        (length, end): (Option<u64>, bool),
+    ) -> Self {
         if end {
             // A body cannot be added.
-            return match response.body.is_empty() {
-                true => Self::HeadersOnly,
-                false => Self::Reply,
+            return match new_length {
+                0 => Self::HeadersOnly,
+                _ => Self::Reply,
             };
         }
         // `grpc_web` holds a body without a message for ever.
-        if form == Form::Grpc || forbids_body(response.status) {
+        if form == Form::Grpc || forbids_body(status) {
             return Self::Reply;
         }
         match length {

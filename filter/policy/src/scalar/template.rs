@@ -3,6 +3,7 @@
 //! A literal percent sign is written `%%`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::scalar::Operator;
 
@@ -15,8 +16,8 @@ pub struct Template {
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Text as it is.
-    Text(String),
+    /// Text as it is; copies share it.
+    Text(Arc<str>),
     /// A command operator: `%NAME(ARGUMENT):LENGTH%`.
     Operator {
         /// What is printed.
@@ -33,7 +34,7 @@ impl Template {
         let parts = if text.is_empty() {
             Vec::new()
         } else {
-            vec![Part::Text(text.to_owned())]
+            vec![Part::Text(text.into())]
         };
         Self { parts }
     }
@@ -64,14 +65,14 @@ impl Template {
             let length = written.length;
             let operator = Operator::new(written.name, written.argument, length.is_some())?;
             if !text.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut text)));
+                parts.push(Part::Text(std::mem::take(&mut text).into()));
             }
             parts.push(Part::Operator { operator, length });
             rest = after;
         }
         text.push_str(rest);
         if !text.is_empty() {
-            parts.push(Part::Text(text));
+            parts.push(Part::Text(text.into()));
         }
         Ok(Self { parts })
     }
@@ -86,6 +87,15 @@ impl Template {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
+    }
+
+    /// The text that it prints, unless that depends on anything or is empty.
+    #[must_use]
+    pub fn shared_text(&self) -> Option<Arc<str>> {
+        match self.parts.as_slice() {
+            [Part::Text(text)] => Some(text.clone()),
+            _ => None,
+        }
     }
 
     /// What it prints if that depends on nothing.

@@ -12,6 +12,8 @@ use crate::response_override::kept::Place;
 use crate::testing::{FakeHost, Message, Proxy};
 use crate::worker::Worker;
 
+mod waiting;
+
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

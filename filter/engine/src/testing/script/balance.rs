@@ -88,7 +88,7 @@ impl Stage {
             assert_eq!(*level, 0, "{name}");
         }
         for machine in &self.machines {
-            assert_eq!(machine.quota.used(), 0, "values of requests are still kept");
+            assert_eq!(machine.quota.used(), 0, "values or bodies are still kept");
             assert!(machine.ledger.is_idle(), "{:?}", machine.ledger);
             for root in machine.roots.iter().flatten() {
                 assert!(root.worker.is_idle(), "{:?}", root.worker);

@@ -1,0 +1,166 @@
+//! What a configuration must be like before policies are put into it.
+
+use std::collections::BTreeMap;
+
+use btp_policy::node::Node;
+use btp_policy::problem::Problem;
+use btp_policy::spec::Capability;
+
+use super::Scene;
+use super::errors::Errors;
+use crate::apply::effective::Effective;
+use crate::apply::files::{Config, path_of};
+use crate::apply::govern::sites_of;
+use crate::apply::model::{Manager, Model, RouteSource};
+use crate::apply::needs::Needs;
+use crate::apply::options::Options;
+use crate::apply::overlap::overlaps;
+use crate::envoy::address::Address;
+use crate::envoy::tree::{find, text};
+
+/// Refuses a configuration without anything to govern, or that the options do
+/// not fit, and warns of what is not seen of it.
+pub(super) fn configuration(
+    config: &Config,
+    model: &Model,
+    options: &Options,
+    errors: &mut Errors<'_>,
+) {
+    if model.managers.is_empty() {
+        let reason = "holds no HTTP connection manager that policies could govern";
+        errors.file(0, Problem::new("", reason));
+    }
+    for it in overlaps(config, model) {
+        errors.file(it.address.file, it.problem(config));
+    }
+    let root = config.files.first().map(|file| &file.node);
+    let source = root.and_then(|it| find(it, &["dynamic_resources", "lds_config"]));
+    if source.is_some_and(|source| path_of(source).is_none()) {
+        let reason = "are in part not seen: those that a management server sends are not \
+                      governed by these policies";
+        let problem = Problem::new("dynamic_resources.lds_config: the listeners", reason);
+        errors.warn(0, problem);
+    }
+    let is_known = |name| root.is_some_and(|it| find(it, &["node", name]).is_some());
+    if options.ecds.is_some() && !(is_known("id") && is_known("cluster")) {
+        let reason = "must have id and cluster: Envoy watches files (--ecds) with these alone";
+        errors.file(0, Problem::new("node", reason));
+    }
+}
+
+/// Refuses routes that cannot be seen, or not be told apart.
+pub(super) fn routes(scene: Scene<'_>, config: &Config, errors: &mut Errors<'_>) {
+    for (index, manager) in scene.model.managers.iter().enumerate() {
+        routes_of(scene, index, manager, config, errors);
+    }
+}
+
+/// Refuses routes under a retry budget, and their virtual hosts, that retry on
+/// what the budget stops the router by.
+pub(super) fn retry_triggers(
+    scene: Scene<'_>,
+    config: &Config,
+    effective: &[Effective],
+    errors: &mut Errors<'_>,
+) {
+    let mut places: Vec<Address> = Vec::new();
+    for it in effective {
+        if !Needs::of(&it.spec).behind.contains(&Capability::Retry) {
+            continue;
+        }
+        for site in &it.sites {
+            let site = scene.site(*site);
+            let mut host = site.address.clone();
+            host.path.truncate(host.path.len().saturating_sub(2));
+            for place in [site.address.clone(), host] {
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
+        }
+    }
+    for place in &places {
+        retry_trigger(place, config, errors);
+    }
+}
+
+/// A budget stops the router by `x-envoy-ratelimited`, which this trigger
+/// turns into the opposite.
+fn retry_trigger(place: &Address, config: &Config, errors: &mut Errors<'_>) {
+    const TRIGGER: &str = "envoy-ratelimited";
+    let retry_on = |node: &Node, path: &[&str]| {
+        let policy = find(node, path)?;
+        let retry_on = text(policy, "retry_on")?;
+        Some(retry_on.split(',').any(|it| it.trim() == TRIGGER))
+    };
+    let Some(node) = config.at(place) else {
+        return;
+    };
+    let paths = [&["route", "retry_policy"][..], &["retry_policy"]];
+    if paths.iter().any(|path| retry_on(node, path) == Some(true)) {
+        let reason = "retries on envoy-ratelimited, by which a retryConstraint stops \
+                      retries: take it out of retry_on";
+        errors.refuse(config, place, reason);
+    }
+}
+
+fn routes_of(
+    scene: Scene<'_>,
+    index: usize,
+    manager: &Manager,
+    config: &Config,
+    errors: &mut Errors<'_>,
+) {
+    let it = &scene.governed[index];
+    let is_governed = it.attachments.fallback().is_some();
+    let table = match manager.routes {
+        RouteSource::Table(table) => table,
+        RouteSource::Unseen(what) if is_governed => {
+            let reason = format!(
+                "takes its routes from {what}: a policy of its Gateway, or without targets, \
+                 cannot be put into force on routes that are not seen here"
+            );
+            return errors.refuse(config, &manager.address, reason);
+        }
+        RouteSource::Unseen(_) | RouteSource::Nowhere => return,
+    };
+    let sites = sites_of(scene.model, manager);
+    let mut by_name: BTreeMap<&str, usize> = BTreeMap::new();
+    for (place, site) in sites.iter().enumerate() {
+        if site.name.is_empty() {
+            continue;
+        }
+        let first = *by_name.entry(&site.name).or_insert(place);
+        if it.routes[first] != it.routes[place] {
+            let name = |policy: Option<usize>| match policy {
+                Some(policy) => scene.policies[policy].name.to_string(),
+                None => "no policy".to_owned(),
+            };
+            let reason = format!(
+                "has the name {:?}, as {} has, and another policy ({} here, {} there): the \
+                 filter tells routes apart by their names, so give one of them another name",
+                site.name,
+                sites[first].address,
+                name(it.routes[place]),
+                name(it.routes[first]),
+            );
+            errors.refuse(config, &site.address, reason);
+        }
+    }
+    let others = scene.model.managers[..index].iter().zip(scene.governed);
+    for (other, governed) in others {
+        let merges = it.routes.iter().flatten();
+        let mut merges = merges.map(|policy| scene.policies[*policy].merge.is_some());
+        let is_same = governed.routes == it.routes
+            && (governed.attachments.parent() == it.attachments.parent()
+                || !merges.any(|merges| merges));
+        if other.routes == RouteSource::Table(table) && !is_same {
+            let reason = format!(
+                "has the same routes as listener {}, and other policies for them: give \
+                 each listener routes of its own",
+                other.listener_name
+            );
+            errors.refuse(config, &manager.address, reason);
+        }
+    }
+}

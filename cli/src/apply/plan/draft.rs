@@ -1,0 +1,77 @@
+//! The configuration while it is changed: of every object that is changed,
+//! it is known what it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use btp_policy::node::{Node, Value};
+
+use crate::apply::files::Config;
+use crate::apply::undo;
+use crate::envoy::address::Address;
+
+pub(super) struct Draft<'a> {
+    config: &'a mut Config,
+    /// The objects that were changed, as they were.
+    before: BTreeMap<Address, Node>,
+    /// The objects that were added. They were nothing before.
+    added: BTreeSet<Address>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(config: &'a mut Config) -> Self {
+        Self {
+            config,
+            before: BTreeMap::new(),
+            added: BTreeSet::new(),
+        }
+    }
+
+    /// The configuration as it is now.
+    pub(super) fn config(&self) -> &Config {
+        self.config
+    }
+
+    pub(super) fn at(&self, address: &Address) -> Option<&Node> {
+        self.config.at(address)
+    }
+
+    /// An object with a record of its own (a listener, a route, a cluster),
+    /// to be changed.
+    pub(super) fn change(&mut self, object: &Address) -> Option<&mut Node> {
+        self.change_in(object, object)
+    }
+
+    /// What is at `address` in such an object, to be changed.
+    pub(super) fn change_in(&mut self, object: &Address, address: &Address) -> Option<&mut Node> {
+        if !self.before.contains_key(object) && !self.added.contains(object) {
+            let node = self.config.at(object)?.clone();
+            self.before.insert(object.clone(), node);
+        }
+        self.config.at_mut(address)
+    }
+
+    /// Adds an object, which says itself that it was made, to a list.
+    pub(super) fn add(&mut self, list: &Address, object: Node) -> Option<Address> {
+        let Value::List(items) = &mut self.config.at_mut(list)?.value else {
+            return None;
+        };
+        items.push(object);
+        let address = list.item(items.len() - 1);
+        self.added.insert(address.clone());
+        Some(address)
+    }
+
+    /// The bootstrap, for changes that are known again without a record.
+    pub(super) fn bootstrap(&mut self) -> Option<&mut Node> {
+        self.config.at_mut(&Address::root(0))
+    }
+
+    /// Notes in each changed object what it was.
+    pub(super) fn record(self) {
+        for (address, before) in self.before {
+            if let Some(node) = self.config.at_mut(&address) {
+                undo::record(&before, node);
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What stands in the way of policies, each with its place in a file.
+
+use btp_policy::path::closest;
+use btp_policy::problem::Problem;
+
+use crate::apply::files::{Config, mark_of};
+use crate::envoy::address::Address;
+use crate::input::Input;
+use crate::report::{Finding, Place};
+
+/// The findings so far, errors counted. The files of the configuration come
+/// after those of the input.
+pub(super) struct Errors<'a> {
+    findings: &'a mut Vec<Finding>,
+    input: &'a Input,
+    count: usize,
+}
+
+impl<'a> Errors<'a> {
+    pub(super) fn new(findings: &'a mut Vec<Finding>, input: &'a Input) -> Self {
+        Self {
+            findings,
+            input,
+            count: 0,
+        }
+    }
+
+    /// Whether nothing stands in the way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The place of a file of the configuration.
+    pub(super) fn place(&self, file: usize) -> Place {
+        Place::File(self.input.sources.len() + file)
+    }
+
+    pub(super) fn add(&mut self, finding: Finding) {
+        self.count += 1;
+        self.findings.push(finding);
+    }
+
+    /// Adds what is wrong, unless it has been said.
+    pub(super) fn add_once(&mut self, finding: Finding) {
+        let is_known = self
+            .findings
+            .iter()
+            .any(|known| known.place == finding.place && known.problem == finding.problem);
+        if !is_known {
+            self.add(finding);
+        }
+    }
+
+    /// Adds a problem with a file of the configuration.
+    pub(super) fn file(&mut self, file: usize, problem: Problem) {
+        self.add(Finding::error(problem, self.place(file)));
+    }
+
+    /// Adds what is unwise about a file of the configuration.
+    pub(super) fn warn(&mut self, file: usize, problem: Problem) {
+        self.findings
+            .push(Finding::warning(problem, self.place(file)));
+    }
+
+    /// Adds a finding that is grave or not.
+    pub(super) fn weigh(&mut self, finding: Finding, is_grave: bool) {
+        self.count += usize::from(is_grave);
+        self.findings.push(finding);
+    }
+
+    /// Refuses an object of the configuration.
+    pub(super) fn refuse(&mut self, config: &Config, address: &Address, reason: impl Into<String>) {
+        let problem = Problem {
+            mark: mark_of(config, address),
+            ..Problem::new(address.to_string(), reason)
+        };
+        self.file(address.file, problem);
+    }
+
+    /// Refuses a field of a policy, once.
+    pub(super) fn refuse_field(&mut self, policy: usize, path: &str, reason: impl Into<String>) {
+        let object = &self.input.policies[policy];
+        let problem = Problem {
+            mark: closest(&object.node, path).mark,
+            ..Problem::new(path, reason)
+        };
+        self.add_once(Finding::error(problem, Place::File(object.source)));
+    }
+}

@@ -1,0 +1,110 @@
+//! Which route sends to which cluster, and who else names it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use btp_policy::node::{Node, Value};
+
+use crate::apply::files::Config;
+use crate::apply::model::{Model, RouteSource};
+use crate::envoy::address::Address;
+use crate::envoy::tree::{field, items, text};
+
+/// Which route names which cluster, and who else names it.
+#[derive(Debug, Default)]
+pub(super) struct Uses {
+    /// Of each cluster: the table, the route in it, and where the name stands.
+    pub(super) routes: BTreeMap<String, Vec<(usize, usize, Address)>>,
+    /// Clusters that something other than a route's action names.
+    pub(super) others: BTreeSet<String>,
+    /// The place of each cluster.
+    pub(super) places: BTreeMap<String, Address>,
+    /// Routes that choose the cluster by something in the request.
+    pub(super) by_request: BTreeSet<(usize, usize)>,
+    /// There are routes that cannot be seen.
+    pub(super) is_partial: bool,
+}
+
+impl Uses {
+    pub(super) fn read(config: &Config, model: &Model) -> Self {
+        let mut uses = Self::default();
+        for address in config.clusters() {
+            let name = config.at(&address).and_then(|it| text(it, "name"));
+            if let Some(name) = name.map(str::to_owned) {
+                uses.places.insert(name, address);
+            }
+        }
+        uses.is_partial = model
+            .managers
+            .iter()
+            .any(|it| matches!(it.routes, RouteSource::Unseen(_)));
+        for (table, it) in model.tables.iter().enumerate() {
+            for (place, site) in it.routes.iter().enumerate() {
+                if let Some(route) = config.at(&site.address) {
+                    uses.add_route(table, place, route, &site.address);
+                }
+            }
+        }
+        let names: BTreeSet<&str> = uses.places.keys().map(String::as_str).collect();
+        let mut others = BTreeSet::new();
+        for file in &config.files {
+            mentions(&file.node, "", &names, &mut others);
+        }
+        uses.others = others;
+        uses
+    }
+
+    fn add_route(&mut self, table: usize, place: usize, route: &Node, address: &Address) {
+        let Some(action) = field(route, "route") else {
+            return;
+        };
+        let address = address.key("route");
+        let mut add = |name: Option<&str>, address: Address| {
+            if let Some(name) = name {
+                let uses = self.routes.entry(name.to_owned()).or_default();
+                uses.push((table, place, address));
+            }
+        };
+        if field(action, "cluster").is_some() {
+            add(text(action, "cluster"), address.key("cluster"));
+        } else if let Some(weighted) = field(action, "weighted_clusters") {
+            let list = address.key("weighted_clusters").key("clusters");
+            for (index, item) in items(weighted, "clusters").iter().enumerate() {
+                add(text(item, "name"), list.item(index).key("name"));
+            }
+        } else {
+            self.by_request.insert((table, place));
+        }
+    }
+}
+
+/// Clusters that are named anywhere but in the action of a route.
+fn mentions(node: &Node, key: &str, names: &BTreeSet<&str>, found: &mut BTreeSet<String>) {
+    match &node.value {
+        Value::String(name)
+            if names.contains(name.as_str()) && key.to_ascii_lowercase().contains("cluster") =>
+        {
+            found.insert(name.clone());
+        }
+        Value::List(list) => {
+            for item in list {
+                mentions(item, key, names, found);
+            }
+        }
+        Value::Map(entries) => {
+            for entry in entries {
+                let below = entry.key.as_str();
+                let is_own = match below {
+                    // The cluster itself, and this Envoy's own.
+                    "load_assignment" | "loadAssignment" | "node" => true,
+                    // The action of a route: counted apart.
+                    "cluster" | "weighted_clusters" | "weightedClusters" => key == "route",
+                    _ => false,
+                };
+                if !is_own {
+                    mentions(&entry.node, below, names, found);
+                }
+            }
+        }
+        _ => {}
+    }
+}
