@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use btp_tests::bootstrap::{PLUGIN_NAME, cluster, upstream_filtered};
 use btp_tests::bulk::with_bulk;
-use btp_tests::client::h1;
+use btp_tests::client::{h1, raw};
 use btp_tests::mortal::{self, MortalFilter};
 use btp_tests::{Body, Builder, EcdsFile, Envoy, Reply, Request, Route, Upstream, repo, wait};
 use serde_json::{Value, json};
@@ -167,6 +167,62 @@ async fn requests_wait_under_a_configuration_that_is_kept() -> Result<()> {
         response.elapsed < Duration::from_millis(600),
         "{response:?}"
     );
+    envoy.assert_vm_alive().await
+}
+
+/// Configurations live on with their requests, also those that were never loaded:
+/// the worker is one, and behind no longer than its newest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_missed_several_updates_counts_once_and_only_for_the_latest() -> Result<()> {
+    let version = |status: u16| {
+        let spec = |name: &str, fault: Value| {
+            let target =
+                json!({"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name});
+            json!({"metadata": {"name": name},
+                   "spec": {"targetRefs": [target], "faultInjection": fault}})
+        };
+        json!({"policies": [
+            spec("held", json!({"delay": {"fixedDelay": "1h"}})),
+            spec("all", json!({"abort": {"httpStatus": status}}))]})
+    };
+    let filter = MortalFilter::new()?;
+    let file = EcdsFile::edited(&version(511), false, |it| adapt(it, &filter))?;
+    let bootstrap = Builder::new()
+        .plugin_from(&file)
+        .route(Route::direct("/held", 200, "late").named("held"))
+        .route(Route::direct("/free", 200, "free").named("free"))
+        .route(Route::direct("/", 200, "fine").named("all"))
+        .build()?;
+    let envoy = Envoy::start(&bootstrap).await?;
+    let mut held = Vec::new();
+    let mut hold = async || -> Result<()> {
+        let mut client = raw::Connection::open(envoy.addr()).await?;
+        client.send("GET /held HTTP/1.1\r\nhost: h\r\n\r\n").await?;
+        held.push(client);
+        let open = held.len() as u64;
+        wait_for_stat(&envoy, "http.main.downstream_rq_active", open).await
+    };
+    hold().await?;
+    h1::send(envoy.addr(), mortal::starving(Request::get("/free"))).await?;
+    for status in 512..515 {
+        let bulky = with_bulk(version(status), BULK);
+        file.replace_edited(&bulky, |it| adapt(it, &filter))?;
+        let reloads = u64::from(status - 510);
+        let reloaded =
+            "extension_config_discovery.http_filter.backend_traffic_policy.config_reload";
+        wait_for_stat(&envoy, reloaded, reloads).await?;
+        wait_for_stat(&envoy, OLDER, 1).await?;
+        ensure!(envoy.get("/").await?.status == 511);
+        // Its context lives on.
+        hold().await?;
+    }
+    ensure!(envoy.stat(OLDER).await? == Some(1));
+    h1::send(envoy.addr(), mortal::feeding(Request::get("/free"))).await?;
+    wait::until_async("the newest", PATIENCE, async || {
+        Ok((envoy.get("/").await?.status == 514).then_some(()))
+    })
+    .await?;
+    wait_for_stat(&envoy, OLDER, 0).await?;
     envoy.assert_vm_alive().await
 }
 

@@ -387,3 +387,6 @@ struct Area<'a> {
     /// Whether any of them stays.
     is_left: bool,
 }
+
+#[cfg(test)]
+mod tests;

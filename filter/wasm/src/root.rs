@@ -152,6 +152,12 @@ impl Root {
             return;
         }
         headroom::drop_ballast();
+        if self.is_superseded(others) {
+            behind::note(self.context, None);
+            self.come_back(true);
+            headroom::take_ballast();
+            return;
+        }
         if let Some(wanted) = self.wanted {
             if self.catch_up(wanted).is_some() {
                 log::info!("this worker has caught up with the configuration that was accepted");
@@ -339,10 +345,37 @@ impl Root {
     /// anybody is.
     fn note(&mut self) {
         let is_anybody_behind = behind::note(self.context, self.lag());
-        self.chore = is_anybody_behind.then(|| abi::monotonic_ns().saturating_add(BEAT_NS));
+        self.come_back(is_anybody_behind);
+    }
+
+    /// Looks after those who are behind again a beat later, if that is needed.
+    fn come_back(&mut self, is_needed: bool) {
+        self.chore = is_needed.then(|| abi::monotonic_ns().saturating_add(BEAT_NS));
         if let Some(at) = self.chore {
             self.timer.arm(at);
         }
+    }
+
+    /// Whether a newer root has taken the place of this one, which lives on with
+    /// the requests that it has: what it lacks it needs no more. Should it get a
+    /// request after all, it is behind again.
+    fn is_superseded(&self, others: &Roots) -> bool {
+        let takes_place = |it: &Root| {
+            it.context > self.context
+                && it.plugin == self.plugin
+                && it.is_upstream() == self.is_upstream()
+                && self.used.ended_before(&it.used)
+        };
+        self.wanted.is_some() && others.values().any(takes_place)
+    }
+
+    /// `None` if it cannot be told.
+    fn is_upstream(&self) -> Option<bool> {
+        if let Some(shared) = &self.current {
+            return Some(shared.loaded.position == Position::Upstream);
+        }
+        let accepted = accepted::all().of_text(self.wanted?.text?)?;
+        Some(accepted.is_upstream)
     }
 }
 

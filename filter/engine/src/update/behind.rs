@@ -5,6 +5,8 @@
 //! watch. A VM that is behind gives a sign of life every [`crate::BEAT_NS`]; one that
 //! is silent for three beats has died, and no longer counts.
 
+use std::collections::BTreeMap;
+
 use crate::roll::SILENCE_NS;
 use crate::shared;
 
@@ -56,11 +58,17 @@ impl Behind {
         }
     }
 
-    /// How many there are with this lag.
+    /// How many VMs there are with this lag. One that has no configuration for one
+    /// plugin counts as such, whatever it has for others.
     #[must_use]
     pub fn count(&self, lag: Lag) -> u64 {
+        let mut worst: BTreeMap<u64, u64> = BTreeMap::new();
+        for [vm, _, lag, _] in &self.0 {
+            let known = worst.entry(*vm).or_default();
+            *known = (*known).max(*lag);
+        }
         let lag = u64::from(lag == Lag::NotConfigured);
-        self.0.iter().filter(|entry| entry[2] == lag).count() as u64
+        worst.values().filter(|it| **it == lag).count() as u64
     }
 
     /// Nobody is behind.
@@ -88,9 +96,9 @@ mod tests {
         behind.note(1, 1, Some(Lag::Older), 1);
         behind.note(2, 1, Some(Lag::NotConfigured), 1);
         behind.note(2, 2, Some(Lag::Older), 1);
-        assert_eq!(counts(&behind), [2, 1]);
+        assert_eq!(counts(&behind), [1, 1]);
         behind.note(2, 1, Some(Lag::Older), 2);
-        assert_eq!(counts(&behind), [3, 0]);
+        assert_eq!(counts(&behind), [2, 0]);
         for (vm, plugin) in [(1, 1), (2, 1), (2, 2), (3, 3)] {
             behind.note(vm, plugin, None, 3);
         }

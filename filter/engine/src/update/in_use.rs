@@ -34,6 +34,14 @@ impl Use {
         self.first.get_or_insert(count);
         self.latest = Some(count);
     }
+
+    /// Whether it has had no request since a newer one had its first: probably
+    /// that one has taken its place.
+    #[must_use]
+    pub fn ended_before(&self, newer: &Self) -> bool {
+        let is_before = |first| self.latest.is_none_or(|latest| latest < first);
+        newer.first.is_some_and(is_before)
+    }
 }
 
 /// The one in force, of all configurations of a plugin that live, in the order
@@ -78,6 +86,14 @@ mod tests {
         let one = (seen(0, 3, 50), "one");
         assert_eq!(in_force(&[one, (seen(1, 4, 49), "two")]), None);
         assert_eq!(in_force(&[one, (Use::new(1), "idle")]), None);
+    }
+
+    #[test]
+    fn the_place_of_one_without_requests_is_taken_by_a_newer_one_that_has_some() {
+        let newer = seen(10, 12, 40);
+        assert!(seen(0, 1, 11).ended_before(&newer) && Use::new(3).ended_before(&newer));
+        assert!(!seen(0, 1, 13).ended_before(&newer));
+        assert!(!seen(0, 1, 5).ended_before(&Use::new(10)));
     }
 
     #[test]
