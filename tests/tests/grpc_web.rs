@@ -9,19 +9,15 @@ use btp_tests::client::{h1, h2};
 use btp_tests::{Body, Builder, Envoy, Request, Response, Route, Upstream};
 use serde_json::{Value, json};
 
-/// Where our filter stands.
+/// Where our filter stands, seen from `grpc_web`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
-    InFrontOfGrpcWeb,
-    BehindGrpcWeb,
-    WithoutGrpcWeb,
+    InFront,
+    Behind,
+    Alone,
 }
 
-const PLACES: [Place; 3] = [
-    Place::InFrontOfGrpcWeb,
-    Place::BehindGrpcWeb,
-    Place::WithoutGrpcWeb,
-];
+const PLACES: [Place; 3] = [Place::InFront, Place::Behind, Place::Alone];
 
 /// Content types of requests, and of the answers to them.
 const TYPES: [(&str, &str); 4] = [
@@ -56,9 +52,9 @@ async fn start(place: Place, specs: &[(&str, Value)]) -> Result<(Envoy, Upstream
         },
     });
     let filters = match place {
-        Place::InFrontOfGrpcWeb => vec![ours, grpc_web],
-        Place::BehindGrpcWeb => vec![grpc_web, ours],
-        Place::WithoutGrpcWeb => vec![ours],
+        Place::InFront => vec![ours, grpc_web],
+        Place::Behind => vec![grpc_web, ours],
+        Place::Alone => vec![ours],
     };
     let mut builder = Builder::new()
         .cluster_h2("backend", upstream.addr())
@@ -236,7 +232,7 @@ async fn overrides_tell_status_and_message() -> Result<()> {
             let is_reply = !path.contains("empty") && !path.contains("grpc");
             for (asked, told) in TYPES {
                 let told = match place {
-                    Place::BehindGrpcWeb if is_reply => None,
+                    Place::Behind if is_reply => None,
                     _ => Some(told),
                 };
                 for response in both(&envoy, &call(path, asked)).await? {
@@ -253,7 +249,7 @@ async fn overrides_tell_status_and_message() -> Result<()> {
 /// An answer with messages goes on to the client as it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_succeeds_is_left_alone() -> Result<()> {
-    for place in [Place::InFrontOfGrpcWeb, Place::BehindGrpcWeb] {
+    for place in [Place::InFront, Place::Behind] {
         let (envoy, upstream) = start(place, &[("all", overrides())]).await?;
         for (asked, told) in TYPES {
             for response in both(&envoy, &call("/all/grpc-stream", asked)).await? {
