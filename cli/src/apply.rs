@@ -20,17 +20,19 @@ mod layout;
 mod model;
 mod needs;
 mod options;
+mod order;
 mod overlap;
 mod patch;
 mod place;
 mod placement;
 mod plan;
 mod report;
-mod request;
+mod standing;
 mod stats;
 mod undo;
 mod yaml_out;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use btp_policy::problem::Problem;
@@ -86,6 +88,14 @@ pub(crate) struct Arguments {
     /// watch in this folder; they are written to --out-dir
     #[arg(long, value_name = "MOUNTED_DIR", requires = "out_dir")]
     ecds: Option<String>,
+    /// The HTTP filter that faults and overrides come right behind; without
+    /// it they come before everything but health checks
+    #[arg(long, value_name = "NAME")]
+    faults_behind: Option<String>,
+    /// The HTTP filter that limits and retries come right behind; without it
+    /// they come after everything that judges or prepares a request
+    #[arg(long, value_name = "NAME")]
+    limits_behind: Option<String>,
     /// For a later version: see `run`.
     #[arg(long, hide = true)]
     watch: bool,
@@ -97,6 +107,8 @@ impl Arguments {
             wasm: self.wasm.clone(),
             gateway: self.gateway.as_deref().map(object_name),
             ecds: self.ecds.clone(),
+            faults_behind: self.faults_behind.clone(),
+            limits_behind: self.limits_behind.clone(),
         }
     }
 }
@@ -115,8 +127,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     if let Some(plan) = plan.as_ref().filter(|_| findings::is_fine(&found)) {
         match changes_of(arguments, &config, plan) {
             Ok(made) => changes = made,
-            Err(reason) => found.push(Finding::error(
-                Problem::new("--out-dir", reason),
+            Err(error) => found.push(Finding::error(
+                Problem::new("--out-dir", error.to_string()),
                 findings::Place::Nowhere,
             )),
         }
@@ -169,7 +181,37 @@ impl Change {
     }
 }
 
-fn changes_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec<Change>, String> {
+/// Why changes cannot be written where the person wants them. Prints as a
+/// predicate whose subject is `--out-dir`.
+enum OutputError {
+    /// The configuration has several files that change, and there is one `-o`.
+    OneOfSeveral(String),
+    /// There is no such folder.
+    NoFolder(PathBuf),
+    /// A file cannot be written in its syntax: the reason.
+    Unwritable(String),
+}
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OneOfSeveral(file) => {
+                write!(formatter, "is needed instead of -o: {file} changes as well")
+            }
+            Self::NoFolder(folder) => {
+                let folder = folder.display();
+                write!(formatter, "must be a folder that is there (got {folder})")
+            }
+            Self::Unwritable(reason) => formatter.write_str(reason),
+        }
+    }
+}
+
+fn changes_of(
+    arguments: &Arguments,
+    config: &Config,
+    plan: &Plan,
+) -> Result<Vec<Change>, OutputError> {
     let mut changes = Vec::new();
     let many = arguments.out_dir.is_some();
     let given = arguments.output.as_deref();
@@ -177,10 +219,7 @@ fn changes_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
     for (index, file) in config.files.iter().enumerate() {
         if index > 0 && !many {
             if config.is_changed(index) {
-                return Err(format!(
-                    "is needed instead of -o: {} changes as well",
-                    file.source.name
-                ));
+                return Err(OutputError::OneOfSeveral(file.source.name.clone()));
             }
             continue;
         }
@@ -196,7 +235,9 @@ fn changes_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
                 config.text_before(index).to_owned(),
             ),
             output: Output {
-                text: config.text(index, Syntax::of(&name))?,
+                text: config
+                    .text(index, Syntax::of(&name))
+                    .map_err(OutputError::Unwritable)?,
                 path,
             },
             name,
@@ -217,10 +258,7 @@ fn changes_of(arguments: &Arguments, config: &Config, plan: &Plan) -> Result<Vec
     if let Some(folder) = &arguments.out_dir
         && !folder.is_dir()
     {
-        return Err(format!(
-            "must be a folder that is there (got {})",
-            folder.display()
-        ));
+        return Err(OutputError::NoFolder(folder.clone()));
     }
     Ok(changes)
 }

@@ -2,7 +2,9 @@
 //! JSON to put there, and what is found in it.
 
 pub(crate) mod address;
+pub(crate) mod http_filter;
 pub(crate) mod json;
 pub(crate) mod listener;
 pub(crate) mod plugin;
+pub(crate) mod route_match;
 pub(crate) mod tree;

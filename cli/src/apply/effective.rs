@@ -117,6 +117,14 @@ impl Effective {
         }
     }
 
+    /// Notes one more place of an instance behind the router.
+    pub(crate) fn enforced_in(&mut self, instance: &Instance, place: &Destination) {
+        let own = Needs::of(&self.spec).behind;
+        let capabilities = instance.capabilities.iter().copied();
+        let capabilities = capabilities.filter(|it| own.contains(it));
+        self.filters.push((capabilities.collect(), place.clone()));
+    }
+
     /// Every field and where it went.
     pub(crate) fn lines(&self) -> Vec<Line> {
         let mut lines = Vec::new();

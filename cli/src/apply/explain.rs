@@ -10,7 +10,7 @@ use super::files::Config;
 use super::govern::sites_of;
 use super::options::{MOUNTED, Options, object_name};
 use super::plan::{self, Plan};
-use super::request::Request;
+use crate::envoy::route_match::Request;
 use crate::input::Input;
 use crate::report::{self as findings, Format};
 use crate::source::Source;
@@ -47,6 +47,8 @@ pub(crate) fn run(
         wasm: MOUNTED.to_owned(),
         gateway: gateway.map(object_name),
         ecds: None,
+        faults_behind: None,
+        limits_behind: None,
     };
     let plan = plan::apply(&mut config, &input, &options, &mut found);
     let mut sources = std::mem::take(&mut input.sources);

@@ -12,6 +12,7 @@ use btp_policy::problem::Problem;
 use btp_policy::{json, yaml};
 
 use super::layout::as_envoy_reads;
+use super::standing::{Kept, moved};
 use super::{undo, yaml_out};
 use crate::envoy::address::{Address, Step, at, at_mut};
 use crate::envoy::tree::{field, find, same, type_of};
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) files: Vec<File>,
     /// What was wrong with reading them, and in which.
     pub(crate) problems: Vec<(usize, Problem)>,
+    /// Where a person has moved what an earlier run had put in.
+    pub(crate) moved: Vec<Kept>,
 }
 
 impl Syntax {
@@ -66,6 +69,7 @@ impl Config {
         if !config.problems.is_empty() {
             return Ok(config);
         }
+        config.moved = moved(&config);
         for file in 0..config.files.len() {
             config.restore(file);
         }
@@ -77,6 +81,7 @@ impl Config {
         let mut config = Self {
             files: Vec::new(),
             problems: Vec::new(),
+            moved: Vec::new(),
         };
         config.add(bootstrap.to_owned(), bootstrap)?;
         if config.files[0].node.value != Value::Null {

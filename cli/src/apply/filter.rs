@@ -8,29 +8,11 @@ use btp_policy::node::{Node, Value};
 use btp_policy::spec::{Capability, Owner, owner_of};
 
 use super::needs::is_internal_redirect;
+use super::order::{Group, Spot, Why};
 use crate::envoy::json::{IntoNode, list, node, object, put};
-use crate::envoy::plugin::{NAME, is_instance};
-use crate::envoy::tree::{field, field_mut, items, set, type_of};
-pub(crate) use insert::{file, insert};
-
-/// The name of the second instance.
-pub(crate) const LATE: &str = "backend_traffic_policy_late";
-
-/// The name of the instance behind the router, which sees every try.
-pub(crate) const UPSTREAM: &str = "backend_traffic_policy_upstream";
-
-/// HTTP filters that say who the client is and what it may do.
-const AUTHENTICATION: [&str; 6] = [
-    "ExtAuthz",
-    "JwtAuthentication",
-    "OAuth2",
-    "BasicAuth",
-    "ApiKeyAuth",
-    "RBAC",
-];
-
-/// What comes before authentication; the rest comes after it.
-const EARLY: [Capability; 2] = [Capability::FaultInjection, Capability::ResponseOverride];
+use crate::envoy::plugin::{LATE, NAME, UPSTREAM, is_instance};
+use crate::envoy::tree::{field_mut, items, set};
+pub(crate) use insert::{file, insert, insert_upstream};
 
 /// What the instances of a connection manager are given alike.
 #[derive(Debug)]
@@ -38,16 +20,21 @@ pub(crate) struct Contents<'a> {
     pub(crate) policies: Vec<Node>,
     pub(crate) config_maps: Option<Node>,
     pub(crate) gateway: Option<&'a Gateway>,
+    pub(crate) root_id: String,
     /// Whether bodies are gathered.
     pub(crate) gathers: bool,
 }
 
 /// One instance of the filter.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Instance {
     pub(crate) name: String,
+    /// What Envoy tells its configuration from others by.
+    pub(crate) root_id: String,
     /// Its place in `http_filters`; `None`: it stands behind the router.
     pub(crate) place: Option<usize>,
+    pub(crate) why: Why,
+    pub(crate) groups: Vec<Group>,
     pub(crate) capabilities: Vec<Capability>,
     /// Its plugin configuration.
     pub(crate) config: Node,
@@ -56,50 +43,83 @@ pub(crate) struct Instance {
 }
 
 /// The instances that a connection manager needs for these capabilities, in
-/// front of the router and behind it.
+/// front of the router and behind it: one for both groups if they have one
+/// place, as an instance costs. They go in one after the other.
 pub(crate) fn instances(
-    hcm: &Node,
     wanted: &[Capability],
+    spot: impl Fn(Group) -> Spot,
     behind: &[Capability],
     contents: &Contents<'_>,
 ) -> Vec<Instance> {
-    let is_auth = |filter: &Node| {
-        let kind = field(filter, "typed_config").and_then(type_of);
-        kind.is_some_and(|kind| AUTHENTICATION.contains(&kind))
+    let of = |group: Group| -> Vec<Capability> {
+        let all = wanted.iter().copied();
+        all.filter(|it| Group::of(*it) == group).collect()
     };
-    let last_auth = items(hcm, "http_filters").iter().rposition(is_auth);
-    let (early, late): (Vec<Capability>, Vec<Capability>) =
-        wanted.iter().partition(|it| EARLY.contains(it));
-    let instance = |name: &str, place, capabilities: Vec<Capability>, config| Instance {
+    let groups: Vec<Group> = Group::ALL
+        .into_iter()
+        .filter(|it| !of(*it).is_empty())
+        .collect();
+    let instance = |name: &str, spot: Spot, groups: &[Group], config| Instance {
         name: name.to_owned(),
-        place,
-        capabilities,
+        root_id: contents.root_id.clone(),
+        place: Some(spot.place),
+        why: spot.why,
+        groups: groups.to_vec(),
+        capabilities: groups.iter().flat_map(|it| of(*it)).collect(),
         config,
         file: String::new(),
     };
     let mut instances = Vec::new();
-    match last_auth.filter(|_| !late.is_empty()) {
-        None if wanted.is_empty() => {}
-        None => {
+    match groups[..] {
+        [] => {}
+        [group] => {
             let config = contents.config(None);
-            instances.push(instance(NAME, Some(0), wanted.to_vec(), config));
+            instances.push(instance(NAME, spot(group), &groups, config));
         }
-        Some(last_auth) => {
-            if !early.is_empty() {
-                let config = contents.config(Some(&early));
-                instances.push(instance(NAME, Some(0), early, config));
+        [faults, limits, ..] => match shared(spot(faults), spot(limits)) {
+            Some(spot) => {
+                let config = contents.config(None);
+                instances.push(instance(NAME, spot, &groups, config));
             }
-            let place = last_auth + 1 + instances.len();
-            let config = contents.config(Some(&late));
-            instances.push(instance(LATE, Some(place), late, config));
-        }
+            None => {
+                for (name, group) in [(NAME, faults), (LATE, limits)] {
+                    let config = contents.config(Some(&of(group)));
+                    instances.push(instance(name, spot(group), &[group], config));
+                }
+                instances.sort_by_key(|it| it.place);
+                // The first makes room for itself.
+                let second = instances.last_mut().and_then(|it| it.place.as_mut());
+                second.into_iter().for_each(|place| *place += 1);
+            }
+        },
     }
     if !behind.is_empty() {
         let mut config = contents.config(Some(behind));
         set(&mut config, "position", node!("Upstream"));
-        instances.push(instance(UPSTREAM, None, behind.to_vec(), config));
+        instances.push(Instance {
+            name: UPSTREAM.to_owned(),
+            root_id: contents.root_id.clone(),
+            place: None,
+            why: Why::Tries,
+            groups: Vec::new(),
+            capabilities: behind.to_vec(),
+            config,
+            file: String::new(),
+        });
     }
     instances
+}
+
+/// The place of both, if it is one.
+fn shared(faults: Spot, limits: Spot) -> Option<Spot> {
+    let is_usual = |it: Spot| matches!(it.why, Why::Usual(_));
+    let why = match (is_usual(faults), is_usual(limits)) {
+        (true, true) => Why::Shared,
+        (true, false) => limits.why,
+        (false, _) => faults.why,
+    };
+    let place = faults.place;
+    (place == limits.place).then_some(Spot { place, why })
 }
 
 /// Whether the filter stands there already, and not by our doing.

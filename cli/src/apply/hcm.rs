@@ -3,6 +3,7 @@
 //! streams, and hosts that a redirect may echo. All of it is Envoy's to do and
 //! off by default, and nothing fails without it: hence warnings.
 
+mod places;
 mod uses;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use super::model::{Manager, Model, Site};
 use crate::envoy::address::Address;
 use crate::envoy::plugin::configuration_of;
 use crate::envoy::tree::{field, items};
+pub(crate) use places::hints_of_places;
 use uses::{Use, uses};
 
 /// What may be unwise about a connection manager, in the file with that index.

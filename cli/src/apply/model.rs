@@ -96,6 +96,25 @@ impl Model {
         model
     }
 
+    /// What each connection manager is called, unlike all others:
+    /// `<listener>[-<chain>]`, and a number where that is not enough.
+    pub(crate) fn places(&self) -> Vec<String> {
+        let name = |it: &Manager| match &it.chain {
+            Some(chain) => format!("{}-{chain}", it.listener_name),
+            None => it.listener_name.clone(),
+        };
+        let mut names: Vec<String> = self.managers.iter().map(name).collect();
+        for index in 1..names.len() {
+            let plain = names[index].clone();
+            let mut number = 2;
+            while names[..index].contains(&names[index]) {
+                names[index] = format!("{plain}-{number}");
+                number += 1;
+            }
+        }
+        names
+    }
+
     fn routes_of(
         &mut self,
         config: &Config,

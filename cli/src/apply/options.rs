@@ -15,6 +15,10 @@ pub(crate) struct Options {
     /// The folder that Envoy will watch plugin configurations in; without it
     /// they stand in the listeners.
     pub(crate) ecds: Option<String>,
+    /// The filters that faults and limits come behind, instead of their usual
+    /// places.
+    pub(crate) faults_behind: Option<String>,
+    pub(crate) limits_behind: Option<String>,
 }
 
 /// `name` or `namespace/name`.

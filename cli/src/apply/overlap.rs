@@ -64,6 +64,7 @@ pub(crate) fn lint(
     let placed = problems.into_iter();
     findings.extend(placed.map(|(file, it)| Finding::error(it, Place::File(base + file))));
     let mut hints = hcm::hints_of_instances(&config, &model);
+    hints.extend(hcm::hints_of_places(&config, &model));
     // Where it cannot be told who governs what, `apply` says so.
     if let Ok(governed) = govern(&config, &model, policies, None) {
         let more = hcm::hints(&config, &model, policies, &governed);

@@ -26,6 +26,8 @@ pub(crate) enum Destination {
         /// Its place in `http_filters`; `None`: it is behind the router.
         place: Option<usize>,
     },
+    /// An instance of the filter among a cluster's own filters.
+    FilterOfCluster { cluster: String, name: String },
     /// Nowhere, and no effect is missing: the reason.
     Nothing(&'static str),
 }
@@ -40,7 +42,7 @@ impl Destination {
     }
 
     pub(crate) fn is_filter(&self) -> bool {
-        matches!(self, Self::Filter { .. })
+        matches!(self, Self::Filter { .. } | Self::FilterOfCluster { .. })
     }
 }
 
@@ -95,6 +97,12 @@ impl fmt::Display for Destination {
                 formatter,
                 "filter: listener {listener}, behind the router, {name}"
             ),
+            Self::FilterOfCluster { cluster, name } => {
+                write!(
+                    formatter,
+                    "filter: cluster {cluster}, http_filters[0] {name}"
+                )
+            }
             Self::Nothing(reason) => write!(formatter, "nothing to do: {reason}"),
         }
     }

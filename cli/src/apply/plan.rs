@@ -7,7 +7,9 @@ mod draft;
 mod errors;
 mod instances;
 mod native;
+mod own_filters;
 mod routes;
+mod spots;
 
 use btp_policy::node::Node;
 use btp_policy::path::closest;
@@ -20,12 +22,14 @@ use super::files::Config;
 use super::govern::{Governed, govern, missing, sites_of};
 use super::model::{Model, Site};
 use super::options::Options;
+use super::standing::Standing;
 use super::{hcm, stats};
 use crate::compose::{self, NativeFields, compose};
 use crate::input::Input;
 use crate::report::{Finding, Place};
 use draft::Draft;
 use errors::Errors;
+use instances::Inserted;
 
 /// What came of it.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) effective: Vec<Effective>,
     /// Name and content of each file with a plugin configuration.
     pub(crate) plugin_files: Vec<(String, Node)>,
+    /// Where the instances of the filter stand.
+    pub(crate) standing: Vec<Standing>,
 }
 
 /// What is known before anything changes.
@@ -49,6 +55,8 @@ struct Scene<'a> {
     governed: &'a [Governed],
     input: &'a Input,
     options: &'a Options,
+    /// What each connection manager is called, unlike all others.
+    places: &'a [String],
 }
 
 /// Changes a configuration so that every field of every policy is in force.
@@ -96,50 +104,56 @@ pub(crate) fn apply(
         governed: &governed,
         input,
         options,
+        places: &model.places(),
     };
     check::routes(scene, config, &mut errors);
-    let mut plugin_files = Vec::new();
+    let mut inserted = Inserted::default();
     if errors.is_empty() {
-        plugin_files = change(scene, config, &mut effective, &mut errors);
+        inserted = change(scene, config, &mut effective, &mut errors);
     }
     // With the instances that were added: a person's own may go with them.
     for it in lacks(config) {
         let (place, is_grave) = (errors.place(it.address.file), it.is_grave);
         errors.weigh(it.finding(config, place), is_grave);
     }
-    for (file, hint) in hcm::hints(config, &model, &policies, &governed) {
+    let mut hints = hcm::hints(config, &model, &policies, &governed);
+    // Where the usual place was not taken.
+    hints.extend(hcm::hints_of_places(config, &model));
+    for (file, hint) in hints {
         errors.warn(file, hint);
     }
     errors.is_empty().then_some(Plan {
         effective,
-        plugin_files,
+        plugin_files: inserted.files,
+        standing: inserted.standing,
         model,
         policies,
     })
 }
 
-/// Makes all changes, each in the order that the later ones rely on; gives the
-/// files with plugin configurations.
+/// Makes all changes, each in the order that the later ones rely on; gives
+/// what came of the filter's instances.
 fn change(
     scene: Scene<'_>,
     config: &mut Config,
     effective: &mut [Effective],
     errors: &mut Errors<'_>,
-) -> Vec<(String, Node)> {
+) -> Inserted {
     let mut draft = Draft::new(config);
     native::apply(scene, &mut draft, effective, errors);
     custom_response::apply(scene, &mut draft, effective, errors);
     routes::widen_buffers(scene, &mut draft, effective);
     check::retry_triggers(scene, draft.config(), effective, errors);
     routes::give_names(scene, &mut draft);
-    let inserted = instances::insert(scene, &mut draft, effective, errors);
+    let mut inserted = instances::insert(scene, &mut draft, effective, errors);
+    own_filters::insert(scene, &mut draft, effective, errors, &mut inserted);
     if inserted.has_any
         && let Some(bootstrap) = draft.bootstrap()
     {
         stats::add(bootstrap);
     }
     draft.record();
-    inserted.files
+    inserted
 }
 
 impl<'a> Scene<'a> {

@@ -29,6 +29,9 @@ pub(crate) fn text(plan: &Plan) -> String {
             );
         }
     }
+    for it in &plan.standing {
+        let _ = writeln!(out, "{}", it.line());
+    }
     out
 }
 

@@ -15,8 +15,11 @@ use btp_policy::problem::Problem;
 pub(crate) use keep::write;
 
 use super::patch::Kept;
-use crate::envoy::json::{object, string};
-use crate::envoy::tree::{entry, field, field_mut, object_mut, position, same, set, unplaced};
+use crate::envoy::json::{object, put, string};
+use crate::envoy::plugin::is_made as is_made_filter;
+use crate::envoy::tree::{
+    entry, field, field_mut, object_mut, position, same, set, text, unplaced,
+};
 
 /// The namespace of the record in `metadata.filter_metadata`.
 pub(crate) const NAMESPACE: &str = "btp.apply";
@@ -147,6 +150,20 @@ fn target(step: &Node) -> Option<&str> {
     place.as_str()
 }
 
+/// Adds a field to the record of an object, if it has one.
+pub(crate) fn note(node: &mut Node, name: &str, value: Node) {
+    let metadata = field_mut(node, "metadata");
+    let all = metadata.and_then(|it| field_mut(it, "filter_metadata"));
+    if let Some(record) = all.and_then(|it| field_mut(it, NAMESPACE)) {
+        set(record, name, value);
+    }
+}
+
+/// A field of the record of an object.
+pub(crate) fn noted<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+    record_of(node)?.field(name)
+}
+
 fn record_of(node: &Node) -> Option<&Node> {
     field(field(node, "metadata")?, "filter_metadata")?.field(NAMESPACE)
 }
@@ -183,7 +200,9 @@ fn reverse(new: &Node, old: &Node, path: &str, steps: &mut Vec<Node>) {
             Some(pairs) => {
                 for (index, old) in pairs.iter().enumerate().rev() {
                     if old.is_none() {
-                        steps.push(object([("remove", string(format!("{path}/{index}")))]));
+                        let mut step = object([("remove", string(format!("{path}/{index}")))]);
+                        put(&mut step, "name", text(&news[index], "name"));
+                        steps.push(step);
                     }
                 }
                 for (new, old) in news.iter().zip(&pairs) {
@@ -236,8 +255,7 @@ fn undo_step(root: &mut Node, step: &Node) -> Option<()> {
                 entries.remove(place);
             }
             Value::List(items) => {
-                let place: usize = last.parse().ok()?;
-                (place < items.len()).then(|| items.remove(place))?;
+                items.remove(place_of(items, last.parse().ok()?, text(step, "name"))?);
             }
             _ => return None,
         }
@@ -268,6 +286,18 @@ fn undo_step(root: &mut Node, step: &Node) -> Option<()> {
     let place = usize::try_from(place).ok()?.min(entries.len());
     entries.insert(place, entry(&last, value));
     Some(())
+}
+
+/// The place of an item that was put at `place`. What has a name is known by
+/// it, as a person may have moved it. Earlier versions did not write names.
+fn place_of(items: &[Node], place: usize, name: Option<&str>) -> Option<usize> {
+    let is_it = |item: &Node| match name {
+        Some(name) => text(item, "name") == Some(name),
+        // Nothing of the person's own may go with it.
+        None => field(item, "typed_config").is_none() || is_made_filter(item),
+    };
+    let there = items.get(place).filter(|it| is_it(it)).map(|_| place);
+    there.or_else(|| name.and_then(|_| items.iter().position(is_it)))
 }
 
 /// The object or list that holds what `path` names, and its name there.
@@ -346,6 +376,27 @@ mod tests {
             r#"{"metadata":{"filterMetadata":{"x":{}}},"a":{"b":2}}"#,
         );
         leads_back(r#"{"a":null}"#, r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn what_was_put_in_is_taken_out_wherever_it_was_moved_to() {
+        let old = node(r#"{"a":[{"name":"x"},{"name":"y"}]}"#);
+        let mut changed = node(r#"{"a":[{"name":"n"},{"name":"x"},{"name":"y"}]}"#);
+        record(&old, &mut changed);
+        let Some(Value::List(items)) = field_mut(&mut changed, "a").map(|it| &mut it.value) else {
+            panic!("a list");
+        };
+        items.swap(0, 1);
+        restore(&mut changed).unwrap();
+        assert!(same(&changed, &old));
+    }
+
+    #[test]
+    fn a_record_without_names_takes_out_no_filter_of_somebody_else() {
+        let moved = r#"{"a":[{"name":"cors","typed_config":{}},
+            {"name":"backend_traffic_policy","typed_config":{}}],
+            "metadata":{"filter_metadata":{"btp.apply":{"undo":[{"remove":"/a/0"}]}}}}"#;
+        assert!(restore(&mut node(moved)).is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::fmt;
 use btp_policy::node::{Node, Value};
 
 use super::change::{Change, How, Path, Place, Step};
+use crate::envoy::json::list;
 use crate::envoy::tree::{EMPTY, field, merge, same, text};
 pub use replaced::Replaced;
 use replaced::{lost, nothing, whole};
@@ -151,8 +152,8 @@ fn put(
 }
 
 fn append(slot: &mut Option<Node>, value: &Node) {
-    let list = slot.get_or_insert_with(|| Node::unplaced(Value::List(Vec::new())));
-    if let Value::List(items) = &mut list.value
+    let found = slot.get_or_insert_with(|| list([]));
+    if let Value::List(items) = &mut found.value
         && !items.iter().any(|item| same(item, value))
     {
         items.push(value.clone());
@@ -161,8 +162,8 @@ fn append(slot: &mut Option<Node>, value: &Node) {
 
 /// The last filter is the router.
 fn insert_filter(slot: &mut Option<Node>, filter: &Node) {
-    let list = slot.get_or_insert_with(|| Node::unplaced(Value::List(Vec::new())));
-    let Value::List(filters) = &mut list.value else {
+    let found = slot.get_or_insert_with(|| list([]));
+    let Value::List(filters) = &mut found.value else {
         return;
     };
     let name = text(filter, "name");

@@ -15,22 +15,34 @@ const WASM_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.
 /// Puts the instances into a connection manager.
 pub(crate) fn insert(hcm: &mut Node, instances: &[Instance], options: &Options) {
     for instance in instances {
-        let filter = match &options.ecds {
-            Some(folder) => {
-                let folder = folder.trim_end_matches('/');
-                discovery(instance, &format!("{folder}/{}", instance.file))
-            }
-            None => node!({
-                "name": (&instance.name),
-                "typed_config": (typed_config(instance, &options.wasm)),
-            }),
-        };
         let filters = list_mut(hcm, "http_filters");
         match instance.place {
-            Some(place) => filters.insert(place.min(filters.len()), filter),
-            None => put_behind_router(filters, filter),
+            Some(place) => {
+                let place = place.min(filters.len());
+                filters.insert(place, filter(instance, options));
+            }
+            None => {
+                if let Some(router) = filters.last_mut() {
+                    let config = object_mut(router, "typed_config");
+                    let filters = list_mut(config, "upstream_http_filters");
+                    insert_upstream(filters, instance, options);
+                }
+            }
         }
     }
+}
+
+/// Puts an instance first among the filters that every try passes.
+pub(crate) fn insert_upstream(filters: &mut Vec<Node>, instance: &Instance, options: &Options) {
+    if filters.is_empty() {
+        filters.push(node!({
+            "name": "envoy.filters.http.upstream_codec",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+            }
+        }));
+    }
+    filters.insert(0, filter(instance, options));
 }
 
 /// The file in which Envoy discovers an instance.
@@ -44,22 +56,17 @@ pub(crate) fn file(instance: &Instance, wasm: &str) -> Node {
     })
 }
 
-/// Puts a filter first among those that every try passes.
-fn put_behind_router(filters: &mut [Node], filter: Node) {
-    let Some(router) = filters.last_mut() else {
-        return;
-    };
-    let config = object_mut(router, "typed_config");
-    let filters = list_mut(config, "upstream_http_filters");
-    if filters.is_empty() {
-        filters.push(node!({
-            "name": "envoy.filters.http.upstream_codec",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
-            }
-        }));
+fn filter(instance: &Instance, options: &Options) -> Node {
+    match &options.ecds {
+        Some(folder) => {
+            let folder = folder.trim_end_matches('/');
+            discovery(instance, &format!("{folder}/{}", instance.file))
+        }
+        None => node!({
+            "name": (&instance.name),
+            "typed_config": (typed_config(instance, &options.wasm)),
+        }),
     }
-    filters.insert(0, filter);
 }
 
 fn typed_config(instance: &Instance, wasm: &str) -> Node {
@@ -68,7 +75,7 @@ fn typed_config(instance: &Instance, wasm: &str) -> Node {
     let json = json_out::write(&instance.config);
     let mut config = node!({
         "name": (&instance.name),
-        "root_id": NAME,
+        "root_id": (&instance.root_id),
         "failure_policy": "FAIL_RELOAD",
         // Here and not in the VM's configuration, which has it since 1.40 only.
         "capability_restriction_config": (restriction()),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use btp_policy::node::{Node, Value};
 
 use crate::apply::files::Config;
-use crate::apply::undo;
+use crate::apply::{standing, undo};
 use crate::envoy::address::Address;
 
 pub(super) struct Draft<'a> {
@@ -15,6 +15,8 @@ pub(super) struct Draft<'a> {
     before: BTreeMap<Address, Node>,
     /// The objects that were added. They were nothing before.
     added: BTreeSet<Address>,
+    /// What the next run must know of the filters of a listener.
+    notes: BTreeMap<Address, Vec<Node>>,
 }
 
 impl<'a> Draft<'a> {
@@ -23,6 +25,7 @@ impl<'a> Draft<'a> {
             config,
             before: BTreeMap::new(),
             added: BTreeSet::new(),
+            notes: BTreeMap::new(),
         }
     }
 
@@ -66,11 +69,20 @@ impl<'a> Draft<'a> {
         self.config.at_mut(&Address::root(0))
     }
 
+    /// Adds to what the next run must know of the filters of a listener.
+    pub(super) fn note(&mut self, listener: &Address, entries: Vec<Node>) {
+        let notes = self.notes.entry(listener.clone()).or_default();
+        notes.extend(entries);
+    }
+
     /// Notes in each changed object what it was.
-    pub(super) fn record(self) {
+    pub(super) fn record(mut self) {
         for (address, before) in self.before {
             if let Some(node) = self.config.at_mut(&address) {
                 undo::record(&before, node);
+                if let Some(entries) = self.notes.remove(&address) {
+                    standing::write(node, entries);
+                }
             }
         }
     }

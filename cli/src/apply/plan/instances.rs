@@ -11,12 +11,14 @@ use btp_policy::spec::Capability;
 use super::Scene;
 use super::draft::Draft;
 use super::errors::Errors;
+use super::spots::Spots;
 use crate::apply::effective::Effective;
 use crate::apply::filter::{self, Contents, Instance};
 use crate::apply::govern::Governed;
-use crate::apply::model::Manager;
 use crate::apply::needs::Needs;
+use crate::apply::standing::{self, Standing};
 use crate::compose;
+use crate::envoy::plugin::NAME;
 use crate::envoy::tree::unplaced;
 use crate::report::Finding;
 
@@ -27,6 +29,10 @@ pub(super) struct Inserted {
     pub(super) has_any: bool,
     /// Name and content of each file with a plugin configuration.
     pub(super) files: Vec<(String, Node)>,
+    /// Where the instances stand.
+    pub(super) standing: Vec<Standing>,
+    /// Those behind the router, each with its connection manager.
+    pub(super) upstream: Vec<(usize, Instance)>,
 }
 
 /// Puts the filter into every connection manager that needs it.
@@ -54,7 +60,10 @@ pub(super) fn insert(
         }
         let used = policies_of(&scene.governed[index]);
         let contents = contents(scene, index, &used, &needs);
-        let mut instances = filter::instances(hcm, &needs.capabilities, &needs.behind, &contents);
+        let spots = Spots::find(scene, draft.config(), manager, hcm);
+        spots.refuse_unknown(&needs.capabilities, errors);
+        let spot = |group| spots.of(group);
+        let mut instances = filter::instances(&needs.capabilities, spot, &needs.behind, &contents);
         for instance in &instances {
             check_plugin(scene, instance, &used, errors);
         }
@@ -63,14 +72,23 @@ pub(super) fn insert(
         }
         if scene.options.ecds.is_some() {
             for instance in &mut instances {
-                instance.file = file_name(scene, manager, instance);
+                instance.file = file_name(scene, index, instance);
                 let file = filter::file(instance, &scene.options.wasm);
                 inserted.files.push((instance.file.clone(), file));
             }
         }
         if let Some(hcm) = draft.change_in(&manager.listener, &manager.address) {
             filter::insert(hcm, &instances, scene.options);
+            let owner = format!("listener {}", scene.places[index]);
+            inserted
+                .standing
+                .extend(standing::all(hcm, &owner, &instances));
+            let way = &manager.address.path[manager.listener.path.len()..];
+            let entries = standing::record(hcm, way, &instances);
+            draft.note(&manager.listener, entries);
         }
+        let upstream = instances.into_iter().filter(|it| it.place.is_none());
+        inserted.upstream.extend(upstream.map(|it| (index, it)));
         inserted.has_any = true;
     }
     inserted
@@ -106,6 +124,7 @@ fn contents<'a>(scene: Scene<'a>, index: usize, used: &[usize], needs: &Needs) -
         policies: policies.collect(),
         config_maps: scene.documents.field("configMaps").map(unplaced),
         gateway: is_named.then_some(gateway),
+        root_id: root_id(scene, index),
         gathers: needs.gathers.is_some(),
     }
 }
@@ -128,14 +147,21 @@ fn check_plugin(scene: Scene<'_>, instance: &Instance, used: &[usize], errors: &
     }
 }
 
+/// The root id of the instances in a connection manager. A worker that is
+/// short of memory tells by it whose configuration it has.
+fn root_id(scene: Scene<'_>, index: usize) -> String {
+    match scene.model.managers.len() {
+        1 => NAME.to_owned(),
+        _ => format!("{NAME}/{}", scene.places[index]),
+    }
+}
+
 /// The name of the file for the plugin configuration of an instance: of its
 /// connection manager, too, if there are several.
-fn file_name(scene: Scene<'_>, manager: &Manager, instance: &Instance) -> String {
+fn file_name(scene: Scene<'_>, index: usize, instance: &Instance) -> String {
     let mut name = instance.name.clone();
     if scene.model.managers.len() > 1 {
-        let chain = manager.chain.as_deref().unwrap_or_default();
-        let place = format!("{}-{chain}", manager.listener_name);
-        name = format!("{name}-{}", place.trim_end_matches('-'));
+        name = format!("{name}-{}", scene.places[index]);
     }
     let is_usual = |it: char| it.is_ascii_alphanumeric() || "-_.".contains(it);
     let usual = name.chars().map(|it| if is_usual(it) { it } else { '_' });

@@ -4,7 +4,7 @@
 mod clusters;
 mod copies;
 mod perform;
-mod uses;
+pub(super) mod uses;
 
 use std::collections::BTreeSet;
 

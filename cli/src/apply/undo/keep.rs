@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use btp_policy::node::{Node, Value};
 
-use super::{escape, put_record, record_of, replace, target, unescape};
+use super::{escape, record_of, replace, target, unescape};
 use crate::apply::patch::{Cut, Kept, Original, Patched, cut_at, patch};
-use crate::envoy::json::{object, string};
+use crate::envoy::json::string;
 use crate::envoy::tree::{set, type_of};
 
 /// Writes a tree into the text that it was read from; yields it with the
@@ -65,7 +65,7 @@ fn keep(new: &mut Node, original: &Original<'_>, patched: &Patched) {
         }
         note(&mut steps, owner, &cuts, original);
         let list = Node::unplaced(Value::List(steps));
-        put_record(node, object([("undo", list)]));
+        super::note(node, "undo", list);
     }
 }
 

@@ -3,7 +3,7 @@
 use btp_policy::node::{Node, Value};
 
 use super::ChangeError;
-use crate::envoy::json::IntoNode;
+use crate::envoy::json::{IntoNode, list};
 use crate::envoy::tree::{EMPTY, field, field_mut, remove, set};
 use crate::translate::change::Step;
 
@@ -93,7 +93,7 @@ fn visit_field(
     if !is_there {
         let empty = match rest.first() {
             Some(Step::Field(_)) | None => EMPTY,
-            Some(_) => Node::unplaced(Value::List(Vec::new())),
+            Some(_) => list([]),
         };
         set(node, name, empty);
     }

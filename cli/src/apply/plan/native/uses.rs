@@ -11,13 +11,13 @@ use crate::envoy::tree::{field, items, text};
 
 /// Which route names which cluster, and who else names it.
 #[derive(Debug, Default)]
-pub(super) struct Uses {
+pub(in crate::apply::plan) struct Uses {
     /// Of each cluster: the table, the route in it, and where the name stands.
     pub(super) routes: BTreeMap<String, Vec<(usize, usize, Address)>>,
     /// Clusters that something other than a route's action names.
     pub(super) others: BTreeSet<String>,
     /// The place of each cluster.
-    pub(super) places: BTreeMap<String, Address>,
+    pub(in crate::apply::plan) places: BTreeMap<String, Address>,
     /// Routes that choose the cluster by something in the request.
     pub(super) by_request: BTreeSet<(usize, usize)>,
     /// There are routes that cannot be seen.
@@ -25,7 +25,7 @@ pub(super) struct Uses {
 }
 
 impl Uses {
-    pub(super) fn read(config: &Config, model: &Model) -> Self {
+    pub(in crate::apply::plan) fn read(config: &Config, model: &Model) -> Self {
         let mut uses = Self::default();
         for address in config.clusters() {
             let name = config.at(&address).and_then(|it| text(it, "name"));
@@ -51,6 +51,14 @@ impl Uses {
         }
         uses.others = others;
         uses
+    }
+
+    /// The tables with a route that sends to a cluster, or may do so.
+    pub(in crate::apply::plan) fn tables_of(&self, cluster: &str) -> BTreeSet<usize> {
+        let routes = self.routes.get(cluster).into_iter().flatten();
+        let named = routes.map(|(table, _, _)| *table);
+        let others = self.by_request.iter().map(|(table, _)| *table);
+        named.chain(others).collect()
     }
 
     fn add_route(&mut self, table: usize, place: usize, route: &Node, address: &Address) {

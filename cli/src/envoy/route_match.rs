@@ -6,8 +6,8 @@
 use btp_policy::node::{Node, Value};
 use btp_policy::scalar::Regex;
 
-use crate::envoy::address::Address;
-use crate::envoy::tree::{field, find, items, text};
+use super::address::Address;
+use super::tree::{field, find, items, text};
 
 /// A request, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,10 +218,7 @@ mod tests {
 
     fn place(request: &str, table: &str) -> Option<String> {
         let table = json::parse(table.as_bytes()).unwrap();
-        let root = Address {
-            file: 0,
-            path: Vec::new(),
-        };
+        let root = Address::root(0);
         let found = Request::parse(request).unwrap().route_in(&table, &root);
         found.map(|it| it.to_string())
     }

@@ -1,0 +1,153 @@
+//! Where the filter's instances stand among the filters of a connection
+//! manager: in Envoy Gateway's order, unless a person says otherwise.
+
+use btp_policy::node::Node;
+use btp_policy::spec::Capability;
+
+use super::options::Options;
+use crate::envoy::http_filter::{Kind, kind_of};
+use crate::envoy::tree::{items, text};
+
+/// What has one place in the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// Faults and overrides: in front of everything but probes.
+    Faults,
+    /// Limits and retries: behind all that judges or prepares a request.
+    Limits,
+}
+
+/// Why an instance stands where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// It is the usual place of what it does.
+    Usual(Group),
+    /// The usual places of both groups are one.
+    Shared,
+    /// An option says so.
+    Option(Group),
+    /// A person has put it there.
+    Moved,
+    /// It is behind the router.
+    Tries,
+}
+
+/// A place among the filters that are there, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot {
+    /// How many of them stand in front.
+    pub(crate) place: usize,
+    pub(crate) why: Why,
+}
+
+impl Group {
+    pub(crate) const ALL: [Self; 2] = [Self::Faults, Self::Limits];
+
+    pub(crate) fn of(capability: Capability) -> Self {
+        match capability {
+            Capability::FaultInjection | Capability::ResponseOverride => Self::Faults,
+            Capability::RateLimit | Capability::RequestBuffer | Capability::Retry => Self::Limits,
+        }
+    }
+
+    /// How records and options name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Faults => "faults",
+            Self::Limits => "limits",
+        }
+    }
+
+    /// The filter that an option puts it behind.
+    pub(crate) fn option(self, options: &Options) -> Option<&str> {
+        match self {
+            Self::Faults => options.faults_behind.as_deref(),
+            Self::Limits => options.limits_behind.as_deref(),
+        }
+    }
+
+    /// Its usual place among these filters.
+    pub(crate) fn usual(self, hcm: &Node) -> usize {
+        let kinds: Vec<Kind> = items(hcm, "http_filters").iter().map(kind_of).collect();
+        match self {
+            Self::Faults => {
+                let probe = kinds.iter().rposition(|it| *it == Kind::Probe);
+                let first = probe.map_or(0, |it| it + 1);
+                let rest = kinds[first..].iter();
+                first + rest.take_while(|it| **it == Kind::Response).count()
+            }
+            Self::Limits => {
+                let last = kinds.iter().rposition(|it| *it != Kind::Transport);
+                last.map_or(0, |it| it + 1)
+            }
+        }
+    }
+}
+
+/// The place behind the filter `name`.
+///
+/// # Errors
+/// Nothing can stand there: the reason.
+pub(crate) fn behind(hcm: &Node, name: &str) -> Result<usize, String> {
+    let filters = items(hcm, "http_filters");
+    let names: Vec<&str> = filters.iter().filter_map(|it| text(it, "name")).collect();
+    match filters
+        .iter()
+        .rposition(|it| text(it, "name") == Some(name))
+    {
+        Some(last) if last + 1 == filters.len() => Err(format!(
+            "names {name}, the last of http_filters, and nothing can stand behind that: name one \
+             of {}",
+            names[..names.len().saturating_sub(1)].join(", ")
+        )),
+        Some(place) => Ok(place + 1),
+        None => Err(format!(
+            "names {name}, which is not in http_filters: there are {}",
+            names.join(", ")
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use btp_policy::json;
+
+    fn hcm(filters: &str) -> Node {
+        let name = |it: &str| format!(r#"{{"name":"envoy.filters.http.{it}"}}"#);
+        let filters: Vec<String> = filters.split_whitespace().map(name).collect();
+        let text = format!(r#"{{"http_filters":[{}]}}"#, filters.join(","));
+        json::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn faults_stand_behind_probes_and_limits_behind_all_that_judges() {
+        for (filters, faults, limits) in [
+            ("router", 0, 0),
+            ("compressor grpc_web router", 0, 0),
+            ("cors router", 0, 1),
+            ("health_check router", 1, 1),
+            ("custom_response router", 1, 1),
+            ("custom_response health_check cors router", 2, 3),
+            ("health_check custom_response cors router", 2, 3),
+            ("cors health_check router", 2, 2),
+            ("header_to_metadata lua router", 0, 2),
+            ("cors custom_response router", 0, 2),
+            ("compressor rbac grpc_stats something router", 0, 4),
+        ] {
+            let hcm = hcm(filters);
+            assert_eq!(Group::Faults.usual(&hcm), faults, "{filters}");
+            assert_eq!(Group::Limits.usual(&hcm), limits, "{filters}");
+        }
+    }
+
+    #[test]
+    fn nothing_stands_behind_the_router_or_a_filter_that_is_not_there() {
+        let hcm = hcm("cors lua router");
+        assert_eq!(behind(&hcm, "envoy.filters.http.lua"), Ok(2));
+        for name in ["envoy.filters.http.router", "lua"] {
+            let reason = behind(&hcm, name).unwrap_err();
+            assert!(reason.contains("envoy.filters.http.cors"), "{reason}");
+        }
+    }
+}
