@@ -49,3 +49,8 @@ async fn overrides() -> anyhow::Result<()> {
 async fn buffer() -> anyhow::Result<()> {
     run("tests/scenarios/buffer.json").await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers() -> anyhow::Result<()> {
+    run("tests/scenarios/browsers.json").await
+}

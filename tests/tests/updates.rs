@@ -178,6 +178,12 @@ async fn workers_that_start_short_of_memory_refuse_requests_until_a_configuratio
         free.status == 503 && free.text() == "not configured\n",
         "{free:?}"
     );
+    let call = Request::post(FREE, "").header("content-type", "application/grpc-web");
+    let told = proxy.workers[0].send(call).await?;
+    ensure!(
+        told.status == 200 && told.text().contains("grpc-status:14\r\n"),
+        "{told:?}"
+    );
     // The main thread has a VM, too, which answers nobody.
     proxy.wait_for_gauges([0, 3]).await?;
     proxy.command(0, mortal::feeding).await?;

@@ -2,77 +2,64 @@
 //!
 //! A content type is a label that anybody can write. What limits a body or
 //! replaces a response must not be put off by it, so a call is told by what
-//! carries it, too. Envoy's local replies, ours among them, go by the label
-//! alone, which no filter can change.
+//! carries it, too. The form of our own replies goes by the label alone
+//! (`form`), as Envoy's does.
 
+use crate::form::Form;
 use crate::host::{Attribute, Host};
 
 /// What a request has to do with gRPC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Grpc {
-    /// Nothing.
+    /// Nothing, but for its content type perhaps.
     #[default]
     None,
-    /// Only its content type says so: Envoy puts its own replies to it into
-    /// the form of gRPC, and nothing else about it is special.
-    Label,
-    /// It is a call: a POST over HTTP/2 or HTTP/3 (as gRPC's protocol asks).
+    /// A POST over HTTP/1: what filters in front of this one make of gRPC-Web
+    /// (`grpc_web`), or what anybody can send. Only its answers have gRPC's form.
+    Bridged,
+    /// A call: a POST over HTTP/2 or HTTP/3 (as gRPC's protocol asks).
     Call,
 }
 
 impl Grpc {
-    /// Of a request with this content type and method. The host is asked for
-    /// the protocol only if all else fits.
+    /// Of a request with this form and method. The host is asked for the
+    /// protocol only if all else fits.
     pub(crate) fn of<H: Host>(
-        content_type: bool,
+        form: Form,
         is_post: impl FnOnce(&mut H) -> bool,
         host: &mut H,
     ) -> Self {
-        if !content_type {
+        if form != Form::Grpc || !is_post(host) {
             return Self::None;
-        }
-        if !is_post(host) {
-            return Self::Label;
         }
         match host.attribute(Attribute::Protocol).as_deref() {
             Some(b"HTTP/2" | b"HTTP/3") => Self::Call,
-            _ => Self::Label,
+            _ => Self::Bridged,
         }
     }
 
-    /// Of the request at hand, by two of its headers.
-    pub(crate) fn of_request<H: Host>(host: &mut H) -> Self {
-        let content_type = host.request_header("content-type", |value| value.is_some_and(is_grpc));
+    /// Of the request at hand, which has this form, by one more of its headers.
+    pub(crate) fn of_request<H: Host>(form: Form, host: &mut H) -> Self {
         let is_post =
             |host: &mut H| host.request_header(":method", |value| value == Some(&b"POST"[..]));
-        Self::of(content_type, is_post, host)
+        Self::of(form, is_post, host)
     }
 
     /// Whether it is a call.
     pub(crate) fn is_call(self) -> bool {
         self == Self::Call
     }
-
-    /// Whether Envoy puts its own replies into the form of gRPC: HTTP status
-    /// 200, and a gRPC status.
-    pub(crate) fn is_told_in_grpc(self) -> bool {
-        self != Self::None
-    }
 }
 
-/// Whether a content type is gRPC's, by Envoy's rule: `application/grpc`,
-/// alone or followed by `+` and a message format. gRPC-Web is not.
+/// Whether a content type is gRPC's, and not gRPC-Web's.
 pub(crate) fn is_grpc(content_type: &[u8]) -> bool {
-    content_type
-        .strip_prefix(b"application/grpc")
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+    Form::of(content_type) == Form::Grpc
 }
 
 /// The gRPC status that an HTTP status becomes in a reply to a gRPC client,
 /// as Envoy maps it.
 pub(crate) fn status_of_http(status: u16) -> u8 {
     match status {
-        200 => 0,
         400 => 13,
         401 => 16,
         403 => 7,
@@ -84,24 +71,16 @@ pub(crate) fn status_of_http(status: u16) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Grpc, is_grpc};
+    use super::*;
     use crate::testing::FakeHost;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn grpc_is_told_from_its_relatives() {
-        assert!(is_grpc(b"application/grpc"));
-        assert!(is_grpc(b"application/grpc+proto"));
-        assert!(!is_grpc(b"application/grpc-web"));
-        assert!(!is_grpc(b"application/json"));
-        assert!(!is_grpc(b"\xff"));
-    }
-
-    #[test]
     fn only_a_post_over_http2_or_later_is_a_call() {
+        let h2 = Some("HTTP/2");
         for (content_type, method, protocol, wanted, lookups) in [
-            ("application/grpc", "POST", Some("HTTP/2"), Grpc::Call, 3),
+            ("application/grpc", "POST", h2, Grpc::Call, 3),
             (
                 "application/grpc+proto",
                 "POST",
@@ -109,18 +88,19 @@ mod tests {
                 Grpc::Call,
                 3,
             ),
-            ("application/grpc", "POST", Some("HTTP/1.1"), Grpc::Label, 3),
-            ("application/grpc", "POST", None, Grpc::Label, 3),
-            ("application/grpc", "GET", Some("HTTP/2"), Grpc::Label, 2),
-            ("application/grpc", "post", Some("HTTP/2"), Grpc::Label, 2),
             (
-                "application/grpc-web",
+                "application/grpc",
                 "POST",
-                Some("HTTP/2"),
-                Grpc::None,
-                1,
+                Some("HTTP/1.1"),
+                Grpc::Bridged,
+                3,
             ),
-            ("text/plain", "POST", Some("HTTP/2"), Grpc::None, 1),
+            ("application/grpc", "POST", None, Grpc::Bridged, 3),
+            ("application/grpc", "GET", h2, Grpc::None, 2),
+            ("application/grpc", "post", h2, Grpc::None, 2),
+            ("application/grpc-web", "POST", h2, Grpc::None, 2),
+            ("application/grpc-web-text+proto", "POST", h2, Grpc::None, 2),
+            ("text/plain", "POST", h2, Grpc::None, 1),
         ] {
             let mut host = FakeHost::default();
             let header = |(name, value): (&str, &str)| (name.to_owned(), value.as_bytes().to_vec());
@@ -131,11 +111,9 @@ mod tests {
                 host.attributes
                     .insert("Protocol".to_owned(), protocol.as_bytes().to_vec());
             }
-            assert_eq!(
-                Grpc::of_request(&mut host),
-                wanted,
-                "{content_type} {method}"
-            );
+            let form = Form::of_request(&mut host);
+            let grpc = Grpc::of_request(form, &mut host);
+            assert_eq!(grpc, wanted, "{content_type} {method}");
             assert_eq!(host.lookups, lookups, "{content_type} {method}");
         }
     }

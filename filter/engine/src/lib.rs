@@ -23,6 +23,7 @@ mod deadlines;
 mod draw;
 mod exchange;
 mod fault;
+mod form;
 mod format;
 mod grpc;
 mod holder;

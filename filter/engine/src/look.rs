@@ -6,7 +6,8 @@
 use btp_policy::spec::Selector;
 
 use crate::fault::{Fault, Seen};
-use crate::grpc::{Grpc, is_grpc};
+use crate::form::Form;
+use crate::grpc::Grpc;
 use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::rate_limit::{self, Hit};
@@ -39,6 +40,8 @@ pub(crate) type MetadataPath = Vec<String>;
 /// What was found out.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
+    /// What its client understands; only known if its content type was at hand.
+    pub(crate) form: Option<Form>,
     /// What it has to do with gRPC; only known if the policy needs it.
     pub(crate) grpc: Grpc,
     /// The rate limits that count it.
@@ -141,6 +144,15 @@ impl Needs {
 }
 
 impl Look {
+    /// In which form the client is told what replaces a response at hand. Who
+    /// only says gRPC, and not even in a POST, is told as anybody else.
+    pub(crate) fn told_in(&self) -> Form {
+        match self.form.unwrap_or_default() {
+            Form::Grpc if self.grpc == Grpc::None => Form::Http,
+            form => form,
+        }
+    }
+
     /// Looks at the request at hand, once for all capabilities; `end` if its
     /// headers are all of it. `route` is a hash of its route's name.
     pub(crate) fn at<H: Host>(
@@ -170,11 +182,10 @@ impl Look {
             .collect();
         let retries = policy.retries.as_ref();
         if !needs.headers && !needs_body {
+            let form = needs.grpc.then(|| Form::of_request(host));
             let look = Self {
-                grpc: match needs.grpc {
-                    true => Grpc::of_request(host),
-                    false => Grpc::None,
-                },
+                form,
+                grpc: form.map_or(Grpc::None, |form| Grpc::of_request(form, host)),
                 limits: hits(&Request::new(&[], source).with_metadata(&metadata)),
                 recall: Recall::of_time(started_ns),
                 body: BodyLook::default(),
@@ -182,7 +193,7 @@ impl Look {
             };
             return (look, fault.map(Fault::unseen).unwrap_or_default());
         }
-        let (mut look, seen, shortage, label) = host.request_headers(|headers| {
+        let (mut look, seen, shortage, is_post) = host.request_headers(|headers| {
             let request = Request::new(headers, source)
                 .with_metadata(&metadata)
                 .with_params(&needs.params);
@@ -190,9 +201,9 @@ impl Look {
                 .map(|it| it.recall(&request, started_ns, worker.value_limits()))
                 .unwrap_or_default();
             let content_type = request.header("content-type");
-            let is_labelled = content_type.is_some_and(|value| is_grpc(&value));
-            let label = (is_labelled, request.method() == b"POST");
+            let is_post = request.method() == b"POST";
             let look = Self {
+                form: Some(Form::of(&content_type.unwrap_or_default()).posted(is_post)),
                 grpc: Grpc::None,
                 limits: hits(&request),
                 recall,
@@ -203,11 +214,10 @@ impl Look {
                 retry: retries.is_some_and(|retries| retries.is_for(&request)),
             };
             let seen = fault.map(|fault| fault.see(&request));
-            (look, seen.unwrap_or_default(), shortage, label)
+            (look, seen.unwrap_or_default(), shortage, is_post)
         });
         if needs.grpc || needs_body {
-            let (is_labelled, is_post) = label;
-            look.grpc = Grpc::of(is_labelled, |_| is_post, host);
+            look.grpc = Grpc::of(look.form.unwrap_or_default(), |_| is_post, host);
         }
         if let Some(overrides) = overrides {
             overrides.tell_shortage(shortage, host);

@@ -7,9 +7,11 @@ mod accept;
 mod authority;
 mod body;
 mod build;
+mod crossing;
 mod kept;
 mod matching;
 mod operators;
+mod place;
 mod recall;
 mod render;
 
@@ -18,16 +20,18 @@ use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
 
 use crate::action::{Action, Fields, Reply, Response};
 use crate::counters::{CounterId, CounterNames};
+use crate::form::Form;
 use crate::host::Host;
 use crate::look::{Look, Needs};
 
 use body::Body;
 pub(crate) use body::HeldBody;
-use build::{Built, CONTENT_LENGTH, STATUS, build, forbids_body};
+use build::{Built, CONTENT_LENGTH, STATUS, build};
 pub(crate) use kept::ValueLimits;
 use kept::{Recalled, Shortage};
 pub(crate) use matching::response_status;
 use operators::{AUTHORITY, Operators, SCHEME};
+use place::{Place, is_preflight};
 pub(crate) use recall::Recall;
 use recall::{Item, PlannedItem};
 use render::Facts;
@@ -78,10 +82,6 @@ pub(crate) enum Instead {
 
 /// `%RESPONSE_CODE_DETAILS%` of a response that was replaced.
 const DETAILS: &str = "btp_response_override";
-
-/// The longest body that is replaced in place. The client has its answer at
-/// once, but the exchange ends only when the upstream's body has passed.
-const LONGEST_IN_PLACE: u64 = 64 * 1024;
 
 impl Overrides {
     /// `None` if there are no rules.
@@ -202,6 +202,9 @@ impl Overrides {
             let built = build(&rule.said.instead, &rule.said.keep, &facts);
             Some((status, built, length, grpc_status))
         })?;
+        if end && status == 200 && is_preflight(host) {
+            return None;
+        }
         self.count(rule, out);
         let Some(mut body) = built.body else {
             // The HTTP status of an answer to a gRPC client is not what counts.
@@ -212,26 +215,39 @@ impl Overrides {
             };
             return Some(Instead::Headers(with_status(status, built.headers)));
         };
-        let by_reply = end || look.grpc.is_call() || forbids_body(built.status);
-        if !by_reply && matches!(length, Some(1..=LONGEST_IN_PLACE)) {
+        let form = look.told_in();
+        let mut response = Response {
+            status: built.status,
+            headers: built.headers,
+            body: Vec::new(),
+            grpc_status: rule.grpc_status(grpc_status),
+            details: DETAILS,
+        };
+        if form != Form::Http {
+            response.body = body.into_bytes();
+            response = match end {
+                true => form.tell_in_headers(response),
+                false => form.tell(response),
+            };
+            body = Body::Printed(std::mem::take(&mut response.body));
+        }
+        let place = Place::of(form, response.status, body.len(), (length, end));
+        if place != Place::Reply {
             let length = body.len().to_string().into_bytes();
             match body.hold(limits) {
                 Ok(held) => {
-                    let mut headers = with_status(built.status, built.headers);
-                    headers.push((CONTENT_LENGTH.to_vec(), length));
+                    let mut headers = with_status(response.status, response.headers);
+                    if place == Place::HeadersAndBody {
+                        headers.push((CONTENT_LENGTH.to_vec(), length));
+                    }
                     return Some(Instead::InPlace(headers, held));
                 }
                 Err(printed) => body = printed,
             }
             out.push(Action::Count(self.no_room_for_body));
         }
-        Some(Instead::Reply(Response {
-            status: built.status,
-            headers: built.headers,
-            body: body.into_bytes(),
-            grpc_status: rule.grpc_status(grpc_status),
-            details: DETAILS,
-        }))
+        response.body = body.into_bytes();
+        Some(Instead::Reply(response))
     }
 
     /// What the client gets instead of a reply of the engine's own. Its
@@ -240,6 +256,7 @@ impl Overrides {
     pub(crate) fn instead_of_reply<H: Host>(
         &self,
         original: &Reply,
+        form: Form,
         look: &Look,
         host: &mut H,
         out: &mut Vec<Action>,
@@ -249,7 +266,7 @@ impl Overrides {
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .collect();
-        let rule = self.rule_for_reply(original, &headers, look)?;
+        let rule = self.rule_for_reply(original, &headers, form, look)?;
         if rule.changes_nothing()
             || self.lacks(rule, &look.recall)
             || self.refuses_redirect(rule, look, out)

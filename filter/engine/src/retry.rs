@@ -84,8 +84,12 @@ impl Retries {
     }
 
     pub(crate) fn needs(&self) -> Needs {
+        let replies = |bound: &Bound| bound.reply.is_some();
         Needs {
             headers: !self.methods.is_empty(),
+            // A refusal replies when there is a response, and the host shows no
+            // request headers any more.
+            grpc: self.bound.as_ref().is_some_and(replies),
             ..Needs::default()
         }
     }

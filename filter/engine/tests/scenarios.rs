@@ -57,6 +57,11 @@ fn buffer() {
     run(include_str!("../../../tests/scenarios/buffer.json"));
 }
 
+#[test]
+fn browsers() {
+    run(include_str!("../../../tests/scenarios/browsers.json"));
+}
+
 fn run(table: &str) {
     let table: Value = serde_json::from_str(table).unwrap();
     let config = PluginConfig::parse(table["config"].to_string().as_bytes()).unwrap();

@@ -9,14 +9,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use btp_engine::Flow;
+use btp_engine::{Flow, Response};
 use hashbrown::{HashMap, HashSet};
 
-use crate::abi;
+use crate::abi::{self, Map};
 use crate::headroom;
 use crate::root::{Root, Roots};
 use crate::shared::Shared;
-use crate::stream::{Stream, report};
+use crate::stream::{Stream, report, send_instead};
 use crate::vms;
 
 thread_local! {
@@ -25,9 +25,6 @@ thread_local! {
     /// Exchanges that began without a configuration.
     static UNGOVERNED: RefCell<HashSet<u32>> = RefCell::default();
 }
-
-/// What a worker without a configuration answers; a client may try again.
-const NOT_CONFIGURED: (u16, &str, &[u8]) = (503, "btp_not_configured", b"not configured\n");
 
 /// Envoy begins a configuration (`root` is 0), or an exchange under `root`.
 pub(crate) fn create(context: u32, root: u32) {
@@ -97,12 +94,23 @@ fn with_root<R>(root: u32, act: impl FnOnce(&mut Root, &Roots) -> R) -> Option<R
 /// The headers of a request: one without a configuration is answered here.
 pub(crate) fn request_headers(context: u32, end: bool) -> Flow {
     if take_ungoverned(context) {
-        let (status, details, body) = NOT_CONFIGURED;
-        let sent = abi::send_local_response(status, details, &[], body, None);
-        report("a reply", sent);
+        let header = |name| abi::header(Map::RequestHeaders, name).unwrap_or_default();
+        let reply = not_configured().told_to(&header("content-type"), &header(":method"));
+        report("a reply", send_instead(&reply));
         return Flow::Stop;
     }
     event(context, |stream| stream.request_headers(end))
+}
+
+/// What a worker without a configuration answers; a client may try again.
+fn not_configured() -> Response {
+    Response {
+        status: 503,
+        headers: Vec::new(),
+        body: b"not configured\n".to_vec(),
+        grpc_status: None,
+        details: "btp_not_configured",
+    }
 }
 
 fn take_ungoverned(context: u32) -> bool {

@@ -199,7 +199,7 @@ fn send(reply: &Reply) -> Result<(), Refused> {
     )
 }
 
-fn send_instead(response: &Response) -> Result<(), Refused> {
+pub(crate) fn send_instead(response: &Response) -> Result<(), Refused> {
     abi::send_local_response(
         response.status,
         response.details,

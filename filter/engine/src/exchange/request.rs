@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use super::{Exchange, Phase};
-use crate::action::{Action, Flow, Reply};
+use crate::action::{Action, Flow, Reply, Response};
 use crate::fault::End;
+use crate::form::Form;
 use crate::host::Host;
 use crate::look::Look;
 use crate::plan::{Plan, PolicyPlan};
@@ -246,10 +247,17 @@ impl Exchange {
         out: &mut Vec<Action>,
     ) -> Flow {
         let overrides = policy.overrides.as_ref();
-        let replaced = overrides.and_then(|it| it.instead_of_reply(reply, &self.look, host, out));
-        out.push(match replaced {
-            Some(response) => Action::ReplyInstead(Box::new(response)),
-            None => Action::Reply(Arc::clone(reply)),
+        // The request has gone on only if its body is watched, and then the look
+        // has seen its content type.
+        let look = &self.look;
+        let form = look.form.unwrap_or_else(|| Form::of_request(host));
+        let replaced = overrides.and_then(|it| it.instead_of_reply(reply, form, look, host, out));
+        out.push(match (replaced, form) {
+            (None, Form::Http) => Action::Reply(Arc::clone(reply)),
+            (replaced, form) => {
+                let response = replaced.unwrap_or_else(|| Response::from(reply.as_ref()));
+                Action::ReplyInstead(Box::new(form.tell(response)))
+            }
         });
         self.stop()
     }

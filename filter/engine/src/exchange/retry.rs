@@ -1,7 +1,8 @@
 //! Retries: what the router is told, and what the budget is told.
 
 use super::{Exchange, Phase};
-use crate::action::{Action, Flow};
+use crate::action::{Action, Flow, Response};
+use crate::form::Form;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::retry::{Bound, RATE_LIMITED, Retries, SlotId, Try, refusal, seen};
@@ -141,7 +142,7 @@ impl Exchange {
             // Its account has died with the VM that kept it: nobody can say
             // that there is credit.
             return match host.attempt() {
-                Some(2..) => self.obey(Try::Refused, now, out),
+                Some(2..) => self.obey(Try::Refused, now, host, out),
                 _ => Flow::Continue,
             };
         };
@@ -150,7 +151,7 @@ impl Exchange {
             number,
             waits: false,
         });
-        self.obey(verdict, now, out)
+        self.obey(verdict, now, host, out)
     }
 
     /// A hedge that waits asks again.
@@ -160,10 +161,16 @@ impl Exchange {
         };
         let (id, now) = (attempt.exchange, host.now_ns());
         let verdict = host.with_ledger(|ledger, host| ledger.try_again(id, host, now));
-        self.obey(verdict, now, out)
+        self.obey(verdict, now, host, out)
     }
 
-    fn obey(&mut self, verdict: Try, now: u64, out: &mut Vec<Action>) -> Flow {
+    fn obey<H: Host>(
+        &mut self,
+        verdict: Try,
+        now: u64,
+        host: &mut H,
+        out: &mut Vec<Action>,
+    ) -> Flow {
         self.phase = Phase::Passing;
         if let Some(attempt) = &mut self.attempt {
             attempt.waits = verdict == Try::Waits;
@@ -178,7 +185,8 @@ impl Exchange {
             Try::Refused => {
                 // It never went, so nothing of it is live.
                 self.attempt = None;
-                out.push(Action::Reply(refusal().into()));
+                let reply = Form::of_request(host).tell(Response::from(&refusal()));
+                out.push(Action::ReplyInstead(Box::new(reply)));
                 self.phase = Phase::Replied;
                 Flow::Stop
             }

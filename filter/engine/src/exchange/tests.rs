@@ -307,8 +307,10 @@ fn a_reply_that_ends_a_delay_is_overridden_like_any_other() {
     host.response_headers = vec![(":status".to_owned(), b"504".to_vec())];
     assert_eq!(
         exchange.response_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
-        Flow::Stop
+        Flow::Continue
     );
+    let status = (b":status".to_vec(), b"503".to_vec());
+    assert!(out.contains(&Action::SetResponseHeaders(vec![status])));
     assert_eq!(
         exchange.timer(&plan, &mut plan.worker(), &mut host, &mut out),
         Flow::Continue
@@ -378,12 +380,13 @@ fn a_named_route_is_resolved_once_and_an_unnamed_one_each_time() {
         );
         (flow == Flow::Stop, host.lookups)
     };
+    // A reply asks for the content type, too.
+    assert_eq!(ask(Some(b"r"), None), (true, 3));
     assert_eq!(ask(Some(b"r"), None), (true, 2));
-    assert_eq!(ask(Some(b"r"), None), (true, 1));
     assert_eq!(ask(Some(b"other"), None), (false, 2));
     assert_eq!(ask(Some(b"other"), None), (false, 1));
-    assert_eq!(ask(None, Some("r")), (true, 2));
-    assert_eq!(ask(None, Some("r")), (true, 2));
+    assert_eq!(ask(None, Some("r")), (true, 3));
+    assert_eq!(ask(None, Some("r")), (true, 3));
     assert_eq!(ask(None, None), (false, 2));
     assert_eq!(ask(Some(b"\xff"), None), (false, 2));
 }

@@ -93,7 +93,8 @@ fn a_request_that_is_not_drawn_is_not_looked_at() {
     let mut host = FakeHost::default();
     host.random = [u64::MAX, 0].into();
     let mut out = Vec::new();
-    for lookups in [0, 1] {
+    // Whether it is a health check, and what its client understands.
+    for lookups in [0, 2] {
         let mut exchange = Exchange::default();
         let _ = exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out);
         assert_eq!(host.lookups, lookups);

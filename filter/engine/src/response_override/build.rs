@@ -7,6 +7,7 @@ use btp_policy::spec::{
 
 use super::accept;
 use super::body::Body;
+use super::crossing;
 use super::render::{Facts, Target};
 use super::{AUTHORITY, Operators, SCHEME};
 use crate::action::Fields;
@@ -65,8 +66,9 @@ fn build_response(response: &OverrideResponse, keep: &KeepHeaders, facts: &Facts
         headers.retain(|(name, _)| name != CONTENT_TYPE);
     }
     if varies {
-        add_vary(&mut headers);
+        headers.push((VARY.to_vec(), b"accept".to_vec()));
     }
+    crossing::merge_vary(&mut headers);
     Built {
         status,
         headers,
@@ -108,6 +110,7 @@ fn edit_headers(response: &OverrideResponse, facts: &Facts<'_>) -> Built {
 fn build_redirect(redirect: &Redirect, keep: &KeepHeaders, facts: &Facts<'_>) -> Built {
     let mut headers = kept(keep, &HeaderChanges::default(), facts);
     set(&mut headers, LOCATION, location(redirect, facts));
+    crossing::merge_vary(&mut headers);
     Built {
         status: redirect.status,
         headers,
@@ -191,9 +194,6 @@ fn render_body(body: &OverrideBody, facts: &Facts<'_>) -> Body {
 }
 
 fn kept(keep: &KeepHeaders, changes: &HeaderChanges, facts: &Facts<'_>) -> Fields {
-    if *keep == KeepHeaders::None {
-        return Fields::new();
-    }
     let removed = |name: &[u8]| {
         let mut names = changes.remove.iter();
         names.any(|other| other.as_str().as_bytes() == name)
@@ -201,7 +201,7 @@ fn kept(keep: &KeepHeaders, changes: &HeaderChanges, facts: &Facts<'_>) -> Field
     facts
         .headers
         .iter()
-        .filter(|(name, _)| keep.keeps(name) && !removed(name))
+        .filter(|(name, _)| (keep.keeps(name) || crossing::survives(name)) && !removed(name))
         .map(|(name, value)| (name.to_vec(), value.to_vec()))
         .collect()
 }
@@ -228,22 +228,6 @@ fn set(headers: &mut Fields, name: &[u8], value: Vec<u8>) {
     headers.push((name.to_vec(), value));
 }
 
-/// Tells caches that the response depends on the request's Accept.
-fn add_vary(headers: &mut Fields) {
-    let says_so = |value: &[u8]| {
-        value.split(|byte| *byte == b',').any(|name| {
-            let name = name.trim_ascii();
-            name == b"*" || name.eq_ignore_ascii_case(b"accept")
-        })
-    };
-    if !headers
-        .iter()
-        .any(|(name, value)| name == VARY && says_so(value))
-    {
-        headers.push((VARY.to_vec(), b"accept".to_vec()));
-    }
-}
-
 pub(super) fn forbids_body(status: u16) -> bool {
     HttpStatus::new(status).is_none_or(HttpStatus::forbids_body)
 }
@@ -252,4 +236,4 @@ pub(super) const STATUS: &[u8] = b":status";
 pub(super) const CONTENT_LENGTH: &[u8] = b"content-length";
 const CONTENT_TYPE: &[u8] = b"content-type";
 const LOCATION: &[u8] = b"location";
-const VARY: &[u8] = b"vary";
+pub(super) const VARY: &[u8] = b"vary";

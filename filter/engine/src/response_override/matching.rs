@@ -5,6 +5,7 @@ use btp_policy::spec::{Source, StringMatch};
 
 use super::{Overrides, Rule};
 use crate::action::Reply;
+use crate::form::Form;
 use crate::grpc::{is_grpc, status_of_http};
 use crate::host::Host;
 use crate::look::Look;
@@ -45,21 +46,25 @@ impl Overrides {
     }
 
     /// The rule for a reply of the engine's own. Envoy would send it with HTTP
-    /// status 200 to a client that says gRPC, and so the rules see it.
+    /// status 200 to a client that says gRPC, and so the rules see it. One that says
+    /// gRPC-Web Envoy takes for any other: rules by HTTP status and by gRPC status fit.
     pub(super) fn rule_for_reply(
         &self,
         reply: &Reply,
         headers: Headers<'_>,
+        form: Form,
         look: &Look,
     ) -> Option<&Rule> {
-        let in_grpc = look.grpc.is_told_in_grpc();
-        let status = if in_grpc { 200 } else { reply.status };
+        let status = match form {
+            Form::Grpc => 200,
+            _ => reply.status,
+        };
         let of_grpc = || {
             reply
                 .grpc_status
                 .unwrap_or_else(|| status_of_http(reply.status))
         };
-        let grpc_status = in_grpc.then(of_grpc);
+        let grpc_status = (form != Form::Http).then(of_grpc);
         self.rules.iter().find(|rule| {
             rule.takes_status(status)
                 && look.recall.meets(rule.bit)

@@ -78,43 +78,39 @@ fn our_own_replies_to_grpc_clients_keep_their_status_unless_told_otherwise() {
         (
             r#"{"match":{"grpcStatus":[14]},"response":{"body":{"inline":"%RESPONSE_CODE%"}}}"#,
             "14",
-            "503",
+            Some("503"),
         ),
         (
             r#"{"match":{"grpcStatus":[14]},"response":{"grpcStatus":8,"keepBody":false}}"#,
             "8",
-            "",
+            None,
         ),
         (
             r#"{"match":{"statusCodes":[{"value":200}]},"response":{"statusCode":404}}"#,
             "12",
-            "",
+            None,
         ),
         (
             r#"{"match":{"grpcStatus":[13]},"response":{}}"#,
             "14",
-            "fault filter abort",
+            Some("fault filter abort"),
         ),
         (
             r#"{"match":{"statusCodes":[{"value":200}]},"response":{"keepBody":true}}"#,
             "14",
-            "fault filter abort",
+            Some("fault filter abort"),
         ),
     ] {
         let mut proxy = Proxy::new(plan_beside(fault, rule));
         let outcome = proxy.exchange(None, &call, demo_upstream);
         assert_eq!(outcome.response.get("grpc-status"), Some(status), "{rule}");
-        assert_eq!(
-            outcome.response.get("grpc-message"),
-            Some(message),
-            "{rule}"
-        );
+        assert_eq!(outcome.response.get("grpc-message"), message, "{rule}");
         assert_eq!(outcome.details, "btp_fault_abort");
     }
 }
 
 #[test]
-fn vary_is_added_once() {
+fn vary_is_one_header_and_loses_nothing() {
     let rule = format!(
         r#"{{{ERRORS},"keepHeaders":"All","response":{{"variants":[
             {{"contentType":"text/html","body":{{"inline":"x"}}}}]}}}}"#
@@ -125,7 +121,7 @@ fn vary_is_added_once() {
         (Some("Accept"), vec!["Accept"]),
         (Some("origin, ACCEPT"), vec!["origin, ACCEPT"]),
         (Some("*"), vec!["*"]),
-        (Some("origin"), vec!["origin", "accept"]),
+        (Some("origin"), vec!["origin, accept"]),
     ] {
         let query = vary.map_or(String::new(), |vary| format!("?h=vary:{vary}"));
         let request = Message::request("GET", &format!("/status/500{query}"));
@@ -138,6 +134,20 @@ fn vary_is_added_once() {
             .collect();
         let wanted: Vec<&[u8]> = wanted.into_iter().map(str::as_bytes).collect();
         assert_eq!(values, wanted, "{vary:?}");
+    }
+}
+
+/// And no other bodiless answer is spared.
+#[test]
+fn what_cors_answers_a_preflight_is_never_replaced() {
+    let rule = r#"{"match":{"statusCodes":[{"type":"Range","range":{"start":200,"end":599}}]},
+        "response":{"statusCode":503}}"#;
+    for (details, status) in [("cors_response", "200"), ("via_upstream", "503")] {
+        let mut proxy = Proxy::new(plan(rule));
+        let preflight = Message::request("OPTIONS", "/");
+        let allows = |_: &Message| (Message::response(200, &[], b""), details);
+        let response = proxy.exchange(None, &preflight, allows).response;
+        assert_eq!(response.get(":status"), Some(status), "{details}");
     }
 }
 

@@ -74,6 +74,14 @@ fn where_envoy_has_no_retries_the_router_is_told_all() {
     assert_eq!(written(OURS, Some(0), None), ["x-envoy-max-retries: 0"]);
 }
 
+/// The status that a gRPC-Web client reads in a reply.
+fn in_frame(action: &Action) -> Option<u8> {
+    match action {
+        Action::ReplyInstead(reply) if reply.body.starts_with(&[0x80]) => reply.grpc_status,
+        _ => None,
+    }
+}
+
 /// Its account has died with the VM that kept it, or it never had one.
 #[test]
 fn a_further_try_of_an_exchange_that_nobody_knows_is_refused() {
@@ -87,11 +95,20 @@ fn a_further_try_of_an_exchange_that_nobody_knows_is_refused() {
     ] {
         let mut host = FakeHost::default();
         (host.exchange_name, host.attempt) = (name, attempt);
+        let call = [
+            ("content-type", "application/grpc-web"),
+            (":method", "POST"),
+        ];
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.into());
+        host.request_headers = call.map(owned).to_vec();
         let (mut worker, mut out) = (plan.worker(), Vec::new());
         let mut exchange = Exchange::default();
         let came = exchange.request_headers(&plan, &mut worker, &mut host, true, &mut out);
         assert_eq!(came, flow, "{name:?} {attempt:?}");
-        assert_eq!(out.len(), usize::from(flow == Flow::Stop));
+        let replies: Vec<_> = out.iter().filter_map(in_frame).collect();
+        let wanted: &[_] = if flow == Flow::Stop { &[14] } else { &[] };
+        assert_eq!(replies, wanted);
+        assert_eq!(out.len(), wanted.len());
         exchange.done(&plan, &mut worker, &mut host, &mut out);
     }
 }

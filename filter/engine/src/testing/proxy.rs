@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::action::{Action, Flow, Reply, Response};
+use crate::action::{Action, Flow, Response};
 use crate::counters::GaugeId;
 use crate::exchange::Exchange;
 use crate::grpc::{is_grpc, status_of_http};
@@ -277,7 +277,7 @@ impl Proxy {
                 Action::Count(counter) => self.host.add(counter, 1),
                 Action::Adjust(gauge, by) => *self.gauges.entry(gauge).or_default() += by,
                 Action::WakeAt(time) => done.wake_at = time,
-                Action::Reply(reply) => done.reply = Some(response_of(&reply)),
+                Action::Reply(reply) => done.reply = Some(Response::from(reply.as_ref())),
                 Action::ReplyInstead(reply) => done.reply = Some(*reply),
                 Action::Reset => done.reply = None,
                 Action::SetResponseStatus(status) => response.set(":status", &status.to_string()),
@@ -335,18 +335,6 @@ impl Done {
 /// `%RESPONSE_CODE_DETAILS%` of an exchange that the filter broke off.
 const CLOSED: &str = "wasm_close_stream";
 
-fn response_of(reply: &Reply) -> Response {
-    let bytes =
-        |(name, value): &(String, String)| (name.clone().into_bytes(), value.clone().into_bytes());
-    Response {
-        status: reply.status,
-        headers: reply.headers.iter().map(bytes).collect(),
-        body: reply.body.clone().into_bytes(),
-        grpc_status: reply.grpc_status,
-        details: reply.details,
-    }
-}
-
 fn is_grpc_request(request: &Message) -> bool {
     let content_type = request.get("content-type").unwrap_or_default();
     is_grpc(content_type.as_bytes())
@@ -362,12 +350,14 @@ fn local_reply(request: &Message, reply: &Response) -> Message {
     }
     response.body.clone_from(&reply.body);
     if is_grpc_request(request) {
-        let code = reply.grpc_status;
-        let code = code.unwrap_or_else(|| status_of_http(reply.status));
-        response.set("grpc-status", &code.to_string());
+        if let (Some(code), None) = (reply.grpc_status, response.get("grpc-status")) {
+            response.set("grpc-status", &code.to_string());
+        }
         return in_grpc_form(&response);
     }
-    if !reply.body.is_empty() {
+    if reply.body.is_empty() {
+        response.headers.retain(|(name, _)| name != "content-type");
+    } else {
         response.set("content-length", &reply.body.len().to_string());
         if request.get(":method") == Some("HEAD") {
             response.body.clear();
@@ -386,7 +376,9 @@ fn in_grpc_form(reply: &Message) -> Message {
     }
     response.set(":status", "200");
     response.set("content-type", "application/grpc");
-    response.set("grpc-message", &String::from_utf8_lossy(&reply.body));
+    if !reply.body.is_empty() {
+        response.set("grpc-message", &String::from_utf8_lossy(&reply.body));
+    }
     response
         .headers
         .retain(|(name, _)| name != "content-length");

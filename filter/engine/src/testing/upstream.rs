@@ -49,7 +49,8 @@ pub fn demo_upstream(request: &Message) -> (Message, &'static str) {
             }
             "h" => {
                 if let Some((name, value)) = value.split_once(':') {
-                    response.set(name, value);
+                    let header = (name.to_owned(), value.as_bytes().to_vec());
+                    response.headers.push(header);
                 }
             }
             _ => {}

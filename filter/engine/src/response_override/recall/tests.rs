@@ -381,6 +381,8 @@ proptest! {
                 let _ = exchange.response_headers(&plan, &mut worker, &mut host, true, &mut out);
                 let body = out.into_iter().find_map(|action| match action {
                     crate::Action::ReplyInstead(response) => Some(response.body),
+                    // Nothing was printed.
+                    crate::Action::SetResponseHeaders(_) => Some(Vec::new()),
                     _ => None,
                 });
                 let text = String::from_utf8(body.unwrap()).unwrap();

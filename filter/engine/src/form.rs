@@ -1,0 +1,327 @@
+//! In which form a client is told what the proxy has to say.
+//!
+//! A client of gRPC or gRPC-Web looks for `grpc-status` and `grpc-message`. Envoy
+//! writes them into its own replies only if the request said gRPC when it came:
+//! never for gRPC-Web, and not behind its `grpc_web` filter, which turns one into
+//! the other on the way. So they are written here.
+//!
+//! For gRPC they are headers of a response without a body ("trailers-only"), which
+//! `grpc_web` passes on as it is. For gRPC-Web they are the frame at the end of a
+//! body: every client reads it, also one that may read the body and, for want of
+//! `access-control-expose-headers`, not these headers.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
+
+use crate::action::{Fields, Reply, Response};
+use crate::grpc::status_of_http;
+use crate::host::Host;
+
+/// What a client understands, by the content type of its request. It is a label
+/// that anybody can write, so nothing but the form of replies may depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// HTTP.
+    #[default]
+    Http,
+    /// gRPC, or gRPC-Web behind Envoy's `grpc_web` filter.
+    Grpc,
+    /// gRPC-Web.
+    Web,
+    /// gRPC-Web in base64.
+    WebText,
+}
+
+/// The most bytes of a body that become a `grpc-message`: libraries refuse answers
+/// whose headers are longer than 8 KiB.
+const LONGEST_MESSAGE: usize = 4096;
+
+impl Form {
+    /// Of a request with this content type: one of these names, alone or followed
+    /// by `+` and a message format, which is Envoy's rule for gRPC.
+    pub(crate) fn of(content_type: &[u8]) -> Self {
+        let is_plain = |rest: &[u8]| matches!(rest.first(), None | Some(b'+'));
+        let Some(rest) = content_type.strip_prefix(b"application/grpc") else {
+            return Self::Http;
+        };
+        if is_plain(rest) {
+            return Self::Grpc;
+        }
+        match rest.strip_prefix(b"-web") {
+            Some(rest) if is_plain(rest) => Self::Web,
+            Some(rest) if rest.strip_prefix(b"-text").is_some_and(is_plain) => Self::WebText,
+            _ => Self::Http,
+        }
+    }
+
+    /// Of a request with this form and method. gRPC-Web is a POST: what a cache
+    /// may keep is not told with status 200 that it is an error.
+    pub(crate) fn posted(self, is_post: bool) -> Self {
+        match self {
+            Self::Web | Self::WebText if !is_post => Self::Http,
+            form => form,
+        }
+    }
+
+    /// Of the request at hand.
+    pub(crate) fn of_request<H: Host>(host: &mut H) -> Self {
+        let of = |value: Option<&[u8]>| Self::of(value.unwrap_or_default());
+        match host.request_header("content-type", of) {
+            form @ (Self::Web | Self::WebText) => {
+                form.posted(host.request_header(":method", |method| method == Some(b"POST")))
+            }
+            form => form,
+        }
+    }
+
+    /// The response as such a client reads it.
+    pub(crate) fn tell(self, response: Response) -> Response {
+        match self {
+            Self::Http => response,
+            Self::Grpc => self.tell_in_headers(response),
+            Self::Web | Self::WebText => {
+                let status = response.grpc_code();
+                let frame = frame(status, &response.body);
+                let body = match self {
+                    Self::WebText => STANDARD.encode(frame).into_bytes(),
+                    _ => frame,
+                };
+                self.fill(status, response, body)
+            }
+        }
+    }
+
+    /// The same without a body. A reply of the proxy's own must not be told so to
+    /// gRPC-Web: without a body Envoy takes away its content type.
+    pub(crate) fn tell_in_headers(self, response: Response) -> Response {
+        if self == Self::Http {
+            return response;
+        }
+        let status = response.grpc_code();
+        let message = message(&response.body);
+        let mut told = self.fill(status, response, Vec::new());
+        let mut add = |name: &[u8], value| told.headers.push((name.to_vec(), value));
+        add(STATUS, status.to_string().into_bytes());
+        if !message.is_empty() {
+            add(MESSAGE, message);
+        }
+        told
+    }
+
+    fn fill(self, status: u8, response: Response, body: Vec<u8>) -> Response {
+        let content_type: &[u8] = match self {
+            Self::Http | Self::Grpc => b"application/grpc",
+            Self::Web => b"application/grpc-web+proto",
+            Self::WebText => b"application/grpc-web-text+proto",
+        };
+        let mut headers = response.headers;
+        headers.retain(|(name, _)| !REPLACED.contains(&name.as_slice()));
+        headers.push((CONTENT_TYPE.to_vec(), content_type.to_vec()));
+        Response {
+            status: 200,
+            headers,
+            body,
+            grpc_status: Some(status),
+            details: response.details,
+        }
+    }
+}
+
+impl From<&Reply> for Response {
+    fn from(reply: &Reply) -> Self {
+        let bytes = |text: &String| text.clone().into_bytes();
+        let headers = reply.headers.iter();
+        let headers: Fields = headers
+            .map(|(name, value)| (bytes(name), bytes(value)))
+            .collect();
+        Self {
+            status: reply.status,
+            headers,
+            body: bytes(&reply.body),
+            grpc_status: reply.grpc_status,
+            details: reply.details,
+        }
+    }
+}
+
+impl Response {
+    /// As the client reads it whose request has this content type and method.
+    #[must_use]
+    pub fn told_to(self, content_type: &[u8], method: &[u8]) -> Self {
+        Form::of(content_type).posted(method == b"POST").tell(self)
+    }
+
+    fn grpc_code(&self) -> u8 {
+        self.grpc_status
+            .unwrap_or_else(|| status_of_http(self.status))
+    }
+}
+
+/// The frame that ends a gRPC-Web body: what gRPC says in trailers.
+fn frame(status: u8, body: &[u8]) -> Vec<u8> {
+    let mut trailers = format!("grpc-status:{status}\r\n").into_bytes();
+    let message = message(body);
+    if !message.is_empty() {
+        trailers.extend_from_slice(b"grpc-message:");
+        trailers.extend_from_slice(&message);
+        trailers.extend_from_slice(b"\r\n");
+    }
+    let length = u32::try_from(trailers.len()).unwrap_or(u32::MAX);
+    let mut frame = vec![TRAILERS];
+    frame.extend_from_slice(&length.to_be_bytes());
+    frame.append(&mut trailers);
+    frame
+}
+
+/// A body as the value of a header, percent-encoded by gRPC's rule as Envoy does it.
+fn message(body: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(body.len().min(LONGEST_MESSAGE));
+    for byte in body.iter().take(LONGEST_MESSAGE) {
+        match byte {
+            b'%' | 0..=0x1f | 0x7e.. => value.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            _ => value.push(*byte),
+        }
+    }
+    value
+}
+
+/// What marks the frame of trailers (PROTOCOL-WEB of gRPC).
+const TRAILERS: u8 = 0x80;
+const CONTENT_TYPE: &[u8] = b"content-type";
+const STATUS: &[u8] = b"grpc-status";
+const MESSAGE: &[u8] = b"grpc-message";
+const REPLACED: [&[u8]; 3] = [CONTENT_TYPE, STATUS, MESSAGE];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::FakeHost;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn forms_are_told_from_their_relatives() {
+        for (content_type, form) in [
+            ("application/grpc", Form::Grpc),
+            ("application/grpc+proto", Form::Grpc),
+            ("application/grpc-web", Form::Web),
+            ("application/grpc-web+proto", Form::Web),
+            ("application/grpc-web-text", Form::WebText),
+            ("application/grpc-web-text+proto", Form::WebText),
+            ("application/grpc-website", Form::Http),
+            ("application/grpc-web-texts", Form::Http),
+            ("application/grpc-", Form::Http),
+            ("application/grpcx", Form::Http),
+            ("application/json", Form::Http),
+            ("", Form::Http),
+        ] {
+            assert_eq!(Form::of(content_type.as_bytes()), form, "{content_type}");
+        }
+        assert_eq!(Form::of(b"\xff"), Form::Http);
+    }
+
+    #[test]
+    fn grpc_web_is_a_post_and_grpc_goes_by_its_label() {
+        for (content_type, method, form) in [
+            ("application/grpc-web", "POST", Form::Web),
+            ("application/grpc-web-text", "POST", Form::WebText),
+            ("application/grpc-web", "GET", Form::Http),
+            ("application/grpc-web-text", "HEAD", Form::Http),
+            ("application/grpc", "GET", Form::Grpc),
+        ] {
+            let mut host = FakeHost::default();
+            let headers = [("content-type", content_type), (":method", method)];
+            let owned = |(name, value): (&str, &str)| (name.into(), value.into());
+            host.request_headers = headers.map(owned).to_vec();
+            assert_eq!(Form::of_request(&mut host), form, "{content_type} {method}");
+            let told = response(404, None, b"").told_to(content_type.as_bytes(), method.as_bytes());
+            assert_eq!(told.status == 404, form == Form::Http);
+        }
+    }
+
+    fn response(status: u16, grpc_status: Option<u8>, body: &[u8]) -> Response {
+        let header = |(name, value): (&str, &str)| (name.into(), value.into());
+        Response {
+            status,
+            headers: [("content-type", "text/html"), ("retry-after", "1")]
+                .map(header)
+                .to_vec(),
+            body: body.to_vec(),
+            grpc_status,
+            details: "why",
+        }
+    }
+
+    /// Status, headers and body.
+    fn parts(told: Response) -> (u16, Vec<(String, String)>, String) {
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        let headers = told.headers.iter();
+        let headers = headers.map(|(name, value)| (text(name), text(value)));
+        (told.status, headers.collect(), text(&told.body))
+    }
+
+    fn owned<const N: usize>(headers: [(&str, &str); N]) -> Vec<(String, String)> {
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        headers.to_vec()
+    }
+
+    #[test]
+    fn grpc_has_status_and_message_in_headers() {
+        let told = parts(Form::Grpc.tell(response(429, None, b"busy")));
+        let wanted = owned([
+            ("retry-after", "1"),
+            ("content-type", "application/grpc"),
+            ("grpc-status", "14"),
+            ("grpc-message", "busy"),
+        ]);
+        assert_eq!(told, (200, wanted, String::new()));
+    }
+
+    #[test]
+    fn grpc_web_has_them_in_a_frame_or_in_headers() {
+        for (form, content_type, body) in [
+            (
+                Form::Web,
+                "application/grpc-web+proto",
+                "\u{fffd}\0\0\0#grpc-status:14\r\ngrpc-message:busy\r\n",
+            ),
+            (
+                Form::WebText,
+                "application/grpc-web-text+proto",
+                "gAAAACNncnBjLXN0YXR1czoxNA0KZ3JwYy1tZXNzYWdlOmJ1c3kNCg==",
+            ),
+        ] {
+            let of = [("retry-after", "1"), ("content-type", content_type)];
+            let told = parts(form.tell(response(429, None, b"busy")));
+            assert_eq!(told, (200, owned(of), body.to_owned()));
+            let told = parts(form.tell_in_headers(response(429, None, b"busy")));
+            let mut wanted = owned(of);
+            wanted.extend(owned([("grpc-status", "14"), ("grpc-message", "busy")]));
+            assert_eq!(told, (200, wanted, String::new()));
+        }
+    }
+
+    #[test]
+    fn others_are_told_nothing_new() {
+        let http = response(429, Some(8), b"busy");
+        assert_eq!(Form::Http.tell(http.clone()), http);
+        assert_eq!(Form::Http.tell_in_headers(http.clone()), http);
+    }
+
+    #[test]
+    fn a_status_that_was_given_goes_before_the_one_that_http_maps_to() {
+        for (status, given, wanted) in [(413, Some(8), "8"), (200, Some(0), "0"), (302, None, "2")]
+        {
+            let (_, headers, _) = parts(Form::Web.tell_in_headers(response(status, given, b"")));
+            let wanted = ("grpc-status".to_owned(), wanted.to_owned());
+            assert_eq!(headers.last(), Some(&wanted));
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_line_of_printable_characters() {
+        assert_eq!(message(b"a b"), b"a b");
+        assert_eq!(message(b"50%\r\n~\x7f\xc3\xa4"), b"50%25%0D%0A%7E%7F%C3%A4");
+        assert_eq!(message(&[b'x'; 5000]).len(), LONGEST_MESSAGE);
+    }
+}
