@@ -47,16 +47,18 @@ impl Journals for Process {
         if let Ok(value) = blocks::update(&key, &mut step) {
             return Ok(value);
         }
-        let is_missing = abi::shared_data(&key).is_none();
+        if abi::shared_data(&key).is_some() {
+            return Err(Contended);
+        }
         // Only its worker makes a page, so that nobody overwrites another's.
-        let is_own = vms::worker().is_some_and(|it| it.number == page.worker);
-        if is_missing && is_own {
+        if vms::worker().is_some_and(|it| it.number == page.worker) {
             blocks::create(&key).map_err(|_| Contended)?;
             return blocks::update(&key, step);
         }
+        // To others a page that is not there is empty.
         match step(&mut Vec::new()) {
-            Step::Keep(value) if is_missing => Ok(value),
-            _ => Err(Contended),
+            Step::Keep(value) => Ok(value),
+            Step::Write(_) => Err(Contended),
         }
     }
 }
