@@ -305,7 +305,10 @@ async fn what_a_dead_vm_was_at_ends_without_it() -> Result<()> {
     ensure!(mortal::is_of_a_dead_vm(&answered), "{answered:?}");
     let waited = waits.await??;
     ensure!(mortal::is_of_a_dead_vm(&waited), "{waited:?}");
-    ensure!(waited.elapsed >= IDLE, "{waited:?}");
+    // Envoy sets a timer from the time its event loop last read, which is a
+    // little before the request.
+    let slack = Duration::from_secs(1);
+    ensure!(waited.elapsed >= IDLE - slack, "{waited:?}");
     ensure!(proxy.send(0, Request::get("/")).await? == 200);
     Ok(())
 }
