@@ -23,7 +23,7 @@ use crate::documents::Input;
 use crate::envoy::address::Address;
 use crate::envoy::model::Manager;
 use crate::envoy::tree::{field, items, text};
-use crate::translate::{Change, Context, Place as Home, apply_change, translate};
+use crate::translate::{Change, Context, Target, apply_change, translate};
 use perform::{field_of, part_of, perform};
 use uses::Uses;
 
@@ -92,12 +92,12 @@ impl Native<'_, '_, '_> {
                 continue;
             };
             for change in changes {
-                match change.place {
-                    Home::Route => self.on_routes(index, manager, &sites, &change, done),
-                    Home::HttpConnectionManager => self.on_manager(index, manager, &change),
-                    Home::Bootstrap => self.on_bootstrap(index, &change),
-                    Home::Cluster if of_clusters.contains(&change) => {}
-                    Home::Cluster => of_clusters.push(change),
+                match change.target {
+                    Target::Route => self.on_routes(index, manager, &sites, &change, done),
+                    Target::HttpConnectionManager => self.on_manager(index, manager, &change),
+                    Target::Bootstrap => self.on_bootstrap(index, &change),
+                    Target::Cluster if of_clusters.contains(&change) => {}
+                    Target::Cluster => of_clusters.push(change),
                 }
             }
             if let Some(table) = manager.routes.table() {
