@@ -7,9 +7,9 @@ use btp_policy::node::Node;
 use btp_policy::spec::{Capability, LocalRateLimit, RequestBuffer, Selector, Spec};
 
 use super::{Hint, Hints};
-use crate::apply::files::Config;
-use crate::apply::model::Model;
+use crate::envoy::files::Config;
 use crate::envoy::http_filter::{Kind, kind_of};
+use crate::envoy::model::Model;
 use crate::envoy::plugin::{configuration_of, is_instance};
 use crate::envoy::tree::{items, text};
 

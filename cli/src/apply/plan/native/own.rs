@@ -10,8 +10,8 @@ use btp_policy::node::Node;
 use super::Native;
 use super::perform::field_of;
 use crate::apply::effective::Kept;
-use crate::apply::model::Site;
 use crate::apply::placement::Destination;
+use crate::envoy::model::Site;
 use crate::envoy::tree::find;
 use crate::translate::{Change, How, Replaced};
 

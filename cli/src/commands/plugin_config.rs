@@ -4,16 +4,28 @@ use std::path::PathBuf;
 
 use btp_policy::PluginConfig;
 use btp_policy::problem::Problem;
+use clap::Args;
 
 use crate::compose::{Instance, compose, in_its_file};
-use crate::input::Input;
-use crate::report::{self, Finding, Format, Place};
+use crate::diagnostics::{self, Finding, Format, Place};
+use crate::documents::Input;
+
+/// The arguments of `btp plugin-config`.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Files and directories with policies and ConfigMaps; `-` is stdin
+    #[arg(short, long = "file", required = true, value_name = "FILE", num_args = 1..)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    instance: Instance,
+}
 
 /// Prints the plugin configuration; false if it was refused.
-pub(crate) fn run(files: &[PathBuf], instance: &Instance) -> Result<bool, String> {
+pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
+    let Arguments { files, instance } = arguments;
     let mut input = Input::read(files)?;
     let mut findings = std::mem::take(&mut input.findings);
-    if input.policies.is_empty() && input.off.is_empty() && report::is_fine(&findings) {
+    if input.policies.is_empty() && input.off.is_empty() && diagnostics::is_fine(&findings) {
         let problem = Problem::new("", "holds no BackendTrafficPolicy");
         findings.push(Finding::error(problem, Place::Nowhere));
     }
@@ -28,8 +40,8 @@ pub(crate) fn run(files: &[PathBuf], instance: &Instance) -> Result<bool, String
             Finding::error(problem, place)
         })),
     }
-    report::print(&findings, &input.sources, Format::Text);
-    if !report::is_fine(&findings) {
+    diagnostics::print(&findings, &input.sources, Format::Text);
+    if !diagnostics::is_fine(&findings) {
         return Ok(false);
     }
     let text = serde_json::to_string_pretty(&config).map_err(|error| error.to_string())?;

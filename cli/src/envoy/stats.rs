@@ -3,8 +3,8 @@
 
 use btp_policy::node::{Node, Value};
 
-use crate::envoy::json::node;
-use crate::envoy::tree::{field_mut, list_mut, object_mut, remove as take_out, text};
+use super::json::node;
+use super::tree::{field_mut, list_mut, object_mut, remove as take_out, text};
 
 /// Name and regex of each label. The first group is cut out of the stat's
 /// name, the second is the label's value.

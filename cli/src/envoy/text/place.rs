@@ -5,9 +5,9 @@
 //! events say where tokens are; where a value begins and ends in the eyes of
 //! a person (its dash, its anchor, its blank lines) is worked out here.
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+mod json;
 
-use super::json_place;
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 /// Where a value stands.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Place {
 
     /// The same for JSON.
     pub(crate) fn of_json(text: &str) -> Option<Self> {
-        json_place::read(text)
+        json::read(text)
     }
 
     /// The items or entries, if it has any.

@@ -1,6 +1,6 @@
 //! Where each value stands in a JSON text that has been read before.
 
-use super::place::{Child, Children, Kind, Place};
+use super::{Child, Children, Kind, Place};
 
 /// The tree of places; `None` where the text is no JSON after all.
 pub(crate) fn read(text: &str) -> Option<Place> {

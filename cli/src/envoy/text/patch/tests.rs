@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::apply::yaml_out::{Brackets, in_brackets, write};
+use crate::envoy::text::yaml_out::{Brackets, in_brackets, write};
 
 /// What is added says so, so that it is known again.
 const ADDED: &str = "added";

@@ -1,7 +1,7 @@
 //! `btp lint`: what is wrong with some policies, and what is unwise.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use btp_policy::attach::{Attachments, Environment, Reason};
 use btp_policy::node::Node;
@@ -9,15 +9,36 @@ use btp_policy::policy::{MergeType, Target};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
 use btp_policy::{Policy, Regexes, advice, schema};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
 use crate::apply;
-use crate::input::{Input, Object};
-use crate::report::{self, Finding, Format, Place};
+use crate::diagnostics::{self, Finding, Format, Place};
+use crate::documents::{Input, Object};
+
+/// The arguments of `btp lint`.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Files and directories (*.yaml, *.yml, *.json); `-` is stdin
+    #[arg(required_unless_present = "bootstrap", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Also check an Envoy configuration: whether instances of the filter
+    /// in it do the same, and whether it is set up for what policies go by
+    #[arg(long, value_name = "FILE")]
+    bootstrap: Option<PathBuf>,
+    /// Which rules apply
+    #[arg(long, value_enum, default_value_t = Profile::Btp)]
+    profile: Profile,
+    /// Also refuse what Envoy Gateway's CRD does not know: our extensions
+    #[arg(long)]
+    portable: bool,
+    /// How to print what is found
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
 
 /// Which rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Profile {
+enum Profile {
     /// Ours: the whole API and our extensions, and what Envoy Gateway or
     /// Envoy would refuse later
     Btp,
@@ -26,19 +47,20 @@ pub(crate) enum Profile {
 }
 
 /// Prints what is wrong; false if anything is.
-pub(crate) fn run(
-    files: &[PathBuf],
-    bootstrap: Option<&Path>,
-    profile: Profile,
-    portable: bool,
-    format: Format,
-) -> Result<bool, String> {
+pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
+    let Arguments {
+        files,
+        bootstrap,
+        profile,
+        portable,
+        format,
+    } = arguments;
     let mut input = Input::read(files)?;
     let mut findings = std::mem::take(&mut input.findings);
     let mut fine = Vec::new();
-    if profile == Profile::Crd {
+    if *profile == Profile::Crd {
         // An old spelling is an unknown field to the CRD.
-        findings.retain(|finding| finding.severity == report::Severity::Error);
+        findings.retain(|finding| finding.severity == diagnostics::Severity::Error);
         for policy in &input.policies {
             let found = crd_problems(&policy.written);
             add(&mut findings, found, Finding::error, policy);
@@ -48,11 +70,11 @@ pub(crate) fn run(
         let policies: Vec<_> = input
             .policies
             .iter()
-            .map(|policy| check(policy, portable, &mut regexes, &mut findings))
+            .map(|policy| check(policy, *portable, &mut regexes, &mut findings))
             .collect();
         // Off, and yet to be right when they are on again.
         for it in &input.off {
-            check(&it.policy, portable, &mut regexes, &mut findings);
+            check(&it.policy, *portable, &mut regexes, &mut findings);
         }
         if let Some(policies) = policies.into_iter().collect::<Option<Vec<_>>>() {
             check_together(&policies, &input, &mut findings);
@@ -62,8 +84,8 @@ pub(crate) fn run(
     if let Some(bootstrap) = bootstrap {
         apply::lint(bootstrap, &fine, &mut input.sources, &mut findings)?;
     }
-    report::print(&findings, &input.sources, format);
-    Ok(report::is_fine(&findings))
+    diagnostics::print(&findings, &input.sources, *format);
+    Ok(diagnostics::is_fine(&findings))
 }
 
 /// Checks one policy; gives it if nothing is wrong with it.

@@ -4,10 +4,10 @@
 use btp_policy::attach::{ResourceRef, Route};
 use btp_policy::node::{Node, Value};
 
+use super::address::Address;
 use super::files::Config;
-use crate::envoy::address::Address;
-use crate::envoy::listener::connection_managers;
-use crate::envoy::tree::{field, find, items, text};
+use super::listener::connection_managers;
+use super::tree::{field, find, items, text};
 
 /// An HTTP connection manager.
 #[derive(Debug)]

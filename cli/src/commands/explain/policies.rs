@@ -12,11 +12,11 @@ use btp_policy::spec::{Owner, owner_of};
 use btp_policy::{PluginConfig, Policy, advice, merge};
 
 use crate::compose::{Instance, NativeFields, compose, in_its_file};
-use crate::input::{Input, Object};
-use crate::report::{self, Finding, Format};
+use crate::diagnostics::{self, Finding, Format};
+use crate::documents::{Input, Object};
 
 /// Prints what governs; false if the policies were refused.
-pub(crate) fn run(
+pub(super) fn run(
     files: &[PathBuf],
     route: Option<&str>,
     instance: &Instance,
@@ -39,13 +39,13 @@ pub(crate) fn run(
                 let (problem, place) = in_its_file(problem, &input);
                 Finding::error(problem, place)
             }));
-            report::print(&findings, &input.sources, Format::Text);
+            diagnostics::print(&findings, &input.sources, Format::Text);
             print_invalid(&node);
             return Ok(false);
         }
     };
-    report::print(&findings, &input.sources, Format::Text);
-    if !report::is_fine(&findings) {
+    diagnostics::print(&findings, &input.sources, Format::Text);
+    if !diagnostics::is_fine(&findings) {
         return Ok(false);
     }
     let warnings = input.policies.iter().map(warnings).collect();

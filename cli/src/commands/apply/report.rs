@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::effective::Effective;
-use super::govern::sites_of;
-use super::plan::Plan;
+use crate::apply::effective::{Effective, Line};
+use crate::apply::govern::sites_of;
+use crate::apply::plan::Plan;
 
 /// Names of routes that are shown of one policy.
 const SHOWN: usize = 6;
 
 /// What was done, as text.
-pub(crate) fn text(plan: &Plan) -> String {
+pub(super) fn text(plan: &Plan) -> String {
     let mut out = String::new();
     for it in &plan.effective {
         section(it, plan, &mut out);
@@ -46,8 +46,7 @@ fn section(it: &Effective, plan: &Plan, out: &mut String) {
     }
     let _ = writeln!(out, ": {}", governs(it, plan));
     let lines = it.lines();
-    let width =
-        |text: &dyn Fn(&super::effective::Line) -> usize| lines.iter().map(text).max().unwrap_or(0);
+    let width = |text: &dyn Fn(&Line) -> usize| lines.iter().map(text).max().unwrap_or(0);
     let fields = width(&|line| line.field.chars().count());
     let values = width(&|line| line.value.chars().count().min(40));
     for line in &lines {

@@ -5,19 +5,18 @@ use std::path::{Path, PathBuf};
 
 use btp_policy::node::Node;
 
-use super::effective::{Effective, Kept};
-use super::files::Config;
-use super::govern::sites_of;
-use super::options::{MOUNTED, Options, object_name};
-use super::plan::{self, Plan};
+use crate::apply::effective::{Effective, Kept};
+use crate::apply::govern::sites_of;
+use crate::apply::options::{MOUNTED, Options, object_name};
+use crate::apply::plan::{self, Plan};
+use crate::diagnostics::{self, Format, Source};
+use crate::documents::Input;
+use crate::envoy::files::Config;
 use crate::envoy::route_match::Request;
-use crate::input::Input;
-use crate::report::{self as findings, Format};
-use crate::source::Source;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Question<'a> {
+pub(super) enum Question<'a> {
     /// Every route.
     All,
     /// The routes of this name.
@@ -27,7 +26,7 @@ pub(crate) enum Question<'a> {
 }
 
 /// Answers it; false if something was refused or nothing was found.
-pub(crate) fn run(
+pub(super) fn run(
     bootstrap: &Path,
     files: &[PathBuf],
     gateway: Option<&str>,
@@ -56,8 +55,8 @@ pub(crate) fn run(
         name: file.source.name.clone(),
         text: file.source.text.clone(),
     }));
-    findings::print(&found, &sources, Format::Text);
-    let Some(plan) = plan.filter(|_| findings::is_fine(&found)) else {
+    diagnostics::print(&found, &sources, Format::Text);
+    let Some(plan) = plan.filter(|_| diagnostics::is_fine(&found)) else {
         return Ok(false);
     };
     let specs: Vec<Option<&Node>> = input

@@ -17,7 +17,8 @@ use std::collections::BTreeMap;
 use btp_policy::node::{Entry, Node, Value};
 
 use super::place::{Children, Kind, Place};
-use super::{undo, yaml_out};
+use super::yaml_out;
+use crate::envoy::pointer::{escape, unescape};
 use crate::envoy::tree::same;
 use align::{Pair, align};
 use edits::Edits;
@@ -79,7 +80,7 @@ pub(crate) fn cut_at(original: &Original<'_>, path: &str) -> Option<String> {
     let (mut node, mut place) = (original.node, original.place);
     let mut slot = Slot::root(place.start, original.is_json);
     for step in path.split('/').skip(1) {
-        let step = undo::unescape(step);
+        let step = unescape(step);
         let children = children_of(place)?;
         let index = match &node.value {
             Value::Map(entries) => entries.iter().position(|it| it.key == step)?,
@@ -118,8 +119,8 @@ struct Path {
 impl Path {
     fn below(&self, old: &str, new: &str) -> Self {
         Self {
-            old: format!("{}/{}", self.old, undo::escape(old)),
-            new: format!("{}/{}", self.new, undo::escape(new)),
+            old: format!("{}/{}", self.old, escape(old)),
+            new: format!("{}/{}", self.new, escape(new)),
         }
     }
 }

@@ -3,10 +3,10 @@
 use btp_policy::node::Node;
 
 use super::{File, Syntax, parse, render};
-use crate::apply::patch::{Kept, Original, is_equal, patch};
-use crate::apply::place::Place;
-use crate::apply::undo;
+use crate::envoy::text::patch::{Kept, Original, is_equal, patch};
+use crate::envoy::text::place::Place;
 use crate::envoy::tree::same;
+use crate::envoy::undo;
 
 impl File {
     /// The text of what it is now: what was read, where nothing was changed.

@@ -7,7 +7,7 @@ use similar::TextDiff;
 const CONTEXT: usize = 3;
 
 /// What leads from `old` to `new`; nothing if they are the same.
-pub(crate) fn unified(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
+pub(super) fn unified(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
     TextDiff::from_lines(old, new)
         .unified_diff()
         .context_radius(CONTEXT)

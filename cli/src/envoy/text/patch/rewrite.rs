@@ -5,8 +5,8 @@ use btp_policy::node::{Node, Value};
 
 use super::slot::Slot;
 use super::{Cut, Patcher, Path, edits};
-use crate::apply::place::{Kind, Place};
-use crate::apply::yaml_out;
+use crate::envoy::text::place::{Kind, Place};
+use crate::envoy::text::yaml_out;
 
 impl Patcher<'_> {
     /// Writes a value anew.

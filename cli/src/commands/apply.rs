@@ -1,36 +1,8 @@
 //! `btp apply`: policies put into force in a person's own Envoy
-//! configuration.
-//!
-//! The configuration is read, what an earlier run had added is taken away,
-//! the policies are attached to the routes that are there, and every field
-//! goes to its home: the filter or Envoy's own configuration. Nothing is
-//! written unless everything is well.
+//! configuration. Nothing is written unless everything is well.
 
-mod capabilities;
 mod diff;
-mod effective;
-mod explain;
-mod files;
-mod filter;
-mod govern;
-mod hcm;
-mod json_out;
-mod json_place;
-mod layout;
-mod model;
-mod needs;
-mod options;
-mod order;
-mod overlap;
-mod patch;
-mod place;
-mod placement;
-mod plan;
 mod report;
-mod standing;
-mod stats;
-mod undo;
-mod yaml_out;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -38,22 +10,20 @@ use std::path::{Path, PathBuf};
 use btp_policy::problem::Problem;
 use clap::Args;
 
-use crate::input::Input;
+use crate::apply::options::{MOUNTED, Options, object_name};
+use crate::apply::plan::{self, Plan};
+use crate::diagnostics::{self, Finding, Format, Source};
+use crate::documents::Input;
+use crate::envoy::files::{Config, Syntax};
+use crate::envoy::text::yaml_out;
 use crate::output::{self, Output};
-use crate::report::{self as findings, Finding, Format};
-use crate::source::Source;
-pub(crate) use explain::{Question, run as explain};
-use files::{Config, Syntax};
-use options::{MOUNTED, Options, object_name};
-pub(crate) use overlap::lint;
-use plan::Plan;
 
 /// The name of stdout among paths.
 const STDOUT: &str = "-";
 
 /// The arguments of `btp apply`.
 #[derive(Args, Debug)]
-pub(crate) struct Arguments {
+pub(super) struct Arguments {
     /// The Envoy configuration: YAML, or JSON if it ends in .json
     #[arg(long, value_name = "FILE")]
     bootstrap: PathBuf,
@@ -114,7 +84,7 @@ impl Arguments {
 }
 
 /// Applies; false if something was refused.
-pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
+pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
     if arguments.watch {
         return Err("--watch is not there yet: run btp apply again when a file changes".to_owned());
     }
@@ -124,12 +94,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
     let options = arguments.options();
     let plan = plan::apply(&mut config, &input, &options, &mut found);
     let mut changes = Vec::new();
-    if let Some(plan) = plan.as_ref().filter(|_| findings::is_fine(&found)) {
+    if let Some(plan) = plan.as_ref().filter(|_| diagnostics::is_fine(&found)) {
         match changes_of(arguments, &config, plan) {
             Ok(made) => changes = made,
             Err(error) => found.push(Finding::error(
                 Problem::new("--out-dir", error.to_string()),
-                findings::Place::Nowhere,
+                diagnostics::Place::Nowhere,
             )),
         }
     }
@@ -138,8 +108,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool, String> {
         name: file.source.name.clone(),
         text: file.source.text.clone(),
     }));
-    findings::print(&found, &sources, Format::Text);
-    let (Some(plan), true) = (plan, findings::is_fine(&found)) else {
+    diagnostics::print(&found, &sources, Format::Text);
+    let (Some(plan), true) = (plan, diagnostics::is_fine(&found)) else {
         return Ok(false);
     };
     let report = report::text(&plan);

@@ -9,9 +9,9 @@ use btp_policy::document::{self, Document};
 use btp_policy::node::Node;
 use btp_policy::problem::Problems;
 
+use crate::diagnostics::Source;
+use crate::diagnostics::{Finding, Place};
 use crate::kubelb::{Off, switch_off};
-use crate::report::{Finding, Place};
-use crate::source::Source;
 
 /// An object and the file it stands in.
 #[derive(Debug)]

@@ -8,12 +8,12 @@
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
 
+use super::address::{Address, Step};
 use super::files::{Config, mark_of};
-use crate::envoy::address::{Address, Step};
-use crate::envoy::json::{node, object};
-use crate::envoy::plugin::is_plugin;
-use crate::envoy::tree::{EMPTY, field, find, text};
-use crate::report::{Finding, Place};
+use super::json::{node, object};
+use super::plugin::is_plugin;
+use super::tree::{EMPTY, field, find, text};
+use crate::diagnostics::{Finding, Place};
 
 /// One name a line; `cargo xtask capabilities` reads them out of the built
 /// filter.

@@ -11,12 +11,12 @@ use btp_policy::node::{Mark, Node, Value};
 use btp_policy::problem::Problem;
 use btp_policy::{json, yaml};
 
-use super::layout::as_envoy_reads;
-use super::standing::{Kept, moved};
-use super::{undo, yaml_out};
-use crate::envoy::address::{Address, Step, at, at_mut};
-use crate::envoy::tree::{field, find, same, type_of};
-use crate::source::Source;
+use super::address::{Address, Step, at, at_mut};
+use super::text::layout::as_envoy_reads;
+use super::text::yaml_out;
+use super::tree::{field, find, same, type_of};
+use super::undo;
+use crate::diagnostics::Source;
 
 /// One file of the configuration.
 #[derive(Debug)]
@@ -47,8 +47,6 @@ pub(crate) struct Config {
     pub(crate) files: Vec<File>,
     /// What was wrong with reading them, and in which.
     pub(crate) problems: Vec<(usize, Problem)>,
-    /// Where a person has moved what an earlier run had put in.
-    pub(crate) moved: Vec<Kept>,
 }
 
 impl Syntax {
@@ -62,26 +60,11 @@ impl Syntax {
 }
 
 impl Config {
-    /// Reads a bootstrap and the files it names, without what an earlier run
-    /// has added to them.
-    pub(crate) fn read(bootstrap: &Path) -> Result<Self, String> {
-        let mut config = Self::as_written(bootstrap)?;
-        if !config.problems.is_empty() {
-            return Ok(config);
-        }
-        config.moved = moved(&config);
-        for file in 0..config.files.len() {
-            config.restore(file);
-        }
-        Ok(config)
-    }
-
     /// Reads a bootstrap and the files it names.
-    pub(crate) fn as_written(bootstrap: &Path) -> Result<Self, String> {
+    pub(crate) fn read(bootstrap: &Path) -> Result<Self, String> {
         let mut config = Self {
             files: Vec::new(),
             problems: Vec::new(),
-            moved: Vec::new(),
         };
         config.add(bootstrap.to_owned(), bootstrap)?;
         if config.files[0].node.value != Value::Null {
@@ -95,6 +78,19 @@ impl Config {
         }
         config.follow_routes()?;
         Ok(config)
+    }
+
+    /// Takes away what an earlier run has added.
+    pub(crate) fn restore(&mut self) {
+        for (index, file) in self.files.iter_mut().enumerate() {
+            let (kept, problems) = undo::take_back(&mut file.node);
+            if index == 0 {
+                super::stats::remove(&mut file.node);
+            }
+            file.clean_up(&kept);
+            let problems = problems.into_iter();
+            self.problems.extend(problems.map(|it| (index, it)));
+        }
     }
 
     /// The node at an address.
@@ -252,18 +248,6 @@ impl Config {
         self.add(place.clone(), &place)?;
         Ok(())
     }
-
-    /// Takes away what an earlier run has added to a file.
-    fn restore(&mut self, index: usize) {
-        let file = &mut self.files[index];
-        let (kept, problems) = undo::take_back(&mut file.node);
-        if index == 0 {
-            super::stats::remove(&mut file.node);
-        }
-        file.clean_up(&kept);
-        self.problems
-            .extend(problems.into_iter().map(|problem| (index, problem)));
-    }
 }
 
 fn parse(text: &str, syntax: Syntax) -> Result<Node, Problem> {
@@ -343,7 +327,7 @@ fn locate(bootstrap: &Path, path: &str) -> PathBuf {
 }
 
 fn rds_paths(listener: &Node, paths: &mut BTreeSet<String>) {
-    for (_, _, hcm) in crate::envoy::listener::connection_managers(listener) {
+    for (_, _, hcm) in super::listener::connection_managers(listener) {
         if let Some(path) = find(hcm, &["rds", "config_source"]).and_then(path_of) {
             paths.insert(path);
         }

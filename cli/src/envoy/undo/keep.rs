@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use btp_policy::node::{Node, Value};
 
-use super::{escape, record_of, replace, target, unescape};
-use crate::apply::patch::{Cut, Kept, Original, Patched, cut_at, patch};
+use super::{record_of, replace, target};
 use crate::envoy::json::string;
+use crate::envoy::pointer::{node_at, node_at_mut};
+use crate::envoy::text::patch::{Cut, Kept, Original, Patched, cut_at, patch};
 use crate::envoy::tree::{set, type_of};
 
 /// Writes a tree into the text that it was read from; yields it with the
@@ -129,22 +130,4 @@ fn can_have_record(root: &Node, path: &str) -> bool {
             .is_some_and(|kind| matches!(kind, "Listener" | "Cluster")),
         _ => false,
     }
-}
-
-/// The node at a JSON pointer.
-fn node_at<'a>(root: &'a Node, path: &str) -> Option<&'a Node> {
-    let mut steps = path.split('/').skip(1);
-    steps.try_fold(root, |node, step| match &node.value {
-        Value::Map(entries) => {
-            let entry = entries.iter().find(|it| escape(&it.key) == step)?;
-            Some(&entry.node)
-        }
-        Value::List(items) => items.get(step.parse::<usize>().ok()?),
-        _ => None,
-    })
-}
-
-fn node_at_mut<'a>(root: &'a mut Node, path: &str) -> Option<&'a mut Node> {
-    let mut steps = path.split('/').skip(1);
-    steps.try_fold(root, |node, step| super::child_of(node, &unescape(step)))
 }

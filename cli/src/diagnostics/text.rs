@@ -1,129 +1,19 @@
-//! What a command has found, printed for people or for machines.
+//! A finding for people: the line that it is in, with the spot marked.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use btp_policy::node::Mark;
-use btp_policy::problem::Problem;
 use btp_policy::{Echo, is_hidden, presentable};
-use clap::ValueEnum;
-use serde_json::json;
 
-use crate::source::Source;
+use super::{Finding, Severity, Source, source_of};
 
-/// How findings are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people: the line, with the spot marked
-    Text,
-    /// A JSON list
-    Json,
-    /// Annotations for GitHub Actions
-    Github,
-}
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Severity {
-    /// The input is refused.
-    Error,
-    /// The input is taken, and something about it is unwise.
-    Warning,
-}
-
-/// Where a finding stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// In the file with this index.
-    File(usize),
-    /// Nowhere in particular.
-    Nowhere,
-}
-
-/// Something a command has to say about its input.
-#[derive(Clone, Debug)]
-pub(crate) struct Finding {
-    pub(crate) severity: Severity,
-    pub(crate) place: Place,
-    pub(crate) problem: Problem,
-}
-
-impl Finding {
-    pub(crate) fn error(problem: Problem, place: Place) -> Self {
-        Self {
-            severity: Severity::Error,
-            place,
-            problem,
-        }
-    }
-
-    pub(crate) fn warning(problem: Problem, place: Place) -> Self {
-        Self {
-            severity: Severity::Warning,
-            place,
-            problem,
-        }
-    }
-}
-
-impl Severity {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-        }
-    }
-}
-
-/// The most findings that are shown to people: each is looked up in its file.
-const MOST_SHOWN: usize = 500;
-
-/// Prints all findings; for a machine also if there are none.
-pub(crate) fn print(findings: &[Finding], sources: &[Source], format: Format) {
-    match format {
-        Format::Text => {
-            for finding in findings.iter().take(MOST_SHOWN) {
-                eprintln!("{}", text(finding, sources));
-            }
-            let more = findings.len().saturating_sub(MOST_SHOWN);
-            if more > 0 {
-                eprintln!("and {more} more; --format json has all of them");
-            }
-        }
-        Format::Github => {
-            for finding in findings {
-                println!("{}", github(finding, sources));
-            }
-        }
-        Format::Json => {
-            let list: Vec<_> = findings
-                .iter()
-                .map(|finding| as_json(finding, sources))
-                .collect();
-            println!("{:#}", serde_json::Value::from(list));
-        }
-    }
-}
-
-/// Whether nothing was refused.
-pub(crate) fn is_fine(findings: &[Finding]) -> bool {
-    findings
-        .iter()
-        .all(|finding| finding.severity != Severity::Error)
-}
-
-fn source<'a>(finding: &Finding, sources: &'a [Source]) -> Option<&'a Source> {
-    match finding.place {
-        Place::File(index) => sources.get(index),
-        Place::Nowhere => None,
-    }
-}
-
-fn text(finding: &Finding, sources: &[Source]) -> String {
+/// The finding as text.
+pub(super) fn shown(finding: &Finding, sources: &[Source]) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let title = level.clone().primary_title(finding.problem.to_string());
-    let Some(source) = source(finding, sources) else {
+    let Some(source) = source_of(finding, sources) else {
         return Renderer::plain().render(&[Group::with_title(title)]);
     };
     let mark = finding.problem.mark;
@@ -138,40 +28,6 @@ fn text(finding: &Finding, sources: &[Source]) -> String {
         .path(source.name.as_str())
         .annotation(AnnotationKind::Primary.span(start..end));
     Renderer::plain().render(&[title.element(snippet)])
-}
-
-fn github(finding: &Finding, sources: &[Source]) -> String {
-    let escape = |text: &str| {
-        text.replace('%', "%25")
-            .replace('\r', "%0D")
-            .replace('\n', "%0A")
-    };
-    let mut place = Vec::new();
-    if let Some(source) = source(finding, sources) {
-        let name = escape(&source.name).replace(':', "%3A").replace(',', "%2C");
-        place.push(format!("file={name}"));
-    }
-    let mark = finding.problem.mark;
-    if mark.is_known() {
-        place.push(format!("line={},col={}", mark.line, mark.column));
-    }
-    let message = escape(&finding.problem.to_string());
-    let level = finding.severity.name();
-    format!("::{level} {}::{message}", place.join(","))
-}
-
-fn as_json(finding: &Finding, sources: &[Source]) -> serde_json::Value {
-    let problem = &finding.problem;
-    let known = |number: u32| (number > 0).then_some(number);
-    json!({
-        "severity": finding.severity.name(),
-        "file": source(finding, sources).map(|source| source.name.as_str()),
-        "line": known(problem.mark.line),
-        "column": known(problem.mark.column),
-        "path": problem.path,
-        "reason": problem.reason,
-        "value": problem.value,
-    })
 }
 
 /// What is shown of a line: what is marked, and something around it. A

@@ -14,12 +14,11 @@ use btp_policy::problem::Problem;
 
 pub(crate) use keep::write;
 
-use super::patch::Kept;
-use crate::envoy::json::{object, put, string};
-use crate::envoy::plugin::is_made as is_made_filter;
-use crate::envoy::tree::{
-    entry, field, field_mut, object_mut, position, same, set, text, unplaced,
-};
+use super::json::{object, put, string};
+use super::plugin::is_made as is_made_filter;
+use super::pointer::{child_of, escape, parent_of};
+use super::text::patch::Kept;
+use super::tree::{entry, field, field_mut, object_mut, position, same, set, text, unplaced};
 
 /// The namespace of the record in `metadata.filter_metadata`.
 pub(crate) const NAMESPACE: &str = "btp.apply";
@@ -300,128 +299,9 @@ fn place_of(items: &[Node], place: usize, name: Option<&str>) -> Option<usize> {
     there.or_else(|| name.and_then(|_| items.iter().position(is_it)))
 }
 
-/// The object or list that holds what `path` names, and its name there.
-fn parent_of<'a>(root: &'a mut Node, path: &str) -> Option<(&'a mut Node, String)> {
-    let (above, last) = path.rsplit_once('/')?;
-    let mut node = root;
-    for step in above.split('/').skip(1) {
-        node = child_of(node, &unescape(step))?;
-    }
-    Some((node, unescape(last)))
-}
-
-fn child_of<'a>(node: &'a mut Node, step: &str) -> Option<&'a mut Node> {
-    if matches!(node.value, Value::Map(_)) {
-        return field_mut(node, step);
-    }
-    match &mut node.value {
-        Value::List(items) => items.get_mut(step.parse::<usize>().ok()?),
-        _ => None,
-    }
-}
-
 fn number(number: usize) -> Node {
     Node::unplaced(Value::Int(i64::try_from(number).unwrap_or(i64::MAX)))
 }
 
-/// As in JSON pointers (RFC 6901).
-pub(crate) fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
-pub(crate) fn unescape(step: &str) -> String {
-    step.replace("~1", "/").replace("~0", "~")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use btp_policy::json;
-
-    fn node(text: &str) -> Node {
-        json::parse(text.as_bytes()).unwrap()
-    }
-
-    fn leads_back(old: &str, new: &str) {
-        let old = node(old);
-        let mut changed = node(new);
-        record(&old, &mut changed);
-        let recorded = serde_json::to_string(&changed).unwrap();
-        restore(&mut changed).unwrap();
-        assert!(record_of(&changed).is_none(), "{recorded}");
-        let text = |node: &Node| serde_json::to_string(node).unwrap();
-        assert_eq!(text(&changed), text(&old), "{recorded}");
-    }
-
-    #[test]
-    fn every_kind_of_change_leads_back() {
-        leads_back(r#"{"a":1}"#, r#"{"a":2}"#);
-        leads_back(r#"{"a":1}"#, r#"{"a":1,"b/c~d":{"e":1}}"#);
-        leads_back(r#"{"a":1,"b":{"c":[1,2]},"d":2}"#, r#"{"a":1,"d":2}"#);
-        leads_back(
-            r#"{"a":[{"name":"x"},{"name":"y"}]}"#,
-            r#"{"a":[{"name":"n"},{"name":"x","v":1},{"name":"m"},{"name":"y"}]}"#,
-        );
-        leads_back(r#"{"a":[1,2,3]}"#, r#"{"a":[3]}"#);
-        leads_back(
-            r#"{"a":[{"b":1},{"c":1}]}"#,
-            r#"{"a":[{"b":2},{"c":1,"d":{}}]}"#,
-        );
-        leads_back(
-            r#"{"metadata":{"filter_metadata":{"x":{}}},"a":1}"#,
-            r#"{"metadata":{"filter_metadata":{"x":{}}},"a":2}"#,
-        );
-        leads_back(
-            r#"{"metadata":{"filterMetadata":{"x":{}}},"a":1}"#,
-            r#"{"metadata":{"filterMetadata":{"x":{}}},"a":{"b":2}}"#,
-        );
-        leads_back(r#"{"a":null}"#, r#"{"a":1}"#);
-    }
-
-    #[test]
-    fn what_was_put_in_is_taken_out_wherever_it_was_moved_to() {
-        let old = node(r#"{"a":[{"name":"x"},{"name":"y"}]}"#);
-        let mut changed = node(r#"{"a":[{"name":"n"},{"name":"x"},{"name":"y"}]}"#);
-        record(&old, &mut changed);
-        let Some(Value::List(items)) = field_mut(&mut changed, "a").map(|it| &mut it.value) else {
-            panic!("a list");
-        };
-        items.swap(0, 1);
-        restore(&mut changed).unwrap();
-        assert!(same(&changed, &old));
-    }
-
-    #[test]
-    fn a_record_without_names_takes_out_no_filter_of_somebody_else() {
-        let moved = r#"{"a":[{"name":"cors","typed_config":{}},
-            {"name":"backend_traffic_policy","typed_config":{}}],
-            "metadata":{"filter_metadata":{"btp.apply":{"undo":[{"remove":"/a/0"}]}}}}"#;
-        assert!(restore(&mut node(moved)).is_err());
-    }
-
-    #[test]
-    fn an_object_that_was_not_changed_gets_no_record() {
-        let old = node(r#"{"a":1}"#);
-        let mut new = old.clone();
-        record(&old, &mut new);
-        assert!(same(&old, &new));
-        assert!(record_of(&new).is_none());
-    }
-
-    #[test]
-    fn a_record_that_does_not_fit_is_said() {
-        let mut changed =
-            node(r#"{"metadata":{"filter_metadata":{"btp.apply":{"undo":[{"remove":"/b"}]}}}}"#);
-        assert!(restore(&mut changed).is_err());
-        let mut changed = node(r#"{"metadata":{"filter_metadata":{"btp.apply":{}}}}"#);
-        assert!(restore(&mut changed).is_err());
-    }
-
-    #[test]
-    fn virtual_hosts_are_left_to_their_routes() {
-        let old = node(r#"{"virtual_hosts":[1],"x":1}"#);
-        let mut new = node(r#"{"virtual_hosts":[2],"x":1}"#);
-        record(&old, &mut new);
-        assert!(record_of(&new).is_none());
-    }
-}
+mod tests;

@@ -3,8 +3,8 @@
 use btp_policy::node::Node;
 
 use super::edits;
-use crate::apply::place::{Child, Children, Kind, Place};
-use crate::apply::yaml_out::{self, Brackets, DEEPER};
+use crate::envoy::text::place::{Child, Children, Kind, Place};
+use crate::envoy::text::yaml_out::{self, Brackets, DEEPER};
 
 /// Where a value goes.
 #[derive(Clone, Copy, Debug)]
