@@ -7,7 +7,7 @@
 use btp_engine::Step;
 use btp_engine::update::{Acceptance, Acceptances};
 
-use crate::{abi, blocks};
+use crate::{abi, shared_data};
 
 /// The number is that of the value's format.
 const KEY: &str = "btp.accepted.1";
@@ -28,7 +28,7 @@ pub(crate) fn update(mut change: impl FnMut(&mut Acceptances) -> bool) -> bool {
         *bytes = accepted.to_bytes();
         Step::Write(())
     };
-    blocks::create(KEY).is_ok() && blocks::update(KEY, step).is_ok()
+    shared_data::create(KEY).is_ok() && shared_data::update(KEY, step).is_ok()
 }
 
 /// Puts this in force; `false` if it could not be noted.

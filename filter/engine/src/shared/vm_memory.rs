@@ -9,8 +9,8 @@
 //! Exactly one VM learns of each death: the one that frees the number. It also
 //! takes over what the dead one has left ([`crate::recover`]).
 
-use crate::journal::WorkerId;
-use crate::roll::SILENCE_NS;
+use crate::shared::journal::WorkerId;
+use crate::shared::liveness::SILENCE_NS;
 
 /// What a VM says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,8 +101,8 @@ fn largest(entries: &[Entry]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{MOST, VmMemory, VmSighting};
-    use crate::journal::WorkerId;
-    use crate::roll::SILENCE_NS;
+    use crate::shared::journal::WorkerId;
+    use crate::shared::liveness::SILENCE_NS;
     use proptest::prelude::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;

@@ -1,6 +1,6 @@
 use super::*;
-use crate::roll::SILENCE_NS;
 use crate::shared::TableId;
+use crate::shared::liveness::SILENCE_NS;
 use crate::testing::FakeHost;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

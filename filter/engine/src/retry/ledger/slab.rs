@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::retry::held::Held;
-use crate::retry::rules::Rules;
+use crate::retry::outcomes::Rules;
+use crate::retry::reservation::Held;
 
 /// Names an exchange in its worker: a number of the worker's own, the place,
 /// and how often the place was taken before.

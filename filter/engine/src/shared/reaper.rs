@@ -1,6 +1,6 @@
 //! Looks after what the dead have left, whether or not anybody needs it.
 //!
-//! Whoever holds something gives signs of life ([`crate::roll`]). Every plan
+//! Whoever holds something gives signs of life ([`crate::shared::liveness`]). Every plan
 //! of every worker looks at the roll, 8 to 12 s apart: at the very moment at
 //! which the one who has been silent longest would be dead. It then takes what
 //! the dead held out of the plan's tables and out of the gauges that count it.
@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 use crate::action::Action;
 use crate::counters::GaugeId;
-use crate::holder::Holder;
 use crate::host::Host;
-use crate::pool::{self, Lost, Owner};
-use crate::roll::SILENCE_NS;
 use crate::shared::TableId;
+use crate::shared::claims::Holder;
+use crate::shared::liveness::SILENCE_NS;
+use crate::shared::quota::{self, Lost, Owner};
 
 /// Tables in which workers hold what a plan counts, and what counts it.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +150,7 @@ fn look_through<H: Host>(
         let to = end.saturating_sub(before).min(count);
         for index in from..to {
             let table = kept.table(index);
-            let holders = pool::holders(table, host);
+            let holders = quota::holders(table, host);
             if holders.iter().any(|worker| !alive.contains(worker)) {
                 clear(*kept, table, holder, host, now, out);
             }
@@ -171,7 +171,7 @@ fn clear<H: Host>(
     let dead = holder.dead(table, host, now);
     match kept {
         Kept::Alone(_, gauge) => {
-            for lost in pool::bury(table, false, &dead, host, |_| true) {
+            for lost in quota::bury(table, false, &dead, host, |_| true) {
                 out.extend(Action::adjust(gauge, -lost.signed()));
             }
         }
@@ -179,7 +179,7 @@ fn clear<H: Host>(
         Kept::Together { .. } => {
             let gauges = &holder.gauges;
             let ours = |owner: Option<Owner>| owner.is_none_or(|it| gauges.of(it).is_some());
-            let lost = pool::bury(table, true, &dead, host, ours);
+            let lost = quota::bury(table, true, &dead, host, ours);
             gauges.correct(&lost, out);
         }
     }

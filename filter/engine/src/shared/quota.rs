@@ -2,8 +2,8 @@
 //! bodies, requests that wait, requests in flight.
 //!
 //! A shared table says which worker holds how much of what. What the dead held
-//! is dropped when somebody finds no room ([`crate::holder`]), and soon after
-//! their death in any case ([`crate::watch`]).
+//! is dropped when somebody finds no room ([`crate::shared::claims`]), and soon after
+//! their death in any case ([`crate::shared::reaper`]).
 
 use std::num::NonZeroU32;
 

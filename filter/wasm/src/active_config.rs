@@ -12,9 +12,9 @@ use hashbrown::HashMap;
 
 use crate::abi;
 use crate::host::WasmHost;
-use crate::loaded::Loaded;
+use crate::root::loaded::Loaded;
 use crate::stream::perform;
-use crate::vms;
+use crate::vm;
 
 /// What all streams under one configuration and context share.
 pub(crate) struct Shared {
@@ -63,7 +63,7 @@ impl Shared {
             timer: Rc::clone(timer),
             timers: RefCell::default(),
         };
-        match vms::first_beat() {
+        match vm::first_beat() {
             Ok(at) => shared.wake(VM, at),
             Err(reason) => log::error!("{reason}"),
         }
@@ -135,7 +135,7 @@ impl Shared {
     /// Wakes those whose time has come, then has the timer come for the next.
     pub(crate) fn tick(&self) {
         let now = abi::monotonic_ns();
-        let next_beat = vms::beat(now);
+        let next_beat = vm::beat(now);
         let mut out = Vec::new();
         while let Some((context, exchange)) = self.next_due(now) {
             let mut host = WasmHost { shared: self };

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::quota::{MemoryQuota, Reservation};
+use crate::response_override::memory_quota::{MemoryQuota, Reservation};
 
 /// Values that were kept, in the order of the plan's items.
 #[derive(Debug, Default)]

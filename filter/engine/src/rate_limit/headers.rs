@@ -8,7 +8,7 @@ use btp_policy::spec::{Limit, LocalRule, RateLimitHeaders};
 
 use super::Rule;
 use super::compile::rule_name;
-use super::till::Level;
+use super::limiter::Level;
 use crate::action::Action;
 
 /// How a rule tells clients of itself.

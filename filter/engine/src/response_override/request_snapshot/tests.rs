@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
-use crate::quota::MemoryQuota;
-use crate::response_override::kept::Place;
+use crate::response_override::captured::Place;
+use crate::response_override::memory_quota::MemoryQuota;
 use crate::testing::{FakeHost, Message, Proxy};
 use crate::worker::Worker;
 

@@ -3,10 +3,10 @@
 
 use crate::action::Action;
 use crate::host::Host;
-use crate::pool::{self, Answer, Change, Claim, Lost, Pool};
-use crate::roll::{BEAT_NS, Roll};
 use crate::shared::TableId;
-use crate::watch::Gauges;
+use crate::shared::liveness::{BEAT_NS, Roll};
+use crate::shared::quota::{self, Answer, Change, Claim, Lost, Pool};
+use crate::shared::reaper::Gauges;
 use hashbrown::HashMap;
 
 /// What a worker holds of all pools together.
@@ -125,7 +125,7 @@ impl Holder {
     /// Those who hold something in a table and have died.
     pub(crate) fn dead<H: Host>(&self, table: TableId, host: &mut H, now: u64) -> Vec<u64> {
         // In this order: who takes something has answered before.
-        let mut holders = pool::holders(table, host);
+        let mut holders = quota::holders(table, host);
         if holders.is_empty() {
             return holders;
         }
@@ -145,7 +145,7 @@ impl Holder {
         if dead.is_empty() {
             return 0;
         }
-        let lost = pool::bury(pool.table, pool.owner.is_some(), dead, host, |_| true);
+        let lost = quota::bury(pool.table, pool.owner.is_some(), dead, host, |_| true);
         let (own, others): (Vec<Lost>, Vec<Lost>) =
             lost.into_iter().partition(|it| it.owner == pool.owner);
         self.gauges.correct(&others, out);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use btp_policy::spec::{Limit, Queue};
 
-use super::concurrency::PlaceRef;
+use super::buckets::{self, Answer, Inheritance, Key};
 use super::gcra::{Fixed, Gcra, Granted, Short};
+use super::in_flight::PlaceRef;
 use super::leases::Lease;
 use super::overflow::{self, SETS_PER_BLOCK};
-use super::slots::{self, Answer, Inheritance, Key};
 use crate::action::Action;
 use crate::counters::CounterId;
 use crate::host::Host;
@@ -259,7 +259,7 @@ impl<H: Host> Till<'_, H> {
         }
         let block = limit.home(at.key);
         self.host.add(limit.counters.operations, 1);
-        let peek = |bytes: &mut Vec<u8>| Step::Keep(slots::peek(bytes, at.key));
+        let peek = |bytes: &mut Vec<u8>| Step::Keep(buckets::peek(bytes, at.key));
         let full_at = self.host.block(block, peek).ok().flatten()?;
         let need = cost - lease.left;
         let short = limit.bucket.take(full_at, self.now_ns, need, need).err()?;
@@ -342,7 +342,7 @@ impl<H: Host> Till<'_, H> {
         let mut inherited = None;
         for _ in 0..TRIES {
             let answer = self.block(limit, set, |bytes| {
-                slots::take_in_set(bytes, WAYS, key, bucket, now_ns, amount, inherited)
+                buckets::take_in_set(bytes, WAYS, key, bucket, now_ns, amount, inherited)
             })?;
             match answer {
                 Answer::Inherits(mark) => {
@@ -376,11 +376,13 @@ impl<H: Host> Till<'_, H> {
         };
         // In this order: whoever gives this client a slot from now on sees
         // what it has taken, and who has done so just now did not.
-        if self.block(limit, set, |bytes| slots::mark(bytes, key, granted.full_at))? {
+        if self.block(limit, set, |bytes| {
+            buckets::mark(bytes, key, granted.full_at)
+        })? {
             return Ok((answer, true));
         }
         let answer = self.block(limit, set, |bytes| {
-            slots::take_in_set(bytes, WAYS, key, bucket, now_ns, amount, None)
+            buckets::take_in_set(bytes, WAYS, key, bucket, now_ns, amount, None)
         })?;
         Ok((answer, false))
     }
@@ -401,7 +403,7 @@ impl<H: Host> Till<'_, H> {
     ) -> Result<Answer, Contended> {
         let (now_ns, bucket) = (self.now_ns, limit.bucket);
         self.block(limit, limit.own, |bytes| {
-            slots::take(bytes, most_slots, key, bucket, now_ns, amount)
+            buckets::take(bytes, most_slots, key, bucket, now_ns, amount)
         })
     }
 
@@ -431,7 +433,7 @@ impl<H: Host> Till<'_, H> {
         self.host.add(limit.counters.operations, 1);
         let tokens = lease.left;
         let handed = self.host.block(block, |bytes| {
-            if slots::give_back(bytes, key, bucket, tokens) {
+            if buckets::give_back(bytes, key, bucket, tokens) {
                 Step::Write(())
             } else {
                 Step::Keep(())

@@ -9,10 +9,10 @@ use btp_engine::{MemoryQuota, Plan, Worker};
 use btp_policy::problem::in_one_line;
 use btp_policy::{PluginConfig, Position};
 
-use crate::blocks;
-use crate::complaints::Complaints;
+use crate::log_throttle::Complaints;
 use crate::metrics::{self, Metrics};
 use crate::random::Random;
+use crate::shared_data;
 
 thread_local! {
     /// The memory for values of requests, under whatever configuration.
@@ -58,7 +58,7 @@ impl Loaded {
             }
         }
         for names in [plan.blocks(), plan.tables()] {
-            let created = names.iter().try_for_each(|name| blocks::create(&name));
+            let created = names.iter().try_for_each(|name| shared_data::create(&name));
             created.map_err(Obstacle::Lack)?;
         }
         Ok(Self {

@@ -2,7 +2,7 @@
 //! is on its way, and filters in front of this one that have not seen it yet.
 
 use super::build::forbids_body;
-use crate::form::Form;
+use crate::grpc::reply_format::Form;
 use crate::host::{Attribute, Host};
 
 /// How a response takes the place of another.

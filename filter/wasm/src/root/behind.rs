@@ -5,7 +5,7 @@ use btp_engine::Step;
 use btp_engine::update::{Behind, Lag};
 
 use crate::stream::report;
-use crate::{abi, blocks, vm};
+use crate::{abi, shared_data, vm};
 
 /// The number is that of the value's format.
 const KEY: &str = "btp.behind.1";
@@ -28,11 +28,11 @@ pub(crate) fn note(context: u32, lag: Option<Lag>) -> bool {
         *bytes = noted;
         Step::Write(behind)
     };
-    if blocks::create(KEY).is_err() {
+    if shared_data::create(KEY).is_err() {
         return true;
     }
     for _ in 0..TRIES {
-        let Ok(behind) = blocks::update(KEY, step) else {
+        let Ok(behind) = shared_data::update(KEY, step) else {
             return true;
         };
         set(OLDER, behind.count(Lag::Older));

@@ -12,10 +12,10 @@ use btp_policy::scalar::{HeaderChoice, Operator};
 
 use super::Overrides;
 use super::accept;
-use super::kept::{KeptValues, Part, Recalled, Shortage, ValueLimits};
+use super::captured::{KeptValues, Part, Recalled, Shortage, ValueLimits};
 use crate::host::Host;
+use crate::request::selector::meets_any;
 use crate::request::{Request, percent_decoded};
-use crate::select::meets_any;
 
 /// What was kept of a request.
 #[derive(Debug, Default)]

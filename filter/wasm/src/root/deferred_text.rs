@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use btp_engine::versioned_key;
 use hashbrown::HashMap;
 
-use crate::{abi, accepted};
+use crate::{abi, root::accepted};
 
 /// A text of a plugin, by their hashes.
 #[derive(Clone, Copy, Debug)]

@@ -10,15 +10,15 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::slots::Key;
-use super::till::{KeyTable, LimitCounters, OVERFLOW_FACTOR};
+use super::buckets::Key;
+use super::limiter::{KeyTable, LimitCounters, OVERFLOW_FACTOR};
 use crate::action::Action;
 use crate::counters::{CounterId, GaugeId};
-use crate::holder::Holder;
 use crate::host::Host;
-use crate::pool::{Answer, Change, Owner, Pool, WORKERS};
 use crate::shared::TableId;
-use crate::watch::Kept;
+use crate::shared::claims::Holder;
+use crate::shared::quota::{Answer, Change, Owner, Pool, WORKERS};
+use crate::shared::reaper::Kept;
 
 /// The bound of one rule.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use btp_engine::{
 };
 
 use crate::stream::report;
-use crate::{abi, blocks, vms};
+use crate::{abi, shared_data, vm};
 
 /// This process, as any of its workers sees it.
 pub(crate) struct Process;
@@ -35,7 +35,7 @@ impl Meters for Process {
 
 impl Journals for Process {
     fn worker(&self) -> Option<WorkerId> {
-        vms::worker()
+        vm::worker()
     }
 
     fn page<T>(
@@ -44,16 +44,16 @@ impl Journals for Process {
         mut step: impl FnMut(&mut Vec<u8>) -> Step<T>,
     ) -> Result<T, Contended> {
         let key = versioned_key(&format!("btp.journal.{}.{}", page.worker, page.page), 1);
-        if let Ok(value) = blocks::update(&key, &mut step) {
+        if let Ok(value) = shared_data::update(&key, &mut step) {
             return Ok(value);
         }
         if abi::shared_data(&key).is_some() {
             return Err(Contended);
         }
         // Only its worker makes a page, so that nobody overwrites another's.
-        if vms::worker().is_some_and(|it| it.number == page.worker) {
-            blocks::create(&key).map_err(|_| Contended)?;
-            return blocks::update(&key, step);
+        if vm::worker().is_some_and(|it| it.number == page.worker) {
+            shared_data::create(&key).map_err(|_| Contended)?;
+            return shared_data::update(&key, step);
         }
         // To others a page that is not there is empty.
         match step(&mut Vec::new()) {
