@@ -6,9 +6,9 @@ use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 use clap::{Args, ValueEnum};
 
+use crate::diagnostics::Place;
+use crate::documents::{Input, Object};
 use crate::envoy::json::{IntoNode, list, node, put};
-use crate::input::{Input, Object};
-use crate::report::Place;
 
 /// Which instance of the filter the configuration is for.
 #[derive(Args, Debug, Default)]

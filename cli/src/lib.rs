@@ -4,15 +4,11 @@
 mod apply;
 mod commands;
 mod compose;
+mod diagnostics;
+mod documents;
 mod envoy;
-mod explain;
-mod input;
 mod kubelb;
-mod lint;
 mod output;
-mod plugin_config;
-mod report;
-mod source;
 pub mod translate;
 
 pub use commands::run;

@@ -10,8 +10,8 @@ use btp_policy::policy::{Target, TargetKind};
 use btp_policy::read::nearest;
 use btp_policy::scalar::ObjectName;
 
-use super::files::Config;
-use super::model::{Manager, Model, Site, labels_of, resources_of};
+use crate::envoy::files::Config;
+use crate::envoy::model::{Manager, Model, Site, labels_of, resources_of};
 
 /// What governs one connection manager.
 #[derive(Debug)]

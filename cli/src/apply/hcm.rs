@@ -13,10 +13,10 @@ use btp_policy::Policy;
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
 
-use super::files::{Config, mark_of};
 use super::govern::{Governed, sites_of};
-use super::model::{Manager, Model, Site};
 use crate::envoy::address::Address;
+use crate::envoy::files::{Config, mark_of};
+use crate::envoy::model::{Manager, Model, Site};
 use crate::envoy::plugin::configuration_of;
 use crate::envoy::tree::{field, items};
 pub(crate) use places::hints_of_places;

@@ -11,16 +11,16 @@ use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
 use btp_policy::{Policy, Position};
 
-use super::capabilities::lacks;
-use super::files::{Config, mark_of};
 use super::govern::govern;
 use super::hcm;
-use super::model::Model;
+use crate::diagnostics::Source;
+use crate::diagnostics::{Finding, Place};
 use crate::envoy::address::Address;
+use crate::envoy::capabilities::lacks;
+use crate::envoy::files::{Config, mark_of};
+use crate::envoy::model::Model;
 use crate::envoy::plugin::configuration_of;
 use crate::envoy::tree::{field, items};
-use crate::report::{Finding, Place};
-use crate::source::Source;
 
 /// Two instances in one chain that do the same.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(crate) fn lint(
     sources: &mut Vec<Source>,
     findings: &mut Vec<Finding>,
 ) -> Result<(), String> {
-    let mut config = Config::as_written(bootstrap)?;
+    let mut config = Config::read(bootstrap)?;
     config.follow_extensions()?;
     let mut problems = std::mem::take(&mut config.problems);
     let model = Model::read(&config);

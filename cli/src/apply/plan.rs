@@ -16,17 +16,18 @@ use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 use btp_policy::{PluginConfig, Policy};
 
-use super::capabilities::lacks;
 use super::effective::{self, Effective};
-use super::files::Config;
 use super::govern::{Governed, govern, missing, sites_of};
-use super::model::{Model, Site};
+use super::hcm;
 use super::options::Options;
-use super::standing::Standing;
-use super::{hcm, stats};
+use super::standing::{Kept, Standing, moved};
 use crate::compose::{self, NativeFields, compose};
-use crate::input::Input;
-use crate::report::{Finding, Place};
+use crate::diagnostics::{Finding, Place};
+use crate::documents::Input;
+use crate::envoy::capabilities::lacks;
+use crate::envoy::files::Config;
+use crate::envoy::model::{Model, Site};
+use crate::envoy::stats;
 use draft::Draft;
 use errors::Errors;
 use instances::Inserted;
@@ -59,6 +60,8 @@ struct Scene<'a> {
     options: &'a Options,
     /// What each connection manager is called, unlike all others.
     places: &'a [String],
+    /// Where a person has moved what an earlier run had put in.
+    moved: &'a [Kept],
 }
 
 /// Changes a configuration so that every field of every policy is in force.
@@ -73,6 +76,11 @@ pub(crate) fn apply(
     findings: &mut Vec<Finding>,
 ) -> Option<Plan> {
     let mut errors = Errors::new(findings, input);
+    let mut moved_instances = Vec::new();
+    if config.problems.is_empty() {
+        moved_instances = moved(config);
+        config.restore();
+    }
     for (file, problem) in std::mem::take(&mut config.problems) {
         errors.file(file, problem);
     }
@@ -107,6 +115,7 @@ pub(crate) fn apply(
         input,
         options,
         places: &model.places(),
+        moved: &moved_instances,
     };
     check::routes(scene, config, &mut errors);
     let mut inserted = Inserted::default();

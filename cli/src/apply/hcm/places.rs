@@ -8,11 +8,11 @@ use btp_policy::spec::{Capability, Spec};
 
 use super::reads::{Reads, Unseen, names_of};
 use super::{Hint, Hints, InForce};
-use crate::apply::files::Config;
 use crate::apply::filter::is_there;
-use crate::apply::model::{Manager, Model};
 use crate::apply::order::Group;
+use crate::envoy::files::Config;
 use crate::envoy::http_filter::{Kind, kind_of};
+use crate::envoy::model::{Manager, Model};
 use crate::envoy::plugin::{configuration_of, is_instance};
 use crate::envoy::tree::items;
 

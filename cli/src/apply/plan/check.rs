@@ -9,13 +9,13 @@ use btp_policy::spec::Capability;
 use super::Scene;
 use super::errors::Errors;
 use crate::apply::effective::Effective;
-use crate::apply::files::{Config, path_of};
 use crate::apply::govern::sites_of;
-use crate::apply::model::{Manager, Model, RouteSource};
 use crate::apply::needs::Needs;
 use crate::apply::options::Options;
 use crate::apply::overlap::overlaps;
 use crate::envoy::address::Address;
+use crate::envoy::files::{Config, path_of};
+use crate::envoy::model::{Manager, Model, RouteSource};
 use crate::envoy::tree::{find, text};
 
 /// Refuses a configuration without anything to govern, or that the options do

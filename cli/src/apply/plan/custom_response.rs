@@ -11,9 +11,9 @@ use super::errors::Errors;
 use crate::apply::effective::Effective;
 use crate::apply::needs::is_internal_redirect;
 use crate::apply::placement::Destination;
+use crate::documents::Input;
 use crate::envoy::json::{list, node, put};
 use crate::envoy::tree::{EMPTY, find, items, list_mut, object_mut, set, text, unplaced};
-use crate::input::Input;
 
 /// The filter, and its settings on a route.
 const NAME: &str = "btp.custom_response";

@@ -3,10 +3,10 @@
 use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 
-use crate::apply::files::{Config, mark_of};
+use crate::diagnostics::{Finding, Place};
+use crate::documents::Input;
 use crate::envoy::address::Address;
-use crate::input::Input;
-use crate::report::{Finding, Place};
+use crate::envoy::files::{Config, mark_of};
 
 /// The findings so far, errors counted. The files of the configuration come
 /// after those of the input.

@@ -18,9 +18,9 @@ use crate::apply::govern::Governed;
 use crate::apply::needs::Needs;
 use crate::apply::standing::{self, Standing};
 use crate::compose;
+use crate::diagnostics::Finding;
 use crate::envoy::plugin::NAME;
 use crate::envoy::tree::{find, items, text, unplaced};
-use crate::report::Finding;
 
 /// What came of it.
 #[derive(Default)]

@@ -17,13 +17,13 @@ use super::draft::Draft;
 use super::errors::Errors;
 use crate::apply::effective::Effective;
 use crate::apply::govern::sites_of;
-use crate::apply::model::Manager;
 use crate::apply::placement::Destination;
+use crate::diagnostics::{Finding, Place};
+use crate::documents::Input;
 use crate::envoy::address::Address;
+use crate::envoy::model::Manager;
 use crate::envoy::tree::{field, items, text};
-use crate::input::Input;
-use crate::report::{Finding, Place};
-use crate::translate::{Change, Context, Place as Home, apply_change, translate};
+use crate::translate::{Change, Context, Target, apply_change, translate};
 use perform::{field_of, part_of, perform};
 use uses::Uses;
 
@@ -92,12 +92,12 @@ impl Native<'_, '_, '_> {
                 continue;
             };
             for change in changes {
-                match change.place {
-                    Home::Route => self.on_routes(index, manager, &sites, &change, done),
-                    Home::HttpConnectionManager => self.on_manager(index, manager, &change),
-                    Home::Bootstrap => self.on_bootstrap(index, &change),
-                    Home::Cluster if of_clusters.contains(&change) => {}
-                    Home::Cluster => of_clusters.push(change),
+                match change.target {
+                    Target::Route => self.on_routes(index, manager, &sites, &change, done),
+                    Target::HttpConnectionManager => self.on_manager(index, manager, &change),
+                    Target::Bootstrap => self.on_bootstrap(index, &change),
+                    Target::Cluster if of_clusters.contains(&change) => {}
+                    Target::Cluster => of_clusters.push(change),
                 }
             }
             if let Some(table) = manager.routes.table() {

@@ -7,11 +7,11 @@ use btp_policy::spec::Capability;
 
 use super::Scene;
 use super::errors::Errors;
-use crate::apply::files::Config;
-use crate::apply::model::Manager;
 use crate::apply::order::{Group, Spot, Why, behind};
 use crate::apply::standing::Kept;
-use crate::report::{Finding, Place};
+use crate::diagnostics::{Finding, Place};
+use crate::envoy::files::Config;
+use crate::envoy::model::Manager;
 
 /// The place of each group.
 pub(super) struct Spots {
@@ -30,7 +30,7 @@ impl Spots {
                 why: Why::Usual(group),
             };
             let Some(name) = group.option(scene.options) else {
-                let kept = Kept::find(&config.moved, &manager.address, group, hcm);
+                let kept = Kept::find(scene.moved, &manager.address, group, hcm);
                 return kept.unwrap_or(usual);
             };
             match behind(hcm, name) {

@@ -10,10 +10,10 @@ use btp_policy::node::Node;
 use super::Native;
 use super::perform::field_of;
 use crate::apply::effective::Kept;
-use crate::apply::model::Site;
 use crate::apply::placement::Destination;
+use crate::envoy::model::Site;
 use crate::envoy::tree::find;
-use crate::translate::{Change, How, Replaced};
+use crate::translate::{Change, Operation, Replaced};
 
 impl Native<'_, '_, '_> {
     /// Whether a change of a route, with its table and its place in it, yields
@@ -82,7 +82,7 @@ fn own(route: &Node, change: &Change) -> Option<Replaced> {
         "route.timeout" => TIMEOUT,
         "route.max_stream_duration" | "route.idle_timeout" if of_request => TIMEOUT,
         "route.max_stream_duration" => &["max_stream_duration"],
-        "route.idle_timeout" if matches!(change.how, How::Set(_)) => &["idle_timeout"],
+        "route.idle_timeout" if matches!(change.operation, Operation::Set(_)) => &["idle_timeout"],
         "route.retry_policy" | "route.retry_policy_typed_config" => {
             &["retry_policy", "retry_policy_typed_config"]
         }

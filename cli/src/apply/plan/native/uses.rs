@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use btp_policy::node::{Node, Value};
 
-use crate::apply::files::Config;
-use crate::apply::model::{Model, RouteSource};
 use crate::envoy::address::Address;
+use crate::envoy::files::Config;
+use crate::envoy::model::{Model, RouteSource};
 use crate::envoy::tree::{field, items, text};
 
 /// Which route names which cluster, and who else names it.
