@@ -4,6 +4,7 @@
 //! off by default, and nothing fails without it: hence warnings.
 
 mod places;
+mod reads;
 mod uses;
 
 use std::collections::BTreeSet;
@@ -42,6 +43,33 @@ pub(crate) fn hints(
     governed: &[Governed],
 ) -> Vec<Hint> {
     let mut hints = Hints::new(config);
+    each_in_force(model, policies, governed, |manager, in_force| {
+        hints.on(manager, in_force);
+    });
+    hints.found
+}
+
+/// What these policies will not see where `btp apply` puts the filter.
+pub(crate) fn hints_of_usual_places(
+    config: &Config,
+    model: &Model,
+    policies: &[Policy],
+    governed: &[Governed],
+) -> Vec<Hint> {
+    let mut hints = Hints::new(config);
+    each_in_force(model, policies, governed, |manager, in_force| {
+        hints.on_place_of_faults(manager, in_force);
+    });
+    hints.found
+}
+
+/// Looks at each policy in each connection manager where it holds somewhere.
+fn each_in_force(
+    model: &Model,
+    policies: &[Policy],
+    governed: &[Governed],
+    mut look: impl FnMut(&Manager, &InForce<'_>),
+) {
     for (manager, governed) in model.managers.iter().zip(governed) {
         let sites = sites_of(model, manager);
         let fallback = governed.attachments.fallback();
@@ -58,10 +86,11 @@ pub(crate) fn hints(
                     .collect(),
                 governs_rest: fallback == Some(index),
             };
-            hints.on(manager, &in_force);
+            if !in_force.sites.is_empty() || in_force.governs_rest {
+                look(manager, &in_force);
+            }
         }
     }
-    hints.found
 }
 
 /// What is unwise under the policies that stand in the configuration itself,
