@@ -1,5 +1,7 @@
 //! The files a command works on, and the objects in them.
 
+mod kubelb;
+
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -9,9 +11,10 @@ use btp_policy::document::{self, Document};
 use btp_policy::node::Node;
 use btp_policy::problem::Problems;
 
-use crate::diagnostics::Source;
-use crate::diagnostics::{Finding, Place};
-use crate::kubelb::{Off, switch_off};
+use crate::diagnostics::{Finding, Place, Source};
+
+pub(crate) use kubelb::Off;
+use kubelb::switch_off;
 
 /// An object and the file it stands in.
 #[derive(Debug)]

@@ -7,7 +7,6 @@ mod compose;
 mod diagnostics;
 mod documents;
 mod envoy;
-mod kubelb;
 mod output;
 pub mod translate;
 

@@ -103,7 +103,7 @@ fn look_up(
     }
     let module = modules.get(at)?;
     let (first, rest) = path.split_first()?;
-    let child = [at.as_slice(), &[first.clone()]].concat();
+    let child = [at.as_slice(), std::slice::from_ref(first)].concat();
     if modules.contains_key(&child) {
         return anchored(modules, &child, rest, depth + 1);
     }

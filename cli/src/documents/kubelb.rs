@@ -6,8 +6,8 @@ use btp_policy::node::{Mark, Node, Value};
 use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 
+use super::Object;
 use crate::diagnostics::{Finding, Place};
-use crate::documents::Object;
 
 const SWITCH: &str = "spec.gatewayAPI.disableBackendTrafficPolicy";
 
