@@ -4,6 +4,7 @@
 //! off by default, and nothing fails without it: hence warnings.
 
 mod places;
+mod reads;
 mod uses;
 
 use std::collections::BTreeSet;
@@ -34,7 +35,7 @@ struct InForce<'a> {
 }
 
 /// What is unwise under these policies, which govern the connection managers
-/// as `governed` says.
+/// as `attached` says.
 pub(crate) fn hints(
     config: &Config,
     model: &Model,
@@ -42,6 +43,33 @@ pub(crate) fn hints(
     attached: &[AttachedPolicies],
 ) -> Vec<Hint> {
     let mut hints = Hints::new(config);
+    each_in_force(model, policies, attached, |manager, in_force| {
+        hints.on(manager, in_force);
+    });
+    hints.found
+}
+
+/// What these policies will not see where `btp apply` puts the filter.
+pub(crate) fn hints_of_usual_places(
+    config: &Config,
+    model: &Model,
+    policies: &[Policy],
+    attached: &[AttachedPolicies],
+) -> Vec<Hint> {
+    let mut hints = Hints::new(config);
+    each_in_force(model, policies, attached, |manager, in_force| {
+        hints.on_place_of_faults(manager, in_force);
+    });
+    hints.found
+}
+
+/// Looks at each policy in each connection manager where it holds somewhere.
+fn each_in_force(
+    model: &Model,
+    policies: &[Policy],
+    attached: &[AttachedPolicies],
+    mut look: impl FnMut(&HttpConnectionManager, &InForce<'_>),
+) {
     for (manager, attached) in model.managers.iter().zip(attached) {
         let routes = model.routes_of(manager);
         let fallback = attached.attachments.fallback();
@@ -58,10 +86,11 @@ pub(crate) fn hints(
                     .collect(),
                 governs_rest: fallback == Some(index),
             };
-            hints.on(manager, &in_force);
+            if !in_force.routes.is_empty() || in_force.governs_rest {
+                look(manager, &in_force);
+            }
         }
     }
-    hints.found
 }
 
 /// What is unwise under the policies that stand in the configuration itself,

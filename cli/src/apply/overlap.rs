@@ -64,10 +64,13 @@ pub(crate) fn lint(
     let placed = problems.into_iter();
     findings.extend(placed.map(|(file, it)| Finding::error(it, Location::File(base + file))));
     let mut hints = hcm::hints_of_instances(&config, &model);
-    hints.extend(hcm::hints_of_places(&config, &model));
+    hints.extend(hcm::hints_of_places(&config, &model, |_| None));
     // Where it cannot be told who governs what, `apply` says so.
     if let Ok(attached) = govern(&config, &model, policies, None) {
-        let more = hcm::hints(&config, &model, policies, &attached);
+        let mut more = hcm::hints(&config, &model, policies, &attached);
+        more.extend(hcm::hints_of_usual_places(
+            &config, &model, policies, &attached,
+        ));
         hints.extend(
             more.into_iter()
                 .filter(|it| !hints.contains(it))

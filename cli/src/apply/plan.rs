@@ -128,8 +128,9 @@ pub(crate) fn apply(
         errors.weigh(it.finding(config, location), is_grave);
     }
     let mut hints = hcm::hints(config, &model, &policies, &attached);
-    // Where the usual place was not taken.
-    hints.extend(hcm::hints_of_places(config, &model));
+    hints.extend(hcm::hints_of_places(config, &model, |filter| {
+        inserted.file_of(filter)
+    }));
     for (file, hint) in hints {
         errors.warn(file, hint);
     }

@@ -19,7 +19,7 @@ use crate::apply::needs::Needs;
 use crate::apply::standing::{self, Standing};
 use crate::diagnostics::Finding;
 use crate::envoy::plugin::NAME;
-use crate::envoy::tree::unplaced;
+use crate::envoy::tree::{find, items, text, unplaced};
 use crate::plugin_config_builder::in_its_file;
 
 /// What came of it.
@@ -33,6 +33,19 @@ pub(super) struct Inserted {
     pub(super) standing: Vec<Standing>,
     /// Those behind the router, each with its connection manager.
     pub(super) upstream: Vec<(usize, Instance)>,
+}
+
+impl Inserted {
+    /// What the file holds that a filter in a configuration names.
+    pub(super) fn file_of(&self, filter: &Node) -> Option<&Node> {
+        let source = ["config_discovery", "config_source", "path_config_source"];
+        let path = text(find(filter, &source)?, "path")?;
+        let (_, content) = self.files.iter().find(|(name, _)| {
+            let folder = path.strip_suffix(name.as_str());
+            folder.is_some_and(|it| it.ends_with('/'))
+        })?;
+        items(content, "resources").first()
+    }
 }
 
 /// Puts the filter into every connection manager that needs it.
