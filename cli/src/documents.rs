@@ -11,7 +11,7 @@ use btp_policy::document::{self, Document};
 use btp_policy::node::Node;
 use btp_policy::problem::Problems;
 
-use crate::diagnostics::{Finding, Place, Source};
+use crate::diagnostics::{Finding, Location, Source};
 
 pub(crate) use kubelb::Off;
 use kubelb::switch_off;
@@ -83,7 +83,7 @@ impl Input {
             Err(problems) => {
                 let found = problems
                     .into_iter()
-                    .map(|problem| Finding::error(problem, Place::File(source)));
+                    .map(|problem| Finding::error(problem, Location::File(source)));
                 self.findings.extend(found);
             }
         }
@@ -99,9 +99,9 @@ impl Input {
                     let mut warnings = Problems::default();
                     compat::modernise(&mut node, &mut warnings);
                     let found = warnings.into_vec().into_iter();
-                    let place = Place::File(source);
+                    let location = Location::File(source);
                     self.findings
-                        .extend(found.map(|it| Finding::warning(it, place)));
+                        .extend(found.map(|it| Finding::warning(it, location)));
                     self.policies.push(Object {
                         source,
                         node,
