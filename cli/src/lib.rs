@@ -3,12 +3,11 @@
 
 mod apply;
 mod commands;
-mod compose;
 mod diagnostics;
 mod documents;
 mod envoy;
-mod kubelb;
 mod output;
+mod plugin_config_builder;
 pub mod translate;
 
 pub use commands::run;

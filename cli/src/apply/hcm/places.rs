@@ -12,7 +12,7 @@ use crate::apply::filter::is_there;
 use crate::apply::order::Group;
 use crate::envoy::files::Config;
 use crate::envoy::http_filter::{Kind, kind_of};
-use crate::envoy::model::{Manager, Model};
+use crate::envoy::model::{HttpConnectionManager, Model};
 use crate::envoy::plugin::{configuration_of, is_instance};
 use crate::envoy::tree::items;
 
@@ -56,7 +56,11 @@ pub(crate) fn hints_of_places<'a>(
 impl Hints<'_> {
     /// Looks at the filters of a connection manager that will be behind the
     /// usual place of faults and overrides.
-    pub(super) fn on_place_of_faults(&mut self, manager: &Manager, in_force: &InForce<'_>) {
+    pub(super) fn on_place_of_faults(
+        &mut self,
+        manager: &HttpConnectionManager,
+        in_force: &InForce<'_>,
+    ) {
         let Some(hcm) = self.config.at(&manager.address) else {
             return;
         };
