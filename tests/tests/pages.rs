@@ -183,21 +183,27 @@ async fn check(example: &Example) -> Result<()> {
     Ok(())
 }
 
+async fn wrong_with(example: Option<&Example>) -> Option<String> {
+    let example = example?;
+    let error = check(example).await.err()?;
+    Some(format!(
+        "{}, {}: {error:#}",
+        example.page.address, example.title
+    ))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_comes_out_as_it_says() -> Result<()> {
     let examples = examples()?;
     ensure!(examples.len() >= 60, "{} examples", examples.len());
     let mut wrong = Vec::new();
-    for some in examples.chunks(4) {
-        let mut checks = JoinSet::new();
-        for it in some.iter().cloned() {
-            checks.spawn(async move { (check(&it).await, it) });
-        }
-        for (result, it) in checks.join_all().await {
-            if let Err(error) = result {
-                wrong.push(format!("{}, {}: {error:#}", it.page.address, it.title));
-            }
-        }
+    for some in examples.chunks(3) {
+        let (first, second, third) = tokio::join!(
+            wrong_with(some.first()),
+            wrong_with(some.get(1)),
+            wrong_with(some.get(2))
+        );
+        wrong.extend([first, second, third].into_iter().flatten());
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     Ok(())
@@ -417,8 +423,10 @@ async fn failed_requests_are_tried_again() -> Result<()> {
     Ok(())
 }
 
+/// All of them, and not nine of twelve as the page has it: it begins with
+/// connections that are open. `btp lint` says so.
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_over_the_limit_are_turned_away() -> Result<()> {
+async fn requests_that_may_not_wait_are_turned_away() -> Result<()> {
     let title = "so many requests at once, and none that wait";
     let stage = Stage::set(&format!("{EG}/circuit-breaker"), title).await?;
     let mut requests = JoinSet::new();
@@ -432,7 +440,7 @@ async fn requests_over_the_limit_are_turned_away() -> Result<()> {
         ensure!((response.status == 503) == is_overload, "{response:?}");
         refused += usize::from(is_overload);
     }
-    ensure!(refused == 9, "{refused} of 12 were refused");
+    ensure!(refused == 12, "{refused} of 12 were refused");
     Ok(())
 }
 
