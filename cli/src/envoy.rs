@@ -1,10 +1,18 @@
-//! Envoy's configuration, whatever is done with it: trees, places in them,
-//! JSON to put there, and what is found in it.
+//! Envoy's configuration, whatever is done with it: its files and their text,
+//! trees, places in them, JSON to put there, what is found in it, and the way
+//! back from changes. Nothing here knows policies.
 
 pub(crate) mod address;
+pub(crate) mod capabilities;
+pub(crate) mod files;
 pub(crate) mod http_filter;
 pub(crate) mod json;
 pub(crate) mod listener;
+pub(crate) mod model;
 pub(crate) mod plugin;
+pub(crate) mod pointer;
 pub(crate) mod route_match;
+pub(crate) mod stats;
+pub(crate) mod text;
 pub(crate) mod tree;
+pub(crate) mod undo;

@@ -3,16 +3,11 @@
 
 mod apply;
 mod commands;
-mod compose;
+mod diagnostics;
+mod documents;
 mod envoy;
-mod explain;
-mod input;
-mod kubelb;
-mod lint;
 mod output;
-mod plugin_config;
-mod report;
-mod source;
+mod plugin_config_builder;
 pub mod translate;
 
 pub use commands::run;

@@ -4,15 +4,15 @@
 
 use btp_policy::node::{Node, Value};
 
-use super::files::Config;
 use super::filter::Instance;
 use super::order::{Group, Spot, Why};
-use super::undo;
 use crate::envoy::address::{Address, Step};
+use crate::envoy::files::Config;
 use crate::envoy::json::{list, node, put};
 use crate::envoy::listener::connection_managers;
 use crate::envoy::plugin::is_made;
 use crate::envoy::tree::{field, items, text};
+use crate::envoy::undo;
 
 /// The field of a listener's record.
 const FIELD: &str = "filters";

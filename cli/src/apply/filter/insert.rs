@@ -3,11 +3,11 @@
 use btp_policy::node::Node;
 
 use super::Instance;
-use crate::apply::capabilities::restriction;
-use crate::apply::json_out;
 use crate::apply::options::Options;
+use crate::envoy::capabilities::restriction;
 use crate::envoy::json::node;
 use crate::envoy::plugin::NAME;
+use crate::envoy::text::json_out;
 use crate::envoy::tree::{list_mut, object_mut, set};
 
 const WASM_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";

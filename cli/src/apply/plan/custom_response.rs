@@ -11,9 +11,9 @@ use super::errors::Errors;
 use crate::apply::effective::Effective;
 use crate::apply::needs::is_internal_redirect;
 use crate::apply::placement::Destination;
+use crate::documents::Input;
 use crate::envoy::json::{list, node, put};
 use crate::envoy::tree::{EMPTY, find, items, list_mut, object_mut, set, text, unplaced};
-use crate::input::Input;
 
 /// The filter, and its settings on a route.
 const NAME: &str = "btp.custom_response";
@@ -32,13 +32,13 @@ pub(super) fn apply(
         let Some(matcher) = redirects_of(it, scene.input, errors) else {
             continue;
         };
-        for site in &it.sites {
-            if let Some(route) = draft.change(&scene.site(*site).address) {
+        for (manager, id) in &it.routes {
+            if let Some(route) = draft.change(&scene.model.route(*id).address) {
                 let settings = object_mut(route, "typed_per_filter_config");
                 set(settings, NAME, matcher.clone());
             }
-            if !managers.contains(&site.0) {
-                managers.push(site.0);
+            if !managers.contains(manager) {
+                managers.push(*manager);
             }
         }
         let part = format!("typed_per_filter_config[{NAME}]");

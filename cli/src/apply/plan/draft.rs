@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use btp_policy::node::{Node, Value};
 
-use crate::apply::files::Config;
-use crate::apply::{standing, undo};
+use crate::apply::standing;
 use crate::envoy::address::Address;
+use crate::envoy::files::Config;
+use crate::envoy::undo;
 
 pub(super) struct Draft<'a> {
     config: &'a mut Config,

@@ -7,11 +7,11 @@ use btp_policy::spec::Capability;
 
 use super::Scene;
 use super::errors::Errors;
-use crate::apply::files::Config;
-use crate::apply::model::Manager;
 use crate::apply::order::{Group, Spot, Why, behind};
 use crate::apply::standing::Kept;
-use crate::report::{Finding, Place};
+use crate::diagnostics::{Finding, Location};
+use crate::envoy::files::Config;
+use crate::envoy::model::HttpConnectionManager;
 
 /// The place of each group.
 pub(super) struct Spots {
@@ -22,7 +22,12 @@ pub(super) struct Spots {
 }
 
 impl Spots {
-    pub(super) fn find(scene: Scene<'_>, config: &Config, manager: &Manager, hcm: &Node) -> Self {
+    pub(super) fn find(
+        scene: Scene<'_>,
+        config: &Config,
+        manager: &HttpConnectionManager,
+        hcm: &Node,
+    ) -> Self {
         let mut unknown = Vec::new();
         let spots = Group::ALL.map(|group| {
             let usual = Spot {
@@ -30,7 +35,7 @@ impl Spots {
                 why: Why::Usual(group),
             };
             let Some(name) = group.option(scene.options) else {
-                let kept = Kept::find(&config.moved, &manager.address, group, hcm);
+                let kept = Kept::find(scene.moved, &manager.address, group, hcm);
                 return kept.unwrap_or(usual);
             };
             match behind(hcm, name) {
@@ -65,7 +70,7 @@ impl Spots {
             if wanted.iter().any(|it| Group::of(*it) == *group) {
                 let option = format!("--{}-behind", group.name());
                 let problem = Problem::new(option, reason);
-                errors.add_once(Finding::error(problem, Place::Nowhere));
+                errors.add_once(Finding::error(problem, Location::Nowhere));
             }
         }
     }

@@ -13,10 +13,10 @@ use btp_policy::node::{Node, Value};
 
 use crate::apply::effective::Effective;
 use crate::apply::plan::draft::Draft;
-use crate::apply::undo;
 use crate::envoy::address::{Address, Step};
 use crate::envoy::json::node;
 use crate::envoy::tree::{field, field_mut, find, object_mut, set, text, unplaced};
+use crate::envoy::undo;
 
 /// The name of the copy of a cluster for a spec,
 /// `<cluster>-<namespace>-<policy>`: as stable as these names, and with a

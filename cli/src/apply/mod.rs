@@ -1,0 +1,19 @@
+//! Policies put into force in a person's own Envoy configuration.
+//!
+//! What an earlier run had added is taken away, the policies are attached to
+//! the routes that are there, and every field goes to its home: the filter or
+//! Envoy's own configuration.
+
+pub(crate) mod effective;
+mod filter;
+pub(crate) mod govern;
+mod hcm;
+mod needs;
+pub(crate) mod options;
+mod order;
+mod overlap;
+mod placement;
+pub(crate) mod plan;
+mod standing;
+
+pub(crate) use overlap::lint;

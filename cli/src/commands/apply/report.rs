@@ -1,0 +1,113 @@
+//! Where every field of every policy went, for people.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use crate::apply::effective::{Effective, Line};
+use crate::apply::plan::Plan;
+
+/// Names of routes that are shown of one policy.
+const SHOWN: usize = 6;
+
+/// What was done, as text.
+pub(super) fn text(plan: &Plan) -> String {
+    let mut out = String::new();
+    for it in &plan.effective {
+        section(it, plan, &mut out);
+    }
+    for (index, policy) in plan.policies.iter().enumerate() {
+        if !plan
+            .effective
+            .iter()
+            .any(|it| it.policy == index || it.parent == Some(index))
+        {
+            let _ = writeln!(
+                out,
+                "{}: in force nowhere: others have its targets",
+                policy.name
+            );
+        }
+    }
+    for (name, by) in &plan.off {
+        let _ = writeln!(out, "{name}: in force nowhere: switched off by {by}");
+    }
+    for it in &plan.standing {
+        let _ = writeln!(out, "{}", it.line());
+    }
+    out
+}
+
+fn section(it: &Effective, plan: &Plan, out: &mut String) {
+    let name = &plan.policies[it.policy].name;
+    let _ = write!(out, "{name}");
+    if let Some(parent) = it.parent {
+        let _ = write!(out, ", merged with {}", plan.policies[parent].name);
+    }
+    let _ = writeln!(out, ": {}", governs(it, plan));
+    let lines = it.lines();
+    let width = |text: &dyn Fn(&Line) -> usize| lines.iter().map(text).max().unwrap_or(0);
+    let fields = width(&|line| line.field.chars().count());
+    let values = width(&|line| line.value.chars().count().min(40));
+    for line in &lines {
+        let value = shorten(&line.value);
+        let mut places = line.places.iter();
+        let first = places
+            .next()
+            .map_or_else(|| "nothing to do".to_owned(), ToString::to_string);
+        let _ = writeln!(out, "  {:fields$}  {value:values$}  {first}", line.field);
+        for place in places {
+            let _ = writeln!(out, "  {:fields$}  {:values$}  {place}", "", "");
+        }
+    }
+    for replaced in &it.replaced {
+        let _ = writeln!(out, "  gave way: {replaced}");
+    }
+    for kept in &it.kept {
+        let title = plan.model.route(kept.route).title();
+        let _ = writeln!(
+            out,
+            "  kept: route {title}: {} is {}; {} of a policy that does not name the route yields \
+             to it",
+            kept.value.path,
+            kept.value.excerpt(),
+            kept.field
+        );
+    }
+    for note in &it.notes {
+        let _ = writeln!(out, "  note: {note}");
+    }
+}
+
+/// What a policy governs.
+fn governs(it: &Effective, plan: &Plan) -> String {
+    let mut names = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (_, route) in &it.routes {
+        let title = plan.model.route(*route).title();
+        if seen.insert(title.clone()) {
+            names.push(title);
+        }
+    }
+    let mut parts = Vec::new();
+    match names.len() {
+        0 => {}
+        1 => parts.push(format!("route {}", names[0])),
+        2..=SHOWN => parts.push(format!("routes {}", names.join(", "))),
+        count => {
+            let shown = names[..SHOWN].join(", ");
+            parts.push(format!("routes {shown} and {} more", count - SHOWN));
+        }
+    }
+    for manager in &it.default_for {
+        let listener = &plan.model.managers[*manager].listener_name;
+        parts.push(format!("what no route of listener {listener} takes"));
+    }
+    parts.join("; ")
+}
+
+fn shorten(value: &str) -> String {
+    if value.chars().count() <= 40 {
+        return value.to_owned();
+    }
+    value.chars().take(39).chain(['…']).collect()
+}

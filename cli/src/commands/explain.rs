@@ -1,0 +1,57 @@
+//! `btp explain`: which policy governs what, by policies alone or for the
+//! routes of a configuration.
+
+mod policies;
+mod routes;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::plugin_config_builder::Instance;
+use routes::Question;
+
+/// The arguments of `btp explain`.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Files and directories with policies; `-` is stdin
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Name of an Envoy route; without it: every route that is targeted
+    #[arg(long, value_name = "NAME")]
+    route: Option<String>,
+    /// The Envoy configuration that the policies are for: says of its
+    /// routes where each field is enforced
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["listener", "native_fields", "enforce"])]
+    bootstrap: Option<PathBuf>,
+    /// Which route takes this request, such as "POST https://shop/api"
+    #[arg(
+        long,
+        value_name = "REQUEST",
+        requires = "bootstrap",
+        conflicts_with = "route"
+    )]
+    request: Option<String>,
+    #[command(flatten)]
+    instance: Instance,
+}
+
+/// Explains; false if something was refused or nothing was found.
+pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
+    let Arguments {
+        files,
+        route,
+        bootstrap,
+        request,
+        instance,
+    } = arguments;
+    let Some(bootstrap) = bootstrap else {
+        return policies::run(files, route.as_deref(), instance);
+    };
+    let question = match (route, request) {
+        (_, Some(request)) => Question::Request(request),
+        (Some(route), None) => Question::Route(route),
+        (None, None) => Question::All,
+    };
+    routes::run(bootstrap, files, instance.gateway.as_deref(), question)
+}

@@ -1,0 +1,283 @@
+//! `btp explain`: which policy governs a route, and what is in force there.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use btp_policy::node::{Node, Value};
+use btp_policy::path::Path;
+use btp_policy::policy::MergeType;
+use btp_policy::problem::{Problem, Problems};
+use btp_policy::read::At;
+use btp_policy::spec::{Owner, owner_of};
+use btp_policy::{PluginConfig, Policy, advice, merge};
+
+use crate::diagnostics::{self, Finding, Format};
+use crate::documents::{Input, Object};
+use crate::plugin_config_builder::{Instance, NativeFields, compose, in_its_file};
+
+/// Prints what governs; false if the policies were refused.
+pub(super) fn run(
+    files: &[PathBuf],
+    route: Option<&str>,
+    instance: &Instance,
+) -> Result<bool, String> {
+    let mut input = Input::read(files)?;
+    let mut findings = std::mem::take(&mut input.findings);
+    // Explaining is not enforcing: everything that can be read is shown.
+    let instance = Instance {
+        gateway: instance.gateway.clone(),
+        listener: instance.listener.clone(),
+        native_fields: Some(NativeFields::Applied),
+        enforce: Some(Vec::new()),
+        allow_on_headers_stop_iteration: false,
+    };
+    let node = compose(&input, &instance);
+    let config = match PluginConfig::from_node(&node) {
+        Ok(config) => config,
+        Err(problems) => {
+            findings.extend(problems.into_iter().map(|problem| {
+                let (problem, location) = in_its_file(problem, &input);
+                Finding::error(problem, location)
+            }));
+            diagnostics::print(&findings, &input.sources, Format::Text);
+            print_invalid(&node);
+            return Ok(false);
+        }
+    };
+    diagnostics::print(&findings, &input.sources, Format::Text);
+    if !diagnostics::is_fine(&findings) {
+        return Ok(false);
+    }
+    let warnings = input.policies.iter().map(warnings).collect();
+    let specs: Vec<Option<&Node>> = input
+        .policies
+        .iter()
+        .map(|policy| policy.node.field("spec"))
+        .collect();
+    let explanation = Explanation {
+        config,
+        specs,
+        warnings,
+    };
+    match route {
+        Some(route) => explanation.route(Some(route)),
+        None => explanation.everything(),
+    }
+    Ok(true)
+}
+
+struct Explanation<'a> {
+    config: PluginConfig,
+    specs: Vec<Option<&'a Node>>,
+    /// What is unwise about each policy.
+    warnings: Vec<Vec<Problem>>,
+}
+
+/// Names the policies that are wrong; what is wrong has been said.
+fn print_invalid(config: &Node) {
+    let Some(Value::List(policies)) = config.field("policies").map(|node| &node.value) else {
+        return;
+    };
+    println!("policies");
+    for node in policies {
+        let mut problems = Problems::default();
+        Policy::read(At::root(node), &mut problems);
+        let metadata = |name| node.field("metadata")?.field(name)?.as_str();
+        let namespace = metadata("namespace").unwrap_or("default");
+        let name = metadata("name").unwrap_or("(no name)");
+        match problems.into_vec().len() {
+            0 => println!("  {namespace}/{name}: fine by itself"),
+            count => println!(
+                "  {namespace}/{name}: Accepted=False (Invalid): problems in it, said above: {count}"
+            ),
+        }
+    }
+}
+
+fn warnings(policy: &Object) -> Vec<Problem> {
+    let mut warnings = Problems::default();
+    if let Some(node) = policy.node.field("spec") {
+        let path = Path::Field(&Path::Root, "spec");
+        advice::advise(At { node, path }, &mut warnings);
+    }
+    warnings.into_vec()
+}
+
+impl Explanation<'_> {
+    fn everything(&self) {
+        println!("policies");
+        let statuses = self.config.attachments.statuses();
+        for (status, warnings) in statuses.iter().zip(&self.warnings) {
+            print!("  {status}");
+            for warning in warnings {
+                print!("; Warning: {warning}");
+            }
+            println!();
+        }
+        for route in self.targeted_routes() {
+            println!();
+            self.route(Some(&route));
+        }
+        println!();
+        self.route(None);
+    }
+
+    /// Names of the routes that policies target.
+    fn targeted_routes(&self) -> BTreeSet<String> {
+        let targets = self.config.policies.iter().flat_map(|it| &it.targets);
+        let routes =
+            targets.filter(|target| target.kind.is_route() && target.kind.has_counterpart());
+        let name = |target: &btp_policy::policy::Target| match &target.section {
+            Some(section) => format!("{}/{section}", target.object),
+            None => target.object.to_string(),
+        };
+        routes.map(name).collect()
+    }
+
+    fn route(&self, route: Option<&str>) {
+        let what = match route {
+            Some(name) => format!("route {name}"),
+            None => "every other request".to_owned(),
+        };
+        let attachments = &self.config.attachments;
+        let governing = attachments.governing(route.map(str::as_bytes));
+        let Some((index, policy)) = governing.and_then(|it| Some((it, self.policy(it)?))) else {
+            println!("{what}: no policy");
+            return;
+        };
+        let parent = attachments
+            .parent()
+            .filter(|parent| *parent != index)
+            .and_then(|parent| Some((parent, self.policy(parent)?, policy.merge?)));
+        match parent {
+            Some((_, parent, how)) => {
+                let how = match how {
+                    MergeType::Strategic => "StrategicMerge",
+                    MergeType::Json => "JSONMerge",
+                };
+                println!(
+                    "{what}: {}, merged with {} ({how})",
+                    policy.name, parent.name
+                );
+            }
+            None => println!("{what}: {}", policy.name),
+        }
+        let mut lines = Vec::new();
+        if let Some(spec) = self.spec(index) {
+            let above = parent.and_then(|(parent, policy, how)| {
+                Some((self.spec(parent)?, policy.name.to_string(), how))
+            });
+            let merged = match &above {
+                Some((above, _, how)) => merge::merge(above, spec, *how),
+                None => spec.clone(),
+            };
+            let origin = |path: &[&str]| match &above {
+                Some((_, name, _)) if find(spec, path).is_none() => name.clone(),
+                _ => policy.name.to_string(),
+            };
+            leaves(&merged, &mut Vec::new(), &origin, &mut lines);
+            if let Some((above, name, MergeType::Strategic)) = &above {
+                add_united_rules(spec, above, name, &mut lines);
+            }
+        }
+        print_table(&lines);
+    }
+
+    fn policy(&self, index: usize) -> Option<&Policy> {
+        self.config.policies.get(index)
+    }
+
+    fn spec(&self, index: usize) -> Option<&Node> {
+        self.specs.get(index).copied().flatten()
+    }
+}
+
+/// A field in force: path, value, policy, who enforces it.
+type Line = [String; 4];
+
+/// The fields below `node`; a list is one.
+fn leaves<'a>(
+    node: &'a Node,
+    path: &mut Vec<&'a str>,
+    origin: &impl Fn(&[&str]) -> String,
+    lines: &mut Vec<Line>,
+) {
+    match &node.value {
+        Value::Map(entries) if !entries.is_empty() => {
+            for entry in entries {
+                let is_target = path.is_empty() && owner_of(&entry.key) == Some(Owner::Attachment);
+                if is_target || entry.node.value == Value::Null {
+                    continue;
+                }
+                path.push(&entry.key);
+                leaves(&entry.node, path, origin, lines);
+                path.pop();
+            }
+        }
+        _ => {
+            let value = serde_json::to_string(node).unwrap_or_default();
+            let by = enforcer(path);
+            lines.push([path.join("."), value, origin(path), by.to_owned()]);
+        }
+    }
+}
+
+/// A strategic merge adds the parent's rate limit rules to the child's; of
+/// local ones not the default rule, if the child has any.
+fn add_united_rules(child: &Node, parent: &Node, name: &str, lines: &mut Vec<Line>) {
+    for kind in ["local", "global"] {
+        let path = ["rateLimit", kind, "rules"];
+        let rules = |node| match find(node, &path).map(|rules| &rules.value) {
+            Some(Value::List(rules)) => Some(rules.as_slice()),
+            _ => None,
+        };
+        if let (Some(own), Some(rules)) = (rules(child), rules(parent)) {
+            let drops_default = kind == "local" && !own.is_empty();
+            let rules = rules
+                .iter()
+                .filter(|rule| !drops_default || has_selectors(rule));
+            let rules: Vec<&Node> = rules.collect();
+            if rules.is_empty() {
+                continue;
+            }
+            let by = enforcer(&path).to_owned();
+            let value = serde_json::to_string(&rules).unwrap_or_default();
+            lines.push([
+                format!("{} (added)", path.join(".")),
+                value,
+                name.to_owned(),
+                by,
+            ]);
+        }
+    }
+}
+
+fn has_selectors(rule: &Node) -> bool {
+    let selectors = rule.field("clientSelectors").map(|it| &it.value);
+    matches!(selectors, Some(Value::List(items)) if !items.is_empty())
+}
+
+fn enforcer(path: &[&str]) -> &'static str {
+    if path.starts_with(&["rateLimit", "global"]) {
+        return "Envoy";
+    }
+    match path.first().and_then(|field| owner_of(field)) {
+        Some(Owner::Filter(_)) => "filter",
+        _ => "Envoy",
+    }
+}
+
+fn find<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
+    path.iter().try_fold(node, |node, name| node.field(name))
+}
+
+fn print_table(lines: &[Line]) {
+    let width = |column: usize| {
+        let cells = lines.iter().filter_map(|line| line.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let (path_width, name_width, by_width) = (width(0), width(2), width(3));
+    for [path, value, name, by] in lines {
+        println!("  {path:path_width$}  {by:by_width$}  {name:name_width$}  {value}");
+    }
+}

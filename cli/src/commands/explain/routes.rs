@@ -1,0 +1,192 @@
+//! `btp explain --bootstrap`: who governs a route or a request of a
+//! configuration, and where each field is enforced.
+
+use std::path::{Path, PathBuf};
+
+use btp_policy::node::Node;
+
+use crate::apply::effective::{Effective, Kept};
+use crate::apply::options::{MOUNTED, Options, object_name};
+use crate::apply::plan::{self, Plan};
+use crate::diagnostics::{self, Format, Source};
+use crate::documents::Input;
+use crate::envoy::files::Config;
+use crate::envoy::model::RouteId;
+use crate::envoy::route_match::Request;
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Question<'a> {
+    /// Every route.
+    All,
+    /// The routes of this name.
+    Route(&'a str),
+    /// The route that takes this request.
+    Request(&'a str),
+}
+
+/// Answers it; false if something was refused or nothing was found.
+pub(super) fn run(
+    bootstrap: &Path,
+    files: &[PathBuf],
+    gateway: Option<&str>,
+    question: Question<'_>,
+) -> Result<bool, String> {
+    let request = match question {
+        Question::Request(text) => {
+            let wrong = || format!("{text:?} is no request: write it as \"POST https://shop/api\"");
+            Some(Request::parse(text).ok_or_else(wrong)?)
+        }
+        _ => None,
+    };
+    let mut input = Input::read(files)?;
+    let mut found = std::mem::take(&mut input.findings);
+    let mut config = Config::read(bootstrap)?;
+    let options = Options {
+        wasm: MOUNTED.to_owned(),
+        gateway: gateway.map(object_name),
+        ecds: None,
+        faults_behind: None,
+        limits_behind: None,
+    };
+    let plan = plan::apply(&mut config, &input, &options, &mut found);
+    let mut sources = std::mem::take(&mut input.sources);
+    sources.extend(config.files.iter().map(|file| Source {
+        name: file.source.name.clone(),
+        text: file.source.text.clone(),
+    }));
+    diagnostics::print(&found, &sources, Format::Text);
+    let Some(plan) = plan.filter(|_| diagnostics::is_fine(&found)) else {
+        return Ok(false);
+    };
+    let specs: Vec<Option<&Node>> = input
+        .policies
+        .iter()
+        .map(|it| it.node.field("spec"))
+        .collect();
+    let answer = Answer {
+        plan: &plan,
+        specs: &specs,
+    };
+    let known = match question {
+        Question::All => answer.routes(|_| true),
+        Question::Route(name) => answer.routes(|title| title == name),
+        Question::Request(_) => match &request {
+            Some(request) => answer.request(request, &config),
+            None => false,
+        },
+    };
+    if !known {
+        eprintln!("error: no route is called that");
+    }
+    Ok(known)
+}
+
+struct Answer<'a> {
+    plan: &'a Plan,
+    specs: &'a [Option<&'a Node>],
+}
+
+impl Answer<'_> {
+    /// Explains the routes whose titles are wanted.
+    fn routes(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
+        let mut known = false;
+        for (index, manager) in self.plan.model.managers.iter().enumerate() {
+            for id in self.plan.model.ids_of(manager) {
+                if is_wanted(&self.plan.model.route(id).title()) {
+                    self.route(index, Some(id));
+                    known = true;
+                }
+            }
+        }
+        known
+    }
+
+    /// Explains what becomes of a request, on each listener.
+    fn request(&self, request: &Request, config: &Config) -> bool {
+        let model = &self.plan.model;
+        for (index, manager) in model.managers.iter().enumerate() {
+            let seen = manager.route_source.config();
+            let seen = seen.map(|index| &model.route_configs[index].address);
+            let taken = seen.and_then(|address| request.route_in(config.at(address)?, address));
+            let mut ids = model.ids_of(manager);
+            let id = taken.and_then(|taken| ids.find(|id| model.route(*id).address == taken));
+            self.route(index, id);
+        }
+        true
+    }
+
+    /// Explains one route, or what no route takes.
+    fn route(&self, index: usize, route: Option<RouteId>) {
+        let plan = self.plan;
+        let manager = &plan.model.managers[index];
+        let listener = &manager.listener_name;
+        let what = match route {
+            Some(id) => format!("route {}", plan.model.route(id).title()),
+            None => "no route".to_owned(),
+        };
+        let governing = plan.effective.iter().find(|it| match route {
+            Some(id) => it.routes.contains(&(index, id)),
+            None => it.default_for.contains(&index),
+        });
+        let Some(it) = governing else {
+            println!("listener {listener}, {what}: no policy");
+            return;
+        };
+        let name = &plan.policies[it.policy].name;
+        match it.parent {
+            Some(parent) => println!(
+                "listener {listener}, {what}: {name}, merged with {}",
+                plan.policies[parent].name
+            ),
+            None => println!("listener {listener}, {what}: {name}"),
+        }
+        self.fields(it, route);
+    }
+
+    /// The fields of a spec that governs this route, or what no route takes.
+    fn fields(&self, it: &Effective, route: Option<RouteId>) {
+        let lines = it.lines();
+        let origins: Vec<String> = lines
+            .iter()
+            .map(|line| self.origin(it, &line.field))
+            .collect();
+        let widest = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
+        let fields = widest(&mut lines.iter().map(|line| line.field.chars().count()));
+        let names = widest(&mut origins.iter().map(|name| name.chars().count()));
+        for (line, origin) in lines.iter().zip(&origins) {
+            println!("  {:fields$}  {origin:names$}  {}", line.field, line.value);
+            let kept = route.and_then(|route| it.kept_of(route, &line.field));
+            if let Some(Kept { value, .. }) = kept {
+                println!(
+                    "  {:fields$}  not here: the route itself says {} {}, and the policy does \
+                     not name it",
+                    "",
+                    value.path,
+                    value.excerpt()
+                );
+                continue;
+            }
+            for place in &line.places {
+                if route.is_some() || place.is_filter() {
+                    println!("  {:fields$}  {place}", "");
+                }
+            }
+        }
+    }
+
+    /// The policy that says a field.
+    fn origin(&self, it: &Effective, field: &str) -> String {
+        let says = |policy: usize| {
+            let spec = self.specs.get(policy).copied().flatten();
+            let mut steps = field.split('.');
+            spec.and_then(|spec| steps.try_fold(spec, |node, step| node.field(step)))
+                .is_some()
+        };
+        let policy = match it.parent {
+            Some(parent) if !says(it.policy) => parent,
+            _ => it.policy,
+        };
+        self.plan.policies[policy].name.to_string()
+    }
+}

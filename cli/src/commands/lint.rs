@@ -1,0 +1,220 @@
+//! `btp lint`: what is wrong with some policies, and what is unwise.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use btp_policy::attach::{Attachments, Environment, Reason};
+use btp_policy::node::Node;
+use btp_policy::policy::{MergeType, Target};
+use btp_policy::problem::{Problem, Problems};
+use btp_policy::read::At;
+use btp_policy::{Policy, Regexes, advice, schema};
+use clap::{Args, ValueEnum};
+
+use crate::apply;
+use crate::diagnostics::{self, Finding, Format, Location};
+use crate::documents::{Input, Object};
+
+/// The arguments of `btp lint`.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Files and directories (*.yaml, *.yml, *.json); `-` is stdin
+    #[arg(required_unless_present = "bootstrap", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Also check an Envoy configuration: whether instances of the filter
+    /// in it do the same, and whether it is set up for what policies go by
+    #[arg(long, value_name = "FILE")]
+    bootstrap: Option<PathBuf>,
+    /// Which rules apply
+    #[arg(long, value_enum, default_value_t = Profile::Btp)]
+    profile: Profile,
+    /// Also refuse what Envoy Gateway's CRD does not know: our extensions
+    #[arg(long)]
+    portable: bool,
+    /// How to print what is found
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// Which rules apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Profile {
+    /// Ours: the whole API and our extensions, and what Envoy Gateway or
+    /// Envoy would refuse later
+    Btp,
+    /// Exactly those of Envoy Gateway's CRD
+    Crd,
+}
+
+/// Prints what is wrong; false if anything is.
+pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
+    let Arguments {
+        files,
+        bootstrap,
+        profile,
+        portable,
+        format,
+    } = arguments;
+    let mut input = Input::read(files)?;
+    let mut findings = std::mem::take(&mut input.findings);
+    let mut fine = Vec::new();
+    if *profile == Profile::Crd {
+        // An old spelling is an unknown field to the CRD.
+        findings.retain(|finding| finding.severity == diagnostics::Severity::Error);
+        for policy in &input.policies {
+            let found = crd_problems(&policy.written);
+            add(&mut findings, found, Finding::error, policy);
+        }
+    } else {
+        let mut regexes = Regexes::default();
+        let policies: Vec<_> = input
+            .policies
+            .iter()
+            .map(|policy| check(policy, *portable, &mut regexes, &mut findings))
+            .collect();
+        // Off, and yet to be right when they are on again.
+        for it in &input.off {
+            check(&it.policy, *portable, &mut regexes, &mut findings);
+        }
+        if let Some(policies) = policies.into_iter().collect::<Option<Vec<_>>>() {
+            check_together(&policies, &input, &mut findings);
+            fine = policies;
+        }
+    }
+    if let Some(bootstrap) = bootstrap {
+        apply::lint(bootstrap, &fine, &mut input.sources, &mut findings)?;
+    }
+    diagnostics::print(&findings, &input.sources, *format);
+    Ok(diagnostics::is_fine(&findings))
+}
+
+/// Checks one policy; gives it if nothing is wrong with it.
+fn check(
+    object: &Object,
+    portable: bool,
+    regexes: &mut Regexes,
+    findings: &mut Vec<Finding>,
+) -> Option<Policy> {
+    let mut problems = Problems::default();
+    // As in the filter, all policies share them and their bound.
+    std::mem::swap(&mut problems.regexes, regexes);
+    let policy = Policy::read(At::root(&object.node), &mut problems);
+    std::mem::swap(&mut problems.regexes, regexes);
+    if let Some(spec) = object.node.field("spec") {
+        schema::check_native(at_spec(spec), &mut problems);
+    }
+    let is_fine = problems.is_empty();
+    let known = problems.paths();
+    add(findings, problems.into_vec(), Finding::error, object);
+    if portable {
+        add(
+            findings,
+            unportable(&object.written, &known),
+            Finding::error,
+            object,
+        );
+    }
+    if let Some(spec) = object.node.field("spec").filter(|_| is_fine) {
+        let mut warnings = Problems::default();
+        advice::advise(at_spec(spec), &mut warnings);
+        add(findings, warnings.into_vec(), Finding::warning, object);
+    }
+    policy.filter(|_| is_fine)
+}
+
+/// What the CRD refuses and is not wrong otherwise.
+fn unportable(policy: &Node, known: &BTreeSet<String>) -> Vec<Problem> {
+    let mut found = crd_problems(policy);
+    found.retain(|problem| !known.contains(&problem.path));
+    for problem in &mut found {
+        problem.reason = if problem.reason.starts_with("is not a known field") {
+            "is not in Envoy Gateway's API: it works here only".to_owned()
+        } else {
+            format!("{} (Envoy Gateway's CRD)", problem.reason)
+        };
+    }
+    found
+}
+
+fn crd_problems(policy: &Node) -> Vec<Problem> {
+    let mut problems = Problems::default();
+    match policy.field("spec") {
+        Some(spec) => schema::check_crd(at_spec(spec), &mut problems),
+        None => problems.push(Problem {
+            mark: policy.mark,
+            ..Problem::new("spec", "is required")
+        }),
+    }
+    problems.into_vec()
+}
+
+/// What is odd only about all policies together.
+fn check_together(policies: &[Policy], input: &Input, findings: &mut Vec<Finding>) {
+    let attachments = Attachments::resolve(policies, &Environment::default());
+    let all = attachments.statuses().iter().zip(&input.policies);
+    for ((status, object), policy) in all.zip(policies) {
+        let lost = status
+            .conditions
+            .iter()
+            .filter(|condition| condition.reason == Reason::Conflicted);
+        let path = "metadata.name";
+        let found = lost.map(|condition| Problem {
+            mark: btp_policy::path::closest(&object.node, path).mark,
+            ..Problem::new(path, format!("is in vain: {condition}"))
+        });
+        // The filter refuses two policies that govern everything.
+        let kind = if policy.is_untargeted() {
+            Finding::error
+        } else {
+            Finding::warning
+        };
+        add(findings, found.collect(), kind, object);
+    }
+    let targets = |policy: &Policy| policy.targets.clone();
+    let whole: Vec<Target> = policies
+        .iter()
+        .flat_map(targets)
+        .filter(|target| target.section.is_none())
+        .collect();
+    for (policy, object) in policies.iter().zip(&input.policies) {
+        let of_rule = policy.targets.iter().find(|target| {
+            let route = whole
+                .iter()
+                .any(|other| other.kind == target.kind && other.object == target.object);
+            target.section.is_some() && route
+        });
+        if let (Some(MergeType::Strategic | MergeType::Json), Some(target)) =
+            (policy.merge, of_rule)
+        {
+            let reason = format!(
+                "merges with the Gateway's policy, and not with the one of the whole {} {}",
+                target.kind.as_str(),
+                target.object
+            );
+            let problem = Problem {
+                mark: btp_policy::path::closest(&object.node, "spec.mergeType").mark,
+                ..Problem::new("spec.mergeType", reason)
+            };
+            findings.push(Finding::warning(problem, Location::File(object.source)));
+        }
+    }
+}
+
+/// A `spec`, with the path that it has in a file.
+fn at_spec(spec: &Node) -> At<'_> {
+    use btp_policy::path::Path;
+    At {
+        node: spec,
+        path: Path::Field(&Path::Root, "spec"),
+    }
+}
+
+fn add(
+    findings: &mut Vec<Finding>,
+    problems: Vec<Problem>,
+    kind: fn(Problem, Location) -> Finding,
+    object: &Object,
+) {
+    let location = Location::File(object.source);
+    findings.extend(problems.into_iter().map(|problem| kind(problem, location)));
+}

@@ -1,0 +1,50 @@
+//! `btp plugin-config`: the JSON that the filter is given.
+
+use std::path::PathBuf;
+
+use btp_policy::PluginConfig;
+use btp_policy::problem::Problem;
+use clap::Args;
+
+use crate::diagnostics::{self, Finding, Format, Location};
+use crate::documents::Input;
+use crate::plugin_config_builder::{Instance, compose, in_its_file};
+
+/// The arguments of `btp plugin-config`.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    /// Files and directories with policies and ConfigMaps; `-` is stdin
+    #[arg(short, long = "file", required = true, value_name = "FILE", num_args = 1..)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    instance: Instance,
+}
+
+/// Prints the plugin configuration; false if it was refused.
+pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
+    let Arguments { files, instance } = arguments;
+    let mut input = Input::read(files)?;
+    let mut findings = std::mem::take(&mut input.findings);
+    if input.policies.is_empty() && input.off.is_empty() && diagnostics::is_fine(&findings) {
+        let problem = Problem::new("", "holds no BackendTrafficPolicy");
+        findings.push(Finding::error(problem, Location::Nowhere));
+    }
+    let config = compose(&input, instance);
+    match PluginConfig::from_node(&config) {
+        Ok(read) => findings.extend(read.warnings.into_iter().map(|problem| {
+            let (problem, location) = in_its_file(problem, &input);
+            Finding::warning(problem, location)
+        })),
+        Err(problems) => findings.extend(problems.into_iter().map(|problem| {
+            let (problem, location) = in_its_file(problem, &input);
+            Finding::error(problem, location)
+        })),
+    }
+    diagnostics::print(&findings, &input.sources, Format::Text);
+    if !diagnostics::is_fine(&findings) {
+        return Ok(false);
+    }
+    let text = serde_json::to_string_pretty(&config).map_err(|error| error.to_string())?;
+    println!("{text}");
+    Ok(true)
+}

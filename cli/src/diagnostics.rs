@@ -1,0 +1,119 @@
+//! What a command has found, printed for people or for machines.
+
+mod github;
+mod json;
+mod source;
+mod text;
+
+use btp_policy::problem::Problem;
+use clap::ValueEnum;
+
+pub(crate) use source::Source;
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people: the line, with the spot marked
+    Text,
+    /// A JSON list
+    Json,
+    /// Annotations for GitHub Actions
+    Github,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// The input is refused.
+    Error,
+    /// The input is taken, and something about it is unwise.
+    Warning,
+}
+
+/// Where a finding stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// In the file with this index.
+    File(usize),
+    /// Nowhere in particular.
+    Nowhere,
+}
+
+/// Something a command has to say about its input.
+#[derive(Clone, Debug)]
+pub(crate) struct Finding {
+    pub(crate) severity: Severity,
+    pub(crate) location: Location,
+    pub(crate) problem: Problem,
+}
+
+impl Finding {
+    pub(crate) fn error(problem: Problem, location: Location) -> Self {
+        Self {
+            severity: Severity::Error,
+            location,
+            problem,
+        }
+    }
+
+    pub(crate) fn warning(problem: Problem, location: Location) -> Self {
+        Self {
+            severity: Severity::Warning,
+            location,
+            problem,
+        }
+    }
+}
+
+impl Severity {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// The most findings that are shown to people: each is looked up in its file.
+const MOST_SHOWN: usize = 500;
+
+/// Prints all findings; for a machine also if there are none.
+pub(crate) fn print(findings: &[Finding], sources: &[Source], format: Format) {
+    match format {
+        Format::Text => {
+            for finding in findings.iter().take(MOST_SHOWN) {
+                eprintln!("{}", text::shown(finding, sources));
+            }
+            let more = findings.len().saturating_sub(MOST_SHOWN);
+            if more > 0 {
+                eprintln!("and {more} more; --format json has all of them");
+            }
+        }
+        Format::Github => {
+            for finding in findings {
+                println!("{}", github::shown(finding, sources));
+            }
+        }
+        Format::Json => {
+            let list: Vec<_> = findings
+                .iter()
+                .map(|finding| json::shown(finding, sources))
+                .collect();
+            println!("{:#}", serde_json::Value::from(list));
+        }
+    }
+}
+
+/// Whether nothing was refused.
+pub(crate) fn is_fine(findings: &[Finding]) -> bool {
+    findings
+        .iter()
+        .all(|finding| finding.severity != Severity::Error)
+}
+
+fn source_of<'a>(finding: &Finding, sources: &'a [Source]) -> Option<&'a Source> {
+    match finding.location {
+        Location::File(index) => sources.get(index),
+        Location::Nowhere => None,
+    }
+}

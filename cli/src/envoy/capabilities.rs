@@ -1,0 +1,183 @@
+//! What Envoy must allow the filter to do (`capability_restriction_config`).
+//!
+//! A hostcall that is denied the filter notices when its configuration is
+//! loaded, and refuses. A callback that is denied nobody notices: Envoy leaves
+//! it out, requests pass without their policies, and nothing is logged. So it
+//! is looked for here, wherever an instance of the filter stands.
+
+use btp_policy::node::{Node, Value};
+use btp_policy::problem::Problem;
+
+use super::address::{Address, Step};
+use super::files::{Config, mark_of};
+use super::json::{node, object};
+use super::plugin::is_plugin;
+use super::tree::{EMPTY, field, find, text};
+use crate::diagnostics::{Finding, Location};
+
+/// One name a line; `cargo xtask capabilities` reads them out of the built
+/// filter.
+const LIST: &str = include_str!("../../../filter/wasm/capabilities.txt");
+
+const CALLBACK: &str = "proxy_on_";
+/// Where the restriction stands: in the plugin, and since 1.40 also in its VM.
+const PLACES: [&[&str]; 2] = [
+    &["capability_restriction_config"],
+    &["vm_config", "capability_restriction_config"],
+];
+
+/// What is wrong with the restrictions of an instance.
+#[derive(Debug)]
+pub(crate) struct Lack {
+    pub(crate) address: Address,
+    /// Whether policies are off, and not only apart.
+    pub(crate) is_grave: bool,
+    reason: String,
+}
+
+/// An instance's VM, as far as two instances can be in the same one.
+#[derive(PartialEq)]
+struct Vm {
+    id: String,
+    file: String,
+    allowed: Vec<Vec<String>>,
+}
+
+impl Lack {
+    /// As a finding in the file at this place.
+    pub(crate) fn finding(self, config: &Config, location: Location) -> Finding {
+        let problem = Problem {
+            mark: mark_of(config, &self.address),
+            ..Problem::new(self.address.to_string(), self.reason)
+        };
+        if self.is_grave {
+            Finding::error(problem, location)
+        } else {
+            Finding::warning(problem, location)
+        }
+    }
+}
+
+/// The restriction that allows what the filter needs and nothing else.
+pub(crate) fn restriction() -> Node {
+    let allowed = object(names().map(|name| (name, EMPTY)));
+    node!({ "allowed_capabilities": (allowed) })
+}
+
+/// All instances of a configuration whose restrictions do not do.
+pub(crate) fn lacks(config: &Config) -> Vec<Lack> {
+    let mut found = Vec::new();
+    let mut vms = Vec::new();
+    for (file, it) in config.files.iter().enumerate() {
+        let path = Vec::new();
+        below(&it.node, Address { file, path }, &mut vms, &mut found);
+    }
+    found
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    LIST.lines().filter(|line| !line.starts_with('#'))
+}
+
+fn below(node: &Node, address: Address, vms: &mut Vec<(Vm, Address)>, found: &mut Vec<Lack>) {
+    match &node.value {
+        Value::Map(_) if field(node, "vm_config").is_some() && is_plugin(node) => {
+            check(node, &address, vms, found);
+        }
+        Value::Map(entries) => {
+            // What stood somewhere before is in force no more.
+            let entries = entries.iter().filter(|it| it.key != "filter_metadata");
+            for it in entries {
+                below(&it.node, address.key(&it.key), vms, found);
+            }
+        }
+        Value::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                below(item, address.item(index), vms, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn check(plugin: &Node, address: &Address, vms: &mut Vec<(Vm, Address)>, found: &mut Vec<Lack>) {
+    let restrictions = PLACES.map(|place| (place, allowed(plugin, place)));
+    for (place, allowed) in &restrictions {
+        if let Some(reason) = missing(allowed) {
+            let mut address = address.clone();
+            let steps = place.iter().map(|key| Step::Key((*key).to_owned()));
+            address.path.extend(steps);
+            found.push(Lack {
+                address: address.key("allowed_capabilities"),
+                is_grave: true,
+                reason,
+            });
+        }
+    }
+    let vm_config = field(plugin, "vm_config");
+    let id = vm_config.and_then(|it| text(it, "vm_id"));
+    let local = find(plugin, &["vm_config", "code", "local"]);
+    let file = local.and_then(|it| text(it, "filename"));
+    let vm = Vm {
+        id: id.unwrap_or_default().to_owned(),
+        file: file.unwrap_or_default().to_owned(),
+        allowed: restrictions.map(|(_, allowed)| allowed).into(),
+    };
+    let is_other = |known: &Vm| known.id == vm.id && known.file == vm.file;
+    match vms.iter().find(|(known, _)| is_other(known)) {
+        Some((known, there)) if *known != vm => found.push(Lack {
+            address: address.clone(),
+            is_grave: false,
+            reason: format!(
+                "has another capability_restriction_config than {there}: Envoy 1.40 gives each \
+                 a VM of its own, and a retryConstraint needs both in one; write the same in both"
+            ),
+        }),
+        Some(_) => {}
+        None => vms.push((vm, address.clone())),
+    }
+}
+
+/// The names that are allowed, sorted; none: there is no restriction.
+fn allowed(plugin: &Node, place: &[&str]) -> Vec<String> {
+    let restriction = find(plugin, place);
+    let names = restriction.and_then(|it| field(it, "allowed_capabilities"));
+    let Some(Value::Map(entries)) = names.map(|it| &it.value) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries.iter().map(|it| it.key.clone()).collect();
+    names.sort();
+    names
+}
+
+/// What these do not allow, and what comes of it.
+fn missing(allowed: &[String]) -> Option<String> {
+    if allowed.is_empty() {
+        return None;
+    }
+    let missing = names().filter(|name| !allowed.iter().any(|it| it == name));
+    let (callbacks, hostcalls): (Vec<&str>, Vec<&str>) =
+        missing.partition(|name| name.starts_with(CALLBACK));
+    let mut reasons = Vec::new();
+    if !callbacks.is_empty() {
+        reasons.push(format!(
+            "lacks {}, so that Envoy never calls the filter there: policies are off, and \
+             nothing says so",
+            callbacks.join(", ")
+        ));
+    }
+    if !hostcalls.is_empty() {
+        reasons.push(format!(
+            "lacks {}, which the filter calls",
+            hostcalls.join(", ")
+        ));
+    }
+    if reasons.is_empty() {
+        return None;
+    }
+    let reasons = reasons.join("; ");
+    Some(format!(
+        "{reasons}: add them (docs/reference/capabilities.md), or leave \
+         capability_restriction_config out"
+    ))
+}

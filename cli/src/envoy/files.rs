@@ -1,0 +1,369 @@
+//! A person's Envoy configuration: the bootstrap, and the files that it
+//! takes listeners, clusters and routes from.
+
+mod text;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use btp_policy::node::{Mark, Node, Value};
+use btp_policy::problem::Problem;
+use btp_policy::{json, yaml};
+
+use super::address::{Address, Step, at, at_mut};
+use super::text::layout::as_envoy_reads;
+use super::text::yaml_out;
+use super::tree::{field, find, same, type_of};
+use super::undo;
+use crate::diagnostics::Source;
+
+/// One file of the configuration.
+#[derive(Debug)]
+pub(crate) struct File {
+    /// Where it was read.
+    pub(crate) name: PathBuf,
+    /// What stands in it, and later what shall stand in it.
+    pub(crate) node: Node,
+    /// Its text.
+    pub(crate) source: Source,
+    syntax: Syntax,
+    /// What stood in it without what an earlier run had added.
+    clean: Node,
+    /// The text of that.
+    clean_text: String,
+}
+
+/// What the file is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Syntax {
+    Yaml,
+    Json,
+}
+
+/// All files; the bootstrap is the first.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) files: Vec<File>,
+    /// What was wrong with reading them, and in which.
+    pub(crate) problems: Vec<(usize, Problem)>,
+}
+
+impl Syntax {
+    /// By the ending of a file's name.
+    pub(crate) fn of(name: &Path) -> Self {
+        match name.extension().and_then(|it| it.to_str()) {
+            Some("json") => Self::Json,
+            _ => Self::Yaml,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a bootstrap and the files it names.
+    pub(crate) fn read(bootstrap: &Path) -> Result<Self, String> {
+        let mut config = Self {
+            files: Vec::new(),
+            problems: Vec::new(),
+        };
+        config.add(bootstrap.to_owned(), bootstrap)?;
+        if config.files[0].node.value != Value::Null {
+            config.check_bootstrap();
+        }
+        if !config.problems.is_empty() {
+            return Ok(config);
+        }
+        for kind in ["lds_config", "cds_config"] {
+            config.follow(&["dynamic_resources", kind])?;
+        }
+        config.follow_routes()?;
+        Ok(config)
+    }
+
+    /// Takes away what an earlier run has added.
+    pub(crate) fn restore(&mut self) {
+        for (index, file) in self.files.iter_mut().enumerate() {
+            let (kept, problems) = undo::take_back(&mut file.node);
+            if index == 0 {
+                super::stats::remove(&mut file.node);
+            }
+            file.clean_up(&kept);
+            let problems = problems.into_iter();
+            self.problems.extend(problems.map(|it| (index, it)));
+        }
+    }
+
+    /// The node at an address.
+    pub(crate) fn at(&self, address: &Address) -> Option<&Node> {
+        at(&self.files.get(address.file)?.node, &address.path)
+    }
+
+    /// The node at an address, to be changed.
+    pub(crate) fn at_mut(&mut self, address: &Address) -> Option<&mut Node> {
+        at_mut(&mut self.files.get_mut(address.file)?.node, &address.path)
+    }
+
+    /// The file that `path_config_source` of a `ConfigSource` names.
+    pub(crate) fn file_of(&self, source: &Node) -> Option<usize> {
+        let path = path_of(source)?;
+        let base = self.files.first()?.name.clone();
+        let wanted = locate(&base, &path);
+        self.files.iter().position(|file| file.name == wanted)
+    }
+
+    /// Every listener.
+    pub(crate) fn listeners(&self) -> Vec<Address> {
+        self.resources("listeners", "Listener")
+    }
+
+    /// Every cluster.
+    pub(crate) fn clusters(&self) -> Vec<Address> {
+        self.resources("clusters", "Cluster")
+    }
+
+    /// The static resources of one kind, and those in files.
+    fn resources(&self, list: &str, kind: &str) -> Vec<Address> {
+        let key = |name: &str| Step::Key(name.to_owned());
+        let mut found = Vec::new();
+        for (index, file) in self.files.iter().enumerate() {
+            let path = match index {
+                0 => vec![key("static_resources"), key(list)],
+                _ => vec![key("resources")],
+            };
+            let Some(Value::List(items)) = at(&file.node, &path).map(|node| &node.value) else {
+                continue;
+            };
+            let list = Address { file: index, path };
+            for (place, item) in items.iter().enumerate() {
+                if index == 0 || type_of(item) == Some(kind) {
+                    found.push(list.item(place));
+                }
+            }
+        }
+        found
+    }
+
+    /// The text of a file, changed.
+    pub(crate) fn text(&self, file: usize, syntax: Syntax) -> Result<String, String> {
+        self.files[file].text(syntax)
+    }
+
+    /// The text of a file as it was read.
+    pub(crate) fn text_before(&self, file: usize) -> &str {
+        &self.files[file].source.text
+    }
+
+    /// Whether this file is other than it was, the traces of earlier runs
+    /// aside.
+    pub(crate) fn is_changed(&self, file: usize) -> bool {
+        let file = &self.files[file];
+        !same(&file.node, &file.clean)
+    }
+
+    fn add(&mut self, path: PathBuf, shown: &Path) -> Result<usize, String> {
+        let name = shown.display().to_string();
+        let bytes = fs::read(&path).map_err(|error| format!("cannot read {name}: {error}"))?;
+        let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
+        let index = self.files.len();
+        let syntax = Syntax::of(&path);
+        let node = parse(&text, syntax).unwrap_or_else(|problem| {
+            self.problems.push((index, problem));
+            Node::unplaced(Value::Null)
+        });
+        refuse_duplicates(&node, &mut String::new(), &mut |problem| {
+            self.problems.push((index, problem));
+        });
+        self.files.push(File {
+            name: path,
+            syntax,
+            clean: node.clone(),
+            clean_text: text.clone(),
+            node,
+            source: Source { name, text },
+        });
+        Ok(index)
+    }
+
+    fn check_bootstrap(&mut self) {
+        let root = &self.files[0].node;
+        let is_bootstrap = ["static_resources", "dynamic_resources"]
+            .iter()
+            .any(|name| field(root, name).is_some());
+        if !is_bootstrap {
+            let hint = match root.field("kind").and_then(Node::as_str) {
+                Some(kind) => format!("; this is a {kind}"),
+                None => String::new(),
+            };
+            let reason = format!(
+                "is no Envoy bootstrap: it has neither static_resources nor dynamic_resources{hint}"
+            );
+            let problem = Problem {
+                mark: root.mark,
+                ..Problem::new("", reason)
+            };
+            self.problems.push((0, problem));
+        }
+    }
+
+    fn follow(&mut self, way: &[&str]) -> Result<(), String> {
+        let Some(path) = find(&self.files[0].node, way).and_then(path_of) else {
+            return Ok(());
+        };
+        self.open(&path)
+    }
+
+    fn follow_routes(&mut self) -> Result<(), String> {
+        let mut paths = BTreeSet::new();
+        for listener in self.listeners() {
+            if let Some(listener) = self.at(&listener) {
+                rds_paths(listener, &mut paths);
+            }
+        }
+        for path in paths {
+            self.open(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the files that filters are to be discovered in, as far as they
+    /// are here.
+    pub(crate) fn follow_extensions(&mut self) -> Result<(), String> {
+        let mut paths = BTreeSet::new();
+        for file in &self.files {
+            discovery_paths(&file.node, &mut paths);
+        }
+        let base = self.files[0].name.clone();
+        for path in paths.iter().filter(|path| locate(&base, path).is_file()) {
+            self.open(path)?;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, path: &str) -> Result<(), String> {
+        let base = self.files[0].name.clone();
+        let place = locate(&base, path);
+        if self.files.iter().any(|file| file.name == place) {
+            return Ok(());
+        }
+        self.add(place.clone(), &place)?;
+        Ok(())
+    }
+}
+
+fn parse(text: &str, syntax: Syntax) -> Result<Node, Problem> {
+    if syntax == Syntax::Json {
+        return json::parse(text.as_bytes());
+    }
+    let mut documents = yaml::parse(text)?;
+    if documents.len() != 1 {
+        let reason = format!("must hold one YAML document, not {}", documents.len());
+        return Err(Problem::new("", reason));
+    }
+    let mut node = documents.remove(0);
+    as_envoy_reads(&mut node, text);
+    Ok(node)
+}
+
+/// A tree in one syntax.
+fn render(node: &Node, syntax: Syntax) -> Result<String, String> {
+    match syntax {
+        Syntax::Yaml => Ok(yaml_out::write(node)),
+        Syntax::Json => serde_json::to_string_pretty(node)
+            .map(|text| text + "\n")
+            .map_err(|error| error.to_string()),
+    }
+}
+
+fn refuse_duplicates(node: &Node, path: &mut String, refuse: &mut dyn FnMut(Problem)) {
+    match &node.value {
+        Value::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let length = path.len();
+                path.push_str(&format!("[{index}]"));
+                refuse_duplicates(item, path, refuse);
+                path.truncate(length);
+            }
+        }
+        Value::Map(entries) => {
+            let mut keys: BTreeSet<&str> = BTreeSet::new();
+            for entry in entries {
+                let length = path.len();
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(&entry.key);
+                if !keys.insert(&entry.key) {
+                    refuse(Problem {
+                        mark: entry.mark,
+                        ..Problem::new(path.clone(), "stands there twice")
+                    });
+                }
+                refuse_duplicates(&entry.node, path, refuse);
+                path.truncate(length);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The path of a `ConfigSource` that is a file.
+pub(crate) fn path_of(source: &Node) -> Option<String> {
+    let path = find(source, &["path_config_source", "path"]).or_else(|| field(source, "path"))?;
+    path.as_str().map(str::to_owned)
+}
+
+/// Where a file that a bootstrap names is here: where it says, or beside it.
+fn locate(bootstrap: &Path, path: &str) -> PathBuf {
+    let said = Path::new(path);
+    if said.is_file() {
+        return said.to_owned();
+    }
+    let folder = bootstrap.parent().unwrap_or(Path::new(""));
+    let below = folder.join(path.trim_start_matches("./"));
+    if said.is_relative() && below.is_file() {
+        return below;
+    }
+    folder.join(said.file_name().unwrap_or_default())
+}
+
+fn rds_paths(listener: &Node, paths: &mut BTreeSet<String>) {
+    for (_, _, hcm) in super::listener::connection_managers(listener) {
+        if let Some(path) = find(hcm, &["rds", "config_source"]).and_then(path_of) {
+            paths.insert(path);
+        }
+    }
+}
+
+fn discovery_paths(node: &Node, paths: &mut BTreeSet<String>) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|it| discovery_paths(it, paths)),
+        Value::Map(entries) => {
+            let source = find(node, &["config_discovery", "config_source"]);
+            paths.extend(source.and_then(path_of));
+            entries
+                .iter()
+                .for_each(|it| discovery_paths(&it.node, paths));
+        }
+        _ => {}
+    }
+}
+
+/// The mark of a node, or of what is closest above it.
+pub(crate) fn mark_of(config: &Config, address: &Address) -> Mark {
+    let mut length = address.path.len();
+    loop {
+        let above = Address {
+            file: address.file,
+            path: address.path[..length].to_vec(),
+        };
+        if let Some(node) = config.at(&above)
+            && node.mark.is_known()
+        {
+            return node.mark;
+        }
+        if length == 0 {
+            return Mark::UNKNOWN;
+        }
+        length -= 1;
+    }
+}
