@@ -1,5 +1,8 @@
 //! Native fields put into a test's configuration, as `btp` translates them.
 
+pub mod dns;
+pub mod origin;
+
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
