@@ -4,6 +4,7 @@
 use btp_policy::Policy;
 use btp_policy::merge;
 use btp_policy::node::{Node, Value};
+use btp_policy::policy::MergeType;
 use btp_policy::spec::{Capability, Owner, owner_of};
 
 use super::filter::Instance;
@@ -14,6 +15,9 @@ use crate::envoy::model::{Model, RouteId};
 use crate::envoy::tree::{EMPTY, unplaced};
 use crate::translate::Replaced;
 
+/// The list that a strategic merge unites.
+const LOCAL_RULES: [&str; 3] = ["rateLimit", "local", "rules"];
+
 /// A spec that is in force somewhere.
 #[derive(Debug)]
 pub(crate) struct Effective {
@@ -21,6 +25,8 @@ pub(crate) struct Effective {
     /// The policy it is merged with.
     pub(crate) parent: Option<usize>,
     pub(crate) spec: Node,
+    /// The local rate limit rules that it has from the parent beside its own.
+    added_rules: Vec<Node>,
     /// The routes it governs, each with the connection manager it is reached
     /// through.
     pub(crate) routes: Vec<(usize, RouteId)>,
@@ -76,9 +82,14 @@ pub(crate) fn all(
             .position(|it| it.policy == policy && it.parent == parent);
         known.unwrap_or_else(|| {
             let own = specs[policy].map_or(EMPTY, unplaced);
+            let mut added_rules = Vec::new();
             let spec = match merge {
                 Some((above, how)) => {
                     let above = specs[above].map_or(EMPTY, unplaced);
+                    if how == MergeType::Strategic {
+                        let rules = merge::added_rules(&above, &own, "local");
+                        added_rules.extend(rules.into_iter().cloned());
+                    }
                     merge::merge(&above, &own, how)
                 }
                 None => own,
@@ -87,6 +98,7 @@ pub(crate) fn all(
                 policy,
                 parent,
                 spec,
+                added_rules,
                 routes: Vec::new(),
                 default_for: Vec::new(),
                 native: Placements::default(),
@@ -172,6 +184,13 @@ impl Effective {
                 value: serde_json::to_string(value).unwrap_or_default(),
                 places,
             });
+            if path == LOCAL_RULES && !self.added_rules.is_empty() {
+                lines.push(Line {
+                    field: format!("{} (added)", path.join(".")),
+                    value: serde_json::to_string(&self.added_rules).unwrap_or_default(),
+                    places: self.places_of(path, &path.join(".")),
+                });
+            }
         });
         lines
     }

@@ -222,39 +222,20 @@ fn leaves<'a>(
     }
 }
 
-/// A strategic merge adds the parent's rate limit rules to the child's; of
-/// local ones not the default rule, if the child has any.
+/// What a strategic merge adds to the child's rate limit rules.
 fn add_united_rules(child: &Node, parent: &Node, name: &str, lines: &mut Vec<Line>) {
     for kind in ["local", "global"] {
-        let path = ["rateLimit", kind, "rules"];
-        let rules = |node| match find(node, &path).map(|rules| &rules.value) {
-            Some(Value::List(rules)) => Some(rules.as_slice()),
-            _ => None,
-        };
-        if let (Some(own), Some(rules)) = (rules(child), rules(parent)) {
-            let drops_default = kind == "local" && !own.is_empty();
-            let rules = rules
-                .iter()
-                .filter(|rule| !drops_default || has_selectors(rule));
-            let rules: Vec<&Node> = rules.collect();
-            if rules.is_empty() {
-                continue;
-            }
-            let by = enforcer(&path).to_owned();
-            let value = serde_json::to_string(&rules).unwrap_or_default();
+        let rules = merge::added_rules(parent, child, kind);
+        if !rules.is_empty() {
+            let path = ["rateLimit", kind, "rules"];
             lines.push([
                 format!("{} (added)", path.join(".")),
-                value,
+                serde_json::to_string(&rules).unwrap_or_default(),
                 name.to_owned(),
-                by,
+                enforcer(&path).to_owned(),
             ]);
         }
     }
-}
-
-fn has_selectors(rule: &Node) -> bool {
-    let selectors = rule.field("clientSelectors").map(|it| &it.value);
-    matches!(selectors, Some(Value::List(items)) if !items.is_empty())
 }
 
 fn enforcer(path: &[&str]) -> &'static str {
