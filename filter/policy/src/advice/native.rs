@@ -53,6 +53,15 @@ impl Advice<'_, '_> {
         if self.get(&["circuitBreaker"]).is_none() {
             return;
         }
+        let pending = ["circuitBreaker", "maxPendingRequests"];
+        if self.get(&pending).map(|it| &it.value) == Some(&Value::Int(0)) {
+            self.say(
+                &pending,
+                "lets no request wait for a connection, and a connection is made only for one \
+                 that waits: Envoy answers every request 503 that finds none open, the first \
+                 included. Write 1 or more",
+            );
+        }
         let limits = [
             "maxConnections",
             "maxPendingRequests",

@@ -38,7 +38,8 @@ impl Advice<'_, '_> {
         for (index, mark) in redirects {
             let rule = Path::Item(&list, index);
             let advice = "has Envoy run the request again on another route, unseen by the \
-                          client, which the filter refuses; mode: Client sends the client there";
+                          client: btp apply writes that, and the filter by itself refuses it; \
+                          mode: Client sends the client there";
             self.warnings
                 .note(&Path::Field(&rule, "redirect"), mark, advice);
         }
