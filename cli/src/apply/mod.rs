@@ -8,11 +8,12 @@ pub(crate) mod effective;
 mod filter;
 pub(crate) mod govern;
 mod hcm;
+mod journal;
 mod needs;
 pub(crate) mod options;
 mod order;
 mod overlap;
-mod placement;
+pub(crate) mod placement;
 pub(crate) mod plan;
 mod standing;
 

@@ -8,7 +8,9 @@ mod errors;
 mod instances;
 mod native;
 mod own_filters;
+mod perform;
 mod routes;
+mod settle;
 mod spots;
 
 use btp_policy::node::Node;
@@ -156,7 +158,7 @@ fn change(
     let mut draft = Draft::new(config);
     native::apply(scene, &mut draft, effective, errors);
     custom_response::apply(scene, &mut draft, effective, errors);
-    routes::widen_buffers(scene, &mut draft, effective);
+    routes::widen_buffers(scene, &mut draft, effective, errors);
     check::retry_triggers(scene, draft.config(), effective, errors);
     routes::give_names(scene, &mut draft);
     let mut inserted = instances::insert(scene, &mut draft, effective, errors);
@@ -166,6 +168,7 @@ fn change(
     {
         stats::add(bootstrap);
     }
+    settle::settle(scene, &mut draft, effective, errors);
     draft.record();
     inserted
 }

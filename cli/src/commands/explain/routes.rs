@@ -7,6 +7,7 @@ use btp_policy::node::Node;
 
 use crate::apply::effective::{Effective, Kept};
 use crate::apply::options::{MOUNTED, Options, object_name};
+use crate::apply::placement::Scope;
 use crate::apply::plan::{self, Plan};
 use crate::diagnostics::{self, Format, Source};
 use crate::documents::Input;
@@ -141,12 +142,16 @@ impl Answer<'_> {
             ),
             None => println!("listener {listener}, {what}: {name}"),
         }
-        self.fields(it, route);
+        self.fields(it, index, route);
     }
 
-    /// The fields of a spec that governs this route, or what no route takes.
-    fn fields(&self, it: &Effective, route: Option<RouteId>) {
-        let lines = it.lines();
+    /// The fields of a spec that governs this route of a connection manager, or
+    /// what no route takes.
+    fn fields(&self, it: &Effective, manager: usize, route: Option<RouteId>) {
+        let lines = it.lines(match route {
+            Some(route) => Scope::Route { manager, route },
+            None => Scope::NoRoute { manager },
+        });
         let origins: Vec<String> = lines
             .iter()
             .map(|line| self.origin(it, &line.field))
@@ -167,10 +172,8 @@ impl Answer<'_> {
                 );
                 continue;
             }
-            for place in &line.places {
-                if route.is_some() || place.is_filter() {
-                    println!("  {:fields$}  {place}", "");
-                }
+            for destination in &line.destinations {
+                println!("  {:fields$}  {destination}", "");
             }
         }
     }
