@@ -8,8 +8,8 @@ use btp_policy::policy::MergeType;
 use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{Capability, Owner, owner_of};
 
+use super::attach::AttachedPolicies;
 use super::filter::Instance;
-use super::govern::AttachedPolicies;
 use super::journal::Journal;
 use super::needs::Needs;
 use super::placement::{Destination, Placement, Scope, destinations, is_within};

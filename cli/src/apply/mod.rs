@@ -4,9 +4,9 @@
 //! the routes that are there, and every field goes to its home: the filter or
 //! Envoy's own configuration.
 
+pub(crate) mod attach;
 pub(crate) mod effective;
 mod filter;
-pub(crate) mod govern;
 mod hcm;
 mod journal;
 mod needs;
@@ -16,5 +16,6 @@ mod overlap;
 pub(crate) mod placement;
 pub(crate) mod plan;
 mod standing;
+mod targets;
 
 pub(crate) use overlap::lint;

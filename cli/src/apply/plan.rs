@@ -18,11 +18,12 @@ use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 use btp_policy::{PluginConfig, Policy};
 
+use super::attach::{AttachedPolicies, attach};
 use super::effective::{self, Effective};
-use super::govern::{AttachedPolicies, govern, missing};
 use super::hcm;
 use super::options::Options;
 use super::standing::{Kept, Standing, moved};
+use super::targets::missing;
 use crate::diagnostics::{Finding, Location};
 use crate::documents::Input;
 use crate::envoy::capabilities::lacks;
@@ -92,14 +93,14 @@ pub(crate) fn apply(
     }
     let model = Model::read(config);
     check::configuration(config, &model, options, &mut errors);
-    let attached = govern(config, &model, &policies, options.gateway.as_ref())
+    let attached = attach(config, &model, &policies, options.gateway.as_ref())
         .map_err(|ambiguous| errors.file(0, Problem::new("", ambiguous.to_string())))
         .ok()?;
     for it in missing(&model, &policies, &attached) {
         let object = &input.policies[it.policy];
         let problem = Problem {
             mark: closest(&object.node, &it.path).mark,
-            ..Problem::new(it.path, it.reason)
+            ..Problem::new(it.path, it.reason.to_string())
         };
         errors.add(Finding::error(problem, Location::File(object.source)));
     }
