@@ -15,6 +15,7 @@ mod order;
 mod overlap;
 pub(crate) mod placement;
 pub(crate) mod plan;
+mod redirects;
 mod standing;
 mod targets;
 
