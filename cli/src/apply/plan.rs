@@ -104,11 +104,7 @@ pub(crate) fn apply(
         };
         errors.add(Finding::error(problem, Location::File(object.source)));
     }
-    let specs: Vec<Option<&Node>> = input
-        .policies
-        .iter()
-        .map(|it| it.node.field("spec"))
-        .collect();
+    let specs = input.specs();
     let mut effective = effective::all(&policies, &specs, &model, &attached);
     let scene = Scene {
         model: &model,
