@@ -4,6 +4,7 @@
 mod apply;
 mod commands;
 mod compose;
+mod deliver;
 mod diagnostics;
 mod documents;
 mod envoy;
