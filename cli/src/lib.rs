@@ -3,13 +3,12 @@
 
 mod apply;
 mod commands;
-mod compose;
 mod deliver;
 mod diagnostics;
 mod documents;
 mod envoy;
-mod kubelb;
 mod output;
+mod plugin_config_builder;
 pub mod translate;
 
 pub use commands::run;

@@ -16,6 +16,7 @@ pub mod load;
 pub mod measure;
 pub mod mortal;
 pub mod native;
+pub mod pages;
 pub mod percent;
 pub mod readme;
 pub mod repo;

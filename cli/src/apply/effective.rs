@@ -7,9 +7,10 @@ use btp_policy::node::{Node, Value};
 use btp_policy::spec::{Capability, Owner, owner_of};
 
 use super::filter::Instance;
-use super::govern::Governed;
+use super::govern::AttachedPolicies;
 use super::needs::Needs;
 use super::placement::{Destination, Placements};
+use crate::envoy::model::{Model, RouteId};
 use crate::envoy::tree::{EMPTY, unplaced};
 use crate::translate::Replaced;
 
@@ -20,10 +21,11 @@ pub(crate) struct Effective {
     /// The policy it is merged with.
     pub(crate) parent: Option<usize>,
     pub(crate) spec: Node,
-    /// The routes it governs: manager, and place in its table.
-    pub(crate) sites: Vec<(usize, usize)>,
+    /// The routes it governs, each with the connection manager it is reached
+    /// through.
+    pub(crate) routes: Vec<(usize, RouteId)>,
     /// The managers in which it governs what no route took.
-    pub(crate) rest_of: Vec<usize>,
+    pub(crate) default_for: Vec<usize>,
     /// Where the fields went that Envoy itself enforces.
     pub(crate) native: Placements,
     /// Instances of the filter that enforce a part of it.
@@ -40,8 +42,8 @@ pub(crate) struct Effective {
 /// not name the route. Prints as `route.timeout "0s"`.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Kept {
-    /// The table of routes, and the place in it.
-    pub(crate) site: (usize, usize),
+    /// The route.
+    pub(crate) route: RouteId,
     /// The field, below `spec`.
     pub(crate) field: String,
     /// Where the value stands in the route, and the value.
@@ -60,10 +62,11 @@ pub(crate) struct Line {
 pub(crate) fn all(
     policies: &[Policy],
     specs: &[Option<&Node>],
-    governed: &[Governed],
+    model: &Model,
+    attached: &[AttachedPolicies],
 ) -> Vec<Effective> {
     let mut found: Vec<Effective> = Vec::new();
-    let index_of = |policy: usize, it: &Governed, found: &mut Vec<Effective>| {
+    let index_of = |policy: usize, it: &AttachedPolicies, found: &mut Vec<Effective>| {
         let how = policies[policy].merge;
         let above = it.attachments.parent().filter(|above| *above != policy);
         let merge = how.and_then(|how| Some((above?, how)));
@@ -84,8 +87,8 @@ pub(crate) fn all(
                 policy,
                 parent,
                 spec,
-                sites: Vec::new(),
-                rest_of: Vec::new(),
+                routes: Vec::new(),
+                default_for: Vec::new(),
                 native: Placements::default(),
                 filters: Vec::new(),
                 replaced: Vec::new(),
@@ -95,16 +98,20 @@ pub(crate) fn all(
             found.len() - 1
         })
     };
-    for (manager, it) in governed.iter().enumerate() {
+    for (manager, it) in attached.iter().enumerate() {
         for (place, policy) in it.routes.iter().enumerate() {
             if let Some(policy) = policy {
                 let index = index_of(*policy, it, &mut found);
-                found[index].sites.push((manager, place));
+                if let Some(config) = model.managers[manager].route_source.config() {
+                    found[index]
+                        .routes
+                        .push((manager, RouteId { config, place }));
+                }
             }
         }
         if let Some(policy) = it.attachments.fallback() {
             let index = index_of(policy, it, &mut found);
-            found[index].rest_of.push(manager);
+            found[index].default_for.push(manager);
         }
     }
     found.sort_by_key(|it| (it.policy, it.parent));
@@ -114,7 +121,7 @@ pub(crate) fn all(
 impl Effective {
     /// Whether it is in force in this connection manager.
     pub(crate) fn is_in(&self, manager: usize) -> bool {
-        self.rest_of.contains(&manager) || self.sites.iter().any(|(it, _)| *it == manager)
+        self.default_for.contains(&manager) || self.routes.iter().any(|(it, _)| *it == manager)
     }
 
     /// Notes the instances that enforce it in a connection manager.
@@ -137,13 +144,13 @@ impl Effective {
     }
 
     /// What a route says itself in place of a field.
-    pub(crate) fn kept_of(&self, site: (usize, usize), field: &str) -> Option<&Kept> {
+    pub(crate) fn kept_of(&self, route: RouteId, field: &str) -> Option<&Kept> {
         let is_below = |it: &Kept| {
             let rest = field.strip_prefix(it.field.as_str());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         let mut kept = self.kept.iter();
-        kept.find(|it| it.site == site && is_below(it))
+        kept.find(|it| it.route == route && is_below(it))
     }
 
     /// Notes one more place of an instance behind the router.

@@ -10,7 +10,7 @@ use btp_policy::spec::{Capability, Owner, owner_of};
 use super::needs::is_internal_redirect;
 use super::order::{Group, Spot, Why};
 use crate::envoy::json::{IntoNode, list, node, object, put};
-use crate::envoy::plugin::{LATE, NAME, UPSTREAM, is_instance};
+use crate::envoy::plugin::{AFTER_AUTH, NAME, UPSTREAM, is_instance};
 use crate::envoy::tree::{field_mut, items, set};
 pub(crate) use insert::{file, insert, insert_upstream};
 
@@ -82,7 +82,7 @@ pub(crate) fn instances(
                 instances.push(instance(NAME, spot, &groups, config));
             }
             None => {
-                for (name, group) in [(NAME, faults), (LATE, limits)] {
+                for (name, group) in [(NAME, faults), (AFTER_AUTH, limits)] {
                     let config = contents.config(Some(&of(group)));
                     instances.push(instance(name, spot(group), &[group], config));
                 }

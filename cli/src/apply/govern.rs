@@ -11,15 +11,15 @@ use btp_policy::read::nearest;
 use btp_policy::scalar::ObjectName;
 
 use crate::envoy::files::Config;
-use crate::envoy::model::{Manager, Model, Site, labels_of, resources_of};
+use crate::envoy::model::{HttpConnectionManager, Model, RouteEntry, labels_of, resources_of};
 
 /// What governs one connection manager.
 #[derive(Debug)]
-pub(crate) struct Governed {
+pub(crate) struct AttachedPolicies {
     /// The Gateway and the listener that it stands for.
     pub(crate) gateway: Gateway,
     pub(crate) attachments: Attachments,
-    /// The governing policy of each route of its table.
+    /// The governing policy of each of its routes.
     pub(crate) routes: Vec<Option<usize>>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn govern(
     model: &Model,
     policies: &[Policy],
     gateway: Option<&ObjectName>,
-) -> Result<Vec<Governed>, AmbiguousListener> {
+) -> Result<Vec<AttachedPolicies>, AmbiguousListener> {
     let managers = model.managers.iter();
     managers
         .map(|manager| {
@@ -69,10 +69,10 @@ pub(crate) fn govern(
                 namespaces: BTreeMap::new(),
             };
             let attachments = Attachments::resolve(policies, &environment);
-            let sites = sites_of(model, manager);
-            let judge = |site: &Site| site.judged(|route| attachments.governing_route(route));
-            let routes = sites.iter().map(judge).collect();
-            Ok(Governed {
+            let routes = model.routes_of(manager);
+            let judge = |route: &RouteEntry| route.judged(|it| attachments.governing_route(it));
+            let routes = routes.iter().map(judge).collect();
+            Ok(AttachedPolicies {
                 gateway,
                 attachments,
                 routes,
@@ -81,18 +81,14 @@ pub(crate) fn govern(
         .collect()
 }
 
-/// The routes of a connection manager, as far as they can be seen.
-pub(crate) fn sites_of<'a>(model: &'a Model, manager: &Manager) -> &'a [Site] {
-    match manager.routes.table() {
-        Some(table) => &model.tables[table].routes,
-        None => &[],
-    }
-}
-
 /// The targets that are nowhere in the configuration.
-pub(crate) fn missing(model: &Model, policies: &[Policy], governed: &[Governed]) -> Vec<Missing> {
+pub(crate) fn missing(
+    model: &Model,
+    policies: &[Policy],
+    attached: &[AttachedPolicies],
+) -> Vec<Missing> {
     let mut used = vec![0_usize; policies.len()];
-    for policy in governed.iter().flat_map(|it| &it.routes).flatten() {
+    for policy in attached.iter().flat_map(|it| &it.routes).flatten() {
         used[*policy] += 1;
     }
     let mut missing = Vec::new();
@@ -102,7 +98,7 @@ pub(crate) fn missing(model: &Model, policies: &[Policy], governed: &[Governed])
             continue;
         }
         for (place, target) in policy.targets.iter().enumerate() {
-            if let Err(reason) = find_target(model, policy, target, governed) {
+            if let Err(reason) = find_target(model, policy, target, attached) {
                 missing.push(Missing {
                     policy: index,
                     path: format!("spec.targetRefs[{place}]"),
@@ -117,7 +113,7 @@ pub(crate) fn missing(model: &Model, policies: &[Policy], governed: &[Governed])
                 ..policy.clone()
             };
             let is_gateway = policy.selectors[place].kind == TargetKind::Gateway;
-            if !is_somewhere(model, &alone, governed, is_gateway) {
+            if !is_somewhere(model, &alone, attached, is_gateway) {
                 missing.push(Missing {
                     policy: index,
                     path: format!("spec.targetSelectors[{place}]"),
@@ -135,7 +131,7 @@ fn find_target(
     model: &Model,
     policy: &Policy,
     target: &Target,
-    governed: &[Governed],
+    attached: &[AttachedPolicies],
 ) -> Result<(), String> {
     let kind = target.kind;
     if !kind.has_counterpart() {
@@ -149,7 +145,7 @@ fn find_target(
         selectors: Vec::new(),
         ..policy.clone()
     };
-    if is_somewhere(model, &alone, governed, kind == TargetKind::Gateway) {
+    if is_somewhere(model, &alone, attached, kind == TargetKind::Gateway) {
         return Ok(());
     }
     let whole = Policy {
@@ -160,7 +156,7 @@ fn find_target(
         ..alone
     };
     let is_section = target.section.is_some()
-        && is_somewhere(model, &whole, governed, kind == TargetKind::Gateway);
+        && is_somewhere(model, &whole, attached, kind == TargetKind::Gateway);
     let wanted = match &target.section {
         Some(section) if is_section => section,
         _ => &target.object.name,
@@ -172,11 +168,11 @@ fn find_target(
             let name = &target.object;
             format!("; if this Envoy as a whole stands for it, say --gateway {name}")
         };
-        ("listeners", listener_names(model, governed), hint)
+        ("listeners", listener_names(model, attached), hint)
     } else {
-        let names = model.tables.iter().flat_map(|it| &it.routes);
+        let names = model.route_configs.iter().flat_map(|it| &it.routes);
         let names: Vec<String> = names
-            .flat_map(|site| site.names().map(str::to_owned).collect::<Vec<_>>())
+            .flat_map(|route| route.names().map(str::to_owned).collect::<Vec<_>>())
             .collect();
         ("routes", names, String::new())
     };
@@ -187,9 +183,14 @@ fn find_target(
 }
 
 /// Whether a policy governs anything if it is the only one.
-fn is_somewhere(model: &Model, alone: &Policy, governed: &[Governed], is_gateway: bool) -> bool {
+fn is_somewhere(
+    model: &Model,
+    alone: &Policy,
+    attached: &[AttachedPolicies],
+    is_gateway: bool,
+) -> bool {
     let policies = std::slice::from_ref(alone);
-    model.managers.iter().zip(governed).any(|(manager, it)| {
+    model.managers.iter().zip(attached).any(|(manager, it)| {
         let environment = Environment {
             gateway: Some(it.gateway.clone()),
             namespaces: BTreeMap::new(),
@@ -198,8 +199,8 @@ fn is_somewhere(model: &Model, alone: &Policy, governed: &[Governed], is_gateway
         if is_gateway {
             return attachments.fallback().is_some();
         }
-        let mut sites = sites_of(model, manager).iter();
-        sites.any(|site| site.judged(|route| attachments.governing_route(route).is_some()))
+        let mut routes = model.routes_of(manager).iter();
+        routes.any(|route| route.judged(|it| attachments.governing_route(it).is_some()))
     })
 }
 
@@ -219,9 +220,9 @@ fn suggestion(wanted: &str, mut known: Vec<String>) -> String {
     }
 }
 
-fn listener_names(model: &Model, governed: &[Governed]) -> Vec<String> {
+fn listener_names(model: &Model, attached: &[AttachedPolicies]) -> Vec<String> {
     let mut names = Vec::new();
-    for (manager, it) in model.managers.iter().zip(governed) {
+    for (manager, it) in model.managers.iter().zip(attached) {
         names.push(manager.listener_name.clone());
         names.extend(manager.chain.clone());
         names.extend(it.gateway.listener.clone());
@@ -235,7 +236,7 @@ fn listener_names(model: &Model, governed: &[Governed]) -> Vec<String> {
 /// says.
 fn gateway_of(
     config: &Config,
-    manager: &Manager,
+    manager: &HttpConnectionManager,
     policies: &[Policy],
     said: Option<&ObjectName>,
 ) -> Result<Gateway, AmbiguousListener> {
@@ -296,7 +297,7 @@ fn by_name(listener: &str, policies: &[Policy]) -> (ObjectName, Option<String>) 
 /// Which listener of the Gateway: the one that policies speak of, be it by
 /// the name of the filter chain or of the listener.
 fn section_of(
-    manager: &Manager,
+    manager: &HttpConnectionManager,
     gateway: &ObjectName,
     policies: &[Policy],
 ) -> Result<Option<String>, AmbiguousListener> {

@@ -7,7 +7,7 @@ use btp_policy::problem::Problem;
 
 /// Which object of Envoy's configuration a change is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Target {
     /// `config.bootstrap.v3.Bootstrap`.
     Bootstrap,
     /// Each `config.cluster.v3.Cluster` that a governed route sends to.
@@ -24,16 +24,16 @@ pub struct Change {
     /// The policy's field, such as `spec.loadBalancer.type`.
     pub field: String,
     /// Which object.
-    pub place: Place,
+    pub target: Target,
     /// Where below that object.
     pub path: Path,
     /// What to do there.
-    pub how: How,
+    pub operation: Operation,
 }
 
 /// What is done at the end of a path.
 #[derive(Clone, Debug, PartialEq)]
-pub enum How {
+pub enum Operation {
     /// Puts the value there, whatever stood there.
     Set(Node),
     /// Sets the fields of this object; lists and scalars are replaced.
@@ -150,13 +150,19 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Adds a change of `place` for the policy's `field` (below `spec`).
-    pub(super) fn add(&mut self, field: &str, place: Place, path: impl Into<Path>, how: How) {
+    /// Adds a change of `target` for the policy's `field` (below `spec`).
+    pub(super) fn add(
+        &mut self,
+        field: &str,
+        target: Target,
+        path: impl Into<Path>,
+        operation: Operation,
+    ) {
         self.list.push(Change {
             field: format!("spec.{field}"),
-            place,
+            target,
             path: path.into(),
-            how,
+            operation,
         });
     }
 

@@ -12,7 +12,7 @@ use std::fmt;
 
 use btp_policy::node::{Node, Value};
 
-use super::change::{Change, How, Path, Place, Step};
+use super::change::{Change, Operation, Path, Step, Target};
 use crate::envoy::json::list;
 use crate::envoy::tree::{EMPTY, field, merge, same, text};
 pub(super) use http_options::{CONNECTION_WINDOW, STREAM_WINDOW};
@@ -69,58 +69,58 @@ impl fmt::Display for ChangeError {
 
 impl std::error::Error for ChangeError {}
 
-/// Performs `change` on `object`, which is of the kind that `change.place`
+/// Performs `change` on `object`, which is of the kind that `change.target`
 /// says.
 ///
 /// # Errors
 /// The change cannot be made; the object may have changed in part.
 pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, ChangeError> {
-    if change.place == Place::Route
+    if change.target == Target::Route
         && change.path.0.first() == Some(&Step::Field("route".to_owned()))
         && field(object, "route").is_none()
     {
         return Ok(Outcome::Idle("the route has no backend"));
     }
     let path = &change.path;
-    match &change.how {
-        How::Set(value) => put(object, path, Visit::Make, whole, |slot| {
+    match &change.operation {
+        Operation::Set(value) => put(object, path, Visit::Make, whole, |slot| {
             if !slot.as_ref().is_some_and(|it| same(it, value)) {
                 *slot = Some(value.clone());
             }
         }),
-        How::Default(value) => put(object, path, Visit::Make, nothing, |slot| {
+        Operation::Default(value) => put(object, path, Visit::Make, nothing, |slot| {
             slot.get_or_insert_with(|| value.clone());
         }),
-        How::Within(value, reason) => within(object, path, value, reason),
-        How::Merge(value) => put(object, path, Visit::Make, lost, |slot| {
+        Operation::Within(value, reason) => within(object, path, value, reason),
+        Operation::Merge(value) => put(object, path, Visit::Make, lost, |slot| {
             merge(slot.get_or_insert(EMPTY), value);
         }),
-        How::Append(value) => put(object, path, Visit::Make, nothing, |slot| {
+        Operation::Append(value) => put(object, path, Visit::Make, nothing, |slot| {
             append(slot, value);
         }),
-        How::Remove => put(object, path, Visit::Existing, whole, |slot| {
+        Operation::Remove => put(object, path, Visit::Existing, whole, |slot| {
             *slot = None;
         }),
-        How::Forbid(value, reason) => forbid(object, path, *value, reason),
-        How::Require(reason) => require(object, path, reason),
-        How::HttpFilter(filter) => put(object, path, Visit::Make, nothing, |slot| {
+        Operation::Forbid(value, reason) => forbid(object, path, *value, reason),
+        Operation::Require(reason) => require(object, path, reason),
+        Operation::HttpFilter(filter) => put(object, path, Visit::Make, nothing, |slot| {
             insert_filter(slot, filter);
         }),
-        How::HttpOptions(part) => http_options::change(object, part),
-        How::HealthCheck(check) => cluster::check_health(object, check),
-        How::EndpointHosts => put(object, path, Visit::Existing, nothing, |slot| {
+        Operation::HttpOptions(part) => http_options::change(object, part),
+        Operation::HealthCheck(check) => cluster::check_health(object, check),
+        Operation::EndpointHosts => put(object, path, Visit::Existing, nothing, |slot| {
             cluster::ask_by_own_name(slot);
         }),
-        How::Dns(settings) => cluster::set_dns(object, settings),
-        How::ProxyProtocol(version) => {
+        Operation::Dns(settings) => cluster::set_dns(object, settings),
+        Operation::ProxyProtocol(version) => {
             put(object, path, Visit::Make, cluster::lost_of_socket, |slot| {
                 cluster::wrap_socket(slot, version);
             })
         }
-        How::ZoneWeights(weights) => put(object, path, Visit::Existing, lost, |slot| {
+        Operation::ZoneWeights(weights) => put(object, path, Visit::Existing, lost, |slot| {
             cluster::weigh_zones(slot, weights);
         }),
-        How::Nothing(reason) => Ok(Outcome::Idle(reason)),
+        Operation::Nothing(reason) => Ok(Outcome::Idle(reason)),
     }
 }
 

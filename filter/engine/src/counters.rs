@@ -2,9 +2,9 @@
 
 use btp_policy::scalar::ObjectName;
 
-use crate::format::Format;
-use crate::names::SharedNames;
 use crate::shared::TableId;
+use crate::shared::key_format::Format;
+use crate::shared::names::SharedNames;
 
 /// Names a counter of one plan: an index into `Plan::counters`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

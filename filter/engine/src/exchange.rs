@@ -11,10 +11,10 @@ mod response;
 mod retry;
 
 use crate::fault::End;
-use crate::intake::Intake;
 use crate::look::Look;
 use crate::plan::Plan;
 use crate::rate_limit::{PlaceRef, Standing};
+use crate::request_buffer::body_progress::Intake;
 use crate::response_override::HeldBody;
 use crate::retry::SlotId;
 use retry::Attempt;

@@ -1,9 +1,10 @@
 //! Fault injection: which requests wait, which are answered with an error.
 
-mod asked;
 mod distribution;
-mod draws;
+mod draw;
+mod header_control;
 mod math;
+mod sampling;
 
 use std::sync::Arc;
 
@@ -15,17 +16,17 @@ use btp_policy::spec::{
 
 use crate::action::{Action, Reply};
 use crate::counters::{CounterId, CounterNames, GaugeId};
-use crate::draw::hits;
+use crate::fault::draw::hits;
 use crate::host::Host;
 use crate::look::Needs;
-use crate::pool::{Pool, WORKERS};
 use crate::request::Request;
-use crate::select::meets_any;
+use crate::request::selector::meets_any;
+use crate::shared::quota::{Pool, WORKERS};
 
-use asked::Asked;
 pub(crate) use distribution::DelayTables;
 use distribution::Length;
-use draws::{Drawn, Draws};
+use header_control::Asked;
+use sampling::{Drawn, Draws};
 
 /// `faultInjection`, compiled.
 #[derive(Debug)]
@@ -188,7 +189,7 @@ impl Fault {
         out: &mut Vec<Action>,
     ) -> Verdict {
         if seen.asked.present {
-            out.extend(asked::HEADERS.map(Action::RemoveRequestHeader));
+            out.extend(header_control::HEADERS.map(Action::RemoveRequestHeader));
         }
         if !seen.is_for || !self.is_in_force(host) || !self.is_for_attempt(host) {
             return Verdict::default();

@@ -5,7 +5,9 @@
 //! carries it, too. The form of our own replies goes by the label alone
 //! (`form`), as Envoy's does.
 
-use crate::form::Form;
+pub(crate) mod reply_format;
+
+use crate::grpc::reply_format::Form;
 use crate::host::{Attribute, Host};
 
 /// What a request has to do with gRPC.

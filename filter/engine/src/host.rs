@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use btp_policy::attach::Route;
 
-use crate::journal::Journals;
 use crate::meters::Meters;
 use crate::retry::Ledger;
+use crate::shared::journal::Journals;
 use crate::shared::{Blocks, Counters, Tables};
 
 /// What can be asked about an exchange at any time.

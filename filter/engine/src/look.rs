@@ -6,8 +6,8 @@
 use btp_policy::spec::Selector;
 
 use crate::fault::{Fault, Seen};
-use crate::form::Form;
 use crate::grpc::Grpc;
+use crate::grpc::reply_format::Form;
 use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::rate_limit::{self, Hit};

@@ -6,16 +6,16 @@ use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::counters::CounterNames;
 use crate::fault::{DelayTables, Fault};
-use crate::format::Format;
 use crate::look::Needs;
-use crate::names::SharedNames;
 use crate::rate_limit::{Concurrency, LimitsCompiler, RateLimits, SharedLimit};
 use crate::request_buffer::Buffering;
 use crate::response_override::Overrides;
 use crate::retry::Retries;
-use crate::roll::Roll;
 use crate::shared::TableId;
-use crate::watch::{Gauges, Kept};
+use crate::shared::key_format::Format;
+use crate::shared::liveness::Roll;
+use crate::shared::names::SharedNames;
+use crate::shared::reaper::{Gauges, Kept};
 use crate::worker::Worker;
 
 /// All that the exchanges under one configuration share. Immutable.

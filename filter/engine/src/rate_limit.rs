@@ -4,15 +4,15 @@
 //! place from another. Rules in shadow mode are asked only once the others have let a
 //! request pass, and never change what becomes of it.
 
+mod buckets;
 mod compile;
-mod concurrency;
 mod gcra;
+mod headers;
+mod in_flight;
 mod leases;
+mod limiter;
 mod overflow;
 mod reply;
-mod slots;
-mod standing;
-mod till;
 
 use std::sync::Arc;
 
@@ -23,17 +23,17 @@ use crate::counters::CounterId;
 use crate::host::Host;
 use crate::look::Needs;
 use crate::request::Request;
-use crate::select::{meets, meets_any};
+use crate::request::selector::{meets, meets_any};
 use crate::siphash::SipHasher;
-use slots::Key;
-use standing::{Lists, Tells};
+use buckets::Key;
+use headers::{Lists, Tells};
 
 pub(crate) use compile::{LimitsCompiler, SEED};
-pub(crate) use concurrency::{Concurrency, PlaceRef, Places};
+pub(crate) use headers::Standing;
+pub(crate) use in_flight::{Concurrency, PlaceRef, Places};
 pub(crate) use leases::Leases;
-pub(crate) use standing::Standing;
-use till::{BucketRef, Level};
-pub(crate) use till::{SharedLimit, Till};
+use limiter::{BucketRef, Level};
+pub(crate) use limiter::{SharedLimit, Till};
 
 /// `rateLimit.local` of one policy, compiled.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //! what other filters have noted of it.
 
 mod query;
+pub(crate) mod selector;
 
 use std::borrow::Cow;
 use std::cell::OnceCell;

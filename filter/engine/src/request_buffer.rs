@@ -1,5 +1,7 @@
 //! Request buffer: how much of a body is taken in, and what refuses the rest.
 
+pub(crate) mod body_progress;
+
 use std::sync::Arc;
 
 use btp_policy::policy::{Policy, TargetKind};
@@ -9,11 +11,11 @@ use btp_policy::spec::{BufferMode, BufferRule, Reject, RequestBuffer};
 use crate::action::Reply;
 use crate::counters::{CounterId, CounterNames, GaugeId};
 use crate::grpc::Grpc;
-use crate::intake::{Course, Intake, Pace};
 use crate::look::{BodyLook, Needs};
-use crate::pool::{Pool, WORKERS};
 use crate::request::Request;
-use crate::select::meets_any;
+use crate::request::selector::meets_any;
+use crate::request_buffer::body_progress::{Course, Intake, Pace};
+use crate::shared::quota::{Pool, WORKERS};
 
 /// `requestBuffer`, compiled.
 #[derive(Debug)]

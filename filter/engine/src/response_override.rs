@@ -7,34 +7,36 @@ mod accept;
 mod authority;
 mod body;
 mod build;
-mod crossing;
-mod kept;
+mod captured;
+mod delivery;
 mod matching;
+mod memory_quota;
 mod operators;
-mod place;
-mod recall;
+mod preserved_headers;
 mod render;
+mod request_snapshot;
 
 use btp_policy::scalar::{ObjectName, Operator};
 use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
 
 use crate::action::{Action, Fields, Reply, Response};
 use crate::counters::{CounterId, CounterNames};
-use crate::form::Form;
+use crate::grpc::reply_format::Form;
 use crate::host::Host;
 use crate::look::{Look, Needs};
 
 use body::Body;
 pub(crate) use body::HeldBody;
 use build::{Built, CONTENT_LENGTH, STATUS, build};
-pub(crate) use kept::ValueLimits;
-use kept::{Recalled, Shortage};
+pub(crate) use captured::ValueLimits;
+use captured::{Recalled, Shortage};
+use delivery::{Place, is_preflight};
 pub(crate) use matching::response_status;
+pub use memory_quota::MemoryQuota;
 use operators::{AUTHORITY, Operators, SCHEME};
-use place::{Place, is_preflight};
-pub(crate) use recall::Recall;
-use recall::{Item, PlannedItem};
 use render::Facts;
+pub(crate) use request_snapshot::Recall;
+use request_snapshot::{Item, PlannedItem};
 
 /// `responseOverride`, compiled. The first rule that matches is taken.
 #[derive(Debug)]

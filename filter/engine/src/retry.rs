@@ -6,10 +6,9 @@
 //! written only where they change what happens.
 
 mod budget;
-mod held;
 mod ledger;
-mod rules;
-mod slots;
+mod outcomes;
+mod reservation;
 mod window;
 
 use std::sync::Arc;
@@ -25,12 +24,12 @@ use crate::request::Request;
 use crate::response_override::response_status;
 use budget::Terms;
 use ledger::Opening;
-use rules::{Rules, triggers};
+use outcomes::{Rules, triggers};
 
-pub use held::recover;
 pub use ledger::Ledger;
+pub(crate) use ledger::SlotId;
 pub(crate) use ledger::{Seen, Try};
-pub(crate) use slots::SlotId;
+pub use reservation::recover;
 
 /// `retry` and `retryConstraint`, compiled.
 #[derive(Debug)]

@@ -4,6 +4,15 @@
 //! blocks are bytes; both are changed by compare-and-swap: shared key-value
 //! data in a WebAssembly host, behind a lock in a native one.
 
+pub(crate) mod claims;
+pub(crate) mod journal;
+pub(crate) mod key_format;
+pub(crate) mod liveness;
+pub(crate) mod names;
+pub(crate) mod quota;
+pub(crate) mod reaper;
+pub(crate) mod vm_memory;
+
 use crate::counters::CounterId;
 
 /// Process-wide counters.

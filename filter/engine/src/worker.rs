@@ -4,16 +4,16 @@ use btp_policy::attach::{Attachments, Memo};
 use btp_policy::config::Limits;
 
 use crate::action::Action;
-use crate::holder::Holder;
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::quota::MemoryQuota;
 use crate::rate_limit::{self, Concurrency, Leases, PlaceRef, Places, Till};
+use crate::response_override::MemoryQuota;
 use crate::response_override::ValueLimits;
 use crate::retry::Bound;
-use crate::roll::Roll;
+use crate::shared::claims::Holder;
+use crate::shared::liveness::Roll;
+use crate::shared::reaper::{Gauges, Watch};
 use crate::shared::{BlockId, Step};
-use crate::watch::{Gauges, Watch};
 use hashbrown::HashMap;
 
 /// A worker's own state.

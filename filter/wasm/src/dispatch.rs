@@ -13,11 +13,11 @@ use btp_engine::{Flow, Response};
 use hashbrown::{HashMap, HashSet};
 
 use crate::abi::{self, Map};
-use crate::headroom;
+use crate::active_config::Shared;
+use crate::root::headroom;
 use crate::root::{Root, Roots};
-use crate::shared::Shared;
 use crate::stream::{Stream, report, send_instead};
-use crate::vms;
+use crate::vm;
 
 thread_local! {
     static ROOTS: RefCell<Roots> = RefCell::default();
@@ -36,7 +36,7 @@ pub(crate) fn create(context: u32, root: u32) {
     }
     let shared = ROOTS.with_borrow_mut(|roots| roots.get_mut(&root)?.begin());
     if let Some(shared) = shared {
-        vms::look();
+        vm::look();
         let stream = Stream::new(context, shared);
         STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
     } else {

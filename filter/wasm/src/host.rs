@@ -10,10 +10,10 @@ use btp_engine::{
 use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, Map, Refused};
-use crate::blocks;
+use crate::active_config::Shared;
 use crate::pairs;
-use crate::process::Process;
-use crate::shared::Shared;
+use crate::shared_data;
+use crate::vm::process::Process;
 
 const NANOS_PER_MS: u64 = 1_000_000;
 /// Where Envoy Gateway notes what a route was made from.
@@ -56,7 +56,7 @@ impl Blocks for WasmHost<'_> {
         step: impl FnMut(&mut Vec<u8>) -> Step<T>,
     ) -> Result<T, Contended> {
         let name = self.shared.plan.blocks().get(block.0);
-        blocks::update(&name.ok_or(Contended)?, step)
+        shared_data::update(&name.ok_or(Contended)?, step)
     }
 }
 
@@ -97,7 +97,7 @@ impl Tables for WasmHost<'_> {
         let Some(name) = self.shared.plan.tables().get(table.0) else {
             return false;
         };
-        let changed = blocks::update(&name, |bytes| {
+        let changed = shared_data::update(&name, |bytes| {
             let mut words = to_words(bytes);
             if !step(&mut words) {
                 return Step::Keep(false);

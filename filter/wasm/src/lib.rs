@@ -15,22 +15,14 @@
 )]
 
 mod abi;
-mod accepted;
-mod behind;
-mod blocks;
-mod complaints;
+mod active_config;
 mod dispatch;
-mod headroom;
 mod host;
-mod left;
-mod loaded;
+mod log_throttle;
 mod metrics;
 mod pairs;
-mod probe;
-mod process;
 mod random;
 mod root;
-mod shared;
+mod shared_data;
 mod stream;
 mod vm;
-mod vms;

@@ -4,6 +4,13 @@
 //! lives until its last stream has ended. What is refused, kept or left at 503
 //! when a configuration cannot be loaded is decided by `btp_engine::update`.
 
+pub(crate) mod accepted;
+pub(crate) mod behind;
+mod deferred_text;
+pub(crate) mod headroom;
+pub(crate) mod loaded;
+mod probe;
+
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -13,10 +20,10 @@ use btp_policy::Position;
 use hashbrown::HashMap;
 
 use crate::abi::{self, Buffer};
-use crate::left::Left;
-use crate::loaded::Loaded;
-use crate::shared::{Shared, Timer};
-use crate::{accepted, behind, headroom, probe, vm};
+use crate::active_config::{Shared, Timer};
+use crate::vm;
+use deferred_text::Left;
+use loaded::Loaded;
 
 /// The roots of this VM.
 pub(crate) type Roots = HashMap<u32, Root>;

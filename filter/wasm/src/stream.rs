@@ -5,8 +5,8 @@ use std::rc::Rc;
 use btp_engine::{Action, Exchange, Fields, Flow, Reply, Response};
 
 use crate::abi::{self, Buffer, Map, Refused};
+use crate::active_config::Shared;
 use crate::host::{WasmHost, name_exchange};
-use crate::shared::Shared;
 
 /// The context of one exchange.
 pub(crate) struct Stream {

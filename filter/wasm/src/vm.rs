@@ -1,25 +1,182 @@
-//! This worker's VM: its name among the others, and its memory.
+//! The VMs that live. Each that serves has a number, gives signs of life, and
+//! shows its memory: `btp.vm_memory_bytes.<number>`, and
+//! `btp.vm_memory_bytes_max` of the largest.
+//!
+//! WebAssembly memory only grows. Looking is one instruction, at each exchange
+//! that begins; a gauge is written when the memory has grown, and with each sign
+//! of life. Who finds that another has died clears its gauge, and gives back the
+//! credit that it held. Envoy's main thread, whose VM serves nobody, looks as well.
 
-use std::cell::OnceCell;
+mod identity;
+pub(crate) mod process;
 
-use crate::abi;
+use std::cell::Cell;
 
-const PAGE: u64 = 64 << 10;
+use btp_engine::{BEAT_NS, Step, VmMemory, VmSighting, WorkerId, recover, to_bytes, to_words};
+
+use crate::stream::report;
+use crate::{abi, shared_data};
+pub(crate) use identity::{id, memory};
+use process::Process;
 
 thread_local! {
-    static ID: OnceCell<u64> = const { OnceCell::new() };
+    static VM: Vm = Vm::default();
 }
 
-/// A random number that tells this VM from the others; not 0.
-pub(crate) fn id() -> u64 {
-    let draw = || getrandom::u64().unwrap_or_else(|_| abi::monotonic_ns());
-    ID.with(|id| *id.get_or_init(|| draw().max(1)))
+#[derive(Default)]
+struct Vm {
+    /// It has had an exchange.
+    serves: Cell<bool>,
+    number: Cell<Option<u32>>,
+    /// Until then it is not taken for dead.
+    alive_until: Cell<u64>,
+    /// Its memory when the gauge was written last.
+    written: Cell<u64>,
+    /// Envoy's number of its gauge, once it has one.
+    gauge: Cell<Option<u32>>,
+    next_beat: Cell<u64>,
 }
 
-/// The bytes of its memory, which never shrinks.
-pub(crate) fn memory() -> u64 {
-    let pages = core::arch::wasm32::memory_size::<0>();
-    u64::try_from(pages)
-        .unwrap_or(u64::MAX)
-        .saturating_mul(PAGE)
+/// The table of VMs; the number is that of its format.
+const TABLE: &str = "btp.vm_memory.1";
+const GAUGE: &str = "btp.vm_memory_bytes";
+
+/// An exchange begins: writes the gauge if the memory has grown.
+#[inline]
+pub(crate) fn look() {
+    VM.with(|it| {
+        if it.written.get() != memory() {
+            it.grown();
+        }
+    });
+}
+
+/// A configuration is loaded; when a sign of life is due under it.
+pub(crate) fn first_beat() -> Result<u64, String> {
+    shared_data::create(TABLE)?;
+    Ok(abi::monotonic_ns().saturating_add(BEAT_NS))
+}
+
+/// This VM among those that live, once it has had an exchange.
+pub(crate) fn worker() -> Option<WorkerId> {
+    VM.with(|it| {
+        it.number.get()?;
+        let now = abi::monotonic_ns();
+        if now >= it.alive_until.get() {
+            // Stopped for so long, it may have been taken for dead, and its number
+            // be another's.
+            it.beat(now);
+        }
+        let id = id();
+        it.number.get().map(|number| WorkerId { number, id })
+    })
+}
+
+/// Gives a sign of life, if it is due, and looks for the dead; when the next one
+/// is due. A VM without exchanges only looks.
+pub(crate) fn beat(now: u64) -> u64 {
+    VM.with(|it| {
+        if now >= it.next_beat.get() {
+            it.next_beat.set(now.saturating_add(BEAT_NS));
+            if it.serves.get() {
+                it.beat(now);
+            } else {
+                look_for_dead(now);
+            }
+        }
+        it.next_beat.get()
+    })
+}
+
+impl Vm {
+    /// Its memory has grown. The first time it takes a number.
+    #[cold]
+    fn grown(&self) {
+        self.written.set(memory());
+        if self.serves.replace(true) {
+            self.write();
+        } else {
+            self.beat(abi::monotonic_ns());
+        }
+    }
+
+    /// Writes its gauge, and that of the largest if this is it.
+    fn write(&self) {
+        let Some(gauge) = self.gauge.get() else {
+            return;
+        };
+        report("a gauge", abi::record(gauge, memory()));
+        if let Some(largest) = defined(&format!("{GAUGE}_max"))
+            && abi::metric(largest).is_ok_and(|known| known < memory())
+        {
+            report("a gauge", abi::record(largest, memory()));
+        }
+    }
+
+    fn beat(&self, now: u64) {
+        let own = VmMemory {
+            id: id(),
+            bytes: memory(),
+        };
+        self.alive_until
+            .set(now.saturating_add(BEAT_NS.saturating_mul(2)));
+        take_over_from_dead(now, own.id);
+        let seen = shared_data::update(TABLE, |bytes| {
+            let mut words = to_words(bytes);
+            let seen = own.beat(&mut words, now);
+            *bytes = to_bytes(&words);
+            Step::Write(seen)
+        });
+        let Ok(seen) = seen else { return };
+        self.number.set(seen.number);
+        bury(&seen);
+        let own = seen
+            .number
+            .and_then(|number| defined(&format!("{GAUGE}.{number}")));
+        self.gauge.set(own);
+        self.write();
+    }
+}
+
+fn look_for_dead(now: u64) {
+    take_over_from_dead(now, 0);
+    let seen = shared_data::update(TABLE, |bytes| {
+        let mut words = to_words(bytes);
+        let Some(seen) = VmMemory::look(&mut words, now) else {
+            return Step::Keep(None);
+        };
+        *bytes = to_bytes(&words);
+        Step::Write(Some(seen))
+    });
+    if let Ok(Some(seen)) = seen {
+        bury(&seen);
+    }
+}
+
+/// Gives back what the dead held, before they lose their numbers: whoever fails
+/// here leaves it to the next who looks. To do it twice does nothing.
+fn take_over_from_dead(now: u64, own: u64) {
+    let (bytes, _) = abi::shared_data(TABLE).unwrap_or_default();
+    for dead in VmMemory::dead(&to_words(&bytes), now, own) {
+        recover(dead, &Process);
+    }
+}
+
+/// Clears up after those who have died.
+fn bury(seen: &VmSighting) {
+    for dead in &seen.dead {
+        record(&format!("{GAUGE}.{}", dead.number), 0);
+        recover(*dead, &Process);
+    }
+    record(&format!("{GAUGE}_max"), seen.largest);
+}
+
+fn defined(name: &str) -> Option<u32> {
+    abi::define_gauge(name).ok()
+}
+
+fn record(name: &str, to: u64) {
+    if let Some(gauge) = defined(name) {
+        report("a gauge", abi::record(gauge, to));
+    }
 }

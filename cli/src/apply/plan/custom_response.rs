@@ -32,13 +32,13 @@ pub(super) fn apply(
         let Some(matcher) = redirects_of(it, scene.input, errors) else {
             continue;
         };
-        for site in &it.sites {
-            if let Some(route) = draft.change(&scene.site(*site).address) {
+        for (manager, id) in &it.routes {
+            if let Some(route) = draft.change(&scene.model.route(*id).address) {
                 let settings = object_mut(route, "typed_per_filter_config");
                 set(settings, NAME, matcher.clone());
             }
-            if !managers.contains(&site.0) {
-                managers.push(site.0);
+            if !managers.contains(manager) {
+                managers.push(*manager);
             }
         }
         let part = format!("typed_per_filter_config[{NAME}]");

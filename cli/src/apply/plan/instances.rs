@@ -14,13 +14,13 @@ use super::errors::Errors;
 use super::spots::Spots;
 use crate::apply::effective::Effective;
 use crate::apply::filter::{self, Contents, Instance};
-use crate::apply::govern::Governed;
+use crate::apply::govern::AttachedPolicies;
 use crate::apply::needs::Needs;
 use crate::apply::standing::{self, Standing};
-use crate::compose;
 use crate::diagnostics::Finding;
 use crate::envoy::plugin::NAME;
-use crate::envoy::tree::unplaced;
+use crate::envoy::tree::{find, items, text, unplaced};
+use crate::plugin_config_builder::in_its_file;
 
 /// What came of it.
 #[derive(Default)]
@@ -33,6 +33,19 @@ pub(super) struct Inserted {
     pub(super) standing: Vec<Standing>,
     /// Those behind the router, each with its connection manager.
     pub(super) upstream: Vec<(usize, Instance)>,
+}
+
+impl Inserted {
+    /// What the file holds that a filter in a configuration names.
+    pub(super) fn file_of(&self, filter: &Node) -> Option<&Node> {
+        let source = ["config_discovery", "config_source", "path_config_source"];
+        let path = text(find(filter, &source)?, "path")?;
+        let (_, content) = self.files.iter().find(|(name, _)| {
+            let folder = path.strip_suffix(name.as_str());
+            folder.is_some_and(|it| it.ends_with('/'))
+        })?;
+        items(content, "resources").first()
+    }
 }
 
 /// Puts the filter into every connection manager that needs it.
@@ -58,7 +71,7 @@ pub(super) fn insert(
             errors.refuse(draft.config(), &manager.address, reason);
             continue;
         }
-        let used = policies_of(&scene.governed[index]);
+        let used = policies_of(&scene.attached[index]);
         let contents = contents(scene, index, &used, &needs);
         let spots = Spots::find(scene, draft.config(), manager, hcm);
         spots.refuse_unknown(&needs.capabilities, errors);
@@ -95,10 +108,10 @@ pub(super) fn insert(
 }
 
 /// The policies that an instance must know to tell who governs what.
-fn policies_of(governed: &Governed) -> Vec<usize> {
-    let attachments = &governed.attachments;
+fn policies_of(attached: &AttachedPolicies) -> Vec<usize> {
+    let attachments = &attached.attachments;
     let above = [attachments.fallback(), attachments.parent()];
-    let used = governed.routes.iter().copied().chain(above).flatten();
+    let used = attached.routes.iter().copied().chain(above).flatten();
     used.collect::<BTreeSet<usize>>().into_iter().collect()
 }
 
@@ -118,7 +131,7 @@ fn contents<'a>(scene: Scene<'a>, index: usize, used: &[usize], needs: &Needs) -
         let mut kinds = kinds.chain(policy.selectors.iter().map(|it| it.kind));
         kinds.any(|kind| kind == TargetKind::Gateway)
     });
-    let gateway = &scene.governed[index].gateway;
+    let gateway = &scene.attached[index].gateway;
     let is_named = speaks_of_gateways || gateway.name.namespace != "default";
     Contents {
         policies: policies.collect(),
@@ -142,8 +155,8 @@ fn check_plugin(scene: Scene<'_>, instance: &Instance, used: &[usize], errors: &
         {
             problem.path = format!("policies[{policy}]{path}");
         }
-        let (problem, place) = compose::in_its_file(problem, scene.input);
-        errors.add_once(Finding::error(problem, place));
+        let (problem, location) = in_its_file(problem, scene.input);
+        errors.add_once(Finding::error(problem, location));
     }
 }
 

@@ -78,11 +78,11 @@ pub(super) fn insert(
 
 /// The connection managers that send to a cluster, or may do so.
 fn managers_of(scene: Scene<'_>, uses: &Uses, cluster: &str) -> Vec<usize> {
-    let tables = uses.tables_of(cluster);
+    let configs = uses.configs_of(cluster);
     let managers = scene.model.managers.iter().enumerate();
     let managers = managers.filter(|(_, it)| {
-        let table = it.routes.table();
-        table.is_some_and(|table| tables.contains(&table))
+        let config = it.route_source.config();
+        config.is_some_and(|config| configs.contains(&config))
     });
     managers.map(|(index, _)| index).collect()
 }

@@ -8,10 +8,10 @@ use btp_policy::node::{Node, Value};
 use super::Scene;
 use super::draft::Draft;
 use crate::apply::effective::Effective;
-use crate::apply::govern::sites_of;
 use crate::apply::needs::Needs;
 use crate::apply::placement::Destination;
 use crate::envoy::json::node;
+use crate::envoy::model::RouteId;
 use crate::envoy::tree::{field, set};
 
 /// Lets a route hold bodies as large as its policy gathers.
@@ -27,15 +27,15 @@ pub(super) fn widen_buffers(scene: Scene<'_>, draft: &mut Draft<'_>, effective: 
             continue;
         };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        for site in &it.sites {
-            let listener = draft.at(&scene.model.managers[site.0].listener);
+        for (manager, id) in &it.routes {
+            let listener = draft.at(&scene.model.managers[*manager].listener);
             let own = listener.and_then(|it| field(it, "per_connection_buffer_limit_bytes"));
-            let site = scene.site(*site);
-            let route = draft.at(&site.address);
+            let address = &scene.model.route(*id).address;
+            let route = draft.at(address);
             let there = route.and_then(|it| field(it, "request_body_buffer_limit"));
             let enough = number(there).unwrap_or(0).max(number(own).unwrap_or(USUAL));
             if limit > enough
-                && let Some(route) = draft.change(&site.address)
+                && let Some(route) = draft.change(address)
             {
                 set(route, "request_body_buffer_limit", node!(limit));
                 let part = "request_body_buffer_limit".to_owned();
@@ -50,16 +50,16 @@ pub(super) fn widen_buffers(scene: Scene<'_>, draft: &mut Draft<'_>, effective: 
 pub(super) fn give_names(scene: Scene<'_>, draft: &mut Draft<'_>) {
     let mut named = BTreeSet::new();
     for (index, manager) in scene.model.managers.iter().enumerate() {
-        let Some(table) = manager.routes.table() else {
+        let Some(config) = manager.route_source.config() else {
             continue;
         };
-        for (place, site) in sites_of(scene.model, manager).iter().enumerate() {
-            let is_governed = scene.governed[index].routes[place].is_some();
-            if !is_governed || !site.name.is_empty() || !named.insert((table, place)) {
+        for (place, entry) in scene.model.routes_of(manager).iter().enumerate() {
+            let is_governed = scene.attached[index].routes[place].is_some();
+            if !is_governed || !entry.name.is_empty() || !named.insert(RouteId { config, place }) {
                 continue;
             }
-            if let Some(route) = draft.change(&site.address) {
-                set(route, "name", node!(&site.given));
+            if let Some(route) = draft.change(&entry.address) {
+                set(route, "name", node!(&entry.given));
             }
         }
     }

@@ -9,9 +9,9 @@ use super::Scene;
 use super::errors::Errors;
 use crate::apply::order::{Group, Spot, Why, behind};
 use crate::apply::standing::Kept;
-use crate::diagnostics::{Finding, Place};
+use crate::diagnostics::{Finding, Location};
 use crate::envoy::files::Config;
-use crate::envoy::model::Manager;
+use crate::envoy::model::HttpConnectionManager;
 
 /// The place of each group.
 pub(super) struct Spots {
@@ -22,7 +22,12 @@ pub(super) struct Spots {
 }
 
 impl Spots {
-    pub(super) fn find(scene: Scene<'_>, config: &Config, manager: &Manager, hcm: &Node) -> Self {
+    pub(super) fn find(
+        scene: Scene<'_>,
+        config: &Config,
+        manager: &HttpConnectionManager,
+        hcm: &Node,
+    ) -> Self {
         let mut unknown = Vec::new();
         let spots = Group::ALL.map(|group| {
             let usual = Spot {
@@ -65,7 +70,7 @@ impl Spots {
             if wanted.iter().any(|it| Group::of(*it) == *group) {
                 let option = format!("--{}-behind", group.name());
                 let problem = Problem::new(option, reason);
-                errors.add_once(Finding::error(problem, Place::Nowhere));
+                errors.add_once(Finding::error(problem, Location::Nowhere));
             }
         }
     }

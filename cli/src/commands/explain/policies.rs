@@ -11,9 +11,9 @@ use btp_policy::read::At;
 use btp_policy::spec::{Owner, owner_of};
 use btp_policy::{PluginConfig, Policy, advice, merge};
 
-use crate::compose::{Instance, NativeFields, compose, in_its_file};
 use crate::diagnostics::{self, Finding, Format};
 use crate::documents::{Input, Object};
+use crate::plugin_config_builder::{Instance, NativeFields, compose, in_its_file};
 
 /// Prints what governs; false if the policies were refused.
 pub(super) fn run(
@@ -36,8 +36,8 @@ pub(super) fn run(
         Ok(config) => config,
         Err(problems) => {
             findings.extend(problems.into_iter().map(|problem| {
-                let (problem, place) = in_its_file(problem, &input);
-                Finding::error(problem, place)
+                let (problem, location) = in_its_file(problem, &input);
+                Finding::error(problem, location)
             }));
             diagnostics::print(&findings, &input.sources, Format::Text);
             print_invalid(&node);

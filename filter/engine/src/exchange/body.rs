@@ -4,8 +4,8 @@ use super::{Exchange, Phase};
 use crate::action::{Action, Flow};
 use crate::host::Host;
 use crate::plan::{Plan, PolicyPlan};
-use crate::pool::Answer;
 use crate::request_buffer::{Buffering, Refusal};
+use crate::shared::quota::Answer;
 use crate::worker::Worker;
 
 /// A held request whose body is not heard of for so long gets an error, as

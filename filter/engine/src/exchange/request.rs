@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::{Exchange, Phase};
 use crate::action::{Action, Flow, Reply, Response};
 use crate::fault::End;
-use crate::form::Form;
+use crate::grpc::reply_format::Form;
 use crate::host::Host;
 use crate::look::Look;
 use crate::plan::{Plan, PolicyPlan};
-use crate::pool::Answer;
 use crate::rate_limit::{Pass, Till, Verdict};
+use crate::shared::quota::Answer;
 use crate::worker::Worker;
 
 impl Exchange {

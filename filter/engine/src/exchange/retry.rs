@@ -2,7 +2,7 @@
 
 use super::{Exchange, Phase};
 use crate::action::{Action, Flow, Response};
-use crate::form::Form;
+use crate::grpc::reply_format::Form;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::retry::{Bound, RATE_LIMITED, Retries, SlotId, Try, refusal, seen};

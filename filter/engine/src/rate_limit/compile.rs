@@ -9,17 +9,17 @@ use std::sync::Arc;
 use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{Limit, LocalRateLimit, LocalRule};
 
-use super::concurrency::Concurrency;
+use super::headers::Tells;
+use super::in_flight::Concurrency;
+use super::limiter::{KEYS_PER_SET, KeyTable, LimitCounters, SharedLimit};
 use super::reply::{crowded, rejection};
-use super::standing::Tells;
-use super::till::{KEYS_PER_SET, KeyTable, LimitCounters, SharedLimit};
 use super::{Allowance, RateLimits, Rule, route_hash};
 use crate::counters::CounterNames;
-use crate::format::Format;
 use crate::look::Needs;
-use crate::names::SharedNames;
-use crate::pool::Owner;
 use crate::shared::BlockId;
+use crate::shared::key_format::Format;
+use crate::shared::names::SharedNames;
+use crate::shared::quota::Owner;
 
 /// Collects what the limits of all policies have in common.
 #[derive(Debug)]

@@ -7,8 +7,8 @@
 //! The table has a fixed size. A lease whose place another one needs goes
 //! back to where it came from.
 
+use super::buckets::Key;
 use super::gcra::Fixed;
-use super::slots::Key;
 
 /// What a worker knows of one bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,8 +15,8 @@
 //! count-min sketch" (2005); Estan and Varghese, "New directions in traffic
 //! measurement" (2002), for the conservative update.
 
+use super::buckets::{Answer, Key};
 use super::gcra::{Fixed, Gcra};
-use super::slots::{Answer, Key};
 use crate::shared::Step;
 
 /// How a rule's cells are laid out in a block. Depends on its limit, which may

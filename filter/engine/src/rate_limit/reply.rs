@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use btp_policy::spec::Reject;
 
-use super::standing::{Lists, Standing, Tells, seconds};
-use super::till::Till;
+use super::headers::{Lists, Standing, Tells, seconds};
+use super::limiter::Till;
 use super::{Hit, RateLimits, Refusal};
 use crate::action::Reply;
 use crate::host::Host;

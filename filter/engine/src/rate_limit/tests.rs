@@ -577,5 +577,5 @@ fn who_waits_goes_on_when_the_time_has_come_and_takes_no_more() {
 }
 
 mod distinct;
+mod headers;
 mod overflow;
-mod standing;

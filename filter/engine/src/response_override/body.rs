@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::ValueLimits;
-use crate::quota::Reservation;
+use crate::response_override::memory_quota::Reservation;
 
 /// A new body.
 #[derive(Debug, PartialEq, Eq)]

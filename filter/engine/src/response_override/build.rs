@@ -7,7 +7,7 @@ use btp_policy::spec::{
 
 use super::accept;
 use super::body::Body;
-use super::crossing;
+use super::preserved_headers;
 use super::render::{Facts, Target};
 use super::{AUTHORITY, Operators, SCHEME};
 use crate::action::Fields;
@@ -68,7 +68,7 @@ fn build_response(response: &OverrideResponse, keep: &KeepHeaders, facts: &Facts
     if varies {
         headers.push((VARY.to_vec(), b"accept".to_vec()));
     }
-    crossing::merge_vary(&mut headers);
+    preserved_headers::merge_vary(&mut headers);
     Built {
         status,
         headers,
@@ -110,7 +110,7 @@ fn edit_headers(response: &OverrideResponse, facts: &Facts<'_>) -> Built {
 fn build_redirect(redirect: &Redirect, keep: &KeepHeaders, facts: &Facts<'_>) -> Built {
     let mut headers = kept(keep, &HeaderChanges::default(), facts);
     set(&mut headers, LOCATION, location(redirect, facts));
-    crossing::merge_vary(&mut headers);
+    preserved_headers::merge_vary(&mut headers);
     Built {
         status: redirect.status,
         headers,
@@ -201,7 +201,9 @@ fn kept(keep: &KeepHeaders, changes: &HeaderChanges, facts: &Facts<'_>) -> Field
     facts
         .headers
         .iter()
-        .filter(|(name, _)| (keep.keeps(name) || crossing::survives(name)) && !removed(name))
+        .filter(|(name, _)| {
+            (keep.keeps(name) || preserved_headers::survives(name)) && !removed(name)
+        })
         .map(|(name, value)| (name.to_vec(), value.to_vec()))
         .collect()
 }

@@ -5,7 +5,7 @@ use btp_policy::spec::{Source, StringMatch};
 
 use super::{Overrides, Rule};
 use crate::action::Reply;
-use crate::form::Form;
+use crate::grpc::reply_format::Form;
 use crate::grpc::{is_grpc, status_of_http};
 use crate::host::Host;
 use crate::look::Look;

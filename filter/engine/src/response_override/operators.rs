@@ -3,7 +3,7 @@
 use btp_policy::scalar::{HeaderChoice, Operator, Part, Template};
 use btp_policy::spec::{Instead as Wanted, Redirect};
 
-use super::recall::Recall;
+use super::request_snapshot::Recall;
 use crate::host::{Attribute, Host};
 
 /// Operators of all rules, sorted by who knows their values.

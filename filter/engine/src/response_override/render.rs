@@ -6,7 +6,7 @@ use btp_policy::scalar::{HeaderChoice, Operator, Part, Template};
 use btp_policy::spec::Escape;
 
 use super::Overrides;
-use super::recall::Recall;
+use super::request_snapshot::Recall;
 use crate::request::joined;
 
 /// What a text is written for.

@@ -11,18 +11,21 @@
 //! tries that are seen, and by responses that came without one; or the policy
 //! says so.
 
+mod slab;
+
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use crate::host::Host;
-use crate::journal::Journals;
 use crate::meters::Meters;
 use crate::retry::budget::{Budget, Purse, Terms};
-use crate::retry::held::Held;
-use crate::retry::rules::Rules;
+use crate::retry::outcomes::Rules;
+use crate::retry::reservation::Held;
 use crate::retry::seen;
-use crate::retry::slots::{Slot, SlotId, Slots};
+use crate::shared::journal::Journals;
+pub(crate) use slab::SlotId;
+use slab::{Slot, Slots};
 
 /// What a worker remembers of retries; one for each worker of a host.
 #[derive(Debug, Default)]

@@ -10,11 +10,11 @@ use hashbrown::HashMap;
 
 use crate::counters::CounterId;
 use crate::host::{Attribute, Host};
-use crate::journal::{Journals, Page, WorkerId};
 use crate::meters::{MeterId, MeterKind, Meters};
-use crate::names::SharedNames;
 use crate::plan::Plan;
 use crate::retry::Ledger;
+use crate::shared::journal::{Journals, Page, WorkerId};
+use crate::shared::names::SharedNames;
 use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
 use crate::testing::SharedMeters;
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 
-use crate::journal::{Journals, Page, WorkerId};
 use crate::meters::{MeterId, MeterKind, Meters};
+use crate::shared::journal::{Journals, Page, WorkerId};
 use crate::shared::{Contended, Step};
 
 /// The process-wide numbers of a proxy; clones share them.

@@ -12,9 +12,9 @@ use hashbrown::HashMap;
 use super::FakeHost;
 use crate::counters::CounterId;
 use crate::host::{Attribute, Host};
-use crate::journal::{Journals, Page, WorkerId};
 use crate::meters::{MeterId, MeterKind, Meters};
 use crate::retry::Ledger;
+use crate::shared::journal::{Journals, Page, WorkerId};
 use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
 
 /// What the workers share.

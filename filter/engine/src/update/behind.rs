@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::roll::SILENCE_NS;
 use crate::shared;
+use crate::shared::liveness::SILENCE_NS;
 
 /// The most entries: a VM has one for each plugin that is behind.
 const MOST: usize = 1024;
@@ -81,7 +81,7 @@ impl Behind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roll::BEAT_NS;
+    use crate::shared::liveness::BEAT_NS;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

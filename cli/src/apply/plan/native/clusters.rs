@@ -8,25 +8,24 @@ use super::uses::Uses;
 use super::{Native, copies};
 use crate::apply::placement::Destination;
 use crate::envoy::address::Address;
+use crate::envoy::model::RouteId;
 use crate::translate::Change;
 
 impl Native<'_, '_, '_> {
     /// Performs the changes of clusters; `changes` are those of each
     /// effective spec.
     pub(super) fn on_clusters(&mut self, uses: &Uses, changes: &[Vec<Change>]) {
-        let mut owner: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        let mut owner: BTreeMap<RouteId, usize> = BTreeMap::new();
         for (index, it) in self.effective.iter().enumerate() {
-            for (manager, place) in &it.sites {
-                if let Some(table) = self.scene.model.managers[*manager].routes.table() {
-                    owner.entry((table, *place)).or_insert(index);
-                }
+            for (_, route) in &it.routes {
+                owner.entry(*route).or_insert(index);
             }
         }
-        for site in &uses.by_request {
-            if let Some(index) = owner.get(site)
+        for route in &uses.by_request {
+            if let Some(index) = owner.get(route)
                 && let Some(change) = changes[*index].first()
             {
-                let route = &self.scene.model.tables[site.0].routes[site.1];
+                let route = self.scene.model.route(*route);
                 let reason = format!(
                     "cannot be put into force on {}: which cluster it sends to is known only \
                      with the request",
@@ -39,8 +38,8 @@ impl Native<'_, '_, '_> {
         let mut taken: BTreeSet<String> = uses.places.keys().cloned().collect();
         for (name, routes) in &uses.routes {
             let mut users: BTreeMap<Option<usize>, Vec<&Address>> = BTreeMap::new();
-            for (table, place, address) in routes {
-                let index = owner.get(&(*table, *place)).copied();
+            for (route, address) in routes {
+                let index = owner.get(route).copied();
                 let index = index.filter(|index| !changes[*index].is_empty());
                 users.entry(index).or_default().push(address);
             }

@@ -5,7 +5,7 @@ use btp_policy::node::Node;
 use crate::apply::effective::Effective;
 use crate::apply::placement::Destination;
 use crate::envoy::tree::text;
-use crate::translate::{Change, ChangeError, How, Outcome, apply_change};
+use crate::translate::{Change, ChangeError, Operation, Outcome, apply_change};
 
 /// Performs a change of a spec on an object, which is called `what`, and notes
 /// what gave way. Gives whether the change has a home there.
@@ -26,22 +26,22 @@ pub(super) fn perform(
                     it.replaced.push(line);
                 }
             }
-            !matches!(change.how, How::Remove)
+            !matches!(change.operation, Operation::Remove)
         }
         Outcome::Idle(reason) => {
             it.native
                 .add(field_of(change), Destination::Nothing(reason));
             false
         }
-        Outcome::Added => !matches!(change.how, How::EndpointHosts),
+        Outcome::Added => !matches!(change.operation, Operation::EndpointHosts),
         Outcome::Same => !matches!(
-            change.how,
-            How::Forbid(..)
-                | How::Require(_)
-                | How::Remove
-                | How::EndpointHosts
-                | How::ProxyProtocol(_)
-                | How::ZoneWeights(_)
+            change.operation,
+            Operation::Forbid(..)
+                | Operation::Require(_)
+                | Operation::Remove
+                | Operation::EndpointHosts
+                | Operation::ProxyProtocol(_)
+                | Operation::ZoneWeights(_)
         ),
     })
 }
@@ -53,14 +53,14 @@ pub(super) fn field_of(change: &Change) -> &str {
 
 /// The part of its object that a change goes to.
 pub(super) fn part_of(change: &Change) -> String {
-    match &change.how {
-        How::HttpFilter(filter) => {
+    match &change.operation {
+        Operation::HttpFilter(filter) => {
             let name = text(filter, "name").unwrap_or_default();
             format!("http_filters {name}")
         }
-        How::HttpOptions(_) => "HttpProtocolOptions".to_owned(),
-        How::HealthCheck(_) => "health_checks".to_owned(),
-        How::Dns(_) => "the settings of its DNS".to_owned(),
+        Operation::HttpOptions(_) => "HttpProtocolOptions".to_owned(),
+        Operation::HealthCheck(_) => "health_checks".to_owned(),
+        Operation::Dns(_) => "the settings of its DNS".to_owned(),
         _ => change.path.to_string(),
     }
 }

@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 
 use hashbrown::HashMap;
 
-use crate::journal::{Journals, Page, WorkerId};
 use crate::meters::{MeterId, MeterKind, Meters};
+use crate::shared::journal::{Journals, Page, WorkerId};
 use crate::shared::{Contended, Step};
 
 /// The shared store of one proxy.

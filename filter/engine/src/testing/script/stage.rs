@@ -9,12 +9,12 @@ use super::view::{Facts, View};
 use super::visit::{Event, Performed, Visit};
 use crate::action::{Action, Flow};
 use crate::exchange::Exchange;
-use crate::journal::WorkerId;
 use crate::plan::Plan;
-use crate::quota::MemoryQuota;
+use crate::response_override::MemoryQuota;
 use crate::retry::{self, Ledger};
-use crate::roll::BEAT_NS;
-use crate::vm_memory::VmMemory;
+use crate::shared::journal::WorkerId;
+use crate::shared::liveness::BEAT_NS;
+use crate::shared::vm_memory::VmMemory;
 use crate::worker::Worker;
 
 /// A configuration in a worker.

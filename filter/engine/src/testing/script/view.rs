@@ -9,9 +9,9 @@ use super::configs::Compiled;
 use super::shared::Shared;
 use crate::counters::CounterId;
 use crate::host::{Attribute, Host};
-use crate::journal::{Journals, Page, WorkerId};
 use crate::meters::{MeterId, MeterKind, Meters};
 use crate::retry::Ledger;
+use crate::shared::journal::{Journals, Page, WorkerId};
 use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
 
 /// Headers as they came, whatever bytes they are.

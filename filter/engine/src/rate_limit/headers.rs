@@ -1,0 +1,166 @@
+//! Where a client stands with the rules that counted its request, and the
+//! headers that say so: x-ratelimit-* of the slowest rule
+//! (draft-polli-ratelimit-headers-03, in the form that Envoy's local rate
+//! limit filter gives them), or `RateLimit-Policy` and `RateLimit` of each
+//! (draft-ietf-httpapi-ratelimit-headers-10).
+
+use btp_policy::spec::{Limit, LocalRule, RateLimitHeaders};
+
+use super::Rule;
+use super::compile::rule_name;
+use super::limiter::Level;
+use crate::action::Action;
+
+/// How a rule tells clients of itself.
+#[derive(Debug)]
+pub(super) enum Tells {
+    Nothing,
+    /// By the x-ratelimit headers.
+    XRateLimit,
+    /// By `RateLimit-Policy` and `RateLimit`.
+    RateLimit(Member),
+}
+
+/// What stands for a rule in the lists of draft 10, as a Structured Field.
+#[derive(Debug)]
+pub(super) struct Member {
+    /// Its name, a String.
+    name: String,
+    /// The same with what is always true of it.
+    policy: String,
+}
+
+/// The lists of draft 10.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    policies: String,
+    limits: String,
+}
+
+/// The x-ratelimit headers.
+#[derive(Debug)]
+struct XRateLimit {
+    limit: u64,
+    remaining: u64,
+    /// Seconds until there is a token again, rounded up; 0 if there is one.
+    reset: u64,
+}
+
+/// Where a client stands.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    slowest: Option<XRateLimit>,
+    lists: Lists,
+}
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+impl Tells {
+    /// `before` are the rules that come before it.
+    pub(super) fn of(rule: &LocalRule, before: &[Rule]) -> Self {
+        match (rule.headers, rule.limit) {
+            (RateLimitHeaders::DraftVersion03, _) => Self::XRateLimit,
+            (RateLimitHeaders::DraftVersion10, Some(limit)) => {
+                Self::RateLimit(Member::new(&rule_name(rule), limit, before))
+            }
+            (RateLimitHeaders::Off | RateLimitHeaders::DraftVersion10, _) => Self::Nothing,
+        }
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        matches!(self, Self::RateLimit(member) if member.name == name)
+    }
+}
+
+impl Member {
+    /// The name is a DNS label or made by us: nothing in it needs escaping. A
+    /// rule that was inherited may have the name of another one.
+    fn new(name: &str, limit: Limit, before: &[Rule]) -> Self {
+        let mut quoted = format!("\"{name}\"");
+        let mut twin = 1_u64;
+        while before.iter().any(|it| it.tells.is_called(&quoted)) {
+            twin += 1;
+            quoted = format!("\"{name}-{twin}\"");
+        }
+        let (requests, seconds) = (limit.requests, limit.unit.seconds());
+        let mut policy = format!("{quoted};q={requests};w={seconds}");
+        if limit.burst != requests {
+            policy.push_str(&format!(";btp-burst={}", limit.burst));
+        }
+        Self {
+            name: quoted,
+            policy,
+        }
+    }
+}
+
+impl Lists {
+    pub(super) fn add_policy(&mut self, member: &Member) {
+        append(&mut self.policies, &member.policy);
+    }
+
+    /// A full bucket will not get any more: there is no `t` then.
+    pub(super) fn add_limit(&mut self, member: &Member, level: Level) {
+        let (name, remaining) = (&member.name, level.tokens);
+        let limit = match level.next_ns().map(seconds) {
+            Some(next) => format!("{name};r={remaining};t={next}"),
+            None => format!("{name};r={remaining}"),
+        };
+        append(&mut self.limits, &limit);
+    }
+}
+
+impl XRateLimit {
+    fn of(level: Level) -> Self {
+        let next = level.next_ns().filter(|_| level.tokens == 0);
+        Self {
+            limit: level.bucket.burst(),
+            remaining: level.tokens,
+            reset: next.map_or(0, seconds),
+        }
+    }
+}
+
+impl Standing {
+    /// `None` if there is nothing to tell. Without limits the policies are
+    /// not told, either.
+    pub(super) fn new(slowest: Option<Level>, lists: Lists) -> Option<Self> {
+        (slowest.is_some() || !lists.limits.is_empty()).then(|| Self {
+            slowest: slowest.map(XRateLimit::of),
+            lists,
+        })
+    }
+
+    /// The headers, added to a response.
+    pub(crate) fn add_to_response(self, out: &mut Vec<Action>) {
+        self.headers(&mut |name, value| out.push(Action::AddResponseHeader(name, value)));
+    }
+
+    pub(super) fn headers(self, add: &mut dyn FnMut(&'static str, String)) {
+        if let Some(slowest) = self.slowest {
+            for (name, value) in [
+                ("x-ratelimit-limit", slowest.limit),
+                ("x-ratelimit-remaining", slowest.remaining),
+                ("x-ratelimit-reset", slowest.reset),
+            ] {
+                add(name, value.to_string());
+            }
+        }
+        if !self.lists.limits.is_empty() {
+            add("ratelimit-policy", self.lists.policies);
+            add("ratelimit", self.lists.limits);
+        }
+    }
+}
+
+fn append(list: &mut String, member: &str) {
+    if !list.is_empty() {
+        list.push_str(", ");
+    }
+    list.push_str(member);
+}
+
+/// Rounded up.
+pub(super) fn seconds(nanos: u64) -> u64 {
+    nanos.div_ceil(NANOS_PER_SECOND)
+}

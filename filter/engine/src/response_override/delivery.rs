@@ -1,0 +1,56 @@
+//! How a new response takes the place of the one at hand, which may have a body that
+//! is on its way, and filters in front of this one that have not seen it yet.
+
+use super::build::forbids_body;
+use crate::grpc::reply_format::Form;
+use crate::host::{Attribute, Host};
+
+/// How a response takes the place of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// As a reply of the proxy's own, which passes no other filter.
+    Reply,
+    /// As it passes: other headers, and no body in either.
+    HeadersOnly,
+    /// As it passes: other headers, and another body.
+    HeadersAndBody,
+}
+
+/// The longest body that is replaced in place. The client has its answer at
+/// once, but the exchange ends only when the upstream's body has passed.
+const LONGEST_IN_PLACE: u64 = 64 * 1024;
+
+impl Place {
+    /// How a response of this form, status and length takes the place of the original,
+    /// `end` if that has neither body nor trailers. What passes is seen by the filters
+    /// in front of this one: `cors` and `grpc_web` write their part.
+    pub(super) fn of(
+        form: Form,
+        status: u16,
+        new_length: usize,
+        (length, end): (Option<u64>, bool),
+    ) -> Self {
+        if end {
+            // A body cannot be added.
+            return match new_length {
+                0 => Self::HeadersOnly,
+                _ => Self::Reply,
+            };
+        }
+        // `grpc_web` holds a body without a message for ever.
+        if form == Form::Grpc || forbids_body(status) {
+            return Self::Reply;
+        }
+        match length {
+            Some(1..=LONGEST_IN_PLACE) => Self::HeadersAndBody,
+            _ => Self::Reply,
+        }
+    }
+}
+
+/// Whether the response at hand is what Envoy's `cors` filter answers a preflight:
+/// it says nothing of the resource, and a browser takes no other.
+pub(super) fn is_preflight<H: Host>(host: &mut H) -> bool {
+    host.attribute(Attribute::ResponseCodeDetails)
+        .is_some_and(|details| details == b"cors_response")
+}

@@ -1,0 +1,209 @@
+//! What overrides must know of a request when its response is there: request
+//! headers cannot be asked for any more by then.
+//!
+//! A client decides how long that takes and how much it sends. So a value is
+//! stored once and unescaped, no more of it than can be printed, only while a rule can
+//! still match, and within two bounds. What
+//! does not fit is printed like a value that is not there.
+
+use std::borrow::Cow;
+
+use btp_policy::scalar::{HeaderChoice, Operator};
+
+use super::Overrides;
+use super::accept;
+use super::captured::{KeptValues, Part, Recalled, Shortage, ValueLimits};
+use crate::host::Host;
+use crate::request::selector::meets_any;
+use crate::request::{Request, percent_decoded};
+
+/// What was kept of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Recall {
+    values: KeptValues,
+    /// One bit for each rule with conditions on requests: they are met.
+    met: u64,
+    /// When the filter saw the request, on the host's monotonic clock.
+    pub(super) started_ns: Option<u64>,
+}
+
+/// A value that rules need when the response is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// An operator's, and the most bytes of it that are printed.
+    Operator(Operator, usize),
+    /// What the client accepts.
+    Accept,
+}
+
+/// An item, and whose it is.
+#[derive(Debug)]
+pub(super) struct PlannedItem {
+    pub(super) item: Item,
+    /// The bits of the rules that need it, unless one without conditions does.
+    rules: u64,
+    always: bool,
+}
+
+const PATH: &str = ":path";
+
+impl PlannedItem {
+    /// Notes that the rule with this bit, or one without conditions (0), needs
+    /// `item`. Parameters come behind the path that they are part of.
+    pub(super) fn note(planned: &mut Vec<Self>, item: Item, bit: u64) {
+        let known = planned.iter_mut().find(|other| other.item == item);
+        if let Some(known) = known {
+            known.rules |= bit;
+            known.always |= bit == 0;
+            return;
+        }
+        planned.push(Self {
+            item,
+            rules: bit,
+            always: bit == 0,
+        });
+        planned.sort_by_key(|it| matches!(it.item, Item::Operator(Operator::QueryParam(_), _)));
+    }
+
+    /// The query parameter that it is, if it is one.
+    pub(super) fn param(&self) -> Option<String> {
+        match &self.item {
+            Item::Operator(Operator::QueryParam(name), _) => Some(name.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl Recall {
+    /// The time alone.
+    pub(crate) fn of_time(started_ns: Option<u64>) -> Self {
+        Self {
+            started_ns,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the request meets the conditions that have this bit.
+    pub(super) fn meets(&self, bit: u64) -> bool {
+        self.met & bit == bit
+    }
+
+    /// The response is decided: nothing will be asked any more.
+    pub(crate) fn release(&mut self) {
+        self.values = KeptValues::Nothing;
+    }
+}
+
+impl Overrides {
+    /// When the request began, if any rule prints how long it took.
+    pub(crate) fn start<H: Host>(&self, host: &mut H) -> Option<u64> {
+        self.times.then(|| host.now_ns())
+    }
+
+    /// Keeps what the rules will ask of this request.
+    #[inline(never)]
+    pub(crate) fn recall<'a>(
+        &'a self,
+        request: &Request<'a>,
+        started_ns: Option<u64>,
+        limits: ValueLimits<'_>,
+    ) -> (Recall, Shortage) {
+        let conditional = self.rules.iter().filter(|rule| rule.bit != 0);
+        let met = conditional
+            .filter(|rule| meets_any(request, &rule.said.matching.requests))
+            .fold(0, |met, rule| met | rule.bit);
+        let needed = |planned: &PlannedItem| planned.always || planned.rules & met != 0;
+        let mut shortage = Shortage::default();
+        let found = self.items.iter().map(|planned| {
+            let found = needed(planned).then(|| find(&planned.item, request));
+            found.flatten()
+        });
+        let recall = Recall {
+            values: KeptValues::keep(found, limits, &mut shortage),
+            met,
+            started_ns,
+        };
+        (recall, shortage)
+    }
+
+    /// The value of an operator of which so many bytes are printed.
+    pub(super) fn recalled<'a>(
+        &self,
+        operator: &Operator,
+        length: Option<usize>,
+        recall: &'a Recall,
+    ) -> Recalled<'a> {
+        let length = length.unwrap_or(usize::MAX);
+        let is_it = |item: &Item| matches!(item, Item::Operator(other, most) if other == operator && *most == length);
+        let value = self.kept(is_it, recall);
+        match (operator, value) {
+            (Operator::QueryParam(_), Recalled::Value(Cow::Borrowed(raw))) => {
+                Recalled::Value(percent_decoded(raw))
+            }
+            (_, value) => value,
+        }
+    }
+
+    /// What the client accepts; what could not be kept says nothing.
+    pub(super) fn accepted<'a>(&self, recall: &'a Recall) -> Option<Cow<'a, [u8]>> {
+        self.kept(|item| *item == Item::Accept, recall).value()
+    }
+
+    fn kept<'a>(&self, is_it: impl Fn(&Item) -> bool, recall: &'a Recall) -> Recalled<'a> {
+        let index = self.items.iter().position(|planned| is_it(&planned.item));
+        index.map_or(Recalled::Absent, |index| recall.values.get(index))
+    }
+}
+
+/// Where an item's value stands in a request.
+fn find<'a>(item: &'a Item, request: &Request<'a>) -> Option<Part<'a>> {
+    let header = |name: &'a str| {
+        let value = request.header(name)?;
+        Some(Part::whole(name, value))
+    };
+    let (operator, most) = match item {
+        Item::Operator(operator, most) => (operator, *most),
+        Item::Accept => {
+            let accept = header("accept")?;
+            let usable = accept::usable(&accept.bytes).len();
+            return Some(accept.cut(usable));
+        }
+    };
+    let found = match operator {
+        Operator::Request(HeaderChoice { name, or }) => {
+            header(name).or_else(|| header(or.as_deref()?))?
+        }
+        Operator::Path { query: true } => Part::whole(PATH, request.full_path()?.into()),
+        Operator::Path { query: false } => Part::whole(PATH, request.path().into()),
+        Operator::QueryParam(name) => {
+            let (start, raw) = request.raw_query_param(name)?;
+            return Some(Part {
+                header: PATH,
+                start,
+                bytes: encoded_prefix(raw, most).into(),
+            });
+        }
+        _ => return None,
+    };
+    Some(found.cut(most))
+}
+
+/// As much of a percent-encoded text as decodes to `most` bytes.
+fn encoded_prefix(raw: &[u8], most: usize) -> &[u8] {
+    if raw.len() <= most {
+        return raw;
+    }
+    let mut rest = raw;
+    for _ in 0..most {
+        let is_hex = |byte: &u8| byte.is_ascii_hexdigit();
+        rest = match rest {
+            [b'%', high, low, after @ ..] if is_hex(high) && is_hex(low) => after,
+            [_, after @ ..] => after,
+            [] => break,
+        };
+    }
+    raw.get(..raw.len() - rest.len()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

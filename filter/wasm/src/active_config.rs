@@ -1,0 +1,224 @@
+//! A configuration under one of Envoy's contexts: those who wait there.
+//!
+//! Envoy has one timer for each context. A context has one configuration at a
+//! time; when it gets another, exchanges that have begun go on under theirs.
+
+use std::cell::{Cell, RefCell};
+use std::ops::Deref;
+use std::rc::Rc;
+
+use btp_engine::{Deadlines, Exchange, Flow};
+use hashbrown::HashMap;
+
+use crate::abi;
+use crate::host::WasmHost;
+use crate::root::loaded::Loaded;
+use crate::stream::perform;
+use crate::vm;
+
+/// What all streams under one configuration and context share.
+pub(crate) struct Shared {
+    pub(crate) loaded: Rc<Loaded>,
+    timer: Rc<Timer>,
+    timers: RefCell<Timers>,
+}
+
+/// Exchanges that wait.
+#[derive(Default)]
+struct Timers {
+    deadlines: Deadlines,
+    /// In boxes, as a table has room to spare.
+    waiting: HashMap<u32, Box<Exchange>>,
+    /// When the worker is to be woken.
+    worker: Option<u64>,
+}
+
+/// Envoy's one timer of a context.
+#[derive(Default)]
+pub(crate) struct Timer {
+    /// The time that it is set for.
+    armed: Cell<Option<u64>>,
+}
+
+/// The worker's own place among the deadlines: no stream has this context,
+/// Envoy's own has.
+const WORKER: u32 = 0;
+/// The place of the VM's signs of life; no stream has this context, either.
+const VM: u32 = u32::MAX;
+const NANOS_PER_MS: u64 = 1_000_000;
+
+impl Deref for Shared {
+    type Target = Loaded;
+
+    fn deref(&self) -> &Loaded {
+        &self.loaded
+    }
+}
+
+impl Shared {
+    /// Under the context that has this timer, nobody waits yet.
+    pub(crate) fn new(loaded: Rc<Loaded>, timer: &Rc<Timer>) -> Self {
+        let shared = Self {
+            loaded,
+            timer: Rc::clone(timer),
+            timers: RefCell::default(),
+        };
+        match vm::first_beat() {
+            Ok(at) => shared.wake(VM, at),
+            Err(reason) => log::error!("{reason}"),
+        }
+        shared
+    }
+
+    /// The worker's first step under this configuration.
+    pub(crate) fn start(&self) {
+        let mut out = Vec::new();
+        let host = &mut WasmHost { shared: self };
+        self.worker.borrow_mut().start(&self.plan, host, &mut out);
+        perform(self, &mut out, 0);
+    }
+
+    /// Another configuration takes this one's place, or this one ends.
+    pub(crate) fn retire(&self) {
+        let mut out = Vec::new();
+        let host = &mut WasmHost { shared: self };
+        self.worker.borrow_mut().retire(&self.plan, host, &mut out);
+        perform(self, &mut out, 0);
+    }
+
+    /// Keeps `exchange` until its time has come, or it is asked back.
+    pub(crate) fn park(&self, context: u32, at: u64, exchange: Exchange) {
+        let mut timers = self.timers.borrow_mut();
+        timers.deadlines.set(context, at);
+        timers.waiting.insert(context, Box::new(exchange));
+        self.arm(&timers);
+    }
+
+    /// Gives a parked exchange back. Its deadline stays, so that it costs
+    /// nothing to park it again for the same time.
+    pub(crate) fn unpark(&self, context: u32) -> Option<Exchange> {
+        let exchange = self.timers.borrow_mut().waiting.remove(&context)?;
+        Some(*exchange)
+    }
+
+    /// The worker is to be woken.
+    pub(crate) fn wake_worker(&self, at: u64) {
+        let own = self.worker_wakes_at().unwrap_or(u64::MAX);
+        self.timers.borrow_mut().worker = Some(at.min(own));
+        self.wake(WORKER, at);
+    }
+
+    /// The timer is to come at this time, for one who is no exchange.
+    fn wake(&self, who: u32, at: u64) {
+        let mut timers = self.timers.borrow_mut();
+        timers.deadlines.bring_forward(who, at);
+        self.arm(&timers);
+    }
+
+    /// When the worker is to be woken, if at all.
+    pub(crate) fn worker_wakes_at(&self) -> Option<u64> {
+        self.timers.borrow().worker
+    }
+
+    fn arm(&self, timers: &Timers) {
+        if let Some(earliest) = timers.deadlines.earliest() {
+            self.timer.arm(earliest);
+        }
+    }
+
+    /// Nobody waits for this deadline any more. The tick may come once for
+    /// nothing.
+    pub(crate) fn forget(&self, context: u32) {
+        self.timers.borrow_mut().deadlines.remove(context);
+    }
+
+    /// Wakes those whose time has come, then has the timer come for the next.
+    pub(crate) fn tick(&self) {
+        let now = abi::monotonic_ns();
+        let next_beat = vm::beat(now);
+        let mut out = Vec::new();
+        while let Some((context, exchange)) = self.next_due(now) {
+            let mut host = WasmHost { shared: self };
+            let Some(mut exchange) = exchange else {
+                self.worker
+                    .borrow_mut()
+                    .tick(&self.plan, &mut host, &mut out);
+                perform(self, &mut out, 0);
+                continue;
+            };
+            if abi::set_effective_context(context).is_err() {
+                let worker = &mut self.worker.borrow_mut();
+                exchange.done(&self.plan, worker, &mut host, &mut out);
+                perform(self, &mut out, 0);
+                continue;
+            }
+            let flow = exchange.timer(
+                &self.plan,
+                &mut self.worker.borrow_mut(),
+                &mut host,
+                &mut out,
+            );
+            let wake_at = perform(self, &mut out, 0);
+            if flow == Flow::Continue
+                && let Err(refused) = abi::continue_request()
+            {
+                log::error!("a request cannot go on: {refused:?}");
+            }
+            let mut timers = self.timers.borrow_mut();
+            if let Some(at) = wake_at {
+                timers.deadlines.set(context, at);
+            }
+            timers.waiting.insert(context, exchange);
+        }
+        let mut timers = self.timers.borrow_mut();
+        timers.deadlines.set(VM, next_beat);
+        self.arm(&timers);
+    }
+
+    /// The next one that is due; without an exchange it is the worker.
+    fn next_due(&self, now: u64) -> Option<(u32, Option<Box<Exchange>>)> {
+        let mut timers = self.timers.borrow_mut();
+        loop {
+            let context = timers.deadlines.pop_due(now)?;
+            let exchange = timers.waiting.remove(&context);
+            if context == WORKER {
+                timers.worker = None;
+            }
+            if exchange.is_some() || context == WORKER {
+                return Some((context, exchange));
+            }
+        }
+    }
+}
+
+impl Timer {
+    /// Has it come at this time, if it is not to come earlier anyway: to set it
+    /// begins a new period.
+    pub(crate) fn arm(&self, at: u64) {
+        if self.armed.get().is_some_and(|armed| armed <= at) {
+            return;
+        }
+        let wait = at.saturating_sub(abi::monotonic_ns());
+        let millis = wait.div_ceil(NANOS_PER_MS);
+        set_tick(u32::try_from(millis).unwrap_or(u32::MAX).max(1));
+        self.armed.set(Some(at));
+    }
+
+    /// It has come.
+    pub(crate) fn came(&self) {
+        self.armed.set(None);
+    }
+
+    /// Stops it, if nobody has had it armed since it came.
+    pub(crate) fn rest(&self) {
+        if self.armed.get().is_none() {
+            set_tick(0);
+        }
+    }
+}
+
+fn set_tick(millis: u32) {
+    if let Err(refused) = abi::set_tick_period(millis) {
+        log::error!("the timer cannot be set to {millis} ms: {refused:?}");
+    }
+}

@@ -1,0 +1,67 @@
+//! Texts of configurations that a worker has no room for, left with the host
+//! until it has: Envoy gives a configuration to a plugin only once.
+//!
+//! Each text has a key of its own, so that what is read has the size that is
+//! known. It stays there until a later configuration comes for the same plugin,
+//! which no worker waits for the earlier one after.
+
+use std::cell::RefCell;
+
+use btp_engine::versioned_key;
+use hashbrown::HashMap;
+
+use crate::{abi, root::accepted};
+
+/// A text of a plugin, by their hashes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Left {
+    pub(crate) plugin: u64,
+    pub(crate) text: u64,
+}
+
+thread_local! {
+    /// What this VM has left, by plugin and position.
+    static LEFT: RefCell<HashMap<(u64, bool), Left>> = RefCell::default();
+}
+
+impl Left {
+    /// Leaves the text with the host.
+    pub(crate) fn leave(self, text: &[u8]) {
+        if let Err(refused) = abi::set_shared_data(&self.key(), text, 0) {
+            log::error!("a configuration cannot be kept for later: {refused:?}");
+            return;
+        }
+        LEFT.with_borrow_mut(|left| left.insert(self.place(), self));
+    }
+
+    /// The text; `None` if it is not there, or another one is.
+    pub(crate) fn read(self) -> Option<Vec<u8>> {
+        let (text, _) = abi::shared_data(&self.key())?;
+        (accepted::hash(&text) == self.text).then_some(text)
+    }
+
+    /// Takes back what was left before this text came for the same plugin.
+    pub(crate) fn supersedes(self) {
+        let earlier = LEFT.with_borrow_mut(|left| {
+            let place = self.place();
+            let is_earlier = left.get(&place).is_some_and(|it| it.text != self.text);
+            is_earlier.then(|| left.remove(&place)).flatten()
+        });
+        if let Some(earlier) = earlier
+            && let Err(refused) = abi::set_shared_data(&earlier.key(), &[], 0)
+        {
+            log::error!("an earlier configuration stays with Envoy: {refused:?}");
+        }
+    }
+
+    /// A plugin may have a configuration at each position.
+    fn place(self) -> (u64, bool) {
+        let known = accepted::all().of_text(self.text);
+        (self.plugin, known.is_some_and(|it| it.is_upstream))
+    }
+
+    fn key(self) -> String {
+        let Self { plugin, text } = self;
+        versioned_key(&format!("btp.wanted.{plugin:016x}.{text:016x}"), 1)
+    }
+}

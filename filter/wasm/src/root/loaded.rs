@@ -1,0 +1,82 @@
+//! A configuration, read and compiled: what all exchanges under it share in
+//! this VM, whichever of Envoy's contexts they belong to.
+
+use std::cell::RefCell;
+use std::time::Instant;
+
+use btp_engine::update::{Obstacle, Role};
+use btp_engine::{MemoryQuota, Plan, Worker};
+use btp_policy::problem::in_one_line;
+use btp_policy::{PluginConfig, Position};
+
+use crate::log_throttle::Complaints;
+use crate::metrics::{self, Metrics};
+use crate::random::Random;
+use crate::shared_data;
+
+thread_local! {
+    /// The memory for values of requests, under whatever configuration.
+    static QUOTA: MemoryQuota = MemoryQuota::default();
+}
+
+pub(crate) struct Loaded {
+    pub(crate) plan: Plan,
+    pub(crate) metrics: Metrics,
+    pub(crate) random: Random,
+    pub(crate) worker: RefCell<Worker>,
+    pub(crate) complaints: Complaints,
+    pub(crate) position: Position,
+}
+
+/// The most problems that one log line names.
+const MOST_PROBLEMS: usize = 20;
+
+impl Loaded {
+    /// Reads and compiles a configuration. The canary says what there is to
+    /// say of it, and checks what holds for the whole process.
+    pub(crate) fn load(text: &[u8], role: Role) -> Result<Self, Obstacle> {
+        let start = Instant::now();
+        let parsed = PluginConfig::parse(text);
+        let config =
+            parsed.map_err(|problems| Obstacle::Wrong(in_one_line(&problems, MOST_PROBLEMS)))?;
+        let random = Random::seeded()
+            .map_err(|error| Obstacle::Lack(format!("no entropy to be had: {error}")))?;
+        let is_canary = role == Role::Canary;
+        if is_canary {
+            announce(&config);
+        }
+        let policies = config.policies.len();
+        let position = config.position;
+        let plan = Plan::compile(config);
+        if is_canary {
+            let tested = plan.budgets().try_for_each(metrics::self_test);
+            tested.map_err(Obstacle::Lack)?;
+            let (version, millis) = (env!("CARGO_PKG_VERSION"), start.elapsed().as_millis());
+            log::info!("version {version}, {policies} policies, loaded in {millis} ms");
+            for notice in plan.notices() {
+                log::info!("{notice}");
+            }
+        }
+        for names in [plan.blocks(), plan.tables()] {
+            let created = names.iter().try_for_each(|name| shared_data::create(&name));
+            created.map_err(Obstacle::Lack)?;
+        }
+        Ok(Self {
+            metrics: Metrics::new(&plan),
+            worker: RefCell::new(plan.worker().with_quota(&QUOTA.with(MemoryQuota::clone))),
+            complaints: Complaints::default(),
+            plan,
+            random,
+            position,
+        })
+    }
+}
+
+fn announce(config: &PluginConfig) {
+    for status in config.attachments.statuses() {
+        log::info!("policy {status}");
+    }
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+}
