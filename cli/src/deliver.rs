@@ -155,7 +155,11 @@ impl<'a> Run<'a> {
         }
         self.at(witness.look(plan))?;
         let written = self.write(&switch)?;
-        let kept = self.at(witness.routes(plan, &written))?;
+        let kept = witness.routes(plan, &written);
+        if kept.as_ref().is_err_and(Cause::is_outage) {
+            self.write(&plan.listeners_back())?;
+        }
+        let kept = self.at(kept)?;
         let finish = plan.finish(&kept).map_err(Error::Unwritten)?;
         self.summary.kept = kept;
         self.at(witness.look(plan))?;

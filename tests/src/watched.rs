@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -94,6 +94,11 @@ impl Watched {
         self.folder.path().join("own")
     }
 
+    /// A file beside both folders.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// What Envoy watches.
     pub fn live(&self) -> PathBuf {
         self.folder.path().join("live")
@@ -119,22 +124,19 @@ impl Watched {
     /// `btp apply --out-dir LIVE` with a policy's `spec` for route `shop`, or
     /// with none.
     pub fn apply(&self, spec: Option<&Value>, options: &[&str]) -> Result<Output> {
-        Ok(self.command(spec, options)?.output()?)
+        let options = [&["--out-dir", "live"], options].concat();
+        Ok(self.command(spec, &options)?.output()?)
     }
 
     /// The same, which must succeed; yields its report.
     pub fn applied(&self, spec: Option<&Value>, options: &[&str]) -> Result<String> {
-        let output = self.apply(spec, options)?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{:?}: {errors}", output.status);
-        Ok(String::from_utf8(output.stdout)?)
+        succeeded(self.apply(spec, options)?)
     }
 
-    /// The same, begun.
-    pub fn begin(&self, spec: Option<&Value>, options: &[&str]) -> Result<Child> {
-        let mut command = self.command(spec, options)?;
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Ok(command.spawn()?)
+    /// `btp apply` with other options for where the result goes, which must
+    /// succeed; yields its report.
+    pub fn made(&self, spec: Option<&Value>, options: &[&str]) -> Result<String> {
+        succeeded(self.command(spec, options)?.output()?)
     }
 
     /// Starts an Envoy with two workers on what was written.
@@ -152,15 +154,10 @@ impl Watched {
     fn command(&self, spec: Option<&Value>, options: &[&str]) -> Result<Command> {
         let mut command = Command::new(repo::cli()?);
         command.current_dir(self.folder.path());
-        command.args([
-            "apply",
-            "--bootstrap",
-            "own/envoy.yaml",
-            "--out-dir",
-            "live",
-            "--wasm",
-        ]);
-        command.arg(repo::wasm()?);
+        command.args(["apply", "--bootstrap", "own/envoy.yaml"]);
+        if !options.contains(&"--wasm") {
+            command.arg("--wasm").arg(repo::wasm()?);
+        }
         if let Some(spec) = spec {
             let mut policy = json!({"kind": "BackendTrafficPolicy", "metadata": {"name": "p"},
                 "spec": spec});
@@ -183,6 +180,12 @@ impl Watched {
         let path = self.live().join(name);
         json!({"resource_api_version": "V3", "path_config_source": {"path": path}})
     }
+}
+
+fn succeeded(output: Output) -> Result<String> {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{:?}: {errors}", output.status);
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 fn resources(typed: &[(&str, Value)]) -> Value {

@@ -39,6 +39,10 @@ pub(super) struct Arguments {
     /// without it, or with `-`: stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write one configuration: with the listeners, clusters and routes of all
+    /// files in the bootstrap, as `envoy --mode validate` looks into no other
+    #[arg(long, conflicts_with = "out_dir")]
+    flat: bool,
     #[command(flatten)]
     delivery: Delivery,
     /// Show what would change, as a unified diff, and write nothing
@@ -208,7 +212,11 @@ impl fmt::Display for OutputError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OneOfSeveral(file) => {
-                write!(formatter, "is needed instead of -o: {file} changes as well")
+                write!(
+                    formatter,
+                    "is needed instead of -o: {file} changes as well; or --flat, for one file with \
+                     everything"
+                )
             }
             Self::NoFolder(folder) => {
                 let folder = folder.display();
@@ -237,7 +245,7 @@ fn changes_of(
     let given = given.filter(|it| *it != Path::new(STDOUT));
     for (index, file) in config.files.iter().enumerate() {
         if index > 0 && !many {
-            if config.is_changed(index) {
+            if config.is_changed(index) && !arguments.flat {
                 return Err(OutputError::OneOfSeveral(file.source.name.clone()));
             }
             continue;
@@ -255,9 +263,11 @@ fn changes_of(
                 config.text_before(index).to_owned(),
             ),
             output: Output {
-                text: config
-                    .text(index, Syntax::of(&name))
-                    .map_err(OutputError::Unwritable)?,
+                text: match arguments.flat {
+                    true => config.flat_text(Syntax::of(&name)),
+                    false => config.text(index, Syntax::of(&name)),
+                }
+                .map_err(OutputError::Unwritable)?,
                 path,
             },
             name,

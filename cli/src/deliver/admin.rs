@@ -227,6 +227,7 @@ impl Envoy {
         Asked::Stop(Cause::Refused {
             address: self.address.clone(),
             file: file.name(),
+            kind: file.kind,
             counter,
         })
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::admin::Address;
+use super::file::Kind;
 use super::summary::{Summary, list};
 
 /// What went wrong.
@@ -48,6 +49,7 @@ pub(crate) enum Cause {
     Refused {
         address: Address,
         file: String,
+        kind: Kind,
         counter: String,
     },
     /// Something has not happened in time.
@@ -87,11 +89,12 @@ impl fmt::Display for Error {
                 if !it.rest.is_empty() {
                     writeln!(formatter, "not written: {}", list(&it.rest))?;
                 }
-                write!(
-                    formatter,
-                    "No request is lost: the clusters of before are still there. {}",
-                    it.cause.advice()
-                )
+                if !it.cause.is_outage() {
+                    formatter.write_str(
+                        "No request is lost: the clusters of before are still there. ",
+                    )?;
+                }
+                formatter.write_str(it.cause.advice())
             }
         }
     }
@@ -128,6 +131,7 @@ impl fmt::Display for Cause {
                 address,
                 file,
                 counter,
+                ..
             } => {
                 write!(
                     formatter,
@@ -147,6 +151,18 @@ impl fmt::Display for Cause {
 }
 
 impl Cause {
+    /// Whether requests fail meanwhile: a listener that is new with a filter
+    /// answers 500 until it has one.
+    pub(super) fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                kind: Kind::Extension,
+                ..
+            }
+        )
+    }
+
     /// What to do.
     fn advice(&self) -> &'static str {
         match self {

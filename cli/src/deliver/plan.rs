@@ -106,6 +106,14 @@ impl Plan {
         order.map(after).collect()
     }
 
+    /// The listeners as they were, for an Envoy that refuses the file of a
+    /// filter which those of after have and these have not.
+    pub(super) fn listeners_back(&self) -> Vec<Output> {
+        let changed = self.of(Kind::Listeners).filter(|it| it.is_changed());
+        let back = changed.filter_map(|it| Some(output(it, it.text_before()?.to_owned())));
+        back.collect()
+    }
+
     /// The last phase; the clusters `kept` stay.
     pub(super) fn finish(&self, kept: &BTreeSet<String>) -> Result<Vec<Output>, String> {
         let mut outputs = Vec::new();

@@ -107,6 +107,7 @@ fn described(file: &File, text: &str) -> String {
     let is_after = text == file.text_after();
     match file.kind {
         Kind::Clusters if !is_after => format!("{name} (clusters of before and after)"),
+        Kind::Listeners if !is_after => format!("{name} (as it was)"),
         Kind::Bootstrap if file.is_there() => format!("{name} (read when Envoy starts)"),
         _ => name,
     }

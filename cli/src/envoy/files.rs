@@ -1,6 +1,7 @@
 //! A person's Envoy configuration: the bootstrap, and the files that it
 //! takes listeners, clusters and routes from.
 
+mod flat;
 mod kind;
 mod text;
 
