@@ -9,6 +9,7 @@ mod documents;
 mod envoy;
 mod output;
 mod plugin_config_builder;
+mod spec_fields;
 pub mod translate;
 
 pub use commands::run;

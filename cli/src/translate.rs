@@ -90,8 +90,12 @@ pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<
     let mut out = Changes::default();
     for (path, reason) in REFUSED {
         let found = path.iter().try_fold(spec, |node, name| node.field(name));
-        if found.is_some() && !is_switched_off(spec, path) {
-            out.refuse(&path.join("."), reason);
+        let field = path.join(".");
+        if found.is_some() && is_switched_off(spec, path) {
+            let operation = Operation::Nothing("rateLimit.type Local leaves it out");
+            out.add(&field, Target::Route, Path::default(), operation);
+        } else if found.is_some() {
+            out.refuse(&field, reason);
         }
     }
     if problems.is_empty() {

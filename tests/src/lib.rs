@@ -5,6 +5,7 @@
 //! back, on what the upstream saw and on Envoy's stats and log. Everything
 //! listens on ports the system chose, so tests run in parallel.
 
+pub mod apply;
 pub mod body;
 pub mod bootstrap;
 pub mod bulk;

@@ -2,6 +2,7 @@
 
 pub mod dns;
 pub mod origin;
+pub mod specs;
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;

@@ -13,7 +13,7 @@ use btp_policy::Policy;
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
 
-use super::govern::AttachedPolicies;
+use super::attach::AttachedPolicies;
 use crate::envoy::address::Address;
 use crate::envoy::files::{Config, mark_of};
 use crate::envoy::model::{HttpConnectionManager, Model, RouteEntry};

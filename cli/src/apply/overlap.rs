@@ -11,7 +11,7 @@ use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
 use btp_policy::{Policy, Position};
 
-use super::govern::govern;
+use super::attach::attach;
 use super::hcm;
 use crate::diagnostics::Source;
 use crate::diagnostics::{Finding, Location};
@@ -66,7 +66,7 @@ pub(crate) fn lint(
     let mut hints = hcm::hints_of_instances(&config, &model);
     hints.extend(hcm::hints_of_places(&config, &model, |_| None));
     // Where it cannot be told who governs what, `apply` says so.
-    if let Ok(attached) = govern(&config, &model, policies, None) {
+    if let Ok(attached) = attach(&config, &model, policies, None) {
         let mut more = hcm::hints(&config, &model, policies, &attached);
         more.extend(hcm::hints_of_usual_places(
             &config, &model, policies, &attached,

@@ -8,7 +8,9 @@ mod errors;
 mod instances;
 mod native;
 mod own_filters;
+mod perform;
 mod routes;
+mod settle;
 mod spots;
 
 use btp_policy::node::Node;
@@ -16,11 +18,12 @@ use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 use btp_policy::{PluginConfig, Policy};
 
+use super::attach::{AttachedPolicies, attach};
 use super::effective::{self, Effective};
-use super::govern::{AttachedPolicies, govern, missing};
 use super::hcm;
 use super::options::Options;
 use super::standing::{Kept, Standing, moved};
+use super::targets::missing;
 use crate::diagnostics::{Finding, Location};
 use crate::documents::Input;
 use crate::envoy::capabilities::lacks;
@@ -90,22 +93,18 @@ pub(crate) fn apply(
     }
     let model = Model::read(config);
     check::configuration(config, &model, options, &mut errors);
-    let attached = govern(config, &model, &policies, options.gateway.as_ref())
+    let attached = attach(config, &model, &policies, options.gateway.as_ref())
         .map_err(|ambiguous| errors.file(0, Problem::new("", ambiguous.to_string())))
         .ok()?;
     for it in missing(&model, &policies, &attached) {
         let object = &input.policies[it.policy];
         let problem = Problem {
             mark: closest(&object.node, &it.path).mark,
-            ..Problem::new(it.path, it.reason)
+            ..Problem::new(it.path, it.reason.to_string())
         };
         errors.add(Finding::error(problem, Location::File(object.source)));
     }
-    let specs: Vec<Option<&Node>> = input
-        .policies
-        .iter()
-        .map(|it| it.node.field("spec"))
-        .collect();
+    let specs = input.specs();
     let mut effective = effective::all(&policies, &specs, &model, &attached);
     let scene = Scene {
         model: &model,
@@ -156,7 +155,7 @@ fn change(
     let mut draft = Draft::new(config);
     native::apply(scene, &mut draft, effective, errors);
     custom_response::apply(scene, &mut draft, effective, errors);
-    routes::widen_buffers(scene, &mut draft, effective);
+    routes::widen_buffers(scene, &mut draft, effective, errors);
     check::retry_triggers(scene, draft.config(), effective, errors);
     routes::give_names(scene, &mut draft);
     let mut inserted = instances::insert(scene, &mut draft, effective, errors);
@@ -166,6 +165,7 @@ fn change(
     {
         stats::add(bootstrap);
     }
+    settle::settle(scene, &mut draft, effective, errors);
     draft.record();
     inserted
 }

@@ -21,8 +21,11 @@ pub enum Target {
 /// One change of one object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// The policy's field, such as `spec.loadBalancer.type`.
+    /// The policy's field that asks for it, such as `spec.loadBalancer.type`.
     pub field: String,
+    /// Other fields that it carries, where another change carries what is
+    /// around them.
+    pub also: Vec<String>,
     /// Which object.
     pub target: Target,
     /// Where below that object.
@@ -71,6 +74,17 @@ pub enum Operation {
     Nothing(&'static str),
 }
 
+impl Operation {
+    /// Whether a field is in force where this has been done. What asks, or makes
+    /// way for another change, puts nothing into force.
+    pub(crate) fn carries_fields(&self) -> bool {
+        !matches!(
+            self,
+            Self::Remove | Self::Forbid(..) | Self::Require(_) | Self::EndpointHosts
+        )
+    }
+}
+
 /// A part of `HttpProtocolOptions`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HttpPart {
@@ -106,7 +120,7 @@ pub enum Step {
 
 impl Path {
     /// The path that `text` stands for: fields, `*` for every item.
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let step = |name: &str| match name {
             "*" => Step::Each,
             name => Step::Field(name.to_owned()),
@@ -115,7 +129,7 @@ impl Path {
     }
 
     /// The path and one more step.
-    pub(super) fn then(mut self, step: Step) -> Self {
+    pub(crate) fn then(mut self, step: Step) -> Self {
         self.0.push(step);
         self
     }
@@ -160,10 +174,17 @@ impl Changes {
     ) {
         self.list.push(Change {
             field: format!("spec.{field}"),
+            also: Vec::new(),
             target,
             path: path.into(),
             operation,
         });
+    }
+
+    /// Notes that the last change carries `field` (below `spec`), too.
+    pub(super) fn also(&mut self, field: &str) {
+        let last = self.list.last_mut().into_iter();
+        last.for_each(|it| it.also.push(format!("spec.{field}")));
     }
 
     /// Notes that `field` (below `spec`) cannot be translated.

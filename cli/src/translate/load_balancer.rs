@@ -10,7 +10,7 @@ use btp_policy::native::{
 };
 use btp_policy::node::Node;
 
-use super::change::{Changes, Operation, Target};
+use super::change::{Changes, Operation, Path, Target};
 use crate::envoy::json::{IntoNode, list, node, object, put};
 
 /// Envoy's own default, and Envoy Gateway's.
@@ -75,6 +75,8 @@ pub(super) fn translate(balancer: &LoadBalancer, out: &mut Changes) {
         Operation::Set(policies(policy)),
         out,
     );
+    out.also("loadBalancer.type");
+    out.also("loadBalancer.consistentHash.tableSize");
     if let Some(hash) = &balancer.consistent_hash {
         out.add(
             "loadBalancer.consistentHash",
@@ -92,7 +94,7 @@ pub(super) fn translate(balancer: &LoadBalancer, out: &mut Changes) {
 /// Of several clusters Envoy draws one for each request, unless it is told
 /// that the hash says which. Only one of both can be in its configuration.
 fn pin_cluster(out: &mut Changes) {
-    let field = "loadBalancer.consistentHash";
+    let field = "loadBalancer.type";
     let weighted = "route.weighted_clusters";
     let drawn_by_header = format!("{weighted}.header_name");
     out.add(
@@ -263,10 +265,14 @@ fn utilization(config: &BackendUtilization, out: &mut Changes) -> Vec<(&'static 
         let names = list(names.iter().map(|name| name.as_str().into_node()));
         fields.push(("metric_names_for_computing_utilization", names));
     }
-    if !config.keep_response_headers {
+    let field = "loadBalancer.backendUtilization.keepResponseHeaders";
+    if config.keep_response_headers {
+        let operation = Operation::Nothing("Envoy takes no headers out by itself");
+        out.add(field, Target::Route, Path::default(), operation);
+    } else {
         for name in ["endpoint-load-metrics", "endpoint-load-metrics-bin"] {
             out.add(
-                "loadBalancer.backendUtilization.keepResponseHeaders",
+                field,
                 Target::Route,
                 "response_headers_to_remove",
                 Operation::Append(name.into_node()),

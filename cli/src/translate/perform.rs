@@ -27,10 +27,12 @@ pub enum Outcome {
     Added,
     /// These values gave way.
     Replaced(Vec<Replaced>),
-    /// Everything is as it was.
-    Same,
+    /// What it asks for stood there already.
+    Present,
     /// It has no home in this object, and no effect is missing: the reason.
     Idle(&'static str),
+    /// It only asks, or makes way where nothing stands.
+    Nothing,
 }
 
 /// Why a change cannot be made. Prints as a predicate whose subject is the
@@ -70,7 +72,8 @@ impl fmt::Display for ChangeError {
 impl std::error::Error for ChangeError {}
 
 /// Performs `change` on `object`, which is of the kind that `change.target`
-/// says.
+/// says. A change that has been made is [`Outcome::Present`] when it is made
+/// again: that tells whether it still holds.
 ///
 /// # Errors
 /// The change cannot be made; the object may have changed in part.
@@ -82,15 +85,13 @@ pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, Chang
         return Ok(Outcome::Idle("the route has no backend"));
     }
     let path = &change.path;
-    match &change.operation {
+    let outcome = match &change.operation {
         Operation::Set(value) => put(object, path, Visit::Make, whole, |slot| {
             if !slot.as_ref().is_some_and(|it| same(it, value)) {
                 *slot = Some(value.clone());
             }
         }),
-        Operation::Default(value) => put(object, path, Visit::Make, nothing, |slot| {
-            slot.get_or_insert_with(|| value.clone());
-        }),
+        Operation::Default(value) => default(object, path, value),
         Operation::Within(value, reason) => within(object, path, value, reason),
         Operation::Merge(value) => put(object, path, Visit::Make, lost, |slot| {
             merge(slot.get_or_insert(EMPTY), value);
@@ -121,7 +122,28 @@ pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, Chang
             cluster::weigh_zones(slot, weights);
         }),
         Operation::Nothing(reason) => Ok(Outcome::Idle(reason)),
-    }
+    }?;
+    Ok(match outcome {
+        Outcome::Nothing if change.operation.carries_fields() => {
+            Outcome::Idle("it has no such part")
+        }
+        outcome => outcome,
+    })
+}
+
+/// Sets a field that nobody has set.
+fn default(object: &mut Node, path: &Path, value: &Node) -> Result<Outcome, ChangeError> {
+    let mut is_said_otherwise = false;
+    let outcome = put(object, path, Visit::Make, nothing, |slot| match slot {
+        Some(there) => is_said_otherwise |= !same(there, value),
+        None => *slot = Some(value.clone()),
+    })?;
+    Ok(match outcome {
+        Outcome::Present if is_said_otherwise => {
+            Outcome::Idle("the configuration has a value of its own")
+        }
+        outcome => outcome,
+    })
 }
 
 /// Sets a field of an object that may be absent.
@@ -154,8 +176,9 @@ fn put(
     gives_way: fn(&Node, &Node, &str) -> Vec<Replaced>,
     mut change: impl FnMut(&mut Option<Node>),
 ) -> Result<Outcome, ChangeError> {
-    let (mut found, mut is_changed) = (Vec::new(), false);
+    let (mut found, mut is_changed, mut is_there) = (Vec::new(), false, false);
     slot::visit(object, &path.0, visit, &mut |slot| {
+        is_there = true;
         let before = slot.clone();
         change(slot);
         let is_same = match (&before, &slot) {
@@ -171,9 +194,10 @@ fn put(
         }
         Ok(())
     })?;
-    Ok(match is_changed {
-        true => Outcome::changed(found),
-        false => Outcome::Same,
+    Ok(match (is_changed, is_there) {
+        (true, _) => Outcome::changed(found),
+        (false, true) => Outcome::Present,
+        (false, false) => Outcome::Nothing,
     })
 }
 
@@ -212,7 +236,7 @@ fn forbid(
         }
         _ => Ok(()),
     })?;
-    Ok(Outcome::Same)
+    Ok(Outcome::Nothing)
 }
 
 fn require(object: &mut Node, path: &Path, reason: &'static str) -> Result<Outcome, ChangeError> {
@@ -222,7 +246,7 @@ fn require(object: &mut Node, path: &Path, reason: &'static str) -> Result<Outco
         Ok(())
     })?;
     if found {
-        Ok(Outcome::Same)
+        Ok(Outcome::Nothing)
     } else {
         Err(ChangeError::Refused(reason))
     }

@@ -11,13 +11,16 @@ use btp_policy::spec::Capability;
 use super::Scene;
 use super::draft::Draft;
 use super::errors::Errors;
+use super::perform::Changed;
 use super::spots::Spots;
+use crate::apply::attach::AttachedPolicies;
 use crate::apply::effective::Effective;
 use crate::apply::filter::{self, Contents, Instance};
-use crate::apply::govern::AttachedPolicies;
 use crate::apply::needs::Needs;
+use crate::apply::placement::Object;
 use crate::apply::standing::{self, Standing};
 use crate::diagnostics::Finding;
+use crate::envoy::address::Address;
 use crate::envoy::plugin::NAME;
 use crate::envoy::tree::{find, items, text, unplaced};
 use crate::plugin_config_builder::in_its_file;
@@ -80,9 +83,6 @@ pub(super) fn insert(
         for instance in &instances {
             check_plugin(scene, instance, &used, errors);
         }
-        for it in effective.iter_mut().filter(|it| it.is_in(index)) {
-            it.enforced_by(&instances, &manager.listener_name);
-        }
         if scene.options.ecds.is_some() {
             for instance in &mut instances {
                 instance.file = file_name(scene, index, instance);
@@ -100,11 +100,33 @@ pub(super) fn insert(
             let entries = standing::record(hcm, way, &instances);
             draft.note(&manager.listener, entries);
         }
+        let list = manager.address.key("http_filters");
+        for it in effective.iter_mut().filter(|it| it.is_in(index)) {
+            for instance in instances.iter().filter(|it| it.place.is_some()) {
+                let object = Changed::manager(scene, index).object;
+                note(scene, it, instance, &list, object);
+            }
+        }
         let upstream = instances.into_iter().filter(|it| it.place.is_none());
         inserted.upstream.extend(upstream.map(|it| (index, it)));
         inserted.has_any = true;
     }
     inserted
+}
+
+/// Notes an instance in a list of filters for a spec, if it enforces any of it.
+pub(super) fn note(
+    scene: Scene<'_>,
+    it: &mut Effective,
+    instance: &Instance,
+    list: &Address,
+    object: Object,
+) {
+    let fields = it.enforced_by(instance, scene.policies);
+    if !fields.is_empty() {
+        let filter = filter::filter(instance, scene.options);
+        it.journal.instance(fields, list.clone(), filter, object);
+    }
 }
 
 /// The policies that an instance must know to tell who governs what.

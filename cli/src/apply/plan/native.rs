@@ -5,7 +5,6 @@ mod clusters;
 mod copies;
 mod localities;
 mod own;
-mod perform;
 pub(super) mod uses;
 
 use std::collections::BTreeSet;
@@ -15,15 +14,14 @@ use btp_policy::path::closest;
 use super::Scene;
 use super::draft::Draft;
 use super::errors::Errors;
+use super::perform::{Changed, perform};
 use crate::apply::effective::Effective;
-use crate::apply::placement::Destination;
 use crate::diagnostics::{Finding, Location};
 use crate::documents::Input;
 use crate::envoy::address::Address;
 use crate::envoy::model::{HttpConnectionManager, RouteId};
 use crate::envoy::tree::{field, items, text};
 use crate::translate::{Change, Context, Target, apply_change, translate};
-use perform::{field_of, part_of, perform};
 use uses::Uses;
 
 /// Changes by native fields, and what comes of them.
@@ -93,7 +91,9 @@ impl Native<'_, '_, '_> {
             for change in changes {
                 match change.target {
                     Target::Route => self.on_routes(index, &routes, &change, done),
-                    Target::HttpConnectionManager => self.on_manager(index, manager, &change),
+                    Target::HttpConnectionManager => {
+                        self.perform(index, &change, &Changed::manager(self.scene, number));
+                    }
                     Target::Bootstrap => self.on_bootstrap(index, &change),
                     Target::Cluster if of_clusters.contains(&change) => {}
                     Target::Cluster => of_clusters.push(change),
@@ -145,22 +145,8 @@ impl Native<'_, '_, '_> {
             if self.yields(index, *id, change) {
                 continue;
             }
-            let entry = self.scene.model.route(*id);
-            let what = format!("route {}", entry.title());
-            let destination = || Destination::Routes(part_of(change));
-            self.on_object(index, change, [&entry.address; 2], &what, destination);
+            self.perform(index, change, &Changed::route(self.scene, *id));
         }
-    }
-
-    fn on_manager(&mut self, index: usize, manager: &HttpConnectionManager, change: &Change) {
-        let listener = &manager.listener_name;
-        let destination = || Destination::Hcm {
-            listener: listener.clone(),
-            part: part_of(change),
-        };
-        let what = format!("listener {listener}");
-        let object = [&manager.listener, &manager.address];
-        self.on_object(index, change, object, &what, destination);
     }
 
     fn on_bootstrap(&mut self, index: usize, change: &Change) {
@@ -175,28 +161,9 @@ impl Native<'_, '_, '_> {
         }
     }
 
-    /// Performs a change on an object that is called `what`; `[recorded, own]`
-    /// are the address of the object that remembers what was, and its own.
-    fn on_object(
-        &mut self,
-        index: usize,
-        change: &Change,
-        [recorded, own]: [&Address; 2],
-        what: &str,
-        destination: impl FnOnce() -> Destination,
-    ) {
-        let Some(object) = self.draft.change_in(recorded, own) else {
-            return;
-        };
+    /// Makes a change of an object for a spec.
+    fn perform(&mut self, index: usize, change: &Change, on: &Changed) {
         let it = &mut self.effective[index];
-        match perform(object, change, what, it) {
-            Ok(true) => it.native.add(field_of(change), destination()),
-            Ok(false) => {}
-            Err(error) => {
-                let path = &change.path;
-                let reason = format!("cannot be put into force on {what}: {path} {error}");
-                self.errors.refuse_field(it.policy, &change.field, reason);
-            }
-        }
+        perform(self.scene, self.draft, it, change, on, self.errors);
     }
 }

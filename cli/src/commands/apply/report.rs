@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::apply::effective::{Effective, Line};
+use crate::apply::placement::Scope;
 use crate::apply::plan::Plan;
 
 /// Names of routes that are shown of one policy.
@@ -44,13 +45,13 @@ fn section(it: &Effective, plan: &Plan, out: &mut String) {
         let _ = write!(out, ", merged with {}", plan.policies[parent].name);
     }
     let _ = writeln!(out, ": {}", governs(it, plan));
-    let lines = it.lines();
+    let lines = it.lines(Scope::Everywhere);
     let width = |text: &dyn Fn(&Line) -> usize| lines.iter().map(text).max().unwrap_or(0);
     let fields = width(&|line| line.field.chars().count());
     let values = width(&|line| line.value.chars().count().min(40));
     for line in &lines {
         let value = shorten(&line.value);
-        let mut places = line.places.iter();
+        let mut places = line.destinations.iter();
         let first = places
             .next()
             .map_or_else(|| "nothing to do".to_owned(), ToString::to_string);

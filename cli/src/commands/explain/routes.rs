@@ -7,6 +7,7 @@ use btp_policy::node::Node;
 
 use crate::apply::effective::{Effective, Kept};
 use crate::apply::options::{MOUNTED, Options, object_name};
+use crate::apply::placement::Scope;
 use crate::apply::plan::{self, Plan};
 use crate::diagnostics::{self, Format, Source};
 use crate::documents::Input;
@@ -59,11 +60,7 @@ pub(super) fn run(
     let Some(plan) = plan.filter(|_| diagnostics::is_fine(&found)) else {
         return Ok(false);
     };
-    let specs: Vec<Option<&Node>> = input
-        .policies
-        .iter()
-        .map(|it| it.node.field("spec"))
-        .collect();
+    let specs = input.specs();
     let answer = Answer {
         plan: &plan,
         specs: &specs,
@@ -141,12 +138,16 @@ impl Answer<'_> {
             ),
             None => println!("listener {listener}, {what}: {name}"),
         }
-        self.fields(it, route);
+        self.fields(it, index, route);
     }
 
-    /// The fields of a spec that governs this route, or what no route takes.
-    fn fields(&self, it: &Effective, route: Option<RouteId>) {
-        let lines = it.lines();
+    /// The fields of a spec that governs this route of a connection manager, or
+    /// what no route takes.
+    fn fields(&self, it: &Effective, manager: usize, route: Option<RouteId>) {
+        let lines = it.lines(match route {
+            Some(route) => Scope::Route { manager, route },
+            None => Scope::NoRoute { manager },
+        });
         let origins: Vec<String> = lines
             .iter()
             .map(|line| self.origin(it, &line.field))
@@ -167,10 +168,8 @@ impl Answer<'_> {
                 );
                 continue;
             }
-            for place in &line.places {
-                if route.is_some() || place.is_filter() {
-                    println!("  {:fields$}  {place}", "");
-                }
+            for destination in &line.destinations {
+                println!("  {:fields$}  {destination}", "");
             }
         }
     }

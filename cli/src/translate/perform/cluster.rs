@@ -38,7 +38,7 @@ pub(super) fn check_health(cluster: &mut Node, check: &Node) -> Result<Outcome, 
     let checks = list([check]);
     let before = field(cluster, "health_checks").cloned();
     Ok(match before {
-        Some(before) if same(&before, &checks) => Outcome::Same,
+        Some(before) if same(&before, &checks) => Outcome::Present,
         before => {
             set(cluster, "health_checks", checks);
             let replaced = before.map(|it| Replaced::new("health_checks", &it));
@@ -88,7 +88,7 @@ pub(super) fn set_dns(cluster: &mut Node, settings: &Node) -> Result<Outcome, Ch
         return Ok(Outcome::Idle("the cluster resolves no names"));
     }
     if same(&before, cluster) {
-        return Ok(Outcome::Same);
+        return Ok(Outcome::Present);
     }
     Ok(Outcome::changed(lost(&before, cluster, "")))
 }

@@ -89,7 +89,7 @@ pub(super) fn change(cluster: &mut Node, part: &HttpPart) -> Result<Outcome, Cha
     }
     let replaced = replaced(&moved, options, is_new);
     Ok(if same(&before, cluster) {
-        Outcome::Same
+        Outcome::Present
     } else {
         Outcome::changed(replaced)
     })

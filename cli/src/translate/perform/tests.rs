@@ -8,6 +8,7 @@ use proptest::prelude::*;
 fn change(target: Target, path: &str, operation: Operation) -> Change {
     Change {
         field: "spec.field".to_owned(),
+        also: Vec::new(),
         target,
         path: path.into(),
         operation,
@@ -58,7 +59,7 @@ fn a_change_says_what_it_did() {
     assert_eq!(outcome, Ok(gave_way("a_b.c", 1)));
     assert_eq!(object, r#"{"aB":{"c":2},"z":1}"#);
     let (outcome, _) = performed(r#"{"aB":{"c":2}}"#, "a_b.c", set());
-    assert_eq!(outcome, Ok(Outcome::Same));
+    assert_eq!(outcome, Ok(Outcome::Present));
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn removing_leaves_no_trace() {
     assert_eq!(outcome, Ok(gave_way("a.b", 1)));
     assert_eq!(object, r#"{"a":{},"c":2}"#);
     let (outcome, object) = performed("{}", "a.b", Operation::Remove);
-    assert_eq!((outcome, object.as_str()), (Ok(Outcome::Same), "{}"));
+    assert_eq!((outcome, object.as_str()), (Ok(Outcome::Nothing), "{}"));
 }
 
 #[test]
@@ -106,7 +107,7 @@ fn a_filter_stands_once_and_before_the_router() {
     );
     assert_eq!(outcome, Ok(Outcome::Added));
     let (outcome, again) = performed(&object, path, filter(1));
-    assert_eq!((outcome, &again), (Ok(Outcome::Same), &object));
+    assert_eq!((outcome, &again), (Ok(Outcome::Present), &object));
     let (_, changed) = performed(&object, path, filter(2));
     assert_eq!(
         changed,

@@ -141,7 +141,7 @@ fn slow_start_and_zones_are_settings_of_the_policy() {
         .unwrap();
     assert!(apply_change(&mut parse("{}"), change).is_err());
     let mut bootstrap = parse(r#"{"clusterManager":{"localClusterName":"own"}}"#);
-    assert_eq!(apply_change(&mut bootstrap, change), Ok(Outcome::Same));
+    assert_eq!(apply_change(&mut bootstrap, change), Ok(Outcome::Nothing));
 }
 
 #[test]

@@ -8,9 +8,8 @@ use btp_policy::attach::{Attachments, Environment};
 use btp_policy::node::Node;
 
 use super::Native;
-use super::perform::field_of;
 use crate::apply::effective::Kept;
-use crate::apply::placement::Destination;
+use crate::apply::journal::below_spec;
 use crate::envoy::model::{RouteEntry, RouteId};
 use crate::envoy::tree::find;
 use crate::translate::{Change, Operation, Replaced};
@@ -24,13 +23,12 @@ impl Native<'_, '_, '_> {
         let Some(value) = route.and_then(|route| own(route, change)) else {
             return false;
         };
-        let field = field_of(change);
+        let field = below_spec(&change.field);
         if self.says_itself(index, field) && self.names(index, entry) {
             return false;
         }
         let it = &mut self.effective[index];
-        let nothing = Destination::Nothing("its routes say so themselves");
-        it.native.add(field, nothing);
+        it.journal.yield_to(id, field);
         let kept = Kept {
             route: id,
             field: field.to_owned(),

@@ -66,6 +66,16 @@ impl Uses {
         named.chain(others).collect()
     }
 
+    /// The routes that send to a cluster that is wanted, or may do so.
+    pub(in crate::apply::plan) fn routes_to(
+        &self,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> BTreeSet<RouteId> {
+        let named = self.routes.iter().filter(|(name, _)| is_wanted(name));
+        let named = named.flat_map(|(_, routes)| routes.iter().map(|(id, _)| *id));
+        named.chain(self.by_request.iter().copied()).collect()
+    }
+
     fn add_route(&mut self, id: RouteId, route: &Node, address: &Address) {
         let Some(action) = field(route, "route") else {
             return;

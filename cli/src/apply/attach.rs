@@ -1,5 +1,5 @@
-//! Who governs what: the Gateway that each connection manager stands for, the
-//! policy of each of its routes, and the targets that are not there.
+//! Who governs what: the Gateway that each connection manager stands for, and
+//! the policy of each of its routes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,6 @@ use std::fmt;
 use btp_policy::Policy;
 use btp_policy::attach::{Attachments, Environment, Gateway};
 use btp_policy::policy::{Target, TargetKind};
-use btp_policy::read::nearest;
 use btp_policy::scalar::ObjectName;
 
 use crate::envoy::files::Config;
@@ -21,15 +20,6 @@ pub(crate) struct AttachedPolicies {
     pub(crate) attachments: Attachments,
     /// The governing policy of each of its routes.
     pub(crate) routes: Vec<Option<usize>>,
-}
-
-/// A target that is not in the configuration.
-#[derive(Debug)]
-pub(crate) struct Missing {
-    pub(crate) policy: usize,
-    /// Its path, such as `spec.targetRefs[0]`.
-    pub(crate) path: String,
-    pub(crate) reason: String,
 }
 
 /// A connection manager that could stand for either of two listeners.
@@ -54,7 +44,7 @@ impl fmt::Display for AmbiguousListener {
 ///
 /// # Errors
 /// A connection manager could stand for either of two listeners.
-pub(crate) fn govern(
+pub(crate) fn attach(
     config: &Config,
     model: &Model,
     policies: &[Policy],
@@ -79,156 +69,6 @@ pub(crate) fn govern(
             })
         })
         .collect()
-}
-
-/// The targets that are nowhere in the configuration.
-pub(crate) fn missing(
-    model: &Model,
-    policies: &[Policy],
-    attached: &[AttachedPolicies],
-) -> Vec<Missing> {
-    let mut used = vec![0_usize; policies.len()];
-    for policy in attached.iter().flat_map(|it| &it.routes).flatten() {
-        used[*policy] += 1;
-    }
-    let mut missing = Vec::new();
-    for (index, policy) in policies.iter().enumerate() {
-        let is_sure = used[index] > 0 && policy.targets.len() + policy.selectors.len() == 1;
-        if is_sure {
-            continue;
-        }
-        for (place, target) in policy.targets.iter().enumerate() {
-            if let Err(reason) = find_target(model, policy, target, attached) {
-                missing.push(Missing {
-                    policy: index,
-                    path: format!("spec.targetRefs[{place}]"),
-                    reason,
-                });
-            }
-        }
-        for place in 0..policy.selectors.len() {
-            let alone = Policy {
-                targets: Vec::new(),
-                selectors: vec![policy.selectors[place].clone()],
-                ..policy.clone()
-            };
-            let is_gateway = policy.selectors[place].kind == TargetKind::Gateway;
-            if !is_somewhere(model, &alone, attached, is_gateway) {
-                missing.push(Missing {
-                    policy: index,
-                    path: format!("spec.targetSelectors[{place}]"),
-                    reason: "TargetNotFound: nothing has these labels; labels of a route or \
-                             listener stand in its metadata.filter_metadata.btp.labels"
-                        .to_owned(),
-                });
-            }
-        }
-    }
-    missing
-}
-
-fn find_target(
-    model: &Model,
-    policy: &Policy,
-    target: &Target,
-    attached: &[AttachedPolicies],
-) -> Result<(), String> {
-    let kind = target.kind;
-    if !kind.has_counterpart() {
-        return Err(format!(
-            "TargetNotFound: {}: an Envoy of one's own has no such thing",
-            kind.as_str()
-        ));
-    }
-    let alone = Policy {
-        targets: vec![target.clone()],
-        selectors: Vec::new(),
-        ..policy.clone()
-    };
-    if is_somewhere(model, &alone, attached, kind == TargetKind::Gateway) {
-        return Ok(());
-    }
-    let whole = Policy {
-        targets: vec![Target {
-            section: None,
-            ..target.clone()
-        }],
-        ..alone
-    };
-    let is_section = target.section.is_some()
-        && is_somewhere(model, &whole, attached, kind == TargetKind::Gateway);
-    let wanted = match &target.section {
-        Some(section) if is_section => section,
-        _ => &target.object.name,
-    };
-    let (what, known, hint) = if kind == TargetKind::Gateway {
-        let hint = if is_section {
-            String::new()
-        } else {
-            let name = &target.object;
-            format!("; if this Envoy as a whole stands for it, say --gateway {name}")
-        };
-        ("listeners", listener_names(model, attached), hint)
-    } else {
-        let names = model.route_configs.iter().flat_map(|it| &it.routes);
-        let names: Vec<String> = names
-            .flat_map(|route| route.names().map(str::to_owned).collect::<Vec<_>>())
-            .collect();
-        ("routes", names, String::new())
-    };
-    Err(format!(
-        "TargetNotFound: {target} is not among the {what} there{}{hint}",
-        suggestion(wanted, known)
-    ))
-}
-
-/// Whether a policy governs anything if it is the only one.
-fn is_somewhere(
-    model: &Model,
-    alone: &Policy,
-    attached: &[AttachedPolicies],
-    is_gateway: bool,
-) -> bool {
-    let policies = std::slice::from_ref(alone);
-    model.managers.iter().zip(attached).any(|(manager, it)| {
-        let environment = Environment {
-            gateway: Some(it.gateway.clone()),
-            namespaces: BTreeMap::new(),
-        };
-        let attachments = Attachments::resolve(policies, &environment);
-        if is_gateway {
-            return attachments.fallback().is_some();
-        }
-        let mut routes = model.routes_of(manager).iter();
-        routes.any(|route| route.judged(|it| attachments.governing_route(it).is_some()))
-    })
-}
-
-/// The nearest known name, or some of the known ones.
-fn suggestion(wanted: &str, mut known: Vec<String>) -> String {
-    const SHOWN: usize = 8;
-    known.sort();
-    known.dedup();
-    let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    if let Some(near) = nearest(wanted, &names) {
-        return format!("; did you mean {near:?}?");
-    }
-    match names.len() {
-        0 => "; none has a name".to_owned(),
-        1..=SHOWN => format!("; there are {}", names.join(", ")),
-        count => format!("; there are {}, … ({count})", names[..SHOWN].join(", ")),
-    }
-}
-
-fn listener_names(model: &Model, attached: &[AttachedPolicies]) -> Vec<String> {
-    let mut names = Vec::new();
-    for (manager, it) in model.managers.iter().zip(attached) {
-        names.push(manager.listener_name.clone());
-        names.extend(manager.chain.clone());
-        names.extend(it.gateway.listener.clone());
-    }
-    names.retain(|name| !name.is_empty());
-    names
 }
 
 /// The Gateway that a connection manager stands for: what its listener's
