@@ -3,10 +3,10 @@
 
 use btp_policy::Policy;
 use btp_policy::merge;
-use btp_policy::node::{Node, Value};
+use btp_policy::node::Node;
 use btp_policy::policy::MergeType;
 use btp_policy::scalar::ObjectName;
-use btp_policy::spec::{Capability, Owner, owner_of};
+use btp_policy::spec::Capability;
 
 use super::attach::AttachedPolicies;
 use super::filter::Instance;
@@ -15,6 +15,7 @@ use super::needs::Needs;
 use super::placement::{Destination, Placement, Scope, destinations, is_within};
 use crate::envoy::model::{Model, RouteId};
 use crate::envoy::tree::{EMPTY, unplaced};
+use crate::spec_fields::{capability_of, spec_fields};
 use crate::translate::Replaced;
 
 /// The list that a strategic merge unites.
@@ -150,15 +151,12 @@ impl Effective {
             .chain(self.parent)
             .map(|policy| &policies[policy].name)
             .collect();
-        let mut fields = Vec::new();
-        leaves(&self.spec, &mut Vec::new(), &mut |path, _| {
-            let enforces = |it: &Capability| instance.capabilities.contains(it) && own.contains(it);
-            let is_enforced = enforcer_of(path).is_some_and(|it| enforces(&it));
-            if is_enforced && instance.is_given(&names, path) {
-                fields.push(path.join("."));
-            }
+        let enforces = |it: Capability| instance.capabilities.contains(&it) && own.contains(&it);
+        let fields = spec_fields(&self.spec).into_iter();
+        let fields = fields.filter(|it| {
+            capability_of(&it.path).is_some_and(enforces) && instance.is_given(&names, &it.path)
         });
-        fields
+        fields.map(|it| it.name()).collect()
     }
 
     /// What a route says itself in place of a field.
@@ -170,58 +168,22 @@ impl Effective {
     /// Every field and where it is in force in this scope.
     pub(crate) fn lines(&self, scope: Scope) -> Vec<Line> {
         let mut lines = Vec::new();
-        leaves(&self.spec, &mut Vec::new(), &mut |path, value| {
-            let field = path.join(".");
+        for it in spec_fields(&self.spec) {
+            let name = it.name();
+            let destinations = destinations(&self.placements, &name, scope);
             lines.push(Line {
-                value: serde_json::to_string(value).unwrap_or_default(),
-                destinations: destinations(&self.placements, &field, scope),
-                field,
+                field: name.clone(),
+                value: serde_json::to_string(it.value).unwrap_or_default(),
+                destinations: destinations.clone(),
             });
-            if path == LOCAL_RULES && !self.added_rules.is_empty() {
+            if it.path == LOCAL_RULES && !self.added_rules.is_empty() {
                 lines.push(Line {
-                    field: format!("{} (added)", path.join(".")),
+                    field: format!("{name} (added)"),
                     value: serde_json::to_string(&self.added_rules).unwrap_or_default(),
-                    destinations: destinations(&self.placements, &path.join("."), scope),
+                    destinations,
                 });
             }
-        });
-        lines
-    }
-}
-
-/// The capability of the filter that enforces a field of a spec.
-fn enforcer_of(path: &[&str]) -> Option<Capability> {
-    match path {
-        // Envoy's, but for the methods, which it does not know.
-        ["retry", rest @ ..] if rest.first() != Some(&"methods") => None,
-        ["rateLimit", "global", ..] => None,
-        [name, ..] => match owner_of(name)? {
-            Owner::Filter(capability) => Some(capability),
-            _ => None,
-        },
-        [] => None,
-    }
-}
-
-/// The fields below `node`; a list is one.
-pub(super) fn leaves<'a>(
-    node: &'a Node,
-    path: &mut Vec<&'a str>,
-    found: &mut impl FnMut(&[&str], &Node),
-) {
-    match &node.value {
-        Value::Map(entries) if !entries.is_empty() => {
-            for entry in entries {
-                let is_target = path.is_empty() && owner_of(&entry.key) == Some(Owner::Attachment);
-                if is_target || entry.node.value == Value::Null {
-                    continue;
-                }
-                path.push(&entry.key);
-                leaves(&entry.node, path, found);
-                path.pop();
-            }
         }
-        _ if path.is_empty() => {}
-        _ => found(path, node),
+        lines
     }
 }
