@@ -15,16 +15,18 @@ use btp_policy::spec::{
 };
 
 use crate::action::{Action, Reply};
-use crate::counters::{CounterId, CounterNames, GaugeId};
-use crate::fault::draw::hits;
+use crate::definitions::CounterNames;
+use crate::event::Event;
 use crate::host::Host;
-use crate::look::Needs;
+use crate::host::metrics::{CounterId, GaugeId};
 use crate::request::Request;
+use crate::request::required::RequiredInputs;
 use crate::request::selector::meets_any;
 use crate::shared::quota::{Pool, WORKERS};
 
 pub(crate) use distribution::DelayTables;
 use distribution::Length;
+use draw::hits;
 use header_control::Asked;
 use sampling::{Drawn, Draws};
 
@@ -152,12 +154,14 @@ impl Fault {
     }
 
     /// What must be known of a request before anything is drawn.
-    pub(crate) fn needs(&self) -> Needs {
-        let own = Needs {
+    pub(crate) fn requires(&self) -> RequiredInputs {
+        let own = RequiredInputs {
             headers: self.control.is_some(),
-            ..Needs::default()
+            ..RequiredInputs::default()
         };
-        Needs::of(&self.matches).and(self.draws.needs()).and(own)
+        RequiredInputs::of(&self.matches)
+            .and(self.draws.requires())
+            .and(own)
     }
 
     /// A request whose headers nobody had to read.
@@ -182,25 +186,22 @@ impl Fault {
 
     /// Decides what becomes of a request, its delay and its abort drawn
     /// independently.
-    pub(crate) fn decide<H: Host>(
-        &self,
-        seen: &Seen,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) -> Verdict {
+    pub(crate) fn decide<H: Host>(&self, seen: &Seen, event: &mut Event<'_, H>) -> Verdict {
         if seen.asked.present {
-            out.extend(header_control::HEADERS.map(Action::RemoveRequestHeader));
+            event
+                .out
+                .extend(header_control::HEADERS.map(Action::RemoveRequestHeader));
         }
-        if !seen.is_for || !self.is_in_force(host) || !self.is_for_attempt(host) {
+        if !seen.is_for || !self.is_in_force(event.host) || !self.is_for_attempt(event.host) {
             return Verdict::default();
         }
         if seen.drawn.is_none()
             && let Some(counter) = self.draws.keyless()
         {
-            out.push(Action::Count(counter));
+            event.count(counter);
         }
-        let verdict = self.draw(seen, host);
-        if verdict.is_nothing() || self.spares(seen, host) {
+        let verdict = self.draw(seen, event.host);
+        if verdict.is_nothing() || self.spares(seen, event.host) {
             return Verdict::default();
         }
         verdict

@@ -4,19 +4,19 @@ use btp_policy::attach::Attachments;
 use btp_policy::config::{Enforce, Limits, NativeFields};
 use btp_policy::{PluginConfig, Policy, Position};
 
-use crate::counters::CounterNames;
+use crate::definitions::CounterNames;
 use crate::fault::{DelayTables, Fault};
-use crate::look::Needs;
+use crate::host::values::TableId;
 use crate::rate_limit::{Concurrency, LimitsCompiler, RateLimits, SharedLimit};
+use crate::request::required::RequiredInputs;
 use crate::request_buffer::Buffering;
 use crate::response_override::Overrides;
 use crate::retry::Retries;
-use crate::shared::TableId;
+use crate::shared::gauges::Gauges;
 use crate::shared::key_format::Format;
 use crate::shared::liveness::Roll;
 use crate::shared::names::SharedNames;
-use crate::shared::reaper::{Gauges, Kept};
-use crate::worker::Worker;
+use crate::shared::reaper::Kept;
 
 /// All that the exchanges under one configuration share. Immutable.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub struct Plan {
 /// What one policy does.
 #[derive(Debug)]
 pub(crate) struct PolicyPlan {
-    pub(crate) needs: Needs,
+    pub(crate) required: RequiredInputs,
     pub(crate) fault: Option<Fault>,
     pub(crate) limits: Option<RateLimits>,
     pub(crate) buffering: Option<Buffering>,
@@ -136,10 +136,19 @@ impl Plan {
         self.position == Position::Upstream
     }
 
-    /// A worker's own state under this plan.
-    #[must_use]
-    pub fn worker(&self) -> Worker {
-        Worker::new(self.remembers, self.roll, self.gauges.clone())
+    /// Bounds on what a worker remembers.
+    pub(crate) fn remembers(&self) -> Limits {
+        self.remembers
+    }
+
+    /// The table of the workers that are alive.
+    pub(crate) fn roll(&self) -> Roll {
+        self.roll
+    }
+
+    /// The gauges of what shares tables.
+    pub(crate) fn shared_gauges(&self) -> Gauges {
+        self.gauges.clone()
     }
 
     pub(crate) fn attachments(&self) -> &Attachments {
@@ -213,21 +222,16 @@ impl PolicyPlan {
         let buffering = buffer
             .filter(|_| enforce.request_buffer)
             .map(|buffer| Buffering::compile(policy, buffer, counters));
-        let of_overrides = overrides.as_ref().map(Overrides::needs);
-        let of_fault = fault.as_ref().map(Fault::needs);
-        let of_body = buffering.as_ref().map(Buffering::needs);
+        let required = [
+            overrides.as_ref().map(Overrides::requires),
+            fault.as_ref().map(Fault::requires),
+            limits.as_ref().map(RateLimits::requires),
+            buffering.as_ref().map(Buffering::requires),
+            retries.as_ref().map(Retries::requires),
+        ];
+        let required = required.into_iter().flatten();
         Self {
-            needs: of_overrides
-                .unwrap_or_default()
-                .and(of_fault.unwrap_or_default())
-                .and(
-                    limits
-                        .as_ref()
-                        .map(|it| it.needs.clone())
-                        .unwrap_or_default(),
-                )
-                .and(of_body.unwrap_or_default())
-                .and(retries.as_ref().map(Retries::needs).unwrap_or_default()),
+            required: required.fold(RequiredInputs::default(), RequiredInputs::and),
             fault,
             limits,
             buffering,

@@ -13,16 +13,17 @@ mod leases;
 mod limiter;
 mod overflow;
 mod reply;
+mod token_bucket;
 
 use std::sync::Arc;
 
-use btp_policy::spec::{Mode, Selector, ValueCondition};
+use btp_policy::spec::{LocalRule, Mode, Selector, ValueCondition};
 
 use crate::action::{Action, Reply};
-use crate::counters::CounterId;
 use crate::host::Host;
-use crate::look::Needs;
+use crate::host::metrics::CounterId;
 use crate::request::Request;
+use crate::request::required::RequiredInputs;
 use crate::request::selector::{meets, meets_any};
 use crate::siphash::SipHasher;
 use buckets::Key;
@@ -32,8 +33,9 @@ pub(crate) use compile::{LimitsCompiler, SEED};
 pub(crate) use headers::Standing;
 pub(crate) use in_flight::{Concurrency, PlaceRef, Places};
 pub(crate) use leases::Leases;
-use limiter::{BucketRef, Level};
-pub(crate) use limiter::{SharedLimit, Till};
+pub(crate) use limiter::Till;
+pub(crate) use token_bucket::SharedLimit;
+use token_bucket::{BucketRef, Level};
 
 /// `rateLimit.local` of one policy, compiled.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ pub(crate) struct RateLimits {
     exempt: Vec<Selector>,
     mode: Mode,
     retry_after: bool,
-    pub(crate) needs: Needs,
+    required: RequiredInputs,
     /// Whether the route's name matters.
     pub(crate) per_route: bool,
 }
@@ -112,6 +114,11 @@ struct Refusal {
 }
 
 impl RateLimits {
+    /// What must be known of a request to find the rules that count it.
+    pub(crate) fn requires(&self) -> RequiredInputs {
+        self.required.clone()
+    }
+
     /// The rules that count this request. `route` is a hash of the route's
     /// name.
     pub(crate) fn hits(&self, request: &Request<'_>, seed: [u64; 2], route: u64) -> Vec<Hit> {
@@ -137,7 +144,7 @@ impl RateLimits {
     }
 
     /// Decides, and takes the tokens and places if the request may pass.
-    pub(crate) fn decide<H: Host>(&self, hits: &[Hit], till: &mut Till<'_, H>) -> Verdict {
+    pub(crate) fn decide<H: Host>(&self, hits: &[Hit], till: &mut Till<'_, '_, H>) -> Verdict {
         if let Some(refusal) = self.known_refusal(hits, till) {
             return Verdict::Refuse(self.reply(refusal, hits, till));
         }
@@ -155,7 +162,7 @@ impl RateLimits {
         for (rule, hit) in self.rules_of(hits) {
             let passes = !rule.shadow || rule.passes_in_shadow(hit, till, &mut places);
             let counter = if passes { rule.admitted } else { rule.limited };
-            till.out.push(Action::Count(counter));
+            till.event.count(counter);
         }
         Verdict::Pass(Pass {
             standing,
@@ -165,7 +172,7 @@ impl RateLimits {
     }
 
     /// A refusal for which nobody has to be asked.
-    fn known_refusal<H: Host>(&self, hits: &[Hit], till: &mut Till<'_, H>) -> Option<Refusal> {
+    fn known_refusal<H: Host>(&self, hits: &[Hit], till: &mut Till<'_, '_, H>) -> Option<Refusal> {
         let known = self.enforced(hits).filter_map(|(rule, hit)| {
             let wait = match rule.limit {
                 Allowance::Everything => return None,
@@ -182,7 +189,7 @@ impl RateLimits {
     fn enter<H: Host>(
         &self,
         hits: &[Hit],
-        till: &mut Till<'_, H>,
+        till: &mut Till<'_, '_, H>,
     ) -> Result<Vec<PlaceRef>, Arc<Reply>> {
         let mut places = Vec::new();
         let mut refused = None;
@@ -194,7 +201,7 @@ impl RateLimits {
                 places.push(place);
             } else {
                 rule.count_crowded(hit, till);
-                till.out.push(Action::Count(rule.limited));
+                till.event.count(rule.limited);
                 refused.get_or_insert(&rule.crowded);
             }
         }
@@ -211,7 +218,7 @@ impl RateLimits {
     fn pay<H: Host>(
         &self,
         hits: &[Hit],
-        till: &mut Till<'_, H>,
+        till: &mut Till<'_, '_, H>,
     ) -> Result<(Option<Standing>, u64), Refusal> {
         let mut slowest: Option<Level> = None;
         let mut lists = Lists::default();
@@ -261,15 +268,15 @@ impl RateLimits {
                 return Err(refusal);
             }
         }
-        till.out.append(&mut waiting);
+        till.event.out.append(&mut waiting);
         Ok((Standing::new(slowest, lists), longest_wait))
     }
 
     /// Counts the refusals; gives the one that will last longest.
-    fn longest<H>(&self, refusals: &[Refusal], till: &mut Till<'_, H>) -> Option<Refusal> {
+    fn longest<H>(&self, refusals: &[Refusal], till: &mut Till<'_, '_, H>) -> Option<Refusal> {
         for refusal in refusals {
             if let Some(rule) = self.rules.get(refusal.hit.rule) {
-                till.out.push(Action::Count(rule.limited));
+                till.event.count(rule.limited);
             }
         }
         refusals
@@ -309,7 +316,7 @@ impl Rule {
     fn passes_in_shadow<H: Host>(
         &self,
         hit: Hit,
-        till: &mut Till<'_, H>,
+        till: &mut Till<'_, '_, H>,
         places: &mut Vec<PlaceRef>,
     ) -> bool {
         let place = self.place(hit);
@@ -331,11 +338,10 @@ impl Rule {
         pays
     }
 
-    fn count_crowded<H: Host>(&self, hit: Hit, till: &mut Till<'_, H>) {
-        let bound = self
-            .place(hit)
-            .and_then(|it| till.plan.bounds().get(it.bound));
-        till.out
+    fn count_crowded<H: Host>(&self, hit: Hit, till: &mut Till<'_, '_, H>) {
+        let bound = self.place(hit).and_then(|it| till.bounds.get(it.bound));
+        till.event
+            .out
             .extend(bound.map(|bound| Action::Count(bound.crowded)));
     }
 
@@ -381,6 +387,14 @@ pub(crate) fn route_hash(name: &[u8]) -> u64 {
     let mut hasher = SipHasher::new([0, 0]);
     hasher.write(name);
     hasher.finish()
+}
+
+/// What a rule is called in metrics and headers: by its name, or its place.
+fn rule_name(rule: &LocalRule) -> String {
+    match &rule.name {
+        Some(name) => name.clone(),
+        None => format!("rule_{}", rule.index),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Request buffer: how much of a body is taken in, and what refuses the rest.
 
 pub(crate) mod body_progress;
+pub(crate) mod framing;
 
 use std::sync::Arc;
 
@@ -9,13 +10,15 @@ use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{BufferMode, BufferRule, Reject, RequestBuffer};
 
 use crate::action::Reply;
-use crate::counters::{CounterId, CounterNames, GaugeId};
+use crate::definitions::CounterNames;
 use crate::grpc::Grpc;
-use crate::look::{BodyLook, Needs};
+use crate::host::metrics::{CounterId, GaugeId};
 use crate::request::Request;
+use crate::request::required::RequiredInputs;
 use crate::request::selector::meets_any;
-use crate::request_buffer::body_progress::{Course, Intake, Pace};
 use crate::shared::quota::{Pool, WORKERS};
+use body_progress::{Course, Intake, Pace};
+use framing::BodyFraming;
 
 /// `requestBuffer`, compiled.
 #[derive(Debug)]
@@ -149,12 +152,15 @@ impl Buffering {
     }
 
     /// What must be known of a request.
-    pub(crate) fn needs(&self) -> Needs {
-        let of_rules = self.rules.iter().map(|rule| Needs::of(&rule.matches));
-        Needs {
+    pub(crate) fn requires(&self) -> RequiredInputs {
+        let of_rules = self
+            .rules
+            .iter()
+            .map(|rule| RequiredInputs::of(&rule.matches));
+        RequiredInputs {
             body: true,
             headers: false,
-            ..of_rules.fold(Needs::default(), Needs::and)
+            ..of_rules.fold(RequiredInputs::default(), RequiredInputs::and)
         }
     }
 
@@ -167,7 +173,7 @@ impl Buffering {
     }
 
     /// The account of a request's body; `None` if the policy is not for it.
-    pub(crate) fn intake(&self, body: BodyLook, grpc: Grpc) -> Option<Intake> {
+    pub(crate) fn intake(&self, body: BodyFraming, grpc: Grpc) -> Option<Intake> {
         let course = if body.tunnel.is_some() {
             Course::Awaiting
         } else if grpc.is_call() {

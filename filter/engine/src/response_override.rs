@@ -20,10 +20,13 @@ use btp_policy::scalar::{ObjectName, Operator};
 use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
 
 use crate::action::{Action, Fields, Reply, Response};
-use crate::counters::{CounterId, CounterNames};
+use crate::definitions::CounterNames;
+use crate::event::Event;
+use crate::grpc::Grpc;
 use crate::grpc::reply_format::Form;
 use crate::host::Host;
-use crate::look::{Look, Needs};
+use crate::host::metrics::CounterId;
+use crate::request::required::RequiredInputs;
 
 use body::Body;
 pub(crate) use body::HeldBody;
@@ -31,7 +34,6 @@ use build::{Built, CONTENT_LENGTH, STATUS, build};
 pub(crate) use captured::ValueLimits;
 use captured::{Recalled, Shortage};
 use delivery::{Place, is_preflight};
-pub(crate) use matching::response_status;
 pub use memory_quota::MemoryQuota;
 use operators::{AUTHORITY, Operators, SCHEME};
 use render::Facts;
@@ -55,7 +57,7 @@ pub(crate) struct Overrides {
     items: Vec<PlannedItem>,
     /// Some rule prints how long a request took.
     times: bool,
-    needs: Needs,
+    required: RequiredInputs,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,17 @@ struct Rule {
     /// Operators whose values the host is asked for.
     asks: Vec<Operator>,
     counter: CounterId,
+}
+
+/// The client of a response that may be replaced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipient<'a> {
+    /// What was kept of its request.
+    pub(crate) recall: &'a Recall,
+    /// What its request has to do with gRPC.
+    pub(crate) grpc: Grpc,
+    /// What it understands, by its content type.
+    pub(crate) form: Form,
 }
 
 /// What the client gets instead of a response.
@@ -104,9 +117,9 @@ impl Overrides {
             items: Vec::new(),
             refused_redirects: counters.define(policy, "redirects_refused"),
             times: false,
-            needs: Needs {
+            required: RequiredInputs {
                 grpc: true,
-                ..Needs::default()
+                ..RequiredInputs::default()
             },
         };
         let mut next_bit = 1;
@@ -116,8 +129,8 @@ impl Overrides {
                 bit = next_bit;
                 next_bit <<= 1;
             }
-            let requests = Needs::of(&rule.matching.requests);
-            overrides.needs = std::mem::take(&mut overrides.needs).and(requests);
+            let requests = RequiredInputs::of(&rule.matching.requests);
+            overrides.required = std::mem::take(&mut overrides.required).and(requests);
             let counter = format!("response_override.{index}.responses_overridden");
             let mut asks = Vec::new();
             for (operator, length) in Operators::of(&rule.instead) {
@@ -139,42 +152,38 @@ impl Overrides {
                 counter: counters.define(policy, &counter),
             });
         }
-        let needs = std::mem::take(&mut overrides.needs);
-        overrides.needs = needs.and(Needs {
+        let required = std::mem::take(&mut overrides.required);
+        overrides.required = required.and(RequiredInputs {
             headers: !overrides.items.is_empty(),
             params: overrides
                 .items
                 .iter()
                 .filter_map(PlannedItem::param)
                 .collect(),
-            ..Needs::default()
+            ..RequiredInputs::default()
         });
         Some(overrides)
     }
 
     /// What must be known of a request to override its response.
-    pub(crate) fn needs(&self) -> Needs {
-        self.needs.clone()
+    pub(crate) fn requires(&self) -> RequiredInputs {
+        self.required.clone()
     }
 
     /// What the client gets instead of the response at hand, `end` if that
     /// has neither body nor trailers. `None`: nothing else.
     pub(crate) fn instead_of_response<H: Host>(
         &self,
-        look: &Look,
+        client: Recipient<'_>,
         limits: ValueLimits<'_>,
-        host: &mut H,
         end: bool,
-        out: &mut Vec<Action>,
+        event: &mut Event<'_, H>,
     ) -> Option<Instead> {
-        let rule = self.rule_for_response(look, host, end)?;
-        if rule.changes_nothing()
-            || self.lacks(rule, &look.recall)
-            || self.refuses_redirect(rule, look, out)
-        {
+        let rule = self.rule_for_response(client, event.host, end)?;
+        if self.stays(rule, client.recall, event.out) {
             return None;
         }
-        self.replace(rule, look, limits, host, end, out)
+        self.replace(rule, client, limits, end, event)
     }
 
     /// Replaces the response at hand as `rule` says.
@@ -182,18 +191,17 @@ impl Overrides {
     fn replace<H: Host>(
         &self,
         rule: &Rule,
-        look: &Look,
+        client: Recipient<'_>,
         limits: ValueLimits<'_>,
-        host: &mut H,
         end: bool,
-        out: &mut Vec<Action>,
+        event: &mut Event<'_, H>,
     ) -> Option<Instead> {
-        let asked = rule.ask(host, &look.recall);
-        let (status, built, length, grpc_status) = host.response_headers(|headers| {
+        let asked = rule.ask(event, client.recall);
+        let (status, built, length, grpc_status) = event.host.response_headers(|headers| {
             let status = matching::status(headers)?;
             let facts = Facts {
                 overrides: self,
-                recall: &look.recall,
+                recall: client.recall,
                 status,
                 headers,
                 asked: &asked,
@@ -204,20 +212,20 @@ impl Overrides {
             let built = build(&rule.said.instead, &rule.said.keep, &facts);
             Some((status, built, length, grpc_status))
         })?;
-        if end && status == 200 && is_preflight(host) {
+        if end && status == 200 && is_preflight(event.host) {
             return None;
         }
-        self.count(rule, out);
+        self.count(rule, event);
         let Some(mut body) = built.body else {
             // The HTTP status of an answer to a gRPC client is not what counts.
-            let status = if look.grpc.is_call() {
+            let status = if client.grpc.is_call() {
                 status
             } else {
                 built.status
             };
             return Some(Instead::Headers(with_status(status, built.headers)));
         };
-        let form = look.told_in();
+        let form = client.replaced_in();
         let mut response = Response {
             status: built.status,
             headers: built.headers,
@@ -246,7 +254,7 @@ impl Overrides {
                 }
                 Err(printed) => body = printed,
             }
-            out.push(Action::Count(self.no_room_for_body));
+            event.count(self.no_room_for_body);
         }
         response.body = body.into_bytes();
         Some(Instead::Reply(response))
@@ -259,23 +267,19 @@ impl Overrides {
         &self,
         original: &Reply,
         form: Form,
-        look: &Look,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        client: Recipient<'_>,
+        event: &mut Event<'_, H>,
     ) -> Option<Response> {
         let headers: Vec<(&[u8], &[u8])> = original
             .headers
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .collect();
-        let rule = self.rule_for_reply(original, &headers, form, look)?;
-        if rule.changes_nothing()
-            || self.lacks(rule, &look.recall)
-            || self.refuses_redirect(rule, look, out)
-        {
+        let rule = self.rule_for_reply(original, &headers, form, client)?;
+        if self.stays(rule, client.recall, event.out) {
             return None;
         }
-        let mut asked = rule.ask(host, &look.recall);
+        let mut asked = rule.ask(event, client.recall);
         for (operator, value) in &mut asked {
             if **operator == Operator::ResponseCodeDetails {
                 *value = Some(original.details.as_bytes().to_vec());
@@ -283,7 +287,7 @@ impl Overrides {
         }
         let facts = Facts {
             overrides: self,
-            recall: &look.recall,
+            recall: client.recall,
             status: original.status,
             headers: &headers,
             asked: &asked,
@@ -293,7 +297,7 @@ impl Overrides {
             headers,
             body,
         } = build(&rule.said.instead, &rule.said.keep, &facts);
-        self.count(rule, out);
+        self.count(rule, event);
         Some(Response {
             status,
             headers,
@@ -313,6 +317,13 @@ impl Overrides {
         }
     }
 
+    /// Whether a response stays as it is although the rule matches.
+    fn stays(&self, rule: &Rule, recall: &Recall, out: &mut Vec<Action>) -> bool {
+        rule.changes_nothing()
+            || self.lacks(rule, recall)
+            || self.refuses_redirect(rule, recall, out)
+    }
+
     /// Whether there was no room for what a redirect is made from: it would
     /// lead elsewhere.
     fn lacks(&self, rule: &Rule, recall: &Recall) -> bool {
@@ -323,9 +334,20 @@ impl Overrides {
         Operators::that_stay(redirect).into_iter().any(dropped)
     }
 
-    fn count(&self, rule: &Rule, out: &mut Vec<Action>) {
-        out.push(Action::Count(self.counter));
-        out.push(Action::Count(rule.counter));
+    fn count<H: Host>(&self, rule: &Rule, event: &mut Event<'_, H>) {
+        event.count(self.counter);
+        event.count(rule.counter);
+    }
+}
+
+impl Recipient<'_> {
+    /// In which form the client gets what replaces a response. One that only
+    /// says gRPC, and not even in a POST, gets what anybody else gets.
+    fn replaced_in(self) -> Form {
+        match self.form {
+            Form::Grpc if self.grpc == Grpc::None => Form::Http,
+            form => form,
+        }
     }
 }
 
@@ -362,8 +384,12 @@ impl Rule {
         }
     }
 
-    fn ask<H: Host>(&self, host: &mut H, recall: &Recall) -> Vec<(&Operator, Option<Vec<u8>>)> {
-        let mut ask = |operator| (operator, Operators::ask(operator, host, recall));
+    fn ask<H: Host>(
+        &self,
+        event: &mut Event<'_, H>,
+        recall: &Recall,
+    ) -> Vec<(&Operator, Option<Vec<u8>>)> {
+        let mut ask = |operator| (operator, Operators::ask(operator, event, recall));
         self.asks.iter().map(&mut ask).collect()
     }
 }

@@ -18,10 +18,10 @@ use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{BudgetMode, OnExhausted, Retry, RetryConstraint, Scope, Spec};
 
 use crate::action::{Action, Reply};
-use crate::host::Host;
-use crate::look::Needs;
+use crate::event::Event;
+use crate::host::{Host, response_status};
 use crate::request::Request;
-use crate::response_override::response_status;
+use crate::request::required::RequiredInputs;
 use budget::Terms;
 use ledger::Opening;
 use outcomes::{Rules, triggers};
@@ -82,14 +82,14 @@ impl Retries {
         })
     }
 
-    pub(crate) fn needs(&self) -> Needs {
+    pub(crate) fn requires(&self) -> RequiredInputs {
         let replies = |bound: &Bound| bound.reply.is_some();
-        Needs {
+        RequiredInputs {
             headers: !self.methods.is_empty(),
             // A refusal replies when there is a response, and the host shows no
             // request headers any more.
             grpc: self.bound.as_ref().is_some_and(replies),
-            ..Needs::default()
+            ..RequiredInputs::default()
         }
     }
 
@@ -107,12 +107,7 @@ impl Retries {
 
     /// Tells the router what to do with a request that goes on. `limit` is
     /// what the budget or the method leaves.
-    pub(crate) fn instruct<H: Host>(
-        &self,
-        limit: Option<u32>,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) {
+    pub(crate) fn instruct<H: Host>(&self, limit: Option<u32>, event: &mut Event<'_, H>) {
         let most = self.rules.as_ref().map(|rules| rules.most);
         let allowed = match (most, limit) {
             (Some(most), Some(limit)) => Some(most.min(limit)),
@@ -120,10 +115,10 @@ impl Retries {
         };
         let set = |name, value| Action::SetRequestHeader(name, value);
         if allowed == Some(0) {
-            out.push(set(MAX_RETRIES, "0".into()));
+            event.out.push(set(MAX_RETRIES, "0".into()));
             return;
         }
-        out.extend(
+        event.out.extend(
             self.orders
                 .iter()
                 .map(|(name, value)| set(name, Arc::clone(value))),
@@ -133,12 +128,12 @@ impl Retries {
         };
         let is_told = !self.orders.is_empty();
         let lowered = limit.is_some() && (most.is_none() || limit < most);
-        if is_told || lowered || asks_for_more(host, allowed) {
+        if is_told || lowered || asks_for_more(event.host, allowed) {
             let text = match &self.most {
                 Some(most) if !lowered => Arc::clone(most),
                 _ => allowed.to_string().into(),
             };
-            out.push(set(MAX_RETRIES, text));
+            event.out.push(set(MAX_RETRIES, text));
         }
     }
 

@@ -600,6 +600,13 @@ pub(crate) fn tried() -> [(&'static str, u32); 23] {
     }
 }
 
+/// Logs that the host refused something.
+pub(crate) fn report(what: &str, performed: Result<(), Refused>) {
+    if let Err(Refused(status)) = performed {
+        log::error!("{what} could not be written: status {status}");
+    }
+}
+
 fn check(status: u32) -> Result<(), Refused> {
     if status == OK {
         Ok(())

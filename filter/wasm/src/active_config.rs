@@ -7,14 +7,20 @@ use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::rc::Rc;
 
-use btp_engine::{Deadlines, Exchange, Flow};
+use btp_engine::{Action, Context, Deadlines, Event, Exchange, Flow, Ledger, Worker};
 use hashbrown::HashMap;
 
 use crate::abi;
 use crate::host::WasmHost;
-use crate::root::loaded::Loaded;
-use crate::stream::perform;
+use crate::loaded::Loaded;
+use crate::perform::perform;
 use crate::vm;
+
+thread_local! {
+    /// The worker's ledger of retries: it outlives configurations, and the
+    /// downstream and the upstream instance share it.
+    static LEDGER: RefCell<Ledger> = RefCell::default();
+}
 
 /// What all streams under one configuration and context share.
 pub(crate) struct Shared {
@@ -72,18 +78,50 @@ impl Shared {
 
     /// The worker's first step under this configuration.
     pub(crate) fn start(&self) {
-        let mut out = Vec::new();
-        let host = &mut WasmHost { shared: self };
-        self.worker.borrow_mut().start(&self.plan, host, &mut out);
-        perform(self, &mut out, 0);
+        self.act(|worker, event| worker.start(&self.plan, event));
     }
 
     /// Another configuration takes this one's place, or this one ends.
     pub(crate) fn retire(&self) {
+        self.act(|worker, event| worker.retire(&self.plan, event));
+    }
+
+    /// What the worker does of its own accord under this configuration.
+    fn act(&self, act: impl FnOnce(&mut Worker, &mut Event<'_, WasmHost<'_>>)) {
         let mut out = Vec::new();
-        let host = &mut WasmHost { shared: self };
-        self.worker.borrow_mut().retire(&self.plan, host, &mut out);
-        perform(self, &mut out, 0);
+        let host = &mut WasmHost {
+            loaded: &self.loaded,
+        };
+        act(
+            &mut self.worker.borrow_mut(),
+            &mut Event::new(host, &mut out),
+        );
+        self.perform(&mut out, 0);
+    }
+
+    /// An event of the exchange that hostcalls are about now.
+    pub(crate) fn with_context<R>(
+        &self,
+        out: &mut Vec<Action>,
+        feed: impl FnOnce(&mut Context<'_, WasmHost<'_>>) -> R,
+    ) -> R {
+        LEDGER.with_borrow_mut(|ledger| {
+            let worker = &mut self.worker.borrow_mut();
+            let host = &mut WasmHost {
+                loaded: &self.loaded,
+            };
+            feed(&mut Context::new(&self.plan, worker, ledger, host, out))
+        })
+    }
+
+    /// Performs what the engine decided; gives the time at which the exchange
+    /// at hand is to be woken, if any.
+    pub(crate) fn perform(&self, actions: &mut Vec<Action>, body_size: usize) -> Option<u64> {
+        let wakes = perform(&self.loaded, actions, body_size);
+        if let Some(at) = wakes.worker {
+            self.wake_worker(at);
+        }
+        wakes.exchange
     }
 
     /// Keeps `exchange` until its time has come, or it is asked back.
@@ -138,27 +176,17 @@ impl Shared {
         let next_beat = vm::beat(now);
         let mut out = Vec::new();
         while let Some((context, exchange)) = self.next_due(now) {
-            let mut host = WasmHost { shared: self };
             let Some(mut exchange) = exchange else {
-                self.worker
-                    .borrow_mut()
-                    .tick(&self.plan, &mut host, &mut out);
-                perform(self, &mut out, 0);
+                self.act(|worker, event| worker.tick(&self.plan, event));
                 continue;
             };
             if abi::set_effective_context(context).is_err() {
-                let worker = &mut self.worker.borrow_mut();
-                exchange.done(&self.plan, worker, &mut host, &mut out);
-                perform(self, &mut out, 0);
+                self.with_context(&mut out, |cx| exchange.done(cx));
+                self.perform(&mut out, 0);
                 continue;
             }
-            let flow = exchange.timer(
-                &self.plan,
-                &mut self.worker.borrow_mut(),
-                &mut host,
-                &mut out,
-            );
-            let wake_at = perform(self, &mut out, 0);
+            let flow = self.with_context(&mut out, |cx| exchange.timer(cx));
+            let wake_at = self.perform(&mut out, 0);
             if flow == Flow::Continue
                 && let Err(refused) = abi::continue_request()
             {

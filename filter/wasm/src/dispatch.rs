@@ -12,11 +12,13 @@ use std::rc::Rc;
 use btp_engine::{Flow, Response};
 use hashbrown::{HashMap, HashSet};
 
+use crate::abi::report;
 use crate::abi::{self, Map};
 use crate::active_config::Shared;
+use crate::perform::send_instead;
 use crate::root::headroom;
 use crate::root::{Root, Roots};
-use crate::stream::{Stream, report, send_instead};
+use crate::stream::Stream;
 use crate::vm;
 
 thread_local! {

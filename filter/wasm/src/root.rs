@@ -8,7 +8,6 @@ pub(crate) mod accepted;
 pub(crate) mod behind;
 mod deferred_text;
 pub(crate) mod headroom;
-pub(crate) mod loaded;
 mod probe;
 
 use std::cell::Cell;
@@ -21,9 +20,9 @@ use hashbrown::HashMap;
 
 use crate::abi::{self, Buffer};
 use crate::active_config::{Shared, Timer};
+use crate::loaded::Loaded;
 use crate::vm;
 use deferred_text::Left;
-use loaded::Loaded;
 
 /// The roots of this VM.
 pub(crate) type Roots = HashMap<u32, Root>;

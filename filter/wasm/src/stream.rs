@@ -2,11 +2,10 @@
 
 use std::rc::Rc;
 
-use btp_engine::{Action, Exchange, Fields, Flow, Reply, Response};
+use btp_engine::{Context, Exchange, Flow};
 
-use crate::abi::{self, Buffer, Map, Refused};
 use crate::active_config::Shared;
-use crate::host::{WasmHost, name_exchange};
+use crate::host::WasmHost;
 
 /// The context of one exchange.
 pub(crate) struct Stream {
@@ -28,33 +27,20 @@ impl Stream {
     }
 
     pub(crate) fn request_headers(&mut self, end: bool) -> Flow {
-        self.event(0, |exchange, shared, out| {
-            let worker = &mut shared.worker.borrow_mut();
-            exchange.request_headers(&shared.plan, worker, &mut WasmHost { shared }, end, out)
-        })
+        self.event(0, |exchange, cx| exchange.request_headers(cx, end))
     }
 
     pub(crate) fn request_body(&mut self, size: usize, end: bool) -> Flow {
         let at_hand = u64::try_from(size).unwrap_or(u64::MAX);
-        self.event(0, |exchange, shared, out| {
-            let worker = &mut shared.worker.borrow_mut();
-            let host = &mut WasmHost { shared };
-            exchange.request_body(&shared.plan, worker, host, (at_hand, end), out)
-        })
+        self.event(0, |exchange, cx| exchange.request_body(cx, at_hand, end))
     }
 
     pub(crate) fn request_trailers(&mut self) -> Flow {
-        self.event(0, |exchange, shared, out| {
-            let worker = &mut shared.worker.borrow_mut();
-            exchange.request_trailers(&shared.plan, worker, &mut WasmHost { shared }, out)
-        })
+        self.event(0, |exchange, cx| exchange.request_trailers(cx))
     }
 
     pub(crate) fn response_headers(&mut self, end: bool) -> Flow {
-        self.event(0, |exchange, shared, out| {
-            let worker = &mut shared.worker.borrow_mut();
-            exchange.response_headers(&shared.plan, worker, &mut WasmHost { shared }, end, out)
-        })
+        self.event(0, |exchange, cx| exchange.response_headers(cx, end))
     }
 
     /// A response ends all waiting: while the exchange waits there is none, and
@@ -63,20 +49,19 @@ impl Stream {
         if self.parked {
             return Flow::Continue;
         }
-        self.event(size, |exchange, _, out| exchange.response_body(out))
+        self.event(size, |exchange, cx| exchange.response_body(cx))
     }
 
     pub(crate) fn response_trailers(&mut self) -> Flow {
         if self.parked {
             return Flow::Continue;
         }
-        self.event(0, |exchange, _, out| exchange.response_trailers(out))
+        self.event(0, |exchange, cx| exchange.response_trailers(cx))
     }
 
     pub(crate) fn done(&mut self) {
-        let _ = self.event(0, |exchange, shared, out| {
-            let worker = &mut shared.worker.borrow_mut();
-            exchange.done(&shared.plan, worker, &mut WasmHost { shared }, out);
+        let _ = self.event(0, |exchange, cx| {
+            exchange.done(cx);
             Flow::Continue
         });
     }
@@ -91,12 +76,13 @@ impl Stream {
     fn event(
         &mut self,
         body_size: usize,
-        feed: impl FnOnce(&mut Exchange, &Shared, &mut Vec<Action>) -> Flow,
+        feed: impl FnOnce(&mut Exchange, &mut Context<'_, WasmHost<'_>>) -> Flow,
     ) -> Flow {
         let was_parked = self.unpark();
         let mut out = Vec::new();
-        let flow = feed(&mut self.exchange, &self.shared, &mut out);
-        if let Some(at) = perform(&self.shared, &mut out, body_size) {
+        let exchange = &mut self.exchange;
+        let flow = self.shared.with_context(&mut out, |cx| feed(exchange, cx));
+        if let Some(at) = self.shared.perform(&mut out, body_size) {
             let exchange = std::mem::take(&mut self.exchange);
             self.shared.park(self.context, at, exchange);
             self.parked = true;
@@ -113,111 +99,5 @@ impl Stream {
             self.exchange = exchange;
         }
         was_parked
-    }
-}
-
-/// Performs what the engine decided; gives the time to be woken at, if any.
-/// `body_size` is that of the body bytes at hand.
-pub(crate) fn perform(shared: &Shared, actions: &mut Vec<Action>, body_size: usize) -> Option<u64> {
-    let mut wake_at = None;
-    for action in actions.drain(..) {
-        match action {
-            Action::WakeAt(at) => wake_at = Some(at),
-            Action::WakeWorkerAt(at) => shared.wake_worker(at),
-            Action::Count(counter) => shared.metrics.add(counter, 1),
-            Action::SetRequestHeader(name, value) => {
-                let written = abi::set_header(Map::RequestHeaders, name, &value);
-                report("a request header", written);
-            }
-            Action::SetResponseHeader(name, value) => {
-                let written = abi::set_header(Map::ResponseHeaders, name, value);
-                report("a response header", written);
-            }
-            Action::RemoveResponseHeader(name) => {
-                let removed = abi::remove_header(Map::ResponseHeaders, name);
-                report("a response header", removed);
-            }
-            Action::NameExchange(name) => report("a property", name_exchange(&name)),
-            Action::SetProperty(name, value) => {
-                report("a property", abi::set_property(name, value.as_bytes()));
-            }
-            Action::Adjust(gauge, by) => shared.metrics.adjust(gauge, by),
-            Action::Reply(reply) => report("a reply", send(&reply)),
-            Action::Reset => report("the end of a stream", abi::close_stream()),
-            Action::Log(text) => shared.complaints.log(&text, abi::monotonic_ns()),
-            Action::SetResponseStatus(status) => {
-                let status = status.to_string();
-                let written = abi::set_header(Map::ResponseHeaders, ":status", &status);
-                report("a response's status", written);
-            }
-            Action::RemoveRequestHeader(name) => {
-                report(
-                    "a request header",
-                    abi::remove_header(Map::RequestHeaders, name),
-                );
-            }
-            Action::SetRequestLength(length) => {
-                let length = length.to_string();
-                let written = abi::set_header(Map::RequestHeaders, "content-length", &length);
-                report("a request's length", written);
-            }
-            Action::ReplyInstead(response) => report("a reply", send_instead(&response)),
-            Action::SetResponseHeaders(headers) => {
-                let written = abi::set_headers(Map::ResponseHeaders, &lent(&headers));
-                report("response headers", written);
-            }
-            Action::AddResponseHeader(name, value) => {
-                let added = abi::add_header(Map::ResponseHeaders, name, &value);
-                report("a response header", added);
-            }
-            Action::ReplaceBody(body) => {
-                let written = abi::set_buffer(Buffer::ResponseBody, body_size, &body);
-                report("a response body", written);
-            }
-            Action::DropTrailers => {
-                report(
-                    "response trailers",
-                    abi::set_headers(Map::ResponseTrailers, &[]),
-                );
-            }
-        }
-    }
-    wake_at
-}
-
-fn send(reply: &Reply) -> Result<(), Refused> {
-    let headers = reply.headers.iter();
-    let headers: Vec<(&[u8], &[u8])> = headers
-        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
-        .collect();
-    abi::send_local_response(
-        reply.status,
-        reply.details,
-        &headers,
-        reply.body.as_bytes(),
-        reply.grpc_status,
-    )
-}
-
-pub(crate) fn send_instead(response: &Response) -> Result<(), Refused> {
-    abi::send_local_response(
-        response.status,
-        response.details,
-        &lent(&response.headers),
-        &response.body,
-        response.grpc_status,
-    )
-}
-
-fn lent(headers: &Fields) -> Vec<(&[u8], &[u8])> {
-    let headers = headers.iter();
-    headers
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect()
-}
-
-pub(crate) fn report(what: &str, performed: Result<(), Refused>) {
-    if let Err(Refused(status)) = performed {
-        log::error!("{what} could not be written: status {status}");
     }
 }

@@ -14,7 +14,7 @@ use std::cell::Cell;
 
 use btp_engine::{BEAT_NS, Step, VmMemory, VmSighting, WorkerId, recover, to_bytes, to_words};
 
-use crate::stream::report;
+use crate::abi::report;
 use crate::{abi, shared_data};
 pub(crate) use identity::{id, memory};
 use process::Process;

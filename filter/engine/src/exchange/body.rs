@@ -1,9 +1,10 @@
 //! The request's body: limited as it comes, gathered where the policy says so.
 
-use super::{Exchange, Phase};
+use super::state::RequestState;
+use super::{Context, Exchange};
 use crate::action::{Action, Flow};
 use crate::host::Host;
-use crate::plan::{Plan, PolicyPlan};
+use crate::plan::PolicyPlan;
 use crate::request_buffer::{Buffering, Refusal};
 use crate::shared::quota::Answer;
 use crate::worker::Worker;
@@ -17,59 +18,45 @@ impl Exchange {
     /// number; while earlier ones are held, they are counted in.
     pub fn request_body<H: Host>(
         &mut self,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
-        piece: (u64, bool),
-        out: &mut Vec<Action>,
+        cx: &mut Context<'_, H>,
+        at_hand: u64,
+        end: bool,
     ) -> Flow {
-        if matches!(self.phase, Phase::Hedged) {
-            return self.try_again(host, out);
+        match self.request {
+            RequestState::New => self.pass_unseen(),
+            RequestState::Answered => Flow::Stop,
+            // The attempt is held as a whole: this is its end, at the earliest.
+            RequestState::AwaitingCredit => self.ask_again(cx),
+            _ => {
+                let flow = self.take_in(cx, at_hand, end);
+                self.forward(flow, cx)
+            }
         }
-        let flow = self.take_in(plan, worker, host, piece, out);
-        self.release(flow, plan, worker, host, out)
-    }
-
-    fn take_in<H: Host>(
-        &mut self,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
-        (at_hand, end): (u64, bool),
-        out: &mut Vec<Action>,
-    ) -> Flow {
-        if self.discards {
-            return Flow::Stop;
-        }
-        let Some(policy) = plan.policy(self.policy) else {
-            return Flow::Continue;
-        };
-        let (Some(intake), Some(buffering)) = (&mut self.intake, &policy.buffering) else {
-            return match self.phase.waits_until() {
-                Some(until) => self.hold(until, out),
-                None => Flow::Continue,
-            };
-        };
-        worker.sees_held_bodies |= intake.gathers();
-        if intake.take_in(at_hand, end).is_err() {
-            return self.refuse_body(policy, &buffering.too_large, worker, host, out);
-        }
-        if let Err(full) = self.cover(buffering, worker, host, out) {
-            return self.refuse_body(policy, full, worker, host, out);
-        }
-        self.go_on(policy, worker, host, out)
     }
 
     /// Request trailers arrived: the body is complete.
-    pub fn request_trailers<H: Host>(
-        &mut self,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) -> Flow {
-        let nothing_more = (0, true);
-        self.request_body(plan, worker, host, nothing_more, out)
+    pub fn request_trailers<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
+        self.request_body(cx, 0, true)
+    }
+
+    fn take_in<H: Host>(&mut self, cx: &mut Context<'_, H>, at_hand: u64, end: bool) -> Flow {
+        let Some(policy) = cx.plan.policy(self.policy) else {
+            return Flow::Continue;
+        };
+        let (Some(intake), Some(buffering)) = (&mut self.body, &policy.buffering) else {
+            return match self.request.waits_until() {
+                Some(until) => self.hold(until, cx),
+                None => Flow::Continue,
+            };
+        };
+        cx.worker.sees_held_bodies |= intake.gathers();
+        if intake.take_in(at_hand, end).is_err() {
+            return self.refuse_body(policy, &buffering.too_large, cx);
+        }
+        if let Err(full) = self.cover(buffering, cx) {
+            return self.refuse_body(policy, full, cx);
+        }
+        self.go_on(policy, cx)
     }
 
     /// What the wait ends with: the body is admitted, and gathered if the
@@ -77,54 +64,50 @@ impl Exchange {
     pub(super) fn admit_body<H: Host>(
         &mut self,
         policy: &PolicyPlan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        cx: &mut Context<'_, H>,
     ) -> Flow {
-        let (Some(intake), Some(buffering)) = (&mut self.intake, &policy.buffering) else {
+        let (Some(intake), Some(buffering)) = (&mut self.body, &policy.buffering) else {
             return Flow::Continue;
         };
         if intake.check_declared().is_err() {
-            return self.refuse_body(policy, &buffering.too_large, worker, host, out);
+            return self.refuse_body(policy, &buffering.too_large, cx);
         }
         if !intake.is_kept() {
             return Flow::Continue;
         }
-        if intake.gathers() && self.look.body.expects_continue {
-            return self.refuse_body(policy, &buffering.expectation, worker, host, out);
+        if intake.gathers() && self.facts.body.expects_continue {
+            return self.refuse_body(policy, &buffering.expectation, cx);
         }
         if intake.is_timed() {
-            intake.begin(host.now_ns(), buffering.pace);
+            intake.begin(cx.event.now_ns(), buffering.pace);
         }
-        if let Err(full) = self.cover(buffering, worker, host, out) {
-            return self.refuse_body(policy, full, worker, host, out);
+        if let Err(full) = self.cover(buffering, cx) {
+            return self.refuse_body(policy, full, cx);
         }
-        self.set_wake(worker);
-        self.go_on(policy, worker, host, out)
+        self.set_wake(cx.worker);
+        self.go_on(policy, cx)
     }
 
     /// The time has come that a body which is gathered was to be looked at.
     pub(super) fn body_timer<H: Host>(
         &mut self,
         policy: &PolicyPlan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        cx: &mut Context<'_, H>,
     ) -> Flow {
-        let (Some(intake), Some(buffering)) = (&self.intake, &policy.buffering) else {
+        let (Some(intake), Some(buffering)) = (&self.body, &policy.buffering) else {
             return Flow::Continue;
         };
         let is_held = intake.gathers();
-        let now = host.now_ns();
+        let now = cx.event.now_ns();
         if intake.deadline().is_some_and(|deadline| deadline <= now) {
-            return self.refuse_body(policy, &buffering.too_slow, worker, host, out);
+            return self.refuse_body(policy, &buffering.too_slow, cx);
         }
-        let blind_at = self.blind_at(worker);
+        let blind_at = self.blind_at(cx.worker);
         if blind_at.is_some_and(|blind_at| blind_at <= now) {
-            return self.refuse_body(policy, &buffering.blind, worker, host, out);
+            return self.refuse_body(policy, &buffering.blind, cx);
         }
-        self.set_wake(worker);
-        match self.go_on(policy, worker, host, out) {
+        self.set_wake(cx.worker);
+        match self.go_on(policy, cx) {
             // It has gone on long ago.
             Flow::Continue if !is_held => Flow::HoldHeaders,
             flow => flow,
@@ -134,9 +117,9 @@ impl Exchange {
     /// How a request that has to wait until then is held: one whose body is
     /// gathered takes the body in meanwhile, so that nothing goes on when the
     /// wait ends before the body does.
-    pub(super) fn hold(&self, until: u64, out: &mut Vec<Action>) -> Flow {
-        let intake = self.intake.as_ref().filter(|intake| intake.gathers());
-        out.push(Action::WakeAt(until));
+    pub(super) fn hold<H>(&self, until: u64, cx: &mut Context<'_, H>) -> Flow {
+        let intake = self.body.as_ref().filter(|intake| intake.gathers());
+        cx.event.out.push(Action::WakeAt(until));
         if intake.is_some() {
             Flow::HoldHeaders
         } else {
@@ -151,18 +134,16 @@ impl Exchange {
         &mut self,
         policy: &PolicyPlan,
         status: Option<u16>,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        cx: &mut Context<'_, H>,
     ) {
         const TOO_LARGE: u16 = 413;
-        let Some(intake) = &mut self.intake else {
+        let Some(intake) = &mut self.body else {
             return;
         };
-        if let (Some(tunnel), Some(status)) = (self.look.body.tunnel, status)
+        if let (Some(tunnel), Some(status)) = (self.facts.body.tunnel, status)
             && tunnel.is_accepted_by(status)
         {
-            return self.drop_body(policy, worker, host, out);
+            return self.drop_body(policy, cx);
         }
         if !intake.gathers() {
             // The answer is there: how fast the rest comes keeps nobody
@@ -173,72 +154,62 @@ impl Exchange {
             && !intake.is_complete()
             && status == Some(TOO_LARGE)
         {
-            out.push(Action::Count(buffering.overflow.counter));
-            out.push(Action::Log(buffering.overflow.log.clone()));
+            cx.event.count(buffering.overflow.counter);
+            let log = Action::Log(buffering.overflow.log.clone());
+            cx.event.out.push(log);
         }
-        self.drop_body(policy, worker, host, out);
-        self.discards = true;
+        self.drop_body(policy, cx);
+        self.request = RequestState::Answered;
     }
 
     /// Ends the account of the body, and gives back what was taken for it.
-    pub(super) fn drop_body<H: Host>(
-        &mut self,
-        policy: &PolicyPlan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) {
-        let Some(intake) = self.intake.take() else {
+    pub(super) fn drop_body<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) {
+        let Some(intake) = self.body.take() else {
             return;
         };
         let total = policy.buffering.as_ref().and_then(|it| it.total.as_ref());
         if let Some(total) = total.filter(|_| intake.held > 0) {
-            let by = worker.holder.give_back(total.pool, 0, intake.held, host);
-            out.extend(Action::adjust(total.gauge, by));
+            let holder = &mut cx.worker.holder;
+            let by = holder.give_back(total.pool, 0, intake.held, cx.event.host);
+            cx.event.adjust(total.gauge, by);
         }
     }
 
     /// Lets a body go on, unless it is gathered and more is to come, or the
     /// request waits for something else.
-    fn go_on<H: Host>(
-        &mut self,
-        policy: &PolicyPlan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) -> Flow {
-        if let Some(until) = self.phase.waits_until() {
-            return self.hold(until, out);
+    fn go_on<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) -> Flow {
+        if let Some(until) = self.request.waits_until() {
+            return self.hold(until, cx);
         }
-        let Some(intake) = &self.intake else {
+        let Some(intake) = &self.body else {
             return Flow::Continue;
         };
         match (intake.gathers(), intake.is_complete()) {
             (true, true) => {
-                out.extend(intake.undeclared_length().map(Action::SetRequestLength));
-                self.drop_body(policy, worker, host, out);
+                let length = intake.undeclared_length();
+                cx.event.out.extend(length.map(Action::SetRequestLength));
+                self.drop_body(policy, cx);
                 Flow::Continue
             }
             (true, false) => {
-                out.extend(intake.wake_at.map(Action::WakeAt));
+                cx.event.out.extend(intake.wake_at.map(Action::WakeAt));
+                self.request = RequestState::Buffering;
                 Flow::HoldHeaders
             }
             (false, _) => {
-                out.extend(intake.wake_at.map(Action::WakeAt));
+                cx.event.out.extend(intake.wake_at.map(Action::WakeAt));
                 Flow::Continue
             }
         }
     }
 
-    /// Takes from the pool what the body lacks, or says what refuses it.
+    /// Takes from the quota what the body lacks, or says what refuses it.
     fn cover<'a, H: Host>(
         &mut self,
         buffering: &'a Buffering,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        cx: &mut Context<'_, H>,
     ) -> Result<(), &'a Refusal> {
-        let (Some(intake), Some(total)) = (&mut self.intake, &buffering.total) else {
+        let (Some(intake), Some(total)) = (&mut self.body, &buffering.total) else {
             return Ok(());
         };
         let lacks = intake.lacks();
@@ -246,8 +217,9 @@ impl Exchange {
             return Ok(());
         }
         let amount = (lacks, lacks);
-        let change = worker.holder.take(total.pool, 0, amount, host, out);
-        out.extend(Action::adjust(total.gauge, change.by));
+        let holder = &mut cx.worker.holder;
+        let change = holder.take(total.pool, 0, amount, &mut cx.event);
+        cx.event.adjust(total.gauge, change.by);
         if change.answer != Answer::Granted {
             return Err(&total.full);
         }
@@ -258,7 +230,7 @@ impl Exchange {
     /// When this exchange must be looked at again if nothing happens.
     fn set_wake(&mut self, worker: &Worker) {
         let blind_at = self.blind_at(worker);
-        if let Some(intake) = &mut self.intake {
+        if let Some(intake) = &mut self.body {
             let times = [intake.deadline(), blind_at];
             intake.wake_at = times.into_iter().flatten().min();
         }
@@ -266,7 +238,7 @@ impl Exchange {
 
     /// When it must be assumed that the host does not show this body.
     fn blind_at(&self, worker: &Worker) -> Option<u64> {
-        let intake = self.intake.as_ref()?;
+        let intake = self.body.as_ref()?;
         if !intake.gathers() || worker.sees_held_bodies || intake.heard {
             return None;
         }
@@ -277,18 +249,16 @@ impl Exchange {
         &mut self,
         policy: &PolicyPlan,
         refusal: &Refusal,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        cx: &mut Context<'_, H>,
     ) -> Flow {
-        self.drop_body(policy, worker, host, out);
-        out.push(Action::Count(refusal.counter));
-        out.extend(refusal.log.clone().map(Action::Log));
-        if self.responding {
-            out.push(Action::Reset);
+        self.drop_body(policy, cx);
+        cx.event.count(refusal.counter);
+        cx.event.out.extend(refusal.log.clone().map(Action::Log));
+        if self.response.has_begun() {
+            cx.event.out.push(Action::Reset);
             return self.stop();
         }
-        self.reply(policy, &refusal.reply, host, out)
+        self.reply(policy, &refusal.reply, cx)
     }
 }
 

@@ -11,9 +11,10 @@ use std::net::IpAddr;
 use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{Sampling, SamplingKey};
 
-use crate::counters::{CounterId, CounterNames};
-use crate::look::Needs;
+use crate::definitions::CounterNames;
+use crate::host::metrics::CounterId;
 use crate::request::Request;
+use crate::request::required::RequiredInputs;
 use crate::siphash::siphash24;
 
 /// `sampling`, compiled.
@@ -59,12 +60,12 @@ impl Draws {
     }
 
     /// What must be known of a request.
-    pub(crate) fn needs(&self) -> Needs {
+    pub(crate) fn requires(&self) -> RequiredInputs {
         let key = self.sticky.as_ref().map(|sticky| &sticky.key);
-        Needs {
+        RequiredInputs {
             headers: key.is_some(),
             source: key == Some(&SamplingKey::SourceIp),
-            ..Needs::default()
+            ..RequiredInputs::default()
         }
     }
 

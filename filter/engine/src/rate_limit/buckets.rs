@@ -12,7 +12,7 @@
 //! it says whether the cells were read before or after.
 
 use super::gcra::{Fixed, Gcra, Granted, Short};
-use crate::shared::Step;
+use crate::host::values::Step;
 
 /// The key of a bucket in its block; never 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

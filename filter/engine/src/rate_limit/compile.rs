@@ -11,12 +11,12 @@ use btp_policy::spec::{Limit, LocalRateLimit, LocalRule};
 
 use super::headers::Tells;
 use super::in_flight::Concurrency;
-use super::limiter::{KEYS_PER_SET, KeyTable, LimitCounters, SharedLimit};
 use super::reply::{crowded, rejection};
-use super::{Allowance, RateLimits, Rule, route_hash};
-use crate::counters::CounterNames;
-use crate::look::Needs;
-use crate::shared::BlockId;
+use super::token_bucket::{KEYS_PER_SET, KeyTable, LimitCounters, SharedLimit};
+use super::{Allowance, RateLimits, Rule, route_hash, rule_name};
+use crate::definitions::CounterNames;
+use crate::host::values::BlockId;
+use crate::request::required::RequiredInputs;
 use crate::shared::key_format::Format;
 use crate::shared::names::SharedNames;
 use crate::shared::quota::Owner;
@@ -102,12 +102,12 @@ impl LimitsCompiler {
             rules.push(self.rule(local, rule, tells, counters));
         }
         let selectors = rules.iter().map(|rule| &rule.selector);
-        let needs = selectors
+        let required = selectors
             .chain(&local.exempt)
-            .map(Needs::of_selector)
-            .fold(Needs::default(), Needs::and);
+            .map(RequiredInputs::of_selector)
+            .fold(RequiredInputs::default(), RequiredInputs::and);
         Some(RateLimits {
-            needs,
+            required,
             per_route: rules.iter().any(|rule| rule.per_route),
             rules,
             exempt: local.exempt.clone(),
@@ -250,14 +250,6 @@ fn limit_counters(rule: &LocalRule, counters: &mut CounterNames) -> LimitCounter
         operations: count("store_operations"),
         contended: count("store_contended"),
         overflows: count("overflows"),
-    }
-}
-
-/// What a rule is called in metrics and headers: by its name, or its place.
-pub(super) fn rule_name(rule: &LocalRule) -> String {
-    match &rule.name {
-        Some(name) => name.clone(),
-        None => format!("rule_{}", rule.index),
     }
 }
 

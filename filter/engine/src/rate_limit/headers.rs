@@ -6,9 +6,8 @@
 
 use btp_policy::spec::{Limit, LocalRule, RateLimitHeaders};
 
-use super::Rule;
-use super::compile::rule_name;
-use super::limiter::Level;
+use super::token_bucket::Level;
+use super::{Rule, rule_name};
 use crate::action::Action;
 
 /// How a rule tells clients of itself.

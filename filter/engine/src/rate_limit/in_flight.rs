@@ -11,11 +11,12 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::buckets::Key;
-use super::limiter::{KeyTable, LimitCounters, OVERFLOW_FACTOR};
+use super::token_bucket::{KeyTable, LimitCounters, OVERFLOW_FACTOR};
 use crate::action::Action;
-use crate::counters::{CounterId, GaugeId};
+use crate::event::Event;
 use crate::host::Host;
-use crate::shared::TableId;
+use crate::host::metrics::{CounterId, GaugeId};
+use crate::host::values::TableId;
 use crate::shared::claims::Holder;
 use crate::shared::quota::{Answer, Change, Owner, Pool, WORKERS};
 use crate::shared::reaper::Kept;
@@ -130,13 +131,12 @@ impl Places {
         at: PlaceRef,
         bound: &Concurrency,
         holder: &mut Holder,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        event: &mut Event<'_, H>,
     ) -> bool {
         let known = self.shares.get(&at).copied();
         let mut share = known.unwrap_or_default();
         if share.used == share.taken {
-            share.taken += fetch(bound, at.key, &mut share.overflowed, holder, host, out);
+            share.taken += fetch(bound, at.key, &mut share.overflowed, holder, event);
         }
         if share.used == share.taken {
             return false;
@@ -154,8 +154,7 @@ impl Places {
         at: PlaceRef,
         bound: &Concurrency,
         holder: &mut Holder,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        event: &mut Event<'_, H>,
     ) {
         let Some(share) = self.shares.get_mut(&at) else {
             return;
@@ -172,7 +171,7 @@ impl Places {
         if share.taken == 0 {
             self.shares.remove(&at);
         }
-        give_back(bound, at.key, overflowed, back, holder, host, out);
+        give_back(bound, at.key, overflowed, back, holder, event);
     }
 
     /// Gives back what was taken ahead where nothing is in flight, or nothing
@@ -181,12 +180,11 @@ impl Places {
         &mut self,
         bounds: &[Concurrency],
         holder: &mut Holder,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        event: &mut Event<'_, H>,
     ) {
         self.shares.retain(|at, share| {
             if share.used == 0 || !share.fresh {
-                give_back_spare(share, *at, bounds, holder, host, out);
+                give_back_spare(share, *at, bounds, holder, event);
             }
             share.fresh = false;
             share.taken > 0
@@ -198,12 +196,11 @@ impl Places {
         &mut self,
         bounds: &[Concurrency],
         holder: &mut Holder,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        event: &mut Event<'_, H>,
     ) {
         self.retired = true;
         self.shares.retain(|at, share| {
-            give_back_spare(share, *at, bounds, holder, host, out);
+            give_back_spare(share, *at, bounds, holder, event);
             share.taken > 0
         });
     }
@@ -214,12 +211,11 @@ fn give_back_spare<H: Host>(
     at: PlaceRef,
     bounds: &[Concurrency],
     holder: &mut Holder,
-    host: &mut H,
-    out: &mut Vec<Action>,
+    event: &mut Event<'_, H>,
 ) {
     let spare = share.taken.saturating_sub(share.used);
     if let (Some(bound), true) = (bounds.get(at.bound), spare > 0) {
-        give_back(bound, at.key, share.overflowed, spare, holder, host, out);
+        give_back(bound, at.key, share.overflowed, spare, holder, event);
         share.taken = share.used;
     }
 }
@@ -231,17 +227,16 @@ fn give_back<H: Host>(
     overflowed: bool,
     back: u64,
     holder: &mut Holder,
-    host: &mut H,
-    out: &mut Vec<Action>,
+    event: &mut Event<'_, H>,
 ) {
     let (pool, key) = if overflowed {
         (bound.overflow_pool(), Key::OVERFLOW)
     } else {
         (bound.pool(key), key)
     };
-    host.add(bound.counters.operations, 1);
-    let by = holder.give_back(pool, key.get(), back, host);
-    out.extend(Action::adjust(bound.gauge, by));
+    event.host.add(bound.counters.operations, 1);
+    let by = holder.give_back(pool, key.get(), back, event.host);
+    event.adjust(bound.gauge, by);
 }
 
 /// Takes one place, or several of a large bound; gives how many it got.
@@ -250,29 +245,28 @@ fn fetch<H: Host>(
     key: Key,
     overflowed: &mut bool,
     holder: &mut Holder,
-    host: &mut H,
-    out: &mut Vec<Action>,
+    event: &mut Event<'_, H>,
 ) -> u64 {
-    let mut ask = |pool: Pool, key: Key, host: &mut H, out: &mut Vec<Action>| -> Change {
-        host.add(bound.counters.operations, 1);
-        let change = holder.take(pool, key.get(), (1, bound.lease()), host, out);
-        out.extend(Action::adjust(bound.gauge, change.by));
+    let mut ask = |pool: Pool, key: Key, event: &mut Event<'_, H>| -> Change {
+        event.host.add(bound.counters.operations, 1);
+        let change = holder.take(pool, key.get(), (1, bound.lease()), event);
+        event.adjust(bound.gauge, change.by);
         change
     };
     let mut change = Change::default();
     if !*overflowed {
-        change = ask(bound.pool(key), key, host, out);
+        change = ask(bound.pool(key), key, event);
         *overflowed = change.answer == Answer::NoRoom;
     }
     if *overflowed {
-        if host.read(bound.counters.overflows) == 0 {
-            out.push(Action::Log(Arc::clone(&bound.label)));
+        if event.host.read(bound.counters.overflows) == 0 {
+            event.out.push(Action::Log(Arc::clone(&bound.label)));
         }
-        host.add(bound.counters.overflows, 1);
-        change = ask(bound.overflow_pool(), Key::OVERFLOW, host, out);
+        event.host.add(bound.counters.overflows, 1);
+        change = ask(bound.overflow_pool(), Key::OVERFLOW, event);
     }
     if change.answer == Answer::Contended {
-        host.add(bound.counters.contended, 1);
+        event.host.add(bound.counters.contended, 1);
     }
     change.taken
 }

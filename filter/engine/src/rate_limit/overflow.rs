@@ -17,7 +17,7 @@
 
 use super::buckets::{Answer, Key};
 use super::gcra::{Fixed, Gcra};
-use crate::shared::Step;
+use crate::host::values::Step;
 
 /// How a rule's cells are laid out in a block. Depends on its limit, which may
 /// change: the block says how it was written.

@@ -23,7 +23,7 @@ impl RateLimits {
         &self,
         refusal: Refusal,
         hits: &[Hit],
-        till: &Till<'_, H>,
+        till: &Till<'_, '_, H>,
     ) -> Arc<Reply> {
         let Some(rule) = self.rules.get(refusal.hit.rule) else {
             return Arc::new(rejection(&Reject::default()));
@@ -42,7 +42,7 @@ impl RateLimits {
         Arc::new(reply)
     }
 
-    fn lists<H: Host>(&self, hits: &[Hit], till: &Till<'_, H>) -> Lists {
+    fn lists<H: Host>(&self, hits: &[Hit], till: &Till<'_, '_, H>) -> Lists {
         let mut lists = Lists::default();
         for (rule, hit) in self.enforced(hits) {
             let (Tells::RateLimit(member), Some(bucket)) = (&rule.tells, rule.bucket(hit)) else {

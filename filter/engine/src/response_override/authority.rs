@@ -4,19 +4,23 @@
 use btp_policy::scalar::Authority;
 use btp_policy::spec::{Instead, Redirect};
 
-use super::{AUTHORITY, Operators, Overrides, Rule, SCHEME};
+use super::{AUTHORITY, Operators, Overrides, Recall, Rule, SCHEME};
 use crate::action::Action;
-use crate::look::Look;
 
 impl Overrides {
     /// Whether the rule is a redirect to a host that must not be echoed. It
     /// is counted, and the response stays as it is.
-    pub(super) fn refuses_redirect(&self, rule: &Rule, look: &Look, out: &mut Vec<Action>) -> bool {
+    pub(super) fn refuses_redirect(
+        &self,
+        rule: &Rule,
+        recall: &Recall,
+        out: &mut Vec<Action>,
+    ) -> bool {
         let Instead::Redirect(redirect) = &rule.said.instead else {
             return false;
         };
         let recalled = |name| {
-            let recalled = self.recalled(&Operators::header(name), None, &look.recall);
+            let recalled = self.recalled(&Operators::header(name), None, recall);
             recalled.value().unwrap_or_default()
         };
         let refuses = redirect.echoes_host()

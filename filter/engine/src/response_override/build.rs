@@ -7,7 +7,7 @@ use btp_policy::spec::{
 
 use super::accept;
 use super::body::Body;
-use super::preserved_headers;
+use super::preserved_headers::{self, VARY};
 use super::render::{Facts, Target};
 use super::{AUTHORITY, Operators, SCHEME};
 use crate::action::Fields;
@@ -238,4 +238,3 @@ pub(super) const STATUS: &[u8] = b":status";
 pub(super) const CONTENT_LENGTH: &[u8] = b"content-length";
 const CONTENT_TYPE: &[u8] = b"content-type";
 const LOCATION: &[u8] = b"location";
-pub(super) const VARY: &[u8] = b"vary";

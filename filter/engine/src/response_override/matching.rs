@@ -3,12 +3,11 @@
 use btp_policy::scalar::HttpStatus;
 use btp_policy::spec::{Source, StringMatch};
 
-use super::{Overrides, Rule};
+use super::{Overrides, Recipient, Rule};
 use crate::action::Reply;
 use crate::grpc::reply_format::Form;
 use crate::grpc::{is_grpc, status_of_http};
-use crate::host::Host;
-use crate::look::Look;
+use crate::host::{Host, response_status};
 use crate::request::joined;
 
 /// Headers of a response.
@@ -19,15 +18,15 @@ impl Overrides {
     /// no rule can match; then what the rules ask for, once.
     pub(super) fn rule_for_response<H: Host>(
         &self,
-        look: &Look,
+        client: Recipient<'_>,
         host: &mut H,
         end: bool,
     ) -> Option<&Rule> {
         let status = response_status(host)?;
-        let possible = |rule: &&Rule| rule.takes_status(status) && look.recall.meets(rule.bit);
+        let possible = |rule: &&Rule| rule.takes_status(status) && client.recall.meets(rule.bit);
         self.rules.iter().find(possible)?;
         // The status of a streamed gRPC answer comes behind its messages.
-        let streams_grpc = look.grpc.is_call()
+        let streams_grpc = client.grpc.is_call()
             && !end
             && host.response_header("content-type", |value| value.is_some_and(is_grpc));
         let possible = |rule: &&Rule| possible(rule) && (!streams_grpc || rule.keeps_body());
@@ -53,7 +52,7 @@ impl Overrides {
         reply: &Reply,
         headers: Headers<'_>,
         form: Form,
-        look: &Look,
+        client: Recipient<'_>,
     ) -> Option<&Rule> {
         let status = match form {
             Form::Grpc => 200,
@@ -67,7 +66,7 @@ impl Overrides {
         let grpc_status = (form != Form::Http).then(of_grpc);
         self.rules.iter().find(|rule| {
             rule.takes_status(status)
-                && look.recall.meets(rule.bit)
+                && client.recall.meets(rule.bit)
                 && rule.takes_source(true)
                 && rule.takes_headers(headers, grpc_status)
         })
@@ -123,11 +122,6 @@ fn takes_value(wanted: &StringMatch, value: &[u8]) -> bool {
         StringMatch::Suffix(text) => value.ends_with(text.as_bytes()),
         StringMatch::Regex(regex) => regex.is_match(value),
     }
-}
-
-/// The status of the response at hand.
-pub(crate) fn response_status<H: Host>(host: &mut H) -> Option<u16> {
-    host.response_header(":status", |value| parse(value?))
 }
 
 /// The status of a response with these headers.

@@ -13,6 +13,7 @@ use btp_policy::scalar::{HeaderChoice, Operator};
 use super::Overrides;
 use super::accept;
 use super::captured::{KeptValues, Part, Recalled, Shortage, ValueLimits};
+use crate::event::Event;
 use crate::host::Host;
 use crate::request::selector::meets_any;
 use crate::request::{Request, percent_decoded};
@@ -96,8 +97,8 @@ impl Recall {
 
 impl Overrides {
     /// When the request began, if any rule prints how long it took.
-    pub(crate) fn start<H: Host>(&self, host: &mut H) -> Option<u64> {
-        self.times.then(|| host.now_ns())
+    pub(crate) fn start<H: Host>(&self, event: &mut Event<'_, H>) -> Option<u64> {
+        self.times.then(|| event.now_ns())
     }
 
     /// Keeps what the rules will ask of this request.

@@ -16,7 +16,7 @@
 
 use btp_policy::spec::RetryConstraint;
 
-use crate::meters::{MeterId, MeterKind, Meters};
+use crate::host::metrics::{MeterId, MeterKind, Meters};
 use crate::retry::window::Window;
 
 /// What pays for a retry.

@@ -18,12 +18,12 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::host::Host;
-use crate::meters::Meters;
+use crate::host::journal::Journals;
+use crate::host::metrics::Meters;
 use crate::retry::budget::{Budget, Purse, Terms};
 use crate::retry::outcomes::Rules;
 use crate::retry::reservation::Held;
 use crate::retry::seen;
-use crate::shared::journal::Journals;
 pub(crate) use slab::SlotId;
 use slab::{Slot, Slots};
 

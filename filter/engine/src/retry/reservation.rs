@@ -5,10 +5,10 @@
 //! holds how much. So each worker also enters its own part in its journal. When
 //! its machine has died, another worker takes that part out of the gauges.
 
-use crate::meters::{MeterKind, Meters};
+use crate::host::journal::{Journals, PAGES, Page, WorkerId};
+use crate::host::metrics::{MeterKind, Meters};
+use crate::host::values::Step;
 use crate::retry::budget::{Budget, Purse, gauge_of_held};
-use crate::shared::Step;
-use crate::shared::journal::{Journals, PAGES, Page, WorkerId};
 
 /// Credit for one retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,11 +2,12 @@
 //! life as long as it holds any, and looks for the dead when a pool is full.
 
 use crate::action::Action;
+use crate::event::Event;
 use crate::host::Host;
-use crate::shared::TableId;
+use crate::host::values::TableId;
+use crate::shared::gauges::Gauges;
 use crate::shared::liveness::{BEAT_NS, Roll};
 use crate::shared::quota::{self, Answer, Change, Claim, Lost, Pool};
-use crate::shared::reaper::Gauges;
 use hashbrown::HashMap;
 
 /// What a worker holds of all pools together.
@@ -55,27 +56,26 @@ impl Holder {
         pool: Pool,
         key: u64,
         amount: (u64, u64),
-        host: &mut H,
-        out: &mut Vec<Action>,
+        event: &mut Event<'_, H>,
     ) -> Change {
-        let claim = self.claim(key, host);
+        let claim = self.claim(key, event.host);
         if !self.beats {
-            let now = host.now_ns();
-            if !self.roll.answer(host, claim.worker, now) {
+            let now = event.now_ns();
+            if !self.roll.answer(event.host, claim.worker, now) {
                 return Change::default();
             }
             self.beats = true;
-            self.wake(now, out);
+            self.wake(now, event.out);
         }
-        let mut change = pool.take(host, claim, amount);
+        let mut change = pool.take(event.host, claim, amount);
         if matches!(change.answer, Answer::Full | Answer::NoRoom) {
-            let now = host.now_ns();
+            let now = event.now_ns();
             let next_search = self.next_search.entry(pool.table).or_default();
             if now >= *next_search {
                 *next_search = now.saturating_add(SEARCH_NS);
-                let dead = self.dead(pool.table, host, now);
-                let by = self.bury(pool, &dead, host, out);
-                change = pool.take(host, claim, amount);
+                let dead = self.dead(pool.table, event.host, now);
+                let by = self.bury(pool, &dead, event);
+                change = pool.take(event.host, claim, amount);
                 change.by = change.by.saturating_add(by);
             }
         }
@@ -98,13 +98,13 @@ impl Holder {
     }
 
     /// The time asked for by [`Action::WakeWorkerAt`] has come.
-    pub(crate) fn tick<H: Host>(&mut self, host: &mut H, out: &mut Vec<Action>) {
-        self.rest(host);
+    pub(crate) fn tick<H: Host>(&mut self, event: &mut Event<'_, H>) {
+        self.rest(event.host);
         if self.beats {
-            let now = host.now_ns();
-            let worker = self.claim(0, host).worker;
-            let _ = self.roll.answer(host, worker, now);
-            self.wake(now, out);
+            let now = event.now_ns();
+            let worker = self.claim(0, event.host).worker;
+            let _ = self.roll.answer(event.host, worker, now);
+            self.wake(now, event.out);
         }
     }
 
@@ -141,14 +141,14 @@ impl Holder {
 
     /// Drops what the dead hold of a pool's table. Gives by how much changed
     /// what is held of the pool; the gauges of others are corrected.
-    fn bury<H: Host>(&self, pool: Pool, dead: &[u64], host: &mut H, out: &mut Vec<Action>) -> i64 {
+    fn bury<H: Host>(&self, pool: Pool, dead: &[u64], event: &mut Event<'_, H>) -> i64 {
         if dead.is_empty() {
             return 0;
         }
-        let lost = quota::bury(pool.table, pool.owner.is_some(), dead, host, |_| true);
+        let lost = quota::bury(pool.table, pool.owner.is_some(), dead, event.host, |_| true);
         let (own, others): (Vec<Lost>, Vec<Lost>) =
             lost.into_iter().partition(|it| it.owner == pool.owner);
-        self.gauges.correct(&others, out);
+        self.gauges.correct(&others, event.out);
         own.iter()
             .fold(0, |by: i64, lost| by.saturating_sub(lost.signed()))
     }

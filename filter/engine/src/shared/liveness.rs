@@ -5,7 +5,7 @@
 //! it lives, in one table for the whole process. Who is silent for
 //! [`SILENCE_NS`] is taken for dead, and what it held is free.
 
-use crate::shared::{TableId, Tables};
+use crate::host::values::{TableId, Tables};
 
 /// The table of those who live.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::shared::{TableId, Tables};
+use crate::host::values::{TableId, Tables};
 
 /// A bounded number of things, in units of whoever uses it.
 #[derive(Clone, Copy, Debug)]

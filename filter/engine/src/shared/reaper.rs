@@ -10,15 +10,14 @@
 //! A new plan also looks at all its tables once, as what stands in them may be
 //! older than anybody's memory.
 
-use std::sync::Arc;
-
 use crate::action::Action;
-use crate::counters::GaugeId;
+use crate::event::Event;
 use crate::host::Host;
-use crate::shared::TableId;
+use crate::host::metrics::GaugeId;
+use crate::host::values::TableId;
 use crate::shared::claims::Holder;
 use crate::shared::liveness::SILENCE_NS;
-use crate::shared::quota::{self, Lost, Owner};
+use crate::shared::quota::{self, Owner};
 
 /// Tables in which workers hold what a plan counts, and what counts it.
 #[derive(Clone, Copy, Debug)]
@@ -28,10 +27,6 @@ pub(crate) enum Kept {
     /// So many tables that several pools share: who holds what says the slot.
     Together { first: TableId, count: u32 },
 }
-
-/// The gauges of pools that share a table.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Gauges(Arc<[(Owner, GaugeId)]>);
 
 /// A worker's watch.
 #[derive(Debug, Default)]
@@ -64,36 +59,17 @@ impl Kept {
     }
 }
 
-impl Gauges {
-    pub(crate) fn new(gauges: Vec<(Owner, GaugeId)>) -> Self {
-        Self(gauges.into())
-    }
-
-    /// Takes what is lost out of the gauges that counted it.
-    pub(crate) fn correct(&self, lost: &[Lost], out: &mut Vec<Action>) {
-        for lost in lost {
-            let gauge = lost.owner.and_then(|owner| self.of(owner));
-            out.extend(gauge.and_then(|gauge| Action::adjust(gauge, -lost.signed())));
-        }
-    }
-
-    fn of(&self, owner: Owner) -> Option<GaugeId> {
-        let found = self.0.iter().find(|(other, _)| *other == owner);
-        found.map(|(_, gauge)| *gauge)
-    }
-}
-
 impl Watch {
     /// Begins to look after the tables of a plan.
-    pub(crate) fn start<H: Host>(&mut self, kept: &[Kept], host: &mut H, out: &mut Vec<Action>) {
+    pub(crate) fn start<H: Host>(&mut self, kept: &[Kept], event: &mut Event<'_, H>) {
         if kept.is_empty() {
             return;
         }
         // Who was alive before has answered by then.
-        let next = host.now_ns().saturating_add(SILENCE_NS);
+        let next = event.now_ns().saturating_add(SILENCE_NS);
         (self.next, self.round) = (Some(next), Some(0));
         self.found_until = next;
-        out.push(Action::WakeWorkerAt(next));
+        event.out.push(Action::WakeWorkerAt(next));
     }
 
     /// Looks, if it is time to.
@@ -101,23 +77,22 @@ impl Watch {
         &mut self,
         kept: &[Kept],
         holder: &Holder,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        event: &mut Event<'_, H>,
     ) {
         let Some(due) = self.next else {
             return;
         };
-        let now = host.now_ns();
+        let now = event.now_ns();
         if now < due {
-            out.push(Action::WakeWorkerAt(due));
+            event.out.push(Action::WakeWorkerAt(due));
             return;
         }
         if let Some(done) = self.round {
-            self.round = look_through(kept, done, holder, host, now, out);
+            self.round = look_through(kept, done, holder, event);
         }
         let mut next = now.saturating_add(PAUSE_NS);
         if self.round.is_none() {
-            let look = holder.roll.look(host, now);
+            let look = holder.roll.look(event.host, now);
             // Some may have died while the tables were gone through.
             if look.last_death.is_some_and(|at| at > self.found_until) {
                 self.round = Some(0);
@@ -127,7 +102,7 @@ impl Watch {
             }
         }
         self.next = Some(next);
-        out.push(Action::WakeWorkerAt(next));
+        event.out.push(Action::WakeWorkerAt(next));
     }
 }
 
@@ -137,12 +112,11 @@ fn look_through<H: Host>(
     kept: &[Kept],
     done: u32,
     holder: &Holder,
-    host: &mut H,
-    now: u64,
-    out: &mut Vec<Action>,
+    event: &mut Event<'_, H>,
 ) -> Option<u32> {
     let end = done.saturating_add(AT_ONCE);
-    let alive = holder.roll.call(host, now);
+    let now = event.now_ns();
+    let alive = holder.roll.call(event.host, now);
     let mut before = 0_u32;
     for kept in kept {
         let count = kept.count();
@@ -150,9 +124,9 @@ fn look_through<H: Host>(
         let to = end.saturating_sub(before).min(count);
         for index in from..to {
             let table = kept.table(index);
-            let holders = quota::holders(table, host);
+            let holders = quota::holders(table, event.host);
             if holders.iter().any(|worker| !alive.contains(worker)) {
-                clear(*kept, table, holder, host, now, out);
+                clear(*kept, table, holder, event);
             }
         }
         before = before.saturating_add(count);
@@ -160,27 +134,21 @@ fn look_through<H: Host>(
     (end < before).then_some(end)
 }
 
-fn clear<H: Host>(
-    kept: Kept,
-    table: TableId,
-    holder: &Holder,
-    host: &mut H,
-    now: u64,
-    out: &mut Vec<Action>,
-) {
-    let dead = holder.dead(table, host, now);
+fn clear<H: Host>(kept: Kept, table: TableId, holder: &Holder, event: &mut Event<'_, H>) {
+    let now = event.now_ns();
+    let dead = holder.dead(table, event.host, now);
     match kept {
         Kept::Alone(_, gauge) => {
-            for lost in quota::bury(table, false, &dead, host, |_| true) {
-                out.extend(Action::adjust(gauge, -lost.signed()));
+            for lost in quota::bury(table, false, &dead, event.host, |_| true) {
+                event.adjust(gauge, -lost.signed());
             }
         }
         // What another plan counts is for that plan to correct.
         Kept::Together { .. } => {
             let gauges = &holder.gauges;
             let ours = |owner: Option<Owner>| owner.is_none_or(|it| gauges.of(it).is_some());
-            let lost = quota::bury(table, true, &dead, host, ours);
-            gauges.correct(&lost, out);
+            let lost = quota::bury(table, true, &dead, event.host, ours);
+            gauges.correct(&lost, event.out);
         }
     }
 }

@@ -9,7 +9,7 @@
 //! Exactly one VM learns of each death: the one that frees the number. It also
 //! takes over what the dead one has left ([`crate::recover`]).
 
-use crate::shared::journal::WorkerId;
+use crate::host::journal::WorkerId;
 use crate::shared::liveness::SILENCE_NS;
 
 /// What a VM says of itself.
@@ -101,7 +101,7 @@ fn largest(entries: &[Entry]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{MOST, VmMemory, VmSighting};
-    use crate::shared::journal::WorkerId;
+    use crate::host::journal::WorkerId;
     use crate::shared::liveness::SILENCE_NS;
     use proptest::prelude::*;
     #[cfg(target_arch = "wasm32")]

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::shared;
+use crate::host::values;
 use crate::shared::liveness::SILENCE_NS;
 
 /// The most entries: a VM has one for each plugin that is behind.
@@ -34,7 +34,7 @@ impl Behind {
     /// entry.
     #[must_use]
     pub fn from_bytes(bytes: &[u8], now: u64) -> Self {
-        let words = shared::to_words(bytes);
+        let words = values::to_words(bytes);
         let (entries, _) = words.as_chunks::<WORDS>();
         let lives = |entry: &&[u64; WORDS]| now.saturating_sub(entry[3]) < SILENCE_NS;
         Self(entries.iter().filter(lives).copied().collect())
@@ -43,7 +43,7 @@ impl Behind {
     /// The shared value.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        shared::to_bytes(self.0.as_flattened())
+        values::to_bytes(self.0.as_flattened())
     }
 
     /// Says what is true of a plugin in a VM now.

@@ -8,9 +8,10 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::action::{Action, Flow};
 use crate::exchange::Exchange;
+use crate::host::metrics::Counters;
 use crate::plan::Plan;
-use crate::shared::Counters;
 use crate::testing::FakeHost;
+use crate::testing::feed;
 use crate::worker::Worker;
 
 const SECOND: u64 = 1_000_000_000;
@@ -36,7 +37,7 @@ impl Sim {
         let plan = Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap());
         let host = FakeHost::new(&plan);
         Self {
-            workers: (0..workers).map(|_| plan.worker()).collect(),
+            workers: (0..workers).map(|_| Worker::new(&plan)).collect(),
             beats: vec![None; workers],
             host,
             plan,
@@ -52,7 +53,9 @@ impl Sim {
             .collect();
         let mut exchange = Exchange::default();
         let (own, host, mut out) = (&mut self.workers[worker], &mut self.host, Vec::new());
-        let flow = exchange.request_headers(&self.plan, own, host, true, &mut out);
+        let flow = feed(&self.plan, own, host, &mut out, |cx| {
+            exchange.request_headers(cx, true)
+        });
         let reply = out.iter().find_map(|action| match action {
             Action::Reply(reply) => Some(reply.clone()),
             _ => None,
@@ -76,7 +79,9 @@ impl Sim {
     fn close(&mut self, worker: usize, mut exchange: Exchange) {
         let mut out = Vec::new();
         let own = &mut self.workers[worker];
-        exchange.done(&self.plan, own, &mut self.host, &mut out);
+        feed(&self.plan, own, &mut self.host, &mut out, |cx| {
+            exchange.done(cx)
+        });
         self.perform(worker, out);
     }
 
@@ -97,14 +102,17 @@ impl Sim {
             let now = self.host.now_ns;
             if self.beats[worker].take_if(|at| *at <= now).is_some() {
                 let mut out = Vec::new();
-                self.workers[worker].tick(&self.plan, &mut self.host, &mut out);
+                self.workers[worker].tick(
+                    &self.plan,
+                    &mut crate::event::Event::new(&mut self.host, &mut out),
+                );
                 self.perform(worker, out);
             }
         }
     }
 
     fn die(&mut self, worker: usize) {
-        self.workers[worker] = self.plan.worker();
+        self.workers[worker] = Worker::new(&self.plan);
         self.beats[worker] = None;
     }
 
@@ -119,7 +127,7 @@ impl Sim {
     fn is_all_free(&self) -> bool {
         let tables = (0..self.plan.tables().len()).map(|table| {
             let mut len = 0;
-            crate::shared::Tables::update_table(
+            crate::host::values::Tables::update_table(
                 &self.host,
                 crate::TableId(u32::try_from(table).unwrap()),
                 |words| {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::shared::TableId;
+use crate::host::values::TableId;
 use crate::shared::liveness::SILENCE_NS;
 use crate::testing::FakeHost;
 #[cfg(target_arch = "wasm32")]
@@ -20,7 +20,7 @@ fn holder() -> Holder {
 /// woken for it.
 fn take(holder: &mut Holder, host: &mut FakeHost) -> (bool, Option<u64>) {
     let mut out = Vec::new();
-    let change = holder.take(POOL, 0, (1, 1), host, &mut out);
+    let change = holder.take(POOL, 0, (1, 1), &mut Event::new(host, &mut out));
     let wake = out.into_iter().map(|action| match action {
         Action::WakeWorkerAt(at) => at,
         other => panic!("{other:?}"),
@@ -30,7 +30,7 @@ fn take(holder: &mut Holder, host: &mut FakeHost) -> (bool, Option<u64>) {
 
 fn tick(holder: &mut Holder, host: &mut FakeHost) -> bool {
     let mut out = Vec::new();
-    holder.tick(host, &mut out);
+    holder.tick(&mut Event::new(host, &mut out));
     !out.is_empty()
 }
 
@@ -87,7 +87,7 @@ fn who_was_taken_for_dead_and_lives_takes_nothing_from_the_others() {
 /// Nobody who cannot be known to live may hold anything.
 #[test]
 fn who_finds_no_place_on_the_roll_gets_nothing() {
-    use crate::shared::Tables;
+    use crate::host::values::Tables;
     let (mut holder, mut host) = (holder(), FakeHost::default());
     host.update_table(TableId(1), |words| {
         *words = (0..1024).flat_map(|worker| [worker, 0]).collect();
@@ -106,12 +106,12 @@ fn a_pool_that_is_always_full_does_not_hide_the_dead_of_others() {
     };
     let (mut dies, mut lives, mut host) = (holder(), holder(), FakeHost::default());
     let mut out = Vec::new();
-    let crowded = lives.take(CROWDED, 0, (2, 2), &mut host, &mut out);
+    let crowded = lives.take(CROWDED, 0, (2, 2), &mut Event::new(&mut host, &mut out));
     assert_eq!(crowded.answer, Answer::Granted);
     assert!(take(&mut dies, &mut host).0 && take(&mut dies, &mut host).0);
     host.now_ns = SILENCE_NS;
     assert!(tick(&mut lives, &mut host));
-    let crowded = lives.take(CROWDED, 0, (1, 1), &mut host, &mut out);
+    let crowded = lives.take(CROWDED, 0, (1, 1), &mut Event::new(&mut host, &mut out));
     assert_eq!(crowded.answer, Answer::Full);
     assert!(take(&mut lives, &mut host).0);
 }

@@ -8,6 +8,8 @@ use super::*;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
 use crate::testing::FakeHost;
+use crate::testing::feed;
+use crate::worker::Worker;
 
 const CONFIG: &str = r#"{"limits": {"distinctKeys": 64}, "policies": [{"metadata": {"name": "p.q"}, "spec": {
     "faultInjection": {"delay": {"fixedDelay": "1h"}, "maxActive": 5},
@@ -68,11 +70,13 @@ fn words(bytes: &[u8]) -> Vec<u64> {
 fn values_are_what_a_filter_in_use_can_read() {
     const NOW: u64 = 1_000_000_000_000;
     let plan = Plan::compile(PluginConfig::parse(CONFIG.replace("1h", "1ms").as_bytes()).unwrap());
-    let (mut worker, mut host) = (plan.worker(), FakeHost::new(&plan));
+    let (mut worker, mut host) = (Worker::new(&plan), FakeHost::new(&plan));
     host.now_ns = NOW;
     host.request_headers = vec![("x-user".to_owned(), b"me".to_vec())];
     let (mut exchange, mut out) = (Exchange::default(), Vec::new());
-    let _ = exchange.request_headers(&plan, &mut worker, &mut host, true, &mut out);
+    let _ = feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+        exchange.request_headers(cx, true)
+    });
     let table = |host: &FakeHost, name: &str| {
         let index = plan.tables().iter().position(|it| it == name).unwrap();
         host.table(index)
@@ -84,7 +88,9 @@ fn values_are_what_a_filter_in_use_can_read() {
     assert_eq!((key, amount), (0, 1), "Format::Amounts");
     assert_eq!(table(&host, "btp.workers"), [id, NOW], "Format::Roll");
     host.now_ns = NOW + 1_000_000;
-    let _ = exchange.timer(&plan, &mut worker, &mut host, &mut out);
+    let _ = feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+        exchange.timer(cx)
+    });
 
     let seed = host.blocks.borrow()["btp.seed"].clone();
     assert_eq!(seed.len(), 16, "Format::Seed");
@@ -110,9 +116,13 @@ fn values_are_what_a_filter_in_use_can_read() {
 
     host.request_headers.clear();
     let (mut exchange, mut out) = (Exchange::default(), Vec::new());
-    let _ = exchange.request_headers(&plan, &mut worker, &mut host, true, &mut out);
+    let _ = feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+        exchange.request_headers(cx, true)
+    });
     host.now_ns += 1_000_000;
-    let _ = exchange.timer(&plan, &mut worker, &mut host, &mut out);
+    let _ = feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+        exchange.timer(cx)
+    });
     let bucket = host.blocks.borrow()["btp.limit.default/p.q/all"].clone();
     assert_eq!(bucket.len(), 20, "Format::Buckets");
     assert_eq!(words(&bucket)[1], host.now_ns + 100_000_000);

@@ -63,7 +63,7 @@ impl Loaded {
         }
         Ok(Self {
             metrics: Metrics::new(&plan),
-            worker: RefCell::new(plan.worker().with_quota(&QUOTA.with(MemoryQuota::clone))),
+            worker: RefCell::new(Worker::new(&plan).with_quota(&QUOTA.with(MemoryQuota::clone))),
             complaints: Complaints::default(),
             plan,
             random,

@@ -1,18 +1,11 @@
-//! The names of the counters, gauges and tables that a plan needs.
+//! The names of the counters, gauges and tables that a plan defines.
 
 use btp_policy::scalar::ObjectName;
 
-use crate::shared::TableId;
+use crate::host::metrics::{CounterId, GaugeId};
+use crate::host::values::TableId;
 use crate::shared::key_format::Format;
 use crate::shared::names::SharedNames;
-
-/// Names a counter of one plan: an index into `Plan::counters`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CounterId(pub u32);
-
-/// Names a gauge of one plan: an index into `Plan::gauges`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GaugeId(pub u32);
 
 /// Collects names while a plan is compiled.
 #[derive(Debug, Default)]
