@@ -9,13 +9,13 @@ use crate::shared::names::SharedNames;
 
 /// Collects names while a plan is compiled.
 #[derive(Debug, Default)]
-pub(crate) struct CounterNames {
+pub(crate) struct Definitions {
     pub(crate) counters: Vec<String>,
     pub(crate) gauges: Vec<String>,
     pub(crate) tables: SharedNames,
 }
 
-impl CounterNames {
+impl Definitions {
     /// A counter `btp.<namespace>.<policy>.<name>`. Dots in the policy's
     /// name become underscores, so that each part stays one part.
     pub(crate) fn define(&mut self, policy: &ObjectName, name: &str) -> CounterId {

@@ -15,7 +15,7 @@ mod retry;
 mod state;
 
 use crate::plan::Plan;
-use crate::rate_limit::{PlaceRef, Standing};
+use crate::rate_limit::{InFlightKey, LimitHeaders};
 use crate::request_buffer::body_progress::Intake;
 use crate::retry::SlotId;
 pub use context::Context;
@@ -34,11 +34,11 @@ pub struct Exchange {
     /// It is counted among the delayed, until it is not any more or ends.
     is_delayed: bool,
     /// Its places among the requests in flight.
-    in_flight: Vec<PlaceRef>,
+    in_flight: Vec<InFlightKey>,
     /// The account of the request's body, as long as a limit watches it.
     body: Option<Box<Intake>>,
     /// What the response says of rate limits.
-    standing: Option<Box<Standing>>,
+    limit_headers: Option<Box<LimitHeaders>>,
     /// Its place in the ledger of retries, as the downstream instance has it.
     opened: Option<SlotId>,
     /// The attempt that this is, at the upstream position.
@@ -84,14 +84,14 @@ impl Exchange {
             is_delayed,
             in_flight,
             body,
-            standing,
+            limit_headers,
             opened,
             attempt,
         } = self;
         !is_delayed
             && in_flight.is_empty()
             && body.is_none()
-            && standing.is_none()
+            && limit_headers.is_none()
             && opened.is_none()
             && attempt.is_none()
     }

@@ -15,14 +15,14 @@ use btp_policy::spec::{
 };
 
 use crate::action::{Action, Reply};
-use crate::definitions::CounterNames;
+use crate::definitions::Definitions;
 use crate::event::Event;
 use crate::host::Host;
 use crate::host::metrics::{CounterId, GaugeId};
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use crate::request::selector::meets_any;
-use crate::shared::quota::{Pool, WORKERS};
+use crate::shared::quota::{Quota, WORKERS};
 
 pub(crate) use distribution::DelayTables;
 use distribution::Length;
@@ -50,7 +50,7 @@ pub(crate) struct Fault {
 /// Those who wait, and what tells of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
-    pub(crate) active: Pool,
+    pub(crate) active: Quota,
     /// Those who wait now.
     pub(crate) gauge: GaugeId,
     /// Counts delays.
@@ -113,7 +113,7 @@ impl Fault {
         policy: &ObjectName,
         fault: &FaultInjection,
         tables: &mut DelayTables,
-        counters: &mut CounterNames,
+        counters: &mut Definitions,
     ) -> Self {
         let delay = fault.delay.as_ref().map(|delay| PlannedDelay {
             share: delay.share,
@@ -139,9 +139,9 @@ impl Fault {
             schedule: fault.schedule,
             exempt_health_checks: fault.exempt_health_checks,
             held: Held {
-                active: Pool {
+                active: Quota {
                     table: counters.table(policy, "fault_active"),
-                    most: fault.max_active.map_or(u64::MAX, u64::from),
+                    max: fault.max_active.map_or(u64::MAX, u64::from),
                     slots: WORKERS,
                     owner: None,
                 },

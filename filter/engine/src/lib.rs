@@ -50,7 +50,7 @@ pub use plan::Plan;
 pub use response_override::MemoryQuota;
 pub use retry::{Ledger, recover};
 pub use shared::key_format::versioned_key;
-pub use shared::liveness::BEAT_NS;
+pub use shared::liveness::HEARTBEAT_NS;
 pub use shared::names::SharedNames;
 pub use shared::vm_memory::{VmMemory, VmSighting};
 pub use worker::Worker;

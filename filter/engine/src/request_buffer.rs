@@ -10,13 +10,13 @@ use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{BufferMode, BufferRule, Reject, RequestBuffer};
 
 use crate::action::Reply;
-use crate::definitions::CounterNames;
+use crate::definitions::Definitions;
 use crate::grpc::Grpc;
 use crate::host::metrics::{CounterId, GaugeId};
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use crate::request::selector::meets_any;
-use crate::shared::quota::{Pool, WORKERS};
+use crate::shared::quota::{Quota, WORKERS};
 use body_progress::{Course, Intake, Pace};
 use framing::BodyFraming;
 
@@ -42,7 +42,7 @@ pub(crate) struct Buffering {
 /// `maxTotal`, compiled.
 #[derive(Debug)]
 pub(crate) struct Total {
-    pub(crate) pool: Pool,
+    pub(crate) quota: Quota,
     pub(crate) gauge: GaugeId,
     pub(crate) full: Refusal,
 }
@@ -70,14 +70,14 @@ impl Buffering {
     pub(crate) fn compile(
         policy: &Policy,
         buffer: &RequestBuffer,
-        counters: &mut CounterNames,
+        counters: &mut Definitions,
     ) -> Self {
         let name = &policy.name;
         let largest = buffer.largest().get();
         let total = buffer.max_total.map(|total| Total {
-            pool: Pool {
+            quota: Quota {
                 table: counters.table(name, "request_buffer"),
-                most: total.get(),
+                max: total.get(),
                 slots: WORKERS,
                 owner: None,
             },
@@ -199,7 +199,7 @@ impl Buffering {
 
 impl Refusal {
     #[inline(never)]
-    fn new(policy: &ObjectName, counter: &str, reply: Reply, counters: &mut CounterNames) -> Self {
+    fn new(policy: &ObjectName, counter: &str, reply: Reply, counters: &mut Definitions) -> Self {
         Self {
             reply: Arc::new(reply),
             counter: counters.define(policy, counter),

@@ -20,7 +20,7 @@ use btp_policy::scalar::{ObjectName, Operator};
 use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
 
 use crate::action::{Action, Fields, Reply, Response};
-use crate::definitions::CounterNames;
+use crate::definitions::Definitions;
 use crate::event::Event;
 use crate::grpc::Grpc;
 use crate::grpc::reply_format::Form;
@@ -103,7 +103,7 @@ impl Overrides {
     pub(crate) fn compile(
         policy: &ObjectName,
         rules: &[OverrideRule],
-        counters: &mut CounterNames,
+        counters: &mut Definitions,
     ) -> Option<Self> {
         if rules.is_empty() {
             return None;

@@ -8,12 +8,12 @@ use crate::event::Event;
 use crate::host::Host;
 use crate::host::values::{BlockId, Step};
 use crate::plan::Plan;
-use crate::rate_limit::{self, Leases, Places, Till};
+use crate::rate_limit::{self, InFlight, Leases, Limiter};
 use crate::response_override::MemoryQuota;
 use crate::response_override::ValueLimits;
 use crate::retry::{Bound, Ledger};
-use crate::shared::claims::Holder;
-use crate::shared::reaper::Watch;
+use crate::shared::claims::ClaimTracker;
+use crate::shared::reaper::Reaper;
 use hashbrown::HashMap;
 
 /// A worker's own state.
@@ -29,9 +29,9 @@ pub struct Worker {
     /// The host has shown the body of a request that was held.
     pub(crate) sees_held_bodies: bool,
     pub(crate) leases: Leases,
-    pub(crate) holder: Holder,
-    places: Places,
-    watch: Watch,
+    pub(crate) claims: ClaimTracker,
+    in_flight: InFlight,
+    reaper: Reaper,
     seed: Option<[u64; 2]>,
 }
 
@@ -56,9 +56,9 @@ impl Worker {
             values: MemoryQuota::default(),
             sees_held_bodies: false,
             leases: Leases::default(),
-            holder: Holder::new(plan.roll(), plan.shared_gauges()),
-            places: Places::default(),
-            watch: Watch::default(),
+            claims: ClaimTracker::new(plan.registry(), plan.shared_gauges()),
+            in_flight: InFlight::default(),
+            reaper: Reaper::default(),
             seed: None,
         }
     }
@@ -67,7 +67,7 @@ impl Worker {
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.holder.is_idle()
+        self.claims.is_idle()
     }
 
     /// The same worker, whose requests share the memory of `quota` with those
@@ -96,18 +96,19 @@ impl Worker {
     /// A configuration is loaded: from now on this worker looks after what
     /// the dead held under it.
     pub fn start<H: Host>(&mut self, plan: &Plan, event: &mut Event<'_, H>) {
-        self.watch.start(plan.kept(), event);
+        self.reaper.start(plan.quota_tables(), event);
     }
 
     /// The time asked for by [`Action::WakeWorkerAt`] has come.
     pub fn tick<H: Host>(&mut self, plan: &Plan, event: &mut Event<'_, H>) {
-        self.places.settle(plan.bounds(), &mut self.holder, event);
-        match self.holder.next_beat() {
+        self.in_flight
+            .settle(plan.concurrency_limits(), &mut self.claims, event);
+        match self.claims.next_heartbeat() {
             // It was woken for something else.
             Some(due) if event.now_ns() < due => event.out.push(Action::WakeWorkerAt(due)),
-            _ => self.holder.tick(event),
+            _ => self.claims.tick(event),
         }
-        self.watch.tick(plan.kept(), &self.holder, event);
+        self.reaper.tick(plan.quota_tables(), &self.claims, event);
     }
 
     /// Another configuration takes this one's place, or this one ends: hands
@@ -115,27 +116,28 @@ impl Worker {
     /// flight they give back when they end. Should more come after all, this
     /// has cost them a little and nothing else.
     pub fn retire<H: Host>(&mut self, plan: &Plan, event: &mut Event<'_, H>) {
-        self.places.retire(plan.bounds(), &mut self.holder, event);
+        self.in_flight
+            .retire(plan.concurrency_limits(), &mut self.claims, event);
         let leases = self.leases.drain();
-        let mut till = self.till(plan, event);
+        let mut limiter = self.limiter(plan, event);
         for mut lease in leases {
-            till.hand_back(&mut lease);
+            limiter.hand_back(&mut lease);
         }
-        self.holder.rest(event.host);
+        self.claims.stop_if_idle(event.host);
     }
 
     /// What the rate limits of a plan are asked with.
-    pub(crate) fn till<'a, 'e, H: Host>(
+    pub(crate) fn limiter<'a, 'e, H: Host>(
         &'a mut self,
         plan: &'a Plan,
         event: &'a mut Event<'e, H>,
-    ) -> Till<'a, 'e, H> {
-        Till {
+    ) -> Limiter<'a, 'e, H> {
+        Limiter {
             limits: plan.limits(),
-            bounds: plan.bounds(),
+            concurrency_limits: plan.concurrency_limits(),
             leases: &mut self.leases,
-            places: &mut self.places,
-            holder: &mut self.holder,
+            in_flight: &mut self.in_flight,
+            claims: &mut self.claims,
             now_ns: event.now_ns(),
             event,
         }

@@ -173,7 +173,7 @@ impl Shared {
     /// Wakes those whose time has come, then has the timer come for the next.
     pub(crate) fn tick(&self) {
         let now = abi::monotonic_ns();
-        let next_beat = vm::beat(now);
+        let next_heartbeat = vm::beat(now);
         let mut out = Vec::new();
         while let Some((context, exchange)) = self.next_due(now) {
             let Some(mut exchange) = exchange else {
@@ -199,7 +199,7 @@ impl Shared {
             timers.waiting.insert(context, exchange);
         }
         let mut timers = self.timers.borrow_mut();
-        timers.deadlines.set(VM, next_beat);
+        timers.deadlines.set(VM, next_heartbeat);
         self.arm(&timers);
     }
 

@@ -13,7 +13,7 @@ mod probe;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use btp_engine::BEAT_NS;
+use btp_engine::HEARTBEAT_NS;
 use btp_engine::update::{self, Acceptance, Fallback, Lag, Obstacle, REQUESTS_SHARE, Role, Use};
 use btp_policy::Position;
 use hashbrown::HashMap;
@@ -356,7 +356,7 @@ impl Root {
 
     /// Looks after those who are behind again a beat later, if that is needed.
     fn come_back(&mut self, is_needed: bool) {
-        self.chore = is_needed.then(|| abi::monotonic_ns().saturating_add(BEAT_NS));
+        self.chore = is_needed.then(|| abi::monotonic_ns().saturating_add(HEARTBEAT_NS));
         if let Some(at) = self.chore {
             self.timer.arm(at);
         }

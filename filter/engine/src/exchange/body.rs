@@ -6,7 +6,7 @@ use crate::action::{Action, Flow};
 use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::request_buffer::{Buffering, Refusal};
-use crate::shared::quota::Answer;
+use crate::shared::quota::ClaimOutcome;
 use crate::worker::Worker;
 
 /// A held request whose body is not heard of for so long gets an error, as
@@ -169,8 +169,8 @@ impl Exchange {
         };
         let total = policy.buffering.as_ref().and_then(|it| it.total.as_ref());
         if let Some(total) = total.filter(|_| intake.held > 0) {
-            let holder = &mut cx.worker.holder;
-            let by = holder.give_back(total.pool, 0, intake.held, cx.event.host);
+            let claims = &mut cx.worker.claims;
+            let by = claims.give_back(total.quota, 0, intake.held, cx.event.host);
             cx.event.adjust(total.gauge, by);
         }
     }
@@ -217,10 +217,10 @@ impl Exchange {
             return Ok(());
         }
         let amount = (lacks, lacks);
-        let holder = &mut cx.worker.holder;
-        let change = holder.take(total.pool, 0, amount, &mut cx.event);
+        let claims = &mut cx.worker.claims;
+        let change = claims.take(total.quota, 0, amount, &mut cx.event);
         cx.event.adjust(total.gauge, change.by);
-        if change.answer != Answer::Granted {
+        if change.outcome != ClaimOutcome::Granted {
             return Err(&total.full);
         }
         intake.held = intake.held.saturating_add(lacks);

@@ -9,7 +9,7 @@ use crate::grpc::Grpc;
 use crate::grpc::reply_format::Form;
 use crate::host::Host;
 use crate::plan::PolicyPlan;
-use crate::rate_limit::{self, Hit};
+use crate::rate_limit::{self, MatchedRule};
 use crate::request::Request;
 use crate::request::required::MetadataPath;
 use crate::request_buffer::framing::BodyFraming;
@@ -24,7 +24,7 @@ pub(crate) struct RequestFacts {
     /// What it has to do with gRPC; only known if the policy requires it.
     pub(super) grpc: Grpc,
     /// The rate limits that count it.
-    pub(super) limits: Vec<Hit>,
+    pub(super) limits: Vec<MatchedRule>,
     /// What overrides will want to know of it.
     pub(super) recall: Recall,
     /// Its body; only known if the policy requires it and there is one.
@@ -63,8 +63,10 @@ impl RequestFacts {
             Some(_) => cx.worker.seed(rate_limit::SEED, host),
             None => [0; 2],
         };
-        let hits = |request: &Request<'_>| {
-            limits.map_or_else(Vec::new, |limits| limits.hits(request, seed, route))
+        let matched = |request: &Request<'_>| {
+            limits.map_or_else(Vec::new, |limits| {
+                limits.matched_rules(request, seed, route)
+            })
         };
         let source = required.source.then(|| host.source_address()).flatten();
         let paths = required.metadata.iter();
@@ -79,7 +81,7 @@ impl RequestFacts {
             let facts = Self {
                 form,
                 grpc: form.map_or(Grpc::None, |form| Grpc::of_request(form, host)),
-                limits: hits(&Request::new(&[], source).with_metadata(&metadata)),
+                limits: matched(&Request::new(&[], source).with_metadata(&metadata)),
                 recall: Recall::of_time(started_ns),
                 body: BodyFraming::default(),
                 retry: retries.is_some_and(Retries::is_for_all),
@@ -99,7 +101,7 @@ impl RequestFacts {
             let facts = Self {
                 form: Some(Form::of(&content_type.unwrap_or_default()).posted(is_post)),
                 grpc: Grpc::None,
-                limits: hits(&request),
+                limits: matched(&request),
                 recall,
                 body: match &policy.buffering {
                     Some(buffering) if requires_body => {

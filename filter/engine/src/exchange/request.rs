@@ -11,7 +11,7 @@ use crate::grpc::reply_format::Form;
 use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::rate_limit::{Pass, Verdict};
-use crate::shared::quota::Answer;
+use crate::shared::quota::ClaimOutcome;
 
 impl Exchange {
     /// Request headers arrived; `end` if there is no body and no trailers.
@@ -50,9 +50,9 @@ impl Exchange {
             self.drop_body(policy, cx);
         }
         if !self.in_flight.is_empty() {
-            let mut till = cx.worker.till(cx.plan, &mut cx.event);
-            let places = std::mem::take(&mut self.in_flight);
-            places.into_iter().for_each(|place| till.leave(place));
+            let mut limiter = cx.worker.limiter(cx.plan, &mut cx.event);
+            let in_flight = std::mem::take(&mut self.in_flight);
+            in_flight.into_iter().for_each(|key| limiter.release(key));
         }
         self.end_retries(cx);
         let _ = self.stop();
@@ -122,10 +122,10 @@ impl Exchange {
             return self.after_delay(policy, end, cx);
         };
         let until = cx.event.now_ns().saturating_add(nanos);
-        let holder = &mut cx.worker.holder;
-        let change = holder.take(held.active, 0, (1, 1), &mut cx.event);
+        let claims = &mut cx.worker.claims;
+        let change = claims.take(held.active, 0, (1, 1), &mut cx.event);
         cx.event.adjust(held.gauge, change.by);
-        if change.answer != Answer::Granted {
+        if change.outcome != ClaimOutcome::Granted {
             cx.event.count(held.overflow);
             return self.after_delay(policy, None, cx);
         }
@@ -138,8 +138,8 @@ impl Exchange {
     /// The request does not count as delayed any more.
     fn end_delay<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) {
         if let (true, Some(fault)) = (std::mem::take(&mut self.is_delayed), &policy.fault) {
-            let holder = &mut cx.worker.holder;
-            let by = holder.give_back(fault.held.active, 0, 1, cx.event.host);
+            let claims = &mut cx.worker.claims;
+            let by = claims.give_back(fault.held.active, 0, 1, cx.event.host);
             cx.event.adjust(fault.held.gauge, by);
         }
     }
@@ -172,18 +172,18 @@ impl Exchange {
 
     /// The rate limits that count this request, and then its body.
     fn limit<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) -> Flow {
-        let hits = std::mem::take(&mut self.facts.limits);
-        let Some(limits) = policy.limits.as_ref().filter(|_| !hits.is_empty()) else {
+        let matched = std::mem::take(&mut self.facts.limits);
+        let Some(limits) = policy.limits.as_ref().filter(|_| !matched.is_empty()) else {
             return self.admit_body(policy, cx);
         };
-        match limits.decide(&hits, &mut cx.worker.till(cx.plan, &mut cx.event)) {
+        match limits.decide(&matched, &mut cx.worker.limiter(cx.plan, &mut cx.event)) {
             Verdict::Pass(Pass {
-                standing,
+                headers,
                 wait_ns,
-                places,
+                in_flight,
             }) => {
-                self.standing = standing.map(Box::new);
-                self.in_flight = places;
+                self.limit_headers = headers.map(Box::new);
+                self.in_flight = in_flight;
                 if wait_ns == 0 {
                     return self.admit_body(policy, cx);
                 }

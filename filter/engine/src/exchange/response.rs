@@ -98,7 +98,7 @@ impl Exchange {
         match instead {
             Some(Instead::Headers(headers)) => {
                 out.push(Action::SetResponseHeaders(headers));
-                self.tell_standing(out);
+                self.add_limit_headers(out);
                 Flow::Continue
             }
             Some(Instead::InPlace(headers, body)) => {
@@ -112,16 +112,16 @@ impl Exchange {
                 self.stop()
             }
             None => {
-                self.tell_standing(out);
+                self.add_limit_headers(out);
                 Flow::Continue
             }
         }
     }
 
     /// Adds the rate limit headers to a response whose body stays.
-    fn tell_standing(&mut self, out: &mut Vec<Action>) {
-        if let Some(standing) = self.standing.take() {
-            standing.add_to_response(out);
+    fn add_limit_headers(&mut self, out: &mut Vec<Action>) {
+        if let Some(limit_headers) = self.limit_headers.take() {
+            limit_headers.add_to_response(out);
         }
     }
 }

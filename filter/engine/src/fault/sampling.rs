@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{Sampling, SamplingKey};
 
-use crate::definitions::CounterNames;
+use crate::definitions::Definitions;
 use crate::host::metrics::CounterId;
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
@@ -45,7 +45,7 @@ impl Draws {
     pub(crate) fn compile(
         policy: &ObjectName,
         sampling: &Sampling,
-        counters: &mut CounterNames,
+        counters: &mut Definitions,
     ) -> Self {
         let sticky = match sampling {
             Sampling::Random => None,

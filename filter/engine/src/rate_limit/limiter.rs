@@ -3,28 +3,28 @@
 
 use std::sync::Arc;
 
-use super::buckets::{self, Answer, Inheritance, Key};
-use super::gcra::{Granted, Short};
-use super::in_flight::{Concurrency, PlaceRef, Places};
+use super::buckets::{self, Decision, Inheritance, Key};
+use super::gcra::{Admitted, Denied};
+use super::in_flight::{ConcurrencyLimit, InFlight, InFlightKey};
 use super::leases::{Lease, Leases};
 use super::overflow;
-use super::token_bucket::{BucketRef, KeyTable, Level, SharedLimit, WAYS};
+use super::token_bucket::{BucketRef, BucketState, KeyTable, TokenBucket, WAYS};
 use crate::action::Action;
 use crate::event::Event;
 use crate::host::Host;
 use crate::host::values::{BlockId, Contended, Step};
-use crate::shared::claims::Holder;
+use crate::shared::claims::ClaimTracker;
 
-/// Takes tokens for one request.
+/// What the rules take tokens and permits with, for one request.
 #[derive(Debug)]
-pub(crate) struct Till<'a, 'e, H> {
-    /// Those of the plan.
-    pub(crate) limits: &'a [SharedLimit],
-    pub(crate) bounds: &'a [Concurrency],
+pub(crate) struct Limiter<'a, 'e, H> {
+    /// The limits of the plan.
+    pub(crate) limits: &'a [TokenBucket],
+    pub(crate) concurrency_limits: &'a [ConcurrencyLimit],
     /// What the worker holds of them.
     pub(crate) leases: &'a mut Leases,
-    pub(crate) places: &'a mut Places,
-    pub(crate) holder: &'a mut Holder,
+    pub(crate) in_flight: &'a mut InFlight,
+    pub(crate) claims: &'a mut ClaimTracker,
     pub(crate) now_ns: u64,
     pub(crate) event: &'a mut Event<'e, H>,
 }
@@ -33,38 +33,46 @@ pub(crate) struct Till<'a, 'e, H> {
 const ROUTES: usize = 256;
 /// A set may be marked so often while its newcomer's debt is looked up.
 const TRIES: usize = 8;
-impl<H: Host> Till<'_, '_, H> {
-    /// Takes a place; `false` if there is none.
-    pub(crate) fn enter(&mut self, at: PlaceRef) -> bool {
-        self.bounds
-            .get(at.bound)
-            .is_some_and(|bound| self.places.enter(at, bound, self.holder, self.event))
+
+impl<H: Host> Limiter<'_, '_, H> {
+    /// Acquires a permit for a request in flight; `false` if there is none.
+    pub(crate) fn acquire(&mut self, at: InFlightKey) -> bool {
+        self.concurrency_limits
+            .get(at.limit)
+            .is_some_and(|limit| self.in_flight.acquire(at, limit, self.claims, self.event))
     }
 
-    /// Leaves a place.
-    pub(crate) fn leave(&mut self, at: PlaceRef) {
-        if let Some(bound) = self.bounds.get(at.bound) {
-            self.places.leave(at, bound, self.holder, self.event);
+    /// Releases a permit.
+    pub(crate) fn release(&mut self, at: InFlightKey) {
+        if let Some(limit) = self.concurrency_limits.get(at.limit) {
+            self.in_flight.release(at, limit, self.claims, self.event);
+        }
+    }
+
+    /// Counts a request that found too many in flight.
+    pub(crate) fn count_concurrency_limited(&mut self, at: InFlightKey) {
+        if let Some(limit) = self.concurrency_limits.get(at.limit) {
+            self.event.count(limit.concurrency_limited);
         }
     }
 
     /// Takes `cost` tokens. If they are not there: how many nanoseconds it
     /// is until they are, as far as that is known.
-    pub(crate) fn take(&mut self, at: BucketRef, cost: u64) -> Result<Level, u64> {
+    pub(crate) fn take(&mut self, at: BucketRef, cost: u64) -> Result<BucketState, u64> {
         let limit = self.limits.get(at.limit).ok_or(0_u64)?;
         let mut lease = self.leases.get(at.limit, at.key);
         let mut wait_ns = 0;
         if lease.left < cost {
-            if let Some(wait) = self.known_wait(at, cost) {
+            if let Some(wait) = self.cached_denial(at, cost) {
                 return Err(wait);
             }
             wait_ns = self.fetch(limit, &mut lease, cost)?;
         }
         lease.left -= cost;
-        let mut level = limit.level(lease.full_at, lease.left, self.now_ns);
-        level.wait_ns = wait_ns;
+        let mut state = limit.state(lease.full_at, lease.left, self.now_ns);
+        state.wait_ns = wait_ns;
         self.keep(lease);
-        Ok(level)
+        Ok(state)
     }
 
     /// Puts tokens back that were taken for a request that is refused after
@@ -75,28 +83,30 @@ impl<H: Host> Till<'_, '_, H> {
         };
         let mut lease = self.leases.get(at.limit, at.key);
         lease.left = lease.left.saturating_add(cost);
+        // More than a lease would keep tokens from the other workers.
         if lease.left >= limit.lease {
             self.hand_back(&mut lease);
         }
         self.keep(lease);
     }
 
-    /// How long the wait is, if it is known without asking that there is one.
-    pub(crate) fn known_wait(&self, at: BucketRef, cost: u64) -> Option<u64> {
+    /// How long the wait is, if this worker remembers that the tokens are not
+    /// there yet.
+    pub(crate) fn cached_denial(&self, at: BucketRef, cost: u64) -> Option<u64> {
         let lease = self.leases.get(at.limit, at.key);
-        let wait = lease.pause_until.saturating_sub(self.now_ns);
+        let wait = lease.deny_until.saturating_sub(self.now_ns);
         (lease.left < cost && wait > 0).then_some(wait)
     }
 
-    /// Looks whether the tokens are there, and takes none. `Some`: no, and
-    /// how long the wait is.
-    pub(crate) fn look(&mut self, at: BucketRef, cost: u64) -> Option<u64> {
+    /// Whether the tokens are there; takes none. `Some`: they are not, and how
+    /// long the wait is.
+    pub(crate) fn peek(&mut self, at: BucketRef, cost: u64) -> Option<u64> {
         let limit = self.limits.get(at.limit)?;
         let mut lease = self.leases.get(at.limit, at.key);
         if lease.left >= cost {
             return None;
         }
-        if let Some(wait) = self.known_wait(at, cost) {
+        if let Some(wait) = self.cached_denial(at, cost) {
             return Some(wait);
         }
         let block = limit.home(at.key);
@@ -104,46 +114,51 @@ impl<H: Host> Till<'_, '_, H> {
         let peek = |bytes: &mut Vec<u8>| Step::Keep(buckets::peek(bytes, at.key));
         let full_at = self.event.host.block(block, peek).ok().flatten()?;
         let need = cost - lease.left;
-        let short = limit.bucket.take(full_at, self.now_ns, need, need).err()?;
-        self.pause(limit, &mut lease, short);
+        let denied = limit.bucket.take(full_at, self.now_ns, need, need).err()?;
+        self.deny_until(limit, &mut lease, denied);
         self.keep(lease);
-        Some(short.wait_ns)
+        Some(denied.wait_ns)
     }
 
-    /// How full a bucket is, as far as this worker knows.
-    pub(crate) fn level(&self, at: BucketRef) -> Option<Level> {
+    /// The state of a bucket, as far as this worker knows.
+    pub(crate) fn state(&self, at: BucketRef) -> Option<BucketState> {
         let limit = self.limits.get(at.limit)?;
         let lease = self.leases.get(at.limit, at.key);
-        Some(limit.level(lease.full_at, lease.left, self.now_ns))
+        Some(limit.state(lease.full_at, lease.left, self.now_ns))
     }
 
     /// Fetches tokens from the shared bucket until there are `cost`. Gives the
     /// time to wait for them.
-    fn fetch(&mut self, limit: &SharedLimit, lease: &mut Lease, cost: u64) -> Result<u64, u64> {
+    fn fetch(&mut self, limit: &TokenBucket, lease: &mut Lease, cost: u64) -> Result<u64, u64> {
         let least = cost - lease.left;
         let most = least.max(limit.lease);
         match self.ask(limit, lease.key, (least, most)) {
-            Ok((Answer::Granted(granted), overflowed)) => {
-                let Granted {
+            Ok((Decision::Admitted(admitted), overflowed)) => {
+                let Admitted {
                     tokens, full_at, ..
-                } = granted;
+                } = admitted;
                 lease.left = lease.left.saturating_add(tokens);
                 lease.full_at = full_at;
                 lease.overflowed = overflowed;
-                lease.pause_until = if tokens < most {
+                // A part of a lease means that the bucket is empty now.
+                lease.deny_until = if tokens < most {
                     self.now_ns
                         .saturating_add(limit.bucket.refill_ns(limit.lease))
                 } else {
                     0
                 };
-                Ok(granted.wait_ns)
+                Ok(admitted.wait_ns)
             }
-            Ok((Answer::Short(short), _)) => {
-                self.pause(limit, lease, short);
+            Ok((Decision::Denied(denied), _)) => {
+                self.deny_until(limit, lease, denied);
                 self.keep(*lease);
-                Err(short.wait_ns)
+                Err(denied.wait_ns)
             }
-            Ok((Answer::NoRoom | Answer::Inherits(_), _)) => Err(0),
+            // Not reached: who finds no room asks what stands in for it, and a
+            // debt that is inherited is asked for.
+            Ok((Decision::NoRoom | Decision::Inherits(_), _)) => Err(0),
+            // Nobody knows how many tokens there are: the request is refused, as
+            // whoever may not know must not admit.
             Err(Contended) => {
                 self.event.host.add(limit.counters.contended, 1);
                 Err(0)
@@ -151,19 +166,19 @@ impl<H: Host> Till<'_, '_, H> {
         }
     }
 
-    /// Asks the bucket `key`, and what stands in for it if there is no room.
-    /// Says whether it was the latter that answered.
+    /// Asks the bucket `key`, or what stands in for it if there is no room for
+    /// it; whether it was the latter that answered.
     fn ask(
         &mut self,
-        limit: &SharedLimit,
+        limit: &TokenBucket,
         key: Key,
         amount: (u64, u64),
-    ) -> Result<(Answer, bool), Contended> {
+    ) -> Result<(Decision, bool), Contended> {
         if let Some(table) = limit.keys {
             return self.ask_set(limit, table, key, amount);
         }
         let answer = self.ask_own(limit, ROUTES, key, amount)?;
-        if answer != Answer::NoRoom {
+        if answer != Decision::NoRoom {
             return Ok((answer, false));
         }
         self.count_overflow(limit);
@@ -175,11 +190,11 @@ impl<H: Host> Till<'_, '_, H> {
     /// stands in its cells, or those.
     fn ask_set(
         &mut self,
-        limit: &SharedLimit,
+        limit: &TokenBucket,
         table: KeyTable,
         key: Key,
         amount: (u64, u64),
-    ) -> Result<(Answer, bool), Contended> {
+    ) -> Result<(Decision, bool), Contended> {
         let (set, now_ns, bucket) = (limit.home(key), self.now_ns, limit.bucket);
         let mut inherited = None;
         for _ in 0..TRIES {
@@ -187,13 +202,13 @@ impl<H: Host> Till<'_, '_, H> {
                 buckets::take_in_set(bytes, WAYS, key, bucket, now_ns, amount, inherited)
             })?;
             match answer {
-                Answer::Inherits(mark) => {
+                Decision::Inherits(mark) => {
                     let full_at = self.block(limit, limit.cells(table, key), |bytes| {
                         Step::Keep(overflow::debt(bytes, key, bucket, now_ns))
                     })?;
                     inherited = Some(Inheritance { mark, full_at });
                 }
-                Answer::NoRoom => return self.overflow(limit, table, key, amount),
+                Decision::NoRoom => return self.overflow(limit, table, key, amount),
                 answer => return Ok((answer, false)),
             }
         }
@@ -203,23 +218,23 @@ impl<H: Host> Till<'_, '_, H> {
     /// Asks the cells of `key`.
     fn overflow(
         &mut self,
-        limit: &SharedLimit,
+        limit: &TokenBucket,
         table: KeyTable,
         key: Key,
         amount: (u64, u64),
-    ) -> Result<(Answer, bool), Contended> {
+    ) -> Result<(Decision, bool), Contended> {
         self.count_overflow(limit);
         let (set, now_ns, bucket) = (limit.home(key), self.now_ns, limit.bucket);
         let answer = self.block(limit, limit.cells(table, key), |bytes| {
             overflow::take(bytes, key, bucket, now_ns, amount)
         })?;
-        let Answer::Granted(granted) = answer else {
+        let Decision::Admitted(admitted) = answer else {
             return Ok((answer, true));
         };
         // In this order: whoever gives this client a slot from now on sees
         // what it has taken, and who has done so just now did not.
         if self.block(limit, set, |bytes| {
-            buckets::mark(bytes, key, granted.full_at)
+            buckets::mark(bytes, key, admitted.full_at)
         })? {
             return Ok((answer, true));
         }
@@ -229,7 +244,8 @@ impl<H: Host> Till<'_, '_, H> {
         Ok((answer, false))
     }
 
-    fn count_overflow(&mut self, limit: &SharedLimit) {
+    /// Counts a bucket for which there is no room; the first is logged.
+    fn count_overflow(&mut self, limit: &TokenBucket) {
         if self.event.host.read(limit.counters.overflows) == 0 {
             self.event.out.push(Action::Log(Arc::clone(&limit.label)));
         }
@@ -238,11 +254,11 @@ impl<H: Host> Till<'_, '_, H> {
 
     fn ask_own(
         &mut self,
-        limit: &SharedLimit,
+        limit: &TokenBucket,
         most_slots: usize,
         key: Key,
         amount: (u64, u64),
-    ) -> Result<Answer, Contended> {
+    ) -> Result<Decision, Contended> {
         let (now_ns, bucket) = (self.now_ns, limit.bucket);
         self.block(limit, limit.own, |bytes| {
             buckets::take(bytes, most_slots, key, bucket, now_ns, amount)
@@ -251,7 +267,7 @@ impl<H: Host> Till<'_, '_, H> {
 
     fn block<T>(
         &mut self,
-        limit: &SharedLimit,
+        limit: &TokenBucket,
         block: BlockId,
         step: impl FnMut(&mut Vec<u8>) -> Step<T>,
     ) -> Result<T, Contended> {
@@ -286,15 +302,18 @@ impl<H: Host> Till<'_, '_, H> {
         }
     }
 
-    fn pause(&self, limit: &SharedLimit, lease: &mut Lease, short: Short) {
-        let pause = match limit.lease {
-            1 => short.wait_ns,
-            lease => short.wait_ns.max(limit.bucket.refill_ns(lease)),
+    /// Remembers a refusal: until a whole lease has come back where tokens are
+    /// fetched by leases, so that the bucket is not asked for one token at a time.
+    fn deny_until(&self, limit: &TokenBucket, lease: &mut Lease, denied: Denied) {
+        let wait = match limit.lease {
+            1 => denied.wait_ns,
+            lease => denied.wait_ns.max(limit.bucket.refill_ns(lease)),
         };
-        lease.pause_until = self.now_ns.saturating_add(pause);
-        lease.full_at = short.full_at;
+        lease.deny_until = self.now_ns.saturating_add(wait);
+        lease.full_at = denied.full_at;
     }
 
+    /// Remembers a lease. Another one may have to go for it.
     fn keep(&mut self, lease: Lease) {
         if let Some(mut evicted) = self.leases.put(lease, self.now_ns) {
             self.hand_back(&mut evicted);

@@ -13,7 +13,7 @@ use crate::host::values::BlockId;
 
 /// The limit of one rule, and where its buckets are.
 #[derive(Debug)]
-pub(crate) struct SharedLimit {
+pub(crate) struct TokenBucket {
     pub(crate) bucket: Gcra,
     /// Tokens that a worker fetches at a time.
     pub(super) lease: u64,
@@ -27,7 +27,7 @@ pub(crate) struct SharedLimit {
     pub(super) label: Arc<str>,
 }
 
-/// Where the buckets, or the places, of all `Distinct` values are: a table of
+/// Where the buckets, or the permits, of all `Distinct` values are: a table of
 /// sets, so that one operation moves only a few of them. Each set is a block
 /// or a shared table of its own, numbered from `first`.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +52,9 @@ pub(crate) struct BucketRef {
     pub(crate) key: Key,
 }
 
-/// How full a bucket is.
+/// How full a bucket is, as a worker sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Level {
+pub(crate) struct BucketState {
     pub(crate) bucket: Gcra,
     pub(crate) tokens: u64,
     /// Nanoseconds to wait for the tokens that were taken.
@@ -72,7 +72,7 @@ const UNPLACED: BlockId = BlockId(u32::MAX);
 /// before has a probability of about 10⁻⁷.
 pub(super) const WAYS: usize = 64;
 pub(crate) const KEYS_PER_SET: usize = WAYS / 2;
-/// The places of values that find no room are so many times as many.
+/// Clients that find no room have this many times the permits of one together.
 pub(crate) const OVERFLOW_FACTOR: u32 = 16;
 /// A lease is what comes back in this time, and not more than this part of
 /// the burst: 5 ms, a 64th.
@@ -93,7 +93,7 @@ impl KeyTable {
     }
 }
 
-impl SharedLimit {
+impl TokenBucket {
     /// `requests` must not be 0: no bucket is needed for that.
     pub(crate) fn new(
         limit: Limit,
@@ -107,7 +107,8 @@ impl SharedLimit {
         let bucket = Gcra::new(limit.requests, limit.unit.nanos(), limit.burst);
         let (bucket, lease) = match queue {
             None => (bucket, lease),
-            // Who waits waits for its own tokens.
+            // A request that is queued waits for its own tokens, not for those
+            // that its worker fetches ahead.
             Some(queue) => {
                 let most = queue.max_queued.map_or(u64::MAX, u64::from);
                 (bucket.ahead(most, queue.max_delay.as_nanos()), 1)
@@ -143,9 +144,9 @@ impl SharedLimit {
     }
 
     #[inline(never)]
-    pub(super) fn level(&self, full_at: Fixed, left: u64, now_ns: u64) -> Level {
+    pub(super) fn state(&self, full_at: Fixed, left: u64, now_ns: u64) -> BucketState {
         let shared = self.bucket.tokens(full_at, now_ns);
-        Level {
+        BucketState {
             bucket: self.bucket,
             tokens: shared.saturating_add(left).min(self.bucket.burst()),
             wait_ns: 0,
@@ -156,7 +157,7 @@ impl SharedLimit {
     }
 }
 
-impl Level {
+impl BucketState {
     /// Whether tokens come back more slowly than in the other bucket, if there
     /// is one.
     pub(crate) fn is_slower_than(self, other: Option<Self>) -> bool {

@@ -4,25 +4,26 @@ use std::sync::Arc;
 
 use crate::action::Action;
 use crate::host::metrics::GaugeId;
-use crate::shared::quota::{Lost, Owner};
+use crate::shared::quota::{DroppedClaim, Owner};
 
-/// The gauges of pools that share a table.
+/// The gauges of quotas that share a table.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Gauges(Arc<[(Owner, GaugeId)]>);
+pub(crate) struct QuotaGauges(Arc<[(Owner, GaugeId)]>);
 
-impl Gauges {
+impl QuotaGauges {
     pub(crate) fn new(gauges: Vec<(Owner, GaugeId)>) -> Self {
         Self(gauges.into())
     }
 
-    /// Takes what is lost out of the gauges that counted it.
-    pub(crate) fn correct(&self, lost: &[Lost], out: &mut Vec<Action>) {
-        for lost in lost {
-            let gauge = lost.owner.and_then(|owner| self.of(owner));
-            out.extend(gauge.and_then(|gauge| Action::adjust(gauge, -lost.signed())));
+    /// Takes dropped claims out of the gauges that counted them.
+    pub(crate) fn correct(&self, dropped: &[DroppedClaim], out: &mut Vec<Action>) {
+        for claim in dropped {
+            let gauge = claim.owner.and_then(|owner| self.of(owner));
+            out.extend(gauge.and_then(|gauge| Action::adjust(gauge, -claim.signed())));
         }
     }
 
+    /// The gauge of the quota with this owner.
     pub(crate) fn of(&self, owner: Owner) -> Option<GaugeId> {
         let found = self.0.iter().find(|(other, _)| *other == owner);
         found.map(|(_, gauge)| *gauge)

@@ -137,7 +137,7 @@ impl Sim {
             );
             len
         });
-        // The roll comes last.
+        // The registry comes last.
         let mut tables: Vec<usize> = tables.collect();
         tables.pop();
         self.gauge == 0 && tables.iter().all(|len| *len == 0)
@@ -148,7 +148,7 @@ fn at_most(max: u64) -> String {
     format!(r#"[{{"concurrency":{{"max":{max}}}}}]"#)
 }
 
-const CROWDED: Refused = (429, "btp_concurrency", None);
+const CONCURRENCY_LIMITED: Refused = (429, "btp_concurrency", None);
 
 #[test]
 fn so_many_are_in_flight_and_no_more_over_all_workers() {
@@ -158,12 +158,12 @@ fn so_many_are_in_flight_and_no_more_over_all_workers() {
         .collect();
     assert_eq!(sim.gauge, 3);
     for worker in [0, 1] {
-        assert_eq!(sim.open(worker, &[]).unwrap_err(), CROWDED);
+        assert_eq!(sim.open(worker, &[]).unwrap_err(), CONCURRENCY_LIMITED);
     }
     let (worker, ended) = open.remove(0);
     sim.close(worker, ended);
     let again = sim.open(1, &[]).unwrap();
-    assert_eq!(sim.open(0, &[]).unwrap_err(), CROWDED);
+    assert_eq!(sim.open(0, &[]).unwrap_err(), CONCURRENCY_LIMITED);
     sim.close(1, again);
     for (worker, exchange) in open {
         sim.close(worker, exchange);
@@ -181,11 +181,11 @@ fn a_dead_workers_places_are_free_within_15_seconds() {
     sim.die(0);
     for _ in 0..11 {
         sim.pass_time(SECOND);
-        assert_eq!(sim.open(1, &[]).unwrap_err(), CROWDED);
+        assert_eq!(sim.open(1, &[]).unwrap_err(), CONCURRENCY_LIMITED);
     }
     sim.pass_time(4 * SECOND);
     let next = sim.open(1, &[]).unwrap();
-    assert_eq!(sim.open(0, &[]).unwrap_err(), CROWDED);
+    assert_eq!(sim.open(0, &[]).unwrap_err(), CONCURRENCY_LIMITED);
     assert_eq!(sim.gauge, 2);
     sim.close(1, next);
     sim.close(1, kept);
@@ -198,7 +198,7 @@ fn whoever_a_limit_refuses_takes_no_place_and_whoever_finds_none_pays_nothing() 
     let mut sim = Sim::new(1, rules);
     let first = sim.open(0, &[]).unwrap();
     for _ in 0..5 {
-        assert_eq!(sim.open(0, &[]).unwrap_err(), CROWDED);
+        assert_eq!(sim.open(0, &[]).unwrap_err(), CONCURRENCY_LIMITED);
     }
     sim.close(0, first);
     let second = sim.open(0, &[]).unwrap();
@@ -256,7 +256,7 @@ fn each_client_has_places_of_its_own_until_the_table_is_full() {
         open.push((0, sim.open(0, &[("x-user", "ada")]).unwrap()));
     }
     let third = sim.open(1, &[("x-user", "ada")]);
-    assert_eq!(third.unwrap_err(), CROWDED);
+    assert_eq!(third.unwrap_err(), CONCURRENCY_LIMITED);
     assert_eq!(sim.counter("rule_0.overflows"), 0);
     // distinctKeys: 64 is two tables of 64 slots, of which Ada has one. The
     // others share 16 × 2 places.
@@ -264,7 +264,7 @@ fn each_client_has_places_of_its_own_until_the_table_is_full() {
         let worker = number % 2;
         match sim.open(worker, &[("x-user", &user(number))]) {
             Ok(exchange) => open.push((worker, exchange)),
-            Err(refused) => assert_eq!(refused, CROWDED),
+            Err(refused) => assert_eq!(refused, CONCURRENCY_LIMITED),
         }
     }
     assert_eq!(open.len(), 2 + 127 + 32);
@@ -342,7 +342,7 @@ proptest! {
                 Event::Open(worker) => match sim.open(worker, &[]) {
                     Ok(exchange) => open.push((worker, exchange)),
                     Err(refused) => {
-                        prop_assert_eq!(refused, CROWDED);
+                        prop_assert_eq!(refused, CONCURRENCY_LIMITED);
                         let now = sim.host.now_ns;
                         let fresh = graves.iter().filter(|(_, died)| now < died + 14 * SECOND);
                         let dead: usize = fresh.map(|(held, _)| held + lease).sum();

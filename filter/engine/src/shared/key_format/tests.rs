@@ -86,7 +86,11 @@ fn values_are_what_a_filter_in_use_can_read() {
         panic!("{held:?}");
     };
     assert_eq!((key, amount), (0, 1), "Format::Amounts");
-    assert_eq!(table(&host, "btp.workers"), [id, NOW], "Format::Roll");
+    assert_eq!(
+        table(&host, "btp.workers"),
+        [id, NOW],
+        "Format::WorkerRegistry"
+    );
     host.now_ns = NOW + 1_000_000;
     let _ = feed(&plan, &mut worker, &mut host, &mut out, |cx| {
         exchange.timer(cx)
@@ -106,13 +110,13 @@ fn values_are_what_a_filter_in_use_can_read() {
     let client = words(&set)[0];
     let mut places = table(&host, "btp.places.2.0.1");
     places.extend(table(&host, "btp.places.2.1.1"));
-    let [key, holder, amount] = places[..] else {
+    let [key, claims, amount] = places[..] else {
         panic!("{places:?}");
     };
-    assert_eq!((key, holder), (client, id), "Format::ClientPlaces");
+    assert_eq!((key, claims), (client, id), "Format::ClientInFlight");
     // The upper half is the rule.
-    assert_eq!(amount & 0xffff_ffff, 1, "Format::ClientPlaces");
-    assert!(amount >> 32 > 0, "Format::ClientPlaces");
+    assert_eq!(amount & 0xffff_ffff, 1, "Format::ClientInFlight");
+    assert!(amount >> 32 > 0, "Format::ClientInFlight");
 
     host.request_headers.clear();
     let (mut exchange, mut out) = (Exchange::default(), Vec::new());
@@ -128,5 +132,5 @@ fn values_are_what_a_filter_in_use_can_read() {
     assert_eq!(words(&bucket)[1], host.now_ns + 100_000_000);
     let route = words(&bucket)[0];
     let places = table(&host, "btp.places.default/p.q/all");
-    assert_eq!(places, [route, id, 1], "Format::Places");
+    assert_eq!(places, [route, id, 1], "Format::InFlight");
 }

@@ -12,7 +12,7 @@ use crate::action::Action;
 use crate::exchange::Exchange;
 use crate::host::values::Tables;
 use crate::plan::Plan;
-use crate::shared::liveness::BEAT_NS;
+use crate::shared::liveness::HEARTBEAT_NS;
 use crate::testing::FakeHost;
 use crate::testing::feed;
 use crate::worker::Worker;
@@ -176,7 +176,7 @@ impl Sim {
         self.gauges.values().sum()
     }
 
-    /// Whether no table but the roll has anything in it, nor a gauge.
+    /// Whether no table but the registry has anything in it, nor a gauge.
     fn is_all_free(&self) -> bool {
         let tables = self.plan.tables().iter().enumerate();
         let mut tables = tables.filter(|(_, name)| !name.contains("workers"));
@@ -219,7 +219,7 @@ fn what_the_dead_held_is_dropped_though_nobody_needs_it() {
             assert_eq!(level, expected, "{name}");
         }
         sim.close(1, stays);
-        sim.pass_time(BEAT_NS);
+        sim.pass_time(HEARTBEAT_NS);
         assert!(sim.is_all_free(), "{:?}", sim.gauges);
     }
 }
@@ -315,10 +315,10 @@ fn what_is_taken_ahead_goes_back_when_nothing_comes() {
     let all = "btp.default.p.rate_limit.all.in_flight";
     let long = sim.open(0, &[]);
     assert_eq!(sim.gauges[all], 100);
-    sim.pass_time(2 * BEAT_NS);
+    sim.pass_time(2 * HEARTBEAT_NS);
     assert_eq!(sim.gauges[all], 1);
     sim.close(0, long);
-    sim.pass_time(BEAT_NS);
+    sim.pass_time(HEARTBEAT_NS);
     assert!(sim.is_all_free());
 }
 

@@ -14,7 +14,7 @@ use crate::host::journal::WorkerId;
 use crate::plan::Plan;
 use crate::response_override::MemoryQuota;
 use crate::retry::{self, Ledger};
-use crate::shared::liveness::BEAT_NS;
+use crate::shared::liveness::HEARTBEAT_NS;
 use crate::shared::vm_memory::VmMemory;
 use crate::worker::Worker;
 
@@ -33,7 +33,7 @@ pub(super) struct Machine {
     pub(super) serial: u8,
     /// Its number, since it has had an exchange.
     vm: Option<WorkerId>,
-    next_beat: u64,
+    next_heartbeat: u64,
     pub(super) ledger: Ledger,
     pub(super) quota: MemoryQuota,
     /// `None` once it has been replaced and its last exchange is gone.
@@ -63,7 +63,7 @@ impl Machine {
         Self {
             serial,
             vm: None,
-            next_beat: 0,
+            next_heartbeat: 0,
             ledger: Ledger::default(),
             quota: MemoryQuota::default(),
             roots: Vec::new(),
@@ -296,7 +296,7 @@ impl Stage {
             .set(wall.wrapping_add(nanos / 1_000_000));
         for worker in 0..self.machines.len() {
             let machine = self.machines.get(worker);
-            if machine.is_some_and(|it| it.vm.is_some() && it.next_beat <= now) {
+            if machine.is_some_and(|it| it.vm.is_some() && it.next_heartbeat <= now) {
                 self.beat(worker);
             }
         }
@@ -349,7 +349,7 @@ impl Stage {
         };
         let now = self.shared.now_ns.get();
         let seen = own.beat(&mut self.shared.vms.borrow_mut(), now);
-        machine.next_beat = now.saturating_add(BEAT_NS);
+        machine.next_heartbeat = now.saturating_add(HEARTBEAT_NS);
         machine.vm = seen.number.map(|number| WorkerId { number, id: own.id });
         for dead in seen.dead {
             retry::recover(dead, &self.shared);

@@ -77,7 +77,7 @@ impl World<'_> {
 
     fn table(&self) -> Vec<u64> {
         let mut seen = Vec::new();
-        self.host.update_table(self.total().pool.table, |words| {
+        self.host.update_table(self.total().quota.table, |words| {
             seen.clone_from(words);
             false
         });
