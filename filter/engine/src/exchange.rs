@@ -17,7 +17,7 @@ mod state;
 use crate::plan::Plan;
 use crate::rate_limit::{InFlightKey, LimitHeaders};
 use crate::request_buffer::body_progress::Intake;
-use crate::retry::SlotId;
+use crate::retry::ExchangeId;
 pub use context::Context;
 use inspect::RequestFacts;
 use retry::Attempt;
@@ -40,7 +40,7 @@ pub struct Exchange {
     /// What the response says of rate limits.
     limit_headers: Option<Box<LimitHeaders>>,
     /// Its place in the ledger of retries, as the downstream instance has it.
-    opened: Option<SlotId>,
+    opened: Option<ExchangeId>,
     /// The attempt that this is, at the upstream position.
     attempt: Option<Attempt>,
 }

@@ -128,14 +128,14 @@ impl Plan {
 
     /// Names under which retry budgets keep their accounts.
     pub fn budgets(&self) -> impl Iterator<Item = &str> {
-        let bounds = self.policies.iter().filter_map(|it| it.retries.as_ref());
-        bounds.filter_map(|it| Some(it.bound.as_ref()?.name.as_str()))
+        let retries = self.policies.iter().filter_map(|it| it.retries.as_ref());
+        retries.filter_map(|it| Some(it.budget.as_ref()?.name.as_str()))
     }
 
     /// What an operator should know of it, beside what is wrong.
     pub fn notices(&self) -> impl Iterator<Item = String> {
-        let bounds = self.policies.iter().filter_map(|it| it.retries.as_ref());
-        bounds.filter_map(|it| it.bound.as_ref()?.notice())
+        let retries = self.policies.iter().filter_map(|it| it.retries.as_ref());
+        retries.filter_map(|it| it.budget.as_ref()?.notice())
     }
 
     /// Whether the exchanges under this plan are tries at the upstream

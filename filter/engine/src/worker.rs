@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::rate_limit::{self, InFlight, Leases, Limiter};
 use crate::response_override::MemoryQuota;
 use crate::response_override::ValueLimits;
-use crate::retry::{Bound, Ledger};
+use crate::retry::{Ledger, RetryBudget};
 use crate::shared::claims::ClaimTracker;
 use crate::shared::reaper::Reaper;
 use hashbrown::HashMap;
@@ -204,7 +204,7 @@ impl Worker {
     pub(crate) fn budget<H: Host>(
         &mut self,
         policy: usize,
-        bound: &Bound,
+        constraint: &RetryBudget,
         ledger: &mut Ledger,
         event: &mut Event<'_, H>,
     ) -> usize {
@@ -217,7 +217,7 @@ impl Worker {
         let is_full = known.len() >= self.limits.routes;
         // The name of the route or cluster is lent only for as long as it takes
         // to look it up; most are known and need no copy.
-        let found = bound.with_part(event.host, |part| match known.get(part) {
+        let found = constraint.with_part(event.host, |part| match known.get(part) {
             Some(budget) => Found::Known(*budget),
             None if !is_full => Found::New(part.to_vec()),
             // Too many to tell apart: those that are left share one budget, of
@@ -230,8 +230,8 @@ impl Worker {
         match found {
             Found::Known(budget) => budget,
             Found::New(part) => {
-                let (name, now) = (bound.name_of(&part), event.now_ns());
-                let budget = ledger.budget(&name, bound.terms, event.host, now);
+                let (name, now) = (constraint.name_of(&part), event.now_ns());
+                let budget = ledger.budget(&name, constraint.config, event.host, now);
                 known.insert(part, budget);
                 budget
             }

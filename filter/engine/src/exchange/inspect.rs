@@ -29,7 +29,7 @@ pub(crate) struct RequestFacts {
     pub(super) recall: Recall,
     /// Its body; only known if the policy requires it and there is one.
     pub(super) body: BodyFraming,
-    /// It may be tried again.
+    /// It may be retried.
     pub(super) retry: bool,
 }
 

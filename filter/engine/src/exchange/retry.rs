@@ -7,18 +7,20 @@ use super::{Context, Exchange};
 use crate::action::{Action, Flow, Reply, Response};
 use crate::grpc::reply_format::Form;
 use crate::host::Host;
-use crate::retry::{Bound, RATE_LIMITED, Retries, SlotId, Try, refusal, seen};
+use crate::retry::{
+    AttemptDecision, ExchangeId, RATE_LIMITED, Retries, RetryBudget, refusal, response_outcome,
+};
 
 /// What a response or an access log says when a retry was refused.
 const REPORT: (&str, &str) = ("x-btp-retry-budget", "exhausted");
 const PROPERTY: &str = "btp_retry_budget";
-/// How often a hedge that waits asks again.
+/// How often a hedged attempt that waits asks again.
 const PATIENCE_NS: u64 = 20_000_000;
 
 /// An attempt as the upstream instance knows it.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    exchange: SlotId,
+    exchange: ExchangeId,
     number: u32,
     waits: bool,
 }
@@ -47,8 +49,8 @@ impl Exchange {
             return flow;
         };
         let own = if self.facts.retry { None } else { Some(0) };
-        let limit = match &retries.bound {
-            Some(bound) => self.open(retries, bound, cx),
+        let limit = match &retries.budget {
+            Some(budget) => self.open(retries, budget, cx),
             None => own,
         };
         retries.instruct(limit, &mut cx.event);
@@ -59,16 +61,16 @@ impl Exchange {
     fn open<H: Host>(
         &mut self,
         retries: &Retries,
-        bound: &Bound,
+        budget: &RetryBudget,
         cx: &mut Context<'_, H>,
     ) -> Option<u32> {
         let now = cx.event.now_ns();
         let random = cx.event.host.random();
         let policy = self.policy.unwrap_or_default();
-        let budget = cx.worker.budget(policy, bound, cx.ledger, &mut cx.event);
-        let opening = retries.opening(bound, budget, self.facts.retry);
-        let is_named = !opening.reserves;
-        let Some(opened) = cx.ledger.open(opening, random, cx.event.host, now) else {
+        let account = cx.worker.budget(policy, budget, cx.ledger, &mut cx.event);
+        let request = retries.budget_request(budget, account, self.facts.retry);
+        let is_named = !request.reserves;
+        let Some(opened) = cx.ledger.open(request, random, cx.event.host, now) else {
             return Some(0);
         };
         self.opened = Some(opened.id);
@@ -89,12 +91,12 @@ impl Exchange {
         let settled = cx.ledger.settle(id, true, cx.event.host, now);
         let policy = cx.plan.policy(self.policy);
         let retries = policy.and_then(|policy| policy.retries.as_ref());
-        let Some(bound) = retries.and_then(|retries| retries.bound.as_ref()) else {
+        let Some(budget) = retries.and_then(|retries| retries.budget.as_ref()) else {
             return settlement;
         };
         let out = &mut *cx.event.out;
-        if settled.gate_is_missing {
-            out.push(Action::Log(bound.reserve_mode().into()));
+        if settled.observer_is_missing {
+            out.push(Action::Log(budget.reserve_mode().into()));
         }
         if settled.marked {
             let edit = Action::RemoveResponseHeader(RATE_LIMITED);
@@ -104,8 +106,8 @@ impl Exchange {
             return settlement;
         }
         out.push(Action::SetProperty(PROPERTY, REPORT.1));
-        settlement.reply = bound.reply.clone();
-        if bound.reports {
+        settlement.reply = budget.reply.clone();
+        if budget.reports {
             let edit = Action::SetResponseHeader(REPORT.0, REPORT.1);
             settlement.edits.push(edit);
         }
@@ -120,7 +122,7 @@ impl Exchange {
             cx.ledger.close(id, cx.event.host);
         }
         if let Some(attempt) = self.attempt.take() {
-            cx.ledger.end_try(attempt.exchange, attempt.waits);
+            cx.ledger.end_attempt(attempt.exchange, attempt.waits);
         }
     }
 }
@@ -131,16 +133,16 @@ impl Exchange {
         let id = cx
             .event
             .host
-            .exchange_name(|name| SlotId::from_bytes(name?));
+            .exchange_name(|name| ExchangeId::from_bytes(name?));
         let Some(id) = id else {
             return Flow::Continue;
         };
         let now = cx.event.now_ns();
-        let Some((number, verdict)) = cx.ledger.begin_try(id, cx.event.host, now) else {
+        let Some((number, decision)) = cx.ledger.begin_attempt(id, cx.event.host, now) else {
             // Its account has died with the VM that kept it: nobody can say
             // that there is credit.
             return match cx.event.host.attempt() {
-                Some(2..) => self.obey(Try::Refused, cx),
+                Some(2..) => self.apply_decision(AttemptDecision::Refuse, cx),
                 _ => Flow::Continue,
             };
         };
@@ -149,36 +151,40 @@ impl Exchange {
             number,
             waits: false,
         });
-        self.obey(verdict, cx)
+        self.apply_decision(decision, cx)
     }
 
-    /// A hedge that waits asks again.
+    /// A hedged attempt that waits asks again.
     pub(super) fn ask_again<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
         let Some(attempt) = &self.attempt else {
             return Flow::Continue;
         };
         let (id, now) = (attempt.exchange, cx.event.now_ns());
-        let verdict = cx.ledger.try_again(id, cx.event.host, now);
-        let flow = self.obey(verdict, cx);
+        let decision = cx.ledger.ask_again(id, cx.event.host, now);
+        let flow = self.apply_decision(decision, cx);
         if flow == Flow::Continue {
             self.request = RequestState::Passing;
         }
         flow
     }
 
-    fn obey<H: Host>(&mut self, verdict: Try, cx: &mut Context<'_, H>) -> Flow {
+    fn apply_decision<H: Host>(
+        &mut self,
+        decision: AttemptDecision,
+        cx: &mut Context<'_, H>,
+    ) -> Flow {
         if let Some(attempt) = &mut self.attempt {
-            attempt.waits = verdict == Try::Waits;
+            attempt.waits = decision == AttemptDecision::Wait;
         }
-        match verdict {
-            Try::Goes => Flow::Continue,
-            Try::Waits => {
+        match decision {
+            AttemptDecision::Proceed => Flow::Continue,
+            AttemptDecision::Wait => {
                 let at = cx.event.now_ns().saturating_add(PATIENCE_NS);
                 cx.event.out.push(Action::WakeAt(at));
                 self.request = RequestState::AwaitingCredit;
                 Flow::HoldAll
             }
-            Try::Refused => {
+            AttemptDecision::Refuse => {
                 // It never went, so nothing of it is live.
                 self.attempt = None;
                 let form = Form::of_request(cx.event.host);
@@ -196,11 +202,14 @@ impl Exchange {
             return;
         };
         let (id, number) = (attempt.exchange, attempt.number);
-        let Some(seen) = seen(cx.event.host) else {
+        let Some(outcome) = response_outcome(cx.event.host) else {
             return;
         };
         let now = cx.event.now_ns();
-        if cx.ledger.answered(id, number, seen, cx.event.host, now) {
+        if cx
+            .ledger
+            .on_response(id, number, outcome, cx.event.host, now)
+        {
             let mark = Action::SetResponseHeader(RATE_LIMITED, "true");
             cx.event.out.push(mark);
         }

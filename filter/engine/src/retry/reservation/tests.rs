@@ -8,7 +8,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use btp_policy::PluginConfig;
 
 use super::*;
-use crate::retry::budget::Terms;
+use crate::retry::budget::BudgetConfig;
 use crate::testing::{FakeHost, SharedMeters};
 
 /// So many that some share a page.
@@ -20,7 +20,7 @@ const FLOOR: usize = 7;
 struct ClaimTracker {
     host: FakeHost,
     budgets: Vec<Budget>,
-    held: Vec<(usize, Held)>,
+    held: Vec<(usize, Reservation)>,
 }
 
 fn name(budget: usize) -> String {
@@ -34,11 +34,11 @@ impl ClaimTracker {
                 {{"minRetryRate":{{"count":{FLOOR},"interval":"1s"}}}}}}}}]}}"#
         );
         let mut config = PluginConfig::parse(text.as_bytes()).unwrap();
-        let terms = Terms::of(&config.policies.remove(0).spec.retry_constraint.unwrap());
+        let config = BudgetConfig::of(&config.policies.remove(0).spec.retry_constraint.unwrap());
         let mut host = FakeHost::default();
         host.meters = meters.clone();
         host.worker = Some(WorkerId { number, id });
-        let open = |budget| Budget::open(&name(budget), terms, &host, 0).unwrap();
+        let open = |budget| Budget::open(&name(budget), config, &host, 0).unwrap();
         Self {
             budgets: (0..BUDGETS).map(open).collect(),
             held: Vec::new(),
@@ -47,7 +47,7 @@ impl ClaimTracker {
     }
 
     fn take(&mut self, budget: usize) -> bool {
-        let held = Held::take(&mut self.budgets[budget], &self.host, 0);
+        let held = Reservation::take(&mut self.budgets[budget], &self.host, 0);
         self.held.extend(held.map(|held| (budget, held)));
         held.is_some()
     }
