@@ -16,7 +16,7 @@ mod state;
 
 use crate::plan::Plan;
 use crate::rate_limit::{InFlightKey, LimitHeaders};
-use crate::request_buffer::body_progress::Intake;
+use crate::request_buffer::body_progress::BodyProgress;
 use crate::retry::ExchangeId;
 pub use context::Context;
 use inspect::RequestFacts;
@@ -36,7 +36,7 @@ pub struct Exchange {
     /// Its places among the requests in flight.
     in_flight: Vec<InFlightKey>,
     /// The account of the request's body, as long as a limit watches it.
-    body: Option<Box<Intake>>,
+    body: Option<Box<BodyProgress>>,
     /// What the response says of rate limits.
     limit_headers: Option<Box<LimitHeaders>>,
     /// Its place in the ledger of retries, as the downstream instance has it.

@@ -194,8 +194,8 @@ impl PolicyPlan {
 
     /// Where what it counts is kept, but for places of requests in flight.
     fn quota_tables(&self) -> impl Iterator<Item = QuotaTable> + use<> {
-        let fault = self.fault.as_ref().map(|fault| fault.held);
-        let fault = fault.map(|held| QuotaTable::Own(held.active.table, held.gauge));
+        let fault = self.fault.as_ref().map(|fault| fault.delayed);
+        let fault = fault.map(|delayed| QuotaTable::Own(delayed.quota.table, delayed.gauge));
         let total = self.buffering.as_ref().and_then(|it| it.total.as_ref());
         let total = total.map(|total| QuotaTable::Own(total.quota.table, total.gauge));
         fault.into_iter().chain(total)

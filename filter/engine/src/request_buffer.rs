@@ -17,7 +17,7 @@ use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use crate::request::selector::meets_any;
 use crate::shared::quota::{Quota, WORKERS};
-use body_progress::{Course, Intake, Pace};
+use body_progress::{BodyMode, BodyProgress, BodyTimeouts};
 use framing::BodyFraming;
 
 /// `requestBuffer`, compiled.
@@ -27,8 +27,8 @@ pub(crate) struct Buffering {
     limit: u64,
     rules: Vec<BufferRule>,
     /// What becomes of the body of a gRPC call; `None`: it passes unseen.
-    calls: Option<Course>,
-    pub(crate) pace: Pace,
+    calls: Option<BodyMode>,
+    pub(crate) timeouts: BodyTimeouts,
     pub(crate) total: Option<Total>,
     pub(crate) too_large: Refusal,
     pub(crate) too_slow: Refusal,
@@ -96,13 +96,13 @@ impl Buffering {
             mode: buffer.mode,
             limit: buffer.limit.get(),
             rules: buffer.rules.clone(),
-            calls: course_of_calls(policy, buffer),
-            pace: Pace {
-                rate: buffer.min_data_rate.map(|rate| {
+            calls: mode_of_calls(policy, buffer),
+            timeouts: BodyTimeouts {
+                min_rate: buffer.min_data_rate.map(|rate| {
                     let bytes = rate.bytes_per_second.get();
                     (bytes, rate.grace_period.as_nanos())
                 }),
-                longest: buffer.max_duration.map(|longest| longest.as_nanos()),
+                max_duration: buffer.max_duration.map(|longest| longest.as_nanos()),
             },
             total,
             too_large: Refusal::new(
@@ -173,26 +173,26 @@ impl Buffering {
     }
 
     /// The account of a request's body; `None` if the policy is not for it.
-    pub(crate) fn intake(&self, body: BodyFraming, grpc: Grpc) -> Option<Intake> {
-        let course = if body.tunnel.is_some() {
-            Course::Awaiting
+    pub(crate) fn progress(&self, body: BodyFraming, grpc: Grpc) -> Option<BodyProgress> {
+        let mode = if body.tunnel.is_some() {
+            BodyMode::AwaitingTunnel
         } else if grpc.is_call() {
             // What has a length is no stream.
             match self.calls? {
-                Course::Passing if body.length.is_some() => self.course(),
-                course => course,
+                BodyMode::Streamed if body.length.is_some() => self.mode(),
+                mode => mode,
             }
         } else {
-            self.course()
+            self.mode()
         };
-        Some(Intake::new(course, body.limit, body.length))
+        Some(BodyProgress::new(mode, body.limit, body.length))
     }
 
     /// What becomes of a body that is nothing special.
-    fn course(&self) -> Course {
+    fn mode(&self) -> BodyMode {
         match self.mode {
-            BufferMode::Buffer => Course::Gathered,
-            BufferMode::Stream => Course::Passing,
+            BufferMode::Buffer => BodyMode::Buffered,
+            BufferMode::Stream => BodyMode::Streamed,
         }
     }
 }
@@ -228,15 +228,15 @@ impl Fixed {
 }
 
 /// A call may be a stream that ends only when its answer has come, so it is
-/// gathered only if the policy says that there are none.
-fn course_of_calls(policy: &Policy, buffer: &RequestBuffer) -> Option<Course> {
+/// buffered only if the policy says that there are none.
+fn mode_of_calls(policy: &Policy, buffer: &RequestBuffer) -> Option<BodyMode> {
     if buffer.gather_grpc {
-        return Some(Course::Gathered);
+        return Some(BodyMode::Buffered);
     }
     let counts = buffer
         .include_streams
         .unwrap_or_else(|| !is_for_grpc_alone(policy));
-    counts.then_some(Course::Passing)
+    counts.then_some(BodyMode::Streamed)
 }
 
 /// Whether all it targets are GRPCRoutes.

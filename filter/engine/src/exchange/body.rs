@@ -1,4 +1,4 @@
-//! The request's body: limited as it comes, gathered where the policy says so.
+//! The request's body: limited as it comes, buffered where the policy says so.
 
 use super::state::RequestState;
 use super::{Context, Exchange};
@@ -9,7 +9,7 @@ use crate::request_buffer::{Buffering, Refusal};
 use crate::shared::quota::ClaimOutcome;
 use crate::worker::Worker;
 
-/// A held request whose body is not heard of for so long gets an error, as
+/// A held request whose body has sent no data for this long gets an error, as
 /// long as this worker has not seen that the host shows such bodies at all.
 const BLIND_NS: u64 = 30_000_000_000;
 
@@ -28,7 +28,7 @@ impl Exchange {
             // The attempt is held as a whole: this is its end, at the earliest.
             RequestState::AwaitingCredit => self.ask_again(cx),
             _ => {
-                let flow = self.take_in(cx, at_hand, end);
+                let flow = self.receive(cx, at_hand, end);
                 self.forward(flow, cx)
             }
         }
@@ -39,67 +39,67 @@ impl Exchange {
         self.request_body(cx, 0, true)
     }
 
-    fn take_in<H: Host>(&mut self, cx: &mut Context<'_, H>, at_hand: u64, end: bool) -> Flow {
+    fn receive<H: Host>(&mut self, cx: &mut Context<'_, H>, at_hand: u64, end: bool) -> Flow {
         let Some(policy) = cx.plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        let (Some(intake), Some(buffering)) = (&mut self.body, &policy.buffering) else {
+        let (Some(progress), Some(buffering)) = (&mut self.body, &policy.buffering) else {
             return match self.request.waits_until() {
                 Some(until) => self.hold(until, cx),
                 None => Flow::Continue,
             };
         };
-        cx.worker.sees_held_bodies |= intake.gathers();
-        if intake.take_in(at_hand, end).is_err() {
+        cx.worker.sees_held_bodies |= progress.buffers();
+        if progress.on_data(at_hand, end).is_err() {
             return self.refuse_body(policy, &buffering.too_large, cx);
         }
-        if let Err(full) = self.cover(buffering, cx) {
+        if let Err(full) = self.reserve(buffering, cx) {
             return self.refuse_body(policy, full, cx);
         }
-        self.go_on(policy, cx)
+        self.proceed(policy, cx)
     }
 
-    /// What the wait ends with: the body is admitted, and gathered if the
-    /// policy says so. Its time runs from here.
+    /// What the wait ends with: the body is admitted, and buffered if the policy
+    /// says so. Its clock starts here.
     pub(super) fn admit_body<H: Host>(
         &mut self,
         policy: &PolicyPlan,
         cx: &mut Context<'_, H>,
     ) -> Flow {
-        let (Some(intake), Some(buffering)) = (&mut self.body, &policy.buffering) else {
+        let (Some(progress), Some(buffering)) = (&mut self.body, &policy.buffering) else {
             return Flow::Continue;
         };
-        if intake.check_declared().is_err() {
+        if progress.check_declared().is_err() {
             return self.refuse_body(policy, &buffering.too_large, cx);
         }
-        if !intake.is_kept() {
+        if !progress.is_kept_by_host() {
             return Flow::Continue;
         }
-        if intake.gathers() && self.facts.body.expects_continue {
+        if progress.buffers() && self.facts.body.expects_continue {
             return self.refuse_body(policy, &buffering.expectation, cx);
         }
-        if intake.is_timed() {
-            intake.begin(cx.event.now_ns(), buffering.pace);
+        if progress.is_timed() {
+            progress.start_clock(cx.event.now_ns(), buffering.timeouts);
         }
-        if let Err(full) = self.cover(buffering, cx) {
+        if let Err(full) = self.reserve(buffering, cx) {
             return self.refuse_body(policy, full, cx);
         }
         self.set_wake(cx.worker);
-        self.go_on(policy, cx)
+        self.proceed(policy, cx)
     }
 
-    /// The time has come that a body which is gathered was to be looked at.
+    /// The time has come at which a body that is kept was to be looked at.
     pub(super) fn body_timer<H: Host>(
         &mut self,
         policy: &PolicyPlan,
         cx: &mut Context<'_, H>,
     ) -> Flow {
-        let (Some(intake), Some(buffering)) = (&self.body, &policy.buffering) else {
+        let (Some(progress), Some(buffering)) = (&self.body, &policy.buffering) else {
             return Flow::Continue;
         };
-        let is_held = intake.gathers();
+        let is_held = progress.buffers();
         let now = cx.event.now_ns();
-        if intake.deadline().is_some_and(|deadline| deadline <= now) {
+        if progress.deadline().is_some_and(|deadline| deadline <= now) {
             return self.refuse_body(policy, &buffering.too_slow, cx);
         }
         let blind_at = self.blind_at(cx.worker);
@@ -107,7 +107,7 @@ impl Exchange {
             return self.refuse_body(policy, &buffering.blind, cx);
         }
         self.set_wake(cx.worker);
-        match self.go_on(policy, cx) {
+        match self.proceed(policy, cx) {
             // It has gone on long ago.
             Flow::Continue if !is_held => Flow::HoldHeaders,
             flow => flow,
@@ -115,12 +115,12 @@ impl Exchange {
     }
 
     /// How a request that has to wait until then is held: one whose body is
-    /// gathered takes the body in meanwhile, so that nothing goes on when the
+    /// buffered takes the body in meanwhile, so that nothing goes on when the
     /// wait ends before the body does.
     pub(super) fn hold<H>(&self, until: u64, cx: &mut Context<'_, H>) -> Flow {
-        let intake = self.body.as_ref().filter(|intake| intake.gathers());
+        let progress = self.body.as_ref().filter(|progress| progress.buffers());
         cx.event.out.push(Action::WakeAt(until));
-        if intake.is_some() {
+        if progress.is_some() {
             Flow::HoldHeaders
         } else {
             Flow::HoldAll
@@ -137,7 +137,7 @@ impl Exchange {
         cx: &mut Context<'_, H>,
     ) {
         const TOO_LARGE: u16 = 413;
-        let Some(intake) = &mut self.body else {
+        let Some(progress) = &mut self.body else {
             return;
         };
         if let (Some(tunnel), Some(status)) = (self.facts.body.tunnel, status)
@@ -145,13 +145,13 @@ impl Exchange {
         {
             return self.drop_body(policy, cx);
         }
-        if !intake.gathers() {
+        if !progress.buffers() {
             // The answer is there: how fast the rest comes keeps nobody
             // waiting, but how much still counts.
-            return intake.stop_clock();
+            return progress.stop_clock();
         }
         if let Some(buffering) = &policy.buffering
-            && !intake.is_complete()
+            && !progress.is_complete()
             && status == Some(TOO_LARGE)
         {
             cx.event.count(buffering.overflow.counter);
@@ -164,85 +164,85 @@ impl Exchange {
 
     /// Ends the account of the body, and gives back what was taken for it.
     pub(super) fn drop_body<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) {
-        let Some(intake) = self.body.take() else {
+        let Some(progress) = self.body.take() else {
             return;
         };
         let total = policy.buffering.as_ref().and_then(|it| it.total.as_ref());
-        if let Some(total) = total.filter(|_| intake.held > 0) {
+        if let Some(total) = total.filter(|_| progress.reserved > 0) {
             let claims = &mut cx.worker.claims;
-            let by = claims.give_back(total.quota, 0, intake.held, cx.event.host);
+            let by = claims.give_back(total.quota, 0, progress.reserved, cx.event.host);
             cx.event.adjust(total.gauge, by);
         }
     }
 
-    /// Lets a body go on, unless it is gathered and more is to come, or the
+    /// Lets a body go on, unless it is buffered and more is to come, or the
     /// request waits for something else.
-    fn go_on<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) -> Flow {
+    fn proceed<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) -> Flow {
         if let Some(until) = self.request.waits_until() {
             return self.hold(until, cx);
         }
-        let Some(intake) = &self.body else {
+        let Some(progress) = &self.body else {
             return Flow::Continue;
         };
-        match (intake.gathers(), intake.is_complete()) {
+        match (progress.buffers(), progress.is_complete()) {
             (true, true) => {
-                let length = intake.undeclared_length();
+                let length = progress.undeclared_length();
                 cx.event.out.extend(length.map(Action::SetRequestLength));
                 self.drop_body(policy, cx);
                 Flow::Continue
             }
             (true, false) => {
-                cx.event.out.extend(intake.wake_at.map(Action::WakeAt));
+                cx.event.out.extend(progress.wake_at.map(Action::WakeAt));
                 self.request = RequestState::Buffering;
                 Flow::HoldHeaders
             }
             (false, _) => {
-                cx.event.out.extend(intake.wake_at.map(Action::WakeAt));
+                cx.event.out.extend(progress.wake_at.map(Action::WakeAt));
                 Flow::Continue
             }
         }
     }
 
-    /// Takes from the quota what the body lacks, or says what refuses it.
-    fn cover<'a, H: Host>(
+    /// Reserves what the body needs of the quota, or says what refuses it.
+    fn reserve<'a, H: Host>(
         &mut self,
         buffering: &'a Buffering,
         cx: &mut Context<'_, H>,
     ) -> Result<(), &'a Refusal> {
-        let (Some(intake), Some(total)) = (&mut self.body, &buffering.total) else {
+        let (Some(progress), Some(total)) = (&mut self.body, &buffering.total) else {
             return Ok(());
         };
-        let lacks = intake.lacks();
-        if lacks == 0 || !intake.is_kept() {
+        let missing = progress.missing();
+        if missing == 0 || !progress.is_kept_by_host() {
             return Ok(());
         }
-        let amount = (lacks, lacks);
+        let amount = (missing, missing);
         let claims = &mut cx.worker.claims;
         let change = claims.take(total.quota, 0, amount, &mut cx.event);
         cx.event.adjust(total.gauge, change.by);
         if change.outcome != ClaimOutcome::Granted {
             return Err(&total.full);
         }
-        intake.held = intake.held.saturating_add(lacks);
+        progress.reserved = progress.reserved.saturating_add(missing);
         Ok(())
     }
 
     /// When this exchange must be looked at again if nothing happens.
     fn set_wake(&mut self, worker: &Worker) {
         let blind_at = self.blind_at(worker);
-        if let Some(intake) = &mut self.body {
-            let times = [intake.deadline(), blind_at];
-            intake.wake_at = times.into_iter().flatten().min();
+        if let Some(progress) = &mut self.body {
+            let times = [progress.deadline(), blind_at];
+            progress.wake_at = times.into_iter().flatten().min();
         }
     }
 
     /// When it must be assumed that the host does not show this body.
     fn blind_at(&self, worker: &Worker) -> Option<u64> {
-        let intake = self.body.as_ref()?;
-        if !intake.gathers() || worker.sees_held_bodies || intake.heard {
+        let progress = self.body.as_ref()?;
+        if !progress.buffers() || worker.sees_held_bodies || progress.saw_data {
             return None;
         }
-        Some(intake.began()?.saturating_add(BLIND_NS))
+        Some(progress.started()?.saturating_add(BLIND_NS))
     }
 
     fn refuse_body<H: Host>(

@@ -4,7 +4,7 @@
 //! either all are read, once, or at most one is.
 
 use super::Context;
-use crate::fault::{Fault, Seen};
+use crate::fault::{Fault, FaultInputs};
 use crate::grpc::Grpc;
 use crate::grpc::reply_format::Form;
 use crate::host::Host;
@@ -51,7 +51,7 @@ impl RequestFacts {
         cx: &mut Context<'_, H>,
         route: u64,
         end: bool,
-    ) -> (Self, Seen) {
+    ) -> (Self, FaultInputs) {
         let required = &policy.required;
         let overrides = policy.overrides.as_ref();
         let started_ns = overrides.and_then(|it| it.start(&mut cx.event));
@@ -86,10 +86,10 @@ impl RequestFacts {
                 body: BodyFraming::default(),
                 retry: retries.is_some_and(Retries::is_for_all),
             };
-            return (facts, fault.map(Fault::unseen).unwrap_or_default());
+            return (facts, fault.map(Fault::uninspected).unwrap_or_default());
         }
         let value_limits = cx.worker.value_limits();
-        let (mut facts, seen, shortage, is_post) = host.request_headers(|headers| {
+        let (mut facts, inputs, shortage, is_post) = host.request_headers(|headers| {
             let request = Request::new(headers, source)
                 .with_metadata(&metadata)
                 .with_params(&required.params);
@@ -111,8 +111,8 @@ impl RequestFacts {
                 },
                 retry: retries.is_some_and(|retries| retries.is_for(&request)),
             };
-            let seen = fault.map(|fault| fault.see(&request));
-            (facts, seen.unwrap_or_default(), shortage, is_post)
+            let inputs = fault.map(|fault| fault.inspect(&request));
+            (facts, inputs.unwrap_or_default(), shortage, is_post)
         });
         // The protocol is asked for last: only a POST that says gRPC needs it.
         if required.grpc || requires_body {
@@ -121,6 +121,6 @@ impl RequestFacts {
         if let Some(overrides) = overrides {
             overrides.tell_shortage(shortage, host);
         }
-        (facts, seen)
+        (facts, inputs)
     }
 }

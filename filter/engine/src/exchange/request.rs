@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::state::{RequestState, ResponseState};
 use super::{Context, Exchange, RequestFacts};
 use crate::action::{Action, Flow, Reply, Response};
-use crate::fault::End;
+use crate::fault::AbortOutcome;
 use crate::grpc::reply_format::Form;
 use crate::host::Host;
 use crate::plan::PolicyPlan;
@@ -72,19 +72,19 @@ impl Exchange {
         let Some(policy) = cx.plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        let (facts, seen) = RequestFacts::collect(policy, cx, place.route, end);
+        let (facts, inputs) = RequestFacts::collect(policy, cx, place.route, end);
         self.facts = facts;
         if let (Some(buffering), false) = (&policy.buffering, end) {
-            let intake = buffering.intake(self.facts.body, self.facts.grpc);
-            self.body = intake.map(Box::new);
+            let progress = buffering.progress(self.facts.body, self.facts.grpc);
+            self.body = progress.map(Box::new);
         }
         let Some(fault) = &policy.fault else {
             return self.limit(policy, cx);
         };
-        let verdict = fault.decide(&seen, &mut cx.event);
+        let verdict = fault.decide(&inputs, &mut cx.event);
         match verdict.delay {
-            Some(nanos) => self.delay(policy, nanos, verdict.end, cx),
-            None => self.after_delay(policy, verdict.end, cx),
+            Some(nanos) => self.delay(policy, nanos, verdict.abort, cx),
+            None => self.after_delay(policy, verdict.abort, cx),
         }
     }
 
@@ -100,9 +100,9 @@ impl Exchange {
             return self.hold(until, cx);
         }
         match std::mem::take(&mut self.request) {
-            RequestState::Delayed { end, .. } => {
+            RequestState::Delayed { abort, .. } => {
                 self.end_delay(policy, cx);
-                self.after_delay(policy, end, cx)
+                self.after_delay(policy, abort, cx)
             }
             // The tokens were taken when it began to wait.
             _ => self.admit_body(policy, cx),
@@ -115,22 +115,22 @@ impl Exchange {
         &mut self,
         policy: &PolicyPlan,
         nanos: u64,
-        end: Option<End>,
+        abort: Option<AbortOutcome>,
         cx: &mut Context<'_, H>,
     ) -> Flow {
-        let Some(held) = policy.fault.as_ref().map(|fault| fault.held) else {
-            return self.after_delay(policy, end, cx);
+        let Some(delayed) = policy.fault.as_ref().map(|fault| fault.delayed) else {
+            return self.after_delay(policy, abort, cx);
         };
         let until = cx.event.now_ns().saturating_add(nanos);
         let claims = &mut cx.worker.claims;
-        let change = claims.take(held.active, 0, (1, 1), &mut cx.event);
-        cx.event.adjust(held.gauge, change.by);
+        let change = claims.take(delayed.quota, 0, (1, 1), &mut cx.event);
+        cx.event.adjust(delayed.gauge, change.by);
         if change.outcome != ClaimOutcome::Granted {
-            cx.event.count(held.overflow);
+            cx.event.count(delayed.overflow);
             return self.after_delay(policy, None, cx);
         }
-        cx.event.count(held.delays);
-        self.request = RequestState::Delayed { until, end };
+        cx.event.count(delayed.delays);
+        self.request = RequestState::Delayed { until, abort };
         self.is_delayed = true;
         self.hold(until, cx)
     }
@@ -139,8 +139,8 @@ impl Exchange {
     fn end_delay<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) {
         if let (true, Some(fault)) = (std::mem::take(&mut self.is_delayed), &policy.fault) {
             let claims = &mut cx.worker.claims;
-            let by = claims.give_back(fault.held.active, 0, 1, cx.event.host);
-            cx.event.adjust(fault.held.gauge, by);
+            let by = claims.give_back(fault.delayed.quota, 0, 1, cx.event.host);
+            cx.event.adjust(fault.delayed.gauge, by);
         }
     }
 
@@ -148,13 +148,13 @@ impl Exchange {
     fn after_delay<H: Host>(
         &mut self,
         policy: &PolicyPlan,
-        end: Option<End>,
+        abort: Option<AbortOutcome>,
         cx: &mut Context<'_, H>,
     ) -> Flow {
-        let (Some(end), Some(fault)) = (end, &policy.fault) else {
+        let (Some(abort), Some(fault)) = (abort, &policy.fault) else {
             return self.limit(policy, cx);
         };
-        if let End::Status(status) = end {
+        if let AbortOutcome::Status(status) = abort {
             // Its response is changed when it comes; until then nothing is.
             self.response = ResponseState::Awaited {
                 status: Some(status),
@@ -163,7 +163,7 @@ impl Exchange {
         }
         self.drop_body(policy, cx);
         cx.event.count(fault.aborts);
-        if let End::Reply(reply) = end {
+        if let AbortOutcome::Reply(reply) = abort {
             return self.reply(policy, &reply, cx);
         }
         cx.event.out.push(Action::Reset);

@@ -34,7 +34,7 @@
 //!   are the headers of our own reply;
 //! - body or trailers of the response in any state but `Replacing`: they pass.
 
-use crate::fault::End;
+use crate::fault::AbortOutcome;
 use crate::response_override::HeldBody;
 
 /// What holds the request.
@@ -44,7 +44,10 @@ pub(super) enum RequestState {
     #[default]
     New,
     /// It waits until this time, and then goes on or ends.
-    Delayed { until: u64, end: Option<End> },
+    Delayed {
+        until: u64,
+        abort: Option<AbortOutcome>,
+    },
     /// It waits until this time for tokens that it has taken ahead.
     Queued { until: u64 },
     /// Its headers wait until its body is complete.

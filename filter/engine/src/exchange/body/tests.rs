@@ -115,7 +115,7 @@ fn to_headers(headers: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_gathered_body_gets_a_length_if_it_has_none() {
+fn a_buffered_body_gets_a_length_if_it_has_none() {
     let plan = plan(r#"{"requestBuffer":{"limit":100}}"#);
     let mut client = Client::new(&plan, &[]);
     assert_eq!(client.headers(), Flow::HoldHeaders);
@@ -327,9 +327,9 @@ fn a_declared_body_behind_an_upgrade_has_its_time_and_its_room() {
     assert_eq!(client.wake_at(), None);
 }
 
-/// S6: a content type alone ends neither the pace nor the room.
+/// S6: a content type alone ends neither the timeouts nor the room.
 #[test]
-fn what_only_says_grpc_is_gathered_like_the_rest() {
+fn what_only_says_grpc_is_buffered_like_the_rest() {
     let plan = plan(SHIELD);
     for (method, protocol, length, held) in [
         ("POST", "HTTP/1.1", None, true),
@@ -354,7 +354,7 @@ fn what_only_says_grpc_is_gathered_like_the_rest() {
 }
 
 #[test]
-fn calls_are_gathered_where_the_policy_says_so() {
+fn calls_are_buffered_where_the_policy_says_so() {
     let plan = plan(
         r#"{"requestBuffer":{"limit":1000,"gatherGrpc":true,
             "minDataRate":{"bytesPerSecond":100,"gracePeriod":"2s"}}}"#,

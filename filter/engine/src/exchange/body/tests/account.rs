@@ -255,12 +255,12 @@ proptest! {
             let live = world.live.iter().flatten();
             let intakes = live.filter_map(|live| Some((live, live.exchange.body.as_ref()?)));
             let mut sum = 0;
-            for (live, intake) in intakes {
-                sum += intake.held;
+            for (live, progress) in intakes {
+                sum += progress.reserved;
                 if live.held {
-                    prop_assert!(intake.held >= live.received, "unaccounted bytes");
+                    prop_assert!(progress.reserved >= live.received, "unaccounted bytes");
                     let beats = world.beats[live.worker].is_some();
-                    prop_assert!(beats || intake.held == 0, "nobody beats");
+                    prop_assert!(beats || progress.reserved == 0, "nobody beats");
                 }
             }
             prop_assert!(sum == held || (somebody_died && sum < held), "{} of {}", sum, held);
