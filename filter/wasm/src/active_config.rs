@@ -1,4 +1,5 @@
-//! A configuration under one of Envoy's contexts: those who wait there.
+//! A configuration in force under one of Envoy's contexts: the exchanges that wait
+//! there, and Envoy's timer.
 //!
 //! Envoy has one timer for each context. A context has one configuration at a
 //! time; when it gets another, exchanges that have begun go on under theirs.
@@ -23,7 +24,7 @@ thread_local! {
 }
 
 /// What all streams under one configuration and context share.
-pub(crate) struct Shared {
+pub(crate) struct ActiveConfig {
     pub(crate) loaded: Rc<Loaded>,
     timer: Rc<Timer>,
     timers: RefCell<Timers>,
@@ -49,11 +50,11 @@ pub(crate) struct Timer {
 /// The worker's own place among the deadlines: no stream has this context,
 /// Envoy's own has.
 const WORKER: u32 = 0;
-/// The place of the VM's signs of life; no stream has this context, either.
+/// The place of the VM's heartbeats; no stream has this context, either.
 const VM: u32 = u32::MAX;
 const NANOS_PER_MS: u64 = 1_000_000;
 
-impl Deref for Shared {
+impl Deref for ActiveConfig {
     type Target = Loaded;
 
     fn deref(&self) -> &Loaded {
@@ -61,19 +62,19 @@ impl Deref for Shared {
     }
 }
 
-impl Shared {
+impl ActiveConfig {
     /// Under the context that has this timer, nobody waits yet.
     pub(crate) fn new(loaded: Rc<Loaded>, timer: &Rc<Timer>) -> Self {
-        let shared = Self {
+        let config = Self {
             loaded,
             timer: Rc::clone(timer),
             timers: RefCell::default(),
         };
         match vm::first_beat() {
-            Ok(at) => shared.wake(VM, at),
+            Ok(at) => config.wake(VM, at),
             Err(reason) => log::error!("{reason}"),
         }
-        shared
+        config
     }
 
     /// The worker's first step under this configuration.

@@ -8,7 +8,7 @@ use btp_engine::{
 };
 use btp_policy::attach::{ResourceRef, Route};
 
-use crate::abi::{self, Map, Refused};
+use crate::abi::{self, HostError, Map};
 use crate::loaded::Loaded;
 use crate::pairs;
 use crate::shared_data;
@@ -221,8 +221,8 @@ impl Host for WasmHost<'_> {
     }
 }
 
-/// Names the current exchange.
-pub(crate) fn name_exchange(name: &[u8]) -> Result<(), Refused> {
+/// Gives the current exchange this id.
+pub(crate) fn set_exchange_id(name: &[u8]) -> Result<(), HostError> {
     abi::set_property(EXCHANGE, name)
 }
 

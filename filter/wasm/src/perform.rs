@@ -2,8 +2,8 @@
 
 use btp_engine::{Action, Fields, Reply, Response};
 
-use crate::abi::{self, Buffer, Map, Refused, report};
-use crate::host::name_exchange;
+use crate::abi::{self, Buffer, HostError, Map, report};
+use crate::host::set_exchange_id;
 use crate::loaded::Loaded;
 
 /// When the engine is to be woken.
@@ -38,14 +38,14 @@ pub(crate) fn perform(loaded: &Loaded, actions: &mut Vec<Action>, body_size: usi
                 let removed = abi::remove_header(Map::ResponseHeaders, name);
                 report("a response header", removed);
             }
-            Action::NameExchange(name) => report("a property", name_exchange(&name)),
+            Action::NameExchange(name) => report("a property", set_exchange_id(&name)),
             Action::SetProperty(name, value) => {
                 report("a property", abi::set_property(name, value.as_bytes()));
             }
             Action::Adjust(gauge, by) => loaded.metrics.adjust(gauge, by),
             Action::Reply(reply) => report("a reply", send(&reply)),
             Action::Reset => report("the end of a stream", abi::close_stream()),
-            Action::Log(text) => loaded.complaints.log(&text, abi::monotonic_ns()),
+            Action::Log(text) => loaded.log_throttle.log(&text, abi::monotonic_ns()),
             Action::SetResponseStatus(status) => {
                 let status = status.to_string();
                 let written = abi::set_header(Map::ResponseHeaders, ":status", &status);
@@ -86,7 +86,7 @@ pub(crate) fn perform(loaded: &Loaded, actions: &mut Vec<Action>, body_size: usi
     wakes
 }
 
-fn send(reply: &Reply) -> Result<(), Refused> {
+fn send(reply: &Reply) -> Result<(), HostError> {
     let headers = reply.headers.iter();
     let headers: Vec<(&[u8], &[u8])> = headers
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
@@ -100,7 +100,7 @@ fn send(reply: &Reply) -> Result<(), Refused> {
     )
 }
 
-pub(crate) fn send_instead(response: &Response) -> Result<(), Refused> {
+pub(crate) fn send_instead(response: &Response) -> Result<(), HostError> {
     abi::send_local_response(
         response.status,
         response.details,

@@ -4,23 +4,23 @@ use std::rc::Rc;
 
 use btp_engine::{Context, Exchange, Flow};
 
-use crate::active_config::Shared;
+use crate::active_config::ActiveConfig;
 use crate::host::WasmHost;
 
 /// The context of one exchange.
 pub(crate) struct Stream {
     context: u32,
-    shared: Rc<Shared>,
+    config: Rc<ActiveConfig>,
     exchange: Exchange,
     /// The exchange waits, and is kept with the timer.
     parked: bool,
 }
 
 impl Stream {
-    pub(crate) fn new(context: u32, shared: Rc<Shared>) -> Self {
+    pub(crate) fn new(context: u32, config: Rc<ActiveConfig>) -> Self {
         Self {
             context,
-            shared,
+            config,
             exchange: Exchange::default(),
             parked: false,
         }
@@ -68,7 +68,7 @@ impl Stream {
 
     /// Whether nothing that may still come matters.
     pub(crate) fn is_over(&self) -> bool {
-        !self.parked && self.exchange.is_over(&self.shared.plan)
+        !self.parked && self.exchange.is_over(&self.config.plan)
     }
 
     /// Feeds one event to the engine and performs what it decides.
@@ -81,13 +81,13 @@ impl Stream {
         let was_parked = self.unpark();
         let mut out = Vec::new();
         let exchange = &mut self.exchange;
-        let flow = self.shared.with_context(&mut out, |cx| feed(exchange, cx));
-        if let Some(at) = self.shared.perform(&mut out, body_size) {
+        let flow = self.config.with_context(&mut out, |cx| feed(exchange, cx));
+        if let Some(at) = self.config.perform(&mut out, body_size) {
             let exchange = std::mem::take(&mut self.exchange);
-            self.shared.park(self.context, at, exchange);
+            self.config.park(self.context, at, exchange);
             self.parked = true;
         } else if was_parked {
-            self.shared.forget(self.context);
+            self.config.forget(self.context);
         }
         flow
     }
@@ -95,7 +95,7 @@ impl Stream {
     /// Takes the exchange back from the timer, which keeps its deadline.
     fn unpark(&mut self) -> bool {
         let was_parked = std::mem::take(&mut self.parked);
-        if was_parked && let Some(exchange) = self.shared.unpark(self.context) {
+        if was_parked && let Some(exchange) = self.config.unpark(self.context) {
             self.exchange = exchange;
         }
         was_parked
