@@ -1,6 +1,6 @@
 //! Response override: which responses are replaced, and how that is done.
 //!
-//! `matching` finds the rule, `recall` keeps what it will want to know of the
+//! `matching` finds the rule, `request_snapshot` captures what it will ask of the
 //! request, `build` makes the new response from what `render` prints.
 
 mod accept;
@@ -32,12 +32,12 @@ use body::Body;
 pub(crate) use body::HeldBody;
 use build::{Built, CONTENT_LENGTH, STATUS, build};
 pub(crate) use captured::ValueLimits;
-use captured::{Recalled, Shortage};
-use delivery::{Place, is_preflight};
+use captured::{CapturedValue, Shortage};
+use delivery::{Delivery, is_preflight};
 pub use memory_quota::MemoryQuota;
 use operators::{AUTHORITY, Operators, SCHEME};
-use render::Facts;
-pub(crate) use request_snapshot::Recall;
+use render::RenderContext;
+pub(crate) use request_snapshot::RequestSnapshot;
 use request_snapshot::{Item, PlannedItem};
 
 /// `responseOverride`, compiled. The first rule that matches is taken.
@@ -56,16 +56,16 @@ pub(crate) struct Overrides {
     /// What must be kept of each request.
     items: Vec<PlannedItem>,
     /// Some rule prints how long a request took.
-    times: bool,
+    prints_duration: bool,
     required: RequiredInputs,
 }
 
 #[derive(Debug)]
 struct Rule {
     /// As the policy has it.
-    said: OverrideRule,
-    /// Stands for its conditions on requests in [`Recall`]; 0: it has none.
-    bit: u64,
+    rule: OverrideRule,
+    /// Stands for its conditions on requests in [`RequestSnapshot`]; 0: it has none.
+    condition_bit: u64,
     /// Operators whose values the host is asked for.
     asks: Vec<Operator>,
     counter: CounterId,
@@ -75,7 +75,7 @@ struct Rule {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recipient<'a> {
     /// What was kept of its request.
-    pub(crate) recall: &'a Recall,
+    pub(crate) snapshot: &'a RequestSnapshot,
     /// What its request has to do with gRPC.
     pub(crate) grpc: Grpc,
     /// What it understands, by its content type.
@@ -116,7 +116,7 @@ impl Overrides {
             no_room_for_body: counters.define(policy, "replacement_bodies_no_room"),
             items: Vec::new(),
             refused_redirects: counters.define(policy, "redirects_refused"),
-            times: false,
+            prints_duration: false,
             required: RequiredInputs {
                 grpc: true,
                 ..RequiredInputs::default()
@@ -134,7 +134,7 @@ impl Overrides {
             let counter = format!("response_override.{index}.responses_overridden");
             let mut asks = Vec::new();
             for (operator, length) in Operators::of(&rule.instead) {
-                overrides.times |= operator == Operator::Duration;
+                overrides.prints_duration |= operator == Operator::Duration;
                 if operator.is_of_request() {
                     let item = Item::Operator(operator, length.unwrap_or(usize::MAX));
                     PlannedItem::note(&mut overrides.items, item, bit);
@@ -146,8 +146,8 @@ impl Overrides {
                 PlannedItem::note(&mut overrides.items, Item::Accept, bit);
             }
             overrides.rules.push(Rule {
-                said: rule.clone(),
-                bit,
+                rule: rule.clone(),
+                condition_bit: bit,
                 asks,
                 counter: counters.define(policy, &counter),
             });
@@ -180,7 +180,7 @@ impl Overrides {
         event: &mut Event<'_, H>,
     ) -> Option<Instead> {
         let rule = self.rule_for_response(client, event.host, end)?;
-        if self.stays(rule, client.recall, event.out) {
+        if self.stays(rule, client.snapshot, event.out) {
             return None;
         }
         self.replace(rule, client, limits, end, event)
@@ -196,20 +196,25 @@ impl Overrides {
         end: bool,
         event: &mut Event<'_, H>,
     ) -> Option<Instead> {
-        let asked = rule.ask(event, client.recall);
+        let asked = rule.ask(event, client.snapshot);
         let (status, built, length, grpc_status) = event.host.response_headers(|headers| {
             let status = matching::status(headers)?;
-            let facts = Facts {
+            let context = RenderContext {
                 overrides: self,
-                recall: client.recall,
+                snapshot: client.snapshot,
                 status,
                 headers,
                 asked: &asked,
             };
-            let number = |name| std::str::from_utf8(&facts.header(name)?).ok()?.parse().ok();
+            let number = |name| {
+                std::str::from_utf8(&context.header(name)?)
+                    .ok()?
+                    .parse()
+                    .ok()
+            };
             let length: Option<u64> = number("content-length");
             let grpc_status = number("grpc-status").and_then(|code| u8::try_from(code).ok());
-            let built = build(&rule.said.instead, &rule.said.keep, &facts);
+            let built = build(&rule.rule.instead, &rule.rule.keep, &context);
             Some((status, built, length, grpc_status))
         })?;
         if end && status == 200 && is_preflight(event.host) {
@@ -241,13 +246,13 @@ impl Overrides {
             };
             body = Body::Printed(std::mem::take(&mut response.body));
         }
-        let place = Place::of(form, response.status, body.len(), (length, end));
-        if place != Place::Reply {
+        let delivery = Delivery::of(form, response.status, body.len(), (length, end));
+        if delivery != Delivery::Reply {
             let length = body.len().to_string().into_bytes();
             match body.hold(limits) {
                 Ok(held) => {
                     let mut headers = with_status(response.status, response.headers);
-                    if place == Place::HeadersAndBody {
+                    if delivery == Delivery::HeadersAndBody {
                         headers.push((CONTENT_LENGTH.to_vec(), length));
                     }
                     return Some(Instead::InPlace(headers, held));
@@ -276,18 +281,18 @@ impl Overrides {
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .collect();
         let rule = self.rule_for_reply(original, &headers, form, client)?;
-        if self.stays(rule, client.recall, event.out) {
+        if self.stays(rule, client.snapshot, event.out) {
             return None;
         }
-        let mut asked = rule.ask(event, client.recall);
+        let mut asked = rule.ask(event, client.snapshot);
         for (operator, value) in &mut asked {
             if **operator == Operator::ResponseCodeDetails {
                 *value = Some(original.details.as_bytes().to_vec());
             }
         }
-        let facts = Facts {
+        let context = RenderContext {
             overrides: self,
-            recall: client.recall,
+            snapshot: client.snapshot,
             status: original.status,
             headers: &headers,
             asked: &asked,
@@ -296,7 +301,7 @@ impl Overrides {
             status,
             headers,
             body,
-        } = build(&rule.said.instead, &rule.said.keep, &facts);
+        } = build(&rule.rule.instead, &rule.rule.keep, &context);
         self.count(rule, event);
         Some(Response {
             status,
@@ -308,7 +313,7 @@ impl Overrides {
     }
 
     /// Tells of what was not kept of a request.
-    pub(crate) fn tell_shortage<H: Host>(&self, shortage: Shortage, host: &H) {
+    pub(crate) fn report_shortage<H: Host>(&self, shortage: Shortage, host: &H) {
         if shortage.too_long > 0 {
             host.add(self.too_long, shortage.too_long);
         }
@@ -318,19 +323,19 @@ impl Overrides {
     }
 
     /// Whether a response stays as it is although the rule matches.
-    fn stays(&self, rule: &Rule, recall: &Recall, out: &mut Vec<Action>) -> bool {
+    fn stays(&self, rule: &Rule, snapshot: &RequestSnapshot, out: &mut Vec<Action>) -> bool {
         rule.changes_nothing()
-            || self.lacks(rule, recall)
-            || self.refuses_redirect(rule, recall, out)
+            || self.lacks_values(rule, snapshot)
+            || self.refuses_redirect(rule, snapshot, out)
     }
 
     /// Whether there was no room for what a redirect is made from: it would
     /// lead elsewhere.
-    fn lacks(&self, rule: &Rule, recall: &Recall) -> bool {
-        let Wanted::Redirect(redirect) = &rule.said.instead else {
+    fn lacks_values(&self, rule: &Rule, snapshot: &RequestSnapshot) -> bool {
+        let Wanted::Redirect(redirect) = &rule.rule.instead else {
             return false;
         };
-        let dropped = |it| self.recalled(&it, None, recall) == Recalled::Dropped;
+        let dropped = |it| self.captured_value(&it, None, snapshot) == CapturedValue::Dropped;
         Operators::that_stay(redirect).into_iter().any(dropped)
     }
 
@@ -354,7 +359,7 @@ impl Recipient<'_> {
 impl Rule {
     /// It says that a response stays as it is.
     fn changes_nothing(&self) -> bool {
-        match &self.said.instead {
+        match &self.rule.instead {
             Wanted::Response(response) => {
                 self.keeps_body()
                     && response.status.is_none()
@@ -366,7 +371,7 @@ impl Rule {
     }
 
     fn keeps_body(&self) -> bool {
-        match &self.said.instead {
+        match &self.rule.instead {
             Wanted::Response(response) => response.body == NewBody::Original,
             Wanted::Redirect(_) => false,
         }
@@ -374,7 +379,7 @@ impl Rule {
 
     /// What a gRPC client is told; `None`: what the HTTP status maps to.
     fn grpc_status(&self, original: Option<u8>) -> Option<u8> {
-        match &self.said.instead {
+        match &self.rule.instead {
             Wanted::Response(response) => match (response.grpc_status, response.status) {
                 (Some(status), _) => Some(status),
                 (None, Some(_)) => None,
@@ -387,9 +392,9 @@ impl Rule {
     fn ask<H: Host>(
         &self,
         event: &mut Event<'_, H>,
-        recall: &Recall,
+        snapshot: &RequestSnapshot,
     ) -> Vec<(&Operator, Option<Vec<u8>>)> {
-        let mut ask = |operator| (operator, Operators::ask(operator, event, recall));
+        let mut ask = |operator| (operator, Operators::ask(operator, event, snapshot));
         self.asks.iter().map(&mut ask).collect()
     }
 }

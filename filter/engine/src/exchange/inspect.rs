@@ -13,7 +13,7 @@ use crate::rate_limit::{self, MatchedRule};
 use crate::request::Request;
 use crate::request::required::MetadataPath;
 use crate::request_buffer::framing::BodyFraming;
-use crate::response_override::{Recall, Recipient};
+use crate::response_override::{Recipient, RequestSnapshot};
 use crate::retry::Retries;
 
 /// What an exchange remembers of its request.
@@ -26,7 +26,7 @@ pub(crate) struct RequestFacts {
     /// The rate limits that count it.
     pub(super) limits: Vec<MatchedRule>,
     /// What overrides will want to know of it.
-    pub(super) recall: Recall,
+    pub(super) snapshot: RequestSnapshot,
     /// Its body; only known if the policy requires it and there is one.
     pub(super) body: BodyFraming,
     /// It may be retried.
@@ -37,7 +37,7 @@ impl RequestFacts {
     /// The client, as responses are replaced for it.
     pub(super) fn recipient(&self) -> Recipient<'_> {
         Recipient {
-            recall: &self.recall,
+            snapshot: &self.snapshot,
             grpc: self.grpc,
             form: self.form.unwrap_or_default(),
         }
@@ -54,7 +54,7 @@ impl RequestFacts {
     ) -> (Self, FaultInputs) {
         let required = &policy.required;
         let overrides = policy.overrides.as_ref();
-        let started_ns = overrides.and_then(|it| it.start(&mut cx.event));
+        let started_ns = overrides.and_then(|it| it.started_ns(&mut cx.event));
         let requires_body = required.body && !end;
         let fault = policy.fault.as_ref();
         let limits = policy.limits.as_ref();
@@ -82,7 +82,7 @@ impl RequestFacts {
                 form,
                 grpc: form.map_or(Grpc::None, |form| Grpc::of_request(form, host)),
                 limits: matched(&Request::new(&[], source).with_metadata(&metadata)),
-                recall: Recall::of_time(started_ns),
+                snapshot: RequestSnapshot::of_time(started_ns),
                 body: BodyFraming::default(),
                 retry: retries.is_some_and(Retries::is_for_all),
             };
@@ -93,8 +93,8 @@ impl RequestFacts {
             let request = Request::new(headers, source)
                 .with_metadata(&metadata)
                 .with_params(&required.params);
-            let (recall, shortage) = overrides
-                .map(|it| it.recall(&request, started_ns, value_limits))
+            let (snapshot, shortage) = overrides
+                .map(|it| it.capture(&request, started_ns, value_limits))
                 .unwrap_or_default();
             let content_type = request.header("content-type");
             let is_post = request.method() == b"POST";
@@ -102,7 +102,7 @@ impl RequestFacts {
                 form: Some(Form::of(&content_type.unwrap_or_default()).posted(is_post)),
                 grpc: Grpc::None,
                 limits: matched(&request),
-                recall,
+                snapshot,
                 body: match &policy.buffering {
                     Some(buffering) if requires_body => {
                         BodyFraming::of(&request, buffering.limit_of(&request))
@@ -119,7 +119,7 @@ impl RequestFacts {
             facts.grpc = Grpc::of(facts.form.unwrap_or_default(), |_| is_post, host);
         }
         if let Some(overrides) = overrides {
-            overrides.tell_shortage(shortage, host);
+            overrides.report_shortage(shortage, host);
         }
         (facts, inputs)
     }

@@ -229,7 +229,7 @@ impl Exchange {
     pub(super) fn stop(&mut self) -> Flow {
         self.request = RequestState::Answered;
         self.response = ResponseState::Replied;
-        self.facts.recall.release();
+        self.facts.snapshot.release();
         Flow::Stop
     }
 }

@@ -21,7 +21,7 @@ impl Exchange {
         };
         self.response = ResponseState::Passing;
         let flow = self.answer(cx, status, end);
-        self.facts.recall.release();
+        self.facts.snapshot.release();
         flow
     }
 

@@ -4,7 +4,7 @@
 use btp_policy::scalar::Authority;
 use btp_policy::spec::{Instead, Redirect};
 
-use super::{AUTHORITY, Operators, Overrides, Recall, Rule, SCHEME};
+use super::{AUTHORITY, Operators, Overrides, RequestSnapshot, Rule, SCHEME};
 use crate::action::Action;
 
 impl Overrides {
@@ -13,18 +13,22 @@ impl Overrides {
     pub(super) fn refuses_redirect(
         &self,
         rule: &Rule,
-        recall: &Recall,
+        snapshot: &RequestSnapshot,
         out: &mut Vec<Action>,
     ) -> bool {
-        let Instead::Redirect(redirect) = &rule.said.instead else {
+        let Instead::Redirect(redirect) = &rule.rule.instead else {
             return false;
         };
-        let recalled = |name| {
-            let recalled = self.recalled(&Operators::header(name), None, recall);
-            recalled.value().unwrap_or_default()
+        let captured_value = |name| {
+            let captured_value = self.captured_value(&Operators::header(name), None, snapshot);
+            captured_value.value().unwrap_or_default()
         };
         let refuses = redirect.echoes_host()
-            && !may_be_echoed(redirect, &recalled(AUTHORITY), &recalled(SCHEME));
+            && !may_be_echoed(
+                redirect,
+                &captured_value(AUTHORITY),
+                &captured_value(SCHEME),
+            );
         if refuses {
             out.push(Action::Count(self.refused_redirects));
         }

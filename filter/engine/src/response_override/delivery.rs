@@ -7,7 +7,7 @@ use crate::host::{Attribute, Host};
 
 /// How a response takes the place of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Delivery {
     /// As a reply of the proxy's own, which passes no other filter.
     Reply,
     /// As it passes: other headers, and no body in either.
@@ -20,7 +20,7 @@ pub(super) enum Place {
 /// once, but the exchange ends only when the upstream's body has passed.
 const LONGEST_IN_PLACE: u64 = 64 * 1024;
 
-impl Place {
+impl Delivery {
     /// How a response of this form, status and length takes the place of the original,
     /// `end` if that has neither body nor trailers. What passes is seen by the filters
     /// in front of this one: `cors` and `grpc_web` write their part.

@@ -23,7 +23,8 @@ impl Overrides {
         end: bool,
     ) -> Option<&Rule> {
         let status = response_status(host)?;
-        let possible = |rule: &&Rule| rule.takes_status(status) && client.recall.meets(rule.bit);
+        let possible =
+            |rule: &&Rule| rule.takes_status(status) && client.snapshot.meets(rule.condition_bit);
         self.rules.iter().find(possible)?;
         // The status of a streamed gRPC answer comes behind its messages.
         let streams_grpc = client.grpc.is_call()
@@ -34,7 +35,7 @@ impl Overrides {
         if first.is_decided_by_status() {
             return Some(first);
         }
-        let asks_source = |rule: &Rule| rule.said.source != Source::All;
+        let asks_source = |rule: &Rule| rule.rule.source != Source::All;
         let asked = self.rules.iter().filter(possible).any(asks_source);
         let is_local = asked && host.response_is_local();
         host.response_headers(|headers| {
@@ -66,7 +67,7 @@ impl Overrides {
         let grpc_status = (form != Form::Http).then(of_grpc);
         self.rules.iter().find(|rule| {
             rule.takes_status(status)
-                && client.recall.meets(rule.bit)
+                && client.snapshot.meets(rule.condition_bit)
                 && rule.takes_source(true)
                 && rule.takes_headers(headers, grpc_status)
         })
@@ -77,7 +78,7 @@ impl Rule {
     /// An upgrade (101) is no response to replace, and what lies beyond 599
     /// nobody could send.
     fn takes_status(&self, status: u16) -> bool {
-        let statuses = &self.said.matching.statuses;
+        let statuses = &self.rule.matching.statuses;
         if statuses.is_empty() {
             return HttpStatus::new(status).is_some();
         }
@@ -85,14 +86,14 @@ impl Rule {
     }
 
     fn is_decided_by_status(&self) -> bool {
-        let matching = &self.said.matching;
-        self.said.source == Source::All
+        let matching = &self.rule.matching;
+        self.rule.source == Source::All
             && matching.headers.is_empty()
             && matching.grpc_statuses.is_empty()
     }
 
     fn takes_source(&self, is_local: bool) -> bool {
-        match self.said.source {
+        match self.rule.source {
             Source::All => true,
             Source::Local => is_local,
             Source::Backend => !is_local,
@@ -101,14 +102,14 @@ impl Rule {
 
     /// `grpc_status` counts before the header of that name.
     fn takes_headers(&self, headers: Headers<'_>, grpc_status: Option<u8>) -> bool {
-        let wanted = &self.said.matching.grpc_statuses;
+        let wanted = &self.rule.matching.grpc_statuses;
         if !wanted.is_empty() {
             let status = grpc_status.or_else(|| parse(&joined(headers, "grpc-status")?));
             if !status.is_some_and(|status| wanted.contains(&status)) {
                 return false;
             }
         }
-        self.said.matching.headers.iter().all(|header| {
+        self.rule.matching.headers.iter().all(|header| {
             let value = joined(headers, header.name.as_str());
             value.is_some_and(|value| takes_value(&header.value, &value))
         })

@@ -3,7 +3,7 @@
 use btp_policy::scalar::{HeaderChoice, Operator, Part, Template};
 use btp_policy::spec::{Instead as Wanted, Redirect};
 
-use super::request_snapshot::Recall;
+use super::request_snapshot::RequestSnapshot;
 use crate::event::Event;
 use crate::host::{Attribute, Host};
 
@@ -67,7 +67,7 @@ impl Operators {
     pub(super) fn ask<H: Host>(
         operator: &Operator,
         event: &mut Event<'_, H>,
-        recall: &Recall,
+        snapshot: &RequestSnapshot,
     ) -> Option<Vec<u8>> {
         const NANOS_PER_MS: u64 = 1_000_000;
         let attribute = match operator {
@@ -75,7 +75,7 @@ impl Operators {
                 return Some(format.print(event.host.start_time_ns()?).into_bytes());
             }
             Operator::Duration => {
-                let taken = event.now_ns().saturating_sub(recall.started_ns?);
+                let taken = event.now_ns().saturating_sub(snapshot.started_ns?);
                 return Some((taken / NANOS_PER_MS).to_string().into_bytes());
             }
             Operator::ClientAddress { port: false } => {

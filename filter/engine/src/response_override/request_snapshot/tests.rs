@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
-use crate::response_override::captured::Place;
+use crate::response_override::captured::Location;
 use crate::response_override::memory_quota::MemoryQuota;
 use crate::testing::feed;
 use crate::testing::{FakeHost, Message, Proxy};
@@ -21,7 +21,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 const TOO_LONG: &str = "btp.default.p.request_values_too_long";
 const NO_ROOM: &str = "btp.default.p.request_values_no_room";
 /// What an item costs beside its value.
-const PLACE: usize = size_of::<Place>();
+const PLACE: usize = size_of::<Location>();
 
 fn plan(limits: &Value, spec: &Value) -> Plan {
     let policies = json!([{"metadata": {"name": "p"}, "spec": spec}]);
