@@ -23,7 +23,7 @@ use crate::action::{Action, Fields, Reply, Response};
 use crate::definitions::Definitions;
 use crate::event::Event;
 use crate::grpc::Grpc;
-use crate::grpc::reply_format::Form;
+use crate::grpc::reply_format::ReplyFormat;
 use crate::host::Host;
 use crate::host::metrics::CounterId;
 use crate::request::required::RequiredInputs;
@@ -79,7 +79,7 @@ pub(crate) struct Recipient<'a> {
     /// What its request has to do with gRPC.
     pub(crate) grpc: Grpc,
     /// What it understands, by its content type.
-    pub(crate) form: Form,
+    pub(crate) format: ReplyFormat,
 }
 
 /// What the client gets instead of a response.
@@ -230,7 +230,7 @@ impl Overrides {
             };
             return Some(Instead::Headers(with_status(status, built.headers)));
         };
-        let form = client.replaced_in();
+        let format = client.replaced_in();
         let mut response = Response {
             status: built.status,
             headers: built.headers,
@@ -238,15 +238,15 @@ impl Overrides {
             grpc_status: rule.grpc_status(grpc_status),
             details: DETAILS,
         };
-        if form != Form::Http {
+        if format != ReplyFormat::Http {
             response.body = body.into_bytes();
             response = match end {
-                true => form.tell_in_headers(response),
-                false => form.tell(response),
+                true => format.encode_in_headers(response),
+                false => format.encode(response),
             };
             body = Body::Printed(std::mem::take(&mut response.body));
         }
-        let delivery = Delivery::of(form, response.status, body.len(), (length, end));
+        let delivery = Delivery::of(format, response.status, body.len(), (length, end));
         if delivery != Delivery::Reply {
             let length = body.len().to_string().into_bytes();
             match body.hold(limits) {
@@ -271,7 +271,7 @@ impl Overrides {
     pub(crate) fn instead_of_reply<H: Host>(
         &self,
         original: &Reply,
-        form: Form,
+        format: ReplyFormat,
         client: Recipient<'_>,
         event: &mut Event<'_, H>,
     ) -> Option<Response> {
@@ -280,7 +280,7 @@ impl Overrides {
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .collect();
-        let rule = self.rule_for_reply(original, &headers, form, client)?;
+        let rule = self.rule_for_reply(original, &headers, format, client)?;
         if self.stays(rule, client.snapshot, event.out) {
             return None;
         }
@@ -346,12 +346,12 @@ impl Overrides {
 }
 
 impl Recipient<'_> {
-    /// In which form the client gets what replaces a response. One that only
+    /// In which format the client gets what replaces a response. One that only
     /// says gRPC, and not even in a POST, gets what anybody else gets.
-    fn replaced_in(self) -> Form {
-        match self.form {
-            Form::Grpc if self.grpc == Grpc::None => Form::Http,
-            form => form,
+    fn replaced_in(self) -> ReplyFormat {
+        match self.format {
+            ReplyFormat::Grpc if self.grpc == Grpc::None => ReplyFormat::Http,
+            format => format,
         }
     }
 }

@@ -97,7 +97,7 @@ fn with_root<R>(root: u32, act: impl FnOnce(&mut Root, &Roots) -> R) -> Option<R
 pub(crate) fn request_headers(context: u32, end: bool) -> Flow {
     if take_ungoverned(context) {
         let header = |name| abi::header(Map::RequestHeaders, name).unwrap_or_default();
-        let reply = not_configured().told_to(&header("content-type"), &header(":method"));
+        let reply = not_configured().encoded_for(&header("content-type"), &header(":method"));
         report("a reply", send_instead(&reply));
         return Flow::Stop;
     }

@@ -6,7 +6,7 @@
 use super::Context;
 use crate::fault::{Fault, FaultInputs};
 use crate::grpc::Grpc;
-use crate::grpc::reply_format::Form;
+use crate::grpc::reply_format::ReplyFormat;
 use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::rate_limit::{self, MatchedRule};
@@ -20,7 +20,7 @@ use crate::retry::Retries;
 #[derive(Debug, Default)]
 pub(crate) struct RequestFacts {
     /// What its client understands; only known if its content type was at hand.
-    pub(super) form: Option<Form>,
+    pub(super) format: Option<ReplyFormat>,
     /// What it has to do with gRPC; only known if the policy requires it.
     pub(super) grpc: Grpc,
     /// The rate limits that count it.
@@ -39,7 +39,7 @@ impl RequestFacts {
         Recipient {
             snapshot: &self.snapshot,
             grpc: self.grpc,
-            form: self.form.unwrap_or_default(),
+            format: self.format.unwrap_or_default(),
         }
     }
 
@@ -77,10 +77,10 @@ impl RequestFacts {
         if !required.headers && !requires_body {
             // No condition is about headers, so that a request without any
             // stands for the one at hand.
-            let form = required.grpc.then(|| Form::of_request(host));
+            let format = required.grpc.then(|| ReplyFormat::of_request(host));
             let facts = Self {
-                form,
-                grpc: form.map_or(Grpc::None, |form| Grpc::of_request(form, host)),
+                format,
+                grpc: format.map_or(Grpc::None, |format| Grpc::of_request(format, host)),
                 limits: matched(&Request::new(&[], source).with_metadata(&metadata)),
                 snapshot: RequestSnapshot::of_time(started_ns),
                 body: BodyFraming::default(),
@@ -99,7 +99,9 @@ impl RequestFacts {
             let content_type = request.header("content-type");
             let is_post = request.method() == b"POST";
             let facts = Self {
-                form: Some(Form::of(&content_type.unwrap_or_default()).posted(is_post)),
+                format: Some(
+                    ReplyFormat::of(&content_type.unwrap_or_default()).for_method(is_post),
+                ),
                 grpc: Grpc::None,
                 limits: matched(&request),
                 snapshot,
@@ -116,7 +118,7 @@ impl RequestFacts {
         });
         // The protocol is asked for last: only a POST that says gRPC needs it.
         if required.grpc || requires_body {
-            facts.grpc = Grpc::of(facts.form.unwrap_or_default(), |_| is_post, host);
+            facts.grpc = Grpc::of(facts.format.unwrap_or_default(), |_| is_post, host);
         }
         if let Some(overrides) = overrides {
             overrides.report_shortage(shortage, host);

@@ -7,7 +7,7 @@ use super::state::{RequestState, ResponseState};
 use super::{Context, Exchange, RequestFacts};
 use crate::action::{Action, Flow, Reply, Response};
 use crate::fault::AbortOutcome;
-use crate::grpc::reply_format::Form;
+use crate::grpc::reply_format::ReplyFormat;
 use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::rate_limit::{Pass, Verdict};
@@ -209,16 +209,16 @@ impl Exchange {
         let event = &mut cx.event;
         // The request has gone on only if its body is watched, and then its
         // content type has been seen.
-        let form = self.facts.form;
-        let form = form.unwrap_or_else(|| Form::of_request(event.host));
+        let format = self.facts.format;
+        let format = format.unwrap_or_else(|| ReplyFormat::of_request(event.host));
         let overrides = policy.overrides.as_ref();
         let client = self.facts.recipient();
-        let replaced = overrides.and_then(|it| it.instead_of_reply(reply, form, client, event));
-        event.out.push(match (replaced, form) {
-            (None, Form::Http) => Action::Reply(Arc::clone(reply)),
-            (replaced, form) => {
+        let replaced = overrides.and_then(|it| it.instead_of_reply(reply, format, client, event));
+        event.out.push(match (replaced, format) {
+            (None, ReplyFormat::Http) => Action::Reply(Arc::clone(reply)),
+            (replaced, format) => {
                 let response = replaced.unwrap_or_else(|| Response::from(reply.as_ref()));
-                Action::ReplyInstead(Box::new(form.tell(response)))
+                Action::ReplyInstead(Box::new(format.encode(response)))
             }
         });
         self.stop()

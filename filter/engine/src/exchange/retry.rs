@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::state::RequestState;
 use super::{Context, Exchange};
 use crate::action::{Action, Flow, Reply, Response};
-use crate::grpc::reply_format::Form;
+use crate::grpc::reply_format::ReplyFormat;
 use crate::host::Host;
 use crate::retry::{
     AttemptDecision, ExchangeId, RATE_LIMITED, Retries, RetryBudget, refusal, response_outcome,
@@ -187,8 +187,8 @@ impl Exchange {
             AttemptDecision::Refuse => {
                 // It never went, so nothing of it is live.
                 self.attempt = None;
-                let form = Form::of_request(cx.event.host);
-                let reply = form.tell(Response::from(&refusal()));
+                let format = ReplyFormat::of_request(cx.event.host);
+                let reply = format.encode(Response::from(&refusal()));
                 let reply = Action::ReplyInstead(Box::new(reply));
                 cx.event.out.push(reply);
                 self.stop()

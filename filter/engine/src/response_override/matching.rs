@@ -5,7 +5,7 @@ use btp_policy::spec::{Source, StringMatch};
 
 use super::{Overrides, Recipient, Rule};
 use crate::action::Reply;
-use crate::grpc::reply_format::Form;
+use crate::grpc::reply_format::ReplyFormat;
 use crate::grpc::{is_grpc, status_of_http};
 use crate::host::{Host, response_status};
 use crate::request::joined;
@@ -52,11 +52,11 @@ impl Overrides {
         &self,
         reply: &Reply,
         headers: Headers<'_>,
-        form: Form,
+        format: ReplyFormat,
         client: Recipient<'_>,
     ) -> Option<&Rule> {
-        let status = match form {
-            Form::Grpc => 200,
+        let status = match format {
+            ReplyFormat::Grpc => 200,
             _ => reply.status,
         };
         let of_grpc = || {
@@ -64,7 +64,7 @@ impl Overrides {
                 .grpc_status
                 .unwrap_or_else(|| status_of_http(reply.status))
         };
-        let grpc_status = (form != Form::Http).then(of_grpc);
+        let grpc_status = (format != ReplyFormat::Http).then(of_grpc);
         self.rules.iter().find(|rule| {
             rule.takes_status(status)
                 && client.snapshot.meets(rule.condition_bit)

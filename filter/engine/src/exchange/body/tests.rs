@@ -91,7 +91,7 @@ impl<'a> Client<'a> {
         self.out.drain(..).filter_map(|it| status(&it)).next()
     }
 
-    /// Why there is a reply in gRPC's form, and its status.
+    /// Why there is a reply in gRPC's format, and its status.
     fn grpc_reply(&mut self) -> Option<(&'static str, u8)> {
         let told = |action: Action| match action {
             Action::ReplyInstead(reply) => Some((reply.details, reply.grpc_status?)),
