@@ -3,12 +3,12 @@
 
 mod apply;
 mod commands;
-mod compose;
 mod diagnostics;
 mod documents;
 mod envoy;
-mod kubelb;
 mod output;
+mod plugin_config_builder;
+mod spec_fields;
 pub mod translate;
 
 pub use commands::run;

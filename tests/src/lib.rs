@@ -5,6 +5,7 @@
 //! back, on what the upstream saw and on Envoy's stats and log. Everything
 //! listens on ports the system chose, so tests run in parallel.
 
+pub mod apply;
 pub mod body;
 pub mod bootstrap;
 pub mod bulk;
@@ -16,6 +17,7 @@ pub mod load;
 pub mod measure;
 pub mod mortal;
 pub mod native;
+pub mod pages;
 pub mod percent;
 pub mod readme;
 pub mod repo;

@@ -11,10 +11,10 @@ use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
 use btp_policy::{Policy, Position};
 
-use super::govern::govern;
+use super::attach::attach;
 use super::hcm;
 use crate::diagnostics::Source;
-use crate::diagnostics::{Finding, Place};
+use crate::diagnostics::{Finding, Location};
 use crate::envoy::address::Address;
 use crate::envoy::capabilities::lacks;
 use crate::envoy::files::{Config, mark_of};
@@ -58,16 +58,19 @@ pub(crate) fn lint(
     let base = sources.len();
     let found = lacks(&config).into_iter();
     findings.extend(found.map(|it| {
-        let place = Place::File(base + it.address.file);
-        it.finding(&config, place)
+        let location = Location::File(base + it.address.file);
+        it.finding(&config, location)
     }));
     let placed = problems.into_iter();
-    findings.extend(placed.map(|(file, it)| Finding::error(it, Place::File(base + file))));
+    findings.extend(placed.map(|(file, it)| Finding::error(it, Location::File(base + file))));
     let mut hints = hcm::hints_of_instances(&config, &model);
-    hints.extend(hcm::hints_of_places(&config, &model));
+    hints.extend(hcm::hints_of_places(&config, &model, |_| None));
     // Where it cannot be told who governs what, `apply` says so.
-    if let Ok(governed) = govern(&config, &model, policies, None) {
-        let more = hcm::hints(&config, &model, policies, &governed);
+    if let Ok(attached) = attach(&config, &model, policies, None) {
+        let mut more = hcm::hints(&config, &model, policies, &attached);
+        more.extend(hcm::hints_of_usual_places(
+            &config, &model, policies, &attached,
+        ));
         hints.extend(
             more.into_iter()
                 .filter(|it| !hints.contains(it))
@@ -75,7 +78,7 @@ pub(crate) fn lint(
         );
     }
     let placed = hints.into_iter();
-    findings.extend(placed.map(|(file, it)| Finding::warning(it, Place::File(base + file))));
+    findings.extend(placed.map(|(file, it)| Finding::warning(it, Location::File(base + file))));
     sources.extend(config.files.into_iter().map(|file| file.source));
     Ok(())
 }

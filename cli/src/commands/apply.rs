@@ -99,7 +99,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
             Ok(made) => changes = made,
             Err(error) => found.push(Finding::error(
                 Problem::new("--out-dir", error.to_string()),
-                diagnostics::Place::Nowhere,
+                diagnostics::Location::Nowhere,
             )),
         }
     }

@@ -13,7 +13,7 @@ use super::files::{Config, mark_of};
 use super::json::{node, object};
 use super::plugin::is_plugin;
 use super::tree::{EMPTY, field, find, text};
-use crate::diagnostics::{Finding, Place};
+use crate::diagnostics::{Finding, Location};
 
 /// One name a line; `cargo xtask capabilities` reads them out of the built
 /// filter.
@@ -45,15 +45,15 @@ struct Vm {
 
 impl Lack {
     /// As a finding in the file at this place.
-    pub(crate) fn finding(self, config: &Config, place: Place) -> Finding {
+    pub(crate) fn finding(self, config: &Config, location: Location) -> Finding {
         let problem = Problem {
             mark: mark_of(config, &self.address),
             ..Problem::new(self.address.to_string(), self.reason)
         };
         if self.is_grave {
-            Finding::error(problem, place)
+            Finding::error(problem, location)
         } else {
-            Finding::warning(problem, place)
+            Finding::warning(problem, location)
         }
     }
 }

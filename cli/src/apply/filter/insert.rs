@@ -56,7 +56,8 @@ pub(crate) fn file(instance: &Instance, wasm: &str) -> Node {
     })
 }
 
-fn filter(instance: &Instance, options: &Options) -> Node {
+/// An instance as one of a list of filters.
+pub(crate) fn filter(instance: &Instance, options: &Options) -> Node {
     match &options.ecds {
         Some(folder) => {
             let folder = folder.trim_end_matches('/');

@@ -8,17 +8,20 @@ use btp_policy::node::{Node, Value};
 use super::Scene;
 use super::draft::Draft;
 use super::errors::Errors;
+use super::perform::{Changed, perform};
 use crate::apply::effective::Effective;
 use crate::apply::needs::is_internal_redirect;
-use crate::apply::placement::Destination;
 use crate::documents::Input;
 use crate::envoy::json::{list, node, put};
-use crate::envoy::tree::{EMPTY, find, items, list_mut, object_mut, set, text, unplaced};
+use crate::envoy::tree::{EMPTY, find, items, list_mut, text, unplaced};
+use crate::translate::{Change, Operation, Path, Step, Target};
 
 /// The filter, and its settings on a route.
 const NAME: &str = "btp.custom_response";
 const TYPE: &str =
     "type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse";
+
+const FIELD: &str = "spec.responseOverride";
 
 /// Puts internal redirects into force.
 pub(super) fn apply(
@@ -32,17 +35,27 @@ pub(super) fn apply(
         let Some(matcher) = redirects_of(it, scene.input, errors) else {
             continue;
         };
-        for site in &it.sites {
-            if let Some(route) = draft.change(&scene.site(*site).address) {
-                let settings = object_mut(route, "typed_per_filter_config");
-                set(settings, NAME, matcher.clone());
-            }
-            if !managers.contains(&site.0) {
-                managers.push(site.0);
+        let settings = Path::new("typed_per_filter_config");
+        let change = Change {
+            field: FIELD.to_owned(),
+            also: Vec::new(),
+            target: Target::Route,
+            path: settings.then(Step::Field(NAME.to_owned())),
+            operation: Operation::Set(matcher),
+        };
+        for (manager, id) in it.routes.clone() {
+            perform(
+                scene,
+                draft,
+                it,
+                &change,
+                &Changed::route(scene, id),
+                errors,
+            );
+            if !managers.contains(&manager) {
+                managers.push(manager);
             }
         }
-        let part = format!("typed_per_filter_config[{NAME}]");
-        it.native.add("responseOverride", Destination::Routes(part));
     }
     for manager in managers {
         let manager = &scene.model.managers[manager];
@@ -55,7 +68,6 @@ pub(super) fn apply(
 
 /// The settings of a route for the internal redirects of a spec.
 fn redirects_of(it: &Effective, input: &Input, errors: &mut Errors<'_>) -> Option<Node> {
-    const FIELD: &str = "spec.responseOverride";
     let rules = it.spec.field("responseOverride")?;
     let Value::List(rules) = &rules.value else {
         return None;

@@ -3,7 +3,7 @@
 use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 
-use crate::diagnostics::{Finding, Place};
+use crate::diagnostics::{Finding, Location};
 use crate::documents::Input;
 use crate::envoy::address::Address;
 use crate::envoy::files::{Config, mark_of};
@@ -31,8 +31,8 @@ impl<'a> Errors<'a> {
     }
 
     /// The place of a file of the configuration.
-    pub(super) fn place(&self, file: usize) -> Place {
-        Place::File(self.input.sources.len() + file)
+    pub(super) fn location(&self, file: usize) -> Location {
+        Location::File(self.input.sources.len() + file)
     }
 
     pub(super) fn add(&mut self, finding: Finding) {
@@ -45,7 +45,7 @@ impl<'a> Errors<'a> {
         let is_known = self
             .findings
             .iter()
-            .any(|known| known.place == finding.place && known.problem == finding.problem);
+            .any(|known| known.location == finding.location && known.problem == finding.problem);
         if !is_known {
             self.add(finding);
         }
@@ -53,13 +53,13 @@ impl<'a> Errors<'a> {
 
     /// Adds a problem with a file of the configuration.
     pub(super) fn file(&mut self, file: usize, problem: Problem) {
-        self.add(Finding::error(problem, self.place(file)));
+        self.add(Finding::error(problem, self.location(file)));
     }
 
     /// Adds what is unwise about a file of the configuration.
     pub(super) fn warn(&mut self, file: usize, problem: Problem) {
         self.findings
-            .push(Finding::warning(problem, self.place(file)));
+            .push(Finding::warning(problem, self.location(file)));
     }
 
     /// Adds a finding that is grave or not.
@@ -84,8 +84,8 @@ impl<'a> Errors<'a> {
             mark: closest(&object.node, path).mark,
             ..Problem::new(path, reason)
         };
-        let place = Place::File(object.source);
-        self.findings.push(Finding::warning(problem, place));
+        let location = Location::File(object.source);
+        self.findings.push(Finding::warning(problem, location));
     }
 
     /// Refuses a field of a policy, once.
@@ -95,6 +95,6 @@ impl<'a> Errors<'a> {
             mark: closest(&object.node, path).mark,
             ..Problem::new(path, reason)
         };
-        self.add_once(Finding::error(problem, Place::File(object.source)));
+        self.add_once(Finding::error(problem, Location::File(object.source)));
     }
 }

@@ -23,8 +23,6 @@
 
 use crate::scalar::{Part, Template};
 
-use super::body::media_type;
-
 /// How the values that are printed in a text are escaped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Escape {
@@ -324,6 +322,12 @@ impl HtmlState {
             Self::Comment(_) => Some("in a comment"),
         }
     }
+}
+
+/// A content type without its parameters, in lower case.
+pub(super) fn media_type(content_type: &str) -> String {
+    let (media_type, _) = content_type.split_once(';').unwrap_or((content_type, ""));
+    media_type.trim().to_ascii_lowercase()
 }
 
 #[cfg(test)]

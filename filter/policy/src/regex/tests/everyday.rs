@@ -3,7 +3,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::scalar::Regex;
+use crate::regex::Regex;
 
 /// A pattern, a value that it matches and one that it does not.
 const EVERYDAY: [(&str, &str, &str); 34] = [

@@ -6,8 +6,8 @@ use btp_policy::node::{Mark, Node, Value};
 use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 
-use crate::diagnostics::{Finding, Place};
-use crate::documents::Object;
+use super::Object;
+use crate::diagnostics::{Finding, Location};
 
 const SWITCH: &str = "spec.gatewayAPI.disableBackendTrafficPolicy";
 
@@ -32,7 +32,7 @@ pub(crate) fn switch_off(
         .filter_map(|object| match Switch::read(&object.node) {
             Ok(switch) => switch,
             Err(problem) => {
-                findings.push(Finding::error(problem, Place::File(object.source)));
+                findings.push(Finding::error(problem, Location::File(object.source)));
                 None
             }
         })
@@ -54,7 +54,7 @@ pub(crate) fn switch_off(
                 format!("is switched off by {} ({SWITCH})", switch.by),
             )
         };
-        findings.push(Finding::warning(problem, Place::File(policy.source)));
+        findings.push(Finding::warning(problem, Location::File(policy.source)));
         let by = switch.by.clone();
         off.push(Off { policy, name, by });
     }

@@ -6,7 +6,7 @@ use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 use clap::{Args, ValueEnum};
 
-use crate::diagnostics::Place;
+use crate::diagnostics::Location;
 use crate::documents::{Input, Object};
 use crate::envoy::json::{IntoNode, list, node, put};
 
@@ -76,7 +76,7 @@ pub(crate) fn compose(input: &Input, instance: &Instance) -> Node {
 }
 
 /// The place in a file of a problem with the composed configuration.
-pub(crate) fn in_its_file(mut problem: Problem, input: &Input) -> (Problem, Place) {
+pub(crate) fn in_its_file(mut problem: Problem, input: &Input) -> (Problem, Location) {
     let lists = [
         ("policies[", &input.policies),
         ("configMaps[", &input.config_maps),
@@ -87,13 +87,13 @@ pub(crate) fn in_its_file(mut problem: Problem, input: &Input) -> (Problem, Plac
         Some((object, path.trim_start_matches('.').to_owned()))
     });
     let Some((object, path)) = found else {
-        return (problem, Place::Nowhere);
+        return (problem, Location::Nowhere);
     };
     if !problem.mark.is_known() {
         problem.mark = closest(&object.node, &path).mark;
     }
     problem.path = path;
-    (problem, Place::File(object.source))
+    (problem, Location::File(object.source))
 }
 
 /// The objects without what a cluster adds to them.

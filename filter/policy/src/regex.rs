@@ -7,9 +7,12 @@
 //! Unlike in RE2 there are no Unicode classes, and `(?i)` folds the case of
 //! ASCII letters only.
 
+mod cache;
 mod cheaper;
 mod meaning;
 mod table;
+
+pub use cache::Regexes;
 
 use std::fmt;
 use std::sync::Arc;

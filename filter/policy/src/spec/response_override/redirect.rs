@@ -6,7 +6,8 @@
 use crate::problem::Problems;
 use crate::read::{At, Object};
 use crate::scalar::{Authority, Part, Template, is_dns_subdomain};
-use crate::spec::response_override::read_template;
+
+use super::response::read_template;
 
 /// `redirect`: a place to go to instead.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::scalar::Regex;
+use super::Regex;
 
 /// What has been compiled so far.
 #[derive(Debug)]
