@@ -3,6 +3,7 @@
 
 mod apply;
 mod commands;
+mod deliver;
 mod diagnostics;
 mod documents;
 mod envoy;
