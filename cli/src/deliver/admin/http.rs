@@ -21,23 +21,31 @@ pub(crate) struct Address {
     port: u16,
 }
 
-impl FromStr for Address {
-    type Err = String;
+/// Why a text is no address. Prints as a predicate whose subject is the text.
+#[derive(Debug)]
+pub(crate) enum AddressError {
+    Url,
+    NoPort,
+    /// An IPv6 address without brackets.
+    NoBrackets(String),
+    OutOfRange,
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
         if text.contains('/') {
-            return Err("is HOST:PORT, without a scheme and a path".to_owned());
+            return Err(AddressError::Url);
         }
         let Some((host, port)) = text.rsplit_once(':').filter(|_| !text.ends_with(']')) else {
-            return Err("has no port; Envoy's examples have 9901".to_owned());
+            return Err(AddressError::NoPort);
         };
         let bare = host
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'));
         if bare.is_none() && host.contains(':') {
-            return Err(format!(
-                "has an IPv6 address without brackets: [{text}]:PORT"
-            ));
+            return Err(AddressError::NoBrackets(text.to_owned()));
         }
         let host = bare.unwrap_or(host);
         match port.parse() {
@@ -45,10 +53,28 @@ impl FromStr for Address {
                 host: host.to_owned(),
                 port,
             }),
-            _ => Err("is a host and a port from 1 to 65535".to_owned()),
+            _ => Err(AddressError::OutOfRange),
         }
     }
 }
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url => formatter.write_str("is HOST:PORT, without a scheme and a path"),
+            Self::NoPort => formatter.write_str("has no port; Envoy's examples have 9901"),
+            Self::NoBrackets(text) => {
+                write!(
+                    formatter,
+                    "has an IPv6 address without brackets: [{text}]:PORT"
+                )
+            }
+            Self::OutOfRange => formatter.write_str("is a host and a port from 1 to 65535"),
+        }
+    }
+}
+
+impl std::error::Error for AddressError {}
 
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -226,7 +252,7 @@ mod tests {
             ("localhost:99999", "1 to 65535"),
             (":9901", "a host and a port"),
         ] {
-            let refused = text.parse::<Address>().expect_err(text);
+            let refused = text.parse::<Address>().expect_err(text).to_string();
             assert!(refused.contains(reason), "{text}: {refused}");
         }
     }
