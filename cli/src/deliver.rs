@@ -6,6 +6,7 @@
 //! there answers 503. [`plan`] says in which order that never happens, and a
 //! [`Witness`] when a phase has arrived.
 
+mod address;
 mod admin;
 mod clock;
 mod error;
@@ -20,7 +21,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use admin::Address;
+pub(crate) use address::Address;
 pub(crate) use error::Error;
 pub(crate) use lock::Lock;
 pub(crate) use summary::Summary;

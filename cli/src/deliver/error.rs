@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::admin::Address;
+use super::address::Address;
 use super::file::Kind;
 use super::summary::{Summary, list};
 use crate::file_error::FileError;

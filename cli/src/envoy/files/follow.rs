@@ -75,7 +75,7 @@ impl Config {
 
     /// Where a file that the bootstrap names is here: where it says, or beside
     /// it.
-    fn locate(&self, path: &str) -> PathBuf {
+    pub(super) fn locate(&self, path: &str) -> PathBuf {
         let folder = self.files.first().and_then(|it| it.name.parent());
         let folder = folder.unwrap_or(Path::new(""));
         let said = Path::new(path);
