@@ -7,15 +7,14 @@
 pub(crate) mod attach;
 pub(crate) mod effective;
 mod filter;
-mod hcm;
+pub(crate) mod hcm;
 mod journal;
 mod needs;
 pub(crate) mod options;
 mod order;
-mod overlap;
+pub(crate) mod overlap;
 pub(crate) mod placement;
 pub(crate) mod plan;
+mod redirects;
 mod standing;
 mod targets;
-
-pub(crate) use overlap::lint;

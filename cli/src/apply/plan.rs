@@ -14,7 +14,6 @@ mod settle;
 mod spots;
 
 use btp_policy::node::Node;
-use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 use btp_policy::{PluginConfig, Policy};
 
@@ -24,7 +23,7 @@ use super::hcm;
 use super::options::Options;
 use super::standing::{Kept, Standing, moved};
 use super::targets::missing;
-use crate::diagnostics::{Finding, Location};
+use crate::diagnostics::Finding;
 use crate::documents::Input;
 use crate::envoy::capabilities::lacks;
 use crate::envoy::files::Config;
@@ -97,12 +96,7 @@ pub(crate) fn apply(
         .map_err(|ambiguous| errors.file(0, Problem::new("", ambiguous.to_string())))
         .ok()?;
     for it in missing(&model, &policies, &attached) {
-        let object = &input.policies[it.policy];
-        let problem = Problem {
-            mark: closest(&object.node, &it.path).mark,
-            ..Problem::new(it.path, it.reason.to_string())
-        };
-        errors.add(Finding::error(problem, Location::File(object.source)));
+        errors.refuse_field(it.policy, &it.path, it.reason.to_string());
     }
     let specs = input.specs();
     let mut effective = effective::all(&policies, &specs, &model, &attached);

@@ -381,8 +381,16 @@ pub(crate) fn discovery_paths(node: &Node, paths: &mut BTreeSet<String>) {
     }
 }
 
+/// A problem with what is at an address.
+pub(crate) fn problem_at(config: &Config, address: &Address, reason: impl Into<String>) -> Problem {
+    Problem {
+        mark: mark_of(config, address),
+        ..Problem::new(address.to_string(), reason)
+    }
+}
+
 /// The mark of a node, or of what is closest above it.
-pub(crate) fn mark_of(config: &Config, address: &Address) -> Mark {
+fn mark_of(config: &Config, address: &Address) -> Mark {
     let mut length = address.path.len();
     loop {
         let above = Address {
