@@ -10,6 +10,7 @@ mod admin;
 mod clock;
 mod error;
 mod file;
+mod http;
 mod lock;
 mod plan;
 mod summary;
@@ -20,8 +21,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use admin::Address;
 pub(crate) use error::Error;
+pub(crate) use http::Address;
 pub(crate) use lock::Lock;
 pub(crate) use summary::Summary;
 

@@ -3,7 +3,6 @@
 //! nothing is changed there.
 
 mod counters;
-mod http;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,10 +16,10 @@ use btp_policy::node::Node;
 use super::Witness;
 use super::error::Cause;
 use super::file::{File, Kind, mentions};
+use super::http::{self, Address};
 use super::plan::Plan;
 use crate::envoy::tree::{items, type_of};
 use counters::{Counters, Fate};
-pub(crate) use http::Address;
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);

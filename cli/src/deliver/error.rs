@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::admin::Address;
 use super::file::Kind;
+use super::http::Address;
 use super::summary::{Summary, list};
 
 /// What went wrong.
