@@ -52,7 +52,7 @@ impl Message {
             .push((name.to_owned(), value.as_bytes().to_vec()));
     }
 
-    fn ends_with_headers(&self) -> bool {
+    pub(super) fn ends_with_headers(&self) -> bool {
         self.body.is_empty() && self.trailers.is_empty()
     }
 }
