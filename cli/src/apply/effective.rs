@@ -8,13 +8,14 @@ use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{Capability, Owner, owner_of};
 
 use super::filter::Instance;
-use super::govern::AttachedPolicies;
+use super::govern::{AttachedPolicies, L4Attached};
 use super::journal::Journal;
 use super::needs::Needs;
 use super::placement::{Destination, Placement, Scope, destinations, is_within};
+use crate::envoy::l4::L4;
 use crate::envoy::model::{Model, RouteId};
-use crate::envoy::tree::{EMPTY, unplaced};
-use crate::translate::Replaced;
+use crate::envoy::tree::{EMPTY, field, same, set, unplaced};
+use crate::translate::{Replaced, Unmet, holds_for, unmet};
 
 /// A spec that is in force somewhere.
 #[derive(Debug)]
@@ -28,6 +29,10 @@ pub(crate) struct Effective {
     pub(crate) routes: Vec<(usize, RouteId)>,
     /// The managers in which it governs what no route took.
     pub(crate) default_for: Vec<usize>,
+    /// The proxies of connections and datagrams that it governs.
+    pub(crate) l4_proxies: Vec<usize>,
+    /// Its fields that do not hold for one of these.
+    pub(crate) unmet: Vec<(usize, Unmet)>,
     /// What was done for it.
     pub(crate) journal: Journal,
     /// What of that holds in the end.
@@ -66,38 +71,18 @@ pub(crate) fn all(
     specs: &[Option<&Node>],
     model: &Model,
     attached: &[AttachedPolicies],
+    l4: &[L4Attached],
 ) -> Vec<Effective> {
     let mut found: Vec<Effective> = Vec::new();
+    let spec_of = |policy: usize| specs[policy].map_or(EMPTY, unplaced);
     let index_of = |policy: usize, it: &AttachedPolicies, found: &mut Vec<Effective>| {
         let how = policies[policy].merge;
         let above = it.attachments.parent().filter(|above| *above != policy);
         let merge = how.and_then(|how| Some((above?, how)));
         let parent = merge.map(|(above, _)| above);
-        let known = found
-            .iter()
-            .position(|it| it.policy == policy && it.parent == parent);
-        known.unwrap_or_else(|| {
-            let own = specs[policy].map_or(EMPTY, unplaced);
-            let spec = match merge {
-                Some((above, how)) => {
-                    let above = specs[above].map_or(EMPTY, unplaced);
-                    merge::merge(&above, &own, how)
-                }
-                None => own,
-            };
-            found.push(Effective {
-                policy,
-                parent,
-                spec,
-                routes: Vec::new(),
-                default_for: Vec::new(),
-                journal: Journal::default(),
-                placements: Vec::new(),
-                replaced: Vec::new(),
-                kept: Vec::new(),
-                notes: Vec::new(),
-            });
-            found.len() - 1
+        index(found, policy, parent, || match merge {
+            Some((above, how)) => merge::merge(&spec_of(above), &spec_of(policy), how),
+            None => spec_of(policy),
         })
     };
     for (manager, it) in attached.iter().enumerate() {
@@ -116,8 +101,66 @@ pub(crate) fn all(
             found[index].default_for.push(manager);
         }
     }
+    for (proxy, it) in l4.iter().enumerate() {
+        let Some(policy) = it.policy else { continue };
+        let kind = model.l4_proxies[proxy].l4;
+        let own = spec_of(policy);
+        let under = it.under.map(|under| (under, spec_of(under)));
+        let whole = under.and_then(|(under, spec)| Some((under, completed(&own, &spec, kind?)?)));
+        let parent = whole.as_ref().map(|(under, _)| *under);
+        let spec = || whole.map_or(own, |(_, spec)| spec);
+        let index = index(&mut found, policy, parent, spec);
+        let it = &mut found[index];
+        it.l4_proxies.push(proxy);
+        let unmet = unmet(&it.spec, kind).into_iter();
+        it.unmet.extend(unmet.map(|unmet| (proxy, unmet)));
+    }
     found.sort_by_key(|it| (it.policy, it.parent));
     found
+}
+
+/// The index of the spec of a policy and the one it is merged with, which is
+/// made if it is not there.
+fn index(
+    found: &mut Vec<Effective>,
+    policy: usize,
+    parent: Option<usize>,
+    spec: impl FnOnce() -> Node,
+) -> usize {
+    let mut known = found.iter();
+    let known = known.position(|it| it.policy == policy && it.parent == parent);
+    known.unwrap_or_else(|| {
+        found.push(Effective {
+            policy,
+            parent,
+            spec: spec(),
+            routes: Vec::new(),
+            default_for: Vec::new(),
+            l4_proxies: Vec::new(),
+            unmet: Vec::new(),
+            journal: Journal::default(),
+            placements: Vec::new(),
+            replaced: Vec::new(),
+            kept: Vec::new(),
+            notes: Vec::new(),
+        });
+        found.len() - 1
+    })
+}
+
+/// A spec with the fields of another that it leaves out and that hold for such
+/// traffic; `None` if there are none.
+fn completed(own: &Node, other: &Node, l4: L4) -> Option<Node> {
+    let Value::Map(fields) = &other.value else {
+        return None;
+    };
+    let mut spec = own.clone();
+    for it in fields {
+        if holds_for(l4, &it.key) && field(own, &it.key).is_none() {
+            set(&mut spec, &it.key, it.node.clone());
+        }
+    }
+    (!same(&spec, own)).then_some(spec)
 }
 
 impl Effective {
@@ -160,13 +203,29 @@ impl Effective {
         let mut lines = Vec::new();
         leaves(&self.spec, &mut Vec::new(), &mut |path, value| {
             let field = path.join(".");
+            let mut destinations = destinations(&self.placements, &field, scope);
+            if destinations.is_empty() {
+                destinations.extend(self.why_not(&field, scope).map(Destination::Nothing));
+            }
             lines.push(Line {
                 value: serde_json::to_string(value).unwrap_or_default(),
-                destinations: destinations(&self.placements, &field, scope),
+                destinations,
                 field,
             });
         });
         lines
+    }
+
+    /// Why a field that is in force nowhere does not hold for connections and
+    /// datagrams.
+    fn why_not(&self, field: &str, scope: Scope) -> Option<&'static str> {
+        let mut unmet = self.unmet.iter().filter(|(proxy, _)| match scope {
+            Scope::Everywhere => true,
+            Scope::L4Proxy(wanted) => *proxy == wanted,
+            Scope::Route { .. } | Scope::NoRoute { .. } => false,
+        });
+        let found = unmet.find(|(_, it)| is_within(field, &it.field));
+        found.map(|(_, it)| it.reason)
     }
 }
 

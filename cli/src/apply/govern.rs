@@ -1,6 +1,8 @@
 //! Who governs what: the Gateway that each connection manager stands for, the
 //! policy of each of its routes, and the targets that are not there.
 
+mod l4;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,7 +13,9 @@ use btp_policy::read::nearest;
 use btp_policy::scalar::ObjectName;
 
 use crate::envoy::files::Config;
-use crate::envoy::model::{HttpConnectionManager, Model, RouteEntry, labels_of, resources_of};
+use crate::envoy::listener::ChainRef;
+use crate::envoy::model::{Model, RouteEntry, labels_of, resources_of};
+pub(crate) use l4::{L4Attached, govern_l4};
 
 /// What governs one connection manager.
 #[derive(Debug)]
@@ -32,7 +36,7 @@ pub(crate) struct Missing {
     pub(crate) reason: String,
 }
 
-/// A connection manager that could stand for either of two listeners.
+/// A filter chain that could stand for either of two listeners.
 #[derive(Debug)]
 pub(crate) struct AmbiguousListener {
     chain: String,
@@ -63,7 +67,7 @@ pub(crate) fn govern(
     let managers = model.managers.iter();
     managers
         .map(|manager| {
-            let gateway = gateway_of(config, manager, policies, gateway)?;
+            let gateway = gateway_of(config, manager.chain_ref(), policies, gateway)?;
             let environment = Environment {
                 gateway: Some(gateway.clone()),
                 namespaces: BTreeMap::new(),
@@ -86,6 +90,7 @@ pub(crate) fn missing(
     model: &Model,
     policies: &[Policy],
     attached: &[AttachedPolicies],
+    l4: &[L4Attached],
 ) -> Vec<Missing> {
     let mut used = vec![0_usize; policies.len()];
     for policy in attached.iter().flat_map(|it| &it.routes).flatten() {
@@ -98,7 +103,7 @@ pub(crate) fn missing(
             continue;
         }
         for (place, target) in policy.targets.iter().enumerate() {
-            if let Err(reason) = find_target(model, policy, target, attached) {
+            if let Err(reason) = find_target(model, policy, target, attached, l4) {
                 missing.push(Missing {
                     policy: index,
                     path: format!("spec.targetRefs[{place}]"),
@@ -113,7 +118,7 @@ pub(crate) fn missing(
                 ..policy.clone()
             };
             let is_gateway = policy.selectors[place].kind == TargetKind::Gateway;
-            if !is_somewhere(model, &alone, attached, is_gateway) {
+            if !is_somewhere(model, &alone, attached, l4, is_gateway) {
                 missing.push(Missing {
                     policy: index,
                     path: format!("spec.targetSelectors[{place}]"),
@@ -132,6 +137,7 @@ fn find_target(
     policy: &Policy,
     target: &Target,
     attached: &[AttachedPolicies],
+    l4: &[L4Attached],
 ) -> Result<(), String> {
     let kind = target.kind;
     if !kind.has_counterpart() {
@@ -145,7 +151,7 @@ fn find_target(
         selectors: Vec::new(),
         ..policy.clone()
     };
-    if is_somewhere(model, &alone, attached, kind == TargetKind::Gateway) {
+    if is_somewhere(model, &alone, attached, l4, kind == TargetKind::Gateway) {
         return Ok(());
     }
     let whole = Policy {
@@ -156,7 +162,7 @@ fn find_target(
         ..alone
     };
     let is_section = target.section.is_some()
-        && is_somewhere(model, &whole, attached, kind == TargetKind::Gateway);
+        && is_somewhere(model, &whole, attached, l4, kind == TargetKind::Gateway);
     let wanted = match &target.section {
         Some(section) if is_section => section,
         _ => &target.object.name,
@@ -168,7 +174,7 @@ fn find_target(
             let name = &target.object;
             format!("; if this Envoy as a whole stands for it, say --gateway {name}")
         };
-        ("listeners", listener_names(model, attached), hint)
+        ("listeners", listener_names(model, attached, l4), hint)
     } else {
         let names = model.route_configs.iter().flat_map(|it| &it.routes);
         let names: Vec<String> = names
@@ -187,9 +193,14 @@ fn is_somewhere(
     model: &Model,
     alone: &Policy,
     attached: &[AttachedPolicies],
+    l4: &[L4Attached],
     is_gateway: bool,
 ) -> bool {
     let policies = std::slice::from_ref(alone);
+    let governs = |it: &L4Attached| l4::governing(policies, &it.gateway).is_some();
+    if is_gateway && l4.iter().any(governs) {
+        return true;
+    }
     model.managers.iter().zip(attached).any(|(manager, it)| {
         let environment = Environment {
             gateway: Some(it.gateway.clone()),
@@ -220,27 +231,31 @@ fn suggestion(wanted: &str, mut known: Vec<String>) -> String {
     }
 }
 
-fn listener_names(model: &Model, attached: &[AttachedPolicies]) -> Vec<String> {
+fn listener_names(model: &Model, attached: &[AttachedPolicies], l4: &[L4Attached]) -> Vec<String> {
+    let managers = model.managers.iter().map(|it| it.chain_ref());
+    let managers = managers.zip(attached.iter().map(|it| &it.gateway));
+    let proxies = model.l4_proxies.iter().map(|it| it.chain_ref());
+    let proxies = proxies.zip(l4.iter().map(|it| &it.gateway));
     let mut names = Vec::new();
-    for (manager, it) in model.managers.iter().zip(attached) {
-        names.push(manager.listener_name.clone());
-        names.extend(manager.chain.clone());
-        names.extend(it.gateway.listener.clone());
+    for (chain, gateway) in managers.chain(proxies) {
+        names.push(chain.listener_name.to_owned());
+        names.extend(chain.name.map(str::to_owned));
+        names.extend(gateway.listener.clone());
     }
     names.retain(|name| !name.is_empty());
     names
 }
 
-/// The Gateway that a connection manager stands for: what its listener's
+/// The Gateway that a filter chain stands for: what its listener's
 /// metadata says, else what the person says, else what the listener's name
 /// says.
 fn gateway_of(
     config: &Config,
-    manager: &HttpConnectionManager,
+    chain: ChainRef<'_>,
     policies: &[Policy],
     said: Option<&ObjectName>,
 ) -> Result<Gateway, AmbiguousListener> {
-    let listener = config.at(&manager.listener);
+    let listener = config.at(chain.listener);
     let resources = listener.map(resources_of).unwrap_or_default();
     let by_metadata = resources
         .into_iter()
@@ -254,11 +269,11 @@ fn gateway_of(
     let (name, section) = match (by_metadata, said) {
         (Some(found), _) => found,
         (None, Some(said)) => (said.clone(), None),
-        (None, None) => by_name(&manager.listener_name, policies),
+        (None, None) => by_name(chain.listener_name, policies),
     };
     let section = match section {
         Some(section) => Some(section),
-        None => section_of(manager, &name, policies)?,
+        None => section_of(chain, &name, policies)?,
     };
     let labels = listener.map(labels_of).unwrap_or_default();
     Ok(Gateway {
@@ -297,7 +312,7 @@ fn by_name(listener: &str, policies: &[Policy]) -> (ObjectName, Option<String>) 
 /// Which listener of the Gateway: the one that policies speak of, be it by
 /// the name of the filter chain or of the listener.
 fn section_of(
-    manager: &HttpConnectionManager,
+    chain: ChainRef<'_>,
     gateway: &ObjectName,
     policies: &[Policy],
 ) -> Result<Option<String>, AmbiguousListener> {
@@ -305,8 +320,8 @@ fn section_of(
         let mut targets = gateway_targets(policies).filter(|it| it.object == *gateway);
         targets.any(|target| target.section.as_deref() == Some(section))
     };
-    let listener = manager.listener_name.as_str();
-    match manager.chain.as_deref() {
+    let listener = chain.listener_name;
+    match chain.name {
         Some(chain) if is_wanted(chain) && is_wanted(listener) && chain != listener => {
             Err(AmbiguousListener {
                 chain: chain.to_owned(),

@@ -16,5 +16,7 @@ mod overlap;
 pub(crate) mod placement;
 pub(crate) mod plan;
 mod standing;
+mod unwise;
+mod uses;
 
 pub(crate) use overlap::lint;

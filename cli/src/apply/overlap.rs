@@ -11,10 +11,11 @@ use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
 use btp_policy::{Policy, Position};
 
-use super::govern::govern;
-use super::hcm;
-use crate::diagnostics::Source;
+use super::effective;
+use super::govern::{govern, govern_l4};
+use super::{hcm, unwise};
 use crate::diagnostics::{Finding, Location};
+use crate::documents::Input;
 use crate::envoy::address::Address;
 use crate::envoy::capabilities::lacks;
 use crate::envoy::files::{Config, mark_of};
@@ -46,7 +47,7 @@ impl Overlap {
 pub(crate) fn lint(
     bootstrap: &Path,
     policies: &[Policy],
-    sources: &mut Vec<Source>,
+    input: &mut Input,
     findings: &mut Vec<Finding>,
 ) -> Result<(), String> {
     let mut config = Config::read(bootstrap)?;
@@ -55,7 +56,7 @@ pub(crate) fn lint(
     let model = Model::read(&config);
     let found = overlaps(&config, &model).into_iter();
     problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
-    let base = sources.len();
+    let base = input.sources.len();
     let found = lacks(&config).into_iter();
     findings.extend(found.map(|it| {
         let location = Location::File(base + it.address.file);
@@ -66,20 +67,26 @@ pub(crate) fn lint(
     let mut hints = hcm::hints_of_instances(&config, &model);
     hints.extend(hcm::hints_of_places(&config, &model, |_| None));
     // Where it cannot be told who governs what, `apply` says so.
-    if let Ok(attached) = govern(&config, &model, policies, None) {
+    if let (Ok(attached), Ok(l4)) = (
+        govern(&config, &model, policies, None),
+        govern_l4(&config, &model, policies, None),
+    ) {
         let mut more = hcm::hints(&config, &model, policies, &attached);
         more.extend(hcm::hints_of_usual_places(
             &config, &model, policies, &attached,
         ));
-        hints.extend(
-            more.into_iter()
-                .filter(|it| !hints.contains(it))
-                .collect::<Vec<_>>(),
-        );
+        more.retain(|it| !hints.contains(it));
+        hints.extend(more);
+        let objects = input.policies.iter().take(policies.len());
+        let specs: Vec<Option<&Node>> = objects.map(|it| it.node.field("spec")).collect();
+        let effective = effective::all(policies, &specs, &model, &attached, &l4);
+        let found = unwise::find_all(&config, &model, &effective).into_iter();
+        findings.extend(found.map(|it| it.finding(input)));
     }
     let placed = hints.into_iter();
     findings.extend(placed.map(|(file, it)| Finding::warning(it, Location::File(base + file))));
-    sources.extend(config.files.into_iter().map(|file| file.source));
+    let files = config.files.into_iter();
+    input.sources.extend(files.map(|file| file.source));
     Ok(())
 }
 

@@ -19,10 +19,11 @@ use btp_policy::problem::Problem;
 use btp_policy::{PluginConfig, Policy};
 
 use super::effective::{self, Effective};
-use super::govern::{AttachedPolicies, govern, missing};
+use super::govern::{AttachedPolicies, govern, govern_l4, missing};
 use super::hcm;
 use super::options::Options;
 use super::standing::{Kept, Standing, moved};
+use super::unwise;
 use crate::diagnostics::{Finding, Location};
 use crate::documents::Input;
 use crate::envoy::capabilities::lacks;
@@ -95,7 +96,10 @@ pub(crate) fn apply(
     let attached = govern(config, &model, &policies, options.gateway.as_ref())
         .map_err(|ambiguous| errors.file(0, Problem::new("", ambiguous.to_string())))
         .ok()?;
-    for it in missing(&model, &policies, &attached) {
+    let l4 = govern_l4(config, &model, &policies, options.gateway.as_ref())
+        .map_err(|ambiguous| errors.file(0, Problem::new("", ambiguous.to_string())))
+        .ok()?;
+    for it in missing(&model, &policies, &attached, &l4) {
         let object = &input.policies[it.policy];
         let problem = Problem {
             mark: closest(&object.node, &it.path).mark,
@@ -108,7 +112,7 @@ pub(crate) fn apply(
         .iter()
         .map(|it| it.node.field("spec"))
         .collect();
-    let mut effective = effective::all(&policies, &specs, &model, &attached);
+    let mut effective = effective::all(&policies, &specs, &model, &attached, &l4);
     let scene = Scene {
         model: &model,
         policies: &policies,
@@ -120,6 +124,9 @@ pub(crate) fn apply(
         moved: &moved_instances,
     };
     check::routes(scene, config, &mut errors);
+    for it in unwise::find_all(config, &model, &effective) {
+        errors.advise(it.policy, &it.path, it.reason);
+    }
     let mut inserted = Inserted::default();
     if errors.is_empty() {
         inserted = change(scene, config, &mut effective, &mut errors);

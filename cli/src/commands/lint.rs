@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
         }
     }
     if let Some(bootstrap) = bootstrap {
-        apply::lint(bootstrap, &fine, &mut input.sources, &mut findings)?;
+        apply::lint(bootstrap, &fine, &mut input, &mut findings)?;
     }
     diagnostics::print(&findings, &input.sources, *format);
     Ok(diagnostics::is_fine(&findings))
