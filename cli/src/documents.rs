@@ -63,6 +63,12 @@ impl Input {
         Ok(input)
     }
 
+    /// The `spec` of each policy, if it has one.
+    pub(crate) fn specs(&self) -> Vec<Option<&Node>> {
+        let policies = self.policies.iter();
+        policies.map(|it| it.node.field("spec")).collect()
+    }
+
     fn add(&mut self, file: &Path, of_kubelb: &mut Vec<Object>) -> Result<(), String> {
         let name = if is_stdin(file) {
             "<stdin>".to_owned()

@@ -3,11 +3,13 @@
 
 mod apply;
 mod commands;
+mod deliver;
 mod diagnostics;
 mod documents;
 mod envoy;
 mod output;
 mod plugin_config_builder;
+mod spec_fields;
 pub mod translate;
 
 pub use commands::run;

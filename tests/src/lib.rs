@@ -26,6 +26,7 @@ pub mod setup;
 pub mod upstream;
 pub mod versions;
 pub mod wait;
+pub mod watched;
 
 pub use body::Body;
 pub use bootstrap::{Bootstrap, Builder, EcdsFile, Route};

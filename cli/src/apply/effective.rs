@@ -4,18 +4,23 @@
 use btp_policy::Policy;
 use btp_policy::merge;
 use btp_policy::node::{Node, Value};
+use btp_policy::policy::MergeType;
 use btp_policy::scalar::ObjectName;
-use btp_policy::spec::{Capability, Owner, owner_of};
+use btp_policy::spec::Capability;
 
+use super::attach::{Attached, AttachedPolicies};
 use super::filter::Instance;
-use super::govern::{AttachedPolicies, L4Attached};
 use super::journal::Journal;
 use super::needs::Needs;
 use super::placement::{Destination, Placement, Scope, destinations, is_within};
 use crate::envoy::l4::L4;
-use crate::envoy::model::{Model, RouteId};
+use crate::envoy::model::RouteId;
 use crate::envoy::tree::{EMPTY, field, same, set, unplaced};
+use crate::spec_fields::{capability_of, spec_fields};
 use crate::translate::{Replaced, Unmet, holds_for, unmet};
+
+/// The list that a strategic merge unites.
+const LOCAL_RULES: [&str; 3] = ["rateLimit", "local", "rules"];
 
 /// A spec that is in force somewhere.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub(crate) struct Effective {
     /// The policy it is merged with.
     pub(crate) parent: Option<usize>,
     pub(crate) spec: Node,
+    /// The local rate limit rules that it has from the parent beside its own.
+    added_rules: Vec<Node>,
     /// The routes it governs, each with the connection manager it is reached
     /// through.
     pub(crate) routes: Vec<(usize, RouteId)>,
@@ -69,10 +76,9 @@ pub(crate) struct Line {
 pub(crate) fn all(
     policies: &[Policy],
     specs: &[Option<&Node>],
-    model: &Model,
-    attached: &[AttachedPolicies],
-    l4: &[L4Attached],
+    attached: Attached<'_>,
 ) -> Vec<Effective> {
+    let Attached { model, http, l4 } = attached;
     let mut found: Vec<Effective> = Vec::new();
     let spec_of = |policy: usize| specs[policy].map_or(EMPTY, unplaced);
     let index_of = |policy: usize, it: &AttachedPolicies, found: &mut Vec<Effective>| {
@@ -80,12 +86,21 @@ pub(crate) fn all(
         let above = it.attachments.parent().filter(|above| *above != policy);
         let merge = how.and_then(|how| Some((above?, how)));
         let parent = merge.map(|(above, _)| above);
-        index(found, policy, parent, || match merge {
-            Some((above, how)) => merge::merge(&spec_of(above), &spec_of(policy), how),
-            None => spec_of(policy),
+        index(found, policy, parent, || {
+            let own = spec_of(policy);
+            let Some((above, how)) = merge else {
+                return (own, Vec::new());
+            };
+            let above = spec_of(above);
+            let mut added_rules = Vec::new();
+            if how == MergeType::Strategic {
+                let rules = merge::added_rules(&above, &own, "local");
+                added_rules.extend(rules.into_iter().cloned());
+            }
+            (merge::merge(&above, &own, how), added_rules)
         })
     };
-    for (manager, it) in attached.iter().enumerate() {
+    for (manager, it) in http.iter().enumerate() {
         for (place, policy) in it.routes.iter().enumerate() {
             if let Some(policy) = policy {
                 let index = index_of(*policy, it, &mut found);
@@ -105,10 +120,11 @@ pub(crate) fn all(
         let Some(policy) = it.policy else { continue };
         let kind = model.l4_proxies[proxy].l4;
         let own = spec_of(policy);
-        let under = it.under.map(|under| (under, spec_of(under)));
-        let whole = under.and_then(|(under, spec)| Some((under, completed(&own, &spec, kind?)?)));
+        let whole = it
+            .under
+            .and_then(|under| Some((under, completed(&own, &spec_of(under), kind?)?)));
         let parent = whole.as_ref().map(|(under, _)| *under);
-        let spec = || whole.map_or(own, |(_, spec)| spec);
+        let spec = || (whole.map_or(own, |(_, spec)| spec), Vec::new());
         let index = index(&mut found, policy, parent, spec);
         let it = &mut found[index];
         it.l4_proxies.push(proxy);
@@ -119,21 +135,23 @@ pub(crate) fn all(
     found
 }
 
-/// The index of the spec of a policy and the one it is merged with, which is
-/// made if it is not there.
+/// The index of the spec of a policy and the one it is merged with; `make` gives
+/// it, and the rules that it has from the other, if it is not there.
 fn index(
     found: &mut Vec<Effective>,
     policy: usize,
     parent: Option<usize>,
-    spec: impl FnOnce() -> Node,
+    make: impl FnOnce() -> (Node, Vec<Node>),
 ) -> usize {
     let mut known = found.iter();
     let known = known.position(|it| it.policy == policy && it.parent == parent);
     known.unwrap_or_else(|| {
+        let (spec, added_rules) = make();
         found.push(Effective {
             policy,
             parent,
-            spec: spec(),
+            spec,
+            added_rules,
             routes: Vec::new(),
             default_for: Vec::new(),
             l4_proxies: Vec::new(),
@@ -181,15 +199,12 @@ impl Effective {
             .chain(self.parent)
             .map(|policy| &policies[policy].name)
             .collect();
-        let mut fields = Vec::new();
-        leaves(&self.spec, &mut Vec::new(), &mut |path, _| {
-            let enforces = |it: &Capability| instance.capabilities.contains(it) && own.contains(it);
-            let is_enforced = enforcer_of(path).is_some_and(|it| enforces(&it));
-            if is_enforced && instance.is_given(&names, path) {
-                fields.push(path.join("."));
-            }
+        let enforces = |it: Capability| instance.capabilities.contains(&it) && own.contains(&it);
+        let fields = spec_fields(&self.spec).into_iter();
+        let fields = fields.filter(|it| {
+            capability_of(&it.path).is_some_and(enforces) && instance.is_given(&names, &it.path)
         });
-        fields
+        fields.map(|it| it.name()).collect()
     }
 
     /// What a route says itself in place of a field.
@@ -201,21 +216,27 @@ impl Effective {
     /// Every field and where it is in force in this scope.
     pub(crate) fn lines(&self, scope: Scope) -> Vec<Line> {
         let mut lines = Vec::new();
-        leaves(&self.spec, &mut Vec::new(), &mut |path, value| {
-            let field = path.join(".");
-            let mut destinations = destinations(&self.placements, &field, scope);
+        for it in spec_fields(&self.spec) {
+            let name = it.name();
+            let mut destinations = destinations(&self.placements, &name, scope);
             if destinations.is_empty() {
-                destinations.extend(self.why_not(&field, scope).map(Destination::Nothing));
+                destinations.extend(self.why_not(&name, scope).map(Destination::Nothing));
             }
             lines.push(Line {
-                value: serde_json::to_string(value).unwrap_or_default(),
-                destinations,
-                field,
+                field: name.clone(),
+                value: serde_json::to_string(it.value).unwrap_or_default(),
+                destinations: destinations.clone(),
             });
-        });
+            if it.path == LOCAL_RULES && !self.added_rules.is_empty() {
+                lines.push(Line {
+                    field: format!("{name} (added)"),
+                    value: serde_json::to_string(&self.added_rules).unwrap_or_default(),
+                    destinations,
+                });
+            }
+        }
         lines
     }
-
     /// Why a field that is in force nowhere does not hold for connections and
     /// datagrams.
     fn why_not(&self, field: &str, scope: Scope) -> Option<&'static str> {
@@ -226,42 +247,5 @@ impl Effective {
         });
         let found = unmet.find(|(_, it)| is_within(field, &it.field));
         found.map(|(_, it)| it.reason)
-    }
-}
-
-/// The capability of the filter that enforces a field of a spec.
-fn enforcer_of(path: &[&str]) -> Option<Capability> {
-    match path {
-        // Envoy's, but for the methods, which it does not know.
-        ["retry", rest @ ..] if rest.first() != Some(&"methods") => None,
-        ["rateLimit", "global", ..] => None,
-        [name, ..] => match owner_of(name)? {
-            Owner::Filter(capability) => Some(capability),
-            _ => None,
-        },
-        [] => None,
-    }
-}
-
-/// The fields below `node`; a list is one.
-pub(super) fn leaves<'a>(
-    node: &'a Node,
-    path: &mut Vec<&'a str>,
-    found: &mut impl FnMut(&[&str], &Node),
-) {
-    match &node.value {
-        Value::Map(entries) if !entries.is_empty() => {
-            for entry in entries {
-                let is_target = path.is_empty() && owner_of(&entry.key) == Some(Owner::Attachment);
-                if is_target || entry.node.value == Value::Null {
-                    continue;
-                }
-                path.push(&entry.key);
-                leaves(&entry.node, path, found);
-                path.pop();
-            }
-        }
-        _ if path.is_empty() => {}
-        _ => found(path, node),
     }
 }

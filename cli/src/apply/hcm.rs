@@ -13,9 +13,9 @@ use btp_policy::Policy;
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
 
-use super::govern::AttachedPolicies;
+use super::attach::AttachedPolicies;
 use crate::envoy::address::Address;
-use crate::envoy::files::{Config, mark_of};
+use crate::envoy::files::{Config, problem_at};
 use crate::envoy::model::{HttpConnectionManager, Model, RouteEntry};
 use crate::envoy::plugin::configuration_of;
 use crate::envoy::tree::{field, items};
@@ -131,7 +131,7 @@ struct Hints<'a> {
     config: &'a Config,
     found: Vec<Hint>,
     /// What has been said, and of what.
-    said: BTreeSet<(usize, String, String)>,
+    said: BTreeSet<(Address, String)>,
 }
 
 impl<'a> Hints<'a> {
@@ -243,15 +243,8 @@ impl<'a> Hints<'a> {
     }
 
     fn say(&mut self, address: &Address, reason: String) {
-        let path = address.to_string();
-        if self
-            .said
-            .insert((address.file, path.clone(), reason.clone()))
-        {
-            let problem = Problem {
-                mark: mark_of(self.config, address),
-                ..Problem::new(path, reason)
-            };
+        if self.said.insert((address.clone(), reason.clone())) {
+            let problem = problem_at(self.config, address, reason);
             self.found.push((address.file, problem));
         }
     }

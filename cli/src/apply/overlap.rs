@@ -4,21 +4,13 @@
 //! Seen are the instances whose configuration stands in the listener; one that
 //! comes by `config_discovery` is not.
 
-use std::path::Path;
-
+use btp_policy::Position;
 use btp_policy::node::Node;
 use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
-use btp_policy::{Policy, Position};
 
-use super::effective;
-use super::govern::{govern, govern_l4};
-use super::{hcm, unwise};
-use crate::diagnostics::{Finding, Location};
-use crate::documents::Input;
 use crate::envoy::address::Address;
-use crate::envoy::capabilities::lacks;
-use crate::envoy::files::{Config, mark_of};
+use crate::envoy::files::{Config, problem_at};
 use crate::envoy::model::Model;
 use crate::envoy::plugin::configuration_of;
 use crate::envoy::tree::{field, items};
@@ -34,60 +26,8 @@ pub(crate) struct Overlap {
 impl Overlap {
     /// As a problem of the configuration.
     pub(crate) fn problem(self, config: &Config) -> Problem {
-        Problem {
-            mark: mark_of(config, &self.address),
-            ..Problem::new(self.address.to_string(), self.reason)
-        }
+        problem_at(config, &self.address, self.reason)
     }
-}
-
-/// Finds what is wrong with a bootstrap by itself, and what is unwise in it
-/// under the policies that are to be applied and those that stand in it; its
-/// files are added to `sources`.
-pub(crate) fn lint(
-    bootstrap: &Path,
-    policies: &[Policy],
-    input: &mut Input,
-    findings: &mut Vec<Finding>,
-) -> Result<(), String> {
-    let mut config = Config::read(bootstrap)?;
-    config.follow_extensions()?;
-    let mut problems = std::mem::take(&mut config.problems);
-    let model = Model::read(&config);
-    let found = overlaps(&config, &model).into_iter();
-    problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
-    let base = input.sources.len();
-    let found = lacks(&config).into_iter();
-    findings.extend(found.map(|it| {
-        let location = Location::File(base + it.address.file);
-        it.finding(&config, location)
-    }));
-    let placed = problems.into_iter();
-    findings.extend(placed.map(|(file, it)| Finding::error(it, Location::File(base + file))));
-    let mut hints = hcm::hints_of_instances(&config, &model);
-    hints.extend(hcm::hints_of_places(&config, &model, |_| None));
-    // Where it cannot be told who governs what, `apply` says so.
-    if let (Ok(attached), Ok(l4)) = (
-        govern(&config, &model, policies, None),
-        govern_l4(&config, &model, policies, None),
-    ) {
-        let mut more = hcm::hints(&config, &model, policies, &attached);
-        more.extend(hcm::hints_of_usual_places(
-            &config, &model, policies, &attached,
-        ));
-        more.retain(|it| !hints.contains(it));
-        hints.extend(more);
-        let objects = input.policies.iter().take(policies.len());
-        let specs: Vec<Option<&Node>> = objects.map(|it| it.node.field("spec")).collect();
-        let effective = effective::all(policies, &specs, &model, &attached, &l4);
-        let found = unwise::find_all(&config, &model, &effective).into_iter();
-        findings.extend(found.map(|it| it.finding(input)));
-    }
-    let placed = hints.into_iter();
-    findings.extend(placed.map(|(file, it)| Finding::warning(it, Location::File(base + file))));
-    let files = config.files.into_iter();
-    input.sources.extend(files.map(|file| file.source));
-    Ok(())
 }
 
 /// All of a configuration.

@@ -14,17 +14,17 @@ mod settle;
 mod spots;
 
 use btp_policy::node::Node;
-use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 use btp_policy::{PluginConfig, Policy};
 
+use super::attach::{Attached, AttachedPolicies, attach, attach_l4};
 use super::effective::{self, Effective};
-use super::govern::{AttachedPolicies, govern, govern_l4, missing};
 use super::hcm;
 use super::options::Options;
 use super::standing::{Kept, Standing, moved};
+use super::targets::missing;
 use super::unwise;
-use crate::diagnostics::{Finding, Location};
+use crate::diagnostics::Finding;
 use crate::documents::Input;
 use crate::envoy::capabilities::lacks;
 use crate::envoy::files::Config;
@@ -93,26 +93,22 @@ pub(crate) fn apply(
     }
     let model = Model::read(config);
     check::configuration(config, &model, options, &mut errors);
-    let attached = govern(config, &model, &policies, options.gateway.as_ref())
+    let attached = attach(config, &model, &policies, options.gateway.as_ref())
         .map_err(|ambiguous| errors.file(0, Problem::new("", ambiguous.to_string())))
         .ok()?;
-    let l4 = govern_l4(config, &model, &policies, options.gateway.as_ref())
+    let l4 = attach_l4(config, &model, &policies, options.gateway.as_ref())
         .map_err(|ambiguous| errors.file(0, Problem::new("", ambiguous.to_string())))
         .ok()?;
-    for it in missing(&model, &policies, &attached, &l4) {
-        let object = &input.policies[it.policy];
-        let problem = Problem {
-            mark: closest(&object.node, &it.path).mark,
-            ..Problem::new(it.path, it.reason)
-        };
-        errors.add(Finding::error(problem, Location::File(object.source)));
+    let all = Attached {
+        model: &model,
+        http: &attached,
+        l4: &l4,
+    };
+    for it in missing(all, &policies) {
+        errors.refuse_field(it.policy, &it.path, it.reason.to_string());
     }
-    let specs: Vec<Option<&Node>> = input
-        .policies
-        .iter()
-        .map(|it| it.node.field("spec"))
-        .collect();
-    let mut effective = effective::all(&policies, &specs, &model, &attached, &l4);
+    let specs = input.specs();
+    let mut effective = effective::all(&policies, &specs, all);
     let scene = Scene {
         model: &model,
         policies: &policies,

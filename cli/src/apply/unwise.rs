@@ -18,7 +18,7 @@ use crate::envoy::tree::{field, find, items, text};
 
 /// Something unwise about a field of a policy.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unwise {
+pub(crate) struct Unwise {
     pub(super) policy: usize,
     /// The field, from `spec` on.
     pub(super) path: String,
@@ -27,7 +27,7 @@ pub(super) struct Unwise {
 
 impl Unwise {
     /// As a finding in the file of its policy.
-    pub(super) fn finding(self, input: &Input) -> Finding {
+    pub(crate) fn finding(self, input: &Input) -> Finding {
         let object = &input.policies[self.policy];
         let problem = Problem {
             mark: closest(&object.node, &self.path).mark,
@@ -38,7 +38,7 @@ impl Unwise {
 }
 
 /// What is unwise under these policies in a configuration.
-pub(super) fn find_all(config: &Config, model: &Model, effective: &[Effective]) -> Vec<Unwise> {
+pub(crate) fn find_all(config: &Config, model: &Model, effective: &[Effective]) -> Vec<Unwise> {
     let uses = Uses::read(config, model);
     let mut found = Vec::new();
     for it in effective {

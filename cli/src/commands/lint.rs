@@ -1,5 +1,7 @@
 //! `btp lint`: what is wrong with some policies, and what is unwise.
 
+mod bootstrap;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -11,7 +13,6 @@ use btp_policy::read::At;
 use btp_policy::{Policy, Regexes, advice, schema};
 use clap::{Args, ValueEnum};
 
-use crate::apply;
 use crate::diagnostics::{self, Finding, Format, Location};
 use crate::documents::{Input, Object};
 
@@ -82,7 +83,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
         }
     }
     if let Some(bootstrap) = bootstrap {
-        apply::lint(bootstrap, &fine, &mut input, &mut findings)?;
+        bootstrap::lint(bootstrap, &fine, &mut input, &mut findings)?;
     }
     diagnostics::print(&findings, &input.sources, *format);
     Ok(diagnostics::is_fine(&findings))

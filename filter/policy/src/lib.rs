@@ -25,6 +25,7 @@ pub mod config;
 #[cfg(feature = "yaml")]
 pub mod document;
 mod echo;
+pub mod hash;
 pub mod json;
 pub mod labels;
 pub mod merge;

@@ -8,7 +8,7 @@ use btp_policy::schema::{SPEC, Shape};
 use btp_policy::spec::{Owner, owner_of};
 
 use super::{Entry, effect_of};
-use crate::apply::effective::{Effective, leaves};
+use crate::apply::effective::Effective;
 use crate::apply::options::{MOUNTED, Options};
 use crate::apply::placement::{Effect, Placement, Scope, closest, is_within};
 use crate::apply::plan;
@@ -19,6 +19,7 @@ use crate::envoy::files::Config;
 use crate::envoy::json::node;
 use crate::envoy::plugin::configuration_of;
 use crate::envoy::tree::{EMPTY, field_mut, remove, same, set, text};
+use crate::spec_fields::{SpecField, spec_fields};
 use crate::translate::{Change, Operation, apply_change};
 
 const ENVOY: &str = include_str!("envoy.yaml");
@@ -128,11 +129,7 @@ impl Case {
 }
 
 fn fields_of(spec: &Node) -> Vec<String> {
-    let mut fields = Vec::new();
-    leaves(spec, &mut Vec::new(), &mut |path, _| {
-        fields.push(path.join("."))
-    });
-    fields
+    spec_fields(spec).iter().map(SpecField::name).collect()
 }
 
 /// A spec without a field, or with another value there.

@@ -6,7 +6,7 @@ use btp_policy::problem::Problem;
 use crate::diagnostics::{Finding, Location};
 use crate::documents::Input;
 use crate::envoy::address::Address;
-use crate::envoy::files::{Config, mark_of};
+use crate::envoy::files::{Config, problem_at};
 
 /// The findings so far, errors counted. The files of the configuration come
 /// after those of the input.
@@ -70,31 +70,28 @@ impl<'a> Errors<'a> {
 
     /// Refuses an object of the configuration.
     pub(super) fn refuse(&mut self, config: &Config, address: &Address, reason: impl Into<String>) {
-        let problem = Problem {
-            mark: mark_of(config, address),
-            ..Problem::new(address.to_string(), reason)
-        };
-        self.file(address.file, problem);
+        self.file(address.file, problem_at(config, address, reason));
     }
 
     /// Adds what is unwise about a field of a policy.
     pub(super) fn advise(&mut self, policy: usize, path: &str, reason: String) {
-        let object = &self.input.policies[policy];
-        let problem = Problem {
-            mark: closest(&object.node, path).mark,
-            ..Problem::new(path, reason)
-        };
-        let location = Location::File(object.source);
+        let (problem, location) = self.field(policy, path, reason);
         self.findings.push(Finding::warning(problem, location));
     }
 
     /// Refuses a field of a policy, once.
     pub(super) fn refuse_field(&mut self, policy: usize, path: &str, reason: impl Into<String>) {
+        let (problem, location) = self.field(policy, path, reason);
+        self.add_once(Finding::error(problem, location));
+    }
+
+    /// A problem with a field of a policy, and where that is.
+    fn field(&self, policy: usize, path: &str, reason: impl Into<String>) -> (Problem, Location) {
         let object = &self.input.policies[policy];
         let problem = Problem {
             mark: closest(&object.node, path).mark,
             ..Problem::new(path, reason)
         };
-        self.add_once(Finding::error(problem, Location::File(object.source)));
+        (problem, Location::File(object.source))
     }
 }

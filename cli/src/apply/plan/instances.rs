@@ -13,9 +13,9 @@ use super::draft::Draft;
 use super::errors::Errors;
 use super::perform::Changed;
 use super::spots::Spots;
+use crate::apply::attach::AttachedPolicies;
 use crate::apply::effective::Effective;
 use crate::apply::filter::{self, Contents, Instance};
-use crate::apply::govern::AttachedPolicies;
 use crate::apply::needs::Needs;
 use crate::apply::placement::Object;
 use crate::apply::standing::{self, Standing};
@@ -193,8 +193,15 @@ fn root_id(scene: Scene<'_>, index: usize) -> String {
 
 /// The name of the file for the plugin configuration of an instance: of its
 /// connection manager, too, if there are several.
+///
+/// The first of two instances has another file than one that does all by
+/// itself, as connections that the listener had before go on with the file
+/// that they began with, and would lose what has gone to the second.
 fn file_name(scene: Scene<'_>, index: usize, instance: &Instance) -> String {
     let mut name = instance.name.clone();
+    if name == NAME && instance.config.field("enforce").is_some() {
+        name.push_str("_early");
+    }
     if scene.model.managers.len() > 1 {
         name = format!("{name}-{}", scene.places[index]);
     }

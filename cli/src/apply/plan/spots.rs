@@ -7,7 +7,7 @@ use btp_policy::spec::Capability;
 
 use super::Scene;
 use super::errors::Errors;
-use crate::apply::order::{Group, Spot, Why, behind};
+use crate::apply::order::{Group, NoPlaceBehind, Spot, Why, behind};
 use crate::apply::standing::Kept;
 use crate::diagnostics::{Finding, Location};
 use crate::envoy::files::Config;
@@ -18,7 +18,7 @@ pub(super) struct Spots {
     spots: [Spot; 2],
     /// The options that name no filter of any connection manager, and why
     /// not.
-    unknown: Vec<(Group, String)>,
+    unknown: Vec<(Group, NoPlaceBehind)>,
 }
 
 impl Spots {
@@ -69,7 +69,7 @@ impl Spots {
         for (group, reason) in &self.unknown {
             if wanted.iter().any(|it| Group::of(*it) == *group) {
                 let option = format!("--{}-behind", group.name());
-                let problem = Problem::new(option, reason);
+                let problem = Problem::new(option, reason.to_string());
                 errors.add_once(Finding::error(problem, Location::Nowhere));
             }
         }

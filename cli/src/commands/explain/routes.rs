@@ -60,11 +60,7 @@ pub(super) fn run(
     let Some(plan) = plan.filter(|_| diagnostics::is_fine(&found)) else {
         return Ok(false);
     };
-    let specs: Vec<Option<&Node>> = input
-        .policies
-        .iter()
-        .map(|it| it.node.field("spec"))
-        .collect();
+    let specs = input.specs();
     let answer = Answer {
         plan: &plan,
         specs: &specs,

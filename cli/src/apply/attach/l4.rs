@@ -30,7 +30,7 @@ pub(crate) struct L4Attached {
 ///
 /// # Errors
 /// One could stand for either of two listeners.
-pub(crate) fn govern_l4(
+pub(crate) fn attach_l4(
     config: &Config,
     model: &Model,
     policies: &[Policy],
@@ -54,7 +54,7 @@ pub(crate) fn govern_l4(
 }
 
 /// The policy that governs the listener of this Gateway, apart from routes.
-pub(super) fn governing(policies: &[Policy], gateway: &Gateway) -> Option<usize> {
+pub(crate) fn governing(policies: &[Policy], gateway: &Gateway) -> Option<usize> {
     let environment = Environment {
         gateway: Some(gateway.clone()),
         namespaces: BTreeMap::new(),
