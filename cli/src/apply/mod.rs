@@ -15,5 +15,6 @@ mod order;
 pub(crate) mod overlap;
 pub(crate) mod placement;
 pub(crate) mod plan;
+mod redirects;
 mod standing;
 mod targets;
