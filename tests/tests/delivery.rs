@@ -131,36 +131,6 @@ async fn filters_in_files_of_their_own_come_and_go_with_the_rest() -> Result<()>
     envoy.assert_vm_alive().await
 }
 
-/// Connections keep the routes of the listener that they began with.
-#[tokio::test(flavor = "multi_thread")]
-async fn clusters_outlive_the_connections_of_a_listener_that_has_its_own_routes() -> Result<()> {
-    for with_admin in [false, true] {
-        let watched = Watched::new(RoutesIn::Listener, ClustersIn::Cds).await?;
-        watched.applied(None, &[])?;
-        let envoy = watched.start().await?;
-        let address = admin(&envoy);
-        let options: &[&str] = if with_admin {
-            &["--admin", &address]
-        } else {
-            &[]
-        };
-        let specs = [Some(breaker(100)), None, Some(breaker(200)), None];
-        let load = Load::start(envoy.addr(), "/shop", CONNECTIONS, status);
-        let mut report = String::new();
-        for spec in &specs {
-            report = watched.applied(spec.as_ref(), options)?;
-            tokio::time::sleep(Duration::from_millis(250)).await;
-        }
-        ensure!(
-            report.contains("note: cluster up-default-p stays"),
-            "{report}"
-        );
-        assert_nothing_lost(&load.stop().await?)?;
-        ensure!(watched.text("cds.yaml")?.contains(COPY));
-    }
-    Ok(())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_envoy_refuses_is_reported_and_the_routes_stay_as_they_were() -> Result<()> {
     let watched = Watched::new(RoutesIn::Rds, ClustersIn::Cds).await?;

@@ -563,6 +563,27 @@ async fn responses_are_overridden() -> Result<()> {
     Ok(())
 }
 
+/// Envoy does the redirect and the filter the rest, and neither takes what the
+/// other is to have.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_rule_wins_beside_a_redirect_of_envoys_own() -> Result<()> {
+    let title = "a redirect in front of a rule for a header";
+    let stage = Stage::set("test/e2e/testdata/response-override", title).await?;
+    for (path, status, body) in [
+        ("/status/410", 410, "410 That offer is over."),
+        ("/status/409", 410, ""),
+        ("/status/402", 301, "upstream says 200\n"),
+        ("/status/402?h=x-kind:draft", 301, "upstream says 200\n"),
+        ("/status/500?h=x-kind:draft", 500, "This is a draft."),
+        ("/status/301", 301, "It has moved."),
+    ] {
+        let response = stage.envoy.get(path).await?;
+        let found = (response.status, response.text());
+        ensure!(found == (status, body.to_owned()), "{path}: {found:?}");
+    }
+    stage.envoy.assert_vm_alive().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tunnels_are_taken() -> Result<()> {
     let page = format!("{EG}/http-connect-tunnels");

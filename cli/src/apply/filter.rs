@@ -8,8 +8,8 @@ use btp_policy::node::{Node, Value};
 use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{Capability, Owner, owner_of};
 
-use super::needs::is_internal_redirect;
 use super::order::{Group, Spot, Why};
+use super::redirects;
 use crate::envoy::json::{IntoNode, list, node, object, put};
 use crate::envoy::plugin::{AFTER_AUTH, NAME, UPSTREAM, is_instance};
 use crate::envoy::tree::{field, field_mut, find, items, set};
@@ -196,9 +196,9 @@ pub(crate) fn without_native(mut policy: Node, keeps_retry: bool) -> Node {
     if let Value::Map(entries) = &mut spec.value {
         entries.retain_mut(|entry| {
             let is_empty = match &mut entry.node.value {
-                Value::List(rules) => {
+                Value::List(rules) if entry.key == "responseOverride" => {
                     let before = rules.len();
-                    rules.retain(|rule| !is_internal_redirect(rule));
+                    *rules = redirects::for_filter(rules);
                     rules.is_empty() && before > 0
                 }
                 _ => false,

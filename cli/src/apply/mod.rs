@@ -15,6 +15,7 @@ mod order;
 pub(crate) mod overlap;
 pub(crate) mod placement;
 pub(crate) mod plan;
+mod redirects;
 mod standing;
 mod targets;
 pub(crate) mod unwise;

@@ -6,6 +6,7 @@ use btp_policy::problem::Problems;
 use btp_policy::read::At;
 use btp_policy::spec::{BufferMode, Capability, RequestBuffer};
 
+use super::redirects::is_internal_redirect;
 use crate::envoy::tree::{find, text};
 
 /// What a spec needs of the filter.
@@ -88,10 +89,4 @@ impl Needs {
             }),
         }
     }
-}
-
-/// Whether a rule of a `responseOverride` is Envoy's own to do.
-pub(crate) fn is_internal_redirect(rule: &Node) -> bool {
-    rule.field("redirect")
-        .is_some_and(|it| it.field("mode").is_none())
 }

@@ -15,12 +15,12 @@ use btp_policy::json;
 use btp_policy::node::Node;
 
 use super::Witness;
+use super::address::Address;
 use super::error::Cause;
 use super::file::{File, Kind, mentions};
 use super::plan::Plan;
 use crate::envoy::tree::{items, type_of};
 use counters::{Counters, Fate};
-pub(crate) use http::Address;
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -118,8 +118,14 @@ impl Witness for Envoys {
     fn clusters(&mut self, plan: &Plan, written: &[PathBuf]) -> Result<(), Cause> {
         let needed = plan.needed();
         let statics = plan.statics();
+        // Nobody reads the other files of this phase yet.
+        let of_clusters = plan.of(Kind::Clusters).map(|it| &it.path);
+        let written: Vec<PathBuf> = of_clusters
+            .filter(|it| written.contains(it))
+            .cloned()
+            .collect();
         self.wait(|envoy| {
-            if let Progress::Waiting(what) = envoy.fates(plan, written, &envoy.counters()?)? {
+            if let Progress::Waiting(what) = envoy.fates(plan, &written, &envoy.counters()?)? {
                 return Ok(Progress::Waiting(what));
             }
             let there = envoy.clusters()?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::counters::{CounterId, GaugeId};
+use crate::host::metrics::{CounterId, GaugeId};
 
 /// What happens to the message whose event was just handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

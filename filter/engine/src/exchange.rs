@@ -1,53 +1,47 @@
 //! One HTTP exchange: a request, its response, and what happens in between.
 //!
 //! The adapter calls one method per event, in the order in which HTTP makes
-//! them happen, and performs the actions it finds in `out` afterwards. The
-//! request's events are in `request`, the response's in `response`, what both
-//! have to do with retries in `retry`.
+//! them happen, and performs the actions it finds afterwards. `state` says which
+//! states there are and what leads from one to the next. The request's events
+//! are in `request` and `body`, the response's in `response`, what both have to
+//! do with retries in `retry`; `inspect` looks at the request's headers.
 
 mod body;
+mod context;
+mod inspect;
 mod request;
 mod response;
 mod retry;
+mod state;
 
-use crate::fault::End;
-use crate::look::Look;
 use crate::plan::Plan;
-use crate::rate_limit::{PlaceRef, Standing};
-use crate::request_buffer::body_progress::Intake;
-use crate::response_override::HeldBody;
-use crate::retry::SlotId;
+use crate::rate_limit::{InFlightKey, LimitHeaders};
+use crate::request_buffer::body_progress::BodyProgress;
+use crate::retry::ExchangeId;
+pub use context::Context;
+use inspect::RequestFacts;
 use retry::Attempt;
+use state::{RequestState, ResponseState};
 
 /// The state of one exchange. What few have is in boxes: clients decide how
 /// many there are, and a host keeps them in tables with room to spare.
 #[derive(Debug, Default)]
 pub struct Exchange {
-    /// Its request has been looked at, or never will be: headers that come
-    /// after that change nothing.
-    begun: bool,
+    request: RequestState,
+    response: ResponseState,
     policy: Option<usize>,
-    look: Look,
+    facts: RequestFacts,
+    /// It is counted among the delayed, until it is not any more or ends.
+    is_delayed: bool,
     /// Its places among the requests in flight.
-    places: Vec<PlaceRef>,
-    /// What the response says of rate limits.
-    standing: Option<Box<Standing>>,
-    phase: Phase,
-    /// The response gets this status.
-    rewrite: Option<u16>,
-    /// It has a place among those who wait.
-    waits: bool,
+    in_flight: Vec<InFlightKey>,
     /// The account of the request's body, as long as a limit watches it.
-    intake: Option<Box<Intake>>,
-    /// What still comes of the request's body goes nowhere.
-    discards: bool,
-    /// The response has begun.
-    responding: bool,
-    /// The request has gone on.
-    released: bool,
+    body: Option<Box<BodyProgress>>,
+    /// What the response says of rate limits.
+    limit_headers: Option<Box<LimitHeaders>>,
     /// Its place in the ledger of retries, as the downstream instance has it.
-    opened: Option<SlotId>,
-    /// The try that this is, at the upstream position.
+    opened: Option<ExchangeId>,
+    /// The attempt that this is, at the upstream position.
     attempt: Option<Attempt>,
 }
 
@@ -56,63 +50,50 @@ impl Exchange {
     /// be fed, not even the last.
     #[must_use]
     pub fn is_over(&self, plan: &Plan) -> bool {
+        match (&self.request, &self.response) {
+            // It waits for an event.
+            (
+                RequestState::New
+                | RequestState::Delayed { .. }
+                | RequestState::Queued { .. }
+                | RequestState::Buffering
+                | RequestState::AwaitingCredit,
+                _,
+            ) => false,
+            // What still comes must be told from what passes.
+            (RequestState::Answered, _)
+            | (_, ResponseState::Replacing { .. } | ResponseState::Replied) => false,
+            (RequestState::Passing, ResponseState::Awaited { status }) => {
+                let policy = plan.policy(self.policy);
+                let is_overridden = policy.is_some_and(|policy| policy.overrides.is_some());
+                status.is_none() && !is_overridden && self.owes_nothing()
+            }
+            (RequestState::Passing, ResponseState::Passing) => self.owes_nothing(),
+        }
+    }
+
+    /// Whether it holds nothing that others count, and has nothing to add to
+    /// the response.
+    fn owes_nothing(&self) -> bool {
         // Each field is named, so that none is forgotten.
         let Self {
-            begun: _,
-            policy,
-            look: _,
-            places,
-            standing,
-            phase,
-            rewrite,
-            waits,
-            intake,
-            discards,
-            responding,
-            released: _,
+            request: _,
+            response: _,
+            policy: _,
+            facts: _,
+            is_delayed,
+            in_flight,
+            body,
+            limit_headers,
             opened,
             attempt,
         } = self;
-        let overrides = || plan.policy(*policy)?.overrides.as_ref();
-        matches!(phase, Phase::Passing)
-            && !discards
-            && (*responding || overrides().is_none())
-            && standing.is_none()
-            && rewrite.is_none()
-            && places.is_empty()
-            && !waits
-            && intake.is_none()
+        !is_delayed
+            && in_flight.is_empty()
+            && body.is_none()
+            && limit_headers.is_none()
             && opened.is_none()
             && attempt.is_none()
-    }
-}
-
-#[derive(Debug, Default)]
-enum Phase {
-    /// Nothing of ours is under way.
-    #[default]
-    Passing,
-    /// The request waits until this time, and then goes on or ends.
-    Delayed { until: u64, end: Option<End> },
-    /// The request waits until this time for tokens that it has taken ahead.
-    Queued { until: u64 },
-    /// A hedge waits for credit, or for the other try to end.
-    Hedged,
-    /// The client gets a reply of ours; what passes now is that reply, or
-    /// what is left of the response in whose place it went.
-    Replied,
-    /// The response's body is being replaced as it passes, by this until it
-    /// has been written.
-    Replacing { unwritten: Option<Box<HeldBody>> },
-}
-
-impl Phase {
-    /// The time until which the request waits, if it does.
-    fn waits_until(&self) -> Option<u64> {
-        match self {
-            Self::Delayed { until, .. } | Self::Queued { until } => Some(*until),
-            _ => None,
-        }
     }
 }
 

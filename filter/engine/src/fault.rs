@@ -1,7 +1,6 @@
 //! Fault injection: which requests wait, which are answered with an error.
 
 mod distribution;
-mod draw;
 mod header_control;
 mod math;
 mod sampling;
@@ -11,22 +10,23 @@ use std::sync::Arc;
 use btp_policy::Position;
 use btp_policy::scalar::{HttpStatus, ObjectName, Ppm};
 use btp_policy::spec::{
-    AbortReply, AbortStatus, Abortion, FaultInjection, HeaderControl, Schedule, Selector,
+    AbortAction, AbortReply, AbortStatus, FaultInjection, HeaderControl, Schedule, Selector,
 };
 
 use crate::action::{Action, Reply};
-use crate::counters::{CounterId, CounterNames, GaugeId};
-use crate::fault::draw::hits;
+use crate::definitions::Definitions;
+use crate::event::Event;
 use crate::host::Host;
-use crate::look::Needs;
+use crate::host::metrics::{CounterId, GaugeId};
 use crate::request::Request;
+use crate::request::required::RequiredInputs;
 use crate::request::selector::meets_any;
-use crate::shared::quota::{Pool, WORKERS};
+use crate::shared::quota::{Quota, WORKERS};
 
 pub(crate) use distribution::DelayTables;
 use distribution::Length;
-use header_control::Asked;
-use sampling::{Drawn, Draws};
+use header_control::RequestedFault;
+use sampling::{Sampler, Samples, is_sampled};
 
 /// `faultInjection`, compiled.
 #[derive(Debug)]
@@ -35,25 +35,24 @@ pub(crate) struct Fault {
     matches: Vec<Selector>,
     delay: Option<PlannedDelay>,
     abort: Option<PlannedAbort>,
-    draws: Draws,
+    sampler: Sampler,
     control: Option<HeaderControl>,
     schedule: Option<Schedule>,
     exempt_health_checks: bool,
-    /// What keeps and counts those who wait.
-    pub(crate) held: Held,
+    pub(crate) delayed: Delayed,
     /// Counts aborts.
     pub(crate) aborts: CounterId,
 }
 
-/// Those who wait, and what tells of them.
+/// The requests that are delayed now: what bounds and what counts them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Held {
-    pub(crate) active: Pool,
-    /// Those who wait now.
+pub(crate) struct Delayed {
+    pub(crate) quota: Quota,
+    /// How many there are.
     pub(crate) gauge: GaugeId,
     /// Counts delays.
     pub(crate) delays: CounterId,
-    /// Counts requests that went untouched as too many waited.
+    /// Counts requests that went untouched as too many were delayed.
     pub(crate) overflow: CounterId,
 }
 
@@ -66,15 +65,15 @@ struct PlannedDelay {
 #[derive(Debug)]
 struct PlannedAbort {
     share: Ppm,
-    end: End,
+    outcome: AbortOutcome,
 }
 
 /// What of a request matters to fault injection.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct FaultInputs {
     is_for: bool,
-    drawn: Option<Drawn>,
-    asked: Asked,
+    samples: Option<Samples>,
+    requested: RequestedFault,
     /// `None` if the headers were not read.
     is_health_check: Option<bool>,
 }
@@ -84,13 +83,13 @@ pub(crate) struct Seen {
 pub(crate) struct Verdict {
     /// It waits for so many nanoseconds.
     pub(crate) delay: Option<u64>,
-    /// Then it ends like this.
-    pub(crate) end: Option<End>,
+    /// Then it is aborted like this.
+    pub(crate) abort: Option<AbortOutcome>,
 }
 
-/// How a request ends that does not go on.
+/// How a request is aborted.
 #[derive(Clone, Debug)]
-pub(crate) enum End {
+pub(crate) enum AbortOutcome {
     /// With a reply.
     Reply(Arc<Reply>),
     /// The connection breaks.
@@ -111,7 +110,7 @@ impl Fault {
         policy: &ObjectName,
         fault: &FaultInjection,
         tables: &mut DelayTables,
-        counters: &mut CounterNames,
+        counters: &mut Definitions,
     ) -> Self {
         let delay = fault.delay.as_ref().map(|delay| PlannedDelay {
             share: delay.share,
@@ -119,12 +118,12 @@ impl Fault {
         });
         let abort = fault.abort.as_ref().map(|abort| PlannedAbort {
             share: abort.share,
-            end: match &abort.action {
-                Abortion::Reply(reply) if fault.position == Position::Upstream => {
-                    End::Status(plain_reply(reply.status).status)
+            outcome: match &abort.action {
+                AbortAction::Reply(reply) if fault.position == Position::Upstream => {
+                    AbortOutcome::Status(plain_reply(reply.status).status)
                 }
-                Abortion::Reply(reply) => End::Reply(Arc::new(abort_reply(reply))),
-                Abortion::Reset => End::Reset,
+                AbortAction::Reply(reply) => AbortOutcome::Reply(Arc::new(abort_reply(reply))),
+                AbortAction::Reset => AbortOutcome::Reset,
             },
         });
         Self {
@@ -132,14 +131,14 @@ impl Fault {
             matches: fault.matches.clone(),
             delay,
             abort,
-            draws: Draws::compile(policy, &fault.sampling, counters),
+            sampler: Sampler::compile(policy, &fault.sampling, counters),
             control: fault.header_control,
             schedule: fault.schedule,
             exempt_health_checks: fault.exempt_health_checks,
-            held: Held {
-                active: Pool {
+            delayed: Delayed {
+                quota: Quota {
                     table: counters.table(policy, "fault_active"),
-                    most: fault.max_active.map_or(u64::MAX, u64::from),
+                    max: fault.max_active.map_or(u64::MAX, u64::from),
                     slots: WORKERS,
                     owner: None,
                 },
@@ -152,30 +151,34 @@ impl Fault {
     }
 
     /// What must be known of a request before anything is drawn.
-    pub(crate) fn needs(&self) -> Needs {
-        let own = Needs {
+    pub(crate) fn requires(&self) -> RequiredInputs {
+        let own = RequiredInputs {
             headers: self.control.is_some(),
-            ..Needs::default()
+            ..RequiredInputs::default()
         };
-        Needs::of(&self.matches).and(self.draws.needs()).and(own)
+        RequiredInputs::of(&self.matches)
+            .and(self.sampler.requires())
+            .and(own)
     }
 
-    /// A request whose headers nobody had to read.
-    pub(crate) fn unseen(&self) -> Seen {
-        Seen {
+    /// Of a request whose headers nobody had to read.
+    pub(crate) fn uninspected(&self) -> FaultInputs {
+        FaultInputs {
             is_for: true,
-            ..Seen::default()
+            ..FaultInputs::default()
         }
     }
 
-    /// What of this request matters.
+    /// Of this request.
     #[inline(never)]
-    pub(crate) fn see(&self, request: &Request<'_>) -> Seen {
+    pub(crate) fn inspect(&self, request: &Request<'_>) -> FaultInputs {
         let control = self.control.as_ref();
-        Seen {
+        FaultInputs {
             is_for: meets_any(request, &self.matches),
-            drawn: self.draws.of(request),
-            asked: control.map_or_else(Asked::default, |control| Asked::by(request, control)),
+            samples: self.sampler.of(request),
+            requested: control.map_or_else(RequestedFault::default, |control| {
+                RequestedFault::of(request, control)
+            }),
             is_health_check: Some(is_health_check(request.header("user-agent").as_deref())),
         }
     }
@@ -184,23 +187,24 @@ impl Fault {
     /// independently.
     pub(crate) fn decide<H: Host>(
         &self,
-        seen: &Seen,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        inputs: &FaultInputs,
+        event: &mut Event<'_, H>,
     ) -> Verdict {
-        if seen.asked.present {
-            out.extend(header_control::HEADERS.map(Action::RemoveRequestHeader));
+        if inputs.requested.present {
+            event
+                .out
+                .extend(header_control::HEADERS.map(Action::RemoveRequestHeader));
         }
-        if !seen.is_for || !self.is_in_force(host) || !self.is_for_attempt(host) {
+        if !inputs.is_for || !self.is_in_force(event.host) || !self.is_for_attempt(event.host) {
             return Verdict::default();
         }
-        if seen.drawn.is_none()
-            && let Some(counter) = self.draws.keyless()
+        if inputs.samples.is_none()
+            && let Some(counter) = self.sampler.keyless()
         {
-            out.push(Action::Count(counter));
+            event.count(counter);
         }
-        let verdict = self.draw(seen, host);
-        if verdict.is_nothing() || self.spares(seen, host) {
+        let verdict = self.draw(inputs, event.host);
+        if verdict.is_nothing() || self.exempts(inputs, event.host) {
             return Verdict::default();
         }
         verdict
@@ -219,42 +223,42 @@ impl Fault {
     }
 
     #[inline(never)]
-    fn draw<H: Host>(&self, seen: &Seen, host: &mut H) -> Verdict {
+    fn draw<H: Host>(&self, inputs: &FaultInputs, host: &mut H) -> Verdict {
         let delayed = |share, host: &mut H| {
-            let drawn = seen.drawn.map(|drawn| drawn.delay);
-            hits(share, || drawn.unwrap_or_else(|| host.random()))
+            let sample = inputs.samples.map(|samples| samples.delay);
+            is_sampled(share, || sample.unwrap_or_else(|| host.random()))
         };
-        let delay = match (seen.asked.delay, &self.delay) {
+        let delay = match (inputs.requested.delay, &self.delay) {
             (Some((nanos, share)), _) => delayed(share, host).then_some(nanos),
             (None, Some(delay)) => delayed(delay.share, host).then(|| {
-                let drawn = seen.drawn.map(|drawn| drawn.length);
+                let sample = inputs.samples.map(|samples| samples.length);
                 delay
                     .length
-                    .nanos(|| drawn.unwrap_or_else(|| host.random()))
+                    .nanos(|| sample.unwrap_or_else(|| host.random()))
             }),
             (None, None) => None,
         };
-        let mut abort = |share| {
-            let drawn = seen.drawn.map(|drawn| drawn.abort);
-            hits(share, || drawn.unwrap_or_else(|| host.random()))
+        let mut aborted = |share| {
+            let sample = inputs.samples.map(|samples| samples.abort);
+            is_sampled(share, || sample.unwrap_or_else(|| host.random()))
         };
-        let end = match (seen.asked.abort, &self.abort) {
+        let abort = match (inputs.requested.abort, &self.abort) {
             (Some((status, share)), _) => {
-                abort(share).then(|| End::Reply(Arc::new(plain_reply(status))))
+                aborted(share).then(|| AbortOutcome::Reply(Arc::new(plain_reply(status))))
             }
-            (None, Some(planned)) => abort(planned.share).then(|| planned.end.clone()),
+            (None, Some(planned)) => aborted(planned.share).then(|| planned.outcome.clone()),
             (None, None) => None,
         };
         Verdict {
             delay: delay.filter(|nanos| *nanos > 0),
-            end,
+            abort,
         }
     }
 
-    /// Whether the request is a health check, which is left alone.
-    fn spares<H: Host>(&self, seen: &Seen, host: &mut H) -> bool {
+    /// Whether the request is a health check that is exempt.
+    fn exempts<H: Host>(&self, inputs: &FaultInputs, host: &mut H) -> bool {
         self.exempt_health_checks
-            && seen
+            && inputs
                 .is_health_check
                 .unwrap_or_else(|| host.request_header("user-agent", is_health_check))
     }
@@ -262,7 +266,7 @@ impl Fault {
 
 impl Verdict {
     fn is_nothing(&self) -> bool {
-        self.delay.is_none() && self.end.is_none()
+        self.delay.is_none() && self.abort.is_none()
     }
 }
 

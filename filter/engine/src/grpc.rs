@@ -2,12 +2,12 @@
 //!
 //! A content type is a label that anybody can write. What limits a body or
 //! replaces a response must not be put off by it, so a call is told by what
-//! carries it, too. The form of our own replies goes by the label alone
+//! carries it, too. The format of our own replies goes by the label alone
 //! (`form`), as Envoy's does.
 
 pub(crate) mod reply_format;
 
-use crate::grpc::reply_format::Form;
+use crate::grpc::reply_format::ReplyFormat;
 use crate::host::{Attribute, Host};
 
 /// What a request has to do with gRPC.
@@ -17,21 +17,21 @@ pub(crate) enum Grpc {
     #[default]
     None,
     /// A POST over HTTP/1: what filters in front of this one make of gRPC-Web
-    /// (`grpc_web`), or what anybody can send. Only its answers have gRPC's form.
+    /// (`grpc_web`), or what anybody can send. Only its answers have gRPC's format.
     Bridged,
     /// A call: a POST over HTTP/2 or HTTP/3 (as gRPC's protocol asks).
     Call,
 }
 
 impl Grpc {
-    /// Of a request with this form and method. The host is asked for the
+    /// Of a request with this format and method. The host is asked for the
     /// protocol only if all else fits.
     pub(crate) fn of<H: Host>(
-        form: Form,
+        format: ReplyFormat,
         is_post: impl FnOnce(&mut H) -> bool,
         host: &mut H,
     ) -> Self {
-        if form != Form::Grpc || !is_post(host) {
+        if format != ReplyFormat::Grpc || !is_post(host) {
             return Self::None;
         }
         match host.attribute(Attribute::Protocol).as_deref() {
@@ -40,11 +40,11 @@ impl Grpc {
         }
     }
 
-    /// Of the request at hand, which has this form, by one more of its headers.
-    pub(crate) fn of_request<H: Host>(form: Form, host: &mut H) -> Self {
+    /// Of the request at hand, which has this format, by one more of its headers.
+    pub(crate) fn of_request<H: Host>(format: ReplyFormat, host: &mut H) -> Self {
         let is_post =
             |host: &mut H| host.request_header(":method", |value| value == Some(&b"POST"[..]));
-        Self::of(form, is_post, host)
+        Self::of(format, is_post, host)
     }
 
     /// Whether it is a call.
@@ -55,7 +55,7 @@ impl Grpc {
 
 /// Whether a content type is gRPC's, and not gRPC-Web's.
 pub(crate) fn is_grpc(content_type: &[u8]) -> bool {
-    Form::of(content_type) == Form::Grpc
+    ReplyFormat::of(content_type) == ReplyFormat::Grpc
 }
 
 /// The gRPC status that an HTTP status becomes in a reply to a gRPC client,
@@ -113,8 +113,8 @@ mod tests {
                 host.attributes
                     .insert("Protocol".to_owned(), protocol.as_bytes().to_vec());
             }
-            let form = Form::of_request(&mut host);
-            let grpc = Grpc::of_request(form, &mut host);
+            let format = ReplyFormat::of_request(&mut host);
+            let grpc = Grpc::of_request(format, &mut host);
             assert_eq!(grpc, wanted, "{content_type} {method}");
             assert_eq!(host.lookups, lookups, "{content_type} {method}");
         }

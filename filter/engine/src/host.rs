@@ -1,13 +1,16 @@
 //! What the engine asks of the proxy it runs in.
 
+pub(crate) mod journal;
+pub(crate) mod metrics;
+pub(crate) mod values;
+
 use std::net::IpAddr;
 
 use btp_policy::attach::Route;
 
-use crate::meters::Meters;
-use crate::retry::Ledger;
-use crate::shared::journal::Journals;
-use crate::shared::{Blocks, Counters, Tables};
+use journal::Journals;
+use metrics::{Counters, Meters};
+use values::{Blocks, Tables};
 
 /// What can be asked about an exchange at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,9 +95,6 @@ pub trait Host: Counters + Meters + Journals + Tables + Blocks {
     /// as on a Unix socket.
     fn source_address(&mut self) -> Option<IpAddr>;
 
-    /// The worker's own ledger of retries, which all its plans share.
-    fn with_ledger<R>(&mut self, act: impl FnOnce(&mut Ledger, &mut Self) -> R) -> R;
-
     /// The name that the exchange was given, if it was.
     fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
 
@@ -107,4 +107,11 @@ pub trait Host: Counters + Meters + Journals + Tables + Blocks {
 
     /// The cluster that the request goes to, if there is one.
     fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
+}
+
+/// The status of the response at hand.
+pub(crate) fn response_status<H: Host>(host: &mut H) -> Option<u16> {
+    host.response_header(":status", |value| {
+        std::str::from_utf8(value?).ok()?.parse().ok()
+    })
 }

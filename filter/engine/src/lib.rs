@@ -18,14 +18,13 @@
 )]
 
 mod action;
-mod counters;
 mod deadlines;
+mod definitions;
+mod event;
 mod exchange;
 mod fault;
 mod grpc;
 mod host;
-mod look;
-mod meters;
 mod plan;
 mod rate_limit;
 mod request;
@@ -40,18 +39,18 @@ pub mod update;
 mod worker;
 
 pub use action::{Action, Fields, Flow, Reply, Response};
-pub use counters::{CounterId, GaugeId};
 pub use deadlines::Deadlines;
-pub use exchange::Exchange;
+pub use event::Event;
+pub use exchange::{Context, Exchange};
+pub use host::journal::{Journals, PAGES, Page, WorkerId};
+pub use host::metrics::{CounterId, Counters, GaugeId, MeterId, MeterKind, Meters};
+pub use host::values::{BlockId, Blocks, Contended, Step, TableId, Tables, to_bytes, to_words};
 pub use host::{Attribute, Host};
-pub use meters::{MeterId, MeterKind, Meters};
 pub use plan::Plan;
 pub use response_override::MemoryQuota;
 pub use retry::{Ledger, recover};
-pub use shared::journal::{Journals, PAGES, Page, WorkerId};
 pub use shared::key_format::versioned_key;
-pub use shared::liveness::BEAT_NS;
+pub use shared::liveness::HEARTBEAT_NS;
 pub use shared::names::SharedNames;
 pub use shared::vm_memory::{VmMemory, VmSighting};
-pub use shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables, to_bytes, to_words};
 pub use worker::Worker;

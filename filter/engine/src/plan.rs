@@ -4,34 +4,34 @@ use btp_policy::attach::Attachments;
 use btp_policy::config::{Enforce, Limits, NativeFields};
 use btp_policy::{PluginConfig, Policy, Position};
 
-use crate::counters::CounterNames;
+use crate::definitions::Definitions;
 use crate::fault::{DelayTables, Fault};
-use crate::look::Needs;
-use crate::rate_limit::{Concurrency, LimitsCompiler, RateLimits, SharedLimit};
+use crate::host::values::TableId;
+use crate::rate_limit::{ConcurrencyLimit, LimitsCompiler, RateLimits, TokenBucket};
+use crate::request::required::RequiredInputs;
 use crate::request_buffer::Buffering;
 use crate::response_override::Overrides;
 use crate::retry::Retries;
-use crate::shared::TableId;
+use crate::shared::gauges::QuotaGauges;
 use crate::shared::key_format::Format;
-use crate::shared::liveness::Roll;
+use crate::shared::liveness::WorkerRegistry;
 use crate::shared::names::SharedNames;
-use crate::shared::reaper::{Gauges, Kept};
-use crate::worker::Worker;
+use crate::shared::reaper::QuotaTable;
 
 /// All that the exchanges under one configuration share. Immutable.
 #[derive(Debug)]
 pub struct Plan {
     attachments: Attachments,
     policies: Vec<PolicyPlan>,
-    names: CounterNames,
+    names: Definitions,
     blocks: SharedNames,
-    limits: Vec<SharedLimit>,
-    bounds: Vec<Concurrency>,
+    limits: Vec<TokenBucket>,
+    concurrency_limits: Vec<ConcurrencyLimit>,
     position: Position,
-    roll: Roll,
+    registry: WorkerRegistry,
     /// Where workers hold what is counted, and the gauges of what shares tables.
-    kept: Vec<Kept>,
-    gauges: Gauges,
+    quota_tables: Vec<QuotaTable>,
+    gauges: QuotaGauges,
     /// Bounds on what a worker remembers.
     remembers: Limits,
 }
@@ -39,7 +39,7 @@ pub struct Plan {
 /// What one policy does.
 #[derive(Debug)]
 pub(crate) struct PolicyPlan {
-    pub(crate) needs: Needs,
+    pub(crate) required: RequiredInputs,
     pub(crate) fault: Option<Fault>,
     pub(crate) limits: Option<RateLimits>,
     pub(crate) buffering: Option<Buffering>,
@@ -51,21 +51,21 @@ impl Plan {
     /// Compiles a configuration.
     #[must_use]
     pub fn compile(config: PluginConfig) -> Self {
-        let mut counters = CounterNames::default();
+        let mut counters = Definitions::default();
         let instance = (config.enforce, config.position, config.native_fields);
         let mut limits = LimitsCompiler::new(config.limits.distinct_keys);
         if config.disabled {
             return Self {
                 attachments: Attachments::default(),
                 policies: Vec::new(),
-                names: CounterNames::default(),
+                names: Definitions::default(),
                 blocks: SharedNames::default(),
                 limits: Vec::new(),
-                bounds: Vec::new(),
+                concurrency_limits: Vec::new(),
                 position: Position::Downstream,
-                roll: Roll(TableId(0)),
-                kept: Vec::new(),
-                gauges: Gauges::default(),
+                registry: WorkerRegistry(TableId(0)),
+                quota_tables: Vec::new(),
+                gauges: QuotaGauges::default(),
                 remembers: config.limits,
             };
         }
@@ -74,20 +74,28 @@ impl Plan {
             PolicyPlan::compile(policy, instance, &mut limits, &mut tables, &mut counters)
         };
         let policies: Vec<PolicyPlan> = config.policies.iter().map(compile).collect();
-        let (limits, bounds, blocks) = limits.finish();
-        let roll = Roll(counters.shared_table(Format::Roll.key("btp.workers")));
-        let kept = policies.iter().flat_map(PolicyPlan::kept);
+        let (limits, concurrency_limits, blocks) = limits.finish();
+        let registry =
+            WorkerRegistry(counters.shared_table(Format::WorkerRegistry.key("btp.workers")));
+        let tables = policies.iter().flat_map(PolicyPlan::quota_tables);
         Self {
             attachments: config.attachments,
-            kept: kept.chain(kept_places(&bounds)).collect(),
-            gauges: Gauges::new(bounds.iter().map(Concurrency::gauge).collect()),
+            quota_tables: tables
+                .chain(in_flight_tables(&concurrency_limits))
+                .collect(),
+            gauges: QuotaGauges::new(
+                concurrency_limits
+                    .iter()
+                    .map(ConcurrencyLimit::gauge)
+                    .collect(),
+            ),
             policies,
             names: counters,
             blocks,
             limits,
-            bounds,
+            concurrency_limits,
             position: config.position,
-            roll,
+            registry,
             remembers: config.limits,
         }
     }
@@ -120,14 +128,14 @@ impl Plan {
 
     /// Names under which retry budgets keep their accounts.
     pub fn budgets(&self) -> impl Iterator<Item = &str> {
-        let bounds = self.policies.iter().filter_map(|it| it.retries.as_ref());
-        bounds.filter_map(|it| Some(it.bound.as_ref()?.name.as_str()))
+        let retries = self.policies.iter().filter_map(|it| it.retries.as_ref());
+        retries.filter_map(|it| Some(it.budget.as_ref()?.name.as_str()))
     }
 
     /// What an operator should know of it, beside what is wrong.
     pub fn notices(&self) -> impl Iterator<Item = String> {
-        let bounds = self.policies.iter().filter_map(|it| it.retries.as_ref());
-        bounds.filter_map(|it| it.bound.as_ref()?.notice())
+        let retries = self.policies.iter().filter_map(|it| it.retries.as_ref());
+        retries.filter_map(|it| it.budget.as_ref()?.notice())
     }
 
     /// Whether the exchanges under this plan are tries at the upstream
@@ -136,26 +144,35 @@ impl Plan {
         self.position == Position::Upstream
     }
 
-    /// A worker's own state under this plan.
-    #[must_use]
-    pub fn worker(&self) -> Worker {
-        Worker::new(self.remembers, self.roll, self.gauges.clone())
+    /// Bounds on what a worker remembers.
+    pub(crate) fn remembers(&self) -> Limits {
+        self.remembers
+    }
+
+    /// The table of the workers that are alive.
+    pub(crate) fn registry(&self) -> WorkerRegistry {
+        self.registry
+    }
+
+    /// The gauges of what shares tables.
+    pub(crate) fn shared_gauges(&self) -> QuotaGauges {
+        self.gauges.clone()
     }
 
     pub(crate) fn attachments(&self) -> &Attachments {
         &self.attachments
     }
 
-    pub(crate) fn limits(&self) -> &[SharedLimit] {
+    pub(crate) fn limits(&self) -> &[TokenBucket] {
         &self.limits
     }
 
-    pub(crate) fn bounds(&self) -> &[Concurrency] {
-        &self.bounds
+    pub(crate) fn concurrency_limits(&self) -> &[ConcurrencyLimit] {
+        &self.concurrency_limits
     }
 
-    pub(crate) fn kept(&self) -> &[Kept] {
-        &self.kept
+    pub(crate) fn quota_tables(&self) -> &[QuotaTable] {
+        &self.quota_tables
     }
 
     /// Whether there are limits that depend on the route's name.
@@ -176,11 +193,11 @@ impl PolicyPlan {
     }
 
     /// Where what it counts is kept, but for places of requests in flight.
-    fn kept(&self) -> impl Iterator<Item = Kept> + use<> {
-        let fault = self.fault.as_ref().map(|fault| fault.held);
-        let fault = fault.map(|held| Kept::Alone(held.active.table, held.gauge));
+    fn quota_tables(&self) -> impl Iterator<Item = QuotaTable> + use<> {
+        let fault = self.fault.as_ref().map(|fault| fault.delayed);
+        let fault = fault.map(|delayed| QuotaTable::Own(delayed.quota.table, delayed.gauge));
         let total = self.buffering.as_ref().and_then(|it| it.total.as_ref());
-        let total = total.map(|total| Kept::Alone(total.pool.table, total.gauge));
+        let total = total.map(|total| QuotaTable::Own(total.quota.table, total.gauge));
         fault.into_iter().chain(total)
     }
 
@@ -189,7 +206,7 @@ impl PolicyPlan {
         (enforce, position, native): (Enforce, Position, NativeFields),
         limits: &mut LimitsCompiler,
         tables: &mut DelayTables,
-        counters: &mut CounterNames,
+        counters: &mut Definitions,
     ) -> Self {
         let spec = &policy.spec;
         let fault = spec.fault_injection.as_ref();
@@ -213,21 +230,16 @@ impl PolicyPlan {
         let buffering = buffer
             .filter(|_| enforce.request_buffer)
             .map(|buffer| Buffering::compile(policy, buffer, counters));
-        let of_overrides = overrides.as_ref().map(Overrides::needs);
-        let of_fault = fault.as_ref().map(Fault::needs);
-        let of_body = buffering.as_ref().map(Buffering::needs);
+        let required = [
+            overrides.as_ref().map(Overrides::requires),
+            fault.as_ref().map(Fault::requires),
+            limits.as_ref().map(RateLimits::requires),
+            buffering.as_ref().map(Buffering::requires),
+            retries.as_ref().map(Retries::requires),
+        ];
+        let required = required.into_iter().flatten();
         Self {
-            needs: of_overrides
-                .unwrap_or_default()
-                .and(of_fault.unwrap_or_default())
-                .and(
-                    limits
-                        .as_ref()
-                        .map(|it| it.needs.clone())
-                        .unwrap_or_default(),
-                )
-                .and(of_body.unwrap_or_default())
-                .and(retries.as_ref().map(Retries::needs).unwrap_or_default()),
+            required: required.fold(RequiredInputs::default(), RequiredInputs::and),
             fault,
             limits,
             buffering,
@@ -238,11 +250,11 @@ impl PolicyPlan {
 }
 
 /// The tables of `Distinct` values' places are those of all bounds together.
-fn kept_places(bounds: &[Concurrency]) -> Vec<Kept> {
-    let (own, mut shared): (Vec<Kept>, Vec<Kept>) = bounds
+fn in_flight_tables(bounds: &[ConcurrencyLimit]) -> Vec<QuotaTable> {
+    let (own, mut shared): (Vec<QuotaTable>, Vec<QuotaTable>) = bounds
         .iter()
-        .flat_map(Concurrency::kept)
-        .partition(|kept| matches!(kept, Kept::Alone(..)));
+        .flat_map(ConcurrencyLimit::quota_tables)
+        .partition(|kept| matches!(kept, QuotaTable::Own(..)));
     shared.truncate(1);
     own.into_iter().chain(shared).collect()
 }

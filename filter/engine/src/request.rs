@@ -2,14 +2,15 @@
 //! what other filters have noted of it.
 
 mod query;
+pub(crate) mod required;
 pub(crate) mod selector;
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::IpAddr;
 
-use crate::look::MetadataPath;
 use query::Query;
+use required::MetadataPath;
 
 pub(crate) use query::{ParamNames, percent_decoded};
 

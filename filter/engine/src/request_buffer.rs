@@ -1,6 +1,7 @@
 //! Request buffer: how much of a body is taken in, and what refuses the rest.
 
 pub(crate) mod body_progress;
+pub(crate) mod framing;
 
 use std::sync::Arc;
 
@@ -9,13 +10,15 @@ use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{BufferMode, BufferRule, Reject, RequestBuffer};
 
 use crate::action::Reply;
-use crate::counters::{CounterId, CounterNames, GaugeId};
+use crate::definitions::Definitions;
 use crate::grpc::Grpc;
-use crate::look::{BodyLook, Needs};
+use crate::host::metrics::{CounterId, GaugeId};
 use crate::request::Request;
+use crate::request::required::RequiredInputs;
 use crate::request::selector::meets_any;
-use crate::request_buffer::body_progress::{Course, Intake, Pace};
-use crate::shared::quota::{Pool, WORKERS};
+use crate::shared::quota::{Quota, WORKERS};
+use body_progress::{BodyMode, BodyProgress, BodyTimeouts};
+use framing::BodyFraming;
 
 /// `requestBuffer`, compiled.
 #[derive(Debug)]
@@ -24,8 +27,8 @@ pub(crate) struct Buffering {
     limit: u64,
     rules: Vec<BufferRule>,
     /// What becomes of the body of a gRPC call; `None`: it passes unseen.
-    calls: Option<Course>,
-    pub(crate) pace: Pace,
+    calls: Option<BodyMode>,
+    pub(crate) timeouts: BodyTimeouts,
     pub(crate) total: Option<Total>,
     pub(crate) too_large: Refusal,
     pub(crate) too_slow: Refusal,
@@ -39,7 +42,7 @@ pub(crate) struct Buffering {
 /// `maxTotal`, compiled.
 #[derive(Debug)]
 pub(crate) struct Total {
-    pub(crate) pool: Pool,
+    pub(crate) quota: Quota,
     pub(crate) gauge: GaugeId,
     pub(crate) full: Refusal,
 }
@@ -67,14 +70,14 @@ impl Buffering {
     pub(crate) fn compile(
         policy: &Policy,
         buffer: &RequestBuffer,
-        counters: &mut CounterNames,
+        counters: &mut Definitions,
     ) -> Self {
         let name = &policy.name;
         let largest = buffer.largest().get();
         let total = buffer.max_total.map(|total| Total {
-            pool: Pool {
+            quota: Quota {
                 table: counters.table(name, "request_buffer"),
-                most: total.get(),
+                max: total.get(),
                 slots: WORKERS,
                 owner: None,
             },
@@ -93,13 +96,13 @@ impl Buffering {
             mode: buffer.mode,
             limit: buffer.limit.get(),
             rules: buffer.rules.clone(),
-            calls: course_of_calls(policy, buffer),
-            pace: Pace {
-                rate: buffer.min_data_rate.map(|rate| {
+            calls: mode_of_calls(policy, buffer),
+            timeouts: BodyTimeouts {
+                min_rate: buffer.min_data_rate.map(|rate| {
                     let bytes = rate.bytes_per_second.get();
                     (bytes, rate.grace_period.as_nanos())
                 }),
-                longest: buffer.max_duration.map(|longest| longest.as_nanos()),
+                max_duration: buffer.max_duration.map(|longest| longest.as_nanos()),
             },
             total,
             too_large: Refusal::new(
@@ -149,12 +152,15 @@ impl Buffering {
     }
 
     /// What must be known of a request.
-    pub(crate) fn needs(&self) -> Needs {
-        let of_rules = self.rules.iter().map(|rule| Needs::of(&rule.matches));
-        Needs {
+    pub(crate) fn requires(&self) -> RequiredInputs {
+        let of_rules = self
+            .rules
+            .iter()
+            .map(|rule| RequiredInputs::of(&rule.matches));
+        RequiredInputs {
             body: true,
             headers: false,
-            ..of_rules.fold(Needs::default(), Needs::and)
+            ..of_rules.fold(RequiredInputs::default(), RequiredInputs::and)
         }
     }
 
@@ -167,33 +173,33 @@ impl Buffering {
     }
 
     /// The account of a request's body; `None` if the policy is not for it.
-    pub(crate) fn intake(&self, body: BodyLook, grpc: Grpc) -> Option<Intake> {
-        let course = if body.tunnel.is_some() {
-            Course::Awaiting
+    pub(crate) fn progress(&self, body: BodyFraming, grpc: Grpc) -> Option<BodyProgress> {
+        let mode = if body.tunnel.is_some() {
+            BodyMode::AwaitingTunnel
         } else if grpc.is_call() {
             // What has a length is no stream.
             match self.calls? {
-                Course::Passing if body.length.is_some() => self.course(),
-                course => course,
+                BodyMode::Streamed if body.length.is_some() => self.mode(),
+                mode => mode,
             }
         } else {
-            self.course()
+            self.mode()
         };
-        Some(Intake::new(course, body.limit, body.length))
+        Some(BodyProgress::new(mode, body.limit, body.length))
     }
 
     /// What becomes of a body that is nothing special.
-    fn course(&self) -> Course {
+    fn mode(&self) -> BodyMode {
         match self.mode {
-            BufferMode::Buffer => Course::Gathered,
-            BufferMode::Stream => Course::Passing,
+            BufferMode::Buffer => BodyMode::Buffered,
+            BufferMode::Stream => BodyMode::Streamed,
         }
     }
 }
 
 impl Refusal {
     #[inline(never)]
-    fn new(policy: &ObjectName, counter: &str, reply: Reply, counters: &mut CounterNames) -> Self {
+    fn new(policy: &ObjectName, counter: &str, reply: Reply, counters: &mut Definitions) -> Self {
         Self {
             reply: Arc::new(reply),
             counter: counters.define(policy, counter),
@@ -222,15 +228,15 @@ impl Fixed {
 }
 
 /// A call may be a stream that ends only when its answer has come, so it is
-/// gathered only if the policy says that there are none.
-fn course_of_calls(policy: &Policy, buffer: &RequestBuffer) -> Option<Course> {
+/// buffered only if the policy says that there are none.
+fn mode_of_calls(policy: &Policy, buffer: &RequestBuffer) -> Option<BodyMode> {
     if buffer.gather_grpc {
-        return Some(Course::Gathered);
+        return Some(BodyMode::Buffered);
     }
     let counts = buffer
         .include_streams
         .unwrap_or_else(|| !is_for_grpc_alone(policy));
-    counts.then_some(Course::Passing)
+    counts.then_some(BodyMode::Streamed)
 }
 
 /// Whether all it targets are GRPCRoutes.

@@ -1,6 +1,6 @@
 //! Response override: which responses are replaced, and how that is done.
 //!
-//! `matching` finds the rule, `recall` keeps what it will want to know of the
+//! `matching` finds the rule, `request_snapshot` captures what it will ask of the
 //! request, `build` makes the new response from what `render` prints.
 
 mod accept;
@@ -20,22 +20,24 @@ use btp_policy::scalar::{ObjectName, Operator};
 use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
 
 use crate::action::{Action, Fields, Reply, Response};
-use crate::counters::{CounterId, CounterNames};
-use crate::grpc::reply_format::Form;
+use crate::definitions::Definitions;
+use crate::event::Event;
+use crate::grpc::Grpc;
+use crate::grpc::reply_format::ReplyFormat;
 use crate::host::Host;
-use crate::look::{Look, Needs};
+use crate::host::metrics::CounterId;
+use crate::request::required::RequiredInputs;
 
 use body::Body;
 pub(crate) use body::HeldBody;
 use build::{Built, CONTENT_LENGTH, STATUS, build};
 pub(crate) use captured::ValueLimits;
-use captured::{Recalled, Shortage};
-use delivery::{Place, is_preflight};
-pub(crate) use matching::response_status;
+use captured::{CapturedValue, Shortage};
+use delivery::{Delivery, is_preflight};
 pub use memory_quota::MemoryQuota;
 use operators::{AUTHORITY, Operators, SCHEME};
-use render::Facts;
-pub(crate) use request_snapshot::Recall;
+use render::RenderContext;
+pub(crate) use request_snapshot::RequestSnapshot;
 use request_snapshot::{Item, PlannedItem};
 
 /// `responseOverride`, compiled. The first rule that matches is taken.
@@ -54,19 +56,30 @@ pub(crate) struct Overrides {
     /// What must be kept of each request.
     items: Vec<PlannedItem>,
     /// Some rule prints how long a request took.
-    times: bool,
-    needs: Needs,
+    prints_duration: bool,
+    required: RequiredInputs,
 }
 
 #[derive(Debug)]
 struct Rule {
     /// As the policy has it.
-    said: OverrideRule,
-    /// Stands for its conditions on requests in [`Recall`]; 0: it has none.
-    bit: u64,
+    rule: OverrideRule,
+    /// Stands for its conditions on requests in [`RequestSnapshot`]; 0: it has none.
+    condition_bit: u64,
     /// Operators whose values the host is asked for.
     asks: Vec<Operator>,
     counter: CounterId,
+}
+
+/// The client of a response that may be replaced.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipient<'a> {
+    /// What was kept of its request.
+    pub(crate) snapshot: &'a RequestSnapshot,
+    /// What its request has to do with gRPC.
+    pub(crate) grpc: Grpc,
+    /// What it understands, by its content type.
+    pub(crate) format: ReplyFormat,
 }
 
 /// What the client gets instead of a response.
@@ -90,7 +103,7 @@ impl Overrides {
     pub(crate) fn compile(
         policy: &ObjectName,
         rules: &[OverrideRule],
-        counters: &mut CounterNames,
+        counters: &mut Definitions,
     ) -> Option<Self> {
         if rules.is_empty() {
             return None;
@@ -103,10 +116,10 @@ impl Overrides {
             no_room_for_body: counters.define(policy, "replacement_bodies_no_room"),
             items: Vec::new(),
             refused_redirects: counters.define(policy, "redirects_refused"),
-            times: false,
-            needs: Needs {
+            prints_duration: false,
+            required: RequiredInputs {
                 grpc: true,
-                ..Needs::default()
+                ..RequiredInputs::default()
             },
         };
         let mut next_bit = 1;
@@ -116,12 +129,12 @@ impl Overrides {
                 bit = next_bit;
                 next_bit <<= 1;
             }
-            let requests = Needs::of(&rule.matching.requests);
-            overrides.needs = std::mem::take(&mut overrides.needs).and(requests);
+            let requests = RequiredInputs::of(&rule.matching.requests);
+            overrides.required = std::mem::take(&mut overrides.required).and(requests);
             let counter = format!("response_override.{index}.responses_overridden");
             let mut asks = Vec::new();
             for (operator, length) in Operators::of(&rule.instead) {
-                overrides.times |= operator == Operator::Duration;
+                overrides.prints_duration |= operator == Operator::Duration;
                 if operator.is_of_request() {
                     let item = Item::Operator(operator, length.unwrap_or(usize::MAX));
                     PlannedItem::note(&mut overrides.items, item, bit);
@@ -133,48 +146,44 @@ impl Overrides {
                 PlannedItem::note(&mut overrides.items, Item::Accept, bit);
             }
             overrides.rules.push(Rule {
-                said: rule.clone(),
-                bit,
+                rule: rule.clone(),
+                condition_bit: bit,
                 asks,
                 counter: counters.define(policy, &counter),
             });
         }
-        let needs = std::mem::take(&mut overrides.needs);
-        overrides.needs = needs.and(Needs {
+        let required = std::mem::take(&mut overrides.required);
+        overrides.required = required.and(RequiredInputs {
             headers: !overrides.items.is_empty(),
             params: overrides
                 .items
                 .iter()
                 .filter_map(PlannedItem::param)
                 .collect(),
-            ..Needs::default()
+            ..RequiredInputs::default()
         });
         Some(overrides)
     }
 
     /// What must be known of a request to override its response.
-    pub(crate) fn needs(&self) -> Needs {
-        self.needs.clone()
+    pub(crate) fn requires(&self) -> RequiredInputs {
+        self.required.clone()
     }
 
     /// What the client gets instead of the response at hand, `end` if that
     /// has neither body nor trailers. `None`: nothing else.
     pub(crate) fn instead_of_response<H: Host>(
         &self,
-        look: &Look,
+        client: Recipient<'_>,
         limits: ValueLimits<'_>,
-        host: &mut H,
         end: bool,
-        out: &mut Vec<Action>,
+        event: &mut Event<'_, H>,
     ) -> Option<Instead> {
-        let rule = self.rule_for_response(look, host, end)?;
-        if rule.changes_nothing()
-            || self.lacks(rule, &look.recall)
-            || self.refuses_redirect(rule, look, out)
-        {
+        let rule = self.rule_for_response(client, event.host, end)?;
+        if self.stays(rule, client.snapshot, event.out) {
             return None;
         }
-        self.replace(rule, look, limits, host, end, out)
+        self.replace(rule, client, limits, end, event)
     }
 
     /// Replaces the response at hand as `rule` says.
@@ -182,42 +191,46 @@ impl Overrides {
     fn replace<H: Host>(
         &self,
         rule: &Rule,
-        look: &Look,
+        client: Recipient<'_>,
         limits: ValueLimits<'_>,
-        host: &mut H,
         end: bool,
-        out: &mut Vec<Action>,
+        event: &mut Event<'_, H>,
     ) -> Option<Instead> {
-        let asked = rule.ask(host, &look.recall);
-        let (status, built, length, grpc_status) = host.response_headers(|headers| {
+        let asked = rule.ask(event, client.snapshot);
+        let (status, built, length, grpc_status) = event.host.response_headers(|headers| {
             let status = matching::status(headers)?;
-            let facts = Facts {
+            let context = RenderContext {
                 overrides: self,
-                recall: &look.recall,
+                snapshot: client.snapshot,
                 status,
                 headers,
                 asked: &asked,
             };
-            let number = |name| std::str::from_utf8(&facts.header(name)?).ok()?.parse().ok();
+            let number = |name| {
+                std::str::from_utf8(&context.header(name)?)
+                    .ok()?
+                    .parse()
+                    .ok()
+            };
             let length: Option<u64> = number("content-length");
             let grpc_status = number("grpc-status").and_then(|code| u8::try_from(code).ok());
-            let built = build(&rule.said.instead, &rule.said.keep, &facts);
+            let built = build(&rule.rule.instead, &rule.rule.keep, &context);
             Some((status, built, length, grpc_status))
         })?;
-        if end && status == 200 && is_preflight(host) {
+        if end && status == 200 && is_preflight(event.host) {
             return None;
         }
-        self.count(rule, out);
+        self.count(rule, event);
         let Some(mut body) = built.body else {
             // The HTTP status of an answer to a gRPC client is not what counts.
-            let status = if look.grpc.is_call() {
+            let status = if client.grpc.is_call() {
                 status
             } else {
                 built.status
             };
             return Some(Instead::Headers(with_status(status, built.headers)));
         };
-        let form = look.told_in();
+        let format = client.replaced_in();
         let mut response = Response {
             status: built.status,
             headers: built.headers,
@@ -225,28 +238,28 @@ impl Overrides {
             grpc_status: rule.grpc_status(grpc_status),
             details: DETAILS,
         };
-        if form != Form::Http {
+        if format != ReplyFormat::Http {
             response.body = body.into_bytes();
             response = match end {
-                true => form.tell_in_headers(response),
-                false => form.tell(response),
+                true => format.encode_in_headers(response),
+                false => format.encode(response),
             };
             body = Body::Printed(std::mem::take(&mut response.body));
         }
-        let place = Place::of(form, response.status, body.len(), (length, end));
-        if place != Place::Reply {
+        let delivery = Delivery::of(format, response.status, body.len(), (length, end));
+        if delivery != Delivery::Reply {
             let length = body.len().to_string().into_bytes();
             match body.hold(limits) {
                 Ok(held) => {
                     let mut headers = with_status(response.status, response.headers);
-                    if place == Place::HeadersAndBody {
+                    if delivery == Delivery::HeadersAndBody {
                         headers.push((CONTENT_LENGTH.to_vec(), length));
                     }
                     return Some(Instead::InPlace(headers, held));
                 }
                 Err(printed) => body = printed,
             }
-            out.push(Action::Count(self.no_room_for_body));
+            event.count(self.no_room_for_body);
         }
         response.body = body.into_bytes();
         Some(Instead::Reply(response))
@@ -258,32 +271,28 @@ impl Overrides {
     pub(crate) fn instead_of_reply<H: Host>(
         &self,
         original: &Reply,
-        form: Form,
-        look: &Look,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        format: ReplyFormat,
+        client: Recipient<'_>,
+        event: &mut Event<'_, H>,
     ) -> Option<Response> {
         let headers: Vec<(&[u8], &[u8])> = original
             .headers
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .collect();
-        let rule = self.rule_for_reply(original, &headers, form, look)?;
-        if rule.changes_nothing()
-            || self.lacks(rule, &look.recall)
-            || self.refuses_redirect(rule, look, out)
-        {
+        let rule = self.rule_for_reply(original, &headers, format, client)?;
+        if self.stays(rule, client.snapshot, event.out) {
             return None;
         }
-        let mut asked = rule.ask(host, &look.recall);
+        let mut asked = rule.ask(event, client.snapshot);
         for (operator, value) in &mut asked {
             if **operator == Operator::ResponseCodeDetails {
                 *value = Some(original.details.as_bytes().to_vec());
             }
         }
-        let facts = Facts {
+        let context = RenderContext {
             overrides: self,
-            recall: &look.recall,
+            snapshot: client.snapshot,
             status: original.status,
             headers: &headers,
             asked: &asked,
@@ -292,8 +301,8 @@ impl Overrides {
             status,
             headers,
             body,
-        } = build(&rule.said.instead, &rule.said.keep, &facts);
-        self.count(rule, out);
+        } = build(&rule.rule.instead, &rule.rule.keep, &context);
+        self.count(rule, event);
         Some(Response {
             status,
             headers,
@@ -304,7 +313,7 @@ impl Overrides {
     }
 
     /// Tells of what was not kept of a request.
-    pub(crate) fn tell_shortage<H: Host>(&self, shortage: Shortage, host: &H) {
+    pub(crate) fn report_shortage<H: Host>(&self, shortage: Shortage, host: &H) {
         if shortage.too_long > 0 {
             host.add(self.too_long, shortage.too_long);
         }
@@ -313,26 +322,44 @@ impl Overrides {
         }
     }
 
+    /// Whether a response stays as it is although the rule matches.
+    fn stays(&self, rule: &Rule, snapshot: &RequestSnapshot, out: &mut Vec<Action>) -> bool {
+        rule.changes_nothing()
+            || self.lacks_values(rule, snapshot)
+            || self.refuses_redirect(rule, snapshot, out)
+    }
+
     /// Whether there was no room for what a redirect is made from: it would
     /// lead elsewhere.
-    fn lacks(&self, rule: &Rule, recall: &Recall) -> bool {
-        let Wanted::Redirect(redirect) = &rule.said.instead else {
+    fn lacks_values(&self, rule: &Rule, snapshot: &RequestSnapshot) -> bool {
+        let Wanted::Redirect(redirect) = &rule.rule.instead else {
             return false;
         };
-        let dropped = |it| self.recalled(&it, None, recall) == Recalled::Dropped;
+        let dropped = |it| self.captured_value(&it, None, snapshot) == CapturedValue::Dropped;
         Operators::that_stay(redirect).into_iter().any(dropped)
     }
 
-    fn count(&self, rule: &Rule, out: &mut Vec<Action>) {
-        out.push(Action::Count(self.counter));
-        out.push(Action::Count(rule.counter));
+    fn count<H: Host>(&self, rule: &Rule, event: &mut Event<'_, H>) {
+        event.count(self.counter);
+        event.count(rule.counter);
+    }
+}
+
+impl Recipient<'_> {
+    /// In which format the client gets what replaces a response. One that only
+    /// says gRPC, and not even in a POST, gets what anybody else gets.
+    fn replaced_in(self) -> ReplyFormat {
+        match self.format {
+            ReplyFormat::Grpc if self.grpc == Grpc::None => ReplyFormat::Http,
+            format => format,
+        }
     }
 }
 
 impl Rule {
     /// It says that a response stays as it is.
     fn changes_nothing(&self) -> bool {
-        match &self.said.instead {
+        match &self.rule.instead {
             Wanted::Response(response) => {
                 self.keeps_body()
                     && response.status.is_none()
@@ -344,7 +371,7 @@ impl Rule {
     }
 
     fn keeps_body(&self) -> bool {
-        match &self.said.instead {
+        match &self.rule.instead {
             Wanted::Response(response) => response.body == NewBody::Original,
             Wanted::Redirect(_) => false,
         }
@@ -352,7 +379,7 @@ impl Rule {
 
     /// What a gRPC client is told; `None`: what the HTTP status maps to.
     fn grpc_status(&self, original: Option<u8>) -> Option<u8> {
-        match &self.said.instead {
+        match &self.rule.instead {
             Wanted::Response(response) => match (response.grpc_status, response.status) {
                 (Some(status), _) => Some(status),
                 (None, Some(_)) => None,
@@ -362,8 +389,12 @@ impl Rule {
         }
     }
 
-    fn ask<H: Host>(&self, host: &mut H, recall: &Recall) -> Vec<(&Operator, Option<Vec<u8>>)> {
-        let mut ask = |operator| (operator, Operators::ask(operator, host, recall));
+    fn ask<H: Host>(
+        &self,
+        event: &mut Event<'_, H>,
+        snapshot: &RequestSnapshot,
+    ) -> Vec<(&Operator, Option<Vec<u8>>)> {
+        let mut ask = |operator| (operator, Operators::ask(operator, event, snapshot));
         self.asks.iter().map(&mut ask).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Retries: what Envoy's router is told to try again, and how often in all.
+//! Retries: what Envoy's router is told to retry, and how often in all.
 //!
 //! The router performs the retries. It takes its orders from request headers
 //! (`x-envoy-retry-on` and its kin), which it keeps to itself. Every write to
@@ -18,42 +18,41 @@ use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{BudgetMode, OnExhausted, Retry, RetryConstraint, Scope, Spec};
 
 use crate::action::{Action, Reply};
-use crate::host::Host;
-use crate::look::Needs;
+use crate::event::Event;
+use crate::host::{Host, response_status};
 use crate::request::Request;
-use crate::response_override::response_status;
-use budget::Terms;
-use ledger::Opening;
-use outcomes::{Rules, triggers};
+use crate::request::required::RequiredInputs;
+use budget::BudgetConfig;
+use ledger::BudgetRequest;
+use outcomes::{RetryableOutcomes, triggers};
 
 pub use ledger::Ledger;
-pub(crate) use ledger::SlotId;
-pub(crate) use ledger::{Seen, Try};
+pub(crate) use ledger::{AttemptDecision, ExchangeId, ResponseOutcome};
 pub use reservation::recover;
 
 /// `retry` and `retryConstraint`, compiled.
 #[derive(Debug)]
 pub(crate) struct Retries {
     methods: Vec<String>,
-    rules: Option<Arc<Rules>>,
+    outcomes: Option<Arc<RetryableOutcomes>>,
     /// What switches retries on, where Envoy's own configuration does not.
     orders: Vec<(&'static str, Arc<str>)>,
     /// `numRetries` as text.
     most: Option<Arc<str>>,
-    pub(crate) bound: Option<Bound>,
+    pub(crate) budget: Option<RetryBudget>,
 }
 
 /// `retryConstraint`.
 #[derive(Debug)]
-pub(crate) struct Bound {
+pub(crate) struct RetryBudget {
     /// What the budget is called; more is added by its scope.
     pub(crate) name: String,
     pub(crate) scope: Scope,
-    pub(crate) terms: Terms,
+    pub(crate) config: BudgetConfig,
     /// What the client gets instead of the origin's response.
     pub(crate) reply: Option<Arc<Reply>>,
     pub(crate) reports: bool,
-    /// Retries are paid for from the start, whoever sees the tries.
+    /// Retries are paid for from the start, whoever sees the attempts.
     reserves: bool,
 }
 
@@ -75,25 +74,25 @@ impl Retries {
         let by_envoy = native == NativeFields::Applied;
         Some(Self {
             methods: retry.map(|it| it.methods.clone()).unwrap_or_default(),
-            rules: retry.map(|it| Arc::new(Rules::of(it))),
+            outcomes: retry.map(|it| Arc::new(RetryableOutcomes::of(it))),
             orders: retry.filter(|_| !by_envoy).map(orders).unwrap_or_default(),
             most: retry.map(|it| it.num_retries.to_string().into()),
-            bound: constraint.map(|it| Bound::of(policy, it)),
+            budget: constraint.map(|it| RetryBudget::of(policy, it)),
         })
     }
 
-    pub(crate) fn needs(&self) -> Needs {
-        let replies = |bound: &Bound| bound.reply.is_some();
-        Needs {
+    pub(crate) fn requires(&self) -> RequiredInputs {
+        let replies = |budget: &RetryBudget| budget.reply.is_some();
+        RequiredInputs {
             headers: !self.methods.is_empty(),
             // A refusal replies when there is a response, and the host shows no
             // request headers any more.
-            grpc: self.bound.as_ref().is_some_and(replies),
-            ..Needs::default()
+            grpc: self.budget.as_ref().is_some_and(replies),
+            ..RequiredInputs::default()
         }
     }
 
-    /// Whether requests like this may be tried again. Without conditions
+    /// Whether requests like this may be retried. Without conditions
     /// there is no need to ask.
     pub(crate) fn is_for(&self, request: &Request<'_>) -> bool {
         let wanted = |method: &String| method.as_bytes() == request.method();
@@ -107,23 +106,18 @@ impl Retries {
 
     /// Tells the router what to do with a request that goes on. `limit` is
     /// what the budget or the method leaves.
-    pub(crate) fn instruct<H: Host>(
-        &self,
-        limit: Option<u32>,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) {
-        let most = self.rules.as_ref().map(|rules| rules.most);
+    pub(crate) fn instruct<H: Host>(&self, limit: Option<u32>, event: &mut Event<'_, H>) {
+        let most = self.outcomes.as_ref().map(|outcomes| outcomes.max_retries);
         let allowed = match (most, limit) {
             (Some(most), Some(limit)) => Some(most.min(limit)),
             (most, limit) => most.or(limit),
         };
         let set = |name, value| Action::SetRequestHeader(name, value);
         if allowed == Some(0) {
-            out.push(set(MAX_RETRIES, "0".into()));
+            event.out.push(set(MAX_RETRIES, "0".into()));
             return;
         }
-        out.extend(
+        event.out.extend(
             self.orders
                 .iter()
                 .map(|(name, value)| set(name, Arc::clone(value))),
@@ -133,33 +127,38 @@ impl Retries {
         };
         let is_told = !self.orders.is_empty();
         let lowered = limit.is_some() && (most.is_none() || limit < most);
-        if is_told || lowered || asks_for_more(host, allowed) {
+        if is_told || lowered || asks_for_more(event.host, allowed) {
             let text = match &self.most {
                 Some(most) if !lowered => Arc::clone(most),
                 _ => allowed.to_string().into(),
             };
-            out.push(set(MAX_RETRIES, text));
+            event.out.push(set(MAX_RETRIES, text));
         }
     }
 
     /// What the ledger has to know of a request.
-    pub(crate) fn opening(&self, bound: &Bound, budget: usize, may_retry: bool) -> Opening {
-        Opening {
-            budget,
-            rules: self.rules.clone(),
+    pub(crate) fn budget_request(
+        &self,
+        budget: &RetryBudget,
+        account: usize,
+        may_retry: bool,
+    ) -> BudgetRequest {
+        BudgetRequest {
+            budget: account,
+            outcomes: self.outcomes.clone(),
             may_retry,
-            reserves: bound.reserves,
+            reserves: budget.reserves,
         }
     }
 }
 
-impl Bound {
+impl RetryBudget {
     fn of(policy: &ObjectName, constraint: &RetryConstraint) -> Self {
         let policy_name = policy.name.replace('.', "_");
         Self {
             name: format!("btp.{}.{policy_name}", policy.namespace),
             scope: constraint.scope,
-            terms: Terms::of(constraint),
+            config: BudgetConfig::of(constraint),
             reply: (constraint.on_exhausted == OnExhausted::Status503).then(|| Arc::new(refusal())),
             reports: constraint.report,
             reserves: constraint.mode == BudgetMode::Reserve,
@@ -167,7 +166,7 @@ impl Bound {
     }
 }
 
-impl Bound {
+impl RetryBudget {
     /// What the operator is told when a configuration is loaded.
     pub(crate) fn notice(&self) -> Option<String> {
         self.reserves.then(|| {
@@ -217,16 +216,16 @@ impl Bound {
 }
 
 /// What a response says to the router.
-pub(crate) fn seen<H: Host>(host: &mut H) -> Option<Seen> {
+pub(crate) fn response_outcome<H: Host>(host: &mut H) -> Option<ResponseOutcome> {
     let status = response_status(host)?;
     let grpc_status = host.response_header("grpc-status", |value| {
         std::str::from_utf8(value?).ok()?.parse().ok()
     });
     let is_fine = status < 400 && grpc_status.is_none_or(|status| status == 0);
-    Some(Seen {
+    Some(ResponseOutcome {
         status,
         grpc_status,
-        limited: !is_fine && host.response_header(RATE_LIMITED, |value| value.is_some()),
+        is_rate_limited: !is_fine && host.response_header(RATE_LIMITED, |value| value.is_some()),
     })
 }
 

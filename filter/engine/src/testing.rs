@@ -10,6 +10,13 @@ mod script;
 mod threads;
 mod upstream;
 
+use crate::action::Action;
+use crate::exchange::Context;
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::retry::Ledger;
+use crate::worker::Worker;
+
 pub use fake_host::FakeHost;
 pub use meters::SharedMeters;
 pub use proxy::{Message, Outcome, Proxy};
@@ -17,3 +24,15 @@ pub use script::{Played, play, random_script};
 #[cfg(not(target_arch = "wasm32"))]
 pub use threads::{ThreadedHost, WorkerHost};
 pub use upstream::demo_upstream;
+
+/// Feeds an event to an exchange of whose retries nobody keeps an account.
+pub fn feed<H: Host, R>(
+    plan: &Plan,
+    worker: &mut Worker,
+    host: &mut H,
+    out: &mut Vec<Action>,
+    event: impl FnOnce(&mut Context<'_, H>) -> R,
+) -> R {
+    let ledger = &mut Ledger::default();
+    event(&mut Context::new(plan, worker, ledger, host, out))
+}

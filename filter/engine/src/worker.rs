@@ -4,16 +4,16 @@ use btp_policy::attach::{Attachments, Memo};
 use btp_policy::config::Limits;
 
 use crate::action::Action;
+use crate::event::Event;
 use crate::host::Host;
+use crate::host::values::{BlockId, Step};
 use crate::plan::Plan;
-use crate::rate_limit::{self, Concurrency, Leases, PlaceRef, Places, Till};
+use crate::rate_limit::{self, InFlight, Leases, Limiter};
 use crate::response_override::MemoryQuota;
 use crate::response_override::ValueLimits;
-use crate::retry::Bound;
-use crate::shared::claims::Holder;
-use crate::shared::liveness::Roll;
-use crate::shared::reaper::{Gauges, Watch};
-use crate::shared::{BlockId, Step};
+use crate::retry::{Ledger, RetryBudget};
+use crate::shared::claims::ClaimTracker;
+use crate::shared::reaper::Reaper;
 use hashbrown::HashMap;
 
 /// A worker's own state.
@@ -29,9 +29,9 @@ pub struct Worker {
     /// The host has shown the body of a request that was held.
     pub(crate) sees_held_bodies: bool,
     pub(crate) leases: Leases,
-    pub(crate) holder: Holder,
-    places: Places,
-    watch: Watch,
+    pub(crate) claims: ClaimTracker,
+    in_flight: InFlight,
+    reaper: Reaper,
     seed: Option<[u64; 2]>,
 }
 
@@ -45,7 +45,10 @@ pub(crate) struct Place {
 }
 
 impl Worker {
-    pub(crate) fn new(limits: Limits, roll: Roll, gauges: Gauges) -> Self {
+    /// A worker under this plan, which holds nothing yet.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let limits = plan.remembers();
         Self {
             routes: Memo::new(limits.routes),
             budgets: Vec::new(),
@@ -53,9 +56,9 @@ impl Worker {
             values: MemoryQuota::default(),
             sees_held_bodies: false,
             leases: Leases::default(),
-            holder: Holder::new(roll, gauges),
-            places: Places::default(),
-            watch: Watch::default(),
+            claims: ClaimTracker::new(plan.registry(), plan.shared_gauges()),
+            in_flight: InFlight::default(),
+            reaper: Reaper::default(),
             seed: None,
         }
     }
@@ -64,7 +67,7 @@ impl Worker {
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.holder.is_idle()
+        self.claims.is_idle()
     }
 
     /// The same worker, whose requests share the memory of `quota` with those
@@ -92,67 +95,51 @@ impl Worker {
 
     /// A configuration is loaded: from now on this worker looks after what
     /// the dead held under it.
-    pub fn start<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
-        self.watch.start(plan.kept(), host, out);
+    pub fn start<H: Host>(&mut self, plan: &Plan, event: &mut Event<'_, H>) {
+        self.reaper.start(plan.quota_tables(), event);
     }
 
     /// The time asked for by [`Action::WakeWorkerAt`] has come.
-    pub fn tick<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
-        self.places
-            .settle(plan.bounds(), &mut self.holder, host, out);
-        match self.holder.next_beat() {
-            Some(due) if host.now_ns() < due => out.push(Action::WakeWorkerAt(due)),
-            _ => self.holder.tick(host, out),
+    pub fn tick<H: Host>(&mut self, plan: &Plan, event: &mut Event<'_, H>) {
+        self.in_flight
+            .settle(plan.concurrency_limits(), &mut self.claims, event);
+        match self.claims.next_heartbeat() {
+            // It was woken for something else.
+            Some(due) if event.now_ns() < due => event.out.push(Action::WakeWorkerAt(due)),
+            _ => self.claims.tick(event),
         }
-        self.watch.tick(plan.kept(), &self.holder, host, out);
+        self.reaper.tick(plan.quota_tables(), &self.claims, event);
     }
 
     /// Another configuration takes this one's place, or this one ends: hands
     /// back all that was taken ahead. What requests hold that are still in
     /// flight they give back when they end. Should more come after all, this
     /// has cost them a little and nothing else.
-    pub fn retire<H: Host>(&mut self, plan: &Plan, host: &mut H, out: &mut Vec<Action>) {
-        self.places
-            .retire(plan.bounds(), &mut self.holder, host, out);
-        let now_ns = host.now_ns();
-        for mut lease in self.leases.drain() {
-            let mut till = Till {
-                plan,
-                worker: &mut *self,
-                host: &mut *host,
-                now_ns,
-                out: &mut *out,
-            };
-            till.hand_back(&mut lease);
+    pub fn retire<H: Host>(&mut self, plan: &Plan, event: &mut Event<'_, H>) {
+        self.in_flight
+            .retire(plan.concurrency_limits(), &mut self.claims, event);
+        let leases = self.leases.drain();
+        let mut limiter = self.limiter(plan, event);
+        for mut lease in leases {
+            limiter.hand_back(&mut lease);
         }
-        self.holder.rest(host);
+        self.claims.stop_if_idle(event.host);
     }
 
-    /// Takes a place among the requests in flight; `false` if there is none.
-    #[inline(never)]
-    pub(crate) fn enter<H: Host>(
-        &mut self,
-        bounds: &[Concurrency],
-        at: PlaceRef,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) -> bool {
-        bounds
-            .get(at.bound)
-            .is_some_and(|bound| self.places.enter(at, bound, &mut self.holder, host, out))
-    }
-
-    /// Leaves a place among the requests in flight.
-    #[inline(never)]
-    pub(crate) fn leave<H: Host>(
-        &mut self,
-        bounds: &[Concurrency],
-        at: PlaceRef,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) {
-        if let Some(bound) = bounds.get(at.bound) {
-            self.places.leave(at, bound, &mut self.holder, host, out);
+    /// What the rate limits of a plan are asked with.
+    pub(crate) fn limiter<'a, 'e, H: Host>(
+        &'a mut self,
+        plan: &'a Plan,
+        event: &'a mut Event<'e, H>,
+    ) -> Limiter<'a, 'e, H> {
+        Limiter {
+            limits: plan.limits(),
+            concurrency_limits: plan.concurrency_limits(),
+            leases: &mut self.leases,
+            in_flight: &mut self.in_flight,
+            claims: &mut self.claims,
+            now_ns: event.now_ns(),
+            event,
         }
     }
 
@@ -212,38 +199,51 @@ impl Worker {
         seed
     }
 
-    /// The ledger's budget for the request at hand.
+    /// The ledger's budget for the request at hand, which the policy with this
+    /// index bounds.
     pub(crate) fn budget<H: Host>(
         &mut self,
-        policy: Option<usize>,
-        bound: &Bound,
-        host: &mut H,
-        now: u64,
+        policy: usize,
+        constraint: &RetryBudget,
+        ledger: &mut Ledger,
+        event: &mut Event<'_, H>,
     ) -> usize {
-        let index = policy.unwrap_or_default();
-        if self.budgets.len() <= index {
-            self.budgets.resize_with(index + 1, HashMap::new);
+        if self.budgets.len() <= policy {
+            self.budgets.resize_with(policy + 1, HashMap::new);
         }
-        let most = self.limits.routes;
-        let Some(known) = self.budgets.get_mut(index) else {
+        let Some(known) = self.budgets.get_mut(policy) else {
             return usize::MAX;
         };
-        let found = bound.with_part(host, |part| match known.get(part) {
-            Some(budget) => Ok(*budget),
-            None if known.len() < most => Err(part.to_vec()),
-            // Too many to tell apart: what is left shares one.
-            None => Err(Vec::new()),
+        let is_full = known.len() >= self.limits.routes;
+        // The name of the route or cluster is lent only for as long as it takes
+        // to look it up; most are known and need no copy.
+        let found = constraint.with_part(event.host, |part| match known.get(part) {
+            Some(budget) => Found::Known(*budget),
+            None if !is_full => Found::New(part.to_vec()),
+            // Too many to tell apart: those that are left share one budget, of
+            // the name that no route or cluster has.
+            None => match known.get(&b""[..]) {
+                Some(budget) => Found::Known(*budget),
+                None => Found::New(Vec::new()),
+            },
         });
-        found.unwrap_or_else(|part| {
-            let name = bound.name_of(&part);
-            let terms = bound.terms;
-            let budget = host.with_ledger(|ledger, host| ledger.budget(&name, terms, host, now));
-            if known.len() < most || part.is_empty() {
+        match found {
+            Found::Known(budget) => budget,
+            Found::New(part) => {
+                let (name, now) = (constraint.name_of(&part), event.now_ns());
+                let budget = ledger.budget(&name, constraint.config, event.host, now);
                 known.insert(part, budget);
+                budget
             }
-            budget
-        })
+        }
     }
+}
+
+/// What is known of a route's or cluster's budget.
+enum Found {
+    Known(usize),
+    /// Nothing: it is of this name.
+    New(Vec<u8>),
 }
 
 fn route<H: Host>(host: &mut H) -> u64 {

@@ -11,7 +11,7 @@ mod selector;
 
 pub use capability::{Capability, FIELDS, Owner, owner_of};
 pub use fault_injection::{
-    Abort, AbortReply, AbortStatus, Abortion, Delay, DelayLength, Distribution, FaultInjection,
+    Abort, AbortAction, AbortReply, AbortStatus, Delay, DelayLength, Distribution, FaultInjection,
     HeaderControl, Sampling, SamplingKey, Schedule, Spread,
 };
 pub use rate_limit::{

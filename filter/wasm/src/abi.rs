@@ -20,7 +20,7 @@ use crate::stream::Stream;
 
 /// The host refused a hostcall, with this status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refused(pub(crate) u32);
+pub(crate) struct HostError(pub(crate) u32);
 
 /// Header maps that the host keeps for the current stream.
 #[derive(Clone, Copy, Debug)]
@@ -235,7 +235,7 @@ fn code(flow: Flow) -> u32 {
 
 /// The first value of a header; `None` if there is no such header.
 pub(crate) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
-    let mut value = Lent::new();
+    let mut value = HostBuffer::new();
     // SAFETY: pointers and lengths describe live memory.
     let status = unsafe {
         imports::proxy_get_header_map_value(
@@ -251,7 +251,7 @@ pub(crate) fn header(map: Map, name: &str) -> Option<Vec<u8>> {
 
 /// All headers, as a pairs block.
 pub(crate) fn headers(map: Map) -> Option<Vec<u8>> {
-    let mut block = Lent::new();
+    let mut block = HostBuffer::new();
     // SAFETY: pointers describe live memory.
     let status = unsafe {
         imports::proxy_get_header_map_pairs(map as u32, &raw mut block.data, &raw mut block.size)
@@ -260,7 +260,7 @@ pub(crate) fn headers(map: Map) -> Option<Vec<u8>> {
 }
 
 /// Adds a header beside any of that name.
-pub(crate) fn add_header(map: Map, name: &str, value: &str) -> Result<(), Refused> {
+pub(crate) fn add_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
     // SAFETY: pointers and lengths describe live memory.
     check(unsafe {
         imports::proxy_add_header_map_value(
@@ -274,13 +274,13 @@ pub(crate) fn add_header(map: Map, name: &str, value: &str) -> Result<(), Refuse
 }
 
 /// Removes all values of a header, if there are any.
-pub(crate) fn remove_header(map: Map, name: &str) -> Result<(), Refused> {
+pub(crate) fn remove_header(map: Map, name: &str) -> Result<(), HostError> {
     // SAFETY: pointer and length describe live memory.
     check(unsafe { imports::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
 /// Gives a header this one value.
-pub(crate) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refused> {
+pub(crate) fn set_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
     // SAFETY: pointers and lengths describe live memory.
     check(unsafe {
         imports::proxy_replace_header_map_value(
@@ -294,16 +294,15 @@ pub(crate) fn set_header(map: Map, name: &str, value: &str) -> Result<(), Refuse
 }
 
 /// Replaces a header map by `pairs`.
-pub(crate) fn set_headers(map: Map, pairs: &[(&[u8], &[u8])]) -> Result<(), Refused> {
+pub(crate) fn set_headers(map: Map, pairs: &[(&[u8], &[u8])]) -> Result<(), HostError> {
     let pairs = serialize(pairs);
     // SAFETY: pointer and length describe live memory.
     check(unsafe { imports::proxy_set_header_map_pairs(map as u32, pairs.as_ptr(), pairs.len()) })
 }
 
-/// An attribute, given by its path, whose elements a zero byte parts; `None`
-/// if it is not there.
+/// An attribute, identified by a NUL-separated path; `None` if it is not there.
 pub(crate) fn property(path: &str) -> Option<Vec<u8>> {
-    let mut value = Lent::new();
+    let mut value = HostBuffer::new();
     // SAFETY: pointers and lengths describe live memory.
     let status = unsafe {
         imports::proxy_get_property(
@@ -317,7 +316,7 @@ pub(crate) fn property(path: &str) -> Option<Vec<u8>> {
 }
 
 /// Gives the current stream a property: filter state `wasm.<name>`.
-pub(crate) fn set_property(name: &str, value: &[u8]) -> Result<(), Refused> {
+pub(crate) fn set_property(name: &str, value: &[u8]) -> Result<(), HostError> {
     // SAFETY: pointers and lengths describe live memory.
     check(unsafe {
         imports::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len())
@@ -326,7 +325,7 @@ pub(crate) fn set_property(name: &str, value: &[u8]) -> Result<(), Refused> {
 
 /// The bytes of a buffer.
 pub(crate) fn buffer(buffer: Buffer, max_size: usize) -> Option<Vec<u8>> {
-    let mut value = Lent::new();
+    let mut value = HostBuffer::new();
     // SAFETY: pointers and lengths describe live memory.
     let status = unsafe {
         imports::proxy_get_buffer_bytes(
@@ -341,7 +340,7 @@ pub(crate) fn buffer(buffer: Buffer, max_size: usize) -> Option<Vec<u8>> {
 }
 
 /// Replaces the first `size` bytes of a buffer.
-pub(crate) fn set_buffer(buffer: Buffer, size: usize, value: &[u8]) -> Result<(), Refused> {
+pub(crate) fn set_buffer(buffer: Buffer, size: usize, value: &[u8]) -> Result<(), HostError> {
     // SAFETY: pointer and length describe live memory.
     check(unsafe {
         imports::proxy_set_buffer_bytes(buffer as u32, 0, size, value.as_ptr(), value.len())
@@ -355,7 +354,7 @@ pub(crate) fn send_local_response(
     headers: &[(&[u8], &[u8])],
     body: &[u8],
     grpc_status: Option<u8>,
-) -> Result<(), Refused> {
+) -> Result<(), HostError> {
     let headers = serialize(headers);
     // SAFETY: pointers and lengths describe live memory.
     check(unsafe {
@@ -375,7 +374,7 @@ pub(crate) fn send_local_response(
 /// A value of the data that all workers share, and its version; `None` if
 /// there is no such key.
 pub(crate) fn shared_data(key: &str) -> Option<(Vec<u8>, u32)> {
-    let mut value = Lent::new();
+    let mut value = HostBuffer::new();
     let mut cas = 0;
     // SAFETY: pointers and lengths describe live memory.
     let status = unsafe {
@@ -392,7 +391,7 @@ pub(crate) fn shared_data(key: &str) -> Option<(Vec<u8>, u32)> {
 
 /// Sets a shared value if it still has the version `cas`; a key that does
 /// not exist is created whatever `cas` says. Keys are never freed.
-pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), Refused> {
+pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), HostError> {
     // SAFETY: pointers and lengths describe live memory.
     check(unsafe {
         imports::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas)
@@ -400,13 +399,13 @@ pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), R
 }
 
 /// Lets the current stream's held request go on.
-pub(crate) fn continue_request() -> Result<(), Refused> {
+pub(crate) fn continue_request() -> Result<(), HostError> {
     // SAFETY: no memory is passed.
     check(unsafe { imports::proxy_continue_stream(REQUEST_STREAM) })
 }
 
 /// Ends the current stream: the client sees it break off.
-pub(crate) fn close_stream() -> Result<(), Refused> {
+pub(crate) fn close_stream() -> Result<(), HostError> {
     // SAFETY: no memory is passed.
     check(unsafe { imports::proxy_close_stream(REQUEST_STREAM) })
 }
@@ -431,29 +430,29 @@ fn clock(clock: u32) -> u64 {
 }
 
 /// Makes `context` the stream that hostcalls are about.
-pub(crate) fn set_effective_context(context: u32) -> Result<(), Refused> {
+pub(crate) fn set_effective_context(context: u32) -> Result<(), HostError> {
     // SAFETY: no memory is passed.
     check(unsafe { imports::proxy_set_effective_context(context) })
 }
 
 /// Sets the one timer of this configuration; 0 stops it. Each call starts a
 /// new period.
-pub(crate) fn set_tick_period(millis: u32) -> Result<(), Refused> {
+pub(crate) fn set_tick_period(millis: u32) -> Result<(), HostError> {
     // SAFETY: no memory is passed.
     check(unsafe { imports::proxy_set_tick_period_milliseconds(millis) })
 }
 
 /// Defines a counter, or finds the one of that name.
-pub(crate) fn define_counter(name: &str) -> Result<u32, Refused> {
+pub(crate) fn define_counter(name: &str) -> Result<u32, HostError> {
     define(COUNTER, name)
 }
 
 /// Defines a gauge, or finds the one of that name.
-pub(crate) fn define_gauge(name: &str) -> Result<u32, Refused> {
+pub(crate) fn define_gauge(name: &str) -> Result<u32, HostError> {
     define(GAUGE, name)
 }
 
-fn define(kind: u32, name: &str) -> Result<u32, Refused> {
+fn define(kind: u32, name: &str) -> Result<u32, HostError> {
     let mut id = 0;
     // SAFETY: pointers and lengths describe live memory.
     check(unsafe { imports::proxy_define_metric(kind, name.as_ptr(), name.len(), &raw mut id) })?;
@@ -461,26 +460,26 @@ fn define(kind: u32, name: &str) -> Result<u32, Refused> {
 }
 
 /// Changes a gauge by so much.
-pub(crate) fn adjust(id: u32, by: i64) -> Result<(), Refused> {
+pub(crate) fn adjust(id: u32, by: i64) -> Result<(), HostError> {
     // SAFETY: no memory is passed.
     check(unsafe { imports::proxy_increment_metric(id, by) })
 }
 
 /// Adds to a counter.
-pub(crate) fn increment(id: u32, amount: u64) -> Result<(), Refused> {
+pub(crate) fn increment(id: u32, amount: u64) -> Result<(), HostError> {
     let offset = i64::try_from(amount).unwrap_or(i64::MAX);
     // SAFETY: no memory is passed.
     check(unsafe { imports::proxy_increment_metric(id, offset) })
 }
 
 /// Makes a gauge this number.
-pub(crate) fn record(id: u32, to: u64) -> Result<(), Refused> {
+pub(crate) fn record(id: u32, to: u64) -> Result<(), HostError> {
     // SAFETY: no memory is passed.
     check(unsafe { imports::proxy_record_metric(id, to) })
 }
 
 /// The value of a metric.
-pub(crate) fn metric(id: u32) -> Result<u64, Refused> {
+pub(crate) fn metric(id: u32) -> Result<u64, HostError> {
     let mut value = 0;
     // SAFETY: the pointer is to a live u64.
     check(unsafe { imports::proxy_get_metric(id, &raw mut value) })?;
@@ -600,21 +599,28 @@ pub(crate) fn tried() -> [(&'static str, u32); 23] {
     }
 }
 
-fn check(status: u32) -> Result<(), Refused> {
+/// Logs that the host refused something.
+pub(crate) fn report(what: &str, performed: Result<(), HostError>) {
+    if let Err(HostError(status)) = performed {
+        log::error!("{what} could not be written: status {status}");
+    }
+}
+
+fn check(status: u32) -> Result<(), HostError> {
     if status == OK {
         Ok(())
     } else {
-        Err(Refused(status))
+        Err(HostError(status))
     }
 }
 
 /// Memory that the host asked this module to allocate and then filled.
-struct Lent {
+struct HostBuffer {
     data: *mut u8,
     size: usize,
 }
 
-impl Lent {
+impl HostBuffer {
     fn new() -> Self {
         Self {
             data: ptr::null_mut(),

@@ -1,4 +1,5 @@
-//! A configuration under one of Envoy's contexts: those who wait there.
+//! A configuration in force under one of Envoy's contexts: the exchanges that wait
+//! there, and Envoy's timer.
 //!
 //! Envoy has one timer for each context. A context has one configuration at a
 //! time; when it gets another, exchanges that have begun go on under theirs.
@@ -7,17 +8,23 @@ use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::rc::Rc;
 
-use btp_engine::{Deadlines, Exchange, Flow};
+use btp_engine::{Action, Context, Deadlines, Event, Exchange, Flow, Ledger, Worker};
 use hashbrown::HashMap;
 
 use crate::abi;
 use crate::host::WasmHost;
-use crate::root::loaded::Loaded;
-use crate::stream::perform;
+use crate::loaded::Loaded;
+use crate::perform::perform;
 use crate::vm;
 
+thread_local! {
+    /// The worker's ledger of retries: it outlives configurations, and the
+    /// downstream and the upstream instance share it.
+    static LEDGER: RefCell<Ledger> = RefCell::default();
+}
+
 /// What all streams under one configuration and context share.
-pub(crate) struct Shared {
+pub(crate) struct ActiveConfig {
     pub(crate) loaded: Rc<Loaded>,
     timer: Rc<Timer>,
     timers: RefCell<Timers>,
@@ -43,11 +50,11 @@ pub(crate) struct Timer {
 /// The worker's own place among the deadlines: no stream has this context,
 /// Envoy's own has.
 const WORKER: u32 = 0;
-/// The place of the VM's signs of life; no stream has this context, either.
+/// The place of the VM's heartbeats; no stream has this context, either.
 const VM: u32 = u32::MAX;
 const NANOS_PER_MS: u64 = 1_000_000;
 
-impl Deref for Shared {
+impl Deref for ActiveConfig {
     type Target = Loaded;
 
     fn deref(&self) -> &Loaded {
@@ -55,35 +62,67 @@ impl Deref for Shared {
     }
 }
 
-impl Shared {
+impl ActiveConfig {
     /// Under the context that has this timer, nobody waits yet.
     pub(crate) fn new(loaded: Rc<Loaded>, timer: &Rc<Timer>) -> Self {
-        let shared = Self {
+        let config = Self {
             loaded,
             timer: Rc::clone(timer),
             timers: RefCell::default(),
         };
         match vm::first_beat() {
-            Ok(at) => shared.wake(VM, at),
+            Ok(at) => config.wake(VM, at),
             Err(reason) => log::error!("{reason}"),
         }
-        shared
+        config
     }
 
     /// The worker's first step under this configuration.
     pub(crate) fn start(&self) {
-        let mut out = Vec::new();
-        let host = &mut WasmHost { shared: self };
-        self.worker.borrow_mut().start(&self.plan, host, &mut out);
-        perform(self, &mut out, 0);
+        self.act(&mut |worker, event| worker.start(&self.plan, event));
     }
 
     /// Another configuration takes this one's place, or this one ends.
     pub(crate) fn retire(&self) {
+        self.act(&mut |worker, event| worker.retire(&self.plan, event));
+    }
+
+    /// What the worker does of its own accord under this configuration.
+    fn act(&self, act: &mut dyn FnMut(&mut Worker, &mut Event<'_, WasmHost<'_>>)) {
         let mut out = Vec::new();
-        let host = &mut WasmHost { shared: self };
-        self.worker.borrow_mut().retire(&self.plan, host, &mut out);
-        perform(self, &mut out, 0);
+        let host = &mut WasmHost {
+            loaded: &self.loaded,
+        };
+        act(
+            &mut self.worker.borrow_mut(),
+            &mut Event::new(host, &mut out),
+        );
+        self.perform(&mut out, 0);
+    }
+
+    /// An event of the exchange that hostcalls are about now.
+    pub(crate) fn with_context<R>(
+        &self,
+        out: &mut Vec<Action>,
+        feed: impl FnOnce(&mut Context<'_, WasmHost<'_>>) -> R,
+    ) -> R {
+        LEDGER.with_borrow_mut(|ledger| {
+            let worker = &mut self.worker.borrow_mut();
+            let host = &mut WasmHost {
+                loaded: &self.loaded,
+            };
+            feed(&mut Context::new(&self.plan, worker, ledger, host, out))
+        })
+    }
+
+    /// Performs what the engine decided; gives the time at which the exchange
+    /// at hand is to be woken, if any.
+    pub(crate) fn perform(&self, actions: &mut Vec<Action>, body_size: usize) -> Option<u64> {
+        let wakes = perform(&self.loaded, actions, body_size);
+        if let Some(at) = wakes.worker {
+            self.wake_worker(at);
+        }
+        wakes.exchange
     }
 
     /// Keeps `exchange` until its time has come, or it is asked back.
@@ -135,30 +174,20 @@ impl Shared {
     /// Wakes those whose time has come, then has the timer come for the next.
     pub(crate) fn tick(&self) {
         let now = abi::monotonic_ns();
-        let next_beat = vm::beat(now);
+        let next_heartbeat = vm::beat(now);
         let mut out = Vec::new();
         while let Some((context, exchange)) = self.next_due(now) {
-            let mut host = WasmHost { shared: self };
             let Some(mut exchange) = exchange else {
-                self.worker
-                    .borrow_mut()
-                    .tick(&self.plan, &mut host, &mut out);
-                perform(self, &mut out, 0);
+                self.act(&mut |worker, event| worker.tick(&self.plan, event));
                 continue;
             };
             if abi::set_effective_context(context).is_err() {
-                let worker = &mut self.worker.borrow_mut();
-                exchange.done(&self.plan, worker, &mut host, &mut out);
-                perform(self, &mut out, 0);
+                self.with_context(&mut out, |cx| exchange.done(cx));
+                self.perform(&mut out, 0);
                 continue;
             }
-            let flow = exchange.timer(
-                &self.plan,
-                &mut self.worker.borrow_mut(),
-                &mut host,
-                &mut out,
-            );
-            let wake_at = perform(self, &mut out, 0);
+            let flow = self.with_context(&mut out, |cx| exchange.timer(cx));
+            let wake_at = self.perform(&mut out, 0);
             if flow == Flow::Continue
                 && let Err(refused) = abi::continue_request()
             {
@@ -171,7 +200,7 @@ impl Shared {
             timers.waiting.insert(context, exchange);
         }
         let mut timers = self.timers.borrow_mut();
-        timers.deadlines.set(VM, next_beat);
+        timers.deadlines.set(VM, next_heartbeat);
         self.arm(&timers);
     }
 

@@ -12,11 +12,13 @@ use std::rc::Rc;
 use btp_engine::{Flow, Response};
 use hashbrown::{HashMap, HashSet};
 
+use crate::abi::report;
 use crate::abi::{self, Map};
-use crate::active_config::Shared;
+use crate::active_config::ActiveConfig;
+use crate::perform::send_instead;
 use crate::root::headroom;
 use crate::root::{Root, Roots};
-use crate::stream::{Stream, report, send_instead};
+use crate::stream::Stream;
 use crate::vm;
 
 thread_local! {
@@ -34,10 +36,10 @@ pub(crate) fn create(context: u32, root: u32) {
         ROOTS.with_borrow_mut(|roots| roots.insert(context, Root::new(context)));
         return;
     }
-    let shared = ROOTS.with_borrow_mut(|roots| roots.get_mut(&root)?.begin());
-    if let Some(shared) = shared {
+    let config = ROOTS.with_borrow_mut(|roots| roots.get_mut(&root)?.begin());
+    if let Some(config) = config {
         vm::look();
-        let stream = Stream::new(context, shared);
+        let stream = Stream::new(context, config);
         STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
     } else {
         UNGOVERNED.with_borrow_mut(|ungoverned| ungoverned.insert(context));
@@ -62,11 +64,11 @@ pub(crate) fn configure(root: u32, size: usize) -> bool {
 /// requests to come. Envoy does not say of which; the others take again what
 /// they give back now.
 fn retire_others(new: u32) {
-    let others: Vec<Rc<Shared>> = ROOTS.with_borrow(|roots| {
+    let others: Vec<Rc<ActiveConfig>> = ROOTS.with_borrow(|roots| {
         let others = roots.iter().filter(|(root, _)| **root != new);
         others.flat_map(|(_, root)| root.timed().0).collect()
     });
-    others.iter().for_each(|shared| shared.retire());
+    others.iter().for_each(|config| config.retire());
 }
 
 /// The timer of a configuration has come.
@@ -74,8 +76,8 @@ pub(crate) fn tick(root: u32) {
     let timed = ROOTS.with_borrow(|roots| roots.get(&root).map(Root::timed));
     let Some((all, timer)) = timed else { return };
     timer.came();
-    for shared in all {
-        shared.tick();
+    for config in all {
+        config.tick();
     }
     with_root(root, |root, others| root.look_after(others));
     timer.rest();
@@ -95,7 +97,7 @@ fn with_root<R>(root: u32, act: impl FnOnce(&mut Root, &Roots) -> R) -> Option<R
 pub(crate) fn request_headers(context: u32, end: bool) -> Flow {
     if take_ungoverned(context) {
         let header = |name| abi::header(Map::RequestHeaders, name).unwrap_or_default();
-        let reply = not_configured().told_to(&header("content-type"), &header(":method"));
+        let reply = not_configured().encoded_for(&header("content-type"), &header(":method"));
         report("a reply", send_instead(&reply));
         return Flow::Stop;
     }

@@ -1,16 +1,15 @@
 //! The engine's view of Envoy, for the stream that hostcalls are about now.
 
-use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 
 use btp_engine::{
-    Attribute, BlockId, Blocks, Contended, CounterId, Counters, Host, Journals, Ledger, MeterId,
-    MeterKind, Meters, Page, Step, TableId, Tables, WorkerId, to_bytes, to_words,
+    Attribute, BlockId, Blocks, Contended, CounterId, Counters, Host, Journals, MeterId, MeterKind,
+    Meters, Page, Step, TableId, Tables, WorkerId, to_bytes, to_words,
 };
 use btp_policy::attach::{ResourceRef, Route};
 
-use crate::abi::{self, Map, Refused};
-use crate::active_config::Shared;
+use crate::abi::{self, HostError, Map};
+use crate::loaded::Loaded;
 use crate::pairs;
 use crate::shared_data;
 use crate::vm::process::Process;
@@ -28,24 +27,18 @@ const EXCHANGE: &str = "btp_exchange";
 /// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
 const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
-thread_local! {
-    /// The worker's ledger: it outlives configurations, and the downstream
-    /// and the upstream instance share it.
-    static LEDGER: RefCell<Ledger> = RefCell::default();
-}
-
 /// Envoy, as the engine asks for it.
 pub(crate) struct WasmHost<'a> {
-    pub(crate) shared: &'a Shared,
+    pub(crate) loaded: &'a Loaded,
 }
 
 impl Counters for WasmHost<'_> {
     fn add(&self, counter: CounterId, amount: u64) {
-        self.shared.metrics.add(counter, amount);
+        self.loaded.metrics.add(counter, amount);
     }
 
     fn read(&self, counter: CounterId) -> u64 {
-        self.shared.metrics.read(counter)
+        self.loaded.metrics.read(counter)
     }
 }
 
@@ -55,7 +48,7 @@ impl Blocks for WasmHost<'_> {
         block: BlockId,
         step: impl FnMut(&mut Vec<u8>) -> Step<T>,
     ) -> Result<T, Contended> {
-        let name = self.shared.plan.blocks().get(block.0);
+        let name = self.loaded.plan.blocks().get(block.0);
         shared_data::update(&name.ok_or(Contended)?, step)
     }
 }
@@ -94,7 +87,7 @@ impl Journals for WasmHost<'_> {
 
 impl Tables for WasmHost<'_> {
     fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
-        let Some(name) = self.shared.plan.tables().get(table.0) else {
+        let Some(name) = self.loaded.plan.tables().get(table.0) else {
             return false;
         };
         let changed = shared_data::update(&name, |bytes| {
@@ -119,7 +112,7 @@ impl Host for WasmHost<'_> {
     }
 
     fn random(&mut self) -> u64 {
-        self.shared.random.next()
+        self.loaded.random.next()
     }
 
     fn secret(&mut self) -> Option<u64> {
@@ -200,13 +193,6 @@ impl Host for WasmHost<'_> {
         })
     }
 
-    fn with_ledger<R>(&mut self, act: impl FnOnce(&mut Ledger, &mut Self) -> R) -> R {
-        let mut ledger = LEDGER.take();
-        let result = act(&mut ledger, self);
-        LEDGER.set(ledger);
-        result
-    }
-
     fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
         read(abi::property(EXCHANGE).as_deref())
     }
@@ -235,8 +221,8 @@ impl Host for WasmHost<'_> {
     }
 }
 
-/// Names the current exchange.
-pub(crate) fn name_exchange(name: &[u8]) -> Result<(), Refused> {
+/// Gives the current exchange this id.
+pub(crate) fn set_exchange_id(name: &[u8]) -> Result<(), HostError> {
     abi::set_property(EXCHANGE, name)
 }
 

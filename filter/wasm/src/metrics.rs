@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use btp_engine::{CounterId, GaugeId, Plan};
 use hashbrown::HashMap;
 
-use crate::abi::{self, Refused};
+use crate::abi::{self, HostError};
 
 /// The metrics of one configuration.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) struct Metrics {
 struct Defined {
     names: Vec<String>,
     numbers: RefCell<HashMap<u32, u32>>,
-    define: fn(&str) -> Result<u32, Refused>,
+    define: fn(&str) -> Result<u32, HostError>,
 }
 
 impl Metrics {
@@ -56,7 +56,7 @@ impl Metrics {
 }
 
 impl Defined {
-    fn new(names: &[String], define: fn(&str) -> Result<u32, Refused>) -> Self {
+    fn new(names: &[String], define: fn(&str) -> Result<u32, HostError>) -> Self {
         Self {
             names: names.to_vec(),
             numbers: RefCell::default(),
@@ -92,7 +92,7 @@ pub(crate) fn self_test(prefix: &str) -> Result<(), String> {
         abi::adjust(gauge, 1)?;
         let moved = abi::metric(counter)? > 0 && abi::metric(gauge)? > 0;
         abi::adjust(gauge, -1)?;
-        Ok::<bool, Refused>(moved)
+        Ok::<bool, HostError>(moved)
     };
     match moves() {
         Ok(true) => Ok(()),

@@ -8,22 +8,21 @@ pub(crate) mod accepted;
 pub(crate) mod behind;
 mod deferred_text;
 pub(crate) mod headroom;
-pub(crate) mod loaded;
 mod probe;
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use btp_engine::BEAT_NS;
+use btp_engine::HEARTBEAT_NS;
 use btp_engine::update::{self, Acceptance, Fallback, Lag, Obstacle, REQUESTS_SHARE, Role, Use};
 use btp_policy::Position;
 use hashbrown::HashMap;
 
 use crate::abi::{self, Buffer};
-use crate::active_config::{Shared, Timer};
+use crate::active_config::{ActiveConfig, Timer};
+use crate::loaded::Loaded;
 use crate::vm;
-use deferred_text::Left;
-use loaded::Loaded;
+use deferred_text::DeferredText;
 
 /// The roots of this VM.
 pub(crate) type Roots = HashMap<u32, Root>;
@@ -33,10 +32,10 @@ pub(crate) struct Root {
     context: u32,
     /// A hash of the plugin's name and root id.
     plugin: u64,
-    current: Option<Rc<Shared>>,
+    current: Option<Rc<ActiveConfig>>,
     /// Configurations that were kept while a newer one could not be loaded:
     /// exchanges may go on under them.
-    retired: Vec<Rc<Shared>>,
+    retired: Vec<Rc<ActiveConfig>>,
     /// The hash of the configuration that is loaded.
     text: Option<u64>,
     /// What it ought to have.
@@ -89,7 +88,7 @@ impl Root {
 
     /// An exchange begins; what it shares with others. `None` if there is no
     /// configuration.
-    pub(crate) fn begin(&mut self) -> Option<Rc<Shared>> {
+    pub(crate) fn begin(&mut self) -> Option<Rc<ActiveConfig>> {
         // Who is left under an older one holds it; another context that goes on
         // with its configuration holds that.
         self.retired.retain(|it| {
@@ -106,7 +105,7 @@ impl Root {
     }
 
     /// All that the timer is for, and the timer.
-    pub(crate) fn timed(&self) -> (Vec<Rc<Shared>>, Rc<Timer>) {
+    pub(crate) fn timed(&self) -> (Vec<Rc<ActiveConfig>>, Rc<Timer>) {
         let all = self.retired.iter().chain(&self.current);
         (all.cloned().collect(), Rc::clone(&self.timer))
     }
@@ -144,8 +143,8 @@ impl Root {
         );
         // In this order: who sees that nobody is behind looks no further.
         self.note();
-        if let (Some(text), Some(left)) = (text, self.left(wanted)) {
-            left.leave(&text);
+        if let (Some(text), Some(deferred)) = (text, self.deferred_text(wanted)) {
+            deferred.store(&text);
         }
         true
     }
@@ -187,28 +186,28 @@ impl Root {
         {
             accepted::update(|all| all.retire(text, self.plugin));
         }
-        for shared in self.retired.iter().chain(&self.current) {
+        for config in self.retired.iter().chain(&self.current) {
             // Its last exchange has ended before.
-            shared.retire();
-            let of_heir = |other: &&Root| other.has(&shared.loaded);
-            if let Some(at) = shared.worker_wakes_at()
+            config.retire();
+            let of_heir = |other: &&Root| other.has(&config.loaded);
+            if let Some(at) = config.worker_wakes_at()
                 && let Some(heir) = others.values().find(of_heir)
                 && abi::set_effective_context(heir.context).is_ok()
             {
-                heir.wake_worker(&shared.loaded, at);
+                heir.wake_worker(&config.loaded, at);
             }
         }
     }
 
     fn has(&self, loaded: &Rc<Loaded>) -> bool {
         let mut all = self.retired.iter().chain(&self.current);
-        all.any(|shared| Rc::ptr_eq(&shared.loaded, loaded))
+        all.any(|config| Rc::ptr_eq(&config.loaded, loaded))
     }
 
     fn wake_worker(&self, loaded: &Rc<Loaded>, at: u64) {
         let mut all = self.retired.iter().chain(&self.current);
-        if let Some(shared) = all.find(|shared| Rc::ptr_eq(&shared.loaded, loaded)) {
-            shared.wake_worker(at);
+        if let Some(config) = all.find(|config| Rc::ptr_eq(&config.loaded, loaded)) {
+            config.wake_worker(at);
         }
     }
 
@@ -226,8 +225,8 @@ impl Root {
         wanted.text = Some(hash);
         let known = accepted.of_text(hash);
         let role = Role::of(is_new_vm, known.is_some());
-        if let Some(left) = self.left(*wanted) {
-            left.supersedes();
+        if let Some(deferred) = self.deferred_text(*wanted) {
+            deferred.supersedes();
         }
         let obstructed = |obstacle| Unloaded::unread(role, obstacle);
         if role == Role::Worker {
@@ -279,9 +278,9 @@ impl Root {
     }
 
     fn put_in_force(&mut self, loaded: Loaded, text: u64) {
-        let shared = Shared::new(Rc::new(loaded), &self.timer);
-        shared.start();
-        if let Some(before) = self.current.replace(Rc::new(shared)) {
+        let config = ActiveConfig::new(Rc::new(loaded), &self.timer);
+        config.start();
+        if let Some(before) = self.current.replace(Rc::new(config)) {
             before.retire();
             self.retired.push(before);
         }
@@ -312,8 +311,8 @@ impl Root {
         }
         candidates.sort_by_key(|(used, _)| used.loaded);
         if let Some(loaded) = update::in_force(&candidates) {
-            let shared = Shared::new(Rc::clone(loaded), &self.timer);
-            self.current = Some(Rc::new(shared));
+            let config = ActiveConfig::new(Rc::clone(loaded), &self.timer);
+            self.current = Some(Rc::new(config));
         }
     }
 
@@ -326,15 +325,15 @@ impl Root {
         if !has_room(wanted.size, need.saturating_add(size)) {
             return None;
         }
-        let text = self.left(wanted)?.read()?;
+        let text = self.deferred_text(wanted)?.read()?;
         let loaded = Loaded::load(&text, Role::Worker).ok()?;
         self.put_in_force(loaded, hash);
         Some(())
     }
 
-    /// Where the text of a configuration is left that there is no room for.
-    fn left(&self, wanted: Wanted) -> Option<Left> {
-        wanted.text.map(|text| Left {
+    /// The text of a configuration for which there is no room yet.
+    fn deferred_text(&self, wanted: Wanted) -> Option<DeferredText> {
+        wanted.text.map(|text| DeferredText {
             plugin: self.plugin,
             text,
         })
@@ -357,7 +356,7 @@ impl Root {
 
     /// Looks after those who are behind again a beat later, if that is needed.
     fn come_back(&mut self, is_needed: bool) {
-        self.chore = is_needed.then(|| abi::monotonic_ns().saturating_add(BEAT_NS));
+        self.chore = is_needed.then(|| abi::monotonic_ns().saturating_add(HEARTBEAT_NS));
         if let Some(at) = self.chore {
             self.timer.arm(at);
         }
@@ -378,8 +377,8 @@ impl Root {
 
     /// `None` if it cannot be told.
     fn is_upstream(&self) -> Option<bool> {
-        if let Some(shared) = &self.current {
-            return Some(shared.loaded.position == Position::Upstream);
+        if let Some(config) = &self.current {
+            return Some(config.loaded.position == Position::Upstream);
         }
         let accepted = accepted::all().of_text(self.wanted?.text?)?;
         Some(accepted.is_upstream)

@@ -12,9 +12,9 @@ pub(crate) mod process;
 
 use std::cell::Cell;
 
-use btp_engine::{BEAT_NS, Step, VmMemory, VmSighting, WorkerId, recover, to_bytes, to_words};
+use btp_engine::{HEARTBEAT_NS, Step, VmMemory, VmSighting, WorkerId, recover, to_bytes, to_words};
 
-use crate::stream::report;
+use crate::abi::report;
 use crate::{abi, shared_data};
 pub(crate) use identity::{id, memory};
 use process::Process;
@@ -34,7 +34,7 @@ struct Vm {
     written: Cell<u64>,
     /// Envoy's number of its gauge, once it has one.
     gauge: Cell<Option<u32>>,
-    next_beat: Cell<u64>,
+    next_heartbeat: Cell<u64>,
 }
 
 /// The table of VMs; the number is that of its format.
@@ -54,7 +54,7 @@ pub(crate) fn look() {
 /// A configuration is loaded; when a sign of life is due under it.
 pub(crate) fn first_beat() -> Result<u64, String> {
     shared_data::create(TABLE)?;
-    Ok(abi::monotonic_ns().saturating_add(BEAT_NS))
+    Ok(abi::monotonic_ns().saturating_add(HEARTBEAT_NS))
 }
 
 /// This VM among those that live, once it has had an exchange.
@@ -76,15 +76,15 @@ pub(crate) fn worker() -> Option<WorkerId> {
 /// is due. A VM without exchanges only looks.
 pub(crate) fn beat(now: u64) -> u64 {
     VM.with(|it| {
-        if now >= it.next_beat.get() {
-            it.next_beat.set(now.saturating_add(BEAT_NS));
+        if now >= it.next_heartbeat.get() {
+            it.next_heartbeat.set(now.saturating_add(HEARTBEAT_NS));
             if it.serves.get() {
                 it.beat(now);
             } else {
                 look_for_dead(now);
             }
         }
-        it.next_beat.get()
+        it.next_heartbeat.get()
     })
 }
 
@@ -119,7 +119,7 @@ impl Vm {
             bytes: memory(),
         };
         self.alive_until
-            .set(now.saturating_add(BEAT_NS.saturating_mul(2)));
+            .set(now.saturating_add(HEARTBEAT_NS.saturating_mul(2)));
         take_over_from_dead(now, own.id);
         let seen = shared_data::update(TABLE, |bytes| {
             let mut words = to_words(bytes);

@@ -9,7 +9,8 @@ use crate::apply::effective::{Effective, Kept};
 use crate::apply::options::{MOUNTED, Options, object_name};
 use crate::apply::placement::Scope;
 use crate::apply::plan::{self, Plan};
-use crate::diagnostics::{self, Format, Source};
+use crate::commands::{Error, Outcome};
+use crate::diagnostics::{self, Format};
 use crate::documents::Input;
 use crate::envoy::files::Config;
 use crate::envoy::model::RouteId;
@@ -32,11 +33,11 @@ pub(super) fn run(
     files: &[PathBuf],
     gateway: Option<&str>,
     question: Question<'_>,
-) -> Result<bool, String> {
+) -> Result<Outcome, Error> {
     let request = match question {
         Question::Request(text) => {
-            let wrong = || format!("{text:?} is no request: write it as \"POST https://shop/api\"");
-            Some(Request::parse(text).ok_or_else(wrong)?)
+            let request = Request::parse(text);
+            Some(request.ok_or_else(|| Error::NoRequest(text.to_owned()))?)
         }
         _ => None,
     };
@@ -52,13 +53,10 @@ pub(super) fn run(
     };
     let plan = plan::apply(&mut config, &input, &options, &mut found);
     let mut sources = std::mem::take(&mut input.sources);
-    sources.extend(config.files.iter().map(|file| Source {
-        name: file.source.name.clone(),
-        text: file.source.text.clone(),
-    }));
+    sources.extend(config.files.iter().map(|file| file.source.clone()));
     diagnostics::print(&found, &sources, Format::Text);
     let Some(plan) = plan.filter(|_| diagnostics::is_fine(&found)) else {
-        return Ok(false);
+        return Ok(Outcome::Refused);
     };
     let specs = input.specs();
     let answer = Answer {
@@ -76,7 +74,10 @@ pub(super) fn run(
     if !known {
         eprintln!("error: no route is called that");
     }
-    Ok(known)
+    Ok(match known {
+        true => Outcome::Fine,
+        false => Outcome::Refused,
+    })
 }
 
 struct Answer<'a> {

@@ -12,6 +12,7 @@ use crate::documents::Input;
 use crate::envoy::capabilities::lacks;
 use crate::envoy::files::Config;
 use crate::envoy::model::Model;
+use crate::file_error::FileError;
 
 /// Finds what is wrong with a bootstrap by itself, and what is unwise in it
 /// under the policies that are to be applied and those that stand in it; its
@@ -21,7 +22,7 @@ pub(super) fn lint(
     policies: &[Policy],
     input: &mut Input,
     findings: &mut Vec<Finding>,
-) -> Result<(), String> {
+) -> Result<(), FileError> {
     let mut config = Config::read(bootstrap)?;
     config.follow_extensions()?;
     let mut problems = std::mem::take(&mut config.problems);

@@ -1,14 +1,15 @@
-//! The request's body: limited as it comes, gathered where the policy says so.
+//! The request's body: limited as it comes, buffered where the policy says so.
 
-use super::{Exchange, Phase};
+use super::state::RequestState;
+use super::{Context, Exchange};
 use crate::action::{Action, Flow};
 use crate::host::Host;
-use crate::plan::{Plan, PolicyPlan};
+use crate::plan::PolicyPlan;
 use crate::request_buffer::{Buffering, Refusal};
-use crate::shared::quota::Answer;
+use crate::shared::quota::ClaimOutcome;
 use crate::worker::Worker;
 
-/// A held request whose body is not heard of for so long gets an error, as
+/// A held request whose body has sent no data for this long gets an error, as
 /// long as this worker has not seen that the host shows such bodies at all.
 const BLIND_NS: u64 = 30_000_000_000;
 
@@ -17,114 +18,96 @@ impl Exchange {
     /// number; while earlier ones are held, they are counted in.
     pub fn request_body<H: Host>(
         &mut self,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
-        piece: (u64, bool),
-        out: &mut Vec<Action>,
+        cx: &mut Context<'_, H>,
+        at_hand: u64,
+        end: bool,
     ) -> Flow {
-        if matches!(self.phase, Phase::Hedged) {
-            return self.try_again(host, out);
+        match self.request {
+            RequestState::New => self.pass_unseen(),
+            RequestState::Answered => Flow::Stop,
+            // The attempt is held as a whole: this is its end, at the earliest.
+            RequestState::AwaitingCredit => self.ask_again(cx),
+            _ => {
+                let flow = self.receive(cx, at_hand, end);
+                self.forward(flow, cx)
+            }
         }
-        let flow = self.take_in(plan, worker, host, piece, out);
-        self.release(flow, plan, worker, host, out)
-    }
-
-    fn take_in<H: Host>(
-        &mut self,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
-        (at_hand, end): (u64, bool),
-        out: &mut Vec<Action>,
-    ) -> Flow {
-        if self.discards {
-            return Flow::Stop;
-        }
-        let Some(policy) = plan.policy(self.policy) else {
-            return Flow::Continue;
-        };
-        let (Some(intake), Some(buffering)) = (&mut self.intake, &policy.buffering) else {
-            return match self.phase.waits_until() {
-                Some(until) => self.hold(until, out),
-                None => Flow::Continue,
-            };
-        };
-        worker.sees_held_bodies |= intake.gathers();
-        if intake.take_in(at_hand, end).is_err() {
-            return self.refuse_body(policy, &buffering.too_large, worker, host, out);
-        }
-        if let Err(full) = self.cover(buffering, worker, host, out) {
-            return self.refuse_body(policy, full, worker, host, out);
-        }
-        self.go_on(policy, worker, host, out)
     }
 
     /// Request trailers arrived: the body is complete.
-    pub fn request_trailers<H: Host>(
-        &mut self,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) -> Flow {
-        let nothing_more = (0, true);
-        self.request_body(plan, worker, host, nothing_more, out)
+    pub fn request_trailers<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
+        self.request_body(cx, 0, true)
     }
 
-    /// What the wait ends with: the body is admitted, and gathered if the
-    /// policy says so. Its time runs from here.
+    fn receive<H: Host>(&mut self, cx: &mut Context<'_, H>, at_hand: u64, end: bool) -> Flow {
+        let Some(policy) = cx.plan.policy(self.policy) else {
+            return Flow::Continue;
+        };
+        let (Some(progress), Some(buffering)) = (&mut self.body, &policy.buffering) else {
+            return match self.request.waits_until() {
+                Some(until) => self.hold(until, cx),
+                None => Flow::Continue,
+            };
+        };
+        cx.worker.sees_held_bodies |= progress.buffers();
+        if progress.on_data(at_hand, end).is_err() {
+            return self.refuse_body(policy, &buffering.too_large, cx);
+        }
+        if let Err(full) = self.reserve(buffering, cx) {
+            return self.refuse_body(policy, full, cx);
+        }
+        self.proceed(policy, cx)
+    }
+
+    /// What the wait ends with: the body is admitted, and buffered if the policy
+    /// says so. Its clock starts here.
     pub(super) fn admit_body<H: Host>(
         &mut self,
         policy: &PolicyPlan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        cx: &mut Context<'_, H>,
     ) -> Flow {
-        let (Some(intake), Some(buffering)) = (&mut self.intake, &policy.buffering) else {
+        let (Some(progress), Some(buffering)) = (&mut self.body, &policy.buffering) else {
             return Flow::Continue;
         };
-        if intake.check_declared().is_err() {
-            return self.refuse_body(policy, &buffering.too_large, worker, host, out);
+        if progress.check_declared().is_err() {
+            return self.refuse_body(policy, &buffering.too_large, cx);
         }
-        if !intake.is_kept() {
+        if !progress.is_kept_by_host() {
             return Flow::Continue;
         }
-        if intake.gathers() && self.look.body.expects_continue {
-            return self.refuse_body(policy, &buffering.expectation, worker, host, out);
+        if progress.buffers() && self.facts.body.expects_continue {
+            return self.refuse_body(policy, &buffering.expectation, cx);
         }
-        if intake.is_timed() {
-            intake.begin(host.now_ns(), buffering.pace);
+        if progress.is_timed() {
+            progress.start_clock(cx.event.now_ns(), buffering.timeouts);
         }
-        if let Err(full) = self.cover(buffering, worker, host, out) {
-            return self.refuse_body(policy, full, worker, host, out);
+        if let Err(full) = self.reserve(buffering, cx) {
+            return self.refuse_body(policy, full, cx);
         }
-        self.set_wake(worker);
-        self.go_on(policy, worker, host, out)
+        self.set_wake(cx.worker);
+        self.proceed(policy, cx)
     }
 
-    /// The time has come that a body which is gathered was to be looked at.
+    /// The time has come at which a body that is kept was to be looked at.
     pub(super) fn body_timer<H: Host>(
         &mut self,
         policy: &PolicyPlan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        cx: &mut Context<'_, H>,
     ) -> Flow {
-        let (Some(intake), Some(buffering)) = (&self.intake, &policy.buffering) else {
+        let (Some(progress), Some(buffering)) = (&self.body, &policy.buffering) else {
             return Flow::Continue;
         };
-        let is_held = intake.gathers();
-        let now = host.now_ns();
-        if intake.deadline().is_some_and(|deadline| deadline <= now) {
-            return self.refuse_body(policy, &buffering.too_slow, worker, host, out);
+        let is_held = progress.buffers();
+        let now = cx.event.now_ns();
+        if progress.deadline().is_some_and(|deadline| deadline <= now) {
+            return self.refuse_body(policy, &buffering.too_slow, cx);
         }
-        let blind_at = self.blind_at(worker);
+        let blind_at = self.blind_at(cx.worker);
         if blind_at.is_some_and(|blind_at| blind_at <= now) {
-            return self.refuse_body(policy, &buffering.blind, worker, host, out);
+            return self.refuse_body(policy, &buffering.blind, cx);
         }
-        self.set_wake(worker);
-        match self.go_on(policy, worker, host, out) {
+        self.set_wake(cx.worker);
+        match self.proceed(policy, cx) {
             // It has gone on long ago.
             Flow::Continue if !is_held => Flow::HoldHeaders,
             flow => flow,
@@ -132,12 +115,12 @@ impl Exchange {
     }
 
     /// How a request that has to wait until then is held: one whose body is
-    /// gathered takes the body in meanwhile, so that nothing goes on when the
+    /// buffered takes the body in meanwhile, so that nothing goes on when the
     /// wait ends before the body does.
-    pub(super) fn hold(&self, until: u64, out: &mut Vec<Action>) -> Flow {
-        let intake = self.intake.as_ref().filter(|intake| intake.gathers());
-        out.push(Action::WakeAt(until));
-        if intake.is_some() {
+    pub(super) fn hold<H>(&self, until: u64, cx: &mut Context<'_, H>) -> Flow {
+        let progress = self.body.as_ref().filter(|progress| progress.buffers());
+        cx.event.out.push(Action::WakeAt(until));
+        if progress.is_some() {
             Flow::HoldHeaders
         } else {
             Flow::HoldAll
@@ -151,144 +134,131 @@ impl Exchange {
         &mut self,
         policy: &PolicyPlan,
         status: Option<u16>,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        cx: &mut Context<'_, H>,
     ) {
         const TOO_LARGE: u16 = 413;
-        let Some(intake) = &mut self.intake else {
+        let Some(progress) = &mut self.body else {
             return;
         };
-        if let (Some(tunnel), Some(status)) = (self.look.body.tunnel, status)
+        if let (Some(tunnel), Some(status)) = (self.facts.body.tunnel, status)
             && tunnel.is_accepted_by(status)
         {
-            return self.drop_body(policy, worker, host, out);
+            return self.drop_body(policy, cx);
         }
-        if !intake.gathers() {
+        if !progress.buffers() {
             // The answer is there: how fast the rest comes keeps nobody
             // waiting, but how much still counts.
-            return intake.stop_clock();
+            return progress.stop_clock();
         }
         if let Some(buffering) = &policy.buffering
-            && !intake.is_complete()
+            && !progress.is_complete()
             && status == Some(TOO_LARGE)
         {
-            out.push(Action::Count(buffering.overflow.counter));
-            out.push(Action::Log(buffering.overflow.log.clone()));
+            cx.event.count(buffering.overflow.counter);
+            let log = Action::Log(buffering.overflow.log.clone());
+            cx.event.out.push(log);
         }
-        self.drop_body(policy, worker, host, out);
-        self.discards = true;
+        self.drop_body(policy, cx);
+        self.request = RequestState::Answered;
     }
 
     /// Ends the account of the body, and gives back what was taken for it.
-    pub(super) fn drop_body<H: Host>(
-        &mut self,
-        policy: &PolicyPlan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) {
-        let Some(intake) = self.intake.take() else {
+    pub(super) fn drop_body<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) {
+        let Some(progress) = self.body.take() else {
             return;
         };
         let total = policy.buffering.as_ref().and_then(|it| it.total.as_ref());
-        if let Some(total) = total.filter(|_| intake.held > 0) {
-            let by = worker.holder.give_back(total.pool, 0, intake.held, host);
-            out.extend(Action::adjust(total.gauge, by));
+        if let Some(total) = total.filter(|_| progress.reserved > 0) {
+            let claims = &mut cx.worker.claims;
+            let by = claims.give_back(total.quota, 0, progress.reserved, cx.event.host);
+            cx.event.adjust(total.gauge, by);
         }
     }
 
-    /// Lets a body go on, unless it is gathered and more is to come, or the
+    /// Lets a body go on, unless it is buffered and more is to come, or the
     /// request waits for something else.
-    fn go_on<H: Host>(
-        &mut self,
-        policy: &PolicyPlan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) -> Flow {
-        if let Some(until) = self.phase.waits_until() {
-            return self.hold(until, out);
+    fn proceed<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) -> Flow {
+        if let Some(until) = self.request.waits_until() {
+            return self.hold(until, cx);
         }
-        let Some(intake) = &self.intake else {
+        let Some(progress) = &self.body else {
             return Flow::Continue;
         };
-        match (intake.gathers(), intake.is_complete()) {
+        match (progress.buffers(), progress.is_complete()) {
             (true, true) => {
-                out.extend(intake.undeclared_length().map(Action::SetRequestLength));
-                self.drop_body(policy, worker, host, out);
+                let length = progress.undeclared_length();
+                cx.event.out.extend(length.map(Action::SetRequestLength));
+                self.drop_body(policy, cx);
                 Flow::Continue
             }
             (true, false) => {
-                out.extend(intake.wake_at.map(Action::WakeAt));
+                cx.event.out.extend(progress.wake_at.map(Action::WakeAt));
+                self.request = RequestState::Buffering;
                 Flow::HoldHeaders
             }
             (false, _) => {
-                out.extend(intake.wake_at.map(Action::WakeAt));
+                cx.event.out.extend(progress.wake_at.map(Action::WakeAt));
                 Flow::Continue
             }
         }
     }
 
-    /// Takes from the pool what the body lacks, or says what refuses it.
-    fn cover<'a, H: Host>(
+    /// Reserves what the body needs of the quota, or says what refuses it.
+    fn reserve<'a, H: Host>(
         &mut self,
         buffering: &'a Buffering,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        cx: &mut Context<'_, H>,
     ) -> Result<(), &'a Refusal> {
-        let (Some(intake), Some(total)) = (&mut self.intake, &buffering.total) else {
+        let (Some(progress), Some(total)) = (&mut self.body, &buffering.total) else {
             return Ok(());
         };
-        let lacks = intake.lacks();
-        if lacks == 0 || !intake.is_kept() {
+        let missing = progress.missing();
+        if missing == 0 || !progress.is_kept_by_host() {
             return Ok(());
         }
-        let amount = (lacks, lacks);
-        let change = worker.holder.take(total.pool, 0, amount, host, out);
-        out.extend(Action::adjust(total.gauge, change.by));
-        if change.answer != Answer::Granted {
+        let amount = (missing, missing);
+        let claims = &mut cx.worker.claims;
+        let change = claims.take(total.quota, 0, amount, &mut cx.event);
+        cx.event.adjust(total.gauge, change.by);
+        if change.outcome != ClaimOutcome::Granted {
             return Err(&total.full);
         }
-        intake.held = intake.held.saturating_add(lacks);
+        progress.reserved = progress.reserved.saturating_add(missing);
         Ok(())
     }
 
     /// When this exchange must be looked at again if nothing happens.
     fn set_wake(&mut self, worker: &Worker) {
         let blind_at = self.blind_at(worker);
-        if let Some(intake) = &mut self.intake {
-            let times = [intake.deadline(), blind_at];
-            intake.wake_at = times.into_iter().flatten().min();
+        if let Some(progress) = &mut self.body {
+            let times = [progress.deadline(), blind_at];
+            progress.wake_at = times.into_iter().flatten().min();
         }
     }
 
     /// When it must be assumed that the host does not show this body.
     fn blind_at(&self, worker: &Worker) -> Option<u64> {
-        let intake = self.intake.as_ref()?;
-        if !intake.gathers() || worker.sees_held_bodies || intake.heard {
+        let progress = self.body.as_ref()?;
+        if !progress.buffers() || worker.sees_held_bodies || progress.saw_data {
             return None;
         }
-        Some(intake.began()?.saturating_add(BLIND_NS))
+        Some(progress.started()?.saturating_add(BLIND_NS))
     }
 
     fn refuse_body<H: Host>(
         &mut self,
         policy: &PolicyPlan,
         refusal: &Refusal,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        cx: &mut Context<'_, H>,
     ) -> Flow {
-        self.drop_body(policy, worker, host, out);
-        out.push(Action::Count(refusal.counter));
-        out.extend(refusal.log.clone().map(Action::Log));
-        if self.responding {
-            out.push(Action::Reset);
+        self.drop_body(policy, cx);
+        cx.event.count(refusal.counter);
+        cx.event.out.extend(refusal.log.clone().map(Action::Log));
+        if self.response.has_begun() {
+            cx.event.out.push(Action::Reset);
             return self.stop();
         }
-        self.reply(policy, &refusal.reply, host, out)
+        self.reply(policy, &refusal.reply, cx)
     }
 }
 

@@ -1,238 +1,199 @@
-//! The request's way through: who governs, the delay, the abort, the
-//! rate limits. The body is in `body`.
+//! The request's way through: its policy, the delay, the abort, the rate
+//! limits. The body is in `body`.
 
 use std::sync::Arc;
 
-use super::{Exchange, Phase};
+use super::state::{RequestState, ResponseState};
+use super::{Context, Exchange, RequestFacts};
 use crate::action::{Action, Flow, Reply, Response};
-use crate::fault::End;
-use crate::grpc::reply_format::Form;
+use crate::fault::AbortOutcome;
+use crate::grpc::reply_format::ReplyFormat;
 use crate::host::Host;
-use crate::look::Look;
-use crate::plan::{Plan, PolicyPlan};
-use crate::rate_limit::{Pass, Till, Verdict};
-use crate::shared::quota::Answer;
-use crate::worker::Worker;
+use crate::plan::PolicyPlan;
+use crate::rate_limit::{Pass, Verdict};
+use crate::shared::quota::ClaimOutcome;
 
 impl Exchange {
     /// Request headers arrived; `end` if there is no body and no trailers.
-    pub fn request_headers<H: Host>(
-        &mut self,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
-        end: bool,
-        out: &mut Vec<Action>,
-    ) -> Flow {
-        if std::mem::replace(&mut self.begun, true) {
-            return self.request_body(plan, worker, host, (0, end), out);
+    pub fn request_headers<H: Host>(&mut self, cx: &mut Context<'_, H>, end: bool) -> Flow {
+        if !matches!(self.request, RequestState::New) {
+            return self.request_body(cx, 0, end);
         }
-        if plan.is_upstream() {
-            let flow = self.begin_try(host, out);
+        if cx.plan.is_upstream() {
+            let flow = self.begin_attempt(cx);
             if flow != Flow::Continue {
                 return flow;
             }
         }
-        let flow = self.take_up(plan, worker, host, end, out);
-        self.release(flow, plan, worker, host, out)
-    }
-
-    fn take_up<H: Host>(
-        &mut self,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
-        end: bool,
-        out: &mut Vec<Action>,
-    ) -> Flow {
-        let place = worker.place(plan, host);
-        self.policy = place.policy;
-        let Some(policy) = plan.policy(self.policy) else {
-            return Flow::Continue;
-        };
-        let (look, seen) = Look::at(policy, worker, host, place.route, end);
-        self.look = look;
-        if let (Some(buffering), false) = (&policy.buffering, end) {
-            let intake = buffering.intake(self.look.body, self.look.grpc);
-            self.intake = intake.map(Box::new);
-        }
-        let Some(fault) = &policy.fault else {
-            return self.limit(plan, policy, worker, host, out);
-        };
-        let verdict = fault.decide(&seen, host, out);
-        if let Some(nanos) = verdict.delay {
-            return self.delay(plan, policy, (nanos, verdict.end), worker, host, out);
-        }
-        self.after_delay(plan, policy, verdict.end, worker, host, out)
+        let flow = self.take_up(cx, end);
+        self.forward(flow, cx)
     }
 
     /// The time asked for by [`Action::WakeAt`] has come. The flow is that of
     /// the request.
-    pub fn timer<H: Host>(
-        &mut self,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) -> Flow {
-        if matches!(self.phase, Phase::Hedged) {
-            return self.try_again(host, out);
+    pub fn timer<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
+        match self.request {
+            RequestState::New => self.pass_unseen(),
+            RequestState::AwaitingCredit => self.ask_again(cx),
+            _ => {
+                let flow = self.wake(cx);
+                self.forward(flow, cx)
+            }
         }
-        let flow = self.wake(plan, worker, host, out);
-        self.release(flow, plan, worker, host, out)
-    }
-
-    fn wake<H: Host>(
-        &mut self,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) -> Flow {
-        let Some(policy) = plan.policy(self.policy) else {
-            return Flow::Continue;
-        };
-        let Some(until) = self.phase.waits_until() else {
-            return self.body_timer(policy, worker, host, out);
-        };
-        if host.now_ns() < until {
-            return self.hold(until, out);
-        }
-        let phase = std::mem::take(&mut self.phase);
-        let Phase::Delayed { end, .. } = phase else {
-            return self.admit_body(policy, worker, host, out);
-        };
-        self.leave_place(policy, worker, host, out);
-        self.after_delay(plan, policy, end, worker, host, out)
     }
 
     /// The exchange is over, however it ended. What comes after that changes
     /// nothing.
-    pub fn done<H: Host>(
-        &mut self,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) {
-        if let Some(policy) = plan.policy(self.policy) {
-            self.leave_place(policy, worker, host, out);
-            self.drop_body(policy, worker, host, out);
+    pub fn done<H: Host>(&mut self, cx: &mut Context<'_, H>) {
+        if let Some(policy) = cx.plan.policy(self.policy) {
+            self.end_delay(policy, cx);
+            self.drop_body(policy, cx);
         }
-        for place in std::mem::take(&mut self.places) {
-            worker.leave(plan.bounds(), place, host, out);
+        if !self.in_flight.is_empty() {
+            let mut limiter = cx.worker.limiter(cx.plan, &mut cx.event);
+            let in_flight = std::mem::take(&mut self.in_flight);
+            in_flight.into_iter().for_each(|key| limiter.release(key));
         }
-        self.end_retries(host);
-        self.begun = true;
+        self.end_retries(cx);
         let _ = self.stop();
     }
 
-    /// Gives back the place among those who wait, if there still is one.
-    fn leave_place<H: Host>(
-        &mut self,
-        policy: &PolicyPlan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) {
-        if let (true, Some(fault)) = (std::mem::take(&mut self.waits), &policy.fault) {
-            let by = worker.holder.give_back(fault.held.active, 0, 1, host);
-            out.extend(Action::adjust(fault.held.gauge, by));
+    /// Something came before the headers, which cannot be: a request that has
+    /// no policy passes.
+    pub(super) fn pass_unseen(&mut self) -> Flow {
+        self.request = RequestState::Passing;
+        Flow::Continue
+    }
+
+    /// Finds the policy of a request that has just come, and applies it.
+    fn take_up<H: Host>(&mut self, cx: &mut Context<'_, H>, end: bool) -> Flow {
+        let place = cx.worker.place(cx.plan, cx.event.host);
+        self.policy = place.policy;
+        let Some(policy) = cx.plan.policy(self.policy) else {
+            return Flow::Continue;
+        };
+        let (facts, inputs) = RequestFacts::collect(policy, cx, place.route, end);
+        self.facts = facts;
+        if let (Some(buffering), false) = (&policy.buffering, end) {
+            let progress = buffering.progress(self.facts.body, self.facts.grpc);
+            self.body = progress.map(Box::new);
+        }
+        let Some(fault) = &policy.fault else {
+            return self.limit(policy, cx);
+        };
+        let verdict = fault.decide(&inputs, &mut cx.event);
+        match verdict.delay {
+            Some(nanos) => self.delay(policy, nanos, verdict.abort, cx),
+            None => self.after_delay(policy, verdict.abort, cx),
         }
     }
 
-    /// Holds the request, unless too many wait already: then nothing is
+    /// The time has come for which the exchange has asked, or another.
+    fn wake<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
+        let Some(policy) = cx.plan.policy(self.policy) else {
+            return Flow::Continue;
+        };
+        let Some(until) = self.request.waits_until() else {
+            return self.body_timer(policy, cx);
+        };
+        if cx.event.now_ns() < until {
+            return self.hold(until, cx);
+        }
+        match std::mem::take(&mut self.request) {
+            RequestState::Delayed { abort, .. } => {
+                self.end_delay(policy, cx);
+                self.after_delay(policy, abort, cx)
+            }
+            // The tokens were taken when it began to wait.
+            _ => self.admit_body(policy, cx),
+        }
+    }
+
+    /// Holds the request, unless too many are delayed already: then nothing is
     /// injected at all.
     fn delay<H: Host>(
         &mut self,
-        plan: &Plan,
         policy: &PolicyPlan,
-        (nanos, end): (u64, Option<End>),
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        nanos: u64,
+        abort: Option<AbortOutcome>,
+        cx: &mut Context<'_, H>,
     ) -> Flow {
-        let Some(held) = policy.fault.as_ref().map(|fault| fault.held) else {
-            return self.after_delay(plan, policy, end, worker, host, out);
+        let Some(delayed) = policy.fault.as_ref().map(|fault| fault.delayed) else {
+            return self.after_delay(policy, abort, cx);
         };
-        let until = host.now_ns().saturating_add(nanos);
-        let change = worker.holder.take(held.active, 0, (1, 1), host, out);
-        out.extend(Action::adjust(held.gauge, change.by));
-        if change.answer != Answer::Granted {
-            out.push(Action::Count(held.overflow));
-            return self.after_delay(plan, policy, None, worker, host, out);
+        let until = cx.event.now_ns().saturating_add(nanos);
+        let claims = &mut cx.worker.claims;
+        let change = claims.take(delayed.quota, 0, (1, 1), &mut cx.event);
+        cx.event.adjust(delayed.gauge, change.by);
+        if change.outcome != ClaimOutcome::Granted {
+            cx.event.count(delayed.overflow);
+            return self.after_delay(policy, None, cx);
         }
-        out.push(Action::Count(held.delays));
-        self.phase = Phase::Delayed { until, end };
-        self.waits = true;
-        self.hold(until, out)
+        cx.event.count(delayed.delays);
+        self.request = RequestState::Delayed { until, abort };
+        self.is_delayed = true;
+        self.hold(until, cx)
+    }
+
+    /// The request does not count as delayed any more.
+    fn end_delay<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) {
+        if let (true, Some(fault)) = (std::mem::take(&mut self.is_delayed), &policy.fault) {
+            let claims = &mut cx.worker.claims;
+            let by = claims.give_back(fault.delayed.quota, 0, 1, cx.event.host);
+            cx.event.adjust(fault.delayed.gauge, by);
+        }
     }
 
     /// What comes after the delay: the abort, or the rate limits.
     fn after_delay<H: Host>(
         &mut self,
-        plan: &Plan,
         policy: &PolicyPlan,
-        end: Option<End>,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        abort: Option<AbortOutcome>,
+        cx: &mut Context<'_, H>,
     ) -> Flow {
-        let (Some(end), Some(fault)) = (end, &policy.fault) else {
-            return self.limit(plan, policy, worker, host, out);
+        let (Some(abort), Some(fault)) = (abort, &policy.fault) else {
+            return self.limit(policy, cx);
         };
-        if let End::Status(status) = end {
-            self.rewrite = Some(status);
-            return self.admit_body(policy, worker, host, out);
+        if let AbortOutcome::Status(status) = abort {
+            // Its response is changed when it comes; until then nothing is.
+            self.response = ResponseState::Awaited {
+                status: Some(status),
+            };
+            return self.admit_body(policy, cx);
         }
-        self.drop_body(policy, worker, host, out);
-        out.push(Action::Count(fault.aborts));
-        if let End::Reply(reply) = end {
-            return self.reply(policy, &reply, host, out);
+        self.drop_body(policy, cx);
+        cx.event.count(fault.aborts);
+        if let AbortOutcome::Reply(reply) = abort {
+            return self.reply(policy, &reply, cx);
         }
-        out.push(Action::Reset);
+        cx.event.out.push(Action::Reset);
         self.stop()
     }
 
     /// The rate limits that count this request, and then its body.
-    fn limit<H: Host>(
-        &mut self,
-        plan: &Plan,
-        policy: &PolicyPlan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) -> Flow {
-        let hits = std::mem::take(&mut self.look.limits);
-        let Some(limits) = policy.limits.as_ref().filter(|_| !hits.is_empty()) else {
-            return self.admit_body(policy, worker, host, out);
+    fn limit<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) -> Flow {
+        let matched = std::mem::take(&mut self.facts.limits);
+        let Some(limits) = policy.limits.as_ref().filter(|_| !matched.is_empty()) else {
+            return self.admit_body(policy, cx);
         };
-        let now_ns = host.now_ns();
-        let mut till = Till {
-            plan,
-            worker,
-            now_ns,
-            host,
-            out,
-        };
-        match limits.decide(&hits, &mut till) {
+        match limits.decide(&matched, &mut cx.worker.limiter(cx.plan, &mut cx.event)) {
             Verdict::Pass(Pass {
-                standing,
+                headers,
                 wait_ns,
-                places,
+                in_flight,
             }) => {
-                self.standing = standing.map(Box::new);
-                self.places = places;
+                self.limit_headers = headers.map(Box::new);
+                self.in_flight = in_flight;
                 if wait_ns == 0 {
-                    return self.admit_body(policy, worker, host, out);
+                    return self.admit_body(policy, cx);
                 }
-                let until = now_ns.saturating_add(wait_ns);
-                self.phase = Phase::Queued { until };
-                self.hold(until, out)
+                let until = cx.event.now_ns().saturating_add(wait_ns);
+                self.request = RequestState::Queued { until };
+                self.hold(until, cx)
             }
             Verdict::Refuse(reply) => {
-                self.drop_body(policy, worker, host, out);
-                self.reply(policy, &reply, host, out)
+                self.drop_body(policy, cx);
+                self.reply(policy, &reply, cx)
             }
         }
     }
@@ -243,30 +204,32 @@ impl Exchange {
         &mut self,
         policy: &PolicyPlan,
         reply: &Arc<Reply>,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        cx: &mut Context<'_, H>,
     ) -> Flow {
+        let event = &mut cx.event;
+        // The request has gone on only if its body is watched, and then its
+        // content type has been seen.
+        let format = self.facts.format;
+        let format = format.unwrap_or_else(|| ReplyFormat::of_request(event.host));
         let overrides = policy.overrides.as_ref();
-        // The request has gone on only if its body is watched, and then the look
-        // has seen its content type.
-        let look = &self.look;
-        let form = look.form.unwrap_or_else(|| Form::of_request(host));
-        let replaced = overrides.and_then(|it| it.instead_of_reply(reply, form, look, host, out));
-        out.push(match (replaced, form) {
-            (None, Form::Http) => Action::Reply(Arc::clone(reply)),
-            (replaced, form) => {
+        let client = self.facts.recipient();
+        let replaced = overrides.and_then(|it| it.instead_of_reply(reply, format, client, event));
+        event.out.push(match (replaced, format) {
+            (None, ReplyFormat::Http) => Action::Reply(Arc::clone(reply)),
+            (replaced, format) => {
                 let response = replaced.unwrap_or_else(|| Response::from(reply.as_ref()));
-                Action::ReplyInstead(Box::new(form.tell(response)))
+                Action::ReplyInstead(Box::new(format.encode(response)))
             }
         });
         self.stop()
     }
 
-    /// What still comes of the request goes nowhere.
+    /// There is an answer: what still comes of the request goes nowhere, and
+    /// what comes as a response is left alone.
     pub(super) fn stop(&mut self) -> Flow {
-        self.phase = Phase::Replied;
-        self.discards = true;
-        self.look.recall.release();
+        self.request = RequestState::Answered;
+        self.response = ResponseState::Replied;
+        self.facts.snapshot.release();
         Flow::Stop
     }
 }

@@ -1,104 +1,110 @@
 //! The response's way back: rate limit headers, overrides.
 
-use super::{Exchange, Phase};
+use super::state::ResponseState;
+use super::{Context, Exchange};
 use crate::action::{Action, Flow};
-use crate::host::Host;
-use crate::plan::{Plan, PolicyPlan};
-use crate::response_override::{Instead, response_status};
-use crate::worker::Worker;
+use crate::host::{Host, response_status};
+use crate::plan::PolicyPlan;
+use crate::response_override::Instead;
 
 impl Exchange {
     /// Response headers arrived; `end` if there is no body and no trailers.
-    pub fn response_headers<H: Host>(
-        &mut self,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
-        end: bool,
-        out: &mut Vec<Action>,
-    ) -> Flow {
-        let flow = self.answer(plan, worker, host, end, out);
-        self.look.recall.release();
+    pub fn response_headers<H: Host>(&mut self, cx: &mut Context<'_, H>, end: bool) -> Flow {
+        let status = match self.response {
+            ResponseState::Awaited { status } => status,
+            // To the router a reply of ours is the attempt's response.
+            ResponseState::Replied => {
+                self.attempt_answered(cx);
+                return Flow::Continue;
+            }
+            ResponseState::Passing | ResponseState::Replacing { .. } => return Flow::Continue,
+        };
+        self.response = ResponseState::Passing;
+        let flow = self.answer(cx, status, end);
+        self.facts.snapshot.release();
         flow
     }
 
+    /// Bytes of the response body arrived.
+    pub fn response_body<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
+        if let ResponseState::Replacing { unwritten } = &mut self.response {
+            let body = unwritten.take().map(|body| body.into_bytes());
+            let replaced = Action::ReplaceBody(body.unwrap_or_default());
+            cx.event.out.push(replaced);
+        }
+        Flow::Continue
+    }
+
+    /// Response trailers arrived.
+    pub fn response_trailers<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
+        if matches!(self.response, ResponseState::Replacing { .. }) {
+            cx.event.out.push(Action::DropTrailers);
+        }
+        Flow::Continue
+    }
+
+    /// The first response headers. The order matters:
+    ///
+    /// 1. the budget of the attempt learns how the upstream answered, before
+    ///    anything is changed;
+    /// 2. the response gets the status that a fault gives it, so that rules see
+    ///    it;
+    /// 3. the request's body is let go;
+    /// 4. the retry budget may answer instead;
+    /// 5. if it does not, overrides may replace the response. They start from
+    ///    the headers as they came, all of which they may replace, so that what
+    ///    the budget changes of these is written last.
     fn answer<H: Host>(
         &mut self,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
+        cx: &mut Context<'_, H>,
+        injected_status: Option<u16>,
         end: bool,
-        out: &mut Vec<Action>,
     ) -> Flow {
-        if std::mem::replace(&mut self.responding, true) {
-            return Flow::Continue;
-        }
-        if plan.is_upstream() {
-            self.try_answered(host, out);
-        }
-        // A filter before this one answered: the request will not come.
-        self.begun = true;
-        if !matches!(self.phase, Phase::Passing) {
-            // A reply of the proxy's own has ended the wait (a timeout, say).
-            let waits = matches!(self.phase, Phase::Hedged) || self.phase.waits_until().is_some();
-            if !waits {
-                return Flow::Continue;
-            }
-            self.phase = Phase::Passing;
-        }
-        let Some(policy) = plan.policy(self.policy) else {
+        self.attempt_answered(cx);
+        self.request.response_arrives();
+        let Some(policy) = cx.plan.policy(self.policy) else {
             return Flow::Continue;
         };
-        if let (Some(status), Some(fault)) = (self.rewrite.take(), &policy.fault) {
-            out.push(Action::Count(fault.aborts));
-            out.push(Action::SetResponseStatus(status));
+        if let (Some(status), Some(fault)) = (injected_status, &policy.fault) {
+            cx.event.count(fault.aborts);
+            cx.event.out.push(Action::SetResponseStatus(status));
         }
-        if self.intake.is_some() {
-            let status = response_status(host);
-            self.answer_body(policy, status, worker, host, out);
+        if self.body.is_some() {
+            let status = response_status(cx.event.host);
+            self.answer_body(policy, status, cx);
         }
-        // Overrides start from the headers as they came, so what retries have
-        // to do with them comes last.
-        let mut edits = Vec::new();
-        let mut flow = self.settle(plan, host, &mut edits);
-        if flow == Flow::Continue {
-            flow = self.replace(policy, worker, host, end, out);
+        let budget = self.settle(cx);
+        let flow = match budget.reply {
+            Some(reply) => self.reply(policy, &reply, cx),
+            None => self.replace(policy, cx, end),
+        };
+        if flow != Flow::Stop {
+            cx.event.out.extend(budget.edits);
         }
-        if flow == Flow::Stop {
-            // Headers of a response that goes nowhere are left alone.
-            edits.retain(|it| {
-                !matches!(
-                    it,
-                    Action::SetResponseHeader(..) | Action::RemoveResponseHeader(_)
-                )
-            });
-        }
-        out.append(&mut edits);
         flow
     }
 
     fn replace<H: Host>(
         &mut self,
         policy: &PolicyPlan,
-        worker: &Worker,
-        host: &mut H,
+        cx: &mut Context<'_, H>,
         end: bool,
-        out: &mut Vec<Action>,
     ) -> Flow {
         let overrides = policy.overrides.as_ref();
-        let limits = worker.value_limits();
+        let (client, limits) = (self.facts.recipient(), cx.worker.value_limits());
         let instead =
-            overrides.and_then(|it| it.instead_of_response(&self.look, limits, host, end, out));
+            overrides.and_then(|it| it.instead_of_response(client, limits, end, &mut cx.event));
+        let out = &mut *cx.event.out;
         match instead {
             Some(Instead::Headers(headers)) => {
                 out.push(Action::SetResponseHeaders(headers));
-                self.tell_standing(out);
+                self.add_limit_headers(out);
                 Flow::Continue
             }
             Some(Instead::InPlace(headers, body)) => {
                 out.push(Action::SetResponseHeaders(headers));
                 let unwritten = Some(Box::new(body));
-                self.phase = Phase::Replacing { unwritten };
+                self.response = ResponseState::Replacing { unwritten };
                 Flow::Continue
             }
             Some(Instead::Reply(response)) => {
@@ -106,33 +112,16 @@ impl Exchange {
                 self.stop()
             }
             None => {
-                self.tell_standing(out);
+                self.add_limit_headers(out);
                 Flow::Continue
             }
         }
     }
 
     /// Adds the rate limit headers to a response whose body stays.
-    fn tell_standing(&mut self, out: &mut Vec<Action>) {
-        if let Some(standing) = self.standing.take() {
-            standing.add_to_response(out);
+    fn add_limit_headers(&mut self, out: &mut Vec<Action>) {
+        if let Some(limit_headers) = self.limit_headers.take() {
+            limit_headers.add_to_response(out);
         }
-    }
-
-    /// Bytes of the response body arrived.
-    pub fn response_body(&mut self, out: &mut Vec<Action>) -> Flow {
-        if let Phase::Replacing { unwritten } = &mut self.phase {
-            let body = unwritten.take().map(|body| body.into_bytes());
-            out.push(Action::ReplaceBody(body.unwrap_or_default()));
-        }
-        Flow::Continue
-    }
-
-    /// Response trailers arrived.
-    pub fn response_trailers(&mut self, out: &mut Vec<Action>) -> Flow {
-        if matches!(self.phase, Phase::Replacing { .. }) {
-            out.push(Action::DropTrailers);
-        }
-        Flow::Continue
     }
 }

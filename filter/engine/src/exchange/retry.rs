@@ -1,53 +1,59 @@
 //! Retries: what the router is told, and what the budget is told.
 
-use super::{Exchange, Phase};
-use crate::action::{Action, Flow, Response};
-use crate::grpc::reply_format::Form;
+use std::sync::Arc;
+
+use super::state::RequestState;
+use super::{Context, Exchange};
+use crate::action::{Action, Flow, Reply, Response};
+use crate::grpc::reply_format::ReplyFormat;
 use crate::host::Host;
-use crate::plan::Plan;
-use crate::retry::{Bound, RATE_LIMITED, Retries, SlotId, Try, refusal, seen};
-use crate::worker::Worker;
+use crate::retry::{
+    AttemptDecision, ExchangeId, RATE_LIMITED, Retries, RetryBudget, refusal, response_outcome,
+};
 
 /// What a response or an access log says when a retry was refused.
 const REPORT: (&str, &str) = ("x-btp-retry-budget", "exhausted");
 const PROPERTY: &str = "btp_retry_budget";
-/// How often a hedge that waits asks again.
+/// How often a hedged attempt that waits asks again.
 const PATIENCE_NS: u64 = 20_000_000;
 
-/// A try as the upstream instance knows it.
+/// An attempt as the upstream instance knows it.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    exchange: SlotId,
+    exchange: ExchangeId,
     number: u32,
     waits: bool,
 }
 
+/// What the retry budget makes of the final response.
+#[derive(Debug, Default)]
+pub(super) struct Settlement {
+    /// The client gets this instead.
+    pub(super) reply: Option<Arc<Reply>>,
+    /// How the response's headers change if it goes on.
+    pub(super) edits: Vec<Action>,
+}
+
 /// The downstream instance.
 impl Exchange {
-    /// If the request goes on to the router now, the router gets its orders.
-    /// The flow stays what it is.
-    pub(super) fn release<H: Host>(
-        &mut self,
-        flow: Flow,
-        plan: &Plan,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) -> Flow {
-        let policy = plan.policy(self.policy);
+    /// If nothing holds the request any more it goes on to the router, which
+    /// gets its orders first. The flow stays what it is.
+    pub(super) fn forward<H: Host>(&mut self, flow: Flow, cx: &mut Context<'_, H>) -> Flow {
+        let has_left = matches!(self.request, RequestState::Passing | RequestState::Answered);
+        if flow != Flow::Continue || has_left {
+            return flow;
+        }
+        self.request = RequestState::Passing;
+        let policy = cx.plan.policy(self.policy);
         let Some(retries) = policy.and_then(|policy| policy.retries.as_ref()) else {
             return flow;
         };
-        let goes = flow == Flow::Continue && matches!(self.phase, Phase::Passing);
-        if !goes || self.responding || std::mem::replace(&mut self.released, true) {
-            return flow;
-        }
-        let own = if self.look.retry { None } else { Some(0) };
-        let limit = match &retries.bound {
-            Some(bound) => self.open(retries, bound, worker, host, out),
+        let own = if self.facts.retry { None } else { Some(0) };
+        let limit = match &retries.budget {
+            Some(budget) => self.open(retries, budget, cx),
             None => own,
         };
-        retries.instruct(limit, host, out);
+        retries.instruct(limit, &mut cx.event);
         flow
     }
 
@@ -55,94 +61,88 @@ impl Exchange {
     fn open<H: Host>(
         &mut self,
         retries: &Retries,
-        bound: &Bound,
-        worker: &mut Worker,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        budget: &RetryBudget,
+        cx: &mut Context<'_, H>,
     ) -> Option<u32> {
-        let now = host.now_ns();
-        let random = host.random();
-        let budget = worker.budget(self.policy, bound, host, now);
-        let opening = retries.opening(bound, budget, self.look.retry);
-        let is_named = !opening.reserves;
-        let opened = host.with_ledger(|ledger, host| ledger.open(opening, random, host, now));
-        let Some(opened) = opened else {
+        let now = cx.event.now_ns();
+        let random = cx.event.host.random();
+        let policy = self.policy.unwrap_or_default();
+        let account = cx.worker.budget(policy, budget, cx.ledger, &mut cx.event);
+        let request = retries.budget_request(budget, account, self.facts.retry);
+        let is_named = !request.reserves;
+        let Some(opened) = cx.ledger.open(request, random, cx.event.host, now) else {
             return Some(0);
         };
         self.opened = Some(opened.id);
         if is_named {
-            out.push(Action::NameExchange(opened.id.to_bytes()));
+            let name = Action::NameExchange(opened.id.to_bytes());
+            cx.event.out.push(name);
         }
         opened.limit
     }
 
-    /// The final response begins; the flow is that of the response.
-    pub(super) fn settle<H: Host>(
-        &mut self,
-        plan: &Plan,
-        host: &mut H,
-        out: &mut Vec<Action>,
-    ) -> Flow {
+    /// The final response begins.
+    pub(super) fn settle<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Settlement {
+        let mut settlement = Settlement::default();
         let Some(id) = self.opened else {
-            return Flow::Continue;
+            return settlement;
         };
-        let now = host.now_ns();
-        let settled = host.with_ledger(|ledger, host| ledger.settle(id, true, host, now));
-        let policy = plan.policy(self.policy);
-        let bound = policy
-            .and_then(|policy| policy.retries.as_ref())
-            .and_then(|retries| retries.bound.as_ref());
-        let (Some(policy), Some(bound)) = (policy, bound) else {
-            return Flow::Continue;
+        let now = cx.event.now_ns();
+        let settled = cx.ledger.settle(id, true, cx.event.host, now);
+        let policy = cx.plan.policy(self.policy);
+        let retries = policy.and_then(|policy| policy.retries.as_ref());
+        let Some(budget) = retries.and_then(|retries| retries.budget.as_ref()) else {
+            return settlement;
         };
-        if settled.gate_is_missing {
-            out.push(Action::Log(bound.reserve_mode().into()));
+        let out = &mut *cx.event.out;
+        if settled.observer_is_missing {
+            out.push(Action::Log(budget.reserve_mode().into()));
         }
         if settled.marked {
-            out.push(Action::RemoveResponseHeader(RATE_LIMITED));
+            let edit = Action::RemoveResponseHeader(RATE_LIMITED);
+            settlement.edits.push(edit);
         }
         if !settled.refused {
-            return Flow::Continue;
+            return settlement;
         }
         out.push(Action::SetProperty(PROPERTY, REPORT.1));
-        if let Some(reply) = &bound.reply {
-            return self.reply(policy, reply, host, out);
+        settlement.reply = budget.reply.clone();
+        if budget.reports {
+            let edit = Action::SetResponseHeader(REPORT.0, REPORT.1);
+            settlement.edits.push(edit);
         }
-        if bound.reports {
-            out.push(Action::SetResponseHeader(REPORT.0, REPORT.1));
-        }
-        Flow::Continue
+        settlement
     }
 
     /// The exchange is over.
-    pub(super) fn end_retries<H: Host>(&mut self, host: &mut H) {
+    pub(super) fn end_retries<H: Host>(&mut self, cx: &mut Context<'_, H>) {
         if let Some(id) = self.opened.take() {
-            let now = host.now_ns();
-            host.with_ledger(|ledger, host| {
-                let _ = ledger.settle(id, false, host, now);
-                ledger.close(id, host);
-            });
+            let now = cx.event.now_ns();
+            let _ = cx.ledger.settle(id, false, cx.event.host, now);
+            cx.ledger.close(id, cx.event.host);
         }
         if let Some(attempt) = self.attempt.take() {
-            host.with_ledger(|ledger, _| ledger.end_try(attempt.exchange, attempt.waits));
+            cx.ledger.end_attempt(attempt.exchange, attempt.waits);
         }
     }
 }
 
-/// The upstream instance, which sees each try.
+/// The upstream instance, which sees each attempt.
 impl Exchange {
-    pub(super) fn begin_try<H: Host>(&mut self, host: &mut H, out: &mut Vec<Action>) -> Flow {
-        let id = host.exchange_name(|name| SlotId::from_bytes(name?));
+    pub(super) fn begin_attempt<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
+        let id = cx
+            .event
+            .host
+            .exchange_name(|name| ExchangeId::from_bytes(name?));
         let Some(id) = id else {
             return Flow::Continue;
         };
-        let now = host.now_ns();
-        let begun = host.with_ledger(|ledger, host| ledger.begin_try(id, host, now));
-        let Some((number, verdict)) = begun else {
+        let now = cx.event.now_ns();
+        let Some((number, decision)) = cx.ledger.begin_attempt(id, cx.event.host, now) else {
             // Its account has died with the VM that kept it: nobody can say
             // that there is credit.
-            return match host.attempt() {
-                Some(2..) => self.obey(Try::Refused, now, host, out),
+            return match cx.event.host.attempt() {
+                Some(2..) => self.apply_decision(AttemptDecision::Refuse, cx),
                 _ => Flow::Continue,
             };
         };
@@ -151,61 +151,67 @@ impl Exchange {
             number,
             waits: false,
         });
-        self.obey(verdict, now, host, out)
+        self.apply_decision(decision, cx)
     }
 
-    /// A hedge that waits asks again.
-    pub(super) fn try_again<H: Host>(&mut self, host: &mut H, out: &mut Vec<Action>) -> Flow {
+    /// A hedged attempt that waits asks again.
+    pub(super) fn ask_again<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
         let Some(attempt) = &self.attempt else {
             return Flow::Continue;
         };
-        let (id, now) = (attempt.exchange, host.now_ns());
-        let verdict = host.with_ledger(|ledger, host| ledger.try_again(id, host, now));
-        self.obey(verdict, now, host, out)
+        let (id, now) = (attempt.exchange, cx.event.now_ns());
+        let decision = cx.ledger.ask_again(id, cx.event.host, now);
+        let flow = self.apply_decision(decision, cx);
+        if flow == Flow::Continue {
+            self.request = RequestState::Passing;
+        }
+        flow
     }
 
-    fn obey<H: Host>(
+    fn apply_decision<H: Host>(
         &mut self,
-        verdict: Try,
-        now: u64,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        decision: AttemptDecision,
+        cx: &mut Context<'_, H>,
     ) -> Flow {
-        self.phase = Phase::Passing;
         if let Some(attempt) = &mut self.attempt {
-            attempt.waits = verdict == Try::Waits;
+            attempt.waits = decision == AttemptDecision::Wait;
         }
-        match verdict {
-            Try::Goes => Flow::Continue,
-            Try::Waits => {
-                out.push(Action::WakeAt(now.saturating_add(PATIENCE_NS)));
-                self.phase = Phase::Hedged;
+        match decision {
+            AttemptDecision::Proceed => Flow::Continue,
+            AttemptDecision::Wait => {
+                let at = cx.event.now_ns().saturating_add(PATIENCE_NS);
+                cx.event.out.push(Action::WakeAt(at));
+                self.request = RequestState::AwaitingCredit;
                 Flow::HoldAll
             }
-            Try::Refused => {
+            AttemptDecision::Refuse => {
                 // It never went, so nothing of it is live.
                 self.attempt = None;
-                let reply = Form::of_request(host).tell(Response::from(&refusal()));
-                out.push(Action::ReplyInstead(Box::new(reply)));
-                self.phase = Phase::Replied;
-                Flow::Stop
+                let format = ReplyFormat::of_request(cx.event.host);
+                let reply = format.encode(Response::from(&refusal()));
+                let reply = Action::ReplyInstead(Box::new(reply));
+                cx.event.out.push(reply);
+                self.stop()
             }
         }
     }
 
-    /// The response to this try arrived.
-    pub(super) fn try_answered<H: Host>(&mut self, host: &mut H, out: &mut Vec<Action>) {
+    /// The response to this attempt arrived.
+    pub(super) fn attempt_answered<H: Host>(&mut self, cx: &mut Context<'_, H>) {
         let Some(attempt) = &self.attempt else {
             return;
         };
         let (id, number) = (attempt.exchange, attempt.number);
-        let Some(seen) = seen(host) else {
+        let Some(outcome) = response_outcome(cx.event.host) else {
             return;
         };
-        let now = host.now_ns();
-        let marks = host.with_ledger(|ledger, host| ledger.answered(id, number, seen, host, now));
-        if marks {
-            out.push(Action::SetResponseHeader(RATE_LIMITED, "true"));
+        let now = cx.event.now_ns();
+        if cx
+            .ledger
+            .on_response(id, number, outcome, cx.event.host, now)
+        {
+            let mark = Action::SetResponseHeader(RATE_LIMITED, "true");
+            cx.event.out.push(mark);
         }
     }
 }

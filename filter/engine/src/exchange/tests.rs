@@ -5,10 +5,12 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use btp_policy::PluginConfig;
 
-use super::*;
 use crate::action::{Action, Flow};
+use crate::exchange::Exchange;
 use crate::plan::Plan;
+use crate::testing::feed;
 use crate::testing::{FakeHost, Message, Proxy, demo_upstream};
+use crate::worker::Worker;
 
 mod order;
 
@@ -40,11 +42,15 @@ fn a_request_that_no_policy_governs_asks_the_host_for_nothing() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
+        feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+            exchange.request_headers(cx, true)
+        }),
         Flow::Continue
     );
     assert_eq!(
-        exchange.response_headers(&plan, &mut plan.worker(), &mut host, false, &mut out),
+        feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+            exchange.response_headers(cx, false)
+        }),
         Flow::Continue
     );
     assert_eq!((host.lookups, out.capacity()), (0, 0));
@@ -63,13 +69,17 @@ fn an_exchange_is_over_when_nothing_of_it_matters_any_more() {
         let plan = plan(spec);
         let mut host = FakeHost::default();
         host.random = [u64::MAX; 2].into();
-        let (worker, mut out) = (&mut plan.worker(), Vec::new());
+        let (worker, mut out) = (&mut Worker::new(&plan), Vec::new());
         let mut exchange = Exchange::default();
-        let flow = exchange.request_headers(&plan, worker, &mut host, end, &mut out);
+        let flow = feed(&plan, worker, &mut host, &mut out, |cx| {
+            exchange.request_headers(cx, end)
+        });
         assert_eq!(flow, Flow::Continue, "{spec}");
         let after_request = exchange.is_over(&plan);
         host.response_headers = vec![(":status".to_owned(), b"200".to_vec())];
-        let _ = exchange.response_headers(&plan, worker, &mut host, false, &mut out);
+        let _ = feed(&plan, worker, &mut host, &mut out, |cx| {
+            exchange.response_headers(cx, false)
+        });
         let after_response = exchange.is_over(&plan);
         assert_eq!((after_request, after_response), over, "{spec}");
     }
@@ -112,28 +122,32 @@ fn a_timer_that_comes_early_waits_on() {
     let mut host = FakeHost::default();
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
-    let mut worker = plan.worker();
+    let mut worker = Worker::new(&plan);
     assert_eq!(
-        exchange.request_headers(&plan, &mut worker, &mut host, true, &mut out),
+        feed(&plan, &mut worker, &mut host, &mut out, |cx| exchange
+            .request_headers(cx, true)),
         Flow::HoldAll
     );
     out.clear();
     host.now_ns = 99 * MS;
     assert_eq!(
-        exchange.timer(&plan, &mut worker, &mut host, &mut out),
+        feed(&plan, &mut worker, &mut host, &mut out, |cx| exchange
+            .timer(cx)),
         Flow::HoldAll
     );
     assert_eq!(out, [Action::WakeAt(100 * MS)]);
     out.clear();
     host.now_ns = 100 * MS;
     assert_eq!(
-        exchange.timer(&plan, &mut worker, &mut host, &mut out),
+        feed(&plan, &mut worker, &mut host, &mut out, |cx| exchange
+            .timer(cx)),
         Flow::Continue
     );
     assert!(matches!(out.as_slice(), [Action::Adjust(_, -1)]));
     out.clear();
     assert_eq!(
-        exchange.timer(&plan, &mut worker, &mut host, &mut out),
+        feed(&plan, &mut worker, &mut host, &mut out, |cx| exchange
+            .timer(cx)),
         Flow::Continue
     );
     assert!(out.is_empty());
@@ -217,18 +231,32 @@ fn a_body_that_comes_in_pieces_is_replaced_once_and_its_trailers_go() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
+        feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+            exchange.request_headers(cx, true)
+        }),
         Flow::Continue
     );
     assert_eq!(
-        exchange.response_headers(&plan, &mut plan.worker(), &mut host, false, &mut out),
+        feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+            exchange.response_headers(cx, false)
+        }),
         Flow::Continue
     );
     out.clear();
     for _ in 0..3 {
-        assert_eq!(exchange.response_body(&mut out), Flow::Continue);
+        assert_eq!(
+            feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+                exchange.response_body(cx)
+            }),
+            Flow::Continue
+        );
     }
-    assert_eq!(exchange.response_trailers(&mut out), Flow::Continue);
+    assert_eq!(
+        feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+            exchange.response_trailers(cx)
+        }),
+        Flow::Continue
+    );
     assert_eq!(out[0], Action::ReplaceBody(b"sorry".to_vec()));
     assert_eq!(
         out[1..],
@@ -250,7 +278,9 @@ fn our_own_replies_are_overridden_before_they_are_sent_and_only_once() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
+        feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+            exchange.request_headers(cx, true)
+        }),
         Flow::Stop
     );
     let Some(Action::ReplyInstead(reply)) = out.pop() else {
@@ -261,7 +291,9 @@ fn our_own_replies_are_overridden_before_they_are_sent_and_only_once() {
     out.clear();
     host.response_headers = vec![(":status".to_owned(), b"500".to_vec())];
     assert_eq!(
-        exchange.response_headers(&plan, &mut plan.worker(), &mut host, false, &mut out),
+        feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+            exchange.response_headers(cx, false)
+        }),
         Flow::Continue
     );
     assert!(out.is_empty());
@@ -301,18 +333,24 @@ fn a_reply_that_ends_a_delay_is_overridden_like_any_other() {
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
     assert_eq!(
-        exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
+        feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+            exchange.request_headers(cx, true)
+        }),
         Flow::HoldAll
     );
     host.response_headers = vec![(":status".to_owned(), b"504".to_vec())];
     assert_eq!(
-        exchange.response_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
+        feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+            exchange.response_headers(cx, true)
+        }),
         Flow::Continue
     );
     let status = (b":status".to_vec(), b"503".to_vec());
     assert!(out.contains(&Action::SetResponseHeaders(vec![status])));
     assert_eq!(
-        exchange.timer(&plan, &mut plan.worker(), &mut host, &mut out),
+        feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+            exchange.timer(cx)
+        }),
         Flow::Continue
     );
 }
@@ -326,11 +364,15 @@ fn statuses_that_are_no_number_match_nothing() {
         let mut exchange = Exchange::default();
         let mut out = Vec::new();
         assert_eq!(
-            exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out),
+            feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+                exchange.request_headers(cx, true)
+            }),
             Flow::Continue
         );
         assert_eq!(
-            exchange.response_headers(&plan, &mut plan.worker(), &mut host, false, &mut out),
+            feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+                exchange.response_headers(cx, false)
+            }),
             Flow::Continue
         );
     }
@@ -363,7 +405,7 @@ fn a_named_route_is_resolved_once_and_an_unnamed_one_each_time() {
             "faultInjection":{"abort":{"httpStatus":503},"exemptHealthChecks":false}}},
         {"metadata":{"name":"all"},"spec":{}}]}"#;
     let plan = Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap());
-    let mut worker = plan.worker();
+    let mut worker = Worker::new(&plan);
     let mut ask = |route: Option<&[u8]>, resource: Option<&'static str>| {
         let mut host = FakeHost::default();
         host.route = route.map(<[u8]>::to_vec);
@@ -371,13 +413,9 @@ fn a_named_route_is_resolved_once_and_an_unnamed_one_each_time() {
             .map(|name| ("HTTPRoute", "default", name, None))
             .into_iter()
             .collect();
-        let flow = Exchange::default().request_headers(
-            &plan,
-            &mut worker,
-            &mut host,
-            true,
-            &mut Vec::new(),
-        );
+        let flow = feed(&plan, &mut worker, &mut host, &mut Vec::new(), |cx| {
+            Exchange::default().request_headers(cx, true)
+        });
         (flow == Flow::Stop, host.lookups)
     };
     // A reply asks for the content type, too.

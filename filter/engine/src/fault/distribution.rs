@@ -1,4 +1,4 @@
-//! How long delays are: fixed, or drawn from a table.
+//! How long delays are: fixed, or samples from a table.
 //!
 //! A table holds the inverse of the distribution function, finer towards the
 //! long delays: each halving of the probability of a longer delay has 128
@@ -19,7 +19,7 @@ use super::math::{exp, ln, normal_upper};
 pub(super) enum Length {
     /// Always so many nanoseconds.
     Fixed(u64),
-    Drawn(Arc<Table>),
+    Samples(Arc<Table>),
 }
 
 /// The tables of a configuration. Equal distributions share one: each takes
@@ -48,7 +48,7 @@ impl Length {
             DelayLength::Drawn(distribution) => {
                 let table = tables.0.entry(distribution.identity());
                 let table = table.or_insert_with(|| Arc::new(Table::of(distribution)));
-                Self::Drawn(Arc::clone(table))
+                Self::Samples(Arc::clone(table))
             }
         }
     }
@@ -57,7 +57,7 @@ impl Length {
     pub(super) fn nanos(&self, random: impl FnOnce() -> u64) -> u64 {
         match self {
             Self::Fixed(nanos) => *nanos,
-            Self::Drawn(table) => table.nanos(random()),
+            Self::Samples(table) => table.nanos(random()),
         }
     }
 }

@@ -21,7 +21,7 @@ const NANOS_PER_MS: u64 = 1_000_000;
 
 /// What a request asks for, within the policy's bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct RequestedFault {
     /// A delay of so many nanoseconds for this share of such requests.
     pub(crate) delay: Option<(u64, Ppm)>,
     /// An abort of this share of such requests.
@@ -30,8 +30,8 @@ pub(crate) struct Asked {
     pub(crate) present: bool,
 }
 
-impl Asked {
-    pub(crate) fn by(request: &Request<'_>, control: &HeaderControl) -> Self {
+impl RequestedFault {
+    pub(crate) fn of(request: &Request<'_>, control: &HeaderControl) -> Self {
         let number = |name: &str| number(&request.header(name)?);
         let share = |name: &str, most: Ppm| match number(name) {
             Some(percent) => most.min(percent_or_all(percent)),
@@ -84,12 +84,12 @@ mod tests {
         }
     }
 
-    fn asked(headers: &[(&str, &str)]) -> Asked {
+    fn asked(headers: &[(&str, &str)]) -> RequestedFault {
         let headers: Vec<(&[u8], &[u8])> = headers
             .iter()
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .collect();
-        Asked::by(&Request::new(&headers, None), &control())
+        RequestedFault::of(&Request::new(&headers, None), &control())
     }
 
     #[test]
@@ -122,13 +122,13 @@ mod tests {
     fn what_is_no_number_asks_for_nothing() {
         for value in ["", "-1", "1.5", "+1", "99999999999999999999", "x", "1,2"] {
             let found = asked(&[(DELAY, value), (ABORT, value), (ABORT_GRPC, value)]);
-            let nothing = Asked {
+            let nothing = RequestedFault {
                 present: true,
-                ..Asked::default()
+                ..RequestedFault::default()
             };
             assert_eq!(found, nothing, "{value:?}");
         }
         assert_eq!(asked(&[(ABORT_GRPC, "17")]).abort, None);
-        assert_eq!(asked(&[("x-other", "1")]), Asked::default());
+        assert_eq!(asked(&[("x-other", "1")]), RequestedFault::default());
     }
 }

@@ -8,17 +8,18 @@
 
 use std::net::IpAddr;
 
-use btp_policy::scalar::ObjectName;
+use btp_policy::scalar::{ObjectName, Ppm};
 use btp_policy::spec::{Sampling, SamplingKey};
 
-use crate::counters::{CounterId, CounterNames};
-use crate::look::Needs;
+use crate::definitions::Definitions;
+use crate::host::metrics::CounterId;
 use crate::request::Request;
+use crate::request::required::RequiredInputs;
 use crate::siphash::siphash24;
 
 /// `sampling`, compiled.
 #[derive(Debug)]
-pub(crate) struct Draws {
+pub(crate) struct Sampler {
     sticky: Option<Sticky>,
 }
 
@@ -33,18 +34,18 @@ struct Sticky {
 
 /// Three independent numbers, uniform over 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Drawn {
+pub(crate) struct Samples {
     pub(crate) delay: u64,
     pub(crate) abort: u64,
     /// How long the delay is.
     pub(crate) length: u64,
 }
 
-impl Draws {
+impl Sampler {
     pub(crate) fn compile(
         policy: &ObjectName,
         sampling: &Sampling,
-        counters: &mut CounterNames,
+        counters: &mut Definitions,
     ) -> Self {
         let sticky = match sampling {
             Sampling::Random => None,
@@ -59,24 +60,24 @@ impl Draws {
     }
 
     /// What must be known of a request.
-    pub(crate) fn needs(&self) -> Needs {
+    pub(crate) fn requires(&self) -> RequiredInputs {
         let key = self.sticky.as_ref().map(|sticky| &sticky.key);
-        Needs {
+        RequiredInputs {
             headers: key.is_some(),
             source: key == Some(&SamplingKey::SourceIp),
-            ..Needs::default()
+            ..RequiredInputs::default()
         }
     }
 
     /// The numbers of a request; `None` if it has no key, or needs none.
-    pub(crate) fn of(&self, request: &Request<'_>) -> Option<Drawn> {
+    pub(crate) fn of(&self, request: &Request<'_>) -> Option<Samples> {
         let sticky = self.sticky.as_ref()?;
         match &sticky.key {
-            SamplingKey::RequestId => sticky.drawn(&request.header("x-request-id")?),
-            SamplingKey::Header(name) => sticky.drawn(&request.header(name.as_str())?),
+            SamplingKey::RequestId => sticky.samples_of(&request.header("x-request-id")?),
+            SamplingKey::Header(name) => sticky.samples_of(&request.header(name.as_str())?),
             SamplingKey::SourceIp => match request.source()? {
-                IpAddr::V4(address) => sticky.drawn(&address.octets()),
-                IpAddr::V6(address) => sticky.drawn(&address.octets()),
+                IpAddr::V4(address) => sticky.samples_of(&address.octets()),
+                IpAddr::V6(address) => sticky.samples_of(&address.octets()),
             },
         }
     }
@@ -89,15 +90,65 @@ impl Draws {
 
 impl Sticky {
     /// An empty key is none.
-    fn drawn(&self, key: &[u8]) -> Option<Drawn> {
+    fn samples_of(&self, key: &[u8]) -> Option<Samples> {
         let hash = |what: &[u8]| {
             let policy = self.policy.as_bytes();
             siphash24([self.seed, 0], &[policy, b"\0", what, b"\0", key])
         };
-        (!key.is_empty()).then(|| Drawn {
+        (!key.is_empty()).then(|| Samples {
             delay: hash(b"delay"),
             abort: hash(b"abort"),
             length: hash(b"length"),
         })
+    }
+}
+
+/// Whether this request is among the `share` that is meant.
+///
+/// A uniform 64-bit number is scaled to 0..1,000,000, which is biased by at
+/// most 2⁻⁴⁴. Never and always are exact and draw nothing.
+pub(super) fn is_sampled(share: Ppm, random: impl FnOnce() -> u64) -> bool {
+    match share {
+        Ppm::NEVER => false,
+        Ppm::ALWAYS => true,
+        share => (u128::from(random()) * 1_000_000) >> 64 < u128::from(share.get()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_sampled;
+    use btp_policy::scalar::Ppm;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn ppm(percent: f64) -> Ppm {
+        Ppm::from_percent(percent).unwrap()
+    }
+
+    #[test]
+    fn never_and_always_do_not_draw() {
+        let draw = || panic!("drew");
+        assert!(!is_sampled(Ppm::NEVER, draw));
+        assert!(is_sampled(Ppm::ALWAYS, draw));
+    }
+
+    #[test]
+    fn the_smallest_share_hits_only_the_lowest_numbers() {
+        let smallest = ppm(0.0001);
+        let first_miss = u64::MAX / 1_000_000 + 1;
+        assert!(is_sampled(smallest, || 0));
+        assert!(is_sampled(smallest, || first_miss - 1));
+        assert!(!is_sampled(smallest, || first_miss));
+        assert!(!is_sampled(ppm(99.9999), || u64::MAX));
+    }
+
+    #[test]
+    fn the_share_is_met_over_evenly_spread_numbers() {
+        let step = (1 << 63) / 5_000 + 1;
+        let count = (0..10_000)
+            .filter(|i| is_sampled(ppm(25.0), || i * step))
+            .count();
+        assert_eq!(count, 2_500);
     }
 }

@@ -9,6 +9,7 @@ use btp_policy::PluginConfig;
 use crate::action::{Action, Flow};
 use crate::exchange::Exchange;
 use crate::plan::Plan;
+use crate::testing::feed;
 use crate::testing::{FakeHost, Message, Outcome, Proxy, demo_upstream};
 use crate::worker::Worker;
 
@@ -96,7 +97,9 @@ fn a_request_that_is_not_drawn_is_not_looked_at() {
     // Whether it is a health check, and what its client understands.
     for lookups in [0, 2] {
         let mut exchange = Exchange::default();
-        let _ = exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out);
+        let _ = feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+            exchange.request_headers(cx, true)
+        });
         assert_eq!(host.lookups, lookups);
     }
 }
@@ -239,12 +242,14 @@ fn headers_ask_for_nothing_unless_the_policy_lets_them() {
 #[test]
 fn too_many_who_wait_leave_others_untouched() {
     let plan = plan(r#"{"delay":{"fixedDelay":"100ms"},"abort":{"httpStatus":503},"maxActive":2}"#);
-    let mut worker = plan.worker();
+    let mut worker = Worker::new(&plan);
     let mut host = FakeHost::default();
     let mut out = Vec::new();
     let arrive = |worker: &mut Worker, host: &mut FakeHost, out: &mut Vec<Action>| {
         let mut exchange = Exchange::default();
-        let flow = exchange.request_headers(&plan, worker, host, true, out);
+        let flow = feed(&plan, worker, host, out, |cx| {
+            exchange.request_headers(cx, true)
+        });
         (exchange, flow)
     };
     let (mut first, flow) = arrive(&mut worker, &mut host, &mut out);
@@ -255,10 +260,14 @@ fn too_many_who_wait_leave_others_untouched() {
     assert_eq!(flow, Flow::Continue);
     // One goes on in time, the other one's client goes: both leave room.
     host.now_ns = 100 * MS;
-    let flow = first.timer(&plan, &mut worker, &mut host, &mut out);
+    let flow = feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+        first.timer(cx)
+    });
     assert_eq!(flow, Flow::Stop);
-    second.done(&plan, &mut worker, &mut host, &mut out);
-    first.done(&plan, &mut worker, &mut host, &mut out);
+    feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+        second.done(cx)
+    });
+    feed(&plan, &mut worker, &mut host, &mut out, |cx| first.done(cx));
     assert_eq!(arrive(&mut worker, &mut host, &mut out).1, Flow::HoldAll);
     let gauge: i64 = out
         .iter()

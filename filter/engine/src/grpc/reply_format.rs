@@ -1,4 +1,4 @@
-//! In which form a client is told what the proxy has to say.
+//! In which format a client is told what the proxy has to say.
 //!
 //! A client of gRPC or gRPC-Web looks for `grpc-status` and `grpc-message`. Envoy
 //! writes them into its own replies only if the request said gRPC when it came:
@@ -18,25 +18,25 @@ use crate::grpc::status_of_http;
 use crate::host::Host;
 
 /// What a client understands, by the content type of its request. It is a label
-/// that anybody can write, so nothing but the form of replies may depend on it.
+/// that anybody can write, so nothing but the format of replies may depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum ReplyFormat {
     /// HTTP.
     #[default]
     Http,
     /// gRPC, or gRPC-Web behind Envoy's `grpc_web` filter.
     Grpc,
     /// gRPC-Web.
-    Web,
+    GrpcWeb,
     /// gRPC-Web in base64.
-    WebText,
+    GrpcWebText,
 }
 
 /// The most bytes of a body that become a `grpc-message`: libraries refuse answers
 /// whose headers are longer than 8 KiB.
 const LONGEST_MESSAGE: usize = 4096;
 
-impl Form {
+impl ReplyFormat {
     /// Of a request with this content type: one of these names, alone or followed
     /// by `+` and a message format, which is Envoy's rule for gRPC.
     pub(crate) fn of(content_type: &[u8]) -> Self {
@@ -48,18 +48,18 @@ impl Form {
             return Self::Grpc;
         }
         match rest.strip_prefix(b"-web") {
-            Some(rest) if is_plain(rest) => Self::Web,
-            Some(rest) if rest.strip_prefix(b"-text").is_some_and(is_plain) => Self::WebText,
+            Some(rest) if is_plain(rest) => Self::GrpcWeb,
+            Some(rest) if rest.strip_prefix(b"-text").is_some_and(is_plain) => Self::GrpcWebText,
             _ => Self::Http,
         }
     }
 
-    /// Of a request with this form and method. gRPC-Web is a POST: what a cache
+    /// Of a request with this format and method. gRPC-Web is a POST: what a cache
     /// may keep is not told with status 200 that it is an error.
-    pub(crate) fn posted(self, is_post: bool) -> Self {
+    pub(crate) fn for_method(self, is_post: bool) -> Self {
         match self {
-            Self::Web | Self::WebText if !is_post => Self::Http,
-            form => form,
+            Self::GrpcWeb | Self::GrpcWebText if !is_post => Self::Http,
+            format => format,
         }
     }
 
@@ -67,23 +67,23 @@ impl Form {
     pub(crate) fn of_request<H: Host>(host: &mut H) -> Self {
         let of = |value: Option<&[u8]>| Self::of(value.unwrap_or_default());
         match host.request_header("content-type", of) {
-            form @ (Self::Web | Self::WebText) => {
-                form.posted(host.request_header(":method", |method| method == Some(b"POST")))
+            format @ (Self::GrpcWeb | Self::GrpcWebText) => {
+                format.for_method(host.request_header(":method", |method| method == Some(b"POST")))
             }
-            form => form,
+            format => format,
         }
     }
 
     /// The response as such a client reads it.
-    pub(crate) fn tell(self, response: Response) -> Response {
+    pub(crate) fn encode(self, response: Response) -> Response {
         match self {
             Self::Http => response,
-            Self::Grpc => self.tell_in_headers(response),
-            Self::Web | Self::WebText => {
+            Self::Grpc => self.encode_in_headers(response),
+            Self::GrpcWeb | Self::GrpcWebText => {
                 let status = response.grpc_code();
                 let frame = frame(status, &response.body);
                 let body = match self {
-                    Self::WebText => STANDARD.encode(frame).into_bytes(),
+                    Self::GrpcWebText => STANDARD.encode(frame).into_bytes(),
                     _ => frame,
                 };
                 self.fill(status, response, body)
@@ -93,7 +93,7 @@ impl Form {
 
     /// The same without a body. A reply of the proxy's own must not be told so to
     /// gRPC-Web: without a body Envoy takes away its content type.
-    pub(crate) fn tell_in_headers(self, response: Response) -> Response {
+    pub(crate) fn encode_in_headers(self, response: Response) -> Response {
         if self == Self::Http {
             return response;
         }
@@ -111,8 +111,8 @@ impl Form {
     fn fill(self, status: u8, response: Response, body: Vec<u8>) -> Response {
         let content_type: &[u8] = match self {
             Self::Http | Self::Grpc => b"application/grpc",
-            Self::Web => b"application/grpc-web+proto",
-            Self::WebText => b"application/grpc-web-text+proto",
+            Self::GrpcWeb => b"application/grpc-web+proto",
+            Self::GrpcWebText => b"application/grpc-web-text+proto",
         };
         let mut headers = response.headers;
         headers.retain(|(name, _)| !REPLACED.contains(&name.as_slice()));
@@ -147,8 +147,10 @@ impl From<&Reply> for Response {
 impl Response {
     /// As the client reads it whose request has this content type and method.
     #[must_use]
-    pub fn told_to(self, content_type: &[u8], method: &[u8]) -> Self {
-        Form::of(content_type).posted(method == b"POST").tell(self)
+    pub fn encoded_for(self, content_type: &[u8], method: &[u8]) -> Self {
+        ReplyFormat::of(content_type)
+            .for_method(method == b"POST")
+            .encode(self)
     }
 
     fn grpc_code(&self) -> u8 {
@@ -201,41 +203,54 @@ mod tests {
 
     #[test]
     fn forms_are_told_from_their_relatives() {
-        for (content_type, form) in [
-            ("application/grpc", Form::Grpc),
-            ("application/grpc+proto", Form::Grpc),
-            ("application/grpc-web", Form::Web),
-            ("application/grpc-web+proto", Form::Web),
-            ("application/grpc-web-text", Form::WebText),
-            ("application/grpc-web-text+proto", Form::WebText),
-            ("application/grpc-website", Form::Http),
-            ("application/grpc-web-texts", Form::Http),
-            ("application/grpc-", Form::Http),
-            ("application/grpcx", Form::Http),
-            ("application/json", Form::Http),
-            ("", Form::Http),
+        for (content_type, format) in [
+            ("application/grpc", ReplyFormat::Grpc),
+            ("application/grpc+proto", ReplyFormat::Grpc),
+            ("application/grpc-web", ReplyFormat::GrpcWeb),
+            ("application/grpc-web+proto", ReplyFormat::GrpcWeb),
+            ("application/grpc-web-text", ReplyFormat::GrpcWebText),
+            ("application/grpc-web-text+proto", ReplyFormat::GrpcWebText),
+            ("application/grpc-website", ReplyFormat::Http),
+            ("application/grpc-web-texts", ReplyFormat::Http),
+            ("application/grpc-", ReplyFormat::Http),
+            ("application/grpcx", ReplyFormat::Http),
+            ("application/json", ReplyFormat::Http),
+            ("", ReplyFormat::Http),
         ] {
-            assert_eq!(Form::of(content_type.as_bytes()), form, "{content_type}");
+            assert_eq!(
+                ReplyFormat::of(content_type.as_bytes()),
+                format,
+                "{content_type}"
+            );
         }
-        assert_eq!(Form::of(b"\xff"), Form::Http);
+        assert_eq!(ReplyFormat::of(b"\xff"), ReplyFormat::Http);
     }
 
     #[test]
     fn grpc_web_is_a_post_and_grpc_goes_by_its_label() {
-        for (content_type, method, form) in [
-            ("application/grpc-web", "POST", Form::Web),
-            ("application/grpc-web-text", "POST", Form::WebText),
-            ("application/grpc-web", "GET", Form::Http),
-            ("application/grpc-web-text", "HEAD", Form::Http),
-            ("application/grpc", "GET", Form::Grpc),
+        for (content_type, method, format) in [
+            ("application/grpc-web", "POST", ReplyFormat::GrpcWeb),
+            (
+                "application/grpc-web-text",
+                "POST",
+                ReplyFormat::GrpcWebText,
+            ),
+            ("application/grpc-web", "GET", ReplyFormat::Http),
+            ("application/grpc-web-text", "HEAD", ReplyFormat::Http),
+            ("application/grpc", "GET", ReplyFormat::Grpc),
         ] {
             let mut host = FakeHost::default();
             let headers = [("content-type", content_type), (":method", method)];
             let owned = |(name, value): (&str, &str)| (name.into(), value.into());
             host.request_headers = headers.map(owned).to_vec();
-            assert_eq!(Form::of_request(&mut host), form, "{content_type} {method}");
-            let told = response(404, None, b"").told_to(content_type.as_bytes(), method.as_bytes());
-            assert_eq!(told.status == 404, form == Form::Http);
+            assert_eq!(
+                ReplyFormat::of_request(&mut host),
+                format,
+                "{content_type} {method}"
+            );
+            let told =
+                response(404, None, b"").encoded_for(content_type.as_bytes(), method.as_bytes());
+            assert_eq!(told.status == 404, format == ReplyFormat::Http);
         }
     }
 
@@ -267,7 +282,7 @@ mod tests {
 
     #[test]
     fn grpc_has_status_and_message_in_headers() {
-        let told = parts(Form::Grpc.tell(response(429, None, b"busy")));
+        let told = parts(ReplyFormat::Grpc.encode(response(429, None, b"busy")));
         let wanted = owned([
             ("retry-after", "1"),
             ("content-type", "application/grpc"),
@@ -279,22 +294,22 @@ mod tests {
 
     #[test]
     fn grpc_web_has_them_in_a_frame_or_in_headers() {
-        for (form, content_type, body) in [
+        for (format, content_type, body) in [
             (
-                Form::Web,
+                ReplyFormat::GrpcWeb,
                 "application/grpc-web+proto",
                 "\u{fffd}\0\0\0#grpc-status:14\r\ngrpc-message:busy\r\n",
             ),
             (
-                Form::WebText,
+                ReplyFormat::GrpcWebText,
                 "application/grpc-web-text+proto",
                 "gAAAACNncnBjLXN0YXR1czoxNA0KZ3JwYy1tZXNzYWdlOmJ1c3kNCg==",
             ),
         ] {
             let of = [("retry-after", "1"), ("content-type", content_type)];
-            let told = parts(form.tell(response(429, None, b"busy")));
+            let told = parts(format.encode(response(429, None, b"busy")));
             assert_eq!(told, (200, owned(of), body.to_owned()));
-            let told = parts(form.tell_in_headers(response(429, None, b"busy")));
+            let told = parts(format.encode_in_headers(response(429, None, b"busy")));
             let mut wanted = owned(of);
             wanted.extend(owned([("grpc-status", "14"), ("grpc-message", "busy")]));
             assert_eq!(told, (200, wanted, String::new()));
@@ -304,15 +319,16 @@ mod tests {
     #[test]
     fn others_are_told_nothing_new() {
         let http = response(429, Some(8), b"busy");
-        assert_eq!(Form::Http.tell(http.clone()), http);
-        assert_eq!(Form::Http.tell_in_headers(http.clone()), http);
+        assert_eq!(ReplyFormat::Http.encode(http.clone()), http);
+        assert_eq!(ReplyFormat::Http.encode_in_headers(http.clone()), http);
     }
 
     #[test]
     fn a_status_that_was_given_goes_before_the_one_that_http_maps_to() {
         for (status, given, wanted) in [(413, Some(8), "8"), (200, Some(0), "0"), (302, None, "2")]
         {
-            let (_, headers, _) = parts(Form::Web.tell_in_headers(response(status, given, b"")));
+            let (_, headers, _) =
+                parts(ReplyFormat::GrpcWeb.encode_in_headers(response(status, given, b"")));
             let wanted = ("grpc-status".to_owned(), wanted.to_owned());
             assert_eq!(headers.last(), Some(&wanted));
         }

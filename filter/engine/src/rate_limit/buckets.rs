@@ -11,8 +11,8 @@
 //! between, a mark has a number that changes with each client it is set for:
 //! it says whether the cells were read before or after.
 
-use super::gcra::{Fixed, Gcra, Granted, Short};
-use crate::shared::Step;
+use super::gcra::{Admitted, Denied, Fixed, Gcra};
+use crate::host::values::Step;
 
 /// The key of a bucket in its block; never 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,9 +20,9 @@ pub(crate) struct Key(u64);
 
 /// What came of asking a bucket for tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Granted(Granted),
-    Short(Short),
+pub(crate) enum Decision {
+    Admitted(Admitted),
+    Denied(Denied),
     /// There is no slot for this bucket.
     NoRoom,
     /// There is a slot, and maybe a debt elsewhere: ask again with that.
@@ -72,7 +72,7 @@ pub(crate) fn take(
     bucket: Gcra,
     now_ns: u64,
     amount: (u64, u64),
-) -> Step<Answer> {
+) -> Step<Decision> {
     let found = find(block, key);
     let before = found.map_or(Fixed::default(), |place| full_at(block, place));
     let place = found
@@ -90,7 +90,7 @@ pub(crate) fn take_in_set(
     now_ns: u64,
     amount: (u64, u64),
     inherited: Option<Inheritance>,
-) -> Step<Answer> {
+) -> Step<Decision> {
     let Survey { found, mark, idle } = survey(block, key, now_ns);
     let most_slots = most_slots + usize::from(mark.is_some());
     if let Some(found) = found {
@@ -99,12 +99,12 @@ pub(crate) fn take_in_set(
     }
     let mut before = Fixed::default();
     if idle.is_none() && block.len() / SLOT >= most_slots {
-        return Step::Keep(Answer::NoRoom);
+        return Step::Keep(Decision::NoRoom);
     }
     if let Some(mark) = mark.filter(|it| full_at(block, *it) > Fixed::from_ns(now_ns)) {
         let mark = mark_at(block, mark);
         let Some(inherited) = inherited.filter(|it| it.mark == mark) else {
-            return Step::Keep(Answer::Inherits(mark));
+            return Step::Keep(Decision::Inherits(mark));
         };
         before = inherited.full_at;
     }
@@ -147,19 +147,19 @@ fn take_at(
     bucket: Gcra,
     now_ns: u64,
     (least, most): (u64, u64),
-) -> Step<Answer> {
+) -> Step<Decision> {
     match (bucket.take(before, now_ns, least, most), place) {
-        (Ok(_), None) => Step::Keep(Answer::NoRoom),
-        (Ok(granted), Some(place)) => {
-            write(block, place, key, granted.full_at);
-            Step::Write(Answer::Granted(granted))
+        (Ok(_), None) => Step::Keep(Decision::NoRoom),
+        (Ok(admitted), Some(place)) => {
+            write(block, place, key, admitted.full_at);
+            Step::Write(Decision::Admitted(admitted))
         }
         // The limit was changed: the debt is cut to what it can be now.
-        (Err(short), Some(place)) if short.full_at < before && is_of(block, place, key) => {
-            write(block, place, key, short.full_at);
-            Step::Write(Answer::Short(short))
+        (Err(denied), Some(place)) if denied.full_at < before && is_of(block, place, key) => {
+            write(block, place, key, denied.full_at);
+            Step::Write(Decision::Denied(denied))
         }
-        (Err(short), _) => Step::Keep(Answer::Short(short)),
+        (Err(denied), _) => Step::Keep(Decision::Denied(denied)),
     }
 }
 
@@ -271,7 +271,7 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    fn one(block: &mut Vec<u8>, key: u64, now: u64) -> Answer {
+    fn one(block: &mut Vec<u8>, key: u64, now: u64) -> Decision {
         let bucket = Gcra::new(1, SECOND, 1);
         match take(block, 4, Key::new(key), bucket, now, (1, 1)) {
             Step::Keep(answer) | Step::Write(answer) => answer,
@@ -282,20 +282,20 @@ mod tests {
     fn debtors_stay_and_the_idle_make_room() {
         let mut block = Vec::new();
         for key in 10..14 {
-            assert!(matches!(one(&mut block, key, key), Answer::Granted(_)));
+            assert!(matches!(one(&mut block, key, key), Decision::Admitted(_)));
         }
         assert_eq!(block.len(), 4 * SLOT);
-        assert_eq!(one(&mut block, 99, 20), Answer::NoRoom);
+        assert_eq!(one(&mut block, 99, 20), Decision::NoRoom);
         for key in 10..14 {
-            assert!(matches!(one(&mut block, key, 20), Answer::Short(_)));
+            assert!(matches!(one(&mut block, key, 20), Decision::Denied(_)));
         }
         // The first is full again, the others are not.
         assert!(matches!(
             one(&mut block, 99, SECOND + 10),
-            Answer::Granted(_)
+            Decision::Admitted(_)
         ));
         assert_eq!(peek(&block, Key::new(10)), None);
-        assert_eq!(one(&mut block, 98, SECOND + 10), Answer::NoRoom);
+        assert_eq!(one(&mut block, 98, SECOND + 10), Decision::NoRoom);
         assert_eq!(block.len(), 4 * SLOT);
     }
 
@@ -306,7 +306,7 @@ mod tests {
         let _ = take(&mut block, 1, Key::OVERFLOW, bucket, 0, (1, 1));
         assert_eq!(
             take(&mut block, 1, Key::new(5), bucket, 9 * SECOND, (1, 1)),
-            Step::Keep(Answer::NoRoom)
+            Step::Keep(Decision::NoRoom)
         );
     }
 
@@ -317,14 +317,14 @@ mod tests {
         let bucket = Gcra::new(1, SECOND, 1);
         assert!(!give_back(&mut block, Key::new(8), bucket, 1));
         assert!(give_back(&mut block, Key::new(7), bucket, 1));
-        assert!(matches!(one(&mut block, 7, 0), Answer::Granted(_)));
+        assert!(matches!(one(&mut block, 7, 0), Decision::Admitted(_)));
     }
 
     #[test]
     fn a_damaged_block_is_not_trusted_beyond_its_slots() {
         let mut block = vec![0xff; SLOT * 2 - 1];
-        assert!(matches!(one(&mut block, 7, 0), Answer::Granted(_)));
-        assert!(matches!(one(&mut block, 7, 0), Answer::Short(_)));
+        assert!(matches!(one(&mut block, 7, 0), Decision::Admitted(_)));
+        assert!(matches!(one(&mut block, 7, 0), Decision::Denied(_)));
         assert_eq!(block.len(), SLOT * 2);
     }
 }

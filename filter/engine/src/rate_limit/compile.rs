@@ -9,14 +9,14 @@ use std::sync::Arc;
 use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{Limit, LocalRateLimit, LocalRule};
 
-use super::headers::Tells;
-use super::in_flight::Concurrency;
-use super::limiter::{KEYS_PER_SET, KeyTable, LimitCounters, SharedLimit};
-use super::reply::{crowded, rejection};
-use super::{Allowance, RateLimits, Rule, route_hash};
-use crate::counters::CounterNames;
-use crate::look::Needs;
-use crate::shared::BlockId;
+use super::headers::HeaderFormat;
+use super::in_flight::ConcurrencyLimit;
+use super::reply::{concurrency_limited, rejection};
+use super::token_bucket::{KEYS_PER_SET, KeyTable, LimitCounters, TokenBucket};
+use super::{RateLimits, Rule, RuleLimit, route_hash, rule_name};
+use crate::definitions::Definitions;
+use crate::host::values::BlockId;
+use crate::request::required::RequiredInputs;
 use crate::shared::key_format::Format;
 use crate::shared::names::SharedNames;
 use crate::shared::quota::Owner;
@@ -24,13 +24,13 @@ use crate::shared::quota::Owner;
 /// Collects what the limits of all policies have in common.
 #[derive(Debug)]
 pub(crate) struct LimitsCompiler {
-    limits: Vec<SharedLimit>,
+    limits: Vec<TokenBucket>,
     /// Who has the rules of `limits`.
     identities: Names,
-    bounds: Vec<Concurrency>,
-    /// The table names of `bounds`.
+    concurrency_limits: Vec<ConcurrencyLimit>,
+    /// The table names of `concurrency_limits`.
     own_tables: Names,
-    /// The tables of `Distinct` values' places, once there are any.
+    /// The tables of `Distinct` values' requests in flight, once there are any.
     key_tables: Option<KeyTable>,
     sets: u32,
     has_keys: bool,
@@ -49,7 +49,7 @@ impl LimitsCompiler {
         Self {
             limits: Vec::new(),
             identities: Names::default(),
-            bounds: Vec::new(),
+            concurrency_limits: Vec::new(),
             own_tables: Names::default(),
             key_tables: None,
             sets: u32::try_from(sets).unwrap_or(1),
@@ -57,10 +57,10 @@ impl LimitsCompiler {
         }
     }
 
-    /// The limits, the bounds, and the names of the blocks that they need.
-    pub(crate) fn finish(mut self) -> (Vec<SharedLimit>, Vec<Concurrency>, SharedNames) {
+    /// The limits, those on requests in flight, and the names of the blocks that they need.
+    pub(crate) fn finish(mut self) -> (Vec<TokenBucket>, Vec<ConcurrencyLimit>, SharedNames) {
         let mut blocks = SharedNames::default();
-        if self.limits.is_empty() && self.bounds.is_empty() {
+        if self.limits.is_empty() && self.concurrency_limits.is_empty() {
             return (Vec::new(), Vec::new(), blocks);
         }
         blocks.add(Format::Seed.key("btp.seed"));
@@ -80,14 +80,14 @@ impl LimitsCompiler {
                 }
             });
         }
-        (self.limits, self.bounds, blocks)
+        (self.limits, self.concurrency_limits, blocks)
     }
 
     /// `None` if nothing is limited.
     pub(crate) fn compile(
         &mut self,
         local: &LocalRateLimit,
-        counters: &mut CounterNames,
+        counters: &mut Definitions,
     ) -> Option<RateLimits> {
         if local.disabled || local.rules.is_empty() {
             return None;
@@ -98,16 +98,16 @@ impl LimitsCompiler {
             .partition(|rule| rule.selector.is_empty());
         let mut rules = Vec::new();
         for rule in conditional.into_iter().chain(default) {
-            let tells = Tells::of(rule, &rules);
-            rules.push(self.rule(local, rule, tells, counters));
+            let headers = HeaderFormat::of(rule, &rules);
+            rules.push(self.rule(local, rule, headers, counters));
         }
         let selectors = rules.iter().map(|rule| &rule.selector);
-        let needs = selectors
+        let required = selectors
             .chain(&local.exempt)
-            .map(Needs::of_selector)
-            .fold(Needs::default(), Needs::and);
+            .map(RequiredInputs::of_selector)
+            .fold(RequiredInputs::default(), RequiredInputs::and);
         Some(RateLimits {
-            needs,
+            required,
             per_route: rules.iter().any(|rule| rule.per_route),
             rules,
             exempt: local.exempt.clone(),
@@ -120,8 +120,8 @@ impl LimitsCompiler {
         &mut self,
         local: &LocalRateLimit,
         rule: &LocalRule,
-        tells: Tells,
-        counters: &mut CounterNames,
+        headers: HeaderFormat,
+        counters: &mut Definitions,
     ) -> Rule {
         let reject = rule.reject.as_ref().unwrap_or(&local.reject);
         let identity = format!("{}/{}", rule.policy, rule.identity);
@@ -133,9 +133,9 @@ impl LimitsCompiler {
             cost: rule.cost.into(),
             per_route: !rule.shared,
             shadow: rule.shadow_mode,
-            tells,
+            headers,
             reject: Arc::new(rejection(reject)),
-            crowded: Arc::new(crowded(reject)),
+            concurrency_limited: Arc::new(concurrency_limited(reject)),
             admitted: count("admitted"),
             queued: count("queued"),
             limited: count(if rule.shadow_mode {
@@ -144,49 +144,50 @@ impl LimitsCompiler {
                 "limited"
             }),
             limit: match rule.limit {
-                None => Allowance::Everything,
-                Some(limit) if limit.requests == 0 => Allowance::Nothing,
-                Some(limit) => Allowance::Buckets(self.limit(rule, limit, (&identity, store))),
+                None => RuleLimit::Unlimited,
+                Some(limit) if limit.requests == 0 => RuleLimit::DenyAll,
+                Some(limit) => RuleLimit::Bucket(self.limit(rule, limit, (&identity, store))),
             },
-            bound: rule
+            concurrency: rule
                 .concurrency
-                .map(|most| self.bound(rule, most, (&identity, store), counters)),
+                .map(|max| self.concurrency(rule, max, (&identity, store), counters)),
         }
     }
 
-    /// The index of the rule's bound on requests in flight.
-    fn bound(
+    /// The index of the rule's limit on requests in flight.
+    fn concurrency(
         &mut self,
         rule: &LocalRule,
-        most: u32,
+        max: u32,
         (identity, store): (&str, LimitCounters),
-        counters: &mut CounterNames,
+        counters: &mut Definitions,
     ) -> usize {
-        let table = Format::Places.key(&format!("btp.places.{identity}"));
+        let table = Format::InFlight.key(&format!("btp.places.{identity}"));
         let index = match self.own_tables.place(&table) {
             Place::Known(index) => return index,
             Place::New(index) => index,
         };
         let distinct = rule.selector.is_distinct();
         let keys = distinct.then(|| self.key_tables(counters));
-        self.bounds.push(Concurrency {
-            most: most.into(),
+        self.concurrency_limits.push(ConcurrencyLimit {
+            max: max.into(),
             own: counters.shared_table(table),
             keys,
             gauge: counters.gauge(&rule.policy, &counter_name(rule, "in_flight")),
             owner: Owner::new(route_hash(identity.as_bytes())),
             counters: store,
-            crowded: counters.define(&rule.policy, &counter_name(rule, "concurrency_limited")),
+            concurrency_limited: counters
+                .define(&rule.policy, &counter_name(rule, "concurrency_limited")),
             label: overflow_warning(&rule.policy, rule, "have requests in flight").into(),
         });
         index
     }
 
-    fn key_tables(&mut self, counters: &mut CounterNames) -> KeyTable {
+    fn key_tables(&mut self, counters: &mut Definitions) -> KeyTable {
         let sets = self.sets;
         *self.key_tables.get_or_insert_with(|| {
             let before = format!("btp.places.{sets}.");
-            let after = Format::ClientPlaces.key("");
+            let after = Format::ClientInFlight.key("");
             let first = counters.tables.add_series(before, sets, after);
             KeyTable { first, sets }
         })
@@ -205,7 +206,7 @@ impl LimitsCompiler {
         };
         let distinct = rule.selector.is_distinct();
         self.has_keys |= distinct;
-        self.limits.push(SharedLimit::new(
+        self.limits.push(TokenBucket::new(
             limit,
             distinct.then_some(KeyTable {
                 first: FIRST_SET,
@@ -244,20 +245,12 @@ impl Names {
     }
 }
 
-fn limit_counters(rule: &LocalRule, counters: &mut CounterNames) -> LimitCounters {
+fn limit_counters(rule: &LocalRule, counters: &mut Definitions) -> LimitCounters {
     let mut count = |what: &str| counters.define(&rule.policy, &counter_name(rule, what));
     LimitCounters {
         operations: count("store_operations"),
         contended: count("store_contended"),
         overflows: count("overflows"),
-    }
-}
-
-/// What a rule is called in metrics and headers: by its name, or its place.
-pub(super) fn rule_name(rule: &LocalRule) -> String {
-    match &rule.name {
-        Some(name) => name.clone(),
-        None => format!("rule_{}", rule.index),
     }
 }
 

@@ -6,7 +6,7 @@
 //! tokens together are worth. In any time x a bucket thus gives at most
 //! burst + x / interval tokens. Refill is continuous, as in Envoy.
 //!
-//! Times are fixed-point numbers with 32 bits behind the point (in
+//! Times are fixed-point numbers with 32 fractional bits (in
 //! nanoseconds). The largest limit, 2³² − 1 requests per second, makes the
 //! shortest interval: 0.23 ns, a billion of these units, so that rounding
 //! it changes a rate by less than one part in 10⁹.
@@ -30,7 +30,7 @@ pub(crate) struct Gcra {
 
 /// Tokens that were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Granted {
+pub(crate) struct Admitted {
     pub(crate) tokens: u64,
     /// When the bucket will be full again.
     pub(crate) full_at: Fixed,
@@ -40,7 +40,7 @@ pub(crate) struct Granted {
 
 /// There are not enough tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Short {
+pub(crate) struct Denied {
     /// Nanoseconds until there would be.
     pub(crate) wait_ns: u64,
     /// When the bucket will be full again.
@@ -48,8 +48,8 @@ pub(crate) struct Short {
 }
 
 const FRACTION_BITS: u32 = 32;
-/// So much older than another worker's may a worker's reading of the clock be
-/// when its turn comes.
+/// Clock skew tolerated between workers: so much older may one's reading of the
+/// clock be when its turn comes.
 const SKEW: Fixed = Fixed::from_ns(1_000_000_000);
 
 impl Fixed {
@@ -139,14 +139,14 @@ impl Gcra {
         now_ns: u64,
         least: u64,
         most: u64,
-    ) -> Result<Granted, Short> {
+    ) -> Result<Admitted, Denied> {
         let now = Fixed::from_ns(now_ns);
         let full_at = self.in_bounds(full_at, now);
         let soonest = now.plus(self.capacity);
         let latest = soonest.plus(self.ahead);
         let grant = |tokens| {
             let full_at = full_at.plus(self.interval.times(tokens));
-            Granted {
+            Admitted {
                 tokens,
                 full_at,
                 wait_ns: full_at.minus(soonest).ceil_ns(),
@@ -159,7 +159,7 @@ impl Gcra {
         let part = grant(least);
         if part.full_at > latest {
             let wait_ns = part.full_at.minus(latest).ceil_ns();
-            return Err(Short { wait_ns, full_at });
+            return Err(Denied { wait_ns, full_at });
         }
         Ok(grant(self.tokens(full_at, now_ns)))
     }
@@ -216,14 +216,14 @@ mod tests {
         let bucket = Gcra::new(3, 3_600 * SECOND, 3);
         let mut full_at = Fixed::default();
         for left in [2, 1, 0] {
-            let granted = bucket.take(full_at, 100, 1, 1).unwrap();
-            full_at = granted.full_at;
+            let admitted = bucket.take(full_at, 100, 1, 1).unwrap();
+            full_at = admitted.full_at;
             assert_eq!(bucket.tokens(full_at, 100), left);
         }
-        let short = bucket.take(full_at, 100, 1, 1).unwrap_err();
-        assert_eq!(short.wait_ns, 1_200 * SECOND);
-        assert!(bucket.take(full_at, 99 + short.wait_ns, 1, 1).is_err());
-        assert!(bucket.take(full_at, 100 + short.wait_ns, 1, 1).is_ok());
+        let denied = bucket.take(full_at, 100, 1, 1).unwrap_err();
+        assert_eq!(denied.wait_ns, 1_200 * SECOND);
+        assert!(bucket.take(full_at, 99 + denied.wait_ns, 1, 1).is_err());
+        assert!(bucket.take(full_at, 100 + denied.wait_ns, 1, 1).is_ok());
     }
 
     #[test]
@@ -253,8 +253,8 @@ mod tests {
         let bucket = Gcra::new(10, SECOND, 30);
         let empty = bucket.take(Fixed::default(), NOW, 30, 30).unwrap().full_at;
         for (late, cut) in [(SECOND, 0), (SECOND + 1, 10), (2 * SECOND, 20)] {
-            let short = bucket.take(empty, NOW - late, 1, 1).unwrap_err();
-            assert_eq!(bucket.tokens(short.full_at, NOW), cut, "{late} ns late");
+            let denied = bucket.take(empty, NOW - late, 1, 1).unwrap_err();
+            assert_eq!(bucket.tokens(denied.full_at, NOW), cut, "{late} ns late");
         }
     }
 
@@ -281,8 +281,8 @@ mod tests {
             let mut admitted = Vec::new();
             for gap in gaps {
                 now += gap;
-                if let Ok(granted) = bucket.take(full_at, now, 1, 1) {
-                    full_at = granted.full_at;
+                if let Ok(taken) = bucket.take(full_at, now, 1, 1) {
+                    full_at = taken.full_at;
                     admitted.push(now);
                 }
             }

@@ -1,29 +1,28 @@
-//! Where a client stands with the rules that counted its request, and the
-//! headers that say so: x-ratelimit-* of the slowest rule
+//! The headers that tell a client of the rules that counted its request and of
+//! what is left: x-ratelimit-* of the slowest rule
 //! (draft-polli-ratelimit-headers-03, in the form that Envoy's local rate
 //! limit filter gives them), or `RateLimit-Policy` and `RateLimit` of each
 //! (draft-ietf-httpapi-ratelimit-headers-10).
 
 use btp_policy::spec::{Limit, LocalRule, RateLimitHeaders};
 
-use super::Rule;
-use super::compile::rule_name;
-use super::limiter::Level;
+use super::token_bucket::BucketState;
+use super::{Rule, rule_name};
 use crate::action::Action;
 
-/// How a rule tells clients of itself.
+/// How clients are told of a rule.
 #[derive(Debug)]
-pub(super) enum Tells {
-    Nothing,
+pub(super) enum HeaderFormat {
+    Off,
     /// By the x-ratelimit headers.
     XRateLimit,
     /// By `RateLimit-Policy` and `RateLimit`.
-    RateLimit(Member),
+    Draft10(PolicyItem),
 }
 
-/// What stands for a rule in the lists of draft 10, as a Structured Field.
+/// A rule in the lists of draft 10, a policy item as a Structured Field.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(super) struct PolicyItem {
     /// Its name, a String.
     name: String,
     /// The same with what is always true of it.
@@ -32,7 +31,7 @@ pub(super) struct Member {
 
 /// The lists of draft 10.
 #[derive(Debug, Default)]
-pub(crate) struct Lists {
+pub(crate) struct HeaderLists {
     policies: String,
     limits: String,
 }
@@ -46,39 +45,39 @@ struct XRateLimit {
     reset: u64,
 }
 
-/// Where a client stands.
+/// What a client is told.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct LimitHeaders {
     slowest: Option<XRateLimit>,
-    lists: Lists,
+    lists: HeaderLists,
 }
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-impl Tells {
+impl HeaderFormat {
     /// `before` are the rules that come before it.
     pub(super) fn of(rule: &LocalRule, before: &[Rule]) -> Self {
         match (rule.headers, rule.limit) {
             (RateLimitHeaders::DraftVersion03, _) => Self::XRateLimit,
             (RateLimitHeaders::DraftVersion10, Some(limit)) => {
-                Self::RateLimit(Member::new(&rule_name(rule), limit, before))
+                Self::Draft10(PolicyItem::new(&rule_name(rule), limit, before))
             }
-            (RateLimitHeaders::Off | RateLimitHeaders::DraftVersion10, _) => Self::Nothing,
+            (RateLimitHeaders::Off | RateLimitHeaders::DraftVersion10, _) => Self::Off,
         }
     }
 
     fn is_called(&self, name: &str) -> bool {
-        matches!(self, Self::RateLimit(member) if member.name == name)
+        matches!(self, Self::Draft10(item) if item.name == name)
     }
 }
 
-impl Member {
+impl PolicyItem {
     /// The name is a DNS label or made by us: nothing in it needs escaping. A
     /// rule that was inherited may have the name of another one.
     fn new(name: &str, limit: Limit, before: &[Rule]) -> Self {
         let mut quoted = format!("\"{name}\"");
         let mut twin = 1_u64;
-        while before.iter().any(|it| it.tells.is_called(&quoted)) {
+        while before.iter().any(|it| it.headers.is_called(&quoted)) {
             twin += 1;
             quoted = format!("\"{name}-{twin}\"");
         }
@@ -94,15 +93,15 @@ impl Member {
     }
 }
 
-impl Lists {
-    pub(super) fn add_policy(&mut self, member: &Member) {
-        append(&mut self.policies, &member.policy);
+impl HeaderLists {
+    pub(super) fn add_policy(&mut self, item: &PolicyItem) {
+        append(&mut self.policies, &item.policy);
     }
 
     /// A full bucket will not get any more: there is no `t` then.
-    pub(super) fn add_limit(&mut self, member: &Member, level: Level) {
-        let (name, remaining) = (&member.name, level.tokens);
-        let limit = match level.next_ns().map(seconds) {
+    pub(super) fn add_limit(&mut self, item: &PolicyItem, state: BucketState) {
+        let (name, remaining) = (&item.name, state.tokens);
+        let limit = match state.next_ns().map(seconds) {
             Some(next) => format!("{name};r={remaining};t={next}"),
             None => format!("{name};r={remaining}"),
         };
@@ -111,20 +110,20 @@ impl Lists {
 }
 
 impl XRateLimit {
-    fn of(level: Level) -> Self {
-        let next = level.next_ns().filter(|_| level.tokens == 0);
+    fn of(state: BucketState) -> Self {
+        let next = state.next_ns().filter(|_| state.tokens == 0);
         Self {
-            limit: level.bucket.burst(),
-            remaining: level.tokens,
+            limit: state.bucket.burst(),
+            remaining: state.tokens,
             reset: next.map_or(0, seconds),
         }
     }
 }
 
-impl Standing {
+impl LimitHeaders {
     /// `None` if there is nothing to tell. Without limits the policies are
     /// not told, either.
-    pub(super) fn new(slowest: Option<Level>, lists: Lists) -> Option<Self> {
+    pub(super) fn new(slowest: Option<BucketState>, lists: HeaderLists) -> Option<Self> {
         (slowest.is_some() || !lists.limits.is_empty()).then(|| Self {
             slowest: slowest.map(XRateLimit::of),
             lists,
@@ -153,11 +152,11 @@ impl Standing {
     }
 }
 
-fn append(list: &mut String, member: &str) {
+fn append(list: &mut String, item: &str) {
     if !list.is_empty() {
         list.push_str(", ");
     }
-    list.push_str(member);
+    list.push_str(item);
 }
 
 /// Rounded up.

@@ -1,57 +1,58 @@
 //! `concurrency`: how many requests of a rule are in flight at once.
 //!
-//! A place is taken when a request comes, and left when its exchange ends,
-//! however it ends. All workers take theirs from one pool. A worker takes
-//! several places of a large bound at a time, keeps some of those that its
-//! requests leave, and gives them back when no more have come for a while, and
-//! when another configuration takes its own's place.
+//! It is a semaphore: a permit is acquired when a request comes, and released
+//! when its exchange ends, however it ends. All workers take permits from one
+//! quota. A worker takes several permits of a large limit at a time, keeps some of
+//! those that its requests release, and gives them back when no more have come for
+//! a while, and when another configuration replaces its own.
 
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::buckets::Key;
-use super::limiter::{KeyTable, LimitCounters, OVERFLOW_FACTOR};
+use super::token_bucket::{KeyTable, LimitCounters, OVERFLOW_FACTOR};
 use crate::action::Action;
-use crate::counters::{CounterId, GaugeId};
+use crate::event::Event;
 use crate::host::Host;
-use crate::shared::TableId;
-use crate::shared::claims::Holder;
-use crate::shared::quota::{Answer, Change, Owner, Pool, WORKERS};
-use crate::shared::reaper::Kept;
+use crate::host::metrics::{CounterId, GaugeId};
+use crate::host::values::TableId;
+use crate::shared::claims::ClaimTracker;
+use crate::shared::quota::{Change, ClaimOutcome, Owner, Quota, WORKERS};
+use crate::shared::reaper::QuotaTable;
 
-/// The bound of one rule.
+/// The limit of one rule.
 #[derive(Debug)]
-pub(crate) struct Concurrency {
-    pub(super) most: u64,
-    /// The table of the rule's own: the places of routes, or of those for
+pub(crate) struct ConcurrencyLimit {
+    pub(super) max: u64,
+    /// The table of the rule's own: the permits of routes, or of clients for
     /// whom there was no room.
     pub(super) own: TableId,
-    /// Where the places of `Distinct` values are.
+    /// Where the permits of `Distinct` values are.
     pub(super) keys: Option<KeyTable>,
-    /// The places that are taken.
+    /// The permits that are taken.
     pub(super) gauge: GaugeId,
     /// Tells them from other rules' where they share tables.
     pub(super) owner: Owner,
     pub(super) counters: LimitCounters,
-    /// Counts requests that found no place.
-    pub(super) crowded: CounterId,
+    /// Counts requests that got no permit.
+    pub(super) concurrency_limited: CounterId,
     /// What the operator is told when there is no room for a key.
     pub(super) label: Arc<str>,
 }
 
-/// Names one bound's places.
+/// Names the permits of one limit and key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct PlaceRef {
-    /// Index into the plan's bounds.
-    pub(crate) bound: usize,
+pub(crate) struct InFlightKey {
+    /// Index into the plan's limits on requests in flight.
+    pub(crate) limit: usize,
     pub(crate) key: Key,
 }
 
-/// A worker's places.
+/// The permits that a worker has.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
-    shares: HashMap<PlaceRef, Share>,
+pub(crate) struct InFlight {
+    shares: HashMap<InFlightKey, Share>,
     /// No more requests are expected: nothing is kept for them.
     retired: bool,
 }
@@ -60,84 +61,88 @@ pub(crate) struct Places {
 struct Share {
     /// Requests in flight.
     used: u64,
-    /// Places that are taken for them, and ahead.
+    /// Permits that are taken for them, and ahead.
     taken: u64,
     /// They were taken from those for whom there was no room.
     overflowed: bool,
-    /// A request has come since the last beat.
+    /// A request has come since the last heartbeat.
     fresh: bool,
 }
 
-/// Places in the table of a rule, one for each route and worker; and in one
-/// of the tables of `Distinct` values.
+/// Slots in the table of a rule, one for each route and worker; and in one of
+/// the tables of `Distinct` values.
 const OWN_SLOTS: usize = 1024;
 const SET_SLOTS: usize = 64;
-/// Places are taken ahead up to this part of the bound.
+/// Permits are taken ahead up to this part of the limit.
 const LEASE_SHARE: u64 = 64;
 
-impl Concurrency {
-    /// Places that a worker takes at a time. Those of clients are taken one by
-    /// one: nobody keeps a slot for who is not there.
+impl ConcurrencyLimit {
+    /// Permits that a worker takes at a time. Those of clients are taken one by
+    /// one: no slot is kept for a client that is not there.
     fn lease(&self) -> u64 {
         match self.keys {
-            None => (self.most / LEASE_SHARE).max(1),
+            None => (self.max / LEASE_SHARE).max(1),
             Some(_) => 1,
         }
     }
 
-    fn pool(&self, key: Key) -> Pool {
+    fn quota(&self, key: Key) -> Quota {
         let (table, slots) = match self.keys {
             None => (self.own, OWN_SLOTS),
             Some(table) => (TableId(table.set_of(key)), SET_SLOTS),
         };
-        Pool {
+        Quota {
             table,
-            most: self.most,
+            max: self.max,
             slots,
             owner: self.keys.map(|_| self.owner),
         }
     }
 
-    fn overflow_pool(&self) -> Pool {
+    fn overflow_quota(&self) -> Quota {
         let factor = self.keys.map_or(1, |_| u64::from(OVERFLOW_FACTOR));
-        Pool {
+        Quota {
             table: self.own,
-            most: self.most.saturating_mul(factor),
+            max: self.max.saturating_mul(factor),
             slots: OWN_SLOTS + WORKERS,
             owner: None,
         }
     }
 
-    /// Where its places are kept.
-    pub(crate) fn kept(&self) -> impl Iterator<Item = Kept> + use<> {
-        let keys = self.keys.map(|KeyTable { first, sets }| Kept::Together {
-            first: TableId(first),
-            count: sets,
-        });
-        [Kept::Alone(self.own, self.gauge)].into_iter().chain(keys)
+    /// Where its permits are kept.
+    pub(crate) fn quota_tables(&self) -> impl Iterator<Item = QuotaTable> + use<> {
+        let keys = self
+            .keys
+            .map(|KeyTable { first, sets }| QuotaTable::Shared {
+                first: TableId(first),
+                count: sets,
+            });
+        [QuotaTable::Own(self.own, self.gauge)]
+            .into_iter()
+            .chain(keys)
     }
 
-    /// The gauge of its places among those of other rules.
+    /// The gauge of its permits among those of other rules.
     pub(crate) fn gauge(&self) -> (Owner, GaugeId) {
         (self.owner, self.gauge)
     }
 }
 
-impl Places {
-    /// Takes a place; `false` if there is none.
-    pub(crate) fn enter<H: Host>(
+impl InFlight {
+    /// Acquires a permit; `false` if there is none.
+    pub(crate) fn acquire<H: Host>(
         &mut self,
-        at: PlaceRef,
-        bound: &Concurrency,
-        holder: &mut Holder,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        at: InFlightKey,
+        limit: &ConcurrencyLimit,
+        claims: &mut ClaimTracker,
+        event: &mut Event<'_, H>,
     ) -> bool {
         let known = self.shares.get(&at).copied();
         let mut share = known.unwrap_or_default();
         if share.used == share.taken {
-            share.taken += fetch(bound, at.key, &mut share.overflowed, holder, host, out);
+            share.taken += fetch(limit, at.key, &mut share.overflowed, claims, event);
         }
+        // The quota had none left.
         if share.used == share.taken {
             return false;
         }
@@ -148,45 +153,45 @@ impl Places {
         true
     }
 
-    /// Leaves a place.
-    pub(crate) fn leave<H: Host>(
+    /// Releases a permit.
+    pub(crate) fn release<H: Host>(
         &mut self,
-        at: PlaceRef,
-        bound: &Concurrency,
-        holder: &mut Holder,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        at: InFlightKey,
+        limit: &ConcurrencyLimit,
+        claims: &mut ClaimTracker,
+        event: &mut Event<'_, H>,
     ) {
         let Some(share) = self.shares.get_mut(&at) else {
             return;
         };
         share.used = share.used.saturating_sub(1);
         let spare = share.taken.saturating_sub(share.used);
-        let lease = if self.retired { 1 } else { bound.lease() };
+        let lease = if self.retired { 1 } else { limit.lease() };
         if spare < lease {
             return;
         }
+        // Half of what is taken at a time stays, so that one request that comes
+        // and goes does not ask the quota each time.
         let back = spare - lease / 2;
         share.taken -= back;
         let overflowed = share.overflowed;
         if share.taken == 0 {
             self.shares.remove(&at);
         }
-        give_back(bound, at.key, overflowed, back, holder, host, out);
+        give_back(limit, at.key, overflowed, back, claims, event);
     }
 
     /// Gives back what was taken ahead where nothing is in flight, or nothing
     /// has come since the last time.
     pub(crate) fn settle<H: Host>(
         &mut self,
-        bounds: &[Concurrency],
-        holder: &mut Holder,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        limits: &[ConcurrencyLimit],
+        claims: &mut ClaimTracker,
+        event: &mut Event<'_, H>,
     ) {
         self.shares.retain(|at, share| {
             if share.used == 0 || !share.fresh {
-                give_back_spare(share, *at, bounds, holder, host, out);
+                give_back_spare(share, *at, limits, claims, event);
             }
             share.fresh = false;
             share.taken > 0
@@ -196,14 +201,13 @@ impl Places {
     /// Gives back all that was taken ahead, and keeps nothing any more.
     pub(crate) fn retire<H: Host>(
         &mut self,
-        bounds: &[Concurrency],
-        holder: &mut Holder,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        limits: &[ConcurrencyLimit],
+        claims: &mut ClaimTracker,
+        event: &mut Event<'_, H>,
     ) {
         self.retired = true;
         self.shares.retain(|at, share| {
-            give_back_spare(share, *at, bounds, holder, host, out);
+            give_back_spare(share, *at, limits, claims, event);
             share.taken > 0
         });
     }
@@ -211,68 +215,65 @@ impl Places {
 
 fn give_back_spare<H: Host>(
     share: &mut Share,
-    at: PlaceRef,
-    bounds: &[Concurrency],
-    holder: &mut Holder,
-    host: &mut H,
-    out: &mut Vec<Action>,
+    at: InFlightKey,
+    limits: &[ConcurrencyLimit],
+    claims: &mut ClaimTracker,
+    event: &mut Event<'_, H>,
 ) {
     let spare = share.taken.saturating_sub(share.used);
-    if let (Some(bound), true) = (bounds.get(at.bound), spare > 0) {
-        give_back(bound, at.key, share.overflowed, spare, holder, host, out);
+    if let (Some(limit), true) = (limits.get(at.limit), spare > 0) {
+        give_back(limit, at.key, share.overflowed, spare, claims, event);
         share.taken = share.used;
     }
 }
 
-/// Gives so many places back.
+/// Gives so many permits back.
 fn give_back<H: Host>(
-    bound: &Concurrency,
+    limit: &ConcurrencyLimit,
     key: Key,
     overflowed: bool,
     back: u64,
-    holder: &mut Holder,
-    host: &mut H,
-    out: &mut Vec<Action>,
+    claims: &mut ClaimTracker,
+    event: &mut Event<'_, H>,
 ) {
-    let (pool, key) = if overflowed {
-        (bound.overflow_pool(), Key::OVERFLOW)
+    let (quota, key) = if overflowed {
+        (limit.overflow_quota(), Key::OVERFLOW)
     } else {
-        (bound.pool(key), key)
+        (limit.quota(key), key)
     };
-    host.add(bound.counters.operations, 1);
-    let by = holder.give_back(pool, key.get(), back, host);
-    out.extend(Action::adjust(bound.gauge, by));
+    event.host.add(limit.counters.operations, 1);
+    let by = claims.give_back(quota, key.get(), back, event.host);
+    event.adjust(limit.gauge, by);
 }
 
-/// Takes one place, or several of a large bound; gives how many it got.
+/// Takes one permit, or several of a large limit; gives how many it got.
 fn fetch<H: Host>(
-    bound: &Concurrency,
+    limit: &ConcurrencyLimit,
     key: Key,
     overflowed: &mut bool,
-    holder: &mut Holder,
-    host: &mut H,
-    out: &mut Vec<Action>,
+    claims: &mut ClaimTracker,
+    event: &mut Event<'_, H>,
 ) -> u64 {
-    let mut ask = |pool: Pool, key: Key, host: &mut H, out: &mut Vec<Action>| -> Change {
-        host.add(bound.counters.operations, 1);
-        let change = holder.take(pool, key.get(), (1, bound.lease()), host, out);
-        out.extend(Action::adjust(bound.gauge, change.by));
+    let mut ask = |quota: Quota, key: Key, event: &mut Event<'_, H>| -> Change {
+        event.host.add(limit.counters.operations, 1);
+        let change = claims.take(quota, key.get(), (1, limit.lease()), event);
+        event.adjust(limit.gauge, change.by);
         change
     };
     let mut change = Change::default();
     if !*overflowed {
-        change = ask(bound.pool(key), key, host, out);
-        *overflowed = change.answer == Answer::NoRoom;
+        change = ask(limit.quota(key), key, event);
+        *overflowed = change.outcome == ClaimOutcome::NoRoom;
     }
     if *overflowed {
-        if host.read(bound.counters.overflows) == 0 {
-            out.push(Action::Log(Arc::clone(&bound.label)));
+        if event.host.read(limit.counters.overflows) == 0 {
+            event.out.push(Action::Log(Arc::clone(&limit.label)));
         }
-        host.add(bound.counters.overflows, 1);
-        change = ask(bound.overflow_pool(), Key::OVERFLOW, host, out);
+        event.host.add(limit.counters.overflows, 1);
+        change = ask(limit.overflow_quota(), Key::OVERFLOW, event);
     }
-    if change.answer == Answer::Contended {
-        host.add(bound.counters.contended, 1);
+    if change.outcome == ClaimOutcome::Contended {
+        event.host.add(limit.counters.contended, 1);
     }
     change.taken
 }

@@ -4,8 +4,8 @@
 //! fetches several tokens of a large limit at a time (a lease), and does not
 //! ask again before there can be any.
 //!
-//! The table has a fixed size. A lease whose place another one needs goes
-//! back to where it came from.
+//! The table has a fixed size. A lease whose slot another one needs goes back to
+//! where it came from.
 
 use super::buckets::Key;
 use super::gcra::Fixed;
@@ -20,8 +20,8 @@ pub(crate) struct Lease {
     pub(crate) overflowed: bool,
     /// Tokens that are left.
     pub(crate) left: u64,
-    /// Until this time there is no use in asking for more.
-    pub(crate) pause_until: u64,
+    /// Requests are refused until this time: there cannot be more tokens before.
+    pub(crate) deny_until: u64,
     /// When the shared bucket is full again, as it was last seen.
     pub(crate) full_at: Fixed,
 }
@@ -34,12 +34,12 @@ pub(crate) struct Leases {
 }
 
 /// Buckets that a worker remembers.
-const PLACES: usize = 1024;
+const CACHE_SLOTS: usize = 1024;
 
 impl Leases {
     /// What is known of the bucket `key`.
     pub(crate) fn get(&self, limit: usize, key: Key) -> Lease {
-        let known = self.table.get(place(key)).filter(|it| it.key == key);
+        let known = self.table.get(slot_of(key)).filter(|it| it.key == key);
         known.copied().unwrap_or(Lease {
             limit,
             key,
@@ -56,14 +56,14 @@ impl Leases {
     /// Remembers a lease, if there is anything to remember at this time.
     /// Gives the one that had to go for it, if it has tokens left.
     pub(crate) fn put(&mut self, lease: Lease, now_ns: u64) -> Option<Lease> {
-        let empty = lease.left == 0 && lease.pause_until <= now_ns;
+        let empty = lease.left == 0 && lease.deny_until <= now_ns;
         if self.table.is_empty() {
             if empty {
                 return None;
             }
-            self.table = vec![Lease::default(); PLACES];
+            self.table = vec![Lease::default(); CACHE_SLOTS];
         }
-        let old = self.table.get_mut(place(lease.key))?;
+        let old = self.table.get_mut(slot_of(lease.key))?;
         if empty && old.key != lease.key {
             return None;
         }
@@ -72,8 +72,8 @@ impl Leases {
     }
 }
 
-fn place(key: Key) -> usize {
-    usize::try_from(key.get() % PLACES as u64).unwrap_or(0)
+fn slot_of(key: Key) -> usize {
+    usize::try_from(key.get() % CACHE_SLOTS as u64).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -82,21 +82,21 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    fn lease(key: u64, left: u64, pause_until: u64) -> Lease {
+    fn lease(key: u64, left: u64, deny_until: u64) -> Lease {
         Lease {
             key: Key::new(key),
             left,
-            pause_until,
+            deny_until,
             ..Lease::default()
         }
     }
 
     #[test]
     fn a_worker_remembers_1024_buckets_in_64_kib() {
-        const { assert!(PLACES == 1024 && size_of::<Lease>() <= 64) };
+        const { assert!(CACHE_SLOTS == 1024 && size_of::<Lease>() <= 64) };
         let mut leases = Leases::default();
         assert_eq!(leases.put(lease(5, 1, 0), 0), None);
-        assert_eq!(leases.table.len(), PLACES);
+        assert_eq!(leases.table.len(), CACHE_SLOTS);
     }
 
     #[test]

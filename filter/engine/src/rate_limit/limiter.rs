@@ -1,327 +1,184 @@
-//! Where tokens are paid out: first from the worker's leases, then from the
+//! The limiter: takes tokens first from the worker's leases, then from the
 //! bucket that all workers share.
 
 use std::sync::Arc;
 
-use btp_policy::spec::{Limit, Queue};
-
-use super::buckets::{self, Answer, Inheritance, Key};
-use super::gcra::{Fixed, Gcra, Granted, Short};
-use super::in_flight::PlaceRef;
-use super::leases::Lease;
-use super::overflow::{self, SETS_PER_BLOCK};
+use super::buckets::{self, Decision, Inheritance, Key};
+use super::gcra::{Admitted, Denied};
+use super::in_flight::{ConcurrencyLimit, InFlight, InFlightKey};
+use super::leases::{Lease, Leases};
+use super::overflow;
+use super::token_bucket::{BucketRef, BucketState, KeyTable, TokenBucket, WAYS};
 use crate::action::Action;
-use crate::counters::CounterId;
+use crate::event::Event;
 use crate::host::Host;
-use crate::plan::Plan;
-use crate::shared::{BlockId, Contended, Step};
-use crate::worker::Worker;
+use crate::host::values::{BlockId, Contended, Step};
+use crate::shared::claims::ClaimTracker;
 
-/// The limit of one rule, and where its buckets are.
+/// What the rules take tokens and permits with, for one request.
 #[derive(Debug)]
-pub(crate) struct SharedLimit {
-    pub(crate) bucket: Gcra,
-    /// Tokens that a worker fetches at a time.
-    lease: u64,
-    /// The first of the rule's own blocks: the buckets of routes, or the cells
-    /// of `Distinct` values for which there is no slot.
-    pub(super) own: BlockId,
-    /// Where the buckets of `Distinct` values are.
-    pub(super) keys: Option<KeyTable>,
-    counters: LimitCounters,
-    /// Says whose limit it is.
-    label: Arc<str>,
-}
-
-/// Where the buckets, or the places, of all `Distinct` values are: a table of
-/// sets, so that one operation moves only a few of them. Each set is a block
-/// or a shared table of its own, numbered from `first`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct KeyTable {
-    pub(crate) first: u32,
-    pub(crate) sets: u32,
-}
-
-/// What counts the shared store's work for a limit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LimitCounters {
-    pub(crate) operations: CounterId,
-    pub(crate) contended: CounterId,
-    pub(crate) overflows: CounterId,
-}
-
-/// Names one bucket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BucketRef {
-    /// Index into the plan's limits.
-    pub(crate) limit: usize,
-    pub(crate) key: Key,
-}
-
-/// How full a bucket is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Level {
-    pub(crate) bucket: Gcra,
-    pub(crate) tokens: u64,
-    /// Nanoseconds to wait for the tokens that were taken.
-    pub(crate) wait_ns: u64,
-    /// Of the tokens, those that no worker has fetched.
-    shared: u64,
-    full_at: Fixed,
-    now_ns: u64,
-}
-
-/// Takes tokens for one request.
-#[derive(Debug)]
-pub(crate) struct Till<'a, H> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) worker: &'a mut Worker,
-    pub(crate) host: &'a mut H,
+pub(crate) struct Limiter<'a, 'e, H> {
+    /// The limits of the plan.
+    pub(crate) limits: &'a [TokenBucket],
+    pub(crate) concurrency_limits: &'a [ConcurrencyLimit],
+    /// What the worker holds of them.
+    pub(crate) leases: &'a mut Leases,
+    pub(crate) in_flight: &'a mut InFlight,
+    pub(crate) claims: &'a mut ClaimTracker,
     pub(crate) now_ns: u64,
-    pub(crate) out: &'a mut Vec<Action>,
+    pub(crate) event: &'a mut Event<'e, H>,
 }
 
 /// Buckets that a rule has for routes; further routes share one.
 const ROUTES: usize = 256;
-/// No block, until all limits are known.
-const UNPLACED: BlockId = BlockId(u32::MAX);
-/// Buckets in one set of the table of `Distinct` values, and how many there
-/// are on average when the table counts as full. That one set overflows
-/// before has a probability of about 10⁻⁷.
-const WAYS: usize = 64;
-pub(crate) const KEYS_PER_SET: usize = WAYS / 2;
-/// The places of values that find no room are so many times as many.
-pub(crate) const OVERFLOW_FACTOR: u32 = 16;
 /// A set may be marked so often while its newcomer's debt is looked up.
 const TRIES: usize = 8;
-/// A lease is what comes back in this time, and not more than this part of
-/// the burst: 5 ms, a 64th.
-const LEASE_NS: u64 = 5_000_000;
-const LEASE_SHARE: u32 = 64;
 
-impl KeyTable {
-    /// The number of the set that a key belongs to.
-    pub(super) fn set_of(self, key: Key) -> u32 {
-        let set = (u128::from(key.get()) * u128::from(self.sets)) >> 64;
-        let set = u32::try_from(set).unwrap_or(0);
-        self.first.saturating_add(set)
+impl<H: Host> Limiter<'_, '_, H> {
+    /// Acquires a permit for a request in flight; `false` if there is none.
+    pub(crate) fn acquire(&mut self, at: InFlightKey) -> bool {
+        self.concurrency_limits
+            .get(at.limit)
+            .is_some_and(|limit| self.in_flight.acquire(at, limit, self.claims, self.event))
     }
 
-    /// Blocks of cells that a limit has beside the table.
-    pub(super) fn cell_blocks(self) -> u32 {
-        self.sets.div_ceil(SETS_PER_BLOCK)
-    }
-}
-
-impl SharedLimit {
-    /// `requests` must not be 0: no bucket is needed for that.
-    pub(crate) fn new(
-        limit: Limit,
-        keys: Option<KeyTable>,
-        counters: LimitCounters,
-        label: Arc<str>,
-        queue: Option<Queue>,
-    ) -> Self {
-        let in_time = u64::from(limit.requests).saturating_mul(LEASE_NS) / limit.unit.nanos();
-        let lease = in_time.min((limit.burst / LEASE_SHARE).into()).max(1);
-        let bucket = Gcra::new(limit.requests, limit.unit.nanos(), limit.burst);
-        let (bucket, lease) = match queue {
-            None => (bucket, lease),
-            // Who waits waits for its own tokens.
-            Some(queue) => {
-                let most = queue.max_queued.map_or(u64::MAX, u64::from);
-                (bucket.ahead(most, queue.max_delay.as_nanos()), 1)
-            }
-        };
-        Self {
-            bucket,
-            lease,
-            own: UNPLACED,
-            keys,
-            counters,
-            label,
+    /// Releases a permit.
+    pub(crate) fn release(&mut self, at: InFlightKey) {
+        if let Some(limit) = self.concurrency_limits.get(at.limit) {
+            self.in_flight.release(at, limit, self.claims, self.event);
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn lease(&self) -> u64 {
-        self.lease
-    }
-
-    /// The block that holds the bucket `key`.
-    fn home(&self, key: Key) -> BlockId {
-        match self.keys {
-            None => self.own,
-            Some(table) => BlockId(table.set_of(key)),
+    /// Counts a request that found too many in flight.
+    pub(crate) fn count_concurrency_limited(&mut self, at: InFlightKey) {
+        if let Some(limit) = self.concurrency_limits.get(at.limit) {
+            self.event.count(limit.concurrency_limited);
         }
-    }
-
-    /// The block that holds the cells of `key`.
-    fn cells(&self, table: KeyTable, key: Key) -> BlockId {
-        let set = table.set_of(key).saturating_sub(table.first);
-        BlockId(self.own.0.saturating_add(set / SETS_PER_BLOCK))
-    }
-
-    #[inline(never)]
-    fn level(&self, full_at: Fixed, left: u64, now_ns: u64) -> Level {
-        let shared = self.bucket.tokens(full_at, now_ns);
-        Level {
-            bucket: self.bucket,
-            tokens: shared.saturating_add(left).min(self.bucket.burst()),
-            wait_ns: 0,
-            shared,
-            full_at,
-            now_ns,
-        }
-    }
-}
-
-impl Level {
-    /// Whether tokens come back more slowly than in the other bucket, if there
-    /// is one.
-    pub(crate) fn is_slower_than(self, other: Option<Self>) -> bool {
-        other.is_none_or(|other| self.bucket.is_slower_than(other.bucket))
-    }
-
-    /// Nanoseconds until there is a token more; `None` if the bucket is full.
-    pub(crate) fn next_ns(self) -> Option<u64> {
-        let next = self.shared.saturating_add(1);
-        (self.tokens < self.bucket.burst())
-            .then(|| self.bucket.wait_for(next, self.full_at, self.now_ns))
-    }
-}
-
-impl<H: Host> Till<'_, H> {
-    /// Takes a place; `false` if there is none.
-    pub(crate) fn enter(&mut self, at: PlaceRef) -> bool {
-        self.worker
-            .enter(self.plan.bounds(), at, self.host, self.out)
-    }
-
-    /// Leaves a place.
-    pub(crate) fn leave(&mut self, at: PlaceRef) {
-        self.worker
-            .leave(self.plan.bounds(), at, self.host, self.out);
     }
 
     /// Takes `cost` tokens. If they are not there: how many nanoseconds it
     /// is until they are, as far as that is known.
-    pub(crate) fn take(&mut self, at: BucketRef, cost: u64) -> Result<Level, u64> {
-        let limit = self.plan.limits().get(at.limit).ok_or(0_u64)?;
-        let mut lease = self.worker.leases.get(at.limit, at.key);
+    pub(crate) fn take(&mut self, at: BucketRef, cost: u64) -> Result<BucketState, u64> {
+        let limit = self.limits.get(at.limit).ok_or(0_u64)?;
+        let mut lease = self.leases.get(at.limit, at.key);
         let mut wait_ns = 0;
         if lease.left < cost {
-            if let Some(wait) = self.known_wait(at, cost) {
+            if let Some(wait) = self.cached_denial(at, cost) {
                 return Err(wait);
             }
             wait_ns = self.fetch(limit, &mut lease, cost)?;
         }
         lease.left -= cost;
-        let level = Level {
-            wait_ns,
-            ..limit.level(lease.full_at, lease.left, self.now_ns)
-        };
+        let mut state = limit.state(lease.full_at, lease.left, self.now_ns);
+        state.wait_ns = wait_ns;
         self.keep(lease);
-        Ok(level)
+        Ok(state)
     }
 
     /// Puts tokens back that were taken for a request that is refused after
     /// all.
     pub(crate) fn give_back(&mut self, at: BucketRef, cost: u64) {
-        let Some(limit) = self.plan.limits().get(at.limit) else {
+        let Some(limit) = self.limits.get(at.limit) else {
             return;
         };
-        let mut lease = self.worker.leases.get(at.limit, at.key);
+        let mut lease = self.leases.get(at.limit, at.key);
         lease.left = lease.left.saturating_add(cost);
+        // More than a lease would keep tokens from the other workers.
         if lease.left >= limit.lease {
             self.hand_back(&mut lease);
         }
         self.keep(lease);
     }
 
-    /// How long the wait is, if it is known without asking that there is one.
-    pub(crate) fn known_wait(&self, at: BucketRef, cost: u64) -> Option<u64> {
-        let lease = self.worker.leases.get(at.limit, at.key);
-        let wait = lease.pause_until.saturating_sub(self.now_ns);
+    /// How long the wait is, if this worker remembers that the tokens are not
+    /// there yet.
+    pub(crate) fn cached_denial(&self, at: BucketRef, cost: u64) -> Option<u64> {
+        let lease = self.leases.get(at.limit, at.key);
+        let wait = lease.deny_until.saturating_sub(self.now_ns);
         (lease.left < cost && wait > 0).then_some(wait)
     }
 
-    /// Looks whether the tokens are there, and takes none. `Some`: no, and
-    /// how long the wait is.
-    pub(crate) fn look(&mut self, at: BucketRef, cost: u64) -> Option<u64> {
-        let limit = self.plan.limits().get(at.limit)?;
-        let mut lease = self.worker.leases.get(at.limit, at.key);
+    /// Whether the tokens are there; takes none. `Some`: they are not, and how
+    /// long the wait is.
+    pub(crate) fn peek(&mut self, at: BucketRef, cost: u64) -> Option<u64> {
+        let limit = self.limits.get(at.limit)?;
+        let mut lease = self.leases.get(at.limit, at.key);
         if lease.left >= cost {
             return None;
         }
-        if let Some(wait) = self.known_wait(at, cost) {
+        if let Some(wait) = self.cached_denial(at, cost) {
             return Some(wait);
         }
         let block = limit.home(at.key);
-        self.host.add(limit.counters.operations, 1);
+        self.event.host.add(limit.counters.operations, 1);
         let peek = |bytes: &mut Vec<u8>| Step::Keep(buckets::peek(bytes, at.key));
-        let full_at = self.host.block(block, peek).ok().flatten()?;
+        let full_at = self.event.host.block(block, peek).ok().flatten()?;
         let need = cost - lease.left;
-        let short = limit.bucket.take(full_at, self.now_ns, need, need).err()?;
-        self.pause(limit, &mut lease, short);
+        let denied = limit.bucket.take(full_at, self.now_ns, need, need).err()?;
+        self.deny_until(limit, &mut lease, denied);
         self.keep(lease);
-        Some(short.wait_ns)
+        Some(denied.wait_ns)
     }
 
-    /// How full a bucket is, as far as this worker knows.
-    pub(crate) fn level(&self, at: BucketRef) -> Option<Level> {
-        let limit = self.plan.limits().get(at.limit)?;
-        let lease = self.worker.leases.get(at.limit, at.key);
-        Some(limit.level(lease.full_at, lease.left, self.now_ns))
+    /// The state of a bucket, as far as this worker knows.
+    pub(crate) fn state(&self, at: BucketRef) -> Option<BucketState> {
+        let limit = self.limits.get(at.limit)?;
+        let lease = self.leases.get(at.limit, at.key);
+        Some(limit.state(lease.full_at, lease.left, self.now_ns))
     }
 
     /// Fetches tokens from the shared bucket until there are `cost`. Gives the
     /// time to wait for them.
-    fn fetch(&mut self, limit: &SharedLimit, lease: &mut Lease, cost: u64) -> Result<u64, u64> {
+    fn fetch(&mut self, limit: &TokenBucket, lease: &mut Lease, cost: u64) -> Result<u64, u64> {
         let least = cost - lease.left;
         let most = least.max(limit.lease);
         match self.ask(limit, lease.key, (least, most)) {
-            Ok((Answer::Granted(granted), overflowed)) => {
-                let Granted {
+            Ok((Decision::Admitted(admitted), overflowed)) => {
+                let Admitted {
                     tokens, full_at, ..
-                } = granted;
+                } = admitted;
                 lease.left = lease.left.saturating_add(tokens);
                 lease.full_at = full_at;
                 lease.overflowed = overflowed;
-                lease.pause_until = if tokens < most {
+                // A part of a lease means that the bucket is empty now.
+                lease.deny_until = if tokens < most {
                     self.now_ns
                         .saturating_add(limit.bucket.refill_ns(limit.lease))
                 } else {
                     0
                 };
-                Ok(granted.wait_ns)
+                Ok(admitted.wait_ns)
             }
-            Ok((Answer::Short(short), _)) => {
-                self.pause(limit, lease, short);
+            Ok((Decision::Denied(denied), _)) => {
+                self.deny_until(limit, lease, denied);
                 self.keep(*lease);
-                Err(short.wait_ns)
+                Err(denied.wait_ns)
             }
-            Ok((Answer::NoRoom | Answer::Inherits(_), _)) => Err(0),
+            // Not reached: who finds no room asks what stands in for it, and a
+            // debt that is inherited is asked for.
+            Ok((Decision::NoRoom | Decision::Inherits(_), _)) => Err(0),
+            // Nobody knows how many tokens there are: the request is refused, as
+            // whoever may not know must not admit.
             Err(Contended) => {
-                self.host.add(limit.counters.contended, 1);
+                self.event.host.add(limit.counters.contended, 1);
                 Err(0)
             }
         }
     }
 
-    /// Asks the bucket `key`, and what stands in for it if there is no room.
-    /// Says whether it was the latter that answered.
+    /// Asks the bucket `key`, or what stands in for it if there is no room for
+    /// it; whether it was the latter that answered.
     fn ask(
         &mut self,
-        limit: &SharedLimit,
+        limit: &TokenBucket,
         key: Key,
         amount: (u64, u64),
-    ) -> Result<(Answer, bool), Contended> {
+    ) -> Result<(Decision, bool), Contended> {
         if let Some(table) = limit.keys {
             return self.ask_set(limit, table, key, amount);
         }
         let answer = self.ask_own(limit, ROUTES, key, amount)?;
-        if answer != Answer::NoRoom {
+        if answer != Decision::NoRoom {
             return Ok((answer, false));
         }
         self.count_overflow(limit);
@@ -333,11 +190,11 @@ impl<H: Host> Till<'_, H> {
     /// stands in its cells, or those.
     fn ask_set(
         &mut self,
-        limit: &SharedLimit,
+        limit: &TokenBucket,
         table: KeyTable,
         key: Key,
         amount: (u64, u64),
-    ) -> Result<(Answer, bool), Contended> {
+    ) -> Result<(Decision, bool), Contended> {
         let (set, now_ns, bucket) = (limit.home(key), self.now_ns, limit.bucket);
         let mut inherited = None;
         for _ in 0..TRIES {
@@ -345,13 +202,13 @@ impl<H: Host> Till<'_, H> {
                 buckets::take_in_set(bytes, WAYS, key, bucket, now_ns, amount, inherited)
             })?;
             match answer {
-                Answer::Inherits(mark) => {
+                Decision::Inherits(mark) => {
                     let full_at = self.block(limit, limit.cells(table, key), |bytes| {
                         Step::Keep(overflow::debt(bytes, key, bucket, now_ns))
                     })?;
                     inherited = Some(Inheritance { mark, full_at });
                 }
-                Answer::NoRoom => return self.overflow(limit, table, key, amount),
+                Decision::NoRoom => return self.overflow(limit, table, key, amount),
                 answer => return Ok((answer, false)),
             }
         }
@@ -361,23 +218,23 @@ impl<H: Host> Till<'_, H> {
     /// Asks the cells of `key`.
     fn overflow(
         &mut self,
-        limit: &SharedLimit,
+        limit: &TokenBucket,
         table: KeyTable,
         key: Key,
         amount: (u64, u64),
-    ) -> Result<(Answer, bool), Contended> {
+    ) -> Result<(Decision, bool), Contended> {
         self.count_overflow(limit);
         let (set, now_ns, bucket) = (limit.home(key), self.now_ns, limit.bucket);
         let answer = self.block(limit, limit.cells(table, key), |bytes| {
             overflow::take(bytes, key, bucket, now_ns, amount)
         })?;
-        let Answer::Granted(granted) = answer else {
+        let Decision::Admitted(admitted) = answer else {
             return Ok((answer, true));
         };
         // In this order: whoever gives this client a slot from now on sees
         // what it has taken, and who has done so just now did not.
         if self.block(limit, set, |bytes| {
-            buckets::mark(bytes, key, granted.full_at)
+            buckets::mark(bytes, key, admitted.full_at)
         })? {
             return Ok((answer, true));
         }
@@ -387,20 +244,21 @@ impl<H: Host> Till<'_, H> {
         Ok((answer, false))
     }
 
-    fn count_overflow(&mut self, limit: &SharedLimit) {
-        if self.host.read(limit.counters.overflows) == 0 {
-            self.out.push(Action::Log(Arc::clone(&limit.label)));
+    /// Counts a bucket for which there is no room; the first is logged.
+    fn count_overflow(&mut self, limit: &TokenBucket) {
+        if self.event.host.read(limit.counters.overflows) == 0 {
+            self.event.out.push(Action::Log(Arc::clone(&limit.label)));
         }
-        self.host.add(limit.counters.overflows, 1);
+        self.event.host.add(limit.counters.overflows, 1);
     }
 
     fn ask_own(
         &mut self,
-        limit: &SharedLimit,
+        limit: &TokenBucket,
         most_slots: usize,
         key: Key,
         amount: (u64, u64),
-    ) -> Result<Answer, Contended> {
+    ) -> Result<Decision, Contended> {
         let (now_ns, bucket) = (self.now_ns, limit.bucket);
         self.block(limit, limit.own, |bytes| {
             buckets::take(bytes, most_slots, key, bucket, now_ns, amount)
@@ -409,17 +267,17 @@ impl<H: Host> Till<'_, H> {
 
     fn block<T>(
         &mut self,
-        limit: &SharedLimit,
+        limit: &TokenBucket,
         block: BlockId,
         step: impl FnMut(&mut Vec<u8>) -> Step<T>,
     ) -> Result<T, Contended> {
-        self.host.add(limit.counters.operations, 1);
-        self.host.block(block, step)
+        self.event.host.add(limit.counters.operations, 1);
+        self.event.host.block(block, step)
     }
 
     /// Hands all tokens of a lease back; those that nobody takes stay.
     pub(crate) fn hand_back(&mut self, lease: &mut Lease) {
-        let Some(limit) = self.plan.limits().get(lease.limit) else {
+        let Some(limit) = self.limits.get(lease.limit) else {
             return;
         };
         let key = match (lease.overflowed, limit.keys) {
@@ -430,9 +288,9 @@ impl<H: Host> Till<'_, H> {
             (true, Some(_)) => return,
         };
         let (block, bucket) = (limit.home(lease.key), limit.bucket);
-        self.host.add(limit.counters.operations, 1);
+        self.event.host.add(limit.counters.operations, 1);
         let tokens = lease.left;
-        let handed = self.host.block(block, |bytes| {
+        let handed = self.event.host.block(block, |bytes| {
             if buckets::give_back(bytes, key, bucket, tokens) {
                 Step::Write(())
             } else {
@@ -444,17 +302,20 @@ impl<H: Host> Till<'_, H> {
         }
     }
 
-    fn pause(&self, limit: &SharedLimit, lease: &mut Lease, short: Short) {
-        let pause = match limit.lease {
-            1 => short.wait_ns,
-            lease => short.wait_ns.max(limit.bucket.refill_ns(lease)),
+    /// Remembers a refusal: until a whole lease has come back where tokens are
+    /// fetched by leases, so that the bucket is not asked for one token at a time.
+    fn deny_until(&self, limit: &TokenBucket, lease: &mut Lease, denied: Denied) {
+        let wait = match limit.lease {
+            1 => denied.wait_ns,
+            lease => denied.wait_ns.max(limit.bucket.refill_ns(lease)),
         };
-        lease.pause_until = self.now_ns.saturating_add(pause);
-        lease.full_at = short.full_at;
+        lease.deny_until = self.now_ns.saturating_add(wait);
+        lease.full_at = denied.full_at;
     }
 
+    /// Remembers a lease. Another one may have to go for it.
     fn keep(&mut self, lease: Lease) {
-        if let Some(mut evicted) = self.worker.leases.put(lease, self.now_ns) {
+        if let Some(mut evicted) = self.leases.put(lease, self.now_ns) {
             self.hand_back(&mut evicted);
         }
     }

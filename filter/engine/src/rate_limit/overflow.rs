@@ -15,9 +15,9 @@
 //! count-min sketch" (2005); Estan and Varghese, "New directions in traffic
 //! measurement" (2002), for the conservative update.
 
-use super::buckets::{Answer, Key};
+use super::buckets::{Decision, Key};
 use super::gcra::{Fixed, Gcra};
-use crate::shared::Step;
+use crate::host::values::Step;
 
 /// How a rule's cells are laid out in a block. Depends on its limit, which may
 /// change: the block says how it was written.
@@ -90,14 +90,14 @@ pub(crate) fn take(
     bucket: Gcra,
     now_ns: u64,
     (least, most): (u64, u64),
-) -> Step<Answer> {
+) -> Step<Decision> {
     let mut cells = Cells::open(block, Shape::of(bucket), now_ns);
     match bucket.take(cells.debt(key), now_ns, least, most) {
-        Ok(granted) => {
-            cells.raise(key, granted.full_at, now_ns);
-            Step::Write(Answer::Granted(granted))
+        Ok(admitted) => {
+            cells.raise(key, admitted.full_at, now_ns);
+            Step::Write(Decision::Admitted(admitted))
         }
-        Err(short) => Step::Keep(Answer::Short(short)),
+        Err(denied) => Step::Keep(Decision::Denied(denied)),
     }
 }
 

@@ -9,9 +9,10 @@ use proptest::prelude::*;
 
 use crate::action::{Action, Flow, Reply};
 use crate::exchange::Exchange;
+use crate::host::metrics::Counters;
 use crate::plan::Plan;
-use crate::shared::Counters;
 use crate::testing::FakeHost;
+use crate::testing::feed;
 use crate::worker::Worker;
 
 const MS: u64 = 1_000_000;
@@ -65,7 +66,7 @@ impl Sim {
         let mut host = FakeHost::new(&plan);
         host.now_ns = 1_000 * HOUR;
         Self {
-            workers: (0..workers).map(|_| plan.worker()).collect(),
+            workers: (0..workers).map(|_| Worker::new(&plan)).collect(),
             host,
             plan,
         }
@@ -73,7 +74,7 @@ impl Sim {
 
     /// A new configuration: new workers' states, the same proxy.
     fn reload(&mut self, plan: Plan) {
-        self.workers = self.workers.iter().map(|_| plan.worker()).collect();
+        self.workers = self.workers.iter().map(|_| Worker::new(&plan)).collect();
         self.host.block_names = plan.blocks().clone();
         self.plan = plan;
     }
@@ -86,7 +87,9 @@ impl Sim {
         let mut exchange = Exchange::default();
         let mut actions = Vec::new();
         let worker = &mut self.workers[worker];
-        let flow = exchange.request_headers(&self.plan, worker, &mut self.host, true, &mut actions);
+        let flow = feed(&self.plan, worker, &mut self.host, &mut actions, |cx| {
+            exchange.request_headers(cx, true)
+        });
         let mut came = Came {
             reply: None,
             actions: Vec::new(),
@@ -102,8 +105,9 @@ impl Sim {
         assert_eq!(came.reply.is_some(), flow == Flow::Stop);
         if flow == Flow::Continue {
             let mut actions = Vec::new();
-            let _ =
-                exchange.response_headers(&self.plan, worker, &mut self.host, true, &mut actions);
+            let _ = feed(&self.plan, worker, &mut self.host, &mut actions, |cx| {
+                exchange.response_headers(cx, true)
+            });
             for action in actions {
                 match action {
                     Action::AddResponseHeader(name, value) => {
@@ -237,7 +241,7 @@ proptest! {
             }
             // A worker's state may be lost at any time.
             if update && gap % 5 == 0 {
-                sim.workers[worker % workers] = sim.plan.worker();
+                sim.workers[worker % workers] = Worker::new(&sim.plan);
             }
         }
         for (i, from) in admitted.iter().enumerate() {
@@ -556,21 +560,27 @@ fn who_waits_goes_on_when_the_time_has_come_and_takes_no_more() {
     let mut exchange = Exchange::default();
     let mut out = Vec::new();
     let (plan, worker) = (&sim.plan, &mut sim.workers[0]);
-    let flow = exchange.request_headers(plan, worker, &mut sim.host, true, &mut out);
+    let flow = feed(plan, worker, &mut sim.host, &mut out, |cx| {
+        exchange.request_headers(cx, true)
+    });
     assert_eq!(flow, Flow::HoldAll);
     sim.host.now_ns += 99 * MS;
     assert_eq!(
-        exchange.timer(plan, worker, &mut sim.host, &mut out),
+        feed(plan, worker, &mut sim.host, &mut out, |cx| exchange
+            .timer(cx)),
         Flow::HoldAll
     );
     sim.host.now_ns += MS;
     out.clear();
     assert_eq!(
-        exchange.timer(plan, worker, &mut sim.host, &mut out),
+        feed(plan, worker, &mut sim.host, &mut out, |cx| exchange
+            .timer(cx)),
         Flow::Continue
     );
     assert_eq!(out, []);
-    let flow = exchange.response_headers(plan, &mut sim.workers[0], &mut sim.host, true, &mut out);
+    let flow = feed(plan, &mut sim.workers[0], &mut sim.host, &mut out, |cx| {
+        exchange.response_headers(cx, true)
+    });
     assert_eq!(flow, Flow::Continue);
     let told = |name, value: &str| Action::AddResponseHeader(name, value.to_owned());
     assert!(out.contains(&told("x-ratelimit-remaining", "0")), "{out:?}");

@@ -1,42 +1,42 @@
-//! The account of one request's body on its way in.
+//! How far the body of one request has come.
 
 /// How much of a body has come, and whether it is held until all of it is
 /// there. Times are in nanoseconds of the host's monotonic clock.
 #[derive(Debug)]
-pub(crate) struct Intake {
-    course: Course,
+pub(crate) struct BodyProgress {
+    mode: BodyMode,
     limit: u64,
     declared: Option<u64>,
     received: u64,
     complete: bool,
-    /// When its time began to run, and how it runs.
-    began: Option<(u64, Pace)>,
-    /// Something of it has been seen.
-    pub(crate) heard: bool,
-    /// Bytes that are taken from the pool for it.
-    pub(crate) held: u64,
+    /// When its clock started, and how it runs.
+    started: Option<(u64, BodyTimeouts)>,
+    /// Bytes of it have come, or its end.
+    pub(crate) saw_data: bool,
+    /// Bytes of the quota that are reserved for it.
+    pub(crate) reserved: u64,
     /// When the host was asked to wake it.
     pub(crate) wake_at: Option<u64>,
 }
 
 /// What becomes of a body while it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Course {
+pub(crate) enum BodyMode {
     /// It is held until all of it is there.
-    Gathered,
+    Buffered,
     /// The headers have gone on and ask for a tunnel. Until somebody accepts,
     /// the host keeps what comes.
-    Awaiting,
+    AwaitingTunnel,
     /// It is counted as it passes.
-    Passing,
+    Streamed,
 }
 
 /// How fast a body must come, and by when it must be there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pace {
+pub(crate) struct BodyTimeouts {
     /// Bytes per second, at least one, and the time to spare.
-    pub(crate) rate: Option<(u64, u64)>,
-    pub(crate) longest: Option<u64>,
+    pub(crate) min_rate: Option<(u64, u64)>,
+    pub(crate) max_duration: Option<u64>,
 }
 
 /// The body is larger than it may be.
@@ -45,50 +45,50 @@ pub(crate) struct TooLarge;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// What is taken from the pool at once for a body of unknown length: asking
-/// for each piece would cost more than it saves.
+/// What is reserved at once for a body of unknown length: asking for each piece
+/// would cost more than it saves.
 const STEP: u64 = 64 * 1024;
 
-impl Intake {
+impl BodyProgress {
     /// A body of up to `limit` bytes, whose length the client may have
     /// declared.
-    pub(crate) fn new(course: Course, limit: u64, declared: Option<u64>) -> Self {
+    pub(crate) fn new(mode: BodyMode, limit: u64, declared: Option<u64>) -> Self {
         Self {
-            course,
+            mode,
             limit,
             declared,
             received: 0,
             complete: false,
-            began: None,
-            heard: false,
-            held: 0,
+            started: None,
+            saw_data: false,
+            reserved: 0,
             wake_at: None,
         }
     }
 
     /// Whether the body is held until it is complete.
-    pub(crate) fn gathers(&self) -> bool {
-        self.course == Course::Gathered
+    pub(crate) fn buffers(&self) -> bool {
+        self.mode == BodyMode::Buffered
     }
 
     /// Whether the host keeps what comes, be it for us or for the upstream.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.course != Course::Passing
+    pub(crate) fn is_kept_by_host(&self) -> bool {
+        self.mode != BodyMode::Streamed
     }
 
     /// Whether the client has said how much there will be, and may be held to
     /// it. (Nothing tells when a tunnel's first bytes are due.)
     pub(crate) fn is_timed(&self) -> bool {
-        match self.course {
-            Course::Gathered => true,
-            Course::Awaiting => self.declared.is_some_and(|length| length > 0),
-            Course::Passing => false,
+        match self.mode {
+            BodyMode::Buffered => true,
+            BodyMode::AwaitingTunnel => self.declared.is_some_and(|length| length > 0),
+            BodyMode::Streamed => false,
         }
     }
 
-    /// Its time runs no longer.
+    /// Its clock stops.
     pub(crate) fn stop_clock(&mut self) {
-        self.began = None;
+        self.started = None;
         self.wake_at = None;
     }
 
@@ -108,10 +108,10 @@ impl Intake {
     }
 
     /// Bytes arrived. `at_hand` is what the host holds: of a body that is
-    /// gathered all of it so far, else only what is new.
-    pub(crate) fn take_in(&mut self, at_hand: u64, end: bool) -> Result<(), TooLarge> {
-        self.heard = true;
-        self.received = if self.gathers() {
+    /// buffered all of it so far, else only what is new.
+    pub(crate) fn on_data(&mut self, at_hand: u64, end: bool) -> Result<(), TooLarge> {
+        self.saw_data = true;
+        self.received = if self.buffers() {
             self.received.max(at_hand)
         } else {
             self.received.saturating_add(at_hand)
@@ -119,44 +119,46 @@ impl Intake {
         // Behind a request for a tunnel, bytes are not framed: nothing else
         // says that all have come.
         let is_whole = || self.declared.is_some_and(|length| self.received >= length);
-        self.complete |= end || (self.course == Course::Awaiting && is_whole());
+        self.complete |= end || (self.mode == BodyMode::AwaitingTunnel && is_whole());
         self.check(self.received)
     }
 
-    /// Its time runs from `now`, if it does not run yet.
-    pub(crate) fn begin(&mut self, now: u64, pace: Pace) {
-        self.began.get_or_insert((now, pace));
+    /// Its clock starts, if it does not run yet.
+    pub(crate) fn start_clock(&mut self, now: u64, timeouts: BodyTimeouts) {
+        self.started.get_or_insert((now, timeouts));
     }
 
-    /// When its time runs.
-    pub(crate) fn began(&self) -> Option<u64> {
-        self.began.map(|(began, _)| began)
+    /// When its clock started, if it runs.
+    pub(crate) fn started(&self) -> Option<u64> {
+        self.started.map(|(started, _)| started)
     }
 
     /// When it is too slow unless more has come by then; each byte moves this
     /// on, but never beyond the longest time.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        let (began, pace) = self.began.filter(|_| !self.complete)?;
-        let by_rate = pace.rate.map(|(rate, grace)| {
-            began
+        let (started, timeouts) = self.started.filter(|_| !self.complete)?;
+        let by_rate = timeouts.min_rate.map(|(rate, grace)| {
+            started
                 .saturating_add(grace)
                 .saturating_add(time_of(self.received, rate))
         });
-        let longest = pace.longest.map(|longest| began.saturating_add(longest));
+        let longest = timeouts
+            .max_duration
+            .map(|longest| started.saturating_add(longest));
         by_rate.into_iter().chain(longest).min()
     }
 
-    /// How much more must be taken from the pool: a declared length as a
-    /// whole once its time runs, so that whoever is let in gets through, else
-    /// what has come, in steps.
-    pub(crate) fn lacks(&self) -> u64 {
-        let declared = self.declared.filter(|_| self.began.is_some());
+    /// How much more must be reserved: a declared length as a whole once its clock
+    /// runs, so that a body that is admitted gets through, else what has come, in
+    /// steps.
+    pub(crate) fn missing(&self) -> u64 {
+        let declared = self.declared.filter(|_| self.started.is_some());
         let wanted = match declared {
             Some(length) => length.max(self.received),
-            None if self.received <= self.held => self.received,
+            None if self.received <= self.reserved => self.received,
             None => self.received.next_multiple_of(STEP).min(self.limit),
         };
-        wanted.saturating_sub(self.held)
+        wanted.saturating_sub(self.reserved)
     }
 
     fn check(&self, bytes: u64) -> Result<(), TooLarge> {
@@ -189,14 +191,21 @@ mod tests {
 
     #[test]
     fn exactly_the_limit_is_fine() {
-        for course in [Course::Gathered, Course::Awaiting, Course::Passing] {
-            let mut intake = Intake::new(course, 10, None);
-            assert_eq!(intake.take_in(10, false), Ok(()));
-            let more = if intake.gathers() { 11 } else { 1 };
-            assert_eq!(intake.take_in(more, false), Err(TooLarge));
-            assert_eq!(Intake::new(course, 10, Some(10)).check_declared(), Ok(()));
+        for mode in [
+            BodyMode::Buffered,
+            BodyMode::AwaitingTunnel,
+            BodyMode::Streamed,
+        ] {
+            let mut progress = BodyProgress::new(mode, 10, None);
+            assert_eq!(progress.on_data(10, false), Ok(()));
+            let more = if progress.buffers() { 11 } else { 1 };
+            assert_eq!(progress.on_data(more, false), Err(TooLarge));
             assert_eq!(
-                Intake::new(course, 10, Some(11)).check_declared(),
+                BodyProgress::new(mode, 10, Some(10)).check_declared(),
+                Ok(())
+            );
+            assert_eq!(
+                BodyProgress::new(mode, 10, Some(11)).check_declared(),
                 Err(TooLarge)
             );
         }
@@ -204,33 +213,33 @@ mod tests {
 
     #[test]
     fn each_byte_buys_time_and_nothing_buys_more_than_the_longest() {
-        let mut intake = Intake::new(Course::Gathered, u64::MAX, None);
-        assert_eq!(intake.deadline(), None);
-        let pace = Pace {
-            rate: Some((100, 5 * SECOND)),
-            longest: Some(60 * SECOND),
+        let mut progress = BodyProgress::new(BodyMode::Buffered, u64::MAX, None);
+        assert_eq!(progress.deadline(), None);
+        let timeouts = BodyTimeouts {
+            min_rate: Some((100, 5 * SECOND)),
+            max_duration: Some(60 * SECOND),
         };
-        intake.begin(SECOND, pace);
-        assert_eq!(intake.deadline(), Some(6 * SECOND));
-        assert_eq!(intake.take_in(50, false), Ok(()));
-        assert_eq!(intake.deadline(), Some(6 * SECOND + SECOND / 2));
-        assert_eq!(intake.take_in(u64::MAX, false), Ok(()));
-        assert_eq!(intake.deadline(), Some(61 * SECOND));
-        assert_eq!(intake.take_in(0, true), Ok(()));
-        assert_eq!(intake.deadline(), None);
+        progress.start_clock(SECOND, timeouts);
+        assert_eq!(progress.deadline(), Some(6 * SECOND));
+        assert_eq!(progress.on_data(50, false), Ok(()));
+        assert_eq!(progress.deadline(), Some(6 * SECOND + SECOND / 2));
+        assert_eq!(progress.on_data(u64::MAX, false), Ok(()));
+        assert_eq!(progress.deadline(), Some(61 * SECOND));
+        assert_eq!(progress.on_data(0, true), Ok(()));
+        assert_eq!(progress.deadline(), None);
     }
 
     proptest! {
         /// A client that always sends at the rate or faster is never late,
         /// and one that sends at half the rate is late by twice the grace.
         #[test]
-        fn the_rate_is_kept_exactly(
+        fn the_rate_is_kept_by_host_exactly(
             rate in 1_u64..1_000_000, grace in 1_u64..10 * SECOND, seconds in 1_u64..1_000,
         ) {
             let at = |sent: u64| {
-                let mut intake = Intake::new(Course::Gathered, u64::MAX, None);
-                intake.begin(0, Pace { rate: Some((rate, grace)), longest: None });
-                intake.take_in(sent, false).map(|()| intake.deadline().unwrap())
+                let mut progress = BodyProgress::new(BodyMode::Buffered, u64::MAX, None);
+                progress.start_clock(0, BodyTimeouts { min_rate: Some((rate, grace)), max_duration: None });
+                progress.on_data(sent, false).map(|()| progress.deadline().unwrap())
             };
             let now = seconds * SECOND;
             prop_assert!(at(rate * seconds).unwrap() >= now);
@@ -248,17 +257,17 @@ mod tests {
         fn what_is_taken_covers_what_is_there_and_little_more(
             pieces in proptest::collection::vec(0_u64..200_000, 1..30), limit in 1_u64..2_000_000,
         ) {
-            let mut intake = Intake::new(Course::Gathered, limit, None);
+            let mut progress = BodyProgress::new(BodyMode::Buffered, limit, None);
             let mut sum = 0;
             for piece in pieces {
                 sum += piece;
-                if intake.take_in(sum, false).is_err() {
+                if progress.on_data(sum, false).is_err() {
                     prop_assert!(sum > limit);
                     break;
                 }
-                intake.held += intake.lacks();
-                prop_assert!(intake.held >= sum && intake.held < sum + STEP);
-                prop_assert_eq!(intake.lacks(), 0);
+                progress.reserved += progress.missing();
+                prop_assert!(progress.reserved >= sum && progress.reserved < sum + STEP);
+                prop_assert_eq!(progress.missing(), 0);
             }
         }
     }

@@ -4,23 +4,31 @@
 use btp_policy::scalar::Authority;
 use btp_policy::spec::{Instead, Redirect};
 
-use super::{AUTHORITY, Operators, Overrides, Rule, SCHEME};
+use super::{AUTHORITY, Operators, Overrides, RequestSnapshot, Rule, SCHEME};
 use crate::action::Action;
-use crate::look::Look;
 
 impl Overrides {
     /// Whether the rule is a redirect to a host that must not be echoed. It
     /// is counted, and the response stays as it is.
-    pub(super) fn refuses_redirect(&self, rule: &Rule, look: &Look, out: &mut Vec<Action>) -> bool {
-        let Instead::Redirect(redirect) = &rule.said.instead else {
+    pub(super) fn refuses_redirect(
+        &self,
+        rule: &Rule,
+        snapshot: &RequestSnapshot,
+        out: &mut Vec<Action>,
+    ) -> bool {
+        let Instead::Redirect(redirect) = &rule.rule.instead else {
             return false;
         };
-        let recalled = |name| {
-            let recalled = self.recalled(&Operators::header(name), None, &look.recall);
-            recalled.value().unwrap_or_default()
+        let captured_value = |name| {
+            let captured_value = self.captured_value(&Operators::header(name), None, snapshot);
+            captured_value.value().unwrap_or_default()
         };
         let refuses = redirect.echoes_host()
-            && !may_be_echoed(redirect, &recalled(AUTHORITY), &recalled(SCHEME));
+            && !may_be_echoed(
+                redirect,
+                &captured_value(AUTHORITY),
+                &captured_value(SCHEME),
+            );
         if refuses {
             out.push(Action::Count(self.refused_redirects));
         }

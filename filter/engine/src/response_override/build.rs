@@ -7,8 +7,8 @@ use btp_policy::spec::{
 
 use super::accept;
 use super::body::Body;
-use super::preserved_headers;
-use super::render::{Facts, Target};
+use super::preserved_headers::{self, VARY};
+use super::render::{RenderContext, Target};
 use super::{AUTHORITY, Operators, SCHEME};
 use crate::action::Fields;
 
@@ -22,46 +22,50 @@ pub(super) struct Built {
     pub(super) body: Option<Body>,
 }
 
-/// What `instead` makes of the response that `facts` tell of.
-pub(super) fn build(instead: &Instead, keep: &KeepHeaders, facts: &Facts<'_>) -> Built {
+/// What `instead` makes of the response that `context` describes.
+pub(super) fn build(instead: &Instead, keep: &KeepHeaders, context: &RenderContext<'_>) -> Built {
     match instead {
-        Instead::Redirect(redirect) => build_redirect(redirect, keep, facts),
+        Instead::Redirect(redirect) => build_redirect(redirect, keep, context),
         Instead::Response(response) if response.body == NewBody::Original => {
-            edit_headers(response, facts)
+            edit_headers(response, context)
         }
-        Instead::Response(response) => build_response(response, keep, facts),
+        Instead::Response(response) => build_response(response, keep, context),
     }
 }
 
-fn build_response(response: &OverrideResponse, keep: &KeepHeaders, facts: &Facts<'_>) -> Built {
-    let status = response.status.map_or(facts.status, HttpStatus::get);
+fn build_response(
+    response: &OverrideResponse,
+    keep: &KeepHeaders,
+    context: &RenderContext<'_>,
+) -> Built {
+    let status = response.status.map_or(context.status, HttpStatus::get);
     let no_body = forbids_body(status);
-    let mut headers = kept(keep, &response.headers, facts);
+    let mut headers = kept(keep, &response.headers, context);
     let mut body = Body::Printed(Vec::new());
     let mut varies = false;
     if !no_body {
         let content_type = match &response.body {
             NewBody::Variants(variants) => {
                 varies = true;
-                let accept = facts.overrides.accepted(facts.recall);
+                let accept = context.overrides.accepted(context.snapshot);
                 accept::choose(accept.as_deref(), variants).map(|variant| {
-                    body = render_body(&variant.body, facts);
+                    body = render_body(&variant.body, context);
                     variant.content_type.clone().into_bytes()
                 })
             }
             NewBody::One(one) => {
-                body = render_body(one, facts);
+                body = render_body(one, context);
                 let content_type = response.content_type_or_default();
-                content_type.map(|it| facts.rendered(&it, Target::Header))
+                content_type.map(|it| context.rendered(&it, Target::Header))
             }
             NewBody::Empty | NewBody::Original => {
                 let content_type = response.content_type.as_ref();
-                content_type.map(|it| facts.rendered(it, Target::Header))
+                content_type.map(|it| context.rendered(it, Target::Header))
             }
         };
         headers.extend(content_type.map(|value| (CONTENT_TYPE.to_vec(), value)));
     }
-    change(&mut headers, &response.headers, facts);
+    change(&mut headers, &response.headers, context);
     if no_body {
         headers.retain(|(name, _)| name != CONTENT_TYPE);
     }
@@ -77,14 +81,14 @@ fn build_response(response: &OverrideResponse, keep: &KeepHeaders, facts: &Facts
 }
 
 /// The original, with other headers.
-fn edit_headers(response: &OverrideResponse, facts: &Facts<'_>) -> Built {
-    let status = response.status.map_or(facts.status, HttpStatus::get);
-    let lengthless = forbids_body(facts.status) && !forbids_body(status);
+fn edit_headers(response: &OverrideResponse, context: &RenderContext<'_>) -> Built {
+    let status = response.status.map_or(context.status, HttpStatus::get);
+    let lengthless = forbids_body(context.status) && !forbids_body(status);
     let removed = |name: &[u8]| {
         let mut names = response.headers.remove.iter();
         names.any(|other| other.as_str().as_bytes() == name)
     };
-    let mut headers: Fields = facts
+    let mut headers: Fields = context
         .headers
         .iter()
         .filter(|(name, _)| *name != STATUS && !removed(name))
@@ -96,10 +100,10 @@ fn edit_headers(response: &OverrideResponse, facts: &Facts<'_>) -> Built {
         set(
             &mut headers,
             CONTENT_TYPE,
-            facts.rendered(content_type, Target::Header),
+            context.rendered(content_type, Target::Header),
         );
     }
-    change(&mut headers, &response.headers, facts);
+    change(&mut headers, &response.headers, context);
     Built {
         status,
         headers,
@@ -107,9 +111,9 @@ fn edit_headers(response: &OverrideResponse, facts: &Facts<'_>) -> Built {
     }
 }
 
-fn build_redirect(redirect: &Redirect, keep: &KeepHeaders, facts: &Facts<'_>) -> Built {
-    let mut headers = kept(keep, &HeaderChanges::default(), facts);
-    set(&mut headers, LOCATION, location(redirect, facts));
+fn build_redirect(redirect: &Redirect, keep: &KeepHeaders, context: &RenderContext<'_>) -> Built {
+    let mut headers = kept(keep, &HeaderChanges::default(), context);
+    set(&mut headers, LOCATION, location(redirect, context));
     preserved_headers::merge_vary(&mut headers);
     Built {
         status: redirect.status,
@@ -119,20 +123,22 @@ fn build_redirect(redirect: &Redirect, keep: &KeepHeaders, facts: &Facts<'_>) ->
 }
 
 /// Where a redirect leads. What it does not say stays as it was asked for.
-fn location(redirect: &Redirect, facts: &Facts<'_>) -> Vec<u8> {
-    let recalled = |operator: &Operator| {
-        let recalled = facts.overrides.recalled(operator, None, facts.recall);
-        recalled.value()
+fn location(redirect: &Redirect, context: &RenderContext<'_>) -> Vec<u8> {
+    let captured_value = |operator: &Operator| {
+        let captured_value = context
+            .overrides
+            .captured_value(operator, None, context.snapshot);
+        captured_value.value()
     };
     let mut url = Vec::new();
     if redirect.scheme.is_some() || redirect.hostname.is_some() || redirect.port.is_some() {
-        let asked_scheme = recalled(&Operators::header(SCHEME));
+        let asked_scheme = captured_value(&Operators::header(SCHEME));
         let asked_scheme = asked_scheme.as_deref().unwrap_or(b"http");
         let scheme = redirect
             .scheme
             .as_ref()
             .map_or(asked_scheme, |it| it.as_bytes());
-        let authority = recalled(&Operators::header(AUTHORITY)).unwrap_or_default();
+        let authority = captured_value(&Operators::header(AUTHORITY)).unwrap_or_default();
         let (asked_host, asked_port) = split_port(&authority);
         let host = redirect
             .hostname
@@ -149,9 +155,9 @@ fn location(redirect: &Redirect, facts: &Facts<'_>) -> Vec<u8> {
         }
     }
     match &redirect.path {
-        Some(path) => facts.render(path, Target::Url, &mut url),
+        Some(path) => context.render(path, Target::Url, &mut url),
         None => {
-            let path = recalled(&Operators::path());
+            let path = captured_value(&Operators::path());
             push_url(path.as_deref().unwrap_or(b"/"), &mut url);
         }
     }
@@ -183,22 +189,22 @@ fn push_url(text: &[u8], url: &mut Vec<u8>) {
     }
 }
 
-fn render_body(body: &OverrideBody, facts: &Facts<'_>) -> Body {
+fn render_body(body: &OverrideBody, context: &RenderContext<'_>) -> Body {
     let OverrideBody {
         template, escape, ..
     } = body;
     match template.shared_text() {
         Some(text) => Body::Shared(text),
-        None => Body::Printed(facts.rendered(template, Target::Body(*escape))),
+        None => Body::Printed(context.rendered(template, Target::Body(*escape))),
     }
 }
 
-fn kept(keep: &KeepHeaders, changes: &HeaderChanges, facts: &Facts<'_>) -> Fields {
+fn kept(keep: &KeepHeaders, changes: &HeaderChanges, context: &RenderContext<'_>) -> Fields {
     let removed = |name: &[u8]| {
         let mut names = changes.remove.iter();
         names.any(|other| other.as_str().as_bytes() == name)
     };
-    facts
+    context
         .headers
         .iter()
         .filter(|(name, _)| {
@@ -208,8 +214,8 @@ fn kept(keep: &KeepHeaders, changes: &HeaderChanges, facts: &Facts<'_>) -> Field
         .collect()
 }
 
-fn change(headers: &mut Fields, changes: &HeaderChanges, facts: &Facts<'_>) {
-    let value = |template: &Template| facts.rendered(template, Target::Header);
+fn change(headers: &mut Fields, changes: &HeaderChanges, context: &RenderContext<'_>) {
+    let value = |template: &Template| context.rendered(template, Target::Header);
     for header in &changes.add {
         headers.push((
             header.name.as_str().as_bytes().to_vec(),
@@ -238,4 +244,3 @@ pub(super) const STATUS: &[u8] = b":status";
 pub(super) const CONTENT_LENGTH: &[u8] = b"content-length";
 const CONTENT_TYPE: &[u8] = b"content-type";
 const LOCATION: &[u8] = b"location";
-pub(super) const VARY: &[u8] = b"vary";

@@ -7,13 +7,13 @@ use crate::response_override::memory_quota::{MemoryQuota, Reservation};
 
 /// Values that were kept, in the order of the plan's items.
 #[derive(Debug, Default)]
-pub(super) enum KeptValues {
+pub(super) enum CapturedValues {
     /// The request had none of them.
     #[default]
     Nothing,
     Values {
         bytes: Box<[u8]>,
-        places: Box<[Place]>,
+        locations: Box<[Location]>,
         /// Gives its bytes back when it is dropped.
         _reservation: Reservation,
     },
@@ -23,7 +23,7 @@ pub(super) enum KeptValues {
 
 /// A value that is not at hand any more, as it was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Recalled<'a> {
+pub(super) enum CapturedValue<'a> {
     Value(Cow<'a, [u8]>),
     /// The request did not have it.
     Absent,
@@ -61,7 +61,7 @@ pub(crate) struct Shortage {
 
 /// Where a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Location {
     Absent,
     Dropped,
     /// In the buffer, or while that is filled in this copy.
@@ -79,7 +79,7 @@ struct Copies<'a> {
     size: usize,
 }
 
-impl KeptValues {
+impl CapturedValues {
     /// Keeps what was found, in this order.
     pub(super) fn keep<'a>(
         found: impl Iterator<Item = Option<Part<'a>>>,
@@ -87,17 +87,22 @@ impl KeptValues {
         shortage: &mut Shortage,
     ) -> Self {
         let mut copies = Copies::default();
-        let places = found.map(|part| match part {
+        let locations = found.map(|part| match part {
             Some(part) => copies.add(part, limits.of_exchange),
-            None => Place::Absent,
+            None => Location::Absent,
         });
-        let mut places: Box<[Place]> = places.collect();
-        if places.iter().all(|place| *place == Place::Absent) {
+        let mut locations: Box<[Location]> = locations.collect();
+        if locations
+            .iter()
+            .all(|location| *location == Location::Absent)
+        {
             return Self::Nothing;
         }
-        let dropped = places.iter().filter(|place| **place == Place::Dropped);
+        let dropped = locations
+            .iter()
+            .filter(|location| **location == Location::Dropped);
         shortage.too_long = u64::try_from(dropped.count()).unwrap_or(u64::MAX);
-        let size = copies.size.saturating_add(size_of_val(&*places));
+        let size = copies.size.saturating_add(size_of_val(&*locations));
         let Some(reservation) = limits.quota.reserve(size, limits.of_worker) else {
             shortage.no_room = true;
             return Self::NoRoom;
@@ -108,37 +113,39 @@ impl KeptValues {
             bytes.len() - part.bytes.len()
         });
         let starts: Vec<usize> = starts.collect();
-        for place in &mut places {
-            if let Place::At { copy, start, .. } = place {
+        for location in &mut locations {
+            if let Location::At { copy, start, .. } = location {
                 *start += starts.get(*copy).copied().unwrap_or_default();
             }
         }
         Self::Values {
             bytes: bytes.into(),
-            places,
+            locations,
             _reservation: reservation,
         }
     }
 
     /// The value of the item with this index.
-    pub(super) fn get(&self, item: usize) -> Recalled<'_> {
-        let (bytes, places) = match self {
-            Self::Nothing => return Recalled::Absent,
-            Self::NoRoom => return Recalled::Dropped,
-            Self::Values { bytes, places, .. } => (bytes, places),
+    pub(super) fn get(&self, item: usize) -> CapturedValue<'_> {
+        let (bytes, locations) = match self {
+            Self::Nothing => return CapturedValue::Absent,
+            Self::NoRoom => return CapturedValue::Dropped,
+            Self::Values {
+                bytes, locations, ..
+            } => (bytes, locations),
         };
-        match places.get(item) {
-            Some(Place::At { start, length, .. }) => {
+        match locations.get(item) {
+            Some(Location::At { start, length, .. }) => {
                 let value = bytes.get(*start..).and_then(|rest| rest.get(..*length));
-                Recalled::Value(Cow::Borrowed(value.unwrap_or_default()))
+                CapturedValue::Value(Cow::Borrowed(value.unwrap_or_default()))
             }
-            Some(Place::Dropped) => Recalled::Dropped,
-            Some(Place::Absent) | None => Recalled::Absent,
+            Some(Location::Dropped) => CapturedValue::Dropped,
+            Some(Location::Absent) | None => CapturedValue::Absent,
         }
     }
 }
 
-impl<'a> Recalled<'a> {
+impl<'a> CapturedValue<'a> {
     /// The value, if there is one.
     pub(super) fn value(self) -> Option<Cow<'a, [u8]>> {
         match self {
@@ -175,14 +182,14 @@ impl<'a> Part<'a> {
 impl<'a> Copies<'a> {
     /// Copies what is not copied yet, unless it would be more than `most` in
     /// all.
-    fn add(&mut self, part: Part<'a>, most: usize) -> Place {
+    fn add(&mut self, part: Part<'a>, most: usize) -> Location {
         let length = part.bytes.len();
         let around = self.parts.iter().position(|other| {
             other.header == part.header && other.start <= part.start && part.end() <= other.end()
         });
         if let Some((copy, other)) = around.and_then(|copy| Some((copy, self.parts.get(copy)?))) {
             let start = part.start - other.start;
-            return Place::At {
+            return Location::At {
                 copy,
                 start,
                 length,
@@ -195,14 +202,14 @@ impl<'a> Copies<'a> {
         let replaced = self.parts.get(copy).map_or(0, |other| other.bytes.len());
         let size = (self.size - replaced).saturating_add(length);
         if size > most {
-            return Place::Dropped;
+            return Location::Dropped;
         }
         self.size = size;
         match self.parts.get_mut(copy) {
             Some(other) => *other = part,
             None => self.parts.push(part),
         }
-        Place::At {
+        Location::At {
             copy,
             start: 0,
             length,

@@ -2,12 +2,12 @@
 //! is on its way, and filters in front of this one that have not seen it yet.
 
 use super::build::forbids_body;
-use crate::grpc::reply_format::Form;
+use crate::grpc::reply_format::ReplyFormat;
 use crate::host::{Attribute, Host};
 
 /// How a response takes the place of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Delivery {
     /// As a reply of the proxy's own, which passes no other filter.
     Reply,
     /// As it passes: other headers, and no body in either.
@@ -20,12 +20,12 @@ pub(super) enum Place {
 /// once, but the exchange ends only when the upstream's body has passed.
 const LONGEST_IN_PLACE: u64 = 64 * 1024;
 
-impl Place {
-    /// How a response of this form, status and length takes the place of the original,
+impl Delivery {
+    /// How a response of this format, status and length takes the place of the original,
     /// `end` if that has neither body nor trailers. What passes is seen by the filters
     /// in front of this one: `cors` and `grpc_web` write their part.
     pub(super) fn of(
-        form: Form,
+        format: ReplyFormat,
         status: u16,
         new_length: usize,
         (length, end): (Option<u64>, bool),
@@ -38,7 +38,7 @@ impl Place {
             };
         }
         // `grpc_web` holds a body without a message for ever.
-        if form == Form::Grpc || forbids_body(status) {
+        if format == ReplyFormat::Grpc || forbids_body(status) {
             return Self::Reply;
         }
         match length {

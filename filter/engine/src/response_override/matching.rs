@@ -3,12 +3,11 @@
 use btp_policy::scalar::HttpStatus;
 use btp_policy::spec::{Source, StringMatch};
 
-use super::{Overrides, Rule};
+use super::{Overrides, Recipient, Rule};
 use crate::action::Reply;
-use crate::grpc::reply_format::Form;
+use crate::grpc::reply_format::ReplyFormat;
 use crate::grpc::{is_grpc, status_of_http};
-use crate::host::Host;
-use crate::look::Look;
+use crate::host::{Host, response_status};
 use crate::request::joined;
 
 /// Headers of a response.
@@ -19,15 +18,16 @@ impl Overrides {
     /// no rule can match; then what the rules ask for, once.
     pub(super) fn rule_for_response<H: Host>(
         &self,
-        look: &Look,
+        client: Recipient<'_>,
         host: &mut H,
         end: bool,
     ) -> Option<&Rule> {
         let status = response_status(host)?;
-        let possible = |rule: &&Rule| rule.takes_status(status) && look.recall.meets(rule.bit);
+        let possible =
+            |rule: &&Rule| rule.takes_status(status) && client.snapshot.meets(rule.condition_bit);
         self.rules.iter().find(possible)?;
         // The status of a streamed gRPC answer comes behind its messages.
-        let streams_grpc = look.grpc.is_call()
+        let streams_grpc = client.grpc.is_call()
             && !end
             && host.response_header("content-type", |value| value.is_some_and(is_grpc));
         let possible = |rule: &&Rule| possible(rule) && (!streams_grpc || rule.keeps_body());
@@ -35,7 +35,7 @@ impl Overrides {
         if first.is_decided_by_status() {
             return Some(first);
         }
-        let asks_source = |rule: &Rule| rule.said.source != Source::All;
+        let asks_source = |rule: &Rule| rule.rule.source != Source::All;
         let asked = self.rules.iter().filter(possible).any(asks_source);
         let is_local = asked && host.response_is_local();
         host.response_headers(|headers| {
@@ -52,11 +52,11 @@ impl Overrides {
         &self,
         reply: &Reply,
         headers: Headers<'_>,
-        form: Form,
-        look: &Look,
+        format: ReplyFormat,
+        client: Recipient<'_>,
     ) -> Option<&Rule> {
-        let status = match form {
-            Form::Grpc => 200,
+        let status = match format {
+            ReplyFormat::Grpc => 200,
             _ => reply.status,
         };
         let of_grpc = || {
@@ -64,10 +64,10 @@ impl Overrides {
                 .grpc_status
                 .unwrap_or_else(|| status_of_http(reply.status))
         };
-        let grpc_status = (form != Form::Http).then(of_grpc);
+        let grpc_status = (format != ReplyFormat::Http).then(of_grpc);
         self.rules.iter().find(|rule| {
             rule.takes_status(status)
-                && look.recall.meets(rule.bit)
+                && client.snapshot.meets(rule.condition_bit)
                 && rule.takes_source(true)
                 && rule.takes_headers(headers, grpc_status)
         })
@@ -78,7 +78,7 @@ impl Rule {
     /// An upgrade (101) is no response to replace, and what lies beyond 599
     /// nobody could send.
     fn takes_status(&self, status: u16) -> bool {
-        let statuses = &self.said.matching.statuses;
+        let statuses = &self.rule.matching.statuses;
         if statuses.is_empty() {
             return HttpStatus::new(status).is_some();
         }
@@ -86,14 +86,14 @@ impl Rule {
     }
 
     fn is_decided_by_status(&self) -> bool {
-        let matching = &self.said.matching;
-        self.said.source == Source::All
+        let matching = &self.rule.matching;
+        self.rule.source == Source::All
             && matching.headers.is_empty()
             && matching.grpc_statuses.is_empty()
     }
 
     fn takes_source(&self, is_local: bool) -> bool {
-        match self.said.source {
+        match self.rule.source {
             Source::All => true,
             Source::Local => is_local,
             Source::Backend => !is_local,
@@ -102,14 +102,14 @@ impl Rule {
 
     /// `grpc_status` counts before the header of that name.
     fn takes_headers(&self, headers: Headers<'_>, grpc_status: Option<u8>) -> bool {
-        let wanted = &self.said.matching.grpc_statuses;
+        let wanted = &self.rule.matching.grpc_statuses;
         if !wanted.is_empty() {
             let status = grpc_status.or_else(|| parse(&joined(headers, "grpc-status")?));
             if !status.is_some_and(|status| wanted.contains(&status)) {
                 return false;
             }
         }
-        self.said.matching.headers.iter().all(|header| {
+        self.rule.matching.headers.iter().all(|header| {
             let value = joined(headers, header.name.as_str());
             value.is_some_and(|value| takes_value(&header.value, &value))
         })
@@ -123,11 +123,6 @@ fn takes_value(wanted: &StringMatch, value: &[u8]) -> bool {
         StringMatch::Suffix(text) => value.ends_with(text.as_bytes()),
         StringMatch::Regex(regex) => regex.is_match(value),
     }
-}
-
-/// The status of the response at hand.
-pub(crate) fn response_status<H: Host>(host: &mut H) -> Option<u16> {
-    host.response_header(":status", |value| parse(value?))
 }
 
 /// The status of a response with these headers.

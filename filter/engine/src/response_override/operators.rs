@@ -3,7 +3,8 @@
 use btp_policy::scalar::{HeaderChoice, Operator, Part, Template};
 use btp_policy::spec::{Instead as Wanted, Redirect};
 
-use super::request_snapshot::Recall;
+use super::request_snapshot::RequestSnapshot;
+use crate::event::Event;
 use crate::host::{Attribute, Host};
 
 /// Operators of all rules, sorted by who knows their values.
@@ -65,20 +66,20 @@ impl Operators {
     #[inline(never)]
     pub(super) fn ask<H: Host>(
         operator: &Operator,
-        host: &mut H,
-        recall: &Recall,
+        event: &mut Event<'_, H>,
+        snapshot: &RequestSnapshot,
     ) -> Option<Vec<u8>> {
         const NANOS_PER_MS: u64 = 1_000_000;
         let attribute = match operator {
             Operator::StartTime(format) => {
-                return Some(format.print(host.start_time_ns()?).into_bytes());
+                return Some(format.print(event.host.start_time_ns()?).into_bytes());
             }
             Operator::Duration => {
-                let taken = host.now_ns().saturating_sub(recall.started_ns?);
+                let taken = event.now_ns().saturating_sub(snapshot.started_ns?);
                 return Some((taken / NANOS_PER_MS).to_string().into_bytes());
             }
             Operator::ClientAddress { port: false } => {
-                return Some(host.source_address()?.to_string().into_bytes());
+                return Some(event.host.source_address()?.to_string().into_bytes());
             }
             Operator::ClientAddress { port: true } => Attribute::ClientAddress,
             Operator::ResponseCodeDetails => Attribute::ResponseCodeDetails,
@@ -89,6 +90,6 @@ impl Operators {
             Operator::FilterState(key) => Attribute::FilterState(key),
             _ => return None,
         };
-        host.attribute(attribute)
+        event.host.attribute(attribute)
     }
 }

@@ -5,9 +5,9 @@
 //! Envoy's `cors` filter or the origin, cannot be told, and makes no difference: a
 //! page that may read the response may read what stands in for it.
 
-use super::build::VARY;
 use crate::action::Fields;
 
+pub(super) const VARY: &[u8] = b"vary";
 /// Of so many names each is written once; the origin decides how many there are.
 const FEW: usize = 64;
 

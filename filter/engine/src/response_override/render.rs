@@ -6,7 +6,7 @@ use btp_policy::scalar::{HeaderChoice, Operator, Part, Template};
 use btp_policy::spec::Escape;
 
 use super::Overrides;
-use super::request_snapshot::Recall;
+use super::request_snapshot::RequestSnapshot;
 use crate::request::joined;
 
 /// What a text is written for.
@@ -22,9 +22,9 @@ pub(super) enum Target {
 
 /// All that is known when a response is replaced.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Facts<'a> {
+pub(super) struct RenderContext<'a> {
     pub(super) overrides: &'a Overrides,
-    pub(super) recall: &'a Recall,
+    pub(super) snapshot: &'a RequestSnapshot,
     /// The original status.
     pub(super) status: u16,
     /// The original headers.
@@ -36,7 +36,7 @@ pub(super) struct Facts<'a> {
 /// What is printed for a value that is not there, as Envoy does.
 const MISSING: &[u8] = b"-";
 
-impl<'a> Facts<'a> {
+impl<'a> RenderContext<'a> {
     /// Appends what `template` prints.
     pub(super) fn render(&self, template: &Template, target: Target, out: &mut Vec<u8>) {
         for part in template.parts() {
@@ -74,8 +74,10 @@ impl<'a> Facts<'a> {
             Operator::ResponseCode => Some(Cow::Owned(self.status.to_string().into_bytes())),
             Operator::GrpcStatusNumber => self.header("grpc-status"),
             _ if operator.is_of_request() => {
-                let recalled = self.overrides.recalled(operator, length, self.recall);
-                recalled.value()
+                let captured_value = self
+                    .overrides
+                    .captured_value(operator, length, self.snapshot);
+                captured_value.value()
             }
             _ => {
                 let (_, value) = self.asked.iter().find(|(other, _)| *other == operator)?;

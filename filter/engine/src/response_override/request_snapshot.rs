@@ -12,15 +12,16 @@ use btp_policy::scalar::{HeaderChoice, Operator};
 
 use super::Overrides;
 use super::accept;
-use super::captured::{KeptValues, Part, Recalled, Shortage, ValueLimits};
+use super::captured::{CapturedValue, CapturedValues, Part, Shortage, ValueLimits};
+use crate::event::Event;
 use crate::host::Host;
 use crate::request::selector::meets_any;
 use crate::request::{Request, percent_decoded};
 
 /// What was kept of a request.
 #[derive(Debug, Default)]
-pub(crate) struct Recall {
-    values: KeptValues,
+pub(crate) struct RequestSnapshot {
+    values: CapturedValues,
     /// One bit for each rule with conditions on requests: they are met.
     met: u64,
     /// When the filter saw the request, on the host's monotonic clock.
@@ -74,7 +75,7 @@ impl PlannedItem {
     }
 }
 
-impl Recall {
+impl RequestSnapshot {
     /// The time alone.
     pub(crate) fn of_time(started_ns: Option<u64>) -> Self {
         Self {
@@ -90,68 +91,73 @@ impl Recall {
 
     /// The response is decided: nothing will be asked any more.
     pub(crate) fn release(&mut self) {
-        self.values = KeptValues::Nothing;
+        self.values = CapturedValues::Nothing;
     }
 }
 
 impl Overrides {
     /// When the request began, if any rule prints how long it took.
-    pub(crate) fn start<H: Host>(&self, host: &mut H) -> Option<u64> {
-        self.times.then(|| host.now_ns())
+    pub(crate) fn started_ns<H: Host>(&self, event: &mut Event<'_, H>) -> Option<u64> {
+        self.prints_duration.then(|| event.now_ns())
     }
 
     /// Keeps what the rules will ask of this request.
     #[inline(never)]
-    pub(crate) fn recall<'a>(
+    pub(crate) fn capture<'a>(
         &'a self,
         request: &Request<'a>,
         started_ns: Option<u64>,
         limits: ValueLimits<'_>,
-    ) -> (Recall, Shortage) {
-        let conditional = self.rules.iter().filter(|rule| rule.bit != 0);
+    ) -> (RequestSnapshot, Shortage) {
+        let conditional = self.rules.iter().filter(|rule| rule.condition_bit != 0);
         let met = conditional
-            .filter(|rule| meets_any(request, &rule.said.matching.requests))
-            .fold(0, |met, rule| met | rule.bit);
+            .filter(|rule| meets_any(request, &rule.rule.matching.requests))
+            .fold(0, |met, rule| met | rule.condition_bit);
         let needed = |planned: &PlannedItem| planned.always || planned.rules & met != 0;
         let mut shortage = Shortage::default();
         let found = self.items.iter().map(|planned| {
             let found = needed(planned).then(|| find(&planned.item, request));
             found.flatten()
         });
-        let recall = Recall {
-            values: KeptValues::keep(found, limits, &mut shortage),
+        let snapshot = RequestSnapshot {
+            values: CapturedValues::keep(found, limits, &mut shortage),
             met,
             started_ns,
         };
-        (recall, shortage)
+        (snapshot, shortage)
     }
 
     /// The value of an operator of which so many bytes are printed.
-    pub(super) fn recalled<'a>(
+    pub(super) fn captured_value<'a>(
         &self,
         operator: &Operator,
         length: Option<usize>,
-        recall: &'a Recall,
-    ) -> Recalled<'a> {
+        snapshot: &'a RequestSnapshot,
+    ) -> CapturedValue<'a> {
         let length = length.unwrap_or(usize::MAX);
         let is_it = |item: &Item| matches!(item, Item::Operator(other, most) if other == operator && *most == length);
-        let value = self.kept(is_it, recall);
+        let value = self.captured(is_it, snapshot);
         match (operator, value) {
-            (Operator::QueryParam(_), Recalled::Value(Cow::Borrowed(raw))) => {
-                Recalled::Value(percent_decoded(raw))
+            (Operator::QueryParam(_), CapturedValue::Value(Cow::Borrowed(raw))) => {
+                CapturedValue::Value(percent_decoded(raw))
             }
             (_, value) => value,
         }
     }
 
     /// What the client accepts; what could not be kept says nothing.
-    pub(super) fn accepted<'a>(&self, recall: &'a Recall) -> Option<Cow<'a, [u8]>> {
-        self.kept(|item| *item == Item::Accept, recall).value()
+    pub(super) fn accepted<'a>(&self, snapshot: &'a RequestSnapshot) -> Option<Cow<'a, [u8]>> {
+        self.captured(|item| *item == Item::Accept, snapshot)
+            .value()
     }
 
-    fn kept<'a>(&self, is_it: impl Fn(&Item) -> bool, recall: &'a Recall) -> Recalled<'a> {
+    fn captured<'a>(
+        &self,
+        is_it: impl Fn(&Item) -> bool,
+        snapshot: &'a RequestSnapshot,
+    ) -> CapturedValue<'a> {
         let index = self.items.iter().position(|planned| is_it(&planned.item));
-        index.map_or(Recalled::Absent, |index| recall.values.get(index))
+        index.map_or(CapturedValue::Absent, |index| snapshot.values.get(index))
     }
 }
 

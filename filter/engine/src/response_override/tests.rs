@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use crate::action::Flow;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
+use crate::testing::feed;
 use crate::testing::{FakeHost, Message, Proxy, demo_upstream};
+use crate::worker::Worker;
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -33,10 +35,14 @@ fn lookups(rules: &str, status: &str) -> (usize, usize) {
     host.response_headers = vec![(":status".to_owned(), status.as_bytes().to_vec())];
     let mut exchange = Exchange::default();
     let mut out = Vec::new();
-    let flow = exchange.request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out);
+    let flow = feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+        exchange.request_headers(cx, true)
+    });
     assert_eq!(flow, Flow::Continue);
     let of_request = host.lookups;
-    let _ = exchange.response_headers(&plan, &mut plan.worker(), &mut host, true, &mut out);
+    let _ = feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+        exchange.response_headers(cx, true)
+    });
     (of_request, host.lookups - of_request)
 }
 

@@ -1,7 +1,7 @@
 //! A retry budget: how many retries the requests of the last interval pay
 //! for, and how many there are anyway.
 //!
-//! Two purses. *Share*: retries of the last `interval`, and those for which
+//! Two allowances. *Share*: retries of the last `interval`, and those for which
 //! credit is held, are at most `percent` of its requests. *Floor*: the same
 //! over a time in which `minRetryRate` gives a whole number of retries, at
 //! least a second. So over any `interval` there are at most
@@ -16,12 +16,12 @@
 
 use btp_policy::spec::RetryConstraint;
 
-use crate::meters::{MeterId, MeterKind, Meters};
+use crate::host::metrics::{MeterId, MeterKind, Meters};
 use crate::retry::window::Window;
 
 /// What pays for a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purse {
+pub(crate) enum Allowance {
     /// Requests.
     Share,
     /// `minRetryRate`.
@@ -30,7 +30,7 @@ pub(crate) enum Purse {
 
 /// What a budget allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub(crate) struct BudgetConfig {
     /// Micro-retries per request.
     share: u64,
     /// Nanoseconds over which requests and retries are counted.
@@ -45,7 +45,7 @@ pub(crate) struct Terms {
 #[derive(Debug)]
 pub(crate) struct Budget {
     name: String,
-    terms: Terms,
+    config: BudgetConfig,
     account: Account,
     requests: Window,
     share_used: Window,
@@ -76,15 +76,15 @@ const SLICES: u64 = 100;
 const FLOOR_SLICES: u64 = 32;
 
 /// The name of the gauge of what is held of the budget of this name.
-pub(crate) fn gauge_of_held(name: &str, purse: Purse) -> String {
-    let gauge = match purse {
-        Purse::Share => "held",
-        Purse::Floor => "min_held",
+pub(crate) fn gauge_of_reserved(name: &str, allowance: Allowance) -> String {
+    let gauge = match allowance {
+        Allowance::Share => "held",
+        Allowance::Floor => "min_held",
     };
     format!("{name}.retry_budget_{gauge}")
 }
 
-impl Terms {
+impl BudgetConfig {
     pub(crate) fn of(constraint: &RetryConstraint) -> Self {
         let count = u64::from(constraint.min_retries).max(1);
         let every = constraint.min_retries_interval.as_nanos();
@@ -104,25 +104,25 @@ impl Account {
         Some(Self {
             requests: find(MeterKind::Counter, "requests")?,
             share_used: find(MeterKind::Counter, "retries")?,
-            share_held: host.meter(MeterKind::Gauge, &gauge_of_held(name, Purse::Share))?,
+            share_held: host.meter(MeterKind::Gauge, &gauge_of_reserved(name, Allowance::Share))?,
             floor_used: find(MeterKind::Counter, "min_retries")?,
-            floor_held: host.meter(MeterKind::Gauge, &gauge_of_held(name, Purse::Floor))?,
+            floor_held: host.meter(MeterKind::Gauge, &gauge_of_reserved(name, Allowance::Floor))?,
             refused: find(MeterKind::Counter, "refused")?,
             balance: find(MeterKind::Gauge, "balance")?,
         })
     }
 
-    fn held(&self, purse: Purse) -> MeterId {
-        match purse {
-            Purse::Share => self.share_held,
-            Purse::Floor => self.floor_held,
+    fn held(&self, allowance: Allowance) -> MeterId {
+        match allowance {
+            Allowance::Share => self.share_held,
+            Allowance::Floor => self.floor_held,
         }
     }
 
-    fn used(&self, purse: Purse) -> MeterId {
-        match purse {
-            Purse::Share => self.share_used,
-            Purse::Floor => self.floor_used,
+    fn used(&self, allowance: Allowance) -> MeterId {
+        match allowance {
+            Allowance::Share => self.share_used,
+            Allowance::Floor => self.floor_used,
         }
     }
 }
@@ -131,31 +131,36 @@ impl Budget {
     /// The budget of this name. `None` if the host cannot keep its account.
     /// When other workers used what was used before is not known: it is taken
     /// to be now.
-    pub(crate) fn open<M: Meters>(name: &str, terms: Terms, host: &M, now: u64) -> Option<Self> {
+    pub(crate) fn open<M: Meters>(
+        name: &str,
+        config: BudgetConfig,
+        host: &M,
+        now: u64,
+    ) -> Option<Self> {
         let account = Account::open(name, host)?;
         let used = |span, meter| Window::of_all(span, now, host.level(meter));
         Some(Self {
             name: name.to_owned(),
-            terms,
-            requests: Window::new(terms.interval, now, host.level(account.requests)),
-            share_used: used(terms.interval, account.share_used),
-            floor_used: used(terms.floor_span, account.floor_used),
+            config,
+            requests: Window::new(config.interval, now, host.level(account.requests)),
+            share_used: used(config.interval, account.share_used),
+            floor_used: used(config.floor_span, account.floor_used),
             account,
             trusted_until: 0,
             published: None,
         })
     }
 
-    /// Other terms from now on; what has happened stays.
-    pub(crate) fn renegotiate(&mut self, terms: Terms) {
-        self.terms = terms;
-        self.requests.set_span(terms.interval);
-        self.share_used.set_span(terms.interval);
-        self.floor_used.set_span(terms.floor_span);
+    /// Another configuration from now on; what has happened stays.
+    pub(crate) fn reconfigure(&mut self, config: BudgetConfig) {
+        self.config = config;
+        self.requests.set_span(config.interval);
+        self.share_used.set_span(config.interval);
+        self.floor_used.set_span(config.floor_span);
         self.trusted_until = 0;
     }
 
-    /// A request's first try is under way.
+    /// A request's first attempt is under way.
     pub(crate) fn deposit<M: Meters>(&mut self, host: &M, now: u64) {
         host.adjust(self.account.requests, 1);
         self.observe_requests(host, now);
@@ -167,11 +172,11 @@ impl Budget {
         if now < self.trusted_until {
             return true;
         }
-        let slice = self.terms.interval / SLICES;
+        let slice = self.config.interval / SLICES;
         self.observe_requests(host, now);
-        let has = [Purse::Share, Purse::Floor]
+        let has = [Allowance::Share, Allowance::Floor]
             .into_iter()
-            .any(|purse| self.room(host, now, purse) > 0);
+            .any(|allowance| self.remaining(host, now, allowance) > 0);
         if has {
             self.trusted_until = now.saturating_add(slice);
         }
@@ -185,47 +190,55 @@ impl Budget {
     }
 
     /// Holds credit for one retry, and says whose; `None` if there is none.
-    pub(crate) fn withdraw<M: Meters>(&mut self, host: &M, now: u64) -> Option<Purse> {
+    pub(crate) fn withdraw<M: Meters>(&mut self, host: &M, now: u64) -> Option<Allowance> {
         self.observe_requests(host, now);
-        let purse = [Purse::Share, Purse::Floor].into_iter().find(|purse| {
-            if self.room(host, now, *purse) < 1 {
-                return false;
-            }
-            host.adjust(self.account.held(*purse), 1);
-            let stays = self.room(host, now, *purse) >= 0;
-            if !stays {
-                host.adjust(self.account.held(*purse), -1);
-            }
-            stays
-        });
-        if purse.is_none() {
+        let allowance = [Allowance::Share, Allowance::Floor]
+            .into_iter()
+            .find(|allowance| {
+                if self.remaining(host, now, *allowance) < 1 {
+                    return false;
+                }
+                host.adjust(self.account.held(*allowance), 1);
+                let stays = self.remaining(host, now, *allowance) >= 0;
+                if !stays {
+                    host.adjust(self.account.held(*allowance), -1);
+                }
+                stays
+            });
+        if allowance.is_none() {
             self.trusted_until = 0;
         }
-        purse
+        allowance
     }
 
     /// The retry that credit is held for happens.
-    pub(crate) fn spend<M: Meters>(&mut self, host: &M, now: u64, purse: Purse) {
-        host.adjust(self.account.used(purse), 1);
-        host.adjust(self.account.held(purse), -1);
-        self.observe_used(host, now, purse);
+    pub(crate) fn spend<M: Meters>(&mut self, host: &M, now: u64, allowance: Allowance) {
+        host.adjust(self.account.used(allowance), 1);
+        host.adjust(self.account.held(allowance), -1);
+        self.observe_used(host, now, allowance);
     }
 
     /// Retries happen, or have happened, that no credit is held for.
-    pub(crate) fn charge<M: Meters>(&mut self, host: &M, now: u64, purse: Purse, retries: u32) {
+    pub(crate) fn charge<M: Meters>(
+        &mut self,
+        host: &M,
+        now: u64,
+        allowance: Allowance,
+        retries: u32,
+    ) {
         if retries > 0 {
-            host.adjust(self.account.used(purse), i64::from(retries));
-            self.observe_used(host, now, purse);
+            host.adjust(self.account.used(allowance), i64::from(retries));
+            self.observe_used(host, now, allowance);
         }
     }
 
     /// The retry does not happen.
-    pub(crate) fn refund<M: Meters>(&mut self, host: &M, purse: Purse) {
-        host.adjust(self.account.held(purse), -1);
+    pub(crate) fn refund<M: Meters>(&mut self, host: &M, allowance: Allowance) {
+        host.adjust(self.account.held(allowance), -1);
     }
 
     /// A retry was refused.
-    pub(crate) fn refuse<M: Meters>(&self, host: &M) {
+    pub(crate) fn count_refusal<M: Meters>(&self, host: &M) {
         host.adjust(self.account.refused, 1);
     }
 
@@ -235,21 +248,21 @@ impl Budget {
     }
 
     pub(crate) fn interval(&self) -> u64 {
-        self.terms.interval
+        self.config.interval
     }
 
-    /// Retries that a purse still pays for, less than zero if workers got in
-    /// each other's way.
-    fn room<M: Meters>(&mut self, host: &M, now: u64, purse: Purse) -> i64 {
+    /// Retries left in this allowance; negative if concurrent workers overdrew
+    /// it.
+    fn remaining<M: Meters>(&mut self, host: &M, now: u64, allowance: Allowance) -> i64 {
         // In this order: see the head of this file.
-        let held = host.level(self.account.held(purse));
-        self.observe_used(host, now, purse);
-        let (pays, used) = match purse {
-            Purse::Share => {
-                let earned = self.requests.gained().saturating_mul(self.terms.share);
+        let held = host.level(self.account.held(allowance));
+        self.observe_used(host, now, allowance);
+        let (pays, used) = match allowance {
+            Allowance::Share => {
+                let earned = self.requests.gained().saturating_mul(self.config.share);
                 (earned / RETRY, self.share_used.spent())
             }
-            Purse::Floor => (self.terms.floor, self.floor_used.spent()),
+            Allowance::Floor => (self.config.floor, self.floor_used.spent()),
         };
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         signed(pays).saturating_sub(signed(used.saturating_add(held)))
@@ -260,21 +273,21 @@ impl Budget {
         self.requests.observe(now, requests, SLICES);
     }
 
-    fn observe_used<M: Meters>(&mut self, host: &M, now: u64, purse: Purse) {
-        let used = host.level(self.account.used(purse));
-        match purse {
-            Purse::Share => self.share_used.observe(now, used, SLICES),
-            Purse::Floor => self.floor_used.observe(now, used, FLOOR_SLICES),
+    fn observe_used<M: Meters>(&mut self, host: &M, now: u64, allowance: Allowance) {
+        let used = host.level(self.account.used(allowance));
+        match allowance {
+            Allowance::Share => self.share_used.observe(now, used, SLICES),
+            Allowance::Floor => self.floor_used.observe(now, used, FLOOR_SLICES),
         }
     }
 
     /// Shows the balance to those who look from outside.
     fn publish<M: Meters>(&mut self, host: &M, now: u64) {
         self.published = Some(now);
-        let purses = [Purse::Share, Purse::Floor];
-        let balance: i64 = purses
+        let allowances = [Allowance::Share, Allowance::Floor];
+        let balance: i64 = allowances
             .into_iter()
-            .map(|purse| self.room(host, now, purse).max(0))
+            .map(|allowance| self.remaining(host, now, allowance).max(0))
             .sum();
         host.set(self.account.balance, u64::try_from(balance).unwrap_or(0));
     }

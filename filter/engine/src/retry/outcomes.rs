@@ -1,4 +1,4 @@
-//! Which outcomes of a try Envoy's router tries again.
+//! Which outcomes of an attempt Envoy's router retries.
 //!
 //! Source: Envoy's `RetryStateImpl::wouldRetryFromHeaders`, 1.40.
 
@@ -6,9 +6,9 @@ use btp_policy::spec::Retry;
 
 /// What a policy's `retryOn` means for a response.
 #[derive(Debug)]
-pub(crate) struct Rules {
-    /// Retries after the first try.
-    pub(crate) most: u32,
+pub(crate) struct RetryableOutcomes {
+    /// Retries after the first attempt.
+    pub(crate) max_retries: u32,
     any_5xx: bool,
     gateway_error: bool,
     conflict: bool,
@@ -52,12 +52,12 @@ pub(crate) fn triggers(retry: &Retry) -> (Vec<&'static str>, Vec<&'static str>) 
     (http, grpc)
 }
 
-impl Rules {
+impl RetryableOutcomes {
     pub(crate) fn of(retry: &Retry) -> Self {
         let (http, grpc) = triggers(retry);
         let statuses = GRPC.iter().filter(|(name, _)| grpc.contains(name));
         Self {
-            most: retry.num_retries,
+            max_retries: retry.num_retries,
             any_5xx: http.contains(&"5xx"),
             gateway_error: http.contains(&"gateway-error"),
             conflict: http.contains(&"retriable-4xx"),
@@ -66,8 +66,8 @@ impl Rules {
         }
     }
 
-    /// Whether a response is tried again.
-    pub(crate) fn is_retriable(&self, status: u16, grpc_status: Option<u8>) -> bool {
+    /// Whether a response like this is retried.
+    pub(crate) fn contain(&self, status: u16, grpc_status: Option<u8>) -> bool {
         (self.any_5xx && status >= 500)
             || (self.gateway_error && (502..=504).contains(&status))
             || (self.conflict && status == CONFLICT)
@@ -78,7 +78,7 @@ impl Rules {
 
 #[cfg(test)]
 mod tests {
-    use super::{Rules, triggers};
+    use super::{RetryableOutcomes, triggers};
     use btp_policy::PluginConfig;
     use btp_policy::spec::Retry;
     #[cfg(target_arch = "wasm32")]
@@ -121,19 +121,19 @@ mod tests {
 
     #[test]
     fn what_is_tried_again() {
-        let plain = Rules::of(&retry("{}"));
-        assert!(plain.is_retriable(503, None) && !plain.is_retriable(500, None));
-        assert!(plain.is_retriable(200, Some(14)) && !plain.is_retriable(200, Some(13)));
-        let most = Rules::of(&retry(
+        let plain = RetryableOutcomes::of(&retry("{}"));
+        assert!(plain.contain(503, None) && !plain.contain(500, None));
+        assert!(plain.contain(200, Some(14)) && !plain.contain(200, Some(13)));
+        let most = RetryableOutcomes::of(&retry(
             r#"{"retryOn":{"triggers":["gateway-error","retriable-4xx","deadline-exceeded"],
                 "httpStatusCodes":[201]}}"#,
         ));
         for status in [409, 502, 503, 504, 201] {
-            assert!(most.is_retriable(status, None), "{status}");
+            assert!(most.contain(status, None), "{status}");
         }
         for status in [200, 404, 500, 501, 505] {
-            assert!(!most.is_retriable(status, None), "{status}");
+            assert!(!most.contain(status, None), "{status}");
         }
-        assert!(most.is_retriable(200, Some(4)) && !most.is_retriable(200, Some(0)));
+        assert!(most.contain(200, Some(4)) && !most.contain(200, Some(0)));
     }
 }

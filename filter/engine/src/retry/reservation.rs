@@ -5,15 +5,15 @@
 //! holds how much. So each worker also enters its own part in its journal. When
 //! its machine has died, another worker takes that part out of the gauges.
 
-use crate::meters::{MeterKind, Meters};
-use crate::retry::budget::{Budget, Purse, gauge_of_held};
-use crate::shared::Step;
-use crate::shared::journal::{Journals, PAGES, Page, WorkerId};
+use crate::host::journal::{Journals, PAGES, Page, WorkerId};
+use crate::host::metrics::{MeterKind, Meters};
+use crate::host::values::Step;
+use crate::retry::budget::{Allowance, Budget, gauge_of_reserved};
 
 /// Credit for one retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
-    purse: Purse,
+pub(crate) struct Reservation {
+    allowance: Allowance,
     /// Since when, on the host's clock.
     pub(crate) since: u64,
     /// In whose journal it is entered.
@@ -38,7 +38,7 @@ const BYTES: usize = size_of::<u32>();
 /// Nobody else writes a page but who takes over after a death.
 const TRIES: usize = 16;
 
-impl Held {
+impl Reservation {
     /// Holds credit for one retry; `None` if there is none, or if it cannot be
     /// entered.
     pub(crate) fn take<H: Meters + Journals>(
@@ -46,14 +46,15 @@ impl Held {
         host: &H,
         now: u64,
     ) -> Option<Self> {
-        let purse = budget.withdraw(host, now)?;
+        let allowance = budget.withdraw(host, now)?;
         let holder = host.worker();
-        if holder.is_some_and(|it| !change(budget, purse, it, host, |held| held.checked_add(1))) {
-            budget.refund(host, purse);
+        if holder.is_some_and(|it| !change(budget, allowance, it, host, |held| held.checked_add(1)))
+        {
+            budget.refund(host, allowance);
             return None;
         }
         Some(Self {
-            purse,
+            allowance,
             since: now,
             holder,
         })
@@ -62,16 +63,16 @@ impl Held {
     /// The retry happens.
     pub(crate) fn spend<H: Meters + Journals>(self, budget: &mut Budget, host: &H, now: u64) {
         if self.strike(budget, host) {
-            budget.spend(host, now, self.purse);
+            budget.spend(host, now, self.allowance);
         } else {
-            budget.charge(host, now, self.purse, 1);
+            budget.charge(host, now, self.allowance, 1);
         }
     }
 
     /// The retry does not happen.
     pub(crate) fn refund<H: Meters + Journals>(self, budget: &mut Budget, host: &H) {
         if self.strike(budget, host) {
-            budget.refund(host, self.purse);
+            budget.refund(host, self.allowance);
         }
     }
 
@@ -82,7 +83,9 @@ impl Held {
             return true;
         };
         host.worker() == Some(holder)
-            && change(budget, self.purse, holder, host, |held| held.checked_sub(1))
+            && change(budget, self.allowance, holder, host, |held| {
+                held.checked_sub(1)
+            })
     }
 }
 
@@ -103,9 +106,13 @@ pub fn recover<H: Meters + Journals>(dead: WorkerId, host: &H) {
             let Ok(name) = std::str::from_utf8(name) else {
                 continue;
             };
-            for (purse, amount) in [Purse::Share, Purse::Floor].into_iter().zip(amounts) {
+            for (allowance, amount) in [Allowance::Share, Allowance::Floor]
+                .into_iter()
+                .zip(amounts)
+            {
                 if *amount > 0
-                    && let Some(gauge) = host.meter(MeterKind::Gauge, &gauge_of_held(name, purse))
+                    && let Some(gauge) =
+                        host.meter(MeterKind::Gauge, &gauge_of_reserved(name, allowance))
                 {
                     host.adjust(gauge, -i64::from(*amount));
                 }
@@ -117,7 +124,7 @@ pub fn recover<H: Meters + Journals>(dead: WorkerId, host: &H) {
 /// Changes how much of a budget the journal says is held; `false` if it cannot.
 fn change<H: Journals>(
     budget: &Budget,
-    purse: Purse,
+    allowance: Allowance,
     holder: WorkerId,
     host: &H,
     by: impl Fn(u32) -> Option<u32>,
@@ -129,7 +136,7 @@ fn change<H: Journals>(
             Some(_) => return Step::Keep(false),
             None => Entries::of(holder),
         };
-        if !entries.change(budget.name().as_bytes(), purse, &by) {
+        if !entries.change(budget.name().as_bytes(), allowance, &by) {
             return Step::Keep(false);
         }
         // Nobody owns an empty page.
@@ -188,7 +195,12 @@ impl<'a> Entries<'a> {
     }
 
     /// `false` if the amount cannot be changed so.
-    fn change(&mut self, name: &'a [u8], purse: Purse, by: impl Fn(u32) -> Option<u32>) -> bool {
+    fn change(
+        &mut self,
+        name: &'a [u8],
+        allowance: Allowance,
+        by: impl Fn(u32) -> Option<u32>,
+    ) -> bool {
         let known = self.of_budgets.iter().position(|(other, _)| *other == name);
         let place = known.unwrap_or(self.of_budgets.len());
         if known.is_none() {
@@ -197,9 +209,9 @@ impl<'a> Entries<'a> {
         let Some((_, [share, floor])) = self.of_budgets.get_mut(place) else {
             return false;
         };
-        let amount = match purse {
-            Purse::Share => share,
-            Purse::Floor => floor,
+        let amount = match allowance {
+            Allowance::Share => share,
+            Allowance::Floor => floor,
         };
         let Some(changed) = by(*amount) else {
             return false;

@@ -10,6 +10,8 @@ use crate::action::Flow;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
 use crate::testing::FakeHost;
+use crate::testing::feed;
+use crate::worker::Worker;
 
 const ENVOYS: NativeFields = NativeFields::Applied;
 const OURS: NativeFields = NativeFields::Refuse;
@@ -30,7 +32,7 @@ fn written(native: NativeFields, limit: Option<u32>, asked: Option<&str>) -> Vec
     let header = |value: &str| (MOST.to_owned(), value.as_bytes().to_vec());
     host.request_headers.extend(asked.map(header));
     let mut out = Vec::new();
-    retries(native).instruct(limit, &mut host, &mut out);
+    retries(native).instruct(limit, &mut Event::new(&mut host, &mut out));
     out.into_iter()
         .map(|action| match action {
             Action::SetRequestHeader(name, value) => format!("{name}: {value}"),
@@ -101,14 +103,18 @@ fn a_further_try_of_an_exchange_that_nobody_knows_is_refused() {
         ];
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.into());
         host.request_headers = call.map(owned).to_vec();
-        let (mut worker, mut out) = (plan.worker(), Vec::new());
+        let (mut worker, mut out) = (Worker::new(&plan), Vec::new());
         let mut exchange = Exchange::default();
-        let came = exchange.request_headers(&plan, &mut worker, &mut host, true, &mut out);
+        let came = feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+            exchange.request_headers(cx, true)
+        });
         assert_eq!(came, flow, "{name:?} {attempt:?}");
         let replies: Vec<_> = out.iter().filter_map(in_frame).collect();
         let wanted: &[_] = if flow == Flow::Stop { &[14] } else { &[] };
         assert_eq!(replies, wanted);
         assert_eq!(out.len(), wanted.len());
-        exchange.done(&plan, &mut worker, &mut host, &mut out);
+        feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+            exchange.done(cx)
+        });
     }
 }

@@ -1,42 +1,43 @@
-//! A worker as one who holds things: it takes them from pools, gives signs of
-//! life as long as it holds any, and looks for the dead when a pool is full.
+//! Tracks what this worker holds of shared quotas. It sends heartbeats as long as
+//! it holds anything, and looks for claims of dead workers when a quota is full.
 
 use crate::action::Action;
+use crate::event::Event;
 use crate::host::Host;
-use crate::shared::TableId;
-use crate::shared::liveness::{BEAT_NS, Roll};
-use crate::shared::quota::{self, Answer, Change, Claim, Lost, Pool};
-use crate::shared::reaper::Gauges;
+use crate::host::values::TableId;
+use crate::shared::gauges::QuotaGauges;
+use crate::shared::liveness::{HEARTBEAT_NS, WorkerRegistry};
+use crate::shared::quota::{self, Change, Claim, ClaimOutcome, DroppedClaim, Quota};
 use hashbrown::HashMap;
 
-/// What a worker holds of all pools together.
+/// What a worker holds of all quotas together.
 #[derive(Debug)]
-pub(crate) struct Holder {
-    pub(crate) roll: Roll,
+pub(crate) struct ClaimTracker {
+    pub(crate) registry: WorkerRegistry,
     id: Option<u64>,
     amount: u64,
-    /// It is woken to give signs of life.
-    beats: bool,
-    next_beat: u64,
-    /// Before this time there is no use in looking for the dead in a table
-    /// again. Each has its own, so that one that is always full, as when a
-    /// client asks for more than it may have, does not keep the dead in others.
+    /// It is woken for its heartbeats.
+    heartbeating: bool,
+    next_heartbeat: u64,
+    /// Before this time a table is not searched for dead workers again. Each
+    /// table has its own time: one that is always full, as when a client asks for
+    /// more than it may have, must not keep claims of the dead in others.
     next_search: HashMap<TableId, u64>,
-    pub(crate) gauges: Gauges,
+    pub(crate) gauges: QuotaGauges,
 }
 
-/// How often the dead are looked for in a table at most: asking costs as much
-/// as taking.
+/// How often a table is searched for dead workers at most: a search costs as
+/// much as a claim.
 const SEARCH_NS: u64 = 1_000_000_000;
 
-impl Holder {
-    pub(crate) fn new(roll: Roll, gauges: Gauges) -> Self {
+impl ClaimTracker {
+    pub(crate) fn new(registry: WorkerRegistry, gauges: QuotaGauges) -> Self {
         Self {
-            roll,
+            registry,
             id: None,
             amount: 0,
-            beats: false,
-            next_beat: 0,
+            heartbeating: false,
+            next_heartbeat: 0,
             next_search: HashMap::new(),
             gauges,
         }
@@ -47,35 +48,36 @@ impl Holder {
         self.amount == 0
     }
 
-    /// Takes from a pool as much as there is room for, at least and at most
-    /// so much.
+    /// Takes as much of a quota as there is room for, at least and at most so
+    /// much.
     #[inline(never)]
     pub(crate) fn take<H: Host>(
         &mut self,
-        pool: Pool,
+        quota: Quota,
         key: u64,
         amount: (u64, u64),
-        host: &mut H,
-        out: &mut Vec<Action>,
+        event: &mut Event<'_, H>,
     ) -> Change {
-        let claim = self.claim(key, host);
-        if !self.beats {
-            let now = host.now_ns();
-            if !self.roll.answer(host, claim.worker, now) {
+        let claim = self.claim(key, event.host);
+        // Whoever holds something must be known to live, or others would take it
+        // away; so the first heartbeat comes before the first claim.
+        if !self.heartbeating {
+            let now = event.now_ns();
+            if !self.registry.heartbeat(event.host, claim.worker, now) {
                 return Change::default();
             }
-            self.beats = true;
-            self.wake(now, out);
+            self.heartbeating = true;
+            self.wake(now, event.out);
         }
-        let mut change = pool.take(host, claim, amount);
-        if matches!(change.answer, Answer::Full | Answer::NoRoom) {
-            let now = host.now_ns();
-            let next_search = self.next_search.entry(pool.table).or_default();
+        let mut change = quota.take(event.host, claim, amount);
+        if matches!(change.outcome, ClaimOutcome::Full | ClaimOutcome::NoRoom) {
+            let now = event.now_ns();
+            let next_search = self.next_search.entry(quota.table).or_default();
             if now >= *next_search {
                 *next_search = now.saturating_add(SEARCH_NS);
-                let dead = self.dead(pool.table, host, now);
-                let by = self.bury(pool, &dead, host, out);
-                change = pool.take(host, claim, amount);
+                let expired = self.expired_workers(quota.table, event.host, now);
+                let by = self.drop_expired(quota, &expired, event);
+                change = quota.take(event.host, claim, amount);
                 change.by = change.by.saturating_add(by);
             }
         }
@@ -87,68 +89,80 @@ impl Holder {
     #[inline(never)]
     pub(crate) fn give_back<H: Host>(
         &mut self,
-        pool: Pool,
+        quota: Quota,
         key: u64,
         amount: u64,
         host: &mut H,
     ) -> i64 {
         self.amount = self.amount.saturating_sub(amount);
         let claim = self.claim(key, host);
-        pool.give_back(host, claim, amount)
+        quota.give_back(host, claim, amount)
     }
 
     /// The time asked for by [`Action::WakeWorkerAt`] has come.
-    pub(crate) fn tick<H: Host>(&mut self, host: &mut H, out: &mut Vec<Action>) {
-        self.rest(host);
-        if self.beats {
-            let now = host.now_ns();
+    pub(crate) fn tick<H: Host>(&mut self, event: &mut Event<'_, H>) {
+        self.stop_if_idle(event.host);
+        if self.heartbeating {
+            let now = event.now_ns();
+            let worker = self.claim(0, event.host).worker;
+            let _ = self.registry.heartbeat(event.host, worker, now);
+            self.wake(now, event.out);
+        }
+    }
+
+    /// When the next heartbeat is due.
+    pub(crate) fn next_heartbeat(&self) -> Option<u64> {
+        self.heartbeating.then_some(self.next_heartbeat)
+    }
+
+    /// Stops the heartbeats if nothing is held.
+    pub(crate) fn stop_if_idle<H: Host>(&mut self, host: &mut H) {
+        if self.heartbeating && self.amount == 0 {
+            self.heartbeating = false;
             let worker = self.claim(0, host).worker;
-            let _ = self.roll.answer(host, worker, now);
-            self.wake(now, out);
+            self.registry.deregister(host, worker);
         }
     }
 
-    /// When the next sign of life is due.
-    pub(crate) fn next_beat(&self) -> Option<u64> {
-        self.beats.then_some(self.next_beat)
-    }
-
-    /// Stops giving signs of life if nothing is held.
-    pub(crate) fn rest<H: Host>(&mut self, host: &mut H) {
-        if self.beats && self.amount == 0 {
-            self.beats = false;
-            let worker = self.claim(0, host).worker;
-            self.roll.leave(host, worker);
+    /// Workers that hold something in a table and have missed their heartbeats.
+    pub(crate) fn expired_workers<H: Host>(
+        &self,
+        table: TableId,
+        host: &mut H,
+        now: u64,
+    ) -> Vec<u64> {
+        // In this order: whoever is in the table by now has sent a heartbeat
+        // before.
+        let mut claimants = quota::claimants(table, host);
+        if claimants.is_empty() {
+            return claimants;
         }
-    }
-
-    /// Those who hold something in a table and have died.
-    pub(crate) fn dead<H: Host>(&self, table: TableId, host: &mut H, now: u64) -> Vec<u64> {
-        // In this order: who takes something has answered before.
-        let mut holders = quota::holders(table, host);
-        if holders.is_empty() {
-            return holders;
-        }
-        let alive = self.roll.call(host, now);
-        holders.retain(|worker| Some(*worker) != self.id && !alive.contains(worker));
-        holders
+        let alive = self.registry.alive(host, now);
+        claimants.retain(|worker| Some(*worker) != self.id && !alive.contains(worker));
+        claimants
     }
 
     fn wake(&mut self, now: u64, out: &mut Vec<Action>) {
-        self.next_beat = now.saturating_add(BEAT_NS);
-        out.push(Action::WakeWorkerAt(self.next_beat));
+        self.next_heartbeat = now.saturating_add(HEARTBEAT_NS);
+        out.push(Action::WakeWorkerAt(self.next_heartbeat));
     }
 
-    /// Drops what the dead hold of a pool's table. Gives by how much changed
-    /// what is held of the pool; the gauges of others are corrected.
-    fn bury<H: Host>(&self, pool: Pool, dead: &[u64], host: &mut H, out: &mut Vec<Action>) -> i64 {
-        if dead.is_empty() {
+    /// Drops what expired workers hold in a quota's table. Gives by how much
+    /// changed what is held of this quota; the gauges of others are corrected.
+    fn drop_expired<H: Host>(
+        &self,
+        quota: Quota,
+        expired: &[u64],
+        event: &mut Event<'_, H>,
+    ) -> i64 {
+        if expired.is_empty() {
             return 0;
         }
-        let lost = quota::bury(pool.table, pool.owner.is_some(), dead, host, |_| true);
-        let (own, others): (Vec<Lost>, Vec<Lost>) =
-            lost.into_iter().partition(|it| it.owner == pool.owner);
-        self.gauges.correct(&others, out);
+        let (table, is_shared) = (quota.table, quota.owner.is_some());
+        let lost = quota::drop_claims(table, is_shared, expired, event.host, |_| true);
+        let (own, others): (Vec<DroppedClaim>, Vec<DroppedClaim>) =
+            lost.into_iter().partition(|it| it.owner == quota.owner);
+        self.gauges.correct(&others, event.out);
         own.iter()
             .fold(0, |by: i64, lost| by.saturating_sub(lost.signed()))
     }

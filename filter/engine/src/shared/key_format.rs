@@ -21,14 +21,14 @@ pub(crate) enum Format {
     /// Cells of `Distinct` values for which there is no slot. The block says how
     /// it was written.
     Cells,
-    /// Places among the requests in flight: slots of three words.
-    Places,
-    /// The places of `Distinct` values.
-    ClientPlaces,
-    /// Amounts of one pool: bytes of bodies, requests that wait.
+    /// What counts requests in flight: slots of three words.
+    InFlight,
+    /// The same of `Distinct` values.
+    ClientInFlight,
+    /// Amounts of one quota: bytes of bodies, requests that wait.
     Amounts,
     /// The workers that live: pairs of words.
-    Roll,
+    WorkerRegistry,
 }
 
 impl Format {
@@ -38,11 +38,11 @@ impl Format {
             | Self::Buckets
             | Self::ClientBuckets
             | Self::Cells
-            | Self::Places
+            | Self::InFlight
             | Self::Amounts
-            | Self::Roll => 0,
+            | Self::WorkerRegistry => 0,
             // Since 1 a slot says which rule's place it is.
-            Self::ClientPlaces => 1,
+            Self::ClientInFlight => 1,
         }
     }
 

@@ -1,32 +1,32 @@
 //! How much of something is held at once, all workers together: bytes of
 //! bodies, requests that wait, requests in flight.
 //!
-//! A shared table says which worker holds how much of what. What the dead held
-//! is dropped when somebody finds no room ([`crate::shared::claims`]), and soon after
-//! their death in any case ([`crate::shared::reaper`]).
+//! A shared table says which worker holds how much of what. What dead workers
+//! held is dropped when another finds no room ([`super::claims`]), and soon after
+//! their death in any case ([`super::reaper`]).
 
 use std::num::NonZeroU32;
 
-use crate::shared::{TableId, Tables};
+use crate::host::values::{TableId, Tables};
 
-/// A bounded number of things, in units of whoever uses it.
+/// A bounded number of things, in units of the capability that it belongs to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pool {
+pub(crate) struct Quota {
     pub(crate) table: TableId,
     /// The most of one key that is held at once.
-    pub(crate) most: u64,
+    pub(crate) max: u64,
     /// How many slots the table has.
     pub(crate) slots: usize,
-    /// Whose things these are, in a table that several pools share.
+    /// Whose claims these are, in a table that several quotas share.
     pub(crate) owner: Option<Owner>,
 }
 
-/// Tells the pools of a shared table apart. It stands in the upper half of a
-/// slot's amount, so that a pool of such a table holds less than 2³² of a key.
+/// Tells the quotas of a shared table apart. It is the upper half of a slot's
+/// amount, so that a quota of such a table holds less than 2³² of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner(pub(crate) NonZeroU32);
 
-/// Who holds what.
+/// Who holds what of a quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     /// Each key has a bound of its own.
@@ -34,9 +34,9 @@ pub(crate) struct Claim {
     pub(crate) worker: u64,
 }
 
-/// What came of asking for something.
+/// What came of a claim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum ClaimOutcome {
     /// The table was out of reach.
     #[default]
     Contended,
@@ -47,10 +47,10 @@ pub(crate) enum Answer {
     NoRoom,
 }
 
-/// What became of asking, or of giving back.
+/// What a claim, or giving back, changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
-    pub(crate) answer: Answer,
+    pub(crate) outcome: ClaimOutcome,
     /// How much was taken.
     pub(crate) taken: u64,
     /// By how much changed what is held, that of the dead included.
@@ -59,8 +59,8 @@ pub(crate) struct Change {
 
 /// What a dead worker held in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lost {
-    /// `None`: the table has one pool, or the slot does not say.
+pub(crate) struct DroppedClaim {
+    /// `None`: the table has one quota, or the slot does not say.
     pub(crate) owner: Option<Owner>,
     pub(crate) amount: u64,
 }
@@ -79,7 +79,7 @@ const TRIES: usize = 16;
 
 type Slot = [u64; WORDS];
 
-impl Lost {
+impl DroppedClaim {
     pub(crate) fn signed(self) -> i64 {
         i64::try_from(self.amount).unwrap_or(i64::MAX)
     }
@@ -93,21 +93,21 @@ impl Owner {
     }
 }
 
-impl Pool {
+impl Quota {
     /// Takes as much as there is room for, at least and at most so much.
     #[inline(never)]
     pub(crate) fn take<T: Tables>(self, tables: &T, claim: Claim, amount: (u64, u64)) -> Change {
         let mut change = Change::default();
         let written = tables.update_table(self.table, |words| {
             let mut slots = slots(words);
-            let (answer, taken) = self.enter(&mut slots, claim, amount);
+            let (outcome, taken) = self.claim(&mut slots, claim, amount);
             let by = i64::try_from(taken).unwrap_or(0);
-            change = Change { answer, taken, by };
+            change = Change { outcome, taken, by };
             *words = slots.as_flattened().to_vec();
-            answer == Answer::Granted
+            outcome == ClaimOutcome::Granted
         });
-        match change.answer {
-            Answer::Granted if !written => Change::default(),
+        match change.outcome {
+            ClaimOutcome::Granted if !written => Change::default(),
             _ => change,
         }
     }
@@ -137,26 +137,26 @@ impl Pool {
         }
     }
 
-    fn enter(
+    fn claim(
         self,
         slots: &mut Vec<Slot>,
         claim: Claim,
-        (least, most): (u64, u64),
-    ) -> (Answer, u64) {
+        (least, max): (u64, u64),
+    ) -> (ClaimOutcome, u64) {
         let of_key = slots.iter().filter(|[key, ..]| *key == claim.key);
         let held = of_key.fold(0, |sum: u64, slot| sum.saturating_add(self.amount(slot)));
-        let taken = self.most.saturating_sub(held).min(most);
+        let taken = self.max.saturating_sub(held).min(max);
         if taken < least {
-            return (Answer::Full, 0);
+            return (ClaimOutcome::Full, 0);
         }
         if let Some([.., held]) = find(slots, claim) {
             *held = held.saturating_add(taken);
         } else if slots.len() < self.slots {
             slots.push([claim.key, claim.worker, self.mark() | taken]);
         } else {
-            return (Answer::NoRoom, 0);
+            return (ClaimOutcome::NoRoom, 0);
         }
-        (Answer::Granted, taken)
+        (ClaimOutcome::Granted, taken)
     }
 
     fn mark(self) -> u64 {
@@ -173,33 +173,33 @@ impl Pool {
 }
 
 /// Workers that hold something in a table, in any order and several times.
-pub(crate) fn holders<T: Tables>(table: TableId, tables: &T) -> Vec<u64> {
-    let mut holders = Vec::new();
+pub(crate) fn claimants<T: Tables>(table: TableId, tables: &T) -> Vec<u64> {
+    let mut claimants = Vec::new();
     tables.update_table(table, |words| {
-        holders = slots(words).iter().map(|[_, worker, _]| *worker).collect();
+        claimants = slots(words).iter().map(|[_, worker, _]| *worker).collect();
         false
     });
-    holders
+    claimants
 }
 
 /// Drops what the `dead` hold in a table, as far as it is `ours`, and says
-/// what that was. `shared`: several pools have it.
+/// what that was. `shared`: several quotas have it.
 #[inline(never)]
-pub(crate) fn bury<T: Tables>(
+pub(crate) fn drop_claims<T: Tables>(
     table: TableId,
     shared: bool,
     dead: &[u64],
     tables: &T,
     ours: impl Fn(Option<Owner>) -> bool,
-) -> Vec<Lost> {
+) -> Vec<DroppedClaim> {
     let lost = |[.., word]: &Slot| {
         let owner = u32::try_from(word >> OWNER_SHIFT).unwrap_or_default();
         match shared {
-            true => Lost {
+            true => DroppedClaim {
                 owner: NonZeroU32::new(owner).map(Owner),
                 amount: word & AMOUNT,
             },
-            false => Lost {
+            false => DroppedClaim {
                 owner: None,
                 amount: *word,
             },

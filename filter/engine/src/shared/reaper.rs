@@ -1,41 +1,36 @@
-//! Looks after what the dead have left, whether or not anybody needs it.
+//! Releases the claims of dead workers, whether or not anybody needs the room.
 //!
-//! Whoever holds something gives signs of life ([`crate::shared::liveness`]). Every plan
-//! of every worker looks at the roll, 8 to 12 s apart: at the very moment at
-//! which the one who has been silent longest would be dead. It then takes what
-//! the dead held out of the plan's tables and out of the gauges that count it.
-//! The proxy's main thread has a worker of its own, which serves no client and
-//! lives as long as the process, so that somebody always looks.
+//! A worker that holds something sends heartbeats ([`super::liveness`]). Every
+//! plan of every worker looks at the registry, 8 to 12 s apart: at the very moment
+//! at which the worker that has been silent longest would expire. It then takes
+//! the claims of the dead out of the plan's tables and out of the gauges that
+//! count them. The proxy's main thread has a worker of its own, which serves no
+//! client and lives as long as the process, so that somebody always looks.
 //!
-//! A new plan also looks at all its tables once, as what stands in them may be
-//! older than anybody's memory.
-
-use std::sync::Arc;
+//! A new plan also goes through all its tables once: what they hold may be older
+//! than the registry's memory.
 
 use crate::action::Action;
-use crate::counters::GaugeId;
+use crate::event::Event;
 use crate::host::Host;
-use crate::shared::TableId;
-use crate::shared::claims::Holder;
-use crate::shared::liveness::SILENCE_NS;
-use crate::shared::quota::{self, Lost, Owner};
+use crate::host::metrics::GaugeId;
+use crate::host::values::TableId;
+use crate::shared::claims::ClaimTracker;
+use crate::shared::liveness::EXPIRY_NS;
+use crate::shared::quota::{self, Owner};
 
-/// Tables in which workers hold what a plan counts, and what counts it.
+/// Tables of a plan's quotas, and the gauges that count what is held.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kept {
-    /// A table of one pool.
-    Alone(TableId, GaugeId),
-    /// So many tables that several pools share: who holds what says the slot.
-    Together { first: TableId, count: u32 },
+pub(crate) enum QuotaTable {
+    /// The table of one quota.
+    Own(TableId, GaugeId),
+    /// So many tables that several quotas share: a slot says whose it is.
+    Shared { first: TableId, count: u32 },
 }
 
-/// The gauges of pools that share a table.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Gauges(Arc<[(Owner, GaugeId)]>);
-
-/// A worker's watch.
+/// When a worker looks, and how far it has come.
 #[derive(Debug, Default)]
-pub(crate) struct Watch {
+pub(crate) struct Reaper {
     /// When to look next; `None` if there is nothing to look after.
     next: Option<u64>,
     /// Going through all tables, and how many have been looked at.
@@ -48,76 +43,56 @@ pub(crate) struct Watch {
 const AT_ONCE: u32 = 512;
 const PAUSE_NS: u64 = 10_000_000;
 
-impl Kept {
+impl QuotaTable {
     fn count(self) -> u32 {
         match self {
-            Self::Alone(..) => 1,
-            Self::Together { count, .. } => count,
+            Self::Own(..) => 1,
+            Self::Shared { count, .. } => count,
         }
     }
 
     fn table(self, index: u32) -> TableId {
         match self {
-            Self::Alone(table, _) => table,
-            Self::Together { first, .. } => TableId(first.0.saturating_add(index)),
+            Self::Own(table, _) => table,
+            Self::Shared { first, .. } => TableId(first.0.saturating_add(index)),
         }
     }
 }
 
-impl Gauges {
-    pub(crate) fn new(gauges: Vec<(Owner, GaugeId)>) -> Self {
-        Self(gauges.into())
-    }
-
-    /// Takes what is lost out of the gauges that counted it.
-    pub(crate) fn correct(&self, lost: &[Lost], out: &mut Vec<Action>) {
-        for lost in lost {
-            let gauge = lost.owner.and_then(|owner| self.of(owner));
-            out.extend(gauge.and_then(|gauge| Action::adjust(gauge, -lost.signed())));
-        }
-    }
-
-    fn of(&self, owner: Owner) -> Option<GaugeId> {
-        let found = self.0.iter().find(|(other, _)| *other == owner);
-        found.map(|(_, gauge)| *gauge)
-    }
-}
-
-impl Watch {
+impl Reaper {
     /// Begins to look after the tables of a plan.
-    pub(crate) fn start<H: Host>(&mut self, kept: &[Kept], host: &mut H, out: &mut Vec<Action>) {
-        if kept.is_empty() {
+    pub(crate) fn start<H: Host>(&mut self, tables: &[QuotaTable], event: &mut Event<'_, H>) {
+        if tables.is_empty() {
             return;
         }
-        // Who was alive before has answered by then.
-        let next = host.now_ns().saturating_add(SILENCE_NS);
+        // Every worker that was alive before has sent a heartbeat by then.
+        let next = event.now_ns().saturating_add(EXPIRY_NS);
         (self.next, self.round) = (Some(next), Some(0));
         self.found_until = next;
-        out.push(Action::WakeWorkerAt(next));
+        event.out.push(Action::WakeWorkerAt(next));
     }
 
     /// Looks, if it is time to.
     pub(crate) fn tick<H: Host>(
         &mut self,
-        kept: &[Kept],
-        holder: &Holder,
-        host: &mut H,
-        out: &mut Vec<Action>,
+        tables: &[QuotaTable],
+        claims: &ClaimTracker,
+        event: &mut Event<'_, H>,
     ) {
         let Some(due) = self.next else {
             return;
         };
-        let now = host.now_ns();
+        let now = event.now_ns();
         if now < due {
-            out.push(Action::WakeWorkerAt(due));
+            event.out.push(Action::WakeWorkerAt(due));
             return;
         }
         if let Some(done) = self.round {
-            self.round = look_through(kept, done, holder, host, now, out);
+            self.round = look_through(tables, done, claims, event);
         }
         let mut next = now.saturating_add(PAUSE_NS);
         if self.round.is_none() {
-            let look = holder.roll.look(host, now);
+            let look = claims.registry.look(event.host, now);
             // Some may have died while the tables were gone through.
             if look.last_death.is_some_and(|at| at > self.found_until) {
                 self.round = Some(0);
@@ -127,32 +102,31 @@ impl Watch {
             }
         }
         self.next = Some(next);
-        out.push(Action::WakeWorkerAt(next));
+        event.out.push(Action::WakeWorkerAt(next));
     }
 }
 
 /// Goes through some more tables; gives how many have been looked at, `None`
 /// if that was all.
 fn look_through<H: Host>(
-    kept: &[Kept],
+    tables: &[QuotaTable],
     done: u32,
-    holder: &Holder,
-    host: &mut H,
-    now: u64,
-    out: &mut Vec<Action>,
+    claims: &ClaimTracker,
+    event: &mut Event<'_, H>,
 ) -> Option<u32> {
     let end = done.saturating_add(AT_ONCE);
-    let alive = holder.roll.call(host, now);
+    let now = event.now_ns();
+    let alive = claims.registry.alive(event.host, now);
     let mut before = 0_u32;
-    for kept in kept {
-        let count = kept.count();
+    for quota_table in tables {
+        let count = quota_table.count();
         let from = done.saturating_sub(before).min(count);
         let to = end.saturating_sub(before).min(count);
         for index in from..to {
-            let table = kept.table(index);
-            let holders = quota::holders(table, host);
-            if holders.iter().any(|worker| !alive.contains(worker)) {
-                clear(*kept, table, holder, host, now, out);
+            let table = quota_table.table(index);
+            let claimants = quota::claimants(table, event.host);
+            if claimants.iter().any(|worker| !alive.contains(worker)) {
+                release(*quota_table, table, claims, event);
             }
         }
         before = before.saturating_add(count);
@@ -160,27 +134,27 @@ fn look_through<H: Host>(
     (end < before).then_some(end)
 }
 
-fn clear<H: Host>(
-    kept: Kept,
+/// Releases what dead workers hold in one table.
+fn release<H: Host>(
+    quota_table: QuotaTable,
     table: TableId,
-    holder: &Holder,
-    host: &mut H,
-    now: u64,
-    out: &mut Vec<Action>,
+    claims: &ClaimTracker,
+    event: &mut Event<'_, H>,
 ) {
-    let dead = holder.dead(table, host, now);
-    match kept {
-        Kept::Alone(_, gauge) => {
-            for lost in quota::bury(table, false, &dead, host, |_| true) {
-                out.extend(Action::adjust(gauge, -lost.signed()));
+    let now = event.now_ns();
+    let expired = claims.expired_workers(table, event.host, now);
+    match quota_table {
+        QuotaTable::Own(_, gauge) => {
+            for lost in quota::drop_claims(table, false, &expired, event.host, |_| true) {
+                event.adjust(gauge, -lost.signed());
             }
         }
         // What another plan counts is for that plan to correct.
-        Kept::Together { .. } => {
-            let gauges = &holder.gauges;
+        QuotaTable::Shared { .. } => {
+            let gauges = &claims.gauges;
             let ours = |owner: Option<Owner>| owner.is_none_or(|it| gauges.of(it).is_some());
-            let lost = quota::bury(table, true, &dead, host, ours);
-            gauges.correct(&lost, out);
+            let lost = quota::drop_claims(table, true, &expired, event.host, ours);
+            gauges.correct(&lost, event.out);
         }
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! Statistics belong to the whole process, so that VMs need numbers to have a
 //! gauge each. They are places in a shared table. Whoever has one says every
-//! [`BEAT_NS`](crate::BEAT_NS) that it lives; who is silent for three times as long
+//! [`HEARTBEAT_NS`](crate::HEARTBEAT_NS) that it lives; who is silent for three times as long
 //! has died, and its number is free. A VM in the place of a dead one thus
 //! leaves no gauge behind that tells of a VM that is gone.
 //!
 //! Exactly one VM learns of each death: the one that frees the number. It also
 //! takes over what the dead one has left ([`crate::recover`]).
 
-use crate::shared::journal::WorkerId;
-use crate::shared::liveness::SILENCE_NS;
+use crate::host::journal::WorkerId;
+use crate::shared::liveness::EXPIRY_NS;
 
 /// What a VM says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ fn sight(words: &[u64], now: u64, looks: u64) -> (Vec<Entry>, VmSighting) {
     let mut sighting = VmSighting::default();
     for (number, entry) in (0..).zip(&mut entries) {
         let [id, at, _] = *entry;
-        if id != 0 && id != looks && now.saturating_sub(at) >= SILENCE_NS {
+        if id != 0 && id != looks && now.saturating_sub(at) >= EXPIRY_NS {
             *entry = FREE;
             sighting.dead.push(WorkerId { number, id });
         }
@@ -101,8 +101,8 @@ fn largest(entries: &[Entry]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{MOST, VmMemory, VmSighting};
-    use crate::shared::journal::WorkerId;
-    use crate::shared::liveness::SILENCE_NS;
+    use crate::host::journal::WorkerId;
+    use crate::shared::liveness::EXPIRY_NS;
     use proptest::prelude::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -175,7 +175,7 @@ mod tests {
                 now += seconds * SECOND;
                 let sighting = VmMemory { id, bytes: id }.beat(&mut words, now);
                 let number = sighting.number.unwrap();
-                last.retain(|(other, beat, _)| *other != id && now - beat < SILENCE_NS);
+                last.retain(|(other, beat, _)| *other != id && now - beat < EXPIRY_NS);
                 prop_assert!(last.iter().all(|(_, _, other)| *other != number));
                 prop_assert!(last.iter().all(|(other, ..)| sighting.dead.iter().all(|dead| dead.id != *other)));
                 last.push((id, now, number));

@@ -8,14 +8,14 @@ use btp_policy::attach::{ResourceRef, Route};
 
 use hashbrown::HashMap;
 
-use crate::counters::CounterId;
+use crate::host::journal::{Journals, Page, WorkerId};
+use crate::host::metrics::CounterId;
+use crate::host::metrics::Counters;
+use crate::host::metrics::{MeterId, MeterKind, Meters};
+use crate::host::values::{BlockId, Blocks, Contended, Step, TableId, Tables};
 use crate::host::{Attribute, Host};
-use crate::meters::{MeterId, MeterKind, Meters};
 use crate::plan::Plan;
-use crate::retry::Ledger;
-use crate::shared::journal::{Journals, Page, WorkerId};
 use crate::shared::names::SharedNames;
-use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
 use crate::testing::SharedMeters;
 
 /// One exchange's view of a proxy, all in memory.
@@ -61,8 +61,6 @@ pub struct FakeHost {
     pub meters: SharedMeters,
     /// Whose journal this worker writes.
     pub worker: Option<WorkerId>,
-    /// The worker's ledger.
-    pub ledger: Ledger,
     /// `%RESPONSE_CODE_DETAILS%` of the response at hand.
     pub details: String,
     /// Values of attributes, by their names in `Debug` form.
@@ -294,13 +292,6 @@ impl Host for FakeHost {
     fn source_address(&mut self) -> Option<IpAddr> {
         self.lookups += 1;
         self.source
-    }
-
-    fn with_ledger<R>(&mut self, act: impl FnOnce(&mut Ledger, &mut Self) -> R) -> R {
-        let mut ledger = std::mem::take(&mut self.ledger);
-        let result = act(&mut ledger, self);
-        self.ledger = ledger;
-        result
     }
 
     fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 
-use crate::meters::{MeterId, MeterKind, Meters};
-use crate::shared::journal::{Journals, Page, WorkerId};
-use crate::shared::{Contended, Step};
+use crate::host::journal::{Journals, Page, WorkerId};
+use crate::host::metrics::{MeterId, MeterKind, Meters};
+use crate::host::values::{Contended, Step};
 
 /// The process-wide numbers of a proxy; clones share them.
 #[derive(Clone, Debug, Default)]

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use crate::action::{Action, Flow, Response};
-use crate::counters::GaugeId;
-use crate::exchange::Exchange;
+use crate::exchange::{Context, Exchange};
 use crate::grpc::{is_grpc, status_of_http};
+use crate::host::metrics::Counters;
+use crate::host::metrics::GaugeId;
 use crate::plan::Plan;
-use crate::shared::Counters;
+use crate::retry::Ledger;
 use crate::testing::FakeHost;
 use crate::testing::fake_host::VIA_UPSTREAM;
 use crate::testing::router::Router;
@@ -48,6 +49,7 @@ pub struct Outcome {
 pub struct Proxy {
     plan: Plan,
     worker: Worker,
+    ledger: Ledger,
     /// The host of every exchange; its clock runs on from one to the next.
     pub host: FakeHost,
     gauges: BTreeMap<GaugeId, i64>,
@@ -103,7 +105,8 @@ impl Proxy {
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         Self {
-            worker: plan.worker(),
+            worker: Worker::new(&plan),
+            ledger: Ledger::default(),
             host: FakeHost::new(&plan),
             plan,
             gauges: BTreeMap::new(),
@@ -174,7 +177,7 @@ impl Proxy {
             outcome.details = details.to_owned();
             self.respond(&mut exchange, &mut request, response, &mut outcome);
         }
-        exchange.done(&self.plan, &mut self.worker, &mut self.host, &mut out);
+        self.feed(&mut out, |cx| exchange.done(cx));
         let nobody = &mut Message::default();
         self.perform(&mut out, &mut request, nobody, &mut Done::default());
         outcome
@@ -191,8 +194,7 @@ impl Proxy {
         let end = response.ends_with_headers();
         self.host.response_headers.clone_from(&response.headers);
         self.host.details.clone_from(&outcome.details);
-        let (plan, worker) = (&self.plan, &mut self.worker);
-        let flow = exchange.response_headers(plan, worker, &mut self.host, end, &mut out);
+        let flow = self.feed(&mut out, |cx| exchange.response_headers(cx, end));
         if flow == Flow::Stop {
             self.perform(&mut out, request, &mut response, &mut done);
             done.end(request, outcome);
@@ -200,10 +202,10 @@ impl Proxy {
         }
         self.forget_if_over(exchange);
         if !response.body.is_empty() {
-            let _ = exchange.response_body(&mut out);
+            let _ = self.feed(&mut out, |cx| exchange.response_body(cx));
         }
         if !response.trailers.is_empty() {
-            let _ = exchange.response_trailers(&mut out);
+            let _ = self.feed(&mut out, |cx| exchange.response_trailers(cx));
         }
         self.perform(&mut out, request, &mut response, &mut done);
         outcome.response = response;
@@ -216,9 +218,8 @@ impl Proxy {
         const PIECE: usize = 16 * 1024;
         let mut out = Vec::new();
         let mut done = Done::default();
-        let (plan, host) = (&self.plan, &mut self.host);
         let ends = request.ends_with_headers();
-        let mut flow = exchange.request_headers(plan, &mut self.worker, host, ends, &mut out);
+        let mut flow = self.feed(&mut out, |cx| exchange.request_headers(cx, ends));
         while flow == Flow::HoldAll {
             flow = self.wait(exchange, request, &mut out, &mut done);
         }
@@ -230,13 +231,10 @@ impl Proxy {
             held = if flow == Flow::HoldHeaders { held } else { 0 } + piece;
             let at_hand = u64::try_from(held).unwrap_or(u64::MAX);
             let end = pieces.peek().is_none() && request.trailers.is_empty();
-            let (plan, worker) = (&self.plan, &mut self.worker);
-            let piece = (at_hand, end);
-            flow = exchange.request_body(plan, worker, &mut self.host, piece, &mut out);
+            flow = self.feed(&mut out, |cx| exchange.request_body(cx, at_hand, end));
         }
         if !request.trailers.is_empty() && flow != Flow::Stop {
-            let (plan, worker) = (&self.plan, &mut self.worker);
-            flow = exchange.request_trailers(plan, worker, &mut self.host, &mut out);
+            flow = self.feed(&mut out, |cx| exchange.request_trailers(cx));
         }
         while flow == Flow::HoldHeaders {
             flow = self.wait(exchange, request, &mut out, &mut done);
@@ -244,6 +242,22 @@ impl Proxy {
         self.perform(&mut out, request, &mut Message::default(), &mut done);
         request.body = body;
         (flow, done)
+    }
+
+    /// Feeds an event to the engine.
+    fn feed<R>(
+        &mut self,
+        out: &mut Vec<Action>,
+        event: impl FnOnce(&mut Context<'_, FakeHost>) -> R,
+    ) -> R {
+        let (worker, ledger) = (&mut self.worker, &mut self.ledger);
+        event(&mut Context::new(
+            &self.plan,
+            worker,
+            ledger,
+            &mut self.host,
+            out,
+        ))
     }
 
     /// What is over gets no more events, as in Envoy.
@@ -262,7 +276,7 @@ impl Proxy {
     ) -> Flow {
         self.perform(out, request, &mut Message::default(), done);
         self.host.now_ns = self.host.now_ns.max(done.wake_at);
-        exchange.timer(&self.plan, &mut self.worker, &mut self.host, out)
+        self.feed(out, |cx| exchange.timer(cx))
     }
 
     fn perform(

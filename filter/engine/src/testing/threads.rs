@@ -10,12 +10,12 @@ use btp_policy::attach::Route;
 use hashbrown::HashMap;
 
 use super::FakeHost;
-use crate::counters::CounterId;
+use crate::host::journal::{Journals, Page, WorkerId};
+use crate::host::metrics::CounterId;
+use crate::host::metrics::Counters;
+use crate::host::metrics::{MeterId, MeterKind, Meters};
+use crate::host::values::{BlockId, Blocks, Contended, Step, TableId, Tables};
 use crate::host::{Attribute, Host};
-use crate::meters::{MeterId, MeterKind, Meters};
-use crate::retry::Ledger;
-use crate::shared::journal::{Journals, Page, WorkerId};
-use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
 
 /// What the workers share.
 #[derive(Debug)]
@@ -290,13 +290,6 @@ impl Host for WorkerHost<'_> {
 
     fn source_address(&mut self) -> Option<IpAddr> {
         self.exchange.source_address()
-    }
-
-    fn with_ledger<R>(&mut self, act: impl FnOnce(&mut Ledger, &mut Self) -> R) -> R {
-        let mut ledger = std::mem::take(&mut self.exchange.ledger);
-        let result = act(&mut ledger, self);
-        self.exchange.ledger = ledger;
-        result
     }
 
     fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {

@@ -4,7 +4,7 @@
 //! One shared value, of 32 bytes for each configuration. It does not grow beyond
 //! [`MOST`]; those that are in force are forgotten last.
 
-use crate::shared;
+use crate::host::values;
 
 /// The most configurations that are remembered: 32 KiB.
 const MOST: usize = 1024;
@@ -43,7 +43,7 @@ impl Acceptances {
     /// Reads the shared value. What is no whole entry is left out.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        let words = shared::to_words(bytes);
+        let words = values::to_words(bytes);
         let (entries, _) = words.as_chunks::<WORDS>();
         let read = |[text, plugin, need, flags]: &[u64; WORDS]| Acceptance {
             text: *text,
@@ -63,7 +63,7 @@ impl Acceptances {
             let flags = flag(it.is_in_force, IN_FORCE) | flag(it.is_upstream, UPSTREAM);
             [it.text, it.plugin, it.need, flags]
         });
-        shared::to_bytes(&words.collect::<Vec<u64>>())
+        values::to_bytes(&words.collect::<Vec<u64>>())
     }
 
     /// No canary has accepted anything.

@@ -2,13 +2,13 @@
 //! accepted last, or none.
 //!
 //! One shared value says so, from which the two gauges are set that alerts
-//! watch. A VM that is behind gives a sign of life every [`crate::BEAT_NS`]; one that
+//! watch. A VM that is behind gives a sign of life every [`crate::HEARTBEAT_NS`]; one that
 //! is silent for three beats has died, and no longer counts.
 
 use std::collections::BTreeMap;
 
-use crate::shared;
-use crate::shared::liveness::SILENCE_NS;
+use crate::host::values;
+use crate::shared::liveness::EXPIRY_NS;
 
 /// The most entries: a VM has one for each plugin that is behind.
 const MOST: usize = 1024;
@@ -34,16 +34,16 @@ impl Behind {
     /// entry.
     #[must_use]
     pub fn from_bytes(bytes: &[u8], now: u64) -> Self {
-        let words = shared::to_words(bytes);
+        let words = values::to_words(bytes);
         let (entries, _) = words.as_chunks::<WORDS>();
-        let lives = |entry: &&[u64; WORDS]| now.saturating_sub(entry[3]) < SILENCE_NS;
+        let lives = |entry: &&[u64; WORDS]| now.saturating_sub(entry[3]) < EXPIRY_NS;
         Self(entries.iter().filter(lives).copied().collect())
     }
 
     /// The shared value.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        shared::to_bytes(self.0.as_flattened())
+        values::to_bytes(self.0.as_flattened())
     }
 
     /// Says what is true of a plugin in a VM now.
@@ -81,7 +81,7 @@ impl Behind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shared::liveness::BEAT_NS;
+    use crate::shared::liveness::HEARTBEAT_NS;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -109,11 +109,11 @@ mod tests {
     fn who_died_does_not_count_any_more() {
         let mut behind = Behind::default();
         behind.note(1, 1, Some(Lag::Older), 0);
-        behind.note(2, 1, Some(Lag::NotConfigured), BEAT_NS);
+        behind.note(2, 1, Some(Lag::NotConfigured), HEARTBEAT_NS);
         let later = |now| Behind::from_bytes(&behind.to_bytes(), now);
-        assert_eq!(counts(&later(SILENCE_NS - 1)), [1, 1]);
-        assert_eq!(counts(&later(SILENCE_NS)), [0, 1]);
-        assert!(later(SILENCE_NS + BEAT_NS).is_empty());
+        assert_eq!(counts(&later(EXPIRY_NS - 1)), [1, 1]);
+        assert_eq!(counts(&later(EXPIRY_NS)), [0, 1]);
+        assert!(later(EXPIRY_NS + HEARTBEAT_NS).is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use btp_engine::Step;
 use btp_engine::update::{Behind, Lag};
 
-use crate::stream::report;
+use crate::abi::report;
 use crate::{abi, shared_data, vm};
 
 /// The number is that of the value's format.

@@ -1,4 +1,4 @@
-//! Texts of configurations that a worker has no room for, left with the host
+//! Texts of configurations for which a worker has no room, stored with the host
 //! until it has: Envoy gives a configuration to a plugin only once.
 //!
 //! Each text has a key of its own, so that what is read has the size that is
@@ -14,24 +14,24 @@ use crate::{abi, root::accepted};
 
 /// A text of a plugin, by their hashes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Left {
+pub(crate) struct DeferredText {
     pub(crate) plugin: u64,
     pub(crate) text: u64,
 }
 
 thread_local! {
-    /// What this VM has left, by plugin and position.
-    static LEFT: RefCell<HashMap<(u64, bool), Left>> = RefCell::default();
+    /// What this VM has stored, by plugin and position.
+    static DEFERRED: RefCell<HashMap<(u64, bool), DeferredText>> = RefCell::default();
 }
 
-impl Left {
-    /// Leaves the text with the host.
-    pub(crate) fn leave(self, text: &[u8]) {
+impl DeferredText {
+    /// Stores the text with the host.
+    pub(crate) fn store(self, text: &[u8]) {
         if let Err(refused) = abi::set_shared_data(&self.key(), text, 0) {
             log::error!("a configuration cannot be kept for later: {refused:?}");
             return;
         }
-        LEFT.with_borrow_mut(|left| left.insert(self.place(), self));
+        DEFERRED.with_borrow_mut(|deferred| deferred.insert(self.place(), self));
     }
 
     /// The text; `None` if it is not there, or another one is.
@@ -40,12 +40,12 @@ impl Left {
         (accepted::hash(&text) == self.text).then_some(text)
     }
 
-    /// Takes back what was left before this text came for the same plugin.
+    /// Removes what was stored before this text came for the same plugin.
     pub(crate) fn supersedes(self) {
-        let earlier = LEFT.with_borrow_mut(|left| {
+        let earlier = DEFERRED.with_borrow_mut(|deferred| {
             let place = self.place();
-            let is_earlier = left.get(&place).is_some_and(|it| it.text != self.text);
-            is_earlier.then(|| left.remove(&place)).flatten()
+            let is_earlier = deferred.get(&place).is_some_and(|it| it.text != self.text);
+            is_earlier.then(|| deferred.remove(&place)).flatten()
         });
         if let Some(earlier) = earlier
             && let Err(refused) = abi::set_shared_data(&earlier.key(), &[], 0)

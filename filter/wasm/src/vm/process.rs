@@ -5,7 +5,7 @@ use btp_engine::{
     Contended, Journals, MeterId, MeterKind, Meters, Page, Step, WorkerId, versioned_key,
 };
 
-use crate::stream::report;
+use crate::abi::report;
 use crate::{abi, shared_data, vm};
 
 /// This process, as any of its workers sees it.

@@ -8,7 +8,11 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use btp_policy::PluginConfig;
 
 use super::*;
+use crate::exchange::Exchange;
+use crate::plan::Plan;
 use crate::testing::FakeHost;
+use crate::testing::feed;
+use crate::worker::Worker;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -35,7 +39,7 @@ impl<'a> Client<'a> {
         host.request_headers = to_headers(headers);
         Self {
             plan,
-            worker: plan.worker(),
+            worker: Worker::new(plan),
             host,
             exchange: Exchange::default(),
             out: Vec::new(),
@@ -44,32 +48,39 @@ impl<'a> Client<'a> {
 
     fn headers(&mut self) -> Flow {
         let (worker, host) = (&mut self.worker, &mut self.host);
-        self.exchange
-            .request_headers(self.plan, worker, host, false, &mut self.out)
+        feed(self.plan, worker, host, &mut self.out, |cx| {
+            self.exchange.request_headers(cx, false)
+        })
     }
 
     fn body(&mut self, at_hand: u64, end: bool) -> Flow {
         let (worker, host) = (&mut self.worker, &mut self.host);
-        self.exchange
-            .request_body(self.plan, worker, host, (at_hand, end), &mut self.out)
+        feed(self.plan, worker, host, &mut self.out, |cx| {
+            self.exchange.request_body(cx, at_hand, end)
+        })
     }
 
     fn answer(&mut self, status: &str) -> Flow {
         self.host.response_headers = to_headers(&[(":status", status)]);
         let (worker, host) = (&mut self.worker, &mut self.host);
-        self.exchange
-            .response_headers(self.plan, worker, host, false, &mut self.out)
+        feed(self.plan, worker, host, &mut self.out, |cx| {
+            self.exchange.response_headers(cx, false)
+        })
     }
 
     fn timer(&mut self, now: u64) -> Flow {
         self.host.now_ns = now;
         let (worker, host) = (&mut self.worker, &mut self.host);
-        self.exchange.timer(self.plan, worker, host, &mut self.out)
+        feed(self.plan, worker, host, &mut self.out, |cx| {
+            self.exchange.timer(cx)
+        })
     }
 
     fn done(&mut self) {
         let (worker, host) = (&mut self.worker, &mut self.host);
-        self.exchange.done(self.plan, worker, host, &mut self.out);
+        feed(self.plan, worker, host, &mut self.out, |cx| {
+            self.exchange.done(cx)
+        });
     }
 
     fn reply(&mut self) -> Option<u16> {
@@ -80,7 +91,7 @@ impl<'a> Client<'a> {
         self.out.drain(..).filter_map(|it| status(&it)).next()
     }
 
-    /// Why there is a reply in gRPC's form, and its status.
+    /// Why there is a reply in gRPC's format, and its status.
     fn grpc_reply(&mut self) -> Option<(&'static str, u8)> {
         let told = |action: Action| match action {
             Action::ReplyInstead(reply) => Some((reply.details, reply.grpc_status?)),
@@ -104,7 +115,7 @@ fn to_headers(headers: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_gathered_body_gets_a_length_if_it_has_none() {
+fn a_buffered_body_gets_a_length_if_it_has_none() {
     let plan = plan(r#"{"requestBuffer":{"limit":100}}"#);
     let mut client = Client::new(&plan, &[]);
     assert_eq!(client.headers(), Flow::HoldHeaders);
@@ -125,8 +136,9 @@ fn a_request_without_a_body_is_not_even_looked_at() {
     let plan = plan(r#"{"requestBuffer":{"limit":100}}"#);
     let mut host = FakeHost::default();
     let mut out = Vec::new();
-    let flow =
-        Exchange::default().request_headers(&plan, &mut plan.worker(), &mut host, true, &mut out);
+    let flow = feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
+        Exchange::default().request_headers(cx, true)
+    });
     assert_eq!(flow, Flow::Continue);
     assert_eq!((host.lookups, out.capacity()), (0, 0));
 }
@@ -204,9 +216,9 @@ fn envoys_own_413_is_an_overflow() {
         client.out.clear();
         client.host.response_headers = to_headers(&[(":status", status)]);
         let (worker, host) = (&mut client.worker, &mut client.host);
-        let flow = client
-            .exchange
-            .response_headers(&plan, worker, host, true, &mut client.out);
+        let flow = feed(&plan, worker, host, &mut client.out, |cx| {
+            client.exchange.response_headers(cx, true)
+        });
         assert_eq!(flow, Flow::Continue);
         let told = client.out.iter().filter(|it| matches!(it, Action::Log(_)));
         assert_eq!(told.count(), complaints);
@@ -222,9 +234,9 @@ fn a_stream_is_reset_once_the_response_has_begun() {
     assert_eq!(client.body(60, false), Flow::Continue);
     client.host.response_headers = to_headers(&[(":status", "200")]);
     let (worker, host) = (&mut client.worker, &mut client.host);
-    let flow = client
-        .exchange
-        .response_headers(&plan, worker, host, false, &mut client.out);
+    let flow = feed(&plan, worker, host, &mut client.out, |cx| {
+        client.exchange.response_headers(cx, false)
+    });
     assert_eq!(flow, Flow::Continue);
     client.out.clear();
     assert_eq!(client.body(41, false), Flow::Stop);
@@ -315,9 +327,9 @@ fn a_declared_body_behind_an_upgrade_has_its_time_and_its_room() {
     assert_eq!(client.wake_at(), None);
 }
 
-/// S6: a content type alone ends neither the pace nor the room.
+/// S6: a content type alone ends neither the timeouts nor the room.
 #[test]
-fn what_only_says_grpc_is_gathered_like_the_rest() {
+fn what_only_says_grpc_is_buffered_like_the_rest() {
     let plan = plan(SHIELD);
     for (method, protocol, length, held) in [
         ("POST", "HTTP/1.1", None, true),
@@ -342,7 +354,7 @@ fn what_only_says_grpc_is_gathered_like_the_rest() {
 }
 
 #[test]
-fn calls_are_gathered_where_the_policy_says_so() {
+fn calls_are_buffered_where_the_policy_says_so() {
     let plan = plan(
         r#"{"requestBuffer":{"limit":1000,"gatherGrpc":true,
             "minDataRate":{"bytesPerSecond":100,"gracePeriod":"2s"}}}"#,

@@ -5,6 +5,9 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
+use crate::exchange::Exchange;
+use crate::plan::Plan;
+use crate::testing::feed;
 use crate::worker::Worker;
 
 /// An exchange in a test's hand.
@@ -20,7 +23,7 @@ impl Hand {
     fn new(spec: &str) -> Self {
         let plan = plan(spec);
         Self {
-            worker: plan.worker(),
+            worker: Worker::new(&plan),
             host: FakeHost::new(&plan),
             plan,
             exchange: Exchange::default(),
@@ -30,14 +33,16 @@ impl Hand {
 
     fn request(&mut self, end: bool) -> Flow {
         let (plan, worker, host) = (&self.plan, &mut self.worker, &mut self.host);
-        self.exchange
-            .request_headers(plan, worker, host, end, &mut self.out)
+        feed(plan, worker, host, &mut self.out, |cx| {
+            self.exchange.request_headers(cx, end)
+        })
     }
 
     fn body(&mut self, size: u64) -> Flow {
         let (plan, worker, host) = (&self.plan, &mut self.worker, &mut self.host);
-        self.exchange
-            .request_body(plan, worker, host, (size, false), &mut self.out)
+        feed(plan, worker, host, &mut self.out, |cx| {
+            self.exchange.request_body(cx, size, false)
+        })
     }
 
     fn response(&mut self, headers: &[(&str, &str)]) -> Flow {
@@ -45,18 +50,23 @@ impl Hand {
         let headers = headers.map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
         self.host.response_headers = headers.collect();
         let (plan, worker, host) = (&self.plan, &mut self.worker, &mut self.host);
-        self.exchange
-            .response_headers(plan, worker, host, false, &mut self.out)
+        feed(plan, worker, host, &mut self.out, |cx| {
+            self.exchange.response_headers(cx, false)
+        })
     }
 
     fn done(&mut self) {
         let (plan, worker, host) = (&self.plan, &mut self.worker, &mut self.host);
-        self.exchange.done(plan, worker, host, &mut self.out);
+        feed(plan, worker, host, &mut self.out, |cx| {
+            self.exchange.done(cx)
+        });
     }
 
     fn timer(&mut self) -> Flow {
         let (plan, worker, host) = (&self.plan, &mut self.worker, &mut self.host);
-        self.exchange.timer(plan, worker, host, &mut self.out)
+        feed(plan, worker, host, &mut self.out, |cx| {
+            self.exchange.timer(cx)
+        })
     }
 
     /// By how much the gauges have moved in all.
@@ -124,5 +134,14 @@ fn a_second_response_changes_nothing() {
     assert_eq!(hand.response(&[(":status", "200")]), Flow::Continue);
     hand.out.clear();
     assert_eq!(hand.response(&[(":status", "500")]), Flow::Continue);
+    assert_eq!(hand.out, []);
+}
+
+#[test]
+fn what_comes_before_the_headers_passes_and_nothing_is_looked_at_any_more() {
+    let mut hand = Hand::new(DELAY);
+    assert_eq!(hand.body(10), Flow::Continue);
+    assert!(hand.exchange.is_over(&hand.plan));
+    assert_eq!(hand.request(true), Flow::Continue);
     assert_eq!(hand.out, []);
 }

@@ -8,9 +8,10 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::action::{Action, Flow};
 use crate::exchange::Exchange;
+use crate::host::metrics::Counters;
 use crate::plan::Plan;
-use crate::shared::Counters;
 use crate::testing::FakeHost;
+use crate::testing::feed;
 use crate::worker::Worker;
 
 const SECOND: u64 = 1_000_000_000;
@@ -36,7 +37,7 @@ impl Sim {
         let plan = Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap());
         let host = FakeHost::new(&plan);
         Self {
-            workers: (0..workers).map(|_| plan.worker()).collect(),
+            workers: (0..workers).map(|_| Worker::new(&plan)).collect(),
             beats: vec![None; workers],
             host,
             plan,
@@ -52,7 +53,9 @@ impl Sim {
             .collect();
         let mut exchange = Exchange::default();
         let (own, host, mut out) = (&mut self.workers[worker], &mut self.host, Vec::new());
-        let flow = exchange.request_headers(&self.plan, own, host, true, &mut out);
+        let flow = feed(&self.plan, own, host, &mut out, |cx| {
+            exchange.request_headers(cx, true)
+        });
         let reply = out.iter().find_map(|action| match action {
             Action::Reply(reply) => Some(reply.clone()),
             _ => None,
@@ -76,7 +79,9 @@ impl Sim {
     fn close(&mut self, worker: usize, mut exchange: Exchange) {
         let mut out = Vec::new();
         let own = &mut self.workers[worker];
-        exchange.done(&self.plan, own, &mut self.host, &mut out);
+        feed(&self.plan, own, &mut self.host, &mut out, |cx| {
+            exchange.done(cx)
+        });
         self.perform(worker, out);
     }
 
@@ -97,14 +102,17 @@ impl Sim {
             let now = self.host.now_ns;
             if self.beats[worker].take_if(|at| *at <= now).is_some() {
                 let mut out = Vec::new();
-                self.workers[worker].tick(&self.plan, &mut self.host, &mut out);
+                self.workers[worker].tick(
+                    &self.plan,
+                    &mut crate::event::Event::new(&mut self.host, &mut out),
+                );
                 self.perform(worker, out);
             }
         }
     }
 
     fn die(&mut self, worker: usize) {
-        self.workers[worker] = self.plan.worker();
+        self.workers[worker] = Worker::new(&self.plan);
         self.beats[worker] = None;
     }
 
@@ -119,7 +127,7 @@ impl Sim {
     fn is_all_free(&self) -> bool {
         let tables = (0..self.plan.tables().len()).map(|table| {
             let mut len = 0;
-            crate::shared::Tables::update_table(
+            crate::host::values::Tables::update_table(
                 &self.host,
                 crate::TableId(u32::try_from(table).unwrap()),
                 |words| {
@@ -129,7 +137,7 @@ impl Sim {
             );
             len
         });
-        // The roll comes last.
+        // The registry comes last.
         let mut tables: Vec<usize> = tables.collect();
         tables.pop();
         self.gauge == 0 && tables.iter().all(|len| *len == 0)
@@ -140,7 +148,7 @@ fn at_most(max: u64) -> String {
     format!(r#"[{{"concurrency":{{"max":{max}}}}}]"#)
 }
 
-const CROWDED: Refused = (429, "btp_concurrency", None);
+const CONCURRENCY_LIMITED: Refused = (429, "btp_concurrency", None);
 
 #[test]
 fn so_many_are_in_flight_and_no_more_over_all_workers() {
@@ -150,12 +158,12 @@ fn so_many_are_in_flight_and_no_more_over_all_workers() {
         .collect();
     assert_eq!(sim.gauge, 3);
     for worker in [0, 1] {
-        assert_eq!(sim.open(worker, &[]).unwrap_err(), CROWDED);
+        assert_eq!(sim.open(worker, &[]).unwrap_err(), CONCURRENCY_LIMITED);
     }
     let (worker, ended) = open.remove(0);
     sim.close(worker, ended);
     let again = sim.open(1, &[]).unwrap();
-    assert_eq!(sim.open(0, &[]).unwrap_err(), CROWDED);
+    assert_eq!(sim.open(0, &[]).unwrap_err(), CONCURRENCY_LIMITED);
     sim.close(1, again);
     for (worker, exchange) in open {
         sim.close(worker, exchange);
@@ -173,11 +181,11 @@ fn a_dead_workers_places_are_free_within_15_seconds() {
     sim.die(0);
     for _ in 0..11 {
         sim.pass_time(SECOND);
-        assert_eq!(sim.open(1, &[]).unwrap_err(), CROWDED);
+        assert_eq!(sim.open(1, &[]).unwrap_err(), CONCURRENCY_LIMITED);
     }
     sim.pass_time(4 * SECOND);
     let next = sim.open(1, &[]).unwrap();
-    assert_eq!(sim.open(0, &[]).unwrap_err(), CROWDED);
+    assert_eq!(sim.open(0, &[]).unwrap_err(), CONCURRENCY_LIMITED);
     assert_eq!(sim.gauge, 2);
     sim.close(1, next);
     sim.close(1, kept);
@@ -190,7 +198,7 @@ fn whoever_a_limit_refuses_takes_no_place_and_whoever_finds_none_pays_nothing() 
     let mut sim = Sim::new(1, rules);
     let first = sim.open(0, &[]).unwrap();
     for _ in 0..5 {
-        assert_eq!(sim.open(0, &[]).unwrap_err(), CROWDED);
+        assert_eq!(sim.open(0, &[]).unwrap_err(), CONCURRENCY_LIMITED);
     }
     sim.close(0, first);
     let second = sim.open(0, &[]).unwrap();
@@ -248,7 +256,7 @@ fn each_client_has_places_of_its_own_until_the_table_is_full() {
         open.push((0, sim.open(0, &[("x-user", "ada")]).unwrap()));
     }
     let third = sim.open(1, &[("x-user", "ada")]);
-    assert_eq!(third.unwrap_err(), CROWDED);
+    assert_eq!(third.unwrap_err(), CONCURRENCY_LIMITED);
     assert_eq!(sim.counter("rule_0.overflows"), 0);
     // distinctKeys: 64 is two tables of 64 slots, of which Ada has one. The
     // others share 16 × 2 places.
@@ -256,7 +264,7 @@ fn each_client_has_places_of_its_own_until_the_table_is_full() {
         let worker = number % 2;
         match sim.open(worker, &[("x-user", &user(number))]) {
             Ok(exchange) => open.push((worker, exchange)),
-            Err(refused) => assert_eq!(refused, CROWDED),
+            Err(refused) => assert_eq!(refused, CONCURRENCY_LIMITED),
         }
     }
     assert_eq!(open.len(), 2 + 127 + 32);
@@ -334,7 +342,7 @@ proptest! {
                 Event::Open(worker) => match sim.open(worker, &[]) {
                     Ok(exchange) => open.push((worker, exchange)),
                     Err(refused) => {
-                        prop_assert_eq!(refused, CROWDED);
+                        prop_assert_eq!(refused, CONCURRENCY_LIMITED);
                         let now = sim.host.now_ns;
                         let fresh = graves.iter().filter(|(_, died)| now < died + 14 * SECOND);
                         let dead: usize = fresh.map(|(held, _)| held + lease).sum();

@@ -10,11 +10,11 @@ const NOW: u64 = 1_000 * HOUR;
 fn take_one(block: &mut Vec<u8>, key: u64, bucket: Gcra, now_ns: u64) -> bool {
     let mut written = block.clone();
     match take(&mut written, Key::new(key), bucket, now_ns, (1, 1)) {
-        Step::Write(Answer::Granted(_)) => {
+        Step::Write(Decision::Admitted(_)) => {
             *block = written;
             true
         }
-        Step::Keep(Answer::Short(_)) => false,
+        Step::Keep(Decision::Denied(_)) => false,
         other => panic!("{other:?}"),
     }
 }
@@ -100,7 +100,7 @@ proptest! {
             let truth = &mut alone[client as usize];
             let passed = take_one(&mut block, key, limit, late);
             match limit.take(*truth, late, 1, 1) {
-                Ok(granted) if passed => *truth = granted.full_at,
+                Ok(admitted) if passed => *truth = admitted.full_at,
                 Err(_) => {
                     prop_assert!(!passed);
                 }

@@ -7,8 +7,8 @@ use sfv::{BareItem, ListEntry, Parser};
 
 use super::*;
 
-/// A member of a list: its name and its parameters.
-type Member = (String, Vec<(String, i64)>);
+/// A item of a list: its name and its parameters.
+type PolicyItem = (String, Vec<(String, i64)>);
 
 fn rule(fields: &str, name: &str, header: &str, limit: &str) -> String {
     format!(
@@ -24,10 +24,10 @@ fn rules(rules: &[String]) -> String {
 const DRAFT_10: &str = r#""xRateLimitHeaders":"DraftVersion10","#;
 
 /// What the list says, which must be one of Items that are Strings.
-fn read(list: &str) -> Vec<Member> {
+fn read(list: &str) -> Vec<PolicyItem> {
     let parsed: sfv::List = Parser::new(list).parse().unwrap();
-    let members = parsed.into_iter().map(|member| {
-        let ListEntry::Item(item) = member else {
+    let members = parsed.into_iter().map(|item| {
+        let ListEntry::Item(item) = item else {
             panic!("{list}");
         };
         let BareItem::String(name) = item.bare_item else {
@@ -44,11 +44,11 @@ fn read(list: &str) -> Vec<Member> {
     members.collect()
 }
 
-fn told(came: &Came, name: &str) -> Vec<Member> {
+fn told(came: &Came, name: &str) -> Vec<PolicyItem> {
     read(came.header(name).unwrap_or_default())
 }
 
-fn member(name: &str, params: &[(&str, i64)]) -> Member {
+fn item(name: &str, params: &[(&str, i64)]) -> PolicyItem {
     let params = params
         .iter()
         .map(|(key, value)| ((*key).to_owned(), *value));
@@ -81,8 +81,8 @@ fn each_rule_that_counts_is_in_the_lists_of_draft_10() {
         text.map(|(n, v)| (n.to_owned(), v.to_owned()))
     );
     let policies = [
-        member("burst", &[("q", 10), ("w", 1), ("btp-burst", 20)]),
-        member("rule_1", &[("q", 3), ("w", 3_600)]),
+        item("burst", &[("q", 10), ("w", 1), ("btp-burst", 20)]),
+        item("rule_1", &[("q", 3), ("w", 3_600)]),
     ];
     assert_eq!(told(&first, "ratelimit-policy"), policies);
 
@@ -91,7 +91,7 @@ fn each_rule_that_counts_is_in_the_lists_of_draft_10() {
     let second = sim.request(0, &[("b", "1")]);
     assert_eq!(
         told(&second, "ratelimit"),
-        [member("rule_1", &[("r", 1), ("t", 1_100)])]
+        [item("rule_1", &[("r", 1), ("t", 1_100)])]
     );
     assert!(sim.request(0, &[]).response.is_empty());
 }
@@ -133,8 +133,8 @@ fn a_refusal_lists_all_policies_and_the_limits_that_refuse() {
             .collect();
         assert_eq!(names, ["wide", "slow", "fast"]);
         let limits = [
-            member("slow", &[("r", 0), ("t", 1_800)]),
-            member("fast", &[("r", 0), ("t", 60)]),
+            item("slow", &[("r", 0), ("t", 1_800)]),
+            item("fast", &[("r", 0), ("t", 60)]),
         ];
         assert_eq!(told(&refused, "ratelimit"), limits);
         assert_eq!(refused.header("retry-after"), Some("1800"));
@@ -200,7 +200,7 @@ fn a_full_bucket_has_no_time_and_others_say_nothing() {
     ]);
     let mut sim = Sim::new(1, plan(&local));
     let full = sim.request(0, &[("a", "1"), ("c", "1")]);
-    assert_eq!(told(&full, "ratelimit"), [member("rule_0", &[("r", 5)])]);
+    assert_eq!(told(&full, "ratelimit"), [item("rule_0", &[("r", 5)])]);
     assert_eq!(told(&full, "ratelimit-policy").len(), 1);
     // The request before holds its place for good: its exchange has no end.
     for headers in [[("b", "1")], [("c", "1")]] {
@@ -239,13 +239,13 @@ fn rules_of_the_same_name_are_told_apart() {
     sim.host.route = Some("shop".into());
     let came = sim.request(0, &[("a", "1")]);
     let policies = [
-        member("rule_0", &[("q", 2), ("w", 3_600)]),
-        member("rule_0-2", &[("q", 7), ("w", 3_600)]),
+        item("rule_0", &[("q", 2), ("w", 3_600)]),
+        item("rule_0-2", &[("q", 7), ("w", 3_600)]),
     ];
     assert_eq!(told(&came, "ratelimit-policy"), policies);
     let limits = [
-        member("rule_0", &[("r", 1), ("t", 1_800)]),
-        member("rule_0-2", &[("r", 6), ("t", 515)]),
+        item("rule_0", &[("r", 1), ("t", 1_800)]),
+        item("rule_0-2", &[("r", 6), ("t", 515)]),
     ];
     assert_eq!(told(&came, "ratelimit"), limits);
 }

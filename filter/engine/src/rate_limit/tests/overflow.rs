@@ -4,6 +4,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
+use crate::worker::Worker;
 
 /// Two rules in a table of 128 slots; debts of one last for 10 s.
 const RULES: &str = r#"{"rules":[
@@ -96,7 +97,7 @@ fn requests_that_are_refused_after_all_cost_one_token_at_most() {
     let mut sim = Sim::new(1, plan_with(local, r#","limits":{"distinctKeys":64}"#));
     fill(&mut sim);
     assert!(sim.passes_with("x-no", "1"));
-    sim.workers[0] = sim.plan.worker();
+    sim.workers[0] = Worker::new(&sim.plan);
     for _ in 0..20 {
         let refused = sim.request(0, &[("x-seen", "7"), ("x-no", "1")]);
         assert!(!refused.passed());
@@ -150,7 +151,7 @@ proptest! {
                 },
                 Event::Time(nanos) => sim.host.now_ns += nanos,
                 // A worker's VM dies.
-                Event::Forget(worker) => sim.workers[worker] = sim.plan.worker(),
+                Event::Forget(worker) => sim.workers[worker] = Worker::new(&sim.plan),
                 // An update that changes nothing here.
                 Event::Change => {
                     let plan = plan_with(RULES, r#","limits":{"distinctKeys":64}"#);

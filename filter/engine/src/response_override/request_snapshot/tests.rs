@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
-use crate::response_override::captured::Place;
+use crate::response_override::captured::Location;
 use crate::response_override::memory_quota::MemoryQuota;
+use crate::testing::feed;
 use crate::testing::{FakeHost, Message, Proxy};
 use crate::worker::Worker;
 
@@ -20,7 +21,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 const TOO_LONG: &str = "btp.default.p.request_values_too_long";
 const NO_ROOM: &str = "btp.default.p.request_values_no_room";
 /// What an item costs beside its value.
-const PLACE: usize = size_of::<Place>();
+const PLACE: usize = size_of::<Location>();
 
 fn plan(limits: &Value, spec: &Value) -> Plan {
     let policies = json!([{"metadata": {"name": "p"}, "spec": spec}]);
@@ -49,7 +50,9 @@ fn request(path: &str, headers: &[(&str, &str)]) -> Message {
 fn open(plan: &Plan, worker: &mut Worker, host: &mut FakeHost, request: &Message) -> Exchange {
     host.request_headers.clone_from(&request.headers);
     let mut exchange = Exchange::default();
-    let _ = exchange.request_headers(plan, worker, host, false, &mut Vec::new());
+    let _ = feed(plan, worker, host, &mut Vec::new(), |cx| {
+        exchange.request_headers(cx, false)
+    });
     exchange
 }
 
@@ -61,13 +64,15 @@ fn answer(
     host: &mut FakeHost,
 ) {
     host.response_headers = vec![(":status".to_owned(), status.as_bytes().to_vec())];
-    let _ = exchange.response_headers(plan, worker, host, true, &mut Vec::new());
+    let _ = feed(plan, worker, host, &mut Vec::new(), |cx| {
+        exchange.response_headers(cx, true)
+    });
 }
 
 /// What is kept of one request.
 fn kept_of(spec: &Value, request: &Message) -> usize {
     let plan = plan(&json!({}), spec);
-    let mut worker = plan.worker();
+    let mut worker = Worker::new(&plan);
     let _open = open(&plan, &mut worker, &mut FakeHost::new(&plan), request);
     worker.quota().used()
 }
@@ -179,10 +184,10 @@ fn what_was_kept_is_given_back() {
     let response: End = |exchange, plan, worker, host| answer(exchange, "200", plan, worker, host);
     let timer: End = |exchange, plan, worker, host| {
         host.now_ns += 2_000_000_000;
-        let _ = exchange.timer(plan, worker, host, &mut Vec::new());
+        let _ = feed(plan, worker, host, &mut Vec::new(), |cx| exchange.timer(cx));
     };
     let done: End = |exchange, plan, worker, host| {
-        exchange.done(plan, worker, host, &mut Vec::new());
+        feed(plan, worker, host, &mut Vec::new(), |cx| exchange.done(cx));
         std::mem::take(exchange);
     };
     let dropped: End = |exchange, _, _, _| std::mem::drop(std::mem::take(exchange));
@@ -194,7 +199,7 @@ fn what_was_kept_is_given_back() {
         (&delayed, dropped),
     ] {
         let quota = MemoryQuota::default();
-        let mut worker = plan.worker().with_quota(&quota);
+        let mut worker = Worker::new(plan).with_quota(&quota);
         let mut host = FakeHost::new(plan);
         let mut exchange = open(plan, &mut worker, &mut host, &request("/abc", &[]));
         assert_eq!(quota.used(), 4 + PLACE);
@@ -365,7 +370,7 @@ proptest! {
             "requestValueBytes": of_exchange, "requestValueBytesPerWorker": of_worker});
         let plan = plan(&limits, &spec_of(&printed));
         let quota = MemoryQuota::default();
-        let mut worker = plan.worker().with_quota(&quota);
+        let mut worker = Worker::new(&plan).with_quota(&quota);
         let mut host = FakeHost::new(&plan);
         let mut open_ones = Vec::new();
         for (request, gone) in requests {
@@ -378,7 +383,7 @@ proptest! {
                 let (request, mut exchange) = open_ones.swap_remove(0);
                 let mut out = Vec::new();
                 host.response_headers = vec![(":status".to_owned(), b"500".to_vec())];
-                let _ = exchange.response_headers(&plan, &mut worker, &mut host, true, &mut out);
+                let _ = feed(&plan, &mut worker, &mut host, &mut out, |cx| exchange.response_headers(cx, true));
                 let body = out.into_iter().find_map(|action| match action {
                     crate::Action::ReplyInstead(response) => Some(response.body),
                     // Nothing was printed.

@@ -21,12 +21,12 @@ fn constraint(text: &str) -> RetryConstraint {
     config.policies.remove(0).spec.retry_constraint.unwrap()
 }
 
-fn terms(text: &str) -> Terms {
-    Terms::of(&constraint(text))
+fn config(text: &str) -> BudgetConfig {
+    BudgetConfig::of(&constraint(text))
 }
 
 fn budget(text: &str, meters: &SharedMeters) -> Budget {
-    Budget::open("b", terms(text), meters, 0).unwrap()
+    Budget::open("b", config(text), meters, 0).unwrap()
 }
 
 /// Credits to be had at once.
@@ -95,7 +95,7 @@ fn nothing_percent_leaves_the_floor() {
 fn what_is_not_used_comes_back() {
     let meters = SharedMeters::default();
     let mut budget = budget("{}", &meters);
-    let holds: Vec<Purse> = std::iter::from_fn(|| budget.withdraw(&meters, 0)).collect();
+    let holds: Vec<Allowance> = std::iter::from_fn(|| budget.withdraw(&meters, 0)).collect();
     assert_eq!(holds.len(), 10);
     assert!(!budget.has_credit(&meters, 0));
     // However old it is: a hold is counted until it is given back.
@@ -134,7 +134,7 @@ fn a_worker_that_comes_late_gives_nothing_away() {
         first.deposit(&meters, 0);
     }
     assert_eq!(all(&mut first, &meters, 0), 30);
-    let mut late = Budget::open("b", terms("{}"), &meters, MS).unwrap();
+    let mut late = Budget::open("b", config("{}"), &meters, MS).unwrap();
     assert_eq!(all(&mut late, &meters, MS), 0);
     // An interval later it has seen all of it itself.
     late.deposit(&meters, 5_000 * MS);
@@ -152,7 +152,7 @@ fn other_terms_keep_what_has_happened() {
         budget.deposit(&meters, 0);
     }
     assert_eq!(all(&mut budget, &meters, 0), 30);
-    budget.renegotiate(terms(r#"{"budget":{"percent":50}}"#));
+    budget.reconfigure(config(r#"{"budget":{"percent":50}}"#));
     assert_eq!(all(&mut budget, &meters, 0), 30);
 }
 
@@ -160,13 +160,13 @@ fn other_terms_keep_what_has_happened() {
 #[derive(Clone, Copy, Debug)]
 struct Granted {
     at: u64,
-    hold: Purse,
+    hold: Allowance,
 }
 
 /// One worker's view and the requests under way everywhere.
 struct World {
     meters: SharedMeters,
-    terms: Terms,
+    config: BudgetConfig,
     /// Each opens its account when it first has to do with it.
     workers: Vec<Option<Budget>>,
     requests: Vec<u64>,
@@ -178,7 +178,7 @@ struct World {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
-    /// Try `.1` of a request is answered at worker `.0`.
+    /// Attempt `.1` of a request is answered at worker `.0`.
     Answer(usize, u32),
     /// The back-off of a held retry is over: it goes, or the client went.
     Retry(usize, u32, bool, bool),
@@ -186,8 +186,8 @@ enum Step {
 
 impl World {
     fn worker(&mut self, index: usize, now: u64) -> &mut Budget {
-        let (terms, meters) = (self.terms, &self.meters);
-        self.workers[index].get_or_insert_with(|| Budget::open("b", terms, meters, now).unwrap())
+        let (config, meters) = (self.config, &self.meters);
+        self.workers[index].get_or_insert_with(|| Budget::open("b", config, meters, now).unwrap())
     }
 
     fn later(&mut self, at: u64, step: Step) {
@@ -221,7 +221,7 @@ proptest! {
         let meters = SharedMeters::default();
         let mut world = World {
             workers: (0..workers).map(|_| None).collect(),
-            terms: terms(&text),
+            config: config(&text),
             meters: meters.clone(),
             requests: Vec::new(),
             granted: Vec::new(),
@@ -261,12 +261,12 @@ proptest! {
                     {
                         let at = now + roll(50 * MS);
                         let goes = roll(10) > 0;
-                        let share = hold == Purse::Share;
+                        let share = hold == Allowance::Share;
                         world.later(at, Step::Retry(worker, number, share, goes));
                     }
                 }
                 Step::Retry(worker, number, share, goes) => {
-                    let hold = if share { Purse::Share } else { Purse::Floor };
+                    let hold = if share { Allowance::Share } else { Allowance::Floor };
                     if goes {
                         world.worker(worker, now).spend(&meters, now, hold);
                         world.granted.push(Granted { at: now, hold });
@@ -295,12 +295,15 @@ fn check(
         let after = last.at.saturating_sub(interval);
         let within = |at: &u64| *at > after && *at <= last.at;
         let retries = world.granted.iter().filter(|it| within(&it.at));
-        let shared = retries.clone().filter(|it| it.hold == Purse::Share).count() as u64;
+        let shared = retries
+            .clone()
+            .filter(|it| it.hold == Allowance::Share)
+            .count() as u64;
         let all = retries.count() as u64;
         // The credit was taken up to a back-off before it was used.
         let paying = |at: &u64| *at > after.saturating_sub(BACK_OFF) && *at <= last.at;
         let requests = world.requests.iter().filter(|at| paying(at)).count() as u64;
-        if last.hold == Purse::Share {
+        if last.hold == Allowance::Share {
             prop_assert!(
                 shared * 100 <= percent * requests,
                 "{shared} of {requests}: {text}"

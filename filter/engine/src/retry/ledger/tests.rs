@@ -1,10 +1,11 @@
-//! Exchanges and tries against the ledger, in gate and in reserve mode.
+//! Exchanges and attempts against the ledger, in gate and in reserve mode.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use btp_policy::PluginConfig;
 
+use super::downstream::{Opened, Settled};
 use super::*;
 use crate::testing::FakeHost;
 
@@ -16,7 +17,7 @@ struct Desk {
     ledger: Ledger,
     host: FakeHost,
     budget: usize,
-    rules: Arc<Rules>,
+    rules: Arc<RetryableOutcomes>,
     reserves: bool,
 }
 
@@ -30,17 +31,17 @@ impl Desk {
             .spec;
         let host = FakeHost::default();
         let mut ledger = Ledger::default();
-        let terms = Terms::of(&spec.retry_constraint.unwrap());
+        let config = BudgetConfig::of(&spec.retry_constraint.unwrap());
         Self {
-            budget: ledger.budget("b", terms, &host, 0),
-            rules: Arc::new(Rules::of(&spec.retry.unwrap())),
+            budget: ledger.budget("b", config, &host, 0),
+            rules: Arc::new(RetryableOutcomes::of(&spec.retry.unwrap())),
             ledger,
             host,
             reserves: false,
         }
     }
 
-    /// One whose upstream instance has been seen.
+    /// One whose upstream instance has been outcome.
     fn with_gate() -> Self {
         let mut desk = Self::new();
         let opened = desk.open();
@@ -51,9 +52,9 @@ impl Desk {
     }
 
     fn open(&mut self) -> Opened {
-        let opening = Opening {
+        let opening = BudgetRequest {
             budget: self.budget,
-            rules: Some(Arc::clone(&self.rules)),
+            outcomes: Some(Arc::clone(&self.rules)),
             may_retry: true,
             reserves: self.reserves,
         };
@@ -61,28 +62,29 @@ impl Desk {
         self.ledger.open(opening, 7, &self.host, now).unwrap()
     }
 
-    fn begin(&mut self, id: SlotId) -> (u32, Try) {
+    fn begin(&mut self, id: ExchangeId) -> (u32, AttemptDecision) {
         let now = self.host.now_ns;
-        self.ledger.begin_try(id, &self.host, now).unwrap()
+        self.ledger.begin_attempt(id, &self.host, now).unwrap()
     }
 
     /// Whether the router is stopped.
-    fn answered(&mut self, id: SlotId, number: u32, status: u16) -> bool {
-        let seen = Seen {
+    fn answered(&mut self, id: ExchangeId, number: u32, status: u16) -> bool {
+        let outcome = ResponseOutcome {
             status,
             grpc_status: None,
-            limited: false,
+            is_rate_limited: false,
         };
         let now = self.host.now_ns;
-        self.ledger.answered(id, number, seen, &self.host, now)
+        self.ledger
+            .on_response(id, number, outcome, &self.host, now)
     }
 
-    fn settle(&mut self, id: SlotId) -> Settled {
+    fn settle(&mut self, id: ExchangeId) -> Settled {
         let now = self.host.now_ns;
         self.ledger.settle(id, true, &mut self.host, now)
     }
 
-    fn end(&mut self, id: SlotId) -> Settled {
+    fn end(&mut self, id: ExchangeId) -> Settled {
         let settled = self.settle(id);
         self.ledger.close(id, &self.host);
         settled
@@ -105,12 +107,12 @@ impl Desk {
 fn with_the_gate_a_retry_is_paid_for_when_its_cause_arrives() {
     let mut desk = Desk::with_gate();
     let id = desk.open().id;
-    assert_eq!(desk.begin(id), (1, Try::Goes));
+    assert_eq!(desk.begin(id), (1, AttemptDecision::Proceed));
     assert_eq!(desk.held(), 0);
     assert!(!desk.answered(id, 1, 503));
     assert_eq!((desk.held(), desk.used()), (1, 0));
-    desk.ledger.end_try(id, false);
-    assert_eq!(desk.begin(id), (2, Try::Goes));
+    desk.ledger.end_attempt(id, false);
+    assert_eq!(desk.begin(id), (2, AttemptDecision::Proceed));
     assert_eq!((desk.held(), desk.used()), (0, 1));
     assert!(!desk.answered(id, 2, 200));
     assert_eq!(desk.end(id), Settled::default());
@@ -142,7 +144,7 @@ fn a_try_that_is_late_takes_no_credit_along() {
     let id = desk.open().id;
     desk.begin(id);
     assert!(!desk.answered(id, 1, 200));
-    // The client has its response; then another try fails.
+    // The client has its response; then another attempt fails.
     desk.settle(id);
     assert!(!desk.answered(id, 1, 503));
     desk.ledger.close(id, &desk.host);
@@ -175,10 +177,14 @@ fn what_no_retry_used_comes_back_whatever_way_it_ends() {
 #[test]
 fn a_retry_after_a_reset_is_paid_for_when_it_goes_or_is_refused() {
     let mut desk = Desk::with_gate();
-    for verdict in [Try::Goes, Try::Goes, Try::Refused] {
+    for verdict in [
+        AttemptDecision::Proceed,
+        AttemptDecision::Proceed,
+        AttemptDecision::Refuse,
+    ] {
         let id = desk.open().id;
         desk.begin(id);
-        desk.ledger.end_try(id, false);
+        desk.ledger.end_attempt(id, false);
         assert_eq!(desk.begin(id).1, verdict);
     }
     assert_eq!((desk.used(), desk.count("refused")), (2, 1));
@@ -194,12 +200,18 @@ fn a_refused_hedge_waits_for_the_live_try() {
     }
     let id = desk.open().id;
     desk.begin(id);
-    assert_eq!(desk.begin(id), (2, Try::Waits));
-    assert_eq!(desk.ledger.try_again(id, &desk.host, 0), Try::Waits);
+    assert_eq!(desk.begin(id), (2, AttemptDecision::Wait));
+    assert_eq!(
+        desk.ledger.ask_again(id, &desk.host, 0),
+        AttemptDecision::Wait
+    );
     // The live one fails: its answer is what the client gets.
     assert!(desk.answered(id, 1, 503));
-    desk.ledger.end_try(id, false);
-    assert_eq!(desk.ledger.try_again(id, &desk.host, 0), Try::Refused);
+    desk.ledger.end_attempt(id, false);
+    assert_eq!(
+        desk.ledger.ask_again(id, &desk.host, 0),
+        AttemptDecision::Refuse
+    );
 }
 
 #[test]
@@ -207,12 +219,12 @@ fn what_the_origin_has_marked_itself_is_left_alone() {
     let mut desk = Desk::with_gate();
     let id = desk.open().id;
     desk.begin(id);
-    let seen = Seen {
+    let outcome = ResponseOutcome {
         status: 503,
         grpc_status: None,
-        limited: true,
+        is_rate_limited: true,
     };
-    assert!(!desk.ledger.answered(id, 1, seen, &desk.host, 0));
+    assert!(!desk.ledger.on_response(id, 1, outcome, &desk.host, 0));
     assert_eq!(desk.held(), 0);
     assert!(!desk.end(id).marked);
 }
@@ -229,9 +241,9 @@ fn alone_each_request_holds_its_credit_from_the_start() {
     );
     assert_eq!(desk.held(), 2);
     // One retry happened, one did not; the third was not allowed any.
-    assert!(desk.end(first.id).gate_is_missing);
+    assert!(desk.end(first.id).observer_is_missing);
     desk.host.tries = 1;
-    assert!(!desk.end(second.id).gate_is_missing, "said twice");
+    assert!(!desk.end(second.id).observer_is_missing, "said twice");
     desk.host.response_headers = vec![(":status".to_owned(), b"503".to_vec())];
     assert!(desk.end(third.id).refused);
     assert_eq!((desk.held(), desk.used()), (0, 1));
@@ -246,7 +258,7 @@ fn who_is_told_to_reserve_does_so_beside_the_gate() {
     desk.host.tries = 2;
     let opened = desk.open();
     assert_eq!((opened.limit, desk.held()), (Some(1), 1));
-    assert!(!desk.end(opened.id).gate_is_missing, "nobody missed it");
+    assert!(!desk.end(opened.id).observer_is_missing, "nobody missed it");
     assert_eq!((desk.held(), desk.used()), (0, 1));
     // Others still trust it.
     desk.reserves = false;
@@ -263,7 +275,10 @@ fn who_is_seen_holds_credit_no_longer() {
     assert_eq!(desk.held(), 0);
     assert_eq!(desk.open().limit, None);
     desk.answered(first.id, 1, 503);
-    assert_eq!((desk.held(), desk.begin(first.id)), (1, (2, Try::Goes)));
+    assert_eq!(
+        (desk.held(), desk.begin(first.id)),
+        (1, (2, AttemptDecision::Proceed))
+    );
     assert_eq!(desk.used(), 1);
 }
 
@@ -274,7 +289,7 @@ fn retries_that_nobody_saw_are_owed() {
     assert_eq!(opened.limit, None);
     desk.host.via_upstream = true;
     desk.host.tries = 3;
-    assert!(desk.end(opened.id).gate_is_missing);
+    assert!(desk.end(opened.id).observer_is_missing);
     assert_eq!((desk.held(), desk.used()), (0, 2));
 }
 
@@ -291,7 +306,7 @@ fn a_hold_expires_into_use() {
     assert_eq!((desk.held(), desk.used()), (0, 1));
     // It may still be used, and is not paid for twice.
     desk.begin(held);
-    assert_eq!(desk.begin(held).1, Try::Goes);
+    assert_eq!(desk.begin(held).1, AttemptDecision::Proceed);
     assert_eq!(desk.used(), 1);
 }
 
@@ -301,10 +316,10 @@ fn a_missed_gate_is_trusted_again_after_a_while() {
     desk.host.via_upstream = true;
     desk.host.tries = 1;
     let id = desk.open().id;
-    assert!(desk.end(id).gate_is_missing);
-    for seen in 0..WANTED_AFTER_A_MISS {
+    assert!(desk.end(id).observer_is_missing);
+    for outcome in 0..WANTED_AFTER_A_MISS {
         let opened = desk.open();
-        assert!(opened.limit.is_some(), "trusted after {seen}");
+        assert!(opened.limit.is_some(), "trusted after {outcome}");
         desk.begin(opened.id);
         desk.end(opened.id);
     }
@@ -317,8 +332,8 @@ fn names_of_other_workers_and_of_the_past_mean_nothing() {
     let id = desk.open().id;
     let mut stranger = id;
     stranger.worker = 8;
-    assert_eq!(desk.ledger.begin_try(stranger, &desk.host, 0), None);
+    assert_eq!(desk.ledger.begin_attempt(stranger, &desk.host, 0), None);
     desk.end(id);
-    assert_eq!(desk.ledger.begin_try(id, &desk.host, 0), None);
+    assert_eq!(desk.ledger.begin_attempt(id, &desk.host, 0), None);
     assert_eq!(desk.settle(id), Settled::default());
 }

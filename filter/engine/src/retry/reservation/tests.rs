@@ -8,7 +8,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use btp_policy::PluginConfig;
 
 use super::*;
-use crate::retry::budget::Terms;
+use crate::retry::budget::BudgetConfig;
 use crate::testing::{FakeHost, SharedMeters};
 
 /// So many that some share a page.
@@ -17,28 +17,28 @@ const BUDGETS: usize = 24;
 const FLOOR: usize = 7;
 
 /// A worker, its budgets and what it holds of them.
-struct Holder {
+struct ClaimTracker {
     host: FakeHost,
     budgets: Vec<Budget>,
-    held: Vec<(usize, Held)>,
+    held: Vec<(usize, Reservation)>,
 }
 
 fn name(budget: usize) -> String {
     format!("btp.default.p.route.{budget}")
 }
 
-impl Holder {
+impl ClaimTracker {
     fn new(number: u32, id: u64, meters: &SharedMeters) -> Self {
         let text = format!(
             r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{{"retryConstraint":
                 {{"minRetryRate":{{"count":{FLOOR},"interval":"1s"}}}}}}}}]}}"#
         );
         let mut config = PluginConfig::parse(text.as_bytes()).unwrap();
-        let terms = Terms::of(&config.policies.remove(0).spec.retry_constraint.unwrap());
+        let config = BudgetConfig::of(&config.policies.remove(0).spec.retry_constraint.unwrap());
         let mut host = FakeHost::default();
         host.meters = meters.clone();
         host.worker = Some(WorkerId { number, id });
-        let open = |budget| Budget::open(&name(budget), terms, &host, 0).unwrap();
+        let open = |budget| Budget::open(&name(budget), config, &host, 0).unwrap();
         Self {
             budgets: (0..BUDGETS).map(open).collect(),
             held: Vec::new(),
@@ -47,7 +47,7 @@ impl Holder {
     }
 
     fn take(&mut self, budget: usize) -> bool {
-        let held = Held::take(&mut self.budgets[budget], &self.host, 0);
+        let held = Reservation::take(&mut self.budgets[budget], &self.host, 0);
         self.held.extend(held.map(|held| (budget, held)));
         held.is_some()
     }
@@ -87,7 +87,10 @@ fn some_budgets_share_a_page() {
 #[test]
 fn what_a_dead_worker_held_is_credit_again() {
     let meters = SharedMeters::default();
-    let (mut dead, mut lives) = (Holder::new(0, 5, &meters), Holder::new(1, 6, &meters));
+    let (mut dead, mut lives) = (
+        ClaimTracker::new(0, 5, &meters),
+        ClaimTracker::new(1, 6, &meters),
+    );
     while dead.take(3) {}
     dead.refund();
     assert!(lives.take(3) && !lives.take(3));
@@ -104,10 +107,10 @@ fn what_a_dead_worker_held_is_credit_again() {
 fn who_was_taken_for_dead_gives_nothing_back_again() {
     for is_known_to_it in [false, true] {
         let meters = SharedMeters::default();
-        let mut stalled = Holder::new(0, 5, &meters);
+        let mut stalled = ClaimTracker::new(0, 5, &meters);
         assert!(stalled.take(1) && stalled.take(1) && stalled.take(2));
         recover(WorkerId { number: 0, id: 5 }, &stalled.host);
-        let mut heir = Holder::new(0, 6, &meters);
+        let mut heir = ClaimTracker::new(0, 6, &meters);
         assert!(heir.take(1));
         if is_known_to_it {
             stalled.host.worker = Some(WorkerId { number: 1, id: 5 });
@@ -128,7 +131,7 @@ fn who_was_taken_for_dead_gives_nothing_back_again() {
 #[test]
 fn without_a_journal_credit_is_held_all_the_same() {
     let meters = SharedMeters::default();
-    let mut holder = Holder::new(0, 5, &meters);
+    let mut holder = ClaimTracker::new(0, 5, &meters);
     holder.host.worker = None;
     assert!(holder.take(1));
     assert_eq!(gauge(&meters, 1), 1);
@@ -173,8 +176,8 @@ proptest! {
     ) {
         let meters = SharedMeters::default();
         let mut next_id = 9;
-        let mut workers: Vec<Holder> = (0..3)
-            .map(|number| Holder::new(number, u64::from(number) + 1, &meters))
+        let mut workers: Vec<ClaimTracker> = (0..3)
+            .map(|number| ClaimTracker::new(number, u64::from(number) + 1, &meters))
             .collect();
         for (index, budget, what) in steps {
             let worker = &mut workers[index];
@@ -187,7 +190,7 @@ proptest! {
                     let dead = worker.host.worker.unwrap();
                     recover(dead, &meters);
                     next_id += 1;
-                    workers[index] = Holder::new(dead.number, next_id, &meters);
+                    workers[index] = ClaimTracker::new(dead.number, next_id, &meters);
                 }
             }
             for budget in [0, 1, 2, budget] {

@@ -1,57 +1,57 @@
 use super::*;
-use crate::shared::TableId;
-use crate::shared::liveness::SILENCE_NS;
+use crate::host::values::TableId;
+use crate::shared::liveness::EXPIRY_NS;
 use crate::testing::FakeHost;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-const POOL: Pool = Pool {
+const QUOTA: Quota = Quota {
     table: TableId(0),
-    most: 2,
+    max: 2,
     slots: 8,
     owner: None,
 };
 
-fn holder() -> Holder {
-    Holder::new(Roll(TableId(1)), Gauges::default())
+fn claims() -> ClaimTracker {
+    ClaimTracker::new(WorkerRegistry(TableId(1)), QuotaGauges::default())
 }
 
 /// Takes one; says whether there was one, and whether the worker is to be
 /// woken for it.
-fn take(holder: &mut Holder, host: &mut FakeHost) -> (bool, Option<u64>) {
+fn take(claims: &mut ClaimTracker, host: &mut FakeHost) -> (bool, Option<u64>) {
     let mut out = Vec::new();
-    let change = holder.take(POOL, 0, (1, 1), host, &mut out);
+    let change = claims.take(QUOTA, 0, (1, 1), &mut Event::new(host, &mut out));
     let wake = out.into_iter().map(|action| match action {
         Action::WakeWorkerAt(at) => at,
         other => panic!("{other:?}"),
     });
-    (change.answer == Answer::Granted, wake.max())
+    (change.outcome == ClaimOutcome::Granted, wake.max())
 }
 
-fn tick(holder: &mut Holder, host: &mut FakeHost) -> bool {
+fn tick(claims: &mut ClaimTracker, host: &mut FakeHost) -> bool {
     let mut out = Vec::new();
-    holder.tick(host, &mut out);
+    claims.tick(&mut Event::new(host, &mut out));
     !out.is_empty()
 }
 
 #[test]
 fn who_holds_something_beats_and_who_does_not_stops() {
-    let (mut holder, mut host) = (holder(), FakeHost::default());
-    assert_eq!(take(&mut holder, &mut host), (true, Some(BEAT_NS)));
-    assert_eq!(take(&mut holder, &mut host), (true, None));
-    assert!(tick(&mut holder, &mut host));
-    assert_eq!(holder.give_back(POOL, 0, 2, &mut host), -2);
-    assert!(!tick(&mut holder, &mut host));
+    let (mut claims, mut host) = (claims(), FakeHost::default());
+    assert_eq!(take(&mut claims, &mut host), (true, Some(HEARTBEAT_NS)));
+    assert_eq!(take(&mut claims, &mut host), (true, None));
+    assert!(tick(&mut claims, &mut host));
+    assert_eq!(claims.give_back(QUOTA, 0, 2, &mut host), -2);
+    assert!(!tick(&mut claims, &mut host));
     host.now_ns = 9;
-    assert_eq!(take(&mut holder, &mut host), (true, Some(9 + BEAT_NS)));
+    assert_eq!(take(&mut claims, &mut host), (true, Some(9 + HEARTBEAT_NS)));
 }
 
 #[test]
 fn what_a_dead_worker_held_is_free_within_15_seconds() {
-    const { assert!(SILENCE_NS + SEARCH_NS < 15_000_000_000) };
-    let (mut dies, mut lives, mut host) = (holder(), holder(), FakeHost::default());
+    const { assert!(EXPIRY_NS + SEARCH_NS < 15_000_000_000) };
+    let (mut dies, mut lives, mut host) = (claims(), claims(), FakeHost::default());
     assert!(take(&mut dies, &mut host).0 && take(&mut lives, &mut host).0);
-    host.now_ns = SILENCE_NS - 1;
+    host.now_ns = EXPIRY_NS - 1;
     assert!(tick(&mut lives, &mut host));
     assert!(!take(&mut lives, &mut host).0);
     // The dead are looked for once a second.
@@ -64,10 +64,10 @@ fn what_a_dead_worker_held_is_free_within_15_seconds() {
 
 #[test]
 fn who_beats_is_not_taken_for_dead() {
-    let (mut one, mut other, mut host) = (holder(), holder(), FakeHost::default());
+    let (mut one, mut other, mut host) = (claims(), claims(), FakeHost::default());
     assert!(take(&mut one, &mut host).0 && take(&mut one, &mut host).0);
     for beat in 1..10 {
-        host.now_ns = beat * BEAT_NS;
+        host.now_ns = beat * HEARTBEAT_NS;
         assert!(tick(&mut one, &mut host));
         assert!(!take(&mut other, &mut host).0);
     }
@@ -75,43 +75,43 @@ fn who_beats_is_not_taken_for_dead() {
 
 #[test]
 fn who_was_taken_for_dead_and_lives_takes_nothing_from_the_others() {
-    let (mut late, mut other, mut host) = (holder(), holder(), FakeHost::default());
+    let (mut late, mut other, mut host) = (claims(), claims(), FakeHost::default());
     assert!(take(&mut late, &mut host).0);
-    host.now_ns = SILENCE_NS;
+    host.now_ns = EXPIRY_NS;
     assert!(take(&mut other, &mut host).0 && take(&mut other, &mut host).0);
     assert!(tick(&mut late, &mut host));
-    assert_eq!(late.give_back(POOL, 0, 1, &mut host), 0);
+    assert_eq!(late.give_back(QUOTA, 0, 1, &mut host), 0);
     assert!(!take(&mut late, &mut host).0);
 }
 
 /// Nobody who cannot be known to live may hold anything.
 #[test]
-fn who_finds_no_place_on_the_roll_gets_nothing() {
-    use crate::shared::Tables;
-    let (mut holder, mut host) = (holder(), FakeHost::default());
+fn who_finds_no_place_in_the_registry_gets_nothing() {
+    use crate::host::values::Tables;
+    let (mut claims, mut host) = (claims(), FakeHost::default());
     host.update_table(TableId(1), |words| {
         *words = (0..1024).flat_map(|worker| [worker, 0]).collect();
         true
     });
-    assert_eq!(take(&mut holder, &mut host), (false, None));
+    assert_eq!(take(&mut claims, &mut host), (false, None));
 }
 
-/// A pool that is asked for too much, without end, is looked through once a
+/// A quota that is asked for too much, without end, is looked through once a
 /// second; the dead of others are found all the same.
 #[test]
-fn a_pool_that_is_always_full_does_not_hide_the_dead_of_others() {
-    const CROWDED: Pool = Pool {
+fn a_quota_that_is_always_full_does_not_hide_the_dead_of_others() {
+    const CROWDED: Quota = Quota {
         table: TableId(2),
-        ..POOL
+        ..QUOTA
     };
-    let (mut dies, mut lives, mut host) = (holder(), holder(), FakeHost::default());
+    let (mut dies, mut lives, mut host) = (claims(), claims(), FakeHost::default());
     let mut out = Vec::new();
-    let crowded = lives.take(CROWDED, 0, (2, 2), &mut host, &mut out);
-    assert_eq!(crowded.answer, Answer::Granted);
+    let crowded = lives.take(CROWDED, 0, (2, 2), &mut Event::new(&mut host, &mut out));
+    assert_eq!(crowded.outcome, ClaimOutcome::Granted);
     assert!(take(&mut dies, &mut host).0 && take(&mut dies, &mut host).0);
-    host.now_ns = SILENCE_NS;
+    host.now_ns = EXPIRY_NS;
     assert!(tick(&mut lives, &mut host));
-    let crowded = lives.take(CROWDED, 0, (1, 1), &mut host, &mut out);
-    assert_eq!(crowded.answer, Answer::Full);
+    let crowded = lives.take(CROWDED, 0, (1, 1), &mut Event::new(&mut host, &mut out));
+    assert_eq!(crowded.outcome, ClaimOutcome::Full);
     assert!(take(&mut lives, &mut host).0);
 }

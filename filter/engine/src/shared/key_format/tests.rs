@@ -8,6 +8,8 @@ use super::*;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
 use crate::testing::FakeHost;
+use crate::testing::feed;
+use crate::worker::Worker;
 
 const CONFIG: &str = r#"{"limits": {"distinctKeys": 64}, "policies": [{"metadata": {"name": "p.q"}, "spec": {
     "faultInjection": {"delay": {"fixedDelay": "1h"}, "maxActive": 5},
@@ -68,11 +70,13 @@ fn words(bytes: &[u8]) -> Vec<u64> {
 fn values_are_what_a_filter_in_use_can_read() {
     const NOW: u64 = 1_000_000_000_000;
     let plan = Plan::compile(PluginConfig::parse(CONFIG.replace("1h", "1ms").as_bytes()).unwrap());
-    let (mut worker, mut host) = (plan.worker(), FakeHost::new(&plan));
+    let (mut worker, mut host) = (Worker::new(&plan), FakeHost::new(&plan));
     host.now_ns = NOW;
     host.request_headers = vec![("x-user".to_owned(), b"me".to_vec())];
     let (mut exchange, mut out) = (Exchange::default(), Vec::new());
-    let _ = exchange.request_headers(&plan, &mut worker, &mut host, true, &mut out);
+    let _ = feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+        exchange.request_headers(cx, true)
+    });
     let table = |host: &FakeHost, name: &str| {
         let index = plan.tables().iter().position(|it| it == name).unwrap();
         host.table(index)
@@ -82,9 +86,15 @@ fn values_are_what_a_filter_in_use_can_read() {
         panic!("{held:?}");
     };
     assert_eq!((key, amount), (0, 1), "Format::Amounts");
-    assert_eq!(table(&host, "btp.workers"), [id, NOW], "Format::Roll");
+    assert_eq!(
+        table(&host, "btp.workers"),
+        [id, NOW],
+        "Format::WorkerRegistry"
+    );
     host.now_ns = NOW + 1_000_000;
-    let _ = exchange.timer(&plan, &mut worker, &mut host, &mut out);
+    let _ = feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+        exchange.timer(cx)
+    });
 
     let seed = host.blocks.borrow()["btp.seed"].clone();
     assert_eq!(seed.len(), 16, "Format::Seed");
@@ -100,23 +110,27 @@ fn values_are_what_a_filter_in_use_can_read() {
     let client = words(&set)[0];
     let mut places = table(&host, "btp.places.2.0.1");
     places.extend(table(&host, "btp.places.2.1.1"));
-    let [key, holder, amount] = places[..] else {
+    let [key, claims, amount] = places[..] else {
         panic!("{places:?}");
     };
-    assert_eq!((key, holder), (client, id), "Format::ClientPlaces");
+    assert_eq!((key, claims), (client, id), "Format::ClientInFlight");
     // The upper half is the rule.
-    assert_eq!(amount & 0xffff_ffff, 1, "Format::ClientPlaces");
-    assert!(amount >> 32 > 0, "Format::ClientPlaces");
+    assert_eq!(amount & 0xffff_ffff, 1, "Format::ClientInFlight");
+    assert!(amount >> 32 > 0, "Format::ClientInFlight");
 
     host.request_headers.clear();
     let (mut exchange, mut out) = (Exchange::default(), Vec::new());
-    let _ = exchange.request_headers(&plan, &mut worker, &mut host, true, &mut out);
+    let _ = feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+        exchange.request_headers(cx, true)
+    });
     host.now_ns += 1_000_000;
-    let _ = exchange.timer(&plan, &mut worker, &mut host, &mut out);
+    let _ = feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+        exchange.timer(cx)
+    });
     let bucket = host.blocks.borrow()["btp.limit.default/p.q/all"].clone();
     assert_eq!(bucket.len(), 20, "Format::Buckets");
     assert_eq!(words(&bucket)[1], host.now_ns + 100_000_000);
     let route = words(&bucket)[0];
     let places = table(&host, "btp.places.default/p.q/all");
-    assert_eq!(places, [route, id, 1], "Format::Places");
+    assert_eq!(places, [route, id, 1], "Format::InFlight");
 }

@@ -10,10 +10,11 @@ use proptest::prelude::*;
 
 use crate::action::Action;
 use crate::exchange::Exchange;
+use crate::host::values::Tables;
 use crate::plan::Plan;
-use crate::shared::Tables;
-use crate::shared::liveness::BEAT_NS;
+use crate::shared::liveness::HEARTBEAT_NS;
 use crate::testing::FakeHost;
+use crate::testing::feed;
 use crate::worker::Worker;
 use crate::{GaugeId, TableId};
 
@@ -78,7 +79,7 @@ impl Sim {
         sim.host.now_ns = 1_000 * SECOND;
         for index in 0..=workers {
             let life = Life {
-                worker: sim.plan.worker(),
+                worker: Worker::new(&sim.plan),
                 wake_at: None,
             };
             sim.workers.push(life);
@@ -111,7 +112,7 @@ impl Sim {
 
     fn start(&mut self, worker: usize) {
         self.act(worker, |worker, plan, host, out| {
-            worker.start(plan, host, out)
+            worker.start(plan, &mut crate::event::Event::new(host, out))
         });
     }
 
@@ -124,27 +125,29 @@ impl Sim {
             .collect();
         let mut exchange = Exchange::default();
         self.act(worker, |worker, plan, host, out| {
-            let _ = exchange.request_headers(plan, worker, host, false, out);
+            let _ = feed(plan, worker, host, out, |cx| {
+                exchange.request_headers(cx, false)
+            });
         });
         exchange
     }
 
     fn close(&mut self, worker: usize, mut exchange: Exchange) {
         self.act(worker, |worker, plan, host, out| {
-            exchange.done(plan, worker, host, out);
+            feed(plan, worker, host, out, |cx| exchange.done(cx));
         });
     }
 
     fn retire(&mut self, worker: usize) {
         self.act(worker, |worker, plan, host, out| {
-            worker.retire(plan, host, out)
+            worker.retire(plan, &mut crate::event::Event::new(host, out))
         });
     }
 
     /// The worker's VM dies; a new one starts if somebody asks for it.
     fn die(&mut self, worker: usize, again: bool) {
         self.workers[worker] = Life {
-            worker: self.plan.worker(),
+            worker: Worker::new(&self.plan),
             wake_at: None,
         };
         if again {
@@ -163,7 +166,7 @@ impl Sim {
             self.host.now_ns = at.max(self.host.now_ns);
             self.workers[index].wake_at = None;
             self.act(index, |worker, plan, host, out| {
-                worker.tick(plan, host, out)
+                worker.tick(plan, &mut crate::event::Event::new(host, out))
             });
         }
         self.host.now_ns = end;
@@ -173,7 +176,7 @@ impl Sim {
         self.gauges.values().sum()
     }
 
-    /// Whether no table but the roll has anything in it, nor a gauge.
+    /// Whether no table but the registry has anything in it, nor a gauge.
     fn is_all_free(&self) -> bool {
         let tables = self.plan.tables().iter().enumerate();
         let mut tables = tables.filter(|(_, name)| !name.contains("workers"));
@@ -216,7 +219,7 @@ fn what_the_dead_held_is_dropped_though_nobody_needs_it() {
             assert_eq!(level, expected, "{name}");
         }
         sim.close(1, stays);
-        sim.pass_time(BEAT_NS);
+        sim.pass_time(HEARTBEAT_NS);
         assert!(sim.is_all_free(), "{:?}", sim.gauges);
     }
 }
@@ -312,10 +315,10 @@ fn what_is_taken_ahead_goes_back_when_nothing_comes() {
     let all = "btp.default.p.rate_limit.all.in_flight";
     let long = sim.open(0, &[]);
     assert_eq!(sim.gauges[all], 100);
-    sim.pass_time(2 * BEAT_NS);
+    sim.pass_time(2 * HEARTBEAT_NS);
     assert_eq!(sim.gauges[all], 1);
     sim.close(0, long);
-    sim.pass_time(BEAT_NS);
+    sim.pass_time(HEARTBEAT_NS);
     assert!(sim.is_all_free());
 }
 

@@ -5,9 +5,9 @@ use std::cell::{Cell, RefCell};
 
 use hashbrown::HashMap;
 
-use crate::meters::{MeterId, MeterKind, Meters};
-use crate::shared::journal::{Journals, Page, WorkerId};
-use crate::shared::{Contended, Step};
+use crate::host::journal::{Journals, Page, WorkerId};
+use crate::host::metrics::{MeterId, MeterKind, Meters};
+use crate::host::values::{Contended, Step};
 
 /// The shared store of one proxy.
 #[derive(Debug, Default)]

@@ -8,12 +8,13 @@ use super::shared::Shared;
 use super::view::{Facts, View};
 use super::visit::{Event, Performed, Visit};
 use crate::action::{Action, Flow};
-use crate::exchange::Exchange;
+use crate::event as engine;
+use crate::exchange::{Context, Exchange};
+use crate::host::journal::WorkerId;
 use crate::plan::Plan;
 use crate::response_override::MemoryQuota;
 use crate::retry::{self, Ledger};
-use crate::shared::journal::WorkerId;
-use crate::shared::liveness::BEAT_NS;
+use crate::shared::liveness::HEARTBEAT_NS;
 use crate::shared::vm_memory::VmMemory;
 use crate::worker::Worker;
 
@@ -32,7 +33,7 @@ pub(super) struct Machine {
     pub(super) serial: u8,
     /// Its number, since it has had an exchange.
     vm: Option<WorkerId>,
-    next_beat: u64,
+    next_heartbeat: u64,
     pub(super) ledger: Ledger,
     pub(super) quota: MemoryQuota,
     /// `None` once it has been replaced and its last exchange is gone.
@@ -62,7 +63,7 @@ impl Machine {
         Self {
             serial,
             vm: None,
-            next_beat: 0,
+            next_heartbeat: 0,
             ledger: Ledger::default(),
             quota: MemoryQuota::default(),
             roots: Vec::new(),
@@ -76,7 +77,7 @@ impl Machine {
         &mut self,
         root: usize,
         (shared, random): (&Shared, &mut u64),
-        act: impl FnOnce(&mut Worker, &Plan, &mut View<'_>, &mut Vec<Action>),
+        act: impl FnOnce(&mut Worker, &Plan, &mut engine::Event<'_, View<'_>>),
     ) {
         let Some(Some(root)) = self.roots.get_mut(root) else {
             return;
@@ -89,13 +90,13 @@ impl Machine {
             shared,
             config,
             facts: &Facts::default(),
-            ledger: &mut self.ledger,
             random,
             serial: self.serial,
             vm: self.vm,
             responds: false,
         };
-        act(&mut root.worker, &config.plan, host, &mut out);
+        let event = &mut engine::Event::new(host, &mut out);
+        act(&mut root.worker, &config.plan, event);
         let performed = of_worker(out);
         account(shared, config, &performed);
         root.wake_at(performed.wake_worker);
@@ -160,17 +161,17 @@ impl Stage {
         let others = machine.roots.len();
         machine.roots.push(compiled(config).map(|compiled| Root {
             config,
-            worker: compiled.plan.worker().with_quota(&machine.quota),
+            worker: Worker::new(&compiled.plan).with_quota(&machine.quota),
             wake: None,
         }));
         let world = (&self.shared, &mut self.random);
-        machine.act(others, world, |worker, plan, host, out| {
-            worker.start(plan, host, out);
+        machine.act(others, world, |worker, plan, event| {
+            worker.start(plan, event)
         });
         for other in 0..others {
             let world = (&self.shared, &mut self.random);
-            machine.act(other, world, |worker, plan, host, out| {
-                worker.retire(plan, host, out);
+            machine.act(other, world, |worker, plan, event| {
+                worker.retire(plan, event)
             });
         }
         others
@@ -249,28 +250,22 @@ impl Stage {
             shared: &self.shared,
             config,
             facts: &visit.facts,
-            ledger: &mut machine.ledger,
             random: &mut self.random,
             serial: machine.serial,
             vm: machine.vm,
             responds: matches!(event, Event::ResponseHeaders { .. }),
         };
+        let cx = &mut Context::new(plan, worker, &mut machine.ledger, host, &mut out);
         let flow = match event {
-            Event::RequestHeaders { end } => {
-                exchange.request_headers(plan, worker, host, end, &mut out)
-            }
-            Event::RequestBody { at_hand, end } => {
-                exchange.request_body(plan, worker, host, (at_hand, end), &mut out)
-            }
-            Event::RequestTrailers => exchange.request_trailers(plan, worker, host, &mut out),
-            Event::Timer => exchange.timer(plan, worker, host, &mut out),
-            Event::ResponseHeaders { end } => {
-                exchange.response_headers(plan, worker, host, end, &mut out)
-            }
-            Event::ResponseBody => exchange.response_body(&mut out),
-            Event::ResponseTrailers => exchange.response_trailers(&mut out),
+            Event::RequestHeaders { end } => exchange.request_headers(cx, end),
+            Event::RequestBody { at_hand, end } => exchange.request_body(cx, at_hand, end),
+            Event::RequestTrailers => exchange.request_trailers(cx),
+            Event::Timer => exchange.timer(cx),
+            Event::ResponseHeaders { end } => exchange.response_headers(cx, end),
+            Event::ResponseBody => exchange.response_body(cx),
+            Event::ResponseTrailers => exchange.response_trailers(cx),
             Event::Done => {
-                exchange.done(plan, worker, host, &mut out);
+                exchange.done(cx);
                 Flow::Continue
             }
         };
@@ -301,7 +296,7 @@ impl Stage {
             .set(wall.wrapping_add(nanos / 1_000_000));
         for worker in 0..self.machines.len() {
             let machine = self.machines.get(worker);
-            if machine.is_some_and(|it| it.vm.is_some() && it.next_beat <= now) {
+            if machine.is_some_and(|it| it.vm.is_some() && it.next_heartbeat <= now) {
                 self.beat(worker);
             }
         }
@@ -337,8 +332,8 @@ impl Stage {
             root.wake = None;
             self.events += 1;
             let world = (&self.shared, &mut self.random);
-            machine.act(number, world, |worker, plan, host, out| {
-                worker.tick(plan, host, out);
+            machine.act(number, world, |worker, plan, event| {
+                worker.tick(plan, event)
             });
         }
     }
@@ -354,7 +349,7 @@ impl Stage {
         };
         let now = self.shared.now_ns.get();
         let seen = own.beat(&mut self.shared.vms.borrow_mut(), now);
-        machine.next_beat = now.saturating_add(BEAT_NS);
+        machine.next_heartbeat = now.saturating_add(HEARTBEAT_NS);
         machine.vm = seen.number.map(|number| WorkerId { number, id: own.id });
         for dead in seen.dead {
             retry::recover(dead, &self.shared);
@@ -403,8 +398,8 @@ impl Stage {
             return;
         }
         let world = (&self.shared, &mut self.random);
-        machine.act(root, world, |worker, plan, host, out| {
-            worker.retire(plan, host, out);
+        machine.act(root, world, |worker, plan, event| {
+            worker.retire(plan, event)
         });
         if let Some(place) = machine.roots.get_mut(root) {
             *place = None;

@@ -7,12 +7,12 @@ use btp_policy::attach::{ResourceRef, Route};
 
 use super::configs::Compiled;
 use super::shared::Shared;
-use crate::counters::CounterId;
+use crate::host::journal::{Journals, Page, WorkerId};
+use crate::host::metrics::CounterId;
+use crate::host::metrics::Counters;
+use crate::host::metrics::{MeterId, MeterKind, Meters};
+use crate::host::values::{BlockId, Blocks, Contended, Step, TableId, Tables};
 use crate::host::{Attribute, Host};
-use crate::meters::{MeterId, MeterKind, Meters};
-use crate::retry::Ledger;
-use crate::shared::journal::{Journals, Page, WorkerId};
-use crate::shared::{BlockId, Blocks, Contended, Counters, Step, TableId, Tables};
 
 /// Headers as they came, whatever bytes they are.
 pub(super) type Headers = Vec<(Vec<u8>, Vec<u8>)>;
@@ -41,7 +41,6 @@ pub(super) struct View<'a> {
     pub(super) shared: &'a Shared,
     pub(super) config: &'a Compiled,
     pub(super) facts: &'a Facts,
-    pub(super) ledger: &'a mut Ledger,
     pub(super) random: &'a mut u64,
     /// Tells this worker's random numbers from those of all others.
     pub(super) serial: u8,
@@ -223,13 +222,6 @@ impl Host for View<'_> {
 
     fn source_address(&mut self) -> Option<IpAddr> {
         self.facts.source
-    }
-
-    fn with_ledger<R>(&mut self, act: impl FnOnce(&mut Ledger, &mut Self) -> R) -> R {
-        let mut ledger = std::mem::take(self.ledger);
-        let result = act(&mut ledger, self);
-        *self.ledger = ledger;
-        result
     }
 
     fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {

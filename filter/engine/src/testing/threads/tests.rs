@@ -8,8 +8,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::action::{Action, Flow};
+use crate::event::Event;
 use crate::exchange::Exchange;
 use crate::plan::Plan;
+use crate::testing::feed;
 use crate::worker::Worker;
 
 const THREADS: u64 = 8;
@@ -36,7 +38,7 @@ impl Proxy {
         let host = ThreadedHost::new(plan.counters().len());
         host.now_ns.store(1_000 * HOUR, Ordering::SeqCst);
         Self {
-            workers: (0..workers).map(|_| plan.worker()).collect(),
+            workers: (0..workers).map(|_| Worker::new(&plan)).collect(),
             plan,
             host,
         }
@@ -91,7 +93,7 @@ impl Proxy {
     /// How many more pass: first on what the workers have fetched ahead, then
     /// on what is left for a new one.
     fn drain(&mut self, headers: &[(&'static str, String)]) -> usize {
-        let mut fresh = self.plan.worker();
+        let mut fresh = Worker::new(&self.plan);
         let (plan, host) = (&self.plan, &self.host);
         let workers = self.workers.iter_mut().chain([&mut fresh]);
         let mut more = 0;
@@ -118,7 +120,9 @@ fn request(
         .collect();
     let mut out = Vec::new();
     let mut exchange = Exchange::default();
-    let flow = exchange.request_headers(plan, worker, view, true, &mut out);
+    let flow = feed(plan, worker, view, &mut out, |cx| {
+        exchange.request_headers(cx, true)
+    });
     for action in out {
         if let Action::Count(counter) = action {
             view.add(counter, 1);
@@ -344,13 +348,9 @@ fn threads_never_have_more_in_flight_than_may_be() {
                         let mut out = Vec::new();
                         if turn % 40 < 30 {
                             let mut exchange = Exchange::default();
-                            let flow = exchange.request_headers(
-                                plan,
-                                &mut worker,
-                                &mut view,
-                                true,
-                                &mut out,
-                            );
+                            let flow = feed(plan, &mut worker, &mut view, &mut out, |cx| {
+                                exchange.request_headers(cx, true)
+                            });
                             if flow == Flow::Continue {
                                 let now = in_flight.fetch_add(1, Ordering::SeqCst) + 1;
                                 largest.fetch_max(now, Ordering::SeqCst);
@@ -361,18 +361,22 @@ fn threads_never_have_more_in_flight_than_may_be() {
                             && let Some(mut exchange) = open.pop()
                         {
                             in_flight.fetch_sub(1, Ordering::SeqCst);
-                            exchange.done(plan, &mut worker, &mut view, &mut out);
+                            feed(plan, &mut worker, &mut view, &mut out, |cx| {
+                                exchange.done(cx)
+                            });
                         }
                         counted(out);
                     }
                     for mut exchange in open {
                         let mut out = Vec::new();
                         in_flight.fetch_sub(1, Ordering::SeqCst);
-                        exchange.done(plan, &mut worker, &mut view, &mut out);
+                        feed(plan, &mut worker, &mut view, &mut out, |cx| {
+                            exchange.done(cx)
+                        });
                         counted(out);
                     }
                     let mut out = Vec::new();
-                    worker.tick(plan, &mut view, &mut out);
+                    worker.tick(plan, &mut Event::new(&mut view, &mut out));
                     counted(out);
                 });
             }

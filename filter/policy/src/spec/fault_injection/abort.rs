@@ -9,14 +9,14 @@ use crate::spec::reject::read_reply_header;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Abort {
     /// What the client gets.
-    pub action: Abortion,
+    pub action: AbortAction,
     /// Share of requests that are aborted.
     pub share: Ppm,
 }
 
 /// What an aborted request gets.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Abortion {
+pub enum AbortAction {
     /// A reply.
     Reply(AbortReply),
     /// No reply: the connection (HTTP/2: the stream) breaks. An extension.
@@ -70,16 +70,16 @@ impl Abort {
             (Some(at), None, false) => HttpStatus::read(at, problems)
                 .map(AbortStatus::Http)
                 .and_then(|status| AbortReply::read(status, &object, problems))
-                .map(Abortion::Reply),
+                .map(AbortAction::Reply),
             (None, Some(at), false) => at
                 .integer(0..=16, problems)
                 .and_then(|code| u8::try_from(code).ok())
                 .map(AbortStatus::Grpc)
                 .and_then(|status| AbortReply::read(status, &object, problems))
-                .map(Abortion::Reply),
+                .map(AbortAction::Reply),
             (None, None, true) => {
                 refuse_all(&object, &OF_REPLY, "a reset sends no reply", problems);
-                Some(Abortion::Reset)
+                Some(AbortAction::Reset)
             }
             _ => {
                 let reason = "must have exactly one of httpStatus, grpcStatus and reset: true";

@@ -41,7 +41,7 @@ fn extensions_in_full() {
             "maxActive":100,"exemptHealthChecks":false}"#,
     )
     .unwrap();
-    let Some(Abortion::Reply(reply)) = fault.abort.map(|abort| abort.action) else {
+    let Some(AbortAction::Reply(reply)) = fault.abort.map(|abort| abort.action) else {
         panic!("no reply");
     };
     assert_eq!(reply.body.as_deref(), Some("100% out"));

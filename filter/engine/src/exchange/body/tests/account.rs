@@ -3,8 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::exchange::Exchange;
+use crate::host::values::Tables;
+use crate::plan::Plan;
 use crate::request_buffer::Total;
-use crate::shared::Tables;
+use crate::testing::feed;
+use crate::worker::Worker;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -73,7 +77,7 @@ impl World<'_> {
 
     fn table(&self) -> Vec<u64> {
         let mut seen = Vec::new();
-        self.host.update_table(self.total().pool.table, |words| {
+        self.host.update_table(self.total().quota.table, |words| {
             seen.clone_from(words);
             false
         });
@@ -98,7 +102,7 @@ impl World<'_> {
         if let Some(live) = &mut self.live[index] {
             live.wake_at = wake_at;
             live.held = matches!(flow, Flow::HoldAll | Flow::HoldHeaders)
-                || (live.tunnel && flow == Flow::Continue && live.exchange.intake.is_some());
+                || (live.tunnel && flow == Flow::Continue && live.exchange.body.is_some());
             live.gone |= !live.held;
         }
     }
@@ -122,12 +126,12 @@ impl World<'_> {
                     gone: false,
                     tunnel,
                 });
-                let flow = live.exchange.request_headers(
+                let flow = feed(
                     plan,
                     &mut self.workers[worker],
                     &mut self.host,
-                    false,
                     &mut out,
+                    |cx| live.exchange.request_headers(cx, false),
                 );
                 self.settle(index, worker, flow, out);
             }
@@ -141,12 +145,16 @@ impl World<'_> {
                 let worker = live.worker;
                 let (own, host) = (&mut self.workers[worker], &mut self.host);
                 let flow = if let Event::Trailers = event {
-                    live.exchange.request_trailers(plan, own, host, &mut out)
+                    feed(plan, own, host, &mut out, |cx| {
+                        live.exchange.request_trailers(cx)
+                    })
                 } else {
                     // What is not held is shown once.
                     let at_hand = if live.tunnel { bytes } else { live.received };
                     let event = (at_hand, matches!(event, Event::End));
-                    live.exchange.request_body(plan, own, host, event, &mut out)
+                    feed(plan, own, host, &mut out, |cx| {
+                        live.exchange.request_body(cx, event.0, event.1)
+                    })
                 };
                 self.settle(index, worker, flow, out);
             }
@@ -157,7 +165,10 @@ impl World<'_> {
                         .take_if(|at| *at <= self.host.now_ns)
                         .is_some()
                     {
-                        self.workers[worker].tick(self.plan, &mut self.host, &mut out);
+                        self.workers[worker].tick(
+                            self.plan,
+                            &mut crate::event::Event::new(&mut self.host, &mut out),
+                        );
                         let beats = out.drain(..).map(|action| match action {
                             Action::WakeWorkerAt(at) => at,
                             other => panic!("{other:?}"),
@@ -174,7 +185,9 @@ impl World<'_> {
                     };
                     let worker = live.worker;
                     let own = &mut self.workers[worker];
-                    let flow = live.exchange.timer(plan, own, &mut self.host, &mut out);
+                    let flow = feed(plan, own, &mut self.host, &mut out, |cx| {
+                        live.exchange.timer(cx)
+                    });
                     self.settle(index, worker, flow, out);
                 }
             }
@@ -182,15 +195,15 @@ impl World<'_> {
                 self.host.response_headers = to_headers(&[(":status", &status.to_string())]);
                 let worker = live.worker;
                 let (own, host) = (&mut self.workers[worker], &mut self.host);
-                let flow = live
-                    .exchange
-                    .response_headers(plan, own, host, true, &mut out);
+                let flow = feed(plan, own, host, &mut out, |cx| {
+                    live.exchange.response_headers(cx, true)
+                });
                 self.settle(index, worker, flow, out);
             }
             (Event::Vanish, Some(live)) => {
                 let worker = live.worker;
                 let (own, host) = (&mut self.workers[worker], &mut self.host);
-                live.exchange.done(plan, own, host, &mut out);
+                feed(plan, own, host, &mut out, |cx| live.exchange.done(cx));
                 self.settle(index, worker, Flow::Stop, out);
                 self.live[index] = None;
             }
@@ -198,7 +211,7 @@ impl World<'_> {
                 for slot in &mut self.live {
                     slot.take_if(|live| live.worker == worker);
                 }
-                self.workers[worker] = plan.worker();
+                self.workers[worker] = Worker::new(plan);
                 self.beats[worker] = None;
             }
             _ => {}
@@ -227,7 +240,7 @@ proptest! {
         let mut world = World {
             plan: &plan,
             host: FakeHost::default(),
-            workers: [plan.worker(), plan.worker()],
+            workers: [Worker::new(&plan), Worker::new(&plan)],
             beats: [None; 2],
             live: std::iter::repeat_with(|| None).take(6).collect(),
             gauge: 0,
@@ -240,14 +253,14 @@ proptest! {
             prop_assert!(held <= TOTAL);
             prop_assert_eq!(i128::from(world.gauge), i128::from(held));
             let live = world.live.iter().flatten();
-            let intakes = live.filter_map(|live| Some((live, live.exchange.intake.as_ref()?)));
+            let intakes = live.filter_map(|live| Some((live, live.exchange.body.as_ref()?)));
             let mut sum = 0;
-            for (live, intake) in intakes {
-                sum += intake.held;
+            for (live, progress) in intakes {
+                sum += progress.reserved;
                 if live.held {
-                    prop_assert!(intake.held >= live.received, "unaccounted bytes");
+                    prop_assert!(progress.reserved >= live.received, "unaccounted bytes");
                     let beats = world.beats[live.worker].is_some();
-                    prop_assert!(beats || intake.held == 0, "nobody beats");
+                    prop_assert!(beats || progress.reserved == 0, "nobody beats");
                 }
             }
             prop_assert!(sum == held || (somebody_died && sum < held), "{} of {}", sum, held);

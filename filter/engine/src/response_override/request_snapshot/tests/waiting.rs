@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::action::Action;
+use crate::exchange::Exchange;
+use crate::plan::Plan;
+use crate::testing::feed;
+use crate::worker::Worker;
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -15,7 +19,9 @@ fn paged(plan: &Plan, worker: &mut Worker, host: &mut FakeHost) -> (Exchange, Ve
         .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
         .into();
     let mut out = Vec::new();
-    let _ = exchange.response_headers(plan, worker, host, false, &mut out);
+    let _ = feed(plan, worker, host, &mut out, |cx| {
+        exchange.response_headers(cx, false)
+    });
     (exchange, out)
 }
 
@@ -26,7 +32,7 @@ fn bodies_that_wait_for_an_upstream_stay_within_the_quota() {
     const LENGTH: usize = 20;
     let limits = json!({"requestValueBytesPerWorker": 200});
     let plan = plan(&limits, &printing("%REQ(x)% %REQ(x):9%"));
-    let (mut worker, mut host) = (plan.worker(), FakeHost::new(&plan));
+    let (mut worker, mut host) = (Worker::new(&plan), FakeHost::new(&plan));
     let mut waiting = Vec::new();
     for round in 0..10 {
         let (exchange, out) = paged(&plan, &mut worker, &mut host);
@@ -48,7 +54,9 @@ fn bodies_that_wait_for_an_upstream_stay_within_the_quota() {
     // The one that is written gives its bytes back, the others when they end.
     let mut first = waiting.remove(0);
     let mut out = Vec::new();
-    let _ = first.response_body(&mut out);
+    let _ = feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+        first.response_body(cx)
+    });
     let [Action::ReplaceBody(body)] = &out[..] else {
         panic!("{out:?}");
     };
@@ -64,7 +72,7 @@ fn a_body_without_values_waits_for_free() {
         &json!({"requestValueBytesPerWorker": 0}),
         &printing("sorry"),
     );
-    let (mut worker, mut host) = (plan.worker(), FakeHost::new(&plan));
+    let (mut worker, mut host) = (Worker::new(&plan), FakeHost::new(&plan));
     let (mut exchange, out) = paged(&plan, &mut worker, &mut host);
     assert!(matches!(
         out[..],
@@ -75,7 +83,9 @@ fn a_body_without_values_waits_for_free() {
         ]
     ));
     let mut out = Vec::new();
-    let _ = exchange.response_body(&mut out);
+    let _ = feed(&plan, &mut worker, &mut host, &mut out, |cx| {
+        exchange.response_body(cx)
+    });
     assert_eq!(out, [Action::ReplaceBody(b"sorry".to_vec())]);
 }
 

@@ -6,7 +6,7 @@
 //! workers. It has many pages, so that an entry costs the same however much the
 //! worker holds.
 
-use crate::shared::{Contended, Step};
+use crate::host::values::{Contended, Step};
 use crate::siphash::siphash24;
 
 /// A worker of a process in which workers die without it.

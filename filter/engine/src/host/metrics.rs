@@ -1,8 +1,24 @@
-//! Process-wide numbers that are found by name while exchanges run: what a
-//! retry budget keeps its account in.
-//!
-//! Unlike [`crate::Counters`] they belong to no plan, so that every plan of a
-//! process that names the same number means the same number.
+//! Process-wide numbers: the counters and gauges of a plan, which have numbers
+//! of their own, and meters, which are found by name while exchanges run. A
+//! retry budget keeps its account in meters: they belong to no plan, so that
+//! every plan of a process that names the same number means the same number.
+
+/// Process-wide counters.
+pub trait Counters {
+    /// Adds to a counter.
+    fn add(&self, counter: CounterId, amount: u64);
+
+    /// The counter's value, all workers together.
+    fn read(&self, counter: CounterId) -> u64;
+}
+
+/// Names a counter of one plan: an index into `Plan::counters`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CounterId(pub u32);
+
+/// Names a gauge of one plan: an index into `Plan::gauges`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GaugeId(pub u32);
 
 /// Numbers that all workers of a process share.
 pub trait Meters {

@@ -9,7 +9,7 @@ use btp_engine::{MemoryQuota, Plan, Worker};
 use btp_policy::problem::in_one_line;
 use btp_policy::{PluginConfig, Position};
 
-use crate::log_throttle::Complaints;
+use crate::log_throttle::LogThrottle;
 use crate::metrics::{self, Metrics};
 use crate::random::Random;
 use crate::shared_data;
@@ -24,7 +24,7 @@ pub(crate) struct Loaded {
     pub(crate) metrics: Metrics,
     pub(crate) random: Random,
     pub(crate) worker: RefCell<Worker>,
-    pub(crate) complaints: Complaints,
+    pub(crate) log_throttle: LogThrottle,
     pub(crate) position: Position,
 }
 
@@ -63,8 +63,8 @@ impl Loaded {
         }
         Ok(Self {
             metrics: Metrics::new(&plan),
-            worker: RefCell::new(plan.worker().with_quota(&QUOTA.with(MemoryQuota::clone))),
-            complaints: Complaints::default(),
+            worker: RefCell::new(Worker::new(&plan).with_quota(&QUOTA.with(MemoryQuota::clone))),
+            log_throttle: LogThrottle::default(),
             plan,
             random,
             position,

@@ -1,28 +1,21 @@
-//! The names of the counters, gauges and tables that a plan needs.
+//! The names of the counters, gauges and tables that a plan defines.
 
 use btp_policy::scalar::ObjectName;
 
-use crate::shared::TableId;
+use crate::host::metrics::{CounterId, GaugeId};
+use crate::host::values::TableId;
 use crate::shared::key_format::Format;
 use crate::shared::names::SharedNames;
 
-/// Names a counter of one plan: an index into `Plan::counters`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CounterId(pub u32);
-
-/// Names a gauge of one plan: an index into `Plan::gauges`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GaugeId(pub u32);
-
 /// Collects names while a plan is compiled.
 #[derive(Debug, Default)]
-pub(crate) struct CounterNames {
+pub(crate) struct Definitions {
     pub(crate) counters: Vec<String>,
     pub(crate) gauges: Vec<String>,
     pub(crate) tables: SharedNames,
 }
 
-impl CounterNames {
+impl Definitions {
     /// A counter `btp.<namespace>.<policy>.<name>`. Dots in the policy's
     /// name become underscores, so that each part stays one part.
     pub(crate) fn define(&mut self, policy: &ObjectName, name: &str) -> CounterId {

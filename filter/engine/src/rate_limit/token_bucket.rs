@@ -1,0 +1,173 @@
+//! The limit of one rule: a token bucket for each route or client, and where
+//! workers keep them.
+
+use std::sync::Arc;
+
+use btp_policy::spec::{Limit, Queue};
+
+use super::buckets::Key;
+use super::gcra::{Fixed, Gcra};
+use super::overflow::SETS_PER_BLOCK;
+use crate::host::metrics::CounterId;
+use crate::host::values::BlockId;
+
+/// The limit of one rule, and where its buckets are.
+#[derive(Debug)]
+pub(crate) struct TokenBucket {
+    pub(crate) bucket: Gcra,
+    /// Tokens that a worker fetches at a time.
+    pub(super) lease: u64,
+    /// The first of the rule's own blocks: the buckets of routes, or the cells
+    /// of `Distinct` values for which there is no slot.
+    pub(super) own: BlockId,
+    /// Where the buckets of `Distinct` values are.
+    pub(super) keys: Option<KeyTable>,
+    pub(super) counters: LimitCounters,
+    /// Says whose limit it is.
+    pub(super) label: Arc<str>,
+}
+
+/// Where the buckets, or the permits, of all `Distinct` values are: a table of
+/// sets, so that one operation moves only a few of them. Each set is a block
+/// or a shared table of its own, numbered from `first`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyTable {
+    pub(crate) first: u32,
+    pub(crate) sets: u32,
+}
+
+/// What counts the shared store's work for a limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LimitCounters {
+    pub(crate) operations: CounterId,
+    pub(crate) contended: CounterId,
+    pub(crate) overflows: CounterId,
+}
+
+/// Names one bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BucketRef {
+    /// Index into the plan's limits.
+    pub(crate) limit: usize,
+    pub(crate) key: Key,
+}
+
+/// How full a bucket is, as a worker sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BucketState {
+    pub(crate) bucket: Gcra,
+    pub(crate) tokens: u64,
+    /// Nanoseconds to wait for the tokens that were taken.
+    pub(crate) wait_ns: u64,
+    /// Of the tokens, those that no worker has fetched.
+    shared: u64,
+    full_at: Fixed,
+    now_ns: u64,
+}
+
+/// No block, until all limits are known.
+const UNPLACED: BlockId = BlockId(u32::MAX);
+/// Buckets in one set of the table of `Distinct` values, and how many there
+/// are on average when the table counts as full. That one set overflows
+/// before has a probability of about 10⁻⁷.
+pub(super) const WAYS: usize = 64;
+pub(crate) const KEYS_PER_SET: usize = WAYS / 2;
+/// Clients that find no room have this many times the permits of one together.
+pub(crate) const OVERFLOW_FACTOR: u32 = 16;
+/// A lease is what comes back in this time, and not more than this part of
+/// the burst: 5 ms, a 64th.
+const LEASE_NS: u64 = 5_000_000;
+const LEASE_SHARE: u32 = 64;
+
+impl KeyTable {
+    /// The number of the set that a key belongs to.
+    pub(super) fn set_of(self, key: Key) -> u32 {
+        let set = (u128::from(key.get()) * u128::from(self.sets)) >> 64;
+        let set = u32::try_from(set).unwrap_or(0);
+        self.first.saturating_add(set)
+    }
+
+    /// Blocks of cells that a limit has beside the table.
+    pub(super) fn cell_blocks(self) -> u32 {
+        self.sets.div_ceil(SETS_PER_BLOCK)
+    }
+}
+
+impl TokenBucket {
+    /// `requests` must not be 0: no bucket is needed for that.
+    pub(crate) fn new(
+        limit: Limit,
+        keys: Option<KeyTable>,
+        counters: LimitCounters,
+        label: Arc<str>,
+        queue: Option<Queue>,
+    ) -> Self {
+        let in_time = u64::from(limit.requests).saturating_mul(LEASE_NS) / limit.unit.nanos();
+        let lease = in_time.min((limit.burst / LEASE_SHARE).into()).max(1);
+        let bucket = Gcra::new(limit.requests, limit.unit.nanos(), limit.burst);
+        let (bucket, lease) = match queue {
+            None => (bucket, lease),
+            // A request that is queued waits for its own tokens, not for those
+            // that its worker fetches ahead.
+            Some(queue) => {
+                let most = queue.max_queued.map_or(u64::MAX, u64::from);
+                (bucket.ahead(most, queue.max_delay.as_nanos()), 1)
+            }
+        };
+        Self {
+            bucket,
+            lease,
+            own: UNPLACED,
+            keys,
+            counters,
+            label,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn lease(&self) -> u64 {
+        self.lease
+    }
+
+    /// The block that holds the bucket `key`.
+    pub(super) fn home(&self, key: Key) -> BlockId {
+        match self.keys {
+            None => self.own,
+            Some(table) => BlockId(table.set_of(key)),
+        }
+    }
+
+    /// The block that holds the cells of `key`.
+    pub(super) fn cells(&self, table: KeyTable, key: Key) -> BlockId {
+        let set = table.set_of(key).saturating_sub(table.first);
+        BlockId(self.own.0.saturating_add(set / SETS_PER_BLOCK))
+    }
+
+    #[inline(never)]
+    pub(super) fn state(&self, full_at: Fixed, left: u64, now_ns: u64) -> BucketState {
+        let shared = self.bucket.tokens(full_at, now_ns);
+        BucketState {
+            bucket: self.bucket,
+            tokens: shared.saturating_add(left).min(self.bucket.burst()),
+            wait_ns: 0,
+            shared,
+            full_at,
+            now_ns,
+        }
+    }
+}
+
+impl BucketState {
+    /// Whether tokens come back more slowly than in the other bucket, if there
+    /// is one.
+    pub(crate) fn is_slower_than(self, other: Option<Self>) -> bool {
+        other.is_none_or(|other| self.bucket.is_slower_than(other.bucket))
+    }
+
+    /// Nanoseconds until there is a token more; `None` if the bucket is full.
+    pub(crate) fn next_ns(self) -> Option<u64> {
+        let next = self.shared.saturating_add(1);
+        (self.tokens < self.bucket.burst())
+            .then(|| self.bucket.wait_for(next, self.full_at, self.now_ns))
+    }
+}

@@ -1,0 +1,118 @@
+//! The engine's actions, as hostcalls.
+
+use btp_engine::{Action, Fields, Reply, Response};
+
+use crate::abi::{self, Buffer, HostError, Map, report};
+use crate::host::set_exchange_id;
+use crate::loaded::Loaded;
+
+/// When the engine is to be woken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wakes {
+    /// For the exchange at hand.
+    pub(crate) exchange: Option<u64>,
+    /// For the worker.
+    pub(crate) worker: Option<u64>,
+}
+
+/// Performs what the engine decided under this configuration; gives when it
+/// wants to be woken. `body_size` is that of the body bytes at hand.
+pub(crate) fn perform(loaded: &Loaded, actions: &mut Vec<Action>, body_size: usize) -> Wakes {
+    let mut wakes = Wakes::default();
+    for action in actions.drain(..) {
+        match action {
+            Action::WakeAt(at) => wakes.exchange = Some(at),
+            Action::WakeWorkerAt(at) => {
+                wakes.worker = Some(wakes.worker.map_or(at, |other| other.min(at)));
+            }
+            Action::Count(counter) => loaded.metrics.add(counter, 1),
+            Action::SetRequestHeader(name, value) => {
+                let written = abi::set_header(Map::RequestHeaders, name, &value);
+                report("a request header", written);
+            }
+            Action::SetResponseHeader(name, value) => {
+                let written = abi::set_header(Map::ResponseHeaders, name, value);
+                report("a response header", written);
+            }
+            Action::RemoveResponseHeader(name) => {
+                let removed = abi::remove_header(Map::ResponseHeaders, name);
+                report("a response header", removed);
+            }
+            Action::NameExchange(name) => report("a property", set_exchange_id(&name)),
+            Action::SetProperty(name, value) => {
+                report("a property", abi::set_property(name, value.as_bytes()));
+            }
+            Action::Adjust(gauge, by) => loaded.metrics.adjust(gauge, by),
+            Action::Reply(reply) => report("a reply", send(&reply)),
+            Action::Reset => report("the end of a stream", abi::close_stream()),
+            Action::Log(text) => loaded.log_throttle.log(&text, abi::monotonic_ns()),
+            Action::SetResponseStatus(status) => {
+                let status = status.to_string();
+                let written = abi::set_header(Map::ResponseHeaders, ":status", &status);
+                report("a response's status", written);
+            }
+            Action::RemoveRequestHeader(name) => {
+                report(
+                    "a request header",
+                    abi::remove_header(Map::RequestHeaders, name),
+                );
+            }
+            Action::SetRequestLength(length) => {
+                let length = length.to_string();
+                let written = abi::set_header(Map::RequestHeaders, "content-length", &length);
+                report("a request's length", written);
+            }
+            Action::ReplyInstead(response) => report("a reply", send_instead(&response)),
+            Action::SetResponseHeaders(headers) => {
+                let written = abi::set_headers(Map::ResponseHeaders, &lent(&headers));
+                report("response headers", written);
+            }
+            Action::AddResponseHeader(name, value) => {
+                let added = abi::add_header(Map::ResponseHeaders, name, &value);
+                report("a response header", added);
+            }
+            Action::ReplaceBody(body) => {
+                let written = abi::set_buffer(Buffer::ResponseBody, body_size, &body);
+                report("a response body", written);
+            }
+            Action::DropTrailers => {
+                report(
+                    "response trailers",
+                    abi::set_headers(Map::ResponseTrailers, &[]),
+                );
+            }
+        }
+    }
+    wakes
+}
+
+fn send(reply: &Reply) -> Result<(), HostError> {
+    let headers = reply.headers.iter();
+    let headers: Vec<(&[u8], &[u8])> = headers
+        .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        .collect();
+    abi::send_local_response(
+        reply.status,
+        reply.details,
+        &headers,
+        reply.body.as_bytes(),
+        reply.grpc_status,
+    )
+}
+
+pub(crate) fn send_instead(response: &Response) -> Result<(), HostError> {
+    abi::send_local_response(
+        response.status,
+        response.details,
+        &lent(&response.headers),
+        &response.body,
+        response.grpc_status,
+    )
+}
+
+fn lent(headers: &Fields) -> Vec<(&[u8], &[u8])> {
+    let headers = headers.iter();
+    headers
+        .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        .collect()
+}
