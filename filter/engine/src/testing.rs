@@ -1,6 +1,7 @@
 //! Hosts to test the engine with: a fake one with a fake clock, a proxy in
 //! memory that performs the actions, and a native one with real threads.
 
+mod cells;
 mod fake_host;
 mod meters;
 mod proxy;
@@ -17,6 +18,7 @@ use crate::plan::Plan;
 use crate::retry::Ledger;
 use crate::worker::Worker;
 
+pub use cells::SharedCells;
 pub use fake_host::FakeHost;
 pub use meters::SharedMeters;
 pub use proxy::{Message, Outcome, Proxy};
