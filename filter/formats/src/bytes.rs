@@ -39,7 +39,7 @@ pub(crate) fn words(value: &[u8]) -> Vec<u64> {
 
 /// The value of these words.
 pub(crate) fn of_words(words: &[u64]) -> Vec<u8> {
-    let mut value = Vec::with_capacity(words.len() * size_of::<u64>());
+    let mut value = Vec::with_capacity(size_of_val(words));
     for word in words {
         value.extend_from_slice(&word.to_le_bytes());
     }
