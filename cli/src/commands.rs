@@ -1,8 +1,8 @@
 //! `btp`: BackendTrafficPolicies for people without Kubernetes.
 //!
-//! Exit codes: 0 fine, 1 refused, 2 used wrongly. What a command makes goes
-//! to stdout, and only if nothing was refused; what it has to say about its
-//! input goes to stderr.
+//! Exit codes: 0 fine, 1 refused, 2 used wrongly, 3 begun and not ended: run
+//! it again. What a command makes goes to stdout, and only if nothing was
+//! refused; what it has to say about its input goes to stderr.
 
 mod apply;
 mod explain;
@@ -36,22 +36,41 @@ enum Command {
     Schema,
 }
 
+/// How a command ended that was used rightly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Fine,
+    Refused,
+    /// Some of it is done, and the same command does the rest.
+    Unfinished,
+}
+
 /// Runs the command line.
 #[must_use]
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Lint(arguments) => lint::run(&arguments),
+        Command::Lint(arguments) => lint::run(&arguments).map(Outcome::from),
         Command::Apply(arguments) => apply::run(&arguments),
-        Command::Explain(arguments) => explain::run(&arguments),
-        Command::PluginConfig(arguments) => plugin_config::run(&arguments),
-        Command::Schema => schema::run(),
+        Command::Explain(arguments) => explain::run(&arguments).map(Outcome::from),
+        Command::PluginConfig(arguments) => plugin_config::run(&arguments).map(Outcome::from),
+        Command::Schema => schema::run().map(Outcome::from),
     };
     match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(Outcome::Refused) => ExitCode::from(1),
+        Ok(Outcome::Unfinished) => ExitCode::from(3),
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(2)
+        }
+    }
+}
+
+impl From<bool> for Outcome {
+    fn from(is_fine: bool) -> Self {
+        match is_fine {
+            true => Self::Fine,
+            false => Self::Refused,
         }
     }
 }

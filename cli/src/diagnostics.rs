@@ -32,7 +32,7 @@ pub(crate) enum Severity {
 
 /// Where a finding stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     /// In the file with this index.
     File(usize),
     /// Nowhere in particular.
@@ -43,23 +43,23 @@ pub(crate) enum Place {
 #[derive(Clone, Debug)]
 pub(crate) struct Finding {
     pub(crate) severity: Severity,
-    pub(crate) place: Place,
+    pub(crate) location: Location,
     pub(crate) problem: Problem,
 }
 
 impl Finding {
-    pub(crate) fn error(problem: Problem, place: Place) -> Self {
+    pub(crate) fn error(problem: Problem, location: Location) -> Self {
         Self {
             severity: Severity::Error,
-            place,
+            location,
             problem,
         }
     }
 
-    pub(crate) fn warning(problem: Problem, place: Place) -> Self {
+    pub(crate) fn warning(problem: Problem, location: Location) -> Self {
         Self {
             severity: Severity::Warning,
-            place,
+            location,
             problem,
         }
     }
@@ -112,8 +112,8 @@ pub(crate) fn is_fine(findings: &[Finding]) -> bool {
 }
 
 fn source_of<'a>(finding: &Finding, sources: &'a [Source]) -> Option<&'a Source> {
-    match finding.place {
-        Place::File(index) => sources.get(index),
-        Place::Nowhere => None,
+    match finding.location {
+        Location::File(index) => sources.get(index),
+        Location::Nowhere => None,
     }
 }

@@ -1,5 +1,7 @@
 //! The files a command works on, and the objects in them.
 
+mod kubelb;
+
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -9,9 +11,10 @@ use btp_policy::document::{self, Document};
 use btp_policy::node::Node;
 use btp_policy::problem::Problems;
 
-use crate::diagnostics::Source;
-use crate::diagnostics::{Finding, Place};
-use crate::kubelb::{Off, switch_off};
+use crate::diagnostics::{Finding, Location, Source};
+
+pub(crate) use kubelb::Off;
+use kubelb::switch_off;
 
 /// An object and the file it stands in.
 #[derive(Debug)]
@@ -60,6 +63,12 @@ impl Input {
         Ok(input)
     }
 
+    /// The `spec` of each policy, if it has one.
+    pub(crate) fn specs(&self) -> Vec<Option<&Node>> {
+        let policies = self.policies.iter();
+        policies.map(|it| it.node.field("spec")).collect()
+    }
+
     fn add(&mut self, file: &Path, of_kubelb: &mut Vec<Object>) -> Result<(), String> {
         let name = if is_stdin(file) {
             "<stdin>".to_owned()
@@ -80,7 +89,7 @@ impl Input {
             Err(problems) => {
                 let found = problems
                     .into_iter()
-                    .map(|problem| Finding::error(problem, Place::File(source)));
+                    .map(|problem| Finding::error(problem, Location::File(source)));
                 self.findings.extend(found);
             }
         }
@@ -96,9 +105,9 @@ impl Input {
                     let mut warnings = Problems::default();
                     compat::modernise(&mut node, &mut warnings);
                     let found = warnings.into_vec().into_iter();
-                    let place = Place::File(source);
+                    let location = Location::File(source);
                     self.findings
-                        .extend(found.map(|it| Finding::warning(it, place)));
+                        .extend(found.map(|it| Finding::warning(it, location)));
                     self.policies.push(Object {
                         source,
                         node,

@@ -3,12 +3,13 @@
 
 mod apply;
 mod commands;
-mod compose;
+mod deliver;
 mod diagnostics;
 mod documents;
 mod envoy;
-mod kubelb;
 mod output;
+mod plugin_config_builder;
+mod spec_fields;
 pub mod translate;
 
 pub use commands::run;

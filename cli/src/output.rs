@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown, symlink};
 use std::path::{Path, PathBuf};
 
 /// Links that are followed before it is taken for a loop, as in Linux.
@@ -87,6 +87,24 @@ pub(crate) fn write(outputs: &[Output]) -> Result<(), String> {
     }
     for Prepared { output, way } in prepared {
         perform(way, &output.text).map_err(|error| failed(output, &error))?;
+    }
+    Ok(())
+}
+
+/// Says which of the outputs cannot be written, and writes none.
+pub(crate) fn check(outputs: &[Output]) -> Result<(), String> {
+    for output in outputs {
+        prepare(output).map_err(|error| failed(output, &error))?;
+    }
+    Ok(())
+}
+
+/// Writes all outputs so that whoever watches their folder notices: links are
+/// put anew at their places, too.
+pub(crate) fn replace(outputs: &[Output]) -> Result<(), String> {
+    write(outputs)?;
+    for output in outputs {
+        relink(&output.path).map_err(|error| failed(output, &error))?;
     }
     Ok(())
 }
@@ -175,25 +193,39 @@ fn beside(place: &Path, there: Option<&Metadata>, text: &str) -> io::Result<Fres
 /// A file that nobody else may read, as it may become one with secrets, if
 /// `is_private`.
 fn create_beside(place: &Path, is_private: bool) -> io::Result<(File, Fresh)> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let folder = place.parent().unwrap_or(Path::new(""));
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     if is_private {
         options.mode(0o600);
     }
+    make_beside(place, |path| options.open(path))
+}
+
+/// Makes something in the folder of `place`, under a name that nobody has.
+fn make_beside<T>(place: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(T, Fresh)> {
+    let folder = place.parent().unwrap_or(Path::new(""));
     for number in 0.. {
         let mut name = OsString::from(".");
         name.push(place.file_name().unwrap_or_default());
         name.push(format!(".btp-{}-{number}", std::process::id()));
         let path = folder.join(name);
-        match options.open(&path) {
-            Ok(file) => return Ok((file, Fresh(path))),
+        match make(&path) {
+            Ok(made) => return Ok((made, Fresh(path))),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
         }
     }
     Err(ErrorKind::AlreadyExists.into())
+}
+
+/// Moves the same link over a link.
+fn relink(path: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(path)?.is_symlink() {
+        return Ok(());
+    }
+    let target = fs::read_link(path)?;
+    let ((), fresh) = make_beside(path, |fresh| symlink(&target, fresh))?;
+    fs::rename(&fresh.0, path)
 }
 
 /// Exchanges the content of a regular file; if it fails, the old content is

@@ -26,7 +26,7 @@ use btp_policy::schema::check_native;
 use btp_policy::spec::Retry;
 
 use change::Changes;
-pub use change::{Change, How, HttpPart, Path, Place, Step};
+pub use change::{Change, HttpPart, Operation, Path, Step, Target};
 pub use perform::{ChangeError, Outcome, Replaced, apply_change};
 
 /// Fields that no version of this translation puts into force yet.
@@ -90,8 +90,12 @@ pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<
     let mut out = Changes::default();
     for (path, reason) in REFUSED {
         let found = path.iter().try_fold(spec, |node, name| node.field(name));
-        if found.is_some() && !is_switched_off(spec, path) {
-            out.refuse(&path.join("."), reason);
+        let field = path.join(".");
+        if found.is_some() && is_switched_off(spec, path) {
+            let operation = Operation::Nothing("rateLimit.type Local leaves it out");
+            out.add(&field, Target::Route, Path::default(), operation);
+        } else if found.is_some() {
+            out.refuse(&field, reason);
         }
     }
     if problems.is_empty() {
@@ -150,8 +154,8 @@ fn translate_fields(
     http::upgrade(&native.http_upgrade, context.upgrades, out);
     if native.routing_type.is_some() {
         let reason = "the configuration itself says which addresses a cluster has";
-        let how = How::Nothing(reason);
-        out.add("routingType", Place::Cluster, Path::default(), how);
+        let operation = Operation::Nothing(reason);
+        out.add("routingType", Target::Cluster, Path::default(), operation);
     }
 }
 

@@ -361,11 +361,12 @@ fn of_several_files_none_is_written_if_one_cannot_be() {
     succeeded(btp(&folder, &arguments));
     let plugin = about(out.join("backend_traffic_policy.yaml"));
     succeeded(btp(&folder, &arguments));
+    let same = about(out.join("backend_traffic_policy.yaml"));
+    assert_eq!(same.ino(), plugin.ino(), "nothing has changed");
     // Envoy notices only files that are moved to their place.
-    assert_ne!(
-        about(out.join("backend_traffic_policy.yaml")).ino(),
-        plugin.ino()
-    );
+    succeeded(btp(&folder, &format!("{arguments} --wasm /opt/btp.wasm")));
+    let other = about(out.join("backend_traffic_policy.yaml"));
+    assert_ne!(other.ino(), plugin.ino());
     assert_eq!(names(&out), ["backend_traffic_policy.yaml", "envoy.yaml"]);
 }
 
@@ -390,15 +391,13 @@ fn a_dry_run_reports_and_writes_nothing() {
     let folder = folder("dry-run");
     fs::write(folder.join("out/envoy.yaml"), BEFORE).expect("can be written");
     let wet = text(&succeeded(btp(&folder, &format!("{APPLY} -o out/wet.yaml"))).stdout);
-    for more in [
-        "",
-        " -o out/envoy.yaml",
-        " -o out/new.yaml",
-        " --out-dir out",
-    ] {
+    for more in ["", " -o out/envoy.yaml", " -o out/new.yaml"] {
         let output = succeeded(btp(&folder, &format!("{APPLY} --dry-run{more}")));
         assert_eq!(text(&output.stdout), wet, "{more}");
     }
+    let output = succeeded(btp(&folder, &format!("{APPLY} --dry-run --out-dir out")));
+    let wet = format!("{wet}to be written: envoy.yaml (read when Envoy starts)\n");
+    assert_eq!(text(&output.stdout), wet);
     assert_eq!(read(folder.join("out/envoy.yaml")), BEFORE);
     assert_eq!(names(&folder.join("out")), ["envoy.yaml", "wet.yaml"]);
     let nowhere = btp(&folder, &format!("{APPLY} --dry-run --out-dir nowhere"));

@@ -5,6 +5,7 @@
 //! back, on what the upstream saw and on Envoy's stats and log. Everything
 //! listens on ports the system chose, so tests run in parallel.
 
+pub mod apply;
 pub mod body;
 pub mod bootstrap;
 pub mod bulk;
@@ -16,6 +17,7 @@ pub mod load;
 pub mod measure;
 pub mod mortal;
 pub mod native;
+pub mod pages;
 pub mod percent;
 pub mod readme;
 pub mod repo;
@@ -24,6 +26,7 @@ pub mod setup;
 pub mod upstream;
 pub mod versions;
 pub mod wait;
+pub mod watched;
 
 pub use body::Body;
 pub use bootstrap::{Bootstrap, Builder, EcdsFile, Route};

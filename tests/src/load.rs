@@ -1,12 +1,15 @@
 //! Closed-loop load: so many connections, each sending its next request as
-//! soon as it has its answer, for a time.
+//! soon as it has its answer, for a time or until it is stopped.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Result;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::client::h1;
 use crate::{Request, Response};
@@ -27,6 +30,13 @@ impl Tally {
     }
 }
 
+/// Load that goes on until it is stopped, or dropped.
+#[derive(Debug)]
+pub struct Load {
+    clients: JoinSet<Result<Tally>>,
+    is_over: Arc<AtomicBool>,
+}
+
 /// Sends GETs of `path` from `connections` connections for `time`; `tell`
 /// names each response.
 pub async fn run(
@@ -36,31 +46,52 @@ pub async fn run(
     time: Duration,
     tell: fn(&Response) -> String,
 ) -> Result<Tally> {
-    let mut clients = JoinSet::new();
-    for _ in 0..connections {
-        clients.spawn(one(peer, path.to_owned(), time, tell));
-    }
-    let mut total = Tally::default();
-    while let Some(tally) = clients.join_next().await {
-        let tally = tally??;
-        total.requests += tally.requests;
-        for (answer, count) in tally.answers {
-            *total.answers.entry(answer).or_default() += count;
+    let load = Load::start(peer, path, connections, tell);
+    sleep(time).await;
+    load.stop().await
+}
+
+impl Load {
+    /// Begins to send GETs of `path` from `connections` connections; `tell`
+    /// names each response.
+    pub fn start(
+        peer: SocketAddr,
+        path: &str,
+        connections: usize,
+        tell: fn(&Response) -> String,
+    ) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let mut clients = JoinSet::new();
+        for _ in 0..connections {
+            clients.spawn(one(peer, path.to_owned(), is_over.clone(), tell));
         }
+        Self { clients, is_over }
     }
-    Ok(total)
+
+    /// Ends it with the answers that are due.
+    pub async fn stop(mut self) -> Result<Tally> {
+        self.is_over.store(true, Ordering::Relaxed);
+        let mut total = Tally::default();
+        while let Some(tally) = self.clients.join_next().await {
+            let tally = tally??;
+            total.requests += tally.requests;
+            for (answer, count) in tally.answers {
+                *total.answers.entry(answer).or_default() += count;
+            }
+        }
+        Ok(total)
+    }
 }
 
 async fn one(
     peer: SocketAddr,
     path: String,
-    time: Duration,
+    is_over: Arc<AtomicBool>,
     tell: fn(&Response) -> String,
 ) -> Result<Tally> {
-    let started = Instant::now();
     let mut tally = Tally::default();
     let mut connection = h1::Connection::open(peer).await?;
-    while started.elapsed() < time {
+    while !is_over.load(Ordering::Relaxed) {
         if connection.is_closed() {
             connection = h1::Connection::open(peer).await?;
         }

@@ -55,8 +55,21 @@ pub fn write_table(page: &str, name: &str, table: &str) -> Result<()> {
     Ok(())
 }
 
+/// The table that stands there.
+pub fn table_of(page: &str, name: &str) -> Result<String> {
+    let text = fs::read_to_string(repo::path(page))?;
+    let (begin, end) = marks(name);
+    let (_, rest) = text.split_once(&begin).context("no place for the table")?;
+    let (table, _) = rest.split_once(&end).context("no end of the table")?;
+    Ok(table.to_owned())
+}
+
+fn marks(name: &str) -> (String, String) {
+    (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->\n"))
+}
+
 fn with_table(text: &str, name: &str, table: &str) -> Result<String> {
-    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->\n"));
+    let (begin, end) = marks(name);
     let (before, rest) = text.split_once(&begin).context("no place for the table")?;
     let (_, after) = rest.split_once(&end).context("no end of the table")?;
     Ok(format!("{before}{begin}{table}{end}{after}"))

@@ -1,10 +1,14 @@
 //! Native fields put into a test's configuration, as `btp` translates them.
 
+pub mod dns;
+pub mod origin;
+pub mod specs;
+
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use btp::translate::{Change, Context, Outcome, Place, apply_change, translate};
+use btp::translate::{Change, Context, Outcome, Target, apply_change, translate};
 use btp_policy::node::Node;
 use serde_json::{Value, json};
 
@@ -29,7 +33,7 @@ impl Bootstrap {
         let mut failed = None;
         self.edit(|config| {
             for change in &changes {
-                let done = each_object(config, name, change.place, &mut |object| {
+                let done = each_object(config, name, change.target, &mut |object| {
                     perform(object, change).map(drop)
                 });
                 failed = failed.take().or(done.err());
@@ -117,13 +121,13 @@ fn node(value: &Value) -> Result<Node> {
 fn each_object(
     config: &mut Value,
     cluster: &str,
-    place: Place,
+    target: Target,
     change: &mut impl FnMut(&mut Value) -> Result<()>,
 ) -> Result<()> {
-    if place == Place::Bootstrap {
+    if target == Target::Bootstrap {
         return change(config);
     }
-    if place == Place::Cluster {
+    if target == Target::Cluster {
         let clusters = config.pointer_mut("/static_resources/clusters");
         let clusters = clusters.and_then(Value::as_array_mut);
         let found = clusters
@@ -134,8 +138,8 @@ fn each_object(
     }
     let mut done = Ok(());
     crate::bootstrap::visit(config, &mut |value| {
-        let is_it = match place {
-            Place::Route => sends_to(&value["route"], cluster),
+        let is_it = match target {
+            Target::Route => sends_to(&value["route"], cluster),
             _ => value.get("http_filters").is_some() && value.get("stat_prefix").is_some(),
         };
         if is_it && done.is_ok() {

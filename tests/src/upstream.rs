@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -38,6 +39,8 @@ pub struct Seen {
     pub path: String,
     /// Protocol version.
     pub version: http::Version,
+    /// The host that is asked for: `Host` or `:authority`.
+    pub authority: String,
     /// Headers.
     pub headers: Fields,
     /// What has come of the body.
@@ -64,6 +67,7 @@ pub struct Upstream {
 
 #[derive(Debug, Default)]
 struct State {
+    is_strict: bool,
     seen: Mutex<Log>,
     scripts: Mutex<Vec<Script>>,
 }
@@ -97,9 +101,24 @@ impl Seen {
 impl Upstream {
     /// Starts on a port of its own.
     pub async fn start() -> Result<Self> {
+        Self::with(State::default()).await
+    }
+
+    /// The same, and as strict as nginx about hosts: what is none, such as
+    /// `shop@default`, is answered 400.
+    pub async fn strict() -> Result<Self> {
+        let is_strict = true;
+        Self::with(State {
+            is_strict,
+            ..State::default()
+        })
+        .await
+    }
+
+    async fn with(state: State) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
-        let state = Arc::new(State::default());
+        let state = Arc::new(state);
         let server = tokio::spawn(accept(listener, state.clone()));
         Ok(Self {
             addr,
@@ -194,14 +213,34 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-async fn connection(stream: TcpStream, number: u64, state: Arc<State>) {
+async fn connection(mut stream: TcpStream, number: u64, state: Arc<State>) {
     let _ = stream.set_nodelay(true);
+    if skip_proxy_header(&mut stream).await.is_err() {
+        return;
+    }
     let service = service_fn(|request| serve(state.clone(), number, request));
     // An error here is a connection that a client or a script broke off; the
     // request it concerns says so in `Seen::broken` or in the client's result.
     let _ = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)
         .await;
+}
+
+/// Takes a header of the PROXY protocol off a connection, if there is one.
+async fn skip_proxy_header(stream: &mut TcpStream) -> io::Result<()> {
+    const V1: &[u8] = b"PROXY ";
+    const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+    let mut start = [0; V2.len()];
+    let seen = stream.peek(&mut start).await?;
+    if start[..seen].starts_with(V1) {
+        while stream.read_u8().await? != b'\n' {}
+    } else if start[..seen] == *V2 {
+        let mut head = [0; V2.len() + 4];
+        stream.read_exact(&mut head).await?;
+        let rest = u16::from_be_bytes([head[V2.len() + 2], head[V2.len() + 3]]);
+        stream.read_exact(&mut vec![0; usize::from(rest)]).await?;
+    }
+    Ok(())
 }
 
 async fn serve(
@@ -214,11 +253,18 @@ async fn serve(
         .uri
         .path_and_query()
         .map_or_else(|| head.uri.to_string(), ToString::to_string);
+    let host = head.headers.get(http::header::HOST);
+    let authority = match (head.uri.authority(), host) {
+        (Some(authority), _) => authority.to_string(),
+        (None, Some(host)) => String::from_utf8_lossy(host.as_bytes()).into_owned(),
+        (None, None) => String::new(),
+    };
     let seen = Seen {
         connection,
         method: head.method.to_string(),
         path: path.clone(),
         version: head.version,
+        authority,
         headers: from_header_map(&head.headers),
         body: Vec::new(),
         trailers: Fields::new(),
@@ -228,7 +274,11 @@ async fn serve(
         broken: None,
     };
     let number = state.record(seen.clone());
-    let script = state.scripted(&path);
+    let script = if state.is_strict && !is_host(&seen.authority) {
+        Some(Reply::status(400).text("this is no host\n"))
+    } else {
+        state.scripted(&path)
+    };
 
     let reading = tokio::spawn(receive(state, number, seen, body));
     let reply = match script {
@@ -242,6 +292,12 @@ async fn serve(
         }
     };
     reply.perform(head.method == http::Method::HEAD).await
+}
+
+/// Whether a text can be a host and a port; absence is fine.
+fn is_host(text: &str) -> bool {
+    let is_fine = |it: char| it.is_ascii_alphanumeric() || "-_.:[]".contains(it);
+    text.chars().all(is_fine)
 }
 
 async fn receive(state: Arc<State>, number: usize, mut seen: Seen, mut body: Incoming) -> Seen {

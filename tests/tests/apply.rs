@@ -70,7 +70,8 @@ fn envoy_loads_every_golden_configuration() -> Result<()> {
         let Some(rest) = output.strip_prefix("exit code 0\n--- stdout\n") else {
             continue;
         };
-        if !arguments.starts_with("apply ") || arguments.contains("--diff") {
+        let prints_report = ["--diff", "--dry-run"].map(|it| arguments.contains(it));
+        if !arguments.starts_with("apply ") || prints_report.contains(&true) {
             continue;
         }
         let (config, _) = rest.rsplit_once("--- stderr").context("no stderr")?;

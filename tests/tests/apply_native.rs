@@ -1,39 +1,17 @@
 //! What `btp apply` makes of native fields where it matters what the rest of
 //! the configuration says.
 
-use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use btp_tests::apply::apply;
 use btp_tests::native::SOON;
-use btp_tests::{Bootstrap, Builder, Envoy, Route, Upstream, repo, wait};
+use btp_tests::{Bootstrap, Builder, Envoy, Route, Upstream, wait};
 
 /// An Envoy with this configuration under these policies, and the report.
 async fn applied(bootstrap: &Bootstrap, policies: &str) -> Result<(Envoy, String)> {
-    let folder = tempfile::tempdir()?;
-    let (base, out) = (
-        folder.path().join("envoy.json"),
-        folder.path().join("out.json"),
-    );
-    fs::write(&base, bootstrap.config().to_string())?;
-    fs::write(folder.path().join("policies.yaml"), policies)?;
-    let output = Command::new(repo::cli()?)
-        .args([
-            "apply",
-            "--bootstrap",
-            "envoy.json",
-            "-f",
-            "policies.yaml",
-            "-o",
-            "out.json",
-        ])
-        .current_dir(folder.path())
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{said}");
-    let report = String::from_utf8(output.stdout)?;
-    Ok((Envoy::start(&Bootstrap::load(out)?).await?, report))
+    let (bootstrap, report) = apply(bootstrap, policies)?;
+    Ok((Envoy::start(&bootstrap).await?, report))
 }
 
 /// Names the routes of a configuration, in their order.

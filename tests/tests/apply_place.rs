@@ -57,17 +57,24 @@ fn configuration(upstream: &Upstream, filters: &[Value], per_route: &Value) -> V
 
 /// Envoy with what `btp apply` makes of a configuration and a policy.
 async fn applied(config: &Value, policy: &Value) -> Result<Envoy> {
+    Ok(applied_with(config, policy, &[]).await?.0)
+}
+
+/// The same with options; gives what it said, too.
+async fn applied_with(config: &Value, policy: &Value, options: &[&str]) -> Result<(Envoy, String)> {
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("envoy.json"), config.to_string())?;
     fs::write(folder.path().join("policy.json"), policy.to_string())?;
     let output = Command::new(repo::cli()?)
         .args(["apply", "--bootstrap", "envoy.json", "-f", "policy.json"])
         .args(["-o", "out.json"])
+        .args(options)
         .current_dir(folder.path())
         .output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{said}");
-    Envoy::start(&Bootstrap::load(folder.path().join("out.json"))?).await
+    let envoy = Envoy::start(&Bootstrap::load(folder.path().join("out.json"))?).await?;
+    Ok((envoy, said))
 }
 
 async fn statuses(envoy: &Envoy, request: Request, count: usize) -> Result<Vec<u16>> {
@@ -157,6 +164,34 @@ async fn limits_see_what_other_filters_write() -> Result<()> {
         let request = Request::get("/").header("x-plan", "free");
         let found = statuses(&envoy, request, 4).await?;
         ensure!(found == [200, 429, 429, 429], "{condition}: {found:?}");
+    }
+    Ok(())
+}
+
+/// Faults stand in front of what writes headers: said, and cured as it says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_by_a_header_that_lua_writes_is_in_force_behind_lua() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let program = "function envoy_on_request(handle) \
+                   handle:headers():add('x-tenant', 't1') end";
+    let lua = filter(
+        "lua",
+        "Lua",
+        &json!({"default_source_code": {"inline_string": program}}),
+    );
+    let config = configuration(&upstream, &[lua], &json!({}));
+    let fault = policy(&json!({"faultInjection": {
+        "match": [{"headers": [{"name": "x-tenant", "value": "t1"}]}],
+        "abort": {"httpStatus": 418}}}));
+    for (options, expected, is_warned) in [
+        (&[][..], 200, true),
+        (&["--faults-behind", "lua"], 418, false),
+    ] {
+        let (envoy, said) = applied_with(&config, &fault, options).await?;
+        let found = statuses(&envoy, Request::get("/"), 1).await?;
+        ensure!(found == [expected], "{options:?}: {found:?}");
+        let warning = "btp apply --faults-behind lua";
+        ensure!(said.contains(warning) == is_warned, "{options:?}: {said}");
     }
     Ok(())
 }

@@ -1,10 +1,16 @@
 //! `loadBalancer` on the real Envoy: who gets a request.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use btp_tests::native::{addresses, backend, cluster_of, governed, upstreams};
-use btp_tests::{Builder, Envoy, Request, Route, Upstream};
+use anyhow::{Context as _, Result, ensure};
+use btp_tests::client::h1;
+use btp_tests::native::{
+    SOON, addresses, backend, cluster_of, governed, many, upstreams, wait_for_stat,
+};
+use btp_tests::{Builder, Envoy, Reply, Request, Route, Upstream, wait};
 use serde_json::{Value, json};
 
 fn balancer(value: Value) -> Value {
@@ -83,23 +89,6 @@ async fn the_other_types_use_everybody() -> Result<()> {
         let counts = counts(&upstreams);
         ensure!(counts.iter().all(|count| *count >= 5), "{kind}: {counts:?}");
     }
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn load_reports_weigh_by_utilization() -> Result<()> {
-    // Without reports everybody weighs the same; the reports stay inside.
-    let upstreams = upstreams(2).await?;
-    let spec = balancer(json!({"type": "BackendUtilization", "backendUtilization": {}}));
-    let envoy = governed(&upstreams, &spec).await?;
-    for _ in 0..40 {
-        let path = "/?h=endpoint-load-metrics:TEXT cpu_utilization=0.5";
-        let path = path.replace(' ', "%20");
-        let response = envoy.get(&path).await?;
-        ensure!(response.header("endpoint-load-metrics").is_none());
-    }
-    let counts = counts(&upstreams);
-    ensure!(counts.iter().all(|count| *count >= 5), "{counts:?}");
     Ok(())
 }
 
@@ -267,95 +256,122 @@ async fn a_header_names_the_endpoint() -> Result<()> {
     Ok(())
 }
 
-/// The first upstream in zone `a`, the second in zone `b`.
-fn in_zones(upstreams: &[Upstream]) -> Value {
-    let mut cluster = cluster_of("backend", &addresses(upstreams));
-    let endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"].take();
-    let zones = ["a", "b"].iter().enumerate().map(
-        |(index, zone)| json!({"locality": {"zone": zone}, "lb_endpoints": [endpoints[index]]}),
-    );
-    cluster["load_assignment"]["endpoints"] = zones.collect();
-    cluster
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn zones_share_by_weight() -> Result<()> {
-    for kind in [
-        json!({"type": "RoundRobin"}),
-        json!({"type": "ConsistentHash", "consistentHash": {
-            "type": "Header", "header": {"name": "x-user"}}}),
-    ] {
-        let upstreams = upstreams(2).await?;
-        let mut bootstrap = Builder::new()
-            .raw_cluster(in_zones(&upstreams))
-            .route(Route::cluster("/", "backend"))
-            .build()?;
-        let mut spec = balancer(kind);
-        spec["loadBalancer"]["zoneAware"] = json!({"weightedZones": [{"zone": "a", "weight": 9}]});
-        bootstrap.govern("backend", &spec)?;
-        let envoy = Envoy::start(&bootstrap).await?;
-        for user in 0..200 {
-            let request = Request::get("/").header("x-user", format!("user-{user}"));
-            ensure!(envoy.send(request).await?.status == 200);
-        }
-        // 180 and 20 by the weights 9 and 1.
-        let counts = counts(&upstreams);
-        ensure!((5..=45).contains(&counts[1]), "{counts:?}");
+/// How many of 30 requests reach the one endpoint of four that has nothing to
+/// do.
+async fn reach_the_idle_one(spec: &Value) -> Result<usize> {
+    let upstreams = upstreams(4).await?;
+    for upstream in &upstreams {
+        upstream.script("/hang", many(&Reply::hang()));
     }
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn zones_without_weights_share_by_their_endpoints() -> Result<()> {
-    for kind in [
-        json!({"type": "RoundRobin"}),
-        json!({"type": "Random"}),
-        json!({"type": "ConsistentHash", "consistentHash": {
-            "type": "Header", "header": {"name": "x-user"}}}),
-    ] {
-        let upstreams = upstreams(2).await?;
-        let mut bootstrap = Builder::new()
-            .raw_cluster(in_zones(&upstreams))
-            .route(Route::cluster("/", "backend"))
-            .build()?;
-        bootstrap.govern("backend", &balancer(kind))?;
-        let envoy = Envoy::start(&bootstrap).await?;
-        for user in 0..100 {
-            let request = Request::get("/").header("x-user", format!("user-{user}"));
-            ensure!(envoy.send(request).await?.status == 200);
-        }
-        let counts = counts(&upstreams);
-        ensure!(counts.iter().all(|count| *count >= 20), "{counts:?}");
+    let envoy = governed(&upstreams, spec).await?;
+    let address = envoy.addr();
+    // Each goes to an endpoint of its own; how many draws that takes is left
+    // to chance.
+    let mut hanging = Vec::new();
+    let is_busy = |it: &Upstream| !it.requests_under("/hang").is_empty();
+    while upstreams.iter().filter(|it| is_busy(it)).count() < 3 {
+        ensure!(hanging.len() < 100, "they hang at one endpoint");
+        let before: usize = upstreams.iter().map(|it| it.requests().len()).sum();
+        hanging.push(tokio::spawn(async move { h1::get(address, "/hang").await }));
+        wait::until("the request", SOON, || {
+            let now: usize = upstreams.iter().map(|it| it.requests().len()).sum();
+            (now > before).then_some(())
+        })
+        .await?;
     }
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn ones_own_zone_is_preferred() -> Result<()> {
-    let upstreams = upstreams(2).await?;
-    let mut own = in_zones(&upstreams);
-    own["name"] = "own-instances".into();
-    let mut bootstrap = Builder::new()
-        .raw_cluster(in_zones(&upstreams))
-        .raw_cluster(own)
-        .route(Route::cluster("/", "backend"))
-        .build()?;
-    let spec = balancer(json!({"type": "RoundRobin",
-        "zoneAware": {"preferLocal": {"minEndpointsThreshold": 1}}}));
-    ensure!(
-        bootstrap.govern("backend", &spec).is_err(),
-        "no local cluster is named"
-    );
-    bootstrap.edit(|config| {
-        config["cluster_manager"] = json!({"local_cluster_name": "own-instances"});
-        config["node"]["locality"] = json!({"zone": "b"});
-    });
-    bootstrap.govern("backend", &spec)?;
-    let envoy = Envoy::start(&bootstrap).await?;
-    for _ in 0..40 {
+    let idle = upstreams.iter().find(|it| !is_busy(it)).context("nobody")?;
+    for _ in 0..30 {
         ensure!(envoy.get("/").await?.status == 200);
     }
-    let counts = counts(&upstreams);
-    ensure!(counts == [0, 40], "{counts:?}");
+    hanging.iter().for_each(tokio::task::JoinHandle::abort);
+    Ok(idle.requests().len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_least_busy_of_as_many_as_told_is_chosen() -> Result<()> {
+    let least = |settings: Value| {
+        let mut spec = balancer(json!({"type": "LeastRequest"}));
+        spec["loadBalancer"]["leastRequest"] = settings;
+        spec
+    };
+    // Of 64 draws none meets it once in 10^8 requests.
+    let found = reach_the_idle_one(&least(json!({"choiceCount": 64}))).await?;
+    ensure!(found == 30, "{found} of 30");
+    // Of two draws one meets it in 7 of 16 requests: it has most of them, but
+    // not all.
+    let found = reach_the_idle_one(&least(json!({}))).await?;
+    ensure!((4..28).contains(&found), "{found} of 30");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_of_hashes_has_the_size_that_is_asked_for() -> Result<()> {
+    let upstreams = upstreams(2).await?;
+    for (size, least, most) in [(json!(11), 5, 6), (Value::Null, 32_768, 32_769)] {
+        let mut settings = json!({"type": "SourceIP"});
+        if !size.is_null() {
+            settings["tableSize"] = size;
+        }
+        let envoy = governed(&upstreams, &hash(settings)).await?;
+        for (name, expected) in [("min", least), ("max", most)] {
+            let name = format!("cluster.backend.maglev_lb.{name}_entries_per_host");
+            wait_for_stat(&envoy, &name, |found| found == expected).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A cluster of endpoints that Envoy reads from a file.
+fn discovered(file: &Path) -> Value {
+    json!({
+        "name": "backend", "type": "EDS", "connect_timeout": "1s",
+        "eds_cluster_config": {"eds_config": {
+            "resource_api_version": "V3",
+            "path_config_source": {"path": file.display().to_string()},
+        }},
+    })
+}
+
+/// Writes the endpoints that Envoy reads, as a whole.
+fn discover(file: &Path, upstreams: &[Upstream]) -> Result<()> {
+    let mut assignment = cluster_of("backend", &addresses(upstreams))["load_assignment"].take();
+    assignment["@type"] =
+        "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment".into();
+    let text = json!({ "resources": [assignment] }).to_string();
+    let beside = file.with_extension("new");
+    fs::write(&beside, text)?;
+    Ok(fs::rename(beside, file)?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_new_gets_little_at_first() -> Result<()> {
+    const WINDOW: Duration = Duration::from_secs(6);
+    for (window, expected) in [(Some(WINDOW), 5..=40), (None, 45..=55)] {
+        let upstreams = upstreams(2).await?;
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("endpoints.json");
+        discover(&file, &upstreams[..1])?;
+        let mut bootstrap = Builder::new()
+            .raw_cluster(discovered(&file))
+            .route(Route::cluster("/", "backend"))
+            .build()?;
+        let mut spec = balancer(json!({"type": "RoundRobin"}));
+        if let Some(window) = window {
+            let window = format!("{}s", window.as_secs());
+            spec["loadBalancer"]["slowStart"] = json!({ "window": window });
+        }
+        bootstrap.govern("backend", &spec)?;
+        let envoy = Envoy::start(&bootstrap).await?;
+        // The first endpoint was new, too.
+        tokio::time::sleep(window.unwrap_or_default()).await;
+        discover(&file, &upstreams)?;
+        let members = "cluster.backend.membership_total";
+        wait_for_stat(&envoy, members, |members| members == 2).await?;
+        for _ in 0..100 {
+            ensure!(envoy.get("/").await?.status == 200);
+        }
+        let found = upstreams[1].requests().len();
+        ensure!(expected.contains(&found), "{window:?}: {found} of 100");
+    }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `healthCheck` on the real Envoy: who is ejected, and who comes back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use btp_tests::client::h1;
@@ -38,7 +38,11 @@ async fn an_endpoint_that_fails_is_ejected_and_comes_back() -> Result<()> {
         "it was asked after that"
     );
     upstreams[0].script("/", []);
+    let ejected = Instant::now();
     wait_for_stat(&envoy, ejections, |active| active == 0).await?;
+    // Envoy Gateway's own time is 30s.
+    let out = ejected.elapsed();
+    ensure!((4..20).contains(&out.as_secs()), "{out:?}");
     for _ in 0..4 {
         ensure!(envoy.get("/").await?.status == 200);
     }
@@ -46,6 +50,32 @@ async fn an_endpoint_that_fails_is_ejected_and_comes_back() -> Result<()> {
         upstreams[0].requests().len() > before,
         "it did not come back"
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_ejected_comes_back_at_an_interval() -> Result<()> {
+    for (interval, comes_back) in [("1h", false), ("100ms", true)] {
+        let upstreams = upstreams(2).await?;
+        upstreams[0].script("/", [Reply::status(500)]);
+        let spec = json!({
+            "loadBalancer": {"type": "RoundRobin"},
+            "healthCheck": {"passive": {"consecutive5XxErrors": 1, "interval": interval,
+                "baseEjectionTime": "200ms", "maxEjectionPercent": 50}},
+        });
+        let envoy = governed(&upstreams, &spec).await?;
+        while envoy.get("/").await?.status != 500 {}
+        let ejections = "cluster.backend.outlier_detection.ejections_active";
+        if comes_back {
+            let total = "cluster.backend.outlier_detection.ejections_enforced_total";
+            wait_for_stat(&envoy, total, |total| total == 1).await?;
+            wait_for_stat(&envoy, ejections, |active| active == 0).await?;
+        } else {
+            wait_for_stat(&envoy, ejections, |active| active == 1).await?;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            ensure!(envoy.stat(ejections).await? == Some(1), "it came back");
+        }
+    }
     Ok(())
 }
 

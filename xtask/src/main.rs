@@ -3,6 +3,8 @@
 //! Every command prepares what it needs (the wasm toolchain, Envoy, test
 //! tools), so that a fresh clone on a fresh machine needs no other step.
 
+#[cfg(test)]
+mod architecture;
 mod before;
 mod capabilities;
 mod checks;

@@ -5,14 +5,15 @@ mod insert;
 
 use btp_policy::attach::Gateway;
 use btp_policy::node::{Node, Value};
+use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{Capability, Owner, owner_of};
 
-use super::needs::is_internal_redirect;
 use super::order::{Group, Spot, Why};
+use super::redirects;
 use crate::envoy::json::{IntoNode, list, node, object, put};
-use crate::envoy::plugin::{LATE, NAME, UPSTREAM, is_instance};
-use crate::envoy::tree::{field_mut, items, set};
-pub(crate) use insert::{file, insert, insert_upstream};
+use crate::envoy::plugin::{AFTER_AUTH, NAME, UPSTREAM, is_instance};
+use crate::envoy::tree::{field, field_mut, find, items, set};
+pub(crate) use insert::{file, filter, insert, insert_upstream};
 
 /// What the instances of a connection manager are given alike.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ pub(crate) fn instances(
                 instances.push(instance(NAME, spot, &groups, config));
             }
             None => {
-                for (name, group) in [(NAME, faults), (LATE, limits)] {
+                for (name, group) in [(NAME, faults), (AFTER_AUTH, limits)] {
                     let config = contents.config(Some(&of(group)));
                     instances.push(instance(name, spot(group), &[group], config));
                 }
@@ -125,6 +126,26 @@ fn shared(faults: Spot, limits: Spot) -> Option<Spot> {
 /// Whether the filter stands there already, and not by our doing.
 pub(crate) fn is_there(hcm: &Node) -> bool {
     items(hcm, "http_filters").iter().any(is_instance)
+}
+
+impl Instance {
+    /// Whether one of these policies is in its configuration with this field of
+    /// `spec`.
+    pub(crate) fn is_given(&self, policies: &[&ObjectName], path: &[&str]) -> bool {
+        let is_meant = |policy: &Node| {
+            let name = find(policy, &["metadata", "name"]).and_then(Node::as_str);
+            let namespace = find(policy, &["metadata", "namespace"]).and_then(Node::as_str);
+            let namespace = namespace.unwrap_or("default");
+            let mut policies = policies.iter();
+            policies.any(|it| Some(it.name.as_str()) == name && it.namespace == namespace)
+        };
+        let has_field = |policy: &Node| {
+            let spec = field(policy, "spec");
+            spec.is_some_and(|spec| find(spec, path).is_some())
+        };
+        let given = items(&self.config, "policies").iter();
+        given.filter(|it| is_meant(it)).any(has_field)
+    }
 }
 
 impl Contents<'_> {
@@ -175,9 +196,9 @@ pub(crate) fn without_native(mut policy: Node, keeps_retry: bool) -> Node {
     if let Value::Map(entries) = &mut spec.value {
         entries.retain_mut(|entry| {
             let is_empty = match &mut entry.node.value {
-                Value::List(rules) => {
+                Value::List(rules) if entry.key == "responseOverride" => {
                     let before = rules.len();
-                    rules.retain(|rule| !is_internal_redirect(rule));
+                    *rules = redirects::for_filter(rules);
                     rules.is_empty() && before > 0
                 }
                 _ => false,

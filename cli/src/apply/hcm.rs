@@ -4,6 +4,7 @@
 //! off by default, and nothing fails without it: hence warnings.
 
 mod places;
+mod reads;
 mod uses;
 
 use std::collections::BTreeSet;
@@ -12,10 +13,10 @@ use btp_policy::Policy;
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
 
-use super::govern::{Governed, sites_of};
+use super::attach::AttachedPolicies;
 use crate::envoy::address::Address;
-use crate::envoy::files::{Config, mark_of};
-use crate::envoy::model::{Manager, Model, Site};
+use crate::envoy::files::{Config, problem_at};
+use crate::envoy::model::{HttpConnectionManager, Model, RouteEntry};
 use crate::envoy::plugin::configuration_of;
 use crate::envoy::tree::{field, items};
 pub(crate) use places::hints_of_places;
@@ -28,40 +29,68 @@ pub(crate) type Hint = (usize, Problem);
 struct InForce<'a> {
     policy: &'a Policy,
     /// The routes that it governs.
-    sites: Vec<&'a Site>,
+    routes: Vec<&'a RouteEntry>,
     /// It governs what no route takes, too.
     governs_rest: bool,
 }
 
 /// What is unwise under these policies, which govern the connection managers
-/// as `governed` says.
+/// as `attached` says.
 pub(crate) fn hints(
     config: &Config,
     model: &Model,
     policies: &[Policy],
-    governed: &[Governed],
+    attached: &[AttachedPolicies],
 ) -> Vec<Hint> {
     let mut hints = Hints::new(config);
-    for (manager, governed) in model.managers.iter().zip(governed) {
-        let sites = sites_of(model, manager);
-        let fallback = governed.attachments.fallback();
+    each_in_force(model, policies, attached, |manager, in_force| {
+        hints.on(manager, in_force);
+    });
+    hints.found
+}
+
+/// What these policies will not see where `btp apply` puts the filter.
+pub(crate) fn hints_of_usual_places(
+    config: &Config,
+    model: &Model,
+    policies: &[Policy],
+    attached: &[AttachedPolicies],
+) -> Vec<Hint> {
+    let mut hints = Hints::new(config);
+    each_in_force(model, policies, attached, |manager, in_force| {
+        hints.on_place_of_faults(manager, in_force);
+    });
+    hints.found
+}
+
+/// Looks at each policy in each connection manager where it holds somewhere.
+fn each_in_force(
+    model: &Model,
+    policies: &[Policy],
+    attached: &[AttachedPolicies],
+    mut look: impl FnMut(&HttpConnectionManager, &InForce<'_>),
+) {
+    for (manager, attached) in model.managers.iter().zip(attached) {
+        let routes = model.routes_of(manager);
+        let fallback = attached.attachments.fallback();
         for (index, policy) in policies.iter().enumerate() {
             let own = |it: &Option<usize>| {
                 it.is_some_and(|it| it == index || merges_with(policies, it, fallback, index))
             };
-            let routes = sites.iter().zip(&governed.routes);
+            let routes = routes.iter().zip(&attached.routes);
             let in_force = InForce {
                 policy,
-                sites: routes
+                routes: routes
                     .filter(|(_, it)| own(it))
-                    .map(|(site, _)| site)
+                    .map(|(route, _)| route)
                     .collect(),
                 governs_rest: fallback == Some(index),
             };
-            hints.on(manager, &in_force);
+            if !in_force.routes.is_empty() || in_force.governs_rest {
+                look(manager, &in_force);
+            }
         }
     }
-    hints.found
 }
 
 /// What is unwise under the policies that stand in the configuration itself,
@@ -78,12 +107,12 @@ pub(crate) fn hints_of_instances(config: &Config, model: &Model) -> Vec<Hint> {
             };
             let fallback = plugin.attachments.fallback();
             for (index, policy) in plugin.policies.iter().enumerate() {
-                let governs = |site: &&Site| {
-                    site.judged(|route| plugin.attachments.governing_route(route)) == Some(index)
+                let governs = |route: &&RouteEntry| {
+                    route.judged(|it| plugin.attachments.governing_route(it)) == Some(index)
                 };
                 let in_force = InForce {
                     policy,
-                    sites: sites_of(model, manager).iter().filter(governs).collect(),
+                    routes: model.routes_of(manager).iter().filter(governs).collect(),
                     governs_rest: fallback == Some(index),
                 };
                 hints.on(manager, &in_force);
@@ -102,7 +131,7 @@ struct Hints<'a> {
     config: &'a Config,
     found: Vec<Hint>,
     /// What has been said, and of what.
-    said: BTreeSet<(usize, String, String)>,
+    said: BTreeSet<(Address, String)>,
 }
 
 impl<'a> Hints<'a> {
@@ -115,8 +144,8 @@ impl<'a> Hints<'a> {
     }
 
     /// Looks at a connection manager under one policy.
-    fn on(&mut self, manager: &Manager, in_force: &InForce<'_>) {
-        if in_force.sites.is_empty() && !in_force.governs_rest {
+    fn on(&mut self, manager: &HttpConnectionManager, in_force: &InForce<'_>) {
+        if in_force.routes.is_empty() && !in_force.governs_rest {
             return;
         }
         let Some(hcm) = self.config.at(&manager.address) else {
@@ -171,7 +200,7 @@ impl<'a> Hints<'a> {
     fn on_idle_streams(
         &mut self,
         hcm: &Node,
-        manager: &Manager,
+        manager: &HttpConnectionManager,
         in_force: &InForce<'_>,
         path: &str,
     ) {
@@ -181,8 +210,8 @@ impl<'a> Hints<'a> {
              for good: set a time, or leave it out for 5 minutes"
         );
         let mut has_default = in_force.governs_rest;
-        for site in &in_force.sites {
-            let address = site.address.key("route").key("idle_timeout");
+        for route in &in_force.routes {
+            let address = route.address.key("route").key("idle_timeout");
             match self.config.at(&address).map(is_zero) {
                 Some(true) => self.say(&address, reason.clone()),
                 Some(false) => {}
@@ -194,17 +223,17 @@ impl<'a> Hints<'a> {
         }
     }
 
-    fn on_redirect(&mut self, manager: &Manager, in_force: &InForce<'_>, path: &str) {
+    fn on_redirect(&mut self, manager: &HttpConnectionManager, in_force: &InForce<'_>, path: &str) {
         let name = &in_force.policy.name;
         let cure = format!(
             "policy {name} ({path}) sends clients to the host that their request names: set \
              hostname or hosts there"
         );
         let mut takes_any = false;
-        for site in in_force.sites.iter().filter(|site| site.takes_any_host) {
+        for route in in_force.routes.iter().filter(|route| route.takes_any_host) {
             takes_any = true;
             let reason = format!("is for any host, and {cure}, or the domains that are yours here");
-            self.say(&domains_of(site), reason);
+            self.say(&domains_of(route), reason);
         }
         // That of the virtual host says it all.
         if in_force.governs_rest && !takes_any {
@@ -214,23 +243,16 @@ impl<'a> Hints<'a> {
     }
 
     fn say(&mut self, address: &Address, reason: String) {
-        let path = address.to_string();
-        if self
-            .said
-            .insert((address.file, path.clone(), reason.clone()))
-        {
-            let problem = Problem {
-                mark: mark_of(self.config, address),
-                ..Problem::new(path, reason)
-            };
+        if self.said.insert((address.clone(), reason.clone())) {
+            let problem = problem_at(self.config, address, reason);
             self.found.push((address.file, problem));
         }
     }
 }
 
 /// `domains` of the virtual host that a route stands in.
-fn domains_of(site: &Site) -> Address {
-    let mut host = site.address.clone();
+fn domains_of(route: &RouteEntry) -> Address {
+    let mut host = route.address.clone();
     // The way to a route ends with `routes` and its index.
     host.path.truncate(host.path.len().saturating_sub(2));
     host.key("domains")

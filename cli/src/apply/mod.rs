@@ -4,16 +4,17 @@
 //! the routes that are there, and every field goes to its home: the filter or
 //! Envoy's own configuration.
 
+pub(crate) mod attach;
 pub(crate) mod effective;
 mod filter;
-pub(crate) mod govern;
-mod hcm;
+pub(crate) mod hcm;
+mod journal;
 mod needs;
 pub(crate) mod options;
 mod order;
-mod overlap;
-mod placement;
+pub(crate) mod overlap;
+pub(crate) mod placement;
 pub(crate) mod plan;
+mod redirects;
 mod standing;
-
-pub(crate) use overlap::lint;
+mod targets;

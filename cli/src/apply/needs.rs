@@ -6,6 +6,7 @@ use btp_policy::problem::Problems;
 use btp_policy::read::At;
 use btp_policy::spec::{BufferMode, Capability, RequestBuffer};
 
+use super::redirects::is_internal_redirect;
 use crate::envoy::tree::{find, text};
 
 /// What a spec needs of the filter.
@@ -15,8 +16,17 @@ pub(crate) struct Needs {
     pub(crate) capabilities: Vec<Capability>,
     /// Behind it, where every try is seen.
     pub(crate) behind: Vec<Capability>,
-    /// The largest body that is gathered before it goes on, in bytes.
-    pub(crate) gathers: Option<u64>,
+    /// The largest body that is gathered before it goes on.
+    pub(crate) gathers: Option<Gathered>,
+}
+
+/// A body that is gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Gathered {
+    /// How large it may be.
+    pub(crate) bytes: u64,
+    /// The field, below `spec`, that lets it be so large.
+    pub(crate) field: &'static str,
 }
 
 impl Needs {
@@ -70,13 +80,13 @@ impl Needs {
         Self {
             capabilities,
             behind,
-            gathers: gathered.map(|it| it.largest().get()),
+            gathers: gathered.map(|it| Gathered {
+                bytes: it.largest().get(),
+                field: match it.largest() > it.limit {
+                    true => "requestBuffer.rules",
+                    false => "requestBuffer.limit",
+                },
+            }),
         }
     }
-}
-
-/// Whether a rule of a `responseOverride` is Envoy's own to do.
-pub(crate) fn is_internal_redirect(rule: &Node) -> bool {
-    rule.field("redirect")
-        .is_some_and(|it| it.field("mode").is_none())
 }

@@ -1,6 +1,8 @@
 //! Where the filter's instances stand among the filters of a connection
 //! manager: in Envoy Gateway's order, unless a person says otherwise.
 
+use std::fmt;
+
 use btp_policy::node::Node;
 use btp_policy::spec::Capability;
 
@@ -38,6 +40,17 @@ pub(crate) struct Spot {
     /// How many of them stand in front.
     pub(crate) place: usize,
     pub(crate) why: Why,
+}
+
+/// Why nothing can stand behind a filter that an option names. Prints as a
+/// predicate whose subject is the option.
+#[derive(Debug, PartialEq)]
+pub(crate) struct NoPlaceBehind {
+    name: String,
+    /// The filters that it could name.
+    others: Vec<String>,
+    /// It is the last filter; else it is not there.
+    is_last: bool,
 }
 
 impl Group {
@@ -87,24 +100,41 @@ impl Group {
 /// The place behind the filter `name`.
 ///
 /// # Errors
-/// Nothing can stand there: the reason.
-pub(crate) fn behind(hcm: &Node, name: &str) -> Result<usize, String> {
+/// Nothing can stand there.
+pub(crate) fn behind(hcm: &Node, name: &str) -> Result<usize, NoPlaceBehind> {
     let filters = items(hcm, "http_filters");
-    let names: Vec<&str> = filters.iter().filter_map(|it| text(it, "name")).collect();
-    match filters
-        .iter()
-        .rposition(|it| text(it, "name") == Some(name))
-    {
-        Some(last) if last + 1 == filters.len() => Err(format!(
-            "names {name}, the last of http_filters, and nothing can stand behind that: name one \
-             of {}",
-            names[..names.len().saturating_sub(1)].join(", ")
-        )),
-        Some(place) => Ok(place + 1),
-        None => Err(format!(
-            "names {name}, which is not in http_filters: there are {}",
-            names.join(", ")
-        )),
+    let is_meant = |it: &Node| text(it, "name") == Some(name);
+    let error = |others: &[Node], is_last| NoPlaceBehind {
+        name: name.to_owned(),
+        others: others
+            .iter()
+            .filter_map(|it| text(it, "name"))
+            .map(str::to_owned)
+            .collect(),
+        is_last,
+    };
+    match (filters.iter().rposition(is_meant), filters) {
+        (Some(place), [others @ .., _]) if place == others.len() => Err(error(others, true)),
+        (Some(place), _) => Ok(place + 1),
+        (None, _) => Err(error(filters, false)),
+    }
+}
+
+impl fmt::Display for NoPlaceBehind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, others) = (&self.name, self.others.join(", "));
+        if self.is_last {
+            write!(
+                formatter,
+                "names {name}, the last of http_filters, and nothing can stand behind that: name \
+                 one of {others}"
+            )
+        } else {
+            write!(
+                formatter,
+                "names {name}, which is not in http_filters: there are {others}"
+            )
+        }
     }
 }
 
@@ -146,7 +176,7 @@ mod tests {
         let hcm = hcm("cors lua router");
         assert_eq!(behind(&hcm, "envoy.filters.http.lua"), Ok(2));
         for name in ["envoy.filters.http.router", "lua"] {
-            let reason = behind(&hcm, name).unwrap_err();
+            let reason = behind(&hcm, name).unwrap_err().to_string();
             assert!(reason.contains("envoy.filters.http.cors"), "{reason}");
         }
     }

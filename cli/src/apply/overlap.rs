@@ -4,20 +4,13 @@
 //! Seen are the instances whose configuration stands in the listener; one that
 //! comes by `config_discovery` is not.
 
-use std::path::Path;
-
+use btp_policy::Position;
 use btp_policy::node::Node;
 use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
-use btp_policy::{Policy, Position};
 
-use super::govern::govern;
-use super::hcm;
-use crate::diagnostics::Source;
-use crate::diagnostics::{Finding, Place};
 use crate::envoy::address::Address;
-use crate::envoy::capabilities::lacks;
-use crate::envoy::files::{Config, mark_of};
+use crate::envoy::files::{Config, problem_at};
 use crate::envoy::model::Model;
 use crate::envoy::plugin::configuration_of;
 use crate::envoy::tree::{field, items};
@@ -33,51 +26,8 @@ pub(crate) struct Overlap {
 impl Overlap {
     /// As a problem of the configuration.
     pub(crate) fn problem(self, config: &Config) -> Problem {
-        Problem {
-            mark: mark_of(config, &self.address),
-            ..Problem::new(self.address.to_string(), self.reason)
-        }
+        problem_at(config, &self.address, self.reason)
     }
-}
-
-/// Finds what is wrong with a bootstrap by itself, and what is unwise in it
-/// under the policies that are to be applied and those that stand in it; its
-/// files are added to `sources`.
-pub(crate) fn lint(
-    bootstrap: &Path,
-    policies: &[Policy],
-    sources: &mut Vec<Source>,
-    findings: &mut Vec<Finding>,
-) -> Result<(), String> {
-    let mut config = Config::read(bootstrap)?;
-    config.follow_extensions()?;
-    let mut problems = std::mem::take(&mut config.problems);
-    let model = Model::read(&config);
-    let found = overlaps(&config, &model).into_iter();
-    problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
-    let base = sources.len();
-    let found = lacks(&config).into_iter();
-    findings.extend(found.map(|it| {
-        let place = Place::File(base + it.address.file);
-        it.finding(&config, place)
-    }));
-    let placed = problems.into_iter();
-    findings.extend(placed.map(|(file, it)| Finding::error(it, Place::File(base + file))));
-    let mut hints = hcm::hints_of_instances(&config, &model);
-    hints.extend(hcm::hints_of_places(&config, &model));
-    // Where it cannot be told who governs what, `apply` says so.
-    if let Ok(governed) = govern(&config, &model, policies, None) {
-        let more = hcm::hints(&config, &model, policies, &governed);
-        hints.extend(
-            more.into_iter()
-                .filter(|it| !hints.contains(it))
-                .collect::<Vec<_>>(),
-        );
-    }
-    let placed = hints.into_iter();
-    findings.extend(placed.map(|(file, it)| Finding::warning(it, Place::File(base + file))));
-    sources.extend(config.files.into_iter().map(|file| file.source));
-    Ok(())
 }
 
 /// All of a configuration.

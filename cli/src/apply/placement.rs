@@ -1,107 +1,201 @@
-//! Where the fields of a policy went.
+//! Where the fields of a policy are in force, and where they have nothing to do.
 
 use std::fmt;
 
-/// A field of a spec and one place that it went to.
+use crate::envoy::model::RouteId;
+
+/// What fields of a policy came to in one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Placement {
-    /// The field, below `spec`.
-    pub(crate) field: String,
-    pub(crate) destination: Destination,
+    /// The fields, below `spec`.
+    pub(crate) fields: Vec<String>,
+    pub(crate) object: Object,
+    pub(crate) effect: Effect,
 }
 
-/// A place that a field went to, as reports show it.
+/// An object of the configuration in which a field can be in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Destination {
-    /// The cluster `name`: a part of it.
-    Cluster { name: String, part: String },
-    /// The governed routes: a part of each.
-    Routes(String),
-    /// The connection manager of a listener: a part of it.
-    Hcm { listener: String, part: String },
-    /// An instance of the filter.
-    Filter {
-        listener: String,
+pub(crate) enum Object {
+    Route(RouteId),
+    /// A cluster, and the routes of the policy that send to it.
+    Cluster {
         name: String,
-        /// Its place in `http_filters`; `None`: it is behind the router.
-        place: Option<usize>,
+        routes: Vec<RouteId>,
     },
-    /// An instance of the filter among a cluster's own filters.
-    FilterOfCluster { cluster: String, name: String },
-    /// Nowhere, and no effect is missing: the reason.
+    /// A connection manager, by its index, and the name of its listener.
+    Manager {
+        index: usize,
+        listener: String,
+    },
+    /// What is behind the router of a listener's connection manager, and the
+    /// routes of the policy whose tries pass it.
+    Tries {
+        listener: String,
+        routes: Vec<RouteId>,
+    },
+}
+
+/// What there is of the fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// They are in force: in this part of the object.
+    Part(String),
+    /// They are in force: by an instance of the filter.
+    Instance {
+        name: String,
+        /// Its place in its list.
+        place: usize,
+    },
+    /// Nothing, and no effect is missing: the reason.
     Nothing(&'static str),
 }
 
-/// The places that the fields of one spec went to.
-#[derive(Debug, Default)]
-pub(crate) struct Placements(Vec<Placement>);
-
-impl Destination {
-    pub(crate) fn is_nothing(&self) -> bool {
-        matches!(self, Self::Nothing(_))
-    }
-
-    pub(crate) fn is_filter(&self) -> bool {
-        matches!(self, Self::Filter { .. } | Self::FilterOfCluster { .. })
-    }
+/// Whose placements are looked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scope {
+    Everywhere,
+    /// Those that a request meets that this route takes, in the connection
+    /// manager with this index.
+    Route {
+        manager: usize,
+        route: RouteId,
+    },
+    /// Those that a request meets that no route takes.
+    NoRoute {
+        manager: usize,
+    },
 }
 
-impl Placements {
-    /// Notes where a field went. That it had nothing to do somewhere is worth
-    /// a line only as long as it went nowhere else.
-    pub(crate) fn add(&mut self, field: &str, destination: Destination) {
-        let is_known = self.of(field).any(|there| {
-            *there == destination || (destination.is_nothing() && !there.is_nothing())
-        });
-        if !is_known {
-            self.0.push(Placement {
-                field: field.to_owned(),
-                destination,
-            });
+/// A placement as reports show it; the routes of a policy are shown as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// A part of an object: there Envoy enforces the field, or the filter.
+    Somewhere {
+        is_filter: bool,
+        owner: String,
+        part: String,
+    },
+    Nothing(&'static str),
+}
+
+/// Where a field is in force, in this scope; else why nothing is to be done.
+pub(crate) fn destinations(
+    placements: &[Placement],
+    field: &str,
+    scope: Scope,
+) -> Vec<Destination> {
+    let found = closest(placements, field).into_iter();
+    let found = found.map(|index| &placements[index]);
+    let in_scope = found.filter(|it| it.concerns(scope));
+    let mut found: Vec<Destination> = in_scope.map(Placement::destination).collect();
+    // That it had nothing to do somewhere is worth a line only as long as it
+    // is in force nowhere.
+    if found.iter().any(|it| !it.is_nothing()) {
+        found.retain(|it| !it.is_nothing());
+    }
+    let mut seen = Vec::new();
+    found.retain(|it| {
+        let is_new = !seen.contains(it);
+        seen.push(it.clone());
+        is_new
+    });
+    found
+}
+
+/// The placements of a field, by their indices: those that carry it by name, or a
+/// part of it, or else those of the closest field around it. What Envoy does
+/// and what the filter does are looked for apart, as they share some fields.
+pub(crate) fn closest(placements: &[Placement], field: &str) -> Vec<usize> {
+    let of = |by_filter: bool| {
+        let own = placements.iter().enumerate();
+        let own = own.filter(move |(_, it)| it.is_by_filter() == by_filter);
+        let best = own.clone().filter_map(|(_, it)| it.closeness(field)).max();
+        let found = own.filter(move |(_, it)| best.is_some() && it.closeness(field) == best);
+        found.map(|(index, _)| index)
+    };
+    of(false).chain(of(true)).collect()
+}
+
+/// Whether one field is the other, or within it.
+pub(crate) fn is_within(field: &str, other: &str) -> bool {
+    let rest = field.strip_prefix(other);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+impl Placement {
+    fn is_by_filter(&self) -> bool {
+        matches!(self.effect, Effect::Instance { .. })
+    }
+
+    /// How close its fields come to a field; `None`: they are others.
+    fn closeness(&self, field: &str) -> Option<usize> {
+        let of = |own: &String| match () {
+            () if is_within(own, field) => Some(usize::MAX),
+            () if is_within(field, own) => Some(own.len()),
+            () => None,
+        };
+        self.fields.iter().filter_map(of).max()
+    }
+
+    fn concerns(&self, scope: Scope) -> bool {
+        match (scope, &self.object) {
+            (Scope::Everywhere, _) => true,
+            (Scope::Route { route, .. }, Object::Route(own)) => *own == route,
+            (
+                Scope::Route { route, .. },
+                Object::Cluster { routes, .. } | Object::Tries { routes, .. },
+            ) => routes.contains(&route),
+            (Scope::Route { manager, .. }, Object::Manager { index, .. }) => *index == manager,
+            // Such a request passes the filters in front of the router. What Envoy
+            // does there is switched on by routes.
+            (Scope::NoRoute { manager }, Object::Manager { index, .. }) => {
+                *index == manager && self.is_by_filter()
+            }
+            (Scope::NoRoute { .. }, _) => false,
         }
     }
 
-    /// Where the fields went that `is_wanted` names.
-    pub(crate) fn find(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Destination> {
-        let found = self.0.iter().filter(|it| is_wanted(&it.field));
-        found.map(|it| it.destination.clone()).collect()
+    fn destination(&self) -> Destination {
+        let (is_filter, part) = match (&self.effect, &self.object) {
+            (Effect::Nothing(reason), _) => return Destination::Nothing(reason),
+            (Effect::Part(part), _) => (false, part.clone()),
+            (Effect::Instance { name, .. }, Object::Tries { .. }) => {
+                (true, format!("behind the router, {name}"))
+            }
+            (Effect::Instance { name, place }, _) => {
+                (true, format!("http_filters[{place}] {name}"))
+            }
+        };
+        Destination::Somewhere {
+            is_filter,
+            owner: match &self.object {
+                Object::Route(_) => "its routes".to_owned(),
+                Object::Cluster { name, .. } => format!("cluster {name}"),
+                Object::Manager { listener, .. } | Object::Tries { listener, .. } => {
+                    format!("listener {listener}")
+                }
+            },
+            part,
+        }
     }
+}
 
-    fn of(&self, field: &str) -> impl Iterator<Item = &Destination> {
-        let found = self.0.iter().filter(move |it| it.field == field);
-        found.map(|it| &it.destination)
+impl Destination {
+    fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing(_))
     }
 }
 
 impl fmt::Display for Destination {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cluster { name, part } => write!(formatter, "Envoy: cluster {name}, {part}"),
-            Self::Routes(part) => write!(formatter, "Envoy: its routes, {part}"),
-            Self::Hcm { listener, part } => {
-                write!(formatter, "Envoy: listener {listener}, {part}")
-            }
-            Self::Filter {
-                listener,
-                name,
-                place: Some(place),
-            } => write!(
-                formatter,
-                "filter: listener {listener}, http_filters[{place}] {name}"
-            ),
-            Self::Filter {
-                listener,
-                name,
-                place: None,
-            } => write!(
-                formatter,
-                "filter: listener {listener}, behind the router, {name}"
-            ),
-            Self::FilterOfCluster { cluster, name } => {
-                write!(
-                    formatter,
-                    "filter: cluster {cluster}, http_filters[0] {name}"
-                )
+            Self::Somewhere {
+                is_filter,
+                owner,
+                part,
+            } => {
+                let by = if *is_filter { "filter" } else { "Envoy" };
+                write!(formatter, "{by}: {owner}, {part}")
             }
             Self::Nothing(reason) => write!(formatter, "nothing to do: {reason}"),
         }
@@ -112,15 +206,111 @@ impl fmt::Display for Destination {
 mod tests {
     use super::*;
 
+    const SHOP: RouteId = RouteId {
+        config: 0,
+        place: 0,
+    };
+    const REST: RouteId = RouteId {
+        config: 0,
+        place: 1,
+    };
+
+    fn placement(field: &str, object: Object, effect: Effect) -> Placement {
+        let fields = vec![field.to_owned()];
+        Placement {
+            fields,
+            object,
+            effect,
+        }
+    }
+
+    fn part(text: &str) -> Effect {
+        Effect::Part(text.to_owned())
+    }
+
+    fn cluster(name: &str, route: RouteId) -> Object {
+        Object::Cluster {
+            name: name.to_owned(),
+            routes: vec![route],
+        }
+    }
+
+    fn shown(placements: &[Placement], field: &str, scope: Scope) -> Vec<String> {
+        let found = destinations(placements, field, scope);
+        found.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
-    fn nothing_to_do_is_said_of_a_field_that_goes_nowhere() {
-        let routes = || Destination::Routes("timeout".to_owned());
-        let mut placements = Placements::default();
-        placements.add("a", Destination::Nothing("none"));
-        placements.add("a", Destination::Nothing("none"));
-        placements.add("b", routes());
-        placements.add("b", Destination::Nothing("none"));
-        let found = placements.find(|_| true);
-        assert_eq!(found, [Destination::Nothing("none"), routes()]);
+    fn the_closest_field_says_where() {
+        let placements = [
+            placement("a", cluster("c", SHOP), part("whole")),
+            placement("a.b", Object::Route(SHOP), part("b")),
+            placement("a.b", Object::Route(REST), part("b")),
+            placement("ab", Object::Route(SHOP), part("other")),
+        ];
+        let of = |field| shown(&placements, field, Scope::Everywhere);
+        assert_eq!(of("a.x"), ["Envoy: cluster c, whole"]);
+        assert_eq!(of("a.b.c"), ["Envoy: its routes, b"]);
+        assert_eq!(of("a"), ["Envoy: cluster c, whole", "Envoy: its routes, b"]);
+        assert_eq!(of("b"), [""; 0]);
+    }
+
+    #[test]
+    fn nothing_to_do_is_said_of_a_field_that_is_in_force_nowhere() {
+        let nothing = || Effect::Nothing("none");
+        let placements = [
+            placement("a", cluster("c", SHOP), nothing()),
+            placement("a", cluster("d", REST), nothing()),
+            placement("b", cluster("c", SHOP), nothing()),
+            placement("b", cluster("d", REST), part("b")),
+        ];
+        let of = |field, scope| shown(&placements, field, scope);
+        assert_eq!(of("a", Scope::Everywhere), ["nothing to do: none"]);
+        assert_eq!(of("b", Scope::Everywhere), ["Envoy: cluster d, b"]);
+        let of_shop = Scope::Route {
+            manager: 0,
+            route: SHOP,
+        };
+        assert_eq!(of("b", of_shop), ["nothing to do: none"]);
+    }
+
+    #[test]
+    fn a_request_meets_its_own_route_clusters_and_filters_alone() {
+        let instance = |place| Effect::Instance {
+            name: "f".to_owned(),
+            place,
+        };
+        let manager = |index| Object::Manager {
+            index,
+            listener: format!("l{index}"),
+        };
+        let tries = Object::Tries {
+            listener: "l0".to_owned(),
+            routes: vec![SHOP],
+        };
+        let placements = [
+            placement("a", Object::Route(REST), part("rest")),
+            placement("a", cluster("c", SHOP), part("c")),
+            placement("a", manager(0), part("filter")),
+            placement("a", manager(0), instance(2)),
+            placement("a", manager(1), instance(3)),
+            placement("a", tries, instance(0)),
+        ];
+        let of = |scope| shown(&placements, "a", scope);
+        let (manager, route) = (0, SHOP);
+        assert_eq!(
+            of(Scope::Route { manager, route }),
+            [
+                "Envoy: cluster c, c",
+                "Envoy: listener l0, filter",
+                "filter: listener l0, http_filters[2] f",
+                "filter: listener l0, behind the router, f",
+            ]
+        );
+        assert_eq!(
+            of(Scope::NoRoute { manager }),
+            ["filter: listener l0, http_filters[2] f"]
+        );
+        assert_eq!(of(Scope::NoRoute { manager: 2 }), [""; 0]);
     }
 }

@@ -8,26 +8,28 @@ mod errors;
 mod instances;
 mod native;
 mod own_filters;
+mod perform;
 mod routes;
+mod settle;
 mod spots;
 
 use btp_policy::node::Node;
-use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 use btp_policy::{PluginConfig, Policy};
 
+use super::attach::{AttachedPolicies, attach};
 use super::effective::{self, Effective};
-use super::govern::{Governed, govern, missing, sites_of};
 use super::hcm;
 use super::options::Options;
 use super::standing::{Kept, Standing, moved};
-use crate::compose::{self, NativeFields, compose};
-use crate::diagnostics::{Finding, Place};
+use super::targets::missing;
+use crate::diagnostics::Finding;
 use crate::documents::Input;
 use crate::envoy::capabilities::lacks;
 use crate::envoy::files::Config;
-use crate::envoy::model::{Model, Site};
+use crate::envoy::model::Model;
 use crate::envoy::stats;
+use crate::plugin_config_builder::{self as builder, NativeFields, compose};
 use draft::Draft;
 use errors::Errors;
 use instances::Inserted;
@@ -55,7 +57,7 @@ struct Scene<'a> {
     /// The plugin configuration of all policies.
     documents: &'a Node,
     /// What governs each connection manager of the model.
-    governed: &'a [Governed],
+    attached: &'a [AttachedPolicies],
     input: &'a Input,
     options: &'a Options,
     /// What each connection manager is called, unlike all others.
@@ -90,28 +92,19 @@ pub(crate) fn apply(
     }
     let model = Model::read(config);
     check::configuration(config, &model, options, &mut errors);
-    let governed = govern(config, &model, &policies, options.gateway.as_ref())
+    let attached = attach(config, &model, &policies, options.gateway.as_ref())
         .map_err(|ambiguous| errors.file(0, Problem::new("", ambiguous.to_string())))
         .ok()?;
-    for it in missing(&model, &policies, &governed) {
-        let object = &input.policies[it.policy];
-        let problem = Problem {
-            mark: closest(&object.node, &it.path).mark,
-            ..Problem::new(it.path, it.reason)
-        };
-        errors.add(Finding::error(problem, Place::File(object.source)));
+    for it in missing(&model, &policies, &attached) {
+        errors.refuse_field(it.policy, &it.path, it.reason.to_string());
     }
-    let specs: Vec<Option<&Node>> = input
-        .policies
-        .iter()
-        .map(|it| it.node.field("spec"))
-        .collect();
-    let mut effective = effective::all(&policies, &specs, &governed);
+    let specs = input.specs();
+    let mut effective = effective::all(&policies, &specs, &model, &attached);
     let scene = Scene {
         model: &model,
         policies: &policies,
         documents: &documents,
-        governed: &governed,
+        attached: &attached,
         input,
         options,
         places: &model.places(),
@@ -124,12 +117,13 @@ pub(crate) fn apply(
     }
     // With the instances that were added: a person's own may go with them.
     for it in lacks(config) {
-        let (place, is_grave) = (errors.place(it.address.file), it.is_grave);
-        errors.weigh(it.finding(config, place), is_grave);
+        let (location, is_grave) = (errors.location(it.address.file), it.is_grave);
+        errors.weigh(it.finding(config, location), is_grave);
     }
-    let mut hints = hcm::hints(config, &model, &policies, &governed);
-    // Where the usual place was not taken.
-    hints.extend(hcm::hints_of_places(config, &model));
+    let mut hints = hcm::hints(config, &model, &policies, &attached);
+    hints.extend(hcm::hints_of_places(config, &model, |filter| {
+        inserted.file_of(filter)
+    }));
     for (file, hint) in hints {
         errors.warn(file, hint);
     }
@@ -155,7 +149,7 @@ fn change(
     let mut draft = Draft::new(config);
     native::apply(scene, &mut draft, effective, errors);
     custom_response::apply(scene, &mut draft, effective, errors);
-    routes::widen_buffers(scene, &mut draft, effective);
+    routes::widen_buffers(scene, &mut draft, effective, errors);
     check::retry_triggers(scene, draft.config(), effective, errors);
     routes::give_names(scene, &mut draft);
     let mut inserted = instances::insert(scene, &mut draft, effective, errors);
@@ -165,30 +159,24 @@ fn change(
     {
         stats::add(bootstrap);
     }
+    settle::settle(scene, &mut draft, effective, errors);
     draft.record();
     inserted
-}
-
-impl<'a> Scene<'a> {
-    /// A route, by its connection manager and its place in the table there.
-    fn site(self, (manager, place): (usize, usize)) -> &'a Site {
-        &sites_of(self.model, &self.model.managers[manager])[place]
-    }
 }
 
 /// Reads the policies, native fields included; gives them and the documents
 /// that the filter would be given.
 fn read_policies(input: &Input, errors: &mut Errors<'_>) -> Option<(Vec<Policy>, Node)> {
-    let instance = compose::Instance {
+    let instance = builder::Instance {
         native_fields: Some(NativeFields::Applied),
         enforce: Some(Vec::new()),
-        ..compose::Instance::default()
+        ..builder::Instance::default()
     };
     let node = compose(input, &instance);
     let add_all = |problems: Vec<Problem>, errors: &mut Errors<'_>| {
         for problem in problems {
-            let (problem, place) = compose::in_its_file(problem, input);
-            errors.add(Finding::error(problem, place));
+            let (problem, location) = builder::in_its_file(problem, input);
+            errors.add(Finding::error(problem, location));
         }
     };
     let config = PluginConfig::from_node(&node).map_err(|problems| add_all(problems, errors));

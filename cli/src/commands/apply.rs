@@ -1,22 +1,27 @@
 //! `btp apply`: policies put into force in a person's own Envoy
 //! configuration. Nothing is written unless everything is well.
 
+mod delivery;
 mod diff;
 mod report;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use btp_policy::problem::Problem;
 use clap::Args;
 
+use super::Outcome;
 use crate::apply::options::{MOUNTED, Options, object_name};
 use crate::apply::plan::{self, Plan};
+use crate::deliver::{self, Document, Lock};
 use crate::diagnostics::{self, Finding, Format, Source};
 use crate::documents::Input;
-use crate::envoy::files::{Config, Syntax};
+use crate::envoy::files::{Config, Kind, Syntax};
 use crate::envoy::text::yaml_out;
 use crate::output::{self, Output};
+use delivery::Delivery;
 
 /// The name of stdout among paths.
 const STDOUT: &str = "-";
@@ -32,11 +37,14 @@ pub(super) struct Arguments {
     files: Vec<PathBuf>,
     /// Where the configuration is written, as JSON if it ends in .json;
     /// without it, or with `-`: stdout
-    #[arg(short, long, value_name = "FILE", conflicts_with = "out_dir")]
+    #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The folder for the bootstrap and the files that it names
-    #[arg(long, value_name = "DIR")]
-    out_dir: Option<PathBuf>,
+    /// Write one configuration: with the listeners, clusters and routes of all
+    /// files in the bootstrap, as `envoy --mode validate` looks into no other
+    #[arg(long, conflicts_with = "out_dir")]
+    flat: bool,
+    #[command(flatten)]
+    delivery: Delivery,
     /// Show what would change, as a unified diff, and write nothing
     #[arg(long)]
     diff: bool,
@@ -54,10 +62,6 @@ pub(super) struct Arguments {
     /// known by the names of Envoy's listeners or filter chains
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     gateway: Option<String>,
-    /// Keep the filter's configuration in files of its own, which Envoy will
-    /// watch in this folder; they are written to --out-dir
-    #[arg(long, value_name = "MOUNTED_DIR", requires = "out_dir")]
-    ecds: Option<String>,
     /// The HTTP filter that faults and overrides come right behind; without
     /// it they come before everything but health checks
     #[arg(long, value_name = "NAME")]
@@ -76,21 +80,29 @@ impl Arguments {
         Options {
             wasm: self.wasm.clone(),
             gateway: self.gateway.as_deref().map(object_name),
-            ecds: self.ecds.clone(),
+            ecds: self.delivery.ecds().map(str::to_owned),
             faults_behind: self.faults_behind.clone(),
             limits_behind: self.limits_behind.clone(),
         }
     }
 }
 
-/// Applies; false if something was refused.
-pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
+/// Applies.
+pub(super) fn run(arguments: &Arguments) -> Result<Outcome, String> {
     if arguments.watch {
         return Err("--watch is not there yet: run btp apply again when a file changes".to_owned());
     }
+    arguments.delivery.check()?;
+    let folder = arguments.delivery.folder();
+    let writes = !arguments.diff && !arguments.dry_run;
+    // Before anything is read: what is there is to stay so until it is ours.
+    let _lock = match folder.filter(|_| writes) {
+        Some(folder) => Some(Lock::take(folder).map_err(|error| error.to_string())?),
+        None => None,
+    };
     let mut input = Input::read(&arguments.files)?;
     let mut found = std::mem::take(&mut input.findings);
-    let mut config = Config::read(&arguments.bootstrap)?;
+    let mut config = Config::read_for(&arguments.bootstrap, folder)?;
     let options = arguments.options();
     let plan = plan::apply(&mut config, &input, &options, &mut found);
     let mut changes = Vec::new();
@@ -99,7 +111,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
             Ok(made) => changes = made,
             Err(error) => found.push(Finding::error(
                 Problem::new("--out-dir", error.to_string()),
-                diagnostics::Place::Nowhere,
+                diagnostics::Location::Nowhere,
             )),
         }
     }
@@ -110,18 +122,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
     }));
     diagnostics::print(&found, &sources, Format::Text);
     let (Some(plan), true) = (plan, diagnostics::is_fine(&found)) else {
-        return Ok(false);
+        return Ok(Outcome::Refused);
     };
     let report = report::text(&plan);
     if arguments.diff {
         let diffs: String = changes.iter().map(Change::diff).collect();
         output::print(&diffs)?;
         eprint!("{report}");
-        return Ok(true);
+        return Ok(Outcome::Fine);
+    }
+    if folder.is_some() {
+        return deliver(arguments, changes, &report);
     }
     if arguments.dry_run {
         output::print(&report)?;
-        return Ok(true);
+        return Ok(Outcome::Fine);
     }
     let outputs: Vec<Output> = changes.into_iter().map(|it| it.output).collect();
     // Asked before, as writing may put another file there.
@@ -132,11 +147,40 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
     } else {
         output::print(&report)?;
     }
-    Ok(true)
+    Ok(Outcome::Fine)
+}
+
+/// Writes to a folder that an Envoy may be watching, or says what would be
+/// written.
+fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<Outcome, String> {
+    let documents = changes.into_iter().map(|it| Document {
+        kind: it.kind,
+        path: it.output.path,
+        text: it.output.text,
+    });
+    let pace = arguments.delivery.pace();
+    if arguments.dry_run {
+        let summary = deliver::rehearse(documents.collect(), &pace);
+        let summary = summary.map_err(|error| error.to_string())?;
+        output::print(&format!("{report}{summary}"))?;
+        return Ok(Outcome::Fine);
+    }
+    match deliver::deliver(documents.collect(), &pace) {
+        Ok(summary) => {
+            output::print(&format!("{report}{summary}"))?;
+            Ok(Outcome::Fine)
+        }
+        Err(error) if error.is_unfinished() => {
+            eprintln!("error: {error}");
+            Ok(Outcome::Unfinished)
+        }
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// A file to be written.
 struct Change {
+    kind: Kind,
     output: Output,
     /// What the file is called.
     name: PathBuf,
@@ -158,6 +202,8 @@ enum OutputError {
     OneOfSeveral(String),
     /// There is no such folder.
     NoFolder(PathBuf),
+    /// Two files would have this name there.
+    SameName(PathBuf),
     /// A file cannot be written in its syntax: the reason.
     Unwritable(String),
 }
@@ -166,11 +212,22 @@ impl fmt::Display for OutputError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OneOfSeveral(file) => {
-                write!(formatter, "is needed instead of -o: {file} changes as well")
+                write!(
+                    formatter,
+                    "is needed instead of -o: {file} changes as well; or --flat, for one file with \
+                     everything"
+                )
             }
             Self::NoFolder(folder) => {
                 let folder = folder.display();
                 write!(formatter, "must be a folder that is there (got {folder})")
+            }
+            Self::SameName(path) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                write!(
+                    formatter,
+                    "cannot hold two files named {name}: rename one of them"
+                )
             }
             Self::Unwritable(reason) => formatter.write_str(reason),
         }
@@ -183,40 +240,44 @@ fn changes_of(
     plan: &Plan,
 ) -> Result<Vec<Change>, OutputError> {
     let mut changes = Vec::new();
-    let many = arguments.out_dir.is_some();
+    let many = arguments.delivery.folder().is_some();
     let given = arguments.output.as_deref();
     let given = given.filter(|it| *it != Path::new(STDOUT));
     for (index, file) in config.files.iter().enumerate() {
         if index > 0 && !many {
-            if config.is_changed(index) {
+            if config.is_changed(index) && !arguments.flat {
                 return Err(OutputError::OneOfSeveral(file.source.name.clone()));
             }
             continue;
         }
         let own_name = file.name.file_name().unwrap_or_default();
-        let (name, path) = match (&arguments.out_dir, given) {
+        let (name, path) = match (arguments.delivery.folder(), given) {
             (Some(folder), _) => (folder.join(own_name), folder.join(own_name)),
             (None, Some(path)) => (path.to_owned(), path.to_owned()),
             (None, None) => (file.name.clone(), PathBuf::from(STDOUT)),
         };
         changes.push(Change {
+            kind: file.kind,
             before: (
                 file.source.name.clone(),
                 config.text_before(index).to_owned(),
             ),
             output: Output {
-                text: config
-                    .text(index, Syntax::of(&name))
-                    .map_err(OutputError::Unwritable)?,
+                text: match arguments.flat {
+                    true => config.flat_text(Syntax::of(&name)),
+                    false => config.text(index, Syntax::of(&name)),
+                }
+                .map_err(OutputError::Unwritable)?,
                 path,
             },
             name,
         });
     }
     for (name, node) in &plan.plugin_files {
-        let folder = arguments.out_dir.as_deref().unwrap_or(Path::new(""));
+        let folder = arguments.delivery.folder().unwrap_or(Path::new(""));
         let path = folder.join(name);
         changes.push(Change {
+            kind: Kind::Extension,
             before: ("/dev/null".to_owned(), String::new()),
             name: path.clone(),
             output: Output {
@@ -225,10 +286,14 @@ fn changes_of(
             },
         });
     }
-    if let Some(folder) = &arguments.out_dir
+    if let Some(folder) = arguments.delivery.folder()
         && !folder.is_dir()
     {
-        return Err(OutputError::NoFolder(folder.clone()));
+        return Err(OutputError::NoFolder(folder.to_owned()));
     }
-    Ok(changes)
+    let mut names = BTreeSet::new();
+    match changes.iter().find(|it| !names.insert(&it.output.path)) {
+        Some(twice) => Err(OutputError::SameName(twice.name.clone())),
+        None => Ok(changes),
+    }
 }

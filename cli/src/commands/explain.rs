@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::compose::Instance;
+use crate::plugin_config_builder::Instance;
 use routes::Question;
 
 /// The arguments of `btp explain`.

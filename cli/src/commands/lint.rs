@@ -1,5 +1,7 @@
 //! `btp lint`: what is wrong with some policies, and what is unwise.
 
+mod bootstrap;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -11,8 +13,7 @@ use btp_policy::read::At;
 use btp_policy::{Policy, Regexes, advice, schema};
 use clap::{Args, ValueEnum};
 
-use crate::apply;
-use crate::diagnostics::{self, Finding, Format, Place};
+use crate::diagnostics::{self, Finding, Format, Location};
 use crate::documents::{Input, Object};
 
 /// The arguments of `btp lint`.
@@ -82,7 +83,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
         }
     }
     if let Some(bootstrap) = bootstrap {
-        apply::lint(bootstrap, &fine, &mut input.sources, &mut findings)?;
+        bootstrap::lint(bootstrap, &fine, &mut input.sources, &mut findings)?;
     }
     diagnostics::print(&findings, &input.sources, *format);
     Ok(diagnostics::is_fine(&findings))
@@ -195,7 +196,7 @@ fn check_together(policies: &[Policy], input: &Input, findings: &mut Vec<Finding
                 mark: btp_policy::path::closest(&object.node, "spec.mergeType").mark,
                 ..Problem::new("spec.mergeType", reason)
             };
-            findings.push(Finding::warning(problem, Place::File(object.source)));
+            findings.push(Finding::warning(problem, Location::File(object.source)));
         }
     }
 }
@@ -212,9 +213,9 @@ fn at_spec(spec: &Node) -> At<'_> {
 fn add(
     findings: &mut Vec<Finding>,
     problems: Vec<Problem>,
-    kind: fn(Problem, Place) -> Finding,
+    kind: fn(Problem, Location) -> Finding,
     object: &Object,
 ) {
-    let place = Place::File(object.source);
-    findings.extend(problems.into_iter().map(|problem| kind(problem, place)));
+    let location = Location::File(object.source);
+    findings.extend(problems.into_iter().map(|problem| kind(problem, location)));
 }

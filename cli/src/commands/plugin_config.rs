@@ -6,9 +6,9 @@ use btp_policy::PluginConfig;
 use btp_policy::problem::Problem;
 use clap::Args;
 
-use crate::compose::{Instance, compose, in_its_file};
-use crate::diagnostics::{self, Finding, Format, Place};
+use crate::diagnostics::{self, Finding, Format, Location};
 use crate::documents::Input;
+use crate::plugin_config_builder::{Instance, compose, in_its_file};
 
 /// The arguments of `btp plugin-config`.
 #[derive(Args, Debug)]
@@ -27,17 +27,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
     let mut findings = std::mem::take(&mut input.findings);
     if input.policies.is_empty() && input.off.is_empty() && diagnostics::is_fine(&findings) {
         let problem = Problem::new("", "holds no BackendTrafficPolicy");
-        findings.push(Finding::error(problem, Place::Nowhere));
+        findings.push(Finding::error(problem, Location::Nowhere));
     }
     let config = compose(&input, instance);
     match PluginConfig::from_node(&config) {
         Ok(read) => findings.extend(read.warnings.into_iter().map(|problem| {
-            let (problem, place) = in_its_file(problem, &input);
-            Finding::warning(problem, place)
+            let (problem, location) = in_its_file(problem, &input);
+            Finding::warning(problem, location)
         })),
         Err(problems) => findings.extend(problems.into_iter().map(|problem| {
-            let (problem, place) = in_its_file(problem, &input);
-            Finding::error(problem, place)
+            let (problem, location) = in_its_file(problem, &input);
+            Finding::error(problem, location)
         })),
     }
     diagnostics::print(&findings, &input.sources, Format::Text);

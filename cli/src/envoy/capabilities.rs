@@ -6,14 +6,13 @@
 //! is looked for here, wherever an instance of the filter stands.
 
 use btp_policy::node::{Node, Value};
-use btp_policy::problem::Problem;
 
 use super::address::{Address, Step};
-use super::files::{Config, mark_of};
+use super::files::{Config, problem_at};
 use super::json::{node, object};
 use super::plugin::is_plugin;
 use super::tree::{EMPTY, field, find, text};
-use crate::diagnostics::{Finding, Place};
+use crate::diagnostics::{Finding, Location};
 
 /// One name a line; `cargo xtask capabilities` reads them out of the built
 /// filter.
@@ -45,15 +44,12 @@ struct Vm {
 
 impl Lack {
     /// As a finding in the file at this place.
-    pub(crate) fn finding(self, config: &Config, place: Place) -> Finding {
-        let problem = Problem {
-            mark: mark_of(config, &self.address),
-            ..Problem::new(self.address.to_string(), self.reason)
-        };
+    pub(crate) fn finding(self, config: &Config, location: Location) -> Finding {
+        let problem = problem_at(config, &self.address, self.reason);
         if self.is_grave {
-            Finding::error(problem, place)
+            Finding::error(problem, location)
         } else {
-            Finding::warning(problem, place)
+            Finding::warning(problem, location)
         }
     }
 }

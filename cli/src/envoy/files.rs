@@ -1,6 +1,8 @@
 //! A person's Envoy configuration: the bootstrap, and the files that it
 //! takes listeners, clusters and routes from.
 
+mod flat;
+mod kind;
 mod text;
 
 use std::collections::BTreeSet;
@@ -17,12 +19,15 @@ use super::text::yaml_out;
 use super::tree::{field, find, same, type_of};
 use super::undo;
 use crate::diagnostics::Source;
+pub(crate) use kind::Kind;
+pub(crate) use text::rewritten;
 
 /// One file of the configuration.
 #[derive(Debug)]
 pub(crate) struct File {
     /// Where it was read.
     pub(crate) name: PathBuf,
+    pub(crate) kind: Kind,
     /// What stands in it, and later what shall stand in it.
     pub(crate) node: Node,
     /// Its text.
@@ -47,6 +52,9 @@ pub(crate) struct Config {
     pub(crate) files: Vec<File>,
     /// What was wrong with reading them, and in which.
     pub(crate) problems: Vec<(usize, Problem)>,
+    /// Where results go: what lies there is no input if the same file lies
+    /// beside the bootstrap.
+    out_dir: Option<PathBuf>,
 }
 
 impl Syntax {
@@ -62,19 +70,29 @@ impl Syntax {
 impl Config {
     /// Reads a bootstrap and the files it names.
     pub(crate) fn read(bootstrap: &Path) -> Result<Self, String> {
+        Self::read_for(bootstrap, None)
+    }
+
+    /// Reads a bootstrap and the files it names, of which the results will go
+    /// to a folder.
+    pub(crate) fn read_for(bootstrap: &Path, out_dir: Option<&Path>) -> Result<Self, String> {
         let mut config = Self {
             files: Vec::new(),
             problems: Vec::new(),
+            out_dir: out_dir.and_then(|it| it.canonicalize().ok()),
         };
-        config.add(bootstrap.to_owned(), bootstrap)?;
+        config.add(bootstrap.to_owned(), bootstrap, Kind::Bootstrap)?;
         if config.files[0].node.value != Value::Null {
             config.check_bootstrap();
         }
         if !config.problems.is_empty() {
             return Ok(config);
         }
-        for kind in ["lds_config", "cds_config"] {
-            config.follow(&["dynamic_resources", kind])?;
+        for (name, kind) in [
+            ("lds_config", Kind::Listeners),
+            ("cds_config", Kind::Clusters),
+        ] {
+            config.follow(&["dynamic_resources", name], kind)?;
         }
         config.follow_routes()?;
         Ok(config)
@@ -105,9 +123,7 @@ impl Config {
 
     /// The file that `path_config_source` of a `ConfigSource` names.
     pub(crate) fn file_of(&self, source: &Node) -> Option<usize> {
-        let path = path_of(source)?;
-        let base = self.files.first()?.name.clone();
-        let wanted = locate(&base, &path);
+        let wanted = self.locate(&path_of(source)?);
         self.files.iter().position(|file| file.name == wanted)
     }
 
@@ -160,7 +176,7 @@ impl Config {
         !same(&file.node, &file.clean)
     }
 
-    fn add(&mut self, path: PathBuf, shown: &Path) -> Result<usize, String> {
+    fn add(&mut self, path: PathBuf, shown: &Path, kind: Kind) -> Result<(), String> {
         let name = shown.display().to_string();
         let bytes = fs::read(&path).map_err(|error| format!("cannot read {name}: {error}"))?;
         let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
@@ -173,15 +189,18 @@ impl Config {
         refuse_duplicates(&node, &mut String::new(), &mut |problem| {
             self.problems.push((index, problem));
         });
+        let problems = kind.problems(&node).into_iter();
+        self.problems.extend(problems.map(|it| (index, it)));
         self.files.push(File {
             name: path,
+            kind,
             syntax,
             clean: node.clone(),
             clean_text: text.clone(),
             node,
             source: Source { name, text },
         });
-        Ok(index)
+        Ok(())
     }
 
     fn check_bootstrap(&mut self) {
@@ -205,11 +224,11 @@ impl Config {
         }
     }
 
-    fn follow(&mut self, way: &[&str]) -> Result<(), String> {
+    fn follow(&mut self, way: &[&str], kind: Kind) -> Result<(), String> {
         let Some(path) = find(&self.files[0].node, way).and_then(path_of) else {
             return Ok(());
         };
-        self.open(&path)
+        self.open(&path, kind)
     }
 
     fn follow_routes(&mut self) -> Result<(), String> {
@@ -220,7 +239,7 @@ impl Config {
             }
         }
         for path in paths {
-            self.open(&path)?;
+            self.open(&path, Kind::Routes)?;
         }
         Ok(())
     }
@@ -232,25 +251,52 @@ impl Config {
         for file in &self.files {
             discovery_paths(&file.node, &mut paths);
         }
-        let base = self.files[0].name.clone();
-        for path in paths.iter().filter(|path| locate(&base, path).is_file()) {
-            self.open(path)?;
+        for path in paths {
+            if self.locate(&path).is_file() {
+                self.open(&path, Kind::Extension)?;
+            }
         }
         Ok(())
     }
 
-    fn open(&mut self, path: &str) -> Result<(), String> {
-        let base = self.files[0].name.clone();
-        let place = locate(&base, path);
-        if self.files.iter().any(|file| file.name == place) {
-            return Ok(());
+    fn open(&mut self, path: &str, kind: Kind) -> Result<(), String> {
+        let place = self.locate(path);
+        match self.files.iter().position(|file| file.name == place) {
+            Some(file) if self.files[file].kind != kind => {
+                let reason = "is named for resources of two kinds: Envoy takes one kind from a \
+                              file, so give each a file of its own";
+                self.problems.push((file, Problem::new("", reason)));
+                Ok(())
+            }
+            Some(_) => Ok(()),
+            None => self.add(place.clone(), &place, kind),
         }
-        self.add(place.clone(), &place)?;
-        Ok(())
+    }
+
+    /// Where a file that the bootstrap names is here: where it says, or beside
+    /// it.
+    fn locate(&self, path: &str) -> PathBuf {
+        let folder = self.files.first().and_then(|it| it.name.parent());
+        let folder = folder.unwrap_or(Path::new(""));
+        let said = Path::new(path);
+        let beside = folder.join(said.file_name().unwrap_or_default());
+        let below = folder.join(path.trim_start_matches("./"));
+        let is_result = |said: &Path| {
+            let home = said.parent().and_then(|it| it.canonicalize().ok());
+            home.is_some() && home == self.out_dir
+        };
+        if said.is_file() && !(is_result(said) && beside.is_file()) {
+            return said.to_owned();
+        }
+        if said.is_relative() && below.is_file() {
+            return below;
+        }
+        beside
     }
 }
 
-fn parse(text: &str, syntax: Syntax) -> Result<Node, Problem> {
+/// What a text says.
+pub(crate) fn parse(text: &str, syntax: Syntax) -> Result<Node, Problem> {
     if syntax == Syntax::Json {
         return json::parse(text.as_bytes());
     }
@@ -312,20 +358,6 @@ pub(crate) fn path_of(source: &Node) -> Option<String> {
     path.as_str().map(str::to_owned)
 }
 
-/// Where a file that a bootstrap names is here: where it says, or beside it.
-fn locate(bootstrap: &Path, path: &str) -> PathBuf {
-    let said = Path::new(path);
-    if said.is_file() {
-        return said.to_owned();
-    }
-    let folder = bootstrap.parent().unwrap_or(Path::new(""));
-    let below = folder.join(path.trim_start_matches("./"));
-    if said.is_relative() && below.is_file() {
-        return below;
-    }
-    folder.join(said.file_name().unwrap_or_default())
-}
-
 fn rds_paths(listener: &Node, paths: &mut BTreeSet<String>) {
     for (_, _, hcm) in super::listener::connection_managers(listener) {
         if let Some(path) = find(hcm, &["rds", "config_source"]).and_then(path_of) {
@@ -334,7 +366,8 @@ fn rds_paths(listener: &Node, paths: &mut BTreeSet<String>) {
     }
 }
 
-fn discovery_paths(node: &Node, paths: &mut BTreeSet<String>) {
+/// Adds the paths of the files that filters are discovered in.
+pub(crate) fn discovery_paths(node: &Node, paths: &mut BTreeSet<String>) {
     match &node.value {
         Value::List(items) => items.iter().for_each(|it| discovery_paths(it, paths)),
         Value::Map(entries) => {
@@ -348,8 +381,16 @@ fn discovery_paths(node: &Node, paths: &mut BTreeSet<String>) {
     }
 }
 
+/// A problem with what is at an address.
+pub(crate) fn problem_at(config: &Config, address: &Address, reason: impl Into<String>) -> Problem {
+    Problem {
+        mark: mark_of(config, address),
+        ..Problem::new(address.to_string(), reason)
+    }
+}
+
 /// The mark of a node, or of what is closest above it.
-pub(crate) fn mark_of(config: &Config, address: &Address) -> Mark {
+fn mark_of(config: &Config, address: &Address) -> Mark {
     let mut length = address.path.len();
     loop {
         let above = Address {

@@ -14,8 +14,8 @@ pub(crate) enum Kind {
     Probe,
     /// It answers preflights, and writes headers that replies need.
     Cors,
-    /// It writes what conditions may read: headers, metadata.
-    Writes,
+    /// It writes what conditions may read.
+    Writes(Written),
     /// It judges a request or prepares it otherwise; so may a filter that is
     /// not known.
     Judges,
@@ -23,34 +23,43 @@ pub(crate) enum Kind {
     Transport,
 }
 
+/// What a filter writes of what conditions may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    Headers,
+    /// Dynamic metadata.
+    Metadata,
+    /// Whatever its program, or the service that it asks, says.
+    Both,
+}
+
 /// The kinds that are known, by the package of the type: `cors` is
 /// `envoy.extensions.filters.http.cors.v3` and `envoy.filters.http.cors`.
-const KINDS: [(&str, Kind); 37] = [
+const KINDS: [(&str, Kind); 36] = [
     ("custom_response", Kind::Response),
     ("health_check", Kind::Probe),
     ("cors", Kind::Cors),
-    // A header, dynamic metadata or filter state for those behind.
-    ("header_mutation", Kind::Writes),
-    ("header_to_metadata", Kind::Writes),
-    ("json_to_metadata", Kind::Writes),
-    ("thrift_to_metadata", Kind::Writes),
-    ("set_metadata", Kind::Writes),
-    ("set_filter_state", Kind::Writes),
-    ("ip_tagging", Kind::Writes),
-    ("geoip", Kind::Writes),
+    // A header or dynamic metadata for those behind.
+    ("header_mutation", Kind::Writes(Written::Headers)),
+    ("header_to_metadata", Kind::Writes(Written::Metadata)),
+    ("json_to_metadata", Kind::Writes(Written::Metadata)),
+    ("thrift_to_metadata", Kind::Writes(Written::Metadata)),
+    ("set_metadata", Kind::Writes(Written::Metadata)),
+    ("ip_tagging", Kind::Writes(Written::Headers)),
+    ("geoip", Kind::Writes(Written::Headers)),
     // A name or claims of the client, for those behind.
-    ("ext_authz", Kind::Writes),
-    ("jwt_authn", Kind::Writes),
-    ("oauth2", Kind::Writes),
-    ("basic_auth", Kind::Writes),
-    ("api_key_auth", Kind::Writes),
+    ("ext_authz", Kind::Writes(Written::Both)),
+    ("jwt_authn", Kind::Writes(Written::Both)),
+    ("oauth2", Kind::Writes(Written::Headers)),
+    ("basic_auth", Kind::Writes(Written::Headers)),
+    ("api_key_auth", Kind::Writes(Written::Headers)),
     // Whatever their programs say.
-    ("lua", Kind::Writes),
-    ("ext_proc", Kind::Writes),
-    ("wasm", Kind::Writes),
-    ("dynamic_modules", Kind::Writes),
-    ("golang", Kind::Writes),
-    ("composite", Kind::Writes),
+    ("lua", Kind::Writes(Written::Both)),
+    ("ext_proc", Kind::Writes(Written::Both)),
+    ("wasm", Kind::Writes(Written::Both)),
+    ("dynamic_modules", Kind::Writes(Written::Both)),
+    ("golang", Kind::Writes(Written::Both)),
+    ("composite", Kind::Writes(Written::Both)),
     // Other protocols on the client's side: what is in front of these sees
     // the request as the client sent it, and their trailers as the client
     // gets them.
@@ -84,6 +93,16 @@ pub(crate) fn kind_of(filter: &Node) -> Kind {
     let package = package_of(filter);
     let known = KINDS.iter().find(|(name, _)| Some(*name) == package);
     known.map_or(Kind::Judges, |(_, kind)| *kind)
+}
+
+impl Written {
+    pub(crate) fn has_headers(self) -> bool {
+        self != Self::Metadata
+    }
+
+    pub(crate) fn has_metadata(self) -> bool {
+        self != Self::Headers
+    }
 }
 
 /// What a filter is by its type; where there is none, by its name.

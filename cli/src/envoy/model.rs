@@ -1,5 +1,5 @@
 //! What a configuration consists of, as policies see it: HTTP connection
-//! managers, each with its place, and tables of routes.
+//! managers, and the route configurations that they take their routes from.
 
 use btp_policy::attach::{ResourceRef, Route};
 use btp_policy::node::{Node, Value};
@@ -11,7 +11,7 @@ use super::tree::{field, find, items, text};
 
 /// An HTTP connection manager.
 #[derive(Debug)]
-pub(crate) struct Manager {
+pub(crate) struct HttpConnectionManager {
     /// The listener it stands in.
     pub(crate) listener: Address,
     /// The listener's name; may be empty.
@@ -20,14 +20,14 @@ pub(crate) struct Manager {
     pub(crate) chain: Option<String>,
     /// Its configuration.
     pub(crate) address: Address,
-    pub(crate) routes: RouteSource,
+    pub(crate) route_source: RouteSource,
 }
 
 /// Where a connection manager takes its routes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RouteSource {
-    /// A table of the model, by its index.
-    Table(usize),
+    /// A route configuration of the model, by its index.
+    Seen(usize),
     /// It has no routes.
     Nowhere,
     /// From where they cannot be seen: what that is, for people.
@@ -36,14 +36,14 @@ pub(crate) enum RouteSource {
 
 /// A `RouteConfiguration`.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct RouteConfiguration {
     pub(crate) address: Address,
-    pub(crate) routes: Vec<Site>,
+    pub(crate) routes: Vec<RouteEntry>,
 }
 
 /// A route and what is said of it.
 #[derive(Debug)]
-pub(crate) struct Site {
+pub(crate) struct RouteEntry {
     pub(crate) address: Address,
     /// Its name; may be empty.
     pub(crate) name: String,
@@ -59,11 +59,18 @@ pub(crate) struct Site {
     labels: Vec<(String, String)>,
 }
 
+/// A route of a model: its route configuration, and its place there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RouteId {
+    pub(crate) config: usize,
+    pub(crate) place: usize,
+}
+
 /// Everything in a configuration that a policy can govern.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
-    pub(crate) managers: Vec<Manager>,
-    pub(crate) tables: Vec<Table>,
+    pub(crate) managers: Vec<HttpConnectionManager>,
+    pub(crate) route_configs: Vec<RouteConfiguration>,
 }
 
 impl Model {
@@ -78,18 +85,18 @@ impl Model {
                 for step in &way {
                     address.path.push(step.clone());
                 }
-                let routes = model.routes_of(
+                let route_source = model.source_of(
                     config,
                     hcm,
                     &address,
                     text(node, "name").unwrap_or("listener"),
                 );
-                model.managers.push(Manager {
+                model.managers.push(HttpConnectionManager {
                     listener: listener.clone(),
                     listener_name: text(node, "name").unwrap_or_default().to_owned(),
                     chain: chain.map(str::to_owned),
                     address,
-                    routes,
+                    route_source,
                 });
             }
         }
@@ -99,7 +106,7 @@ impl Model {
     /// What each connection manager is called, unlike all others:
     /// `<listener>[-<chain>]`, and a number where that is not enough.
     pub(crate) fn places(&self) -> Vec<String> {
-        let name = |it: &Manager| match &it.chain {
+        let name = |it: &HttpConnectionManager| match &it.chain {
             Some(chain) => format!("{}-{chain}", it.listener_name),
             None => it.listener_name.clone(),
         };
@@ -115,7 +122,30 @@ impl Model {
         names
     }
 
-    fn routes_of(
+    /// The routes of a connection manager, as far as they can be seen.
+    pub(crate) fn routes_of(&self, manager: &HttpConnectionManager) -> &[RouteEntry] {
+        match manager.route_source.config() {
+            Some(config) => &self.route_configs[config].routes,
+            None => &[],
+        }
+    }
+
+    /// The same routes, as the model knows them.
+    pub(crate) fn ids_of(
+        &self,
+        manager: &HttpConnectionManager,
+    ) -> impl Iterator<Item = RouteId> + use<> {
+        let config = manager.route_source.config();
+        let count = self.routes_of(manager).len();
+        let of = move |config| (0..count).map(move |place| RouteId { config, place });
+        config.into_iter().flat_map(of)
+    }
+
+    pub(crate) fn route(&self, id: RouteId) -> &RouteEntry {
+        &self.route_configs[id.config].routes[id.place]
+    }
+
+    fn source_of(
         &mut self,
         config: &Config,
         hcm: &Node,
@@ -129,38 +159,38 @@ impl Model {
         } else if field(hcm, "scoped_routes").is_some() {
             return RouteSource::Unseen("scoped_routes");
         } else if let Some(rds) = field(hcm, "rds") {
-            match table_in_file(config, rds) {
+            match config_in_file(config, rds) {
                 Ok(place) => place,
                 Err(what) => return RouteSource::Unseen(what),
             }
         } else {
             return RouteSource::Nowhere;
         };
-        if let Some(known) = self.tables.iter().position(|it| it.address == place) {
-            return RouteSource::Table(known);
+        if let Some(known) = self.route_configs.iter().position(|it| it.address == place) {
+            return RouteSource::Seen(known);
         }
         let routes = config
             .at(&place)
-            .map_or(Vec::new(), |node| sites(node, &place, listener));
-        self.tables.push(Table {
+            .map_or(Vec::new(), |node| entries(node, &place, listener));
+        self.route_configs.push(RouteConfiguration {
             address: place,
             routes,
         });
-        RouteSource::Table(self.tables.len() - 1)
+        RouteSource::Seen(self.route_configs.len() - 1)
     }
 }
 
 impl RouteSource {
-    /// The index of its table, if they can be seen.
-    pub(crate) fn table(self) -> Option<usize> {
+    /// The index of the route configuration, if it can be seen.
+    pub(crate) fn config(self) -> Option<usize> {
         match self {
-            Self::Table(table) => Some(table),
+            Self::Seen(config) => Some(config),
             Self::Nowhere | Self::Unseen(_) => None,
         }
     }
 }
 
-impl Site {
+impl RouteEntry {
     /// The governing policy as `judge` sees this route.
     pub(crate) fn judged<T>(&self, judge: impl FnOnce(&Route<'_>) -> T) -> T {
         let text = |part: &'_ Option<String>| part.clone().unwrap_or_default();
@@ -209,9 +239,9 @@ impl Site {
     }
 }
 
-/// The table that an `rds` names, if it is in a file of the configuration;
+/// The route configuration that an `rds` names, if it is in a file of the configuration;
 /// else what the routes come from, for people.
-fn table_in_file(config: &Config, rds: &Node) -> Result<Address, &'static str> {
+fn config_in_file(config: &Config, rds: &Node) -> Result<Address, &'static str> {
     let source = field(rds, "config_source");
     let file = source.and_then(|source| config.file_of(source));
     let file = file.ok_or("rds without a file")?;
@@ -224,17 +254,17 @@ fn table_in_file(config: &Config, rds: &Node) -> Result<Address, &'static str> {
     Ok(Address::root(file).key("resources").item(index))
 }
 
-fn sites(table: &Node, address: &Address, listener: &str) -> Vec<Site> {
-    let mut sites = Vec::new();
-    let owner = text(table, "name").unwrap_or(listener).replace('/', "_");
-    for (host_index, host) in items(table, "virtual_hosts").iter().enumerate() {
+fn entries(config: &Node, address: &Address, listener: &str) -> Vec<RouteEntry> {
+    let mut entries = Vec::new();
+    let owner = text(config, "name").unwrap_or(listener).replace('/', "_");
+    for (host_index, host) in items(config, "virtual_hosts").iter().enumerate() {
         let routes = address.key("virtual_hosts").item(host_index).key("routes");
         let host_name = text(host, "name").unwrap_or_default().replace('/', "_");
         let mut domains = items(host, "domains").iter().filter_map(Node::as_str);
         let takes_any_host = domains.clone().any(|domain| domain.ends_with('*'));
         let domain = domains.find(|domain| !domain.contains('*'));
         for (index, route) in items(host, "routes").iter().enumerate() {
-            sites.push(Site {
+            entries.push(RouteEntry {
                 address: routes.item(index),
                 name: text(route, "name").unwrap_or_default().to_owned(),
                 given: format!("unnamed/{owner}/{host_name}/{index}"),
@@ -245,7 +275,7 @@ fn sites(table: &Node, address: &Address, listener: &str) -> Vec<Site> {
             });
         }
     }
-    sites
+    entries
 }
 
 /// Kind, namespace, name and section of each object in the metadata that

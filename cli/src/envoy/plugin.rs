@@ -10,7 +10,7 @@ use super::tree::{field, find, text};
 pub(crate) const NAME: &str = "backend_traffic_policy";
 
 /// The name of the second instance.
-pub(crate) const LATE: &str = "backend_traffic_policy_late";
+pub(crate) const AFTER_AUTH: &str = "backend_traffic_policy_late";
 
 /// The name of the instance behind the router, which sees every try.
 pub(crate) const UPSTREAM: &str = "backend_traffic_policy_upstream";
@@ -26,7 +26,8 @@ const MADE: &str = "btp.";
 pub(crate) fn is_instance(filter: &Node) -> bool {
     let config = field(filter, "typed_config").and_then(|it| field(it, "config"));
     let name = text(filter, "name");
-    name.is_some_and(|it| [NAME, LATE, UPSTREAM].contains(&it)) || config.is_some_and(is_plugin)
+    name.is_some_and(|it| [NAME, AFTER_AUTH, UPSTREAM].contains(&it))
+        || config.is_some_and(is_plugin)
 }
 
 /// Whether an HTTP filter is one that `btp apply` puts in.

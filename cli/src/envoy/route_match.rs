@@ -3,8 +3,8 @@
 //! Only what a request line says is known: method, scheme, host and path. A
 //! header is taken to be absent, and a share of the traffic to be all of it.
 
+use btp_policy::Regex;
 use btp_policy::node::{Node, Value};
-use btp_policy::scalar::Regex;
 
 use super::address::Address;
 use super::tree::{field, find, items, text};

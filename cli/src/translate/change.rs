@@ -7,7 +7,7 @@ use btp_policy::problem::Problem;
 
 /// Which object of Envoy's configuration a change is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Target {
     /// `config.bootstrap.v3.Bootstrap`.
     Bootstrap,
     /// Each `config.cluster.v3.Cluster` that a governed route sends to.
@@ -21,19 +21,22 @@ pub enum Place {
 /// One change of one object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// The policy's field, such as `spec.loadBalancer.type`.
+    /// The policy's field that asks for it, such as `spec.loadBalancer.type`.
     pub field: String,
+    /// Other fields that it carries, where another change carries what is
+    /// around them.
+    pub also: Vec<String>,
     /// Which object.
-    pub place: Place,
+    pub target: Target,
     /// Where below that object.
     pub path: Path,
     /// What to do there.
-    pub how: How,
+    pub operation: Operation,
 }
 
 /// What is done at the end of a path.
 #[derive(Clone, Debug, PartialEq)]
-pub enum How {
+pub enum Operation {
     /// Puts the value there, whatever stood there.
     Set(Node),
     /// Sets the fields of this object; lists and scalars are replaced.
@@ -71,6 +74,17 @@ pub enum How {
     Nothing(&'static str),
 }
 
+impl Operation {
+    /// Whether a field is in force where this has been done. What asks, or makes
+    /// way for another change, puts nothing into force.
+    pub(crate) fn carries_fields(&self) -> bool {
+        !matches!(
+            self,
+            Self::Remove | Self::Forbid(..) | Self::Require(_) | Self::EndpointHosts
+        )
+    }
+}
+
 /// A part of `HttpProtocolOptions`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HttpPart {
@@ -106,7 +120,7 @@ pub enum Step {
 
 impl Path {
     /// The path that `text` stands for: fields, `*` for every item.
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let step = |name: &str| match name {
             "*" => Step::Each,
             name => Step::Field(name.to_owned()),
@@ -115,7 +129,7 @@ impl Path {
     }
 
     /// The path and one more step.
-    pub(super) fn then(mut self, step: Step) -> Self {
+    pub(crate) fn then(mut self, step: Step) -> Self {
         self.0.push(step);
         self
     }
@@ -150,14 +164,27 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Adds a change of `place` for the policy's `field` (below `spec`).
-    pub(super) fn add(&mut self, field: &str, place: Place, path: impl Into<Path>, how: How) {
+    /// Adds a change of `target` for the policy's `field` (below `spec`).
+    pub(super) fn add(
+        &mut self,
+        field: &str,
+        target: Target,
+        path: impl Into<Path>,
+        operation: Operation,
+    ) {
         self.list.push(Change {
             field: format!("spec.{field}"),
-            place,
+            also: Vec::new(),
+            target,
             path: path.into(),
-            how,
+            operation,
         });
+    }
+
+    /// Notes that the last change carries `field` (below `spec`), too.
+    pub(super) fn also(&mut self, field: &str) {
+        let last = self.list.last_mut().into_iter();
+        last.for_each(|it| it.also.push(format!("spec.{field}")));
     }
 
     /// Notes that `field` (below `spec`) cannot be translated.

@@ -2,7 +2,7 @@
 
 use btp_policy::native::{CircuitBreaker, Fraction};
 
-use super::change::{Changes, How, HttpPart, Path, Place, Step};
+use super::change::{Changes, HttpPart, Operation, Path, Step, Target};
 use crate::envoy::json::{list, node, put};
 
 /// Envoy Gateway's limit of everything that no limit is given for.
@@ -40,39 +40,39 @@ pub(super) fn translate(breaker: &CircuitBreaker, has_constraint: bool, out: &mu
     if budget.is_none() {
         // One that stands there would rule instead of max_retries.
         let path = thresholds().then(Step::Field("retry_budget".to_owned()));
-        out.add("circuitBreaker", Place::Cluster, path, How::Remove);
+        out.add("circuitBreaker", Target::Cluster, path, Operation::Remove);
     }
     put(&mut most, "retry_budget", budget);
     out.add(
         "circuitBreaker",
-        Place::Route,
+        Target::Route,
         "route.priority",
-        How::Forbid(
+        Operation::Forbid(
             Some("HIGH"),
             "circuitBreaker limits requests of the usual priority only",
         ),
     );
     out.add(
         "circuitBreaker",
-        Place::Cluster,
+        Target::Cluster,
         thresholds(),
-        How::Merge(most),
+        Operation::Merge(most),
     );
     if let Some(endpoint) = &breaker.per_endpoint {
         let most = node!({ "max_connections": (limit(endpoint.max_connections)) });
         out.add(
             "circuitBreaker.perEndpoint",
-            Place::Cluster,
+            Target::Cluster,
             "circuit_breakers.per_host_thresholds",
-            How::Set(list([most])),
+            Operation::Set(list([most])),
         );
     }
     if let Some(most) = breaker.max_requests_per_connection {
         out.add(
             "circuitBreaker.maxRequestsPerConnection",
-            Place::Cluster,
+            Target::Cluster,
             Path::default(),
-            How::HttpOptions(HttpPart::Common(node!({
+            Operation::HttpOptions(HttpPart::Common(node!({
                 "max_requests_per_connection": (most)
             }))),
         );

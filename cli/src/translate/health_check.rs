@@ -12,7 +12,7 @@ use btp_policy::native::{
 use btp_policy::node::Node;
 use btp_policy::scalar::Duration;
 
-use super::change::{Changes, How, Path, Place};
+use super::change::{Changes, Operation, Path, Target};
 use super::load_balancer::require_endpoints;
 use crate::envoy::json::{IntoNode, list, node, put};
 
@@ -24,15 +24,20 @@ pub(super) fn translate(health: &HealthCheck, hostname: Option<&str>, out: &mut 
     if let Some(detection) = &health.passive {
         out.add(
             "healthCheck.passive",
-            Place::Cluster,
+            Target::Cluster,
             "outlier_detection",
-            How::Set(outlier_detection(detection)),
+            Operation::Set(outlier_detection(detection)),
         );
     }
     if let Some(percent) = health.panic_threshold {
-        let how = How::Set(node!({ "value": (u32::from(percent)) }));
+        let operation = Operation::Set(node!({ "value": (u32::from(percent)) }));
         let path = "common_lb_config.healthy_panic_threshold";
-        out.add("healthCheck.panicThreshold", Place::Cluster, path, how);
+        out.add(
+            "healthCheck.panicThreshold",
+            Target::Cluster,
+            path,
+            operation,
+        );
     }
 }
 
@@ -73,9 +78,9 @@ fn translate_active(check: &ActiveHealthCheck, hostname: Option<&str>, out: &mut
     }
     out.add(
         ACTIVE,
-        Place::Cluster,
+        Target::Cluster,
         Path::default(),
-        How::HealthCheck(to),
+        Operation::HealthCheck(to),
     );
     translate_hosts(check, out);
     let port = check.overrides.as_ref().and_then(|it| it.port);
@@ -84,9 +89,9 @@ fn translate_active(check: &ActiveHealthCheck, hostname: Option<&str>, out: &mut
         require_endpoints(field, out);
         out.add(
             field,
-            Place::Cluster,
+            Target::Cluster,
             "load_assignment.endpoints.*.lb_endpoints.*.endpoint.health_check_config.port_value",
-            How::Set(u32::from(port).into_node()),
+            Operation::Set(u32::from(port).into_node()),
         );
     }
 }
@@ -102,9 +107,9 @@ fn translate_hosts(check: &ActiveHealthCheck, out: &mut Changes) {
     if hostname.is_some() {
         let path = format!("{ENDPOINT}.health_check_config.hostname");
         let field = "healthCheck.active.http.hostname";
-        out.add(field, Place::Cluster, path.as_str(), How::Remove);
+        out.add(field, Target::Cluster, path.as_str(), Operation::Remove);
     } else {
-        out.add(ACTIVE, Place::Cluster, ENDPOINT, How::EndpointHosts);
+        out.add(ACTIVE, Target::Cluster, ENDPOINT, Operation::EndpointHosts);
     }
 }
 

@@ -4,7 +4,7 @@ use btp_policy::native::{Compression, CompressionType, HttpUpgrade};
 use btp_policy::node::Node;
 use btp_policy::scalar::Quantity;
 
-use super::change::{Changes, How, Path, Place, Step};
+use super::change::{Changes, Operation, Path, Step, Target};
 use crate::envoy::json::{IntoNode, list, node, put};
 
 /// Envoy's, and Envoy Gateway's.
@@ -29,8 +29,8 @@ pub(super) fn compress_where_set(items: &[Compression], out: &mut Changes) {
     let on: Vec<Compression> = items.iter().filter(is_on).cloned().collect();
     compress("compressor", &on, out);
     if on.is_empty() && !items.is_empty() {
-        let how = How::Nothing("items without their settings object are off");
-        out.add("compressor", Place::Route, Path::default(), how);
+        let operation = Operation::Nothing("items without their settings object are off");
+        out.add("compressor", Target::Route, Path::default(), operation);
     }
 }
 
@@ -73,15 +73,15 @@ pub(super) fn compress(field: &str, items: &[Compression], out: &mut Changes) {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.compressor.v3.CompressorPerRoute",
             "overrides": { "response_direction_config": {} }
         });
-        let place = Place::HttpConnectionManager;
-        out.add(field, place, "http_filters", How::HttpFilter(filter));
+        let target = Target::HttpConnectionManager;
+        out.add(field, target, "http_filters", Operation::HttpFilter(filter));
         let path = Path::new("typed_per_filter_config").then(Step::Field(name));
-        out.add(field, Place::Route, path, How::Set(on));
+        out.add(field, Target::Route, path, Operation::Set(on));
     }
     if !items.is_empty() {
         // Behind all compressors: the backend is not to compress itself.
-        let how = How::Append("accept-encoding".into_node());
-        out.add(field, Place::Route, "request_headers_to_remove", how);
+        let operation = Operation::Append("accept-encoding".into_node());
+        out.add(field, Target::Route, "request_headers_to_remove", operation);
     }
 }
 
@@ -107,6 +107,11 @@ pub(super) fn upgrade(items: &[HttpUpgrade], allowed: &[String], out: &mut Chang
     for kind in allowed.iter().filter(|kind| !is_named(kind)) {
         configs.push(node!({ "upgrade_type": (kind.as_str()), "enabled": false }));
     }
-    let how = How::Set(list(configs));
-    out.add("httpUpgrade", Place::Route, "route.upgrade_configs", how);
+    let operation = Operation::Set(list(configs));
+    out.add(
+        "httpUpgrade",
+        Target::Route,
+        "route.upgrade_configs",
+        operation,
+    );
 }

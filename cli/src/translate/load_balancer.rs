@@ -10,7 +10,7 @@ use btp_policy::native::{
 };
 use btp_policy::node::Node;
 
-use super::change::{Changes, How, Place};
+use super::change::{Changes, Operation, Path, Target};
 use crate::envoy::json::{IntoNode, list, node, object, put};
 
 /// Envoy's own default, and Envoy Gateway's.
@@ -54,25 +54,35 @@ pub(super) fn translate(balancer: &LoadBalancer, out: &mut Changes) {
             ],
         );
     }
-    let cluster = |path: &str, how, out: &mut Changes| {
-        out.add("loadBalancer", Place::Cluster, path, how);
+    let cluster = |path: &str, operation, out: &mut Changes| {
+        out.add("loadBalancer", Target::Cluster, path, operation);
     };
     let own = "has a load balancer of its own, which a policy cannot replace: leave loadBalancer \
                out, or take another type of cluster";
-    cluster("lb_policy", How::Forbid(Some("CLUSTER_PROVIDED"), own), out);
+    cluster(
+        "lb_policy",
+        Operation::Forbid(Some("CLUSTER_PROVIDED"), own),
+        out,
+    );
     let subsets = "must not stand beside the policy's loadBalancer, which Envoy cannot combine \
                    with subsets: leave one of them out";
-    cluster("lb_subset_config", How::Forbid(None, subsets), out);
+    cluster("lb_subset_config", Operation::Forbid(None, subsets), out);
     for path in OLDER {
-        cluster(path, How::Remove, out);
+        cluster(path, Operation::Remove, out);
     }
-    cluster("load_balancing_policy", How::Set(policies(policy)), out);
+    cluster(
+        "load_balancing_policy",
+        Operation::Set(policies(policy)),
+        out,
+    );
+    out.also("loadBalancer.type");
+    out.also("loadBalancer.consistentHash.tableSize");
     if let Some(hash) = &balancer.consistent_hash {
         out.add(
             "loadBalancer.consistentHash",
-            Place::Route,
+            Target::Route,
             "route.hash_policy",
-            How::Set(hash_policy(hash)),
+            Operation::Set(hash_policy(hash)),
         );
         pin_cluster(out);
     }
@@ -84,13 +94,18 @@ pub(super) fn translate(balancer: &LoadBalancer, out: &mut Changes) {
 /// Of several clusters Envoy draws one for each request, unless it is told
 /// that the hash says which. Only one of both can be in its configuration.
 fn pin_cluster(out: &mut Changes) {
-    let field = "loadBalancer.consistentHash";
+    let field = "loadBalancer.type";
     let weighted = "route.weighted_clusters";
     let drawn_by_header = format!("{weighted}.header_name");
-    out.add(field, Place::Route, drawn_by_header.as_str(), How::Remove);
+    out.add(
+        field,
+        Target::Route,
+        drawn_by_header.as_str(),
+        Operation::Remove,
+    );
     let path = format!("{weighted}.use_hash_policy");
-    let how = How::Within(true.into_node(), "the route sends to one cluster");
-    out.add(field, Place::Route, path.as_str(), how);
+    let operation = Operation::Within(true.into_node(), "the route sends to one cluster");
+    out.add(field, Target::Route, path.as_str(), operation);
 }
 
 fn policies(policy: Node) -> Node {
@@ -186,9 +201,9 @@ fn translate_zones(zones: &ZoneAware, out: &mut Changes) {
     if zones.prefer_local.is_some() {
         out.add(
             "loadBalancer.zoneAware.preferLocal",
-            Place::Bootstrap,
+            Target::Bootstrap,
             "cluster_manager.local_cluster_name",
-            How::Require(
+            Operation::Require(
                 "must name the cluster that holds this Envoy's own instances: without it Envoy \
                  does not know how much load its zone has, and prefers no zone",
             ),
@@ -201,9 +216,9 @@ fn translate_zones(zones: &ZoneAware, out: &mut Changes) {
         let weights = weights.map(|it| (it.zone.clone(), it.weight)).collect();
         out.add(
             field,
-            Place::Cluster,
+            Target::Cluster,
             "load_assignment.endpoints.*",
-            How::ZoneWeights(weights),
+            Operation::ZoneWeights(weights),
         );
     }
 }
@@ -211,8 +226,13 @@ fn translate_zones(zones: &ZoneAware, out: &mut Changes) {
 /// For fields that belong to the endpoints.
 pub(super) fn require_endpoints(field: &str, out: &mut Changes) {
     let reason = "must hold the endpoints: those that Envoy discovers (EDS) cannot be changed here";
-    let how = How::Require(reason);
-    out.add(field, Place::Cluster, "load_assignment.endpoints", how);
+    let operation = Operation::Require(reason);
+    out.add(
+        field,
+        Target::Cluster,
+        "load_assignment.endpoints",
+        operation,
+    );
 }
 
 fn utilization(config: &BackendUtilization, out: &mut Changes) -> Vec<(&'static str, Node)> {
@@ -245,13 +265,17 @@ fn utilization(config: &BackendUtilization, out: &mut Changes) -> Vec<(&'static 
         let names = list(names.iter().map(|name| name.as_str().into_node()));
         fields.push(("metric_names_for_computing_utilization", names));
     }
-    if !config.keep_response_headers {
+    let field = "loadBalancer.backendUtilization.keepResponseHeaders";
+    if config.keep_response_headers {
+        let operation = Operation::Nothing("Envoy takes no headers out by itself");
+        out.add(field, Target::Route, Path::default(), operation);
+    } else {
         for name in ["endpoint-load-metrics", "endpoint-load-metrics-bin"] {
             out.add(
-                "loadBalancer.backendUtilization.keepResponseHeaders",
-                Place::Route,
+                field,
+                Target::Route,
                 "response_headers_to_remove",
-                How::Append(name.into_node()),
+                Operation::Append(name.into_node()),
             );
         }
     }

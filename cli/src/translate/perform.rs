@@ -12,7 +12,7 @@ use std::fmt;
 
 use btp_policy::node::{Node, Value};
 
-use super::change::{Change, How, Path, Place, Step};
+use super::change::{Change, Operation, Path, Step, Target};
 use crate::envoy::json::list;
 use crate::envoy::tree::{EMPTY, field, merge, same, text};
 pub(super) use http_options::{CONNECTION_WINDOW, STREAM_WINDOW};
@@ -27,10 +27,12 @@ pub enum Outcome {
     Added,
     /// These values gave way.
     Replaced(Vec<Replaced>),
-    /// Everything is as it was.
-    Same,
+    /// What it asks for stood there already.
+    Present,
     /// It has no home in this object, and no effect is missing: the reason.
     Idle(&'static str),
+    /// It only asks, or makes way where nothing stands.
+    Nothing,
 }
 
 /// Why a change cannot be made. Prints as a predicate whose subject is the
@@ -69,59 +71,79 @@ impl fmt::Display for ChangeError {
 
 impl std::error::Error for ChangeError {}
 
-/// Performs `change` on `object`, which is of the kind that `change.place`
-/// says.
+/// Performs `change` on `object`, which is of the kind that `change.target`
+/// says. A change that has been made is [`Outcome::Present`] when it is made
+/// again: that tells whether it still holds.
 ///
 /// # Errors
 /// The change cannot be made; the object may have changed in part.
 pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, ChangeError> {
-    if change.place == Place::Route
+    if change.target == Target::Route
         && change.path.0.first() == Some(&Step::Field("route".to_owned()))
         && field(object, "route").is_none()
     {
         return Ok(Outcome::Idle("the route has no backend"));
     }
     let path = &change.path;
-    match &change.how {
-        How::Set(value) => put(object, path, Visit::Make, whole, |slot| {
+    let outcome = match &change.operation {
+        Operation::Set(value) => put(object, path, Visit::Make, whole, |slot| {
             if !slot.as_ref().is_some_and(|it| same(it, value)) {
                 *slot = Some(value.clone());
             }
         }),
-        How::Default(value) => put(object, path, Visit::Make, nothing, |slot| {
-            slot.get_or_insert_with(|| value.clone());
-        }),
-        How::Within(value, reason) => within(object, path, value, reason),
-        How::Merge(value) => put(object, path, Visit::Make, lost, |slot| {
+        Operation::Default(value) => default(object, path, value),
+        Operation::Within(value, reason) => within(object, path, value, reason),
+        Operation::Merge(value) => put(object, path, Visit::Make, lost, |slot| {
             merge(slot.get_or_insert(EMPTY), value);
         }),
-        How::Append(value) => put(object, path, Visit::Make, nothing, |slot| {
+        Operation::Append(value) => put(object, path, Visit::Make, nothing, |slot| {
             append(slot, value);
         }),
-        How::Remove => put(object, path, Visit::Existing, whole, |slot| {
+        Operation::Remove => put(object, path, Visit::Existing, whole, |slot| {
             *slot = None;
         }),
-        How::Forbid(value, reason) => forbid(object, path, *value, reason),
-        How::Require(reason) => require(object, path, reason),
-        How::HttpFilter(filter) => put(object, path, Visit::Make, nothing, |slot| {
+        Operation::Forbid(value, reason) => forbid(object, path, *value, reason),
+        Operation::Require(reason) => require(object, path, reason),
+        Operation::HttpFilter(filter) => put(object, path, Visit::Make, nothing, |slot| {
             insert_filter(slot, filter);
         }),
-        How::HttpOptions(part) => http_options::change(object, part),
-        How::HealthCheck(check) => cluster::check_health(object, check),
-        How::EndpointHosts => put(object, path, Visit::Existing, nothing, |slot| {
+        Operation::HttpOptions(part) => http_options::change(object, part),
+        Operation::HealthCheck(check) => cluster::check_health(object, check),
+        Operation::EndpointHosts => put(object, path, Visit::Existing, nothing, |slot| {
             cluster::ask_by_own_name(slot);
         }),
-        How::Dns(settings) => cluster::set_dns(object, settings),
-        How::ProxyProtocol(version) => {
+        Operation::Dns(settings) => cluster::set_dns(object, settings),
+        Operation::ProxyProtocol(version) => {
             put(object, path, Visit::Make, cluster::lost_of_socket, |slot| {
                 cluster::wrap_socket(slot, version);
             })
         }
-        How::ZoneWeights(weights) => put(object, path, Visit::Existing, lost, |slot| {
+        Operation::ZoneWeights(weights) => put(object, path, Visit::Existing, lost, |slot| {
             cluster::weigh_zones(slot, weights);
         }),
-        How::Nothing(reason) => Ok(Outcome::Idle(reason)),
-    }
+        Operation::Nothing(reason) => Ok(Outcome::Idle(reason)),
+    }?;
+    Ok(match outcome {
+        Outcome::Nothing if change.operation.carries_fields() => {
+            Outcome::Idle("it has no such part")
+        }
+        outcome => outcome,
+    })
+}
+
+/// Sets a field that nobody has set.
+fn default(object: &mut Node, path: &Path, value: &Node) -> Result<Outcome, ChangeError> {
+    let mut is_said_otherwise = false;
+    let outcome = put(object, path, Visit::Make, nothing, |slot| match slot {
+        Some(there) => is_said_otherwise |= !same(there, value),
+        None => *slot = Some(value.clone()),
+    })?;
+    Ok(match outcome {
+        Outcome::Present if is_said_otherwise => {
+            Outcome::Idle("the configuration has a value of its own")
+        }
+        outcome => outcome,
+    })
 }
 
 /// Sets a field of an object that may be absent.
@@ -154,8 +176,9 @@ fn put(
     gives_way: fn(&Node, &Node, &str) -> Vec<Replaced>,
     mut change: impl FnMut(&mut Option<Node>),
 ) -> Result<Outcome, ChangeError> {
-    let (mut found, mut is_changed) = (Vec::new(), false);
+    let (mut found, mut is_changed, mut is_there) = (Vec::new(), false, false);
     slot::visit(object, &path.0, visit, &mut |slot| {
+        is_there = true;
         let before = slot.clone();
         change(slot);
         let is_same = match (&before, &slot) {
@@ -171,9 +194,10 @@ fn put(
         }
         Ok(())
     })?;
-    Ok(match is_changed {
-        true => Outcome::changed(found),
-        false => Outcome::Same,
+    Ok(match (is_changed, is_there) {
+        (true, _) => Outcome::changed(found),
+        (false, true) => Outcome::Present,
+        (false, false) => Outcome::Nothing,
     })
 }
 
@@ -212,7 +236,7 @@ fn forbid(
         }
         _ => Ok(()),
     })?;
-    Ok(Outcome::Same)
+    Ok(Outcome::Nothing)
 }
 
 fn require(object: &mut Node, path: &Path, reason: &'static str) -> Result<Outcome, ChangeError> {
@@ -222,7 +246,7 @@ fn require(object: &mut Node, path: &Path, reason: &'static str) -> Result<Outco
         Ok(())
     })?;
     if found {
-        Ok(Outcome::Same)
+        Ok(Outcome::Nothing)
     } else {
         Err(ChangeError::Refused(reason))
     }

@@ -6,7 +6,7 @@
 use btp_policy::scalar::Duration;
 use btp_policy::spec::{Retry, Trigger};
 
-use super::change::{Changes, How, Place, Step};
+use super::change::{Changes, Operation, Step, Target};
 use super::circuit_breaker::{DEFAULT_LIMIT, thresholds};
 use crate::envoy::json::{IntoNode, list, node, put};
 
@@ -60,12 +60,12 @@ pub(super) fn translate(retry: &Retry, has_constraint: bool, out: &mut Changes) 
     put(&mut policy, "retry_priority", priority);
     // Envoy would take it instead.
     let path = "route.retry_policy_typed_config";
-    out.add("retry", Place::Route, path, How::Remove);
+    out.add("retry", Target::Route, path, Operation::Remove);
     out.add(
         "retry",
-        Place::Route,
+        Target::Route,
         "route.retry_policy",
-        How::Set(policy),
+        Operation::Set(policy),
     );
     let most = if has_constraint {
         u32::MAX
@@ -73,7 +73,12 @@ pub(super) fn translate(retry: &Retry, has_constraint: bool, out: &mut Changes) 
         DEFAULT_LIMIT
     };
     let path = thresholds().then(Step::Field("max_retries".to_owned()));
-    out.add("retry", Place::Cluster, path, How::Default(node!(most)));
+    out.add(
+        "retry",
+        Target::Cluster,
+        path,
+        Operation::Default(node!(most)),
+    );
 }
 
 fn triggers(retry: &Retry) -> String {

@@ -21,10 +21,10 @@ fn parse(text: &str) -> Node {
     json::parse(text.as_bytes()).unwrap()
 }
 
-fn perform(object: &str, place: Place, changes: &[Change]) -> String {
+fn perform(object: &str, target: Target, changes: &[Change]) -> String {
     let mut object = parse(object);
     for round in ["first", "second"] {
-        for change in changes.iter().filter(|change| change.place == place) {
+        for change in changes.iter().filter(|change| change.target == target) {
             let before = object.clone();
             let outcome = apply_change(&mut object, change).unwrap();
             if round == "second" {
@@ -39,9 +39,9 @@ fn translated_for(spec: &str, context: &Context<'_>) -> Translated {
     let changes = translate(&parse(spec), context).unwrap();
     let filters = r#"{"http_filters":[{"name":"router"}]}"#;
     Translated {
-        cluster: perform("{}", Place::Cluster, &changes),
-        route: perform(r#"{"route":{}}"#, Place::Route, &changes),
-        filters: perform(filters, Place::HttpConnectionManager, &changes),
+        cluster: perform("{}", Target::Cluster, &changes),
+        route: perform(r#"{"route":{}}"#, Target::Route, &changes),
+        filters: perform(filters, Target::HttpConnectionManager, &changes),
         changes,
     }
 }

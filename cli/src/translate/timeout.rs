@@ -3,7 +3,7 @@
 use btp_policy::native::{HttpTimeout, Timeout};
 use btp_policy::scalar::Duration;
 
-use super::change::{Changes, How, HttpPart, Path, Place};
+use super::change::{Changes, HttpPart, Operation, Path, Target};
 use crate::envoy::json::{IntoNode, node, put};
 
 /// Envoy Gateway's, where a request may take longer than Envoy's five
@@ -17,12 +17,12 @@ const ZERO: Duration = Duration::from_millis(0);
 
 pub(super) fn translate(timeout: &Timeout, has_idle_timeout: bool, out: &mut Changes) {
     if let Some(tcp) = &timeout.tcp {
-        let how = match tcp.connect_timeout {
-            Some(time) => How::Set(time.into_node()),
-            None => How::Default(CONNECT.into_node()),
+        let operation = match tcp.connect_timeout {
+            Some(time) => Operation::Set(time.into_node()),
+            None => Operation::Default(CONNECT.into_node()),
         };
         let field = "timeout.tcp.connectTimeout";
-        out.add(field, Place::Cluster, "connect_timeout", how);
+        out.add(field, Target::Cluster, "connect_timeout", operation);
     }
     if let Some(http) = &timeout.http {
         translate_http(http, has_idle_timeout, out);
@@ -38,18 +38,23 @@ fn translate_http(http: &HttpTimeout, has_idle_timeout: bool, out: &mut Changes)
     ] {
         // Envoy heeds no `timeout` of a route that has this object.
         if time.is_some() {
-            out.add(field, Place::Route, STREAM_DURATION, How::Remove);
+            out.add(field, Target::Route, STREAM_DURATION, Operation::Remove);
         }
     }
     if let Some(time) = http.request_timeout {
-        let how = How::Set(time.into_node());
-        out.add(request, Place::Route, "route.timeout", how);
+        let operation = Operation::Set(time.into_node());
+        out.add(request, Target::Route, "route.timeout", operation);
     }
     let idle = "route.idle_timeout";
     match (http.stream_idle_timeout, http.request_timeout) {
         (Some(time), _) => {
-            let how = How::Set(time.into_node());
-            out.add("timeout.http.streamIdleTimeout", Place::Route, idle, how);
+            let operation = Operation::Set(time.into_node());
+            out.add(
+                "timeout.http.streamIdleTimeout",
+                Target::Route,
+                idle,
+                operation,
+            );
         }
         (None, Some(time)) if !has_idle_timeout => {
             let time = if time == ZERO {
@@ -57,7 +62,12 @@ fn translate_http(http: &HttpTimeout, has_idle_timeout: bool, out: &mut Changes)
             } else {
                 time.max(LEAST_IDLE)
             };
-            out.add(request, Place::Route, idle, How::Default(time.into_node()));
+            out.add(
+                request,
+                Target::Route,
+                idle,
+                Operation::Default(time.into_node()),
+            );
         }
         _ => {}
     }
@@ -77,8 +87,8 @@ fn translate_http(http: &HttpTimeout, has_idle_timeout: bool, out: &mut Changes)
         if let Some(time) = time {
             let mut common = node!({});
             put(&mut common, part, Some(time));
-            let how = How::HttpOptions(HttpPart::Common(common));
-            out.add(field, Place::Cluster, Path::default(), how);
+            let operation = Operation::HttpOptions(HttpPart::Common(common));
+            out.add(field, Target::Cluster, Path::default(), operation);
         }
     }
 }

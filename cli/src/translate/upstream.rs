@@ -7,7 +7,7 @@ use btp_policy::native::{
 };
 use btp_policy::scalar::{Duration, Quantity};
 
-use super::change::{Changes, How, HttpPart, Path, Place};
+use super::change::{Changes, HttpPart, Operation, Path, Target};
 use super::perform;
 use crate::envoy::json::{IntoNode, node, put};
 
@@ -19,12 +19,22 @@ const CONNECTION_WINDOW: Quantity = Quantity::new(perform::CONNECTION_WINDOW as 
 pub(super) fn translate(native: &Native, out: &mut Changes) {
     // First, because it says what the others change.
     if native.use_client_protocol == Some(true) {
-        let how = How::HttpOptions(HttpPart::UseDownstream);
-        out.add("useClientProtocol", Place::Cluster, Path::default(), how);
+        let operation = Operation::HttpOptions(HttpPart::UseDownstream);
+        out.add(
+            "useClientProtocol",
+            Target::Cluster,
+            Path::default(),
+            operation,
+        );
     }
     if native.use_client_protocol == Some(false) {
-        let how = How::Nothing("false is the default");
-        out.add("useClientProtocol", Place::Cluster, Path::default(), how);
+        let operation = Operation::Nothing("false is the default");
+        out.add(
+            "useClientProtocol",
+            Target::Cluster,
+            Path::default(),
+            operation,
+        );
     }
     if let Some(http2) = &native.http2 {
         translate_http2(http2, out);
@@ -36,8 +46,8 @@ pub(super) fn translate(native: &Native, out: &mut Changes) {
         translate_connection(connection, out);
     }
     if let Some(dns) = &native.dns {
-        let how = How::Dns(dns_settings(dns));
-        out.add("dns", Place::Cluster, Path::default(), how);
+        let operation = Operation::Dns(dns_settings(dns));
+        out.add("dns", Target::Cluster, Path::default(), operation);
     }
     if let Some(proxy) = native.proxy_protocol {
         let version = match proxy.version {
@@ -48,8 +58,8 @@ pub(super) fn translate(native: &Native, out: &mut Changes) {
             "transport_socket",
             "transport_socket_matches.*.transport_socket",
         ] {
-            let how = How::ProxyProtocol(version);
-            out.add("proxyProtocol", Place::Cluster, path, how);
+            let operation = Operation::ProxyProtocol(version);
+            out.add("proxyProtocol", Target::Cluster, path, operation);
         }
     }
 }
@@ -82,8 +92,8 @@ fn translate_http2(http2: &Http2, out: &mut Changes) {
         let name = "override_stream_error_on_invalid_http_message";
         put(&mut options, name, Some(keeps_connection));
     }
-    let how = How::HttpOptions(HttpPart::Http2(options));
-    out.add("http2", Place::Cluster, Path::default(), how);
+    let operation = Operation::HttpOptions(HttpPart::Http2(options));
+    out.add("http2", Target::Cluster, Path::default(), operation);
 }
 
 fn translate_keepalive(keepalive: &TcpKeepalive, out: &mut Changes) {
@@ -104,16 +114,21 @@ fn translate_keepalive(keepalive: &TcpKeepalive, out: &mut Changes) {
         keepalive.interval.map(seconds),
     );
     let path = "upstream_connection_options.tcp_keepalive";
-    out.add("tcpKeepalive", Place::Cluster, path, How::Set(config));
+    out.add(
+        "tcpKeepalive",
+        Target::Cluster,
+        path,
+        Operation::Set(config),
+    );
 }
 
 fn translate_connection(connection: &Connection, out: &mut Changes) {
-    let how = match connection.buffer_limit {
-        Some(limit) => How::Set(limit.into_node()),
-        None => How::Default(BUFFER_LIMIT.into_node()),
+    let operation = match connection.buffer_limit {
+        Some(limit) => Operation::Set(limit.into_node()),
+        None => Operation::Default(BUFFER_LIMIT.into_node()),
     };
     let path = "per_connection_buffer_limit_bytes";
-    out.add("connection.bufferLimit", Place::Cluster, path, how);
+    out.add("connection.bufferLimit", Target::Cluster, path, operation);
     if connection.socket_buffer_limit.is_some() {
         out.refuse(
             "connection.socketBufferLimit",
@@ -138,12 +153,12 @@ fn translate_connection(connection: &Connection, out: &mut Changes) {
             percent.map(|percent| f64::from(percent) / 100.0),
         );
     }
-    let how = How::Set(policy);
+    let operation = Operation::Set(policy);
     out.add(
         "connection.preconnect",
-        Place::Cluster,
+        Target::Cluster,
         "preconnect_policy",
-        how,
+        operation,
     );
 }
 

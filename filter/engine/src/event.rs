@@ -26,6 +26,7 @@ impl<'a, H: Host> Event<'a, H> {
     }
 
     /// The time on the host's monotonic clock.
+    #[inline(never)]
     pub(crate) fn now_ns(&mut self) -> u64 {
         match self.now_ns {
             Some(now_ns) => now_ns,

@@ -31,6 +31,10 @@ pub fn modernise(policy: &mut Node, warnings: &mut Problems) {
     if let Some(health) = field_mut(spec, "healthCheck") {
         modernise_health(health, &Path::Field(&path, "healthCheck"), warnings);
     }
+    if let Some(local) = field_mut(spec, "rateLimit").and_then(|it| field_mut(it, "local")) {
+        let path = Path::Field(&path, "rateLimit");
+        modernise_limit(local, &Path::Field(&path, "local"), warnings);
+    }
 }
 
 fn modernise_targets(spec: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
@@ -141,6 +145,36 @@ fn modernise_health(health: &mut Node, path: &Path<'_>, warnings: &mut Problems)
             put(active, "type", Value::String((*kind).to_owned()), mark);
         }
     }
+}
+
+/// A limit without the rule that it is of.
+fn modernise_limit(local: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
+    if local.field("rules").is_some() || local.field("requests").is_none() {
+        return;
+    }
+    let mut limit = Vec::new();
+    for name in ["requests", "unit"] {
+        limit.extend(take(local, name));
+    }
+    let Some(mark) = limit.first().map(|it| it.mark) else {
+        return;
+    };
+    let reason = "stands in a rule today: write rules, a list, with limit in it";
+    warnings.note(&Path::Field(path, "requests"), mark, reason);
+    let entry = Entry {
+        key: "limit".to_owned(),
+        mark,
+        node: Node {
+            mark,
+            value: Value::Map(limit),
+        },
+    };
+    let rule = Node {
+        mark,
+        value: Value::Map(vec![entry]),
+    };
+    take(local, "rules");
+    put(local, "rules", Value::List(vec![rule]), mark);
 }
 
 /// Gives the field `old` the name `new`, unless there is one of that name.
@@ -276,6 +310,11 @@ mod tests {
                 r#"{"healthCheck":{"active":{"tcp":{}}}}"#,
                 r#"{"healthCheck":{"active":{"tcp":{},"type":"TCP"}}}"#,
                 "spec.healthCheck.active: ",
+            ),
+            (
+                r#"{"rateLimit":{"local":{"requests":5,"unit":"Hour"}}}"#,
+                r#"{"rateLimit":{"local":{"rules":[{"limit":{"requests":5,"unit":"Hour"}}]}}}"#,
+                "spec.rateLimit.local.requests: ",
             ),
         ] {
             let (found, warnings) = modernised(old);

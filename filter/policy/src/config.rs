@@ -22,7 +22,7 @@ use crate::position::Position;
 use crate::problem::{Problem, Problems};
 use crate::protobuf;
 use crate::read::{At, Object};
-use crate::regexes::Regexes;
+use crate::regex::Regexes;
 use crate::spec::Spec;
 
 use config_maps::ConfigMaps;

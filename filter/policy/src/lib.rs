@@ -25,6 +25,7 @@ pub mod config;
 #[cfg(feature = "yaml")]
 pub mod document;
 mod echo;
+pub mod hash;
 pub mod json;
 pub mod labels;
 pub mod merge;
@@ -37,7 +38,7 @@ mod position;
 pub mod problem;
 pub mod protobuf;
 pub mod read;
-mod regexes;
+mod regex;
 pub mod scalar;
 #[cfg(feature = "schema")]
 pub mod schema;
@@ -50,4 +51,4 @@ pub use echo::{Echo, is_hidden, presentable};
 pub use policy::Policy;
 pub use position::Position;
 pub use problem::{Problem, Problems};
-pub use regexes::Regexes;
+pub use regex::{Regex, Regexes};

@@ -86,6 +86,33 @@ fn merge_by_type(parent: &Node, child: &Node) -> Node {
     }
 }
 
+/// The rules at `rateLimit.<kind>.rules` that a strategic merge adds to those of
+/// the child: the parent's, of local ones without the default bucket. None if
+/// the child has no such list, as it then inherits the parent's.
+#[must_use]
+pub fn added_rules<'a>(parent: &'a Node, child: &Node, kind: &str) -> Vec<&'a Node> {
+    let (Some(above), Some(own)) = (rules_of(parent, kind), rules_of(child, kind)) else {
+        return Vec::new();
+    };
+    let drops_default = kind == "local" && !own.is_empty();
+    let is_added = |rule: &&Node| !drops_default || has_selectors(rule);
+    above.iter().filter(is_added).collect()
+}
+
+fn rules_of<'a>(spec: &'a Node, kind: &str) -> Option<&'a [Node]> {
+    let rules = ["rateLimit", kind, "rules"];
+    let found = rules.iter().try_fold(spec, |node, name| node.field(name))?;
+    match &found.value {
+        Value::List(rules) => Some(rules),
+        _ => None,
+    }
+}
+
+fn has_selectors(rule: &Node) -> bool {
+    let selectors = rule.field("clientSelectors").map(|it| &it.value);
+    matches!(selectors, Some(Value::List(items)) if !items.is_empty())
+}
+
 /// Puts right what reading a merged document cannot know: which policy a
 /// list came from, and that a strategic merge unites rate limit rules, the
 /// child's first. The parent's default bucket counts only if the child has

@@ -7,7 +7,7 @@ use std::fmt;
 use crate::echo::presentable;
 use crate::node::{Mark, Node};
 use crate::path::Path;
-use crate::regexes::Regexes;
+use crate::regex::Regexes;
 
 /// One thing that is wrong. Prints as `path: reason (got value)`.
 #[derive(Clone, Debug, PartialEq)]

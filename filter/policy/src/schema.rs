@@ -30,6 +30,9 @@ pub use walk::{Profile, check, check_fields};
 use crate::problem::Problems;
 use crate::read::At;
 
+/// One check of a value beyond its shape.
+type Check = fn(At<'_>, &mut Problems);
+
 /// Notes everything for which the CRD would refuse a `spec`.
 pub fn check_crd(spec: At<'_>, problems: &mut Problems) {
     check(spec, &Shape::Object(&SPEC), Profile::Crd, problems);

@@ -3,7 +3,6 @@
 mod capability;
 mod fault_injection;
 mod rate_limit;
-mod redirect;
 mod reject;
 mod request_buffer;
 mod response_override;
@@ -18,12 +17,11 @@ pub use fault_injection::{
 pub use rate_limit::{
     Limit, LocalRateLimit, LocalRule, Mode, Queue, RateLimit, RateLimitHeaders, Unit,
 };
-pub use redirect::{Redirect, RedirectMode};
 pub use reject::Reject;
 pub use request_buffer::{BufferMode, BufferRule, MinDataRate, RequestBuffer};
 pub use response_override::{
     Escape, HeaderChanges, HeaderMatch, Instead, KeepHeaders, NewBody, OverrideBody, OverrideMatch,
-    OverrideResponse, OverrideRule, Source, StringMatch, Variant,
+    OverrideResponse, OverrideRule, Redirect, RedirectMode, Source, StringMatch, Variant,
 };
 pub use retry::{BudgetMode, OnExhausted, Retry, RetryConstraint, Scope, Trigger};
 pub use selector::{
@@ -33,7 +31,7 @@ pub use selector::{
 
 use crate::problem::Problems;
 use crate::read::At;
-use crate::regexes::Regexes;
+use crate::regex::Regexes;
 use crate::scalar::ObjectName;
 
 /// The capabilities of one policy that the filter enforces. What Envoy

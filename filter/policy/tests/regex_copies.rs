@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use btp_policy::scalar::Regex;
+use btp_policy::Regex;
 
 struct Counting;
 

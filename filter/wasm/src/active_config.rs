@@ -79,16 +79,16 @@ impl ActiveConfig {
 
     /// The worker's first step under this configuration.
     pub(crate) fn start(&self) {
-        self.act(|worker, event| worker.start(&self.plan, event));
+        self.act(&mut |worker, event| worker.start(&self.plan, event));
     }
 
     /// Another configuration takes this one's place, or this one ends.
     pub(crate) fn retire(&self) {
-        self.act(|worker, event| worker.retire(&self.plan, event));
+        self.act(&mut |worker, event| worker.retire(&self.plan, event));
     }
 
     /// What the worker does of its own accord under this configuration.
-    fn act(&self, act: impl FnOnce(&mut Worker, &mut Event<'_, WasmHost<'_>>)) {
+    fn act(&self, act: &mut dyn FnMut(&mut Worker, &mut Event<'_, WasmHost<'_>>)) {
         let mut out = Vec::new();
         let host = &mut WasmHost {
             loaded: &self.loaded,
@@ -178,7 +178,7 @@ impl ActiveConfig {
         let mut out = Vec::new();
         while let Some((context, exchange)) = self.next_due(now) {
             let Some(mut exchange) = exchange else {
-                self.act(|worker, event| worker.tick(&self.plan, event));
+                self.act(&mut |worker, event| worker.tick(&self.plan, event));
                 continue;
             };
             if abi::set_effective_context(context).is_err() {

@@ -7,6 +7,10 @@ use btp_engine::{Context, Exchange, Flow};
 use crate::active_config::ActiveConfig;
 use crate::host::WasmHost;
 
+/// An event of the engine. It is called by its address, so that what surrounds
+/// all events is in the module once.
+type Feed<'a> = &'a mut dyn FnMut(&mut Exchange, &mut Context<'_, WasmHost<'_>>) -> Flow;
+
 /// The context of one exchange.
 pub(crate) struct Stream {
     context: u32,
@@ -27,20 +31,22 @@ impl Stream {
     }
 
     pub(crate) fn request_headers(&mut self, end: bool) -> Flow {
-        self.event(0, |exchange, cx| exchange.request_headers(cx, end))
+        self.event(0, &mut |exchange, cx| exchange.request_headers(cx, end))
     }
 
     pub(crate) fn request_body(&mut self, size: usize, end: bool) -> Flow {
         let at_hand = u64::try_from(size).unwrap_or(u64::MAX);
-        self.event(0, |exchange, cx| exchange.request_body(cx, at_hand, end))
+        self.event(0, &mut |exchange, cx| {
+            exchange.request_body(cx, at_hand, end)
+        })
     }
 
     pub(crate) fn request_trailers(&mut self) -> Flow {
-        self.event(0, |exchange, cx| exchange.request_trailers(cx))
+        self.event(0, &mut |exchange, cx| exchange.request_trailers(cx))
     }
 
     pub(crate) fn response_headers(&mut self, end: bool) -> Flow {
-        self.event(0, |exchange, cx| exchange.response_headers(cx, end))
+        self.event(0, &mut |exchange, cx| exchange.response_headers(cx, end))
     }
 
     /// A response ends all waiting: while the exchange waits there is none, and
@@ -49,18 +55,18 @@ impl Stream {
         if self.parked {
             return Flow::Continue;
         }
-        self.event(size, |exchange, cx| exchange.response_body(cx))
+        self.event(size, &mut |exchange, cx| exchange.response_body(cx))
     }
 
     pub(crate) fn response_trailers(&mut self) -> Flow {
         if self.parked {
             return Flow::Continue;
         }
-        self.event(0, |exchange, cx| exchange.response_trailers(cx))
+        self.event(0, &mut |exchange, cx| exchange.response_trailers(cx))
     }
 
     pub(crate) fn done(&mut self) {
-        let _ = self.event(0, |exchange, cx| {
+        let _ = self.event(0, &mut |exchange, cx| {
             exchange.done(cx);
             Flow::Continue
         });
@@ -73,11 +79,7 @@ impl Stream {
 
     /// Feeds one event to the engine and performs what it decides.
     /// `body_size` is that of the body bytes at hand.
-    fn event(
-        &mut self,
-        body_size: usize,
-        feed: impl FnOnce(&mut Exchange, &mut Context<'_, WasmHost<'_>>) -> Flow,
-    ) -> Flow {
+    fn event(&mut self, body_size: usize, feed: Feed<'_>) -> Flow {
         let was_parked = self.unpark();
         let mut out = Vec::new();
         let exchange = &mut self.exchange;

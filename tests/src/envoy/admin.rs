@@ -34,6 +34,20 @@ impl Envoy {
         Ok(self.stats_matching(&regex).await?.remove(name))
     }
 
+    /// A cluster as it is in force.
+    pub async fn cluster(&self, name: &str) -> Result<Value> {
+        let dump = self
+            .admin_get("/config_dump?resource=static_clusters")
+            .await?;
+        let dump: Value = serde_json::from_str(&dump)?;
+        let clusters = dump["configs"].as_array().into_iter().flatten();
+        let mut clusters = clusters.map(|it| &it["cluster"]);
+        let found = clusters.find(|it| it["name"] == name);
+        Ok(found
+            .with_context(|| format!("no cluster {name:?}"))?
+            .clone())
+    }
+
     /// All counters and gauges whose name matches a regular expression.
     pub async fn stats_matching(&self, regex: &str) -> Result<BTreeMap<String, u64>> {
         let path = format!("/stats?filter={}", percent::encode(regex));

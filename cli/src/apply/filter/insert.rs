@@ -1,5 +1,6 @@
 //! The filter's instances as Envoy's configuration has them.
 
+use btp_policy::hash::fnv1a;
 use btp_policy::node::Node;
 
 use super::Instance;
@@ -45,18 +46,24 @@ pub(crate) fn insert_upstream(filters: &mut Vec<Node>, instance: &Instance, opti
     filters.insert(0, filter(instance, options));
 }
 
-/// The file in which Envoy discovers an instance.
+/// The file in which Envoy discovers an instance. Its version names the
+/// content, so that `/config_dump` tells which one Envoy has.
 pub(crate) fn file(instance: &Instance, wasm: &str) -> Node {
+    let resource = node!({
+        "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+        "name": (&instance.name),
+        "typed_config": (typed_config(instance, wasm)),
+    });
+    // With letters in front: digits alone would be a number in YAML.
+    let hash = fnv1a(0, json_out::write(&resource).as_bytes());
     node!({
-        "resources": [{
-            "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
-            "name": (&instance.name),
-            "typed_config": (typed_config(instance, wasm)),
-        }]
+        "version_info": (format!("btp-{hash:016x}")),
+        "resources": [(resource)],
     })
 }
 
-fn filter(instance: &Instance, options: &Options) -> Node {
+/// An instance as one of a list of filters.
+pub(crate) fn filter(instance: &Instance, options: &Options) -> Node {
     match &options.ecds {
         Some(folder) => {
             let folder = folder.trim_end_matches('/');

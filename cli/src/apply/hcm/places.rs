@@ -4,14 +4,17 @@
 
 use btp_policy::PluginConfig;
 use btp_policy::node::Node;
-use btp_policy::spec::{Capability, LocalRateLimit, RequestBuffer, Selector, Spec};
+use btp_policy::spec::{Capability, Spec};
 
-use super::{Hint, Hints};
+use super::reads::{Reads, Unseen, names_of};
+use super::{Hint, Hints, InForce};
+use crate::apply::filter::is_there;
+use crate::apply::order::Group;
 use crate::envoy::files::Config;
 use crate::envoy::http_filter::{Kind, kind_of};
-use crate::envoy::model::Model;
+use crate::envoy::model::{HttpConnectionManager, Model};
 use crate::envoy::plugin::{configuration_of, is_instance};
-use crate::envoy::tree::{items, text};
+use crate::envoy::tree::items;
 
 /// What an instance does, as far as its place matters.
 struct Does {
@@ -19,12 +22,17 @@ struct Does {
     answers: bool,
     /// It limits requests.
     limits: bool,
-    /// The first condition of its limits that reads what others write.
-    reads: Option<String>,
+    /// The conditions that read what others write: of which group, whose, which.
+    reads: Vec<(Group, String, Reads)>,
 }
 
 /// What is unwise about the places of the instances in a configuration.
-pub(crate) fn hints_of_places(config: &Config, model: &Model) -> Vec<Hint> {
+/// `discovered` gives an instance that the filter names and a file holds.
+pub(crate) fn hints_of_places<'a>(
+    config: &Config,
+    model: &Model,
+    discovered: impl Fn(&Node) -> Option<&'a Node>,
+) -> Vec<Hint> {
     let mut hints = Hints::new(config);
     for manager in &model.managers {
         let Some(hcm) = config.at(&manager.address) else {
@@ -33,7 +41,7 @@ pub(crate) fn hints_of_places(config: &Config, model: &Model) -> Vec<Hint> {
         let filters = items(hcm, "http_filters");
         let list = manager.address.key("http_filters");
         for (place, filter) in filters.iter().enumerate() {
-            let Some(plugin) = configuration_of(filter) else {
+            let Some(plugin) = configuration_of(discovered(filter).unwrap_or(filter)) else {
                 continue;
             };
             let does = Does::of(&plugin);
@@ -45,40 +53,73 @@ pub(crate) fn hints_of_places(config: &Config, model: &Model) -> Vec<Hint> {
     hints.found
 }
 
+impl Hints<'_> {
+    /// Looks at the filters of a connection manager that will be behind the
+    /// usual place of faults and overrides.
+    pub(super) fn on_place_of_faults(
+        &mut self,
+        manager: &HttpConnectionManager,
+        in_force: &InForce<'_>,
+    ) {
+        let Some(hcm) = self.config.at(&manager.address) else {
+            return;
+        };
+        if is_there(hcm) {
+            return;
+        }
+        let behind = &items(hcm, "http_filters")[Group::Faults.usual(hcm)..];
+        let policy = in_force.policy;
+        let mut reads = Reads::in_faults(&policy.spec);
+        reads.extend(Reads::in_overrides(&policy.spec));
+        let reads = reads.iter().map(|it| (&policy.name, it));
+        if let Some(it) = Unseen::find(reads, behind) {
+            let reason = format!(
+                "has {} behind the place of faults and overrides: {} does not see the headers \
+                 and the metadata that are written there; if it must, give btp apply \
+                 --faults-behind {}",
+                it.writers, it.condition, it.last,
+            );
+            self.say(&manager.address.key("http_filters"), reason);
+        }
+    }
+}
+
 impl Does {
     fn of(plugin: &PluginConfig) -> Self {
         let specs = plugin.policies.iter().map(|it| (&it.name, &it.spec));
         let has = |capability| plugin.enforce.has(capability);
         let limited = |spec: &Spec| {
-            let local = local(spec).is_some_and(|it| !it.rules.is_empty());
+            let local = spec.rate_limit.as_ref().and_then(|it| it.local.as_ref());
+            let local = local.is_some_and(|it| !it.disabled && !it.rules.is_empty());
             (has(Capability::RateLimit) && local)
                 || (has(Capability::RequestBuffer) && spec.request_buffer.is_some())
         };
         let faulty =
             |spec: &Spec| has(Capability::FaultInjection) && spec.fault_injection.is_some();
-        let limits = specs.clone().any(|(_, spec)| limited(spec));
-        let reads = specs.clone().find_map(|(name, spec)| {
-            let rates = local(spec).filter(|_| has(Capability::RateLimit));
-            let sizes = spec.request_buffer.as_ref();
-            let sizes = sizes.filter(|_| has(Capability::RequestBuffer));
-            let path = rates.and_then(in_rates).or_else(|| in_sizes(sizes?))?;
-            Some(format!("{name} (spec.{path})"))
+        let reads = specs.clone().flat_map(|(name, spec)| {
+            let all = Capability::ALL.iter().map(|(_, it)| *it);
+            let found = all.filter(|it| has(*it)).flat_map(|capability| {
+                let group = Group::of(capability);
+                let found = Reads::of(capability, spec).into_iter();
+                found.map(move |it| (group, name.to_string(), it))
+            });
+            found.collect::<Vec<_>>()
         });
+        let limits = specs.clone().any(|(_, spec)| limited(spec));
         Self {
             answers: limits || specs.clone().any(|(_, spec)| faulty(spec)),
             limits,
-            reads,
+            reads: reads.collect(),
         }
     }
 
     /// What is unwise with these filters behind.
     fn reasons(&self, behind: &[Node]) -> Vec<String> {
         let named = |kind: Kind| {
-            let found = behind
-                .iter()
-                .filter(|it| kind_of(it) == kind && !is_instance(it));
-            let names: Vec<&str> = found.filter_map(|it| text(it, "name")).collect();
-            (!names.is_empty()).then(|| names.join(", "))
+            let found = behind.iter();
+            let found = found.filter(|it| kind_of(it) == kind && !is_instance(it));
+            let found: Vec<&Node> = found.collect();
+            (!found.is_empty()).then(|| names_of(&found))
         };
         let mut reasons = Vec::new();
         if self.answers
@@ -97,40 +138,30 @@ impl Does {
                  browsers lack the CORS headers: put what limits behind"
             ));
         }
-        if let Some(policy) = &self.reads
-            && let Some(names) = named(Kind::Writes)
-        {
-            reasons.push(format!(
-                "stands in front of {names}: policy {policy} does not see the headers and the \
-                 metadata that are written there; put what limits behind"
-            ));
-        }
+        reasons.extend(
+            Group::ALL
+                .into_iter()
+                .filter_map(|it| self.unseen(it, behind)),
+        );
         reasons
     }
-}
 
-fn local(spec: &Spec) -> Option<&LocalRateLimit> {
-    let local = spec.rate_limit.as_ref()?.local.as_ref()?;
-    (!local.disabled).then_some(local)
-}
-
-/// Where a rate limit reads headers or metadata.
-fn in_rates(local: &LocalRateLimit) -> Option<String> {
-    if local.exempt.iter().any(reads) {
-        return Some("rateLimit.local.exempt".to_owned());
+    /// The conditions of a group that do not see what these filters write.
+    fn unseen(&self, group: Group, behind: &[Node]) -> Option<String> {
+        let all = self.reads.iter().filter(|(other, ..)| *other == group);
+        let unseen = Unseen::find(all.map(|(_, policy, reads)| (policy, reads)), behind)?;
+        let cure = match group {
+            Group::Limits => "put what limits behind".to_owned(),
+            // They are where they belong, unless this is meant.
+            Group::Faults => format!(
+                "if it must, put faults and overrides behind (btp apply --faults-behind {})",
+                unseen.last
+            ),
+        };
+        Some(format!(
+            "stands in front of {}: {} does not see the headers and the metadata that are \
+             written there; {cure}",
+            unseen.writers, unseen.condition,
+        ))
     }
-    let rule = local.rules.iter().find(|it| reads(&it.selector))?;
-    let index = rule.index;
-    Some(format!("rateLimit.local.rules[{index}].clientSelectors"))
-}
-
-/// Where a limit of bodies does.
-fn in_sizes(buffer: &RequestBuffer) -> Option<String> {
-    let mut rules = buffer.rules.iter();
-    let index = rules.position(|it| it.matches.iter().any(reads))?;
-    Some(format!("requestBuffer.rules[{index}].match"))
-}
-
-fn reads(selector: &Selector) -> bool {
-    !selector.headers.is_empty() || !selector.metadata.is_empty()
 }

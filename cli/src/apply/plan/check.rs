@@ -9,13 +9,12 @@ use btp_policy::spec::Capability;
 use super::Scene;
 use super::errors::Errors;
 use crate::apply::effective::Effective;
-use crate::apply::govern::sites_of;
 use crate::apply::needs::Needs;
 use crate::apply::options::Options;
 use crate::apply::overlap::overlaps;
 use crate::envoy::address::Address;
 use crate::envoy::files::{Config, path_of};
-use crate::envoy::model::{Manager, Model, RouteSource};
+use crate::envoy::model::{HttpConnectionManager, Model, RouteSource};
 use crate::envoy::tree::{find, text};
 
 /// Refuses a configuration without anything to govern, or that the options do
@@ -68,11 +67,11 @@ pub(super) fn retry_triggers(
         if !Needs::of(&it.spec).behind.contains(&Capability::Retry) {
             continue;
         }
-        for site in &it.sites {
-            let site = scene.site(*site);
-            let mut host = site.address.clone();
+        for (_, id) in &it.routes {
+            let route = &scene.model.route(*id).address;
+            let mut host = route.clone();
             host.path.truncate(host.path.len().saturating_sub(2));
-            for place in [site.address.clone(), host] {
+            for place in [route.clone(), host] {
                 if !places.contains(&place) {
                     places.push(place);
                 }
@@ -107,14 +106,14 @@ fn retry_trigger(place: &Address, config: &Config, errors: &mut Errors<'_>) {
 fn routes_of(
     scene: Scene<'_>,
     index: usize,
-    manager: &Manager,
+    manager: &HttpConnectionManager,
     config: &Config,
     errors: &mut Errors<'_>,
 ) {
-    let it = &scene.governed[index];
+    let it = &scene.attached[index];
     let is_governed = it.attachments.fallback().is_some();
-    let table = match manager.routes {
-        RouteSource::Table(table) => table,
+    let config_index = match manager.route_source {
+        RouteSource::Seen(config) => config,
         RouteSource::Unseen(what) if is_governed => {
             let reason = format!(
                 "takes its routes from {what}: a policy of its Gateway, or without targets, \
@@ -124,13 +123,13 @@ fn routes_of(
         }
         RouteSource::Unseen(_) | RouteSource::Nowhere => return,
     };
-    let sites = sites_of(scene.model, manager);
+    let routes = scene.model.routes_of(manager);
     let mut by_name: BTreeMap<&str, usize> = BTreeMap::new();
-    for (place, site) in sites.iter().enumerate() {
-        if site.name.is_empty() {
+    for (place, entry) in routes.iter().enumerate() {
+        if entry.name.is_empty() {
             continue;
         }
-        let first = *by_name.entry(&site.name).or_insert(place);
+        let first = *by_name.entry(&entry.name).or_insert(place);
         if it.routes[first] != it.routes[place] {
             let name = |policy: Option<usize>| match policy {
                 Some(policy) => scene.policies[policy].name.to_string(),
@@ -139,22 +138,22 @@ fn routes_of(
             let reason = format!(
                 "has the name {:?}, as {} has, and another policy ({} here, {} there): the \
                  filter tells routes apart by their names, so give one of them another name",
-                site.name,
-                sites[first].address,
+                entry.name,
+                routes[first].address,
                 name(it.routes[place]),
                 name(it.routes[first]),
             );
-            errors.refuse(config, &site.address, reason);
+            errors.refuse(config, &entry.address, reason);
         }
     }
-    let others = scene.model.managers[..index].iter().zip(scene.governed);
-    for (other, governed) in others {
+    let others = scene.model.managers[..index].iter().zip(scene.attached);
+    for (other, attached) in others {
         let merges = it.routes.iter().flatten();
         let mut merges = merges.map(|policy| scene.policies[*policy].merge.is_some());
-        let is_same = governed.routes == it.routes
-            && (governed.attachments.parent() == it.attachments.parent()
+        let is_same = attached.routes == it.routes
+            && (attached.attachments.parent() == it.attachments.parent()
                 || !merges.any(|merges| merges));
-        if other.routes == RouteSource::Table(table) && !is_same {
+        if other.route_source == RouteSource::Seen(config_index) && !is_same {
             let reason = format!(
                 "has the same routes as listener {}, and other policies for them: give \
                  each listener routes of its own",

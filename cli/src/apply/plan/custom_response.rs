@@ -1,24 +1,25 @@
 //! `responseOverride[].redirect` without a mode: Envoy's internal redirect,
 //! which its own `custom_response` filter does and no other filter can.
 
-use std::collections::BTreeSet;
-
 use btp_policy::node::{Node, Value};
 
 use super::Scene;
 use super::draft::Draft;
 use super::errors::Errors;
+use super::perform::{Changed, perform};
 use crate::apply::effective::Effective;
-use crate::apply::needs::is_internal_redirect;
-use crate::apply::placement::Destination;
+use crate::apply::redirects::{codes, is_internal_redirect, meeting, whole};
 use crate::documents::Input;
 use crate::envoy::json::{list, node, put};
-use crate::envoy::tree::{EMPTY, find, items, list_mut, object_mut, set, text, unplaced};
+use crate::envoy::tree::{EMPTY, find, items, list_mut, text, unplaced};
+use crate::translate::{Change, Operation, Path, Step, Target};
 
 /// The filter, and its settings on a route.
 const NAME: &str = "btp.custom_response";
 const TYPE: &str =
     "type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse";
+
+const FIELD: &str = "spec.responseOverride";
 
 /// Puts internal redirects into force.
 pub(super) fn apply(
@@ -32,17 +33,27 @@ pub(super) fn apply(
         let Some(matcher) = redirects_of(it, scene.input, errors) else {
             continue;
         };
-        for site in &it.sites {
-            if let Some(route) = draft.change(&scene.site(*site).address) {
-                let settings = object_mut(route, "typed_per_filter_config");
-                set(settings, NAME, matcher.clone());
-            }
-            if !managers.contains(&site.0) {
-                managers.push(site.0);
+        let settings = Path::new("typed_per_filter_config");
+        let change = Change {
+            field: FIELD.to_owned(),
+            also: Vec::new(),
+            target: Target::Route,
+            path: settings.then(Step::Field(NAME.to_owned())),
+            operation: Operation::Set(matcher),
+        };
+        for (manager, id) in it.routes.clone() {
+            perform(
+                scene,
+                draft,
+                it,
+                &change,
+                &Changed::route(scene, id),
+                errors,
+            );
+            if !managers.contains(&manager) {
+                managers.push(manager);
             }
         }
-        let part = format!("typed_per_filter_config[{NAME}]");
-        it.native.add("responseOverride", Destination::Routes(part));
     }
     for manager in managers {
         let manager = &scene.model.managers[manager];
@@ -55,7 +66,6 @@ pub(super) fn apply(
 
 /// The settings of a route for the internal redirects of a spec.
 fn redirects_of(it: &Effective, input: &Input, errors: &mut Errors<'_>) -> Option<Node> {
-    const FIELD: &str = "spec.responseOverride";
     let rules = it.spec.field("responseOverride")?;
     let Value::List(rules) = &rules.value else {
         return None;
@@ -68,9 +78,9 @@ fn redirects_of(it: &Effective, input: &Input, errors: &mut Errors<'_>) -> Optio
     if let Some((redirect, other, status)) = meeting(rules) {
         let reason = format!(
             "is a redirect without a mode, which Envoy itself does, and can meet rule {other} at \
-             status {status}: each sees what the other makes of an answer, so that not the first \
-             of both would win; give them statuses that differ, the redirect mode: Client, or a \
-             policy of its own"
+             status {status}: Envoy sees what the filter makes of an answer, so that not the \
+             first of both would win; give them statuses that differ, the redirect mode: Client, \
+             or a policy of its own"
         );
         errors.refuse_field(it.policy, &format!("{FIELD}[{redirect}]"), reason);
         return None;
@@ -104,47 +114,6 @@ fn redirects_of(it: &Effective, input: &Input, errors: &mut Errors<'_>) -> Optio
         "@type": TYPE,
         "custom_response_matcher": { "matcher_list": { "matchers": (list(matchers)) } },
     }))
-}
-
-/// A redirect and another rule that a status could take to both, with that
-/// status. Envoy and the filter each see what the other has made of an answer:
-/// so what a rule answers counts as well, and whose answer it was does not.
-fn meeting(rules: &[Node]) -> Option<(usize, usize, i64)> {
-    let numbered = || rules.iter().enumerate();
-    let mut redirects = numbered().filter(|(_, rule)| is_internal_redirect(rule));
-    redirects.find_map(|(place, redirect)| {
-        let taken = touched(redirect);
-        let mut others = numbered().filter(|(_, rule)| !is_internal_redirect(rule));
-        others.find_map(|(index, rule)| {
-            let status = touched(rule).into_iter().find(|it| taken.contains(it))?;
-            Some((place, index, status))
-        })
-    })
-}
-
-/// The statuses that a rule may match, and the one that it answers with.
-fn touched(rule: &Node) -> BTreeSet<i64> {
-    let mut statuses = statuses(rule);
-    statuses.extend(answered(rule));
-    statuses
-}
-
-/// The statuses that a rule may match.
-fn statuses(rule: &Node) -> BTreeSet<i64> {
-    let conditions = rule.field("match");
-    let conditions = conditions.map_or(&[][..], |it| items(it, "statusCodes"));
-    match conditions {
-        [] => (100..=999).collect(),
-        conditions => conditions.iter().flat_map(codes).collect(),
-    }
-}
-
-/// The status that a rule answers with, if it changes it.
-fn answered(rule: &Node) -> Option<i64> {
-    let said = find(rule, &["response", "statusCode"]);
-    let said = said.or_else(|| find(rule, &["redirect", "statusCode"]));
-    let is_redirect = rule.field("redirect").is_some();
-    said.and_then(whole).or(is_redirect.then_some(302))
 }
 
 /// A condition that Envoy's internal redirect does not know.
@@ -209,15 +178,6 @@ fn regex(pattern: Node) -> Node {
     node!({ "safe_regex": { "google_re2": {}, "regex": (pattern) } })
 }
 
-/// The codes of one condition.
-fn codes(condition: &Node) -> Vec<i64> {
-    let number = |path: &[&str]| find(condition, path).and_then(whole);
-    match (number(&["range", "start"]), number(&["range", "end"])) {
-        (Some(start), Some(end)) => (start..=end.min(999)).collect(),
-        _ => number(&["value"]).into_iter().collect(),
-    }
-}
-
 /// What is done: the request runs again, and its answer is given.
 fn action(rule: &Node) -> Node {
     let mut to = EMPTY;
@@ -238,11 +198,4 @@ fn action(rule: &Node) -> Node {
             "status_code": (status.unwrap_or(302)),
         }
     })
-}
-
-fn whole(node: &Node) -> Option<i64> {
-    match node.value {
-        Value::Int(number) => Some(number),
-        _ => None,
-    }
 }

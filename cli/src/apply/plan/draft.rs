@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use btp_policy::node::{Node, Value};
 
+use crate::apply::journal::{Journal, Undone};
+use crate::apply::placement::Placement;
 use crate::apply::standing;
 use crate::envoy::address::Address;
 use crate::envoy::files::Config;
@@ -79,6 +81,11 @@ impl<'a> Draft<'a> {
     pub(super) fn note(&mut self, listener: &Address, entries: Vec<Node>) {
         let notes = self.notes.entry(listener.clone()).or_default();
         notes.extend(entries);
+    }
+
+    /// What of a journal holds in the configuration as it is now.
+    pub(super) fn settle(&mut self, journal: &Journal) -> Result<Vec<Placement>, Undone> {
+        journal.settle(self.config)
     }
 
     /// Notes in each changed object what it was.

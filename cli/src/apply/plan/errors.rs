@@ -3,10 +3,10 @@
 use btp_policy::path::closest;
 use btp_policy::problem::Problem;
 
-use crate::diagnostics::{Finding, Place};
+use crate::diagnostics::{Finding, Location};
 use crate::documents::Input;
 use crate::envoy::address::Address;
-use crate::envoy::files::{Config, mark_of};
+use crate::envoy::files::{Config, problem_at};
 
 /// The findings so far, errors counted. The files of the configuration come
 /// after those of the input.
@@ -31,8 +31,8 @@ impl<'a> Errors<'a> {
     }
 
     /// The place of a file of the configuration.
-    pub(super) fn place(&self, file: usize) -> Place {
-        Place::File(self.input.sources.len() + file)
+    pub(super) fn location(&self, file: usize) -> Location {
+        Location::File(self.input.sources.len() + file)
     }
 
     pub(super) fn add(&mut self, finding: Finding) {
@@ -45,7 +45,7 @@ impl<'a> Errors<'a> {
         let is_known = self
             .findings
             .iter()
-            .any(|known| known.place == finding.place && known.problem == finding.problem);
+            .any(|known| known.location == finding.location && known.problem == finding.problem);
         if !is_known {
             self.add(finding);
         }
@@ -53,13 +53,13 @@ impl<'a> Errors<'a> {
 
     /// Adds a problem with a file of the configuration.
     pub(super) fn file(&mut self, file: usize, problem: Problem) {
-        self.add(Finding::error(problem, self.place(file)));
+        self.add(Finding::error(problem, self.location(file)));
     }
 
     /// Adds what is unwise about a file of the configuration.
     pub(super) fn warn(&mut self, file: usize, problem: Problem) {
         self.findings
-            .push(Finding::warning(problem, self.place(file)));
+            .push(Finding::warning(problem, self.location(file)));
     }
 
     /// Adds a finding that is grave or not.
@@ -70,31 +70,28 @@ impl<'a> Errors<'a> {
 
     /// Refuses an object of the configuration.
     pub(super) fn refuse(&mut self, config: &Config, address: &Address, reason: impl Into<String>) {
-        let problem = Problem {
-            mark: mark_of(config, address),
-            ..Problem::new(address.to_string(), reason)
-        };
-        self.file(address.file, problem);
+        self.file(address.file, problem_at(config, address, reason));
     }
 
     /// Adds what is unwise about a field of a policy.
     pub(super) fn advise(&mut self, policy: usize, path: &str, reason: String) {
-        let object = &self.input.policies[policy];
-        let problem = Problem {
-            mark: closest(&object.node, path).mark,
-            ..Problem::new(path, reason)
-        };
-        let place = Place::File(object.source);
-        self.findings.push(Finding::warning(problem, place));
+        let (problem, location) = self.field(policy, path, reason);
+        self.findings.push(Finding::warning(problem, location));
     }
 
     /// Refuses a field of a policy, once.
     pub(super) fn refuse_field(&mut self, policy: usize, path: &str, reason: impl Into<String>) {
+        let (problem, location) = self.field(policy, path, reason);
+        self.add_once(Finding::error(problem, location));
+    }
+
+    /// A problem with a field of a policy, and where that is.
+    fn field(&self, policy: usize, path: &str, reason: impl Into<String>) -> (Problem, Location) {
         let object = &self.input.policies[policy];
         let problem = Problem {
             mark: closest(&object.node, path).mark,
             ..Problem::new(path, reason)
         };
-        self.add_once(Finding::error(problem, Place::File(object.source)));
+        (problem, Location::File(object.source))
     }
 }

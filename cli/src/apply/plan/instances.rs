@@ -11,16 +11,19 @@ use btp_policy::spec::Capability;
 use super::Scene;
 use super::draft::Draft;
 use super::errors::Errors;
+use super::perform::Changed;
 use super::spots::Spots;
+use crate::apply::attach::AttachedPolicies;
 use crate::apply::effective::Effective;
 use crate::apply::filter::{self, Contents, Instance};
-use crate::apply::govern::Governed;
 use crate::apply::needs::Needs;
+use crate::apply::placement::Object;
 use crate::apply::standing::{self, Standing};
-use crate::compose;
 use crate::diagnostics::Finding;
+use crate::envoy::address::Address;
 use crate::envoy::plugin::NAME;
-use crate::envoy::tree::unplaced;
+use crate::envoy::tree::{find, items, text, unplaced};
+use crate::plugin_config_builder::in_its_file;
 
 /// What came of it.
 #[derive(Default)]
@@ -33,6 +36,19 @@ pub(super) struct Inserted {
     pub(super) standing: Vec<Standing>,
     /// Those behind the router, each with its connection manager.
     pub(super) upstream: Vec<(usize, Instance)>,
+}
+
+impl Inserted {
+    /// What the file holds that a filter in a configuration names.
+    pub(super) fn file_of(&self, filter: &Node) -> Option<&Node> {
+        let source = ["config_discovery", "config_source", "path_config_source"];
+        let path = text(find(filter, &source)?, "path")?;
+        let (_, content) = self.files.iter().find(|(name, _)| {
+            let folder = path.strip_suffix(name.as_str());
+            folder.is_some_and(|it| it.ends_with('/'))
+        })?;
+        items(content, "resources").first()
+    }
 }
 
 /// Puts the filter into every connection manager that needs it.
@@ -58,7 +74,7 @@ pub(super) fn insert(
             errors.refuse(draft.config(), &manager.address, reason);
             continue;
         }
-        let used = policies_of(&scene.governed[index]);
+        let used = policies_of(&scene.attached[index]);
         let contents = contents(scene, index, &used, &needs);
         let spots = Spots::find(scene, draft.config(), manager, hcm);
         spots.refuse_unknown(&needs.capabilities, errors);
@@ -66,9 +82,6 @@ pub(super) fn insert(
         let mut instances = filter::instances(&needs.capabilities, spot, &needs.behind, &contents);
         for instance in &instances {
             check_plugin(scene, instance, &used, errors);
-        }
-        for it in effective.iter_mut().filter(|it| it.is_in(index)) {
-            it.enforced_by(&instances, &manager.listener_name);
         }
         if scene.options.ecds.is_some() {
             for instance in &mut instances {
@@ -87,6 +100,13 @@ pub(super) fn insert(
             let entries = standing::record(hcm, way, &instances);
             draft.note(&manager.listener, entries);
         }
+        let list = manager.address.key("http_filters");
+        for it in effective.iter_mut().filter(|it| it.is_in(index)) {
+            for instance in instances.iter().filter(|it| it.place.is_some()) {
+                let object = Changed::manager(scene, index).object;
+                note(scene, it, instance, &list, object);
+            }
+        }
         let upstream = instances.into_iter().filter(|it| it.place.is_none());
         inserted.upstream.extend(upstream.map(|it| (index, it)));
         inserted.has_any = true;
@@ -94,11 +114,26 @@ pub(super) fn insert(
     inserted
 }
 
+/// Notes an instance in a list of filters for a spec, if it enforces any of it.
+pub(super) fn note(
+    scene: Scene<'_>,
+    it: &mut Effective,
+    instance: &Instance,
+    list: &Address,
+    object: Object,
+) {
+    let fields = it.enforced_by(instance, scene.policies);
+    if !fields.is_empty() {
+        let filter = filter::filter(instance, scene.options);
+        it.journal.instance(fields, list.clone(), filter, object);
+    }
+}
+
 /// The policies that an instance must know to tell who governs what.
-fn policies_of(governed: &Governed) -> Vec<usize> {
-    let attachments = &governed.attachments;
+fn policies_of(attached: &AttachedPolicies) -> Vec<usize> {
+    let attachments = &attached.attachments;
     let above = [attachments.fallback(), attachments.parent()];
-    let used = governed.routes.iter().copied().chain(above).flatten();
+    let used = attached.routes.iter().copied().chain(above).flatten();
     used.collect::<BTreeSet<usize>>().into_iter().collect()
 }
 
@@ -118,7 +153,7 @@ fn contents<'a>(scene: Scene<'a>, index: usize, used: &[usize], needs: &Needs) -
         let mut kinds = kinds.chain(policy.selectors.iter().map(|it| it.kind));
         kinds.any(|kind| kind == TargetKind::Gateway)
     });
-    let gateway = &scene.governed[index].gateway;
+    let gateway = &scene.attached[index].gateway;
     let is_named = speaks_of_gateways || gateway.name.namespace != "default";
     Contents {
         policies: policies.collect(),
@@ -142,8 +177,8 @@ fn check_plugin(scene: Scene<'_>, instance: &Instance, used: &[usize], errors: &
         {
             problem.path = format!("policies[{policy}]{path}");
         }
-        let (problem, place) = compose::in_its_file(problem, scene.input);
-        errors.add_once(Finding::error(problem, place));
+        let (problem, location) = in_its_file(problem, scene.input);
+        errors.add_once(Finding::error(problem, location));
     }
 }
 
@@ -158,8 +193,15 @@ fn root_id(scene: Scene<'_>, index: usize) -> String {
 
 /// The name of the file for the plugin configuration of an instance: of its
 /// connection manager, too, if there are several.
+///
+/// The first of two instances has another file than one that does all by
+/// itself, as connections that the listener had before go on with the file
+/// that they began with, and would lose what has gone to the second.
 fn file_name(scene: Scene<'_>, index: usize, instance: &Instance) -> String {
     let mut name = instance.name.clone();
+    if name == NAME && instance.config.field("enforce").is_some() {
+        name.push_str("_early");
+    }
     if scene.model.managers.len() > 1 {
         name = format!("{name}-{}", scene.places[index]);
     }

@@ -5,7 +5,6 @@ mod clusters;
 mod copies;
 mod localities;
 mod own;
-mod perform;
 pub(super) mod uses;
 
 use std::collections::BTreeSet;
@@ -15,16 +14,14 @@ use btp_policy::path::closest;
 use super::Scene;
 use super::draft::Draft;
 use super::errors::Errors;
+use super::perform::{Changed, perform};
 use crate::apply::effective::Effective;
-use crate::apply::govern::sites_of;
-use crate::apply::placement::Destination;
-use crate::diagnostics::{Finding, Place};
+use crate::diagnostics::{Finding, Location};
 use crate::documents::Input;
 use crate::envoy::address::Address;
-use crate::envoy::model::Manager;
+use crate::envoy::model::{HttpConnectionManager, RouteId};
 use crate::envoy::tree::{field, items, text};
-use crate::translate::{Change, Context, Place as Home, apply_change, translate};
-use perform::{field_of, part_of, perform};
+use crate::translate::{Change, Context, Target, apply_change, translate};
 use uses::Uses;
 
 /// Changes by native fields, and what comes of them.
@@ -35,9 +32,9 @@ struct Native<'a, 'd, 'e> {
     errors: &'a mut Errors<'e>,
 }
 
-/// Routes that have their changes, by table and place: the same table can be
-/// seen through several connection managers.
-type Done = BTreeSet<(usize, usize)>;
+/// Routes that have their changes: the same ones can be reached through several
+/// connection managers.
+type Done = BTreeSet<RouteId>;
 
 /// Puts the native fields of every policy into force.
 pub(super) fn apply(
@@ -72,7 +69,7 @@ fn check_alone(input: &Input, errors: &mut Errors<'_>) {
         let found = spec.map(|spec| translate(spec, &Context::default()));
         for mut problem in found.and_then(Result::err).unwrap_or_default() {
             problem.mark = closest(&object.node, &problem.path).mark;
-            errors.add(Finding::error(problem, Place::File(object.source)));
+            errors.add(Finding::error(problem, Location::File(object.source)));
         }
     }
 }
@@ -82,27 +79,27 @@ impl Native<'_, '_, '_> {
     fn on_all_but_clusters(&mut self, index: usize, done: &mut Done) -> Vec<Change> {
         let mut of_clusters = Vec::new();
         for (number, manager) in self.scene.model.managers.iter().enumerate() {
-            let sites = self.effective[index].sites.iter();
-            let sites = sites.filter(|(it, _)| *it == number);
-            let sites: Vec<usize> = sites.map(|(_, place)| *place).collect();
-            if sites.is_empty() {
+            let routes = self.effective[index].routes.iter();
+            let routes = routes.filter(|(it, _)| *it == number);
+            let routes: Vec<RouteId> = routes.map(|(_, id)| *id).collect();
+            if routes.is_empty() {
                 continue;
             }
-            let Some(changes) = self.translate(index, manager, &sites) else {
+            let Some(changes) = self.translate(index, manager, &routes) else {
                 continue;
             };
             for change in changes {
-                match change.place {
-                    Home::Route => self.on_routes(index, manager, &sites, &change, done),
-                    Home::HttpConnectionManager => self.on_manager(index, manager, &change),
-                    Home::Bootstrap => self.on_bootstrap(index, &change),
-                    Home::Cluster if of_clusters.contains(&change) => {}
-                    Home::Cluster => of_clusters.push(change),
+                match change.target {
+                    Target::Route => self.on_routes(index, &routes, &change, done),
+                    Target::HttpConnectionManager => {
+                        self.perform(index, &change, &Changed::manager(self.scene, number));
+                    }
+                    Target::Bootstrap => self.on_bootstrap(index, &change),
+                    Target::Cluster if of_clusters.contains(&change) => {}
+                    Target::Cluster => of_clusters.push(change),
                 }
             }
-            if let Some(table) = manager.routes.table() {
-                done.extend(sites.iter().map(|place| (table, *place)));
-            }
+            done.extend(routes);
         }
         of_clusters
     }
@@ -110,8 +107,8 @@ impl Native<'_, '_, '_> {
     fn translate(
         &mut self,
         index: usize,
-        manager: &Manager,
-        places: &[usize],
+        manager: &HttpConnectionManager,
+        routes: &[RouteId],
     ) -> Option<Vec<Change>> {
         let hcm = self.draft.at(&manager.address)?;
         let upgrades: Vec<String> = items(hcm, "upgrade_configs")
@@ -119,11 +116,10 @@ impl Native<'_, '_, '_> {
             .filter_map(|it| text(it, "upgrade_type"))
             .map(str::to_owned)
             .collect();
-        let all = sites_of(self.scene.model, manager);
-        let mut sites = places.iter().filter_map(|place| all.get(*place));
+        let mut routes = routes.iter().map(|id| self.scene.model.route(*id));
         let context = Context {
             // A copied cluster has a name that no backend knows as a host.
-            hostname: sites.find_map(|site| site.host.as_deref()),
+            hostname: routes.find_map(|it| it.host.as_deref()),
             has_stream_idle_timeout: field(hcm, "stream_idle_timeout").is_some(),
             upgrades: &upgrades,
         };
@@ -144,38 +140,13 @@ impl Native<'_, '_, '_> {
         None
     }
 
-    fn on_routes(
-        &mut self,
-        index: usize,
-        manager: &Manager,
-        sites: &[usize],
-        change: &Change,
-        done: &Done,
-    ) {
-        let Some(table) = manager.routes.table() else {
-            return;
-        };
-        let all = sites_of(self.scene.model, manager);
-        for place in sites.iter().filter(|it| !done.contains(&(table, **it))) {
-            let site = &all[*place];
-            if self.yields(index, site, (table, *place), change) {
+    fn on_routes(&mut self, index: usize, routes: &[RouteId], change: &Change, done: &Done) {
+        for id in routes.iter().filter(|it| !done.contains(it)) {
+            if self.yields(index, *id, change) {
                 continue;
             }
-            let what = format!("route {}", site.title());
-            let destination = || Destination::Routes(part_of(change));
-            self.on_object(index, change, [&site.address; 2], &what, destination);
+            self.perform(index, change, &Changed::route(self.scene, *id));
         }
-    }
-
-    fn on_manager(&mut self, index: usize, manager: &Manager, change: &Change) {
-        let listener = &manager.listener_name;
-        let destination = || Destination::Hcm {
-            listener: listener.clone(),
-            part: part_of(change),
-        };
-        let what = format!("listener {listener}");
-        let object = [&manager.listener, &manager.address];
-        self.on_object(index, change, object, &what, destination);
     }
 
     fn on_bootstrap(&mut self, index: usize, change: &Change) {
@@ -190,28 +161,9 @@ impl Native<'_, '_, '_> {
         }
     }
 
-    /// Performs a change on an object that is called `what`; `[recorded, own]`
-    /// are the address of the object that remembers what was, and its own.
-    fn on_object(
-        &mut self,
-        index: usize,
-        change: &Change,
-        [recorded, own]: [&Address; 2],
-        what: &str,
-        destination: impl FnOnce() -> Destination,
-    ) {
-        let Some(object) = self.draft.change_in(recorded, own) else {
-            return;
-        };
+    /// Makes a change of an object for a spec.
+    fn perform(&mut self, index: usize, change: &Change, on: &Changed) {
         let it = &mut self.effective[index];
-        match perform(object, change, what, it) {
-            Ok(true) => it.native.add(field_of(change), destination()),
-            Ok(false) => {}
-            Err(error) => {
-                let path = &change.path;
-                let reason = format!("cannot be put into force on {what}: {path} {error}");
-                self.errors.refuse_field(it.policy, &change.field, reason);
-            }
-        }
+        perform(self.scene, self.draft, it, change, on, self.errors);
     }
 }

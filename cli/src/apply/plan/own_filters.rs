@@ -2,19 +2,22 @@
 //! those behind the router, so the instance that sees every try goes into
 //! their list as well.
 
+use std::collections::BTreeSet;
+
 use btp_policy::node::Value;
 
 use super::Scene;
 use super::draft::Draft;
 use super::errors::Errors;
-use super::instances::Inserted;
+use super::instances::{Inserted, note};
 use super::native::uses::Uses;
 use crate::apply::effective::Effective;
 use crate::apply::filter::{Instance, insert_upstream};
-use crate::apply::placement::Destination;
+use crate::apply::placement::Object;
 use crate::apply::standing::Standing;
 use crate::envoy::address::Address;
-use crate::envoy::tree::same;
+use crate::envoy::model::RouteId;
+use crate::envoy::tree::{items, same};
 
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const LIST: &str = "http_filters";
@@ -33,9 +36,10 @@ pub(super) fn insert(
         return;
     }
     let uses = Uses::read(draft.config(), scene.model);
+    let mut with_own = BTreeSet::new();
     for (name, address) in &uses.places {
-        let list = filters_of(address);
-        let filters = draft.at(&list).map(|it| &it.value);
+        let list_address = filters_of(address);
+        let filters = draft.at(&list_address).map(|it| &it.value);
         if !matches!(filters, Some(Value::List(filters)) if !filters.is_empty()) {
             continue;
         }
@@ -56,33 +60,70 @@ pub(super) fn insert(
                 continue;
             }
         };
-        let list = draft.change_in(address, &list).map(|it| &mut it.value);
-        let Some(Value::List(filters)) = list else {
+        let list = draft.change_in(address, &list_address);
+        let Some(Value::List(filters)) = list.map(|it| &mut it.value) else {
             continue;
         };
         insert_upstream(filters, instance, scene.options);
         let owner = format!("cluster {name}");
         let standing = Standing::at(owner, LIST, filters, 0, WHY);
-        let place = Destination::FilterOfCluster {
-            cluster: name.clone(),
-            name: instance.name.clone(),
-        };
-        for it in effective.iter_mut() {
-            if managers.iter().any(|manager| it.is_in(*manager)) {
-                it.enforced_in(instance, &place);
-            }
-        }
         inserted.standing.push(standing);
+        let object = |routes| Object::Cluster {
+            name: name.clone(),
+            routes,
+        };
+        let routes = uses.routes_to(|it| it == name);
+        note_tries(scene, effective, instance, &list_address, &routes, object);
+        with_own.insert(name.as_str());
     }
+    let without_own = uses.routes_to(|name| !with_own.contains(name));
+    for (index, instance) in &inserted.upstream {
+        let manager = &scene.model.managers[*index];
+        let object = |routes| Object::Tries {
+            listener: manager.listener_name.clone(),
+            routes,
+        };
+        let ids = scene.model.ids_of(manager);
+        let routes = ids.filter(|id| without_own.contains(id)).collect();
+        if let Some(list) = behind_router(draft, &manager.address) {
+            note_tries(scene, effective, instance, &list, &routes, object);
+        }
+    }
+}
+
+/// Notes an instance for the specs whose routes have tries that pass it.
+fn note_tries(
+    scene: Scene<'_>,
+    effective: &mut [Effective],
+    instance: &Instance,
+    list: &Address,
+    passing: &BTreeSet<RouteId>,
+    object: impl Fn(Vec<RouteId>) -> Object,
+) {
+    for it in effective {
+        let routes = it.routes.iter().map(|(_, id)| *id);
+        let routes: BTreeSet<RouteId> = routes.filter(|id| passing.contains(id)).collect();
+        if !routes.is_empty() {
+            let object = object(routes.into_iter().collect());
+            note(scene, it, instance, list, object);
+        }
+    }
+}
+
+/// The filters behind the router of a connection manager.
+fn behind_router(draft: &Draft<'_>, hcm: &Address) -> Option<Address> {
+    let last = items(draft.at(hcm)?, "http_filters").len().checked_sub(1)?;
+    let router = hcm.key("http_filters").item(last);
+    Some(router.key("typed_config").key("upstream_http_filters"))
 }
 
 /// The connection managers that send to a cluster, or may do so.
 fn managers_of(scene: Scene<'_>, uses: &Uses, cluster: &str) -> Vec<usize> {
-    let tables = uses.tables_of(cluster);
+    let configs = uses.configs_of(cluster);
     let managers = scene.model.managers.iter().enumerate();
     let managers = managers.filter(|(_, it)| {
-        let table = it.routes.table();
-        table.is_some_and(|table| tables.contains(&table))
+        let config = it.route_source.config();
+        config.is_some_and(|config| configs.contains(&config))
     });
     managers.map(|(index, _)| index).collect()
 }

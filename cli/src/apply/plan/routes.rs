@@ -7,40 +7,50 @@ use btp_policy::node::{Node, Value};
 
 use super::Scene;
 use super::draft::Draft;
+use super::errors::Errors;
+use super::perform::{Changed, perform};
 use crate::apply::effective::Effective;
-use crate::apply::govern::sites_of;
 use crate::apply::needs::Needs;
-use crate::apply::placement::Destination;
 use crate::envoy::json::node;
+use crate::envoy::model::RouteId;
 use crate::envoy::tree::{field, set};
+use crate::translate::{Change, Operation, Target};
 
 /// Lets a route hold bodies as large as its policy gathers.
-pub(super) fn widen_buffers(scene: Scene<'_>, draft: &mut Draft<'_>, effective: &mut [Effective]) {
+pub(super) fn widen_buffers(
+    scene: Scene<'_>,
+    draft: &mut Draft<'_>,
+    effective: &mut [Effective],
+    errors: &mut Errors<'_>,
+) {
     /// Envoy's `per_connection_buffer_limit_bytes`.
     const USUAL: i64 = 1 << 20;
+    const LIMIT: &str = "request_body_buffer_limit";
     let number = |node: Option<&Node>| match node.map(|node| &node.value) {
         Some(Value::Int(number)) => Some(*number),
         _ => None,
     };
     for it in effective {
-        let Some(limit) = Needs::of(&it.spec).gathers else {
+        let Some(gathered) = Needs::of(&it.spec).gathers else {
             continue;
         };
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        for site in &it.sites {
-            let listener = draft.at(&scene.model.managers[site.0].listener);
+        let limit = i64::try_from(gathered.bytes).unwrap_or(i64::MAX);
+        let change = Change {
+            field: format!("spec.{}", gathered.field),
+            also: Vec::new(),
+            target: Target::Route,
+            path: LIMIT.into(),
+            operation: Operation::Set(node!(limit)),
+        };
+        for (manager, id) in it.routes.clone() {
+            let listener = draft.at(&scene.model.managers[manager].listener);
             let own = listener.and_then(|it| field(it, "per_connection_buffer_limit_bytes"));
-            let site = scene.site(*site);
-            let route = draft.at(&site.address);
-            let there = route.and_then(|it| field(it, "request_body_buffer_limit"));
+            let entry = scene.model.route(id);
+            let there = draft.at(&entry.address).and_then(|it| field(it, LIMIT));
             let enough = number(there).unwrap_or(0).max(number(own).unwrap_or(USUAL));
-            if limit > enough
-                && let Some(route) = draft.change(&site.address)
-            {
-                set(route, "request_body_buffer_limit", node!(limit));
-                let part = "request_body_buffer_limit".to_owned();
-                it.native
-                    .add("requestBuffer.limit", Destination::Routes(part));
+            if limit > enough {
+                let route = Changed::route(scene, id);
+                perform(scene, draft, it, &change, &route, errors);
             }
         }
     }
@@ -50,16 +60,16 @@ pub(super) fn widen_buffers(scene: Scene<'_>, draft: &mut Draft<'_>, effective: 
 pub(super) fn give_names(scene: Scene<'_>, draft: &mut Draft<'_>) {
     let mut named = BTreeSet::new();
     for (index, manager) in scene.model.managers.iter().enumerate() {
-        let Some(table) = manager.routes.table() else {
+        let Some(config) = manager.route_source.config() else {
             continue;
         };
-        for (place, site) in sites_of(scene.model, manager).iter().enumerate() {
-            let is_governed = scene.governed[index].routes[place].is_some();
-            if !is_governed || !site.name.is_empty() || !named.insert((table, place)) {
+        for (place, entry) in scene.model.routes_of(manager).iter().enumerate() {
+            let is_governed = scene.attached[index].routes[place].is_some();
+            if !is_governed || !entry.name.is_empty() || !named.insert(RouteId { config, place }) {
                 continue;
             }
-            if let Some(route) = draft.change(&site.address) {
-                set(route, "name", node!(&site.given));
+            if let Some(route) = draft.change(&entry.address) {
+                set(route, "name", node!(&entry.given));
             }
         }
     }

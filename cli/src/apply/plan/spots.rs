@@ -7,22 +7,27 @@ use btp_policy::spec::Capability;
 
 use super::Scene;
 use super::errors::Errors;
-use crate::apply::order::{Group, Spot, Why, behind};
+use crate::apply::order::{Group, NoPlaceBehind, Spot, Why, behind};
 use crate::apply::standing::Kept;
-use crate::diagnostics::{Finding, Place};
+use crate::diagnostics::{Finding, Location};
 use crate::envoy::files::Config;
-use crate::envoy::model::Manager;
+use crate::envoy::model::HttpConnectionManager;
 
 /// The place of each group.
 pub(super) struct Spots {
     spots: [Spot; 2],
     /// The options that name no filter of any connection manager, and why
     /// not.
-    unknown: Vec<(Group, String)>,
+    unknown: Vec<(Group, NoPlaceBehind)>,
 }
 
 impl Spots {
-    pub(super) fn find(scene: Scene<'_>, config: &Config, manager: &Manager, hcm: &Node) -> Self {
+    pub(super) fn find(
+        scene: Scene<'_>,
+        config: &Config,
+        manager: &HttpConnectionManager,
+        hcm: &Node,
+    ) -> Self {
         let mut unknown = Vec::new();
         let spots = Group::ALL.map(|group| {
             let usual = Spot {
@@ -64,8 +69,8 @@ impl Spots {
         for (group, reason) in &self.unknown {
             if wanted.iter().any(|it| Group::of(*it) == *group) {
                 let option = format!("--{}-behind", group.name());
-                let problem = Problem::new(option, reason);
-                errors.add_once(Finding::error(problem, Place::Nowhere));
+                let problem = Problem::new(option, reason.to_string());
+                errors.add_once(Finding::error(problem, Location::Nowhere));
             }
         }
     }

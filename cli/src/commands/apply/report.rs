@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::apply::effective::{Effective, Line};
-use crate::apply::govern::sites_of;
+use crate::apply::placement::Scope;
 use crate::apply::plan::Plan;
 
 /// Names of routes that are shown of one policy.
@@ -45,13 +45,13 @@ fn section(it: &Effective, plan: &Plan, out: &mut String) {
         let _ = write!(out, ", merged with {}", plan.policies[parent].name);
     }
     let _ = writeln!(out, ": {}", governs(it, plan));
-    let lines = it.lines();
+    let lines = it.lines(Scope::Everywhere);
     let width = |text: &dyn Fn(&Line) -> usize| lines.iter().map(text).max().unwrap_or(0);
     let fields = width(&|line| line.field.chars().count());
     let values = width(&|line| line.value.chars().count().min(40));
     for line in &lines {
         let value = shorten(&line.value);
-        let mut places = line.places.iter();
+        let mut places = line.destinations.iter();
         let first = places
             .next()
             .map_or_else(|| "nothing to do".to_owned(), ToString::to_string);
@@ -64,8 +64,7 @@ fn section(it: &Effective, plan: &Plan, out: &mut String) {
         let _ = writeln!(out, "  gave way: {replaced}");
     }
     for kept in &it.kept {
-        let (table, place) = kept.site;
-        let title = plan.model.tables[table].routes[place].title();
+        let title = plan.model.route(kept.route).title();
         let _ = writeln!(
             out,
             "  kept: route {title}: {} is {}; {} of a policy that does not name the route yields \
@@ -84,10 +83,10 @@ fn section(it: &Effective, plan: &Plan, out: &mut String) {
 fn governs(it: &Effective, plan: &Plan) -> String {
     let mut names = Vec::new();
     let mut seen = BTreeSet::new();
-    for (manager, place) in &it.sites {
-        let site = &sites_of(&plan.model, &plan.model.managers[*manager])[*place];
-        if seen.insert(site.title()) {
-            names.push(site.title());
+    for (_, route) in &it.routes {
+        let title = plan.model.route(*route).title();
+        if seen.insert(title.clone()) {
+            names.push(title);
         }
     }
     let mut parts = Vec::new();
@@ -100,7 +99,7 @@ fn governs(it: &Effective, plan: &Plan) -> String {
             parts.push(format!("routes {shown} and {} more", count - SHOWN));
         }
     }
-    for manager in &it.rest_of {
+    for manager in &it.default_for {
         let listener = &plan.model.managers[*manager].listener_name;
         parts.push(format!("what no route of listener {listener} takes"));
     }

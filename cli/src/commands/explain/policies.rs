@@ -8,12 +8,12 @@ use btp_policy::path::Path;
 use btp_policy::policy::MergeType;
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
-use btp_policy::spec::{Owner, owner_of};
 use btp_policy::{PluginConfig, Policy, advice, merge};
 
-use crate::compose::{Instance, NativeFields, compose, in_its_file};
 use crate::diagnostics::{self, Finding, Format};
 use crate::documents::{Input, Object};
+use crate::plugin_config_builder::{Instance, NativeFields, compose, in_its_file};
+use crate::spec_fields::{capability_of, spec_fields};
 
 /// Prints what governs; false if the policies were refused.
 pub(super) fn run(
@@ -36,8 +36,8 @@ pub(super) fn run(
         Ok(config) => config,
         Err(problems) => {
             findings.extend(problems.into_iter().map(|problem| {
-                let (problem, place) = in_its_file(problem, &input);
-                Finding::error(problem, place)
+                let (problem, location) = in_its_file(problem, &input);
+                Finding::error(problem, location)
             }));
             diagnostics::print(&findings, &input.sources, Format::Text);
             print_invalid(&node);
@@ -49,11 +49,7 @@ pub(super) fn run(
         return Ok(false);
     }
     let warnings = input.policies.iter().map(warnings).collect();
-    let specs: Vec<Option<&Node>> = input
-        .policies
-        .iter()
-        .map(|policy| policy.node.field("spec"))
-        .collect();
+    let specs = input.specs();
     let explanation = Explanation {
         config,
         specs,
@@ -175,7 +171,15 @@ impl Explanation<'_> {
                 Some((_, name, _)) if find(spec, path).is_none() => name.clone(),
                 _ => policy.name.to_string(),
             };
-            leaves(&merged, &mut Vec::new(), &origin, &mut lines);
+            lines.extend(spec_fields(&merged).iter().map(|it| {
+                let value = serde_json::to_string(it.value).unwrap_or_default();
+                [
+                    it.name(),
+                    value,
+                    origin(&it.path),
+                    enforcer(&it.path).to_owned(),
+                ]
+            }));
             if let Some((above, name, MergeType::Strategic)) = &above {
                 add_united_rules(spec, above, name, &mut lines);
             }
@@ -195,75 +199,26 @@ impl Explanation<'_> {
 /// A field in force: path, value, policy, who enforces it.
 type Line = [String; 4];
 
-/// The fields below `node`; a list is one.
-fn leaves<'a>(
-    node: &'a Node,
-    path: &mut Vec<&'a str>,
-    origin: &impl Fn(&[&str]) -> String,
-    lines: &mut Vec<Line>,
-) {
-    match &node.value {
-        Value::Map(entries) if !entries.is_empty() => {
-            for entry in entries {
-                let is_target = path.is_empty() && owner_of(&entry.key) == Some(Owner::Attachment);
-                if is_target || entry.node.value == Value::Null {
-                    continue;
-                }
-                path.push(&entry.key);
-                leaves(&entry.node, path, origin, lines);
-                path.pop();
-            }
-        }
-        _ => {
-            let value = serde_json::to_string(node).unwrap_or_default();
-            let by = enforcer(path);
-            lines.push([path.join("."), value, origin(path), by.to_owned()]);
-        }
-    }
-}
-
-/// A strategic merge adds the parent's rate limit rules to the child's; of
-/// local ones not the default rule, if the child has any.
+/// What a strategic merge adds to the child's rate limit rules.
 fn add_united_rules(child: &Node, parent: &Node, name: &str, lines: &mut Vec<Line>) {
     for kind in ["local", "global"] {
-        let path = ["rateLimit", kind, "rules"];
-        let rules = |node| match find(node, &path).map(|rules| &rules.value) {
-            Some(Value::List(rules)) => Some(rules.as_slice()),
-            _ => None,
-        };
-        if let (Some(own), Some(rules)) = (rules(child), rules(parent)) {
-            let drops_default = kind == "local" && !own.is_empty();
-            let rules = rules
-                .iter()
-                .filter(|rule| !drops_default || has_selectors(rule));
-            let rules: Vec<&Node> = rules.collect();
-            if rules.is_empty() {
-                continue;
-            }
-            let by = enforcer(&path).to_owned();
-            let value = serde_json::to_string(&rules).unwrap_or_default();
+        let rules = merge::added_rules(parent, child, kind);
+        if !rules.is_empty() {
+            let path = ["rateLimit", kind, "rules"];
             lines.push([
                 format!("{} (added)", path.join(".")),
-                value,
+                serde_json::to_string(&rules).unwrap_or_default(),
                 name.to_owned(),
-                by,
+                enforcer(&path).to_owned(),
             ]);
         }
     }
 }
 
-fn has_selectors(rule: &Node) -> bool {
-    let selectors = rule.field("clientSelectors").map(|it| &it.value);
-    matches!(selectors, Some(Value::List(items)) if !items.is_empty())
-}
-
 fn enforcer(path: &[&str]) -> &'static str {
-    if path.starts_with(&["rateLimit", "global"]) {
-        return "Envoy";
-    }
-    match path.first().and_then(|field| owner_of(field)) {
-        Some(Owner::Filter(_)) => "filter",
-        _ => "Envoy",
+    match capability_of(path) {
+        Some(_) => "filter",
+        None => "Envoy",
     }
 }
 

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use btp_policy::node::Node;
 
 use crate::apply::effective::{Effective, Kept};
-use crate::apply::govern::sites_of;
 use crate::apply::options::{MOUNTED, Options, object_name};
+use crate::apply::placement::Scope;
 use crate::apply::plan::{self, Plan};
 use crate::diagnostics::{self, Format, Source};
 use crate::documents::Input;
 use crate::envoy::files::Config;
+use crate::envoy::model::RouteId;
 use crate::envoy::route_match::Request;
 
 /// What is asked.
@@ -59,11 +60,7 @@ pub(super) fn run(
     let Some(plan) = plan.filter(|_| diagnostics::is_fine(&found)) else {
         return Ok(false);
     };
-    let specs: Vec<Option<&Node>> = input
-        .policies
-        .iter()
-        .map(|it| it.node.field("spec"))
-        .collect();
+    let specs = input.specs();
     let answer = Answer {
         plan: &plan,
         specs: &specs,
@@ -92,9 +89,9 @@ impl Answer<'_> {
     fn routes(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
         let mut known = false;
         for (index, manager) in self.plan.model.managers.iter().enumerate() {
-            for (place, site) in sites_of(&self.plan.model, manager).iter().enumerate() {
-                if is_wanted(&site.title()) {
-                    self.site(index, Some(place));
+            for id in self.plan.model.ids_of(manager) {
+                if is_wanted(&self.plan.model.route(id).title()) {
+                    self.route(index, Some(id));
                     known = true;
                 }
             }
@@ -106,28 +103,28 @@ impl Answer<'_> {
     fn request(&self, request: &Request, config: &Config) -> bool {
         let model = &self.plan.model;
         for (index, manager) in model.managers.iter().enumerate() {
-            let table = manager.routes.table().map(|table| &model.tables[table]);
-            let route = table
-                .and_then(|table| request.route_in(config.at(&table.address)?, &table.address));
-            let sites = sites_of(model, manager);
-            let place = route.and_then(|route| sites.iter().position(|it| it.address == route));
-            self.site(index, place);
+            let seen = manager.route_source.config();
+            let seen = seen.map(|index| &model.route_configs[index].address);
+            let taken = seen.and_then(|address| request.route_in(config.at(address)?, address));
+            let mut ids = model.ids_of(manager);
+            let id = taken.and_then(|taken| ids.find(|id| model.route(*id).address == taken));
+            self.route(index, id);
         }
         true
     }
 
     /// Explains one route, or what no route takes.
-    fn site(&self, index: usize, place: Option<usize>) {
+    fn route(&self, index: usize, route: Option<RouteId>) {
         let plan = self.plan;
         let manager = &plan.model.managers[index];
         let listener = &manager.listener_name;
-        let what = match place {
-            Some(place) => format!("route {}", sites_of(&plan.model, manager)[place].title()),
+        let what = match route {
+            Some(id) => format!("route {}", plan.model.route(id).title()),
             None => "no route".to_owned(),
         };
-        let governing = plan.effective.iter().find(|it| match place {
-            Some(place) => it.sites.contains(&(index, place)),
-            None => it.rest_of.contains(&index),
+        let governing = plan.effective.iter().find(|it| match route {
+            Some(id) => it.routes.contains(&(index, id)),
+            None => it.default_for.contains(&index),
         });
         let Some(it) = governing else {
             println!("listener {listener}, {what}: no policy");
@@ -141,13 +138,16 @@ impl Answer<'_> {
             ),
             None => println!("listener {listener}, {what}: {name}"),
         }
-        let table = manager.routes.table();
-        self.fields(it, table.zip(place));
+        self.fields(it, index, route);
     }
 
-    /// The fields of a spec; `site` is the route, by its table and its place.
-    fn fields(&self, it: &Effective, site: Option<(usize, usize)>) {
-        let lines = it.lines();
+    /// The fields of a spec that governs this route of a connection manager, or
+    /// what no route takes.
+    fn fields(&self, it: &Effective, manager: usize, route: Option<RouteId>) {
+        let lines = it.lines(match route {
+            Some(route) => Scope::Route { manager, route },
+            None => Scope::NoRoute { manager },
+        });
         let origins: Vec<String> = lines
             .iter()
             .map(|line| self.origin(it, &line.field))
@@ -157,7 +157,7 @@ impl Answer<'_> {
         let names = widest(&mut origins.iter().map(|name| name.chars().count()));
         for (line, origin) in lines.iter().zip(&origins) {
             println!("  {:fields$}  {origin:names$}  {}", line.field, line.value);
-            let kept = site.and_then(|site| it.kept_of(site, &line.field));
+            let kept = route.and_then(|route| it.kept_of(route, &line.field));
             if let Some(Kept { value, .. }) = kept {
                 println!(
                     "  {:fields$}  not here: the route itself says {} {}, and the policy does \
@@ -168,10 +168,8 @@ impl Answer<'_> {
                 );
                 continue;
             }
-            for place in &line.places {
-                if site.is_some() || place.is_filter() {
-                    println!("  {:fields$}  {place}", "");
-                }
+            for destination in &line.destinations {
+                println!("  {:fields$}  {destination}", "");
             }
         }
     }

@@ -12,7 +12,7 @@ impl File {
     /// The text of what it is now: what was read, where nothing was changed.
     pub(super) fn text(&self, syntax: Syntax) -> Result<String, String> {
         if syntax == self.syntax
-            && let Some(place) = self.place(&self.clean_text)
+            && let Some(place) = place(&self.clean_text, syntax)
         {
             let original = Original {
                 text: &self.clean_text,
@@ -21,7 +21,7 @@ impl File {
                 is_json: syntax == Syntax::Json,
             };
             let (node, text) = undo::write(&self.node, &original);
-            if self.says(&text, &node).is_some() {
+            if says(&text, &node, syntax).is_some() {
                 return Ok(text);
             }
         }
@@ -31,22 +31,12 @@ impl File {
     /// Takes what is there now for what a person has written.
     pub(super) fn clean_up(&mut self, kept: &Kept) {
         if !same(&self.node, &self.clean) {
-            let text = self.place(&self.source.text).map(|place| {
-                let original = Original {
-                    text: &self.source.text,
-                    place: &place,
-                    node: &self.clean,
-                    is_json: self.syntax == Syntax::Json,
-                };
-                patch(&original, &self.node, kept).text
-            });
-            let fits = |text: &String| self.says(text, &self.node).is_some();
-            let text = text.filter(fits);
-            let text = text.or_else(|| render(&self.node, self.syntax).ok());
+            let (text, clean) = (&self.source.text, &self.clean);
+            let text = patched(text, clean, &self.node, self.syntax, kept);
             self.clean_text = text.unwrap_or_default();
             // Marks of the text that was read are for messages; they go where
             // the order is another.
-            if let Some(read) = self.says(&self.clean_text, &self.node)
+            if let Some(read) = says(&self.clean_text, &self.node, self.syntax)
                 && !same(&read, &self.node)
             {
                 self.node = read;
@@ -54,17 +44,47 @@ impl File {
         }
         self.clean = self.node.clone();
     }
+}
 
-    fn place(&self, text: &str) -> Option<Place> {
-        match self.syntax {
-            Syntax::Yaml => Place::of_yaml(text),
-            Syntax::Json => Place::of_json(text),
-        }
-    }
+/// A text that says `old`, changed to say `new` and otherwise as it was.
+pub(crate) fn rewritten(
+    text: &str,
+    old: &Node,
+    new: &Node,
+    syntax: Syntax,
+) -> Result<String, String> {
+    patched(text, old, new, syntax, &Kept::new())
+}
 
-    /// What a text says, if that is what a tree says.
-    fn says(&self, text: &str, node: &Node) -> Option<Node> {
-        let read = parse(text, self.syntax).ok()?;
-        is_equal(&read, node).then_some(read)
+fn patched(
+    text: &str,
+    old: &Node,
+    new: &Node,
+    syntax: Syntax,
+    kept: &Kept,
+) -> Result<String, String> {
+    let changed = place(text, syntax).map(|place| {
+        let original = Original {
+            text,
+            place: &place,
+            node: old,
+            is_json: syntax == Syntax::Json,
+        };
+        patch(&original, new, kept).text
+    });
+    let fits = |text: &String| says(text, new, syntax).is_some();
+    changed.filter(fits).map_or_else(|| render(new, syntax), Ok)
+}
+
+fn place(text: &str, syntax: Syntax) -> Option<Place> {
+    match syntax {
+        Syntax::Yaml => Place::of_yaml(text),
+        Syntax::Json => Place::of_json(text),
     }
+}
+
+/// What a text says, if that is what a tree says.
+fn says(text: &str, node: &Node, syntax: Syntax) -> Option<Node> {
+    let read = parse(text, syntax).ok()?;
+    is_equal(&read, node).then_some(read)
 }

@@ -2,13 +2,11 @@
 
 use btp_policy::node::{Node, Value};
 
-use super::http_options::{Protocol, codec, protocol};
+use super::http_options::{Protocol, protocol};
 use super::replaced::{Replaced, lost};
 use super::{ChangeError, Outcome};
 use crate::envoy::json::{IntoNode, list, node};
-use crate::envoy::tree::{
-    field, field_mut, find, merge, object_mut, same, set, text, try_object_mut, type_of,
-};
+use crate::envoy::tree::{field, field_mut, find, merge, same, set, text, try_object_mut, type_of};
 
 const PROXY_SOCKET: &str = "envoy.transport_sockets.upstream_proxy_protocol";
 
@@ -23,16 +21,24 @@ pub(super) fn check_health(cluster: &mut Node, check: &Node) -> Result<Outcome, 
              explicit_http_config.http2_protocol_options",
         ));
     }
-    if let Some(codec) = codec(cluster)
-        && field(&check, "http_health_check").is_some()
-    {
-        let http = object_mut(&mut check, "http_health_check");
-        set(http, "codec_client_type", codec);
+    if let Some(http) = field_mut(&mut check, "http_health_check") {
+        match protocol(cluster) {
+            Protocol::Http2 => set(http, "codec_client_type", "HTTP2".into_node()),
+            // Seen on 1.40.0: "error initializing due to unknown exception".
+            Protocol::Http3 => {
+                return Err(ChangeError::Refused(
+                    "must not speak HTTP/3 alone to be asked by HTTP, as Envoy ends when it asks \
+                     in HTTP/3: write auto_config, with which it asks in HTTP/1 over TLS, or \
+                     leave active out (passive needs no questions)",
+                ));
+            }
+            Protocol::Http1 | Protocol::Varies => {}
+        }
     }
     let checks = list([check]);
     let before = field(cluster, "health_checks").cloned();
     Ok(match before {
-        Some(before) if same(&before, &checks) => Outcome::Same,
+        Some(before) if same(&before, &checks) => Outcome::Present,
         before => {
             set(cluster, "health_checks", checks);
             let replaced = before.map(|it| Replaced::new("health_checks", &it));
@@ -82,7 +88,7 @@ pub(super) fn set_dns(cluster: &mut Node, settings: &Node) -> Result<Outcome, Ch
         return Ok(Outcome::Idle("the cluster resolves no names"));
     }
     if same(&before, cluster) {
-        return Ok(Outcome::Same);
+        return Ok(Outcome::Present);
     }
     Ok(Outcome::changed(lost(&before, cluster, "")))
 }

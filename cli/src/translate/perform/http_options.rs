@@ -7,7 +7,7 @@ use btp_policy::node::Node;
 
 use super::replaced::{Replaced, lost};
 use super::{ChangeError, Outcome};
-use crate::envoy::json::{IntoNode, node};
+use crate::envoy::json::node;
 use crate::envoy::tree::{
     EMPTY, field, find, merge, object_mut, remove, same, set, text, try_object_mut,
 };
@@ -89,7 +89,7 @@ pub(super) fn change(cluster: &mut Node, part: &HttpPart) -> Result<Outcome, Cha
     }
     let replaced = replaced(&moved, options, is_new);
     Ok(if same(&before, cluster) {
-        Outcome::Same
+        Outcome::Present
     } else {
         Outcome::changed(replaced)
     })
@@ -177,13 +177,4 @@ fn windows() -> Node {
         "initial_stream_window_size": STREAM_WINDOW,
         "initial_connection_window_size": CONNECTION_WINDOW,
     })
-}
-
-/// `HTTP2` and the like, as a health check names it.
-pub(super) fn codec(cluster: &Node) -> Option<Node> {
-    match protocol(cluster) {
-        Protocol::Http2 => Some("HTTP2".into_node()),
-        Protocol::Http3 => Some("HTTP3".into_node()),
-        Protocol::Http1 | Protocol::Varies => None,
-    }
 }

@@ -5,18 +5,23 @@ use crate::envoy::json::node;
 use btp_policy::json;
 use proptest::prelude::*;
 
-fn change(place: Place, path: &str, how: How) -> Change {
+fn change(target: Target, path: &str, operation: Operation) -> Change {
     Change {
         field: "spec.field".to_owned(),
-        place,
+        also: Vec::new(),
+        target,
         path: path.into(),
-        how,
+        operation,
     }
 }
 
-fn performed(object: &str, path: &str, how: How) -> (Result<Outcome, ChangeError>, String) {
+fn performed(
+    object: &str,
+    path: &str,
+    operation: Operation,
+) -> (Result<Outcome, ChangeError>, String) {
     let mut object = json::parse(object.as_bytes()).unwrap();
-    let outcome = apply_change(&mut object, &change(Place::Cluster, path, how));
+    let outcome = apply_change(&mut object, &change(Target::Cluster, path, operation));
     (outcome, serde_json::to_string(&object).unwrap())
 }
 
@@ -32,7 +37,7 @@ fn lines(cluster: &str, spec: &str) -> Vec<String> {
     let spec = json::parse(spec.as_bytes()).unwrap();
     let mut cluster = json::parse(cluster.as_bytes()).unwrap();
     let changes = crate::translate::translate(&spec, &Default::default()).unwrap();
-    let on_cluster = changes.iter().filter(|it| it.place == Place::Cluster);
+    let on_cluster = changes.iter().filter(|it| it.target == Target::Cluster);
     let mut lines = Vec::new();
     for change in on_cluster {
         if let Outcome::Replaced(values) = apply_change(&mut cluster, change).unwrap() {
@@ -44,7 +49,7 @@ fn lines(cluster: &str, spec: &str) -> Vec<String> {
 
 #[test]
 fn a_change_says_what_it_did() {
-    let set = || How::Set(node!(2));
+    let set = || Operation::Set(node!(2));
     let (outcome, object) = performed(r#"{"z":1}"#, "a_b.c", set());
     assert_eq!(
         (outcome, object.as_str()),
@@ -54,32 +59,32 @@ fn a_change_says_what_it_did() {
     assert_eq!(outcome, Ok(gave_way("a_b.c", 1)));
     assert_eq!(object, r#"{"aB":{"c":2},"z":1}"#);
     let (outcome, _) = performed(r#"{"aB":{"c":2}}"#, "a_b.c", set());
-    assert_eq!(outcome, Ok(Outcome::Same));
+    assert_eq!(outcome, Ok(Outcome::Present));
 }
 
 #[test]
 fn null_is_nothing() {
-    let (outcome, object) = performed(r#"{"a":null}"#, "a.b", How::Default(node!(1)));
+    let (outcome, object) = performed(r#"{"a":null}"#, "a.b", Operation::Default(node!(1)));
     assert_eq!(
         (outcome, object.as_str()),
         (Ok(Outcome::Added), r#"{"a":{"b":1}}"#)
     );
-    let (outcome, _) = performed(r#"{"a":null}"#, "a", How::Require("must be there"));
+    let (outcome, _) = performed(r#"{"a":null}"#, "a", Operation::Require("must be there"));
     assert_eq!(outcome, Err(ChangeError::Refused("must be there")));
 }
 
 #[test]
 fn removing_leaves_no_trace() {
-    let (outcome, object) = performed(r#"{"a":{"b":1},"c":2}"#, "a.b", How::Remove);
+    let (outcome, object) = performed(r#"{"a":{"b":1},"c":2}"#, "a.b", Operation::Remove);
     assert_eq!(outcome, Ok(gave_way("a.b", 1)));
     assert_eq!(object, r#"{"a":{},"c":2}"#);
-    let (outcome, object) = performed("{}", "a.b", How::Remove);
-    assert_eq!((outcome, object.as_str()), (Ok(Outcome::Same), "{}"));
+    let (outcome, object) = performed("{}", "a.b", Operation::Remove);
+    assert_eq!((outcome, object.as_str()), (Ok(Outcome::Nothing), "{}"));
 }
 
 #[test]
 fn what_is_no_object_is_said_to_be_none() {
-    let (outcome, object) = performed(r#"{"a":"text"}"#, "a.b", How::Set(node!(1)));
+    let (outcome, object) = performed(r#"{"a":"text"}"#, "a.b", Operation::Set(node!(1)));
     assert!(
         outcome
             .unwrap_err()
@@ -87,13 +92,13 @@ fn what_is_no_object_is_said_to_be_none() {
             .contains("must be an object")
     );
     assert_eq!(object, r#"{"a":"text"}"#);
-    let (outcome, _) = performed(r#"{"a":{}}"#, "a.*.b", How::Set(node!(1)));
+    let (outcome, _) = performed(r#"{"a":{}}"#, "a.*.b", Operation::Set(node!(1)));
     assert_eq!(outcome, Err(ChangeError::NoList));
 }
 
 #[test]
 fn a_filter_stands_once_and_before_the_router() {
-    let filter = |number: i32| How::HttpFilter(node!({ "name": "f", "n": number }));
+    let filter = |number: i32| Operation::HttpFilter(node!({ "name": "f", "n": number }));
     let path = "http_filters";
     let (outcome, object) = performed(r#"{"http_filters":[{"name":"r"}]}"#, path, filter(1));
     assert_eq!(
@@ -102,7 +107,7 @@ fn a_filter_stands_once_and_before_the_router() {
     );
     assert_eq!(outcome, Ok(Outcome::Added));
     let (outcome, again) = performed(&object, path, filter(1));
-    assert_eq!((outcome, &again), (Ok(Outcome::Same), &object));
+    assert_eq!((outcome, &again), (Ok(Outcome::Present), &object));
     let (_, changed) = performed(&object, path, filter(2));
     assert_eq!(
         changed,

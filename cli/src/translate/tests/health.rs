@@ -66,7 +66,7 @@ fn endpoints_are_asked_for_the_host_that_they_name() {
     };
     let asked = |spec: &str, config: &str| {
         let changes = translated(spec).changes;
-        perform(&cluster(config), Place::Cluster, &changes)
+        perform(&cluster(config), Target::Cluster, &changes)
     };
     let own = r#","health_check_config":{"hostname":"pod-1.internal"}"#;
     let other = r#","health_check_config":{"hostname":"other"}"#;
@@ -98,7 +98,7 @@ fn checks_speak_the_clusters_protocol() {
         let mut cluster = parse(cluster);
         let check = changes
             .iter()
-            .find(|it| matches!(it.how, How::HealthCheck(_)));
+            .find(|it| matches!(it.operation, Operation::HealthCheck(_)));
         let done = apply_change(&mut cluster, check.unwrap());
         done.map(|_| serde_json::to_string(&cluster).unwrap())
     };
@@ -122,6 +122,13 @@ fn checks_speak_the_clusters_protocol() {
             .to_string()
             .contains("must speak HTTP/2")
     );
+    let http3 = r#"{"typed_extension_protocol_options":{
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions":{"KIND":{
+        "http3_protocol_options":{}}}}}"#;
+    let refused = of(http, &http3.replace("KIND", "explicit_http_config")).unwrap_err();
+    assert!(refused.to_string().contains("HTTP/3 alone"), "{refused}");
+    let either = of(http, &http3.replace("KIND", "auto_config")).unwrap();
+    assert!(!either.contains("codec_client_type"), "{either}");
 }
 
 #[test]
@@ -148,7 +155,7 @@ fn another_port_is_the_endpoints() {
     let spec = r#"{"healthCheck":{"active":{"type":"TCP","tcp":{},"overrides":{"port":8080}}}}"#;
     let changes = translate(&parse(spec), &Context::default()).unwrap();
     let cluster = r#"{"load_assignment":{"endpoints":[{"lb_endpoints":[{"endpoint":{}}]},{}]}}"#;
-    let cluster = perform(cluster, Place::Cluster, &changes);
+    let cluster = perform(cluster, Target::Cluster, &changes);
     let endpoints = r#"{"load_assignment":{"endpoints":[{"lb_endpoints":[{"endpoint":{"health_check_config":{"port_value":8080}}}]},{}]}"#;
     assert!(cluster.starts_with(endpoints), "{cluster}");
 }

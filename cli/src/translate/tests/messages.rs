@@ -60,8 +60,8 @@ fn the_old_name_means_the_same() {
 fn a_compressor_without_its_settings_is_off() {
     let nothing = r#"{"compressor":[{"type":"Gzip"},{"type":"Brotli","brotli":null}]}"#;
     check(nothing, "{}", ROUTE);
-    let reason = &translated(nothing).changes[0].how;
-    assert!(matches!(reason, How::Nothing(_)), "{reason:?}");
+    let reason = &translated(nothing).changes[0].operation;
+    assert!(matches!(reason, Operation::Nothing(_)), "{reason:?}");
     let one = translated(r#"{"compressor":[{"type":"Gzip"},{"type":"Zstd","zstd":{}}]}"#);
     let alone = translated(r#"{"compressor":[{"type":"Zstd","zstd":{}}]}"#);
     assert_eq!((one.route, one.filters), (alone.route, alone.filters));
@@ -93,5 +93,5 @@ fn only_the_upgrades_of_the_policy_are_allowed() {
 fn routes_without_a_backend_are_left_as_they_are() {
     let changes = translated(r#"{"retry":{},"httpUpgrade":[{"type":"websocket"}]}"#).changes;
     let route = r#"{"direct_response":{"status":404}}"#;
-    assert_eq!(perform(route, Place::Route, &changes), route);
+    assert_eq!(perform(route, Target::Route, &changes), route);
 }

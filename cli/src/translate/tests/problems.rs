@@ -76,7 +76,12 @@ fn what_is_not_translated_is_refused() {
 #[test]
 fn global_limits_that_are_switched_off_are_passed_over() {
     let spec = r#"{"rateLimit":{"type":"Local","global":{"rules":[]}}}"#;
-    assert_eq!(translated(spec).changes, []);
+    let changes = translated(spec).changes;
+    let [change] = &changes[..] else {
+        panic!("{changes:?}");
+    };
+    assert_eq!(change.field, "spec.rateLimit.global");
+    assert!(matches!(change.operation, Operation::Nothing(_)));
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn a_hash_pins_the_cluster_as_well_as_the_endpoint() {
     ] {
         let route = format!(r#"{{"route":{{"weighted_clusters":{{{drawn}}}}}}}"#);
         let expected = format!(r#"{{"route":{{"weighted_clusters":{{{pinned}}},{hash}}}}}"#);
-        assert_eq!(perform(&route, Place::Route, &changes), expected);
+        assert_eq!(perform(&route, Target::Route, &changes), expected);
     }
 }
 
@@ -137,11 +137,11 @@ fn slow_start_and_zones_are_settings_of_the_policy() {
     let changes = translated(spec).changes;
     let change = changes
         .iter()
-        .find(|it| it.place == Place::Bootstrap)
+        .find(|it| it.target == Target::Bootstrap)
         .unwrap();
     assert!(apply_change(&mut parse("{}"), change).is_err());
     let mut bootstrap = parse(r#"{"clusterManager":{"localClusterName":"own"}}"#);
-    assert_eq!(apply_change(&mut bootstrap, change), Ok(Outcome::Same));
+    assert_eq!(apply_change(&mut bootstrap, change), Ok(Outcome::Nothing));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn zones_are_weighed_and_those_not_named_weigh_one() {
     let changes = translate(&parse(spec), &Context::default()).unwrap();
     let cluster = r#"{"loadAssignment":{"endpoints":[
         {"locality":{"zone":"b"},"loadBalancingWeight":5},{"locality":{"zone":"a"}},{}]}}"#;
-    let cluster = perform(cluster, Place::Cluster, &changes);
+    let cluster = perform(cluster, Target::Cluster, &changes);
     let endpoints = r#"[{"locality":{"zone":"b"},"loadBalancingWeight":1},{"locality":{"zone":"a"},"load_balancing_weight":9},{"load_balancing_weight":1}]"#;
     assert!(cluster.contains(endpoints), "{cluster}");
     assert!(
@@ -185,7 +185,7 @@ fn zones_are_weighed_and_those_not_named_weigh_one() {
     );
     let refused = changes
         .iter()
-        .filter(|it| it.place == Place::Cluster)
+        .filter(|it| it.target == Target::Cluster)
         .find_map(|change| apply_change(&mut parse("{}"), change).err());
     assert!(refused.unwrap().to_string().contains("EDS"));
 }
@@ -221,7 +221,7 @@ fn older_settings_of_the_cluster_give_way() {
     .unwrap();
     let cluster = r#"{"lbPolicy":"RING_HASH","ring_hash_lb_config":{"minimum_ring_size":5},
         "common_lb_config":{"locality_weighted_lb_config":{},"healthy_panic_threshold":{"value":9}}}"#;
-    let cluster = perform(cluster, Place::Cluster, &changes);
+    let cluster = perform(cluster, Target::Cluster, &changes);
     let start =
         r#"{"common_lb_config":{"healthy_panic_threshold":{"value":9}},"load_balancing_policy""#;
     assert!(cluster.starts_with(start), "{cluster}");
@@ -315,9 +315,9 @@ fn a_back_off_always_has_a_base() {
 fn a_limit_of_retries_that_is_there_stays() {
     let changes = translate(&parse(r#"{"retry":{}}"#), &Context::default()).unwrap();
     let route = r#"{"route":{"retryPolicyTypedConfig":{}}}"#;
-    assert!(!perform(route, Place::Route, &changes).contains("retryPolicyTypedConfig"));
+    assert!(!perform(route, Target::Route, &changes).contains("retryPolicyTypedConfig"));
     let cluster = r#"{"circuitBreakers":{"thresholds":[{"maxRetries":7},{"priority":"HIGH"}]}}"#;
-    assert_eq!(perform(cluster, Place::Cluster, &changes), cluster);
+    assert_eq!(perform(cluster, Target::Cluster, &changes), cluster);
 }
 
 #[test]
@@ -371,7 +371,7 @@ fn a_budget_of_the_cluster_does_not_outlive_the_policys_limits() {
     let changes = translate(&parse(r#"{"circuitBreaker":{}}"#), &Context::default()).unwrap();
     let cluster =
         r#"{"circuit_breakers":{"thresholds":[{"track_remaining":true,"retry_budget":{}}]}}"#;
-    let cluster = perform(cluster, Place::Cluster, &changes);
+    let cluster = perform(cluster, Target::Cluster, &changes);
     assert!(
         cluster.contains(r#"[{"track_remaining":true,"max_connections":1024"#),
         "{cluster}"
@@ -380,7 +380,7 @@ fn a_budget_of_the_cluster_does_not_outlive_the_policys_limits() {
     let route = r#"{"route":{"priority":"HIGH"}}"#;
     let refused = changes
         .iter()
-        .filter(|it| it.place == Place::Route)
+        .filter(|it| it.target == Target::Route)
         .find_map(|change| apply_change(&mut parse(route), change).err());
     assert!(refused.is_some());
 }

@@ -17,7 +17,7 @@ fn options(fields: &str) -> String {
 fn check_cluster(spec: &str, cluster: &str, expected: &str) {
     let changes = translate(&parse(spec), &Context::default()).unwrap();
     let expected = serde_json::to_string(&parse(expected)).unwrap();
-    assert_eq!(perform(cluster, Place::Cluster, &changes), expected);
+    assert_eq!(perform(cluster, Target::Cluster, &changes), expected);
 }
 
 #[test]
@@ -53,8 +53,11 @@ fn envoy_heeds_the_request_timeout_beside_a_stream_duration() {
         ] {
             let spec = format!(r#"{{"timeout":{{"http":{{"{field}":"10s"}}}}}}"#);
             let changes = translated(&spec).changes;
-            assert_eq!(perform(&route, Place::Route, &changes), expected);
-            let of_route = changes.iter().find(|it| it.place == Place::Route).unwrap();
+            assert_eq!(perform(&route, Target::Route, &changes), expected);
+            let of_route = changes
+                .iter()
+                .find(|it| it.target == Target::Route)
+                .unwrap();
             let outcome = apply_change(&mut parse(&route), of_route).unwrap();
             assert!(matches!(outcome, Outcome::Replaced(_)), "{outcome:?}");
         }
@@ -78,7 +81,7 @@ fn a_request_that_may_take_long_may_be_silent_for_long() {
     }
     let changes = translated(r#"{"timeout":{"http":{"requestTimeout":"1s"}}}"#).changes;
     let route = r#"{"route":{"idleTimeout":"9s","timeout":"1s"}}"#;
-    assert_eq!(perform(route, Place::Route, &changes), route);
+    assert_eq!(perform(route, Target::Route, &changes), route);
 }
 
 #[test]

@@ -13,7 +13,6 @@ use super::token_bucket::{BucketRef, BucketState};
 use super::{MatchedRule, RateLimits, Rule, RuleLimit};
 use crate::action::{Action, Reply};
 use crate::host::Host;
-use crate::host::metrics::CounterId;
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -51,8 +50,8 @@ struct TakenTokens {
     lists: HeaderLists,
     /// Nanoseconds until all tokens are there.
     wait_ns: u64,
-    /// What counts the waits.
-    queued: Vec<CounterId>,
+    /// Counts the waits.
+    queued: Vec<Action>,
 }
 
 impl RateLimits {
@@ -168,8 +167,7 @@ impl RateLimits {
             }
         }
         // Only now: a request that another rule refuses has not been queued.
-        let queued = taken.queued.drain(..);
-        limiter.event.out.extend(queued.map(Action::Count));
+        limiter.event.out.append(&mut taken.queued);
         Ok(taken)
     }
 
@@ -256,7 +254,7 @@ impl TakenTokens {
         }
         if state.wait_ns > 0 {
             self.wait_ns = state.wait_ns.max(self.wait_ns);
-            self.queued.push(rule.queued);
+            self.queued.push(Action::Count(rule.queued));
         }
     }
 }

@@ -1,11 +1,86 @@
-//! Advice on native fields that Envoy ignores for what is beside them, or
-//! that is not.
+//! Advice on what Envoy itself does: values that fit few backends, and fields
+//! that it ignores for what is beside them, or that is not.
 
 use super::{Advice, Value};
 use crate::node::{Mark, Node};
 use crate::path::Path;
+use crate::scalar::Duration;
+
+/// An idle time that most servers do not reach: they close first, and the
+/// next request meets a closed connection.
+const USUAL_IDLE: Duration = Duration::from_millis(60_000);
+const DEFAULT_LIMIT: i64 = 1024;
 
 impl Advice<'_, '_> {
+    pub(super) fn on_timeouts(&mut self) {
+        let idle = ["timeout", "http", "connectionIdleTimeout"];
+        if self.duration(&idle).is_some_and(|time| time > USUAL_IDLE) {
+            self.say(
+                &idle,
+                "is longer than many servers keep an idle connection (60s and less): requests \
+                 will meet connections that the server is closing",
+            );
+        }
+        let endless = |time: Option<Duration>| time.is_some_and(|time| time.as_nanos() == 0);
+        let is_long_lived = !self.items(&["httpUpgrade"]).is_empty()
+            || endless(self.duration(&["timeout", "http", "streamIdleTimeout"]))
+            || endless(self.duration(&["timeout", "http", "requestTimeout"]));
+        if is_long_lived && self.get(&["tcpKeepalive"]).is_none() {
+            self.say(
+                &[],
+                "has long-lived connections but no tcpKeepalive: a peer that is gone is not \
+                 noticed",
+            );
+        }
+    }
+
+    pub(super) fn on_health(&mut self) {
+        let most = ["healthCheck", "passive", "maxEjectionPercent"];
+        if self.get(&most).map(|node| &node.value) == Some(&Value::Int(100)) {
+            self.say(
+                &most,
+                "lets every endpoint be ejected: nobody would be left to answer",
+            );
+        }
+        let http = ["healthCheck", "active", "http"];
+        let expected = ["healthCheck", "active", "http", "expectedStatuses"];
+        if self.get(&http).is_some() && self.items(&expected).is_empty() {
+            self.say(&http, "has no expectedStatuses: only 200 counts as healthy");
+        }
+    }
+
+    pub(super) fn on_circuit_breaker(&mut self) {
+        if self.get(&["circuitBreaker"]).is_none() {
+            return;
+        }
+        let pending = ["circuitBreaker", "maxPendingRequests"];
+        if self.get(&pending).map(|it| &it.value) == Some(&Value::Int(0)) {
+            self.say(
+                &pending,
+                "lets no request wait for a connection, and a connection is made only for one \
+                 that waits: Envoy answers every request 503 that finds none open, the first \
+                 included. Write 1 or more",
+            );
+        }
+        let limits = [
+            "maxConnections",
+            "maxPendingRequests",
+            "maxParallelRequests",
+        ];
+        let is_default = |name: &&str| {
+            let limit = self.get(&["circuitBreaker", name]).map(|node| &node.value);
+            matches!(limit, None | Some(Value::Int(DEFAULT_LIMIT)))
+        };
+        let defaults: Vec<&str> = limits.into_iter().filter(is_default).collect();
+        if !defaults.is_empty() {
+            let message = format!(
+                "leaves {} at the default of {DEFAULT_LIMIT}, which fits few backends",
+                defaults.join(", ")
+            );
+            self.say(&["circuitBreaker"], message);
+        }
+    }
+
     /// Envoy Gateway switches such items off. Exporters leave `gzip: null`
     /// out, so that nobody sees it was meant.
     pub(super) fn on_compressors(&mut self) {

@@ -46,6 +46,10 @@ fn every_item_of_the_checklist() {
             "retry.perRetry.timeout: leaves no time for all 3 tries",
         ),
         (
+            r#"{"circuitBreaker":{"maxConnections":9,"maxPendingRequests":0,"maxParallelRequests":9}}"#,
+            "circuitBreaker.maxPendingRequests: lets no request wait for a connection",
+        ),
+        (
             r#"{"responseOverride":[{},{"redirect":{"hostname":"a.b"}}]}"#,
             "responseOverride[1].redirect: has Envoy run the request again",
         ),

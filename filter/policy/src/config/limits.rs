@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use crate::problem::Problems;
 use crate::read::Object;
-use crate::regexes::Regexes;
+use crate::regex::Regexes;
 
 /// Bounds on what the filter remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

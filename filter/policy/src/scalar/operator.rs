@@ -163,7 +163,7 @@ impl HeaderChoice {
         let or = names.next();
         let is_name = |name: &String| {
             let plain = name.strip_prefix(':').unwrap_or(name);
-            crate::scalar::HeaderName::new(plain).is_some()
+            super::header_name::HeaderName::new(plain).is_some()
         };
         if is_name(&name) && or.as_ref().is_none_or(is_name) {
             return Ok(Self { name, or });

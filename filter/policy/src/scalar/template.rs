@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::scalar::Operator;
+use super::operator::Operator;
 
 /// A text with blanks to fill in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{Duration, HeaderName};
 
-use super::native::Check;
+use super::Check;
 
 /// What is checked where; `*` is any item of a list.
 pub(super) const CHECKS: &[(&[&str], Check)] = &[

@@ -9,7 +9,7 @@ use crate::scalar::{Duration, Quantity};
 use crate::spec::{Owner, Selector, owner_of};
 
 use super::walk::{Profile, check, check_fields, check_rules};
-use super::{SPEC, Shape};
+use super::{Check, SPEC, Shape};
 
 /// Notes everything that is wrong with the native fields of a `spec`.
 pub fn check_native(spec: At<'_>, problems: &mut Problems) {
@@ -21,8 +21,6 @@ pub fn check_native(spec: At<'_>, problems: &mut Problems) {
         at_path(spec, path, problems, *check);
     }
 }
-
-pub(super) type Check = fn(At<'_>, &mut Problems);
 
 const BYTES: Check = |at, problems| quantity(at, 0, u64::from(u32::MAX), problems);
 const WINDOW: Check = |at, problems| quantity(at, 65_535, 2_147_483_647, problems);

@@ -6,19 +6,18 @@
 mod body;
 mod escape;
 mod matching;
+mod redirect;
 mod response;
 
 pub use body::{NewBody, OverrideBody, Variant};
 pub use escape::Escape;
 pub use matching::{HeaderMatch, OverrideMatch, Source, StringMatch};
+pub use redirect::{Redirect, RedirectMode};
 pub use response::{HeaderChanges, KeepHeaders, OverrideResponse};
-
-pub(super) use response::read_template;
 
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{ObjectName, Part, Template};
-use crate::spec::redirect::Redirect;
 
 /// One override: which responses it replaces and by what.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,8 @@ pub use metadata::{MetadataCondition, MetadataValue};
 
 use crate::problem::Problems;
 use crate::read::At;
-use crate::scalar::{Cidr, HeaderName, Regex};
+use crate::regex::Regex;
+use crate::scalar::{Cidr, HeaderName};
 
 /// Conditions of which all must hold; none: every request.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,6 +7,7 @@
 //! compared with the control's of the same round, and the median of these
 //! ratios is what counts.
 
+mod instances;
 mod limits;
 
 use std::fmt::Write as _;
@@ -32,12 +33,18 @@ struct Variant {
 async fn main() -> Result<()> {
     let (requests, raw) = measure_requests().await?;
     let limits = limits::measure().await?;
+    let instances = instances::measure().await?;
     let loading = measure_loading().await?;
     fs::write(repo::path("docs/performance/requests.csv"), raw)?;
     fs::write(repo::path("docs/performance/limits.csv"), limits.raw)?;
-    println!("{requests}\n{}\n{loading}", limits.table);
+    fs::write(repo::path("docs/performance/instances.csv"), instances.raw)?;
+    println!(
+        "{requests}\n{}\n{}\n{loading}",
+        limits.table, instances.table
+    );
     write_table("docs/PERFORMANCE.md", "requests", &requests)?;
     write_table("docs/PERFORMANCE.md", "limits", &limits.table)?;
+    write_table("docs/PERFORMANCE.md", "instances", &instances.table)?;
     write_table("docs/PERFORMANCE.md", "loading", &loading)
 }
 

@@ -15,8 +15,9 @@ use crate::apply::effective::Effective;
 use crate::apply::plan::draft::Draft;
 use crate::envoy::address::{Address, Step};
 use crate::envoy::json::node;
-use crate::envoy::tree::{field, field_mut, find, object_mut, set, text, unplaced};
+use crate::envoy::tree::{field, field_mut, find, items, object_mut, set, text, unplaced};
 use crate::envoy::undo;
+use crate::translate::{Change, Operation};
 
 /// The name of the copy of a cluster for a spec,
 /// `<cluster>-<namespace>-<policy>`: as stable as these names, and with a
@@ -57,29 +58,41 @@ fn as_host(text: &str) -> String {
     text.chars().map(fine).collect()
 }
 
-/// Has the health checks of a copy, its own and the policy's, ask for the host
-/// that those of the original ask for; gives whether that had to be said.
-pub(super) fn keep_host(copy: &mut Node, original: &str) -> bool {
-    let checks = field_mut(copy, "health_checks").map(|it| &mut it.value);
-    let Some(Value::List(checks)) = checks else {
-        return false;
-    };
-    let mut is_said = false;
-    for check in checks {
-        for (kind, host) in [
-            ("http_health_check", "host"),
-            ("grpc_health_check", "authority"),
-        ] {
-            if let Some(settings) = field_mut(check, kind)
-                && matches!(settings.value, Value::Map(_))
-                && text(settings, host).unwrap_or_default().is_empty()
-            {
-                set(settings, host, node!(original));
-                is_said = true;
-            }
+/// Where each kind of health check says which host it asks for.
+const HOSTS: [[&str; 2]; 2] = [
+    ["http_health_check", "host"],
+    ["grpc_health_check", "authority"],
+];
+
+/// A change as it is made of a copy: its health check asks for the host that
+/// the original would have asked for.
+pub(super) fn with_host(change: &Change, original: &str) -> Change {
+    let mut change = change.clone();
+    if let Operation::HealthCheck(check) = &mut change.operation {
+        keep_host(check, original);
+    }
+    change
+}
+
+/// Whether a health check of a cluster asks for the host `name`.
+pub(super) fn asks_for(cluster: &Node, name: &str) -> bool {
+    let mut checks = items(cluster, "health_checks").iter();
+    checks.any(|check| {
+        let mut hosts = HOSTS.iter().filter_map(|way| find(check, way));
+        hosts.any(|host| host.as_str() == Some(name))
+    })
+}
+
+/// Has a health check ask for the host `original` where it names none.
+fn keep_host(check: &mut Node, original: &str) {
+    for [kind, host] in HOSTS {
+        if let Some(settings) = field_mut(check, kind)
+            && matches!(settings.value, Value::Map(_))
+            && text(settings, host).unwrap_or_default().is_empty()
+        {
+            set(settings, host, node!(original));
         }
     }
-    is_said
 }
 
 /// Adds a copy of a cluster behind all others.
@@ -101,6 +114,12 @@ pub(super) fn add(
         && field(assignment, "cluster_name").is_some()
     {
         set(assignment, "cluster_name", node!(name));
+    }
+    if let Some(Value::List(checks)) = field_mut(&mut copy, "health_checks").map(|it| &mut it.value)
+    {
+        for check in checks {
+            keep_host(check, &old_name);
+        }
     }
     undo::mark_made(&mut copy, &old_name, &policy.name.to_string());
     let mut list = original.clone();

@@ -8,36 +8,29 @@ use btp_policy::attach::{Attachments, Environment};
 use btp_policy::node::Node;
 
 use super::Native;
-use super::perform::field_of;
 use crate::apply::effective::Kept;
-use crate::apply::placement::Destination;
-use crate::envoy::model::Site;
+use crate::apply::journal::below_spec;
+use crate::envoy::model::{RouteEntry, RouteId};
 use crate::envoy::tree::find;
-use crate::translate::{Change, How, Replaced};
+use crate::translate::{Change, Operation, Replaced};
 
 impl Native<'_, '_, '_> {
-    /// Whether a change of a route, with its table and its place in it, yields
-    /// to what the route says itself; that is noted.
-    pub(super) fn yields(
-        &mut self,
-        index: usize,
-        site: &Site,
-        place: (usize, usize),
-        change: &Change,
-    ) -> bool {
-        let route = self.draft.before(&site.address);
+    /// Whether a change of a route yields to what the route says itself; that is
+    /// noted.
+    pub(super) fn yields(&mut self, index: usize, id: RouteId, change: &Change) -> bool {
+        let entry = self.scene.model.route(id);
+        let route = self.draft.before(&entry.address);
         let Some(value) = route.and_then(|route| own(route, change)) else {
             return false;
         };
-        let field = field_of(change);
-        if self.says_itself(index, field) && self.names(index, site) {
+        let field = below_spec(&change.field);
+        if self.says_itself(index, field) && self.names(index, entry) {
             return false;
         }
         let it = &mut self.effective[index];
-        let nothing = Destination::Nothing("its routes say so themselves");
-        it.native.add(field, nothing);
+        it.journal.yield_to(id, field);
         let kept = Kept {
-            site: place,
+            route: id,
             field: field.to_owned(),
             value,
         };
@@ -57,7 +50,7 @@ impl Native<'_, '_, '_> {
     }
 
     /// Whether the policy has the route itself for a target.
-    fn names(&self, index: usize, site: &Site) -> bool {
+    fn names(&self, index: usize, entry: &RouteEntry) -> bool {
         let policy = &self.scene.policies[self.effective[index].policy];
         let targets = policy.targets.iter().filter(|it| it.kind.is_route());
         let selectors = policy.selectors.iter().filter(|it| it.kind.is_route());
@@ -70,7 +63,7 @@ impl Native<'_, '_, '_> {
             return false;
         }
         let attachments = Attachments::resolve(&[alone], &Environment::default());
-        site.judged(|route| attachments.governing_route(route).is_some())
+        entry.judged(|it| attachments.governing_route(it).is_some())
     }
 }
 
@@ -82,7 +75,7 @@ fn own(route: &Node, change: &Change) -> Option<Replaced> {
         "route.timeout" => TIMEOUT,
         "route.max_stream_duration" | "route.idle_timeout" if of_request => TIMEOUT,
         "route.max_stream_duration" => &["max_stream_duration"],
-        "route.idle_timeout" if matches!(change.how, How::Set(_)) => &["idle_timeout"],
+        "route.idle_timeout" if matches!(change.operation, Operation::Set(_)) => &["idle_timeout"],
         "route.retry_policy" | "route.retry_policy_typed_config" => {
             &["retry_policy", "retry_policy_typed_config"]
         }

@@ -6,20 +6,20 @@ use btp_policy::node::{Node, Value};
 
 use crate::envoy::address::Address;
 use crate::envoy::files::Config;
-use crate::envoy::model::{Model, RouteSource};
+use crate::envoy::model::{Model, RouteId, RouteSource};
 use crate::envoy::tree::{field, items, text};
 
 /// Which route names which cluster, and who else names it.
 #[derive(Debug, Default)]
 pub(in crate::apply::plan) struct Uses {
-    /// Of each cluster: the table, the route in it, and where the name stands.
-    pub(super) routes: BTreeMap<String, Vec<(usize, usize, Address)>>,
+    /// Of each cluster: the routes to it, and where its name stands there.
+    pub(super) routes: BTreeMap<String, Vec<(RouteId, Address)>>,
     /// Clusters that something other than a route's action names.
     pub(super) others: BTreeSet<String>,
     /// The place of each cluster.
     pub(in crate::apply::plan) places: BTreeMap<String, Address>,
     /// Routes that choose the cluster by something in the request.
-    pub(super) by_request: BTreeSet<(usize, usize)>,
+    pub(super) by_request: BTreeSet<RouteId>,
     /// There are routes that cannot be seen.
     pub(super) is_partial: bool,
 }
@@ -36,11 +36,15 @@ impl Uses {
         uses.is_partial = model
             .managers
             .iter()
-            .any(|it| matches!(it.routes, RouteSource::Unseen(_)));
-        for (table, it) in model.tables.iter().enumerate() {
-            for (place, site) in it.routes.iter().enumerate() {
-                if let Some(route) = config.at(&site.address) {
-                    uses.add_route(table, place, route, &site.address);
+            .any(|it| matches!(it.route_source, RouteSource::Unseen(_)));
+        for (config_index, it) in model.route_configs.iter().enumerate() {
+            for (place, entry) in it.routes.iter().enumerate() {
+                if let Some(route) = config.at(&entry.address) {
+                    let id = RouteId {
+                        config: config_index,
+                        place,
+                    };
+                    uses.add_route(id, route, &entry.address);
                 }
             }
         }
@@ -53,15 +57,26 @@ impl Uses {
         uses
     }
 
-    /// The tables with a route that sends to a cluster, or may do so.
-    pub(in crate::apply::plan) fn tables_of(&self, cluster: &str) -> BTreeSet<usize> {
+    /// The route configurations with a route that sends to a cluster, or may do
+    /// so.
+    pub(in crate::apply::plan) fn configs_of(&self, cluster: &str) -> BTreeSet<usize> {
         let routes = self.routes.get(cluster).into_iter().flatten();
-        let named = routes.map(|(table, _, _)| *table);
-        let others = self.by_request.iter().map(|(table, _)| *table);
+        let named = routes.map(|(id, _)| id.config);
+        let others = self.by_request.iter().map(|id| id.config);
         named.chain(others).collect()
     }
 
-    fn add_route(&mut self, table: usize, place: usize, route: &Node, address: &Address) {
+    /// The routes that send to a cluster that is wanted, or may do so.
+    pub(in crate::apply::plan) fn routes_to(
+        &self,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> BTreeSet<RouteId> {
+        let named = self.routes.iter().filter(|(name, _)| is_wanted(name));
+        let named = named.flat_map(|(_, routes)| routes.iter().map(|(id, _)| *id));
+        named.chain(self.by_request.iter().copied()).collect()
+    }
+
+    fn add_route(&mut self, id: RouteId, route: &Node, address: &Address) {
         let Some(action) = field(route, "route") else {
             return;
         };
@@ -69,7 +84,7 @@ impl Uses {
         let mut add = |name: Option<&str>, address: Address| {
             if let Some(name) = name {
                 let uses = self.routes.entry(name.to_owned()).or_default();
-                uses.push((table, place, address));
+                uses.push((id, address));
             }
         };
         if field(action, "cluster").is_some() {
@@ -80,7 +95,7 @@ impl Uses {
                 add(text(item, "name"), list.item(index).key("name"));
             }
         } else {
-            self.by_request.insert((table, place));
+            self.by_request.insert(id);
         }
     }
 }

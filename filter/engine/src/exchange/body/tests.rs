@@ -39,7 +39,7 @@ impl<'a> Client<'a> {
         host.request_headers = to_headers(headers);
         Self {
             plan,
-            worker: Worker::new(&plan),
+            worker: Worker::new(plan),
             host,
             exchange: Exchange::default(),
             out: Vec::new(),

@@ -199,7 +199,7 @@ fn what_was_kept_is_given_back() {
         (&delayed, dropped),
     ] {
         let quota = MemoryQuota::default();
-        let mut worker = Worker::new(&plan).with_quota(&quota);
+        let mut worker = Worker::new(plan).with_quota(&quota);
         let mut host = FakeHost::new(plan);
         let mut exchange = open(plan, &mut worker, &mut host, &request("/abc", &[]));
         assert_eq!(quota.used(), 4 + PLACE);

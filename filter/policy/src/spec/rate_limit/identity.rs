@@ -4,6 +4,7 @@
 //! places and limits. The order of an object's keys does not count. A name
 //! holds no dot, so that a dot keeps these apart from names.
 
+use crate::hash::fnv1a;
 use crate::node::{Node, Value};
 
 /// The identity of the rule with these `clientSelectors`.
@@ -29,14 +30,6 @@ fn hash(value: &Value) -> u64 {
             sum.wrapping_add(fnv1a(key, &hash(&entry.node.value).to_le_bytes()))
         }),
     }
-}
-
-/// FNV-1a, 64 bits, going on from `start`.
-fn fnv1a(start: u64, bytes: &[u8]) -> u64 {
-    let start = (0xcbf2_9ce4_8422_2325 ^ start).wrapping_mul(0x0100_0000_01b3);
-    bytes.iter().fold(start, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `response.body` and `response.variants`: the text of the new response,
 //! and how what a client or an origin sent is kept from breaking out of it.
 
-use super::escape::Escape;
+use super::escape::{Escape, media_type};
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{ObjectName, Template};
@@ -161,12 +161,6 @@ fn read_content_type(at: At<'_>, problems: &mut Problems) -> Option<(String, Str
         return None;
     }
     Some((media_type, text.to_owned()))
-}
-
-/// A content type without its parameters, in lower case.
-pub(super) fn media_type(content_type: &str) -> String {
-    let (media_type, _) = content_type.split_once(';').unwrap_or((content_type, ""));
-    media_type.trim().to_ascii_lowercase()
 }
 
 fn read_config_map(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<ObjectName> {

@@ -3,10 +3,25 @@
 //! Escaping alone does not keep a value inside: in a script, an unquoted
 //! attribute or a JSON number's place, nothing that is printed is safe. Such
 //! templates are refused at load.
+//!
+//! HTML is read as a browser's tokenizer reads it, as far as it matters here:
+//!
+//! ```text
+//!            '<'            name ends             '='              quote
+//!    Text ────────► TagName ─────────► Tag ─────────────► BeforeValue ────► Value
+//!     ▲ ▲             │ │               │ ▲                │ │               │
+//!     │ └─────────────┼─┼───────────────┤ └────────────────┼─┴───────────────┘
+//!     │     '>'       │ └── '>' ────────┤ no quote: as Tag │   the same quote
+//!     │               │ '!' or '?'      │                  │ '>'
+//!     │               ▼                 ▼  '>' of a script or the like
+//!     ├─ '-->' ─── Comment             Raw ◄───────────────┘
+//!     └─ its end tag ───────────────────┘
+//! ```
+//!
+//! Only in `Text` and, in most attributes, in `Value` does escaping keep a value
+//! inside.
 
 use crate::scalar::{Part, Template};
-
-use super::body::media_type;
 
 /// How the values that are printed in a text are escaped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,9 +37,9 @@ pub enum Escape {
     Unknown,
 }
 
-/// Where a text in HTML has got to.
+/// Where a text in HTML has got to: the diagram above.
 #[derive(Clone, Debug, Default, PartialEq)]
-enum Place {
+enum HtmlState {
     #[default]
     Text,
     /// Behind `<`, before the name of the tag has ended.
@@ -135,22 +150,22 @@ fn check_json(template: &Template) -> Result<(), String> {
 }
 
 fn check_html(template: &Template) -> Result<(), String> {
-    let mut place = Place::Text;
+    let mut state = HtmlState::Text;
     for part in template.parts() {
         match part {
             Part::Text(text) => {
                 for character in text.chars() {
-                    place = place.after(character);
+                    state = state.after(character);
                 }
             }
             Part::Operator { operator, .. } => {
-                if let Some(wrong) = place.forbids_values() {
+                if let Some(wrong) = state.forbids_values() {
                     return Err(format!(
                         "must not have %{operator}% {wrong}: escaping cannot keep its value \
                          inside there (format: RawTemplate escapes nothing)"
                     ));
                 }
-                if let Place::Value { is_empty, .. } = &mut place {
+                if let HtmlState::Value { is_empty, .. } = &mut state {
                     *is_empty = false;
                 }
             }
@@ -159,43 +174,14 @@ fn check_html(template: &Template) -> Result<(), String> {
     Ok(())
 }
 
-impl Place {
+impl HtmlState {
     /// Where the text has got to with one more character.
     fn after(self, character: char) -> Self {
-        let lower = character.to_ascii_lowercase();
         match self {
             Self::Text if character == '<' => Self::TagName(String::new()),
             Self::Text => Self::Text,
-            Self::TagName(mut name) => match character {
-                '!' | '?' if name.is_empty() => Self::Comment(String::new()),
-                '>' => Self::inside(name),
-                _ if character.is_ascii_whitespace() && name.is_empty() => Self::Text,
-                _ if character.is_ascii_whitespace() => Self::tag(name),
-                '/' if !name.is_empty() => Self::tag(name),
-                _ => {
-                    name.push(lower);
-                    Self::TagName(name)
-                }
-            },
-            Self::Tag {
-                element,
-                mut attribute,
-            } => match character {
-                '>' => Self::inside(element),
-                '=' => Self::BeforeValue { element, attribute },
-                // What follows is a new attribute, or the equals sign.
-                _ if character.is_ascii_whitespace() || character == '/' => {
-                    attribute.push(' ');
-                    Self::Tag { element, attribute }
-                }
-                _ => {
-                    if attribute.ends_with(' ') {
-                        attribute.clear();
-                    }
-                    attribute.push(lower);
-                    Self::Tag { element, attribute }
-                }
-            },
+            Self::TagName(name) => Self::after_in_name(name, character),
+            Self::Tag { element, attribute } => Self::after_in_tag(element, attribute, character),
             Self::BeforeValue { element, attribute } => match character {
                 '"' | '\'' => Self::Value {
                     element,
@@ -226,29 +212,72 @@ impl Place {
                     }
                 }
             }
-            Self::Raw { element, mut tail } => {
-                let ends_name = character.is_ascii_whitespace() || matches!(character, '/' | '>');
-                if ends_name && tail.ends_with(&format!("</{element}")) {
-                    return match character {
-                        '>' => Self::Text,
-                        _ => Self::tag(format!("/{element}")),
-                    };
-                }
-                tail.push(lower);
-                Self::Raw { element, tail }
+            Self::Raw { element, tail } => Self::after_in_raw(element, tail, character),
+            Self::Comment(text) => Self::after_in_comment(text, character),
+        }
+    }
+
+    fn after_in_name(mut name: String, character: char) -> Self {
+        match character {
+            // A comment, a document type or a processing instruction.
+            '!' | '?' if name.is_empty() => Self::Comment(String::new()),
+            '>' => Self::inside(name),
+            // "a < b" is text to a browser.
+            _ if character.is_ascii_whitespace() && name.is_empty() => Self::Text,
+            _ if character.is_ascii_whitespace() => Self::tag(name),
+            // "<br/>"; at the beginning it is part of an end tag's name.
+            '/' if !name.is_empty() => Self::tag(name),
+            _ => {
+                name.push(character.to_ascii_lowercase());
+                Self::TagName(name)
             }
-            Self::Comment(mut text) => {
-                text.push(character);
-                let ends = match text.strip_prefix("--") {
-                    Some(rest) => rest.ends_with("-->"),
-                    None => !text.starts_with('-') && character == '>',
-                };
-                if ends {
-                    Self::Text
-                } else {
-                    Self::Comment(text)
-                }
+        }
+    }
+
+    fn after_in_tag(element: String, mut attribute: String, character: char) -> Self {
+        match character {
+            '>' => Self::inside(element),
+            '=' => Self::BeforeValue { element, attribute },
+            // What follows is a new attribute, or the equals sign of this one.
+            _ if character.is_ascii_whitespace() || character == '/' => {
+                attribute.push(' ');
+                Self::Tag { element, attribute }
             }
+            _ => {
+                if attribute.ends_with(' ') {
+                    attribute.clear();
+                }
+                attribute.push(character.to_ascii_lowercase());
+                Self::Tag { element, attribute }
+            }
+        }
+    }
+
+    /// Only its own end tag ends such an element, whatever its text looks like.
+    fn after_in_raw(element: String, mut tail: String, character: char) -> Self {
+        let ends_name = character.is_ascii_whitespace() || matches!(character, '/' | '>');
+        if ends_name && tail.ends_with(&format!("</{element}")) {
+            return match character {
+                '>' => Self::Text,
+                _ => Self::tag(format!("/{element}")),
+            };
+        }
+        tail.push(character.to_ascii_lowercase());
+        Self::Raw { element, tail }
+    }
+
+    /// "<!-- -->" ends with "-->", what else begins with "<!" or "<?" with ">".
+    /// While it cannot be told which of the two it is, nothing ends it.
+    fn after_in_comment(mut text: String, character: char) -> Self {
+        text.push(character);
+        let ends = match text.strip_prefix("--") {
+            Some(rest) => rest.ends_with("-->"),
+            None => !text.starts_with('-') && character == '>',
+        };
+        if ends {
+            Self::Text
+        } else {
+            Self::Comment(text)
         }
     }
 
@@ -293,6 +322,12 @@ impl Place {
             Self::Comment(_) => Some("in a comment"),
         }
     }
+}
+
+/// A content type without its parameters, in lower case.
+pub(super) fn media_type(content_type: &str) -> String {
+    let (media_type, _) = content_type.split_once(';').unwrap_or((content_type, ""));
+    media_type.trim().to_ascii_lowercase()
 }
 
 #[cfg(test)]

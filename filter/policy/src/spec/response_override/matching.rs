@@ -2,7 +2,8 @@
 
 use crate::problem::Problems;
 use crate::read::At;
-use crate::scalar::{HeaderName, HttpStatus, Regex, StatusRange};
+use crate::regex::Regex;
+use crate::scalar::{HeaderName, HttpStatus, StatusRange};
 use crate::spec::selector::{Selector, read_regex};
 
 /// What a response must be like, and the request it answers.

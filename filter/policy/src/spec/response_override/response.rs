@@ -251,11 +251,7 @@ impl KeepHeaders {
 }
 
 /// Reads a header value, in which `%` begins a command operator.
-pub(in crate::spec) fn read_template(
-    at: At<'_>,
-    source: &str,
-    problems: &mut Problems,
-) -> Option<Template> {
+pub(super) fn read_template(at: At<'_>, source: &str, problems: &mut Problems) -> Option<Template> {
     match Template::parse(source) {
         Ok(template) => Some(template),
         Err(reason) => {

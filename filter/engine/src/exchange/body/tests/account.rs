@@ -206,7 +206,7 @@ impl World<'_> {
                 for slot in &mut self.live {
                     slot.take_if(|live| live.worker == worker);
                 }
-                self.workers[worker] = Worker::new(&plan);
+                self.workers[worker] = Worker::new(plan);
                 self.beats[worker] = None;
             }
             _ => {}

@@ -1,0 +1,100 @@
+//! One change on one object: made, noted, or refused.
+
+use super::Scene;
+use super::draft::Draft;
+use super::errors::Errors;
+use crate::apply::effective::Effective;
+use crate::apply::placement::Object;
+use crate::envoy::address::Address;
+use crate::envoy::model::{Model, RouteId};
+use crate::translate::Change;
+
+/// An object that is changed.
+pub(super) struct Changed {
+    /// What reports know it as.
+    pub(super) object: Object,
+    pub(super) address: Address,
+    /// The object that remembers what was there: itself, or one around it.
+    recorded: Address,
+}
+
+impl Changed {
+    pub(super) fn route(scene: Scene<'_>, id: RouteId) -> Self {
+        let address = scene.model.route(id).address.clone();
+        Self {
+            object: Object::Route(id),
+            recorded: address.clone(),
+            address,
+        }
+    }
+
+    pub(super) fn cluster(name: &str, routes: Vec<RouteId>, address: &Address) -> Self {
+        Self {
+            object: Object::Cluster {
+                name: name.to_owned(),
+                routes,
+            },
+            recorded: address.clone(),
+            address: address.clone(),
+        }
+    }
+
+    /// A connection manager, by its index.
+    pub(super) fn manager(scene: Scene<'_>, index: usize) -> Self {
+        let manager = &scene.model.managers[index];
+        Self {
+            object: Object::Manager {
+                index,
+                listener: manager.listener_name.clone(),
+            },
+            address: manager.address.clone(),
+            recorded: manager.listener.clone(),
+        }
+    }
+}
+
+impl Object {
+    /// What it is called, for people.
+    pub(super) fn title(&self, model: &Model) -> String {
+        match self {
+            Self::Route(id) => format!("route {}", model.route(*id).title()),
+            Self::Cluster { name, .. } => format!("cluster {name}"),
+            Self::Manager { listener, .. } | Self::Tries { listener, .. } => {
+                format!("listener {listener}")
+            }
+        }
+    }
+}
+
+/// Makes a change for a spec, and notes what gave way.
+pub(super) fn perform(
+    scene: Scene<'_>,
+    draft: &mut Draft<'_>,
+    it: &mut Effective,
+    change: &Change,
+    on: &Changed,
+    errors: &mut Errors<'_>,
+) {
+    let Some(node) = draft.change_in(&on.recorded, &on.address) else {
+        return;
+    };
+    let what = on.object.title(scene.model);
+    match it
+        .journal
+        .perform(node, change, &on.address, on.object.clone())
+    {
+        Ok(replaced) => {
+            let lines = replaced.iter().map(|value| format!("{what}: {value}"));
+            for line in lines.collect::<Vec<_>>() {
+                if !it.replaced.contains(&line) {
+                    it.replaced.push(line);
+                }
+            }
+        }
+        Err(error) => {
+            let path = &change.path;
+            let reason = format!("cannot be put into force on {what}: {path} {error}");
+            errors.refuse_field(it.policy, &change.field, reason);
+        }
+    }
+}

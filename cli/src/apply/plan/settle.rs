@@ -1,0 +1,101 @@
+//! What is in force in the end: read off the changed configuration, and said
+//! where it is not all that a policy asks for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Scene;
+use super::draft::Draft;
+use super::errors::Errors;
+use crate::apply::effective::Effective;
+use crate::apply::placement::{Effect, Object, Placement};
+use crate::envoy::model::RouteId;
+
+/// Finds out what of all that was done holds, refuses what does not, and warns
+/// of fields that one cluster of a route has and another has not.
+pub(super) fn settle(
+    scene: Scene<'_>,
+    draft: &mut Draft<'_>,
+    effective: &mut [Effective],
+    errors: &mut Errors<'_>,
+) {
+    if !errors.is_empty() {
+        return;
+    }
+    for it in effective {
+        match draft.settle(&it.journal) {
+            Ok(placements) => it.placements = placements,
+            Err(undone) => {
+                let what = undone.object.title(scene.model);
+                let reason = format!(
+                    "is not in force on {what}, though it was put there: another change has \
+                     undone it"
+                );
+                errors.refuse_field(it.policy, &undone.field, reason);
+            }
+        }
+        for partial in partial(&it.placements) {
+            let Partial {
+                field,
+                route,
+                has,
+                lacks,
+                reason,
+            } = partial;
+            let route = scene.model.route(route).title();
+            let reason = format!(
+                "is in force on cluster {has} and not on cluster {lacks}, to which route {route} \
+                 sends as well: {reason}"
+            );
+            errors.advise(it.policy, &format!("spec.{field}"), reason);
+        }
+    }
+}
+
+/// A field that one cluster of a route has and another has not.
+#[derive(Debug, PartialEq)]
+struct Partial<'a> {
+    field: &'a str,
+    route: RouteId,
+    has: &'a str,
+    lacks: &'a str,
+    reason: &'static str,
+}
+
+/// The fields that are in force on some clusters of a route; each once.
+fn partial(placements: &[Placement]) -> Vec<Partial<'_>> {
+    let mut clusters: BTreeMap<(&str, RouteId), Clusters<'_>> = BTreeMap::new();
+    for placement in placements {
+        let Object::Cluster { name, routes } = &placement.object else {
+            continue;
+        };
+        let keys = placement.fields.iter();
+        for key in keys.flat_map(|field| routes.iter().map(|route| (field.as_str(), *route))) {
+            let clusters = clusters.entry(key).or_default();
+            match placement.effect {
+                Effect::Nothing(reason) => drop(clusters.idle.insert(name, reason)),
+                Effect::Part(_) | Effect::Instance { .. } => drop(clusters.in_force.insert(name)),
+            }
+        }
+    }
+    let mut said = BTreeSet::new();
+    let found = clusters.into_iter().filter_map(|((field, route), it)| {
+        let has = it.in_force.first().copied()?;
+        let mut idle = it.idle.iter();
+        let (lacks, reason) = idle.find(|(name, _)| !it.in_force.contains(*name))?;
+        Some(Partial {
+            field,
+            route,
+            has,
+            lacks,
+            reason,
+        })
+    });
+    found.filter(|it| said.insert(it.field)).collect()
+}
+
+/// The clusters of a route, by what a field comes to there.
+#[derive(Default)]
+struct Clusters<'a> {
+    in_force: BTreeSet<&'a str>,
+    idle: BTreeMap<&'a str, &'static str>,
+}

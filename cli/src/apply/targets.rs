@@ -1,0 +1,243 @@
+//! Targets that are nowhere in a configuration: a policy that names one is
+//! refused, with the name that may have been meant.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use btp_policy::Policy;
+use btp_policy::attach::{Attachments, Environment};
+use btp_policy::policy::{Target, TargetKind};
+use btp_policy::read::nearest;
+
+use super::attach::AttachedPolicies;
+use crate::envoy::model::Model;
+
+/// A target that is not in the configuration.
+#[derive(Debug)]
+pub(crate) struct Missing {
+    pub(crate) policy: usize,
+    /// Its path, such as `spec.targetRefs[0]`.
+    pub(crate) path: String,
+    pub(crate) reason: TargetNotFound,
+}
+
+/// Why a target is not found. Prints as a predicate whose subject is the target.
+#[derive(Debug)]
+pub(crate) enum TargetNotFound {
+    /// An Envoy without a Gateway controller has nothing of this kind.
+    Kind(TargetKind),
+    /// Nothing has the labels of a selector.
+    Labels,
+    /// A Gateway, or a listener of one.
+    Listener {
+        target: Target,
+        suggestion: Suggestion,
+        /// Its Gateway is not there either.
+        is_gateway: bool,
+    },
+    Route {
+        target: Target,
+        suggestion: Suggestion,
+    },
+}
+
+/// What may have been meant. Prints as the end of a sentence.
+#[derive(Debug)]
+pub(crate) enum Suggestion {
+    /// This name is close.
+    Near(String),
+    /// These are all names, sorted.
+    Known(Vec<String>),
+}
+
+/// The targets that are nowhere in the configuration.
+pub(crate) fn missing(
+    model: &Model,
+    policies: &[Policy],
+    attached: &[AttachedPolicies],
+) -> Vec<Missing> {
+    let mut used = vec![0_usize; policies.len()];
+    for policy in attached.iter().flat_map(|it| &it.routes).flatten() {
+        used[*policy] += 1;
+    }
+    let mut missing = Vec::new();
+    for (index, policy) in policies.iter().enumerate() {
+        // That it governs a route settles it without a search.
+        let is_sure = used[index] > 0 && policy.targets.len() + policy.selectors.len() == 1;
+        if is_sure {
+            continue;
+        }
+        let mut add = |path: String, reason: Option<TargetNotFound>| {
+            missing.extend(reason.map(|reason| Missing {
+                policy: index,
+                path,
+                reason,
+            }));
+        };
+        for (place, target) in policy.targets.iter().enumerate() {
+            let reason = not_found(model, policy, target, attached);
+            add(format!("spec.targetRefs[{place}]"), reason);
+        }
+        for (place, selector) in policy.selectors.iter().enumerate() {
+            let alone = Policy {
+                targets: Vec::new(),
+                selectors: vec![selector.clone()],
+                ..policy.clone()
+            };
+            let is_there = is_somewhere(model, &alone, attached, selector.kind);
+            let reason = (!is_there).then_some(TargetNotFound::Labels);
+            add(format!("spec.targetSelectors[{place}]"), reason);
+        }
+    }
+    missing
+}
+
+/// Why a target is nowhere; `None`: it is somewhere.
+fn not_found(
+    model: &Model,
+    policy: &Policy,
+    target: &Target,
+    attached: &[AttachedPolicies],
+) -> Option<TargetNotFound> {
+    let kind = target.kind;
+    if !kind.has_counterpart() {
+        return Some(TargetNotFound::Kind(kind));
+    }
+    let alone = Policy {
+        targets: vec![target.clone()],
+        selectors: Vec::new(),
+        ..policy.clone()
+    };
+    if is_somewhere(model, &alone, attached, kind) {
+        return None;
+    }
+    let whole = Policy {
+        targets: vec![Target {
+            section: None,
+            ..target.clone()
+        }],
+        ..alone
+    };
+    let is_section = target.section.is_some() && is_somewhere(model, &whole, attached, kind);
+    let wanted = match &target.section {
+        Some(section) if is_section => section,
+        _ => &target.object.name,
+    };
+    let target = target.clone();
+    Some(match kind {
+        TargetKind::Gateway => TargetNotFound::Listener {
+            suggestion: Suggestion::of(wanted, listener_names(model, attached)),
+            is_gateway: !is_section,
+            target,
+        },
+        _ => {
+            let routes = model.route_configs.iter().flat_map(|it| &it.routes);
+            let names = routes.flat_map(|it| it.names().map(str::to_owned).collect::<Vec<_>>());
+            TargetNotFound::Route {
+                suggestion: Suggestion::of(wanted, names.collect()),
+                target,
+            }
+        }
+    })
+}
+
+/// Whether a policy governs anything if it is the only one.
+fn is_somewhere(
+    model: &Model,
+    alone: &Policy,
+    attached: &[AttachedPolicies],
+    kind: TargetKind,
+) -> bool {
+    let policies = std::slice::from_ref(alone);
+    model.managers.iter().zip(attached).any(|(manager, it)| {
+        let environment = Environment {
+            gateway: Some(it.gateway.clone()),
+            namespaces: BTreeMap::new(),
+        };
+        let attachments = Attachments::resolve(policies, &environment);
+        if kind == TargetKind::Gateway {
+            return attachments.fallback().is_some();
+        }
+        let mut routes = model.routes_of(manager).iter();
+        routes.any(|route| route.judged(|it| attachments.governing_route(it).is_some()))
+    })
+}
+
+fn listener_names(model: &Model, attached: &[AttachedPolicies]) -> Vec<String> {
+    let mut names = Vec::new();
+    for (manager, it) in model.managers.iter().zip(attached) {
+        names.push(manager.listener_name.clone());
+        names.extend(manager.chain.clone());
+        names.extend(it.gateway.listener.clone());
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+impl Suggestion {
+    fn of(wanted: &str, mut known: Vec<String>) -> Self {
+        known.sort();
+        known.dedup();
+        let names: Vec<&str> = known.iter().map(String::as_str).collect();
+        match nearest(wanted, &names) {
+            Some(near) => Self::Near(near.to_owned()),
+            None => Self::Known(known),
+        }
+    }
+}
+
+impl fmt::Display for TargetNotFound {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TargetNotFound: ")?;
+        match self {
+            Self::Kind(kind) => {
+                let kind = kind.as_str();
+                write!(formatter, "{kind}: an Envoy of one's own has no such thing")
+            }
+            Self::Labels => formatter.write_str(
+                "nothing has these labels; labels of a route or listener stand in its \
+                 metadata.filter_metadata.btp.labels",
+            ),
+            Self::Listener {
+                target,
+                suggestion,
+                is_gateway,
+            } => {
+                let what = "is not among the listeners there";
+                write!(formatter, "{target} {what}{suggestion}")?;
+                if *is_gateway {
+                    let name = &target.object;
+                    write!(
+                        formatter,
+                        "; if this Envoy as a whole stands for it, say --gateway {name}"
+                    )?;
+                }
+                Ok(())
+            }
+            Self::Route { target, suggestion } => {
+                write!(
+                    formatter,
+                    "{target} is not among the routes there{suggestion}"
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for Suggestion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Names that are shown.
+        const SHOWN: usize = 8;
+        match self {
+            Self::Near(name) => write!(formatter, "; did you mean {name:?}?"),
+            Self::Known(names) => match names.len() {
+                0 => formatter.write_str("; none has a name"),
+                1..=SHOWN => write!(formatter, "; there are {}", names.join(", ")),
+                count => {
+                    let shown = names[..SHOWN].join(", ");
+                    write!(formatter, "; there are {shown}, … ({count})")
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! How results get into a folder: the options, and what is refused of them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use btp_policy::scalar;
+use clap::Args;
+
+use crate::deliver::{Address, Pace};
+
+/// How long a phase is given, unless Envoy says when it has arrived.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// How long Envoy may take for a phase.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The options.
+#[derive(Args, Debug)]
+pub(super) struct Delivery {
+    /// The folder for the bootstrap and the files that it names. What changes
+    /// is written in phases, so that an Envoy that watches them loses no request
+    #[arg(long, value_name = "DIR", conflicts_with = "output")]
+    out_dir: Option<PathBuf>,
+    /// The admin interface of the Envoy that watches --out-dir: it is asked when
+    /// a phase has arrived. Several times for several Envoys
+    #[arg(long, value_name = "HOST:PORT")]
+    admin: Vec<Address>,
+    /// How long each phase is given, 500ms unless said; with --admin how long
+    /// Envoy may take for it, 60s unless said
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    wait: Option<Duration>,
+    /// Write all files of --out-dir at once, as no Envoy is running
+    #[arg(long, conflicts_with_all = ["admin", "wait"])]
+    at_once: bool,
+    /// Keep the filter's configuration in files of its own, which Envoy will
+    /// watch in this folder; they are written to --out-dir
+    #[arg(long, value_name = "MOUNTED_DIR")]
+    ecds: Option<String>,
+}
+
+impl Delivery {
+    /// Refuses options that are for a folder where there is none.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.out_dir.is_some() {
+            return Ok(());
+        }
+        let needs = |option: &str, why: &str| {
+            Err(format!(
+                "{option} needs --out-dir DIR: {why}. Say --out-dir DIR instead of -o, or leave \
+                 {option} out"
+            ))
+        };
+        let phases = "phases are for files that Envoy watches, and -o writes one file at once";
+        if self.ecds.is_some() {
+            return needs(
+                "--ecds",
+                "the filter's configuration is then a file of its own",
+            );
+        }
+        for (is_given, option) in [
+            (!self.admin.is_empty(), "--admin"),
+            (self.wait.is_some(), "--wait"),
+            (self.at_once, "--at-once"),
+        ] {
+            if is_given {
+                return needs(option, phases);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.out_dir.as_deref()
+    }
+
+    pub(super) fn ecds(&self) -> Option<&str> {
+        self.ecds.as_deref()
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        if self.at_once {
+            Pace::AtOnce
+        } else if self.admin.is_empty() {
+            Pace::After(self.wait.unwrap_or(WAIT))
+        } else {
+            Pace::Asking(self.admin.clone(), self.wait.unwrap_or(PATIENCE))
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = scalar::Duration::parse(text);
+    let duration = duration.map(|it| Duration::from_nanos(it.as_nanos()));
+    duration.ok_or_else(|| "must be a duration such as 500ms, 10s or 1m30s".to_owned())
+}

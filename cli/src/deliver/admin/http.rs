@@ -1,0 +1,233 @@
+//! One GET over HTTP/1.1, as much of it as Envoy's admin interface speaks: a
+//! connection for each request, and bodies in chunks. No proxy, no redirect,
+//! no TLS: an address that a person named is asked, and nobody else.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+/// Headers of an answer that are read; Envoy sends about eight.
+const MOST_HEADERS: usize = 64;
+
+/// The largest answer: a `/config_dump` of a hundred thousand routes has less.
+const LARGEST: u64 = 1 << 30;
+
+/// Where an admin interface listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    host: String,
+    port: u16,
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('/') {
+            return Err("is HOST:PORT, without a scheme and a path".to_owned());
+        }
+        let Some((host, port)) = text.rsplit_once(':').filter(|_| !text.ends_with(']')) else {
+            return Err("has no port; Envoy's examples have 9901".to_owned());
+        };
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        if bare.is_none() && host.contains(':') {
+            return Err(format!(
+                "has an IPv6 address without brackets: [{text}]:PORT"
+            ));
+        }
+        let host = bare.unwrap_or(host);
+        match port.parse() {
+            Ok(port) if port > 0 && !host.is_empty() => Ok(Self {
+                host: host.to_owned(),
+                port,
+            }),
+            _ => Err("is a host and a port from 1 to 65535".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(formatter, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(formatter, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// The body of what is at `path`, within `patience`; anything but 200 is an
+/// error.
+pub(super) fn get(address: &Address, path: &str, patience: Duration) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + patience;
+    let mut stream = connect(address, deadline)?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.set_write_timeout(Some(left(deadline)?))?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        stream.set_read_timeout(Some(left(deadline)?))?;
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(length) => answer.extend_from_slice(&piece[..length]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if u64::try_from(answer.len()).unwrap_or(u64::MAX) > LARGEST {
+            return Err(wrong("it answers with more than 1 GiB"));
+        }
+    }
+    body_of(&answer)
+}
+
+/// The first of the host's addresses that takes a connection.
+fn connect(address: &Address, deadline: Instant) -> io::Result<TcpStream> {
+    let mut last = wrong("the host has no address");
+    for peer in (address.host.as_str(), address.port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&peer, left(deadline)?) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// The time until a deadline, which is not zero.
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    match left.is_zero() {
+        true => Err(ErrorKind::TimedOut.into()),
+        false => Ok(left),
+    }
+}
+
+fn body_of(answer: &[u8]) -> io::Result<Vec<u8>> {
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut head = httparse::Response::new(&mut headers);
+    let Ok(httparse::Status::Complete(length)) = head.parse(answer) else {
+        return Err(wrong("it does not answer as HTTP/1.1"));
+    };
+    let rest = answer.get(length..).unwrap_or_default();
+    let header = |name: &str| {
+        let found = head
+            .headers
+            .iter()
+            .find(|it| it.name.eq_ignore_ascii_case(name));
+        found.and_then(|it| std::str::from_utf8(it.value).ok())
+    };
+    if head.code != Some(200) {
+        let code = head.code.unwrap_or_default();
+        return Err(wrong(&format!("it answers with status {code}")));
+    }
+    if header("transfer-encoding").is_some_and(|it| it.eq_ignore_ascii_case("chunked")) {
+        return chunks(rest);
+    }
+    let length = header("content-length").and_then(|it| it.parse().ok());
+    match length {
+        Some(length) => rest.get(..length).map(<[u8]>::to_vec).ok_or_else(cut_off),
+        None => Ok(rest.to_vec()),
+    }
+}
+
+fn chunks(mut rest: &[u8]) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let Ok(httparse::Status::Complete((start, size))) = httparse::parse_chunk_size(rest) else {
+            return Err(cut_off());
+        };
+        if size == 0 {
+            return Ok(body);
+        }
+        let end = usize::try_from(size)
+            .ok()
+            .and_then(|it| start.checked_add(it));
+        let piece = end
+            .and_then(|end| rest.get(start..end))
+            .ok_or_else(cut_off)?;
+        body.extend_from_slice(piece);
+        // Behind the chunk is the end of its line.
+        rest = rest.get(start + piece.len() + 2..).ok_or_else(cut_off)?;
+    }
+}
+
+fn cut_off() -> io::Error {
+    wrong("its answer was cut off")
+}
+
+fn wrong(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(answer: &str) -> Result<String, String> {
+        let body = body_of(answer.as_bytes()).map_err(|error| error.to_string())?;
+        String::from_utf8(body).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn bodies_are_read_however_their_length_is_said() {
+        let head = "HTTP/1.1 200 OK\r\nserver: envoy\r\n";
+        let chunked =
+            "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0a;x=y\r\n0123456789\r\n0\r\n\r\n";
+        assert_eq!(
+            body(&format!("{head}{chunked}")),
+            Ok("abc0123456789".to_owned())
+        );
+        let sized = format!("{head}content-length: 3\r\n\r\nabc");
+        assert_eq!(body(&sized), Ok("abc".to_owned()));
+        assert_eq!(body(&format!("{head}\r\nabc")), Ok("abc".to_owned()));
+        assert_eq!(
+            body(&format!("{head}content-length: 0\r\n\r\n")),
+            Ok(String::new())
+        );
+    }
+
+    #[test]
+    fn what_was_cut_off_is_no_answer() {
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let whole = format!("{head}3\r\nabc\r\n0\r\n\r\n");
+        for length in 0..whole.len() - 2 {
+            assert!(body(&whole[..length]).is_err(), "{length} bytes");
+        }
+        let huge = format!("{head}ffffffffffffffff\r\nabc");
+        assert!(body(&huge).is_err());
+        assert!(body("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").is_err());
+        assert!(body("SSH-2.0-OpenSSH_9.6\r\n").is_err());
+        let refused = body("HTTP/1.1 403 Forbidden\r\n\r\nno");
+        assert_eq!(refused, Err("it answers with status 403".to_owned()));
+    }
+
+    #[test]
+    fn addresses_are_hosts_with_ports() {
+        for text in [
+            "localhost:9901",
+            "10.0.0.1:1",
+            "[::1]:9901",
+            "[fe80::1%eth0]:80",
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!(address.to_string(), text);
+        }
+        for (text, reason) in [
+            ("http://localhost:9901", "without a scheme"),
+            ("localhost:9901/stats", "without a scheme"),
+            ("localhost", "has no port"),
+            ("::1", "without brackets: [::1]:PORT"),
+            ("[::1]", "has no port"),
+            ("localhost:0", "1 to 65535"),
+            ("localhost:99999", "1 to 65535"),
+            (":9901", "a host and a port"),
+        ] {
+            let refused = text.parse::<Address>().expect_err(text);
+            assert!(refused.contains(reason), "{text}: {refused}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Why a delivery has not begun, or has not ended; and what to do then.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::admin::Address;
+use super::file::Kind;
+use super::summary::{Summary, list};
+
+/// What went wrong.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// Another run is at this folder.
+    Busy(PathBuf),
+    /// A file cannot be read or written; nothing is.
+    Unwritten(String),
+    /// Nothing is written.
+    NotBegun(Cause),
+    /// Some of it is written, and serves as it is.
+    Unfinished(Box<Unfinished>),
+}
+
+/// Why some of it is not written.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    pub(super) cause: Cause,
+    pub(super) written: Summary,
+    /// What is not written.
+    pub(super) rest: Vec<String>,
+}
+
+/// Why it does not go on.
+#[derive(Debug)]
+pub(crate) enum Cause {
+    /// Routes are to send to clusters that Envoy reads only when it starts.
+    Restart(BTreeSet<String>),
+    Unreachable {
+        address: Address,
+        error: String,
+    },
+    /// An Envoy does not say whether it takes a file.
+    Unwatched {
+        address: Address,
+        file: String,
+    },
+    /// Envoy does not take a file; the counter that says so.
+    Refused {
+        address: Address,
+        file: String,
+        kind: Kind,
+        counter: String,
+    },
+    /// Something has not happened in time.
+    Late {
+        address: Address,
+        what: String,
+        patience: Duration,
+    },
+    Unwritten(String),
+}
+
+impl Error {
+    /// Whether the same command will do the rest, when Envoy is as far.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        match self {
+            Self::Unfinished(_) => true,
+            Self::NotBegun(cause) => matches!(cause, Cause::Restart(_) | Cause::Late { .. }),
+            Self::Busy(_) | Self::Unwritten(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy(folder) => write!(
+                formatter,
+                "another btp apply writes to {}: run this one again when that has ended",
+                folder.display()
+            ),
+            Self::Unwritten(reason) => formatter.write_str(reason),
+            Self::NotBegun(cause) => {
+                write!(formatter, "{cause}\nNothing is written: {}", cause.advice())
+            }
+            Self::Unfinished(it) => {
+                write!(formatter, "{}\n{}", it.cause, it.written)?;
+                if !it.rest.is_empty() {
+                    writeln!(formatter, "not written: {}", list(&it.rest))?;
+                }
+                if !it.cause.is_outage() {
+                    formatter.write_str(
+                        "No request is lost: the clusters of before are still there. ",
+                    )?;
+                }
+                formatter.write_str(it.cause.advice())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Restart(names) => {
+                let names: Vec<String> = names.iter().cloned().collect();
+                let what = match names.len() {
+                    1 => "cluster",
+                    _ => "clusters",
+                };
+                write!(
+                    formatter,
+                    "routes are to send to {what} {} of the bootstrap, which Envoy reads only when \
+                     it starts",
+                    list(&names)
+                )
+            }
+            Self::Unreachable { address, error } => {
+                write!(
+                    formatter,
+                    "the admin interface {address} cannot be asked: {error}"
+                )
+            }
+            Self::Unwatched { address, file } => write!(
+                formatter,
+                "Envoy at {address} does not count updates of {file}: it does not watch it, or a \
+                 stats_matcher hides cluster_manager.cds and listener_manager.lds"
+            ),
+            Self::Refused {
+                address,
+                file,
+                counter,
+                ..
+            } => {
+                write!(
+                    formatter,
+                    "Envoy at {address} refuses {file}: {counter} has gone up"
+                )
+            }
+            Self::Late {
+                address,
+                what,
+                patience,
+            } => {
+                write!(formatter, "Envoy at {address}: {what} after {patience:?}")
+            }
+            Self::Unwritten(reason) => formatter.write_str(reason),
+        }
+    }
+}
+
+impl Cause {
+    /// Whether requests fail meanwhile: a listener that is new with a filter
+    /// answers 500 until it has one.
+    pub(super) fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                kind: Kind::Extension,
+                ..
+            }
+        )
+    }
+
+    /// What to do.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Restart(_) => {
+                "Restart Envoy, then run this again. If no Envoy is running, say --at-once. \
+                 Clusters in a file of cds_config need no restart"
+            }
+            Self::Unreachable { .. } => {
+                "See that Envoy runs and that --admin names its admin interface, then run this \
+                 again. Without --admin each phase is given a time"
+            }
+            Self::Unwatched { .. } => "Name the Envoy that watches --out-dir, or leave --admin out",
+            Self::Refused { .. } => "Envoy's log says why. Put it right, then run this again",
+            Self::Late { .. } => {
+                "See that Envoy watches --out-dir, in which files are moved to their places, and \
+                 what its log says, then run this again. --wait gives it more time"
+            }
+            Self::Unwritten(_) => "Put it right, then run this again",
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What a file holds for Envoy, and that it holds nothing else: Envoy refuses
+//! a file with a resource of another kind as a whole.
+
+use btp_policy::node::Node;
+use btp_policy::problem::Problem;
+
+use crate::envoy::tree::{items, type_of};
+
+/// What Envoy reads from a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Bootstrap,
+    Listeners,
+    Clusters,
+    /// One table of routes.
+    Routes,
+    /// One filter.
+    Extension,
+}
+
+impl Kind {
+    /// The type of its resources.
+    fn resource(self) -> Option<&'static str> {
+        match self {
+            Self::Bootstrap => None,
+            Self::Listeners => Some("Listener"),
+            Self::Clusters => Some("Cluster"),
+            Self::Routes => Some("RouteConfiguration"),
+            Self::Extension => Some("TypedExtensionConfig"),
+        }
+    }
+
+    /// What Envoy would refuse a file of this kind for.
+    pub(super) fn problems(self, file: &Node) -> Vec<Problem> {
+        let Some(wanted) = self.resource() else {
+            return Vec::new();
+        };
+        let resources = items(file, "resources");
+        let mut problems = Vec::new();
+        for (index, resource) in resources.iter().enumerate() {
+            // Anything else may be a wrapper that is not looked into.
+            let known = [
+                Self::Listeners,
+                Self::Clusters,
+                Self::Routes,
+                Self::Extension,
+            ];
+            let found = type_of(resource).filter(|it| {
+                let known = known.iter().filter_map(|kind| kind.resource());
+                *it != wanted && known.into_iter().any(|known| known == *it)
+            });
+            if let Some(found) = found {
+                let reason = format!(
+                    "is a {found} in a file that Envoy reads a {wanted} from: it refuses such a \
+                     file, so give each kind a file of its own"
+                );
+                problems.push(placed(resource, index, reason));
+            }
+        }
+        let is_single = matches!(self, Self::Routes | Self::Extension);
+        if let Some(second) = resources
+            .get(1)
+            .filter(|_| is_single && problems.is_empty())
+        {
+            let reason = format!(
+                "is the second {wanted} in a file: Envoy takes one and refuses such a file, so \
+                 give each a file of its own"
+            );
+            problems.push(placed(second, 1, reason));
+        }
+        problems
+    }
+}
+
+fn placed(resource: &Node, index: usize, reason: String) -> Problem {
+    Problem {
+        mark: resource.mark,
+        ..Problem::new(format!("resources[{index}]"), reason)
+    }
+}

@@ -1,0 +1,137 @@
+//! The plugin configuration that some files amount to, and the way back
+//! from a place in it to a place in a file.
+
+use btp_policy::node::{Entry, Node, Value};
+use btp_policy::path::closest;
+use btp_policy::problem::Problem;
+use clap::{Args, ValueEnum};
+
+use crate::diagnostics::Location;
+use crate::documents::{Input, Object};
+use crate::envoy::json::{IntoNode, list, node, put};
+
+/// Which instance of the filter the configuration is for.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Instance {
+    /// The Gateway that this Envoy stands for
+    #[arg(long, value_name = "[NAMESPACE/]NAME")]
+    pub(crate) gateway: Option<String>,
+    /// Which of its listeners
+    #[arg(long, value_name = "NAME", requires = "gateway")]
+    pub(crate) listener: Option<String>,
+    /// What becomes of fields that Envoy's own configuration enforces
+    #[arg(long, value_enum)]
+    pub(crate) native_fields: Option<NativeFields>,
+    /// What this instance enforces, such as faultInjection,responseOverride
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) enforce: Option<Vec<String>>,
+    /// Envoy's configuration of the filter has allow_on_headers_stop_iteration on
+    #[arg(long)]
+    pub(crate) allow_on_headers_stop_iteration: bool,
+}
+
+/// `nativeFields`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NativeFields {
+    /// They are an error
+    Refuse,
+    /// They are left out
+    Ignore,
+    /// They are in force already
+    Applied,
+}
+
+impl NativeFields {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "Refuse",
+            Self::Ignore => "Ignore",
+            Self::Applied => "Applied",
+        }
+    }
+}
+
+/// The plugin configuration of these files.
+pub(crate) fn compose(input: &Input, instance: &Instance) -> Node {
+    let policies = objects(&input.policies, &["labels", "creationTimestamp"]);
+    let mut config = node!({ "policies": (policies) });
+    let has_maps = !input.config_maps.is_empty();
+    let maps = has_maps.then(|| objects(&input.config_maps, &[]));
+    put(&mut config, "configMaps", maps);
+    if let Some(gateway) = &instance.gateway {
+        let (namespace, name) = gateway.split_once('/').unwrap_or(("default", gateway));
+        let mut place = node!({ "name": name, "namespace": namespace });
+        put(&mut place, "listener", instance.listener.as_deref());
+        put(&mut config, "gateway", Some(place));
+    }
+    let native = instance.native_fields.map(NativeFields::name);
+    put(&mut config, "nativeFields", native);
+    let names = instance.enforce.as_ref();
+    let names = names.map(|names| list(names.iter().map(IntoNode::into_node)));
+    put(&mut config, "enforce", names);
+    let waits = instance.allow_on_headers_stop_iteration;
+    let name = "allowOnHeadersStopIteration";
+    put(&mut config, name, waits.then_some(true));
+    config
+}
+
+/// The place in a file of a problem with the composed configuration.
+pub(crate) fn in_its_file(mut problem: Problem, input: &Input) -> (Problem, Location) {
+    let lists = [
+        ("policies[", &input.policies),
+        ("configMaps[", &input.config_maps),
+    ];
+    let found = lists.into_iter().find_map(|(list, objects)| {
+        let (index, path) = problem.path.strip_prefix(list)?.split_once(']')?;
+        let object = objects.get(index.parse::<usize>().ok()?)?;
+        Some((object, path.trim_start_matches('.').to_owned()))
+    });
+    let Some((object, path)) = found else {
+        return (problem, Location::Nowhere);
+    };
+    if !problem.mark.is_known() {
+        problem.mark = closest(&object.node, &path).mark;
+    }
+    problem.path = path;
+    (problem, Location::File(object.source))
+}
+
+/// The objects without what a cluster adds to them.
+fn objects(objects: &[Object], metadata: &[&str]) -> Node {
+    let clean = |object: &Object| {
+        let mut node = object.node.clone();
+        if let Value::Map(entries) = &mut node.value {
+            entries.retain(|entry| entry.key != "status");
+            let found = entries.iter_mut().find(|entry| entry.key == "metadata");
+            if let Some(entry) = found {
+                clean_metadata(entry, metadata);
+            }
+        }
+        node
+    };
+    list(objects.iter().map(clean))
+}
+
+/// Keeps what the filter uses, and what it would refuse.
+fn clean_metadata(metadata: &mut Entry, used: &[&str]) {
+    const ADDED: [&str; 12] = [
+        "annotations",
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "finalizers",
+        "generation",
+        "labels",
+        "managedFields",
+        "ownerReferences",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    ];
+    if let Value::Map(entries) = &mut metadata.node.value {
+        entries.retain(|entry| {
+            let key = entry.key.as_str();
+            used.contains(&key) || !ADDED.contains(&key)
+        });
+    }
+}

@@ -1,0 +1,61 @@
+//! The fields of a `spec`, as reports list them, and who enforces each.
+
+use btp_policy::node::{Node, Value};
+use btp_policy::spec::{Capability, Owner, owner_of};
+
+/// A field with a value of its own; a list is one.
+#[derive(Debug)]
+pub(crate) struct SpecField<'a> {
+    /// The names that lead to it from `spec`.
+    pub(crate) path: Vec<&'a str>,
+    pub(crate) value: &'a Node,
+}
+
+/// All fields of a spec but those that say where it applies.
+pub(crate) fn spec_fields(spec: &Node) -> Vec<SpecField<'_>> {
+    let mut found = Vec::new();
+    below(spec, &mut Vec::new(), &mut found);
+    found
+}
+
+impl SpecField<'_> {
+    /// Its name, such as `timeout.http.requestTimeout`.
+    pub(crate) fn name(&self) -> String {
+        self.path.join(".")
+    }
+}
+
+/// The capability of the filter that enforces a field; `None`: Envoy itself does.
+pub(crate) fn capability_of(path: &[&str]) -> Option<Capability> {
+    match path {
+        // Envoy retries, but does not know methods.
+        ["retry", rest @ ..] if rest.first() != Some(&"methods") => None,
+        ["rateLimit", "global", ..] => None,
+        [name, ..] => match owner_of(name)? {
+            Owner::Filter(capability) => Some(capability),
+            Owner::Attachment | Owner::Envoy => None,
+        },
+        [] => None,
+    }
+}
+
+fn below<'a>(node: &'a Node, path: &mut Vec<&'a str>, found: &mut Vec<SpecField<'a>>) {
+    match &node.value {
+        Value::Map(entries) if !entries.is_empty() => {
+            for entry in entries {
+                let is_target = path.is_empty() && owner_of(&entry.key) == Some(Owner::Attachment);
+                if is_target || entry.node.value == Value::Null {
+                    continue;
+                }
+                path.push(&entry.key);
+                below(&entry.node, path, found);
+                path.pop();
+            }
+        }
+        _ if path.is_empty() => {}
+        _ => found.push(SpecField {
+            path: path.clone(),
+            value: node,
+        }),
+    }
+}

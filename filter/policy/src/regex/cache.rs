@@ -1,0 +1,144 @@
+//! The regexes of a configuration: each compiled once, however often it is
+//! written, and all of them bounded in what they take.
+
+use std::collections::BTreeMap;
+
+use super::Regex;
+
+/// What has been compiled so far.
+#[derive(Debug)]
+pub struct Regexes {
+    known: BTreeMap<String, Result<Regex, String>>,
+    /// What those that are in order take.
+    bytes: usize,
+    most_bytes: usize,
+    /// Those that were too dear, or are no regexes.
+    refused: usize,
+    /// Conditions read, each with its regex.
+    conditions: usize,
+}
+
+impl Default for Regexes {
+    fn default() -> Self {
+        Self {
+            known: BTreeMap::new(),
+            bytes: 0,
+            most_bytes: Self::DEFAULT_BYTES,
+            refused: 0,
+            conditions: 0,
+        }
+    }
+}
+
+impl Regexes {
+    /// Bytes that all of them may take, unless `limits.regexBytes` says
+    /// otherwise.
+    pub const DEFAULT_BYTES: usize = 16 << 20;
+    /// The most conditions with regexes in one policy. A request that meets
+    /// all of them has each of its bytes looked at so many times.
+    pub const MOST_CONDITIONS: usize = 128;
+    /// Wrong ones of which the reason is found out. It can take as long to
+    /// refuse a regex as to compile the dearest.
+    const MOST_REFUSED: usize = 32;
+
+    /// None yet, and no more than these bytes.
+    #[must_use]
+    pub fn up_to(most_bytes: usize) -> Self {
+        Self {
+            most_bytes,
+            ..Self::default()
+        }
+    }
+
+    /// The regex `pattern`, which is one more condition.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one line: a predicate whose subject is the
+    /// pattern.
+    pub fn get(&mut self, pattern: &str) -> Result<Regex, String> {
+        self.conditions += 1;
+        if let Some(known) = self.known.get(pattern) {
+            return known.clone();
+        }
+        let result = self.compile(pattern);
+        self.refused += usize::from(result.is_err());
+        if self.refused <= Self::MOST_REFUSED {
+            self.known.insert(pattern.to_owned(), result.clone());
+        }
+        result
+    }
+
+    /// Bytes of memory that all of them take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many conditions have been read.
+    #[must_use]
+    pub fn conditions(&self) -> usize {
+        self.conditions
+    }
+
+    fn compile(&mut self, pattern: &str) -> Result<Regex, String> {
+        const KIB: usize = 1024;
+        if self.refused >= Self::MOST_REFUSED {
+            let most = Self::MOST_REFUSED;
+            return Err(format!(
+                "is not looked at: {most} other regular expressions are wrong"
+            ));
+        }
+        let regex = Regex::new(pattern)?;
+        let (bytes, most) = (self.bytes.saturating_add(regex.bytes()), self.most_bytes);
+        if bytes > most {
+            let (bytes, most) = (bytes.div_ceil(KIB), most / KIB);
+            return Err(format!(
+                "is one too many: the regular expressions up to here take {bytes} KiB, and \
+                 limits.regexBytes is {most} KiB; simplify them, or raise it"
+            ));
+        }
+        self.bytes = bytes;
+        Ok(regex)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Regexes;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn the_same_regex_is_compiled_and_counted_once() {
+        let mut regexes = Regexes::default();
+        let one = regexes.get("a+").unwrap();
+        let bytes = regexes.bytes();
+        assert_eq!((bytes, one.bytes()), (one.bytes(), bytes));
+        assert_eq!(one, regexes.get("a+").unwrap());
+        assert_eq!((regexes.bytes(), regexes.conditions()), (bytes, 2));
+        assert!(regexes.get("(").is_err());
+    }
+
+    #[test]
+    fn what_all_of_them_take_is_bounded() {
+        let mut regexes = Regexes::up_to(16 * 1024);
+        let refused = (0..1_000).find_map(|index| regexes.get(&format!("a{index}[a-z]+")).err());
+        assert_eq!(
+            refused.unwrap(),
+            "is one too many: the regular expressions up to here take 17 KiB, and \
+             limits.regexBytes is 16 KiB; simplify them, or raise it"
+        );
+        assert!(regexes.bytes() <= 16 * 1024);
+    }
+
+    #[test]
+    fn not_every_wrong_one_is_looked_at() {
+        let mut regexes = Regexes::default();
+        let wrong: Vec<_> = (0..100)
+            .filter_map(|index| regexes.get(&format!("({index}")).err())
+            .collect();
+        assert_eq!(wrong.len(), 100);
+        let not_seen = |error: &&String| error.starts_with("is not looked at: 32 other");
+        assert_eq!(wrong.iter().filter(not_seen).count(), 68);
+    }
+}

@@ -1,0 +1,199 @@
+//! `responseOverride[].redirect`: with `mode: Client` (an extension) the
+//! client is told to go elsewhere. Without it, Envoy's internal redirect is
+//! meant: Envoy runs the request again on another route and answers with what
+//! comes back, which only Envoy itself can do.
+
+use crate::problem::Problems;
+use crate::read::{At, Object};
+use crate::scalar::{Authority, Part, Template, is_dns_subdomain};
+
+use super::response::read_template;
+
+/// `redirect`: a place to go to instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// Who goes there.
+    pub mode: RedirectMode,
+    /// `http` or `https`.
+    pub scheme: Option<String>,
+    /// The host that is asked.
+    pub hostname: Option<String>,
+    /// The path that is asked for. Only a client's may have operators.
+    pub path: Option<Template>,
+    /// The port that is asked.
+    pub port: Option<u16>,
+    /// The hosts, some with a port, that may stand for a missing `hostname`
+    /// when a request names them; all readable as [`Authority`]. Empty: any.
+    pub hosts: Vec<String>,
+    /// The status the client gets: 301, 302, and 303, 307 or 308 in mode
+    /// `Client`.
+    pub status: u16,
+}
+
+/// Who goes where a redirect leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedirectMode {
+    /// Envoy, unseen by the client.
+    Internal,
+    /// The client: it gets a Location.
+    Client,
+}
+
+impl Redirect {
+    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let known = [
+            "mode",
+            "scheme",
+            "hostname",
+            "hosts",
+            "path",
+            "port",
+            "statusCode",
+        ];
+        let object = at.object(&known, problems)?;
+        let mode = match object.get("mode") {
+            Some(at) => at.choice(&[("Client", RedirectMode::Client)], problems)?,
+            None => RedirectMode::Internal,
+        };
+        let scheme = object
+            .get("scheme")
+            .and_then(|at| at.choice(&[("http", "http"), ("https", "https")], problems));
+        let hostname = object.get("hostname").and_then(|at| {
+            let name = at.string(problems)?;
+            if !is_dns_subdomain(name) {
+                at.refuse(problems, "must be a DNS name (RFC 1123)");
+            }
+            Some(name.to_owned())
+        });
+        let path = match object.get("path") {
+            Some(at) => Some(read_path(at, mode, problems)?),
+            None => None,
+        };
+        let port = object.get("port").and_then(|at| {
+            let port = at.integer(1..=65_535, problems)?;
+            u16::try_from(port).ok()
+        });
+        let hosts = match object.get("hosts") {
+            Some(at) => read_hosts(at, mode, &object, problems)?,
+            None => Vec::new(),
+        };
+        let status = match object.get("statusCode") {
+            Some(at) => read_status(at, mode, problems)?,
+            None => 302,
+        };
+        let leads_back = ["scheme", "hostname", "path", "port"]
+            .iter()
+            .all(|name| !object.has(name));
+        if mode == RedirectMode::Client && leads_back {
+            at.refuse(
+                problems,
+                "must have scheme, hostname, path or port: else it leads the client back to \
+                 where it came from",
+            );
+        }
+        Some(Self {
+            mode,
+            scheme: scheme.map(str::to_owned),
+            hostname,
+            path,
+            port,
+            hosts,
+            status,
+        })
+    }
+
+    /// Whether the client is sent to the host that its request names.
+    #[must_use]
+    pub fn echoes_host(&self) -> bool {
+        self.mode == RedirectMode::Client
+            && self.hostname.is_none()
+            && (self.scheme.is_some() || self.port.is_some())
+    }
+}
+
+fn read_hosts(
+    at: At<'_>,
+    mode: RedirectMode,
+    redirect: &Object<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<String>> {
+    if mode == RedirectMode::Internal {
+        at.refuse(problems, "needs mode: Client");
+    } else if redirect.has("hostname") {
+        at.refuse(
+            problems,
+            "must be left out beside hostname, which says where it leads",
+        );
+    } else if !redirect.has("scheme") && !redirect.has("port") {
+        at.refuse(
+            problems,
+            "must be left out: without scheme and port the redirect is to a path alone, and \
+             names no host",
+        );
+    }
+    at.list(1..=64, problems, |at, problems| {
+        let text = at.string(problems)?;
+        if Authority::parse(text.as_bytes()).is_none() {
+            at.refuse(
+                problems,
+                "must be a host, such as shop.example, shop.example:8443 or [2001:db8::1]",
+            );
+        }
+        Some(text.to_owned())
+    })
+}
+
+fn read_status(at: At<'_>, mode: RedirectMode, problems: &mut Problems) -> Option<u16> {
+    let status = at.integer(300..=399, problems)?;
+    let (is_known, reason) = match mode {
+        RedirectMode::Internal => (
+            matches!(status, 301 | 302),
+            "must be 301 or 302; 303, 307 and 308 need mode: Client",
+        ),
+        RedirectMode::Client => (
+            matches!(status, 301..=303 | 307 | 308),
+            "must be 301, 302, 303, 307 or 308",
+        ),
+    };
+    if !is_known {
+        at.refuse(problems, reason);
+        return None;
+    }
+    u16::try_from(status).ok()
+}
+
+fn read_path(at: At<'_>, mode: RedirectMode, problems: &mut Problems) -> Option<Template> {
+    let object = at.object(&["type", "replaceFullPath", "replacePrefixMatch"], problems)?;
+    if let Some(at) = object.required("type", problems) {
+        at.choice(&[("ReplaceFullPath", ())], problems);
+    }
+    if let Some(at) = object.get("replacePrefixMatch") {
+        at.refuse(problems, "must be left out: type is ReplaceFullPath");
+    }
+    let at = object.required("replaceFullPath", problems)?;
+    let path = at.string_of(0..=1024, problems)?;
+    if mode == RedirectMode::Internal {
+        if path.contains('#') {
+            at.refuse(problems, "must not have a fragment (#)");
+        }
+        return Some(Template::literal(path));
+    }
+    let template = read_template(at, path, problems)?;
+    if !path.starts_with('/') || path.starts_with("//") {
+        at.refuse(problems, "must begin with one /");
+    }
+    let is_plain = |part: &Part| match part {
+        Part::Text(text) => text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)),
+        Part::Operator { .. } => true,
+    };
+    if !template.parts().iter().all(is_plain) {
+        at.refuse(
+            problems,
+            "must be written in URL characters: percent-encode others, with %% for the percent \
+             sign",
+        );
+    }
+    Some(template)
+}
