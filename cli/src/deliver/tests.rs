@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::clock::kept_at;
@@ -11,6 +11,7 @@ use super::error::{Cause, Error};
 use super::file::{File, Kind};
 use super::plan::Plan;
 use super::{Run, Witness};
+use crate::file_error::FileError;
 use crate::output::Output;
 
 const CDS: &str = "cds.yaml";
@@ -331,6 +332,10 @@ fn a_run_that_is_killed_anywhere_leaves_files_that_serve_and_the_next_ends_it() 
     assert!(kills > 300, "only {kills} runs were killed");
 }
 
+fn disk_full() -> FileError {
+    FileError::unwritable(Path::new("rds.yaml"), std::io::Error::other("disk full"))
+}
+
 /// Kills a run after so many writes and has another go on; whether there was
 /// something to kill.
 fn kill(from: &Files, to: &Files, next: &Files, writes: usize) -> bool {
@@ -339,7 +344,7 @@ fn kill(from: &Files, to: &Files, next: &Files, writes: usize) -> bool {
     let writer = |outputs: &[Output]| {
         for output in outputs {
             if left.get() == 0 {
-                return Err("killed".to_owned());
+                return Err(disk_full());
             }
             left.set(left.get() - 1);
             let name = output
@@ -372,7 +377,7 @@ fn an_error_between_phases_says_what_is_there_and_what_is_not() {
     let after = files([(CDS, clusters("up new")), (RDS, routes("new"))]);
     let plan = plan(&before, &after);
     let writer = |outputs: &[Output]| match outputs.iter().any(|it| it.path == *RDS) {
-        true => Err("cannot write rds.yaml: disk full".to_owned()),
+        true => Err(disk_full()),
         false => Ok(()),
     };
     let done = Run::new(&plan, &writer).phases(&mut Eager::default());
@@ -383,7 +388,7 @@ fn an_error_between_phases_says_what_is_there_and_what_is_not() {
         ),
         "{said}"
     );
-    let nothing = |_: &[Output]| Err("cannot write".to_owned());
+    let nothing = |_: &[Output]| Err(disk_full());
     let done = Run::new(&plan, &nothing).phases(&mut Eager::default());
     assert!(!done.expect_err("fails").is_unfinished());
 }

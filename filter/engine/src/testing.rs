@@ -3,6 +3,7 @@
 
 mod cells;
 mod fake_host;
+mod message;
 mod meters;
 mod proxy;
 mod router;
@@ -20,8 +21,9 @@ use crate::worker::Worker;
 
 pub use cells::SharedCells;
 pub use fake_host::FakeHost;
+pub use message::Message;
 pub use meters::SharedMeters;
-pub use proxy::{Message, Outcome, Proxy};
+pub use proxy::{Outcome, Proxy};
 pub use script::{Played, play, random_script};
 #[cfg(not(target_arch = "wasm32"))]
 pub use threads::{ThreadedHost, WorkerHost};
