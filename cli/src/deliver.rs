@@ -92,16 +92,24 @@ pub(crate) fn deliver(documents: Vec<Document>, pace: &Pace) -> Result<Summary, 
 
 /// What would be written, and in which phases.
 pub(crate) fn rehearse(documents: Vec<Document>, pace: &Pace) -> Result<Summary, Error> {
-    let plan = read(documents)?;
-    let mut summary = Summary::rehearsed(&plan);
+    rehearsed(&read(documents)?, pace)
+}
+
+fn rehearsed(plan: &Plan, pace: &Pace) -> Result<Summary, Error> {
+    let mut summary = Summary::rehearsed(plan);
     if !plan.is_watched() || matches!(pace, Pace::AtOnce) {
-        summary.add(&plan, &plan.at_once());
+        summary.add(plan, &plan.at_once());
         return Ok(summary);
     }
-    summary.add(&plan, &plan.prepare().map_err(Error::Unwritten)?);
-    summary.add(&plan, &plan.switch());
-    let kept = clock::kept(&plan);
-    summary.add(&plan, &plan.finish(&kept).map_err(Error::Unwritten)?);
+    summary.add(plan, &plan.prepare().map_err(Error::Unwritten)?);
+    summary.restart = plan.only_by_restart();
+    if !summary.restart.is_empty() {
+        summary.add(plan, &plan.for_restart().map_err(Error::Unwritten)?);
+        return Ok(summary);
+    }
+    summary.add(plan, &plan.switch());
+    let kept = clock::kept(plan);
+    summary.add(plan, &plan.finish(&kept).map_err(Error::Unwritten)?);
     summary.kept = kept;
     Ok(summary)
 }

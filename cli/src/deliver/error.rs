@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::admin::Address;
-use super::file::Kind;
 use super::summary::{Summary, list};
 
 /// What went wrong.
@@ -49,8 +48,9 @@ pub(crate) enum Cause {
     Refused {
         address: Address,
         file: String,
-        kind: Kind,
         counter: String,
+        /// It is the file of a filter that a listener did not have before.
+        is_new_filter: bool,
     },
     /// Something has not happened in time.
     Late {
@@ -157,7 +157,7 @@ impl Cause {
         matches!(
             self,
             Self::Refused {
-                kind: Kind::Extension,
+                is_new_filter: true,
                 ..
             }
         )

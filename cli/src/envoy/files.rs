@@ -3,6 +3,7 @@
 
 mod flat;
 mod kind;
+mod paths;
 mod text;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,8 @@ use super::tree::{field, find, same, type_of};
 use super::undo;
 use crate::diagnostics::Source;
 pub(crate) use kind::Kind;
+use paths::rds_paths;
+pub(crate) use paths::{discovery_paths, path_of};
 pub(crate) use text::rewritten;
 
 /// One file of the configuration.
@@ -347,35 +350,6 @@ fn refuse_duplicates(node: &Node, path: &mut String, refuse: &mut dyn FnMut(Prob
                 refuse_duplicates(&entry.node, path, refuse);
                 path.truncate(length);
             }
-        }
-        _ => {}
-    }
-}
-
-/// The path of a `ConfigSource` that is a file.
-pub(crate) fn path_of(source: &Node) -> Option<String> {
-    let path = find(source, &["path_config_source", "path"]).or_else(|| field(source, "path"))?;
-    path.as_str().map(str::to_owned)
-}
-
-fn rds_paths(listener: &Node, paths: &mut BTreeSet<String>) {
-    for (_, _, hcm) in super::listener::connection_managers(listener) {
-        if let Some(path) = find(hcm, &["rds", "config_source"]).and_then(path_of) {
-            paths.insert(path);
-        }
-    }
-}
-
-/// Adds the paths of the files that filters are discovered in.
-pub(crate) fn discovery_paths(node: &Node, paths: &mut BTreeSet<String>) {
-    match &node.value {
-        Value::List(items) => items.iter().for_each(|it| discovery_paths(it, paths)),
-        Value::Map(entries) => {
-            let source = find(node, &["config_discovery", "config_source"]);
-            paths.extend(source.and_then(path_of));
-            entries
-                .iter()
-                .for_each(|it| discovery_paths(&it.node, paths));
         }
         _ => {}
     }
