@@ -5,6 +5,7 @@
 //! refused; what it has to say about its input goes to stderr.
 
 mod apply;
+mod error;
 mod explain;
 mod lint;
 mod plugin_config;
@@ -13,6 +14,8 @@ mod schema;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use error::Error;
 
 /// BackendTrafficPolicy for stock Envoy
 #[derive(Parser)]
@@ -49,11 +52,11 @@ enum Outcome {
 #[must_use]
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Lint(arguments) => lint::run(&arguments).map(Outcome::from),
+        Command::Lint(arguments) => lint::run(&arguments),
         Command::Apply(arguments) => apply::run(&arguments),
-        Command::Explain(arguments) => explain::run(&arguments).map(Outcome::from),
-        Command::PluginConfig(arguments) => plugin_config::run(&arguments).map(Outcome::from),
-        Command::Schema => schema::run().map(Outcome::from),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::PluginConfig(arguments) => plugin_config::run(&arguments),
+        Command::Schema => schema::run(),
     };
     match done {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
@@ -62,15 +65,6 @@ pub fn run() -> ExitCode {
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(2)
-        }
-    }
-}
-
-impl From<bool> for Outcome {
-    fn from(is_fine: bool) -> Self {
-        match is_fine {
-            true => Self::Fine,
-            false => Self::Refused,
         }
     }
 }

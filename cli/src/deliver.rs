@@ -6,6 +6,7 @@
 //! there answers 503. [`plan`] says in which order that never happens, and a
 //! [`Witness`] when a phase has arrived.
 
+mod address;
 mod admin;
 mod clock;
 mod error;
@@ -20,12 +21,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use admin::Address;
+pub(crate) use address::Address;
 pub(crate) use error::Error;
 pub(crate) use lock::Lock;
 pub(crate) use summary::Summary;
 
 use crate::envoy::files::Kind;
+use crate::file_error::FileError;
 use crate::output::{self, Output};
 use error::{Cause, Unfinished};
 use file::File;
@@ -92,26 +94,26 @@ pub(crate) fn deliver(documents: Vec<Document>, pace: &Pace) -> Result<Summary, 
 
 /// What would be written, and in which phases.
 pub(crate) fn rehearse(documents: Vec<Document>, pace: &Pace) -> Result<Summary, Error> {
-    rehearsed(&read(documents)?, pace)
+    Ok(rehearsed(&read(documents)?, pace))
 }
 
-fn rehearsed(plan: &Plan, pace: &Pace) -> Result<Summary, Error> {
+fn rehearsed(plan: &Plan, pace: &Pace) -> Summary {
     let mut summary = Summary::rehearsed(plan);
     if !plan.is_watched() || matches!(pace, Pace::AtOnce) {
         summary.add(plan, &plan.at_once());
-        return Ok(summary);
+        return summary;
     }
-    summary.add(plan, &plan.prepare().map_err(Error::Unwritten)?);
+    summary.add(plan, &plan.prepare());
     summary.restart = plan.only_by_restart();
     if !summary.restart.is_empty() {
-        summary.add(plan, &plan.for_restart().map_err(Error::Unwritten)?);
-        return Ok(summary);
+        summary.add(plan, &plan.for_restart());
+        return summary;
     }
     summary.add(plan, &plan.switch());
     let kept = clock::kept(plan);
-    summary.add(plan, &plan.finish(&kept).map_err(Error::Unwritten)?);
+    summary.add(plan, &plan.finish(&kept));
     summary.kept = kept;
-    Ok(summary)
+    summary
 }
 
 fn read(documents: Vec<Document>) -> Result<Plan, Error> {
@@ -119,15 +121,14 @@ fn read(documents: Vec<Document>) -> Result<Plan, Error> {
     for document in documents {
         let path = document.path.clone();
         let file = File::read(document);
-        files.push(file.map_err(|error| {
-            Error::Unwritten(format!("cannot read {}: {error}", path.display()))
-        })?);
+        let failed = |error| Error::Unwritten(FileError::unreadable(&path, error));
+        files.push(file.map_err(failed)?);
     }
     Ok(Plan::new(files))
 }
 
 /// Writes files, or says which it cannot write.
-type Writer<'a> = &'a dyn Fn(&[Output]) -> Result<(), String>;
+type Writer<'a> = &'a dyn Fn(&[Output]) -> Result<(), FileError>;
 
 /// A delivery under way.
 struct Run<'a> {
@@ -150,14 +151,14 @@ impl<'a> Run<'a> {
         if plan.is_empty() {
             return Ok(());
         }
-        let prepare = plan.prepare().map_err(Error::Unwritten)?;
+        let prepare = plan.prepare();
         let switch = plan.switch();
         self.at(witness.look(plan))?;
         let written = self.write(&prepare)?;
         if !(prepare.is_empty() && switch.is_empty()) {
             let arrived = witness.clusters(plan, &written);
             if let Err(Cause::Restart(_)) = arrived {
-                self.write(&plan.for_restart().map_err(Error::Unwritten)?)?;
+                self.write(&plan.for_restart())?;
             }
             self.at(arrived)?;
         }
@@ -168,7 +169,7 @@ impl<'a> Run<'a> {
             self.write(&plan.listeners_back())?;
         }
         let kept = self.at(kept)?;
-        let finish = plan.finish(&kept).map_err(Error::Unwritten)?;
+        let finish = plan.finish(&kept);
         self.summary.kept = kept;
         self.at(witness.look(plan))?;
         let written = self.write(&finish)?;

@@ -12,6 +12,7 @@ use btp_policy::node::Node;
 use btp_policy::problem::Problems;
 
 use crate::diagnostics::{Finding, Location, Source};
+use crate::file_error::FileError;
 
 pub(crate) use kubelb::Off;
 use kubelb::switch_off;
@@ -51,7 +52,7 @@ pub(crate) struct Input {
 
 impl Input {
     /// Reads files, directories and stdin (`-`).
-    pub(crate) fn read(paths: &[PathBuf]) -> Result<Self, String> {
+    pub(crate) fn read(paths: &[PathBuf]) -> Result<Self, FileError> {
         let mut input = Self::default();
         let mut of_kubelb = Vec::new();
         for path in paths {
@@ -69,7 +70,7 @@ impl Input {
         policies.map(|it| it.node.field("spec")).collect()
     }
 
-    fn add(&mut self, file: &Path, of_kubelb: &mut Vec<Object>) -> Result<(), String> {
+    fn add(&mut self, file: &Path, of_kubelb: &mut Vec<Object>) -> Result<(), FileError> {
         let name = if is_stdin(file) {
             "<stdin>".to_owned()
         } else {
@@ -81,10 +82,9 @@ impl Input {
         } else {
             fs::read(file)
         };
-        let bytes = bytes.map_err(|error| format!("cannot read {name}: {error}"))?;
-        let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
+        let read = Source::of(name, bytes)?;
         let source = self.sources.len();
-        match document::read(&text) {
+        match document::read(&read.text) {
             Ok(documents) => self.sort(source, documents, of_kubelb),
             Err(problems) => {
                 let found = problems
@@ -93,7 +93,7 @@ impl Input {
                 self.findings.extend(found);
             }
         }
-        self.sources.push(Source { name, text });
+        self.sources.push(read);
         Ok(())
     }
 
@@ -127,11 +127,11 @@ fn is_stdin(path: &Path) -> bool {
 }
 
 /// The manifests in a directory, sorted; a file is itself.
-fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
+fn files_of(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     if is_stdin(path) || !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let fail = |error: io::Error| format!("cannot read {}: {error}", path.display());
+    let fail = |error: io::Error| FileError::unreadable(path, error);
     let mut entries = Vec::new();
     for entry in fs::read_dir(path).map_err(fail)? {
         entries.push(entry.map_err(fail)?.path());

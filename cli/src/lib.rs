@@ -7,6 +7,7 @@ mod deliver;
 mod diagnostics;
 mod documents;
 mod envoy;
+mod file_error;
 mod output;
 mod plugin_config_builder;
 mod spec_fields;

@@ -14,6 +14,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::file_error::FileError;
+
 /// Links that are followed before it is taken for a loop, as in Linux.
 const MOST_LINKS: usize = 40;
 
@@ -74,43 +76,39 @@ pub(crate) fn is_stdout(path: &Path) -> bool {
 }
 
 /// Prints to stdout.
-pub(crate) fn print(text: &str) -> Result<(), String> {
-    to_stdout(text).map_err(|error| format!("cannot write to stdout: {error}"))
+pub(crate) fn print(text: &str) -> Result<(), FileError> {
+    to_stdout(text).map_err(FileError::Stdout)
 }
 
 /// Writes all outputs, or says which cannot be written.
-pub(crate) fn write(outputs: &[Output]) -> Result<(), String> {
+pub(crate) fn write(outputs: &[Output]) -> Result<(), FileError> {
     let mut prepared = Vec::new();
     for output in outputs {
-        let way = prepare(output).map_err(|error| failed(output, &error))?;
+        let way = prepare(output).map_err(|error| FileError::unwritable(&output.path, error))?;
         prepared.push(Prepared { output, way });
     }
     for Prepared { output, way } in prepared {
-        perform(way, &output.text).map_err(|error| failed(output, &error))?;
+        perform(way, &output.text).map_err(|error| FileError::unwritable(&output.path, error))?;
     }
     Ok(())
 }
 
 /// Says which of the outputs cannot be written, and writes none.
-pub(crate) fn check(outputs: &[Output]) -> Result<(), String> {
+pub(crate) fn check(outputs: &[Output]) -> Result<(), FileError> {
     for output in outputs {
-        prepare(output).map_err(|error| failed(output, &error))?;
+        prepare(output).map_err(|error| FileError::unwritable(&output.path, error))?;
     }
     Ok(())
 }
 
 /// Writes all outputs so that whoever watches their folder notices: links are
 /// put anew at their places, too.
-pub(crate) fn replace(outputs: &[Output]) -> Result<(), String> {
+pub(crate) fn replace(outputs: &[Output]) -> Result<(), FileError> {
     write(outputs)?;
     for output in outputs {
-        relink(&output.path).map_err(|error| failed(output, &error))?;
+        relink(&output.path).map_err(|error| FileError::unwritable(&output.path, error))?;
     }
     Ok(())
-}
-
-fn failed(output: &Output, error: &io::Error) -> String {
-    format!("cannot write {}: {error}", output.path.display())
 }
 
 /// Finds out how an output can be written, and does what can be done without

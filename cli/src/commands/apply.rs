@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use btp_policy::problem::Problem;
 use clap::Args;
 
-use super::Outcome;
+use super::{Error, Outcome};
 use crate::apply::options::{MOUNTED, Options, object_name};
 use crate::apply::plan::{self, Plan};
 use crate::deliver::{self, Document, Lock};
-use crate::diagnostics::{self, Finding, Format, Source};
+use crate::diagnostics::{self, Finding, Format};
 use crate::documents::Input;
 use crate::envoy::files::{Config, Kind, Syntax};
 use crate::envoy::text::yaml_out;
@@ -88,16 +88,16 @@ impl Arguments {
 }
 
 /// Applies.
-pub(super) fn run(arguments: &Arguments) -> Result<Outcome, String> {
+pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     if arguments.watch {
-        return Err("--watch is not there yet: run btp apply again when a file changes".to_owned());
+        return Err(Error::NoWatch);
     }
     arguments.delivery.check()?;
     let folder = arguments.delivery.folder();
     let writes = !arguments.diff && !arguments.dry_run;
     // Before anything is read: what is there is to stay so until it is ours.
     let _lock = match folder.filter(|_| writes) {
-        Some(folder) => Some(Lock::take(folder).map_err(|error| error.to_string())?),
+        Some(folder) => Some(Lock::take(folder)?),
         None => None,
     };
     let mut input = Input::read(&arguments.files)?;
@@ -116,10 +116,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, String> {
         }
     }
     let mut sources = std::mem::take(&mut input.sources);
-    sources.extend(config.files.iter_mut().map(|file| Source {
-        name: file.source.name.clone(),
-        text: file.source.text.clone(),
-    }));
+    sources.extend(config.files.iter().map(|file| file.source.clone()));
     diagnostics::print(&found, &sources, Format::Text);
     let (Some(plan), true) = (plan, diagnostics::is_fine(&found)) else {
         return Ok(Outcome::Refused);
@@ -152,7 +149,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, String> {
 
 /// Writes to a folder that an Envoy may be watching, or says what would be
 /// written.
-fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<Outcome, String> {
+fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<Outcome, Error> {
     let documents = changes.into_iter().map(|it| Document {
         kind: it.kind,
         path: it.output.path,
@@ -160,8 +157,7 @@ fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<
     });
     let pace = arguments.delivery.pace();
     if arguments.dry_run {
-        let summary = deliver::rehearse(documents.collect(), &pace);
-        let summary = summary.map_err(|error| error.to_string())?;
+        let summary = deliver::rehearse(documents.collect(), &pace)?;
         output::print(&format!("{report}{summary}"))?;
         return Ok(Outcome::Fine);
     }
@@ -174,7 +170,7 @@ fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<
             eprintln!("error: {error}");
             Ok(Outcome::Unfinished)
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -204,8 +200,8 @@ enum OutputError {
     NoFolder(PathBuf),
     /// Two files would have this name there.
     SameName(PathBuf),
-    /// A file cannot be written in its syntax: the reason.
-    Unwritable(String),
+    /// The files cannot be one.
+    NotFlat(Problem),
 }
 
 impl fmt::Display for OutputError {
@@ -229,7 +225,7 @@ impl fmt::Display for OutputError {
                     "cannot hold two files named {name}: rename one of them"
                 )
             }
-            Self::Unwritable(reason) => formatter.write_str(reason),
+            Self::NotFlat(problem) => problem.fmt(formatter),
         }
     }
 }
@@ -264,10 +260,11 @@ fn changes_of(
             ),
             output: Output {
                 text: match arguments.flat {
-                    true => config.flat_text(Syntax::of(&name)),
+                    true => config
+                        .flat_text(Syntax::of(&name))
+                        .map_err(OutputError::NotFlat)?,
                     false => config.text(index, Syntax::of(&name)),
-                }
-                .map_err(OutputError::Unwritable)?,
+                },
                 path,
             },
             name,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::{Error, Outcome};
 use crate::plugin_config_builder::Instance;
 use routes::Question;
 
@@ -37,7 +38,7 @@ pub(super) struct Arguments {
 }
 
 /// Explains; false if something was refused or nothing was found.
-pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
+pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     let Arguments {
         files,
         route,

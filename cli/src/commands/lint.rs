@@ -13,6 +13,7 @@ use btp_policy::read::At;
 use btp_policy::{Policy, Regexes, advice, schema};
 use clap::{Args, ValueEnum};
 
+use super::{Error, Outcome};
 use crate::diagnostics::{self, Finding, Format, Location};
 use crate::documents::{Input, Object};
 
@@ -48,7 +49,7 @@ enum Profile {
 }
 
 /// Prints what is wrong; false if anything is.
-pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
+pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     let Arguments {
         files,
         bootstrap,
@@ -83,10 +84,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
         }
     }
     if let Some(bootstrap) = bootstrap {
-        bootstrap::lint(bootstrap, &fine, &mut input.sources, &mut findings)?;
+        bootstrap::lint(bootstrap, &fine, &mut input, &mut findings)?;
     }
     diagnostics::print(&findings, &input.sources, *format);
-    Ok(diagnostics::is_fine(&findings))
+    Ok(match diagnostics::is_fine(&findings) {
+        true => Outcome::Fine,
+        false => Outcome::Refused,
+    })
 }
 
 /// Checks one policy; gives it if nothing is wrong with it.

@@ -6,8 +6,11 @@ use btp_policy::PluginConfig;
 use btp_policy::problem::Problem;
 use clap::Args;
 
+use super::{Error, Outcome};
 use crate::diagnostics::{self, Finding, Format, Location};
 use crate::documents::Input;
+use crate::envoy::text::json_out;
+use crate::output;
 use crate::plugin_config_builder::{Instance, compose, in_its_file};
 
 /// The arguments of `btp plugin-config`.
@@ -21,7 +24,7 @@ pub(super) struct Arguments {
 }
 
 /// Prints the plugin configuration; false if it was refused.
-pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
+pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     let Arguments { files, instance } = arguments;
     let mut input = Input::read(files)?;
     let mut findings = std::mem::take(&mut input.findings);
@@ -42,9 +45,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<bool, String> {
     }
     diagnostics::print(&findings, &input.sources, Format::Text);
     if !diagnostics::is_fine(&findings) {
-        return Ok(false);
+        return Ok(Outcome::Refused);
     }
-    let text = serde_json::to_string_pretty(&config).map_err(|error| error.to_string())?;
-    println!("{text}");
-    Ok(true)
+    output::print(&json_out::indented(&config))?;
+    Ok(Outcome::Fine)
 }

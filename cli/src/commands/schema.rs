@@ -1,9 +1,10 @@
 //! `btp schema`: the JSON Schema of the filter's configuration.
 
+use super::{Error, Outcome};
 use crate::output;
 
 /// Prints it.
-pub(super) fn run() -> Result<bool, String> {
+pub(super) fn run() -> Result<Outcome, Error> {
     output::print(&format!("{:#}\n", btp_policy::schema::json_schema()))?;
-    Ok(true)
+    Ok(Outcome::Fine)
 }

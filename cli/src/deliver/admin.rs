@@ -15,12 +15,12 @@ use btp_policy::json;
 use btp_policy::node::Node;
 
 use super::Witness;
+use super::address::Address;
 use super::error::Cause;
 use super::file::{File, Kind, mentions};
 use super::plan::Plan;
 use crate::envoy::tree::{items, type_of};
 use counters::{Counters, Fate};
-pub(crate) use http::Address;
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);

@@ -5,8 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::admin::Address;
+use super::address::Address;
 use super::summary::{Summary, list};
+use crate::file_error::FileError;
 
 /// What went wrong.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub(crate) enum Error {
     /// Another run is at this folder.
     Busy(PathBuf),
     /// A file cannot be read or written; nothing is.
-    Unwritten(String),
+    Unwritten(FileError),
     /// Nothing is written.
     NotBegun(Cause),
     /// Some of it is written, and serves as it is.
@@ -58,7 +59,7 @@ pub(crate) enum Cause {
         what: String,
         patience: Duration,
     },
-    Unwritten(String),
+    Unwritten(FileError),
 }
 
 impl Error {
@@ -80,7 +81,7 @@ impl fmt::Display for Error {
                 "another btp apply writes to {}: run this one again when that has ended",
                 folder.display()
             ),
-            Self::Unwritten(reason) => formatter.write_str(reason),
+            Self::Unwritten(error) => error.fmt(formatter),
             Self::NotBegun(cause) => {
                 write!(formatter, "{cause}\nNothing is written: {}", cause.advice())
             }
@@ -145,7 +146,7 @@ impl fmt::Display for Cause {
             } => {
                 write!(formatter, "Envoy at {address}: {what} after {patience:?}")
             }
-            Self::Unwritten(reason) => formatter.write_str(reason),
+            Self::Unwritten(error) => error.fmt(formatter),
         }
     }
 }

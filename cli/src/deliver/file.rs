@@ -150,9 +150,9 @@ impl File {
     }
 
     /// What is to be there, with more clusters behind its own.
-    pub(super) fn with_clusters(&self, more: &[&Node]) -> Result<String, String> {
+    pub(super) fn with_clusters(&self, more: &[&Node]) -> String {
         if more.is_empty() {
-            return Ok(self.after.text.clone());
+            return self.after.text.clone();
         }
         let mut node = self.after.node.clone();
         let list = match self.kind {

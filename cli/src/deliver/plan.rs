@@ -65,7 +65,7 @@ impl Plan {
     }
 
     /// The first phase.
-    pub(super) fn prepare(&self) -> Result<Vec<Output>, String> {
+    pub(super) fn prepare(&self) -> Vec<Output> {
         let used = self.extensions_in_use();
         let mut outputs = Vec::new();
         for file in self.files.iter() {
@@ -73,16 +73,16 @@ impl Plan {
                 Kind::Extension if file.is_changed() && !used.contains(&file.name()) => {
                     outputs.push(after(file));
                 }
-                Kind::Clusters => outputs.extend(together(file)?),
+                Kind::Clusters => outputs.extend(together(file)),
                 _ => {}
             }
         }
-        Ok(outputs)
+        outputs
     }
 
     /// The bootstrap for the restart that brings the clusters of
     /// [`Self::only_by_restart`]: with those of before that are still sent to.
-    pub(super) fn for_restart(&self) -> Result<Vec<Output>, String> {
+    pub(super) fn for_restart(&self) -> Vec<Output> {
         let mut outputs = Vec::new();
         for file in self.of(Kind::Bootstrap) {
             let gone = gone(file);
@@ -90,10 +90,10 @@ impl Plan {
             let senders = self.files.iter().filter(|it| sends(it));
             let used: BTreeSet<String> = senders.flat_map(|it| it.named_before(&names)).collect();
             let more: Vec<&Node> = used.iter().filter_map(|it| gone.get(it).copied()).collect();
-            let text = file.with_clusters(&more)?;
+            let text = file.with_clusters(&more);
             outputs.extend((file.text_before() != Some(&text)).then(|| output(file, text)));
         }
-        Ok(outputs)
+        outputs
     }
 
     /// The second phase.
@@ -115,10 +115,10 @@ impl Plan {
     }
 
     /// The last phase; the clusters `kept` stay.
-    pub(super) fn finish(&self, kept: &BTreeSet<String>) -> Result<Vec<Output>, String> {
+    pub(super) fn finish(&self, kept: &BTreeSet<String>) -> Vec<Output> {
         let mut outputs = Vec::new();
         for file in self.of(Kind::Clusters) {
-            let there = together(file)?;
+            let there = together(file);
             let there = there
                 .as_ref()
                 .map(|it| it.text.as_str())
@@ -129,7 +129,7 @@ impl Plan {
                 .filter(|(name, _)| kept.contains(*name))
                 .map(|(_, node)| *node)
                 .collect();
-            let text = file.with_clusters(&more)?;
+            let text = file.with_clusters(&more);
             outputs.extend((there != Some(&text)).then(|| output(file, text)));
         }
         outputs.extend(
@@ -137,7 +137,7 @@ impl Plan {
                 .filter(|it| it.is_changed())
                 .map(after),
         );
-        Ok(outputs)
+        outputs
     }
 
     /// The clusters that are there and are not to be there in the end.
@@ -209,16 +209,16 @@ fn sends(file: &File) -> bool {
 
 /// A file with the clusters of before and after, of the same name those of
 /// after; nothing if it has all of them already.
-fn together(file: &File) -> Result<Option<Output>, String> {
+fn together(file: &File) -> Option<Output> {
     let before = file.clusters_before();
     let is_known = |cluster: &Node| before.iter().any(|it| same(it, cluster));
     if file.is_there() && file.clusters_after().iter().all(is_known) {
-        return Ok(None);
+        return None;
     }
     let gone = gone(file);
     let more: Vec<&Node> = gone.values().copied().collect();
-    let text = file.with_clusters(&more)?;
-    Ok((file.text_before() != Some(&text)).then(|| output(file, text)))
+    let text = file.with_clusters(&more);
+    (file.text_before() != Some(&text)).then(|| output(file, text))
 }
 
 /// The clusters that a file has and will not have.

@@ -5,13 +5,14 @@ mod killed;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::{Cause, Error};
 use super::file::{File, Kind};
 use super::plan::Plan;
 use super::{Pace, Run, Witness, rehearsed};
+use crate::file_error::FileError;
 use crate::output::Output;
 
 const CDS: &str = "cds.yaml";
@@ -277,7 +278,7 @@ fn routes_wait_for_the_restart_that_brings_clusters_of_the_bootstrap() {
         output.text
     );
     let planned = rehearsed(&plan(&before, &after), &Pace::After(Duration::ZERO));
-    let planned = planned.expect("can be planned").to_string();
+    let planned = planned.to_string();
     let wanted = "to be written: envoy.yaml (read when Envoy starts)\nnote: the rest waits for a \
                   restart of Envoy, which brings cluster new\n";
     assert_eq!(planned, wanted);
@@ -289,13 +290,17 @@ fn routes_wait_for_the_restart_that_brings_clusters_of_the_bootstrap() {
     assert_eq!(steps(&before, &unused), ["rds.yaml", "envoy.yaml"]);
 }
 
+fn disk_full() -> FileError {
+    FileError::unwritable(Path::new(RDS), std::io::Error::other("disk full"))
+}
+
 #[test]
 fn an_error_between_phases_says_what_is_there_and_what_is_not() {
     let before = files([(CDS, clusters("up")), (RDS, routes("up"))]);
     let after = files([(CDS, clusters("up new")), (RDS, routes("new"))]);
     let plan = plan(&before, &after);
     let writer = |outputs: &[Output]| match outputs.iter().any(|it| it.path == *RDS) {
-        true => Err("cannot write rds.yaml: disk full".to_owned()),
+        true => Err(disk_full()),
         false => Ok(()),
     };
     let done = Run::new(&plan, &writer).phases(&mut Eager::default());
@@ -306,7 +311,7 @@ fn an_error_between_phases_says_what_is_there_and_what_is_not() {
         ),
         "{said}"
     );
-    let nothing = |_: &[Output]| Err("cannot write".to_owned());
+    let nothing = |_: &[Output]| Err(disk_full());
     let done = Run::new(&plan, &nothing).phases(&mut Eager::default());
     assert!(!done.expect_err("fails").is_unfinished());
 }

@@ -2,8 +2,8 @@
 //! takes listeners, clusters and routes from.
 
 mod flat;
+mod follow;
 mod kind;
-mod paths;
 mod text;
 
 use std::collections::BTreeSet;
@@ -16,13 +16,13 @@ use btp_policy::{json, yaml};
 
 use super::address::{Address, Step, at, at_mut};
 use super::text::layout::as_envoy_reads;
-use super::text::yaml_out;
-use super::tree::{field, find, same, type_of};
+use super::text::{json_out, yaml_out};
+use super::tree::{field, same, type_of};
 use super::undo;
 use crate::diagnostics::Source;
+use crate::file_error::FileError;
+pub(crate) use follow::{discovery_paths, path_of};
 pub(crate) use kind::Kind;
-use paths::rds_paths;
-pub(crate) use paths::{discovery_paths, path_of};
 pub(crate) use text::rewritten;
 
 /// One file of the configuration.
@@ -72,13 +72,13 @@ impl Syntax {
 
 impl Config {
     /// Reads a bootstrap and the files it names.
-    pub(crate) fn read(bootstrap: &Path) -> Result<Self, String> {
+    pub(crate) fn read(bootstrap: &Path) -> Result<Self, FileError> {
         Self::read_for(bootstrap, None)
     }
 
     /// Reads a bootstrap and the files it names, of which the results will go
     /// to a folder.
-    pub(crate) fn read_for(bootstrap: &Path, out_dir: Option<&Path>) -> Result<Self, String> {
+    pub(crate) fn read_for(bootstrap: &Path, out_dir: Option<&Path>) -> Result<Self, FileError> {
         let mut config = Self {
             files: Vec::new(),
             problems: Vec::new(),
@@ -91,13 +91,7 @@ impl Config {
         if !config.problems.is_empty() {
             return Ok(config);
         }
-        for (name, kind) in [
-            ("lds_config", Kind::Listeners),
-            ("cds_config", Kind::Clusters),
-        ] {
-            config.follow(&["dynamic_resources", name], kind)?;
-        }
-        config.follow_routes()?;
+        config.follow_all()?;
         Ok(config)
     }
 
@@ -163,7 +157,7 @@ impl Config {
     }
 
     /// The text of a file, changed.
-    pub(crate) fn text(&self, file: usize, syntax: Syntax) -> Result<String, String> {
+    pub(crate) fn text(&self, file: usize, syntax: Syntax) -> String {
         self.files[file].text(syntax)
     }
 
@@ -179,13 +173,13 @@ impl Config {
         !same(&file.node, &file.clean)
     }
 
-    fn add(&mut self, path: PathBuf, shown: &Path, kind: Kind) -> Result<(), String> {
+    fn add(&mut self, path: PathBuf, shown: &Path, kind: Kind) -> Result<(), FileError> {
         let name = shown.display().to_string();
-        let bytes = fs::read(&path).map_err(|error| format!("cannot read {name}: {error}"))?;
-        let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
+        let source = Source::of(name, fs::read(&path))?;
+        let text = source.text.clone();
         let index = self.files.len();
         let syntax = Syntax::of(&path);
-        let node = parse(&text, syntax).unwrap_or_else(|problem| {
+        let node = parse(&source.text, syntax).unwrap_or_else(|problem| {
             self.problems.push((index, problem));
             Node::unplaced(Value::Null)
         });
@@ -199,9 +193,9 @@ impl Config {
             kind,
             syntax,
             clean: node.clone(),
-            clean_text: text.clone(),
+            clean_text: text,
             node,
-            source: Source { name, text },
+            source,
         });
         Ok(())
     }
@@ -226,76 +220,6 @@ impl Config {
             self.problems.push((0, problem));
         }
     }
-
-    fn follow(&mut self, way: &[&str], kind: Kind) -> Result<(), String> {
-        let Some(path) = find(&self.files[0].node, way).and_then(path_of) else {
-            return Ok(());
-        };
-        self.open(&path, kind)
-    }
-
-    fn follow_routes(&mut self) -> Result<(), String> {
-        let mut paths = BTreeSet::new();
-        for listener in self.listeners() {
-            if let Some(listener) = self.at(&listener) {
-                rds_paths(listener, &mut paths);
-            }
-        }
-        for path in paths {
-            self.open(&path, Kind::Routes)?;
-        }
-        Ok(())
-    }
-
-    /// Reads the files that filters are to be discovered in, as far as they
-    /// are here.
-    pub(crate) fn follow_extensions(&mut self) -> Result<(), String> {
-        let mut paths = BTreeSet::new();
-        for file in &self.files {
-            discovery_paths(&file.node, &mut paths);
-        }
-        for path in paths {
-            if self.locate(&path).is_file() {
-                self.open(&path, Kind::Extension)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn open(&mut self, path: &str, kind: Kind) -> Result<(), String> {
-        let place = self.locate(path);
-        match self.files.iter().position(|file| file.name == place) {
-            Some(file) if self.files[file].kind != kind => {
-                let reason = "is named for resources of two kinds: Envoy takes one kind from a \
-                              file, so give each a file of its own";
-                self.problems.push((file, Problem::new("", reason)));
-                Ok(())
-            }
-            Some(_) => Ok(()),
-            None => self.add(place.clone(), &place, kind),
-        }
-    }
-
-    /// Where a file that the bootstrap names is here: where it says, or beside
-    /// it.
-    fn locate(&self, path: &str) -> PathBuf {
-        let folder = self.files.first().and_then(|it| it.name.parent());
-        let folder = folder.unwrap_or(Path::new(""));
-        let said = Path::new(path);
-        let beside = folder.join(said.file_name().unwrap_or_default());
-        let below = folder.join(path.trim_start_matches("./"));
-        let is_result = |said: &Path| {
-            let home = said.parent().and_then(|it| it.canonicalize().ok());
-            home.is_some() && home == self.out_dir
-        };
-        if said.is_file() && !(is_result(said) && beside.is_file()) {
-            return said.to_owned();
-        }
-        if said.is_relative() && below.is_file() {
-            return below;
-        }
-        beside
-    }
 }
 
 /// What a text says.
@@ -314,12 +238,10 @@ pub(crate) fn parse(text: &str, syntax: Syntax) -> Result<Node, Problem> {
 }
 
 /// A tree in one syntax.
-fn render(node: &Node, syntax: Syntax) -> Result<String, String> {
+fn render(node: &Node, syntax: Syntax) -> String {
     match syntax {
-        Syntax::Yaml => Ok(yaml_out::write(node)),
-        Syntax::Json => serde_json::to_string_pretty(node)
-            .map(|text| text + "\n")
-            .map_err(|error| error.to_string()),
+        Syntax::Yaml => yaml_out::write(node),
+        Syntax::Json => json_out::indented(node),
     }
 }
 

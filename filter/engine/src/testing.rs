@@ -2,6 +2,7 @@
 //! memory that performs the actions, and a native one with real threads.
 
 mod fake_host;
+mod message;
 mod meters;
 mod proxy;
 mod router;
@@ -18,8 +19,9 @@ use crate::retry::Ledger;
 use crate::worker::Worker;
 
 pub use fake_host::FakeHost;
+pub use message::Message;
 pub use meters::SharedMeters;
-pub use proxy::{Message, Outcome, Proxy};
+pub use proxy::{Outcome, Proxy};
 pub use script::{Played, play, random_script};
 #[cfg(not(target_arch = "wasm32"))]
 pub use threads::{ThreadedHost, WorkerHost};

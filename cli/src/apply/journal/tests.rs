@@ -54,7 +54,7 @@ fn apply(envoy: &str, spec: &Node) -> Result<Applied, String> {
         "spec": (spec.clone()),
     });
     let policy = file("policy.json", &serde_json::to_string(&policy).unwrap());
-    let input = Input::read(&[policy])?;
+    let input = Input::read(&[policy]).unwrap();
     let mut after = read(envoy);
     let options = Options {
         wasm: MOUNTED.to_owned(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use btp_policy::scalar;
 use clap::Args;
 
+use crate::commands::error::Error;
 use crate::deliver::{Address, Pace};
 
 /// How long a phase is given, unless Envoy says when it has arrived.
@@ -40,16 +41,11 @@ pub(super) struct Delivery {
 
 impl Delivery {
     /// Refuses options that are for a folder where there is none.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         if self.out_dir.is_some() {
             return Ok(());
         }
-        let needs = |option: &str, why: &str| {
-            Err(format!(
-                "{option} needs --out-dir DIR: {why}. Say --out-dir DIR instead of -o, or leave \
-                 {option} out"
-            ))
-        };
+        let needs = |option, why| Err(Error::NeedsFolder { option, why });
         let phases = "phases are for files that Envoy watches, and -o writes one file at once";
         if self.ecds.is_some() {
             return needs(

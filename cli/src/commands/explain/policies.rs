@@ -10,6 +10,7 @@ use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
 use btp_policy::{PluginConfig, Policy, advice, merge};
 
+use crate::commands::{Error, Outcome};
 use crate::diagnostics::{self, Finding, Format};
 use crate::documents::{Input, Object};
 use crate::plugin_config_builder::{Instance, NativeFields, compose, in_its_file};
@@ -20,7 +21,7 @@ pub(super) fn run(
     files: &[PathBuf],
     route: Option<&str>,
     instance: &Instance,
-) -> Result<bool, String> {
+) -> Result<Outcome, Error> {
     let mut input = Input::read(files)?;
     let mut findings = std::mem::take(&mut input.findings);
     // Explaining is not enforcing: everything that can be read is shown.
@@ -41,12 +42,12 @@ pub(super) fn run(
             }));
             diagnostics::print(&findings, &input.sources, Format::Text);
             print_invalid(&node);
-            return Ok(false);
+            return Ok(Outcome::Refused);
         }
     };
     diagnostics::print(&findings, &input.sources, Format::Text);
     if !diagnostics::is_fine(&findings) {
-        return Ok(false);
+        return Ok(Outcome::Refused);
     }
     let warnings = input.policies.iter().map(warnings).collect();
     let specs = input.specs();
@@ -59,7 +60,7 @@ pub(super) fn run(
         Some(route) => explanation.route(Some(route)),
         None => explanation.everything(),
     }
-    Ok(true)
+    Ok(Outcome::Fine)
 }
 
 struct Explanation<'a> {

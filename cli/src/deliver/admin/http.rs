@@ -2,63 +2,17 @@
 //! connection for each request, and bodies in chunks. No proxy, no redirect,
 //! no TLS: an address that a person named is asked, and nobody else.
 
-use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::str::FromStr;
 use std::time::{Duration, Instant};
+
+use crate::deliver::address::Address;
 
 /// Headers of an answer that are read; Envoy sends about eight.
 const MOST_HEADERS: usize = 64;
 
 /// The largest answer: a `/config_dump` of a hundred thousand routes has less.
 const LARGEST: u64 = 1 << 30;
-
-/// Where an admin interface listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
-    host: String,
-    port: u16,
-}
-
-impl FromStr for Address {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.contains('/') {
-            return Err("is HOST:PORT, without a scheme and a path".to_owned());
-        }
-        let Some((host, port)) = text.rsplit_once(':').filter(|_| !text.ends_with(']')) else {
-            return Err("has no port; Envoy's examples have 9901".to_owned());
-        };
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
-        if bare.is_none() && host.contains(':') {
-            return Err(format!(
-                "has an IPv6 address without brackets: [{text}]:PORT"
-            ));
-        }
-        let host = bare.unwrap_or(host);
-        match port.parse() {
-            Ok(port) if port > 0 && !host.is_empty() => Ok(Self {
-                host: host.to_owned(),
-                port,
-            }),
-            _ => Err("is a host and a port from 1 to 65535".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(formatter, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(formatter, "{}:{}", self.host, self.port)
-        }
-    }
-}
 
 /// The body of what is at `path`, within `patience`; anything but 200 is an
 /// error.
@@ -88,7 +42,7 @@ pub(super) fn get(address: &Address, path: &str, patience: Duration) -> io::Resu
 /// The first of the host's addresses that takes a connection.
 fn connect(address: &Address, deadline: Instant) -> io::Result<TcpStream> {
     let mut last = wrong("the host has no address");
-    for peer in (address.host.as_str(), address.port).to_socket_addrs()? {
+    for peer in (address.host(), address.port()).to_socket_addrs()? {
         match TcpStream::connect_timeout(&peer, left(deadline)?) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
@@ -203,31 +157,5 @@ mod tests {
         assert!(body("SSH-2.0-OpenSSH_9.6\r\n").is_err());
         let refused = body("HTTP/1.1 403 Forbidden\r\n\r\nno");
         assert_eq!(refused, Err("it answers with status 403".to_owned()));
-    }
-
-    #[test]
-    fn addresses_are_hosts_with_ports() {
-        for text in [
-            "localhost:9901",
-            "10.0.0.1:1",
-            "[::1]:9901",
-            "[fe80::1%eth0]:80",
-        ] {
-            let address: Address = text.parse().expect(text);
-            assert_eq!(address.to_string(), text);
-        }
-        for (text, reason) in [
-            ("http://localhost:9901", "without a scheme"),
-            ("localhost:9901/stats", "without a scheme"),
-            ("localhost", "has no port"),
-            ("::1", "without brackets: [::1]:PORT"),
-            ("[::1]", "has no port"),
-            ("localhost:0", "1 to 65535"),
-            ("localhost:99999", "1 to 65535"),
-            (":9901", "a host and a port"),
-        ] {
-            let refused = text.parse::<Address>().expect_err(text);
-            assert!(refused.contains(reason), "{text}: {refused}");
-        }
     }
 }

@@ -4,7 +4,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
-use super::{CDS, Eager, Files, LDS, RDS, clusters, files, kind, listener, plan, routes};
+use super::{
+    CDS, Eager, Files, LDS, RDS, clusters, disk_full, files, kind, listener, plan, routes,
+};
 use crate::deliver::Run;
 use crate::deliver::file::File;
 use crate::output::Output;
@@ -65,7 +67,7 @@ fn kill(from: &Files, to: &Files, next: &Files, writes: usize) -> bool {
     let writer = |outputs: &[Output]| {
         for output in outputs {
             if left.get() == 0 {
-                return Err("killed".to_owned());
+                return Err(disk_full());
             }
             left.set(left.get() - 1);
             let name = output

@@ -2,6 +2,7 @@
 //! checks, as it looks into no other file than the bootstrap.
 
 use btp_policy::node::{Node, Value};
+use btp_policy::problem::Problem;
 
 use super::{Config, Kind, Syntax, parse, path_of};
 use crate::envoy::address::at_mut;
@@ -17,14 +18,14 @@ const LISTS: [(&str, &str, Kind); 2] = [
 
 impl Config {
     /// The bootstrap, with the resources of all files in it.
-    pub(crate) fn flat(&self) -> Result<Node, String> {
+    pub(crate) fn flat(&self) -> Result<Node, Problem> {
         let mut files = Vec::new();
         for (index, file) in self.files.iter().enumerate() {
-            let text = self.text(index, file.syntax)?;
-            files.push(parse(&text, file.syntax).map_err(|it| it.to_string())?);
+            let text = self.text(index, file.syntax);
+            files.push(parse(&text, file.syntax)?);
         }
         let Some(mut root) = files.first().cloned() else {
-            return Err("there is no bootstrap".to_owned());
+            return Err(Problem::new("", "there is no bootstrap"));
         };
         for (name, list, kind) in LISTS {
             let Some(index) = self.files.iter().position(|it| it.kind == kind) else {
@@ -49,8 +50,8 @@ impl Config {
     }
 
     /// The text of [`Self::flat`].
-    pub(crate) fn flat_text(&self, syntax: Syntax) -> Result<String, String> {
-        super::render(&self.flat()?, syntax)
+    pub(crate) fn flat_text(&self, syntax: Syntax) -> Result<String, Problem> {
+        Ok(super::render(&self.flat()?, syntax))
     }
 
     /// Has the connection managers of a listener hold their routes.

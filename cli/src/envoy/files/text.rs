@@ -10,7 +10,7 @@ use crate::envoy::undo;
 
 impl File {
     /// The text of what it is now: what was read, where nothing was changed.
-    pub(super) fn text(&self, syntax: Syntax) -> Result<String, String> {
+    pub(super) fn text(&self, syntax: Syntax) -> String {
         if syntax == self.syntax
             && let Some(place) = place(&self.clean_text, syntax)
         {
@@ -22,7 +22,7 @@ impl File {
             };
             let (node, text) = undo::write(&self.node, &original);
             if says(&text, &node, syntax).is_some() {
-                return Ok(text);
+                return text;
             }
         }
         render(&self.node, syntax)
@@ -33,7 +33,7 @@ impl File {
         if !same(&self.node, &self.clean) {
             let (text, clean) = (&self.source.text, &self.clean);
             let text = patched(text, clean, &self.node, self.syntax, kept);
-            self.clean_text = text.unwrap_or_default();
+            self.clean_text = text;
             // Marks of the text that was read are for messages; they go where
             // the order is another.
             if let Some(read) = says(&self.clean_text, &self.node, self.syntax)
@@ -47,22 +47,11 @@ impl File {
 }
 
 /// A text that says `old`, changed to say `new` and otherwise as it was.
-pub(crate) fn rewritten(
-    text: &str,
-    old: &Node,
-    new: &Node,
-    syntax: Syntax,
-) -> Result<String, String> {
+pub(crate) fn rewritten(text: &str, old: &Node, new: &Node, syntax: Syntax) -> String {
     patched(text, old, new, syntax, &Kept::new())
 }
 
-fn patched(
-    text: &str,
-    old: &Node,
-    new: &Node,
-    syntax: Syntax,
-    kept: &Kept,
-) -> Result<String, String> {
+fn patched(text: &str, old: &Node, new: &Node, syntax: Syntax, kept: &Kept) -> String {
     let changed = place(text, syntax).map(|place| {
         let original = Original {
             text,
@@ -73,7 +62,7 @@ fn patched(
         patch(&original, new, kept).text
     });
     let fits = |text: &String| says(text, new, syntax).is_some();
-    changed.filter(fits).map_or_else(|| render(new, syntax), Ok)
+    changed.filter(fits).unwrap_or_else(|| render(new, syntax))
 }
 
 fn place(text: &str, syntax: Syntax) -> Option<Place> {

@@ -12,6 +12,12 @@ pub(crate) fn write(node: &Node) -> String {
     out
 }
 
+/// The text of a tree with a line for each value, and a newline at its end.
+pub(crate) fn indented(node: &Node) -> String {
+    let text = serde_json::to_string_pretty(node);
+    text.expect("keys are texts, and memory takes everything") + "\n"
+}
+
 /// `before`: what stands in the line already.
 fn value(node: &Node, indent: usize, before: usize, out: &mut String) {
     let text = serde_json::to_string(node).unwrap_or_default();

@@ -1,0 +1,47 @@
+//! Why a file could not be read or written.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// What went wrong, and with which file.
+#[derive(Debug)]
+pub(crate) enum FileError {
+    Unreadable {
+        name: String,
+        error: io::Error,
+    },
+    /// It is not UTF-8.
+    NoText {
+        name: String,
+    },
+    Unwritable {
+        name: String,
+        error: io::Error,
+    },
+    /// Nothing can be printed.
+    Stdout(io::Error),
+}
+
+impl FileError {
+    pub(crate) fn unreadable(path: &Path, error: io::Error) -> Self {
+        let name = path.display().to_string();
+        Self::Unreadable { name, error }
+    }
+
+    pub(crate) fn unwritable(path: &Path, error: io::Error) -> Self {
+        let name = path.display().to_string();
+        Self::Unwritable { name, error }
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { name, error } => write!(formatter, "cannot read {name}: {error}"),
+            Self::NoText { name } => write!(formatter, "{name} is not UTF-8 text"),
+            Self::Unwritable { name, error } => write!(formatter, "cannot write {name}: {error}"),
+            Self::Stdout(error) => write!(formatter, "cannot write to stdout: {error}"),
+        }
+    }
+}
