@@ -1,7 +1,7 @@
 //! Targets that are nowhere in a configuration: a policy that names one is
 //! refused, with the name that may have been meant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use btp_policy::Policy;
@@ -43,6 +43,8 @@ pub(crate) enum TargetNotFound {
 /// What may have been meant. Prints as the end of a sentence.
 #[derive(Debug)]
 pub(crate) enum Suggestion {
+    /// It is there, in this namespace: that of the Gateway of its listener.
+    Namespace(String),
     /// This name is close.
     Near(String),
     /// These are all names, sorted.
@@ -106,18 +108,20 @@ fn not_found(attached: Attached<'_>, policy: &Policy, target: &Target) -> Option
             section: None,
             ..target.clone()
         }],
-        ..alone
+        ..alone.clone()
     };
     let is_section = target.section.is_some() && is_somewhere(attached, &whole, kind);
     let wanted = match &target.section {
         Some(section) if is_section => section,
         _ => &target.object.name,
     };
+    let namespace = elsewhere(attached, &alone, target).map(Suggestion::Namespace);
     let target = target.clone();
     Some(match kind {
         TargetKind::Gateway => TargetNotFound::Listener {
-            suggestion: Suggestion::of(wanted, listener_names(attached)),
-            is_gateway: !is_section,
+            is_gateway: !is_section && namespace.is_none(),
+            suggestion: namespace
+                .unwrap_or_else(|| Suggestion::of(wanted, listener_names(attached))),
             target,
         },
         _ => {
@@ -128,11 +132,30 @@ fn not_found(attached: Attached<'_>, policy: &Policy, target: &Target) -> Option
                 .flat_map(|it| &it.routes);
             let names = routes.flat_map(|it| it.names().map(str::to_owned).collect::<Vec<_>>());
             TargetNotFound::Route {
-                suggestion: Suggestion::of(wanted, names.collect()),
+                suggestion: namespace.unwrap_or_else(|| Suggestion::of(wanted, names.collect())),
                 target,
             }
         }
     })
+}
+
+/// The namespace of a Gateway in which a target is that is not in its
+/// policy's: a listener's name may say one, and plain names of routes lie in it.
+fn elsewhere(attached: Attached<'_>, alone: &Policy, target: &Target) -> Option<String> {
+    let of_http = attached.http.iter().map(|it| &it.gateway);
+    let gateways = of_http.chain(attached.l4.iter().map(|it| &it.gateway));
+    let namespaces: BTreeSet<&String> = gateways.map(|it| &it.name.namespace).collect();
+    let mut others = namespaces.into_iter();
+    let found = others.find(|namespace| {
+        let mut moved = target.clone();
+        moved.object.namespace = (*namespace).clone();
+        let moved = Policy {
+            targets: vec![moved],
+            ..alone.clone()
+        };
+        is_somewhere(attached, &moved, target.kind)
+    });
+    found.cloned()
 }
 
 /// Whether a policy governs anything if it is the only one.
@@ -225,6 +248,11 @@ impl fmt::Display for Suggestion {
         /// Names that are shown.
         const SHOWN: usize = 8;
         match self {
+            Self::Namespace(namespace) => write!(
+                formatter,
+                "; it is in the namespace {namespace}, that of its Gateway: write \
+                 metadata.namespace: {namespace}"
+            ),
             Self::Near(name) => write!(formatter, "; did you mean {name:?}?"),
             Self::Known(names) => match names.len() {
                 0 => formatter.write_str("; none has a name"),
