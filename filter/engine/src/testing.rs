@@ -1,6 +1,7 @@
 //! Hosts to test the engine with: a fake one with a fake clock, a proxy in
 //! memory that performs the actions, and a native one with real threads.
 
+mod cells;
 mod fake_host;
 mod message;
 mod meters;
@@ -18,6 +19,7 @@ use crate::plan::Plan;
 use crate::retry::Ledger;
 use crate::worker::Worker;
 
+pub use cells::SharedCells;
 pub use fake_host::FakeHost;
 pub use message::Message;
 pub use meters::SharedMeters;
