@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use btp_tests::apply::{apply, lint};
-use btp_tests::native::{SOON, addresses, cluster_of, upstreams};
-use btp_tests::{Bootstrap, Builder, Envoy, Request, Route, Upstream, wait};
+use btp_tests::client::h2;
+use btp_tests::native::{SOON, addresses, cluster_of, many, upstreams};
+use btp_tests::{Bootstrap, Builder, Envoy, Reply, Request, Route, Upstream, wait};
 use serde_json::json;
 
 /// An Envoy with this configuration under these policies, and the report.
@@ -227,5 +228,94 @@ spec: {gatewayAPI: {disableBackendTrafficPolicy: true}}
         let is_off = report.contains("switched off by");
         ensure!(is_off == (status == 200), "{report}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_goes_by_the_request_timeout_of_a_policy_that_names_the_route() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let mut bootstrap = Builder::new()
+        .cluster_h2("backend", upstream.addr())
+        .route(Route::cluster("/named", "backend"))
+        .route(Route::cluster("/", "backend"))
+        .build()?;
+    name_routes(&mut bootstrap, &["named", "rest"]);
+    bootstrap.edit(|config| {
+        btp_tests::bootstrap::visit(config, &mut |it| {
+            if it.get("match").is_some() {
+                it["route"]["max_grpc_timeout"] = "0s".into();
+            }
+        });
+    });
+    let policies = "
+kind: BackendTrafficPolicy
+metadata: {name: all}
+spec:
+  timeout: {http: {requestTimeout: 300ms}}
+---
+kind: BackendTrafficPolicy
+metadata: {name: named}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: named}]
+  timeout: {http: {requestTimeout: 300ms}}
+";
+    let (envoy, report) = applied(&bootstrap, policies).await?;
+    let said = "note: route rest: gRPC goes by route.max_grpc_timeout \"0s\"";
+    ensure!(report.contains(said), "{report}");
+    let said = "gave way: route named: route.max_grpc_timeout was \"0s\"";
+    ensure!(report.contains(said), "{report}");
+    for (path, kind, is_cut) in [
+        ("/named", "application/grpc", true),
+        ("/named", "text/plain", true),
+        ("/rest", "application/grpc", false),
+        ("/rest", "text/plain", true),
+    ] {
+        let request = Request::post(&format!("{path}?delay=900"), "x");
+        let request = request
+            .header("content-type", kind)
+            .header("te", "trailers");
+        let response = h2::send(envoy.addr(), request).await?;
+        let waited = response.elapsed < Duration::from_millis(850);
+        let is_error = response.status == 504 || response.header("grpc-status").is_some();
+        ensure!(
+            is_error == is_cut && waited == is_cut,
+            "{path} {kind}: {response:?}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policys_retries_outweigh_those_of_the_virtual_host() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let mut bootstrap = Builder::new()
+        .cluster("backend", upstream.addr())
+        .route(Route::cluster("/", "backend"))
+        .build()?;
+    bootstrap.edit(|config| {
+        btp_tests::bootstrap::visit(config, &mut |it| {
+            if it.get("domains").is_some() {
+                it["retry_policy"] = json!({"retry_on": "5xx", "num_retries": 1});
+            }
+        });
+    });
+    let policy = "
+kind: BackendTrafficPolicy
+metadata: {name: all}
+spec:
+  retry: {numRetries: 3}
+";
+    let (envoy, report) = applied(&bootstrap, policy).await?;
+    ensure!(
+        report.contains("gave way: virtual host main: retry_policy was"),
+        "{report}"
+    );
+    upstream.script("/", many(&Reply::status(503)));
+    ensure!(envoy.get("/").await?.status == 503);
+    ensure!(
+        upstream.requests().len() == 4,
+        "{} tries",
+        upstream.requests().len()
+    );
     Ok(())
 }

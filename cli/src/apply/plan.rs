@@ -26,10 +26,10 @@ use super::targets::missing;
 use super::unwise;
 use crate::diagnostics::Finding;
 use crate::documents::Input;
+use crate::envoy::address::Address;
 use crate::envoy::capabilities::lacks;
 use crate::envoy::files::Config;
 use crate::envoy::model::Model;
-use crate::envoy::stats;
 use crate::plugin_config_builder::{self as builder, NativeFields, compose};
 use draft::Draft;
 use errors::Errors;
@@ -166,13 +166,15 @@ fn change(
     routes::give_names(scene, &mut draft);
     let mut inserted = instances::insert(scene, &mut draft, effective, errors);
     own_filters::insert(scene, &mut draft, effective, errors, &mut inserted);
-    if inserted.has_any
-        && let Some(bootstrap) = draft.bootstrap()
+    if let Some(listener) = &inserted.first
+        && let Err(wrong) = draft.add_stats_tags(listener)
     {
-        stats::add(bootstrap);
+        errors.wrong_kind(draft.config(), &Address::root(0), &wrong);
     }
     settle::settle(scene, &mut draft, effective, errors);
-    draft.record();
+    for (object, wrong) in draft.record() {
+        errors.wrong_kind(config, &object, &wrong);
+    }
     inserted
 }
 

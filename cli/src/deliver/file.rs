@@ -156,8 +156,13 @@ impl File {
         }
         let mut node = self.after.node.clone();
         let list = match self.kind {
-            Kind::Bootstrap => list_mut(object_mut(&mut node, "static_resources"), "clusters"),
+            Kind::Bootstrap => object_mut(&mut node, "static_resources")
+                .and_then(|resources| list_mut(resources, "clusters")),
             _ => list_mut(&mut node, "resources"),
+        };
+        // Clusters that came from there have a list there.
+        let Ok(list) = list else {
+            return self.after.text.clone();
         };
         list.extend(more.iter().map(|it| (*it).clone()));
         let syntax = Syntax::of(&self.path);

@@ -97,10 +97,14 @@ impl Config {
 
     /// Takes away what an earlier run has added.
     pub(crate) fn restore(&mut self) {
+        let listeners = self.listeners();
+        let records = listeners.iter().filter_map(|it| self.at(it));
+        let empty = records.filter_map(|it| undo::noted(it, undo::EMPTY_STATS));
+        let empty = empty.filter_map(Node::as_str).next().map(str::to_owned);
         for (index, file) in self.files.iter_mut().enumerate() {
             let (kept, problems) = undo::take_back(&mut file.node);
             if index == 0 {
-                super::stats::remove(&mut file.node);
+                super::stats::remove(&mut file.node, empty.as_deref());
             }
             file.clean_up(&kept);
             let problems = problems.into_iter();

@@ -5,7 +5,37 @@
 //! JSON name (`filterChains`), in any order, and null for absent. So do the
 //! functions here. What is set keeps its place and its spelling.
 
+use std::fmt;
+
 use btp_policy::node::{Entry, Mark, Node, Value};
+
+/// Something else is where an object or a list must be. Prints as a predicate
+/// whose subject is the field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WrongKind {
+    /// The field, by the way that was to be gone.
+    pub(crate) field: String,
+    pub(crate) wanted: &'static str,
+}
+
+impl WrongKind {
+    fn new(field: &str, wanted: &'static str) -> Self {
+        let field = field.to_owned();
+        Self { field, wanted }
+    }
+
+    /// The same, as seen from further up.
+    pub(crate) fn below(mut self, field: &str) -> Self {
+        self.field = format!("{field}.{}", self.field);
+        self
+    }
+}
+
+impl fmt::Display for WrongKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "must be {}", self.wanted)
+    }
+}
 
 /// An object without fields.
 pub(crate) const EMPTY: Node = Node {
@@ -55,31 +85,35 @@ pub(crate) fn field_mut<'a>(node: &'a mut Node, name: &str) -> Option<&'a mut No
     Some(&mut entries[position].node)
 }
 
-/// The list `name`, made if it is absent; anything else gives way to it.
-pub(crate) fn list_mut<'a>(node: &'a mut Node, name: &str) -> &'a mut Vec<Node> {
-    let list = child_mut(node, name, || Value::List(Vec::new()));
-    if !matches!(list.value, Value::List(_)) {
-        list.value = Value::List(Vec::new());
+/// The list `name`, made if it is absent.
+///
+/// # Errors
+/// Something else is there, or `node` is no object.
+pub(crate) fn list_mut<'a>(node: &'a mut Node, name: &str) -> Result<&'a mut Vec<Node>, WrongKind> {
+    let wrong = || WrongKind::new(name, "a list");
+    if !matches!(node.value, Value::Map(_)) {
+        return Err(wrong());
     }
-    match &mut list.value {
-        Value::List(items) => items,
-        _ => unreachable!("made a list above"),
+    match &mut child_mut(node, name, || Value::List(Vec::new())).value {
+        Value::List(items) => Ok(items),
+        _ => Err(wrong()),
     }
 }
 
 /// The object `name`, made if it is absent.
-pub(crate) fn object_mut<'a>(node: &'a mut Node, name: &str) -> &'a mut Node {
-    child_mut(node, name, || Value::Map(Vec::new()))
-}
-
-/// The object `name`, made if it is absent; `None` if something else is
-/// there, or `node` is no object.
-pub(crate) fn try_object_mut<'a>(node: &'a mut Node, name: &str) -> Option<&'a mut Node> {
+///
+/// # Errors
+/// Something else is there, or `node` is no object.
+pub(crate) fn object_mut<'a>(node: &'a mut Node, name: &str) -> Result<&'a mut Node, WrongKind> {
+    let wrong = || WrongKind::new(name, "an object");
     if !matches!(node.value, Value::Map(_)) {
-        return None;
+        return Err(wrong());
     }
-    let below = object_mut(node, name);
-    matches!(below.value, Value::Map(_)).then_some(below)
+    let below = child_mut(node, name, || Value::Map(Vec::new()));
+    match below.value {
+        Value::Map(_) => Ok(below),
+        _ => Err(wrong()),
+    }
 }
 
 /// Sets the field `name`, in its old place if it has one.
@@ -96,21 +130,25 @@ pub(crate) fn remove(node: &mut Node, name: &str) -> Option<Node> {
     (entry.node.value != Value::Null).then_some(entry.node)
 }
 
-/// Sets the fields of `value` in `target`; objects merge deeply.
-pub(crate) fn merge(target: &mut Node, value: &Node) {
+/// Sets the fields of the object `value` in `target`; objects merge deeply.
+///
+/// # Errors
+/// Something else is where an object of `value` goes.
+pub(crate) fn merge(target: &mut Node, value: &Node) -> Result<(), WrongKind> {
     let Value::Map(entries) = &value.value else {
         *target = value.clone();
-        return;
+        return Ok(());
     };
-    if !matches!(target.value, Value::Map(_)) {
-        *target = EMPTY;
-    }
     for entry in entries {
         match entry.node.value {
-            Value::Map(_) => merge(object_mut(target, &entry.key), &entry.node),
+            Value::Map(_) => {
+                let below = object_mut(target, &entry.key)?;
+                merge(below, &entry.node).map_err(|it| it.below(&entry.key))?;
+            }
             _ => set(target, &entry.key, entry.node.clone()),
         }
     }
+    Ok(())
 }
 
 /// Whether two trees say the same to Envoy.
@@ -247,14 +285,14 @@ mod tests {
     #[test]
     fn what_is_merged_keeps_what_it_does_not_name() {
         let mut node = tree(r#"{"maxRetries":1,"b":{"c":1,"d":null},"e":"text"}"#);
-        merge(
-            &mut node,
-            &tree(r#"{"max_retries":2,"b":{"d":{"x":1}},"e":{"f":[1]}}"#),
-        );
+        let value = tree(r#"{"max_retries":2,"b":{"d":{"x":1}},"f":{"g":[1]}}"#);
+        merge(&mut node, &value).unwrap();
         assert_eq!(
             shown(&node),
-            r#"{"maxRetries":2,"b":{"c":1,"d":{"x":1}},"e":{"f":[1]}}"#
+            r#"{"maxRetries":2,"b":{"c":1,"d":{"x":1}},"e":"text","f":{"g":[1]}}"#
         );
+        let wrong = merge(&mut node, &tree(r#"{"b":{"c":{"x":1}}}"#)).unwrap_err();
+        assert_eq!(format!("{} {wrong}", wrong.field), "b.c must be an object");
     }
 
     #[test]
@@ -273,10 +311,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_not_made_one_unasked() {
-        let mut node = tree(r#"{"a":"text"}"#);
-        assert_eq!(try_object_mut(&mut node, "a"), None);
-        assert!(try_object_mut(&mut node, "b").is_some());
-        assert_eq!(shown(&node), r#"{"a":"text","b":{}}"#);
+    fn what_is_of_another_kind_is_left_alone() {
+        let mut node = tree(r#"{"a":"text","c":{}}"#);
+        assert!(object_mut(&mut node, "a").is_err() && list_mut(&mut node, "a").is_err());
+        assert!(list_mut(&mut node, "c").is_err());
+        assert!(object_mut(&mut node, "b").is_ok() && list_mut(&mut node, "d").is_ok());
+        assert_eq!(shown(&node), r#"{"a":"text","c":{},"b":{},"d":[]}"#);
+        assert!(object_mut(&mut tree("[]"), "a").is_err());
     }
 }

@@ -18,37 +18,49 @@ use super::json::{object, put, string};
 use super::plugin::is_made as is_made_filter;
 use super::pointer::{child_of, escape, parent_of};
 use super::text::patch::Kept;
-use super::tree::{entry, field, field_mut, object_mut, position, same, set, text, unplaced};
+use super::tree::{
+    WrongKind, entry, field, field_mut, object_mut, position, same, set, text, unplaced,
+};
 
 /// The namespace of the record in `metadata.filter_metadata`.
 pub(crate) const NAMESPACE: &str = "btp.apply";
+
+/// The field of a listener's record for what stood empty in `stats_config`.
+pub(crate) const EMPTY_STATS: &str = "stats";
 
 /// Whose objects stand below and are recorded for themselves.
 const OWN_RECORD: [&str; 2] = ["virtual_hosts", "virtualHosts"];
 
 /// Writes into `new` what leads back to `old`, unless they are the same.
-pub(crate) fn record(old: &Node, new: &mut Node) {
+///
+/// # Errors
+/// Something else is where its metadata must be.
+pub(crate) fn record(old: &Node, new: &mut Node) -> Result<(), WrongKind> {
     let mut steps = Vec::new();
     reverse(new, old, "", &mut steps);
-    if !steps.is_empty() {
-        record_in_any_case(old, new);
+    match steps.is_empty() {
+        true => Ok(()),
+        false => record_in_any_case(old, new),
     }
 }
 
-fn record_in_any_case(old: &Node, new: &mut Node) {
+fn record_in_any_case(old: &Node, new: &mut Node) -> Result<(), WrongKind> {
     put_record(
         new,
         object([("undo", Node::unplaced(Value::List(Vec::new())))]),
-    );
+    )?;
     let mut steps = Vec::new();
     reverse(new, old, "", &mut steps);
-    put_record(new, object([("undo", Node::unplaced(Value::List(steps)))]));
+    put_record(new, object([("undo", Node::unplaced(Value::List(steps)))]))
 }
 
 /// Says that `node` was made for a policy.
-pub(crate) fn mark_made(node: &mut Node, from: &str, policy: &str) {
+///
+/// # Errors
+/// As [`record`].
+pub(crate) fn mark_made(node: &mut Node, from: &str, policy: &str) -> Result<(), WrongKind> {
     let record = object([("copy_of", string(from)), ("for_policy", string(policy))]);
-    put_record(node, record);
+    put_record(node, record)
 }
 
 /// Whether an object was made by an earlier run.
@@ -167,9 +179,11 @@ fn record_of(node: &Node) -> Option<&Node> {
     field(field(node, "metadata")?, "filter_metadata")?.field(NAMESPACE)
 }
 
-fn put_record(node: &mut Node, record: Node) {
-    let metadata = object_mut(node, "metadata");
-    set(object_mut(metadata, "filter_metadata"), NAMESPACE, record);
+fn put_record(node: &mut Node, record: Node) -> Result<(), WrongKind> {
+    let metadata = object_mut(node, "metadata")?;
+    let all = object_mut(metadata, "filter_metadata").map_err(|it| it.below("metadata"))?;
+    set(all, NAMESPACE, record);
+    Ok(())
 }
 
 /// The steps from `new` back to `old`, in the order to take them.

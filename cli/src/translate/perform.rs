@@ -14,7 +14,7 @@ use btp_policy::node::{Node, Value};
 
 use super::change::{Change, Operation, Path, Step, Target};
 use crate::envoy::json::list;
-use crate::envoy::tree::{EMPTY, field, merge, same, text};
+use crate::envoy::tree::{EMPTY, WrongKind, field, merge, same, text};
 pub(super) use http_options::{CONNECTION_WINDOW, STREAM_WINDOW};
 pub use replaced::Replaced;
 use replaced::{lost, nothing, whole};
@@ -43,6 +43,8 @@ pub enum ChangeError {
     NoObject(String),
     /// Something else is where a list must be.
     NoList,
+    /// Something else is where a part of the object must be: which, and where.
+    WrongKind(String),
     /// The configuration and the policy contradict each other.
     Refused(&'static str),
 }
@@ -64,12 +66,20 @@ impl fmt::Display for ChangeError {
                 write!(formatter, "must be an object to have a field {field}")
             }
             Self::NoList => formatter.write_str("must be a list"),
+            Self::WrongKind(what) => formatter.write_str(what),
             Self::Refused(reason) => formatter.write_str(reason),
         }
     }
 }
 
 impl std::error::Error for ChangeError {}
+
+impl From<WrongKind> for ChangeError {
+    fn from(wrong: WrongKind) -> Self {
+        let WrongKind { field, wanted } = wrong;
+        Self::WrongKind(format!("must have {wanted} in its field {field}"))
+    }
+}
 
 /// Performs `change` on `object`, which is of the kind that `change.target`
 /// says. A change that has been made is [`Outcome::Present`] when it is made
@@ -90,36 +100,39 @@ pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, Chang
             if !slot.as_ref().is_some_and(|it| same(it, value)) {
                 *slot = Some(value.clone());
             }
+            Ok(())
         }),
         Operation::Default(value) => default(object, path, value),
         Operation::Within(value, reason) => within(object, path, value, reason),
         Operation::Merge(value) => put(object, path, Visit::Make, lost, |slot| {
-            merge(slot.get_or_insert(EMPTY), value);
+            Ok(merge(slot.get_or_insert(EMPTY), value)?)
         }),
         Operation::Append(value) => put(object, path, Visit::Make, nothing, |slot| {
-            append(slot, value);
+            append(slot, value)
         }),
         Operation::Remove => put(object, path, Visit::Existing, whole, |slot| {
             *slot = None;
+            Ok(())
         }),
         Operation::Forbid(value, reason) => forbid(object, path, *value, reason),
         Operation::Require(reason) => require(object, path, reason),
         Operation::HttpFilter(filter) => put(object, path, Visit::Make, nothing, |slot| {
-            insert_filter(slot, filter);
+            insert_filter(slot, filter)
         }),
         Operation::HttpOptions(part) => http_options::change(object, part),
         Operation::HealthCheck(check) => cluster::check_health(object, check),
         Operation::EndpointHosts => put(object, path, Visit::Existing, nothing, |slot| {
-            cluster::ask_by_own_name(slot);
+            cluster::ask_by_own_name(slot)
         }),
         Operation::Dns(settings) => cluster::set_dns(object, settings),
         Operation::ProxyProtocol(version) => {
             put(object, path, Visit::Make, cluster::lost_of_socket, |slot| {
-                cluster::wrap_socket(slot, version);
+                cluster::wrap_socket(slot, version)
             })
         }
         Operation::ZoneWeights(weights) => put(object, path, Visit::Existing, lost, |slot| {
             cluster::weigh_zones(slot, weights);
+            Ok(())
         }),
         Operation::Nothing(reason) => Ok(Outcome::Idle(reason)),
     }?;
@@ -134,9 +147,12 @@ pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, Chang
 /// Sets a field that nobody has set.
 fn default(object: &mut Node, path: &Path, value: &Node) -> Result<Outcome, ChangeError> {
     let mut is_said_otherwise = false;
-    let outcome = put(object, path, Visit::Make, nothing, |slot| match slot {
-        Some(there) => is_said_otherwise |= !same(there, value),
-        None => *slot = Some(value.clone()),
+    let outcome = put(object, path, Visit::Make, nothing, |slot| {
+        match slot {
+            Some(there) => is_said_otherwise |= !same(there, value),
+            None => *slot = Some(value.clone()),
+        }
+        Ok(())
     })?;
     Ok(match outcome {
         Outcome::Present if is_said_otherwise => {
@@ -164,6 +180,7 @@ fn within(
     }
     put(object, path, Visit::Make, whole, |slot| {
         *slot = Some(value.clone());
+        Ok(())
     })
 }
 
@@ -174,13 +191,13 @@ fn put(
     path: &Path,
     visit: Visit,
     gives_way: fn(&Node, &Node, &str) -> Vec<Replaced>,
-    mut change: impl FnMut(&mut Option<Node>),
+    mut change: impl FnMut(&mut Option<Node>) -> Result<(), ChangeError>,
 ) -> Result<Outcome, ChangeError> {
     let (mut found, mut is_changed, mut is_there) = (Vec::new(), false, false);
     slot::visit(object, &path.0, visit, &mut |slot| {
         is_there = true;
         let before = slot.clone();
-        change(slot);
+        change(slot)?;
         let is_same = match (&before, &slot) {
             (Some(before), Some(after)) => same(before, after),
             (before, after) => before.is_none() && after.is_none(),
@@ -201,27 +218,31 @@ fn put(
     })
 }
 
-fn append(slot: &mut Option<Node>, value: &Node) {
-    let found = slot.get_or_insert_with(|| list([]));
-    if let Value::List(items) = &mut found.value
-        && !items.iter().any(|item| same(item, value))
-    {
-        items.push(value.clone());
+fn items(slot: &mut Option<Node>) -> Result<&mut Vec<Node>, ChangeError> {
+    match &mut slot.get_or_insert_with(|| list([])).value {
+        Value::List(items) => Ok(items),
+        _ => Err(ChangeError::NoList),
     }
 }
 
+fn append(slot: &mut Option<Node>, value: &Node) -> Result<(), ChangeError> {
+    let items = items(slot)?;
+    if !items.iter().any(|item| same(item, value)) {
+        items.push(value.clone());
+    }
+    Ok(())
+}
+
 /// The last filter is the router.
-fn insert_filter(slot: &mut Option<Node>, filter: &Node) {
-    let found = slot.get_or_insert_with(|| list([]));
-    let Value::List(filters) = &mut found.value else {
-        return;
-    };
+fn insert_filter(slot: &mut Option<Node>, filter: &Node) -> Result<(), ChangeError> {
+    let filters = items(slot)?;
     let name = text(filter, "name");
     match filters.iter_mut().find(|other| text(other, "name") == name) {
         Some(other) if same(other, filter) => {}
         Some(other) => *other = filter.clone(),
         None => filters.insert(filters.len().saturating_sub(1), filter.clone()),
     }
+    Ok(())
 }
 
 fn forbid(

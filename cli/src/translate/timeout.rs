@@ -44,6 +44,9 @@ fn translate_http(http: &HttpTimeout, has_idle_timeout: bool, out: &mut Changes)
     if let Some(time) = http.request_timeout {
         let operation = Operation::Set(time.into_node());
         out.add(request, Target::Route, "route.timeout", operation);
+        // By which Envoy ends gRPC requests instead.
+        let of_grpc = "route.max_grpc_timeout";
+        out.add(request, Target::Route, of_grpc, Operation::Remove);
     }
     let idle = "route.idle_timeout";
     match (http.stream_idle_timeout, http.request_timeout) {

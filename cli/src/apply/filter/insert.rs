@@ -9,28 +9,40 @@ use crate::envoy::capabilities::restriction;
 use crate::envoy::json::node;
 use crate::envoy::plugin::NAME;
 use crate::envoy::text::json_out;
-use crate::envoy::tree::{list_mut, object_mut, set};
+use crate::envoy::tree::{WrongKind, list_mut, object_mut, set};
 
 const WASM_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// Puts the instances into a connection manager.
-pub(crate) fn insert(hcm: &mut Node, instances: &[Instance], options: &Options) {
+///
+/// # Errors
+/// Something else is where its filters must be.
+pub(crate) fn insert(
+    hcm: &mut Node,
+    instances: &[Instance],
+    options: &Options,
+) -> Result<(), WrongKind> {
     for instance in instances {
-        let filters = list_mut(hcm, "http_filters");
+        let filters = list_mut(hcm, "http_filters")?;
         match instance.place {
             Some(place) => {
                 let place = place.min(filters.len());
                 filters.insert(place, filter(instance, options));
             }
             None => {
-                if let Some(router) = filters.last_mut() {
-                    let config = object_mut(router, "typed_config");
+                let router = filters.iter_mut().enumerate().next_back();
+                if let Some((index, router)) = router {
+                    let below =
+                        |it: WrongKind, name| it.below(&format!("http_filters[{index}]{name}"));
+                    let config = object_mut(router, "typed_config").map_err(|it| below(it, ""))?;
                     let filters = list_mut(config, "upstream_http_filters");
+                    let filters = filters.map_err(|it| below(it, ".typed_config"))?;
                     insert_upstream(filters, instance, options);
                 }
             }
         }
     }
+    Ok(())
 }
 
 /// Puts an instance first among the filters that every try passes.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use btp_policy::node::Node;
+use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
 
@@ -25,9 +25,21 @@ pub(super) fn configuration(
     options: &Options,
     errors: &mut Errors<'_>,
 ) {
-    if model.managers.is_empty() {
-        let reason = "holds no HTTP connection manager that policies could govern";
+    if model.managers.is_empty() && model.l4_proxies.iter().all(|it| it.l4.is_none()) {
+        let reason = "holds no HTTP connection manager, tcp_proxy or udp_proxy that policies \
+                      could govern";
         errors.file(0, Problem::new("", reason));
+    }
+    let routes = model.route_configs.iter().flat_map(|it| &it.routes);
+    let routes = routes.map(|it| it.address.clone());
+    let objects = config.listeners().into_iter().chain(config.clusters());
+    for address in objects.chain(routes) {
+        if config
+            .at(&address)
+            .is_some_and(|it| !matches!(it.value, Value::Map(_)))
+        {
+            errors.refuse(config, &address, "must be an object");
+        }
     }
     for it in overlaps(config, model) {
         errors.file(it.address.file, it.problem(config));

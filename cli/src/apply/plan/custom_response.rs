@@ -59,7 +59,10 @@ pub(super) fn apply(
         let manager = &scene.model.managers[manager];
         if let Some(hcm) = draft.change_in(&manager.listener, &manager.address) {
             let filter = node!({ "name": NAME, "typed_config": { "@type": TYPE } });
-            list_mut(hcm, "http_filters").insert(0, filter);
+            match list_mut(hcm, "http_filters") {
+                Ok(filters) => filters.insert(0, filter),
+                Err(wrong) => errors.wrong_kind(draft.config(), &manager.address, &wrong),
+            }
         }
     }
 }

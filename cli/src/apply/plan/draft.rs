@@ -10,6 +10,9 @@ use crate::apply::placement::Placement;
 use crate::apply::standing;
 use crate::envoy::address::Address;
 use crate::envoy::files::Config;
+use crate::envoy::json::node;
+use crate::envoy::stats;
+use crate::envoy::tree::WrongKind;
 use crate::envoy::undo;
 
 pub(super) struct Draft<'a> {
@@ -20,6 +23,8 @@ pub(super) struct Draft<'a> {
     added: BTreeSet<Address>,
     /// What the next run must know of the filters of a listener.
     notes: BTreeMap<Address, Vec<Node>>,
+    /// What stood empty in `stats_config`, and the listener whose record says so.
+    empty_stats: Option<(Address, &'static str)>,
 }
 
 impl<'a> Draft<'a> {
@@ -29,6 +34,7 @@ impl<'a> Draft<'a> {
             before: BTreeMap::new(),
             added: BTreeSet::new(),
             notes: BTreeMap::new(),
+            empty_stats: None,
         }
     }
 
@@ -72,9 +78,14 @@ impl<'a> Draft<'a> {
         Some(address)
     }
 
-    /// The bootstrap, for changes that are known again without a record.
-    pub(super) fn bootstrap(&mut self) -> Option<&mut Node> {
-        self.config.at_mut(&Address::root(0))
+    /// Adds the labels of stats to the bootstrap, which are known again without a
+    /// record; what stood there empty this listener's record is to say.
+    pub(super) fn add_stats_tags(&mut self, listener: &Address) -> Result<(), WrongKind> {
+        let Some(bootstrap) = self.config.at_mut(&Address::root(0)) else {
+            return Ok(());
+        };
+        self.empty_stats = stats::empty(bootstrap).map(|it| (listener.clone(), it));
+        stats::add(bootstrap)
     }
 
     /// Adds to what the next run must know of the filters of a listener.
@@ -88,15 +99,25 @@ impl<'a> Draft<'a> {
         journal.settle(self.config)
     }
 
-    /// Notes in each changed object what it was.
-    pub(super) fn record(mut self) {
+    /// Notes in each changed object what it was; yields the objects that have no
+    /// place for that.
+    pub(super) fn record(mut self) -> Vec<(Address, WrongKind)> {
+        let mut wrong = Vec::new();
         for (address, before) in self.before {
             if let Some(node) = self.config.at_mut(&address) {
-                undo::record(&before, node);
+                if let Err(error) = undo::record(&before, node) {
+                    wrong.push((address, error));
+                    continue;
+                }
+                let empty = self.empty_stats.as_ref();
+                if let Some((_, empty)) = empty.filter(|(of, _)| *of == address) {
+                    undo::note(node, undo::EMPTY_STATS, node!(*empty));
+                }
                 if let Some(entries) = self.notes.remove(&address) {
                     standing::write(node, entries);
                 }
             }
         }
+        wrong
     }
 }

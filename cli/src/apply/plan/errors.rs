@@ -5,8 +5,9 @@ use btp_policy::problem::Problem;
 
 use crate::diagnostics::{Finding, Location};
 use crate::documents::Input;
-use crate::envoy::address::Address;
+use crate::envoy::address::{Address, Step};
 use crate::envoy::files::{Config, problem_at};
+use crate::envoy::tree::WrongKind;
 
 /// The findings so far, errors counted. The files of the configuration come
 /// after those of the input.
@@ -71,6 +72,14 @@ impl<'a> Errors<'a> {
     /// Refuses an object of the configuration.
     pub(super) fn refuse(&mut self, config: &Config, address: &Address, reason: impl Into<String>) {
         self.file(address.file, problem_at(config, address, reason));
+    }
+
+    /// Refuses a value of the wrong kind in an object of the configuration.
+    pub(super) fn wrong_kind(&mut self, config: &Config, object: &Address, wrong: &WrongKind) {
+        let mut address = object.clone();
+        let steps = wrong.field.split('.').map(|it| Step::Key(it.to_owned()));
+        address.path.extend(steps);
+        self.refuse(config, &address, wrong.to_string());
     }
 
     /// Adds what is unwise about a field of a policy.

@@ -28,8 +28,8 @@ use crate::plugin_config_builder::in_its_file;
 /// What came of it.
 #[derive(Default)]
 pub(super) struct Inserted {
-    /// Whether there is an instance anywhere.
-    pub(super) has_any: bool,
+    /// The first listener that has an instance.
+    pub(super) first: Option<Address>,
     /// Name and content of each file with a plugin configuration.
     pub(super) files: Vec<(String, Node)>,
     /// Where the instances stand.
@@ -91,7 +91,10 @@ pub(super) fn insert(
             }
         }
         if let Some(hcm) = draft.change_in(&manager.listener, &manager.address) {
-            filter::insert(hcm, &instances, scene.options);
+            if let Err(wrong) = filter::insert(hcm, &instances, scene.options) {
+                errors.wrong_kind(draft.config(), &manager.address, &wrong);
+                continue;
+            }
             let owner = format!("listener {}", scene.places[index]);
             inserted
                 .standing
@@ -109,7 +112,7 @@ pub(super) fn insert(
         }
         let upstream = instances.into_iter().filter(|it| it.place.is_none());
         inserted.upstream.extend(upstream.map(|it| (index, it)));
-        inserted.has_any = true;
+        inserted.first.get_or_insert(manager.listener.clone());
     }
     inserted
 }

@@ -1,6 +1,7 @@
 //! The native fields: translated once per spec and connection manager, and
 //! performed on the routes, clusters and connection managers it governs.
 
+mod around;
 mod clusters;
 mod copies;
 mod l4;
@@ -94,7 +95,7 @@ impl Native<'_, '_, '_> {
             };
             for change in changes {
                 match change.target {
-                    Target::Route => self.on_routes(index, &routes, &change, done),
+                    Target::Route => self.on_routes(index, manager, &routes, &change, done),
                     Target::HttpConnectionManager => {
                         self.perform(index, &change, &Changed::manager(self.scene, number));
                     }
@@ -156,11 +157,19 @@ impl Native<'_, '_, '_> {
         None
     }
 
-    fn on_routes(&mut self, index: usize, routes: &[RouteId], change: &Change, done: &Done) {
+    fn on_routes(
+        &mut self,
+        index: usize,
+        manager: &HttpConnectionManager,
+        routes: &[RouteId],
+        change: &Change,
+        done: &Done,
+    ) {
         for id in routes.iter().filter(|it| !done.contains(it)) {
-            if self.yields(index, *id, change) {
+            if self.yields(index, *id, change) || self.leaves_grpc(index, *id, change) {
                 continue;
             }
+            self.note_around(index, manager, *id, change);
             self.perform(index, change, &Changed::route(self.scene, *id));
         }
     }

@@ -106,8 +106,11 @@ pub(super) fn perform(
             }
         }
         Err(error) => {
-            let path = &change.path;
-            let reason = format!("cannot be put into force on {what}: {path} {error}");
+            let path = match change.path.0.is_empty() {
+                true => String::new(),
+                false => format!("{} ", change.path),
+            };
+            let reason = format!("cannot be put into force on {what}: {path}{error}");
             errors.refuse_field(it.policy, &change.field, reason);
         }
     }

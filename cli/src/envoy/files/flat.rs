@@ -7,7 +7,9 @@ use btp_policy::problem::Problem;
 use super::{Config, Kind, Syntax, parse, path_of};
 use crate::envoy::address::at_mut;
 use crate::envoy::listener::connection_managers;
-use crate::envoy::tree::{field, field_mut, items, list_mut, object_mut, remove, set, text};
+use crate::envoy::tree::{
+    WrongKind, field, field_mut, items, list_mut, object_mut, remove, set, text,
+};
 
 /// Which field of the bootstrap names a file, and the list that takes its
 /// place.
@@ -31,10 +33,15 @@ impl Config {
             let Some(index) = self.files.iter().position(|it| it.kind == kind) else {
                 continue;
             };
-            remove(object_mut(&mut root, "dynamic_resources"), name);
+            let wrong = |it: WrongKind| Problem::new(it.field.clone(), it.to_string());
+            remove(
+                object_mut(&mut root, "dynamic_resources").map_err(wrong)?,
+                name,
+            );
             let resources = items(&files[index], "resources").iter();
             let resources = resources.map(|it| untyped(it.clone()));
-            list_mut(object_mut(&mut root, "static_resources"), list).extend(resources);
+            let statics = object_mut(&mut root, "static_resources").map_err(wrong)?;
+            list_mut(statics, list).map_err(wrong)?.extend(resources);
         }
         if field(&root, "dynamic_resources").is_some_and(|it| it.value == Value::Map(Vec::new())) {
             remove(&mut root, "dynamic_resources");

@@ -55,7 +55,8 @@ fn keep(new: &mut Node, original: &Original<'_>, patched: &Patched) {
         if record_of(node).is_none()
             && let Some(old) = node_at(original.node, owner)
         {
-            super::record_in_any_case(old, node);
+            // Where there is no place for a record, nothing was changed either.
+            let _ = super::record_in_any_case(old, node);
         }
         let steps = record_of(node).and_then(|it| it.field("undo"));
         let Some(Value::List(mut steps)) = steps.map(|it| it.value.clone()) else {

@@ -6,7 +6,7 @@ use super::http_options::{Protocol, protocol};
 use super::replaced::{Replaced, lost};
 use super::{ChangeError, Outcome};
 use crate::envoy::json::{IntoNode, list, node};
-use crate::envoy::tree::{field, field_mut, find, merge, same, set, text, try_object_mut, type_of};
+use crate::envoy::tree::{field, field_mut, find, merge, object_mut, same, set, text, type_of};
 
 const PROXY_SOCKET: &str = "envoy.transport_sockets.upstream_proxy_protocol";
 
@@ -49,19 +49,19 @@ pub(super) fn check_health(cluster: &mut Node, check: &Node) -> Result<Outcome, 
 
 /// `slot` is an endpoint: its own name is the Host that health checks send,
 /// unless it says another.
-pub(super) fn ask_by_own_name(slot: &mut Option<Node>) {
+pub(super) fn ask_by_own_name(slot: &mut Option<Node>) -> Result<(), ChangeError> {
     let Some(endpoint) = slot.as_mut() else {
-        return;
+        return Ok(());
     };
     let own = text(endpoint, "hostname").filter(|name| !name.is_empty());
     let Some(own) = own.map(str::to_owned) else {
-        return;
+        return Ok(());
     };
-    if let Some(config) = try_object_mut(endpoint, "health_check_config")
-        && text(config, "hostname").unwrap_or_default().is_empty()
-    {
+    let config = object_mut(endpoint, "health_check_config")?;
+    if text(config, "hostname").unwrap_or_default().is_empty() {
         set(config, "hostname", own.as_str().into_node());
     }
+    Ok(())
 }
 
 /// Sets how names are resolved, in the fields that this kind of cluster has.
@@ -78,12 +78,10 @@ pub(super) fn set_dns(cluster: &mut Node, settings: &Node) -> Result<Outcome, Ch
     }
     let before = cluster.clone();
     if is_custom {
-        let custom = try_object_mut(cluster, CONFIG[0]);
-        if let Some(config) = custom.and_then(|it| try_object_mut(it, CONFIG[1])) {
-            merge(config, settings);
-        }
+        let custom = object_mut(cluster, CONFIG[0])?;
+        merge(object_mut(custom, CONFIG[1])?, settings)?;
     } else if is_plain {
-        merge(cluster, settings);
+        merge(cluster, settings)?;
     } else {
         return Ok(Outcome::Idle("the cluster resolves no names"));
     }
@@ -94,16 +92,18 @@ pub(super) fn set_dns(cluster: &mut Node, settings: &Node) -> Result<Outcome, Ch
 }
 
 /// Puts the PROXY header before what the socket sends.
-pub(super) fn wrap_socket(slot: &mut Option<Node>, version: &str) {
+pub(super) fn wrap_socket(slot: &mut Option<Node>, version: &str) -> Result<(), ChangeError> {
     let config = slot
         .as_mut()
         .and_then(|it| field_mut(it, "typed_config"))
         .filter(|it| type_of(it) == Some("ProxyProtocolUpstreamTransport"));
     if let Some(wrapper) = config {
-        if let Some(config) = try_object_mut(wrapper, "config") {
-            set(config, "version", version.into_node());
-        }
-        return;
+        set(
+            object_mut(wrapper, "config")?,
+            "version",
+            version.into_node(),
+        );
+        return Ok(());
     }
     let inner = slot.take().unwrap_or_else(|| {
         node!({
@@ -121,6 +121,7 @@ pub(super) fn wrap_socket(slot: &mut Option<Node>, version: &str) {
             "transport_socket": (inner)
         }
     }));
+    Ok(())
 }
 
 /// What gives way where a socket is wrapped: nothing, as it stays inside.

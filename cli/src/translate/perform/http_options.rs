@@ -8,9 +8,7 @@ use btp_policy::node::Node;
 use super::replaced::{Replaced, lost};
 use super::{ChangeError, Outcome};
 use crate::envoy::json::node;
-use crate::envoy::tree::{
-    EMPTY, field, find, merge, object_mut, remove, same, set, text, try_object_mut,
-};
+use crate::envoy::tree::{EMPTY, field, find, merge, object_mut, remove, same, set, text};
 use crate::translate::change::HttpPart;
 
 const EXTENSION: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -67,21 +65,20 @@ pub(super) fn change(cluster: &mut Node, part: &HttpPart) -> Result<Outcome, Cha
     let before = cluster.clone();
     let is_new = find(cluster, &[EXTENSIONS, EXTENSION]).is_none();
     let fresh = is_new.then(|| options_of_old_fields(cluster));
-    let no_object = || ChangeError::NoObject(EXTENSION.to_owned());
-    let extensions = try_object_mut(cluster, EXTENSIONS).ok_or_else(no_object)?;
+    let extensions = object_mut(cluster, EXTENSIONS)?;
     if let Some(fresh) = fresh {
         set(extensions, EXTENSION, fresh);
     }
-    let options = try_object_mut(extensions, EXTENSION).ok_or_else(no_object)?;
+    let options = object_mut(extensions, EXTENSION)?;
     let moved = options.clone();
     match part {
         HttpPart::Common(fields) => {
-            merge(object_mut(options, "common_http_protocol_options"), fields);
+            merge(object_mut(options, "common_http_protocol_options")?, fields)?;
         }
         HttpPart::Http2(fields) => {
             for kind in KINDS {
                 if field(options, kind).is_some() {
-                    merge(object_mut(object_mut(options, kind), HTTP2), fields);
+                    merge(object_mut(object_mut(options, kind)?, HTTP2)?, fields)?;
                 }
             }
         }

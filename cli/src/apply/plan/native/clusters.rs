@@ -119,8 +119,10 @@ impl Native<'_, '_, '_> {
     ) {
         let name = copies::name(self.scene.policies, self.effective, index, original, taken);
         let policy = &self.scene.policies[self.effective[index].policy];
-        let Some(address) = copies::add(self.draft, place, &name, policy) else {
-            return;
+        let address = match copies::add(self.draft, place, &name, policy) {
+            Ok(Some(address)) => address,
+            Ok(None) => return,
+            Err(wrong) => return self.errors.wrong_kind(self.draft.config(), place, &wrong),
         };
         for (sender, place) in senders {
             copies::send(self.draft, self.scene.model, *sender, place, &name);

@@ -16,7 +16,9 @@ use crate::apply::plan::draft::Draft;
 use crate::envoy::address::Address;
 use crate::envoy::json::node;
 use crate::envoy::model::{Model, Sender};
-use crate::envoy::tree::{field, field_mut, find, items, object_mut, set, text, unplaced};
+use crate::envoy::tree::{
+    WrongKind, field, field_mut, find, items, object_mut, set, text, unplaced,
+};
 use crate::envoy::undo;
 use crate::translate::{Change, Operation};
 
@@ -97,18 +99,25 @@ fn keep_host(check: &mut Node, original: &str) {
 }
 
 /// Adds a copy of a cluster behind all others.
+///
+/// # Errors
+/// Something else is where its metadata, or where its discovery, must be.
 pub(super) fn add(
     draft: &mut Draft<'_>,
     original: &Address,
     name: &str,
     policy: &Policy,
-) -> Option<Address> {
-    let mut copy = unplaced(draft.at(original)?);
-    let old_name = text(&copy, "name")?.to_owned();
+) -> Result<Option<Address>, WrongKind> {
+    let Some(mut copy) = draft.at(original).map(unplaced) else {
+        return Ok(None);
+    };
+    let Some(old_name) = text(&copy, "name").map(str::to_owned) else {
+        return Ok(None);
+    };
     set(&mut copy, "name", node!(name));
     let is_discovered = field(&copy, "eds_cluster_config").is_some();
     if is_discovered && find(&copy, &["eds_cluster_config", "service_name"]).is_none() {
-        let discovery = object_mut(&mut copy, "eds_cluster_config");
+        let discovery = object_mut(&mut copy, "eds_cluster_config")?;
         set(discovery, "service_name", node!(&old_name));
     }
     if let Some(assignment) = field_mut(&mut copy, "load_assignment")
@@ -122,10 +131,10 @@ pub(super) fn add(
             keep_host(check, &old_name);
         }
     }
-    undo::mark_made(&mut copy, &old_name, &policy.name.to_string());
+    undo::mark_made(&mut copy, &old_name, &policy.name.to_string())?;
     let mut list = original.clone();
     list.path.pop();
-    draft.add(&list, copy)
+    Ok(draft.add(&list, copy))
 }
 
 /// Has a route or proxy send to a copy; `place` is where it names the cluster.

@@ -24,7 +24,7 @@ impl Native<'_, '_, '_> {
             return false;
         };
         let field = below_spec(&change.field);
-        if self.says_itself(index, field) && self.names(index, entry) {
+        if self.says_of(index, change, entry) {
             return false;
         }
         let it = &mut self.effective[index];
@@ -38,6 +38,11 @@ impl Native<'_, '_, '_> {
             it.kept.push(kept);
         }
         true
+    }
+
+    /// Whether the field of a change stands in a policy that names the route.
+    pub(super) fn says_of(&self, index: usize, change: &Change, entry: &RouteEntry) -> bool {
+        self.says_itself(index, below_spec(&change.field)) && self.names(index, entry)
     }
 
     /// Whether the field stands in the policy itself, and not in the one that
