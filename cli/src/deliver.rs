@@ -94,18 +94,26 @@ pub(crate) fn deliver(documents: Vec<Document>, pace: &Pace) -> Result<Summary, 
 
 /// What would be written, and in which phases.
 pub(crate) fn rehearse(documents: Vec<Document>, pace: &Pace) -> Result<Summary, Error> {
-    let plan = read(documents)?;
-    let mut summary = Summary::rehearsed(&plan);
+    Ok(rehearsed(&read(documents)?, pace))
+}
+
+fn rehearsed(plan: &Plan, pace: &Pace) -> Summary {
+    let mut summary = Summary::rehearsed(plan);
     if !plan.is_watched() || matches!(pace, Pace::AtOnce) {
-        summary.add(&plan, &plan.at_once());
-        return Ok(summary);
+        summary.add(plan, &plan.at_once());
+        return summary;
     }
-    summary.add(&plan, &plan.prepare());
-    summary.add(&plan, &plan.switch());
-    let kept = clock::kept(&plan);
-    summary.add(&plan, &plan.finish(&kept));
+    summary.add(plan, &plan.prepare());
+    summary.restart = plan.only_by_restart();
+    if !summary.restart.is_empty() {
+        summary.add(plan, &plan.for_restart());
+        return summary;
+    }
+    summary.add(plan, &plan.switch());
+    let kept = clock::kept(plan);
+    summary.add(plan, &plan.finish(&kept));
     summary.kept = kept;
-    Ok(summary)
+    summary
 }
 
 fn read(documents: Vec<Document>) -> Result<Plan, Error> {

@@ -7,6 +7,7 @@ pub(crate) mod capabilities;
 pub(crate) mod files;
 pub(crate) mod http_filter;
 pub(crate) mod json;
+pub(crate) mod l4;
 pub(crate) mod listener;
 pub(crate) mod model;
 pub(crate) mod plugin;

@@ -11,6 +11,7 @@ mod change;
 mod circuit_breaker;
 mod health_check;
 mod http;
+mod l4;
 mod load_balancer;
 mod perform;
 mod retry;
@@ -18,7 +19,7 @@ mod timeout;
 mod upstream;
 
 use btp_policy::native::Native;
-use btp_policy::node::Node;
+use btp_policy::node::{Node, Value};
 use btp_policy::path::{Path as PathTo, closest};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
@@ -27,6 +28,7 @@ use btp_policy::spec::Retry;
 
 use change::Changes;
 pub use change::{Change, HttpPart, Operation, Path, Step, Target};
+pub(crate) use l4::{Unmet, holds_for, translate_l4, unmet};
 pub use perform::{ChangeError, Outcome, Replaced, apply_change};
 
 /// Fields that no version of this translation puts into force yet.
@@ -157,6 +159,16 @@ fn translate_fields(
         let operation = Operation::Nothing(reason);
         out.add("routingType", Target::Cluster, Path::default(), operation);
     }
+}
+
+/// The fields of an object.
+fn names(object: &Node) -> impl Iterator<Item = &str> {
+    let entries = match &object.value {
+        Value::Map(entries) => entries.as_slice(),
+        _ => &[],
+    };
+    let there = entries.iter().filter(|it| it.node.value != Value::Null);
+    there.map(|it| it.key.as_str())
 }
 
 /// The problem with its place in the file, and the value that stands there.

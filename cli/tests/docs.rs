@@ -1,4 +1,5 @@
-//! The reference page shows what `btp` really prints.
+//! The reference page shows what `btp` really prints, and the comparison with
+//! Envoy Gateway what was counted.
 
 use std::fs;
 use std::path::Path;
@@ -48,4 +49,44 @@ fn every_example_prints_what_the_page_says() {
         runs += 1;
     }
     assert!(runs >= 3, "only {runs} examples");
+}
+
+/// The page's table has the counts of the raw data, which add up.
+#[test]
+fn the_comparison_with_envoy_gateway_shows_its_counts() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let page = fs::read_to_string(docs.join("COMPARE.md")).expect("the page is there");
+    let (_, rest) = page.split_once("<!-- envoy-gateway -->\n").expect("begins");
+    let (table, below) = rest.split_once("<!-- /envoy-gateway -->").expect("ends");
+    let mut shown = table.lines().skip(2);
+    let data = fs::read_to_string(docs.join("compare/envoy-gateway.csv")).expect("is there");
+    let mut sums = [0; 3];
+    for line in data.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let counts: Vec<u32> = cells[1..].iter().map(|it| it.parse().unwrap()).collect();
+        let [_, values, identical, different] = counts[..] else {
+            panic!("{line}");
+        };
+        assert_eq!(values, identical + different, "{line}");
+        for (sum, count) in sums.iter_mut().zip(&counts[1..]) {
+            *sum += count;
+        }
+        let row = shown
+            .next()
+            .expect("a row for each family")
+            .replace('`', "");
+        let wanted = format!("| {} |", cells[..4].join(" | "));
+        assert!(row.starts_with(&wanted), "{row}: {wanted}");
+        let reasons = row.strip_prefix(&wanted).unwrap_or_default().trim();
+        let expected = match different {
+            0 => "– |".to_owned(),
+            _ => format!("{different}: "),
+        };
+        assert!(reasons.starts_with(&expected), "{row}");
+    }
+    assert_eq!(shown.next(), None);
+    let [values, identical, different] = sums;
+    let said = format!("Of {values} values {identical} are identical");
+    assert!(below.contains(&said), "{said}");
+    assert!(below.contains(&format!("{different} differ,")));
 }

@@ -1,28 +1,46 @@
-//! `btp apply` run on a test's configuration.
+//! `btp apply` and `btp lint` run on a test's configuration.
 
 use std::fs;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use tempfile::TempDir;
 
 use crate::{Bootstrap, repo};
 
 /// A configuration under these policies (documents of YAML), and the report.
 pub fn apply(bootstrap: &Bootstrap, policies: &str) -> Result<(Bootstrap, String)> {
-    let folder = tempfile::tempdir()?;
-    let (base, out) = (
-        folder.path().join("envoy.json"),
-        folder.path().join("out.json"),
-    );
-    fs::write(&base, bootstrap.config().to_string())?;
-    fs::write(folder.path().join("policies.yaml"), policies)?;
+    let folder = folder(bootstrap, policies)?;
     let wasm = repo::wasm()?.display().to_string();
     let output = Command::new(repo::cli()?)
-        .args(["apply", "--wasm", &wasm, "--bootstrap", "envoy.json"])
-        .args(["-f", "policies.yaml", "-o", "out.json"])
+        .args(["apply", "--wasm", &wasm, "--bootstrap", BASE])
+        .args(["-f", POLICIES, "-o", "out.json"])
         .current_dir(folder.path())
         .output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{said}");
-    Ok((Bootstrap::load(out)?, String::from_utf8(output.stdout)?))
+    let out = Bootstrap::load(folder.path().join("out.json"))?;
+    Ok((out, String::from_utf8(output.stdout)?))
+}
+
+/// What `btp lint` says of a configuration and these policies.
+pub fn lint(bootstrap: &Bootstrap, policies: &str) -> Result<String> {
+    let folder = folder(bootstrap, policies)?;
+    let output = Command::new(repo::cli()?)
+        .args(["lint", "--bootstrap", BASE, POLICIES])
+        .current_dir(folder.path())
+        .output()?;
+    let said = String::from_utf8(output.stderr)?;
+    ensure!(output.status.success(), "{said}");
+    Ok(said)
+}
+
+const BASE: &str = "envoy.json";
+const POLICIES: &str = "policies.yaml";
+
+fn folder(bootstrap: &Bootstrap, policies: &str) -> Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join(BASE), bootstrap.config().to_string())?;
+    fs::write(folder.path().join(POLICIES), policies)?;
+    Ok(folder)
 }

@@ -131,8 +131,13 @@ impl Bootstrap {
             .pointer_mut("/static_resources/listeners")
             .and_then(Value::as_array_mut);
         for (i, listener) in listeners.into_iter().flatten().enumerate() {
-            if listener["address"].get("socket_address").is_some() {
-                listener["address"] = any_port();
+            let address = &mut listener["address"];
+            if let Some(socket) = address.get_mut("socket_address") {
+                let protocol = socket["protocol"].take();
+                *address = any_port();
+                if !protocol.is_null() {
+                    address["socket_address"]["protocol"] = protocol;
+                }
             }
             if listener.get("name").is_none() {
                 listener["name"] = format!("listener_{i}").into();

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use btp_tests::apply::apply;
-use btp_tests::native::SOON;
-use btp_tests::{Bootstrap, Builder, Envoy, Route, Upstream, wait};
+use btp_tests::apply::{apply, lint};
+use btp_tests::native::{SOON, addresses, cluster_of, upstreams};
+use btp_tests::{Bootstrap, Builder, Envoy, Request, Route, Upstream, wait};
+use serde_json::json;
 
 /// An Envoy with this configuration under these policies, and the report.
 async fn applied(bootstrap: &Bootstrap, policies: &str) -> Result<(Envoy, String)> {
@@ -137,5 +138,94 @@ spec:
         ensure!(response.text() == text, "{path}: {}", response.text());
     }
     ensure!(upstream.requests_under("/sorry").len() == 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weights_that_a_balancer_does_not_go_by_are_warned_of() -> Result<()> {
+    const POLICY: &str = "
+kind: BackendTrafficPolicy
+metadata: {name: pinned}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: shop}]
+  loadBalancer:
+    type: ConsistentHash
+    consistentHash: {type: Header, header: {name: x-user}}
+";
+    let upstreams = upstreams(2).await?;
+    let mut cluster = cluster_of("backend", &addresses(&upstreams));
+    let endpoints = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"].take();
+    let zones = [("a", 5), ("b", 95)].into_iter().enumerate();
+    let zones = zones.map(|(index, (zone, weight))| {
+        json!({"locality": {"zone": zone}, "load_balancing_weight": weight,
+            "lb_endpoints": [endpoints[index]]})
+    });
+    cluster["load_assignment"]["endpoints"] = zones.collect();
+    let mut bootstrap = Builder::new()
+        .raw_cluster(cluster)
+        .route(Route::cluster("/", "backend"))
+        .build()?;
+    name_routes(&mut bootstrap, &["shop"]);
+    let (envoy, _) = applied(&bootstrap, POLICY).await?;
+    for user in 0..100 {
+        let request = Request::get("/").header("x-user", format!("user-{user}"));
+        ensure!(envoy.send(request).await?.status == 200);
+    }
+    let first = upstreams[0].requests().len();
+    ensure!((25..=75).contains(&first), "{first} of 100: weights count");
+    let said = lint(&bootstrap, POLICY)?;
+    ensure!(
+        said.contains("weights that cluster backend gives"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_kubelb_switches_off_is_not_in_force() -> Result<()> {
+    const POLICY: &str = "
+kind: BackendTrafficPolicy
+metadata: {name: impatient, namespace: tenant-shroud}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: shop}]
+  timeout: {http: {requestTimeout: 200ms}}
+";
+    let tenant = |name: &str| {
+        format!(
+            "---
+apiVersion: kubelb.k8c.io/v1alpha1
+kind: Tenant
+metadata: {{name: {name}}}
+spec: {{gatewayAPI: {{disableBackendTrafficPolicy: true}}}}
+"
+        )
+    };
+    let config = "---
+apiVersion: kubelb.k8c.io/v1alpha1
+kind: Config
+metadata: {name: default}
+spec: {gatewayAPI: {disableBackendTrafficPolicy: true}}
+";
+    let upstream = Upstream::start().await?;
+    let mut bootstrap = Builder::new()
+        .cluster("backend", upstream.addr())
+        .route(Route::cluster("/", "backend"))
+        .build()?;
+    name_routes(
+        &mut bootstrap,
+        &["httproute/tenant-shroud/shop/rule/0/match/0/_"],
+    );
+    for (objects, status) in [
+        (String::new(), 504),
+        (tenant("another"), 504),
+        (tenant("shroud"), 200),
+        (config.to_owned(), 200),
+    ] {
+        let (envoy, report) = applied(&bootstrap, &format!("{POLICY}{objects}")).await?;
+        let response = envoy.get("/?delay=600").await?;
+        ensure!(response.status == status, "{objects}: {}", response.status);
+        let is_off = report.contains("switched off by");
+        ensure!(is_off == (status == 200), "{report}");
+    }
     Ok(())
 }

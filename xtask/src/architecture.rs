@@ -1,5 +1,5 @@
 //! The order of the rooms, as a test: no two modules import each other but
-//! parent and child.
+//! parent and child, and in the engine every import goes down to a lower floor.
 //!
 //! Imports are read from the source: `use` and qualified paths, resolved
 //! through `crate`, `self`, `super`, re-exports, renames and globs to the
@@ -13,9 +13,39 @@ mod scan;
 use std::path::{Path, PathBuf};
 
 use crates::Sources;
+use rules::Floors;
 
 /// The crates whose modules must not import each other in a circle.
-const CRATES: [&str; 3] = ["filter/policy", "cli", "xtask"];
+const CRATES: [&str; 6] = [
+    "filter/policy",
+    "filter/engine",
+    "filter/formats",
+    "filter/wasm",
+    "cli",
+    "xtask",
+];
+
+/// The engine's rooms, from the ground up. A room may import from lower floors
+/// only; those that share a floor do not know each other.
+const ENGINE: Floors = &[
+    &["deadlines", "siphash"],
+    &["host"],
+    &["action"],
+    &["event"],
+    &["request", "grpc", "shared"],
+    &["definitions"],
+    &[
+        "fault",
+        "rate_limit",
+        "request_buffer",
+        "response_override",
+        "retry",
+    ],
+    &["plan"],
+    &["worker"],
+    &["exchange", "update"],
+    &["testing"],
+];
 
 fn crate_of(name: &str) -> Sources {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
@@ -27,6 +57,10 @@ fn circles(sources: &Sources) -> Vec<String> {
     rules::circles(&resolve::imports(&sources.scan().expect("Rust")))
 }
 
+fn upward(sources: &Sources) -> Vec<String> {
+    rules::upward(&resolve::imports(&sources.scan().expect("Rust")), ENGINE)
+}
+
 #[test]
 fn no_circle_among_modules() {
     let found: Vec<String> = CRATES
@@ -36,6 +70,12 @@ fn no_circle_among_modules() {
             circles.map(move |circle| format!("{name}: {circle}"))
         })
         .collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_engines_imports_go_down() {
+    let found = upward(&crate_of("filter/engine"));
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
@@ -86,4 +126,27 @@ fn parents_children_and_tests_make_no_circle() {
     .plant("a.rs", "#[cfg(test)] mod tests { use crate::b; }")
     .plant("a.rs", "#[cfg(test)] use crate::b::X;");
     assert!(circles(&sources).is_empty());
+}
+
+#[test]
+fn a_planted_circle_in_the_engine_is_found() {
+    let planted = crate_of("filter/engine").plant("action.rs", "use crate::Exchange as Planted;");
+    let found = circles(&planted).join("\n");
+    assert!(found.contains("action by action.rs"), "{found}");
+    assert!(found.contains("crate::Exchange"), "{found}");
+}
+
+#[test]
+fn a_planted_upward_arrow_in_the_engine_is_found() {
+    let planted = crate_of("filter/engine").plant("request.rs", "use crate::retry::Ledger as P;");
+    let found = upward(&planted).join("\n");
+    assert!(found.contains("request must not know retry"), "{found}");
+    let planted = crate_of("filter/engine").plant("fault.rs", "use super::retry::Ledger as P;");
+    let found = upward(&planted).join("\n");
+    assert!(found.contains("fault must not know retry"), "{found}");
+    let planted = crate_of("filter/engine")
+        .plant("lib.rs", "mod planted;")
+        .plant("planted.rs", "use crate::Plan as P;");
+    let found = upward(&planted).join("\n");
+    assert!(found.contains("room planted has no floor"), "{found}");
 }

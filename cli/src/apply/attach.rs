@@ -1,6 +1,8 @@
 //! Who governs what: the Gateway that each connection manager stands for, and
 //! the policy of each of its routes.
 
+mod l4;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -10,7 +12,9 @@ use btp_policy::policy::{Target, TargetKind};
 use btp_policy::scalar::ObjectName;
 
 use crate::envoy::files::Config;
-use crate::envoy::model::{HttpConnectionManager, Model, RouteEntry, labels_of, resources_of};
+use crate::envoy::listener::ChainRef;
+use crate::envoy::model::{Model, RouteEntry, labels_of, resources_of};
+pub(crate) use l4::{L4Attached, attach_l4, governing};
 
 /// What governs one connection manager.
 #[derive(Debug)]
@@ -22,7 +26,17 @@ pub(crate) struct AttachedPolicies {
     pub(crate) routes: Vec<Option<usize>>,
 }
 
-/// A connection manager that could stand for either of two listeners.
+/// A configuration, and what governs its parts.
+#[derive(Clone, Copy)]
+pub(crate) struct Attached<'a> {
+    pub(crate) model: &'a Model,
+    /// What governs each connection manager.
+    pub(crate) http: &'a [AttachedPolicies],
+    /// What governs each proxy of connections and datagrams.
+    pub(crate) l4: &'a [L4Attached],
+}
+
+/// A filter chain that could stand for either of two listeners.
 #[derive(Debug)]
 pub(crate) struct AmbiguousListener {
     chain: String,
@@ -53,7 +67,7 @@ pub(crate) fn attach(
     let managers = model.managers.iter();
     managers
         .map(|manager| {
-            let gateway = gateway_of(config, manager, policies, gateway)?;
+            let gateway = gateway_of(config, manager.chain_ref(), policies, gateway)?;
             let environment = Environment {
                 gateway: Some(gateway.clone()),
                 namespaces: BTreeMap::new(),
@@ -71,16 +85,16 @@ pub(crate) fn attach(
         .collect()
 }
 
-/// The Gateway that a connection manager stands for: what its listener's
+/// The Gateway that a filter chain stands for: what its listener's
 /// metadata says, else what the person says, else what the listener's name
 /// says.
 fn gateway_of(
     config: &Config,
-    manager: &HttpConnectionManager,
+    chain: ChainRef<'_>,
     policies: &[Policy],
     said: Option<&ObjectName>,
 ) -> Result<Gateway, AmbiguousListener> {
-    let listener = config.at(&manager.listener);
+    let listener = config.at(chain.listener);
     let resources = listener.map(resources_of).unwrap_or_default();
     let by_metadata = resources
         .into_iter()
@@ -94,11 +108,11 @@ fn gateway_of(
     let (name, section) = match (by_metadata, said) {
         (Some(found), _) => found,
         (None, Some(said)) => (said.clone(), None),
-        (None, None) => by_name(&manager.listener_name, policies),
+        (None, None) => by_name(chain.listener_name, policies),
     };
     let section = match section {
         Some(section) => Some(section),
-        None => section_of(manager, &name, policies)?,
+        None => section_of(chain, &name, policies)?,
     };
     let labels = listener.map(labels_of).unwrap_or_default();
     Ok(Gateway {
@@ -137,7 +151,7 @@ fn by_name(listener: &str, policies: &[Policy]) -> (ObjectName, Option<String>) 
 /// Which listener of the Gateway: the one that policies speak of, be it by
 /// the name of the filter chain or of the listener.
 fn section_of(
-    manager: &HttpConnectionManager,
+    chain: ChainRef<'_>,
     gateway: &ObjectName,
     policies: &[Policy],
 ) -> Result<Option<String>, AmbiguousListener> {
@@ -145,8 +159,8 @@ fn section_of(
         let mut targets = gateway_targets(policies).filter(|it| it.object == *gateway);
         targets.any(|target| target.section.as_deref() == Some(section))
     };
-    let listener = manager.listener_name.as_str();
-    match manager.chain.as_deref() {
+    let listener = chain.listener_name;
+    match chain.name {
         Some(chain) if is_wanted(chain) && is_wanted(listener) && chain != listener => {
             Err(AmbiguousListener {
                 chain: chain.to_owned(),

@@ -3,20 +3,21 @@
 
 use btp_policy::Policy;
 use btp_policy::merge;
-use btp_policy::node::Node;
+use btp_policy::node::{Node, Value};
 use btp_policy::policy::MergeType;
 use btp_policy::scalar::ObjectName;
 use btp_policy::spec::Capability;
 
-use super::attach::AttachedPolicies;
+use super::attach::{Attached, AttachedPolicies};
 use super::filter::Instance;
 use super::journal::Journal;
 use super::needs::Needs;
 use super::placement::{Destination, Placement, Scope, destinations, is_within};
-use crate::envoy::model::{Model, RouteId};
-use crate::envoy::tree::{EMPTY, unplaced};
+use crate::envoy::l4::L4;
+use crate::envoy::model::RouteId;
+use crate::envoy::tree::{EMPTY, field, same, set, unplaced};
 use crate::spec_fields::{capability_of, spec_fields};
-use crate::translate::Replaced;
+use crate::translate::{Replaced, Unmet, holds_for, unmet};
 
 /// The list that a strategic merge unites.
 const LOCAL_RULES: [&str; 3] = ["rateLimit", "local", "rules"];
@@ -35,6 +36,10 @@ pub(crate) struct Effective {
     pub(crate) routes: Vec<(usize, RouteId)>,
     /// The managers in which it governs what no route took.
     pub(crate) default_for: Vec<usize>,
+    /// The proxies of connections and datagrams that it governs.
+    pub(crate) l4_proxies: Vec<usize>,
+    /// Its fields that do not hold for one of these.
+    pub(crate) unmet: Vec<(usize, Unmet)>,
     /// What was done for it.
     pub(crate) journal: Journal,
     /// What of that holds in the end.
@@ -71,49 +76,31 @@ pub(crate) struct Line {
 pub(crate) fn all(
     policies: &[Policy],
     specs: &[Option<&Node>],
-    model: &Model,
-    attached: &[AttachedPolicies],
+    attached: Attached<'_>,
 ) -> Vec<Effective> {
+    let Attached { model, http, l4 } = attached;
     let mut found: Vec<Effective> = Vec::new();
+    let spec_of = |policy: usize| specs[policy].map_or(EMPTY, unplaced);
     let index_of = |policy: usize, it: &AttachedPolicies, found: &mut Vec<Effective>| {
         let how = policies[policy].merge;
         let above = it.attachments.parent().filter(|above| *above != policy);
         let merge = how.and_then(|how| Some((above?, how)));
         let parent = merge.map(|(above, _)| above);
-        let known = found
-            .iter()
-            .position(|it| it.policy == policy && it.parent == parent);
-        known.unwrap_or_else(|| {
-            let own = specs[policy].map_or(EMPTY, unplaced);
-            let mut added_rules = Vec::new();
-            let spec = match merge {
-                Some((above, how)) => {
-                    let above = specs[above].map_or(EMPTY, unplaced);
-                    if how == MergeType::Strategic {
-                        let rules = merge::added_rules(&above, &own, "local");
-                        added_rules.extend(rules.into_iter().cloned());
-                    }
-                    merge::merge(&above, &own, how)
-                }
-                None => own,
+        index(found, policy, parent, || {
+            let own = spec_of(policy);
+            let Some((above, how)) = merge else {
+                return (own, Vec::new());
             };
-            found.push(Effective {
-                policy,
-                parent,
-                spec,
-                added_rules,
-                routes: Vec::new(),
-                default_for: Vec::new(),
-                journal: Journal::default(),
-                placements: Vec::new(),
-                replaced: Vec::new(),
-                kept: Vec::new(),
-                notes: Vec::new(),
-            });
-            found.len() - 1
+            let above = spec_of(above);
+            let mut added_rules = Vec::new();
+            if how == MergeType::Strategic {
+                let rules = merge::added_rules(&above, &own, "local");
+                added_rules.extend(rules.into_iter().cloned());
+            }
+            (merge::merge(&above, &own, how), added_rules)
         })
     };
-    for (manager, it) in attached.iter().enumerate() {
+    for (manager, it) in http.iter().enumerate() {
         for (place, policy) in it.routes.iter().enumerate() {
             if let Some(policy) = policy {
                 let index = index_of(*policy, it, &mut found);
@@ -129,8 +116,69 @@ pub(crate) fn all(
             found[index].default_for.push(manager);
         }
     }
+    for (proxy, it) in l4.iter().enumerate() {
+        let Some(policy) = it.policy else { continue };
+        let kind = model.l4_proxies[proxy].l4;
+        let own = spec_of(policy);
+        let whole = it
+            .under
+            .and_then(|under| Some((under, completed(&own, &spec_of(under), kind?)?)));
+        let parent = whole.as_ref().map(|(under, _)| *under);
+        let spec = || (whole.map_or(own, |(_, spec)| spec), Vec::new());
+        let index = index(&mut found, policy, parent, spec);
+        let it = &mut found[index];
+        it.l4_proxies.push(proxy);
+        let unmet = unmet(&it.spec, kind).into_iter();
+        it.unmet.extend(unmet.map(|unmet| (proxy, unmet)));
+    }
     found.sort_by_key(|it| (it.policy, it.parent));
     found
+}
+
+/// The index of the spec of a policy and the one it is merged with; `make` gives
+/// it, and the rules that it has from the other, if it is not there.
+fn index(
+    found: &mut Vec<Effective>,
+    policy: usize,
+    parent: Option<usize>,
+    make: impl FnOnce() -> (Node, Vec<Node>),
+) -> usize {
+    let mut known = found.iter();
+    let known = known.position(|it| it.policy == policy && it.parent == parent);
+    known.unwrap_or_else(|| {
+        let (spec, added_rules) = make();
+        found.push(Effective {
+            policy,
+            parent,
+            spec,
+            added_rules,
+            routes: Vec::new(),
+            default_for: Vec::new(),
+            l4_proxies: Vec::new(),
+            unmet: Vec::new(),
+            journal: Journal::default(),
+            placements: Vec::new(),
+            replaced: Vec::new(),
+            kept: Vec::new(),
+            notes: Vec::new(),
+        });
+        found.len() - 1
+    })
+}
+
+/// A spec with the fields of another that it leaves out and that hold for such
+/// traffic; `None` if there are none.
+fn completed(own: &Node, other: &Node, l4: L4) -> Option<Node> {
+    let Value::Map(fields) = &other.value else {
+        return None;
+    };
+    let mut spec = own.clone();
+    for it in fields {
+        if holds_for(l4, &it.key) && field(own, &it.key).is_none() {
+            set(&mut spec, &it.key, it.node.clone());
+        }
+    }
+    (!same(&spec, own)).then_some(spec)
 }
 
 impl Effective {
@@ -170,7 +218,10 @@ impl Effective {
         let mut lines = Vec::new();
         for it in spec_fields(&self.spec) {
             let name = it.name();
-            let destinations = destinations(&self.placements, &name, scope);
+            let mut destinations = destinations(&self.placements, &name, scope);
+            if destinations.is_empty() {
+                destinations.extend(self.why_not(&name, scope).map(Destination::Nothing));
+            }
             lines.push(Line {
                 field: name.clone(),
                 value: serde_json::to_string(it.value).unwrap_or_default(),
@@ -185,5 +236,16 @@ impl Effective {
             }
         }
         lines
+    }
+    /// Why a field that is in force nowhere does not hold for connections and
+    /// datagrams.
+    fn why_not(&self, field: &str, scope: Scope) -> Option<&'static str> {
+        let mut unmet = self.unmet.iter().filter(|(proxy, _)| match scope {
+            Scope::Everywhere => true,
+            Scope::L4Proxy(wanted) => *proxy == wanted,
+            Scope::Route { .. } | Scope::NoRoute { .. } => false,
+        });
+        let found = unmet.find(|(_, it)| is_within(field, &it.field));
+        found.map(|(_, it)| it.reason)
     }
 }

@@ -18,3 +18,5 @@ pub(crate) mod plan;
 mod redirects;
 mod standing;
 mod targets;
+pub(crate) mod unwise;
+mod uses;

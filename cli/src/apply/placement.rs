@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::envoy::model::RouteId;
+use crate::envoy::model::{RouteId, Sender};
 
 /// What fields of a policy came to in one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,10 +17,10 @@ pub(crate) struct Placement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Object {
     Route(RouteId),
-    /// A cluster, and the routes of the policy that send to it.
+    /// A cluster, and what sends to it under the policy.
     Cluster {
         name: String,
-        routes: Vec<RouteId>,
+        senders: Vec<Sender>,
     },
     /// A connection manager, by its index, and the name of its listener.
     Manager {
@@ -32,6 +32,11 @@ pub(crate) enum Object {
     Tries {
         listener: String,
         routes: Vec<RouteId>,
+    },
+    /// A proxy of connections or datagrams, by its index, and what it is called.
+    L4Proxy {
+        index: usize,
+        title: String,
     },
 }
 
@@ -64,6 +69,8 @@ pub(crate) enum Scope {
     NoRoute {
         manager: usize,
     },
+    /// Those that connections or datagrams meet in the proxy with this index.
+    L4Proxy(usize),
 }
 
 /// A placement as reports show it; the routes of a policy are shown as one.
@@ -141,17 +148,22 @@ impl Placement {
         match (scope, &self.object) {
             (Scope::Everywhere, _) => true,
             (Scope::Route { route, .. }, Object::Route(own)) => *own == route,
-            (
-                Scope::Route { route, .. },
-                Object::Cluster { routes, .. } | Object::Tries { routes, .. },
-            ) => routes.contains(&route),
+            (Scope::Route { route, .. }, Object::Cluster { senders, .. }) => {
+                senders.contains(&Sender::Route(route))
+            }
+            (Scope::Route { route, .. }, Object::Tries { routes, .. }) => routes.contains(&route),
+            (Scope::L4Proxy(proxy), Object::Cluster { senders, .. }) => {
+                senders.contains(&Sender::L4Proxy(proxy))
+            }
+            (Scope::L4Proxy(proxy), Object::L4Proxy { index, .. }) => *index == proxy,
             (Scope::Route { manager, .. }, Object::Manager { index, .. }) => *index == manager,
             // Such a request passes the filters in front of the router. What Envoy
             // does there is switched on by routes.
             (Scope::NoRoute { manager }, Object::Manager { index, .. }) => {
                 *index == manager && self.is_by_filter()
             }
-            (Scope::NoRoute { .. }, _) => false,
+            (Scope::Route { .. }, Object::L4Proxy { .. })
+            | (Scope::NoRoute { .. } | Scope::L4Proxy(_), _) => false,
         }
     }
 
@@ -174,6 +186,7 @@ impl Placement {
                 Object::Manager { listener, .. } | Object::Tries { listener, .. } => {
                     format!("listener {listener}")
                 }
+                Object::L4Proxy { title, .. } => title.clone(),
             },
             part,
         }
@@ -231,7 +244,7 @@ mod tests {
     fn cluster(name: &str, route: RouteId) -> Object {
         Object::Cluster {
             name: name.to_owned(),
-            routes: vec![route],
+            senders: vec![Sender::Route(route)],
         }
     }
 

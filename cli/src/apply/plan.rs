@@ -17,12 +17,13 @@ use btp_policy::node::Node;
 use btp_policy::problem::Problem;
 use btp_policy::{PluginConfig, Policy};
 
-use super::attach::{AttachedPolicies, attach};
+use super::attach::{Attached, AttachedPolicies, attach, attach_l4};
 use super::effective::{self, Effective};
 use super::hcm;
 use super::options::Options;
 use super::standing::{Kept, Standing, moved};
 use super::targets::missing;
+use super::unwise;
 use crate::diagnostics::Finding;
 use crate::documents::Input;
 use crate::envoy::capabilities::lacks;
@@ -95,11 +96,19 @@ pub(crate) fn apply(
     let attached = attach(config, &model, &policies, options.gateway.as_ref())
         .map_err(|ambiguous| errors.file(0, Problem::new("", ambiguous.to_string())))
         .ok()?;
-    for it in missing(&model, &policies, &attached) {
+    let l4 = attach_l4(config, &model, &policies, options.gateway.as_ref())
+        .map_err(|ambiguous| errors.file(0, Problem::new("", ambiguous.to_string())))
+        .ok()?;
+    let all = Attached {
+        model: &model,
+        http: &attached,
+        l4: &l4,
+    };
+    for it in missing(all, &policies) {
         errors.refuse_field(it.policy, &it.path, it.reason.to_string());
     }
     let specs = input.specs();
-    let mut effective = effective::all(&policies, &specs, &model, &attached);
+    let mut effective = effective::all(&policies, &specs, all);
     let scene = Scene {
         model: &model,
         policies: &policies,
@@ -111,6 +120,9 @@ pub(crate) fn apply(
         moved: &moved_instances,
     };
     check::routes(scene, config, &mut errors);
+    for it in unwise::find_all(config, &model, &effective) {
+        errors.advise(it.policy, &it.path, it.reason);
+    }
     let mut inserted = Inserted::default();
     if errors.is_empty() {
         inserted = change(scene, config, &mut effective, &mut errors);

@@ -1,7 +1,7 @@
 //! Targets that are nowhere in a configuration: a policy that names one is
 //! refused, with the name that may have been meant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use btp_policy::Policy;
@@ -9,8 +9,7 @@ use btp_policy::attach::{Attachments, Environment};
 use btp_policy::policy::{Target, TargetKind};
 use btp_policy::read::nearest;
 
-use super::attach::AttachedPolicies;
-use crate::envoy::model::Model;
+use super::attach::{Attached, governing};
 
 /// A target that is not in the configuration.
 #[derive(Debug)]
@@ -44,6 +43,8 @@ pub(crate) enum TargetNotFound {
 /// What may have been meant. Prints as the end of a sentence.
 #[derive(Debug)]
 pub(crate) enum Suggestion {
+    /// It is there, in this namespace: that of the Gateway of its listener.
+    Namespace(String),
     /// This name is close.
     Near(String),
     /// These are all names, sorted.
@@ -51,13 +52,9 @@ pub(crate) enum Suggestion {
 }
 
 /// The targets that are nowhere in the configuration.
-pub(crate) fn missing(
-    model: &Model,
-    policies: &[Policy],
-    attached: &[AttachedPolicies],
-) -> Vec<Missing> {
+pub(crate) fn missing(attached: Attached<'_>, policies: &[Policy]) -> Vec<Missing> {
     let mut used = vec![0_usize; policies.len()];
-    for policy in attached.iter().flat_map(|it| &it.routes).flatten() {
+    for policy in attached.http.iter().flat_map(|it| &it.routes).flatten() {
         used[*policy] += 1;
     }
     let mut missing = Vec::new();
@@ -74,31 +71,26 @@ pub(crate) fn missing(
                 reason,
             }));
         };
-        for (place, target) in policy.targets.iter().enumerate() {
-            let reason = not_found(model, policy, target, attached);
-            add(format!("spec.targetRefs[{place}]"), reason);
+        for (index, target) in policy.targets.iter().enumerate() {
+            let reason = not_found(attached, policy, target);
+            add(format!("spec.targetRefs[{index}]"), reason);
         }
-        for (place, selector) in policy.selectors.iter().enumerate() {
+        for (index, selector) in policy.selectors.iter().enumerate() {
             let alone = Policy {
                 targets: Vec::new(),
                 selectors: vec![selector.clone()],
                 ..policy.clone()
             };
-            let is_there = is_somewhere(model, &alone, attached, selector.kind);
+            let is_there = is_somewhere(attached, &alone, selector.kind);
             let reason = (!is_there).then_some(TargetNotFound::Labels);
-            add(format!("spec.targetSelectors[{place}]"), reason);
+            add(format!("spec.targetSelectors[{index}]"), reason);
         }
     }
     missing
 }
 
 /// Why a target is nowhere; `None`: it is somewhere.
-fn not_found(
-    model: &Model,
-    policy: &Policy,
-    target: &Target,
-    attached: &[AttachedPolicies],
-) -> Option<TargetNotFound> {
+fn not_found(attached: Attached<'_>, policy: &Policy, target: &Target) -> Option<TargetNotFound> {
     let kind = target.kind;
     if !kind.has_counterpart() {
         return Some(TargetNotFound::Kind(kind));
@@ -108,7 +100,7 @@ fn not_found(
         selectors: Vec::new(),
         ..policy.clone()
     };
-    if is_somewhere(model, &alone, attached, kind) {
+    if is_somewhere(attached, &alone, kind) {
         return None;
     }
     let whole = Policy {
@@ -116,59 +108,86 @@ fn not_found(
             section: None,
             ..target.clone()
         }],
-        ..alone
+        ..alone.clone()
     };
-    let is_section = target.section.is_some() && is_somewhere(model, &whole, attached, kind);
+    let is_section = target.section.is_some() && is_somewhere(attached, &whole, kind);
     let wanted = match &target.section {
         Some(section) if is_section => section,
         _ => &target.object.name,
     };
+    let namespace = elsewhere(attached, &alone, target).map(Suggestion::Namespace);
     let target = target.clone();
     Some(match kind {
         TargetKind::Gateway => TargetNotFound::Listener {
-            suggestion: Suggestion::of(wanted, listener_names(model, attached)),
-            is_gateway: !is_section,
+            is_gateway: !is_section && namespace.is_none(),
+            suggestion: namespace
+                .unwrap_or_else(|| Suggestion::of(wanted, listener_names(attached))),
             target,
         },
         _ => {
-            let routes = model.route_configs.iter().flat_map(|it| &it.routes);
+            let routes = attached
+                .model
+                .route_configs
+                .iter()
+                .flat_map(|it| &it.routes);
             let names = routes.flat_map(|it| it.names().map(str::to_owned).collect::<Vec<_>>());
             TargetNotFound::Route {
-                suggestion: Suggestion::of(wanted, names.collect()),
+                suggestion: namespace.unwrap_or_else(|| Suggestion::of(wanted, names.collect())),
                 target,
             }
         }
     })
 }
 
+/// The namespace of a Gateway in which a target is that is not in its
+/// policy's: a listener's name may say one, and plain names of routes lie in it.
+fn elsewhere(attached: Attached<'_>, alone: &Policy, target: &Target) -> Option<String> {
+    let of_http = attached.http.iter().map(|it| &it.gateway);
+    let gateways = of_http.chain(attached.l4.iter().map(|it| &it.gateway));
+    let namespaces: BTreeSet<&String> = gateways.map(|it| &it.name.namespace).collect();
+    let mut others = namespaces.into_iter();
+    let found = others.find(|namespace| {
+        let mut moved = target.clone();
+        moved.object.namespace = (*namespace).clone();
+        let moved = Policy {
+            targets: vec![moved],
+            ..alone.clone()
+        };
+        is_somewhere(attached, &moved, target.kind)
+    });
+    found.cloned()
+}
+
 /// Whether a policy governs anything if it is the only one.
-fn is_somewhere(
-    model: &Model,
-    alone: &Policy,
-    attached: &[AttachedPolicies],
-    kind: TargetKind,
-) -> bool {
+fn is_somewhere(attached: Attached<'_>, alone: &Policy, kind: TargetKind) -> bool {
+    let Attached { model, http, l4 } = attached;
     let policies = std::slice::from_ref(alone);
-    model.managers.iter().zip(attached).any(|(manager, it)| {
+    if kind == TargetKind::Gateway {
+        let gateways = http.iter().map(|it| &it.gateway);
+        let mut gateways = gateways.chain(l4.iter().map(|it| &it.gateway));
+        return gateways.any(|it| governing(policies, it).is_some());
+    }
+    model.managers.iter().zip(http).any(|(manager, it)| {
         let environment = Environment {
             gateway: Some(it.gateway.clone()),
             namespaces: BTreeMap::new(),
         };
         let attachments = Attachments::resolve(policies, &environment);
-        if kind == TargetKind::Gateway {
-            return attachments.fallback().is_some();
-        }
         let mut routes = model.routes_of(manager).iter();
         routes.any(|route| route.judged(|it| attachments.governing_route(it).is_some()))
     })
 }
 
-fn listener_names(model: &Model, attached: &[AttachedPolicies]) -> Vec<String> {
+fn listener_names(attached: Attached<'_>) -> Vec<String> {
+    let managers = attached.model.managers.iter().map(|it| it.chain_ref());
+    let managers = managers.zip(attached.http.iter().map(|it| &it.gateway));
+    let proxies = attached.model.l4_proxies.iter().map(|it| it.chain_ref());
+    let proxies = proxies.zip(attached.l4.iter().map(|it| &it.gateway));
     let mut names = Vec::new();
-    for (manager, it) in model.managers.iter().zip(attached) {
-        names.push(manager.listener_name.clone());
-        names.extend(manager.chain.clone());
-        names.extend(it.gateway.listener.clone());
+    for (chain, gateway) in managers.chain(proxies) {
+        names.push(chain.listener_name.to_owned());
+        names.extend(chain.name.map(str::to_owned));
+        names.extend(gateway.listener.clone());
     }
     names.retain(|name| !name.is_empty());
     names
@@ -229,6 +248,11 @@ impl fmt::Display for Suggestion {
         /// Names that are shown.
         const SHOWN: usize = 8;
         match self {
+            Self::Namespace(namespace) => write!(
+                formatter,
+                "; it is in the namespace {namespace}, that of its Gateway: write \
+                 metadata.namespace: {namespace}"
+            ),
             Self::Near(name) => write!(formatter, "; did you mean {name:?}?"),
             Self::Known(names) => match names.len() {
                 0 => formatter.write_str("; none has a name"),

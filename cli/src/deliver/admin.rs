@@ -146,16 +146,18 @@ impl Witness for Envoys {
             .of(Kind::Listeners)
             .any(|it| written.contains(&it.path));
         // Those of the first phase are read when their listener is.
-        let extensions = plan.of(Kind::Extension).filter(|it| it.is_changed());
-        let extensions: Vec<&File> = extensions.collect();
+        let new_filters = plan
+            .of(Kind::Extension)
+            .filter(|it| it.is_changed() && !written.contains(&it.path));
+        let new_filters: Vec<&File> = new_filters.collect();
         self.wait(|envoy| {
             let counters = envoy.counters()?;
             if let Progress::Waiting(what) = envoy.fates(plan, written, &counters)? {
                 return Ok(Progress::Waiting(what));
             }
-            for file in &extensions {
+            for file in &new_filters {
                 if let Fate::Refused(counter) = counters.fate_of(file, &envoy.before) {
-                    return Err(envoy.refused(file, counter));
+                    return Err(envoy.refused(file, counter, true));
                 }
             }
             match has_listeners && counters.has_warming_listener() {
@@ -223,18 +225,18 @@ impl Envoy {
                     let name = file.name();
                     progress = Progress::Waiting(format!("{name} is not taken ({counter})"));
                 }
-                Fate::Refused(counter) => return Err(self.refused(file, counter)),
+                Fate::Refused(counter) => return Err(self.refused(file, counter, false)),
             }
         }
         Ok(progress)
     }
 
-    fn refused(&self, file: &File, counter: String) -> Asked {
+    fn refused(&self, file: &File, counter: String, is_new_filter: bool) -> Asked {
         Asked::Stop(Cause::Refused {
             address: self.address.clone(),
             file: file.name(),
-            kind: file.kind,
             counter,
+            is_new_filter,
         })
     }
 

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::Address;
-use super::file::Kind;
 use super::summary::{Summary, list};
 use crate::file_error::FileError;
 
@@ -50,8 +49,9 @@ pub(crate) enum Cause {
     Refused {
         address: Address,
         file: String,
-        kind: Kind,
         counter: String,
+        /// It is the file of a filter that a listener did not have before.
+        is_new_filter: bool,
     },
     /// Something has not happened in time.
     Late {
@@ -158,7 +158,7 @@ impl Cause {
         matches!(
             self,
             Self::Refused {
-                kind: Kind::Extension,
+                is_new_filter: true,
                 ..
             }
         )

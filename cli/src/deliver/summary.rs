@@ -16,6 +16,8 @@ pub(crate) struct Summary {
     phases: Vec<Vec<String>>,
     /// Clusters of before that are left.
     pub(super) kept: BTreeSet<String>,
+    /// Clusters that come with a restart of Envoy, for which the rest waits.
+    pub(super) restart: BTreeSet<String>,
     /// Files that were there and could not be read.
     broken: Vec<String>,
 }
@@ -28,6 +30,7 @@ impl Summary {
             is_rehearsed: false,
             phases: Vec::new(),
             kept: BTreeSet::new(),
+            restart: BTreeSet::new(),
             broken: broken.map(File::name).collect(),
         }
     }
@@ -84,6 +87,12 @@ impl fmt::Display for Summary {
             writeln!(
                 formatter,
                 "note: {name} could not be read as it was: clusters that it had are not kept"
+            )?;
+        }
+        for name in &self.restart {
+            writeln!(
+                formatter,
+                "note: the rest waits for a restart of Envoy, which brings cluster {name}"
             )?;
         }
         for name in &self.kept {

@@ -1,16 +1,17 @@
-//! Which file is written when, and that whatever is killed, whenever, leaves
-//! files that serve and that the next run begins with.
+//! Which file is written when.
 
-use std::cell::{Cell, RefCell};
+mod kept;
+mod killed;
+
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use super::clock::kept_at;
 use super::error::{Cause, Error};
 use super::file::{File, Kind};
 use super::plan::Plan;
-use super::{Run, Witness};
+use super::{Pace, Run, Witness, rehearsed};
 use crate::file_error::FileError;
 use crate::output::Output;
 
@@ -276,6 +277,11 @@ fn routes_wait_for_the_restart_that_brings_clusters_of_the_bootstrap() {
         "{}",
         output.text
     );
+    let planned = rehearsed(&plan(&before, &after), &Pace::After(Duration::ZERO));
+    let planned = planned.to_string();
+    let wanted = "to be written: envoy.yaml (read when Envoy starts)\nnote: the rest waits for a \
+                  restart of Envoy, which brings cluster new\n";
+    assert_eq!(planned, wanted);
     // After the restart the same run does the rest.
     let between = files([(BOOTSTRAP, output.text.clone()), (RDS, routes("up old"))]);
     assert_eq!(steps(&between, &after), ["rds.yaml", "envoy.yaml"]);
@@ -284,91 +290,8 @@ fn routes_wait_for_the_restart_that_brings_clusters_of_the_bootstrap() {
     assert_eq!(steps(&before, &unused), ["rds.yaml", "envoy.yaml"]);
 }
 
-/// A state of the files: clusters, and what routes and a listener send to.
-const STATES: [(&str, &str, &str); 7] = [
-    ("a", "a", ""),
-    ("a b", "a b", "a"),
-    ("b", "b", "b"),
-    ("a=1 c", "a c", ""),
-    ("c b a", "c", "b"),
-    ("a", "a", "a"),
-    ("b=2 c", "b", "c"),
-];
-
-fn state((cds, rds, lds): (&str, &str, &str)) -> Files {
-    files([
-        (CDS, clusters(cds)),
-        (RDS, routes(rds)),
-        (LDS, listener(&format!("to: [{}]", lds.replace(' ', ", ")))),
-    ])
-}
-
-/// Everything that routes and the listener send to is there.
-fn assert_serves(files: &Files, when: &str) {
-    let all: BTreeSet<String> = ["a", "b", "c"].map(str::to_owned).into();
-    let read = |name: &str| File::of_texts(kind(name), name, None, &files[name]);
-    let there: BTreeSet<String> = read(CDS).resource_names().map(str::to_owned).collect();
-    for name in [RDS, LDS] {
-        let named = read(name).named_after(&all);
-        assert!(
-            named.is_subset(&there),
-            "{when}: {name} names {named:?} of {there:?}"
-        );
-    }
-}
-
-#[test]
-fn a_run_that_is_killed_anywhere_leaves_files_that_serve_and_the_next_ends_it() {
-    let mut kills = 0;
-    for from in STATES {
-        for to in STATES {
-            for next in [to, STATES[0], STATES[2], STATES[6]] {
-                for writes in 0..5 {
-                    kills += usize::from(kill(&state(from), &state(to), &state(next), writes));
-                }
-            }
-        }
-    }
-    assert!(kills > 300, "only {kills} runs were killed");
-}
-
 fn disk_full() -> FileError {
-    FileError::unwritable(Path::new("rds.yaml"), std::io::Error::other("disk full"))
-}
-
-/// Kills a run after so many writes and has another go on; whether there was
-/// something to kill.
-fn kill(from: &Files, to: &Files, next: &Files, writes: usize) -> bool {
-    let there = RefCell::new(from.clone());
-    let left = Cell::new(writes);
-    let writer = |outputs: &[Output]| {
-        for output in outputs {
-            if left.get() == 0 {
-                return Err(disk_full());
-            }
-            left.set(left.get() - 1);
-            let name = output
-                .path
-                .to_str()
-                .and_then(|it| [CDS, RDS, LDS].into_iter().find(|name| *name == it));
-            let mut there = there.borrow_mut();
-            there.insert(name.expect("is known"), output.text.clone());
-            assert_serves(
-                &there,
-                &format!("{from:?} to {to:?}, {left:?} of {writes} left"),
-            );
-        }
-        Ok(())
-    };
-    let first = plan(from, to);
-    let killed = Run::new(&first, &writer).phases(&mut Eager::default());
-    left.set(usize::MAX);
-    let between = there.borrow().clone();
-    let second = plan(&between, next);
-    let done = Run::new(&second, &writer).phases(&mut Eager::default());
-    assert!(done.is_ok(), "{done:?}");
-    assert_eq!(*there.borrow(), *next);
-    killed.is_err()
+    FileError::unwritable(Path::new(RDS), std::io::Error::other("disk full"))
 }
 
 #[test]
@@ -391,72 +314,6 @@ fn an_error_between_phases_says_what_is_there_and_what_is_not() {
     let nothing = |_: &[Output]| Err(disk_full());
     let done = Run::new(&plan, &nothing).phases(&mut Eager::default());
     assert!(!done.expect_err("fails").is_unfinished());
-}
-
-#[test]
-fn clusters_stay_while_connections_of_an_earlier_listener_may_send_to_them() {
-    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(10_000);
-    let lds = |before: &str, after: &str, age: u64| {
-        let mut file = File::of_texts(Kind::Listeners, LDS, Some(before), after);
-        file.written = Some(now - Duration::from_secs(age));
-        file
-    };
-    let kept = |listener: File, before: &str| {
-        let cds = File::of_texts(
-            Kind::Clusters,
-            CDS,
-            Some(&clusters(before)),
-            &clusters("up"),
-        );
-        let kept = kept_at(&Plan::new(vec![cds, listener]), now);
-        kept.into_iter().collect::<Vec<String>>().join(" ")
-    };
-    let inline = |to: &str| listener(&format!("route_config: [{to}]"));
-    // The listener changes and has named one of them.
-    let old = lds(&inline("up, copy"), &inline("up"), 9_000);
-    assert_eq!(kept(old, "up copy other"), "copy");
-    // A run soon after: it is drained after ten minutes.
-    let young = || lds(&inline("up"), &inline("up"), 599);
-    assert_eq!(kept(young(), "up copy"), "copy");
-    assert_eq!(kept(lds(&inline("up"), &inline("up"), 601), "up copy"), "");
-    // Routes by RDS change for connections that are there, too.
-    let by_rds = lds(&listener("rds: table"), &listener("rds: table"), 1);
-    assert_eq!(kept(by_rds, "up copy"), "");
-}
-
-#[test]
-fn clusters_stay_until_the_bootstrap_that_names_them_is_not_that_of_before() {
-    let cds = || {
-        File::of_texts(
-            Kind::Clusters,
-            CDS,
-            Some(&clusters("up copy other")),
-            &clusters("up"),
-        )
-    };
-    let listener = |to: &str| format!("static_resources: {{listeners: [{{route: {to}}}]}}\n");
-    let kept = |before: &str, after: &str| {
-        let (before, after) = (listener(before), listener(after));
-        let file = File::of_texts(Kind::Bootstrap, BOOTSTRAP, Some(&before), &after);
-        kept_at(&Plan::new(vec![cds(), file]), SystemTime::UNIX_EPOCH)
-    };
-    assert_eq!(kept("copy", "up"), ["copy".to_owned()].into());
-    assert_eq!(kept("up", "up"), BTreeSet::new());
-}
-
-#[test]
-fn what_is_kept_is_in_the_last_file_and_goes_with_a_later_run() {
-    let before = files([(CDS, clusters("up copy other")), (RDS, routes("copy"))]);
-    let after = files([(CDS, clusters("up")), (RDS, routes("up"))]);
-    let mut witness = Eager {
-        kept: ["copy".to_owned()].into(),
-    };
-    let (written, done) = run(&plan(&before, &after), &mut witness);
-    done.expect("arrives");
-    let last = written.last().expect("is written");
-    assert_eq!(shown(last), "cds.yaml up copy");
-    let between = files([(CDS, last.text.clone()), (RDS, routes("up"))]);
-    assert_eq!(steps(&between, &after), ["cds.yaml up"]);
 }
 
 #[test]

@@ -1,23 +1,39 @@
-//! Where a listener has its HTTP connection managers.
+//! Where a listener has its filter chains, and in them its HTTP connection
+//! managers.
 
 use btp_policy::node::Node;
 
 use super::address::{Address, Step};
 use super::tree::{field, items, text, type_of};
 
+/// Where something stands: its listener, and the filter chain there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChainRef<'a> {
+    pub(crate) listener: &'a Address,
+    /// The listener's name; may be empty.
+    pub(crate) listener_name: &'a str,
+    pub(crate) name: Option<&'a str>,
+}
+
+/// The filter chains of a listener, each with the way there.
+pub(crate) fn chains(listener: &Node) -> Vec<(Vec<Step>, &Node)> {
+    let root = Address::root(0);
+    let numbered = items(listener, "filter_chains").iter().enumerate();
+    let mut chains: Vec<(Vec<Step>, &Node)> = numbered
+        .map(|(index, chain)| (root.key("filter_chains").item(index).path, chain))
+        .collect();
+    if let Some(chain) = field(listener, "default_filter_chain") {
+        chains.push((root.key("default_filter_chain").path, chain));
+    }
+    chains
+}
+
 /// The HTTP connection managers of a listener: the way there, the name of
 /// the filter chain, and the configuration.
 pub(crate) fn connection_managers(listener: &Node) -> Vec<(Vec<Step>, Option<&str>, &Node)> {
-    let root = Address::root(0);
-    let numbered = items(listener, "filter_chains").iter().enumerate();
-    let mut chains: Vec<(Address, &Node)> = numbered
-        .map(|(index, chain)| (root.key("filter_chains").item(index), chain))
-        .collect();
-    if let Some(chain) = field(listener, "default_filter_chain") {
-        chains.push((root.key("default_filter_chain"), chain));
-    }
     let mut found = Vec::new();
-    for (address, chain) in chains {
+    for (path, chain) in chains(listener) {
+        let address = Address { file: 0, path };
         for (index, filter) in items(chain, "filters").iter().enumerate() {
             let Some(config) = field(filter, "typed_config") else {
                 continue;

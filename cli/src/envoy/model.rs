@@ -1,12 +1,14 @@
 //! What a configuration consists of, as policies see it: HTTP connection
-//! managers, and the route configurations that they take their routes from.
+//! managers, the route configurations that they take their routes from, and what
+//! hands on connections and datagrams.
 
 use btp_policy::attach::{ResourceRef, Route};
 use btp_policy::node::{Node, Value};
 
 use super::address::Address;
 use super::files::Config;
-use super::listener::connection_managers;
+use super::l4::{self, L4Proxy};
+use super::listener::{ChainRef, connection_managers};
 use super::tree::{field, find, items, text};
 
 /// An HTTP connection manager.
@@ -66,16 +68,28 @@ pub(crate) struct RouteId {
     pub(crate) place: usize,
 }
 
+/// What sends to clusters: a route, or one of the model's
+/// [`l4_proxies`](Model::l4_proxies), by its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sender {
+    Route(RouteId),
+    L4Proxy(usize),
+}
+
 /// Everything in a configuration that a policy can govern.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) managers: Vec<HttpConnectionManager>,
     pub(crate) route_configs: Vec<RouteConfiguration>,
+    pub(crate) l4_proxies: Vec<L4Proxy>,
 }
 
 impl Model {
     pub(crate) fn read(config: &Config) -> Self {
-        let mut model = Self::default();
+        let mut model = Self {
+            l4_proxies: l4::read(config),
+            ..Self::default()
+        };
         for listener in config.listeners() {
             let Some(node) = config.at(&listener) else {
                 continue;
@@ -145,6 +159,14 @@ impl Model {
         &self.route_configs[id.config].routes[id.place]
     }
 
+    /// What a sender is called, for people.
+    pub(crate) fn title_of(&self, sender: Sender) -> String {
+        match sender {
+            Sender::Route(id) => format!("route {}", self.route(id).title()),
+            Sender::L4Proxy(index) => self.l4_proxies[index].title(),
+        }
+    }
+
     fn source_of(
         &mut self,
         config: &Config,
@@ -177,6 +199,16 @@ impl Model {
             routes,
         });
         RouteSource::Seen(self.route_configs.len() - 1)
+    }
+}
+
+impl HttpConnectionManager {
+    pub(crate) fn chain_ref(&self) -> ChainRef<'_> {
+        ChainRef {
+            listener: &self.listener,
+            listener_name: &self.listener_name,
+            name: self.chain.as_deref(),
+        }
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Target {
     Route,
     /// The `HttpConnectionManager` that a governed route is reached through.
     HttpConnectionManager,
+    /// Each governed `TcpProxy` and `UdpProxyConfig`.
+    L4Proxy,
 }
 
 /// One change of one object.

@@ -1,18 +1,16 @@
-//! The names of the counters, gauges and tables that a plan defines.
+//! The names of the counters, gauges and cells that a plan defines.
 
 use btp_policy::scalar::ObjectName;
 
 use crate::host::metrics::{CounterId, GaugeId};
-use crate::host::values::TableId;
-use crate::shared::key_format::Format;
-use crate::shared::names::SharedNames;
+use crate::host::shared_state::{CellKind, CellNames, QuotaId};
 
 /// Collects names while a plan is compiled.
 #[derive(Debug, Default)]
 pub(crate) struct Definitions {
     pub(crate) counters: Vec<String>,
     pub(crate) gauges: Vec<String>,
-    pub(crate) tables: SharedNames,
+    pub(crate) cells: CellNames,
 }
 
 impl Definitions {
@@ -27,14 +25,14 @@ impl Definitions {
         GaugeId(push(&mut self.gauges, policy, name))
     }
 
-    /// A shared table of amounts, named in the same way.
-    pub(crate) fn table(&mut self, policy: &ObjectName, name: &str) -> TableId {
-        self.shared_table(Format::Amounts.key(&full_name(policy, name)))
+    /// Claims on a quota, named in the same way.
+    pub(crate) fn quota(&mut self, policy: &ObjectName, name: &str) -> QuotaId {
+        self.quota_named(full_name(policy, name))
     }
 
-    /// A shared table that belongs to no policy.
-    pub(crate) fn shared_table(&mut self, name: String) -> TableId {
-        TableId(self.tables.add(name))
+    /// Claims on a quota that belongs to no policy.
+    pub(crate) fn quota_named(&mut self, name: String) -> QuotaId {
+        QuotaId::Own(self.cells.of_mut(CellKind::Quota).add(name))
     }
 }
 

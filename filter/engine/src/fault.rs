@@ -137,7 +137,7 @@ impl Fault {
             exempt_health_checks: fault.exempt_health_checks,
             delayed: Delayed {
                 quota: Quota {
-                    table: counters.table(policy, "fault_active"),
+                    id: counters.quota(policy, "fault_active"),
                     max: fault.max_active.map_or(u64::MAX, u64::from),
                     slots: WORKERS,
                     owner: None,

@@ -1,16 +1,14 @@
 //! What the engine asks of the proxy it runs in.
 
-pub(crate) mod journal;
 pub(crate) mod metrics;
-pub(crate) mod values;
+pub(crate) mod shared_state;
 
 use std::net::IpAddr;
 
 use btp_policy::attach::Route;
 
-use journal::Journals;
 use metrics::{Counters, Meters};
-use values::{Blocks, Tables};
+use shared_state::SharedState;
 
 /// What can be asked about an exchange at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +31,7 @@ pub enum Attribute<'a> {
 
 /// One exchange as the host sees it. Values are lent to a closure, so that a
 /// host that has them in memory copies nothing.
-pub trait Host: Counters + Meters + Journals + Tables + Blocks {
+pub trait Host: Counters + Meters + SharedState {
     /// Monotonic time in nanoseconds, from any starting point that all
     /// workers share.
     fn now_ns(&mut self) -> u64;

@@ -42,15 +42,17 @@ pub use action::{Action, Fields, Flow, Reply, Response};
 pub use deadlines::Deadlines;
 pub use event::Event;
 pub use exchange::{Context, Exchange};
-pub use host::journal::{Journals, PAGES, Page, WorkerId};
 pub use host::metrics::{CounterId, Counters, GaugeId, MeterId, MeterKind, Meters};
-pub use host::values::{BlockId, Blocks, Contended, Step, TableId, Tables, to_bytes, to_words};
+pub use host::shared_state::journal::{HeldCredit, Journals, PAGES, Page, PageId, WorkerId};
+pub use host::shared_state::{
+    Bucket, Buckets, BucketsId, CellId, CellKind, CellNames, Cells, Claims, Contended, HeldClaim,
+    OverflowCells, OverflowId, Owner, QuotaId, Rate, Registration, Registry, RegistryId, SeedId,
+    SetMark, SharedNames, SharedState, Update,
+};
 pub use host::{Attribute, Host};
 pub use plan::Plan;
 pub use response_override::MemoryQuota;
 pub use retry::{Ledger, recover};
-pub use shared::key_format::versioned_key;
 pub use shared::liveness::HEARTBEAT_NS;
-pub use shared::names::SharedNames;
-pub use shared::vm_memory::{VmMemory, VmSighting};
+pub use shared::vm_memory::{VmEntry, VmMemory, VmSighting, VmTable};
 pub use worker::Worker;

@@ -6,16 +6,13 @@ use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::definitions::Definitions;
 use crate::fault::{DelayTables, Fault};
-use crate::host::values::TableId;
+use crate::host::shared_state::{CellKind, CellNames};
 use crate::rate_limit::{ConcurrencyLimit, LimitsCompiler, RateLimits, TokenBucket};
 use crate::request::required::RequiredInputs;
 use crate::request_buffer::Buffering;
 use crate::response_override::Overrides;
 use crate::retry::Retries;
 use crate::shared::gauges::QuotaGauges;
-use crate::shared::key_format::Format;
-use crate::shared::liveness::WorkerRegistry;
-use crate::shared::names::SharedNames;
 use crate::shared::reaper::QuotaTable;
 
 /// All that the exchanges under one configuration share. Immutable.
@@ -24,11 +21,9 @@ pub struct Plan {
     attachments: Attachments,
     policies: Vec<PolicyPlan>,
     names: Definitions,
-    blocks: SharedNames,
     limits: Vec<TokenBucket>,
     concurrency_limits: Vec<ConcurrencyLimit>,
     position: Position,
-    registry: WorkerRegistry,
     /// Where workers hold what is counted, and the gauges of what shares tables.
     quota_tables: Vec<QuotaTable>,
     gauges: QuotaGauges,
@@ -59,11 +54,9 @@ impl Plan {
                 attachments: Attachments::default(),
                 policies: Vec::new(),
                 names: Definitions::default(),
-                blocks: SharedNames::default(),
                 limits: Vec::new(),
                 concurrency_limits: Vec::new(),
                 position: Position::Downstream,
-                registry: WorkerRegistry(TableId(0)),
                 quota_tables: Vec::new(),
                 gauges: QuotaGauges::default(),
                 remembers: config.limits,
@@ -74,9 +67,9 @@ impl Plan {
             PolicyPlan::compile(policy, instance, &mut limits, &mut tables, &mut counters)
         };
         let policies: Vec<PolicyPlan> = config.policies.iter().map(compile).collect();
-        let (limits, concurrency_limits, blocks) = limits.finish();
-        let registry =
-            WorkerRegistry(counters.shared_table(Format::WorkerRegistry.key("btp.workers")));
+        let (limits, concurrency_limits) = limits.finish(&mut counters);
+        let registry = counters.cells.of_mut(CellKind::Registry);
+        registry.add("btp.workers".to_owned());
         let tables = policies.iter().flat_map(PolicyPlan::quota_tables);
         Self {
             attachments: config.attachments,
@@ -91,11 +84,9 @@ impl Plan {
             ),
             policies,
             names: counters,
-            blocks,
             limits,
             concurrency_limits,
             position: config.position,
-            registry,
             remembers: config.limits,
         }
     }
@@ -112,18 +103,11 @@ impl Plan {
         &self.names.gauges
     }
 
-    /// Names of the shared tables; [`crate::TableId`] is a number of these.
+    /// Names of the cells that workers share. The host keeps them for as long as
+    /// the process lives, over all changes of the configuration.
     #[must_use]
-    pub fn tables(&self) -> &SharedNames {
-        &self.names.tables
-    }
-
-    /// Names of the blocks that workers share; [`crate::BlockId`] is a number
-    /// of these. The host keeps them for as long as the process lives, over
-    /// all changes of the configuration, and each is empty at first.
-    #[must_use]
-    pub fn blocks(&self) -> &SharedNames {
-        &self.blocks
+    pub fn cells(&self) -> &CellNames {
+        &self.names.cells
     }
 
     /// Names under which retry budgets keep their accounts.
@@ -147,11 +131,6 @@ impl Plan {
     /// Bounds on what a worker remembers.
     pub(crate) fn remembers(&self) -> Limits {
         self.remembers
-    }
-
-    /// The table of the workers that are alive.
-    pub(crate) fn registry(&self) -> WorkerRegistry {
-        self.registry
     }
 
     /// The gauges of what shares tables.
@@ -195,9 +174,9 @@ impl PolicyPlan {
     /// Where what it counts is kept, but for places of requests in flight.
     fn quota_tables(&self) -> impl Iterator<Item = QuotaTable> + use<> {
         let fault = self.fault.as_ref().map(|fault| fault.delayed);
-        let fault = fault.map(|delayed| QuotaTable::Own(delayed.quota.table, delayed.gauge));
+        let fault = fault.map(|delayed| QuotaTable::Own(delayed.quota.id, delayed.gauge));
         let total = self.buffering.as_ref().and_then(|it| it.total.as_ref());
-        let total = total.map(|total| QuotaTable::Own(total.quota.table, total.gauge));
+        let total = total.map(|total| QuotaTable::Own(total.quota.id, total.gauge));
         fault.into_iter().chain(total)
     }
 

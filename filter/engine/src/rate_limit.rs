@@ -26,7 +26,7 @@ use crate::siphash::SipHasher;
 use buckets::Key;
 use headers::HeaderFormat;
 
-pub(crate) use compile::{LimitsCompiler, SEED};
+pub(crate) use compile::LimitsCompiler;
 pub(crate) use decide::{Pass, Verdict};
 pub(crate) use headers::LimitHeaders;
 pub(crate) use in_flight::{ConcurrencyLimit, InFlight, InFlightKey};

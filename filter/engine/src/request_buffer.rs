@@ -76,7 +76,7 @@ impl Buffering {
         let largest = buffer.largest().get();
         let total = buffer.max_total.map(|total| Total {
             quota: Quota {
-                table: counters.table(name, "request_buffer"),
+                id: counters.quota(name, "request_buffer"),
                 max: total.get(),
                 slots: WORKERS,
                 owner: None,

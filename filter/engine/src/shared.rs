@@ -1,11 +1,9 @@
-//! What the workers of one proxy hold together, on top of the tables that the
-//! host keeps for them: quotas, who holds what of them, and who is alive.
+//! What the workers of one proxy hold together, in the cells that the host keeps
+//! for them: quotas, who holds what of them, and who is alive.
 
 pub(crate) mod claims;
 pub(crate) mod gauges;
-pub(crate) mod key_format;
 pub(crate) mod liveness;
-pub(crate) mod names;
 pub(crate) mod quota;
 pub(crate) mod reaper;
 pub(crate) mod vm_memory;

@@ -1,7 +1,9 @@
 //! Hosts to test the engine with: a fake one with a fake clock, a proxy in
 //! memory that performs the actions, and a native one with real threads.
 
+mod cells;
 mod fake_host;
+mod message;
 mod meters;
 mod proxy;
 mod router;
@@ -17,9 +19,11 @@ use crate::plan::Plan;
 use crate::retry::Ledger;
 use crate::worker::Worker;
 
+pub use cells::SharedCells;
 pub use fake_host::FakeHost;
+pub use message::Message;
 pub use meters::SharedMeters;
-pub use proxy::{Message, Outcome, Proxy};
+pub use proxy::{Outcome, Proxy};
 pub use script::{Played, play, random_script};
 #[cfg(not(target_arch = "wasm32"))]
 pub use threads::{ThreadedHost, WorkerHost};

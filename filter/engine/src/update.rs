@@ -14,7 +14,7 @@ mod behind;
 mod in_use;
 
 pub use acceptances::{Acceptance, Acceptances};
-pub use behind::{Behind, Lag};
+pub use behind::{Behind, Lag, LaggingPlugin};
 pub use in_use::{Use, in_force};
 
 /// Memory that is kept free for requests beside the configurations, when the

@@ -6,7 +6,7 @@ use btp_policy::config::Limits;
 use crate::action::Action;
 use crate::event::Event;
 use crate::host::Host;
-use crate::host::values::{BlockId, Step};
+use crate::host::shared_state::{SeedId, Update};
 use crate::plan::Plan;
 use crate::rate_limit::{self, InFlight, Leases, Limiter};
 use crate::response_override::MemoryQuota;
@@ -56,7 +56,7 @@ impl Worker {
             values: MemoryQuota::default(),
             sees_held_bodies: false,
             leases: Leases::default(),
-            claims: ClaimTracker::new(plan.registry(), plan.shared_gauges()),
+            claims: ClaimTracker::new(plan.shared_gauges()),
             in_flight: InFlight::default(),
             reaper: Reaper::default(),
             seed: None,
@@ -177,7 +177,7 @@ impl Worker {
     }
 
     /// The key of all hashes, which the process draws once.
-    pub(crate) fn seed<H: Host>(&mut self, block: BlockId, host: &mut H) -> [u64; 2] {
+    pub(crate) fn seed<H: Host>(&mut self, host: &mut H) -> [u64; 2] {
         if let Some(seed) = self.seed {
             return seed;
         }
@@ -185,13 +185,9 @@ impl Worker {
             return [0; 2];
         };
         let drawn = [low, high];
-        let seed = host.block(block, |bytes| {
-            let words = bytes.as_chunks::<8>().0;
-            if let [low, high, ..] = words {
-                return Step::Keep([u64::from_le_bytes(*low), u64::from_le_bytes(*high)]);
-            }
-            *bytes = drawn.map(u64::to_le_bytes).concat();
-            Step::Write(drawn)
+        let seed = host.update(SeedId, |seed| match seed {
+            Some(seed) => Update::Keep(*seed),
+            None => Update::Write(*seed.insert(drawn)),
         });
         // Out of reach once more: such requests share buckets of their own.
         let Ok(seed) = seed else { return [0; 2] };

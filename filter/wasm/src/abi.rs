@@ -14,9 +14,7 @@ use std::ptr;
 
 use btp_engine::Flow;
 
-use crate::dispatch;
 use crate::pairs::serialize;
-use crate::stream::Stream;
 
 /// The host refused a hostcall, with this status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +36,97 @@ pub(crate) enum Buffer {
     ResponseBody = 1,
     PluginConfiguration = 7,
 }
+
+/// What Envoy calls: [`callbacks!`] exports it. Contexts are numbers that Envoy
+/// gives to configurations and to exchanges.
+pub(crate) trait Callbacks {
+    /// A configuration (`root` is 0) or an exchange under `root` begins.
+    fn create(context: u32, root: u32);
+    /// A configuration has so many bytes; whether it is accepted.
+    fn configure(root: u32, size: usize) -> bool;
+    /// The timer of a configuration has come.
+    fn tick(root: u32);
+    /// Request headers, which may be the end of the request.
+    fn request_headers(context: u32, end: bool) -> Flow;
+    /// So many bytes of the request's body, those held before included.
+    fn request_body(context: u32, size: usize, end: bool) -> Flow;
+    /// Request trailers.
+    fn request_trailers(context: u32) -> Flow;
+    /// Response headers, which may be the end of the response.
+    fn response_headers(context: u32, end: bool) -> Flow;
+    /// So many bytes of the response's body.
+    fn response_body(context: u32, size: usize) -> Flow;
+    /// Response trailers.
+    fn response_trailers(context: u32) -> Flow;
+    /// A configuration or an exchange ends.
+    fn done(context: u32);
+}
+
+/// Exports the callbacks of a type. A macro, so that this file need not know
+/// whom it calls.
+macro_rules! callbacks {
+    ($callbacks:ty) => {
+        #[allow(unsafe_code)]
+        mod exports {
+            use $crate::abi::{Callbacks, code, headers_code};
+
+            type Called = $callbacks;
+
+            #[unsafe(no_mangle)]
+            extern "C" fn btp_on_context_create(context: u32, root: u32) {
+                Called::create(context, root);
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn btp_on_configure(root: u32, size: usize) -> u32 {
+                u32::from(Called::configure(root, size))
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn btp_on_tick(root: u32) {
+                Called::tick(root);
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn btp_on_request_headers(context: u32, _headers: usize, end: u32) -> u32 {
+                headers_code(Called::request_headers(context, end != 0))
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn btp_on_request_body(context: u32, size: usize, end: u32) -> u32 {
+                code(Called::request_body(context, size, end != 0))
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn btp_on_request_trailers(context: u32, _trailers: usize) -> u32 {
+                code(Called::request_trailers(context))
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn btp_on_response_headers(context: u32, _headers: usize, end: u32) -> u32 {
+                headers_code(Called::response_headers(context, end != 0))
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn btp_on_response_body(context: u32, size: usize, _end: u32) -> u32 {
+                code(Called::response_body(context, size))
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn btp_on_response_trailers(context: u32, _trailers: usize) -> u32 {
+                code(Called::response_trailers(context))
+            }
+
+            /// Says that all is done, so that Envoy deletes the context at once.
+            #[unsafe(no_mangle)]
+            extern "C" fn btp_on_done(context: u32) -> u32 {
+                Called::done(context);
+                1
+            }
+        }
+    };
+}
+pub(crate) use callbacks;
 
 const OK: u32 = 0;
 const COUNTER: u32 = 0;
@@ -164,69 +253,16 @@ proxy_wasm::main! {{
     proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
 }}
 
-/// A configuration or an exchange begins.
-#[unsafe(no_mangle)]
-extern "C" fn btp_on_context_create(context: u32, root: u32) {
-    dispatch::create(context, root);
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn btp_on_configure(root: u32, size: usize) -> u32 {
-    u32::from(dispatch::configure(root, size))
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn btp_on_tick(root: u32) {
-    dispatch::tick(root);
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn btp_on_request_headers(context: u32, _headers: usize, end: u32) -> u32 {
-    match dispatch::request_headers(context, end != 0) {
+/// The number by which the ABI knows what becomes of headers.
+pub(crate) fn headers_code(flow: Flow) -> u32 {
+    match flow {
         Flow::HoldAll => STOP_ALL_ITERATION_AND_WATERMARK,
         flow => code(flow),
     }
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn btp_on_request_body(context: u32, size: usize, end: u32) -> u32 {
-    code(dispatch::event(context, |stream| {
-        stream.request_body(size, end != 0)
-    }))
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn btp_on_request_trailers(context: u32, _trailers: usize) -> u32 {
-    code(dispatch::event(context, Stream::request_trailers))
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn btp_on_response_headers(context: u32, _headers: usize, end: u32) -> u32 {
-    code(dispatch::event(context, |stream| {
-        stream.response_headers(end != 0)
-    }))
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn btp_on_response_body(context: u32, size: usize, _end: u32) -> u32 {
-    code(dispatch::event(context, |stream| {
-        stream.response_body(size)
-    }))
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn btp_on_response_trailers(context: u32, _trailers: usize) -> u32 {
-    code(dispatch::event(context, Stream::response_trailers))
-}
-
-/// Says that all is done, so that Envoy deletes the context at once.
-#[unsafe(no_mangle)]
-extern "C" fn btp_on_done(context: u32) -> u32 {
-    dispatch::done(context);
-    1
-}
-
-fn code(flow: Flow) -> u32 {
+/// The same for a body and trailers.
+pub(crate) fn code(flow: Flow) -> u32 {
     match flow {
         Flow::Continue => CONTINUE,
         Flow::HoldAll | Flow::HoldHeaders | Flow::Stop => STOP_ITERATION,

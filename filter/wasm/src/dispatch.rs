@@ -12,8 +12,7 @@ use std::rc::Rc;
 use btp_engine::{Flow, Response};
 use hashbrown::{HashMap, HashSet};
 
-use crate::abi::report;
-use crate::abi::{self, Map};
+use crate::abi::{self, Callbacks, Map, report};
 use crate::active_config::ActiveConfig;
 use crate::perform::send_instead;
 use crate::root::headroom;
@@ -28,36 +27,98 @@ thread_local! {
     static UNGOVERNED: RefCell<HashSet<u32>> = RefCell::default();
 }
 
-/// Envoy begins a configuration (`root` is 0), or an exchange under `root`.
-pub(crate) fn create(context: u32, root: u32) {
-    if root == 0 {
-        // Until it is configured: see `configure`.
-        headroom::drop_ballast();
-        ROOTS.with_borrow_mut(|roots| roots.insert(context, Root::new(context)));
-        return;
-    }
-    let config = ROOTS.with_borrow_mut(|roots| roots.get_mut(&root)?.begin());
-    if let Some(config) = config {
-        vm::look();
-        let stream = Stream::new(context, config);
-        STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
-    } else {
-        UNGOVERNED.with_borrow_mut(|ungoverned| ungoverned.insert(context));
-    }
-}
+/// Envoy's callbacks, each led to what it is about.
+pub(crate) struct Dispatch;
 
-/// Loads a configuration of so many bytes; whether it is accepted.
-pub(crate) fn configure(root: u32, size: usize) -> bool {
-    headroom::drop_ballast();
-    let accepts = with_root(root, |root, others| root.configure(size, others));
-    headroom::take_ballast();
-    // A context that was never made: Envoy keeps the callback from this module,
-    // in the canary as everywhere.
-    let accepts = accepts.unwrap_or(false);
-    if accepts {
-        retire_others(root);
+impl Callbacks for Dispatch {
+    fn create(context: u32, root: u32) {
+        if root == 0 {
+            // Until it is configured: see `configure`.
+            headroom::drop_ballast();
+            ROOTS.with_borrow_mut(|roots| roots.insert(context, Root::new(context)));
+            return;
+        }
+        let config = ROOTS.with_borrow_mut(|roots| roots.get_mut(&root)?.begin());
+        if let Some(config) = config {
+            vm::look();
+            let stream = Stream::new(context, config);
+            STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
+        } else {
+            UNGOVERNED.with_borrow_mut(|ungoverned| ungoverned.insert(context));
+        }
     }
-    accepts
+
+    fn configure(root: u32, size: usize) -> bool {
+        headroom::drop_ballast();
+        let accepts = with_root(root, |root, others| root.configure(size, others));
+        headroom::take_ballast();
+        // A context that was never made: Envoy keeps the callback from this module,
+        // in the canary as everywhere.
+        let accepts = accepts.unwrap_or(false);
+        if accepts {
+            retire_others(root);
+        }
+        accepts
+    }
+
+    fn tick(root: u32) {
+        let timed = ROOTS.with_borrow(|roots| roots.get(&root).map(Root::timed));
+        let Some((all, timer)) = timed else { return };
+        timer.came();
+        for config in all {
+            config.tick();
+        }
+        with_root(root, |root, others| root.look_after(others));
+        timer.rest();
+    }
+
+    fn request_headers(context: u32, end: bool) -> Flow {
+        if take_ungoverned(context) {
+            let header = |name| abi::header(Map::RequestHeaders, name).unwrap_or_default();
+            let reply = not_configured().encoded_for(&header("content-type"), &header(":method"));
+            report("a reply", send_instead(&reply));
+            return Flow::Stop;
+        }
+        event(context, |stream| stream.request_headers(end))
+    }
+
+    fn request_body(context: u32, size: usize, end: bool) -> Flow {
+        event(context, |stream| stream.request_body(size, end))
+    }
+
+    fn request_trailers(context: u32) -> Flow {
+        event(context, Stream::request_trailers)
+    }
+
+    fn response_headers(context: u32, end: bool) -> Flow {
+        event(context, |stream| stream.response_headers(end))
+    }
+
+    fn response_body(context: u32, size: usize) -> Flow {
+        event(context, |stream| stream.response_body(size))
+    }
+
+    fn response_trailers(context: u32) -> Flow {
+        event(context, Stream::response_trailers)
+    }
+
+    /// Envoy deletes it right after this, so that there is no need to be called
+    /// again for that.
+    fn done(context: u32) {
+        let stream = STREAMS.with_borrow_mut(|streams| streams.remove(&context));
+        if let Some(mut stream) = stream {
+            stream.done();
+            return;
+        }
+        if take_ungoverned(context) {
+            return;
+        }
+        ROOTS.with_borrow_mut(|roots| {
+            if let Some(root) = roots.remove(&context) {
+                root.end(roots);
+            }
+        });
+    }
 }
 
 /// A new configuration may take the place of another, which then has no
@@ -71,18 +132,6 @@ fn retire_others(new: u32) {
     others.iter().for_each(|config| config.retire());
 }
 
-/// The timer of a configuration has come.
-pub(crate) fn tick(root: u32) {
-    let timed = ROOTS.with_borrow(|roots| roots.get(&root).map(Root::timed));
-    let Some((all, timer)) = timed else { return };
-    timer.came();
-    for config in all {
-        config.tick();
-    }
-    with_root(root, |root, others| root.look_after(others));
-    timer.rest();
-}
-
 /// Acts on a root, which has the others at hand.
 fn with_root<R>(root: u32, act: impl FnOnce(&mut Root, &Roots) -> R) -> Option<R> {
     ROOTS.with_borrow_mut(|roots| {
@@ -91,17 +140,6 @@ fn with_root<R>(root: u32, act: impl FnOnce(&mut Root, &Roots) -> R) -> Option<R
         roots.insert(root, own);
         Some(result)
     })
-}
-
-/// The headers of a request: one without a configuration is answered here.
-pub(crate) fn request_headers(context: u32, end: bool) -> Flow {
-    if take_ungoverned(context) {
-        let header = |name| abi::header(Map::RequestHeaders, name).unwrap_or_default();
-        let reply = not_configured().encoded_for(&header("content-type"), &header(":method"));
-        report("a reply", send_instead(&reply));
-        return Flow::Stop;
-    }
-    event(context, |stream| stream.request_headers(end))
 }
 
 /// What a worker without a configuration answers; a client may try again.
@@ -125,7 +163,7 @@ fn take_ungoverned(context: u32) -> bool {
 /// back: Envoy performs what could (replies, the end of a stream, a request
 /// that goes on) when the callback at hand is over. `tests/tests/deferred.rs`
 /// sees to it that this stays so.
-pub(crate) fn event(context: u32, feed: impl FnOnce(&mut Stream) -> Flow) -> Flow {
+fn event(context: u32, feed: impl FnOnce(&mut Stream) -> Flow) -> Flow {
     STREAMS.with_borrow_mut(|streams| {
         let Some(stream) = streams.get_mut(&context) else {
             return Flow::Continue;
@@ -136,22 +174,4 @@ pub(crate) fn event(context: u32, feed: impl FnOnce(&mut Stream) -> Flow) -> Flo
         }
         flow
     })
-}
-
-/// A configuration or an exchange ends. Envoy deletes it right after this,
-/// so that there is no need to be called again for that.
-pub(crate) fn done(context: u32) {
-    let stream = STREAMS.with_borrow_mut(|streams| streams.remove(&context));
-    if let Some(mut stream) = stream {
-        stream.done();
-        return;
-    }
-    if take_ungoverned(context) {
-        return;
-    }
-    ROOTS.with_borrow_mut(|roots| {
-        if let Some(root) = roots.remove(&context) {
-            root.end(roots);
-        }
-    });
 }

@@ -3,15 +3,17 @@
 use std::net::{IpAddr, SocketAddr};
 
 use btp_engine::{
-    Attribute, BlockId, Blocks, Contended, CounterId, Counters, Host, Journals, MeterId, MeterKind,
-    Meters, Page, Step, TableId, Tables, WorkerId, to_bytes, to_words,
+    Attribute, Cells, Contended, CounterId, Counters, Host, Journals, MeterId, MeterKind, Meters,
+    SharedState, Update, WorkerId,
 };
+use btp_formats::Stored;
 use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, HostError, Map};
 use crate::loaded::Loaded;
 use crate::pairs;
 use crate::shared_data;
+use crate::vm;
 use crate::vm::process::Process;
 
 const NANOS_PER_MS: u64 = 1_000_000;
@@ -42,15 +44,19 @@ impl Counters for WasmHost<'_> {
     }
 }
 
-impl Blocks for WasmHost<'_> {
-    fn block<T>(
+impl<I: Stored> Cells<I> for WasmHost<'_> {
+    fn update<T>(
         &self,
-        block: BlockId,
-        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+        id: I,
+        step: impl FnMut(&mut I::Cell) -> Update<T>,
     ) -> Result<T, Contended> {
-        let name = self.loaded.plan.blocks().get(block.0);
-        shared_data::update(&name.ok_or(Contended)?, step)
+        shared_data::update_cell(id, &self.loaded.keys, vm::worker, step)
     }
+}
+
+impl SharedState for WasmHost<'_> {
+    /// Two calls into Envoy for each, a microsecond together.
+    const LEASES: bool = true;
 }
 
 impl Meters for WasmHost<'_> {
@@ -74,31 +80,6 @@ impl Meters for WasmHost<'_> {
 impl Journals for WasmHost<'_> {
     fn worker(&self) -> Option<WorkerId> {
         Process.worker()
-    }
-
-    fn page<T>(
-        &self,
-        page: Page,
-        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
-    ) -> Result<T, Contended> {
-        Process.page(page, step)
-    }
-}
-
-impl Tables for WasmHost<'_> {
-    fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
-        let Some(name) = self.loaded.plan.tables().get(table.0) else {
-            return false;
-        };
-        let changed = shared_data::update(&name, |bytes| {
-            let mut words = to_words(bytes);
-            if !step(&mut words) {
-                return Step::Keep(false);
-            }
-            *bytes = to_bytes(&words);
-            Step::Write(true)
-        });
-        changed.unwrap_or(false)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The proxy-wasm adapter: the one crate that knows Envoy's WebAssembly ABI.
 //!
 //! It hands events to the engine and performs what the engine decides; it
-//! decides nothing itself. `abi` holds every hostcall and every
+//! decides nothing itself. `abi` declares every hostcall and every
 //! callback, `dispatch` knows which configuration (`root`) or HTTP exchange
 //! (`stream`) a callback is about.
 
@@ -28,3 +28,5 @@ mod root;
 mod shared_data;
 mod stream;
 mod vm;
+
+abi::callbacks!(crate::dispatch::Dispatch);

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use btp_engine::update::{Obstacle, Role};
-use btp_engine::{MemoryQuota, Plan, Worker};
+use btp_engine::{CellNames, MemoryQuota, Plan, Worker};
 use btp_policy::problem::in_one_line;
 use btp_policy::{PluginConfig, Position};
 
@@ -21,6 +21,8 @@ thread_local! {
 
 pub(crate) struct Loaded {
     pub(crate) plan: Plan,
+    /// Those of the plan's cells in Envoy's shared data.
+    pub(crate) keys: CellNames,
     pub(crate) metrics: Metrics,
     pub(crate) random: Random,
     pub(crate) worker: RefCell<Worker>,
@@ -57,15 +59,15 @@ impl Loaded {
                 log::info!("{notice}");
             }
         }
-        for names in [plan.blocks(), plan.tables()] {
-            let created = names.iter().try_for_each(|name| shared_data::create(&name));
-            created.map_err(Obstacle::Lack)?;
-        }
+        let keys = btp_formats::keys(plan.cells());
+        let created = keys.iter().try_for_each(|key| shared_data::create(&key));
+        created.map_err(Obstacle::Lack)?;
         Ok(Self {
             metrics: Metrics::new(&plan),
             worker: RefCell::new(Worker::new(&plan).with_quota(&QUOTA.with(MemoryQuota::clone))),
             log_throttle: LogThrottle::default(),
             plan,
+            keys,
             random,
             position,
         })

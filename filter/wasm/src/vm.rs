@@ -12,7 +12,8 @@ pub(crate) mod process;
 
 use std::cell::Cell;
 
-use btp_engine::{HEARTBEAT_NS, Step, VmMemory, VmSighting, WorkerId, recover, to_bytes, to_words};
+use btp_engine::{HEARTBEAT_NS, Update, VmMemory, VmSighting, VmTable, WorkerId, recover};
+use btp_formats::Encoded;
 
 use crate::abi::report;
 use crate::{abi, shared_data};
@@ -37,8 +38,6 @@ struct Vm {
     next_heartbeat: Cell<u64>,
 }
 
-/// The table of VMs; the number is that of its format.
-const TABLE: &str = "btp.vm_memory.1";
 const GAUGE: &str = "btp.vm_memory_bytes";
 
 /// An exchange begins: writes the gauge if the memory has grown.
@@ -53,7 +52,7 @@ pub(crate) fn look() {
 
 /// A configuration is loaded; when a sign of life is due under it.
 pub(crate) fn first_beat() -> Result<u64, String> {
-    shared_data::create(TABLE)?;
+    shared_data::create(VmTable::KEY)?;
     Ok(abi::monotonic_ns().saturating_add(HEARTBEAT_NS))
 }
 
@@ -121,12 +120,7 @@ impl Vm {
         self.alive_until
             .set(now.saturating_add(HEARTBEAT_NS.saturating_mul(2)));
         take_over_from_dead(now, own.id);
-        let seen = shared_data::update(TABLE, |bytes| {
-            let mut words = to_words(bytes);
-            let seen = own.beat(&mut words, now);
-            *bytes = to_bytes(&words);
-            Step::Write(seen)
-        });
+        let seen = shared_data::update(|vms: &mut VmTable| Update::Write(vms.beat(own, now)));
         let Ok(seen) = seen else { return };
         self.number.set(seen.number);
         bury(&seen);
@@ -140,13 +134,9 @@ impl Vm {
 
 fn look_for_dead(now: u64) {
     take_over_from_dead(now, 0);
-    let seen = shared_data::update(TABLE, |bytes| {
-        let mut words = to_words(bytes);
-        let Some(seen) = VmMemory::look(&mut words, now) else {
-            return Step::Keep(None);
-        };
-        *bytes = to_bytes(&words);
-        Step::Write(Some(seen))
+    let seen = shared_data::update(|vms: &mut VmTable| match vms.look(now) {
+        None => Update::Keep(None),
+        seen => Update::Write(seen),
     });
     if let Ok(Some(seen)) = seen {
         bury(&seen);
@@ -156,8 +146,7 @@ fn look_for_dead(now: u64) {
 /// Gives back what the dead held, before they lose their numbers: whoever fails
 /// here leaves it to the next who looks. To do it twice does nothing.
 fn take_over_from_dead(now: u64, own: u64) {
-    let (bytes, _) = abi::shared_data(TABLE).unwrap_or_default();
-    for dead in VmMemory::dead(&to_words(&bytes), now, own) {
+    for dead in shared_data::read::<VmTable>().dead(now, own) {
         recover(dead, &Process);
     }
 }

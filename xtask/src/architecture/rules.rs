@@ -1,8 +1,11 @@
-//! What imports must not do: go in a circle.
+//! What imports must not do: go in a circle, or up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::resolve::Import;
+
+/// Rooms by floor, from the ground up.
+pub(super) type Floors = &'static [&'static [&'static str]];
 
 /// Imports between siblings, by their parent; an import of or from a child's
 /// inside counts as one of the child.
@@ -35,6 +38,28 @@ pub(super) fn circles(imports: &[Import]) -> Vec<String> {
         }
     }
     found
+}
+
+/// Imports that do not go down, and rooms that have no floor, as messages.
+pub(super) fn upward(imports: &[Import], floors: Floors) -> Vec<String> {
+    let floor = |room: &str| floors.iter().position(|rooms| rooms.contains(&room));
+    let mut found = BTreeSet::new();
+    let all = siblings(imports);
+    for (from, edges) in all.get([].as_slice()).into_iter().flatten() {
+        for (to, import) in edges {
+            match (floor(from), floor(to)) {
+                (Some(above), Some(below)) if above > below => {}
+                (Some(_), Some(_)) => {
+                    found.insert(format!("{from} must not know {to}: {}", import.shown));
+                }
+                (above, _) => {
+                    let room = if above.is_none() { from } else { to };
+                    found.insert(format!("room {room} has no floor"));
+                }
+            }
+        }
+    }
+    found.into_iter().collect()
 }
 
 fn siblings(imports: &[Import]) -> Siblings<'_> {

@@ -3,26 +3,27 @@
 
 mod clusters;
 mod copies;
-mod localities;
+mod l4;
 mod own;
-pub(super) mod uses;
 
 use std::collections::BTreeSet;
 
 use btp_policy::path::closest;
+use btp_policy::problem::Problem;
 
 use super::Scene;
 use super::draft::Draft;
 use super::errors::Errors;
 use super::perform::{Changed, perform};
 use crate::apply::effective::Effective;
+use crate::apply::uses::Uses;
 use crate::diagnostics::{Finding, Location};
 use crate::documents::Input;
 use crate::envoy::address::Address;
 use crate::envoy::model::{HttpConnectionManager, RouteId};
 use crate::envoy::tree::{field, items, text};
 use crate::translate::{Change, Context, Target, apply_change, translate};
-use uses::Uses;
+use l4::OfClusters;
 
 /// Changes by native fields, and what comes of them.
 struct Native<'a, 'd, 'e> {
@@ -56,8 +57,11 @@ pub(super) fn apply(
     };
     let mut done = Done::new();
     let count = native.effective.len();
-    let of_clusters: Vec<Vec<Change>> = (0..count)
-        .map(|index| native.on_all_but_clusters(index, &mut done))
+    let of_clusters: Vec<OfClusters> = (0..count)
+        .map(|index| OfClusters {
+            http: native.on_all_but_clusters(index, &mut done),
+            l4: native.on_l4_proxies(index),
+        })
         .collect();
     native.on_clusters(&uses, &of_clusters);
 }
@@ -97,6 +101,8 @@ impl Native<'_, '_, '_> {
                     Target::Bootstrap => self.on_bootstrap(index, &change),
                     Target::Cluster if of_clusters.contains(&change) => {}
                     Target::Cluster => of_clusters.push(change),
+                    // That is translated apart.
+                    Target::L4Proxy => {}
                 }
             }
             done.extend(routes);
@@ -123,8 +129,18 @@ impl Native<'_, '_, '_> {
             has_stream_idle_timeout: field(hcm, "stream_idle_timeout").is_some(),
             upgrades: &upgrades,
         };
+        let changes = translate(&self.effective[index].spec, &context);
+        self.refuse_merged(index, changes)
+    }
+
+    /// What a spec is translated to, unless it is wrong as a whole.
+    fn refuse_merged(
+        &mut self,
+        index: usize,
+        changes: Result<Vec<Change>, Vec<Problem>>,
+    ) -> Option<Vec<Change>> {
         let it = &self.effective[index];
-        let problems = match translate(&it.spec, &context) {
+        let problems = match changes {
             Ok(changes) => return Some(changes),
             Err(problems) => problems,
         };

@@ -10,13 +10,13 @@ use super::Scene;
 use super::draft::Draft;
 use super::errors::Errors;
 use super::instances::{Inserted, note};
-use super::native::uses::Uses;
 use crate::apply::effective::Effective;
 use crate::apply::filter::{Instance, insert_upstream};
 use crate::apply::placement::Object;
 use crate::apply::standing::Standing;
+use crate::apply::uses::Uses;
 use crate::envoy::address::Address;
-use crate::envoy::model::RouteId;
+use crate::envoy::model::{RouteId, Sender};
 use crate::envoy::tree::{items, same};
 
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -68,9 +68,9 @@ pub(super) fn insert(
         let owner = format!("cluster {name}");
         let standing = Standing::at(owner, LIST, filters, 0, WHY);
         inserted.standing.push(standing);
-        let object = |routes| Object::Cluster {
+        let object = |routes: Vec<RouteId>| Object::Cluster {
             name: name.clone(),
-            routes,
+            senders: routes.into_iter().map(Sender::Route).collect(),
         };
         let routes = uses.routes_to(|it| it == name);
         note_tries(scene, effective, instance, &list_address, &routes, object);

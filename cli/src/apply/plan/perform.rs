@@ -6,7 +6,7 @@ use super::errors::Errors;
 use crate::apply::effective::Effective;
 use crate::apply::placement::Object;
 use crate::envoy::address::Address;
-use crate::envoy::model::{Model, RouteId};
+use crate::envoy::model::{Model, RouteId, Sender};
 use crate::translate::Change;
 
 /// An object that is changed.
@@ -28,14 +28,27 @@ impl Changed {
         }
     }
 
-    pub(super) fn cluster(name: &str, routes: Vec<RouteId>, address: &Address) -> Self {
+    pub(super) fn cluster(name: &str, senders: Vec<Sender>, address: &Address) -> Self {
         Self {
             object: Object::Cluster {
                 name: name.to_owned(),
-                routes,
+                senders,
             },
             recorded: address.clone(),
             address: address.clone(),
+        }
+    }
+
+    /// A proxy of connections or datagrams, by its index.
+    pub(super) fn l4_proxy(scene: Scene<'_>, index: usize) -> Self {
+        let proxy = &scene.model.l4_proxies[index];
+        Self {
+            object: Object::L4Proxy {
+                index,
+                title: proxy.title(),
+            },
+            address: proxy.address.clone(),
+            recorded: proxy.listener.clone(),
         }
     }
 
@@ -62,6 +75,7 @@ impl Object {
             Self::Manager { listener, .. } | Self::Tries { listener, .. } => {
                 format!("listener {listener}")
             }
+            Self::L4Proxy { title, .. } => title.clone(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::errors::Errors;
 use crate::apply::effective::Effective;
 use crate::apply::placement::{Effect, Object, Placement};
-use crate::envoy::model::RouteId;
+use crate::envoy::model::Sender;
 
 /// Finds out what of all that was done holds, refuses what does not, and warns
 /// of fields that one cluster of a route has and another has not.
@@ -36,40 +36,42 @@ pub(super) fn settle(
         for partial in partial(&it.placements) {
             let Partial {
                 field,
-                route,
+                sender,
                 has,
                 lacks,
                 reason,
             } = partial;
-            let route = scene.model.route(route).title();
+            let sender = scene.model.title_of(sender);
             let reason = format!(
-                "is in force on cluster {has} and not on cluster {lacks}, to which route {route} \
-                 sends as well: {reason}"
+                "is in force on cluster {has} and not on cluster {lacks}, to which {sender} sends \
+                 as well: {reason}"
             );
             errors.advise(it.policy, &format!("spec.{field}"), reason);
         }
     }
 }
 
-/// A field that one cluster of a route has and another has not.
+/// A field that one cluster of a route or proxy has and another has not.
 #[derive(Debug, PartialEq)]
 struct Partial<'a> {
     field: &'a str,
-    route: RouteId,
+    sender: Sender,
     has: &'a str,
     lacks: &'a str,
     reason: &'static str,
 }
 
-/// The fields that are in force on some clusters of a route; each once.
+/// The fields that are in force on some clusters of a route or proxy; each
+/// once.
 fn partial(placements: &[Placement]) -> Vec<Partial<'_>> {
-    let mut clusters: BTreeMap<(&str, RouteId), Clusters<'_>> = BTreeMap::new();
+    let mut clusters: BTreeMap<(&str, Sender), Clusters<'_>> = BTreeMap::new();
     for placement in placements {
-        let Object::Cluster { name, routes } = &placement.object else {
+        let Object::Cluster { name, senders } = &placement.object else {
             continue;
         };
         let keys = placement.fields.iter();
-        for key in keys.flat_map(|field| routes.iter().map(|route| (field.as_str(), *route))) {
+        let of = |field| senders.iter().map(move |sender| (field, *sender));
+        for key in keys.flat_map(|field: &String| of(field.as_str())) {
             let clusters = clusters.entry(key).or_default();
             match placement.effect {
                 Effect::Nothing(reason) => drop(clusters.idle.insert(name, reason)),
@@ -78,13 +80,13 @@ fn partial(placements: &[Placement]) -> Vec<Partial<'_>> {
         }
     }
     let mut said = BTreeSet::new();
-    let found = clusters.into_iter().filter_map(|((field, route), it)| {
+    let found = clusters.into_iter().filter_map(|((field, sender), it)| {
         let has = it.in_force.first().copied()?;
         let mut idle = it.idle.iter();
         let (lacks, reason) = idle.find(|(name, _)| !it.in_force.contains(*name))?;
         Some(Partial {
             field,
-            route,
+            sender,
             has,
             lacks,
             reason,
@@ -93,7 +95,7 @@ fn partial(placements: &[Placement]) -> Vec<Partial<'_>> {
     found.filter(|it| said.insert(it.field)).collect()
 }
 
-/// The clusters of a route, by what a field comes to there.
+/// The clusters of a route or proxy, by what a field comes to there.
 #[derive(Default)]
 struct Clusters<'a> {
     in_force: BTreeSet<&'a str>,

@@ -103,6 +103,8 @@ fn governs(it: &Effective, plan: &Plan) -> String {
         let listener = &plan.model.managers[*manager].listener_name;
         parts.push(format!("what no route of listener {listener} takes"));
     }
+    let proxies = it.l4_proxies.iter();
+    parts.extend(proxies.map(|it| plan.model.l4_proxies[*it].title()));
     parts.join("; ")
 }
 

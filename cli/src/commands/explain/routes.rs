@@ -64,7 +64,7 @@ pub(super) fn run(
         specs: &specs,
     };
     let known = match question {
-        Question::All => answer.routes(|_| true),
+        Question::All => answer.routes(|_| true) | answer.l4_proxies(),
         Question::Route(name) => answer.routes(|title| title == name),
         Question::Request(_) => match &request {
             Some(request) => answer.request(request, &config),
@@ -131,24 +131,41 @@ impl Answer<'_> {
             println!("listener {listener}, {what}: no policy");
             return;
         };
-        let name = &plan.policies[it.policy].name;
-        match it.parent {
-            Some(parent) => println!(
-                "listener {listener}, {what}: {name}, merged with {}",
-                plan.policies[parent].name
-            ),
-            None => println!("listener {listener}, {what}: {name}"),
-        }
-        self.fields(it, index, route);
+        let what = format!("listener {listener}, {what}");
+        let scope = match route {
+            Some(route) => Scope::Route {
+                manager: index,
+                route,
+            },
+            None => Scope::NoRoute { manager: index },
+        };
+        self.fields(it, &what, scope);
     }
 
-    /// The fields of a spec that governs this route of a connection manager, or
-    /// what no route takes.
-    fn fields(&self, it: &Effective, manager: usize, route: Option<RouteId>) {
-        let lines = it.lines(match route {
-            Some(route) => Scope::Route { manager, route },
-            None => Scope::NoRoute { manager },
-        });
+    /// Explains what hands on connections and datagrams.
+    fn l4_proxies(&self) -> bool {
+        let plan = self.plan;
+        for (index, proxy) in plan.model.l4_proxies.iter().enumerate() {
+            let mut effective = plan.effective.iter();
+            let governing = effective.find(|it| it.l4_proxies.contains(&index));
+            let what = proxy.title();
+            match governing {
+                Some(it) => self.fields(it, &what, Scope::L4Proxy(index)),
+                None => println!("{what}: no policy"),
+            }
+        }
+        !plan.model.l4_proxies.is_empty()
+    }
+
+    /// The policy that governs `what`, and its fields in this scope.
+    fn fields(&self, it: &Effective, what: &str, scope: Scope) {
+        let policies = &self.plan.policies;
+        let name = &policies[it.policy].name;
+        match it.parent {
+            Some(parent) => println!("{what}: {name}, merged with {}", policies[parent].name),
+            None => println!("{what}: {name}"),
+        }
+        let lines = it.lines(scope);
         let origins: Vec<String> = lines
             .iter()
             .map(|line| self.origin(it, &line.field))
@@ -158,7 +175,10 @@ impl Answer<'_> {
         let names = widest(&mut origins.iter().map(|name| name.chars().count()));
         for (line, origin) in lines.iter().zip(&origins) {
             println!("  {:fields$}  {origin:names$}  {}", line.field, line.value);
-            let kept = route.and_then(|route| it.kept_of(route, &line.field));
+            let kept = match scope {
+                Scope::Route { route, .. } => it.kept_of(route, &line.field),
+                _ => None,
+            };
             if let Some(Kept { value, .. }) = kept {
                 println!(
                     "  {:fields$}  not here: the route itself says {} {}, and the policy does \

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use btp_policy::Policy;
 
-use crate::apply::attach::attach;
-use crate::apply::hcm;
+use crate::apply::attach::{Attached, attach, attach_l4};
 use crate::apply::overlap::overlaps;
-use crate::diagnostics::{Finding, Location, Source};
+use crate::apply::{effective, hcm, unwise};
+use crate::diagnostics::{Finding, Location};
+use crate::documents::Input;
 use crate::envoy::capabilities::lacks;
 use crate::envoy::files::Config;
 use crate::envoy::model::Model;
@@ -15,11 +16,11 @@ use crate::file_error::FileError;
 
 /// Finds what is wrong with a bootstrap by itself, and what is unwise in it
 /// under the policies that are to be applied and those that stand in it; its
-/// files are added to `sources`.
+/// files are added to those of the input.
 pub(super) fn lint(
     bootstrap: &Path,
     policies: &[Policy],
-    sources: &mut Vec<Source>,
+    input: &mut Input,
     findings: &mut Vec<Finding>,
 ) -> Result<(), FileError> {
     let mut config = Config::read(bootstrap)?;
@@ -28,7 +29,7 @@ pub(super) fn lint(
     let model = Model::read(&config);
     let found = overlaps(&config, &model).into_iter();
     problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
-    let base = sources.len();
+    let base = input.sources.len();
     let found = lacks(&config).into_iter();
     findings.extend(found.map(|it| {
         let location = Location::File(base + it.address.file);
@@ -39,19 +40,30 @@ pub(super) fn lint(
     let mut hints = hcm::hints_of_instances(&config, &model);
     hints.extend(hcm::hints_of_places(&config, &model, |_| None));
     // Where it cannot be told who governs what, `apply` says so.
-    if let Ok(attached) = attach(&config, &model, policies, None) {
+    if let (Ok(attached), Ok(l4)) = (
+        attach(&config, &model, policies, None),
+        attach_l4(&config, &model, policies, None),
+    ) {
         let mut more = hcm::hints(&config, &model, policies, &attached);
         more.extend(hcm::hints_of_usual_places(
             &config, &model, policies, &attached,
         ));
-        hints.extend(
-            more.into_iter()
-                .filter(|it| !hints.contains(it))
-                .collect::<Vec<_>>(),
-        );
+        more.retain(|it| !hints.contains(it));
+        hints.extend(more);
+        let all = Attached {
+            model: &model,
+            http: &attached,
+            l4: &l4,
+        };
+        // Without policies that are right there are none.
+        let specs = &input.specs()[..policies.len()];
+        let effective = effective::all(policies, specs, all);
+        let found = unwise::find_all(&config, &model, &effective).into_iter();
+        findings.extend(found.map(|it| it.finding(input)));
     }
     let placed = hints.into_iter();
     findings.extend(placed.map(|(file, it)| Finding::warning(it, Location::File(base + file))));
-    sources.extend(config.files.into_iter().map(|file| file.source));
+    let files = config.files.into_iter();
+    input.sources.extend(files.map(|file| file.source));
     Ok(())
 }

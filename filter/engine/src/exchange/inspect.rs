@@ -9,7 +9,7 @@ use crate::grpc::Grpc;
 use crate::grpc::reply_format::ReplyFormat;
 use crate::host::Host;
 use crate::plan::PolicyPlan;
-use crate::rate_limit::{self, MatchedRule};
+use crate::rate_limit::MatchedRule;
 use crate::request::Request;
 use crate::request::required::MetadataPath;
 use crate::request_buffer::framing::BodyFraming;
@@ -60,7 +60,7 @@ impl RequestFacts {
         let limits = policy.limits.as_ref();
         let host = &mut *cx.event.host;
         let seed = match limits {
-            Some(_) => cx.worker.seed(rate_limit::SEED, host),
+            Some(_) => cx.worker.seed(host),
             None => [0; 2],
         };
         let matched = |request: &Request<'_>| {

@@ -1,6 +1,6 @@
 //! From rules to limits: worked out once per configuration.
 //!
-//! A rule that several policies inherit is one limit with one block: who
+//! A rule that several policies inherit is one limit with one cell: who
 //! wrote it counts, not whom it governs.
 
 use std::collections::BTreeMap;
@@ -12,14 +12,11 @@ use btp_policy::spec::{Limit, LocalRateLimit, LocalRule};
 use super::headers::HeaderFormat;
 use super::in_flight::ConcurrencyLimit;
 use super::reply::{concurrency_limited, rejection};
-use super::token_bucket::{KEYS_PER_SET, KeyTable, LimitCounters, TokenBucket};
+use super::token_bucket::{BucketPlace, KEYS_PER_SET, KeyTable, LimitCounters, TokenBucket};
 use super::{RateLimits, Rule, RuleLimit, route_hash, rule_name};
 use crate::definitions::Definitions;
-use crate::host::values::BlockId;
+use crate::host::shared_state::{BucketsId, CellKind, OverflowId, Owner};
 use crate::request::required::RequiredInputs;
-use crate::shared::key_format::Format;
-use crate::shared::names::SharedNames;
-use crate::shared::quota::Owner;
 
 /// Collects what the limits of all policies have in common.
 #[derive(Debug)]
@@ -28,18 +25,13 @@ pub(crate) struct LimitsCompiler {
     /// Who has the rules of `limits`.
     identities: Names,
     concurrency_limits: Vec<ConcurrencyLimit>,
-    /// The table names of `concurrency_limits`.
-    own_tables: Names,
-    /// The tables of `Distinct` values' requests in flight, once there are any.
-    key_tables: Option<KeyTable>,
+    /// Who has the rules of `concurrency_limits`.
+    own_quotas: Names,
     sets: u32,
-    has_keys: bool,
+    /// The buckets, and the permits, of `Distinct` values have cells.
+    has_buckets_of_keys: bool,
+    has_quotas_of_keys: bool,
 }
-
-/// The block that holds the key of all hashes. It comes first, the table of
-/// `Distinct` values next.
-pub(crate) const SEED: BlockId = BlockId(0);
-const FIRST_SET: u32 = 1;
 
 impl LimitsCompiler {
     /// `distinct_keys`: buckets in the table of `Distinct` values, rounded up
@@ -50,37 +42,23 @@ impl LimitsCompiler {
             limits: Vec::new(),
             identities: Names::default(),
             concurrency_limits: Vec::new(),
-            own_tables: Names::default(),
-            key_tables: None,
+            own_quotas: Names::default(),
             sets: u32::try_from(sets).unwrap_or(1),
-            has_keys: false,
+            has_buckets_of_keys: false,
+            has_quotas_of_keys: false,
         }
     }
 
-    /// The limits, those on requests in flight, and the names of the blocks that they need.
-    pub(crate) fn finish(mut self) -> (Vec<TokenBucket>, Vec<ConcurrencyLimit>, SharedNames) {
-        let mut blocks = SharedNames::default();
-        if self.limits.is_empty() && self.concurrency_limits.is_empty() {
-            return (Vec::new(), Vec::new(), blocks);
+    /// The limits, and those on requests in flight.
+    pub(crate) fn finish(
+        self,
+        definitions: &mut Definitions,
+    ) -> (Vec<TokenBucket>, Vec<ConcurrencyLimit>) {
+        if !self.limits.is_empty() || !self.concurrency_limits.is_empty() {
+            let seed = definitions.cells.of_mut(CellKind::Seed);
+            seed.add("btp.seed".to_owned());
         }
-        blocks.add(Format::Seed.key("btp.seed"));
-        if self.has_keys {
-            // The number of sets is part of the name: with another one the
-            // keys lie elsewhere.
-            let before = format!("btp.keys.{}.", self.sets);
-            blocks.add_series(before, self.sets, Format::ClientBuckets.key(""));
-        }
-        for (limit, identity) in self.limits.iter_mut().zip(self.identities.in_order) {
-            limit.own = BlockId(match limit.keys {
-                None => blocks.add(Format::Buckets.key(&format!("btp.limit.{identity}"))),
-                Some(table) => {
-                    let before = format!("btp.overflow.{}.", table.sets);
-                    let after = Format::Cells.key(&format!(".{identity}"));
-                    blocks.add_series(before, table.cell_blocks(), after)
-                }
-            });
-        }
-        (self.limits, self.concurrency_limits, blocks)
+        (self.limits, self.concurrency_limits)
     }
 
     /// `None` if nothing is limited.
@@ -146,7 +124,9 @@ impl LimitsCompiler {
             limit: match rule.limit {
                 None => RuleLimit::Unlimited,
                 Some(limit) if limit.requests == 0 => RuleLimit::DenyAll,
-                Some(limit) => RuleLimit::Bucket(self.limit(rule, limit, (&identity, store))),
+                Some(limit) => {
+                    RuleLimit::Bucket(self.limit(rule, limit, (&identity, store), counters))
+                }
             },
             concurrency: rule
                 .concurrency
@@ -162,16 +142,15 @@ impl LimitsCompiler {
         (identity, store): (&str, LimitCounters),
         counters: &mut Definitions,
     ) -> usize {
-        let table = Format::InFlight.key(&format!("btp.places.{identity}"));
-        let index = match self.own_tables.place(&table) {
+        let index = match self.own_quotas.place(identity) {
             Place::Known(index) => return index,
             Place::New(index) => index,
         };
         let distinct = rule.selector.is_distinct();
-        let keys = distinct.then(|| self.key_tables(counters));
+        let keys = distinct.then(|| self.quotas_of_keys(counters));
         self.concurrency_limits.push(ConcurrencyLimit {
             max: max.into(),
-            own: counters.shared_table(table),
+            own: counters.quota_named(format!("btp.places.{identity}")),
             keys,
             gauge: counters.gauge(&rule.policy, &counter_name(rule, "in_flight")),
             owner: Owner::new(route_hash(identity.as_bytes())),
@@ -183,14 +162,15 @@ impl LimitsCompiler {
         index
     }
 
-    fn key_tables(&mut self, counters: &mut Definitions) -> KeyTable {
+    /// The permits of `Distinct` values: sets of all rules together. The number of
+    /// sets is part of their names: with another one the keys lie elsewhere.
+    fn quotas_of_keys(&mut self, counters: &mut Definitions) -> KeyTable {
         let sets = self.sets;
-        *self.key_tables.get_or_insert_with(|| {
-            let before = format!("btp.places.{sets}.");
-            let after = Format::ClientInFlight.key("");
-            let first = counters.tables.add_series(before, sets, after);
-            KeyTable { first, sets }
-        })
+        if !std::mem::replace(&mut self.has_quotas_of_keys, true) {
+            let names = counters.cells.of_mut(CellKind::SharedQuota);
+            names.add_series(format!("btp.places.{sets}."), sets, String::new());
+        }
+        KeyTable { sets }
     }
 
     /// The index of the rule's limit.
@@ -199,24 +179,50 @@ impl LimitsCompiler {
         rule: &LocalRule,
         limit: Limit,
         (identity, store): (&str, LimitCounters),
+        counters: &mut Definitions,
     ) -> usize {
         let index = match self.identities.place(identity) {
             Place::Known(index) => return index,
             Place::New(index) => index,
         };
-        let distinct = rule.selector.is_distinct();
-        self.has_keys |= distinct;
+        let place = if rule.selector.is_distinct() {
+            self.place_of_keys(identity, counters)
+        } else {
+            let names = counters.cells.of_mut(CellKind::Buckets);
+            BucketPlace::OfRoutes(BucketsId::Own(names.add(format!("btp.limit.{identity}"))))
+        };
         self.limits.push(TokenBucket::new(
             limit,
-            distinct.then_some(KeyTable {
-                first: FIRST_SET,
-                sets: self.sets,
-            }),
+            place,
             store,
             overflow_warning(&rule.policy, rule, "have used up a part of their limit").into(),
             rule.queue,
         ));
         index
+    }
+
+    /// The buckets of `Distinct` values: sets of all rules together, and counters
+    /// of the rule's own. The number of sets is part of their names.
+    fn place_of_keys(&mut self, identity: &str, counters: &mut Definitions) -> BucketPlace {
+        let table = KeyTable { sets: self.sets };
+        if !std::mem::replace(&mut self.has_buckets_of_keys, true) {
+            let names = counters.cells.of_mut(CellKind::SharedBuckets);
+            names.add_series(
+                format!("btp.keys.{}.", table.sets),
+                table.sets,
+                String::new(),
+            );
+        }
+        let names = counters.cells.of_mut(CellKind::Overflow);
+        let first = names.add_series(
+            format!("btp.overflow.{}.", table.sets),
+            table.overflow_cells(),
+            format!(".{identity}"),
+        );
+        BucketPlace::OfClients {
+            table,
+            overflow: OverflowId(first),
+        }
     }
 }
 

@@ -11,6 +11,10 @@
 //! shortest interval: 0.23 ns, a billion of these units, so that rounding
 //! it changes a rate by less than one part in 10⁹.
 
+use std::num::NonZeroU32;
+
+use crate::host::shared_state::Rate;
+
 /// A point in time or a length of time, in units of 2⁻³² ns. Of the host's
 /// monotonic clock, so that all workers agree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +27,7 @@ pub(crate) struct Gcra {
     interval: Fixed,
     /// What all tokens together are worth.
     capacity: Fixed,
-    burst: u64,
+    rate: Rate,
     /// How long before they come back tokens may be taken.
     ahead: Fixed,
 }
@@ -94,15 +98,25 @@ impl Gcra {
     /// A bucket of `burst` tokens, of which `requests` come back in `unit_ns`
     /// nanoseconds. All of them are at least 1.
     pub(crate) fn new(requests: u32, unit_ns: u64, burst: u32) -> Self {
-        let requests = u128::from(requests.max(1));
+        let rate = Rate {
+            tokens: NonZeroU32::new(requests).unwrap_or(NonZeroU32::MIN),
+            burst,
+            period_ns: unit_ns,
+        };
+        let requests = u128::from(rate.tokens.get());
         let unit = Fixed::from_ns(unit_ns).0;
         let interval = Fixed((unit + requests / 2) / requests);
         Self {
             interval,
             capacity: interval.times(burst.into()),
-            burst: burst.into(),
+            rate,
             ahead: Fixed::default(),
         }
+    }
+
+    /// What it was made from.
+    pub(crate) fn rate(self) -> Rate {
+        self.rate
     }
 
     /// The same, but up to `most` tokens may be taken before they come back,
@@ -114,7 +128,7 @@ impl Gcra {
 
     /// The most tokens it holds.
     pub(crate) fn burst(self) -> u64 {
-        self.burst
+        self.rate.burst.into()
     }
 
     /// Nanoseconds until a bucket is full at the longest.

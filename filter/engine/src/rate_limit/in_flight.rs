@@ -16,23 +16,23 @@ use crate::action::Action;
 use crate::event::Event;
 use crate::host::Host;
 use crate::host::metrics::{CounterId, GaugeId};
-use crate::host::values::TableId;
+use crate::host::shared_state::{Owner, QuotaId};
 use crate::shared::claims::ClaimTracker;
-use crate::shared::quota::{Change, ClaimOutcome, Owner, Quota, WORKERS};
+use crate::shared::quota::{Change, ClaimOutcome, Quota, WORKERS};
 use crate::shared::reaper::QuotaTable;
 
 /// The limit of one rule.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimit {
     pub(super) max: u64,
-    /// The table of the rule's own: the permits of routes, or of clients for
-    /// whom there was no room.
-    pub(super) own: TableId,
+    /// The rule's own: the permits of routes, or of clients for whom there was no
+    /// room.
+    pub(super) own: QuotaId,
     /// Where the permits of `Distinct` values are.
     pub(super) keys: Option<KeyTable>,
     /// The permits that are taken.
     pub(super) gauge: GaugeId,
-    /// Tells them from other rules' where they share tables.
+    /// Tells them from other rules' where they are kept together.
     pub(super) owner: Owner,
     pub(super) counters: LimitCounters,
     /// Counts requests that got no permit.
@@ -69,8 +69,8 @@ struct Share {
     fresh: bool,
 }
 
-/// Slots in the table of a rule, one for each route and worker; and in one of
-/// the tables of `Distinct` values.
+/// Slots of a rule's own, one for each route and worker; and in one of the sets
+/// of `Distinct` values.
 const OWN_SLOTS: usize = 1024;
 const SET_SLOTS: usize = 64;
 /// Permits are taken ahead up to this part of the limit.
@@ -79,20 +79,20 @@ const LEASE_SHARE: u64 = 64;
 impl ConcurrencyLimit {
     /// Permits that a worker takes at a time. Those of clients are taken one by
     /// one: no slot is kept for a client that is not there.
-    fn lease(&self) -> u64 {
+    fn lease<H: Host>(&self) -> u64 {
         match self.keys {
-            None => (self.max / LEASE_SHARE).max(1),
-            Some(_) => 1,
+            None if H::LEASES => (self.max / LEASE_SHARE).max(1),
+            _ => 1,
         }
     }
 
     fn quota(&self, key: Key) -> Quota {
-        let (table, slots) = match self.keys {
+        let (id, slots) = match self.keys {
             None => (self.own, OWN_SLOTS),
-            Some(table) => (TableId(table.set_of(key)), SET_SLOTS),
+            Some(table) => (QuotaId::Shared(table.set_of(key)), SET_SLOTS),
         };
         Quota {
-            table,
+            id,
             max: self.max,
             slots,
             owner: self.keys.map(|_| self.owner),
@@ -102,7 +102,7 @@ impl ConcurrencyLimit {
     fn overflow_quota(&self) -> Quota {
         let factor = self.keys.map_or(1, |_| u64::from(OVERFLOW_FACTOR));
         Quota {
-            table: self.own,
+            id: self.own,
             max: self.max.saturating_mul(factor),
             slots: OWN_SLOTS + WORKERS,
             owner: None,
@@ -111,12 +111,7 @@ impl ConcurrencyLimit {
 
     /// Where its permits are kept.
     pub(crate) fn quota_tables(&self) -> impl Iterator<Item = QuotaTable> + use<> {
-        let keys = self
-            .keys
-            .map(|KeyTable { first, sets }| QuotaTable::Shared {
-                first: TableId(first),
-                count: sets,
-            });
+        let keys = self.keys.map(|table| QuotaTable::Shared(table.sets));
         [QuotaTable::Own(self.own, self.gauge)]
             .into_iter()
             .chain(keys)
@@ -166,7 +161,7 @@ impl InFlight {
         };
         share.used = share.used.saturating_sub(1);
         let spare = share.taken.saturating_sub(share.used);
-        let lease = if self.retired { 1 } else { limit.lease() };
+        let lease = if self.retired { 1 } else { limit.lease::<H>() };
         if spare < lease {
             return;
         }
@@ -256,7 +251,7 @@ fn fetch<H: Host>(
 ) -> u64 {
     let mut ask = |quota: Quota, key: Key, event: &mut Event<'_, H>| -> Change {
         event.host.add(limit.counters.operations, 1);
-        let change = claims.take(quota, key.get(), (1, limit.lease()), event);
+        let change = claims.take(quota, key.get(), (1, limit.lease::<H>()), event);
         event.adjust(limit.gauge, change.by);
         change
     };

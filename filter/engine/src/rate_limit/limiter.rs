@@ -8,11 +8,11 @@ use super::gcra::{Admitted, Denied};
 use super::in_flight::{ConcurrencyLimit, InFlight, InFlightKey};
 use super::leases::{Lease, Leases};
 use super::overflow;
-use super::token_bucket::{BucketRef, BucketState, KeyTable, TokenBucket, WAYS};
+use super::token_bucket::{BucketPlace, BucketRef, BucketState, KeyTable, TokenBucket, WAYS};
 use crate::action::Action;
 use crate::event::Event;
 use crate::host::Host;
-use crate::host::values::{BlockId, Contended, Step};
+use crate::host::shared_state::{Buckets, BucketsId, CellId, Cells, Contended, OverflowId, Update};
 use crate::shared::claims::ClaimTracker;
 
 /// What the rules take tokens and permits with, for one request.
@@ -84,7 +84,7 @@ impl<H: Host> Limiter<'_, '_, H> {
         let mut lease = self.leases.get(at.limit, at.key);
         lease.left = lease.left.saturating_add(cost);
         // More than a lease would keep tokens from the other workers.
-        if lease.left >= limit.lease {
+        if lease.left >= lease_of::<H>(limit) {
             self.hand_back(&mut lease);
         }
         self.keep(lease);
@@ -109,10 +109,11 @@ impl<H: Host> Limiter<'_, '_, H> {
         if let Some(wait) = self.cached_denial(at, cost) {
             return Some(wait);
         }
-        let block = limit.home(at.key);
-        self.event.host.add(limit.counters.operations, 1);
-        let peek = |bytes: &mut Vec<u8>| Step::Keep(buckets::peek(bytes, at.key));
-        let full_at = self.event.host.block(block, peek).ok().flatten()?;
+        let peek = |cell: &mut Buckets| Update::Keep(buckets::peek(cell, at.key));
+        let full_at = self
+            .update(limit, limit.home(at.key), peek)
+            .ok()
+            .flatten()?;
         let need = cost - lease.left;
         let denied = limit.bucket.take(full_at, self.now_ns, need, need).err()?;
         self.deny_until(limit, &mut lease, denied);
@@ -131,7 +132,7 @@ impl<H: Host> Limiter<'_, '_, H> {
     /// time to wait for them.
     fn fetch(&mut self, limit: &TokenBucket, lease: &mut Lease, cost: u64) -> Result<u64, u64> {
         let least = cost - lease.left;
-        let most = least.max(limit.lease);
+        let most = least.max(lease_of::<H>(limit));
         match self.ask(limit, lease.key, (least, most)) {
             Ok((Decision::Admitted(admitted), overflowed)) => {
                 let Admitted {
@@ -143,7 +144,7 @@ impl<H: Host> Limiter<'_, '_, H> {
                 // A part of a lease means that the bucket is empty now.
                 lease.deny_until = if tokens < most {
                     self.now_ns
-                        .saturating_add(limit.bucket.refill_ns(limit.lease))
+                        .saturating_add(limit.bucket.refill_ns(lease_of::<H>(limit)))
                 } else {
                     0
                 };
@@ -174,72 +175,77 @@ impl<H: Host> Limiter<'_, '_, H> {
         key: Key,
         amount: (u64, u64),
     ) -> Result<(Decision, bool), Contended> {
-        if let Some(table) = limit.keys {
-            return self.ask_set(limit, table, key, amount);
-        }
-        let answer = self.ask_own(limit, ROUTES, key, amount)?;
+        let own = match limit.place {
+            BucketPlace::OfRoutes(own) => own,
+            BucketPlace::OfClients { table, overflow } => {
+                return self.ask_set(limit, (table, overflow), key, amount);
+            }
+        };
+        let answer = self.ask_own(limit, own, (key, ROUTES), amount)?;
         if answer != Decision::NoRoom {
             return Ok((answer, false));
         }
         self.count_overflow(limit);
-        let answer = self.ask_own(limit, ROUTES + 1, Key::OVERFLOW, amount)?;
+        let answer = self.ask_own(limit, own, (Key::OVERFLOW, ROUTES + 1), amount)?;
         Ok((answer, true))
     }
 
     /// Asks the set of `key`: its slot, or a new one that begins with what
-    /// stands in its cells, or those.
+    /// its counters say, or those.
     fn ask_set(
         &mut self,
         limit: &TokenBucket,
-        table: KeyTable,
+        (table, overflow): (KeyTable, OverflowId),
         key: Key,
         amount: (u64, u64),
     ) -> Result<(Decision, bool), Contended> {
-        let (set, now_ns, bucket) = (limit.home(key), self.now_ns, limit.bucket);
+        let (set, counters) = (table.buckets_of(key), table.overflow_of(overflow, key));
+        let (now_ns, bucket) = (self.now_ns, limit.bucket);
         let mut inherited = None;
         for _ in 0..TRIES {
-            let answer = self.block(limit, set, |bytes| {
-                buckets::take_in_set(bytes, WAYS, key, bucket, now_ns, amount, inherited)
+            let answer = self.update(limit, set, |cell| {
+                buckets::take_in_set(cell, WAYS, key, bucket, now_ns, amount, inherited)
             })?;
             match answer {
                 Decision::Inherits(mark) => {
-                    let full_at = self.block(limit, limit.cells(table, key), |bytes| {
-                        Step::Keep(overflow::debt(bytes, key, bucket, now_ns))
+                    let full_at = self.update(limit, counters, |cells| {
+                        Update::Keep(overflow::debt(cells, key, bucket, now_ns))
                     })?;
                     inherited = Some(Inheritance { mark, full_at });
                 }
-                Decision::NoRoom => return self.overflow(limit, table, key, amount),
+                Decision::NoRoom => return self.overflow(limit, (table, overflow), key, amount),
                 answer => return Ok((answer, false)),
             }
         }
         Err(Contended)
     }
 
-    /// Asks the cells of `key`.
+    /// Asks the counters of `key`.
     fn overflow(
         &mut self,
         limit: &TokenBucket,
-        table: KeyTable,
+        (table, overflow): (KeyTable, OverflowId),
         key: Key,
         amount: (u64, u64),
     ) -> Result<(Decision, bool), Contended> {
         self.count_overflow(limit);
-        let (set, now_ns, bucket) = (limit.home(key), self.now_ns, limit.bucket);
-        let answer = self.block(limit, limit.cells(table, key), |bytes| {
-            overflow::take(bytes, key, bucket, now_ns, amount)
+        let (set, counters) = (table.buckets_of(key), table.overflow_of(overflow, key));
+        let (now_ns, bucket) = (self.now_ns, limit.bucket);
+        let answer = self.update(limit, counters, |cells| {
+            overflow::take(cells, key, bucket, now_ns, amount)
         })?;
         let Decision::Admitted(admitted) = answer else {
             return Ok((answer, true));
         };
         // In this order: whoever gives this client a slot from now on sees
         // what it has taken, and who has done so just now did not.
-        if self.block(limit, set, |bytes| {
-            buckets::mark(bytes, key, admitted.full_at)
+        if self.update(limit, set, |cell| {
+            buckets::mark(cell, key, admitted.full_at)
         })? {
             return Ok((answer, true));
         }
-        let answer = self.block(limit, set, |bytes| {
-            buckets::take_in_set(bytes, WAYS, key, bucket, now_ns, amount, None)
+        let answer = self.update(limit, set, |cell| {
+            buckets::take_in_set(cell, WAYS, key, bucket, now_ns, amount, None)
         })?;
         Ok((answer, false))
     }
@@ -255,24 +261,27 @@ impl<H: Host> Limiter<'_, '_, H> {
     fn ask_own(
         &mut self,
         limit: &TokenBucket,
-        most_slots: usize,
-        key: Key,
+        own: BucketsId,
+        (key, most_slots): (Key, usize),
         amount: (u64, u64),
     ) -> Result<Decision, Contended> {
         let (now_ns, bucket) = (self.now_ns, limit.bucket);
-        self.block(limit, limit.own, |bytes| {
-            buckets::take(bytes, most_slots, key, bucket, now_ns, amount)
+        self.update(limit, own, |cell| {
+            buckets::take(cell, most_slots, key, bucket, now_ns, amount)
         })
     }
 
-    fn block<T>(
+    fn update<I: CellId, T>(
         &mut self,
         limit: &TokenBucket,
-        block: BlockId,
-        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
-    ) -> Result<T, Contended> {
+        id: I,
+        step: impl FnMut(&mut I::Cell) -> Update<T>,
+    ) -> Result<T, Contended>
+    where
+        H: Cells<I>,
+    {
         self.event.host.add(limit.counters.operations, 1);
-        self.event.host.block(block, step)
+        self.event.host.update(id, step)
     }
 
     /// Hands all tokens of a lease back; those that nobody takes stay.
@@ -280,21 +289,19 @@ impl<H: Host> Limiter<'_, '_, H> {
         let Some(limit) = self.limits.get(lease.limit) else {
             return;
         };
-        let key = match (lease.overflowed, limit.keys) {
+        let key = match (lease.overflowed, limit.place) {
             (false, _) => lease.key,
-            (true, None) => Key::OVERFLOW,
-            // What others have taken from the same cells since cannot be told
+            (true, BucketPlace::OfRoutes(_)) => Key::OVERFLOW,
+            // What others have taken from the same counters since cannot be told
             // apart: these tokens stay with the worker, or are lost.
-            (true, Some(_)) => return,
+            (true, BucketPlace::OfClients { .. }) => return,
         };
-        let (block, bucket) = (limit.home(lease.key), limit.bucket);
-        self.event.host.add(limit.counters.operations, 1);
-        let tokens = lease.left;
-        let handed = self.event.host.block(block, |bytes| {
-            if buckets::give_back(bytes, key, bucket, tokens) {
-                Step::Write(())
+        let (bucket, tokens) = (limit.bucket, lease.left);
+        let handed = self.update(limit, limit.home(lease.key), |cell| {
+            if buckets::give_back(cell, key, bucket, tokens) {
+                Update::Write(())
             } else {
-                Step::Keep(())
+                Update::Keep(())
             }
         });
         if handed.is_ok() {
@@ -305,7 +312,7 @@ impl<H: Host> Limiter<'_, '_, H> {
     /// Remembers a refusal: until a whole lease has come back where tokens are
     /// fetched by leases, so that the bucket is not asked for one token at a time.
     fn deny_until(&self, limit: &TokenBucket, lease: &mut Lease, denied: Denied) {
-        let wait = match limit.lease {
+        let wait = match lease_of::<H>(limit) {
             1 => denied.wait_ns,
             lease => denied.wait_ns.max(limit.bucket.refill_ns(lease)),
         };
@@ -319,4 +326,9 @@ impl<H: Host> Limiter<'_, '_, H> {
             self.hand_back(&mut evicted);
         }
     }
+}
+
+/// Tokens that are fetched at a time.
+fn lease_of<H: Host>(limit: &TokenBucket) -> u64 {
+    if H::LEASES { limit.lease } else { 1 }
 }

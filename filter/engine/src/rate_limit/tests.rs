@@ -75,7 +75,7 @@ impl Sim {
     /// A new configuration: new workers' states, the same proxy.
     fn reload(&mut self, plan: Plan) {
         self.workers = self.workers.iter().map(|_| Worker::new(&plan)).collect();
-        self.host.block_names = plan.blocks().clone();
+        self.host.cell_names = plan.cells().clone();
         self.plan = plan;
     }
 
@@ -202,16 +202,16 @@ fn a_large_limit_seldom_asks_the_store() {
     for workers in [1, 2, 4] {
         let mut sim = Sim::new(workers, plan(&one_rule(20_000, "Second")));
         // Twice the limit; what has been saved up is gone first.
-        let mut turn = 0;
+        let (mut turn, mut before) = (0, 0);
         for seconds in [3, 1] {
-            sim.host.block_operations.set(0);
+            before = sim.host.cells.updates();
             for _ in 0..40_000 * seconds {
                 turn += 1;
                 sim.passes(turn % workers);
                 sim.host.now_ns += SECOND / 40_000;
             }
         }
-        let operations = sim.host.block_operations.get() as f64 / 40_000.0;
+        let operations = (sim.host.cells.updates() - before) as f64 / 40_000.0;
         assert!(operations <= 0.1, "{operations} on {workers} workers");
     }
 }
@@ -368,7 +368,7 @@ fn nothing_passes_a_limit_of_zero_and_nobody_is_told_to_come_back() {
         reply.headers,
         [("content-type".to_owned(), "text/plain".to_owned())]
     );
-    assert_eq!(sim.host.block_operations.get(), 1, "only the seed is read");
+    assert_eq!(sim.host.cells.updates(), 1, "only the seed is read");
 }
 
 #[test]
@@ -462,7 +462,7 @@ fn an_update_keeps_the_buckets_and_clamps_them() {
 fn a_store_that_keeps_failing_refuses_and_is_counted() {
     let mut sim = Sim::new(1, plan(&one_rule(10, "Hour")));
     assert!(sim.passes(0));
-    sim.host.contended.set(3);
+    sim.host.cells.contend(3);
     assert!((0..3).all(|_| !sim.passes(0)));
     assert_eq!(sim.counter("rule_0.store_contended"), 3);
     assert_eq!((0..20).filter(|_| sim.passes(0)).count(), 9);
@@ -473,7 +473,7 @@ fn a_store_that_keeps_failing_refuses_and_is_counted() {
 fn a_seed_out_of_reach_lets_nobody_pass_twice() {
     let mut sim = Sim::new(1, plan(&one_rule(1, "Hour")));
     let mut passes = || {
-        sim.host.contended.set(1);
+        sim.host.cells.contend(1);
         sim.passes(0)
     };
     assert_eq!((0..5).filter(|_| passes()).count(), 1);
@@ -505,11 +505,11 @@ fn a_request_that_no_rule_counts_is_asked_nothing_more() {
         "limit":{"requests":1,"unit":"Hour"}}]}"#;
     let mut sim = Sim::new(1, plan(local));
     sim.passes(0);
-    let (lookups, operations) = (sim.host.lookups, sim.host.block_operations.get());
+    let (lookups, operations) = (sim.host.lookups, sim.host.cells.updates());
     let came = sim.request(0, &[]);
     assert!(came.passed() && came.response.is_empty() && came.actions.is_empty());
     assert_eq!(sim.host.lookups, lookups + 1, "all headers, once");
-    assert_eq!(sim.host.block_operations.get(), operations);
+    assert_eq!(sim.host.cells.updates(), operations);
 }
 
 #[test]

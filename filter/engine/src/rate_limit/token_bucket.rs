@@ -7,32 +7,40 @@ use btp_policy::spec::{Limit, Queue};
 
 use super::buckets::Key;
 use super::gcra::{Fixed, Gcra};
-use super::overflow::SETS_PER_BLOCK;
+use super::overflow::SETS_PER_CELL;
 use crate::host::metrics::CounterId;
-use crate::host::values::BlockId;
+use crate::host::shared_state::{BucketsId, OverflowId};
 
 /// The limit of one rule, and where its buckets are.
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
     pub(crate) bucket: Gcra,
-    /// Tokens that a worker fetches at a time.
+    /// Tokens that a worker fetches at a time, where a fetch is dear.
     pub(super) lease: u64,
-    /// The first of the rule's own blocks: the buckets of routes, or the cells
-    /// of `Distinct` values for which there is no slot.
-    pub(super) own: BlockId,
-    /// Where the buckets of `Distinct` values are.
-    pub(super) keys: Option<KeyTable>,
+    pub(super) place: BucketPlace,
     pub(super) counters: LimitCounters,
     /// Says whose limit it is.
     pub(super) label: Arc<str>,
 }
 
+/// Where the buckets of a limit are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BucketPlace {
+    /// Those of routes have a cell for themselves.
+    OfRoutes(BucketsId),
+    /// Those of clients are among other limits'.
+    OfClients {
+        table: KeyTable,
+        /// The first of the limit's own cells, for clients that find no slot.
+        overflow: OverflowId,
+    },
+}
+
 /// Where the buckets, or the permits, of all `Distinct` values are: a table of
-/// sets, so that one operation moves only a few of them. Each set is a block
-/// or a shared table of its own, numbered from `first`.
+/// sets, so that one operation moves only a few of them. Each set is a cell of
+/// its own, numbered from 0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyTable {
-    pub(crate) first: u32,
     pub(crate) sets: u32,
 }
 
@@ -65,8 +73,6 @@ pub(crate) struct BucketState {
     now_ns: u64,
 }
 
-/// No block, until all limits are known.
-const UNPLACED: BlockId = BlockId(u32::MAX);
 /// Buckets in one set of the table of `Distinct` values, and how many there
 /// are on average when the table counts as full. That one set overflows
 /// before has a probability of about 10⁻⁷.
@@ -83,13 +89,33 @@ impl KeyTable {
     /// The number of the set that a key belongs to.
     pub(super) fn set_of(self, key: Key) -> u32 {
         let set = (u128::from(key.get()) * u128::from(self.sets)) >> 64;
-        let set = u32::try_from(set).unwrap_or(0);
-        self.first.saturating_add(set)
+        u32::try_from(set).unwrap_or(0)
     }
 
-    /// Blocks of cells that a limit has beside the table.
-    pub(super) fn cell_blocks(self) -> u32 {
-        self.sets.div_ceil(SETS_PER_BLOCK)
+    /// The set with the bucket `key`.
+    pub(super) fn buckets_of(self, key: Key) -> BucketsId {
+        BucketsId::Shared(self.set_of(key))
+    }
+
+    /// The cell with the counters of `key`, of a limit whose first this is.
+    pub(super) fn overflow_of(self, first: OverflowId, key: Key) -> OverflowId {
+        let cell = self.set_of(key) / SETS_PER_CELL;
+        OverflowId(first.0.saturating_add(cell))
+    }
+
+    /// Cells that a limit has beside the table.
+    pub(super) fn overflow_cells(self) -> u32 {
+        self.sets.div_ceil(SETS_PER_CELL)
+    }
+}
+
+impl BucketPlace {
+    /// The cell with the bucket `key`.
+    fn home(self, key: Key) -> BucketsId {
+        match self {
+            Self::OfRoutes(own) => own,
+            Self::OfClients { table, .. } => table.buckets_of(key),
+        }
     }
 }
 
@@ -97,7 +123,7 @@ impl TokenBucket {
     /// `requests` must not be 0: no bucket is needed for that.
     pub(crate) fn new(
         limit: Limit,
-        keys: Option<KeyTable>,
+        place: BucketPlace,
         counters: LimitCounters,
         label: Arc<str>,
         queue: Option<Queue>,
@@ -117,8 +143,7 @@ impl TokenBucket {
         Self {
             bucket,
             lease,
-            own: UNPLACED,
-            keys,
+            place,
             counters,
             label,
         }
@@ -129,18 +154,9 @@ impl TokenBucket {
         self.lease
     }
 
-    /// The block that holds the bucket `key`.
-    pub(super) fn home(&self, key: Key) -> BlockId {
-        match self.keys {
-            None => self.own,
-            Some(table) => BlockId(table.set_of(key)),
-        }
-    }
-
-    /// The block that holds the cells of `key`.
-    pub(super) fn cells(&self, table: KeyTable, key: Key) -> BlockId {
-        let set = table.set_of(key).saturating_sub(table.first);
-        BlockId(self.own.0.saturating_add(set / SETS_PER_BLOCK))
+    /// The cell with the bucket `key`.
+    pub(super) fn home(&self, key: Key) -> BucketsId {
+        self.place.home(key)
     }
 
     #[inline(never)]

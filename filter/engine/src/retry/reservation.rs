@@ -5,9 +5,9 @@
 //! holds how much. So each worker also enters its own part in its journal. When
 //! its machine has died, another worker takes that part out of the gauges.
 
-use crate::host::journal::{Journals, PAGES, Page, WorkerId};
 use crate::host::metrics::{MeterKind, Meters};
-use crate::host::values::Step;
+use crate::host::shared_state::Update;
+use crate::host::shared_state::journal::{HeldCredit, Journals, PAGES, Page, PageId, WorkerId};
 use crate::retry::budget::{Allowance, Budget, gauge_of_reserved};
 
 /// Credit for one retry.
@@ -19,21 +19,6 @@ pub(crate) struct Reservation {
     /// In whose journal it is entered.
     holder: Option<WorkerId>,
 }
-
-/// A page: whose it is, and what that worker holds of each budget.
-#[derive(Debug, PartialEq, Eq)]
-struct Entries<'a> {
-    owner: u64,
-    of_budgets: Vec<Entry<'a>>,
-}
-
-/// A budget's name, and what is held of it.
-type Entry<'a> = (&'a [u8], Amounts);
-
-/// Credit from requests, and from `minRetryRate`.
-type Amounts = [u32; 2];
-
-const BYTES: usize = size_of::<u32>();
 
 /// Nobody else writes a page but who takes over after a death.
 const TRIES: usize = 16;
@@ -92,29 +77,29 @@ impl Reservation {
 /// Takes the credit for retries that a dead worker held out of the gauges.
 pub fn recover<H: Meters + Journals>(dead: WorkerId, host: &H) {
     for page in 0..PAGES {
-        let page = Page {
+        let page = PageId {
             worker: dead.number,
             page,
         };
-        let taken = on_page(page, host, |bytes| match Entries::read(bytes) {
-            Some(entries) if entries.owner == dead.id => Step::Write(std::mem::take(bytes)),
-            _ => Step::Keep(Vec::new()),
+        let taken = on_page(page, host, |page| {
+            if page.owner == dead.id {
+                Update::Write(std::mem::take(page))
+            } else {
+                Update::Keep(Page::default())
+            }
         });
-        let taken = taken.unwrap_or_default();
-        let entries = Entries::read(&taken);
-        for (name, amounts) in entries.iter().flat_map(|it| &it.of_budgets) {
-            let Ok(name) = std::str::from_utf8(name) else {
-                continue;
-            };
-            for (allowance, amount) in [Allowance::Share, Allowance::Floor]
-                .into_iter()
-                .zip(amounts)
-            {
-                if *amount > 0
-                    && let Some(gauge) =
-                        host.meter(MeterKind::Gauge, &gauge_of_reserved(name, allowance))
+        for held in taken.iter().flat_map(|page| &page.held) {
+            for (allowance, amount) in [
+                (Allowance::Share, held.share),
+                (Allowance::Floor, held.floor),
+            ] {
+                if amount > 0
+                    && let Some(gauge) = host.meter(
+                        MeterKind::Gauge,
+                        &gauge_of_reserved(&held.budget, allowance),
+                    )
                 {
-                    host.adjust(gauge, -i64::from(*amount));
+                    host.adjust(gauge, -i64::from(amount));
                 }
             }
         }
@@ -129,107 +114,51 @@ fn change<H: Journals>(
     host: &H,
     by: impl Fn(u32) -> Option<u32>,
 ) -> bool {
-    let page = Page::of(holder, budget.name());
-    let changed = on_page(page, host, |bytes| {
-        let mut entries = match Entries::read(bytes) {
-            Some(entries) if entries.owner == holder.id => entries,
-            Some(_) => return Step::Keep(false),
-            None => Entries::of(holder),
-        };
-        if !entries.change(budget.name().as_bytes(), allowance, &by) {
-            return Step::Keep(false);
-        }
+    let page = PageId::of(holder, budget.name());
+    let changed = on_page(page, host, |page| {
         // Nobody owns an empty page.
-        *bytes = if entries.of_budgets.is_empty() {
-            Vec::new()
-        } else {
-            entries.write()
+        if page.owner != holder.id && page.owner != 0 {
+            return Update::Keep(false);
+        }
+        let place = page.held.iter().position(|it| it.budget == budget.name());
+        let known = place.and_then(|place| page.held.get(place));
+        let mut held = known.cloned().unwrap_or_else(|| HeldCredit {
+            budget: budget.name().to_owned(),
+            share: 0,
+            floor: 0,
+        });
+        let amount = amount(&mut held, allowance);
+        let Some(changed) = by(*amount) else {
+            return Update::Keep(false);
         };
-        Step::Write(true)
+        *amount = changed;
+        page.owner = holder.id;
+        match place.and_then(|place| page.held.get_mut(place)) {
+            Some(known) => *known = held,
+            None => page.held.push(held),
+        }
+        page.held.retain(|it| (it.share, it.floor) != (0, 0));
+        if page.held.is_empty() {
+            page.owner = 0;
+        }
+        Update::Write(true)
     });
     changed.unwrap_or(false)
 }
 
 fn on_page<H: Journals, T>(
-    page: Page,
+    page: PageId,
     host: &H,
-    mut step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+    mut step: impl FnMut(&mut Page) -> Update<T>,
 ) -> Option<T> {
-    (0..TRIES).find_map(|_| host.page(page, &mut step).ok())
+    (0..TRIES).find_map(|_| host.update(page, &mut step).ok())
 }
 
-impl<'a> Entries<'a> {
-    fn of(owner: WorkerId) -> Self {
-        Self {
-            owner: owner.id,
-            of_budgets: Vec::new(),
-        }
+fn amount(held: &mut HeldCredit, allowance: Allowance) -> &mut u32 {
+    match allowance {
+        Allowance::Share => &mut held.share,
+        Allowance::Floor => &mut held.floor,
     }
-
-    /// `None` if nothing is written there. What follows the last whole entry is
-    /// left out.
-    fn read(page: &'a [u8]) -> Option<Self> {
-        let (owner, mut rest) = page.split_first_chunk()?;
-        let mut of_budgets = Vec::new();
-        while let Some((entry, next)) = read_entry(rest) {
-            of_budgets.push(entry);
-            rest = next;
-        }
-        Some(Self {
-            owner: u64::from_le_bytes(*owner),
-            of_budgets,
-        })
-    }
-
-    fn write(&self) -> Vec<u8> {
-        let mut page = self.owner.to_le_bytes().to_vec();
-        for (name, [share, floor]) in &self.of_budgets {
-            // A name is far shorter; what is cut off could not be read.
-            let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
-            for number in [*share, *floor, length] {
-                page.extend(number.to_le_bytes());
-            }
-            page.extend(*name);
-        }
-        page
-    }
-
-    /// `false` if the amount cannot be changed so.
-    fn change(
-        &mut self,
-        name: &'a [u8],
-        allowance: Allowance,
-        by: impl Fn(u32) -> Option<u32>,
-    ) -> bool {
-        let known = self.of_budgets.iter().position(|(other, _)| *other == name);
-        let place = known.unwrap_or(self.of_budgets.len());
-        if known.is_none() {
-            self.of_budgets.push((name, Amounts::default()));
-        }
-        let Some((_, [share, floor])) = self.of_budgets.get_mut(place) else {
-            return false;
-        };
-        let amount = match allowance {
-            Allowance::Share => share,
-            Allowance::Floor => floor,
-        };
-        let Some(changed) = by(*amount) else {
-            return false;
-        };
-        *amount = changed;
-        self.of_budgets.retain(|(_, amounts)| *amounts != [0, 0]);
-        true
-    }
-}
-
-fn read_entry(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
-    let (numbers, rest) = bytes.split_at_checked(3 * BYTES)?;
-    let [share, floor, length] = numbers.as_chunks().0 else {
-        return None;
-    };
-    let [share, floor, length] = [share, floor, length].map(|it| u32::from_le_bytes(*it));
-    let (name, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    Some(((name, [share, floor]), rest))
 }
 
 #[cfg(test)]

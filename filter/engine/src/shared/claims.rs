@@ -4,36 +4,34 @@
 use crate::action::Action;
 use crate::event::Event;
 use crate::host::Host;
-use crate::host::values::TableId;
+use crate::host::shared_state::QuotaId;
 use crate::shared::gauges::QuotaGauges;
-use crate::shared::liveness::{HEARTBEAT_NS, WorkerRegistry};
+use crate::shared::liveness::{self, HEARTBEAT_NS};
 use crate::shared::quota::{self, Change, Claim, ClaimOutcome, DroppedClaim, Quota};
 use hashbrown::HashMap;
 
 /// What a worker holds of all quotas together.
 #[derive(Debug)]
 pub(crate) struct ClaimTracker {
-    pub(crate) registry: WorkerRegistry,
     id: Option<u64>,
     amount: u64,
     /// It is woken for its heartbeats.
     heartbeating: bool,
     next_heartbeat: u64,
-    /// Before this time a table is not searched for dead workers again. Each
-    /// table has its own time: one that is always full, as when a client asks for
-    /// more than it may have, must not keep claims of the dead in others.
-    next_search: HashMap<TableId, u64>,
+    /// Before this time a quota is not searched for dead workers again. Each has
+    /// its own time: one that is always full, as when a client asks for more than
+    /// it may have, must not keep claims of the dead in others.
+    next_search: HashMap<QuotaId, u64>,
     pub(crate) gauges: QuotaGauges,
 }
 
-/// How often a table is searched for dead workers at most: a search costs as
+/// How often a quota is searched for dead workers at most: a search costs as
 /// much as a claim.
 const SEARCH_NS: u64 = 1_000_000_000;
 
 impl ClaimTracker {
-    pub(crate) fn new(registry: WorkerRegistry, gauges: QuotaGauges) -> Self {
+    pub(crate) fn new(gauges: QuotaGauges) -> Self {
         Self {
-            registry,
             id: None,
             amount: 0,
             heartbeating: false,
@@ -63,7 +61,7 @@ impl ClaimTracker {
         // away; so the first heartbeat comes before the first claim.
         if !self.heartbeating {
             let now = event.now_ns();
-            if !self.registry.heartbeat(event.host, claim.worker, now) {
+            if !liveness::heartbeat(event.host, claim.worker, now) {
                 return Change::default();
             }
             self.heartbeating = true;
@@ -72,10 +70,10 @@ impl ClaimTracker {
         let mut change = quota.take(event.host, claim, amount);
         if matches!(change.outcome, ClaimOutcome::Full | ClaimOutcome::NoRoom) {
             let now = event.now_ns();
-            let next_search = self.next_search.entry(quota.table).or_default();
+            let next_search = self.next_search.entry(quota.id).or_default();
             if now >= *next_search {
                 *next_search = now.saturating_add(SEARCH_NS);
-                let expired = self.expired_workers(quota.table, event.host, now);
+                let expired = self.expired_workers(quota.id, event.host, now);
                 let by = self.drop_expired(quota, &expired, event);
                 change = quota.take(event.host, claim, amount);
                 change.by = change.by.saturating_add(by);
@@ -105,7 +103,7 @@ impl ClaimTracker {
         if self.heartbeating {
             let now = event.now_ns();
             let worker = self.claim(0, event.host).worker;
-            let _ = self.registry.heartbeat(event.host, worker, now);
+            let _ = liveness::heartbeat(event.host, worker, now);
             self.wake(now, event.out);
         }
     }
@@ -120,24 +118,19 @@ impl ClaimTracker {
         if self.heartbeating && self.amount == 0 {
             self.heartbeating = false;
             let worker = self.claim(0, host).worker;
-            self.registry.deregister(host, worker);
+            liveness::deregister(host, worker);
         }
     }
 
-    /// Workers that hold something in a table and have missed their heartbeats.
-    pub(crate) fn expired_workers<H: Host>(
-        &self,
-        table: TableId,
-        host: &mut H,
-        now: u64,
-    ) -> Vec<u64> {
-        // In this order: whoever is in the table by now has sent a heartbeat
+    /// Workers that hold something there and have missed their heartbeats.
+    pub(crate) fn expired_workers<H: Host>(&self, id: QuotaId, host: &mut H, now: u64) -> Vec<u64> {
+        // In this order: whoever holds something by now has sent a heartbeat
         // before.
-        let mut claimants = quota::claimants(table, host);
+        let mut claimants = quota::claimants(id, host);
         if claimants.is_empty() {
             return claimants;
         }
-        let alive = self.registry.alive(host, now);
+        let alive = liveness::alive(host, now);
         claimants.retain(|worker| Some(*worker) != self.id && !alive.contains(worker));
         claimants
     }
@@ -147,7 +140,7 @@ impl ClaimTracker {
         out.push(Action::WakeWorkerAt(self.next_heartbeat));
     }
 
-    /// Drops what expired workers hold in a quota's table. Gives by how much
+    /// Drops what expired workers hold where a quota is kept. Gives by how much
     /// changed what is held of this quota; the gauges of others are corrected.
     fn drop_expired<H: Host>(
         &self,
@@ -158,8 +151,7 @@ impl ClaimTracker {
         if expired.is_empty() {
             return 0;
         }
-        let (table, is_shared) = (quota.table, quota.owner.is_some());
-        let lost = quota::drop_claims(table, is_shared, expired, event.host, |_| true);
+        let lost = quota::drop_claims(quota.id, expired, event.host, |_| true);
         let (own, others): (Vec<DroppedClaim>, Vec<DroppedClaim>) =
             lost.into_iter().partition(|it| it.owner == quota.owner);
         self.gauges.correct(&others, event.out);

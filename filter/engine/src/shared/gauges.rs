@@ -1,12 +1,13 @@
-//! Which gauge counts what, where several quotas share a table.
+//! Which gauge counts what, where several quotas are kept in one place.
 
 use std::sync::Arc;
 
 use crate::action::Action;
 use crate::host::metrics::GaugeId;
-use crate::shared::quota::{DroppedClaim, Owner};
+use crate::host::shared_state::Owner;
+use crate::shared::quota::DroppedClaim;
 
-/// The gauges of quotas that share a table.
+/// The gauges of quotas that are kept in one place.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct QuotaGauges(Arc<[(Owner, GaugeId)]>);
 

@@ -14,18 +14,18 @@ use crate::action::Action;
 use crate::event::Event;
 use crate::host::Host;
 use crate::host::metrics::GaugeId;
-use crate::host::values::TableId;
+use crate::host::shared_state::{Owner, QuotaId};
 use crate::shared::claims::ClaimTracker;
-use crate::shared::liveness::EXPIRY_NS;
-use crate::shared::quota::{self, Owner};
+use crate::shared::liveness::{self, EXPIRY_NS};
+use crate::shared::quota;
 
-/// Tables of a plan's quotas, and the gauges that count what is held.
+/// Where a plan's quotas are kept, and the gauges that count what is held.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum QuotaTable {
-    /// The table of one quota.
-    Own(TableId, GaugeId),
-    /// So many tables that several quotas share: a slot says whose it is.
-    Shared { first: TableId, count: u32 },
+    /// A cell of one quota.
+    Own(QuotaId, GaugeId),
+    /// So many cells of several quotas, from number 0: a claim says on which.
+    Shared(u32),
 }
 
 /// When a worker looks, and how far it has come.
@@ -47,14 +47,14 @@ impl QuotaTable {
     fn count(self) -> u32 {
         match self {
             Self::Own(..) => 1,
-            Self::Shared { count, .. } => count,
+            Self::Shared(count) => count,
         }
     }
 
-    fn table(self, index: u32) -> TableId {
+    fn cell(self, index: u32) -> QuotaId {
         match self {
-            Self::Own(table, _) => table,
-            Self::Shared { first, .. } => TableId(first.0.saturating_add(index)),
+            Self::Own(id, _) => id,
+            Self::Shared(_) => QuotaId::Shared(index),
         }
     }
 }
@@ -92,7 +92,7 @@ impl Reaper {
         }
         let mut next = now.saturating_add(PAUSE_NS);
         if self.round.is_none() {
-            let look = claims.registry.look(event.host, now);
+            let look = liveness::look(event.host, now);
             // Some may have died while the tables were gone through.
             if look.last_death.is_some_and(|at| at > self.found_until) {
                 self.round = Some(0);
@@ -116,17 +116,17 @@ fn look_through<H: Host>(
 ) -> Option<u32> {
     let end = done.saturating_add(AT_ONCE);
     let now = event.now_ns();
-    let alive = claims.registry.alive(event.host, now);
+    let alive = liveness::alive(event.host, now);
     let mut before = 0_u32;
     for quota_table in tables {
         let count = quota_table.count();
         let from = done.saturating_sub(before).min(count);
         let to = end.saturating_sub(before).min(count);
         for index in from..to {
-            let table = quota_table.table(index);
-            let claimants = quota::claimants(table, event.host);
+            let id = quota_table.cell(index);
+            let claimants = quota::claimants(id, event.host);
             if claimants.iter().any(|worker| !alive.contains(worker)) {
-                release(*quota_table, table, claims, event);
+                release(*quota_table, id, claims, event);
             }
         }
         before = before.saturating_add(count);
@@ -134,26 +134,26 @@ fn look_through<H: Host>(
     (end < before).then_some(end)
 }
 
-/// Releases what dead workers hold in one table.
+/// Releases what dead workers hold in one cell.
 fn release<H: Host>(
     quota_table: QuotaTable,
-    table: TableId,
+    id: QuotaId,
     claims: &ClaimTracker,
     event: &mut Event<'_, H>,
 ) {
     let now = event.now_ns();
-    let expired = claims.expired_workers(table, event.host, now);
+    let expired = claims.expired_workers(id, event.host, now);
     match quota_table {
         QuotaTable::Own(_, gauge) => {
-            for lost in quota::drop_claims(table, false, &expired, event.host, |_| true) {
+            for lost in quota::drop_claims(id, &expired, event.host, |_| true) {
                 event.adjust(gauge, -lost.signed());
             }
         }
         // What another plan counts is for that plan to correct.
-        QuotaTable::Shared { .. } => {
+        QuotaTable::Shared(_) => {
             let gauges = &claims.gauges;
             let ours = |owner: Option<Owner>| owner.is_none_or(|it| gauges.of(it).is_some());
-            let lost = quota::drop_claims(table, true, &expired, event.host, ours);
+            let lost = quota::drop_claims(id, &expired, event.host, ours);
             gauges.correct(&lost, event.out);
         }
     }

@@ -9,7 +9,7 @@
 //! Exactly one VM learns of each death: the one that frees the number. It also
 //! takes over what the dead one has left ([`crate::recover`]).
 
-use crate::host::journal::WorkerId;
+use crate::host::shared_state::journal::WorkerId;
 use crate::shared::liveness::EXPIRY_NS;
 
 /// What a VM says of itself.
@@ -18,6 +18,21 @@ pub struct VmMemory {
     /// A random number that tells it from the others; not 0.
     pub id: u64,
     /// The memory that it has.
+    pub bytes: u64,
+}
+
+/// The VMs, by their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VmTable(pub Vec<VmEntry>);
+
+/// One VM of the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VmEntry {
+    /// The VM; 0: nobody has this number.
+    pub id: u64,
+    /// Its last sign of life.
+    pub heartbeat_ns: u64,
+    /// Its memory.
     pub bytes: u64,
 }
 
@@ -36,72 +51,67 @@ pub struct VmSighting {
 /// The most VMs that have numbers.
 const MOST: usize = 1024;
 
-/// Words of an entry: the VM, when it gave its last sign of life, its memory.
-const WORDS: usize = 3;
-
-type Entry = [u64; WORDS];
-
-const FREE: Entry = [0; WORDS];
-
-impl VmMemory {
-    /// A sign of life at `now`, of the clock that all workers share, in the
-    /// words of the shared table. Whatever follows its last whole entry is
-    /// left out.
-    pub fn beat(self, words: &mut Vec<u64>, now: u64) -> VmSighting {
-        let (mut entries, mut sighting) = sight(words, now, self.id);
-        let place = |wanted: u64| entries.iter().position(|[id, ..]| *id == wanted);
-        let place = place(self.id).or_else(|| place(0)).unwrap_or(entries.len());
+impl VmTable {
+    /// A sign of life of `own` at `now`, of the clock that all workers share.
+    pub fn beat(&mut self, own: VmMemory, now: u64) -> VmSighting {
+        let mut sighting = self.free_dead(now, own.id);
+        let Self(vms) = self;
+        let place = |wanted: u64| vms.iter().position(|vm| vm.id == wanted);
+        let place = place(own.id).or_else(|| place(0)).unwrap_or(vms.len());
         if place < MOST {
             sighting.number = u32::try_from(place).ok();
-            let own = [self.id, now, self.bytes];
-            match entries.get_mut(place) {
-                Some(entry) => *entry = own,
-                None => entries.push(own),
+            let own = VmEntry {
+                id: own.id,
+                heartbeat_ns: now,
+                bytes: own.bytes,
+            };
+            match vms.get_mut(place) {
+                Some(vm) => *vm = own,
+                None => vms.push(own),
             }
         }
-        sighting.largest = largest(&entries).max(self.bytes);
-        *words = entries.as_flattened().to_vec();
+        sighting.largest = self.largest().max(own.bytes);
         sighting
     }
 
     /// Those who have died and still have numbers; not the VM `own`, which looks.
     #[must_use]
-    pub fn dead(words: &[u64], now: u64, own: u64) -> Vec<WorkerId> {
-        sight(words, now, own).1.dead
+    pub fn dead(mut self, now: u64, own: u64) -> Vec<WorkerId> {
+        self.free_dead(now, own).dead
     }
 
     /// Looks at the table without a sign of life, as a VM that serves nobody.
     /// `None` if nobody has died.
-    pub fn look(words: &mut Vec<u64>, now: u64) -> Option<VmSighting> {
-        let (entries, mut sighting) = sight(words, now, 0);
-        sighting.largest = largest(&entries);
-        *words = entries.as_flattened().to_vec();
+    pub fn look(&mut self, now: u64) -> Option<VmSighting> {
+        let mut sighting = self.free_dead(now, 0);
+        sighting.largest = self.largest();
         (!sighting.dead.is_empty()).then_some(sighting)
     }
-}
 
-/// Reads the table and frees the numbers of the dead. One who looks is alive.
-fn sight(words: &[u64], now: u64, looks: u64) -> (Vec<Entry>, VmSighting) {
-    let mut entries: Vec<Entry> = words.as_chunks().0.to_vec();
-    let mut sighting = VmSighting::default();
-    for (number, entry) in (0..).zip(&mut entries) {
-        let [id, at, _] = *entry;
-        if id != 0 && id != looks && now.saturating_sub(at) >= EXPIRY_NS {
-            *entry = FREE;
-            sighting.dead.push(WorkerId { number, id });
+    /// Frees the numbers of the dead. One who looks is alive.
+    fn free_dead(&mut self, now: u64, looks: u64) -> VmSighting {
+        let mut sighting = VmSighting::default();
+        for (number, vm) in (0..).zip(&mut self.0) {
+            let VmEntry {
+                id, heartbeat_ns, ..
+            } = *vm;
+            if id != 0 && id != looks && now.saturating_sub(heartbeat_ns) >= EXPIRY_NS {
+                *vm = VmEntry::default();
+                sighting.dead.push(WorkerId { number, id });
+            }
         }
+        sighting
     }
-    (entries, sighting)
-}
 
-fn largest(entries: &[Entry]) -> u64 {
-    entries.iter().map(|[.., bytes]| *bytes).max().unwrap_or(0)
+    fn largest(&self) -> u64 {
+        self.0.iter().map(|vm| vm.bytes).max().unwrap_or(0)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST, VmMemory, VmSighting};
-    use crate::host::journal::WorkerId;
+    use super::{MOST, VmEntry, VmMemory, VmSighting, VmTable};
+    use crate::host::shared_state::journal::WorkerId;
     use crate::shared::liveness::EXPIRY_NS;
     use proptest::prelude::*;
     #[cfg(target_arch = "wasm32")]
@@ -123,9 +133,9 @@ mod tests {
 
     #[test]
     fn each_vm_has_a_number_and_the_dead_lose_theirs() {
-        let mut words = Vec::new();
+        let mut vms = VmTable::default();
         let vm = |id, bytes| VmMemory { id, bytes };
-        let mut beat = |vm: VmMemory, seconds: u64| vm.beat(&mut words, seconds * SECOND);
+        let mut beat = |vm: VmMemory, seconds: u64| vms.beat(vm, seconds * SECOND);
         assert_eq!(beat(vm(7, 10), 1), seen(0, &[], 10));
         assert_eq!(beat(vm(8, 20), 1), seen(1, &[], 20));
         assert_eq!(beat(vm(7, 30), 5), seen(0, &[], 30));
@@ -140,40 +150,44 @@ mod tests {
 
     #[test]
     fn who_only_looks_learns_of_the_dead_once_and_takes_no_number() {
-        let mut words = Vec::new();
-        assert_eq!(VmMemory::look(&mut words, SECOND), None);
+        let mut vms = VmTable::default();
+        assert_eq!(vms.look(SECOND), None);
         for id in [7, 8] {
-            VmMemory { id, bytes: id }.beat(&mut words, id * SECOND);
+            vms.beat(VmMemory { id, bytes: id }, id * SECOND);
         }
-        assert_eq!(VmMemory::look(&mut words, 18 * SECOND), None);
+        assert_eq!(vms.look(18 * SECOND), None);
         let sighting = VmSighting {
             number: None,
             ..seen(0, &[(0, 7)], 8)
         };
-        assert_eq!(VmMemory::dead(&words, 19 * SECOND, 0), sighting.dead);
-        assert_eq!(VmMemory::dead(&words, 19 * SECOND, 7), []);
-        assert_eq!(VmMemory::look(&mut words, 19 * SECOND), Some(sighting));
-        assert_eq!(VmMemory::dead(&words, 19 * SECOND, 0), []);
-        assert_eq!(VmMemory::look(&mut words, 19 * SECOND), None);
+        assert_eq!(vms.clone().dead(19 * SECOND, 0), sighting.dead);
+        assert_eq!(vms.clone().dead(19 * SECOND, 7), []);
+        assert_eq!(vms.look(19 * SECOND), Some(sighting));
+        assert_eq!(vms.clone().dead(19 * SECOND, 0), []);
+        assert_eq!(vms.look(19 * SECOND), None);
     }
 
     #[test]
     fn the_table_is_bounded() {
-        let mut words = vec![1; (MOST * 3 + 2).next_multiple_of(3)];
-        words.truncate(MOST * 3 + 2);
-        let sighting = VmMemory { id: 9, bytes: 7 }.beat(&mut words, SECOND);
+        let alive = VmEntry {
+            id: 1,
+            heartbeat_ns: SECOND,
+            bytes: 1,
+        };
+        let mut vms = VmTable(vec![alive; MOST]);
+        let sighting = vms.beat(VmMemory { id: 9, bytes: 7 }, SECOND);
         assert_eq!(sighting.number, None);
-        assert_eq!(words.len(), MOST * 3);
+        assert_eq!(vms.0.len(), MOST);
     }
 
     proptest! {
         #[test]
         fn no_two_that_live_have_one_number(beats in proptest::collection::vec((1_u64..6, 0_u64..9), 1..60)) {
-            let (mut words, mut now) = (Vec::new(), 0);
+            let (mut vms, mut now) = (VmTable::default(), 0);
             let mut last: Vec<(u64, u64, u32)> = Vec::new();
             for (id, seconds) in beats {
                 now += seconds * SECOND;
-                let sighting = VmMemory { id, bytes: id }.beat(&mut words, now);
+                let sighting = vms.beat(VmMemory { id, bytes: id }, now);
                 let number = sighting.number.unwrap();
                 last.retain(|(other, beat, _)| *other != id && now - beat < EXPIRY_NS);
                 prop_assert!(last.iter().all(|(_, _, other)| *other != number));

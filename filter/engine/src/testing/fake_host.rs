@@ -1,6 +1,6 @@
 //! A host whose clock and dice the test holds in its hand.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -8,15 +8,14 @@ use btp_policy::attach::{ResourceRef, Route};
 
 use hashbrown::HashMap;
 
-use crate::host::journal::{Journals, Page, WorkerId};
 use crate::host::metrics::CounterId;
 use crate::host::metrics::Counters;
 use crate::host::metrics::{MeterId, MeterKind, Meters};
-use crate::host::values::{BlockId, Blocks, Contended, Step, TableId, Tables};
+use crate::host::shared_state::journal::{Journals, WorkerId};
+use crate::host::shared_state::{CellId, CellNames, Cells, Contended, SharedState, Update};
 use crate::host::{Attribute, Host};
 use crate::plan::Plan;
-use crate::shared::names::SharedNames;
-use crate::testing::SharedMeters;
+use crate::testing::{SharedCells, SharedMeters};
 
 /// One exchange's view of a proxy, all in memory.
 #[derive(Debug, Default)]
@@ -57,7 +56,7 @@ pub struct FakeHost {
     pub via_upstream: bool,
     /// The exchange's name.
     pub exchange_name: Option<[u8; 16]>,
-    /// Numbers and journals that several hosts may share.
+    /// Numbers that several hosts may share.
     pub meters: SharedMeters,
     /// Whose journal this worker writes.
     pub worker: Option<WorkerId>,
@@ -71,16 +70,11 @@ pub struct FakeHost {
     pub start_time_ns: u64,
     /// How often headers or attributes were asked for.
     pub lookups: usize,
-    /// The names of the plan's blocks.
-    pub block_names: SharedNames,
-    /// The blocks that all workers share, by name.
-    pub blocks: RefCell<HashMap<String, Vec<u8>>>,
-    /// So many of the next operations on blocks are contended.
-    pub contended: Cell<usize>,
-    /// Operations on blocks.
-    pub block_operations: Cell<usize>,
+    /// The names of the plan's cells.
+    pub cell_names: CellNames,
+    /// What all workers share.
+    pub cells: SharedCells,
     counters: RefCell<HashMap<CounterId, u64>>,
-    tables: RefCell<HashMap<TableId, Vec<u64>>>,
     drawn: u64,
 }
 
@@ -88,22 +82,20 @@ pub struct FakeHost {
 pub(super) const VIA_UPSTREAM: &str = "via_upstream";
 
 impl FakeHost {
-    /// A host with the blocks of this plan, all empty.
+    /// A host with the cells of this plan, all as they are at first.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         Self {
-            block_names: plan.blocks().clone(),
+            cell_names: plan.cells().clone(),
             ..Self::default()
         }
     }
 
-    /// The words of a shared table, by its number in the plan.
+    /// What is in a cell.
     #[must_use]
-    pub fn table(&self, number: usize) -> Vec<u64> {
-        let id = u32::try_from(number).map(TableId);
-        let tables = self.tables.borrow();
-        let words = id.ok().and_then(|id| tables.get(&id).cloned());
-        words.unwrap_or_default()
+    pub fn cell<I: CellId>(&self, id: I) -> I::Cell {
+        let cell = self.update(id, |cell| Update::Keep(cell.clone()));
+        cell.unwrap_or_default()
     }
 
     fn lent(headers: &[(String, Vec<u8>)]) -> Vec<(&[u8], &[u8])> {
@@ -128,29 +120,18 @@ impl Counters for FakeHost {
     }
 }
 
-impl Blocks for FakeHost {
-    fn block<T>(
+impl<I: CellId> Cells<I> for FakeHost {
+    fn update<T>(
         &self,
-        block: BlockId,
-        mut step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+        id: I,
+        step: impl FnMut(&mut I::Cell) -> Update<T>,
     ) -> Result<T, Contended> {
-        self.block_operations.set(self.block_operations.get() + 1);
-        if let Some(rest) = self.contended.get().checked_sub(1) {
-            self.contended.set(rest);
-            return Err(Contended);
-        }
-        let name = self.block_names.get(block.0).ok_or(Contended)?;
-        let mut blocks = self.blocks.borrow_mut();
-        let bytes = blocks.entry_ref(&*name).or_default();
-        let mut new = bytes.clone();
-        match step(&mut new) {
-            Step::Keep(value) => Ok(value),
-            Step::Write(value) => {
-                *bytes = new;
-                Ok(value)
-            }
-        }
+        self.cells.update(id, &self.cell_names, step)
     }
+}
+
+impl SharedState for FakeHost {
+    const LEASES: bool = true;
 }
 
 impl Meters for FakeHost {
@@ -174,27 +155,6 @@ impl Meters for FakeHost {
 impl Journals for FakeHost {
     fn worker(&self) -> Option<WorkerId> {
         self.worker
-    }
-
-    fn page<T>(
-        &self,
-        page: Page,
-        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
-    ) -> Result<T, Contended> {
-        self.meters.page(page, step)
-    }
-}
-
-impl Tables for FakeHost {
-    fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
-        let mut tables = self.tables.borrow_mut();
-        let current = tables.entry(table).or_default();
-        let mut changed = current.clone();
-        let counts = step(&mut changed);
-        if counts {
-            *current = changed;
-        }
-        counts
     }
 }
 

@@ -1,19 +1,14 @@
-//! Meters of atomics and journals, for as many threads as a test likes.
+//! Meters of atomics, for as many threads as a test likes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hashbrown::HashMap;
-
-use crate::host::journal::{Journals, Page, WorkerId};
 use crate::host::metrics::{MeterId, MeterKind, Meters};
-use crate::host::values::{Contended, Step};
 
 /// The process-wide numbers of a proxy; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct SharedMeters {
     named: Arc<Mutex<Vec<Named>>>,
-    journals: Arc<Mutex<HashMap<Page, Vec<u8>>>>,
 }
 
 type Named = (String, Arc<AtomicU64>);
@@ -39,30 +34,6 @@ impl SharedMeters {
         let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         let index = usize::try_from(meter.0).ok()?;
         named.get(index).map(|(_, number)| Arc::clone(number))
-    }
-}
-
-/// As seen by nobody in particular.
-impl Journals for SharedMeters {
-    fn worker(&self) -> Option<WorkerId> {
-        None
-    }
-
-    fn page<T>(
-        &self,
-        page: Page,
-        mut step: impl FnMut(&mut Vec<u8>) -> Step<T>,
-    ) -> Result<T, Contended> {
-        let mut journals = self.journals.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = journals.entry(page).or_default();
-        let mut new = bytes.clone();
-        match step(&mut new) {
-            Step::Keep(value) => Ok(value),
-            Step::Write(value) => {
-                *bytes = new;
-                Ok(value)
-            }
-        }
     }
 }
 

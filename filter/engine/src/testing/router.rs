@@ -1,6 +1,6 @@
 //! What Envoy's router makes of the headers that tell it to retry.
 
-use crate::testing::Message;
+use crate::testing::message::Message;
 
 /// The orders of one request.
 #[derive(Debug, Default)]

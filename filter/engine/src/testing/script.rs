@@ -146,7 +146,7 @@ fn step(stage: &mut Stage, cursor: &mut Cursor<'_>) {
                 let worker = worker(stage, cursor);
                 stage.tick(worker, |_| true);
             }
-            _ => stage.shared.raced.set(u32::from(cursor.byte())),
+            _ => stage.shared.cells.race(cursor.byte().into()),
         },
         20 => {
             let config = cursor.below(DOWNSTREAM + 1);
@@ -156,8 +156,10 @@ fn step(stage: &mut Stage, cursor: &mut Cursor<'_>) {
                 }
             }
         }
-        // Fewer than an update that must not fail tries.
-        21 => stage.shared.contended.set(cursor.byte().into()),
+        21 => {
+            let contended = usize::from(cursor.byte()).min(MOST_CONTENDED);
+            stage.shared.cells.contend(contended);
+        }
         _ => {
             // Out of order: headers again.
             let number = visit(stage, cursor);
@@ -165,8 +167,6 @@ fn step(stage: &mut Stage, cursor: &mut Cursor<'_>) {
             stage.feed(number, Event::RequestHeaders { end });
         }
     }
-    let contended = stage.shared.contended.get();
-    stage.shared.contended.set(contended.min(MOST_CONTENDED));
 }
 
 /// What may come after an end, from any of these on.
@@ -185,7 +185,7 @@ const LATE: [Event; 8] = [
 ];
 
 /// Giving back is tried more often than this.
-const MOST_CONTENDED: u32 = 8;
+const MOST_CONTENDED: usize = 8;
 
 fn advance_to_next(stage: &mut Stage) {
     if let Some(at) = stage.earliest() {
@@ -231,7 +231,7 @@ fn crowd(stage: &mut Stage, cursor: &mut Cursor<'_>) {
 
 /// Everybody goes, and what workers keep for a while they give back.
 fn end(stage: &mut Stage) {
-    stage.shared.contended.set(0);
+    stage.shared.cells.contend(0);
     for number in 0..stage.visits.len() {
         stage.feed(number, Event::Done);
     }

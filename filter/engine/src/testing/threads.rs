@@ -1,21 +1,19 @@
-//! A native proxy whose workers are threads: counters and the clock are
-//! atomics, tables and blocks are changed by a compare-and-swap that races, as
-//! in a host whose shared data only knows versions.
+//! A native proxy whose workers are threads: counters and the clock are atomics,
+//! and those who change cells race.
 
 use std::net::IpAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use btp_policy::attach::Route;
-use hashbrown::HashMap;
 
-use super::FakeHost;
-use crate::host::journal::{Journals, Page, WorkerId};
+use super::{FakeHost, SharedCells};
 use crate::host::metrics::CounterId;
 use crate::host::metrics::Counters;
 use crate::host::metrics::{MeterId, MeterKind, Meters};
-use crate::host::values::{BlockId, Blocks, Contended, Step, TableId, Tables};
+use crate::host::shared_state::journal::{Journals, WorkerId};
+use crate::host::shared_state::{CellId, CellNames, Cells, Contended, SharedState, Update};
 use crate::host::{Attribute, Host};
+use crate::plan::Plan;
 
 /// What the workers share.
 #[derive(Debug)]
@@ -23,49 +21,50 @@ pub struct ThreadedHost {
     /// The clock, in nanoseconds. It stands still unless somebody moves it.
     pub now_ns: AtomicU64,
     counters: Vec<AtomicU64>,
-    blocks: Cells<u8>,
-    tables: Cells<u64>,
+    cells: SharedCells,
+    cell_names: CellNames,
 }
 
-/// One worker's view of it, with an exchange of its own.
+/// One worker's view of it, with an exchange of its own. `LEASES`: whether workers
+/// take several tokens or permits at a time.
 #[derive(Debug)]
-pub struct WorkerHost<'a> {
+pub struct WorkerHost<'a, const LEASES: bool> {
     /// What is known of the exchange. The clock and all that is shared are
     /// the proxy's.
     pub exchange: FakeHost,
     shared: &'a ThreadedHost,
 }
 
-/// Values with versions. Who writes says which version was read, and nothing
-/// is written if it is not the latest any more.
-#[derive(Debug)]
-struct Cells<T> {
-    values: Mutex<HashMap<u32, (u64, Vec<T>)>>,
-    reads: AtomicU64,
-}
-
-/// Others may get in between so often before an update is given up.
-const TRIES: usize = 64;
-/// After every so many reads the reader lets others go first.
-const YIELD_EVERY: u64 = 7;
-
 impl ThreadedHost {
     /// A host with this many counters, all zero.
     #[must_use]
     pub fn new(counters: usize) -> Self {
         let zeros = std::iter::repeat_with(AtomicU64::default);
+        let cells = SharedCells::default();
+        cells.yield_to_others();
         Self {
             now_ns: AtomicU64::new(0),
             counters: zeros.take(counters).collect(),
-            blocks: Cells::new(),
-            tables: Cells::new(),
+            cells,
+            cell_names: CellNames::default(),
+        }
+    }
+
+    /// The same with the cells of this plan.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            cell_names: plan.cells().clone(),
+            ..Self::new(plan.counters().len())
         }
     }
 
     /// A worker, whose random numbers begin with `seed`.
     #[must_use]
-    pub fn worker(&self, seed: u64) -> WorkerHost<'_> {
+    pub fn worker<const LEASES: bool>(&self, seed: u64) -> WorkerHost<'_, LEASES> {
         let mut exchange = FakeHost::default();
+        exchange.cells = self.cells.clone();
+        exchange.cell_names = self.cell_names.clone();
         // What workers draw to tell each other apart must differ.
         exchange
             .random
@@ -78,57 +77,6 @@ impl ThreadedHost {
 
     fn counter(&self, counter: CounterId) -> Option<&AtomicU64> {
         self.counters.get(usize::try_from(counter.0).ok()?)
-    }
-}
-
-impl<T: Clone> Cells<T> {
-    fn new() -> Self {
-        Self {
-            values: Mutex::default(),
-            reads: AtomicU64::new(0),
-        }
-    }
-
-    fn update<R>(
-        &self,
-        id: u32,
-        mut step: impl FnMut(&mut Vec<T>) -> Step<R>,
-    ) -> Result<R, Contended> {
-        for _ in 0..TRIES {
-            let (version, mut value) = self.read(id)?;
-            match step(&mut value) {
-                Step::Keep(result) => return Ok(result),
-                Step::Write(result) => {
-                    if self.write(id, version, value)? {
-                        return Ok(result);
-                    }
-                }
-            }
-        }
-        Err(Contended)
-    }
-
-    fn read(&self, id: u32) -> Result<(u64, Vec<T>), Contended> {
-        let values = self.values.lock().map_err(|_| Contended)?;
-        let known = values.get(&id).cloned().unwrap_or((0, Vec::new()));
-        drop(values);
-        let reads = self.reads.fetch_add(1, Ordering::Relaxed);
-        if reads.is_multiple_of(YIELD_EVERY) {
-            std::thread::yield_now();
-        }
-        Ok(known)
-    }
-
-    /// Says whether it was written.
-    fn write(&self, id: u32, read: u64, value: Vec<T>) -> Result<bool, Contended> {
-        let mut values = self.values.lock().map_err(|_| Contended)?;
-        let (version, latest) = values.entry(id).or_insert((0, Vec::new()));
-        let is_latest = *version == read;
-        if is_latest {
-            *version += 1;
-            *latest = value;
-        }
-        Ok(is_latest)
     }
 }
 
@@ -145,30 +93,17 @@ impl Counters for ThreadedHost {
     }
 }
 
-impl Blocks for ThreadedHost {
-    fn block<T>(
+impl<I: CellId> Cells<I> for ThreadedHost {
+    fn update<T>(
         &self,
-        block: BlockId,
-        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+        id: I,
+        step: impl FnMut(&mut I::Cell) -> Update<T>,
     ) -> Result<T, Contended> {
-        self.blocks.update(block.0, step)
+        self.cells.update(id, &self.cell_names, step)
     }
 }
 
-impl Tables for ThreadedHost {
-    fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
-        let changed = self.tables.update(table.0, |words| {
-            if step(words) {
-                Step::Write(true)
-            } else {
-                Step::Keep(false)
-            }
-        });
-        changed.unwrap_or(false)
-    }
-}
-
-impl Counters for WorkerHost<'_> {
+impl<const LEASES: bool> Counters for WorkerHost<'_, LEASES> {
     fn add(&self, counter: CounterId, amount: u64) {
         self.shared.add(counter, amount);
     }
@@ -178,24 +113,22 @@ impl Counters for WorkerHost<'_> {
     }
 }
 
-impl Blocks for WorkerHost<'_> {
-    fn block<T>(
+impl<I: CellId, const LEASES: bool> Cells<I> for WorkerHost<'_, LEASES> {
+    fn update<T>(
         &self,
-        block: BlockId,
-        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
+        id: I,
+        step: impl FnMut(&mut I::Cell) -> Update<T>,
     ) -> Result<T, Contended> {
-        self.shared.block(block, step)
+        self.shared.update(id, step)
     }
 }
 
-impl Tables for WorkerHost<'_> {
-    fn update_table(&self, table: TableId, step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
-        self.shared.update_table(table, step)
-    }
+impl<const LEASES: bool> SharedState for WorkerHost<'_, LEASES> {
+    const LEASES: bool = LEASES;
 }
 
 /// Meters are shared by handing each exchange the same ones.
-impl Meters for WorkerHost<'_> {
+impl<const LEASES: bool> Meters for WorkerHost<'_, LEASES> {
     fn meter(&self, kind: MeterKind, name: &str) -> Option<MeterId> {
         self.exchange.meter(kind, name)
     }
@@ -213,21 +146,13 @@ impl Meters for WorkerHost<'_> {
     }
 }
 
-impl Journals for WorkerHost<'_> {
+impl<const LEASES: bool> Journals for WorkerHost<'_, LEASES> {
     fn worker(&self) -> Option<WorkerId> {
         self.exchange.worker()
     }
-
-    fn page<T>(
-        &self,
-        page: Page,
-        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
-    ) -> Result<T, Contended> {
-        self.exchange.page(page, step)
-    }
 }
 
-impl Host for WorkerHost<'_> {
+impl<const LEASES: bool> Host for WorkerHost<'_, LEASES> {
     fn now_ns(&mut self) -> u64 {
         self.shared.now_ns.load(Ordering::SeqCst)
     }

@@ -1,12 +1,10 @@
 //! What canaries have accepted: how workers know that they are not asked first,
 //! and what a configuration needs.
 //!
-//! One shared value, of 32 bytes for each configuration. It does not grow beyond
-//! [`MOST`]; those that are in force are forgotten last.
+//! One shared cell, which does not grow beyond [`MOST`]; those that are in force
+//! are forgotten last.
 
-use crate::host::values;
-
-/// The most configurations that are remembered: 32 KiB.
+/// The most configurations that are remembered.
 const MOST: usize = 1024;
 
 /// One accepted configuration.
@@ -26,11 +24,7 @@ pub struct Acceptance {
 
 /// All of them, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Acceptances(Vec<Acceptance>);
-
-const WORDS: usize = 4;
-const IN_FORCE: u64 = 1;
-const UPSTREAM: u64 = 2;
+pub struct Acceptances(pub Vec<Acceptance>);
 
 impl Acceptance {
     /// Whether one of the two takes the other's place.
@@ -40,32 +34,6 @@ impl Acceptance {
 }
 
 impl Acceptances {
-    /// Reads the shared value. What is no whole entry is left out.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        let words = values::to_words(bytes);
-        let (entries, _) = words.as_chunks::<WORDS>();
-        let read = |[text, plugin, need, flags]: &[u64; WORDS]| Acceptance {
-            text: *text,
-            plugin: *plugin,
-            need: *need,
-            is_in_force: flags & IN_FORCE != 0,
-            is_upstream: flags & UPSTREAM != 0,
-        };
-        Self(entries.iter().map(read).collect())
-    }
-
-    /// The shared value.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let flag = |set: bool, flag: u64| if set { flag } else { 0 };
-        let words = self.0.iter().flat_map(|it| {
-            let flags = flag(it.is_in_force, IN_FORCE) | flag(it.is_upstream, UPSTREAM);
-            [it.text, it.plugin, it.need, flags]
-        });
-        values::to_bytes(&words.collect::<Vec<u64>>())
-    }
-
     /// No canary has accepted anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -137,18 +105,6 @@ mod tests {
     }
 
     #[test]
-    fn bytes_come_back_and_half_an_entry_is_none() {
-        let mut accepted = Acceptances::default();
-        assert!(accepted.enforce(of(1, 7, 100)));
-        assert!(accepted.enforce(of(2, 8, 200)));
-        let mut bytes = accepted.to_bytes();
-        assert_eq!(Acceptances::from_bytes(&bytes), accepted);
-        bytes.extend([1; 31]);
-        assert_eq!(Acceptances::from_bytes(&bytes), accepted);
-        assert_eq!(Acceptances::from_bytes(&[]), Acceptances::default());
-    }
-
-    #[test]
     fn what_is_in_force_is_the_newest_of_each_plugin() {
         let mut accepted = Acceptances::default();
         accepted.enforce(of(1, 7, 100));
@@ -173,7 +129,6 @@ mod tests {
         };
         accepted.enforce(upstream);
         assert_eq!(accepted.in_force(), 300);
-        assert_eq!(Acceptances::from_bytes(&accepted.to_bytes()), accepted);
     }
 
     #[test]
@@ -195,12 +150,12 @@ mod tests {
         for text in 1..3 * MOST as u64 {
             accepted.enforce(of(text, 2, 7));
         }
-        assert_eq!(accepted.to_bytes().len(), MOST * 32);
+        assert_eq!(accepted.0.len(), MOST);
         assert!(accepted.of_text(0).is_some());
         assert!(accepted.of_text(1).is_none());
         for plugin in 0..3 * MOST as u64 {
             accepted.enforce(of(9, plugin, 7));
         }
-        assert_eq!(accepted.to_bytes().len(), MOST * 32);
+        assert_eq!(accepted.0.len(), MOST);
     }
 }

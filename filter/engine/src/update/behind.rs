@@ -1,20 +1,19 @@
 //! Which workers are behind: those that run an older configuration than the one
 //! accepted last, or none.
 //!
-//! One shared value says so, from which the two gauges are set that alerts
+//! One shared cell says so, from which the two gauges are set that alerts
 //! watch. A VM that is behind gives a sign of life every [`crate::HEARTBEAT_NS`]; one that
 //! is silent for three beats has died, and no longer counts.
 
 use std::collections::BTreeMap;
 
-use crate::host::values;
 use crate::shared::liveness::EXPIRY_NS;
 
 /// The most entries: a VM has one for each plugin that is behind.
 const MOST: usize = 1024;
 
 /// What a worker has instead of the configuration accepted last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lag {
     /// An older one.
     Older,
@@ -24,37 +23,41 @@ pub enum Lag {
 
 /// All that are behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Behind(Vec<[u64; WORDS]>);
+pub struct Behind(pub Vec<LaggingPlugin>);
 
-/// The VM, the plugin's context in it, its lag, and its last sign of life.
-const WORDS: usize = 4;
+/// A plugin that is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaggingPlugin {
+    /// The VM.
+    pub vm: u64,
+    /// The plugin's context in it.
+    pub plugin: u64,
+    /// What it has instead.
+    pub lag: Lag,
+    /// The VM's last sign of life.
+    pub heartbeat_ns: u64,
+}
 
 impl Behind {
-    /// Reads the shared value. Who is silent is left out, and what is no whole
-    /// entry.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8], now: u64) -> Self {
-        let words = values::to_words(bytes);
-        let (entries, _) = words.as_chunks::<WORDS>();
-        let lives = |entry: &&[u64; WORDS]| now.saturating_sub(entry[3]) < EXPIRY_NS;
-        Self(entries.iter().filter(lives).copied().collect())
-    }
-
-    /// The shared value.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        values::to_bytes(self.0.as_flattened())
+    /// Forgets the silent.
+    pub fn forget_expired(&mut self, now: u64) {
+        self.0
+            .retain(|it| now.saturating_sub(it.heartbeat_ns) < EXPIRY_NS);
     }
 
     /// Says what is true of a plugin in a VM now.
     pub fn note(&mut self, vm: u64, plugin: u32, lag: Option<Lag>, now: u64) {
         let plugin = u64::from(plugin);
-        self.0.retain(|[v, p, ..]| [*v, *p] != [vm, plugin]);
+        self.0.retain(|it| (it.vm, it.plugin) != (vm, plugin));
         if let Some(lag) = lag
             && self.0.len() < MOST
         {
-            let lag = u64::from(lag == Lag::NotConfigured);
-            self.0.push([vm, plugin, lag, now]);
+            self.0.push(LaggingPlugin {
+                vm,
+                plugin,
+                lag,
+                heartbeat_ns: now,
+            });
         }
     }
 
@@ -62,12 +65,11 @@ impl Behind {
     /// plugin counts as such, whatever it has for others.
     #[must_use]
     pub fn count(&self, lag: Lag) -> u64 {
-        let mut worst: BTreeMap<u64, u64> = BTreeMap::new();
-        for [vm, _, lag, _] in &self.0 {
-            let known = worst.entry(*vm).or_default();
-            *known = (*known).max(*lag);
+        let mut worst: BTreeMap<u64, Lag> = BTreeMap::new();
+        for it in &self.0 {
+            let known = worst.entry(it.vm).or_insert(it.lag);
+            *known = (*known).max(it.lag);
         }
-        let lag = u64::from(lag == Lag::NotConfigured);
         worst.values().filter(|it| **it == lag).count() as u64
     }
 
@@ -110,7 +112,11 @@ mod tests {
         let mut behind = Behind::default();
         behind.note(1, 1, Some(Lag::Older), 0);
         behind.note(2, 1, Some(Lag::NotConfigured), HEARTBEAT_NS);
-        let later = |now| Behind::from_bytes(&behind.to_bytes(), now);
+        let later = |now| {
+            let mut behind = behind.clone();
+            behind.forget_expired(now);
+            behind
+        };
         assert_eq!(counts(&later(EXPIRY_NS - 1)), [1, 1]);
         assert_eq!(counts(&later(EXPIRY_NS)), [0, 1]);
         assert!(later(EXPIRY_NS + HEARTBEAT_NS).is_empty());
@@ -120,7 +126,9 @@ mod tests {
     fn a_worker_that_reads_the_clock_late_kills_nobody() {
         let mut behind = Behind::default();
         behind.note(1, 1, Some(Lag::Older), 10);
-        assert_eq!(Behind::from_bytes(&behind.to_bytes(), 5), behind);
+        let known = behind.clone();
+        behind.forget_expired(5);
+        assert_eq!(behind, known);
     }
 
     #[test]
@@ -129,6 +137,6 @@ mod tests {
         for vm in 0..2 * MOST as u64 {
             behind.note(vm, 1, Some(Lag::Older), 0);
         }
-        assert_eq!(behind.to_bytes().len(), MOST * WORDS * 8);
+        assert_eq!(behind.0.len(), MOST);
     }
 }

@@ -4,31 +4,27 @@
 //! a new VM that finds its configuration here is a worker's, and what there is
 //! to say of a configuration has been said.
 
-use btp_engine::Step;
+use btp_engine::Update;
 use btp_engine::update::{Acceptance, Acceptances};
+use btp_formats::Encoded;
 
-use crate::{abi, shared_data};
-
-/// The number is that of the value's format.
-const KEY: &str = "btp.accepted.1";
+use crate::shared_data;
 
 /// All of them.
 pub(crate) fn all() -> Acceptances {
-    let (bytes, _) = abi::shared_data(KEY).unwrap_or_default();
-    Acceptances::from_bytes(&bytes)
+    shared_data::read()
 }
 
 /// Changes them, if `change` says so; `false` if that was not possible.
 pub(crate) fn update(mut change: impl FnMut(&mut Acceptances) -> bool) -> bool {
-    let step = |bytes: &mut Vec<u8>| {
-        let mut accepted = Acceptances::from_bytes(bytes);
-        if !change(&mut accepted) {
-            return Step::Keep(());
+    let step = |accepted: &mut Acceptances| {
+        if change(accepted) {
+            Update::Write(())
+        } else {
+            Update::Keep(())
         }
-        *bytes = accepted.to_bytes();
-        Step::Write(())
     };
-    shared_data::create(KEY).is_ok() && shared_data::update(KEY, step).is_ok()
+    shared_data::create(Acceptances::KEY).is_ok() && shared_data::update(step).is_ok()
 }
 
 /// Puts this in force; `false` if it could not be noted.

@@ -1,14 +1,13 @@
 //! The workers that are behind, as one value of Envoy's shared data, and the two
 //! gauges that say how many there are.
 
-use btp_engine::Step;
+use btp_engine::Update;
 use btp_engine::update::{Behind, Lag};
+use btp_formats::Encoded;
 
 use crate::abi::report;
 use crate::{abi, shared_data, vm};
 
-/// The number is that of the value's format.
-const KEY: &str = "btp.behind.1";
 const OLDER: &str = "btp.workers_on_older_configuration";
 const NOT_CONFIGURED: &str = "btp.workers_not_configured";
 /// Others may get in between so often.
@@ -18,27 +17,26 @@ const TRIES: usize = 64;
 /// anybody is behind.
 pub(crate) fn note(context: u32, lag: Option<Lag>) -> bool {
     let now = abi::monotonic_ns();
-    let step = |bytes: &mut Vec<u8>| {
-        let mut behind = Behind::from_bytes(bytes, now);
+    let step = |behind: &mut Behind| {
+        let before = behind.clone();
+        behind.forget_expired(now);
         behind.note(vm::id(), context, lag, now);
-        let noted = behind.to_bytes();
-        if noted == *bytes {
-            return Step::Keep(behind);
+        if *behind == before {
+            return Update::Keep(before);
         }
-        *bytes = noted;
-        Step::Write(behind)
+        Update::Write(behind.clone())
     };
-    if shared_data::create(KEY).is_err() {
+    if shared_data::create(Behind::KEY).is_err() {
         return true;
     }
     for _ in 0..TRIES {
-        let Ok(behind) = shared_data::update(KEY, step) else {
+        let Ok(behind) = shared_data::update(step) else {
             return true;
         };
         set(OLDER, behind.count(Lag::Older));
         set(NOT_CONFIGURED, behind.count(Lag::NotConfigured));
         // Whoever got in between has other numbers, which may be overwritten now.
-        if abi::shared_data(KEY).is_none_or(|(bytes, _)| bytes == behind.to_bytes()) {
+        if shared_data::read::<Behind>() == behind {
             return !behind.is_empty();
         }
     }

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 
-use btp_engine::versioned_key;
+use btp_formats::versioned_key;
 use hashbrown::HashMap;
 
 use crate::{abi, root::accepted};

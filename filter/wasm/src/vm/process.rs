@@ -2,7 +2,8 @@
 //! what workers hold.
 
 use btp_engine::{
-    Contended, Journals, MeterId, MeterKind, Meters, Page, Step, WorkerId, versioned_key,
+    CellNames, Cells, Contended, Journals, MeterId, MeterKind, Meters, Page, PageId, Update,
+    WorkerId,
 };
 
 use crate::abi::report;
@@ -33,32 +34,19 @@ impl Meters for Process {
     }
 }
 
+impl Cells<PageId> for Process {
+    fn update<T>(
+        &self,
+        page: PageId,
+        step: impl FnMut(&mut Page) -> Update<T>,
+    ) -> Result<T, Contended> {
+        // Pages belong to no plan.
+        shared_data::update_cell(page, &CellNames::default(), vm::worker, step)
+    }
+}
+
 impl Journals for Process {
     fn worker(&self) -> Option<WorkerId> {
         vm::worker()
-    }
-
-    fn page<T>(
-        &self,
-        page: Page,
-        mut step: impl FnMut(&mut Vec<u8>) -> Step<T>,
-    ) -> Result<T, Contended> {
-        let key = versioned_key(&format!("btp.journal.{}.{}", page.worker, page.page), 1);
-        if let Ok(value) = shared_data::update(&key, &mut step) {
-            return Ok(value);
-        }
-        if abi::shared_data(&key).is_some() {
-            return Err(Contended);
-        }
-        // Only its worker makes a page, so that nobody overwrites another's.
-        if vm::worker().is_some_and(|it| it.number == page.worker) {
-            shared_data::create(&key).map_err(|_| Contended)?;
-            return shared_data::update(&key, step);
-        }
-        // To others a page that is not there is empty.
-        match step(&mut Vec::new()) {
-            Step::Keep(value) => Ok(value),
-            Step::Write(_) => Err(Contended),
-        }
     }
 }

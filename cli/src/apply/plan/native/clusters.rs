@@ -3,29 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::uses::Uses;
+use super::l4::{OfClusters, Traffic, traffic_of};
 use super::{Native, copies};
 use crate::apply::plan::perform::Changed;
+use crate::apply::uses::Uses;
 use crate::envoy::address::Address;
-use crate::envoy::model::RouteId;
+use crate::envoy::l4::L4;
+use crate::envoy::model::Sender;
 use crate::translate::Change;
 
-/// The routes of a policy to a cluster, and where its name stands in each.
-type Users<'a> = Vec<(RouteId, &'a Address)>;
+/// What sends to a cluster under a policy, and where its name stands there.
+type Users<'a> = Vec<(Sender, &'a Address)>;
 
 impl Native<'_, '_, '_> {
     /// Performs the changes of clusters; `changes` are those of each
     /// effective spec.
-    pub(super) fn on_clusters(&mut self, uses: &Uses, changes: &[Vec<Change>]) {
-        let mut owner: BTreeMap<RouteId, usize> = BTreeMap::new();
-        for (index, it) in self.effective.iter().enumerate() {
-            for (_, route) in &it.routes {
-                owner.entry(*route).or_insert(index);
-            }
-        }
+    pub(super) fn on_clusters(&mut self, uses: &Uses, changes: &[OfClusters]) {
+        let owners = self.owners();
         for route in &uses.by_request {
-            if let Some(index) = owner.get(route)
-                && let Some(change) = changes[*index].first()
+            if let Some(index) = owners.get(&Sender::Route(*route))
+                && let Some(change) = changes[*index].http.first()
             {
                 let route = self.scene.model.route(*route);
                 let reason = format!(
@@ -38,29 +35,67 @@ impl Native<'_, '_, '_> {
             }
         }
         let mut taken: BTreeSet<String> = uses.places.keys().cloned().collect();
-        for (name, routes) in &uses.routes {
-            let mut users: BTreeMap<Option<usize>, Users<'_>> = BTreeMap::new();
-            for (route, address) in routes {
-                let index = owner.get(route).copied();
-                let index = index.filter(|index| !changes[*index].is_empty());
-                users.entry(index).or_default().push((*route, address));
-            }
+        for (name, senders) in &uses.senders {
+            let users = self.users(senders, &owners, changes);
             let is_shared =
                 users.len() > 1 || uses.others.contains(name.as_str()) || uses.is_partial;
-            for (index, routes) in users {
-                let Some(index) = index else { continue };
-                let Some(place) = uses.places.get(name) else {
-                    self.refuse_unknown(index, name, &changes[index]);
+            for (user, senders) in users {
+                let Some((index, traffic)) = user else {
                     continue;
                 };
-                let changes = &changes[index];
+                let changes = changes[index].of(traffic);
+                let Some(place) = uses.places.get(name) else {
+                    self.refuse_unknown(index, name, changes);
+                    continue;
+                };
                 if is_shared {
-                    self.on_copy(index, changes, (name, place), &routes, &mut taken);
+                    self.on_copy(index, changes, (name, place), &senders, &mut taken);
                 } else {
-                    self.on_cluster(index, changes, name, place, &routes);
+                    self.on_cluster(index, changes, name, place, &senders);
                 }
             }
         }
+    }
+
+    /// The spec that governs each sender.
+    fn owners(&self) -> BTreeMap<Sender, usize> {
+        let mut owners = BTreeMap::new();
+        for (index, it) in self.effective.iter().enumerate() {
+            let routes = it.routes.iter().map(|(_, id)| Sender::Route(*id));
+            let proxies = it.l4_proxies.iter().map(|it| Sender::L4Proxy(*it));
+            for sender in routes.chain(proxies) {
+                owners.entry(sender).or_insert(index);
+            }
+        }
+        owners
+    }
+
+    /// Who sends to one cluster, by the changes that are theirs; `None`: none.
+    fn users<'u>(
+        &self,
+        senders: &'u [(Sender, Address)],
+        owners: &BTreeMap<Sender, usize>,
+        changes: &[OfClusters],
+    ) -> BTreeMap<Option<(usize, Traffic)>, Users<'u>> {
+        let mut users: BTreeMap<Option<(usize, Traffic)>, Users<'u>> = BTreeMap::new();
+        for (sender, address) in senders {
+            let traffic = traffic_of(self.scene.model, *sender);
+            let user = owners.get(sender).map(|index| (*index, traffic));
+            let user = user.filter(|(index, traffic)| !changes[*index].of(*traffic).is_empty());
+            users.entry(user).or_default().push((*sender, address));
+        }
+        let with_http: Vec<(usize, L4)> = users
+            .keys()
+            .flatten()
+            .filter_map(|(index, traffic)| Some((*index, (*traffic)?)))
+            .filter(|(index, _)| users.contains_key(&Some((*index, None))))
+            .filter(|(index, l4)| changes[*index].are_met_by_http(*l4))
+            .collect();
+        for (index, l4) in with_http {
+            let own = users.remove(&Some((index, Some(l4)))).unwrap_or_default();
+            users.entry(Some((index, None))).or_default().extend(own);
+        }
+        users
     }
 
     fn refuse_unknown(&mut self, index: usize, cluster: &str, changes: &[Change]) {
@@ -72,14 +107,14 @@ impl Native<'_, '_, '_> {
         }
     }
 
-    /// Makes the changes of one spec on a copy of a cluster, to which these routes
-    /// are sent then.
+    /// Makes the changes of one spec on a copy of a cluster, to which these send
+    /// then.
     fn on_copy(
         &mut self,
         index: usize,
         changes: &[Change],
         (original, place): (&str, &Address),
-        routes: &Users<'_>,
+        senders: &Users<'_>,
         taken: &mut BTreeSet<String>,
     ) {
         let name = copies::name(self.scene.policies, self.effective, index, original, taken);
@@ -87,12 +122,12 @@ impl Native<'_, '_, '_> {
         let Some(address) = copies::add(self.draft, place, &name, policy) else {
             return;
         };
-        for (_, place) in routes {
-            copies::send(self.draft, place, &name);
+        for (sender, place) in senders {
+            copies::send(self.draft, self.scene.model, *sender, place, &name);
         }
         let with_host = |it: &Change| copies::with_host(it, original);
         let changes: Vec<Change> = changes.iter().map(with_host).collect();
-        self.on_cluster(index, &changes, &name, &address, routes);
+        self.on_cluster(index, &changes, &name, &address, senders);
         let copy = self.draft.at(&address);
         if copy.is_some_and(|copy| copies::asks_for(copy, original)) {
             self.effective[index].notes.push(format!(
@@ -102,20 +137,19 @@ impl Native<'_, '_, '_> {
         }
     }
 
-    /// Makes the changes of one spec on a cluster that serves these routes alone.
+    /// Makes the changes of one spec on a cluster to which these alone send.
     fn on_cluster(
         &mut self,
         index: usize,
         changes: &[Change],
         name: &str,
         address: &Address,
-        routes: &Users<'_>,
+        senders: &Users<'_>,
     ) {
-        let routes = routes.iter().map(|(route, _)| *route).collect();
-        let cluster = Changed::cluster(name, routes, address);
+        let senders = senders.iter().map(|(sender, _)| *sender).collect();
+        let cluster = Changed::cluster(name, senders, address);
         for change in changes {
             self.perform(index, change, &cluster);
         }
-        self.warn_of_localities(address, name, index);
     }
 }

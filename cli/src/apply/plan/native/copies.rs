@@ -13,8 +13,9 @@ use btp_policy::node::{Node, Value};
 
 use crate::apply::effective::Effective;
 use crate::apply::plan::draft::Draft;
-use crate::envoy::address::{Address, Step};
+use crate::envoy::address::Address;
 use crate::envoy::json::node;
+use crate::envoy::model::{Model, Sender};
 use crate::envoy::tree::{field, field_mut, find, items, object_mut, set, text, unplaced};
 use crate::envoy::undo;
 use crate::translate::{Change, Operation};
@@ -127,24 +128,21 @@ pub(super) fn add(
     draft.add(&list, copy)
 }
 
-/// Sends a route to a copy; `place` is where it names the cluster.
-pub(super) fn send(draft: &mut Draft<'_>, place: &Address, copy: &str) {
-    let mut route = place.clone();
-    while route.path.len() > 1 && !is_route(&route) {
-        route.path.pop();
-    }
-    if let Some(name) = draft.change_in(&route, place) {
+/// Has a route or proxy send to a copy; `place` is where it names the cluster.
+pub(super) fn send(
+    draft: &mut Draft<'_>,
+    model: &Model,
+    sender: Sender,
+    place: &Address,
+    copy: &str,
+) {
+    let recorded = match sender {
+        Sender::Route(id) => &model.route(id).address,
+        Sender::L4Proxy(index) => &model.l4_proxies[index].listener,
+    };
+    if let Some(name) = draft.change_in(recorded, place) {
         *name = node!(copy);
     }
-}
-
-/// Whether an address is that of a route.
-fn is_route(address: &Address) -> bool {
-    let mut steps = address.path.iter().rev();
-    matches!(
-        (steps.next(), steps.next()),
-        (Some(Step::Item(_)), Some(Step::Key(key))) if key == "routes"
-    )
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use crate::action::{Action, Flow};
 use crate::exchange::Exchange;
 use crate::host::metrics::Counters;
+use crate::host::shared_state::Claims;
 use crate::plan::Plan;
 use crate::testing::FakeHost;
 use crate::testing::feed;
@@ -125,22 +126,8 @@ impl Sim {
     }
 
     fn is_all_free(&self) -> bool {
-        let tables = (0..self.plan.tables().len()).map(|table| {
-            let mut len = 0;
-            crate::host::values::Tables::update_table(
-                &self.host,
-                crate::TableId(u32::try_from(table).unwrap()),
-                |words| {
-                    len = words.len();
-                    false
-                },
-            );
-            len
-        });
-        // The registry comes last.
-        let mut tables: Vec<usize> = tables.collect();
-        tables.pop();
-        self.gauge == 0 && tables.iter().all(|len| *len == 0)
+        let claims = self.host.cells.all::<Claims>();
+        self.gauge == 0 && claims.iter().all(|Claims(claims)| claims.is_empty())
     }
 }
 

@@ -4,13 +4,21 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
+use crate::host::shared_state::{Buckets, CellKind, OverflowCells, SeedId};
 
 const PER_CLIENT: &str = r#"{"rules":[{"name":"each","shared":true,
     "clientSelectors":[{"headers":[{"name":"id","type":"Distinct"}]}],
     "limit":{"requests":3,"unit":"Hour"}}]}"#;
 
-fn bytes(sim: &Sim) -> usize {
-    sim.host.blocks.borrow().values().map(Vec::len).sum()
+/// Buckets that are kept, and bytes of counters.
+fn kept(sim: &Sim) -> (usize, usize) {
+    let buckets = sim.host.cells.all::<Buckets>();
+    let counters = sim.host.cells.all::<OverflowCells>();
+    let buckets = buckets.iter().map(|cell| cell.buckets.len()).sum();
+    (
+        buckets,
+        counters.iter().map(|cells| cells.counters.len()).sum(),
+    )
 }
 
 #[test]
@@ -64,8 +72,11 @@ fn a_million_rotating_keys_change_nothing() {
     // 11 blocks of 8192 cells, of which each uses two at least once.
     assert!(passed <= 2048 + 3 * 11 * 8192, "{passed}");
     assert!(passed >= 2048 + 11 * 8192, "{passed}");
-    let most = 16 + (2048 + 32) * 20 + 11 * (20 + 2 * 8192);
-    assert!(bytes(&sim) <= most, "{}", bytes(&sim));
+    let (buckets, counters) = kept(&sim);
+    assert!(
+        buckets <= 2048 && counters <= 11 * 2 * 8192,
+        "{buckets} {counters}"
+    );
     assert_eq!(warnings, 1);
     assert!(sim.counter("each.overflows") > 900_000);
     assert!(!sim.request(0, &victim).passed() && !sim.request(1, &victim).passed());
@@ -96,18 +107,20 @@ fn the_default_table_has_room_for_all_its_keys_at_once() {
         assert!(sim.passes_with("id", &key.to_string()));
     }
     assert_eq!(sim.counter("each.overflows"), 0);
-    assert!(bytes(&sim) < 2_000_000, "{}", bytes(&sim));
-    assert_eq!(sim.plan.blocks().len(), 1 + 2048 + 683);
+    assert_eq!(kept(&sim), (65_536, 0));
+    let cells = |kind| sim.plan.cells().of(kind).len();
+    assert_eq!(cells(CellKind::SharedBuckets), 2048);
+    assert_eq!(cells(CellKind::Overflow), 683);
 }
 
 #[test]
 fn the_seed_is_drawn_once_for_all_workers() {
     let mut sim = Sim::new(2, plan(PER_CLIENT));
     sim.request(0, &[("id", "a")]);
-    let seed = sim.host.blocks.borrow()["btp.seed"].clone();
-    assert_eq!(seed.len(), 16);
+    let seed = sim.host.cell(SeedId);
+    assert!(seed.is_some());
     sim.request(1, &[("id", "a")]);
-    assert_eq!(sim.host.blocks.borrow()["btp.seed"], seed);
+    assert_eq!(sim.host.cell(SeedId), seed);
 }
 
 /// Faults are drawn by a generator whose numbers can be seen; the seed is not.
@@ -117,7 +130,6 @@ fn the_seed_is_a_secret_and_no_draw() {
     sim.host.random.extend([3, 4]);
     sim.host.secrets.extend([1, 2]);
     sim.request(0, &[("id", "a")]);
-    let seed = [1_u64, 2].map(u64::to_le_bytes).concat();
-    assert_eq!(sim.host.blocks.borrow()["btp.seed"], seed);
+    assert_eq!(sim.host.cell(SeedId), Some([1, 2]));
     assert_eq!(sim.host.random.len(), 2);
 }

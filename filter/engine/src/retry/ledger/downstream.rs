@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{Entry, ExchangeId, Ledger, SWEPT, TrackedExchange, UpstreamObserver};
 use crate::host::Host;
-use crate::host::journal::Journals;
 use crate::host::metrics::Meters;
+use crate::host::shared_state::journal::Journals;
 use crate::retry::budget::{Allowance, Budget};
 use crate::retry::outcomes::RetryableOutcomes;
 use crate::retry::reservation::Reservation;

@@ -1,8 +1,8 @@
 //! The upstream instance's part: it sees each attempt begin, be answered and end.
 
 use super::{ExchangeId, Ledger, TrackedExchange};
-use crate::host::journal::Journals;
 use crate::host::metrics::Meters;
+use crate::host::shared_state::journal::Journals;
 use crate::retry::budget::Budget;
 use crate::retry::reservation::Reservation;
 

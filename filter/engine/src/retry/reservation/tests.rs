@@ -9,7 +9,7 @@ use btp_policy::PluginConfig;
 
 use super::*;
 use crate::retry::budget::BudgetConfig;
-use crate::testing::{FakeHost, SharedMeters};
+use crate::testing::FakeHost;
 
 /// So many that some share a page.
 const BUDGETS: usize = 24;
@@ -28,7 +28,7 @@ fn name(budget: usize) -> String {
 }
 
 impl ClaimTracker {
-    fn new(number: u32, id: u64, meters: &SharedMeters) -> Self {
+    fn new(number: u32, id: u64, proxy: &FakeHost) -> Self {
         let text = format!(
             r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{{"retryConstraint":
                 {{"minRetryRate":{{"count":{FLOOR},"interval":"1s"}}}}}}}}]}}"#
@@ -36,7 +36,8 @@ impl ClaimTracker {
         let mut config = PluginConfig::parse(text.as_bytes()).unwrap();
         let config = BudgetConfig::of(&config.policies.remove(0).spec.retry_constraint.unwrap());
         let mut host = FakeHost::default();
-        host.meters = meters.clone();
+        host.meters = proxy.meters.clone();
+        host.cells = proxy.cells.clone();
         host.worker = Some(WorkerId { number, id });
         let open = |budget| Budget::open(&name(budget), config, &host, 0).unwrap();
         Self {
@@ -69,8 +70,12 @@ impl ClaimTracker {
     }
 }
 
-fn gauge(meters: &SharedMeters, budget: usize) -> u64 {
-    let of = |gauge| meters.get(&format!("{}.retry_budget_{gauge}", name(budget)));
+fn gauge(proxy: &FakeHost, budget: usize) -> u64 {
+    let of = |gauge| {
+        proxy
+            .meters
+            .get(&format!("{}.retry_budget_{gauge}", name(budget)))
+    };
     of("held") + of("min_held")
 }
 
@@ -78,7 +83,7 @@ fn gauge(meters: &SharedMeters, budget: usize) -> u64 {
 fn some_budgets_share_a_page() {
     let worker = WorkerId { number: 0, id: 5 };
     let pages: std::collections::BTreeSet<u32> = (0..BUDGETS)
-        .map(|budget| Page::of(worker, &name(budget)).page)
+        .map(|budget| PageId::of(worker, &name(budget)).page)
         .collect();
     assert!(pages.len() < BUDGETS && pages.len() > BUDGETS / 2);
     assert!(pages.iter().all(|page| *page < PAGES));
@@ -86,31 +91,31 @@ fn some_budgets_share_a_page() {
 
 #[test]
 fn what_a_dead_worker_held_is_credit_again() {
-    let meters = SharedMeters::default();
+    let proxy = FakeHost::default();
     let (mut dead, mut lives) = (
-        ClaimTracker::new(0, 5, &meters),
-        ClaimTracker::new(1, 6, &meters),
+        ClaimTracker::new(0, 5, &proxy),
+        ClaimTracker::new(1, 6, &proxy),
     );
     while dead.take(3) {}
     dead.refund();
     assert!(lives.take(3) && !lives.take(3));
     recover(WorkerId { number: 0, id: 5 }, &lives.host);
-    assert_eq!(gauge(&meters, 3), 1);
+    assert_eq!(gauge(&proxy, 3), 1);
     let more = std::iter::repeat_with(|| lives.take(3)).take_while(|it| *it);
     assert_eq!(more.count(), FLOOR - 1);
     // Nothing is found twice.
     recover(WorkerId { number: 0, id: 5 }, &lives.host);
-    assert_eq!(gauge(&meters, 3), FLOOR as u64);
+    assert_eq!(gauge(&proxy, 3), FLOOR as u64);
 }
 
 #[test]
 fn who_was_taken_for_dead_gives_nothing_back_again() {
     for is_known_to_it in [false, true] {
-        let meters = SharedMeters::default();
-        let mut stalled = ClaimTracker::new(0, 5, &meters);
+        let proxy = FakeHost::default();
+        let mut stalled = ClaimTracker::new(0, 5, &proxy);
         assert!(stalled.take(1) && stalled.take(1) && stalled.take(2));
         recover(WorkerId { number: 0, id: 5 }, &stalled.host);
-        let mut heir = ClaimTracker::new(0, 6, &meters);
+        let mut heir = ClaimTracker::new(0, 6, &proxy);
         assert!(heir.take(1));
         if is_known_to_it {
             stalled.host.worker = Some(WorkerId { number: 1, id: 5 });
@@ -122,49 +127,23 @@ fn who_was_taken_for_dead_gives_nothing_back_again() {
         }
         stalled.spend();
         stalled.refund();
-        assert_eq!((gauge(&meters, 1), gauge(&meters, 2)), (1, 0));
-        let used = meters.get(&format!("{}.retry_budget_min_retries", name(2)));
+        assert_eq!((gauge(&proxy, 1), gauge(&proxy, 2)), (1, 0));
+        let used = proxy
+            .meters
+            .get(&format!("{}.retry_budget_min_retries", name(2)));
         assert_eq!(used, 1, "a retry that happens is counted all the same");
     }
 }
 
 #[test]
 fn without_a_journal_credit_is_held_all_the_same() {
-    let meters = SharedMeters::default();
-    let mut holder = ClaimTracker::new(0, 5, &meters);
+    let proxy = FakeHost::default();
+    let mut holder = ClaimTracker::new(0, 5, &proxy);
     holder.host.worker = None;
     assert!(holder.take(1));
-    assert_eq!(gauge(&meters, 1), 1);
+    assert_eq!(gauge(&proxy, 1), 1);
     holder.refund();
-    assert_eq!(gauge(&meters, 1), 0);
-}
-
-#[test]
-fn a_damaged_page_is_read_as_far_as_it_goes() {
-    let worker = WorkerId { number: 0, id: 5 };
-    let whole = Entries {
-        owner: 5,
-        of_budgets: vec![(b"a", [1, 0]), (b"bc", [0, 2])],
-    };
-    let bytes = whole.write();
-    assert_eq!(Entries::read(&bytes), Some(whole));
-    for length in 0..bytes.len() {
-        let read = Entries::read(&bytes[..length]);
-        let known = read.map(|it| it.of_budgets.len());
-        let expected = match length {
-            0..8 => None,
-            8..21 => Some(0),
-            _ => Some(1),
-        };
-        assert_eq!(known, expected, "{length} bytes");
-    }
-    let meters = SharedMeters::default();
-    let page = Page { worker: 0, page: 9 };
-    let _ = meters.page(page, |bytes| {
-        *bytes = [&5_u64.to_le_bytes()[..], &[0xff; 40]].concat();
-        Step::Write(())
-    });
-    recover(worker, &meters);
+    assert_eq!(gauge(&proxy, 1), 0);
 }
 
 proptest! {
@@ -174,10 +153,10 @@ proptest! {
     fn gauges_say_what_the_living_hold(
         steps in prop::collection::vec((0_usize..3, 0_usize..BUDGETS, 0_u8..12), 1..300),
     ) {
-        let meters = SharedMeters::default();
+        let proxy = FakeHost::default();
         let mut next_id = 9;
         let mut workers: Vec<ClaimTracker> = (0..3)
-            .map(|number| ClaimTracker::new(number, u64::from(number) + 1, &meters))
+            .map(|number| ClaimTracker::new(number, u64::from(number) + 1, &proxy))
             .collect();
         for (index, budget, what) in steps {
             let worker = &mut workers[index];
@@ -188,14 +167,14 @@ proptest! {
                 9..=10 => worker.spend(),
                 _ => {
                     let dead = worker.host.worker.unwrap();
-                    recover(dead, &meters);
+                    recover(dead, &proxy);
                     next_id += 1;
-                    workers[index] = ClaimTracker::new(dead.number, next_id, &meters);
+                    workers[index] = ClaimTracker::new(dead.number, next_id, &proxy);
                 }
             }
             for budget in [0, 1, 2, budget] {
                 let held: u64 = workers.iter().map(|it| it.of(budget)).sum();
-                prop_assert_eq!(gauge(&meters, budget), held);
+                prop_assert_eq!(gauge(&proxy, budget), held);
             }
         }
         for worker in &mut workers {
@@ -203,6 +182,6 @@ proptest! {
                 worker.refund();
             }
         }
-        prop_assert!((0..BUDGETS).all(|budget| gauge(&meters, budget) == 0));
+        prop_assert!((0..BUDGETS).all(|budget| gauge(&proxy, budget) == 0));
     }
 }

@@ -1,19 +1,19 @@
 use super::*;
-use crate::host::values::TableId;
+use crate::host::shared_state::{Cells, Registration, Registry, RegistryId, Update};
 use crate::shared::liveness::EXPIRY_NS;
 use crate::testing::FakeHost;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const QUOTA: Quota = Quota {
-    table: TableId(0),
+    id: QuotaId::Own(0),
     max: 2,
     slots: 8,
     owner: None,
 };
 
 fn claims() -> ClaimTracker {
-    ClaimTracker::new(WorkerRegistry(TableId(1)), QuotaGauges::default())
+    ClaimTracker::new(QuotaGauges::default())
 }
 
 /// Takes one; says whether there was one, and whether the worker is to be
@@ -87,12 +87,16 @@ fn who_was_taken_for_dead_and_lives_takes_nothing_from_the_others() {
 /// Nobody who cannot be known to live may hold anything.
 #[test]
 fn who_finds_no_place_in_the_registry_gets_nothing() {
-    use crate::host::values::Tables;
     let (mut claims, mut host) = (claims(), FakeHost::default());
-    host.update_table(TableId(1), |words| {
-        *words = (0..1024).flat_map(|worker| [worker, 0]).collect();
-        true
+    let others = (0..1024).map(|worker| Registration {
+        worker,
+        heartbeat_ns: 0,
     });
+    let full = host.update(RegistryId, |Registry(workers)| {
+        workers.extend(others.clone());
+        Update::Write(())
+    });
+    assert_eq!(full, Ok(()));
     assert_eq!(take(&mut claims, &mut host), (false, None));
 }
 
@@ -101,7 +105,7 @@ fn who_finds_no_place_in_the_registry_gets_nothing() {
 #[test]
 fn a_quota_that_is_always_full_does_not_hide_the_dead_of_others() {
     const CROWDED: Quota = Quota {
-        table: TableId(2),
+        id: QuotaId::Own(2),
         ..QUOTA
     };
     let (mut dies, mut lives, mut host) = (claims(), claims(), FakeHost::default());

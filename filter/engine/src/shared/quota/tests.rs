@@ -4,7 +4,7 @@ use crate::testing::FakeHost;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const QUOTA: Quota = Quota {
-    table: TableId(0),
+    id: QuotaId::Own(0),
     max: 100,
     slots: 4,
     owner: None,
@@ -73,13 +73,13 @@ fn what_the_dead_held_is_dropped_and_told() {
     assert_eq!(take(&host, 1, 60).by, 60);
     assert_eq!(take(&host, 2, 30).by, 30);
     // Worker 1 is dead: there is room, but not for so much.
-    let lost = drop_claims(QUOTA.table, false, &[1], &host, |_| true);
+    let lost = drop_claims(QUOTA.id, &[1], &host, |_| true);
     let sixty = DroppedClaim {
         owner: None,
         amount: 60,
     };
     assert_eq!(lost, [sixty]);
-    assert_eq!(drop_claims(QUOTA.table, false, &[1], &host, |_| true), []);
+    assert_eq!(drop_claims(QUOTA.id, &[1], &host, |_| true), []);
     let full = QUOTA.take(&host, claim(7, 3), (80, 80));
     assert_eq!((full.outcome, full.by), (ClaimOutcome::Full, 0));
     let taken = QUOTA.take(&host, claim(7, 3), (70, 70));
@@ -106,28 +106,16 @@ fn a_shared_table_says_whose_things_the_dead_held() {
         ClaimOutcome::Full
     );
     assert_eq!(one.give_back(&host, claim(7, 2), 90), -90);
-    let lost = drop_claims(QUOTA.table, true, &[1], &host, |it| it == one.owner);
+    let lost = drop_claims(QUOTA.id, &[1], &host, |it| it == one.owner);
     let three = DroppedClaim {
         owner: one.owner,
         amount: 3,
     };
     assert_eq!(lost, [three]);
-    assert_eq!(claimants(QUOTA.table, &host), [1, 2]);
-    let lost = drop_claims(QUOTA.table, true, &[1, 2], &host, |_| true);
+    assert_eq!(claimants(QUOTA.id, &host), [1, 2]);
+    let lost = drop_claims(QUOTA.id, &[1, 2], &host, |_| true);
     assert_eq!(lost.iter().map(|it| it.amount).collect::<Vec<_>>(), [5, 7]);
-    assert!(claimants(QUOTA.table, &host).is_empty());
-}
-
-#[test]
-fn a_damaged_table_is_read_as_far_as_it_goes() {
-    let host = FakeHost::default();
-    host.update_table(TableId(0), |words| {
-        *words = vec![7, 1, u64::MAX, 7];
-        true
-    });
-    assert_eq!(take(&host, 2, 1).outcome, ClaimOutcome::Full);
-    let _ = QUOTA.give_back(&host, claim(7, 1), u64::MAX);
-    assert_eq!(take(&host, 2, 1).outcome, ClaimOutcome::Granted);
+    assert!(claimants(QUOTA.id, &host).is_empty());
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -164,31 +152,11 @@ fn threads_never_hold_more_than_the_bound() {
     assert_eq!(sum.into_inner(), 0, "something leaked");
 }
 
-/// Tables in which others get in between so many times.
-struct Busy<'a>(&'a FakeHost, std::cell::Cell<u32>);
-
-impl Tables for Busy<'_> {
-    fn update_table(&self, table: TableId, mut step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
-        let Self(host, times) = self;
-        let Some(rest) = times.get().checked_sub(1) else {
-            return host.update_table(table, step);
-        };
-        times.set(rest);
-        host.update_table(table, |words| {
-            step(&mut words.clone());
-            false
-        })
-    }
-}
-
 #[test]
 fn clearing_up_after_the_dead_is_tried_again_while_others_get_in_between() {
     let host = FakeHost::default();
     let _ = take(&host, 1, 60);
-    let busy = Busy(&host, 8.into());
-    assert_eq!(
-        drop_claims(QUOTA.table, false, &[1], &busy, |_| true).len(),
-        1
-    );
+    host.cells.contend(8);
+    assert_eq!(drop_claims(QUOTA.id, &[1], &host, |_| true).len(), 1);
     assert_eq!(take(&host, 2, 100).outcome, ClaimOutcome::Granted);
 }

@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 use btp_policy::PluginConfig;
 use proptest::prelude::*;
 
+use crate::GaugeId;
 use crate::action::Action;
 use crate::exchange::Exchange;
-use crate::host::values::Tables;
+use crate::host::shared_state::{CellKind, Claims};
 use crate::plan::Plan;
 use crate::shared::liveness::HEARTBEAT_NS;
 use crate::testing::FakeHost;
 use crate::testing::feed;
 use crate::worker::Worker;
-use crate::{GaugeId, TableId};
 
 const SECOND: u64 = 1_000_000_000;
 /// As the docs promise.
@@ -176,19 +176,12 @@ impl Sim {
         self.gauges.values().sum()
     }
 
-    /// Whether no table but the registry has anything in it, nor a gauge.
+    /// Whether nobody holds anything, and no gauge says so.
     fn is_all_free(&self) -> bool {
-        let tables = self.plan.tables().iter().enumerate();
-        let mut tables = tables.filter(|(_, name)| !name.contains("workers"));
-        let is_empty = |table: usize| {
-            let mut is_empty = false;
-            self.host.update_table(TableId(table as u32), |words| {
-                is_empty = words.is_empty();
-                false
-            });
-            is_empty
-        };
-        self.gauges.values().all(|level| *level == 0) && tables.all(|(table, _)| is_empty(table))
+        let names = [CellKind::Quota, CellKind::SharedQuota].map(|kind| self.plan.cells().of(kind));
+        let mut claims = names.into_iter().flat_map(|names| names.iter());
+        self.gauges.values().all(|level| *level == 0)
+            && claims.all(|name| self.host.cells.get::<Claims>(&name).0.is_empty())
     }
 }
 

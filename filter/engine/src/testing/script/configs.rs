@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use btp_policy::PluginConfig;
 
+use crate::host::shared_state::CellKind;
 use crate::plan::Plan;
 
 /// A compiled configuration, and what its numbers mean to all workers.
@@ -13,8 +14,6 @@ pub(super) struct Compiled {
     pub(super) plan: Plan,
     pub(super) counters: Vec<usize>,
     pub(super) gauges: Vec<usize>,
-    pub(super) tables: Vec<usize>,
-    pub(super) blocks: Vec<usize>,
     /// What of the counters is judged.
     pub(super) watched: Vec<Watched>,
 }
@@ -33,24 +32,26 @@ pub(super) struct Configs {
     pub(super) compiled: Vec<Compiled>,
     pub(super) counters: Vec<String>,
     pub(super) gauges: Vec<String>,
-    pub(super) tables: Vec<String>,
-    pub(super) blocks: Vec<String>,
+    /// Of the cells those with claims.
+    pub(super) quotas: Vec<String>,
 }
 
 impl Configs {
-    /// Names of tables and of gauges begin or end in this way: the tables'
-    /// places, and the gauges'.
+    /// Names of quotas and of gauges begin or end in this way: those of the
+    /// quotas, and the gauges' places.
     pub(super) fn accounts(
         &self,
         (beginning, ending): (&str, &str),
         gauge: &str,
-    ) -> (Vec<usize>, Vec<usize>) {
-        let tables = self.tables.iter().enumerate();
-        let tables = tables.filter(|(_, it)| it.starts_with(beginning) && it.ends_with(ending));
+    ) -> (Vec<String>, Vec<usize>) {
+        let quotas = self.quotas.iter();
+        let quotas = quotas.filter(|it| it.starts_with(beginning) && it.ends_with(ending));
         let gauges = self.gauges.iter().enumerate();
         let gauges = gauges.filter(|(_, it)| it.ends_with(gauge));
-        let places = |(place, _)| place;
-        (tables.map(places).collect(), gauges.map(places).collect())
+        (
+            quotas.cloned().collect(),
+            gauges.map(|(place, _)| place).collect(),
+        )
     }
 }
 
@@ -118,12 +119,13 @@ impl Configs {
             "btp.default.all.rate_limit.per-user.admitted" => Watched::PerUser,
             _ => Watched::No,
         });
+        for kind in [CellKind::Quota, CellKind::SharedQuota] {
+            numbered(plan.cells().of(kind).iter(), &mut self.quotas);
+        }
         self.compiled.push(Compiled {
             watched: watched.collect(),
             counters: numbered(plan.counters().iter(), &mut self.counters),
             gauges: numbered(plan.gauges().iter(), &mut self.gauges),
-            tables: numbered(plan.tables().iter(), &mut self.tables),
-            blocks: numbered(plan.blocks().iter(), &mut self.blocks),
             plan,
         });
     }

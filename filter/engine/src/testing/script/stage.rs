@@ -10,7 +10,7 @@ use super::visit::{Event, Performed, Visit};
 use crate::action::{Action, Flow};
 use crate::event as engine;
 use crate::exchange::{Context, Exchange};
-use crate::host::journal::WorkerId;
+use crate::host::shared_state::journal::WorkerId;
 use crate::plan::Plan;
 use crate::response_override::MemoryQuota;
 use crate::retry::{self, Ledger};
@@ -116,8 +116,7 @@ fn compiled(config: usize) -> Option<&'static Compiled> {
 impl Stage {
     pub(super) fn new(workers: usize, config: usize, random: u64) -> Self {
         let all = configs();
-        let sizes = [&all.counters, &all.gauges, &all.tables, &all.blocks].map(Vec::len);
-        let shared = Shared::new(sizes);
+        let shared = Shared::new(all.counters.len(), all.gauges.len());
         shared.now_ns.set(1_000_000_000_000);
         shared.wall_ms.set(1_795_249_815_123);
         let mut stage = Self {
@@ -301,7 +300,7 @@ impl Stage {
             }
         }
         // The proxy's main thread, which has a machine without exchanges.
-        let seen = VmMemory::look(&mut self.shared.vms.borrow_mut(), now);
+        let seen = self.shared.vms.borrow_mut().look(now);
         for dead in seen.into_iter().flat_map(|it| it.dead) {
             retry::recover(dead, &self.shared);
         }
@@ -348,7 +347,7 @@ impl Stage {
             bytes: 0,
         };
         let now = self.shared.now_ns.get();
-        let seen = own.beat(&mut self.shared.vms.borrow_mut(), now);
+        let seen = self.shared.vms.borrow_mut().beat(own, now);
         machine.next_heartbeat = now.saturating_add(HEARTBEAT_NS);
         machine.vm = seen.number.map(|number| WorkerId { number, id: own.id });
         for dead in seen.dead {

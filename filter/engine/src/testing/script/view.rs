@@ -7,11 +7,11 @@ use btp_policy::attach::{ResourceRef, Route};
 
 use super::configs::Compiled;
 use super::shared::Shared;
-use crate::host::journal::{Journals, Page, WorkerId};
 use crate::host::metrics::CounterId;
 use crate::host::metrics::Counters;
 use crate::host::metrics::{MeterId, MeterKind, Meters};
-use crate::host::values::{BlockId, Blocks, Contended, Step, TableId, Tables};
+use crate::host::shared_state::journal::{Journals, WorkerId};
+use crate::host::shared_state::{CellId, Cells, Contended, SharedState, Update};
 use crate::host::{Attribute, Host};
 
 /// Headers as they came, whatever bytes they are.
@@ -49,12 +49,6 @@ pub(super) struct View<'a> {
     pub(super) responds: bool,
 }
 
-impl View<'_> {
-    fn table(&self, table: TableId) -> usize {
-        place(&self.config.tables, table.0)
-    }
-}
-
 fn place(places: &[usize], index: u32) -> usize {
     places.get(index as usize).copied().unwrap_or(usize::MAX)
 }
@@ -85,21 +79,19 @@ impl Counters for View<'_> {
     }
 }
 
-impl Tables for View<'_> {
-    fn update_table(&self, table: TableId, step: impl FnMut(&mut Vec<u64>) -> bool) -> bool {
-        self.shared.change_table(self.table(table), step)
+impl<I: CellId> Cells<I> for View<'_> {
+    fn update<T>(
+        &self,
+        id: I,
+        step: impl FnMut(&mut I::Cell) -> Update<T>,
+    ) -> Result<T, Contended> {
+        let names = self.config.plan.cells();
+        self.shared.cells.update(id, names, step)
     }
 }
 
-impl Blocks for View<'_> {
-    fn block<T>(
-        &self,
-        block: BlockId,
-        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
-    ) -> Result<T, Contended> {
-        let place = place(&self.config.blocks, block.0);
-        self.shared.change_block(place, step)
-    }
+impl SharedState for View<'_> {
+    const LEASES: bool = true;
 }
 
 impl Meters for View<'_> {
@@ -123,14 +115,6 @@ impl Meters for View<'_> {
 impl Journals for View<'_> {
     fn worker(&self) -> Option<WorkerId> {
         self.vm
-    }
-
-    fn page<T>(
-        &self,
-        page: Page,
-        step: impl FnMut(&mut Vec<u8>) -> Step<T>,
-    ) -> Result<T, Contended> {
-        self.shared.page(page, step)
     }
 }
 

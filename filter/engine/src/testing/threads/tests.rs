@@ -10,7 +10,9 @@ use super::*;
 use crate::action::{Action, Flow};
 use crate::event::Event;
 use crate::exchange::Exchange;
+use crate::host::shared_state::{Claims, HeldClaim, QuotaId, SeedId};
 use crate::plan::Plan;
+use crate::testing::cells::TRIES;
 use crate::testing::feed;
 use crate::worker::Worker;
 
@@ -20,7 +22,7 @@ const SECOND: u64 = 1_000_000_000;
 const HOUR: u64 = 3_600 * SECOND;
 
 /// A proxy, and its workers when they do not run.
-struct Proxy {
+struct Proxy<const LEASES: bool = true> {
     plan: Plan,
     host: ThreadedHost,
     workers: Vec<Worker>,
@@ -29,13 +31,13 @@ struct Proxy {
 /// Requests that each worker sends before the clock moves on.
 const PER_ROUND: usize = 4;
 
-impl Proxy {
+impl<const LEASES: bool> Proxy<LEASES> {
     fn new(local: &str, workers: usize) -> Self {
         let text = format!(
             r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{{"rateLimit":{{"local":{local}}}}}}}]}}"#
         );
         let plan = Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap());
-        let host = ThreadedHost::new(plan.counters().len());
+        let host = ThreadedHost::of(&plan);
         host.now_ns.store(1_000 * HOUR, Ordering::SeqCst);
         Self {
             workers: (0..workers).map(|_| Worker::new(&plan)).collect(),
@@ -56,7 +58,7 @@ impl Proxy {
         let (plan, host, headers) = (&self.plan, &self.host, &headers);
         let together = &Barrier::new(self.workers.len());
         let work = |thread: usize, worker: &mut Worker| {
-            let mut view = host.worker(thread as u64);
+            let mut view = host.worker::<LEASES>(thread as u64);
             let mut passed = Vec::new();
             for round in 0..rounds {
                 together.wait();
@@ -98,7 +100,7 @@ impl Proxy {
         let workers = self.workers.iter_mut().chain([&mut fresh]);
         let mut more = 0;
         for worker in workers {
-            let mut view = host.worker(99);
+            let mut view = host.worker::<LEASES>(99);
             while request(plan, worker, &mut view, headers) {
                 more += 1;
             }
@@ -108,10 +110,10 @@ impl Proxy {
 }
 
 /// Whether it passes.
-fn request(
+fn request<const LEASES: bool>(
     plan: &Plan,
     worker: &mut Worker,
-    view: &mut WorkerHost<'_>,
+    view: &mut WorkerHost<'_, LEASES>,
     headers: &[(&'static str, String)],
 ) -> bool {
     let headers = headers.iter();
@@ -138,74 +140,57 @@ fn none(_: usize, _: usize) -> Vec<(&'static str, String)> {
 #[test]
 fn no_increment_is_lost() {
     let host = ThreadedHost::new(1);
-    let count = |bytes: &mut Vec<u8>| {
-        let before = bytes.first_chunk().copied().map_or(0, u64::from_le_bytes);
-        *bytes = (before + 1).to_le_bytes().to_vec();
-        Step::Write(before + 1)
+    let count = |seed: &mut Option<[u64; 2]>| {
+        let [before, _] = seed.unwrap_or_default();
+        *seed = Some([before + 1, 0]);
+        Update::Write(before + 1)
     };
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 for _ in 0..ROUNDS {
-                    while host.block(BlockId(0), count).is_err() {}
+                    while host.update(SeedId, count).is_err() {}
                     host.add(CounterId(0), 1);
                 }
             });
         }
     });
-    assert_eq!(host.block(BlockId(0), count), Ok(THREADS * ROUNDS + 1));
+    assert_eq!(host.update(SeedId, count), Ok(THREADS * ROUNDS + 1));
     assert_eq!(host.read(CounterId(0)), THREADS * ROUNDS);
-}
-
-#[test]
-fn a_bounded_table_admits_exactly_its_bound() {
-    const BOUND: usize = 1_000;
-    let host = ThreadedHost::new(1);
-    let admit = |words: &mut Vec<u64>| {
-        let room = words.len() < BOUND;
-        words.push(1);
-        room
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                for _ in 0..ROUNDS / 10 {
-                    if host.update_table(TableId(0), admit) {
-                        host.add(CounterId(0), 1);
-                    }
-                }
-            });
-        }
-    });
-    assert_eq!(host.read(CounterId(0)), 1_000);
 }
 
 /// The race that the limits are about: who has been overtaken writes nothing.
 #[test]
 fn who_was_overtaken_tries_again_and_gives_up_in_the_end() {
+    const ID: QuotaId = QuotaId::Own(0);
     let host = ThreadedHost::new(0);
+    let by = |worker: u64| HeldClaim {
+        key: 0,
+        worker,
+        owner: None,
+        amount: 1,
+    };
     let mut tries = 0;
     let mut overtake = |times: usize| {
         tries = 0;
-        host.block(BlockId(0), |bytes| {
+        host.update(ID, |Claims(claims)| {
             tries += 1;
-            bytes.push(1);
+            claims.push(by(1));
             if tries <= times {
-                let other = |bytes: &mut Vec<u8>| {
-                    bytes.push(2);
-                    Step::Write(())
+                let other = |Claims(claims): &mut Claims| {
+                    claims.push(by(2));
+                    Update::Write(())
                 };
-                host.block(BlockId(0), other).unwrap();
+                host.update(ID, other).unwrap();
             }
-            Step::Write(tries)
+            Update::Write(tries)
         })
     };
     assert_eq!(overtake(2), Ok(3));
     assert_eq!(overtake(TRIES), Err(Contended));
-    let written = host
-        .block(BlockId(0), |bytes| Step::Keep(bytes.clone()))
-        .unwrap();
-    let ones = written.iter().filter(|byte| **byte == 1);
+    let written = host.update(ID, |claims| Update::Keep(claims.clone()));
+    let Claims(written) = written.unwrap();
+    let ones = written.iter().filter(|held| held.worker == 1);
     assert_eq!((ones.count(), written.len()), (1, 3 + TRIES));
 }
 
@@ -214,7 +199,7 @@ fn fifty_an_hour_are_fifty_on_four_and_eight_threads() {
     let local = r#"{"rules":[{"limit":{"requests":50,"unit":"Hour"}}]}"#;
     for threads in [4, 8] {
         for _ in 0..20 {
-            let mut proxy = Proxy::new(local, threads);
+            let mut proxy = Proxy::<true>::new(local, threads);
             let passed = proxy.run(25, 1_000, none);
             assert_eq!(passed.len(), 50, "{threads} threads");
             assert_eq!(proxy.counter("rule_0.admitted"), 50);
@@ -228,7 +213,7 @@ fn fifty_an_hour_are_fifty_on_four_and_eight_threads() {
 fn three_per_client_are_three_on_eight_threads() {
     let local = r#"{"rules":[{"clientSelectors":[{"headers":[{"name":"id","type":"Distinct"}]}],
         "limit":{"requests":3,"unit":"Hour"}}]}"#;
-    let mut proxy = Proxy::new(local, 8);
+    let mut proxy = Proxy::<true>::new(local, 8);
     // Every client comes to every thread once.
     let passed = proxy.run(100, 1_000, |thread, turn| {
         vec![("id", ((turn + thread * 50) % 400).to_string())]
@@ -249,7 +234,7 @@ fn what_is_given_back_is_not_lost() {
         );
         let wide = vec![("a", "1".to_owned())];
         let both = vec![("a", "1".to_owned()), ("b", "1".to_owned())];
-        let mut proxy = Proxy::new(&local, 8);
+        let mut proxy = Proxy::<true>::new(&local, 8);
         // Without a moving clock nothing comes back by itself.
         let passed = proxy.run(125, 0, |thread, turn| {
             if (thread + turn).is_multiple_of(8) {
@@ -271,7 +256,7 @@ fn what_is_given_back_is_not_lost() {
 fn an_old_reading_of_the_clock_cuts_no_debt() {
     const LATE_MS: u64 = 50;
     let local = r#"{"rules":[{"limit":{"requests":1000,"unit":"Second","burst":100}}]}"#;
-    let mut proxy = Proxy::new(local, 1);
+    let mut proxy = Proxy::<true>::new(local, 1);
     let now = proxy.host.now_ns.load(Ordering::SeqCst);
     assert_eq!(proxy.drain(&[]), 100);
     let read = now - LATE_MS * 1_000_000;
@@ -284,9 +269,11 @@ fn an_old_reading_of_the_clock_cuts_no_debt() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// In any interval x: burst + rate * x + workers * (lease - 1).
+    /// In any interval x: burst + rate * x + workers * (lease - 1). Where workers
+    /// take each token from the cell there are no leases: burst + rate * x.
     #[test]
     fn threads_pass_no_more_than_promised(
+        leases in any::<bool>(),
         requests in prop::sample::select(vec![1_u64, 50, 700, 20_000, 400_000]),
         burst in prop::option::of(1_u64..3_000),
         threads in 2_usize..9,
@@ -294,12 +281,15 @@ proptest! {
     ) {
         let more = burst.map_or_else(String::new, |burst| format!(r#","burst":{burst}"#));
         let local = format!(r#"{{"rules":[{{"limit":{{"requests":{requests},"unit":"Second"{more}}}}}]}}"#);
-        let mut proxy = Proxy::new(&local, threads);
-        let lease = proxy.plan.limits()[0].lease();
-        let spare = burst.unwrap_or(requests) + threads as u64 * (lease - 1);
         let offered = threads * PER_ROUND;
         let pace = (SECOND as f64 / requests as f64 / load * offered as f64) as u64;
-        let mut passed = proxy.run(60, pace, none);
+        let (mut passed, lease) = if leases {
+            let mut proxy = Proxy::<true>::new(&local, threads);
+            (proxy.run(60, pace, none), proxy.plan.limits()[0].lease())
+        } else {
+            (Proxy::<false>::new(&local, threads).run(60, pace, none), 1)
+        };
+        let spare = burst.unwrap_or(requests) + threads as u64 * (lease - 1);
         passed.sort_unstable();
         for (i, from) in passed.iter().enumerate() {
             for (j, to) in passed.iter().enumerate().skip(i) {
@@ -320,7 +310,7 @@ fn threads_never_have_more_in_flight_than_may_be() {
     use std::sync::atomic::AtomicI64;
 
     for max in [3, 200].into_iter().cycle().take(200) {
-        let proxy = Proxy::new(
+        let proxy = Proxy::<true>::new(
             &format!(r#"{{"rules":[{{"concurrency":{{"max":{max}}}}}]}}"#),
             8,
         );
@@ -342,7 +332,7 @@ fn threads_never_have_more_in_flight_than_may_be() {
                 let (plan, host, counted) = (&plan, &host, &counted);
                 let (in_flight, largest) = (&in_flight, &largest);
                 scope.spawn(move || {
-                    let mut view = host.worker(thread as u64);
+                    let mut view = host.worker::<true>(thread as u64);
                     let mut open = Vec::new();
                     for turn in 0..80 {
                         let mut out = Vec::new();

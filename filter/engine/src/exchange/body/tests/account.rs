@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::exchange::Exchange;
-use crate::host::values::Tables;
+use crate::host::shared_state::HeldClaim;
 use crate::plan::Plan;
 use crate::request_buffer::Total;
 use crate::testing::feed;
@@ -75,17 +75,12 @@ impl World<'_> {
         policy.buffering.as_ref().unwrap().total.as_ref().unwrap()
     }
 
-    fn table(&self) -> Vec<u64> {
-        let mut seen = Vec::new();
-        self.host.update_table(self.total().quota.table, |words| {
-            seen.clone_from(words);
-            false
-        });
-        seen
+    fn claims(&self) -> Vec<HeldClaim> {
+        self.host.cell(self.total().quota.id).0
     }
 
-    fn held_in_table(&self) -> u64 {
-        self.table().chunks(3).map(|slot| slot[2]).sum()
+    fn held(&self) -> u64 {
+        self.claims().iter().map(|held| held.amount).sum()
     }
 
     /// Performs what an event came to.
@@ -249,7 +244,7 @@ proptest! {
         for (index, worker, event) in events {
             world.play(index, worker, event);
             somebody_died |= matches!(event, Event::Die);
-            let held = world.held_in_table();
+            let held = world.held();
             prop_assert!(held <= TOTAL);
             prop_assert_eq!(i128::from(world.gauge), i128::from(held));
             let live = world.live.iter().flatten();
@@ -268,7 +263,7 @@ proptest! {
         for index in 0..world.live.len() {
             world.play(index, 0, Event::Vanish);
         }
-        prop_assert!(somebody_died || world.table().is_empty());
+        prop_assert!(somebody_died || world.claims().is_empty());
         // The dead are forgotten when somebody finds no room.
         world.host.now_ns += 15 * SECOND;
         for index in [0, 1] {
@@ -278,7 +273,7 @@ proptest! {
         for index in [0, 1] {
             world.play(index, 0, Event::Vanish);
         }
-        prop_assert_eq!(world.table(), Vec::<u64>::new());
+        prop_assert_eq!(world.claims(), []);
         prop_assert_eq!(world.gauge, 0);
     }
 }

@@ -1,10 +1,41 @@
-//! The names of what workers share, by number.
+//! The names of the cells that workers share, by kind and number.
 //!
-//! A table of clients is cut into up to 32,768 values, and each `Distinct` rule
+//! A table of clients is cut into up to 32,768 cells, and each `Distinct` rule
 //! has up to 10,923 of its own. Their names differ in one number, so they are
 //! worked out when they are asked for: held, they would take megabytes.
 
 use std::borrow::Cow;
+
+/// What is in a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellKind {
+    /// The key of all hashes.
+    Seed,
+    /// Buckets of a rule's routes.
+    Buckets,
+    /// A set of buckets of clients.
+    SharedBuckets,
+    /// Debts of clients that have no bucket.
+    Overflow,
+    /// Claims on one quota.
+    Quota,
+    /// Claims on several quotas.
+    SharedQuota,
+    /// The workers that live.
+    Registry,
+}
+
+/// The names of a plan's cells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CellNames {
+    seed: SharedNames,
+    buckets: SharedNames,
+    shared_buckets: SharedNames,
+    overflow: SharedNames,
+    quotas: SharedNames,
+    shared_quotas: SharedNames,
+    registry: SharedNames,
+}
 
 /// Names, numbered from 0 in the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +59,62 @@ struct Series {
     count: u32,
     /// What comes after the number.
     after: String,
+}
+
+impl CellNames {
+    /// The names of one kind.
+    #[must_use]
+    pub fn of(&self, kind: CellKind) -> &SharedNames {
+        match kind {
+            CellKind::Seed => &self.seed,
+            CellKind::Buckets => &self.buckets,
+            CellKind::SharedBuckets => &self.shared_buckets,
+            CellKind::Overflow => &self.overflow,
+            CellKind::Quota => &self.quotas,
+            CellKind::SharedQuota => &self.shared_quotas,
+            CellKind::Registry => &self.registry,
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        CellKind::ALL
+            .into_iter()
+            .flat_map(|kind| self.of(kind).iter())
+    }
+
+    /// The same names, with what `ending` gives for their kind behind each.
+    #[must_use]
+    pub fn with_endings(mut self, ending: impl Fn(CellKind) -> String) -> Self {
+        for kind in CellKind::ALL {
+            self.of_mut(kind).end_in(&ending(kind));
+        }
+        self
+    }
+
+    pub(crate) fn of_mut(&mut self, kind: CellKind) -> &mut SharedNames {
+        match kind {
+            CellKind::Seed => &mut self.seed,
+            CellKind::Buckets => &mut self.buckets,
+            CellKind::SharedBuckets => &mut self.shared_buckets,
+            CellKind::Overflow => &mut self.overflow,
+            CellKind::Quota => &mut self.quotas,
+            CellKind::SharedQuota => &mut self.shared_quotas,
+            CellKind::Registry => &mut self.registry,
+        }
+    }
+}
+
+impl CellKind {
+    const ALL: [Self; 7] = [
+        Self::Seed,
+        Self::Buckets,
+        Self::SharedBuckets,
+        Self::Overflow,
+        Self::Quota,
+        Self::SharedQuota,
+        Self::Registry,
+    ];
 }
 
 impl SharedNames {
@@ -67,6 +154,16 @@ impl SharedNames {
     /// the first.
     pub(crate) fn add_series(&mut self, before: String, count: u32, after: String) -> u32 {
         self.push(before, Some(Series { count, after }))
+    }
+
+    fn end_in(&mut self, ending: &str) {
+        for entry in &mut self.entries {
+            let last = match &mut entry.series {
+                None => &mut entry.before,
+                Some(series) => &mut series.after,
+            };
+            last.push_str(ending);
+        }
     }
 
     fn push(&mut self, before: String, series: Option<Series>) -> u32 {
@@ -130,6 +227,9 @@ mod tests {
                 prop_assert_eq!(names.get(number), Some(Cow::from(name)));
             }
             prop_assert_eq!(names.get(names.count), None);
+            names.end_in(".9");
+            let ended: Vec<String> = listed.iter().map(|name| format!("{name}.9")).collect();
+            prop_assert!(names.iter().eq(ended));
         }
     }
 }

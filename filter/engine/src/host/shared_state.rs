@@ -1,0 +1,79 @@
+//! What the workers of one process share: typed cells, each changed as a whole.
+//!
+//! An id names a cell and says what is in it. How a host keeps a cell is its own
+//! affair: as bytes under a key where all that workers share is bytes, or as the
+//! value itself behind a lock. All plans of a process that name the same cell
+//! mean the same one, which outlives them.
+
+mod buckets;
+mod claims;
+pub(crate) mod journal;
+mod names;
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+
+pub use buckets::{Bucket, Buckets, BucketsId, OverflowCells, OverflowId, Rate, SetMark};
+pub use claims::{Claims, HeldClaim, Owner, QuotaId, Registration, Registry, RegistryId};
+use journal::Journals;
+pub use names::{CellKind, CellNames, SharedNames};
+
+/// Names a cell of one kind.
+pub trait CellId: Copy + Debug {
+    /// What is in it; at first the default.
+    type Cell: Clone + Debug + Default + PartialEq + Send + 'static;
+
+    /// The cell's name under a plan; `None` if the plan has no such cell.
+    fn name(self, names: &CellNames) -> Option<Cow<'_, str>>;
+}
+
+/// The cells of one kind.
+pub trait Cells<I: CellId> {
+    /// Shows `step` the cell, and keeps what it makes of it if it says so.
+    /// `step` may be called several times, as other workers get in between;
+    /// only the last call counts. It leaves a cell as it was that is to be
+    /// kept. An update may cost the same whatever is done, so callers do all
+    /// they have to do in one go.
+    ///
+    /// # Errors
+    /// [`Contended`]: nothing was changed. Whoever asked for permission takes
+    /// this for a refusal.
+    fn update<T>(&self, id: I, step: impl FnMut(&mut I::Cell) -> Update<T>)
+    -> Result<T, Contended>;
+}
+
+/// All that workers share.
+pub trait SharedState:
+    Cells<SeedId> + Cells<BucketsId> + Cells<OverflowId> + Cells<QuotaId> + Cells<RegistryId> + Journals
+{
+    /// An update is so dear that a worker takes several tokens or permits of a
+    /// large limit at a time. If not, it takes each when it is needed, and no
+    /// worker keeps any from the others.
+    const LEASES: bool;
+}
+
+/// What becomes of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Update<T> {
+    /// It is as it was.
+    Keep(T),
+    /// It was changed.
+    Write(T),
+}
+
+/// Others got in between too often, or the cell is out of reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contended;
+
+/// Names the cell with the key of all hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeedId;
+
+impl CellId for SeedId {
+    /// `None` until a worker has drawn it.
+    type Cell = Option<[u64; 2]>;
+
+    fn name(self, names: &CellNames) -> Option<Cow<'_, str>> {
+        names.of(CellKind::Seed).get(0)
+    }
+}

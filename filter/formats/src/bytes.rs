@@ -1,0 +1,47 @@
+//! Numbers in bytes.
+
+/// What is left to read of a value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// The next so many bytes.
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (array, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*array)
+    }
+
+    pub(crate) fn slice(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (slice, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(slice)
+    }
+
+    pub(crate) fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+}
+
+/// The words of a value.
+pub(crate) fn words(value: &[u8]) -> Vec<u64> {
+    let words = value.as_chunks().0.iter().copied();
+    words.map(u64::from_le_bytes).collect()
+}
+
+/// The value of these words.
+pub(crate) fn of_words(words: &[u64]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(size_of_val(words));
+    for word in words {
+        value.extend_from_slice(&word.to_le_bytes());
+    }
+    value
+}
