@@ -132,7 +132,7 @@ fn unportable(policy: &Node, known: &BTreeSet<String>) -> Vec<Problem> {
     let mut found = crd_problems(policy);
     found.retain(|problem| !known.contains(&problem.path));
     for problem in &mut found {
-        problem.reason = if problem.reason.starts_with("is not a known field") {
+        problem.reason = if problem.is_unknown_field {
             "is not in Envoy Gateway's API: it works here only".to_owned()
         } else {
             format!("{} (Envoy Gateway's CRD)", problem.reason)

@@ -22,6 +22,8 @@ pub struct Problem {
     /// What is wrong and what to do instead: a predicate whose subject is
     /// the path.
     pub reason: String,
+    /// The path is that of a field that is not known where it is.
+    pub is_unknown_field: bool,
 }
 
 /// Everything that is wrong with a document, in reading order.
@@ -50,6 +52,7 @@ impl Problem {
             mark: Mark::UNKNOWN,
             value: None,
             reason: shown(reason.into()),
+            is_unknown_field: false,
         }
     }
 }
@@ -84,11 +87,15 @@ impl Problems {
 
     /// Notes a problem that has no value to show, such as a missing field.
     pub fn note(&mut self, path: &Path<'_>, mark: Mark, reason: impl Into<String>) {
-        self.note_with(path, mark, || reason);
+        self.add(|| Problem {
+            mark,
+            ..Problem::new(path.to_string(), reason)
+        });
     }
 
-    /// The same, with a reason that is dear to find: only if it is listed.
-    pub fn note_with<R: Into<String>>(
+    /// Notes a field that is not known, with a reason that is dear to find: only
+    /// if it is listed.
+    pub fn note_unknown<R: Into<String>>(
         &mut self,
         path: &Path<'_>,
         mark: Mark,
@@ -96,6 +103,7 @@ impl Problems {
     ) {
         self.add(|| Problem {
             mark,
+            is_unknown_field: true,
             ..Problem::new(path.to_string(), reason())
         });
     }
@@ -105,6 +113,7 @@ impl Problems {
         self.add(|| Problem {
             mark: problem.mark,
             value: problem.value,
+            is_unknown_field: problem.is_unknown_field,
             ..Problem::new(problem.path, problem.reason)
         });
     }

@@ -59,7 +59,7 @@ impl<'a> At<'a> {
         for entry in object.entries {
             if !known.contains(&entry.key.as_str()) {
                 let path = Path::Field(&self.path, &entry.key);
-                problems.note_with(&path, entry.mark, || match meant(&entry.key, known) {
+                problems.note_unknown(&path, entry.mark, || match meant(&entry.key, known) {
                     Some(name) => format!("is not a known field; did you mean {name:?}?"),
                     None => format!("is not a known field; known here: {}", known.join(", ")),
                 });

@@ -29,7 +29,7 @@ fn only_what_is_listed_is_worked_out() {
     let mut problems = Problems::default();
     let mut asked = 0;
     for _ in 0..10 * Problems::MOST {
-        problems.note_with(&Path::Root, node.mark, || {
+        problems.note_unknown(&Path::Root, node.mark, || {
             asked += 1;
             "is wrong"
         });
