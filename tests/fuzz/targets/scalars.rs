@@ -5,12 +5,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use btp_policy::Regex;
 use btp_policy::json;
 use btp_policy::node::Node;
 use btp_policy::problem::Problems;
 use btp_policy::read::At;
 use btp_policy::scalar::{
-    Cidr, Duration, HeaderName, Quantity, Regex, TimeFormat, is_dns_label, is_dns_subdomain,
+    Cidr, Duration, HeaderName, Quantity, TimeFormat, is_dns_label, is_dns_subdomain,
     read_timestamp,
 };
 use libfuzzer_sys::fuzz_target;
