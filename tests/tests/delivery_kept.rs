@@ -28,7 +28,8 @@ fn status(response: &Response) -> String {
 
 fn assert_nothing_lost(tally: &Tally) -> Result<()> {
     println!("{tally:?}");
-    ensure!(tally.requests > 500, "only {} requests", tally.requests);
+    // That the load was on at all: updates can be over within a second.
+    ensure!(tally.requests > 100, "only {} requests", tally.requests);
     ensure!(tally.of("200") == tally.requests, "{tally:?}");
     Ok(())
 }
