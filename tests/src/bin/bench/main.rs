@@ -117,14 +117,19 @@ async fn measure_requests() -> Result<(String, String)> {
 /// Requests on kept-alive connections, as fast as they are answered, each by
 /// another client. Gives how many passed.
 async fn load(envoy: &Envoy) -> Result<usize> {
+    load_of(envoy, REQUESTS_PER_CONNECTION).await
+}
+
+/// The same with so many on each connection.
+async fn load_of(envoy: &Envoy, requests: usize) -> Result<usize> {
     let addr = envoy.addr();
     let mut clients = JoinSet::new();
     for connection in 0..CONNECTIONS {
-        let first = connection * REQUESTS_PER_CONNECTION;
+        let first = connection * requests;
         clients.spawn(async move {
             let mut connection = h1::Connection::open(addr).await?;
             let mut passed = 0;
-            for client in first..first + REQUESTS_PER_CONNECTION {
+            for client in first..first + requests {
                 let request = Request::get("/").header("x-client", client.to_string());
                 passed += usize::from(connection.send(request).await?.status == 200);
             }
