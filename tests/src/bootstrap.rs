@@ -4,6 +4,7 @@
 //! test on a shared machine must: the filter's path, the listeners' ports and
 //! the admin address. [`Builder`] makes a minimal one from nothing.
 
+mod applied;
 mod builder;
 mod ecds;
 

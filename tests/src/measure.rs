@@ -46,6 +46,28 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     (values[middle] + values[(values.len() - 1) / 2]) / 2.0
 }
 
+/// The table of CPU per request against the first variant, the control, and the
+/// rounds as CSV; each variant has as many as the control.
+pub fn per_request(variants: &[(&str, &[f64])]) -> (String, String) {
+    let control = variants.first().map_or(&[][..], |(_, rounds)| *rounds);
+    let mut table = "| | CPU per request, ratio to the control | median of the differences |\n\
+                     |---|---|---|\n"
+        .to_owned();
+    let mut raw = "variant,round,cpu_us_per_request\n".to_owned();
+    for (name, rounds) in variants {
+        let pairs = || rounds.iter().zip(control);
+        let ratio = median(pairs().map(|(own, control)| own / control).collect());
+        let added = median(pairs().map(|(own, control)| own - control).collect());
+        table.push_str(&format!("| {name} | {ratio:.2} | {added:+.1} µs |\n"));
+        // With a comma it would be two cells.
+        let name = name.replace(',', "");
+        for (round, value) in rounds.iter().enumerate() {
+            raw.push_str(&format!("{name},{round},{value:.2}\n"));
+        }
+    }
+    (table, raw)
+}
+
 /// Puts a table between `<!-- NAME -->` and `<!-- /NAME -->` of a page, given
 /// relative to the repository's root.
 pub fn write_table(page: &str, name: &str, table: &str) -> Result<()> {
@@ -77,7 +99,14 @@ fn with_table(text: &str, name: &str, table: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{median, turns, with_table};
+    use super::{median, per_request, turns, with_table};
+
+    #[test]
+    fn rounds_are_compared_with_those_of_the_control() {
+        let (table, raw) = per_request(&[("none", &[2.0, 4.0]), ("one, two", &[3.0, 8.0])]);
+        assert!(table.ends_with("| none | 1.00 | +0.0 µs |\n| one, two | 1.75 | +2.5 µs |\n"));
+        assert!(raw.ends_with("\none two,0,3.00\none two,1,8.00\n"), "{raw}");
+    }
 
     #[test]
     fn a_table_takes_the_place_of_its_predecessor() {

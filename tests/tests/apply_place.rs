@@ -1,13 +1,10 @@
 //! Where `btp apply` puts the filter among a person's own filters, and what
 //! holds because of it.
 
-use std::fs;
-use std::process::Command;
-
 use anyhow::{Result, ensure};
 use btp_tests::bootstrap::cluster;
 use btp_tests::client::{Request, Response, h1};
-use btp_tests::{Bootstrap, Envoy, Upstream, repo};
+use btp_tests::{Bootstrap, Envoy, Upstream};
 use serde_json::{Value, json};
 
 const TYPES: &str = "type.googleapis.com/envoy.extensions.filters.http";
@@ -62,19 +59,9 @@ async fn applied(config: &Value, policy: &Value) -> Result<Envoy> {
 
 /// The same with options; gives what it said, too.
 async fn applied_with(config: &Value, policy: &Value, options: &[&str]) -> Result<(Envoy, String)> {
-    let folder = tempfile::tempdir()?;
-    fs::write(folder.path().join("envoy.json"), config.to_string())?;
-    fs::write(folder.path().join("policy.json"), policy.to_string())?;
-    let output = Command::new(repo::cli()?)
-        .args(["apply", "--bootstrap", "envoy.json", "-f", "policy.json"])
-        .args(["-o", "out.json"])
-        .args(options)
-        .current_dir(folder.path())
-        .output()?;
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success(), "{said}");
-    let envoy = Envoy::start(&Bootstrap::load(folder.path().join("out.json"))?).await?;
-    Ok((envoy, said))
+    let bootstrap = Bootstrap::from_value(config.clone());
+    let (bootstrap, said) = bootstrap.applied(policy, options)?;
+    Ok((Envoy::start(&bootstrap).await?, said))
 }
 
 async fn statuses(envoy: &Envoy, request: Request, count: usize) -> Result<Vec<u16>> {

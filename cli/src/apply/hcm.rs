@@ -42,11 +42,7 @@ pub(crate) fn hints(
     policies: &[Policy],
     attached: &[AttachedPolicies],
 ) -> Vec<Hint> {
-    let mut hints = Hints::new(config);
-    each_in_force(model, policies, attached, |manager, in_force| {
-        hints.on(manager, in_force);
-    });
-    hints.found
+    hints_by(Hints::on, config, model, policies, attached)
 }
 
 /// What these policies will not see where `btp apply` puts the filter.
@@ -56,20 +52,18 @@ pub(crate) fn hints_of_usual_places(
     policies: &[Policy],
     attached: &[AttachedPolicies],
 ) -> Vec<Hint> {
-    let mut hints = Hints::new(config);
-    each_in_force(model, policies, attached, |manager, in_force| {
-        hints.on_place_of_faults(manager, in_force);
-    });
-    hints.found
+    hints_by(Hints::on_place_of_faults, config, model, policies, attached)
 }
 
 /// Looks at each policy in each connection manager where it holds somewhere.
-fn each_in_force(
+fn hints_by<'a>(
+    look: impl Fn(&mut Hints<'a>, &HttpConnectionManager, &InForce<'_>),
+    config: &'a Config,
     model: &Model,
     policies: &[Policy],
     attached: &[AttachedPolicies],
-    mut look: impl FnMut(&HttpConnectionManager, &InForce<'_>),
-) {
+) -> Vec<Hint> {
+    let mut hints = Hints::new(config);
     for (manager, attached) in model.managers.iter().zip(attached) {
         let routes = model.routes_of(manager);
         let fallback = attached.attachments.fallback();
@@ -87,10 +81,11 @@ fn each_in_force(
                 governs_rest: fallback == Some(index),
             };
             if !in_force.routes.is_empty() || in_force.governs_rest {
-                look(manager, &in_force);
+                look(&mut hints, manager, &in_force);
             }
         }
     }
+    hints.found
 }
 
 /// What is unwise under the policies that stand in the configuration itself,

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use folder::{ADDED, ALL, CDS, FAST, Folder, WITH, text};
 
@@ -62,8 +62,15 @@ fn each_phase_is_given_its_time() {
     let began = Instant::now();
     folder.apply(WITH, "--wait 700ms");
     assert!(began.elapsed() >= Duration::from_millis(700));
-    // The files are older than that.
-    thread::sleep(Duration::from_millis(800));
+    // Files that are older than that are not waited for, but these are new.
+    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    for name in ALL {
+        let file = File::options()
+            .write(true)
+            .open(folder.0.join("live").join(name))
+            .expect("is there");
+        file.set_modified(hour_ago).expect("can be set");
+    }
     let began = Instant::now();
     folder.apply("", "--wait 700ms");
     assert!(began.elapsed() >= Duration::from_millis(700));

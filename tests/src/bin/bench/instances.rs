@@ -2,13 +2,9 @@
 //! with one instance behind `cors`, with two around it as `btp apply` places
 //! them, and with a third behind the router.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::process::Command;
-
-use anyhow::{Context, Result, ensure};
-use btp_tests::measure::{cpu_micros, median, turns};
-use btp_tests::{Bootstrap, Builder, Envoy, Route, Upstream, repo};
+use anyhow::{Result, ensure};
+use btp_tests::measure::{cpu_micros, per_request, turns};
+use btp_tests::{Bootstrap, Builder, Envoy, Route, Upstream};
 use serde_json::{Value, json};
 
 use crate::{CONNECTIONS, load_of};
@@ -42,13 +38,13 @@ pub(crate) async fn measure() -> Result<Instances> {
         .build()?;
     let [policy, with_retries] = policies();
     let behind_cors: &[&str] = &["--faults-behind", "cors", "--limits-behind", "cors"];
-    let mut variants = vec![
+    let mut variants = [
         start("no filter (control)", &config).await?,
-        start("one instance", &apply(&config, &policy, behind_cors)?).await?,
-        start("two instances", &apply(&config, &policy, &[])?).await?,
+        start("one instance", &config.applied(&policy, behind_cors)?.0).await?,
+        start("two instances", &config.applied(&policy, &[])?.0).await?,
         start(
             "two instances and one behind the router, with `retry` and `retryConstraint`",
-            &apply(&config, &with_retries, &[])?,
+            &config.applied(&with_retries, &[])?.0,
         )
         .await?,
     ];
@@ -61,7 +57,9 @@ pub(crate) async fn measure() -> Result<Instances> {
             upstream.clear();
         }
     }
-    report(&variants)
+    let rounds = variants.iter().map(|it| (it.name, it.micros.as_slice()));
+    let (table, raw) = per_request(&rounds.collect::<Vec<_>>());
+    Ok(Instances { table, raw })
 }
 
 impl Variant {
@@ -91,27 +89,6 @@ fn policies() -> [Value; 2] {
     })
 }
 
-fn apply(config: &Bootstrap, policy: &Value, options: &[&str]) -> Result<Bootstrap> {
-    let folder = tempfile::tempdir()?;
-    fs::write(
-        folder.path().join("envoy.json"),
-        config.config().to_string(),
-    )?;
-    fs::write(folder.path().join("policy.json"), policy.to_string())?;
-    let output = Command::new(repo::cli()?)
-        .args(["apply", "--bootstrap", "envoy.json", "-f", "policy.json"])
-        .args(["-o", "out.json"])
-        .args(options)
-        .current_dir(folder.path())
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Bootstrap::load(folder.path().join("out.json"))
-}
-
 async fn start(name: &'static str, config: &Bootstrap) -> Result<Variant> {
     let envoy = Envoy::start(config).await?;
     load_of(&envoy, REQUESTS_PER_CONNECTION).await?;
@@ -136,23 +113,4 @@ fn ours(filters: &Value) -> usize {
     let filters = filters.as_array().into_iter().flatten();
     let types = filters.filter_map(|it| it["typed_config"]["@type"].as_str());
     types.filter(|it| it.ends_with(".Wasm")).count()
-}
-
-fn report(variants: &[Variant]) -> Result<Instances> {
-    let control = variants.first().context("no control")?;
-    let mut table = "| | CPU per request, ratio to the control | median of the differences |\n\
-                     |---|---|---|\n"
-        .to_owned();
-    let mut raw = "variant,round,cpu_us_per_request\n".to_owned();
-    for variant in variants {
-        let pairs = || variant.micros.iter().zip(&control.micros);
-        let ratio = median(pairs().map(|(own, control)| own / control).collect());
-        let added = median(pairs().map(|(own, control)| own - control).collect());
-        writeln!(table, "| {} | {ratio:.2} | {added:+.1} µs |", variant.name)?;
-        for (round, value) in variant.micros.iter().enumerate() {
-            let name = variant.name.replace(',', "");
-            writeln!(raw, "{name},{round},{value:.2}")?;
-        }
-    }
-    Ok(Instances { table, raw })
 }

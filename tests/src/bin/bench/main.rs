@@ -15,7 +15,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use btp_tests::client::h1;
-use btp_tests::measure::{cpu_micros, median, resident_kib, turns, write_table};
+use btp_tests::measure::{cpu_micros, per_request, resident_kib, turns, write_table};
 use btp_tests::{Builder, Envoy, Request, Route, repo};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -99,19 +99,9 @@ async fn measure_requests() -> Result<(String, String)> {
             micros[index].push((cpu_micros(&envoys[index])? - before) / requests);
         }
     }
-    let mut table = "| | CPU per request, ratio to the control | median of the differences |\n\
-                     |---|---|---|\n"
-        .to_owned();
-    let mut raw = "variant,round,cpu_us_per_request\n".to_owned();
-    for (variant, own) in variants.iter().zip(&micros) {
-        let ratio = median(own.iter().zip(&micros[0]).map(|(a, b)| a / b).collect());
-        let added = median(own.iter().zip(&micros[0]).map(|(a, b)| a - b).collect());
-        writeln!(table, "| {} | {ratio:.2} | {added:+.1} µs |", variant.name)?;
-        for (round, value) in own.iter().enumerate() {
-            writeln!(raw, "{},{round},{value:.2}", variant.name)?;
-        }
-    }
-    Ok((table, raw))
+    let rounds = variants.iter().zip(&micros);
+    let rounds: Vec<_> = rounds.map(|(it, own)| (it.name, own.as_slice())).collect();
+    Ok(per_request(&rounds))
 }
 
 /// Requests on kept-alive connections, as fast as they are answered, each by
