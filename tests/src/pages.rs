@@ -5,11 +5,14 @@
 //! line `# Example: WHAT. Works.` or `# Example: WHAT. Refused: FIELD`, and
 //! goes on to the next such line.
 
+mod stage;
+
 use std::fs;
 
 use anyhow::{Context, Result};
 
 use crate::repo;
+pub use stage::{Stage, apply, btp, find, place, succeeded};
 
 /// An example of a page.
 #[derive(Clone, Debug)]
@@ -41,6 +44,11 @@ pub enum Outcome {
     /// It is refused for this field.
     Refused(String),
 }
+
+/// Where Envoy Gateway's pages on traffic are.
+pub const EG: &str = "tasks/traffic";
+/// KubeLB's page on policies.
+pub const KUBELB: &str = "tutorials/gatewayapi/backend-traffic-policy";
 
 const EXAMPLE: &str = "# Example: ";
 
