@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use btp_policy::attach::Route;
 
-use metrics::{Counters, Meters};
+use metrics::Metrics;
 use shared_state::SharedState;
 
 /// What can be asked about an exchange at any time.
@@ -31,7 +31,7 @@ pub enum Attribute<'a> {
 
 /// One exchange as the host sees it. Values are lent to a closure, so that a
 /// host that has them in memory copies nothing.
-pub trait Host: Counters + Meters + SharedState {
+pub trait Host: Metrics + SharedState {
     /// Monotonic time in nanoseconds, from any starting point that all
     /// workers share.
     fn now_ns(&mut self) -> u64;

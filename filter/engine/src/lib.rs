@@ -42,7 +42,8 @@ pub use action::{Action, Fields, Flow, Reply, Response};
 pub use deadlines::Deadlines;
 pub use event::Event;
 pub use exchange::{Context, Exchange};
-pub use host::metrics::{CounterId, Counters, GaugeId, MeterId, MeterKind, Meters};
+pub use host::metrics::{CounterId, Family, GaugeId, Label, Labels, MetricKind, Metrics, Series};
+pub use host::shared_state::accounts::{AccountId, Accounts, Entry};
 pub use host::shared_state::journal::{HeldCredit, Journals, PAGES, Page, PageId, WorkerId};
 pub use host::shared_state::{
     Bucket, Buckets, BucketsId, CellId, CellKind, CellNames, Cells, Claims, Contended, HeldClaim,

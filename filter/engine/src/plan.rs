@@ -1,11 +1,15 @@
 //! A configuration, worked out once so that a request only looks up.
 
+use std::collections::BTreeSet;
+
 use btp_policy::attach::Attachments;
 use btp_policy::config::{Enforce, Limits, NativeFields};
 use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::definitions::Definitions;
 use crate::fault::{DelayTables, Fault};
+use crate::host::metrics::{Family, Labels, Series};
+use crate::host::shared_state::accounts::Entry;
 use crate::host::shared_state::{CellKind, CellNames};
 use crate::rate_limit::{ConcurrencyLimit, LimitsCompiler, RateLimits, TokenBucket};
 use crate::request::required::RequiredInputs;
@@ -91,15 +95,15 @@ impl Plan {
         }
     }
 
-    /// Names of the counters; [`crate::CounterId`] is an index into these.
+    /// The counters; [`crate::CounterId`] is an index into these.
     #[must_use]
-    pub fn counters(&self) -> &[String] {
+    pub fn counters(&self) -> &[Series] {
         &self.names.counters
     }
 
-    /// Names of the gauges; [`crate::GaugeId`] is an index into these.
+    /// The gauges; [`crate::GaugeId`] is an index into these.
     #[must_use]
-    pub fn gauges(&self) -> &[String] {
+    pub fn gauges(&self) -> &[Series] {
         &self.names.gauges
     }
 
@@ -110,10 +114,22 @@ impl Plan {
         &self.names.cells
     }
 
-    /// Names under which retry budgets keep their accounts.
-    pub fn budgets(&self) -> impl Iterator<Item = &str> {
+    /// Every family that its metrics belong to, those of accounts among them.
+    #[must_use]
+    pub fn families(&self) -> BTreeSet<Family> {
+        let series = self.names.counters.iter().chain(&self.names.gauges);
+        let mut families: BTreeSet<Family> = series.map(|series| series.family).collect();
+        if self.budgets().next().is_some() {
+            families.extend(Entry::ALL.map(Entry::family));
+        }
+        families
+    }
+
+    /// The labels of policies' retry budgets, to which routes and clusters with
+    /// budgets of their own add one.
+    pub fn budgets(&self) -> impl Iterator<Item = &Labels> {
         let retries = self.policies.iter().filter_map(|it| it.retries.as_ref());
-        retries.filter_map(|it| Some(it.budget.as_ref()?.name.as_str()))
+        retries.filter_map(|it| Some(&it.budget.as_ref()?.labels))
     }
 
     /// What an operator should know of it, beside what is wrong.

@@ -199,7 +199,12 @@ impl Buffering {
 
 impl Refusal {
     #[inline(never)]
-    fn new(policy: &ObjectName, counter: &str, reply: Reply, counters: &mut Definitions) -> Self {
+    fn new(
+        policy: &ObjectName,
+        counter: &'static str,
+        reply: Reply,
+        counters: &mut Definitions,
+    ) -> Self {
         Self {
             reply: Arc::new(reply),
             counter: counters.define(policy, counter),

@@ -131,7 +131,6 @@ impl Overrides {
             }
             let requests = RequiredInputs::of(&rule.matching.requests);
             overrides.required = std::mem::take(&mut overrides.required).and(requests);
-            let counter = format!("response_override.{index}.responses_overridden");
             let mut asks = Vec::new();
             for (operator, length) in Operators::of(&rule.instead) {
                 overrides.prints_duration |= operator == Operator::Duration;
@@ -149,7 +148,11 @@ impl Overrides {
                 rule: rule.clone(),
                 condition_bit: bit,
                 asks,
-                counter: counters.define(policy, &counter),
+                counter: counters.define_for_rule(
+                    policy,
+                    &index.to_string(),
+                    "response_override.responses_overridden",
+                ),
             });
         }
         let required = std::mem::take(&mut overrides.required);

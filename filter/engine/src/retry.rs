@@ -18,7 +18,9 @@ use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{BudgetMode, OnExhausted, Retry, RetryConstraint, Scope, Spec};
 
 use crate::action::{Action, Reply};
+use crate::definitions;
 use crate::event::Event;
+use crate::host::metrics::{Label, Labels};
 use crate::host::{Host, response_status};
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
@@ -45,8 +47,8 @@ pub(crate) struct Retries {
 /// `retryConstraint`.
 #[derive(Debug)]
 pub(crate) struct RetryBudget {
-    /// What the budget is called; more is added by its scope.
-    pub(crate) name: String,
+    /// Whose budget it is; its scope may add a part.
+    pub(crate) labels: Labels,
     pub(crate) scope: Scope,
     pub(crate) config: BudgetConfig,
     /// What the client gets instead of the origin's response.
@@ -154,9 +156,8 @@ impl Retries {
 
 impl RetryBudget {
     fn of(policy: &ObjectName, constraint: &RetryConstraint) -> Self {
-        let policy_name = policy.name.replace('.', "_");
         Self {
-            name: format!("btp.{}.{policy_name}", policy.namespace),
+            labels: definitions::labels(policy, None),
             scope: constraint.scope,
             config: BudgetConfig::of(constraint),
             reply: (constraint.on_exhausted == OnExhausted::Status503).then(|| Arc::new(refusal())),
@@ -173,7 +174,7 @@ impl RetryBudget {
             format!(
                 "retry budget {}: each request holds the credit for its one retry from its \
                  start (mode Reserve)",
-                self.name
+                self.labels.dotted_prefix()
             )
         })
     }
@@ -188,20 +189,22 @@ impl RetryBudget {
         }
     }
 
-    /// The name of the budget for a part. What cannot stand in the name of a
+    /// The labels of the budget for a part. What cannot stand in the name of a
     /// statistic becomes an underscore.
-    pub(crate) fn name_of(&self, part: &[u8]) -> String {
-        let scope = match self.scope {
-            Scope::Policy => return self.name.clone(),
-            Scope::Route => "route",
-            Scope::Cluster => "cluster",
+    pub(crate) fn labels_of(&self, part: &[u8]) -> Labels {
+        let label = match self.scope {
+            Scope::Policy => return self.labels.clone(),
+            Scope::Route => Label::Route,
+            Scope::Cluster => Label::Cluster,
         };
         let plain = |byte: &u8| match byte {
             byte if byte.is_ascii_alphanumeric() || *byte == b'-' => char::from(*byte),
             _ => '_',
         };
-        let part: String = part.iter().map(plain).collect();
-        format!("{}.{scope}.{part}", self.name)
+        Labels {
+            part: Some((label, part.iter().map(plain).collect())),
+            ..self.labels.clone()
+        }
     }
 
     /// What the operator is told when the upstream instance is missing.
@@ -210,7 +213,7 @@ impl RetryBudget {
             "retry budget {}: requests reach an upstream without passing an instance of this \
              filter with position Upstream, so that each must hold the credit for its one retry \
              from its start (reserve mode)",
-            self.name
+            self.labels.dotted_prefix()
         )
     }
 }

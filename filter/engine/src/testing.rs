@@ -1,10 +1,10 @@
 //! Hosts to test the engine with: a fake one with a fake clock, a proxy in
 //! memory that performs the actions, and a native one with real threads.
 
+mod accounts;
 mod cells;
 mod fake_host;
 mod message;
-mod meters;
 mod proxy;
 mod router;
 mod script;
@@ -19,10 +19,10 @@ use crate::plan::Plan;
 use crate::retry::Ledger;
 use crate::worker::Worker;
 
+pub use accounts::SharedAccounts;
 pub use cells::SharedCells;
 pub use fake_host::FakeHost;
 pub use message::Message;
-pub use meters::SharedMeters;
 pub use proxy::{Outcome, Proxy};
 pub use script::{Played, play, random_script};
 #[cfg(not(target_arch = "wasm32"))]

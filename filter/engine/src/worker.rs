@@ -226,8 +226,8 @@ impl Worker {
         match found {
             Found::Known(budget) => budget,
             Found::New(part) => {
-                let (name, now) = (constraint.name_of(&part), event.now_ns());
-                let budget = ledger.budget(&name, constraint.config, event.host, now);
+                let (labels, now) = (constraint.labels_of(&part), event.now_ns());
+                let budget = ledger.budget(&labels, constraint.config, event.host, now);
                 known.insert(part, budget);
                 budget
             }

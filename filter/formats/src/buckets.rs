@@ -1,10 +1,11 @@
 //! Token buckets.
 //!
-//! Version 1: the mark of a set (its time in whole nanoseconds, its number; zeros
-//! if there is none), the number of rates, the rates (tokens, burst, period), then
-//! slots of 22 bytes: key, when the bucket will be full (whole nanoseconds and
-//! 2⁻³² ns), and which rate it was written under. There are few rates, and
-//! many buckets.
+//! Version 1, in words: the mark of a set (its time in whole nanoseconds, then its
+//! number; zeros if there is none) with the number of rates in the upper half of the
+//! second word, the rates (tokens and burst, period), then three words for each
+//! bucket: key, when it will be full (whole nanoseconds, then 2⁻³² ns) with the
+//! rate's number in the upper half of the third. There are few rates, and many
+//! buckets.
 //!
 //! Version 0, which is read where nobody has written version 1 yet: slots of 20
 //! bytes without a rate. In a set the slot of the highest key is the mark.
@@ -13,49 +14,43 @@ use std::num::NonZeroU32;
 
 use btp_engine::{Bucket, Buckets, BucketsId, CellId, CellNames, Rate, SetMark};
 
-use crate::bytes::Reader;
+use crate::bytes::{Reader, halves, of_halves, of_words, words};
 use crate::{Decode, Stored};
 
 /// The number of no rate.
-const UNKNOWN: u16 = u16::MAX;
+const UNKNOWN: u32 = u32::MAX;
 const MARK: u64 = u64::MAX;
-const HEADER: usize = 14;
-const RATE: usize = 16;
-const SLOT: usize = 22;
 const VERSION_0_SLOT: usize = 20;
 /// What follows the name in a key.
 const VERSION_1: &str = ".1";
 
 impl Stored for BucketsId {
     fn decode(self, value: Vec<u8>) -> Buckets {
-        let mut reader = Reader(&value);
-        read(&mut reader).unwrap_or_default()
+        read(&words(&value)).unwrap_or_default()
     }
 
     #[inline(never)]
     fn encode(self, cell: &Buckets) -> Vec<u8> {
         let rates = rates(cell);
-        let slots = cell.buckets.len() * SLOT;
-        let mut value = Vec::with_capacity(HEADER + rates.len() * RATE + slots);
         let mark = cell.mark.unwrap_or_default();
-        value.extend_from_slice(&mark.until_ns.to_le_bytes());
-        value.extend_from_slice(&mark.number.to_le_bytes());
-        value.extend_from_slice(&number_of(rates.len()).to_le_bytes());
+        let size = 2 + 2 * rates.len() + 3 * cell.buckets.len();
+        let mut words = Vec::with_capacity(size);
+        words.extend([
+            mark.until_ns,
+            of_halves(mark.number, number_of(rates.len())),
+        ]);
         for rate in &rates {
-            value.extend_from_slice(&rate.tokens.get().to_le_bytes());
-            value.extend_from_slice(&rate.burst.to_le_bytes());
-            value.extend_from_slice(&rate.period_ns.to_le_bytes());
+            words.extend([of_halves(rate.tokens.get(), rate.burst), rate.period_ns]);
         }
         for bucket in &cell.buckets {
-            let rate = bucket
-                .rate
-                .and_then(|rate| rates.iter().position(|it| *it == rate));
-            value.extend_from_slice(&bucket.key.to_le_bytes());
-            value.extend_from_slice(&bucket.full_at_ns.to_le_bytes());
-            value.extend_from_slice(&bucket.full_at_fraction.to_le_bytes());
-            value.extend_from_slice(&rate.map_or(UNKNOWN, number_of).to_le_bytes());
+            let rate = bucket.rate.map_or(UNKNOWN, |rate| {
+                let place = rates.iter().position(|it| *it == rate);
+                place.map_or(UNKNOWN, number_of)
+            });
+            let fraction = of_halves(bucket.full_at_fraction, rate);
+            words.extend([bucket.key, bucket.full_at_ns, fraction]);
         }
-        value
+        of_words(&words)
     }
 
     fn earlier(self, keys: &CellNames) -> Option<(String, Decode<Buckets>)> {
@@ -81,32 +76,36 @@ fn rates(cell: &Buckets) -> Vec<Rate> {
     rates
 }
 
-fn number_of(place: usize) -> u16 {
-    u16::try_from(place).unwrap_or(UNKNOWN)
+fn number_of(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(UNKNOWN)
 }
 
 #[inline(never)]
-fn read(reader: &mut Reader<'_>) -> Option<Buckets> {
-    let (until_ns, number) = (reader.u64()?, reader.u32()?);
-    let mut rates = Vec::new();
-    for _ in 0..reader.u16()? {
-        let (tokens, burst, period_ns) = (reader.u32()?, reader.u32()?, reader.u64()?);
-        // A rate that cannot be keeps its place.
-        rates.push(NonZeroU32::new(tokens).map(|tokens| Rate {
+fn read(words: &[u64]) -> Option<Buckets> {
+    let (&[until_ns, second], words) = words.split_first_chunk()?;
+    let (number, count) = halves(second);
+    let rate_words = usize::try_from(count).ok()?.checked_mul(2)?;
+    let (rates, words) = words.split_at_checked(rate_words)?;
+    let rates = rates.as_chunks().0.iter().map(|&[first, period_ns]| {
+        let (tokens, burst) = halves(first);
+        NonZeroU32::new(tokens).map(|tokens| Rate {
             tokens,
             burst,
             period_ns,
-        }));
-    }
-    let (slots, _) = reader.0.as_chunks::<SLOT>();
-    let buckets = slots.iter().filter_map(|slot| {
-        let mut slot = Reader(slot);
-        Some(Bucket {
-            key: slot.u64()?,
-            full_at_ns: slot.u64()?,
-            full_at_fraction: slot.u32()?,
-            rate: rates.get(usize::from(slot.u16()?)).copied().flatten(),
         })
+    });
+    // A rate that cannot be keeps its place.
+    let rates: Vec<Option<Rate>> = rates.collect();
+    let buckets = words.as_chunks().0.iter();
+    let buckets = buckets.map(|&[key, full_at_ns, third]| {
+        let (full_at_fraction, rate) = halves(third);
+        let rate = usize::try_from(rate).ok().and_then(|rate| rates.get(rate));
+        Bucket {
+            key,
+            full_at_ns,
+            full_at_fraction,
+            rate: rate.copied().flatten(),
+        }
     });
     Some(Buckets {
         buckets: buckets.collect(),

@@ -18,10 +18,6 @@ impl<'a> Reader<'a> {
         Some(slice)
     }
 
-    pub(crate) fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
-
     pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
     }
@@ -39,9 +35,24 @@ pub(crate) fn words(value: &[u8]) -> Vec<u64> {
 
 /// The value of these words.
 pub(crate) fn of_words(words: &[u64]) -> Vec<u8> {
-    let mut value = Vec::with_capacity(size_of_val(words));
-    for word in words {
-        value.extend_from_slice(&word.to_le_bytes());
+    let mut value = vec![0; size_of_val(words)];
+    let (places, _) = value.as_chunks_mut();
+    for (place, word) in places.iter_mut().zip(words) {
+        *place = word.to_le_bytes();
     }
     value
+}
+
+/// The lower and the upper half of a word.
+pub(crate) fn halves(word: u64) -> (u32, u32) {
+    let [a, b, c, d, e, f, g, h] = word.to_le_bytes();
+    (
+        u32::from_le_bytes([a, b, c, d]),
+        u32::from_le_bytes([e, f, g, h]),
+    )
+}
+
+/// The word of these halves.
+pub(crate) fn of_halves(lower: u32, upper: u32) -> u64 {
+    u64::from(upper) << u32::BITS | u64::from(lower)
 }

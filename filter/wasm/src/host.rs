@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use btp_engine::{
-    Attribute, Cells, Contended, CounterId, Counters, Host, Journals, MeterId, MeterKind, Meters,
-    SharedState, Update, WorkerId,
+    AccountId, Accounts, Attribute, Cells, Contended, CounterId, Entry, Host, Journals, Labels,
+    Metrics, SharedState, Update, WorkerId,
 };
 use btp_formats::Stored;
 use btp_policy::attach::{ResourceRef, Route};
@@ -34,13 +34,9 @@ pub(crate) struct WasmHost<'a> {
     pub(crate) loaded: &'a Loaded,
 }
 
-impl Counters for WasmHost<'_> {
+impl Metrics for WasmHost<'_> {
     fn add(&self, counter: CounterId, amount: u64) {
         self.loaded.metrics.add(counter, amount);
-    }
-
-    fn read(&self, counter: CounterId) -> u64 {
-        self.loaded.metrics.read(counter)
     }
 }
 
@@ -57,23 +53,28 @@ impl<I: Stored> Cells<I> for WasmHost<'_> {
 impl SharedState for WasmHost<'_> {
     /// Two calls into Envoy for each, a microsecond together.
     const LEASES: bool = true;
+
+    /// Envoy's counter is the account: all workers add to it.
+    fn is_first(&self, counter: CounterId) -> bool {
+        self.loaded.metrics.read(counter) == 0
+    }
 }
 
-impl Meters for WasmHost<'_> {
-    fn meter(&self, kind: MeterKind, name: &str) -> Option<MeterId> {
-        Process.meter(kind, name)
+impl Accounts for WasmHost<'_> {
+    fn account(&self, budget: &Labels) -> Option<AccountId> {
+        Process.account(budget)
     }
 
-    fn adjust(&self, meter: MeterId, by: i64) {
-        Process.adjust(meter, by);
+    fn post(&self, account: AccountId, entry: Entry, by: i64) {
+        Process.post(account, entry, by);
     }
 
-    fn set(&self, meter: MeterId, to: u64) {
-        Process.set(meter, to);
+    fn set(&self, account: AccountId, entry: Entry, to: u64) {
+        Process.set(account, entry, to);
     }
 
-    fn level(&self, meter: MeterId) -> u64 {
-        Process.level(meter)
+    fn total(&self, account: AccountId, entry: Entry) -> u64 {
+        Process.total(account, entry)
     }
 }
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use btp_engine::update::{Obstacle, Role};
-use btp_engine::{CellNames, MemoryQuota, Plan, Worker};
+use btp_engine::{CellKind, CellNames, MemoryQuota, Plan, Worker};
 use btp_policy::problem::in_one_line;
 use btp_policy::{PluginConfig, Position};
 
@@ -60,8 +60,11 @@ impl Loaded {
             }
         }
         let keys = btp_formats::keys(plan.cells());
-        let created = keys.iter().try_for_each(|key| shared_data::create(&key));
-        created.map_err(Obstacle::Lack)?;
+        for kind in CellKind::ALL {
+            for key in keys.of(kind).iter() {
+                shared_data::create(&key).map_err(Obstacle::Lack)?;
+            }
+        }
         Ok(Self {
             metrics: Metrics::new(&plan),
             worker: RefCell::new(Worker::new(&plan).with_quota(&QUOTA.with(MemoryQuota::clone))),

@@ -1,9 +1,9 @@
 //! Counters and gauges as Envoy stats, `wasmcustom.<name>`, defined at first
-//! use.
+//! use. Stats of WebAssembly have no labels: they are parts of the name.
 
 use std::cell::RefCell;
 
-use btp_engine::{CounterId, GaugeId, Plan};
+use btp_engine::{CounterId, Entry, GaugeId, Labels, Plan, Series};
 use hashbrown::HashMap;
 
 use crate::abi::{self, HostError};
@@ -15,10 +15,10 @@ pub(crate) struct Metrics {
     gauges: Defined,
 }
 
-/// Metrics of one kind: their names, and Envoy's numbers of those in use.
+/// Metrics of one kind, and Envoy's numbers of those in use.
 #[derive(Debug)]
 struct Defined {
-    names: Vec<String>,
+    series: Vec<Series>,
     numbers: RefCell<HashMap<u32, u32>>,
     define: fn(&str) -> Result<u32, HostError>,
 }
@@ -56,9 +56,9 @@ impl Metrics {
 }
 
 impl Defined {
-    fn new(names: &[String], define: fn(&str) -> Result<u32, HostError>) -> Self {
+    fn new(series: &[Series], define: fn(&str) -> Result<u32, HostError>) -> Self {
         Self {
-            names: names.to_vec(),
+            series: series.to_vec(),
             numbers: RefCell::default(),
             define,
         }
@@ -68,8 +68,8 @@ impl Defined {
         if let Some(number) = self.numbers.borrow().get(&index) {
             return Some(*number);
         }
-        let name = self.names.get(usize::try_from(index).ok()?)?;
-        match (self.define)(name) {
+        let name = self.series.get(usize::try_from(index).ok()?)?.to_string();
+        match (self.define)(&name) {
             Ok(number) => {
                 self.numbers.borrow_mut().insert(index, number);
                 Some(number)
@@ -82,18 +82,20 @@ impl Defined {
     }
 }
 
-/// Makes sure that Envoy keeps metrics of this prefix: a `stats_matcher` can
-/// turn them into constants, and then they are no account to keep.
-pub(crate) fn self_test(prefix: &str) -> Result<(), String> {
+/// Makes sure that Envoy keeps the metrics of a budget's account: a
+/// `stats_matcher` can turn them into constants, and then they are no account to
+/// keep.
+pub(crate) fn self_test(budget: &Labels) -> Result<(), String> {
     let moves = || {
-        let counter = abi::define_counter(&format!("{prefix}.retry_budget_self_test"))?;
+        let counter = abi::define_counter(&budget.dotted("retry_budget_self_test"))?;
         abi::increment(counter, 1)?;
-        let gauge = abi::define_gauge(&format!("{prefix}.retry_budget_held"))?;
+        let gauge = abi::define_gauge(&budget.dotted(Entry::Held.family().name))?;
         abi::adjust(gauge, 1)?;
         let moved = abi::metric(counter)? > 0 && abi::metric(gauge)? > 0;
         abi::adjust(gauge, -1)?;
         Ok::<bool, HostError>(moved)
     };
+    let prefix = budget.dotted_prefix();
     match moves() {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!(

@@ -1,15 +1,17 @@
-//! Process-wide numbers: the counters and gauges of a plan, which have numbers
-//! of their own, and meters, which are found by name while exchanges run. A
-//! retry budget keeps its account in meters: they belong to no plan, so that
-//! every plan of a process that names the same number means the same number.
+//! What operators look at: counters and gauges in families, told apart by labels.
+//!
+//! A family, with the names of its labels, is known when a configuration is
+//! loaded: some hosts cannot define one later. The engine reads none of them back;
+//! what decisions rest on are cells and accounts
+//! ([`crate::SharedState`]).
 
-/// Process-wide counters.
-pub trait Counters {
+use std::fmt;
+use std::sync::Arc;
+
+/// Numbers of the whole process.
+pub trait Metrics {
     /// Adds to a counter.
     fn add(&self, counter: CounterId, amount: u64);
-
-    /// The counter's value, all workers together.
-    fn read(&self, counter: CounterId) -> u64;
 }
 
 /// Names a counter of one plan: an index into `Plan::counters`.
@@ -20,31 +22,118 @@ pub struct CounterId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GaugeId(pub u32);
 
-/// Numbers that all workers of a process share.
-pub trait Meters {
-    /// The number of this name, which is made if there is none. `None` if the
-    /// host has no place for it.
-    fn meter(&self, kind: MeterKind, name: &str) -> Option<MeterId>;
-
-    /// Adds to a number; a gauge may also go down.
-    fn adjust(&self, meter: MeterId, by: i64);
-
-    /// Makes a gauge this number.
-    fn set(&self, meter: MeterId, to: u64);
-
-    /// The number, all workers together.
-    fn level(&self, meter: MeterId) -> u64;
+/// Numbers of one kind and meaning, one for each combination of labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Family {
+    /// What they are to those who look.
+    pub kind: MetricKind,
+    /// Words with underscores between them. Of what a capability counts rule by
+    /// rule, the capability comes first, and a dot.
+    pub name: &'static str,
+    /// Their labels.
+    pub labels: &'static [Label],
 }
 
 /// What a number is to those who look at it from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MeterKind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MetricKind {
     /// It only goes up; an administrator may set it to zero.
     Counter,
     /// It goes up and down.
     Gauge,
 }
 
-/// Names a number in its host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MeterId(pub u32);
+/// What tells the numbers of a family apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Label {
+    /// The policy's namespace.
+    Namespace,
+    /// The policy.
+    Policy,
+    /// A rule of the policy: its name, or its place.
+    Rule,
+    /// A route with a retry budget of its own.
+    Route,
+    /// A cluster with a retry budget of its own.
+    Cluster,
+}
+
+/// Values of labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Labels {
+    /// The policy's namespace.
+    pub namespace: String,
+    /// The policy's name.
+    pub policy: String,
+    /// What tells numbers of the policy apart, if anything does.
+    pub part: Option<(Label, String)>,
+}
+
+/// A number of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// What it counts.
+    pub family: Family,
+    /// Whose it is.
+    pub labels: Arc<Labels>,
+}
+
+impl Label {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Namespace => "btp_namespace",
+            Self::Policy => "btp_policy",
+            Self::Rule => "btp_rule",
+            Self::Route => "btp_route",
+            Self::Cluster => "btp_cluster",
+        }
+    }
+}
+
+impl Labels {
+    /// The value of a label; empty if there is none.
+    #[must_use]
+    pub fn value(&self, label: Label) -> &str {
+        match (label, &self.part) {
+            (Label::Namespace, _) => &self.namespace,
+            (Label::Policy, _) => &self.policy,
+            (_, Some((known, value))) if *known == label => value,
+            _ => "",
+        }
+    }
+
+    /// One name from these labels and a family's name, for hosts that have no
+    /// labels.
+    #[must_use]
+    pub fn dotted(&self, name: &str) -> String {
+        let whose = self.dotted_prefix();
+        match (&self.part, name.split_once('.')) {
+            (Some((Label::Rule, rule)), Some((capability, what))) => {
+                format!("{whose}.{capability}.{rule}.{what}")
+            }
+            _ => format!("{whose}.{name}"),
+        }
+    }
+
+    /// What the names begin with. Dots in the policy's name become underscores, so
+    /// that each part stays one part.
+    #[must_use]
+    pub fn dotted_prefix(&self) -> String {
+        let (namespace, policy) = (&self.namespace, self.policy.replace('.', "_"));
+        match &self.part {
+            Some((Label::Route, route)) => format!("btp.{namespace}.{policy}.route.{route}"),
+            Some((Label::Cluster, cluster)) => {
+                format!("btp.{namespace}.{policy}.cluster.{cluster}")
+            }
+            _ => format!("btp.{namespace}.{policy}"),
+        }
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.labels.dotted(self.family.name))
+    }
+}

@@ -5,6 +5,7 @@
 //! value itself behind a lock. All plans of a process that name the same cell
 //! mean the same one, which outlives them.
 
+pub(crate) mod accounts;
 mod buckets;
 mod claims;
 pub(crate) mod journal;
@@ -13,9 +14,13 @@ mod names;
 use std::borrow::Cow;
 use std::fmt::Debug;
 
+use crate::host::metrics::CounterId;
+
+use accounts::Accounts;
 pub use buckets::{Bucket, Buckets, BucketsId, OverflowCells, OverflowId, Rate, SetMark};
 pub use claims::{Claims, HeldClaim, Owner, QuotaId, Registration, Registry, RegistryId};
 use journal::Journals;
+
 pub use names::{CellKind, CellNames, SharedNames};
 
 /// Names a cell of one kind.
@@ -44,12 +49,21 @@ pub trait Cells<I: CellId> {
 
 /// All that workers share.
 pub trait SharedState:
-    Cells<SeedId> + Cells<BucketsId> + Cells<OverflowId> + Cells<QuotaId> + Cells<RegistryId> + Journals
+    Cells<SeedId>
+    + Cells<BucketsId>
+    + Cells<OverflowId>
+    + Cells<QuotaId>
+    + Cells<RegistryId>
+    + Accounts
+    + Journals
 {
     /// An update is so dear that a worker takes several tokens or permits of a
     /// large limit at a time. If not, it takes each when it is needed, and no
     /// worker keeps any from the others.
     const LEASES: bool;
+
+    /// Whether nobody has counted this yet: the operator is told of it once.
+    fn is_first(&self, counter: CounterId) -> bool;
 }
 
 /// What becomes of a cell.

@@ -104,7 +104,8 @@ impl LimitsCompiler {
         let reject = rule.reject.as_ref().unwrap_or(&local.reject);
         let identity = format!("{}/{}", rule.policy, rule.identity);
         let store = limit_counters(rule, counters);
-        let mut count = |what: &str| counters.define(&rule.policy, &counter_name(rule, what));
+        let name = rule_name(rule);
+        let mut count = |what| counters.define_for_rule(&rule.policy, &name, what);
         Rule {
             selector: rule.selector.clone(),
             identity: route_hash(identity.as_bytes()),
@@ -114,12 +115,12 @@ impl LimitsCompiler {
             headers,
             reject: Arc::new(rejection(reject)),
             concurrency_limited: Arc::new(concurrency_limited(reject)),
-            admitted: count("admitted"),
-            queued: count("queued"),
+            admitted: count("rate_limit.admitted"),
+            queued: count("rate_limit.queued"),
             limited: count(if rule.shadow_mode {
-                "shadow_limited"
+                "rate_limit.shadow_limited"
             } else {
-                "limited"
+                "rate_limit.limited"
             }),
             limit: match rule.limit {
                 None => RuleLimit::Unlimited,
@@ -152,11 +153,14 @@ impl LimitsCompiler {
             max: max.into(),
             own: counters.quota_named(format!("btp.places.{identity}")),
             keys,
-            gauge: counters.gauge(&rule.policy, &counter_name(rule, "in_flight")),
+            gauge: counters.gauge_for_rule(&rule.policy, &rule_name(rule), "rate_limit.in_flight"),
             owner: Owner::new(route_hash(identity.as_bytes())),
             counters: store,
-            concurrency_limited: counters
-                .define(&rule.policy, &counter_name(rule, "concurrency_limited")),
+            concurrency_limited: counters.define_for_rule(
+                &rule.policy,
+                &rule_name(rule),
+                "rate_limit.concurrency_limited",
+            ),
             label: overflow_warning(&rule.policy, rule, "have requests in flight").into(),
         });
         index
@@ -252,20 +256,17 @@ impl Names {
 }
 
 fn limit_counters(rule: &LocalRule, counters: &mut Definitions) -> LimitCounters {
-    let mut count = |what: &str| counters.define(&rule.policy, &counter_name(rule, what));
+    let name = rule_name(rule);
+    let mut count = |what| counters.define_for_rule(&rule.policy, &name, what);
     LimitCounters {
-        operations: count("store_operations"),
-        contended: count("store_contended"),
-        overflows: count("overflows"),
+        operations: count("rate_limit.store_operations"),
+        contended: count("rate_limit.store_contended"),
+        overflows: count("rate_limit.overflows"),
     }
 }
 
-fn counter_name(rule: &LocalRule, what: &str) -> String {
-    format!("rate_limit.{}.{what}", rule_name(rule))
-}
-
 fn overflow_warning(policy: &ObjectName, rule: &LocalRule, what: &str) -> String {
-    let rule_name = counter_name(rule, "overflows");
+    let rule_name = format!("rate_limit.{}.overflows", rule_name(rule));
     if rule.selector.is_distinct() {
         format!(
             "policy {policy}: more clients than limits.distinctKeys has room for {what}; \

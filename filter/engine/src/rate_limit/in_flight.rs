@@ -261,7 +261,7 @@ fn fetch<H: Host>(
         *overflowed = change.outcome == ClaimOutcome::NoRoom;
     }
     if *overflowed {
-        if event.host.read(limit.counters.overflows) == 0 {
+        if event.host.is_first(limit.counters.overflows) {
             event.out.push(Action::Log(Arc::clone(&limit.label)));
         }
         event.host.add(limit.counters.overflows, 1);

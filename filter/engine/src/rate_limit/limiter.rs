@@ -252,7 +252,7 @@ impl<H: Host> Limiter<'_, '_, H> {
 
     /// Counts a bucket for which there is no room; the first is logged.
     fn count_overflow(&mut self, limit: &TokenBucket) {
-        if self.event.host.read(limit.counters.overflows) == 0 {
+        if self.event.host.is_first(limit.counters.overflows) {
             self.event.out.push(Action::Log(Arc::clone(&limit.label)));
         }
         self.event.host.add(limit.counters.overflows, 1);

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::action::{Action, Flow, Reply};
 use crate::exchange::Exchange;
-use crate::host::metrics::Counters;
+use crate::host::metrics::Metrics;
 use crate::plan::Plan;
 use crate::testing::FakeHost;
 use crate::testing::feed;
@@ -131,9 +131,12 @@ impl Sim {
     fn counter(&self, name: &str) -> u64 {
         let names = self.plan.counters().iter();
         let name = format!("btp.default.p.rate_limit.{name}");
-        let index = names.into_iter().position(|other| *other == name).unwrap();
+        let index = names
+            .into_iter()
+            .position(|other| other.to_string() == name)
+            .unwrap();
         self.host
-            .read(crate::CounterId(u32::try_from(index).unwrap()))
+            .counter(crate::CounterId(u32::try_from(index).unwrap()))
     }
 }
 

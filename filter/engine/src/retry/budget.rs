@@ -8,7 +8,7 @@
 //! percent·requests + minRetryRate·interval + one second of minRetryRate
 //! (at least 1) retries, and the floor cannot go in one burst.
 //!
-//! The account is kept in process-wide numbers. Credit is held first and
+//! All workers post to one account. Credit is held first and
 //! looked at afterwards, and what is used is counted before it is no longer
 //! held, so that workers who do so at the same time both see each other.
 //!
@@ -16,7 +16,8 @@
 
 use btp_policy::spec::RetryConstraint;
 
-use crate::host::metrics::{MeterId, MeterKind, Meters};
+use crate::host::metrics::Labels;
+use crate::host::shared_state::accounts::{AccountId, Accounts, Entry};
 use crate::retry::window::Window;
 
 /// What pays for a retry.
@@ -44,9 +45,9 @@ pub(crate) struct BudgetConfig {
 /// One budget, as one worker sees it.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    name: String,
+    labels: Labels,
     config: BudgetConfig,
-    account: Account,
+    account: AccountId,
     requests: Window,
     share_used: Window,
     floor_used: Window,
@@ -56,33 +57,12 @@ pub(crate) struct Budget {
     published: Option<u64>,
 }
 
-/// Where the account is kept.
-#[derive(Debug)]
-struct Account {
-    requests: MeterId,
-    share_used: MeterId,
-    share_held: MeterId,
-    floor_used: MeterId,
-    floor_held: MeterId,
-    refused: MeterId,
-    balance: MeterId,
-}
-
 const RETRY: u64 = 1_000_000;
 const PPM_OF_A_PERCENT: u64 = 10_000;
 const SECOND: u64 = 1_000_000_000;
 /// Readings over the interval: the edge is at most so much off.
 const SLICES: u64 = 100;
 const FLOOR_SLICES: u64 = 32;
-
-/// The name of the gauge of what is held of the budget of this name.
-pub(crate) fn gauge_of_reserved(name: &str, allowance: Allowance) -> String {
-    let gauge = match allowance {
-        Allowance::Share => "held",
-        Allowance::Floor => "min_held",
-    };
-    format!("{name}.retry_budget_{gauge}")
-}
 
 impl BudgetConfig {
     pub(crate) fn of(constraint: &RetryConstraint) -> Self {
@@ -98,53 +78,42 @@ impl BudgetConfig {
     }
 }
 
-impl Account {
-    fn open<M: Meters>(name: &str, host: &M) -> Option<Self> {
-        let find = |kind, what: &str| host.meter(kind, &format!("{name}.retry_budget_{what}"));
-        Some(Self {
-            requests: find(MeterKind::Counter, "requests")?,
-            share_used: find(MeterKind::Counter, "retries")?,
-            share_held: host.meter(MeterKind::Gauge, &gauge_of_reserved(name, Allowance::Share))?,
-            floor_used: find(MeterKind::Counter, "min_retries")?,
-            floor_held: host.meter(MeterKind::Gauge, &gauge_of_reserved(name, Allowance::Floor))?,
-            refused: find(MeterKind::Counter, "refused")?,
-            balance: find(MeterKind::Gauge, "balance")?,
-        })
-    }
-
-    fn held(&self, allowance: Allowance) -> MeterId {
-        match allowance {
-            Allowance::Share => self.share_held,
-            Allowance::Floor => self.floor_held,
+impl Allowance {
+    /// Where credit from it is entered that is held.
+    pub(crate) fn held(self) -> Entry {
+        match self {
+            Self::Share => Entry::Held,
+            Self::Floor => Entry::MinHeld,
         }
     }
 
-    fn used(&self, allowance: Allowance) -> MeterId {
-        match allowance {
-            Allowance::Share => self.share_used,
-            Allowance::Floor => self.floor_used,
+    /// Where retries are entered that it has paid for.
+    fn used(self) -> Entry {
+        match self {
+            Self::Share => Entry::Retries,
+            Self::Floor => Entry::MinRetries,
         }
     }
 }
 
 impl Budget {
-    /// The budget of this name. `None` if the host cannot keep its account.
+    /// The budget with these labels. `None` if the host cannot keep its account.
     /// When other workers used what was used before is not known: it is taken
     /// to be now.
-    pub(crate) fn open<M: Meters>(
-        name: &str,
+    pub(crate) fn open<A: Accounts>(
+        labels: &Labels,
         config: BudgetConfig,
-        host: &M,
+        host: &A,
         now: u64,
     ) -> Option<Self> {
-        let account = Account::open(name, host)?;
-        let used = |span, meter| Window::of_all(span, now, host.level(meter));
+        let account = host.account(labels)?;
+        let used = |span, entry| Window::of_all(span, now, host.total(account, entry));
         Some(Self {
-            name: name.to_owned(),
+            labels: labels.clone(),
             config,
-            requests: Window::new(config.interval, now, host.level(account.requests)),
-            share_used: used(config.interval, account.share_used),
-            floor_used: used(config.floor_span, account.floor_used),
+            requests: Window::new(config.interval, now, host.total(account, Entry::Requests)),
+            share_used: used(config.interval, Entry::Retries),
+            floor_used: used(config.floor_span, Entry::MinRetries),
             account,
             trusted_until: 0,
             published: None,
@@ -161,14 +130,14 @@ impl Budget {
     }
 
     /// A request's first attempt is under way.
-    pub(crate) fn deposit<M: Meters>(&mut self, host: &M, now: u64) {
-        host.adjust(self.account.requests, 1);
+    pub(crate) fn deposit<A: Accounts>(&mut self, host: &A, now: u64) {
+        host.post(self.account, Entry::Requests, 1);
         self.observe_requests(host, now);
     }
 
     /// Whether a retry would be paid for, as far as this worker knows. Asked
     /// for every request, so the answer yes is kept for a slice.
-    pub(crate) fn has_credit<M: Meters>(&mut self, host: &M, now: u64) -> bool {
+    pub(crate) fn has_credit<A: Accounts>(&mut self, host: &A, now: u64) -> bool {
         if now < self.trusted_until {
             return true;
         }
@@ -190,7 +159,7 @@ impl Budget {
     }
 
     /// Holds credit for one retry, and says whose; `None` if there is none.
-    pub(crate) fn withdraw<M: Meters>(&mut self, host: &M, now: u64) -> Option<Allowance> {
+    pub(crate) fn withdraw<A: Accounts>(&mut self, host: &A, now: u64) -> Option<Allowance> {
         self.observe_requests(host, now);
         let allowance = [Allowance::Share, Allowance::Floor]
             .into_iter()
@@ -198,10 +167,10 @@ impl Budget {
                 if self.remaining(host, now, *allowance) < 1 {
                     return false;
                 }
-                host.adjust(self.account.held(*allowance), 1);
+                host.post(self.account, allowance.held(), 1);
                 let stays = self.remaining(host, now, *allowance) >= 0;
                 if !stays {
-                    host.adjust(self.account.held(*allowance), -1);
+                    host.post(self.account, allowance.held(), -1);
                 }
                 stays
             });
@@ -212,39 +181,39 @@ impl Budget {
     }
 
     /// The retry that credit is held for happens.
-    pub(crate) fn spend<M: Meters>(&mut self, host: &M, now: u64, allowance: Allowance) {
-        host.adjust(self.account.used(allowance), 1);
-        host.adjust(self.account.held(allowance), -1);
+    pub(crate) fn spend<A: Accounts>(&mut self, host: &A, now: u64, allowance: Allowance) {
+        host.post(self.account, allowance.used(), 1);
+        host.post(self.account, allowance.held(), -1);
         self.observe_used(host, now, allowance);
     }
 
     /// Retries happen, or have happened, that no credit is held for.
-    pub(crate) fn charge<M: Meters>(
+    pub(crate) fn charge<A: Accounts>(
         &mut self,
-        host: &M,
+        host: &A,
         now: u64,
         allowance: Allowance,
         retries: u32,
     ) {
         if retries > 0 {
-            host.adjust(self.account.used(allowance), i64::from(retries));
+            host.post(self.account, allowance.used(), i64::from(retries));
             self.observe_used(host, now, allowance);
         }
     }
 
     /// The retry does not happen.
-    pub(crate) fn refund<M: Meters>(&mut self, host: &M, allowance: Allowance) {
-        host.adjust(self.account.held(allowance), -1);
+    pub(crate) fn refund<A: Accounts>(&mut self, host: &A, allowance: Allowance) {
+        host.post(self.account, allowance.held(), -1);
     }
 
     /// A retry was refused.
-    pub(crate) fn count_refusal<M: Meters>(&self, host: &M) {
-        host.adjust(self.account.refused, 1);
+    pub(crate) fn count_refusal<A: Accounts>(&self, host: &A) {
+        host.post(self.account, Entry::Refused, 1);
     }
 
-    /// The name that its numbers begin with.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// Whose it is.
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.labels
     }
 
     pub(crate) fn interval(&self) -> u64 {
@@ -253,9 +222,9 @@ impl Budget {
 
     /// Retries left in this allowance; negative if concurrent workers overdrew
     /// it.
-    fn remaining<M: Meters>(&mut self, host: &M, now: u64, allowance: Allowance) -> i64 {
+    fn remaining<A: Accounts>(&mut self, host: &A, now: u64, allowance: Allowance) -> i64 {
         // In this order: see the head of this file.
-        let held = host.level(self.account.held(allowance));
+        let held = host.total(self.account, allowance.held());
         self.observe_used(host, now, allowance);
         let (pays, used) = match allowance {
             Allowance::Share => {
@@ -268,13 +237,13 @@ impl Budget {
         signed(pays).saturating_sub(signed(used.saturating_add(held)))
     }
 
-    fn observe_requests<M: Meters>(&mut self, host: &M, now: u64) {
-        let requests = host.level(self.account.requests);
+    fn observe_requests<A: Accounts>(&mut self, host: &A, now: u64) {
+        let requests = host.total(self.account, Entry::Requests);
         self.requests.observe(now, requests, SLICES);
     }
 
-    fn observe_used<M: Meters>(&mut self, host: &M, now: u64, allowance: Allowance) {
-        let used = host.level(self.account.used(allowance));
+    fn observe_used<A: Accounts>(&mut self, host: &A, now: u64, allowance: Allowance) {
+        let used = host.total(self.account, allowance.used());
         match allowance {
             Allowance::Share => self.share_used.observe(now, used, SLICES),
             Allowance::Floor => self.floor_used.observe(now, used, FLOOR_SLICES),
@@ -282,14 +251,15 @@ impl Budget {
     }
 
     /// Shows the balance to those who look from outside.
-    fn publish<M: Meters>(&mut self, host: &M, now: u64) {
+    fn publish<A: Accounts>(&mut self, host: &A, now: u64) {
         self.published = Some(now);
         let allowances = [Allowance::Share, Allowance::Floor];
         let balance: i64 = allowances
             .into_iter()
             .map(|allowance| self.remaining(host, now, allowance).max(0))
             .sum();
-        host.set(self.account.balance, u64::try_from(balance).unwrap_or(0));
+        let balance = u64::try_from(balance).unwrap_or(0);
+        host.set(self.account, Entry::Balance, balance);
     }
 }
 

@@ -20,7 +20,8 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::host::metrics::Meters;
+use crate::host::metrics::Labels;
+use crate::host::shared_state::accounts::Accounts;
 use crate::retry::budget::{Budget, BudgetConfig};
 use crate::retry::outcomes::RetryableOutcomes;
 use crate::retry::reservation::Reservation;
@@ -125,7 +126,7 @@ impl TrackedExchange {
     }
 
     /// Counts a refused retry, once for the exchange.
-    fn refuse<M: Meters>(&mut self, budget: &Budget, host: &M) {
+    fn refuse<A: Accounts>(&mut self, budget: &Budget, host: &A) {
         if !std::mem::replace(&mut self.refused, true) {
             budget.count_refusal(host);
         }
@@ -140,33 +141,34 @@ impl Ledger {
         self.exchanges.is_empty()
     }
 
-    /// The budget of this name, under this configuration.
-    pub(crate) fn budget<M: Meters>(
+    /// The budget with these labels, under this configuration.
+    pub(crate) fn budget<A: Accounts>(
         &mut self,
-        name: &str,
+        labels: &Labels,
         config: BudgetConfig,
-        host: &M,
+        host: &A,
         now: u64,
     ) -> usize {
-        if let Some(index) = self.by_name.get(name) {
+        let name = labels.dotted_prefix();
+        if let Some(index) = self.by_name.get(&name) {
             if let Some(Entry { budget, .. }) = self.budgets.get_mut(*index) {
                 match budget {
                     Some(budget) => budget.reconfigure(config),
-                    None => *budget = Budget::open(name, config, host, now),
+                    None => *budget = Budget::open(labels, config, host, now),
                 }
             }
             return *index;
         }
         let index = self.budgets.len();
         self.budgets.push(Entry {
-            budget: Budget::open(name, config, host, now),
+            budget: Budget::open(labels, config, host, now),
             observer: UpstreamObserver {
                 seen: 0,
                 wanted: 1,
                 announced: false,
             },
         });
-        self.by_name.insert(name.to_owned(), index);
+        self.by_name.insert(name, index);
         index
     }
 }

@@ -1,14 +1,14 @@
 //! Credit that a worker holds for retries that may be about to happen, and the
 //! entry of it in the worker's journal.
 //!
-//! A budget counts what all workers hold in one gauge, which does not say who
-//! holds how much. So each worker also enters its own part in its journal. When
-//! its machine has died, another worker takes that part out of the gauges.
+//! A budget's account says how much all workers hold, and not who holds how much.
+//! So each worker also enters its own part in its journal. When its machine has
+//! died, another worker takes that part out of the account.
 
-use crate::host::metrics::{MeterKind, Meters};
 use crate::host::shared_state::Update;
+use crate::host::shared_state::accounts::Accounts;
 use crate::host::shared_state::journal::{HeldCredit, Journals, PAGES, Page, PageId, WorkerId};
-use crate::retry::budget::{Allowance, Budget, gauge_of_reserved};
+use crate::retry::budget::{Allowance, Budget};
 
 /// Credit for one retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ const TRIES: usize = 16;
 impl Reservation {
     /// Holds credit for one retry; `None` if there is none, or if it cannot be
     /// entered.
-    pub(crate) fn take<H: Meters + Journals>(
+    pub(crate) fn take<H: Accounts + Journals>(
         budget: &mut Budget,
         host: &H,
         now: u64,
@@ -46,7 +46,7 @@ impl Reservation {
     }
 
     /// The retry happens.
-    pub(crate) fn spend<H: Meters + Journals>(self, budget: &mut Budget, host: &H, now: u64) {
+    pub(crate) fn spend<H: Accounts + Journals>(self, budget: &mut Budget, host: &H, now: u64) {
         if self.strike(budget, host) {
             budget.spend(host, now, self.allowance);
         } else {
@@ -55,13 +55,13 @@ impl Reservation {
     }
 
     /// The retry does not happen.
-    pub(crate) fn refund<H: Meters + Journals>(self, budget: &mut Budget, host: &H) {
+    pub(crate) fn refund<H: Accounts + Journals>(self, budget: &mut Budget, host: &H) {
         if self.strike(budget, host) {
             budget.refund(host, self.allowance);
         }
     }
 
-    /// Strikes the entry; whether the gauge still counts it. It does not if this
+    /// Strikes the entry; whether the account still counts it. It does not if this
     /// worker was silent so long that others took it for dead.
     fn strike<H: Journals>(self, budget: &Budget, host: &H) -> bool {
         let Some(holder) = self.holder else {
@@ -74,8 +74,8 @@ impl Reservation {
     }
 }
 
-/// Takes the credit for retries that a dead worker held out of the gauges.
-pub fn recover<H: Meters + Journals>(dead: WorkerId, host: &H) {
+/// Takes the credit for retries that a dead worker held out of the accounts.
+pub fn recover<H: Accounts + Journals>(dead: WorkerId, host: &H) {
     for page in 0..PAGES {
         let page = PageId {
             worker: dead.number,
@@ -94,12 +94,9 @@ pub fn recover<H: Meters + Journals>(dead: WorkerId, host: &H) {
                 (Allowance::Floor, held.floor),
             ] {
                 if amount > 0
-                    && let Some(gauge) = host.meter(
-                        MeterKind::Gauge,
-                        &gauge_of_reserved(&held.budget, allowance),
-                    )
+                    && let Some(account) = host.account(&held.budget)
                 {
-                    host.adjust(gauge, -i64::from(amount));
+                    host.post(account, allowance.held(), -i64::from(amount));
                 }
             }
         }
@@ -114,28 +111,31 @@ fn change<H: Journals>(
     host: &H,
     by: impl Fn(u32) -> Option<u32>,
 ) -> bool {
-    let page = PageId::of(holder, budget.name());
+    let page = PageId::of(holder, budget.labels());
     let changed = on_page(page, host, |page| {
         // Nobody owns an empty page.
         if page.owner != holder.id && page.owner != 0 {
             return Update::Keep(false);
         }
-        let place = page.held.iter().position(|it| it.budget == budget.name());
+        let mut held = page.held.iter();
+        let place = held.position(|it| it.budget == *budget.labels());
         let known = place.and_then(|place| page.held.get(place));
-        let mut held = known.cloned().unwrap_or_else(|| HeldCredit {
-            budget: budget.name().to_owned(),
-            share: 0,
-            floor: 0,
-        });
-        let amount = amount(&mut held, allowance);
-        let Some(changed) = by(*amount) else {
+        let [share, floor] = known.map_or([0, 0], |it| [it.share, it.floor]);
+        let changed = match allowance {
+            Allowance::Share => by(share).map(|share| [share, floor]),
+            Allowance::Floor => by(floor).map(|floor| [share, floor]),
+        };
+        let Some([share, floor]) = changed else {
             return Update::Keep(false);
         };
-        *amount = changed;
         page.owner = holder.id;
         match place.and_then(|place| page.held.get_mut(place)) {
-            Some(known) => *known = held,
-            None => page.held.push(held),
+            Some(known) => (known.share, known.floor) = (share, floor),
+            None => page.held.push(HeldCredit {
+                budget: budget.labels().clone(),
+                share,
+                floor,
+            }),
         }
         page.held.retain(|it| (it.share, it.floor) != (0, 0));
         if page.held.is_empty() {
@@ -152,13 +152,6 @@ fn on_page<H: Journals, T>(
     mut step: impl FnMut(&mut Page) -> Update<T>,
 ) -> Option<T> {
     (0..TRIES).find_map(|_| host.update(page, &mut step).ok())
-}
-
-fn amount(held: &mut HeldCredit, allowance: Allowance) -> &mut u32 {
-    match allowance {
-        Allowance::Share => &mut held.share,
-        Allowance::Floor => &mut held.floor,
-    }
 }
 
 #[cfg(test)]

@@ -8,14 +8,13 @@ use btp_policy::attach::{ResourceRef, Route};
 
 use hashbrown::HashMap;
 
-use crate::host::metrics::CounterId;
-use crate::host::metrics::Counters;
-use crate::host::metrics::{MeterId, MeterKind, Meters};
+use crate::host::metrics::{CounterId, Labels, Metrics};
+use crate::host::shared_state::accounts::{AccountId, Accounts, Entry};
 use crate::host::shared_state::journal::{Journals, WorkerId};
 use crate::host::shared_state::{CellId, CellNames, Cells, Contended, SharedState, Update};
 use crate::host::{Attribute, Host};
 use crate::plan::Plan;
-use crate::testing::{SharedCells, SharedMeters};
+use crate::testing::{SharedAccounts, SharedCells};
 
 /// One exchange's view of a proxy, all in memory.
 #[derive(Debug, Default)]
@@ -56,8 +55,8 @@ pub struct FakeHost {
     pub via_upstream: bool,
     /// The exchange's name.
     pub exchange_name: Option<[u8; 16]>,
-    /// Numbers that several hosts may share.
-    pub meters: SharedMeters,
+    /// Accounts that several hosts may share.
+    pub accounts: SharedAccounts,
     /// Whose journal this worker writes.
     pub worker: Option<WorkerId>,
     /// `%RESPONSE_CODE_DETAILS%` of the response at hand.
@@ -91,6 +90,12 @@ impl FakeHost {
         }
     }
 
+    /// What a counter has come to.
+    #[must_use]
+    pub fn counter(&self, counter: CounterId) -> u64 {
+        self.counters.borrow().get(&counter).copied().unwrap_or(0)
+    }
+
     /// What is in a cell.
     #[must_use]
     pub fn cell<I: CellId>(&self, id: I) -> I::Cell {
@@ -110,13 +115,9 @@ impl FakeHost {
     }
 }
 
-impl Counters for FakeHost {
+impl Metrics for FakeHost {
     fn add(&self, counter: CounterId, amount: u64) {
         *self.counters.borrow_mut().entry(counter).or_default() += amount;
-    }
-
-    fn read(&self, counter: CounterId) -> u64 {
-        self.counters.borrow().get(&counter).copied().unwrap_or(0)
     }
 }
 
@@ -132,23 +133,27 @@ impl<I: CellId> Cells<I> for FakeHost {
 
 impl SharedState for FakeHost {
     const LEASES: bool = true;
+
+    fn is_first(&self, counter: CounterId) -> bool {
+        self.counter(counter) == 0
+    }
 }
 
-impl Meters for FakeHost {
-    fn meter(&self, kind: MeterKind, name: &str) -> Option<MeterId> {
-        self.meters.meter(kind, name)
+impl Accounts for FakeHost {
+    fn account(&self, budget: &Labels) -> Option<AccountId> {
+        self.accounts.account(budget)
     }
 
-    fn adjust(&self, meter: MeterId, by: i64) {
-        self.meters.adjust(meter, by);
+    fn post(&self, account: AccountId, entry: Entry, by: i64) {
+        self.accounts.post(account, entry, by);
     }
 
-    fn set(&self, meter: MeterId, to: u64) {
-        self.meters.set(meter, to);
+    fn set(&self, account: AccountId, entry: Entry, to: u64) {
+        self.accounts.set(account, entry, to);
     }
 
-    fn level(&self, meter: MeterId) -> u64 {
-        self.meters.level(meter)
+    fn total(&self, account: AccountId, entry: Entry) -> u64 {
+        self.accounts.total(account, entry)
     }
 }
 

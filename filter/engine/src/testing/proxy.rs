@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use crate::action::{Action, Flow, Response};
 use crate::exchange::{Context, Exchange};
 use crate::grpc::{is_grpc, status_of_http};
-use crate::host::metrics::Counters;
 use crate::host::metrics::GaugeId;
+use crate::host::metrics::Metrics;
 use crate::plan::Plan;
 use crate::retry::Ledger;
 use crate::testing::FakeHost;
@@ -64,14 +64,21 @@ impl Proxy {
             .plan
             .counters()
             .iter()
-            .position(|other| other == name)?;
-        Some(self.host.read(crate::CounterId(u32::try_from(index).ok()?)))
+            .position(|other| other.to_string() == name)?;
+        Some(
+            self.host
+                .counter(crate::CounterId(u32::try_from(index).ok()?)),
+        )
     }
 
     /// The value of a gauge.
     #[must_use]
     pub fn gauge(&self, name: &str) -> Option<i64> {
-        let index = self.plan.gauges().iter().position(|other| other == name)?;
+        let index = self
+            .plan
+            .gauges()
+            .iter()
+            .position(|other| other.to_string() == name)?;
         let id = GaugeId(u32::try_from(index).ok()?);
         Some(self.gauges.get(&id).copied().unwrap_or(0))
     }

@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use btp_policy::attach::Route;
 
 use super::{FakeHost, SharedCells};
-use crate::host::metrics::CounterId;
-use crate::host::metrics::Counters;
-use crate::host::metrics::{MeterId, MeterKind, Meters};
+use crate::host::metrics::{CounterId, Labels, Metrics};
+use crate::host::shared_state::accounts::{AccountId, Accounts, Entry};
 use crate::host::shared_state::journal::{Journals, WorkerId};
 use crate::host::shared_state::{CellId, CellNames, Cells, Contended, SharedState, Update};
 use crate::host::{Attribute, Host};
@@ -75,21 +74,23 @@ impl ThreadedHost {
         }
     }
 
-    fn counter(&self, counter: CounterId) -> Option<&AtomicU64> {
+    /// What a counter has come to.
+    #[must_use]
+    pub fn counter(&self, counter: CounterId) -> u64 {
+        let count = self.count_of(counter);
+        count.map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    fn count_of(&self, counter: CounterId) -> Option<&AtomicU64> {
         self.counters.get(usize::try_from(counter.0).ok()?)
     }
 }
 
-impl Counters for ThreadedHost {
+impl Metrics for ThreadedHost {
     fn add(&self, counter: CounterId, amount: u64) {
-        if let Some(counter) = self.counter(counter) {
+        if let Some(counter) = self.count_of(counter) {
             counter.fetch_add(amount, Ordering::Relaxed);
         }
-    }
-
-    fn read(&self, counter: CounterId) -> u64 {
-        self.counter(counter)
-            .map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 }
 
@@ -103,13 +104,9 @@ impl<I: CellId> Cells<I> for ThreadedHost {
     }
 }
 
-impl<const LEASES: bool> Counters for WorkerHost<'_, LEASES> {
+impl<const LEASES: bool> Metrics for WorkerHost<'_, LEASES> {
     fn add(&self, counter: CounterId, amount: u64) {
         self.shared.add(counter, amount);
-    }
-
-    fn read(&self, counter: CounterId) -> u64 {
-        self.shared.read(counter)
     }
 }
 
@@ -125,24 +122,28 @@ impl<I: CellId, const LEASES: bool> Cells<I> for WorkerHost<'_, LEASES> {
 
 impl<const LEASES: bool> SharedState for WorkerHost<'_, LEASES> {
     const LEASES: bool = LEASES;
+
+    fn is_first(&self, counter: CounterId) -> bool {
+        self.shared.counter(counter) == 0
+    }
 }
 
-/// Meters are shared by handing each exchange the same ones.
-impl<const LEASES: bool> Meters for WorkerHost<'_, LEASES> {
-    fn meter(&self, kind: MeterKind, name: &str) -> Option<MeterId> {
-        self.exchange.meter(kind, name)
+/// Accounts are shared by handing each exchange the same ones.
+impl<const LEASES: bool> Accounts for WorkerHost<'_, LEASES> {
+    fn account(&self, budget: &Labels) -> Option<AccountId> {
+        self.exchange.account(budget)
     }
 
-    fn adjust(&self, meter: MeterId, by: i64) {
-        self.exchange.adjust(meter, by);
+    fn post(&self, account: AccountId, entry: Entry, by: i64) {
+        self.exchange.post(account, entry, by);
     }
 
-    fn set(&self, meter: MeterId, to: u64) {
-        self.exchange.set(meter, to);
+    fn set(&self, account: AccountId, entry: Entry, to: u64) {
+        self.exchange.set(account, entry, to);
     }
 
-    fn level(&self, meter: MeterId) -> u64 {
-        self.exchange.level(meter)
+    fn total(&self, account: AccountId, entry: Entry) -> u64 {
+        self.exchange.total(account, entry)
     }
 }
 

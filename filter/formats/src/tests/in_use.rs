@@ -30,7 +30,8 @@ fn words(bytes: &[u8]) -> Vec<u64> {
 fn keys_are_those_under_which_a_filter_in_use_finds_its_accounts() {
     let plan = plan();
     let keys = keys(plan.cells());
-    let mut listed: Vec<_> = keys.iter().collect();
+    let kinds = CellKind::ALL.into_iter();
+    let mut listed: Vec<_> = kinds.flat_map(|kind| keys.of(kind).iter()).collect();
     listed.sort();
     let wanted = [
         "btp.default.p_q.fault_active",
@@ -101,14 +102,14 @@ fn values_are_what_a_filter_in_use_can_read() {
     let cells = sets.map(|set| (set, host.cell(set)));
     let (set, cell) = cells.iter().find(|(_, it)| !it.buckets.is_empty()).unwrap();
     let set = set.encode(cell);
+    let [until, number, rate, period, client, full_at, last] = words(&set)[..] else {
+        panic!("{set:?}");
+    };
     // No mark, one rate: 1 in a second, burst 1.
-    assert_eq!(set[..14], [&[0; 12][..], &[1, 0]].concat());
-    assert_eq!(set[14..22], [1, 0, 0, 0, 1, 0, 0, 0]);
-    assert_eq!(words(&set[22..30]), [SECOND]);
-    // The key, when the bucket is full again, and the rate's number.
-    let client = words(&set[30..38])[0];
-    assert_eq!(words(&set[38..46]), [NOW + 1_000_000 + SECOND]);
-    assert_eq!(set[46..], [0; 6]);
+    assert_eq!((until, number), (0, 1 << 32));
+    assert_eq!((rate, period), (1 | 1 << 32, SECOND));
+    // When the bucket is full again, and the rate's number.
+    assert_eq!((full_at, last), (NOW + 1_000_000 + SECOND, 0));
     let permits = [0, 1].map(|set| {
         let set = QuotaId::Shared(set);
         words(&set.encode(&host.cell(set)))
@@ -125,11 +126,13 @@ fn values_are_what_a_filter_in_use_can_read() {
     host.request_headers.clear();
     pass(&mut host);
     let route = BucketsId::Own(0).encode(&host.cell(BucketsId::Own(0)));
-    assert_eq!(route.len(), 14 + 16 + 22);
-    assert_eq!(words(&route[38..46]), [host.now_ns + SECOND / 10]);
+    let [.., route, full_at, _] = words(&route)[..] else {
+        panic!("{route:?}");
+    };
+    assert_eq!(full_at, host.now_ns + SECOND / 10);
     let permits = own("btp.places.default/p.q/all");
     let permits = words(&permits.encode(&host.cell(permits)));
-    assert_eq!(permits, [words(&route[30..38])[0], id, 1]);
+    assert_eq!(permits, [route, id, 1]);
 }
 
 /// Slots of 20 bytes, as commit 9ac27d8 wrote them.

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use super::{CellId, CellNames, Cells};
+use crate::host::metrics::Labels;
 use crate::siphash::siphash24;
 
 /// A worker of a process in which workers die without it.
@@ -40,8 +41,8 @@ pub struct Page {
 /// Credit for retries that a worker holds of one budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldCredit {
-    /// The budget's name.
-    pub budget: String,
+    /// Whose budget it is.
+    pub budget: Labels,
     /// Retries that requests pay for.
     pub share: u32,
     /// Retries that `minRetryRate` pays for.
@@ -59,10 +60,14 @@ pub trait Journals: Cells<PageId> {
 pub const PAGES: u32 = 64;
 
 impl PageId {
-    /// The page of a worker on which the thing of this name is.
-    pub(crate) fn of(worker: WorkerId, name: &str) -> Self {
+    /// The page of a worker on which this budget is.
+    pub(crate) fn of(worker: WorkerId, budget: &Labels) -> Self {
+        let Labels {
+            namespace, policy, ..
+        } = budget;
+        let part = budget.part.as_ref().map_or("", |(_, part)| part);
         // Nobody gains by filling a page: the names are those of a configuration.
-        let hash = siphash24([0; 2], &[name.as_bytes()]);
+        let hash = siphash24([0; 2], &[namespace, policy, part].map(str::as_bytes));
         let page = u32::try_from(hash % u64::from(PAGES)).unwrap_or(0);
         Self {
             worker: worker.number,

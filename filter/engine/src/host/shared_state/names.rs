@@ -76,13 +76,6 @@ impl CellNames {
         }
     }
 
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        CellKind::ALL
-            .into_iter()
-            .flat_map(|kind| self.of(kind).iter())
-    }
-
     /// The same names, with what `ending` gives for their kind behind each.
     #[must_use]
     pub fn with_endings(mut self, ending: impl Fn(CellKind) -> String) -> Self {
@@ -106,7 +99,8 @@ impl CellNames {
 }
 
 impl CellKind {
-    const ALL: [Self; 7] = [
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
         Self::Seed,
         Self::Buckets,
         Self::SharedBuckets,

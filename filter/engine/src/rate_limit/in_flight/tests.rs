@@ -8,7 +8,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::action::{Action, Flow};
 use crate::exchange::Exchange;
-use crate::host::metrics::Counters;
+use crate::host::metrics::Metrics;
 use crate::host::shared_state::Claims;
 use crate::plan::Plan;
 use crate::testing::FakeHost;
@@ -120,9 +120,9 @@ impl Sim {
     fn counter(&self, name: &str) -> u64 {
         let mut names = self.plan.counters().iter();
         let name = format!("btp.default.p.rate_limit.{name}");
-        let index = names.position(|other| *other == name).unwrap();
+        let index = names.position(|other| other.to_string() == name).unwrap();
         self.host
-            .read(crate::CounterId(u32::try_from(index).unwrap()))
+            .counter(crate::CounterId(u32::try_from(index).unwrap()))
     }
 
     fn is_all_free(&self) -> bool {

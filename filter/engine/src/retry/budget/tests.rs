@@ -9,7 +9,7 @@ use btp_policy::PluginConfig;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::SharedMeters;
+use crate::testing::SharedAccounts;
 
 const MS: u64 = 1_000_000;
 
@@ -25,15 +25,23 @@ fn config(text: &str) -> BudgetConfig {
     BudgetConfig::of(&constraint(text))
 }
 
-fn budget(text: &str, meters: &SharedMeters) -> Budget {
-    Budget::open("b", config(text), meters, 0).unwrap()
+fn labels() -> Labels {
+    Labels {
+        namespace: "n".to_owned(),
+        policy: "b".to_owned(),
+        part: None,
+    }
+}
+
+fn budget(text: &str, accounts: &SharedAccounts) -> Budget {
+    Budget::open(&labels(), config(text), accounts, 0).unwrap()
 }
 
 /// Credits to be had at once.
-fn all(budget: &mut Budget, meters: &SharedMeters, now: u64) -> usize {
+fn all(budget: &mut Budget, accounts: &SharedAccounts, now: u64) -> usize {
     std::iter::from_fn(|| {
-        let hold = budget.withdraw(meters, now)?;
-        budget.spend(meters, now, hold);
+        let hold = budget.withdraw(accounts, now)?;
+        budget.spend(accounts, now, hold);
         Some(())
     })
     .take(10_000)
@@ -56,25 +64,28 @@ fn the_floor_has_a_rate_of_its_own() {
             1_000,
         ),
     ] {
-        let meters = SharedMeters::default();
-        let mut budget = budget(text, &meters);
-        assert_eq!(all(&mut budget, &meters, 0), burst, "{text}");
-        assert_eq!(all(&mut budget, &meters, span_ms * MS / 2), 0, "{text}");
-        assert_eq!(all(&mut budget, &meters, span_ms * MS), burst, "{text}");
+        let accounts = SharedAccounts::default();
+        let mut budget = budget(text, &accounts);
+        assert_eq!(all(&mut budget, &accounts, 0), burst, "{text}");
+        assert_eq!(all(&mut budget, &accounts, span_ms * MS / 2), 0, "{text}");
+        assert_eq!(all(&mut budget, &accounts, span_ms * MS), burst, "{text}");
     }
 }
 
 #[test]
 fn requests_pay_their_share_exactly() {
     for (percent, requests, retries) in [(20, 1_000, 200), (33, 100, 33), (1, 99, 0), (60, 5, 3)] {
-        let meters = SharedMeters::default();
-        let mut budget = budget(&format!(r#"{{"budget":{{"percent":{percent}}}}}"#), &meters);
+        let accounts = SharedAccounts::default();
+        let mut budget = budget(
+            &format!(r#"{{"budget":{{"percent":{percent}}}}}"#),
+            &accounts,
+        );
         for _ in 0..requests {
-            budget.deposit(&meters, 5 * MS);
+            budget.deposit(&accounts, 5 * MS);
         }
         let floor = 10;
         assert_eq!(
-            all(&mut budget, &meters, 5 * MS),
+            all(&mut budget, &accounts, 5 * MS),
             retries + floor,
             "{percent} %"
         );
@@ -83,77 +94,77 @@ fn requests_pay_their_share_exactly() {
 
 #[test]
 fn nothing_percent_leaves_the_floor() {
-    let meters = SharedMeters::default();
-    let mut budget = budget(r#"{"budget":{"percent":0}}"#, &meters);
+    let accounts = SharedAccounts::default();
+    let mut budget = budget(r#"{"budget":{"percent":0}}"#, &accounts);
     for _ in 0..1_000 {
-        budget.deposit(&meters, 0);
+        budget.deposit(&accounts, 0);
     }
-    assert_eq!(all(&mut budget, &meters, 0), 10);
+    assert_eq!(all(&mut budget, &accounts, 0), 10);
 }
 
 #[test]
 fn what_is_not_used_comes_back() {
-    let meters = SharedMeters::default();
-    let mut budget = budget("{}", &meters);
-    let holds: Vec<Allowance> = std::iter::from_fn(|| budget.withdraw(&meters, 0)).collect();
+    let accounts = SharedAccounts::default();
+    let mut budget = budget("{}", &accounts);
+    let holds: Vec<Allowance> = std::iter::from_fn(|| budget.withdraw(&accounts, 0)).collect();
     assert_eq!(holds.len(), 10);
-    assert!(!budget.has_credit(&meters, 0));
+    assert!(!budget.has_credit(&accounts, 0));
     // However old it is: a hold is counted until it is given back.
-    assert!(!budget.has_credit(&meters, 60_000 * MS));
+    assert!(!budget.has_credit(&accounts, 60_000 * MS));
     for hold in holds {
-        budget.refund(&meters, hold);
+        budget.refund(&accounts, hold);
     }
-    assert!(budget.has_credit(&meters, 0));
-    assert_eq!(all(&mut budget, &meters, 0), 10);
+    assert!(budget.has_credit(&accounts, 0));
+    assert_eq!(all(&mut budget, &accounts, 0), 10);
 }
 
 #[test]
 fn a_reset_of_the_counters_gives_nothing_away() {
-    let meters = SharedMeters::default();
-    let mut budget = budget("{}", &meters);
+    let accounts = SharedAccounts::default();
+    let mut budget = budget("{}", &accounts);
     for _ in 0..100 {
-        budget.deposit(&meters, 0);
+        budget.deposit(&accounts, 0);
     }
-    assert_eq!(all(&mut budget, &meters, 0), 30);
+    assert_eq!(all(&mut budget, &accounts, 0), 30);
     for name in ["requests", "retries", "min_retries"] {
-        meters.reset(&format!("b.retry_budget_{name}"));
+        accounts.reset(&format!("btp.n.b.retry_budget_{name}"));
     }
-    assert_eq!(all(&mut budget, &meters, MS), 0);
+    assert_eq!(all(&mut budget, &accounts, MS), 0);
     for _ in 0..10 {
-        budget.deposit(&meters, 2 * MS);
+        budget.deposit(&accounts, 2 * MS);
     }
-    assert_eq!(all(&mut budget, &meters, 2 * MS), 2);
+    assert_eq!(all(&mut budget, &accounts, 2 * MS), 2);
 }
 
 /// What it cannot know it takes to be spent.
 #[test]
 fn a_worker_that_comes_late_gives_nothing_away() {
-    let meters = SharedMeters::default();
-    let mut first = budget("{}", &meters);
+    let accounts = SharedAccounts::default();
+    let mut first = budget("{}", &accounts);
     for _ in 0..100 {
-        first.deposit(&meters, 0);
+        first.deposit(&accounts, 0);
     }
-    assert_eq!(all(&mut first, &meters, 0), 30);
-    let mut late = Budget::open("b", config("{}"), &meters, MS).unwrap();
-    assert_eq!(all(&mut late, &meters, MS), 0);
+    assert_eq!(all(&mut first, &accounts, 0), 30);
+    let mut late = Budget::open(&labels(), config("{}"), &accounts, MS).unwrap();
+    assert_eq!(all(&mut late, &accounts, MS), 0);
     // An interval later it has seen all of it itself.
-    late.deposit(&meters, 5_000 * MS);
+    late.deposit(&accounts, 5_000 * MS);
     for _ in 0..50 {
-        late.deposit(&meters, 6_000 * MS);
+        late.deposit(&accounts, 6_000 * MS);
     }
-    assert_eq!(all(&mut late, &meters, 10_002 * MS), 10 + 10);
+    assert_eq!(all(&mut late, &accounts, 10_002 * MS), 10 + 10);
 }
 
 #[test]
 fn other_terms_keep_what_has_happened() {
-    let meters = SharedMeters::default();
-    let mut budget = budget("{}", &meters);
+    let accounts = SharedAccounts::default();
+    let mut budget = budget("{}", &accounts);
     for _ in 0..100 {
-        budget.deposit(&meters, 0);
+        budget.deposit(&accounts, 0);
     }
-    assert_eq!(all(&mut budget, &meters, 0), 30);
+    assert_eq!(all(&mut budget, &accounts, 0), 30);
     budget.reconfigure(config(r#"{"budget":{"percent":50}}"#));
-    assert_eq!(all(&mut budget, &meters, 0), 30);
+    assert_eq!(all(&mut budget, &accounts, 0), 30);
 }
 
 /// A retry as the simulation knows it.
@@ -165,7 +176,7 @@ struct Granted {
 
 /// One worker's view and the requests under way everywhere.
 struct World {
-    meters: SharedMeters,
+    accounts: SharedAccounts,
     config: BudgetConfig,
     /// Each opens its account when it first has to do with it.
     workers: Vec<Option<Budget>>,
@@ -186,8 +197,9 @@ enum Step {
 
 impl World {
     fn worker(&mut self, index: usize, now: u64) -> &mut Budget {
-        let (config, meters) = (self.config, &self.meters);
-        self.workers[index].get_or_insert_with(|| Budget::open("b", config, meters, now).unwrap())
+        let (config, accounts) = (self.config, &self.accounts);
+        self.workers[index]
+            .get_or_insert_with(|| Budget::open(&labels(), config, accounts, now).unwrap())
     }
 
     fn later(&mut self, at: u64, step: Step) {
@@ -218,11 +230,11 @@ proptest! {
             r#"{{"budget":{{"percent":{percent},"interval":"2s"}},
                  "minRetryRate":{{"count":{count},"interval":"{every_s}s"}}}}"#
         );
-        let meters = SharedMeters::default();
+        let accounts = SharedAccounts::default();
         let mut world = World {
             workers: (0..workers).map(|_| None).collect(),
             config: config(&text),
-            meters: meters.clone(),
+            accounts: accounts.clone(),
             requests: Vec::new(),
             granted: Vec::new(),
             coming: BTreeSet::new(),
@@ -249,7 +261,7 @@ proptest! {
         while let Some((now, _, step)) = world.coming.pop_first() {
             match step {
                 Step::Answer(worker, 0) => {
-                    world.worker(worker, now).deposit(&meters, now);
+                    world.worker(worker, now).deposit(&accounts, now);
                     world.requests.push(now);
                     let at = now + 1 + roll(latency_ms * MS);
                     world.later(at, Step::Answer(worker, 1));
@@ -257,7 +269,7 @@ proptest! {
                 Step::Answer(worker, number) => {
                     if roll(100) < u64::from(failing)
                         && number < 4
-                        && let Some(hold) = world.worker(worker, now).withdraw(&meters, now)
+                        && let Some(hold) = world.worker(worker, now).withdraw(&accounts, now)
                     {
                         let at = now + roll(50 * MS);
                         let goes = roll(10) > 0;
@@ -268,12 +280,12 @@ proptest! {
                 Step::Retry(worker, number, share, goes) => {
                     let hold = if share { Allowance::Share } else { Allowance::Floor };
                     if goes {
-                        world.worker(worker, now).spend(&meters, now, hold);
+                        world.worker(worker, now).spend(&accounts, now, hold);
                         world.granted.push(Granted { at: now, hold });
                         let at = now + 1 + roll(latency_ms * MS);
                         world.later(at, Step::Answer(worker, number + 1));
                     } else {
-                        world.worker(worker, now).refund(&meters, hold);
+                        world.worker(worker, now).refund(&accounts, hold);
                     }
                 }
             }
@@ -318,7 +330,10 @@ fn check(
     }
     // Nothing stays held.
     for name in ["held", "min_held"] {
-        prop_assert_eq!(world.meters.get(&format!("b.retry_budget_{name}")), 0);
+        prop_assert_eq!(
+            world.accounts.get(&format!("btp.n.b.retry_budget_{name}")),
+            0
+        );
     }
     Ok(())
 }
@@ -329,17 +344,17 @@ fn check(
 fn threads_take_no_more_than_there_is() {
     const THREADS: usize = 4;
     for round in 0..20 {
-        let meters = SharedMeters::default();
+        let accounts = SharedAccounts::default();
         let granted: usize = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..THREADS)
                 .map(|_| {
-                    let meters = meters.clone();
+                    let accounts = accounts.clone();
                     scope.spawn(move || {
-                        let mut budget = budget("{}", &meters);
+                        let mut budget = budget("{}", &accounts);
                         for _ in 0..100 {
-                            budget.deposit(&meters, MS);
+                            budget.deposit(&accounts, MS);
                         }
-                        let hold = |_| budget.withdraw(&meters, 2 * MS);
+                        let hold = |_| budget.withdraw(&accounts, 2 * MS);
                         (0..200).filter_map(hold).collect::<Vec<_>>().len()
                     })
                 })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Entry, ExchangeId, Ledger, SWEPT, TrackedExchange, UpstreamObserver};
 use crate::host::Host;
-use crate::host::metrics::Meters;
+use crate::host::shared_state::accounts::Accounts;
 use crate::host::shared_state::journal::Journals;
 use crate::retry::budget::{Allowance, Budget};
 use crate::retry::outcomes::RetryableOutcomes;
@@ -46,7 +46,7 @@ pub(crate) struct Settled {
 
 impl Ledger {
     /// A request goes on to the router.
-    pub(crate) fn open<H: Meters + Journals>(
+    pub(crate) fn open<H: Accounts + Journals>(
         &mut self,
         request: BudgetRequest,
         random: u64,
@@ -117,7 +117,7 @@ impl Ledger {
 
     /// The exchange is over and forgotten. Credit that a late attempt has taken
     /// comes back.
-    pub(crate) fn close<H: Meters + Journals>(&mut self, id: ExchangeId, host: &H) {
+    pub(crate) fn close<H: Accounts + Journals>(&mut self, id: ExchangeId, host: &H) {
         let Some(exchange) = self.exchanges.remove(id) else {
             return;
         };
@@ -131,7 +131,7 @@ impl Ledger {
     /// Reservations that are older than an interval become used: whoever holds
     /// them keeps what was paid for, and the budget counts them no longer than
     /// other retries.
-    fn sweep<H: Meters + Journals>(&mut self, host: &H, now: u64) {
+    fn sweep<H: Accounts + Journals>(&mut self, host: &H, now: u64) {
         for _ in 0..SWEPT {
             let Some(exchange) = self.exchanges.next() else {
                 continue;

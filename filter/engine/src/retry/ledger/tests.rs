@@ -13,6 +13,14 @@ const MS: u64 = 1_000_000;
 const CONSTRAINT: &str = r#"{"retry":{"numRetries":2},
     "retryConstraint":{"minRetryRate":{"count":2,"interval":"1s"}}}"#;
 
+fn labels() -> Labels {
+    Labels {
+        namespace: "n".to_owned(),
+        policy: "b".to_owned(),
+        part: None,
+    }
+}
+
 struct Desk {
     ledger: Ledger,
     host: FakeHost,
@@ -33,7 +41,7 @@ impl Desk {
         let mut ledger = Ledger::default();
         let config = BudgetConfig::of(&spec.retry_constraint.unwrap());
         Self {
-            budget: ledger.budget("b", config, &host, 0),
+            budget: ledger.budget(&labels(), config, &host, 0),
             rules: Arc::new(RetryableOutcomes::of(&spec.retry.unwrap())),
             ledger,
             host,
@@ -91,7 +99,8 @@ impl Desk {
     }
 
     fn count(&self, name: &str) -> u64 {
-        self.host.meters.get(&format!("b.retry_budget_{name}"))
+        let name = format!("retry_budget_{name}");
+        self.host.accounts.get(&labels().dotted(&name))
     }
 
     fn held(&self) -> u64 {

@@ -1,7 +1,7 @@
 //! The upstream instance's part: it sees each attempt begin, be answered and end.
 
 use super::{ExchangeId, Ledger, TrackedExchange};
-use crate::host::metrics::Meters;
+use crate::host::shared_state::accounts::Accounts;
 use crate::host::shared_state::journal::Journals;
 use crate::retry::budget::Budget;
 use crate::retry::reservation::Reservation;
@@ -29,7 +29,7 @@ pub(crate) struct ResponseOutcome {
 impl Ledger {
     /// An attempt reaches the upstream instance; its number, from 1. `None` if it
     /// belongs to no exchange of this worker: a mirrored request, say.
-    pub(crate) fn begin_attempt<H: Meters + Journals>(
+    pub(crate) fn begin_attempt<H: Accounts + Journals>(
         &mut self,
         id: ExchangeId,
         host: &H,
@@ -62,7 +62,7 @@ impl Ledger {
     }
 
     /// An attempt that waits asks again.
-    pub(crate) fn ask_again<H: Meters + Journals>(
+    pub(crate) fn ask_again<H: Accounts + Journals>(
         &mut self,
         id: ExchangeId,
         host: &H,
@@ -80,7 +80,7 @@ impl Ledger {
 
     /// Response headers came for attempt `number`; whether the router must be
     /// kept from retrying by a header.
-    pub(crate) fn on_response<H: Meters + Journals>(
+    pub(crate) fn on_response<H: Accounts + Journals>(
         &mut self,
         id: ExchangeId,
         number: u32,
@@ -168,7 +168,7 @@ impl TrackedExchange {
     }
 
     /// A further attempt is about to go: pays for it with what is there.
-    fn pay_for_retry<H: Meters + Journals>(
+    fn pay_for_retry<H: Accounts + Journals>(
         &mut self,
         budget: &mut Budget,
         host: &H,

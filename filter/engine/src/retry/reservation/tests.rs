@@ -8,6 +8,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use btp_policy::PluginConfig;
 
 use super::*;
+use crate::host::metrics::{Label, Labels};
 use crate::retry::budget::BudgetConfig;
 use crate::testing::FakeHost;
 
@@ -23,8 +24,12 @@ struct ClaimTracker {
     held: Vec<(usize, Reservation)>,
 }
 
-fn name(budget: usize) -> String {
-    format!("btp.default.p.route.{budget}")
+fn labels(budget: usize) -> Labels {
+    Labels {
+        namespace: "default".to_owned(),
+        policy: "p".to_owned(),
+        part: Some((Label::Route, budget.to_string())),
+    }
 }
 
 impl ClaimTracker {
@@ -36,10 +41,10 @@ impl ClaimTracker {
         let mut config = PluginConfig::parse(text.as_bytes()).unwrap();
         let config = BudgetConfig::of(&config.policies.remove(0).spec.retry_constraint.unwrap());
         let mut host = FakeHost::default();
-        host.meters = proxy.meters.clone();
+        host.accounts = proxy.accounts.clone();
         host.cells = proxy.cells.clone();
         host.worker = Some(WorkerId { number, id });
-        let open = |budget| Budget::open(&name(budget), config, &host, 0).unwrap();
+        let open = |budget| Budget::open(&labels(budget), config, &host, 0).unwrap();
         Self {
             budgets: (0..BUDGETS).map(open).collect(),
             held: Vec::new(),
@@ -73,8 +78,8 @@ impl ClaimTracker {
 fn gauge(proxy: &FakeHost, budget: usize) -> u64 {
     let of = |gauge| {
         proxy
-            .meters
-            .get(&format!("{}.retry_budget_{gauge}", name(budget)))
+            .accounts
+            .get(&labels(budget).dotted(&format!("retry_budget_{gauge}")))
     };
     of("held") + of("min_held")
 }
@@ -83,7 +88,7 @@ fn gauge(proxy: &FakeHost, budget: usize) -> u64 {
 fn some_budgets_share_a_page() {
     let worker = WorkerId { number: 0, id: 5 };
     let pages: std::collections::BTreeSet<u32> = (0..BUDGETS)
-        .map(|budget| PageId::of(worker, &name(budget)).page)
+        .map(|budget| PageId::of(worker, &labels(budget)).page)
         .collect();
     assert!(pages.len() < BUDGETS && pages.len() > BUDGETS / 2);
     assert!(pages.iter().all(|page| *page < PAGES));
@@ -129,8 +134,8 @@ fn who_was_taken_for_dead_gives_nothing_back_again() {
         stalled.refund();
         assert_eq!((gauge(&proxy, 1), gauge(&proxy, 2)), (1, 0));
         let used = proxy
-            .meters
-            .get(&format!("{}.retry_budget_min_retries", name(2)));
+            .accounts
+            .get(&labels(2).dotted("retry_budget_min_retries"));
         assert_eq!(used, 1, "a retry that happens is counted all the same");
     }
 }

@@ -102,8 +102,8 @@ impl Sim {
                     life.wake_at = Some(life.wake_at.map_or(at, |other| other.min(at)));
                 }
                 Action::Adjust(GaugeId(gauge), by) => {
-                    let name = &self.plan.gauges()[gauge as usize];
-                    *self.gauges.entry(name.clone()).or_default() += by;
+                    let name = self.plan.gauges()[gauge as usize].to_string();
+                    *self.gauges.entry(name).or_default() += by;
                 }
                 _ => {}
             }

@@ -88,7 +88,7 @@ impl Stage {
             }
         }
         for meter in [".retry_budget_held", ".retry_budget_min_held"] {
-            assert_eq!(self.shared.metered(meter), 0, "{meter}");
+            assert_eq!(self.shared.accounts.sum_of(meter), 0, "{meter}");
         }
     }
 }

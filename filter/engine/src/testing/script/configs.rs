@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use btp_policy::PluginConfig;
 
+use crate::host::metrics::Series;
 use crate::host::shared_state::CellKind;
 use crate::plan::Plan;
 
@@ -114,18 +115,27 @@ impl Configs {
             return;
         };
         let plan = Plan::compile(config);
-        let watched = plan.counters().iter().map(|name| match name.as_str() {
-            "btp.default.reserve.rate_limit.total.admitted" => Watched::Total,
-            "btp.default.all.rate_limit.per-user.admitted" => Watched::PerUser,
-            _ => Watched::No,
-        });
+        let watched = plan
+            .counters()
+            .iter()
+            .map(|series| match series.to_string().as_str() {
+                "btp.default.reserve.rate_limit.total.admitted" => Watched::Total,
+                "btp.default.all.rate_limit.per-user.admitted" => Watched::PerUser,
+                _ => Watched::No,
+            });
         for kind in [CellKind::Quota, CellKind::SharedQuota] {
             numbered(plan.cells().of(kind).iter(), &mut self.quotas);
         }
         self.compiled.push(Compiled {
             watched: watched.collect(),
-            counters: numbered(plan.counters().iter(), &mut self.counters),
-            gauges: numbered(plan.gauges().iter(), &mut self.gauges),
+            counters: numbered(
+                plan.counters().iter().map(Series::to_string),
+                &mut self.counters,
+            ),
+            gauges: numbered(
+                plan.gauges().iter().map(Series::to_string),
+                &mut self.gauges,
+            ),
             plan,
         });
     }

@@ -7,9 +7,8 @@ use btp_policy::attach::{ResourceRef, Route};
 
 use super::configs::Compiled;
 use super::shared::Shared;
-use crate::host::metrics::CounterId;
-use crate::host::metrics::Counters;
-use crate::host::metrics::{MeterId, MeterKind, Meters};
+use crate::host::metrics::{CounterId, Labels, Metrics};
+use crate::host::shared_state::accounts::{AccountId, Accounts, Entry};
 use crate::host::shared_state::journal::{Journals, WorkerId};
 use crate::host::shared_state::{CellId, Cells, Contended, SharedState, Update};
 use crate::host::{Attribute, Host};
@@ -66,16 +65,10 @@ fn first<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
     Some(value)
 }
 
-impl Counters for View<'_> {
+impl Metrics for View<'_> {
     fn add(&self, counter: CounterId, amount: u64) {
         let place = place(&self.config.counters, counter.0);
         self.shared.count(place, amount);
-    }
-
-    fn read(&self, counter: CounterId) -> u64 {
-        let place = place(&self.config.counters, counter.0);
-        let counters = self.shared.counters.borrow();
-        counters.get(place).copied().unwrap_or(0)
     }
 }
 
@@ -92,23 +85,29 @@ impl<I: CellId> Cells<I> for View<'_> {
 
 impl SharedState for View<'_> {
     const LEASES: bool = true;
+
+    fn is_first(&self, counter: CounterId) -> bool {
+        let place = place(&self.config.counters, counter.0);
+        let counters = self.shared.counters.borrow();
+        counters.get(place).is_none_or(|count| *count == 0)
+    }
 }
 
-impl Meters for View<'_> {
-    fn meter(&self, kind: MeterKind, name: &str) -> Option<MeterId> {
-        self.shared.meter(kind, name)
+impl Accounts for View<'_> {
+    fn account(&self, budget: &Labels) -> Option<AccountId> {
+        self.shared.account(budget)
     }
 
-    fn adjust(&self, meter: MeterId, by: i64) {
-        self.shared.adjust(meter, by);
+    fn post(&self, account: AccountId, entry: Entry, by: i64) {
+        self.shared.post(account, entry, by);
     }
 
-    fn set(&self, meter: MeterId, to: u64) {
-        self.shared.set(meter, to);
+    fn set(&self, account: AccountId, entry: Entry, to: u64) {
+        self.shared.set(account, entry, to);
     }
 
-    fn level(&self, meter: MeterId) -> u64 {
-        self.shared.level(meter)
+    fn total(&self, account: AccountId, entry: Entry) -> u64 {
+        self.shared.total(account, entry)
     }
 }
 
