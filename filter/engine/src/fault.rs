@@ -2,7 +2,7 @@
 
 mod distribution;
 mod header_control;
-mod math;
+mod normal;
 mod sampling;
 
 use std::sync::Arc;

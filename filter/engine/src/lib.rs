@@ -32,7 +32,6 @@ mod request_buffer;
 mod response_override;
 mod retry;
 mod shared;
-mod siphash;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod update;

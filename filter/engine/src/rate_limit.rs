@@ -22,7 +22,7 @@ use crate::host::metrics::CounterId;
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use crate::request::selector::{meets, meets_any};
-use crate::siphash::SipHasher;
+use btp_policy::hash::{SipHasher, siphash24};
 use buckets::Key;
 use headers::HeaderFormat;
 
@@ -159,9 +159,7 @@ impl Rule {
 
 /// A hash of a route's name. Names are configuration, not data of clients.
 pub(crate) fn route_hash(name: &[u8]) -> u64 {
-    let mut hasher = SipHasher::new([0, 0]);
-    hasher.write(name);
-    hasher.finish()
+    siphash24([0, 0], &[name])
 }
 
 /// What a rule is called in metrics and headers: by its name, or its place.

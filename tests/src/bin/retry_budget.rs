@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use btp_policy::hash::SplitMix64;
 use btp_tests::bootstrap::{cluster, upstream_filtered};
 use btp_tests::measure::write_table;
 use btp_tests::{Builder, Envoy, Response, Route, load, repo};
@@ -247,12 +248,11 @@ async fn serve(mut stream: TcpStream, case: Case, tries: Arc<AtomicU64>) -> std:
     }
 }
 
-/// SplitMix64: the same tries fail in each run and for each mode.
+/// The generator's draw of this number: the same tries fail in each run and for
+/// each mode.
 fn scramble(number: u64) -> u64 {
-    let mut x = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+    let before = number.wrapping_sub(1).wrapping_mul(SplitMix64::STEP);
+    SplitMix64::new(before).draw()
 }
 
 type Rows = [(Case, Vec<(usize, Measured)>)];

@@ -1,27 +1,24 @@
 //! Chance that can be repeated: the same seed draws the same.
 
-/// A generator (SplitMix64).
+use btp_policy::hash::SplitMix64;
+
+/// A generator.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct Dice(SplitMix64);
 
 impl Dice {
     /// A generator of its own for each list of numbers.
     pub fn new(seeds: &[u64]) -> Self {
-        let mut dice = Self(0);
-        for seed in seeds {
-            dice.0 ^= seed.wrapping_mul(0xd6e8_feb8_6659_fd93);
-            dice.draw();
-        }
-        dice
+        let seed = seeds.iter().fold(0_u64, |state, seed| {
+            let mixed = state ^ seed.wrapping_mul(0xd6e8_feb8_6659_fd93);
+            mixed.wrapping_add(SplitMix64::STEP)
+        });
+        Self(SplitMix64::new(seed))
     }
 
     /// 64 bits.
     pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
+        self.0.draw()
     }
 
     /// A number below `end`, or 0.

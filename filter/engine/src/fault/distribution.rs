@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use btp_policy::scalar::{Duration, Ppm};
 use btp_policy::spec::{DelayLength, Distribution, Spread};
+use libm::{exp, log};
 
-use super::math::{exp, ln, normal_upper};
+use super::normal::normal_upper;
 
 /// A delay's length.
 #[derive(Debug)]
@@ -119,13 +120,13 @@ fn quantile(spread: &Spread, probability: f64, max: f64) -> f64 {
             micros(*mean) + micros(*std_dev) * normal_upper(probability)
         }
         Spread::LogNormal { p50, p99 } if probability < 1.0 => {
-            let (median, ninety_ninth) = (ln(micros(*p50)), ln(micros(*p99)));
+            let (median, ninety_ninth) = (log(micros(*p50)), log(micros(*p99)));
             let deviation = (ninety_ninth - median) / Z_99;
             exp(median + deviation * normal_upper(probability))
         }
         Spread::Normal { .. } | Spread::LogNormal { .. } => 0.0,
-        Spread::Exponential { mean } => -micros(*mean) * ln(probability),
-        Spread::Pareto { scale, shape } => micros(*scale) * exp(-ln(probability) / shape),
+        Spread::Exponential { mean } => -micros(*mean) * log(probability),
+        Spread::Pareto { scale, shape } => micros(*scale) * exp(-log(probability) / shape),
         Spread::Empirical { points } => measured(points, 1.0 - probability),
     }
 }
@@ -140,7 +141,7 @@ fn measured(points: &[(Ppm, Duration)], share: f64) -> f64 {
         if share < to {
             let along = (share - from) / (to - from);
             return if low > 0.0 {
-                low * exp(ln(high / low) * along)
+                low * exp(log(high / low) * along)
             } else {
                 high * along
             };

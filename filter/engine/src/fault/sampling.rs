@@ -15,7 +15,7 @@ use crate::definitions::Definitions;
 use crate::host::metrics::CounterId;
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
-use crate::siphash::siphash24;
+use btp_policy::hash::siphash24;
 
 /// `sampling`, compiled.
 #[derive(Debug)]

@@ -18,6 +18,8 @@ mod stage;
 mod view;
 mod visit;
 
+use btp_policy::hash::SplitMix64;
+
 use configs::DOWNSTREAM;
 use cursor::Cursor;
 use stage::Stage;
@@ -260,14 +262,9 @@ fn come_again(stage: &mut Stage) {
 #[must_use]
 pub fn random_script(seed: u64) -> Vec<u8> {
     const LONGEST: u64 = 256;
-    let mut state = seed;
-    let mut random = || {
-        // SplitMix64.
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    };
-    let words = 4 + random() % (LONGEST / 8);
-    (0..words).flat_map(|_| random().to_le_bytes()).collect()
+    let mut random = SplitMix64::new(seed);
+    let words = 4 + random.draw() % (LONGEST / 8);
+    (0..words)
+        .flat_map(|_| random.draw().to_le_bytes())
+        .collect()
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
-use crate::siphash::siphash24;
+use btp_policy::hash::siphash24;
 
 const MS: f64 = 1_000_000.0;
 const SAMPLES: u32 = 20_000;

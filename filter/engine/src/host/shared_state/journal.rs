@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::{CellId, CellNames, Cells};
 use crate::host::metrics::Labels;
-use crate::siphash::siphash24;
+use btp_policy::hash::siphash24;
 
 /// A worker of a process in which workers die without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,60 +1,11 @@
-//! Exponential, logarithm and the normal distribution's quantiles, from the
-//! four basic operations and the square root alone. IEEE 754 defines those to
-//! the last bit, so that a table made from them is the same on every machine;
-//! the functions of the system's mathematics library differ.
+//! The normal distribution's quantiles.
 //!
-//! Good to 12 digits or more, which is far more than a delay needs.
+//! Made from the four basic operations, the square root and `libm`'s logarithm,
+//! which is made from these: IEEE 754 defines them to the last bit, so that a
+//! table is the same on every machine. The standard library's logarithm is the
+//! system's, and systems differ.
 
-const LN_2: f64 = std::f64::consts::LN_2;
-
-/// e to the power of `x`.
-pub(super) fn exp(x: f64) -> f64 {
-    const OVERFLOWS_AT: f64 = 700.0;
-    if x > OVERFLOWS_AT {
-        return f64::MAX;
-    }
-    if x < -OVERFLOWS_AT {
-        return 0.0;
-    }
-    let twos = (x / LN_2).floor();
-    let rest = x - twos * LN_2;
-    let mut sum = 1.0;
-    for n in (1..=20).rev() {
-        sum = 1.0 + rest / f64::from(n) * sum;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "within ±1011")]
-    let mut exponent = twos as i32;
-    while exponent > 0 {
-        sum *= 2.0;
-        exponent -= 1;
-    }
-    while exponent < 0 {
-        sum /= 2.0;
-        exponent += 1;
-    }
-    sum
-}
-
-/// The natural logarithm of `x`, which must be positive.
-pub(super) fn ln(x: f64) -> f64 {
-    let (mut mantissa, mut twos) = (x, 0.0);
-    while mantissa > std::f64::consts::SQRT_2 {
-        mantissa /= 2.0;
-        twos += 1.0;
-    }
-    while mantissa < std::f64::consts::FRAC_1_SQRT_2 {
-        mantissa *= 2.0;
-        twos -= 1.0;
-    }
-    // ln m = 2 artanh((m - 1) / (m + 1))
-    let ratio = (mantissa - 1.0) / (mantissa + 1.0);
-    let square = ratio * ratio;
-    let mut sum = 0.0;
-    for n in (0..=12).rev() {
-        sum = sum * square + 1.0 / f64::from(2 * n + 1);
-    }
-    2.0 * ratio * sum + twos * LN_2
-}
+use libm::log;
 
 /// The value that a standard normal variable exceeds with probability `p`,
 /// which must lie between 0 and 1.
@@ -67,7 +18,7 @@ pub(super) fn normal_upper(p: f64) -> f64 {
         return q * ratio(r, &CENTRE);
     }
     let tail = if q < 0.0 { 1.0 - p } else { p };
-    let r = (-ln(tail)).sqrt();
+    let r = (-log(tail)).sqrt();
     let value = if r <= 5.0 {
         ratio(r - 1.6, &TAIL)
     } else {
@@ -122,23 +73,6 @@ mod tests {
     use super::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    fn close(ours: f64, theirs: f64) -> bool {
-        (ours - theirs).abs() <= 1e-11 * theirs.abs().max(1e-300)
-    }
-
-    #[test]
-    fn exp_and_ln_agree_with_the_library() {
-        for step in -3_000..3_000 {
-            let x = f64::from(step) * 0.2;
-            assert!(close(exp(x), x.exp()), "{x}: {}", exp(x));
-            let y = x.exp();
-            assert!((ln(y) - y.ln()).abs() < 1e-12, "{y}: {}", ln(y));
-        }
-        assert_eq!(exp(0.0), 1.0);
-        assert_eq!(ln(1.0), 0.0);
-        assert_eq!((exp(1e300), exp(-1e300)), (f64::MAX, 0.0));
-    }
 
     #[test]
     fn the_tables_of_the_normal_distribution() {
