@@ -42,6 +42,7 @@ mod regex;
 pub mod scalar;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod sort;
 pub mod spec;
 #[cfg(feature = "yaml")]
 pub mod yaml;

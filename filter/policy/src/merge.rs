@@ -28,7 +28,9 @@ fn merge_at(parent: &Node, child: &Node, how: MergeType, is_spec: bool) -> Node 
         above.entry(entry.key.as_str()).or_insert(&entry.node);
     }
     above.retain(|_, node| node.value != Value::Null);
-    let own: BTreeSet<&str> = children.iter().map(|entry| entry.key.as_str()).collect();
+    // One by one: to collect them would sort them first, at 3 KiB of code.
+    let mut own = BTreeSet::new();
+    own.extend(children.iter().map(|entry| entry.key.as_str()));
     let mut merged: Vec<Entry> = Vec::new();
     for entry in children {
         let mut entry = entry.clone();

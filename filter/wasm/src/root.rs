@@ -299,7 +299,7 @@ impl Root {
         let fits =
             |loaded: &Loaded| wanted.is_none_or(|wanted| wanted.is_upstream == is_upstream(loaded));
         let of_plugin = others.values().filter(|it| it.plugin == self.plugin);
-        let mut candidates: Vec<(Use, &Rc<Loaded>)> = of_plugin
+        let candidates: Vec<(Use, &Rc<Loaded>)> = of_plugin
             .filter_map(|it| Some((it.used, &it.current.as_ref()?.loaded)))
             .filter(|(_, loaded)| fits(loaded))
             .collect();
@@ -309,7 +309,6 @@ impl Root {
             // A text that could not be read does not say which one it replaces.
             return;
         }
-        candidates.sort_by_key(|(used, _)| used.loaded);
         if let Some(loaded) = update::in_force(&candidates) {
             let config = ActiveConfig::new(Rc::clone(loaded), &self.timer);
             self.current = Some(Rc::new(config));

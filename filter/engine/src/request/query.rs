@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use btp_policy::sort;
+
 use super::split_at_any;
 
 /// Names of query parameters: sorted, and each but once.
@@ -36,10 +38,7 @@ impl ParamNames {
 
 impl FromIterator<String> for ParamNames {
     fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
-        let mut names: Vec<String> = names.into_iter().collect();
-        names.sort_unstable();
-        names.dedup();
-        Self(names)
+        Self(sort::set(names))
     }
 }
 

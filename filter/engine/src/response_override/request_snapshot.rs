@@ -48,6 +48,13 @@ pub(super) struct PlannedItem {
 
 const PATH: &str = ":path";
 
+impl Item {
+    /// A query parameter.
+    fn is_param(&self) -> bool {
+        matches!(self, Self::Operator(Operator::QueryParam(_), _))
+    }
+}
+
 impl PlannedItem {
     /// Notes that the rule with this bit, or one without conditions (0), needs
     /// `item`. Parameters come behind the path that they are part of.
@@ -58,12 +65,17 @@ impl PlannedItem {
             known.always |= bit == 0;
             return;
         }
-        planned.push(Self {
+        let place = if item.is_param() {
+            planned.len()
+        } else {
+            planned.partition_point(|other| !other.item.is_param())
+        };
+        let item = Self {
             item,
             rules: bit,
             always: bit == 0,
-        });
-        planned.sort_by_key(|it| matches!(it.item, Item::Operator(Operator::QueryParam(_), _)));
+        };
+        planned.insert(place, item);
     }
 
     /// The query parameter that it is, if it is one.

@@ -44,14 +44,16 @@ impl Use {
     }
 }
 
-/// The one in force, of all configurations of a plugin that live, in the order
-/// in which they were loaded; `None` if there is none, or if it cannot be told.
+/// The one in force, of all configurations of a plugin that live; `None` if there
+/// is none, or if it cannot be told.
 #[must_use]
 pub fn in_force<T>(candidates: &[(Use, T)]) -> Option<&T> {
-    let (newest, rest) = candidates.split_last()?;
+    let (place, newest) = (candidates.iter().enumerate()).max_by_key(|(_, it)| it.0.loaded)?;
+    let mut others = (candidates.iter().enumerate()).filter(|(other, _)| *other != place);
     let since = newest.0.first.unwrap_or(newest.0.loaded);
-    let is_beside = |(other, _): &(Use, T)| other.latest.is_some_and(|latest| latest > since);
-    (!rest.iter().any(is_beside)).then_some(&newest.1)
+    let is_beside = |used: &Use| used.latest.is_some_and(|latest| latest > since);
+    let in_doubt = others.any(|(_, (used, _))| is_beside(used));
+    (!in_doubt).then_some(&newest.1)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::{Attachments, Environment, Reason, RouteEntry, RouteSelector, Status, namespaces_of};
 use crate::policy::{DEFAULT_NAMESPACE, Policy, Target, TargetKind};
+use crate::sort;
 
 /// The places above routes, one policy each.
 #[derive(Default)]
@@ -43,12 +44,10 @@ fn empty_status(policy: &Policy) -> Status {
 
 /// Indices of the policies, the one that wins first.
 fn order(policies: &[Policy]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..policies.len()).collect();
-    order.sort_by_key(|index| {
+    sort::by_key(0..policies.len(), |index| {
         let policy = policies.get(*index);
         policy.map(|policy| (&policy.created, &policy.name))
-    });
-    order
+    })
 }
 
 struct Resolver<'a> {

@@ -6,6 +6,7 @@
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{Duration, HeaderName};
+use crate::sort;
 
 /// `retry`.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,14 +188,10 @@ impl Retry {
         self.status_codes.clear();
         if let Some(at) = object.get("triggers") {
             let choices = TRIGGERS.map(|name| (name, Trigger(name)));
-            let mut triggers = at.list(0..=usize::MAX, problems, |at, problems| {
+            let triggers = at.list(0..=usize::MAX, problems, |at, problems| {
                 at.choice(&choices, problems)
             });
-            if let Some(triggers) = &mut triggers {
-                triggers.sort_unstable();
-                triggers.dedup();
-            }
-            self.triggers = triggers;
+            self.triggers = triggers.map(sort::set);
         }
         if let Some(at) = object.get("httpStatusCodes") {
             self.status_codes = at.list(0..=usize::MAX, problems, |at, problems| {
@@ -314,9 +311,7 @@ fn read_methods(at: At<'_>, problems: &mut Problems) -> Option<Vec<String>> {
         }
         Some(())
     })?;
-    methods.sort_unstable();
-    methods.dedup();
-    Some(methods)
+    Some(sort::set(methods))
 }
 
 fn read_interval(at: At<'_>, problems: &mut Problems) -> Option<Duration> {
