@@ -10,15 +10,6 @@ use super::change::{Changes, Operation, Step, Target};
 use super::circuit_breaker::{DEFAULT_LIMIT, thresholds};
 use crate::envoy::json::{IntoNode, list, node, put};
 
-const DEFAULT_TRIGGERS: [&str; 5] = [
-    "connect-failure",
-    "refused-stream",
-    "unavailable",
-    "cancelled",
-    CODES,
-];
-const CODES: &str = "retriable-status-codes";
-
 /// Envoy's default, which it lacks where only the longest is given.
 const BASE_INTERVAL: Duration = Duration::from_millis(25);
 
@@ -82,12 +73,6 @@ pub(super) fn translate(retry: &Retry, has_constraint: bool, out: &mut Changes) 
 }
 
 fn triggers(retry: &Retry) -> String {
-    let Some(triggers) = &retry.triggers else {
-        return DEFAULT_TRIGGERS.join(",");
-    };
-    let mut names: Vec<&str> = triggers.iter().copied().map(Trigger::as_str).collect();
-    if !retry.status_codes.is_empty() && !names.contains(&CODES) {
-        names.push(CODES);
-    }
-    names.join(",")
+    let triggers = retry.triggers_in_force().into_iter();
+    triggers.map(Trigger::as_str).collect::<Vec<_>>().join(",")
 }

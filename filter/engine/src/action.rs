@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use btp_policy::spec::CannedReply;
+
 use crate::host::metrics::{CounterId, GaugeId};
 
 /// What happens to the message whose event was just handled.
@@ -111,4 +113,42 @@ pub struct Reply {
     pub grpc_status: Option<u8>,
     /// `%RESPONSE_CODE_DETAILS%`.
     pub details: &'static str,
+}
+
+impl Reply {
+    /// A plain text.
+    pub(crate) fn text(status: u16, body: &str, details: &'static str) -> Self {
+        Self {
+            status,
+            headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
+            body: body.to_owned(),
+            grpc_status: None,
+            details,
+        }
+    }
+
+    /// A plain text, but for what a policy sets in its place.
+    #[inline(never)]
+    pub(crate) fn customized(mut self, by: &CannedReply) -> Self {
+        if let Some(status) = by.status {
+            self.status = status.get();
+            if status.forbids_body() {
+                // Then it has no type either.
+                self.headers.clear();
+                self.body.clear();
+            }
+        }
+        if let (Some(content_type), Some((_, value))) = (&by.content_type, self.headers.first_mut())
+        {
+            value.clone_from(content_type);
+        }
+        if let Some(body) = &by.body {
+            self.body.clone_from(body);
+        }
+        let headers = by.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str().to_owned(), value.clone()));
+        self.headers.extend(headers);
+        self.grpc_status = by.grpc_status.or(self.grpc_status);
+        self
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use btp_policy::Position;
 use btp_policy::scalar::{HttpStatus, ObjectName, Ppm};
 use btp_policy::spec::{
-    AbortAction, AbortReply, AbortStatus, FaultInjection, HeaderControl, Schedule, Selector,
+    AbortAction, CannedReply, FaultInjection, HeaderControl, Schedule, Selector,
 };
 
 use crate::action::{Action, Reply};
@@ -120,7 +120,7 @@ impl Fault {
             share: abort.share,
             outcome: match &abort.action {
                 AbortAction::Reply(reply) if fault.position == Position::Upstream => {
-                    AbortOutcome::Status(plain_reply(reply.status).status)
+                    AbortOutcome::Status(abort_reply(reply).status)
                 }
                 AbortAction::Reply(reply) => AbortOutcome::Reply(Arc::new(abort_reply(reply))),
                 AbortAction::Reset => AbortOutcome::Reset,
@@ -244,7 +244,7 @@ impl Fault {
         };
         let abort = match (inputs.requested.abort, &self.abort) {
             (Some((status, share)), _) => {
-                aborted(share).then(|| AbortOutcome::Reply(Arc::new(plain_reply(status))))
+                aborted(share).then(|| AbortOutcome::Reply(Arc::new(abort_reply(&status.into()))))
             }
             (None, Some(planned)) => aborted(planned.share).then(|| planned.outcome.clone()),
             (None, None) => None,
@@ -276,40 +276,8 @@ fn is_health_check(user_agent: Option<&[u8]>) -> bool {
 
 /// Envoy's fault filter answers a plain HTTP request with status 200 if only
 /// a gRPC status is given; so do we.
-fn plain_reply(status: AbortStatus) -> Reply {
-    let (status, grpc_status) = match status {
-        AbortStatus::Http(status) => (status, None),
-        AbortStatus::Grpc(code) => (HttpStatus::OK, Some(code)),
-    };
-    let mut reply = Reply {
-        status: status.get(),
-        headers: Vec::new(),
-        body: String::new(),
-        grpc_status,
-        details: DETAILS,
-    };
-    if !status.forbids_body() {
-        let text = ("content-type".to_owned(), "text/plain".to_owned());
-        reply.headers.push(text);
-        reply.body.push_str(BODY);
-    }
-    reply
-}
-
-fn abort_reply(abort: &AbortReply) -> Reply {
-    let mut reply = plain_reply(abort.status);
-    if let Some(text) = &abort.body {
-        reply.body.clone_from(text);
-    }
-    if let (Some(content_type), Some((_, value))) = (&abort.content_type, reply.headers.first_mut())
-    {
-        value.clone_from(content_type);
-    }
-    let headers = abort.headers.iter();
-    reply
-        .headers
-        .extend(headers.map(|(name, value)| (name.as_str().to_owned(), value.clone())));
-    reply
+fn abort_reply(abort: &CannedReply) -> Reply {
+    Reply::text(HttpStatus::OK.get(), BODY, DETAILS).customized(abort)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use btp_policy::policy::{Policy, TargetKind};
 use btp_policy::scalar::ObjectName;
-use btp_policy::spec::{BufferMode, BufferRule, Reject, RequestBuffer};
+use btp_policy::spec::{BufferMode, BufferRule, RequestBuffer};
 
 use crate::action::Reply;
 use crate::definitions::Definitions;
@@ -82,15 +82,7 @@ impl Buffering {
                 owner: None,
             },
             gauge: counters.gauge(name, "request_buffer_bytes"),
-            full: Refusal::new(
-                name,
-                "request_buffer_full",
-                Reply {
-                    headers: vec![TEXT.into_owned(), RETRY_AFTER.into_owned()],
-                    ..reply(503, "Service Unavailable", "btp_buffer_full")
-                },
-                counters,
-            ),
+            full: Refusal::new(name, "request_buffer_full", buffer_full(), counters),
         });
         Self {
             mode: buffer.mode,
@@ -108,7 +100,7 @@ impl Buffering {
             too_large: Refusal::new(
                 name,
                 "request_buffer_too_large",
-                rejection(&buffer.reject),
+                reply(413, "Payload Too Large", "btp_body_too_large").customized(&buffer.reject),
                 counters,
             ),
             too_slow: Refusal::new(
@@ -220,18 +212,6 @@ impl Refusal {
     }
 }
 
-/// A header with a fixed value.
-struct Fixed(&'static str, &'static str);
-
-const TEXT: Fixed = Fixed("content-type", "text/plain");
-const RETRY_AFTER: Fixed = Fixed("retry-after", "1");
-
-impl Fixed {
-    fn into_owned(self) -> (String, String) {
-        (self.0.to_owned(), self.1.to_owned())
-    }
-}
-
 /// A call may be a stream that ends only when its answer has come, so it is
 /// buffered only if the policy says that there are none.
 fn mode_of_calls(policy: &Policy, buffer: &RequestBuffer) -> Option<BodyMode> {
@@ -252,25 +232,16 @@ fn is_for_grpc_alone(policy: &Policy) -> bool {
     kinds.peek().is_some() && kinds.all(|kind| kind == TargetKind::GrpcRoute)
 }
 
-fn rejection(reject: &Reject) -> Reply {
-    let status = reject.status.map_or(413, |status| status.get());
-    let body = reject.body.as_deref().unwrap_or("Payload Too Large");
-    let kind = reject.content_type.as_deref().unwrap_or(TEXT.1);
-    let mut headers = vec![(TEXT.0.to_owned(), kind.to_owned())];
-    let own = reject.headers.iter();
-    headers.extend(own.map(|(name, value)| (name.as_str().to_owned(), value.clone())));
-    Reply {
-        headers,
-        ..reply(status, body, "btp_body_too_large")
-    }
+fn buffer_full() -> Reply {
+    let mut reply = reply(503, "Service Unavailable", "btp_buffer_full");
+    let soon = ("retry-after".to_owned(), "1".to_owned());
+    reply.headers.push(soon);
+    reply
 }
 
 fn reply(status: u16, body: &str, details: &'static str) -> Reply {
     Reply {
-        status,
-        headers: vec![TEXT.into_owned()],
-        body: body.to_owned(),
         grpc_status: Some(GRPC_RESOURCE_EXHAUSTED),
-        details,
+        ..Reply::text(status, body, details)
     }
 }

@@ -235,13 +235,7 @@ pub(crate) fn response_outcome<H: Host>(host: &mut H) -> Option<ResponseOutcome>
 /// What a client gets whose retry was refused, where there is no response of
 /// the origin's to give.
 pub(crate) fn refusal() -> Reply {
-    Reply {
-        status: 503,
-        headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
-        body: "retry budget exhausted".to_owned(),
-        grpc_status: None,
-        details: DETAILS,
-    }
+    Reply::text(503, "retry budget exhausted", DETAILS)
 }
 
 /// The headers that make the router retry, but for their number.

@@ -1,23 +1,23 @@
 //! `spec`: what a policy wants, one file per capability.
 
+mod canned_reply;
 mod capability;
 mod fault_injection;
 mod rate_limit;
-mod reject;
 mod request_buffer;
 mod response_override;
-mod retry;
+pub(crate) mod retry;
 mod selector;
 
+pub use canned_reply::CannedReply;
 pub use capability::{Capability, FIELDS, Owner, owner_of};
 pub use fault_injection::{
-    Abort, AbortAction, AbortReply, AbortStatus, Delay, DelayLength, Distribution, FaultInjection,
+    Abort, AbortAction, AbortStatus, Delay, DelayLength, Distribution, FaultInjection,
     HeaderControl, Sampling, SamplingKey, Schedule, Spread,
 };
 pub use rate_limit::{
     Limit, LocalRateLimit, LocalRule, Mode, Queue, RateLimit, RateLimitHeaders, Unit,
 };
-pub use reject::Reject;
 pub use request_buffer::{BufferMode, BufferRule, MinDataRate, RequestBuffer};
 pub use response_override::{
     Escape, HeaderChanges, HeaderMatch, Instead, KeepHeaders, NewBody, OverrideBody, OverrideMatch,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use btp_policy::spec::Reject;
+use btp_policy::spec::CannedReply;
 
 use super::decide::Refusal;
 use super::headers::{HeaderFormat, HeaderLists, LimitHeaders, seconds};
@@ -27,7 +27,7 @@ impl RateLimits {
         limiter: &Limiter<'_, '_, H>,
     ) -> Arc<Reply> {
         let Some(rule) = self.rules.get(refusal.matched_rule.rule) else {
-            return Arc::new(rejection(&Reject::default()));
+            return Arc::new(rejection(&CannedReply::default()));
         };
         let mut reply = rule.reject.as_ref().clone();
         // Nothing is known of a bucket that was out of reach.
@@ -64,7 +64,7 @@ impl RateLimits {
 
 /// The reply when the concurrency limit is reached. Nobody knows how long to
 /// wait.
-pub(super) fn concurrency_limited(reject: &Reject) -> Reply {
+pub(super) fn concurrency_limited(reject: &CannedReply) -> Reply {
     Reply {
         details: CONCURRENCY_LIMITED,
         ..rejection(reject)
@@ -72,23 +72,6 @@ pub(super) fn concurrency_limited(reject: &Reject) -> Reply {
 }
 
 /// The part of the reply that is always the same.
-pub(super) fn rejection(reject: &Reject) -> Reply {
-    let content_type = reject.content_type.as_deref().unwrap_or("text/plain");
-    let own = reject.headers.iter();
-    let own = own.map(|(name, value)| (name.as_str().to_owned(), value.clone()));
-    Reply {
-        status: reject
-            .status
-            .map_or(TOO_MANY_REQUESTS, btp_policy::scalar::HttpStatus::get),
-        headers: std::iter::once(("content-type".to_owned(), content_type.to_owned()))
-            .chain(own)
-            .collect(),
-        body: reject
-            .body
-            .as_deref()
-            .unwrap_or("local_rate_limited")
-            .to_owned(),
-        grpc_status: reject.grpc_status,
-        details: DETAILS,
-    }
+pub(super) fn rejection(reject: &CannedReply) -> Reply {
+    Reply::text(TOO_MANY_REQUESTS, "local_rate_limited", DETAILS).customized(reject)
 }

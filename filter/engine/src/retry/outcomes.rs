@@ -2,7 +2,7 @@
 //!
 //! Source: Envoy's `RetryStateImpl::wouldRetryFromHeaders`, 1.40.
 
-use btp_policy::spec::Retry;
+use btp_policy::spec::{Retry, Trigger};
 
 /// What a policy's `retryOn` means for a response.
 #[derive(Debug)]
@@ -17,52 +17,34 @@ pub(crate) struct RetryableOutcomes {
     grpc: Vec<u8>,
 }
 
-/// Envoy Gateway's triggers where a policy names none.
-const DEFAULT: [&str; 5] = [
-    "connect-failure",
-    "refused-stream",
-    "retriable-status-codes",
-    "cancelled",
-    "unavailable",
-];
-const CODES: &str = "retriable-status-codes";
-/// Triggers that are gRPC's, and the status each stands for.
-const GRPC: [(&str, u8); 5] = [
-    ("cancelled", 1),
-    ("deadline-exceeded", 4),
-    ("internal", 13),
-    ("resource-exhausted", 8),
-    ("unavailable", 14),
-];
 const CONFLICT: u16 = 409;
 
-/// The triggers of a policy: those of HTTP, and those of gRPC. Codes bring
-/// the trigger along that makes them work.
+/// The names of the triggers for the headers that order retries: those of HTTP,
+/// and those of gRPC.
 pub(crate) fn triggers(retry: &Retry) -> (Vec<&'static str>, Vec<&'static str>) {
-    let named: Vec<&'static str> = match &retry.triggers {
-        Some(named) => named.iter().map(|trigger| trigger.as_str()).collect(),
-        None => DEFAULT.to_vec(),
-    };
-    let is_grpc = |name: &str| GRPC.iter().any(|(other, _)| *other == name);
-    let (grpc, mut http): (Vec<_>, Vec<_>) = named.into_iter().partition(|name| is_grpc(name));
-    http.retain(|name| *name != CODES);
-    if !retry.status_codes.is_empty() {
-        http.push(CODES);
-    }
-    (http, grpc)
+    // Without codes of the policy's, it would be about those of the route.
+    let is_idle = |it: &Trigger| *it == Trigger::STATUS_CODES && retry.status_codes.is_empty();
+    let triggers = retry.triggers_in_force().into_iter();
+    let (grpc, http): (Vec<Trigger>, Vec<Trigger>) = triggers
+        .filter(|trigger| !is_idle(trigger))
+        .partition(|trigger| trigger.grpc_status().is_some());
+    let names = |triggers: Vec<Trigger>| triggers.into_iter().map(Trigger::as_str).collect();
+    (names(http), names(grpc))
 }
 
 impl RetryableOutcomes {
     pub(crate) fn of(retry: &Retry) -> Self {
-        let (http, grpc) = triggers(retry);
-        let statuses = GRPC.iter().filter(|(name, _)| grpc.contains(name));
+        let triggers = retry.triggers_in_force();
+        let has = |name| triggers.iter().any(|trigger| trigger.as_str() == name);
         Self {
             max_retries: retry.num_retries,
-            any_5xx: http.contains(&"5xx"),
-            gateway_error: http.contains(&"gateway-error"),
-            conflict: http.contains(&"retriable-4xx"),
+            any_5xx: has("5xx"),
+            gateway_error: has("gateway-error"),
+            conflict: has("retriable-4xx"),
             codes: retry.status_codes.clone(),
-            grpc: statuses.map(|(_, status)| *status).collect(),
+            grpc: (triggers.iter().copied())
+                .filter_map(Trigger::grpc_status)
+                .collect(),
         }
     }
 
@@ -97,7 +79,7 @@ mod tests {
             (
                 "{}",
                 "connect-failure,refused-stream,retriable-status-codes",
-                "cancelled,unavailable",
+                "unavailable,cancelled",
             ),
             (r#"{"retryOn":{"triggers":["5xx"]}}"#, "5xx", ""),
             (

@@ -4,6 +4,7 @@ use super::shape::{
     ANY_INTEGER, COUNT, FRACTION, Object, PERCENT, STATUS, Shape, TOKEN, UINT32, extension,
     integer, list, many, optional, required,
 };
+use crate::spec::retry::TRIGGERS;
 
 const LIMIT: Shape = integer(0, UINT32);
 
@@ -68,21 +69,7 @@ static RETRY_ON: Object = Object {
     rules: &[],
 };
 
-const TRIGGER: Shape = Shape::Choice(&[
-    "5xx",
-    "gateway-error",
-    "reset",
-    "reset-before-request",
-    "connect-failure",
-    "retriable-4xx",
-    "refused-stream",
-    "retriable-status-codes",
-    "cancelled",
-    "deadline-exceeded",
-    "internal",
-    "resource-exhausted",
-    "unavailable",
-]);
+const TRIGGER: Shape = Shape::Choice(&TRIGGERS);
 
 pub(super) static RETRY_CONSTRAINT: Object = Object {
     fields: &[

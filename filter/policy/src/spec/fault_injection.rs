@@ -11,7 +11,7 @@ mod delay;
 mod sampling;
 mod schedule;
 
-pub use abort::{Abort, AbortAction, AbortReply, AbortStatus};
+pub use abort::{Abort, AbortAction, AbortStatus};
 pub use control::HeaderControl;
 pub use delay::{Delay, DelayLength, Distribution, Spread};
 pub use sampling::{Sampling, SamplingKey};

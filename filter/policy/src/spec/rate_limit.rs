@@ -16,7 +16,7 @@ use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::ObjectName;
 use crate::spec::Selector;
-use crate::spec::reject::Reject;
+use crate::spec::canned_reply::CannedReply;
 use crate::spec::selector::read_flag;
 
 /// `rateLimit`.
@@ -38,7 +38,7 @@ pub struct LocalRateLimit {
     pub mode: Mode,
     /// What a refused client gets, unless the rule says otherwise. An
     /// extension.
-    pub reject: Reject,
+    pub reject: CannedReply,
     /// Whether a refused client is told when to try again; `None`: yes. An
     /// extension.
     pub retry_after: Option<bool>,
@@ -101,8 +101,8 @@ impl LocalRateLimit {
             None => Some(Mode::default()),
         };
         let reject = match object.get("reject") {
-            Some(at) => Reject::read(at, problems),
-            None => Some(Reject::default()),
+            Some(at) => CannedReply::read_reject(at, problems),
+            None => Some(CannedReply::default()),
         };
         Some(Self {
             retry_after: match object.get("retryAfter") {

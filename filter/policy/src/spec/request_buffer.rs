@@ -6,7 +6,7 @@
 use crate::problem::Problems;
 use crate::read::{At, Object};
 use crate::scalar::{Duration, Quantity};
-use crate::spec::reject::Reject;
+use crate::spec::canned_reply::CannedReply;
 use crate::spec::selector::Selector;
 
 /// `requestBuffer`.
@@ -34,7 +34,7 @@ pub struct RequestBuffer {
     /// extension.
     pub max_total: Option<Quantity>,
     /// What the client gets whose body is too large. An extension.
-    pub reject: Reject,
+    pub reject: CannedReply,
 }
 
 /// `mode`.
@@ -112,7 +112,9 @@ impl RequestBuffer {
             Duration::read_positive(at, problems)
         });
         let max_total = read_some(&object, "maxTotal", |at| Quantity::read(at, problems));
-        let reject = read_some(&object, "reject", |at| Reject::read_for_body(at, problems));
+        let reject = read_some(&object, "reject", |at| {
+            CannedReply::read_reject_of_body(at, problems)
+        });
         let buffer = Self {
             mode: mode?.unwrap_or_default(),
             limit: limit?,

@@ -86,7 +86,8 @@ pub enum OnExhausted {
     Status503,
 }
 
-const TRIGGERS: [&str; 13] = [
+/// Every trigger, by Envoy's name.
+pub(crate) const TRIGGERS: [&str; 13] = [
     "5xx",
     "gateway-error",
     "reset",
@@ -102,18 +103,55 @@ const TRIGGERS: [&str; 13] = [
     "unavailable",
 ];
 
+/// Envoy Gateway's triggers where a policy names none.
+const DEFAULT_TRIGGERS: [Trigger; 5] = [
+    Trigger("connect-failure"),
+    Trigger("refused-stream"),
+    Trigger("unavailable"),
+    Trigger("cancelled"),
+    Trigger::STATUS_CODES,
+];
+
 /// Methods that may be sent twice (RFC 9110, 9.2.2).
 const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
 
 impl Trigger {
+    /// One of the policy's status codes.
+    pub const STATUS_CODES: Self = Self("retriable-status-codes");
+
     /// Envoy's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.0
     }
+
+    /// The status of gRPC that it is about; `None`: it is HTTP's.
+    #[must_use]
+    pub fn grpc_status(self) -> Option<u8> {
+        match self.0 {
+            "cancelled" => Some(1),
+            "deadline-exceeded" => Some(4),
+            "resource-exhausted" => Some(8),
+            "internal" => Some(13),
+            "unavailable" => Some(14),
+            _ => None,
+        }
+    }
 }
 
 impl Retry {
+    /// The policy's triggers or the default ones. Status codes bring the trigger
+    /// along that makes them work.
+    #[must_use]
+    pub fn triggers_in_force(&self) -> Vec<Trigger> {
+        let named = self.triggers.as_deref();
+        let mut triggers = named.unwrap_or(&DEFAULT_TRIGGERS).to_vec();
+        if !self.status_codes.is_empty() && !triggers.contains(&Trigger::STATUS_CODES) {
+            triggers.push(Trigger::STATUS_CODES);
+        }
+        triggers
+    }
+
     /// Reads `retry`.
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let known = [

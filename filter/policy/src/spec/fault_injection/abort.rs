@@ -2,8 +2,8 @@
 
 use crate::problem::Problems;
 use crate::read::{At, Object};
-use crate::scalar::{HeaderName, HttpStatus, Ppm, read_header_value};
-use crate::spec::reject::read_reply_header;
+use crate::scalar::{HttpStatus, Ppm, read_header_value};
+use crate::spec::canned_reply::{CannedReply, read_reply_header};
 
 /// `abort`.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,22 +18,9 @@ pub struct Abort {
 #[derive(Clone, Debug, PartialEq)]
 pub enum AbortAction {
     /// A reply.
-    Reply(AbortReply),
+    Reply(CannedReply),
     /// No reply: the connection (HTTP/2: the stream) breaks. An extension.
     Reset,
-}
-
-/// A reply to an aborted request.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AbortReply {
-    /// Its status.
-    pub status: AbortStatus,
-    /// Its body, as it stands. An extension.
-    pub body: Option<String>,
-    /// Its content type. An extension.
-    pub content_type: Option<String>,
-    /// Further headers in this order. An extension.
-    pub headers: Vec<(HeaderName, String)>,
 }
 
 /// `httpStatus` or `grpcStatus`.
@@ -69,13 +56,13 @@ impl Abort {
         let action = match (object.get("httpStatus"), object.get("grpcStatus"), reset) {
             (Some(at), None, false) => HttpStatus::read(at, problems)
                 .map(AbortStatus::Http)
-                .and_then(|status| AbortReply::read(status, &object, problems))
+                .and_then(|status| read_reply(status, &object, problems))
                 .map(AbortAction::Reply),
             (None, Some(at), false) => at
                 .integer(0..=16, problems)
                 .and_then(|code| u8::try_from(code).ok())
                 .map(AbortStatus::Grpc)
-                .and_then(|status| AbortReply::read(status, &object, problems))
+                .and_then(|status| read_reply(status, &object, problems))
                 .map(AbortAction::Reply),
             (None, None, true) => {
                 refuse_all(&object, &OF_REPLY, "a reset sends no reply", problems);
@@ -94,31 +81,47 @@ impl Abort {
     }
 }
 
-impl AbortReply {
-    fn read(status: AbortStatus, object: &Object<'_>, problems: &mut Problems) -> Option<Self> {
-        if let AbortStatus::Http(status) = status
-            && status.forbids_body()
-        {
-            let reason = format!("status {} has no body", status.get());
-            refuse_all(object, &["body", "contentType"], &reason, problems);
-        }
-        let body = super::read_optional(object, "body", problems, |at, problems| {
-            at.string_of(0..=LONGEST_BODY, problems).map(str::to_owned)
-        });
-        let content_type = super::read_optional(object, "contentType", problems, |at, problems| {
-            read_header_value(at, problems).map(str::to_owned)
-        });
-        let headers = match object.get("headers") {
-            Some(at) => at.list(1..=16, problems, read_reply_header),
-            None => Some(Vec::new()),
+impl From<AbortStatus> for CannedReply {
+    fn from(status: AbortStatus) -> Self {
+        let (status, grpc_status) = match status {
+            AbortStatus::Http(status) => (Some(status), None),
+            AbortStatus::Grpc(code) => (None, Some(code)),
         };
-        Some(Self {
+        Self {
             status,
-            body: body?,
-            content_type: content_type?,
-            headers: headers?,
-        })
+            grpc_status,
+            ..Self::default()
+        }
     }
+}
+
+fn read_reply(
+    status: AbortStatus,
+    object: &Object<'_>,
+    problems: &mut Problems,
+) -> Option<CannedReply> {
+    if let AbortStatus::Http(status) = status
+        && status.forbids_body()
+    {
+        let reason = format!("status {} has no body", status.get());
+        refuse_all(object, &["body", "contentType"], &reason, problems);
+    }
+    let body = super::read_optional(object, "body", problems, |at, problems| {
+        at.string_of(0..=LONGEST_BODY, problems).map(str::to_owned)
+    });
+    let content_type = super::read_optional(object, "contentType", problems, |at, problems| {
+        read_header_value(at, problems).map(str::to_owned)
+    });
+    let headers = match object.get("headers") {
+        Some(at) => at.list(1..=16, problems, read_reply_header),
+        None => Some(Vec::new()),
+    };
+    Some(CannedReply {
+        body: body?,
+        content_type: content_type?,
+        headers: headers?,
+        ..CannedReply::from(status)
+    })
 }
 
 fn refuse_all(object: &Object<'_>, names: &[&str], why: &str, problems: &mut Problems) {

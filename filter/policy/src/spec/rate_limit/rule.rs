@@ -6,7 +6,7 @@ use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{Duration, ObjectName, is_dns_label};
 use crate::spec::Selector;
-use crate::spec::reject::Reject;
+use crate::spec::canned_reply::CannedReply;
 use crate::spec::selector::read_flag;
 
 /// One rule.
@@ -37,7 +37,7 @@ pub struct LocalRule {
     /// What clients are told.
     pub headers: RateLimitHeaders,
     /// What a client gets that this rule refuses. An extension.
-    pub reject: Option<Reject>,
+    pub reject: Option<CannedReply>,
     /// Requests wait for their tokens. An extension.
     pub queue: Option<Queue>,
 }
@@ -181,7 +181,9 @@ impl LocalRule {
         ];
         let headers = object.get("xRateLimitHeaders");
         let headers = headers.map(|at| at.choice(&choices, problems));
-        let reject = object.get("reject").map(|at| Reject::read(at, problems));
+        let reject = object
+            .get("reject")
+            .map(|at| CannedReply::read_reject(at, problems));
         let shadow_mode = read_flag(object.get("shadowMode"), problems);
         let shared = read_flag(object.get("shared"), problems);
         let queue = object.get("queue").map(|at| Queue::read(at, problems));

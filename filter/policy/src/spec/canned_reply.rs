@@ -1,15 +1,15 @@
-//! What a client gets in place of an upstream's answer: the `reject` of limits,
-//! and the headers of other replies that a policy writes. Extensions.
+//! Replies that a policy writes: the `reject` of limits, and an `abort` with a
+//! status. All but the latter's status are extensions.
 
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{HeaderName, HttpStatus, read_header_name, read_header_value};
 
-/// `reject`: the reply to a request that is refused. What is not set is as
-/// Envoy's filter for that capability has it.
+/// A reply in place of an upstream's answer. What is not set is as Envoy's filter
+/// for that capability has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reject {
-    /// `statusCode`: 400 to 599.
+pub struct CannedReply {
+    /// `statusCode`: 400 to 599; an abort's `httpStatus`: 200 to 599.
     pub status: Option<HttpStatus>,
     /// `contentType`; text/plain unless it is set.
     pub content_type: Option<String>,
@@ -17,20 +17,20 @@ pub struct Reject {
     pub body: Option<String>,
     /// `headers`: further ones.
     pub headers: Vec<(HeaderName, String)>,
-    /// `grpcStatus`: what a gRPC client gets. Not of a `requestBuffer`, whose
+    /// `grpcStatus`: the status for a gRPC client. Not of a `requestBuffer`, whose
     /// refusals are always 8 (RESOURCE_EXHAUSTED).
     pub grpc_status: Option<u8>,
 }
 
-impl Reject {
-    /// Of a rate limit.
-    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+impl CannedReply {
+    /// Reads a rate limit's `reject`.
+    pub(super) fn read_reject(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let known = ["statusCode", "contentType", "body", "headers", "grpcStatus"];
         Self::read_keys(at, &known, problems)
     }
 
-    /// Of a buffer: without `grpcStatus`.
-    pub(super) fn read_for_body(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    /// Reads a buffer's `reject`: without `grpcStatus`.
+    pub(super) fn read_reject_of_body(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let known = ["statusCode", "contentType", "body", "headers"];
         Self::read_keys(at, &known, problems)
     }
@@ -92,7 +92,7 @@ mod tests {
     fn refused(text: &str) -> Vec<String> {
         let node = json::parse(text.as_bytes()).unwrap();
         let mut problems = Problems::default();
-        Reject::read(At::root(&node), &mut problems);
+        CannedReply::read_reject(At::root(&node), &mut problems);
         problems
             .into_vec()
             .iter()
