@@ -7,7 +7,7 @@ use super::Context;
 use crate::fault::{Fault, FaultInputs};
 use crate::grpc::Grpc;
 use crate::grpc::reply_format::ReplyFormat;
-use crate::host::Host;
+use crate::host::{Host, client_ip};
 use crate::plan::PolicyPlan;
 use crate::rate_limit::MatchedRule;
 use crate::request::Request;
@@ -68,7 +68,7 @@ impl RequestFacts {
                 limits.matched_rules(request, seed, route)
             })
         };
-        let source = required.source.then(|| host.source_address()).flatten();
+        let source = required.source.then(|| client_ip(host)).flatten();
         let paths = required.metadata.iter();
         let metadata: Vec<(&MetadataPath, Vec<u8>)> = paths
             .filter_map(|path| Some((path, host.metadata(path)?)))

@@ -7,7 +7,7 @@ use super::{Overrides, Recipient, Rule};
 use crate::action::Reply;
 use crate::grpc::reply_format::ReplyFormat;
 use crate::grpc::{is_grpc, status_of_http};
-use crate::host::{Host, response_status};
+use crate::host::{Host, is_via_upstream, parse, response_status};
 use crate::request::joined;
 
 /// Headers of a response.
@@ -19,7 +19,7 @@ impl Overrides {
     pub(super) fn rule_for_response<H: Host>(
         &self,
         client: Recipient<'_>,
-        host: &mut H,
+        host: &H,
         end: bool,
     ) -> Option<&Rule> {
         let status = response_status(host)?;
@@ -29,7 +29,9 @@ impl Overrides {
         // The status of a streamed gRPC answer comes behind its messages.
         let streams_grpc = client.grpc.is_call()
             && !end
-            && host.response_header("content-type", |value| value.is_some_and(is_grpc));
+            && host
+                .response_header("content-type")
+                .is_some_and(|value| is_grpc(&value));
         let possible = |rule: &&Rule| possible(rule) && (!streams_grpc || rule.keeps_body());
         let first = self.rules.iter().find(possible)?;
         if first.is_decided_by_status() {
@@ -37,7 +39,7 @@ impl Overrides {
         }
         let asks_source = |rule: &Rule| rule.rule.source != Source::All;
         let asked = self.rules.iter().filter(possible).any(asks_source);
-        let is_local = asked && host.response_is_local();
+        let is_local = asked && !is_via_upstream(host);
         host.response_headers(|headers| {
             let matches =
                 |rule: &&Rule| rule.takes_source(is_local) && rule.takes_headers(headers, None);
@@ -129,9 +131,4 @@ fn takes_value(wanted: &StringMatch, value: &[u8]) -> bool {
 pub(super) fn status(headers: Headers<'_>) -> Option<u16> {
     let (_, value) = headers.iter().find(|(name, _)| *name == b":status")?;
     parse(value)
-}
-
-/// A plain decimal number.
-fn parse<N: std::str::FromStr>(value: &[u8]) -> Option<N> {
-    std::str::from_utf8(value).ok()?.parse().ok()
 }

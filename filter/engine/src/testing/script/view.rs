@@ -1,7 +1,8 @@
 //! One exchange's view of the scripted proxy. What is asked for at the wrong
 //! time is not there, as in Envoy.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 
 use btp_policy::attach::{ResourceRef, Route};
 
@@ -11,7 +12,7 @@ use crate::host::metrics::{CounterId, Labels, Metrics};
 use crate::host::shared_state::accounts::{AccountId, Accounts, Entry};
 use crate::host::shared_state::journal::{Journals, WorkerId};
 use crate::host::shared_state::{CellId, Cells, Contended, SharedState, Update};
-use crate::host::{Attribute, Host};
+use crate::host::{Attribute, Host, VIA_UPSTREAM};
 
 /// Headers as they came, whatever bytes they are.
 pub(super) type Headers = Vec<(Vec<u8>, Vec<u8>)>;
@@ -28,8 +29,8 @@ pub(super) struct Facts {
     pub(super) metadata: Vec<u8>,
     pub(super) cluster: Option<Vec<u8>>,
     pub(super) source: Option<IpAddr>,
-    pub(super) tries: u32,
-    /// Its name, which the tries upstream know as well.
+    pub(super) attempts: u32,
+    /// Its name, which the attempts upstream know as well.
     pub(super) name: Option<Vec<u8>>,
     pub(super) forwarded: bool,
 }
@@ -118,11 +119,11 @@ impl Journals for View<'_> {
 }
 
 impl Host for View<'_> {
-    fn now_ns(&mut self) -> u64 {
+    fn now_ns(&self) -> u64 {
         self.shared.now_ns.get()
     }
 
-    fn wall_ms(&mut self) -> u64 {
+    fn wall_ms(&self) -> u64 {
         self.shared.wall_ms.get()
     }
 
@@ -136,56 +137,60 @@ impl Host for View<'_> {
         Some(self.random())
     }
 
-    fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn request_headers<R>(&self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
         if self.facts.forwarded {
             return read(&[]);
         }
         read(&lent(&self.facts.request))
     }
 
-    fn request_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+    fn request_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         let found = first(&self.facts.request, name);
-        read(found.filter(|_| !self.facts.forwarded))
+        found.filter(|_| !self.facts.forwarded).map(Cow::Borrowed)
     }
 
-    fn response_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        let found = first(&self.facts.response, name);
-        read(found.filter(|_| self.responds))
-    }
-
-    fn response_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn response_headers<R>(&self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
         if !self.responds {
             return read(&[]);
         }
         read(&lent(&self.facts.response))
     }
 
-    fn response_is_local(&mut self) -> bool {
-        !self.facts.via_upstream
+    fn response_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let found = first(&self.facts.response, name);
+        found.filter(|_| self.responds).map(Cow::Borrowed)
     }
 
-    fn attribute(&mut self, attribute: Attribute<'_>) -> Option<Vec<u8>> {
-        match attribute {
-            Attribute::RouteName => self.facts.route.clone(),
-            Attribute::UpstreamCluster => self.facts.cluster.clone(),
-            _ => Some(self.facts.metadata.clone()),
-        }
+    fn attribute(&self, attribute: Attribute<'_>) -> Option<Cow<'_, [u8]>> {
+        let facts = self.facts;
+        let lent: Option<&[u8]> = match attribute {
+            Attribute::RouteName => facts.route.as_deref(),
+            Attribute::UpstreamCluster => facts.cluster.as_deref(),
+            Attribute::ExchangeName => facts.name.as_deref(),
+            Attribute::ResponseCodeDetails if facts.via_upstream => Some(VIA_UPSTREAM.as_bytes()),
+            Attribute::ClientAddress => {
+                let address = SocketAddr::new(facts.source?, 0);
+                return Some(Cow::Owned(address.to_string().into_bytes()));
+            }
+            _ => Some(&facts.metadata),
+        };
+        lent.filter(|value| !value.is_empty()).map(Cow::Borrowed)
     }
 
-    fn metadata(&mut self, _: &[String]) -> Option<Vec<u8>> {
+    fn metadata(&self, _: &[String]) -> Option<Vec<u8>> {
         let value = self.facts.metadata.clone();
         (!value.is_empty()).then_some(value)
     }
 
-    fn start_time_ns(&mut self) -> Option<u64> {
+    fn start_time_ns(&self) -> Option<u64> {
         Some(self.shared.wall_ms.get().wrapping_mul(1_000_000))
     }
 
-    fn route_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        read(self.facts.route.as_deref())
+    fn attempts(&self) -> u32 {
+        self.facts.attempts
     }
 
-    fn route<R>(&mut self, _: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
+    fn route<R>(&self, _: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
         let resource = self.facts.resource.as_ref().map(|it| ResourceRef {
             kind: &it[0],
             namespace: &it[1],
@@ -197,29 +202,5 @@ impl Host for View<'_> {
             resources: resource.as_slice(),
             labels: &[],
         })
-    }
-
-    fn attempt(&mut self) -> Option<u32> {
-        Some(self.facts.tries).filter(|tries| *tries > 0)
-    }
-
-    fn source_address(&mut self) -> Option<IpAddr> {
-        self.facts.source
-    }
-
-    fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        read(self.facts.name.as_deref())
-    }
-
-    fn tries(&mut self) -> u32 {
-        self.facts.tries
-    }
-
-    fn is_via_upstream(&mut self) -> bool {
-        self.facts.via_upstream
-    }
-
-    fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        read(self.facts.cluster.as_deref())
     }
 }
