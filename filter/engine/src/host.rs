@@ -1,5 +1,7 @@
 //! What the engine asks of the proxy it runs in.
 
+pub(crate) mod headers;
+pub(crate) mod metadata;
 pub(crate) mod metrics;
 pub(crate) mod shared_state;
 
@@ -9,6 +11,8 @@ use std::str::FromStr;
 
 use btp_policy::attach::Route;
 
+use headers::HeaderView;
+use metadata::MetadataValue;
 use metrics::Metrics;
 use shared_state::SharedState;
 
@@ -57,7 +61,7 @@ pub trait Host: Metrics + SharedState {
     /// All request headers in the order they came, names in lower case,
     /// `:method` and `:path` among them. Answers only until the request has
     /// been forwarded.
-    fn request_headers<R>(&self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R;
+    fn request_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R;
 
     /// The first value of a request header (name in lower case). Answers
     /// only until the request has been forwarded.
@@ -65,7 +69,7 @@ pub trait Host: Metrics + SharedState {
 
     /// All response headers in the order they came, names in lower case,
     /// `:status` among them. Answers only while response headers are at hand.
-    fn response_headers<R>(&self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R;
+    fn response_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R;
 
     /// The first value of a response header (name in lower case, `:status`
     /// included). Answers only while response headers are at hand.
@@ -74,10 +78,9 @@ pub trait Host: Metrics + SharedState {
     /// Something about the exchange. `None` if it is not known, or empty.
     fn attribute(&self, attribute: Attribute<'_>) -> Option<Cow<'_, [u8]>>;
 
-    /// What stands under a path of Envoy's dynamic metadata (namespace first):
-    /// text as it is, a number as the eight bytes of a little-endian double, a
-    /// boolean as one byte. `None` if nothing does, or it is empty.
-    fn metadata(&self, path: &[String]) -> Option<Vec<u8>>;
+    /// What stands under a path of Envoy's dynamic metadata (namespace first).
+    /// `None` if nothing does, or it is an empty text.
+    fn metadata(&self, path: &[String]) -> Option<MetadataValue<'_>>;
 
     /// When the request began: nanoseconds since 1970.
     fn start_time_ns(&self) -> Option<u64>;

@@ -272,6 +272,7 @@ impl Overrides {
         client: Recipient<'_>,
         event: &mut Event<'_, H>,
     ) -> Option<Response> {
+        // A view of the kind that hosts have, so that there is code for one kind only.
         let headers: Vec<(&[u8], &[u8])> = original
             .headers
             .iter()

@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 
 use btp_engine::{
-    AccountId, Accounts, Attribute, Cells, Contended, CounterId, Entry, Host, Journals, Labels,
-    Metrics, SharedState, Update, WorkerId,
+    AccountId, Accounts, Attribute, Cells, Contended, CounterId, Entry, HeaderView, Host, Journals,
+    Labels, MetadataValue, Metrics, SharedState, Update, WorkerId,
 };
 use btp_formats::Stored;
 use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, HostError, Map};
 use crate::loaded::Loaded;
+use crate::metadata;
 use crate::pairs;
 use crate::shared_data;
 use crate::vm;
@@ -100,20 +101,18 @@ impl Host for WasmHost<'_> {
         getrandom::u64().ok()
     }
 
-    fn request_headers<R>(&self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn request_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         let block = abi::headers(Map::RequestHeaders).unwrap_or_default();
-        let headers: Vec<(&[u8], &[u8])> = pairs::entries(&block).collect();
-        read(&headers)
+        read(&pairs::all(&block))
     }
 
     fn request_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         abi::header(Map::RequestHeaders, name).map(Cow::Owned)
     }
 
-    fn response_headers<R>(&self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn response_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         let block = abi::headers(Map::ResponseHeaders).unwrap_or_default();
-        let headers: Vec<(&[u8], &[u8])> = pairs::entries(&block).collect();
-        read(&headers)
+        read(&pairs::all(&block))
     }
 
     fn response_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
@@ -134,12 +133,12 @@ impl Host for WasmHost<'_> {
         value.filter(|value| !value.is_empty()).map(Cow::Owned)
     }
 
-    fn metadata(&self, path: &[String]) -> Option<Vec<u8>> {
+    fn metadata(&self, path: &[String]) -> Option<MetadataValue<'_>> {
         let path = path
             .iter()
             .fold(DYNAMIC_METADATA.to_owned(), |path, part| path + "\0" + part);
         let value = abi::property(&path).filter(|value| !value.is_empty());
-        value.map(pairs::in_order)
+        value.map(metadata::value)
     }
 
     fn start_time_ns(&self) -> Option<u64> {

@@ -243,7 +243,7 @@ mod tests {
             let owned = |(name, value): (&str, &str)| (name.into(), value.into());
             host.request_headers = headers.map(owned).to_vec();
             assert_eq!(
-                ReplyFormat::of_request(&mut host),
+                ReplyFormat::of_request(&host),
                 format,
                 "{content_type} {method}"
             );

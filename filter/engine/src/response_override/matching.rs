@@ -7,11 +7,9 @@ use super::{Overrides, Recipient, Rule};
 use crate::action::Reply;
 use crate::grpc::reply_format::ReplyFormat;
 use crate::grpc::{is_grpc, status_of_http};
+use crate::host::headers::HeaderView;
 use crate::host::{Host, is_via_upstream, parse, response_status};
 use crate::request::joined;
-
-/// Headers of a response.
-type Headers<'a> = &'a [(&'a [u8], &'a [u8])];
 
 impl Overrides {
     /// The rule for the response at hand. Its status alone is read as long as
@@ -53,7 +51,7 @@ impl Overrides {
     pub(super) fn rule_for_reply(
         &self,
         reply: &Reply,
-        headers: Headers<'_>,
+        headers: &dyn HeaderView,
         format: ReplyFormat,
         client: Recipient<'_>,
     ) -> Option<&Rule> {
@@ -103,7 +101,7 @@ impl Rule {
     }
 
     /// `grpc_status` counts before the header of that name.
-    fn takes_headers(&self, headers: Headers<'_>, grpc_status: Option<u8>) -> bool {
+    fn takes_headers(&self, headers: &dyn HeaderView, grpc_status: Option<u8>) -> bool {
         let wanted = &self.rule.matching.grpc_statuses;
         if !wanted.is_empty() {
             let status = grpc_status.or_else(|| parse(&joined(headers, "grpc-status")?));
@@ -128,7 +126,6 @@ fn takes_value(wanted: &StringMatch, value: &[u8]) -> bool {
 }
 
 /// The status of a response with these headers.
-pub(super) fn status(headers: Headers<'_>) -> Option<u16> {
-    let (_, value) = headers.iter().find(|(name, _)| *name == b":status")?;
-    parse(value)
+pub(super) fn status(headers: &dyn HeaderView) -> Option<u16> {
+    parse(headers.value(":status")?)
 }

@@ -9,6 +9,8 @@ use btp_policy::attach::{ResourceRef, Route};
 
 use hashbrown::HashMap;
 
+use crate::host::headers::HeaderView;
+use crate::host::metadata::MetadataValue;
 use crate::host::metrics::{CounterId, Labels, Metrics};
 use crate::host::shared_state::accounts::{AccountId, Accounts, Entry};
 use crate::host::shared_state::journal::{Journals, WorkerId};
@@ -67,7 +69,7 @@ pub struct FakeHost {
     /// `%RESPONSE_CODE_DETAILS%` of the response at hand.
     pub details: String,
     /// The dynamic metadata.
-    pub metadata: HashMap<Vec<String>, Vec<u8>>,
+    pub metadata: HashMap<Vec<String>, MetadataValue<'static>>,
     /// When requests begin: nanoseconds since 1970.
     pub start_time_ns: u64,
     /// How often headers or attributes were asked for.
@@ -101,18 +103,6 @@ impl FakeHost {
     pub fn cell<I: CellId>(&self, id: I) -> I::Cell {
         let cell = self.update(id, |cell| Update::Keep(cell.clone()));
         cell.unwrap_or_default()
-    }
-
-    fn lent(headers: &[(String, Vec<u8>)]) -> Vec<(&[u8], &[u8])> {
-        let headers = headers.iter();
-        headers
-            .map(|(name, value)| (name.as_bytes(), value.as_slice()))
-            .collect()
-    }
-
-    fn find<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<Cow<'a, [u8]>> {
-        let found = headers.iter().find(|(other, _)| other == name);
-        found.map(|(_, value)| Cow::Borrowed(&**value))
     }
 
     fn count_lookup(&self) {
@@ -187,24 +177,24 @@ impl Host for FakeHost {
         self.secrets.pop_front().or_else(|| Some(self.random()))
     }
 
-    fn request_headers<R>(&self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn request_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         self.count_lookup();
-        read(&Self::lent(&self.request_headers))
+        read(&self.request_headers)
     }
 
     fn request_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         self.count_lookup();
-        Self::find(&self.request_headers, name)
+        self.request_headers.value(name).map(Cow::Borrowed)
     }
 
-    fn response_headers<R>(&self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn response_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         self.count_lookup();
-        read(&Self::lent(&self.response_headers))
+        read(&self.response_headers)
     }
 
     fn response_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         self.count_lookup();
-        Self::find(&self.response_headers, name)
+        self.response_headers.value(name).map(Cow::Borrowed)
     }
 
     fn attribute(&self, attribute: Attribute<'_>) -> Option<Cow<'_, [u8]>> {
@@ -225,7 +215,7 @@ impl Host for FakeHost {
         lent.filter(|value| !value.is_empty()).map(Cow::Borrowed)
     }
 
-    fn metadata(&self, path: &[String]) -> Option<Vec<u8>> {
+    fn metadata(&self, path: &[String]) -> Option<MetadataValue<'_>> {
         self.count_lookup();
         self.metadata.get(path).cloned()
     }

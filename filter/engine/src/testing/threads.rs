@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use btp_policy::attach::Route;
 
 use super::{FakeHost, SharedCells};
+use crate::host::headers::HeaderView;
+use crate::host::metadata::MetadataValue;
 use crate::host::metrics::{CounterId, Labels, Metrics};
 use crate::host::shared_state::accounts::{AccountId, Accounts, Entry};
 use crate::host::shared_state::journal::{Journals, WorkerId};
@@ -170,7 +172,7 @@ impl<const LEASES: bool> Host for WorkerHost<'_, LEASES> {
         self.exchange.secret()
     }
 
-    fn request_headers<R>(&self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn request_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         self.exchange.request_headers(read)
     }
 
@@ -178,7 +180,7 @@ impl<const LEASES: bool> Host for WorkerHost<'_, LEASES> {
         self.exchange.request_header(name)
     }
 
-    fn response_headers<R>(&self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn response_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         self.exchange.response_headers(read)
     }
 
@@ -190,7 +192,7 @@ impl<const LEASES: bool> Host for WorkerHost<'_, LEASES> {
         self.exchange.attribute(attribute)
     }
 
-    fn metadata(&self, path: &[String]) -> Option<Vec<u8>> {
+    fn metadata(&self, path: &[String]) -> Option<MetadataValue<'_>> {
         self.exchange.metadata(path)
     }
 

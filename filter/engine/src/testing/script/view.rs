@@ -8,6 +8,8 @@ use btp_policy::attach::{ResourceRef, Route};
 
 use super::configs::Compiled;
 use super::shared::Shared;
+use crate::host::headers::{HeaderView, NO_HEADERS};
+use crate::host::metadata::MetadataValue;
 use crate::host::metrics::{CounterId, Labels, Metrics};
 use crate::host::shared_state::accounts::{AccountId, Accounts, Entry};
 use crate::host::shared_state::journal::{Journals, WorkerId};
@@ -51,19 +53,6 @@ pub(super) struct View<'a> {
 
 fn place(places: &[usize], index: u32) -> usize {
     places.get(index as usize).copied().unwrap_or(usize::MAX)
-}
-
-fn lent(headers: &Headers) -> Vec<(&[u8], &[u8])> {
-    let headers = headers.iter();
-    headers
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect()
-}
-
-fn first<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
-    let mut headers = headers.iter();
-    let (_, value) = headers.find(|(other, _)| other == name.as_bytes())?;
-    Some(value)
 }
 
 impl Metrics for View<'_> {
@@ -137,27 +126,27 @@ impl Host for View<'_> {
         Some(self.random())
     }
 
-    fn request_headers<R>(&self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn request_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         if self.facts.forwarded {
-            return read(&[]);
+            return read(&NO_HEADERS);
         }
-        read(&lent(&self.facts.request))
+        read(&self.facts.request)
     }
 
     fn request_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let found = first(&self.facts.request, name);
+        let found = self.facts.request.value(name);
         found.filter(|_| !self.facts.forwarded).map(Cow::Borrowed)
     }
 
-    fn response_headers<R>(&self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn response_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         if !self.responds {
-            return read(&[]);
+            return read(&NO_HEADERS);
         }
-        read(&lent(&self.facts.response))
+        read(&self.facts.response)
     }
 
     fn response_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let found = first(&self.facts.response, name);
+        let found = self.facts.response.value(name);
         found.filter(|_| self.responds).map(Cow::Borrowed)
     }
 
@@ -177,9 +166,17 @@ impl Host for View<'_> {
         lent.filter(|value| !value.is_empty()).map(Cow::Borrowed)
     }
 
-    fn metadata(&self, _: &[String]) -> Option<Vec<u8>> {
-        let value = self.facts.metadata.clone();
-        (!value.is_empty()).then_some(value)
+    fn metadata(&self, _: &[String]) -> Option<MetadataValue<'_>> {
+        let bytes = || Cow::Borrowed(&*self.facts.metadata);
+        Some(match *self.facts.metadata {
+            [] => return None,
+            [0, ..] => MetadataValue::Composite(bytes()),
+            [1] => MetadataValue::TextOrBoolean(bytes(), true),
+            [2, ..] => MetadataValue::TextOrNumber(bytes(), 3.0),
+            [3, ..] => MetadataValue::Number(3.0),
+            [4, ..] => MetadataValue::Boolean(true),
+            _ => MetadataValue::Text(bytes()),
+        })
     }
 
     fn start_time_ns(&self) -> Option<u64> {
