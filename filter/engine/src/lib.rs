@@ -41,6 +41,8 @@ pub use action::{Action, Fields, Flow, Reply, Response};
 pub use deadlines::Deadlines;
 pub use event::Event;
 pub use exchange::{Context, Exchange};
+pub use host::headers::HeaderView;
+pub use host::metadata::MetadataValue;
 pub use host::metrics::{CounterId, Family, GaugeId, Label, Labels, MetricKind, Metrics, Series};
 pub use host::shared_state::accounts::{AccountId, Accounts, Entry};
 pub use host::shared_state::journal::{HeldCredit, Journals, PAGES, Page, PageId, WorkerId};

@@ -20,6 +20,7 @@ mod dispatch;
 mod host;
 mod loaded;
 mod log_throttle;
+mod metadata;
 mod metrics;
 mod pairs;
 mod perform;
