@@ -83,7 +83,7 @@ impl Action {
 /// Headers as they go over the wire, names in lower case.
 pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// A response that stands in for another.
+/// A response in place of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// HTTP status.

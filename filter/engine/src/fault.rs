@@ -68,7 +68,7 @@ struct PlannedAbort {
     outcome: AbortOutcome,
 }
 
-/// What of a request matters to fault injection.
+/// What fault injection reads of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FaultInputs {
     is_for: bool,
@@ -78,7 +78,7 @@ pub(crate) struct FaultInputs {
     is_health_check: Option<bool>,
 }
 
-/// What becomes of a request.
+/// The decision about a request.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     /// It waits for so many nanoseconds.

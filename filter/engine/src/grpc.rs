@@ -1,4 +1,4 @@
-//! Who speaks gRPC.
+//! Which requests are gRPC.
 //!
 //! A content type is a label that anybody can write. What limits a body or
 //! replaces a response must not be put off by it, so a call is told by what
@@ -10,7 +10,7 @@ pub(crate) mod reply_format;
 use crate::grpc::reply_format::ReplyFormat;
 use crate::host::{Attribute, Host};
 
-/// What a request has to do with gRPC.
+/// How a request relates to gRPC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Grpc {
     /// Nothing, but for its content type perhaps.

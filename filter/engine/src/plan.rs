@@ -138,7 +138,7 @@ impl Plan {
         retries.filter_map(|it| it.budget.as_ref()?.notice())
     }
 
-    /// Whether the exchanges under this plan are tries at the upstream
+    /// Whether the exchanges under this plan are attempts at the upstream
     /// position.
     pub(crate) fn is_upstream(&self) -> bool {
         self.position == Position::Upstream
@@ -187,7 +187,7 @@ impl PolicyPlan {
         self.limits.as_ref().is_some_and(|limits| limits.per_route)
     }
 
-    /// Where what it counts is kept, but for places of requests in flight.
+    /// Where what it counts is kept, but for permits.
     fn quota_tables(&self) -> impl Iterator<Item = QuotaTable> + use<> {
         let fault = self.fault.as_ref().map(|fault| fault.delayed);
         let fault = fault.map(|delayed| QuotaTable::Own(delayed.quota.id, delayed.gauge));
@@ -244,9 +244,9 @@ impl PolicyPlan {
     }
 }
 
-/// The tables of `Distinct` values' places are those of all bounds together.
-fn in_flight_tables(bounds: &[ConcurrencyLimit]) -> Vec<QuotaTable> {
-    let (own, mut shared): (Vec<QuotaTable>, Vec<QuotaTable>) = bounds
+/// Where permits are kept. All limits share the tables of `Distinct` values.
+fn in_flight_tables(limits: &[ConcurrencyLimit]) -> Vec<QuotaTable> {
+    let (own, mut shared): (Vec<QuotaTable>, Vec<QuotaTable>) = limits
         .iter()
         .flat_map(ConcurrencyLimit::quota_tables)
         .partition(|kept| matches!(kept, QuotaTable::Own(..)));

@@ -119,7 +119,7 @@ pub(crate) fn joined<'a>(headers: &'a dyn HeaderView, name: &str) -> Option<Cow<
     joined
 }
 
-/// What stands before and behind the first of these bytes.
+/// The parts before and behind the first of these bytes.
 fn split_at_any<'a>(text: &'a [u8], any: &[u8]) -> (&'a [u8], &'a [u8]) {
     let mut parts = text.splitn(2, |byte| any.contains(byte));
     let before = parts.next().unwrap_or_default();

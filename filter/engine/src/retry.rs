@@ -60,7 +60,7 @@ pub(crate) struct RetryBudget {
 }
 
 const MAX_RETRIES: &str = "x-envoy-max-retries";
-/// What stops the router from trying again.
+/// Stops the router's retries.
 pub(crate) const RATE_LIMITED: &str = "x-envoy-ratelimited";
 /// `%RESPONSE_CODE_DETAILS%` of a refused retry.
 const DETAILS: &str = "btp_retry_budget";
@@ -232,8 +232,8 @@ pub(crate) fn response_outcome<H: Host>(host: &H) -> Option<ResponseOutcome> {
     })
 }
 
-/// What a client gets whose retry was refused, where there is no response of
-/// the origin's to give.
+/// The reply in place of a refused retry, where there is no response of the
+/// origin's to give.
 pub(crate) fn refusal() -> Reply {
     Reply::text(503, "retry budget exhausted", DETAILS)
 }

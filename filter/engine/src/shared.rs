@@ -1,5 +1,5 @@
 //! What the workers of one proxy hold together, in the cells that the host keeps
-//! for them: quotas, who holds what of them, and who is alive.
+//! for them: quotas, the claims on them, and which workers are alive.
 
 pub(crate) mod claims;
 pub(crate) mod gauges;

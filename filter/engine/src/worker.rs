@@ -35,7 +35,7 @@ pub struct Worker {
     seed: Option<[u64; 2]>,
 }
 
-/// Where a request belongs.
+/// The policy and route of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The policy that governs it.

@@ -1,6 +1,6 @@
 //! Numbers in bytes.
 
-/// What is left to read of a value.
+/// The bytes of a value that are still to be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 

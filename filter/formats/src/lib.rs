@@ -80,7 +80,7 @@ pub fn versioned_key(name: &str, version: u32) -> String {
     }
 }
 
-/// The version of what stands under the keys of a kind.
+/// The version of the values under the keys of a kind.
 fn version(kind: CellKind) -> u32 {
     match kind {
         CellKind::Seed | CellKind::Overflow | CellKind::Quota | CellKind::Registry => 0,

@@ -5,7 +5,7 @@ use btp_engine::{VmEntry, VmTable};
 
 use crate::bytes::{of_words, words};
 
-/// What stands under one key for all VMs.
+/// A value under one key, for all VMs.
 pub trait Encoded: Default {
     /// The key.
     const KEY: &'static str;

@@ -1,7 +1,7 @@
 //! Which configuration or exchange a callback is about, by the number that
 //! Envoy gave it.
 //!
-//! This stands in the place of the SDK's dispatcher, which keeps an exchange
+//! This takes the place of the SDK's dispatcher, which keeps an exchange
 //! until its end, whatever there is left to do. Here an exchange is forgotten
 //! as soon as nothing of it matters any more: what Envoy still calls for it
 //! finds nothing, and goes on.

@@ -13,7 +13,7 @@ use btp_formats::{Encoded, Stored};
 
 use crate::abi;
 
-/// A value as it stands there.
+/// A value as it was read.
 struct Found {
     value: Vec<u8>,
     /// `None`: it is not there, and others may not make it.
@@ -63,7 +63,7 @@ pub(crate) fn update<V: Encoded, T>(
     Err(Contended)
 }
 
-/// What stands there now.
+/// The value there now.
 pub(crate) fn read<V: Encoded>() -> V {
     let value = abi::shared_data(V::KEY);
     value.map_or_else(V::default, |(value, _)| V::decode(&value))

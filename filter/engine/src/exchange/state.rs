@@ -37,7 +37,7 @@
 use crate::fault::AbortOutcome;
 use crate::response_override::HeldBody;
 
-/// What holds the request.
+/// Where the request is, and what holds it.
 #[derive(Debug, Default)]
 pub(super) enum RequestState {
     /// It has not come, or what becomes of it is being decided.
@@ -60,7 +60,7 @@ pub(super) enum RequestState {
     Answered,
 }
 
-/// What becomes of the response.
+/// Where the response is.
 #[derive(Debug)]
 pub(super) enum ResponseState {
     /// There is none yet. It gets this status when it comes.

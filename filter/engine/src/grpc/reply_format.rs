@@ -17,7 +17,7 @@ use crate::action::{Fields, Reply, Response};
 use crate::grpc::status_of_http;
 use crate::host::Host;
 
-/// What a client understands, by the content type of its request. It is a label
+/// The format that a client understands, by the content type of its request. It is a label
 /// that anybody can write, so nothing but the format of replies may depend on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ReplyFormat {
@@ -186,7 +186,7 @@ fn message(body: &[u8]) -> Vec<u8> {
     value
 }
 
-/// What marks the frame of trailers (PROTOCOL-WEB of gRPC).
+/// Marks the frame of trailers (PROTOCOL-WEB of gRPC).
 const TRAILERS: u8 = 0x80;
 const CONTENT_TYPE: &[u8] = b"content-type";
 const STATUS: &[u8] = b"grpc-status";

@@ -18,7 +18,7 @@ use crate::host::shared_state::{Bucket, Buckets, SetMark, Update};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Key(u64);
 
-/// What came of asking a bucket for tokens.
+/// A bucket's answer to a request for tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     Admitted(Admitted),

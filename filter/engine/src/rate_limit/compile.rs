@@ -22,10 +22,10 @@ use crate::request::required::RequiredInputs;
 #[derive(Debug)]
 pub(crate) struct LimitsCompiler {
     limits: Vec<TokenBucket>,
-    /// Who has the rules of `limits`.
+    /// The rules of `limits`, by name.
     identities: Names,
     concurrency_limits: Vec<ConcurrencyLimit>,
-    /// Who has the rules of `concurrency_limits`.
+    /// The rules of `concurrency_limits`, by name.
     own_quotas: Names,
     sets: u32,
     /// The buckets, and the permits, of `Distinct` values have cells.
@@ -237,7 +237,7 @@ struct Names {
     places: BTreeMap<String, usize>,
 }
 
-/// Where a name has its place.
+/// The places of names.
 enum Place {
     Known(usize),
     New(usize),

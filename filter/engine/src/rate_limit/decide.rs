@@ -14,7 +14,7 @@ use super::{MatchedRule, RateLimits, Rule, RuleLimit};
 use crate::action::{Action, Reply};
 use crate::host::Host;
 
-/// What becomes of a request.
+/// The decision about a request.
 #[derive(Debug)]
 pub(crate) enum Verdict {
     Pass(Pass),
@@ -41,7 +41,7 @@ pub(super) struct Refusal {
     pub(super) wait: Option<u64>,
 }
 
-/// What came of taking tokens from every rule.
+/// The result of taking tokens from every rule.
 #[derive(Debug, Default)]
 struct TakenTokens {
     /// The bucket that fills most slowly, of rules that tell by x-ratelimit.

@@ -23,9 +23,9 @@ pub(crate) struct Fixed(u128);
 /// How many tokens a bucket holds and how fast they come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gcra {
-    /// What a token is worth.
+    /// The worth of a token.
     interval: Fixed,
-    /// What all tokens together are worth.
+    /// The worth of all tokens together.
     capacity: Fixed,
     rate: Rate,
     /// How long before they come back tokens may be taken.
@@ -114,7 +114,7 @@ impl Gcra {
         }
     }
 
-    /// What it was made from.
+    /// The limit that it was made from.
     pub(crate) fn rate(self) -> Rate {
         self.rate
     }

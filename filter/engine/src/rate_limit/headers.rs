@@ -45,7 +45,7 @@ struct XRateLimit {
     reset: u64,
 }
 
-/// What a client is told.
+/// The rate limit headers of a response.
 #[derive(Debug)]
 pub(crate) struct LimitHeaders {
     slowest: Option<XRateLimit>,

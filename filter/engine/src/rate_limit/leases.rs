@@ -10,7 +10,7 @@
 use super::buckets::Key;
 use super::gcra::Fixed;
 
-/// What a worker knows of one bucket.
+/// A worker's knowledge of one bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lease {
     /// The bucket's limit: an index into the plan's.
@@ -112,11 +112,11 @@ mod tests {
         let (one, other) = (lease(5, 3, 0), lease(5 + 1024, 1, 0));
         assert_eq!(leases.put(one, 1), None);
         assert_eq!(leases.get(0, one.key).left, 3);
-        // Someone with nothing to remember makes nobody go.
+        // With nothing to remember, nothing is evicted.
         assert_eq!(leases.put(lease(5 + 1024, 0, 0), 1), None);
         assert_eq!(leases.put(other, 1), Some(one));
         assert_eq!(leases.get(0, one.key).left, 0);
-        // Who had nothing left goes silently.
+        // One that had nothing left has nothing to give back.
         assert_eq!(leases.put(lease(5 + 1024, 0, 9), 1), None);
         assert_eq!(leases.put(one, 1), None);
     }

@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::host::shared_state::{Buckets, BucketsId, CellId, Cells, Contended, OverflowId, Update};
 use crate::shared::claims::ClaimTracker;
 
-/// What the rules take tokens and permits with, for one request.
+/// Takes tokens and permits for the rules, for one request.
 #[derive(Debug)]
 pub(crate) struct Limiter<'a, 'e, H> {
     /// The limits of the plan.

@@ -206,7 +206,7 @@ impl<C: Borrow<OverflowCells>> Sketch<C> {
 }
 
 impl Sketch<&mut OverflowCells> {
-    /// Makes what stands in the counters of `key` at least this.
+    /// Raises the counters of `key` to at least this.
     fn raise(&mut self, key: Key, full_at: Fixed, now_ns: u64) {
         let full_at = full_at.ceil_ns();
         if self.steps_to(full_at) > self.shape.most() {

@@ -14,7 +14,7 @@ use super::split_at_any;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ParamNames(Vec<String>);
 
-/// What a query has under some names.
+/// A query's values under some names.
 #[derive(Clone, Debug)]
 pub(super) struct Query<'a, 'n> {
     names: &'n ParamNames,

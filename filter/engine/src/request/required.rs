@@ -1,4 +1,4 @@
-//! What must be found out about a request. Each capability says what it
+//! Which inputs a request has to give. Each capability says what it
 //! requires when a configuration is compiled; `exchange/inspect.rs` finds out
 //! all of it at once.
 

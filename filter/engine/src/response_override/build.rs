@@ -12,7 +12,7 @@ use super::render::{RenderContext, Target};
 use super::{AUTHORITY, Operators, SCHEME};
 use crate::action::Fields;
 
-/// What a rule makes of a response.
+/// The response that a rule makes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Built {
     pub(super) status: u16,

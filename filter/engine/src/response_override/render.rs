@@ -1,4 +1,4 @@
-//! Fills in templates, so that no value breaks out of where it stands.
+//! Fills in templates, so that no value breaks out of its place.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::request_snapshot::RequestSnapshot;
 use crate::host::headers::HeaderView;
 use crate::request::joined;
 
-/// What a text is written for.
+/// The response that a text is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// A body of this kind.
@@ -54,7 +54,7 @@ impl<'a> RenderContext<'a> {
         }
     }
 
-    /// What `template` prints.
+    /// The text that `template` prints.
     pub(super) fn rendered(&self, template: &Template, target: Target) -> Vec<u8> {
         let mut text = Vec::new();
         self.render(template, target, &mut text);

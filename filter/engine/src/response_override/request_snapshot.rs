@@ -173,7 +173,7 @@ impl Overrides {
     }
 }
 
-/// Where an item's value stands in a request.
+/// Where in a request an item's value is.
 fn find<'a>(item: &'a Item, request: &Request<'a>) -> Option<Part<'a>> {
     let header = |name: &'a str| {
         let value = request.header(name)?;

@@ -20,7 +20,7 @@ use crate::host::metrics::Labels;
 use crate::host::shared_state::accounts::{AccountId, Accounts, Entry};
 use crate::retry::window::Window;
 
-/// What pays for a retry.
+/// The allowance that pays for a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Allowance {
     /// Requests.
@@ -211,7 +211,7 @@ impl Budget {
         host.post(self.account, Entry::Refused, 1);
     }
 
-    /// Whose it is.
+    /// The account of this budget.
     pub(crate) fn labels(&self) -> &Labels {
         &self.labels
     }

@@ -1,4 +1,4 @@
-//! What a process-wide number did over the last interval, as one worker saw
+//! How far a process-wide number went over the last interval, as one worker saw
 //! it: its readings, one for each slice of the interval.
 //!
 //! Both answers err on the side of refusing: [`Window::spent`] goes back a

@@ -10,7 +10,7 @@ use crate::shared::liveness::{self, HEARTBEAT_NS};
 use crate::shared::quota::{self, Change, Claim, ClaimOutcome, DroppedClaim, Quota};
 use hashbrown::HashMap;
 
-/// What a worker holds of all quotas together.
+/// A worker's claims on all quotas.
 #[derive(Debug)]
 pub(crate) struct ClaimTracker {
     id: Option<u64>,

@@ -7,9 +7,9 @@
 
 use crate::host::shared_state::{Cells, Registration, Registry, RegistryId, Update};
 
-/// What a look at the registry tells.
+/// Deaths, as the registry tells them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct Deaths {
     /// When the worker that died last expired, if any has died lately.
     pub(crate) last_death: Option<u64>,
     /// No worker that lives now can expire before this time.
@@ -59,8 +59,8 @@ pub(crate) fn deregister<S: Cells<RegistryId>>(shared: &S, worker: u64) {
 }
 
 /// Looks for workers that have died.
-pub(crate) fn look<S: Cells<RegistryId>>(shared: &S, now: u64) -> Look {
-    let look = shared.update(RegistryId, |Registry(workers)| {
+pub(crate) fn deaths<S: Cells<RegistryId>>(shared: &S, now: u64) -> Deaths {
+    let deaths = shared.update(RegistryId, |Registry(workers)| {
         let silence = |it: &Registration| now.saturating_sub(it.heartbeat_ns);
         let last_beats = |is_of: fn(u64) -> bool| {
             let of_these = workers.iter().filter(move |it| is_of(silence(it)));
@@ -68,17 +68,17 @@ pub(crate) fn look<S: Cells<RegistryId>>(shared: &S, now: u64) -> Look {
         };
         let latest = last_beats(|silence| (EXPIRY_NS..KEPT_NS).contains(&silence)).max();
         let earliest = last_beats(|silence| silence < EXPIRY_NS).min();
-        let look = Look {
+        let deaths = Deaths {
             last_death: latest.map(|at| at.saturating_add(EXPIRY_NS)),
             next: earliest.unwrap_or(now).min(now).saturating_add(EXPIRY_NS),
         };
         if workers.iter().all(|it| silence(it) < KEPT_NS) {
-            return Update::Keep(look);
+            return Update::Keep(deaths);
         }
         workers.retain(|it| silence(it) < KEPT_NS);
-        Update::Write(look)
+        Update::Write(deaths)
     });
-    look.unwrap_or(Look {
+    deaths.unwrap_or(Deaths {
         last_death: None,
         next: now.saturating_add(EXPIRY_NS),
     })
@@ -131,8 +131,8 @@ mod tests {
         assert!(heartbeat(&host, 1, 5) && heartbeat(&host, 2, 9));
         deregister(&host, 2);
         let dead_at = 5 + EXPIRY_NS;
-        let look = |now| super::look(&host, now);
-        let nobody = |next| Look {
+        let look = |now| super::deaths(&host, now);
+        let nobody = |next| Deaths {
             last_death: None,
             next,
         };

@@ -20,15 +20,15 @@ pub(crate) struct Quota {
     pub(crate) owner: Option<Owner>,
 }
 
-/// Who holds what of a quota.
+/// The claims on a quota, by key and worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
-    /// Each key has a bound of its own.
+    /// Each key has its own bound.
     pub(crate) key: u64,
     pub(crate) worker: u64,
 }
 
-/// What came of a claim.
+/// The result of a claim.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ClaimOutcome {
     /// The claims were out of reach.
@@ -41,7 +41,7 @@ pub(crate) enum ClaimOutcome {
     NoRoom,
 }
 
-/// What a claim, or giving back, changed.
+/// The effect of a claim or a release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) outcome: ClaimOutcome,
@@ -51,7 +51,7 @@ pub(crate) struct Change {
     pub(crate) by: i64,
 }
 
-/// What a dead worker held.
+/// The amount that a dead worker held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DroppedClaim {
     /// `None`: there is one quota only, or the claim does not say.

@@ -92,13 +92,13 @@ impl Reaper {
         }
         let mut next = now.saturating_add(PAUSE_NS);
         if self.round.is_none() {
-            let look = liveness::look(event.host, now);
+            let deaths = liveness::deaths(event.host, now);
             // Some may have died while the tables were gone through.
-            if look.last_death.is_some_and(|at| at > self.found_until) {
+            if deaths.last_death.is_some_and(|at| at > self.found_until) {
                 self.round = Some(0);
                 self.found_until = now;
             } else {
-                next = look.next;
+                next = deaths.next;
             }
         }
         self.next = Some(next);

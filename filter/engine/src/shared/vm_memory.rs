@@ -12,7 +12,7 @@
 use crate::host::shared_state::journal::WorkerId;
 use crate::shared::liveness::EXPIRY_NS;
 
-/// What a VM says of itself.
+/// A VM's report of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VmMemory {
     /// A random number that tells it from the others; not 0.
@@ -28,7 +28,7 @@ pub struct VmTable(pub Vec<VmEntry>);
 /// One VM of the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VmEntry {
-    /// The VM; 0: nobody has this number.
+    /// The VM; 0: the number is free.
     pub id: u64,
     /// Its last sign of life.
     pub heartbeat_ns: u64,
@@ -36,7 +36,7 @@ pub struct VmEntry {
     pub bytes: u64,
 }
 
-/// What a VM learns of the others.
+/// What a report tells of the other VMs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VmSighting {
     /// Its own number; `None` if there are too many, or if it only looked.

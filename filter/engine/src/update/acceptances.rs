@@ -12,7 +12,7 @@ const MOST: usize = 1024;
 pub struct Acceptance {
     /// A hash of its text.
     pub text: u64,
-    /// Whose it is: a hash of the plugin's name and root id.
+    /// The plugin: a hash of the plugin's name and root id.
     pub plugin: u64,
     /// It is for the upstream position, at which the plugin has another one.
     pub is_upstream: bool,

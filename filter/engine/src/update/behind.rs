@@ -3,7 +3,7 @@
 //!
 //! One shared cell says so, from which the two gauges are set that alerts
 //! watch. A VM that is behind gives a sign of life every [`crate::HEARTBEAT_NS`]; one that
-//! is silent for three beats has died, and no longer counts.
+//! misses three heartbeats has died, and no longer counts.
 
 use std::collections::BTreeMap;
 

@@ -32,7 +32,7 @@ pub struct Buckets {
 /// at which it will be full again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
-    /// Whose it is; never 0.
+    /// The key; never 0.
     pub key: u64,
     /// When it will be full: whole nanoseconds.
     pub full_at_ns: u64,

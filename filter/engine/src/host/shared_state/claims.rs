@@ -14,16 +14,16 @@ pub enum QuotaId {
     Shared(u32),
 }
 
-/// Who holds what. Each key and worker comes once.
+/// The claims on a quota. Each key and worker comes once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims(pub Vec<HeldClaim>);
 
-/// What a worker holds.
+/// A worker's claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldClaim {
-    /// Of what: each key has a bound of its own.
+    /// The key, which has its own bound.
     pub key: u64,
-    /// Who holds it.
+    /// The owner.
     pub worker: u64,
     /// On which quota, where several are kept in one place.
     pub owner: Option<Owner>,

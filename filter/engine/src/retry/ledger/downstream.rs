@@ -23,7 +23,7 @@ pub(crate) struct BudgetRequest {
     pub(crate) reserves: bool,
 }
 
-/// What it is told.
+/// The answer to it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Opened {
     /// The exchange, and how the upstream instance finds it.
@@ -33,7 +33,7 @@ pub(crate) struct Opened {
     pub(crate) limit: Option<u32>,
 }
 
-/// What an exchange came to.
+/// The end of an exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settled {
     /// A retry was refused.

@@ -6,7 +6,7 @@ use crate::host::shared_state::journal::Journals;
 use crate::retry::budget::Budget;
 use crate::retry::reservation::Reservation;
 
-/// What becomes of an attempt.
+/// The decision about an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AttemptDecision {
     /// It goes on.
