@@ -67,7 +67,7 @@ fn beside_envoys_own_retries_one_header_says_what_is_less() {
 fn where_envoy_has_no_retries_the_router_is_told_all() {
     let wanted = [
         "x-envoy-retry-on: connect-failure,refused-stream,retriable-status-codes",
-        "x-envoy-retry-grpc-on: cancelled,unavailable",
+        "x-envoy-retry-grpc-on: unavailable,cancelled",
         "x-envoy-retriable-status-codes: 503",
         "x-envoy-upstream-rq-per-try-timeout-ms: 1500",
         "x-envoy-max-retries: 3",
