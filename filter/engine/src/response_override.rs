@@ -1,6 +1,6 @@
 //! Response override: which responses are replaced, and how that is done.
 //!
-//! `matching` finds the rule, `request_snapshot` captures what it will ask of the
+//! `compile` reads the rules, `matching` finds the one for a response, `request_snapshot` captures what it will ask of the
 //! request, `build` makes the new response from what `render` prints.
 
 mod accept;
@@ -8,6 +8,7 @@ mod authority;
 mod body;
 mod build;
 mod captured;
+mod compile;
 mod delivery;
 mod matching;
 mod memory_quota;
@@ -16,11 +17,10 @@ mod preserved_headers;
 mod render;
 mod request_snapshot;
 
-use btp_policy::scalar::{ObjectName, Operator};
+use btp_policy::scalar::Operator;
 use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
 
 use crate::action::{Action, Fields, Reply, Response};
-use crate::definitions::Definitions;
 use crate::event::Event;
 use crate::grpc::Grpc;
 use crate::grpc::reply_format::ReplyFormat;
@@ -37,8 +37,8 @@ use delivery::{Delivery, is_preflight};
 pub use memory_quota::MemoryQuota;
 use operators::{AUTHORITY, Operators, SCHEME};
 use render::RenderContext;
+use request_snapshot::PlannedItem;
 pub(crate) use request_snapshot::RequestSnapshot;
-use request_snapshot::{Item, PlannedItem};
 
 /// `responseOverride`, compiled. The first rule that matches is taken.
 #[derive(Debug)]
@@ -99,75 +99,6 @@ pub(crate) enum Instead {
 const DETAILS: &str = "btp_response_override";
 
 impl Overrides {
-    /// `None` if there are no rules.
-    pub(crate) fn compile(
-        policy: &ObjectName,
-        rules: &[OverrideRule],
-        counters: &mut Definitions,
-    ) -> Option<Self> {
-        if rules.is_empty() {
-            return None;
-        }
-        let mut overrides = Self {
-            rules: Vec::new(),
-            counter: counters.define(policy, "responses_overridden"),
-            too_long: counters.define(policy, "request_values_too_long"),
-            no_room: counters.define(policy, "request_values_no_room"),
-            no_room_for_body: counters.define(policy, "replacement_bodies_no_room"),
-            items: Vec::new(),
-            refused_redirects: counters.define(policy, "redirects_refused"),
-            prints_duration: false,
-            required: RequiredInputs {
-                grpc: true,
-                ..RequiredInputs::default()
-            },
-        };
-        let mut next_bit = 1;
-        for (index, rule) in rules.iter().enumerate() {
-            let mut bit = 0;
-            if !rule.matching.requests.is_empty() {
-                bit = next_bit;
-                next_bit <<= 1;
-            }
-            let requests = RequiredInputs::of(&rule.matching.requests);
-            overrides.required = std::mem::take(&mut overrides.required).and(requests);
-            let mut asks = Vec::new();
-            for (operator, length) in Operators::of(&rule.instead) {
-                overrides.prints_duration |= operator == Operator::Duration;
-                if operator.is_of_request() {
-                    let item = Item::Operator(operator, length.unwrap_or(usize::MAX));
-                    PlannedItem::note(&mut overrides.items, item, bit);
-                } else if Operators::are_asked_of_the_host(&operator) && !asks.contains(&operator) {
-                    asks.push(operator);
-                }
-            }
-            if has_variants(&rule.instead) {
-                PlannedItem::note(&mut overrides.items, Item::Accept, bit);
-            }
-            overrides.rules.push(Rule {
-                rule: rule.clone(),
-                condition_bit: bit,
-                asks,
-                counter: counters.define_for_rule(
-                    policy,
-                    &index.to_string(),
-                    "response_override.responses_overridden",
-                ),
-            });
-        }
-        let required = std::mem::take(&mut overrides.required);
-        overrides.required = required.and(RequiredInputs {
-            headers: !overrides.items.is_empty(),
-            params: overrides
-                .items
-                .iter()
-                .filter_map(PlannedItem::param)
-                .collect(),
-            ..RequiredInputs::default()
-        });
-        Some(overrides)
-    }
-
     /// What must be known of a request to override its response.
     pub(crate) fn requires(&self) -> RequiredInputs {
         self.required.clone()
@@ -395,10 +326,6 @@ impl Rule {
         let mut ask = |operator| (operator, Operators::ask(operator, event, snapshot));
         self.asks.iter().map(&mut ask).collect()
     }
-}
-
-fn has_variants(instead: &Wanted) -> bool {
-    matches!(instead, Wanted::Response(response) if matches!(response.body, NewBody::Variants(_)))
 }
 
 fn with_status(status: u16, headers: Fields) -> Fields {

@@ -1,0 +1,86 @@
+//! Overrides as a policy has them, made ready: which bit stands for each rule's
+//! conditions, and what must be kept of a request or asked of the host.
+
+use btp_policy::scalar::{ObjectName, Operator};
+use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
+
+use super::operators::Operators;
+use super::request_snapshot::{Item, PlannedItem};
+use super::{Overrides, Rule};
+use crate::definitions::Definitions;
+use crate::request::required::RequiredInputs;
+
+impl Overrides {
+    /// `None` if there are no rules.
+    pub(crate) fn compile(
+        policy: &ObjectName,
+        rules: &[OverrideRule],
+        counters: &mut Definitions,
+    ) -> Option<Self> {
+        if rules.is_empty() {
+            return None;
+        }
+        let mut overrides = Self {
+            rules: Vec::new(),
+            counter: counters.define(policy, "responses_overridden"),
+            too_long: counters.define(policy, "request_values_too_long"),
+            no_room: counters.define(policy, "request_values_no_room"),
+            no_room_for_body: counters.define(policy, "replacement_bodies_no_room"),
+            items: Vec::new(),
+            refused_redirects: counters.define(policy, "redirects_refused"),
+            prints_duration: false,
+            required: RequiredInputs {
+                grpc: true,
+                ..RequiredInputs::default()
+            },
+        };
+        let mut next_bit = 1;
+        for (index, rule) in rules.iter().enumerate() {
+            let mut bit = 0;
+            if !rule.matching.requests.is_empty() {
+                bit = next_bit;
+                next_bit <<= 1;
+            }
+            let requests = RequiredInputs::of(&rule.matching.requests);
+            overrides.required = std::mem::take(&mut overrides.required).and(requests);
+            let mut asks = Vec::new();
+            for (operator, length) in Operators::of(&rule.instead) {
+                overrides.prints_duration |= operator == Operator::Duration;
+                if operator.is_of_request() {
+                    let item = Item::Operator(operator, length.unwrap_or(usize::MAX));
+                    PlannedItem::note(&mut overrides.items, item, bit);
+                } else if Operators::are_asked_of_the_host(&operator) && !asks.contains(&operator) {
+                    asks.push(operator);
+                }
+            }
+            if has_variants(&rule.instead) {
+                PlannedItem::note(&mut overrides.items, Item::Accept, bit);
+            }
+            overrides.rules.push(Rule {
+                rule: rule.clone(),
+                condition_bit: bit,
+                asks,
+                counter: counters.define_for_rule(
+                    policy,
+                    &index.to_string(),
+                    "response_override.responses_overridden",
+                ),
+            });
+        }
+        let required = std::mem::take(&mut overrides.required);
+        overrides.required = required.and(RequiredInputs {
+            headers: !overrides.items.is_empty(),
+            params: overrides
+                .items
+                .iter()
+                .filter_map(PlannedItem::param)
+                .collect(),
+            ..RequiredInputs::default()
+        });
+        Some(overrides)
+    }
+}
+
+fn has_variants(instead: &Wanted) -> bool {
+    matches!(instead, Wanted::Response(response) if matches!(response.body, NewBody::Variants(_)))
+}
