@@ -18,7 +18,6 @@
 )]
 
 mod action;
-mod deadlines;
 mod definitions;
 mod event;
 mod exchange;
@@ -31,6 +30,7 @@ mod request;
 mod request_buffer;
 mod response_override;
 mod retry;
+mod scheduler;
 mod shared;
 mod siphash;
 #[cfg(feature = "testing")]
@@ -39,9 +39,8 @@ pub mod update;
 mod worker;
 
 pub use action::{Action, Fields, Flow, Reply, Response};
-pub use deadlines::Deadlines;
 pub use event::Event;
-pub use exchange::{Context, Exchange};
+pub use exchange::{AwaitedBody, Context, Exchange};
 pub use host::metrics::{CounterId, Family, GaugeId, Label, Labels, MetricKind, Metrics, Series};
 pub use host::shared_state::accounts::{AccountId, Accounts, Entry};
 pub use host::shared_state::journal::{HeldCredit, Journals, PAGES, Page, PageId, WorkerId};
@@ -54,6 +53,7 @@ pub use host::{Attribute, Host};
 pub use plan::Plan;
 pub use response_override::MemoryQuota;
 pub use retry::{Ledger, recover};
+pub use scheduler::Scheduler;
 pub use shared::liveness::HEARTBEAT_NS;
 pub use shared::vm_memory::{VmEntry, VmMemory, VmSighting, VmTable};
 pub use worker::Worker;
