@@ -53,6 +53,7 @@ impl<I: Stored> Cells<I> for WasmHost<'_> {
 impl SharedState for WasmHost<'_> {
     /// Two calls into Envoy for each, a microsecond together.
     const LEASES: bool = true;
+    const WORKERS_DIE: bool = true;
 
     /// Envoy's counter is the account: all workers add to it.
     fn is_first(&self, counter: CounterId) -> bool {

@@ -62,6 +62,11 @@ pub trait SharedState:
     /// worker keeps any from the others.
     const LEASES: bool;
 
+    /// A worker can die and leave behind what it holds, as when its VM traps. So
+    /// workers that hold anything send heartbeats, and what the silent hold is
+    /// released. If not, all claims are those of one worker, the process.
+    const WORKERS_DIE: bool;
+
     /// Whether nobody has counted this yet: the operator is told of it once.
     fn is_first(&self, counter: CounterId) -> bool;
 }

@@ -27,6 +27,8 @@ pub(crate) struct ClaimTracker {
 /// How often a quota is searched for dead workers at most: a search costs as
 /// much as a claim.
 const SEARCH_NS: u64 = 1_000_000_000;
+/// Who holds all claims where workers do not die.
+const PROCESS: u64 = 1;
 
 impl ClaimTracker {
     pub(crate) fn new(gauges: QuotaGauges) -> Self {
@@ -58,7 +60,7 @@ impl ClaimTracker {
         let claim = self.claim(key, event.host);
         // Whoever holds something must be known to live, or others would take it
         // away; so the first heartbeat comes before the first claim.
-        if !self.heartbeating {
+        if H::WORKERS_DIE && !self.heartbeating {
             let now = event.now_ns();
             if !liveness::heartbeat(event.host, claim.worker, now) {
                 return Change::default();
@@ -67,7 +69,7 @@ impl ClaimTracker {
             self.next_heartbeat = now.saturating_add(HEARTBEAT_NS);
         }
         let mut change = quota.take(event.host, claim, amount);
-        if matches!(change.outcome, ClaimOutcome::Full | ClaimOutcome::NoRoom) {
+        if H::WORKERS_DIE && matches!(change.outcome, ClaimOutcome::Full | ClaimOutcome::NoRoom) {
             let now = event.now_ns();
             let next_search = self.next_search.entry(quota.id).or_default();
             if now >= *next_search {
@@ -156,7 +158,10 @@ impl ClaimTracker {
     /// What tells this worker from the others, and from itself under another
     /// configuration or before its VM died, is drawn at random.
     fn claim<H: Host>(&mut self, key: u64, host: &mut H) -> Claim {
-        let draw = || host.secret().unwrap_or_else(|| host.random());
+        let draw = || match H::WORKERS_DIE {
+            true => host.secret().unwrap_or_else(|| host.random()),
+            false => PROCESS,
+        };
         let worker = *self.id.get_or_insert_with(draw);
         Claim { key, worker }
     }

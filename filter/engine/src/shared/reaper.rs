@@ -61,7 +61,7 @@ impl QuotaTable {
 impl Reaper {
     /// Begins to look after the tables of a plan.
     pub(crate) fn start<H: Host>(&mut self, tables: &[QuotaTable], event: &mut Event<'_, H>) {
-        if tables.is_empty() {
+        if tables.is_empty() || !H::WORKERS_DIE {
             return;
         }
         // Every worker that was alive before has sent a heartbeat by then.

@@ -133,6 +133,7 @@ impl<I: CellId> Cells<I> for FakeHost {
 
 impl SharedState for FakeHost {
     const LEASES: bool = true;
+    const WORKERS_DIE: bool = true;
 
     fn is_first(&self, counter: CounterId) -> bool {
         self.counter(counter) == 0

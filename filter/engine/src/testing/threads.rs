@@ -122,6 +122,8 @@ impl<I: CellId, const LEASES: bool> Cells<I> for WorkerHost<'_, LEASES> {
 
 impl<const LEASES: bool> SharedState for WorkerHost<'_, LEASES> {
     const LEASES: bool = LEASES;
+    /// Sandboxes make both so.
+    const WORKERS_DIE: bool = LEASES;
 
     fn is_first(&self, counter: CounterId) -> bool {
         self.shared.counter(counter) == 0

@@ -85,6 +85,7 @@ impl<I: CellId> Cells<I> for View<'_> {
 
 impl SharedState for View<'_> {
     const LEASES: bool = true;
+    const WORKERS_DIE: bool = true;
 
     fn is_first(&self, counter: CounterId) -> bool {
         let place = place(&self.config.counters, counter.0);

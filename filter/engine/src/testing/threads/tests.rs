@@ -376,3 +376,43 @@ fn threads_never_have_more_in_flight_than_may_be() {
         assert_eq!(gauge.into_inner(), 0);
     }
 }
+
+/// Where workers do not die, nobody looks after anybody, and what is in flight is
+/// exact: what one worker releases, another gets.
+#[test]
+fn workers_that_cannot_die_hold_one_claim_and_send_no_heartbeats() {
+    let local = r#"{"rules":[{"concurrency":{"max":3}}]}"#;
+    let mut proxy = Proxy::<false>::new(local, 2);
+    let (plan, host) = (&proxy.plan, &proxy.host);
+    let mut out = Vec::new();
+    let mut exchanges = Vec::new();
+    for worker in &mut proxy.workers {
+        let mut view = host.worker::<false>(1);
+        worker.start(plan, &mut Event::new(&mut view, &mut out));
+    }
+    let mut begin = |turn: usize, proxy: &mut [Worker]| {
+        let worker = proxy.get_mut(turn % 2).unwrap();
+        let (mut view, mut exchange) = (host.worker::<false>(1), Exchange::default());
+        let flow = feed(plan, worker, &mut view, &mut out, |cx| {
+            exchange.request_headers(cx, true)
+        });
+        exchanges.push((turn % 2, exchange));
+        flow == Flow::Continue
+    };
+    let workers = &mut proxy.workers;
+    let passed: Vec<bool> = (0..4).map(|turn| begin(turn, workers)).collect();
+    assert_eq!(passed, [true, true, true, false]);
+    let held = host.update(QuotaId::Own(0), |claims| Update::Keep(claims.clone()));
+    let Claims(held) = held.unwrap();
+    let held: Vec<(u64, u64)> = held.iter().map(|it| (it.worker, it.amount)).collect();
+    assert_eq!(held, [(1, 3)]);
+    for (at, mut exchange) in exchanges {
+        let worker = workers.get_mut(at).unwrap();
+        let mut view = host.worker::<false>(1);
+        feed(plan, worker, &mut view, &mut out, |cx| exchange.done(cx));
+    }
+    let left = host.update(QuotaId::Own(0), |claims| Update::Keep(claims.clone()));
+    assert_eq!(left, Ok(Claims::default()));
+    let is_wake = |it: &Action| matches!(it, Action::WakeWorkerAt(_));
+    assert!(!out.iter().any(is_wake), "{out:?}");
+}
