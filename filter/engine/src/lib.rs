@@ -2,7 +2,8 @@
 //!
 //! The engine is sans-IO. An adapter feeds an [`Exchange`] with events, the
 //! engine answers with a [`Flow`] and fills a list of [`Action`]s that the
-//! adapter performs. What the engine needs to know it asks of a [`Host`].
+//! adapter performs. What the engine needs to know it asks of a [`Host`]. Who must
+//! be woken, and when the adapter's timer must come for that, a [`Scheduler`] knows.
 //! Everything that does not depend on the request is worked out once per
 //! configuration, in a [`Plan`].
 //!
