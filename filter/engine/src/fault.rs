@@ -210,16 +210,13 @@ impl Fault {
         verdict
     }
 
-    fn is_in_force<H: Host>(&self, host: &mut H) -> bool {
+    fn is_in_force<H: Host>(&self, host: &H) -> bool {
         self.schedule
             .is_none_or(|schedule| schedule.covers(host.wall_ms()))
     }
 
-    fn is_for_attempt<H: Host>(&self, host: &mut H) -> bool {
-        self.attempts.is_empty()
-            || host
-                .attempt()
-                .is_some_and(|attempt| self.attempts.contains(&attempt))
+    fn is_for_attempt<H: Host>(&self, host: &H) -> bool {
+        self.attempts.is_empty() || self.attempts.contains(&host.attempts())
     }
 
     #[inline(never)]
@@ -256,11 +253,11 @@ impl Fault {
     }
 
     /// Whether the request is a health check that is exempt.
-    fn exempts<H: Host>(&self, inputs: &FaultInputs, host: &mut H) -> bool {
+    fn exempts<H: Host>(&self, inputs: &FaultInputs, host: &H) -> bool {
         self.exempt_health_checks
             && inputs
                 .is_health_check
-                .unwrap_or_else(|| host.request_header("user-agent", is_health_check))
+                .unwrap_or_else(|| is_health_check(host.request_header("user-agent").as_deref()))
     }
 }
 

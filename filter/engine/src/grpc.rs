@@ -28,8 +28,8 @@ impl Grpc {
     /// protocol only if all else fits.
     pub(crate) fn of<H: Host>(
         format: ReplyFormat,
-        is_post: impl FnOnce(&mut H) -> bool,
-        host: &mut H,
+        is_post: impl FnOnce(&H) -> bool,
+        host: &H,
     ) -> Self {
         if format != ReplyFormat::Grpc || !is_post(host) {
             return Self::None;
@@ -41,9 +41,8 @@ impl Grpc {
     }
 
     /// Of the request at hand, which has this format, by one more of its headers.
-    pub(crate) fn of_request<H: Host>(format: ReplyFormat, host: &mut H) -> Self {
-        let is_post =
-            |host: &mut H| host.request_header(":method", |value| value == Some(&b"POST"[..]));
+    pub(crate) fn of_request<H: Host>(format: ReplyFormat, host: &H) -> Self {
+        let is_post = |host: &H| host.request_header(":method").as_deref() == Some(b"POST");
         Self::of(format, is_post, host)
     }
 
@@ -109,14 +108,11 @@ mod tests {
             host.request_headers = [("content-type", content_type), (":method", method)]
                 .map(header)
                 .to_vec();
-            if let Some(protocol) = protocol {
-                host.attributes
-                    .insert("Protocol".to_owned(), protocol.as_bytes().to_vec());
-            }
-            let format = ReplyFormat::of_request(&mut host);
-            let grpc = Grpc::of_request(format, &mut host);
+            host.protocol = protocol;
+            let format = ReplyFormat::of_request(&host);
+            let grpc = Grpc::of_request(format, &host);
             assert_eq!(grpc, wanted, "{content_type} {method}");
-            assert_eq!(host.lookups, lookups, "{content_type} {method}");
+            assert_eq!(host.lookups.get(), lookups, "{content_type} {method}");
         }
     }
 }

@@ -1,43 +1,55 @@
 //! What the engine asks of the proxy it runs in.
 
+pub(crate) mod headers;
+pub(crate) mod metadata;
 pub(crate) mod metrics;
 pub(crate) mod shared_state;
 
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use btp_policy::attach::Route;
 
+use headers::HeaderView;
+use metadata::MetadataValue;
 use metrics::Metrics;
 use shared_state::SharedState;
 
-/// What can be asked about an exchange at any time.
+/// A text about an exchange, which can be asked for at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attribute<'a> {
     /// The client's protocol, such as `HTTP/1.1`.
     Protocol,
     /// Why there is a response: `via_upstream`, or a reason of the proxy's.
     ResponseCodeDetails,
-    /// The name of the cluster that the request was sent to.
+    /// The name of the cluster that the request goes to.
     UpstreamCluster,
     /// The address and port of the host that the request was sent to.
     UpstreamHost,
-    /// The client's address and port.
+    /// The client's address and port, as the proxy trusts them.
     ClientAddress,
-    /// The route's name.
+    /// The name of the route that took the request.
     RouteName,
     /// The filter state of this key.
     FilterState(&'a str),
+    /// What [`crate::Action::NameExchange`] gave the exchange.
+    ExchangeName,
 }
 
-/// One exchange as the host sees it. Values are lent to a closure, so that a
-/// host that has them in memory copies nothing.
+/// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
+pub(crate) const VIA_UPSTREAM: &str = "via_upstream";
+
+/// One exchange as the host sees it. To ask changes nothing, and what is asked for is
+/// lent: a host that has it in memory copies nothing, and one that has to fetch it
+/// gives it away.
 pub trait Host: Metrics + SharedState {
     /// Monotonic time in nanoseconds, from any starting point that all
     /// workers share.
-    fn now_ns(&mut self) -> u64;
+    fn now_ns(&self) -> u64;
 
     /// Wall-clock time in milliseconds since 1970 (UTC). It may jump.
-    fn wall_ms(&mut self) -> u64;
+    fn wall_ms(&self) -> u64;
 
     /// 64 uniformly random bits. Who sees some may work out others.
     fn random(&mut self) -> u64;
@@ -49,67 +61,57 @@ pub trait Host: Metrics + SharedState {
     /// All request headers in the order they came, names in lower case,
     /// `:method` and `:path` among them. Answers only until the request has
     /// been forwarded.
-    fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R;
+    fn request_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R;
 
     /// The first value of a request header (name in lower case). Answers
     /// only until the request has been forwarded.
-    fn request_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
-
-    /// The first value of a response header (name in lower case, `:status`
-    /// included). Answers only while response headers are at hand.
-    fn response_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
+    fn request_header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
 
     /// All response headers in the order they came, names in lower case,
     /// `:status` among them. Answers only while response headers are at hand.
-    fn response_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R;
+    fn response_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R;
 
-    /// Whether the response at hand was made by the proxy itself, and not by
-    /// an upstream. Answers only while response headers are at hand.
-    fn response_is_local(&mut self) -> bool;
+    /// The first value of a response header (name in lower case, `:status`
+    /// included). Answers only while response headers are at hand.
+    fn response_header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
 
-    /// Something about the exchange, as text. `None` if it is not known.
-    fn attribute(&mut self, attribute: Attribute<'_>) -> Option<Vec<u8>>;
+    /// Something about the exchange. `None` if it is not known, or empty.
+    fn attribute(&self, attribute: Attribute<'_>) -> Option<Cow<'_, [u8]>>;
 
-    /// What stands under a path of Envoy's dynamic metadata (namespace first):
-    /// text as it is, a number as the eight bytes of a little-endian double, a
-    /// boolean as one byte. `None` if nothing does, or it is empty.
-    fn metadata(&mut self, path: &[String]) -> Option<Vec<u8>>;
+    /// What stands under a path of Envoy's dynamic metadata (namespace first).
+    /// `None` if nothing does, or it is an empty text.
+    fn metadata(&self, path: &[String]) -> Option<MetadataValue<'_>>;
 
     /// When the request began: nanoseconds since 1970.
-    fn start_time_ns(&mut self) -> Option<u64>;
+    fn start_time_ns(&self) -> Option<u64>;
 
-    /// The name of the route that took the request. `None` if no route did,
-    /// or if it has no name.
-    fn route_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
+    /// How often the request has been sent to an upstream, 0 if never. Behind
+    /// the router that is the number of the attempt at hand.
+    fn attempts(&self) -> u32;
 
-    /// The same route with what its metadata says of it: the resources it
+    /// The route, with what its metadata says of it: the resources it
     /// was made from and, if asked for, its labels.
-    fn route<R>(&mut self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R;
-
-    /// Behind the router: the number of the attempt at hand, from 1.
-    fn attempt(&mut self) -> Option<u32>;
-
-    /// The client's address as the proxy trusts it. `None` if it has none,
-    /// as on a Unix socket.
-    fn source_address(&mut self) -> Option<IpAddr>;
-
-    /// The name that the exchange was given, if it was.
-    fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
-
-    /// How often the request has been tried so far; 0 if never.
-    fn tries(&mut self) -> u32;
-
-    /// Whether the response at hand came from an upstream, and not from the
-    /// proxy itself.
-    fn is_via_upstream(&mut self) -> bool;
-
-    /// The cluster that the request goes to, if there is one.
-    fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R;
+    fn route<R>(&self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R;
 }
 
 /// The status of the response at hand.
-pub(crate) fn response_status<H: Host>(host: &mut H) -> Option<u16> {
-    host.response_header(":status", |value| {
-        std::str::from_utf8(value?).ok()?.parse().ok()
-    })
+pub(crate) fn response_status<H: Host>(host: &H) -> Option<u16> {
+    parse(&host.response_header(":status")?)
+}
+
+/// Whether the response at hand came from an upstream, and not from the proxy itself.
+pub(crate) fn is_via_upstream<H: Host>(host: &H) -> bool {
+    let details = host.attribute(Attribute::ResponseCodeDetails);
+    details.as_deref() == Some(VIA_UPSTREAM.as_bytes())
+}
+
+/// The client's address. `None` if it has none, as on a Unix socket.
+pub(crate) fn client_ip<H: Host>(host: &H) -> Option<IpAddr> {
+    let address: SocketAddr = parse(&host.attribute(Attribute::ClientAddress)?)?;
+    Some(address.ip())
+}
+
+/// What a text stands for.
+pub(crate) fn parse<T: FromStr>(text: &[u8]) -> Option<T> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }

@@ -42,6 +42,8 @@ mod worker;
 pub use action::{Action, Fields, Flow, Reply, Response};
 pub use event::Event;
 pub use exchange::{AwaitedBody, Context, Exchange};
+pub use host::headers::HeaderView;
+pub use host::metadata::MetadataValue;
 pub use host::metrics::{CounterId, Family, GaugeId, Label, Labels, MetricKind, Metrics, Series};
 pub use host::shared_state::accounts::{AccountId, Accounts, Entry};
 pub use host::shared_state::journal::{HeldCredit, Journals, PAGES, Page, PageId, WorkerId};

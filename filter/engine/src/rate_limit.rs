@@ -141,8 +141,9 @@ impl Rule {
         }
         for condition in &selector.metadata {
             if condition.condition.is_none() {
-                let value = request.metadata(&condition.path);
-                hasher.write_value(value.unwrap_or_default());
+                let (value, mut scalar) = (request.metadata(&condition.path), [0; 8]);
+                let key = value.map(|value| value.key(&mut scalar));
+                hasher.write_value(key.unwrap_or_default());
             }
         }
         if selector.sources.iter().any(|source| source.distinct)

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::IpAddr;
 
+use crate::host::headers::HeaderView;
+use crate::host::metadata::MetadataValue;
 use query::Query;
 use required::MetadataPath;
 
@@ -17,10 +19,9 @@ pub(crate) use query::{ParamNames, percent_decoded};
 /// The headers of a request, and where it comes from.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
-    /// Names in lower case, `:method` and `:path` among them.
-    headers: &'a [(&'a [u8], &'a [u8])],
+    headers: &'a dyn HeaderView,
     source: Option<IpAddr>,
-    metadata: &'a [(&'a MetadataPath, Vec<u8>)],
+    metadata: &'a [(&'a MetadataPath, MetadataValue<'a>)],
     /// The query parameters that will be asked for.
     params: &'a ParamNames,
     /// Gone through when the first of them is.
@@ -31,7 +32,7 @@ pub(crate) struct Request<'a> {
 static NO_PARAMS: ParamNames = ParamNames::NONE;
 
 impl<'a> Request<'a> {
-    pub(crate) fn new(headers: &'a [(&'a [u8], &'a [u8])], source: Option<IpAddr>) -> Self {
+    pub(crate) fn new(headers: &'a dyn HeaderView, source: Option<IpAddr>) -> Self {
         Self {
             headers,
             source,
@@ -48,7 +49,10 @@ impl<'a> Request<'a> {
     }
 
     /// The same request with what Envoy's filters have noted of it.
-    pub(crate) fn with_metadata(self, metadata: &'a [(&'a MetadataPath, Vec<u8>)]) -> Self {
+    pub(crate) fn with_metadata(
+        self,
+        metadata: &'a [(&'a MetadataPath, MetadataValue<'a>)],
+    ) -> Self {
         Self { metadata, ..self }
     }
 
@@ -59,18 +63,18 @@ impl<'a> Request<'a> {
     }
 
     pub(crate) fn method(&self) -> &'a [u8] {
-        self.first(b":method").unwrap_or_default()
+        self.headers.value(":method").unwrap_or_default()
     }
 
     /// The path without query and fragment.
     pub(crate) fn path(&self) -> &'a [u8] {
-        let path = self.first(b":path").unwrap_or_default();
+        let path = self.headers.value(":path").unwrap_or_default();
         split_at_any(path, b"?#").0
     }
 
     /// The path as it came, query and all.
     pub(crate) fn full_path(&self) -> Option<&'a [u8]> {
-        self.first(b":path")
+        self.headers.value(":path")
     }
 
     /// The first query parameter of this name, decoded.
@@ -81,7 +85,7 @@ impl<'a> Request<'a> {
 
     /// The same as it came, and where in the path that is.
     pub(crate) fn raw_query_param(&self, name: &str) -> Option<(usize, &'a [u8])> {
-        let path = self.first(b":path")?;
+        let path = self.headers.value(":path")?;
         let query = self.query.get_or_init(|| Query::of(path, self.params));
         query.get(name).unwrap_or_else(|| {
             let alone = std::iter::once(name.to_owned()).collect();
@@ -93,33 +97,26 @@ impl<'a> Request<'a> {
         self.source
     }
 
-    /// What stands in the dynamic metadata, as [`crate::Host::metadata`] gives
-    /// it.
-    pub(crate) fn metadata(&self, path: &[String]) -> Option<&'a [u8]> {
+    /// What stands in the dynamic metadata.
+    pub(crate) fn metadata(&self, path: &[String]) -> Option<&'a MetadataValue<'a>> {
         let found = self.metadata.iter().find(|(other, _)| *other == path);
-        found.map(|(_, value)| value.as_slice())
-    }
-
-    fn first(&self, name: &[u8]) -> Option<&'a [u8]> {
-        let (_, value) = self.headers.iter().find(|(other, _)| *other == name)?;
-        Some(value)
+        found.map(|(_, value)| value)
     }
 }
 
 /// The value of a header among these; several are joined by commas.
-pub(crate) fn joined<'a>(headers: &[(&'a [u8], &'a [u8])], name: &str) -> Option<Cow<'a, [u8]>> {
-    let mut values = headers
-        .iter()
-        .filter(|(other, _)| *other == name.as_bytes())
-        .map(|(_, value)| *value);
-    let first = values.next()?;
-    let mut joined = Cow::Borrowed(first);
-    for value in values {
-        let joined = joined.to_mut();
-        joined.push(b',');
-        joined.extend_from_slice(value);
-    }
-    Some(joined)
+#[inline(never)]
+pub(crate) fn joined<'a>(headers: &'a dyn HeaderView, name: &str) -> Option<Cow<'a, [u8]>> {
+    let mut joined: Option<Cow<'a, [u8]>> = None;
+    headers.values(name, &mut |value| match &mut joined {
+        Some(joined) => {
+            let joined = joined.to_mut();
+            joined.push(b',');
+            joined.extend_from_slice(value);
+        }
+        none => *none = Some(Cow::Borrowed(value)),
+    });
+    joined
 }
 
 /// What stands before and behind the first of these bytes.
@@ -132,12 +129,13 @@ fn split_at_any<'a>(text: &'a [u8], any: &[u8]) -> (&'a [u8], &'a [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::headers::NO_HEADERS;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn several_values_are_joined() {
-        let headers: [(&[u8], &[u8]); 3] = [(b"a", b"1"), (b"b", b"\xff"), (b"a", b"2")];
+        let headers = vec![("a", &b"1"[..]), ("b", b"\xff"), ("a", b"2")];
         let request = Request::new(&headers, None);
         assert_eq!(request.header("a").unwrap(), &b"1,2"[..]);
         assert_eq!(request.header("b").unwrap(), &b"\xff"[..]);
@@ -146,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_path_is_taken_apart() {
-        let headers: [(&[u8], &[u8]); 1] = [(b":path", b"/a%20b?x=1&y%3d=%41%zz%4&x=2&z#f?q=1")];
+        let headers = vec![(":path", "/a%20b?x=1&y%3d=%41%zz%4&x=2&z#f?q=1")];
         let request = Request::new(&headers, None);
         assert_eq!(request.path(), b"/a%20b");
         assert_eq!(request.query_param("x").unwrap(), &b"1"[..]);
@@ -159,6 +157,6 @@ mod tests {
             let path = request.full_path().unwrap();
             assert_eq!(&path[start..start + value.len()], raw);
         }
-        assert_eq!(Request::new(&[], None).path(), b"");
+        assert_eq!(Request::new(&NO_HEADERS, None).path(), b"");
     }
 }

@@ -24,8 +24,8 @@ use crate::definitions::Definitions;
 use crate::event::Event;
 use crate::grpc::Grpc;
 use crate::grpc::reply_format::ReplyFormat;
-use crate::host::Host;
 use crate::host::metrics::CounterId;
+use crate::host::{Host, parse};
 use crate::request::required::RequiredInputs;
 
 use body::Body;
@@ -209,14 +209,8 @@ impl Overrides {
                 headers,
                 asked: &asked,
             };
-            let number = |name| {
-                std::str::from_utf8(&context.header(name)?)
-                    .ok()?
-                    .parse()
-                    .ok()
-            };
-            let length: Option<u64> = number("content-length");
-            let grpc_status = number("grpc-status").and_then(|code| u8::try_from(code).ok());
+            let length: Option<u64> = parse(&context.header("content-length").unwrap_or_default());
+            let grpc_status: Option<u8> = parse(&context.header("grpc-status").unwrap_or_default());
             let built = build(&rule.rule.instead, &rule.rule.keep, &context);
             Some((status, built, length, grpc_status))
         })?;
@@ -278,6 +272,7 @@ impl Overrides {
         client: Recipient<'_>,
         event: &mut Event<'_, H>,
     ) -> Option<Response> {
+        // A view of the kind that hosts have, so that there is code for one kind only.
         let headers: Vec<(&[u8], &[u8])> = original
             .headers
             .iter()

@@ -11,6 +11,7 @@ mod outcomes;
 mod reservation;
 mod window;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use btp_policy::config::NativeFields;
@@ -21,7 +22,7 @@ use crate::action::{Action, Reply};
 use crate::definitions;
 use crate::event::Event;
 use crate::host::metrics::{Label, Labels};
-use crate::host::{Host, response_status};
+use crate::host::{Attribute, Host, parse, response_status};
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use budget::BudgetConfig;
@@ -179,14 +180,14 @@ impl RetryBudget {
         })
     }
 
-    /// Shows what tells the budget of the request at hand from the policy's
-    /// others.
-    pub(crate) fn with_part<H: Host, R>(&self, host: &mut H, read: impl FnOnce(&[u8]) -> R) -> R {
-        match self.scope {
-            Scope::Policy => read(b""),
-            Scope::Route => host.route_name(|name| read(name.unwrap_or_default())),
-            Scope::Cluster => host.cluster_name(|name| read(name.unwrap_or_default())),
-        }
+    /// What tells the budget of the request at hand from the policy's others.
+    pub(crate) fn part<'h, H: Host>(&self, host: &'h H) -> Cow<'h, [u8]> {
+        let name = match self.scope {
+            Scope::Policy => return Cow::Borrowed(b""),
+            Scope::Route => Attribute::RouteName,
+            Scope::Cluster => Attribute::UpstreamCluster,
+        };
+        host.attribute(name).unwrap_or_default()
     }
 
     /// The labels of the budget for a part. What cannot stand in the name of a
@@ -219,16 +220,15 @@ impl RetryBudget {
 }
 
 /// What a response says to the router.
-pub(crate) fn response_outcome<H: Host>(host: &mut H) -> Option<ResponseOutcome> {
+pub(crate) fn response_outcome<H: Host>(host: &H) -> Option<ResponseOutcome> {
     let status = response_status(host)?;
-    let grpc_status = host.response_header("grpc-status", |value| {
-        std::str::from_utf8(value?).ok()?.parse().ok()
-    });
+    let grpc_status = host.response_header("grpc-status");
+    let grpc_status = grpc_status.and_then(|value| parse(&value));
     let is_fine = status < 400 && grpc_status.is_none_or(|status| status == 0);
     Some(ResponseOutcome {
         status,
         grpc_status,
-        is_rate_limited: !is_fine && host.response_header(RATE_LIMITED, |value| value.is_some()),
+        is_rate_limited: !is_fine && host.response_header(RATE_LIMITED).is_some(),
     })
 }
 
@@ -266,12 +266,10 @@ fn orders(retry: &Retry) -> Vec<(&'static str, Arc<str>)> {
 
 /// Whether the client itself asks for more retries; Envoy lets internal
 /// clients do so.
-fn asks_for_more<H: Host>(host: &mut H, allowed: u32) -> bool {
-    host.request_header(MAX_RETRIES, |value| {
-        let asked = std::str::from_utf8(value?).ok()?.trim().parse::<u32>().ok();
-        asked.filter(|asked| *asked > allowed)
-    })
-    .is_some()
+fn asks_for_more<H: Host>(host: &H, allowed: u32) -> bool {
+    let asked = host.request_header(MAX_RETRIES);
+    let asked = asked.and_then(|value| std::str::from_utf8(&value).ok()?.trim().parse().ok());
+    asked.is_some_and(|asked: u32| asked > allowed)
 }
 
 #[cfg(test)]

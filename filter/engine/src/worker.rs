@@ -4,8 +4,8 @@ use btp_policy::attach::{Attachments, Memo};
 use btp_policy::config::Limits;
 
 use crate::event::Event;
-use crate::host::Host;
 use crate::host::shared_state::{SeedId, Update};
+use crate::host::{Attribute, Host};
 use crate::plan::Plan;
 use crate::rate_limit::{self, InFlight, Leases, Limiter};
 use crate::response_override::MemoryQuota;
@@ -151,7 +151,7 @@ impl Worker {
     /// Where the request at hand belongs. A route's name is looked up if any
     /// policy depends on it; its metadata only for a name that is not known
     /// yet, or empty.
-    pub(crate) fn place<H: Host>(&mut self, plan: &Plan, host: &mut H) -> Place {
+    pub(crate) fn place<H: Host>(&mut self, plan: &Plan, host: &H) -> Place {
         let attachments = plan.attachments();
         if !attachments.needs_route_name() {
             let policy = attachments.fallback();
@@ -160,20 +160,18 @@ impl Worker {
             return Place { policy, route };
         }
         let needs_hash = plan.has_per_route_limits();
-        let (known, route) = host.route_name(|name| {
-            let name = name.unwrap_or_default();
-            let route = if needs_hash {
-                rate_limit::route_hash(name)
-            } else {
-                0
-            };
-            (self.routes.get(name), route)
-        });
+        let name = host.attribute(Attribute::RouteName).unwrap_or_default();
+        let route = if needs_hash {
+            rate_limit::route_hash(&name)
+        } else {
+            0
+        };
+        let known = self.routes.get(&name);
         let policy = known.unwrap_or_else(|| self.resolve(attachments, host));
         Place { policy, route }
     }
 
-    fn resolve<H: Host>(&mut self, attachments: &Attachments, host: &mut H) -> Option<usize> {
+    fn resolve<H: Host>(&mut self, attachments: &Attachments, host: &H) -> Option<usize> {
         host.route(attachments.needs_labels(), |route| {
             let policy = attachments.governing_route(route);
             self.routes.remember(route.name, policy);
@@ -216,37 +214,26 @@ impl Worker {
             return usize::MAX;
         };
         let is_full = known.len() >= self.limits.routes;
-        // The name of the route or cluster is lent only for as long as it takes
-        // to look it up; most are known and need no copy.
-        let found = constraint.with_part(event.host, |part| match known.get(part) {
-            Some(budget) => Found::Known(*budget),
-            None if !is_full => Found::New(part.to_vec()),
+        let part = constraint.part(event.host);
+        if let Some(budget) = known.get(&*part) {
+            return *budget;
+        }
+        let mut part = part.into_owned();
+        if is_full {
             // Too many to tell apart: those that are left share one budget, of
             // the name that no route or cluster has.
-            None => match known.get(&b""[..]) {
-                Some(budget) => Found::Known(*budget),
-                None => Found::New(Vec::new()),
-            },
-        });
-        match found {
-            Found::Known(budget) => budget,
-            Found::New(part) => {
-                let (labels, now) = (constraint.labels_of(&part), event.now_ns());
-                let budget = ledger.budget(&labels, constraint.config, event.host, now);
-                known.insert(part, budget);
-                budget
+            part.clear();
+            if let Some(budget) = known.get(&part) {
+                return *budget;
             }
         }
+        let (labels, now) = (constraint.labels_of(&part), event.now_ns());
+        let budget = ledger.budget(&labels, constraint.config, event.host, now);
+        known.insert(part, budget);
+        budget
     }
 }
 
-/// What is known of a route's or cluster's budget.
-enum Found {
-    Known(usize),
-    /// Nothing: it is of this name.
-    New(Vec<u8>),
-}
-
-fn route<H: Host>(host: &mut H) -> u64 {
-    host.route_name(|name| rate_limit::route_hash(name.unwrap_or_default()))
+fn route<H: Host>(host: &H) -> u64 {
+    rate_limit::route_hash(&host.attribute(Attribute::RouteName).unwrap_or_default())
 }

@@ -100,8 +100,7 @@ fn play(proxy: &mut Proxy, routes: &Value, request: &Value, scenario: &Value) ->
         Some("http2" | "grpc") => "HTTP/2",
         _ => "HTTP/1.1",
     };
-    let attributes = &mut proxy.host.attributes;
-    attributes.insert("Protocol".to_owned(), protocol.as_bytes().to_vec());
+    proxy.host.protocol = Some(protocol);
     if scenario["protocol"] == "grpc" {
         message.set(":method", "POST");
         message.set("content-type", "application/grpc");

@@ -1,22 +1,24 @@
 //! The engine's view of Envoy, for the stream that hostcalls are about now.
 
-use std::net::{IpAddr, SocketAddr};
+use std::borrow::Cow;
 
 use btp_engine::{
-    AccountId, Accounts, Attribute, Cells, Contended, CounterId, Entry, Host, Journals, Labels,
-    Metrics, SharedState, Update, WorkerId,
+    AccountId, Accounts, Attribute, Cells, Contended, CounterId, Entry, HeaderView, Host, Journals,
+    Labels, MetadataValue, Metrics, SharedState, Update, WorkerId,
 };
 use btp_formats::Stored;
 use btp_policy::attach::{ResourceRef, Route};
 
 use crate::abi::{self, HostError, Map};
 use crate::loaded::Loaded;
+use crate::metadata;
 use crate::pairs;
 use crate::shared_data;
 use crate::vm;
 use crate::vm::process::Process;
 
 const NANOS_PER_MS: u64 = 1_000_000;
+const ROUTE_NAME: &str = "xds\0route_name";
 /// Where Envoy Gateway notes what a route was made from.
 const RESOURCES: &str = "xds\0route_metadata\0filter_metadata\0envoy-gateway\0resources";
 /// Where a route's labels stand.
@@ -26,8 +28,6 @@ const LABELS: &str = "xds\0route_metadata\0filter_metadata\0btp\0labels";
 const DYNAMIC_METADATA: &str = "metadata\0filter_metadata";
 /// Under this name both instances of the filter know an exchange.
 const EXCHANGE: &str = "btp_exchange";
-/// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
-const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
 /// Envoy, as the engine asks for it.
 pub(crate) struct WasmHost<'a> {
@@ -86,11 +86,11 @@ impl Journals for WasmHost<'_> {
 }
 
 impl Host for WasmHost<'_> {
-    fn now_ns(&mut self) -> u64 {
+    fn now_ns(&self) -> u64 {
         abi::monotonic_ns()
     }
 
-    fn wall_ms(&mut self) -> u64 {
+    fn wall_ms(&self) -> u64 {
         abi::wall_ns() / NANOS_PER_MS
     }
 
@@ -102,63 +102,59 @@ impl Host for WasmHost<'_> {
         getrandom::u64().ok()
     }
 
-    fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn request_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         let block = abi::headers(Map::RequestHeaders).unwrap_or_default();
-        let headers: Vec<(&[u8], &[u8])> = pairs::entries(&block).collect();
-        read(&headers)
+        read(&pairs::all(&block))
     }
 
-    fn request_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        read(abi::header(Map::RequestHeaders, name).as_deref())
+    fn request_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        abi::header(Map::RequestHeaders, name).map(Cow::Owned)
     }
 
-    fn response_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        read(abi::header(Map::ResponseHeaders, name).as_deref())
-    }
-
-    fn response_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn response_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         let block = abi::headers(Map::ResponseHeaders).unwrap_or_default();
-        let headers: Vec<(&[u8], &[u8])> = pairs::entries(&block).collect();
-        read(&headers)
+        read(&pairs::all(&block))
     }
 
-    fn response_is_local(&mut self) -> bool {
-        abi::property("response\0code_details").as_deref() != Some(b"via_upstream")
+    fn response_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        abi::header(Map::ResponseHeaders, name).map(Cow::Owned)
     }
 
-    fn attribute(&mut self, attribute: Attribute<'_>) -> Option<Vec<u8>> {
+    fn attribute(&self, attribute: Attribute<'_>) -> Option<Cow<'_, [u8]>> {
         let value = match attribute {
             Attribute::Protocol => abi::property("request\0protocol"),
             Attribute::ResponseCodeDetails => abi::property("response\0code_details"),
             Attribute::UpstreamCluster => abi::property("xds\0cluster_name"),
             Attribute::UpstreamHost => abi::property("upstream\0address"),
             Attribute::ClientAddress => abi::property("source\0address"),
-            Attribute::RouteName => abi::property("xds\0route_name"),
+            Attribute::RouteName => abi::property(ROUTE_NAME),
             Attribute::FilterState(key) => abi::property(&format!("filter_state\0{key}")),
+            Attribute::ExchangeName => abi::property(EXCHANGE),
         };
-        value.filter(|value| !value.is_empty())
+        value.filter(|value| !value.is_empty()).map(Cow::Owned)
     }
 
-    fn metadata(&mut self, path: &[String]) -> Option<Vec<u8>> {
+    fn metadata(&self, path: &[String]) -> Option<MetadataValue<'_>> {
         let path = path
             .iter()
             .fold(DYNAMIC_METADATA.to_owned(), |path, part| path + "\0" + part);
         let value = abi::property(&path).filter(|value| !value.is_empty());
-        value.map(pairs::in_order)
+        value.map(metadata::value)
     }
 
-    fn start_time_ns(&mut self) -> Option<u64> {
+    fn start_time_ns(&self) -> Option<u64> {
         let time = abi::property("request\0time")?;
         Some(u64::from_le_bytes(time.try_into().ok()?))
     }
 
-    fn route_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        let name = abi::property("xds\0route_name").filter(|name| !name.is_empty());
-        read(name.as_deref())
+    fn attempts(&self) -> u32 {
+        let count = abi::property("upstream\0request_attempt_count");
+        let count = count.and_then(|count| Some(u64::from_le_bytes(*count.first_chunk()?)));
+        count.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    fn route<R>(&mut self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
-        let name = abi::property("xds\0route_name").unwrap_or_default();
+    fn route<R>(&self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
+        let name = abi::property(ROUTE_NAME).unwrap_or_default();
         let resources = abi::property(RESOURCES).unwrap_or_default();
         let resources: Vec<ResourceRef<'_>> = pairs::entries(&resources)
             .map(|(resource, _)| resource_ref(resource))
@@ -174,33 +170,6 @@ impl Host for WasmHost<'_> {
             resources: &resources,
             labels: &labels,
         })
-    }
-
-    fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        read(abi::property(EXCHANGE).as_deref())
-    }
-
-    fn tries(&mut self) -> u32 {
-        self.attempt().unwrap_or(0)
-    }
-
-    fn is_via_upstream(&mut self) -> bool {
-        abi::property("response\0code_details").as_deref() == Some(VIA_UPSTREAM)
-    }
-
-    fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        read(abi::property("xds\0cluster_name").as_deref())
-    }
-
-    fn attempt(&mut self) -> Option<u32> {
-        let count = abi::property("upstream\0request_attempt_count")?;
-        u32::try_from(u64::from_le_bytes(*count.first_chunk()?)).ok()
-    }
-
-    fn source_address(&mut self) -> Option<IpAddr> {
-        let address = abi::property("source\0address")?;
-        let address: SocketAddr = std::str::from_utf8(&address).ok()?.parse().ok()?;
-        Some(address.ip())
     }
 }
 

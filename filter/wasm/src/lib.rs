@@ -20,6 +20,7 @@ mod dispatch;
 mod held_body;
 mod host;
 mod loaded;
+mod metadata;
 mod metrics;
 mod pairs;
 mod perform;

@@ -24,6 +24,12 @@ pub(crate) fn entries(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
+/// All entries of a block. It is in the module once, whoever reads headers.
+#[inline(never)]
+pub(crate) fn all(block: &[u8]) -> Vec<(&[u8], &[u8])> {
+    entries(block).collect()
+}
+
 /// Header pairs as the ABI wants them: a count, all sizes, then all names
 /// and values, each ended by a zero byte.
 pub(crate) fn serialize(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
@@ -51,11 +57,11 @@ pub(crate) fn serialized_size(pairs: &[(&[u8], &[u8])]) -> usize {
     4 + pairs.len() * 8 + texts.sum::<usize>()
 }
 
-/// The same value, as it is each time: Envoy writes the fields of a struct in
-/// an order that changes from request to request. Whatever is a block, or
-/// holds one, is sorted; the rest stays as it is.
-pub(crate) fn in_order(value: Vec<u8>) -> Vec<u8> {
-    sorted(&value, DEPTH).unwrap_or(value)
+/// The same block, as it is each time: Envoy writes the fields of a struct in
+/// an order that changes from request to request. Whatever in it is a block, or
+/// holds one, is sorted; the rest stays as it is. `None` if this is no block.
+pub(crate) fn in_order(value: &[u8]) -> Option<Vec<u8>> {
+    sorted(value, DEPTH)
 }
 
 /// What lies deeper stays as it is.
@@ -65,7 +71,7 @@ const DEPTH: u32 = 32;
 fn sorted(block: &[u8], depth: u32) -> Option<Vec<u8>> {
     let depth = depth.checked_sub(1)?;
     let (count, _) = number(block)?;
-    let found: Vec<(&[u8], &[u8])> = entries(block).collect();
+    let found = all(block);
     let is_whole = found.len() == count && serialized_size(&found) == block.len();
     if !is_whole {
         return None;

@@ -7,7 +7,9 @@ use super::Context;
 use crate::fault::{Fault, FaultInputs};
 use crate::grpc::Grpc;
 use crate::grpc::reply_format::ReplyFormat;
-use crate::host::Host;
+use crate::host::headers::NO_HEADERS;
+use crate::host::metadata::MetadataValue;
+use crate::host::{Host, client_ip};
 use crate::plan::PolicyPlan;
 use crate::rate_limit::MatchedRule;
 use crate::request::Request;
@@ -58,9 +60,8 @@ impl RequestFacts {
         let requires_body = required.body && !end;
         let fault = policy.fault.as_ref();
         let limits = policy.limits.as_ref();
-        let host = &mut *cx.event.host;
         let seed = match limits {
-            Some(_) => cx.worker.seed(host),
+            Some(_) => cx.worker.seed(cx.event.host),
             None => [0; 2],
         };
         let matched = |request: &Request<'_>| {
@@ -68,9 +69,10 @@ impl RequestFacts {
                 limits.matched_rules(request, seed, route)
             })
         };
-        let source = required.source.then(|| host.source_address()).flatten();
+        let host = &*cx.event.host;
+        let source = required.source.then(|| client_ip(host)).flatten();
         let paths = required.metadata.iter();
-        let metadata: Vec<(&MetadataPath, Vec<u8>)> = paths
+        let metadata: Vec<(&MetadataPath, MetadataValue<'_>)> = paths
             .filter_map(|path| Some((path, host.metadata(path)?)))
             .collect();
         let retries = policy.retries.as_ref();
@@ -81,7 +83,7 @@ impl RequestFacts {
             let facts = Self {
                 format,
                 grpc: format.map_or(Grpc::None, |format| Grpc::of_request(format, host)),
-                limits: matched(&Request::new(&[], source).with_metadata(&metadata)),
+                limits: matched(&Request::new(&NO_HEADERS, source).with_metadata(&metadata)),
                 snapshot: RequestSnapshot::of_time(started_ns),
                 body: BodyFraming::default(),
                 retry: retries.is_some_and(Retries::is_for_all),

@@ -6,7 +6,7 @@ use super::state::RequestState;
 use super::{Context, Exchange};
 use crate::action::{Action, Flow, Reply, Response};
 use crate::grpc::reply_format::ReplyFormat;
-use crate::host::Host;
+use crate::host::{Attribute, Host};
 use crate::retry::{
     AttemptDecision, ExchangeId, RATE_LIMITED, Retries, RetryBudget, refusal, response_outcome,
 };
@@ -130,19 +130,16 @@ impl Exchange {
 /// The upstream instance, which sees each attempt.
 impl Exchange {
     pub(super) fn begin_attempt<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
-        let id = cx
-            .event
-            .host
-            .exchange_name(|name| ExchangeId::from_bytes(name?));
-        let Some(id) = id else {
+        let name = cx.event.host.attribute(Attribute::ExchangeName);
+        let Some(id) = name.and_then(|name| ExchangeId::from_bytes(&name)) else {
             return Flow::Continue;
         };
         let now = cx.event.now_ns();
         let Some((number, decision)) = cx.ledger.begin_attempt(id, cx.event.host, now) else {
             // Its account has died with the VM that kept it: nobody can say
             // that there is credit.
-            return match cx.event.host.attempt() {
-                Some(2..) => self.apply_decision(AttemptDecision::Refuse, cx),
+            return match cx.event.host.attempts() {
+                2.. => self.apply_decision(AttemptDecision::Refuse, cx),
                 _ => Flow::Continue,
             };
         };

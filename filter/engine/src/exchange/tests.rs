@@ -53,7 +53,7 @@ fn a_request_that_no_policy_governs_asks_the_host_for_nothing() {
         }),
         Flow::Continue
     );
-    assert_eq!((host.lookups, out.capacity()), (0, 0));
+    assert_eq!((host.lookups.get(), out.capacity()), (0, 0));
 }
 
 #[test]
@@ -305,10 +305,7 @@ fn grpc_replies_are_never_rewritten_in_place() {
     let mut proxy = Proxy::new(plan(ERROR_PAGE));
     let mut call = Message::request("POST", "/svc/status/503");
     call.set("content-type", "application/grpc");
-    proxy
-        .host
-        .attributes
-        .insert("Protocol".to_owned(), b"HTTP/2".to_vec());
+    proxy.host.protocol = Some("HTTP/2");
     let outcome = proxy.exchange(None, &call, demo_upstream);
     assert_eq!(outcome.details, "btp_response_override");
     assert_eq!(outcome.response.get("grpc-status"), Some("14"));
@@ -417,7 +414,7 @@ fn a_named_route_is_resolved_once_and_an_unnamed_one_each_time() {
         let flow = feed(&plan, &mut worker, &mut host, &mut Vec::new(), |cx| {
             Exchange::default().request_headers(cx, true)
         });
-        (flow == Flow::Stop, host.lookups)
+        (flow == Flow::Stop, host.lookups.get())
     };
     // A reply asks for the content type, too.
     assert_eq!(ask(Some(b"r"), None), (true, 3));

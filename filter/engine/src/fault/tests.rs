@@ -100,7 +100,7 @@ fn a_request_that_is_not_drawn_is_not_looked_at() {
         let _ = feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
             exchange.request_headers(cx, true)
         });
-        assert_eq!(host.lookups, lookups);
+        assert_eq!(host.lookups.get(), lookups);
     }
 }
 
@@ -305,7 +305,7 @@ fn each_instance_injects_its_own_faults_only() {
         let config = PluginConfig::parse(text.as_bytes()).unwrap();
         let warned = config.warnings.len();
         let mut proxy = Proxy::new(Plan::compile(config));
-        proxy.host.attempt = Some(1);
+        proxy.host.attempts = 1;
         let outcome = get(&mut proxy, &[]);
         (
             status(&outcome).to_owned(),
@@ -327,12 +327,12 @@ fn behind_the_router_the_response_of_the_named_attempts_is_rewritten() {
                           "delay":{"fixedDelay":"5ms"},"abort":{"httpStatus":503}}}}]}"#;
     let mut proxy = Proxy::new(Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap()));
     for (attempt, expected, held) in [
-        (Some(1), "503", 5 * MS),
-        (Some(2), "200", 0),
-        (Some(3), "503", 5 * MS),
-        (None, "200", 0),
+        (1, "503", 5 * MS),
+        (2, "200", 0),
+        (3, "503", 5 * MS),
+        (0, "200", 0),
     ] {
-        proxy.host.attempt = attempt;
+        proxy.host.attempts = attempt;
         let outcome = get(&mut proxy, &[]);
         assert_eq!((status(&outcome), outcome.held_ns), (expected, held));
         assert_eq!(outcome.response.body, b"upstream says 200\n");

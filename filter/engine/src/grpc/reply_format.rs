@@ -64,11 +64,10 @@ impl ReplyFormat {
     }
 
     /// Of the request at hand.
-    pub(crate) fn of_request<H: Host>(host: &mut H) -> Self {
-        let of = |value: Option<&[u8]>| Self::of(value.unwrap_or_default());
-        match host.request_header("content-type", of) {
+    pub(crate) fn of_request<H: Host>(host: &H) -> Self {
+        match Self::of(&host.request_header("content-type").unwrap_or_default()) {
             format @ (Self::GrpcWeb | Self::GrpcWebText) => {
-                format.for_method(host.request_header(":method", |method| method == Some(b"POST")))
+                format.for_method(host.request_header(":method").as_deref() == Some(b"POST"))
             }
             format => format,
         }
@@ -244,7 +243,7 @@ mod tests {
             let owned = |(name, value): (&str, &str)| (name.into(), value.into());
             host.request_headers = headers.map(owned).to_vec();
             assert_eq!(
-                ReplyFormat::of_request(&mut host),
+                ReplyFormat::of_request(&host),
                 format,
                 "{content_type} {method}"
             );

@@ -510,10 +510,10 @@ fn a_request_that_no_rule_counts_is_asked_nothing_more() {
         "limit":{"requests":1,"unit":"Hour"}}]}"#;
     let mut sim = Sim::new(1, plan(local));
     sim.passes(0);
-    let (lookups, operations) = (sim.host.lookups, sim.host.cells.updates());
+    let (lookups, operations) = (sim.host.lookups.get(), sim.host.cells.updates());
     let came = sim.request(0, &[]);
     assert!(came.passed() && came.response.is_empty() && came.actions.is_empty());
-    assert_eq!(sim.host.lookups, lookups + 1, "all headers, once");
+    assert_eq!(sim.host.lookups.get(), lookups + 1, "all headers, once");
     assert_eq!(sim.host.cells.updates(), operations);
 }
 

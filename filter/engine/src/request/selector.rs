@@ -2,8 +2,8 @@
 //! like them.
 
 use btp_policy::spec::{
-    MetadataCondition, MetadataValue, MethodCondition, PathCondition, PathPattern, Selector,
-    SourceCondition, ValueCondition,
+    MetadataCondition, MethodCondition, PathCondition, PathPattern, Selector, SourceCondition,
+    ValueCondition,
 };
 
 use crate::request::Request;
@@ -91,18 +91,13 @@ fn source_meets(request: &Request<'_>, condition: SourceCondition) -> bool {
     inside != condition.invert
 }
 
-/// What is not there equals nothing. Numbers and booleans come in binary.
+/// What is not there equals nothing.
 fn metadata_meets(request: &Request<'_>, condition: &MetadataCondition) -> bool {
     let found = request.metadata(&condition.path);
     let Some((wanted, invert)) = &condition.condition else {
         return found.is_some();
     };
-    let equals = |found: &[u8]| match wanted {
-        MetadataValue::Text(text) => found == text.as_bytes(),
-        MetadataValue::Number(number) => found == number.to_le_bytes(),
-        MetadataValue::Boolean(value) => found == [u8::from(*value)],
-    };
-    found.is_some_and(equals) != *invert
+    found.is_some_and(|found| found.equals(wanted)) != *invert
 }
 
 #[cfg(test)]

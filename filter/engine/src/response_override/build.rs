@@ -88,14 +88,14 @@ fn edit_headers(response: &OverrideResponse, context: &RenderContext<'_>) -> Bui
         let mut names = response.headers.remove.iter();
         names.any(|other| other.as_str().as_bytes() == name)
     };
-    let mut headers: Fields = context
-        .headers
-        .iter()
-        .filter(|(name, _)| *name != STATUS && !removed(name))
+    let mut headers = Fields::new();
+    context.headers.for_each(&mut |name, value| {
         // The length of a body that did not come and now should.
-        .filter(|(name, _)| !(lengthless && *name == CONTENT_LENGTH))
-        .map(|(name, value)| (name.to_vec(), value.to_vec()))
-        .collect();
+        let is_wrong = lengthless && name == CONTENT_LENGTH;
+        if name != STATUS && !removed(name) && !is_wrong {
+            headers.push((name.to_vec(), value.to_vec()));
+        }
+    });
     if let Some(content_type) = &response.content_type {
         set(
             &mut headers,
@@ -204,14 +204,13 @@ fn kept(keep: &KeepHeaders, changes: &HeaderChanges, context: &RenderContext<'_>
         let mut names = changes.remove.iter();
         names.any(|other| other.as_str().as_bytes() == name)
     };
-    context
-        .headers
-        .iter()
-        .filter(|(name, _)| {
-            (keep.keeps(name) || preserved_headers::survives(name)) && !removed(name)
-        })
-        .map(|(name, value)| (name.to_vec(), value.to_vec()))
-        .collect()
+    let mut kept = Fields::new();
+    context.headers.for_each(&mut |name, value| {
+        if (keep.keeps(name) || preserved_headers::survives(name)) && !removed(name) {
+            kept.push((name.to_vec(), value.to_vec()));
+        }
+    });
+    kept
 }
 
 fn change(headers: &mut Fields, changes: &HeaderChanges, context: &RenderContext<'_>) {

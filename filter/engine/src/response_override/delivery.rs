@@ -50,7 +50,7 @@ impl Delivery {
 
 /// Whether the response at hand is what Envoy's `cors` filter answers a preflight:
 /// it says nothing of the resource, and a browser takes no other.
-pub(super) fn is_preflight<H: Host>(host: &mut H) -> bool {
-    host.attribute(Attribute::ResponseCodeDetails)
-        .is_some_and(|details| details == b"cors_response")
+pub(super) fn is_preflight<H: Host>(host: &H) -> bool {
+    let details = host.attribute(Attribute::ResponseCodeDetails);
+    details.as_deref() == Some(b"cors_response")
 }

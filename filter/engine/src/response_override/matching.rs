@@ -7,11 +7,9 @@ use super::{Overrides, Recipient, Rule};
 use crate::action::Reply;
 use crate::grpc::reply_format::ReplyFormat;
 use crate::grpc::{is_grpc, status_of_http};
-use crate::host::{Host, response_status};
+use crate::host::headers::HeaderView;
+use crate::host::{Host, is_via_upstream, parse, response_status};
 use crate::request::joined;
-
-/// Headers of a response.
-type Headers<'a> = &'a [(&'a [u8], &'a [u8])];
 
 impl Overrides {
     /// The rule for the response at hand. Its status alone is read as long as
@@ -19,7 +17,7 @@ impl Overrides {
     pub(super) fn rule_for_response<H: Host>(
         &self,
         client: Recipient<'_>,
-        host: &mut H,
+        host: &H,
         end: bool,
     ) -> Option<&Rule> {
         let status = response_status(host)?;
@@ -29,7 +27,9 @@ impl Overrides {
         // The status of a streamed gRPC answer comes behind its messages.
         let streams_grpc = client.grpc.is_call()
             && !end
-            && host.response_header("content-type", |value| value.is_some_and(is_grpc));
+            && host
+                .response_header("content-type")
+                .is_some_and(|value| is_grpc(&value));
         let possible = |rule: &&Rule| possible(rule) && (!streams_grpc || rule.keeps_body());
         let first = self.rules.iter().find(possible)?;
         if first.is_decided_by_status() {
@@ -37,7 +37,7 @@ impl Overrides {
         }
         let asks_source = |rule: &Rule| rule.rule.source != Source::All;
         let asked = self.rules.iter().filter(possible).any(asks_source);
-        let is_local = asked && host.response_is_local();
+        let is_local = asked && !is_via_upstream(host);
         host.response_headers(|headers| {
             let matches =
                 |rule: &&Rule| rule.takes_source(is_local) && rule.takes_headers(headers, None);
@@ -51,7 +51,7 @@ impl Overrides {
     pub(super) fn rule_for_reply(
         &self,
         reply: &Reply,
-        headers: Headers<'_>,
+        headers: &dyn HeaderView,
         format: ReplyFormat,
         client: Recipient<'_>,
     ) -> Option<&Rule> {
@@ -101,7 +101,7 @@ impl Rule {
     }
 
     /// `grpc_status` counts before the header of that name.
-    fn takes_headers(&self, headers: Headers<'_>, grpc_status: Option<u8>) -> bool {
+    fn takes_headers(&self, headers: &dyn HeaderView, grpc_status: Option<u8>) -> bool {
         let wanted = &self.rule.matching.grpc_statuses;
         if !wanted.is_empty() {
             let status = grpc_status.or_else(|| parse(&joined(headers, "grpc-status")?));
@@ -126,12 +126,6 @@ fn takes_value(wanted: &StringMatch, value: &[u8]) -> bool {
 }
 
 /// The status of a response with these headers.
-pub(super) fn status(headers: Headers<'_>) -> Option<u16> {
-    let (_, value) = headers.iter().find(|(name, _)| *name == b":status")?;
-    parse(value)
-}
-
-/// A plain decimal number.
-fn parse<N: std::str::FromStr>(value: &[u8]) -> Option<N> {
-    std::str::from_utf8(value).ok()?.parse().ok()
+pub(super) fn status(headers: &dyn HeaderView) -> Option<u16> {
+    parse(headers.value(":status")?)
 }

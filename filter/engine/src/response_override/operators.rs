@@ -1,11 +1,13 @@
 //! Which values a rule depends on, and where they come from.
 
+use std::borrow::Cow;
+
 use btp_policy::scalar::{HeaderChoice, Operator, Part, Template};
 use btp_policy::spec::{Instead as Wanted, Redirect};
 
 use super::request_snapshot::RequestSnapshot;
 use crate::event::Event;
-use crate::host::{Attribute, Host};
+use crate::host::{Attribute, Host, client_ip};
 
 /// Operators of all rules, sorted by who knows their values.
 pub(super) struct Operators;
@@ -79,7 +81,7 @@ impl Operators {
                 return Some((taken / NANOS_PER_MS).to_string().into_bytes());
             }
             Operator::ClientAddress { port: false } => {
-                return Some(event.host.source_address()?.to_string().into_bytes());
+                return Some(client_ip(event.host)?.to_string().into_bytes());
             }
             Operator::ClientAddress { port: true } => Attribute::ClientAddress,
             Operator::ResponseCodeDetails => Attribute::ResponseCodeDetails,
@@ -90,6 +92,6 @@ impl Operators {
             Operator::FilterState(key) => Attribute::FilterState(key),
             _ => return None,
         };
-        event.host.attribute(attribute)
+        event.host.attribute(attribute).map(Cow::into_owned)
     }
 }

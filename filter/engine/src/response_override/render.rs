@@ -7,6 +7,7 @@ use btp_policy::spec::Escape;
 
 use super::Overrides;
 use super::request_snapshot::RequestSnapshot;
+use crate::host::headers::HeaderView;
 use crate::request::joined;
 
 /// What a text is written for.
@@ -28,7 +29,7 @@ pub(super) struct RenderContext<'a> {
     /// The original status.
     pub(super) status: u16,
     /// The original headers.
-    pub(super) headers: &'a [(&'a [u8], &'a [u8])],
+    pub(super) headers: &'a dyn HeaderView,
     /// The operators that were asked of the host, and their values.
     pub(super) asked: &'a [(&'a Operator, Option<Vec<u8>>)],
 }

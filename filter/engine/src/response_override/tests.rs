@@ -39,11 +39,11 @@ fn lookups(rules: &str, status: &str) -> (usize, usize) {
         exchange.request_headers(cx, true)
     });
     assert_eq!(flow, Flow::Continue);
-    let of_request = host.lookups;
+    let of_request = host.lookups.get();
     let _ = feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
         exchange.response_headers(cx, true)
     });
-    (of_request, host.lookups - of_request)
+    (of_request, host.lookups.get() - of_request)
 }
 
 #[test]

@@ -90,13 +90,13 @@ fn a_further_try_of_an_exchange_that_nobody_knows_is_refused() {
     let text = br#"{"position":"Upstream","policies":[]}"#;
     let plan = Plan::compile(PluginConfig::parse(text).unwrap());
     for (name, attempt, flow) in [
-        (Some([7; 16]), Some(1), Flow::Continue),
-        (Some([7; 16]), Some(2), Flow::Stop),
-        (Some([7; 16]), None, Flow::Continue),
-        (None, Some(2), Flow::Continue),
+        (Some([7; 16]), 1, Flow::Continue),
+        (Some([7; 16]), 2, Flow::Stop),
+        (Some([7; 16]), 0, Flow::Continue),
+        (None, 2, Flow::Continue),
     ] {
         let mut host = FakeHost::default();
-        (host.exchange_name, host.attempt) = (name, attempt);
+        (host.exchange_name, host.attempts) = (name, attempt);
         let call = [
             ("content-type", "application/grpc-web"),
             (":method", "POST"),

@@ -1,13 +1,16 @@
 //! A host whose clock and dice the test holds in its hand.
 
-use std::cell::RefCell;
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use btp_policy::attach::{ResourceRef, Route};
 
 use hashbrown::HashMap;
 
+use crate::host::headers::HeaderView;
+use crate::host::metadata::MetadataValue;
 use crate::host::metrics::{CounterId, Labels, Metrics};
 use crate::host::shared_state::accounts::{AccountId, Accounts, Entry};
 use crate::host::shared_state::journal::{Journals, WorkerId};
@@ -41,18 +44,22 @@ pub struct FakeHost {
     pub labels: Vec<(&'static str, &'static str)>,
     /// The client's address.
     pub source: Option<IpAddr>,
-    /// The number of the attempt.
-    pub attempt: Option<u32>,
+    /// The client's port.
+    pub source_port: u16,
+    /// How often the request was sent to an upstream.
+    pub attempts: u32,
     /// Request headers, names in lower case.
     pub request_headers: Vec<(String, Vec<u8>)>,
     /// Response headers, names in lower case.
     pub response_headers: Vec<(String, Vec<u8>)>,
     /// The cluster.
     pub cluster: Option<Vec<u8>>,
-    /// How often the request was tried.
-    pub tries: u32,
-    /// Whether the response is an upstream's.
-    pub via_upstream: bool,
+    /// The client's protocol.
+    pub protocol: Option<&'static str>,
+    /// The host that the request was sent to.
+    pub upstream_host: Option<&'static str>,
+    /// The filter state, by its keys.
+    pub filter_states: HashMap<String, Vec<u8>>,
     /// The exchange's name.
     pub exchange_name: Option<[u8; 16]>,
     /// Accounts that several hosts may share.
@@ -61,14 +68,12 @@ pub struct FakeHost {
     pub worker: Option<WorkerId>,
     /// `%RESPONSE_CODE_DETAILS%` of the response at hand.
     pub details: String,
-    /// Values of attributes, by their names in `Debug` form.
-    pub attributes: HashMap<String, Vec<u8>>,
     /// The dynamic metadata.
-    pub metadata: HashMap<Vec<String>, Vec<u8>>,
+    pub metadata: HashMap<Vec<String>, MetadataValue<'static>>,
     /// When requests begin: nanoseconds since 1970.
     pub start_time_ns: u64,
     /// How often headers or attributes were asked for.
-    pub lookups: usize,
+    pub lookups: Cell<usize>,
     /// The names of the plan's cells.
     pub cell_names: CellNames,
     /// What all workers share.
@@ -76,9 +81,6 @@ pub struct FakeHost {
     counters: RefCell<HashMap<CounterId, u64>>,
     drawn: u64,
 }
-
-/// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
-pub(super) const VIA_UPSTREAM: &str = "via_upstream";
 
 impl FakeHost {
     /// A host with the cells of this plan, all as they are at first.
@@ -103,15 +105,8 @@ impl FakeHost {
         cell.unwrap_or_default()
     }
 
-    fn lent(headers: &[(String, Vec<u8>)]) -> Vec<(&[u8], &[u8])> {
-        let headers = headers.iter();
-        headers
-            .map(|(name, value)| (name.as_bytes(), value.as_slice()))
-            .collect()
-    }
-
-    fn find(headers: &[(String, Vec<u8>)], name: &str) -> Option<usize> {
-        headers.iter().position(|(other, _)| other == name)
+    fn count_lookup(&self) {
+        self.lookups.set(self.lookups.get() + 1);
     }
 }
 
@@ -165,11 +160,11 @@ impl Journals for FakeHost {
 }
 
 impl Host for FakeHost {
-    fn now_ns(&mut self) -> u64 {
+    fn now_ns(&self) -> u64 {
         self.now_ns
     }
 
-    fn wall_ms(&mut self) -> u64 {
+    fn wall_ms(&self) -> u64 {
         self.wall_ms
     }
 
@@ -183,59 +178,61 @@ impl Host for FakeHost {
         self.secrets.pop_front().or_else(|| Some(self.random()))
     }
 
-    fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
-        self.lookups += 1;
-        read(&Self::lent(&self.request_headers))
+    fn request_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
+        self.count_lookup();
+        read(&self.request_headers)
     }
 
-    fn response_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
-        self.lookups += 1;
-        read(&Self::lent(&self.response_headers))
+    fn request_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.count_lookup();
+        self.request_headers.value(name).map(Cow::Borrowed)
     }
 
-    fn response_is_local(&mut self) -> bool {
-        self.lookups += 1;
-        self.details != VIA_UPSTREAM
+    fn response_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
+        self.count_lookup();
+        read(&self.response_headers)
     }
 
-    fn attribute(&mut self, attribute: Attribute<'_>) -> Option<Vec<u8>> {
-        self.lookups += 1;
-        match attribute {
-            Attribute::RouteName => self.route.clone(),
-            Attribute::ResponseCodeDetails => Some(self.details.clone().into_bytes()),
-            _ => self.attributes.get(&format!("{attribute:?}")).cloned(),
-        }
+    fn response_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.count_lookup();
+        self.response_headers.value(name).map(Cow::Borrowed)
     }
 
-    fn metadata(&mut self, path: &[String]) -> Option<Vec<u8>> {
-        self.lookups += 1;
+    fn attribute(&self, attribute: Attribute<'_>) -> Option<Cow<'_, [u8]>> {
+        self.count_lookup();
+        let lent: Option<&[u8]> = match attribute {
+            Attribute::Protocol => self.protocol.map(str::as_bytes),
+            Attribute::ResponseCodeDetails => Some(self.details.as_bytes()),
+            Attribute::UpstreamCluster => self.cluster.as_deref(),
+            Attribute::UpstreamHost => self.upstream_host.map(str::as_bytes),
+            Attribute::ClientAddress => {
+                let address = SocketAddr::new(self.source?, self.source_port);
+                return Some(Cow::Owned(address.to_string().into_bytes()));
+            }
+            Attribute::RouteName => self.route.as_deref(),
+            Attribute::FilterState(key) => self.filter_states.get(key).map(Vec::as_slice),
+            Attribute::ExchangeName => self.exchange_name.as_ref().map(<[u8; 16]>::as_slice),
+        };
+        lent.filter(|value| !value.is_empty()).map(Cow::Borrowed)
+    }
+
+    fn metadata(&self, path: &[String]) -> Option<MetadataValue<'_>> {
+        self.count_lookup();
         self.metadata.get(path).cloned()
     }
 
-    fn start_time_ns(&mut self) -> Option<u64> {
-        self.lookups += 1;
+    fn start_time_ns(&self) -> Option<u64> {
+        self.count_lookup();
         Some(self.start_time_ns)
     }
 
-    fn request_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        self.lookups += 1;
-        let found = Self::find(&self.request_headers, name);
-        read(found.and_then(|i| Some(self.request_headers.get(i)?.1.as_slice())))
+    fn attempts(&self) -> u32 {
+        self.count_lookup();
+        self.attempts
     }
 
-    fn response_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        self.lookups += 1;
-        let found = Self::find(&self.response_headers, name);
-        read(found.and_then(|i| Some(self.response_headers.get(i)?.1.as_slice())))
-    }
-
-    fn route_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        self.lookups += 1;
-        read(self.route.as_deref())
-    }
-
-    fn route<R>(&mut self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
-        self.lookups += 1;
+    fn route<R>(&self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
+        self.count_lookup();
         let resource = |&(kind, namespace, name, section): &(_, _, _, _)| ResourceRef {
             kind,
             namespace,
@@ -248,35 +245,5 @@ impl Host for FakeHost {
             resources: &resources,
             labels: if labels { &self.labels } else { &[] },
         })
-    }
-
-    fn attempt(&mut self) -> Option<u32> {
-        self.lookups += 1;
-        self.attempt
-    }
-
-    fn source_address(&mut self) -> Option<IpAddr> {
-        self.lookups += 1;
-        self.source
-    }
-
-    fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        self.lookups += 1;
-        read(self.exchange_name.as_ref().map(<[u8; 16]>::as_slice))
-    }
-
-    fn tries(&mut self) -> u32 {
-        self.lookups += 1;
-        self.tries
-    }
-
-    fn is_via_upstream(&mut self) -> bool {
-        self.lookups += 1;
-        self.via_upstream
-    }
-
-    fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        self.lookups += 1;
-        read(self.cluster.as_deref())
     }
 }

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use crate::action::{Action, Flow, Response};
 use crate::exchange::{Context, Exchange};
 use crate::grpc::{is_grpc, status_of_http};
+use crate::host::VIA_UPSTREAM;
 use crate::host::metrics::GaugeId;
 use crate::host::metrics::Metrics;
 use crate::plan::Plan;
 use crate::retry::Ledger;
 use crate::testing::FakeHost;
-use crate::testing::fake_host::VIA_UPSTREAM;
 use crate::testing::message::Message;
 use crate::testing::router::Router;
 use crate::worker::Worker;
@@ -92,7 +92,7 @@ impl Proxy {
     ) -> Outcome {
         let mut exchange = Exchange::default();
         let mut out = Vec::new();
-        let started = self.host.now_ns;
+        let (started, counted) = (self.host.now_ns, self.host.attempts);
         let mut request = request.clone();
         self.host.route = route.map(|name| name.as_bytes().to_vec());
         self.host.request_headers.clone_from(&request.headers);
@@ -118,9 +118,9 @@ impl Proxy {
                 (response, details) = upstream(&request);
                 tries += 1;
             }
-            self.host.tries = tries;
-            self.host.via_upstream = details == VIA_UPSTREAM;
-            if self.host.via_upstream {
+            // Behind the router the attempt at hand was counted before it came here.
+            self.host.attempts = counted.max(tries);
+            if details == VIA_UPSTREAM {
                 outcome.upstream_requests = usize::try_from(tries).unwrap_or(usize::MAX);
             } else if is_grpc_request(&request) {
                 response = in_grpc_form(&response);
@@ -131,6 +131,7 @@ impl Proxy {
         self.feed(&mut out, |cx| exchange.done(cx));
         let nobody = &mut Message::default();
         self.perform(&mut out, &mut request, nobody, &mut Done::default());
+        self.host.attempts = counted;
         outcome
     }
 

@@ -204,7 +204,7 @@ fn try_upstream(stage: &mut Stage, cursor: &mut Cursor<'_>) {
     let Some(Some(visit)) = stage.visits.get_mut(number) else {
         return;
     };
-    visit.facts.tries = visit.facts.tries.saturating_add(1);
+    visit.facts.attempts = visit.facts.attempts.saturating_add(1);
     let mut facts = visit.facts.clone();
     facts.forwarded = false;
     if cursor.once_in(16) {

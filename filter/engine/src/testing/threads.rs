@@ -1,12 +1,14 @@
 //! A native proxy whose workers are threads: counters and the clock are atomics,
 //! and those who change cells race.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use btp_policy::attach::Route;
 
 use super::{FakeHost, SharedCells};
+use crate::host::headers::HeaderView;
+use crate::host::metadata::MetadataValue;
 use crate::host::metrics::{CounterId, Labels, Metrics};
 use crate::host::shared_state::accounts::{AccountId, Accounts, Entry};
 use crate::host::shared_state::journal::{Journals, WorkerId};
@@ -156,11 +158,11 @@ impl<const LEASES: bool> Journals for WorkerHost<'_, LEASES> {
 }
 
 impl<const LEASES: bool> Host for WorkerHost<'_, LEASES> {
-    fn now_ns(&mut self) -> u64 {
+    fn now_ns(&self) -> u64 {
         self.shared.now_ns.load(Ordering::SeqCst)
     }
 
-    fn wall_ms(&mut self) -> u64 {
+    fn wall_ms(&self) -> u64 {
         self.exchange.wall_ms()
     }
 
@@ -172,68 +174,40 @@ impl<const LEASES: bool> Host for WorkerHost<'_, LEASES> {
         self.exchange.secret()
     }
 
-    fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn request_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         self.exchange.request_headers(read)
     }
 
-    fn request_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        self.exchange.request_header(name, read)
+    fn request_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.exchange.request_header(name)
     }
 
-    fn response_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        self.exchange.response_header(name, read)
-    }
-
-    fn response_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn response_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         self.exchange.response_headers(read)
     }
 
-    fn response_is_local(&mut self) -> bool {
-        self.exchange.response_is_local()
+    fn response_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.exchange.response_header(name)
     }
 
-    fn attribute(&mut self, attribute: Attribute<'_>) -> Option<Vec<u8>> {
+    fn attribute(&self, attribute: Attribute<'_>) -> Option<Cow<'_, [u8]>> {
         self.exchange.attribute(attribute)
     }
 
-    fn metadata(&mut self, path: &[String]) -> Option<Vec<u8>> {
+    fn metadata(&self, path: &[String]) -> Option<MetadataValue<'_>> {
         self.exchange.metadata(path)
     }
 
-    fn start_time_ns(&mut self) -> Option<u64> {
+    fn start_time_ns(&self) -> Option<u64> {
         self.exchange.start_time_ns()
     }
 
-    fn route_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        self.exchange.route_name(read)
+    fn attempts(&self) -> u32 {
+        self.exchange.attempts()
     }
 
-    fn route<R>(&mut self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
+    fn route<R>(&self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
         self.exchange.route(labels, read)
-    }
-
-    fn attempt(&mut self) -> Option<u32> {
-        self.exchange.attempt()
-    }
-
-    fn source_address(&mut self) -> Option<IpAddr> {
-        self.exchange.source_address()
-    }
-
-    fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        self.exchange.exchange_name(read)
-    }
-
-    fn tries(&mut self) -> u32 {
-        self.exchange.tries()
-    }
-
-    fn is_via_upstream(&mut self) -> bool {
-        self.exchange.is_via_upstream()
-    }
-
-    fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        self.exchange.cluster_name(read)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What answers in the scenario tables: the request's path says what.
 
+use crate::host::VIA_UPSTREAM;
 use crate::testing::Message;
-use crate::testing::fake_host::VIA_UPSTREAM;
 
 /// The upstream of the scenario tables: what it answers is written in the
 /// request's path (see the head of `tests/src/upstream.rs`).

@@ -136,7 +136,7 @@ fn a_request_without_a_body_is_not_even_looked_at() {
         Exchange::default().request_headers(cx, true)
     });
     assert_eq!(flow, Flow::Continue);
-    assert_eq!((host.lookups, out.capacity()), (0, 0));
+    assert_eq!((host.lookups.get(), out.capacity()), (0, 0));
 }
 
 #[test]
@@ -357,8 +357,7 @@ fn what_only_says_grpc_is_buffered_like_the_rest() {
         let mut headers = vec![("content-type", "application/grpc"), (":method", method)];
         headers.extend(length.map(|length| ("content-length", length)));
         let mut client = Client::new(&plan, &headers);
-        let attributes = &mut client.host.attributes;
-        attributes.insert("Protocol".to_owned(), protocol.as_bytes().to_vec());
+        client.host.protocol = Some(protocol);
         let flow = client.headers();
         assert_eq!(flow == Flow::HoldHeaders, held, "{method} {protocol}");
         if held {
@@ -376,8 +375,7 @@ fn calls_are_buffered_where_the_policy_says_so() {
     );
     let headers = [("content-type", "application/grpc"), (":method", "POST")];
     let mut client = Client::new(&plan, &headers);
-    let attributes = &mut client.host.attributes;
-    attributes.insert("Protocol".to_owned(), b"HTTP/2".to_vec());
+    client.host.protocol = Some("HTTP/2");
     assert_eq!(client.headers(), Flow::HoldHeaders);
     assert_eq!(client.body(100, false), Flow::HoldHeaders);
     assert_eq!(client.body(100, true), Flow::Continue);

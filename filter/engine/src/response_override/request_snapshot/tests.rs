@@ -287,7 +287,7 @@ fn at_hand(operator: &str, request: &Message) -> Option<Vec<u8>> {
     };
     let path = header(":path").unwrap();
     let query = |name: &str| {
-        let headers: [(&[u8], &[u8]); 1] = [(b":path", &path)];
+        let headers = vec![(":path", &path)];
         let value = Request::new(&headers, None).query_param(name)?.into_owned();
         Some(value)
     };

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::{Entry, ExchangeId, Ledger, SWEPT, TrackedExchange, UpstreamObserver};
-use crate::host::Host;
 use crate::host::shared_state::accounts::Accounts;
 use crate::host::shared_state::journal::Journals;
+use crate::host::{Host, is_via_upstream};
 use crate::retry::budget::{Allowance, Budget};
 use crate::retry::outcomes::RetryableOutcomes;
 use crate::retry::reservation::Reservation;
@@ -161,15 +161,15 @@ fn settle_unobserved<H: Host>(
     (has_response, now): (bool, u64),
     host: &mut H,
 ) -> bool {
-    let attempts = host.tries();
-    let is_via_upstream = has_response && host.is_via_upstream();
+    let attempts = host.attempts();
+    let via_upstream = has_response && is_via_upstream(host);
     // The request counts, as it would have with its first attempt.
     if attempts > 0 {
         budget.deposit(host, now);
     }
     // An exchange that reserves is not named to the upstream instance, so that
     // it proves nothing.
-    let is_news = is_via_upstream && !exchange.reserves && observer.miss();
+    let is_news = via_upstream && !exchange.reserves && observer.miss();
     let mut unpaid = attempts.saturating_sub(1);
     if unpaid > 0
         && let Some(reservation) = exchange.reservation.take()
@@ -185,7 +185,7 @@ fn settle_unobserved<H: Host>(
     let retries = exchange.outcomes.as_ref();
     let retries = retries.filter(|outcomes| outcomes.max_retries > 0);
     if exchange.starved
-        && is_via_upstream
+        && via_upstream
         && let (Some(retries), Some(outcome)) = (retries, response_outcome(host))
         && retries.contain(outcome.status, outcome.grpc_status)
     {

@@ -7,6 +7,7 @@ use btp_policy::PluginConfig;
 
 use super::downstream::{Opened, Settled};
 use super::*;
+use crate::host::VIA_UPSTREAM;
 use crate::testing::FakeHost;
 
 const MS: u64 = 1_000_000;
@@ -241,8 +242,8 @@ fn what_the_origin_has_marked_itself_is_left_alone() {
 #[test]
 fn alone_each_request_holds_its_credit_from_the_start() {
     let mut desk = Desk::new();
-    desk.host.via_upstream = true;
-    desk.host.tries = 2;
+    VIA_UPSTREAM.clone_into(&mut desk.host.details);
+    desk.host.attempts = 2;
     let (first, second, third) = (desk.open(), desk.open(), desk.open());
     assert_eq!(
         (first.limit, second.limit, third.limit),
@@ -251,7 +252,7 @@ fn alone_each_request_holds_its_credit_from_the_start() {
     assert_eq!(desk.held(), 2);
     // One retry happened, one did not; the third was not allowed any.
     assert!(desk.end(first.id).observer_is_missing);
-    desk.host.tries = 1;
+    desk.host.attempts = 1;
     assert!(!desk.end(second.id).observer_is_missing, "said twice");
     desk.host.response_headers = vec![(":status".to_owned(), b"503".to_vec())];
     assert!(desk.end(third.id).refused);
@@ -263,8 +264,8 @@ fn alone_each_request_holds_its_credit_from_the_start() {
 fn who_is_told_to_reserve_does_so_beside_the_gate() {
     let mut desk = Desk::with_gate();
     desk.reserves = true;
-    desk.host.via_upstream = true;
-    desk.host.tries = 2;
+    VIA_UPSTREAM.clone_into(&mut desk.host.details);
+    desk.host.attempts = 2;
     let opened = desk.open();
     assert_eq!((opened.limit, desk.held()), (Some(1), 1));
     assert!(!desk.end(opened.id).observer_is_missing, "nobody missed it");
@@ -296,8 +297,8 @@ fn retries_that_nobody_saw_are_owed() {
     let mut desk = Desk::with_gate();
     let opened = desk.open();
     assert_eq!(opened.limit, None);
-    desk.host.via_upstream = true;
-    desk.host.tries = 3;
+    VIA_UPSTREAM.clone_into(&mut desk.host.details);
+    desk.host.attempts = 3;
     assert!(desk.end(opened.id).observer_is_missing);
     assert_eq!((desk.held(), desk.used()), (0, 2));
 }
@@ -322,8 +323,8 @@ fn a_hold_expires_into_use() {
 #[test]
 fn a_missed_gate_is_trusted_again_after_a_while() {
     let mut desk = Desk::with_gate();
-    desk.host.via_upstream = true;
-    desk.host.tries = 1;
+    VIA_UPSTREAM.clone_into(&mut desk.host.details);
+    desk.host.attempts = 1;
     let id = desk.open().id;
     assert!(desk.end(id).observer_is_missing);
     for outcome in 0..WANTED_AFTER_A_MISS {

@@ -1,17 +1,20 @@
 //! One exchange's view of the scripted proxy. What is asked for at the wrong
 //! time is not there, as in Envoy.
 
-use std::net::IpAddr;
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 
 use btp_policy::attach::{ResourceRef, Route};
 
 use super::configs::Compiled;
 use super::shared::Shared;
+use crate::host::headers::{HeaderView, NO_HEADERS};
+use crate::host::metadata::MetadataValue;
 use crate::host::metrics::{CounterId, Labels, Metrics};
 use crate::host::shared_state::accounts::{AccountId, Accounts, Entry};
 use crate::host::shared_state::journal::{Journals, WorkerId};
 use crate::host::shared_state::{CellId, Cells, Contended, SharedState, Update};
-use crate::host::{Attribute, Host};
+use crate::host::{Attribute, Host, VIA_UPSTREAM};
 
 /// Headers as they came, whatever bytes they are.
 pub(super) type Headers = Vec<(Vec<u8>, Vec<u8>)>;
@@ -28,8 +31,8 @@ pub(super) struct Facts {
     pub(super) metadata: Vec<u8>,
     pub(super) cluster: Option<Vec<u8>>,
     pub(super) source: Option<IpAddr>,
-    pub(super) tries: u32,
-    /// Its name, which the tries upstream know as well.
+    pub(super) attempts: u32,
+    /// Its name, which the attempts upstream know as well.
     pub(super) name: Option<Vec<u8>>,
     pub(super) forwarded: bool,
 }
@@ -50,19 +53,6 @@ pub(super) struct View<'a> {
 
 fn place(places: &[usize], index: u32) -> usize {
     places.get(index as usize).copied().unwrap_or(usize::MAX)
-}
-
-fn lent(headers: &Headers) -> Vec<(&[u8], &[u8])> {
-    let headers = headers.iter();
-    headers
-        .map(|(name, value)| (name.as_slice(), value.as_slice()))
-        .collect()
-}
-
-fn first<'a>(headers: &'a Headers, name: &str) -> Option<&'a [u8]> {
-    let mut headers = headers.iter();
-    let (_, value) = headers.find(|(other, _)| other == name.as_bytes())?;
-    Some(value)
 }
 
 impl Metrics for View<'_> {
@@ -119,11 +109,11 @@ impl Journals for View<'_> {
 }
 
 impl Host for View<'_> {
-    fn now_ns(&mut self) -> u64 {
+    fn now_ns(&self) -> u64 {
         self.shared.now_ns.get()
     }
 
-    fn wall_ms(&mut self) -> u64 {
+    fn wall_ms(&self) -> u64 {
         self.shared.wall_ms.get()
     }
 
@@ -137,56 +127,68 @@ impl Host for View<'_> {
         Some(self.random())
     }
 
-    fn request_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn request_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         if self.facts.forwarded {
-            return read(&[]);
+            return read(&NO_HEADERS);
         }
-        read(&lent(&self.facts.request))
+        read(&self.facts.request)
     }
 
-    fn request_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        let found = first(&self.facts.request, name);
-        read(found.filter(|_| !self.facts.forwarded))
+    fn request_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let found = self.facts.request.value(name);
+        found.filter(|_| !self.facts.forwarded).map(Cow::Borrowed)
     }
 
-    fn response_header<R>(&mut self, name: &str, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        let found = first(&self.facts.response, name);
-        read(found.filter(|_| self.responds))
-    }
-
-    fn response_headers<R>(&mut self, read: impl FnOnce(&[(&[u8], &[u8])]) -> R) -> R {
+    fn response_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
         if !self.responds {
-            return read(&[]);
+            return read(&NO_HEADERS);
         }
-        read(&lent(&self.facts.response))
+        read(&self.facts.response)
     }
 
-    fn response_is_local(&mut self) -> bool {
-        !self.facts.via_upstream
+    fn response_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let found = self.facts.response.value(name);
+        found.filter(|_| self.responds).map(Cow::Borrowed)
     }
 
-    fn attribute(&mut self, attribute: Attribute<'_>) -> Option<Vec<u8>> {
-        match attribute {
-            Attribute::RouteName => self.facts.route.clone(),
-            Attribute::UpstreamCluster => self.facts.cluster.clone(),
-            _ => Some(self.facts.metadata.clone()),
-        }
+    fn attribute(&self, attribute: Attribute<'_>) -> Option<Cow<'_, [u8]>> {
+        let facts = self.facts;
+        let lent: Option<&[u8]> = match attribute {
+            Attribute::RouteName => facts.route.as_deref(),
+            Attribute::UpstreamCluster => facts.cluster.as_deref(),
+            Attribute::ExchangeName => facts.name.as_deref(),
+            Attribute::ResponseCodeDetails if facts.via_upstream => Some(VIA_UPSTREAM.as_bytes()),
+            Attribute::ClientAddress => {
+                let address = SocketAddr::new(facts.source?, 0);
+                return Some(Cow::Owned(address.to_string().into_bytes()));
+            }
+            _ => Some(&facts.metadata),
+        };
+        lent.filter(|value| !value.is_empty()).map(Cow::Borrowed)
     }
 
-    fn metadata(&mut self, _: &[String]) -> Option<Vec<u8>> {
-        let value = self.facts.metadata.clone();
-        (!value.is_empty()).then_some(value)
+    fn metadata(&self, _: &[String]) -> Option<MetadataValue<'_>> {
+        let bytes = || Cow::Borrowed(&*self.facts.metadata);
+        Some(match *self.facts.metadata {
+            [] => return None,
+            [0, ..] => MetadataValue::Composite(bytes()),
+            [1] => MetadataValue::TextOrBoolean(bytes(), true),
+            [2, ..] => MetadataValue::TextOrNumber(bytes(), 3.0),
+            [3, ..] => MetadataValue::Number(3.0),
+            [4, ..] => MetadataValue::Boolean(true),
+            _ => MetadataValue::Text(bytes()),
+        })
     }
 
-    fn start_time_ns(&mut self) -> Option<u64> {
+    fn start_time_ns(&self) -> Option<u64> {
         Some(self.shared.wall_ms.get().wrapping_mul(1_000_000))
     }
 
-    fn route_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        read(self.facts.route.as_deref())
+    fn attempts(&self) -> u32 {
+        self.facts.attempts
     }
 
-    fn route<R>(&mut self, _: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
+    fn route<R>(&self, _: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
         let resource = self.facts.resource.as_ref().map(|it| ResourceRef {
             kind: &it[0],
             namespace: &it[1],
@@ -198,29 +200,5 @@ impl Host for View<'_> {
             resources: resource.as_slice(),
             labels: &[],
         })
-    }
-
-    fn attempt(&mut self) -> Option<u32> {
-        Some(self.facts.tries).filter(|tries| *tries > 0)
-    }
-
-    fn source_address(&mut self) -> Option<IpAddr> {
-        self.facts.source
-    }
-
-    fn exchange_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        read(self.facts.name.as_deref())
-    }
-
-    fn tries(&mut self) -> u32 {
-        self.facts.tries
-    }
-
-    fn is_via_upstream(&mut self) -> bool {
-        self.facts.via_upstream
-    }
-
-    fn cluster_name<R>(&mut self, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        read(self.facts.cluster.as_deref())
     }
 }
