@@ -28,7 +28,7 @@ const CRATES: [&str; 6] = [
 /// The engine's rooms, from the ground up. A room may import from lower floors
 /// only; those that share a floor do not know each other.
 const ENGINE: Floors = &[
-    &["deadlines"],
+    &["scheduler"],
     &["host"],
     &["action"],
     &["event"],

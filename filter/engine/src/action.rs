@@ -25,13 +25,6 @@ pub enum Flow {
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Send the `timer` event to this exchange at this time (nanoseconds of
-    /// the host's monotonic clock), or as soon after it as the host can.
-    WakeAt(u64),
-    /// Send the `tick` event to this worker at this time, whatever becomes of
-    /// this exchange. Of several times the earliest counts; a tick ends them
-    /// all.
-    WakeWorkerAt(u64),
     /// Answer the client with this reply.
     Reply(Arc<Reply>),
     /// Answer the client with this response in place of the one at hand, or
@@ -45,8 +38,7 @@ pub enum Action {
     SetRequestLength(u64),
     /// End the exchange without a response, or in the middle of one.
     Reset,
-    /// Tell the operator that something is wrong. What is told again and
-    /// again may be left out.
+    /// Tell the operator that something is wrong.
     Log(Arc<str>),
     /// Add a response header (name in lower case), beside any of that name.
     AddResponseHeader(&'static str, String),

@@ -1,5 +1,8 @@
 //! One event, while the engine handles it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crate::action::Action;
 use crate::host::Host;
 use crate::host::metrics::{CounterId, GaugeId};
@@ -14,6 +17,17 @@ pub struct Event<'a, H> {
     /// one time.
     now_ns: Option<u64>,
 }
+
+/// What an operator should know whenever it happens, but is logged at most once a
+/// minute by all workers that share a plan.
+#[derive(Debug)]
+pub(crate) struct LogMessage {
+    text: Arc<str>,
+    /// Until then it is not logged again.
+    quiet_until: AtomicU64,
+}
+
+const QUIET_NS: u64 = 60_000_000_000;
 
 impl<'a, H: Host> Event<'a, H> {
     /// An event of this host, whose actions are added to `out`.
@@ -33,6 +47,14 @@ impl<'a, H: Host> Event<'a, H> {
             None => *self.now_ns.insert(self.host.now_ns()),
         }
     }
+
+    /// Tells the operator, if it has not just been done.
+    #[cold]
+    pub(crate) fn log(&mut self, message: &LogMessage) {
+        if message.is_due(self.now_ns()) {
+            self.out.push(Action::Log(Arc::clone(&message.text)));
+        }
+    }
 }
 
 impl<H> Event<'_, H> {
@@ -44,5 +66,40 @@ impl<H> Event<'_, H> {
     /// Changes a gauge by so much.
     pub(crate) fn adjust(&mut self, gauge: GaugeId, by: i64) {
         self.out.extend(Action::adjust(gauge, by));
+    }
+}
+
+impl LogMessage {
+    pub(crate) fn new(text: String) -> Self {
+        Self {
+            text: text.into(),
+            quiet_until: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether it is to be logged now; then it is not for a while.
+    fn is_due(&self, now: u64) -> bool {
+        let order = Ordering::Relaxed;
+        let until = self.quiet_until.load(order);
+        let next = now.saturating_add(QUIET_NS);
+        // Whoever gets in between logs it.
+        now >= until && (self.quiet_until.compare_exchange(until, next, order, order)).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::LogMessage;
+
+    #[test]
+    fn a_message_is_logged_once_a_minute() {
+        let message = LogMessage::new("full".to_owned());
+        let second = 1_000_000_000;
+        let times = [5, 5, 64, 65, 66, 124, 125].map(|at| message.is_due(at * second));
+        assert_eq!(times, [true, false, false, true, false, false, true]);
+        assert!(LogMessage::new("full".to_owned()).is_due(0));
     }
 }

@@ -14,6 +14,7 @@ mod response;
 mod retry;
 mod state;
 
+use crate::host::metrics::Labels;
 use crate::plan::Plan;
 use crate::rate_limit::{InFlightKey, LimitHeaders};
 use crate::request_buffer::body_progress::BodyProgress;
@@ -22,6 +23,15 @@ pub use context::Context;
 use inspect::RequestFacts;
 use retry::Attempt;
 use state::{RequestState, ResponseState};
+
+/// A body for which its request's headers wait.
+#[derive(Clone, Copy, Debug)]
+pub struct AwaitedBody<'a> {
+    /// When the wait began, on the host's monotonic clock.
+    pub since: u64,
+    /// The policy that buffers it.
+    pub policy: &'a Labels,
+}
 
 /// The state of one exchange. What few have is in boxes: clients decide how
 /// many there are, and a host keeps them in tables with room to spare.
@@ -46,6 +56,31 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// When the `timer` event is to come, in nanoseconds of the host's monotonic
+    /// clock, or as soon after it as the host can. Any event may change it.
+    #[must_use]
+    pub fn wakes_at(&self) -> Option<u64> {
+        match &self.request {
+            RequestState::Delayed { until, .. }
+            | RequestState::Queued { until }
+            | RequestState::AwaitingCredit { until } => Some(*until),
+            RequestState::Buffering | RequestState::Passing => self.body.as_ref()?.wakes_at(),
+            RequestState::New | RequestState::Answered => None,
+        }
+    }
+
+    /// What its headers wait for, if that is nothing but its body.
+    #[must_use]
+    pub fn awaited_body<'a>(&self, plan: &'a Plan) -> Option<AwaitedBody<'a>> {
+        match self.request {
+            RequestState::Buffering => Some(AwaitedBody {
+                since: self.body.as_ref()?.started()?,
+                policy: plan.buffering_labels(self.policy)?,
+            }),
+            _ => None,
+        }
+    }
+
     /// Whether nothing that may still come matters: no further event needs to
     /// be fed, not even the last.
     #[must_use]
@@ -57,7 +92,7 @@ impl Exchange {
                 | RequestState::Delayed { .. }
                 | RequestState::Queued { .. }
                 | RequestState::Buffering
-                | RequestState::AwaitingCredit,
+                | RequestState::AwaitingCredit { .. },
                 _,
             ) => false,
             // What still comes must be told from what passes.

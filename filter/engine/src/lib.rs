@@ -2,7 +2,8 @@
 //!
 //! The engine is sans-IO. An adapter feeds an [`Exchange`] with events, the
 //! engine answers with a [`Flow`] and fills a list of [`Action`]s that the
-//! adapter performs. What the engine needs to know it asks of a [`Host`].
+//! adapter performs. What the engine needs to know it asks of a [`Host`]. Who must
+//! be woken, and when the adapter's timer must come for that, a [`Scheduler`] knows.
 //! Everything that does not depend on the request is worked out once per
 //! configuration, in a [`Plan`].
 //!
@@ -18,7 +19,6 @@
 )]
 
 mod action;
-mod deadlines;
 mod definitions;
 mod event;
 mod exchange;
@@ -31,6 +31,7 @@ mod request;
 mod request_buffer;
 mod response_override;
 mod retry;
+mod scheduler;
 mod shared;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -38,9 +39,8 @@ pub mod update;
 mod worker;
 
 pub use action::{Action, Fields, Flow, Reply, Response};
-pub use deadlines::Deadlines;
 pub use event::Event;
-pub use exchange::{Context, Exchange};
+pub use exchange::{AwaitedBody, Context, Exchange};
 pub use host::headers::HeaderView;
 pub use host::metadata::MetadataValue;
 pub use host::metrics::{CounterId, Family, GaugeId, Label, Labels, MetricKind, Metrics, Series};
@@ -55,6 +55,7 @@ pub use host::{Attribute, Host};
 pub use plan::Plan;
 pub use response_override::MemoryQuota;
 pub use retry::{Ledger, recover};
+pub use scheduler::Scheduler;
 pub use shared::liveness::HEARTBEAT_NS;
 pub use shared::vm_memory::{VmEntry, VmMemory, VmSighting, VmTable};
 pub use worker::Worker;

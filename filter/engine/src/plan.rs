@@ -175,6 +175,13 @@ impl Plan {
         self.policies.iter().any(PolicyPlan::is_per_route)
     }
 
+    /// Which policy it is, if the one with this index buffers requests.
+    pub(crate) fn buffering_labels(&self, index: Option<usize>) -> Option<&Labels> {
+        let buffering = self.policy(index)?.buffering.as_ref()?;
+        let counter = usize::try_from(buffering.too_large.counter.0).ok()?;
+        Some(&self.counters().get(counter)?.labels)
+    }
+
     /// What the policy with this index does.
     pub(crate) fn policy(&self, index: Option<usize>) -> Option<&PolicyPlan> {
         self.policies.get(index?)

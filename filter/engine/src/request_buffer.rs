@@ -11,6 +11,7 @@ use btp_policy::spec::{BufferMode, BufferRule, RequestBuffer};
 
 use crate::action::Reply;
 use crate::definitions::Definitions;
+use crate::event::LogMessage;
 use crate::grpc::Grpc;
 use crate::host::metrics::{CounterId, GaugeId};
 use crate::request::Request;
@@ -34,8 +35,6 @@ pub(crate) struct Buffering {
     pub(crate) too_slow: Refusal,
     /// Nobody would tell the client to send its body.
     pub(crate) expectation: Refusal,
-    /// Envoy does not let the filter see the body of a held request.
-    pub(crate) blind: Refusal,
     pub(crate) overflow: Overflow,
 }
 
@@ -53,14 +52,14 @@ pub(crate) struct Refusal {
     pub(crate) reply: Arc<Reply>,
     pub(crate) counter: CounterId,
     /// What the operator should know.
-    pub(crate) log: Option<Arc<str>>,
+    pub(crate) log: Option<LogMessage>,
 }
 
 /// Envoy's own buffer was too small.
 #[derive(Debug)]
 pub(crate) struct Overflow {
     pub(crate) counter: CounterId,
-    pub(crate) log: Arc<str>,
+    pub(crate) log: LogMessage,
 }
 
 /// gRPC's RESOURCE_EXHAUSTED, as its libraries say for a message too large.
@@ -120,20 +119,9 @@ impl Buffering {
                  leaves to the upstream, but mode Buffer forwards nothing before the body is \
                  there: it was answered 417; set proxy_100_continue to false"
             )),
-            blind: Refusal::new(
-                name,
-                "request_buffer_blind",
-                reply(500, "Internal Server Error", "btp_body_unseen"),
-                counters,
-            )
-            .logged(format!(
-                "policy {name}: the body of a held request did not come for 30 s, and none has \
-                 come before: it was answered 500; set allow_on_headers_stop_iteration to true \
-                 in Envoy's configuration of this filter, or use mode Stream"
-            )),
             overflow: Overflow {
                 counter: counters.define(name, "request_buffer_overflows"),
-                log: Arc::from(format!(
+                log: LogMessage::new(format!(
                     "policy {name}: Envoy answered 413 because its own buffer is smaller than \
                      requestBuffer.limit ({largest} bytes): set the route's \
                      request_body_buffer_limit or the listener's \
@@ -206,7 +194,7 @@ impl Refusal {
 
     fn logged(self, log: String) -> Self {
         Self {
-            log: Some(Arc::from(log)),
+            log: Some(LogMessage::new(log)),
             ..self
         }
     }

@@ -3,7 +3,6 @@
 use btp_policy::attach::{Attachments, Memo};
 use btp_policy::config::Limits;
 
-use crate::action::Action;
 use crate::event::Event;
 use crate::host::shared_state::{SeedId, Update};
 use crate::host::{Attribute, Host};
@@ -26,8 +25,6 @@ pub struct Worker {
     limits: Limits,
     /// Memory for what requests are asked for later, and for new bodies.
     values: MemoryQuota,
-    /// The host has shown the body of a request that was held.
-    pub(crate) sees_held_bodies: bool,
     pub(crate) leases: Leases,
     pub(crate) claims: ClaimTracker,
     in_flight: InFlight,
@@ -54,7 +51,6 @@ impl Worker {
             budgets: Vec::new(),
             limits,
             values: MemoryQuota::default(),
-            sees_held_bodies: false,
             leases: Leases::default(),
             claims: ClaimTracker::new(plan.shared_gauges()),
             in_flight: InFlight::default(),
@@ -99,13 +95,22 @@ impl Worker {
         self.reaper.start(plan.quota_tables(), event);
     }
 
-    /// The time asked for by [`Action::WakeWorkerAt`] has come.
+    /// When [`Worker::tick`] is to come, in nanoseconds of the host's monotonic clock.
+    /// Any event of an exchange may change it.
+    #[must_use]
+    pub fn wakes_at(&self) -> Option<u64> {
+        let times = [self.claims.next_heartbeat(), self.reaper.next_look()];
+        times.into_iter().flatten().min()
+    }
+
+    /// The time that [`Worker::wakes_at`] gave has come, or an earlier one: what is
+    /// to spare goes back, others see that it lives, and it looks for the dead.
     pub fn tick<H: Host>(&mut self, plan: &Plan, event: &mut Event<'_, H>) {
         self.in_flight
             .settle(plan.concurrency_limits(), &mut self.claims, event);
         match self.claims.next_heartbeat() {
             // It was woken for something else.
-            Some(due) if event.now_ns() < due => event.out.push(Action::WakeWorkerAt(due)),
+            Some(due) if event.now_ns() < due => {}
             _ => self.claims.tick(event),
         }
         self.reaper.tick(plan.quota_tables(), &self.claims, event);

@@ -18,6 +18,7 @@ use crate::perform::send_instead;
 use crate::root::headroom;
 use crate::root::{Root, Roots};
 use crate::stream::Stream;
+use crate::timer::Sleeper;
 use crate::vm;
 
 thread_local! {
@@ -62,14 +63,23 @@ impl Callbacks for Dispatch {
     }
 
     fn tick(root: u32) {
-        let timed = ROOTS.with_borrow(|roots| roots.get(&root).map(Root::timed));
-        let Some((all, timer)) = timed else { return };
-        timer.came();
-        for config in all {
-            config.tick();
+        let timer = ROOTS.with_borrow(|roots| Some(Rc::clone(&roots.get(&root)?.timer)));
+        let Some(timer) = timer else { return };
+        timer.begin();
+        let now = abi::monotonic_ns();
+        while let Some(sleeper) = timer.next_due(now) {
+            match sleeper {
+                Sleeper::Exchange(context) => wake(context),
+                Sleeper::Worker(number) => {
+                    with_root(root, |root, _| root.tick_worker(number));
+                }
+                Sleeper::Vm => timer.set(Sleeper::Vm, Some(vm::beat(now))),
+                Sleeper::Root => {
+                    with_root(root, |root, others| root.look_after(others));
+                }
+            }
         }
-        with_root(root, |root, others| root.look_after(others));
-        timer.rest();
+        timer.end();
     }
 
     fn request_headers(context: u32, end: bool) -> Flow {
@@ -127,7 +137,9 @@ impl Callbacks for Dispatch {
 fn retire_others(new: u32) {
     let others: Vec<Rc<ActiveConfig>> = ROOTS.with_borrow(|roots| {
         let others = roots.iter().filter(|(root, _)| **root != new);
-        others.flat_map(|(_, root)| root.timed().0).collect()
+        others
+            .flat_map(|(_, root)| root.configs().cloned())
+            .collect()
     });
     others.iter().for_each(|config| config.retire());
 }
@@ -155,6 +167,14 @@ fn not_configured() -> Response {
 
 fn take_ungoverned(context: u32) -> bool {
     UNGOVERNED.with_borrow_mut(|them| !them.is_empty() && them.remove(&context))
+}
+
+/// The timer has come for an exchange.
+fn wake(context: u32) {
+    let _ = event(context, |stream| {
+        stream.timer();
+        Flow::Continue
+    });
 }
 
 /// An event of an exchange.

@@ -17,9 +17,9 @@
 mod abi;
 mod active_config;
 mod dispatch;
+mod held_body;
 mod host;
 mod loaded;
-mod log_throttle;
 mod metadata;
 mod metrics;
 mod pairs;
@@ -28,6 +28,7 @@ mod random;
 mod root;
 mod shared_data;
 mod stream;
+mod timer;
 mod vm;
 
 abi::callbacks!(crate::dispatch::Dispatch);

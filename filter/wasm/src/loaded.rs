@@ -9,7 +9,7 @@ use btp_engine::{CellKind, CellNames, MemoryQuota, Plan, Worker};
 use btp_policy::problem::in_one_line;
 use btp_policy::{PluginConfig, Position};
 
-use crate::log_throttle::LogThrottle;
+use crate::held_body::Visibility;
 use crate::metrics::{self, Metrics};
 use crate::random::Random;
 use crate::shared_data;
@@ -26,7 +26,7 @@ pub(crate) struct Loaded {
     pub(crate) metrics: Metrics,
     pub(crate) random: Random,
     pub(crate) worker: RefCell<Worker>,
-    pub(crate) log_throttle: LogThrottle,
+    pub(crate) held_bodies: Visibility,
     pub(crate) position: Position,
 }
 
@@ -68,7 +68,7 @@ impl Loaded {
         Ok(Self {
             metrics: Metrics::new(&plan),
             worker: RefCell::new(Worker::new(&plan).with_quota(&QUOTA.with(MemoryQuota::clone))),
-            log_throttle: LogThrottle::default(),
+            held_bodies: Visibility::default(),
             plan,
             keys,
             random,

@@ -6,25 +6,11 @@ use crate::abi::{self, Buffer, HostError, Map, report};
 use crate::host::set_exchange_id;
 use crate::loaded::Loaded;
 
-/// When the engine is to be woken.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wakes {
-    /// For the exchange at hand.
-    pub(crate) exchange: Option<u64>,
-    /// For the worker.
-    pub(crate) worker: Option<u64>,
-}
-
-/// Performs what the engine decided under this configuration; gives when it
-/// wants to be woken. `body_size` is that of the body bytes at hand.
-pub(crate) fn perform(loaded: &Loaded, actions: &mut Vec<Action>, body_size: usize) -> Wakes {
-    let mut wakes = Wakes::default();
+/// Performs what the engine decided under this configuration. `body_size` is that
+/// of the body bytes at hand.
+pub(crate) fn perform(loaded: &Loaded, actions: &mut Vec<Action>, body_size: usize) {
     for action in actions.drain(..) {
         match action {
-            Action::WakeAt(at) => wakes.exchange = Some(at),
-            Action::WakeWorkerAt(at) => {
-                wakes.worker = Some(wakes.worker.map_or(at, |other| other.min(at)));
-            }
             Action::Count(counter) => loaded.metrics.add(counter, 1),
             Action::SetRequestHeader(name, value) => {
                 let written = abi::set_header(Map::RequestHeaders, name, &value);
@@ -45,7 +31,7 @@ pub(crate) fn perform(loaded: &Loaded, actions: &mut Vec<Action>, body_size: usi
             Action::Adjust(gauge, by) => loaded.metrics.adjust(gauge, by),
             Action::Reply(reply) => report("a reply", send(&reply)),
             Action::Reset => report("the end of a stream", abi::close_stream()),
-            Action::Log(text) => loaded.log_throttle.log(&text, abi::monotonic_ns()),
+            Action::Log(text) => log::error!("{text}"),
             Action::SetResponseStatus(status) => {
                 let status = status.to_string();
                 let written = abi::set_header(Map::ResponseHeaders, ":status", &status);
@@ -83,7 +69,6 @@ pub(crate) fn perform(loaded: &Loaded, actions: &mut Vec<Action>, body_size: usi
             }
         }
     }
-    wakes
 }
 
 fn send(reply: &Reply) -> Result<(), HostError> {

@@ -8,21 +8,23 @@ pub(crate) mod accepted;
 pub(crate) mod behind;
 mod deferred_text;
 pub(crate) mod headroom;
+mod load;
 mod probe;
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use btp_engine::HEARTBEAT_NS;
-use btp_engine::update::{self, Acceptance, Fallback, Lag, Obstacle, REQUESTS_SHARE, Role, Use};
+use btp_engine::update::{self, Fallback, Lag, Role, Use};
 use btp_policy::Position;
 use hashbrown::HashMap;
 
-use crate::abi::{self, Buffer};
-use crate::active_config::{ActiveConfig, Timer};
+use crate::abi;
+use crate::active_config::ActiveConfig;
 use crate::loaded::Loaded;
-use crate::vm;
+use crate::timer::{Sleeper, Timer};
 use deferred_text::DeferredText;
+use load::{Unloaded, has_room};
 
 /// The roots of this VM.
 pub(crate) type Roots = HashMap<u32, Root>;
@@ -41,17 +43,7 @@ pub(crate) struct Root {
     /// What it ought to have.
     wanted: Option<Wanted>,
     used: Use,
-    timer: Rc<Timer>,
-    /// When to look after those who are behind.
-    chore: Option<u64>,
-}
-
-/// Why a configuration is not loaded.
-struct Unloaded {
-    role: Role,
-    obstacle: Obstacle,
-    /// Its text, if there may be room for it later.
-    text: Option<Vec<u8>>,
+    pub(crate) timer: Rc<Timer>,
 }
 
 /// A configuration that has been accepted and could not be loaded here.
@@ -69,8 +61,6 @@ thread_local! {
     static BEGUN: Cell<u64> = const { Cell::new(0) };
 }
 
-const MIB: u64 = 1 << 20;
-
 impl Root {
     pub(crate) fn new(context: u32) -> Self {
         Self {
@@ -82,7 +72,6 @@ impl Root {
             wanted: None,
             used: Use::default(),
             timer: Rc::default(),
-            chore: None,
         }
     }
 
@@ -104,10 +93,16 @@ impl Root {
         self.current.clone()
     }
 
-    /// All that the timer is for, and the timer.
-    pub(crate) fn timed(&self) -> (Vec<Rc<ActiveConfig>>, Rc<Timer>) {
-        let all = self.retired.iter().chain(&self.current);
-        (all.cloned().collect(), Rc::clone(&self.timer))
+    /// All under which there may be exchanges.
+    pub(crate) fn configs(&self) -> impl Iterator<Item = &Rc<ActiveConfig>> {
+        self.retired.iter().chain(&self.current)
+    }
+
+    /// The timer has come for the worker under the configuration of this number.
+    pub(crate) fn tick_worker(&self, number: u32) {
+        if let Some(config) = self.configs().find(|config| config.number == number) {
+            config.tick();
+        }
     }
 
     /// Reads the configuration, of so many bytes; whether it is accepted. Only
@@ -149,14 +144,8 @@ impl Root {
         true
     }
 
-    /// Looks after those who are behind, if it is time to.
+    /// Looks after those who are behind.
     pub(crate) fn look_after(&mut self, others: &Roots) {
-        let now = abi::monotonic_ns();
-        let Some(at) = self.chore else { return };
-        if now < at {
-            self.timer.arm(at);
-            return;
-        }
         headroom::drop_ballast();
         if self.is_superseded(others) {
             behind::note(self.context, None);
@@ -186,95 +175,21 @@ impl Root {
         {
             accepted::update(|all| all.retire(text, self.plugin));
         }
-        for config in self.retired.iter().chain(&self.current) {
+        for config in self.configs() {
             // Its last exchange has ended before.
             config.retire();
-            let of_heir = |other: &&Root| other.has(&config.loaded);
-            if let Some(at) = config.worker_wakes_at()
-                && let Some(heir) = others.values().find(of_heir)
-                && abi::set_effective_context(heir.context).is_ok()
+            // From now on the timer of another context wakes the worker.
+            let of_heir = |other: &Root| {
+                let mut configs = other.configs();
+                let same = configs.find(|it| Rc::ptr_eq(&it.loaded, &config.loaded))?;
+                Some((other.context, Rc::clone(same)))
+            };
+            if let Some((context, same)) = others.values().find_map(of_heir)
+                && abi::set_effective_context(context).is_ok()
             {
-                heir.wake_worker(&config.loaded, at);
+                same.set_worker_timer();
             }
         }
-    }
-
-    fn has(&self, loaded: &Rc<Loaded>) -> bool {
-        let mut all = self.retired.iter().chain(&self.current);
-        all.any(|config| Rc::ptr_eq(&config.loaded, loaded))
-    }
-
-    fn wake_worker(&self, loaded: &Rc<Loaded>, at: u64) {
-        let mut all = self.retired.iter().chain(&self.current);
-        if let Some(config) = all.find(|config| Rc::ptr_eq(&config.loaded, loaded)) {
-            config.wake_worker(at);
-        }
-    }
-
-    fn load(&mut self, wanted: &mut Wanted, is_new_vm: bool) -> Result<(), Unloaded> {
-        let before = vm::memory();
-        let accepted = accepted::all();
-        let unread = Role::of(is_new_vm, !accepted.is_empty());
-        if is_new_vm {
-            // What is denied is denied in all VMs with the same settings.
-            let denied = |denied| Unloaded::unread(unread, Obstacle::Wrong(denied));
-            probe::hostcalls().map_err(denied)?;
-        }
-        let text = fetch(wanted.size).map_err(|obstacle| Unloaded::unread(unread, obstacle))?;
-        let hash = accepted::hash(&text);
-        wanted.text = Some(hash);
-        let known = accepted.of_text(hash);
-        let role = Role::of(is_new_vm, known.is_some());
-        if let Some(deferred) = self.deferred_text(*wanted) {
-            deferred.supersedes();
-        }
-        let obstructed = |obstacle| Unloaded::unread(role, obstacle);
-        if role == Role::Worker {
-            let need = update::head_room(size(&text), known.map(|it| it.need));
-            if !has_room(text.len(), need) {
-                let obstacle = Obstacle::Lack(format!(
-                    "its memory has no room for the {} MiB that loading takes",
-                    need.div_ceil(MIB)
-                ));
-                return Err(Unloaded {
-                    role,
-                    obstacle,
-                    text: Some(text),
-                });
-            }
-        }
-        let loaded = match Loaded::load(&text, role) {
-            Ok(loaded) => loaded,
-            Err(obstacle) => {
-                let text = Some(text).filter(|_| role == Role::Worker);
-                return Err(Unloaded {
-                    role,
-                    obstacle,
-                    text,
-                });
-            }
-        };
-        let acceptance = Acceptance {
-            text: hash,
-            plugin: self.plugin,
-            is_upstream: loaded.position == Position::Upstream,
-            need: match known {
-                // The memory of a VM that has served does not grow by what fits in.
-                Some(known) if !is_new_vm => known.need,
-                Some(known) => known.need.max(vm::memory() - before),
-                None => vm::memory() - before,
-            },
-            is_in_force: true,
-        };
-        if role == Role::Canary {
-            judge(acceptance.need, accepted.in_force()).map_err(obstructed)?;
-        }
-        if !accepted::enforce(acceptance) && role == Role::Canary {
-            let reason = "Envoy refuses shared data".to_owned();
-            return Err(obstructed(Obstacle::Lack(reason)));
-        }
-        self.put_in_force(loaded, hash);
-        Ok(())
     }
 
     fn put_in_force(&mut self, loaded: Loaded, text: u64) {
@@ -355,10 +270,8 @@ impl Root {
 
     /// Looks after those who are behind again a beat later, if that is needed.
     fn come_back(&mut self, is_needed: bool) {
-        self.chore = is_needed.then(|| abi::monotonic_ns().saturating_add(HEARTBEAT_NS));
-        if let Some(at) = self.chore {
-            self.timer.arm(at);
-        }
+        let at = is_needed.then(|| abi::monotonic_ns().saturating_add(HEARTBEAT_NS));
+        self.timer.set(Sleeper::Root, at);
     }
 
     /// Whether a newer root has taken the place of this one, which lives on with
@@ -384,65 +297,10 @@ impl Root {
     }
 }
 
-impl Unloaded {
-    fn unread(role: Role, obstacle: Obstacle) -> Self {
-        Self {
-            role,
-            obstacle,
-            text: None,
-        }
-    }
-}
-
-/// Whether there is room to load a text of so many bytes, which needs so many.
-/// Some of it is in large pieces: lists of policies, which are copied as they
-/// grow.
-fn has_room(text: usize, need: u64) -> bool {
-    let half = usize::try_from(need / 2).unwrap_or(usize::MAX);
-    headroom::has_room(text.max(half), need)
-}
-
 /// What tells this plugin from others in the VM.
 fn plugin() -> u64 {
     let mut name = abi::property("plugin_name").unwrap_or_default();
     name.push(0);
     name.extend(abi::property("plugin_root_id").unwrap_or_default());
     accepted::hash(&name)
-}
-
-/// The configuration's text.
-fn fetch(size: usize) -> Result<Vec<u8>, Obstacle> {
-    let bytes = u64::try_from(size).unwrap_or(u64::MAX);
-    if !headroom::has_room(size, bytes) {
-        let reason = format!("its memory has no room for the {size} bytes of the configuration");
-        return Err(Obstacle::Lack(reason));
-    }
-    let text = abi::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
-    if text.len() == size {
-        return Ok(text);
-    }
-    let had = text.len();
-    Err(Obstacle::Lack(format!(
-        "Envoy hands out {had} of the {size} bytes of the configuration"
-    )))
-}
-
-/// Whether a worker has room for a new configuration beside those in force and
-/// the requests; asked in the canary, which has loaded it.
-fn judge(need: u64, in_force: u64) -> Result<(), Obstacle> {
-    let beside = in_force.saturating_add(REQUESTS_SHARE);
-    let one_piece = usize::try_from(beside).unwrap_or(usize::MAX);
-    if headroom::has_room(one_piece, beside) {
-        return Ok(());
-    }
-    let [need, in_force, share] = [need, in_force, REQUESTS_SHARE].map(|it| it.div_ceil(MIB));
-    Err(Obstacle::Lack(format!(
-        "it takes {need} MiB to load, what is in force in the same VM {in_force} MiB, and {share} \
-         MiB are for requests: that is more than Envoy gives a VM. Write fewer or smaller \
-         policies, or part them among plugins that have a vm_id each"
-    )))
-}
-
-fn size(text: &[u8]) -> u64 {
-    u64::try_from(text.len()).unwrap_or(u64::MAX)
 }

@@ -4,8 +4,11 @@ use std::rc::Rc;
 
 use btp_engine::{Context, Exchange, Flow};
 
+use crate::abi;
 use crate::active_config::ActiveConfig;
+use crate::held_body::HeldBody;
 use crate::host::WasmHost;
+use crate::timer::Sleeper;
 
 /// An event of the engine. It is called by its address, so that what surrounds
 /// all events is in the module once.
@@ -16,8 +19,9 @@ pub(crate) struct Stream {
     context: u32,
     config: Rc<ActiveConfig>,
     exchange: Exchange,
-    /// The exchange waits, and is kept with the timer.
-    parked: bool,
+    body: HeldBody,
+    /// The timer has a deadline of it.
+    sleeps: bool,
 }
 
 impl Stream {
@@ -26,22 +30,28 @@ impl Stream {
             context,
             config,
             exchange: Exchange::default(),
-            parked: false,
+            body: HeldBody::default(),
+            sleeps: false,
         }
     }
 
     pub(crate) fn request_headers(&mut self, end: bool) -> Flow {
-        self.event(0, &mut |exchange, cx| exchange.request_headers(cx, end))
+        let flow = self.event(0, &mut |exchange, cx| exchange.request_headers(cx, end));
+        self.body.hold(flow, 0);
+        flow
     }
 
     pub(crate) fn request_body(&mut self, size: usize, end: bool) -> Flow {
-        let at_hand = u64::try_from(size).unwrap_or(u64::MAX);
-        self.event(0, &mut |exchange, cx| {
-            exchange.request_body(cx, at_hand, end)
-        })
+        let received = self.body.receive(size, &self.config.held_bodies);
+        let flow = self.event(0, &mut |exchange, cx| {
+            exchange.request_body(cx, received, end)
+        });
+        self.body.hold(flow, size);
+        flow
     }
 
     pub(crate) fn request_trailers(&mut self) -> Flow {
+        self.body.receive(0, &self.config.held_bodies);
         self.event(0, &mut |exchange, cx| exchange.request_trailers(cx))
     }
 
@@ -49,20 +59,29 @@ impl Stream {
         self.event(0, &mut |exchange, cx| exchange.response_headers(cx, end))
     }
 
-    /// A response ends all waiting: while the exchange waits there is none, and
-    /// nothing may be done that would end the wait.
     pub(crate) fn response_body(&mut self, size: usize) -> Flow {
-        if self.parked {
-            return Flow::Continue;
-        }
         self.event(size, &mut |exchange, cx| exchange.response_body(cx))
     }
 
     pub(crate) fn response_trailers(&mut self) -> Flow {
-        if self.parked {
-            return Flow::Continue;
-        }
         self.event(0, &mut |exchange, cx| exchange.response_trailers(cx))
+    }
+
+    /// The timer has come for it: makes it the one that hostcalls are about.
+    pub(crate) fn timer(&mut self) {
+        if abi::set_effective_context(self.context).is_err() {
+            self.done();
+            return;
+        }
+        let mut flow = self.event(0, &mut |exchange, cx| exchange.timer(cx));
+        if let Some(refused) = self.refuse_if_unseen() {
+            flow = refused;
+        }
+        if flow == Flow::Continue
+            && let Err(refused) = abi::continue_request()
+        {
+            log::error!("a request cannot go on: {refused:?}");
+        }
     }
 
     pub(crate) fn done(&mut self) {
@@ -74,32 +93,37 @@ impl Stream {
 
     /// Whether nothing that may still come matters.
     pub(crate) fn is_over(&self) -> bool {
-        !self.parked && self.exchange.is_over(&self.config.plan)
+        self.exchange.is_over(&self.config.plan)
     }
 
-    /// Feeds one event to the engine and performs what it decides.
-    /// `body_size` is that of the body bytes at hand.
+    /// Answers a request whose body Envoy does not seem to show.
+    fn refuse_if_unseen(&mut self) -> Option<Flow> {
+        let config = Rc::clone(&self.config);
+        let at = config.held_bodies.given_up_at(&self.exchange, &config)?;
+        let now = abi::monotonic_ns();
+        if now < at {
+            return None;
+        }
+        let awaited = self.exchange.awaited_body(&config.plan)?;
+        let reply = config.held_bodies.give_up(awaited.policy, now);
+        Some(self.event(0, &mut |exchange, cx| exchange.refuse(cx, &reply)))
+    }
+
+    /// Feeds one event to the engine, performs what it decides, and has the timer
+    /// come when the exchange is to be woken. `body_size` is that of the body bytes
+    /// at hand.
     fn event(&mut self, body_size: usize, feed: Feed<'_>) -> Flow {
-        let was_parked = self.unpark();
-        let mut out = Vec::new();
         let exchange = &mut self.exchange;
-        let flow = self.config.with_context(&mut out, |cx| feed(exchange, cx));
-        if let Some(at) = self.config.perform(&mut out, body_size) {
-            let exchange = std::mem::take(&mut self.exchange);
-            self.config.park(self.context, at, exchange);
-            self.parked = true;
-        } else if was_parked {
-            self.config.forget(self.context);
+        let flow = self.config.feed(body_size, |cx| feed(exchange, cx));
+        let given_up_at = self.config.held_bodies.given_up_at(exchange, &self.config);
+        let times = [exchange.wakes_at(), given_up_at];
+        let wakes_at = times.into_iter().flatten().min();
+        // After a wait the deadline has to go.
+        if wakes_at.is_some() || self.sleeps {
+            let sleeper = Sleeper::Exchange(self.context);
+            self.config.timer.set(sleeper, wakes_at);
         }
+        self.sleeps = wakes_at.is_some();
         flow
-    }
-
-    /// Takes the exchange back from the timer, which keeps its deadline.
-    fn unpark(&mut self) -> bool {
-        let was_parked = std::mem::take(&mut self.parked);
-        if was_parked && let Some(exchange) = self.config.unpark(self.context) {
-            self.exchange = exchange;
-        }
-        was_parked
     }
 }

@@ -50,10 +50,16 @@ pub(crate) fn look() {
     });
 }
 
-/// A configuration is loaded; when a sign of life is due under it.
+/// A configuration is loaded; when the next sign of life is due under it.
 pub(crate) fn first_beat() -> Result<u64, String> {
     shared_data::create(VmTable::KEY)?;
-    Ok(abi::monotonic_ns().saturating_add(HEARTBEAT_NS))
+    Ok(VM.with(|it| {
+        if it.next_heartbeat.get() == 0 {
+            let now = abi::monotonic_ns();
+            it.next_heartbeat.set(now.saturating_add(HEARTBEAT_NS));
+        }
+        it.next_heartbeat.get()
+    }))
 }
 
 /// This VM among those that live, once it has had an exchange.

@@ -1,34 +1,31 @@
 //! The request's body: limited as it comes, buffered where the policy says so.
 
+use std::sync::Arc;
+
 use super::state::RequestState;
 use super::{Context, Exchange};
-use crate::action::{Action, Flow};
+use crate::action::{Action, Flow, Reply};
 use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::request_buffer::{Buffering, Refusal};
 use crate::shared::quota::ClaimOutcome;
-use crate::worker::Worker;
-
-/// A held request whose body has sent no data for this long gets an error, as
-/// long as this worker has not seen that the host shows such bodies at all.
-const BLIND_NS: u64 = 30_000_000_000;
 
 impl Exchange {
-    /// Bytes of the request body arrived, or its end. `at_hand` is their
-    /// number; while earlier ones are held, they are counted in.
+    /// Bytes of the request body arrived, so many, or its end. Earlier ones that
+    /// the host still holds are not counted again.
     pub fn request_body<H: Host>(
         &mut self,
         cx: &mut Context<'_, H>,
-        at_hand: u64,
+        received: u64,
         end: bool,
     ) -> Flow {
         match self.request {
             RequestState::New => self.pass_unseen(),
             RequestState::Answered => Flow::Stop,
             // The attempt is held as a whole: this is its end, at the earliest.
-            RequestState::AwaitingCredit => self.ask_again(cx),
+            RequestState::AwaitingCredit { .. } => self.ask_again(cx),
             _ => {
-                let flow = self.receive(cx, at_hand, end);
+                let flow = self.receive(cx, received, end);
                 self.forward(flow, cx)
             }
         }
@@ -39,18 +36,29 @@ impl Exchange {
         self.request_body(cx, 0, true)
     }
 
-    fn receive<H: Host>(&mut self, cx: &mut Context<'_, H>, at_hand: u64, end: bool) -> Flow {
+    /// The adapter cannot do what this request needs, whose headers wait for its
+    /// body: the client gets this reply, unless the policy overrides it.
+    pub fn refuse<H: Host>(&mut self, cx: &mut Context<'_, H>, reply: &Arc<Reply>) -> Flow {
+        match cx.plan.policy(self.policy) {
+            Some(policy) if self.awaited_body(cx.plan).is_some() => {
+                self.drop_body(policy, cx);
+                self.reply(policy, reply, cx)
+            }
+            _ => Flow::Continue,
+        }
+    }
+
+    fn receive<H: Host>(&mut self, cx: &mut Context<'_, H>, received: u64, end: bool) -> Flow {
         let Some(policy) = cx.plan.policy(self.policy) else {
             return Flow::Continue;
         };
         let (Some(progress), Some(buffering)) = (&mut self.body, &policy.buffering) else {
             return match self.request.waits_until() {
-                Some(until) => self.hold(until, cx),
+                Some(_) => self.hold(),
                 None => Flow::Continue,
             };
         };
-        cx.worker.sees_held_bodies |= progress.buffers();
-        if progress.on_data(at_hand, end).is_err() {
+        if progress.on_data(received, end).is_err() {
             return self.refuse_body(policy, &buffering.too_large, cx);
         }
         if let Err(full) = self.reserve(buffering, cx) {
@@ -84,7 +92,6 @@ impl Exchange {
         if let Err(full) = self.reserve(buffering, cx) {
             return self.refuse_body(policy, full, cx);
         }
-        self.set_wake(cx.worker);
         self.proceed(policy, cx)
     }
 
@@ -94,19 +101,13 @@ impl Exchange {
         policy: &PolicyPlan,
         cx: &mut Context<'_, H>,
     ) -> Flow {
-        let (Some(progress), Some(buffering)) = (&self.body, &policy.buffering) else {
+        let (Some(progress), Some(buffering)) = (&mut self.body, &policy.buffering) else {
             return Flow::Continue;
         };
         let is_held = progress.buffers();
-        let now = cx.event.now_ns();
-        if progress.deadline().is_some_and(|deadline| deadline <= now) {
+        if progress.is_late(cx.event.now_ns()) {
             return self.refuse_body(policy, &buffering.too_slow, cx);
         }
-        let blind_at = self.blind_at(cx.worker);
-        if blind_at.is_some_and(|blind_at| blind_at <= now) {
-            return self.refuse_body(policy, &buffering.blind, cx);
-        }
-        self.set_wake(cx.worker);
         match self.proceed(policy, cx) {
             // It has gone on long ago.
             Flow::Continue if !is_held => Flow::HoldHeaders,
@@ -117,10 +118,9 @@ impl Exchange {
     /// How a request that has to wait until then is held: one whose body is
     /// buffered takes the body in meanwhile, so that nothing goes on when the
     /// wait ends before the body does.
-    pub(super) fn hold<H>(&self, until: u64, cx: &mut Context<'_, H>) -> Flow {
-        let progress = self.body.as_ref().filter(|progress| progress.buffers());
-        cx.event.out.push(Action::WakeAt(until));
-        if progress.is_some() {
+    pub(super) fn hold(&self) -> Flow {
+        let progress = self.body.as_ref();
+        if progress.is_some_and(|progress| progress.buffers()) {
             Flow::HoldHeaders
         } else {
             Flow::HoldAll
@@ -155,8 +155,7 @@ impl Exchange {
             && status == Some(TOO_LARGE)
         {
             cx.event.count(buffering.overflow.counter);
-            let log = Action::Log(buffering.overflow.log.clone());
-            cx.event.out.push(log);
+            cx.event.log(&buffering.overflow.log);
         }
         self.drop_body(policy, cx);
         self.request = RequestState::Answered;
@@ -178,8 +177,8 @@ impl Exchange {
     /// Lets a body go on, unless it is buffered and more is to come, or the
     /// request waits for something else.
     fn proceed<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) -> Flow {
-        if let Some(until) = self.request.waits_until() {
-            return self.hold(until, cx);
+        if self.request.waits_until().is_some() {
+            return self.hold();
         }
         let Some(progress) = &self.body else {
             return Flow::Continue;
@@ -192,14 +191,10 @@ impl Exchange {
                 Flow::Continue
             }
             (true, false) => {
-                cx.event.out.extend(progress.wake_at.map(Action::WakeAt));
                 self.request = RequestState::Buffering;
                 Flow::HoldHeaders
             }
-            (false, _) => {
-                cx.event.out.extend(progress.wake_at.map(Action::WakeAt));
-                Flow::Continue
-            }
+            (false, _) => Flow::Continue,
         }
     }
 
@@ -227,24 +222,6 @@ impl Exchange {
         Ok(())
     }
 
-    /// When this exchange must be looked at again if nothing happens.
-    fn set_wake(&mut self, worker: &Worker) {
-        let blind_at = self.blind_at(worker);
-        if let Some(progress) = &mut self.body {
-            let times = [progress.deadline(), blind_at];
-            progress.wake_at = times.into_iter().flatten().min();
-        }
-    }
-
-    /// When it must be assumed that the host does not show this body.
-    fn blind_at(&self, worker: &Worker) -> Option<u64> {
-        let progress = self.body.as_ref()?;
-        if !progress.buffers() || worker.sees_held_bodies || progress.saw_data {
-            return None;
-        }
-        Some(progress.started()?.saturating_add(BLIND_NS))
-    }
-
     fn refuse_body<H: Host>(
         &mut self,
         policy: &PolicyPlan,
@@ -253,7 +230,9 @@ impl Exchange {
     ) -> Flow {
         self.drop_body(policy, cx);
         cx.event.count(refusal.counter);
-        cx.event.out.extend(refusal.log.clone().map(Action::Log));
+        if let Some(log) = &refusal.log {
+            cx.event.log(log);
+        }
         if self.response.has_begun() {
             cx.event.out.push(Action::Reset);
             return self.stop();

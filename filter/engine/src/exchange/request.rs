@@ -29,12 +29,12 @@ impl Exchange {
         self.forward(flow, cx)
     }
 
-    /// The time asked for by [`Action::WakeAt`] has come. The flow is that of
-    /// the request.
+    /// The time that [`Exchange::wakes_at`] gave has come, or an earlier one. The
+    /// flow is that of the request.
     pub fn timer<H: Host>(&mut self, cx: &mut Context<'_, H>) -> Flow {
         match self.request {
             RequestState::New => self.pass_unseen(),
-            RequestState::AwaitingCredit => self.ask_again(cx),
+            RequestState::AwaitingCredit { .. } => self.ask_again(cx),
             _ => {
                 let flow = self.wake(cx);
                 self.forward(flow, cx)
@@ -97,7 +97,7 @@ impl Exchange {
             return self.body_timer(policy, cx);
         };
         if cx.event.now_ns() < until {
-            return self.hold(until, cx);
+            return self.hold();
         }
         match std::mem::take(&mut self.request) {
             RequestState::Delayed { abort, .. } => {
@@ -132,7 +132,7 @@ impl Exchange {
         cx.event.count(delayed.delays);
         self.request = RequestState::Delayed { until, abort };
         self.is_delayed = true;
-        self.hold(until, cx)
+        self.hold()
     }
 
     /// The request does not count as delayed any more.
@@ -189,7 +189,7 @@ impl Exchange {
                 }
                 let until = cx.event.now_ns().saturating_add(wait_ns);
                 self.request = RequestState::Queued { until };
-                self.hold(until, cx)
+                self.hold()
             }
             Verdict::Refuse(reply) => {
                 self.drop_body(policy, cx);

@@ -176,9 +176,8 @@ impl Exchange {
         match decision {
             AttemptDecision::Proceed => Flow::Continue,
             AttemptDecision::Wait => {
-                let at = cx.event.now_ns().saturating_add(PATIENCE_NS);
-                cx.event.out.push(Action::WakeAt(at));
-                self.request = RequestState::AwaitingCredit;
+                let until = cx.event.now_ns().saturating_add(PATIENCE_NS);
+                self.request = RequestState::AwaitingCredit { until };
                 Flow::HoldAll
             }
             AttemptDecision::Refuse => {

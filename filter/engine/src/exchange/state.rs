@@ -52,8 +52,9 @@ pub(super) enum RequestState {
     Queued { until: u64 },
     /// Its headers wait until its body is complete.
     Buffering,
-    /// A hedged attempt waits for credit, or for the other attempt to end.
-    AwaitingCredit,
+    /// A hedged attempt waits for credit, or for the other attempt to end, and asks
+    /// again at this time.
+    AwaitingCredit { until: u64 },
     /// Nothing of ours holds it: what comes of it passes.
     Passing,
     /// There is an answer without it: what still comes of it goes nowhere.
@@ -85,9 +86,11 @@ impl RequestState {
     pub(super) fn waits_until(&self) -> Option<u64> {
         match self {
             Self::Delayed { until, .. } | Self::Queued { until } => Some(*until),
-            Self::New | Self::Buffering | Self::AwaitingCredit | Self::Passing | Self::Answered => {
-                None
-            }
+            Self::New
+            | Self::Buffering
+            | Self::AwaitingCredit { .. }
+            | Self::Passing
+            | Self::Answered => None,
         }
     }
 
@@ -99,7 +102,7 @@ impl RequestState {
             // at any more: a filter in front of this one has answered.
             Self::New => *self = Self::Passing,
             // The proxy has answered by itself, as after a timeout.
-            Self::Delayed { .. } | Self::Queued { .. } | Self::AwaitingCredit => {
+            Self::Delayed { .. } | Self::Queued { .. } | Self::AwaitingCredit { .. } => {
                 *self = Self::Passing;
             }
             Self::Buffering | Self::Passing | Self::Answered => {}

@@ -15,6 +15,7 @@ use super::reply::{concurrency_limited, rejection};
 use super::token_bucket::{BucketPlace, KEYS_PER_SET, KeyTable, LimitCounters, TokenBucket};
 use super::{RateLimits, Rule, RuleLimit, route_hash, rule_name};
 use crate::definitions::Definitions;
+use crate::event::LogMessage;
 use crate::host::shared_state::{BucketsId, CellKind, OverflowId, Owner};
 use crate::request::required::RequiredInputs;
 
@@ -161,7 +162,11 @@ impl LimitsCompiler {
                 &rule_name(rule),
                 "rate_limit.concurrency_limited",
             ),
-            label: overflow_warning(&rule.policy, rule, "have requests in flight").into(),
+            overflow_warning: LogMessage::new(overflow_warning(
+                &rule.policy,
+                rule,
+                "have requests in flight",
+            )),
         });
         index
     }
@@ -199,7 +204,7 @@ impl LimitsCompiler {
             limit,
             place,
             store,
-            overflow_warning(&rule.policy, rule, "have used up a part of their limit").into(),
+            overflow_warning(&rule.policy, rule, "have used up a part of their limit"),
             rule.queue,
         ));
         index

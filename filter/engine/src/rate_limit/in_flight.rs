@@ -6,14 +6,11 @@
 //! those that its requests release, and gives them back when no more have come for
 //! a while, and when another configuration replaces its own.
 
-use std::sync::Arc;
-
 use hashbrown::HashMap;
 
 use super::buckets::Key;
 use super::token_bucket::{KeyTable, LimitCounters, OVERFLOW_FACTOR};
-use crate::action::Action;
-use crate::event::Event;
+use crate::event::{Event, LogMessage};
 use crate::host::Host;
 use crate::host::metrics::{CounterId, GaugeId};
 use crate::host::shared_state::{Owner, QuotaId};
@@ -38,7 +35,7 @@ pub(crate) struct ConcurrencyLimit {
     /// Counts requests that got no permit.
     pub(super) concurrency_limited: CounterId,
     /// What the operator is told when there is no room for a key.
-    pub(super) label: Arc<str>,
+    pub(super) overflow_warning: LogMessage,
 }
 
 /// Names the permits of one limit and key.
@@ -262,7 +259,7 @@ fn fetch<H: Host>(
     }
     if *overflowed {
         if event.host.is_first(limit.counters.overflows) {
-            event.out.push(Action::Log(Arc::clone(&limit.label)));
+            event.log(&limit.overflow_warning);
         }
         event.host.add(limit.counters.overflows, 1);
         change = ask(limit.overflow_quota(), Key::OVERFLOW, event);

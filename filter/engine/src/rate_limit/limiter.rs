@@ -1,15 +1,12 @@
 //! The limiter: takes tokens first from the worker's leases, then from the
 //! bucket that all workers share.
 
-use std::sync::Arc;
-
 use super::buckets::{self, Decision, Inheritance, Key};
 use super::gcra::{Admitted, Denied};
 use super::in_flight::{ConcurrencyLimit, InFlight, InFlightKey};
 use super::leases::{Lease, Leases};
 use super::overflow;
 use super::token_bucket::{BucketPlace, BucketRef, BucketState, KeyTable, TokenBucket, WAYS};
-use crate::action::Action;
 use crate::event::Event;
 use crate::host::Host;
 use crate::host::shared_state::{Buckets, BucketsId, CellId, Cells, Contended, OverflowId, Update};
@@ -253,7 +250,7 @@ impl<H: Host> Limiter<'_, '_, H> {
     /// Counts a bucket for which there is no room; the first is logged.
     fn count_overflow(&mut self, limit: &TokenBucket) {
         if self.event.host.is_first(limit.counters.overflows) {
-            self.event.out.push(Action::Log(Arc::clone(&limit.label)));
+            self.event.log(&limit.overflow_warning);
         }
         self.event.host.add(limit.counters.overflows, 1);
     }

@@ -1,13 +1,12 @@
 //! The limit of one rule: a token bucket for each route or client, and where
 //! workers keep them.
 
-use std::sync::Arc;
-
 use btp_policy::spec::{Limit, Queue};
 
 use super::buckets::Key;
 use super::gcra::{Fixed, Gcra};
 use super::overflow::SETS_PER_CELL;
+use crate::event::LogMessage;
 use crate::host::metrics::CounterId;
 use crate::host::shared_state::{BucketsId, OverflowId};
 
@@ -19,8 +18,8 @@ pub(crate) struct TokenBucket {
     pub(super) lease: u64,
     pub(super) place: BucketPlace,
     pub(super) counters: LimitCounters,
-    /// Says whose limit it is.
-    pub(super) label: Arc<str>,
+    /// What the operator is told when there is no room for a bucket.
+    pub(super) overflow_warning: LogMessage,
 }
 
 /// Where the buckets of a limit are.
@@ -125,7 +124,7 @@ impl TokenBucket {
         limit: Limit,
         place: BucketPlace,
         counters: LimitCounters,
-        label: Arc<str>,
+        overflow_warning: String,
         queue: Option<Queue>,
     ) -> Self {
         let in_time = u64::from(limit.requests).saturating_mul(LEASE_NS) / limit.unit.nanos();
@@ -145,7 +144,7 @@ impl TokenBucket {
             lease,
             place,
             counters,
-            label,
+            overflow_warning: LogMessage::new(overflow_warning),
         }
     }
 

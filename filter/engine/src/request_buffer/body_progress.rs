@@ -11,12 +11,10 @@ pub(crate) struct BodyProgress {
     complete: bool,
     /// When its clock started, and how it runs.
     started: Option<(u64, BodyTimeouts)>,
-    /// Bytes of it have come, or its end.
-    pub(crate) saw_data: bool,
     /// Bytes of the quota that are reserved for it.
     pub(crate) reserved: u64,
-    /// When the host was asked to wake it.
-    pub(crate) wake_at: Option<u64>,
+    /// When it is to be looked at again. More that comes does not change this.
+    wakes_at: Option<u64>,
 }
 
 /// What becomes of a body while it comes.
@@ -60,9 +58,8 @@ impl BodyProgress {
             received: 0,
             complete: false,
             started: None,
-            saw_data: false,
             reserved: 0,
-            wake_at: None,
+            wakes_at: None,
         }
     }
 
@@ -89,7 +86,7 @@ impl BodyProgress {
     /// Its clock stops.
     pub(crate) fn stop_clock(&mut self) {
         self.started = None;
-        self.wake_at = None;
+        self.wakes_at = None;
     }
 
     /// Whether all of it is there.
@@ -107,15 +104,9 @@ impl BodyProgress {
         self.check(self.declared.unwrap_or(0))
     }
 
-    /// Bytes arrived. `at_hand` is what the host holds: of a body that is
-    /// buffered all of it so far, else only what is new.
-    pub(crate) fn on_data(&mut self, at_hand: u64, end: bool) -> Result<(), TooLarge> {
-        self.saw_data = true;
-        self.received = if self.buffers() {
-            self.received.max(at_hand)
-        } else {
-            self.received.saturating_add(at_hand)
-        };
+    /// So many more bytes arrived.
+    pub(crate) fn on_data(&mut self, bytes: u64, end: bool) -> Result<(), TooLarge> {
+        self.received = self.received.saturating_add(bytes);
         // Behind a request for a tunnel, bytes are not framed: nothing else
         // says that all have come.
         let is_whole = || self.declared.is_some_and(|length| self.received >= length);
@@ -126,6 +117,7 @@ impl BodyProgress {
     /// Its clock starts, if it does not run yet.
     pub(crate) fn start_clock(&mut self, now: u64, timeouts: BodyTimeouts) {
         self.started.get_or_insert((now, timeouts));
+        self.wakes_at = self.deadline();
     }
 
     /// When its clock started, if it runs.
@@ -133,9 +125,21 @@ impl BodyProgress {
         self.started.map(|(started, _)| started)
     }
 
+    /// When it is to be looked at, if it must be.
+    pub(crate) fn wakes_at(&self) -> Option<u64> {
+        self.wakes_at
+    }
+
+    /// Looks at it: whether it is too slow.
+    pub(crate) fn is_late(&mut self, now: u64) -> bool {
+        let deadline = self.deadline();
+        self.wakes_at = deadline;
+        deadline.is_some_and(|deadline| deadline <= now)
+    }
+
     /// When it is too slow unless more has come by then; each byte moves this
     /// on, but never beyond the longest time.
-    pub(crate) fn deadline(&self) -> Option<u64> {
+    fn deadline(&self) -> Option<u64> {
         let (started, timeouts) = self.started.filter(|_| !self.complete)?;
         let by_rate = timeouts.min_rate.map(|(rate, grace)| {
             started
@@ -198,8 +202,7 @@ mod tests {
         ] {
             let mut progress = BodyProgress::new(mode, 10, None);
             assert_eq!(progress.on_data(10, false), Ok(()));
-            let more = if progress.buffers() { 11 } else { 1 };
-            assert_eq!(progress.on_data(more, false), Err(TooLarge));
+            assert_eq!(progress.on_data(1, false), Err(TooLarge));
             assert_eq!(
                 BodyProgress::new(mode, 10, Some(10)).check_declared(),
                 Ok(())
@@ -261,7 +264,7 @@ mod tests {
             let mut sum = 0;
             for piece in pieces {
                 sum += piece;
-                if progress.on_data(sum, false).is_err() {
+                if progress.on_data(piece, false).is_err() {
                     prop_assert!(sum > limit);
                     break;
                 }

@@ -1,7 +1,6 @@
 //! Tracks what this worker holds of shared quotas. It sends heartbeats as long as
 //! it holds anything, and looks for claims of dead workers when a quota is full.
 
-use crate::action::Action;
 use crate::event::Event;
 use crate::host::Host;
 use crate::host::shared_state::QuotaId;
@@ -15,7 +14,7 @@ use hashbrown::HashMap;
 pub(crate) struct ClaimTracker {
     id: Option<u64>,
     amount: u64,
-    /// It is woken for its heartbeats.
+    /// It sends heartbeats.
     heartbeating: bool,
     next_heartbeat: u64,
     /// Before this time a quota is not searched for dead workers again. Each has
@@ -67,7 +66,7 @@ impl ClaimTracker {
                 return Change::default();
             }
             self.heartbeating = true;
-            self.wake(now, event.out);
+            self.next_heartbeat = now.saturating_add(HEARTBEAT_NS);
         }
         let mut change = quota.take(event.host, claim, amount);
         if H::WORKERS_DIE && matches!(change.outcome, ClaimOutcome::Full | ClaimOutcome::NoRoom) {
@@ -99,14 +98,14 @@ impl ClaimTracker {
         quota.give_back(host, claim, amount)
     }
 
-    /// The time asked for by [`Action::WakeWorkerAt`] has come.
+    /// The next heartbeat is due.
     pub(crate) fn tick<H: Host>(&mut self, event: &mut Event<'_, H>) {
         self.stop_if_idle(event.host);
         if self.heartbeating {
             let now = event.now_ns();
             let worker = self.claim(0, event.host).worker;
             let _ = liveness::heartbeat(event.host, worker, now);
-            self.wake(now, event.out);
+            self.next_heartbeat = now.saturating_add(HEARTBEAT_NS);
         }
     }
 
@@ -135,11 +134,6 @@ impl ClaimTracker {
         let alive = liveness::alive(host, now);
         claimants.retain(|worker| Some(*worker) != self.id && !alive.contains(worker));
         claimants
-    }
-
-    fn wake(&mut self, now: u64, out: &mut Vec<Action>) {
-        self.next_heartbeat = now.saturating_add(HEARTBEAT_NS);
-        out.push(Action::WakeWorkerAt(self.next_heartbeat));
     }
 
     /// Drops what expired workers hold where a quota is kept. Gives by how much

@@ -10,7 +10,6 @@
 //! A new plan also goes through all its tables once: what they hold may be older
 //! than the registry's memory.
 
-use crate::action::Action;
 use crate::event::Event;
 use crate::host::Host;
 use crate::host::metrics::GaugeId;
@@ -69,7 +68,11 @@ impl Reaper {
         let next = event.now_ns().saturating_add(EXPIRY_NS);
         (self.next, self.round) = (Some(next), Some(0));
         self.found_until = next;
-        event.out.push(Action::WakeWorkerAt(next));
+    }
+
+    /// When to look next, if there is anything to look after.
+    pub(crate) fn next_look(&self) -> Option<u64> {
+        self.next
     }
 
     /// Looks, if it is time to.
@@ -84,7 +87,6 @@ impl Reaper {
         };
         let now = event.now_ns();
         if now < due {
-            event.out.push(Action::WakeWorkerAt(due));
             return;
         }
         if let Some(done) = self.round {
@@ -102,7 +104,6 @@ impl Reaper {
             }
         }
         self.next = Some(next);
-        event.out.push(Action::WakeWorkerAt(next));
     }
 }
 

@@ -163,9 +163,8 @@ impl Proxy {
         outcome.response = response;
     }
 
-    /// Feeds a request to the engine as Envoy does: in pieces, which add up
-    /// while the headers are held. The request becomes what goes on to the
-    /// upstream.
+    /// Feeds a request to the engine in pieces. The request becomes what goes on to
+    /// the upstream.
     fn take_in(&mut self, exchange: &mut Exchange, request: &mut Message) -> (Flow, Done) {
         const PIECE: usize = 16 * 1024;
         let mut out = Vec::new();
@@ -176,14 +175,12 @@ impl Proxy {
             flow = self.wait(exchange, request, &mut out, &mut done);
         }
         self.forget_if_over(exchange);
-        let mut held = 0;
         let body = std::mem::take(&mut request.body);
         let mut pieces = body.chunks(PIECE).map(<[u8]>::len).peekable();
         while let Some(piece) = pieces.next().filter(|_| flow != Flow::Stop) {
-            held = if flow == Flow::HoldHeaders { held } else { 0 } + piece;
-            let at_hand = u64::try_from(held).unwrap_or(u64::MAX);
+            let received = u64::try_from(piece).unwrap_or(u64::MAX);
             let end = pieces.peek().is_none() && request.trailers.is_empty();
-            flow = self.feed(&mut out, |cx| exchange.request_body(cx, at_hand, end));
+            flow = self.feed(&mut out, |cx| exchange.request_body(cx, received, end));
         }
         if !request.trailers.is_empty() && flow != Flow::Stop {
             flow = self.feed(&mut out, |cx| exchange.request_trailers(cx));
@@ -227,7 +224,8 @@ impl Proxy {
         done: &mut Done,
     ) -> Flow {
         self.perform(out, request, &mut Message::default(), done);
-        self.host.now_ns = self.host.now_ns.max(done.wake_at);
+        let now = self.host.now_ns;
+        self.host.now_ns = exchange.wakes_at().map_or(now, |at| at.max(now));
         self.feed(out, |cx| exchange.timer(cx))
     }
 
@@ -242,7 +240,6 @@ impl Proxy {
             match action {
                 Action::Count(counter) => self.host.add(counter, 1),
                 Action::Adjust(gauge, by) => *self.gauges.entry(gauge).or_default() += by,
-                Action::WakeAt(time) => done.wake_at = time,
                 Action::Reply(reply) => done.reply = Some(Response::from(reply.as_ref())),
                 Action::ReplyInstead(reply) => done.reply = Some(*reply),
                 Action::Reset => done.reply = None,
@@ -269,7 +266,7 @@ impl Proxy {
                     response.headers.retain(|(other, _)| other != name);
                 }
                 Action::NameExchange(name) => self.host.exchange_name = Some(name),
-                Action::Log(_) | Action::SetProperty(..) | Action::WakeWorkerAt(_) => {}
+                Action::Log(_) | Action::SetProperty(..) => {}
             }
         }
     }
@@ -278,7 +275,6 @@ impl Proxy {
 /// What the engine's actions came to.
 #[derive(Default)]
 struct Done {
-    wake_at: u64,
     reply: Option<Response>,
 }
 

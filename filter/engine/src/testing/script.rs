@@ -85,9 +85,9 @@ fn step(stage: &mut Stage, cursor: &mut Cursor<'_>) {
         }
         5 | 6 => {
             let number = visit(stage, cursor);
-            let at_hand = cursor.pick(&[0, 1, 100, 400, 600, 1000, 1001, u64::MAX], 0);
+            let received = cursor.pick(&[0, 1, 100, 400, 600, 1000, 1001, u64::MAX], 0);
             let end = cursor.once_in(2);
-            stage.feed(number, Event::RequestBody { at_hand, end });
+            stage.feed(number, Event::RequestBody { received, end });
         }
         7 => {
             let number = visit(stage, cursor);
@@ -146,7 +146,7 @@ fn step(stage: &mut Stage, cursor: &mut Cursor<'_>) {
             3 => stage.shared.wall_ms.set(cursor.pick(&[0, 1, u64::MAX], 1)),
             4 | 5 => {
                 let worker = worker(stage, cursor);
-                stage.tick(worker, |_| true);
+                stage.tick_all(worker);
             }
             _ => stage.shared.cells.race(cursor.byte().into()),
         },
@@ -177,7 +177,7 @@ const LATE: [Event; 8] = [
     Event::Done,
     Event::RequestHeaders { end: false },
     Event::RequestBody {
-        at_hand: 500,
+        received: 500,
         end: true,
     },
     Event::RequestTrailers,

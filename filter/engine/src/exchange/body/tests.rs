@@ -53,10 +53,10 @@ impl<'a> Client<'a> {
         })
     }
 
-    fn body(&mut self, at_hand: u64, end: bool) -> Flow {
+    fn body(&mut self, received: u64, end: bool) -> Flow {
         let (worker, host) = (&mut self.worker, &mut self.host);
         feed(self.plan, worker, host, &mut self.out, |cx| {
-            self.exchange.request_body(cx, at_hand, end)
+            self.exchange.request_body(cx, received, end)
         })
     }
 
@@ -100,12 +100,8 @@ impl<'a> Client<'a> {
         self.out.drain(..).filter_map(told).next()
     }
 
-    fn wake_at(&mut self) -> Option<u64> {
-        let wake = |action: Action| match action {
-            Action::WakeAt(at) => Some(at),
-            _ => None,
-        };
-        self.out.drain(..).filter_map(wake).next_back()
+    fn wakes_at(&self) -> Option<u64> {
+        self.exchange.wakes_at()
     }
 }
 
@@ -121,7 +117,7 @@ fn a_buffered_body_gets_a_length_if_it_has_none() {
     assert_eq!(client.headers(), Flow::HoldHeaders);
     assert_eq!(client.body(40, false), Flow::HoldHeaders);
     client.out.clear();
-    assert_eq!(client.body(90, true), Flow::Continue);
+    assert_eq!(client.body(50, true), Flow::Continue);
     assert_eq!(client.out, [Action::SetRequestLength(90)]);
 
     let mut client = Client::new(&plan, &[("content-length", "90")]);
@@ -152,7 +148,7 @@ fn a_delay_and_a_body_end_in_any_order() {
     let mut client = Client::new(&plan, &[]);
     assert_eq!(client.headers(), Flow::HoldHeaders);
     assert_eq!(client.body(10, true), Flow::HoldHeaders);
-    assert_eq!(client.wake_at(), Some(SECOND));
+    assert_eq!(client.wakes_at(), Some(SECOND));
     assert_eq!(client.timer(SECOND), Flow::Continue);
 
     let mut client = Client::new(&plan, &[]);
@@ -175,35 +171,54 @@ fn chunks_do_not_move_the_timer_and_the_timer_sees_how_far_it_came() {
     let plan = plan(spec);
     let mut client = Client::new(&plan, &[]);
     assert_eq!(client.headers(), Flow::HoldHeaders);
-    assert_eq!(client.wake_at(), Some(2 * SECOND));
-    for sum in [100, 200, 300] {
-        assert_eq!(client.body(sum, false), Flow::HoldHeaders);
-        assert_eq!(client.wake_at(), Some(2 * SECOND));
+    assert_eq!(client.wakes_at(), Some(2 * SECOND));
+    for _ in 0..3 {
+        assert_eq!(client.body(100, false), Flow::HoldHeaders);
+        assert_eq!(client.wakes_at(), Some(2 * SECOND));
     }
     assert_eq!(client.timer(2 * SECOND), Flow::HoldHeaders);
-    assert_eq!(client.wake_at(), Some(5 * SECOND));
+    assert_eq!(client.wakes_at(), Some(5 * SECOND));
     assert_eq!(client.timer(5 * SECOND), Flow::Stop);
     assert_eq!(client.reply(), Some(408));
-    assert_eq!(client.body(400, true), Flow::Stop);
+    assert_eq!(client.body(100, true), Flow::Stop);
 }
 
 #[test]
-fn bodies_that_are_never_shown_are_noticed_and_slow_ones_are_not() {
-    let plan = plan(r#"{"requestBuffer":{"limit":100}}"#);
-    let mut client = Client::new(&plan, &[]);
+fn what_an_adapter_refuses_is_answered_as_the_policy_says() {
+    let refusal = Arc::new(Reply {
+        status: 500,
+        headers: Vec::new(),
+        body: String::new(),
+        grpc_status: None,
+        details: "unable",
+    });
+    let plan = plan(
+        r#"{"requestBuffer":{"limit":100,"maxTotal":1000},
+            "faultInjection":{"delay":{"fixedDelay":"1s"}}}"#,
+    );
+    let mut client = Client::new(&plan, &[("content-length", "60")]);
     assert_eq!(client.headers(), Flow::HoldHeaders);
-    assert_eq!(client.wake_at(), Some(30 * SECOND));
-    assert_eq!(client.timer(30 * SECOND), Flow::Stop);
-    assert!(client.out.iter().any(|it| matches!(it, Action::Log(_))));
-    assert_eq!(client.reply(), Some(500));
+    let refuse = |client: &mut Client<'_>| {
+        let (worker, host) = (&mut client.worker, &mut client.host);
+        feed(&plan, worker, host, &mut client.out, |cx| {
+            client.exchange.refuse(cx, &refusal)
+        })
+    };
+    // It waits for something else.
+    assert!(client.exchange.awaited_body(&plan).is_none());
+    assert_eq!(refuse(&mut client), Flow::Continue);
+    assert_eq!(client.reply(), None);
 
-    let mut client = Client::new(&plan, &[]);
-    assert_eq!(client.headers(), Flow::HoldHeaders);
-    client.worker.sees_held_bodies = true;
-    assert_eq!(client.timer(30 * SECOND), Flow::HoldHeaders);
-    client.out.clear();
-    assert_eq!(client.body(1, false), Flow::HoldHeaders);
-    assert_eq!(client.wake_at(), None);
+    assert_eq!(client.timer(SECOND), Flow::HoldHeaders);
+    let awaited = client.exchange.awaited_body(&plan).unwrap();
+    assert_eq!((awaited.since, &*awaited.policy.policy), (SECOND, "p"));
+    assert!(client.worker.wakes_at().is_some());
+    assert_eq!(refuse(&mut client), Flow::Stop);
+    assert_eq!(client.reply(), Some(500));
+    assert!(client.worker.is_idle());
+    assert!(client.exchange.awaited_body(&plan).is_none());
+    assert_eq!(refuse(&mut client), Flow::Continue);
+    assert_eq!(client.reply(), None);
 }
 
 #[test]
@@ -289,7 +304,7 @@ fn a_declared_body_behind_an_upgrade_has_its_time_and_its_room() {
     let declared = [("upgrade", "x"), ("content-length", "1000")];
     let mut client = Client::new(&plan, &declared);
     assert_eq!(client.headers(), Flow::Continue);
-    assert_eq!(client.wake_at(), Some(2 * SECOND));
+    assert_eq!(client.wakes_at(), Some(2 * SECOND));
     // All the room is taken.
     let mut other = Client::new(&plan, &declared);
     std::mem::swap(&mut other.host, &mut client.host);
@@ -298,10 +313,10 @@ fn a_declared_body_behind_an_upgrade_has_its_time_and_its_room() {
     std::mem::swap(&mut other.host, &mut client.host);
 
     assert_eq!(client.body(200, false), Flow::Continue);
-    assert_eq!(client.wake_at(), Some(2 * SECOND));
+    assert_eq!(client.wakes_at(), Some(2 * SECOND));
     // It is in time so far; nothing is let go that was not held.
     assert_eq!(client.timer(2 * SECOND), Flow::HoldHeaders);
-    assert_eq!(client.wake_at(), Some(4 * SECOND));
+    assert_eq!(client.wakes_at(), Some(4 * SECOND));
     assert_eq!(client.timer(4 * SECOND), Flow::Stop);
     assert_eq!(client.reply(), Some(408));
 
@@ -319,12 +334,12 @@ fn a_declared_body_behind_an_upgrade_has_its_time_and_its_room() {
     assert_eq!(client.headers(), Flow::Continue);
     client.out.clear();
     assert_eq!(client.answer("200"), Flow::Continue);
-    assert_eq!(client.wake_at(), None);
+    assert_eq!(client.wakes_at(), None);
 
     // Nobody knows when a tunnel's first bytes are due.
     let mut client = Client::new(&plan, &[("upgrade", "websocket")]);
     assert_eq!(client.headers(), Flow::Continue);
-    assert_eq!(client.wake_at(), None);
+    assert_eq!(client.wakes_at(), None);
 }
 
 /// S6: a content type alone ends neither the timeouts nor the room.
@@ -363,5 +378,5 @@ fn calls_are_buffered_where_the_policy_says_so() {
     client.host.protocol = Some("HTTP/2");
     assert_eq!(client.headers(), Flow::HoldHeaders);
     assert_eq!(client.body(100, false), Flow::HoldHeaders);
-    assert_eq!(client.body(200, true), Flow::Continue);
+    assert_eq!(client.body(100, true), Flow::Continue);
 }

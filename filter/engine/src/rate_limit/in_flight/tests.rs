@@ -21,7 +21,6 @@ struct Sim {
     plan: Plan,
     workers: Vec<Worker>,
     /// When each worker is to be woken.
-    beats: Vec<Option<u64>>,
     host: FakeHost,
     gauge: i64,
 }
@@ -39,7 +38,6 @@ impl Sim {
         let host = FakeHost::new(&plan);
         Self {
             workers: (0..workers).map(|_| Worker::new(&plan)).collect(),
-            beats: vec![None; workers],
             host,
             plan,
             gauge: 0,
@@ -61,7 +59,7 @@ impl Sim {
             Action::Reply(reply) => Some(reply.clone()),
             _ => None,
         });
-        self.perform(worker, out);
+        self.perform(out);
         let Some(reply) = reply else {
             assert_ne!(flow, Flow::Stop);
             return Ok(exchange);
@@ -83,14 +81,13 @@ impl Sim {
         feed(&self.plan, own, &mut self.host, &mut out, |cx| {
             exchange.done(cx)
         });
-        self.perform(worker, out);
+        self.perform(out);
     }
 
-    fn perform(&mut self, worker: usize, out: Vec<Action>) {
+    fn perform(&mut self, out: Vec<Action>) {
         for action in out {
             match action {
                 Action::Count(counter) => self.host.add(counter, 1),
-                Action::WakeWorkerAt(at) => self.beats[worker] = Some(at),
                 Action::Adjust(_, by) => self.gauge += by,
                 _ => {}
             }
@@ -101,20 +98,19 @@ impl Sim {
         self.host.now_ns += nanos;
         for worker in 0..self.workers.len() {
             let now = self.host.now_ns;
-            if self.beats[worker].take_if(|at| *at <= now).is_some() {
+            if self.workers[worker].wakes_at().is_some_and(|at| at <= now) {
                 let mut out = Vec::new();
                 self.workers[worker].tick(
                     &self.plan,
                     &mut crate::event::Event::new(&mut self.host, &mut out),
                 );
-                self.perform(worker, out);
+                self.perform(out);
             }
         }
     }
 
     fn die(&mut self, worker: usize) {
         self.workers[worker] = Worker::new(&self.plan);
-        self.beats[worker] = None;
     }
 
     fn counter(&self, name: &str) -> u64 {
@@ -289,7 +285,7 @@ fn a_large_bound_costs_little_where_few_are_in_flight_and_an_idle_worker_keeps_n
     assert!(!sim.is_all_free());
     sim.pass_time(4 * SECOND);
     assert!(sim.is_all_free());
-    assert_eq!(sim.beats, [None]);
+    assert_eq!(sim.workers[0].wakes_at(), None);
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -26,15 +26,9 @@ const FREE_NS: u64 = 13 * SECOND;
 /// nobody sends anything and which never dies.
 struct Sim {
     plan: Plan,
-    workers: Vec<Life>,
+    workers: Vec<Worker>,
     host: FakeHost,
     gauges: BTreeMap<String, i64>,
-}
-
-/// A worker under one configuration.
-struct Life {
-    worker: Worker,
-    wake_at: Option<u64>,
 }
 
 fn plan(config: &str) -> Plan {
@@ -78,11 +72,7 @@ impl Sim {
         };
         sim.host.now_ns = 1_000 * SECOND;
         for index in 0..=workers {
-            let life = Life {
-                worker: Worker::new(&sim.plan),
-                wake_at: None,
-            };
-            sim.workers.push(life);
+            sim.workers.push(Worker::new(&sim.plan));
             sim.start(index);
         }
         sim
@@ -94,18 +84,12 @@ impl Sim {
         act: impl FnOnce(&mut Worker, &Plan, &mut FakeHost, &mut Vec<Action>),
     ) {
         let mut out = Vec::new();
-        let life = &mut self.workers[worker];
-        act(&mut life.worker, &self.plan, &mut self.host, &mut out);
+        let worker = &mut self.workers[worker];
+        act(worker, &self.plan, &mut self.host, &mut out);
         for action in out {
-            match action {
-                Action::WakeWorkerAt(at) => {
-                    life.wake_at = Some(life.wake_at.map_or(at, |other| other.min(at)));
-                }
-                Action::Adjust(GaugeId(gauge), by) => {
-                    let name = self.plan.gauges()[gauge as usize].to_string();
-                    *self.gauges.entry(name).or_default() += by;
-                }
-                _ => {}
+            if let Action::Adjust(GaugeId(gauge), by) = action {
+                let name = self.plan.gauges()[gauge as usize].to_string();
+                *self.gauges.entry(name).or_default() += by;
             }
         }
     }
@@ -146,10 +130,7 @@ impl Sim {
 
     /// The worker's VM dies; a new one starts if somebody asks for it.
     fn die(&mut self, worker: usize, again: bool) {
-        self.workers[worker] = Life {
-            worker: Worker::new(&self.plan),
-            wake_at: None,
-        };
+        self.workers[worker] = Worker::new(&self.plan);
         if again {
             self.start(worker);
         }
@@ -159,12 +140,11 @@ impl Sim {
         let end = self.host.now_ns + nanos;
         loop {
             let due = self.workers.iter().enumerate();
-            let due = due.filter_map(|(index, life)| Some((life.wake_at?, index)));
+            let due = due.filter_map(|(index, worker)| Some((worker.wakes_at()?, index)));
             let Some((at, index)) = due.min().filter(|(at, _)| *at <= end) else {
                 break;
             };
             self.host.now_ns = at.max(self.host.now_ns);
-            self.workers[index].wake_at = None;
             self.act(index, |worker, plan, host, out| {
                 worker.tick(plan, &mut crate::event::Event::new(host, out))
             });
@@ -263,7 +243,7 @@ fn a_new_plan_looks_at_all_its_tables_once() {
 #[test]
 fn a_plan_that_counts_nothing_is_never_woken() {
     let mut sim = Sim::new(plan(r#"{"policies":[]}"#), 1);
-    assert!(sim.workers.iter().all(|life| life.wake_at.is_none()));
+    assert!(sim.workers.iter().all(|worker| worker.wakes_at().is_none()));
     sim.pass_time(SECOND);
 }
 
@@ -273,7 +253,7 @@ fn an_idle_proxy_is_woken_seldom() {
     let mut sim = Sim::new(everything(), 1);
     sim.pass_time(100 * SECOND);
     let mut wakes = 0;
-    while let Some(at) = sim.workers[1].wake_at.filter(|at| *at < 1_340 * SECOND) {
+    while let Some(at) = sim.workers[1].wakes_at().filter(|at| *at < 1_340 * SECOND) {
         sim.pass_time(at - sim.host.now_ns);
         wakes += 1;
     }
@@ -350,7 +330,7 @@ proptest! {
                         2 => &WAITS,
                         _ => &[],
                     };
-                    if sim.workers[worker].wake_at.is_none() {
+                    if sim.workers[worker].wakes_at().is_none() {
                         sim.start(worker);
                     }
                     open.push((worker, sim.open(worker, headers)));

@@ -1,6 +1,6 @@
 //! The scripted proxy: workers that run configurations, and exchanges under
-//! them. It does what the adapter does with what the engine decides: keeps
-//! deadlines, wakes, and forgets exchanges of which nothing matters any more.
+//! them. It does what the adapter does with what the engine decides: wakes those
+//! whose time has come, and forgets exchanges of which nothing matters any more.
 
 use super::admissions::Admissions;
 use super::configs::{Compiled, DOWNSTREAM, configs};
@@ -14,6 +14,7 @@ use crate::host::shared_state::journal::WorkerId;
 use crate::plan::Plan;
 use crate::response_override::MemoryQuota;
 use crate::retry::{self, Ledger};
+use crate::scheduler::Scheduler;
 use crate::shared::liveness::HEARTBEAT_NS;
 use crate::shared::vm_memory::VmMemory;
 use crate::worker::Worker;
@@ -23,7 +24,6 @@ use crate::worker::Worker;
 pub(super) struct Root {
     config: usize,
     pub(super) worker: Worker,
-    pub(super) wake: Option<u64>,
 }
 
 /// A worker's machine.
@@ -42,6 +42,17 @@ pub(super) struct Machine {
     upstream: usize,
 }
 
+/// Who is woken at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Sleeper {
+    Visit(usize),
+    /// The worker of a root of a machine.
+    Worker {
+        machine: usize,
+        root: usize,
+    },
+}
+
 /// The proxy.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -49,6 +60,7 @@ pub(super) struct Stage {
     pub(super) machines: Vec<Machine>,
     /// Exchanges; `None` once they are over.
     pub(super) visits: Vec<Option<Visit>>,
+    scheduler: Scheduler<Sleeper>,
     pub(super) admissions: Admissions,
     /// Events that come for the next exchange after its end.
     pub(super) late: Vec<Event>,
@@ -71,42 +83,6 @@ impl Machine {
             upstream: 0,
         }
     }
-
-    /// What one of its configurations does of its own accord.
-    fn act(
-        &mut self,
-        root: usize,
-        (shared, random): (&Shared, &mut u64),
-        act: impl FnOnce(&mut Worker, &Plan, &mut engine::Event<'_, View<'_>>),
-    ) {
-        let Some(Some(root)) = self.roots.get_mut(root) else {
-            return;
-        };
-        let Some(config) = compiled(root.config) else {
-            return;
-        };
-        let mut out = Vec::new();
-        let host = &mut View {
-            shared,
-            config,
-            facts: &Facts::default(),
-            random,
-            serial: self.serial,
-            vm: self.vm,
-            responds: false,
-        };
-        let event = &mut engine::Event::new(host, &mut out);
-        act(&mut root.worker, &config.plan, event);
-        let performed = of_worker(out);
-        account(shared, config, &performed);
-        root.wake_at(performed.wake_worker);
-    }
-}
-
-impl Root {
-    fn wake_at(&mut self, at: Option<u64>) {
-        self.wake = self.wake.into_iter().chain(at).min();
-    }
 }
 
 fn compiled(config: usize) -> Option<&'static Compiled> {
@@ -123,6 +99,7 @@ impl Stage {
             shared,
             machines: Vec::new(),
             visits: Vec::new(),
+            scheduler: Scheduler::default(),
             admissions: Admissions::default(),
             late: Vec::new(),
             events: 0,
@@ -161,19 +138,49 @@ impl Stage {
         machine.roots.push(compiled(config).map(|compiled| Root {
             config,
             worker: Worker::new(&compiled.plan).with_quota(&machine.quota),
-            wake: None,
         }));
-        let world = (&self.shared, &mut self.random);
-        machine.act(others, world, |worker, plan, event| {
+        self.act(worker, others, |worker, plan, event| {
             worker.start(plan, event)
         });
         for other in 0..others {
-            let world = (&self.shared, &mut self.random);
-            machine.act(other, world, |worker, plan, event| {
+            self.act(worker, other, |worker, plan, event| {
                 worker.retire(plan, event)
             });
         }
         others
+    }
+
+    /// What a configuration of a machine does of its own accord.
+    fn act(
+        &mut self,
+        machine: usize,
+        root: usize,
+        act: impl FnOnce(&mut Worker, &Plan, &mut engine::Event<'_, View<'_>>),
+    ) {
+        let sleeper = Sleeper::Worker { machine, root };
+        let Some(machine) = self.machines.get_mut(machine) else {
+            return;
+        };
+        let Some(Some(root)) = machine.roots.get_mut(root) else {
+            return;
+        };
+        let Some(config) = compiled(root.config) else {
+            return;
+        };
+        let mut out = Vec::new();
+        let host = &mut View {
+            shared: &self.shared,
+            config,
+            facts: &Facts::default(),
+            random: &mut self.random,
+            serial: machine.serial,
+            vm: machine.vm,
+            responds: false,
+        };
+        let event = &mut engine::Event::new(host, &mut out);
+        act(&mut root.worker, &config.plan, event);
+        account(&self.shared, config, &of_worker(out));
+        self.scheduler.set(sleeper, root.worker.wakes_at());
     }
 
     /// An exchange begins: its number.
@@ -188,7 +195,6 @@ impl Stage {
             root,
             exchange: Some(Exchange::default()),
             facts,
-            wake: None,
             flow: Flow::Continue,
             complete: false,
             responding: false,
@@ -203,13 +209,13 @@ impl Stage {
         let Some(mut visit) = self.visits.get_mut(number).and_then(Option::take) else {
             return;
         };
-        let over = self.feed_to(&mut visit, event);
+        let over = self.feed_to(number, &mut visit, event);
         for late in std::mem::take(&mut self.late)
             .into_iter()
             .filter(|_| event == Event::Done)
         {
             visit.is_done = true;
-            self.feed_to(&mut visit, late);
+            self.feed_to(number, &mut visit, late);
         }
         if !over && event != Event::Done {
             if let Some(place) = self.visits.get_mut(number) {
@@ -221,7 +227,7 @@ impl Stage {
     }
 
     /// Whether nothing of it matters any more.
-    fn feed_to(&mut self, visit: &mut Visit, event: Event) -> bool {
+    fn feed_to(&mut self, number: usize, visit: &mut Visit, event: Event) -> bool {
         let Some(machine) = self.machines.get_mut(visit.worker) else {
             return false;
         };
@@ -232,10 +238,6 @@ impl Stage {
         let Some(config) = compiled(root.config) else {
             return false;
         };
-        // There is no response to a request that waits.
-        if visit.wake.is_some() && matches!(event, Event::ResponseBody | Event::ResponseTrailers) {
-            return false;
-        }
         self.events += 1;
         match event {
             Event::RequestHeaders { end } | Event::RequestBody { end, .. } => visit.complete |= end,
@@ -257,7 +259,7 @@ impl Stage {
         let cx = &mut Context::new(plan, worker, &mut machine.ledger, host, &mut out);
         let flow = match event {
             Event::RequestHeaders { end } => exchange.request_headers(cx, end),
-            Event::RequestBody { at_hand, end } => exchange.request_body(cx, at_hand, end),
+            Event::RequestBody { received, end } => exchange.request_body(cx, received, end),
             Event::RequestTrailers => exchange.request_trailers(cx),
             Event::Timer => exchange.timer(cx),
             Event::ResponseHeaders { end } => exchange.response_headers(cx, end),
@@ -268,20 +270,24 @@ impl Stage {
                 Flow::Continue
             }
         };
-        let performed = visit.perform(event, flow, out, &self.shared);
+        let performed = visit.perform(event, flow, out);
         if let Event::ResponseHeaders { .. } = event {
             visit.responding = true;
         }
-        visit.wake = performed.wake;
+        visit.check_wake(event, self.shared.now_ns.get());
         if event != Event::Done && !visit.is_done {
             visit.check_not_stuck();
         }
-        let over = visit.wake.is_none()
-            && (visit.exchange.as_ref()).is_some_and(|exchange| exchange.is_over(plan));
+        let over = (visit.exchange.as_ref()).is_some_and(|exchange| exchange.is_over(plan));
         let user = &visit.facts.request;
         self.admissions.note(config, &performed.counted, user);
         account(&self.shared, config, &performed);
-        root.wake_at(performed.wake_worker);
+        let of_worker = Sleeper::Worker {
+            machine: visit.worker,
+            root: visit.root,
+        };
+        self.scheduler.set(of_worker, root.worker.wakes_at());
+        self.scheduler.set(Sleeper::Visit(number), visit.wakes_at());
         over
     }
 
@@ -304,37 +310,26 @@ impl Stage {
         for dead in seen.into_iter().flat_map(|it| it.dead) {
             retry::recover(dead, &self.shared);
         }
-        for number in 0..self.visits.len() {
-            let visit = self.visits.get_mut(number).and_then(Option::as_mut);
-            if let Some(visit) = visit.filter(|visit| visit.wake.is_some_and(|at| at <= now)) {
-                visit.wake = None;
-                self.feed(number, Event::Timer);
+        while let Some(sleeper) = self.scheduler.next_due(now) {
+            match sleeper {
+                Sleeper::Visit(number) => self.feed(number, Event::Timer),
+                Sleeper::Worker { machine, root } => self.tick(machine, root),
             }
-        }
-        for worker in 0..self.machines.len() {
-            self.tick(worker, |root| root.wake.is_some_and(|at| at <= now));
         }
     }
 
-    /// The worker's own timer comes, to those configurations.
-    pub(super) fn tick(&mut self, worker: usize, is_due: impl Fn(&Root) -> bool) {
-        let Some(machine) = self.machines.get_mut(worker) else {
-            return;
-        };
-        for number in 0..machine.roots.len() {
-            let Some(Some(root)) = machine.roots.get_mut(number) else {
-                continue;
-            };
-            if !is_due(root) {
-                continue;
-            }
-            root.wake = None;
-            self.events += 1;
-            let world = (&self.shared, &mut self.random);
-            machine.act(number, world, |worker, plan, event| {
-                worker.tick(plan, event)
-            });
-        }
+    /// The worker's own timer comes, to one of its configurations.
+    fn tick(&mut self, machine: usize, root: usize) {
+        self.events += 1;
+        self.act(machine, root, |worker, plan, event| {
+            worker.tick(plan, event)
+        });
+    }
+
+    /// It comes to all of them, for nothing.
+    pub(super) fn tick_all(&mut self, machine: usize) {
+        let roots = self.machines.get(machine).map_or(0, |it| it.roots.len());
+        (0..roots).for_each(|root| self.tick(machine, root));
     }
 
     /// A machine gives a sign of life, and takes over what the dead have left.
@@ -357,9 +352,7 @@ impl Stage {
 
     /// The earliest time at which somebody is to be woken.
     pub(super) fn earliest(&self) -> Option<u64> {
-        let visits = self.visits.iter().flatten().filter_map(|visit| visit.wake);
-        let roots = self.machines.iter().flat_map(|it| &it.roots).flatten();
-        visits.chain(roots.filter_map(|root| root.wake)).min()
+        self.scheduler.earliest()
     }
 
     /// A worker gets another configuration.
@@ -396,13 +389,18 @@ impl Stage {
         if lives || visits.any(|visit| (visit.worker, visit.root) == (worker, root)) {
             return;
         }
-        let world = (&self.shared, &mut self.random);
-        machine.act(root, world, |worker, plan, event| {
+        self.act(worker, root, |worker, plan, event| {
             worker.retire(plan, event)
         });
-        if let Some(place) = machine.roots.get_mut(root) {
+        let machine = self.machines.get_mut(worker);
+        if let Some(place) = machine.and_then(|it| it.roots.get_mut(root)) {
             *place = None;
         }
+        self.forget_root(worker, root);
+    }
+
+    fn forget_root(&mut self, machine: usize, root: usize) {
+        self.scheduler.set(Sleeper::Worker { machine, root }, None);
     }
 
     /// The sum of all counters whose name ends like this.
@@ -420,22 +418,24 @@ impl Stage {
         let Some(machine) = self.machines.get_mut(worker) else {
             return;
         };
-        *machine = new;
-        for place in &mut self.visits {
-            if place.as_ref().is_some_and(|visit| visit.worker == worker) {
-                *place = None;
+        let dead = std::mem::replace(machine, new);
+        for root in 0..dead.roots.len() {
+            self.forget_root(worker, root);
+        }
+        for (number, place) in self.visits.iter_mut().enumerate() {
+            if place.take_if(|visit| visit.worker == worker).is_some() {
+                self.scheduler.set(Sleeper::Visit(number), None);
             }
         }
         self.boot(worker, config);
     }
 }
 
-/// What a worker decides of its own: it counts, and asks to be woken.
+/// What a worker decides of its own: it counts.
 fn of_worker(out: Vec<Action>) -> Performed {
     let mut performed = Performed::default();
     for action in out {
         match action {
-            Action::WakeWorkerAt(at) => performed.wake_worker = Some(at),
             Action::Adjust(gauge, by) => performed.adjusted.push((gauge.0, by)),
             other => assert!(matches!(other, Action::Count(_)), "{other:?} of a worker"),
         }

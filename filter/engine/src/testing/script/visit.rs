@@ -1,7 +1,6 @@
 //! One exchange of a script, and what its adapter knows of it. Whatever the
 //! engine decides is judged here: it must fit the moment.
 
-use super::shared::Shared;
 use super::view::Facts;
 use crate::action::{Action, Flow};
 use crate::exchange::Exchange;
@@ -10,7 +9,7 @@ use crate::exchange::Exchange;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     RequestHeaders { end: bool },
-    RequestBody { at_hand: u64, end: bool },
+    RequestBody { received: u64, end: bool },
     RequestTrailers,
     Timer,
     ResponseHeaders { end: bool },
@@ -28,8 +27,6 @@ pub(super) struct Visit {
     /// `None` once it has been forgotten, as nothing of it mattered any more.
     pub(super) exchange: Option<Exchange>,
     pub(super) facts: Facts,
-    /// When it is to be woken.
-    pub(super) wake: Option<u64>,
     /// What became of the request at last.
     pub(super) flow: Flow,
     pub(super) complete: bool,
@@ -43,8 +40,6 @@ pub(super) struct Visit {
 /// What the actions of one event came to.
 #[derive(Debug, Default)]
 pub(super) struct Performed {
-    pub(super) wake: Option<u64>,
-    pub(super) wake_worker: Option<u64>,
     pub(super) counted: Vec<u32>,
     pub(super) adjusted: Vec<(u32, i64)>,
 }
@@ -60,13 +55,7 @@ impl Event {
 
 impl Visit {
     /// Performs what the engine decided, if it is allowed at this moment.
-    pub(super) fn perform(
-        &mut self,
-        event: Event,
-        flow: Flow,
-        out: Vec<Action>,
-        shared: &Shared,
-    ) -> Performed {
+    pub(super) fn perform(&mut self, event: Event, flow: Flow, out: Vec<Action>) -> Performed {
         let mut performed = Performed::default();
         assert!(!self.is_done || out.is_empty(), "{out:?} after the end");
         let of_request = event.is_of_request();
@@ -75,14 +64,6 @@ impl Visit {
         let mut ends = 0;
         for action in out {
             let allowed = match &action {
-                Action::WakeAt(at) => {
-                    performed.wake = Some(*at);
-                    of_request && flow != Flow::Stop && *at >= shared.now_ns.get()
-                }
-                Action::WakeWorkerAt(at) => {
-                    performed.wake_worker = Some(*at);
-                    *at > shared.now_ns.get()
-                }
                 Action::Count(counter) => {
                     performed.counted.push(counter.0);
                     true
@@ -177,6 +158,18 @@ impl Visit {
         }
     }
 
+    /// When it is to be woken.
+    pub(super) fn wakes_at(&self) -> Option<u64> {
+        self.exchange.as_ref()?.wakes_at()
+    }
+
+    /// Only a request that has no answer yet is woken, and not before now.
+    pub(super) fn check_wake(&self, event: Event, now: u64) {
+        let Some(at) = self.wakes_at() else { return };
+        let waits = at >= now && !self.stopped && !self.responding && !self.is_done;
+        assert!(waits, "woken at {at} after {event:?} of {self:?}");
+    }
+
     /// A request that is held for a time is woken some day.
     pub(super) fn check_not_stuck(&self) {
         let waits = match self.flow {
@@ -186,7 +179,7 @@ impl Visit {
         };
         assert!(
             !waits
-                || self.wake.is_some()
+                || self.wakes_at().is_some()
                 || self.facts.forwarded
                 || self.stopped
                 || self.responding,

@@ -50,7 +50,6 @@ struct Live {
     exchange: Exchange,
     worker: usize,
     received: u64,
-    wake_at: Option<u64>,
     held: bool,
     gone: bool,
     tunnel: bool,
@@ -61,8 +60,6 @@ struct World<'a> {
     plan: &'a Plan,
     host: FakeHost,
     workers: [Worker; 2],
-    /// When each worker is to be woken.
-    beats: [Option<u64>; 2],
     live: Vec<Option<Live>>,
     gauge: i64,
 }
@@ -84,18 +81,14 @@ impl World<'_> {
     }
 
     /// Performs what an event came to.
-    fn settle(&mut self, index: usize, worker: usize, flow: Flow, out: Vec<Action>) {
-        let mut wake_at = None;
+    fn settle(&mut self, index: usize, flow: Flow, out: Vec<Action>) {
         for action in out {
             match action {
                 Action::Adjust(gauge, by) if gauge == self.total().gauge => self.gauge += by,
-                Action::WakeAt(at) => wake_at = Some(at),
-                Action::WakeWorkerAt(at) => self.beats[worker] = Some(at),
                 _ => {}
             }
         }
         if let Some(live) = &mut self.live[index] {
-            live.wake_at = wake_at;
             live.held = matches!(flow, Flow::HoldAll | Flow::HoldHeaders)
                 || (live.tunnel && flow == Flow::Continue && live.exchange.body.is_some());
             live.gone |= !live.held;
@@ -116,7 +109,6 @@ impl World<'_> {
                     exchange: Exchange::default(),
                     worker,
                     received: 0,
-                    wake_at: None,
                     held: true,
                     gone: false,
                     tunnel,
@@ -128,7 +120,7 @@ impl World<'_> {
                     &mut out,
                     |cx| live.exchange.request_headers(cx, false),
                 );
-                self.settle(index, worker, flow, out);
+                self.settle(index, flow, out);
             }
             (Event::Piece(_) | Event::End | Event::Trailers, Some(live)) if !live.gone => {
                 let bytes = if let Event::Piece(bytes) = event {
@@ -144,37 +136,28 @@ impl World<'_> {
                         live.exchange.request_trailers(cx)
                     })
                 } else {
-                    // What is not held is shown once.
-                    let at_hand = if live.tunnel { bytes } else { live.received };
-                    let event = (at_hand, matches!(event, Event::End));
+                    let end = matches!(event, Event::End);
                     feed(plan, own, host, &mut out, |cx| {
-                        live.exchange.request_body(cx, event.0, event.1)
+                        live.exchange.request_body(cx, bytes, end)
                     })
                 };
-                self.settle(index, worker, flow, out);
+                self.settle(index, flow, out);
             }
             (Event::Time(nanos), _) => {
                 self.host.now_ns += nanos;
                 for worker in 0..2 {
-                    if self.beats[worker]
-                        .take_if(|at| *at <= self.host.now_ns)
-                        .is_some()
-                    {
-                        self.workers[worker].tick(
-                            self.plan,
-                            &mut crate::event::Event::new(&mut self.host, &mut out),
-                        );
-                        let beats = out.drain(..).map(|action| match action {
-                            Action::WakeWorkerAt(at) => at,
-                            other => panic!("{other:?}"),
-                        });
-                        self.beats[worker] = beats.max();
+                    let wakes_at = self.workers[worker].wakes_at();
+                    if wakes_at.is_some_and(|at| at <= self.host.now_ns) {
+                        let event = &mut crate::event::Event::new(&mut self.host, &mut out);
+                        self.workers[worker].tick(self.plan, event);
+                        assert_eq!(out, []);
                     }
                 }
                 for index in 0..self.live.len() {
                     let mut out = Vec::new();
+                    let now = self.host.now_ns;
                     let due =
-                        |live: &&mut Live| live.wake_at.is_some_and(|at| at <= self.host.now_ns);
+                        |live: &&mut Live| live.exchange.wakes_at().is_some_and(|at| at <= now);
                     let Some(live) = self.live[index].as_mut().filter(due) else {
                         continue;
                     };
@@ -183,7 +166,7 @@ impl World<'_> {
                     let flow = feed(plan, own, &mut self.host, &mut out, |cx| {
                         live.exchange.timer(cx)
                     });
-                    self.settle(index, worker, flow, out);
+                    self.settle(index, flow, out);
                 }
             }
             (Event::Answer(status), Some(live)) if !live.gone => {
@@ -193,13 +176,13 @@ impl World<'_> {
                 let flow = feed(plan, own, host, &mut out, |cx| {
                     live.exchange.response_headers(cx, true)
                 });
-                self.settle(index, worker, flow, out);
+                self.settle(index, flow, out);
             }
             (Event::Vanish, Some(live)) => {
                 let worker = live.worker;
                 let (own, host) = (&mut self.workers[worker], &mut self.host);
                 feed(plan, own, host, &mut out, |cx| live.exchange.done(cx));
-                self.settle(index, worker, Flow::Stop, out);
+                self.settle(index, Flow::Stop, out);
                 self.live[index] = None;
             }
             (Event::Die, _) => {
@@ -207,7 +190,6 @@ impl World<'_> {
                     slot.take_if(|live| live.worker == worker);
                 }
                 self.workers[worker] = Worker::new(plan);
-                self.beats[worker] = None;
             }
             _ => {}
         }
@@ -236,7 +218,6 @@ proptest! {
             plan: &plan,
             host: FakeHost::default(),
             workers: [Worker::new(&plan), Worker::new(&plan)],
-            beats: [None; 2],
             live: std::iter::repeat_with(|| None).take(6).collect(),
             gauge: 0,
         };
@@ -254,7 +235,7 @@ proptest! {
                 sum += progress.reserved;
                 if live.held {
                     prop_assert!(progress.reserved >= live.received, "unaccounted bytes");
-                    let beats = world.beats[live.worker].is_some();
+                    let beats = world.workers[live.worker].wakes_at().is_some();
                     prop_assert!(beats || progress.reserved == 0, "nobody beats");
                 }
             }

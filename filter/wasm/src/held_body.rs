@@ -1,0 +1,90 @@
+//! The body of a request whose headers are held.
+//!
+//! Envoy shows all of it that has come so far, the engine counts what is new. And
+//! Envoy shows it only if `allow_on_headers_stop_iteration` is on, which a plugin
+//! cannot read: if it is off, a request whose body is buffered would wait for ever.
+//! So one that has waited for a long time gets an error, as long as no body of such a
+//! request has ever been seen under its configuration.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use btp_engine::{AwaitedBody, Exchange, Flow, Labels, Reply};
+
+use crate::abi::{self, report};
+use crate::loaded::Loaded;
+
+/// How much of a body Envoy has shown and holds; `None`: the headers are not held
+/// for it.
+#[derive(Debug, Default)]
+pub(crate) struct HeldBody {
+    shown: Option<usize>,
+}
+
+/// Whether Envoy shows such bodies, as far as one configuration has seen.
+#[derive(Debug, Default)]
+pub(crate) struct Visibility {
+    proven: Cell<bool>,
+    /// Until then the operator is not told again.
+    quiet_until: Cell<u64>,
+}
+
+/// A request whose body has sent no data for this long gets an error.
+const SILENCE_NS: u64 = 30_000_000_000;
+const ONE_MINUTE_NS: u64 = 60_000_000_000;
+const COUNTER: &str = "request_buffer_blind";
+/// gRPC's RESOURCE_EXHAUSTED, as for all that a buffer refuses.
+const GRPC_RESOURCE_EXHAUSTED: u8 = 8;
+
+impl HeldBody {
+    /// Body or trailers have come, and `size` bytes are at hand; how many of them
+    /// are new.
+    pub(crate) fn receive(&self, size: usize, visibility: &Visibility) -> u64 {
+        if self.shown.is_some() {
+            visibility.proven.set(true);
+        }
+        let new = size.saturating_sub(self.shown.unwrap_or_default());
+        u64::try_from(new).unwrap_or(u64::MAX)
+    }
+
+    /// This is what becomes of the request after `size` bytes were at hand.
+    pub(crate) fn hold(&mut self, flow: Flow, size: usize) {
+        let shown = self.shown.unwrap_or_default().max(size);
+        self.shown = (flow == Flow::HoldHeaders).then_some(shown);
+    }
+}
+
+impl Visibility {
+    /// When it must be assumed that Envoy does not show this exchange's body.
+    pub(crate) fn given_up_at(&self, exchange: &Exchange, loaded: &Loaded) -> Option<u64> {
+        if self.proven.get() {
+            return None;
+        }
+        let AwaitedBody { since, .. } = exchange.awaited_body(&loaded.plan)?;
+        Some(since.saturating_add(SILENCE_NS))
+    }
+
+    /// Counts a request that is answered for want of its body, and tells the operator
+    /// what to do about it; the answer.
+    pub(crate) fn give_up(&self, policy: &Labels, now: u64) -> Arc<Reply> {
+        let counted = abi::define_counter(&policy.dotted(COUNTER));
+        report("a counter", counted.and_then(|it| abi::increment(it, 1)));
+        if now >= self.quiet_until.get() {
+            self.quiet_until.set(now.saturating_add(ONE_MINUTE_NS));
+            let (namespace, name) = (&policy.namespace, &policy.policy);
+            log::error!(
+                "policy {namespace}/{name}: the body of a held request did not come for 30 s, \
+                 and none has come before: it was answered 500; set \
+                 allow_on_headers_stop_iteration to true in Envoy's configuration of this \
+                 filter, or use mode Stream"
+            );
+        }
+        Arc::new(Reply {
+            status: 500,
+            headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
+            body: "Internal Server Error".to_owned(),
+            grpc_status: Some(GRPC_RESOURCE_EXHAUSTED),
+            details: "btp_body_unseen",
+        })
+    }
+}
