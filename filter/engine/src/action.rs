@@ -1,8 +1,12 @@
 //! What the engine decides. The adapter performs it and decides nothing.
 
+mod header_edit;
+
 use std::sync::Arc;
 
 use btp_policy::spec::CannedReply;
+
+pub use header_edit::HeaderEdit;
 
 use crate::host::metrics::{CounterId, GaugeId};
 
@@ -30,8 +34,11 @@ pub enum Action {
     /// Answer the client with this response in place of the one at hand, or
     /// of one that was about to be made.
     ReplyInstead(Box<Response>),
-    /// Replace all response headers by these, `:status` among them.
-    SetResponseHeaders(Fields),
+    /// Give the response at hand these headers and no others, `:status` among
+    /// them: it is another response.
+    ReplaceResponseHeaders(Fields),
+    /// Change the headers of the response at hand.
+    EditResponseHeader(HeaderEdit),
     /// Replace the response body's bytes at hand by these.
     ReplaceBody(Vec<u8>),
     /// Set the request's content-length: all of its body is at hand.
@@ -40,22 +47,14 @@ pub enum Action {
     Reset,
     /// Tell the operator that something is wrong.
     Log(Arc<str>),
-    /// Add a response header (name in lower case), beside any of that name.
-    AddResponseHeader(&'static str, String),
     /// Remove all response trailers.
     DropTrailers,
-    /// Give the response at hand another status.
-    SetResponseStatus(u16),
     /// Remove a request header, if it is there.
     RemoveRequestHeader(&'static str),
     /// Add one to a counter.
     Count(CounterId),
     /// Make a request header have this value alone.
     SetRequestHeader(&'static str, Arc<str>),
-    /// Make a response header have this value alone.
-    SetResponseHeader(&'static str, &'static str),
-    /// Remove a response header.
-    RemoveResponseHeader(&'static str),
     /// Let all who see this exchange know it by this name
     /// ([`crate::Host::exchange_name`]).
     NameExchange([u8; 16]),

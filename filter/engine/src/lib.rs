@@ -38,7 +38,7 @@ pub mod testing;
 pub mod update;
 mod worker;
 
-pub use action::{Action, Fields, Flow, Reply, Response};
+pub use action::{Action, Fields, Flow, HeaderEdit, Reply, Response};
 pub use event::Event;
 pub use exchange::{AwaitedBody, Context, Exchange};
 pub use host::headers::HeaderView;

@@ -20,7 +20,7 @@ mod request_snapshot;
 use btp_policy::scalar::Operator;
 use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
 
-use crate::action::{Action, Fields, Reply, Response};
+use crate::action::{Action, Fields, HeaderEdit, Reply, Response};
 use crate::event::Event;
 use crate::grpc::Grpc;
 use crate::grpc::reply_format::ReplyFormat;
@@ -30,7 +30,7 @@ use crate::request::required::RequiredInputs;
 
 use body::Body;
 pub(crate) use body::HeldBody;
-use build::{Built, CONTENT_LENGTH, STATUS, build};
+use build::{Built, CONTENT_LENGTH, Content, STATUS, build};
 pub(crate) use captured::ValueLimits;
 use captured::{CapturedValue, Shortage};
 use delivery::{Delivery, is_preflight};
@@ -85,8 +85,8 @@ pub(crate) struct Recipient<'a> {
 /// What the client gets instead of a response.
 #[derive(Debug)]
 pub(crate) enum Instead {
-    /// The same body under these headers, `:status` among them.
-    Headers(Fields),
+    /// The same body under headers that are changed so.
+    Headers(Vec<HeaderEdit>),
     /// These headers, and this body, written over the original as it passes:
     /// an HTTP/1 connection to the upstream stays usable.
     InPlace(Fields, HeldBody),
@@ -149,19 +149,20 @@ impl Overrides {
             return None;
         }
         self.count(rule, event);
-        let Some(mut body) = built.body else {
-            // The HTTP status of an answer to a gRPC client is not what counts.
-            let status = if client.grpc.is_call() {
-                status
-            } else {
-                built.status
-            };
-            return Some(Instead::Headers(with_status(status, built.headers)));
+        let (headers, mut body) = match built.content {
+            Content::Original(mut edits) => {
+                // The HTTP status of an answer to a gRPC client is not what counts.
+                if built.status != status && !client.grpc.is_call() {
+                    edits.push(HeaderEdit::status(built.status));
+                }
+                return Some(Instead::Headers(edits));
+            }
+            Content::New(headers, body) => (headers, body),
         };
         let format = client.replaced_in();
         let mut response = Response {
             status: built.status,
-            headers: built.headers,
+            headers,
             body: Vec::new(),
             grpc_status: rule.grpc_status(grpc_status),
             details: DETAILS,
@@ -226,16 +227,19 @@ impl Overrides {
             headers: &headers,
             asked: &asked,
         };
-        let Built {
-            status,
-            headers,
-            body,
-        } = build(&rule.rule.instead, &rule.rule.keep, &context);
+        let Built { status, content } = build(&rule.rule.instead, &rule.rule.keep, &context);
+        let (headers, body) = match content {
+            Content::Original(edits) => {
+                let body = original.body.clone().into_bytes();
+                (HeaderEdit::apply(edits, &headers), body)
+            }
+            Content::New(headers, body) => (headers, body.into_bytes()),
+        };
         self.count(rule, event);
         Some(Response {
             status,
             headers,
-            body: body.map_or_else(|| original.body.clone().into_bytes(), Body::into_bytes),
+            body,
             grpc_status: rule.grpc_status(original.grpc_status),
             details: original.details,
         })

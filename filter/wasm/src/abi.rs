@@ -296,7 +296,7 @@ pub(crate) fn headers(map: Map) -> Option<Vec<u8>> {
 }
 
 /// Adds a header beside any of that name.
-pub(crate) fn add_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
+pub(crate) fn add_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     // SAFETY: pointers and lengths describe live memory.
     check(unsafe {
         imports::proxy_add_header_map_value(
@@ -310,13 +310,13 @@ pub(crate) fn add_header(map: Map, name: &str, value: &str) -> Result<(), HostEr
 }
 
 /// Removes all values of a header, if there are any.
-pub(crate) fn remove_header(map: Map, name: &str) -> Result<(), HostError> {
+pub(crate) fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
     // SAFETY: pointer and length describe live memory.
     check(unsafe { imports::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
 /// Gives a header this one value.
-pub(crate) fn set_header(map: Map, name: &str, value: &str) -> Result<(), HostError> {
+pub(crate) fn set_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     // SAFETY: pointers and lengths describe live memory.
     check(unsafe {
         imports::proxy_replace_header_map_value(

@@ -1,6 +1,6 @@
 //! The engine's actions, as hostcalls.
 
-use btp_engine::{Action, Fields, Reply, Response};
+use btp_engine::{Action, Fields, HeaderEdit, Reply, Response};
 
 use crate::abi::{self, Buffer, HostError, Map, report};
 use crate::host::set_exchange_id;
@@ -13,17 +13,11 @@ pub(crate) fn perform(loaded: &Loaded, actions: &mut Vec<Action>, body_size: usi
         match action {
             Action::Count(counter) => loaded.metrics.add(counter, 1),
             Action::SetRequestHeader(name, value) => {
-                let written = abi::set_header(Map::RequestHeaders, name, &value);
+                let written =
+                    abi::set_header(Map::RequestHeaders, name.as_bytes(), value.as_bytes());
                 report("a request header", written);
             }
-            Action::SetResponseHeader(name, value) => {
-                let written = abi::set_header(Map::ResponseHeaders, name, value);
-                report("a response header", written);
-            }
-            Action::RemoveResponseHeader(name) => {
-                let removed = abi::remove_header(Map::ResponseHeaders, name);
-                report("a response header", removed);
-            }
+            Action::EditResponseHeader(edit) => report("a response header", edit_response(&edit)),
             Action::NameExchange(name) => report("a property", set_exchange_id(&name)),
             Action::SetProperty(name, value) => {
                 report("a property", abi::set_property(name, value.as_bytes()));
@@ -32,30 +26,22 @@ pub(crate) fn perform(loaded: &Loaded, actions: &mut Vec<Action>, body_size: usi
             Action::Reply(reply) => report("a reply", send(&reply)),
             Action::Reset => report("the end of a stream", abi::close_stream()),
             Action::Log(text) => log::error!("{text}"),
-            Action::SetResponseStatus(status) => {
-                let status = status.to_string();
-                let written = abi::set_header(Map::ResponseHeaders, ":status", &status);
-                report("a response's status", written);
-            }
             Action::RemoveRequestHeader(name) => {
                 report(
                     "a request header",
-                    abi::remove_header(Map::RequestHeaders, name),
+                    abi::remove_header(Map::RequestHeaders, name.as_bytes()),
                 );
             }
             Action::SetRequestLength(length) => {
                 let length = length.to_string();
-                let written = abi::set_header(Map::RequestHeaders, "content-length", &length);
+                let written =
+                    abi::set_header(Map::RequestHeaders, b"content-length", length.as_bytes());
                 report("a request's length", written);
             }
             Action::ReplyInstead(response) => report("a reply", send_instead(&response)),
-            Action::SetResponseHeaders(headers) => {
+            Action::ReplaceResponseHeaders(headers) => {
                 let written = abi::set_headers(Map::ResponseHeaders, &lent(&headers));
                 report("response headers", written);
-            }
-            Action::AddResponseHeader(name, value) => {
-                let added = abi::add_header(Map::ResponseHeaders, name, &value);
-                report("a response header", added);
             }
             Action::ReplaceBody(body) => {
                 let written = abi::set_buffer(Buffer::ResponseBody, body_size, &body);
@@ -68,6 +54,16 @@ pub(crate) fn perform(loaded: &Loaded, actions: &mut Vec<Action>, body_size: usi
                 );
             }
         }
+    }
+}
+
+/// A hostcall for each edit, as there are few: to write all headers anew, they would
+/// have to be fetched first.
+fn edit_response(edit: &HeaderEdit) -> Result<(), HostError> {
+    match edit {
+        HeaderEdit::Set(name, value) => abi::set_header(Map::ResponseHeaders, name, value),
+        HeaderEdit::Add(name, value) => abi::add_header(Map::ResponseHeaders, name, value),
+        HeaderEdit::Remove(name) => abi::remove_header(Map::ResponseHeaders, name),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::state::ResponseState;
 use super::{Context, Exchange};
-use crate::action::{Action, Flow};
+use crate::action::{Action, Flow, HeaderEdit};
 use crate::host::{Host, response_status};
 use crate::plan::PolicyPlan;
 use crate::response_override::Instead;
@@ -67,7 +67,8 @@ impl Exchange {
         };
         if let (Some(status), Some(fault)) = (injected_status, &policy.fault) {
             cx.event.count(fault.aborts);
-            cx.event.out.push(Action::SetResponseStatus(status));
+            let status = HeaderEdit::status(status);
+            cx.event.out.push(Action::EditResponseHeader(status));
         }
         if self.body.is_some() {
             let status = response_status(cx.event.host);
@@ -79,7 +80,8 @@ impl Exchange {
             None => self.replace(policy, cx, end),
         };
         if flow != Flow::Stop {
-            cx.event.out.extend(budget.edits);
+            let edits = budget.edits.into_iter();
+            cx.event.out.extend(edits.map(Action::EditResponseHeader));
         }
         flow
     }
@@ -96,13 +98,13 @@ impl Exchange {
             overrides.and_then(|it| it.instead_of_response(client, limits, end, &mut cx.event));
         let out = &mut *cx.event.out;
         match instead {
-            Some(Instead::Headers(headers)) => {
-                out.push(Action::SetResponseHeaders(headers));
+            Some(Instead::Headers(edits)) => {
+                out.extend(edits.into_iter().map(Action::EditResponseHeader));
                 self.add_limit_headers(out);
                 Flow::Continue
             }
             Some(Instead::InPlace(headers, body)) => {
-                out.push(Action::SetResponseHeaders(headers));
+                out.push(Action::ReplaceResponseHeaders(headers));
                 let unwritten = Some(Box::new(body));
                 self.response = ResponseState::Replacing { unwritten };
                 Flow::Continue

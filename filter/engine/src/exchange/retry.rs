@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::state::RequestState;
 use super::{Context, Exchange};
-use crate::action::{Action, Flow, Reply, Response};
+use crate::action::{Action, Flow, HeaderEdit, Reply, Response};
 use crate::grpc::reply_format::ReplyFormat;
 use crate::host::{Attribute, Host};
 use crate::retry::{
@@ -31,7 +31,7 @@ pub(super) struct Settlement {
     /// The client gets this instead.
     pub(super) reply: Option<Arc<Reply>>,
     /// How the response's headers change if it goes on.
-    pub(super) edits: Vec<Action>,
+    pub(super) edits: Vec<HeaderEdit>,
 }
 
 /// The downstream instance.
@@ -99,7 +99,7 @@ impl Exchange {
             out.push(Action::Log(budget.reserve_mode().into()));
         }
         if settled.marked {
-            let edit = Action::RemoveResponseHeader(RATE_LIMITED);
+            let edit = HeaderEdit::Remove(RATE_LIMITED.as_bytes().into());
             settlement.edits.push(edit);
         }
         if !settled.refused {
@@ -108,7 +108,7 @@ impl Exchange {
         out.push(Action::SetProperty(PROPERTY, REPORT.1));
         settlement.reply = budget.reply.clone();
         if budget.reports {
-            let edit = Action::SetResponseHeader(REPORT.0, REPORT.1);
+            let edit = HeaderEdit::Set(REPORT.0.as_bytes().into(), REPORT.1.as_bytes().into());
             settlement.edits.push(edit);
         }
         settlement
@@ -206,8 +206,8 @@ impl Exchange {
             .ledger
             .on_response(id, number, outcome, cx.event.host, now)
         {
-            let mark = Action::SetResponseHeader(RATE_LIMITED, "true");
-            cx.event.out.push(mark);
+            let mark = HeaderEdit::Set(RATE_LIMITED.as_bytes().into(), b"true"[..].into());
+            cx.event.out.push(Action::EditResponseHeader(mark));
         }
     }
 }

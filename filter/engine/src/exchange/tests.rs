@@ -344,7 +344,7 @@ fn a_reply_that_ends_a_delay_is_overridden_like_any_other() {
         Flow::Continue
     );
     let status = (b":status".to_vec(), b"503".to_vec());
-    assert!(out.contains(&Action::SetResponseHeaders(vec![status])));
+    assert!(out.contains(&Action::ReplaceResponseHeaders(vec![status])));
     assert_eq!(
         feed(&plan, &mut Worker::new(&plan), &mut host, &mut out, |cx| {
             exchange.timer(cx)

@@ -8,7 +8,7 @@ use btp_policy::spec::{Limit, LocalRule, RateLimitHeaders};
 
 use super::token_bucket::BucketState;
 use super::{Rule, rule_name};
-use crate::action::Action;
+use crate::action::{Action, HeaderEdit};
 
 /// How clients are told of a rule.
 #[derive(Debug)]
@@ -132,7 +132,10 @@ impl LimitHeaders {
 
     /// The headers, added to a response.
     pub(crate) fn add_to_response(self, out: &mut Vec<Action>) {
-        self.headers(&mut |name, value| out.push(Action::AddResponseHeader(name, value)));
+        self.headers(&mut |name, value| {
+            let (name, value) = (name.as_bytes().into(), value.into_bytes().into());
+            out.push(Action::EditResponseHeader(HeaderEdit::Add(name, value)));
+        });
     }
 
     pub(super) fn headers(self, add: &mut dyn FnMut(&'static str, String)) {

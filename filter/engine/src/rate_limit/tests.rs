@@ -7,7 +7,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use btp_policy::PluginConfig;
 use proptest::prelude::*;
 
-use crate::action::{Action, Flow, Reply};
+use crate::action::{Action, Flow, HeaderEdit, Reply};
 use crate::exchange::Exchange;
 use crate::host::metrics::Metrics;
 use crate::plan::Plan;
@@ -112,8 +112,9 @@ impl Sim {
             });
             for action in actions {
                 match action {
-                    Action::AddResponseHeader(name, value) => {
-                        came.response.push((name.to_owned(), value));
+                    Action::EditResponseHeader(HeaderEdit::Add(name, value)) => {
+                        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+                        came.response.push((text(&name), text(&value)));
                     }
                     other => panic!("{other:?}"),
                 }
@@ -581,7 +582,10 @@ fn who_waits_goes_on_when_the_time_has_come_and_takes_no_more() {
         exchange.response_headers(cx, true)
     });
     assert_eq!(flow, Flow::Continue);
-    let told = |name, value: &str| Action::AddResponseHeader(name, value.to_owned());
+    let told = |name: &'static str, value: &str| {
+        let (name, value) = (name.as_bytes().into(), value.as_bytes().to_vec().into());
+        Action::EditResponseHeader(HeaderEdit::Add(name, value))
+    };
     assert!(out.contains(&told("x-ratelimit-remaining", "0")), "{out:?}");
 }
 

@@ -1,5 +1,7 @@
 //! Makes the new response.
 
+use std::borrow::Cow;
+
 use btp_policy::scalar::{HttpStatus, Operator, Template};
 use btp_policy::spec::{
     HeaderChanges, Instead, KeepHeaders, NewBody, OverrideBody, OverrideResponse, Redirect,
@@ -10,16 +12,22 @@ use super::body::Body;
 use super::preserved_headers::{self, VARY};
 use super::render::{RenderContext, Target};
 use super::{AUTHORITY, Operators, SCHEME};
-use crate::action::Fields;
+use crate::action::{Fields, HeaderEdit};
 
 /// The response that a rule makes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Built {
     pub(super) status: u16,
-    /// Neither `:status` nor content-length, unless the body stays.
-    pub(super) headers: Fields,
-    /// The new body; `None`: the original one.
-    pub(super) body: Option<Body>,
+    pub(super) content: Content,
+}
+
+/// Headers, but for `:status`, and body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// The original's, with these edits of its headers.
+    Original(Vec<HeaderEdit>),
+    /// Others, without content-length.
+    New(Fields, Body),
 }
 
 /// What `instead` makes of the response that `context` describes.
@@ -75,39 +83,41 @@ fn build_response(
     preserved_headers::merge_vary(&mut headers);
     Built {
         status,
-        headers,
-        body: Some(body),
+        content: Content::New(headers, body),
     }
 }
 
 /// The original, with other headers.
 fn edit_headers(response: &OverrideResponse, context: &RenderContext<'_>) -> Built {
     let status = response.status.map_or(context.status, HttpStatus::get);
-    let lengthless = forbids_body(context.status) && !forbids_body(status);
-    let removed = |name: &[u8]| {
-        let mut names = response.headers.remove.iter();
-        names.any(|other| other.as_str().as_bytes() == name)
-    };
-    let mut headers = Fields::new();
-    context.headers.for_each(&mut |name, value| {
-        // The length of a body that did not come and now should.
-        let is_wrong = lengthless && name == CONTENT_LENGTH;
-        if name != STATUS && !removed(name) && !is_wrong {
-            headers.push((name.to_vec(), value.to_vec()));
-        }
-    });
-    if let Some(content_type) = &response.content_type {
-        set(
-            &mut headers,
-            CONTENT_TYPE,
-            context.rendered(content_type, Target::Header),
-        );
+    let owned = |name: &str| Cow::Owned(name.as_bytes().to_vec());
+    let value = |template: &Template| Cow::Owned(context.rendered(template, Target::Header));
+    let mut edits = Vec::new();
+    for name in &response.headers.remove {
+        edits.push(HeaderEdit::Remove(owned(name.as_str())));
     }
-    change(&mut headers, &response.headers, context);
+    // The length of a body that did not come and now should.
+    if forbids_body(context.status) && !forbids_body(status) {
+        edits.push(HeaderEdit::Remove(CONTENT_LENGTH.into()));
+    }
+    if let Some(content_type) = &response.content_type {
+        edits.push(HeaderEdit::Set(CONTENT_TYPE.into(), value(content_type)));
+    }
+    for header in &response.headers.add {
+        edits.push(HeaderEdit::Add(
+            owned(header.name.as_str()),
+            value(&header.value),
+        ));
+    }
+    for header in &response.headers.set {
+        edits.push(HeaderEdit::Set(
+            owned(header.name.as_str()),
+            value(&header.value),
+        ));
+    }
     Built {
         status,
-        headers,
-        body: None,
+        content: Content::Original(edits),
     }
 }
 
@@ -117,8 +127,7 @@ fn build_redirect(redirect: &Redirect, keep: &KeepHeaders, context: &RenderConte
     preserved_headers::merge_vary(&mut headers);
     Built {
         status: redirect.status,
-        headers,
-        body: Some(Body::Printed(Vec::new())),
+        content: Content::New(headers, Body::Printed(Vec::new())),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Requests and responses of the tests.
 
+use crate::action::Fields;
+
 /// A request or a response. A request has `:method` and `:path` among its
 /// headers, a response `:status`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,6 +52,11 @@ impl Message {
         self.headers.retain(|(other, _)| other != name);
         self.headers
             .push((name.to_owned(), value.as_bytes().to_vec()));
+    }
+
+    pub(super) fn set_headers(&mut self, headers: Fields) {
+        let named = |(name, value)| Some((String::from_utf8(name).ok()?, value));
+        self.headers = headers.into_iter().filter_map(named).collect();
     }
 
     pub(super) fn ends_with_headers(&self) -> bool {

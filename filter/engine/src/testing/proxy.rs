@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::action::{Action, Flow, Response};
+use crate::action::{Action, Flow, HeaderEdit, Response};
 use crate::exchange::{Context, Exchange};
 use crate::grpc::{is_grpc, status_of_http};
 use crate::host::VIA_UPSTREAM;
@@ -243,28 +243,21 @@ impl Proxy {
                 Action::Reply(reply) => done.reply = Some(Response::from(reply.as_ref())),
                 Action::ReplyInstead(reply) => done.reply = Some(*reply),
                 Action::Reset => done.reply = None,
-                Action::SetResponseStatus(status) => response.set(":status", &status.to_string()),
+                Action::EditResponseHeader(edit) => {
+                    let edited = HeaderEdit::apply(vec![edit], &response.headers);
+                    response.set_headers(edited);
+                }
                 Action::RemoveRequestHeader(name) => {
                     request.headers.retain(|(other, _)| other != name);
                     self.host.request_headers.clone_from(&request.headers);
                 }
-                Action::SetResponseHeaders(headers) => {
-                    let named = |(name, value)| Some((String::from_utf8(name).ok()?, value));
-                    response.headers = headers.into_iter().filter_map(named).collect();
-                }
+                Action::ReplaceResponseHeaders(headers) => response.set_headers(headers),
                 Action::ReplaceBody(body) => response.body = body,
                 Action::DropTrailers => response.trailers.clear(),
-                Action::AddResponseHeader(name, value) => {
-                    response.headers.push((name.to_owned(), value.into_bytes()));
-                }
                 Action::SetRequestLength(length) => {
                     request.set("content-length", &length.to_string());
                 }
                 Action::SetRequestHeader(name, value) => request.set(name, &value),
-                Action::SetResponseHeader(name, value) => response.set(name, value),
-                Action::RemoveResponseHeader(name) => {
-                    response.headers.retain(|(other, _)| other != name);
-                }
                 Action::NameExchange(name) => self.host.exchange_name = Some(name),
                 Action::Log(_) | Action::SetProperty(..) => {}
             }

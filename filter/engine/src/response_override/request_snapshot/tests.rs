@@ -387,7 +387,7 @@ proptest! {
                 let body = out.into_iter().find_map(|action| match action {
                     crate::Action::ReplyInstead(response) => Some(response.body),
                     // Nothing was printed.
-                    crate::Action::SetResponseHeaders(_) => Some(Vec::new()),
+                    crate::Action::ReplaceResponseHeaders(_) => Some(Vec::new()),
                     _ => None,
                 });
                 let text = String::from_utf8(body.unwrap()).unwrap();

@@ -2,7 +2,7 @@
 //! engine decides is judged here: it must fit the moment.
 
 use super::view::Facts;
-use crate::action::{Action, Flow};
+use crate::action::{Action, Flow, HeaderEdit};
 use crate::exchange::Exchange;
 
 /// What happens to an exchange.
@@ -109,18 +109,12 @@ impl Visit {
                     self.facts.name = Some(name.to_vec());
                     self.is_still_here(of_request && goes_on)
                 }
-                Action::SetResponseHeaders(headers) => {
+                Action::ReplaceResponseHeaders(headers) => {
                     let mut fields = headers.iter().map(|(name, value)| (&**name, &**value));
                     let status = headers.iter().find(|(name, _)| name == b":status");
                     at_response && goes_on && status.is_some() && fields.all(is_field)
                 }
-                Action::AddResponseHeader(name, value) => {
-                    at_response && goes_on && is_header((name.as_bytes(), value.as_bytes()))
-                }
-                Action::SetResponseHeader(..) | Action::RemoveResponseHeader(_) => {
-                    at_response && goes_on
-                }
-                Action::SetResponseStatus(status) => at_response && goes_on && is_status(*status),
+                Action::EditResponseHeader(edit) => at_response && goes_on && is_edit(edit),
                 Action::ReplaceBody(_) => event == Event::ResponseBody,
                 Action::DropTrailers => event == Event::ResponseTrailers,
             };
@@ -190,6 +184,18 @@ impl Visit {
 
 fn is_status(status: u16) -> bool {
     (200..600).contains(&status)
+}
+
+/// A status may be set, and the length of a body that is not there may go.
+fn is_edit(edit: &HeaderEdit) -> bool {
+    match edit {
+        HeaderEdit::Set(name, value) if **name == *b":status" => {
+            let status = std::str::from_utf8(value).ok();
+            status.and_then(|it| it.parse().ok()).is_some_and(is_status)
+        }
+        HeaderEdit::Set(name, value) | HeaderEdit::Add(name, value) => is_header((name, value)),
+        HeaderEdit::Remove(name) => !name.starts_with(b":") && is_field((name, b"")),
+    }
 }
 
 /// A header beside those of the message's framing.

@@ -79,7 +79,7 @@ fn a_body_without_values_waits_for_free() {
         [
             Action::Count(_),
             Action::Count(_),
-            Action::SetResponseHeaders(_)
+            Action::ReplaceResponseHeaders(_)
         ]
     ));
     let mut out = Vec::new();
