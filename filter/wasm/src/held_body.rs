@@ -9,10 +9,9 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use btp_engine::{AwaitedBody, Exchange, Flow, Labels, Reply};
+use btp_engine::{AwaitedBody, Exchange, Flow, Labels, Plan, Reply};
 
 use crate::abi::{self, report};
-use crate::loaded::Loaded;
 
 /// How much of a body Envoy has shown and holds; `None`: the headers are not held
 /// for it.
@@ -56,11 +55,11 @@ impl HeldBody {
 
 impl Visibility {
     /// When it must be assumed that Envoy does not show this exchange's body.
-    pub(crate) fn given_up_at(&self, exchange: &Exchange, loaded: &Loaded) -> Option<u64> {
+    pub(crate) fn given_up_at(&self, exchange: &Exchange, plan: &Plan) -> Option<u64> {
         if self.proven.get() {
             return None;
         }
-        let AwaitedBody { since, .. } = exchange.awaited_body(&loaded.plan)?;
+        let AwaitedBody { since, .. } = exchange.awaited_body(plan)?;
         Some(since.saturating_add(SILENCE_NS))
     }
 

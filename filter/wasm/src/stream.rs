@@ -99,7 +99,9 @@ impl Stream {
     /// Answers a request whose body Envoy does not seem to show.
     fn refuse_if_unseen(&mut self) -> Option<Flow> {
         let config = Rc::clone(&self.config);
-        let at = config.held_bodies.given_up_at(&self.exchange, &config)?;
+        let at = config
+            .held_bodies
+            .given_up_at(&self.exchange, &config.plan)?;
         let now = abi::monotonic_ns();
         if now < at {
             return None;
@@ -115,7 +117,10 @@ impl Stream {
     fn event(&mut self, body_size: usize, feed: Feed<'_>) -> Flow {
         let exchange = &mut self.exchange;
         let flow = self.config.feed(body_size, |cx| feed(exchange, cx));
-        let given_up_at = self.config.held_bodies.given_up_at(exchange, &self.config);
+        let given_up_at = self
+            .config
+            .held_bodies
+            .given_up_at(exchange, &self.config.plan);
         let times = [exchange.wakes_at(), given_up_at];
         let wakes_at = times.into_iter().flatten().min();
         // After a wait the deadline has to go.
