@@ -56,7 +56,7 @@ pub enum Action {
     /// Make a request header have this value alone.
     SetRequestHeader(&'static str, Arc<str>),
     /// Let all who see this exchange know it by this name
-    /// ([`crate::Host::exchange_name`]).
+    /// ([`crate::Attribute::ExchangeName`]).
     NameExchange([u8; 16]),
     /// Give the exchange a property, which access logs can print.
     SetProperty(&'static str, &'static str),
