@@ -17,7 +17,9 @@ fuzz_target!(|block: &[u8]| {
     let written = pairs::serialize(&found);
     assert_eq!(written.len(), pairs::serialized_size(&found));
     assert!(pairs::entries(&written).eq(found));
-    let once = pairs::in_order(block.to_vec());
-    assert_eq!(once.len(), block.len());
-    assert_eq!(pairs::in_order(once.clone()), once);
+    // What is no block is not sorted.
+    if let Some(once) = pairs::in_order(block) {
+        assert_eq!(once.len(), block.len());
+        assert_eq!(pairs::in_order(&once).as_ref(), Some(&once));
+    }
 });
