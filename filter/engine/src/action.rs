@@ -108,7 +108,8 @@ pub struct Reply {
 
 impl Reply {
     /// A plain text.
-    pub(crate) fn text(status: u16, body: &str, details: &'static str) -> Self {
+    #[must_use]
+    pub fn text(status: u16, body: &str, details: &'static str) -> Self {
         Self {
             status,
             headers: vec![("content-type".to_owned(), "text/plain".to_owned())],

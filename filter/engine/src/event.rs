@@ -23,7 +23,13 @@ pub struct Event<'a, H> {
 #[derive(Debug)]
 pub(crate) struct LogMessage {
     text: Arc<str>,
-    /// Until then it is not logged again.
+    throttle: LogThrottle,
+}
+
+/// Lets one message a minute through, of all workers that share it.
+#[derive(Debug, Default)]
+pub struct LogThrottle {
+    /// Until then nothing is logged again.
     quiet_until: AtomicU64,
 }
 
@@ -51,7 +57,7 @@ impl<'a, H: Host> Event<'a, H> {
     /// Tells the operator, if it has not just been done.
     #[cold]
     pub(crate) fn log(&mut self, message: &LogMessage) {
-        if message.is_due(self.now_ns()) {
+        if message.throttle.is_due(self.now_ns()) {
             self.out.push(Action::Log(Arc::clone(&message.text)));
         }
     }
@@ -73,12 +79,15 @@ impl LogMessage {
     pub(crate) fn new(text: String) -> Self {
         Self {
             text: text.into(),
-            quiet_until: AtomicU64::new(0),
+            throttle: LogThrottle::default(),
         }
     }
+}
 
-    /// Whether it is to be logged now; then it is not for a while.
-    fn is_due(&self, now: u64) -> bool {
+impl LogThrottle {
+    /// Whether a message is logged at this time, in nanoseconds of the host's
+    /// monotonic clock; then none is for a minute.
+    pub fn is_due(&self, now: u64) -> bool {
         let order = Ordering::Relaxed;
         let until = self.quiet_until.load(order);
         let next = now.saturating_add(QUIET_NS);
@@ -92,14 +101,14 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    use super::LogMessage;
+    use super::LogThrottle;
 
     #[test]
     fn a_message_is_logged_once_a_minute() {
-        let message = LogMessage::new("full".to_owned());
+        let throttle = LogThrottle::default();
         let second = 1_000_000_000;
-        let times = [5, 5, 64, 65, 66, 124, 125].map(|at| message.is_due(at * second));
+        let times = [5, 5, 64, 65, 66, 124, 125].map(|at| throttle.is_due(at * second));
         assert_eq!(times, [true, false, false, true, false, false, true]);
-        assert!(LogMessage::new("full".to_owned()).is_due(0));
+        assert!(LogThrottle::default().is_due(0));
     }
 }

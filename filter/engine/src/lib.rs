@@ -39,7 +39,7 @@ pub mod update;
 mod worker;
 
 pub use action::{Action, Fields, Flow, HeaderEdit, Reply, Response};
-pub use event::Event;
+pub use event::{Event, LogThrottle};
 pub use exchange::{AwaitedBody, Context, Exchange};
 pub use host::headers::HeaderView;
 pub use host::metadata::MetadataValue;

@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use btp_engine::{AwaitedBody, Exchange, Flow, Labels, Plan, Reply};
+use btp_engine::{AwaitedBody, Exchange, Flow, Labels, LogThrottle, Plan, Reply};
 
 use crate::abi::{self, report};
 
@@ -24,13 +24,11 @@ pub(crate) struct HeldBody {
 #[derive(Debug, Default)]
 pub(crate) struct Visibility {
     proven: Cell<bool>,
-    /// Until then the operator is not told again.
-    quiet_until: Cell<u64>,
+    log: LogThrottle,
 }
 
 /// A request whose body has sent no data for this long gets an error.
 const SILENCE_NS: u64 = 30_000_000_000;
-const ONE_MINUTE_NS: u64 = 60_000_000_000;
 const COUNTER: &str = "request_buffer_blind";
 /// gRPC's RESOURCE_EXHAUSTED, as for all that a buffer refuses.
 const GRPC_RESOURCE_EXHAUSTED: u8 = 8;
@@ -68,8 +66,7 @@ impl Visibility {
     pub(crate) fn give_up(&self, policy: &Labels, now: u64) -> Arc<Reply> {
         let counted = abi::define_counter(&policy.dotted(COUNTER));
         report("a counter", counted.and_then(|it| abi::increment(it, 1)));
-        if now >= self.quiet_until.get() {
-            self.quiet_until.set(now.saturating_add(ONE_MINUTE_NS));
+        if self.log.is_due(now) {
             let (namespace, name) = (&policy.namespace, &policy.policy);
             log::error!(
                 "policy {namespace}/{name}: the body of a held request did not come for 30 s, \
@@ -79,11 +76,8 @@ impl Visibility {
             );
         }
         Arc::new(Reply {
-            status: 500,
-            headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
-            body: "Internal Server Error".to_owned(),
             grpc_status: Some(GRPC_RESOURCE_EXHAUSTED),
-            details: "btp_body_unseen",
+            ..Reply::text(500, "Internal Server Error", "btp_body_unseen")
         })
     }
 }
