@@ -6,14 +6,15 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
-use crate::{Bootstrap, repo};
+use crate::{Bootstrap, Build, repo};
 
 /// A configuration under these policies (documents of YAML), and the report.
 pub fn apply(bootstrap: &Bootstrap, policies: &str) -> Result<(Bootstrap, String)> {
     let folder = folder(bootstrap, policies)?;
-    let wasm = repo::wasm()?.display().to_string();
     let output = Command::new(repo::cli()?)
-        .args(["apply", "--wasm", &wasm, "--bootstrap", BASE])
+        .arg("apply")
+        .args(Build::under_test()?.apply_option()?)
+        .args(["--bootstrap", BASE])
         .args(["-f", POLICIES, "-o", "out.json"])
         .current_dir(folder.path())
         .output()?;

@@ -15,6 +15,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::build::WASM_TYPE;
 use crate::repo;
 pub use builder::{Builder, PLUGIN_NAME, Route, cluster, upstream_filtered, wasm_filter};
 pub use ecds::EcdsFile;
@@ -22,7 +23,6 @@ pub use ecds::EcdsFile;
 /// Where the shipped configurations expect the filter.
 pub const MOUNTED_WASM: &str = "/etc/envoy/backend_traffic_policy.wasm";
 
-const WASM_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 const STRING_VALUE: &str = "type.googleapis.com/google.protobuf.StringValue";
 
 /// An Envoy configuration and how to run it.

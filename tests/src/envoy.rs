@@ -13,13 +13,14 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::bootstrap::Bootstrap;
+use crate::build::{self, Build};
 use crate::client::{Request, Response, h1};
 use crate::{repo, wait};
 
 /// Long enough for a loaded machine to compile the filter.
 const START: Duration = Duration::from_secs(90);
 
-/// What a dead plugin writes into Envoy's log.
+/// What a dead plugin writes into Envoy's log, and a module that has panicked.
 const VM_DEATH: [&str; 3] = ["panicked at", "in-VM backtrace", "Uncaught RuntimeError"];
 
 /// A running Envoy; killed when dropped. Its log is printed then, which the
@@ -160,8 +161,11 @@ impl Process {
         let envoy = repo::envoy_binary()?;
         let dir = TempDir::new()?;
         let config = dir.path().join("envoy.json");
-        fs::write(&config, serde_json::to_vec_pretty(bootstrap.config())?)?;
+        let mut adapted = bootstrap.config().clone();
+        build::adapt(&mut adapted)?;
+        fs::write(&config, serde_json::to_vec_pretty(&adapted)?)?;
         let log = File::create(log_path(dir.path()))?;
+        let component = Build::under_test()?.log_component();
         let child = Command::new(&envoy)
             .arg("--config-path")
             .arg(&config)
@@ -169,7 +173,7 @@ impl Process {
             .arg(admin_path(dir.path()))
             .args(["--concurrency", &bootstrap.concurrency().to_string()])
             .args(["--log-level", "warning"])
-            .args(["--component-log-level", "wasm:info"])
+            .args(["--component-log-level", &format!("{component}:info")])
             .args(["--file-flush-interval-msec", "10"])
             .arg("--disable-hot-restart")
             .args(arguments)

@@ -8,6 +8,7 @@
 pub mod apply;
 pub mod body;
 pub mod bootstrap;
+pub mod build;
 pub mod bulk;
 pub mod client;
 pub mod envoy;
@@ -30,6 +31,7 @@ pub mod watched;
 
 pub use body::Body;
 pub use bootstrap::{Bootstrap, Builder, EcdsFile, Route};
+pub use build::Build;
 pub use client::{Request, Response};
 pub use envoy::Envoy;
 pub use mortal::MortalFilter;

@@ -34,6 +34,22 @@ pub fn wasm() -> Result<PathBuf> {
     existing("the filter", "BTP_WASM", "dist/backend_traffic_policy.wasm")
 }
 
+/// The same as a dynamic module: `$BTP_MODULE`, else the built one.
+pub fn module() -> Result<PathBuf> {
+    let file = "dist/libbackend_traffic_policy.so";
+    existing("the module", "BTP_MODULE", file)
+}
+
+/// The module with panics planted in it: `$BTP_MODULE_PLANTED`, else the one
+/// `cargo xtask` built.
+pub fn planted_module() -> Result<PathBuf> {
+    let file = format!(
+        "target/planted/{}-unknown-linux-gnu/module/libbackend_traffic_policy.so",
+        env::consts::ARCH
+    );
+    existing("the planted module", "BTP_MODULE_PLANTED", &file)
+}
+
 /// The filter of an earlier commit, from which tests update to the one under
 /// test: `$BTP_WASM_BEFORE`, else the one `cargo xtask` built.
 pub fn wasm_before() -> Result<PathBuf> {

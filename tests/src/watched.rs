@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Bootstrap, Envoy, Upstream, repo};
+use crate::{Bootstrap, Build, Envoy, Upstream, repo};
 
 const TYPE: &str = "type.googleapis.com/envoy";
 
@@ -156,7 +156,7 @@ impl Watched {
         command.current_dir(self.folder.path());
         command.args(["apply", "--bootstrap", "own/envoy.yaml"]);
         if !options.contains(&"--wasm") {
-            command.arg("--wasm").arg(repo::wasm()?);
+            command.args(Build::under_test()?.apply_option()?);
         }
         if let Some(spec) = spec {
             let mut policy = json!({"kind": "BackendTrafficPolicy", "metadata": {"name": "p"},

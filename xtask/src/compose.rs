@@ -93,7 +93,7 @@ impl<'a> Stack<'a> {
     fn test(&self, bench: &Bench) -> Result<()> {
         sh::run(&mut self.compose(&["up", "--detach"]))?;
         self.wait_until_ready()?;
-        sh::show(bench.tests(self.project).args(["--test", "compose"]).env(
+        sh::show(bench.tests(self.project)?.args(["--test", "compose"]).env(
             "BTP_COMPOSE_URL",
             format!("http://127.0.0.1:{}", self.traffic),
         ))

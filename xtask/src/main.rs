@@ -6,14 +6,19 @@
 #[cfg(test)]
 mod architecture;
 mod before;
+mod builds;
+mod built;
 mod capabilities;
 mod checks;
 mod compose;
 mod deny;
+mod elf;
 mod envoy;
 mod exports;
+mod files;
 mod fuzz;
 mod image;
+mod module;
 mod packages;
 mod project;
 mod real_envoy;
@@ -23,12 +28,14 @@ mod toolchain;
 mod wasm;
 mod wasm_tests;
 mod wheels;
+mod zig;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use builds::Build;
 use project::Project;
 
 /// Builds, runs and tests BackendTrafficPolicy for stock Envoy.
@@ -44,11 +51,21 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build dist/backend_traffic_policy.wasm and dist/btp.
+    /// Build dist/backend_traffic_policy.wasm, dist/libbackend_traffic_policy.so and
+    /// dist/btp.
     Build {
-        /// Only the filter, not the command line tool.
+        /// Only the filter that runs in Envoy's sandbox.
         #[arg(long)]
         wasm: bool,
+        /// Only the filter that Envoy loads as a dynamic module.
+        #[arg(long, conflicts_with = "wasm")]
+        module: bool,
+        /// Only the module, for another machine, such as aarch64-unknown-linux-gnu.
+        #[arg(long, value_name = "TRIPLE", conflicts_with = "wasm")]
+        target: Option<String>,
+        /// Only the copy of the module that panics on command, for the tests.
+        #[arg(long, conflicts_with_all = ["wasm", "module", "target"])]
+        planted: bool,
     },
     /// Find or fetch Envoy and print where it is.
     Envoy {
@@ -70,6 +87,9 @@ enum Command {
         /// Only the scenario tables, on this Envoy release.
         #[arg(long, value_name = "VERSION")]
         envoy: Option<String>,
+        /// Run what needs an Envoy on this build of the filter only.
+        #[arg(long)]
+        build: Option<Build>,
         /// Only host and real-Envoy tests whose name contains this.
         filter: Option<String>,
     },
@@ -139,17 +159,24 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Result<()> {
     let project = Project::here(args.install)?;
     match args.command {
-        Command::Build { wasm: true } => wasm::filter(&project).map(drop),
-        Command::Build { wasm: false } => wasm::build(&project).map(drop),
+        Command::Build { planted: true, .. } => module::planted(&project).map(drop),
+        Command::Build { wasm: true, .. } => wasm::filter(&project).map(drop),
+        Command::Build { module, target, .. } if module || target.is_some() => {
+            let target = target.unwrap_or_else(module::own_target);
+            module::build(&project, &target).map(drop)
+        }
+        Command::Build { .. } => built::build(&project).map(drop),
         Command::Envoy { version } => {
             let envoy = envoy::find(&project, &version)?;
             println!("{}", envoy.path.display());
             Ok(())
         }
         Command::Demo { once, example } => real_envoy::demo(&project, once, example.as_deref()),
-        Command::Test { envoy, filter } => {
-            checks::test(&project, envoy.as_deref(), filter.as_deref())
-        }
+        Command::Test {
+            envoy,
+            build,
+            filter,
+        } => checks::test(&project, envoy.as_deref(), build, filter.as_deref()),
         Command::Bench { what } => real_envoy::bench(&project, what.as_deref()),
         Command::Campaign { page: true, .. } => real_envoy::campaign_page(&project),
         Command::Campaign { minutes, seed, .. } => real_envoy::campaign(&project, minutes, seed),

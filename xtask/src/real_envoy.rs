@@ -6,24 +6,33 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 
+use crate::builds::Build;
+use crate::built::{self, Built};
 use crate::envoy::{self, Envoy};
 use crate::project::Project;
-use crate::sh;
-use crate::wasm::{self, Built};
+use crate::{module, sh};
 
 /// What a program that drives a real Envoy needs.
 pub(crate) struct Bench {
     envoy: Envoy,
     built: Built,
+    build: Build,
 }
 
 impl Bench {
     /// Builds the filter and finds the wanted Envoy.
     pub(crate) fn prepare(project: &Project, version: &str) -> Result<Bench> {
         Ok(Bench {
-            built: wasm::build(project)?,
+            built: built::build(project)?,
             envoy: envoy::find(project, version)?,
+            build: Build::Wasm,
         })
+    }
+
+    /// The same with another build of the filter in Envoy.
+    pub(crate) fn on(mut self, build: Build) -> Bench {
+        self.build = build;
+        self
     }
 
     /// The Envoy under test.
@@ -31,16 +40,25 @@ impl Bench {
         &self.envoy
     }
 
+    /// The build of the filter that it gets.
+    pub(crate) fn build(&self) -> Build {
+        self.build
+    }
+
     /// `cargo test -p btp-tests`, to be completed by the caller.
-    pub(crate) fn tests(&self, project: &Project) -> Command {
-        self.equip(project.cargo(["test", "-p", "btp-tests"]))
+    pub(crate) fn tests(&self, project: &Project) -> Result<Command> {
+        let mut tests = self.equip(project.cargo(["test", "-p", "btp-tests"]));
+        tests.env("BTP_MODULE_PLANTED", module::planted(project)?);
+        Ok(tests)
     }
 
     fn equip(&self, mut command: Command) -> Command {
         command
             .env("ENVOY", &self.envoy.path)
             .env("ENVOY_VERSION", &self.envoy.version)
+            .env("BTP_BUILD", self.build.name())
             .env("BTP_WASM", &self.built.wasm)
+            .env("BTP_MODULE", &self.built.module)
             .env("BTP_CLI", &self.built.cli);
         command
     }

@@ -110,7 +110,7 @@ impl Toolchain {
 
 /// Compiler flags that keep the directories of whoever builds the filter out of
 /// its panic messages.
-fn anonymous_paths(project: &Project) -> Vec<String> {
+pub(crate) fn anonymous_paths(project: &Project) -> Vec<String> {
     let sources = cargo_home().map(|home| format!("--remap-path-prefix={home}=cargo"));
     let root = format!("--remap-path-prefix={}=.", project.root.display());
     sources.into_iter().chain([root]).collect()
@@ -123,6 +123,12 @@ pub(crate) fn cargo_home() -> Option<String> {
 }
 
 fn rustup(project: &Project, target: &str) -> Result<Way> {
+    need_target(project, target)?;
+    Ok(Way::Rustup)
+}
+
+/// Makes sure that the compiler has the standard library for `target`.
+pub(crate) fn need_target(project: &Project, target: &str) -> Result<()> {
     let sysroot = sh::read(project.command("rustc").args(["--print", "sysroot"]))?;
     let library = Path::new(sysroot.trim())
         .join("lib/rustlib")
@@ -134,7 +140,7 @@ fn rustup(project: &Project, target: &str) -> Result<Way> {
         }
         sh::run(project.command("rustup").args(["target", "add", target]))?;
     }
-    Ok(Way::Rustup)
+    Ok(())
 }
 
 fn debian(project: &Project) -> Result<Way> {

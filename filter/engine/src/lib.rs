@@ -41,6 +41,7 @@ mod worker;
 pub use action::{Action, Fields, Flow, HeaderEdit, Reply, Response};
 pub use event::{Event, LogThrottle};
 pub use exchange::{AwaitedBody, Context, Exchange};
+pub use grpc::is_grpc;
 pub use host::headers::HeaderView;
 pub use host::metadata::MetadataValue;
 pub use host::metrics::{CounterId, Family, GaugeId, Label, Labels, MetricKind, Metrics, Series};

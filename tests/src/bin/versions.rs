@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use btp_tests::scenario::{self, Table};
 use btp_tests::versions::{self, Failed, Run, TableRun};
-use btp_tests::{Envoy, repo};
+use btp_tests::{Build, Envoy, repo};
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -54,9 +54,10 @@ async fn run() -> Result<Run> {
     Ok(run)
 }
 
-/// Why Envoy did not start: the first that its log says of WebAssembly.
+/// Why Envoy did not start: the first that its log says of the filter's build.
 fn reason(log: &str) -> Result<String> {
-    let mut lines = log.lines().filter(|line| line.contains("][wasm]"));
+    let component = format!("][{}]", Build::under_test()?.log_component());
+    let mut lines = log.lines().filter(|line| line.contains(&component));
     let line = lines.next().with_context(|| log.to_owned())?;
     let (_, said) = line.rsplit_once("] ").with_context(|| line.to_owned())?;
     Ok(said.to_owned())

@@ -7,9 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::{
-    Bootstrap, EcdsFile, WASM_TYPE, any_port, load_assignment, plugin_configuration, visit,
-};
+use super::{Bootstrap, EcdsFile, any_port, load_assignment, plugin_configuration, visit};
+use crate::build::WASM_TYPE;
 use crate::repo;
 
 /// Name and root id of the filter in every configuration of this project.

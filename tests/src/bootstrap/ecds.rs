@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::builder::{PLUGIN_NAME, wasm_config};
+use crate::build;
 
 /// A discovery file in a directory of its own; gone when dropped.
 #[derive(Debug)]
@@ -34,12 +35,20 @@ impl EcdsFile {
         edit: impl FnOnce(&mut Value),
     ) -> Result<Self> {
         let file = Self {
-            dir: TempDir::new()?,
             stop_iteration,
-            version: AtomicU64::new(0),
+            ..Self::empty()?
         };
         file.replace_edited(plugin, edit)?;
         Ok(file)
+    }
+
+    /// No version yet.
+    pub fn empty() -> Result<Self> {
+        Ok(Self {
+            dir: TempDir::new()?,
+            stop_iteration: false,
+            version: AtomicU64::new(0),
+        })
     }
 
     /// Where it is.
@@ -57,18 +66,23 @@ impl EcdsFile {
     pub fn replace_edited(&self, plugin: &Value, edit: impl FnOnce(&mut Value)) -> Result<()> {
         let mut filter = wasm_config(plugin, self.stop_iteration)?;
         edit(&mut filter["config"]);
+        self.replace_filter(filter)
+    }
+
+    /// Replaces it by a version with this filter, as Envoy has it for the build under
+    /// test.
+    pub fn replace_filter(&self, filter: Value) -> Result<()> {
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
-        self.replace_text(
-            &json!({
-                "version_info": version.to_string(),
-                "resources": [{
-                    "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
-                    "name": PLUGIN_NAME,
-                    "typed_config": filter,
-                }],
-            })
-            .to_string(),
-        )
+        let mut file = json!({
+            "version_info": version.to_string(),
+            "resources": [{
+                "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+                "name": PLUGIN_NAME,
+                "typed_config": filter,
+            }],
+        });
+        build::adapt(&mut file)?;
+        self.replace_text(&file.to_string())
     }
 
     /// Replaces it by any text, for example a broken one.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
+use regex_lite::Regex;
 use serde_json::Value;
 
 use super::Envoy;
+use crate::build::{self, Build};
 use crate::client::{Request, Response, h1};
 use crate::percent;
 
@@ -48,10 +50,20 @@ impl Envoy {
             .clone())
     }
 
-    /// All counters and gauges whose name matches a regular expression.
+    /// All counters and gauges whose name matches a regular expression; those of the
+    /// filter have the names of the .wasm, whichever build it is.
     pub async fn stats_matching(&self, regex: &str) -> Result<BTreeMap<String, u64>> {
-        let path = format!("/stats?filter={}", percent::encode(regex));
-        Ok(numbers(&self.admin_get(&path).await?))
+        let path_of = |regex| format!("/stats?filter={}", percent::encode(regex));
+        let mut found = numbers(&self.admin_get(&path_of(regex)).await?);
+        if Build::under_test()? == Build::Module {
+            let ours = self.admin_get(&path_of(r"dynamicmodulescustom\.")).await?;
+            let regex = Regex::new(regex)?;
+            found.retain(|name, _| build::in_wasm(name).is_none());
+            let ours = numbers(&ours).into_iter();
+            let ours = ours.filter_map(|(name, value)| Some((build::in_wasm(&name)?, value)));
+            found.extend(ours.filter(|(name, _)| regex.is_match(name)));
+        }
+        Ok(found)
     }
 }
 

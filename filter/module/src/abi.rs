@@ -1,0 +1,42 @@
+//! Envoy's ABI for dynamic modules, both ways: what Envoy calls (`hooks`), what
+//! the module may call (`callbacks`), and what is safe to do with either.
+//!
+//! The only room with `unsafe` in it. Outside of it there are no pointers: a
+//! [`Stream`] or a [`Config`] lives as long as the hook that lends it, and what it
+//! lends in turn lives until the next call that changes anything.
+//!
+//! Source: `source/extensions/dynamic_modules/abi/abi.h` of Envoy, read at commit
+//! 0199da4a13cb, which is between 1.39 and 1.40. All names are symbols of the binaries of
+//! **1.40.0**, **1.39.3** and **1.38.3**, and tests call them there
+//! (`tests/tests/module_load.rs`); not called yet are `continue_encoding` and
+//! `clear_route_cluster_cache`.
+#![allow(unsafe_code)]
+// Complete, so that nothing else needs to be: the filter does not call all of it yet.
+#![allow(dead_code, unused_imports)]
+
+mod callbacks;
+mod config;
+mod exports;
+mod guard;
+pub(crate) mod hooks;
+mod http_filter;
+mod metadata;
+mod pin;
+mod process;
+mod scheduler;
+mod slot;
+mod stream;
+mod types;
+
+pub(crate) use config::{Config, CounterId, GaugeId};
+pub(crate) use exports::exports;
+pub(crate) use guard::guarded;
+pub(crate) use http_filter::HttpFilter;
+pub(crate) use metadata::MetadataKey;
+pub(crate) use process::{is_validation, log, log_enabled};
+pub(crate) use scheduler::Scheduler;
+pub(crate) use stream::{HeaderBuffer, Headers, Stream};
+pub(crate) use types::{
+    Attribute, Body, BodyFlow, EnvoyBuffer, HeadersFlow, Level, LocalReplyFlow, Map,
+    MetadataSource, ResetReason, TrailersFlow,
+};

@@ -1,0 +1,85 @@
+//! What the module may call.
+//!
+//! All of it must be there, or Envoy does not load the module at all: names are bound
+//! at once. `filter/module/callbacks.txt` lists what the oldest Envoy that is supported
+//! has, and the build compares. What only newer ones have must not be declared here but
+//! looked up when it is wanted (`dlsym`).
+
+use std::ffi::c_void;
+
+use super::types::{EnvoyBuffer, EnvoyHeader, ModuleBuffer, ModuleHeader};
+
+/// Envoy's filter of one stream.
+pub(super) type FilterPtr = *mut c_void;
+/// Envoy's side of a configuration.
+pub(super) type ConfigPtr = *mut c_void;
+/// Envoy's side of a scheduler, which the module has to delete.
+pub(super) type SchedulerPtr = *mut c_void;
+
+macro_rules! callbacks {
+    ($($name:ident = $symbol:literal ($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        unsafe extern "C" {
+            $(
+                #[link_name = concat!("envoy_dynamic_module_callback_", $symbol)]
+                pub(super) fn $name($($argument: $type),*) $(-> $result)?;
+            )*
+        }
+    };
+}
+
+callbacks! {
+    log = "log"(level: u32, message: ModuleBuffer);
+    log_enabled = "log_enabled"(level: u32) -> bool;
+    is_validation_mode = "is_validation_mode"() -> bool;
+
+    define_counter = "http_filter_config_define_counter"(config: ConfigPtr, name: ModuleBuffer, labels: *const ModuleBuffer, count: usize, id: *mut usize) -> u32;
+    define_gauge = "http_filter_config_define_gauge"(config: ConfigPtr, name: ModuleBuffer, labels: *const ModuleBuffer, count: usize, id: *mut usize) -> u32;
+    increment_counter = "http_filter_increment_counter"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
+    increment_gauge = "http_filter_increment_gauge"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
+    decrement_gauge = "http_filter_decrement_gauge"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
+    set_gauge = "http_filter_set_gauge"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
+
+    get_header = "http_get_header"(filter: FilterPtr, map: u32, key: ModuleBuffer, value: *mut EnvoyBuffer, index: usize, count: *mut usize) -> bool;
+    get_headers_size = "http_get_headers_size"(filter: FilterPtr, map: u32) -> usize;
+    get_headers = "http_get_headers"(filter: FilterPtr, map: u32, headers: *mut EnvoyHeader) -> bool;
+    add_header = "http_add_header"(filter: FilterPtr, map: u32, key: ModuleBuffer, value: ModuleBuffer) -> bool;
+    set_header = "http_set_header"(filter: FilterPtr, map: u32, key: ModuleBuffer, value: ModuleBuffer) -> bool;
+
+    get_body_size = "http_get_body_size"(filter: FilterPtr, body: u32) -> usize;
+    get_body_chunks_size = "http_get_body_chunks_size"(filter: FilterPtr, body: u32) -> usize;
+    get_body_chunks = "http_get_body_chunks"(filter: FilterPtr, body: u32, chunks: *mut EnvoyBuffer) -> bool;
+    append_body = "http_append_body"(filter: FilterPtr, body: u32, data: ModuleBuffer) -> bool;
+    drain_body = "http_drain_body"(filter: FilterPtr, body: u32, bytes: usize) -> bool;
+
+    get_metadata_number = "http_get_metadata_number"(filter: FilterPtr, source: u32, namespace: ModuleBuffer, key: ModuleBuffer, result: *mut f64) -> bool;
+    get_metadata_string = "http_get_metadata_string"(filter: FilterPtr, source: u32, namespace: ModuleBuffer, key: ModuleBuffer, result: *mut EnvoyBuffer) -> bool;
+    get_metadata_bool = "http_get_metadata_bool"(filter: FilterPtr, source: u32, namespace: ModuleBuffer, key: ModuleBuffer, result: *mut bool) -> bool;
+    get_metadata_keys_count = "http_get_metadata_keys_count"(filter: FilterPtr, source: u32, namespace: ModuleBuffer) -> usize;
+    get_metadata_keys = "http_get_metadata_keys"(filter: FilterPtr, source: u32, namespace: ModuleBuffer, keys: *mut EnvoyBuffer) -> bool;
+    get_metadata_list_size = "http_get_metadata_list_size"(filter: FilterPtr, source: u32, namespace: ModuleBuffer, key: ModuleBuffer, result: *mut usize) -> bool;
+    get_metadata_list_number = "http_get_metadata_list_number"(filter: FilterPtr, source: u32, namespace: ModuleBuffer, key: ModuleBuffer, index: usize, result: *mut f64) -> bool;
+    get_metadata_list_string = "http_get_metadata_list_string"(filter: FilterPtr, source: u32, namespace: ModuleBuffer, key: ModuleBuffer, index: usize, result: *mut EnvoyBuffer) -> bool;
+    get_metadata_list_bool = "http_get_metadata_list_bool"(filter: FilterPtr, source: u32, namespace: ModuleBuffer, key: ModuleBuffer, index: usize, result: *mut bool) -> bool;
+
+    set_filter_state = "http_set_filter_state_bytes"(filter: FilterPtr, key: ModuleBuffer, value: ModuleBuffer) -> bool;
+    get_filter_state = "http_get_filter_state_bytes"(filter: FilterPtr, key: ModuleBuffer, value: *mut EnvoyBuffer) -> bool;
+    get_attribute_string = "http_filter_get_attribute_string"(filter: FilterPtr, id: u32, result: *mut EnvoyBuffer) -> bool;
+    get_attribute_int = "http_filter_get_attribute_int"(filter: FilterPtr, id: u32, result: *mut u64) -> bool;
+    get_attribute_bool = "http_filter_get_attribute_bool"(filter: FilterPtr, id: u32, result: *mut bool) -> bool;
+    get_cluster_name = "http_get_cluster_name"(filter: FilterPtr, result: *mut EnvoyBuffer) -> bool;
+
+    send_response = "http_send_response"(filter: FilterPtr, status: u32, headers: *const ModuleHeader, count: usize, body: ModuleBuffer, details: ModuleBuffer);
+    reset_stream = "http_filter_reset_stream"(filter: FilterPtr, reason: u32, details: ModuleBuffer);
+    add_custom_flag = "http_add_custom_flag"(filter: FilterPtr, flag: ModuleBuffer);
+    clear_route_cache = "http_clear_route_cache"(filter: FilterPtr);
+    clear_route_cluster_cache = "http_clear_route_cluster_cache"(filter: FilterPtr);
+    continue_decoding = "http_filter_continue_decoding"(filter: FilterPtr);
+    continue_encoding = "http_filter_continue_encoding"(filter: FilterPtr);
+    get_buffer_limit = "http_get_buffer_limit"(filter: FilterPtr) -> u64;
+    set_buffer_limit = "http_set_buffer_limit"(filter: FilterPtr, limit: u64);
+    get_worker_index = "http_filter_get_worker_index"(filter: FilterPtr) -> u32;
+
+    scheduler_new = "http_filter_scheduler_new"(filter: FilterPtr) -> SchedulerPtr;
+    scheduler_commit = "http_filter_scheduler_commit"(scheduler: SchedulerPtr, event: u64);
+    scheduler_delete = "http_filter_scheduler_delete"(scheduler: SchedulerPtr);
+}

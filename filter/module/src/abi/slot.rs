@@ -1,0 +1,187 @@
+//! What Envoy keeps a pointer to: a configuration, and an exchange under it.
+//!
+//! Envoy may call back while a hook runs: a reply has the hook `local_reply` called,
+//! a request that goes on may be answered at once, and up to 1.39 a reset destroys the
+//! filter before it returns. An exchange that is in use is not entered again, and what
+//! was destroyed meanwhile is dropped when its last hook is over.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use super::callbacks::FilterPtr;
+use super::config::CounterId;
+use super::guard::{caught, guarded, take_uncounted};
+use super::http_filter::HttpFilter;
+use super::stream::Stream;
+
+/// A configuration in force.
+pub(super) struct Loaded<F: HttpFilter> {
+    pub(super) config: Arc<F::Config>,
+    /// Caught panics; `None` if Envoy has refused the counter.
+    pub(super) panics: Option<CounterId>,
+}
+
+/// One exchange.
+pub(super) struct Slot<F: HttpFilter> {
+    /// `None` after a panic.
+    exchange: RefCell<Option<F::Exchange>>,
+    panics: Option<CounterId>,
+    /// A panic is still to be answered for.
+    owes_answer: Cell<bool>,
+    /// So many hooks are on the stack.
+    depth: Cell<u32>,
+    /// Envoy has destroyed it while hooks were on the stack.
+    is_destroyed: Cell<bool>,
+}
+
+/// What entering an exchange came to.
+pub(super) enum Entered<R> {
+    Done(R),
+    /// It has panicked just now, and was answered for.
+    Panicked,
+    /// It has panicked earlier, or is in use: what Envoy asks now is about our own reply.
+    Absent,
+}
+
+/// Whether a panic in a hook can be answered with a reply.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Answer {
+    Reply,
+    Nothing,
+}
+
+impl<F: HttpFilter> Loaded<F> {
+    /// To be handed to Envoy, who gives it back to [`Loaded::destroy`].
+    pub(super) fn into_envoy(self) -> *const c_void {
+        Box::into_raw(Box::new(self)).cast()
+    }
+
+    /// # Safety
+    /// `config` came from [`Loaded::into_envoy`] of the same type, and is not destroyed
+    /// before `'a` ends.
+    pub(super) unsafe fn borrow<'a>(config: *const c_void) -> &'a Self {
+        // SAFETY: as the caller promises.
+        unsafe { &*config.cast::<Self>() }
+    }
+
+    /// # Safety
+    /// As for [`Loaded::borrow`], and nobody uses it any more.
+    pub(super) unsafe fn destroy(config: *const c_void) {
+        // SAFETY: as the caller promises.
+        let config = unsafe { Box::from_raw(config.cast::<Self>().cast_mut()) };
+        guarded("config_destroy", || drop(config));
+    }
+}
+
+impl<F: HttpFilter> Slot<F> {
+    /// An exchange, or none if it has panicked when it began. To be handed to Envoy,
+    /// who gives it back to [`Slot::destroy`].
+    pub(super) fn into_envoy(
+        exchange: Option<F::Exchange>,
+        panics: Option<CounterId>,
+    ) -> *const c_void {
+        let owes_answer = Cell::new(exchange.is_none());
+        let slot = Self {
+            exchange: RefCell::new(exchange),
+            panics,
+            owes_answer,
+            depth: Cell::new(0),
+            is_destroyed: Cell::new(false),
+        };
+        Box::into_raw(Box::new(slot)).cast()
+    }
+
+    /// Lets the exchange act, and performs then what it has left for the end of the
+    /// hook. `what` is for the log.
+    ///
+    /// # Safety
+    /// Envoy has just called a hook with both pointers: `slot` came from
+    /// [`Slot::into_envoy`] of the same type and was not destroyed before.
+    pub(super) unsafe fn enter<R>(
+        envoy: FilterPtr,
+        slot: *const c_void,
+        what: &str,
+        answer: Answer,
+        act: impl FnOnce(&mut F::Exchange, &mut Stream<'_>) -> R,
+    ) -> Entered<R> {
+        let pointer = slot.cast::<Self>();
+        // SAFETY: as the caller promises. A stream's hooks run on one thread.
+        let slot = unsafe { &*pointer };
+        slot.depth.set(slot.depth.get() + 1);
+        // SAFETY: as the caller promises; it is dropped before the hook ends.
+        let mut stream = unsafe { Stream::new(envoy) };
+        let mut entered = slot.act(&mut stream, what, act);
+        if slot.owes_answer.take() && answer == Answer::Reply {
+            stream.send_response(500, &[], b"internal error\n", "btp_panic");
+            entered = Entered::Panicked;
+        }
+        if matches!(entered, Entered::Done(_)) {
+            // SAFETY: the exchange is not borrowed any more.
+            unsafe { stream.finish() };
+        }
+        slot.depth.set(slot.depth.get() - 1);
+        if slot.depth.get() == 0 && slot.is_destroyed.get() {
+            // SAFETY: Envoy has given it up, no other hook of it is on the stack, and
+            // `slot` is not used again.
+            unsafe { Self::drop(pointer) };
+        }
+        entered
+    }
+
+    /// Drops the exchange, or has the hooks that use it do so.
+    ///
+    /// # Safety
+    /// As for [`Slot::enter`]; Envoy does not use it any more.
+    pub(super) unsafe fn destroy(slot: *const c_void) {
+        let pointer = slot.cast::<Self>();
+        // SAFETY: as the caller promises.
+        let slot = unsafe { &*pointer };
+        if slot.depth.get() > 0 {
+            slot.is_destroyed.set(true);
+        } else {
+            // SAFETY: nobody uses it, and `slot` is not used again.
+            unsafe { Self::drop(pointer) };
+        }
+    }
+
+    fn act<R>(
+        &self,
+        stream: &mut Stream<'_>,
+        what: &str,
+        act: impl FnOnce(&mut F::Exchange, &mut Stream<'_>) -> R,
+    ) -> Entered<R> {
+        let Ok(mut held) = self.exchange.try_borrow_mut() else {
+            return Entered::Absent;
+        };
+        self.count(stream, take_uncounted());
+        let Some(exchange) = held.as_mut() else {
+            return Entered::Absent;
+        };
+        if let Some(result) = caught(what, || act(exchange, stream)) {
+            return Entered::Done(result);
+        }
+        self.count(stream, 1);
+        self.owes_answer.set(true);
+        // What it leaves half done is for its destructor to give back.
+        let broken = held.take();
+        guarded("the end of what has panicked", || drop(broken));
+        Entered::Panicked
+    }
+
+    /// # Safety
+    /// It came from [`Slot::into_envoy`], and nobody uses it any more.
+    unsafe fn drop(pointer: *const Self) {
+        // SAFETY: as the caller promises.
+        let slot = unsafe { Box::from_raw(pointer.cast_mut()) };
+        guarded("destroy", || drop(slot));
+    }
+
+    fn count(&self, stream: &Stream<'_>, panics: u64) {
+        if let Some(counter) = self.panics
+            && panics > 0
+        {
+            stream.add(counter, &[], panics);
+        }
+    }
+}

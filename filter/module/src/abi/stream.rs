@@ -1,0 +1,386 @@
+//! One exchange as Envoy has it, for as long as a hook runs.
+//!
+//! What is read is lent: it lives until the next call that changes anything, which
+//! the borrow checker sees to, as readers take `&self` and all others `&mut self`.
+
+use std::marker::PhantomData;
+use std::ptr;
+
+use super::callbacks::{self, FilterPtr};
+use super::config::{CounterId, GaugeId, with_labels};
+use super::scheduler::Scheduler;
+use super::types::{
+    Attribute, Body, EnvoyBuffer, EnvoyHeader, Map, ModuleBuffer, ModuleHeader, ResetReason,
+};
+
+/// Envoy's filter of one stream.
+#[derive(Debug)]
+pub(crate) struct Stream<'a> {
+    pub(super) envoy: FilterPtr,
+    pub(super) resumes: Resumes,
+    hook: PhantomData<&'a mut ()>,
+}
+
+/// What goes on when the hook is over.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Resumes {
+    pub(super) request: bool,
+    pub(super) response: bool,
+}
+
+/// So many headers are read without an allocation.
+const FEW: usize = 64;
+
+/// Room for a header map, to be used again.
+#[derive(Default)]
+pub(crate) struct HeaderBuffer(Vec<EnvoyHeader>);
+
+/// All headers of a map, in their order.
+#[derive(Clone, Copy)]
+pub(crate) struct Headers<'a>(&'a [EnvoyHeader]);
+
+impl Stream<'_> {
+    /// # Safety
+    /// It is what Envoy has handed to the hook, and is not used after that.
+    pub(super) unsafe fn new(envoy: FilterPtr) -> Self {
+        Self {
+            envoy,
+            resumes: Resumes::default(),
+            hook: PhantomData,
+        }
+    }
+
+    /// The first value of a header.
+    pub(crate) fn header(&self, map: Map, name: &str) -> Option<&[u8]> {
+        self.header_at(map, name, 0)
+    }
+
+    /// A value of a header that may be there several times.
+    pub(crate) fn header_at(&self, map: Map, name: &str, index: usize) -> Option<&[u8]> {
+        let mut value = EnvoyBuffer::EMPTY;
+        // SAFETY: the filter is alive during its hook; the name outlives the call, and
+        // the result has room. The count may be null.
+        let found = unsafe {
+            let name = ModuleBuffer::of(name.as_bytes());
+            let none = ptr::null_mut();
+            callbacks::get_header(self.envoy, map as u32, name, &raw mut value, index, none)
+        };
+        // SAFETY: Envoy has written it, and the borrow of `self` ends in time.
+        found.then(|| unsafe { value.bytes() })
+    }
+
+    /// How many headers there are, each value counted.
+    pub(crate) fn header_count(&self, map: Map) -> usize {
+        // SAFETY: the filter is alive during its hook.
+        unsafe { callbacks::get_headers_size(self.envoy, map as u32) }
+    }
+
+    /// All headers; `None` if there is no such map yet.
+    pub(crate) fn headers<'s>(
+        &'s self,
+        map: Map,
+        buffer: &'s mut HeaderBuffer,
+    ) -> Option<Headers<'s>> {
+        let headers = &mut buffer.0;
+        headers.clear();
+        headers.resize(self.header_count(map), EnvoyHeader::EMPTY);
+        // SAFETY: the filter is alive during its hook; there is room for as many as
+        // Envoy has just said, and nothing happens in between.
+        let found = unsafe { callbacks::get_headers(self.envoy, map as u32, headers.as_mut_ptr()) };
+        found.then_some(Headers(headers))
+    }
+
+    /// Shows all headers of a map, in their order.
+    pub(crate) fn for_each_header<'s>(
+        &'s self,
+        map: Map,
+        show: &mut dyn FnMut(&'s [u8], &'s [u8]),
+    ) {
+        let count = self.header_count(map);
+        let (mut few, mut many);
+        let headers: &mut [EnvoyHeader] = if count <= FEW {
+            few = [EnvoyHeader::EMPTY; FEW];
+            &mut few
+        } else {
+            many = vec![EnvoyHeader::EMPTY; count];
+            &mut many
+        };
+        // SAFETY: the filter is alive during its hook; there is room for as many as
+        // Envoy has just said, and nothing happens in between.
+        if unsafe { callbacks::get_headers(self.envoy, map as u32, headers.as_mut_ptr()) } {
+            for header in headers.iter().take(count) {
+                // SAFETY: Envoy has written it, and the borrow of `self` ends in time.
+                let (name, value) = unsafe { header.pair() };
+                show(name, value);
+            }
+        }
+    }
+
+    /// Gives a header this one value; `false` if that cannot be, as there is no such
+    /// map or a byte is not allowed.
+    pub(crate) fn set_header(&mut self, map: Map, name: &str, value: &[u8]) -> bool {
+        // SAFETY: the filter is alive during its hook; Envoy copies both.
+        is_sound(name, value)
+            && unsafe {
+                let name = ModuleBuffer::of(name.as_bytes());
+                callbacks::set_header(self.envoy, map as u32, name, ModuleBuffer::of(value))
+            }
+    }
+
+    /// Adds a header beside any of that name; `false` as for [`Stream::set_header`].
+    pub(crate) fn add_header(&mut self, map: Map, name: &str, value: &[u8]) -> bool {
+        // SAFETY: the filter is alive during its hook; Envoy copies both.
+        is_sound(name, value)
+            && unsafe {
+                let name = ModuleBuffer::of(name.as_bytes());
+                callbacks::add_header(self.envoy, map as u32, name, ModuleBuffer::of(value))
+            }
+    }
+
+    /// Removes all values of a header, if there are any.
+    pub(crate) fn remove_header(&mut self, map: Map, name: &str) -> bool {
+        // SAFETY: the filter is alive during its hook; a null value means removal.
+        unsafe {
+            let name = ModuleBuffer::of(name.as_bytes());
+            callbacks::set_header(self.envoy, map as u32, name, ModuleBuffer::NULL)
+        }
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn body_size(&self, body: Body) -> usize {
+        // SAFETY: the filter is alive during its hook.
+        unsafe { callbacks::get_body_size(self.envoy, body as u32) }
+    }
+
+    /// The pieces of a body, in their order.
+    pub(crate) fn body_chunks(&self, body: Body) -> Vec<&[u8]> {
+        // SAFETY: the filter is alive during its hook.
+        let count = unsafe { callbacks::get_body_chunks_size(self.envoy, body as u32) };
+        let mut chunks = vec![EnvoyBuffer::EMPTY; count];
+        // SAFETY: there is room for as many as Envoy has just said.
+        let found =
+            unsafe { callbacks::get_body_chunks(self.envoy, body as u32, chunks.as_mut_ptr()) };
+        let chunks = chunks.into_iter().filter(|_| found);
+        // SAFETY: Envoy has written them, and the borrow of `self` ends in time.
+        chunks.map(|it| unsafe { it.bytes() }).collect()
+    }
+
+    /// Adds bytes at a body's end; `false` if there is no such body now.
+    pub(crate) fn append_body(&mut self, body: Body, bytes: &[u8]) -> bool {
+        // SAFETY: the filter is alive during its hook; Envoy copies the bytes.
+        unsafe { callbacks::append_body(self.envoy, body as u32, ModuleBuffer::of(bytes)) }
+    }
+
+    /// Takes so many bytes away at a body's beginning, or all that there are.
+    pub(crate) fn drain_body(&mut self, body: Body, bytes: usize) -> bool {
+        // SAFETY: the filter is alive during its hook.
+        unsafe { callbacks::drain_body(self.envoy, body as u32, bytes) }
+    }
+
+    /// Answers the client. The exchange does not see the hook of this reply.
+    pub(crate) fn send_response(
+        &mut self,
+        status: u16,
+        headers: &[(&[u8], &[u8])],
+        body: &[u8],
+        details: &str,
+    ) {
+        let headers: Vec<ModuleHeader> = headers.iter().copied().map(ModuleHeader::of).collect();
+        let details = ModuleBuffer::of(details.as_bytes());
+        // SAFETY: the filter is alive during its hook, and what the call leads to
+        // finds the exchange in use (`slot`); Envoy copies headers, body and details.
+        unsafe {
+            callbacks::send_response(
+                self.envoy,
+                u32::from(status),
+                headers.as_ptr(),
+                headers.len(),
+                ModuleBuffer::of(body),
+                details,
+            );
+        }
+    }
+
+    /// Ends the stream: the client sees it break off.
+    pub(crate) fn reset(&mut self, reason: ResetReason, details: &str) {
+        // SAFETY: as for `send_response`. Envoy may be done with the stream then, and
+        // answers what is still asked of it with nothing.
+        unsafe {
+            let details = ModuleBuffer::of(details.as_bytes());
+            callbacks::reset_stream(self.envoy, reason as u32, details);
+        }
+    }
+
+    /// Lets a held request go on when this hook is over.
+    pub(crate) fn resume_request(&mut self) {
+        self.resumes.request = true;
+    }
+
+    /// Lets a held response go on when this hook is over.
+    pub(crate) fn resume_response(&mut self) {
+        self.resumes.response = true;
+    }
+
+    /// Has Envoy look for the route again.
+    pub(crate) fn clear_route_cache(&mut self) {
+        // SAFETY: the filter is alive during its hook.
+        unsafe { callbacks::clear_route_cache(self.envoy) }
+    }
+
+    /// Has Envoy choose the route's cluster again.
+    pub(crate) fn clear_route_cluster_cache(&mut self) {
+        // SAFETY: the filter is alive during its hook.
+        unsafe { callbacks::clear_route_cluster_cache(self.envoy) }
+    }
+
+    /// An attribute that is text.
+    pub(crate) fn text(&self, attribute: Attribute) -> Option<&[u8]> {
+        let mut value = EnvoyBuffer::EMPTY;
+        // SAFETY: the filter is alive during its hook, and the result has room.
+        let found = unsafe {
+            callbacks::get_attribute_string(self.envoy, attribute as u32, &raw mut value)
+        };
+        // SAFETY: Envoy has written it, and the borrow of `self` ends in time.
+        found.then(|| unsafe { value.bytes() })
+    }
+
+    /// An attribute that is a number.
+    pub(crate) fn number(&self, attribute: Attribute) -> Option<u64> {
+        let mut value = 0;
+        // SAFETY: the filter is alive during its hook, and the result has room.
+        let found =
+            unsafe { callbacks::get_attribute_int(self.envoy, attribute as u32, &raw mut value) };
+        found.then_some(value)
+    }
+
+    /// An attribute that holds or not.
+    pub(crate) fn flag(&self, attribute: Attribute) -> Option<bool> {
+        let mut value = false;
+        // SAFETY: the filter is alive during its hook, and the result has room.
+        let found =
+            unsafe { callbacks::get_attribute_bool(self.envoy, attribute as u32, &raw mut value) };
+        found.then_some(value)
+    }
+
+    /// The cluster that the route has chosen.
+    pub(crate) fn cluster_name(&self) -> Option<&[u8]> {
+        let mut value = EnvoyBuffer::EMPTY;
+        // SAFETY: the filter is alive during its hook, and the result has room.
+        let found = unsafe { callbacks::get_cluster_name(self.envoy, &raw mut value) };
+        // SAFETY: Envoy has written it, and the borrow of `self` ends in time.
+        found.then(|| unsafe { value.bytes() })
+    }
+
+    /// Filter state that is bytes.
+    pub(crate) fn filter_state(&self, key: &str) -> Option<&[u8]> {
+        let mut value = EnvoyBuffer::EMPTY;
+        // SAFETY: the filter is alive during its hook, and the result has room.
+        let found = unsafe {
+            let key = ModuleBuffer::of(key.as_bytes());
+            callbacks::get_filter_state(self.envoy, key, &raw mut value)
+        };
+        // SAFETY: Envoy has written it, and the borrow of `self` ends in time.
+        found.then(|| unsafe { value.bytes() })
+    }
+
+    /// Sets filter state, which access logs can write.
+    pub(crate) fn set_filter_state(&mut self, key: &str, value: &[u8]) -> bool {
+        // SAFETY: the filter is alive during its hook; Envoy copies both.
+        unsafe {
+            let key = ModuleBuffer::of(key.as_bytes());
+            callbacks::set_filter_state(self.envoy, key, ModuleBuffer::of(value))
+        }
+    }
+
+    /// Adds a response flag of our own: a short word without blanks.
+    pub(crate) fn add_custom_flag(&mut self, flag: &str) {
+        // SAFETY: the filter is alive during its hook; Envoy copies the flag.
+        unsafe { callbacks::add_custom_flag(self.envoy, ModuleBuffer::of(flag.as_bytes())) }
+    }
+
+    /// How many bytes Envoy keeps of a held body before it slows the sender down;
+    /// `None`: no bound.
+    pub(crate) fn buffer_limit(&self) -> Option<u64> {
+        // SAFETY: the filter is alive during its hook.
+        let limit = unsafe { callbacks::get_buffer_limit(self.envoy) };
+        (limit > 0).then_some(limit)
+    }
+
+    /// Sets [`Stream::buffer_limit`]; other filters of the chain have the same.
+    pub(crate) fn set_buffer_limit(&mut self, bytes: u64) {
+        // SAFETY: the filter is alive during its hook.
+        unsafe { callbacks::set_buffer_limit(self.envoy, bytes) }
+    }
+
+    /// The worker that runs this stream, from 0.
+    pub(crate) fn worker(&self) -> u32 {
+        // SAFETY: the filter is alive during its hook.
+        unsafe { callbacks::get_worker_index(self.envoy) }
+    }
+
+    /// What wakes this stream from another thread; `None` if Envoy has none to give.
+    pub(crate) fn scheduler(&self) -> Option<Scheduler> {
+        Scheduler::new(self.envoy)
+    }
+
+    /// Adds to a counter; as many labels as it was defined with.
+    pub(crate) fn add(&self, counter: CounterId, labels: &[&str], amount: u64) -> bool {
+        with_labels(labels, |labels, count| {
+            // SAFETY: the filter is alive during its hook; labels outlive the call.
+            unsafe { callbacks::increment_counter(self.envoy, counter.0, labels, count, amount) }
+        })
+    }
+
+    /// Adds to a gauge; as many labels as it was defined with.
+    pub(crate) fn raise(&self, gauge: GaugeId, labels: &[&str], amount: u64) -> bool {
+        with_labels(labels, |labels, count| {
+            // SAFETY: the filter is alive during its hook; labels outlive the call.
+            unsafe { callbacks::increment_gauge(self.envoy, gauge.0, labels, count, amount) }
+        })
+    }
+
+    /// Takes from a gauge; as many labels as it was defined with.
+    pub(crate) fn lower(&self, gauge: GaugeId, labels: &[&str], amount: u64) -> bool {
+        with_labels(labels, |labels, count| {
+            // SAFETY: the filter is alive during its hook; labels outlive the call.
+            unsafe { callbacks::decrement_gauge(self.envoy, gauge.0, labels, count, amount) }
+        })
+    }
+
+    /// Sets a gauge; as many labels as it was defined with.
+    pub(crate) fn set(&self, gauge: GaugeId, labels: &[&str], value: u64) -> bool {
+        with_labels(labels, |labels, count| {
+            // SAFETY: the filter is alive during its hook; labels outlive the call.
+            unsafe { callbacks::set_gauge(self.envoy, gauge.0, labels, count, value) }
+        })
+    }
+
+    /// Performs what was to wait for the end of the hook.
+    ///
+    /// # Safety
+    /// The hook has given back the exchange: other hooks are called in here.
+    pub(super) unsafe fn finish(self) {
+        if self.resumes.request {
+            // SAFETY: the filter is alive until its hook ends.
+            unsafe { callbacks::continue_decoding(self.envoy) }
+        }
+        if self.resumes.response {
+            // SAFETY: the same; Envoy ignores it for a stream that has ended meanwhile.
+            unsafe { callbacks::continue_encoding(self.envoy) }
+        }
+    }
+}
+
+impl<'a> Headers<'a> {
+    /// Names and values.
+    pub(crate) fn iter(self) -> impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> {
+        // SAFETY: Envoy has written them, and `'a` is a borrow of the stream.
+        self.0.iter().map(|header| unsafe { header.pair() })
+    }
+}
+
+/// Whether Envoy can take a header: it does not look for bytes that would end it.
+fn is_sound(name: &str, value: &[u8]) -> bool {
+    let ends = |byte: &u8| matches!(byte, b'\0' | b'\r' | b'\n');
+    !name.is_empty() && !name.as_bytes().iter().any(ends) && !value.iter().any(ends)
+}

@@ -1,0 +1,236 @@
+//! Types of the ABI: buffers and headers as C has them, and its numbers.
+
+use std::ptr;
+use std::slice;
+
+/// Bytes of Envoy's, which it lends.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct EnvoyBuffer {
+    ptr: *const u8,
+    length: usize,
+}
+
+/// Bytes of the module's, which it lends for one call.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct ModuleBuffer {
+    ptr: *const u8,
+    length: usize,
+}
+
+/// A header of Envoy's.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct EnvoyHeader {
+    key_ptr: *const u8,
+    key_length: usize,
+    value_ptr: *const u8,
+    value_length: usize,
+}
+
+/// A header of the module's.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct ModuleHeader {
+    key_ptr: *const u8,
+    key_length: usize,
+    value_ptr: *const u8,
+    value_length: usize,
+}
+
+/// Header maps of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Map {
+    RequestHeaders = 0,
+    RequestTrailers = 1,
+    ResponseHeaders = 2,
+    ResponseTrailers = 3,
+}
+
+/// Bodies of a stream. What was received is there in the body's hook alone, and is
+/// this piece alone; what is buffered is what earlier hooks have held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Body {
+    ReceivedRequest = 0,
+    BufferedRequest = 1,
+    ReceivedResponse = 2,
+    BufferedResponse = 3,
+}
+
+/// Attributes of a stream; there are more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Attribute {
+    RequestPath = 0,
+    RequestMethod = 4,
+    RequestId = 9,
+    RequestProtocol = 10,
+    ResponseCode = 15,
+    ResponseCodeDetails = 16,
+    ResponseFlags = 17,
+    SourceAddress = 24,
+    SourcePort = 25,
+    ConnectionId = 28,
+    ConnectionMtls = 29,
+    UpstreamAddress = 41,
+    UpstreamRequestAttemptCount = 53,
+    XdsClusterName = 57,
+    XdsRouteName = 61,
+    XdsVirtualHostName = 63,
+    XdsFilterChainName = 66,
+}
+
+/// Whose metadata. A virtual host's cannot be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum MetadataSource {
+    Dynamic = 0,
+    Route = 1,
+    Cluster = 2,
+    Host = 3,
+    HostLocality = 4,
+}
+
+/// Levels of Envoy's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Level {
+    Debug = 1,
+    Info = 2,
+    Warn = 3,
+    Error = 4,
+}
+
+/// What becomes of headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum HeadersFlow {
+    Continue = 0,
+    /// The headers stay here; the body comes to the body's hook.
+    StopIteration = 1,
+    /// All stays here, and more than the buffer takes is refused with 413.
+    StopAllAndBuffer = 3,
+    /// All stays here, and the sender is slowed down when the buffer is full.
+    StopAllAndWatermark = 4,
+}
+
+/// What becomes of a piece of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum BodyFlow {
+    Continue = 0,
+    /// It is kept, and more than the buffer takes is refused with 413.
+    StopAndBuffer = 1,
+    /// It is kept, and the sender is slowed down when the buffer is full.
+    StopAndWatermark = 2,
+    /// It is thrown away.
+    StopNoBuffer = 3,
+}
+
+/// What becomes of trailers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum TrailersFlow {
+    Continue = 0,
+    Stop = 1,
+}
+
+/// What becomes of a local reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum LocalReplyFlow {
+    Continue = 0,
+    /// The stream is reset in its place.
+    Reset = 1,
+}
+
+/// Why the module resets a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum ResetReason {
+    Local = 0,
+    /// The client may try again.
+    LocalRefused = 1,
+}
+
+/// What metrics' callbacks return; 0 is success.
+pub(super) const SUCCESS: u32 = 0;
+
+impl EnvoyBuffer {
+    pub(super) const EMPTY: Self = Self {
+        ptr: ptr::null(),
+        length: 0,
+    };
+
+    /// # Safety
+    /// The buffer is empty or was written by Envoy, and `'a` ends before the hook
+    /// and before the next call that changes what the bytes belong to.
+    pub(super) unsafe fn bytes<'a>(self) -> &'a [u8] {
+        // SAFETY: as the caller promises.
+        unsafe { bytes(self.ptr, self.length) }
+    }
+}
+
+impl ModuleBuffer {
+    /// In the place of a value that is not there.
+    pub(super) const NULL: Self = Self {
+        ptr: ptr::null(),
+        length: 0,
+    };
+
+    /// The bytes must outlive the call that it is made for: all callbacks copy what
+    /// they keep.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self {
+            ptr: bytes.as_ptr(),
+            length: bytes.len(),
+        }
+    }
+}
+
+impl EnvoyHeader {
+    pub(super) const EMPTY: Self = Self {
+        key_ptr: ptr::null(),
+        key_length: 0,
+        value_ptr: ptr::null(),
+        value_length: 0,
+    };
+
+    /// # Safety
+    /// As for [`EnvoyBuffer::bytes`].
+    pub(super) unsafe fn pair<'a>(&self) -> (&'a [u8], &'a [u8]) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            (
+                bytes(self.key_ptr, self.key_length),
+                bytes(self.value_ptr, self.value_length),
+            )
+        }
+    }
+}
+
+impl ModuleHeader {
+    /// As for [`ModuleBuffer::of`].
+    pub(super) fn of((name, value): (&[u8], &[u8])) -> Self {
+        Self {
+            key_ptr: name.as_ptr(),
+            key_length: name.len(),
+            value_ptr: value.as_ptr(),
+            value_length: value.len(),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`EnvoyBuffer::bytes`].
+unsafe fn bytes<'a>(ptr: *const u8, length: usize) -> &'a [u8] {
+    // An empty string of Envoy's may have no address at all.
+    if ptr.is_null() || length == 0 {
+        return &[];
+    }
+    // SAFETY: Envoy points to so many bytes of its own, as the caller promises.
+    unsafe { slice::from_raw_parts(ptr, length) }
+}

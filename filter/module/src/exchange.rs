@@ -1,0 +1,144 @@
+//! One HTTP exchange: Envoy's hooks in, the engine's actions out.
+
+use std::sync::Arc;
+
+use btp_engine::{Exchange, Flow};
+
+use crate::abi::{Body, BodyFlow, HeadersFlow, Stream, TrailersFlow};
+use crate::beginning::Beginning;
+use crate::filter_config::FilterConfig;
+use crate::timer::Wake;
+use crate::worker::{Feed, Hook};
+
+/// What is kept of an exchange, on its worker.
+pub(crate) struct HttpExchange {
+    config: Arc<FilterConfig>,
+    exchange: Exchange,
+    /// When it is to be woken, and what takes that back.
+    wake: Option<(u64, Wake)>,
+    beginning: Beginning,
+    /// Its last event has been fed.
+    is_done: bool,
+}
+
+impl HttpExchange {
+    pub(crate) fn new(config: &Arc<FilterConfig>) -> Self {
+        Self {
+            config: Arc::clone(config),
+            exchange: Exchange::default(),
+            wake: None,
+            beginning: Beginning::now(),
+            is_done: false,
+        }
+    }
+
+    pub(crate) fn request_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> HeadersFlow {
+        self.beginning.look_at(stream);
+        headers_flow(self.event(stream, &mut |it, cx| it.request_headers(cx, end)))
+    }
+
+    pub(crate) fn request_body(&mut self, stream: &mut Stream<'_>, end: bool) -> BodyFlow {
+        let received = u64::try_from(stream.body_size(Body::ReceivedRequest)).unwrap_or(u64::MAX);
+        body_flow(self.event(stream, &mut |it, cx| it.request_body(cx, received, end)))
+    }
+
+    pub(crate) fn request_trailers(&mut self, stream: &mut Stream<'_>) -> TrailersFlow {
+        trailers_flow(self.event(stream, &mut |it, cx| it.request_trailers(cx)))
+    }
+
+    pub(crate) fn response_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> HeadersFlow {
+        headers_flow(self.event(stream, &mut |it, cx| it.response_headers(cx, end)))
+    }
+
+    pub(crate) fn response_body(&mut self, stream: &mut Stream<'_>) -> BodyFlow {
+        body_flow(self.event(stream, &mut |it, cx| it.response_body(cx)))
+    }
+
+    pub(crate) fn response_trailers(&mut self, stream: &mut Stream<'_>) -> TrailersFlow {
+        trailers_flow(self.event(stream, &mut |it, cx| it.response_trailers(cx)))
+    }
+
+    /// The timer has come. It may be one that was set for a time that has changed
+    /// meanwhile: the engine goes by its clock.
+    pub(crate) fn timer(&mut self, stream: &mut Stream<'_>) {
+        self.wake = None;
+        let is_due = self.exchange.wakes_at().is_some();
+        let flow = self.event(stream, &mut |it, cx| it.timer(cx));
+        if is_due && flow == Flow::Continue {
+            stream.resume_request();
+        }
+    }
+
+    pub(crate) fn done(&mut self, stream: &mut Stream<'_>) {
+        self.wake = None;
+        self.is_done = true;
+        let _ = self.event(stream, &mut |it, cx| {
+            it.done(cx);
+            Flow::Continue
+        });
+    }
+
+    /// Feeds one event to the engine, performs what it decides, and has the timer come
+    /// when the exchange is to be woken.
+    fn event(&mut self, stream: &mut Stream<'_>, event: Feed<'_>) -> Flow {
+        let hook = Hook {
+            config: &self.config,
+            stream: Some(stream),
+            beginning: self.beginning,
+        };
+        let flow = hook.feed(&mut self.exchange, event);
+        let wakes_at = self.exchange.wakes_at();
+        if self.wake.as_ref().map(|(at, _)| *at) != wakes_at {
+            self.wake = wakes_at.and_then(|at| {
+                let wake = stream.scheduler().and_then(|it| Wake::at(at, it));
+                Some((at, wake?))
+            });
+        }
+        flow
+    }
+}
+
+/// After a panic nothing more is fed to it, and what it holds of what all share must
+/// not stay away.
+impl Drop for HttpExchange {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.is_done = true;
+            let hook = Hook {
+                config: &self.config,
+                stream: None,
+                beginning: self.beginning,
+            };
+            let _ = hook.feed(&mut self.exchange, &mut |it, cx| {
+                it.done(cx);
+                Flow::Continue
+            });
+        }
+    }
+}
+
+fn headers_flow(flow: Flow) -> HeadersFlow {
+    match flow {
+        Flow::Continue => HeadersFlow::Continue,
+        Flow::HoldAll => HeadersFlow::StopAllAndWatermark,
+        // The body comes, and is held by its own hook.
+        Flow::HoldHeaders | Flow::Stop => HeadersFlow::StopIteration,
+    }
+}
+
+fn body_flow(flow: Flow) -> BodyFlow {
+    match flow {
+        Flow::Continue => BodyFlow::Continue,
+        Flow::HoldAll => BodyFlow::StopAndWatermark,
+        Flow::HoldHeaders => BodyFlow::StopAndBuffer,
+        // There is an answer: what still comes goes nowhere.
+        Flow::Stop => BodyFlow::StopNoBuffer,
+    }
+}
+
+fn trailers_flow(flow: Flow) -> TrailersFlow {
+    match flow {
+        Flow::Continue => TrailersFlow::Continue,
+        Flow::HoldAll | Flow::HoldHeaders | Flow::Stop => TrailersFlow::Stop,
+    }
+}

@@ -1,0 +1,72 @@
+//! A configuration in force, read and compiled once for all workers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use btp_engine::Plan;
+use btp_policy::PluginConfig;
+use btp_policy::problem::in_one_line;
+
+use crate::abi::{Config, Level, log};
+use crate::metrics::Metrics;
+use crate::shared_state::PlanCells;
+
+/// What all exchanges under one configuration share.
+#[derive(Debug)]
+pub(crate) struct FilterConfig {
+    /// No other configuration of the process has or had it; an address may come again.
+    pub(crate) number: u64,
+    pub(crate) plan: Plan,
+    pub(crate) cells: PlanCells,
+    pub(crate) metrics: Metrics,
+}
+
+/// Configurations so far.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+/// What `filter_name` must be.
+const NAME: &str = "backend_traffic_policy";
+
+/// The most problems that one log line names.
+const MOST_PROBLEMS: usize = 20;
+
+impl FilterConfig {
+    /// Reads and compiles a configuration. If that cannot be, says why in the log, as
+    /// Envoy's own message does not.
+    pub(crate) fn load(config: &mut Config<'_>, filter: &[u8], text: &[u8]) -> Option<Self> {
+        let start = Instant::now();
+        let parsed = if filter == NAME.as_bytes() {
+            PluginConfig::parse(text).map_err(|problems| in_one_line(&problems, MOST_PROBLEMS))
+        } else {
+            let name = String::from_utf8_lossy(filter);
+            Err(format!("filter_name is \"{name}\", it must be \"{NAME}\""))
+        };
+        let refused = |reason| log(Level::Error, &format!("configuration refused: {reason}"));
+        let parsed = parsed.map_err(refused).ok()?;
+        announce(&parsed);
+        let policies = parsed.policies.len();
+        let plan = Plan::compile(parsed);
+        let loaded = Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            cells: PlanCells::new(plan.cells()),
+            metrics: Metrics::new(&plan, config),
+            plan,
+        };
+        let (version, millis) = (env!("CARGO_PKG_VERSION"), start.elapsed().as_millis());
+        let text = format!("version {version}, {policies} policies, loaded in {millis} ms");
+        log(Level::Info, &text);
+        for notice in loaded.plan.notices() {
+            log(Level::Info, &notice);
+        }
+        Some(loaded)
+    }
+}
+
+fn announce(config: &PluginConfig) {
+    for status in config.attachments.statuses() {
+        log(Level::Info, &format!("policy {status}"));
+    }
+    for warning in &config.warnings {
+        log(Level::Warn, &warning.to_string());
+    }
+}

@@ -1,0 +1,185 @@
+//! The engine's actions, as calls into Envoy.
+
+use btp_engine::{Action, Fields, HeaderEdit, Reply, Response};
+
+use crate::abi::{Body, Level, Map, ResetReason, Stream, log};
+use crate::filter_config::FilterConfig;
+use crate::host::EXCHANGE;
+
+/// `%RESPONSE_CODE_DETAILS%` of an exchange that ends without a response.
+const RESET: &str = "btp_reset";
+const GRPC_STATUS: &[u8] = b"grpc-status";
+
+/// Performs what the engine decided under this configuration. `speaks_grpc`: Envoy
+/// writes its replies to this client as gRPC's.
+pub(crate) fn perform(
+    config: &FilterConfig,
+    stream: &mut Stream<'_>,
+    speaks_grpc: bool,
+    actions: &mut Vec<Action>,
+) {
+    for action in actions.drain(..) {
+        match action {
+            Action::Count(counter) => config.metrics.add(stream, counter, 1),
+            Action::Adjust(gauge, by) => config.metrics.adjust(stream, gauge, by),
+            Action::SetRequestHeader(name, value) => {
+                set(stream, Map::RequestHeaders, name, value.as_bytes());
+            }
+            Action::RemoveRequestHeader(name) => {
+                stream.remove_header(Map::RequestHeaders, name);
+            }
+            Action::SetRequestLength(length) => {
+                let length = length.to_string();
+                set(
+                    stream,
+                    Map::RequestHeaders,
+                    "content-length",
+                    length.as_bytes(),
+                );
+            }
+            Action::EditResponseHeader(edit) => edit_response(stream, &edit),
+            Action::ReplaceResponseHeaders(headers) => replace_headers(stream, &headers),
+            Action::NameExchange(name) => set_state(stream, EXCHANGE, &name),
+            Action::SetProperty(name, value) => set_state(stream, name, value.as_bytes()),
+            Action::Reply(reply) => send(stream, speaks_grpc, &reply),
+            Action::ReplyInstead(response) => send_instead(stream, speaks_grpc, &response),
+            Action::Reset => stream.reset(ResetReason::Local, RESET),
+            Action::Log(text) => log(Level::Warn, &text),
+            Action::ReplaceBody(body) => replace_body(stream, &body),
+            Action::DropTrailers => drop_trailers(stream),
+        }
+    }
+}
+
+/// The engine asks for nothing that Envoy could refuse; should it do so after all,
+/// the operator knows.
+fn report(what: &str) {
+    log(Level::Error, &format!("{what} cannot be written"));
+}
+
+fn set(stream: &mut Stream<'_>, map: Map, name: &str, value: &[u8]) {
+    if !stream.set_header(map, name, value) {
+        report(name);
+    }
+}
+
+fn set_state(stream: &mut Stream<'_>, key: &str, value: &[u8]) {
+    if !stream.set_filter_state(key, value) {
+        report(key);
+    }
+}
+
+fn send(stream: &mut Stream<'_>, speaks_grpc: bool, reply: &Reply) {
+    let headers = reply.headers.iter();
+    let headers = headers.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let body = reply.body.as_bytes();
+    reply_with(
+        stream,
+        reply.status,
+        headers,
+        body,
+        reply.grpc_status.filter(|_| speaks_grpc),
+        reply.details,
+    );
+}
+
+fn send_instead(stream: &mut Stream<'_>, speaks_grpc: bool, response: &Response) {
+    let Response {
+        status,
+        headers,
+        body,
+        grpc_status,
+        details,
+    } = response;
+    let headers = headers.iter().map(|(name, value)| (&name[..], &value[..]));
+    reply_with(
+        stream,
+        *status,
+        headers,
+        body,
+        grpc_status.filter(|_| speaks_grpc),
+        details,
+    );
+}
+
+/// Envoy turns its reply to a gRPC request into one of gRPC, and keeps a status that
+/// is among the headers; other clients must not see that.
+fn reply_with<'h>(
+    stream: &mut Stream<'_>,
+    status: u16,
+    headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+    body: &[u8],
+    grpc_status: Option<u8>,
+    details: &str,
+) {
+    let code = grpc_status.map(|it| it.to_string()).unwrap_or_default();
+    let mut lent: Vec<(&[u8], &[u8])> = Vec::new();
+    for header in headers {
+        lent.push(header);
+    }
+    let is_there = lent.iter().any(|(name, _)| *name == GRPC_STATUS);
+    if !code.is_empty() && !is_there {
+        lent.push((GRPC_STATUS, code.as_bytes()));
+    }
+    stream.send_response(status, &lent, body, details);
+}
+
+/// The piece at hand gives way to these bytes.
+fn replace_body(stream: &mut Stream<'_>, body: &[u8]) {
+    let size = stream.body_size(Body::ReceivedResponse);
+    stream.drain_body(Body::ReceivedResponse, size);
+    if !body.is_empty() && !stream.append_body(Body::ReceivedResponse, body) {
+        report("a response body");
+    }
+}
+
+fn drop_trailers(stream: &mut Stream<'_>) {
+    for name in names(stream, Map::ResponseTrailers) {
+        stream.remove_header(Map::ResponseTrailers, &name);
+    }
+}
+
+fn edit_response(stream: &mut Stream<'_>, edit: &HeaderEdit) {
+    let map = Map::ResponseHeaders;
+    let text = |name| std::str::from_utf8(name).unwrap_or_default();
+    let (name, done) = match edit {
+        HeaderEdit::Set(name, value) => (name, stream.set_header(map, text(name), value)),
+        HeaderEdit::Add(name, value) => (name, stream.add_header(map, text(name), value)),
+        HeaderEdit::Remove(name) => {
+            // One that is not there is as good as removed.
+            stream.remove_header(map, text(name));
+            (name, true)
+        }
+    };
+    if !done {
+        report(text(name));
+    }
+}
+
+/// The headers give way to these. Each name that stays is set in its place.
+fn replace_headers(stream: &mut Stream<'_>, headers: &Fields) {
+    let map = Map::ResponseHeaders;
+    for name in names(stream, map) {
+        if name != ":status" {
+            stream.remove_header(map, &name);
+        }
+    }
+    for (name, value) in headers {
+        let name = String::from_utf8_lossy(name);
+        let written = match &*name {
+            ":status" => stream.set_header(map, &name, value),
+            _ => stream.add_header(map, &name, value),
+        };
+        if !written {
+            report(&name);
+        }
+    }
+}
+
+fn names(stream: &Stream<'_>, map: Map) -> Vec<String> {
+    let mut names = Vec::new();
+    stream.for_each_header(map, &mut |name, _| {
+        names.push(String::from_utf8_lossy(name).into_owned());
+    });
+    names
+}

@@ -1,0 +1,203 @@
+//! The filter with panics planted in it, for the tests: feature `planted-panics`.
+//!
+//! A request's header `x-planted` says in which hook of its exchange, or what else is
+//! to be done (`probe`). The text of a configuration says whether loading or ending it
+//! panics. All else is the filter's.
+#![allow(clippy::panic, reason = "it is what this is for")]
+
+mod probe;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use crate::abi::{
+    BodyFlow, Config, HeadersFlow, HttpFilter, LocalReplyFlow, Map, Scheduler, Stream,
+    TrailersFlow, guarded,
+};
+use crate::filter::Filter;
+use probe::Metrics;
+
+/// The next exchange panics when it begins.
+static NEXT_BEGIN: AtomicBool = AtomicBool::new(false);
+
+/// The filter, panicking on command.
+#[derive(Debug)]
+pub(crate) struct Planted;
+
+pub(crate) struct PlantedConfig {
+    inner: Arc<<Filter as HttpFilter>::Config>,
+    metrics: Metrics,
+    panics_at_end: bool,
+}
+
+pub(crate) struct PlantedExchange {
+    inner: <Filter as HttpFilter>::Exchange,
+    config: Arc<PlantedConfig>,
+    /// What its request has commanded.
+    command: String,
+}
+
+impl HttpFilter for Planted {
+    type Config = PlantedConfig;
+    type Exchange = PlantedExchange;
+
+    fn load(config: &mut Config<'_>, filter: &[u8], text: &[u8]) -> Option<PlantedConfig> {
+        let says = |what: &[u8]| text.windows(what.len()).any(|it| it == what);
+        if says(b"panic-in-config-new") {
+            panic!("planted in config_new");
+        }
+        Some(PlantedConfig {
+            metrics: Metrics::define(config),
+            inner: Arc::new(Filter::load(config, filter, text)?),
+            panics_at_end: says(b"panic-in-config-destroy"),
+        })
+    }
+
+    fn begin(config: &Arc<PlantedConfig>) -> PlantedExchange {
+        if NEXT_BEGIN.swap(false, Ordering::Relaxed) {
+            panic!("planted in filter_new");
+        }
+        PlantedExchange {
+            inner: Filter::begin(&config.inner),
+            config: Arc::clone(config),
+            command: String::new(),
+        }
+    }
+
+    fn request_headers(
+        exchange: &mut PlantedExchange,
+        stream: &mut Stream<'_>,
+        end: bool,
+    ) -> HeadersFlow {
+        let command = stream.header(Map::RequestHeaders, "x-planted");
+        let command = command.map(String::from_utf8_lossy).unwrap_or_default();
+        exchange.command = command.into_owned();
+        match exchange.command.as_str() {
+            "filter_new" => NEXT_BEGIN.store(true, Ordering::Relaxed),
+            "scheduled" | "resume" => {
+                wake(stream.scheduler());
+                return HeadersFlow::StopAllAndWatermark;
+            }
+            "thread" => {
+                wake_and_panic(stream.scheduler());
+                return HeadersFlow::StopAllAndWatermark;
+            }
+            "probe" => return probe::reply(&exchange.config.metrics, stream),
+            "grpc" => return probe::grpc_reply(stream),
+            "reset" => return probe::reset(stream),
+            "rewrite" => probe::rewrite_request(&exchange.config.metrics, stream),
+            "hold_body" => return HeadersFlow::StopIteration,
+            _ => exchange.panic_in("request_headers"),
+        }
+        Filter::request_headers(&mut exchange.inner, stream, end)
+    }
+
+    fn request_body(
+        exchange: &mut PlantedExchange,
+        stream: &mut Stream<'_>,
+        end: bool,
+    ) -> BodyFlow {
+        exchange.panic_in("request_body");
+        if exchange.command == "hold_body" {
+            return probe::hold_body(stream, end);
+        }
+        Filter::request_body(&mut exchange.inner, stream, end)
+    }
+
+    fn request_trailers(exchange: &mut PlantedExchange, stream: &mut Stream<'_>) -> TrailersFlow {
+        exchange.panic_in("request_trailers");
+        Filter::request_trailers(&mut exchange.inner, stream)
+    }
+
+    fn response_headers(
+        exchange: &mut PlantedExchange,
+        stream: &mut Stream<'_>,
+        end: bool,
+    ) -> HeadersFlow {
+        exchange.panic_in("response_headers");
+        if exchange.command == "rewrite" {
+            probe::rewrite_response(stream);
+        }
+        Filter::response_headers(&mut exchange.inner, stream, end)
+    }
+
+    fn response_body(
+        exchange: &mut PlantedExchange,
+        stream: &mut Stream<'_>,
+        end: bool,
+    ) -> BodyFlow {
+        exchange.panic_in("response_body");
+        if exchange.command == "rewrite" {
+            return probe::replace_body(stream, end);
+        }
+        Filter::response_body(&mut exchange.inner, stream, end)
+    }
+
+    fn response_trailers(exchange: &mut PlantedExchange, stream: &mut Stream<'_>) -> TrailersFlow {
+        exchange.panic_in("response_trailers");
+        Filter::response_trailers(&mut exchange.inner, stream)
+    }
+
+    fn local_reply(
+        exchange: &mut PlantedExchange,
+        stream: &mut Stream<'_>,
+        status: u32,
+        details: &[u8],
+    ) -> LocalReplyFlow {
+        exchange.panic_in("local_reply");
+        Filter::local_reply(&mut exchange.inner, stream, status, details)
+    }
+
+    fn scheduled(exchange: &mut PlantedExchange, stream: &mut Stream<'_>, event: u64) {
+        exchange.panic_in("scheduled");
+        stream.resume_request();
+        Filter::scheduled(&mut exchange.inner, stream, event);
+    }
+
+    fn stream_complete(exchange: &mut PlantedExchange, stream: &mut Stream<'_>) {
+        exchange.panic_in("stream_complete");
+        Filter::stream_complete(&mut exchange.inner, stream);
+    }
+}
+
+impl PlantedExchange {
+    fn panic_in(&self, hook: &str) {
+        if self.command == hook {
+            panic!("planted in {hook}");
+        }
+    }
+}
+
+impl Drop for PlantedExchange {
+    fn drop(&mut self) {
+        self.panic_in("destroy");
+    }
+}
+
+impl Drop for PlantedConfig {
+    fn drop(&mut self) {
+        if self.panics_at_end {
+            panic!("planted in config_destroy");
+        }
+    }
+}
+
+/// Wakes a stream from another thread.
+fn wake(scheduler: Option<Scheduler>) {
+    if let Some(scheduler) = scheduler {
+        thread::spawn(move || scheduler.commit(1));
+    }
+}
+
+/// The same, and the thread panics then.
+fn wake_and_panic(scheduler: Option<Scheduler>) {
+    if let Some(scheduler) = scheduler {
+        thread::spawn(move || {
+            guarded("a thread", || {
+                scheduler.commit(1);
+                panic!("planted in a thread");
+            });
+        });
+    }
+}

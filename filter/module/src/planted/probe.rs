@@ -1,0 +1,259 @@
+//! Calls what the ABI offers, and tells a test what came of it.
+
+use std::fmt::{Display, Write};
+
+use crate::abi::{
+    Attribute, Body, BodyFlow, Config, CounterId, GaugeId, HeaderBuffer, HeadersFlow, Level, Map,
+    MetadataKey, MetadataSource, ResetReason, Stream, is_validation, log_enabled,
+};
+
+/// Metrics with labels and without.
+pub(super) struct Metrics {
+    plain: Option<CounterId>,
+    counter: Option<CounterId>,
+    gauge: Option<GaugeId>,
+    is_validation: bool,
+}
+
+impl Metrics {
+    pub(super) fn define(config: &mut Config<'_>) -> Self {
+        Self {
+            plain: config.define_counter("btp.probe_plain", &[]),
+            counter: config.define_counter("btp.probe_counter", &["btp_namespace", "btp_policy"]),
+            gauge: config.define_gauge("btp.probe_gauge", &["btp_policy"]),
+            is_validation: is_validation(),
+        }
+    }
+}
+
+/// Answers with all that can be read of a request.
+pub(super) fn reply(metrics: &Metrics, stream: &mut Stream<'_>) -> HeadersFlow {
+    let mut report = Report::default();
+    headers(&mut report, stream);
+    attributes(&mut report, stream);
+    metadata(&mut report, stream);
+    state(&mut report, stream);
+    report.line("validation", metrics.is_validation);
+    report.line("log debug", log_enabled(Level::Debug));
+    report.line("log error", log_enabled(Level::Error));
+    report.line("metrics", count(metrics, stream));
+    let headers: [(&[u8], &[u8]); 2] = [(b"x-probe", b"1"), (b"x-probe", b"2")];
+    stream.add_custom_flag("BTP");
+    stream.send_response(203, &headers, report.0.as_bytes(), "btp_probe");
+    HeadersFlow::StopIteration
+}
+
+/// Answers a gRPC client with a status of its own.
+pub(super) fn grpc_reply(stream: &mut Stream<'_>) -> HeadersFlow {
+    let headers: [(&[u8], &[u8]); 2] = [(b"grpc-status", b"8"), (b"grpc-message", b"too many")];
+    stream.send_response(429, &headers, b"body", "btp_probe");
+    HeadersFlow::StopIteration
+}
+
+pub(super) fn reset(stream: &mut Stream<'_>) -> HeadersFlow {
+    stream.reset(ResetReason::Local, "btp_probe");
+    HeadersFlow::StopIteration
+}
+
+/// Changes what the upstream sees, and the route with it.
+pub(super) fn rewrite_request(metrics: &Metrics, stream: &mut Stream<'_>) {
+    stream.set_header(Map::RequestHeaders, "x-set", b"one");
+    stream.set_header(Map::RequestHeaders, "x-set", b"two");
+    stream.add_header(Map::RequestHeaders, "x-added", b"one");
+    stream.add_header(Map::RequestHeaders, "x-added", b"two");
+    stream.remove_header(Map::RequestHeaders, "x-removed");
+    stream.set_header(Map::RequestHeaders, "x-split", b"a\r\nx-smuggled: b");
+    stream.set_filter_state("btp.probe", b"kept");
+    stream.clear_route_cache();
+    count(metrics, stream);
+}
+
+pub(super) fn rewrite_response(stream: &mut Stream<'_>) {
+    stream.remove_header(Map::ResponseHeaders, "content-length");
+    stream.set_header(Map::ResponseHeaders, "x-response", b"set");
+    let kept = stream.filter_state("btp.probe").map(<[u8]>::to_vec);
+    stream.set_header(Map::ResponseHeaders, "x-kept", &kept.unwrap_or_default());
+    // Of the request, which is still there to be read.
+    let request = stream
+        .header(Map::RequestHeaders, "x-set")
+        .map(<[u8]>::to_vec);
+    stream.set_header(
+        Map::ResponseHeaders,
+        "x-request",
+        &request.unwrap_or_default(),
+    );
+}
+
+/// Replaces the body by its size, in place.
+pub(super) fn replace_body(stream: &mut Stream<'_>, end: bool) -> BodyFlow {
+    if !end {
+        return BodyFlow::StopAndBuffer;
+    }
+    let held = stream.body_size(Body::BufferedResponse);
+    let received = stream.body_size(Body::ReceivedResponse);
+    stream.drain_body(Body::BufferedResponse, held);
+    stream.drain_body(Body::ReceivedResponse, received);
+    let text = format!("{} bytes", held + received);
+    stream.append_body(Body::ReceivedResponse, text.as_bytes());
+    BodyFlow::Continue
+}
+
+/// Holds a request until its body is there, with room for more than Envoy keeps.
+pub(super) fn hold_body(stream: &mut Stream<'_>, end: bool) -> BodyFlow {
+    let held = stream.body_size(Body::BufferedRequest);
+    let received: usize = stream
+        .body_chunks(Body::ReceivedRequest)
+        .iter()
+        .map(|it| it.len())
+        .sum();
+    let limit = stream.buffer_limit().unwrap_or(0);
+    stream.set_buffer_limit(limit.max(4 << 20));
+    if !end {
+        return BodyFlow::StopAndBuffer;
+    }
+    let size = (held + received).to_string();
+    stream.set_header(Map::RequestHeaders, "x-body-size", size.as_bytes());
+    BodyFlow::Continue
+}
+
+/// Lines of `name: value`.
+#[derive(Default)]
+struct Report(String);
+
+impl Report {
+    fn line(&mut self, name: &str, value: impl Display) {
+        // A String takes whatever is written.
+        let _ = writeln!(self.0, "{name}: {value}");
+    }
+
+    fn text(&mut self, name: &str, value: Option<&[u8]>) {
+        match value {
+            Some(value) => self.line(name, String::from_utf8_lossy(value)),
+            None => self.line(name, "-"),
+        }
+    }
+
+    fn number(&mut self, name: &str, value: Option<impl Display>) {
+        match value {
+            Some(value) => self.line(name, value),
+            None => self.line(name, "-"),
+        }
+    }
+}
+
+fn headers(report: &mut Report, stream: &Stream<'_>) {
+    let map = Map::RequestHeaders;
+    report.text(":path", stream.header(map, ":path"));
+    report.text("x-many 0", stream.header_at(map, "x-many", 0));
+    report.text("x-many 1", stream.header_at(map, "x-many", 1));
+    report.text("x-many 2", stream.header_at(map, "x-many", 2));
+    let mut buffer = HeaderBuffer::default();
+    let all = stream.headers(map, &mut buffer);
+    let many = all.map(|all| all.iter().filter(|(name, _)| *name == b"x-many").count());
+    report.number("all x-many", many);
+    report.number("all", all.map(|all| all.iter().len()));
+    report.line("count", stream.header_count(map));
+    let mut buffer = HeaderBuffer::default();
+    let none = stream.headers(Map::ResponseTrailers, &mut buffer);
+    report.number("response trailers", none.map(|all| all.iter().len()));
+}
+
+fn attributes(report: &mut Report, stream: &Stream<'_>) {
+    for (name, attribute) in [
+        ("request.path", Attribute::RequestPath),
+        ("request.method", Attribute::RequestMethod),
+        ("request.id", Attribute::RequestId),
+        ("request.protocol", Attribute::RequestProtocol),
+        ("response.code_details", Attribute::ResponseCodeDetails),
+        ("source.address", Attribute::SourceAddress),
+        ("upstream.address", Attribute::UpstreamAddress),
+        ("xds.cluster_name", Attribute::XdsClusterName),
+        ("xds.route_name", Attribute::XdsRouteName),
+        ("xds.virtual_host_name", Attribute::XdsVirtualHostName),
+        ("xds.filter_chain_name", Attribute::XdsFilterChainName),
+    ] {
+        report.text(name, stream.text(attribute));
+    }
+    for (name, attribute) in [
+        ("source.port", Attribute::SourcePort),
+        ("connection.id", Attribute::ConnectionId),
+        ("response.code", Attribute::ResponseCode),
+        ("response.flags", Attribute::ResponseFlags),
+        (
+            "upstream.request_attempt_count",
+            Attribute::UpstreamRequestAttemptCount,
+        ),
+    ] {
+        report.number(name, stream.number(attribute));
+    }
+    report.number("connection.mtls", stream.flag(Attribute::ConnectionMtls));
+    report.text("cluster", stream.cluster_name());
+    report.line("worker", stream.worker());
+    report.number("buffer limit", stream.buffer_limit());
+}
+
+fn metadata(report: &mut Report, stream: &Stream<'_>) {
+    for (name, source) in [
+        ("dynamic", MetadataSource::Dynamic),
+        ("route", MetadataSource::Route),
+        ("cluster", MetadataSource::Cluster),
+        ("host", MetadataSource::Host),
+        ("locality", MetadataSource::HostLocality),
+    ] {
+        let at = |key| MetadataKey {
+            source,
+            namespace: "probe",
+            key,
+        };
+        report.text(&format!("{name} text"), stream.metadata_text(at("text")));
+        report.number(
+            &format!("{name} number"),
+            stream.metadata_number(at("number")),
+        );
+        report.number(&format!("{name} bool"), stream.metadata_bool(at("bool")));
+        report.text(
+            &format!("{name} nested"),
+            stream.metadata_text(at("nested")),
+        );
+        let length = stream.metadata_list_length(at("list"));
+        report.number(&format!("{name} list"), length);
+        report.text(
+            &format!("{name} list 0"),
+            stream.metadata_list_text(at("list"), 0),
+        );
+        report.number(
+            &format!("{name} list 1"),
+            stream.metadata_list_number(at("list"), 1),
+        );
+        report.number(
+            &format!("{name} list 2"),
+            stream.metadata_list_bool(at("list"), 2),
+        );
+        let mut keys = stream.metadata_keys(source, "probe");
+        keys.sort_unstable();
+        let keys: Vec<_> = keys.into_iter().map(String::from_utf8_lossy).collect();
+        report.line(&format!("{name} keys"), keys.join(" "));
+    }
+}
+
+fn state(report: &mut Report, stream: &mut Stream<'_>) {
+    report.text("state before", stream.filter_state("btp.probe"));
+    report.line("state set", stream.set_filter_state("btp.probe", b"kept"));
+    report.text("state after", stream.filter_state("btp.probe"));
+    report.text("state foreign", stream.filter_state("probe.foreign"));
+}
+
+/// Whether all metrics could be changed.
+fn count(metrics: &Metrics, stream: &Stream<'_>) -> bool {
+    let labels = &["default", "p"];
+    let plain = metrics.plain.is_some_and(|it| stream.add(it, &[], 2));
+    let counter = metrics.counter.is_some_and(|it| stream.add(it, labels, 3));
+    let gauge = metrics.gauge.is_some_and(|it| {
+        stream.set(it, &["p"], 5) && stream.raise(it, &["p"], 4) && stream.lower(it, &["p"], 2)
+    });
+    // Envoy refuses what does not fit the definition.
+    let misfits = metrics
+        .counter
+        .is_some_and(|it| stream.add(it, &["default"], 1));
+    plain && counter && gauge && !misfits
+}

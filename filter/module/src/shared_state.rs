@@ -1,0 +1,13 @@
+//! What the workers of the process share, as plain memory: each cell behind a lock
+//! that is held for the length of one change, each entry of an account an atomic.
+//!
+//! All of it belongs to the process and outlives configurations: an update finds
+//! what the one before has counted. So the module must stay loaded, which it sees
+//! to itself (`abi`).
+
+mod accounts;
+mod cells;
+mod store;
+
+pub(crate) use accounts::{account, post, set, total};
+pub(crate) use cells::{Located, PlanCells};

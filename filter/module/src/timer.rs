@@ -1,0 +1,148 @@
+//! The one thread that wakes streams when their time has come: Envoy has no timers
+//! for HTTP filters, but lets any thread call a stream's hook on its worker.
+//!
+//! A stream that waits costs an entry here and nothing else. The thread starts with
+//! the first of them, sleeps until the earliest time, and lives as long as the
+//! process.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::abi::{Level, Scheduler, guarded, log};
+use crate::clock::monotonic_ns;
+
+/// A stream is to be woken once. Dropping it takes that back.
+#[derive(Debug)]
+pub(crate) struct Wake(u64);
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Times and numbers; those that were taken back stay until their time, or until
+    /// they outnumber the others.
+    times: BinaryHeap<Reverse<(u64, u64)>>,
+    /// The streams that wait, by number.
+    waiting: HashMap<u64, Scheduler>,
+    /// The number given last.
+    last: u64,
+    is_running: bool,
+}
+
+struct Timer {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+static TIMER: LazyLock<Timer> = LazyLock::new(|| Timer {
+    queue: Mutex::default(),
+    changed: Condvar::new(),
+});
+
+/// Entries that were taken back and are not worth a clean-up.
+const SLACK: usize = 1024;
+
+impl Wake {
+    /// Has the stream of this scheduler called at this time, or as soon after it as
+    /// can be, with the number `event`. `None` if there is no thread to do it.
+    pub(crate) fn at(at: u64, scheduler: Scheduler) -> Option<Self> {
+        let mut queue = TIMER.lock();
+        if !queue.is_running {
+            queue.is_running = start()?;
+        }
+        let is_earliest = queue.earliest().is_none_or(|earliest| at < earliest);
+        queue.last = queue.last.wrapping_add(1);
+        let number = queue.last;
+        queue.times.push(Reverse((at, number)));
+        queue.waiting.insert(number, scheduler);
+        drop(queue);
+        if is_earliest {
+            TIMER.changed.notify_one();
+        }
+        Some(Self(number))
+    }
+}
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        // Outside of the lock: to delete it is a call into Envoy.
+        let scheduler = TIMER.lock().take_back(self.0);
+        drop(scheduler);
+    }
+}
+
+impl Timer {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes all whose time has come, and sleeps until the next.
+    fn run(&self) -> ! {
+        let mut queue = self.lock();
+        loop {
+            let wait = queue.wake_due(monotonic_ns());
+            queue = match wait {
+                None => self
+                    .changed
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(nanos) => {
+                    let wait = Duration::from_nanos(nanos);
+                    let woken = self.changed.wait_timeout(queue, wait);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}
+
+impl Queue {
+    /// Wakes all that are due; gives how long it is until the next, if there is one.
+    fn wake_due(&mut self, now: u64) -> Option<u64> {
+        while let Some(Reverse((at, number))) = self.times.peek().copied() {
+            if at > now && self.waiting.contains_key(&number) {
+                return Some(at - now);
+            }
+            self.times.pop();
+            // Under the lock, so that a stream that ends cannot get in between.
+            if let Some(scheduler) = self.waiting.remove(&number) {
+                scheduler.commit(number);
+            }
+        }
+        None
+    }
+
+    fn take_back(&mut self, number: u64) -> Option<Scheduler> {
+        let taken = self.waiting.remove(&number);
+        if self.times.len() > 2 * self.waiting.len() + SLACK {
+            let waiting = &self.waiting;
+            self.times
+                .retain(|Reverse((_, number))| waiting.contains_key(number));
+        }
+        taken
+    }
+
+    fn earliest(&self) -> Option<u64> {
+        self.times.peek().map(|Reverse((at, _))| *at)
+    }
+}
+
+/// Starts the thread. A panic in it is caught and it goes on, as streams wait for it.
+fn start() -> Option<bool> {
+    let run = || {
+        loop {
+            let _ = guarded("the timer thread", || TIMER.run());
+        }
+    };
+    match thread::Builder::new()
+        .name("btp timer".to_owned())
+        .spawn(run)
+    {
+        Ok(_) => Some(true),
+        Err(error) => {
+            log(Level::Error, &format!("no thread for timers: {error}"));
+            None
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Statistics of the module by the names that they have in the .wasm.
+//!
+//! The .wasm has no labels: they are parts of the name
+//! (`btp_engine::Labels::dotted`). Envoy appends the module's labels to the name, and
+//! puts the cluster's before it at the upstream position.
+
+/// What Envoy puts before the module's statistics.
+pub(crate) const MODULE: &str = "dynamicmodulescustom.";
+const WASM: &str = "wasmcustom.";
+
+/// The name in the .wasm of a statistic of the module; `None` if it is not ours.
+pub(crate) fn in_wasm(name: &str) -> Option<String> {
+    let (scope, family) = name.split_once(MODULE)?;
+    if !scope.is_empty() && !scope.starts_with("cluster.") {
+        return None;
+    }
+    let family = family.strip_prefix("btp.")?;
+    let Some((family, labels)) = family.split_once(".btp_namespace.") else {
+        return Some(format!("{WASM}btp.{family}"));
+    };
+    let (namespace, labels) = labels.split_once(".btp_policy.")?;
+    let label = |name: &str| labels.split_once(&format!(".btp_{name}."));
+    let (policy, whose) = if let Some((policy, rule)) = label("rule") {
+        let (capability, what) = family.split_once('.')?;
+        let policy = policy.replace('.', "_");
+        return Some(format!(
+            "{WASM}btp.{namespace}.{policy}.{capability}.{rule}.{what}"
+        ));
+    } else if let Some((policy, route)) = label("route") {
+        (policy, format!(".route.{route}"))
+    } else if let Some((policy, cluster)) = label("cluster") {
+        (policy, format!(".cluster.{cluster}"))
+    } else {
+        (labels, String::new())
+    };
+    let policy = policy.replace('.', "_");
+    Some(format!("{WASM}btp.{namespace}.{policy}{whose}.{family}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_wasm;
+
+    #[test]
+    fn labels_become_parts_of_the_name() {
+        let names = [
+            ("panics", "panics"),
+            (
+                "fault_active.btp_namespace.default.btp_policy.p",
+                "default.p.fault_active",
+            ),
+            (
+                "rate_limit.admitted.btp_namespace.default.btp_policy.a.b.btp_rule.rule_0",
+                "default.a_b.rate_limit.rule_0.admitted",
+            ),
+            (
+                "retry_budget_held.btp_namespace.default.btp_policy.p.btp_cluster.a.b",
+                "default.p.cluster.a.b.retry_budget_held",
+            ),
+        ];
+        for (module, wasm) in names {
+            let module = format!("dynamicmodulescustom.btp.{module}");
+            assert_eq!(in_wasm(&module), Some(format!("wasmcustom.btp.{wasm}")));
+        }
+        let upstream = "cluster.a.dynamicmodulescustom.btp.panics";
+        assert_eq!(in_wasm(upstream).as_deref(), Some("wasmcustom.btp.panics"));
+        assert_eq!(in_wasm("cluster.backend.upstream_rq"), None);
+    }
+}
