@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use btp_tests::bootstrap::{MOUNTED_WASM, read_yaml};
+use btp_tests::bootstrap::{MOUNTED_MODULE, MOUNTED_WASM, read_yaml};
 use btp_tests::client::Request;
 use btp_tests::readme::Readme;
 use btp_tests::{Bootstrap, Envoy, Upstream, repo};
@@ -70,6 +70,7 @@ fn golden() -> PathBuf {
 #[test]
 fn envoy_loads_every_golden_configuration() -> Result<()> {
     let wasm = repo::wasm()?.display().to_string();
+    let module = repo::module()?.display().to_string();
     let folder = tempfile::tempdir()?;
     let mut count = 0;
     for case in fs::read_dir(golden())? {
@@ -86,7 +87,9 @@ fn envoy_loads_every_golden_configuration() -> Result<()> {
         let (config, _) = rest.rsplit_once("--- stderr").context("no stderr")?;
         let config = config
             .replace(MOUNTED_WASM, &wasm)
-            .replace("/opt/btp.wasm", &wasm);
+            .replace("/opt/btp.wasm", &wasm)
+            .replace(MOUNTED_MODULE, &module)
+            .replace("/opt/btp.so", &module);
         let ending = if config.starts_with('{') {
             "json"
         } else {
@@ -105,7 +108,10 @@ fn envoy_loads_every_golden_configuration() -> Result<()> {
 /// with the policy that changes most applied to it.
 #[test]
 fn envoy_loads_what_is_applied_to_every_configuration_of_the_corpus() -> Result<()> {
-    let wasm = repo::wasm()?.display().to_string();
+    let builds = [
+        ("--wasm", repo::wasm()?.display().to_string()),
+        ("--module", repo::module()?.display().to_string()),
+    ];
     let folder = tempfile::tempdir()?;
     let corpus = repo::path("cli/tests/corpus");
     let mut count = 0;
@@ -119,18 +125,11 @@ fn envoy_loads_what_is_applied_to_every_configuration_of_the_corpus() -> Result<
             let from = bootstrap.to_string_lossy();
             let policy = corpus.join("policies/everything.yaml");
             let given = policy.to_string_lossy();
-            let arguments = [
-                "--bootstrap",
-                &from,
-                "-f",
-                &given,
-                "--wasm",
-                &wasm,
-                "-o",
-                name,
-            ];
-            apply(folder.path(), &arguments)?;
-            assert_loads(&folder.path().join(name)).with_context(|| from.to_string())?;
+            for (option, file) in &builds {
+                let arguments = ["--bootstrap", &from, "-f", &given, option, file, "-o", name];
+                apply(folder.path(), &arguments)?;
+                assert_loads(&folder.path().join(name)).with_context(|| from.to_string())?;
+            }
             count += 1;
         }
     }
