@@ -5,7 +5,7 @@ use btp_policy::node::{Node, Value};
 
 use super::address::Address;
 use super::files::{Config, problem_at};
-use super::plugin::{NAME, is_module};
+use super::plugin::{NAME, is_instance};
 use super::tree::{field, text, type_of};
 use crate::diagnostics::{Finding, Location};
 
@@ -41,8 +41,10 @@ pub(crate) fn flaws(config: &Config) -> Vec<Flaw> {
 
 fn below(node: &Node, address: Address, found: &mut Vec<Flaw>) {
     match &node.value {
-        Value::Map(_) if is_module(node) => check(node, &address, found),
         Value::Map(entries) => {
+            if let Some(filter) = module_of(node) {
+                return check(filter, &address.key("typed_config"), found);
+            }
             // What stood somewhere before is in force no more.
             let entries = entries.iter().filter(|it| it.key != "filter_metadata");
             for it in entries {
@@ -56,6 +58,13 @@ fn below(node: &Node, address: Address, found: &mut Vec<Flaw>) {
         }
         _ => {}
     }
+}
+
+/// What an instance of ours is given, if it is a module.
+fn module_of(filter: &Node) -> Option<&Node> {
+    let typed = field(filter, "typed_config")?;
+    let is_module = field(typed, "dynamic_module_config").is_some();
+    (is_module && is_instance(filter)).then_some(typed)
 }
 
 fn check(filter: &Node, address: &Address, found: &mut Vec<Flaw>) {

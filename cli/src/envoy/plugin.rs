@@ -84,7 +84,7 @@ pub(crate) fn is_plugin(config: &Node) -> bool {
 
 /// Whether a filter of a dynamic module is ours, by its own name there, or the name
 /// or the file of the module.
-pub(crate) fn is_module(config: &Node) -> bool {
+fn is_module(config: &Node) -> bool {
     let Some(module) = field(config, "dynamic_module_config") else {
         return false;
     };
