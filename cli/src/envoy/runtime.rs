@@ -18,8 +18,6 @@ pub(crate) const SWITCH: &str =
 
 /// Our layer.
 const LAYER: &str = "btp.apply";
-/// What Envoy has by itself as long as nobody names a layer.
-const ADMIN: &str = "btp.apply.admin";
 
 const CONFIG: &str = "layered_runtime";
 const LIST: &str = "layers";
@@ -59,9 +57,6 @@ pub(crate) fn empty(bootstrap: &Node) -> Option<&'static str> {
 pub(crate) fn add(bootstrap: &mut Node) -> Result<(), WrongKind> {
     let config = object_mut(bootstrap, CONFIG)?;
     let layers = list_mut(config, LIST).map_err(|it| it.below(CONFIG))?;
-    if layers.is_empty() {
-        layers.push(node!({ "name": ADMIN, "admin_layer": {} }));
-    }
     let layer = node!({ "name": LAYER, "static_layer": { (SWITCH): true } });
     layers.insert(0, layer);
     Ok(())
@@ -77,7 +72,7 @@ pub(crate) fn remove(bootstrap: &mut Node, empty: Option<&str>) {
         return;
     };
     let before = layers.len();
-    layers.retain(|it| !text(it, "name").is_some_and(|name| [LAYER, ADMIN].contains(&name)));
+    layers.retain(|it| text(it, "name") != Some(LAYER));
     if layers.len() == before || !layers.is_empty() || empty == Some(LIST) {
         return;
     }
@@ -130,18 +125,18 @@ mod tests {
 
     #[test]
     fn what_is_added_stands_below_all_else_and_goes_again() {
-        for (before, added) in [
-            ("{}", 2),
-            (r#"{"layered_runtime":{}}"#, 2),
-            (r#"{"layered_runtime":{"layers":[]}}"#, 2),
-            (r#"{"layered_runtime":{"layers":[{"name":"own"}]}}"#, 1),
+        for before in [
+            "{}",
+            r#"{"layered_runtime":{}}"#,
+            r#"{"layered_runtime":{"layers":[]}}"#,
+            r#"{"layered_runtime":{"layers":[{"name":"own"}]}}"#,
         ] {
             let mut bootstrap = tree(before);
             let empty = empty(&bootstrap);
             let own = items(field(&bootstrap, CONFIG).unwrap_or(&tree("{}")), LIST).len();
             add(&mut bootstrap).unwrap();
             let layers = items(field(&bootstrap, CONFIG).unwrap(), LIST);
-            assert_eq!(layers.len(), own + added, "{before}");
+            assert_eq!(layers.len(), own + 1, "{before}");
             assert_eq!(text(&layers[0], "name"), Some(LAYER));
             remove(&mut bootstrap, empty);
             assert_eq!(serde_json::to_string(&bootstrap).unwrap(), before);
