@@ -5,6 +5,7 @@
 //! the configuration. What tests ask by the names of the .wasm (statistics, the log) is
 //! answered by the harness (`envoy`).
 
+mod metadata;
 mod stats;
 #[cfg(test)]
 mod wasm_only;
@@ -100,6 +101,7 @@ pub fn with_plain_names(bootstrap: &mut Value) {
 }
 
 fn put_module(config: &mut Value, file: &Path) {
+    let mut is_changed = false;
     visit(config, &mut |value| {
         let is_ours = value["@type"] == WASM_TYPE
             && value["config"]["name"]
@@ -107,11 +109,16 @@ fn put_module(config: &mut Value, file: &Path) {
                 .is_some_and(|name| name.starts_with(PLUGIN_NAME));
         if is_ours {
             *value = module_filter(file, &value["config"]["configuration"]);
+            is_changed = true;
         }
         if value["type_urls"] == json!([WASM_TYPE]) {
             value["type_urls"] = json!([MODULE_TYPE]);
+            is_changed = true;
         }
     });
+    if is_changed {
+        metadata::make_readable(config);
+    }
     if config.get("admin").is_some() {
         with_plain_names(config);
     }

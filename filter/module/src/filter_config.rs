@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use btp_engine::Plan;
+use btp_engine::{LogThrottle, Plan};
 use btp_policy::PluginConfig;
 use btp_policy::problem::in_one_line;
 
 use crate::abi::{Config, Level, log};
+use crate::metadata::Metadata;
 use crate::metrics::Metrics;
 use crate::shared_state::PlanCells;
 
@@ -19,6 +20,9 @@ pub(crate) struct FilterConfig {
     pub(crate) plan: Plan,
     pub(crate) cells: PlanCells,
     pub(crate) metrics: Metrics,
+    pub(crate) metadata: Metadata,
+    /// Lets through what the log says of routes' metadata.
+    pub(crate) route_hints: LogThrottle,
 }
 
 /// Configurations so far.
@@ -50,6 +54,8 @@ impl FilterConfig {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             cells: PlanCells::new(plan.cells()),
             metrics: Metrics::new(&plan, config),
+            metadata: Metadata::default(),
+            route_hints: LogThrottle::default(),
             plan,
         };
         let (version, millis) = (env!("CARGO_PKG_VERSION"), start.elapsed().as_millis());

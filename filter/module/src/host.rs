@@ -9,11 +9,12 @@ use btp_engine::{
 };
 use btp_policy::attach::Route;
 
-use crate::abi::{self, Map, MetadataKey, MetadataSource, Stream};
+use crate::abi::{self, Map, Stream};
 use crate::beginning::Beginning;
 use crate::clock::{monotonic_ns, wall_ns};
 use crate::filter_config::FilterConfig;
 use crate::random;
+use crate::route;
 use crate::shared_state::{self, Located};
 
 const NANOS_PER_MS: u64 = 1_000_000;
@@ -148,18 +149,7 @@ impl Host for ModuleHost<'_, '_> {
     }
 
     fn metadata(&self, path: &[String]) -> Option<MetadataValue<'_>> {
-        let stream = self.stream?;
-        let [namespace, key] = path else { return None };
-        let key = MetadataKey {
-            source: MetadataSource::Dynamic,
-            namespace,
-            key,
-        };
-        if let Some(text) = stream.metadata_text(key) {
-            return (!text.is_empty()).then(|| MetadataValue::Text(text.into()));
-        }
-        let number = stream.metadata_number(key).map(MetadataValue::Number);
-        number.or_else(|| stream.metadata_bool(key).map(MetadataValue::Boolean))
+        self.config.metadata.value(self.stream?, path)
     }
 
     fn start_time_ns(&self) -> Option<u64> {
@@ -174,12 +164,18 @@ impl Host for ModuleHost<'_, '_> {
         self.stream.and_then(attempts).unwrap_or(0)
     }
 
-    fn route<R>(&self, _labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
+    fn route<R>(&self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
         let name = self.attribute(Attribute::RouteName).unwrap_or_default();
+        let resources = self.stream.map(route::resources).unwrap_or_default();
+        let labels = self.stream.filter(|_| labels).map(route::labels);
+        if let Some(stream) = self.stream {
+            let hints = &self.config.route_hints;
+            route::check(stream, &resources, labels.as_deref(), hints);
+        }
         read(&Route {
             name: &name,
-            resources: &[],
-            labels: &[],
+            resources: &resources,
+            labels: &labels.unwrap_or_default(),
         })
     }
 }

@@ -24,11 +24,13 @@ mod exchange;
 mod filter;
 mod filter_config;
 mod host;
+mod metadata;
 mod metrics;
 mod perform;
 #[cfg(feature = "planted-panics")]
 mod planted;
 mod random;
+mod route;
 mod shared_state;
 mod timer;
 mod worker;
