@@ -4,8 +4,6 @@
 mod insert;
 mod metadata;
 
-use std::collections::BTreeSet;
-
 use btp_policy::attach::Gateway;
 use btp_policy::node::{Node, Value};
 use btp_policy::scalar::ObjectName;
@@ -13,7 +11,7 @@ use btp_policy::spec::{Capability, Owner, owner_of};
 
 use super::order::{Group, Spot, Why};
 use super::redirects;
-use super::selectors::NestedPath;
+use super::selectors::Nested;
 use crate::envoy::json::{IntoNode, list, node, object, put};
 use crate::envoy::plugin::{AFTER_AUTH, Build, NAME, UPSTREAM, build_of};
 use crate::envoy::tree::{field, field_mut, find, items, set};
@@ -120,10 +118,7 @@ pub(crate) fn instances(
 
 /// Gives instances the filters that they need in front of them, by what each reads of
 /// nested metadata, and the places that they will all have then.
-pub(crate) fn make_room(
-    instances: &mut [Instance],
-    reads: impl Fn(&Instance) -> BTreeSet<NestedPath>,
-) {
+pub(crate) fn make_room(instances: &mut [Instance], reads: impl Fn(&Instance) -> Vec<Nested>) {
     let mut before = 0;
     for instance in instances {
         instance.front = metadata::filter(&instance.name, &reads(instance));

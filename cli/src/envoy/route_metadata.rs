@@ -138,19 +138,22 @@ fn labels(node: &Node) -> Vec<Label> {
     entries.iter().filter_map(pair).collect()
 }
 
-/// Each text as `kind/namespace/name[/section]`.
+/// Each text as `kind/namespace/name[/section]`; what is none is passed over, as the
+/// module does.
 fn flat_resources(node: &Node) -> Vec<Resource> {
     let Value::List(all) = &node.value else {
         return Vec::new();
     };
-    let resource = |name: &str| {
+    let resource = |name: &str| -> Option<Resource> {
         let mut parts = name.splitn(4, '/').map(str::to_owned);
         let mut part = || parts.next();
-        [part(), part(), part(), part()]
+        let object = [Some(part()?), Some(part()?), Some(part()?)];
+        let [kind, namespace, name] = object;
+        let section = part().filter(|it| !it.is_empty());
+        Some([kind, namespace, name, section])
     };
-    all.iter()
-        .filter_map(|it| it.as_str().map(resource))
-        .collect()
+    let all = all.iter().filter_map(Node::as_str);
+    all.filter_map(resource).collect()
 }
 
 fn flat_name(resource: &Resource) -> Result<String, String> {

@@ -1,11 +1,9 @@
 //! The filter that puts nested values of dynamic metadata where a dynamic module can
 //! read them: into the filter state, as JSON.
 
-use std::collections::BTreeSet;
-
 use btp_policy::node::Node;
 
-use crate::apply::selectors::NestedPath;
+use crate::apply::selectors::Nested;
 use crate::envoy::json::{list, node};
 
 const TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config";
@@ -15,12 +13,14 @@ const NAME: &str = "btp.metadata";
 
 /// One for all of these values, in front of the instance with this name; `None` if
 /// there are none.
-pub(super) fn filter(instance: &str, paths: &BTreeSet<NestedPath>) -> Option<Node> {
-    let entries = list(paths.iter().map(entry));
+pub(super) fn filter(instance: &str, values: &[Nested]) -> Option<Node> {
+    let values = values.iter().filter(|it| it.unsayable().is_none());
+    let entries: Vec<Node> = values.map(entry).collect();
     // As many as there are instances, and each name once.
     let suffix = instance.strip_prefix(crate::envoy::plugin::NAME);
     let name = format!("{NAME}{}", suffix.unwrap_or_default());
-    (!paths.is_empty()).then(|| {
+    (!entries.is_empty()).then(|| {
+        let entries = list(entries);
         node!({
             "name": name,
             "typed_config": { "@type": TYPE, "on_request_headers": entries }
@@ -30,10 +30,10 @@ pub(super) fn filter(instance: &str, paths: &BTreeSet<NestedPath>) -> Option<Nod
 
 /// What it must do for one value. What is not there is written, too, as `null`: a value
 /// that an earlier filter of this kind has found may be gone.
-pub(crate) fn entry(path: &NestedPath) -> Node {
+pub(crate) fn entry(value: &Nested) -> Node {
     node!({
-        "object_key": (path.key()),
+        "object_key": (value.state_key()),
         "factory_key": "envoy.string",
-        "format_string": { "json_format": { "value": (path.operator()) } }
+        "format_string": { "json_format": { "value": (value.operator()) } }
     })
 }

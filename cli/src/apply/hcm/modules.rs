@@ -7,7 +7,7 @@ use btp_policy::{PluginConfig, Policy, Position};
 
 use super::{Hint, Hints};
 use crate::apply::filter::metadata_entry;
-use crate::apply::selectors::nested_paths;
+use crate::apply::selectors::nested;
 use crate::envoy::files::Config;
 use crate::envoy::http_filter::package_of;
 use crate::envoy::model::{HttpConnectionManager, Model, RouteSource};
@@ -99,19 +99,19 @@ fn names_routes(policy: &Policy) -> bool {
 fn unseen(plugin: &PluginConfig, in_front: &[Node]) -> Vec<String> {
     let specs = plugin.policies.iter().map(|it| &it.spec);
     let is_behind = plugin.position == Position::Upstream;
-    let all = nested_paths(specs, |it| plugin.enforce.has(it), is_behind).into_iter();
+    let all = nested(specs, |it| plugin.enforce.has(it), is_behind).into_iter();
     let is_written = |key: &str| in_front.iter().any(|filter| writes(filter, key));
-    all.filter(|path| !is_written(&path.key()))
-        .map(|path| match path.unsayable() {
+    all.filter(|it| it.is_needed && !is_written(&it.state_key()))
+        .map(|value| match value.unsayable() {
             Some(part) => format!(
-                "reads {part:?} of nested dynamic metadata, which Envoy cannot show to a dynamic \
-                 module: use the .wasm, or have a filter write the value one key deep"
+                "reads what is nested under {part:?} in dynamic metadata, which Envoy cannot show \
+                 to a dynamic module: use the .wasm, or have a filter write the value one key deep"
             ),
             None => format!(
                 "reads dynamic metadata that is nested, which a dynamic module cannot: put an \
                  envoy.filters.http.set_filter_state right in front of it, with {} in \
                  on_request_headers (btp apply --module does)",
-                shown(&metadata_entry(&path))
+                shown(&metadata_entry(&value))
             ),
         })
         .collect()

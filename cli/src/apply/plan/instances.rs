@@ -18,7 +18,7 @@ use crate::apply::effective::Effective;
 use crate::apply::filter::{self, Contents, Instance};
 use crate::apply::needs::Needs;
 use crate::apply::placement::Object;
-use crate::apply::selectors::{NestedPath, nested_paths, selectors};
+use crate::apply::selectors::{Nested, nested, selectors};
 use crate::apply::standing::{self, Standing};
 use crate::diagnostics::Finding;
 use crate::envoy::address::Address;
@@ -93,7 +93,7 @@ pub(super) fn insert(
             refuse_unsayable(scene, &used, errors);
             filter::make_room(&mut instances, |it| reads(scene, it, &used));
         } else {
-            filter::make_room(&mut instances, |_| BTreeSet::new());
+            filter::make_room(&mut instances, |_| Vec::new());
         }
         for instance in &instances {
             check_plugin(scene, instance, &used, errors);
@@ -134,24 +134,24 @@ pub(super) fn insert(
 }
 
 /// The nested values of dynamic metadata that an instance reads.
-fn reads(scene: Scene<'_>, instance: &Instance, used: &[usize]) -> BTreeSet<NestedPath> {
+fn reads(scene: Scene<'_>, instance: &Instance, used: &[usize]) -> Vec<Nested> {
     let specs = used.iter().map(|it| &scene.policies[*it].spec);
     let has = |it| instance.capabilities.contains(&it);
-    nested_paths(specs, has, instance.place.is_none())
+    nested(specs, has, instance.place.is_none())
 }
 
 /// Refuses values of dynamic metadata that cannot be put where a module reads them.
 fn refuse_unsayable(scene: Scene<'_>, used: &[usize], errors: &mut Errors<'_>) {
     for policy in used {
         for it in selectors(&scene.policies[*policy].spec) {
-            for path in NestedPath::of(it.selector) {
-                let Some(part) = path.unsayable() else {
+            for value in Nested::of(it.selector).filter(|it| it.is_needed) {
+                let Some(part) = value.unsayable() else {
                     continue;
                 };
                 let reason = format!(
-                    "reads {part:?} of nested dynamic metadata, which Envoy cannot show to a \
-                     dynamic module: a key there can have no :, ), or end of a line; use the \
-                     .wasm, or have another filter write the value one key deep"
+                    "reads what is nested under {part:?} in dynamic metadata, which Envoy cannot \
+                     show to a dynamic module: namespace and first key can have no :, ), or end \
+                     of a line; use the .wasm, or have another filter write the value one key deep"
                 );
                 errors.refuse_field(*policy, &format!("spec.{}", it.path), reason);
             }
