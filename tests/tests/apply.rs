@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use btp_tests::bootstrap::{MOUNTED_MODULE, MOUNTED_WASM, read_yaml};
 use btp_tests::client::Request;
 use btp_tests::readme::Readme;
-use btp_tests::{Bootstrap, Envoy, Upstream, repo};
+use btp_tests::{Bootstrap, Build, Envoy, Upstream, repo};
 use serde_json::{Value, json};
 
 fn btp(folder: &Path, arguments: &[&str]) -> Result<Output> {
@@ -246,6 +246,7 @@ async fn what_is_applied_is_in_force_on_its_routes_alone() -> Result<()> {
         "clusters": [cluster(&upstream)]}});
     fs::write(folder.path().join("envoy.json"), config.to_string())?;
     fs::write(folder.path().join("policies.yaml"), POLICIES)?;
+    let [option, file] = Build::under_test()?.apply_option()?;
     let report = apply(
         folder.path(),
         &[
@@ -253,6 +254,8 @@ async fn what_is_applied_is_in_force_on_its_routes_alone() -> Result<()> {
             "envoy.json",
             "-f",
             "policies.yaml",
+            &option,
+            &file,
             "-o",
             "out.yaml",
         ],
@@ -307,7 +310,7 @@ async fn routes_clusters_and_the_plugin_may_stand_in_files() -> Result<()> {
     ensure!(String::from_utf8_lossy(&refused.stderr).contains("--out-dir"));
 
     let mounted = out.display().to_string();
-    let wasm = repo::wasm()?.display().to_string();
+    let [option, file] = Build::under_test()?.apply_option()?;
     apply(
         folder.path(),
         &[
@@ -319,8 +322,8 @@ async fn routes_clusters_and_the_plugin_may_stand_in_files() -> Result<()> {
             "out",
             "--ecds",
             &mounted,
-            "--wasm",
-            &wasm,
+            &option,
+            &file,
         ],
     )?;
     let bootstrap = Bootstrap::load(out.join("envoy.yaml"))?;
@@ -341,17 +344,16 @@ async fn routes_clusters_and_the_plugin_may_stand_in_files() -> Result<()> {
             "again",
             "--ecds",
             &mounted,
-            "--wasm",
-            &wasm,
+            &option,
+            &file,
         ],
     )?;
     ensure!(read_yaml(&out.join("again/cds.json"))? == before);
-    for name in [
-        "envoy.yaml",
-        "rds.yaml",
-        "cds.json",
-        "backend_traffic_policy.yaml",
-    ] {
+    let plugin = match Build::under_test()? {
+        Build::Wasm => "backend_traffic_policy.yaml",
+        Build::Module => "backend_traffic_policy_module.yaml",
+    };
+    for name in ["envoy.yaml", "rds.yaml", "cds.json", plugin] {
         let again = fs::read_to_string(out.join("again").join(name))?;
         ensure!(
             again == fs::read_to_string(out.join(name))?,
