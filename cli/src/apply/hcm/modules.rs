@@ -24,12 +24,17 @@ pub(crate) fn hints_of_modules(config: &Config, model: &Model) -> Vec<Hint> {
         let filters = items(hcm, "http_filters");
         let list = manager.address.key("http_filters");
         let mut has_module = false;
+        let mut wasm = None;
         let mut on_routes = false;
         let mut look = |filter: &Node, address, in_front: &[Node]| {
-            if build_of(filter) != Some(Build::Module) {
-                return;
+            match build_of(filter) {
+                Some(Build::Module) => has_module = true,
+                Some(Build::Wasm) => {
+                    wasm.get_or_insert(address);
+                    return;
+                }
+                None => return,
             }
-            has_module = true;
             let Some(plugin) = configuration_of(filter) else {
                 return;
             };
@@ -49,6 +54,12 @@ pub(crate) fn hints_of_modules(config: &Config, model: &Model) -> Vec<Hint> {
             for (place, filter) in filters.iter().enumerate() {
                 look(filter, behind.item(place), in_front);
             }
+        }
+        if let (Some(address), true) = (wasm, has_module) {
+            let reason = "is a .wasm beside instances that are dynamic modules: they share no \
+                          counts, and a retryConstraint needs both of its instances in one \
+                          build; use one build in a chain";
+            hints.say(&address, reason.to_owned());
         }
         if has_module {
             hints.on_metadata_of_routes(model, manager, on_routes);
