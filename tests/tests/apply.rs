@@ -108,10 +108,7 @@ fn envoy_loads_every_golden_configuration() -> Result<()> {
 /// with the policy that changes most applied to it.
 #[test]
 fn envoy_loads_what_is_applied_to_every_configuration_of_the_corpus() -> Result<()> {
-    let builds = [
-        ("--wasm", repo::wasm()?.display().to_string()),
-        ("--module", repo::module()?.display().to_string()),
-    ];
+    let [option, file] = Build::under_test()?.apply_option()?;
     let folder = tempfile::tempdir()?;
     let corpus = repo::path("cli/tests/corpus");
     let mut count = 0;
@@ -125,11 +122,18 @@ fn envoy_loads_what_is_applied_to_every_configuration_of_the_corpus() -> Result<
             let from = bootstrap.to_string_lossy();
             let policy = corpus.join("policies/everything.yaml");
             let given = policy.to_string_lossy();
-            for (option, file) in &builds {
-                let arguments = ["--bootstrap", &from, "-f", &given, option, file, "-o", name];
-                apply(folder.path(), &arguments)?;
-                assert_loads(&folder.path().join(name)).with_context(|| from.to_string())?;
-            }
+            let arguments = [
+                "--bootstrap",
+                &from,
+                "-f",
+                &given,
+                &option,
+                &file,
+                "-o",
+                name,
+            ];
+            apply(folder.path(), &arguments)?;
+            assert_loads(&folder.path().join(name)).with_context(|| from.to_string())?;
             count += 1;
         }
     }
