@@ -385,7 +385,8 @@ fn only_route_policies_merge() {
 
 #[test]
 fn a_host_that_always_holds_headers_needs_not_be_told_so() {
-    let text = br#"{"policies":[{"metadata":{"name":"p"},"spec":{"requestBuffer":{"limit":"1Ki"}}}]}"#;
+    let text =
+        br#"{"policies":[{"metadata":{"name":"p"},"spec":{"requestBuffer":{"limit":"1Ki"}}}]}"#;
     assert!(PluginConfig::parse(text).is_err());
     assert!(PluginConfig::parse_with(text, HeldHeaders::Always).is_ok());
 }
