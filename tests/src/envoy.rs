@@ -1,7 +1,10 @@
 //! A real Envoy as a child process: started, watched, asked, ended.
 
 mod admin;
+mod same_names;
 mod workers;
+
+pub use same_names::SameNames;
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
