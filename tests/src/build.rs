@@ -28,6 +28,8 @@ pub const MODULE_TYPE: &str =
 
 /// Without it, Envoy 1.40 puts its own prefix before the names in Prometheus.
 const PLAIN_NAMES: &str = "envoy.reloadable_features.dynamic_modules_strip_custom_stat_prefix";
+/// The layer of Envoy's runtime that sets it.
+const LAYER: &str = "btp_module";
 
 /// A build of the filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +97,10 @@ pub fn with_plain_names(bootstrap: &mut Value) {
     if layers.is_null() {
         *layers = json!([]);
     }
-    if let Some(layers) = layers.as_array_mut() {
-        layers.push(json!({"name": "btp_module", "static_layer": {PLAIN_NAMES: true}}));
+    if let Some(layers) = layers.as_array_mut()
+        && layers.iter().all(|layer| layer["name"] != LAYER)
+    {
+        layers.push(json!({"name": LAYER, "static_layer": {PLAIN_NAMES: true}}));
     }
 }
 

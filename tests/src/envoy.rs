@@ -1,7 +1,11 @@
 //! A real Envoy as a child process: started, watched, asked, ended.
 
 mod admin;
+mod lifecycle;
+mod same_names;
 mod workers;
+
+pub use same_names::SameNames;
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -16,9 +20,13 @@ use crate::bootstrap::Bootstrap;
 use crate::build::{self, Build};
 use crate::client::{Request, Response, h1};
 use crate::{repo, wait};
+pub use lifecycle::free_port;
 
 /// Long enough for a loaded machine to compile the filter.
 const START: Duration = Duration::from_secs(90);
+
+/// The argument of an Envoy that shares nothing with other processes.
+pub const NO_HOT_RESTART: &str = "--disable-hot-restart";
 
 /// What a dead plugin writes into Envoy's log, and a module that has panicked.
 const VM_DEATH: [&str; 3] = ["panicked at", "in-VM backtrace", "Uncaught RuntimeError"];
@@ -51,7 +59,13 @@ struct Process {
 impl Envoy {
     /// Starts Envoy and waits until it serves.
     pub async fn start(bootstrap: &Bootstrap) -> Result<Self> {
-        let mut process = Process::spawn(bootstrap, &[])?;
+        Self::start_with(bootstrap, &[NO_HOT_RESTART]).await
+    }
+
+    /// The same with further arguments; without [`NO_HOT_RESTART`] among them it can be
+    /// one of several processes.
+    pub async fn start_with(bootstrap: &Bootstrap, arguments: &[&str]) -> Result<Self> {
+        let mut process = Process::spawn(bootstrap, arguments)?;
         match process.wait_for_start().await? {
             Ok(admin) => {
                 let listeners = admin::listeners(admin).await?;
@@ -67,7 +81,7 @@ impl Envoy {
 
     /// Starts Envoy, which must refuse to; yields its log.
     pub async fn fails_to_start(bootstrap: &Bootstrap) -> Result<String> {
-        let mut process = Process::spawn(bootstrap, &[])?;
+        let mut process = Process::spawn(bootstrap, &[NO_HOT_RESTART])?;
         match process.wait_for_start().await? {
             Ok(_) => bail!("Envoy started with a configuration it should refuse"),
             Err(status) => {
@@ -79,7 +93,7 @@ impl Envoy {
 
     /// Runs `envoy --mode validate`.
     pub async fn validate(bootstrap: &Bootstrap) -> Result<Validation> {
-        let mut process = Process::spawn(bootstrap, &["--mode", "validate"])?;
+        let mut process = Process::spawn(bootstrap, &[NO_HOT_RESTART, "--mode", "validate"])?;
         let status =
             wait::until_async("envoy --mode validate", START, async || process.exited()).await?;
         Ok(Validation {
@@ -175,7 +189,6 @@ impl Process {
             .args(["--log-level", "warning"])
             .args(["--component-log-level", &format!("{component}:info")])
             .args(["--file-flush-interval-msec", "10"])
-            .arg("--disable-hot-restart")
             .args(arguments)
             .stdout(log.try_clone()?)
             .stderr(log)

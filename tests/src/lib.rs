@@ -33,7 +33,7 @@ pub use body::Body;
 pub use bootstrap::{Bootstrap, Builder, EcdsFile, Route};
 pub use build::Build;
 pub use client::{Request, Response};
-pub use envoy::Envoy;
+pub use envoy::{Envoy, SameNames};
 pub use mortal::MortalFilter;
 pub use upstream::{Reply, Upstream};
 

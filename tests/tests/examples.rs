@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use btp_tests::bootstrap::read_yaml;
 use btp_tests::readme::Readme;
-use btp_tests::{Bootstrap, Envoy, Upstream, repo};
+use btp_tests::{Bootstrap, Envoy, SameNames, Upstream, repo};
 use serde_json::Value;
 
 /// The policies of these stand side by side in the demo.
@@ -37,12 +37,13 @@ async fn run_readme_against(example: &str, backend: SocketAddr) -> Result<()> {
     let mut bootstrap = Bootstrap::load(format!("examples/{example}/envoy.yaml"))?;
     bootstrap.redirect_cluster("backend", backend)?;
     let envoy = Envoy::start(&bootstrap).await?;
+    let stats = SameNames::start(&envoy).await?;
     let readme = Readme::load(&repo::path(format!("examples/{example}/README.md")))?;
     ensure!(!readme.steps().is_empty());
     readme
         .run(&[
             ("localhost:10000", envoy.addr().to_string()),
-            ("localhost:9901", envoy.admin_addr().to_string()),
+            ("localhost:9901", stats.addr().to_string()),
         ])
         .await?;
     envoy.assert_vm_alive().await

@@ -64,7 +64,7 @@ async fn commanded(envoy: &Envoy, command: &str) -> Result<Response> {
 }
 
 async fn panics(envoy: &Envoy) -> Result<u64> {
-    Ok(envoy.stat(PANICS).await?.unwrap_or(0))
+    Ok(envoy.own_stat(PANICS).await?.unwrap_or(0))
 }
 
 fn is_answered_for(response: &Response) -> bool {
@@ -276,7 +276,10 @@ async fn a_panic_at_the_upstream_position_is_answered_500() -> Result<()> {
     // Known: Envoy keeps metrics of this position under the cluster's name.
     let prometheus = envoy.admin_get("/stats/prometheus").await?;
     let of_cluster = format!("cluster.backend.{PANICS}");
-    ensure!(envoy.stat(&of_cluster).await? == Some(2), "{prometheus}");
+    ensure!(
+        envoy.own_stat(&of_cluster).await? == Some(2),
+        "{prometheus}"
+    );
     let named = "envoy_cluster_dynamicmodulescustom_btp_panics";
     ensure!(prometheus.contains(named), "{prometheus}");
     Ok(())

@@ -26,10 +26,13 @@ pub(crate) fn in_wasm(name: &str) -> Option<String> {
         return Some(format!(
             "{WASM}btp.{namespace}.{policy}.{capability}.{rule}.{what}"
         ));
-    } else if let Some((policy, route)) = label("route") {
-        (policy, format!(".route.{route}"))
-    } else if let Some((policy, cluster)) = label("cluster") {
-        (policy, format!(".cluster.{cluster}"))
+    } else if let Some((policy, whose)) = label("route") {
+        // Of a budget, which is a policy's, a route's or a cluster's.
+        match whose.split_once(".btp_cluster.")? {
+            ("", "") => (policy, String::new()),
+            ("", cluster) => (policy, format!(".cluster.{cluster}")),
+            (route, _) => (policy, format!(".route.{route}")),
+        }
     } else {
         (labels, String::new())
     };
@@ -54,8 +57,16 @@ mod tests {
                 "default.a_b.rate_limit.rule_0.admitted",
             ),
             (
-                "retry_budget_held.btp_namespace.default.btp_policy.p.btp_cluster.a.b",
+                "retry_budget_held.btp_namespace.default.btp_policy.p.btp_route..btp_cluster.a.b",
                 "default.p.cluster.a.b.retry_budget_held",
+            ),
+            (
+                "retry_budget_held.btp_namespace.default.btp_policy.p.btp_route.a.b.btp_cluster.",
+                "default.p.route.a.b.retry_budget_held",
+            ),
+            (
+                "retry_budget_held.btp_namespace.default.btp_policy.p.btp_route..btp_cluster.",
+                "default.p.retry_budget_held",
             ),
         ];
         for (module, wasm) in names {

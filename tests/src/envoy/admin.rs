@@ -25,15 +25,12 @@ impl Envoy {
 
     /// The value of a counter or gauge, if it exists.
     pub async fn stat(&self, name: &str) -> Result<Option<u64>> {
-        let mut regex = String::from("^");
-        for c in name.chars() {
-            if !c.is_ascii_alphanumeric() && c != '_' {
-                regex.push('\\');
-            }
-            regex.push(c);
-        }
-        regex.push('$');
-        Ok(self.stats_matching(&regex).await?.remove(name))
+        Ok(self.stats_matching(&exactly(name)).await?.remove(name))
+    }
+
+    /// The same, by the name that it has in this Envoy, whichever build it runs.
+    pub async fn own_stat(&self, name: &str) -> Result<Option<u64>> {
+        Ok(own_stats(self.admin, &exactly(name)).await?.remove(name))
     }
 
     /// A cluster as it is in force.
@@ -53,18 +50,45 @@ impl Envoy {
     /// All counters and gauges whose name matches a regular expression; those of the
     /// filter have the names of the .wasm, whichever build it is.
     pub async fn stats_matching(&self, regex: &str) -> Result<BTreeMap<String, u64>> {
-        let path_of = |regex| format!("/stats?filter={}", percent::encode(regex));
-        let mut found = numbers(&self.admin_get(&path_of(regex)).await?);
-        if Build::under_test()? == Build::Module {
-            let ours = self.admin_get(&path_of(r"dynamicmodulescustom\.")).await?;
-            let regex = Regex::new(regex)?;
-            found.retain(|name, _| build::in_wasm(name).is_none());
-            let ours = numbers(&ours).into_iter();
-            let ours = ours.filter_map(|(name, value)| Some((build::in_wasm(&name)?, value)));
-            found.extend(ours.filter(|(name, _)| regex.is_match(name)));
-        }
-        Ok(found)
+        stats_matching(self.admin, regex).await
     }
+}
+
+/// [`Envoy::stats_matching`] by an admin interface's address.
+pub(super) async fn stats_matching(
+    admin: SocketAddr,
+    regex: &str,
+) -> Result<BTreeMap<String, u64>> {
+    let mut found = own_stats(admin, regex).await?;
+    if Build::under_test()? == Build::Module {
+        let ours = own_stats(admin, r"dynamicmodulescustom\.").await?;
+        let regex = Regex::new(regex)?;
+        found.retain(|name, _| build::in_wasm(name).is_none());
+        for (name, value) in ours {
+            if let Some(name) = build::in_wasm(&name).filter(|it| regex.is_match(it)) {
+                *found.entry(name).or_default() += value;
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn own_stats(admin: SocketAddr, regex: &str) -> Result<BTreeMap<String, u64>> {
+    let path = format!("/stats?filter={}", percent::encode(regex));
+    Ok(numbers(&ok(h1::get(admin, &path).await?)?))
+}
+
+/// A regular expression for this name and no other.
+fn exactly(name: &str) -> String {
+    let mut regex = String::from("^");
+    for c in name.chars() {
+        if !c.is_ascii_alphanumeric() && c != '_' {
+            regex.push('\\');
+        }
+        regex.push(c);
+    }
+    regex.push('$');
+    regex
 }
 
 /// Whether Envoy serves: a connection refused is just too early.

@@ -1,0 +1,68 @@
+//! Envoy's statistics at an address of their own, under the names of the .wasm
+//! whichever build it runs: for the commands that READMEs show.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::{Envoy, admin};
+use crate::percent;
+
+/// `/stats` of an Envoy; ends when dropped.
+#[derive(Debug)]
+pub struct SameNames {
+    addr: SocketAddr,
+    server: JoinHandle<()>,
+}
+
+impl SameNames {
+    /// Starts on a port of its own.
+    pub async fn start(envoy: &Envoy) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let addr = listener.local_addr()?;
+        let server = tokio::spawn(serve(listener, envoy.admin_addr()));
+        Ok(Self { addr, server })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+impl Drop for SameNames {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, admin: SocketAddr) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let service = service_fn(move |request| answer(admin, request));
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(async move {
+            // Who asks sees what has failed.
+            let _ = connection.await;
+        });
+    }
+}
+
+async fn answer(
+    admin: SocketAddr,
+    request: http::Request<Incoming>,
+) -> Result<http::Response<Full<Bytes>>> {
+    let query = request.uri().query().unwrap_or_default();
+    let filter = query.strip_prefix("filter=").map(percent::decode);
+    let stats = admin::stats_matching(admin, &filter.unwrap_or_default()).await?;
+    let lines = stats
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\n"));
+    Ok(http::Response::new(Full::from(lines.collect::<String>())))
+}
