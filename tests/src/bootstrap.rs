@@ -40,9 +40,13 @@ impl Bootstrap {
     pub fn load(file: impl AsRef<Path>) -> Result<Self> {
         let mut bootstrap = Self::from_value(read_yaml(&repo::path(file))?);
         bootstrap.isolate();
-        if bootstrap.mentions(MOUNTED_WASM) {
-            let wasm = repo::wasm()?;
-            bootstrap.replace_text(MOUNTED_WASM, &wasm.display().to_string());
+        for (mounted, built) in [
+            (MOUNTED_WASM, repo::wasm as fn() -> _),
+            (MOUNTED_MODULE, repo::module),
+        ] {
+            if bootstrap.mentions(mounted) {
+                bootstrap.replace_text(mounted, &built()?.display().to_string());
+            }
         }
         Ok(bootstrap)
     }

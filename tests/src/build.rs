@@ -50,6 +50,14 @@ impl Build {
         }
     }
 
+    /// Its name in `$BTP_BUILD`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wasm => "wasm",
+            Self::Module => "module",
+        }
+    }
+
     /// The part of Envoy in whose name it logs.
     pub fn log_component(self) -> &'static str {
         match self {

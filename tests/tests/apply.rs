@@ -443,17 +443,20 @@ async fn the_example_does_what_its_readme_shows() -> Result<()> {
 }
 
 #[test]
-fn the_example_is_current() -> Result<()> {
-    let folder = repo::path("examples/apply");
-    let made = apply(
-        &folder,
-        &["--bootstrap", "bootstrap.yaml", "-f", "policy.yaml"],
-    )?;
-    let committed = fs::read_to_string(folder.join("envoy.yaml"))?;
-    ensure!(
-        made == committed,
-        "make it anew, as the README says:\n{made}"
-    );
+fn the_examples_are_current() -> Result<()> {
+    for (example, build) in [("apply", None), ("dynamic-module", Some("--module"))] {
+        let folder = repo::path(format!("examples/{example}"));
+        let arguments = ["--bootstrap", "bootstrap.yaml", "-f", "policy.yaml"];
+        let made = apply(
+            &folder,
+            &arguments.into_iter().chain(build).collect::<Vec<_>>(),
+        )?;
+        let committed = fs::read_to_string(folder.join("envoy.yaml"))?;
+        ensure!(
+            made == committed,
+            "make {example} anew, as its README says:\n{made}"
+        );
+    }
     Ok(())
 }
 
@@ -462,13 +465,17 @@ fn the_demo_is_current() -> Result<()> {
     let folder = repo::path("envoy");
     let policies = ["fault-injection", "response-override"]
         .map(|example| format!("../examples/{example}/policy.yaml"));
-    let bootstrap = ["--bootstrap", "without-filter.yaml", "-f"];
-    let arguments = bootstrap
-        .into_iter()
-        .chain(policies.iter().map(String::as_str));
-    let made = apply(&folder, &arguments.collect::<Vec<_>>())?;
-    let committed = fs::read_to_string(folder.join("envoy.yaml"))?;
-    ensure!(made == committed, "make it anew, as its head says:\n{made}");
+    for (file, build) in [("envoy.yaml", None), ("module.yaml", Some("--module"))] {
+        let arguments = ["--bootstrap", "without-filter.yaml"].into_iter();
+        let arguments = arguments.chain(build).chain(["-f"]);
+        let arguments = arguments.chain(policies.iter().map(String::as_str));
+        let made = apply(&folder, &arguments.collect::<Vec<_>>())?;
+        let committed = fs::read_to_string(folder.join(file))?;
+        ensure!(
+            made == committed,
+            "make {file} anew, as its head says:\n{made}"
+        );
+    }
     Ok(())
 }
 

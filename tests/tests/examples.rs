@@ -54,6 +54,12 @@ async fn fault_injection() -> Result<()> {
     run_readme("fault-injection").await
 }
 
+/// The module, whichever build the other tests run on.
+#[tokio::test(flavor = "multi_thread")]
+async fn dynamic_module() -> Result<()> {
+    run_readme("dynamic-module").await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fault_recipes() -> Result<()> {
     run_readme("fault-recipes").await
@@ -201,6 +207,7 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
     )?;
     for file in [
         "envoy/envoy.yaml",
+        "envoy/module.yaml",
         "envoy/upstream.yaml",
         "envoy/without-filter.yaml",
         "envoy/filter-by-ecds.yaml",
@@ -213,6 +220,8 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "examples/native-fields/envoy.yaml",
         "examples/apply/bootstrap.yaml",
         "examples/apply/envoy.yaml",
+        "examples/dynamic-module/bootstrap.yaml",
+        "examples/dynamic-module/envoy.yaml",
         "examples/rate-limit/envoy.yaml",
         "examples/branded-error-pages/envoy.yaml",
         "examples/hide-backend-errors/envoy.yaml",

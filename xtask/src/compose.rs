@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::builds::Build;
 use crate::project::Project;
 use crate::real_envoy::Bench;
 use crate::{envoy, image, sh};
@@ -38,14 +39,18 @@ pub(crate) fn test(project: &Project) -> Result<Outcome> {
     };
     let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
     let image = image::prepare(project, bench.envoy())?;
-    let stack = Stack::new(project, compose, &bench, image)?;
-    stack.take_down(); // what an interrupted run may have left
-    let result = stack.test(&bench);
-    if result.is_err() {
-        stack.show_logs();
+    let mut stack = Stack::new(project, compose, &bench, image)?;
+    for build in Build::TESTED {
+        stack.build = *build;
+        stack.take_down(); // what an interrupted run may have left
+        let result = stack.test(&bench);
+        if result.is_err() {
+            stack.show_logs();
+        }
+        stack.take_down();
+        result?;
     }
-    stack.take_down();
-    result.map(|()| Outcome::Passed)
+    Ok(Outcome::Passed)
 }
 
 /// The compose program, when there is one and its engine answers.
@@ -65,6 +70,7 @@ struct Stack<'a> {
     name: String,
     version: String,
     builder: String,
+    build: Build,
     traffic: u16,
     admin: u16,
 }
@@ -85,6 +91,7 @@ impl<'a> Stack<'a> {
             name: format!("btp-test-{:08x}", clone.finish() as u32),
             version: bench.envoy().version.clone(),
             builder,
+            build: Build::Wasm,
             traffic,
             admin,
         })
@@ -130,6 +137,7 @@ impl<'a> Stack<'a> {
             .args(args)
             .env("ENVOY_VERSION", &self.version)
             .env("BTP_BUILDER", &self.builder)
+            .env("BTP_BUILD", self.build.name())
             .env("BTP_PORT", self.traffic.to_string())
             .env("BTP_ADMIN_PORT", self.admin.to_string());
         command

@@ -81,6 +81,9 @@ enum Command {
         /// Serve the configuration of this folder of examples/ instead.
         #[arg(long, value_name = "NAME")]
         example: Option<String>,
+        /// The build of the filter that Envoy gets.
+        #[arg(long, default_value = "wasm")]
+        build: Build,
     },
     /// Run all tests: host, wasm32, real Envoy, containers.
     Test {
@@ -171,7 +174,11 @@ fn run(args: Args) -> Result<()> {
             println!("{}", envoy.path.display());
             Ok(())
         }
-        Command::Demo { once, example } => real_envoy::demo(&project, once, example.as_deref()),
+        Command::Demo {
+            once,
+            example,
+            build,
+        } => real_envoy::demo(&project, build, once, example.as_deref()),
         Command::Test {
             envoy,
             build,

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::builds::Build;
 use crate::built::{self, Built};
@@ -65,8 +65,16 @@ impl Bench {
 }
 
 /// Shows the policies at work; serves until Ctrl-C unless `once`.
-pub(crate) fn demo(project: &Project, once: bool, example: Option<&str>) -> Result<()> {
-    let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
+pub(crate) fn demo(
+    project: &Project,
+    build: Build,
+    once: bool,
+    example: Option<&str>,
+) -> Result<()> {
+    if build == Build::Module && !cfg!(target_os = "linux") {
+        bail!("the dynamic module runs on Linux only; `--build wasm` runs here");
+    }
+    let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?.on(build);
     let mut demo =
         bench.equip(project.cargo(["run", "--quiet", "-p", "btp-tests", "--bin", "demo", "--"]));
     if once {

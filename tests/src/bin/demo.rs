@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use btp_tests::build::Build;
 use btp_tests::client::{grpc, h1};
 use btp_tests::{Bootstrap, Envoy, Request};
 use serde_json::{Value, json};
@@ -124,7 +125,11 @@ async fn main() -> Result<()> {
     let envoy = Envoy::start(&bootstrap)
         .await
         .context("Envoy does not start; is port 10000 or 9901 taken?")?;
-    println!("Envoy serves {file} at http://{}\n", envoy.addr());
+    let build = Build::under_test()?.name();
+    println!(
+        "Envoy serves {file} with the {build} at http://{}\n",
+        envoy.addr()
+    );
     if file == "envoy/envoy.yaml" {
         for stop in &TOUR {
             visit(&envoy, stop).await?;

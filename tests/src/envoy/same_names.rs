@@ -13,7 +13,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::{Envoy, admin};
+use crate::client::h1;
 use crate::percent;
+
+/// Here the names are the same by themselves.
+const PROMETHEUS: &str = "/stats/prometheus";
 
 /// `/stats` of an Envoy; ends when dropped.
 #[derive(Debug)]
@@ -58,6 +62,10 @@ async fn answer(
     admin: SocketAddr,
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Full<Bytes>>> {
+    if request.uri().path() == PROMETHEUS {
+        let text = h1::get(admin, PROMETHEUS).await?.text();
+        return Ok(http::Response::new(Full::from(text)));
+    }
     let query = request.uri().query().unwrap_or_default();
     let filter = query.strip_prefix("filter=").map(percent::decode);
     let stats = admin::stats_matching(admin, &filter.unwrap_or_default()).await?;
