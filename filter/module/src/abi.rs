@@ -21,6 +21,7 @@ mod guard;
 pub(crate) mod hooks;
 mod http_filter;
 mod metadata;
+mod newer;
 mod pin;
 mod process;
 mod scheduler;
