@@ -17,8 +17,8 @@ pub(crate) struct HttpExchange {
     /// When it is to be woken, and what takes that back.
     wake: Option<(u64, Wake)>,
     beginning: Beginning,
-    /// Its last event has been fed.
-    is_done: bool,
+    /// No further event matters, not even the last.
+    is_over: bool,
 }
 
 impl HttpExchange {
@@ -28,16 +28,22 @@ impl HttpExchange {
             exchange: Exchange::default(),
             wake: None,
             beginning: Beginning::now(),
-            is_done: false,
+            is_over: false,
         }
     }
 
     pub(crate) fn request_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> HeadersFlow {
-        self.beginning.look_at(stream);
-        headers_flow(self.event(stream, &mut |it, cx| it.request_headers(cx, end)))
+        let flow = self.event(stream, &mut |it, cx| it.request_headers(cx, end));
+        if !self.is_over {
+            self.beginning.note(stream);
+        }
+        headers_flow(flow)
     }
 
     pub(crate) fn request_body(&mut self, stream: &mut Stream<'_>, end: bool) -> BodyFlow {
+        if self.is_over {
+            return BodyFlow::Continue;
+        }
         let received = u64::try_from(stream.body_size(Body::ReceivedRequest)).unwrap_or(u64::MAX);
         body_flow(self.event(stream, &mut |it, cx| it.request_body(cx, received, end)))
     }
@@ -70,23 +76,27 @@ impl HttpExchange {
     }
 
     pub(crate) fn done(&mut self, stream: &mut Stream<'_>) {
-        self.wake = None;
-        self.is_done = true;
         let _ = self.event(stream, &mut |it, cx| {
             it.done(cx);
             Flow::Continue
         });
+        self.wake = None;
+        self.is_over = true;
     }
 
     /// Feeds one event to the engine, performs what it decides, and has the timer come
     /// when the exchange is to be woken.
     fn event(&mut self, stream: &mut Stream<'_>, event: Feed<'_>) -> Flow {
+        if self.is_over {
+            return Flow::Continue;
+        }
         let hook = Hook {
             config: &self.config,
             stream: Some(stream),
             beginning: self.beginning,
         };
         let flow = hook.feed(&mut self.exchange, event);
+        self.is_over = self.exchange.is_over(&self.config.plan);
         let wakes_at = self.exchange.wakes_at();
         if self.wake.as_ref().map(|(at, _)| *at) != wakes_at {
             self.wake = wakes_at.and_then(|at| {
@@ -102,8 +112,8 @@ impl HttpExchange {
 /// not stay away.
 impl Drop for HttpExchange {
     fn drop(&mut self) {
-        if !self.is_done {
-            self.is_done = true;
+        if !self.is_over {
+            self.is_over = true;
             let hook = Hook {
                 config: &self.config,
                 stream: None,

@@ -3,6 +3,7 @@
 use btp_engine::{Action, Fields, HeaderEdit, Reply, Response};
 
 use crate::abi::{Body, Level, Map, ResetReason, Stream, log};
+use crate::beginning::Beginning;
 use crate::filter_config::FilterConfig;
 use crate::host::EXCHANGE;
 
@@ -10,12 +11,12 @@ use crate::host::EXCHANGE;
 const RESET: &str = "btp_reset";
 const GRPC_STATUS: &[u8] = b"grpc-status";
 
-/// Performs what the engine decided under this configuration. `speaks_grpc`: Envoy
-/// writes its replies to this client as gRPC's.
+/// Performs what the engine decided under this configuration, for an exchange that
+/// began so.
 pub(crate) fn perform(
     config: &FilterConfig,
     stream: &mut Stream<'_>,
-    speaks_grpc: bool,
+    beginning: Beginning,
     actions: &mut Vec<Action>,
 ) {
     for action in actions.drain(..) {
@@ -41,8 +42,8 @@ pub(crate) fn perform(
             Action::ReplaceResponseHeaders(headers) => replace_headers(stream, &headers),
             Action::NameExchange(name) => set_state(stream, EXCHANGE, &name),
             Action::SetProperty(name, value) => set_state(stream, name, value.as_bytes()),
-            Action::Reply(reply) => send(stream, speaks_grpc, &reply),
-            Action::ReplyInstead(response) => send_instead(stream, speaks_grpc, &response),
+            Action::Reply(reply) => send(stream, beginning, &reply),
+            Action::ReplyInstead(response) => send_instead(stream, beginning, &response),
             Action::Reset => stream.reset(ResetReason::Local, RESET),
             Action::Log(text) => log(Level::Warn, &text),
             Action::ReplaceBody(body) => replace_body(stream, &body),
@@ -69,7 +70,8 @@ fn set_state(stream: &mut Stream<'_>, key: &str, value: &[u8]) {
     }
 }
 
-fn send(stream: &mut Stream<'_>, speaks_grpc: bool, reply: &Reply) {
+fn send(stream: &mut Stream<'_>, beginning: Beginning, reply: &Reply) {
+    let grpc_status = reply.grpc_status.filter(|_| beginning.speaks_grpc(stream));
     let headers = reply.headers.iter();
     let headers = headers.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let body = reply.body.as_bytes();
@@ -78,12 +80,12 @@ fn send(stream: &mut Stream<'_>, speaks_grpc: bool, reply: &Reply) {
         reply.status,
         headers,
         body,
-        reply.grpc_status.filter(|_| speaks_grpc),
+        grpc_status,
         reply.details,
     );
 }
 
-fn send_instead(stream: &mut Stream<'_>, speaks_grpc: bool, response: &Response) {
+fn send_instead(stream: &mut Stream<'_>, beginning: Beginning, response: &Response) {
     let Response {
         status,
         headers,
@@ -91,15 +93,9 @@ fn send_instead(stream: &mut Stream<'_>, speaks_grpc: bool, response: &Response)
         grpc_status,
         details,
     } = response;
+    let grpc_status = grpc_status.filter(|_| beginning.speaks_grpc(stream));
     let headers = headers.iter().map(|(name, value)| (&name[..], &value[..]));
-    reply_with(
-        stream,
-        *status,
-        headers,
-        body,
-        grpc_status.filter(|_| speaks_grpc),
-        details,
-    );
+    reply_with(stream, *status, headers, body, grpc_status, details);
 }
 
 /// Envoy turns its reply to a gRPC request into one of gRPC, and keeps a status that

@@ -69,7 +69,7 @@ impl Hook<'_, '_> {
             (event(exchange, cx), actions)
         });
         if let Some(stream) = stream {
-            perform(config, stream, beginning.speaks_grpc, &mut actions);
+            perform(config, stream, beginning, &mut actions);
         }
         actions.clear();
         THREAD.with_borrow_mut(|thread| thread.actions = actions);
