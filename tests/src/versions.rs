@@ -14,11 +14,13 @@ pub const DIR: &str = "docs/versions";
 /// The page that is made of them.
 pub const PAGE: &str = "docs/VERSIONS.md";
 
-/// All tables on one release.
+/// All tables on one release, with one build of the filter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Envoy's release.
     pub version: String,
+    /// The filter's build, `wasm` or `module`.
+    pub build: String,
     /// Why it does not take the filter at all.
     pub refused: Option<String>,
     /// The tables.
@@ -47,7 +49,7 @@ pub struct Failed {
     pub wrong: Vec<String>,
 }
 
-/// The runs that are kept, latest release first.
+/// The runs that are kept, latest release first, and of a release the .wasm.
 pub fn kept() -> Result<Vec<Run>> {
     let mut runs = Vec::new();
     for entry in fs::read_dir(repo::path(DIR)).with_context(|| format!("reading {DIR}"))? {
@@ -57,7 +59,7 @@ pub fn kept() -> Result<Vec<Run>> {
             serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
         runs.push(run);
     }
-    runs.sort_by_key(|run| std::cmp::Reverse(numbers(&run.version)));
+    runs.sort_by_key(|run| std::cmp::Reverse((numbers(&run.version), run.build.clone())));
     Ok(runs)
 }
 
@@ -72,11 +74,11 @@ pub fn page(runs: &[Run]) -> String {
         .to_owned();
     let tables = runs.iter().flat_map(|run| &run.tables);
     let names: BTreeSet<&str> = tables.map(|table| table.name.as_str()).collect();
-    let _ = write!(page, "| Envoy |");
+    let _ = write!(page, "| Envoy | build |");
     let _ = names.iter().try_for_each(|name| write!(page, " {name} |"));
-    let _ = writeln!(page, "\n|---|{}", "---|".repeat(names.len()));
+    let _ = writeln!(page, "\n|---|---|{}", "---|".repeat(names.len()));
     for run in runs {
-        let _ = write!(page, "| {} |", run.version);
+        let _ = write!(page, "| {} | {} |", run.version, run.build);
         let cells = names.iter().map(|name| cell(run, name));
         cells.for_each(|cell| page.push_str(&format!(" {cell} |")));
         page.push('\n');
@@ -101,6 +103,10 @@ fn deviations(run: &Run) -> String {
     let mut lines = String::new();
     if let Some(reason) = &run.refused {
         let _ = writeln!(lines, "It does not take the filter: {}.", quoted(reason));
+        let _ = writeln!(
+            lines,
+            "Use a release or a build that the table has rows for."
+        );
     }
     for table in &run.tables {
         if let Some(reason) = &table.refused {
@@ -120,7 +126,7 @@ fn deviations(run: &Run) -> String {
     if lines.is_empty() {
         return lines;
     }
-    format!("\n## {}\n\n{lines}", run.version)
+    format!("\n## {}, {}\n\n{lines}", run.version, run.build)
 }
 
 fn quoted(text: &str) -> String {
@@ -152,29 +158,39 @@ mod tests {
     fn rows_that_failed_are_counted_and_named() {
         let run = Run {
             version: "1.2.3".to_owned(),
+            build: "module".to_owned(),
             refused: None,
             tables: vec![table("demo", &[]), table("retry", &["row 2 (late)"])],
         };
         let other = Run {
             version: "1.1.9".to_owned(),
+            build: "wasm".to_owned(),
             refused: None,
             tables: vec![table("demo", &[])],
         };
         let page = page(&[run, other]);
-        let rows = "| Envoy | demo | retry |\n|---|---|---|\n\
-                    | 1.2.3 | 3 | 2 of 3 |\n| 1.1.9 | 3 | – |\n";
+        let rows = "| Envoy | build | demo | retry |\n|---|---|---|---|\n\
+                    | 1.2.3 | module | 3 | 2 of 3 |\n| 1.1.9 | wasm | 3 | – |\n";
         assert!(page.contains(rows), "{page}");
         let why = "- retry, row 2 (late): `status: expected 200, got 503`\n";
-        assert!(page.ends_with(&format!("## 1.2.3\n\n{why}")), "{page}");
+        assert!(
+            page.ends_with(&format!("## 1.2.3, module\n\n{why}")),
+            "{page}"
+        );
     }
 
     #[test]
     fn a_release_without_webassembly_says_why() {
         let run = Run {
             version: "1.2.3".to_owned(),
+            build: "module".to_owned(),
             refused: Some("no V8.".to_owned()),
             tables: Vec::new(),
         };
-        assert!(page(&[run]).ends_with("It does not take the filter: `no V8`.\n"));
+        let page = page(&[run]);
+        assert!(
+            page.contains("It does not take the filter: `no V8`.\n"),
+            "{page}"
+        );
     }
 }

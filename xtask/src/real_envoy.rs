@@ -124,9 +124,12 @@ fn tool(project: &Project, binary: &str) -> Command {
 /// Runs the scenario tables on each release, and writes docs/VERSIONS.md.
 pub(crate) fn versions(project: &Project) -> Result<()> {
     for version in envoy::VERSIONS {
-        let bench = Bench::prepare(project, version)?;
-        let arguments = ["run", "--quiet", "-p", "btp-tests", "--bin", "versions"];
-        sh::show(&mut bench.equip(project.cargo(arguments)))?;
+        let mut bench = Bench::prepare(project, version)?;
+        for build in Build::TESTED {
+            bench = bench.on(*build);
+            let arguments = ["run", "--quiet", "-p", "btp-tests", "--bin", "versions"];
+            sh::show(&mut bench.equip(project.cargo(arguments)))?;
+        }
     }
     Ok(())
 }

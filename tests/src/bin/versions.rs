@@ -11,7 +11,7 @@ use btp_tests::{Build, Envoy, repo};
 #[tokio::main]
 async fn main() -> Result<()> {
     let run = run().await?;
-    let file = repo::path(versions::DIR).join(format!("{}.json", run.version));
+    let file = repo::path(versions::DIR).join(format!("{}-{}.json", run.version, run.build));
     fs::create_dir_all(repo::path(versions::DIR))?;
     fs::write(&file, serde_json::to_string_pretty(&run)? + "\n")?;
     fs::write(
@@ -25,6 +25,7 @@ async fn run() -> Result<Run> {
     let (major, minor, patch) = repo::envoy_version()?;
     let mut run = Run {
         version: format!("{major}.{minor}.{patch}"),
+        build: Build::under_test()?.name().to_owned(),
         refused: None,
         tables: Vec::new(),
     };
