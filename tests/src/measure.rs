@@ -46,6 +46,16 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     (values[middle] + values[(values.len() - 1) / 2]) / 2.0
 }
 
+/// The lower quartile, the median and the upper quartile; between two values the nearer
+/// one.
+pub fn quartiles(mut values: Vec<f64>) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1);
+    let at = |share: f64| values.get((last as f64 * share).round() as usize).copied();
+    let [low, high] = [0.25, 0.75].map(|share| at(share).unwrap_or_default());
+    (low, median(values.clone()), high)
+}
+
 /// The table of CPU per request against the first variant, the control, and the
 /// rounds as CSV; each variant has as many as the control.
 pub fn per_request(variants: &[(&str, &[f64])]) -> (String, String) {
@@ -99,7 +109,7 @@ fn with_table(text: &str, name: &str, table: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{median, per_request, turns, with_table};
+    use super::{median, per_request, quartiles, turns, with_table};
 
     #[test]
     fn rounds_are_compared_with_those_of_the_control() {
@@ -120,6 +130,12 @@ mod tests {
     fn rounds_go_there_and_back() {
         assert_eq!(turns(3, 0), [0, 1, 2]);
         assert_eq!(turns(3, 1), [2, 1, 0]);
+    }
+
+    #[test]
+    fn quarters() {
+        let (low, middle, high) = quartiles(vec![5.0, 1.0, 2.0, 4.0, 3.0]);
+        assert_eq!([low, middle, high], [2.0, 3.0, 4.0]);
     }
 
     #[test]

@@ -253,7 +253,8 @@ fn test_files(project: &Project) -> Result<Vec<String>> {
     for entry in fs::read_dir(project.root.join("tests/tests"))? {
         let path = entry?.path();
         let name = path.file_stem().and_then(|it| it.to_str());
-        if let (Some(name), true) = (name, path.is_file()) {
+        // The compose test has a step of its own.
+        if let Some(name) = name.filter(|name| path.is_file() && *name != "compose") {
             files.push(name.to_owned());
         }
     }

@@ -1,6 +1,7 @@
 //! What runs the built filter in a real Envoy: the demo, the tests, measurements
 //! and attacks.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -90,7 +91,17 @@ pub(crate) fn demo(
 pub(crate) fn bench(project: &Project, what: Option<&str>) -> Result<()> {
     let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
     let binary = what.unwrap_or("bench").replace('-', "_");
-    sh::show(&mut bench.equip(tool(project, &binary)))
+    let mut command = bench.equip(tool(project, &binary));
+    if binary == "builds" {
+        command.env("BTP_NOOP_MODULE", noop_module(project)?);
+    }
+    sh::show(&mut command)
+}
+
+/// A dynamic module that does nothing, with the profile of ours.
+fn noop_module(project: &Project) -> Result<PathBuf> {
+    sh::run(&mut project.cargo(["build", "--profile", "module", "-p", "btp-noop-module"]))?;
+    Ok(project.target.join("module").join("libnoop.so"))
 }
 
 /// Attacks an Envoy for so many minutes, and writes docs/RELIABILITY.md.

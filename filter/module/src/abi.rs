@@ -27,6 +27,7 @@ mod newer;
 mod pin;
 mod pool;
 mod process;
+mod release;
 mod scheduler;
 mod slot;
 mod stream;

@@ -15,6 +15,7 @@ use super::guard::{guarded, report_panics};
 use super::http_filter::HttpFilter;
 use super::pin::pin;
 use super::process::log;
+use super::release::is_supported;
 use super::slot::{Answer, Entered, Loaded, Slot};
 use super::stream::Stream;
 use super::types::{BodyFlow, EnvoyBuffer, HeadersFlow, Level, LocalReplyFlow, TrailersFlow};
@@ -25,9 +26,16 @@ const VERSION: &CStr = c"v0.2.0";
 /// The counter of caught panics.
 const PANICS: &str = "btp.panics";
 
-/// The module was loaded.
+/// The module was loaded. A null refuses that.
 pub(crate) fn program_init() -> *const c_void {
-    guarded("program_init", || {
+    let is_supported = guarded("program_init", || {
+        if !is_supported() {
+            log(
+                Level::Error,
+                "the module needs Envoy 1.39 or later: use such a release, or the .wasm",
+            );
+            return false;
+        }
         report_panics();
         if !pin() {
             log(
@@ -35,8 +43,12 @@ pub(crate) fn program_init() -> *const c_void {
                 "the module cannot pin itself: set do_not_close, or an update may unload it",
             );
         }
+        true
     });
-    VERSION.as_ptr().cast()
+    match is_supported {
+        Some(false) => ptr::null(),
+        Some(true) | None => VERSION.as_ptr().cast(),
+    }
 }
 
 /// # Safety
