@@ -140,7 +140,8 @@ impl Plan {
 
     /// Whether the exchanges under this plan are attempts at the upstream
     /// position.
-    pub(crate) fn is_upstream(&self) -> bool {
+    #[must_use]
+    pub fn is_upstream(&self) -> bool {
         self.position == Position::Upstream
     }
 

@@ -23,6 +23,7 @@ mod guard;
 pub(crate) mod hooks;
 mod http_filter;
 mod metadata;
+mod newer;
 mod pin;
 mod pool;
 mod process;

@@ -1,11 +1,16 @@
 //! A plan's metrics as Envoy's: one metric a family, defined at load with the names
 //! of its labels, as Envoy takes no new ones later. Nothing is decided by them.
+//!
+//! Envoy keeps a number for as long as one of the configurations that have counted it.
+//! So a configuration takes over, when it is loaded, what was counted before.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod in_use;
 
 use btp_engine::{CounterId, Entry, Family, GaugeId, Label, Labels, MetricKind, Plan, Series};
 
 use crate::abi::{self, Config, Level, Stream, log};
+use crate::shared_state;
+use in_use::InUse;
 
 /// The metrics of one plan.
 #[derive(Debug)]
@@ -21,8 +26,7 @@ pub(crate) struct Metrics {
 struct Numbered<I> {
     family: I,
     labels: Vec<String>,
-    /// It has been changed, under this plan.
-    is_in_use: AtomicBool,
+    is_in_use: InUse,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,26 +44,54 @@ impl Metrics {
         let families = plan.families();
         let define = |family: Family| Some((family, define(family, config)?));
         let defined: Vec<Defined> = families.into_iter().filter_map(define).collect();
-        let counters = plan.counters().iter().map(|series| {
+        let in_use = |series| InUse::of(plan.is_upstream(), series);
+        let counters = plan.counters().iter().zip(in_use(plan.counters()));
+        let counters = counters.map(|(series, in_use)| {
             let Metric::Counter(family) = find(&defined, series.family)? else {
                 return None;
             };
-            Some(Numbered::new(family, series))
+            Some(Numbered::new(family, series, in_use))
         });
-        let gauges = plan.gauges().iter().map(|series| {
+        let gauges = plan.gauges().iter().zip(in_use(plan.gauges()));
+        let gauges = gauges.map(|(series, in_use)| {
             let Metric::Gauge(family) = find(&defined, series.family)? else {
                 return None;
             };
-            Some(Numbered::new(family, series))
+            Some(Numbered::new(family, series, in_use))
         });
         let entries = Entry::ALL
             .into_iter()
             .map(|entry| find(&defined, entry.family()));
-        Self {
+        let metrics = Self {
             counters: counters.collect(),
             gauges: gauges.collect(),
             entries: entries.collect(),
+        };
+        metrics.take_over(config);
+        metrics
+    }
+
+    /// Takes over what was counted under the configurations before.
+    fn take_over(&self, config: &mut Config<'_>) {
+        for it in self.counters.iter().flatten() {
+            if it.is_in_use.get() {
+                let family = it.family;
+                with_labels(&it.labels, |it| config.take_over_counter(family, it));
+            }
         }
+        for it in self.gauges.iter().flatten() {
+            if it.is_in_use.get() {
+                let family = it.family;
+                with_labels(&it.labels, |it| config.take_over_gauge(family, it));
+            }
+        }
+        shared_state::for_each_entry(|labels, entry| {
+            with_values(labels, entry, |labels| match self.entry(entry) {
+                None => false,
+                Some(Metric::Counter(counter)) => config.take_over_counter(counter, labels),
+                Some(Metric::Gauge(gauge)) => config.take_over_gauge(gauge, labels),
+            });
+        });
     }
 
     pub(crate) fn add(&self, stream: &Stream<'_>, counter: CounterId, amount: u64) {
@@ -67,10 +99,7 @@ impl Metrics {
             .ok()
             .and_then(|it| self.counters.get(it));
         if let Some(Some(counter)) = counter {
-            // Read first: a write costs all workers.
-            if !counter.is_in_use.load(Ordering::Relaxed) {
-                counter.is_in_use.store(true, Ordering::Relaxed);
-            }
+            counter.is_in_use.set();
             with_labels(&counter.labels, |labels| {
                 stream.add(counter.family, labels, amount)
             });
@@ -82,7 +111,7 @@ impl Metrics {
         let counter = usize::try_from(counter.0)
             .ok()
             .and_then(|it| self.counters.get(it));
-        matches!(counter, Some(Some(counter)) if !counter.is_in_use.load(Ordering::Relaxed))
+        matches!(counter, Some(Some(counter)) if !counter.is_in_use.get())
     }
 
     pub(crate) fn adjust(&self, stream: &Stream<'_>, gauge: GaugeId, by: i64) {
@@ -90,6 +119,7 @@ impl Metrics {
             .ok()
             .and_then(|it| self.gauges.get(it));
         if let Some(Some(gauge)) = gauge {
+            gauge.is_in_use.set();
             with_labels(&gauge.labels, |labels| {
                 adjust(stream, gauge.family, labels, by)
             });
@@ -123,14 +153,14 @@ impl Metrics {
 }
 
 impl<I> Numbered<I> {
-    fn new(family: I, series: &Series) -> Self {
+    fn new(family: I, series: &Series, is_in_use: InUse) -> Self {
         let names = series.family.labels.iter();
         Self {
             family,
             labels: names
                 .map(|it| series.labels.value(*it).to_owned())
                 .collect(),
-            is_in_use: AtomicBool::new(false),
+            is_in_use,
         }
     }
 }

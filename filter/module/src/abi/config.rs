@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use super::callbacks::{self, ConfigPtr};
+use super::newer::{self, Add};
 use super::types::{ModuleBuffer, SUCCESS};
 
 /// The most labels of a metric.
@@ -59,6 +60,27 @@ impl Config<'_> {
             }
         })
         .then_some(GaugeId(id))
+    }
+
+    /// Takes a counter over from the configurations before: Envoy drops a counter with
+    /// the last configuration that has added to it. `false` if this Envoy cannot do that.
+    pub(crate) fn take_over_counter(&mut self, counter: CounterId, labels: &[&str]) -> bool {
+        self.add_nothing(newer::increment_counter(), counter.0, labels)
+    }
+
+    /// The same of a gauge.
+    pub(crate) fn take_over_gauge(&mut self, gauge: GaugeId, labels: &[&str]) -> bool {
+        self.add_nothing(newer::increment_gauge(), gauge.0, labels)
+    }
+
+    fn add_nothing(&mut self, add: Option<Add>, id: usize, labels: &[&str]) -> bool {
+        add.is_some_and(|add| {
+            with_labels(labels, |labels, count| {
+                // SAFETY: the configuration is alive during its hook, and has defined
+                // the metric; the labels outlive the call.
+                unsafe { add(self.envoy, id, labels, count, 0) }
+            })
+        })
     }
 }
 
