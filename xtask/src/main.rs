@@ -100,7 +100,7 @@ enum Command {
     Bench {
         /// Measure something else: `retry-budget` writes its part of docs/COMPARE.md,
         /// `retry-routes` its table in docs/PERFORMANCE.md.
-        #[arg(value_parser = ["retry-budget", "retry-routes"])]
+        #[arg(value_parser = ["builds", "retry-budget", "retry-routes"])]
         what: Option<String>,
     },
     /// Attack an Envoy with the filter, and write docs/RELIABILITY.md (loopback only).

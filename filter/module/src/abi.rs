@@ -7,7 +7,7 @@
 //!
 //! Source: `source/extensions/dynamic_modules/abi/abi.h` of Envoy, read at commit
 //! 0199da4a13cb, which is between 1.39 and 1.40. All names are symbols of the binaries of
-//! **1.40.0**, **1.39.3** and **1.38.3**, and tests call them there
+//! **1.40.0** and **1.39.3**, and tests call them there
 //! (`tests/tests/module_load.rs`); not called yet are `continue_encoding` and
 //! `clear_route_cluster_cache`.
 #![allow(unsafe_code)]
@@ -23,11 +23,9 @@ mod guard;
 pub(crate) mod hooks;
 mod http_filter;
 mod metadata;
-mod newer;
 mod pin;
 mod pool;
 mod process;
-mod release;
 mod scheduler;
 mod slot;
 mod stream;

@@ -4,9 +4,13 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use btp_tests::bootstrap::MOUNTED_MODULE;
 use btp_tests::scenario::{self, Table};
 use btp_tests::versions::{self, Failed, Run, TableRun};
 use btp_tests::{Build, Envoy, repo};
+
+/// Of a reason on the page, in characters.
+const LONGEST: usize = 400;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -55,11 +59,27 @@ async fn run() -> Result<Run> {
     Ok(run)
 }
 
-/// Why Envoy did not start: the first that its log says of the filter's build.
+/// Why Envoy did not start: the first error that its log has of the filter's build, or
+/// else of the configuration as a whole.
 fn reason(log: &str) -> Result<String> {
-    let component = format!("][{}]", Build::under_test()?.log_component());
-    let mut lines = log.lines().filter(|line| line.contains(&component));
-    let line = lines.next().with_context(|| log.to_owned())?;
-    let (_, said) = line.rsplit_once("] ").with_context(|| line.to_owned())?;
-    Ok(said.to_owned())
+    let own = format!("][{}]", Build::under_test()?.log_component());
+    let find = |component: &str| {
+        let is_error = |line: &&str| ["[error]", "[critical]"].iter().any(|it| line.contains(it));
+        let mut lines = log.lines().filter(is_error);
+        lines.find(|line| line.contains(component))
+    };
+    let line = find(&own).or_else(|| find("][main]"));
+    let line = line.with_context(|| log.to_owned())?;
+    let (_, said) = line
+        .split_once("] [")
+        .and_then(|(_, it)| it.split_once("] "))
+        .with_context(|| line.to_owned())?;
+    let said = said.strip_prefix("error `").unwrap_or(said);
+    let (said, _) = said
+        .split_once("` initializing config")
+        .unwrap_or((said, ""));
+    let said = said.replace(&repo::module()?.display().to_string(), MOUNTED_MODULE);
+    // Envoy puts blanks at random places of some messages.
+    let words: Vec<&str> = said.split_whitespace().collect();
+    Ok(words.join(" ").chars().take(LONGEST).collect())
 }

@@ -1,7 +1,8 @@
 //! What the module may call.
 //!
 //! All of it must be there, or Envoy does not load the module at all: names are bound
-//! at once. `filter/module/callbacks.txt` lists what the oldest Envoy that is supported
+//! at once. Envoy 1.38 lacks what adds to counters of a configuration, and it does well
+//! not to load the module, as it cannot say what decisions rest on either. `filter/module/callbacks.txt` lists what the oldest Envoy that is supported
 //! has, and the build compares. What only newer ones have must not be declared here but
 //! looked up when it is wanted (`dlsym`).
 
@@ -34,6 +35,8 @@ callbacks! {
 
     define_counter = "http_filter_config_define_counter"(config: ConfigPtr, name: ModuleBuffer, labels: *const ModuleBuffer, count: usize, id: *mut usize) -> u32;
     define_gauge = "http_filter_config_define_gauge"(config: ConfigPtr, name: ModuleBuffer, labels: *const ModuleBuffer, count: usize, id: *mut usize) -> u32;
+    config_increment_counter = "http_filter_config_increment_counter"(config: ConfigPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
+    config_increment_gauge = "http_filter_config_increment_gauge"(config: ConfigPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
     increment_counter = "http_filter_increment_counter"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
     increment_gauge = "http_filter_increment_gauge"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
     decrement_gauge = "http_filter_decrement_gauge"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;

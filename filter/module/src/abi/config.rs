@@ -3,7 +3,6 @@
 use std::marker::PhantomData;
 
 use super::callbacks::{self, ConfigPtr};
-use super::newer::{self, Add};
 use super::types::{ModuleBuffer, SUCCESS};
 
 /// The most labels of a metric.
@@ -63,23 +62,20 @@ impl Config<'_> {
     }
 
     /// Takes a counter over from the configurations before: Envoy drops a counter with
-    /// the last configuration that has added to it. `false` if this Envoy cannot do that.
+    /// the last configuration that has added to it. `false` if Envoy refuses.
     pub(crate) fn take_over_counter(&mut self, counter: CounterId, labels: &[&str]) -> bool {
-        self.add_nothing(newer::increment_counter(), counter.0, labels)
+        with_labels(labels, |labels, count| {
+            // SAFETY: the configuration is alive during its hook, and has defined the
+            // metric; the labels outlive the call.
+            unsafe { callbacks::config_increment_counter(self.envoy, counter.0, labels, count, 0) }
+        })
     }
 
     /// The same of a gauge.
     pub(crate) fn take_over_gauge(&mut self, gauge: GaugeId, labels: &[&str]) -> bool {
-        self.add_nothing(newer::increment_gauge(), gauge.0, labels)
-    }
-
-    fn add_nothing(&mut self, add: Option<Add>, id: usize, labels: &[&str]) -> bool {
-        add.is_some_and(|add| {
-            with_labels(labels, |labels, count| {
-                // SAFETY: the configuration is alive during its hook, and has defined
-                // the metric; the labels outlive the call.
-                unsafe { add(self.envoy, id, labels, count, 0) }
-            })
+        with_labels(labels, |labels, count| {
+            // SAFETY: as for counters.
+            unsafe { callbacks::config_increment_gauge(self.envoy, gauge.0, labels, count, 0) }
         })
     }
 }

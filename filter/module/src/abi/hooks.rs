@@ -15,7 +15,6 @@ use super::guard::{guarded, report_panics};
 use super::http_filter::HttpFilter;
 use super::pin::pin;
 use super::process::log;
-use super::release::is_supported;
 use super::slot::{Answer, Entered, Loaded, Slot};
 use super::stream::Stream;
 use super::types::{BodyFlow, EnvoyBuffer, HeadersFlow, Level, LocalReplyFlow, TrailersFlow};
@@ -26,16 +25,9 @@ const VERSION: &CStr = c"v0.2.0";
 /// The counter of caught panics.
 const PANICS: &str = "btp.panics";
 
-/// The module was loaded. A null refuses that.
+/// The module was loaded.
 pub(crate) fn program_init() -> *const c_void {
-    let is_supported = guarded("program_init", || {
-        if !is_supported() {
-            log(
-                Level::Error,
-                "the module needs Envoy 1.39 or later: use such a release, or the .wasm",
-            );
-            return false;
-        }
+    guarded("program_init", || {
         report_panics();
         if !pin() {
             log(
@@ -43,12 +35,8 @@ pub(crate) fn program_init() -> *const c_void {
                 "the module cannot pin itself: set do_not_close, or an update may unload it",
             );
         }
-        true
     });
-    match is_supported {
-        Some(false) => ptr::null(),
-        Some(true) | None => VERSION.as_ptr().cast(),
-    }
+    VERSION.as_ptr().cast()
 }
 
 /// # Safety
