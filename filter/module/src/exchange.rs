@@ -6,6 +6,7 @@ use btp_engine::{Exchange, Flow};
 
 use crate::abi::{Body, BodyFlow, HeadersFlow, Stream, TrailersFlow};
 use crate::beginning::Beginning;
+use crate::counting::Counting;
 use crate::filter_config::FilterConfig;
 use crate::timer::Wake;
 use crate::worker::{Feed, Hook};
@@ -17,6 +18,7 @@ pub(crate) struct HttpExchange {
     /// When it is to be woken, and what takes that back.
     wake: Option<(u64, Wake)>,
     beginning: Beginning,
+    counting: Counting,
     /// Its last event has been fed.
     is_done: bool,
 }
@@ -28,6 +30,7 @@ impl HttpExchange {
             exchange: Exchange::default(),
             wake: None,
             beginning: Beginning::now(),
+            counting: Counting::under(config),
             is_done: false,
         }
     }
@@ -71,11 +74,11 @@ impl HttpExchange {
 
     pub(crate) fn done(&mut self, stream: &mut Stream<'_>) {
         self.wake = None;
-        self.is_done = true;
         let _ = self.event(stream, &mut |it, cx| {
             it.done(cx);
             Flow::Continue
         });
+        self.is_done = true;
     }
 
     /// Feeds one event to the engine, performs what it decides, and has the timer come
@@ -85,6 +88,7 @@ impl HttpExchange {
             config: &self.config,
             stream: Some(stream),
             beginning: self.beginning,
+            counting: self.counting,
         };
         let flow = hook.feed(&mut self.exchange, event);
         let wakes_at = self.exchange.wakes_at();
@@ -98,8 +102,8 @@ impl HttpExchange {
     }
 }
 
-/// After a panic nothing more is fed to it, and what it holds of what all share must
-/// not stay away.
+/// After a panic nothing more is fed to it, and at the upstream position Envoy does not
+/// say that it is over; what it holds of what all share must not stay away.
 impl Drop for HttpExchange {
     fn drop(&mut self) {
         if !self.is_done {
@@ -108,6 +112,7 @@ impl Drop for HttpExchange {
                 config: &self.config,
                 stream: None,
                 beginning: self.beginning,
+                counting: self.counting,
             };
             let _ = hook.feed(&mut self.exchange, &mut |it, cx| {
                 it.done(cx);

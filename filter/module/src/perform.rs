@@ -3,6 +3,7 @@
 use btp_engine::{Action, Fields, HeaderEdit, Reply, Response};
 
 use crate::abi::{Body, Level, Map, ResetReason, Stream, log};
+use crate::counting::Counting;
 use crate::filter_config::FilterConfig;
 use crate::host::EXCHANGE;
 
@@ -10,18 +11,51 @@ use crate::host::EXCHANGE;
 const RESET: &str = "btp_reset";
 const GRPC_STATUS: &[u8] = b"grpc-status";
 
-/// Performs what the engine decided under this configuration. `speaks_grpc`: Envoy
-/// writes its replies to this client as gRPC's.
-pub(crate) fn perform(
+/// Who performs what the engine has decided of an exchange.
+#[derive(Clone, Copy)]
+pub(crate) struct Performer<'a> {
+    pub(crate) config: &'a FilterConfig,
+    pub(crate) counting: Counting,
+    /// Envoy writes its replies to this client as gRPC's.
+    pub(crate) speaks_grpc: bool,
+}
+
+/// Of a stream that has gone only what was counted matters.
+pub(crate) fn perform_without_stream(
     config: &FilterConfig,
-    stream: &mut Stream<'_>,
-    speaks_grpc: bool,
+    counting: Counting,
     actions: &mut Vec<Action>,
 ) {
     for action in actions.drain(..) {
         match action {
-            Action::Count(counter) => config.metrics.add(stream, counter, 1),
-            Action::Adjust(gauge, by) => config.metrics.adjust(stream, gauge, by),
+            Action::Count(counter) => config.metrics.add(counting.shown(None), counter, 1),
+            Action::Adjust(gauge, by) => config.metrics.adjust(counting.shown(None), gauge, by),
+            Action::Log(text) => log(Level::Warn, &text),
+            _ => {}
+        }
+    }
+}
+
+impl Performer<'_> {
+    pub(crate) fn perform(self, stream: &mut Stream<'_>, actions: &mut Vec<Action>) {
+        for action in actions.drain(..) {
+            self.perform_one(stream, action);
+        }
+    }
+
+    fn perform_one(self, stream: &mut Stream<'_>, action: Action) {
+        let Self {
+            config,
+            counting,
+            speaks_grpc,
+        } = self;
+        match action {
+            Action::Count(counter) => config.metrics.add(counting.shown(Some(stream)), counter, 1),
+            Action::Adjust(gauge, by) => {
+                config
+                    .metrics
+                    .adjust(counting.shown(Some(stream)), gauge, by);
+            }
             Action::SetRequestHeader(name, value) => {
                 set(stream, Map::RequestHeaders, name, value.as_bytes());
             }
