@@ -74,7 +74,10 @@ impl Performer<'_> {
             Action::EditResponseHeader(edit) => edit_response(stream, &edit),
             Action::ReplaceResponseHeaders(headers) => replace_headers(stream, &headers),
             Action::NameExchange(name) => set_state(stream, EXCHANGE, &name),
-            Action::SetProperty(name, value) => set_state(stream, name, value.as_bytes()),
+            Action::SetProperty(name, value) => {
+                // As Envoy names it for the .wasm: access logs are the same for both.
+                set_state(stream, &format!("wasm.{name}"), value.as_bytes());
+            }
             Action::Reply(reply) => send(stream, speaks_grpc, &reply),
             Action::ReplyInstead(response) => send_instead(stream, speaks_grpc, &response),
             Action::Reset => stream.reset(ResetReason::Local, RESET),
