@@ -16,6 +16,7 @@ pub(crate) mod overlap;
 pub(crate) mod placement;
 pub(crate) mod plan;
 mod redirects;
+pub(crate) mod selectors;
 mod standing;
 mod targets;
 pub(crate) mod unwise;

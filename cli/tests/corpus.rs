@@ -14,6 +14,9 @@ use std::process::Command;
 
 use similar::{ChangeTag, TextDiff};
 
+/// The options of the builds of the filter.
+const BUILDS: [&[&str]; 2] = [&[], &["--module"]];
+
 /// A configuration of the corpus.
 struct Case {
     folder: PathBuf,
@@ -59,10 +62,11 @@ fn policies() -> Vec<PathBuf> {
     policies
 }
 
-/// What applying a policy, or none, makes of a configuration.
-fn apply(bootstrap: &Path, policy: Option<&Path>) -> String {
+/// What applying a policy, or none, makes of a configuration, with these options.
+fn apply(bootstrap: &Path, policy: Option<&Path>, options: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_btp"));
     command.args(["apply", "--bootstrap"]).arg(bootstrap);
+    command.args(options);
     if let Some(policy) = policy {
         command.arg("-f").arg(policy);
     }
@@ -74,7 +78,7 @@ fn apply(bootstrap: &Path, policy: Option<&Path>) -> String {
 
 /// The configuration with a policy applied, in a file of the same name, for
 /// one test alone: they run at the same time.
-fn applied(test: &str, case: &Case, policy: &Path) -> PathBuf {
+fn applied(test: &str, case: &Case, policy: &Path, options: &[&str]) -> PathBuf {
     let name = |path: &Path| path.file_stem().unwrap_or_default().to_owned();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join(test)
@@ -82,7 +86,7 @@ fn applied(test: &str, case: &Case, policy: &Path) -> PathBuf {
         .join(name(policy));
     fs::create_dir_all(&folder).expect("can be made");
     let file = folder.join(case.bootstrap.file_name().unwrap_or_default());
-    fs::write(&file, apply(&case.bootstrap, Some(policy))).expect("can be written");
+    fs::write(&file, apply(&case.bootstrap, Some(policy), options)).expect("can be written");
     file
 }
 
@@ -101,7 +105,7 @@ fn only_lines_with_a_change_are_touched() {
     for case in cases() {
         let mut found = String::new();
         for policy in policies() {
-            let file = applied("touched", &case, &policy);
+            let file = applied("touched", &case, &policy, &[]);
             let text = fs::read_to_string(file).expect("was written");
             let name = policy.file_name().unwrap_or_default().display();
             let _ = writeln!(found, "# {name}");
@@ -124,8 +128,10 @@ fn only_lines_with_a_change_are_touched() {
 #[test]
 fn nothing_to_apply_changes_nothing() {
     for case in cases() {
-        let text = apply(&case.bootstrap, None);
-        assert_eq!(text, case.text, "{}", case.folder.display());
+        for options in BUILDS {
+            let text = apply(&case.bootstrap, None, options);
+            assert_eq!(text, case.text, "{}", case.folder.display());
+        }
     }
 }
 
@@ -133,9 +139,14 @@ fn nothing_to_apply_changes_nothing() {
 fn applying_nothing_takes_all_back_to_the_last_byte() {
     for case in cases() {
         for policy in policies() {
-            let back = apply(&applied("back", &case, &policy), None);
-            let (folder, policy) = (case.folder.display(), policy.display());
-            assert!(back == case.text, "{folder}, {policy}:\n{back}");
+            for options in BUILDS {
+                let back = apply(&applied("back", &case, &policy, options), None, &[]);
+                let (folder, policy) = (case.folder.display(), policy.display());
+                assert!(
+                    back == case.text,
+                    "{folder}, {policy}, {options:?}:\n{back}"
+                );
+            }
         }
     }
 }
@@ -145,15 +156,20 @@ fn what_was_applied_before_leaves_no_trace() {
     let policies = policies();
     for case in cases() {
         for (index, policy) in policies.iter().enumerate() {
-            let file = applied("next", &case, policy);
-            for next in [policy, &policies[(index + 1) % policies.len()]] {
-                assert!(
-                    apply(&file, Some(next)) == apply(&case.bootstrap, Some(next)),
-                    "{}: {} and then {}",
-                    case.folder.display(),
-                    policy.display(),
-                    next.display()
-                );
+            // The other build in its place, and then the same again.
+            for [first, second] in [[BUILDS[0], BUILDS[1]], [BUILDS[1], BUILDS[0]]] {
+                let file = applied("next", &case, policy, first);
+                let other = &policies[(index + 1) % policies.len()];
+                for (next, options) in [(policy, second), (other, first)] {
+                    assert!(
+                        apply(&file, Some(next), options)
+                            == apply(&case.bootstrap, Some(next), options),
+                        "{}: {} {first:?} and then {} {options:?}",
+                        case.folder.display(),
+                        policy.display(),
+                        next.display()
+                    );
+                }
             }
         }
     }

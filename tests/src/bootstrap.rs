@@ -23,6 +23,9 @@ pub use ecds::EcdsFile;
 /// Where the shipped configurations expect the filter.
 pub const MOUNTED_WASM: &str = "/etc/envoy/backend_traffic_policy.wasm";
 
+/// The same of the module.
+pub const MOUNTED_MODULE: &str = "/etc/envoy/libbackend_traffic_policy.so";
+
 const STRING_VALUE: &str = "type.googleapis.com/google.protobuf.StringValue";
 
 /// An Envoy configuration and how to run it.

@@ -155,7 +155,8 @@ impl Watched {
         let mut command = Command::new(repo::cli()?);
         command.current_dir(self.folder.path());
         command.args(["apply", "--bootstrap", "own/envoy.yaml"]);
-        if !options.contains(&"--wasm") {
+        let names_build = ["--wasm", "--module"].iter().any(|it| options.contains(it));
+        if !names_build {
             command.args(Build::under_test()?.apply_option()?);
         }
         if let Some(spec) = spec {

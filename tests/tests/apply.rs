@@ -6,10 +6,10 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use btp_tests::bootstrap::{MOUNTED_WASM, read_yaml};
+use btp_tests::bootstrap::{MOUNTED_MODULE, MOUNTED_WASM, read_yaml};
 use btp_tests::client::Request;
 use btp_tests::readme::Readme;
-use btp_tests::{Bootstrap, Envoy, Upstream, repo};
+use btp_tests::{Bootstrap, Build, Envoy, Upstream, repo};
 use serde_json::{Value, json};
 
 fn btp(folder: &Path, arguments: &[&str]) -> Result<Output> {
@@ -70,6 +70,7 @@ fn golden() -> PathBuf {
 #[test]
 fn envoy_loads_every_golden_configuration() -> Result<()> {
     let wasm = repo::wasm()?.display().to_string();
+    let module = repo::module()?.display().to_string();
     let folder = tempfile::tempdir()?;
     let mut count = 0;
     for case in fs::read_dir(golden())? {
@@ -86,7 +87,9 @@ fn envoy_loads_every_golden_configuration() -> Result<()> {
         let (config, _) = rest.rsplit_once("--- stderr").context("no stderr")?;
         let config = config
             .replace(MOUNTED_WASM, &wasm)
-            .replace("/opt/btp.wasm", &wasm);
+            .replace("/opt/btp.wasm", &wasm)
+            .replace(MOUNTED_MODULE, &module)
+            .replace("/opt/btp.so", &module);
         let ending = if config.starts_with('{') {
             "json"
         } else {
@@ -105,7 +108,7 @@ fn envoy_loads_every_golden_configuration() -> Result<()> {
 /// with the policy that changes most applied to it.
 #[test]
 fn envoy_loads_what_is_applied_to_every_configuration_of_the_corpus() -> Result<()> {
-    let wasm = repo::wasm()?.display().to_string();
+    let [option, file] = Build::under_test()?.apply_option()?;
     let folder = tempfile::tempdir()?;
     let corpus = repo::path("cli/tests/corpus");
     let mut count = 0;
@@ -124,8 +127,8 @@ fn envoy_loads_what_is_applied_to_every_configuration_of_the_corpus() -> Result<
                 &from,
                 "-f",
                 &given,
-                "--wasm",
-                &wasm,
+                &option,
+                &file,
                 "-o",
                 name,
             ];
@@ -247,6 +250,7 @@ async fn what_is_applied_is_in_force_on_its_routes_alone() -> Result<()> {
         "clusters": [cluster(&upstream)]}});
     fs::write(folder.path().join("envoy.json"), config.to_string())?;
     fs::write(folder.path().join("policies.yaml"), POLICIES)?;
+    let [option, file] = Build::under_test()?.apply_option()?;
     let report = apply(
         folder.path(),
         &[
@@ -254,6 +258,8 @@ async fn what_is_applied_is_in_force_on_its_routes_alone() -> Result<()> {
             "envoy.json",
             "-f",
             "policies.yaml",
+            &option,
+            &file,
             "-o",
             "out.yaml",
         ],
@@ -308,7 +314,7 @@ async fn routes_clusters_and_the_plugin_may_stand_in_files() -> Result<()> {
     ensure!(String::from_utf8_lossy(&refused.stderr).contains("--out-dir"));
 
     let mounted = out.display().to_string();
-    let wasm = repo::wasm()?.display().to_string();
+    let [option, file] = Build::under_test()?.apply_option()?;
     apply(
         folder.path(),
         &[
@@ -320,8 +326,8 @@ async fn routes_clusters_and_the_plugin_may_stand_in_files() -> Result<()> {
             "out",
             "--ecds",
             &mounted,
-            "--wasm",
-            &wasm,
+            &option,
+            &file,
         ],
     )?;
     let bootstrap = Bootstrap::load(out.join("envoy.yaml"))?;
@@ -342,17 +348,16 @@ async fn routes_clusters_and_the_plugin_may_stand_in_files() -> Result<()> {
             "again",
             "--ecds",
             &mounted,
-            "--wasm",
-            &wasm,
+            &option,
+            &file,
         ],
     )?;
     ensure!(read_yaml(&out.join("again/cds.json"))? == before);
-    for name in [
-        "envoy.yaml",
-        "rds.yaml",
-        "cds.json",
-        "backend_traffic_policy.yaml",
-    ] {
+    let plugin = match Build::under_test()? {
+        Build::Wasm => "backend_traffic_policy.yaml",
+        Build::Module => "backend_traffic_policy_module.yaml",
+    };
+    for name in ["envoy.yaml", "rds.yaml", "cds.json", plugin] {
         let again = fs::read_to_string(out.join("again").join(name))?;
         ensure!(
             again == fs::read_to_string(out.join(name))?,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use btp_tests::bootstrap::read_yaml;
 use btp_tests::watched::{ClustersIn, RoutesIn, Watched};
-use btp_tests::{Bootstrap, Envoy, wait};
+use btp_tests::{Bootstrap, Build, Envoy, wait};
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -151,7 +151,8 @@ async fn a_listener_answers_500_while_envoy_refuses_the_file_of_its_filter() -> 
     watched.applied(None, &[])?;
     let envoy = watched.start().await?;
     let live = watched.live().display().to_string();
-    let wrong = ["--ecds", &live, "--wasm", "/nowhere/btp.wasm"];
+    let [option, _] = Build::under_test()?.apply_option()?;
+    let wrong = ["--ecds", &live, &option, "/nowhere/btp"];
     watched.applied(Some(&closed()), &wrong)?;
     wait_for_status(&envoy, 500).await?;
     watched.applied(None, &[])?;
@@ -167,14 +168,12 @@ async fn the_listener_of_before_comes_back_where_envoy_refuses_its_filter() -> R
     let address = envoy.admin_addr().to_string();
     let before = watched.text("lds.yaml")?;
     let asking = ["--ecds", &live, "--admin", &address];
-    let wrong = [&asking[..], &["--wasm", "/nowhere/btp.wasm"]].concat();
+    let [option, _] = Build::under_test()?.apply_option()?;
+    let wrong = [&asking[..], &[&option, "/nowhere/btp"]].concat();
     let output = watched.apply(Some(&closed()), &wrong)?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.code() == Some(3), "{said}");
-    ensure!(
-        said.contains("refuses backend_traffic_policy.yaml"),
-        "{said}"
-    );
+    ensure!(said.contains("refuses backend_traffic_policy"), "{said}");
     ensure!(said.contains("then: lds.yaml (as it was)"), "{said}");
     ensure!(!said.contains("No request is lost"), "{said}");
     ensure!(watched.text("lds.yaml")? == before);

@@ -13,7 +13,8 @@ use btp_policy::scalar::ObjectName;
 
 use crate::envoy::files::Config;
 use crate::envoy::listener::ChainRef;
-use crate::envoy::model::{Model, RouteEntry, labels_of, resources_of};
+use crate::envoy::model::{Model, RouteEntry};
+use crate::envoy::route_metadata::{labels_of, resources_of};
 pub(crate) use l4::{L4Attached, attach_l4, governing};
 
 /// What governs one connection manager.
@@ -74,7 +75,9 @@ pub(crate) fn attach(
             };
             let attachments = Attachments::resolve(policies, &environment);
             let routes = model.routes_of(manager);
-            let judge = |route: &RouteEntry| route.judged(|it| attachments.governing_route(it));
+            let judge = |route: &RouteEntry| {
+                route.judged(manager.form, |it| attachments.governing_route(it))
+            };
             let routes = routes.iter().map(judge).collect();
             Ok(AttachedPolicies {
                 gateway,

@@ -2,6 +2,7 @@
 //! instances there are, and where they stand.
 
 mod insert;
+mod metadata;
 
 use btp_policy::attach::Gateway;
 use btp_policy::node::{Node, Value};
@@ -10,10 +11,12 @@ use btp_policy::spec::{Capability, Owner, owner_of};
 
 use super::order::{Group, Spot, Why};
 use super::redirects;
+use super::selectors::Nested;
 use crate::envoy::json::{IntoNode, list, node, object, put};
-use crate::envoy::plugin::{AFTER_AUTH, NAME, UPSTREAM, is_instance};
+use crate::envoy::plugin::{AFTER_AUTH, Build, NAME, UPSTREAM, build_of};
 use crate::envoy::tree::{field, field_mut, find, items, set};
 pub(crate) use insert::{file, filter, insert, insert_upstream};
+pub(crate) use metadata::entry as metadata_entry;
 
 /// What the instances of a connection manager are given alike.
 #[derive(Debug)]
@@ -41,6 +44,9 @@ pub(crate) struct Instance {
     pub(crate) config: Node,
     /// The name of the file that holds it, if it has one.
     pub(crate) file: String,
+    /// The filter right in front of it that it needs, or in front of the router if it
+    /// stands behind that.
+    pub(crate) front: Option<Node>,
 }
 
 /// The instances that a connection manager needs for these capabilities, in
@@ -69,6 +75,7 @@ pub(crate) fn instances(
         capabilities: groups.iter().flat_map(|it| of(*it)).collect(),
         config,
         file: String::new(),
+        front: None,
     };
     let mut instances = Vec::new();
     match groups[..] {
@@ -88,9 +95,6 @@ pub(crate) fn instances(
                     instances.push(instance(name, spot(group), &[group], config));
                 }
                 instances.sort_by_key(|it| it.place);
-                // The first makes room for itself.
-                let second = instances.last_mut().and_then(|it| it.place.as_mut());
-                second.into_iter().for_each(|place| *place += 1);
             }
         },
     }
@@ -106,9 +110,24 @@ pub(crate) fn instances(
             capabilities: behind.to_vec(),
             config,
             file: String::new(),
+            front: None,
         });
     }
     instances
+}
+
+/// Gives instances the filters that they need in front of them, by what each reads of
+/// nested metadata, and the places that they will all have then.
+pub(crate) fn make_room(instances: &mut [Instance], reads: impl Fn(&Instance) -> Vec<Nested>) {
+    let mut before = 0;
+    for instance in instances {
+        instance.front = metadata::filter(&instance.name, &reads(instance));
+        before += usize::from(instance.front.is_some());
+        if let Some(place) = &mut instance.place {
+            *place += before;
+            before += 1;
+        }
+    }
 }
 
 /// The place of both, if it is one.
@@ -123,9 +142,9 @@ fn shared(faults: Spot, limits: Spot) -> Option<Spot> {
     (place == limits.place).then_some(Spot { place, why })
 }
 
-/// Whether the filter stands there already, and not by our doing.
-pub(crate) fn is_there(hcm: &Node) -> bool {
-    items(hcm, "http_filters").iter().any(is_instance)
+/// The build of the filter that stands there already, and not by our doing.
+pub(crate) fn already(hcm: &Node) -> Option<Build> {
+    items(hcm, "http_filters").iter().find_map(build_of)
 }
 
 impl Instance {

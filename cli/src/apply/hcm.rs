@@ -3,6 +3,7 @@
 //! streams, and hosts that a redirect may echo. All of it is Envoy's to do and
 //! off by default, and nothing fails without it: hence warnings.
 
+mod modules;
 mod places;
 mod reads;
 mod uses;
@@ -17,8 +18,10 @@ use super::attach::AttachedPolicies;
 use crate::envoy::address::Address;
 use crate::envoy::files::{Config, problem_at};
 use crate::envoy::model::{HttpConnectionManager, Model, RouteEntry};
-use crate::envoy::plugin::configuration_of;
+use crate::envoy::plugin::{build_of, configuration_of};
+use crate::envoy::route_metadata::Form;
 use crate::envoy::tree::{field, items};
+pub(crate) use modules::hints_of_modules;
 pub(crate) use places::hints_of_places;
 use uses::{Use, uses};
 
@@ -97,13 +100,15 @@ pub(crate) fn hints_of_instances(config: &Config, model: &Model) -> Vec<Hint> {
             continue;
         };
         for filter in items(hcm, "http_filters") {
-            let Some(plugin) = configuration_of(filter) else {
+            let (Some(plugin), Some(build)) = (configuration_of(filter), build_of(filter)) else {
                 continue;
             };
+            let form = Form::from(build);
             let fallback = plugin.attachments.fallback();
             for (index, policy) in plugin.policies.iter().enumerate() {
                 let governs = |route: &&RouteEntry| {
-                    route.judged(|it| plugin.attachments.governing_route(it)) == Some(index)
+                    let attachments = &plugin.attachments;
+                    route.judged(form, |it| attachments.governing_route(it)) == Some(index)
                 };
                 let in_force = InForce {
                     policy,

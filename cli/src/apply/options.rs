@@ -3,14 +3,27 @@
 
 use btp_policy::scalar::ObjectName;
 
+use crate::envoy::plugin::Build;
+use crate::envoy::route_metadata::Form;
+
 /// Where the filter is mounted, unless the person says otherwise.
 pub(crate) const MOUNTED: &str = "/etc/envoy/backend_traffic_policy.wasm";
+
+/// The same of the module.
+pub(crate) const MOUNTED_MODULE: &str = "/etc/envoy/libbackend_traffic_policy.so";
+
+/// The filter's file.
+#[derive(Clone, Debug)]
+pub(crate) struct FilterFile {
+    pub(crate) build: Build,
+    /// Where it will be mounted.
+    pub(crate) path: String,
+}
 
 /// What the person said.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// Where the filter will be mounted.
-    pub(crate) wasm: String,
+    pub(crate) filter: FilterFile,
     pub(crate) gateway: Option<ObjectName>,
     /// The folder that Envoy will watch plugin configurations in; without it
     /// they stand in the listeners.
@@ -19,6 +32,28 @@ pub(crate) struct Options {
     /// places.
     pub(crate) faults_behind: Option<String>,
     pub(crate) limits_behind: Option<String>,
+}
+
+impl FilterFile {
+    /// That of a build, at its usual place.
+    pub(crate) fn usual(build: Build) -> Self {
+        let path = match build {
+            Build::Wasm => MOUNTED,
+            Build::Module => MOUNTED_MODULE,
+        };
+        Self {
+            build,
+            path: path.to_owned(),
+        }
+    }
+
+    /// How the filter will read what is said of routes.
+    pub(crate) fn form(&self) -> Form {
+        match self.build {
+            Build::Wasm => Form::Nested,
+            Build::Module => Form::Completed,
+        }
+    }
 }
 
 /// `name` or `namespace/name`.

@@ -9,6 +9,7 @@ mod instances;
 mod native;
 mod own_filters;
 mod perform;
+mod route_metadata;
 mod routes;
 mod settle;
 mod spots;
@@ -30,6 +31,9 @@ use crate::envoy::address::Address;
 use crate::envoy::capabilities::lacks;
 use crate::envoy::files::Config;
 use crate::envoy::model::Model;
+use crate::envoy::module::flaws;
+use crate::envoy::plugin::Build;
+use crate::envoy::runtime;
 use crate::plugin_config_builder::{self as builder, NativeFields, compose};
 use draft::Draft;
 use errors::Errors;
@@ -48,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) off: Vec<(String, String)>,
     /// Where the instances of the filter stand.
     pub(crate) standing: Vec<Standing>,
+    /// What else is worth a line.
+    pub(crate) notes: Vec<String>,
 }
 
 /// What is known before anything changes.
@@ -91,7 +97,7 @@ pub(crate) fn apply(
     if !errors.is_empty() {
         return None;
     }
-    let model = Model::read(config);
+    let model = Model::read(config, options.filter.form());
     check::configuration(config, &model, options, &mut errors);
     let attached = attach(config, &model, &policies, options.gateway.as_ref())
         .map_err(|ambiguous| errors.file(0, Problem::new("", ambiguous.to_string())))
@@ -132,6 +138,10 @@ pub(crate) fn apply(
         let (location, is_grave) = (errors.location(it.address.file), it.is_grave);
         errors.weigh(it.finding(config, location), is_grave);
     }
+    for it in flaws(config) {
+        let (location, is_grave) = (errors.location(it.address.file), it.is_grave);
+        errors.weigh(it.finding(config, location), is_grave);
+    }
     let mut hints = hcm::hints(config, &model, &policies, &attached);
     hints.extend(hcm::hints_of_places(config, &model, |filter| {
         inserted.file_of(filter)
@@ -143,11 +153,29 @@ pub(crate) fn apply(
     errors.is_empty().then_some(Plan {
         off: off.map(|it| (it.name.clone(), it.by.clone())).collect(),
         effective,
+        notes: notes(config, options, &inserted),
         plugin_files: inserted.files,
         standing: inserted.standing,
         model,
         policies,
     })
+}
+
+/// What a person should know of the module's metrics.
+fn notes(config: &Config, options: &Options, inserted: &Inserted) -> Vec<String> {
+    let is_module = options.filter.build == Build::Module && inserted.first.is_some();
+    let bootstrap = config.files.first().filter(|_| is_module);
+    let said = bootstrap.and_then(|it| runtime::said(&it.node));
+    let off = said.filter(|it| !it.is_on).into_iter();
+    off.map(|it| {
+        format!(
+            "the runtime layer {} turns {} off, so that the metrics of the module are named \
+             envoy_dynamicmodulescustom_btp_… in Prometheus",
+            it.layer,
+            runtime::SWITCH
+        )
+    })
+    .collect()
 }
 
 /// Makes all changes, each in the order that the later ones rely on; gives
@@ -166,8 +194,12 @@ fn change(
     routes::give_names(scene, &mut draft);
     let mut inserted = instances::insert(scene, &mut draft, effective, errors);
     own_filters::insert(scene, &mut draft, effective, errors, &mut inserted);
+    let build = scene.options.filter.build;
+    if build == Build::Module {
+        route_metadata::complete(scene, &mut draft, &inserted.managers, errors);
+    }
     if let Some(listener) = &inserted.first
-        && let Err(wrong) = draft.add_stats_tags(listener)
+        && let Err(wrong) = draft.add_for_metrics(listener, build)
     {
         errors.wrong_kind(draft.config(), &Address::root(0), &wrong);
     }

@@ -17,6 +17,9 @@ use crate::envoy::undo;
 /// The field of a listener's record.
 const FIELD: &str = "filters";
 
+/// Why there is a filter in front of an instance.
+const FRONT: &str = "it shows the module what is nested in dynamic metadata";
+
 /// An instance that has been put somewhere.
 #[derive(Debug)]
 pub(crate) struct Standing {
@@ -113,14 +116,21 @@ pub(crate) fn all(hcm: &Node, owner: &str, instances: &[Instance]) -> Vec<Standi
     let filters = items(hcm, "http_filters");
     let router = filters.last().and_then(|it| field(it, "typed_config"));
     let behind = router.map_or(&[][..], |it| items(it, "upstream_http_filters"));
-    let standing = |it: &Instance| {
-        let (list, filters, place) = match it.place {
-            Some(place) => ("http_filters", filters, place),
-            None => ("upstream_http_filters", behind, 0),
+    let mut standing = Vec::new();
+    for it in instances {
+        let mut add = |list, filters, place, why| {
+            standing.push(Standing::at(owner.to_owned(), list, filters, place, why));
         };
-        Standing::at(owner.to_owned(), list, filters, place, it.why.text())
-    };
-    instances.iter().map(standing).collect()
+        if it.front.is_some() {
+            let place = it.place.unwrap_or(filters.len().saturating_sub(1));
+            add("http_filters", filters, place.saturating_sub(1), FRONT);
+        }
+        match it.place {
+            Some(place) => add("http_filters", filters, place, it.why.text()),
+            None => add("upstream_http_filters", behind, 0, it.why.text()),
+        }
+    }
+    standing
 }
 
 /// What the next run must know of the instances in one connection manager,

@@ -174,7 +174,8 @@ fn is_somewhere(attached: Attached<'_>, alone: &Policy, kind: TargetKind) -> boo
         };
         let attachments = Attachments::resolve(policies, &environment);
         let mut routes = model.routes_of(manager).iter();
-        routes.any(|route| route.judged(|it| attachments.governing_route(it).is_some()))
+        routes
+            .any(|route| route.judged(manager.form, |it| attachments.governing_route(it).is_some()))
     })
 }
 

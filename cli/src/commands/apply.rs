@@ -13,12 +13,13 @@ use btp_policy::problem::Problem;
 use clap::Args;
 
 use super::{Error, Outcome};
-use crate::apply::options::{MOUNTED, Options, object_name};
+use crate::apply::options::{FilterFile, MOUNTED, MOUNTED_MODULE, Options, object_name};
 use crate::apply::plan::{self, Plan};
 use crate::deliver::{self, Document, Lock};
 use crate::diagnostics::{self, Finding, Format};
 use crate::documents::Input;
 use crate::envoy::files::{Config, Kind, Syntax};
+use crate::envoy::plugin::Build;
 use crate::envoy::text::yaml_out;
 use crate::output::{self, Output};
 use delivery::Delivery;
@@ -58,6 +59,16 @@ pub(super) struct Arguments {
         default_value = MOUNTED
     )]
     wasm: String,
+    /// Put the filter in as a dynamic module, in place of the .wasm, and where it will
+    /// be mounted; without PATH: /etc/envoy/libbackend_traffic_policy.so
+    #[arg(
+        long,
+        value_name = "PATH",
+        num_args = 0..=1,
+        default_missing_value = MOUNTED_MODULE,
+        conflicts_with = "wasm"
+    )]
+    module: Option<String>,
     /// The Gateway that this Envoy as a whole stands for; its listeners are
     /// known by the names of Envoy's listeners or filter chains
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
@@ -78,7 +89,16 @@ pub(super) struct Arguments {
 impl Arguments {
     fn options(&self) -> Options {
         Options {
-            wasm: self.wasm.clone(),
+            filter: match &self.module {
+                Some(path) => FilterFile {
+                    build: Build::Module,
+                    path: path.clone(),
+                },
+                None => FilterFile {
+                    build: Build::Wasm,
+                    path: self.wasm.clone(),
+                },
+            },
             gateway: self.gateway.as_deref().map(object_name),
             ecds: self.delivery.ecds().map(str::to_owned),
             faults_behind: self.faults_behind.clone(),

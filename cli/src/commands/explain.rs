@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Error, Outcome};
+use crate::envoy::plugin::Build;
 use crate::plugin_config_builder::Instance;
 use routes::Question;
 
@@ -33,6 +34,9 @@ pub(super) struct Arguments {
         conflicts_with = "route"
     )]
     request: Option<String>,
+    /// As with `btp apply --module`; without it: as the filter in the configuration is
+    #[arg(long, requires = "bootstrap")]
+    module: bool,
     #[command(flatten)]
     instance: Instance,
 }
@@ -44,6 +48,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         route,
         bootstrap,
         request,
+        module,
         instance,
     } = arguments;
     let Some(bootstrap) = bootstrap else {
@@ -54,5 +59,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         (Some(route), None) => Question::Route(route),
         (None, None) => Question::All,
     };
-    routes::run(bootstrap, files, instance.gateway.as_deref(), question)
+    let build = module.then_some(Build::Module);
+    routes::run(
+        bootstrap,
+        files,
+        instance.gateway.as_deref(),
+        build,
+        question,
+    )
 }

@@ -15,6 +15,8 @@ use btp_policy::problem::Problem;
 use btp_policy::{json, yaml};
 
 use super::address::{Address, Step, at, at_mut};
+use super::listener::connection_managers;
+use super::plugin::{Build, build_in};
 use super::text::layout::as_envoy_reads;
 use super::text::{json_out, yaml_out};
 use super::tree::{field, same, type_of};
@@ -97,19 +99,26 @@ impl Config {
 
     /// Takes away what an earlier run has added.
     pub(crate) fn restore(&mut self) {
-        let listeners = self.listeners();
-        let records = listeners.iter().filter_map(|it| self.at(it));
-        let empty = records.filter_map(|it| undo::noted(it, undo::EMPTY_STATS));
-        let empty = empty.filter_map(Node::as_str).next().map(str::to_owned);
+        let [stats, runtime] =
+            [undo::EMPTY_STATS, undo::EMPTY_RUNTIME].map(|name| self.noted(name));
         for (index, file) in self.files.iter_mut().enumerate() {
             let (kept, problems) = undo::take_back(&mut file.node);
             if index == 0 {
-                super::stats::remove(&mut file.node, empty.as_deref());
+                super::stats::remove(&mut file.node, stats.as_deref());
+                super::runtime::remove(&mut file.node, runtime.as_deref());
             }
             file.clean_up(&kept);
             let problems = problems.into_iter();
             self.problems.extend(problems.map(|it| (index, it)));
         }
+    }
+
+    /// What the record of a listener says of the bootstrap.
+    fn noted(&self, name: &str) -> Option<String> {
+        let listeners = self.listeners();
+        let records = listeners.iter().filter_map(|it| self.at(it));
+        let mut found = records.filter_map(|it| undo::noted(it, name)?.as_str());
+        found.next().map(str::to_owned)
     }
 
     /// The node at an address.
@@ -136,6 +145,14 @@ impl Config {
     /// Every cluster.
     pub(crate) fn clusters(&self) -> Vec<Address> {
         self.resources("clusters", "Cluster")
+    }
+
+    /// The build of the first instance of the filter.
+    pub(crate) fn build(&self) -> Option<Build> {
+        let listeners = self.listeners();
+        let listeners = listeners.iter().filter_map(|it| self.at(it));
+        let mut managers = listeners.flat_map(connection_managers);
+        managers.find_map(|(_, _, hcm)| build_in(hcm))
     }
 
     /// The static resources of one kind, and those in files.

@@ -106,7 +106,7 @@ impl Written {
 }
 
 /// What a filter is by its type; where there is none, by its name.
-fn package_of(filter: &Node) -> Option<&str> {
+pub(crate) fn package_of(filter: &Node) -> Option<&str> {
     let mut config = field(filter, "typed_config");
     // Settings may be wrapped: chosen by a matcher, or as a Struct.
     while let Some(inner) = config.and_then(|it| field(it, "extension_config")) {

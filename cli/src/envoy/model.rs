@@ -3,12 +3,14 @@
 //! hands on connections and datagrams.
 
 use btp_policy::attach::{ResourceRef, Route};
-use btp_policy::node::{Node, Value};
+use btp_policy::node::Node;
 
 use super::address::Address;
 use super::files::Config;
 use super::l4::{self, L4Proxy};
 use super::listener::{ChainRef, connection_managers};
+use super::plugin::build_in;
+use super::route_metadata::{Form, RouteMetadata};
 use super::tree::{field, find, items, text};
 
 /// An HTTP connection manager.
@@ -23,6 +25,8 @@ pub(crate) struct HttpConnectionManager {
     /// Its configuration.
     pub(crate) address: Address,
     pub(crate) route_source: RouteSource,
+    /// How the filter there reads what is said of routes.
+    pub(crate) form: Form,
 }
 
 /// Where a connection manager takes its routes from.
@@ -57,8 +61,7 @@ pub(crate) struct RouteEntry {
     /// Its virtual host is for hosts that anybody may have: `*`, or with the
     /// end left open (`shop.*`).
     pub(crate) takes_any_host: bool,
-    resources: Vec<[Option<String>; 4]>,
-    labels: Vec<(String, String)>,
+    pub(crate) metadata: RouteMetadata,
 }
 
 /// A route of a model: its route configuration, and its place there.
@@ -85,7 +88,8 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn read(config: &Config) -> Self {
+    /// `usual` is how routes are read where no filter of ours stands.
+    pub(crate) fn read(config: &Config, usual: Form) -> Self {
         let mut model = Self {
             l4_proxies: l4::read(config),
             ..Self::default()
@@ -111,6 +115,7 @@ impl Model {
                     chain: chain.map(str::to_owned),
                     address,
                     route_source,
+                    form: build_in(hcm).map_or(usual, Form::from),
                 });
             }
         }
@@ -223,16 +228,15 @@ impl RouteSource {
 }
 
 impl RouteEntry {
-    /// The governing policy as `judge` sees this route.
-    pub(crate) fn judged<T>(&self, judge: impl FnOnce(&Route<'_>) -> T) -> T {
+    /// The governing policy as `judge` sees this route, which is read in this form.
+    pub(crate) fn judged<T>(&self, form: Form, judge: impl FnOnce(&Route<'_>) -> T) -> T {
         let text = |part: &'_ Option<String>| part.clone().unwrap_or_default();
-        let parts: Vec<[String; 3]> = self
-            .resources
+        let resources = self.metadata.resources(form);
+        let parts: Vec<[String; 3]> = resources
             .iter()
             .map(|[kind, namespace, name, _]| [text(kind), text(namespace), text(name)])
             .collect();
-        let resources: Vec<ResourceRef<'_>> = self
-            .resources
+        let resources: Vec<ResourceRef<'_>> = resources
             .iter()
             .zip(&parts)
             .map(|(it, [kind, namespace, name])| ResourceRef {
@@ -242,9 +246,8 @@ impl RouteEntry {
                 section: it[3].as_deref(),
             })
             .collect();
-        let labels: Vec<(&str, &str)> = self
-            .labels
-            .iter()
+        let labels = self.metadata.labels(form).iter();
+        let labels: Vec<(&str, &str)> = labels
             .map(|(key, value)| (key.as_str(), value.as_str()))
             .collect();
         judge(&Route {
@@ -265,9 +268,8 @@ impl RouteEntry {
 
     /// The names that a target may have meant.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        let resources = self.resources.iter().filter_map(|it| it[2].as_deref());
         let name = self.name.split('/').filter(|it| !it.is_empty());
-        resources.chain(name)
+        self.metadata.names().chain(name)
     }
 }
 
@@ -302,37 +304,9 @@ fn entries(config: &Node, address: &Address, listener: &str) -> Vec<RouteEntry> 
                 given: format!("unnamed/{owner}/{host_name}/{index}"),
                 host: domain.map(str::to_owned),
                 takes_any_host,
-                resources: resources_of(route),
-                labels: labels_of(route),
+                metadata: RouteMetadata::of(route),
             });
         }
     }
     entries
-}
-
-/// Kind, namespace, name and section of each object in the metadata that
-/// Envoy Gateway writes.
-pub(crate) fn resources_of(node: &Node) -> Vec<[Option<String>; 4]> {
-    let path = ["metadata", "filter_metadata", "envoy-gateway"];
-    let Some(metadata) = find(node, &path) else {
-        return Vec::new();
-    };
-    let part = |node: &Node, name: &str| text(node, name).map(str::to_owned);
-    let names = ["kind", "namespace", "name", "sectionName"];
-    items(metadata, "resources")
-        .iter()
-        .map(|item| names.map(|name| part(item, name)))
-        .collect()
-}
-
-/// The labels that we read from metadata.
-pub(crate) fn labels_of(node: &Node) -> Vec<(String, String)> {
-    let path = ["metadata", "filter_metadata", "btp", "labels"];
-    let Some(Value::Map(entries)) = find(node, &path).map(|node| &node.value) else {
-        return Vec::new();
-    };
-    let pair = |entry: &btp_policy::node::Entry| {
-        Some((entry.key.clone(), entry.node.as_str()?.to_owned()))
-    };
-    entries.iter().filter_map(pair).collect()
 }

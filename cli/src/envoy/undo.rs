@@ -28,6 +28,9 @@ pub(crate) const NAMESPACE: &str = "btp.apply";
 /// The field of a listener's record for what stood empty in `stats_config`.
 pub(crate) const EMPTY_STATS: &str = "stats";
 
+/// The same for `layered_runtime`.
+pub(crate) const EMPTY_RUNTIME: &str = "runtime";
+
 /// Whose objects stand below and are recorded for themselves.
 const OWN_RECORD: [&str; 2] = ["virtual_hosts", "virtualHosts"];
 

@@ -1,12 +1,14 @@
 //! What the engine decides. The adapter performs it and decides nothing.
 
 mod header_edit;
+mod header_text;
 
 use std::sync::Arc;
 
 use btp_policy::spec::CannedReply;
 
 pub use header_edit::HeaderEdit;
+pub use header_text::HeaderText;
 
 use crate::host::metrics::{CounterId, GaugeId};
 

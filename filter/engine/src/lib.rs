@@ -38,7 +38,7 @@ pub mod testing;
 pub mod update;
 mod worker;
 
-pub use action::{Action, Fields, Flow, HeaderEdit, Reply, Response};
+pub use action::{Action, Fields, Flow, HeaderEdit, HeaderText, Reply, Response};
 pub use event::{Event, LogThrottle};
 pub use exchange::{AwaitedBody, Context, Exchange};
 pub use grpc::is_grpc;

@@ -14,6 +14,8 @@
 // Complete, so that nothing else needs to be: the filter does not call all of it yet.
 #![allow(dead_code, unused_imports)]
 
+#[cfg(feature = "planted-panics")]
+mod allocations;
 mod callbacks;
 mod config;
 mod exports;
@@ -24,12 +26,15 @@ mod late;
 mod metadata;
 mod metrics;
 mod pin;
+mod pool;
 mod process;
 mod scheduler;
 mod slot;
 mod stream;
 mod types;
 
+#[cfg(feature = "planted-panics")]
+pub(crate) use allocations::allocations;
 pub(crate) use config::{Config, ConfigScheduler, CounterId, GaugeId};
 pub(crate) use exports::exports;
 pub(crate) use guard::guarded;

@@ -8,8 +8,9 @@ use crate::clock::wall_ns;
 pub(crate) struct Beginning {
     /// When: nanoseconds since 1970.
     pub(crate) at_ns: u64,
-    /// Envoy writes its replies to this client as gRPC's.
-    pub(crate) speaks_grpc: bool,
+    /// Whether Envoy writes its replies to this client as gRPC's, as the request's
+    /// headers said when they came.
+    speaks_grpc: Option<bool>,
 }
 
 /// The encodings that Envoy's `grpc_web` filter says a client takes. The libraries of
@@ -20,15 +21,26 @@ impl Beginning {
     pub(crate) fn now() -> Self {
         Self {
             at_ns: wall_ns(),
-            speaks_grpc: false,
+            speaks_grpc: None,
         }
     }
 
-    /// Looks at the request's headers. Envoy goes by the content type that came with
-    /// the request; `grpc_web`, where it is in front, has made it gRPC's by now.
-    pub(crate) fn look_at(&mut self, stream: &Stream<'_>) {
-        let header = |name| stream.header(Map::RequestHeaders, name);
-        let says_grpc = header("content-type").is_some_and(btp_engine::is_grpc);
-        self.speaks_grpc = says_grpc && header("grpc-accept-encoding") != Some(OF_GRPC_WEB);
+    /// Notes what the request's headers say, as filters behind this one may change
+    /// them.
+    pub(crate) fn note(&mut self, stream: &Stream<'_>) {
+        self.speaks_grpc = Some(looks_like_grpc(stream));
     }
+
+    /// Whether Envoy writes its replies to this client as gRPC's.
+    pub(crate) fn speaks_grpc(self, stream: &Stream<'_>) -> bool {
+        self.speaks_grpc.unwrap_or_else(|| looks_like_grpc(stream))
+    }
+}
+
+/// Envoy goes by the content type that came with the request; `grpc_web`, where it is in
+/// front, has made it gRPC's by now.
+fn looks_like_grpc(stream: &Stream<'_>) -> bool {
+    let header = |name| stream.header(Map::RequestHeaders, name);
+    let says_grpc = header("content-type").is_some_and(btp_engine::is_grpc);
+    says_grpc && header("grpc-accept-encoding") != Some(OF_GRPC_WEB)
 }

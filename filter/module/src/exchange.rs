@@ -19,8 +19,8 @@ pub(crate) struct HttpExchange {
     wake: Option<(u64, Wake)>,
     beginning: Beginning,
     counting: Counting,
-    /// Its last event has been fed.
-    is_done: bool,
+    /// No further event matters, not even the last.
+    is_over: bool,
 }
 
 impl HttpExchange {
@@ -31,16 +31,22 @@ impl HttpExchange {
             wake: None,
             beginning: Beginning::now(),
             counting: Counting::under(config),
-            is_done: false,
+            is_over: false,
         }
     }
 
     pub(crate) fn request_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> HeadersFlow {
-        self.beginning.look_at(stream);
-        headers_flow(self.event(stream, &mut |it, cx| it.request_headers(cx, end)))
+        let flow = self.event(stream, &mut |it, cx| it.request_headers(cx, end));
+        if !self.is_over {
+            self.beginning.note(stream);
+        }
+        headers_flow(flow)
     }
 
     pub(crate) fn request_body(&mut self, stream: &mut Stream<'_>, end: bool) -> BodyFlow {
+        if self.is_over {
+            return BodyFlow::Continue;
+        }
         let received = u64::try_from(stream.body_size(Body::ReceivedRequest)).unwrap_or(u64::MAX);
         body_flow(self.event(stream, &mut |it, cx| it.request_body(cx, received, end)))
     }
@@ -73,17 +79,21 @@ impl HttpExchange {
     }
 
     pub(crate) fn done(&mut self, stream: &mut Stream<'_>) {
-        self.wake = None;
         let _ = self.event(stream, &mut |it, cx| {
             it.done(cx);
             Flow::Continue
         });
-        self.is_done = true;
+        self.wake = None;
+        self.is_over = true;
     }
 
     /// Feeds one event to the engine, performs what it decides, and has the timer come
     /// when the exchange is to be woken.
     fn event(&mut self, stream: &mut Stream<'_>, event: Feed<'_>) -> Flow {
+        if self.is_over {
+            self.counting.settle(&self.config, stream);
+            return Flow::Continue;
+        }
         let hook = Hook {
             config: &self.config,
             stream: Some(stream),
@@ -91,6 +101,7 @@ impl HttpExchange {
             counting: self.counting,
         };
         let flow = hook.feed(&mut self.exchange, event);
+        self.is_over = self.exchange.is_over(&self.config.plan);
         let wakes_at = self.exchange.wakes_at();
         if self.wake.as_ref().map(|(at, _)| *at) != wakes_at {
             self.wake = wakes_at.and_then(|at| {
@@ -106,8 +117,8 @@ impl HttpExchange {
 /// say that it is over; what it holds of what all share must not stay away.
 impl Drop for HttpExchange {
     fn drop(&mut self) {
-        if !self.is_done {
-            self.is_done = true;
+        if !self.is_over {
+            self.is_over = true;
             let hook = Hook {
                 config: &self.config,
                 stream: None,

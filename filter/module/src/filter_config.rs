@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use btp_engine::{LogThrottle, Plan};
-use btp_policy::PluginConfig;
 use btp_policy::problem::in_one_line;
+use btp_policy::{HeldHeaders, PluginConfig};
 
 use crate::abi::{Config, Level, log};
 use crate::listeners::{self, AtListener};
@@ -43,7 +43,8 @@ impl FilterConfig {
     pub(crate) fn load(config: &mut Config<'_>, filter: &[u8], text: &[u8]) -> Option<Self> {
         let start = Instant::now();
         let parsed = if filter == NAME.as_bytes() {
-            PluginConfig::parse(text).map_err(|problems| in_one_line(&problems, MOST_PROBLEMS))
+            PluginConfig::parse_with(text, HeldHeaders::Always)
+                .map_err(|problems| in_one_line(&problems, MOST_PROBLEMS))
         } else {
             let name = String::from_utf8_lossy(filter);
             Err(format!("filter_name is \"{name}\", it must be \"{NAME}\""))

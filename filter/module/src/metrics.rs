@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use btp_engine::{CounterId, Entry, Family, GaugeId, Label, Labels, MetricKind, Plan, Series};
 
 use crate::abi::{self, Config, Level, Meter, Stream, log};
+use crate::in_use;
 use crate::owed::{Change, Owed, hand_over, handed_over};
 
 /// The metrics of one plan.
@@ -54,6 +55,9 @@ impl Metrics {
         let define = |family: Family| Some((family, define(family, config)?));
         let defined: Vec<Defined> = families.into_iter().filter_map(define).collect();
         let numbered = |all: &[Series]| all.iter().map(|it| Numbered::new(it, &defined)).collect();
+        if !plan.is_upstream() {
+            hold(&defined, config);
+        }
         Self {
             counters: numbered(plan.counters()),
             gauges: numbered(plan.gauges()),
@@ -64,10 +68,7 @@ impl Metrics {
 
     pub(crate) fn add(&self, shown: Shown<'_, '_>, counter: CounterId, amount: u64) {
         if let Some(counter) = at(&self.counters, counter.0) {
-            // Read first: a write costs all workers.
-            if !counter.is_in_use.load(Ordering::Relaxed) {
-                counter.is_in_use.store(true, Ordering::Relaxed);
-            }
+            counter.note();
             let change = Change::Add(i64::try_from(amount).unwrap_or(i64::MAX));
             self.change(shown, counter.metric, &counter.series, change);
         }
@@ -81,6 +82,7 @@ impl Metrics {
 
     pub(crate) fn adjust(&self, shown: Shown<'_, '_>, gauge: GaugeId, by: i64) {
         if let Some(gauge) = at(&self.gauges, gauge.0) {
+            gauge.note();
             self.change(shown, gauge.metric, &gauge.series, Change::Add(by));
         }
     }
@@ -154,6 +156,25 @@ impl Numbered {
             is_in_use: AtomicBool::new(false),
         }
     }
+
+    /// It is being changed.
+    fn note(&self) {
+        // Read first: a write costs all workers.
+        if !self.is_in_use.load(Ordering::Relaxed) {
+            self.is_in_use.store(true, Ordering::Relaxed);
+            in_use::note(self.series.family, &self.series.labels);
+        }
+    }
+}
+
+/// Keeps what was counted under earlier configurations. An Envoy that is too old for it
+/// begins again with zero.
+fn hold(defined: &[Defined], config: &Config<'_>) {
+    in_use::for_each(|family, labels| {
+        if let Some(metric) = find(defined, family) {
+            show(config, metric, family, labels, Change::Add(0));
+        }
+    });
 }
 
 fn at(all: &[Numbered], number: u32) -> Option<&Numbered> {

@@ -3,6 +3,7 @@
 use btp_engine::{Action, Fields, HeaderEdit, Reply, Response};
 
 use crate::abi::{Body, Level, Map, ResetReason, Stream, log};
+use crate::beginning::Beginning;
 use crate::counting::Counting;
 use crate::filter_config::FilterConfig;
 use crate::host::EXCHANGE;
@@ -16,8 +17,7 @@ const GRPC_STATUS: &[u8] = b"grpc-status";
 pub(crate) struct Performer<'a> {
     pub(crate) config: &'a FilterConfig,
     pub(crate) counting: Counting,
-    /// Envoy writes its replies to this client as gRPC's.
-    pub(crate) speaks_grpc: bool,
+    pub(crate) beginning: Beginning,
 }
 
 /// Of a stream that has gone only what was counted matters.
@@ -47,7 +47,7 @@ impl Performer<'_> {
         let Self {
             config,
             counting,
-            speaks_grpc,
+            beginning,
         } = self;
         match action {
             Action::Count(counter) => config.metrics.add(counting.shown(Some(stream)), counter, 1),
@@ -78,8 +78,8 @@ impl Performer<'_> {
                 // As Envoy names it for the .wasm: access logs are the same for both.
                 set_state(stream, &format!("wasm.{name}"), value.as_bytes());
             }
-            Action::Reply(reply) => send(stream, speaks_grpc, &reply),
-            Action::ReplyInstead(response) => send_instead(stream, speaks_grpc, &response),
+            Action::Reply(reply) => send(stream, beginning, &reply),
+            Action::ReplyInstead(response) => send_instead(stream, beginning, &response),
             Action::Reset => stream.reset(ResetReason::Local, RESET),
             Action::Log(text) => log(Level::Warn, &text),
             Action::ReplaceBody(body) => replace_body(stream, &body),
@@ -106,7 +106,8 @@ fn set_state(stream: &mut Stream<'_>, key: &str, value: &[u8]) {
     }
 }
 
-fn send(stream: &mut Stream<'_>, speaks_grpc: bool, reply: &Reply) {
+fn send(stream: &mut Stream<'_>, beginning: Beginning, reply: &Reply) {
+    let grpc_status = reply.grpc_status.filter(|_| beginning.speaks_grpc(stream));
     let headers = reply.headers.iter();
     let headers = headers.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let body = reply.body.as_bytes();
@@ -115,12 +116,12 @@ fn send(stream: &mut Stream<'_>, speaks_grpc: bool, reply: &Reply) {
         reply.status,
         headers,
         body,
-        reply.grpc_status.filter(|_| speaks_grpc),
+        grpc_status,
         reply.details,
     );
 }
 
-fn send_instead(stream: &mut Stream<'_>, speaks_grpc: bool, response: &Response) {
+fn send_instead(stream: &mut Stream<'_>, beginning: Beginning, response: &Response) {
     let Response {
         status,
         headers,
@@ -128,15 +129,9 @@ fn send_instead(stream: &mut Stream<'_>, speaks_grpc: bool, response: &Response)
         grpc_status,
         details,
     } = response;
+    let grpc_status = grpc_status.filter(|_| beginning.speaks_grpc(stream));
     let headers = headers.iter().map(|(name, value)| (&name[..], &value[..]));
-    reply_with(
-        stream,
-        *status,
-        headers,
-        body,
-        grpc_status.filter(|_| speaks_grpc),
-        details,
-    );
+    reply_with(stream, *status, headers, body, grpc_status, details);
 }
 
 /// Envoy turns its reply to a gRPC request into one of gRPC, and keeps a status that

@@ -94,6 +94,7 @@ impl HttpFilter for Planted {
                 wake_and_panic(stream.scheduler());
                 return HeadersFlow::StopAllAndWatermark;
             }
+            "allocations" => return probe::allocations_so_far(stream),
             "probe" => return probe::reply(&exchange.config.metrics, stream),
             "grpc" => return probe::grpc_reply(stream),
             "reset" => return probe::reset(stream),

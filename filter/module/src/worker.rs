@@ -77,7 +77,7 @@ impl Hook<'_, '_> {
                 let performer = Performer {
                     config,
                     counting,
-                    speaks_grpc: beginning.speaks_grpc,
+                    beginning,
                 };
                 performer.perform(stream, &mut actions);
                 counting.settle(config, stream);

@@ -11,6 +11,7 @@ mod unenforced;
 pub use enforce::{Enforce, NativeFields};
 pub use footprint::Footprint;
 pub use limits::Limits;
+pub use stop_iteration::HeldHeaders;
 
 use crate::attach::{Attachments, Environment};
 use crate::json;
@@ -67,33 +68,50 @@ pub(crate) const KEYS: [&str; 11] = [
 ];
 
 impl PluginConfig {
-    /// Reads the plugin configuration: JSON text, or what Envoy makes of a
-    /// `google.protobuf.Struct`.
+    /// Reads the plugin configuration of a WebAssembly plugin: JSON text, or what Envoy
+    /// makes of a `google.protobuf.Struct`.
     ///
     /// # Errors
     /// Everything that is wrong with it, at least one problem.
     pub fn parse(text: &[u8]) -> Result<Self, Vec<Problem>> {
+        Self::parse_with(text, HeldHeaders::AsConfigured)
+    }
+
+    /// Reads a plugin configuration for a host of this kind.
+    ///
+    /// # Errors
+    /// As [`PluginConfig::parse`].
+    pub fn parse_with(text: &[u8], held: HeldHeaders) -> Result<Self, Vec<Problem>> {
         footprint::check_text(text).map_err(|problem| vec![problem])?;
         let node = json::parse(text)
             .or_else(|problem| protobuf::parse_struct(text).ok_or(problem))
             .map_err(|problem| vec![problem])?;
-        Self::from_node(&node)
+        Self::from_node_with(&node, held)
     }
 
-    /// Reads a plugin configuration that has been parsed already.
+    /// Reads the configuration of a WebAssembly plugin that has been parsed already.
     ///
     /// # Errors
     /// As [`PluginConfig::parse`].
     pub fn from_node(node: &Node) -> Result<Self, Vec<Problem>> {
+        Self::from_node_with(node, HeldHeaders::AsConfigured)
+    }
+
+    /// Reads a plugin configuration that has been parsed already, for a host of this
+    /// kind.
+    ///
+    /// # Errors
+    /// As [`PluginConfig::parse`].
+    pub fn from_node_with(node: &Node, held: HeldHeaders) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
-        let config = Self::read(At::root(node), &mut problems);
+        let config = Self::read(At::root(node), held, &mut problems);
         match (config, problems.into_vec()) {
             (Some(config), problems) if problems.is_empty() => Ok(config),
             (_, problems) => Err(problems),
         }
     }
 
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: At<'_>, held: HeldHeaders, problems: &mut Problems) -> Option<Self> {
         let object = at.object(&KEYS, problems)?;
         let limits = Limits::read(&object, problems);
         problems.regexes = Regexes::up_to(limits.unwrap_or_default().regex_bytes);
@@ -143,7 +161,8 @@ impl PluginConfig {
         }
         unenforced::refuse_capabilities(&policies, enforce?, problems);
         note_faults_elsewhere(&policies, position?, enforce?, &mut warnings);
-        stop_iteration::check(&policies, enforce?, may_hold_headers?, problems);
+        let may_hold_headers = may_hold_headers? || held == HeldHeaders::Always;
+        stop_iteration::check(&policies, enforce?, may_hold_headers, problems);
         Some(Self {
             policies,
             attachments,

@@ -47,7 +47,7 @@ pub mod spec;
 #[cfg(feature = "yaml")]
 pub mod yaml;
 
-pub use config::PluginConfig;
+pub use config::{HeldHeaders, PluginConfig};
 pub use echo::{Echo, is_hidden, presentable};
 pub use policy::Policy;
 pub use position::Position;

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use super::Bootstrap;
-use crate::repo;
+use crate::{Build, repo};
 
 impl Bootstrap {
     /// This configuration under a policy, with these options of the command, and
@@ -21,6 +21,7 @@ impl Bootstrap {
         let output = Command::new(repo::cli()?)
             .args(["apply", "--bootstrap", "envoy.json", "-f", "policy.json"])
             .args(["-o", "out.json"])
+            .args(Build::under_test()?.apply_option()?)
             .args(options)
             .current_dir(folder.path())
             .output()?;

@@ -70,7 +70,8 @@ fn asked_for(plugin: &Value) -> Vec<(String, String)> {
     found
 }
 
-/// Puts the filter in front of ours, or at the end where ours is behind the router.
+/// Puts the filter in front of each of ours, as each sees what is written in front of it,
+/// or at the end where ours is behind the router.
 fn show(filters: &mut Vec<Value>, keys: &BTreeSet<(String, String)>) {
     let entries = keys.iter().map(|(namespace, key)| {
         json!({
@@ -84,9 +85,15 @@ fn show(filters: &mut Vec<Value>, keys: &BTreeSet<(String, String)>) {
         "@type": SET_FILTER_STATE,
         "on_request_headers": entries.collect::<Vec<_>>()}});
     let is_ours = |it: &Value| it["typed_config"]["@type"] == super::MODULE_TYPE;
-    let place = filters.iter().position(is_ours);
-    let place = place.unwrap_or(filters.len().saturating_sub(1));
-    filters.insert(place, filter);
+    let mut places: Vec<usize> = (0..filters.len())
+        .filter(|place| is_ours(&filters[*place]))
+        .collect();
+    if places.is_empty() {
+        places.push(filters.len().saturating_sub(1));
+    }
+    for place in places.into_iter().rev() {
+        filters.insert(place, filter.clone());
+    }
 }
 
 #[cfg(test)]
@@ -119,8 +126,11 @@ mod tests {
         let plugin = json!({"policies": [{"namespace": "auth", "path": ["claims", "sub"]}]});
         let ours = json!({"typed_config": {"@type": super::super::MODULE_TYPE,
             "filter_config": {"value": plugin.to_string()}}});
-        let mut config = json!({"@type": MANAGER, "http_filters": [{}, ours, {}]});
+        let mut config = json!({"@type": MANAGER, "http_filters": [{}, ours, {}, ours]});
         make_readable(&mut config);
+        let names = config["http_filters"].as_array().unwrap().iter();
+        let names: Vec<&str> = names.filter_map(|it| it["name"].as_str()).collect();
+        assert_eq!(names, ["show_metadata"; 2]);
         let entry = &config["http_filters"][1]["typed_config"]["on_request_headers"][0];
         assert_eq!(entry["object_key"], "btp.metadata.auth:claims");
         let format = &entry["format_string"]["json_format"]["value"];

@@ -4,14 +4,16 @@ use btp_policy::hash::fnv1a;
 use btp_policy::node::Node;
 
 use super::Instance;
-use crate::apply::options::Options;
+use crate::apply::options::{FilterFile, Options};
 use crate::envoy::capabilities::restriction;
 use crate::envoy::json::node;
-use crate::envoy::plugin::NAME;
+use crate::envoy::plugin::{Build, NAME};
 use crate::envoy::text::json_out;
 use crate::envoy::tree::{WrongKind, list_mut, object_mut, set};
 
 const WASM_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+const MODULE_TYPE: &str =
+    "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter";
 
 /// Puts the instances into a connection manager.
 ///
@@ -26,10 +28,19 @@ pub(crate) fn insert(
         let filters = list_mut(hcm, "http_filters")?;
         match instance.place {
             Some(place) => {
-                let place = place.min(filters.len());
+                let mut place = place.min(filters.len());
+                if let Some(front) = &instance.front {
+                    place = place.saturating_sub(1);
+                    filters.insert(place, front.clone());
+                    place += 1;
+                }
                 filters.insert(place, filter(instance, options));
             }
             None => {
+                if let Some(front) = &instance.front {
+                    let router = filters.len().saturating_sub(1);
+                    filters.insert(router, front.clone());
+                }
                 let router = filters.iter_mut().enumerate().next_back();
                 if let Some((index, router)) = router {
                     let below =
@@ -60,11 +71,11 @@ pub(crate) fn insert_upstream(filters: &mut Vec<Node>, instance: &Instance, opti
 
 /// The file in which Envoy discovers an instance. Its version names the
 /// content, so that `/config_dump` tells which one Envoy has.
-pub(crate) fn file(instance: &Instance, wasm: &str) -> Node {
+pub(crate) fn file(instance: &Instance, file: &FilterFile) -> Node {
     let resource = node!({
         "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
         "name": (&instance.name),
-        "typed_config": (typed_config(instance, wasm)),
+        "typed_config": (typed_config(instance, file)),
     });
     // With letters in front: digits alone would be a number in YAML.
     let hash = fnv1a(0, json_out::write(&resource).as_bytes());
@@ -79,19 +90,38 @@ pub(crate) fn filter(instance: &Instance, options: &Options) -> Node {
     match &options.ecds {
         Some(folder) => {
             let folder = folder.trim_end_matches('/');
-            discovery(instance, &format!("{folder}/{}", instance.file))
+            let path = format!("{folder}/{}", instance.file);
+            discovery(instance, &path, options.filter.build)
         }
         None => node!({
             "name": (&instance.name),
-            "typed_config": (typed_config(instance, &options.wasm)),
+            "typed_config": (typed_config(instance, &options.filter)),
         }),
     }
 }
 
-fn typed_config(instance: &Instance, wasm: &str) -> Node {
+fn typed_config(instance: &Instance, file: &FilterFile) -> Node {
     // As text and not as a Struct: Envoy's YAML reader makes strings of the
     // fractions in a Struct.
-    let json = json_out::write(&instance.config);
+    let configuration = node!({
+        "@type": "type.googleapis.com/google.protobuf.StringValue",
+        "value": (json_out::write(&instance.config)),
+    });
+    match file.build {
+        Build::Wasm => wasm(instance, &file.path, configuration),
+        Build::Module => node!({
+            "@type": MODULE_TYPE,
+            "dynamic_module_config": {
+                "module": { "local": { "filename": (&file.path) } },
+                "do_not_close": true,
+            },
+            "filter_name": NAME,
+            "filter_config": configuration,
+        }),
+    }
+}
+
+fn wasm(instance: &Instance, path: &str, configuration: Node) -> Node {
     let mut config = node!({
         "name": (&instance.name),
         "root_id": (&instance.root_id),
@@ -101,12 +131,9 @@ fn typed_config(instance: &Instance, wasm: &str) -> Node {
         "vm_config": {
             "vm_id": NAME,
             "runtime": "envoy.wasm.runtime.v8",
-            "code": { "local": { "filename": wasm } },
+            "code": { "local": { "filename": path } },
         },
-        "configuration": {
-            "@type": "type.googleapis.com/google.protobuf.StringValue",
-            "value": json,
-        },
+        "configuration": configuration,
     });
     let waits = instance.config.field("allowOnHeadersStopIteration");
     if waits.is_some() {
@@ -115,7 +142,11 @@ fn typed_config(instance: &Instance, wasm: &str) -> Node {
     node!({ "@type": WASM_TYPE, "config": (config) })
 }
 
-fn discovery(instance: &Instance, path: &str) -> Node {
+fn discovery(instance: &Instance, path: &str, build: Build) -> Node {
+    let kind = match build {
+        Build::Wasm => WASM_TYPE,
+        Build::Module => MODULE_TYPE,
+    };
     node!({
         "name": (&instance.name),
         "config_discovery": {
@@ -123,7 +154,7 @@ fn discovery(instance: &Instance, path: &str) -> Node {
                 "path_config_source": { "path": path },
                 "resource_api_version": "V3",
             },
-            "type_urls": [WASM_TYPE],
+            "type_urls": [kind],
         }
     })
 }

@@ -8,7 +8,7 @@ use btp_policy::spec::{Capability, Spec};
 
 use super::reads::{Reads, Unseen, names_of};
 use super::{Hint, Hints, InForce};
-use crate::apply::filter::is_there;
+use crate::apply::filter::already;
 use crate::apply::order::Group;
 use crate::envoy::files::Config;
 use crate::envoy::http_filter::{Kind, kind_of};
@@ -64,13 +64,13 @@ impl Hints<'_> {
         let Some(hcm) = self.config.at(&manager.address) else {
             return;
         };
-        if is_there(hcm) {
+        if already(hcm).is_some() {
             return;
         }
         let behind = &items(hcm, "http_filters")[Group::Faults.usual(hcm)..];
         let policy = in_force.policy;
-        let mut reads = Reads::in_faults(&policy.spec);
-        reads.extend(Reads::in_overrides(&policy.spec));
+        let mut reads = Reads::of(Capability::FaultInjection, &policy.spec);
+        reads.extend(Reads::of(Capability::ResponseOverride, &policy.spec));
         let reads = reads.iter().map(|it| (&policy.name, it));
         if let Some(it) = Unseen::find(reads, behind) {
             let reason = format!(

@@ -5,8 +5,9 @@ use std::fmt::Display;
 
 use btp_policy::Position;
 use btp_policy::node::Node;
-use btp_policy::spec::{Capability, Sampling, SamplingKey, Selector, Spec};
+use btp_policy::spec::{Capability, Sampling, SamplingKey, Spec};
 
+use crate::apply::selectors::{Placed, selectors};
 use crate::envoy::http_filter::{Kind, kind_of};
 use crate::envoy::plugin::is_instance;
 use crate::envoy::tree::text;
@@ -21,30 +22,18 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    /// Those of what a spec says of one capability.
+    /// Those of what a spec says of one capability in front of the router.
     pub(super) fn of(capability: Capability, spec: &Spec) -> Vec<Self> {
-        match capability {
-            Capability::FaultInjection => Self::in_faults(spec),
-            Capability::ResponseOverride => Self::in_overrides(spec),
-            Capability::RateLimit => Self::in_rates(spec),
-            Capability::RequestBuffer => Self::in_sizes(spec),
-            Capability::Retry => Vec::new(),
-        }
-    }
-
-    /// Those of faults that are drawn in front of the router.
-    pub(super) fn in_faults(spec: &Spec) -> Vec<Self> {
-        let Some(fault) = &spec.fault_injection else {
-            return Vec::new();
-        };
-        if fault.position == Position::Upstream {
-            return Vec::new();
-        }
-        let mut found = Self::in_any(&fault.matches, "faultInjection.match");
-        if let Sampling::Sticky {
-            key: SamplingKey::Header(_),
-            ..
-        } = fault.sampling
+        let own = selectors(spec).into_iter();
+        let own = own.filter(|it| it.capability == capability && !it.is_behind);
+        let mut found: Vec<Self> = own.filter_map(Self::in_selector).collect();
+        if let Some(fault) = &spec.fault_injection
+            && capability == Capability::FaultInjection
+            && fault.position == Position::Downstream
+            && let Sampling::Sticky {
+                key: SamplingKey::Header(_),
+                ..
+            } = fault.sampling
         {
             found.push(Self {
                 path: "faultInjection.sampling".to_owned(),
@@ -53,41 +42,6 @@ impl Reads {
             });
         }
         found
-    }
-
-    /// Those of overrides: they are met or not when the request comes.
-    pub(super) fn in_overrides(spec: &Spec) -> Vec<Self> {
-        let rules = spec.response_override.iter().enumerate();
-        let found = rules.flat_map(|(index, rule)| {
-            let path = format!("responseOverride[{index}].match.requests");
-            Self::in_any(&rule.matching.requests, &path)
-        });
-        found.collect()
-    }
-
-    fn in_rates(spec: &Spec) -> Vec<Self> {
-        let local = spec.rate_limit.as_ref().and_then(|it| it.local.as_ref());
-        let Some(local) = local.filter(|it| !it.disabled) else {
-            return Vec::new();
-        };
-        let mut found = Self::in_any(&local.exempt, "rateLimit.local.exempt");
-        found.extend(local.rules.iter().filter_map(|rule| {
-            let path = format!("rateLimit.local.rules[{}].clientSelectors", rule.index);
-            Self::in_selector(&rule.selector, path)
-        }));
-        found
-    }
-
-    fn in_sizes(spec: &Spec) -> Vec<Self> {
-        let buffer = spec.request_buffer.iter();
-        let rules = buffer.flat_map(|it| it.rules.iter().enumerate());
-        let found = rules.flat_map(|(index, rule)| {
-            Self::in_any(
-                &rule.matches,
-                &format!("requestBuffer.rules[{index}].match"),
-            )
-        });
-        found.collect()
     }
 
     fn is_written_by(&self, filter: &Node) -> bool {
@@ -99,17 +53,11 @@ impl Reads {
         }
     }
 
-    fn in_any(selectors: &[Selector], path: &str) -> Vec<Self> {
-        let all = selectors.iter().enumerate();
-        all.filter_map(|(index, it)| Self::in_selector(it, format!("{path}[{index}]")))
-            .collect()
-    }
-
-    fn in_selector(selector: &Selector, path: String) -> Option<Self> {
-        let headers = !selector.headers.is_empty();
-        let metadata = !selector.metadata.is_empty();
+    fn in_selector(it: Placed<'_>) -> Option<Self> {
+        let headers = !it.selector.headers.is_empty();
+        let metadata = !it.selector.metadata.is_empty();
         (headers || metadata).then_some(Self {
-            path,
+            path: it.path,
             headers,
             metadata,
         })

@@ -9,7 +9,7 @@ use btp_policy::spec::{Owner, owner_of};
 
 use super::{Entry, effect_of};
 use crate::apply::effective::Effective;
-use crate::apply::options::{MOUNTED, Options};
+use crate::apply::options::{FilterFile, Options};
 use crate::apply::placement::{Effect, Placement, Scope, closest, is_within};
 use crate::apply::plan;
 use crate::diagnostics::Finding;
@@ -17,7 +17,7 @@ use crate::documents::Input;
 use crate::envoy::address::Address;
 use crate::envoy::files::Config;
 use crate::envoy::json::node;
-use crate::envoy::plugin::configuration_of;
+use crate::envoy::plugin::{Build, configuration_of};
 use crate::envoy::tree::{EMPTY, field_mut, remove, same, set, text};
 use crate::spec_fields::{SpecField, spec_fields};
 use crate::translate::{Change, Operation, apply_change};
@@ -57,7 +57,7 @@ fn apply(envoy: &str, spec: &Node) -> Result<Applied, String> {
     let input = Input::read(&[policy]).unwrap();
     let mut after = read(envoy);
     let options = Options {
-        wasm: MOUNTED.to_owned(),
+        filter: FilterFile::usual(Build::Wasm),
         gateway: None,
         ecds: None,
         faults_behind: None,

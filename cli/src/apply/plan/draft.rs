@@ -11,6 +11,8 @@ use crate::apply::standing;
 use crate::envoy::address::Address;
 use crate::envoy::files::Config;
 use crate::envoy::json::node;
+use crate::envoy::plugin::Build;
+use crate::envoy::runtime;
 use crate::envoy::stats;
 use crate::envoy::tree::WrongKind;
 use crate::envoy::undo;
@@ -23,8 +25,9 @@ pub(super) struct Draft<'a> {
     added: BTreeSet<Address>,
     /// What the next run must know of the filters of a listener.
     notes: BTreeMap<Address, Vec<Node>>,
-    /// What stood empty in `stats_config`, and the listener whose record says so.
-    empty_stats: Option<(Address, &'static str)>,
+    /// What stood empty in the bootstrap: which listener's record says so, under
+    /// which name, and what it was.
+    empty: Vec<(Address, &'static str, &'static str)>,
 }
 
 impl<'a> Draft<'a> {
@@ -34,7 +37,7 @@ impl<'a> Draft<'a> {
             before: BTreeMap::new(),
             added: BTreeSet::new(),
             notes: BTreeMap::new(),
-            empty_stats: None,
+            empty: Vec::new(),
         }
     }
 
@@ -78,14 +81,28 @@ impl<'a> Draft<'a> {
         Some(address)
     }
 
-    /// Adds the labels of stats to the bootstrap, which are known again without a
-    /// record; what stood there empty this listener's record is to say.
-    pub(super) fn add_stats_tags(&mut self, listener: &Address) -> Result<(), WrongKind> {
+    /// Adds to the bootstrap what metrics need that are of this build: the labels of
+    /// stats, or a switch of the runtime. Both are known again without a record; what
+    /// stood there empty this listener's record is to say.
+    pub(super) fn add_for_metrics(
+        &mut self,
+        listener: &Address,
+        build: Build,
+    ) -> Result<(), WrongKind> {
         let Some(bootstrap) = self.config.at_mut(&Address::root(0)) else {
             return Ok(());
         };
-        self.empty_stats = stats::empty(bootstrap).map(|it| (listener.clone(), it));
-        stats::add(bootstrap)
+        let (name, empty) = match build {
+            Build::Wasm => (undo::EMPTY_STATS, stats::empty(bootstrap)),
+            Build::Module => (undo::EMPTY_RUNTIME, runtime::empty(bootstrap)),
+        };
+        let empty = empty.map(|it| (listener.clone(), name, it));
+        self.empty.extend(empty);
+        match build {
+            Build::Wasm => stats::add(bootstrap),
+            Build::Module if runtime::said(bootstrap).is_some() => Ok(()),
+            Build::Module => runtime::add(bootstrap),
+        }
     }
 
     /// Adds to what the next run must know of the filters of a listener.
@@ -109,9 +126,8 @@ impl<'a> Draft<'a> {
                     wrong.push((address, error));
                     continue;
                 }
-                let empty = self.empty_stats.as_ref();
-                if let Some((_, empty)) = empty.filter(|(of, _)| *of == address) {
-                    undo::note(node, undo::EMPTY_STATS, node!(*empty));
+                for (_, name, empty) in self.empty.iter().filter(|(of, ..)| *of == address) {
+                    undo::note(node, name, node!(*empty));
                 }
                 if let Some(entries) = self.notes.remove(&address) {
                     standing::write(node, entries);

@@ -18,10 +18,11 @@ use crate::apply::effective::Effective;
 use crate::apply::filter::{self, Contents, Instance};
 use crate::apply::needs::Needs;
 use crate::apply::placement::Object;
+use crate::apply::selectors::{Nested, nested, selectors};
 use crate::apply::standing::{self, Standing};
 use crate::diagnostics::Finding;
 use crate::envoy::address::Address;
-use crate::envoy::plugin::NAME;
+use crate::envoy::plugin::{Build, NAME};
 use crate::envoy::tree::{find, items, text, unplaced};
 use crate::plugin_config_builder::in_its_file;
 
@@ -34,6 +35,8 @@ pub(super) struct Inserted {
     pub(super) files: Vec<(String, Node)>,
     /// Where the instances stand.
     pub(super) standing: Vec<Standing>,
+    /// The connection managers that have one.
+    pub(super) managers: Vec<usize>,
     /// Those behind the router, each with its connection manager.
     pub(super) upstream: Vec<(usize, Instance)>,
 }
@@ -68,9 +71,15 @@ pub(super) fn insert(
         let Some(hcm) = draft.at(&manager.address) else {
             continue;
         };
-        if filter::is_there(hcm) {
-            let reason = "holds the filter already, and not by btp apply: take it out of \
-                          http_filters";
+        if let Some(build) = filter::already(hcm) {
+            let build = match build {
+                Build::Wasm => "a .wasm",
+                Build::Module => "a dynamic module",
+            };
+            let reason = format!(
+                "holds the filter already, as {build} and not by btp apply: take it out of \
+                 http_filters"
+            );
             errors.refuse(draft.config(), &manager.address, reason);
             continue;
         }
@@ -80,13 +89,19 @@ pub(super) fn insert(
         spots.refuse_unknown(&needs.capabilities, errors);
         let spot = |group| spots.of(group);
         let mut instances = filter::instances(&needs.capabilities, spot, &needs.behind, &contents);
+        if scene.options.filter.build == Build::Module {
+            refuse_unsayable(scene, &used, errors);
+            filter::make_room(&mut instances, |it| reads(scene, it, &used));
+        } else {
+            filter::make_room(&mut instances, |_| Vec::new());
+        }
         for instance in &instances {
             check_plugin(scene, instance, &used, errors);
         }
         if scene.options.ecds.is_some() {
             for instance in &mut instances {
                 instance.file = file_name(scene, index, instance);
-                let file = filter::file(instance, &scene.options.wasm);
+                let file = filter::file(instance, &scene.options.filter);
                 inserted.files.push((instance.file.clone(), file));
             }
         }
@@ -113,8 +128,35 @@ pub(super) fn insert(
         let upstream = instances.into_iter().filter(|it| it.place.is_none());
         inserted.upstream.extend(upstream.map(|it| (index, it)));
         inserted.first.get_or_insert(manager.listener.clone());
+        inserted.managers.push(index);
     }
     inserted
+}
+
+/// The nested values of dynamic metadata that an instance reads.
+fn reads(scene: Scene<'_>, instance: &Instance, used: &[usize]) -> Vec<Nested> {
+    let specs = used.iter().map(|it| &scene.policies[*it].spec);
+    let has = |it| instance.capabilities.contains(&it);
+    nested(specs, has, instance.place.is_none())
+}
+
+/// Refuses values of dynamic metadata that cannot be put where a module reads them.
+fn refuse_unsayable(scene: Scene<'_>, used: &[usize], errors: &mut Errors<'_>) {
+    for policy in used {
+        for it in selectors(&scene.policies[*policy].spec) {
+            for value in Nested::of(it.selector).filter(|it| it.is_needed) {
+                let Some(part) = value.unsayable() else {
+                    continue;
+                };
+                let reason = format!(
+                    "reads what is nested under {part:?} in dynamic metadata, which Envoy cannot \
+                     show to a dynamic module: namespace and first key can have no :, ), or end \
+                     of a line; use the .wasm, or have another filter write the value one key deep"
+                );
+                errors.refuse_field(*policy, &format!("spec.{}", it.path), reason);
+            }
+        }
+    }
 }
 
 /// Notes an instance in a list of filters for a spec, if it enforces any of it.
@@ -204,6 +246,10 @@ fn file_name(scene: Scene<'_>, index: usize, instance: &Instance) -> String {
     let mut name = instance.name.clone();
     if name == NAME && instance.config.field("enforce").is_some() {
         name.push_str("_early");
+    }
+    // Envoy would refuse the one build in a file that it discovers the other in.
+    if scene.options.filter.build == Build::Module {
+        name.push_str("_module");
     }
     if scene.model.managers.len() > 1 {
         name = format!("{name}-{}", scene.places[index]);

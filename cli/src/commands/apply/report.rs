@@ -35,6 +35,9 @@ pub(super) fn text(plan: &Plan) -> String {
     for it in &plan.standing {
         let _ = writeln!(out, "{}", it.line());
     }
+    for note in &plan.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
     out
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use btp_policy::node::Node;
 
 use crate::apply::effective::{Effective, Kept};
-use crate::apply::options::{MOUNTED, Options, object_name};
+use crate::apply::options::{FilterFile, Options, object_name};
 use crate::apply::placement::Scope;
 use crate::apply::plan::{self, Plan};
 use crate::commands::{Error, Outcome};
@@ -14,6 +14,7 @@ use crate::diagnostics::{self, Format};
 use crate::documents::Input;
 use crate::envoy::files::Config;
 use crate::envoy::model::RouteId;
+use crate::envoy::plugin::Build;
 use crate::envoy::route_match::Request;
 
 /// What is asked.
@@ -32,6 +33,7 @@ pub(super) fn run(
     bootstrap: &Path,
     files: &[PathBuf],
     gateway: Option<&str>,
+    build: Option<Build>,
     question: Question<'_>,
 ) -> Result<Outcome, Error> {
     let request = match question {
@@ -44,8 +46,9 @@ pub(super) fn run(
     let mut input = Input::read(files)?;
     let mut found = std::mem::take(&mut input.findings);
     let mut config = Config::read(bootstrap)?;
+    let build = build.or_else(|| config.build()).unwrap_or(Build::Wasm);
     let options = Options {
-        wasm: MOUNTED.to_owned(),
+        filter: FilterFile::usual(build),
         gateway: gateway.map(object_name),
         ecds: None,
         faults_behind: None,

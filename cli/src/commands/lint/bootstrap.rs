@@ -12,6 +12,8 @@ use crate::documents::Input;
 use crate::envoy::capabilities::lacks;
 use crate::envoy::files::Config;
 use crate::envoy::model::Model;
+use crate::envoy::module::flaws;
+use crate::envoy::route_metadata::Form;
 use crate::file_error::FileError;
 
 /// Finds what is wrong with a bootstrap by itself, and what is unwise in it
@@ -26,7 +28,7 @@ pub(super) fn lint(
     let mut config = Config::read(bootstrap)?;
     config.follow_extensions()?;
     let mut problems = std::mem::take(&mut config.problems);
-    let model = Model::read(&config);
+    let model = Model::read(&config, Form::Nested);
     let found = overlaps(&config, &model).into_iter();
     problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
     let base = input.sources.len();
@@ -35,10 +37,16 @@ pub(super) fn lint(
         let location = Location::File(base + it.address.file);
         it.finding(&config, location)
     }));
+    let found = flaws(&config).into_iter();
+    findings.extend(found.map(|it| {
+        let location = Location::File(base + it.address.file);
+        it.finding(&config, location)
+    }));
     let placed = problems.into_iter();
     findings.extend(placed.map(|(file, it)| Finding::error(it, Location::File(base + file))));
     let mut hints = hcm::hints_of_instances(&config, &model);
     hints.extend(hcm::hints_of_places(&config, &model, |_| None));
+    hints.extend(hcm::hints_of_modules(&config, &model));
     // Where it cannot be told who governs what, `apply` says so.
     if let (Ok(attached), Ok(l4)) = (
         attach(&config, &model, policies, None),

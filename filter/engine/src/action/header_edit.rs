@@ -1,30 +1,24 @@
 //! Changes to the headers of the response at hand.
 
-use std::borrow::Cow;
-
-use super::Fields;
+use super::{Fields, HeaderText};
 use crate::host::headers::HeaderView;
-
-/// A name in lower case, or a value.
-type Text = Cow<'static, [u8]>;
 
 /// One change. `:status` is a header, too. Where among the others a header ends
 /// up is the host's affair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
     /// The header has this value alone.
-    Set(Text, Text),
+    Set(HeaderText, HeaderText),
     /// The header has this value beside any that it has.
-    Add(Text, Text),
+    Add(HeaderText, HeaderText),
     /// There is no such header.
-    Remove(Text),
+    Remove(HeaderText),
 }
 
 impl HeaderEdit {
     /// Another status.
     pub(crate) fn status(status: u16) -> Self {
-        let status = status.to_string().into_bytes();
-        Self::Set(Cow::Borrowed(b":status"), Cow::Owned(status))
+        Self::Set(":status".into(), u64::from(status).into())
     }
 
     /// What these headers are after the edits.
@@ -36,7 +30,7 @@ impl HeaderEdit {
                 fields.retain(|(other, _)| *other != **name);
             }
             if let Self::Set(name, value) | Self::Add(name, value) = edit {
-                fields.push((name.into_owned(), value.into_owned()));
+                fields.push((name.into_bytes(), value.into_bytes()));
             }
         }
         fields
@@ -52,7 +46,7 @@ mod tests {
 
     #[test]
     fn edits_are_made_in_their_order() {
-        let text = |text: &'static str| Cow::Borrowed(text.as_bytes());
+        let text = |text: &'static str| HeaderText::from(text);
         let headers = vec![("a", "1"), ("b", "1"), ("a", "2")];
         let edits = vec![
             HeaderEdit::Add(text("b"), text("2")),

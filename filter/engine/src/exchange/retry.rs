@@ -99,7 +99,7 @@ impl Exchange {
             out.push(Action::Log(budget.reserve_mode().into()));
         }
         if settled.marked {
-            let edit = HeaderEdit::Remove(RATE_LIMITED.as_bytes().into());
+            let edit = HeaderEdit::Remove(RATE_LIMITED.into());
             settlement.edits.push(edit);
         }
         if !settled.refused {
@@ -108,7 +108,7 @@ impl Exchange {
         out.push(Action::SetProperty(PROPERTY, REPORT.1));
         settlement.reply = budget.reply.clone();
         if budget.reports {
-            let edit = HeaderEdit::Set(REPORT.0.as_bytes().into(), REPORT.1.as_bytes().into());
+            let edit = HeaderEdit::Set(REPORT.0.into(), REPORT.1.into());
             settlement.edits.push(edit);
         }
         settlement
@@ -206,7 +206,7 @@ impl Exchange {
             .ledger
             .on_response(id, number, outcome, cx.event.host, now)
         {
-            let mark = HeaderEdit::Set(RATE_LIMITED.as_bytes().into(), b"true"[..].into());
+            let mark = HeaderEdit::Set(RATE_LIMITED.into(), "true".into());
             cx.event.out.push(Action::EditResponseHeader(mark));
         }
     }

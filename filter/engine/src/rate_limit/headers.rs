@@ -8,7 +8,7 @@ use btp_policy::spec::{Limit, LocalRule, RateLimitHeaders};
 
 use super::token_bucket::BucketState;
 use super::{Rule, rule_name};
-use crate::action::{Action, HeaderEdit};
+use crate::action::{Action, HeaderEdit, HeaderText};
 
 /// How clients are told of a rule.
 #[derive(Debug)]
@@ -133,24 +133,26 @@ impl LimitHeaders {
     /// The headers, added to a response.
     pub(crate) fn add_to_response(self, out: &mut Vec<Action>) {
         self.headers(&mut |name, value| {
-            let (name, value) = (name.as_bytes().into(), value.into_bytes().into());
-            out.push(Action::EditResponseHeader(HeaderEdit::Add(name, value)));
+            out.push(Action::EditResponseHeader(HeaderEdit::Add(
+                name.into(),
+                value,
+            )));
         });
     }
 
-    pub(super) fn headers(self, add: &mut dyn FnMut(&'static str, String)) {
+    pub(super) fn headers(self, add: &mut dyn FnMut(&'static str, HeaderText)) {
         if let Some(slowest) = self.slowest {
             for (name, value) in [
                 ("x-ratelimit-limit", slowest.limit),
                 ("x-ratelimit-remaining", slowest.remaining),
                 ("x-ratelimit-reset", slowest.reset),
             ] {
-                add(name, value.to_string());
+                add(name, value.into());
             }
         }
         if !self.lists.limits.is_empty() {
-            add("ratelimit-policy", self.lists.policies);
-            add("ratelimit", self.lists.limits);
+            add("ratelimit-policy", self.lists.policies.into());
+            add("ratelimit", self.lists.limits.into());
         }
     }
 }

@@ -35,7 +35,10 @@ impl RateLimits {
         let bucket = rule.bucket(refusal.matched_rule).filter(|_| told);
         let slowest = bucket.and_then(|bucket| limiter.state(bucket));
         if let Some(headers) = LimitHeaders::new(slowest, self.lists(matched, limiter)) {
-            headers.headers(&mut |name, value| reply.headers.push((name.to_owned(), value)));
+            headers.headers(&mut |name, value| {
+                let value = String::from_utf8_lossy(&value).into_owned();
+                reply.headers.push((name.to_owned(), value));
+            });
         }
         if let Some(wait) = refusal.wait.filter(|_| self.retry_after) {
             let header = ("retry-after".to_owned(), seconds(wait).max(1).to_string());

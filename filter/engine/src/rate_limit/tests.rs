@@ -583,7 +583,7 @@ fn who_waits_goes_on_when_the_time_has_come_and_takes_no_more() {
     });
     assert_eq!(flow, Flow::Continue);
     let told = |name: &'static str, value: &str| {
-        let (name, value) = (name.as_bytes().into(), value.as_bytes().to_vec().into());
+        let (name, value) = (name.into(), value.to_owned().into());
         Action::EditResponseHeader(HeaderEdit::Add(name, value))
     };
     assert!(out.contains(&told("x-ratelimit-remaining", "0")), "{out:?}");

@@ -1,7 +1,5 @@
 //! Makes the new response.
 
-use std::borrow::Cow;
-
 use btp_policy::scalar::{HttpStatus, Operator, Template};
 use btp_policy::spec::{
     HeaderChanges, Instead, KeepHeaders, NewBody, OverrideBody, OverrideResponse, Redirect,
@@ -12,7 +10,7 @@ use super::body::Body;
 use super::preserved_headers::{self, VARY};
 use super::render::{RenderContext, Target};
 use super::{AUTHORITY, Operators, SCHEME};
-use crate::action::{Fields, HeaderEdit};
+use crate::action::{Fields, HeaderEdit, HeaderText};
 
 /// The response that a rule makes.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,8 +88,8 @@ fn build_response(
 /// The original, with other headers.
 fn edit_headers(response: &OverrideResponse, context: &RenderContext<'_>) -> Built {
     let status = response.status.map_or(context.status, HttpStatus::get);
-    let owned = |name: &str| Cow::Owned(name.as_bytes().to_vec());
-    let value = |template: &Template| Cow::Owned(context.rendered(template, Target::Header));
+    let owned = |name: &str| HeaderText::from(name.to_owned());
+    let value = |template: &Template| HeaderText::from(context.rendered(template, Target::Header));
     let mut edits = Vec::new();
     for name in &response.headers.remove {
         edits.push(HeaderEdit::Remove(owned(name.as_str())));

@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use super::callbacks::FilterPtr;
@@ -14,6 +15,7 @@ use super::config::CounterId;
 use super::guard::{caught, guarded, leave_uncounted, take_uncounted};
 use super::http_filter::HttpFilter;
 use super::metrics::Meter;
+use super::pool;
 use super::stream::Stream;
 
 /// A configuration in force.
@@ -91,7 +93,7 @@ impl<F: HttpFilter> Slot<F> {
             depth: Cell::new(0),
             is_destroyed: Cell::new(false),
         };
-        Box::into_raw(Box::new(slot)).cast()
+        Box::into_raw(Box::write(pool::take(), slot)).cast()
     }
 
     /// Lets the exchange act, and performs then what it has left for the end of the
@@ -176,9 +178,11 @@ impl<F: HttpFilter> Slot<F> {
     /// # Safety
     /// It came from [`Slot::into_envoy`], and nobody uses it any more.
     unsafe fn drop(pointer: *const Self) {
-        // SAFETY: as the caller promises.
-        let slot = unsafe { Box::from_raw(pointer.cast_mut()) };
-        guarded("destroy", || drop(slot));
+        let pointer = pointer.cast_mut();
+        // SAFETY: as the caller promises. After a panic what is left of it leaks.
+        guarded("destroy", || unsafe { pointer.drop_in_place() });
+        // SAFETY: it came from a box, and what was in it has just been dropped.
+        pool::give(unsafe { Box::from_raw(pointer.cast::<MaybeUninit<Self>>()) });
     }
 
     fn count(&self, stream: &Stream<'_>, panics: u64) {

@@ -4,7 +4,8 @@ use std::fmt::{Display, Write};
 
 use crate::abi::{
     Attribute, Body, BodyFlow, Config, CounterId, GaugeId, HeaderBuffer, HeadersFlow, Level, Map,
-    MetadataKey, MetadataSource, Meter, ResetReason, Stream, is_validation, log_enabled,
+    MetadataKey, MetadataSource, Meter, ResetReason, Stream, allocations, is_validation,
+    log_enabled,
 };
 
 /// Metrics with labels and without.
@@ -40,6 +41,13 @@ pub(super) fn reply(metrics: &Metrics, stream: &mut Stream<'_>) -> HeadersFlow {
     let headers: [(&[u8], &[u8]); 2] = [(b"x-probe", b"1"), (b"x-probe", b"2")];
     stream.add_custom_flag("BTP");
     stream.send_response(203, &headers, report.0.as_bytes(), "btp_probe");
+    HeadersFlow::StopIteration
+}
+
+/// Answers with the allocations of this worker so far.
+pub(super) fn allocations_so_far(stream: &mut Stream<'_>) -> HeadersFlow {
+    let count = allocations().to_string();
+    stream.send_response(200, &[], count.as_bytes(), "btp_probe");
     HeadersFlow::StopIteration
 }
 

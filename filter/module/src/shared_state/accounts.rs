@@ -64,6 +64,18 @@ pub(crate) fn set(account: AccountId, entry: Entry, to: u64, show: impl FnOnce(&
     });
 }
 
+/// Shows the entries that have come to something.
+pub(crate) fn for_each_in_use(mut show: impl FnMut(Entry, &Labels)) {
+    let all = lock(&PROCESS).all.clone();
+    for account in all {
+        for (entry, number) in Entry::ALL.into_iter().zip(&account.entries) {
+            if number.load(Ordering::Relaxed) != 0 {
+                show(entry, &account.labels);
+            }
+        }
+    }
+}
+
 /// What an entry has come to.
 pub(crate) fn total(account: AccountId, entry: Entry) -> u64 {
     let total = with(account, entry, |_, number| number.load(Ordering::SeqCst));

@@ -13,6 +13,15 @@ use crate::problem::Problems;
 use crate::read::Object;
 use crate::spec::BufferMode;
 
+/// Whether Envoy lets the filter hold a request's headers while its body arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldHeaders {
+    /// As the configuration says: a WebAssembly plugin.
+    AsConfigured,
+    /// It always does: a dynamic module. The configuration may say whatever it likes.
+    Always,
+}
+
 /// What the configuration says; off by default, as in Envoy.
 pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<bool> {
     match config.get("allowOnHeadersStopIteration") {

@@ -382,3 +382,11 @@ fn only_route_policies_merge() {
         assert!(found[0].starts_with("mergeType: must "), "{found:?}");
     }
 }
+
+#[test]
+fn a_host_that_always_holds_headers_needs_not_be_told_so() {
+    let text =
+        br#"{"policies":[{"metadata":{"name":"p"},"spec":{"requestBuffer":{"limit":"1Ki"}}}]}"#;
+    assert!(PluginConfig::parse(text).is_err());
+    assert!(PluginConfig::parse_with(text, HeldHeaders::Always).is_ok());
+}

@@ -68,7 +68,8 @@ impl Native<'_, '_, '_> {
             return false;
         }
         let attachments = Attachments::resolve(&[alone], &Environment::default());
-        entry.judged(|it| attachments.governing_route(it).is_some())
+        let form = self.scene.options.filter.form();
+        entry.judged(form, |it| attachments.governing_route(it).is_some())
     }
 }
 
