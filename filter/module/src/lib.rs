@@ -25,7 +25,6 @@ mod exchange;
 mod filter;
 mod filter_config;
 mod host;
-mod in_use;
 mod listeners;
 mod metadata;
 mod metrics;

@@ -1,13 +1,18 @@
 //! A plan's metrics as Envoy's: one metric a family, defined at load with the names
 //! of its labels, as Envoy takes no new ones later. Nothing is decided by them.
+//!
+//! Envoy keeps a number for as long as one of the configurations that have counted it.
+//! So a configuration takes over, when it is loaded, what was counted before.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod in_use;
 
 use btp_engine::{CounterId, Entry, Family, GaugeId, Label, Labels, MetricKind, Plan, Series};
 
 use crate::abi::{self, Config, Level, Meter, Stream, log};
-use crate::in_use;
+use crate::listeners;
 use crate::owed::{Change, Owed, hand_over, handed_over};
+use crate::shared_state;
+use in_use::InUse;
 
 /// The metrics of one plan.
 #[derive(Debug)]
@@ -35,8 +40,7 @@ pub(crate) enum Shown<'a, 's> {
 struct Numbered {
     series: Series,
     metric: Option<Metric>,
-    /// It has been changed, under this plan.
-    is_in_use: AtomicBool,
+    is_in_use: InUse,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,21 +58,49 @@ impl Metrics {
         let families = plan.families();
         let define = |family: Family| Some((family, define(family, config)?));
         let defined: Vec<Defined> = families.into_iter().filter_map(define).collect();
-        let numbered = |all: &[Series]| all.iter().map(|it| Numbered::new(it, &defined)).collect();
-        if !plan.is_upstream() {
-            hold(&defined, config);
-        }
-        Self {
+        let numbered = |all: &[Series]| {
+            let in_use = InUse::of(plan.is_upstream(), all).into_iter();
+            let numbered = all.iter().zip(in_use);
+            numbered
+                .map(|(series, in_use)| Numbered::new(series, &defined, in_use))
+                .collect()
+        };
+        let metrics = Self {
             counters: numbered(plan.counters()),
             gauges: numbered(plan.gauges()),
             owed: Owed::default(),
             defined,
+        };
+        if !plan.is_upstream() {
+            in_use::of_upstream(|family, labels| metrics.take_over(family, labels, config));
+        }
+        if !plan.is_upstream() || !listeners::are_there() {
+            metrics.take_over_own(config);
+        }
+        metrics
+    }
+
+    fn take_over_own(&self, config: &Config<'_>) {
+        let own = self.counters.iter().chain(&self.gauges);
+        for Numbered { series, .. } in own.filter(|it| it.is_in_use.get()) {
+            self.take_over(series.family, &series.labels, config);
+        }
+        shared_state::for_each_entry(|labels, entry| {
+            self.take_over(entry.family(), labels, config);
+        });
+    }
+
+    /// Envoy drops a number with the last configuration that has added to it. One that is
+    /// too old for this begins anew.
+    fn take_over(&self, family: Family, labels: &Labels, config: &Config<'_>) {
+        if let Some(metric) = self.find(family) {
+            show(config, metric, family, labels, Change::Add(0));
         }
     }
 
     pub(crate) fn add(&self, shown: Shown<'_, '_>, counter: CounterId, amount: u64) {
         if let Some(counter) = at(&self.counters, counter.0) {
-            counter.note();
+            counter.is_in_use.set();
             let change = Change::Add(i64::try_from(amount).unwrap_or(i64::MAX));
             self.change(shown, counter.metric, &counter.series, change);
         }
@@ -77,12 +109,12 @@ impl Metrics {
     /// Whether nobody has counted this yet.
     pub(crate) fn is_first(&self, counter: CounterId) -> bool {
         let counter = at(&self.counters, counter.0);
-        counter.is_some_and(|it| it.metric.is_some() && !it.is_in_use.load(Ordering::Relaxed))
+        counter.is_some_and(|it| it.metric.is_some() && !it.is_in_use.get())
     }
 
     pub(crate) fn adjust(&self, shown: Shown<'_, '_>, gauge: GaugeId, by: i64) {
         if let Some(gauge) = at(&self.gauges, gauge.0) {
-            gauge.note();
+            gauge.is_in_use.set();
             self.change(shown, gauge.metric, &gauge.series, Change::Add(by));
         }
     }
@@ -149,32 +181,13 @@ impl Metrics {
 }
 
 impl Numbered {
-    fn new(series: &Series, defined: &[Defined]) -> Self {
+    fn new(series: &Series, defined: &[Defined], is_in_use: InUse) -> Self {
         Self {
             series: series.clone(),
             metric: find(defined, series.family),
-            is_in_use: AtomicBool::new(false),
+            is_in_use,
         }
     }
-
-    /// It is being changed.
-    fn note(&self) {
-        // Read first: a write costs all workers.
-        if !self.is_in_use.load(Ordering::Relaxed) {
-            self.is_in_use.store(true, Ordering::Relaxed);
-            in_use::note(self.series.family, &self.series.labels);
-        }
-    }
-}
-
-/// Keeps what was counted under earlier configurations. An Envoy that is too old for it
-/// begins again with zero.
-fn hold(defined: &[Defined], config: &Config<'_>) {
-    in_use::for_each(|family, labels| {
-        if let Some(metric) = find(defined, family) {
-            show(config, metric, family, labels, Change::Add(0));
-        }
-    });
 }
 
 fn at(all: &[Numbered], number: u32) -> Option<&Numbered> {

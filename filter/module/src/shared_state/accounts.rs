@@ -64,23 +64,23 @@ pub(crate) fn set(account: AccountId, entry: Entry, to: u64, show: impl FnOnce(&
     });
 }
 
-/// Shows the entries that have come to something.
-pub(crate) fn for_each_in_use(mut show: impl FnMut(Entry, &Labels)) {
-    let all = lock(&PROCESS).all.clone();
-    for account in all {
-        for (entry, number) in Entry::ALL.into_iter().zip(&account.entries) {
-            if number.load(Ordering::Relaxed) != 0 {
-                show(entry, &account.labels);
-            }
-        }
-    }
-}
-
 /// What an entry has come to.
 pub(crate) fn total(account: AccountId, entry: Entry) -> u64 {
     let total = with(account, entry, |_, number| number.load(Ordering::SeqCst));
     // Less than nothing is held for as long as two workers are at it.
     u64::try_from(total.unwrap_or(0)).unwrap_or(0)
+}
+
+/// Shows every entry that is not zero, and whose it is.
+pub(crate) fn for_each_entry(mut show: impl FnMut(&Labels, Entry)) {
+    let all = lock(&PROCESS).all.clone();
+    for account in &all {
+        for (entry, number) in Entry::ALL.iter().zip(&account.entries) {
+            if number.load(Ordering::SeqCst) != 0 {
+                show(&account.labels, *entry);
+            }
+        }
+    }
 }
 
 fn with<R>(
