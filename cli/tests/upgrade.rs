@@ -51,6 +51,19 @@ fn what_an_earlier_btp_wrote_is_undone_and_written_anew() {
     for case in cases() {
         let (original, written) = files(&case);
         let arguments = read(&case, "args");
+        // As the .wasm that it was, and as a dynamic module.
+        let module = match arguments.contains("--wasm") {
+            true => arguments.replace("--wasm", "--module"),
+            false => format!("{} --module", arguments.trim_end()),
+        };
+        let over = btp(&case, &module.replace(&original, &written));
+        assert_eq!(
+            tree(&over),
+            tree(&btp(&case, &module)),
+            "{}",
+            case.display()
+        );
+        assert!(!over.contains("root_id"), "{}", case.display());
         let anew = btp(&case, &arguments);
         let over = btp(&case, &arguments.replace(&original, &written));
         assert_eq!(tree(&over), tree(&anew), "{}", case.display());

@@ -4,6 +4,8 @@
 mod insert;
 mod metadata;
 
+use std::fmt;
+
 use btp_policy::attach::Gateway;
 use btp_policy::node::{Node, Value};
 use btp_policy::scalar::ObjectName;
@@ -142,9 +144,46 @@ fn shared(faults: Spot, limits: Spot) -> Option<Spot> {
     (place == limits.place).then_some(Spot { place, why })
 }
 
-/// The build of the filter that stands there already, and not by our doing.
-pub(crate) fn already(hcm: &Node) -> Option<Build> {
-    items(hcm, "http_filters").iter().find_map(build_of)
+/// A filter of ours that stands somewhere already, and not by our doing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Already {
+    build: Build,
+    list: &'static str,
+}
+
+impl Already {
+    /// In front of the router of a connection manager.
+    pub(crate) fn in_front(hcm: &Node) -> Option<Self> {
+        Self::among(items(hcm, "http_filters"), "http_filters")
+    }
+
+    /// Behind it.
+    pub(crate) fn behind(hcm: &Node) -> Option<Self> {
+        const LIST: &str = "upstream_http_filters";
+        let router = items(hcm, "http_filters").last()?;
+        Self::among(items(field(router, "typed_config")?, LIST), LIST)
+    }
+
+    /// In this list of filters.
+    pub(crate) fn among(filters: &[Node], list: &'static str) -> Option<Self> {
+        let build = filters.iter().find_map(build_of)?;
+        Some(Self { build, list })
+    }
+}
+
+/// Prints as a predicate whose subject is what it stands in.
+impl fmt::Display for Already {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { build, list } = self;
+        let build = match build {
+            Build::Wasm => "a .wasm",
+            Build::Module => "a dynamic module",
+        };
+        write!(
+            formatter,
+            "holds the filter already, as {build} and not by btp apply: take it out of {list}"
+        )
+    }
 }
 
 impl Instance {

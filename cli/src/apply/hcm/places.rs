@@ -8,7 +8,7 @@ use btp_policy::spec::{Capability, Spec};
 
 use super::reads::{Reads, Unseen, names_of};
 use super::{Hint, Hints, InForce};
-use crate::apply::filter::already;
+use crate::apply::filter::Already;
 use crate::apply::order::Group;
 use crate::envoy::files::Config;
 use crate::envoy::http_filter::{Kind, kind_of};
@@ -64,7 +64,7 @@ impl Hints<'_> {
         let Some(hcm) = self.config.at(&manager.address) else {
             return;
         };
-        if already(hcm).is_some() {
+        if Already::in_front(hcm).is_some() {
             return;
         }
         let behind = &items(hcm, "http_filters")[Group::Faults.usual(hcm)..];

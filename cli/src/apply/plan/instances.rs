@@ -15,7 +15,7 @@ use super::perform::Changed;
 use super::spots::Spots;
 use crate::apply::attach::AttachedPolicies;
 use crate::apply::effective::Effective;
-use crate::apply::filter::{self, Contents, Instance};
+use crate::apply::filter::{self, Already, Contents, Instance};
 use crate::apply::needs::Needs;
 use crate::apply::placement::Object;
 use crate::apply::selectors::{Nested, nested, selectors};
@@ -71,15 +71,12 @@ pub(super) fn insert(
         let Some(hcm) = draft.at(&manager.address) else {
             continue;
         };
-        if let Some(build) = filter::already(hcm) {
-            let build = match build {
-                Build::Wasm => "a .wasm",
-                Build::Module => "a dynamic module",
-            };
-            let reason = format!(
-                "holds the filter already, as {build} and not by btp apply: take it out of \
-                 http_filters"
-            );
+        let mut already = Already::in_front(hcm);
+        if !needs.behind.is_empty() {
+            already = already.or_else(|| Already::behind(hcm));
+        }
+        if let Some(already) = already {
+            let reason = already.to_string();
             errors.refuse(draft.config(), &manager.address, reason);
             continue;
         }

@@ -11,7 +11,7 @@ use super::draft::Draft;
 use super::errors::Errors;
 use super::instances::{Inserted, note};
 use crate::apply::effective::Effective;
-use crate::apply::filter::{Instance, insert_upstream};
+use crate::apply::filter::{Already, Instance, insert_upstream};
 use crate::apply::placement::Object;
 use crate::apply::standing::Standing;
 use crate::apply::uses::Uses;
@@ -39,10 +39,11 @@ pub(super) fn insert(
     let mut with_own = BTreeSet::new();
     for (name, address) in &uses.places {
         let list_address = filters_of(address);
-        let filters = draft.at(&list_address).map(|it| &it.value);
-        if !matches!(filters, Some(Value::List(filters)) if !filters.is_empty()) {
-            continue;
-        }
+        let filters = match draft.at(&list_address).map(|it| &it.value) {
+            Some(Value::List(filters)) if !filters.is_empty() => filters,
+            _ => continue,
+        };
+        let already = Already::among(filters, LIST);
         let managers = managers_of(scene, &uses, name);
         let Some(instance) = instance_for(&managers, &inserted.upstream) else {
             continue;
@@ -60,6 +61,10 @@ pub(super) fn insert(
                 continue;
             }
         };
+        if let Some(already) = already {
+            errors.refuse(draft.config(), address, already.to_string());
+            continue;
+        }
         let list = draft.change_in(address, &list_address);
         let Some(Value::List(filters)) = list.map(|it| &mut it.value) else {
             continue;
