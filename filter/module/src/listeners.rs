@@ -1,24 +1,14 @@
 //! The configurations at listeners that are in force: their metrics have the names that
 //! people look for, and their streams show what others owe.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use crate::abi::{ConfigScheduler, can_count_for_configs};
-use crate::clock::monotonic_ns;
-use crate::owed::handed_over;
-use crate::timer;
+use crate::abi::ConfigScheduler;
 
 /// Those with a scheduler, by their numbers.
 static IN_FORCE: Mutex<Vec<(u64, ConfigScheduler)>> = Mutex::new(Vec::new());
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-
-/// The timer is going to ask.
-static IS_ASKED: AtomicBool = AtomicBool::new(false);
-
-/// What is owed waits so long for a stream before the main thread is asked.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A configuration at a listener, for as long as it is in force.
 #[derive(Debug)]
@@ -46,24 +36,9 @@ pub(crate) fn are_there() -> bool {
     COUNT.load(Ordering::Relaxed) > 0
 }
 
-/// Has the main thread show what is owed, if nobody has shown it soon.
-pub(crate) fn ask_soon() {
-    // Read first: a write costs all workers.
-    if !IS_ASKED.load(Ordering::Relaxed)
-        && can_count_for_configs()
-        && !IS_ASKED.swap(true, Ordering::Relaxed)
-    {
-        let nanos = u64::try_from(PATIENCE.as_nanos()).unwrap_or(u64::MAX);
-        timer::ask_main_thread(monotonic_ns().saturating_add(nanos));
-    }
-}
-
-/// Asks the main thread, through any configuration that is in force.
-pub(crate) fn ask() {
-    IS_ASKED.store(false, Ordering::Relaxed);
-    if handed_over().is_any()
-        && let Some((_, scheduler)) = in_force().first()
-    {
+/// Has a hook of any of them called on the main thread.
+pub(crate) fn call_one() {
+    if let Some((_, scheduler)) = in_force().first() {
         scheduler.commit();
     }
 }

@@ -13,10 +13,19 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use btp_engine::{Family, Labels};
 use hashbrown::{Equivalent, HashMap};
 
+use crate::abi::can_count_for_configs;
+use crate::clock::monotonic_ns;
 use crate::listeners;
+use crate::timer;
 
 /// What streams at listeners show for others.
 static HANDED_OVER: LazyLock<Owed> = LazyLock::new(Owed::default);
+
+/// The main thread is going to be asked.
+static IS_ASKED: AtomicBool = AtomicBool::new(false);
+
+/// So long it is left to streams, in nanoseconds.
+const PATIENCE_NS: u64 = 100_000_000;
 
 /// How a metric changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +72,21 @@ const KEPT: usize = 4096;
 /// Leaves a change to the streams at listeners, or to the main thread.
 pub(crate) fn hand_over(family: Family, labels: &Labels, change: Change) {
     HANDED_OVER.add(family, labels, change);
-    listeners::ask_soon();
+    // Read first: a write costs all workers.
+    if !IS_ASKED.load(Ordering::Relaxed)
+        && can_count_for_configs()
+        && !IS_ASKED.swap(true, Ordering::Relaxed)
+    {
+        timer::call_at(monotonic_ns().saturating_add(PATIENCE_NS), ask);
+    }
+}
+
+/// Asks the main thread, through any configuration at a listener.
+fn ask() {
+    IS_ASKED.store(false, Ordering::Relaxed);
+    if HANDED_OVER.is_any() {
+        listeners::call_one();
+    }
 }
 
 /// What was handed over.

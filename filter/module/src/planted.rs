@@ -16,6 +16,7 @@ use crate::abi::{
     TrailersFlow, guarded,
 };
 use crate::filter::Filter;
+use crate::timer;
 use probe::Metrics;
 
 /// The next exchange panics when it begins.
@@ -85,7 +86,10 @@ impl HttpFilter for Planted {
         exchange.command = command.into_owned();
         match exchange.command.as_str() {
             "filter_new" => NEXT_BEGIN.store(true, Ordering::Relaxed),
-            "timer_thread" => NEXT_WAKE.store(true, Ordering::Relaxed),
+            "timer_thread" => {
+                timer::ON_WAKE.get_or_init(|| in_the_timer_thread);
+                NEXT_WAKE.store(true, Ordering::Relaxed);
+            }
             "scheduled" | "resume" => {
                 wake(stream.scheduler());
                 return HeadersFlow::StopAllAndWatermark;
@@ -196,7 +200,7 @@ impl Drop for PlantedConfig {
 }
 
 /// Called where it has just woken somebody, its lock held.
-pub(crate) fn in_the_timer_thread() {
+fn in_the_timer_thread() {
     if NEXT_WAKE.swap(false, Ordering::Relaxed) {
         panic!("planted in the timer thread");
     }

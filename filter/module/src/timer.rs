@@ -1,6 +1,5 @@
 //! The one thread that wakes streams when their time has come: Envoy has no timers
-//! for HTTP filters, but lets any thread call a stream's hook on its worker. It also
-//! asks the main thread to show what is owed (`listeners`).
+//! for HTTP filters, but lets any thread call a stream's hook on its worker.
 //!
 //! A stream that waits costs an entry here and nothing else. The thread starts with
 //! the first of them, sleeps until the earliest time, and lives as long as the
@@ -14,7 +13,6 @@ use std::time::Duration;
 
 use crate::abi::{Level, Scheduler, guarded, log};
 use crate::clock::monotonic_ns;
-use crate::listeners;
 
 /// A stream is to be woken once. Dropping it takes that back.
 #[derive(Debug)]
@@ -36,8 +34,8 @@ struct Queue {
 #[derive(Debug)]
 enum Sleeper {
     Stream(Scheduler),
-    /// The main thread, for what is owed.
-    MainThread,
+    /// Nobody: this is called, and must be short.
+    Call(fn()),
 }
 
 struct Timer {
@@ -61,10 +59,14 @@ impl Wake {
     }
 }
 
-/// Has the main thread asked to show what is owed, at this time. It cannot be taken back.
-pub(crate) fn ask_main_thread(at: u64) {
-    let _ = TIMER.wake_at(at, Sleeper::MainThread);
+/// Has this called at this time, under the lock of all that waits.
+pub(crate) fn call_at(at: u64, call: fn()) {
+    let _ = TIMER.wake_at(at, Sleeper::Call(call));
 }
+
+/// Called when somebody was woken, under the same lock.
+#[cfg(feature = "planted-panics")]
+pub(crate) static ON_WAKE: std::sync::OnceLock<fn()> = std::sync::OnceLock::new();
 
 impl Drop for Wake {
     fn drop(&mut self) {
@@ -128,11 +130,13 @@ impl Queue {
             // leaves it here to be woken again, which does no harm.
             match self.waiting.get(&number) {
                 Some(Sleeper::Stream(scheduler)) => scheduler.commit(number),
-                Some(Sleeper::MainThread) => listeners::ask(),
+                Some(Sleeper::Call(call)) => call(),
                 None => {}
             }
             #[cfg(feature = "planted-panics")]
-            crate::planted::in_the_timer_thread();
+            if let Some(call) = ON_WAKE.get() {
+                call();
+            }
             self.times.pop();
             self.waiting.remove(&number);
         }
