@@ -1,4 +1,7 @@
-//! Whose word Envoy takes for a client's address, which limits go by.
+//! Whose word Envoy takes for a client's address, which limits go by, and addresses of
+//! IPv6.
+
+use std::net::TcpListener;
 
 use anyhow::{Result, ensure};
 use btp_tests::{Bootstrap, Builder, Envoy, Request, Route, Upstream};
@@ -47,4 +50,53 @@ async fn clients_choose_their_address_until_envoy_is_told_otherwise() -> Result<
     // Nobody sets that header here, so the address is the connection's.
     ensure!(passing(detected).await? == 1);
     Ok(())
+}
+
+/// However an address is written, it is one client; a range is one, too. Over IPv6 the
+/// connection's own address counts in the same way.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_ipv6_are_told_apart() -> Result<()> {
+    let one = json!({"requests": 1, "unit": "Hour"});
+    let plugin = json!({"policies": [{"metadata": {"name": "p"}, "spec": {"rateLimit": {"local": {
+        "mode": "FirstMatch", "rules": [
+            {"clientSelectors": [{"sourceCIDR": {"value": "2001:db8:7::/48"}}], "limit": one},
+            {"clientSelectors": [{"sourceCIDR": {"type": "Distinct", "value": "::/0"}}],
+                "limit": one}]}}}}]});
+    let builder = || {
+        let builder = Builder::new().plugin(&plugin);
+        builder.route(Route::direct("/", 200, "ok"))
+    };
+    let envoy = Envoy::start(&builder().build()?).await?;
+    for (address, status) in [
+        ("2001:db8::1", 200),
+        ("2001:db8::1", 429),
+        ("2001:DB8:0:0::0:1", 429),
+        ("2001:db8::2", 200),
+        ("2001:db8:7::1", 200),
+        ("2001:db8:7:ffff::2", 429),
+        // No rule is about addresses of IPv4.
+        ("192.0.2.1", 200),
+        ("192.0.2.1", 200),
+    ] {
+        let request = Request::get("/").header("x-forwarded-for", address);
+        let response = envoy.send(request).await?;
+        ensure!(response.status == status, "{address}: {response:?}");
+    }
+    envoy.assert_vm_alive().await?;
+
+    if TcpListener::bind("[::1]:0").is_err() {
+        println!("this machine has no IPv6");
+        return Ok(());
+    }
+    let mut bootstrap = builder().build()?;
+    bootstrap.edit(|config| {
+        let listener = &mut config["static_resources"]["listeners"][0];
+        listener["address"]["socket_address"]["address"] = "::1".into();
+    });
+    let envoy = Envoy::start(&bootstrap).await?;
+    ensure!(envoy.addr().is_ipv6());
+    for status in [200, 429] {
+        ensure!(envoy.get("/").await?.status == status);
+    }
+    envoy.assert_vm_alive().await
 }

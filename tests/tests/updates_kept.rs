@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use btp_tests::client::h1;
 use btp_tests::envoy::NO_HOT_RESTART;
+use btp_tests::load::Load;
 use btp_tests::{Bootstrap, Builder, EcdsFile, Envoy, Reply, Request, Response, Route, Upstream};
 use btp_tests::{build, wait};
 use serde_json::{Value, json};
@@ -237,5 +238,60 @@ async fn counters_go_on_over_updates() -> Result<()> {
         ensure!(envoy.get("/few").await?.status == 429);
         counted(update + 1).await?;
     }
+    envoy.assert_vm_alive().await
+}
+
+/// Retries are under way at every update. What is held of a budget goes back to it, and
+/// its numbers go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_goes_on_over_updates() -> Result<()> {
+    const CONNECTIONS: usize = 8;
+    const UPDATES: usize = 10;
+    let budgeted = |version: usize| {
+        let spec = json!({
+            "retry": {"numRetries": 2, "retryOn": {"triggers": ["5xx"]}},
+            "retryConstraint": {"budget": {"percent": 20, "interval": "10s"},
+                "minRetryRate": {"count": 1, "interval": "1h"}},
+        });
+        json!({"policies": [{"spec": spec, "metadata":
+            {"name": "p", "labels": {"version": version.to_string()}}}]})
+    };
+    let upstream = Upstream::start().await?;
+    let file = EcdsFile::new(&budgeted(0), false)?;
+    let builder = Builder::new().plugin_from(&file).backend(&upstream);
+    let envoy = Envoy::start(&builder.concurrency(2).build()?).await?;
+    let load = Load::start(
+        envoy.addr(),
+        "/status/503?delay=5",
+        CONNECTIONS,
+        |response| response.status.to_string(),
+    );
+    let reloads = "extension_config_discovery.http_filter.backend_traffic_policy.config_reload";
+    for update in 1..=UPDATES {
+        file.replace(&budgeted(update))?;
+        wait::until_async("the update", PATIENCE, async || {
+            Ok((envoy.stat(reloads).await? > Some(update as u64)).then_some(()))
+        })
+        .await?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let tally = load.stop().await?;
+    let retries = upstream.requests().len() as u64 - tally.requests;
+    let stat = async |name: &str| envoy.policy_stat(&format!("retry_budget_{name}")).await;
+    let what = format!("{} requests, {retries} retries", tally.requests);
+    ensure!(stat("requests").await? == tally.requests, "{what}");
+    let paid = stat("retries").await?;
+    ensure!(
+        paid + stat("min_retries").await? == retries,
+        "{what}, {paid} of the budget"
+    );
+    ensure!(
+        paid > 0 && paid * 5 <= tally.requests,
+        "{what}, {paid} of the budget"
+    );
+    ensure!(
+        stat("held").await? == 0 && stat("min_held").await? == 0,
+        "{what}"
+    );
     envoy.assert_vm_alive().await
 }

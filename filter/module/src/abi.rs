@@ -23,6 +23,7 @@ mod guard;
 pub(crate) mod hooks;
 mod http_filter;
 mod metadata;
+mod metrics;
 mod pin;
 mod pool;
 mod process;
@@ -33,11 +34,12 @@ mod types;
 
 #[cfg(feature = "planted-panics")]
 pub(crate) use allocations::allocations;
-pub(crate) use config::{Config, CounterId, GaugeId};
+pub(crate) use config::{Config, ConfigScheduler, CounterId, GaugeId};
 pub(crate) use exports::exports;
 pub(crate) use guard::guarded;
 pub(crate) use http_filter::HttpFilter;
 pub(crate) use metadata::MetadataKey;
+pub(crate) use metrics::Meter;
 pub(crate) use process::{is_validation, log, log_enabled};
 pub(crate) use scheduler::Scheduler;
 pub(crate) use stream::{HeaderBuffer, Headers, Stream};

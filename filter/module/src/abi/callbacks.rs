@@ -1,10 +1,12 @@
 //! What the module may call.
 //!
 //! All of it must be there, or Envoy does not load the module at all: names are bound
-//! at once. Envoy 1.38 lacks what adds to counters of a configuration, and it does well
-//! not to load the module, as it cannot say what decisions rest on either. `filter/module/callbacks.txt` lists what the oldest Envoy that is supported
+//! at once. `filter/module/callbacks.txt` lists what the oldest Envoy that is supported
 //! has, and the build compares. What only newer ones have must not be declared here but
 //! looked up when it is wanted (`dlsym`).
+//!
+//! Envoy 1.38 lacks those that change metrics of a configuration. It does well not to load
+//! the module: it cannot say what decisions rest on either.
 
 use std::ffi::c_void;
 
@@ -16,6 +18,9 @@ pub(super) type FilterPtr = *mut c_void;
 pub(super) type ConfigPtr = *mut c_void;
 /// Envoy's side of a scheduler, which the module has to delete.
 pub(super) type SchedulerPtr = *mut c_void;
+
+/// The same of a configuration.
+pub(super) type ConfigSchedulerPtr = *mut c_void;
 
 macro_rules! callbacks {
     ($($name:ident = $symbol:literal ($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
@@ -35,8 +40,13 @@ callbacks! {
 
     define_counter = "http_filter_config_define_counter"(config: ConfigPtr, name: ModuleBuffer, labels: *const ModuleBuffer, count: usize, id: *mut usize) -> u32;
     define_gauge = "http_filter_config_define_gauge"(config: ConfigPtr, name: ModuleBuffer, labels: *const ModuleBuffer, count: usize, id: *mut usize) -> u32;
+    config_scheduler_new = "http_filter_config_scheduler_new"(config: ConfigPtr) -> ConfigSchedulerPtr;
+    config_scheduler_commit = "http_filter_config_scheduler_commit"(scheduler: ConfigSchedulerPtr, event: u64);
+    config_scheduler_delete = "http_filter_config_scheduler_delete"(scheduler: ConfigSchedulerPtr);
     config_increment_counter = "http_filter_config_increment_counter"(config: ConfigPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
     config_increment_gauge = "http_filter_config_increment_gauge"(config: ConfigPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
+    config_decrement_gauge = "http_filter_config_decrement_gauge"(config: ConfigPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
+    config_set_gauge = "http_filter_config_set_gauge"(config: ConfigPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
     increment_counter = "http_filter_increment_counter"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
     increment_gauge = "http_filter_increment_gauge"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
     decrement_gauge = "http_filter_decrement_gauge"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
