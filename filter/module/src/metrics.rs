@@ -2,7 +2,8 @@
 //! of its labels, as Envoy takes no new ones later. Nothing is decided by them.
 //!
 //! Envoy keeps a number for as long as one of the configurations that have counted it.
-//! So a configuration takes over, when it is loaded, what was counted before.
+//! So a configuration takes all its numbers over when it is loaded, as the one before
+//! may still count them then, and for the first time.
 
 mod in_use;
 
@@ -16,6 +17,8 @@ use in_use::InUse;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     counters: Vec<Option<Numbered<abi::CounterId>>>,
+    /// Of each counter, in the same order.
+    in_use: Vec<InUse>,
     gauges: Vec<Option<Numbered<abi::GaugeId>>>,
     /// Those of accounts, in the order of [`Entry::ALL`].
     entries: Vec<Option<Metric>>,
@@ -26,7 +29,6 @@ pub(crate) struct Metrics {
 struct Numbered<I> {
     family: I,
     labels: Vec<String>,
-    is_in_use: InUse,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,26 +46,24 @@ impl Metrics {
         let families = plan.families();
         let define = |family: Family| Some((family, define(family, config)?));
         let defined: Vec<Defined> = families.into_iter().filter_map(define).collect();
-        let in_use = |series| InUse::of(plan.is_upstream(), series);
-        let counters = plan.counters().iter().zip(in_use(plan.counters()));
-        let counters = counters.map(|(series, in_use)| {
+        let counters = plan.counters().iter().map(|series| {
             let Metric::Counter(family) = find(&defined, series.family)? else {
                 return None;
             };
-            Some(Numbered::new(family, series, in_use))
+            Some(Numbered::new(family, series))
         });
-        let gauges = plan.gauges().iter().zip(in_use(plan.gauges()));
-        let gauges = gauges.map(|(series, in_use)| {
+        let gauges = plan.gauges().iter().map(|series| {
             let Metric::Gauge(family) = find(&defined, series.family)? else {
                 return None;
             };
-            Some(Numbered::new(family, series, in_use))
+            Some(Numbered::new(family, series))
         });
         let entries = Entry::ALL
             .into_iter()
             .map(|entry| find(&defined, entry.family()));
         let metrics = Self {
             counters: counters.collect(),
+            in_use: InUse::of(plan.is_upstream(), plan.counters()),
             gauges: gauges.collect(),
             entries: entries.collect(),
         };
@@ -71,21 +71,17 @@ impl Metrics {
         metrics
     }
 
-    /// Takes over what was counted under the configurations before.
+    /// Takes over what was and will be counted under the configurations before.
     fn take_over(&self, config: &mut Config<'_>) {
         for it in self.counters.iter().flatten() {
-            if it.is_in_use.get() {
-                let family = it.family;
-                with_labels(&it.labels, |it| config.take_over_counter(family, it));
-            }
+            let family = it.family;
+            with_labels(&it.labels, |it| config.take_over_counter(family, it));
         }
         for it in self.gauges.iter().flatten() {
-            if it.is_in_use.get() {
-                let family = it.family;
-                with_labels(&it.labels, |it| config.take_over_gauge(family, it));
-            }
+            let family = it.family;
+            with_labels(&it.labels, |it| config.take_over_gauge(family, it));
         }
-        shared_state::for_each_entry(|labels, entry| {
+        shared_state::for_each_account(|labels, entry| {
             with_values(labels, entry, |labels| match self.entry(entry) {
                 None => false,
                 Some(Metric::Counter(counter)) => config.take_over_counter(counter, labels),
@@ -95,11 +91,13 @@ impl Metrics {
     }
 
     pub(crate) fn add(&self, stream: &Stream<'_>, counter: CounterId, amount: u64) {
-        let counter = usize::try_from(counter.0)
-            .ok()
-            .and_then(|it| self.counters.get(it));
-        if let Some(Some(counter)) = counter {
-            counter.is_in_use.set();
+        let Ok(place) = usize::try_from(counter.0) else {
+            return;
+        };
+        if let (Some(Some(counter)), Some(in_use)) =
+            (self.counters.get(place), self.in_use.get(place))
+        {
+            in_use.set();
             with_labels(&counter.labels, |labels| {
                 stream.add(counter.family, labels, amount)
             });
@@ -108,10 +106,9 @@ impl Metrics {
 
     /// Whether nobody has counted this yet.
     pub(crate) fn is_first(&self, counter: CounterId) -> bool {
-        let counter = usize::try_from(counter.0)
-            .ok()
-            .and_then(|it| self.counters.get(it));
-        matches!(counter, Some(Some(counter)) if !counter.is_in_use.get())
+        let place = usize::try_from(counter.0).ok();
+        let in_use = place.and_then(|it| self.in_use.get(it));
+        in_use.is_some_and(|it| !it.get())
     }
 
     pub(crate) fn adjust(&self, stream: &Stream<'_>, gauge: GaugeId, by: i64) {
@@ -119,7 +116,6 @@ impl Metrics {
             .ok()
             .and_then(|it| self.gauges.get(it));
         if let Some(Some(gauge)) = gauge {
-            gauge.is_in_use.set();
             with_labels(&gauge.labels, |labels| {
                 adjust(stream, gauge.family, labels, by)
             });
@@ -153,14 +149,13 @@ impl Metrics {
 }
 
 impl<I> Numbered<I> {
-    fn new(family: I, series: &Series, is_in_use: InUse) -> Self {
+    fn new(family: I, series: &Series) -> Self {
         let names = series.family.labels.iter();
         Self {
             family,
             labels: names
                 .map(|it| series.labels.value(*it).to_owned())
                 .collect(),
-            is_in_use,
         }
     }
 }
