@@ -19,6 +19,7 @@ const CALLBACK: &str = "envoy_dynamic_module_callback_";
 pub(crate) const HOOKS: &[&str] = &[
     "http_filter_config_destroy",
     "http_filter_config_new",
+    "http_filter_config_scheduled",
     "http_filter_destroy",
     "http_filter_downstream_above_write_buffer_high_watermark",
     "http_filter_downstream_below_write_buffer_low_watermark",

@@ -17,7 +17,7 @@ pub(crate) struct Definitions {
     labels: Arc<Labels>,
 }
 
-const OF_POLICY: &[Label] = &[Label::Namespace, Label::Policy];
+pub(crate) const OF_POLICY: &[Label] = &[Label::Namespace, Label::Policy];
 const OF_RULE: &[Label] = &[Label::Namespace, Label::Policy, Label::Rule];
 
 impl Definitions {
@@ -172,7 +172,30 @@ mod tests {
                 .iter()
                 .all(|entry| names.contains(entry.family().name))
         );
+    }
+
+    /// A host may have the instances before the router show what those behind it count,
+    /// whatever policies either has.
+    #[test]
+    fn what_instances_at_the_upstream_position_count_is_known_everywhere() {
+        let text = r#"{"position":"Upstream","policies":[{"metadata":{"name":"p"},"spec":{
+            "rateLimit":{"local":{"rules":[{"limit":{"requests":1,"unit":"Second"}}]}},
+            "responseOverride":[{"match":{"statusCodes":[{"value":404}]},
+                "response":{"body":{"inline":"no"}}}],
+            "requestBuffer":{"limit":"1Ki"},
+            "faultInjection":{"position":"Upstream","delay":{"fixedDelay":"1s"},
+                "abort":{"httpStatus":503},
+                "sampling":{"seed":7,"key":"Header","name":"x-user"}},
+            "retry":{},"retryConstraint":{}}}]}"#;
+        let upstream = Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap());
+        let counted = upstream.counters().iter().chain(upstream.gauges());
         let nothing = Plan::compile(PluginConfig::parse(br#"{"policies":[]}"#).unwrap());
-        assert_eq!(nothing.families(), BTreeSet::new());
+        let everywhere = nothing.families();
+        assert!(counted.clone().count() >= 5);
+        for series in counted {
+            assert!(everywhere.contains(&series.family), "{series}");
+        }
+        let entries = Entry::ALL.into_iter().map(Entry::family);
+        assert!(entries.into_iter().all(|it| everywhere.contains(&it)));
     }
 }

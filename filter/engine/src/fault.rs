@@ -14,10 +14,10 @@ use btp_policy::spec::{
 };
 
 use crate::action::{Action, Reply};
-use crate::definitions::Definitions;
+use crate::definitions::{Definitions, OF_POLICY};
 use crate::event::Event;
 use crate::host::Host;
-use crate::host::metrics::{CounterId, GaugeId};
+use crate::host::metrics::{CounterId, Family, GaugeId, MetricKind};
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use crate::request::selector::meets_any;
@@ -27,6 +27,23 @@ pub(crate) use distribution::DelayTables;
 use distribution::Length;
 use header_control::RequestedFault;
 use sampling::{Sampler, Samples, is_sampled};
+
+/// The families that faults are counted in.
+pub(crate) const FAMILIES: [Family; 5] = [
+    family(MetricKind::Gauge, "fault_active"),
+    family(MetricKind::Counter, "fault_delays_injected"),
+    family(MetricKind::Counter, "fault_overflow"),
+    family(MetricKind::Counter, "fault_aborts_injected"),
+    family(MetricKind::Counter, "fault_sampling_key_missing"),
+];
+
+const fn family(kind: MetricKind, name: &'static str) -> Family {
+    Family {
+        kind,
+        name,
+        labels: OF_POLICY,
+    }
+}
 
 /// `faultInjection`, compiled.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use btp_policy::config::{Enforce, Limits, NativeFields};
 use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::definitions::Definitions;
-use crate::fault::{DelayTables, Fault};
+use crate::fault::{self, DelayTables, Fault};
 use crate::host::metrics::{Family, Labels, Series};
 use crate::host::shared_state::accounts::Entry;
 use crate::host::shared_state::{CellKind, CellNames};
@@ -114,14 +114,14 @@ impl Plan {
         &self.names.cells
     }
 
-    /// Every family that its metrics belong to, those of accounts among them.
+    /// Every family that its metrics belong to, and those in which an instance at the
+    /// upstream position counts: some hosts have the others show these.
     #[must_use]
     pub fn families(&self) -> BTreeSet<Family> {
         let series = self.names.counters.iter().chain(&self.names.gauges);
         let mut families: BTreeSet<Family> = series.map(|series| series.family).collect();
-        if self.budgets().next().is_some() {
-            families.extend(Entry::ALL.map(Entry::family));
-        }
+        families.extend(Entry::ALL.map(Entry::family));
+        families.extend(fault::FAMILIES);
         families
     }
 

@@ -22,8 +22,9 @@ mod exports;
 mod guard;
 pub(crate) mod hooks;
 mod http_filter;
+mod late;
 mod metadata;
-mod newer;
+mod metrics;
 mod pin;
 mod pool;
 mod process;
@@ -34,11 +35,13 @@ mod types;
 
 #[cfg(feature = "planted-panics")]
 pub(crate) use allocations::allocations;
-pub(crate) use config::{Config, CounterId, GaugeId};
+pub(crate) use config::{Config, ConfigScheduler, CounterId, GaugeId};
 pub(crate) use exports::exports;
 pub(crate) use guard::guarded;
 pub(crate) use http_filter::HttpFilter;
+pub(crate) use late::can_count_for_configs;
 pub(crate) use metadata::MetadataKey;
+pub(crate) use metrics::Meter;
 pub(crate) use process::{is_validation, log, log_enabled};
 pub(crate) use scheduler::Scheduler;
 pub(crate) use stream::{HeaderBuffer, Headers, Stream};

@@ -6,6 +6,7 @@ use btp_engine::{Exchange, Flow};
 
 use crate::abi::{Body, BodyFlow, HeadersFlow, Stream, TrailersFlow};
 use crate::beginning::Beginning;
+use crate::counting::Counting;
 use crate::filter_config::FilterConfig;
 use crate::timer::Wake;
 use crate::worker::{Feed, Hook};
@@ -17,6 +18,7 @@ pub(crate) struct HttpExchange {
     /// When it is to be woken, and what takes that back.
     wake: Option<(u64, Wake)>,
     beginning: Beginning,
+    counting: Counting,
     /// No further event matters, not even the last.
     is_over: bool,
 }
@@ -28,6 +30,7 @@ impl HttpExchange {
             exchange: Exchange::default(),
             wake: None,
             beginning: Beginning::now(),
+            counting: Counting::under(config),
             is_over: false,
         }
     }
@@ -88,12 +91,14 @@ impl HttpExchange {
     /// when the exchange is to be woken.
     fn event(&mut self, stream: &mut Stream<'_>, event: Feed<'_>) -> Flow {
         if self.is_over {
+            self.counting.settle(&self.config, stream);
             return Flow::Continue;
         }
         let hook = Hook {
             config: &self.config,
             stream: Some(stream),
             beginning: self.beginning,
+            counting: self.counting,
         };
         let flow = hook.feed(&mut self.exchange, event);
         self.is_over = self.exchange.is_over(&self.config.plan);
@@ -108,8 +113,8 @@ impl HttpExchange {
     }
 }
 
-/// After a panic nothing more is fed to it, and what it holds of what all share must
-/// not stay away.
+/// After a panic nothing more is fed to it, and at the upstream position Envoy does not
+/// say that it is over; what it holds of what all share must not stay away.
 impl Drop for HttpExchange {
     fn drop(&mut self) {
         if !self.is_over {
@@ -118,6 +123,7 @@ impl Drop for HttpExchange {
                 config: &self.config,
                 stream: None,
                 beginning: self.beginning,
+                counting: self.counting,
             };
             let _ = hook.feed(&mut self.exchange, &mut |it, cx| {
                 it.done(cx);

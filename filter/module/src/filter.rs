@@ -18,6 +18,14 @@ impl HttpFilter for Filter {
         FilterConfig::load(config, filter, text)
     }
 
+    fn config_scheduled(config: &Arc<FilterConfig>, envoy: &Config<'_>) {
+        config.metrics.settle_for_others(envoy);
+    }
+
+    fn shows_panics(config: &FilterConfig) -> bool {
+        config.shows_panics()
+    }
+
     fn begin(config: &Arc<FilterConfig>) -> HttpExchange {
         HttpExchange::new(config)
     }

@@ -8,6 +8,7 @@ use btp_policy::problem::in_one_line;
 use btp_policy::{HeldHeaders, PluginConfig};
 
 use crate::abi::{Config, Level, log};
+use crate::listeners::{self, AtListener};
 use crate::metadata::Metadata;
 use crate::metrics::Metrics;
 use crate::shared_state::PlanCells;
@@ -23,6 +24,8 @@ pub(crate) struct FilterConfig {
     pub(crate) metadata: Metadata,
     /// Lets through what the log says of routes' metadata.
     pub(crate) route_hints: LogThrottle,
+    /// `None` at the upstream position.
+    _at_listener: Option<AtListener>,
 }
 
 /// Configurations so far.
@@ -51,8 +54,12 @@ impl FilterConfig {
         announce(&parsed);
         let policies = parsed.policies.len();
         let plan = Plan::compile(parsed);
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let at_listener =
+            (!plan.is_upstream()).then(|| AtListener::new(number, config.scheduler()));
         let loaded = Self {
-            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            number,
+            _at_listener: at_listener,
             cells: PlanCells::new(plan.cells()),
             metrics: Metrics::new(&plan, config),
             metadata: Metadata::default(),
@@ -66,6 +73,11 @@ impl FilterConfig {
             log(Level::Info, &notice);
         }
         Some(loaded)
+    }
+
+    /// Whether panics are counted under this configuration's metrics.
+    pub(crate) fn shows_panics(&self) -> bool {
+        !self.plan.is_upstream() || !listeners::are_there()
     }
 }
 

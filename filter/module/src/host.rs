@@ -12,7 +12,10 @@ use btp_policy::attach::Route;
 use crate::abi::{self, Map, Stream};
 use crate::beginning::Beginning;
 use crate::clock::{monotonic_ns, wall_ns};
+use crate::counting::Counting;
 use crate::filter_config::FilterConfig;
+use crate::metrics::Shown;
+use crate::owed::Change;
 use crate::random;
 use crate::route;
 use crate::shared_state::{self, Located};
@@ -26,6 +29,7 @@ pub(crate) struct ModuleHost<'a, 's> {
     pub(crate) config: &'a FilterConfig,
     pub(crate) stream: Option<&'a Stream<'s>>,
     pub(crate) beginning: Beginning,
+    pub(crate) counting: Counting,
 }
 
 /// The headers of a map, where Envoy has them.
@@ -36,9 +40,7 @@ struct EnvoyHeaders<'a, 's> {
 
 impl Metrics for ModuleHost<'_, '_> {
     fn add(&self, counter: CounterId, amount: u64) {
-        if let Some(stream) = self.stream {
-            self.config.metrics.add(stream, counter, amount);
-        }
+        self.config.metrics.add(self.shown(), counter, amount);
     }
 }
 
@@ -70,17 +72,15 @@ impl Accounts for ModuleHost<'_, '_> {
 
     fn post(&self, account: AccountId, entry: Entry, by: i64) {
         shared_state::post(account, entry, by, |labels| {
-            if let Some(stream) = self.stream {
-                self.config.metrics.post(stream, labels, entry, by);
-            }
+            let metrics = &self.config.metrics;
+            metrics.entry(self.shown(), entry, labels, Change::Add(by));
         });
     }
 
     fn set(&self, account: AccountId, entry: Entry, to: u64) {
         shared_state::set(account, entry, to, |labels| {
-            if let Some(stream) = self.stream {
-                self.config.metrics.set(stream, labels, entry, to);
-            }
+            let metrics = &self.config.metrics;
+            metrics.entry(self.shown(), entry, labels, Change::Set(to));
         });
     }
 
@@ -181,6 +181,10 @@ impl Host for ModuleHost<'_, '_> {
 }
 
 impl<'a, 's> ModuleHost<'a, 's> {
+    fn shown(&self) -> Shown<'a, 's> {
+        self.counting.shown(self.stream)
+    }
+
     fn headers(&self, map: Map) -> EnvoyHeaders<'a, 's> {
         EnvoyHeaders {
             stream: self.stream,

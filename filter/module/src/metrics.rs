@@ -9,26 +9,39 @@ mod in_use;
 
 use btp_engine::{CounterId, Entry, Family, GaugeId, Label, Labels, MetricKind, Plan, Series};
 
-use crate::abi::{self, Config, Level, Stream, log};
+use crate::abi::{self, Config, Level, Meter, Stream, log};
+use crate::listeners;
+use crate::owed::{Change, Owed, hand_over, handed_over};
 use crate::shared_state;
 use in_use::InUse;
 
 /// The metrics of one plan.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    counters: Vec<Option<Numbered<abi::CounterId>>>,
-    /// Of each counter, in the same order.
-    in_use: Vec<InUse>,
-    gauges: Vec<Option<Numbered<abi::GaugeId>>>,
-    /// Those of accounts, in the order of [`Entry::ALL`].
-    entries: Vec<Option<Metric>>,
+    counters: Vec<Numbered>,
+    gauges: Vec<Numbered>,
+    defined: Vec<Defined>,
+    /// What streams of its own have not shown yet.
+    owed: Owed,
+}
+
+/// Where changes go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shown<'a, 's> {
+    /// They are shown at once.
+    By(&'a Stream<'s>),
+    /// By the next stream under the same configuration.
+    ByTheNext,
+    /// By streams at listeners.
+    AtListeners,
 }
 
 /// A number of a family, and what tells it from others.
 #[derive(Debug)]
-struct Numbered<I> {
-    family: I,
-    labels: Vec<String>,
+struct Numbered {
+    series: Series,
+    metric: Option<Metric>,
+    is_in_use: InUse,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,118 +59,139 @@ impl Metrics {
         let families = plan.families();
         let define = |family: Family| Some((family, define(family, config)?));
         let defined: Vec<Defined> = families.into_iter().filter_map(define).collect();
-        let counters = plan.counters().iter().map(|series| {
-            let Metric::Counter(family) = find(&defined, series.family)? else {
-                return None;
-            };
-            Some(Numbered::new(family, series))
-        });
-        let gauges = plan.gauges().iter().map(|series| {
-            let Metric::Gauge(family) = find(&defined, series.family)? else {
-                return None;
-            };
-            Some(Numbered::new(family, series))
-        });
-        let entries = Entry::ALL
-            .into_iter()
-            .map(|entry| find(&defined, entry.family()));
-        let metrics = Self {
-            counters: counters.collect(),
-            in_use: InUse::of(plan.is_upstream(), plan.counters()),
-            gauges: gauges.collect(),
-            entries: entries.collect(),
+        let numbered = |all: &[Series]| {
+            let in_use = InUse::of(plan.is_upstream(), all).into_iter();
+            let numbered = all.iter().zip(in_use);
+            numbered
+                .map(|(series, in_use)| Numbered::new(series, &defined, in_use))
+                .collect()
         };
-        metrics.take_over(config);
+        let metrics = Self {
+            counters: numbered(plan.counters()),
+            gauges: numbered(plan.gauges()),
+            owed: Owed::default(),
+            defined,
+        };
+        if !plan.is_upstream() {
+            in_use::of_upstream(|family, labels| metrics.take_over(family, labels, config));
+        }
+        if !plan.is_upstream() || !listeners::are_there() {
+            metrics.take_over_own(config);
+        }
         metrics
     }
 
-    /// Takes over what was and will be counted under the configurations before.
-    fn take_over(&self, config: &mut Config<'_>) {
-        for it in self.counters.iter().flatten() {
-            let family = it.family;
-            with_labels(&it.labels, |it| config.take_over_counter(family, it));
-        }
-        for it in self.gauges.iter().flatten() {
-            let family = it.family;
-            with_labels(&it.labels, |it| config.take_over_gauge(family, it));
+    fn take_over_own(&self, config: &Config<'_>) {
+        for Numbered { series, .. } in self.counters.iter().chain(&self.gauges) {
+            self.take_over(series.family, &series.labels, config);
         }
         shared_state::for_each_account(|labels, entry| {
-            with_values(labels, entry, |labels| match self.entry(entry) {
-                None => false,
-                Some(Metric::Counter(counter)) => config.take_over_counter(counter, labels),
-                Some(Metric::Gauge(gauge)) => config.take_over_gauge(gauge, labels),
-            });
+            self.take_over(entry.family(), labels, config);
         });
     }
 
-    pub(crate) fn add(&self, stream: &Stream<'_>, counter: CounterId, amount: u64) {
-        let Ok(place) = usize::try_from(counter.0) else {
-            return;
-        };
-        if let (Some(Some(counter)), Some(in_use)) =
-            (self.counters.get(place), self.in_use.get(place))
-        {
-            in_use.set();
-            with_labels(&counter.labels, |labels| {
-                stream.add(counter.family, labels, amount)
-            });
+    /// Envoy drops a number with the last configuration that has added to it. One that is
+    /// too old for this begins anew.
+    fn take_over(&self, family: Family, labels: &Labels, config: &Config<'_>) {
+        if let Some(metric) = self.find(family) {
+            show(config, metric, family, labels, Change::Add(0));
+        }
+    }
+
+    pub(crate) fn add(&self, shown: Shown<'_, '_>, counter: CounterId, amount: u64) {
+        if let Some(counter) = at(&self.counters, counter.0) {
+            counter.is_in_use.set();
+            let change = Change::Add(i64::try_from(amount).unwrap_or(i64::MAX));
+            self.change(shown, counter.metric, &counter.series, change);
         }
     }
 
     /// Whether nobody has counted this yet.
     pub(crate) fn is_first(&self, counter: CounterId) -> bool {
-        let place = usize::try_from(counter.0).ok();
-        let in_use = place.and_then(|it| self.in_use.get(it));
-        in_use.is_some_and(|it| !it.get())
+        let counter = at(&self.counters, counter.0);
+        counter.is_some_and(|it| it.metric.is_some() && !it.is_in_use.get())
     }
 
-    pub(crate) fn adjust(&self, stream: &Stream<'_>, gauge: GaugeId, by: i64) {
-        let gauge = usize::try_from(gauge.0)
-            .ok()
-            .and_then(|it| self.gauges.get(it));
-        if let Some(Some(gauge)) = gauge {
-            with_labels(&gauge.labels, |labels| {
-                adjust(stream, gauge.family, labels, by)
-            });
+    pub(crate) fn adjust(&self, shown: Shown<'_, '_>, gauge: GaugeId, by: i64) {
+        if let Some(gauge) = at(&self.gauges, gauge.0) {
+            gauge.is_in_use.set();
+            self.change(shown, gauge.metric, &gauge.series, Change::Add(by));
         }
     }
 
-    /// Shows what was added to an entry of an account.
-    pub(crate) fn post(&self, stream: &Stream<'_>, labels: &Labels, entry: Entry, by: i64) {
-        with_values(labels, entry, |labels| match self.entry(entry) {
-            None => false,
-            Some(Metric::Gauge(gauge)) => adjust(stream, gauge, labels, by),
-            // A counter only goes up.
-            Some(Metric::Counter(counter)) => match u64::try_from(by) {
-                Ok(amount) => stream.add(counter, labels, amount),
-                Err(_) => false,
-            },
+    /// Shows how an entry of an account has changed.
+    pub(crate) fn entry(
+        &self,
+        shown: Shown<'_, '_>,
+        entry: Entry,
+        labels: &Labels,
+        change: Change,
+    ) {
+        let family = entry.family();
+        self.change_of(shown, self.find(family), family, labels, change);
+    }
+
+    /// Shows what was left to this stream to show.
+    pub(crate) fn settle(&self, stream: &Stream<'_>) {
+        self.settle_with(&self.owed, stream);
+    }
+
+    /// Shows what was left to the streams at listeners.
+    pub(crate) fn settle_for_others(&self, meter: &impl Meter) {
+        self.settle_with(handed_over(), meter);
+    }
+
+    fn settle_with(&self, owed: &Owed, meter: &impl Meter) {
+        owed.settle(|family, labels, change| {
+            if let Some(metric) = self.find(family) {
+                show(meter, metric, family, labels, change);
+            }
         });
     }
 
-    /// Shows what an entry of an account was made.
-    pub(crate) fn set(&self, stream: &Stream<'_>, labels: &Labels, entry: Entry, to: u64) {
-        if let Some(Metric::Gauge(gauge)) = self.entry(entry) {
-            with_values(labels, entry, |labels| stream.set(gauge, labels, to));
+    fn change(
+        &self,
+        shown: Shown<'_, '_>,
+        metric: Option<Metric>,
+        series: &Series,
+        change: Change,
+    ) {
+        self.change_of(shown, metric, series.family, &series.labels, change);
+    }
+
+    fn change_of(
+        &self,
+        shown: Shown<'_, '_>,
+        metric: Option<Metric>,
+        family: Family,
+        labels: &Labels,
+        change: Change,
+    ) {
+        match (shown, metric) {
+            (Shown::By(stream), Some(metric)) => show(stream, metric, family, labels, change),
+            (Shown::By(_), None) => {}
+            (Shown::ByTheNext, _) => self.owed.add(family, labels, change),
+            (Shown::AtListeners, _) => hand_over(family, labels, change),
         }
     }
 
-    fn entry(&self, entry: Entry) -> Option<Metric> {
-        let place = Entry::ALL.iter().position(|it| *it == entry)?;
-        *self.entries.get(place)?
+    fn find(&self, family: Family) -> Option<Metric> {
+        find(&self.defined, family)
     }
 }
 
-impl<I> Numbered<I> {
-    fn new(family: I, series: &Series) -> Self {
-        let names = series.family.labels.iter();
+impl Numbered {
+    fn new(series: &Series, defined: &[Defined], is_in_use: InUse) -> Self {
         Self {
-            family,
-            labels: names
-                .map(|it| series.labels.value(*it).to_owned())
-                .collect(),
+            series: series.clone(),
+            metric: find(defined, series.family),
+            is_in_use,
         }
     }
+}
+
+fn at(all: &[Numbered], number: u32) -> Option<&Numbered> {
+    all.get(usize::try_from(number).ok()?)
 }
 
 fn define(family: Family, config: &mut Config<'_>) -> Option<Metric> {
@@ -180,31 +214,26 @@ fn find(defined: &[Defined], family: Family) -> Option<Metric> {
         .map(|(_, metric)| *metric)
 }
 
-fn adjust(stream: &Stream<'_>, gauge: abi::GaugeId, labels: &[&str], by: i64) -> bool {
-    let amount = by.unsigned_abs();
-    if by < 0 {
-        stream.lower(gauge, labels, amount)
-    } else {
-        stream.raise(gauge, labels, amount)
-    }
-}
-
 /// The most labels of a family.
 const MOST_LABELS: usize = 4;
 
-fn with_values(labels: &Labels, entry: Entry, act: impl FnOnce(&[&str]) -> bool) {
-    let names: &[Label] = entry.family().labels;
+fn show(meter: &impl Meter, metric: Metric, family: Family, labels: &Labels, change: Change) {
+    let names: &[Label] = family.labels;
     let mut values = [""; MOST_LABELS];
     for (value, name) in values.iter_mut().zip(names) {
         *value = labels.value(*name);
     }
-    act(values.get(..names.len()).unwrap_or_default());
-}
-
-fn with_labels(labels: &[String], act: impl FnOnce(&[&str]) -> bool) {
-    let mut values = [""; MOST_LABELS];
-    for (value, label) in values.iter_mut().zip(labels) {
-        *value = label;
-    }
-    act(values.get(..labels.len()).unwrap_or_default());
+    let values = values.get(..names.len()).unwrap_or_default();
+    match (metric, change) {
+        (Metric::Gauge(gauge), Change::Set(to)) => meter.set(gauge, values, to),
+        (Metric::Gauge(gauge), Change::Add(by @ ..0)) => {
+            meter.lower(gauge, values, by.unsigned_abs())
+        }
+        (Metric::Gauge(gauge), Change::Add(by)) => meter.raise(gauge, values, by.unsigned_abs()),
+        // A counter only goes up.
+        (Metric::Counter(_), Change::Set(_) | Change::Add(..0)) => false,
+        (Metric::Counter(counter), Change::Add(by)) => {
+            meter.add(counter, values, by.unsigned_abs())
+        }
+    };
 }

@@ -4,6 +4,7 @@ use btp_engine::{Action, Fields, HeaderEdit, Reply, Response};
 
 use crate::abi::{Body, Level, Map, ResetReason, Stream, log};
 use crate::beginning::Beginning;
+use crate::counting::Counting;
 use crate::filter_config::FilterConfig;
 use crate::host::EXCHANGE;
 
@@ -11,18 +12,50 @@ use crate::host::EXCHANGE;
 const RESET: &str = "btp_reset";
 const GRPC_STATUS: &[u8] = b"grpc-status";
 
-/// Performs what the engine decided under this configuration, for an exchange that
-/// began so.
-pub(crate) fn perform(
+/// Who performs what the engine has decided of an exchange.
+#[derive(Clone, Copy)]
+pub(crate) struct Performer<'a> {
+    pub(crate) config: &'a FilterConfig,
+    pub(crate) counting: Counting,
+    pub(crate) beginning: Beginning,
+}
+
+/// Of a stream that has gone only what was counted matters.
+pub(crate) fn perform_without_stream(
     config: &FilterConfig,
-    stream: &mut Stream<'_>,
-    beginning: Beginning,
+    counting: Counting,
     actions: &mut Vec<Action>,
 ) {
     for action in actions.drain(..) {
         match action {
-            Action::Count(counter) => config.metrics.add(stream, counter, 1),
-            Action::Adjust(gauge, by) => config.metrics.adjust(stream, gauge, by),
+            Action::Count(counter) => config.metrics.add(counting.shown(None), counter, 1),
+            Action::Adjust(gauge, by) => config.metrics.adjust(counting.shown(None), gauge, by),
+            Action::Log(text) => log(Level::Warn, &text),
+            _ => {}
+        }
+    }
+}
+
+impl Performer<'_> {
+    pub(crate) fn perform(self, stream: &mut Stream<'_>, actions: &mut Vec<Action>) {
+        for action in actions.drain(..) {
+            self.perform_one(stream, action);
+        }
+    }
+
+    fn perform_one(self, stream: &mut Stream<'_>, action: Action) {
+        let Self {
+            config,
+            counting,
+            beginning,
+        } = self;
+        match action {
+            Action::Count(counter) => config.metrics.add(counting.shown(Some(stream)), counter, 1),
+            Action::Adjust(gauge, by) => {
+                config
+                    .metrics
+                    .adjust(counting.shown(Some(stream)), gauge, by);
+            }
             Action::SetRequestHeader(name, value) => {
                 set(stream, Map::RequestHeaders, name, value.as_bytes());
             }
@@ -41,7 +74,10 @@ pub(crate) fn perform(
             Action::EditResponseHeader(edit) => edit_response(stream, &edit),
             Action::ReplaceResponseHeaders(headers) => replace_headers(stream, &headers),
             Action::NameExchange(name) => set_state(stream, EXCHANGE, &name),
-            Action::SetProperty(name, value) => set_state(stream, name, value.as_bytes()),
+            Action::SetProperty(name, value) => {
+                // As Envoy names it for the .wasm: access logs are the same for both.
+                set_state(stream, &format!("wasm.{name}"), value.as_bytes());
+            }
             Action::Reply(reply) => send(stream, beginning, &reply),
             Action::ReplyInstead(response) => send_instead(stream, beginning, &response),
             Action::Reset => stream.reset(ResetReason::Local, RESET),

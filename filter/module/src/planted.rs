@@ -16,10 +16,13 @@ use crate::abi::{
     TrailersFlow, guarded,
 };
 use crate::filter::Filter;
+use crate::timer;
 use probe::Metrics;
 
 /// The next exchange panics when it begins.
 static NEXT_BEGIN: AtomicBool = AtomicBool::new(false);
+/// The thread that wakes streams panics when it wakes the next.
+static NEXT_WAKE: AtomicBool = AtomicBool::new(false);
 
 /// The filter, panicking on command.
 #[derive(Debug)]
@@ -54,6 +57,14 @@ impl HttpFilter for Planted {
         })
     }
 
+    fn config_scheduled(config: &Arc<PlantedConfig>, envoy: &Config<'_>) {
+        Filter::config_scheduled(&config.inner, envoy);
+    }
+
+    fn shows_panics(config: &PlantedConfig) -> bool {
+        Filter::shows_panics(&config.inner)
+    }
+
     fn begin(config: &Arc<PlantedConfig>) -> PlantedExchange {
         if NEXT_BEGIN.swap(false, Ordering::Relaxed) {
             panic!("planted in filter_new");
@@ -75,6 +86,10 @@ impl HttpFilter for Planted {
         exchange.command = command.into_owned();
         match exchange.command.as_str() {
             "filter_new" => NEXT_BEGIN.store(true, Ordering::Relaxed),
+            "timer_thread" => {
+                timer::ON_WAKE.get_or_init(|| in_the_timer_thread);
+                NEXT_WAKE.store(true, Ordering::Relaxed);
+            }
             "scheduled" | "resume" => {
                 wake(stream.scheduler());
                 return HeadersFlow::StopAllAndWatermark;
@@ -181,6 +196,13 @@ impl Drop for PlantedConfig {
         if self.panics_at_end {
             panic!("planted in config_destroy");
         }
+    }
+}
+
+/// Called where it has just woken somebody, its lock held.
+fn in_the_timer_thread() {
+    if NEXT_WAKE.swap(false, Ordering::Relaxed) {
+        panic!("planted in the timer thread");
     }
 }
 

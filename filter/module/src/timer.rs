@@ -23,11 +23,19 @@ struct Queue {
     /// Times and numbers; those that were taken back stay until their time, or until
     /// they outnumber the others.
     times: BinaryHeap<Reverse<(u64, u64)>>,
-    /// The streams that wait, by number.
-    waiting: HashMap<u64, Scheduler>,
+    /// Who waits, by number.
+    waiting: HashMap<u64, Sleeper>,
     /// The number given last.
     last: u64,
     is_running: bool,
+}
+
+/// Who is woken.
+#[derive(Debug)]
+enum Sleeper {
+    Stream(Scheduler),
+    /// Nobody: this is called, and must be short.
+    Call(fn()),
 }
 
 struct Timer {
@@ -47,7 +55,35 @@ impl Wake {
     /// Has the stream of this scheduler called at this time, or as soon after it as
     /// can be, with the number `event`. `None` if there is no thread to do it.
     pub(crate) fn at(at: u64, scheduler: Scheduler) -> Option<Self> {
-        let mut queue = TIMER.lock();
+        TIMER.wake_at(at, Sleeper::Stream(scheduler)).map(Self)
+    }
+}
+
+/// Has this called at this time, under the lock of all that waits.
+pub(crate) fn call_at(at: u64, call: fn()) {
+    let _ = TIMER.wake_at(at, Sleeper::Call(call));
+}
+
+/// Called when somebody was woken, under the same lock.
+#[cfg(feature = "planted-panics")]
+pub(crate) static ON_WAKE: std::sync::OnceLock<fn()> = std::sync::OnceLock::new();
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        // Outside of the lock: to delete it is a call into Envoy.
+        let sleeper = TIMER.lock().take_back(self.0);
+        drop(sleeper);
+    }
+}
+
+impl Timer {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number to take it back with; `None` if there is no thread to do it.
+    fn wake_at(&self, at: u64, sleeper: Sleeper) -> Option<u64> {
+        let mut queue = self.lock();
         if !queue.is_running {
             queue.is_running = start()?;
         }
@@ -55,26 +91,12 @@ impl Wake {
         queue.last = queue.last.wrapping_add(1);
         let number = queue.last;
         queue.times.push(Reverse((at, number)));
-        queue.waiting.insert(number, scheduler);
+        queue.waiting.insert(number, sleeper);
         drop(queue);
         if is_earliest {
-            TIMER.changed.notify_one();
+            self.changed.notify_one();
         }
-        Some(Self(number))
-    }
-}
-
-impl Drop for Wake {
-    fn drop(&mut self) {
-        // Outside of the lock: to delete it is a call into Envoy.
-        let scheduler = TIMER.lock().take_back(self.0);
-        drop(scheduler);
-    }
-}
-
-impl Timer {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        Some(number)
     }
 
     /// Wakes all whose time has come, and sleeps until the next.
@@ -104,16 +126,24 @@ impl Queue {
             if at > now && self.waiting.contains_key(&number) {
                 return Some(at - now);
             }
-            self.times.pop();
-            // Under the lock, so that a stream that ends cannot get in between.
-            if let Some(scheduler) = self.waiting.remove(&number) {
-                scheduler.commit(number);
+            // Under the lock, so that a stream that ends cannot get in between. A panic
+            // leaves it here to be woken again, which does no harm.
+            match self.waiting.get(&number) {
+                Some(Sleeper::Stream(scheduler)) => scheduler.commit(number),
+                Some(Sleeper::Call(call)) => call(),
+                None => {}
             }
+            #[cfg(feature = "planted-panics")]
+            if let Some(call) = ON_WAKE.get() {
+                call();
+            }
+            self.times.pop();
+            self.waiting.remove(&number);
         }
         None
     }
 
-    fn take_back(&mut self, number: u64) -> Option<Scheduler> {
+    fn take_back(&mut self, number: u64) -> Option<Sleeper> {
         let taken = self.waiting.remove(&number);
         if self.times.len() > 2 * self.waiting.len() + SLACK {
             let waiting = &self.waiting;

@@ -8,9 +8,10 @@ use hashbrown::HashMap;
 
 use crate::abi::Stream;
 use crate::beginning::Beginning;
+use crate::counting::Counting;
 use crate::filter_config::FilterConfig;
 use crate::host::ModuleHost;
-use crate::perform::perform;
+use crate::perform::{Performer, perform_without_stream};
 
 /// An event of the engine.
 pub(crate) type Feed<'a> =
@@ -21,6 +22,7 @@ pub(crate) struct Hook<'a, 's> {
     pub(crate) config: &'a Arc<FilterConfig>,
     pub(crate) stream: Option<&'a mut Stream<'s>>,
     pub(crate) beginning: Beginning,
+    pub(crate) counting: Counting,
 }
 
 /// A worker under one configuration, for as long as that is in force somewhere.
@@ -54,6 +56,7 @@ impl Hook<'_, '_> {
             config,
             stream,
             beginning,
+            counting,
         } = self;
         // Nothing that the host is asked calls back into a hook: Envoy is only read.
         let (flow, mut actions) = THREAD.with_borrow_mut(|thread| {
@@ -63,15 +66,24 @@ impl Hook<'_, '_> {
                 config,
                 stream: stream.as_deref(),
                 beginning,
+                counting,
             };
             let ledger = &mut thread.ledger;
             let cx = &mut Context::new(&config.plan, worker, ledger, &mut host, &mut actions);
             (event(exchange, cx), actions)
         });
-        if let Some(stream) = stream {
-            perform(config, stream, beginning, &mut actions);
+        match stream {
+            Some(stream) => {
+                let performer = Performer {
+                    config,
+                    counting,
+                    beginning,
+                };
+                performer.perform(stream, &mut actions);
+                counting.settle(config, stream);
+            }
+            None => perform_without_stream(config, counting, &mut actions),
         }
-        actions.clear();
         THREAD.with_borrow_mut(|thread| thread.actions = actions);
         flow
     }

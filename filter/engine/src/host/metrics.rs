@@ -23,7 +23,7 @@ pub struct CounterId(pub u32);
 pub struct GaugeId(pub u32);
 
 /// Numbers of one kind and meaning, one for each combination of labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Family {
     /// What they are to those who look.
     pub kind: MetricKind,
@@ -35,7 +35,7 @@ pub struct Family {
 }
 
 /// What a number is to those who look at it from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MetricKind {
     /// It only goes up; an administrator may set it to zero.
     Counter,

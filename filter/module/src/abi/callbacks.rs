@@ -3,7 +3,7 @@
 //! All of it must be there, or Envoy does not load the module at all: names are bound
 //! at once. `filter/module/callbacks.txt` lists what the oldest Envoy that is supported
 //! has, and the build compares. What only newer ones have must not be declared here but
-//! looked up when it is wanted (`dlsym`).
+//! looked up when it is wanted (`late`).
 
 use std::ffi::c_void;
 
@@ -15,6 +15,9 @@ pub(super) type FilterPtr = *mut c_void;
 pub(super) type ConfigPtr = *mut c_void;
 /// Envoy's side of a scheduler, which the module has to delete.
 pub(super) type SchedulerPtr = *mut c_void;
+
+/// The same of a configuration.
+pub(super) type ConfigSchedulerPtr = *mut c_void;
 
 macro_rules! callbacks {
     ($($name:ident = $symbol:literal ($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
@@ -34,6 +37,9 @@ callbacks! {
 
     define_counter = "http_filter_config_define_counter"(config: ConfigPtr, name: ModuleBuffer, labels: *const ModuleBuffer, count: usize, id: *mut usize) -> u32;
     define_gauge = "http_filter_config_define_gauge"(config: ConfigPtr, name: ModuleBuffer, labels: *const ModuleBuffer, count: usize, id: *mut usize) -> u32;
+    config_scheduler_new = "http_filter_config_scheduler_new"(config: ConfigPtr) -> ConfigSchedulerPtr;
+    config_scheduler_commit = "http_filter_config_scheduler_commit"(scheduler: ConfigSchedulerPtr, event: u64);
+    config_scheduler_delete = "http_filter_config_scheduler_delete"(scheduler: ConfigSchedulerPtr);
     increment_counter = "http_filter_increment_counter"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
     increment_gauge = "http_filter_increment_gauge"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
     decrement_gauge = "http_filter_decrement_gauge"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;

@@ -1,19 +1,19 @@
-//! A configuration while it is loaded: what metrics there will be.
+//! A configuration in its hooks, on the main thread: what metrics there will be, and how
+//! other threads have such a hook called.
 
 use std::marker::PhantomData;
 
-use super::callbacks::{self, ConfigPtr};
-use super::newer::{self, Add};
+use super::callbacks::{self, ConfigPtr, ConfigSchedulerPtr};
 use super::types::{ModuleBuffer, SUCCESS};
 
 /// The most labels of a metric.
 pub(super) const MOST_LABELS: usize = 8;
 
-/// Envoy's side of a configuration that is being loaded. Metrics are defined here or
-/// never: Envoy takes no new ones while requests run.
+/// Envoy's side of a configuration. Metrics are defined while it is loaded or never:
+/// Envoy takes no new ones while requests run.
 #[derive(Debug)]
 pub(crate) struct Config<'a> {
-    envoy: ConfigPtr,
+    pub(super) envoy: ConfigPtr,
     hook: PhantomData<&'a mut ()>,
 }
 
@@ -25,6 +25,30 @@ pub(crate) struct CounterId(pub(super) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct GaugeId(pub(super) usize);
 
+/// Has a hook of a configuration called on the main thread, by any other. When the
+/// configuration has gone nothing happens.
+#[derive(Debug)]
+pub(crate) struct ConfigScheduler(ConfigSchedulerPtr);
+
+// SAFETY: the header says of `commit` that any thread may call it, and asks for no thread
+// of `delete`.
+unsafe impl Send for ConfigScheduler {}
+
+impl ConfigScheduler {
+    /// Has the hook `config_scheduled` called.
+    pub(crate) fn commit(&self) {
+        // SAFETY: it is deleted by `drop` alone.
+        unsafe { callbacks::config_scheduler_commit(self.0, 0) }
+    }
+}
+
+impl Drop for ConfigScheduler {
+    fn drop(&mut self) {
+        // SAFETY: it came from `config_scheduler_new`, and nobody else deletes it.
+        unsafe { callbacks::config_scheduler_delete(self.0) }
+    }
+}
+
 impl Config<'_> {
     /// # Safety
     /// It is what Envoy has handed to the hook, and is not used after that.
@@ -33,6 +57,13 @@ impl Config<'_> {
             envoy,
             hook: PhantomData,
         }
+    }
+
+    /// What has its hook called; `None` if Envoy has none to give.
+    pub(crate) fn scheduler(&mut self) -> Option<ConfigScheduler> {
+        // SAFETY: the configuration is alive during its hook.
+        let scheduler = unsafe { callbacks::config_scheduler_new(self.envoy) };
+        (!scheduler.is_null()).then_some(ConfigScheduler(scheduler))
     }
 
     /// Defines a counter with these labels; `None` if Envoy refuses.
@@ -60,27 +91,6 @@ impl Config<'_> {
             }
         })
         .then_some(GaugeId(id))
-    }
-
-    /// Takes a counter over from the configurations before: Envoy drops a counter with
-    /// the last configuration that has added to it. `false` if this Envoy cannot do that.
-    pub(crate) fn take_over_counter(&mut self, counter: CounterId, labels: &[&str]) -> bool {
-        self.add_nothing(newer::increment_counter(), counter.0, labels)
-    }
-
-    /// The same of a gauge.
-    pub(crate) fn take_over_gauge(&mut self, gauge: GaugeId, labels: &[&str]) -> bool {
-        self.add_nothing(newer::increment_gauge(), gauge.0, labels)
-    }
-
-    fn add_nothing(&mut self, add: Option<Add>, id: usize, labels: &[&str]) -> bool {
-        add.is_some_and(|add| {
-            with_labels(labels, |labels, count| {
-                // SAFETY: the configuration is alive during its hook, and has defined
-                // the metric; the labels outlive the call.
-                unsafe { add(self.envoy, id, labels, count, 0) }
-            })
-        })
     }
 }
 

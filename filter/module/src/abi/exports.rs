@@ -32,6 +32,12 @@ macro_rules! exports {
             }
 
             #[unsafe(no_mangle)]
+            unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(envoy: *mut c_void, config: *const c_void, _event: u64) {
+                // SAFETY: Envoy calls it, as its ABI says.
+                unsafe { hooks::config_scheduled::<Called>(envoy, config) }
+            }
+
+            #[unsafe(no_mangle)]
             unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(config: *const c_void, _filter: *mut c_void) -> *const c_void {
                 // SAFETY: Envoy calls it, as its ABI says.
                 unsafe { hooks::filter_new::<Called>(config) }

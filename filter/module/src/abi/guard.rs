@@ -20,9 +20,14 @@ static UNCOUNTED: AtomicU64 = AtomicU64::new(0);
 pub(crate) fn guarded<R>(what: &str, act: impl FnOnce() -> R) -> Option<R> {
     let result = caught(what, act);
     if result.is_none() {
-        UNCOUNTED.fetch_add(1, Ordering::Relaxed);
+        leave_uncounted(1);
     }
     result
+}
+
+/// The next stream that can counts them.
+pub(super) fn leave_uncounted(panics: u64) {
+    UNCOUNTED.fetch_add(panics, Ordering::Relaxed);
 }
 
 /// The same; the caller counts.

@@ -71,13 +71,26 @@ pub(crate) unsafe fn config_destroy<F: HttpFilter>(config: *const c_void) {
 }
 
 /// # Safety
+/// Envoy has called the hook of this name with these arguments.
+pub(crate) unsafe fn config_scheduled<F: HttpFilter>(envoy: ConfigPtr, config: *const c_void) {
+    // SAFETY: it came from `config_new`, and is not destroyed while its hook runs.
+    let loaded = unsafe { Loaded::<F>::borrow(config) };
+    guarded("config_scheduled", || {
+        // SAFETY: Envoy has handed it to this hook, which it does not outlive.
+        let envoy = unsafe { Config::new(envoy) };
+        F::config_scheduled(&loaded.config, &envoy);
+    });
+}
+
+/// # Safety
 /// Envoy has called the hook of this name with this argument.
 pub(crate) unsafe fn filter_new<F: HttpFilter>(config: *const c_void) -> *const c_void {
     // SAFETY: it came from `config_new`, and is not destroyed before its exchanges.
     let loaded = unsafe { Loaded::<F>::borrow(config) };
     // A null would close the client's connection without a word.
     let exchange = guarded("filter_new", || F::begin(&loaded.config));
-    Slot::<F>::into_envoy(exchange, loaded.panics)
+    let panics = loaded.panics.filter(|_| F::shows_panics(&loaded.config));
+    Slot::<F>::into_envoy(exchange, panics)
 }
 
 /// # Safety

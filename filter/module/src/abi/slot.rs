@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use super::callbacks::FilterPtr;
 use super::config::CounterId;
-use super::guard::{caught, guarded, take_uncounted};
+use super::guard::{caught, guarded, leave_uncounted, take_uncounted};
 use super::http_filter::HttpFilter;
+use super::metrics::Meter;
 use super::pool;
 use super::stream::Stream;
 
@@ -28,6 +29,7 @@ pub(super) struct Loaded<F: HttpFilter> {
 pub(super) struct Slot<F: HttpFilter> {
     /// `None` after a panic.
     exchange: RefCell<Option<F::Exchange>>,
+    /// `None`: other streams count them.
     panics: Option<CounterId>,
     /// A panic is still to be answered for.
     owes_answer: Cell<bool>,
@@ -156,7 +158,9 @@ impl<F: HttpFilter> Slot<F> {
         let Ok(mut held) = self.exchange.try_borrow_mut() else {
             return Entered::Absent;
         };
-        self.count(stream, take_uncounted());
+        if self.panics.is_some() {
+            self.count(stream, take_uncounted());
+        }
         let Some(exchange) = held.as_mut() else {
             return Entered::Absent;
         };
@@ -182,10 +186,12 @@ impl<F: HttpFilter> Slot<F> {
     }
 
     fn count(&self, stream: &Stream<'_>, panics: u64) {
-        if let Some(counter) = self.panics
-            && panics > 0
-        {
-            stream.add(counter, &[], panics);
+        match self.panics {
+            _ if panics == 0 => {}
+            Some(counter) => {
+                stream.add(counter, &[], panics);
+            }
+            None => leave_uncounted(panics),
         }
     }
 }

@@ -7,7 +7,6 @@ use std::marker::PhantomData;
 use std::ptr;
 
 use super::callbacks::{self, FilterPtr};
-use super::config::{CounterId, GaugeId, with_labels};
 use super::scheduler::Scheduler;
 use super::types::{
     Attribute, Body, EnvoyBuffer, EnvoyHeader, Map, ModuleBuffer, ModuleHeader, ResetReason,
@@ -321,38 +320,6 @@ impl Stream<'_> {
     /// What wakes this stream from another thread; `None` if Envoy has none to give.
     pub(crate) fn scheduler(&self) -> Option<Scheduler> {
         Scheduler::new(self.envoy)
-    }
-
-    /// Adds to a counter; as many labels as it was defined with.
-    pub(crate) fn add(&self, counter: CounterId, labels: &[&str], amount: u64) -> bool {
-        with_labels(labels, |labels, count| {
-            // SAFETY: the filter is alive during its hook; labels outlive the call.
-            unsafe { callbacks::increment_counter(self.envoy, counter.0, labels, count, amount) }
-        })
-    }
-
-    /// Adds to a gauge; as many labels as it was defined with.
-    pub(crate) fn raise(&self, gauge: GaugeId, labels: &[&str], amount: u64) -> bool {
-        with_labels(labels, |labels, count| {
-            // SAFETY: the filter is alive during its hook; labels outlive the call.
-            unsafe { callbacks::increment_gauge(self.envoy, gauge.0, labels, count, amount) }
-        })
-    }
-
-    /// Takes from a gauge; as many labels as it was defined with.
-    pub(crate) fn lower(&self, gauge: GaugeId, labels: &[&str], amount: u64) -> bool {
-        with_labels(labels, |labels, count| {
-            // SAFETY: the filter is alive during its hook; labels outlive the call.
-            unsafe { callbacks::decrement_gauge(self.envoy, gauge.0, labels, count, amount) }
-        })
-    }
-
-    /// Sets a gauge; as many labels as it was defined with.
-    pub(crate) fn set(&self, gauge: GaugeId, labels: &[&str], value: u64) -> bool {
-        with_labels(labels, |labels, count| {
-            // SAFETY: the filter is alive during its hook; labels outlive the call.
-            unsafe { callbacks::set_gauge(self.envoy, gauge.0, labels, count, value) }
-        })
     }
 
     /// Performs what was to wait for the end of the hook.

@@ -4,7 +4,8 @@ use std::fmt::{Display, Write};
 
 use crate::abi::{
     Attribute, Body, BodyFlow, Config, CounterId, GaugeId, HeaderBuffer, HeadersFlow, Level, Map,
-    MetadataKey, MetadataSource, ResetReason, Stream, allocations, is_validation, log_enabled,
+    MetadataKey, MetadataSource, Meter, ResetReason, Stream, allocations, is_validation,
+    log_enabled,
 };
 
 /// Metrics with labels and without.
