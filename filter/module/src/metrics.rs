@@ -2,7 +2,8 @@
 //! of its labels, as Envoy takes no new ones later. Nothing is decided by them.
 //!
 //! Envoy keeps a number for as long as one of the configurations that have counted it.
-//! So a configuration takes over, when it is loaded, what was counted before.
+//! So a configuration takes all its numbers over when it is loaded, as the one before
+//! may still count them then, and for the first time.
 
 mod in_use;
 
@@ -81,11 +82,10 @@ impl Metrics {
     }
 
     fn take_over_own(&self, config: &Config<'_>) {
-        let own = self.counters.iter().chain(&self.gauges);
-        for Numbered { series, .. } in own.filter(|it| it.is_in_use.get()) {
+        for Numbered { series, .. } in self.counters.iter().chain(&self.gauges) {
             self.take_over(series.family, &series.labels, config);
         }
-        shared_state::for_each_entry(|labels, entry| {
+        shared_state::for_each_account(|labels, entry| {
             self.take_over(entry.family(), labels, config);
         });
     }

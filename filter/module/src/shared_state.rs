@@ -9,5 +9,5 @@ mod accounts;
 mod cells;
 mod store;
 
-pub(crate) use accounts::{account, for_each_entry, post, set, total};
+pub(crate) use accounts::{account, for_each_account, post, set, total};
 pub(crate) use cells::{Located, PlanCells};

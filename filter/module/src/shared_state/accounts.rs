@@ -71,14 +71,12 @@ pub(crate) fn total(account: AccountId, entry: Entry) -> u64 {
     u64::try_from(total.unwrap_or(0)).unwrap_or(0)
 }
 
-/// Shows every entry that is not zero, and whose it is.
-pub(crate) fn for_each_entry(mut show: impl FnMut(&Labels, Entry)) {
+/// Shows the entries of all accounts.
+pub(crate) fn for_each_account(mut show: impl FnMut(&Labels, Entry)) {
     let all = lock(&PROCESS).all.clone();
     for account in &all {
-        for (entry, number) in Entry::ALL.iter().zip(&account.entries) {
-            if number.load(Ordering::SeqCst) != 0 {
-                show(&account.labels, *entry);
-            }
+        for entry in Entry::ALL {
+            show(&account.labels, entry);
         }
     }
 }
