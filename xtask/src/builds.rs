@@ -15,8 +15,11 @@ pub(crate) enum Build {
 }
 
 impl Build {
-    /// Those that tests run on unless one is asked for.
-    pub(crate) const TESTED: &[Build] = &[Build::Wasm, Build::Module];
+    /// Both.
+    pub(crate) const ALL: &[Build] = &[Build::Wasm, Build::Module];
+    /// Those that tests run on unless one is asked for. `cargo xtask test --build module`
+    /// runs them on the other; files about the module run on it in any case.
+    pub(crate) const TESTED: &[Build] = &[Build::Wasm];
 
     /// Its name on the command line and in `$BTP_BUILD`.
     pub(crate) fn name(self) -> &'static str {
@@ -24,12 +27,6 @@ impl Build {
             Self::Wasm => "wasm",
             Self::Module => "module",
         }
-    }
-
-    /// Whether the tests of this file are about it, too. Those about the module alone,
-    /// how it is loaded and what the ABI has, are in files of that name.
-    pub(crate) fn runs(self, file: &str) -> bool {
-        self == Self::Module || !file.starts_with("module_")
     }
 
     /// The tests on a real Envoy that do not run on it.
@@ -55,14 +52,6 @@ mod tests {
     fn names_are_read_from_the_list() {
         let list = "# a::comment  x\n\nfile::one  a reason\nfile::two  another::one\n";
         assert_eq!(names(list), ["one", "two"]);
-    }
-
-    #[test]
-    fn files_about_the_module_run_on_the_module() {
-        for (file, wasm) in [("retry", true), ("module_load", false)] {
-            assert_eq!(Build::Wasm.runs(file), wasm);
-            assert!(Build::Module.runs(file));
-        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The three ways to check everything: `test`, `check` before a commit, and
 //! `ci`.
 
+use std::slice;
 use std::time::Instant;
-use std::{fs, slice};
 
 use anyhow::{Result, bail};
 
@@ -222,11 +222,6 @@ fn real_envoy_tests(project: &Project, bench: &Bench, filter: Option<&str>) -> R
         "the log of Envoy is above; `cargo xtask test NAME` repeats one test",
         || {
             let mut tests = bench.tests(project)?;
-            for file in test_files(project)? {
-                if build.runs(&file) {
-                    tests.args(["--test", &file]);
-                }
-            }
             tests.args(filter);
             if build == Build::Module {
                 let left_out = build.left_out();
@@ -245,21 +240,6 @@ fn real_envoy_tests(project: &Project, bench: &Bench, filter: Option<&str>) -> R
             Ok(Outcome::Passed)
         },
     )
-}
-
-/// The files with tests on a real Envoy.
-fn test_files(project: &Project) -> Result<Vec<String>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(project.root.join("tests/tests"))? {
-        let path = entry?.path();
-        let name = path.file_stem().and_then(|it| it.to_str());
-        // The compose test has a step of its own.
-        if let Some(name) = name.filter(|name| path.is_file() && *name != "compose") {
-            files.push(name.to_owned());
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 fn scenarios(project: &Project, bench: &Bench, filter: Option<&str>) -> Result<()> {

@@ -136,7 +136,7 @@ fn tool(project: &Project, binary: &str) -> Command {
 pub(crate) fn versions(project: &Project) -> Result<()> {
     for version in envoy::VERSIONS {
         let mut bench = Bench::prepare(project, version)?;
-        for build in Build::TESTED {
+        for build in Build::ALL {
             bench = bench.on(*build);
             let arguments = ["run", "--quiet", "-p", "btp-tests", "--bin", "versions"];
             sh::show(&mut bench.equip(project.cargo(arguments)))?;
