@@ -5,6 +5,7 @@
 pub(crate) mod address;
 pub(crate) mod capabilities;
 pub(crate) mod files;
+pub(crate) mod flaw;
 pub(crate) mod http_filter;
 pub(crate) mod json;
 pub(crate) mod l4;

@@ -178,6 +178,31 @@ async fn values_under_a_key_need_no_other_filter() -> Result<()> {
     Ok(())
 }
 
+/// Envoy logs an error for each value that is asked for as another kind.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_several_kinds_do_not_fill_the_log() -> Result<()> {
+    let condition =
+        |key: &str, value: Value| json!({"namespace": "auth", "path": [key], "value": value});
+    let conditions = [
+        condition("text", json!("gold")),
+        condition("number", json!(3)),
+        condition("truth", json!(true)),
+    ];
+    let local = json!({"rules": [{"clientSelectors": [{"metadata": conditions}],
+        "limit": {"requests": 0, "unit": "Hour"}}]});
+    let spec = json!({"rateLimit": {"local": local}});
+    let plugin = json!({"policies": [{"metadata": {"name": "p"}, "spec": spec}]});
+    let (envoy, _upstream) = behind_notes(&plugin).await?;
+    for _ in 0..10 {
+        ensure!(envoy.get("/").await?.status == 429);
+    }
+    let log = envoy.log();
+    let errors = log.lines().filter(|line| line.contains(" is not a "));
+    // Until each kind is known: a number is no text, a boolean neither text nor number.
+    ensure!(errors.count() == 3, "{log}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nested_value_that_nobody_shows_is_told_in_the_log() -> Result<()> {
     let plugin = limited_by(&json!(["claims", "tier"]), &json!("gold"));

@@ -134,11 +134,7 @@ pub(crate) fn apply(
         inserted = change(scene, config, &mut effective, &mut errors);
     }
     // With the instances that were added: a person's own may go with them.
-    for it in lacks(config) {
-        let (location, is_grave) = (errors.location(it.address.file), it.is_grave);
-        errors.weigh(it.finding(config, location), is_grave);
-    }
-    for it in flaws(config) {
+    for it in lacks(config).into_iter().chain(flaws(config)) {
         let (location, is_grave) = (errors.location(it.address.file), it.is_grave);
         errors.weigh(it.finding(config, location), is_grave);
     }

@@ -2,7 +2,7 @@
 //! dynamic module cannot.
 
 use btp_policy::Position;
-use btp_policy::spec::{Capability, Selector, Spec};
+use btp_policy::spec::{Capability, MetadataCondition, Selector, Spec};
 
 /// A condition on requests.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ pub(crate) struct Nested {
     pub(crate) is_needed: bool,
 }
 
-/// What stands between namespace and key, in the operator and in the filter state.
+/// What is between namespace and key in Envoy's operator.
 const BETWEEN: char = ':';
 
 impl Nested {
@@ -115,7 +115,7 @@ impl Nested {
 
     /// The key of the filter state in which the module looks for it.
     pub(crate) fn state_key(&self) -> String {
-        format!("btp.metadata.{}{BETWEEN}{}", self.namespace, self.key)
+        MetadataCondition::state_key(&self.namespace, &self.key)
     }
 
     /// Envoy's operator for it.

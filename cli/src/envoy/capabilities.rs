@@ -8,11 +8,11 @@
 use btp_policy::node::{Node, Value};
 
 use super::address::{Address, Step};
-use super::files::{Config, problem_at};
+use super::files::Config;
+use super::flaw::{Flaw, for_each_object};
 use super::json::{node, object};
 use super::plugin::is_plugin;
 use super::tree::{EMPTY, field, find, text};
-use crate::diagnostics::{Finding, Location};
 
 /// One name a line; `cargo xtask capabilities` reads them out of the built
 /// filter.
@@ -25,33 +25,12 @@ const PLACES: [&[&str]; 2] = [
     &["vm_config", "capability_restriction_config"],
 ];
 
-/// What is wrong with the restrictions of an instance.
-#[derive(Debug)]
-pub(crate) struct Lack {
-    pub(crate) address: Address,
-    /// Whether policies are off, and not only apart.
-    pub(crate) is_grave: bool,
-    reason: String,
-}
-
 /// An instance's VM, as far as two instances can be in the same one.
 #[derive(PartialEq)]
 struct Vm {
     id: String,
     file: String,
     allowed: Vec<Vec<String>>,
-}
-
-impl Lack {
-    /// As a finding in the file at this place.
-    pub(crate) fn finding(self, config: &Config, location: Location) -> Finding {
-        let problem = problem_at(config, &self.address, self.reason);
-        if self.is_grave {
-            Finding::error(problem, location)
-        } else {
-            Finding::warning(problem, location)
-        }
-    }
 }
 
 /// The restriction that allows what the filter needs and nothing else.
@@ -61,13 +40,16 @@ pub(crate) fn restriction() -> Node {
 }
 
 /// All instances of a configuration whose restrictions do not do.
-pub(crate) fn lacks(config: &Config) -> Vec<Lack> {
+pub(crate) fn lacks(config: &Config) -> Vec<Flaw> {
     let mut found = Vec::new();
     let mut vms = Vec::new();
-    for (file, it) in config.files.iter().enumerate() {
-        let path = Vec::new();
-        below(&it.node, Address { file, path }, &mut vms, &mut found);
-    }
+    for_each_object(config, &mut |node, address| {
+        let is_ours = field(node, "vm_config").is_some() && is_plugin(node);
+        if is_ours {
+            check(node, address, &mut vms, &mut found);
+        }
+        is_ours
+    });
     found
 }
 
@@ -75,35 +57,14 @@ fn names() -> impl Iterator<Item = &'static str> {
     LIST.lines().filter(|line| !line.starts_with('#'))
 }
 
-fn below(node: &Node, address: Address, vms: &mut Vec<(Vm, Address)>, found: &mut Vec<Lack>) {
-    match &node.value {
-        Value::Map(_) if field(node, "vm_config").is_some() && is_plugin(node) => {
-            check(node, &address, vms, found);
-        }
-        Value::Map(entries) => {
-            // What stood somewhere before is in force no more.
-            let entries = entries.iter().filter(|it| it.key != "filter_metadata");
-            for it in entries {
-                below(&it.node, address.key(&it.key), vms, found);
-            }
-        }
-        Value::List(items) => {
-            for (index, item) in items.iter().enumerate() {
-                below(item, address.item(index), vms, found);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn check(plugin: &Node, address: &Address, vms: &mut Vec<(Vm, Address)>, found: &mut Vec<Lack>) {
+fn check(plugin: &Node, address: &Address, vms: &mut Vec<(Vm, Address)>, found: &mut Vec<Flaw>) {
     let restrictions = PLACES.map(|place| (place, allowed(plugin, place)));
     for (place, allowed) in &restrictions {
         if let Some(reason) = missing(allowed) {
             let mut address = address.clone();
             let steps = place.iter().map(|key| Step::Key((*key).to_owned()));
             address.path.extend(steps);
-            found.push(Lack {
+            found.push(Flaw {
                 address: address.key("allowed_capabilities"),
                 is_grave: true,
                 reason,
@@ -121,7 +82,7 @@ fn check(plugin: &Node, address: &Address, vms: &mut Vec<(Vm, Address)>, found: 
     };
     let is_other = |known: &Vm| known.id == vm.id && known.file == vm.file;
     match vms.iter().find(|(known, _)| is_other(known)) {
-        Some((known, there)) if *known != vm => found.push(Lack {
+        Some((known, there)) if *known != vm => found.push(Flaw {
             address: address.clone(),
             is_grave: false,
             reason: format!(

@@ -4,60 +4,22 @@
 use btp_policy::node::{Node, Value};
 
 use super::address::Address;
-use super::files::{Config, problem_at};
+use super::files::Config;
+use super::flaw::{Flaw, for_each_object};
 use super::plugin::{NAME, is_instance};
 use super::tree::{field, text, type_of};
-use crate::diagnostics::{Finding, Location};
-
-/// What is wrong with an instance.
-#[derive(Debug)]
-pub(crate) struct Flaw {
-    pub(crate) address: Address,
-    /// Whether Envoy refuses it.
-    pub(crate) is_grave: bool,
-    reason: String,
-}
-
-impl Flaw {
-    /// As a finding in the file at this place.
-    pub(crate) fn finding(self, config: &Config, location: Location) -> Finding {
-        let problem = problem_at(config, &self.address, self.reason);
-        if self.is_grave {
-            Finding::error(problem, location)
-        } else {
-            Finding::warning(problem, location)
-        }
-    }
-}
 
 /// All of a configuration.
 pub(crate) fn flaws(config: &Config) -> Vec<Flaw> {
     let mut found = Vec::new();
-    for (file, it) in config.files.iter().enumerate() {
-        below(&it.node, Address::root(file), &mut found);
-    }
+    for_each_object(config, &mut |node, address| {
+        let module = module_of(node);
+        if let Some(filter) = module {
+            check(filter, &address.key("typed_config"), &mut found);
+        }
+        module.is_some()
+    });
     found
-}
-
-fn below(node: &Node, address: Address, found: &mut Vec<Flaw>) {
-    match &node.value {
-        Value::Map(entries) => {
-            if let Some(filter) = module_of(node) {
-                return check(filter, &address.key("typed_config"), found);
-            }
-            // What stood somewhere before is in force no more.
-            let entries = entries.iter().filter(|it| it.key != "filter_metadata");
-            for it in entries {
-                below(&it.node, address.key(&it.key), found);
-            }
-        }
-        Value::List(items) => {
-            for (index, item) in items.iter().enumerate() {
-                below(item, address.item(index), found);
-            }
-        }
-        _ => {}
-    }
 }
 
 /// What an instance of ours is given, if it is a module.

@@ -4,11 +4,10 @@
 use std::borrow::Cow;
 
 use btp_policy::node::{Node, Value};
-use btp_policy::{PluginConfig, json};
+use btp_policy::{HeldHeaders, PluginConfig, json};
 
 use super::http_filter::package_of;
-use super::json::node;
-use super::tree::{field, find, items, set, text};
+use super::tree::{field, find, items, text};
 
 /// The name of the instance, of the plugin, of its VM, and of the module's filter.
 pub(crate) const NAME: &str = "backend_traffic_policy";
@@ -109,17 +108,16 @@ pub(crate) fn configuration_of(filter: &Node) -> Option<PluginConfig> {
         Build::Wasm => find(typed, &["config", "configuration", "value"])?,
         Build::Module => find(typed, &["filter_config", "value"])?,
     };
-    let mut written = match &value.value {
+    let written = match &value.value {
         Value::String(text) => Cow::Owned(json::parse(text.as_bytes()).ok()?),
         _ => Cow::Borrowed(value),
     };
-    // A module can hold headers whatever its Envoy is set to.
-    if build == Build::Module {
-        let written = written.to_mut();
-        set(written, "allowOnHeadersStopIteration", node!(true));
-    }
+    let held = match build {
+        Build::Wasm => HeldHeaders::AsConfigured,
+        Build::Module => HeldHeaders::Always,
+    };
     // What the filter does not take does nothing: Envoy does not start.
-    let config = PluginConfig::from_node(&written).ok()?;
+    let config = PluginConfig::from_node_with(&written, held).ok()?;
     (!config.disabled).then_some(config)
 }
 

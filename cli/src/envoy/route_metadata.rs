@@ -6,6 +6,7 @@
 //! key deep, so that for it the same stands beside that, flat:
 //! `btp: {resources: [HTTPRoute/team/shop]}` and `btp.labels: {tier: gold}`.
 
+use btp_policy::attach::ResourceRef;
 use btp_policy::node::{Entry, Node, Value};
 
 use super::json::{list, node, object, put};
@@ -144,13 +145,10 @@ fn flat_resources(node: &Node) -> Vec<Resource> {
     let Value::List(all) = &node.value else {
         return Vec::new();
     };
-    let resource = |name: &str| -> Option<Resource> {
-        let mut parts = name.splitn(4, '/').map(str::to_owned);
-        let mut part = || parts.next();
-        let object = [Some(part()?), Some(part()?), Some(part()?)];
-        let [kind, namespace, name] = object;
-        let section = part().filter(|it| !it.is_empty());
-        Some([kind, namespace, name, section])
+    let resource = |text: &str| -> Option<Resource> {
+        let it = ResourceRef::parse(text)?;
+        let parts = [Some(it.kind), Some(it.namespace), Some(it.name), it.section];
+        Some(parts.map(|part| part.map(str::to_owned)))
     };
     let all = all.iter().filter_map(Node::as_str);
     all.filter_map(resource).collect()

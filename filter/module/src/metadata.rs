@@ -4,29 +4,40 @@
 //! put it.
 
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use btp_engine::{LogThrottle, MetadataValue};
+use btp_policy::spec::MetadataCondition;
 use serde_json::Value;
 
 use crate::abi::{Level, MetadataKey, MetadataSource, Stream, log};
 use crate::clock::monotonic_ns;
 
-/// Under it and `namespace:key` the filter state has `{"value": …}` of that key.
-const IN_FILTER_STATE: &str = "btp.metadata.";
-
 /// What is remembered of the metadata that policies ask for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Metadata {
-    /// The kind found last. Envoy logs an error when a value is asked for as
-    /// another kind, so that kind is tried first.
-    last: AtomicU8,
+    /// The kind found last at each place, by a hash of it. Envoy logs an error when a value
+    /// is asked for as another kind, so that kind is tried first. Places that share an entry
+    /// cost such a line, and nothing else.
+    last: [AtomicU8; PLACES],
     hint: LogThrottle,
 }
+
+const PLACES: usize = 256;
 
 /// Kinds of values, in the order in which they are tried.
 const KINDS: [for<'s> fn(&'s Stream<'_>, MetadataKey<'_>) -> Option<MetadataValue<'s>>; 3] =
     [text, number, boolean];
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Self {
+            last: [const { AtomicU8::new(0) }; PLACES],
+            hint: LogThrottle::default(),
+        }
+    }
+}
 
 impl Metadata {
     /// The value at this path: a namespace, then one key for each level. What is empty
@@ -39,7 +50,7 @@ impl Metadata {
         let [namespace, key, deeper @ ..] = path else {
             return None;
         };
-        if let Some(json) = stream.filter_state(&format!("{IN_FILTER_STATE}{namespace}:{key}")) {
+        if let Some(json) = stream.filter_state(&MetadataCondition::state_key(namespace, key)) {
             return from_json(json, deeper);
         }
         if deeper.is_empty() {
@@ -62,13 +73,13 @@ impl Metadata {
             namespace,
             key,
         };
-        let last = usize::from(self.last.load(Ordering::Relaxed));
+        let remembered = self.last.get(entry(namespace, key))?;
+        let last = usize::from(remembered.load(Ordering::Relaxed));
         let order = [last, last + 1, last + 2].map(|it| it % KINDS.len());
         for kind in order {
             let found = KINDS.get(kind).and_then(|read| read(stream, place));
             if let Some(value) = found {
-                self.last
-                    .store(u8::try_from(kind).unwrap_or(0), Ordering::Relaxed);
+                remembered.store(u8::try_from(kind).unwrap_or(0), Ordering::Relaxed);
                 let is_empty = matches!(&value, MetadataValue::Text(text) if text.is_empty());
                 return (!is_empty).then_some(value);
             }
@@ -77,10 +88,17 @@ impl Metadata {
     }
 }
 
+fn entry(namespace: &str, key: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    (namespace, key).hash(&mut hasher);
+    usize::try_from(hasher.finish() % PLACES as u64).unwrap_or(0)
+}
+
 fn hint(namespace: &str, key: &str) -> String {
+    let state = MetadataCondition::state_key(namespace, key);
     format!(
         "metadata {namespace}:{key} cannot be read, as it is nested: put a set_filter_state filter \
-         in front that writes {IN_FILTER_STATE}{namespace}:{key} (docs/reference/module.md)"
+         in front that writes {state} (docs/reference/module.md)"
     )
 }
 

@@ -80,11 +80,5 @@ pub(crate) fn check(
 }
 
 fn resource(text: &[u8]) -> Option<ResourceRef<'_>> {
-    let mut parts = str::from_utf8(text).ok()?.splitn(4, '/');
-    Some(ResourceRef {
-        kind: parts.next()?,
-        namespace: parts.next()?,
-        name: parts.next()?,
-        section: parts.next().filter(|section| !section.is_empty()),
-    })
+    ResourceRef::parse(str::from_utf8(text).ok()?)
 }

@@ -53,7 +53,7 @@ const SLACK: usize = 1024;
 
 impl Wake {
     /// Has the stream of this scheduler called at this time, or as soon after it as
-    /// can be, with the number `event`. `None` if there is no thread to do it.
+    /// can be. `None` if there is no thread to do it.
     pub(crate) fn at(at: u64, scheduler: Scheduler) -> Option<Self> {
         TIMER.wake_at(at, Sleeper::Stream(scheduler)).map(Self)
     }

@@ -32,12 +32,7 @@ pub(super) fn lint(
     let found = overlaps(&config, &model).into_iter();
     problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
     let base = input.sources.len();
-    let found = lacks(&config).into_iter();
-    findings.extend(found.map(|it| {
-        let location = Location::File(base + it.address.file);
-        it.finding(&config, location)
-    }));
-    let found = flaws(&config).into_iter();
+    let found = lacks(&config).into_iter().chain(flaws(&config));
     findings.extend(found.map(|it| {
         let location = Location::File(base + it.address.file);
         it.finding(&config, location)

@@ -85,9 +85,7 @@ callbacks! {
     reset_stream = "http_filter_reset_stream"(filter: FilterPtr, reason: u32, details: ModuleBuffer);
     add_custom_flag = "http_add_custom_flag"(filter: FilterPtr, flag: ModuleBuffer);
     clear_route_cache = "http_clear_route_cache"(filter: FilterPtr);
-    clear_route_cluster_cache = "http_clear_route_cluster_cache"(filter: FilterPtr);
     continue_decoding = "http_filter_continue_decoding"(filter: FilterPtr);
-    continue_encoding = "http_filter_continue_encoding"(filter: FilterPtr);
     get_buffer_limit = "http_get_buffer_limit"(filter: FilterPtr) -> u64;
     set_buffer_limit = "http_set_buffer_limit"(filter: FilterPtr, limit: u64);
     get_worker_index = "http_filter_get_worker_index"(filter: FilterPtr) -> u32;

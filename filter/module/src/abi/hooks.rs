@@ -16,7 +16,6 @@ use super::http_filter::HttpFilter;
 use super::pin::pin;
 use super::process::log;
 use super::slot::{Answer, Entered, Loaded, Slot};
-use super::stream::Stream;
 use super::types::{BodyFlow, EnvoyBuffer, HeadersFlow, Level, LocalReplyFlow, TrailersFlow};
 
 /// The version of the ABI that this was written for; Envoy warns of another.

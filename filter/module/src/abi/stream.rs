@@ -16,15 +16,9 @@ use super::types::{
 #[derive(Debug)]
 pub(crate) struct Stream<'a> {
     pub(super) envoy: FilterPtr,
-    pub(super) resumes: Resumes,
+    /// The request goes on when the hook is over.
+    resumes: bool,
     hook: PhantomData<&'a mut ()>,
-}
-
-/// What goes on when the hook is over.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Resumes {
-    pub(super) request: bool,
-    pub(super) response: bool,
 }
 
 /// So many headers are read without an allocation.
@@ -44,7 +38,7 @@ impl Stream<'_> {
     pub(super) unsafe fn new(envoy: FilterPtr) -> Self {
         Self {
             envoy,
-            resumes: Resumes::default(),
+            resumes: false,
             hook: PhantomData,
         }
     }
@@ -212,24 +206,13 @@ impl Stream<'_> {
 
     /// Lets a held request go on when this hook is over.
     pub(crate) fn resume_request(&mut self) {
-        self.resumes.request = true;
-    }
-
-    /// Lets a held response go on when this hook is over.
-    pub(crate) fn resume_response(&mut self) {
-        self.resumes.response = true;
+        self.resumes = true;
     }
 
     /// Has Envoy look for the route again.
     pub(crate) fn clear_route_cache(&mut self) {
         // SAFETY: the filter is alive during its hook.
         unsafe { callbacks::clear_route_cache(self.envoy) }
-    }
-
-    /// Has Envoy choose the route's cluster again.
-    pub(crate) fn clear_route_cluster_cache(&mut self) {
-        // SAFETY: the filter is alive during its hook.
-        unsafe { callbacks::clear_route_cluster_cache(self.envoy) }
     }
 
     /// An attribute that is text.
@@ -327,13 +310,9 @@ impl Stream<'_> {
     /// # Safety
     /// The hook has given back the exchange: other hooks are called in here.
     pub(super) unsafe fn finish(self) {
-        if self.resumes.request {
+        if self.resumes {
             // SAFETY: the filter is alive until its hook ends.
             unsafe { callbacks::continue_decoding(self.envoy) }
-        }
-        if self.resumes.response {
-            // SAFETY: the same; Envoy ignores it for a stream that has ended meanwhile.
-            unsafe { callbacks::continue_encoding(self.envoy) }
         }
     }
 }

@@ -44,7 +44,6 @@ pub(super) struct ModuleHeader {
 #[repr(u32)]
 pub(crate) enum Map {
     RequestHeaders = 0,
-    RequestTrailers = 1,
     ResponseHeaders = 2,
     ResponseTrailers = 3,
 }
@@ -111,8 +110,6 @@ pub(crate) enum HeadersFlow {
     Continue = 0,
     /// The headers stay here; the body comes to the body's hook.
     StopIteration = 1,
-    /// All stays here, and more than the buffer takes is refused with 413.
-    StopAllAndBuffer = 3,
     /// All stays here, and the sender is slowed down when the buffer is full.
     StopAllAndWatermark = 4,
 }
@@ -143,8 +140,6 @@ pub(crate) enum TrailersFlow {
 #[repr(u32)]
 pub(crate) enum LocalReplyFlow {
     Continue = 0,
-    /// The stream is reset in its place.
-    Reset = 1,
 }
 
 /// Why the module resets a stream.
@@ -152,8 +147,6 @@ pub(crate) enum LocalReplyFlow {
 #[repr(u32)]
 pub(crate) enum ResetReason {
     Local = 0,
-    /// The client may try again.
-    LocalRefused = 1,
 }
 
 /// What metrics' callbacks return; 0 is success.

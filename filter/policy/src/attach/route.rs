@@ -28,6 +28,21 @@ pub struct ResourceRef<'a> {
     pub section: Option<&'a str>,
 }
 
+impl<'a> ResourceRef<'a> {
+    /// Reads `Kind/namespace/name` or `Kind/namespace/name/section`, the form for hosts
+    /// that read no nested metadata; `None` if it is neither.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.splitn(4, '/');
+        Some(Self {
+            kind: parts.next()?,
+            namespace: parts.next()?,
+            name: parts.next()?,
+            section: parts.next().filter(|section| !section.is_empty()),
+        })
+    }
+}
+
 impl<'a> Route<'a> {
     /// A route of which only the name is known.
     #[must_use]

@@ -26,6 +26,13 @@ pub enum MetadataValue {
 }
 
 impl MetadataCondition {
+    /// The key of the filter state under which a dynamic module finds `{"value": …}` of a
+    /// namespace's key, as Envoy hands it no nested values.
+    #[must_use]
+    pub fn state_key(namespace: &str, key: &str) -> String {
+        format!("btp.metadata.{namespace}:{key}")
+    }
+
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let known = ["type", "namespace", "path", "value", "invert"];
         let object = at.object(&known, problems)?;
