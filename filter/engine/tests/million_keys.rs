@@ -2,6 +2,9 @@
 //! that stand in for it, and each still has its own limit: counted by an allocator, on
 //! a host whose workers share real memory, as the module's do.
 
+// The threads of that host do not exist in WebAssembly.
+#![cfg(not(target_arch = "wasm32"))]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
