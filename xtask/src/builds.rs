@@ -17,9 +17,6 @@ pub(crate) enum Build {
 impl Build {
     /// Both.
     pub(crate) const ALL: &[Build] = &[Build::Wasm, Build::Module];
-    /// Those that tests run on unless one is asked for. `cargo xtask test --build module`
-    /// runs them on the other; files about the module run on it in any case.
-    pub(crate) const TESTED: &[Build] = &[Build::Wasm];
 
     /// Its name on the command line and in `$BTP_BUILD`.
     pub(crate) fn name(self) -> &'static str {
@@ -27,6 +24,11 @@ impl Build {
             Self::Wasm => "wasm",
             Self::Module => "module",
         }
+    }
+
+    /// Whether a file of tests on a real Envoy runs on it.
+    pub(crate) fn runs(self, file: &str) -> bool {
+        self == Self::Module || !file.starts_with("module_")
     }
 
     /// The tests on a real Envoy that do not run on it.

@@ -11,7 +11,7 @@ use crate::compose::{self, Outcome};
 use crate::project::Project;
 use crate::real_envoy::Bench;
 use crate::{before, capabilities as list, deny, envoy, fuzz, reproducible};
-use crate::{files, sh, toolchain, wasm, wasm_tests};
+use crate::{files, sh, test_files, toolchain, wasm, wasm_tests};
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
 /// 200 KiB of it are for regexes (ARCHITECTURE.md, Dependencies of the filter).
@@ -29,7 +29,7 @@ pub(crate) fn test(
 ) -> Result<()> {
     let start = Instant::now();
     let mut bench = prepare(project, envoy.unwrap_or(envoy::DEFAULT_VERSION))?;
-    let builds = build.as_ref().map_or(Build::TESTED, slice::from_ref);
+    let builds = build.as_ref().map_or(Build::ALL, slice::from_ref);
     if envoy.is_some() {
         for build in builds {
             bench = bench.on(*build);
@@ -87,7 +87,7 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
     reproducible(project)?;
     host_tests(project, None)?;
     tests_on_wasm32(project)?;
-    let upgrade = on_builds(project, bench, Build::TESTED, None)?;
+    let upgrade = on_builds(project, bench, Build::ALL, None)?;
     let compose = compose_test(project)?;
     docs(project)?;
     fuzz_targets(project)?;
@@ -222,22 +222,30 @@ fn real_envoy_tests(project: &Project, bench: &Bench, filter: Option<&str>) -> R
         "the log of Envoy is above; `cargo xtask test NAME` repeats one test",
         || {
             let mut tests = bench.tests(project)?;
-            tests.args(filter);
-            if build == Build::Module {
-                let left_out = build.left_out();
-                let count = left_out.len();
-                println!("{count} tests are about the sandbox alone: see tests/wasm-only.txt");
-                let skips = left_out.iter().flat_map(|name| ["--skip", name]);
-                sh::show(tests.arg("--").args(skips))?;
-                return Ok(Outcome::Passed);
-            }
-            let before = before::filter(project)?;
-            let Some(before) = before else {
-                sh::show(tests.args(["--", "--skip", "an_upgrade_under_load"]))?;
-                return Ok(Outcome::Skipped);
+            let mut skipped = build.left_out();
+            let before = match build {
+                Build::Wasm => before::filter(project)?,
+                Build::Module => None,
             };
-            sh::show(tests.env("BTP_WASM_BEFORE", before))?;
-            Ok(Outcome::Passed)
+            let outcome = match (build, before) {
+                (Build::Wasm, None) => {
+                    skipped.push("an_upgrade_under_load");
+                    Outcome::Skipped
+                }
+                (Build::Wasm, Some(before)) => {
+                    tests.env("BTP_WASM_BEFORE", before);
+                    Outcome::Passed
+                }
+                (Build::Module, _) => {
+                    let count = skipped.len();
+                    println!("{count} tests are about the sandbox alone: see tests/wasm-only.txt");
+                    Outcome::Passed
+                }
+            };
+            let skips = skipped.iter().flat_map(|name| ["--skip", name]);
+            let arguments: Vec<&str> = skips.chain(filter).collect();
+            test_files::run(tests, |file| build.runs(file), &arguments)?;
+            Ok(outcome)
         },
     )
 }

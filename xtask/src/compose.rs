@@ -40,7 +40,7 @@ pub(crate) fn test(project: &Project) -> Result<Outcome> {
     let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
     let image = image::prepare(project, bench.envoy())?;
     let mut stack = Stack::new(project, compose, &bench, image)?;
-    for build in Build::TESTED {
+    for build in Build::ALL {
         stack.build = *build;
         stack.take_down(); // what an interrupted run may have left
         let result = stack.test(&bench);

@@ -24,6 +24,7 @@ mod project;
 mod real_envoy;
 mod reproducible;
 mod sh;
+mod test_files;
 mod toolchain;
 mod wasm;
 mod wasm_tests;

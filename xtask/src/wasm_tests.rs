@@ -18,7 +18,7 @@ pub(crate) fn run(project: &Project) -> Result<()> {
         let printed = sh::show_and_read(
             toolchain
                 .cargo(project, "test")
-                .args(["-p", package, "--tests"])
+                .args(["--profile", "wasm-tests", "-p", package, "--tests"])
                 .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", &runner),
         )?;
         if passed(&printed) == 0 {

@@ -71,6 +71,7 @@ impl SharedCells {
     }
 
     /// Lets those who read give way to others now and then.
+    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn yield_to_others(&self) {
         self.0.yields.store(true, Ordering::SeqCst);
     }
