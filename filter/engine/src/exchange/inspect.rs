@@ -98,12 +98,12 @@ impl RequestFacts {
             let (snapshot, shortage) = overrides
                 .map(|it| it.capture(&request, started_ns, value_limits))
                 .unwrap_or_default();
-            let content_type = request.header("content-type");
-            let is_post = request.method() == b"POST";
+            let content_type = request.header("content-type").unwrap_or_default();
+            let format = ReplyFormat::of(&content_type);
+            // It matters to a client of gRPC only.
+            let is_post = format != ReplyFormat::Http && request.method() == b"POST";
             let facts = Self {
-                format: Some(
-                    ReplyFormat::of(&content_type.unwrap_or_default()).for_method(is_post),
-                ),
+                format: Some(format.for_method(is_post)),
                 grpc: Grpc::None,
                 limits: matched(&request),
                 snapshot,

@@ -233,7 +233,7 @@ fn give_back<H: Host>(
     } else {
         (limit.quota(key), key)
     };
-    event.host.add(limit.counters.operations, 1);
+    limit.counters.count_operation(event.host);
     let by = claims.give_back(quota, key.get(), back, event.host);
     event.adjust(limit.gauge, by);
 }
@@ -247,7 +247,7 @@ fn fetch<H: Host>(
     event: &mut Event<'_, H>,
 ) -> u64 {
     let mut ask = |quota: Quota, key: Key, event: &mut Event<'_, H>| -> Change {
-        event.host.add(limit.counters.operations, 1);
+        limit.counters.count_operation(event.host);
         let change = claims.take(quota, key.get(), (1, limit.lease::<H>()), event);
         event.adjust(limit.gauge, change.by);
         change

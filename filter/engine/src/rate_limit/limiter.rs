@@ -277,7 +277,7 @@ impl<H: Host> Limiter<'_, '_, H> {
     where
         H: Cells<I>,
     {
-        self.event.host.add(limit.counters.operations, 1);
+        limit.counters.count_operation(self.event.host);
         self.event.host.update(id, step)
     }
 

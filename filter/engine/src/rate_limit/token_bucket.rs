@@ -7,8 +7,8 @@ use super::buckets::Key;
 use super::gcra::{Fixed, Gcra};
 use super::overflow::SETS_PER_CELL;
 use crate::event::LogMessage;
-use crate::host::metrics::CounterId;
-use crate::host::shared_state::{BucketsId, OverflowId};
+use crate::host::metrics::{CounterId, Metrics};
+use crate::host::shared_state::{BucketsId, OverflowId, SharedState};
 
 /// The limit of one rule, and where its buckets are.
 #[derive(Debug)]
@@ -49,6 +49,15 @@ pub(crate) struct LimitCounters {
     pub(crate) operations: CounterId,
     pub(crate) contended: CounterId,
     pub(crate) overflows: CounterId,
+}
+
+impl LimitCounters {
+    /// Counts an operation where it is dear: elsewhere to count it would cost more.
+    pub(crate) fn count_operation<H: SharedState + Metrics>(self, host: &H) {
+        if H::LEASES {
+            host.add(self.operations, 1);
+        }
+    }
 }
 
 /// Names one bucket.
