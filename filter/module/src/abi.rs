@@ -8,7 +8,7 @@
 //! Source: `source/extensions/dynamic_modules/abi/abi.h` of Envoy, read at commit
 //! 0199da4a13cb, which is between 1.39 and 1.40. All names are symbols of the binaries of
 //! **1.40.0** and **1.39.3**, and tests call them there
-//! (`tests/tests/module_load.rs`).
+//! (`tests/tests/module_calls.rs`).
 #![allow(unsafe_code)]
 // The tests' copy calls all of it, to see that Envoy answers; the filter less.
 #![cfg_attr(not(feature = "planted-panics"), allow(dead_code, unused_imports))]
