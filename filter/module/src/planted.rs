@@ -48,6 +48,8 @@ pub(crate) struct PlantedExchange {
     config: Arc<PlantedConfig>,
     /// What its request has commanded.
     command: String,
+    /// Bytes of the body that came so far.
+    received: usize,
 }
 
 impl HttpFilter for Planted {
@@ -83,6 +85,7 @@ impl HttpFilter for Planted {
             inner: Filter::begin(&config.inner),
             config: Arc::clone(config),
             command: String::new(),
+            received: 0,
         }
     }
 
@@ -131,7 +134,7 @@ impl HttpFilter for Planted {
     ) -> BodyFlow {
         exchange.panic_in("request_body");
         if exchange.command == "hold_body" {
-            return probe::hold_body(stream, end);
+            return probe::hold_body(stream, &mut exchange.received, end);
         }
         Filter::request_body(&mut exchange.inner, stream, end)
     }
@@ -160,7 +163,7 @@ impl HttpFilter for Planted {
     ) -> BodyFlow {
         exchange.panic_in("response_body");
         if exchange.command == "rewrite" {
-            return probe::replace_body(stream, end);
+            return probe::replace_body(stream, &mut exchange.received, end);
         }
         Filter::response_body(&mut exchange.inner, stream, end)
     }
