@@ -16,6 +16,7 @@ pub mod half_open;
 pub mod hostile;
 pub mod load;
 pub mod measure;
+pub mod module;
 pub mod mortal;
 pub mod native;
 pub mod pages;

@@ -3,8 +3,8 @@
 //! built with the shipped one's profile and counts.
 
 use anyhow::{Context, Result, ensure};
-use btp_tests::build::module_filter;
 use btp_tests::client::h1;
+use btp_tests::module::filter;
 use btp_tests::{Builder, Envoy, Request, Route, Upstream, repo};
 use serde_json::{Value, json};
 
@@ -35,13 +35,10 @@ async fn allocations(path: &str) -> Result<f64> {
     let mut spec = quiet();
     spec["targetRefs"] = target("shop");
     let plugin = json!({"policies": [{"metadata": {"name": "p"}, "spec": spec}]});
-    let text = json!({"@type": "type.googleapis.com/google.protobuf.StringValue",
-        "value": plugin.to_string()});
-    let filter = module_filter(&repo::planted_module()?, &text);
     let upstream = Upstream::start().await?;
     let bootstrap = Builder::new()
         .concurrency(1)
-        .http_filter(json!({"name": "module", "typed_config": filter}))
+        .http_filter(filter(&repo::planted_module()?, &plugin.to_string()))
         .route(Route::cluster("/shop", "backend").named("shop"))
         .route(Route::cluster("/", "backend").named("other"))
         .cluster("backend", upstream.addr())

@@ -5,17 +5,14 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use btp_tests::build::module_filter;
+use btp_tests::module;
 use btp_tests::{Builder, Envoy, Request, Route, Upstream, repo};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// As a filter of its own name, so that the harness adds nothing for it.
 fn filter(plugin: &Value) -> Result<Value> {
-    let text = json!({"@type": "type.googleapis.com/google.protobuf.StringValue",
-        "value": plugin.to_string()});
-    Ok(json!({"name": "module", "typed_config": module_filter(&repo::module()?, &text)}))
+    Ok(module::filter(&repo::module()?, &plugin.to_string()))
 }
 
 /// A policy that refuses with this status.

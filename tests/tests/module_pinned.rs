@@ -3,21 +3,22 @@
 //! that wakes them, and counts that its successor goes on with.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use btp_tests::bootstrap::PLUGIN_NAME;
-use btp_tests::build::{MODULE_TYPE, module_filter, with_plain_names};
+use btp_tests::build::{MODULE_TYPE, module_filter};
 use btp_tests::client::h2;
+use btp_tests::module::{HEADER_MUTATION, commanded, discovering, is_answered_for, named};
+use btp_tests::module::{policies, string};
 use btp_tests::{Bootstrap, Builder, EcdsFile, Envoy, Request, Response, Route, Upstream};
 use btp_tests::{repo, wait};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const HEADER_MUTATION: &str =
-    "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
 const ACTIVE: &str = "dynamicmodulescustom.btp.fault_active.btp_namespace.default.btp_policy.slow";
 
 fn policy(route: &str, spec: &Value) -> Value {
@@ -27,7 +28,14 @@ fn policy(route: &str, spec: &Value) -> Value {
     json!({"metadata": {"name": route}, "spec": spec})
 }
 
-/// The module, which Envoy may close. `version` makes it another configuration.
+/// The module in this file, which Envoy may close.
+fn may_be_closed(file: &Path, text: &str) -> Value {
+    let mut filter = module_filter(file, &string(text));
+    filter["dynamic_module_config"]["do_not_close"] = false.into();
+    filter
+}
+
+/// The same with policies. `version` makes it another configuration.
 fn closable(version: u32) -> Result<Value> {
     let delay = json!({"faultInjection": {"delay": {"fixedDelay": "2s"}}});
     let limit = json!({"rateLimit": {"local": {"rules": [
@@ -35,10 +43,7 @@ fn closable(version: u32) -> Result<Value> {
     let mut few = policy("few", &limit);
     few["metadata"]["labels"] = json!({"version": version.to_string()});
     let text = json!({"policies": [policy("slow", &delay), few]}).to_string();
-    let text = json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": text});
-    let mut filter = module_filter(&repo::module()?, &text);
-    filter["dynamic_module_config"]["do_not_close"] = false.into();
-    Ok(filter)
+    Ok(may_be_closed(&repo::module()?, &text))
 }
 
 /// A filter that is not ours.
@@ -59,9 +64,7 @@ fn bootstrap(file: &EcdsFile, upstream: &Upstream) -> Result<Bootstrap> {
         .route(Route::cluster("/few", "backend").named("few"))
         .route(Route::cluster("/", "backend").named("rest"))
         .cluster("backend", upstream.addr());
-    let mut bootstrap = builder.build()?;
-    bootstrap.edit(with_plain_names);
-    Ok(bootstrap)
+    named(builder)
 }
 
 async fn is_ours(envoy: &Envoy, wanted: bool) -> Result<()> {
@@ -70,6 +73,11 @@ async fn is_ours(envoy: &Envoy, wanted: bool) -> Result<()> {
         Ok((is_ours == wanted).then_some(()))
     })
     .await
+}
+
+fn is_mapped(file: &Path, envoy: &Envoy) -> Result<bool> {
+    let maps = fs::read_to_string(format!("/proc/{}/maps", envoy.pid()))?;
+    Ok(maps.contains(&file.display().to_string()))
 }
 
 /// Timer threads of the module: a second copy of it would have its own.
@@ -131,8 +139,7 @@ async fn a_filter_that_is_taken_away_finishes_its_delays() -> Result<()> {
         let more = upstream.requests_under("/slow").len() - seen;
         ensure!(more == 20, "{more} went on");
         // Nobody uses the module now, and Envoy has closed what it had opened.
-        let maps = fs::read_to_string(format!("/proc/{}/maps", envoy.pid()))?;
-        ensure!(maps.contains(&repo::module()?.display().to_string()));
+        ensure!(is_mapped(&repo::module()?, &envoy)?);
         ensure!(timers(&envoy)? == 1);
         file.replace_filter(closable(round)?)?;
     }
@@ -145,4 +152,28 @@ async fn a_filter_that_is_taken_away_finishes_its_delays() -> Result<()> {
     }
     ensure!(timers(&envoy)? == 1);
     envoy.assert_vm_alive().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_that_may_be_closed_stays() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let module = repo::planted_module()?;
+    let closable = |name: &str| may_be_closed(&module, &policies(name));
+    let file = EcdsFile::empty()?;
+    file.replace_filter(closable("one"))?;
+    let envoy = Envoy::start(&discovering(&file, &upstream)?).await?;
+    is_ours(&envoy, true).await?;
+    ensure!(is_mapped(&module, &envoy)?);
+    // Another filter takes its place, so that nobody uses the module.
+    file.replace_filter(other())?;
+    is_ours(&envoy, false).await?;
+    // Its configuration is gone by now, or soon.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    ensure!(is_mapped(&module, &envoy)?, "the module was unloaded");
+    file.replace_filter(closable("two"))?;
+    is_ours(&envoy, true).await?;
+    // Panics are caught as before.
+    let response = commanded(&envoy, "request_headers").await?;
+    ensure!(is_answered_for(&response), "{response:?}");
+    Ok(())
 }

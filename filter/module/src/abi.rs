@@ -8,10 +8,8 @@
 //! Source: `source/extensions/dynamic_modules/abi/abi.h` of Envoy, read at commit
 //! 0199da4a13cb, which is between 1.39 and 1.40. All names are symbols of the binaries of
 //! **1.40.0** and **1.39.3**, and tests call them there
-//! (`tests/tests/module_load.rs`).
+//! (`tests/tests/module_calls.rs`).
 #![allow(unsafe_code)]
-// The tests' copy calls all of it, to see that Envoy answers; the filter less.
-#![cfg_attr(not(feature = "planted-panics"), allow(dead_code, unused_imports))]
 
 #[cfg(feature = "planted-panics")]
 mod allocations;
@@ -39,9 +37,9 @@ pub(crate) use guard::guarded;
 pub(crate) use http_filter::HttpFilter;
 pub(crate) use metadata::MetadataKey;
 pub(crate) use metrics::Meter;
-pub(crate) use process::{is_validation, log, log_enabled};
+pub(crate) use process::log;
 pub(crate) use scheduler::Scheduler;
-pub(crate) use stream::{HeaderBuffer, Stream};
+pub(crate) use stream::Stream;
 pub(crate) use types::{
     Attribute, Body, BodyFlow, EnvoyBuffer, HeadersFlow, Level, LocalReplyFlow, Map,
     MetadataSource, ResetReason, TrailersFlow,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use btp_engine::{Exchange, Flow};
+use btp_engine::{Action, Exchange, Flow};
 
 use crate::abi::{Body, BodyFlow, HeadersFlow, Stream, TrailersFlow};
 use crate::beginning::Beginning;
@@ -15,6 +15,8 @@ use crate::worker::{Feed, Hook};
 pub(crate) struct HttpExchange {
     config: Arc<FilterConfig>,
     exchange: Exchange,
+    /// What it has decided and is not performed yet: nothing between two hooks.
+    undone: Vec<Action>,
     /// When it is to be woken, and what takes that back.
     wake: Option<(u64, Wake)>,
     beginning: Beginning,
@@ -28,6 +30,7 @@ impl HttpExchange {
         Self {
             config: Arc::clone(config),
             exchange: Exchange::default(),
+            undone: Vec::new(),
             wake: None,
             beginning: Beginning::now(),
             counting: Counting::under(config),
@@ -100,7 +103,7 @@ impl HttpExchange {
             beginning: self.beginning,
             counting: self.counting,
         };
-        let flow = hook.feed(&mut self.exchange, event);
+        let flow = hook.feed(&mut self.exchange, &mut self.undone, event);
         self.is_over = self.exchange.is_over(&self.config.plan);
         let wakes_at = self.exchange.wakes_at();
         if self.wake.as_ref().map(|(at, _)| *at) != wakes_at {
@@ -125,7 +128,7 @@ impl Drop for HttpExchange {
                 beginning: self.beginning,
                 counting: self.counting,
             };
-            let _ = hook.feed(&mut self.exchange, &mut |it, cx| {
+            let _ = hook.feed(&mut self.exchange, &mut self.undone, &mut |it, cx| {
                 it.done(cx);
                 Flow::Continue
             });

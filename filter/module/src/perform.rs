@@ -37,8 +37,10 @@ pub(crate) fn perform_without_stream(
 }
 
 impl Performer<'_> {
+    /// Performs all, in their order. What a panic keeps from it stays there.
     pub(crate) fn perform(self, stream: &mut Stream<'_>, actions: &mut Vec<Action>) {
-        for action in actions.drain(..) {
+        actions.reverse();
+        while let Some(action) = actions.pop() {
             self.perform_one(stream, action);
         }
     }

@@ -1,28 +1,36 @@
 //! The filter with panics planted in it, for the tests: feature `planted-panics`.
 //!
-//! A request's header `x-planted` says in which hook of its exchange, or what else is
-//! to be done (`probe`). The text of a configuration says whether loading or ending it
-//! panics. All else is the filter's.
+//! A request's header `x-planted` says in which hook of its exchange (`response_body`),
+//! under which lock that is taken there (`QuotaId in stream_complete`), or what else is to
+//! be done (`probe`). What begins with `upstream ` is for the upstream position alone. The
+//! text of a configuration says whether loading or ending it panics. All else is the
+//! filter's.
 #![allow(clippy::panic, reason = "it is what this is for")]
 
 mod probe;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::abi::{
-    BodyFlow, Config, HeadersFlow, HttpFilter, LocalReplyFlow, Map, Scheduler, Stream,
+    Attribute, BodyFlow, Config, HeadersFlow, HttpFilter, LocalReplyFlow, Map, Scheduler, Stream,
     TrailersFlow, guarded,
 };
 use crate::filter::Filter;
-use crate::timer;
+use crate::{shared_state, timer};
 use probe::Metrics;
 
 /// The next exchange panics when it begins.
 static NEXT_BEGIN: AtomicBool = AtomicBool::new(false);
 /// The thread that wakes streams panics when it wakes the next.
 static NEXT_WAKE: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// This worker panics when it locks one of this kind next.
+    static NEXT_LOCK: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 /// The filter, panicking on command.
 #[derive(Debug)]
@@ -32,6 +40,7 @@ pub(crate) struct PlantedConfig {
     inner: Arc<<Filter as HttpFilter>::Config>,
     metrics: Metrics,
     panics_at_end: bool,
+    is_upstream: bool,
 }
 
 pub(crate) struct PlantedExchange {
@@ -39,6 +48,8 @@ pub(crate) struct PlantedExchange {
     config: Arc<PlantedConfig>,
     /// What its request has commanded.
     command: String,
+    /// Bytes of the body that came so far.
+    received: usize,
 }
 
 impl HttpFilter for Planted {
@@ -54,6 +65,7 @@ impl HttpFilter for Planted {
             metrics: Metrics::define(config),
             inner: Arc::new(Filter::load(config, filter, text)?),
             panics_at_end: says(b"panic-in-config-destroy"),
+            is_upstream: says(br#""position":"Upstream""#),
         })
     }
 
@@ -73,6 +85,7 @@ impl HttpFilter for Planted {
             inner: Filter::begin(&config.inner),
             config: Arc::clone(config),
             command: String::new(),
+            received: 0,
         }
     }
 
@@ -83,7 +96,11 @@ impl HttpFilter for Planted {
     ) -> HeadersFlow {
         let command = stream.header(Map::RequestHeaders, "x-planted");
         let command = command.map(String::from_utf8_lossy).unwrap_or_default();
-        exchange.command = command.into_owned();
+        exchange.command = match command.strip_prefix("upstream ") {
+            Some(command) if exchange.config.is_upstream => command.to_owned(),
+            Some(_) => String::new(),
+            None => command.into_owned(),
+        };
         match exchange.command.as_str() {
             "filter_new" => NEXT_BEGIN.store(true, Ordering::Relaxed),
             "timer_thread" => {
@@ -104,6 +121,7 @@ impl HttpFilter for Planted {
             "reset" => return probe::reset(stream),
             "rewrite" => probe::rewrite_request(&exchange.config.metrics, stream),
             "hold_body" => return HeadersFlow::StopIteration,
+            "retry" if attempts(stream) > 1 => panic!("planted in a retry"),
             _ => exchange.panic_in("request_headers"),
         }
         Filter::request_headers(&mut exchange.inner, stream, end)
@@ -116,7 +134,7 @@ impl HttpFilter for Planted {
     ) -> BodyFlow {
         exchange.panic_in("request_body");
         if exchange.command == "hold_body" {
-            return probe::hold_body(stream, end);
+            return probe::hold_body(stream, &mut exchange.received, end);
         }
         Filter::request_body(&mut exchange.inner, stream, end)
     }
@@ -145,7 +163,7 @@ impl HttpFilter for Planted {
     ) -> BodyFlow {
         exchange.panic_in("response_body");
         if exchange.command == "rewrite" {
-            return probe::replace_body(stream, end);
+            return probe::replace_body(stream, &mut exchange.received, end);
         }
         Filter::response_body(&mut exchange.inner, stream, end)
     }
@@ -167,7 +185,10 @@ impl HttpFilter for Planted {
 
     fn scheduled(exchange: &mut PlantedExchange, stream: &mut Stream<'_>, event: u64) {
         exchange.panic_in("scheduled");
-        stream.resume_request();
+        exchange.panic_in("timer");
+        if matches!(exchange.command.as_str(), "resume" | "thread") {
+            stream.resume_request();
+        }
         Filter::scheduled(&mut exchange.inner, stream, event);
     }
 
@@ -181,6 +202,12 @@ impl PlantedExchange {
     fn panic_in(&self, hook: &str) {
         if self.command == hook {
             panic!("planted in {hook}");
+        }
+        if let Some((kind, of)) = self.command.split_once(" in ")
+            && of == hook
+        {
+            shared_state::ON_LOCK.get_or_init(|| under_a_lock);
+            NEXT_LOCK.set(kind.to_owned());
         }
     }
 }
@@ -199,10 +226,25 @@ impl Drop for PlantedConfig {
     }
 }
 
+/// The attempts of this exchange, at the upstream position.
+fn attempts(stream: &Stream<'_>) -> u64 {
+    let count = stream.number(Attribute::UpstreamRequestAttemptCount);
+    count.unwrap_or(0)
+}
+
 /// Called where it has just woken somebody, its lock held.
 fn in_the_timer_thread() {
     if NEXT_WAKE.swap(false, Ordering::Relaxed) {
         panic!("planted in the timer thread");
+    }
+}
+
+/// Called where a lock of what is shared has just been taken.
+fn under_a_lock(kind: &str) {
+    let is_next =
+        NEXT_LOCK.with_borrow(|wanted| !wanted.is_empty() && kind.ends_with(wanted.as_str()));
+    if is_next {
+        panic!("planted under the lock of {}", NEXT_LOCK.take());
     }
 }
 

@@ -11,3 +11,15 @@ mod store;
 
 pub(crate) use accounts::{account, for_each_account, post, set, total};
 pub(crate) use cells::{Located, PlanCells};
+
+/// Called while the lock of what is shared is held, before it changes, with the name of
+/// its kind.
+#[cfg(feature = "planted-panics")]
+pub(crate) static ON_LOCK: std::sync::OnceLock<fn(&str)> = std::sync::OnceLock::new();
+
+#[cfg(feature = "planted-panics")]
+fn locked(kind: &str) {
+    if let Some(call) = ON_LOCK.get() {
+        call(kind);
+    }
+}

@@ -51,7 +51,15 @@ thread_local! {
 impl Hook<'_, '_> {
     /// Feeds one event of this exchange to the engine, and performs what it decides.
     /// Without a stream, which has gone, there is nobody to perform it for.
-    pub(crate) fn feed(self, exchange: &mut Exchange, event: Feed<'_>) -> Flow {
+    ///
+    /// `undone` is empty, but for what is left by a panic in an earlier event: its
+    /// numbers still count, as the end of the exchange takes them back.
+    pub(crate) fn feed(
+        self,
+        exchange: &mut Exchange,
+        undone: &mut Vec<Action>,
+        event: Feed<'_>,
+    ) -> Flow {
         let Self {
             config,
             stream,
@@ -59,8 +67,10 @@ impl Hook<'_, '_> {
             counting,
         } = self;
         // Nothing that the host is asked calls back into a hook: Envoy is only read.
-        let (flow, mut actions) = THREAD.with_borrow_mut(|thread| {
-            let mut actions = std::mem::take(&mut thread.actions);
+        let flow = THREAD.with_borrow_mut(|thread| {
+            if undone.is_empty() {
+                *undone = std::mem::take(&mut thread.actions);
+            }
             let worker = worker(&mut thread.workers, config, &thread.quota);
             let mut host = ModuleHost {
                 config,
@@ -69,8 +79,8 @@ impl Hook<'_, '_> {
                 counting,
             };
             let ledger = &mut thread.ledger;
-            let cx = &mut Context::new(&config.plan, worker, ledger, &mut host, &mut actions);
-            (event(exchange, cx), actions)
+            let cx = &mut Context::new(&config.plan, worker, ledger, &mut host, undone);
+            event(exchange, cx)
         });
         match stream {
             Some(stream) => {
@@ -79,12 +89,12 @@ impl Hook<'_, '_> {
                     counting,
                     beginning,
                 };
-                performer.perform(stream, &mut actions);
+                performer.perform(stream, undone);
                 counting.settle(config, stream);
             }
-            None => perform_without_stream(config, counting, &mut actions),
+            None => perform_without_stream(config, counting, undone),
         }
-        THREAD.with_borrow_mut(|thread| thread.actions = actions);
+        THREAD.with_borrow_mut(|thread| thread.actions = std::mem::take(undone));
         flow
     }
 }

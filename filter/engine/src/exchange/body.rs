@@ -163,7 +163,7 @@ impl Exchange {
 
     /// Ends the account of the body, and gives back what was taken for it.
     pub(super) fn drop_body<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) {
-        let Some(progress) = self.body.take() else {
+        let Some(progress) = &self.body else {
             return;
         };
         let total = policy.buffering.as_ref().and_then(|it| it.total.as_ref());
@@ -172,6 +172,7 @@ impl Exchange {
             let by = claims.give_back(total.quota, 0, progress.reserved, cx.event.host);
             cx.event.adjust(total.gauge, by);
         }
+        self.body = None;
     }
 
     /// Lets a body go on, unless it is buffered and more is to come, or the

@@ -42,8 +42,8 @@ impl Exchange {
         }
     }
 
-    /// The exchange is over, however it ended. What comes after that changes
-    /// nothing.
+    /// The exchange is over, however it ended, be it in the middle of an event: what
+    /// it holds it has until it is given back. What comes after that changes nothing.
     pub fn done<H: Host>(&mut self, cx: &mut Context<'_, H>) {
         if let Some(policy) = cx.plan.policy(self.policy) {
             self.end_delay(policy, cx);
@@ -51,8 +51,7 @@ impl Exchange {
         }
         if !self.in_flight.is_empty() {
             let mut limiter = cx.worker.limiter(cx.plan, &mut cx.event);
-            let in_flight = std::mem::take(&mut self.in_flight);
-            in_flight.into_iter().for_each(|key| limiter.release(key));
+            limiter.release_all(&mut self.in_flight);
         }
         self.end_retries(cx);
         let _ = self.stop();
@@ -137,11 +136,12 @@ impl Exchange {
 
     /// The request does not count as delayed any more.
     fn end_delay<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) {
-        if let (true, Some(fault)) = (std::mem::take(&mut self.is_delayed), &policy.fault) {
+        if let (true, Some(fault)) = (self.is_delayed, &policy.fault) {
             let claims = &mut cx.worker.claims;
             let by = claims.give_back(fault.delayed.quota, 0, 1, cx.event.host);
             cx.event.adjust(fault.delayed.gauge, by);
         }
+        self.is_delayed = false;
     }
 
     /// What comes after the delay: the abort, or the rate limits.
@@ -176,14 +176,10 @@ impl Exchange {
         let Some(limits) = policy.limits.as_ref().filter(|_| !matched.is_empty()) else {
             return self.admit_body(policy, cx);
         };
-        match limits.decide(&matched, &mut cx.worker.limiter(cx.plan, &mut cx.event)) {
-            Verdict::Pass(Pass {
-                headers,
-                wait_ns,
-                in_flight,
-            }) => {
+        let limiter = &mut cx.worker.limiter(cx.plan, &mut cx.event);
+        match limits.decide(&matched, &mut self.in_flight, limiter) {
+            Verdict::Pass(Pass { headers, wait_ns }) => {
                 self.limit_headers = headers.map(Box::new);
-                self.in_flight = in_flight;
                 if wait_ns == 0 {
                     return self.admit_body(policy, cx);
                 }

@@ -116,10 +116,11 @@ impl Exchange {
 
     /// The exchange is over.
     pub(super) fn end_retries<H: Host>(&mut self, cx: &mut Context<'_, H>) {
-        if let Some(id) = self.opened.take() {
+        if let Some(id) = self.opened {
             let now = cx.event.now_ns();
             let _ = cx.ledger.settle(id, false, cx.event.host, now);
             cx.ledger.close(id, cx.event.host);
+            self.opened = None;
         }
         if let Some(attempt) = self.attempt.take() {
             cx.ledger.end_attempt(attempt.exchange, attempt.waits);

@@ -29,8 +29,6 @@ pub(crate) struct Pass {
     pub(crate) headers: Option<LimitHeaders>,
     /// How many nanoseconds it has to wait.
     pub(crate) wait_ns: u64,
-    /// What it counts as in flight under until it ends.
-    pub(crate) in_flight: Vec<InFlightKey>,
 }
 
 /// A rule that refuses.
@@ -56,37 +54,36 @@ struct TakenTokens {
 
 impl RateLimits {
     /// Decides, and takes tokens and counts the request as in flight if it may
-    /// pass.
+    /// pass. What it counts as in flight under, until it ends, is in `in_flight` as
+    /// soon as it does: a host that ends it in the middle releases that.
     pub(crate) fn decide<H: Host>(
         &self,
         matched: &[MatchedRule],
+        in_flight: &mut Vec<InFlightKey>,
         limiter: &mut Limiter<'_, '_, H>,
     ) -> Verdict {
         if let Some(refusal) = self.cached_refusal(matched, limiter) {
             return Verdict::Refuse(self.reply(refusal, matched, limiter));
         }
         // First, so that a request that finds too many in flight costs no token.
-        let mut in_flight = match self.acquire(matched, limiter) {
-            Ok(in_flight) => in_flight,
-            Err(reply) => return Verdict::Refuse(reply),
-        };
+        if let Err(reply) = self.acquire(matched, in_flight, limiter) {
+            return Verdict::Refuse(reply);
+        }
         let taken = match self.take_tokens(matched, limiter) {
             Ok(taken) => taken,
             Err(refusal) => {
-                in_flight.into_iter().for_each(|key| limiter.release(key));
+                limiter.release_all(in_flight);
                 return Verdict::Refuse(self.reply(refusal, matched, limiter));
             }
         };
         for (rule, matched_rule) in self.rules_of(matched) {
-            let passes =
-                !rule.shadow || rule.passes_in_shadow(matched_rule, limiter, &mut in_flight);
+            let passes = !rule.shadow || rule.passes_in_shadow(matched_rule, limiter, in_flight);
             let counter = if passes { rule.admitted } else { rule.limited };
             limiter.event.count(counter);
         }
         Verdict::Pass(Pass {
             headers: LimitHeaders::new(taken.slowest, taken.lists),
             wait_ns: taken.wait_ns,
-            in_flight,
         })
     }
 
@@ -115,9 +112,9 @@ impl RateLimits {
     fn acquire<H: Host>(
         &self,
         matched: &[MatchedRule],
+        acquired: &mut Vec<InFlightKey>,
         limiter: &mut Limiter<'_, '_, H>,
-    ) -> Result<Vec<InFlightKey>, Arc<Reply>> {
-        let mut acquired = Vec::new();
+    ) -> Result<(), Arc<Reply>> {
         let mut refused = None;
         // All rules are asked, also behind one that refuses: each counts whom it
         // would have refused.
@@ -134,9 +131,9 @@ impl RateLimits {
             }
         }
         let Some(reply) = refused else {
-            return Ok(acquired);
+            return Ok(());
         };
-        acquired.into_iter().for_each(|key| limiter.release(key));
+        limiter.release_all(acquired);
         Err(Arc::clone(reply))
     }
 
@@ -284,20 +281,20 @@ impl Rule {
         in_flight: &mut Vec<InFlightKey>,
     ) -> bool {
         let key = self.in_flight_key(matched_rule);
-        if let Some(key) = key
-            && !limiter.acquire(key)
-        {
-            limiter.count_concurrency_limited(key);
-            return false;
+        if let Some(key) = key {
+            if !limiter.acquire(key) {
+                limiter.count_concurrency_limited(key);
+                return false;
+            }
+            in_flight.push(key);
         }
         let pays = match (self.limit, self.bucket(matched_rule)) {
             (_, Some(bucket)) => limiter.take(bucket, self.cost).is_ok(),
             (limit, None) => limit == RuleLimit::Unlimited,
         };
-        match key {
-            Some(key) if pays => in_flight.push(key),
-            Some(key) => limiter.release(key),
-            None => {}
+        if let (Some(key), false) = (key, pays) {
+            limiter.release(key);
+            in_flight.pop();
         }
         pays
     }

@@ -156,21 +156,20 @@ impl InFlight {
         let Some(share) = self.shares.get_mut(&at) else {
             return;
         };
-        share.used = share.used.saturating_sub(1);
-        let spare = share.taken.saturating_sub(share.used);
+        let used = share.used.saturating_sub(1);
+        let spare = share.taken.saturating_sub(used);
         let lease = if self.retired { 1 } else { limit.lease::<H>() };
-        if spare < lease {
-            return;
+        if spare >= lease {
+            // Half of what is taken at a time stays, so that one request that comes
+            // and goes does not ask the quota each time.
+            let back = spare - lease / 2;
+            give_back(limit, at.key, share.overflowed, back, claims, event);
+            share.taken -= back;
         }
-        // Half of what is taken at a time stays, so that one request that comes
-        // and goes does not ask the quota each time.
-        let back = spare - lease / 2;
-        share.taken -= back;
-        let overflowed = share.overflowed;
+        share.used = used;
         if share.taken == 0 {
             self.shares.remove(&at);
         }
-        give_back(limit, at.key, overflowed, back, claims, event);
     }
 
     /// Gives back what was taken ahead where nothing is in flight, or nothing

@@ -46,6 +46,14 @@ impl<H: Host> Limiter<'_, '_, H> {
         }
     }
 
+    /// Releases all of these, each of which is there until it is released.
+    pub(crate) fn release_all(&mut self, keys: &mut Vec<InFlightKey>) {
+        while let Some(key) = keys.last() {
+            self.release(*key);
+            keys.pop();
+        }
+    }
+
     /// Counts a request that found too many in flight.
     pub(crate) fn count_concurrency_limited(&mut self, at: InFlightKey) {
         if let Some(limit) = self.concurrency_limits.get(at.limit) {

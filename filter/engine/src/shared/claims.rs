@@ -93,9 +93,10 @@ impl ClaimTracker {
         amount: u64,
         host: &mut H,
     ) -> i64 {
-        self.amount = self.amount.saturating_sub(amount);
         let claim = self.claim(key, host);
-        quota.give_back(host, claim, amount)
+        let by = quota.give_back(host, claim, amount);
+        self.amount = self.amount.saturating_sub(amount);
+        by
     }
 
     /// The next heartbeat is due.

@@ -35,8 +35,6 @@ macro_rules! callbacks {
 
 callbacks! {
     log = "log"(level: u32, message: ModuleBuffer);
-    log_enabled = "log_enabled"(level: u32) -> bool;
-    is_validation_mode = "is_validation_mode"() -> bool;
 
     define_counter = "http_filter_config_define_counter"(config: ConfigPtr, name: ModuleBuffer, labels: *const ModuleBuffer, count: usize, id: *mut usize) -> u32;
     define_gauge = "http_filter_config_define_gauge"(config: ConfigPtr, name: ModuleBuffer, labels: *const ModuleBuffer, count: usize, id: *mut usize) -> u32;
@@ -59,8 +57,6 @@ callbacks! {
     set_header = "http_set_header"(filter: FilterPtr, map: u32, key: ModuleBuffer, value: ModuleBuffer) -> bool;
 
     get_body_size = "http_get_body_size"(filter: FilterPtr, body: u32) -> usize;
-    get_body_chunks_size = "http_get_body_chunks_size"(filter: FilterPtr, body: u32) -> usize;
-    get_body_chunks = "http_get_body_chunks"(filter: FilterPtr, body: u32, chunks: *mut EnvoyBuffer) -> bool;
     append_body = "http_append_body"(filter: FilterPtr, body: u32, data: ModuleBuffer) -> bool;
     drain_body = "http_drain_body"(filter: FilterPtr, body: u32, bytes: usize) -> bool;
 
@@ -70,25 +66,16 @@ callbacks! {
     get_metadata_keys_count = "http_get_metadata_keys_count"(filter: FilterPtr, source: u32, namespace: ModuleBuffer) -> usize;
     get_metadata_keys = "http_get_metadata_keys"(filter: FilterPtr, source: u32, namespace: ModuleBuffer, keys: *mut EnvoyBuffer) -> bool;
     get_metadata_list_size = "http_get_metadata_list_size"(filter: FilterPtr, source: u32, namespace: ModuleBuffer, key: ModuleBuffer, result: *mut usize) -> bool;
-    get_metadata_list_number = "http_get_metadata_list_number"(filter: FilterPtr, source: u32, namespace: ModuleBuffer, key: ModuleBuffer, index: usize, result: *mut f64) -> bool;
     get_metadata_list_string = "http_get_metadata_list_string"(filter: FilterPtr, source: u32, namespace: ModuleBuffer, key: ModuleBuffer, index: usize, result: *mut EnvoyBuffer) -> bool;
-    get_metadata_list_bool = "http_get_metadata_list_bool"(filter: FilterPtr, source: u32, namespace: ModuleBuffer, key: ModuleBuffer, index: usize, result: *mut bool) -> bool;
 
     set_filter_state = "http_set_filter_state_bytes"(filter: FilterPtr, key: ModuleBuffer, value: ModuleBuffer) -> bool;
     get_filter_state = "http_get_filter_state_bytes"(filter: FilterPtr, key: ModuleBuffer, value: *mut EnvoyBuffer) -> bool;
     get_attribute_string = "http_filter_get_attribute_string"(filter: FilterPtr, id: u32, result: *mut EnvoyBuffer) -> bool;
     get_attribute_int = "http_filter_get_attribute_int"(filter: FilterPtr, id: u32, result: *mut u64) -> bool;
-    get_attribute_bool = "http_filter_get_attribute_bool"(filter: FilterPtr, id: u32, result: *mut bool) -> bool;
-    get_cluster_name = "http_get_cluster_name"(filter: FilterPtr, result: *mut EnvoyBuffer) -> bool;
 
     send_response = "http_send_response"(filter: FilterPtr, status: u32, headers: *const ModuleHeader, count: usize, body: ModuleBuffer, details: ModuleBuffer);
     reset_stream = "http_filter_reset_stream"(filter: FilterPtr, reason: u32, details: ModuleBuffer);
-    add_custom_flag = "http_add_custom_flag"(filter: FilterPtr, flag: ModuleBuffer);
-    clear_route_cache = "http_clear_route_cache"(filter: FilterPtr);
     continue_decoding = "http_filter_continue_decoding"(filter: FilterPtr);
-    get_buffer_limit = "http_get_buffer_limit"(filter: FilterPtr) -> u64;
-    set_buffer_limit = "http_set_buffer_limit"(filter: FilterPtr, limit: u64);
-    get_worker_index = "http_filter_get_worker_index"(filter: FilterPtr) -> u32;
 
     scheduler_new = "http_filter_scheduler_new"(filter: FilterPtr) -> SchedulerPtr;
     scheduler_commit = "http_filter_scheduler_commit"(scheduler: SchedulerPtr, event: u64);

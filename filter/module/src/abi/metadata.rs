@@ -84,30 +84,6 @@ impl Stream<'_> {
         found.then(|| unsafe { value.bytes() })
     }
 
-    /// An element of a list that is a number.
-    pub(crate) fn metadata_list_number(&self, key: MetadataKey<'_>, index: usize) -> Option<f64> {
-        let (source, namespace, key) = key.parts();
-        let mut value = 0.0;
-        // SAFETY: as for texts.
-        let found = unsafe {
-            let value = &raw mut value;
-            callbacks::get_metadata_list_number(self.envoy, source, namespace, key, index, value)
-        };
-        found.then_some(value)
-    }
-
-    /// An element of a list that is a boolean.
-    pub(crate) fn metadata_list_bool(&self, key: MetadataKey<'_>, index: usize) -> Option<bool> {
-        let (source, namespace, key) = key.parts();
-        let mut value = false;
-        // SAFETY: as for texts.
-        let found = unsafe {
-            let value = &raw mut value;
-            callbacks::get_metadata_list_bool(self.envoy, source, namespace, key, index, value)
-        };
-        found.then_some(value)
-    }
-
     /// The keys of a namespace, in no order.
     pub(crate) fn metadata_keys(&self, source: MetadataSource, namespace: &str) -> Vec<&[u8]> {
         let (source, namespace) = (source as u32, ModuleBuffer::of(namespace.as_bytes()));

@@ -24,14 +24,6 @@ pub(crate) struct Stream<'a> {
 /// So many headers are read without an allocation.
 const FEW: usize = 64;
 
-/// Room for a header map, to be used again.
-#[derive(Default)]
-pub(crate) struct HeaderBuffer(Vec<EnvoyHeader>);
-
-/// All headers of a map, in their order.
-#[derive(Clone, Copy)]
-pub(crate) struct Headers<'a>(&'a [EnvoyHeader]);
-
 impl Stream<'_> {
     /// # Safety
     /// It is what Envoy has handed to the hook, and is not used after that.
@@ -66,21 +58,6 @@ impl Stream<'_> {
     pub(crate) fn header_count(&self, map: Map) -> usize {
         // SAFETY: the filter is alive during its hook.
         unsafe { callbacks::get_headers_size(self.envoy, map as u32) }
-    }
-
-    /// All headers; `None` if there is no such map yet.
-    pub(crate) fn headers<'s>(
-        &'s self,
-        map: Map,
-        buffer: &'s mut HeaderBuffer,
-    ) -> Option<Headers<'s>> {
-        let headers = &mut buffer.0;
-        headers.clear();
-        headers.resize(self.header_count(map), EnvoyHeader::EMPTY);
-        // SAFETY: the filter is alive during its hook; there is room for as many as
-        // Envoy has just said, and nothing happens in between.
-        let found = unsafe { callbacks::get_headers(self.envoy, map as u32, headers.as_mut_ptr()) };
-        found.then_some(Headers(headers))
     }
 
     /// Shows all headers of a map, in their order.
@@ -145,19 +122,6 @@ impl Stream<'_> {
         unsafe { callbacks::get_body_size(self.envoy, body as u32) }
     }
 
-    /// The pieces of a body, in their order.
-    pub(crate) fn body_chunks(&self, body: Body) -> Vec<&[u8]> {
-        // SAFETY: the filter is alive during its hook.
-        let count = unsafe { callbacks::get_body_chunks_size(self.envoy, body as u32) };
-        let mut chunks = vec![EnvoyBuffer::EMPTY; count];
-        // SAFETY: there is room for as many as Envoy has just said.
-        let found =
-            unsafe { callbacks::get_body_chunks(self.envoy, body as u32, chunks.as_mut_ptr()) };
-        let chunks = chunks.into_iter().filter(|_| found);
-        // SAFETY: Envoy has written them, and the borrow of `self` ends in time.
-        chunks.map(|it| unsafe { it.bytes() }).collect()
-    }
-
     /// Adds bytes at a body's end; `false` if there is no such body now.
     pub(crate) fn append_body(&mut self, body: Body, bytes: &[u8]) -> bool {
         // SAFETY: the filter is alive during its hook; Envoy copies the bytes.
@@ -209,12 +173,6 @@ impl Stream<'_> {
         self.resumes = true;
     }
 
-    /// Has Envoy look for the route again.
-    pub(crate) fn clear_route_cache(&mut self) {
-        // SAFETY: the filter is alive during its hook.
-        unsafe { callbacks::clear_route_cache(self.envoy) }
-    }
-
     /// An attribute that is text.
     pub(crate) fn text(&self, attribute: Attribute) -> Option<&[u8]> {
         let mut value = EnvoyBuffer::EMPTY;
@@ -233,24 +191,6 @@ impl Stream<'_> {
         let found =
             unsafe { callbacks::get_attribute_int(self.envoy, attribute as u32, &raw mut value) };
         found.then_some(value)
-    }
-
-    /// An attribute that holds or not.
-    pub(crate) fn flag(&self, attribute: Attribute) -> Option<bool> {
-        let mut value = false;
-        // SAFETY: the filter is alive during its hook, and the result has room.
-        let found =
-            unsafe { callbacks::get_attribute_bool(self.envoy, attribute as u32, &raw mut value) };
-        found.then_some(value)
-    }
-
-    /// The cluster that the route has chosen.
-    pub(crate) fn cluster_name(&self) -> Option<&[u8]> {
-        let mut value = EnvoyBuffer::EMPTY;
-        // SAFETY: the filter is alive during its hook, and the result has room.
-        let found = unsafe { callbacks::get_cluster_name(self.envoy, &raw mut value) };
-        // SAFETY: Envoy has written it, and the borrow of `self` ends in time.
-        found.then(|| unsafe { value.bytes() })
     }
 
     /// Filter state that is bytes.
@@ -274,32 +214,6 @@ impl Stream<'_> {
         }
     }
 
-    /// Adds a response flag of our own: a short word without blanks.
-    pub(crate) fn add_custom_flag(&mut self, flag: &str) {
-        // SAFETY: the filter is alive during its hook; Envoy copies the flag.
-        unsafe { callbacks::add_custom_flag(self.envoy, ModuleBuffer::of(flag.as_bytes())) }
-    }
-
-    /// How many bytes Envoy keeps of a held body before it slows the sender down;
-    /// `None`: no bound.
-    pub(crate) fn buffer_limit(&self) -> Option<u64> {
-        // SAFETY: the filter is alive during its hook.
-        let limit = unsafe { callbacks::get_buffer_limit(self.envoy) };
-        (limit > 0).then_some(limit)
-    }
-
-    /// Sets [`Stream::buffer_limit`]; other filters of the chain have the same.
-    pub(crate) fn set_buffer_limit(&mut self, bytes: u64) {
-        // SAFETY: the filter is alive during its hook.
-        unsafe { callbacks::set_buffer_limit(self.envoy, bytes) }
-    }
-
-    /// The worker that runs this stream, from 0.
-    pub(crate) fn worker(&self) -> u32 {
-        // SAFETY: the filter is alive during its hook.
-        unsafe { callbacks::get_worker_index(self.envoy) }
-    }
-
     /// What wakes this stream from another thread; `None` if Envoy has none to give.
     pub(crate) fn scheduler(&self) -> Option<Scheduler> {
         Scheduler::new(self.envoy)
@@ -314,14 +228,6 @@ impl Stream<'_> {
             // SAFETY: the filter is alive until its hook ends.
             unsafe { callbacks::continue_decoding(self.envoy) }
         }
-    }
-}
-
-impl<'a> Headers<'a> {
-    /// Names and values.
-    pub(crate) fn iter(self) -> impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> {
-        // SAFETY: Envoy has written them, and `'a` is a borrow of the stream.
-        self.0.iter().map(|header| unsafe { header.pair() })
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) struct ModuleHeader {
     value_length: usize,
 }
 
-/// Header maps of a stream.
+/// Header maps of a stream; there are more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Map {
@@ -48,56 +48,40 @@ pub(crate) enum Map {
     ResponseTrailers = 3,
 }
 
-/// Bodies of a stream. What was received is there in the body's hook alone, and is
-/// this piece alone; what is buffered is what earlier hooks have held.
+/// Bodies of a stream, of which there are more. What was received is there in the
+/// body's hook alone, and is this piece alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Body {
     ReceivedRequest = 0,
-    BufferedRequest = 1,
     ReceivedResponse = 2,
-    BufferedResponse = 3,
 }
 
 /// Attributes of a stream; there are more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Attribute {
-    RequestPath = 0,
-    RequestMethod = 4,
-    RequestId = 9,
     RequestProtocol = 10,
-    ResponseCode = 15,
     ResponseCodeDetails = 16,
-    ResponseFlags = 17,
     SourceAddress = 24,
-    SourcePort = 25,
-    ConnectionId = 28,
-    ConnectionMtls = 29,
     UpstreamAddress = 41,
     UpstreamRequestAttemptCount = 53,
     XdsClusterName = 57,
     XdsRouteName = 61,
-    XdsVirtualHostName = 63,
-    XdsFilterChainName = 66,
 }
 
-/// Whose metadata. A virtual host's cannot be asked for.
+/// Whose metadata; there are more, but no virtual host's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum MetadataSource {
     Dynamic = 0,
     Route = 1,
-    Cluster = 2,
-    Host = 3,
-    HostLocality = 4,
 }
 
-/// Levels of Envoy's log.
+/// Levels of Envoy's log; there are more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Level {
-    Debug = 1,
     Info = 2,
     Warn = 3,
     Error = 4,

@@ -36,6 +36,8 @@ thread_local! {
 /// The account of the budget with these labels, opened if need be.
 pub(crate) fn account(budget: &Labels) -> Option<AccountId> {
     let mut accounts = lock(&PROCESS);
+    #[cfg(feature = "planted-panics")]
+    super::locked("Accounts");
     if let Some(id) = accounts.ids.get(budget) {
         return Some(*id);
     }

@@ -68,8 +68,10 @@ impl PlanCells {
         id: I,
         mut step: impl FnMut(&mut I::Cell) -> Update<T>,
     ) -> Result<T, Contended> {
-        let cell = id.locate(self).ok_or(Contended)?;
-        match step(&mut lock(cell)) {
+        let mut cell = lock(id.locate(self).ok_or(Contended)?);
+        #[cfg(feature = "planted-panics")]
+        super::locked(std::any::type_name::<I>());
+        match step(&mut cell) {
             Update::Keep(value) | Update::Write(value) => Ok(value),
         }
     }
