@@ -174,3 +174,36 @@ async fn ten_thousand_that_have_waited_are_answered_or_forgotten() -> Result<()>
     active("stay", 0).await?;
     envoy.assert_vm_alive().await
 }
+
+/// When a machine stops for a while, all delays end in the same moment. Envoy goes on with
+/// one request within the callbacks of the one before it, and its stack has an end.
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_that_are_due_at_once_are_answered() -> Result<()> {
+    let plugin = json!({"policies": [{"metadata": {"name": "p"}, "spec":
+        {"faultInjection": {"delay": {"fixedDelay": "4s"}}}}]});
+    let builder = Builder::new()
+        .plugin(&plugin)
+        .route(Route::direct("/", 200, "ok"));
+    let envoy = Envoy::start(&builder.build()?).await?;
+    let mut clients = JoinSet::new();
+    for _ in 0..CONNECTIONS / 2 {
+        let connection = Arc::new(h2::Connection::open(envoy.addr()).await?);
+        for _ in 0..STREAMS {
+            let connection = Arc::clone(&connection);
+            clients.spawn(async move { connection.send(Request::get("/")).await });
+        }
+    }
+    let stat = "wasmcustom.btp.default.p.fault_delays_injected";
+    wait::until_async("the requests to wait", PATIENCE, async || {
+        Ok((envoy.stat(stat).await?.unwrap_or(0) == WAITING / 2).then_some(()))
+    })
+    .await?;
+    envoy.signal("STOP")?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    envoy.signal("CONT")?;
+    while let Some(response) = clients.join_next().await {
+        let response = response??;
+        ensure!(response.status == 200, "{response:?}");
+    }
+    envoy.assert_vm_alive().await
+}

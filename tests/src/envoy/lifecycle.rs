@@ -38,7 +38,13 @@ impl Envoy {
 
     /// Asks it to end, as an operator or a supervisor does (SIGTERM).
     pub fn terminate(&self) -> Result<()> {
-        let status = Command::new("kill").arg(self.pid().to_string()).status()?;
+        self.signal("TERM")
+    }
+
+    /// Sends the process a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let pid = self.pid().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status()?;
         ensure!(status.success(), "kill: {status}");
         Ok(())
     }
