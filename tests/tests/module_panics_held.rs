@@ -102,6 +102,31 @@ async fn a_panic_under_a_buckets_lock_costs_no_token_and_no_place() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_panic_under_the_locks_of_clients_limits_leaves_each_client_its_own() -> Result<()> {
+    let rule = json!({
+        "clientSelectors": [{"headers": [{"name": "id", "type": "Distinct"}]}],
+        "limit": {"requests": 2, "unit": "Year"},
+    });
+    let (envoy, _upstream) = start(&json!({"rateLimit": {"local": {"rules": [rule]}}})).await?;
+    let by = |client| Request::get("/x").header("id", client);
+    // The first request of all draws the key that tells clients apart.
+    for (round, kind) in [(1, "SeedId"), (2, "BucketsId"), (3, "BucketsId")] {
+        let command = format!("{kind} in request_headers");
+        let response = envoy.send(by("a").header("x-planted", &command)).await?;
+        ensure!(is_answered_for(&response), "{command}: {response:?}");
+        panicked(&envoy, round).await?;
+    }
+    for (client, status) in [("a", 200), ("b", 200), ("a", 200), ("a", 429), ("b", 200)] {
+        let response = envoy.send(by(client)).await?;
+        ensure!(
+            response.status == status,
+            "{client}, {status}: {response:?}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_panic_under_a_quotas_lock_loses_no_place() -> Result<()> {
     let rule = json!({"concurrency": {"max": 1}});
     let (envoy, upstream) = start(&json!({"rateLimit": {"local": {"rules": [rule]}}})).await?;
@@ -174,6 +199,20 @@ fn retried() -> Value {
     })
 }
 
+/// The planted copy at both positions, under the policy of [`retried`].
+async fn start_at_both() -> Result<(Envoy, Upstream)> {
+    let upstream = Upstream::start().await?;
+    let planted = repo::planted_module()?;
+    let policies = json!([{"metadata": {"name": "p"}, "spec": retried()}]);
+    let behind = json!({"position": "Upstream", "policies": policies}).to_string();
+    let builder = Builder::new()
+        .http_filter(filter(&planted, &policy("p", &retried())))
+        .route(Route::cluster("/", "backend"))
+        .raw_cluster(cluster_behind(filter(&planted, &behind), &upstream)?);
+    let envoy = Envoy::start(&named(builder)?).await?;
+    Ok((envoy, upstream))
+}
+
 /// Nothing of the exchange is held any more.
 async fn is_released(envoy: &Envoy) -> Result<()> {
     for gauge in [
@@ -207,18 +246,7 @@ async fn a_panic_under_the_accounts_lock_leaves_the_budget_to_the_next() -> Resu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_behind_the_router_releases_what_the_exchange_holds() -> Result<()> {
-    let upstream = Upstream::start().await?;
-    let planted = repo::planted_module()?;
-    let policies = json!([{"metadata": {"name": "p"}, "spec": retried()}]);
-    let behind = json!({"position": "Upstream", "policies": policies});
-    let builder = Builder::new()
-        .http_filter(filter(&planted, &policy("p", &retried())))
-        .route(Route::cluster("/", "backend"))
-        .raw_cluster(cluster_behind(
-            filter(&planted, &behind.to_string()),
-            &upstream,
-        )?);
-    let envoy = Envoy::start(&named(builder)?).await?;
+    let (envoy, upstream) = start_at_both().await?;
     let mut counted = 0;
     // The router tries again after what came from the upstream, not after a reply to a
     // request that has not gone out. For the retry that panics credit is held by then.
@@ -247,5 +275,22 @@ async fn a_panic_behind_the_router_releases_what_the_exchange_holds() -> Result<
         panicked(&envoy, counted).await?;
         is_released(&envoy).await?;
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_as_numbers_of_others_are_shown_leaves_them_to_the_next() -> Result<()> {
+    let (envoy, upstream) = start_at_both().await?;
+    for round in 1..=2 {
+        // The end of the delay behind the router is to be shown as the response comes.
+        let response = commanded(&envoy, "Owed in response_headers").await?;
+        ensure!(is_answered_for(&response), "{response:?}");
+        panicked(&envoy, round).await?;
+        is_released(&envoy).await?;
+        let next = envoy.get("/y").await?;
+        ensure!(next.status == 200, "{next:?}");
+        is_released(&envoy).await?;
+    }
+    ensure!(upstream.requests().len() == 4);
     Ok(())
 }

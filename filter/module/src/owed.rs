@@ -15,6 +15,8 @@ use hashbrown::{Equivalent, HashMap};
 
 use crate::clock::monotonic_ns;
 use crate::listeners;
+#[cfg(feature = "planted-panics")]
+use crate::shared_state;
 use crate::timer;
 
 /// What streams at listeners show for others.
@@ -108,11 +110,14 @@ impl Owed {
             return;
         }
         let mut table = self.lock();
-        self.is_any.store(false, Ordering::Relaxed);
         let Table {
             series, changed, ..
         } = &mut *table;
-        for place in changed.drain(..) {
+        // One by one, so that a panic leaves the others to the next.
+        while let Some(place) = changed.last().copied() {
+            #[cfg(feature = "planted-panics")]
+            shared_state::locked("Owed");
+            changed.pop();
             let Some(series) = series.get_mut(place) else {
                 continue;
             };
@@ -120,6 +125,7 @@ impl Owed {
                 show(series.family, &series.labels, change);
             }
         }
+        self.is_any.store(false, Ordering::Relaxed);
         if table.series.len() > KEPT {
             *table = Table::default();
         }

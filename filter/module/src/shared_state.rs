@@ -18,7 +18,7 @@ pub(crate) use cells::{Located, PlanCells};
 pub(crate) static ON_LOCK: std::sync::OnceLock<fn(&str)> = std::sync::OnceLock::new();
 
 #[cfg(feature = "planted-panics")]
-fn locked(kind: &str) {
+pub(crate) fn locked(kind: &str) {
     if let Some(call) = ON_LOCK.get() {
         call(kind);
     }
