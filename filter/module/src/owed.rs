@@ -75,7 +75,9 @@ pub(crate) fn hand_over(family: Family, labels: &Labels, change: Change) {
     HANDED_OVER.add(family, labels, change);
     // Read first: a write costs all workers.
     if !IS_ASKED.load(Ordering::Relaxed) && !IS_ASKED.swap(true, Ordering::Relaxed) {
-        timer::call_at(monotonic_ns().saturating_add(PATIENCE_NS), ask);
+        let is_asked = timer::call_at(monotonic_ns().saturating_add(PATIENCE_NS), ask);
+        // The next change tries again.
+        IS_ASKED.fetch_and(is_asked, Ordering::Relaxed);
     }
 }
 

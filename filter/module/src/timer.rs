@@ -59,9 +59,10 @@ impl Wake {
     }
 }
 
-/// Has this called at this time, under the lock of all that waits.
-pub(crate) fn call_at(at: u64, call: fn()) {
-    let _ = TIMER.wake_at(at, Sleeper::Call(call));
+/// Has this called at this time, under the lock of all that waits. `false` if there is
+/// no thread to do it.
+pub(crate) fn call_at(at: u64, call: fn()) -> bool {
+    TIMER.wake_at(at, Sleeper::Call(call)).is_some()
 }
 
 /// Called when somebody was woken, under the same lock.
