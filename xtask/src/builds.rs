@@ -26,7 +26,8 @@ impl Build {
         }
     }
 
-    /// Whether a file of tests on a real Envoy runs on it.
+    /// Whether a file of tests on a real Envoy runs on it. Those about the module alone,
+    /// how it is loaded and what the ABI has, are in files of that name.
     pub(crate) fn runs(self, file: &str) -> bool {
         self == Self::Module || !file.starts_with("module_")
     }
@@ -54,6 +55,14 @@ mod tests {
     fn names_are_read_from_the_list() {
         let list = "# a::comment  x\n\nfile::one  a reason\nfile::two  another::one\n";
         assert_eq!(names(list), ["one", "two"]);
+    }
+
+    #[test]
+    fn files_about_the_module_run_on_the_module() {
+        for (file, wasm) in [("retry", true), ("module_load", false)] {
+            assert_eq!(Build::Wasm.runs(file), wasm);
+            assert!(Build::Module.runs(file));
+        }
     }
 
     #[test]

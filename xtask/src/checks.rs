@@ -223,25 +223,22 @@ fn real_envoy_tests(project: &Project, bench: &Bench, filter: Option<&str>) -> R
         || {
             let mut tests = bench.tests(project)?;
             let mut skipped = build.left_out();
-            let before = match build {
-                Build::Wasm => before::filter(project)?,
-                Build::Module => None,
-            };
-            let outcome = match (build, before) {
-                (Build::Wasm, None) => {
-                    skipped.push("an_upgrade_under_load");
-                    Outcome::Skipped
-                }
-                (Build::Wasm, Some(before)) => {
-                    tests.env("BTP_WASM_BEFORE", before);
-                    Outcome::Passed
-                }
-                (Build::Module, _) => {
+            let mut outcome = Outcome::Passed;
+            match build {
+                Build::Wasm => match before::filter(project)? {
+                    Some(before) => {
+                        tests.env("BTP_WASM_BEFORE", before);
+                    }
+                    None => {
+                        skipped.push("an_upgrade_under_load");
+                        outcome = Outcome::Skipped;
+                    }
+                },
+                Build::Module => {
                     let count = skipped.len();
                     println!("{count} tests are about the sandbox alone: see tests/wasm-only.txt");
-                    Outcome::Passed
                 }
-            };
+            }
             let skips = skipped.iter().flat_map(|name| ["--skip", name]);
             let arguments: Vec<&str> = skips.chain(filter).collect();
             test_files::run(tests, |file| build.runs(file), &arguments)?;

@@ -9,7 +9,8 @@
 //! after an event    set(exchange, its wakes_at); set(worker, its wakes_at);
 //!                   arm(): set the host's timer, if it gives a time
 //! the timer comes   begin(); next_due(now): `Exchange::timer` or `Worker::tick`,
-//!                   until nobody is due any more;
+//!                   until nobody is due any more, or so many are woken as the host
+//!                   can take at once;
 //!                   end(): set the host's timer, or stop it
 //! ```
 
@@ -92,8 +93,9 @@ impl<K: Copy + Ord + Hash> Scheduler<K> {
         Some(key)
     }
 
-    /// All that were due have been woken: the time that the host's timer has to be
-    /// set to next. `None`: nobody sleeps, so that it may stop.
+    /// Nobody else is woken now: the time that the host's timer has to be set to next,
+    /// which has passed if somebody is still due. `None`: nobody sleeps, so that it may
+    /// stop.
     #[must_use = "the host's timer is set by the adapter"]
     pub fn end(&mut self) -> Option<u64> {
         self.armed = self.earliest();

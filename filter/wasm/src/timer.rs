@@ -51,7 +51,7 @@ impl Timer {
         self.scheduler.borrow_mut().next_due(now)
     }
 
-    /// All that were due have been woken.
+    /// Nobody else is woken now.
     pub(crate) fn end(&self) {
         match self.scheduler.borrow_mut().end() {
             Some(at) => set_tick(at),
