@@ -6,7 +6,6 @@ use btp_engine::{Action, Exchange, Flow};
 
 use crate::abi::{Body, BodyFlow, HeadersFlow, Stream, TrailersFlow};
 use crate::beginning::Beginning;
-use crate::counting::Counting;
 use crate::filter_config::FilterConfig;
 use crate::timer::Wake;
 use crate::worker::{Feed, Hook};
@@ -20,7 +19,6 @@ pub(crate) struct HttpExchange {
     /// When it is to be woken, and what takes that back.
     wake: Option<(u64, Wake)>,
     beginning: Beginning,
-    counting: Counting,
     /// No further event matters, not even the last.
     is_over: bool,
 }
@@ -33,7 +31,6 @@ impl HttpExchange {
             undone: Vec::new(),
             wake: None,
             beginning: Beginning::now(),
-            counting: Counting::under(config),
             is_over: false,
         }
     }
@@ -94,14 +91,12 @@ impl HttpExchange {
     /// when the exchange is to be woken.
     fn event(&mut self, stream: &mut Stream<'_>, event: Feed<'_>) -> Flow {
         if self.is_over {
-            self.counting.settle(&self.config, stream);
             return Flow::Continue;
         }
         let hook = Hook {
             config: &self.config,
             stream: Some(stream),
             beginning: self.beginning,
-            counting: self.counting,
         };
         let flow = hook.feed(&mut self.exchange, &mut self.undone, event);
         self.is_over = self.exchange.is_over(&self.config.plan);
@@ -126,7 +121,6 @@ impl Drop for HttpExchange {
                 config: &self.config,
                 stream: None,
                 beginning: self.beginning,
-                counting: self.counting,
             };
             let _ = hook.feed(&mut self.exchange, &mut self.undone, &mut |it, cx| {
                 it.done(cx);

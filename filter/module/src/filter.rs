@@ -19,7 +19,7 @@ impl HttpFilter for Filter {
     }
 
     fn config_scheduled(config: &Arc<FilterConfig>, envoy: &Config<'_>) {
-        config.metrics.settle_for_others(envoy);
+        config.metrics.show(envoy);
     }
 
     fn shows_panics(config: &FilterConfig) -> bool {

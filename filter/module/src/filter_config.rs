@@ -7,8 +7,8 @@ use btp_engine::{LogThrottle, Plan};
 use btp_policy::problem::in_one_line;
 use btp_policy::{HeldHeaders, PluginConfig};
 
-use crate::abi::{Config, Level, log};
-use crate::listeners::{self, AtListener};
+use crate::abi::{Config, Level, log, on_panic};
+use crate::in_force::{self, InForce};
 use crate::metadata::Metadata;
 use crate::metrics::Metrics;
 use crate::shared_state::PlanCells;
@@ -24,8 +24,8 @@ pub(crate) struct FilterConfig {
     pub(crate) metadata: Metadata,
     /// Lets through what the log says of routes' metadata.
     pub(crate) route_hints: LogThrottle,
-    /// `None` at the upstream position.
-    _at_listener: Option<AtListener>,
+    /// `None`: Envoy has no scheduler to give, and nothing is shown.
+    _in_force: Option<InForce>,
 }
 
 /// Configurations so far.
@@ -55,11 +55,19 @@ impl FilterConfig {
         let policies = parsed.policies.len();
         let plan = Plan::compile(parsed);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
-        let at_listener =
-            (!plan.is_upstream()).then(|| AtListener::new(number, config.scheduler()));
+        on_panic(in_force::call_soon);
+        let is_at_listener = !plan.is_upstream();
+        let in_force = config.scheduler();
+        let in_force = in_force.map(|it| InForce::new(number, is_at_listener, it));
+        if in_force.is_none() {
+            log(
+                Level::Error,
+                "metrics cannot be shown: there is no scheduler",
+            );
+        }
         let loaded = Self {
             number,
-            _at_listener: at_listener,
+            _in_force: in_force,
             cells: PlanCells::new(plan.cells()),
             metrics: Metrics::new(&plan, config),
             metadata: Metadata::default(),
@@ -77,7 +85,7 @@ impl FilterConfig {
 
     /// Whether panics are counted under this configuration's metrics.
     pub(crate) fn shows_panics(&self) -> bool {
-        !self.plan.is_upstream() || !listeners::are_there()
+        !self.plan.is_upstream() || !in_force::is_any_at_a_listener()
     }
 }
 

@@ -12,10 +12,8 @@ use btp_policy::attach::Route;
 use crate::abi::{self, Map, Stream};
 use crate::beginning::Beginning;
 use crate::clock::{monotonic_ns, wall_ns};
-use crate::counting::Counting;
 use crate::filter_config::FilterConfig;
-use crate::metrics::Shown;
-use crate::owed::Change;
+use crate::in_force;
 use crate::random;
 use crate::route;
 use crate::shared_state::{self, Located};
@@ -29,7 +27,6 @@ pub(crate) struct ModuleHost<'a, 's> {
     pub(crate) config: &'a FilterConfig,
     pub(crate) stream: Option<&'a Stream<'s>>,
     pub(crate) beginning: Beginning,
-    pub(crate) counting: Counting,
 }
 
 /// The headers of a map, where Envoy has them.
@@ -40,7 +37,7 @@ struct EnvoyHeaders<'a, 's> {
 
 impl Metrics for ModuleHost<'_, '_> {
     fn add(&self, counter: CounterId, amount: u64) {
-        self.config.metrics.add(self.shown(), counter, amount);
+        self.config.metrics.add(counter, amount);
     }
 }
 
@@ -71,17 +68,13 @@ impl Accounts for ModuleHost<'_, '_> {
     }
 
     fn post(&self, account: AccountId, entry: Entry, by: i64) {
-        shared_state::post(account, entry, by, |labels| {
-            let metrics = &self.config.metrics;
-            metrics.entry(self.shown(), entry, labels, Change::Add(by));
-        });
+        shared_state::post(account, entry, by);
+        in_force::call_soon();
     }
 
     fn set(&self, account: AccountId, entry: Entry, to: u64) {
-        shared_state::set(account, entry, to, |labels| {
-            let metrics = &self.config.metrics;
-            metrics.entry(self.shown(), entry, labels, Change::Set(to));
-        });
+        shared_state::set(account, entry, to);
+        in_force::call_soon();
     }
 
     fn total(&self, account: AccountId, entry: Entry) -> u64 {
@@ -181,10 +174,6 @@ impl Host for ModuleHost<'_, '_> {
 }
 
 impl<'a, 's> ModuleHost<'a, 's> {
-    fn shown(&self) -> Shown<'a, 's> {
-        self.counting.shown(self.stream)
-    }
-
     fn headers(&self, map: Map) -> EnvoyHeaders<'a, 's> {
         EnvoyHeaders {
             stream: self.stream,

@@ -20,15 +20,14 @@ compile_error!("a panic would end Envoy: build this with `--profile module`");
 mod abi;
 mod beginning;
 mod clock;
-mod counting;
 mod exchange;
 mod filter;
 mod filter_config;
 mod host;
-mod listeners;
+mod in_force;
 mod metadata;
 mod metrics;
-mod owed;
+mod number;
 mod perform;
 #[cfg(feature = "planted-panics")]
 mod planted;

@@ -1,47 +1,50 @@
 //! A plan's metrics as Envoy's: one metric a family, defined at load with the names
 //! of its labels, as Envoy takes no new ones later. Nothing is decided by them.
 //!
-//! Envoy keeps a number for as long as one of the configurations that have counted it.
-//! So a configuration takes all its numbers over when it is loaded, as the one before
-//! may still count them then, and for the first time.
+//! A call into Envoy that changes a metric with labels costs more than all that a policy
+//! decides of a request. So workers only change numbers of the process, and the main
+//! thread shows Envoy what they have come to, some milliseconds later.
+//!
+//! Envoy keeps what was shown at the upstream position under the cluster's name. So what
+//! is counted there is shown by a configuration at a listener, if there is any.
 
-mod in_use;
+mod upstream;
 
-use btp_engine::{CounterId, Entry, Family, GaugeId, Label, Labels, MetricKind, Plan, Series};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::abi::{self, Config, Level, Meter, Stream, log};
-use crate::listeners;
-use crate::owed::{Change, Owed, hand_over, handed_over};
-use crate::shared_state;
-use in_use::InUse;
+use btp_engine::{CounterId, Family, GaugeId, Label, Labels, MetricKind, Plan};
+
+use crate::abi::{self, Config, Level, log};
+use crate::in_force;
+use crate::number::{Number, Numbered, numbers};
+use crate::shared_state::accounts;
 
 /// The metrics of one plan.
 #[derive(Debug)]
 pub(crate) struct Metrics {
+    numbers: Arc<Numbers>,
+    shown: Shown,
+}
+
+/// What a plan counts.
+#[derive(Debug)]
+struct Numbers {
     counters: Vec<Numbered>,
     gauges: Vec<Numbered>,
-    defined: Vec<Defined>,
-    /// What streams of its own have not shown yet.
-    owed: Owed,
 }
 
-/// Where changes go.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Shown<'a, 's> {
-    /// They are shown at once.
-    By(&'a Stream<'s>),
-    /// By the next stream under the same configuration.
-    ByTheNext,
-    /// By streams at listeners.
-    AtListeners,
-}
-
-/// A number of a family, and what tells it from others.
+/// What a configuration shows. All of it is the main thread's.
 #[derive(Debug)]
-struct Numbered {
-    series: Series,
-    metric: Option<Metric>,
-    is_in_use: InUse,
+struct Shown {
+    is_upstream: bool,
+    defined: Vec<(Family, Metric)>,
+    /// It shows its own: it is at a listener, or there is none.
+    own: AtomicBool,
+    /// So many accounts of budgets it has shown.
+    accounts: AtomicUsize,
+    /// Up to here the plans at the upstream position.
+    upstream: AtomicUsize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,148 +53,155 @@ enum Metric {
     Gauge(abi::GaugeId),
 }
 
-/// A family that has been defined.
-type Defined = (Family, Metric);
+/// Which numbers are shown.
+#[derive(Clone, Copy, PartialEq)]
+enum Which {
+    /// Those that have changed.
+    Changed,
+    /// Also those that are the same: Envoy drops a number with the last configuration
+    /// that has shown it.
+    All,
+}
 
 impl Metrics {
-    /// Defines all families of a plan. What Envoy refuses is logged and not counted.
+    /// Defines all families of a plan, and shows all numbers. What Envoy refuses is
+    /// logged and not shown.
     pub(crate) fn new(plan: &Plan, config: &mut Config<'_>) -> Self {
-        let families = plan.families();
-        let define = |family: Family| Some((family, define(family, config)?));
-        let defined: Vec<Defined> = families.into_iter().filter_map(define).collect();
-        let numbered = |all: &[Series]| {
-            let in_use = InUse::of(plan.is_upstream(), all).into_iter();
-            let numbered = all.iter().zip(in_use);
-            numbered
-                .map(|(series, in_use)| Numbered::new(series, &defined, in_use))
-                .collect()
-        };
+        let is_upstream = plan.is_upstream();
+        let families = plan.families().into_iter();
         let metrics = Self {
-            counters: numbered(plan.counters()),
-            gauges: numbered(plan.gauges()),
-            owed: Owed::default(),
-            defined,
+            numbers: Arc::new(Numbers {
+                counters: numbers(is_upstream, plan.counters()),
+                gauges: numbers(is_upstream, plan.gauges()),
+            }),
+            shown: Shown {
+                is_upstream,
+                defined: families
+                    .filter_map(|family| Some((family, define(family, config)?)))
+                    .collect(),
+                own: AtomicBool::new(false),
+                accounts: AtomicUsize::new(0),
+                upstream: AtomicUsize::new(0),
+            },
         };
-        if !plan.is_upstream() {
-            in_use::of_upstream(|family, labels| metrics.take_over(family, labels, config));
+        if is_upstream {
+            upstream::add(&metrics.numbers);
+            in_force::call_soon();
         }
-        if !plan.is_upstream() || !listeners::are_there() {
-            metrics.take_over_own(config);
-        }
+        metrics.show(config);
         metrics
     }
 
-    fn take_over_own(&self, config: &Config<'_>) {
-        for Numbered { series, .. } in self.counters.iter().chain(&self.gauges) {
-            self.take_over(series.family, &series.labels, config);
-        }
-        shared_state::for_each_account(|labels, entry| {
-            self.take_over(entry.family(), labels, config);
-        });
-    }
-
-    /// Envoy drops a number with the last configuration that has added to it. One that is
-    /// too old for this begins anew.
-    fn take_over(&self, family: Family, labels: &Labels, config: &Config<'_>) {
-        if let Some(metric) = self.find(family) {
-            show(config, metric, family, labels, Change::Add(0));
+    pub(crate) fn add(&self, counter: CounterId, amount: u64) {
+        if let Some(counter) = at(&self.numbers.counters, counter.0) {
+            counter.add(i64::try_from(amount).unwrap_or(i64::MAX));
+            in_force::call_soon();
         }
     }
 
-    pub(crate) fn add(&self, shown: Shown<'_, '_>, counter: CounterId, amount: u64) {
-        if let Some(counter) = at(&self.counters, counter.0) {
-            counter.is_in_use.set();
-            let change = Change::Add(i64::try_from(amount).unwrap_or(i64::MAX));
-            self.change(shown, counter.metric, &counter.series, change);
+    pub(crate) fn adjust(&self, gauge: GaugeId, by: i64) {
+        if let Some(gauge) = at(&self.numbers.gauges, gauge.0) {
+            gauge.add(by);
+            in_force::call_soon();
         }
     }
 
-    /// Whether nobody has counted this yet.
+    /// Whether nobody has counted this yet, under this configuration or one before.
     pub(crate) fn is_first(&self, counter: CounterId) -> bool {
-        let counter = at(&self.counters, counter.0);
-        counter.is_some_and(|it| it.metric.is_some() && !it.is_in_use.get())
+        at(&self.numbers.counters, counter.0).is_some_and(|it| it.total() == 0)
     }
 
-    pub(crate) fn adjust(&self, shown: Shown<'_, '_>, gauge: GaugeId, by: i64) {
-        if let Some(gauge) = at(&self.gauges, gauge.0) {
-            gauge.is_in_use.set();
-            self.change(shown, gauge.metric, &gauge.series, Change::Add(by));
+    /// Shows what has changed.
+    pub(crate) fn show(&self, config: &Config<'_>) {
+        let Self { numbers, shown } = self;
+        let is_own = !shown.is_upstream || !in_force::is_any_at_a_listener();
+        let was_own = shown.own.swap(is_own, Ordering::Relaxed);
+        match (was_own, is_own) {
+            (true, true) => shown.show(config, numbers, Which::Changed),
+            (false, true) => shown.show(config, numbers, Which::All),
+            (true, false) => shown.show_nothing(config, numbers),
+            (false, false) => {}
+        }
+        if is_own {
+            shown.show_accounts(config);
+        }
+        if !shown.is_upstream {
+            let after = shown.upstream.load(Ordering::Relaxed);
+            let last = upstream::for_each(|serial, numbers| {
+                let is_new = serial > after;
+                let which = if is_new { Which::All } else { Which::Changed };
+                shown.show(config, numbers, which);
+            });
+            shown.upstream.store(last, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Shown {
+    fn show(&self, config: &Config<'_>, numbers: &Numbers, which: Which) {
+        for Numbered { series, number } in numbers.counters.iter().chain(&numbers.gauges) {
+            self.show_one(config, series.family, &series.labels, number, which);
         }
     }
 
-    /// Shows how an entry of an account has changed.
-    pub(crate) fn entry(
-        &self,
-        shown: Shown<'_, '_>,
-        entry: Entry,
-        labels: &Labels,
-        change: Change,
-    ) {
-        let family = entry.family();
-        self.change_of(shown, self.find(family), family, labels, change);
-    }
-
-    /// Shows what was left to this stream to show.
-    pub(crate) fn settle(&self, stream: &Stream<'_>) {
-        self.settle_with(&self.owed, stream);
-    }
-
-    /// Shows what was left to the streams at listeners.
-    pub(crate) fn settle_for_others(&self, meter: &impl Meter) {
-        self.settle_with(handed_over(), meter);
-    }
-
-    fn settle_with(&self, owed: &Owed, meter: &impl Meter) {
-        owed.settle(|family, labels, change| {
-            if let Some(metric) = self.find(family) {
-                show(meter, metric, family, labels, change);
+    fn show_accounts(&self, config: &Config<'_>) {
+        let known = self.accounts.load(Ordering::Relaxed);
+        let accounts = accounts();
+        for (index, account) in accounts.iter().enumerate() {
+            let is_new = index >= known;
+            let which = if is_new { Which::All } else { Which::Changed };
+            for (entry, number) in account.entries() {
+                self.show_one(config, entry.family(), &account.labels, number, which);
             }
-        });
+        }
+        self.accounts.store(accounts.len(), Ordering::Relaxed);
     }
 
-    fn change(
-        &self,
-        shown: Shown<'_, '_>,
-        metric: Option<Metric>,
-        series: &Series,
-        change: Change,
-    ) {
-        self.change_of(shown, metric, series.family, &series.labels, change);
+    /// Others show its numbers from now on.
+    fn show_nothing(&self, config: &Config<'_>, numbers: &Numbers) {
+        for Numbered { series, .. } in &numbers.gauges {
+            if let Some(Metric::Gauge(gauge)) = self.find(series.family) {
+                with_labels(series.family, &series.labels, |labels| {
+                    config.set(gauge, labels, 0)
+                });
+            }
+        }
     }
 
-    fn change_of(
+    fn show_one(
         &self,
-        shown: Shown<'_, '_>,
-        metric: Option<Metric>,
+        config: &Config<'_>,
         family: Family,
         labels: &Labels,
-        change: Change,
+        number: &Number,
+        which: Which,
     ) {
-        match (shown, metric) {
-            (Shown::By(stream), Some(metric)) => show(stream, metric, family, labels, change),
-            (Shown::By(_), None) => {}
-            (Shown::ByTheNext, _) => self.owed.add(family, labels, change),
-            (Shown::AtListeners, _) => hand_over(family, labels, change),
+        let (total, change) = number.show();
+        if change == 0 && which == Which::Changed {
+            return;
         }
+        with_labels(family, labels, |labels| match self.find(family) {
+            Some(Metric::Counter(counter)) => config.add(counter, labels, from_zero(change)),
+            Some(Metric::Gauge(gauge)) => config.set(gauge, labels, from_zero(total)),
+            None => false,
+        });
     }
 
     fn find(&self, family: Family) -> Option<Metric> {
-        find(&self.defined, family)
+        let mut known = self.defined.iter();
+        known
+            .find(|(known, _)| *known == family)
+            .map(|(_, metric)| *metric)
     }
 }
 
-impl Numbered {
-    fn new(series: &Series, defined: &[Defined], is_in_use: InUse) -> Self {
-        Self {
-            series: series.clone(),
-            metric: find(defined, series.family),
-            is_in_use,
-        }
-    }
+fn at(all: &[Numbered], number: u32) -> Option<&Number> {
+    Some(&all.get(usize::try_from(number).ok()?)?.number)
 }
 
-fn at(all: &[Numbered], number: u32) -> Option<&Numbered> {
-    all.get(usize::try_from(number).ok()?)
+/// Less than nothing is there for as long as two workers are at it.
+fn from_zero(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
 }
 
 fn define(family: Family, config: &mut Config<'_>) -> Option<Metric> {
@@ -207,33 +217,14 @@ fn define(family: Family, config: &mut Config<'_>) -> Option<Metric> {
     defined
 }
 
-fn find(defined: &[Defined], family: Family) -> Option<Metric> {
-    let mut known = defined.iter();
-    known
-        .find(|(known, _)| *known == family)
-        .map(|(_, metric)| *metric)
-}
-
 /// The most labels of a family.
 const MOST_LABELS: usize = 4;
 
-fn show(meter: &impl Meter, metric: Metric, family: Family, labels: &Labels, change: Change) {
+fn with_labels(family: Family, labels: &Labels, call: impl FnOnce(&[&str]) -> bool) -> bool {
     let names: &[Label] = family.labels;
     let mut values = [""; MOST_LABELS];
     for (value, name) in values.iter_mut().zip(names) {
         *value = labels.value(*name);
     }
-    let values = values.get(..names.len()).unwrap_or_default();
-    match (metric, change) {
-        (Metric::Gauge(gauge), Change::Set(to)) => meter.set(gauge, values, to),
-        (Metric::Gauge(gauge), Change::Add(by @ ..0)) => {
-            meter.lower(gauge, values, by.unsigned_abs())
-        }
-        (Metric::Gauge(gauge), Change::Add(by)) => meter.raise(gauge, values, by.unsigned_abs()),
-        // A counter only goes up.
-        (Metric::Counter(_), Change::Set(_) | Change::Add(..0)) => false,
-        (Metric::Counter(counter), Change::Add(by)) => {
-            meter.add(counter, values, by.unsigned_abs())
-        }
-    };
+    call(values.get(..names.len()).unwrap_or_default())
 }

@@ -4,7 +4,6 @@ use btp_engine::{Action, Fields, HeaderEdit, Reply, Response};
 
 use crate::abi::{Body, Level, Map, ResetReason, Stream, log};
 use crate::beginning::Beginning;
-use crate::counting::Counting;
 use crate::filter_config::FilterConfig;
 use crate::host::EXCHANGE;
 
@@ -16,20 +15,15 @@ const GRPC_STATUS: &[u8] = b"grpc-status";
 #[derive(Clone, Copy)]
 pub(crate) struct Performer<'a> {
     pub(crate) config: &'a FilterConfig,
-    pub(crate) counting: Counting,
     pub(crate) beginning: Beginning,
 }
 
 /// Of a stream that has gone only what was counted matters.
-pub(crate) fn perform_without_stream(
-    config: &FilterConfig,
-    counting: Counting,
-    actions: &mut Vec<Action>,
-) {
+pub(crate) fn perform_without_stream(config: &FilterConfig, actions: &mut Vec<Action>) {
     for action in actions.drain(..) {
         match action {
-            Action::Count(counter) => config.metrics.add(counting.shown(None), counter, 1),
-            Action::Adjust(gauge, by) => config.metrics.adjust(counting.shown(None), gauge, by),
+            Action::Count(counter) => config.metrics.add(counter, 1),
+            Action::Adjust(gauge, by) => config.metrics.adjust(gauge, by),
             Action::Log(text) => log(Level::Warn, &text),
             _ => {}
         }
@@ -46,18 +40,10 @@ impl Performer<'_> {
     }
 
     fn perform_one(self, stream: &mut Stream<'_>, action: Action) {
-        let Self {
-            config,
-            counting,
-            beginning,
-        } = self;
+        let Self { config, beginning } = self;
         match action {
-            Action::Count(counter) => config.metrics.add(counting.shown(Some(stream)), counter, 1),
-            Action::Adjust(gauge, by) => {
-                config
-                    .metrics
-                    .adjust(counting.shown(Some(stream)), gauge, by);
-            }
+            Action::Count(counter) => config.metrics.add(counter, 1),
+            Action::Adjust(gauge, by) => config.metrics.adjust(gauge, by),
             Action::SetRequestHeader(name, value) => {
                 set(stream, Map::RequestHeaders, name, value.as_bytes());
             }

@@ -20,10 +20,11 @@ use crate::abi::{
 };
 use crate::filter::Filter;
 use crate::{shared_state, timer};
-use probe::Metrics;
 
 /// The next exchange panics when it begins.
 static NEXT_BEGIN: AtomicBool = AtomicBool::new(false);
+/// The main thread panics when it shows what was counted next.
+static NEXT_SHOWN: AtomicBool = AtomicBool::new(false);
 /// The thread that wakes streams panics when it wakes the next.
 static NEXT_WAKE: AtomicBool = AtomicBool::new(false);
 
@@ -38,7 +39,6 @@ pub(crate) struct Planted;
 
 pub(crate) struct PlantedConfig {
     inner: Arc<<Filter as HttpFilter>::Config>,
-    metrics: Metrics,
     panics_at_end: bool,
     is_upstream: bool,
 }
@@ -62,7 +62,6 @@ impl HttpFilter for Planted {
             panic!("planted in config_new");
         }
         Some(PlantedConfig {
-            metrics: Metrics::define(config),
             inner: Arc::new(Filter::load(config, filter, text)?),
             panics_at_end: says(b"panic-in-config-destroy"),
             is_upstream: says(br#""position":"Upstream""#),
@@ -70,6 +69,9 @@ impl HttpFilter for Planted {
     }
 
     fn config_scheduled(config: &Arc<PlantedConfig>, envoy: &Config<'_>) {
+        if NEXT_SHOWN.swap(false, Ordering::Relaxed) {
+            panic!("planted in config_scheduled");
+        }
         Filter::config_scheduled(&config.inner, envoy);
     }
 
@@ -103,6 +105,7 @@ impl HttpFilter for Planted {
         };
         match exchange.command.as_str() {
             "filter_new" => NEXT_BEGIN.store(true, Ordering::Relaxed),
+            "config_scheduled" => NEXT_SHOWN.store(true, Ordering::Relaxed),
             "timer_thread" => {
                 timer::ON_WAKE.get_or_init(|| in_the_timer_thread);
                 NEXT_WAKE.store(true, Ordering::Relaxed);
@@ -116,10 +119,10 @@ impl HttpFilter for Planted {
                 return HeadersFlow::StopAllAndWatermark;
             }
             "allocations" => return probe::allocations_so_far(stream),
-            "probe" => return probe::reply(&exchange.config.metrics, stream),
+            "probe" => return probe::reply(stream),
             "grpc" => return probe::grpc_reply(stream),
             "reset" => return probe::reset(stream),
-            "rewrite" => probe::rewrite_request(&exchange.config.metrics, stream),
+            "rewrite" => probe::rewrite_request(stream),
             "hold_body" => return HeadersFlow::StopIteration,
             "retry" if attempts(stream) > 1 => panic!("planted in a retry"),
             _ => exchange.panic_in("request_headers"),

@@ -9,7 +9,7 @@ mod accounts;
 mod cells;
 mod store;
 
-pub(crate) use accounts::{account, for_each_account, post, set, total};
+pub(crate) use accounts::{account, accounts, post, set, total};
 pub(crate) use cells::{Located, PlanCells};
 
 /// Called while the lock of what is shared is held, before it changes, with the name of

@@ -8,7 +8,6 @@ use hashbrown::HashMap;
 
 use crate::abi::Stream;
 use crate::beginning::Beginning;
-use crate::counting::Counting;
 use crate::filter_config::FilterConfig;
 use crate::host::ModuleHost;
 use crate::perform::{Performer, perform_without_stream};
@@ -22,7 +21,6 @@ pub(crate) struct Hook<'a, 's> {
     pub(crate) config: &'a Arc<FilterConfig>,
     pub(crate) stream: Option<&'a mut Stream<'s>>,
     pub(crate) beginning: Beginning,
-    pub(crate) counting: Counting,
 }
 
 /// A worker under one configuration, for as long as that is in force somewhere.
@@ -64,7 +62,6 @@ impl Hook<'_, '_> {
             config,
             stream,
             beginning,
-            counting,
         } = self;
         // Nothing that the host is asked calls back into a hook: Envoy is only read.
         let flow = THREAD.with_borrow_mut(|thread| {
@@ -76,7 +73,6 @@ impl Hook<'_, '_> {
                 config,
                 stream: stream.as_deref(),
                 beginning,
-                counting,
             };
             let ledger = &mut thread.ledger;
             let cx = &mut Context::new(&config.plan, worker, ledger, &mut host, undone);
@@ -84,15 +80,10 @@ impl Hook<'_, '_> {
         });
         match stream {
             Some(stream) => {
-                let performer = Performer {
-                    config,
-                    counting,
-                    beginning,
-                };
+                let performer = Performer { config, beginning };
                 performer.perform(stream, undone);
-                counting.settle(config, stream);
             }
-            None => perform_without_stream(config, counting, undone),
+            None => perform_without_stream(config, undone),
         }
         THREAD.with_borrow_mut(|thread| thread.actions = std::mem::take(undone));
         flow

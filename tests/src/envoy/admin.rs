@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use regex_lite::Regex;
 use serde_json::Value;
+use tokio::time::sleep;
 
 use super::Envoy;
 use crate::build::{self, Build};
@@ -15,6 +17,9 @@ use crate::percent;
 impl Envoy {
     /// GETs a path of the admin interface; anything but 200 is an error.
     pub async fn admin_get(&self, path: &str) -> Result<String> {
+        if path.starts_with("/stats") {
+            is_shown().await?;
+        }
         ok(h1::get(self.admin, path).await?)
     }
 
@@ -30,6 +35,7 @@ impl Envoy {
 
     /// The same, by the name that it has in this Envoy, whichever build it runs.
     pub async fn own_stat(&self, name: &str) -> Result<Option<u64>> {
+        is_shown().await?;
         Ok(own_stats(self.admin, &exactly(name)).await?.remove(name))
     }
 
@@ -61,6 +67,7 @@ pub(super) async fn stats_matching(
 ) -> Result<BTreeMap<String, u64>> {
     let mut found = own_stats(admin, regex).await?;
     if Build::under_test()? == Build::Module {
+        is_shown().await?;
         let ours = own_stats(admin, r"dynamicmodulescustom\.").await?;
         let regex = Regex::new(regex)?;
         found.retain(|name, _| build::in_wasm(name).is_none());
@@ -71,6 +78,15 @@ pub(super) async fn stats_matching(
         }
     }
     Ok(found)
+}
+
+/// Waits until the module shows what it has counted so far: it takes 20 ms for that, and
+/// the machine may be busy.
+pub(super) async fn is_shown() -> Result<()> {
+    if Build::under_test()? == Build::Module {
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
 
 async fn own_stats(admin: SocketAddr, regex: &str) -> Result<BTreeMap<String, u64>> {

@@ -63,6 +63,7 @@ async fn answer(
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Full<Bytes>>> {
     if request.uri().path() == PROMETHEUS {
+        admin::is_shown().await?;
         let text = h1::get(admin, PROMETHEUS).await?.text();
         return Ok(http::Response::new(Full::from(text)));
     }

@@ -42,13 +42,7 @@ callbacks! {
     config_scheduler_commit = "http_filter_config_scheduler_commit"(scheduler: ConfigSchedulerPtr, event: u64);
     config_scheduler_delete = "http_filter_config_scheduler_delete"(scheduler: ConfigSchedulerPtr);
     config_increment_counter = "http_filter_config_increment_counter"(config: ConfigPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
-    config_increment_gauge = "http_filter_config_increment_gauge"(config: ConfigPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
-    config_decrement_gauge = "http_filter_config_decrement_gauge"(config: ConfigPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
     config_set_gauge = "http_filter_config_set_gauge"(config: ConfigPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
-    increment_counter = "http_filter_increment_counter"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
-    increment_gauge = "http_filter_increment_gauge"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
-    decrement_gauge = "http_filter_decrement_gauge"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
-    set_gauge = "http_filter_set_gauge"(filter: FilterPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
 
     get_header = "http_get_header"(filter: FilterPtr, map: u32, key: ModuleBuffer, value: *mut EnvoyBuffer, index: usize, count: *mut usize) -> bool;
     get_headers_size = "http_get_headers_size"(filter: FilterPtr, map: u32) -> usize;

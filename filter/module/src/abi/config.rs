@@ -1,5 +1,5 @@
-//! A configuration in its hooks, on the main thread: what metrics there will be, and how
-//! other threads have such a hook called.
+//! A configuration in its hooks, on the main thread: its metrics, and how other threads
+//! have such a hook called.
 
 use std::marker::PhantomData;
 
@@ -7,7 +7,7 @@ use super::callbacks::{self, ConfigPtr, ConfigSchedulerPtr};
 use super::types::{ModuleBuffer, SUCCESS};
 
 /// The most labels of a metric.
-pub(super) const MOST_LABELS: usize = 8;
+const MOST_LABELS: usize = 8;
 
 /// Envoy's side of a configuration. Metrics are defined while it is loaded or never:
 /// Envoy takes no new ones while requests run.
@@ -92,13 +92,28 @@ impl Config<'_> {
         })
         .then_some(GaugeId(id))
     }
+
+    /// Adds to a counter, with as many labels as it was defined with; whether Envoy has
+    /// taken that.
+    pub(crate) fn add(&self, counter: CounterId, labels: &[&str], amount: u64) -> bool {
+        let envoy = self.envoy;
+        with_labels(labels, |labels, count| {
+            // SAFETY: the configuration is alive during its hook; labels outlive the call.
+            unsafe { callbacks::config_increment_counter(envoy, counter.0, labels, count, amount) }
+        })
+    }
+
+    /// Sets a gauge, in the same way.
+    pub(crate) fn set(&self, gauge: GaugeId, labels: &[&str], value: u64) -> bool {
+        with_labels(labels, |labels, count| {
+            // SAFETY: as for counters.
+            unsafe { callbacks::config_set_gauge(self.envoy, gauge.0, labels, count, value) }
+        })
+    }
 }
 
 /// Calls with labels as C has them; whether that succeeded. Too many are refused.
-pub(super) fn with_labels(
-    labels: &[&str],
-    call: impl FnOnce(*const ModuleBuffer, usize) -> u32,
-) -> bool {
+fn with_labels(labels: &[&str], call: impl FnOnce(*const ModuleBuffer, usize) -> u32) -> bool {
     let mut buffers = [ModuleBuffer::NULL; MOST_LABELS];
     if labels.len() > buffers.len() {
         return false;

@@ -4,49 +4,43 @@
 //! Whatever Envoy calls, and each thread of the module, runs in here.
 
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::process::log;
 use super::types::Level;
 
-/// Panics that no stream was at hand to count with.
+/// Panics that Envoy's counter does not show yet.
 static UNCOUNTED: AtomicU64 = AtomicU64::new(0);
+static ON_PANIC: OnceLock<fn()> = OnceLock::new();
 
-/// Runs it, and returns `None` if it panics, which is logged, and counted with the
-/// next stream that is there. `what` is for the log.
+/// Runs it, and returns `None` if it panics, which is logged and counted. `what` is for
+/// the log.
 ///
 /// What was borrowed may be half changed: the caller drops it, or locks it such that
 /// it does not matter.
 pub(crate) fn guarded<R>(what: &str, act: impl FnOnce() -> R) -> Option<R> {
-    let result = caught(what, act);
-    if result.is_none() {
-        leave_uncounted(1);
-    }
-    result
-}
-
-/// The next stream that can counts them.
-pub(super) fn leave_uncounted(panics: u64) {
-    UNCOUNTED.fetch_add(panics, Ordering::Relaxed);
-}
-
-/// The same; the caller counts.
-pub(super) fn caught<R>(what: &str, act: impl FnOnce() -> R) -> Option<R> {
     // The types cannot tell what is safe here: the caller sees to it.
     let result = panic::catch_unwind(AssertUnwindSafe(act));
     if result.is_err() {
+        UNCOUNTED.fetch_add(1, Ordering::SeqCst);
         log(Level::Error, &format!("caught a panic in {what}"));
+        if let Some(call) = ON_PANIC.get() {
+            call();
+        }
     }
     result.ok()
 }
 
+/// Has this called after each panic: it sees to it that a configuration's hook is
+/// called, which counts it. The first to ask for it stays.
+pub(crate) fn on_panic(call: fn()) {
+    ON_PANIC.get_or_init(|| call);
+}
+
 /// How many are still to be counted; then they are not any more.
 pub(super) fn take_uncounted() -> u64 {
-    // Read first, as nearly always there is none: a write costs all workers.
-    match UNCOUNTED.load(Ordering::Relaxed) {
-        0 => 0,
-        _ => UNCOUNTED.swap(0, Ordering::Relaxed),
-    }
+    UNCOUNTED.swap(0, Ordering::SeqCst)
 }
 
 /// Has panics say where they happened in Envoy's log, in place of stderr.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::callbacks::{ConfigPtr, FilterPtr};
 use super::config::Config;
-use super::guard::{guarded, report_panics};
+use super::guard::{guarded, report_panics, take_uncounted};
 use super::http_filter::HttpFilter;
 use super::pin::pin;
 use super::process::log;
@@ -77,6 +77,9 @@ pub(crate) unsafe fn config_scheduled<F: HttpFilter>(envoy: ConfigPtr, config: *
     guarded("config_scheduled", || {
         // SAFETY: Envoy has handed it to this hook, which it does not outlive.
         let envoy = unsafe { Config::new(envoy) };
+        if let (Some(counter), true) = (loaded.panics, F::shows_panics(&loaded.config)) {
+            envoy.add(counter, &[], take_uncounted());
+        }
         F::config_scheduled(&loaded.config, &envoy);
     });
 }
@@ -88,8 +91,7 @@ pub(crate) unsafe fn filter_new<F: HttpFilter>(config: *const c_void) -> *const 
     let loaded = unsafe { Loaded::<F>::borrow(config) };
     // A null would close the client's connection without a word.
     let exchange = guarded("filter_new", || F::begin(&loaded.config));
-    let panics = loaded.panics.filter(|_| F::shows_panics(&loaded.config));
-    Slot::<F>::into_envoy(exchange, panics)
+    Slot::<F>::into_envoy(exchange)
 }
 
 /// # Safety

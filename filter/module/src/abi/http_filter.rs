@@ -20,8 +20,8 @@ pub(crate) trait HttpFilter: 'static {
     fn load(config: &mut Config<'_>, filter: &[u8], text: &[u8]) -> Option<Self::Config>;
     /// A scheduler of the configuration was told to have this called, on the main thread.
     fn config_scheduled(config: &Arc<Self::Config>, envoy: &Config<'_>);
-    /// Whether panics are counted where this configuration's metrics are; else with the
-    /// next stream of another one.
+    /// Whether panics are counted where this configuration's metrics are; else by
+    /// another one.
     fn shows_panics(config: &Self::Config) -> bool;
     /// An exchange begins. Nothing of it is there yet.
     fn begin(config: &Arc<Self::Config>) -> Self::Exchange;

@@ -12,9 +12,8 @@ use std::sync::Arc;
 
 use super::callbacks::FilterPtr;
 use super::config::CounterId;
-use super::guard::{caught, guarded, leave_uncounted, take_uncounted};
+use super::guard::guarded;
 use super::http_filter::HttpFilter;
-use super::metrics::Meter;
 use super::pool;
 use super::stream::Stream;
 
@@ -29,8 +28,6 @@ pub(super) struct Loaded<F: HttpFilter> {
 pub(super) struct Slot<F: HttpFilter> {
     /// `None` after a panic.
     exchange: RefCell<Option<F::Exchange>>,
-    /// `None`: other streams count them.
-    panics: Option<CounterId>,
     /// A panic is still to be answered for.
     owes_answer: Cell<bool>,
     /// So many hooks are on the stack.
@@ -81,14 +78,10 @@ impl<F: HttpFilter> Loaded<F> {
 impl<F: HttpFilter> Slot<F> {
     /// An exchange, or none if it has panicked when it began. To be handed to Envoy,
     /// who gives it back to [`Slot::destroy`].
-    pub(super) fn into_envoy(
-        exchange: Option<F::Exchange>,
-        panics: Option<CounterId>,
-    ) -> *const c_void {
+    pub(super) fn into_envoy(exchange: Option<F::Exchange>) -> *const c_void {
         let owes_answer = Cell::new(exchange.is_none());
         let slot = Self {
             exchange: RefCell::new(exchange),
-            panics,
             owes_answer,
             depth: Cell::new(0),
             is_destroyed: Cell::new(false),
@@ -158,16 +151,12 @@ impl<F: HttpFilter> Slot<F> {
         let Ok(mut held) = self.exchange.try_borrow_mut() else {
             return Entered::Absent;
         };
-        if self.panics.is_some() {
-            self.count(stream, take_uncounted());
-        }
         let Some(exchange) = held.as_mut() else {
             return Entered::Absent;
         };
-        if let Some(result) = caught(what, || act(exchange, stream)) {
+        if let Some(result) = guarded(what, || act(exchange, stream)) {
             return Entered::Done(result);
         }
-        self.count(stream, 1);
         self.owes_answer.set(true);
         // What it leaves half done is for its destructor to give back.
         let broken = held.take();
@@ -183,15 +172,5 @@ impl<F: HttpFilter> Slot<F> {
         guarded("destroy", || unsafe { pointer.drop_in_place() });
         // SAFETY: it came from a box, and what was in it has just been dropped.
         pool::give(unsafe { Box::from_raw(pointer.cast::<MaybeUninit<Self>>()) });
-    }
-
-    fn count(&self, stream: &Stream<'_>, panics: u64) {
-        match self.panics {
-            _ if panics == 0 => {}
-            Some(counter) => {
-                stream.add(counter, &[], panics);
-            }
-            None => leave_uncounted(panics),
-        }
     }
 }

@@ -3,35 +3,17 @@
 use std::fmt::{Display, Write};
 
 use crate::abi::{
-    Attribute, Body, BodyFlow, Config, CounterId, GaugeId, HeadersFlow, Map, MetadataKey,
-    MetadataSource, Meter, ResetReason, Stream, allocations,
+    Attribute, Body, BodyFlow, HeadersFlow, Map, MetadataKey, MetadataSource, ResetReason, Stream,
+    allocations,
 };
 
-/// Metrics with labels and without.
-pub(super) struct Metrics {
-    plain: Option<CounterId>,
-    counter: Option<CounterId>,
-    gauge: Option<GaugeId>,
-}
-
-impl Metrics {
-    pub(super) fn define(config: &mut Config<'_>) -> Self {
-        Self {
-            plain: config.define_counter("btp.probe_plain", &[]),
-            counter: config.define_counter("btp.probe_counter", &["btp_namespace", "btp_policy"]),
-            gauge: config.define_gauge("btp.probe_gauge", &["btp_policy"]),
-        }
-    }
-}
-
 /// Answers with all that can be read of a request.
-pub(super) fn reply(metrics: &Metrics, stream: &mut Stream<'_>) -> HeadersFlow {
+pub(super) fn reply(stream: &mut Stream<'_>) -> HeadersFlow {
     let mut report = Report::default();
     headers(&mut report, stream);
     attributes(&mut report, stream);
     metadata(&mut report, stream);
     state(&mut report, stream);
-    report.line("metrics", count(metrics, stream));
     let headers: [(&[u8], &[u8]); 2] = [(b"x-probe", b"1"), (b"x-probe", b"2")];
     stream.send_response(203, &headers, report.0.as_bytes(), "btp_probe");
     HeadersFlow::StopIteration
@@ -57,7 +39,7 @@ pub(super) fn reset(stream: &mut Stream<'_>) -> HeadersFlow {
 }
 
 /// Changes what the upstream sees.
-pub(super) fn rewrite_request(metrics: &Metrics, stream: &mut Stream<'_>) {
+pub(super) fn rewrite_request(stream: &mut Stream<'_>) {
     stream.set_header(Map::RequestHeaders, "x-set", b"one");
     stream.set_header(Map::RequestHeaders, "x-set", b"two");
     stream.add_header(Map::RequestHeaders, "x-added", b"one");
@@ -65,7 +47,6 @@ pub(super) fn rewrite_request(metrics: &Metrics, stream: &mut Stream<'_>) {
     stream.remove_header(Map::RequestHeaders, "x-removed");
     stream.set_header(Map::RequestHeaders, "x-split", b"a\r\nx-smuggled: b");
     stream.set_filter_state("btp.probe", b"kept");
-    count(metrics, stream);
 }
 
 pub(super) fn rewrite_response(stream: &mut Stream<'_>) {
@@ -203,19 +184,4 @@ fn state(report: &mut Report, stream: &mut Stream<'_>) {
     report.line("state set", stream.set_filter_state("btp.probe", b"kept"));
     report.text("state after", stream.filter_state("btp.probe"));
     report.text("state foreign", stream.filter_state("probe.foreign"));
-}
-
-/// Whether all metrics could be changed.
-fn count(metrics: &Metrics, stream: &Stream<'_>) -> bool {
-    let labels = &["default", "p"];
-    let plain = metrics.plain.is_some_and(|it| stream.add(it, &[], 2));
-    let counter = metrics.counter.is_some_and(|it| stream.add(it, labels, 3));
-    let gauge = metrics.gauge.is_some_and(|it| {
-        stream.set(it, &["p"], 5) && stream.raise(it, &["p"], 4) && stream.lower(it, &["p"], 2)
-    });
-    // Envoy refuses what does not fit the definition.
-    let misfits = metrics
-        .counter
-        .is_some_and(|it| stream.add(it, &["default"], 1));
-    plain && counter && gauge && !misfits
 }

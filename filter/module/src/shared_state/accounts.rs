@@ -1,32 +1,32 @@
-//! The accounts of retry budgets: atomics, so that an entry is seen by all workers
-//! at once.
+//! The accounts of retry budgets: each entry is a number, seen by all workers at once,
+//! and shown as it is.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use btp_engine::{AccountId, Entry, Labels};
 
 use super::store::lock;
+use crate::number::Number;
 
 /// One budget's account.
 #[derive(Debug)]
-struct Account {
-    labels: Labels,
+pub(crate) struct Account {
+    pub(crate) labels: Labels,
     /// In the order of [`Entry::ALL`].
-    entries: [AtomicI64; Entry::ALL.len()],
+    entries: [Number; Entry::ALL.len()],
 }
 
 /// All of the process, in the order in which they were opened. None is ever closed:
 /// the ledger bounds how many a policy opens.
 #[derive(Debug, Default)]
-struct Accounts {
+struct Process {
     ids: HashMap<Labels, AccountId>,
     all: Vec<Arc<Account>>,
 }
 
-static PROCESS: LazyLock<Mutex<Accounts>> = LazyLock::new(Mutex::default);
+static PROCESS: LazyLock<Mutex<Process>> = LazyLock::new(Mutex::default);
 
 thread_local! {
     /// The accounts that this thread has seen, to find them without a lock.
@@ -50,51 +50,44 @@ pub(crate) fn account(budget: &Labels) -> Option<AccountId> {
     Some(id)
 }
 
-/// Adds to an entry, and lends the labels of its account to whoever shows that.
-pub(crate) fn post(account: AccountId, entry: Entry, by: i64, show: impl FnOnce(&Labels)) {
-    with(account, entry, |labels, number| {
-        number.fetch_add(by, Ordering::SeqCst);
-        show(labels);
-    });
+/// Adds to an entry.
+pub(crate) fn post(account: AccountId, entry: Entry, by: i64) {
+    with(account, entry, |number| number.add(by));
 }
 
-/// Makes an entry this number, and lends its labels in the same way.
-pub(crate) fn set(account: AccountId, entry: Entry, to: u64, show: impl FnOnce(&Labels)) {
-    with(account, entry, |labels, number| {
-        number.store(i64::try_from(to).unwrap_or(i64::MAX), Ordering::SeqCst);
-        show(labels);
+/// Makes an entry this number.
+pub(crate) fn set(account: AccountId, entry: Entry, to: u64) {
+    with(account, entry, |number| {
+        number.set(i64::try_from(to).unwrap_or(i64::MAX))
     });
 }
 
 /// What an entry has come to.
 pub(crate) fn total(account: AccountId, entry: Entry) -> u64 {
-    let total = with(account, entry, |_, number| number.load(Ordering::SeqCst));
+    let total = with(account, entry, Number::total);
     // Less than nothing is held for as long as two workers are at it.
     u64::try_from(total.unwrap_or(0)).unwrap_or(0)
 }
 
-/// Shows the entries of all accounts.
-pub(crate) fn for_each_account(mut show: impl FnMut(&Labels, Entry)) {
-    let all = lock(&PROCESS).all.clone();
-    for account in &all {
-        for entry in Entry::ALL {
-            show(&account.labels, entry);
-        }
+/// All accounts, in the order in which they were opened.
+pub(crate) fn accounts() -> Vec<Arc<Account>> {
+    lock(&PROCESS).all.clone()
+}
+
+impl Account {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Entry, &Number)> {
+        Entry::ALL.into_iter().zip(&self.entries)
     }
 }
 
-fn with<R>(
-    account: AccountId,
-    entry: Entry,
-    act: impl FnOnce(&Labels, &AtomicI64) -> R,
-) -> Option<R> {
+fn with<R>(account: AccountId, entry: Entry, act: impl FnOnce(&Number) -> R) -> Option<R> {
     let index = usize::try_from(account.0).ok()?;
     let place = Entry::ALL.iter().position(|it| *it == entry)?;
     SEEN.with_borrow_mut(|seen| {
         if seen.len() <= index {
             seen.clone_from(&lock(&PROCESS).all);
         }
-        let Account { labels, entries } = &**seen.get(index)?;
-        Some(act(labels, entries.get(place)?))
+        let account = seen.get(index)?;
+        Some(act(account.entries.get(place)?))
     })
 }
