@@ -82,7 +82,8 @@ pub trait Host: Metrics + SharedState {
     /// `None` if nothing does, or it is an empty text.
     fn metadata(&self, path: &[String]) -> Option<MetadataValue<'_>>;
 
-    /// When the request began: nanoseconds since 1970.
+    /// When the request began: nanoseconds since 1970. Only asked for under a plan that
+    /// prints it ([`crate::Plan::prints_start_time`]).
     fn start_time_ns(&self) -> Option<u64>;
 
     /// How often the request has been sent to an upstream, 0 if never. Behind
@@ -96,7 +97,14 @@ pub trait Host: Metrics + SharedState {
 
 /// The status of the response at hand.
 pub(crate) fn response_status<H: Host>(host: &H) -> Option<u16> {
-    parse(&host.response_header(":status")?)
+    // Three digits (RFC 9110, 15).
+    match *host.response_header(":status")? {
+        [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+            let digit = |byte: u8| u16::from(byte - b'0');
+            Some(digit(a) * 100 + digit(b) * 10 + digit(c))
+        }
+        _ => None,
+    }
 }
 
 /// Whether the response at hand came from an upstream, and not from the proxy itself.

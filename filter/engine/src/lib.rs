@@ -25,6 +25,7 @@ mod exchange;
 mod fault;
 mod grpc;
 mod host;
+mod memo;
 mod plan;
 mod rate_limit;
 mod request;

@@ -114,6 +114,13 @@ impl Plan {
         &self.names.cells
     }
 
+    /// Whether the host is asked when requests began.
+    #[must_use]
+    pub fn prints_start_time(&self) -> bool {
+        let overrides = self.policies.iter().filter_map(|it| it.overrides.as_ref());
+        overrides.into_iter().any(|it| it.prints_start_time)
+    }
+
     /// Every family that its metrics belong to, and those in which an instance at the
     /// upstream position counts: some hosts have the others show these.
     #[must_use]

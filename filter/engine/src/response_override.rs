@@ -57,6 +57,8 @@ pub(crate) struct Overrides {
     items: Vec<PlannedItem>,
     /// Some rule prints how long a request took.
     prints_duration: bool,
+    /// Some rule prints when a request began.
+    pub(crate) prints_start_time: bool,
     required: RequiredInputs,
 }
 

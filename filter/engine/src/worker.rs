@@ -1,11 +1,12 @@
 //! What one worker remembers under one plan. Never shared, never locked.
 
-use btp_policy::attach::{Attachments, Memo};
+use btp_policy::attach::Route;
 use btp_policy::config::Limits;
 
 use crate::event::Event;
 use crate::host::shared_state::{SeedId, Update};
 use crate::host::{Attribute, Host};
+use crate::memo::{Memo, Place};
 use crate::plan::Plan;
 use crate::rate_limit::{self, InFlight, Leases, Limiter};
 use crate::response_override::MemoryQuota;
@@ -30,15 +31,6 @@ pub struct Worker {
     in_flight: InFlight,
     reaper: Reaper,
     seed: Option<[u64; 2]>,
-}
-
-/// The policy and route of a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// The policy that governs it.
-    pub(crate) policy: Option<usize>,
-    /// A hash of its route's name; only known if limits depend on it.
-    pub(crate) route: u64,
 }
 
 impl Worker {
@@ -148,35 +140,34 @@ impl Worker {
         }
     }
 
-    /// Where the request at hand belongs. A route's name is looked up if any
-    /// policy depends on it; its metadata only for a name that is not known
-    /// yet, or empty.
+    /// Where the request at hand belongs. A route's name is looked up if anything
+    /// depends on it; its metadata only for a name that is not known yet, or empty.
     pub(crate) fn place<H: Host>(&mut self, plan: &Plan, host: &H) -> Place {
         let attachments = plan.attachments();
-        if !attachments.needs_route_name() {
-            let policy = attachments.fallback();
-            let per_route = plan.policy(policy).is_some_and(|it| it.is_per_route());
-            let route = if per_route { route(host) } else { 0 };
+        let fallback = attachments.fallback();
+        let is_per_route = || plan.policy(fallback).is_some_and(|it| it.is_per_route());
+        let is_named = attachments.needs_route_name();
+        if !is_named && !is_per_route() {
+            let (policy, route) = (fallback, 0);
             return Place { policy, route };
         }
-        let needs_hash = plan.has_per_route_limits();
         let name = host.attribute(Attribute::RouteName).unwrap_or_default();
-        let route = if needs_hash {
-            rate_limit::route_hash(&name)
-        } else {
-            0
+        if let Some(known) = self.routes.get(&name) {
+            return known;
+        }
+        let governing = |route: &Route<'_>| attachments.governing_route(route);
+        let place = Place {
+            policy: match is_named {
+                true => host.route(attachments.needs_labels(), governing),
+                false => fallback,
+            },
+            route: match plan.has_per_route_limits() {
+                true => rate_limit::route_hash(&name),
+                false => 0,
+            },
         };
-        let known = self.routes.get(&name);
-        let policy = known.unwrap_or_else(|| self.resolve(attachments, host));
-        Place { policy, route }
-    }
-
-    fn resolve<H: Host>(&mut self, attachments: &Attachments, host: &H) -> Option<usize> {
-        host.route(attachments.needs_labels(), |route| {
-            let policy = attachments.governing_route(route);
-            self.routes.remember(route.name, policy);
-            policy
-        })
+        self.routes.remember(&name, place);
+        place
     }
 
     /// The key of all hashes, which the process draws once.
@@ -232,8 +223,4 @@ impl Worker {
         known.insert(part, budget);
         budget
     }
-}
-
-fn route<H: Host>(host: &H) -> u64 {
-    rate_limit::route_hash(&host.attribute(Attribute::RouteName).unwrap_or_default())
 }

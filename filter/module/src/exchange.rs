@@ -8,7 +8,7 @@ use crate::abi::{Body, BodyFlow, HeadersFlow, Stream, TrailersFlow};
 use crate::beginning::Beginning;
 use crate::filter_config::FilterConfig;
 use crate::timer::Wake;
-use crate::worker::{Feed, Hook};
+use crate::worker::{Feed, Hook, Outcome};
 
 /// What is kept of an exchange, on its worker.
 pub(crate) struct HttpExchange {
@@ -30,17 +30,13 @@ impl HttpExchange {
             exchange: Exchange::default(),
             undone: Vec::new(),
             wake: None,
-            beginning: Beginning::now(),
+            beginning: Beginning::now(config),
             is_over: false,
         }
     }
 
     pub(crate) fn request_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> HeadersFlow {
-        let flow = self.event(stream, &mut |it, cx| it.request_headers(cx, end));
-        if !self.is_over {
-            self.beginning.note(stream);
-        }
-        headers_flow(flow)
+        headers_flow(self.event(stream, &mut |it, cx| it.request_headers(cx, end)))
     }
 
     pub(crate) fn request_body(&mut self, stream: &mut Stream<'_>, end: bool) -> BodyFlow {
@@ -96,10 +92,10 @@ impl HttpExchange {
         let hook = Hook {
             config: &self.config,
             stream: Some(stream),
-            beginning: self.beginning,
+            beginning: &mut self.beginning,
         };
-        let flow = hook.feed(&mut self.exchange, &mut self.undone, event);
-        self.is_over = self.exchange.is_over(&self.config.plan);
+        let Outcome { flow, is_over } = hook.feed(&mut self.exchange, &mut self.undone, event);
+        self.is_over = is_over;
         let wakes_at = self.exchange.wakes_at();
         if self.wake.as_ref().map(|(at, _)| *at) != wakes_at {
             self.wake = wakes_at.and_then(|at| {
@@ -120,7 +116,7 @@ impl Drop for HttpExchange {
             let hook = Hook {
                 config: &self.config,
                 stream: None,
-                beginning: self.beginning,
+                beginning: &mut self.beginning,
             };
             let _ = hook.feed(&mut self.exchange, &mut self.undone, &mut |it, cx| {
                 it.done(cx);

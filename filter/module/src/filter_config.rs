@@ -19,6 +19,7 @@ pub(crate) struct FilterConfig {
     /// No other configuration of the process has or had it; an address may come again.
     pub(crate) number: u64,
     pub(crate) plan: Plan,
+    pub(crate) prints_start_time: bool,
     pub(crate) cells: PlanCells,
     pub(crate) metrics: Metrics,
     pub(crate) metadata: Metadata,
@@ -72,6 +73,7 @@ impl FilterConfig {
             metrics: Metrics::new(&plan, config),
             metadata: Metadata::default(),
             route_hints: LogThrottle::default(),
+            prints_start_time: plan.prints_start_time(),
             plan,
         };
         let (version, millis) = (env!("CARGO_PKG_VERSION"), start.elapsed().as_millis());

@@ -1,7 +1,7 @@
 //! The engine's view of Envoy, for the stream whose hook runs.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::cell::{Cell, OnceCell};
 
 use btp_engine::{
     AccountId, Accounts, Attribute, Cells, Contended, CounterId, Entry, HeaderView, Host, Journals,
@@ -9,8 +9,7 @@ use btp_engine::{
 };
 use btp_policy::attach::Route;
 
-use crate::abi::{self, Map, Stream};
-use crate::beginning::Beginning;
+use crate::abi::{self, HeaderRoom, Headers, Map, Stream};
 use crate::clock::{monotonic_ns, wall_ns};
 use crate::filter_config::FilterConfig;
 use crate::in_force;
@@ -26,13 +25,17 @@ pub(crate) const EXCHANGE: &str = "btp_exchange";
 pub(crate) struct ModuleHost<'a, 's> {
     pub(crate) config: &'a FilterConfig,
     pub(crate) stream: Option<&'a Stream<'s>>,
-    pub(crate) beginning: Beginning,
+    pub(crate) began_ns: Option<u64>,
+    pub(crate) request: Look<'a>,
+    pub(crate) response: Look<'a>,
 }
 
-/// The headers of a map, where Envoy has them.
-struct EnvoyHeaders<'a, 's> {
-    stream: Option<&'a Stream<'s>>,
+/// One look at the headers of a map, for as long as nothing is performed: taken when the
+/// first of them is asked for.
+pub(crate) struct Look<'a> {
     map: Map,
+    room: Cell<Option<&'a mut HeaderRoom>>,
+    headers: OnceCell<Headers<'a>>,
 }
 
 impl Metrics for ModuleHost<'_, '_> {
@@ -107,23 +110,21 @@ impl Host for ModuleHost<'_, '_> {
     }
 
     fn request_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
-        read(&self.headers(Map::RequestHeaders))
+        read(self.request.at(self.stream))
     }
 
     fn request_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.stream?
-            .header(Map::RequestHeaders, name)
-            .map(Cow::from)
+        let headers = self.request.at(self.stream);
+        headers.value(name).map(Cow::from)
     }
 
     fn response_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R {
-        read(&self.headers(Map::ResponseHeaders))
+        read(self.response.at(self.stream))
     }
 
     fn response_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        self.stream?
-            .header(Map::ResponseHeaders, name)
-            .map(Cow::from)
+        let headers = self.response.at(self.stream);
+        headers.value(name).map(Cow::from)
     }
 
     fn attribute(&self, attribute: Attribute<'_>) -> Option<Cow<'_, [u8]>> {
@@ -146,7 +147,7 @@ impl Host for ModuleHost<'_, '_> {
     }
 
     fn start_time_ns(&self) -> Option<u64> {
-        Some(self.beginning.at_ns)
+        self.began_ns
     }
 
     fn attempts(&self) -> u32 {
@@ -173,35 +174,38 @@ impl Host for ModuleHost<'_, '_> {
     }
 }
 
-impl<'a, 's> ModuleHost<'a, 's> {
-    fn headers(&self, map: Map) -> EnvoyHeaders<'a, 's> {
-        EnvoyHeaders {
-            stream: self.stream,
-            map,
-        }
+impl<'a> ModuleHost<'a, '_> {
+    /// The request's headers, as they are now.
+    pub(crate) fn request_as_it_is(&self) -> Headers<'a> {
+        *self.request.at(self.stream)
     }
 }
 
-impl HeaderView for EnvoyHeaders<'_, '_> {
+impl<'a> Look<'a> {
+    pub(crate) fn new(map: Map, room: &'a mut HeaderRoom) -> Self {
+        Self {
+            map,
+            room: Cell::new(Some(room)),
+            headers: OnceCell::new(),
+        }
+    }
+
+    fn at(&self, stream: Option<&'a Stream<'_>>) -> &Headers<'a> {
+        let look = || Some(stream?.headers(self.map, self.room.take()?));
+        self.headers.get_or_init(|| look().unwrap_or(Headers::NONE))
+    }
+}
+
+impl HeaderView for Headers<'_> {
     fn value(&self, name: &str) -> Option<&[u8]> {
-        self.stream?.header(self.map, name)
+        Headers::values(*self, name).next()
     }
 
     fn values<'a>(&'a self, name: &str, show: &mut dyn FnMut(&'a [u8])) {
-        let Some(stream) = self.stream else { return };
-        let values = (0..).map_while(|index| stream.header_at(self.map, name, index));
-        values.for_each(show);
+        Headers::values(*self, name).for_each(show);
     }
 
     fn for_each<'a>(&'a self, show: &mut dyn FnMut(&'a [u8], &'a [u8])) {
-        if let Some(stream) = self.stream {
-            stream.for_each_header(self.map, show);
-        }
-    }
-}
-
-impl fmt::Debug for EnvoyHeaders<'_, '_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.map.fmt(f)
+        self.iter().for_each(|(name, value)| show(name, value));
     }
 }

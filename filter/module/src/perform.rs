@@ -2,7 +2,7 @@
 
 use btp_engine::{Action, Fields, HeaderEdit, Reply, Response};
 
-use crate::abi::{Body, Level, Map, ResetReason, Stream, log};
+use crate::abi::{Body, HeaderRoom, Level, Map, ResetReason, Stream, log};
 use crate::beginning::Beginning;
 use crate::filter_config::FilterConfig;
 use crate::host::EXCHANGE;
@@ -48,7 +48,7 @@ impl Performer<'_> {
                 set(stream, Map::RequestHeaders, name, value.as_bytes());
             }
             Action::RemoveRequestHeader(name) => {
-                stream.remove_header(Map::RequestHeaders, name);
+                stream.remove_header(Map::RequestHeaders, name.as_bytes());
             }
             Action::SetRequestLength(length) => {
                 let length = length.to_string();
@@ -78,24 +78,26 @@ impl Performer<'_> {
 
 /// The engine asks for nothing that Envoy could refuse; should it do so after all,
 /// the operator knows.
-fn report(what: &str) {
+#[cold]
+fn report(what: &[u8]) {
+    let what = String::from_utf8_lossy(what);
     log(Level::Error, &format!("{what} cannot be written"));
 }
 
 fn set(stream: &mut Stream<'_>, map: Map, name: &str, value: &[u8]) {
-    if !stream.set_header(map, name, value) {
-        report(name);
+    if !stream.set_header(map, name.as_bytes(), value) {
+        report(name.as_bytes());
     }
 }
 
 fn set_state(stream: &mut Stream<'_>, key: &str, value: &[u8]) {
     if !stream.set_filter_state(key, value) {
-        report(key);
+        report(key.as_bytes());
     }
 }
 
 fn send(stream: &mut Stream<'_>, beginning: Beginning, reply: &Reply) {
-    let grpc_status = reply.grpc_status.filter(|_| beginning.speaks_grpc(stream));
+    let grpc_status = reply.grpc_status.filter(|_| beginning.speaks_grpc());
     let headers = reply.headers.iter();
     let headers = headers.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     let body = reply.body.as_bytes();
@@ -117,7 +119,7 @@ fn send_instead(stream: &mut Stream<'_>, beginning: Beginning, response: &Respon
         grpc_status,
         details,
     } = response;
-    let grpc_status = grpc_status.filter(|_| beginning.speaks_grpc(stream));
+    let grpc_status = grpc_status.filter(|_| beginning.speaks_grpc());
     let headers = headers.iter().map(|(name, value)| (&name[..], &value[..]));
     reply_with(stream, *status, headers, body, grpc_status, details);
 }
@@ -149,7 +151,7 @@ fn replace_body(stream: &mut Stream<'_>, body: &[u8]) {
     let size = stream.body_size(Body::ReceivedResponse);
     stream.drain_body(Body::ReceivedResponse, size);
     if !body.is_empty() && !stream.append_body(Body::ReceivedResponse, body) {
-        report("a response body");
+        report(b"a response body");
     }
 }
 
@@ -161,18 +163,17 @@ fn drop_trailers(stream: &mut Stream<'_>) {
 
 fn edit_response(stream: &mut Stream<'_>, edit: &HeaderEdit) {
     let map = Map::ResponseHeaders;
-    let text = |name| std::str::from_utf8(name).unwrap_or_default();
     let (name, done) = match edit {
-        HeaderEdit::Set(name, value) => (name, stream.set_header(map, text(name), value)),
-        HeaderEdit::Add(name, value) => (name, stream.add_header(map, text(name), value)),
+        HeaderEdit::Set(name, value) => (name, stream.set_header(map, name, value)),
+        HeaderEdit::Add(name, value) => (name, stream.add_header(map, name, value)),
         HeaderEdit::Remove(name) => {
             // One that is not there is as good as removed.
-            stream.remove_header(map, text(name));
+            stream.remove_header(map, name);
             (name, true)
         }
     };
     if !done {
-        report(text(name));
+        report(name);
     }
 }
 
@@ -180,26 +181,23 @@ fn edit_response(stream: &mut Stream<'_>, edit: &HeaderEdit) {
 fn replace_headers(stream: &mut Stream<'_>, headers: &Fields) {
     let map = Map::ResponseHeaders;
     for name in names(stream, map) {
-        if name != ":status" {
+        if name != b":status" {
             stream.remove_header(map, &name);
         }
     }
     for (name, value) in headers {
-        let name = String::from_utf8_lossy(name);
-        let written = match &*name {
-            ":status" => stream.set_header(map, &name, value),
-            _ => stream.add_header(map, &name, value),
+        let written = match &**name {
+            b":status" => stream.set_header(map, name, value),
+            _ => stream.add_header(map, name, value),
         };
         if !written {
-            report(&name);
+            report(name);
         }
     }
 }
 
-fn names(stream: &Stream<'_>, map: Map) -> Vec<String> {
-    let mut names = Vec::new();
-    stream.for_each_header(map, &mut |name, _| {
-        names.push(String::from_utf8_lossy(name).into_owned());
-    });
-    names
+fn names(stream: &Stream<'_>, map: Map) -> Vec<Vec<u8>> {
+    let mut room = HeaderRoom::default();
+    let headers = stream.headers(map, &mut room).iter();
+    headers.map(|(name, _)| name.to_vec()).collect()
 }

@@ -4,12 +4,11 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
 use btp_engine::{Action, Context, Exchange, Flow, Ledger, MemoryQuota, Worker};
-use hashbrown::HashMap;
 
-use crate::abi::Stream;
+use crate::abi::{HeaderRoom, Map, Stream};
 use crate::beginning::Beginning;
 use crate::filter_config::FilterConfig;
-use crate::host::ModuleHost;
+use crate::host::{Look, ModuleHost};
 use crate::perform::{Performer, perform_without_stream};
 
 /// An event of the engine.
@@ -20,26 +19,39 @@ pub(crate) type Feed<'a> =
 pub(crate) struct Hook<'a, 's> {
     pub(crate) config: &'a Arc<FilterConfig>,
     pub(crate) stream: Option<&'a mut Stream<'s>>,
-    pub(crate) beginning: Beginning,
+    pub(crate) beginning: &'a mut Beginning,
+}
+
+/// What an event has come to.
+pub(crate) struct Outcome {
+    pub(crate) flow: Flow,
+    /// No further event matters, not even the last.
+    pub(crate) is_over: bool,
 }
 
 /// A worker under one configuration, for as long as that is in force somewhere.
 struct Known {
+    /// The configuration's.
+    number: u64,
     config: Weak<FilterConfig>,
     worker: Worker,
 }
 
 #[derive(Default)]
 struct Thread {
-    /// By the configuration's number.
-    workers: HashMap<u64, Known>,
+    /// Few: as many as there are configurations in force.
+    workers: Vec<Known>,
+    /// Where the one is that was needed last.
+    last: usize,
     /// Retries, under whatever configuration: the downstream and the upstream
     /// instance share them.
     ledger: Ledger,
     /// Memory for values of requests, under whatever configuration.
     quota: MemoryQuota,
-    /// Room for actions, to be used again.
+    /// Room for actions and headers, to be used again.
     actions: Vec<Action>,
+    request: HeaderRoom,
+    response: HeaderRoom,
 }
 
 thread_local! {
@@ -57,52 +69,67 @@ impl Hook<'_, '_> {
         exchange: &mut Exchange,
         undone: &mut Vec<Action>,
         event: Feed<'_>,
-    ) -> Flow {
+    ) -> Outcome {
         let Self {
             config,
             stream,
             beginning,
         } = self;
         // Nothing that the host is asked calls back into a hook: Envoy is only read.
-        let flow = THREAD.with_borrow_mut(|thread| {
+        let outcome = THREAD.with_borrow_mut(|thread| {
             if undone.is_empty() {
                 *undone = std::mem::take(&mut thread.actions);
             }
-            let worker = worker(&mut thread.workers, config, &thread.quota);
+            let place = thread.place_of(config);
+            let Known { worker, .. } = thread.workers.get_mut(place)?;
             let mut host = ModuleHost {
                 config,
                 stream: stream.as_deref(),
-                beginning,
+                began_ns: beginning.at_ns,
+                request: Look::new(Map::RequestHeaders, &mut thread.request),
+                response: Look::new(Map::ResponseHeaders, &mut thread.response),
             };
             let ledger = &mut thread.ledger;
             let cx = &mut Context::new(&config.plan, worker, ledger, &mut host, undone);
-            event(exchange, cx)
+            let flow = event(exchange, cx);
+            let is_over = exchange.is_over(&config.plan);
+            if !is_over {
+                beginning.note(|| host.request_as_it_is());
+            }
+            Some(Outcome { flow, is_over })
         });
         match stream {
-            Some(stream) => {
-                let performer = Performer { config, beginning };
-                performer.perform(stream, undone);
+            Some(stream) => Performer {
+                config,
+                beginning: *beginning,
             }
+            .perform(stream, undone),
             None => perform_without_stream(config, undone),
         }
         THREAD.with_borrow_mut(|thread| thread.actions = std::mem::take(undone));
-        flow
+        outcome.unwrap_or(Outcome {
+            flow: Flow::Continue,
+            is_over: true,
+        })
     }
 }
 
-/// The worker under this configuration.
-fn worker<'t>(
-    workers: &'t mut HashMap<u64, Known>,
-    config: &Arc<FilterConfig>,
-    quota: &MemoryQuota,
-) -> &'t mut Worker {
-    if !workers.contains_key(&config.number) {
-        // Those of configurations that have gone go, too.
-        workers.retain(|_, known| known.config.strong_count() > 0);
+impl Thread {
+    /// Where the worker under this configuration is.
+    fn place_of(&mut self, config: &Arc<FilterConfig>) -> usize {
+        let is_it = |known: &Known| known.number == config.number;
+        if !self.workers.get(self.last).is_some_and(is_it) {
+            self.last = self.workers.iter().position(is_it).unwrap_or_else(|| {
+                // Those of configurations that have gone go, too.
+                self.workers.retain(|it| it.config.strong_count() > 0);
+                self.workers.push(Known {
+                    number: config.number,
+                    config: Arc::downgrade(config),
+                    worker: Worker::new(&config.plan).with_quota(&self.quota),
+                });
+                self.workers.len() - 1
+            });
+        }
+        self.last
     }
-    let known = workers.entry(config.number).or_insert_with(|| Known {
-        config: Arc::downgrade(config),
-        worker: Worker::new(&config.plan).with_quota(quota),
-    });
-    &mut known.worker
 }

@@ -5,14 +5,12 @@
 //! without targets. Of two policies for the same target the older governs
 //! (then the first by namespace and name), as in Envoy Gateway.
 
-mod memo;
 mod resolve;
 mod route;
 mod status;
 
 use std::collections::BTreeMap;
 
-pub use memo::Memo;
 pub use route::{ResourceRef, Route};
 pub use status::{Condition, Reason, Status};
 

@@ -29,6 +29,7 @@ impl Overrides {
             items: Vec::new(),
             refused_redirects: counters.define(policy, "redirects_refused"),
             prints_duration: false,
+            prints_start_time: false,
             required: RequiredInputs {
                 grpc: true,
                 ..RequiredInputs::default()
@@ -46,6 +47,7 @@ impl Overrides {
             let mut asks = Vec::new();
             for (operator, length) in Operators::of(&rule.instead) {
                 overrides.prints_duration |= operator == Operator::Duration;
+                overrides.prints_start_time |= matches!(operator, Operator::StartTime(_));
                 if operator.is_of_request() {
                     let item = Item::Operator(operator, length.unwrap_or(usize::MAX));
                     PlannedItem::note(&mut overrides.items, item, bit);

@@ -90,8 +90,7 @@ pub(crate) unsafe fn filter_new<F: HttpFilter>(config: *const c_void) -> *const 
     // SAFETY: it came from `config_new`, and is not destroyed before its exchanges.
     let loaded = unsafe { Loaded::<F>::borrow(config) };
     // A null would close the client's connection without a word.
-    let exchange = guarded("filter_new", || F::begin(&loaded.config));
-    Slot::<F>::into_envoy(exchange)
+    Slot::<F>::begin("filter_new", || F::begin(&loaded.config))
 }
 
 /// # Safety

@@ -76,17 +76,23 @@ impl<F: HttpFilter> Loaded<F> {
 }
 
 impl<F: HttpFilter> Slot<F> {
-    /// An exchange, or none if it has panicked when it began. To be handed to Envoy,
-    /// who gives it back to [`Slot::destroy`].
-    pub(super) fn into_envoy(exchange: Option<F::Exchange>) -> *const c_void {
-        let owes_answer = Cell::new(exchange.is_none());
+    /// An exchange, or none if it panics when it begins. To be handed to Envoy, who
+    /// gives it back to [`Slot::destroy`]. `what` is for the log.
+    pub(super) fn begin(what: &str, begin: impl FnOnce() -> F::Exchange) -> *const c_void {
         let slot = Self {
-            exchange: RefCell::new(exchange),
-            owes_answer,
+            exchange: RefCell::new(None),
+            owes_answer: Cell::new(false),
             depth: Cell::new(0),
             is_destroyed: Cell::new(false),
         };
-        Box::into_raw(Box::write(pool::take(), slot)).cast()
+        let mut slot = Box::write(pool::take(), slot);
+        // Made where it stays: it is large.
+        let exchange = slot.exchange.get_mut();
+        let begun = guarded(what, || {
+            exchange.get_or_insert_with(begin);
+        });
+        slot.owes_answer.set(begun.is_none());
+        Box::into_raw(slot).cast()
     }
 
     /// Lets the exchange act, and performs then what it has left for the end of the

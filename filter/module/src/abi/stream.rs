@@ -4,13 +4,10 @@
 //! the borrow checker sees to, as readers take `&self` and all others `&mut self`.
 
 use std::marker::PhantomData;
-use std::ptr;
 
 use super::callbacks::{self, FilterPtr};
 use super::scheduler::Scheduler;
-use super::types::{
-    Attribute, Body, EnvoyBuffer, EnvoyHeader, Map, ModuleBuffer, ModuleHeader, ResetReason,
-};
+use super::types::{Attribute, Body, EnvoyBuffer, Map, ModuleBuffer, ModuleHeader, ResetReason};
 
 /// Envoy's filter of one stream.
 #[derive(Debug)]
@@ -20,9 +17,6 @@ pub(crate) struct Stream<'a> {
     resumes: bool,
     hook: PhantomData<&'a mut ()>,
 }
-
-/// So many headers are read without an allocation.
-const FEW: usize = 64;
 
 impl Stream<'_> {
     /// # Safety
@@ -35,83 +29,38 @@ impl Stream<'_> {
         }
     }
 
-    /// The first value of a header.
-    pub(crate) fn header(&self, map: Map, name: &str) -> Option<&[u8]> {
-        self.header_at(map, name, 0)
-    }
-
-    /// A value of a header that may be there several times.
-    pub(crate) fn header_at(&self, map: Map, name: &str, index: usize) -> Option<&[u8]> {
-        let mut value = EnvoyBuffer::EMPTY;
-        // SAFETY: the filter is alive during its hook; the name outlives the call, and
-        // the result has room. The count may be null.
-        let found = unsafe {
-            let name = ModuleBuffer::of(name.as_bytes());
-            let none = ptr::null_mut();
-            callbacks::get_header(self.envoy, map as u32, name, &raw mut value, index, none)
-        };
-        // SAFETY: Envoy has written it, and the borrow of `self` ends in time.
-        found.then(|| unsafe { value.bytes() })
-    }
-
     /// How many headers there are, each value counted.
     pub(crate) fn header_count(&self, map: Map) -> usize {
         // SAFETY: the filter is alive during its hook.
         unsafe { callbacks::get_headers_size(self.envoy, map as u32) }
     }
 
-    /// Shows all headers of a map, in their order.
-    pub(crate) fn for_each_header<'s>(
-        &'s self,
-        map: Map,
-        show: &mut dyn FnMut(&'s [u8], &'s [u8]),
-    ) {
-        let count = self.header_count(map);
-        let (mut few, mut many);
-        let headers: &mut [EnvoyHeader] = if count <= FEW {
-            few = [EnvoyHeader::EMPTY; FEW];
-            &mut few
-        } else {
-            many = vec![EnvoyHeader::EMPTY; count];
-            &mut many
-        };
-        // SAFETY: the filter is alive during its hook; there is room for as many as
-        // Envoy has just said, and nothing happens in between.
-        if unsafe { callbacks::get_headers(self.envoy, map as u32, headers.as_mut_ptr()) } {
-            for header in headers.iter().take(count) {
-                // SAFETY: Envoy has written it, and the borrow of `self` ends in time.
-                let (name, value) = unsafe { header.pair() };
-                show(name, value);
-            }
-        }
-    }
-
     /// Gives a header this one value; `false` if that cannot be, as there is no such
     /// map or a byte is not allowed.
-    pub(crate) fn set_header(&mut self, map: Map, name: &str, value: &[u8]) -> bool {
+    pub(crate) fn set_header(&mut self, map: Map, name: &[u8], value: &[u8]) -> bool {
         // SAFETY: the filter is alive during its hook; Envoy copies both.
         is_sound(name, value)
             && unsafe {
-                let name = ModuleBuffer::of(name.as_bytes());
+                let name = ModuleBuffer::of(name);
                 callbacks::set_header(self.envoy, map as u32, name, ModuleBuffer::of(value))
             }
     }
 
     /// Adds a header beside any of that name; `false` as for [`Stream::set_header`].
-    pub(crate) fn add_header(&mut self, map: Map, name: &str, value: &[u8]) -> bool {
+    pub(crate) fn add_header(&mut self, map: Map, name: &[u8], value: &[u8]) -> bool {
         // SAFETY: the filter is alive during its hook; Envoy copies both.
         is_sound(name, value)
             && unsafe {
-                let name = ModuleBuffer::of(name.as_bytes());
+                let name = ModuleBuffer::of(name);
                 callbacks::add_header(self.envoy, map as u32, name, ModuleBuffer::of(value))
             }
     }
 
     /// Removes all values of a header, if there are any.
-    pub(crate) fn remove_header(&mut self, map: Map, name: &str) -> bool {
+    pub(crate) fn remove_header(&mut self, map: Map, name: &[u8]) -> bool {
         // SAFETY: the filter is alive during its hook; a null value means removal.
         unsafe {
-            let name = ModuleBuffer::of(name.as_bytes());
+            let name = ModuleBuffer::of(name);
             callbacks::set_header(self.envoy, map as u32, name, ModuleBuffer::NULL)
         }
     }
@@ -232,7 +181,12 @@ impl Stream<'_> {
 }
 
 /// Whether Envoy can take a header: it does not look for bytes that would end it.
-fn is_sound(name: &str, value: &[u8]) -> bool {
-    let ends = |byte: &u8| matches!(byte, b'\0' | b'\r' | b'\n');
-    !name.is_empty() && !name.as_bytes().iter().any(ends) && !value.iter().any(ends)
+fn is_sound(name: &[u8], value: &[u8]) -> bool {
+    // All bytes are looked at, several at a time: nearly always none of them is found.
+    let ends = |bytes: &[u8]| {
+        bytes.iter().fold(false, |found, byte| {
+            found | matches!(byte, b'\0' | b'\r' | b'\n')
+        })
+    };
+    !name.is_empty() && !ends(name) && !ends(value)
 }

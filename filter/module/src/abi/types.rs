@@ -169,13 +169,6 @@ impl ModuleBuffer {
 }
 
 impl EnvoyHeader {
-    pub(super) const EMPTY: Self = Self {
-        key_ptr: ptr::null(),
-        key_length: 0,
-        value_ptr: ptr::null(),
-        value_length: 0,
-    };
-
     /// # Safety
     /// As for [`EnvoyBuffer::bytes`].
     pub(super) unsafe fn pair<'a>(&self) -> (&'a [u8], &'a [u8]) {

@@ -3,8 +3,8 @@
 use std::fmt::{Display, Write};
 
 use crate::abi::{
-    Attribute, Body, BodyFlow, HeadersFlow, Map, MetadataKey, MetadataSource, ResetReason, Stream,
-    allocations,
+    Attribute, Body, BodyFlow, HeaderRoom, HeadersFlow, Map, MetadataKey, MetadataSource,
+    ResetReason, Stream, allocations,
 };
 
 /// Answers with all that can be read of a request.
@@ -40,27 +40,25 @@ pub(super) fn reset(stream: &mut Stream<'_>) -> HeadersFlow {
 
 /// Changes what the upstream sees.
 pub(super) fn rewrite_request(stream: &mut Stream<'_>) {
-    stream.set_header(Map::RequestHeaders, "x-set", b"one");
-    stream.set_header(Map::RequestHeaders, "x-set", b"two");
-    stream.add_header(Map::RequestHeaders, "x-added", b"one");
-    stream.add_header(Map::RequestHeaders, "x-added", b"two");
-    stream.remove_header(Map::RequestHeaders, "x-removed");
-    stream.set_header(Map::RequestHeaders, "x-split", b"a\r\nx-smuggled: b");
+    stream.set_header(Map::RequestHeaders, b"x-set", b"one");
+    stream.set_header(Map::RequestHeaders, b"x-set", b"two");
+    stream.add_header(Map::RequestHeaders, b"x-added", b"one");
+    stream.add_header(Map::RequestHeaders, b"x-added", b"two");
+    stream.remove_header(Map::RequestHeaders, b"x-removed");
+    stream.set_header(Map::RequestHeaders, b"x-split", b"a\r\nx-smuggled: b");
     stream.set_filter_state("btp.probe", b"kept");
 }
 
 pub(super) fn rewrite_response(stream: &mut Stream<'_>) {
-    stream.remove_header(Map::ResponseHeaders, "content-length");
-    stream.set_header(Map::ResponseHeaders, "x-response", b"set");
+    stream.remove_header(Map::ResponseHeaders, b"content-length");
+    stream.set_header(Map::ResponseHeaders, b"x-response", b"set");
     let kept = stream.filter_state("btp.probe").map(<[u8]>::to_vec);
-    stream.set_header(Map::ResponseHeaders, "x-kept", &kept.unwrap_or_default());
+    stream.set_header(Map::ResponseHeaders, b"x-kept", &kept.unwrap_or_default());
     // Of the request, which is still there to be read.
-    let request = stream
-        .header(Map::RequestHeaders, "x-set")
-        .map(<[u8]>::to_vec);
+    let request = value(stream, Map::RequestHeaders, "x-set");
     stream.set_header(
         Map::ResponseHeaders,
-        "x-request",
+        b"x-request",
         &request.unwrap_or_default(),
     );
 }
@@ -84,7 +82,7 @@ pub(super) fn hold_body(stream: &mut Stream<'_>, so_far: &mut usize, end: bool) 
         return BodyFlow::StopAndBuffer;
     }
     let size = so_far.to_string();
-    stream.set_header(Map::RequestHeaders, "x-body-size", size.as_bytes());
+    stream.set_header(Map::RequestHeaders, b"x-body-size", size.as_bytes());
     BodyFlow::Continue
 }
 
@@ -115,20 +113,26 @@ impl Report {
 
 fn headers(report: &mut Report, stream: &Stream<'_>) {
     let map = Map::RequestHeaders;
-    report.text(":path", stream.header(map, ":path"));
-    report.text("x-many 0", stream.header_at(map, "x-many", 0));
-    report.text("x-many 1", stream.header_at(map, "x-many", 1));
-    report.text("x-many 2", stream.header_at(map, "x-many", 2));
-    let (mut all, mut many, mut trailers) = (0, 0, 0);
-    stream.for_each_header(map, &mut |name, _| {
-        all += 1;
-        many += usize::from(name == b"x-many");
-    });
-    stream.for_each_header(Map::ResponseTrailers, &mut |_, _| trailers += 1);
-    report.line("all x-many", many);
-    report.line("all", all);
+    report.text(":path", value(stream, map, ":path").as_deref());
+    let mut room = HeaderRoom::default();
+    let headers = stream.headers(map, &mut room);
+    let mut many = headers.values("x-many");
+    for index in 0..3 {
+        report.text(&format!("x-many {index}"), many.next());
+    }
+    report.line("all x-many", headers.values("x-many").count());
+    report.line("all", headers.iter().count());
     report.line("count", stream.header_count(map));
-    report.line("response trailers", trailers);
+    let mut room = HeaderRoom::default();
+    let trailers = stream.headers(Map::ResponseTrailers, &mut room);
+    report.line("response trailers", trailers.iter().count());
+}
+
+/// The first value of a header.
+pub(super) fn value(stream: &Stream<'_>, map: Map, name: &str) -> Option<Vec<u8>> {
+    let mut room = HeaderRoom::default();
+    let mut values = stream.headers(map, &mut room).values(name);
+    values.next().map(<[u8]>::to_vec)
 }
 
 fn attributes(report: &mut Report, stream: &Stream<'_>) {

@@ -146,7 +146,21 @@ impl Selector {
     /// Whether it holds for every request.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        // Each field is named, so that none is forgotten.
+        let Self {
+            headers,
+            methods,
+            paths,
+            sources,
+            query_params,
+            metadata,
+        } = self;
+        headers.is_empty()
+            && methods.is_empty()
+            && paths.is_empty()
+            && sources.is_empty()
+            && query_params.is_empty()
+            && metadata.is_empty()
     }
 
     fn read_item(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {

@@ -1,0 +1,67 @@
+//! What was found out about named routes, so that it is found out once.
+
+use hashbrown::HashMap;
+
+/// The routes seen so far, by name.
+///
+/// Route names come from the operator's configuration, yet a bound keeps a
+/// configuration that changes for ever from filling the memory: beyond it,
+/// routes are resolved anew each time.
+#[derive(Clone, Debug)]
+pub(crate) struct Memo {
+    known: HashMap<Box<[u8]>, Place>,
+    most: usize,
+}
+
+/// The policy and route of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The policy that governs it.
+    pub(crate) policy: Option<usize>,
+    /// A hash of its route's name; only known if limits depend on it.
+    pub(crate) route: u64,
+}
+
+impl Memo {
+    /// A memo of at most so many routes.
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            known: HashMap::new(),
+            most,
+        }
+    }
+
+    /// What is known of the route `name`; `None` if nothing is.
+    pub(crate) fn get(&self, name: &[u8]) -> Option<Place> {
+        self.known.get(name).copied()
+    }
+
+    /// Notes where requests of the route `name` belong. Routes without a name cannot be
+    /// told apart and are not noted.
+    pub(crate) fn remember(&mut self, name: &[u8], place: Place) {
+        if !name.is_empty() && self.known.len() < self.most {
+            self.known.insert(name.into(), place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Memo, Place};
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn notes_named_routes_up_to_its_bound() {
+        let place = |policy| Place { policy, route: 7 };
+        let mut memo = Memo::new(2);
+        memo.remember(b"", place(Some(9)));
+        for (name, policy) in [(b"a", Some(1)), (b"b", None), (b"c", Some(3))] {
+            memo.remember(name, place(policy));
+        }
+        assert_eq!(memo.get(b""), None);
+        assert_eq!(memo.get(b"a"), Some(place(Some(1))));
+        assert_eq!(memo.get(b"b"), Some(place(None)));
+        assert_eq!(memo.get(b"c"), None);
+    }
+}
