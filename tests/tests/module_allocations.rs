@@ -48,6 +48,8 @@ async fn allocations(path: &str) -> Result<f64> {
     for _ in 0..WARM_UP {
         ensure!(client.send(Request::get(path)).await?.status == 200);
     }
+    // To ask has to be warm, too.
+    so_far(client).await?;
     let first = so_far(client).await?;
     let second = so_far(client).await?;
     for _ in 0..COUNTED {

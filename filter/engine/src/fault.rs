@@ -91,8 +91,6 @@ pub(crate) struct FaultInputs {
     is_for: bool,
     samples: Option<Samples>,
     requested: RequestedFault,
-    /// `None` if the headers were not read.
-    is_health_check: Option<bool>,
 }
 
 /// The decision about a request.
@@ -196,7 +194,6 @@ impl Fault {
             requested: control.map_or_else(RequestedFault::default, |control| {
                 RequestedFault::of(request, control)
             }),
-            is_health_check: Some(is_health_check(request.header("user-agent").as_deref())),
         }
     }
 
@@ -221,7 +218,7 @@ impl Fault {
             event.count(counter);
         }
         let verdict = self.draw(inputs, event.host);
-        if verdict.is_nothing() || self.exempts(inputs, event.host) {
+        if verdict.is_nothing() || self.exempts(event.host) {
             return Verdict::default();
         }
         verdict
@@ -270,11 +267,9 @@ impl Fault {
     }
 
     /// Whether the request is a health check that is exempt.
-    fn exempts<H: Host>(&self, inputs: &FaultInputs, host: &H) -> bool {
+    fn exempts<H: Host>(&self, host: &H) -> bool {
         self.exempt_health_checks
-            && inputs
-                .is_health_check
-                .unwrap_or_else(|| is_health_check(host.request_header("user-agent").as_deref()))
+            && host.request_header("user-agent").as_deref() == Some(HEALTH_CHECK)
     }
 }
 
@@ -282,10 +277,6 @@ impl Verdict {
     fn is_nothing(&self) -> bool {
         self.delay.is_none() && self.abort.is_none()
     }
-}
-
-fn is_health_check(user_agent: Option<&[u8]>) -> bool {
-    user_agent == Some(HEALTH_CHECK)
 }
 
 /// Envoy's fault filter answers a plain HTTP request with status 200 if only

@@ -25,7 +25,6 @@ mod exchange;
 mod fault;
 mod grpc;
 mod host;
-mod memo;
 mod plan;
 mod rate_limit;
 mod request;

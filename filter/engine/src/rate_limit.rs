@@ -89,17 +89,17 @@ impl RateLimits {
         self.required.clone()
     }
 
-    /// The rules that count this request. `route` is a hash of the route's
-    /// name.
-    pub(crate) fn matched_rules(
+    /// Adds the rules that count this request to `matched`, where none is yet. `route` is
+    /// a hash of the route's name.
+    pub(crate) fn match_rules(
         &self,
         request: &Request<'_>,
         seed: [u64; 2],
         route: u64,
-    ) -> Vec<MatchedRule> {
-        let mut matched = Vec::new();
+        matched: &mut Vec<MatchedRule>,
+    ) {
         if !self.exempt.is_empty() && meets_any(request, &self.exempt) {
-            return matched;
+            return;
         }
         for (index, rule) in self.rules.iter().enumerate() {
             let counts = if rule.selector.is_empty() {
@@ -115,7 +115,6 @@ impl RateLimits {
                 }
             }
         }
-        matched
     }
 }
 

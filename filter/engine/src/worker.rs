@@ -1,20 +1,22 @@
 //! What one worker remembers under one plan. Never shared, never locked.
 
+mod memo;
+
 use btp_policy::attach::Route;
 use btp_policy::config::Limits;
 
 use crate::event::Event;
 use crate::host::shared_state::{SeedId, Update};
 use crate::host::{Attribute, Host};
-use crate::memo::{Memo, Place};
 use crate::plan::Plan;
-use crate::rate_limit::{self, InFlight, Leases, Limiter};
+use crate::rate_limit::{self, InFlight, Leases, Limiter, MatchedRule};
 use crate::response_override::MemoryQuota;
 use crate::response_override::ValueLimits;
 use crate::retry::{Ledger, RetryBudget};
 use crate::shared::claims::ClaimTracker;
 use crate::shared::reaper::Reaper;
 use hashbrown::HashMap;
+use memo::{Memo, Place};
 
 /// A worker's own state.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct Worker {
     pub(crate) leases: Leases,
     pub(crate) claims: ClaimTracker,
     in_flight: InFlight,
+    /// Room for the rules that count a request, to be used again.
+    pub(crate) matched: Vec<MatchedRule>,
     reaper: Reaper,
     seed: Option<[u64; 2]>,
 }
@@ -46,6 +50,7 @@ impl Worker {
             leases: Leases::default(),
             claims: ClaimTracker::new(plan.shared_gauges()),
             in_flight: InFlight::default(),
+            matched: Vec::new(),
             reaper: Reaper::default(),
             seed: None,
         }

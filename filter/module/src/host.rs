@@ -123,8 +123,12 @@ impl Host for ModuleHost<'_, '_> {
     }
 
     fn response_header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let headers = self.response.at(self.stream);
-        headers.value(name).map(Cow::from)
+        match self.response.headers.get() {
+            Some(headers) => headers.value(name),
+            // Mostly it is the status, and nothing else follows.
+            None => self.stream?.header(Map::ResponseHeaders, name),
+        }
+        .map(Cow::from)
     }
 
     fn attribute(&self, attribute: Attribute<'_>) -> Option<Cow<'_, [u8]>> {

@@ -16,7 +16,7 @@ static AT_LISTENERS: AtomicUsize = AtomicUsize::new(0);
 static IS_CALLED: AtomicBool = AtomicBool::new(false);
 
 /// So long changes of numbers wait for others to be shown with, in nanoseconds.
-const DELAY_NS: u64 = 20_000_000;
+const DELAY_NS: u64 = 50_000_000;
 
 /// A configuration, for as long as it is in force.
 #[derive(Debug)]

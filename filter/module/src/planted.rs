@@ -96,12 +96,12 @@ impl HttpFilter for Planted {
         stream: &mut Stream<'_>,
         end: bool,
     ) -> HeadersFlow {
-        let command = probe::value(stream, Map::RequestHeaders, "x-planted");
-        let command = String::from_utf8(command.unwrap_or_default()).unwrap_or_default();
+        let command = stream.header(Map::RequestHeaders, "x-planted");
+        let command = command.map(String::from_utf8_lossy).unwrap_or_default();
         exchange.command = match command.strip_prefix("upstream ") {
             Some(command) if exchange.config.is_upstream => command.to_owned(),
             Some(_) => String::new(),
-            None => command,
+            None => command.into_owned(),
         };
         match exchange.command.as_str() {
             "filter_new" => NEXT_BEGIN.store(true, Ordering::Relaxed),

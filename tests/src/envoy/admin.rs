@@ -80,11 +80,11 @@ pub(super) async fn stats_matching(
     Ok(found)
 }
 
-/// Waits until the module shows what it has counted so far: it takes 20 ms for that, and
+/// Waits until the module shows what it has counted so far: it takes 50 ms for that, and
 /// the machine may be busy.
 pub(super) async fn is_shown() -> Result<()> {
     if Build::under_test()? == Build::Module {
-        sleep(Duration::from_millis(100)).await;
+        sleep(Duration::from_millis(150)).await;
     }
     Ok(())
 }

@@ -64,10 +64,12 @@ impl RequestFacts {
             Some(_) => cx.worker.seed(cx.event.host),
             None => [0; 2],
         };
-        let matched = |request: &Request<'_>| {
-            limits.map_or_else(Vec::new, |limits| {
-                limits.matched_rules(request, seed, route)
-            })
+        let mut matched = std::mem::take(&mut cx.worker.matched);
+        let mut matched = |request: &Request<'_>| {
+            if let Some(limits) = limits {
+                limits.match_rules(request, seed, route, &mut matched);
+            }
+            std::mem::take(&mut matched)
         };
         let host = &*cx.event.host;
         let source = required.source.then(|| client_ip(host)).flatten();

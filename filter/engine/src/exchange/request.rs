@@ -172,13 +172,17 @@ impl Exchange {
 
     /// The rate limits that count this request, and then its body.
     fn limit<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) -> Flow {
-        let matched = std::mem::take(&mut self.facts.limits);
-        let Some(limits) = policy.limits.as_ref().filter(|_| !matched.is_empty()) else {
-            return self.admit_body(policy, cx);
-        };
-        let limiter = &mut cx.worker.limiter(cx.plan, &mut cx.event);
-        match limits.decide(&matched, &mut self.in_flight, limiter) {
-            Verdict::Pass(Pass { headers, wait_ns }) => {
+        let mut matched = std::mem::take(&mut self.facts.limits);
+        let limits = policy.limits.as_ref().filter(|_| !matched.is_empty());
+        let verdict = limits.map(|limits| {
+            let limiter = &mut cx.worker.limiter(cx.plan, &mut cx.event);
+            limits.decide(&matched, &mut self.in_flight, limiter)
+        });
+        matched.clear();
+        cx.worker.matched = matched;
+        match verdict {
+            None => self.admit_body(policy, cx),
+            Some(Verdict::Pass(Pass { headers, wait_ns })) => {
                 self.limit_headers = headers.map(Box::new);
                 if wait_ns == 0 {
                     return self.admit_body(policy, cx);
@@ -187,7 +191,7 @@ impl Exchange {
                 self.request = RequestState::Queued { until };
                 self.hold()
             }
-            Verdict::Refuse(reply) => {
+            Some(Verdict::Refuse(reply)) => {
                 self.drop_body(policy, cx);
                 self.reply(policy, &reply, cx)
             }

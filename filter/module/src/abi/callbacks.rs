@@ -44,6 +44,7 @@ callbacks! {
     config_increment_counter = "http_filter_config_increment_counter"(config: ConfigPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
     config_set_gauge = "http_filter_config_set_gauge"(config: ConfigPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
 
+    get_header = "http_get_header"(filter: FilterPtr, map: u32, key: ModuleBuffer, value: *mut EnvoyBuffer, index: usize, count: *mut usize) -> bool;
     get_headers_size = "http_get_headers_size"(filter: FilterPtr, map: u32) -> usize;
     get_headers = "http_get_headers"(filter: FilterPtr, map: u32, headers: *mut EnvoyHeader) -> bool;
     add_header = "http_add_header"(filter: FilterPtr, map: u32, key: ModuleBuffer, value: ModuleBuffer) -> bool;

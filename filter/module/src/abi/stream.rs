@@ -4,6 +4,7 @@
 //! the borrow checker sees to, as readers take `&self` and all others `&mut self`.
 
 use std::marker::PhantomData;
+use std::ptr;
 
 use super::callbacks::{self, FilterPtr};
 use super::scheduler::Scheduler;
@@ -27,6 +28,21 @@ impl Stream<'_> {
             resumes: false,
             hook: PhantomData,
         }
+    }
+
+    /// The first value of a header. For one alone this is cheaper than [`Stream::headers`],
+    /// if it is one that Envoy has a place for, as for `:status`.
+    pub(crate) fn header(&self, map: Map, name: &str) -> Option<&[u8]> {
+        let mut value = EnvoyBuffer::EMPTY;
+        // SAFETY: the filter is alive during its hook; the name outlives the call, and
+        // the result has room. The count may be null.
+        let found = unsafe {
+            let name = ModuleBuffer::of(name.as_bytes());
+            let none = ptr::null_mut();
+            callbacks::get_header(self.envoy, map as u32, name, &raw mut value, 0, none)
+        };
+        // SAFETY: Envoy has written it, and the borrow of `self` ends in time.
+        found.then(|| unsafe { value.bytes() })
     }
 
     /// How many headers there are, each value counted.

@@ -169,6 +169,10 @@ impl ModuleBuffer {
 }
 
 impl EnvoyHeader {
+    pub(super) fn name_length(&self) -> usize {
+        self.key_length
+    }
+
     /// # Safety
     /// As for [`EnvoyBuffer::bytes`].
     pub(super) unsafe fn pair<'a>(&self) -> (&'a [u8], &'a [u8]) {

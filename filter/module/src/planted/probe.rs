@@ -55,7 +55,9 @@ pub(super) fn rewrite_response(stream: &mut Stream<'_>) {
     let kept = stream.filter_state("btp.probe").map(<[u8]>::to_vec);
     stream.set_header(Map::ResponseHeaders, b"x-kept", &kept.unwrap_or_default());
     // Of the request, which is still there to be read.
-    let request = value(stream, Map::RequestHeaders, "x-set");
+    let request = stream
+        .header(Map::RequestHeaders, "x-set")
+        .map(<[u8]>::to_vec);
     stream.set_header(
         Map::ResponseHeaders,
         b"x-request",
@@ -113,7 +115,7 @@ impl Report {
 
 fn headers(report: &mut Report, stream: &Stream<'_>) {
     let map = Map::RequestHeaders;
-    report.text(":path", value(stream, map, ":path").as_deref());
+    report.text(":path", stream.header(map, ":path"));
     let mut room = HeaderRoom::default();
     let headers = stream.headers(map, &mut room);
     let mut many = headers.values("x-many");
@@ -126,13 +128,6 @@ fn headers(report: &mut Report, stream: &Stream<'_>) {
     let mut room = HeaderRoom::default();
     let trailers = stream.headers(Map::ResponseTrailers, &mut room);
     report.line("response trailers", trailers.iter().count());
-}
-
-/// The first value of a header.
-pub(super) fn value(stream: &Stream<'_>, map: Map, name: &str) -> Option<Vec<u8>> {
-    let mut room = HeaderRoom::default();
-    let mut values = stream.headers(map, &mut room).values(name);
-    values.next().map(<[u8]>::to_vec)
 }
 
 fn attributes(report: &mut Report, stream: &Stream<'_>) {

@@ -18,9 +18,9 @@ use btp_tests::{Builder, Envoy, Upstream, repo};
 use load::Request;
 use variants::Variant;
 
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 40;
 /// Requests of each round.
-const REQUESTS: usize = 2_000;
+const REQUESTS: usize = 1_000;
 
 /// Where the load comes from.
 #[derive(Clone, Copy, PartialEq)]

@@ -77,18 +77,15 @@ pub(crate) fn quiet() -> Vec<Variant> {
         Variant::new("no filter (control)", 200, vec![]),
         Variant::new("a module that does nothing", 200, vec![noop_module()]),
         Variant::new("Lua that does nothing", 200, vec![lua()]),
-        native_four(),
+        native_four(NATIVE_FOUR, true),
+        native_four("Envoy's four filters, without x-ratelimit headers", false),
         Variant {
-            name: "Envoy's four filters, retry policy and retry budget",
             cluster: BUDGETED,
-            ..native_four()
+            ..native_four("Envoy's four filters, retry policy and retry budget", true)
         },
     ];
-    if let Some(Value::Object(route)) = variants.last_mut().map(|it| &mut it.route) {
-        route.insert(
-            "retry_policy".to_owned(),
-            json!({"retry_on": "5xx", "num_retries": 2}),
-        );
+    if let Some(variant) = variants.last_mut() {
+        variant.route["retry_policy"] = retry_policy()["retry_policy"].clone();
     }
     for (names, plugin) in [
         (
@@ -104,6 +101,13 @@ pub(crate) fn quiet() -> Vec<Variant> {
         ),
         (
             [
+                ".wasm, four capabilities, without x-ratelimit headers",
+                "module, four capabilities, without x-ratelimit headers",
+            ],
+            plugin("all", &without_headers(four())),
+        ),
+        (
+            [
                 ".wasm, all five, with retries and a budget",
                 "module, all five, with retries and a budget",
             ],
@@ -114,7 +118,28 @@ pub(crate) fn quiet() -> Vec<Variant> {
         variants.push(Variant::new(wasm, 200, vec![self::wasm(&plugin)]));
         variants.push(Variant::new(module, 200, vec![self::module(&plugin)]));
     }
+    let mut plugin = plugin("all", &five());
+    plugin["nativeFields"] = json!("Applied");
+    for (name, filter) in [
+        (
+            ".wasm, all five, retries by Envoy's own policy",
+            wasm(&plugin),
+        ),
+        (
+            "module, all five, retries by Envoy's own policy",
+            module(&plugin),
+        ),
+    ] {
+        variants.push(Variant {
+            route: retry_policy(),
+            ..Variant::new(name, 200, vec![filter])
+        });
+    }
     variants
+}
+
+fn retry_policy() -> Value {
+    json!({"retry_policy": {"retry_on": "5xx", "num_retries": 2}})
 }
 
 /// Every request is refused, each variant by another capability.
@@ -194,6 +219,18 @@ fn four() -> Value {
     })
 }
 
+/// Clients are told nothing of the limits.
+fn without_headers(mut spec: Value) -> Value {
+    for rule in spec["rateLimit"]["local"]["rules"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+    {
+        rule["xRateLimitHeaders"] = json!("Off");
+    }
+    spec
+}
+
 fn five() -> Value {
     let mut spec = four();
     spec["retry"] = json!({"numRetries": 2, "retryOn": {"triggers": ["5xx"]}});
@@ -226,12 +263,16 @@ fn lua() -> Value {
 }
 
 /// The same work by Envoy's own filters.
-fn native_four() -> Variant {
+fn native_four(name: &'static str, tells: bool) -> Variant {
     let tier = json!({"entries": [{"key": "header_match", "value": "gold"}],
         "token_bucket": {"max_tokens": 5, "fill_interval": "3600s"}});
+    let mut limit = native_limit(PLENTY, &[tier]);
+    if !tells {
+        limit["typed_config"]["enable_x_ratelimit_headers"] = json!("OFF");
+    }
     let filters = vec![
         native_fault(0),
-        native_limit(PLENTY, &[tier]),
+        limit,
         native_buffer(1 << 20),
         native_override(),
     ];
@@ -240,7 +281,7 @@ fn native_four() -> Variant {
         "headers": [{"name": "x-tier", "string_match": {"exact": "gold"}}]}}]}]});
     Variant {
         route,
-        ..Variant::new(NATIVE_FOUR, 200, filters)
+        ..Variant::new(name, 200, filters)
     }
 }
 
