@@ -9,6 +9,7 @@ pub(crate) mod effective;
 mod filter;
 pub(crate) mod hcm;
 mod journal;
+pub(crate) mod known_routes;
 mod needs;
 pub(crate) mod options;
 mod order;

@@ -21,12 +21,14 @@ pub(crate) use insert::{file, filter, insert, insert_upstream};
 pub(crate) use metadata::entry as metadata_entry;
 
 /// What the instances of a connection manager are given alike.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Contents<'a> {
     pub(crate) policies: Vec<Node>,
     pub(crate) config_maps: Option<Node>,
     pub(crate) gateway: Option<&'a Gateway>,
     pub(crate) root_id: String,
+    /// What is known beforehand of the routes in front of the router.
+    pub(crate) attachment: Option<Node>,
     /// Whether bodies are gathered.
     pub(crate) gathers: bool,
 }
@@ -101,7 +103,11 @@ pub(crate) fn instances(
         },
     }
     if !behind.is_empty() {
-        let mut config = contents.config(Some(behind));
+        let everywhere = Contents {
+            attachment: None,
+            ..contents.clone()
+        };
+        let mut config = everywhere.config(Some(behind));
         set(&mut config, "position", node!("Upstream"));
         instances.push(Instance {
             name: UPSTREAM.to_owned(),
@@ -213,6 +219,7 @@ impl Contents<'_> {
         let mut config = node!({ "policies": (list(self.policies.clone())) });
         put(&mut config, "configMaps", self.config_maps.clone());
         put(&mut config, "gateway", self.gateway.map(gateway_setting));
+        put(&mut config, "attachment", self.attachment.clone());
         let names = enforce.map(|enforce| {
             let names = Capability::ALL.iter();
             let names = names.filter(|(_, capability)| enforce.contains(capability));

@@ -2,6 +2,8 @@
 
 mod memo;
 
+use std::borrow::Cow;
+
 use btp_policy::attach::Route;
 use btp_policy::config::Limits;
 
@@ -146,25 +148,28 @@ impl Worker {
     }
 
     /// Where the request at hand belongs. A route's name is looked up if anything
-    /// depends on it; its metadata only for a name that is not known yet, or empty.
+    /// depends on it and it is not known beforehand; its metadata only for a name that
+    /// is not known yet, or empty.
     pub(crate) fn place<H: Host>(&mut self, plan: &Plan, host: &H) -> Place {
         let attachments = plan.attachments();
-        let fallback = attachments.fallback();
-        let is_per_route = || plan.policy(fallback).is_some_and(|it| it.is_per_route());
-        let is_named = attachments.needs_route_name();
-        if !is_named && !is_per_route() {
-            let (policy, route) = (fallback, 0);
+        let is_known = attachments.of_all().is_some() || !attachments.needs_route_name();
+        let known = attachments.of_all().or(attachments.fallback());
+        let is_per_route = || plan.policy(known).is_some_and(|it| it.is_per_route());
+        if is_known && !is_per_route() {
+            let (policy, route) = (known, 0);
             return Place { policy, route };
         }
-        let name = host.attribute(Attribute::RouteName).unwrap_or_default();
+        let only = attachments.only_route().map(|it| Cow::from(it.as_bytes()));
+        let name = only.or_else(|| host.attribute(Attribute::RouteName));
+        let name = name.unwrap_or_default();
         if let Some(known) = self.routes.get(&name) {
             return known;
         }
         let governing = |route: &Route<'_>| attachments.governing_route(route);
         let place = Place {
-            policy: match is_named {
-                true => host.route(attachments.needs_labels(), governing),
-                false => fallback,
+            policy: match is_known {
+                true => known,
+                false => host.route(attachments.needs_labels(), governing),
             },
             route: match plan.has_per_route_limits() {
                 true => rate_limit::route_hash(&name),

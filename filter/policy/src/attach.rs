@@ -56,6 +56,10 @@ pub struct Attachments {
     /// Rank of each policy: the lower one of two wins.
     ranks: Vec<usize>,
     fallback: Option<usize>,
+    /// The policy that governs all routes, if that is known beforehand.
+    of_all: Option<usize>,
+    /// The name of the only route, if that is known beforehand.
+    only: Option<String>,
     /// What a policy with `mergeType` merges with.
     parent: Option<usize>,
     default_namespace: String,
@@ -84,6 +88,30 @@ impl Attachments {
     #[must_use]
     pub fn resolve(policies: &[Policy], environment: &Environment) -> Self {
         resolve::resolve(policies, environment)
+    }
+
+    /// The policy of this index governs all routes, and each request has one or is
+    /// governed by the same.
+    pub fn know_policy_of_all(&mut self, index: usize) {
+        self.of_all = Some(index);
+    }
+
+    /// There is one route, of this name, and each request takes it or is governed by the
+    /// same policy.
+    pub fn know_only_route(&mut self, name: String) {
+        self.only = Some(name);
+    }
+
+    /// The index of the policy that governs all requests, if that is known beforehand.
+    #[must_use]
+    pub fn of_all(&self) -> Option<usize> {
+        self.of_all
+    }
+
+    /// The name of the route that all requests take, if that is known beforehand.
+    #[must_use]
+    pub fn only_route(&self) -> Option<&str> {
+        self.only.as_deref()
     }
 
     /// Whether the governing policy depends on the route at all.

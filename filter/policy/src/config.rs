@@ -1,5 +1,6 @@
 //! The plugin configuration: the JSON that Envoy hands to the filter.
 
+mod attachment;
 mod config_maps;
 mod enforce;
 mod footprint;
@@ -53,9 +54,10 @@ pub struct PluginConfig {
 }
 
 /// The keys of the configuration.
-pub(crate) const KEYS: [&str; 11] = [
+pub(crate) const KEYS: [&str; 12] = [
     "policies",
     "gateway",
+    "attachment",
     "configMaps",
     "namespaces",
     "disabled",
@@ -132,6 +134,7 @@ impl PluginConfig {
         let enforce = Enforce::read(&object, position.unwrap_or_default(), problems);
         let native = NativeFields::read(&object, problems);
         let environment = place::read(&object, problems);
+        let known_routes = attachment::read(&object, problems);
         let config_maps = ConfigMaps::read(&object, problems);
         let may_hold_headers = stop_iteration::read(&object, problems);
         unenforced::refuse_keys(&object, problems);
@@ -140,7 +143,14 @@ impl PluginConfig {
         let (mut policies, environment) = (policies?, environment?);
         let mut warnings = Vec::new();
         unenforced::check_native_fields(&object, native?, problems, &mut warnings);
-        let attachments = Attachments::resolve(&policies, &environment);
+        let mut attachments = Attachments::resolve(&policies, &environment);
+        attachment::note(
+            known_routes?,
+            &policies,
+            &mut attachments,
+            &object,
+            problems,
+        );
         refuse_two_untargeted(&policies, &environment, problems);
         let (limits, config_maps) = (limits?, config_maps?);
         let (parent, regexes) = (attachments.parent(), problems.regexes.bytes());

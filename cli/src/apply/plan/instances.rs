@@ -16,12 +16,15 @@ use super::spots::Spots;
 use crate::apply::attach::AttachedPolicies;
 use crate::apply::effective::Effective;
 use crate::apply::filter::{self, Already, Contents, Instance};
+use crate::apply::known_routes::KnownRoutes;
 use crate::apply::needs::Needs;
 use crate::apply::placement::Object;
 use crate::apply::selectors::{Nested, nested, selectors};
 use crate::apply::standing::{self, Standing};
 use crate::diagnostics::Finding;
 use crate::envoy::address::Address;
+use crate::envoy::files::Config;
+use crate::envoy::json::node;
 use crate::envoy::plugin::{Build, NAME};
 use crate::envoy::tree::{find, items, text, unplaced};
 use crate::plugin_config_builder::in_its_file;
@@ -81,7 +84,8 @@ pub(super) fn insert(
             continue;
         }
         let used = policies_of(&scene.attached[index]);
-        let contents = contents(scene, index, &used, &needs);
+        let mut contents = contents(scene, index, &used, &needs);
+        contents.attachment = attachment(scene, draft.config(), index);
         let spots = Spots::find(scene, draft.config(), manager, hcm);
         spots.refuse_unknown(&needs.capabilities, errors);
         let spot = |group| spots.of(group);
@@ -202,7 +206,25 @@ fn contents<'a>(scene: Scene<'a>, index: usize, used: &[usize], needs: &Needs) -
         config_maps: scene.documents.field("configMaps").map(unplaced),
         gateway: is_named.then_some(gateway),
         root_id: root_id(scene, index),
+        attachment: None,
         gathers: needs.gathers.is_some(),
+    }
+}
+
+/// What is known beforehand of the routes of a connection manager.
+fn attachment(scene: Scene<'_>, config: &Config, index: usize) -> Option<Node> {
+    let manager = &scene.model.managers[index];
+    let AttachedPolicies {
+        attachments,
+        routes,
+        ..
+    } = &scene.attached[index];
+    match KnownRoutes::of(config, scene.model, manager, attachments, routes).ok()? {
+        KnownRoutes::Only(name) => Some(node!({ "onlyRoute": (name) })),
+        KnownRoutes::All(policy) => {
+            let name = scene.policies[policy].name.to_string();
+            Some(node!({ "allRoutes": (name) }))
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use btp_policy::Policy;
 
 use crate::apply::attach::{Attached, attach, attach_l4};
 use crate::apply::overlap::overlaps;
-use crate::apply::{effective, hcm, unwise};
+use crate::apply::{effective, hcm, known_routes, unwise};
 use crate::diagnostics::{Finding, Location};
 use crate::documents::Input;
 use crate::envoy::capabilities::lacks;
@@ -31,6 +31,7 @@ pub(super) fn lint(
     let model = Model::read(&config, Form::Nested);
     let found = overlaps(&config, &model).into_iter();
     problems.extend(found.map(|it| (it.address.file, it.problem(&config))));
+    problems.extend(known_routes::wrong(&config, &model));
     let base = input.sources.len();
     let found = lacks(&config).into_iter().chain(flaws(&config));
     findings.extend(found.map(|it| {

@@ -57,6 +57,46 @@ fn a_request_that_no_policy_governs_asks_the_host_for_nothing() {
 }
 
 #[test]
+fn what_is_known_of_routes_the_host_is_not_asked() {
+    let shared =
+        r#"{"limit":{"requests":1,"unit":"Hour"},"shared":true,"xRateLimitHeaders":"Off"}"#;
+    let per_route = r#"{"limit":{"requests":1,"unit":"Hour"},"xRateLimitHeaders":"Off"}"#;
+    for (rule, attachment, lookups) in [
+        (shared, "", 1),
+        (shared, r#","attachment":{"allRoutes":"default/p"}"#, 0),
+        (shared, r#","attachment":{"onlyRoute":"shop"}"#, 0),
+        (per_route, "", 1),
+        (per_route, r#","attachment":{"allRoutes":"default/p"}"#, 1),
+        (per_route, r#","attachment":{"onlyRoute":"shop"}"#, 0),
+    ] {
+        let target = r#"{"group":"gateway.networking.k8s.io","kind":"HTTPRoute","name":"shop"}"#;
+        let text = format!(
+            r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{{"targetRefs":[{target}],
+                "rateLimit":{{"local":{{"rules":[{rule}]}}}}}}}}]{attachment}}}"#
+        );
+        let plan = Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap());
+        let mut host = FakeHost::default();
+        host.route = Some(b"shop".to_vec());
+        let (worker, mut out) = (&mut Worker::new(&plan), Vec::new());
+        let mut flows = [(); 2].map(|()| {
+            feed(&plan, worker, &mut host, &mut out, |cx| {
+                Exchange::default().request_headers(cx, true)
+            })
+        });
+        // The second finds no token, whatever was asked.
+        flows.reverse();
+        assert_eq!(flows, [Flow::Stop, Flow::Continue], "{rule} {attachment}");
+        let before = host.lookups.get();
+        let _ = feed(&plan, worker, &mut host, &mut out, |cx| {
+            Exchange::default().request_headers(cx, true)
+        });
+        // One more is the content type of the refused.
+        let asked = host.lookups.get() - before;
+        assert_eq!(asked, lookups + 1, "{rule} {attachment}");
+    }
+}
+
+#[test]
 fn an_exchange_is_over_when_nothing_of_it_matters_any_more() {
     const LIMIT: &str = r#"{"requestBuffer":{"limit":"1Ki","mode":"Stream"}}"#;
     for (spec, end, over) in [

@@ -254,6 +254,19 @@ fn keys_that_nothing_heeds_are_refused() {
             "limits.requestValueBytesPerWorker: must be between 0 and 268435456",
         ),
         (r#""gateway":{}"#, "gateway.name: is required"),
+        (r#""attachment":{}"#, "attachment: must have either"),
+        (
+            r#""attachment":{"allRoutes":"a/b","onlyRoute":"r"}"#,
+            "attachment: must have either",
+        ),
+        (
+            r#""attachment":{"allRoutes":"default/p"}"#,
+            "attachment.allRoutes: must be the namespace/name of one of the policies",
+        ),
+        (
+            r#""attachment":{"onlyRoute":""}"#,
+            "attachment.onlyRoute: must",
+        ),
         (
             r#""namespaces":[{"name":"a"},{"name":"a"}]"#,
             "namespaces[1]: is listed twice",
@@ -273,6 +286,23 @@ fn keys_that_nothing_heeds_are_refused() {
     assert_eq!((limits.routes, limits.distinct_keys), (7, 65_536));
     assert_eq!(limits.request_value_bytes, 0);
     assert_eq!(limits.request_value_bytes_per_worker, 9);
+}
+
+#[test]
+fn what_is_known_of_routes_is_read() {
+    let policy =
+        r#"{"metadata":{"name":"p"},"spec":{"faultInjection":{"abort":{"httpStatus":503}}}}"#;
+    let read = |attachment| {
+        let text = format!(r#"{{"policies":[{policy}],"attachment":{attachment}}}"#);
+        let attachments = config(&text).attachments;
+        (
+            attachments.of_all(),
+            attachments.only_route().map(str::to_owned),
+        )
+    };
+    assert_eq!(read(r#"{"allRoutes":"default/p"}"#), (Some(0), None));
+    let only = read(r#"{"onlyRoute":"shop"}"#);
+    assert_eq!(only, (None, Some("shop".to_owned())));
 }
 
 /// A Gateway policy and a route policy that merges with it.

@@ -39,6 +39,7 @@ pub fn json_schema() -> Value {
                     &["name"],
                 ),
             },
+            "attachment": attachment(),
             "disabled": { "type": "boolean" },
             "enforce": { "type": "array", "items": { "enum": capabilities } },
             "position": { "enum": ["Downstream", "Upstream"] },
@@ -62,6 +63,11 @@ pub fn json_schema() -> Value {
         Value::Object(whole)
     })
     .unwrap_or_default()
+}
+
+fn attachment() -> Value {
+    let one = |key: &str| closed(json!({ key: { "type": "string", "minLength": 1 } }), &[key]);
+    json!({ "oneOf": [one("allRoutes"), one("onlyRoute")] })
 }
 
 fn limits() -> Value {
