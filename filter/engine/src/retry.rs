@@ -219,11 +219,11 @@ impl RetryBudget {
     }
 }
 
-/// What a response says to the router.
-pub(crate) fn response_outcome<H: Host>(host: &H) -> Option<ResponseOutcome> {
+/// What a response says to the router; its gRPC status only if that is asked.
+pub(crate) fn response_outcome<H: Host>(host: &H, asks_grpc: bool) -> Option<ResponseOutcome> {
     let status = response_status(host)?;
-    let grpc_status = host.response_header("grpc-status");
-    let grpc_status = grpc_status.and_then(|value| parse(&value));
+    let grpc_status = asks_grpc.then(|| host.response_header("grpc-status"));
+    let grpc_status = grpc_status.flatten().and_then(|value| parse(&value));
     let is_fine = status < 400 && grpc_status.is_none_or(|status| status == 0);
     Some(ResponseOutcome {
         status,

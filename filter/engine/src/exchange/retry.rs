@@ -117,8 +117,11 @@ impl Exchange {
     /// The exchange is over.
     pub(super) fn end_retries<H: Host>(&mut self, cx: &mut Context<'_, H>) {
         if let Some(id) = self.opened {
-            let now = cx.event.now_ns();
-            let _ = cx.ledger.settle(id, false, cx.event.host, now);
+            // Nearly always it is, and the time is not asked.
+            if !cx.ledger.is_settled(id) {
+                let now = cx.event.now_ns();
+                let _ = cx.ledger.settle(id, false, cx.event.host, now);
+            }
             cx.ledger.close(id, cx.event.host);
             self.opened = None;
         }
@@ -199,7 +202,8 @@ impl Exchange {
             return;
         };
         let (id, number) = (attempt.exchange, attempt.number);
-        let Some(outcome) = response_outcome(cx.event.host) else {
+        let asks_grpc = cx.ledger.asks_grpc(id);
+        let Some(outcome) = response_outcome(cx.event.host, asks_grpc) else {
             return;
         };
         let now = cx.event.now_ns();

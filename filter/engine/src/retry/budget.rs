@@ -53,6 +53,10 @@ pub(crate) struct Budget {
     floor_used: Window,
     /// Until then there is taken to be credit.
     trusted_until: u64,
+    /// In which slice requests were read last.
+    read_in: Option<u64>,
+    /// Of share and floor: in which slice the last withdrawal was, if there was room.
+    had_room: [Option<u64>; 2],
     /// When the balance was published last.
     published: Option<u64>,
 }
@@ -60,7 +64,8 @@ pub(crate) struct Budget {
 const RETRY: u64 = 1_000_000;
 const PPM_OF_A_PERCENT: u64 = 10_000;
 const SECOND: u64 = 1_000_000_000;
-/// Readings over the interval: the edge is at most so much off.
+/// Readings over the interval: the edge is at most so much off. Requests are read once
+/// in each, and again before a retry is refused.
 const SLICES: u64 = 100;
 const FLOOR_SLICES: u64 = 32;
 
@@ -116,6 +121,8 @@ impl Budget {
             floor_used: used(config.floor_span, Entry::MinRetries),
             account,
             trusted_until: 0,
+            read_in: None,
+            had_room: [None; 2],
             published: None,
         })
     }
@@ -127,12 +134,13 @@ impl Budget {
         self.share_used.set_span(config.interval);
         self.floor_used.set_span(config.floor_span);
         self.trusted_until = 0;
+        self.read_in = None;
     }
 
     /// A request's first attempt is under way.
     pub(crate) fn deposit<A: Accounts>(&mut self, host: &A, now: u64) {
         host.post(self.account, Entry::Requests, 1);
-        self.observe_requests(host, now);
+        self.glance_at_requests(host, now);
     }
 
     /// Whether a retry would be paid for, as far as this worker knows. Asked
@@ -141,7 +149,7 @@ impl Budget {
         if now < self.trusted_until {
             return true;
         }
-        let slice = self.config.interval / SLICES;
+        let slice = self.slice();
         self.observe_requests(host, now);
         let has = [Allowance::Share, Allowance::Floor]
             .into_iter()
@@ -160,24 +168,40 @@ impl Budget {
 
     /// Holds credit for one retry, and says whose; `None` if there is none.
     pub(crate) fn withdraw<A: Accounts>(&mut self, host: &A, now: u64) -> Option<Allowance> {
-        self.observe_requests(host, now);
-        let allowance = [Allowance::Share, Allowance::Floor]
-            .into_iter()
-            .find(|allowance| {
-                if self.remaining(host, now, *allowance) < 1 {
-                    return false;
-                }
-                host.post(self.account, allowance.held(), 1);
-                let stays = self.remaining(host, now, *allowance) >= 0;
-                if !stays {
-                    host.post(self.account, allowance.held(), -1);
-                }
-                stays
-            });
+        let is_fresh = self.glance_at_requests(host, now);
+        let mut allowance = self.withdraw_from_any(host, now);
+        if allowance.is_none() && !is_fresh {
+            // Requests may have come since.
+            self.observe_requests(host, now);
+            allowance = self.withdraw_from_any(host, now);
+        }
         if allowance.is_none() {
             self.trusted_until = 0;
         }
         allowance
+    }
+
+    fn withdraw_from_any<A: Accounts>(&mut self, host: &A, now: u64) -> Option<Allowance> {
+        let mut all = [Allowance::Share, Allowance::Floor].into_iter();
+        all.find(|allowance| self.withdraw_from(*allowance, host, now))
+    }
+
+    /// Holds first and looks then. Where there was no room a moment ago it looks before as
+    /// well, so that many that find none do not take the last from one who would.
+    fn withdraw_from<A: Accounts>(&mut self, allowance: Allowance, host: &A, now: u64) -> bool {
+        let slice = now / self.slice();
+        let is_trusted = self.had_room(allowance).take() == Some(slice);
+        if !is_trusted && self.remaining(host, now, allowance) < 1 {
+            return false;
+        }
+        host.post(self.account, allowance.held(), 1);
+        let stays = self.remaining(host, now, allowance) >= 0;
+        if stays {
+            *self.had_room(allowance) = Some(slice);
+        } else {
+            host.post(self.account, allowance.held(), -1);
+        }
+        stays
     }
 
     /// The retry that credit is held for happens.
@@ -228,7 +252,7 @@ impl Budget {
         self.observe_used(host, now, allowance);
         let (pays, used) = match allowance {
             Allowance::Share => {
-                let earned = self.requests.gained().saturating_mul(self.config.share);
+                let earned = self.requests.gained(now).saturating_mul(self.config.share);
                 (earned / RETRY, self.share_used.spent())
             }
             Allowance::Floor => (self.config.floor, self.floor_used.spent()),
@@ -237,7 +261,31 @@ impl Budget {
         signed(pays).saturating_sub(signed(used.saturating_add(held)))
     }
 
+    fn had_room(&mut self, allowance: Allowance) -> &mut Option<u64> {
+        let [share, floor] = &mut self.had_room;
+        match allowance {
+            Allowance::Share => share,
+            Allowance::Floor => floor,
+        }
+    }
+
+    /// Nanoseconds for which a reading of requests is good enough.
+    fn slice(&self) -> u64 {
+        (self.config.interval / SLICES).max(1)
+    }
+
+    /// Reads how many requests there were, unless that was done in this slice; whether it
+    /// was done now.
+    fn glance_at_requests<A: Accounts>(&mut self, host: &A, now: u64) -> bool {
+        let is_due = self.read_in != Some(now / self.slice());
+        if is_due {
+            self.observe_requests(host, now);
+        }
+        is_due
+    }
+
     fn observe_requests<A: Accounts>(&mut self, host: &A, now: u64) {
+        self.read_in = Some(now / self.slice());
         let requests = host.total(self.account, Entry::Requests);
         self.requests.observe(now, requests, SLICES);
     }

@@ -98,6 +98,11 @@ impl UpstreamObserver {
         self.seen >= self.wanted
     }
 
+    /// Whether to miss it once more would change nothing.
+    fn is_known_to_be_missing(&self) -> bool {
+        self.announced && self.seen == 0
+    }
+
     /// The upstream instance was missed; whether that is news.
     fn miss(&mut self) -> bool {
         self.seen = 0;

@@ -48,6 +48,11 @@ impl RetryableOutcomes {
         }
     }
 
+    /// Whether any of them is a status of gRPC.
+    pub(crate) fn ask_grpc(&self) -> bool {
+        !self.grpc.is_empty()
+    }
+
     /// Whether a response like this is retried.
     pub(crate) fn contain(&self, status: u16, grpc_status: Option<u8>) -> bool {
         (self.any_5xx && status >= 500)
@@ -117,5 +122,7 @@ mod tests {
             assert!(!most.contain(status, None), "{status}");
         }
         assert!(most.contain(200, Some(4)) && !most.contain(200, Some(0)));
+        let http = RetryableOutcomes::of(&retry(r#"{"retryOn":{"triggers":["5xx"]}}"#));
+        assert!(plain.ask_grpc() && most.ask_grpc() && !http.ask_grpc());
     }
 }

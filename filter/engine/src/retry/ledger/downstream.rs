@@ -115,6 +115,13 @@ impl Ledger {
         }
     }
 
+    /// Whether the final response has begun.
+    pub(crate) fn is_settled(&mut self, id: ExchangeId) -> bool {
+        self.exchanges
+            .get(id)
+            .is_none_or(|exchange| exchange.settled)
+    }
+
     /// The exchange is over and forgotten. Credit that a late attempt has taken
     /// comes back.
     pub(crate) fn close<H: Accounts + Journals>(&mut self, id: ExchangeId, host: &H) {
@@ -162,14 +169,17 @@ fn settle_unobserved<H: Host>(
     host: &mut H,
 ) -> bool {
     let attempts = host.attempts();
-    let via_upstream = has_response && is_via_upstream(host);
     // The request counts, as it would have with its first attempt.
     if attempts > 0 {
         budget.deposit(host, now);
     }
     // An exchange that reserves is not named to the upstream instance, so that
     // it proves nothing.
-    let is_news = via_upstream && !exchange.reserves && observer.miss();
+    let is_news = has_response
+        && !exchange.reserves
+        && !observer.is_known_to_be_missing()
+        && is_via_upstream(host)
+        && observer.miss();
     let mut unpaid = attempts.saturating_sub(1);
     if unpaid > 0
         && let Some(reservation) = exchange.reservation.take()
@@ -185,8 +195,10 @@ fn settle_unobserved<H: Host>(
     let retries = exchange.outcomes.as_ref();
     let retries = retries.filter(|outcomes| outcomes.max_retries > 0);
     if exchange.starved
-        && via_upstream
-        && let (Some(retries), Some(outcome)) = (retries, response_outcome(host))
+        && let Some(retries) = retries
+        && has_response
+        && is_via_upstream(host)
+        && let Some(outcome) = response_outcome(host, retries.ask_grpc())
         && retries.contain(outcome.status, outcome.grpc_status)
     {
         exchange.refused = true;

@@ -4,6 +4,7 @@ use super::{ExchangeId, Ledger, TrackedExchange};
 use crate::host::shared_state::accounts::Accounts;
 use crate::host::shared_state::journal::Journals;
 use crate::retry::budget::Budget;
+use crate::retry::outcomes::RetryableOutcomes;
 use crate::retry::reservation::Reservation;
 
 /// The decision about an attempt.
@@ -76,6 +77,13 @@ impl Ledger {
             exchange.waiting = exchange.waiting.saturating_sub(1);
         }
         decision
+    }
+
+    /// Whether the gRPC status of a response matters to the router. If not by the policy,
+    /// it may by headers of an internal client's: such a retry pays when it comes.
+    pub(crate) fn asks_grpc(&mut self, id: ExchangeId) -> bool {
+        let outcomes = self.exchanges.get(id).and_then(|it| it.outcomes.as_deref());
+        outcomes.is_none_or(RetryableOutcomes::ask_grpc)
     }
 
     /// Response headers came for attempt `number`; whether the router must be
