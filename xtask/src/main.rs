@@ -122,7 +122,8 @@ enum Command {
     Capabilities,
     /// Check licences, bans, sources and advisories of all dependencies (deny.toml).
     Deny,
-    /// Build the filter in a second folder and compare: it must not depend on where.
+    /// Build the filter, in both builds, in a second folder and compare: it must not depend
+    /// on where.
     Reproducible,
     /// Bring docker-compose.yml up, test it and take it down.
     ComposeTest,
