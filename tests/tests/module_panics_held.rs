@@ -102,6 +102,31 @@ async fn a_panic_under_a_buckets_lock_costs_no_token_and_no_place() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_panic_at_a_later_rule_costs_no_token_of_an_earlier_one() -> Result<()> {
+    let rule = |requests: u32| {
+        json!({
+            "clientSelectors": [{"headers": [{"name": "both", "value": "yes"}]}],
+            "limit": {"requests": requests, "unit": "Year"},
+        })
+    };
+    let rules = json!([rule(2), rule(4)]);
+    let (envoy, upstream) = start(&json!({"rateLimit": {"local": {"rules": rules}}})).await?;
+    let both = || Request::get("/x").header("both", "yes");
+    for round in 1..=5 {
+        let command = "second BucketsId in request_headers";
+        let response = envoy.send(both().header("x-planted", command)).await?;
+        ensure!(is_answered_for(&response), "{response:?}");
+        panicked(&envoy, round).await?;
+    }
+    for status in [200, 200, 429] {
+        let response = envoy.send(both()).await?;
+        ensure!(response.status == status, "{status}: {response:?}");
+    }
+    ensure!(upstream.requests().len() == 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_panic_under_the_locks_of_clients_limits_leaves_each_client_its_own() -> Result<()> {
     let rule = json!({
         "clientSelectors": [{"headers": [{"name": "id", "type": "Distinct"}]}],

@@ -34,6 +34,7 @@ mod zig;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 
 use builds::Build;
@@ -117,12 +118,17 @@ enum Command {
         page: bool,
     },
     /// Run the scenario tables on several releases of Envoy, and write docs/VERSIONS.md.
-    Versions,
+    Versions {
+        /// Only on this one; what is known of the others stays.
+        #[arg(long, value_name = "VERSION", value_parser = releases())]
+        release: Option<String>,
+    },
     /// Build the filter, and write the list of what Envoy must allow it, with all copies.
     Capabilities,
     /// Check licences, bans, sources and advisories of all dependencies (deny.toml).
     Deny,
-    /// Build the filter in a second folder and compare: it must not depend on where.
+    /// Build the filter, in both builds, in a second folder and compare: it must not depend
+    /// on where.
     Reproducible,
     /// Bring docker-compose.yml up, test it and take it down.
     ComposeTest,
@@ -160,6 +166,10 @@ fn main() -> ExitCode {
     }
 }
 
+fn releases() -> PossibleValuesParser {
+    PossibleValuesParser::new(envoy::VERSIONS.iter().copied())
+}
+
 fn run(args: Args) -> Result<()> {
     let project = Project::here(args.install)?;
     match args.command {
@@ -188,7 +198,7 @@ fn run(args: Args) -> Result<()> {
         Command::Bench { what } => real_envoy::bench(&project, what.as_deref()),
         Command::Campaign { page: true, .. } => real_envoy::campaign_page(&project),
         Command::Campaign { minutes, seed, .. } => real_envoy::campaign(&project, minutes, seed),
-        Command::Versions => real_envoy::versions(&project),
+        Command::Versions { release } => real_envoy::versions(&project, release.as_deref()),
         Command::Fuzz {
             target,
             runs,

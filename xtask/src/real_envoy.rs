@@ -132,9 +132,11 @@ fn tool(project: &Project, binary: &str) -> Command {
     command
 }
 
-/// Runs the scenario tables on each release, and writes docs/VERSIONS.md.
-pub(crate) fn versions(project: &Project) -> Result<()> {
-    for version in envoy::VERSIONS {
+/// Runs the scenario tables on each release, or on this one only, and writes
+/// docs/VERSIONS.md.
+pub(crate) fn versions(project: &Project, release: Option<&str>) -> Result<()> {
+    let all = envoy::VERSIONS.iter().copied();
+    for version in all.filter(|it| release.is_none_or(|release| release == *it)) {
         let mut bench = Bench::prepare(project, version)?;
         for build in Build::ALL {
             bench = bench.on(*build);

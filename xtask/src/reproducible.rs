@@ -2,17 +2,17 @@
 //! byte, so that anybody can check a file against the sources.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use crate::project::Project;
-use crate::{sh, toolchain, wasm};
+use crate::{module, sh, toolchain, wasm, zig};
 
-/// Builds the filter from a copy of the sources, elsewhere and from nothing,
-/// and compares it with the one in `dist`.
+/// Makes both builds of the filter from a copy of the sources, elsewhere and from
+/// nothing, and compares them with those in `dist`.
 pub(crate) fn check(project: &Project) -> Result<()> {
-    let here = wasm::filter(project)?;
+    let here = builds(project)?;
     let root = project
         .target
         .join("reproducible/in a folder of another name");
@@ -25,21 +25,37 @@ pub(crate) fn check(project: &Project) -> Result<()> {
         root,
         install: project.install,
     };
-    let there = wasm::filter(&elsewhere)?;
-    let (here, there) = (fs::read(here)?, fs::read(there)?);
+    zig::lend(project, &elsewhere)?;
+    let there = builds(&elsewhere)?;
+    for (here, there) in here.iter().zip(&there) {
+        compare(project, here, there)?;
+    }
     fs::remove_dir_all(&elsewhere.root)?;
+    Ok(())
+}
+
+fn builds(project: &Project) -> Result<[PathBuf; 2]> {
+    Ok([
+        wasm::filter(project)?,
+        module::build(project, &module::own_target())?,
+    ])
+}
+
+fn compare(project: &Project, here: &Path, there: &Path) -> Result<()> {
+    let name = here.file_name().unwrap_or_default().display();
+    let (here, there) = (fs::read(here)?, fs::read(there)?);
     // Both were built by the same person, whose folders must not show either.
     let own = [
         Some(project.root.display().to_string()),
         toolchain::cargo_home(),
     ];
     if let Some(folder) = own.into_iter().flatten().find(|it| holds(&here, it)) {
-        bail!("the filter names the folder {folder}: see `anonymous_paths`");
+        bail!("{name} names the folder {folder}: see `anonymous_paths`");
     }
     if let Some(difference) = difference(&here, &there) {
-        bail!("the filter depends on the folder that it is built in: {difference}");
+        bail!("{name} depends on the folder that it is built in: {difference}");
     }
-    println!("{} bytes, the same from two folders", here.len());
+    println!("{name}: {} bytes, the same from two folders", here.len());
     Ok(())
 }
 

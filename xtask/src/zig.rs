@@ -8,7 +8,7 @@
 
 use std::env;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -60,11 +60,21 @@ pub(crate) fn link_with(
     Ok(())
 }
 
+/// Has a copy of the project link with what was fetched for the project.
+pub(crate) fn lend(project: &Project, copy: &Project) -> Result<()> {
+    let fetched = folder(project);
+    if fetched.is_dir() {
+        fs::create_dir_all(copy.target.join("tools"))?;
+        symlink(fetched, folder(copy))?;
+    }
+    Ok(())
+}
+
 fn program(project: &Project) -> Result<PathBuf> {
     if let Some(zig) = env::var_os("ZIG") {
         return Ok(zig.into());
     }
-    let folder = project.target.join("tools").join(format!("zig-{VERSION}"));
+    let folder = folder(project);
     let program = folder.join(WHEEL.program);
     if !program.is_file() {
         eprintln!("fetching Zig {VERSION} from PyPI, to link with (about 100 MB)");
@@ -73,6 +83,10 @@ fn program(project: &Project) -> Result<PathBuf> {
         })?;
     }
     Ok(program)
+}
+
+fn folder(project: &Project) -> PathBuf {
+    project.target.join("tools").join(format!("zig-{VERSION}"))
 }
 
 fn answers(program: &Path) -> Result<()> {

@@ -45,6 +45,8 @@ pub struct Exchange {
     is_delayed: bool,
     /// Its places among the requests in flight.
     in_flight: Vec<InFlightKey>,
+    /// So many rules have taken tokens for it, until it is decided whether it passes.
+    paid: usize,
     /// The account of the request's body, as long as a limit watches it.
     body: Option<Box<BodyProgress>>,
     /// What the response says of rate limits.
@@ -118,6 +120,7 @@ impl Exchange {
             facts: _,
             is_delayed,
             in_flight,
+            paid,
             body,
             limit_headers,
             opened,
@@ -125,6 +128,7 @@ impl Exchange {
         } = self;
         !is_delayed
             && in_flight.is_empty()
+            && *paid == 0
             && body.is_none()
             && limit_headers.is_none()
             && opened.is_none()

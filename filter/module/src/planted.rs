@@ -1,8 +1,8 @@
 //! The filter with panics planted in it, for the tests: feature `planted-panics`.
 //!
 //! A request's header `x-planted` says in which hook of its exchange (`response_body`),
-//! under which lock that is taken there (`QuotaId in stream_complete`), or what else is to
-//! be done (`probe`). What begins with `upstream ` is for the upstream position alone. The
+//! under which lock that is taken there (`QuotaId in stream_complete`, `second BucketsId in
+//! request_headers`), or what else is to be done (`probe`). What begins with `upstream ` is for the upstream position alone. The
 //! text of a configuration says whether loading or ending it panics. All else is the
 //! filter's.
 #![allow(clippy::panic, reason = "it is what this is for")]
@@ -29,8 +29,8 @@ static NEXT_SHOWN: AtomicBool = AtomicBool::new(false);
 static NEXT_WAKE: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// This worker panics when it locks one of this kind next.
-    static NEXT_LOCK: RefCell<String> = const { RefCell::new(String::new()) };
+    /// This worker panics when it has locked one of this kind so many times more.
+    static NEXT_LOCK: RefCell<(String, u32)> = const { RefCell::new((String::new(), 0)) };
 }
 
 /// The filter, panicking on command.
@@ -210,7 +210,11 @@ impl PlantedExchange {
             && of == hook
         {
             shared_state::ON_LOCK.get_or_init(|| under_a_lock);
-            NEXT_LOCK.set(kind.to_owned());
+            let (kind, count) = match kind.strip_prefix("second ") {
+                Some(kind) => (kind, 2),
+                None => (kind, 1),
+            };
+            NEXT_LOCK.set((kind.to_owned(), count));
         }
     }
 }
@@ -244,10 +248,15 @@ fn in_the_timer_thread() {
 
 /// Called where a lock of what is shared has just been taken.
 fn under_a_lock(kind: &str) {
-    let is_next =
-        NEXT_LOCK.with_borrow(|wanted| !wanted.is_empty() && kind.ends_with(wanted.as_str()));
+    let is_next = NEXT_LOCK.with_borrow_mut(|(wanted, left)| {
+        if wanted.is_empty() || !kind.ends_with(wanted.as_str()) {
+            return false;
+        }
+        *left = left.saturating_sub(1);
+        *left == 0
+    });
     if is_next {
-        panic!("planted under the lock of {}", NEXT_LOCK.take());
+        panic!("planted under the lock of {}", NEXT_LOCK.take().0);
     }
 }
 

@@ -48,6 +48,10 @@ impl Exchange {
         if let Some(policy) = cx.plan.policy(self.policy) {
             self.end_delay(policy, cx);
             self.drop_body(policy, cx);
+            if let (Some(limits), 1..) = (&policy.limits, self.paid) {
+                let mut limiter = cx.worker.limiter(cx.plan, &mut cx.event);
+                limits.give_back(&self.facts.limits, &mut self.paid, &mut limiter);
+            }
         }
         if !self.in_flight.is_empty() {
             let mut limiter = cx.worker.limiter(cx.plan, &mut cx.event);
@@ -172,12 +176,13 @@ impl Exchange {
 
     /// The rate limits that count this request, and then its body.
     fn limit<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) -> Flow {
-        let mut matched = std::mem::take(&mut self.facts.limits);
+        let matched = &self.facts.limits;
         let limits = policy.limits.as_ref().filter(|_| !matched.is_empty());
         let verdict = limits.map(|limits| {
             let limiter = &mut cx.worker.limiter(cx.plan, &mut cx.event);
-            limits.decide(&matched, &mut self.in_flight, limiter)
+            limits.decide(matched, &mut self.in_flight, &mut self.paid, limiter)
         });
+        let mut matched = std::mem::take(&mut self.facts.limits);
         matched.clear();
         cx.worker.matched = matched;
         match verdict {

@@ -55,11 +55,13 @@ struct TakenTokens {
 impl RateLimits {
     /// Decides, and takes tokens and counts the request as in flight if it may
     /// pass. What it counts as in flight under, until it ends, is in `in_flight` as
-    /// soon as it does: a host that ends it in the middle releases that.
+    /// soon as it does, and how many rules it has paid is in `paid` until it passes: a
+    /// host that ends it in the middle gives that back.
     pub(crate) fn decide<H: Host>(
         &self,
         matched: &[MatchedRule],
         in_flight: &mut Vec<InFlightKey>,
+        paid: &mut usize,
         limiter: &mut Limiter<'_, '_, H>,
     ) -> Verdict {
         if let Some(refusal) = self.cached_refusal(matched, limiter) {
@@ -69,7 +71,7 @@ impl RateLimits {
         if let Err(reply) = self.acquire(matched, in_flight, limiter) {
             return Verdict::Refuse(reply);
         }
-        let taken = match self.take_tokens(matched, limiter) {
+        let taken = match self.take_tokens(matched, paid, limiter) {
             Ok(taken) => taken,
             Err(refusal) => {
                 limiter.release_all(in_flight);
@@ -81,6 +83,7 @@ impl RateLimits {
             let counter = if passes { rule.admitted } else { rule.limited };
             limiter.event.count(counter);
         }
+        *paid = 0;
         Verdict::Pass(Pass {
             headers: LimitHeaders::new(taken.slowest, taken.lists),
             wait_ns: taken.wait_ns,
@@ -141,6 +144,7 @@ impl RateLimits {
     fn take_tokens<H: Host>(
         &self,
         matched: &[MatchedRule],
+        paid: &mut usize,
         limiter: &mut Limiter<'_, '_, H>,
     ) -> Result<TakenTokens, Refusal> {
         let mut taken = TakenTokens::default();
@@ -151,9 +155,12 @@ impl RateLimits {
                 continue;
             };
             match limiter.take(bucket, rule.cost) {
-                Ok(state) => taken.add(rule, state),
+                Ok(state) => {
+                    *paid = done + 1;
+                    taken.add(rule, state);
+                }
                 Err(wait) => {
-                    self.give_back(self.enforced(matched).take(done), limiter);
+                    self.give_back(matched, paid, limiter);
                     let refusal = Refusal {
                         matched_rule,
                         wait: Some(wait),
@@ -168,13 +175,16 @@ impl RateLimits {
         Ok(taken)
     }
 
-    /// Gives back what these rules have taken for a request that is refused.
-    fn give_back<'a, H: Host>(
+    /// Gives back what the first `paid` rules that are enforced have taken for a request
+    /// that does not pass after all.
+    pub(crate) fn give_back<H: Host>(
         &self,
-        paid: impl Iterator<Item = (&'a Rule, MatchedRule)>,
+        matched: &[MatchedRule],
+        paid: &mut usize,
         limiter: &mut Limiter<'_, '_, H>,
     ) {
-        for (rule, matched_rule) in paid {
+        // Forgotten first: what came back twice would let too many pass.
+        for (rule, matched_rule) in self.enforced(matched).take(std::mem::take(paid)) {
             if let Some(bucket) = rule.bucket(matched_rule) {
                 limiter.give_back(bucket, rule.cost);
             }
