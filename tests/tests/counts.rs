@@ -1,6 +1,6 @@
 //! What exchanges cost, counted in calls and allocations, against tests/counts.txt.
 //!
-//! `UPDATE_GOLDEN=1 cargo xtask test counts` writes the file anew.
+//! `UPDATE_GOLDEN=1 cargo xtask test exchanges_cost` writes the file anew.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ async fn exchanges_cost_what_their_counts_say() -> Result<()> {
     ensure!(
         found == known,
         "{FILE} (-) is not what was counted (+):\n{}\n\
-         Fewer is better: `UPDATE_GOLDEN=1 cargo xtask test counts` writes the file. \
+         Fewer is better: `UPDATE_GOLDEN=1 cargo xtask test exchanges_cost` writes the file. \
          What costs more than before needs that, too, and its reason in CHANGELOG.md.",
         counts::file::difference(&known, &found)
     );

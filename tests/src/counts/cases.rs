@@ -65,17 +65,14 @@ fn hand_written(upstream: &Upstream) -> Result<Stage> {
     let mut cases = Vec::new();
     for listener in listeners() {
         builder = builder.listener(listener.config()?);
-        cases.extend(
-            listener
-                .sent
-                .into_iter()
-                .map(|(way, request, status)| Case {
-                    name: format!("{}, {way}", listener.name),
-                    listener: listener.name.to_owned(),
-                    request,
-                    status,
-                }),
-        );
+        for (way, request, status) in listener.sent {
+            cases.push(Case {
+                name: format!("{}, {way}", listener.name),
+                listener: listener.name.to_owned(),
+                request,
+                status,
+            });
+        }
     }
     Ok(Stage {
         bootstrap: counting(builder.build()?)?,

@@ -10,9 +10,9 @@ use crate::Build;
 pub type Counted = Vec<(String, Vec<String>)>;
 
 const HEAD: &str = "\
-# What an exchange costs in calls between Envoy and the filter, and in allocations of the
-# module, its engine's included: written by the test `counts` with UPDATE_GOLDEN=1, and
-# compared by it on each build. See CONTRIBUTING.md.
+# What exchanges cost in calls: entries into the VM of the .wasm and its hostcalls, and the
+# callbacks into Envoy that the module makes; beside these the module's allocations, its
+# engine's included. Written and compared by tests/tests/counts.rs: see CONTRIBUTING.md.
 ";
 
 /// The file with this build's lines in the place of those that it had.
@@ -24,7 +24,7 @@ pub fn with_counts(text: &str, build: Build, counted: &Counted) -> String {
         let lines = known.get(name.as_str()).into_iter().flatten();
         let others = lines.copied().filter(|line| !is_own(line));
         let mut lines: Vec<&str> = own.iter().map(String::as_str).chain(others).collect();
-        // The .wasm first; callbacks before what is done in them.
+        // The .wasm first; otherwise as they come.
         lines.sort_by_key(|line| !line.starts_with(Build::Wasm.name()));
         let _ = writeln!(file, "\n{name}\n  {}", lines.join("\n  "));
     }

@@ -24,13 +24,12 @@ pub(super) async fn so_far(client: &mut h1::Connection) -> Result<Tally> {
         .with_context(|| format!("{text:?} are no counts"))
 }
 
-/// How much more there is of each.
-pub(super) fn less(all: &Tally, known: &Tally) -> Result<Tally> {
+/// How much more there is of each; `None` if there is less of any.
+pub(super) fn less(all: &Tally, known: &Tally) -> Option<Tally> {
     let less = all.iter().map(|(name, count)| {
         let known = known.get(name).copied().unwrap_or_default();
         let count = count.checked_sub(known)?;
         Some((name.clone(), count))
     });
-    let less: Option<Tally> = less.collect();
-    less.with_context(|| format!("{all:?} is less than {known:?}"))
+    less.collect()
 }

@@ -8,8 +8,8 @@ use super::Tally;
 /// What an exchange consists of.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Calls {
-    /// Entries into the VM. Those in which Envoy asks for memory are among them.
-    pub(super) callbacks: Tally,
+    /// Into the VM, those in which Envoy asks for memory included.
+    pub(super) entries: Tally,
     pub(super) hostcalls: Tally,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn exchange(log: &str) -> Option<Calls> {
                     }
                 }
                 if thread.is_ours {
-                    *calls.callbacks.entry(name.to_owned()).or_default() += 1;
+                    *calls.entries.entry(name.to_owned()).or_default() += 1;
                 }
             }
             "host<-vm" => {
@@ -146,7 +146,7 @@ mod tests {
             "[vm<-host] wasi_snapshot_preview1.clock_time_get return: 0",
             "[host<-vm] proxy_on_done return: 1",
         ];
-        let callbacks = [
+        let entries = [
             ("proxy_on_context_create", 2),
             ("proxy_on_done", 2),
             ("proxy_on_memory_allocate", 1),
@@ -154,7 +154,7 @@ mod tests {
         ];
         let hostcalls = [("clock_time_get", 1), ("proxy_get_property", 1)];
         let expected = Calls {
-            callbacks: tally(&callbacks),
+            entries: tally(&entries),
             hostcalls: tally(&hostcalls),
         };
         assert_eq!(exchange(&log(&lines)), Some(expected));
