@@ -11,6 +11,7 @@ pub mod bootstrap;
 pub mod build;
 pub mod bulk;
 pub mod client;
+pub mod counts;
 pub mod envoy;
 pub mod half_open;
 pub mod hostile;

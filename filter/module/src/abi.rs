@@ -14,6 +14,8 @@
 #[cfg(feature = "planted-panics")]
 mod allocations;
 mod callbacks;
+#[cfg(feature = "planted-panics")]
+mod calls;
 mod config;
 mod exports;
 mod guard;
@@ -31,6 +33,8 @@ mod types;
 
 #[cfg(feature = "planted-panics")]
 pub(crate) use allocations::allocations;
+#[cfg(feature = "planted-panics")]
+pub(crate) use calls::{each_call, uncounted};
 pub(crate) use config::{Config, ConfigScheduler, CounterId, GaugeId};
 pub(crate) use exports::exports;
 pub(crate) use guard::{guarded, on_panic};

@@ -16,7 +16,7 @@ use std::thread;
 
 use crate::abi::{
     Attribute, BodyFlow, Config, HeadersFlow, HttpFilter, LocalReplyFlow, Map, Scheduler, Stream,
-    TrailersFlow, guarded,
+    TrailersFlow, guarded, uncounted,
 };
 use crate::filter::Filter;
 use crate::{shared_state, timer};
@@ -96,7 +96,7 @@ impl HttpFilter for Planted {
         stream: &mut Stream<'_>,
         end: bool,
     ) -> HeadersFlow {
-        let command = stream.header(Map::RequestHeaders, "x-planted");
+        let command = uncounted(|| stream.header(Map::RequestHeaders, "x-planted"));
         let command = command.map(String::from_utf8_lossy).unwrap_or_default();
         exchange.command = match command.strip_prefix("upstream ") {
             Some(command) if exchange.config.is_upstream => command.to_owned(),
@@ -119,6 +119,7 @@ impl HttpFilter for Planted {
                 return HeadersFlow::StopAllAndWatermark;
             }
             "allocations" => return probe::allocations_so_far(stream),
+            "counts" => return probe::counts_so_far(stream),
             "probe" => return probe::reply(stream),
             "grpc" => return probe::grpc_reply(stream),
             "reset" => return probe::reset(stream),

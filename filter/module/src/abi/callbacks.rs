@@ -10,6 +10,8 @@
 
 use std::ffi::c_void;
 
+#[cfg(feature = "planted-panics")]
+use super::calls;
 use super::types::{EnvoyBuffer, EnvoyHeader, ModuleBuffer, ModuleHeader};
 
 /// Envoy's filter of one stream.
@@ -24,10 +26,37 @@ pub(super) type ConfigSchedulerPtr = *mut c_void;
 
 macro_rules! callbacks {
     ($($name:ident = $symbol:literal ($($argument:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
-        unsafe extern "C" {
+        #[cfg(not(feature = "planted-panics"))]
+        pub(super) use envoy::*;
+        #[cfg(feature = "planted-panics")]
+        pub(super) use counted::*;
+
+        mod envoy {
+            use super::*;
+
+            unsafe extern "C" {
+                $(
+                    #[link_name = concat!("envoy_dynamic_module_callback_", $symbol)]
+                    pub(in super::super) fn $name($($argument: $type),*) $(-> $result)?;
+                )*
+            }
+        }
+
+        /// The same, and each call is counted.
+        #[cfg(feature = "planted-panics")]
+        mod counted {
+            use super::*;
+
+            const _: () = assert!([$($symbol),*].len() <= calls::MOST);
+
             $(
-                #[link_name = concat!("envoy_dynamic_module_callback_", $symbol)]
-                pub(super) fn $name($($argument: $type),*) $(-> $result)?;
+                /// # Safety
+                /// As Envoy's ABI says of the callback.
+                pub(in super::super) unsafe fn $name($($argument: $type),*) $(-> $result)? {
+                    calls::count($symbol);
+                    // SAFETY: as the caller promises.
+                    unsafe { envoy::$name($($argument),*) }
+                }
             )*
         }
     };
