@@ -1,10 +1,10 @@
 //! What an exchange costs in calls and allocations, counted exactly: tests/counts.txt.
 //!
 //! CPU per request is noise on a machine that others use; the calls between Envoy and
-//! the filter are not, and most of the cost is in them. Each kind of exchange ([`cases`])
+//! the filter are not, and most of the cost is in them. Each kind of exchange (`cases`)
 //! is sent one after the other to a real Envoy with one worker. What its calls are says
-//! Envoy's own trace ([`trace`]) of the .wasm, and the planted copy of the module
-//! ([`planted`]).
+//! Envoy's own trace (`trace`) of the .wasm, and the planted copy of the module
+//! (`planted`).
 //!
 //! Some exchanges do a little more than the others: they fetch the next lease of tokens,
 //! publish a balance, or find a sign of life due. What most of them do is what counts.
