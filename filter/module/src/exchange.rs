@@ -24,6 +24,7 @@ pub(crate) struct HttpExchange {
 }
 
 impl HttpExchange {
+    #[inline(always)]
     pub(crate) fn new(config: &Arc<FilterConfig>) -> Self {
         Self {
             config: Arc::clone(config),

@@ -26,6 +26,8 @@ impl HttpFilter for Filter {
         config.shows_panics()
     }
 
+    // It is large, and else copied twice on its way to where it stays.
+    #[inline(always)]
     fn begin(config: &Arc<FilterConfig>) -> HttpExchange {
         HttpExchange::new(config)
     }

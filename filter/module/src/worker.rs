@@ -96,8 +96,19 @@ impl Hook<'_, '_> {
             if !is_over {
                 beginning.note(|| host.request_as_it_is());
             }
+            if undone.is_empty() {
+                thread.actions = std::mem::take(undone);
+            }
             Some(Outcome { flow, is_over })
         });
+        let outcome = outcome.unwrap_or(Outcome {
+            flow: Flow::Continue,
+            is_over: true,
+        });
+        // Mostly there is nothing to do.
+        if undone.is_empty() {
+            return outcome;
+        }
         match stream {
             Some(stream) => Performer {
                 config,
@@ -107,10 +118,7 @@ impl Hook<'_, '_> {
             None => perform_without_stream(config, undone),
         }
         THREAD.with_borrow_mut(|thread| thread.actions = std::mem::take(undone));
-        outcome.unwrap_or(Outcome {
-            flow: Flow::Continue,
-            is_over: true,
-        })
+        outcome
     }
 }
 

@@ -88,9 +88,7 @@ impl<F: HttpFilter> Slot<F> {
         let mut slot = Box::write(pool::take(), slot);
         // Made where it stays: it is large.
         let exchange = slot.exchange.get_mut();
-        let begun = guarded(what, || {
-            exchange.get_or_insert_with(begin);
-        });
+        let begun = guarded(what, || *exchange = Some(begin()));
         slot.owes_answer.set(begun.is_none());
         Box::into_raw(slot).cast()
     }
