@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::bootstrap::Bootstrap;
-use crate::build::{self, Build};
+use crate::build;
 use crate::client::{Request, Response, h1};
 use crate::{repo, wait};
 pub use lifecycle::free_port;
@@ -27,6 +27,9 @@ const START: Duration = Duration::from_secs(90);
 
 /// The argument of an Envoy that shares nothing with other processes.
 pub const NO_HOT_RESTART: &str = "--disable-hot-restart";
+
+/// What either build says is shown: a benchmark has both in one Envoy.
+const LOG_LEVELS: &str = "wasm:info,dynamic_modules:info";
 
 /// What a dead plugin writes into Envoy's log, and a module that has panicked.
 const VM_DEATH: [&str; 3] = ["panicked at", "in-VM backtrace", "Uncaught RuntimeError"];
@@ -179,7 +182,6 @@ impl Process {
         build::adapt(&mut adapted)?;
         fs::write(&config, serde_json::to_vec_pretty(&adapted)?)?;
         let log = File::create(log_path(dir.path()))?;
-        let component = Build::under_test()?.log_component();
         let child = Command::new(&envoy)
             .arg("--config-path")
             .arg(&config)
@@ -187,7 +189,7 @@ impl Process {
             .arg(admin_path(dir.path()))
             .args(["--concurrency", &bootstrap.concurrency().to_string()])
             .args(["--log-level", "warning"])
-            .args(["--component-log-level", &format!("{component}:info")])
+            .args(["--component-log-level", LOG_LEVELS])
             .args(["--file-flush-interval-msec", "10"])
             .args(arguments)
             .stdout(log.try_clone()?)

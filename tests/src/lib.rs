@@ -22,6 +22,7 @@ pub mod mortal;
 pub mod native;
 pub mod pages;
 pub mod percent;
+pub mod plot;
 pub mod readme;
 pub mod repo;
 pub mod scenario;

@@ -50,6 +50,20 @@ pub fn planted_module() -> Result<PathBuf> {
     existing("the planted module", "BTP_MODULE_PLANTED", &file)
 }
 
+/// A filter for the sandbox that does nothing: `$BTP_NOOP_WASM`, else the one
+/// `cargo xtask` built.
+pub fn noop_wasm() -> Result<PathBuf> {
+    let file = "target/wasm32-wasip1/release/noop_filter.wasm";
+    existing("the .wasm that does nothing", "BTP_NOOP_WASM", file)
+}
+
+/// A dynamic module that does nothing: `$BTP_NOOP_MODULE`, else the one `cargo xtask`
+/// built.
+pub fn noop_module() -> Result<PathBuf> {
+    let file = "target/module/libnoop.so";
+    existing("the module that does nothing", "BTP_NOOP_MODULE", file)
+}
+
 /// The filter of an earlier commit, from which tests update to the one under
 /// test: `$BTP_WASM_BEFORE`, else the one `cargo xtask` built.
 pub fn wasm_before() -> Result<PathBuf> {

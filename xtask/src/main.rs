@@ -16,6 +16,7 @@ mod elf;
 mod envoy;
 mod exports;
 mod files;
+mod floors;
 mod fuzz;
 mod image;
 mod module;
@@ -100,10 +101,11 @@ enum Command {
     },
     /// Measure, and write docs/PERFORMANCE.md (minutes; leave the machine alone).
     Bench {
-        /// Measure something else: `retry-budget` writes its part of docs/COMPARE.md,
-        /// `retry-routes` its table in docs/PERFORMANCE.md.
-        #[arg(value_parser = ["builds", "retry-budget", "retry-routes"])]
-        what: Option<String>,
+        /// Measure these parts only.
+        parts: Vec<real_envoy::Part>,
+        /// How many rounds the parts make that compare CPU; each has a default.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(2..=1000))]
+        rounds: Option<u64>,
     },
     /// Attack an Envoy with the filter, and write docs/RELIABILITY.md (loopback only).
     Campaign {
@@ -195,7 +197,7 @@ fn run(args: Args) -> Result<()> {
             build,
             filter,
         } => checks::test(&project, envoy.as_deref(), build, filter.as_deref()),
-        Command::Bench { what } => real_envoy::bench(&project, what.as_deref()),
+        Command::Bench { parts, rounds } => real_envoy::bench(&project, &parts, rounds),
         Command::Campaign { page: true, .. } => real_envoy::campaign_page(&project),
         Command::Campaign { minutes, seed, .. } => real_envoy::campaign(&project, minutes, seed),
         Command::Versions { release } => real_envoy::versions(&project, release.as_deref()),

@@ -1,23 +1,56 @@
 //! What runs the built filter in a real Envoy: the demo, the tests, measurements
 //! and attacks.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
+use clap::ValueEnum;
 
 use crate::builds::Build;
 use crate::built::{self, Built};
 use crate::envoy::{self, Envoy};
 use crate::project::Project;
-use crate::{module, sh};
+use crate::{floors, module, sh};
 
 /// What a program that drives a real Envoy needs.
 pub(crate) struct Bench {
     envoy: Envoy,
     built: Built,
     build: Build,
+}
+
+/// What `cargo xtask bench` can measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// CPU per request of each capability in each build, beside Envoy's own filters.
+    Cpu,
+    /// Latency at half of the load that saturates Envoy.
+    Latency,
+    /// Memory of Envoy's process and of each worker.
+    Memory,
+    /// 10,000 policies on 10,000 routes.
+    Scale,
+    /// Rate limits under overload, for many clients, and of requests in flight.
+    Limits,
+    /// One, two and three instances of the filter.
+    Instances,
+    /// Ways to switch retries on, with few and many routes.
+    RetryRoutes,
+    /// Retry budgets beside Envoy's own (docs/COMPARE.md).
+    RetryBudget,
+}
+
+impl Part {
+    /// Whether the program `bench` measures it; others have one of their own.
+    fn is_of_bench(self) -> bool {
+        !matches!(self, Self::RetryRoutes | Self::RetryBudget)
+    }
+
+    fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |it| it.get_name().to_owned())
+    }
 }
 
 impl Bench {
@@ -50,6 +83,7 @@ impl Bench {
     pub(crate) fn tests(&self, project: &Project) -> Result<Command> {
         let mut tests = self.equip(project.cargo(["test", "-p", "btp-tests"]));
         tests.env("BTP_MODULE_PLANTED", module::planted(project)?);
+        floors::provide(project, &mut tests)?;
         Ok(tests)
     }
 
@@ -87,21 +121,30 @@ pub(crate) fn demo(
     sh::show(&mut demo)
 }
 
-/// Measures, and writes tables into the docs from what was measured.
-pub(crate) fn bench(project: &Project, what: Option<&str>) -> Result<()> {
+/// Measures, and writes tables and plots into the docs from what was measured: everything,
+/// or these parts of it.
+pub(crate) fn bench(project: &Project, parts: &[Part], rounds: Option<u64>) -> Result<()> {
     let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
-    let binary = what.unwrap_or("bench").replace('-', "_");
-    let mut command = bench.equip(tool(project, &binary));
-    if binary == "builds" {
-        command.env("BTP_NOOP_MODULE", noop_module(project)?);
+    let parts = if parts.is_empty() {
+        Part::value_variants()
+    } else {
+        parts
+    };
+    let (own, others): (Vec<&Part>, Vec<&Part>) = parts.iter().partition(|it| it.is_of_bench());
+    if !own.is_empty() {
+        let mut command = bench.equip(tool(project, "bench"));
+        floors::provide(project, &mut command)?;
+        command.arg("--").args(own.iter().map(|it| it.name()));
+        if let Some(rounds) = rounds {
+            command.args(["--rounds", &rounds.to_string()]);
+        }
+        sh::show(&mut command)?;
     }
-    sh::show(&mut command)
-}
-
-/// A dynamic module that does nothing, with the profile of ours.
-fn noop_module(project: &Project) -> Result<PathBuf> {
-    sh::run(&mut project.cargo(["build", "--profile", "module", "-p", "btp-noop-module"]))?;
-    Ok(project.target.join("module").join("libnoop.so"))
+    for part in others {
+        let binary = part.name().replace('-', "_");
+        sh::show(&mut bench.equip(tool(project, &binary)))?;
+    }
+    Ok(())
 }
 
 /// Attacks an Envoy for so many minutes, and writes docs/RELIABILITY.md.

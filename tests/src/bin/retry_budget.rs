@@ -1,6 +1,6 @@
 //! Retries per request under a 20 % budget: Envoy's two native modes beside
 //! ours, in the same run. Writes the table in docs/COMPARE.md, its raw numbers
-//! and the plot.
+//! and the plot; `retry_budget plot` draws the plot of the raw numbers that are there.
 //!
 //! Mostly every try fails, so that each request asks for three retries; what a
 //! mode lets through is counted where it arrives, at the upstream. The last
@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use btp_policy::hash::SplitMix64;
 use btp_tests::bootstrap::{cluster, upstream_filtered};
 use btp_tests::measure::write_table;
+use btp_tests::plot::{Bar, Bars, Group, Series, palette};
 use btp_tests::{Builder, Envoy, Response, Route, load, repo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -112,6 +113,9 @@ const MODES: [(&str, Mode); 6] = [
     ("4 workers", Mode::Gate(4)),
 ];
 
+const RAW: &str = "docs/compare/retry-budget.csv";
+const PLOT: &str = "docs/compare/retry-budget.svg";
+
 struct Measured {
     requests: u64,
     retries: u64,
@@ -120,7 +124,13 @@ struct Measured {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    LocalSet::new().run_until(run()).await
+    match std::env::args().nth(1).as_deref() {
+        Some("plot") => {
+            let rows = read(&fs::read_to_string(repo::path(RAW))?)?;
+            Ok(fs::write(repo::path(PLOT), plot(&rows)?)?)
+        }
+        _ => LocalSet::new().run_until(run()).await,
+    }
 }
 
 async fn run() -> Result<()> {
@@ -139,9 +149,8 @@ async fn run() -> Result<()> {
         rows.push((case, row));
         println!("{}", table(&rows)?);
     }
-    fs::create_dir_all(repo::path("docs/compare"))?;
-    fs::write(repo::path("docs/compare/retry-budget.csv"), raw(&rows)?)?;
-    fs::write(repo::path("docs/compare/retry-budget.svg"), plot(&rows)?)?;
+    fs::write(repo::path(RAW), raw(&rows)?)?;
+    fs::write(repo::path(PLOT), plot(&rows)?)?;
     write_table("docs/COMPARE.md", "retry-budget", &table(&rows)?)
 }
 
@@ -255,7 +264,9 @@ fn scramble(number: u64) -> u64 {
     SplitMix64::new(before).draw()
 }
 
-type Rows = [(Case, Vec<(usize, Measured)>)];
+/// What each mode did in one case.
+type Row = (Case, Vec<(usize, Measured)>);
+type Rows = [Row];
 
 fn percent(part: u64, whole: u64) -> f64 {
     100.0 * part as f64 / whole.max(1) as f64
@@ -293,55 +304,81 @@ fn raw(rows: &Rows) -> Result<String> {
     Ok(raw)
 }
 
+/// What [`raw`] has written.
+fn read(raw: &str) -> Result<Vec<Row>> {
+    let mut rows: Vec<Row> = CASES.into_iter().map(|case| (case, Vec::new())).collect();
+    for line in raw.lines().skip(1) {
+        let parts: Vec<&str> = line.split('"').collect();
+        let [_, case, _, mode, numbers] = parts.as_slice() else {
+            anyhow::bail!("{line:?} is none of the lines that are written there");
+        };
+        let numbers: Vec<u64> = numbers
+            .split_terminator(',')
+            .filter(|it| !it.is_empty())
+            .map(str::parse)
+            .collect::<Result<_, _>>()?;
+        let [requests, retries, ok] = numbers.as_slice() else {
+            anyhow::bail!("{line:?} does not end with three numbers");
+        };
+        let row = rows.iter_mut().find(|(it, _)| it.name == *case);
+        let (_, row) = row.with_context(|| format!("no case {case:?}"))?;
+        let index = MODES.iter().position(|(name, _)| name == mode);
+        let index = index.with_context(|| format!("no mode {mode:?}"))?;
+        row.push((
+            index,
+            Measured {
+                requests: *requests,
+                retries: *retries,
+                ok: *ok,
+            },
+        ));
+    }
+    Ok(rows)
+}
+
 /// Bars per case; the line is what was asked for.
 fn plot(rows: &Rows) -> Result<String> {
-    const SCALE: f64 = 1.0;
-    const FLOOR: f64 = 330.0;
-    const GROUP: usize = 176;
-    const COLORS: [&str; 6] = [
-        "#8c8c8c", "#c44e52", "#dd8452", "#2a6f4e", "#4c9f70", "#8cc5a2",
+    let [dark, green, light] = palette::GREENS;
+    let colors = [
+        palette::GREY,
+        palette::RED,
+        palette::ORANGE,
+        dark,
+        green,
+        light,
     ];
-    let width = 40 + rows.len() * GROUP;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} 420\" \
-         font-family=\"sans-serif\" font-size=\"11\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
-    );
-    for (group, (case, row)) in rows.iter().enumerate() {
-        let left = 40 + group * GROUP;
-        for (index, it) in row {
-            let value = percent(it.retries, it.requests);
-            let (x, height) = (left + index * 26, value * SCALE);
-            let (y, color) = (FLOOR - height, COLORS[*index % COLORS.len()]);
-            writeln!(
-                svg,
-                "<rect x=\"{x}\" y=\"{y:.1}\" width=\"22\" height=\"{height:.1}\" \
-                 fill=\"{color}\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"middle\">{value:.0}</text>",
-                x + 11,
-                y - 3.0,
-            )?;
+    let names = [
+        "Envoy, no budget",
+        "retry_budget",
+        "budget_interval: 10s",
+        "gate mode, 1 worker",
+        "2 workers",
+        "4 workers",
+    ];
+    let series = names.into_iter().zip(colors);
+    let group = |(case, row): &Row| {
+        let bar = |index| {
+            let (_, it) = row.iter().find(|(mode, _)| *mode == index)?;
+            Some(Bar {
+                value: percent(it.retries, it.requests),
+                range: None,
+            })
+        };
+        Group {
+            name: case.name.replace(", ", "\n"),
+            bars: (0..MODES.len()).map(bar).collect(),
         }
-        for (line, text) in case.name.split(", ").enumerate() {
-            let y = 345 + line * 14;
-            writeln!(svg, "<text x=\"{left}\" y=\"{y}\">{text}</text>")?;
-        }
+    };
+    Bars {
+        title: "Retries under a budget of 20 %".to_owned(),
+        subtitle: "Each request may be retried three times; retries are counted where they \
+                   arrive."
+            .to_owned(),
+        axis: "retries per 100 requests".to_owned(),
+        decimals: 0,
+        series: series.map(|(name, color)| Series { name, color }).collect(),
+        groups: rows.iter().map(group).collect(),
+        mark: Some((20.0, "20 %: the budget".to_owned())),
     }
-    let asked = FLOOR - 20.0 * SCALE;
-    writeln!(
-        svg,
-        "<path d=\"M30 {asked} H{width}\" stroke=\"#000\" stroke-dasharray=\"4 3\"/>\n\
-         <text x=\"4\" y=\"{asked}\">20 %</text>"
-    )?;
-    for (index, (name, _)) in MODES.iter().enumerate() {
-        let (x, color) = (40 + index * 145, COLORS[index % COLORS.len()]);
-        let name = name.replace('`', "");
-        writeln!(
-            svg,
-            "<rect x=\"{x}\" y=\"398\" width=\"10\" height=\"10\" fill=\"{color}\"/>\
-             <text x=\"{}\" y=\"407\">{name}</text>",
-            x + 14
-        )?;
-    }
-    svg.push_str("</svg>\n");
-    Ok(svg)
+    .draw()
 }

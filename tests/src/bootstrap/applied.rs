@@ -13,6 +13,16 @@ impl Bootstrap {
     /// This configuration under a policy, with these options of the command, and
     /// what the command said.
     pub fn applied(&self, policy: &Value, options: &[&str]) -> Result<(Self, String)> {
+        self.applied_as(Build::under_test()?, policy, options)
+    }
+
+    /// The same with this build of the filter.
+    pub fn applied_as(
+        &self,
+        build: Build,
+        policy: &Value,
+        options: &[&str],
+    ) -> Result<(Self, String)> {
         let folder = tempfile::tempdir()?;
         let write =
             |name: &str, value: &Value| fs::write(folder.path().join(name), value.to_string());
@@ -21,7 +31,7 @@ impl Bootstrap {
         let output = Command::new(repo::cli()?)
             .args(["apply", "--bootstrap", "envoy.json", "-f", "policy.json"])
             .args(["-o", "out.json"])
-            .args(Build::under_test()?.apply_option()?)
+            .args(build.apply_option()?)
             .args(options)
             .current_dir(folder.path())
             .output()?;

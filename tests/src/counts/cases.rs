@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::bootstrap::{cluster, upstream_filtered, wasm_filter};
 use crate::{Bootstrap, Build, Builder, Request, Route, Upstream, build, repo};
+pub(in crate::counts) use policies::SLICE;
 use policies::{five, four, governing, limit, without_headers};
 
 /// A kind of exchange.

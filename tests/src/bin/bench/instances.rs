@@ -7,28 +7,28 @@ use btp_tests::measure::{cpu_micros, per_request, turns};
 use btp_tests::{Bootstrap, Builder, Envoy, Route, Upstream};
 use serde_json::{Value, json};
 
-use crate::{CONNECTIONS, load_of};
+use crate::clients::{CONNECTIONS, load};
+use crate::output::Output;
+use crate::setup::Setup;
 
 /// Fewer than elsewhere: a request that is proxied takes its time.
 const ROUNDS: usize = 8;
 const REQUESTS_PER_CONNECTION: usize = 250;
-
-/// A measured table for the page, and the raw numbers.
-pub(crate) struct Instances {
-    pub(crate) table: String,
-    pub(crate) raw: String,
-}
 
 struct Variant {
     name: &'static str,
     /// Instances among `http_filters`, and behind the router.
     instances: (usize, usize),
     envoy: Envoy,
+    /// Of each load, on each connection.
+    requests: usize,
     micros: Vec<f64>,
 }
 
 /// Measures all variants in turns.
-pub(crate) async fn measure() -> Result<Instances> {
+pub(crate) async fn run(setup: &Setup, output: &Output) -> Result<()> {
+    let requests = setup.amount(REQUESTS_PER_CONNECTION, 20);
+    let start = async |name, config: &Bootstrap| start(name, config, requests).await;
     let upstream = Upstream::start().await?;
     let config = Builder::new()
         .http_filter(json!({"name": "cors", "typed_config": {
@@ -50,7 +50,7 @@ pub(crate) async fn measure() -> Result<Instances> {
     ];
     let found: Vec<_> = variants.iter().map(|it| it.instances).collect();
     ensure!(found == [(0, 0), (1, 0), (2, 0), (2, 1)], "{found:?}");
-    for round in 0..ROUNDS {
+    for round in 0..setup.rounds(ROUNDS) {
         for index in turns(variants.len(), round) {
             let measured = variants[index].round().await?;
             variants[index].micros.push(measured);
@@ -59,14 +59,18 @@ pub(crate) async fn measure() -> Result<Instances> {
     }
     let rounds = variants.iter().map(|it| (it.name, it.micros.as_slice()));
     let (table, raw) = per_request(&rounds.collect::<Vec<_>>());
-    Ok(Instances { table, raw })
+    for variant in variants {
+        variant.envoy.stop();
+    }
+    output.table("instances", &table)?;
+    output.file("instances.csv", &raw)
 }
 
 impl Variant {
     async fn round(&self) -> Result<f64> {
         let before = cpu_micros(&self.envoy)?;
-        load_of(&self.envoy, REQUESTS_PER_CONNECTION).await?;
-        let requests = (CONNECTIONS * REQUESTS_PER_CONNECTION) as f64;
+        load(&self.envoy, self.requests).await?;
+        let requests = (CONNECTIONS * self.requests) as f64;
         Ok((cpu_micros(&self.envoy)? - before) / requests)
     }
 }
@@ -89,13 +93,14 @@ fn policies() -> [Value; 2] {
     })
 }
 
-async fn start(name: &'static str, config: &Bootstrap) -> Result<Variant> {
+async fn start(name: &'static str, config: &Bootstrap, requests: usize) -> Result<Variant> {
     let envoy = Envoy::start(config).await?;
-    load_of(&envoy, REQUESTS_PER_CONNECTION).await?;
+    load(&envoy, requests).await?;
     Ok(Variant {
         name,
         instances: instances(config.config()),
         envoy,
+        requests,
         micros: Vec::new(),
     })
 }

@@ -13,13 +13,9 @@ use btp_tests::measure::{cpu_micros, median, turns};
 use btp_tests::{Builder, Envoy, Route};
 use serde_json::{Value, json};
 
-use crate::{CONNECTIONS, REQUESTS_PER_CONNECTION, ROUNDS, load};
-
-/// A measured table for the page, and the raw numbers.
-pub(crate) struct Limits {
-    pub(crate) table: String,
-    pub(crate) raw: String,
-}
+use crate::clients::{CONNECTIONS, load};
+use crate::output::Output;
+use crate::setup::Setup;
 
 /// What one variant did in one round, per request.
 #[derive(Clone, Copy, Default)]
@@ -34,18 +30,25 @@ struct Variant {
     envoy: Envoy,
     /// Its limit is to be used up when a round begins.
     is_overloaded: bool,
+    /// Of each load, on each connection.
+    requests: usize,
     rounds: Vec<Round>,
 }
 
-const REQUESTS: f64 = (CONNECTIONS * REQUESTS_PER_CONNECTION) as f64;
+const ROUNDS: usize = 16;
+const REQUESTS_PER_CONNECTION: usize = 2_500;
 /// As much burst as it takes for a lease of 5 ms.
 const BURST_SECONDS: f64 = 0.32;
 const MOST: u64 = 4_294_967_295;
 
 /// Measures all variants in turns.
-pub(crate) async fn measure() -> Result<Limits> {
+pub(crate) async fn run(setup: &Setup, output: &Output) -> Result<()> {
+    let requests = setup.amount(REQUESTS_PER_CONNECTION, 20);
+    let start = |name, plugin| start(name, plugin, requests);
     let control = start("no filter (control)", None).await?;
-    let capacity = capacity(&start("calibration", Some(limit(MOST, MOST))).await?).await?;
+    let calibration = start("calibration", Some(limit(MOST, MOST))).await?;
+    let capacity = capacity(&calibration).await?;
+    calibration.envoy.stop();
     let overload = |factor: f64| {
         let rate = capacity / factor;
         limit(rate as u64, (rate * BURST_SECONDS) as u64)
@@ -63,13 +66,17 @@ pub(crate) async fn measure() -> Result<Limits> {
         start("at most 100 in flight", Some(in_flight(100))).await?,
         start("at most a million in flight", Some(in_flight(1_000_000))).await?,
     ];
-    for round in 0..ROUNDS {
+    for round in 0..setup.rounds(ROUNDS) {
         for index in turns(variants.len(), round) {
             let measured = variants[index].round().await?;
             variants[index].rounds.push(measured);
         }
     }
-    report(&variants)
+    let reported = report(&variants, output);
+    for variant in variants {
+        variant.envoy.stop();
+    }
+    reported
 }
 
 impl Variant {
@@ -82,16 +89,17 @@ impl Variant {
 
     async fn round(&self) -> Result<Round> {
         if self.is_overloaded {
-            load(&self.envoy).await?;
+            load(&self.envoy, self.requests).await?;
         }
+        let requests = (CONNECTIONS * self.requests) as f64;
         let (micros, operations) = (cpu_micros(&self.envoy)?, self.operations().await?);
-        let passed = load(&self.envoy).await?;
+        let passed = load(&self.envoy, self.requests).await?;
         let micros = cpu_micros(&self.envoy)? - micros;
         let operations = self.operations().await? - operations;
         Ok(Round {
-            cpu_micros: micros / REQUESTS,
-            passed: passed as f64 / REQUESTS,
-            operations: operations as f64 / REQUESTS,
+            cpu_micros: micros / requests,
+            passed: passed as f64 / requests,
+            operations: operations as f64 / requests,
         })
     }
 
@@ -105,17 +113,18 @@ impl Variant {
     }
 }
 
-async fn start(name: &'static str, plugin: Option<Value>) -> Result<Variant> {
+async fn start(name: &'static str, plugin: Option<Value>, requests: usize) -> Result<Variant> {
     let mut builder = Builder::new().route(Route::direct("/", 200, "ok").named("here"));
     if let Some(plugin) = plugin {
         builder = builder.plugin(&plugin);
     }
     let envoy = Envoy::start(&builder.build()?).await?;
-    load(&envoy).await?;
+    load(&envoy, requests).await?;
     Ok(Variant {
         name,
         envoy,
         is_overloaded: false,
+        requests,
         rounds: Vec::new(),
     })
 }
@@ -123,7 +132,7 @@ async fn start(name: &'static str, plugin: Option<Value>) -> Result<Variant> {
 /// Requests per second that pass as fast as they can.
 async fn capacity(variant: &Variant) -> Result<f64> {
     let started = Instant::now();
-    let passed = load(&variant.envoy).await?;
+    let passed = load(&variant.envoy, variant.requests).await?;
     Ok(passed as f64 / started.elapsed().as_secs_f64())
 }
 
@@ -147,7 +156,7 @@ fn in_flight(max: u32) -> Value {
     policy(json!({"concurrency": {"max": max}}))
 }
 
-fn report(variants: &[Variant]) -> Result<Limits> {
+fn report(variants: &[Variant], output: &Output) -> Result<()> {
     let control = variants.first().context("no control")?;
     let mut table = "| | CPU per request, ratio to the control | median of the differences | \
                      passed | operations on shared state per request |\n\
@@ -180,5 +189,6 @@ fn report(variants: &[Variant]) -> Result<Limits> {
     }
     // A name with a comma would be two cells.
     let raw = raw.replace("20,000", "20000");
-    Ok(Limits { table, raw })
+    output.table("limits", &table)?;
+    output.file("limits.csv", &raw)
 }
