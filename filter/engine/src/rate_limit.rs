@@ -22,7 +22,7 @@ use crate::host::metrics::CounterId;
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use crate::request::selector::{meets, meets_any};
-use btp_policy::hash::{SipHasher, fnv1a, siphash24};
+use btp_policy::hash::{SipHasher, siphash24};
 use buckets::Key;
 use headers::HeaderFormat;
 
@@ -122,15 +122,10 @@ impl Rule {
     /// The bucket that this request takes from: one for each route and each
     /// combination of `Distinct` values.
     fn key(&self, request: &Request<'_>, seed: [u64; 2], route: u64) -> Key {
-        let route = if self.per_route { route } else { 0 };
-        let selector = &self.selector;
-        if !selector.is_distinct() {
-            // Both are configuration: there is nothing to hide from.
-            return Key::new(fnv1a(self.identity, &route.to_le_bytes()));
-        }
         let mut hasher = SipHasher::new(seed);
         hasher.write_u64(self.identity);
-        hasher.write_u64(route);
+        hasher.write_u64(if self.per_route { route } else { 0 });
+        let selector = &self.selector;
         for header in &selector.headers {
             if header.condition == ValueCondition::Distinct {
                 let value = request.header(header.name.as_str());
