@@ -13,15 +13,22 @@ use tokio::task::{JoinSet, yield_now};
 use crate::load::{Connection, Connections};
 use crate::traffic::Request;
 
-/// How long each request took from the time at which it was due, in microseconds, sorted.
-/// Several hundred connections or fewer; none is opened.
-pub(crate) async fn latencies(
+/// What became of requests, in microseconds, sorted.
+pub(crate) struct Times {
+    /// From when each was due to its answer.
+    pub(crate) answered: Vec<f64>,
+    /// From when each was due until the generator came to it: what the machine adds.
+    pub(crate) late: Vec<f64>,
+}
+
+/// Sends so many requests per second for a time, on these connections.
+pub(crate) async fn send(
     connections: Connections,
     request: &Request,
     per_second: f64,
     time: Duration,
     seed: u64,
-) -> Result<(Connections, Vec<f64>)> {
+) -> Result<(Connections, Times)> {
     let (due, queue) = mpsc::unbounded_channel();
     let queue = Arc::new(Mutex::new(queue));
     let mut clients = JoinSet::new();
@@ -30,7 +37,7 @@ pub(crate) async fn latencies(
     }
     let mut dice = SplitMix64::new(seed);
     let start = Instant::now();
-    let mut next = 0.0;
+    let (mut next, mut late) = (0.0, Vec::new());
     while next < time.as_secs_f64() {
         let at = start + Duration::from_secs_f64(next);
         // The runtime's timers are a millisecond coarse: this thread looks at the clock
@@ -39,17 +46,19 @@ pub(crate) async fn latencies(
             yield_now().await;
         }
         due.send(at)?;
+        late.push(micros(at));
         next += gap(&mut dice) / per_second;
     }
     drop(due);
-    let (mut all, mut latencies) = (Vec::new(), Vec::new());
+    let (mut all, mut answered) = (Vec::new(), Vec::new());
     while let Some(client) = clients.join_next().await {
         let (connection, own) = client??;
         all.push(connection);
-        latencies.extend(own);
+        answered.extend(own);
     }
-    latencies.sort_by(f64::total_cmp);
-    Ok((Connections::from_parts(all), latencies))
+    answered.sort_by(f64::total_cmp);
+    late.sort_by(f64::total_cmp);
+    Ok((Connections::from_parts(all), Times { answered, late }))
 }
 
 async fn client(
@@ -64,8 +73,13 @@ async fn client(
             return Ok((connection, latencies));
         };
         connection.exchange(&bytes).await?;
-        latencies.push(due.elapsed().as_secs_f64() * 1e6);
+        latencies.push(micros(due));
     }
+}
+
+/// Since then.
+fn micros(then: Instant) -> f64 {
+    then.elapsed().as_secs_f64() * 1e6
 }
 
 /// Exponentially distributed, 1 on average.
