@@ -5,12 +5,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use btp_tests::bootstrap::cluster;
 use btp_tests::load::Load;
 use btp_tests::watched::{ClustersIn, RoutesIn, Watched};
-use btp_tests::{Bootstrap, Envoy, Request, Upstream, repo};
+use btp_tests::{Bootstrap, Envoy, Request, Upstream, repo, wait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -122,13 +123,16 @@ async fn assert_in_force(file: &Path) -> Result<()> {
         let found = envoy.send(request).await?.status;
         ensure!(found == status, "{path} {plan:?}: {found}");
     }
-    let metrics = envoy.admin_get("/stats/prometheus").await?;
     let is_counted = |it: &str| {
         let name = it.starts_with("btp_fault_aborts_injected{");
         name && it.contains(r#"btp_policy="gold""#) && it.ends_with(" 1")
     };
-    ensure!(metrics.lines().any(is_counted), "{metrics}");
-    Ok(())
+    // The module shows it a little later, whichever build the other tests run.
+    wait::until_async("the count", Duration::from_secs(5), async || {
+        let metrics = envoy.admin_get("/stats/prometheus").await?;
+        Ok(metrics.lines().any(is_counted).then_some(()))
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
