@@ -134,10 +134,14 @@ impl Response {
     }
 }
 
-async fn exchange(
-    sending: impl Future<Output = hyper::Result<http::Response<Incoming>>>,
-) -> Result<Response> {
+/// Sends a request. The clock starts first: a sender hands its request over when it is
+/// asked to, and not only when somebody waits for the answer.
+async fn exchange<S>(send: impl FnOnce() -> S) -> Result<Response>
+where
+    S: Future<Output = hyper::Result<http::Response<Incoming>>>,
+{
     let started = Instant::now();
+    let sending = send();
     let whole = async {
         let response = sending.await.context("no response")?;
         Ok(receive(started, response).await)

@@ -54,7 +54,7 @@ impl Connection {
         let host = request.authority(&self.peer);
         let uri = request.path.clone();
         let request = request.header("host", host).into_http(&uri)?;
-        exchange(self.sender.send_request(request)).await
+        exchange(|| self.sender.send_request(request)).await
     }
 
     /// Whether the peer has closed the connection.

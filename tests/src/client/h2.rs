@@ -56,7 +56,7 @@ impl Connection {
         sender.ready().await.context("connection closed")?;
         let uri = format!("http://{}{}", request.authority(&self.peer), request.path);
         let request = request.into_http(&uri)?;
-        exchange(sender.send_request(request)).await
+        exchange(|| sender.send_request(request)).await
     }
 }
 
