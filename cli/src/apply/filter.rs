@@ -16,12 +16,12 @@ use super::redirects;
 use super::selectors::Nested;
 use crate::envoy::json::{IntoNode, list, node, object, put};
 use crate::envoy::plugin::{AFTER_AUTH, Build, NAME, UPSTREAM, build_of};
-use crate::envoy::tree::{field, field_mut, find, items, set};
+use crate::envoy::tree::{field, field_mut, find, items, remove, set};
 pub(crate) use insert::{file, filter, insert, insert_upstream};
 pub(crate) use metadata::entry as metadata_entry;
 
 /// What the instances of a connection manager are given alike.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Contents<'a> {
     pub(crate) policies: Vec<Node>,
     pub(crate) config_maps: Option<Node>,
@@ -103,11 +103,9 @@ pub(crate) fn instances(
         },
     }
     if !behind.is_empty() {
-        let everywhere = Contents {
-            attachment: None,
-            ..contents.clone()
-        };
-        let mut config = everywhere.config(Some(behind));
+        let mut config = contents.config(Some(behind));
+        // A cluster may have requests of other connection managers.
+        remove(&mut config, "attachment");
         set(&mut config, "position", node!("Upstream"));
         instances.push(Instance {
             name: UPSTREAM.to_owned(),

@@ -66,9 +66,7 @@ impl KnownRoutes {
             _ => Ok(Self::All(policy)),
         }
     }
-}
 
-impl KnownRoutes {
     /// Whether that may be said, too, where this is so.
     fn includes(&self, told: &Self, governing: &[Option<usize>]) -> bool {
         self == told
@@ -154,8 +152,9 @@ fn takes_all(hcm: &Node, table: &Node) -> bool {
 /// Whether one of its routes takes whatever comes to a virtual host.
 fn host_takes_all(host: &Node) -> bool {
     // A matcher decides in its own way, and a redirect to TLS has no route.
+    let is_none = |it: &Node| matches!(&it.value, Value::String(name) if name == "NONE");
     let is_plain =
-        field(host, "matcher").is_none() && text(host, "require_tls").is_none_or(|it| it == "NONE");
+        field(host, "matcher").is_none() && field(host, "require_tls").is_none_or(is_none);
     let is_for_all = |route: &Node| {
         let Some(Value::Map(conditions)) = field(route, "match").map(|it| &it.value) else {
             return false;

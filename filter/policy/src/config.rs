@@ -134,7 +134,6 @@ impl PluginConfig {
         let enforce = Enforce::read(&object, position.unwrap_or_default(), problems);
         let native = NativeFields::read(&object, problems);
         let environment = place::read(&object, problems);
-        let known_routes = attachment::read(&object, problems);
         let config_maps = ConfigMaps::read(&object, problems);
         let may_hold_headers = stop_iteration::read(&object, problems);
         unenforced::refuse_keys(&object, problems);
@@ -144,13 +143,7 @@ impl PluginConfig {
         let mut warnings = Vec::new();
         unenforced::check_native_fields(&object, native?, problems, &mut warnings);
         let mut attachments = Attachments::resolve(&policies, &environment);
-        attachment::note(
-            known_routes?,
-            &policies,
-            &mut attachments,
-            &object,
-            problems,
-        );
+        attachment::read(&object, &policies, &environment, &mut attachments, problems);
         refuse_two_untargeted(&policies, &environment, problems);
         let (limits, config_maps) = (limits?, config_maps?);
         let (parent, regexes) = (attachments.parent(), problems.regexes.bytes());

@@ -301,6 +301,15 @@ fn what_is_known_of_routes_is_read() {
         )
     };
     assert_eq!(read(r#"{"allRoutes":"default/p"}"#), (Some(0), None));
+    let off = format!(
+        r#"{{"policies":[{policy}],"attachment":{{"allRoutes":"default/p"}},
+            "namespaces":[{{"name":"default","disabled":true}}]}}"#
+    );
+    let found = refused(&off);
+    assert!(
+        found[0].starts_with("attachment.allRoutes: names a policy"),
+        "{found:?}"
+    );
     let only = read(r#"{"onlyRoute":"shop"}"#);
     assert_eq!(only, (None, Some("shop".to_owned())));
 }

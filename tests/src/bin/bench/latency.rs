@@ -53,14 +53,7 @@ struct Measured {
 
 pub(crate) async fn run(setup: &Setup, output: &Output) -> Result<()> {
     let backend = backend::start().await?;
-    let mut variants = variants::all(backend)?;
-    let place = |it: &Variant| {
-        COMPARED
-            .iter()
-            .position(|other| *other == (it.kind, it.what))
-    };
-    variants.retain(|it| place(it).is_some());
-    variants.sort_by_key(place);
+    let variants = variants::some(backend, &COMPARED)?;
     let envoy = Envoy::start(&variants::bootstrap(&variants, backend)?).await?;
     if !setup.is_smoke {
         machine::pin(&envoy, Generator::OtherCore)?;

@@ -36,14 +36,7 @@ const COMPARED: [(Kind, &str); 9] = [
 
 pub(crate) async fn run(setup: &Setup, output: &Output) -> Result<()> {
     let backend = backend::start().await?;
-    let mut variants = variants::all(backend)?;
-    let place = |it: &Variant| {
-        COMPARED
-            .iter()
-            .position(|other| *other == (it.kind, it.what))
-    };
-    variants.retain(|it| place(it).is_some());
-    variants.sort_by_key(place);
+    let mut variants = variants::some(backend, &COMPARED)?;
     if setup.is_smoke {
         variants.truncate(2);
     }

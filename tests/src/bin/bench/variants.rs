@@ -143,6 +143,18 @@ impl Variant {
     }
 }
 
+/// Some of them, in this order.
+pub(crate) fn some(backend: SocketAddr, wanted: &[(Kind, &str)]) -> Result<Vec<Variant>> {
+    let mut variants = all(backend)?;
+    let place = |it: &Variant| {
+        let mut wanted = wanted.iter();
+        wanted.position(|other| *other == (it.kind, it.what))
+    };
+    variants.retain(|it| place(it).is_some());
+    variants.sort_by_key(place);
+    Ok(variants)
+}
+
 /// All of them; the control comes first.
 pub(crate) fn all(backend: SocketAddr) -> Result<Vec<Variant>> {
     let mut control = Variant::quiet(CONTROL, Kind::Control, vec![]);
