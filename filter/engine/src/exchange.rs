@@ -101,12 +101,26 @@ impl Exchange {
             (RequestState::Answered, _)
             | (_, ResponseState::Replacing { .. } | ResponseState::Replied) => false,
             (RequestState::Passing, ResponseState::Awaited { status }) => {
-                let policy = plan.policy(self.policy);
-                let is_overridden = policy.is_some_and(|policy| policy.overrides.is_some());
-                status.is_none() && !is_overridden && self.owes_nothing()
+                status.is_none() && !self.is_overridden(plan) && self.owes_nothing()
             }
             (RequestState::Passing, ResponseState::Passing) => self.owes_nothing(),
         }
+    }
+
+    /// Whether it has got a reply of ours, or an event that is still to come may lead to
+    /// one.
+    #[must_use]
+    pub fn may_have_reply(&self, plan: &Plan) -> bool {
+        match self.request {
+            // A body may become too large or too slow.
+            RequestState::Passing => self.body.is_some() || self.is_overridden(plan),
+            _ => true,
+        }
+    }
+
+    fn is_overridden(&self, plan: &Plan) -> bool {
+        let policy = plan.policy(self.policy);
+        policy.is_some_and(|policy| policy.overrides.is_some())
     }
 
     /// Whether it holds nothing that others count, and has nothing to add to

@@ -152,6 +152,13 @@ impl Plan {
         self.position == Position::Upstream
     }
 
+    /// Whether it has nothing to do with any request: no exchange needs to be kept.
+    /// An attempt at the upstream position may be another instance's business.
+    #[must_use]
+    pub fn governs_nothing(&self) -> bool {
+        self.policies.is_empty() && !self.is_upstream()
+    }
+
     /// Bounds on what a worker remembers.
     pub(crate) fn remembers(&self) -> Limits {
         self.remembers

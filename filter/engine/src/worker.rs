@@ -49,7 +49,7 @@ impl Worker {
             budgets: Vec::new(),
             limits,
             values: MemoryQuota::default(),
-            leases: Leases::default(),
+            leases: Leases::for_limits(plan.limits().len()),
             claims: ClaimTracker::new(plan.shared_gauges()),
             in_flight: InFlight::default(),
             matched: Vec::new(),

@@ -28,7 +28,7 @@ impl HttpFilter for Filter {
 
     // It is large, and else copied twice on its way to where it stays.
     #[inline(always)]
-    fn begin(config: &Arc<FilterConfig>) -> HttpExchange {
+    fn begin(config: &Arc<FilterConfig>) -> Option<HttpExchange> {
         HttpExchange::new(config)
     }
 

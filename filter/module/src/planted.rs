@@ -44,7 +44,7 @@ pub(crate) struct PlantedConfig {
 }
 
 pub(crate) struct PlantedExchange {
-    inner: <Filter as HttpFilter>::Exchange,
+    inner: Option<<Filter as HttpFilter>::Exchange>,
     config: Arc<PlantedConfig>,
     /// What its request has commanded.
     command: String,
@@ -79,16 +79,16 @@ impl HttpFilter for Planted {
         Filter::shows_panics(&config.inner)
     }
 
-    fn begin(config: &Arc<PlantedConfig>) -> PlantedExchange {
+    fn begin(config: &Arc<PlantedConfig>) -> Option<PlantedExchange> {
         if NEXT_BEGIN.swap(false, Ordering::Relaxed) {
             panic!("planted in filter_new");
         }
-        PlantedExchange {
+        Some(PlantedExchange {
             inner: Filter::begin(&config.inner),
             config: Arc::clone(config),
             command: String::new(),
             received: 0,
-        }
+        })
     }
 
     fn request_headers(
@@ -128,7 +128,9 @@ impl HttpFilter for Planted {
             "retry" if attempts(stream) > 1 => panic!("planted in a retry"),
             _ => exchange.panic_in("request_headers"),
         }
-        Filter::request_headers(&mut exchange.inner, stream, end)
+        exchange.inner.as_mut().map_or(HeadersFlow::Continue, |it| {
+            Filter::request_headers(it, stream, end)
+        })
     }
 
     fn request_body(
@@ -140,12 +142,19 @@ impl HttpFilter for Planted {
         if exchange.command == "hold_body" {
             return probe::hold_body(stream, &mut exchange.received, end);
         }
-        Filter::request_body(&mut exchange.inner, stream, end)
+        exchange.inner.as_mut().map_or(BodyFlow::Continue, |it| {
+            Filter::request_body(it, stream, end)
+        })
     }
 
     fn request_trailers(exchange: &mut PlantedExchange, stream: &mut Stream<'_>) -> TrailersFlow {
         exchange.panic_in("request_trailers");
-        Filter::request_trailers(&mut exchange.inner, stream)
+        exchange
+            .inner
+            .as_mut()
+            .map_or(TrailersFlow::Continue, |it| {
+                Filter::request_trailers(it, stream)
+            })
     }
 
     fn response_headers(
@@ -157,7 +166,9 @@ impl HttpFilter for Planted {
         if exchange.command == "rewrite" {
             probe::rewrite_response(stream);
         }
-        Filter::response_headers(&mut exchange.inner, stream, end)
+        exchange.inner.as_mut().map_or(HeadersFlow::Continue, |it| {
+            Filter::response_headers(it, stream, end)
+        })
     }
 
     fn response_body(
@@ -169,12 +180,19 @@ impl HttpFilter for Planted {
         if exchange.command == "rewrite" {
             return probe::replace_body(stream, &mut exchange.received, end);
         }
-        Filter::response_body(&mut exchange.inner, stream, end)
+        exchange.inner.as_mut().map_or(BodyFlow::Continue, |it| {
+            Filter::response_body(it, stream, end)
+        })
     }
 
     fn response_trailers(exchange: &mut PlantedExchange, stream: &mut Stream<'_>) -> TrailersFlow {
         exchange.panic_in("response_trailers");
-        Filter::response_trailers(&mut exchange.inner, stream)
+        exchange
+            .inner
+            .as_mut()
+            .map_or(TrailersFlow::Continue, |it| {
+                Filter::response_trailers(it, stream)
+            })
     }
 
     fn local_reply(
@@ -184,7 +202,12 @@ impl HttpFilter for Planted {
         details: &[u8],
     ) -> LocalReplyFlow {
         exchange.panic_in("local_reply");
-        Filter::local_reply(&mut exchange.inner, stream, status, details)
+        exchange
+            .inner
+            .as_mut()
+            .map_or(LocalReplyFlow::Continue, |it| {
+                Filter::local_reply(it, stream, status, details)
+            })
     }
 
     fn scheduled(exchange: &mut PlantedExchange, stream: &mut Stream<'_>, event: u64) {
@@ -193,12 +216,16 @@ impl HttpFilter for Planted {
         if matches!(exchange.command.as_str(), "resume" | "thread") {
             stream.resume_request();
         }
-        Filter::scheduled(&mut exchange.inner, stream, event);
+        if let Some(inner) = &mut exchange.inner {
+            Filter::scheduled(inner, stream, event);
+        }
     }
 
     fn stream_complete(exchange: &mut PlantedExchange, stream: &mut Stream<'_>) {
         exchange.panic_in("stream_complete");
-        Filter::stream_complete(&mut exchange.inner, stream);
+        if let Some(inner) = &mut exchange.inner {
+            Filter::stream_complete(inner, stream);
+        }
     }
 }
 

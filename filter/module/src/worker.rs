@@ -93,7 +93,7 @@ impl Hook<'_, '_> {
             let cx = &mut Context::new(&config.plan, worker, ledger, &mut host, undone);
             let flow = event(exchange, cx);
             let is_over = exchange.is_over(&config.plan);
-            if !is_over {
+            if exchange.may_have_reply(&config.plan) {
                 beginning.note(|| host.request_as_it_is());
             }
             if undone.is_empty() {

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use btp_engine::{Flow, Response};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
 use crate::abi::{self, Callbacks, Map, report};
 use crate::active_config::ActiveConfig;
@@ -18,12 +18,13 @@ use crate::perform::send_instead;
 use crate::root::headroom;
 use crate::root::{Root, Roots};
 use crate::stream::Stream;
+use crate::streams::Streams;
 use crate::timer::Sleeper;
 use crate::vm;
 
 thread_local! {
     static ROOTS: RefCell<Roots> = RefCell::default();
-    static STREAMS: RefCell<HashMap<u32, Stream>> = RefCell::default();
+    static STREAMS: RefCell<Streams> = RefCell::default();
     /// Exchanges that began without a configuration.
     static UNGOVERNED: RefCell<HashSet<u32>> = RefCell::default();
 }
@@ -48,8 +49,13 @@ impl Callbacks for Dispatch {
         let config = ROOTS.with_borrow_mut(|roots| roots.get_mut(&root)?.begin());
         if let Some(config) = config {
             vm::look();
-            let stream = Stream::new(context, config);
-            STREAMS.with_borrow_mut(|streams| streams.insert(context, stream));
+            // What Envoy calls for it finds nothing, and goes on.
+            if config.plan.governs_nothing() {
+                return;
+            }
+            STREAMS.with_borrow_mut(|streams| {
+                streams.begin(context, || Stream::new(context, config));
+            });
         } else {
             UNGOVERNED.with_borrow_mut(|ungoverned| ungoverned.insert(context));
         }
@@ -122,12 +128,8 @@ impl Callbacks for Dispatch {
     /// Envoy deletes it right after this, so that there is no need to be called
     /// again for that.
     fn done(context: u32) {
-        let stream = STREAMS.with_borrow_mut(|streams| streams.remove(&context));
-        if let Some(mut stream) = stream {
-            stream.done();
-            return;
-        }
-        if take_ungoverned(context) {
+        let ended = STREAMS.with_borrow_mut(|streams| streams.end(context, Stream::done));
+        if ended.is_some() || take_ungoverned(context) {
             return;
         }
         ROOTS.with_borrow_mut(|roots| {
@@ -192,12 +194,12 @@ fn wake(context: u32) {
 /// sees to it that this stays so.
 fn event(context: u32, feed: impl FnOnce(&mut Stream) -> Flow) -> Flow {
     STREAMS.with_borrow_mut(|streams| {
-        let Some(stream) = streams.get_mut(&context) else {
+        let Some(stream) = streams.get_mut(context) else {
             return Flow::Continue;
         };
         let flow = feed(stream);
         if stream.is_over() {
-            streams.remove(&context);
+            streams.end(context, |_| {});
         }
         flow
     })

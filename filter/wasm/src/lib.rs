@@ -28,6 +28,7 @@ mod random;
 mod root;
 mod shared_data;
 mod stream;
+mod streams;
 mod timer;
 mod vm;
 

@@ -25,6 +25,8 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    // It is large, and else copied on its way to where it stays.
+    #[inline(always)]
     pub(crate) fn new(context: u32, config: Rc<ActiveConfig>) -> Self {
         Self {
             context,

@@ -4,7 +4,7 @@
 //! fetches several tokens of a large limit at a time (a lease), and does not
 //! ask again before there can be any.
 //!
-//! The table has a fixed size. A lease whose slot another one needs goes back to
+//! The table has a size that the plan gives it. A lease whose slot another one needs goes back to
 //! where it came from.
 
 use super::buckets::Key;
@@ -27,19 +27,33 @@ pub(crate) struct Lease {
 }
 
 /// A worker's leases.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Leases {
     /// Empty until the first is kept.
     table: Vec<Lease>,
+    /// So many are kept at most.
+    slots: usize,
 }
 
-/// Buckets that a worker remembers.
-const CACHE_SLOTS: usize = 1024;
+/// Buckets that a worker remembers at least: 64 KiB.
+const LEAST_SLOTS: usize = 1 << 10;
+/// And at most: 4 MiB, a small part of what a plan with as many limits takes.
+const MOST_SLOTS: usize = 1 << 16;
 
 impl Leases {
+    /// Room for the buckets of so many limits. Twice as much, as two that share a slot
+    /// drive each other out.
+    pub(crate) fn for_limits(limits: usize) -> Self {
+        let slots = limits.saturating_mul(2).clamp(LEAST_SLOTS, MOST_SLOTS);
+        Self {
+            table: Vec::new(),
+            slots: slots.next_power_of_two(),
+        }
+    }
+
     /// What is known of the bucket `key`.
     pub(crate) fn get(&self, limit: usize, key: Key) -> Lease {
-        let known = self.table.get(slot_of(key)).filter(|it| it.key == key);
+        let known = self.table.get(self.slot_of(key)).filter(|it| it.key == key);
         known.copied().unwrap_or(Lease {
             limit,
             key,
@@ -61,19 +75,22 @@ impl Leases {
             if empty {
                 return None;
             }
-            self.table = vec![Lease::default(); CACHE_SLOTS];
+            self.table = vec![Lease::default(); self.slots];
         }
-        let old = self.table.get_mut(slot_of(lease.key))?;
+        let slot = self.slot_of(lease.key);
+        let old = self.table.get_mut(slot)?;
         if empty && old.key != lease.key {
             return None;
         }
         let evicted = std::mem::replace(old, lease);
         (evicted.key != lease.key && evicted.left > 0).then_some(evicted)
     }
-}
 
-fn slot_of(key: Key) -> usize {
-    usize::try_from(key.get() % CACHE_SLOTS as u64).unwrap_or(0)
+    fn slot_of(&self, key: Key) -> usize {
+        // Slots are a power of two.
+        let mask = self.slots.wrapping_sub(1);
+        usize::try_from(key.get() & mask as u64).unwrap_or(0)
+    }
 }
 
 #[cfg(test)]
@@ -92,23 +109,27 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_remembers_1024_buckets_in_64_kib() {
-        const { assert!(CACHE_SLOTS == 1024 && size_of::<Lease>() <= 64) };
-        let mut leases = Leases::default();
-        assert_eq!(leases.put(lease(5, 1, 0), 0), None);
-        assert_eq!(leases.table.len(), CACHE_SLOTS);
+    fn a_worker_remembers_the_buckets_of_all_limits_within_4_mib() {
+        const { assert!(size_of::<Lease>() <= 64) };
+        let slots = |limits| {
+            let mut leases = Leases::for_limits(limits);
+            assert_eq!(leases.put(lease(5, 1, 0), 0), None);
+            leases.table.len()
+        };
+        assert_eq!((slots(0), slots(512), slots(513)), (1024, 1024, 2048));
+        assert_eq!((slots(10_000), slots(usize::MAX)), (32_768, 65_536));
     }
 
     #[test]
     fn nothing_to_remember_takes_no_memory() {
-        let mut leases = Leases::default();
+        let mut leases = Leases::for_limits(1);
         assert_eq!(leases.put(lease(5, 0, 10), 10), None);
         assert_eq!(leases.table.capacity(), 0);
     }
 
     #[test]
     fn who_makes_room_hands_back_what_is_left() {
-        let mut leases = Leases::default();
+        let mut leases = Leases::for_limits(1);
         let (one, other) = (lease(5, 3, 0), lease(5 + 1024, 1, 0));
         assert_eq!(leases.put(one, 1), None);
         assert_eq!(leases.get(0, one.key).left, 3);

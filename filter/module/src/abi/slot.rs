@@ -26,7 +26,7 @@ pub(super) struct Loaded<F: HttpFilter> {
 
 /// One exchange.
 pub(super) struct Slot<F: HttpFilter> {
-    /// `None` after a panic.
+    /// `None` if there is nothing to do for it, or after a panic.
     exchange: RefCell<Option<F::Exchange>>,
     /// A panic is still to be answered for.
     owes_answer: Cell<bool>,
@@ -41,7 +41,8 @@ pub(super) enum Entered<R> {
     Done(R),
     /// It has panicked just now, and was answered for.
     Panicked,
-    /// It has panicked earlier, or is in use: what Envoy asks now is about our own reply.
+    /// There is nothing to do for it, or it has panicked earlier, or it is in use: what
+    /// Envoy asks then is about our own reply.
     Absent,
 }
 
@@ -76,9 +77,10 @@ impl<F: HttpFilter> Loaded<F> {
 }
 
 impl<F: HttpFilter> Slot<F> {
-    /// An exchange, or none if it panics when it begins. To be handed to Envoy, who
+    /// An exchange, or none if there is nothing to do for it or it panics when it begins.
+    /// To be handed to Envoy, who
     /// gives it back to [`Slot::destroy`]. `what` is for the log.
-    pub(super) fn begin(what: &str, begin: impl FnOnce() -> F::Exchange) -> *const c_void {
+    pub(super) fn begin(what: &str, begin: impl FnOnce() -> Option<F::Exchange>) -> *const c_void {
         let slot = Self {
             exchange: RefCell::new(None),
             owes_answer: Cell::new(false),
@@ -88,7 +90,7 @@ impl<F: HttpFilter> Slot<F> {
         let mut slot = Box::write(pool::take(), slot);
         // Made where it stays: it is large.
         let exchange = slot.exchange.get_mut();
-        let begun = guarded(what, || *exchange = Some(begin()));
+        let begun = guarded(what, || *exchange = begin());
         slot.owes_answer.set(begun.is_none());
         Box::into_raw(slot).cast()
     }
