@@ -25,6 +25,9 @@ pub use lifecycle::free_port;
 /// Long enough for a loaded machine to compile the filter.
 const START: Duration = Duration::from_secs(90);
 
+/// Long enough for an Envoy whose every instruction is looked at.
+const START_UNDER_A_TOOL: Duration = Duration::from_secs(600);
+
 /// The argument of an Envoy that shares nothing with other processes.
 pub const NO_HOT_RESTART: &str = "--disable-hot-restart";
 
@@ -68,8 +71,17 @@ impl Envoy {
     /// The same with further arguments; without [`NO_HOT_RESTART`] among them it can be
     /// one of several processes.
     pub async fn start_with(bootstrap: &Bootstrap, arguments: &[&str]) -> Result<Self> {
-        let mut process = Process::spawn(bootstrap, arguments)?;
-        match process.wait_for_start().await? {
+        Self::serve(Process::spawn(bootstrap, arguments)?, START).await
+    }
+
+    /// The same under a tool that is given Envoy's command line, such as a profiler.
+    pub async fn start_under(tool: Command, bootstrap: &Bootstrap) -> Result<Self> {
+        let process = Process::spawn_under(Some(tool), bootstrap, &[NO_HOT_RESTART])?;
+        Self::serve(process, START_UNDER_A_TOOL).await
+    }
+
+    async fn serve(mut process: Process, within: Duration) -> Result<Self> {
+        match process.wait_for_start(within).await? {
             Ok(admin) => {
                 let listeners = admin::listeners(admin).await?;
                 Ok(Self {
@@ -85,7 +97,7 @@ impl Envoy {
     /// Starts Envoy, which must refuse to; yields its log.
     pub async fn fails_to_start(bootstrap: &Bootstrap) -> Result<String> {
         let mut process = Process::spawn(bootstrap, &[NO_HOT_RESTART])?;
-        match process.wait_for_start().await? {
+        match process.wait_for_start(START).await? {
             Ok(_) => bail!("Envoy started with a configuration it should refuse"),
             Err(status) => {
                 ensure!(!status.success(), "Envoy ended without an error");
@@ -175,6 +187,14 @@ impl Envoy {
 
 impl Process {
     fn spawn(bootstrap: &Bootstrap, arguments: &[&str]) -> Result<Self> {
+        Self::spawn_under(None, bootstrap, arguments)
+    }
+
+    fn spawn_under(
+        tool: Option<Command>,
+        bootstrap: &Bootstrap,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let envoy = repo::envoy_binary()?;
         let dir = TempDir::new()?;
         let config = dir.path().join("envoy.json");
@@ -182,7 +202,14 @@ impl Process {
         build::adapt(&mut adapted)?;
         fs::write(&config, serde_json::to_vec_pretty(&adapted)?)?;
         let log = File::create(log_path(dir.path()))?;
-        let child = Command::new(&envoy)
+        let mut command = match tool {
+            None => Command::new(&envoy),
+            Some(mut tool) => {
+                tool.arg(&envoy);
+                tool
+            }
+        };
+        let child = command
             .arg("--config-path")
             .arg(&config)
             .arg("--admin-address-path")
@@ -204,8 +231,8 @@ impl Process {
     }
 
     /// The admin address once Envoy is live, or how it ended before.
-    async fn wait_for_start(&mut self) -> Result<Result<SocketAddr, ExitStatus>> {
-        wait::until_async("Envoy to start", START, async || {
+    async fn wait_for_start(&mut self, within: Duration) -> Result<Result<SocketAddr, ExitStatus>> {
+        wait::until_async("Envoy to start", within, async || {
             if let Some(status) = self.exited()? {
                 return Ok(Some(Err(status)));
             }

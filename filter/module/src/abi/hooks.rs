@@ -110,11 +110,8 @@ pub(crate) unsafe fn request_headers<F: HttpFilter>(
             |it, stream| F::request_headers(it, stream, end),
         )
     };
-    or(
-        entered,
-        HeadersFlow::StopIteration,
-        HeadersFlow::StopIteration,
-    ) as u32
+    let refused = HeadersFlow::StopIteration;
+    or(entered, HeadersFlow::Continue, refused, refused) as u32
 }
 
 /// # Safety
@@ -130,7 +127,8 @@ pub(crate) unsafe fn request_body<F: HttpFilter>(
             F::request_body(it, stream, end)
         })
     };
-    or(entered, BodyFlow::StopNoBuffer, BodyFlow::StopNoBuffer) as u32
+    let refused = BodyFlow::StopNoBuffer;
+    or(entered, BodyFlow::Continue, refused, refused) as u32
 }
 
 /// # Safety
@@ -149,7 +147,8 @@ pub(crate) unsafe fn request_trailers<F: HttpFilter>(
             F::request_trailers,
         )
     };
-    or(entered, TrailersFlow::Stop, TrailersFlow::Stop) as u32
+    let refused = TrailersFlow::Stop;
+    or(entered, TrailersFlow::Continue, refused, refused) as u32
 }
 
 /// # Safety
@@ -169,7 +168,8 @@ pub(crate) unsafe fn response_headers<F: HttpFilter>(
             |it, stream| F::response_headers(it, stream, end),
         )
     };
-    or(entered, HeadersFlow::StopIteration, HeadersFlow::Continue) as u32
+    let pass = HeadersFlow::Continue;
+    or(entered, pass, HeadersFlow::StopIteration, pass) as u32
 }
 
 /// # Safety
@@ -189,7 +189,8 @@ pub(crate) unsafe fn response_body<F: HttpFilter>(
             |it, stream| F::response_body(it, stream, end),
         )
     };
-    or(entered, BodyFlow::StopNoBuffer, BodyFlow::Continue) as u32
+    let pass = BodyFlow::Continue;
+    or(entered, pass, BodyFlow::StopNoBuffer, pass) as u32
 }
 
 /// # Safety
@@ -208,7 +209,8 @@ pub(crate) unsafe fn response_trailers<F: HttpFilter>(
             F::response_trailers,
         )
     };
-    or(entered, TrailersFlow::Stop, TrailersFlow::Continue) as u32
+    let pass = TrailersFlow::Continue;
+    or(entered, pass, TrailersFlow::Stop, pass) as u32
 }
 
 /// # Safety
@@ -230,7 +232,8 @@ pub(crate) unsafe fn local_reply<F: HttpFilter>(
             |it, stream| F::local_reply(it, stream, status, details.bytes()),
         )
     };
-    or(entered, LocalReplyFlow::Continue, LocalReplyFlow::Continue) as u32
+    let pass = LocalReplyFlow::Continue;
+    or(entered, pass, pass, pass) as u32
 }
 
 /// # Safety
@@ -266,9 +269,10 @@ pub(crate) unsafe fn destroy<F: HttpFilter>(slot: *const c_void) {
     unsafe { Slot::<F>::destroy(slot) }
 }
 
-fn or<R>(entered: Entered<R>, panicked: R, absent: R) -> R {
+fn or<R>(entered: Entered<R>, idle: R, panicked: R, absent: R) -> R {
     match entered {
         Entered::Done(result) => result,
+        Entered::Idle => idle,
         Entered::Panicked => panicked,
         Entered::Absent => absent,
     }

@@ -26,8 +26,10 @@ pub(super) struct Loaded<F: HttpFilter> {
 
 /// One exchange.
 pub(super) struct Slot<F: HttpFilter> {
-    /// `None` if there is nothing to do for it, or after a panic.
+    /// `None` if there is nothing to do, and after a panic.
     exchange: RefCell<Option<F::Exchange>>,
+    /// There is nothing to do for it: it passes.
+    is_idle: bool,
     /// A panic is still to be answered for.
     owes_answer: Cell<bool>,
     /// So many hooks are on the stack.
@@ -41,8 +43,9 @@ pub(super) enum Entered<R> {
     Done(R),
     /// It has panicked just now, and was answered for.
     Panicked,
-    /// There is nothing to do for it, or it has panicked earlier, or it is in use: what
-    /// Envoy asks then is about our own reply.
+    /// There is nothing to do for it.
+    Idle,
+    /// It has panicked earlier, or is in use: what Envoy asks now is about our own reply.
     Absent,
 }
 
@@ -83,6 +86,7 @@ impl<F: HttpFilter> Slot<F> {
     pub(super) fn begin(what: &str, begin: impl FnOnce() -> Option<F::Exchange>) -> *const c_void {
         let slot = Self {
             exchange: RefCell::new(None),
+            is_idle: false,
             owes_answer: Cell::new(false),
             depth: Cell::new(0),
             is_destroyed: Cell::new(false),
@@ -91,6 +95,7 @@ impl<F: HttpFilter> Slot<F> {
         // Made where it stays: it is large.
         let exchange = slot.exchange.get_mut();
         let begun = guarded(what, || *exchange = begin());
+        slot.is_idle = begun.is_some() && slot.exchange.get_mut().is_none();
         slot.owes_answer.set(begun.is_none());
         Box::into_raw(slot).cast()
     }
@@ -111,6 +116,9 @@ impl<F: HttpFilter> Slot<F> {
         let pointer = slot.cast::<Self>();
         // SAFETY: as the caller promises. A stream's hooks run on one thread.
         let slot = unsafe { &*pointer };
+        if slot.is_idle {
+            return Entered::Idle;
+        }
         slot.depth.set(slot.depth.get() + 1);
         // SAFETY: as the caller promises; it is dropped before the hook ends.
         let mut stream = unsafe { Stream::new(envoy) };

@@ -11,6 +11,7 @@ mod clients;
 mod costs;
 mod cpu;
 mod instances;
+mod instructions;
 mod latency;
 mod limits;
 mod load;
@@ -28,7 +29,15 @@ use anyhow::{Context, Result, bail};
 use output::Output;
 use setup::Setup;
 
-const PARTS: [&str; 6] = ["cpu", "latency", "memory", "scale", "limits", "instances"];
+const PARTS: [&str; 7] = [
+    "cpu",
+    "instructions",
+    "latency",
+    "memory",
+    "scale",
+    "limits",
+    "instances",
+];
 
 /// One thread: what generates load may share a core with Envoy, and must not disturb it.
 #[tokio::main(flavor = "current_thread")]
@@ -42,6 +51,7 @@ async fn main() -> Result<()> {
         println!("== {part}");
         match part {
             "cpu" => cpu::run(&setup, &output).await?,
+            "instructions" => instructions::run(&setup, &output).await?,
             "latency" => latency::run(&setup, &output).await?,
             "memory" => memory::run(&setup, &output).await?,
             "scale" => scale::run(&setup, &output).await?,

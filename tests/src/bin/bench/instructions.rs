@@ -1,0 +1,233 @@
+//! Instructions that Envoy takes for a request, which no neighbour on the machine changes.
+//!
+//! They are counted by valgrind's callgrind, in an Envoy with one worker and a listener for
+//! each variant. They say nothing of caches, and so do not stand for time; they show a
+//! difference of one in a thousand, which times never do.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use btp_tests::Envoy;
+use tempfile::TempDir;
+
+use crate::backend;
+use crate::load::Connections;
+use crate::output::Output;
+use crate::setup::Setup;
+use crate::traffic::{Request, Traffic};
+use crate::variants::{self, CONTROL, CONTROL_AGAIN, Kind, NOTHING, Variant};
+
+/// Instructions per request, by variant and traffic.
+type Counts = BTreeMap<(Kind, &'static str, Traffic), f64>;
+
+/// An Envoy that callgrind watches.
+struct Watched {
+    envoy: Envoy,
+    folder: TempDir,
+    dumps: usize,
+}
+
+/// V8 compiles code a second time when it has run often enough.
+const WARM_UP: usize = 800;
+const REQUESTS: usize = 1_000;
+const CONNECTIONS: usize = 8;
+/// Where callgrind writes what it has counted; it adds a number.
+const DUMP: &str = "counted";
+
+/// Counts, and writes the tables and the numbers.
+pub(crate) async fn run(setup: &Setup, output: &Output) -> Result<()> {
+    let backend = backend::start().await?;
+    let mut variants = variants::all(backend)?;
+    variants.retain(|it| it.what != CONTROL_AGAIN);
+    let mut watched = Watched::start(&variants, backend).await?;
+    let counts = watched.count(setup, &variants).await?;
+    watched.envoy.assert_vm_alive().await?;
+    watched.envoy.stop();
+    output.file("instructions.csv", &raw(&counts)?)?;
+    output.table("instructions", &passing(&variants, &counts)?)?;
+    output.table("instructions-firing", &firing(&variants, &counts)?)
+}
+
+impl Watched {
+    async fn start(variants: &[Variant], backend: std::net::SocketAddr) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let bootstrap = variants::bootstrap(variants, backend)?;
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["--tool=callgrind", "--instr-atstart=no", "-q"]);
+        let dump = folder.path().join(DUMP);
+        valgrind.arg(format!("--callgrind-out-file={}", dump.display()));
+        Ok(Self {
+            envoy: Envoy::start_under(valgrind, &bootstrap).await?,
+            folder,
+            dumps: 0,
+        })
+    }
+
+    async fn count(&mut self, setup: &Setup, variants: &[Variant]) -> Result<Counts> {
+        let mut counts = Counts::new();
+        let mut connections = Vec::new();
+        for variant in variants {
+            let peer = self.envoy.listener_addr(&variant.listener())?;
+            let mut open = Connections::open(peer, CONNECTIONS).await?;
+            for (traffic, _) in &variant.asked {
+                let requests: Arc<[Request]> = vec![traffic.request()].into();
+                let times = setup.amount(WARM_UP, CONNECTIONS);
+                open.send(&requests, times).await?;
+            }
+            connections.push(open);
+        }
+        let times = setup.amount(REQUESTS, CONNECTIONS);
+        for (variant, open) in variants.iter().zip(&mut connections) {
+            for (traffic, status) in &variant.asked {
+                let requests: Arc<[Request]> = vec![traffic.request()].into();
+                // It begins to count with an empty cache of its own.
+                self.control(&["-i", "on"])?;
+                let statuses = open.send(&requests, times).await?;
+                self.control(&["-i", "off"])?;
+                let name = variant.name();
+                let expected = statuses.get(status).copied().unwrap_or_default();
+                ensure!(expected == times, "{name}: {statuses:?}");
+                let total = self.counted_since()?;
+                println!("{name}, {}: {:.0}", traffic.name(), total / times as f64);
+                let key = (variant.kind, variant.what, *traffic);
+                counts.insert(key, total / times as f64);
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Instructions since it was asked last.
+    fn counted_since(&mut self) -> Result<f64> {
+        self.control(&["-d"])?;
+        self.dumps += 1;
+        let dump = self.folder.path().join(format!("{DUMP}.{}", self.dumps));
+        let total = total(&dump)?;
+        // They are large.
+        fs::remove_file(dump)?;
+        Ok(total)
+    }
+
+    fn control(&self, arguments: &[&str]) -> Result<()> {
+        let told = Command::new("callgrind_control")
+            .args(arguments)
+            .arg(self.envoy.pid().to_string())
+            .output()
+            .context("callgrind_control is needed, of valgrind")?;
+        ensure!(told.status.success(), "{told:?}");
+        Ok(())
+    }
+}
+
+/// The sum of what a dump has.
+fn total(dump: &Path) -> Result<f64> {
+    let text = fs::read_to_string(dump).with_context(|| dump.display().to_string())?;
+    let totals = text.lines().find_map(|line| line.strip_prefix("totals: "));
+    Ok(totals.context("a dump without totals")?.trim().parse()?)
+}
+
+/// What is added to a request that passes; as a ratio to a filter of the same kind that
+/// does nothing, or to Envoy's own for the same work.
+fn passing(variants: &[Variant], counts: &Counts) -> Result<String> {
+    let quiet = [Traffic::Direct, Traffic::Proxied];
+    let mut text = "|".to_owned();
+    for kind in Kind::FILTERS {
+        for traffic in quiet {
+            write!(text, " | {}, {}", kind.name(), traffic.name())?;
+        }
+    }
+    write!(text, " |\n|---|{}\n", "---|".repeat(6))?;
+    for what in kinds_of_work(variants, Traffic::Proxied) {
+        write!(text, "| {what}")?;
+        for kind in Kind::FILTERS {
+            for traffic in quiet {
+                let added = |kind, what| {
+                    let control = counts.get(&(Kind::Control, CONTROL, traffic))?;
+                    Some(counts.get(&(kind, what, traffic))? - control)
+                };
+                match (added(kind, what), added(kind, NOTHING)) {
+                    (None, _) => text.push_str(" | –"),
+                    (Some(own), None) => write!(text, " | {}", signed(own))?,
+                    (Some(own), Some(nothing)) => {
+                        write!(text, " | {} ({:.2}", signed(own), own / nothing)?;
+                        if let Some(native) = added(Kind::Envoy, what).filter(|it| *it > 0.0) {
+                            write!(text, "; {:.2}", own / native)?;
+                        }
+                        text.push(')');
+                    }
+                }
+            }
+        }
+        text.push_str(" |\n");
+    }
+    Ok(text)
+}
+
+/// What a request takes in all that is answered by a filter, or whose answer one replaces.
+fn firing(variants: &[Variant], counts: &Counts) -> Result<String> {
+    let kinds = [Kind::Envoy, Kind::Wasm, Kind::Module];
+    let mut text = "| | no filter".to_owned();
+    for kind in kinds {
+        write!(text, " | {}", kind.name())?;
+    }
+    write!(text, " |\n|---|{}\n", "---|".repeat(1 + kinds.len()))?;
+    for traffic in [Traffic::Refused, Traffic::Upload, Traffic::Absent] {
+        let of = |kind, what| counts.get(&(kind, what, traffic)).copied();
+        let control = of(Kind::Control, CONTROL).context("no control")?;
+        for what in kinds_of_work(variants, traffic) {
+            write!(text, "| {what} | {}", thousands(control))?;
+            let native = of(Kind::Envoy, what).context("no native filter")?;
+            for kind in kinds {
+                let own = of(kind, what).context("not counted")?;
+                write!(text, " | {}", thousands(own))?;
+                if kind != Kind::Envoy {
+                    write!(text, " ({:.2})", own / native)?;
+                }
+            }
+            text.push_str(" |\n");
+        }
+    }
+    Ok(text)
+}
+
+/// Of what is asked this, in the order of the variants.
+fn kinds_of_work(variants: &[Variant], traffic: Traffic) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    for it in variants {
+        let is_asked = it.asked.iter().any(|(own, _)| *own == traffic);
+        if is_asked && it.kind != Kind::Control && !found.contains(&it.what) {
+            found.push(it.what);
+        }
+    }
+    found
+}
+
+fn raw(counts: &Counts) -> Result<String> {
+    let mut raw = "traffic,kind,variant,instructions_per_request\n".to_owned();
+    for ((kind, what, traffic), count) in counts {
+        let (kind, traffic) = (kind.name(), traffic.name());
+        writeln!(raw, "{traffic},{kind},\"{what}\",{count:.0}")?;
+    }
+    Ok(raw)
+}
+
+/// To the nearest fifty, which is what it repeats to.
+fn thousands(count: f64) -> String {
+    let count = (count / 50.0).round() as i64 * 50;
+    let digits = count.abs().to_string();
+    let (head, tail) = digits.split_at(digits.len().saturating_sub(3));
+    let sign = if count < 0 { "-" } else { "" };
+    match head {
+        "" => format!("{sign}{tail}"),
+        head => format!("{sign}{head},{tail}"),
+    }
+}
+
+fn signed(count: f64) -> String {
+    let sign = if count < 0.0 { "" } else { "+" };
+    format!("{sign}{}", thousands(count))
+}
