@@ -17,7 +17,7 @@ use crate::output::Output;
 use crate::setup::Setup;
 use crate::traffic::{Request, Traffic};
 use crate::variants::{self, Kind, Variant};
-use crate::{backend, costs};
+use crate::{backend, costs, replays};
 
 /// What was measured of one variant with one kind of traffic.
 pub(crate) struct Series {
@@ -51,7 +51,7 @@ const STRAY: usize = 2;
 pub(crate) async fn run(setup: &Setup, output: &Output) -> Result<()> {
     let load = machine::load()?;
     let backend = backend::start().await?;
-    let variants = variants::all(backend)?;
+    let variants = replays::with_replays(variants::all(backend)?, setup, backend).await?;
     let bootstrap = variants::bootstrap(&variants, backend)?;
     let rounds = setup.rounds(ROUNDS);
     let requests = setup.amount(REQUESTS, 5 * CONNECTIONS);
