@@ -6,7 +6,6 @@ use btp_tests::measure::quartiles;
 use btp_tests::plot::{self, Bar, Bars, Group, palette};
 
 use crate::cpu::Series;
-use crate::floors;
 use crate::machine::Generator;
 use crate::output::Output;
 use crate::traffic::Traffic;
@@ -27,7 +26,6 @@ pub(crate) const QUIET: [Traffic; 2] = [Traffic::Direct, Traffic::Proxied];
 /// Writes all of it; `run` says when and on what was measured.
 pub(crate) fn publish(series: &[Series], run: &str, output: &Output) -> Result<()> {
     output.table("costs", &costs(series)?)?;
-    output.table("floors", &floors::table(series)?)?;
     output.table("cpu", &everything(series)?)?;
     output.table("firing", &firing(series)?)?;
     output.table("run", &format!("{run} {}\n", noise(series)?))?;

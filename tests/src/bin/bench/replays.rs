@@ -78,6 +78,11 @@ async fn all(setup: &Setup, backend: SocketAddr) -> Result<Vec<Variant>> {
         let scripts = it.instances.iter().map(|it| replay::script(&it.usual));
         let scripts: Vec<String> = scripts.collect::<Result<_>>().context(name.clone())?;
         println!("{name}: {}", describe(&it.instances));
+        let is_usual = |it: &Instance| it.share.0 * 2 > it.share.1;
+        ensure!(
+            setup.is_smoke || it.instances.iter().all(is_usual),
+            "{name}: exchanges differ too much for one script to stand for them"
+        );
         replays.push(variant.replay(it.traffic, &scripts)?);
     }
     // With the originals, as some of these have clusters that replays use, too.
