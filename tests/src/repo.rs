@@ -57,6 +57,13 @@ pub fn noop_wasm() -> Result<PathBuf> {
     existing("the .wasm that does nothing", "BTP_NOOP_WASM", file)
 }
 
+/// A filter for the sandbox that makes the hostcalls of a script: `$BTP_REPLAY_WASM`, else
+/// the one `cargo xtask` built.
+pub fn replay_wasm() -> Result<PathBuf> {
+    let file = "target/wasm32-wasip1/release/replay_filter.wasm";
+    existing("the .wasm that replays hostcalls", "BTP_REPLAY_WASM", file)
+}
+
 /// A dynamic module that does nothing: `$BTP_NOOP_MODULE`, else the one `cargo xtask`
 /// built.
 pub fn noop_module() -> Result<PathBuf> {

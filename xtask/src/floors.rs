@@ -1,5 +1,5 @@
-//! Filters that do nothing, one for each build of ours and with its profile: the
-//! benchmarks compare with them.
+//! Filters that do nothing, one for each build of ours and with its profile, and one that
+//! makes the hostcalls of the .wasm and nothing else: the benchmarks compare with them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,20 +9,21 @@ use anyhow::Result;
 use crate::project::Project;
 use crate::{sh, toolchain};
 
-/// Builds both and tells a program where they are.
+/// Builds all of them and tells a program where they are.
 pub(crate) fn provide(project: &Project, command: &mut Command) -> Result<()> {
     command
-        .env("BTP_NOOP_WASM", wasm(project)?)
+        .env("BTP_NOOP_WASM", wasm(project, "noop")?)
+        .env("BTP_REPLAY_WASM", wasm(project, "replay")?)
         .env("BTP_NOOP_MODULE", module(project)?);
     Ok(())
 }
 
-fn wasm(project: &Project) -> Result<PathBuf> {
+fn wasm(project: &Project, name: &str) -> Result<PathBuf> {
     let toolchain = toolchain::prepare(project, toolchain::WASI)?;
     let mut cargo = toolchain.cargo(project, "build");
-    sh::run(cargo.args(["--release", "-p", "btp-noop-wasm"]))?;
+    sh::run(cargo.args(["--release", "-p", &format!("btp-{name}-wasm")]))?;
     let folder = project.target.join(toolchain::WASI).join("release");
-    Ok(folder.join("noop_filter.wasm"))
+    Ok(folder.join(format!("{name}_filter.wasm")))
 }
 
 fn module(project: &Project) -> Result<PathBuf> {

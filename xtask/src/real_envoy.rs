@@ -23,7 +23,8 @@ pub(crate) struct Bench {
 /// What `cargo xtask bench` can measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// CPU per request of each capability in each build, beside Envoy's own filters.
+    /// CPU per request of each capability in each build, beside Envoy's own filters and
+    /// what the hostcalls of the .wasm cost alone.
     Cpu,
     /// Instructions per request of the same, by valgrind.
     Instructions,

@@ -1,9 +1,9 @@
-//! Envoy's trace of the calls between it and a VM (`/logging?wasm=trace`): each call in
-//! either direction has a line where it begins and one where it ends.
+//! What an exchange consists of, read from Envoy's trace.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Tally;
+use crate::trace::{Step, lines};
 
 /// What an exchange consists of.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,33 +31,29 @@ pub(super) fn exchange(log: &str) -> Option<Calls> {
     let mut begun: BTreeSet<&str> = BTreeSet::new();
     let mut open = BTreeSet::new();
     let mut is_over = false;
-    for line in log.lines() {
-        let Some((thread, direction, call)) = read(line) else {
-            continue;
-        };
-        let thread = threads.entry(thread).or_default();
-        let (name, arguments) = call.split_once('(').unwrap_or((call, ""));
-        let mut arguments = arguments.trim_end_matches(')').split(", ");
-        match direction {
-            "host->vm" => {
+    for line in lines(log) {
+        let thread = threads.entry(line.thread).or_default();
+        match line.step {
+            Step::Enters(call) => {
                 thread.depth += 1;
+                let mut arguments = call.arguments();
                 let context = arguments.next().unwrap_or_default();
                 if thread.depth == 1 {
                     let of_root = arguments.next().is_some_and(|root| root != "0");
-                    if name == "proxy_on_context_create" && of_root {
+                    if call.name == "proxy_on_context_create" && of_root {
                         begun.insert(context);
                         open.insert(context);
                     }
                     thread.is_ours = begun.contains(context);
-                    if name == "proxy_on_done" {
+                    if call.name == "proxy_on_done" {
                         is_over = open.remove(context) && open.is_empty();
                     }
                 }
                 if thread.is_ours {
-                    *calls.entries.entry(name.to_owned()).or_default() += 1;
+                    *calls.entries.entry(call.name.to_owned()).or_default() += 1;
                 }
             }
-            "host<-vm" => {
+            Step::Leaves(_) => {
                 thread.depth = thread.depth.saturating_sub(1);
                 if thread.depth == 0 {
                     if thread.is_ours && is_over {
@@ -66,26 +62,13 @@ pub(super) fn exchange(log: &str) -> Option<Calls> {
                     thread.is_ours = false;
                 }
             }
-            "vm->host" if thread.is_ours => {
-                let name = name.rsplit('.').next().unwrap_or(name);
-                *calls.hostcalls.entry(name.to_owned()).or_default() += 1;
+            Step::Calls(call) if thread.is_ours => {
+                *calls.hostcalls.entry(call.name.to_owned()).or_default() += 1;
             }
-            _ => {}
+            Step::Calls(_) | Step::Answers(_) => {}
         }
     }
     None
-}
-
-/// Thread, direction and call of a line, if it is about one.
-fn read(line: &str) -> Option<(&str, &str, &str)> {
-    let mut parts = line.split(['[', ']']);
-    let thread = parts.nth(3)?;
-    let at = ["[host->vm] ", "[host<-vm] ", "[vm->host] "];
-    let (start, direction) = at.iter().find_map(|it| {
-        let start = line.find(it)?;
-        Some((start + it.len(), it.trim_matches(['[', ']', ' '])))
-    })?;
-    Some((thread, direction, line.get(start..)?))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::traffic::Traffic;
 use crate::variants::{CONTROL, CONTROL_AGAIN, Kind, NOTHING};
 
 /// Lower quartile, median and upper quartile.
-type Quartiles = (f64, f64, f64);
+pub(crate) type Quartiles = (f64, f64, f64);
 
 /// The columns of the table with everything.
 const COLUMNS: [(Traffic, Generator); 4] = [
@@ -21,7 +21,7 @@ const COLUMNS: [(Traffic, Generator); 4] = [
     (Traffic::Direct, Generator::OtherCore),
     (Traffic::Proxied, Generator::OtherCore),
 ];
-const QUIET: [Traffic; 2] = [Traffic::Direct, Traffic::Proxied];
+pub(crate) const QUIET: [Traffic; 2] = [Traffic::Direct, Traffic::Proxied];
 
 /// Writes all of it; `run` says when and on what was measured.
 pub(crate) fn publish(series: &[Series], run: &str, output: &Output) -> Result<()> {
@@ -184,14 +184,19 @@ fn cell(series: &[Series], own: &Series) -> Result<String> {
 }
 
 /// What it takes more than the control of the same round.
-fn added(series: &[Series], own: &Series) -> Result<Quartiles> {
+pub(crate) fn added(series: &[Series], own: &Series) -> Result<Quartiles> {
     let place = (own.traffic, own.generator);
     let control = find(series, CONTROL, Kind::Control, place).context("no control")?;
-    let pairs = own.micros.iter().zip(&control.micros);
-    Ok(quartiles(pairs.map(|(own, none)| own - none).collect()))
+    Ok(more(own, control))
 }
 
-fn find<'a>(
+/// What one takes more than another of the same round.
+pub(crate) fn more(one: &Series, other: &Series) -> Quartiles {
+    let pairs = one.micros.iter().zip(&other.micros);
+    quartiles(pairs.map(|(one, other)| one - other).collect())
+}
+
+pub(crate) fn find<'a>(
     series: &'a [Series],
     what: &str,
     kind: Kind,

@@ -17,7 +17,7 @@ use crate::output::Output;
 use crate::setup::Setup;
 use crate::traffic::{Request, Traffic};
 use crate::variants::{self, Kind, Variant};
-use crate::{backend, costs};
+use crate::{backend, costs, floors, replays};
 
 /// What was measured of one variant with one kind of traffic.
 pub(crate) struct Series {
@@ -51,7 +51,7 @@ const STRAY: usize = 2;
 pub(crate) async fn run(setup: &Setup, output: &Output) -> Result<()> {
     let load = machine::load()?;
     let backend = backend::start().await?;
-    let variants = variants::all(backend)?;
+    let variants = replays::with_replays(variants::all(backend)?, setup, backend).await?;
     let bootstrap = variants::bootstrap(&variants, backend)?;
     let rounds = setup.rounds(ROUNDS);
     let requests = setup.amount(REQUESTS, 5 * CONNECTIONS);
@@ -60,6 +60,7 @@ pub(crate) async fn run(setup: &Setup, output: &Output) -> Result<()> {
         machine::unpin()?;
     }
     output.file("cpu.csv", &raw(&series)?)?;
+    output.table("floors", &floors::table(&series)?)?;
     let run = format!(
         "{} {rounds} rounds of {requests} requests.",
         machine::describe(load)?

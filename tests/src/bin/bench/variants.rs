@@ -5,6 +5,7 @@ mod applied;
 mod floors;
 mod native;
 mod ours;
+mod replay;
 
 use std::net::SocketAddr;
 
@@ -27,6 +28,8 @@ pub(crate) enum Kind {
     Wasm,
     /// A dynamic module.
     Module,
+    /// The hostcalls of a filter in Envoy's sandbox, and nothing else.
+    Replay,
 }
 
 /// One listener.
@@ -52,6 +55,7 @@ pub(crate) const CONTROL_AGAIN: &str = "no filter, again";
 /// A filter without work: what it costs to have one of its kind.
 pub(crate) const NOTHING: &str = "does nothing";
 pub(crate) const FOUR: &str = "four capabilities";
+pub(crate) const FOUR_SILENT: &str = "four, without x-ratelimit headers";
 pub(crate) const FIVE: &str = "all five";
 pub(crate) const FOUR_APPLIED: &str = "four, by `btp apply`";
 pub(crate) const FIVE_APPLIED: &str = "all five, by `btp apply`";
@@ -69,6 +73,7 @@ impl Kind {
             Self::Envoy => "Envoy's own",
             Self::Wasm => ".wasm",
             Self::Module => "module",
+            Self::Replay => "replay of .wasm",
         }
     }
 }
@@ -110,7 +115,12 @@ impl Variant {
 
     /// Its listener's name.
     pub(crate) fn listener(&self) -> String {
-        let letters = self.name().to_lowercase();
+        let mut letters = self.name().to_lowercase();
+        // There is one for each kind of traffic.
+        if self.kind == Kind::Replay {
+            let asked = self.asked.iter().map(|(traffic, _)| traffic.name());
+            letters.extend(asked);
+        }
         letters.replace(|it: char| !it.is_ascii_alphanumeric(), "_")
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::ours::PLENTY;
-use super::{FILTERS, FIVE, FOUR, Kind, Variant};
+use super::{FILTERS, FIVE, FOUR, FOUR_SILENT, Kind, Variant};
 use crate::traffic::Traffic;
 
 /// The cluster with a retry budget.
@@ -29,7 +29,7 @@ pub(super) fn quiet() -> Vec<Variant> {
         retrying(own("retry", vec![]), super::PLAIN),
         retrying(own("retry budget", vec![]), BUDGETED),
         four(FOUR, true),
-        four("four, without x-ratelimit headers", false),
+        four(FOUR_SILENT, false),
         retrying(four(FIVE, true), BUDGETED),
     ]
 }

@@ -6,7 +6,7 @@ use btp_tests::build::module_filter;
 use btp_tests::repo;
 use serde_json::{Value, json};
 
-use super::{FIVE, FOUR, Kind, Variant};
+use super::{FIVE, FOUR, FOUR_SILENT, Kind, Variant};
 use crate::traffic::Traffic;
 
 /// Nobody reaches it.
@@ -30,11 +30,7 @@ pub(super) fn quiet() -> Result<Vec<Variant>> {
         add(what, &ours, json!({field: five()[field]}))?;
     }
     add(FOUR, &ours, four())?;
-    add(
-        "four, without x-ratelimit headers",
-        &ours,
-        without_headers(),
-    )?;
+    add(FOUR_SILENT, &ours, without_headers())?;
     add(FIVE, &ours, five())?;
     variants.extend(both_on("all five, retries by Envoy's policy", |what| {
         let mut plugin = plugin(what, &ours, &five());
