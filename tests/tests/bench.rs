@@ -11,6 +11,11 @@ fn whatever_the_benchmark_compares_answers_as_it_should() -> Result<()> {
 }
 
 #[test]
+fn instructions_are_counted_in_the_benchmark() -> Result<()> {
+    runs(&["instructions"])
+}
+
+#[test]
 fn many_policies_load_and_are_updated_in_the_benchmark() -> Result<()> {
     runs(&["scale"])
 }

@@ -1,5 +1,6 @@
-//! Filters that do nothing, one for each build of ours and with its profile, and one that
-//! makes the hostcalls of the .wasm and nothing else: the benchmarks compare with them.
+//! What the benchmarks need beside the filter: filters that do nothing, one for each build
+//! of ours and with its profile, and one that makes the hostcalls of the .wasm and nothing
+//! else, to compare with; and valgrind.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,10 +8,11 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::project::Project;
-use crate::{sh, toolchain};
+use crate::{packages, sh, toolchain};
 
-/// Builds all of them and tells a program where they are.
+/// Sees to it that all of it is there, and tells a program where the filters are.
 pub(crate) fn provide(project: &Project, command: &mut Command) -> Result<()> {
+    packages::need_program(project, "callgrind_control", &["valgrind"])?;
     command
         .env("BTP_NOOP_WASM", wasm(project, "noop")?)
         .env("BTP_REPLAY_WASM", wasm(project, "replay")?)

@@ -11,7 +11,7 @@ use crate::builds::Build;
 use crate::built::{self, Built};
 use crate::envoy::{self, Envoy};
 use crate::project::Project;
-use crate::{floors, module, packages, sh};
+use crate::{floors, module, sh};
 
 /// What a program that drives a real Envoy needs.
 pub(crate) struct Bench {
@@ -134,9 +134,6 @@ pub(crate) fn bench(project: &Project, parts: &[Part], rounds: Option<u64>) -> R
         parts
     };
     let (own, others): (Vec<&Part>, Vec<&Part>) = parts.iter().partition(|it| it.is_of_bench());
-    if own.contains(&&Part::Instructions) {
-        packages::need_program(project, "callgrind_control", &["valgrind"])?;
-    }
     if !own.is_empty() {
         let mut command = bench.equip(tool(project, "bench"));
         floors::provide(project, &mut command)?;

@@ -16,12 +16,13 @@ use anyhow::{Context, Result, ensure};
 use btp_tests::Envoy;
 use tempfile::TempDir;
 
-use crate::backend;
+use crate::costs::QUIET;
 use crate::load::Connections;
 use crate::output::Output;
 use crate::setup::Setup;
 use crate::traffic::{Request, Traffic};
-use crate::variants::{self, CONTROL, CONTROL_AGAIN, Kind, NOTHING, Variant};
+use crate::variants::{self, CONTROL, CONTROL_AGAIN, FOUR, Kind, NOTHING, Variant};
+use crate::{backend, replays};
 
 /// Instructions per request, by variant and traffic.
 type Counts = BTreeMap<(Kind, &'static str, Traffic), f64>;
@@ -38,11 +39,25 @@ const WARM_UP: usize = 800;
 const REQUESTS: usize = 1_000;
 const CONNECTIONS: usize = 8;
 
+/// Fewer are no measure for others.
+const LEAST: f64 = 1_000.0;
+const COLUMNS: [(Kind, &str); 4] = [
+    (Kind::Wasm, ".wasm"),
+    (Kind::Replay, "its hostcalls alone"),
+    (Kind::Module, "module"),
+    (Kind::Envoy, "Envoy's own"),
+];
+
 /// Counts, and writes the tables and the numbers.
 pub(crate) async fn run(setup: &Setup, output: &Output) -> Result<()> {
     let backend = backend::start().await?;
-    let mut variants = variants::all(backend)?;
-    variants.retain(|it| it.what != CONTROL_AGAIN);
+    let mut variants = replays::with_replays(variants::all(backend)?, setup, backend).await?;
+    // Callgrind takes a second for each.
+    let short = [CONTROL, NOTHING, FOUR, "abort"];
+    variants.retain(|it| match setup.is_smoke {
+        true => short.contains(&it.what),
+        false => it.what != CONTROL_AGAIN,
+    });
     let mut watched = Watched::start(&variants, backend).await?;
     let counts = watched.count(setup, &variants).await?;
     watched.envoy.assert_vm_alive().await?;
@@ -57,7 +72,12 @@ impl Watched {
         let folder = TempDir::new()?;
         let bootstrap = variants::bootstrap(variants, backend)?;
         let mut valgrind = Command::new("valgrind");
-        valgrind.args(["--tool=callgrind", "--instr-atstart=no", "--separate-threads=yes", "-q"]);
+        valgrind.args([
+            "--tool=callgrind",
+            "--instr-atstart=no",
+            "--separate-threads=yes",
+            "-q",
+        ]);
         let dumps = folder.path().join("counted");
         valgrind.arg(format!("--callgrind-out-file={}", dumps.display()));
         Ok(Self {
@@ -130,34 +150,41 @@ fn total(dump: &Path) -> Result<f64> {
     Ok(totals.map_or(Ok(0.0), |it| it.trim().parse())?)
 }
 
-/// What is added to a request that passes; as a ratio to a filter of the same kind that
-/// does nothing, or to Envoy's own for the same work.
+/// What is added to a request that passes, and in brackets that as a ratio to a filter of the
+/// same kind that does nothing; of the module also as a ratio to Envoy's own.
 fn passing(variants: &[Variant], counts: &Counts) -> Result<String> {
-    let quiet = [Traffic::Direct, Traffic::Proxied];
     let mut text = "|".to_owned();
-    for kind in Kind::FILTERS {
-        for traffic in quiet {
-            write!(text, " | {}, {}", kind.name(), traffic.name())?;
+    for (_, name) in COLUMNS {
+        for traffic in QUIET {
+            write!(text, " | {name}, {}", traffic.name())?;
         }
     }
-    write!(text, " |\n|---|{}\n", "---|".repeat(6))?;
+    let columns = COLUMNS.len() * QUIET.len();
+    write!(text, " |\n|---|{}\n", "---|".repeat(columns))?;
     for what in kinds_of_work(variants, Traffic::Proxied) {
         write!(text, "| {what}")?;
-        for kind in Kind::FILTERS {
-            for traffic in quiet {
+        for (kind, _) in COLUMNS {
+            for traffic in QUIET {
                 let added = |kind, what| {
                     let control = counts.get(&(Kind::Control, CONTROL, traffic))?;
                     Some(counts.get(&(kind, what, traffic))? - control)
                 };
-                match (added(kind, what), added(kind, NOTHING)) {
-                    (None, _) => text.push_str(" | –"),
-                    (Some(own), None) => write!(text, " | {}", signed(own))?,
-                    (Some(own), Some(nothing)) => {
-                        write!(text, " | {} ({:.2}", signed(own), own / nothing)?;
-                        if let Some(native) = added(Kind::Envoy, what).filter(|it| *it > 0.0) {
-                            write!(text, "; {:.2}", own / native)?;
+                let Some(own) = added(kind, what) else {
+                    text.push_str(" | –");
+                    continue;
+                };
+                write!(text, " | {}", signed(own))?;
+                let idle = match kind {
+                    Kind::Replay => Kind::Wasm,
+                    kind => kind,
+                };
+                if let Some(nothing) = added(idle, NOTHING) {
+                    write!(text, " ({:.2}", own / nothing)?;
+                    match added(Kind::Envoy, what) {
+                        Some(native) if kind == Kind::Module && native >= LEAST => {
+                            write!(text, "; {:.2})", own / native)?;
                         }
-                        text.push(')');
+                        _ => text.push(')'),
                     }
                 }
             }
