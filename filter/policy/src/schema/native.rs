@@ -1,12 +1,13 @@
 //! The fields that Envoy enforces itself: their table, and what the CRD
 //! lets through and Envoy Gateway or Envoy refuses later.
 
+use crate::native::GlobalRule;
 use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{Duration, Quantity};
-use crate::spec::{Owner, Selector, owner_of};
+use crate::spec::{Owner, owner_of};
 
 use super::walk::{Profile, check, check_fields, check_rules};
 use super::{Check, SPEC, Shape};
@@ -219,7 +220,7 @@ fn stat_name(at: At<'_>, problems: &mut Problems) {
     }
 }
 
-/// `rateLimit.global`, whose selectors the CRD does not look into.
+/// `rateLimit.global`, of which the CRD sees the shape only.
 fn check_global_limits(spec: At<'_>, problems: &mut Problems) {
     let Some(limits) = spec.node.field("rateLimit") else {
         return;
@@ -235,18 +236,7 @@ fn check_global_limits(spec: At<'_>, problems: &mut Problems) {
     if problems.paths().len() > before {
         return;
     }
-    let rules = match node.field("rules").map(|rules| &rules.value) {
-        Some(Value::List(rules)) => rules,
-        _ => return,
-    };
-    let list = Path::Field(&at.path, "rules");
-    for (index, rule) in rules.iter().enumerate() {
-        let item = Path::Item(&list, index);
-        if let Some(node) = rule.field("clientSelectors") {
-            let path = Path::Field(&item, "clientSelectors");
-            Selector::read_all(At { node, path }, problems);
-        }
-    }
+    GlobalRule::read_all(at, problems);
 }
 
 const GLOBAL: Shape = Shape::Object(&super::limits::GLOBAL);
