@@ -25,6 +25,8 @@ pub(super) struct File {
     after: Text,
     /// When what is there was written, if that is known.
     pub(super) written: Option<SystemTime>,
+    /// Whether its content is exchanged.
+    pub(super) in_place: bool,
 }
 
 /// A text and what it says.
@@ -47,6 +49,7 @@ impl File {
         };
         Ok(Self {
             written,
+            in_place: document.in_place,
             ..Self::of_texts(
                 document.kind,
                 document.path,
@@ -73,6 +76,7 @@ impl File {
             before: before.map(read),
             after: read(after),
             written: None,
+            in_place: false,
             path,
         }
     }

@@ -62,6 +62,7 @@ fn apply(envoy: &str, spec: &Node) -> Result<Applied, String> {
         ecds: None,
         faults_behind: None,
         limits_behind: None,
+        rate_limits: None,
     };
     let mut findings = Vec::new();
     let plan = plan::apply(&mut after, &input, &options, &mut findings);
