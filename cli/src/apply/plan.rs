@@ -38,6 +38,7 @@ use crate::envoy::runtime;
 use crate::plugin_config_builder::{self as builder, NativeFields, compose};
 use draft::Draft;
 use errors::Errors;
+use global_limits::RateLimits;
 use instances::Inserted;
 
 /// What came of it.
@@ -151,9 +152,9 @@ pub(crate) fn apply(
     let off = input.off.iter();
     errors.is_empty().then_some(Plan {
         off: off.map(|it| (it.name.clone(), it.by.clone())).collect(),
-        notes: notes(config, options, &effective, &inserted),
         effective,
-        rate_limits,
+        notes: notes(config, options, rate_limits.as_ref(), &inserted),
+        rate_limits: rate_limits.map(|it| it.file),
         plugin_files: inserted.files,
         standing: inserted.standing,
         model,
@@ -165,7 +166,7 @@ pub(crate) fn apply(
 fn notes(
     config: &Config,
     options: &Options,
-    effective: &[Effective],
+    rate_limits: Option<&RateLimits>,
     inserted: &Inserted,
 ) -> Vec<String> {
     let is_module = options.filter.build == Build::Module && inserted.first.is_some();
@@ -180,9 +181,8 @@ fn notes(
             runtime::SWITCH
         )
     });
-    let mut notes = global_limits::notes(options, effective);
-    notes.extend(of_module);
-    notes
+    let of_service = rate_limits.map_or(&[][..], |it| &it.notes);
+    of_service.iter().cloned().chain(of_module).collect()
 }
 
 /// Makes all changes, each in the order that the later ones rely on; gives
@@ -192,7 +192,7 @@ fn change(
     config: &mut Config,
     effective: &mut [Effective],
     errors: &mut Errors<'_>,
-) -> (Inserted, Option<String>) {
+) -> (Inserted, Option<RateLimits>) {
     let mut draft = Draft::new(config);
     native::apply(scene, &mut draft, effective, errors);
     custom_response::apply(scene, &mut draft, effective, errors);

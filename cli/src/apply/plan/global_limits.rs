@@ -12,24 +12,35 @@ use super::errors::Errors;
 use super::perform::{Changed, perform};
 use super::spots::Spots;
 use crate::apply::effective::Effective;
-use crate::apply::options::Options;
 use crate::apply::order::Group;
 use crate::envoy::address::Address;
 use crate::envoy::files::{Config, Kind};
 use crate::envoy::model::RouteId;
-use crate::envoy::tree::{items, list_mut, text};
+use crate::envoy::tree::{field, items, list_mut, text};
 use crate::envoy::undo;
 use crate::translate::global_rate_limit::{self, Counters, FIELD, NAME, RouteKey, per_route};
 use crate::translate::{Change, Operation, Path, Service, Step, Target};
 
-/// Puts global limits into force, and gives the service's file, if there is a
-/// service.
+/// Why a route is not limited. Envoy's filter passes over it.
+const NO_BACKEND: &str = "Envoy asks the service for requests to a backend alone, and not for \
+                          those that it answers itself (direct_response, redirect); \
+                          rateLimit.local counts these, too";
+
+/// What came of it.
+pub(super) struct RateLimits {
+    /// What the service is to read.
+    pub(super) file: String,
+    /// What a person should know of it.
+    pub(super) notes: Vec<String>,
+}
+
+/// Puts global limits into force, if there is a service.
 pub(super) fn apply(
     scene: Scene<'_>,
     draft: &mut Draft<'_>,
     effective: &mut [Effective],
     errors: &mut Errors<'_>,
-) -> Option<String> {
+) -> Option<RateLimits> {
     let service = scene.options.rate_limits.as_ref()?;
     let mut counters = Counters::default();
     let mut managers = BTreeSet::new();
@@ -45,16 +56,18 @@ pub(super) fn apply(
     if let Some(first) = managers.first() {
         add_cluster(scene, draft, *first, service, errors);
     }
-    Some(global_rate_limit::file(&counters, service))
+    Some(RateLimits {
+        file: global_rate_limit::file(&counters, service),
+        notes: match managers.is_empty() {
+            true => Vec::new(),
+            false => notes(service),
+        },
+    })
 }
 
 /// What becomes of requests by the service, which the configuration does not say
 /// aloud.
-pub(super) fn notes(options: &Options, effective: &[Effective]) -> Vec<String> {
-    let has_rules = effective.iter().any(|it| !it.global_rules.is_empty());
-    let Some(service) = options.rate_limits.as_ref().filter(|_| has_rules) else {
-        return Vec::new();
-    };
+fn notes(service: &Service) -> Vec<String> {
     let Service {
         endpoint,
         domain,
@@ -118,24 +131,48 @@ fn on_routes(
     if it.global_rules.is_empty() {
         return managers;
     }
+    let mut without_backend = Vec::new();
     let mut done = BTreeSet::new();
     for (manager, id) in it.routes.clone() {
-        managers.insert(manager);
+        let entry = scene.model.route(id);
+        let has_backend = draft
+            .at(&entry.address)
+            .is_some_and(|it| field(it, "route").is_some());
+        if has_backend {
+            managers.insert(manager);
+        }
         if !done.insert(id) {
             continue;
         }
         let key = key_of(scene, id);
-        counters.add(&it.global_rules, &key);
+        let operation = match has_backend {
+            true => {
+                counters.add(&it.global_rules, &key);
+                Operation::Set(per_route(&it.global_rules, &key))
+            }
+            false => {
+                without_backend.push(entry.title());
+                Operation::Nothing(NO_BACKEND)
+            }
+        };
         let settings = Path::new("typed_per_filter_config");
         let change = Change {
             field: format!("spec.{FIELD}"),
             also: Vec::new(),
             target: Target::Route,
             path: settings.then(Step::Field(NAME.to_owned())),
-            operation: Operation::Set(per_route(&it.global_rules, &key)),
+            operation,
         };
         let route = Changed::route(scene, id);
         perform(scene, draft, it, &change, &route, errors);
+    }
+    if !without_backend.is_empty() {
+        let routes = without_backend.join(", ");
+        let reason = format!("is not in force on {routes}: {NO_BACKEND}");
+        match managers.is_empty() {
+            true => errors.advise(it.policy, &format!("spec.{FIELD}"), reason),
+            false => it.notes.push(format!("{FIELD} {reason}")),
+        }
     }
     if !it.default_for.is_empty() {
         let note = "rateLimit.global does not count what no route takes: there is nothing to \
