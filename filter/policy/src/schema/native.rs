@@ -298,6 +298,32 @@ mod tests {
                  address range such as 10.0.0.0/8, 10.0.0.1/32 or 2001:db8::/32 (got \"nowhere\")",
             ),
             (
+                r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
+                    "clientSelectors":[{"metadata":[{"type":"Distinct","namespace":"a","path":["b"]}]}]}]}}}"#,
+                "rateLimit.global.rules[0].clientSelectors: must not have metadata: only the \
+                 filter's own limits (rateLimit.local) know conditions on it. Have the filter \
+                 that writes it write a header, too, and name that (got a list of 1)",
+            ),
+            (
+                r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
+                    "cost":{"request":{"from":"Metadata","number":1}}}]}}}"#,
+                "rateLimit.global.rules[0].cost.request.number: must be left out: from names \
+                 the other one (got 1)",
+            ),
+            (
+                r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
+                    "cost":{"response":{"from":"Number","number":-1}}}]}}}"#,
+                "rateLimit.global.rules[0].cost.response.number: must be between 0 and \
+                 1000000000 (got -1)",
+            ),
+            (
+                r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
+                    "cost":{"request":{"from":"Metadata","metadata":{"namespace":"a","key":"b)"}}}}]}}}"#,
+                "rateLimit.global.rules[0].cost.request.metadata.key: must have no :, ), % or \
+                 control characters, which Envoy cannot be asked for here: have the filter that \
+                 writes the cost write it under another name (got \"b)\")",
+            ),
+            (
                 r#"{"compressor":[{"type":"Gzip","minContentLength":"8Gi"}]}"#,
                 "compressor[0].minContentLength: must be between 0 and 4294967295 \
                  (got \"8Gi\")",
