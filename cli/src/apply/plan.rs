@@ -143,6 +143,7 @@ pub(crate) fn apply(
         errors.weigh(it.finding(config, location), is_grave);
     }
     let mut hints = hcm::hints(config, &model, &policies, &attached);
+    hints.extend(hcm::hints_of_global_limits(config, &model, &effective));
     hints.extend(hcm::hints_of_places(config, &model, |filter| {
         inserted.file_of(filter)
     }));

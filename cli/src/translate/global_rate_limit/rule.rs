@@ -8,6 +8,7 @@ use btp_policy::policy::MergeType;
 use btp_policy::problem::Problems;
 use btp_policy::read::At;
 use btp_policy::scalar::ObjectName;
+use btp_policy::spec::Selector;
 
 use super::key;
 use crate::envoy::tree::{find, text};
@@ -21,9 +22,22 @@ pub(crate) struct Rule {
     /// What it is known by if all routes have one counter.
     pub(super) shared: Option<String>,
     pub(super) rule: GlobalRule,
+    /// Where it is written: the policy, and its place there.
+    origin: (ObjectName, usize),
 }
 
 impl Rule {
+    /// Which requests it counts.
+    pub(crate) fn selector(&self) -> &Selector {
+        &self.rule.selector
+    }
+
+    /// Its conditions, for people.
+    pub(crate) fn place(&self) -> String {
+        let (policy, index) = &self.origin;
+        format!("{policy} (spec.rateLimit.global.rules[{index}].clientSelectors)")
+    }
+
     /// Whether all routes have one counter.
     pub(crate) fn is_shared(&self) -> bool {
         self.shared.is_some()
@@ -89,6 +103,7 @@ fn rules_of(source: Source<'_>, letter: char) -> Vec<Rule> {
                 id: format!("{letter}{index}"),
                 shared,
                 rule,
+                origin: (source.policy.clone(), index),
             }
         })
         .collect()
