@@ -48,6 +48,38 @@ fn the_service_knows_a_limit_before_it_is_asked() {
     assert!(folder.read("limits.yaml").ends_with("descriptors: []\n"));
 }
 
+/// The filter's own configuration is in a file then, and Envoy's filter for the
+/// service in the listener, in either build.
+#[test]
+fn local_limits_in_files_of_their_own_stand_in_front_of_it() {
+    let folder = Folder::new("limits-ecds");
+    let rules = "rules: [{limit: {requests: 3, unit: Hour}}]";
+    let policy = format!(
+        "kind: BackendTrafficPolicy\nmetadata: {{name: p}}\nspec:\n  rateLimit: {{local: {{{rules}}}, \
+         global: {{{rules}}}}}\n"
+    );
+    folder.write("policy.yaml", &policy);
+    for (build, file) in [
+        ("", "backend_traffic_policy.yaml"),
+        ("--module", "backend_traffic_policy_module.yaml"),
+    ] {
+        let options = format!("--ecds /mounted --at-once {SERVICE} {build}");
+        folder.apply(WITH, &options);
+        let listener = folder.live("lds.yaml");
+        let names = ["name: backend_traffic_policy,", "name: btp.ratelimit,"];
+        let places = names.map(|it| listener.find(it).expect(it));
+        assert!(places.is_sorted(), "{listener}");
+        let filter = folder.live(file);
+        assert!(
+            filter.contains("local") && !filter.contains("global"),
+            "{filter}"
+        );
+        folder.apply("", "--at-once");
+        assert_eq!(folder.live("lds.yaml"), folder.read("own/lds.yaml"));
+        assert_eq!(folder.live("cds.yaml"), folder.read("own/cds.yaml"));
+    }
+}
+
 #[test]
 fn a_file_is_moved_to_its_place_or_changed_there_as_its_service_watches() {
     for (format, is_moved) in [("envoy", true), ("limitador", false)] {
