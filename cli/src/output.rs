@@ -109,7 +109,10 @@ pub(crate) fn check(outputs: &[Output]) -> Result<(), FileError> {
 pub(crate) fn replace(outputs: &[Output]) -> Result<(), FileError> {
     write(outputs)?;
     for output in outputs {
-        relink(&output.path).map_err(|error| FileError::unwritable(&output.path, error))?;
+        // What a process has open is nobody's to watch.
+        if let Ok(Place::Path(_)) = follow(&output.path) {
+            relink(&output.path).map_err(|error| FileError::unwritable(&output.path, error))?;
+        }
     }
     Ok(())
 }

@@ -39,7 +39,13 @@ struct Text {
 
 impl File {
     pub(super) fn read(document: Document) -> io::Result<Self> {
-        let (before, written) = match fs::read(&document.path) {
+        // A device or a pipe holds nothing that was written there.
+        let is_other = fs::metadata(&document.path).is_ok_and(|it| !it.is_file() && !it.is_dir());
+        let read = match is_other {
+            true => Err(ErrorKind::NotFound.into()),
+            false => fs::read(&document.path),
+        };
+        let (before, written) = match read {
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 (Some(text), fs::metadata(&document.path)?.modified().ok())

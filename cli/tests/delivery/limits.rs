@@ -140,3 +140,16 @@ fn what_is_refused_or_only_asked_about_changes_nothing() {
     folder.fails(&format!("{WITH} {nowhere}"), 2, &["nowhere/limits.yaml"]);
     unchanged();
 }
+
+#[test]
+fn the_limits_can_go_to_what_is_no_file() {
+    let folder = folder("limits-device");
+    let to = SERVICE.replace("limits.yaml", "/dev/stderr");
+    let options = format!("--bootstrap own/envoy.yaml --out-dir live {WITH} {to} {FAST}");
+    for round in ["first", "second"] {
+        let done = folder.run(&options);
+        let said = text(&done.stderr);
+        assert!(done.status.success(), "{said}");
+        assert!(said.contains("requests_per_unit: 3"), "{round}: {said}");
+    }
+}
