@@ -85,8 +85,18 @@ impl RateLimitService {
     /// Writes another text into the file that it was started with, and waits until it says
     /// that it has `loaded` or `refused` it.
     pub async fn reads_again(&self, config: &Path, text: &str, verdict: &str) -> Result<()> {
+        self.reads_what(verdict, || Ok(fs::write(config, text)?))
+            .await
+    }
+
+    /// The same with whatever writes that file.
+    pub async fn reads_what(
+        &self,
+        verdict: &str,
+        write: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         let before = self.process.log().len();
-        fs::write(config, text)?;
+        write()?;
         wait::until(&format!("{verdict:?} in its log"), START, || {
             let log = self.process.log();
             log[before..].contains(verdict).then_some(())
