@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use btp_tests::client::h1;
 use btp_tests::fleet::Applying;
 use btp_tests::rate_limit_service::Format;
 use btp_tests::{Bootstrap, Builder, Fleet, Request, Response, Upstream, repo, wait};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 const SET_METADATA: &str =
     "type.googleapis.com/envoy.extensions.filters.http.set_metadata.v3.Config";
@@ -168,6 +170,34 @@ async fn each_case_that_limitador_has_words_for_holds_with_its_file() -> Result<
     let cases = cases()?;
     let known = cases.iter().filter(|it| it.limitador.is_none());
     run(Format::Limitador, &known.collect::<Vec<_>>()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_requests_at_once_as_many_pass_as_may() -> Result<()> {
+    const REQUESTS: usize = 60;
+    let case = Case {
+        case: "many".to_owned(),
+        rules: json!([{"limit": {"requests": 20, "unit": "Year"}}]),
+        requests: Vec::new(),
+        limitador: None,
+    };
+    let upstream = Upstream::start().await?;
+    for format in [Format::Envoy, Format::Limitador] {
+        let applying = Applying::new(&bootstrap(&upstream, &[&case])?, format, &[])?;
+        let fleet = Fleet::start(applying, &[case.policy()]).await?;
+        let mut sending = JoinSet::new();
+        for envoy in fleet.envoys.iter().cycle().take(REQUESTS) {
+            let request = Request::get("/").host(&case.case);
+            sending.spawn(h1::send(envoy.addr(), request));
+        }
+        let mut statuses = BTreeMap::new();
+        while let Some(response) = sending.join_next().await {
+            *statuses.entry(response??.status).or_insert(0) += 1;
+        }
+        let wanted = BTreeMap::from([(200, 20), (429, 40)]);
+        ensure!(statuses == wanted, "{format:?}: {statuses:?}");
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -69,14 +69,18 @@ async fn local_limits_come_first() -> Result<()> {
     let wanted = [200, 200, 200, 200, 429, 429, 429, 429];
     fleet.answers(&shield, &wanted).await?;
     let counted = fleet.redis.counted("/shield").await?;
-    ensure!(counted == 4, "{counted}");
+    ensure!(counted == 4, "{counted} of four that passed the shield");
 
     let scarce = Request::get("/scarce");
     fleet.answers(&scarce, &[200, 429, 429, 429]).await?;
-    ensure!(fleet.redis.counted("/scarce").await? == 4);
+    let counted = fleet.redis.counted("/scarce").await?;
+    ensure!(counted == 4, "{counted} of four asked for");
     fleet.answers(&scarce, &[429, 429]).await?;
     let counted = fleet.redis.counted("/scarce").await?;
-    ensure!(counted == 4, "{counted}: the local tokens were left");
+    ensure!(
+        counted == 4,
+        "{counted}: a refused request left its local token"
+    );
     for envoy in &fleet.envoys {
         envoy.assert_vm_alive().await?;
     }

@@ -1,6 +1,7 @@
-//! Global limits while things change: the service goes, Redis is restarted, a window
+//! Global limits while things change: the service goes or is silent, Redis is restarted, a window
 //! ends, and `btp apply` runs again.
 
+use std::net::TcpListener;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail, ensure};
@@ -8,9 +9,10 @@ use btp_tests::fleet::Applying;
 use btp_tests::rate_limit_service::Format;
 use btp_tests::watched::{ClustersIn, RoutesIn, Watched};
 use btp_tests::{
-    Bootstrap, Builder, Fleet, RateLimitService, Redis, Request, Route, Upstream, wait,
+    Bootstrap, Builder, Envoy, Fleet, RateLimitService, Redis, Request, Route, Upstream, wait,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 const FORMATS: [Format; 2] = [Format::Envoy, Format::Limitador];
 const FAIL_CLOSED: &str = "--rate-limit-fail-closed";
@@ -52,6 +54,35 @@ async fn without_the_service_requests_pass_or_not_as_the_option_says() -> Result
             let told = last.and_then(|it| it.header("x-ratelimit-limit"));
             ensure!(told.is_none(), "{told:?}");
         }
+    }
+    Ok(())
+}
+
+/// It takes connections, and never answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_silent_is_waited_for_as_long_as_the_option_says() -> Result<()> {
+    let silent = TcpListener::bind("127.0.0.1:0")?;
+    let address = silent.local_addr()?.to_string();
+    let upstream = Upstream::start().await?;
+    let dir = TempDir::new()?;
+    let file = dir.path().join("limits.yaml").display().to_string();
+    for (option, status) in [(None, 200), (Some(FAIL_CLOSED), 503)] {
+        let mut options = vec!["--rate-limit-service", &address];
+        options.extend([
+            "--rate-limit-config",
+            &file,
+            "--rate-limit-timeout",
+            "300ms",
+        ]);
+        options.extend(option);
+        let base = bootstrap(&upstream)?;
+        let (limited, _) = base.applied(&policy(0, "Year"), &options)?;
+        let envoy = Envoy::start(&limited).await?;
+        let response = envoy.get("/").await?;
+        ensure!(response.status == status, "{response:?}");
+        // Envoy's timers are off by up to a few milliseconds.
+        let least = Duration::from_millis(290);
+        ensure!(response.headers_after >= least, "{response:?}");
     }
     Ok(())
 }
