@@ -5,18 +5,22 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::rate_limit_service::Format;
-use crate::{Bootstrap, Build, Envoy, RateLimitService, Redis, Request, Response, repo};
+use crate::{Bootstrap, Build, Envoy, RateLimitService, Redis, Request, Response, repo, wait};
 
 const BASE: &str = "envoy.json";
 const OUT: &str = "out.json";
 const POLICIES: &str = "policies.yaml";
 const LIMITS: &str = "limits.yaml";
+
+/// How long the rest of a window may be that is too short.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Nobody answers there.
 const NOBODY: &str = "127.0.0.1:1";
@@ -142,4 +146,16 @@ impl Fleet {
         );
         Ok(last)
     }
+}
+
+/// Waits until a window of so many seconds is not over for a while: those of ratelimit
+/// begin at multiples of their length since 1970.
+pub async fn begin_in_window(unit_s: u64, rest: Duration) -> Result<()> {
+    wait::until_async("a window", PATIENCE, async || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let gone = Duration::from_secs(now.as_secs() % unit_s);
+        let has_rest = gone + rest < Duration::from_secs(unit_s);
+        Ok(has_rest.then_some(()))
+    })
+    .await
 }
