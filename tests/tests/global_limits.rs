@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use btp_tests::client::h1;
+use btp_tests::client::{h1, h2};
 use btp_tests::fleet::Applying;
 use btp_tests::rate_limit_service::Format;
 use btp_tests::{Bootstrap, Builder, Fleet, Request, Response, Upstream, repo, wait};
@@ -40,6 +40,8 @@ struct Step {
     method: String,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    #[serde(default)]
+    further_lines: BTreeMap<String, String>,
     from: Option<String>,
     statuses: Vec<u16>,
     #[serde(default)]
@@ -102,7 +104,7 @@ impl Case {
 impl Step {
     fn request(&self, case: &str) -> Request {
         let mut request = Request::new(&self.method, &self.path).host(case);
-        for (name, value) in &self.headers {
+        for (name, value) in self.headers.iter().chain(&self.further_lines) {
             request = request.header(name, value);
         }
         match &self.from {
@@ -196,6 +198,27 @@ async fn of_many_requests_at_once_as_many_pass_as_may() -> Result<()> {
         }
         let wanted = BTreeMap::from([(200, 20), (429, 40)]);
         ensure!(statuses == wanted, "{format:?}: {statuses:?}");
+    }
+    Ok(())
+}
+
+/// HTTP/1 knows methods in capitals alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http2_a_method_in_other_letters_is_limited_with_it() -> Result<()> {
+    let case = Case {
+        case: "letters".to_owned(),
+        rules: json!([{"clientSelectors": [{"methods": [{"value": "POST"}]}],
+            "limit": {"requests": 1, "unit": "Year"}}]),
+        requests: Vec::new(),
+        limitador: None,
+    };
+    let upstream = Upstream::start().await?;
+    let applying = Applying::new(&bootstrap(&upstream, &[&case])?, Format::Envoy, &[])?;
+    let fleet = Fleet::start(applying, &[case.policy()]).await?;
+    for (method, status) in [("post", 200), ("POST", 429), ("Post", 429), ("GET", 200)] {
+        let request = Request::new(method, "/").host(&case.case);
+        let response = h2::send(fleet.envoys[0].addr(), request).await?;
+        ensure!(response.status == status, "{method}: {response:?}");
     }
     Ok(())
 }

@@ -66,8 +66,10 @@ async fn local_limits_come_first() -> Result<()> {
     let fleet = Fleet::start(applying, &policies).await?;
     // Two by each Envoy.
     let shield = Request::get("/shield");
-    let wanted = [200, 200, 200, 200, 429, 429, 429, 429];
-    fleet.answers(&shield, &wanted).await?;
+    let passed = fleet.answers(&shield, &[200; 4]).await?;
+    let told = passed.map(|it| it.header_values("x-ratelimit-limit").len());
+    ensure!(told == Some(2), "{told:?} headers of two limits");
+    fleet.answers(&shield, &[429; 4]).await?;
     let counted = fleet.redis.counted("/shield").await?;
     ensure!(counted == 4, "{counted} of four that passed the shield");
 
@@ -84,6 +86,22 @@ async fn local_limits_come_first() -> Result<()> {
     for envoy in &fleet.envoys {
         envoy.assert_vm_alive().await?;
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_override_of_the_policy_replaces_the_refusal() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let bootstrap = builder(&upstream).route(route("all", "/")).build()?;
+    let mut spec = global(&json!([{"limit": a_year(1)}]));
+    spec["responseOverride"] = json!([{
+        "match": {"statusCodes": [{"type": "Value", "value": 429}]},
+        "response": {"statusCode": 503, "body": {"type": "Inline", "inline": "come again"}}}]);
+    let applying = Applying::new(&bootstrap, Format::Envoy, &[])?;
+    let fleet = Fleet::start(applying, &[policy("p", &spec)]).await?;
+    let last = fleet.answers(&Request::get("/"), &[200, 503, 503]).await?;
+    let text = last.map(|it| it.text());
+    ensure!(text.as_deref() == Some("come again"), "{text:?}");
     Ok(())
 }
 
