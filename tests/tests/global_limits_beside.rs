@@ -2,15 +2,18 @@
 //! a person's own, names that mean something elsewhere; and that they go without a trace.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use btp_tests::fleet::Applying;
 use btp_tests::rate_limit_service::Format;
-use btp_tests::{Builder, Envoy, Fleet, RateLimitService, Redis, Request, Route, Upstream};
+use btp_tests::{Builder, Envoy, Fleet, RateLimitService, Redis, Request, Route, Upstream, wait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const FORMATS: [Format; 2] = [Format::Envoy, Format::Limitador];
+/// How long a cost may take that nobody waits for.
+const PATIENCE: Duration = Duration::from_secs(20);
 const OWN: &str = "envoy.filters.http.ratelimit";
 const RATE_LIMIT: &str = "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit";
 
@@ -86,6 +89,44 @@ async fn local_limits_come_first() -> Result<()> {
     for envoy in &fleet.envoys {
         envoy.assert_vm_alive().await?;
     }
+    Ok(())
+}
+
+/// What the service refuses has a response of Envoy's, and that costs as others do.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_local_limit_refuses_costs_no_response_either() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let cost = json!({"request": {"from": "Number", "number": 1},
+        "response": {"from": "Number", "number": 10}});
+    let bootstrap = builder(&upstream)
+        .route(route("local", "/local"))
+        .route(route("global", "/global"))
+        .build()?;
+    let mut local = global(&json!([{"limit": a_year(100), "cost": cost}]));
+    local["rateLimit"]["local"] = json!({"rules": [{"limit": {"requests": 1, "unit": "Hour"}}]});
+    let scarce = global(&json!([{"limit": a_year(2), "cost": cost}]));
+    let policies = [
+        policy_of(&["local"], "local", &local),
+        policy_of(&["global"], "global", &scarce),
+    ];
+    let applying = Applying::new(&bootstrap, Format::Envoy, &[])?;
+    let fleet = Fleet::start(applying, &policies).await?;
+    let counted = async |route: &str, wanted: u64| {
+        let part = format!("/{route}_");
+        wait::until_async(&format!("{wanted} of {route}"), PATIENCE, async || {
+            let is_there = fleet.redis.counted(&part).await? == wanted;
+            Ok(is_there.then_some(()))
+        })
+        .await
+    };
+    let wanted = [200, 200, 429, 429];
+    fleet.answers(&Request::get("/local"), &wanted).await?;
+    counted("local", 22).await?;
+    fleet.answers(&Request::get("/global"), &[200]).await?;
+    counted("global", 11).await?;
+    fleet.answers(&Request::get("/global"), &[429]).await?;
+    counted("global", 22).await?;
+    counted("local", 22).await?;
     Ok(())
 }
 
