@@ -30,7 +30,7 @@ enum Command {
     /// Check policies; says nothing if they are fine
     Lint(lint::Arguments),
     /// Put policies into force in an Envoy configuration
-    Apply(apply::Arguments),
+    Apply(Box<apply::Arguments>),
     /// Say which policy governs which route, and what is in force there
     Explain(explain::Arguments),
     /// Print the filter's configuration for these policies, as JSON

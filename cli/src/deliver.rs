@@ -6,7 +6,6 @@
 //! there answers 503. [`plan`] says in which order that never happens, and a
 //! [`Witness`] when a phase has arrived.
 
-mod address;
 mod admin;
 mod clock;
 mod error;
@@ -21,13 +20,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use address::Address;
 pub(crate) use error::Error;
 pub(crate) use lock::Lock;
 pub(crate) use summary::Summary;
 
 use crate::envoy::files::Kind;
 use crate::file_error::FileError;
+use crate::host_port::HostPort;
 use crate::output::{self, Output};
 use error::{Cause, Unfinished};
 use file::File;
@@ -39,6 +38,8 @@ pub(crate) struct Document {
     pub(crate) kind: Kind,
     pub(crate) path: PathBuf,
     pub(crate) text: String,
+    /// See [`Output::in_place`].
+    pub(crate) in_place: bool,
 }
 
 /// When the next phase may be written.
@@ -50,7 +51,7 @@ pub(crate) enum Pace {
     After(Duration),
     /// When these admin interfaces say that the last one has been taken, which
     /// may take so long.
-    Asking(Vec<Address>, Duration),
+    Asking(Vec<HostPort>, Duration),
 }
 
 /// Who says when a phase has arrived.

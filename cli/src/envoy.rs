@@ -17,6 +17,7 @@ pub(crate) mod pointer;
 pub(crate) mod route_match;
 pub(crate) mod route_metadata;
 pub(crate) mod runtime;
+pub(crate) mod static_clusters;
 pub(crate) mod stats;
 pub(crate) mod text;
 pub(crate) mod tree;

@@ -8,6 +8,7 @@ mod diagnostics;
 mod documents;
 mod envoy;
 mod file_error;
+mod host_port;
 mod output;
 mod plugin_config_builder;
 mod spec_fields;

@@ -26,6 +26,9 @@ pub(crate) struct Output {
     pub(crate) path: PathBuf,
     /// What is written.
     pub(crate) text: String,
+    /// Whether the content of a file that is there is exchanged, because whoever
+    /// watches it sees nothing else.
+    pub(crate) in_place: bool,
 }
 
 /// An output that is ready to be written.
@@ -106,7 +109,10 @@ pub(crate) fn check(outputs: &[Output]) -> Result<(), FileError> {
 pub(crate) fn replace(outputs: &[Output]) -> Result<(), FileError> {
     write(outputs)?;
     for output in outputs {
-        relink(&output.path).map_err(|error| FileError::unwritable(&output.path, error))?;
+        // What a process has open is nobody's to watch.
+        if let Ok(Place::Path(_)) = follow(&output.path) {
+            relink(&output.path).map_err(|error| FileError::unwritable(&output.path, error))?;
+        }
     }
     Ok(())
 }
@@ -132,7 +138,10 @@ fn prepare(output: &Output) -> io::Result<Way> {
         Some(_) => drop(OpenOptions::new().write(true).open(&place)?),
         None => {}
     }
-    if there.as_ref().is_some_and(|it| it.nlink() > 1) {
+    if there
+        .as_ref()
+        .is_some_and(|it| it.nlink() > 1 || output.in_place)
+    {
         return Ok(Way::Overwrite(place));
     }
     match beside(&place, there.as_ref(), &output.text) {

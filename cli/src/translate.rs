@@ -9,6 +9,7 @@
 
 mod change;
 mod circuit_breaker;
+pub(crate) mod global_rate_limit;
 mod health_check;
 mod http;
 mod l4;
@@ -28,32 +29,34 @@ use btp_policy::spec::Retry;
 
 use change::Changes;
 pub use change::{Change, HttpPart, Operation, Path, Step, Target};
+pub use global_rate_limit::{Domain, Format, Service};
+use global_rate_limit::{FIELD, is_local_only};
 pub(crate) use l4::{Unmet, holds_for, translate_l4, unmet};
 pub use perform::{ChangeError, Outcome, Replaced, apply_change};
 
 /// Fields that no version of this translation puts into force yet.
-const REFUSED: [(&[&str], &str); 4] = [
+const REFUSED: [(&str, &str); 3] = [
     (
-        &["rateLimit", "global"],
-        "needs a rate limit service, which is not set up by this version: \
-         write rateLimit.local, or configure Envoy's ratelimit filter by hand",
-    ),
-    (
-        &["admissionControl"],
+        "admissionControl",
         "is not translated by this version: leave it out, or configure Envoy's \
          admission_control filter by hand",
     ),
     (
-        &["bandwidthLimit"],
+        "bandwidthLimit",
         "is not translated by this version: leave it out, or configure Envoy's \
          bandwidth_limit filter by hand",
     ),
     (
-        &["telemetry"],
+        "telemetry",
         "is not translated by this version: leave it out, or set tracing and \
          stat_prefix of the route by hand",
     ),
 ];
+
+/// What `rateLimit.global` is refused with where there is no service.
+const NO_SERVICE: &str = "needs a rate limit service: name it with --rate-limit-service HOST:PORT \
+                          and the file that it reads with --rate-limit-config FILE, or write \
+                          rateLimit.local, which each Envoy counts for itself";
 
 /// What a translation needs to know of the configuration it is for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,6 +69,8 @@ pub struct Context<'a> {
     pub has_stream_idle_timeout: bool,
     /// `upgrade_type`s that the connection manager allows on every route.
     pub upgrades: &'a [String],
+    /// Who counts global limits, and reads what file.
+    pub rate_limits: Option<&'a Service>,
 }
 
 /// The changes that the native fields and `retry` of `spec` amount to.
@@ -90,15 +95,13 @@ pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<
         Retry::read(At { node, path }, &mut problems)
     });
     let mut out = Changes::default();
-    for (path, reason) in REFUSED {
-        let found = path.iter().try_fold(spec, |node, name| node.field(name));
-        let field = path.join(".");
-        if found.is_some() && is_switched_off(spec, path) {
-            let operation = Operation::Nothing("rateLimit.type Local leaves it out");
-            out.add(&field, Target::Route, Path::default(), operation);
-        } else if found.is_some() {
-            out.refuse(&field, reason);
+    for (field, reason) in REFUSED {
+        if spec.field(field).is_some() {
+            out.refuse(field, reason);
         }
+    }
+    if problems.is_empty() {
+        translate_global_limits(spec, context, &mut out);
     }
     if problems.is_empty() {
         match Native::read(spec) {
@@ -118,13 +121,22 @@ pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<
     }
 }
 
-/// `rateLimit.type` can say that global limits do not count.
-fn is_switched_off(spec: &Node, path: &[&str]) -> bool {
+/// Refuses global limits that nobody counts. Their changes are made where all
+/// routes are known: see [`global_rate_limit`].
+fn translate_global_limits(spec: &Node, context: &Context<'_>, out: &mut Changes) {
     let limits = spec.field("rateLimit");
-    let kind = limits
-        .and_then(|it| it.field("type"))
-        .and_then(Node::as_str);
-    path == ["rateLimit", "global"] && kind == Some("Local")
+    if limits.and_then(|it| it.field("global")).is_none() {
+        return;
+    }
+    if is_local_only(spec) {
+        let operation = Operation::Nothing("rateLimit.type Local leaves it out");
+        out.add(FIELD, Target::Route, Path::default(), operation);
+        return;
+    }
+    match context.rate_limits {
+        Some(service) => global_rate_limit::check(spec, service.format, out),
+        None => out.refuse(FIELD, NO_SERVICE),
+    }
 }
 
 fn translate_fields(

@@ -461,6 +461,32 @@ fn the_examples_are_current() -> Result<()> {
 }
 
 #[test]
+fn the_example_with_a_rate_limit_service_is_current() -> Result<()> {
+    let folder = repo::path("examples/global-rate-limit");
+    let made = tempfile::tempdir()?;
+    let limits = made.path().join("ratelimit.yaml").display().to_string();
+    let envoy = apply(
+        &folder,
+        &[
+            "--bootstrap",
+            "bootstrap.yaml",
+            "-f",
+            "policy.yaml",
+            "--rate-limit-service",
+            "127.0.0.1:8081",
+            "--rate-limit-config",
+            &limits,
+        ],
+    )?;
+    let limits = fs::read_to_string(limits)?;
+    for (file, made) in [("envoy.yaml", envoy), ("ratelimit.yaml", limits)] {
+        let committed = fs::read_to_string(folder.join(file))?;
+        ensure!(made == committed, "make {file} anew, as its README says");
+    }
+    Ok(())
+}
+
+#[test]
 fn the_demo_is_current() -> Result<()> {
     let folder = repo::path("envoy");
     let policies = ["fault-injection", "response-override"]

@@ -18,7 +18,8 @@ fn parts(example: &Example) -> Result<Vec<String>> {
         let document: Value = serde_saphyr::from_str(document)?;
         let spec = document["spec"].as_object().filter(|_| !is_off);
         let names = spec.into_iter().flatten().map(|(name, _)| name.clone());
-        parts.extend(names.filter(|it| !it.starts_with("target")));
+        let says_where = |it: &String| it.starts_with("target") || it == "mergeType";
+        parts.extend(names.filter(|it| !says_where(it)));
     }
     Ok(parts)
 }

@@ -17,10 +17,11 @@ use crate::envoy::l4::L4;
 use crate::envoy::model::RouteId;
 use crate::envoy::tree::{EMPTY, field, same, set, unplaced};
 use crate::spec_fields::{capability_of, spec_fields};
+use crate::translate::global_rate_limit::{Rule, Source, rules};
 use crate::translate::{Replaced, Unmet, holds_for, unmet};
 
-/// The list that a strategic merge unites.
-const LOCAL_RULES: [&str; 3] = ["rateLimit", "local", "rules"];
+/// The lists of rules that a strategic merge unites, below `rateLimit`.
+const UNITED: [&str; 2] = ["local", "global"];
 
 /// A spec that is in force somewhere.
 #[derive(Debug)]
@@ -29,8 +30,11 @@ pub(crate) struct Effective {
     /// The policy it is merged with.
     pub(crate) parent: Option<usize>,
     pub(crate) spec: Node,
-    /// The local rate limit rules that it has from the parent beside its own.
-    added_rules: Vec<Node>,
+    /// The rate limit rules of each kind that it has from the parent beside its
+    /// own.
+    added_rules: Vec<(&'static str, Vec<Node>)>,
+    /// The rules that a rate limit service counts, the parent's among them.
+    pub(crate) global_rules: Vec<Rule>,
     /// The routes it governs, each with the connection manager it is reached
     /// through.
     pub(crate) routes: Vec<(usize, RouteId)>,
@@ -88,16 +92,30 @@ pub(crate) fn all(
         let parent = merge.map(|(above, _)| above);
         index(found, policy, parent, || {
             let own = spec_of(policy);
-            let Some((above, how)) = merge else {
-                return (own, Vec::new());
+            let source = |policy: usize, spec| Source {
+                policy: &policies[policy].name,
+                spec,
             };
-            let above = spec_of(above);
+            let Some((above, how)) = merge else {
+                let global_rules = rules(source(policy, &own), None);
+                return Whole {
+                    global_rules,
+                    ..Whole::of(own)
+                };
+            };
+            let parent = spec_of(above);
             let mut added_rules = Vec::new();
             if how == MergeType::Strategic {
-                let rules = merge::added_rules(&above, &own, "local");
-                added_rules.extend(rules.into_iter().cloned());
+                for kind in UNITED {
+                    let rules = merge::added_rules(&parent, &own, kind).into_iter();
+                    added_rules.push((kind, rules.cloned().collect()));
+                }
             }
-            (merge::merge(&above, &own, how), added_rules)
+            Whole {
+                global_rules: rules(source(policy, &own), Some((source(above, &parent), how))),
+                added_rules,
+                ..Whole::of(merge::merge(&parent, &own, how))
+            }
         })
     };
     for (manager, it) in http.iter().enumerate() {
@@ -124,7 +142,7 @@ pub(crate) fn all(
             .under
             .and_then(|under| Some((under, completed(&own, &spec_of(under), kind?)?)));
         let parent = whole.as_ref().map(|(under, _)| *under);
-        let spec = || (whole.map_or(own, |(_, spec)| spec), Vec::new());
+        let spec = || Whole::of(whole.map_or(own, |(_, spec)| spec));
         let index = index(&mut found, policy, parent, spec);
         let it = &mut found[index];
         it.l4_proxies.push(proxy);
@@ -135,23 +153,45 @@ pub(crate) fn all(
     found
 }
 
+/// A spec, and the rules that it has beside what stands in it.
+struct Whole {
+    spec: Node,
+    added_rules: Vec<(&'static str, Vec<Node>)>,
+    global_rules: Vec<Rule>,
+}
+
+impl Whole {
+    fn of(spec: Node) -> Self {
+        Self {
+            spec,
+            added_rules: Vec::new(),
+            global_rules: Vec::new(),
+        }
+    }
+}
+
 /// The index of the spec of a policy and the one it is merged with; `make` gives
-/// it, and the rules that it has from the other, if it is not there.
+/// it if it is not there.
 fn index(
     found: &mut Vec<Effective>,
     policy: usize,
     parent: Option<usize>,
-    make: impl FnOnce() -> (Node, Vec<Node>),
+    make: impl FnOnce() -> Whole,
 ) -> usize {
     let mut known = found.iter();
     let known = known.position(|it| it.policy == policy && it.parent == parent);
     known.unwrap_or_else(|| {
-        let (spec, added_rules) = make();
+        let Whole {
+            spec,
+            added_rules,
+            global_rules,
+        } = make();
         found.push(Effective {
             policy,
             parent,
             spec,
             added_rules,
+            global_rules,
             routes: Vec::new(),
             default_for: Vec::new(),
             l4_proxies: Vec::new(),
@@ -227,16 +267,27 @@ impl Effective {
                 value: serde_json::to_string(it.value).unwrap_or_default(),
                 destinations: destinations.clone(),
             });
-            if it.path == LOCAL_RULES && !self.added_rules.is_empty() {
+            if let Some(rules) = self.added_to(&it.path) {
                 lines.push(Line {
                     field: format!("{name} (added)"),
-                    value: serde_json::to_string(&self.added_rules).unwrap_or_default(),
+                    value: serde_json::to_string(rules).unwrap_or_default(),
                     destinations,
                 });
             }
         }
         lines
     }
+
+    /// The parent's rules that belong to the list at `path`, if there are any.
+    fn added_to(&self, path: &[&str]) -> Option<&[Node]> {
+        let ["rateLimit", kind, "rules"] = path else {
+            return None;
+        };
+        let mut added = self.added_rules.iter();
+        let (_, rules) = added.find(|(it, _)| it == kind)?;
+        (!rules.is_empty()).then_some(rules)
+    }
+
     /// Why a field that is in force nowhere does not hold for connections and
     /// datagrams.
     fn why_not(&self, field: &str, scope: Scope) -> Option<&'static str> {

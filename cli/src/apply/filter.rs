@@ -264,6 +264,12 @@ pub(crate) fn without_native(mut policy: Node, keeps_retry: bool) -> Node {
                     *rules = redirects::for_filter(rules);
                     rules.is_empty() && before > 0
                 }
+                // A limit that a service counts is no change for the filter.
+                Value::Map(_) if entry.key == "rateLimit" => {
+                    let had_global = remove(&mut entry.node, "global").is_some();
+                    let is_bare = matches!(&entry.node.value, Value::Map(it) if it.is_empty());
+                    had_global && is_bare
+                }
                 _ => false,
             };
             let is_ours = entry.key != "retry" || keeps_retry;

@@ -13,14 +13,17 @@ use std::collections::BTreeSet;
 use btp_policy::Policy;
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
+use btp_policy::spec::Selector;
 
 use super::attach::AttachedPolicies;
+use super::effective::Effective;
 use crate::envoy::address::Address;
 use crate::envoy::files::{Config, problem_at};
 use crate::envoy::model::{HttpConnectionManager, Model, RouteEntry};
 use crate::envoy::plugin::{build_of, configuration_of};
 use crate::envoy::route_metadata::Form;
 use crate::envoy::tree::{field, items};
+use crate::translate::global_rate_limit::Rule;
 pub(crate) use modules::hints_of_modules;
 pub(crate) use places::hints_of_places;
 use uses::{Use, uses};
@@ -116,6 +119,34 @@ pub(crate) fn hints_of_instances(config: &Config, model: &Model) -> Vec<Hint> {
                     governs_rest: fallback == Some(index),
                 };
                 hints.on(manager, &in_force);
+            }
+        }
+    }
+    hints.found
+}
+
+/// What is unwise under the rules that a rate limit service counts.
+pub(crate) fn hints_of_global_limits(
+    config: &Config,
+    model: &Model,
+    effective: &[Effective],
+) -> Vec<Hint> {
+    let mut hints = Hints::new(config);
+    for it in effective {
+        let managers: BTreeSet<usize> = it.routes.iter().map(|(manager, _)| *manager).collect();
+        for manager in managers.into_iter().map(|it| &model.managers[it]) {
+            let Some(hcm) = config.at(&manager.address) else {
+                continue;
+            };
+            let first = |has: fn(&Selector) -> bool| {
+                let mut rules = it.global_rules.iter();
+                rules.find(|rule| has(rule.selector())).map(Rule::place)
+            };
+            if let Some(place) = first(|it| !it.sources.is_empty()) {
+                hints.on_addresses(hcm, &manager.address, &place);
+            }
+            if let Some(place) = first(|it| !it.paths.is_empty()) {
+                hints.on_paths(hcm, &manager.address, &place);
             }
         }
     }

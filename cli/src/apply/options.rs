@@ -5,6 +5,7 @@ use btp_policy::scalar::ObjectName;
 
 use crate::envoy::plugin::Build;
 use crate::envoy::route_metadata::Form;
+use crate::translate::Service;
 
 /// Where the filter is mounted, unless the person says otherwise.
 pub(crate) const MOUNTED: &str = "/etc/envoy/backend_traffic_policy.wasm";
@@ -32,6 +33,8 @@ pub(crate) struct Options {
     /// places.
     pub(crate) faults_behind: Option<String>,
     pub(crate) limits_behind: Option<String>,
+    /// Who counts global limits.
+    pub(crate) rate_limits: Option<Service>,
 }
 
 impl FilterFile {

@@ -5,6 +5,7 @@ mod check;
 mod custom_response;
 mod draft;
 mod errors;
+mod global_limits;
 mod instances;
 mod native;
 mod own_filters;
@@ -37,6 +38,7 @@ use crate::envoy::runtime;
 use crate::plugin_config_builder::{self as builder, NativeFields, compose};
 use draft::Draft;
 use errors::Errors;
+use global_limits::RateLimits;
 use instances::Inserted;
 
 /// What came of it.
@@ -48,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) effective: Vec<Effective>,
     /// Name and content of each file with a plugin configuration.
     pub(crate) plugin_files: Vec<(String, Node)>,
+    /// What the rate limit service is to read, if there is one.
+    pub(crate) rate_limits: Option<String>,
     /// Policies that are switched off, and by whom.
     pub(crate) off: Vec<(String, String)>,
     /// Where the instances of the filter stand.
@@ -129,9 +133,9 @@ pub(crate) fn apply(
     for it in unwise::find_all(config, &model, &effective) {
         errors.advise(it.policy, &it.path, it.reason);
     }
-    let mut inserted = Inserted::default();
+    let (mut inserted, mut rate_limits) = (Inserted::default(), None);
     if errors.is_empty() {
-        inserted = change(scene, config, &mut effective, &mut errors);
+        (inserted, rate_limits) = change(scene, config, &mut effective, &mut errors);
     }
     // With the instances that were added: a person's own may go with them.
     for it in lacks(config).into_iter().chain(flaws(config)) {
@@ -139,6 +143,7 @@ pub(crate) fn apply(
         errors.weigh(it.finding(config, location), is_grave);
     }
     let mut hints = hcm::hints(config, &model, &policies, &attached);
+    hints.extend(hcm::hints_of_global_limits(config, &model, &effective));
     hints.extend(hcm::hints_of_places(config, &model, |filter| {
         inserted.file_of(filter)
     }));
@@ -149,7 +154,8 @@ pub(crate) fn apply(
     errors.is_empty().then_some(Plan {
         off: off.map(|it| (it.name.clone(), it.by.clone())).collect(),
         effective,
-        notes: notes(config, options, &inserted),
+        notes: notes(config, options, rate_limits.as_ref(), &inserted),
+        rate_limits: rate_limits.map(|it| it.file),
         plugin_files: inserted.files,
         standing: inserted.standing,
         model,
@@ -157,37 +163,44 @@ pub(crate) fn apply(
     })
 }
 
-/// What a person should know of the module's metrics.
-fn notes(config: &Config, options: &Options, inserted: &Inserted) -> Vec<String> {
+/// What a person should know of the rate limit service and of the module's metrics.
+fn notes(
+    config: &Config,
+    options: &Options,
+    rate_limits: Option<&RateLimits>,
+    inserted: &Inserted,
+) -> Vec<String> {
     let is_module = options.filter.build == Build::Module && inserted.first.is_some();
     let bootstrap = config.files.first().filter(|_| is_module);
     let said = bootstrap.and_then(|it| runtime::said(&it.node));
     let off = said.filter(|it| !it.is_on).into_iter();
-    off.map(|it| {
+    let of_module = off.map(|it| {
         format!(
             "the runtime layer {} turns {} off, so that the metrics of the module are named \
              envoy_dynamicmodulescustom_btp_… in Prometheus",
             it.layer,
             runtime::SWITCH
         )
-    })
-    .collect()
+    });
+    let of_service = rate_limits.map_or(&[][..], |it| &it.notes);
+    of_service.iter().cloned().chain(of_module).collect()
 }
 
 /// Makes all changes, each in the order that the later ones rely on; gives
-/// what came of the filter's instances.
+/// what came of the filter's instances, and what the rate limit service is to read.
 fn change(
     scene: Scene<'_>,
     config: &mut Config,
     effective: &mut [Effective],
     errors: &mut Errors<'_>,
-) -> Inserted {
+) -> (Inserted, Option<RateLimits>) {
     let mut draft = Draft::new(config);
     native::apply(scene, &mut draft, effective, errors);
     custom_response::apply(scene, &mut draft, effective, errors);
     routes::widen_buffers(scene, &mut draft, effective, errors);
     check::retry_triggers(scene, draft.config(), effective, errors);
     routes::give_names(scene, &mut draft);
+    let rate_limits = global_limits::apply(scene, &mut draft, effective, errors);
     let mut inserted = instances::insert(scene, &mut draft, effective, errors);
     own_filters::insert(scene, &mut draft, effective, errors, &mut inserted);
     let build = scene.options.filter.build;
@@ -203,7 +216,7 @@ fn change(
     for (object, wrong) in draft.record() {
         errors.wrong_kind(config, &object, &wrong);
     }
-    inserted
+    (inserted, rate_limits)
 }
 
 /// Reads the policies, native fields included; gives them and the documents

@@ -3,6 +3,7 @@
 
 mod delivery;
 mod diff;
+mod rate_limits;
 mod report;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use crate::envoy::plugin::Build;
 use crate::envoy::text::yaml_out;
 use crate::output::{self, Output};
 use delivery::Delivery;
+use rate_limits::RateLimits;
 
 /// The name of stdout among paths.
 const STDOUT: &str = "-";
@@ -46,6 +48,8 @@ pub(super) struct Arguments {
     flat: bool,
     #[command(flatten)]
     delivery: Delivery,
+    #[command(flatten)]
+    rate_limits: RateLimits,
     /// Show what would change, as a unified diff, and write nothing
     #[arg(long)]
     diff: bool,
@@ -103,6 +107,7 @@ impl Arguments {
             ecds: self.delivery.ecds().map(str::to_owned),
             faults_behind: self.faults_behind.clone(),
             limits_behind: self.limits_behind.clone(),
+            rate_limits: self.rate_limits.service(),
         }
     }
 }
@@ -174,6 +179,7 @@ fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<
         kind: it.kind,
         path: it.output.path,
         text: it.output.text,
+        in_place: it.output.in_place,
     });
     let pace = arguments.delivery.pace();
     if arguments.dry_run {
@@ -286,10 +292,12 @@ fn changes_of(
                     false => config.text(index, Syntax::of(&name)),
                 },
                 path,
+                in_place: false,
             },
             name,
         });
     }
+    changes.extend(arguments.rate_limits.change(plan.rate_limits.as_deref()));
     for (name, node) in &plan.plugin_files {
         let folder = arguments.delivery.folder().unwrap_or(Path::new(""));
         let path = folder.join(name);
@@ -300,6 +308,7 @@ fn changes_of(
             output: Output {
                 text: yaml_out::write(node),
                 path,
+                in_place: false,
             },
         });
     }

@@ -15,11 +15,11 @@ use btp_policy::json;
 use btp_policy::node::Node;
 
 use super::Witness;
-use super::address::Address;
 use super::error::Cause;
 use super::file::{File, Kind, mentions};
 use super::plan::Plan;
 use crate::envoy::tree::{items, type_of};
+use crate::host_port::HostPort;
 use counters::{Counters, Fate};
 
 /// How long one answer may take.
@@ -35,7 +35,7 @@ pub(super) struct Envoys {
 }
 
 struct Envoy {
-    address: Address,
+    address: HostPort,
     before: Counters,
     is_known: bool,
 }
@@ -48,7 +48,7 @@ enum Progress {
 }
 
 impl Envoys {
-    pub(super) fn new(addresses: &[Address], patience: Duration) -> Self {
+    pub(super) fn new(addresses: &[HostPort], patience: Duration) -> Self {
         let envoys = addresses.iter().map(|address| Envoy {
             address: address.clone(),
             before: Counters::default(),

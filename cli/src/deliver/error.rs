@@ -5,9 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::address::Address;
 use super::summary::{Summary, list};
 use crate::file_error::FileError;
+use crate::host_port::HostPort;
 
 /// What went wrong.
 #[derive(Debug)]
@@ -37,17 +37,17 @@ pub(crate) enum Cause {
     /// Routes are to send to clusters that Envoy reads only when it starts.
     Restart(BTreeSet<String>),
     Unreachable {
-        address: Address,
+        address: HostPort,
         error: String,
     },
     /// An Envoy does not say whether it takes a file.
     Unwatched {
-        address: Address,
+        address: HostPort,
         file: String,
     },
     /// Envoy does not take a file; the counter that says so.
     Refused {
-        address: Address,
+        address: HostPort,
         file: String,
         counter: String,
         /// It is the file of a filter that a listener did not have before.
@@ -55,7 +55,7 @@ pub(crate) enum Cause {
     },
     /// Something has not happened in time.
     Late {
-        address: Address,
+        address: HostPort,
         what: String,
         patience: Duration,
     },

@@ -25,6 +25,8 @@ pub(super) struct File {
     after: Text,
     /// When what is there was written, if that is known.
     pub(super) written: Option<SystemTime>,
+    /// Whether its content is exchanged.
+    pub(super) in_place: bool,
 }
 
 /// A text and what it says.
@@ -37,7 +39,13 @@ struct Text {
 
 impl File {
     pub(super) fn read(document: Document) -> io::Result<Self> {
-        let (before, written) = match fs::read(&document.path) {
+        // A device or a pipe holds nothing that was written there.
+        let is_other = fs::metadata(&document.path).is_ok_and(|it| !it.is_file() && !it.is_dir());
+        let read = match is_other {
+            true => Err(ErrorKind::NotFound.into()),
+            false => fs::read(&document.path),
+        };
+        let (before, written) = match read {
             Ok(bytes) => {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 (Some(text), fs::metadata(&document.path)?.modified().ok())
@@ -47,6 +55,7 @@ impl File {
         };
         Ok(Self {
             written,
+            in_place: document.in_place,
             ..Self::of_texts(
                 document.kind,
                 document.path,
@@ -73,6 +82,7 @@ impl File {
             before: before.map(read),
             after: read(after),
             written: None,
+            in_place: false,
             path,
         }
     }

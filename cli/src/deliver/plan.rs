@@ -1,8 +1,8 @@
 //! Which file is written when, so that at no moment anything in force names a
 //! cluster that is not there.
 //!
-//! 1. What nobody depends on yet: files in which filters will be discovered,
-//!    and the clusters of before and after together.
+//! 1. What nobody depends on yet: files in which filters will be discovered, the
+//!    limits of a rate limit service, and the clusters of before and after together.
 //! 2. What sends to clusters: routes, then the filters' files that are in use,
 //!    then listeners, which find both as they are to be.
 //! 3. The clusters of after alone, and the bootstrap: Envoy reads it when it
@@ -30,7 +30,7 @@ impl Plan {
         // The order within a phase, and in which an Envoy that is to start
         // finds everything that a file names.
         files.sort_by_key(|it| match it.kind {
-            Kind::Extension => 0,
+            Kind::Extension | Kind::RateLimits => 0,
             Kind::Clusters => 1,
             Kind::Routes => 2,
             Kind::Listeners => 3,
@@ -45,9 +45,10 @@ impl Plan {
 
     /// Whether an Envoy may be watching: there are files besides a bootstrap.
     pub(super) fn is_watched(&self) -> bool {
+        let is_watched = |kind| !matches!(kind, Kind::Bootstrap | Kind::RateLimits);
         self.files
             .iter()
-            .any(|it| it.kind != Kind::Bootstrap && it.is_there())
+            .any(|it| is_watched(it.kind) && it.is_there())
     }
 
     /// Whether anything is to be written at all.
@@ -73,6 +74,7 @@ impl Plan {
                 Kind::Extension if file.is_changed() && !used.contains(&file.name()) => {
                     outputs.push(after(file));
                 }
+                Kind::RateLimits if file.is_changed() => outputs.push(after(file)),
                 Kind::Clusters => outputs.extend(together(file)),
                 _ => {}
             }
@@ -241,5 +243,6 @@ fn output(file: &File, text: String) -> Output {
     Output {
         path: file.path.clone(),
         text,
+        in_place: file.in_place,
     }
 }

@@ -117,6 +117,7 @@ fn run(plan: &Plan, witness: &mut dyn Witness) -> (Vec<Output>, Result<(), Error
     let writer = |outputs: &[Output]| {
         let copies = outputs.iter().map(|it| Output {
             path: it.path.clone(),
+            in_place: it.in_place,
             text: it.text.clone(),
         });
         written.borrow_mut().extend(copies);

@@ -99,13 +99,16 @@ impl Config {
 
     /// Takes away what an earlier run has added.
     pub(crate) fn restore(&mut self) {
-        let [stats, runtime] =
-            [undo::EMPTY_STATS, undo::EMPTY_RUNTIME].map(|name| self.noted(name));
+        let names = [undo::EMPTY_STATS, undo::EMPTY_RUNTIME, undo::NO_CLUSTERS];
+        let [stats, runtime, clusters] = names.map(|name| self.noted(name));
         for (index, file) in self.files.iter_mut().enumerate() {
             let (kept, problems) = undo::take_back(&mut file.node);
             if index == 0 {
                 super::stats::remove(&mut file.node, stats.as_deref());
                 super::runtime::remove(&mut file.node, runtime.as_deref());
+                if let Some(missing) = &clusters {
+                    super::static_clusters::remove(&mut file.node, missing);
+                }
             }
             file.clean_up(&kept);
             let problems = problems.into_iter();

@@ -85,11 +85,19 @@ const KINDS: [(&str, Kind); 36] = [
     ("router", Kind::Transport),
 ];
 
+/// The filter for global limits that `btp apply` puts in: what counts requests in
+/// this Envoy alone comes in front of it, so that it asks nobody of what that
+/// refuses.
+pub(crate) const GLOBAL_LIMITS: &str = "btp.ratelimit";
+
 const TYPES: &str = "envoy.extensions.filters.http.";
 const NAMES: &str = "envoy.filters.http.";
 
 /// The kind of a filter in `http_filters`.
 pub(crate) fn kind_of(filter: &Node) -> Kind {
+    if text(filter, "name") == Some(GLOBAL_LIMITS) {
+        return Kind::Transport;
+    }
     let package = package_of(filter);
     let known = KINDS.iter().find(|(name, _)| Some(*name) == package);
     known.map_or(Kind::Judges, |(_, kind)| *kind)

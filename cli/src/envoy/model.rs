@@ -56,12 +56,25 @@ pub(crate) struct RouteEntry {
     /// The name it is given if it has none. It has four parts, so no target
     /// means it.
     pub(crate) given: String,
+    /// What holds it, by the names that Envoy has for it.
+    pub(crate) home: Home,
     /// The first domain of its virtual host that names one host.
     pub(crate) host: Option<String>,
     /// Its virtual host is for hosts that anybody may have: `*`, or with the
     /// end left open (`shop.*`).
     pub(crate) takes_any_host: bool,
     pub(crate) metadata: RouteMetadata,
+}
+
+/// Where a route is.
+#[derive(Debug)]
+pub(crate) struct Home {
+    /// The name of its route configuration; if that has none, its listener's.
+    pub(crate) table: String,
+    /// The name of its virtual host.
+    pub(crate) virtual_host: String,
+    /// Its place there.
+    pub(crate) index: usize,
 }
 
 /// A route of a model: its route configuration, and its place there.
@@ -290,10 +303,12 @@ fn config_in_file(config: &Config, rds: &Node) -> Result<Address, &'static str> 
 
 fn entries(config: &Node, address: &Address, listener: &str) -> Vec<RouteEntry> {
     let mut entries = Vec::new();
-    let owner = text(config, "name").unwrap_or(listener).replace('/', "_");
+    let table = text(config, "name").unwrap_or(listener);
+    let owner = table.replace('/', "_");
     for (host_index, host) in items(config, "virtual_hosts").iter().enumerate() {
         let routes = address.key("virtual_hosts").item(host_index).key("routes");
-        let host_name = text(host, "name").unwrap_or_default().replace('/', "_");
+        let virtual_host = text(host, "name").unwrap_or_default();
+        let host_name = virtual_host.replace('/', "_");
         let mut domains = items(host, "domains").iter().filter_map(Node::as_str);
         let takes_any_host = domains.clone().any(|domain| domain.ends_with('*'));
         let domain = domains.find(|domain| !domain.contains('*'));
@@ -302,6 +317,11 @@ fn entries(config: &Node, address: &Address, listener: &str) -> Vec<RouteEntry> 
                 address: routes.item(index),
                 name: text(route, "name").unwrap_or_default().to_owned(),
                 given: format!("unnamed/{owner}/{host_name}/{index}"),
+                home: Home {
+                    table: table.to_owned(),
+                    virtual_host: virtual_host.to_owned(),
+                    index,
+                },
                 host: domain.map(str::to_owned),
                 takes_any_host,
                 metadata: RouteMetadata::of(route),

@@ -31,6 +31,12 @@ pub(crate) const EMPTY_STATS: &str = "stats";
 /// The same for `layered_runtime`.
 pub(crate) const EMPTY_RUNTIME: &str = "runtime";
 
+/// The same for the list of static clusters.
+pub(crate) const NO_CLUSTERS: &str = "clusters";
+
+/// The field of the record of an object that no policy alone has asked for.
+const FOR_FIELD: &str = "for_field";
+
 /// Whose objects stand below and are recorded for themselves.
 const OWN_RECORD: [&str; 2] = ["virtual_hosts", "virtualHosts"];
 
@@ -66,9 +72,18 @@ pub(crate) fn mark_made(node: &mut Node, from: &str, policy: &str) -> Result<(),
     put_record(node, record)
 }
 
+/// Says that `node` was made for a field of policies, whichever.
+///
+/// # Errors
+/// As [`record`].
+pub(crate) fn mark_made_for(node: &mut Node, field: &str) -> Result<(), WrongKind> {
+    put_record(node, object([(FOR_FIELD, string(field))]))
+}
+
 /// Whether an object was made by an earlier run.
 pub(crate) fn is_made(node: &Node) -> bool {
-    record_of(node).is_some_and(|record| record.field("copy_of").is_some())
+    let is_there = |name: &str| record_of(node).is_some_and(|it| it.field(name).is_some());
+    is_there("copy_of") || is_there(FOR_FIELD)
 }
 
 /// Takes the records and the objects of earlier runs out of a file; yields the

@@ -65,7 +65,11 @@ pub(crate) fn holds_for(l4: L4, name: &str) -> bool {
 ///
 /// # Errors
 /// As [`translate`].
-pub(crate) fn translate_l4(spec: &Node, l4: L4) -> Result<Vec<Change>, Vec<Problem>> {
+pub(crate) fn translate_l4(
+    spec: &Node,
+    l4: L4,
+    context: &Context<'_>,
+) -> Result<Vec<Change>, Vec<Problem>> {
     let holds = |change: &Change| {
         let below = change.field.strip_prefix("spec.").unwrap_or_default();
         let name = below.split('.').next().unwrap_or_default();
@@ -73,7 +77,7 @@ pub(crate) fn translate_l4(spec: &Node, l4: L4) -> Result<Vec<Change>, Vec<Probl
             && matches!(change.target, Target::Cluster | Target::Bootstrap)
             && !matches!(change.operation, Operation::HttpOptions(_))
     };
-    let mut changes = translate(spec, &Context::default())?;
+    let mut changes = translate(spec, context)?;
     changes.retain(holds);
     let hash = find(spec, &["loadBalancer", "consistentHash"]);
     if hash.and_then(|it| text(it, "type")) == Some("SourceIP") {
@@ -148,7 +152,7 @@ mod tests {
     }
 
     fn changes(text: &str, l4: L4) -> Vec<String> {
-        let changes = translate_l4(&spec(text), l4).unwrap();
+        let changes = translate_l4(&spec(text), l4, &Context::default()).unwrap();
         let shown = changes
             .iter()
             .map(|it| format!("{:?} {}", it.target, it.path));

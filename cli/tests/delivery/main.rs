@@ -3,6 +3,7 @@
 
 mod asked;
 mod folder;
+mod limits;
 mod refused;
 
 use std::fs::{self, File, Permissions};

@@ -1,5 +1,6 @@
 //! What is right as the API sees it, and yet probably not what is wanted.
 
+mod global_limits;
 mod native;
 mod own;
 mod retries;
@@ -21,6 +22,7 @@ pub fn advise(spec: At<'_>, warnings: &mut Problems) {
     advice.on_faults();
     advice.on_overrides();
     advice.on_distinct_limits();
+    advice.on_global_limits();
     advice.on_buffers();
     advice.on_old_fields();
     advice.on_ignored_fields();

@@ -5,11 +5,13 @@
 //! them; a `spec` it has nothing to say about can be read into these.
 
 mod balancing;
+mod global_rate_limit;
 mod health;
 mod tracing;
 mod traffic;
 
 pub use balancing::*;
+pub use global_rate_limit::*;
 pub use health::*;
 pub use tracing::*;
 pub use traffic::*;

@@ -117,12 +117,19 @@ pub fn btp(folder: &Path, arguments: &[&str]) -> Result<Output> {
     Ok(command.args(arguments).current_dir(folder).output()?)
 }
 
-/// Applies the example that was placed in a folder.
+/// Applies the example that was placed in a folder; for limits that Envoys share
+/// there is a service, as a page of Envoy Gateway's takes it for granted.
 pub fn apply(folder: &Path) -> Result<Output> {
     let arguments = ["--bootstrap", "envoy.json", "-f", "example.yaml"];
+    let service = [
+        "--rate-limit-service",
+        "127.0.0.1:8085",
+        "--rate-limit-config",
+        "limits.yaml",
+    ];
     btp(
         folder,
-        &[&["apply", "-o", "out.yaml"], &arguments[..]].concat(),
+        &[&["apply", "-o", "out.yaml"], &arguments[..], &service].concat(),
     )
 }
 

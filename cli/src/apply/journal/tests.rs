@@ -20,7 +20,7 @@ use crate::envoy::json::node;
 use crate::envoy::plugin::{Build, configuration_of};
 use crate::envoy::tree::{EMPTY, field_mut, remove, same, set, text};
 use crate::spec_fields::{SpecField, spec_fields};
-use crate::translate::{Change, Operation, apply_change};
+use crate::translate::{Change, Operation, Service, apply_change};
 
 const ENVOY: &str = include_str!("envoy.yaml");
 const FIELDS: &str = include_str!("fields.yaml");
@@ -62,6 +62,7 @@ fn apply(envoy: &str, spec: &Node) -> Result<Applied, String> {
         ecds: None,
         faults_behind: None,
         limits_behind: None,
+        rate_limits: Service::assumed(),
     };
     let mut findings = Vec::new();
     let plan = plan::apply(&mut after, &input, &options, &mut findings);
@@ -273,17 +274,20 @@ fn every_field_that_envoy_enforces_is_in_the_table() {
         }
     }
     // What is refused, and what the filter does.
-    const OTHERS: [&str; 6] = [
+    const OTHERS: [&str; 8] = [
         "admissionControl",
         "bandwidthLimit",
         "telemetry",
         "loadBalancer.dynamicModule",
         "connection.socketBufferLimit",
         "retry.methods",
+        "rateLimit.local",
+        "rateLimit.type",
     ];
     let mut all = Vec::new();
     for field in SPEC.fields {
-        if owner_of(field.name) == Some(Owner::Envoy) || field.name == "retry" {
+        let is_native = owner_of(field.name) == Some(Owner::Envoy);
+        if is_native || matches!(field.name, "retry" | "rateLimit") {
             names(field.name.to_owned(), &field.shape, &mut all);
         }
     }

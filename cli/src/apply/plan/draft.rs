@@ -13,6 +13,7 @@ use crate::envoy::files::Config;
 use crate::envoy::json::node;
 use crate::envoy::plugin::Build;
 use crate::envoy::runtime;
+use crate::envoy::static_clusters;
 use crate::envoy::stats;
 use crate::envoy::tree::WrongKind;
 use crate::envoy::undo;
@@ -103,6 +104,18 @@ impl<'a> Draft<'a> {
             Build::Module if runtime::said(bootstrap).is_some() => Ok(()),
             Build::Module => runtime::add(bootstrap),
         }
+    }
+
+    /// Makes the list of static clusters if there is none, which this listener's
+    /// record is to say.
+    pub(super) fn make_clusters(&mut self, listener: &Address) -> Result<(), WrongKind> {
+        let Some(bootstrap) = self.config.at_mut(&Address::root(0)) else {
+            return Ok(());
+        };
+        let missing = static_clusters::missing(bootstrap);
+        let missing = missing.map(|it| (listener.clone(), undo::NO_CLUSTERS, it));
+        self.empty.extend(missing);
+        static_clusters::make(bootstrap)
     }
 
     /// Adds to what the next run must know of the filters of a listener.

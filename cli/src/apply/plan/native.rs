@@ -19,7 +19,6 @@ use super::perform::{Changed, perform};
 use crate::apply::effective::Effective;
 use crate::apply::uses::Uses;
 use crate::diagnostics::{Finding, Location};
-use crate::documents::Input;
 use crate::envoy::address::Address;
 use crate::envoy::model::{HttpConnectionManager, RouteId};
 use crate::envoy::tree::{field, items, text};
@@ -45,7 +44,7 @@ pub(super) fn apply(
     effective: &mut [Effective],
     errors: &mut Errors<'_>,
 ) {
-    check_alone(scene.input, errors);
+    check_alone(scene, errors);
     if !errors.is_empty() {
         return;
     }
@@ -68,14 +67,23 @@ pub(super) fn apply(
 }
 
 /// What is wrong with a policy is wrong whether it governs anything or not.
-fn check_alone(input: &Input, errors: &mut Errors<'_>) {
-    for object in &input.policies {
+fn check_alone(scene: Scene<'_>, errors: &mut Errors<'_>) {
+    let context = alone(scene);
+    for object in &scene.input.policies {
         let spec = object.node.field("spec");
-        let found = spec.map(|spec| translate(spec, &Context::default()));
+        let found = spec.map(|spec| translate(spec, &context));
         for mut problem in found.and_then(Result::err).unwrap_or_default() {
             problem.mark = closest(&object.node, &problem.path).mark;
             errors.add(Finding::error(problem, Location::File(object.source)));
         }
+    }
+}
+
+/// What is known without a connection manager.
+fn alone<'a>(scene: Scene<'a>) -> Context<'a> {
+    Context {
+        rate_limits: scene.options.rate_limits.as_ref(),
+        ..Context::default()
     }
 }
 
@@ -129,6 +137,7 @@ impl Native<'_, '_, '_> {
             hostname: routes.find_map(|it| it.host.as_deref()),
             has_stream_idle_timeout: field(hcm, "stream_idle_timeout").is_some(),
             upgrades: &upgrades,
+            ..alone(self.scene)
         };
         let changes = translate(&self.effective[index].spec, &context);
         self.refuse_merged(index, changes)

@@ -7,7 +7,8 @@ use btp_policy::scalar;
 use clap::Args;
 
 use crate::commands::error::Error;
-use crate::deliver::{Address, Pace};
+use crate::deliver::Pace;
+use crate::host_port::HostPort;
 
 /// How long a phase is given, unless Envoy says when it has arrived.
 const WAIT: Duration = Duration::from_millis(500);
@@ -25,7 +26,7 @@ pub(super) struct Delivery {
     /// The admin interface of the Envoy that watches --out-dir: it is asked when
     /// a phase has arrived. Several times for several Envoys
     #[arg(long, value_name = "HOST:PORT")]
-    admin: Vec<Address>,
+    admin: Vec<HostPort>,
     /// How long each phase is given, 500ms unless said; with --admin how long
     /// Envoy may take for it, 60s unless said
     #[arg(long, value_name = "DURATION", value_parser = duration)]

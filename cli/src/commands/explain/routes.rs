@@ -16,6 +16,7 @@ use crate::envoy::files::Config;
 use crate::envoy::model::RouteId;
 use crate::envoy::plugin::Build;
 use crate::envoy::route_match::Request;
+use crate::translate::Service;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +54,8 @@ pub(super) fn run(
         ecds: None,
         faults_behind: None,
         limits_behind: None,
+        // To explain is not to enforce: who counts is for `apply` to know.
+        rate_limits: Service::assumed(),
     };
     let plan = plan::apply(&mut config, &input, &options, &mut found);
     let mut sources = std::mem::take(&mut input.sources);
@@ -74,6 +77,12 @@ pub(super) fn run(
             None => false,
         },
     };
+    if plan.effective.iter().any(|it| !it.global_rules.is_empty()) {
+        println!(
+            "note: rateLimit.global is in force with btp apply --rate-limit-service and \
+             --rate-limit-config alone"
+        );
+    }
     if !known {
         eprintln!("error: no route is called that");
     }

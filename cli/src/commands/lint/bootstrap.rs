@@ -62,6 +62,7 @@ pub(super) fn lint(
         // Without policies that are right there are none.
         let specs = &input.specs()[..policies.len()];
         let effective = effective::all(policies, specs, all);
+        hints.extend(hcm::hints_of_global_limits(&config, &model, &effective));
         let found = unwise::find_all(&config, &model, &effective).into_iter();
         findings.extend(found.map(|it| it.finding(input)));
     }

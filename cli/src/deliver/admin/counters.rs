@@ -102,7 +102,7 @@ fn is_of(file: &File, subscription: &str) -> bool {
         })
     };
     match file.kind {
-        Kind::Bootstrap => false,
+        Kind::Bootstrap | Kind::RateLimits => false,
         Kind::Clusters => subscription == "cluster_manager.cds",
         Kind::Listeners => subscription == "listener_manager.lds",
         Kind::Routes => ends_with("http.", ".rds."),

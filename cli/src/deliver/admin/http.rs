@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use crate::deliver::address::Address;
+use crate::host_port::HostPort;
 
 /// Headers of an answer that are read; Envoy sends about eight.
 const MOST_HEADERS: usize = 64;
@@ -16,7 +16,7 @@ const LARGEST: u64 = 1 << 30;
 
 /// The body of what is at `path`, within `patience`; anything but 200 is an
 /// error.
-pub(super) fn get(address: &Address, path: &str, patience: Duration) -> io::Result<Vec<u8>> {
+pub(super) fn get(address: &HostPort, path: &str, patience: Duration) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + patience;
     let mut stream = connect(address, deadline)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
@@ -40,7 +40,7 @@ pub(super) fn get(address: &Address, path: &str, patience: Duration) -> io::Resu
 }
 
 /// The first of the host's addresses that takes a connection.
-fn connect(address: &Address, deadline: Instant) -> io::Result<TcpStream> {
+fn connect(address: &HostPort, deadline: Instant) -> io::Result<TcpStream> {
     let mut last = wrong("the host has no address");
     for peer in (address.host(), address.port()).to_socket_addrs()? {
         match TcpStream::connect_timeout(&peer, left(deadline)?) {

@@ -6,7 +6,7 @@ use btp_policy::problem::Problem;
 
 use crate::envoy::tree::{items, type_of};
 
-/// What Envoy reads from a file.
+/// What is read from a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Bootstrap,
@@ -16,13 +16,15 @@ pub(crate) enum Kind {
     Routes,
     /// One filter.
     Extension,
+    /// What a rate limit service reads, and no Envoy.
+    RateLimits,
 }
 
 impl Kind {
     /// The type of its resources.
     fn resource(self) -> Option<&'static str> {
         match self {
-            Self::Bootstrap => None,
+            Self::Bootstrap | Self::RateLimits => None,
             Self::Listeners => Some("Listener"),
             Self::Clusters => Some("Cluster"),
             Self::Routes => Some("RouteConfiguration"),

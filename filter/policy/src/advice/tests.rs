@@ -165,3 +165,23 @@ fn good_policies_are_left_alone() {
         assert_eq!(advice(spec), Vec::<String>::new(), "{spec}");
     }
 }
+
+#[test]
+fn limits_of_a_service_are_fixed_windows_and_what_metadata_costs_may_be_nothing() {
+    let spec = r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"}},
+        {"limit":{"requests":1,"unit":"Day"},"cost":{
+            "request":{"from":"Metadata","metadata":{"namespace":"a","key":"b"}},
+            "response":{"from":"Metadata","metadata":{"namespace":"a","key":"b"}}}}]}}}"#;
+    let found = advice(spec);
+    for (found, wanted) in found.iter().zip([
+        "rateLimit.global: is counted by a rate limit service, which",
+        "rateLimit.global.rules[1].cost.request: is taken from dynamic metadata: a request",
+        "rateLimit.global.rules[1].cost.response: is taken from dynamic metadata: a response",
+    ]) {
+        assert!(found.starts_with(wanted), "{found}");
+    }
+    assert_eq!(found.len(), 3, "{found:?}");
+    let local = spec.replacen("\"global\"", "\"type\":\"Local\",\"global\"", 1);
+    let fixed = |it: &String| it.contains("rate limit service");
+    assert!(!advice(&local).iter().any(fixed));
+}

@@ -93,8 +93,9 @@ fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) 
     {
         let reason = match native {
             NativeFields::Refuse => {
-                "needs a rate limit service and Envoy's own filter for it: configure them by \
-                 hand and leave this out, or write rateLimit.local"
+                "needs a rate limit service and Envoy's own filter for it: configure them there, \
+                 as btp apply does (--rate-limit-service), and leave this out here, or write \
+                 rateLimit.local"
             }
             _ => reason,
         };

@@ -1,12 +1,13 @@
 //! The fields that Envoy enforces itself: their table, and what the CRD
 //! lets through and Envoy Gateway or Envoy refuses later.
 
+use crate::native::GlobalRule;
 use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{Duration, Quantity};
-use crate::spec::{Owner, Selector, owner_of};
+use crate::spec::{Owner, owner_of};
 
 use super::walk::{Profile, check, check_fields, check_rules};
 use super::{Check, SPEC, Shape};
@@ -219,7 +220,7 @@ fn stat_name(at: At<'_>, problems: &mut Problems) {
     }
 }
 
-/// `rateLimit.global`, whose selectors the CRD does not look into.
+/// `rateLimit.global`, of which the CRD sees the shape only.
 fn check_global_limits(spec: At<'_>, problems: &mut Problems) {
     let Some(limits) = spec.node.field("rateLimit") else {
         return;
@@ -235,18 +236,7 @@ fn check_global_limits(spec: At<'_>, problems: &mut Problems) {
     if problems.paths().len() > before {
         return;
     }
-    let rules = match node.field("rules").map(|rules| &rules.value) {
-        Some(Value::List(rules)) => rules,
-        _ => return,
-    };
-    let list = Path::Field(&at.path, "rules");
-    for (index, rule) in rules.iter().enumerate() {
-        let item = Path::Item(&list, index);
-        if let Some(node) = rule.field("clientSelectors") {
-            let path = Path::Field(&item, "clientSelectors");
-            Selector::read_all(At { node, path }, problems);
-        }
-    }
+    GlobalRule::read_all(at, problems);
 }
 
 const GLOBAL: Shape = Shape::Object(&super::limits::GLOBAL);
@@ -306,6 +296,32 @@ mod tests {
                     "clientSelectors":[{"sourceCIDR":{"value":"nowhere"}}]}]}}}"#,
                 "rateLimit.global.rules[0].clientSelectors[0].sourceCIDR.value: must be an \
                  address range such as 10.0.0.0/8, 10.0.0.1/32 or 2001:db8::/32 (got \"nowhere\")",
+            ),
+            (
+                r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
+                    "clientSelectors":[{"metadata":[{"type":"Distinct","namespace":"a","path":["b"]}]}]}]}}}"#,
+                "rateLimit.global.rules[0].clientSelectors: must not have metadata: only the \
+                 filter's own limits (rateLimit.local) know conditions on it. Have the filter \
+                 that writes it write a header, too, and name that (got a list of 1)",
+            ),
+            (
+                r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
+                    "cost":{"request":{"from":"Metadata","number":1}}}]}}}"#,
+                "rateLimit.global.rules[0].cost.request.number: must be left out: from names \
+                 the other one (got 1)",
+            ),
+            (
+                r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
+                    "cost":{"response":{"from":"Number","number":-1}}}]}}}"#,
+                "rateLimit.global.rules[0].cost.response.number: must be between 0 and \
+                 1000000000 (got -1)",
+            ),
+            (
+                r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
+                    "cost":{"request":{"from":"Metadata","metadata":{"namespace":"a","key":"b)"}}}}]}}}"#,
+                "rateLimit.global.rules[0].cost.request.metadata.key: must have no :, ), % or \
+                 control characters, which Envoy cannot be asked for here: have the filter that \
+                 writes the cost write it under another name (got \"b)\")",
             ),
             (
                 r#"{"compressor":[{"type":"Gzip","minContentLength":"8Gi"}]}"#,

@@ -2,8 +2,8 @@
 //!
 //! Source: Envoy Gateway's `LocalRateLimit`. Its check that every unit is a
 //! multiple of the default rule's is not made: nothing here needs it.
-//! `global` needs a rate limit service and is Envoy's own matter. Extensions
-//! of ours are marked so.
+//! `global` is counted by a rate limit service, which Envoy asks. Extensions of
+//! ours are marked so.
 
 mod identity;
 mod limit;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Native;
+use super::{Native, alone};
 use crate::apply::plan::perform::Changed;
 use crate::envoy::l4::L4;
 use crate::envoy::model::{Model, Sender};
@@ -56,7 +56,7 @@ impl Native<'_, '_, '_> {
             let Some(l4) = self.scene.model.l4_proxies[proxy].l4 else {
                 continue;
             };
-            let changes = translate_l4(&self.effective[index].spec, l4);
+            let changes = translate_l4(&self.effective[index].spec, l4, &alone(self.scene));
             let Some(mut changes) = self.refuse_merged(index, changes) else {
                 continue;
             };

@@ -30,6 +30,20 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// Reads a unit.
+    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let units = [
+            ("Second", Self::Second),
+            ("Minute", Self::Minute),
+            ("Hour", Self::Hour),
+            ("Day", Self::Day),
+            ("Week", Self::Week),
+            ("Month", Self::Month),
+            ("Year", Self::Year),
+        ];
+        at.choice(&units, problems)
+    }
+
     /// Its length; a month has 30 days, a year 365.
     #[must_use]
     pub const fn seconds(self) -> u64 {
@@ -58,15 +72,6 @@ const LONGEST_REFILL_YEARS: u64 = 100;
 
 impl Limit {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let units = [
-            ("Second", Unit::Second),
-            ("Minute", Unit::Minute),
-            ("Hour", Unit::Hour),
-            ("Day", Unit::Day),
-            ("Week", Unit::Week),
-            ("Month", Unit::Month),
-            ("Year", Unit::Year),
-        ];
         let object = at.object(&["requests", "unit", "burst", "fromMetadata"], problems)?;
         if let Some(at) = object.get("fromMetadata") {
             at.refuse(problems, "must be left out: it is global limits' only");
@@ -77,7 +82,7 @@ impl Limit {
             .and_then(|requests| u32::try_from(requests).ok());
         let unit = object
             .required("unit", problems)
-            .and_then(|at| at.choice(&units, problems));
+            .and_then(|at| Unit::read(at, problems));
         let burst = match object.get("burst") {
             Some(at) => Some((at, at.integer(1..=i64::from(u32::MAX), problems)?)),
             None => None,

@@ -1,18 +1,18 @@
-//! Where an admin interface listens: `HOST:PORT`.
+//! Where a server listens that an option names: `HOST:PORT`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Where an admin interface listens.
+/// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
+pub(crate) struct HostPort {
     host: String,
     port: u16,
 }
 
 /// Why a text is no address. Prints as a predicate whose subject is the text.
 #[derive(Debug)]
-pub(crate) enum AddressError {
+pub(crate) enum HostPortError {
     Url,
     NoPort,
     /// An IPv6 address without brackets.
@@ -20,31 +20,31 @@ pub(crate) enum AddressError {
     OutOfRange,
 }
 
-impl Address {
-    pub(super) fn host(&self) -> &str {
+impl HostPort {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 }
 
-impl FromStr for Address {
-    type Err = AddressError;
+impl FromStr for HostPort {
+    type Err = HostPortError;
 
-    fn from_str(text: &str) -> Result<Self, AddressError> {
+    fn from_str(text: &str) -> Result<Self, HostPortError> {
         if text.contains('/') {
-            return Err(AddressError::Url);
+            return Err(HostPortError::Url);
         }
         let Some((host, port)) = text.rsplit_once(':').filter(|_| !text.ends_with(']')) else {
-            return Err(AddressError::NoPort);
+            return Err(HostPortError::NoPort);
         };
         let bare = host
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'));
         if bare.is_none() && host.contains(':') {
-            return Err(AddressError::NoBrackets(text.to_owned()));
+            return Err(HostPortError::NoBrackets(text.to_owned()));
         }
         let host = bare.unwrap_or(host);
         match port.parse() {
@@ -52,16 +52,16 @@ impl FromStr for Address {
                 host: host.to_owned(),
                 port,
             }),
-            _ => Err(AddressError::OutOfRange),
+            _ => Err(HostPortError::OutOfRange),
         }
     }
 }
 
-impl fmt::Display for AddressError {
+impl fmt::Display for HostPortError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url => formatter.write_str("is HOST:PORT, without a scheme and a path"),
-            Self::NoPort => formatter.write_str("has no port; Envoy's examples have 9901"),
+            Self::NoPort => formatter.write_str("has no port"),
             Self::NoBrackets(text) => {
                 write!(
                     formatter,
@@ -73,9 +73,9 @@ impl fmt::Display for AddressError {
     }
 }
 
-impl std::error::Error for AddressError {}
+impl std::error::Error for HostPortError {}
 
-impl fmt::Display for Address {
+impl fmt::Display for HostPort {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
             write!(formatter, "[{}]:{}", self.host, self.port)
@@ -97,7 +97,7 @@ mod tests {
             "[::1]:9901",
             "[fe80::1%eth0]:80",
         ] {
-            let address: Address = text.parse().expect(text);
+            let address: HostPort = text.parse().expect(text);
             assert_eq!(address.to_string(), text);
         }
         for (text, reason) in [
@@ -110,7 +110,7 @@ mod tests {
             ("localhost:99999", "1 to 65535"),
             (":9901", "a host and a port"),
         ] {
-            let refused = text.parse::<Address>().expect_err(text).to_string();
+            let refused = text.parse::<HostPort>().expect_err(text).to_string();
             assert!(refused.contains(reason), "{text}: {refused}");
         }
     }

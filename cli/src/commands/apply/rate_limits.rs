@@ -1,0 +1,99 @@
+//! Who counts `rateLimit.global`: the options, and the file that the service reads.
+
+use std::fs;
+use std::path::PathBuf;
+
+use btp_policy::scalar::Duration;
+use clap::{Args, ValueEnum};
+
+use super::Change;
+use crate::envoy::files::Kind;
+use crate::host_port::HostPort;
+use crate::output::Output;
+use crate::translate::{Domain, Format, Service};
+
+/// The options.
+#[derive(Args, Debug)]
+pub(super) struct RateLimits {
+    /// The service that counts rateLimit.global for all Envoys, by Envoy's rate limit
+    /// protocol (gRPC); without it global limits are refused
+    #[arg(long, value_name = "HOST:PORT", requires = "rate_limit_config")]
+    rate_limit_service: Option<HostPort>,
+    /// Where the limits are written that this service reads
+    #[arg(long, value_name = "FILE", requires = "rate_limit_service")]
+    rate_limit_config: Option<PathBuf>,
+    /// What that service is
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Written::Envoy,
+        requires = "rate_limit_service")]
+    rate_limit_format: Written,
+    /// What the limits are known under there; Envoys that count together have the
+    /// same
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "btp",
+        requires = "rate_limit_service"
+    )]
+    rate_limit_domain: Domain,
+    /// How long a request waits for the service
+    #[arg(long, value_name = "DURATION", value_parser = timeout, default_value = "100ms",
+        requires = "rate_limit_service")]
+    rate_limit_timeout: Duration,
+    /// Answer 503 to requests that the service does not answer; without this they
+    /// pass
+    #[arg(long, requires = "rate_limit_service")]
+    rate_limit_fail_closed: bool,
+}
+
+/// What a service is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Written {
+    /// envoyproxy/ratelimit
+    Envoy,
+    /// Limitador
+    Limitador,
+}
+
+impl RateLimits {
+    pub(super) fn service(&self) -> Option<Service> {
+        let endpoint = self.rate_limit_service.clone()?;
+        Some(Service {
+            endpoint,
+            format: match self.rate_limit_format {
+                Written::Envoy => Format::Envoy,
+                Written::Limitador => Format::Limitador,
+            },
+            domain: self.rate_limit_domain.clone(),
+            timeout: self.rate_limit_timeout,
+            fail_closed: self.rate_limit_fail_closed,
+        })
+    }
+
+    /// The file that the service reads, with this text.
+    pub(super) fn change(&self, text: Option<&str>) -> Option<Change> {
+        let path = self.rate_limit_config.clone()?;
+        let name = path.display().to_string();
+        let is_file = fs::metadata(&path).is_ok_and(|it| it.is_file());
+        let bytes = is_file.then(|| fs::read(&path).ok()).flatten();
+        let before = match bytes {
+            Some(bytes) => (name, String::from_utf8_lossy(&bytes).into_owned()),
+            None => ("/dev/null".to_owned(), String::new()),
+        };
+        Some(Change {
+            kind: Kind::RateLimits,
+            before,
+            name: path.clone(),
+            output: Output {
+                text: text?.to_owned(),
+                path,
+                // Limitador does not see that another file has its name.
+                in_place: matches!(self.rate_limit_format, Written::Limitador),
+            },
+        })
+    }
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    let duration = Duration::parse(text).filter(|it| it.as_nanos() > 0);
+    duration.ok_or_else(|| "must be a duration longer than zero such as 100ms or 1s".to_owned())
+}
