@@ -98,6 +98,8 @@ impl<'a> Stack<'a> {
     }
 
     fn test(&self, bench: &Bench) -> Result<()> {
+        // Its images may be out of reach; that it can be read is seen without them.
+        sh::run(&mut self.compose(&["--profile", "fleet", "config", "--quiet"]))?;
         sh::run(&mut self.compose(&["up", "--detach"]))?;
         self.wait_until_ready()?;
         sh::show(bench.tests(self.project)?.args(["--test", "compose"]).env(
