@@ -46,6 +46,20 @@ impl Readme {
         Ok(Self { file: name, steps })
     }
 
+    /// What comes before the first line with this text, and what comes after it: for what a
+    /// reader does between two commands.
+    pub fn split_at(self, text: &str) -> Result<(Self, Self)> {
+        let lines = fs::read_to_string(&self.file)?;
+        let at = lines.lines().position(|line| line.contains(text));
+        let at = at.with_context(|| format!("{}: no line has {text:?}", self.file))?;
+        let (before, after) = self.steps.into_iter().partition(|step| step.line <= at);
+        let part = |steps| Self {
+            file: self.file.clone(),
+            steps,
+        };
+        Ok((part(before), part(after)))
+    }
+
     /// The curl commands in order.
     pub fn steps(&self) -> &[Step] {
         &self.steps

@@ -464,24 +464,28 @@ fn the_examples_are_current() -> Result<()> {
 fn the_example_with_a_rate_limit_service_is_current() -> Result<()> {
     let folder = repo::path("examples/global-rate-limit");
     let made = tempfile::tempdir()?;
-    let limits = made.path().join("ratelimit.yaml").display().to_string();
-    let envoy = apply(
-        &folder,
-        &[
-            "--bootstrap",
-            "bootstrap.yaml",
-            "-f",
-            "policy.yaml",
-            "--rate-limit-service",
-            "127.0.0.1:8081",
-            "--rate-limit-config",
-            &limits,
-        ],
-    )?;
-    let limits = fs::read_to_string(limits)?;
-    for (file, made) in [("envoy.yaml", envoy), ("ratelimit.yaml", limits)] {
-        let committed = fs::read_to_string(folder.join(file))?;
-        ensure!(made == committed, "make {file} anew, as its README says");
+    let limits = made.path().join("limits.yaml").display().to_string();
+    let common = [
+        "--bootstrap",
+        "bootstrap.yaml",
+        "-f",
+        "policy.yaml",
+        "--rate-limit-service",
+        "ratelimit:8081",
+        "--rate-limit-config",
+        &limits,
+    ];
+    let limitador = ["--rate-limit-format", "limitador"];
+    for (envoy, service, further) in [
+        ("envoy.yaml", "ratelimit/limits.yaml", &[][..]),
+        ("module.yaml", "ratelimit/limits.yaml", &["--module"]),
+        ("envoy.yaml", "limitador/limits.yaml", &limitador),
+    ] {
+        let made = apply(&folder, &[&common, further].concat())?;
+        for (file, made) in [(envoy, made), (service, fs::read_to_string(&limits)?)] {
+            let committed = fs::read_to_string(folder.join(file))?;
+            ensure!(made == committed, "make {file} anew, as its README says");
+        }
     }
     Ok(())
 }

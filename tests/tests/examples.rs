@@ -105,13 +105,6 @@ async fn rate_limit() -> Result<()> {
     run_readme("rate-limit").await
 }
 
-/// Without a rate limit service: what passes then, and what a local limit in front
-/// of it holds back.
-#[tokio::test(flavor = "multi_thread")]
-async fn global_rate_limit() -> Result<()> {
-    run_readme("global-rate-limit").await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn request_buffer() -> Result<()> {
     run_readme("request-buffer").await
@@ -230,6 +223,7 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
         "examples/dynamic-module/bootstrap.yaml",
         "examples/global-rate-limit/bootstrap.yaml",
         "examples/global-rate-limit/envoy.yaml",
+        "examples/global-rate-limit/module.yaml",
         "examples/dynamic-module/envoy.yaml",
         "examples/rate-limit/envoy.yaml",
         "examples/branded-error-pages/envoy.yaml",

@@ -1,6 +1,8 @@
 //! The compose test: docker-compose.yml as a user starts it, and the scenarios
 //! against it.
 
+mod fleet;
+
 use std::env;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
@@ -71,6 +73,12 @@ struct Stack<'a> {
     version: String,
     builder: String,
     build: Build,
+    demo: Ports,
+    fleet: [Ports; 2],
+}
+
+/// Where one Envoy is to be had.
+struct Ports {
     traffic: u16,
     admin: u16,
 }
@@ -84,7 +92,7 @@ impl<'a> Stack<'a> {
     ) -> Result<Stack<'a>> {
         let mut clone = DefaultHasher::new();
         project.root.hash(&mut clone);
-        let (traffic, admin) = free_ports()?;
+        let [demo, first, second] = free_ports()?;
         Ok(Stack {
             project,
             compose,
@@ -92,41 +100,49 @@ impl<'a> Stack<'a> {
             version: bench.envoy().version.clone(),
             builder,
             build: Build::Wasm,
-            traffic,
-            admin,
+            demo,
+            fleet: [first, second],
         })
     }
 
     fn test(&self, bench: &Bench) -> Result<()> {
+        // The images of the fleet may be out of reach: that it can be read is seen without.
+        sh::run(&mut self.fleet(&["config", "--quiet"]))?;
         sh::run(&mut self.compose(&["up", "--detach"]))?;
-        self.wait_until_ready()?;
-        sh::show(bench.tests(self.project)?.args(["--test", "compose"]).env(
-            "BTP_COMPOSE_URL",
-            format!("http://127.0.0.1:{}", self.traffic),
-        ))
-    }
-
-    fn wait_until_ready(&self) -> Result<()> {
-        let start = Instant::now();
-        while !is_ready(self.admin) {
-            if start.elapsed() > START_LIMIT {
-                bail!("Envoy was not ready after {} s", START_LIMIT.as_secs());
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
+        wait_until_ready(self.demo.admin)?;
+        sh::show(
+            bench
+                .tests(self.project)?
+                .args([
+                    "--test",
+                    "compose",
+                    "--",
+                    "--exact",
+                    "the_demo_in_containers",
+                ])
+                .env(
+                    "BTP_COMPOSE_URL",
+                    format!("http://127.0.0.1:{}", self.demo.traffic),
+                ),
+        )?;
+        fleet::test(self, bench)
     }
 
     fn show_logs(&self) {
-        if let Err(error) = sh::run(&mut self.compose(&["logs", "--no-color", "--tail", "100"])) {
+        if let Err(error) = sh::run(&mut self.fleet(&["logs", "--no-color", "--tail", "100"])) {
             eprintln!("no container logs: {error:#}");
         }
     }
 
     fn take_down(&self) {
-        if let Err(error) = sh::run(&mut self.compose(&["down", "--volumes", "--timeout", "2"])) {
+        if let Err(error) = sh::run(&mut self.fleet(&["down", "--volumes", "--timeout", "2"])) {
             eprintln!("containers of {} may be left: {error:#}", self.name);
         }
+    }
+
+    /// Compose with all services, those of the profile `fleet`, too.
+    fn fleet(&self, args: &[&str]) -> Command {
+        self.compose(&[&["--profile", "fleet"], args].concat())
     }
 
     fn compose(&self, args: &[&str]) -> Command {
@@ -138,17 +154,44 @@ impl<'a> Stack<'a> {
             .env("ENVOY_VERSION", &self.version)
             .env("BTP_BUILDER", &self.builder)
             .env("BTP_BUILD", self.build.name())
-            .env("BTP_PORT", self.traffic.to_string())
-            .env("BTP_ADMIN_PORT", self.admin.to_string());
+            .env("BTP_PORT", self.demo.traffic.to_string())
+            .env("BTP_ADMIN_PORT", self.demo.admin.to_string());
+        for (envoy, number) in self.fleet.iter().zip(1..) {
+            command
+                .env(format!("BTP_PORT_{number}"), envoy.traffic.to_string())
+                .env(format!("BTP_ADMIN_PORT_{number}"), envoy.admin.to_string());
+        }
         command
     }
 }
 
-/// Two ports that nobody listens on.
-fn free_ports() -> Result<(u16, u16)> {
-    let first = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    let second = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    Ok((first.local_addr()?.port(), second.local_addr()?.port()))
+/// Ports that nobody listens on, for three Envoys.
+fn free_ports() -> Result<[Ports; 3]> {
+    let mut listeners = Vec::new(); // which keep each from being found twice
+    let mut free = || -> Result<u16> {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        let port = listener.local_addr()?.port();
+        listeners.push(listener);
+        Ok(port)
+    };
+    let mut ports = || -> Result<Ports> {
+        Ok(Ports {
+            traffic: free()?,
+            admin: free()?,
+        })
+    };
+    Ok([ports()?, ports()?, ports()?])
+}
+
+fn wait_until_ready(admin: u16) -> Result<()> {
+    let start = Instant::now();
+    while !is_ready(admin) {
+        if start.elapsed() > START_LIMIT {
+            bail!("Envoy was not ready after {} s", START_LIMIT.as_secs());
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 /// Whether the Envoy with this admin port says that it serves.
@@ -186,7 +229,7 @@ mod tests {
 
     #[test]
     fn nobody_listening_is_not_ready() {
-        let (port, _) = free_ports().unwrap();
-        assert!(!is_ready(port));
+        let [ports, ..] = free_ports().unwrap();
+        assert!(!is_ready(ports.admin));
     }
 }

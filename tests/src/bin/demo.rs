@@ -87,7 +87,7 @@ const TOUR: [Stop; 8] = [
         0,
     ),
     stop(
-        "a status nobody shall see",
+        "a status nobody should see",
         "default/error-pages",
         "GET",
         "/shop/status/403",

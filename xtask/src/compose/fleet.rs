@@ -1,0 +1,44 @@
+//! The profile `fleet`, where the images of its service and of Redis can be had: what the
+//! example's README tries, in the containers that it is about.
+
+use anyhow::Result;
+
+use super::Stack;
+use crate::real_envoy::Bench;
+use crate::sh;
+
+/// Brings the fleet up beside what is up already, and tests it.
+///
+/// Variables of docker-compose.yml name other images than those that are published.
+pub(super) fn test(stack: &Stack<'_>, bench: &Bench) -> Result<()> {
+    if sh::run(&mut stack.fleet(&["up", "--no-start"])).is_err() {
+        println!("compose test: the fleet is skipped, its images cannot be had");
+        return Ok(());
+    }
+    sh::run(&mut stack.fleet(&["up", "--detach"]))?;
+    run(stack, bench, "the_service_answers")?;
+    // Their shields are to be as wide as the README says.
+    sh::run(&mut stack.fleet(&["restart", "--timeout", "2", "envoy-1", "envoy-2"]))?;
+    run(stack, bench, "the_fleet_counts_together")?;
+    sh::run(&mut stack.fleet(&["stop", "--timeout", "2", "ratelimit"]))?;
+    run(stack, bench, "the_fleet_does_without_its_service")
+}
+
+fn run(stack: &Stack<'_>, bench: &Bench, test: &str) -> Result<()> {
+    for envoy in &stack.fleet {
+        super::wait_until_ready(envoy.admin)?;
+    }
+    let [first, second] = &stack.fleet;
+    sh::show(
+        bench
+            .tests(stack.project)?
+            .args(["--test", "compose", "--", "--exact", test])
+            .env(
+                "BTP_COMPOSE_FLEET",
+                format!(
+                    "127.0.0.1:{} 127.0.0.1:{} 127.0.0.1:{} 127.0.0.1:{}",
+                    first.traffic, first.admin, second.traffic, second.admin
+                ),
+            ),
+    )
+}
