@@ -202,6 +202,40 @@ async fn of_many_requests_at_once_as_many_pass_as_may() -> Result<()> {
     Ok(())
 }
 
+/// A service would refuse the question, and requests pass that it does not answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_text_switch_no_other_rule_off() -> Result<()> {
+    let case = Case {
+        case: "bytes".to_owned(),
+        rules: json!([
+            {"clientSelectors": [{"headers": [{"name": "x-user", "type": "Distinct"}]}],
+                "limit": {"requests": 1, "unit": "Year"}},
+            {"limit": {"requests": 7, "unit": "Year"}}]),
+        requests: Vec::new(),
+        limitador: None,
+    };
+    let upstream = Upstream::start().await?;
+    for format in [Format::Envoy, Format::Limitador] {
+        let applying = Applying::new(&bootstrap(&upstream, &[&case])?, format, &[])?;
+        let fleet = Fleet::start(applying, &[case.policy()]).await?;
+        let of = |user: &[u8]| Request::get("/").host(&case.case).header("x-user", user);
+        fleet.answers(&of("ü😀".as_bytes()), &[200]).await?;
+        for user in [
+            &b"\xff"[..],
+            b"a\xc3",
+            b"\xc0\x80",
+            b"\xed\xa0\x80",
+            b"\xf4\x90\x80\x80",
+            b"\x80",
+        ] {
+            fleet.answers(&of(user), &[200]).await?;
+        }
+        fleet.answers(&of(b"\xff"), &[429]).await?;
+        fleet.answers(&of("ü😀".as_bytes()), &[429]).await?;
+    }
+    Ok(())
+}
+
 /// HTTP/1 knows methods in capitals alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn over_http2_a_method_in_other_letters_is_limited_with_it() -> Result<()> {

@@ -72,7 +72,7 @@ async fn check(example: &Example, format: Format, sent: &[Sent]) -> Result<()> {
     let fleet = Fleet::start(Applying::new(&bootstrap, format, &[])?, &policies).await?;
     // The longest unit and the shortest that counts here.
     for unit_s in [86_400, 60] {
-        begin_in_window(unit_s, Duration::from_secs(10)).await?;
+        begin_in_window(unit_s, Duration::from_secs(5)).await?;
     }
     for (request, statuses) in sent {
         fleet.answers(request, statuses).await?;

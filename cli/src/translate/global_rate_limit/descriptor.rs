@@ -19,6 +19,13 @@ const PER_ROUTE: &str =
 const MET: &str = "match";
 /// The value of the one entry of a rule without conditions.
 const ALL: &str = "all";
+/// What is text, UTF-8 byte by byte, as Envoy's regexes see bytes. A service refuses a
+/// question with anything else in it, and so would count for none of the rules.
+pub(super) const TEXT: &str = concat!(
+    r"([\x00-\x7F]|[\xC2-\xDF][\x80-\xBF]",
+    r"|\xE0[\xA0-\xBF][\x80-\xBF]|[\xE1-\xEC\xEE\xEF][\x80-\xBF]{2}|\xED[\x80-\x9F][\x80-\xBF]",
+    r"|\xF0[\x90-\xBF][\x80-\xBF]{2}|[\xF1-\xF3][\x80-\xBF]{3}|\xF4[\x80-\x8F][\x80-\xBF]{2})*",
+);
 const CLIENT: &str = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%";
 
 /// An entry of a descriptor.
@@ -108,7 +115,7 @@ fn conditions(rule: &Rule) -> Vec<Entry> {
     let selector = &rule.rule.selector;
     let mut all = Vec::new();
     for (index, it) in selector.headers.iter().enumerate() {
-        all.push(header(key('h', index), it.name.as_str(), &it.condition));
+        all.extend(header(key('h', index), it.name.as_str(), &it.condition));
     }
     let methods = selector.methods.iter().flat_map(methods).enumerate();
     all.extend(methods.map(|(index, it)| by_header(key('m', index), ":method", it.0, it.1)));
@@ -120,19 +127,25 @@ fn conditions(rule: &Rule) -> Vec<Entry> {
         all.push(source(key(letter, index), *it));
     }
     for (index, it) in selector.query_params.iter().enumerate() {
-        all.push(query(key('q', index), it));
+        all.extend(query(key('q', index), it));
     }
     all
 }
 
-fn header(key: String, name: &str, condition: &ValueCondition) -> Entry {
-    match string_match(condition) {
-        Some((matcher, holds)) => by_header(key, name, matcher, holds),
-        None => {
-            let action = node!({ "header_name": name, "descriptor_key": (&key) });
-            entry(key, None, "request_headers", action)
-        }
+fn header(key: String, name: &str, condition: &ValueCondition) -> Vec<Entry> {
+    if let Some((matcher, holds)) = string_match(condition) {
+        return vec![by_header(key, name, matcher, holds)];
     }
+    let action = node!({ "header_name": name, "descriptor_key": (&key) });
+    vec![
+        by_header(of_text(&key), name, regex(TEXT), true),
+        entry(key, None, "request_headers", action),
+    ]
+}
+
+/// The key of the entry that says that what follows is text.
+fn of_text(key: &str) -> String {
+    format!("{key}t")
 }
 
 /// The conditions that a list of methods comes to, and whether each must hold. A
@@ -176,17 +189,23 @@ fn source(key: String, condition: SourceCondition) -> Entry {
     entry(key, value, "remote_address_match", action)
 }
 
-fn query(key: String, param: &Named<String>) -> Entry {
-    let Some((matcher, holds)) = string_match(&param.condition) else {
-        let action = node!({
-            "query_parameter_name": (&param.name),
-            "descriptor_key": (&key),
-        });
-        return entry(key, None, "query_parameters", action);
-    };
+fn query(key: String, param: &Named<String>) -> Vec<Entry> {
+    let name = &param.name;
+    if let Some((matcher, holds)) = string_match(&param.condition) {
+        return vec![by_query(key, name, matcher, holds)];
+    }
+    let action = node!({ "query_parameter_name": name, "descriptor_key": (&key) });
+    vec![
+        by_query(of_text(&key), name, regex(TEXT), true),
+        entry(key, None, "query_parameters", action),
+    ]
+}
+
+/// An entry that is there if a query parameter meets a condition, or if it does not.
+fn by_query(key: String, name: &str, matcher: Node, holds: bool) -> Entry {
     let mut action = node!({ "descriptor_key": (&key), "descriptor_value": MET });
     put(&mut action, "expect_match", (!holds).then_some(false));
-    let matcher = node!({ "name": (&param.name), "string_match": (matcher) });
+    let matcher = node!({ "name": name, "string_match": (matcher) });
     put(&mut action, "query_parameters", Some(list([matcher])));
     entry(
         key,

@@ -111,8 +111,10 @@ const CONDITIONS: &[(&str, &str, Keys)] = &[
     ),
     (
         r#"{"headers":[{"name":"x-a","type":"Distinct"}]}"#,
-        r#"{"request_headers":{"header_name":"x-a","descriptor_key":"r0h0"}}"#,
-        &[("r0h0", None)],
+        r#"{"header_value_match":{"descriptor_key":"r0h0t","descriptor_value":"match",
+            "headers":[{"name":"x-a","string_match":{"safe_regex":{"regex":"TEXT"}}}]}},
+           {"request_headers":{"header_name":"x-a","descriptor_key":"r0h0"}}"#,
+        &[("r0h0t", Some("match")), ("r0h0", None)],
     ),
     (
         r#"{"methods":[{"value":"GET"},{"value":"PUT"},{"value":"POST","invert":true}]}"#,
@@ -156,17 +158,26 @@ const CONDITIONS: &[(&str, &str, Keys)] = &[
         r#"{"queryParams":[{"name":"q","value":"1","invert":true},{"name":"k","type":"Distinct"}]}"#,
         r#"{"query_parameter_value_match":{"descriptor_key":"r0q0","descriptor_value":"match","expect_match":false,
             "query_parameters":[{"name":"q","string_match":{"exact":"1"}}]}},
+           {"query_parameter_value_match":{"descriptor_key":"r0q1t","descriptor_value":"match",
+            "query_parameters":[{"name":"k","string_match":{"safe_regex":{"regex":"TEXT"}}}]}},
            {"query_parameters":{"query_parameter_name":"k","descriptor_key":"r0q1"}}"#,
-        &[("r0q0", Some("match")), ("r0q1", None)],
+        &[
+            ("r0q0", Some("match")),
+            ("r0q1t", Some("match")),
+            ("r0q1", None),
+        ],
     ),
     (
         r#"{"headers":[{"name":"x-a","type":"Distinct"}],"sourceCIDR":{"value":"10.0.0.0/8"}},{"headers":[{"name":"x-b","value":"1"}]}"#,
-        r#"{"request_headers":{"header_name":"x-a","descriptor_key":"r0h0"}},
+        r#"{"header_value_match":{"descriptor_key":"r0h0t","descriptor_value":"match",
+            "headers":[{"name":"x-a","string_match":{"safe_regex":{"regex":"TEXT"}}}]}},
+           {"request_headers":{"header_name":"x-a","descriptor_key":"r0h0"}},
            {"header_value_match":{"descriptor_key":"r0h1","descriptor_value":"match",
             "headers":[{"name":"x-b","string_match":{"exact":"1"}}]}},
            {"remote_address_match":{"address_matcher":{"ranges":[{"address_prefix":"10.0.0.0","prefix_len":8}]},
             "descriptor_key":"r0c0","descriptor_value":"match"}}"#,
         &[
+            ("r0h0t", Some("match")),
             ("r0h0", None),
             ("r0h1", Some("match")),
             ("r0c0", Some("match")),
@@ -178,6 +189,8 @@ const CONDITIONS: &[(&str, &str, Keys)] = &[
 fn each_condition_is_an_entry() {
     for (selectors, actions, keys) in CONDITIONS {
         let rules = rules_of(&with(selectors));
+        let text = descriptor::TEXT.replace('\\', r"\\");
+        let actions = actions.replace("TEXT", &text);
         let wanted = compact(&format!(r#"{{"actions":[{actions}]}}"#));
         assert_eq!(told(&rules), [wanted], "{selectors}");
         let found = descriptor::entries(&rules[0], &route());
@@ -267,14 +280,17 @@ descriptors:
         rate_limit:
           unit: second
           requests_per_unit: 10
-      - key: r1h0
+      - key: r1h0t
+        value: match
         descriptors:
-          - key: r1c0
-            value: match
-            rate_limit:
-              unit: year
-              requests_per_unit: 100
-            shadow_mode: true
+          - key: r1h0
+            descriptors:
+              - key: r1c0
+                value: match
+                rate_limit:
+                  unit: year
+                  requests_per_unit: 100
+                shadow_mode: true
   - key: shared
     value: shop/p/rule/2
     descriptors:
@@ -293,11 +309,12 @@ fn limitador_has_a_limit_for_each_rule() {
         r#"{"headers":[{"name":"x","type":"Distinct"}],"path":{"value":"/a"}}"#,
     ));
     let met = "'route' in descriptors && descriptors['route'] == 't/v/r' && \
+               'r0h0t' in descriptors && descriptors['r0h0t'] == 'match' && \
                'r0h0' in descriptors && 'r0p0' in descriptors && descriptors['r0p0'] == 'match'";
     let found = written(&rules, Format::Limitador);
     let read = yaml::parse(&found).unwrap().remove(0);
     let wanted = parse(&format!(
-        r#"[{{"namespace":"btp","name":"t/v/r r0h0 r0p0","max_value":3,"seconds":3600,
+        r#"[{{"namespace":"btp","name":"t/v/r r0h0t r0h0 r0p0","max_value":3,"seconds":3600,
             "conditions":["descriptors.exists(descriptors, {met})"],
             "variables":["descriptors.filter(descriptors, {met})[0]['r0h0']"]}}]"#
     ));
