@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::terminal;
 use error::Error;
 
 /// BackendTrafficPolicy for stock Envoy
@@ -63,7 +64,7 @@ pub fn run() -> ExitCode {
         Ok(Outcome::Refused) => ExitCode::from(1),
         Ok(Outcome::Unfinished) => ExitCode::from(3),
         Err(error) => {
-            eprintln!("error: {error}");
+            terminal::say_error(&error);
             ExitCode::from(2)
         }
     }
