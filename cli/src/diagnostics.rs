@@ -20,7 +20,7 @@ pub(crate) use source::Source;
 pub(crate) enum Format {
     /// For people: the line, with the spot marked
     Text,
-    /// A JSON list
+    /// For programs: a JSON list
     Json,
     /// Annotations for GitHub Actions
     Github,

@@ -56,7 +56,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Every command, refusing and not, with what it ends with.
-const RUNS: [(&str, i32); 16] = [
+const RUNS: [(&str, i32); 17] = [
     ("--help", 0),
     ("--version", 0),
     ("apply --help", 0),
@@ -74,6 +74,7 @@ const RUNS: [(&str, i32); 16] = [
     ),
     ("plugin-config -f policy.yaml --native-fields ignore", 0),
     ("schema", 0),
+    ("completions zsh", 0),
     ("apply --bootstrap envoy.yaml -f policy.yaml", 0),
     ("apply --bootstrap envoy.yaml -f policy.yaml --diff", 0),
 ];

@@ -57,7 +57,7 @@ pub(super) struct Arguments {
     /// Do everything but write: check, and print the report
     #[arg(long)]
     dry_run: bool,
-    /// Where the filter will be mounted
+    /// Where the .wasm will be mounted
     #[arg(
         long,
         value_name = "PATH",
