@@ -5,16 +5,21 @@
 //! refused; what it has to say about its input goes to stderr.
 
 mod apply;
+mod completions;
 mod error;
 mod explain;
 mod lint;
+mod man;
 mod plugin_config;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::terminal;
 use error::Error;
 
 /// BackendTrafficPolicy for stock Envoy
@@ -37,6 +42,10 @@ enum Command {
     PluginConfig(plugin_config::Arguments),
     /// Print the JSON Schema of the filter's configuration
     Schema,
+    /// Print a script with which a shell completes btp's commands and options
+    Completions(completions::Arguments),
+    /// Write manual pages of btp and its commands to a folder
+    Man(man::Arguments),
 }
 
 /// How a command ended that was used rightly.
@@ -57,13 +66,15 @@ pub fn run() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::PluginConfig(arguments) => plugin_config::run(&arguments),
         Command::Schema => schema::run(),
+        Command::Completions(arguments) => completions::run(&arguments, &Cli::command()),
+        Command::Man(arguments) => man::run(&arguments, Cli::command()),
     };
     match done {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
         Ok(Outcome::Refused) => ExitCode::from(1),
         Ok(Outcome::Unfinished) => ExitCode::from(3),
         Err(error) => {
-            eprintln!("error: {error}");
+            terminal::say_error(&error);
             ExitCode::from(2)
         }
     }

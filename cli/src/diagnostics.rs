@@ -5,8 +5,13 @@ mod json;
 mod source;
 mod text;
 
+use std::fmt::Write as _;
+
 use btp_policy::problem::Problem;
 use clap::ValueEnum;
+
+use crate::file_error::FileError;
+use crate::{output, terminal};
 
 pub(crate) use source::Source;
 
@@ -15,7 +20,7 @@ pub(crate) use source::Source;
 pub(crate) enum Format {
     /// For people: the line, with the spot marked
     Text,
-    /// A JSON list
+    /// For programs: a JSON list
     Json,
     /// Annotations for GitHub Actions
     Github,
@@ -78,30 +83,47 @@ impl Severity {
 const MOST_SHOWN: usize = 500;
 
 /// Prints all findings; for a machine also if there are none.
-pub(crate) fn print(findings: &[Finding], sources: &[Source], format: Format) {
+///
+/// # Errors
+/// Those for a machine go to stdout, which cannot be written to.
+pub(crate) fn print(
+    findings: &[Finding],
+    sources: &[Source],
+    format: Format,
+) -> Result<(), FileError> {
     match format {
         Format::Text => {
-            for finding in findings.iter().take(MOST_SHOWN) {
-                eprintln!("{}", text::shown(finding, sources));
-            }
-            let more = findings.len().saturating_sub(MOST_SHOWN);
-            if more > 0 {
-                eprintln!("and {more} more; --format json has all of them");
-            }
+            terminal::say(&for_people(findings, sources));
+            Ok(())
         }
         Format::Github => {
+            let mut out = String::new();
             for finding in findings {
-                println!("{}", github::shown(finding, sources));
+                let _ = writeln!(out, "{}", github::shown(finding, sources));
             }
+            output::print(&out)
         }
         Format::Json => {
             let list: Vec<_> = findings
                 .iter()
                 .map(|finding| json::shown(finding, sources))
                 .collect();
-            println!("{:#}", serde_json::Value::from(list));
+            output::print(&format!("{:#}\n", serde_json::Value::from(list)))
         }
     }
+}
+
+fn for_people(findings: &[Finding], sources: &[Source]) -> String {
+    let renderer = text::renderer(terminal::has_colours());
+    let mut out = String::new();
+    for finding in findings.iter().take(MOST_SHOWN) {
+        let _ = writeln!(out, "{}", text::shown(finding, sources, &renderer));
+    }
+    let more = findings.len().saturating_sub(MOST_SHOWN);
+    if more > 0 {
+        let _ = writeln!(out, "and {more} more; --format json has all of them");
+    }
+    out
 }
 
 /// Whether nothing was refused.

@@ -1,6 +1,9 @@
 //! What `btp` does: the program, and for other programs the translation of
 //! policies into Envoy's configuration.
 
+// These panic where nobody reads any more; `output` and `terminal` do not.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 mod apply;
 mod commands;
 mod deliver;
@@ -12,6 +15,7 @@ mod host_port;
 mod output;
 mod plugin_config_builder;
 mod spec_fields;
+mod terminal;
 pub mod translate;
 
 pub use commands::run;

@@ -16,7 +16,7 @@ pub(crate) struct Instance {
     /// The Gateway that this Envoy stands for
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     pub(crate) gateway: Option<String>,
-    /// Which of its listeners
+    /// The listener of that Gateway, by its name there
     #[arg(long, value_name = "NAME", requires = "gateway")]
     pub(crate) listener: Option<String>,
     /// What becomes of fields that Envoy's own configuration enforces
@@ -25,7 +25,8 @@ pub(crate) struct Instance {
     /// What this instance enforces, such as faultInjection,responseOverride
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) enforce: Option<Vec<String>>,
-    /// Envoy's configuration of the filter has allow_on_headers_stop_iteration on
+    /// Say that Envoy's configuration of the filter has allow_on_headers_stop_iteration
+    /// on
     #[arg(long)]
     pub(crate) allow_on_headers_stop_iteration: bool,
 }

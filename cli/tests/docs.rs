@@ -1,5 +1,5 @@
-//! The reference page shows what `btp` really prints, and the comparison with
-//! Envoy Gateway what was counted.
+//! The reference page shows what `btp` really prints, the commands of another install what
+//! it says, and the comparison with Envoy Gateway has what was counted.
 
 use std::fs;
 use std::path::Path;
@@ -49,6 +49,37 @@ fn every_example_prints_what_the_page_says() {
         runs += 1;
     }
     assert!(runs >= 3, "only {runs} examples");
+}
+
+/// The commands install what the page says, in a home that has nothing yet.
+#[test]
+fn completions_and_manual_pages_are_installed_as_the_page_says() {
+    let page = Path::new(PAGE).with_file_name("command-line.md");
+    let page = fs::read_to_string(page).expect("the page is there");
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("home");
+    let _ = fs::remove_dir_all(&home);
+    fs::create_dir_all(&home).expect("can be made");
+    let btp = Path::new(env!("CARGO_BIN_EXE_btp"));
+    let mut path = btp.parent().expect("is in a folder").as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    for (language, text) in blocks(&page) {
+        assert_eq!(language, "sh");
+        let mut shell = Command::new("sh");
+        shell.args(["-e", "-c", &text]);
+        let output = shell.env("HOME", &home).env("PATH", &path).output();
+        let output = output.expect("there is a shell");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{text}{said}");
+    }
+    for (file, begins) in [
+        (".local/share/bash-completion/completions/btp", "_btp() {"),
+        (".local/share/man/man1/btp.1", ".ie "),
+        (".local/share/man/man1/btp-lint.1", ".ie "),
+    ] {
+        let text = fs::read_to_string(home.join(file)).expect(file);
+        assert!(text.starts_with(begins), "{file}: {text}");
+    }
 }
 
 /// The page's table has the counts of the raw data, which add up.

@@ -23,6 +23,7 @@ use crate::envoy::files::{Config, Kind, Syntax};
 use crate::envoy::plugin::Build;
 use crate::envoy::text::yaml_out;
 use crate::output::{self, Output};
+use crate::terminal;
 use delivery::Delivery;
 use rate_limits::RateLimits;
 
@@ -56,7 +57,7 @@ pub(super) struct Arguments {
     /// Do everything but write: check, and print the report
     #[arg(long)]
     dry_run: bool,
-    /// Where the filter will be mounted
+    /// Where the .wasm will be mounted
     #[arg(
         long,
         value_name = "PATH",
@@ -142,7 +143,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     }
     let mut sources = std::mem::take(&mut input.sources);
     sources.extend(config.files.iter().map(|file| file.source.clone()));
-    diagnostics::print(&found, &sources, Format::Text);
+    diagnostics::print(&found, &sources, Format::Text)?;
     let (Some(plan), true) = (plan, diagnostics::is_fine(&found)) else {
         return Ok(Outcome::Refused);
     };
@@ -150,7 +151,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     if arguments.diff {
         let diffs: String = changes.iter().map(Change::diff).collect();
         output::print(&diffs)?;
-        eprint!("{report}");
+        terminal::say(&report);
         return Ok(Outcome::Fine);
     }
     if folder.is_some() {
@@ -165,7 +166,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     let has_stdout = outputs.iter().any(|it| output::is_stdout(&it.path));
     output::write(&outputs)?;
     if has_stdout {
-        eprint!("{report}");
+        terminal::say(&report);
     } else {
         output::print(&report)?;
     }
@@ -193,7 +194,7 @@ fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<
             Ok(Outcome::Fine)
         }
         Err(error) if error.is_unfinished() => {
-            eprintln!("error: {error}");
+            terminal::say_error(&error);
             Ok(Outcome::Unfinished)
         }
         Err(error) => Err(error.into()),

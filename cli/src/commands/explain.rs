@@ -22,11 +22,11 @@ pub(super) struct Arguments {
     /// Name of an Envoy route; without it: every route that is targeted
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
-    /// The Envoy configuration that the policies are for: says of its
-    /// routes where each field is enforced
+    /// The Envoy configuration that the policies are for: of each of its
+    /// routes, say where each field is enforced
     #[arg(long, value_name = "FILE", conflicts_with_all = ["listener", "native_fields", "enforce"])]
     bootstrap: Option<PathBuf>,
-    /// Which route takes this request, such as "POST https://shop/api"
+    /// Explain the route that takes this request, such as "POST https://shop/api"
     #[arg(
         long,
         value_name = "REQUEST",
@@ -34,7 +34,8 @@ pub(super) struct Arguments {
         conflicts_with = "route"
     )]
     request: Option<String>,
-    /// As with `btp apply --module`; without it: as the filter in the configuration is
+    /// Explain what `btp apply --module` does; without it, what is done for the build of
+    /// the filter that the configuration has
     #[arg(long, requires = "bootstrap")]
     module: bool,
     #[command(flatten)]

@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     if let Some(bootstrap) = bootstrap {
         bootstrap::lint(bootstrap, &fine, &mut input, &mut findings)?;
     }
-    diagnostics::print(&findings, &input.sources, *format);
+    diagnostics::print(&findings, &input.sources, *format)?;
     Ok(match diagnostics::is_fine(&findings) {
         true => Outcome::Fine,
         false => Outcome::Refused,

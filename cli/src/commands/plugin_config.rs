@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
             Finding::error(problem, location)
         })),
     }
-    diagnostics::print(&findings, &input.sources, Format::Text);
+    diagnostics::print(&findings, &input.sources, Format::Text)?;
     if !diagnostics::is_fine(&findings) {
         return Ok(Outcome::Refused);
     }

@@ -6,20 +6,28 @@ use btp_policy::{Echo, is_hidden, presentable};
 
 use super::{Finding, Severity, Source, source_of};
 
+/// What makes findings text, for a place with colours or without.
+pub(super) fn renderer(has_colours: bool) -> Renderer {
+    match has_colours {
+        true => Renderer::styled(),
+        false => Renderer::plain(),
+    }
+}
+
 /// The finding as text.
-pub(super) fn shown(finding: &Finding, sources: &[Source]) -> String {
+pub(super) fn shown(finding: &Finding, sources: &[Source], renderer: &Renderer) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let title = level.clone().primary_title(finding.problem.to_string());
     let Some(source) = source_of(finding, sources) else {
-        return Renderer::plain().render(&[Group::with_title(title)]);
+        return renderer.render(&[Group::with_title(title)]);
     };
     let mark = finding.problem.mark;
     let Some((line, start, end)) = span(&source.text, mark) else {
         let name = format!("{}: {}", source.name, finding.problem);
-        return Renderer::plain().render(&[Group::with_title(level.primary_title(name))]);
+        return renderer.render(&[Group::with_title(level.primary_title(name))]);
     };
     let (line, start, end) = around(line, start, end);
     // The line alone: a large file would be gone through for each finding.
@@ -27,7 +35,7 @@ pub(super) fn shown(finding: &Finding, sources: &[Source]) -> String {
         .line_start(usize::try_from(mark.line).unwrap_or(1))
         .path(source.name.as_str())
         .annotation(AnnotationKind::Primary.span(start..end));
-    Renderer::plain().render(&[title.element(snippet)])
+    renderer.render(&[title.element(snippet)])
 }
 
 /// What is shown of a line: what is marked, and something around it. A

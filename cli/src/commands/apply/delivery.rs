@@ -24,14 +24,14 @@ pub(super) struct Delivery {
     #[arg(long, value_name = "DIR", conflicts_with = "output")]
     out_dir: Option<PathBuf>,
     /// The admin interface of the Envoy that watches --out-dir: it is asked when
-    /// a phase has arrived. Several times for several Envoys
+    /// a phase has arrived. Give it once for each Envoy
     #[arg(long, value_name = "HOST:PORT")]
     admin: Vec<HostPort>,
-    /// How long each phase is given, 500ms unless said; with --admin how long
-    /// Envoy may take for it, 60s unless said
+    /// How long to wait after each phase, 500ms by default; with --admin, how long
+    /// Envoy may take for one, 60s by default
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     wait: Option<Duration>,
-    /// Write all files of --out-dir at once, as no Envoy is running
+    /// Write all files of --out-dir at once, for when no Envoy is running
     #[arg(long, conflicts_with_all = ["admin", "wait"])]
     at_once: bool,
     /// Keep the filter's configuration in files of its own, which Envoy will

@@ -19,14 +19,14 @@ pub(super) struct RateLimits {
     /// protocol (gRPC); without it global limits are refused
     #[arg(long, value_name = "HOST:PORT", requires = "rate_limit_config")]
     rate_limit_service: Option<HostPort>,
-    /// Where the limits are written that this service reads
+    /// The file to write the limits to, in the form that this service reads
     #[arg(long, value_name = "FILE", requires = "rate_limit_service")]
     rate_limit_config: Option<PathBuf>,
-    /// What that service is
+    /// Which service that is
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Written::Envoy,
         requires = "rate_limit_service")]
     rate_limit_format: Written,
-    /// What the limits are known under there; Envoys that count together have the
+    /// The domain of the limits in that service; Envoys that count together have the
     /// same
     #[arg(
         long,
@@ -50,7 +50,7 @@ pub(super) struct RateLimits {
 enum Written {
     /// envoyproxy/ratelimit
     Envoy,
-    /// Limitador
+    /// Limitador, which Kuadrant has
     Limitador,
 }
 

@@ -1,6 +1,7 @@
 //! `btp explain`: which policy governs a route, and what is in force there.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use btp_policy::node::{Node, Value};
@@ -13,6 +14,7 @@ use btp_policy::{PluginConfig, Policy, advice, merge};
 use crate::commands::{Error, Outcome};
 use crate::diagnostics::{self, Finding, Format};
 use crate::documents::{Input, Object};
+use crate::output;
 use crate::plugin_config_builder::{Instance, NativeFields, compose, in_its_file};
 use crate::spec_fields::{capability_of, spec_fields};
 
@@ -40,12 +42,12 @@ pub(super) fn run(
                 let (problem, location) = in_its_file(problem, &input);
                 Finding::error(problem, location)
             }));
-            diagnostics::print(&findings, &input.sources, Format::Text);
-            print_invalid(&node);
+            diagnostics::print(&findings, &input.sources, Format::Text)?;
+            output::print(&invalid(&node))?;
             return Ok(Outcome::Refused);
         }
     };
-    diagnostics::print(&findings, &input.sources, Format::Text);
+    diagnostics::print(&findings, &input.sources, Format::Text)?;
     if !diagnostics::is_fine(&findings) {
         return Ok(Outcome::Refused);
     }
@@ -56,10 +58,12 @@ pub(super) fn run(
         specs,
         warnings,
     };
+    let mut out = String::new();
     match route {
-        Some(route) => explanation.route(Some(route)),
-        None => explanation.everything(),
+        Some(route) => explanation.route(Some(route), &mut out),
+        None => explanation.everything(&mut out),
     }
+    output::print(&out)?;
     Ok(Outcome::Fine)
 }
 
@@ -71,24 +75,27 @@ struct Explanation<'a> {
 }
 
 /// Names the policies that are wrong; what is wrong has been said.
-fn print_invalid(config: &Node) {
+fn invalid(config: &Node) -> String {
+    let mut out = String::new();
     let Some(Value::List(policies)) = config.field("policies").map(|node| &node.value) else {
-        return;
+        return out;
     };
-    println!("policies");
+    out.push_str("policies\n");
     for node in policies {
         let mut problems = Problems::default();
         Policy::read(At::root(node), &mut problems);
         let metadata = |name| node.field("metadata")?.field(name)?.as_str();
         let namespace = metadata("namespace").unwrap_or("default");
         let name = metadata("name").unwrap_or("(no name)");
-        match problems.into_vec().len() {
-            0 => println!("  {namespace}/{name}: fine by itself"),
-            count => println!(
+        let _ = match problems.into_vec().len() {
+            0 => writeln!(out, "  {namespace}/{name}: fine by itself"),
+            count => writeln!(
+                out,
                 "  {namespace}/{name}: Accepted=False (Invalid): problems in it, said above: {count}"
             ),
-        }
+        };
     }
+    out
 }
 
 fn warnings(policy: &Object) -> Vec<Problem> {
@@ -101,22 +108,22 @@ fn warnings(policy: &Object) -> Vec<Problem> {
 }
 
 impl Explanation<'_> {
-    fn everything(&self) {
-        println!("policies");
+    fn everything(&self, out: &mut String) {
+        out.push_str("policies\n");
         let statuses = self.config.attachments.statuses();
         for (status, warnings) in statuses.iter().zip(&self.warnings) {
-            print!("  {status}");
+            let _ = write!(out, "  {status}");
             for warning in warnings {
-                print!("; Warning: {warning}");
+                let _ = write!(out, "; Warning: {warning}");
             }
-            println!();
+            out.push('\n');
         }
         for route in self.targeted_routes() {
-            println!();
-            self.route(Some(&route));
+            out.push('\n');
+            self.route(Some(&route), out);
         }
-        println!();
-        self.route(None);
+        out.push('\n');
+        self.route(None, out);
     }
 
     /// Names of the routes that policies target.
@@ -131,7 +138,7 @@ impl Explanation<'_> {
         routes.map(name).collect()
     }
 
-    fn route(&self, route: Option<&str>) {
+    fn route(&self, route: Option<&str>, out: &mut String) {
         let what = match route {
             Some(name) => format!("route {name}"),
             None => "every other request".to_owned(),
@@ -139,7 +146,7 @@ impl Explanation<'_> {
         let attachments = &self.config.attachments;
         let governing = attachments.governing(route.map(str::as_bytes));
         let Some((index, policy)) = governing.and_then(|it| Some((it, self.policy(it)?))) else {
-            println!("{what}: no policy");
+            let _ = writeln!(out, "{what}: no policy");
             return;
         };
         let parent = attachments
@@ -152,12 +159,15 @@ impl Explanation<'_> {
                     MergeType::Strategic => "StrategicMerge",
                     MergeType::Json => "JSONMerge",
                 };
-                println!(
+                let _ = writeln!(
+                    out,
                     "{what}: {}, merged with {} ({how})",
                     policy.name, parent.name
                 );
             }
-            None => println!("{what}: {}", policy.name),
+            None => {
+                let _ = writeln!(out, "{what}: {}", policy.name);
+            }
         }
         let mut lines = Vec::new();
         if let Some(spec) = self.spec(index) {
@@ -185,7 +195,7 @@ impl Explanation<'_> {
                 add_united_rules(spec, above, name, &mut lines);
             }
         }
-        print_table(&lines);
+        write_table(&lines, out);
     }
 
     fn policy(&self, index: usize) -> Option<&Policy> {
@@ -227,13 +237,16 @@ fn find<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
     path.iter().try_fold(node, |node, name| node.field(name))
 }
 
-fn print_table(lines: &[Line]) {
+fn write_table(lines: &[Line], out: &mut String) {
     let width = |column: usize| {
         let cells = lines.iter().filter_map(|line| line.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let (path_width, name_width, by_width) = (width(0), width(2), width(3));
     for [path, value, name, by] in lines {
-        println!("  {path:path_width$}  {by:by_width$}  {name:name_width$}  {value}");
+        let _ = writeln!(
+            out,
+            "  {path:path_width$}  {by:by_width$}  {name:name_width$}  {value}"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! `btp explain --bootstrap`: who governs a route or a request of a
 //! configuration, and where each field is enforced.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use btp_policy::node::Node;
@@ -17,6 +18,7 @@ use crate::envoy::model::RouteId;
 use crate::envoy::plugin::Build;
 use crate::envoy::route_match::Request;
 use crate::translate::Service;
+use crate::{output, terminal};
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +62,7 @@ pub(super) fn run(
     let plan = plan::apply(&mut config, &input, &options, &mut found);
     let mut sources = std::mem::take(&mut input.sources);
     sources.extend(config.files.iter().map(|file| file.source.clone()));
-    diagnostics::print(&found, &sources, Format::Text);
+    diagnostics::print(&found, &sources, Format::Text)?;
     let Some(plan) = plan.filter(|_| diagnostics::is_fine(&found)) else {
         return Ok(Outcome::Refused);
     };
@@ -69,22 +71,24 @@ pub(super) fn run(
         plan: &plan,
         specs: &specs,
     };
+    let mut out = String::new();
     let known = match question {
-        Question::All => answer.routes(|_| true) | answer.l4_proxies(),
-        Question::Route(name) => answer.routes(|title| title == name),
+        Question::All => answer.routes(|_| true, &mut out) | answer.l4_proxies(&mut out),
+        Question::Route(name) => answer.routes(|title| title == name, &mut out),
         Question::Request(_) => match &request {
-            Some(request) => answer.request(request, &config),
+            Some(request) => answer.request(request, &config, &mut out),
             None => false,
         },
     };
     if plan.effective.iter().any(|it| !it.global_rules.is_empty()) {
-        println!(
+        out.push_str(
             "note: rateLimit.global is in force with btp apply --rate-limit-service and \
-             --rate-limit-config alone"
+             --rate-limit-config alone\n",
         );
     }
+    output::print(&out)?;
     if !known {
-        eprintln!("error: no route is called that");
+        terminal::say_error(&"no route is called that");
     }
     Ok(match known {
         true => Outcome::Fine,
@@ -99,12 +103,12 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     /// Explains the routes whose titles are wanted.
-    fn routes(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
+    fn routes(&self, is_wanted: impl Fn(&str) -> bool, out: &mut String) -> bool {
         let mut known = false;
         for (index, manager) in self.plan.model.managers.iter().enumerate() {
             for id in self.plan.model.ids_of(manager) {
                 if is_wanted(&self.plan.model.route(id).title()) {
-                    self.route(index, Some(id));
+                    self.route(index, Some(id), out);
                     known = true;
                 }
             }
@@ -113,7 +117,7 @@ impl Answer<'_> {
     }
 
     /// Explains what becomes of a request, on each listener.
-    fn request(&self, request: &Request, config: &Config) -> bool {
+    fn request(&self, request: &Request, config: &Config, out: &mut String) -> bool {
         let model = &self.plan.model;
         for (index, manager) in model.managers.iter().enumerate() {
             let seen = manager.route_source.config();
@@ -121,13 +125,13 @@ impl Answer<'_> {
             let taken = seen.and_then(|address| request.route_in(config.at(address)?, address));
             let mut ids = model.ids_of(manager);
             let id = taken.and_then(|taken| ids.find(|id| model.route(*id).address == taken));
-            self.route(index, id);
+            self.route(index, id, out);
         }
         true
     }
 
     /// Explains one route, or what no route takes.
-    fn route(&self, index: usize, route: Option<RouteId>) {
+    fn route(&self, index: usize, route: Option<RouteId>, out: &mut String) {
         let plan = self.plan;
         let manager = &plan.model.managers[index];
         let listener = &manager.listener_name;
@@ -140,7 +144,7 @@ impl Answer<'_> {
             None => it.default_for.contains(&index),
         });
         let Some(it) = governing else {
-            println!("listener {listener}, {what}: no policy");
+            let _ = writeln!(out, "listener {listener}, {what}: no policy");
             return;
         };
         let what = format!("listener {listener}, {what}");
@@ -151,32 +155,37 @@ impl Answer<'_> {
             },
             None => Scope::NoRoute { manager: index },
         };
-        self.fields(it, &what, scope);
+        self.fields(it, &what, scope, out);
     }
 
     /// Explains what hands on connections and datagrams.
-    fn l4_proxies(&self) -> bool {
+    fn l4_proxies(&self, out: &mut String) -> bool {
         let plan = self.plan;
         for (index, proxy) in plan.model.l4_proxies.iter().enumerate() {
             let mut effective = plan.effective.iter();
             let governing = effective.find(|it| it.l4_proxies.contains(&index));
             let what = proxy.title();
             match governing {
-                Some(it) => self.fields(it, &what, Scope::L4Proxy(index)),
-                None => println!("{what}: no policy"),
+                Some(it) => self.fields(it, &what, Scope::L4Proxy(index), out),
+                None => {
+                    let _ = writeln!(out, "{what}: no policy");
+                }
             }
         }
         !plan.model.l4_proxies.is_empty()
     }
 
     /// The policy that governs `what`, and its fields in this scope.
-    fn fields(&self, it: &Effective, what: &str, scope: Scope) {
+    fn fields(&self, it: &Effective, what: &str, scope: Scope, out: &mut String) {
         let policies = &self.plan.policies;
         let name = &policies[it.policy].name;
-        match it.parent {
-            Some(parent) => println!("{what}: {name}, merged with {}", policies[parent].name),
-            None => println!("{what}: {name}"),
-        }
+        let _ = match it.parent {
+            Some(parent) => {
+                let parent = &policies[parent].name;
+                writeln!(out, "{what}: {name}, merged with {parent}")
+            }
+            None => writeln!(out, "{what}: {name}"),
+        };
         let lines = it.lines(scope);
         let origins: Vec<String> = lines
             .iter()
@@ -186,13 +195,15 @@ impl Answer<'_> {
         let fields = widest(&mut lines.iter().map(|line| line.field.chars().count()));
         let names = widest(&mut origins.iter().map(|name| name.chars().count()));
         for (line, origin) in lines.iter().zip(&origins) {
-            println!("  {:fields$}  {origin:names$}  {}", line.field, line.value);
+            let (field, value) = (&line.field, &line.value);
+            let _ = writeln!(out, "  {field:fields$}  {origin:names$}  {value}");
             let kept = match scope {
                 Scope::Route { route, .. } => it.kept_of(route, &line.field),
                 _ => None,
             };
             if let Some(Kept { value, .. }) = kept {
-                println!(
+                let _ = writeln!(
+                    out,
                     "  {:fields$}  not here: the route itself says {} {}, and the policy does \
                      not name it",
                     "",
@@ -202,7 +213,7 @@ impl Answer<'_> {
                 continue;
             }
             for destination in &line.destinations {
-                println!("  {:fields$}  {destination}", "");
+                let _ = writeln!(out, "  {:fields$}  {destination}", "");
             }
         }
     }

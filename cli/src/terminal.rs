@@ -1,0 +1,33 @@
+//! What is said to a person while a command works: on stderr, in colours where they can
+//! be seen.
+//!
+//! Nobody may be listening, or no longer. That is no reason to give up the work, and there
+//! is nowhere to complain, so whether it is heard is not looked at.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use clap::builder::styling::{AnsiColor, Style};
+
+/// As clap has it for wrong usage.
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+
+/// Whether stderr is to have colours: if it is a terminal, unless `NO_COLOR`, or
+/// `CLICOLOR_FORCE` for what is no terminal, say otherwise. `--help` goes by the same.
+pub(crate) fn has_colours() -> bool {
+    AutoStream::choice(&io::stderr()) != ColorChoice::Never
+}
+
+/// Says a text as it is.
+pub(crate) fn say(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Says why a command fails.
+pub(crate) fn say_error(reason: &dyn Display) {
+    say(&match has_colours() {
+        true => format!("{ERROR}error:{ERROR:#} {reason}\n"),
+        false => format!("error: {reason}\n"),
+    });
+}
