@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     let Arguments { files, instance } = arguments;
     let mut input = Input::read(files)?;
-    let mut findings = std::mem::take(&mut input.findings);
+    let mut findings = input.take_findings();
     if input.policies.is_empty() && input.off.is_empty() && diagnostics::is_fine(&findings) {
         let problem = Problem::new("", "holds no BackendTrafficPolicy");
         findings.push(Finding::error(problem, Location::Nowhere));

@@ -23,7 +23,7 @@ pub(super) fn run(
     instance: &Instance,
 ) -> Result<Outcome, Error> {
     let mut input = Input::read(files)?;
-    let mut findings = std::mem::take(&mut input.findings);
+    let mut findings = input.take_findings();
     // Explaining is not enforcing: everything that can be read is shown.
     let instance = Instance {
         gateway: instance.gateway.clone(),

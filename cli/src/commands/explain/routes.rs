@@ -45,7 +45,7 @@ pub(super) fn run(
         _ => None,
     };
     let mut input = Input::read(files)?;
-    let mut found = std::mem::take(&mut input.findings);
+    let mut found = input.take_findings();
     let mut config = Config::read(bootstrap)?;
     let build = build.or_else(|| config.build()).unwrap_or(Build::Wasm);
     let options = Options {

@@ -111,6 +111,29 @@ fn fault_injection_needs_something_to_do() {
 }
 
 #[test]
+fn a_policy_is_defined_once() {
+    let route = |kind| {
+        format!(
+            r#"{{"targetRefs":[{{"group":"gateway.networking.k8s.io","kind":"{kind}","name":"r"}}]}}"#
+        )
+    };
+    let (http, grpc) = (route("HTTPRoute"), route("GRPCRoute"));
+    let found = refused(&format!(
+        r#"{{"policies":[
+            {{"metadata":{{"name":"p"}},"spec":{http}}},
+            {{"metadata":{{"name":"p","namespace":"other"}},"spec":{grpc}}},
+            {{"metadata":{{"name":"p","namespace":"default"}},"spec":{grpc}}}]}}"#
+    ));
+    assert_eq!(
+        found,
+        [
+            "policies[2].metadata.name: is defined twice: policies[0] is default/p as well; keep \
+          one of them, or give them names of their own"
+        ]
+    );
+}
+
+#[test]
 fn two_policies_for_everything_are_refused() {
     let text = r#"{"policies":[{"metadata":{"name":"a"},"spec":{}},
                                {"metadata":{"name":"b"},"spec":{}}]}"#;
