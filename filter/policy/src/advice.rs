@@ -14,6 +14,7 @@ use crate::scalar::Duration;
 /// Notes advice on a `spec` in which nothing is wrong.
 pub fn advise(spec: At<'_>, warnings: &mut Problems) {
     let mut advice = Advice { spec, warnings };
+    advice.on_fields_by_hand();
     advice.on_retries();
     advice.on_retry_constraint();
     advice.on_timeouts();

@@ -8,6 +8,7 @@ use btp_policy::path::Path;
 use btp_policy::policy::MergeType;
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
+use btp_policy::spec::by_hand;
 use btp_policy::{PluginConfig, Policy, advice, merge};
 
 use crate::commands::{Error, Outcome};
@@ -217,8 +218,10 @@ fn add_united_rules(child: &Node, parent: &Node, name: &str, lines: &mut Vec<Lin
 }
 
 fn enforcer(path: &[&str]) -> &'static str {
+    let is_by_hand = path.first().is_some_and(|name| by_hand(name).is_some());
     match capability_of(path) {
         Some(_) => "filter",
+        None if is_by_hand => "nobody",
         None => "Envoy",
     }
 }

@@ -15,6 +15,18 @@ fn advice(spec: &str) -> Vec<String> {
 fn every_item_of_the_checklist() {
     for (spec, wanted) in [
         (
+            r#"{"admissionControl":{}}"#,
+            "admissionControl: is not translated by this version, so that nobody enforces it",
+        ),
+        (
+            r#"{"bandwidthLimit":{"request":{"limit":{"value":"1Mi","unit":"Second"}}}}"#,
+            "bandwidthLimit: is not translated by this version",
+        ),
+        (
+            r#"{"telemetry":{"metrics":{"routeStatName":"x"}}}"#,
+            "telemetry: is not translated by this version",
+        ),
+        (
             r#"{"retry":{"numRetries":6}}"#,
             "retry.numRetries: multiplies",
         ),
