@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use btp_policy::attach::Reason;
 use btp_policy::node::Node;
 
 use crate::apply::effective::{Effective, Kept};
@@ -70,7 +71,10 @@ pub(super) fn run(
         specs: &specs,
     };
     let known = match question {
-        Question::All => answer.routes(|_| true) | answer.l4_proxies(),
+        Question::All => {
+            answer.policies();
+            answer.routes(|_| true) | answer.l4_proxies()
+        }
         Question::Route(name) => answer.routes(|title| title == name),
         Question::Request(_) => match &request {
             Some(request) => answer.request(request, &config),
@@ -98,6 +102,19 @@ struct Answer<'a> {
 }
 
 impl Answer<'_> {
+    /// Says what became of each policy.
+    fn policies(&self) {
+        println!("policies");
+        for status in &self.plan.statuses {
+            println!("  {status}");
+        }
+        for (name, by) in &self.plan.off {
+            let disabled = Reason::Disabled.as_condition();
+            println!("  {name}: {disabled}: switched off by {by}");
+        }
+        println!();
+    }
+
     /// Explains the routes whose titles are wanted.
     fn routes(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
         let mut known = false;
