@@ -59,6 +59,24 @@ fn a_route_policy_goes_before_an_untargeted_one() {
     assert_eq!(attachments.governing(None), Some(0));
 }
 
+/// The age decides between policies, so it must be one.
+#[test]
+fn a_policy_was_made_at_a_time_that_there_is() {
+    let made = |time: &str| {
+        format!(
+            r#"{{"policies":[{{"metadata":{{"name":"p","creationTimestamp":"{time}"}},"spec":{{}}}}]}}"#
+        )
+    };
+    for time in ["2025-99-99T99:99:99Z", "2025-02-29T00:00:00Z"] {
+        let found = refused(&made(time));
+        let wanted = "policies[0].metadata.creationTimestamp: must be a time as RFC 3339 writes it";
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(wanted), "{found:?}");
+    }
+    let config = PluginConfig::parse(made("2025-01-31T12:00:00Z").as_bytes()).unwrap();
+    assert_eq!(config.policies[0].created, Some(1_738_324_800_000));
+}
+
 #[test]
 fn every_problem_is_found_at_once() {
     let found = refused_spec(
