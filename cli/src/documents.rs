@@ -64,7 +64,7 @@ impl Input {
                 input.add(&file, &mut of_kubelb)?;
             }
         }
-        input.twice = Twice::take_out(&mut input.policies, &input.sources);
+        input.twice = Twice::take_out(&mut input.policies, &mut input.config_maps, &input.sources);
         input.off = switch_off(&of_kubelb, &mut input.policies, &mut input.findings);
         Ok(input)
     }

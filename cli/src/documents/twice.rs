@@ -14,7 +14,7 @@ use crate::diagnostics::{Finding, Location, Source};
 
 const NAME: &str = "metadata.name";
 
-/// What is defined twice.
+/// What is defined twice, of policies and of ConfigMaps.
 #[derive(Debug, Default)]
 pub(crate) struct Twice {
     /// The policies whose names earlier ones have.
@@ -24,10 +24,16 @@ pub(crate) struct Twice {
 }
 
 impl Twice {
-    /// Takes the policies out that have the namespace and the name of an
-    /// earlier one.
-    pub(super) fn take_out(policies: &mut Vec<Object>, sources: &[Source]) -> Self {
-        let (policies, findings) = take_out("BackendTrafficPolicy", policies, sources);
+    /// Takes the objects out that have the namespace and the name of an
+    /// earlier one of their kind.
+    pub(super) fn take_out(
+        policies: &mut Vec<Object>,
+        config_maps: &mut Vec<Object>,
+        sources: &[Source],
+    ) -> Self {
+        let (policies, mut findings) = take_out("BackendTrafficPolicy", policies, sources);
+        let (_, of_maps) = take_out("ConfigMap", config_maps, sources);
+        findings.extend(of_maps);
         Self { policies, findings }
     }
 }

@@ -268,6 +268,17 @@ fn advice_does_not_send_to_apply_for_what_it_refuses() {
 }
 
 #[test]
+fn a_config_map_that_is_listed_twice_is_named() {
+    let found = refused(
+        r#"{"policies":[],"configMaps":[{"metadata":{"name":"errors"}},
+            {"metadata":{"name":"errors","namespace":"default"}}]}"#,
+    );
+    let wanted = "configMaps[1].metadata.name: names default/errors, which is listed twice: keep \
+                  one of them";
+    assert_eq!(found, [wanted]);
+}
+
+#[test]
 fn an_instance_may_leave_capabilities_to_another() {
     let text = r#"{"policies":[{"metadata":{"name":"p"},"spec":{"retry":{}}}],
                    "enforce":["faultInjection"]}"#;
