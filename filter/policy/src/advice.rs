@@ -31,6 +31,12 @@ pub fn advise(spec: At<'_>, warnings: &mut Problems) {
     advice.on_fields_beside_others();
 }
 
+/// Notes advice that holds for a filter that is set up by hand alone: what
+/// `btp apply` sees to by itself.
+pub fn advise_by_hand(spec: At<'_>, warnings: &mut Problems) {
+    Advice { spec, warnings }.on_retry_constraint_by_hand();
+}
+
 struct Advice<'a, 'b> {
     spec: At<'a>,
     warnings: &'b mut Problems,
