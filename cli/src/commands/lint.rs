@@ -1,5 +1,6 @@
 //! `btp lint`: what is wrong with some policies, and what is unwise.
 
+mod baseline;
 mod bootstrap;
 
 use std::collections::BTreeSet;
@@ -178,6 +179,7 @@ fn check_together(policies: &[Policy], input: &Input, findings: &mut Vec<Finding
         };
         add(findings, found.collect(), kind, object);
     }
+    baseline::check(policies, &attachments, input, findings);
     let targets = |policy: &Policy| policy.targets.clone();
     let whole: Vec<Target> = policies
         .iter()
