@@ -97,8 +97,8 @@ fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) 
         let reason = match native {
             NativeFields::Refuse => {
                 "needs a rate limit service and Envoy's own filter for it: configure them there, \
-                 as btp apply does (--rate-limit-service), and leave this out here, or write \
-                 rateLimit.local"
+                 as btp apply does (--rate-limit-service and --rate-limit-config), and leave this \
+                 out here, or write rateLimit.local"
             }
             _ => reason,
         };
