@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use btp_policy::Policy;
-use btp_policy::attach::{Attachments, Condition, Environment, Reason, Status};
+use btp_policy::attach::{Attachments, Condition, Environment, Gateway, Reason, Status};
 use btp_policy::policy::TargetKind;
 
 use super::attach::{Attached, AttachedPolicies};
@@ -18,24 +18,30 @@ pub(crate) fn all(attached: Attached<'_>, policies: &[Policy]) -> Vec<Status> {
         it.attachments.fallback() == Some(index) || it.routes.contains(&Some(index))
     };
     for it in attached.http {
-        let of_place = it.attachments.statuses().iter();
-        for (index, status) in of_place.enumerate() {
-            // With whom a policy merges is the Gateway's matter through which its
-            // routes are reached.
-            let is_elsewhere = policies[index].merge.is_some()
+        // What is said of a Gateway's policy is about the routes that are reached
+        // through it, so that policies of other routes stay out.
+        let is_elsewhere = |index: usize| {
+            !is_above_routes(&policies[index])
                 && !governs(it, index)
-                && attached.http.iter().any(|it| governs(it, index));
-            if !is_elsewhere {
-                add(&mut found[index], &status.conditions);
-            }
+                && attached.http.iter().any(|it| governs(it, index))
+        };
+        let here: Vec<usize> = (0..policies.len())
+            .filter(|it| !is_elsewhere(*it))
+            .collect();
+        if here.len() == policies.len() {
+            add_all(&mut found, &here, &it.attachments);
+            continue;
         }
+        let those: Vec<Policy> = here.iter().map(|it| policies[*it].clone()).collect();
+        let environment = environment(&it.gateway);
+        add_all(
+            &mut found,
+            &here,
+            &Attachments::resolve(&those, &environment),
+        );
     }
     for it in attached.l4 {
-        let environment = Environment {
-            gateway: Some(it.gateway.clone()),
-            namespaces: BTreeMap::new(),
-        };
-        let attachments = Attachments::resolve(policies, &environment);
+        let attachments = Attachments::resolve(policies, &environment(&it.gateway));
         let of_place = attachments.statuses().iter();
         for (index, status) in of_place.enumerate() {
             if !is_above_routes(&policies[index]) {
@@ -68,6 +74,20 @@ pub(crate) fn why_nowhere(status: &Status) -> String {
         return "others have its targets".to_owned();
     }
     lost.join("; ")
+}
+
+fn environment(gateway: &Gateway) -> Environment {
+    Environment {
+        gateway: Some(gateway.clone()),
+        namespaces: BTreeMap::new(),
+    }
+}
+
+/// Adds what became of these policies in one place.
+fn add_all(found: &mut [Status], policies: &[usize], attachments: &Attachments) {
+    for (index, status) in policies.iter().zip(attachments.statuses()) {
+        add(&mut found[*index], &status.conditions);
+    }
 }
 
 fn empty(policy: &Policy) -> Status {
