@@ -19,6 +19,7 @@ pub(crate) mod plan;
 mod redirects;
 pub(crate) mod selectors;
 mod standing;
+pub(crate) mod status;
 mod targets;
 pub(crate) mod unwise;
 mod uses;

@@ -1,6 +1,7 @@
 //! The files a command works on, and the objects in them.
 
 mod kubelb;
+mod twice;
 
 use std::fs;
 use std::io::{self, Read};
@@ -16,6 +17,7 @@ use crate::file_error::FileError;
 
 pub(crate) use kubelb::Off;
 use kubelb::switch_off;
+pub(crate) use twice::Twice;
 
 /// An object and the file it stands in.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub(crate) struct Input {
     pub(crate) config_maps: Vec<Object>,
     /// Policies that KubeLB's administrators switch off.
     pub(crate) off: Vec<Off>,
+    /// Policies that are there already.
+    pub(crate) twice: Twice,
     /// What is wrong with the files as such, and what is spelt in an old way.
     pub(crate) findings: Vec<Finding>,
 }
@@ -60,8 +64,16 @@ impl Input {
                 input.add(&file, &mut of_kubelb)?;
             }
         }
+        input.twice = Twice::take_out(&mut input.policies, &mut input.config_maps, &input.sources);
         input.off = switch_off(&of_kubelb, &mut input.policies, &mut input.findings);
         Ok(input)
+    }
+
+    /// What is wrong with the files, and with all objects together.
+    pub(crate) fn take_findings(&mut self) -> Vec<Finding> {
+        let mut findings = std::mem::take(&mut self.findings);
+        findings.append(&mut self.twice.findings);
+        findings
     }
 
     /// The `spec` of each policy, if it has one.

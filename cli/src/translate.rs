@@ -25,7 +25,7 @@ use btp_policy::path::{Path as PathTo, closest};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
 use btp_policy::schema::check_native;
-use btp_policy::spec::Retry;
+use btp_policy::spec::{BY_HAND, Retry};
 
 use change::Changes;
 pub use change::{Change, HttpPart, Operation, Path, Step, Target};
@@ -33,25 +33,6 @@ pub use global_rate_limit::{Domain, Format, Service};
 use global_rate_limit::{FIELD, is_local_only};
 pub(crate) use l4::{Unmet, holds_for, translate_l4, unmet};
 pub use perform::{ChangeError, Outcome, Replaced, apply_change};
-
-/// Fields that no version of this translation puts into force yet.
-const REFUSED: [(&str, &str); 3] = [
-    (
-        "admissionControl",
-        "is not translated by this version: leave it out, or configure Envoy's \
-         admission_control filter by hand",
-    ),
-    (
-        "bandwidthLimit",
-        "is not translated by this version: leave it out, or configure Envoy's \
-         bandwidth_limit filter by hand",
-    ),
-    (
-        "telemetry",
-        "is not translated by this version: leave it out, or set tracing and \
-         stat_prefix of the route by hand",
-    ),
-];
 
 /// What `rateLimit.global` is refused with where there is no service.
 const NO_SERVICE: &str = "needs a rate limit service: name it with --rate-limit-service HOST:PORT \
@@ -95,8 +76,9 @@ pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<
         Retry::read(At { node, path }, &mut problems)
     });
     let mut out = Changes::default();
-    for (field, reason) in REFUSED {
+    for (field, instead) in BY_HAND {
         if spec.field(field).is_some() {
+            let reason = format!("is not translated by this version: leave it out, or {instead}");
             out.refuse(field, reason);
         }
     }

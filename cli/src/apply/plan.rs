@@ -15,6 +15,7 @@ mod routes;
 mod settle;
 mod spots;
 
+use btp_policy::attach::Status;
 use btp_policy::node::Node;
 use btp_policy::problem::Problem;
 use btp_policy::{PluginConfig, Policy};
@@ -24,6 +25,7 @@ use super::effective::{self, Effective};
 use super::hcm;
 use super::options::Options;
 use super::standing::{Kept, Standing, moved};
+use super::status;
 use super::targets::missing;
 use super::unwise;
 use crate::diagnostics::Finding;
@@ -46,6 +48,8 @@ use instances::Inserted;
 pub(crate) struct Plan {
     pub(crate) model: Model,
     pub(crate) policies: Vec<Policy>,
+    /// What became of each policy.
+    pub(crate) statuses: Vec<Status>,
     /// What is in force, and where it went.
     pub(crate) effective: Vec<Effective>,
     /// Name and content of each file with a plugin configuration.
@@ -153,6 +157,7 @@ pub(crate) fn apply(
     let off = input.off.iter();
     errors.is_empty().then_some(Plan {
         off: off.map(|it| (it.name.clone(), it.by.clone())).collect(),
+        statuses: status::all(all, &policies),
         effective,
         notes: notes(config, options, rate_limits.as_ref(), &inserted),
         rate_limits: rate_limits.map(|it| it.file),

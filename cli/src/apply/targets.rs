@@ -45,6 +45,8 @@ pub(crate) enum TargetNotFound {
 pub(crate) enum Suggestion {
     /// It is there, in this namespace: that of the Gateway of its listener.
     Namespace(String),
+    /// A route of this bare name is there, which lies in this namespace.
+    BareRoute { name: String, namespace: String },
     /// This name is close.
     Near(String),
     /// These are all names, sorted.
@@ -131,10 +133,15 @@ fn not_found(attached: Attached<'_>, policy: &Policy, target: &Target) -> Option
                 .iter()
                 .flat_map(|it| &it.routes);
             let names = routes.flat_map(|it| it.names().map(str::to_owned).collect::<Vec<_>>());
-            TargetNotFound::Route {
-                suggestion: namespace.unwrap_or_else(|| Suggestion::of(wanted, names.collect())),
-                target,
-            }
+            let suggestion = match namespace {
+                Some(Suggestion::Namespace(namespace)) if has_bare_route(attached, &target) => {
+                    let name = target.object.name.clone();
+                    Suggestion::BareRoute { name, namespace }
+                }
+                Some(suggestion) => suggestion,
+                None => Suggestion::of(wanted, names.collect()),
+            };
+            TargetNotFound::Route { target, suggestion }
         }
     })
 }
@@ -156,6 +163,14 @@ fn elsewhere(attached: Attached<'_>, alone: &Policy, target: &Target) -> Option<
         is_somewhere(attached, &moved, target.kind)
     });
     found.cloned()
+}
+
+/// Whether the configuration has a route that is called as this one, without a
+/// namespace.
+fn has_bare_route(attached: Attached<'_>, target: &Target) -> bool {
+    let routes = attached.model.route_configs.iter();
+    let mut routes = routes.flat_map(|it| &it.routes);
+    routes.any(|it| it.name.split('/').next() == Some(target.object.name.as_str()))
 }
 
 /// Whether a policy governs anything if it is the only one.
@@ -238,7 +253,16 @@ impl fmt::Display for TargetNotFound {
                 write!(
                     formatter,
                     "{target} is not among the routes there{suggestion}"
-                )
+                )?;
+                if let Suggestion::BareRoute { name, namespace } = suggestion {
+                    let wanted = &target.object.namespace;
+                    write!(
+                        formatter,
+                        ": call the route {wanted}/{name}, say --gateway {wanted}/NAME, or write \
+                         metadata.namespace: {namespace}"
+                    )?;
+                }
+                Ok(())
             }
         }
     }
@@ -253,6 +277,10 @@ impl fmt::Display for Suggestion {
                 formatter,
                 "; it is in the namespace {namespace}, that of its Gateway: write \
                  metadata.namespace: {namespace}"
+            ),
+            Self::BareRoute { name, namespace } => write!(
+                formatter,
+                "; the bare name {name} means namespace {namespace}, that of its Gateway"
             ),
             Self::Near(name) => write!(formatter, "; did you mean {name:?}?"),
             Self::Known(names) => match names.len() {

@@ -127,7 +127,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         None => None,
     };
     let mut input = Input::read(&arguments.files)?;
-    let mut found = std::mem::take(&mut input.findings);
+    let mut found = input.take_findings();
     let mut config = Config::read_for(&arguments.bootstrap, folder)?;
     let options = arguments.options();
     let plan = plan::apply(&mut config, &input, &options, &mut found);

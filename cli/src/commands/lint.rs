@@ -1,5 +1,6 @@
 //! `btp lint`: what is wrong with some policies, and what is unwise.
 
+mod baseline;
 mod bootstrap;
 
 use std::collections::BTreeSet;
@@ -58,25 +59,28 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         format,
     } = arguments;
     let mut input = Input::read(files)?;
-    let mut findings = std::mem::take(&mut input.findings);
+    let mut findings = Vec::new();
     let mut fine = Vec::new();
     if *profile == Profile::Crd {
-        // An old spelling is an unknown field to the CRD.
+        // It knows one policy at a time, and an old spelling is an unknown field to it.
+        findings.append(&mut input.findings);
         findings.retain(|finding| finding.severity == diagnostics::Severity::Error);
-        for policy in &input.policies {
+        for policy in input.policies.iter().chain(&input.twice.policies) {
             let found = crd_problems(&policy.written);
             add(&mut findings, found, Finding::error, policy);
         }
     } else {
+        findings.append(&mut input.take_findings());
         let mut regexes = Regexes::default();
         let policies: Vec<_> = input
             .policies
             .iter()
             .map(|policy| check(policy, *portable, &mut regexes, &mut findings))
             .collect();
-        // Off, and yet to be right when they are on again.
-        for it in &input.off {
-            check(&it.policy, *portable, &mut regexes, &mut findings);
+        // Off, and yet to be right when they are on again; or to be renamed.
+        let off = input.off.iter().map(|it| &it.policy);
+        for policy in off.chain(&input.twice.policies) {
+            check(policy, *portable, &mut regexes, &mut findings);
         }
         if let Some(policies) = policies.into_iter().collect::<Option<Vec<_>>>() {
             check_together(&policies, &input, &mut findings);
@@ -175,6 +179,7 @@ fn check_together(policies: &[Policy], input: &Input, findings: &mut Vec<Finding
         };
         add(findings, found.collect(), kind, object);
     }
+    baseline::check(policies, &attachments, input, findings);
     let targets = |policy: &Policy| policy.targets.clone();
     let whole: Vec<Target> = policies
         .iter()

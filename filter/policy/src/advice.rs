@@ -14,6 +14,7 @@ use crate::scalar::Duration;
 /// Notes advice on a `spec` in which nothing is wrong.
 pub fn advise(spec: At<'_>, warnings: &mut Problems) {
     let mut advice = Advice { spec, warnings };
+    advice.on_fields_by_hand();
     advice.on_retries();
     advice.on_retry_constraint();
     advice.on_timeouts();
@@ -28,6 +29,12 @@ pub fn advise(spec: At<'_>, warnings: &mut Problems) {
     advice.on_ignored_fields();
     advice.on_compressors();
     advice.on_fields_beside_others();
+}
+
+/// Notes advice that holds for a filter that is set up by hand alone: what
+/// `btp apply` sees to by itself.
+pub fn advise_by_hand(spec: At<'_>, warnings: &mut Problems) {
+    Advice { spec, warnings }.on_retry_constraint_by_hand();
 }
 
 struct Advice<'a, 'b> {

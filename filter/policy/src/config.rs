@@ -5,6 +5,7 @@ mod config_maps;
 mod enforce;
 mod footprint;
 pub(crate) mod limits;
+mod names;
 mod place;
 mod stop_iteration;
 mod unenforced;
@@ -144,6 +145,7 @@ impl PluginConfig {
         unenforced::check_native_fields(&object, native?, problems, &mut warnings);
         let mut attachments = Attachments::resolve(&policies, &environment);
         attachment::read(&object, &policies, &environment, &mut attachments, problems);
+        names::refuse_twice(&policies, problems);
         refuse_two_untargeted(&policies, &environment, problems);
         let (limits, config_maps) = (limits?, config_maps?);
         let (parent, regexes) = (attachments.parent(), problems.regexes.bytes());

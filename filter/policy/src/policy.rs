@@ -7,7 +7,7 @@ pub use target::{MergeType, Namespaces, Target, TargetKind, TargetSelector};
 use crate::labels::{Labels, read_labels};
 use crate::problem::Problems;
 use crate::read::{At, Object};
-use crate::scalar::{ObjectName, is_dns_label, is_dns_subdomain};
+use crate::scalar::{ObjectName, is_dns_label, is_dns_subdomain, read_timestamp};
 use crate::spec::Spec;
 
 /// One policy.
@@ -15,9 +15,9 @@ use crate::spec::Spec;
 pub struct Policy {
     /// Its name; the namespace is `default` if the document names none.
     pub name: ObjectName,
-    /// When it was made, as RFC 3339 in UTC: the older one of two policies
-    /// for the same target wins.
-    pub created: Option<String>,
+    /// When it was made, in milliseconds since 1970: the older one of two
+    /// policies for the same target wins.
+    pub created: Option<u64>,
     /// The objects it names; with no selectors either, it governs everything
     /// that the filter sees.
     pub targets: Vec<Target>,
@@ -95,7 +95,7 @@ impl Policy {
 /// What is used of an object's `metadata`.
 pub(crate) struct Metadata {
     pub(crate) name: ObjectName,
-    pub(crate) created: Option<String>,
+    pub(crate) created: Option<u64>,
 }
 
 impl Metadata {
@@ -118,7 +118,7 @@ impl Metadata {
         }
         let created = object
             .get("creationTimestamp")
-            .and_then(|at| read_time(at, problems));
+            .and_then(|at| read_timestamp(at, problems));
         Some(Self {
             name: ObjectName {
                 namespace,
@@ -137,21 +137,6 @@ pub(crate) fn read_namespace(at: At<'_>, problems: &mut Problems) -> Option<Stri
         return None;
     }
     Some(namespace.to_owned())
-}
-
-/// Reads a time as Kubernetes prints it, `2025-01-31T12:00:00Z`, which sorts
-/// as text.
-fn read_time(at: At<'_>, problems: &mut Problems) -> Option<String> {
-    let text = at.string(problems)?;
-    let shape: String = text
-        .chars()
-        .map(|it| if it.is_ascii_digit() { '0' } else { it })
-        .collect();
-    if shape != "0000-00-00T00:00:00Z" {
-        at.refuse(problems, "must be a time such as 2025-01-31T12:00:00Z");
-        return None;
-    }
-    Some(text.to_owned())
 }
 
 fn read_constant(object: &Object<'_>, field: &str, wanted: &str, problems: &mut Problems) {

@@ -192,6 +192,10 @@ impl<'a> At<'a> {
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
             return Some(*value);
         }
+        if let [(only, _)] = choices {
+            self.refuse(problems, format!("must be {only}"));
+            return None;
+        }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let mut reason = format!("must be one of {}", names.join(", "));
         if let Some(name) = nearest(text, &names) {

@@ -10,7 +10,7 @@ pub(crate) mod retry;
 mod selector;
 
 pub use canned_reply::CannedReply;
-pub use capability::{Capability, FIELDS, Owner, owner_of};
+pub use capability::{BY_HAND, Capability, FIELDS, Owner, by_hand, owner_of};
 pub use fault_injection::{
     Abort, AbortAction, AbortStatus, Delay, DelayLength, Distribution, FaultInjection,
     HeaderControl, Sampling, SamplingKey, Schedule, Spread,

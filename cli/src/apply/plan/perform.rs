@@ -106,11 +106,11 @@ pub(super) fn perform(
             }
         }
         Err(error) => {
-            let path = match change.path.0.is_empty() {
-                true => String::new(),
-                false => format!("{} ", change.path),
+            let wrong = match change.path.0.is_empty() {
+                true => format!(", which {error}"),
+                false => format!(": {} {error}", change.path),
             };
-            let reason = format!("cannot be put into force on {what}: {path}{error}");
+            let reason = format!("cannot be put into force on {what}{wrong}");
             errors.refuse_field(it.policy, &change.field, reason);
         }
     }

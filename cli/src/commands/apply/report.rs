@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::apply::effective::{Effective, Line};
 use crate::apply::placement::Scope;
 use crate::apply::plan::Plan;
+use crate::apply::status;
 
 /// Names of routes that are shown of one policy.
 const SHOWN: usize = 6;
@@ -16,17 +17,11 @@ pub(super) fn text(plan: &Plan) -> String {
     for it in &plan.effective {
         section(it, plan, &mut out);
     }
-    for (index, policy) in plan.policies.iter().enumerate() {
-        if !plan
-            .effective
-            .iter()
-            .any(|it| it.policy == index || it.parent == Some(index))
-        {
-            let _ = writeln!(
-                out,
-                "{}: in force nowhere: others have its targets",
-                policy.name
-            );
+    for (index, status) in plan.statuses.iter().enumerate() {
+        let mut effective = plan.effective.iter();
+        if !effective.any(|it| it.policy == index || it.parent == Some(index)) {
+            let (name, why) = (&status.policy, status::why_nowhere(status));
+            let _ = writeln!(out, "{name}: in force nowhere: {why}");
         }
     }
     for (name, by) in &plan.off {

@@ -9,6 +9,7 @@ use btp_policy::path::Path;
 use btp_policy::policy::MergeType;
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
+use btp_policy::spec::by_hand;
 use btp_policy::{PluginConfig, Policy, advice, merge};
 
 use crate::commands::{Error, Outcome};
@@ -25,7 +26,7 @@ pub(super) fn run(
     instance: &Instance,
 ) -> Result<Outcome, Error> {
     let mut input = Input::read(files)?;
-    let mut findings = std::mem::take(&mut input.findings);
+    let mut findings = input.take_findings();
     // Explaining is not enforcing: everything that can be read is shown.
     let instance = Instance {
         gateway: instance.gateway.clone(),
@@ -227,8 +228,10 @@ fn add_united_rules(child: &Node, parent: &Node, name: &str, lines: &mut Vec<Lin
 }
 
 fn enforcer(path: &[&str]) -> &'static str {
+    let is_by_hand = path.first().is_some_and(|name| by_hand(name).is_some());
     match capability_of(path) {
         Some(_) => "filter",
+        None if is_by_hand => "nobody",
         None => "Envoy",
     }
 }

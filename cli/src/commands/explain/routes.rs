@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use btp_policy::attach::Reason;
 use btp_policy::node::Node;
 
 use crate::apply::effective::{Effective, Kept};
@@ -47,7 +48,7 @@ pub(super) fn run(
         _ => None,
     };
     let mut input = Input::read(files)?;
-    let mut found = std::mem::take(&mut input.findings);
+    let mut found = input.take_findings();
     let mut config = Config::read(bootstrap)?;
     let build = build.or_else(|| config.build()).unwrap_or(Build::Wasm);
     let options = Options {
@@ -73,7 +74,10 @@ pub(super) fn run(
     };
     let mut out = String::new();
     let known = match question {
-        Question::All => answer.routes(|_| true, &mut out) | answer.l4_proxies(&mut out),
+        Question::All => {
+            answer.policies(&mut out);
+            answer.routes(|_| true, &mut out) | answer.l4_proxies(&mut out)
+        }
         Question::Route(name) => answer.routes(|title| title == name, &mut out),
         Question::Request(_) => match &request {
             Some(request) => answer.request(request, &config, &mut out),
@@ -102,6 +106,19 @@ struct Answer<'a> {
 }
 
 impl Answer<'_> {
+    /// Says what became of each policy.
+    fn policies(&self, out: &mut String) {
+        out.push_str("policies\n");
+        for status in &self.plan.statuses {
+            let _ = writeln!(out, "  {status}");
+        }
+        for (name, by) in &self.plan.off {
+            let disabled = Reason::Disabled.as_condition();
+            let _ = writeln!(out, "  {name}: {disabled}: switched off by {by}");
+        }
+        out.push('\n');
+    }
+
     /// Explains the routes whose titles are wanted.
     fn routes(&self, is_wanted: impl Fn(&str) -> bool, out: &mut String) -> bool {
         let mut known = false;

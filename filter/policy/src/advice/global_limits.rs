@@ -12,9 +12,10 @@ impl Advice<'_, '_> {
         }
         self.say(
             &LIST[..2],
-            "is counted by a rate limit service, which btp apply is told by --rate-limit-service: \
-             in fixed windows, so that twice the limit can pass around the end of one. Requests \
-             that the service does not answer pass, but with --rate-limit-fail-closed",
+            "is counted by a rate limit service, which btp apply is told by --rate-limit-service \
+             and given a file by --rate-limit-config: in fixed windows, so that twice the limit \
+             can pass around the end of one. Requests that the service does not answer pass, but \
+             with --rate-limit-fail-closed",
         );
         let from_metadata = |rule: &Node, name: &str| -> Option<Mark> {
             let cost = rule.field("cost")?.field(name)?;

@@ -5,6 +5,7 @@ use super::{Advice, Value};
 use crate::node::{Mark, Node};
 use crate::path::Path;
 use crate::scalar::Duration;
+use crate::spec::BY_HAND;
 
 /// An idle time that most servers do not reach: they close first, and the
 /// next request meets a closed connection.
@@ -12,6 +13,17 @@ const USUAL_IDLE: Duration = Duration::from_millis(60_000);
 const DEFAULT_LIMIT: i64 = 1024;
 
 impl Advice<'_, '_> {
+    /// Fields that are right and that nobody enforces.
+    pub(super) fn on_fields_by_hand(&mut self) {
+        for (field, instead) in BY_HAND {
+            let advice = format!(
+                "is not translated by this version, so that nobody enforces it, and btp apply \
+                 refuses it: leave it out, or {instead}"
+            );
+            self.say_if_there(&[field], &advice);
+        }
+    }
+
     pub(super) fn on_timeouts(&mut self) {
         let idle = ["timeout", "http", "connectionIdleTimeout"];
         if self.duration(&idle).is_some_and(|time| time > USUAL_IDLE) {

@@ -10,6 +10,10 @@ use crate::spec::Retry;
 
 const MANY_RETRIES: u32 = 5;
 
+const CUT_SHORT: &str = "is cut short by Envoy's default circuit breaker, which lets a cluster \
+                         have 3 retries under way and drops others without a word: raise \
+                         max_retries in the cluster's circuit_breakers.thresholds";
+
 impl Advice<'_, '_> {
     pub(super) fn on_retries(&mut self) {
         let Some(node) = self.get(&["retry"]) else {
@@ -77,12 +81,20 @@ impl Advice<'_, '_> {
                 "is a second budget: Envoy bounds the retries under way at once by it, which \
                  keeps retryConstraint from being used up",
             );
-        } else if self.get(&["circuitBreaker"]).is_none() {
+        } else if self.get(&["circuitBreaker"]).is_none() && self.get(&["retry"]).is_none() {
+            // Beside a retry, `btp apply` lifts it.
+            let advice = format!("{CUT_SHORT}, or set circuitBreaker.maxParallelRetries");
+            self.say(&constraint, advice);
+        }
+    }
+
+    /// What `btp apply` would see to, of a filter that is set up without it.
+    pub(super) fn on_retry_constraint_by_hand(&mut self) {
+        let is_there = |name| self.get(&[name]).is_some();
+        if is_there("retryConstraint") && is_there("retry") && !is_there("circuitBreaker") {
             self.say(
-                &constraint,
-                "is cut short by Envoy's default circuit breaker, which lets a cluster have 3 \
-                 retries under way and drops others without a word: raise max_retries in the \
-                 cluster's circuit_breakers.thresholds, or set circuitBreaker.maxParallelRetries",
+                &["retryConstraint"],
+                format!("{CUT_SHORT}, as btp apply does"),
             );
         }
     }

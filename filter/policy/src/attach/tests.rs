@@ -175,6 +175,16 @@ fn labels_pick_gateways() {
 }
 
 #[test]
+fn how_old_a_policy_is_does_not_depend_on_the_zone_its_time_is_written_in() {
+    let created = |time| format!(r#","creationTimestamp":"{time}""#);
+    let policies = [
+        policy("a", "HTTPRoute r", &created("2025-01-01T12:00:00Z")),
+        policy("b", "HTTPRoute r", &created("2025-01-01T12:30:00+01:00")),
+    ];
+    assert_eq!(attach(&policies, "").governing(Some(b"r")), Some(1));
+}
+
+#[test]
 fn the_older_of_two_policies_wins() {
     let created = |time| format!(r#","creationTimestamp":"{time}""#);
     let policies = [

@@ -22,9 +22,12 @@ impl ConfigMaps {
         if let Some(at) = config.get("configMaps") {
             at.list(0..=usize::MAX, problems, |at, problems| {
                 let (name, data) = read_one(at, problems)?;
-                if maps.insert(name, data).is_some() {
-                    at.refuse(problems, "is listed twice");
+                if maps.contains_key(&name) {
+                    let metadata = Path::Field(&at.path, "metadata");
+                    let reason = format!("names {name}, which is listed twice: keep one of them");
+                    problems.note(&Path::Field(&metadata, "name"), at.node.mark, reason);
                 }
+                maps.insert(name, data);
                 Some(())
             })?;
         }

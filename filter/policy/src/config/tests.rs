@@ -59,6 +59,24 @@ fn a_route_policy_goes_before_an_untargeted_one() {
     assert_eq!(attachments.governing(None), Some(0));
 }
 
+/// The age decides between policies, so it must be one.
+#[test]
+fn a_policy_was_made_at_a_time_that_there_is() {
+    let made = |time: &str| {
+        format!(
+            r#"{{"policies":[{{"metadata":{{"name":"p","creationTimestamp":"{time}"}},"spec":{{}}}}]}}"#
+        )
+    };
+    for time in ["2025-99-99T99:99:99Z", "2025-02-29T00:00:00Z"] {
+        let found = refused(&made(time));
+        let wanted = "policies[0].metadata.creationTimestamp: must be a time as RFC 3339 writes it";
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(wanted), "{found:?}");
+    }
+    let config = PluginConfig::parse(made("2025-01-31T12:00:00Z").as_bytes()).unwrap();
+    assert_eq!(config.policies[0].created, Some(1_738_324_800_000));
+}
+
 #[test]
 fn every_problem_is_found_at_once() {
     let found = refused_spec(
@@ -108,6 +126,29 @@ fn fault_injection_needs_something_to_do() {
             "{spec}: {found:?}"
         );
     }
+}
+
+#[test]
+fn a_policy_is_defined_once() {
+    let route = |kind| {
+        format!(
+            r#"{{"targetRefs":[{{"group":"gateway.networking.k8s.io","kind":"{kind}","name":"r"}}]}}"#
+        )
+    };
+    let (http, grpc) = (route("HTTPRoute"), route("GRPCRoute"));
+    let found = refused(&format!(
+        r#"{{"policies":[
+            {{"metadata":{{"name":"p"}},"spec":{http}}},
+            {{"metadata":{{"name":"p","namespace":"other"}},"spec":{grpc}}},
+            {{"metadata":{{"name":"p","namespace":"default"}},"spec":{grpc}}}]}}"#
+    ));
+    assert_eq!(
+        found,
+        [
+            "policies[2].metadata.name: is defined twice: policies[0] is default/p as well; keep \
+          one of them, or give them names of their own"
+        ]
+    );
 }
 
 #[test]
@@ -209,6 +250,32 @@ fn native_fields_are_refused_ignored_or_applied() {
     );
     let applied = config(&format!(r#"{{{policies},"nativeFields":"Applied"}}"#));
     assert!(applied.warnings.is_empty());
+}
+
+#[test]
+fn advice_does_not_send_to_apply_for_what_it_refuses() {
+    let found = refused_spec(r#"{"admissionControl":{},"dns":{}}"#);
+    assert_eq!(
+        found,
+        [
+            "admissionControl: is Envoy's own to enforce, and not translated by this version: \
+             leave it out, or configure Envoy's admission_control filter by hand and set \
+             nativeFields to Ignore",
+            "dns: is Envoy's own to enforce: configure it there, as btp apply does, and leave it \
+             out here, or set nativeFields to Ignore",
+        ]
+    );
+}
+
+#[test]
+fn a_config_map_that_is_listed_twice_is_named() {
+    let found = refused(
+        r#"{"policies":[],"configMaps":[{"metadata":{"name":"errors"}},
+            {"metadata":{"name":"errors","namespace":"default"}}]}"#,
+    );
+    let wanted = "configMaps[1].metadata.name: names default/errors, which is listed twice: keep \
+                  one of them";
+    assert_eq!(found, [wanted]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::path::Path;
 use crate::policy::Policy;
 use crate::problem::{Problem, Problems};
 use crate::read::{At, Object};
-use crate::spec::{Capability, FIELDS, Instead, OverrideRule, Owner, RedirectMode};
+use crate::spec::{Capability, FIELDS, Instead, OverrideRule, Owner, RedirectMode, by_hand};
 
 /// Refuses settings of the configuration that nothing heeds yet.
 pub(super) fn refuse_keys(config: &Object<'_>, problems: &mut Problems) {
@@ -71,7 +71,10 @@ fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) 
         if owner == Owner::Envoy
             && let Some(at) = object.get(name)
         {
-            found.note(&at.path, at.node.mark, reason);
+            match by_hand(name).filter(|_| native == NativeFields::Refuse) {
+                Some(instead) => found.note(&at.path, at.node.mark, refused_by_hand(instead)),
+                None => found.note(&at.path, at.node.mark, reason),
+            }
         }
     }
     if let Some(retry) = object.get("retry")
@@ -94,13 +97,21 @@ fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) 
         let reason = match native {
             NativeFields::Refuse => {
                 "needs a rate limit service and Envoy's own filter for it: configure them there, \
-                 as btp apply does (--rate-limit-service), and leave this out here, or write \
-                 rateLimit.local"
+                 as btp apply does (--rate-limit-service and --rate-limit-config), and leave this \
+                 out here, or write rateLimit.local"
             }
             _ => reason,
         };
         found.note(&at.path, at.node.mark, reason);
     }
+}
+
+/// Why a field is refused that `btp apply` does not write either.
+fn refused_by_hand(instead: &str) -> String {
+    format!(
+        "is Envoy's own to enforce, and not translated by this version: leave it out, or \
+         {instead} and set nativeFields to Ignore"
+    )
 }
 
 /// Refuses what this instance should enforce and cannot.

@@ -57,6 +57,24 @@ pub const FIELDS: [(&str, Owner); 27] = [
     ("useClientProtocol", Owner::Envoy),
 ];
 
+/// Fields that Envoy could put into force and no tool here writes, each with
+/// what a person can do instead. The one list of them: `btp apply` refuses
+/// these, and whoever speaks of a policy says so.
+pub const BY_HAND: [(&str, &str); 3] = [
+    (
+        "admissionControl",
+        "configure Envoy's admission_control filter by hand",
+    ),
+    (
+        "bandwidthLimit",
+        "configure Envoy's bandwidth_limit filter by hand",
+    ),
+    (
+        "telemetry",
+        "set tracing and stat_prefix of the route by hand",
+    ),
+];
+
 impl Capability {
     /// All of them, by the names that `enforce` takes.
     pub const ALL: [(&'static str, Self); 5] = [
@@ -73,4 +91,12 @@ impl Capability {
 pub fn owner_of(name: &str) -> Option<Owner> {
     let found = FIELDS.iter().find(|(field, _)| *field == name);
     found.map(|(_, owner)| *owner)
+}
+
+/// What a person can do where no tool here writes the field `name` of `spec`;
+/// `None` for any other field.
+#[must_use]
+pub fn by_hand(name: &str) -> Option<&'static str> {
+    let found = BY_HAND.iter().find(|(field, _)| *field == name);
+    found.map(|(_, instead)| *instead)
 }

@@ -1,0 +1,70 @@
+//! Policies of routes that put a Gateway's policy out of force. That is what
+//! Envoy Gateway does, and easily overlooked: whoever adds a timeout to one
+//! route switches the limits off that the Gateway has for all of them.
+
+use btp_policy::Policy;
+use btp_policy::attach::{Attachments, Status};
+use btp_policy::node::{Node, Value};
+use btp_policy::policy::TargetKind;
+use btp_policy::problem::Problem;
+use btp_policy::spec::{Owner, owner_of};
+
+use crate::diagnostics::{Finding, Location};
+use crate::documents::Input;
+
+/// Warns of each policy of a route that takes nothing over from the policy above
+/// routes, and leaves out fields that this one has.
+pub(super) fn check(
+    policies: &[Policy],
+    attachments: &Attachments,
+    input: &Input,
+    findings: &mut Vec<Finding>,
+) {
+    let Some(above) = attachments.parent() else {
+        return;
+    };
+    let baseline = input.policies[above].node.field("spec");
+    let statuses = attachments.statuses().iter().map(Status::is_accepted);
+    for ((policy, object), is_accepted) in policies.iter().zip(&input.policies).zip(statuses) {
+        let Some(spec) = object.node.field("spec") else {
+            continue;
+        };
+        if !is_accepted || policy.merge.is_some() || !is_of_routes(policy) {
+            continue;
+        }
+        let lost: Vec<&str> = settings(baseline)
+            .filter(|name| spec.field(name).is_none())
+            .collect();
+        if lost.is_empty() {
+            continue;
+        }
+        let reason = format!(
+            "has no mergeType, so that nothing of {} is in force on its routes, and says nothing \
+             itself of {}: write mergeType: StrategicMerge to take that over",
+            policies[above].name,
+            lost.join(", ")
+        );
+        let problem = Problem {
+            mark: spec.mark,
+            ..Problem::new("spec", reason)
+        };
+        findings.push(Finding::warning(problem, Location::File(object.source)));
+    }
+}
+
+fn is_of_routes(policy: &Policy) -> bool {
+    let targets = policy.targets.iter().map(|it| it.kind);
+    let mut kinds = targets.chain(policy.selectors.iter().map(|it| it.kind));
+    kinds.any(TargetKind::is_route)
+}
+
+/// The fields of a spec but those that say where it applies.
+fn settings(spec: Option<&Node>) -> impl Iterator<Item = &str> {
+    let entries = match spec.map(|it| &it.value) {
+        Some(Value::Map(entries)) => entries.as_slice(),
+        _ => &[],
+    };
+    let there = entries.iter().filter(|it| it.node.value != Value::Null);
+    let names = there.map(|it| it.key.as_str());
+    names.filter(|name| owner_of(name) != Some(Owner::Attachment))
+}

@@ -1,0 +1,92 @@
+//! Objects that are defined twice. In a cluster the second would take the
+//! first one's place; among files it is a slip that nobody would see, as both
+//! look as if they were in force.
+
+use std::collections::BTreeMap;
+
+use btp_policy::node::Node;
+use btp_policy::path::closest;
+use btp_policy::policy::DEFAULT_NAMESPACE;
+use btp_policy::problem::Problem;
+
+use super::Object;
+use crate::diagnostics::{Finding, Location, Source};
+
+const NAME: &str = "metadata.name";
+
+/// What is defined twice, of policies and of ConfigMaps.
+#[derive(Debug, Default)]
+pub(crate) struct Twice {
+    /// The policies whose names earlier ones have.
+    pub(crate) policies: Vec<Object>,
+    /// What is wrong, and where.
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Twice {
+    /// Takes the objects out that have the namespace and the name of an
+    /// earlier one of their kind.
+    pub(super) fn take_out(
+        policies: &mut Vec<Object>,
+        config_maps: &mut Vec<Object>,
+        sources: &[Source],
+    ) -> Self {
+        let (policies, mut findings) = take_out("BackendTrafficPolicy", policies, sources);
+        let (_, of_maps) = take_out("ConfigMap", config_maps, sources);
+        findings.extend(of_maps);
+        Self { policies, findings }
+    }
+}
+
+fn take_out(
+    kind: &str,
+    objects: &mut Vec<Object>,
+    sources: &[Source],
+) -> (Vec<Object>, Vec<Finding>) {
+    let mut first: BTreeMap<(String, String), String> = BTreeMap::new();
+    let mut out = (Vec::new(), Vec::new());
+    for object in std::mem::take(objects) {
+        let Some(key) = key(&object.node) else {
+            // That it has no name is said elsewhere.
+            objects.push(object);
+            continue;
+        };
+        let Some(place) = first.get(&key) else {
+            first.insert(key, place_of(&object, sources));
+            objects.push(object);
+            continue;
+        };
+        let (namespace, name) = key;
+        let problem = Problem {
+            mark: closest(&object.node, NAME).mark,
+            ..Problem::new(
+                NAME,
+                format!(
+                    "names {kind} {namespace}/{name}, which is defined twice: here and in {place}; \
+                     keep one of them, or give one another name"
+                ),
+            )
+        };
+        out.1
+            .push(Finding::error(problem, Location::File(object.source)));
+        out.0.push(object);
+    }
+    out
+}
+
+fn key(object: &Node) -> Option<(String, String)> {
+    let metadata = object.field("metadata")?;
+    let name = metadata.field("name")?.as_str()?;
+    let namespace = match metadata.field("namespace") {
+        Some(namespace) => namespace.as_str()?,
+        None => DEFAULT_NAMESPACE,
+    };
+    Some((namespace.to_owned(), name.to_owned()))
+}
+
+/// Where an object's name stands, as `FILE:LINE:COLUMN`.
+fn place_of(object: &Object, sources: &[Source]) -> String {
+    let mark = closest(&object.node, NAME).mark;
+    let file = sources.get(object.source).map_or("", |it| &it.name);
+    format!("{file}:{}:{}", mark.line, mark.column)
+}

@@ -1,0 +1,32 @@
+//! The names of policies: each is there once. Kubernetes sees to that in a
+//! cluster; in a configuration of one's own a second policy of the same name
+//! would lose every target to the first, share its accounts, and nobody would
+//! know which of the two a message or a metric speaks of.
+
+use std::collections::BTreeMap;
+
+use crate::node::Mark;
+use crate::path::Path;
+use crate::policy::Policy;
+use crate::problem::Problems;
+
+/// Refuses a policy that has the namespace and the name of an earlier one.
+pub(super) fn refuse_twice(policies: &[Policy], problems: &mut Problems) {
+    let root = Path::Root;
+    let list = Path::Field(&root, "policies");
+    let mut first = BTreeMap::new();
+    for (index, policy) in policies.iter().enumerate() {
+        let earlier = *first.entry(&policy.name).or_insert(index);
+        if earlier == index {
+            continue;
+        }
+        let item = Path::Item(&list, index);
+        let metadata = Path::Field(&item, "metadata");
+        let reason = format!(
+            "is defined twice: policies[{earlier}] is {} as well; keep one of them, or give \
+             them names of their own",
+            policy.name
+        );
+        problems.note(&Path::Field(&metadata, "name"), Mark::UNKNOWN, reason);
+    }
+}
