@@ -49,7 +49,7 @@ fn numbers_out_of_range_name_range_and_value() {
         found,
         [
             "[0]: must be between 1 and 6 (got 7)",
-            "[1]: must be a whole number, not a string (got \"7\")",
+            "[1]: must be a whole number, not a string; write 7 (got \"7\")",
             "[2]: must be a whole number, not a fraction (got 6.5)",
         ]
     );
