@@ -6,6 +6,7 @@
 
 mod mistaken;
 mod suggest;
+#[cfg(feature = "schema")]
 mod wrong_kind;
 
 use std::collections::BTreeSet;
@@ -53,7 +54,7 @@ impl<'a> At<'a> {
         if !matches!(self.node.value, Value::Map(_)) {
             let (kind, known) = (self.node.value.kind(), known.join(", "));
             let mut reason = format!("must be an object, not {kind}; known in it: {known}");
-            if wrong_kind::is_bare(&self.node.value)
+            if mistaken::is_bare(&self.node.value)
                 && let Some(field) = mistaken::bare(&self.path)
             {
                 reason.push_str(&format!("; write it as {field}"));
@@ -196,14 +197,19 @@ impl<'a> At<'a> {
             return Some(*value);
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        self.wrong_choice(text, &names, problems);
+        None
+    }
+
+    /// Apart from `choice`, of which there is one for each type.
+    fn wrong_choice(&self, text: &str, names: &[&str], problems: &mut Problems) {
         let mut reason = format!("must be one of {}", names.join(", "));
         if let Some(advice) = mistaken::value(&self.path, text) {
             reason.push_str(&format!("; {advice}"));
-        } else if let Some(name) = nearest(text, &names) {
+        } else if let Some(name) = nearest(text, names) {
             reason.push_str(&format!("; did you mean {name:?}?"));
         }
         self.refuse(problems, reason);
-        None
     }
 
     /// What is said of a field that is not known in this object.
@@ -219,11 +225,9 @@ impl<'a> At<'a> {
 
     fn wrong_kind(&self, wanted: &str, problems: &mut Problems) {
         let kind = self.node.value.kind();
-        let mut reason = format!("must be {wanted}, not {kind}");
-        if let Some(advice) = wrong_kind::advice(wanted, &self.node.value) {
-            reason.push_str("; ");
-            reason.push_str(&advice);
-        }
+        let reason = format!("must be {wanted}, not {kind}");
+        #[cfg(feature = "schema")]
+        let reason = wrong_kind::with_advice(reason, wanted, &self.node.value);
         self.refuse(problems, reason);
     }
 }

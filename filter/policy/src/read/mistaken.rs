@@ -13,6 +13,7 @@ mod frequent;
 #[cfg(feature = "schema")]
 mod native;
 
+use crate::node::Value;
 use crate::path::Path;
 
 /// What is meant by a word.
@@ -63,6 +64,11 @@ pub(super) fn bare(path: &Path<'_>) -> Option<&'static str> {
     let mut rows = BARE.iter().copied().flatten();
     let found = rows.find(|(place, _)| is_at(path, place));
     found.map(|(_, field)| *field)
+}
+
+/// Whether the value is neither a list nor an object.
+pub(super) fn is_bare(value: &Value) -> bool {
+    !matches!(value, Value::Null | Value::List(_) | Value::Map(_))
 }
 
 fn find(tables: &[Words], path: &Path<'_>, word: &str) -> Option<String> {

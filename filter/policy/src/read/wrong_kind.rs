@@ -1,15 +1,19 @@
 //! A value of the wrong kind, and how it would be right: `"50%"` where a number
 //! is wanted, a number where text is.
 
+use super::mistaken::is_bare;
 use crate::node::Value;
 
-/// Whether the value is neither a list nor an object.
-pub(super) fn is_bare(value: &Value) -> bool {
-    !matches!(value, Value::Null | Value::List(_) | Value::Map(_))
+/// `reason`, and what to write instead of `value`.
+pub(super) fn with_advice(reason: String, wanted: &str, value: &Value) -> String {
+    match advice(wanted, value) {
+        Some(advice) => format!("{reason}; {advice}"),
+        None => reason,
+    }
 }
 
 /// What to write instead of `value` where `wanted` is, if that is sure.
-pub(super) fn advice(wanted: &str, value: &Value) -> Option<String> {
+fn advice(wanted: &str, value: &Value) -> Option<String> {
     match wanted {
         "a number" => number(value, true),
         "a whole number" => number(value, false),
