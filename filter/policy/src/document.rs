@@ -2,7 +2,7 @@
 //! else stands between them.
 
 use crate::node::{Node, Value};
-use crate::policy::{API_VERSION, KIND};
+use crate::policy::{API_VERSION, KIND, of_another_api};
 use crate::problem::Problem;
 use crate::read::nearest;
 use crate::yaml;
@@ -52,7 +52,10 @@ fn sort(node: Node, documents: &mut Vec<Document>, problems: &mut Vec<Problem>) 
         return;
     }
     match node.field("kind").and_then(Node::as_str) {
-        Some(KIND) => documents.push(Document::Policy(node)),
+        Some(KIND) => match other_api(&node) {
+            Some(problem) => problems.push(problem),
+            None => documents.push(Document::Policy(node)),
+        },
         Some("ConfigMap") => documents.push(Document::ConfigMap(node)),
         Some("Config" | "Tenant") if is_of_kubelb(&node) => {
             documents.push(Document::KubeLb(node));
@@ -66,6 +69,16 @@ fn sort(node: Node, documents: &mut Vec<Document>, problems: &mut Vec<Problem>) 
         }
         None => problems.push(placed(&node, "kind", "is required".to_owned())),
     }
+}
+
+/// What is wrong with a policy of an API that only names its kind as ours.
+fn other_api(node: &Node) -> Option<Problem> {
+    let version = node.field("apiVersion")?;
+    let reason = of_another_api(version.as_str()?)?;
+    Some(Problem {
+        value: Some(version.value.excerpt()),
+        ..placed(node, "apiVersion", reason)
+    })
 }
 
 fn is_of_kubelb(node: &Node) -> bool {
@@ -137,6 +150,31 @@ mod tests {
                     {kind: Config, apiVersion: kubelb.k8c.io/v1alpha1}\n---\n\
                     {kind: Config, apiVersion: example.com/v1}\n---\n{kind: Config}\n";
         assert_eq!(kinds(text), ["kubelb", "kubelb", "other", "other"]);
+    }
+
+    #[test]
+    fn policies_of_other_apis_are_told_from_ours() {
+        let text = "kind: BackendTrafficPolicy\napiVersion: apisix.apache.org/v1alpha1\n\
+                    spec: {loadbalancer: {type: ewma}}\n";
+        let found = read(text).unwrap_err();
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "apiVersion: is another API, whose BackendTrafficPolicy has other fields, which \
+              are not looked at; this one is gateway.envoyproxy.io/v1alpha1 (got \
+              \"apisix.apache.org/v1alpha1\")"
+            ]
+        );
+        // Another version and a slip of the pen are for the reader to judge.
+        for ours in [
+            "gateway.envoyproxy.io/v1",
+            "gateway.envoyproxy.oi/v1alpha1",
+            "v1",
+        ] {
+            let text = format!("kind: BackendTrafficPolicy\napiVersion: {ours}\n");
+            assert_eq!(kinds(&text), ["policy"], "{ours}");
+        }
     }
 
     #[test]

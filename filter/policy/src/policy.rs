@@ -5,8 +5,9 @@ mod target;
 pub use target::{MergeType, Namespaces, Target, TargetKind, TargetSelector};
 
 use crate::labels::{Labels, read_labels};
+use crate::path::Path;
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{At, Object, nearest};
 use crate::scalar::{ObjectName, is_dns_label, is_dns_subdomain, read_timestamp};
 use crate::spec::Spec;
 
@@ -60,6 +61,12 @@ impl Policy {
     /// and not used, so that an export from a cluster can be pasted.
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let known = ["apiVersion", "kind", "metadata", "spec", "status"];
+        if let Some(version) = at.node.field("apiVersion")
+            && let Some(reason) = version.as_str().and_then(of_another_api)
+        {
+            problems.refuse(&Path::Field(&at.path, "apiVersion"), version, reason);
+            return None;
+        }
         let object = at.object(&known, problems)?;
         read_constant(&object, "apiVersion", API_VERSION, problems);
         read_constant(&object, "kind", KIND, problems);
@@ -90,6 +97,20 @@ impl Policy {
     pub fn is_untargeted(&self) -> bool {
         self.targets.is_empty() && self.selectors.is_empty()
     }
+}
+
+/// Why an object of this `apiVersion` is no policy whatever its kind is called:
+/// APISIX, for one, has a `BackendTrafficPolicy` of its own. A version that is not
+/// ours, or a slip of the pen, is not another API.
+pub(crate) fn of_another_api(version: &str) -> Option<String> {
+    let (group, _) = version.split_once('/')?;
+    let (ours, _) = API_VERSION.split_once('/')?;
+    nearest(group, &[ours]).is_none().then(|| {
+        format!(
+            "is another API, whose {KIND} has other fields, which are not looked at; this one \
+             is {API_VERSION}"
+        )
+    })
 }
 
 /// What is used of an object's `metadata`.
@@ -144,3 +165,6 @@ fn read_constant(object: &Object<'_>, field: &str, wanted: &str, problems: &mut 
         at.choice(&[(wanted, ())], problems);
     }
 }
+
+#[cfg(test)]
+mod tests;

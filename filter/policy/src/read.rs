@@ -4,7 +4,10 @@
 //! `None`; the caller goes on reading, so that all problems are found at
 //! once.
 
+mod mistaken;
 mod suggest;
+#[cfg(feature = "schema")]
+mod wrong_kind;
 
 use std::collections::BTreeSet;
 
@@ -12,7 +15,6 @@ use crate::node::{Entry, Mark, Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
 
-use suggest::meant;
 pub use suggest::nearest;
 
 /// A node together with the path that leads to it.
@@ -51,7 +53,12 @@ impl<'a> At<'a> {
     pub fn object(&self, known: &[&str], problems: &mut Problems) -> Option<Object<'a>> {
         if !matches!(self.node.value, Value::Map(_)) {
             let (kind, known) = (self.node.value.kind(), known.join(", "));
-            let reason = format!("must be an object, not {kind}; known in it: {known}");
+            let mut reason = format!("must be an object, not {kind}; known in it: {known}");
+            if mistaken::is_bare(&self.node.value)
+                && let Some(field) = mistaken::bare(&self.path)
+            {
+                reason.push_str(&format!("; write it as {field}"));
+            }
             self.refuse(problems, reason);
             return None;
         }
@@ -59,10 +66,7 @@ impl<'a> At<'a> {
         for entry in object.entries {
             if !known.contains(&entry.key.as_str()) {
                 let path = Path::Field(&self.path, &entry.key);
-                problems.note_unknown(&path, entry.mark, || match meant(&entry.key, known) {
-                    Some(name) => format!("is not a known field; did you mean {name:?}?"),
-                    None => format!("is not a known field; known here: {}", known.join(", ")),
-                });
+                problems.note_unknown(&path, entry.mark, || self.unknown(&entry.key, known));
             }
         }
         Some(object)
@@ -197,17 +201,38 @@ impl<'a> At<'a> {
             return None;
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        self.wrong_choice(text, &names, problems);
+        None
+    }
+
+    /// Apart from `choice`, of which there is one for each type.
+    fn wrong_choice(&self, text: &str, names: &[&str], problems: &mut Problems) {
         let mut reason = format!("must be one of {}", names.join(", "));
-        if let Some(name) = nearest(text, &names) {
+        if let Some(advice) = mistaken::value(&self.path, text) {
+            reason.push_str(&format!("; {advice}"));
+        } else if let Some(name) = nearest(text, names) {
             reason.push_str(&format!("; did you mean {name:?}?"));
         }
         self.refuse(problems, reason);
-        None
+    }
+
+    /// What is said of a field that is not known in this object.
+    fn unknown(&self, field: &str, known: &[&str]) -> String {
+        if let Some(advice) = mistaken::field(&self.path, field) {
+            return format!("is not a known field: {advice}");
+        }
+        match nearest(field, known) {
+            Some(name) => format!("is not a known field; did you mean {name:?}?"),
+            None => format!("is not a known field; known here: {}", known.join(", ")),
+        }
     }
 
     fn wrong_kind(&self, wanted: &str, problems: &mut Problems) {
         let kind = self.node.value.kind();
-        self.refuse(problems, format!("must be {wanted}, not {kind}"));
+        let reason = format!("must be {wanted}, not {kind}");
+        #[cfg(feature = "schema")]
+        let reason = wrong_kind::with_advice(reason, wanted, &self.node.value);
+        self.refuse(problems, reason);
     }
 }
 

@@ -13,6 +13,8 @@ mod status;
 mod template;
 mod time_format;
 mod timestamp;
+#[cfg(feature = "schema")]
+mod units;
 
 pub use authority::Authority;
 pub use cidr::Cidr;

@@ -1,32 +1,5 @@
 //! "Did you mean …?": the nearest known name to one that is not known.
 
-/// Fields as other projects call them or place them, and where they are here:
-/// meant if the first part of that is known where they stand.
-const ELSEWHERE: [(&str, &str); 10] = [
-    ("attempts", "numRetries"),
-    ("codes", "retryOn.httpStatusCodes"),
-    ("backoff", "perRetry.backOff"),
-    ("perTryTimeout", "perRetry.timeout"),
-    ("timeout", "perRetry.timeout"),
-    ("budgetPercent", "budget.percent"),
-    ("budgetInterval", "budget.interval"),
-    ("rules", "local.rules"),
-    ("requests", "rules[].limit.requests"),
-    ("unit", "rules[].limit.unit"),
-];
-
-/// The field that `wrong` most probably meant, among `known` or below them.
-pub(super) fn meant<'a>(wrong: &str, known: &[&'a str]) -> Option<&'a str> {
-    let elsewhere = ELSEWHERE.iter().find(|(name, place)| {
-        let first = place.split(['.', '[']).next();
-        *name == wrong && first.is_some_and(|first| known.contains(&first))
-    });
-    match elsewhere {
-        Some((_, place)) => Some(place),
-        None => nearest(wrong, known),
-    }
-}
-
 /// The name in `known` that `wrong` most probably meant, if one is near
 /// enough: at most a third of its letters differ, case ignored.
 #[must_use]
@@ -70,7 +43,7 @@ fn distance(left: &str, right: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{distance, meant, nearest};
+    use super::{distance, nearest};
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -80,18 +53,6 @@ mod tests {
         assert_eq!(distance("abc", ""), 3);
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("same", "same"), 0);
-    }
-
-    #[test]
-    fn a_field_that_stands_elsewhere_is_shown_there() {
-        let local = ["rules", "exempt"];
-        assert_eq!(meant("requests", &local), Some("rules[].limit.requests"));
-        assert_eq!(meant("rule", &local), Some("rules"));
-        assert_eq!(meant("requests", &["limit"]), None);
-        assert_eq!(
-            meant("attempts", &["numRetries", "perRetry"]),
-            Some("numRetries")
-        );
     }
 
     #[test]

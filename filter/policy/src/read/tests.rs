@@ -40,7 +40,7 @@ fn null_is_absent() {
 
 #[test]
 fn numbers_out_of_range_name_range_and_value() {
-    let found = problems_of("[7, \"7\", 6.5]", |at, problems| {
+    let found = problems_of("[7, \"a\", 6.5]", |at, problems| {
         at.list(0..=3, problems, |item, problems| {
             item.integer(1..=6, problems)
         });
@@ -49,7 +49,7 @@ fn numbers_out_of_range_name_range_and_value() {
         found,
         [
             "[0]: must be between 1 and 6 (got 7)",
-            "[1]: must be a whole number, not a string (got \"7\")",
+            "[1]: must be a whole number, not a string (got \"a\")",
             "[2]: must be a whole number, not a fraction (got 6.5)",
         ]
     );

@@ -64,10 +64,12 @@ impl Duration {
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let duration = at.node.as_str().and_then(Self::parse);
         if duration.is_none() {
-            at.refuse(
-                problems,
-                "must be a duration such as 200ms, 10s or 1h30m (units h, m, s, ms; no fractions)",
-            );
+            let reason =
+                "must be a duration such as 200ms, 10s or 1h30m (units h, m, s, ms; no fractions)";
+            #[cfg(feature = "schema")]
+            let reason =
+                super::units::with_meant(reason, &super::units::meant_durations(&at.node.value));
+            at.refuse(problems, reason);
         }
         duration
     }

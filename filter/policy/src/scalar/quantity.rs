@@ -64,11 +64,12 @@ impl Quantity {
             _ => None,
         };
         if quantity.is_none() {
-            at.refuse(
-                problems,
-                "must be a quantity such as 500, 64Ki or 10M \
-                 (suffixes k M G T P E, Ki Mi Gi Ti Pi Ei; no fractions)",
-            );
+            let reason = "must be a quantity such as 500, 64Ki or 10M \
+                 (suffixes k M G T P E, Ki Mi Gi Ti Pi Ei; no fractions)";
+            #[cfg(feature = "schema")]
+            let reason =
+                super::units::with_meant(reason, &super::units::meant_quantities(&at.node.value));
+            at.refuse(problems, reason);
         }
         quantity
     }

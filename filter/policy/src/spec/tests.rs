@@ -557,7 +557,7 @@ fn all_that_is_wrong_with_retries_is_said_at_once() {
                             "reportExhausted":"yes","mode":"Gate","budgetPercent":20}}"#;
     let found = read(text).unwrap_err();
     for wanted in [
-        "retry.attempts: is not a known field; did you mean \"numRetries\"?",
+        "retry.attempts: is not a known field: it is numRetries here",
         "retry.numRetries: must be between",
         "retry.perRetry.timeout: must be a duration such as",
         "retry.retryOn.triggers: must be a list",
@@ -571,7 +571,7 @@ fn all_that_is_wrong_with_retries_is_said_at_once() {
         "onExhausted: must be one of",
         "reportExhausted: must be true or false",
         "retryConstraint.mode: must be one of",
-        "budgetPercent: is not a known field; did you mean \"budget.percent\"?",
+        "budgetPercent: is not a known field: it is budget.percent here",
     ] {
         let hits = found.iter().filter(|it| it.contains(wanted)).count();
         assert_eq!(hits, 1, "{wanted}: {found:#?}");
