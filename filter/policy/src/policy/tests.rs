@@ -36,7 +36,7 @@ fn a_wrong_version_or_a_slip_of_the_pen_is_one_problem_among_others() {
         let found = said_of(version);
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(
-            found[0].starts_with("apiVersion: must be one of gateway.envoyproxy.io/v1alpha1"),
+            found[0].starts_with("apiVersion: must be gateway.envoyproxy.io/v1alpha1"),
             "{found:?}"
         );
     }
