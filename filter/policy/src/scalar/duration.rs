@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(feature = "schema")]
+use super::units;
 use crate::problem::Problems;
 use crate::read::At;
 
@@ -67,11 +69,18 @@ impl Duration {
             let reason =
                 "must be a duration such as 200ms, 10s or 1h30m (units h, m, s, ms; no fractions)";
             #[cfg(feature = "schema")]
-            let reason =
-                super::units::with_meant(reason, &super::units::meant_durations(&at.node.value));
+            let reason = units::with_meant(
+                reason,
+                &units::meant_durations(&at.node.value, Self::is_right),
+            );
             at.refuse(problems, reason);
         }
         duration
+    }
+
+    #[cfg(feature = "schema")]
+    pub(super) fn is_right(text: &str) -> bool {
+        Self::parse(text).is_some()
     }
 
     /// Reads a duration longer than zero.

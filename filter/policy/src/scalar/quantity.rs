@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(feature = "schema")]
+use super::units;
 use crate::node::Value;
 use crate::problem::Problems;
 use crate::read::At;
@@ -27,6 +29,13 @@ const SUFFIXES: [(&str, u64); 12] = [
 ];
 
 impl Quantity {
+    /// How other spellings are told what is meant.
+    #[cfg(feature = "schema")]
+    pub(super) const API: units::Quantities = units::Quantities {
+        parse: |text| Self::parse(text).map(Self::get),
+        print: |amount| Self(amount).to_string(),
+    };
+
     /// This amount.
     #[must_use]
     pub const fn new(amount: u64) -> Self {
@@ -68,7 +77,7 @@ impl Quantity {
                  (suffixes k M G T P E, Ki Mi Gi Ti Pi Ei; no fractions)";
             #[cfg(feature = "schema")]
             let reason =
-                super::units::with_meant(reason, &super::units::meant_quantities(&at.node.value));
+                units::with_meant(reason, &units::meant_quantities(&at.node.value, Self::API));
             at.refuse(problems, reason);
         }
         quantity

@@ -3,7 +3,16 @@
 
 use crate::node::Value;
 
-use super::{Duration, Quantity};
+/// How the API reads and writes quantities.
+#[derive(Clone, Copy)]
+pub(super) struct Quantities {
+    /// What a text is; `None`: it is no quantity.
+    pub(super) parse: fn(&str) -> Option<u64>,
+    pub(super) print: fn(u64) -> String,
+}
+
+/// Whether the API takes a text for a duration.
+type IsDuration = fn(&str) -> bool;
 
 /// An amount as people write it: digits, perhaps a fraction, perhaps a unit.
 struct Amount<'a> {
@@ -34,7 +43,7 @@ pub(super) fn with_meant(reason: &str, meant: &[String]) -> String {
 }
 
 /// The durations that `value` may mean: `5` is `5s` or `5ms`, `1.5sec` is `1500ms`.
-pub(super) fn meant_durations(value: &Value) -> Vec<String> {
+pub(super) fn meant_durations(value: &Value, is_right: IsDuration) -> Vec<String> {
     let number;
     let text = match value {
         Value::String(text) => text.as_str(),
@@ -48,36 +57,36 @@ pub(super) fn meant_durations(value: &Value) -> Vec<String> {
         return Vec::new();
     };
     if rest.is_empty() && first.unit.is_empty() {
-        let seconds = first.duration("s", 1_000);
+        let seconds = first.duration("s", 1_000, is_right);
         // A fraction is one of seconds, as in Envoy's own configuration.
         let millis = Some(&first).filter(|it| it.fraction.is_empty() && !it.is_zero());
-        let millis = millis.and_then(|it| it.duration("ms", 1));
+        let millis = millis.and_then(|it| it.duration("ms", 1, is_right));
         return seconds.into_iter().chain(millis).collect();
     }
     if rest.is_empty() {
         let meant = first
             .time()
-            .and_then(|(unit, scale)| first.duration(unit, scale));
+            .and_then(|(unit, scale)| first.duration(unit, scale, is_right));
         return meant.into_iter().collect();
     }
-    groups(text).into_iter().collect()
+    groups(text, is_right).into_iter().collect()
 }
 
 /// Several groups, in the API's units: `1 h 30 min` is `1h30m`.
-fn groups(text: &str) -> Option<String> {
+fn groups(text: &str, is_right: IsDuration) -> Option<String> {
     let mut rest = text;
     let mut meant = String::new();
     while !rest.is_empty() {
         let (amount, tail) = Amount::cut(rest)?;
         let (unit, scale) = amount.time()?;
-        meant.push_str(&amount.duration(unit, scale)?);
+        meant.push_str(&amount.duration(unit, scale, is_right)?);
         rest = tail;
     }
-    Duration::parse(&meant).map(|_| meant)
+    is_right(&meant).then_some(meant)
 }
 
 /// The quantities that `value` may mean: `1MB` is `1M` or `1Mi`, `1.5Gi` is `1536Mi`.
-pub(super) fn meant_quantities(value: &Value) -> Vec<String> {
+pub(super) fn meant_quantities(value: &Value, api: Quantities) -> Vec<String> {
     let Value::String(text) = value else {
         return Vec::new();
     };
@@ -89,7 +98,7 @@ pub(super) fn meant_quantities(value: &Value) -> Vec<String> {
     let short = bytes.iter().find_map(|it| unit.strip_suffix(it));
     let unit = short.unwrap_or(&unit);
     let Some(letter) = unit.bytes().next() else {
-        return amount.quantity("").into_iter().collect();
+        return amount.quantity("", api).into_iter().collect();
     };
     let Some((_, decimal, binary)) = QUANTITIES.iter().find(|(it, ..)| *it == letter) else {
         return Vec::new();
@@ -103,7 +112,7 @@ pub(super) fn meant_quantities(value: &Value) -> Vec<String> {
     };
     suffixes
         .iter()
-        .filter_map(|it| amount.quantity(it))
+        .filter_map(|it| amount.quantity(it, api))
         .collect()
 }
 
@@ -155,27 +164,26 @@ impl<'a> Amount<'a> {
     }
 
     /// The amount as a duration, in `unit` if it is whole in it.
-    fn duration(&self, unit: &'static str, scale: u64) -> Option<String> {
+    fn duration(&self, unit: &'static str, scale: u64, is_right: IsDuration) -> Option<String> {
         let millis = self.times(scale)?;
         let first = DURATIONS.iter().filter(|(name, _)| *name == unit);
         let mut units = first.chain(&DURATIONS);
         units.find_map(|(unit, scale)| {
             let text = format!("{}{unit}", millis / scale);
-            let is_right = millis.is_multiple_of(*scale) && Duration::parse(&text).is_some();
-            is_right.then_some(text)
+            (millis.is_multiple_of(*scale) && is_right(&text)).then_some(text)
         })
     }
 
     /// The amount as a quantity, with `suffix` if it is whole with it.
-    fn quantity(&self, suffix: &str) -> Option<String> {
+    fn quantity(&self, suffix: &str, api: Quantities) -> Option<String> {
         if self.fraction.is_empty() {
             let text = format!("{}{suffix}", self.whole.trim_start_matches('0'));
-            return Quantity::parse(&text).map(|_| text);
+            return (api.parse)(&text).map(|_| text);
         }
-        let one = Quantity::parse(&format!("1{suffix}"))?;
-        let amount = self.times(one.get()).filter(|it| *it > 0)?;
-        let text = Quantity::new(amount).to_string();
-        Quantity::parse(&text).map(|_| text)
+        let one = (api.parse)(&format!("1{suffix}"))?;
+        let amount = self.times(one).filter(|it| *it > 0)?;
+        let text = (api.print)(amount);
+        (api.parse)(&text).map(|_| text)
     }
 }
 
@@ -188,16 +196,21 @@ fn cut_digits(text: &str) -> (&str, &str) {
 mod tests {
     use super::*;
     use crate::json;
+    use crate::scalar::{Duration, Quantity};
     use proptest::prelude::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn durations(json: &str) -> String {
-        meant_durations(&json::parse(json.as_bytes()).unwrap().value).join(" ")
+        meant_durations(
+            &json::parse(json.as_bytes()).unwrap().value,
+            Duration::is_right,
+        )
+        .join(" ")
     }
 
     fn quantities(json: &str) -> String {
-        meant_quantities(&json::parse(json.as_bytes()).unwrap().value).join(" ")
+        meant_quantities(&json::parse(json.as_bytes()).unwrap().value, Quantity::API).join(" ")
     }
 
     #[test]
@@ -268,10 +281,10 @@ mod tests {
         #[test]
         fn what_is_meant_is_right(text in "[0-9]{1,18}(\\.[0-9]{1,10})? ?[a-zA-Z]{0,3}\\PC{0,3}") {
             let value = Value::String(text);
-            for it in meant_durations(&value) {
+            for it in meant_durations(&value, Duration::is_right) {
                 prop_assert!(Duration::parse(&it).is_some(), "{}", it);
             }
-            for it in meant_quantities(&value) {
+            for it in meant_quantities(&value, Quantity::API) {
                 prop_assert!(Quantity::parse(&it).is_some(), "{}", it);
             }
         }
