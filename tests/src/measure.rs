@@ -56,6 +56,19 @@ pub fn quartiles(mut values: Vec<f64>) -> (f64, f64, f64) {
     (low, median(values.clone()), high)
 }
 
+/// A number as people read it: `1,234,567`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// The table of CPU per request against the first variant, the control, and the
 /// rounds as CSV; each variant has as many as the control.
 pub fn per_request(variants: &[(&str, &[f64])]) -> (String, String) {

@@ -108,7 +108,5 @@ fn add(status: &mut Status, conditions: &[Condition]) {
 }
 
 fn is_above_routes(policy: &Policy) -> bool {
-    let targets = policy.targets.iter().map(|it| it.kind);
-    let mut kinds = targets.chain(policy.selectors.iter().map(|it| it.kind));
-    policy.is_untargeted() || kinds.any(|it| it == TargetKind::Gateway)
+    policy.is_untargeted() || policy.target_kinds().any(|it| it == TargetKind::Gateway)
 }

@@ -25,18 +25,15 @@ pub(crate) struct HttpExchange {
 
 impl HttpExchange {
     #[inline(always)]
-    pub(crate) fn new(config: &Arc<FilterConfig>) -> Option<Self> {
-        if config.plan.governs_nothing() {
-            return None;
-        }
-        Some(Self {
+    pub(crate) fn new(config: &Arc<FilterConfig>) -> Self {
+        Self {
             config: Arc::clone(config),
             exchange: Exchange::default(),
             undone: Vec::new(),
             wake: None,
             beginning: Beginning::now(config),
             is_over: false,
-        })
+        }
     }
 
     pub(crate) fn request_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> HeadersFlow {

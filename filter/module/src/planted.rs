@@ -44,7 +44,7 @@ pub(crate) struct PlantedConfig {
 }
 
 pub(crate) struct PlantedExchange {
-    inner: Option<<Filter as HttpFilter>::Exchange>,
+    inner: <Filter as HttpFilter>::Exchange,
     config: Arc<PlantedConfig>,
     /// What its request has commanded.
     command: String,
@@ -79,16 +79,21 @@ impl HttpFilter for Planted {
         Filter::shows_panics(&config.inner)
     }
 
-    fn begin(config: &Arc<PlantedConfig>) -> Option<PlantedExchange> {
+    /// Commands come with requests.
+    fn is_idle(_: &PlantedConfig) -> bool {
+        false
+    }
+
+    fn begin(config: &Arc<PlantedConfig>) -> PlantedExchange {
         if NEXT_BEGIN.swap(false, Ordering::Relaxed) {
             panic!("planted in filter_new");
         }
-        Some(PlantedExchange {
+        PlantedExchange {
             inner: Filter::begin(&config.inner),
             config: Arc::clone(config),
             command: String::new(),
             received: 0,
-        })
+        }
     }
 
     fn request_headers(
@@ -128,9 +133,7 @@ impl HttpFilter for Planted {
             "retry" if attempts(stream) > 1 => panic!("planted in a retry"),
             _ => exchange.panic_in("request_headers"),
         }
-        exchange.inner.as_mut().map_or(HeadersFlow::Continue, |it| {
-            Filter::request_headers(it, stream, end)
-        })
+        Filter::request_headers(&mut exchange.inner, stream, end)
     }
 
     fn request_body(
@@ -142,19 +145,12 @@ impl HttpFilter for Planted {
         if exchange.command == "hold_body" {
             return probe::hold_body(stream, &mut exchange.received, end);
         }
-        exchange.inner.as_mut().map_or(BodyFlow::Continue, |it| {
-            Filter::request_body(it, stream, end)
-        })
+        Filter::request_body(&mut exchange.inner, stream, end)
     }
 
     fn request_trailers(exchange: &mut PlantedExchange, stream: &mut Stream<'_>) -> TrailersFlow {
         exchange.panic_in("request_trailers");
-        exchange
-            .inner
-            .as_mut()
-            .map_or(TrailersFlow::Continue, |it| {
-                Filter::request_trailers(it, stream)
-            })
+        Filter::request_trailers(&mut exchange.inner, stream)
     }
 
     fn response_headers(
@@ -166,9 +162,7 @@ impl HttpFilter for Planted {
         if exchange.command == "rewrite" {
             probe::rewrite_response(stream);
         }
-        exchange.inner.as_mut().map_or(HeadersFlow::Continue, |it| {
-            Filter::response_headers(it, stream, end)
-        })
+        Filter::response_headers(&mut exchange.inner, stream, end)
     }
 
     fn response_body(
@@ -180,19 +174,12 @@ impl HttpFilter for Planted {
         if exchange.command == "rewrite" {
             return probe::replace_body(stream, &mut exchange.received, end);
         }
-        exchange.inner.as_mut().map_or(BodyFlow::Continue, |it| {
-            Filter::response_body(it, stream, end)
-        })
+        Filter::response_body(&mut exchange.inner, stream, end)
     }
 
     fn response_trailers(exchange: &mut PlantedExchange, stream: &mut Stream<'_>) -> TrailersFlow {
         exchange.panic_in("response_trailers");
-        exchange
-            .inner
-            .as_mut()
-            .map_or(TrailersFlow::Continue, |it| {
-                Filter::response_trailers(it, stream)
-            })
+        Filter::response_trailers(&mut exchange.inner, stream)
     }
 
     fn local_reply(
@@ -202,12 +189,7 @@ impl HttpFilter for Planted {
         details: &[u8],
     ) -> LocalReplyFlow {
         exchange.panic_in("local_reply");
-        exchange
-            .inner
-            .as_mut()
-            .map_or(LocalReplyFlow::Continue, |it| {
-                Filter::local_reply(it, stream, status, details)
-            })
+        Filter::local_reply(&mut exchange.inner, stream, status, details)
     }
 
     fn scheduled(exchange: &mut PlantedExchange, stream: &mut Stream<'_>, event: u64) {
@@ -216,16 +198,12 @@ impl HttpFilter for Planted {
         if matches!(exchange.command.as_str(), "resume" | "thread") {
             stream.resume_request();
         }
-        if let Some(inner) = &mut exchange.inner {
-            Filter::scheduled(inner, stream, event);
-        }
+        Filter::scheduled(&mut exchange.inner, stream, event);
     }
 
     fn stream_complete(exchange: &mut PlantedExchange, stream: &mut Stream<'_>) {
         exchange.panic_in("stream_complete");
-        if let Some(inner) = &mut exchange.inner {
-            Filter::stream_complete(inner, stream);
-        }
+        Filter::stream_complete(&mut exchange.inner, stream);
     }
 }
 

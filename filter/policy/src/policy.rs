@@ -57,6 +57,12 @@ const OBJECT_META: [&str; 15] = [
 ];
 
 impl Policy {
+    /// The kinds of what it targets, by name or by labels.
+    pub fn target_kinds(&self) -> impl Iterator<Item = TargetKind> {
+        let named = self.targets.iter().map(|it| it.kind);
+        named.chain(self.selectors.iter().map(|it| it.kind))
+    }
+
     /// Reads a policy. `status` and the rest of the metadata are accepted
     /// and not used, so that an export from a cluster can be pasted.
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {

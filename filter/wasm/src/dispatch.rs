@@ -26,7 +26,7 @@ thread_local! {
     static ROOTS: RefCell<Roots> = RefCell::default();
     static STREAMS: RefCell<Streams> = RefCell::default();
     /// Exchanges that began without a configuration.
-    static UNGOVERNED: RefCell<HashSet<u32>> = RefCell::default();
+    static NOT_CONFIGURED: RefCell<HashSet<u32>> = RefCell::default();
 }
 
 /// How many a tick wakes; who is due as well waits a millisecond longer. Envoy performs
@@ -57,7 +57,7 @@ impl Callbacks for Dispatch {
                 streams.begin(context, || Stream::new(context, config));
             });
         } else {
-            UNGOVERNED.with_borrow_mut(|ungoverned| ungoverned.insert(context));
+            NOT_CONFIGURED.with_borrow_mut(|them| them.insert(context));
         }
     }
 
@@ -96,7 +96,7 @@ impl Callbacks for Dispatch {
     }
 
     fn request_headers(context: u32, end: bool) -> Flow {
-        if take_ungoverned(context) {
+        if take_not_configured(context) {
             let header = |name| abi::header(Map::RequestHeaders, name).unwrap_or_default();
             let reply = not_configured().encoded_for(&header("content-type"), &header(":method"));
             report("a reply", send_instead(&reply));
@@ -129,7 +129,7 @@ impl Callbacks for Dispatch {
     /// again for that.
     fn done(context: u32) {
         let ended = STREAMS.with_borrow_mut(|streams| streams.end(context, Stream::done));
-        if ended.is_some() || take_ungoverned(context) {
+        if ended.is_some() || take_not_configured(context) {
             return;
         }
         ROOTS.with_borrow_mut(|roots| {
@@ -174,8 +174,8 @@ fn not_configured() -> Response {
     }
 }
 
-fn take_ungoverned(context: u32) -> bool {
-    UNGOVERNED.with_borrow_mut(|them| !them.is_empty() && them.remove(&context))
+fn take_not_configured(context: u32) -> bool {
+    NOT_CONFIGURED.with_borrow_mut(|them| !them.is_empty() && them.remove(&context))
 }
 
 /// The timer has come for an exchange.

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::page::thousands;
+use crate::measure::thousands;
 use crate::repo;
 
 /// What `cargo xtask fuzz --record` writes. The findings are written by hand.

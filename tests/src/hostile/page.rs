@@ -11,6 +11,7 @@ use super::attack;
 use super::fuzzing;
 use super::guarantees;
 use super::round::Round;
+use crate::measure::thousands;
 use crate::repo;
 
 /// The raw log: a [`Campaign`], then a [`Round`] in each line.
@@ -177,18 +178,6 @@ fn tried(page: &mut String, rounds: &[Round]) {
 
 fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
-}
-
-pub(super) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

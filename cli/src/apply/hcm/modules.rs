@@ -3,7 +3,8 @@
 //! no filter in front shows them. Nothing fails then, but policies do not hold.
 
 use btp_policy::node::Node;
-use btp_policy::{PluginConfig, Policy, Position};
+use btp_policy::policy::TargetKind;
+use btp_policy::{PluginConfig, Position};
 
 use super::{Hint, Hints};
 use crate::apply::filter::metadata_entry;
@@ -38,7 +39,10 @@ pub(crate) fn hints_of_modules(config: &Config, model: &Model) -> Vec<Hint> {
             let Some(plugin) = configuration_of(filter) else {
                 return;
             };
-            on_routes |= plugin.policies.iter().any(names_routes);
+            on_routes |= plugin
+                .policies
+                .iter()
+                .any(|it| it.target_kinds().any(TargetKind::is_route));
             for reason in unseen(&plugin, in_front) {
                 hints.say(&address, reason);
             }
@@ -97,13 +101,6 @@ impl Hints<'_> {
             self.say(&manager.address, reason);
         }
     }
-}
-
-/// Whether a policy is for routes.
-fn names_routes(policy: &Policy) -> bool {
-    let targets = policy.targets.iter().map(|it| it.kind);
-    let mut kinds = targets.chain(policy.selectors.iter().map(|it| it.kind));
-    kinds.any(|it| it.is_route())
 }
 
 /// What an instance reads and cannot see with these filters in front.

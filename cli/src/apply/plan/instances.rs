@@ -194,9 +194,7 @@ fn contents<'a>(scene: Scene<'a>, index: usize, used: &[usize], needs: &Needs) -
     let policies = used.iter().filter_map(|policy| documents.get(*policy));
     let policies = policies.map(|it| filter::without_native(unplaced(it), has_budget));
     let speaks_of_gateways = used.iter().any(|policy| {
-        let policy = &scene.policies[*policy];
-        let kinds = policy.targets.iter().map(|it| it.kind);
-        let mut kinds = kinds.chain(policy.selectors.iter().map(|it| it.kind));
+        let mut kinds = scene.policies[*policy].target_kinds();
         kinds.any(|kind| kind == TargetKind::Gateway)
     });
     let gateway = &scene.attached[index].gateway;

@@ -29,7 +29,8 @@ pub(super) fn check(
         let Some(spec) = object.node.field("spec") else {
             continue;
         };
-        if !is_accepted || policy.merge.is_some() || !is_of_routes(policy) {
+        let is_of_routes = policy.target_kinds().any(TargetKind::is_route);
+        if !is_accepted || policy.merge.is_some() || !is_of_routes {
             continue;
         }
         let lost: Vec<&str> = settings(baseline)
@@ -50,12 +51,6 @@ pub(super) fn check(
         };
         findings.push(Finding::warning(problem, Location::File(object.source)));
     }
-}
-
-fn is_of_routes(policy: &Policy) -> bool {
-    let targets = policy.targets.iter().map(|it| it.kind);
-    let mut kinds = targets.chain(policy.selectors.iter().map(|it| it.kind));
-    kinds.any(TargetKind::is_route)
 }
 
 /// The fields of a spec but those that say where it applies.

@@ -4,8 +4,8 @@
 //! fetches several tokens of a large limit at a time (a lease), and does not
 //! ask again before there can be any.
 //!
-//! The table has a size that the plan gives it. A lease whose slot another one needs goes back to
-//! where it came from.
+//! The plan says how large the table is. A lease whose slot another one needs goes
+//! back to where it came from.
 
 use super::buckets::Key;
 use super::gcra::Fixed;

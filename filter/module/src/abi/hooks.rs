@@ -90,6 +90,9 @@ pub(crate) unsafe fn filter_new<F: HttpFilter>(config: *const c_void) -> *const 
     // SAFETY: it came from `config_new`, and is not destroyed before its exchanges.
     let loaded = unsafe { Loaded::<F>::borrow(config) };
     // A null would close the client's connection without a word.
+    if F::is_idle(&loaded.config) {
+        return Slot::<F>::idle();
+    }
     Slot::<F>::begin("filter_new", || F::begin(&loaded.config))
 }
 

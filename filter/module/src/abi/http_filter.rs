@@ -23,9 +23,10 @@ pub(crate) trait HttpFilter: 'static {
     /// Whether panics are counted where this configuration's metrics are; else by
     /// another one.
     fn shows_panics(config: &Self::Config) -> bool;
-    /// An exchange begins. Nothing of it is there yet. `None`: there is nothing to do for
-    /// it, and no hook will be about it.
-    fn begin(config: &Arc<Self::Config>) -> Option<Self::Exchange>;
+    /// Whether there is nothing to do for any exchange: none begins, and all pass.
+    fn is_idle(config: &Self::Config) -> bool;
+    /// An exchange begins. Nothing of it is there yet.
+    fn begin(config: &Arc<Self::Config>) -> Self::Exchange;
     /// Request headers, which may be the end of the request.
     fn request_headers(
         exchange: &mut Self::Exchange,

@@ -26,7 +26,7 @@ pub(super) struct Loaded<F: HttpFilter> {
 
 /// One exchange.
 pub(super) struct Slot<F: HttpFilter> {
-    /// `None` if there is nothing to do, and after a panic.
+    /// `None` after a panic, and of an idle one.
     exchange: RefCell<Option<F::Exchange>>,
     /// There is nothing to do for it: it passes.
     is_idle: bool,
@@ -80,24 +80,31 @@ impl<F: HttpFilter> Loaded<F> {
 }
 
 impl<F: HttpFilter> Slot<F> {
-    /// An exchange, or none if there is nothing to do for it or it panics when it begins.
-    /// To be handed to Envoy, who
+    /// An exchange, or none if it panics when it begins. To be handed to Envoy, who
     /// gives it back to [`Slot::destroy`]. `what` is for the log.
-    pub(super) fn begin(what: &str, begin: impl FnOnce() -> Option<F::Exchange>) -> *const c_void {
+    pub(super) fn begin(what: &str, begin: impl FnOnce() -> F::Exchange) -> *const c_void {
+        let mut slot = Self::empty(false);
+        // Made where it stays: it is large.
+        let exchange = slot.exchange.get_mut();
+        let begun = guarded(what, || *exchange = Some(begin()));
+        slot.owes_answer.set(begun.is_none());
+        Box::into_raw(slot).cast()
+    }
+
+    /// The place of an exchange for which there is nothing to do. For Envoy, as the others.
+    pub(super) fn idle() -> *const c_void {
+        Box::into_raw(Self::empty(true)).cast()
+    }
+
+    fn empty(is_idle: bool) -> Box<Self> {
         let slot = Self {
             exchange: RefCell::new(None),
-            is_idle: false,
+            is_idle,
             owes_answer: Cell::new(false),
             depth: Cell::new(0),
             is_destroyed: Cell::new(false),
         };
-        let mut slot = Box::write(pool::take(), slot);
-        // Made where it stays: it is large.
-        let exchange = slot.exchange.get_mut();
-        let begun = guarded(what, || *exchange = begin());
-        slot.is_idle = begun.is_some() && slot.exchange.get_mut().is_none();
-        slot.owes_answer.set(begun.is_none());
-        Box::into_raw(slot).cast()
+        Box::write(pool::take(), slot)
     }
 
     /// Lets the exchange act, and performs then what it has left for the end of the

@@ -46,7 +46,7 @@ fn costs(series: &[Series]) -> Result<String> {
         }
     }
     text.push_str(&format!(" |\n|---|{}\n", "---|".repeat(6)));
-    for what in kinds_of_work(series, Traffic::Proxied) {
+    for what in kinds_of_work(measured(series), Traffic::Proxied) {
         text.push_str(&format!("| {what}"));
         for kind in Kind::FILTERS {
             for traffic in QUIET {
@@ -97,7 +97,7 @@ fn firing(series: &[Series]) -> Result<String> {
     }
     text.push_str(&format!(" |\n|---|{}\n", "---|".repeat(1 + kinds.len())));
     for traffic in [Traffic::Refused, Traffic::Upload, Traffic::Absent] {
-        for what in kinds_of_work(series, traffic) {
+        for what in kinds_of_work(measured(series), traffic) {
             let place = (traffic, Generator::SameCore);
             let control = find(series, CONTROL, Kind::Control, place).context("no control")?;
             text.push_str(&format!("| {what} | {}", cell(series, control)?));
@@ -131,7 +131,7 @@ fn noise(series: &[Series]) -> Result<String> {
 fn plot(series: &[Series], traffic: Traffic) -> Result<String> {
     let place = (traffic, Generator::SameCore);
     let mut groups = Vec::new();
-    for what in kinds_of_work(series, traffic) {
+    for what in kinds_of_work(measured(series), traffic) {
         let mut bars = Vec::new();
         for kind in Kind::FILTERS {
             let own = find(series, what, kind, place);
@@ -210,13 +210,19 @@ fn is_at(series: &Series, (traffic, generator): (Traffic, Generator)) -> bool {
     series.traffic == traffic && series.generator == generator
 }
 
-/// Of what was measured with this traffic, in the order of the variants.
-fn kinds_of_work(series: &[Series], traffic: Traffic) -> Vec<&'static str> {
+fn measured(series: &[Series]) -> impl Iterator<Item = (Kind, &'static str, Traffic)> {
+    series.iter().map(|it| (it.kind, it.what, it.traffic))
+}
+
+/// The kinds of work with this traffic, each once and in the order of the variants.
+pub(crate) fn kinds_of_work(
+    all: impl Iterator<Item = (Kind, &'static str, Traffic)>,
+    traffic: Traffic,
+) -> Vec<&'static str> {
     let mut found = Vec::new();
-    for it in series {
-        let is_control = it.kind == Kind::Control;
-        if it.traffic == traffic && !is_control && !found.contains(&it.what) {
-            found.push(it.what);
+    for (kind, what, own) in all {
+        if own == traffic && kind != Kind::Control && !found.contains(&what) {
+            found.push(what);
         }
     }
     found

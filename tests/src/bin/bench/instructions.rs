@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use btp_tests::Envoy;
+use btp_tests::measure::thousands;
 use tempfile::TempDir;
 
-use crate::costs::QUIET;
+use crate::costs::{QUIET, kinds_of_work};
 use crate::load::Connections;
 use crate::output::Output;
 use crate::setup::Setup;
@@ -161,7 +162,7 @@ fn passing(variants: &[Variant], counts: &Counts) -> Result<String> {
     }
     let columns = COLUMNS.len() * QUIET.len();
     write!(text, " |\n|---|{}\n", "---|".repeat(columns))?;
-    for what in kinds_of_work(variants, Traffic::Proxied) {
+    for what in kinds_of_work(asked(variants), Traffic::Proxied) {
         write!(text, "| {what}")?;
         for (kind, _) in COLUMNS {
             for traffic in QUIET {
@@ -205,12 +206,12 @@ fn firing(variants: &[Variant], counts: &Counts) -> Result<String> {
     for traffic in [Traffic::Refused, Traffic::Upload, Traffic::Absent] {
         let of = |kind, what| counts.get(&(kind, what, traffic)).copied();
         let control = of(Kind::Control, CONTROL).context("no control")?;
-        for what in kinds_of_work(variants, traffic) {
-            write!(text, "| {what} | {}", thousands(control))?;
+        for what in kinds_of_work(asked(variants), traffic) {
+            write!(text, "| {what} | {}", rounded(control))?;
             let native = of(Kind::Envoy, what).context("no native filter")?;
             for kind in kinds {
                 let own = of(kind, what).context("not counted")?;
-                write!(text, " | {}", thousands(own))?;
+                write!(text, " | {}", rounded(own))?;
                 if kind != Kind::Envoy {
                     write!(text, " ({:.2})", own / native)?;
                 }
@@ -221,16 +222,12 @@ fn firing(variants: &[Variant], counts: &Counts) -> Result<String> {
     Ok(text)
 }
 
-/// Of what is asked this, in the order of the variants.
-fn kinds_of_work(variants: &[Variant], traffic: Traffic) -> Vec<&'static str> {
-    let mut found = Vec::new();
-    for it in variants {
-        let is_asked = it.asked.iter().any(|(own, _)| *own == traffic);
-        if is_asked && it.kind != Kind::Control && !found.contains(&it.what) {
-            found.push(it.what);
-        }
-    }
-    found
+/// What is asked of whom.
+fn asked(variants: &[Variant]) -> impl Iterator<Item = (Kind, &'static str, Traffic)> {
+    variants.iter().flat_map(|it| {
+        let asked = it.asked.iter();
+        asked.map(|(traffic, _)| (it.kind, it.what, *traffic))
+    })
 }
 
 fn raw(counts: &Counts) -> Result<String> {
@@ -243,18 +240,13 @@ fn raw(counts: &Counts) -> Result<String> {
 }
 
 /// To the nearest fifty, which is what it repeats to.
-fn thousands(count: f64) -> String {
+fn rounded(count: f64) -> String {
     let count = (count / 50.0).round() as i64 * 50;
-    let digits = count.abs().to_string();
-    let (head, tail) = digits.split_at(digits.len().saturating_sub(3));
     let sign = if count < 0 { "-" } else { "" };
-    match head {
-        "" => format!("{sign}{tail}"),
-        head => format!("{sign}{head},{tail}"),
-    }
+    format!("{sign}{}", thousands(count.unsigned_abs()))
 }
 
 fn signed(count: f64) -> String {
     let sign = if count < 0.0 { "" } else { "+" };
-    format!("{sign}{}", thousands(count))
+    format!("{sign}{}", rounded(count))
 }
