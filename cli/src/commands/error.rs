@@ -13,6 +13,8 @@ pub(super) enum Error {
     Delivery(deliver::Error),
     /// What is to be explained is no request.
     NoRequest(String),
+    /// There is no such field to speak of.
+    NoField(String),
     /// An option is for a folder, and there is none.
     NeedsFolder {
         option: &'static str,
@@ -45,6 +47,7 @@ impl fmt::Display for Error {
                     "{text:?} is no request: write it as \"POST https://shop/api\""
                 )
             }
+            Self::NoField(reason) => formatter.write_str(reason),
             Self::NeedsFolder { option, why } => write!(
                 formatter,
                 "{option} needs --out-dir DIR: {why}. Say --out-dir DIR instead of -o, or leave \

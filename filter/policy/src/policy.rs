@@ -1,8 +1,14 @@
 //! A `BackendTrafficPolicy` object: its name, its targets, its spec.
 
+pub(crate) mod schema;
+
 pub use crate::spec::targets::{MergeType, Namespaces, Target, TargetKind, TargetSelector};
 
 use crate::labels::{Labels, read_labels};
+pub use schema::POLICY;
+#[cfg(feature = "schema")]
+pub use schema::json_schema;
+
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::{At, Object, nearest};
@@ -35,25 +41,6 @@ pub const KIND: &str = "BackendTrafficPolicy";
 /// The namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
-/// Kubernetes' `ObjectMeta`, all of which a `kubectl get -o yaml` may print.
-const OBJECT_META: [&str; 15] = [
-    "annotations",
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "finalizers",
-    "generateName",
-    "generation",
-    "labels",
-    "managedFields",
-    "name",
-    "namespace",
-    "ownerReferences",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-];
-
 impl Policy {
     /// The kinds of what it targets, by name or by labels.
     pub fn target_kinds(&self) -> impl Iterator<Item = TargetKind> {
@@ -64,14 +51,13 @@ impl Policy {
     /// Reads a policy. `status` and the rest of the metadata are accepted
     /// and not used, so that an export from a cluster can be pasted.
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let known = ["apiVersion", "kind", "metadata", "spec", "status"];
         if let Some(version) = at.node.field("apiVersion")
             && let Some(reason) = version.as_str().and_then(of_another_api)
         {
             problems.refuse(&Path::Field(&at.path, "apiVersion"), version, reason);
             return None;
         }
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&schema::POLICY, problems)?;
         read_constant(&object, "apiVersion", API_VERSION, problems);
         read_constant(&object, "kind", KIND, problems);
         let metadata = object
@@ -125,7 +111,7 @@ pub(crate) struct Metadata {
 
 impl Metadata {
     pub(crate) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&OBJECT_META, problems)?;
+        let object = at.object_of(&schema::METADATA, problems)?;
         let name = object.required("name", problems).and_then(|at| {
             let name = at.string(problems)?;
             if !is_dns_subdomain(name) {

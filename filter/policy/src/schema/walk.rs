@@ -6,7 +6,7 @@ use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::{Problem, Problems};
 use crate::read::At;
-use crate::scalar::{Duration, HeaderName, Quantity, is_dns_subdomain};
+use crate::scalar::{Duration, HeaderName, Ppm, Quantity, is_dns_label, is_dns_subdomain};
 
 use super::shape::{Check, Field, Form, Object, Shape};
 
@@ -26,7 +26,13 @@ pub fn check(at: At<'_>, shape: &Shape, profile: Profile, problems: &mut Problem
         Shape::Boolean => drop(at.boolean(problems)),
         Shape::Integer { least, most } => drop(at.integer(*least..=*most, problems)),
         Shape::Number => drop(at.number(problems)),
-        Shape::Duration => drop(Duration::read(at, problems)),
+        Shape::Positive if profile == Profile::Btp => {
+            Duration::read_positive(at, problems);
+        }
+        Shape::Duration | Shape::Positive => drop(Duration::read(at, problems)),
+        Shape::Percentage if profile == Profile::Btp => drop(Ppm::read(at, problems)),
+        Shape::Percentage => drop(at.number(problems)),
+        Shape::Never => at.refuse(problems, "must be left out"),
         // The CRD leaves the range of bare numbers to the translator.
         Shape::Quantity if profile == Profile::Crd && matches!(at.node.value, Value::Int(_)) => {}
         Shape::Quantity => drop(Quantity::read(at, problems)),
@@ -49,7 +55,7 @@ pub fn check(at: At<'_>, shape: &Shape, profile: Profile, problems: &mut Problem
                 check_unique(at, key, problems);
             }
         }
-        Shape::Wider { crd, ours } => {
+        Shape::Ours { crd, ours } => {
             let shape = if profile == Profile::Crd { crd } else { ours };
             check(at, shape, profile, problems);
         }
@@ -154,6 +160,7 @@ fn wrong_form(text: &str, form: Form) -> Option<&'static str> {
     let (is_right, reason) = match form {
         Form::Free => (true, ""),
         Form::DnsSubdomain => (is_dns_subdomain(text), "must be a DNS name (RFC 1123)"),
+        Form::DnsLabel => (is_dns_label(text), "must be a DNS label (RFC 1123)"),
         Form::Group => (
             text.is_empty() || is_dns_subdomain(text),
             "must be an API group, or \"\" for the core group",

@@ -67,7 +67,7 @@ pub enum Mode {
 impl RateLimit {
     /// Reads `rateLimit`. `owner` is the policy it stands in.
     pub fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["type", "local", "global"], problems)?;
+        let object = at.object_of(&schema::RATE_LIMIT, problems)?;
         let local_counts = match object.get("type") {
             Some(at) => at.choice(&[("Local", true), ("Global", false)], problems)?,
             None => true,
@@ -83,15 +83,7 @@ impl RateLimit {
 
 impl LocalRateLimit {
     fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
-        let known = [
-            "rules",
-            "exempt",
-            "mode",
-            "reject",
-            "retryAfter",
-            "disabled",
-        ];
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&schema::LOCAL, problems)?;
         let modes = [
             ("AllMatching", Mode::AllMatching),
             ("FirstMatch", Mode::FirstMatch),

@@ -166,17 +166,12 @@ impl Selector {
     }
 
     fn read_item(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
-        let known = [
-            "headers",
-            "methods",
-            "path",
-            "sourceCIDR",
-            "queryParams",
-            "metadata",
-        ];
-        let object = at.object(&known, problems)?;
-        if !known.iter().any(|name| object.has(name)) {
-            at.refuse(problems, format!("must have one of {}", known.join(", ")));
+        let object = at.object_of(&schema::SELECTOR, problems)?;
+        if !schema::SELECTOR.names().any(|name| object.has(name)) {
+            at.refuse(
+                problems,
+                format!("must have one of {}", schema::SELECTOR.names_in_words()),
+            );
         }
         if let Some(at) = object.get("headers") {
             let headers = at.list(0..=128, problems, |at, problems| {
@@ -215,7 +210,7 @@ fn read_named<N>(
     read_name: impl Fn(At<'_>, &mut Problems) -> Option<N>,
     problems: &mut Problems,
 ) -> Option<Named<N>> {
-    let object = at.object(&["type", "name", "value", "invert"], problems)?;
+    let object = at.object_of(&schema::VALUE_MATCH, problems)?;
     let name = object
         .required("name", problems)
         .and_then(|at| read_name(at, problems));
@@ -270,7 +265,7 @@ impl MethodCondition {
         ];
         let mut condition = Self::default();
         at.list(0..=usize::MAX, problems, |at, problems| {
-            let object = at.object(&["value", "invert"], problems)?;
+            let object = at.object_of(&schema::METHOD, problems)?;
             let invert = read_flag(object.get("invert"), problems);
             let choices = METHODS.map(|method| (method, method));
             let method = object.required("value", problems)?;
@@ -299,7 +294,7 @@ impl PathCondition {
             ("PathPrefix", Kind::Prefix),
             ("RegularExpression", Kind::Regex),
         ];
-        let object = at.object(&["type", "value", "invert"], problems)?;
+        let object = at.object_of(&schema::PATH, problems)?;
         let kind = match object.get("type") {
             Some(at) => at.choice(&kinds, problems)?,
             None => Kind::Prefix,
@@ -324,7 +319,7 @@ impl PathCondition {
 
 impl SourceCondition {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["type", "value", "invert"], problems)?;
+        let object = at.object_of(&schema::SOURCE, problems)?;
         let distinct = match object.get("type") {
             Some(at) => at.choice(&[("Exact", false), ("Distinct", true)], problems)?,
             None => false,

@@ -5,12 +5,31 @@ use crate::schema::shape::*;
 
 pub(crate) static HTTP_UPGRADE: Object = object(
     &[
-        required("type", ANY_TEXT).checked(checks::upgrade),
-        optional("connect", Shape::Object(&CONNECT)),
+        required(
+            "type",
+            "Protocol that a request may change to, as its Upgrade header has it: websocket, \
+             spdy/3.1, or CONNECT.",
+            ANY_TEXT,
+        )
+        .checked(checks::upgrade),
+        optional(
+            "connect",
+            "What becomes of CONNECT requests; for type CONNECT only.",
+            Shape::Object(&CONNECT),
+        )
+        .or("they are forwarded as they are"),
     ],
     &[rule("must be of type CONNECT to have connect", |it| {
         !has(it, "connect") || text_in(it, "type", "") == "CONNECT"
     })],
 );
 
-static CONNECT: Object = object(&[optional("terminate", Shape::Boolean)], &[]);
+pub(crate) static CONNECT: Object = object(
+    &[optional(
+        "terminate",
+        "Ends CONNECT here and forwards the bytes in it, as a tunnel to a TCP upstream.",
+        Shape::Boolean,
+    )
+    .or("false")],
+    &[],
+);
