@@ -13,16 +13,17 @@ use std::path::{Path, PathBuf};
 use btp_policy::problem::Problem;
 use clap::Args;
 
+use super::files::{Files, Summary};
 use super::{Error, Outcome};
 use crate::apply::options::{FilterFile, MOUNTED, MOUNTED_MODULE, Options, object_name};
 use crate::apply::plan::{self, Plan};
 use crate::deliver::{self, Document, Lock};
 use crate::diagnostics::{self, Finding, Format};
-use crate::documents::Input;
 use crate::envoy::files::{Config, Kind, Syntax};
 use crate::envoy::plugin::Build;
 use crate::envoy::text::yaml_out;
 use crate::output::{self, Output};
+use crate::source_file::{is_stdin, shown_name};
 use crate::terminal;
 use delivery::Delivery;
 use rate_limits::RateLimits;
@@ -33,12 +34,11 @@ const STDOUT: &str = "-";
 /// The arguments of `btp apply`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The Envoy configuration: YAML, or JSON if it ends in .json
+    /// The Envoy configuration: YAML, or JSON if it ends in .json; `-` is stdin
     #[arg(long, value_name = "FILE")]
     bootstrap: PathBuf,
-    /// Files and directories with policies and ConfigMaps; `-` is stdin
-    #[arg(short, long = "file", value_name = "FILE", num_args = 1..)]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Where the configuration is written, as JSON if it ends in .json;
     /// without it, or with `-`: stdout
     #[arg(short, long, value_name = "FILE")]
@@ -57,13 +57,10 @@ pub(super) struct Arguments {
     /// Do everything but write: check, and print the report
     #[arg(long)]
     dry_run: bool,
-    /// Where the .wasm will be mounted
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = MOUNTED
-    )]
-    wasm: String,
+    /// Where the .wasm will be mounted; without it:
+    /// /etc/envoy/backend_traffic_policy.wasm
+    #[arg(long, value_name = "PATH")]
+    wasm: Option<String>,
     /// Put the filter in as a dynamic module, in place of the .wasm, and where it will
     /// be mounted; without PATH: /etc/envoy/libbackend_traffic_policy.so
     #[arg(
@@ -101,7 +98,7 @@ impl Arguments {
                 },
                 None => FilterFile {
                     build: Build::Wasm,
-                    path: self.wasm.clone(),
+                    path: self.wasm.clone().unwrap_or_else(|| MOUNTED.to_owned()),
                 },
             },
             gateway: self.gateway.as_deref().map(object_name),
@@ -119,6 +116,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         return Err(Error::NoWatch);
     }
     arguments.delivery.check()?;
+    if arguments.delivery.folder().is_some() && is_stdin(&arguments.bootstrap) {
+        return Err(Error::NoName);
+    }
     let folder = arguments.delivery.folder();
     let writes = !arguments.diff && !arguments.dry_run;
     // Before anything is read: what is there is to stay so until it is ours.
@@ -126,8 +126,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         Some(folder) => Some(Lock::take(folder)?),
         None => None,
     };
-    let mut input = Input::read(&arguments.files)?;
+    let files = &arguments.files;
+    let mut input = files.read(Some(&arguments.bootstrap))?;
+    let summary = Summary::of(&input);
     let mut found = input.take_findings();
+    files.refuse_none(&input, &mut found);
     let mut config = Config::read_for(&arguments.bootstrap, folder)?;
     let options = arguments.options();
     let plan = plan::apply(&mut config, &input, &options, &mut found);
@@ -143,10 +146,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     }
     let mut sources = std::mem::take(&mut input.sources);
     sources.extend(config.files.iter().map(|file| file.source.clone()));
-    diagnostics::print(&found, &sources, Format::Text)?;
-    let (Some(plan), true) = (plan, diagnostics::is_fine(&found)) else {
+    summary.print(&found, &sources, Format::Text)?;
+    let (Some(mut plan), true) = (plan, diagnostics::is_fine(&found)) else {
         return Ok(Outcome::Refused);
     };
+    plan.notes.extend(notes(arguments, &plan));
     let report = report::text(&plan);
     if arguments.diff {
         let diffs: String = changes.iter().map(Change::diff).collect();
@@ -171,6 +175,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         output::print(&report)?;
     }
     Ok(Outcome::Fine)
+}
+
+/// What only the command line knows.
+fn notes(arguments: &Arguments, plan: &Plan) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !arguments.files.is_given() {
+        notes.push("no policies are given: what an earlier run has added is taken out".to_owned());
+    }
+    let given = arguments.module.as_deref().or(arguments.wasm.as_deref());
+    // The usual place is one where Envoy runs, and hardly ever here.
+    let usual = [MOUNTED, MOUNTED_MODULE];
+    let doubted = given.filter(|it| !usual.contains(it) && !Path::new(it).exists());
+    if let Some(path) = doubted.filter(|_| !plan.standing.is_empty()) {
+        notes.push(format!(
+            "there is no {path} on this machine; it must be there where Envoy runs"
+        ));
+    }
+    notes
 }
 
 /// Writes to a folder that an Envoy may be watching, or says what would be
@@ -213,7 +235,7 @@ struct Change {
 
 impl Change {
     fn diff(&self) -> String {
-        let name = self.name.display().to_string();
+        let name = shown_name(&self.name);
         diff::unified(&self.before.1, &self.output.text, &self.before.0, &name)
     }
 }
@@ -279,6 +301,10 @@ fn changes_of(
             (None, Some(path)) => (path.to_owned(), path.to_owned()),
             (None, None) => (file.name.clone(), PathBuf::from(STDOUT)),
         };
+        let syntax = match (many, given) {
+            (false, None) => file.syntax,
+            _ => Syntax::of(&name),
+        };
         changes.push(Change {
             kind: file.kind,
             before: (
@@ -287,10 +313,8 @@ fn changes_of(
             ),
             output: Output {
                 text: match arguments.flat {
-                    true => config
-                        .flat_text(Syntax::of(&name))
-                        .map_err(OutputError::NotFlat)?,
-                    false => config.text(index, Syntax::of(&name)),
+                    true => config.flat_text(syntax).map_err(OutputError::NotFlat)?,
+                    false => config.text(index, syntax),
                 },
                 path,
                 in_place: false,
