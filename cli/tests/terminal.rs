@@ -56,7 +56,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Every command, refusing and not, with what it ends with.
-const RUNS: [(&str, i32); 17] = [
+const RUNS: [(&str, i32); 18] = [
     ("--help", 0),
     ("--version", 0),
     ("apply --help", 0),
@@ -76,7 +76,8 @@ const RUNS: [(&str, i32); 17] = [
     ("schema", 0),
     ("completions zsh", 0),
     ("apply --bootstrap envoy.yaml -f policy.yaml", 0),
-    ("apply --bootstrap envoy.yaml -f policy.yaml --diff", 0),
+    ("apply --bootstrap envoy.yaml -f policy.yaml --diff", 1),
+    ("apply --bootstrap envoy.yaml -f wrong.yaml --diff", 2),
 ];
 
 #[test]

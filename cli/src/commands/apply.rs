@@ -4,10 +4,12 @@
 mod delivery;
 mod diff;
 mod rate_limits;
+mod readable;
 mod report;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use btp_policy::problem::Problem;
@@ -27,6 +29,7 @@ use crate::source_file::{is_stdin, shown_name};
 use crate::terminal;
 use delivery::Delivery;
 use rate_limits::RateLimits;
+use readable::readable;
 
 /// The name of stdout among paths.
 const STDOUT: &str = "-";
@@ -51,10 +54,12 @@ pub(super) struct Arguments {
     delivery: Delivery,
     #[command(flatten)]
     rate_limits: RateLimits,
-    /// Show what would change, as a unified diff, and write nothing
+    /// Show what would change, as a unified diff, and write nothing; exit codes are those
+    /// of diff: 0 equal, 1 different, 2 refused or wrong usage
     #[arg(long)]
     diff: bool,
-    /// Do everything but write: check, and print the report
+    /// Do everything but write: check, and print the report; with --diff the report goes
+    /// to stderr
     #[arg(long)]
     dry_run: bool,
     /// Where the .wasm will be mounted; without it:
@@ -148,15 +153,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     sources.extend(config.files.iter().map(|file| file.source.clone()));
     summary.print(&found, &sources, Format::Text)?;
     let (Some(mut plan), true) = (plan, diagnostics::is_fine(&found)) else {
-        return Ok(Outcome::Refused);
+        return Ok(match arguments.diff {
+            true => Outcome::Incomparable,
+            false => Outcome::Refused,
+        });
     };
     plan.notes.extend(notes(arguments, &plan));
     let report = report::text(&plan);
     if arguments.diff {
+        if arguments.dry_run {
+            terminal::say(&report);
+        }
         let diffs: String = changes.iter().map(Change::diff).collect();
         output::print(&diffs)?;
-        terminal::say(&report);
-        return Ok(Outcome::Fine);
+        return Ok(match diffs.is_empty() {
+            true => Outcome::Fine,
+            false => Outcome::Different,
+        });
     }
     if folder.is_some() {
         return deliver(arguments, changes, &report);
@@ -227,16 +240,52 @@ fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<
 struct Change {
     kind: Kind,
     output: Output,
+    /// What it is written as.
+    syntax: Syntax,
     /// What the file is called.
     name: PathBuf,
-    /// What it was before: name and text.
-    before: (String, String),
+    before: Before,
+}
+
+/// What a file was before.
+struct Before {
+    name: String,
+    text: String,
+    syntax: Syntax,
+}
+
+impl Before {
+    /// What is in a file that is written anew.
+    fn of_result(path: &Path, syntax: Syntax) -> Self {
+        let is_file = fs::metadata(path).is_ok_and(|it| it.is_file());
+        let (name, text) = match is_file.then(|| fs::read(path)) {
+            Some(Ok(bytes)) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                (path.display().to_string(), text)
+            }
+            _ => ("/dev/null".to_owned(), String::new()),
+        };
+        Self { name, text, syntax }
+    }
 }
 
 impl Change {
+    /// What changes, readable if that shows it; nothing if nothing does.
     fn diff(&self) -> String {
-        let name = shown_name(&self.name);
-        diff::unified(&self.before.1, &self.output.text, &self.before.0, &name)
+        let Before { name, text, syntax } = &self.before;
+        let new = &self.output.text;
+        let new_name = shown_name(&self.name);
+        let shown = match text == new {
+            true => String::new(),
+            false => {
+                let (old, new) = (readable(text, *syntax), readable(new, self.syntax));
+                diff::unified(&old, &new, name, &new_name)
+            }
+        };
+        match shown.is_empty() {
+            true => diff::unified(text, new, name, &new_name),
+            false => shown,
+        }
     }
 }
 
@@ -307,10 +356,12 @@ fn changes_of(
         };
         changes.push(Change {
             kind: file.kind,
-            before: (
-                file.source.name.clone(),
-                config.text_before(index).to_owned(),
-            ),
+            syntax,
+            before: Before {
+                name: file.source.name.clone(),
+                text: config.text_before(index).to_owned(),
+                syntax: file.syntax,
+            },
             output: Output {
                 text: match arguments.flat {
                     true => config.flat_text(syntax).map_err(OutputError::NotFlat)?,
@@ -328,7 +379,8 @@ fn changes_of(
         let path = folder.join(name);
         changes.push(Change {
             kind: Kind::Extension,
-            before: ("/dev/null".to_owned(), String::new()),
+            syntax: Syntax::Yaml,
+            before: Before::of_result(&path, Syntax::Yaml),
             name: path.clone(),
             output: Output {
                 text: yaml_out::write(node),
