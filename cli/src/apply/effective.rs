@@ -82,7 +82,9 @@ pub(crate) fn all(
     specs: &[Option<&Node>],
     attached: Attached<'_>,
 ) -> Vec<Effective> {
-    let Attached { model, http, l4 } = attached;
+    let Attached {
+        model, http, l4, ..
+    } = attached;
     let mut found: Vec<Effective> = Vec::new();
     let spec_of = |policy: usize| specs[policy].map_or(EMPTY, unplaced);
     let index_of = |policy: usize, it: &AttachedPolicies, found: &mut Vec<Effective>| {

@@ -4,28 +4,32 @@
 mod delivery;
 mod diff;
 mod rate_limits;
+mod readable;
 mod report;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use btp_policy::problem::Problem;
 use clap::Args;
 
+use super::files::{Files, Summary};
 use super::{Error, Outcome};
 use crate::apply::options::{FilterFile, MOUNTED, MOUNTED_MODULE, Options, object_name};
 use crate::apply::plan::{self, Plan};
 use crate::deliver::{self, Document, Lock};
 use crate::diagnostics::{self, Finding, Format};
-use crate::documents::Input;
 use crate::envoy::files::{Config, Kind, Syntax};
 use crate::envoy::plugin::Build;
 use crate::envoy::text::yaml_out;
 use crate::output::{self, Output};
+use crate::source_file::{is_stdin, shown_name};
 use crate::terminal;
 use delivery::Delivery;
 use rate_limits::RateLimits;
+use readable::readable;
 
 /// The name of stdout among paths.
 const STDOUT: &str = "-";
@@ -33,12 +37,11 @@ const STDOUT: &str = "-";
 /// The arguments of `btp apply`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The Envoy configuration: YAML, or JSON if it ends in .json
+    /// The Envoy configuration: YAML, or JSON if it ends in .json; `-` is stdin
     #[arg(long, value_name = "FILE")]
     bootstrap: PathBuf,
-    /// Files and directories with policies and ConfigMaps; `-` is stdin
-    #[arg(short, long = "file", value_name = "FILE", num_args = 1..)]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Where the configuration is written, as JSON if it ends in .json;
     /// without it, or with `-`: stdout
     #[arg(short, long, value_name = "FILE")]
@@ -51,19 +54,18 @@ pub(super) struct Arguments {
     delivery: Delivery,
     #[command(flatten)]
     rate_limits: RateLimits,
-    /// Show what would change, as a unified diff, and write nothing
+    /// Show what would change, as a unified diff, and write nothing; exit codes are those
+    /// of diff: 0 equal, 1 different, 2 refused or wrong usage
     #[arg(long)]
     diff: bool,
-    /// Do everything but write: check, and print the report
+    /// Do everything but write: check, and print the report; with --diff the report goes
+    /// to stderr
     #[arg(long)]
     dry_run: bool,
-    /// Where the .wasm will be mounted
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = MOUNTED
-    )]
-    wasm: String,
+    /// Where the .wasm will be mounted; without it:
+    /// /etc/envoy/backend_traffic_policy.wasm
+    #[arg(long, value_name = "PATH")]
+    wasm: Option<String>,
     /// Put the filter in as a dynamic module, in place of the .wasm, and where it will
     /// be mounted; without PATH: /etc/envoy/libbackend_traffic_policy.so
     #[arg(
@@ -101,7 +103,7 @@ impl Arguments {
                 },
                 None => FilterFile {
                     build: Build::Wasm,
-                    path: self.wasm.clone(),
+                    path: self.wasm.clone().unwrap_or_else(|| MOUNTED.to_owned()),
                 },
             },
             gateway: self.gateway.as_deref().map(object_name),
@@ -119,6 +121,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         return Err(Error::NoWatch);
     }
     arguments.delivery.check()?;
+    if arguments.delivery.folder().is_some() && is_stdin(&arguments.bootstrap) {
+        return Err(Error::NoName);
+    }
     let folder = arguments.delivery.folder();
     let writes = !arguments.diff && !arguments.dry_run;
     // Before anything is read: what is there is to stay so until it is ours.
@@ -126,8 +131,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         Some(folder) => Some(Lock::take(folder)?),
         None => None,
     };
-    let mut input = Input::read(&arguments.files)?;
+    let files = &arguments.files;
+    let mut input = files.read(Some(&arguments.bootstrap))?;
+    let summary = Summary::of(&input);
     let mut found = input.take_findings();
+    files.refuse_none(&input, &mut found);
     let mut config = Config::read_for(&arguments.bootstrap, folder)?;
     let options = arguments.options();
     let plan = plan::apply(&mut config, &input, &options, &mut found);
@@ -143,16 +151,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     }
     let mut sources = std::mem::take(&mut input.sources);
     sources.extend(config.files.iter().map(|file| file.source.clone()));
-    diagnostics::print(&found, &sources, Format::Text)?;
-    let (Some(plan), true) = (plan, diagnostics::is_fine(&found)) else {
-        return Ok(Outcome::Refused);
+    summary.print(&found, &sources, Format::Text)?;
+    let (Some(mut plan), true) = (plan, diagnostics::is_fine(&found)) else {
+        return Ok(match arguments.diff {
+            true => Outcome::Incomparable,
+            false => Outcome::Refused,
+        });
     };
+    plan.notes.extend(notes(arguments, &plan));
     let report = report::text(&plan);
     if arguments.diff {
+        if arguments.dry_run {
+            terminal::say(&report);
+        }
         let diffs: String = changes.iter().map(Change::diff).collect();
         output::print(&diffs)?;
-        terminal::say(&report);
-        return Ok(Outcome::Fine);
+        return Ok(match diffs.is_empty() {
+            true => Outcome::Fine,
+            false => Outcome::Different,
+        });
     }
     if folder.is_some() {
         return deliver(arguments, changes, &report);
@@ -171,6 +188,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         output::print(&report)?;
     }
     Ok(Outcome::Fine)
+}
+
+/// What only the command line knows.
+fn notes(arguments: &Arguments, plan: &Plan) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !arguments.files.is_given() {
+        notes.push("no policies are given: what an earlier run has added is taken out".to_owned());
+    }
+    let given = arguments.module.as_deref().or(arguments.wasm.as_deref());
+    // The usual place is one where Envoy runs, and hardly ever here.
+    let usual = [MOUNTED, MOUNTED_MODULE];
+    let doubted = given.filter(|it| !usual.contains(it) && !Path::new(it).exists());
+    if let Some(path) = doubted.filter(|_| !plan.standing.is_empty()) {
+        notes.push(format!(
+            "there is no {path} on this machine; it must be there where Envoy runs"
+        ));
+    }
+    notes
 }
 
 /// Writes to a folder that an Envoy may be watching, or says what would be
@@ -205,16 +240,52 @@ fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<
 struct Change {
     kind: Kind,
     output: Output,
+    /// What it is written as.
+    syntax: Syntax,
     /// What the file is called.
     name: PathBuf,
-    /// What it was before: name and text.
-    before: (String, String),
+    before: Before,
+}
+
+/// What a file was before.
+struct Before {
+    name: String,
+    text: String,
+    syntax: Syntax,
+}
+
+impl Before {
+    /// What is in a file that is written anew.
+    fn of_result(path: &Path, syntax: Syntax) -> Self {
+        let is_file = fs::metadata(path).is_ok_and(|it| it.is_file());
+        let (name, text) = match is_file.then(|| fs::read(path)) {
+            Some(Ok(bytes)) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                (path.display().to_string(), text)
+            }
+            _ => ("/dev/null".to_owned(), String::new()),
+        };
+        Self { name, text, syntax }
+    }
 }
 
 impl Change {
+    /// What changes, readable if that shows it; nothing if nothing does.
     fn diff(&self) -> String {
-        let name = self.name.display().to_string();
-        diff::unified(&self.before.1, &self.output.text, &self.before.0, &name)
+        let Before { name, text, syntax } = &self.before;
+        let new = &self.output.text;
+        let new_name = shown_name(&self.name);
+        let shown = match text == new {
+            true => String::new(),
+            false => {
+                let (old, new) = (readable(text, *syntax), readable(new, self.syntax));
+                diff::unified(&old, &new, name, &new_name)
+            }
+        };
+        match shown.is_empty() {
+            true => diff::unified(text, new, name, &new_name),
+            false => shown,
+        }
     }
 }
 
@@ -279,18 +350,22 @@ fn changes_of(
             (None, Some(path)) => (path.to_owned(), path.to_owned()),
             (None, None) => (file.name.clone(), PathBuf::from(STDOUT)),
         };
+        let syntax = match (many, given) {
+            (false, None) => file.syntax,
+            _ => Syntax::of(&name),
+        };
         changes.push(Change {
             kind: file.kind,
-            before: (
-                file.source.name.clone(),
-                config.text_before(index).to_owned(),
-            ),
+            syntax,
+            before: Before {
+                name: file.source.name.clone(),
+                text: config.text_before(index).to_owned(),
+                syntax: file.syntax,
+            },
             output: Output {
                 text: match arguments.flat {
-                    true => config
-                        .flat_text(Syntax::of(&name))
-                        .map_err(OutputError::NotFlat)?,
-                    false => config.text(index, Syntax::of(&name)),
+                    true => config.flat_text(syntax).map_err(OutputError::NotFlat)?,
+                    false => config.text(index, syntax),
                 },
                 path,
                 in_place: false,
@@ -304,7 +379,8 @@ fn changes_of(
         let path = folder.join(name);
         changes.push(Change {
             kind: Kind::Extension,
-            before: ("/dev/null".to_owned(), String::new()),
+            syntax: Syntax::Yaml,
+            before: Before::of_result(&path, Syntax::Yaml),
             name: path.clone(),
             output: Output {
                 text: yaml_out::write(node),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::files::{Files, required};
 use super::{Error, Outcome};
 use crate::envoy::plugin::Build;
 use crate::plugin_config_builder::Instance;
@@ -15,18 +16,19 @@ use routes::Question;
 
 /// The arguments of `btp explain`.
 #[derive(Args, Debug)]
+#[command(group = required(&[]))]
 pub(super) struct Arguments {
-    /// Files and directories with policies; `-` is stdin
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Name of an Envoy route; without it: every route that is targeted
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
-    /// The Envoy configuration that the policies are for: of each of its
-    /// routes, say where each field is enforced
+    /// The Envoy configuration that the policies are for, `-` for stdin: of each of
+    /// its routes, say where each field is enforced
     #[arg(long, value_name = "FILE", conflicts_with_all = ["listener", "native_fields", "enforce"])]
     bootstrap: Option<PathBuf>,
-    /// Explain the route that takes this request, such as "POST https://shop/api"
+    /// Explain the route that takes this request, such as "POST https://shop/api"; without
+    /// a host, as in "GET /api", it is the first one of each listener
     #[arg(
         long,
         value_name = "REQUEST",

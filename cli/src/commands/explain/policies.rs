@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use btp_policy::node::{Node, Value};
 use btp_policy::path::Path;
@@ -12,21 +11,24 @@ use btp_policy::read::At;
 use btp_policy::spec::{advise, by_hand};
 use btp_policy::{PluginConfig, Policy, merge};
 
+use crate::commands::files::{Files, Summary};
 use crate::commands::{Error, Outcome};
 use crate::diagnostics::{self, Finding, Format};
-use crate::documents::{Input, Object};
+use crate::documents::Object;
 use crate::output;
 use crate::plugin_config_builder::{Instance, NativeFields, compose, in_its_file};
 use crate::spec_fields::{capability_of, spec_fields};
 
 /// Prints what governs; false if the policies were refused.
 pub(super) fn run(
-    files: &[PathBuf],
+    files: &Files,
     route: Option<&str>,
     instance: &Instance,
 ) -> Result<Outcome, Error> {
-    let mut input = Input::read(files)?;
+    let mut input = files.read(None)?;
+    let summary = Summary::of_explained(&input);
     let mut findings = input.take_findings();
+    files.refuse_none(&input, &mut findings);
     // Explaining is not enforcing: everything that can be read is shown.
     let instance = Instance {
         gateway: instance.gateway.clone(),
@@ -43,12 +45,12 @@ pub(super) fn run(
                 let (problem, location) = in_its_file(problem, &input);
                 Finding::error(problem, location)
             }));
-            diagnostics::print(&findings, &input.sources, Format::Text)?;
+            summary.print(&findings, &input.sources, Format::Text)?;
             output::print(&invalid(&node))?;
             return Ok(Outcome::Refused);
         }
     };
-    diagnostics::print(&findings, &input.sources, Format::Text)?;
+    summary.print(&findings, &input.sources, Format::Text)?;
     if !diagnostics::is_fine(&findings) {
         return Ok(Outcome::Refused);
     }
@@ -90,10 +92,13 @@ fn invalid(config: &Node) -> String {
         let name = metadata("name").unwrap_or("(no name)");
         let _ = match problems.into_vec().len() {
             0 => writeln!(out, "  {namespace}/{name}: fine by itself"),
-            count => writeln!(
-                out,
-                "  {namespace}/{name}: Accepted=False (Invalid): problems in it, said above: {count}"
-            ),
+            count => {
+                let errors = if count == 1 { "error" } else { "errors" };
+                writeln!(
+                    out,
+                    "  {namespace}/{name}: Accepted=False (Invalid): {count} {errors}, listed above"
+                )
+            }
         };
     }
     out

@@ -2,7 +2,7 @@
 //! configuration, and where each field is enforced.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use btp_policy::attach::Reason;
 use btp_policy::node::Node;
@@ -11,9 +11,9 @@ use crate::apply::effective::{Effective, Kept};
 use crate::apply::options::{FilterFile, Options, object_name};
 use crate::apply::placement::Scope;
 use crate::apply::plan::{self, Plan};
+use crate::commands::files::{Files, Summary};
 use crate::commands::{Error, Outcome};
 use crate::diagnostics::{self, Format};
-use crate::documents::Input;
 use crate::envoy::files::Config;
 use crate::envoy::model::RouteId;
 use crate::envoy::plugin::Build;
@@ -35,7 +35,7 @@ pub(super) enum Question<'a> {
 /// Answers it; false if something was refused or nothing was found.
 pub(super) fn run(
     bootstrap: &Path,
-    files: &[PathBuf],
+    files: &Files,
     gateway: Option<&str>,
     build: Option<Build>,
     question: Question<'_>,
@@ -47,8 +47,10 @@ pub(super) fn run(
         }
         _ => None,
     };
-    let mut input = Input::read(files)?;
+    let mut input = files.read(Some(bootstrap))?;
+    let summary = Summary::of_explained(&input);
     let mut found = input.take_findings();
+    files.refuse_none(&input, &mut found);
     let mut config = Config::read(bootstrap)?;
     let build = build.or_else(|| config.build()).unwrap_or(Build::Wasm);
     let options = Options {
@@ -63,7 +65,7 @@ pub(super) fn run(
     let plan = plan::apply(&mut config, &input, &options, &mut found);
     let mut sources = std::mem::take(&mut input.sources);
     sources.extend(config.files.iter().map(|file| file.source.clone()));
-    diagnostics::print(&found, &sources, Format::Text)?;
+    summary.print(&found, &sources, Format::Text)?;
     let Some(plan) = plan.filter(|_| diagnostics::is_fine(&found)) else {
         return Ok(Outcome::Refused);
     };
@@ -92,7 +94,7 @@ pub(super) fn run(
     }
     output::print(&out)?;
     if !known {
-        terminal::say_error(&"no route is called that");
+        terminal::say_error(&"no such route");
     }
     Ok(match known {
         true => Outcome::Fine,

@@ -233,10 +233,10 @@ fn every_policy_is_told_what_became_of_it() {
              Overridden: in default/r rule checkout by default/rule",
             "default/rule: Accepted: HTTPRoute default/r (section checkout)",
             "default/tcp: Accepted=False (TargetNotFound): TCPRoute: \
-             has no counterpart on an Envoy of one's own",
+             has no equivalent in a standalone Envoy",
             "default/far: Accepted=False (TargetNotFound): Gateway default/other: \
              this instance stands for Gateway default/eg",
-            "off/p: Accepted=False (Disabled): the administrator has switched namespace off off",
+            "off/p: Accepted=False (Disabled): namespace off is disabled by the administrator",
         ]
     );
 }
