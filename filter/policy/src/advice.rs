@@ -1,6 +1,7 @@
 //! What is right as the API sees it, and yet probably not what is wanted.
 
 mod global_limits;
+mod keyless;
 mod native;
 mod own;
 mod retries;
@@ -23,6 +24,7 @@ pub fn advise(spec: At<'_>, warnings: &mut Problems) {
     advice.on_faults();
     advice.on_overrides();
     advice.on_distinct_limits();
+    advice.on_requests_without_a_key();
     advice.on_global_limits();
     advice.on_buffers();
     advice.on_old_fields();
