@@ -138,12 +138,24 @@ impl Answer<'_> {
     /// Explains what becomes of a request, on each listener.
     fn request(&self, request: &Request, config: &Config, out: &mut String) -> bool {
         let model = &self.plan.model;
+        let names_host = request.names_host();
         for (index, manager) in model.managers.iter().enumerate() {
             let seen = manager.route_source.config();
             let seen = seen.map(|index| &model.route_configs[index].address);
-            let taken = seen.and_then(|address| request.route_in(config.at(address)?, address));
+            let table = seen.and_then(|address| Some((address, config.at(address)?)));
+            let request = table.map(|(_, table)| request.in_table(table));
+            let taken = request.as_ref().zip(table);
+            let taken = taken.and_then(|(request, (address, it))| request.route_in(it, address));
             let mut ids = model.ids_of(manager);
             let id = taken.and_then(|taken| ids.find(|id| model.route(*id).address == taken));
+            if let Some(request) = request.filter(|_| !names_host) {
+                let listener = &manager.listener_name;
+                let host = match request.host() {
+                    "*" => "any host",
+                    host => host,
+                };
+                let _ = writeln!(out, "listener {listener}, asked for {host}:");
+            }
             self.route(index, id, out);
         }
         true
@@ -239,6 +251,11 @@ impl Answer<'_> {
 
     /// The policy that says a field.
     fn origin(&self, it: &Effective, field: &str) -> String {
+        // `retry (max_retries)` is due to `retry`; rules that are added are the parent's.
+        let field = match field.split_once(" (") {
+            Some((field, rest)) if rest != "added)" => field,
+            _ => field,
+        };
         let says = |policy: usize| {
             let spec = self.specs.get(policy).copied().flatten();
             let mut steps = field.split('.');
