@@ -276,7 +276,8 @@ pub(crate) fn without_native(mut policy: Node, keeps_retry: bool) -> Node {
                 _ => false,
             };
             let is_ours = entry.key != "retry" || keeps_retry;
-            is_ours && owner_of(&entry.key) != Some(Owner::Envoy) && !is_empty
+            let is_native = owner_of(&entry.key).is_some_and(Owner::is_native);
+            is_ours && !is_native && !is_empty
         });
     }
     policy

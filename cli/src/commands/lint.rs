@@ -11,7 +11,8 @@ use btp_policy::node::Node;
 use btp_policy::policy::{MergeType, Target};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
-use btp_policy::{Policy, Regexes, advice, schema};
+use btp_policy::spec::{advise, check_crd, check_native};
+use btp_policy::{Policy, Regexes};
 use clap::{Args, ValueEnum};
 
 use super::files::{Files, Summary, required};
@@ -115,7 +116,7 @@ fn check(
     let policy = Policy::read(At::root(&object.node), &mut problems);
     std::mem::swap(&mut problems.regexes, regexes);
     if let Some(spec) = object.node.field("spec") {
-        schema::check_native(at_spec(spec), &mut problems);
+        check_native(at_spec(spec), &mut problems);
     }
     let is_fine = problems.is_empty();
     let known = problems.paths();
@@ -130,7 +131,7 @@ fn check(
     }
     if let Some(spec) = object.node.field("spec").filter(|_| is_fine) {
         let mut warnings = Problems::default();
-        advice::advise(at_spec(spec), &mut warnings);
+        advise(at_spec(spec), &mut warnings);
         add(findings, warnings.into_vec(), Finding::warning, object);
     }
     policy.filter(|_| is_fine)
@@ -153,7 +154,7 @@ fn unportable(policy: &Node, known: &BTreeSet<String>) -> Vec<Problem> {
 fn crd_problems(policy: &Node) -> Vec<Problem> {
     let mut problems = Problems::default();
     match policy.field("spec") {
-        Some(spec) => schema::check_crd(at_spec(spec), &mut problems),
+        Some(spec) => check_crd(at_spec(spec), &mut problems),
         None => problems.push(Problem {
             mark: policy.mark,
             ..Problem::new("spec", "is required")

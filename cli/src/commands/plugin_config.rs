@@ -3,7 +3,7 @@
 use btp_policy::path::Path;
 use btp_policy::problem::Problems;
 use btp_policy::read::At;
-use btp_policy::{PluginConfig, advice};
+use btp_policy::{PluginConfig, spec};
 use clap::Args;
 
 use super::files::{Files, Summary, required};
@@ -59,7 +59,7 @@ fn advise_by_hand(input: &Input, findings: &mut Vec<Finding>) {
         let mut warnings = Problems::default();
         if let Some(node) = object.node.field("spec") {
             let path = Path::Field(&Path::Root, "spec");
-            advice::advise_by_hand(At { node, path }, &mut warnings);
+            spec::advise_by_hand(At { node, path }, &mut warnings);
         }
         let location = Location::File(object.source);
         let found = warnings.into_vec().into_iter();

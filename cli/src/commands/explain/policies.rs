@@ -8,8 +8,8 @@ use btp_policy::path::Path;
 use btp_policy::policy::MergeType;
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
-use btp_policy::spec::by_hand;
-use btp_policy::{PluginConfig, Policy, advice, merge};
+use btp_policy::spec::{advise, by_hand};
+use btp_policy::{PluginConfig, Policy, merge};
 
 use crate::commands::files::{Files, Summary};
 use crate::commands::{Error, Outcome};
@@ -108,7 +108,7 @@ fn warnings(policy: &Object) -> Vec<Problem> {
     let mut warnings = Problems::default();
     if let Some(node) = policy.node.field("spec") {
         let path = Path::Field(&Path::Root, "spec");
-        advice::advise(At { node, path }, &mut warnings);
+        advise(At { node, path }, &mut warnings);
     }
     warnings.into_vec()
 }

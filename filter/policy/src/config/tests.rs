@@ -244,8 +244,8 @@ fn native_fields_are_refused_ignored_or_applied() {
     assert_eq!(
         warned,
         [
-            "policies[0].spec.dns: is Envoy's own to enforce, and ignored here",
             "policies[0].spec.timeout: is Envoy's own to enforce, and ignored here",
+            "policies[0].spec.dns: is Envoy's own to enforce, and ignored here",
         ]
     );
     let applied = config(&format!(r#"{{{policies},"nativeFields":"Applied"}}"#));
