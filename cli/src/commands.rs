@@ -11,6 +11,7 @@ mod completions;
 mod error;
 mod explain;
 mod files;
+mod json;
 mod lint;
 mod man;
 mod plugin_config;

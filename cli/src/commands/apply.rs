@@ -1,38 +1,37 @@
 //! `btp apply`: policies put into force in a person's own Envoy
 //! configuration. Nothing is written unless everything is well.
 
+mod changes;
 mod delivery;
 mod diff;
+mod json;
 mod rate_limits;
 mod readable;
 mod report;
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use btp_policy::problem::Problem;
 use clap::Args;
 
 use super::files::{Files, Summary};
+use super::json::{ReportFormat, print};
 use super::{Error, Outcome};
 use crate::apply::options::{FilterFile, MOUNTED, MOUNTED_MODULE, Options, object_name};
 use crate::apply::plan::{self, Plan};
 use crate::deliver::{self, Document, Lock};
-use crate::diagnostics::{self, Finding, Format};
-use crate::envoy::files::{Config, Kind, Syntax};
+use crate::diagnostics::{self, Finding, Format, Source};
+use crate::envoy::files::Config;
 use crate::envoy::plugin::Build;
-use crate::envoy::text::yaml_out;
+use crate::file_error::FileError;
 use crate::output::{self, Output};
-use crate::source_file::{is_stdin, shown_name};
+use crate::source_file::is_stdin;
 use crate::terminal;
+use changes::{Change, changes_of};
 use delivery::Delivery;
+use json::End;
 use rate_limits::RateLimits;
-use readable::readable;
-
-/// The name of stdout among paths.
-const STDOUT: &str = "-";
 
 /// The arguments of `btp apply`.
 #[derive(Args, Debug)]
@@ -62,6 +61,9 @@ pub(super) struct Arguments {
     /// to stderr
     #[arg(long)]
     dry_run: bool,
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text, conflicts_with = "diff")]
+    format: ReportFormat,
     /// Where the .wasm will be mounted; without it:
     /// /etc/envoy/backend_traffic_policy.wasm
     #[arg(long, value_name = "PATH")]
@@ -94,6 +96,20 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
+    /// Refuses options that contradict each other in ways that depend on their values.
+    fn check(&self) -> Result<(), Error> {
+        self.delivery.check()?;
+        let has_folder = self.delivery.folder().is_some();
+        if has_folder && is_stdin(&self.bootstrap) {
+            return Err(Error::NoName);
+        }
+        let to_stdout = self.output.as_deref().is_none_or(output::is_stdout);
+        if self.format == ReportFormat::Json && !has_folder && !self.dry_run && to_stdout {
+            return Err(Error::StdoutTwice);
+        }
+        Ok(())
+    }
+
     fn options(&self) -> Options {
         Options {
             filter: match &self.module {
@@ -120,10 +136,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     if arguments.watch {
         return Err(Error::NoWatch);
     }
-    arguments.delivery.check()?;
-    if arguments.delivery.folder().is_some() && is_stdin(&arguments.bootstrap) {
-        return Err(Error::NoName);
-    }
+    arguments.check()?;
     let folder = arguments.delivery.folder();
     let writes = !arguments.diff && !arguments.dry_run;
     // Before anything is read: what is there is to stay so until it is ours.
@@ -151,41 +164,114 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     }
     let mut sources = std::mem::take(&mut input.sources);
     sources.extend(config.files.iter().map(|file| file.source.clone()));
-    summary.print(&found, &sources, Format::Text)?;
+    let speaker = Speaker {
+        format: arguments.format,
+        summary,
+        found: &found,
+        sources: &sources,
+    };
     let (Some(mut plan), true) = (plan, diagnostics::is_fine(&found)) else {
+        speaker.refuse()?;
         return Ok(match arguments.diff {
             true => Outcome::Incomparable,
             false => Outcome::Refused,
         });
     };
     plan.notes.extend(notes(arguments, &plan));
-    let report = report::text(&plan);
+    speaker.say_findings()?;
     if arguments.diff {
-        if arguments.dry_run {
-            terminal::say(&report);
+        return show_diff(arguments, &changes, &plan);
+    }
+    match folder {
+        Some(_) => deliver(arguments, changes, &plan, speaker),
+        None => write(arguments, changes, &plan, speaker),
+    }
+}
+
+/// Who says what was found and done, in one format or the other.
+#[derive(Clone, Copy)]
+struct Speaker<'a> {
+    format: ReportFormat,
+    summary: Summary,
+    found: &'a [Finding],
+    sources: &'a [Source],
+}
+
+impl Speaker<'_> {
+    /// Says what was found, unless it comes with the report.
+    fn say_findings(self) -> Result<(), FileError> {
+        match self.format {
+            ReportFormat::Text => self.summary.print(self.found, self.sources, Format::Text),
+            ReportFormat::Json => Ok(()),
         }
-        let diffs: String = changes.iter().map(Change::diff).collect();
-        output::print(&diffs)?;
-        return Ok(match diffs.is_empty() {
-            true => Outcome::Fine,
-            false => Outcome::Different,
-        });
     }
-    if folder.is_some() {
-        return deliver(arguments, changes, &report);
+
+    /// Says why nothing was done.
+    fn refuse(self) -> Result<(), FileError> {
+        self.say_findings()?;
+        match self.format {
+            ReportFormat::Text => Ok(()),
+            ReportFormat::Json => self.print(json::refused()),
+        }
     }
+
+    /// Prints what was done, and what was written in which phase, or to be written.
+    fn report(
+        self,
+        plan: &Plan,
+        end: End,
+        phases: &[Vec<String>],
+        more: &dyn fmt::Display,
+    ) -> Result<(), FileError> {
+        match self.format {
+            ReportFormat::Text => output::print(&format!("{}{more}", report::text(plan))),
+            ReportFormat::Json => {
+                let mut report = json::report(plan, end);
+                report["phases"] = phases.into();
+                self.print(report)
+            }
+        }
+    }
+
+    fn print(self, report: serde_json::Value) -> Result<(), FileError> {
+        print(report, self.summary, self.found, self.sources)
+    }
+}
+
+/// Shows what would change.
+fn show_diff(arguments: &Arguments, changes: &[Change], plan: &Plan) -> Result<Outcome, Error> {
     if arguments.dry_run {
-        output::print(&report)?;
+        terminal::say(&report::text(plan));
+    }
+    let diffs: String = changes.iter().map(Change::diff).collect();
+    output::print(&diffs)?;
+    Ok(match diffs.is_empty() {
+        true => Outcome::Fine,
+        false => Outcome::Different,
+    })
+}
+
+/// Writes one configuration, and what goes beside it.
+fn write(
+    arguments: &Arguments,
+    changes: Vec<Change>,
+    plan: &Plan,
+    speaker: Speaker<'_>,
+) -> Result<Outcome, Error> {
+    let outputs: Vec<Output> = changes.into_iter().map(|it| it.output).collect();
+    let names = outputs.iter().map(|it| it.path.display().to_string());
+    let phases = [names.collect()];
+    if arguments.dry_run {
+        speaker.report(plan, End::DryRun, &phases, &"")?;
         return Ok(Outcome::Fine);
     }
-    let outputs: Vec<Output> = changes.into_iter().map(|it| it.output).collect();
     // Asked before, as writing may put another file there.
     let has_stdout = outputs.iter().any(|it| output::is_stdout(&it.path));
     output::write(&outputs)?;
     if has_stdout {
-        terminal::say(&report);
+        terminal::say(&report::text(plan));
     } else {
-        output::print(&report)?;
+        speaker.report(plan, End::Written, &phases, &"")?;
     }
     Ok(Outcome::Fine)
 }
@@ -210,7 +296,12 @@ fn notes(arguments: &Arguments, plan: &Plan) -> Vec<String> {
 
 /// Writes to a folder that an Envoy may be watching, or says what would be
 /// written.
-fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<Outcome, Error> {
+fn deliver(
+    arguments: &Arguments,
+    changes: Vec<Change>,
+    plan: &Plan,
+    speaker: Speaker<'_>,
+) -> Result<Outcome, Error> {
     let documents = changes.into_iter().map(|it| Document {
         kind: it.kind,
         path: it.output.path,
@@ -220,183 +311,21 @@ fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<
     let pace = arguments.delivery.pace();
     if arguments.dry_run {
         let summary = deliver::rehearse(documents.collect(), &pace)?;
-        output::print(&format!("{report}{summary}"))?;
+        speaker.report(plan, End::DryRun, summary.phases(), &summary)?;
         return Ok(Outcome::Fine);
     }
     match deliver::deliver(documents.collect(), &pace) {
         Ok(summary) => {
-            output::print(&format!("{report}{summary}"))?;
+            speaker.report(plan, End::Written, summary.phases(), &summary)?;
             Ok(Outcome::Fine)
         }
         Err(error) if error.is_unfinished() => {
+            if speaker.format == ReportFormat::Json {
+                speaker.report(plan, End::Unfinished, error.phases(), &"")?;
+            }
             terminal::say_error(&error);
             Ok(Outcome::Unfinished)
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// A file to be written.
-struct Change {
-    kind: Kind,
-    output: Output,
-    /// What it is written as.
-    syntax: Syntax,
-    /// What the file is called.
-    name: PathBuf,
-    before: Before,
-}
-
-/// What a file was before.
-struct Before {
-    name: String,
-    text: String,
-    syntax: Syntax,
-}
-
-impl Before {
-    /// What is in a file that is written anew.
-    fn of_result(path: &Path, syntax: Syntax) -> Self {
-        let is_file = fs::metadata(path).is_ok_and(|it| it.is_file());
-        let (name, text) = match is_file.then(|| fs::read(path)) {
-            Some(Ok(bytes)) => {
-                let text = String::from_utf8_lossy(&bytes).into_owned();
-                (path.display().to_string(), text)
-            }
-            _ => ("/dev/null".to_owned(), String::new()),
-        };
-        Self { name, text, syntax }
-    }
-}
-
-impl Change {
-    /// What changes, readable if that shows it; nothing if nothing does.
-    fn diff(&self) -> String {
-        let Before { name, text, syntax } = &self.before;
-        let new = &self.output.text;
-        let new_name = shown_name(&self.name);
-        let shown = match text == new {
-            true => String::new(),
-            false => {
-                let (old, new) = (readable(text, *syntax), readable(new, self.syntax));
-                diff::unified(&old, &new, name, &new_name)
-            }
-        };
-        match shown.is_empty() {
-            true => diff::unified(text, new, name, &new_name),
-            false => shown,
-        }
-    }
-}
-
-/// Why changes cannot be written where the person wants them. Prints as a
-/// predicate whose subject is `--out-dir`.
-enum OutputError {
-    /// The configuration has several files that change, and there is one `-o`.
-    OneOfSeveral(String),
-    /// There is no such folder.
-    NoFolder(PathBuf),
-    /// Two files would have this name there.
-    SameName(PathBuf),
-    /// The files cannot be one.
-    NotFlat(Problem),
-}
-
-impl fmt::Display for OutputError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OneOfSeveral(file) => {
-                write!(
-                    formatter,
-                    "is needed instead of -o: {file} changes as well; or --flat, for one file with \
-                     everything"
-                )
-            }
-            Self::NoFolder(folder) => {
-                let folder = folder.display();
-                write!(formatter, "must be a folder that is there (got {folder})")
-            }
-            Self::SameName(path) => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                write!(
-                    formatter,
-                    "cannot hold two files named {name}: rename one of them"
-                )
-            }
-            Self::NotFlat(problem) => problem.fmt(formatter),
-        }
-    }
-}
-
-fn changes_of(
-    arguments: &Arguments,
-    config: &Config,
-    plan: &Plan,
-) -> Result<Vec<Change>, OutputError> {
-    let mut changes = Vec::new();
-    let many = arguments.delivery.folder().is_some();
-    let given = arguments.output.as_deref();
-    let given = given.filter(|it| *it != Path::new(STDOUT));
-    for (index, file) in config.files.iter().enumerate() {
-        if index > 0 && !many {
-            if config.is_changed(index) && !arguments.flat {
-                return Err(OutputError::OneOfSeveral(file.source.name.clone()));
-            }
-            continue;
-        }
-        let own_name = file.name.file_name().unwrap_or_default();
-        let (name, path) = match (arguments.delivery.folder(), given) {
-            (Some(folder), _) => (folder.join(own_name), folder.join(own_name)),
-            (None, Some(path)) => (path.to_owned(), path.to_owned()),
-            (None, None) => (file.name.clone(), PathBuf::from(STDOUT)),
-        };
-        let syntax = match (many, given) {
-            (false, None) => file.syntax,
-            _ => Syntax::of(&name),
-        };
-        changes.push(Change {
-            kind: file.kind,
-            syntax,
-            before: Before {
-                name: file.source.name.clone(),
-                text: config.text_before(index).to_owned(),
-                syntax: file.syntax,
-            },
-            output: Output {
-                text: match arguments.flat {
-                    true => config.flat_text(syntax).map_err(OutputError::NotFlat)?,
-                    false => config.text(index, syntax),
-                },
-                path,
-                in_place: false,
-            },
-            name,
-        });
-    }
-    changes.extend(arguments.rate_limits.change(plan.rate_limits.as_deref()));
-    for (name, node) in &plan.plugin_files {
-        let folder = arguments.delivery.folder().unwrap_or(Path::new(""));
-        let path = folder.join(name);
-        changes.push(Change {
-            kind: Kind::Extension,
-            syntax: Syntax::Yaml,
-            before: Before::of_result(&path, Syntax::Yaml),
-            name: path.clone(),
-            output: Output {
-                text: yaml_out::write(node),
-                path,
-                in_place: false,
-            },
-        });
-    }
-    if let Some(folder) = arguments.delivery.folder()
-        && !folder.is_dir()
-    {
-        return Err(OutputError::NoFolder(folder.to_owned()));
-    }
-    let mut names = BTreeSet::new();
-    match changes.iter().find(|it| !names.insert(&it.output.path)) {
-        Some(twice) => Err(OutputError::SameName(twice.name.clone())),
-        None => Ok(changes),
     }
 }

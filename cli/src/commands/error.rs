@@ -22,6 +22,8 @@ pub(super) enum Error {
     StdinTwice(&'static str, &'static str),
     /// The bootstrap comes from stdin, and is to go to a folder.
     NoName,
+    /// The report and the configuration are both to go to stdout.
+    StdoutTwice,
     /// `--watch` of a later version.
     NoWatch,
 }
@@ -68,6 +70,10 @@ impl fmt::Display for Error {
             Self::NoName => formatter.write_str(
                 "--out-dir writes the bootstrap under its own name, and stdin has none: give \
                  --bootstrap a file",
+            ),
+            Self::StdoutTwice => formatter.write_str(
+                "--format json prints the report to stdout, where the configuration goes already: \
+                 say -o FILE, --out-dir DIR or --dry-run",
             ),
             Self::NoWatch => formatter
                 .write_str("--watch is not there yet: run btp apply again when a file changes"),

@@ -1,6 +1,7 @@
 //! `btp explain`: which policy governs what, by policies alone or for the
 //! routes of a configuration.
 
+mod answer;
 mod policies;
 mod routes;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::files::{Files, required};
+use super::json::ReportFormat;
 use super::{Error, Outcome};
 use crate::envoy::plugin::Build;
 use crate::plugin_config_builder::Instance;
@@ -40,6 +42,9 @@ pub(super) struct Arguments {
     /// the filter that the configuration has
     #[arg(long, requires = "bootstrap")]
     module: bool,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
     #[command(flatten)]
     instance: Instance,
 }
@@ -52,10 +57,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         bootstrap,
         request,
         module,
+        format,
         instance,
     } = arguments;
     let Some(bootstrap) = bootstrap else {
-        return policies::run(files, route.as_deref(), instance);
+        return policies::run(files, route.as_deref(), instance, *format);
     };
     let question = match (route, request) {
         (_, Some(request)) => Question::Request(request),
@@ -69,5 +75,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         instance.gateway.as_deref(),
         build,
         question,
+        *format,
     )
 }

@@ -134,6 +134,18 @@ impl Summary {
         terminal::say(&format!("{}\n", self.line(findings)));
     }
 
+    /// The same for programs.
+    pub(super) fn as_json(self, findings: &[Finding]) -> serde_json::Value {
+        let of = |severity| findings.iter().filter(|it| it.severity == severity).count();
+        serde_json::json!({
+            "policies": self.policies,
+            "files": self.files,
+            "passedOver": self.passed_over.files,
+            "errors": of(Severity::Error),
+            "warnings": of(Severity::Warning),
+        })
+    }
+
     fn line(self, findings: &[Finding]) -> String {
         let mut line = match self.files {
             0 => "no policies".to_owned(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use btp_policy::scalar::Duration;
 use clap::{Args, ValueEnum};
 
-use super::{Before, Change};
+use super::changes::{Before, Change};
 use crate::envoy::files::{Kind, Syntax};
 use crate::host_port::HostPort;
 use crate::output::Output;

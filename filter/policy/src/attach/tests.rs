@@ -241,6 +241,33 @@ fn every_policy_is_told_what_became_of_it() {
     );
 }
 
+/// Unlike in Envoy Gateway, where a route on which one rule merges is not among those on
+/// which the Gateway's policy is overridden: on the other rule it is.
+#[test]
+fn a_gateways_policy_is_merged_on_one_rule_and_overridden_on_another() {
+    let merges = policy("merges", "HTTPRoute r second", "");
+    let merges = merges.replace(r#""spec":{"#, r#""spec":{"mergeType":"StrategicMerge","#);
+    let policies = [
+        policy("gw", "Gateway eg", ""),
+        policy("alone", "HTTPRoute r first", ""),
+        merges,
+    ];
+    let attachments = attach(&policies, GATEWAY);
+    let statuses = attachments.statuses().iter();
+    let lines: Vec<_> = statuses.map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "default/gw: Accepted: Gateway default/eg; Merged: into default/merges; \
+             Overridden: on its routes by default/alone",
+            "default/alone: Accepted: HTTPRoute default/r (section first)",
+            "default/merges: Accepted: HTTPRoute default/r (section second); \
+             Merged: with default/gw",
+        ]
+    );
+    assert_eq!(attachments.governing(Some(b"r/first")), Some(1));
+}
+
 #[test]
 fn routes_are_asked_for_only_where_they_matter() {
     assert!(!attach(&levels()[..3], GATEWAY).needs_route_name());
