@@ -390,7 +390,7 @@ fn what_the_filter_enforces_is_claimed_of_an_instance_that_has_it_and_stands_the
             "rateLimit.global.rules" => {
                 assert_eq!(shown, ["nothing to do: rateLimit.type Local leaves it out"]);
             }
-            "retry.numRetries" => assert!(
+            "retry.numRetries" | "retry (max_retries)" => assert!(
                 shown.iter().all(|it| it.starts_with("Envoy: ")),
                 "{shown:?}"
             ),

@@ -19,6 +19,7 @@ pub fn advise(spec: At<'_>, warnings: &mut Problems) {
     advice.on_faults();
     advice.on_overrides();
     advice.on_distinct_limits();
+    advice.on_requests_without_a_key();
     advice.on_global_limits();
     advice.on_buffers();
     advice.on_old_fields();

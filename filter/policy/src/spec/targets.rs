@@ -163,7 +163,7 @@ pub(crate) fn read(spec: At<'_>, namespace: &str, problems: &mut Problems) -> Op
     {
         at.refuse(
             problems,
-            "must stand only in a policy that targets nothing but routes: \
+            "is only allowed in policies that target routes: \
              others have no parent to merge with",
         );
     }

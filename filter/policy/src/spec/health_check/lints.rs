@@ -17,5 +17,18 @@ impl Advice<'_, '_> {
         if self.get(&http).is_some() && self.items(&expected).is_empty() {
             self.say(&http, "has no expectedStatuses: only 200 counts as healthy");
         }
+        let threshold = ["healthCheck", "active", "unhealthyThreshold"];
+        let retriable = ["healthCheck", "active", "http", "retriableStatuses"];
+        if self.get(&http).is_some()
+            && self.get(&threshold).is_some()
+            && self.items(&retriable).is_empty()
+        {
+            self.say(
+                &threshold,
+                "does not count for a wrong status: one such answer makes an endpoint unhealthy \
+                 at once, and only failed connections and timeouts are counted. List the statuses \
+                 that may pass in http.retriableStatuses",
+            );
+        }
     }
 }

@@ -66,6 +66,11 @@ fn every_item_of_the_checklist() {
             "responseOverride[1].redirect: has Envoy run the request again",
         ),
         (
+            r#"{"healthCheck":{"active":{"type":"HTTP","unhealthyThreshold":3,
+                "http":{"path":"/","expectedStatuses":[200]}}}}"#,
+            "healthCheck.active.unhealthyThreshold: does not count for a wrong status",
+        ),
+        (
             r#"{"rateLimit":{"local":{"rules":[{},{"limit":{"requests":10,"unit":"Year"},
                 "clientSelectors":[{"headers":[{"name":"x-user","type":"Distinct"}]}]}]}}}"#,
             "rateLimit.local.rules[1].limit.unit: is long for a Distinct header",
@@ -169,6 +174,9 @@ fn good_policies_are_left_alone() {
         r#"{"requestBuffer":{"limit":"1Mi","maxTotal":"1Gi","maxDuration":"1m","gatherGrpc":true}}"#,
         r#"{"requestBuffer":{"limit":"1Mi","maxDuration":"1m","includeStreams":false}}"#,
         r#"{"requestBuffer":{"limit":"1Ti","mode":"Stream"}}"#,
+        r#"{"healthCheck":{"active":{"type":"HTTP","unhealthyThreshold":3,
+            "http":{"path":"/","expectedStatuses":[200],"retriableStatuses":[500]}}}}"#,
+        r#"{"healthCheck":{"active":{"type":"TCP","unhealthyThreshold":3,"tcp":{}}}}"#,
         r#"{"timeout":{"http":{"connectionIdleTimeout":"30s"}}}"#,
     ] {
         assert_eq!(advice(spec), Vec::<String>::new(), "{spec}");
@@ -219,4 +227,89 @@ fn limits_of_a_service_are_fixed_windows_and_what_metadata_costs_may_be_nothing(
     let local = spec.replacen("\"global\"", "\"type\":\"Local\",\"global\"", 1);
     let fixed = |it: &String| it.contains("rate limit service");
     assert!(!advice(&local).iter().any(fixed));
+}
+
+/// Which of these rules let requests without their key pass unlimited.
+fn unlimited(local: &str, global: &str) -> Vec<String> {
+    let spec = format!(
+        r#"{{"rateLimit":{{"local":{{"rules":[{local}]}},"global":{{"rules":[{global}]}}}}}}"#
+    );
+    let found = advice(&spec).into_iter();
+    found.filter(|it| it.contains("pass unlimited")).collect()
+}
+
+#[test]
+fn requests_without_a_key_are_not_forgotten() {
+    let by = |condition: &str| format!(r#"{{"clientSelectors":[{condition}]}}"#);
+    let by_key = by(r#"{"headers":[{"name":"x-api-key","type":"Distinct"}]}"#);
+    let alone = unlimited(&by_key, "");
+    assert_eq!(alone.len(), 1);
+    assert!(
+        alone[0].starts_with(
+            "rateLimit.local.rules[0].clientSelectors[0].headers[0]: lets requests without the \
+             header x-api-key pass unlimited"
+        ),
+        "{alone:?}"
+    );
+    for (list, item) in [
+        ("queryParams", r#"{"name":"key","type":"Distinct"}"#),
+        (
+            "metadata",
+            r#"{"namespace":"jwt","path":["sub"],"type":"Distinct"}"#,
+        ),
+    ] {
+        let found = unlimited("", &by(&format!(r#"{{"{list}":[{item}]}}"#)));
+        let path = format!("rateLimit.global.rules[0].clientSelectors[0].{list}[0]: lets");
+        assert!(found.len() == 1 && found[0].starts_with(&path), "{found:?}");
+    }
+    let address = by(r#"{"sourceCIDR":{"type":"Distinct","value":"0.0.0.0/0"}}"#);
+    assert_eq!(unlimited(&address, ""), Vec::<String>::new());
+}
+
+#[test]
+fn another_rule_may_count_requests_without_a_key() {
+    let selectors = r#"{"methods":[{"value":"POST"}],"path":{"type":"Exact","value":"/a"}},
+        {"headers":[{"name":"x-user","type":"Distinct"}]}"#;
+    let rule = format!(r#"{{"clientSelectors":[{selectors}]}}"#);
+    for (other, counts) in [
+        ("{}", true),
+        (r#"{"shadowMode":true}"#, false),
+        (
+            r#"{"clientSelectors":[{"methods":[{"value":"POST"}]}]}"#,
+            true,
+        ),
+        (
+            r#"{"clientSelectors":[{"methods":[{"value":"GET"}]}]}"#,
+            false,
+        ),
+        (
+            r#"{"clientSelectors":[{"path":{"value":"/a","type":"Exact"}},
+                {"sourceCIDR":{"type":"Distinct","value":"0.0.0.0/0"}}]}"#,
+            true,
+        ),
+        (
+            r#"{"clientSelectors":[{"sourceCIDR":{"value":"10.0.0.0/8"}}]}"#,
+            false,
+        ),
+        (
+            r#"{"clientSelectors":[{"headers":[{"name":"x-user","value":"a","invert":true}]}]}"#,
+            true,
+        ),
+        (
+            r#"{"clientSelectors":[{"headers":[{"name":"x-user","value":"a"}]}]}"#,
+            false,
+        ),
+        (
+            r#"{"clientSelectors":[{"headers":[{"name":"x-user","type":"Distinct"}]}]}"#,
+            false,
+        ),
+    ] {
+        let of_rule = |found: Vec<String>| {
+            let mut of_it = found.iter().filter(|it| it.contains("local.rules[0]"));
+            of_it.next().is_some()
+        };
+        let both = unlimited(&format!("{rule},{other}"), "");
+        assert_eq!(of_rule(both), !counts, "{other}");
+        assert_eq!(of_rule(unlimited(&rule, other)), !counts, "global {other}");
+    }
 }

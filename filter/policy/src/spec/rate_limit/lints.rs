@@ -1,5 +1,7 @@
 //! Advice on limits that the filter keeps.
 
+mod keyless;
+
 use crate::advice::Advice;
 use crate::node::{Mark, Node, Value};
 use crate::path::Path;
