@@ -2,6 +2,8 @@
 //! from the tables that readers and schemas go by.
 
 mod find;
+#[cfg(test)]
+mod reference;
 mod words;
 
 use btp_policy::config::CONFIG;

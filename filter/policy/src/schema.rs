@@ -16,6 +16,6 @@ mod walk;
 pub use json_schema::{ADDRESS, Head, document};
 pub use shape::{Check, Field, Form, Object, Rule, Shape};
 #[cfg(feature = "schema")]
-pub(crate) use walk::check_rules;
-#[cfg(feature = "schema")]
 pub use walk::{Profile, check, check_fields};
+#[cfg(feature = "schema")]
+pub(crate) use walk::{check_further, check_rules};

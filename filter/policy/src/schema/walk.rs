@@ -105,7 +105,7 @@ pub(crate) fn check_rules(at: At<'_>, object: &Object, problems: &mut Problems) 
 }
 
 /// What is of the wrong type has been noted already and is passed over.
-fn check_further(at: At<'_>, further: Check, problems: &mut Problems) {
+pub(crate) fn check_further(at: At<'_>, further: Check, problems: &mut Problems) {
     let (_, found) = problems.aside(|problems| further(at, problems));
     let is_new = |problem: &Problem| !problems.has_one_at(&problem.path);
     let new: Vec<Problem> = found.into_iter().filter(is_new).collect();

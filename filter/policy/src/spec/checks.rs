@@ -8,7 +8,7 @@ use crate::owner::Owner;
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::At;
-use crate::schema::{Profile, Shape, check, check_fields, check_rules};
+use crate::schema::{Profile, Shape, check, check_fields, check_further, check_rules};
 
 /// Notes everything that is wrong with the native fields of a `spec`.
 pub fn check_native(spec: At<'_>, problems: &mut Problems) {
@@ -29,12 +29,9 @@ fn check_global_limits(spec: At<'_>, problems: &mut Problems) {
     let limits = Path::Field(&spec.path, "rateLimit");
     let path = Path::Field(&limits, "global");
     let at = At { node, path };
-    let before = problems.paths().len();
     check(at, &Shape::Object(&GLOBAL), Profile::Btp, problems);
-    if problems.paths().len() > before {
-        return;
-    }
-    GlobalRule::read_all(at, problems);
+    let read = |at: At<'_>, problems: &mut Problems| drop(GlobalRule::read_all(at, problems));
+    check_further(at, read, problems);
 }
 
 #[cfg(test)]

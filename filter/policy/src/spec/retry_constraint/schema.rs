@@ -30,7 +30,7 @@ pub(crate) static RETRY_CONSTRAINT: Object = object(
         .or("OriginResponse"),
         optional(
             "reportExhausted",
-            "With true a response says by the header btp-retry-budget that a retry was refused.",
+            "With true a response says by the header x-btp-retry-budget that a retry was refused.",
             Shape::Boolean,
         )
         .or("false"),
