@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use btp_policy::Code;
 use btp_policy::problem::Problem;
 use clap::Args;
 
@@ -136,7 +137,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         match changes_of(arguments, &config, plan) {
             Ok(made) => changes = made,
             Err(error) => found.push(Finding::error(
-                Problem::new("--out-dir", error.to_string()),
+                Problem::new("--out-dir", Code::NotDelivered, error.to_string()),
                 diagnostics::Location::Nowhere,
             )),
         }

@@ -6,17 +6,21 @@ mod routes;
 
 use std::path::PathBuf;
 
+use btp_policy::Code;
 use clap::Args;
 
 use super::{Error, Outcome};
+use crate::diagnostics;
 use crate::envoy::plugin::Build;
+use crate::output;
 use crate::plugin_config_builder::Instance;
 use routes::Question;
 
 /// The arguments of `btp explain`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// Files and directories with policies; `-` is stdin
+    /// Files and directories with policies; `-` is stdin. Or a code of a finding, such as
+    /// BTP0101: says why that matters, and how to fix it
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Name of an Envoy route; without it: every route that is targeted
@@ -52,6 +56,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         module,
         instance,
     } = arguments;
+    if let [only] = files.as_slice()
+        && let Some(code) = only.to_str().filter(|it| Code::number_in(it).is_some())
+    {
+        let code = diagnostics::code(code).map_err(Error::NoCode)?;
+        output::print(&format!("{}\n", diagnostics::codes::section(code)))?;
+        return Ok(Outcome::Fine);
+    }
     let Some(bootstrap) = bootstrap else {
         return policies::run(files, route.as_deref(), instance);
     };

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use btp_policy::Code;
 use btp_policy::path::Path;
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
@@ -31,7 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     let mut input = Input::read(files)?;
     let mut findings = input.take_findings();
     if input.policies.is_empty() && input.off.is_empty() && diagnostics::is_fine(&findings) {
-        let problem = Problem::new("", "holds no BackendTrafficPolicy");
+        let problem = Problem::new("", Code::NoPolicies, "holds no BackendTrafficPolicy");
         findings.push(Finding::error(problem, Location::Nowhere));
     }
     let config = compose(&input, instance);

@@ -5,6 +5,7 @@ mod native;
 mod own;
 mod retries;
 
+use crate::code::Code;
 use crate::node::{Mark, Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
@@ -64,9 +65,15 @@ impl Advice<'_, '_> {
     }
 
     /// Advises on what stands at `path`.
-    fn say(&mut self, path: &[&str], advice: impl Into<String>) {
+    fn say(&mut self, path: &[&str], code: Code, advice: impl Into<String>) {
         let mark = self.get(path).unwrap_or(self.spec.node).mark;
-        say_at(&self.spec.path, path, mark, &advice.into(), self.warnings);
+        say_at(
+            &self.spec.path,
+            path,
+            mark,
+            (code, &advice.into()),
+            self.warnings,
+        );
     }
 
     fn on_old_fields(&mut self) {
@@ -78,12 +85,16 @@ impl Advice<'_, '_> {
             ),
         ] {
             if self.get(path).is_some() {
-                self.say(path, format!("is deprecated: write {new}"));
+                self.say(
+                    path,
+                    Code::DeprecatedField,
+                    format!("is deprecated: write {new}"),
+                );
             }
         }
         if self.get(&["rateLimit", "type"]).is_some() {
             let message = "is deprecated: local and global speak for themselves";
-            self.say(&["rateLimit", "type"], message);
+            self.say(&["rateLimit", "type"], Code::DeprecatedField, message);
         }
     }
 
@@ -93,7 +104,11 @@ impl Advice<'_, '_> {
             &["loadBalancer", "dynamicModule"],
         ] {
             if self.get(path).is_some() {
-                self.say(path, "is accepted by Envoy Gateway and has no effect");
+                self.say(
+                    path,
+                    Code::IneffectiveField,
+                    "is accepted by Envoy Gateway and has no effect",
+                );
             }
         }
         let unused = match self.text(&["rateLimit", "type"]) {
@@ -103,15 +118,21 @@ impl Advice<'_, '_> {
         };
         if self.get(&["rateLimit", unused]).is_some() {
             let message = "has no effect: rateLimit.type says otherwise";
-            self.say(&["rateLimit", unused], message);
+            self.say(&["rateLimit", unused], Code::OtherRateLimitType, message);
         }
     }
 }
 
-fn say_at(path: &Path<'_>, below: &[&str], mark: Mark, advice: &str, warnings: &mut Problems) {
+fn say_at(
+    path: &Path<'_>,
+    below: &[&str],
+    mark: Mark,
+    said: (Code, &str),
+    warnings: &mut Problems,
+) {
     match below {
-        [] => warnings.note(path, mark, advice),
-        [name, rest @ ..] => say_at(&Path::Field(path, name), rest, mark, advice, warnings),
+        [] => warnings.note(path, mark, said.0, said.1),
+        [name, rest @ ..] => say_at(&Path::Field(path, name), rest, mark, said, warnings),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The objects in a file of manifests: policies, ConfigMaps, and whatever
 //! else stands between them.
 
+use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::policy::{API_VERSION, KIND, of_another_api};
 use crate::problem::Problem;
@@ -42,7 +43,7 @@ pub fn read(text: &str) -> Result<Vec<Document>, Vec<Problem>> {
 fn sort(node: Node, documents: &mut Vec<Document>, problems: &mut Vec<Problem>) {
     if !matches!(node.value, Value::Map(_)) {
         let reason = format!("must be an object, not {}", node.value.kind());
-        problems.push(placed(&node, "", reason));
+        problems.push(placed(&node, "", Code::DocumentIsNoObject, reason));
         return;
     }
     if is_list(&node) {
@@ -61,13 +62,18 @@ fn sort(node: Node, documents: &mut Vec<Document>, problems: &mut Vec<Problem>) 
             documents.push(Document::KubeLb(node));
         }
         Some(kind) => match mistaken(&node, kind) {
-            Some(reason) => problems.push(placed(&node, "kind", reason)),
+            Some(reason) => problems.push(placed(&node, "kind", Code::MistakenKind, reason)),
             None => documents.push(Document::Other),
         },
         None if node.field("kind").is_none() && node.field("spec").is_some() => {
             documents.push(Document::Policy(node));
         }
-        None => problems.push(placed(&node, "kind", "is required".to_owned())),
+        None => problems.push(placed(
+            &node,
+            "kind",
+            Code::NoKind,
+            "is required".to_owned(),
+        )),
     }
 }
 
@@ -77,7 +83,7 @@ fn other_api(node: &Node) -> Option<Problem> {
     let reason = of_another_api(version.as_str()?)?;
     Some(Problem {
         value: Some(version.value.excerpt()),
-        ..placed(node, "apiVersion", reason)
+        ..placed(node, "apiVersion", Code::OtherApi, reason)
     })
 }
 
@@ -113,12 +119,9 @@ fn mistaken(node: &Node, kind: &str) -> Option<String> {
     is_near.then(|| format!("is not a known kind; did you mean {KIND:?}? (got {kind:?})"))
 }
 
-fn placed(node: &Node, field: &str, reason: String) -> Problem {
+fn placed(node: &Node, field: &'static str, code: Code, reason: String) -> Problem {
     let place = node.field(field).map_or(node.mark, |field| field.mark);
-    Problem {
-        mark: place,
-        ..Problem::new(field, reason)
-    }
+    Problem::new(field, code, reason).at(place)
 }
 
 #[cfg(test)]

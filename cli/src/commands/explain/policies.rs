@@ -10,7 +10,7 @@ use btp_policy::policy::MergeType;
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
 use btp_policy::spec::by_hand;
-use btp_policy::{PluginConfig, Policy, advice, merge};
+use btp_policy::{PluginConfig, Policy, Regexes, advice, merge};
 
 use crate::commands::{Error, Outcome};
 use crate::diagnostics::{self, Finding, Format};
@@ -84,7 +84,7 @@ fn invalid(config: &Node) -> String {
     out.push_str("policies\n");
     for node in policies {
         let mut problems = Problems::default();
-        Policy::read(At::root(node), &mut problems);
+        Policy::read(At::root(node), &Regexes::default(), &mut problems);
         let metadata = |name| node.field("metadata")?.field(name)?.as_str();
         let namespace = metadata("namespace").unwrap_or("default");
         let name = metadata("name").unwrap_or("(no name)");

@@ -2,6 +2,7 @@
 //! that it ignores for what is beside them, or that is not.
 
 use super::{Advice, Value};
+use crate::code::Code;
 use crate::node::{Mark, Node};
 use crate::path::Path;
 use crate::scalar::Duration;
@@ -20,7 +21,7 @@ impl Advice<'_, '_> {
                 "is not translated by this version, so that nobody enforces it, and btp apply \
                  refuses it: leave it out, or {instead}"
             );
-            self.say_if_there(&[field], &advice);
+            self.say_if_there(&[field], Code::UntranslatedField, &advice);
         }
     }
 
@@ -29,6 +30,7 @@ impl Advice<'_, '_> {
         if self.duration(&idle).is_some_and(|time| time > USUAL_IDLE) {
             self.say(
                 &idle,
+                Code::LongIdleTimeout,
                 "is longer than many servers keep an idle connection (60s and less): requests \
                  will meet connections that the server is closing",
             );
@@ -40,6 +42,7 @@ impl Advice<'_, '_> {
         if is_long_lived && self.get(&["tcpKeepalive"]).is_none() {
             self.say(
                 &[],
+                Code::NoKeepalive,
                 "has long-lived connections but no tcpKeepalive: a peer that is gone is not \
                  noticed",
             );
@@ -51,13 +54,18 @@ impl Advice<'_, '_> {
         if self.get(&most).map(|node| &node.value) == Some(&Value::Int(100)) {
             self.say(
                 &most,
+                Code::AllEjected,
                 "lets every endpoint be ejected: nobody would be left to answer",
             );
         }
         let http = ["healthCheck", "active", "http"];
         let expected = ["healthCheck", "active", "http", "expectedStatuses"];
         if self.get(&http).is_some() && self.items(&expected).is_empty() {
-            self.say(&http, "has no expectedStatuses: only 200 counts as healthy");
+            self.say(
+                &http,
+                Code::OnlyStatus200,
+                "has no expectedStatuses: only 200 counts as healthy",
+            );
         }
     }
 
@@ -69,6 +77,7 @@ impl Advice<'_, '_> {
         if self.get(&pending).map(|it| &it.value) == Some(&Value::Int(0)) {
             self.say(
                 &pending,
+                Code::NoPendingRequests,
                 "lets no request wait for a connection, and a connection is made only for one \
                  that waits: Envoy answers every request 503 that finds none open, the first \
                  included. Write 1 or more",
@@ -89,7 +98,7 @@ impl Advice<'_, '_> {
                 "leaves {} at the default of {DEFAULT_LIMIT}, which fits few backends",
                 defaults.join(", ")
             );
-            self.say(&["circuitBreaker"], message);
+            self.say(&["circuitBreaker"], Code::DefaultBreakers, message);
         }
     }
 
@@ -109,7 +118,8 @@ impl Advice<'_, '_> {
                 "is off, as in Envoy Gateway, for it has no settings object: write {kind}: {{}} \
                  to switch it on, or leave the item out"
             );
-            self.warnings.note(&Path::Item(&list, index), mark, advice);
+            self.warnings
+                .note(&Path::Item(&list, index), mark, Code::CompressorOff, advice);
         }
     }
 
@@ -119,6 +129,7 @@ impl Advice<'_, '_> {
         if self.get(&[breaker, "retryBudget"]).is_some() {
             self.say_if_there(
                 &[breaker, "maxParallelRetries"],
+                Code::BesideRetryBudget,
                 "has no effect beside retryBudget, which bounds retries in its place: leave one \
                  of them out",
             );
@@ -130,16 +141,17 @@ impl Advice<'_, '_> {
         if !splits {
             self.say_if_there(
                 &[passive[0], passive[1], "consecutiveLocalOriginFailures"],
+                Code::WithoutSplit,
                 "has no effect without splitExternalLocalOriginErrors: true: connections that \
                  fail count as consecutive5XxErrors",
             );
         }
     }
 
-    fn say_if_there(&mut self, path: &[&str], advice: &str) {
+    fn say_if_there(&mut self, path: &[&str], code: Code, advice: &str) {
         let is_there = |it: &Node| it.value != Value::Null;
         if self.get(path).is_some_and(is_there) {
-            self.say(path, advice);
+            self.say(path, code, advice);
         }
     }
 }

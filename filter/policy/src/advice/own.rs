@@ -1,10 +1,12 @@
 //! Advice on what the filter does: faults, overrides, limits, bodies.
 
 use super::{Advice, Value};
+use crate::code::Code;
 use crate::node::{Mark, Node};
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::At;
+use crate::regex::Regexes;
 use crate::spec::{BufferMode, RequestBuffer};
 
 /// Envoy's `per_connection_buffer_limit_bytes`.
@@ -20,6 +22,7 @@ impl Advice<'_, '_> {
         if self.get(&abort).is_some() && targets.any(is_http) {
             self.say(
                 &abort,
+                Code::GrpcStatusForHttp,
                 "aborts plain HTTP requests with status 200: write httpStatus for an HTTPRoute",
             );
         }
@@ -40,8 +43,12 @@ impl Advice<'_, '_> {
             let advice = "has Envoy run the request again on another route, unseen by the \
                           client: btp apply writes that, and the filter by itself refuses it; \
                           mode: Client sends the client there";
-            self.warnings
-                .note(&Path::Field(&rule, "redirect"), mark, advice);
+            self.warnings.note(
+                &Path::Field(&rule, "redirect"),
+                mark,
+                Code::InternalRedirect,
+                advice,
+            );
         }
     }
 
@@ -67,8 +74,12 @@ impl Advice<'_, '_> {
             );
             let rule = Path::Item(&list, index);
             let limit = Path::Field(&rule, "limit");
-            self.warnings
-                .note(&Path::Field(&limit, "unit"), mark, advice);
+            self.warnings.note(
+                &Path::Field(&limit, "unit"),
+                mark,
+                Code::LongDistinctLimit,
+                advice,
+            );
         }
     }
 
@@ -77,7 +88,11 @@ impl Advice<'_, '_> {
             return;
         };
         let path = Path::Root;
-        let buffer = RequestBuffer::read(At { node, path }, &mut Problems::default());
+        let buffer = RequestBuffer::read(
+            At { node, path },
+            &Regexes::default(),
+            &mut Problems::default(),
+        );
         let Some(buffer) = buffer.filter(|buffer| buffer.mode == BufferMode::Buffer) else {
             return;
         };
@@ -89,7 +104,7 @@ impl Advice<'_, '_> {
                  per_connection_buffer_limit_bytes of the listener, to at least {}",
                 largest.get()
             );
-            self.say(&["requestBuffer", "limit"], message);
+            self.say(&["requestBuffer", "limit"], Code::BodyAboveBuffer, message);
         }
         let bounds = ["minDataRate", "maxDuration", "maxTotal"];
         let is_there = |name: &&str| self.get(&["requestBuffer", name]).is_some();
@@ -97,6 +112,7 @@ impl Advice<'_, '_> {
         if let (Some(bound), false) = (bounds.into_iter().find(is_there), is_said) {
             self.say(
                 &["requestBuffer", bound],
+                Code::GrpcUnbounded,
                 "does not hold for gRPC calls, which may be streams, and over HTTP/2 any client \
                  can say that its upload is one: set gatherGrpc to true, or to false if there \
                  are streams",
@@ -108,6 +124,7 @@ impl Advice<'_, '_> {
         {
             self.say(
                 &["requestBuffer", "maxTotal"],
+                Code::TotalUsedUp,
                 "can be used up by clients that send nothing: set minDataRate or maxDuration, too",
             );
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::code::Code;
 use crate::labels::LabelSelector;
 use crate::problem::Problems;
 use crate::read::{At, Object};
@@ -126,7 +127,7 @@ pub(super) fn read(spec: At<'_>, namespace: &str, problems: &mut Problems) -> Op
     let object = spec.open_object(&mut Problems::default())?;
     if let Some(at) = object.get("targetRef") {
         let reason = "is the deprecated form: write targetRefs, a list";
-        problems.note(&at.path, at.node.mark, reason);
+        problems.note(&at.path, at.node.mark, Code::OldSpelling, reason);
     }
     let targets = match object.get("targetRefs") {
         Some(at) => at.list(1..=usize::MAX, problems, |at, problems| {
@@ -159,6 +160,7 @@ pub(super) fn read(spec: At<'_>, namespace: &str, problems: &mut Problems) -> Op
     {
         at.refuse(
             problems,
+            Code::MergeNeedsRoutes,
             "must stand only in a policy that targets nothing but routes: \
              others have no parent to merge with",
         );
@@ -182,7 +184,7 @@ fn refuse_admission_control(object: &Object<'_>, kinds: &[TargetKind], problems:
         && kinds.iter().any(not_http)
     {
         let reason = "must target Gateways, ListenerSets, HTTPRoutes or GRPCRoutes only";
-        problems.note(&at.path, at.node.mark, reason);
+        problems.note(&at.path, at.node.mark, Code::NeedsHttpTargets, reason);
     }
 }
 
@@ -199,7 +201,11 @@ impl Target {
             Some(at) => {
                 let section = at.string(problems)?;
                 if !is_dns_subdomain(section) {
-                    at.refuse(problems, "must be a DNS subdomain (RFC 1123)");
+                    at.refuse(
+                        problems,
+                        Code::MalformedName,
+                        "must be a DNS subdomain (RFC 1123)",
+                    );
                     return None;
                 }
                 Some(section.to_owned())

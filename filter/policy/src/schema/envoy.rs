@@ -1,6 +1,7 @@
 //! What the API lets through and Envoy refuses, tried on Envoy 1.40: texts
 //! that go on the wire, lists with doubles, keepalives without a timeout.
 
+use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
@@ -71,7 +72,11 @@ pub(super) const CHECKS: &[(&[&str], Check)] = &[
     ),
     (&["dns", "dnsRefreshRate"], |at, problems| {
         if Duration::read(at, problems) == Some(Duration::from_millis(1)) {
-            at.refuse(problems, "must be longer than 1ms");
+            at.refuse(
+                problems,
+                Code::DurationOutOfBounds,
+                "must be longer than 1ms",
+            );
         }
     }),
     (&["compression"], no_double_type),
@@ -89,7 +94,11 @@ fn cookie_name(at: At<'_>, problems: &mut Problems) {
         .string(problems)
         .is_some_and(|name| HeaderName::new(name).is_none())
     {
-        at.refuse(problems, "must be a cookie name: 1 to 256 token characters");
+        at.refuse(
+            problems,
+            Code::MalformedCookie,
+            "must be a cookie name: 1 to 256 token characters",
+        );
     }
 }
 
@@ -106,10 +115,15 @@ fn cookie_attributes(at: At<'_>, problems: &mut Problems) {
         };
         let breaks = |text: &str| text.contains(|it: char| it.is_control() || it == ';');
         if HeaderName::new(&entry.key).is_none() {
-            at.refuse(problems, "must be named by 1 to 256 token characters");
+            at.refuse(
+                problems,
+                Code::MalformedCookie,
+                "must be named by 1 to 256 token characters",
+            );
         } else if at.string(problems).is_some_and(breaks) {
             at.refuse(
                 problems,
+                Code::MalformedCookie,
                 "must not contain control characters and semicolons",
             );
         }
@@ -127,7 +141,11 @@ fn sum_of_weights(at: At<'_>, problems: &mut Problems) {
     });
     let sum = weights.fold(0_i64, i64::saturating_add);
     if sum > i64::from(u32::MAX) {
-        at.refuse(problems, "must have weights of 4294967295 in all at most");
+        at.refuse(
+            problems,
+            Code::WeightsTooLarge,
+            "must have weights of 4294967295 in all at most",
+        );
     }
 }
 
@@ -137,6 +155,7 @@ fn path(at: At<'_>, problems: &mut Problems) {
     if at.string(problems).is_some_and(|text| !fine(text)) {
         at.refuse(
             problems,
+            Code::MalformedPath,
             "must begin with / and have printable ASCII characters only, no spaces",
         );
     }
@@ -151,13 +170,17 @@ fn method(at: At<'_>, problems: &mut Problems) {
         method.is_empty() || METHODS.iter().any(is_it)
     };
     if at.string(problems).is_some_and(|method| !known(method)) {
-        at.refuse(problems, format!("must be one of {}", METHODS.join(", ")));
+        at.refuse(
+            problems,
+            Code::MalformedMethod,
+            format!("must be one of {}", METHODS.join(", ")),
+        );
     }
 }
 
 fn payload(at: At<'_>, problems: &mut Problems) {
     if at.string(problems) == Some("") {
-        at.refuse(problems, "must not be empty");
+        at.refuse(problems, Code::TextLength, "must not be empty");
     }
 }
 
@@ -172,11 +195,16 @@ fn keepalive(at: At<'_>, problems: &mut Problems) {
     if timeout.is_none() {
         at.refuse(
             problems,
+            Code::MissingField,
             "must have a timeout: how long Envoy waits for the answer to a ping",
         );
     }
     if interval.is_none() && idle_interval.is_none() {
-        at.refuse(problems, "must have an interval or an idleInterval");
+        at.refuse(
+            problems,
+            Code::NoneOfFields,
+            "must have an interval or an idleInterval",
+        );
     }
 }
 
@@ -184,7 +212,11 @@ fn upgrade(at: At<'_>, problems: &mut Problems) {
     let is_token = |text: &str| HeaderName::new(text).is_some();
     let fine = |text: &str| text.split('/').all(is_token) && text.split('/').count() <= 2;
     if at.string(problems).is_some_and(|text| !fine(text)) {
-        at.refuse(problems, "must be a protocol such as websocket or spdy/3.1");
+        at.refuse(
+            problems,
+            Code::MalformedProtocol,
+            "must be a protocol such as websocket or spdy/3.1",
+        );
     }
 }
 
@@ -198,7 +230,7 @@ fn no_double_type(at: At<'_>, problems: &mut Problems) {
         if seen.contains(&kind) {
             let item = Path::Item(&at.path, index);
             let path = Path::Field(&item, "type");
-            At { node, path }.refuse(problems, "is listed twice");
+            At { node, path }.refuse(problems, Code::ListedTwice, "is listed twice");
         }
         seen.push(kind);
     }

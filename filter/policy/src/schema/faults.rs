@@ -1,5 +1,6 @@
 //! Faults, buffers, shedding, shaping, compression and upgrades.
 
+use crate::code::Code;
 use crate::node::Value;
 
 use super::limits::SELECTOR;
@@ -25,9 +26,11 @@ pub(super) static FAULT_INJECTION: Object = Object {
         extension("maxActive", integer(1, UINT32)),
         extension("exemptHealthChecks", Shape::Boolean),
     ],
-    rules: &[rule("must have delay, abort or headerControl", |it| {
-        count(it, &["delay", "abort", "headerControl"]) > 0
-    })],
+    rules: &[rule(
+        Code::NoneOfFields,
+        "must have delay, abort or headerControl",
+        |it| count(it, &["delay", "abort", "headerControl"]) > 0,
+    )],
 };
 
 static DELAY: Object = Object {
@@ -37,6 +40,7 @@ static DELAY: Object = Object {
         optional("percentage", Shape::Number),
     ],
     rules: &[rule(
+        Code::NotExactlyOne,
         "must have a fixedDelay, or else a distribution",
         |it| count(it, &["fixedDelay", "distribution"]) == 1,
     )],
@@ -51,10 +55,14 @@ static DISTRIBUTION: Object = Object {
         optional("pareto", Shape::Object(&PARETO)),
         optional("empirical", Shape::Object(&EMPIRICAL)),
     ],
-    rules: &[rule("must be one distribution", |it| match &it.value {
-        Value::Map(entries) => entries.len() == 1,
-        _ => false,
-    })],
+    rules: &[rule(
+        Code::NotExactlyOne,
+        "must be one distribution",
+        |it| match &it.value {
+            Value::Map(entries) => entries.len() == 1,
+            _ => false,
+        },
+    )],
 };
 
 static UNIFORM: Object = Object {
@@ -127,6 +135,7 @@ static ABORT: Object = Object {
         extension("headers", list(1, 16, &Shape::Object(&HEADER))),
     ],
     rules: &[rule(
+        Code::NotExactlyOne,
         "must have exactly one of httpStatus, grpcStatus and reset: true",
         |it| {
             let reset = it.field("reset").map(|it| &it.value) == Some(&Value::Bool(true));
@@ -145,6 +154,7 @@ static SAMPLING: Object = Object {
         optional("seed", integer(0, i64::MAX)),
     ],
     rules: &[rule(
+        Code::FieldOfType,
         "must have a name for key Header, and only then",
         |it| has(it, "name") == (text_in(it, "key", "") == "Header"),
     )],
@@ -155,9 +165,11 @@ static HEADER_CONTROL: Object = Object {
         optional("delay", Shape::Object(&DELAY_CONTROL)),
         optional("abort", Shape::Object(&ABORT_CONTROL)),
     ],
-    rules: &[rule("must have delay, abort or both", |it| {
-        count(it, &["delay", "abort"]) > 0
-    })],
+    rules: &[rule(
+        Code::NoneOfFields,
+        "must have delay, abort or both",
+        |it| count(it, &["delay", "abort"]) > 0,
+    )],
 };
 
 static DELAY_CONTROL: Object = Object {
@@ -178,9 +190,11 @@ static SCHEDULE: Object = Object {
         optional("start", text(20, 64)),
         optional("end", text(20, 64)),
     ],
-    rules: &[rule("must have start, end or both", |it| {
-        count(it, &["start", "end"]) > 0
-    })],
+    rules: &[rule(
+        Code::NoneOfFields,
+        "must have start, end or both",
+        |it| count(it, &["start", "end"]) > 0,
+    )],
 };
 
 pub(super) static REQUEST_BUFFER: Object = Object {
@@ -238,11 +252,15 @@ pub(super) static ADMISSION_CONTROL: Object = Object {
         optional("samplingWindow", Shape::Duration),
         optional("successCriteria", Shape::Object(&SUCCESS_CRITERIA)),
     ],
-    rules: &[rule("must have a samplingWindow of at least 1s", |it| {
-        let window = text_in(it, "samplingWindow", "1s");
-        crate::scalar::Duration::parse(window)
-            .is_none_or(|window| window.as_nanos() >= 1_000_000_000)
-    })],
+    rules: &[rule(
+        Code::DurationOutOfBounds,
+        "must have a samplingWindow of at least 1s",
+        |it| {
+            let window = text_in(it, "samplingWindow", "1s");
+            crate::scalar::Duration::parse(window)
+                .is_none_or(|window| window.as_nanos() >= 1_000_000_000)
+        },
+    )],
 };
 
 static SUCCESS_CRITERIA: Object = Object {
@@ -288,9 +306,11 @@ pub(super) static BANDWIDTH_LIMIT: Object = Object {
         optional("request", Shape::Object(&REQUEST_BANDWIDTH)),
         optional("response", Shape::Object(&RESPONSE_BANDWIDTH)),
     ],
-    rules: &[rule("must have request, response or both", |it| {
-        count(it, &["request", "response"]) > 0
-    })],
+    rules: &[rule(
+        Code::NoneOfFields,
+        "must have request, response or both",
+        |it| count(it, &["request", "response"]) > 0,
+    )],
 };
 
 static REQUEST_BANDWIDTH: Object = Object {
@@ -340,9 +360,11 @@ pub(super) static HTTP_UPGRADE: Object = Object {
         required("type", ANY_TEXT),
         optional("connect", Shape::Object(&CONNECT)),
     ],
-    rules: &[rule("must be of type CONNECT to have connect", |it| {
-        !has(it, "connect") || text_in(it, "type", "") == "CONNECT"
-    })],
+    rules: &[rule(
+        Code::FieldOfType,
+        "must be of type CONNECT to have connect",
+        |it| !has(it, "connect") || text_in(it, "type", "") == "CONNECT",
+    )],
 };
 
 static CONNECT: Object = Object {

@@ -1,5 +1,6 @@
 //! `healthCheck`.
 
+use crate::code::Code;
 use crate::node::Node;
 
 use super::shape::{
@@ -33,15 +34,21 @@ static ACTIVE: Object = Object {
         optional("healthCheckLog", Shape::Object(&LOG)),
     ],
     rules: &[
-        rule("must have http exactly if its type is HTTP", |it| {
-            (text_in(it, "type", "") == "HTTP") == has(it, "http")
-        }),
-        rule("must have tcp exactly if its type is TCP", |it| {
-            (text_in(it, "type", "") == "TCP") == has(it, "tcp")
-        }),
-        rule("must have grpc only if its type is GRPC", |it| {
-            text_in(it, "type", "") == "GRPC" || !has(it, "grpc")
-        }),
+        rule(
+            Code::FieldOfType,
+            "must have http exactly if its type is HTTP",
+            |it| (text_in(it, "type", "") == "HTTP") == has(it, "http"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have tcp exactly if its type is TCP",
+            |it| (text_in(it, "type", "") == "TCP") == has(it, "tcp"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have grpc only if its type is GRPC",
+            |it| text_in(it, "type", "") == "GRPC" || !has(it, "grpc"),
+        ),
     ],
 };
 
@@ -61,6 +68,7 @@ static HTTP: Object = Object {
         optional("requestBody", Shape::Object(&PAYLOAD)),
     ],
     rules: &[rule(
+        Code::MalformedMethod,
         "must have the method POST or PUT for a requestBody",
         |it| {
             let method = text_in(it, "method", "").to_ascii_uppercase();
@@ -89,12 +97,16 @@ static PAYLOAD: Object = Object {
         optional("binary", formed(0, usize::MAX, Form::Base64)),
     ],
     rules: &[
-        rule("must have text exactly if its type is Text", |it| {
-            (text_in(it, "type", "") == "Text") == has(it, "text")
-        }),
-        rule("must have binary exactly if its type is Binary", |it| {
-            (text_in(it, "type", "") == "Binary") == has(it, "binary")
-        }),
+        rule(
+            Code::FieldOfType,
+            "must have text exactly if its type is Text",
+            |it| (text_in(it, "type", "") == "Text") == has(it, "text"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have binary exactly if its type is Binary",
+            |it| (text_in(it, "type", "") == "Binary") == has(it, "binary"),
+        ),
     ],
 };
 
@@ -104,6 +116,7 @@ static LOG: Object = Object {
         optional("sinks", list(0, 1, &Shape::Object(&SINK))),
     ],
     rules: &[rule(
+        Code::FieldOfType,
         "must match failures and successes together, or neither",
         |it| {
             let kinds: Vec<&str> = items(it, "matches")
@@ -129,9 +142,11 @@ static SINK: Object = Object {
         required("type", Shape::Choice(&["File"])),
         optional("file", Shape::Object(&FILE)),
     ],
-    rules: &[rule("must have file exactly if its type is File", |it| {
-        (text_in(it, "type", "") == "File") == has(it, "file")
-    })],
+    rules: &[rule(
+        Code::FieldOfType,
+        "must have file exactly if its type is File",
+        |it| (text_in(it, "type", "") == "File") == has(it, "file"),
+    )],
 };
 
 static FILE: Object = Object {

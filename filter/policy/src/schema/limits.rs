@@ -1,5 +1,7 @@
 //! `rateLimit`.
 
+use crate::code::Code;
+
 use super::shape::{
     ANY_INTEGER, ANY_TEXT, Form, Object, Shape, TOKEN, UINT32, count, extension, formed, has,
     integer, list, many, optional, required, rule, text,
@@ -82,17 +84,21 @@ static LOCAL_RULE: Object = Object {
         extension("queue", Shape::Object(&QUEUE)),
     ],
     rules: &[
-        rule("must have limit or concurrency", |it| {
+        rule(Code::NoneOfFields, "must have limit or concurrency", |it| {
             count(it, &["limit", "concurrency"]) > 0
         }),
-        rule("must have limit beside cost or queue", |it| {
-            has(it, "limit") || count(it, &["cost", "queue"]) == 0
-        }),
         rule(
+            Code::ExcludedField,
+            "must have limit beside cost or queue",
+            |it| has(it, "limit") || count(it, &["cost", "queue"]) == 0,
+        ),
+        rule(
+            Code::GlobalOnly,
             "must not have cost.response: it is global limits' only",
             |it| !it.field("cost").is_some_and(|it| has(it, "response")),
         ),
         rule(
+            Code::GlobalOnly,
             "must not have limit.fromMetadata: it is global limits' only",
             |it| !it.field("limit").is_some_and(|it| has(it, "fromMetadata")),
         ),
@@ -123,6 +129,7 @@ pub(super) static SELECTOR: Object = Object {
         extension("metadata", list(1, 16, &Shape::Object(&METADATA))),
     ],
     rules: &[rule(
+        Code::NoneOfFields,
         "must have one of headers, methods, path, sourceCIDR, queryParams and metadata",
         |it| {
             let fields = [
@@ -242,9 +249,11 @@ static AMOUNT: Object = Object {
         optional("number", ANY_INTEGER),
         optional("metadata", Shape::Object(&AMOUNT_METADATA)),
     ],
-    rules: &[rule("must not have both number and metadata", |it| {
-        count(it, &["number", "metadata"]) < 2
-    })],
+    rules: &[rule(
+        Code::ExcludedField,
+        "must not have both number and metadata",
+        |it| count(it, &["number", "metadata"]) < 2,
+    )],
 };
 
 static AMOUNT_METADATA: Object = Object {

@@ -1,5 +1,7 @@
 //! `loadBalancer`.
 
+use crate::code::Code;
+
 use super::shape::{
     ANY_INTEGER, ANY_TEXT, COUNT, Form, HOSTNAME, Object, PERCENT, PORT, Shape, UINT32, count,
     extension, formed, has, integer, list, many, optional, required, rule, text, text_in, unique,
@@ -28,22 +30,27 @@ pub(super) static LOAD_BALANCER: Object = Object {
     ],
     rules: &[
         rule(
+            Code::FieldOfType,
             "must have consistentHash exactly if its type is ConsistentHash",
             |it| (text_in(it, "type", "") == "ConsistentHash") == has(it, "consistentHash"),
         ),
         rule(
+            Code::FieldOfType,
             "must have backendUtilization exactly if its type is BackendUtilization",
             |it| (text_in(it, "type", "") == "BackendUtilization") == has(it, "backendUtilization"),
         ),
         rule(
+            Code::FieldOfType,
             "must not have leastRequest unless its type is LeastRequest",
             |it| text_in(it, "type", "") == "LeastRequest" || !has(it, "leastRequest"),
         ),
         rule(
+            Code::FieldOfType,
             "must have dynamicModule exactly if its type is DynamicModule",
             |it| (text_in(it, "type", "") == "DynamicModule") == has(it, "dynamicModule"),
         ),
         rule(
+            Code::FieldOfType,
             "must not have slowStart if its type is Random, ConsistentHash or DynamicModule",
             |it| {
                 let kind = text_in(it, "type", "");
@@ -52,6 +59,7 @@ pub(super) static LOAD_BALANCER: Object = Object {
             },
         ),
         rule(
+            Code::FieldOfType,
             "must not have zoneAware.preferLocal if its type is ConsistentHash or \
              BackendUtilization",
             |it| {
@@ -64,6 +72,7 @@ pub(super) static LOAD_BALANCER: Object = Object {
             },
         ),
         rule(
+            Code::FieldOfType,
             "must have neither zoneAware nor endpointOverride if its type is DynamicModule",
             |it| {
                 text_in(it, "type", "") != "DynamicModule"
@@ -86,16 +95,23 @@ static CONSISTENT_HASH: Object = Object {
         optional("tableSize", integer(2, 5_000_011)),
     ],
     rules: &[
-        rule("must have header exactly if its type is Header", |it| {
-            (text_in(it, "type", "") == "Header") == has(it, "header")
-        }),
-        rule("must have headers exactly if its type is Headers", |it| {
-            (text_in(it, "type", "") == "Headers") == has(it, "headers")
-        }),
-        rule("must have cookie exactly if its type is Cookie", |it| {
-            (text_in(it, "type", "") == "Cookie") == has(it, "cookie")
-        }),
         rule(
+            Code::FieldOfType,
+            "must have header exactly if its type is Header",
+            |it| (text_in(it, "type", "") == "Header") == has(it, "header"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have headers exactly if its type is Headers",
+            |it| (text_in(it, "type", "") == "Headers") == has(it, "headers"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have cookie exactly if its type is Cookie",
+            |it| (text_in(it, "type", "") == "Cookie") == has(it, "cookie"),
+        ),
+        rule(
+            Code::FieldOfType,
             "must have queryParams exactly if its type is QueryParams",
             |it| (text_in(it, "type", "") == "QueryParams") == has(it, "queryParams"),
         ),
@@ -135,10 +151,14 @@ static OUT_OF_BAND: Object = Object {
         optional("port", PORT),
         optional("reportingPeriod", Shape::Duration),
     ],
-    rules: &[rule("must have a reportingPeriod longer than zero", |it| {
-        let period = text_in(it, "reportingPeriod", "1s");
-        crate::scalar::Duration::parse(period).is_none_or(|period| period.as_nanos() > 0)
-    })],
+    rules: &[rule(
+        Code::DurationOutOfBounds,
+        "must have a reportingPeriod longer than zero",
+        |it| {
+            let period = text_in(it, "reportingPeriod", "1s");
+            crate::scalar::Duration::parse(period).is_none_or(|period| period.as_nanos() > 0)
+        },
+    )],
 };
 
 /// KubeLB documents it. Of how many endpoints, drawn by chance, Envoy takes the
@@ -184,6 +204,7 @@ static ZONE_AWARE: Object = Object {
         ),
     ],
     rules: &[rule(
+        Code::ExcludedField,
         "must not have both preferLocal and weightedZones",
         |it| count(it, &["preferLocal", "weightedZones"]) < 2,
     )],

@@ -1,11 +1,13 @@
 //! The fields that Envoy enforces itself: their table, and what the CRD
 //! lets through and Envoy Gateway or Envoy refuses later.
 
+use crate::code::Code;
 use crate::native::GlobalRule;
 use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::At;
+use crate::regex::Regexes;
 use crate::scalar::{Duration, Quantity};
 use crate::spec::{Owner, owner_of};
 
@@ -114,6 +116,9 @@ fn at_path(at: At<'_>, path: &[&str], problems: &mut Problems, check: Check) {
         [] => {
             let mut found = Problems::default();
             check(at, &mut found);
+            if found.is_empty() {
+                return;
+            }
             let known = problems.paths();
             for problem in found.into_vec() {
                 if !known.contains(&problem.path) {
@@ -146,7 +151,11 @@ fn quantity(at: At<'_>, least: u64, most: u64, problems: &mut Problems) {
     if let Some(quantity) = Quantity::read(at, problems)
         && !(least..=most).contains(&quantity.get())
     {
-        at.refuse(problems, format!("must be between {least} and {most}"));
+        at.refuse(
+            problems,
+            Code::QuantityOutOfBounds,
+            format!("must be between {least} and {most}"),
+        );
     }
 }
 
@@ -167,6 +176,7 @@ fn bandwidth(at: At<'_>, problems: &mut Problems) {
     {
         at.refuse(
             problems,
+            Code::QuantityOutOfBounds,
             "must be at least 1 KiB per second: Envoy counts in those",
         );
     }
@@ -178,6 +188,7 @@ fn whole_seconds(at: At<'_>, problems: &mut Problems) {
     {
         at.refuse(
             problems,
+            Code::PartOfSecond,
             "must be whole seconds: the operating system counts in those",
         );
     }
@@ -191,6 +202,7 @@ fn prime(at: At<'_>, problems: &mut Problems) {
     if let Some(divisor) = divisors.into_iter().find(|divisor| size % divisor == 0) {
         at.refuse(
             problems,
+            Code::NotPrime,
             format!("must be a prime number: {divisor} divides it"),
         );
     }
@@ -213,6 +225,7 @@ fn stat_name(at: At<'_>, problems: &mut Problems) {
             let known = KNOWN.map(|name| format!("%{name}%")).join(", ");
             at.refuse(
                 problems,
+                Code::UnknownOperator,
                 format!("must have no other operators than {known}"),
             );
             return;
@@ -231,12 +244,12 @@ fn check_global_limits(spec: At<'_>, problems: &mut Problems) {
     let limits = Path::Field(&spec.path, "rateLimit");
     let path = Path::Field(&limits, "global");
     let at = At { node, path };
-    let before = problems.paths().len();
+    let before = problems.len();
     check(at, &GLOBAL, Profile::Btp, problems);
-    if problems.paths().len() > before {
+    if problems.len() > before {
         return;
     }
-    GlobalRule::read_all(at, problems);
+    GlobalRule::read_all(at, &Regexes::default(), problems);
 }
 
 const GLOBAL: Shape = Shape::Object(&super::limits::GLOBAL);

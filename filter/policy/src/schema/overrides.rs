@@ -1,5 +1,6 @@
 //! `responseOverride`.
 
+use crate::code::Code;
 use crate::node::{Node, Value};
 
 use super::limits::SELECTOR;
@@ -17,6 +18,7 @@ pub(super) static RESPONSE_OVERRIDE: Object = Object {
         extension("keepHeaders", Shape::Either(&KEEP_HEADERS)),
     ],
     rules: &[rule(
+        Code::NotExactlyOne,
         "must have exactly one of response and redirect",
         |it| count(it, &["response", "redirect"]) == 1,
     )],
@@ -35,6 +37,7 @@ static MATCH: Object = Object {
         extension("requests", list(1, 16, &Shape::Object(&SELECTOR))),
     ],
     rules: &[rule(
+        Code::NoneOfFields,
         "must have statusCodes, responseHeaders, grpcStatus or requests",
         |it| {
             let conditions = ["statusCodes", "responseHeaders", "grpcStatus", "requests"];
@@ -52,26 +55,32 @@ static STATUS_CODE: Object = Object {
         optional("range", Shape::Object(&RANGE)),
     ],
     rules: &[
-        rule("must have a value, and no range, for type Value", |it| {
-            text_in(it, "type", "Value") != "Value" || has(it, "value")
-        }),
-        rule("must have a range, and no value, for type Range", |it| {
-            text_in(it, "type", "Value") != "Range" || has(it, "range")
-        }),
+        rule(
+            Code::FieldOfType,
+            "must have a value, and no range, for type Value",
+            |it| text_in(it, "type", "Value") != "Value" || has(it, "value"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have a range, and no value, for type Range",
+            |it| text_in(it, "type", "Value") != "Range" || has(it, "range"),
+        ),
     ],
 };
 
 static RANGE: Object = Object {
     fields: &[required("start", ANY_INTEGER), required("end", ANY_INTEGER)],
-    rules: &[rule("must end after it starts", |it| {
-        match (
+    rules: &[rule(
+        Code::WrongOrder,
+        "must end after it starts",
+        |it| match (
             it.field("start").map(|it| &it.value),
             it.field("end").map(|it| &it.value),
         ) {
             (Some(Value::Int(start)), Some(Value::Int(end))) => start < end,
             _ => true,
-        }
-    })],
+        },
+    )],
 };
 
 static HEADER_MATCH: Object = Object {
@@ -103,9 +112,11 @@ static RESPONSE: Object = Object {
         extension("keepBody", Shape::Boolean),
         extension("variants", list(1, 16, &Shape::Object(&VARIANT))),
     ],
-    rules: &[rule("must not have both body and variants", |it| {
-        count(it, &["body", "variants"]) < 2
-    })],
+    rules: &[rule(
+        Code::ExcludedField,
+        "must not have both body and variants",
+        |it| count(it, &["body", "variants"]) < 2,
+    )],
 };
 
 /// The CRD's: an override drops the original headers, so none can be removed.
@@ -134,13 +145,17 @@ static BODY: Object = Object {
         ),
     ],
     rules: &[
-        rule("must have inline for type Inline", |it| {
-            text_in(it, "type", "Inline") != "Inline" || has(it, "inline")
-        }),
-        rule("must have valueRef for type ValueRef", |it| {
-            text_in(it, "type", "Inline") != "ValueRef" || has(it, "valueRef")
-        }),
-        rule("must refer to a ConfigMap", |it| {
+        rule(
+            Code::FieldOfType,
+            "must have inline for type Inline",
+            |it| text_in(it, "type", "Inline") != "Inline" || has(it, "inline"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have valueRef for type ValueRef",
+            |it| text_in(it, "type", "Inline") != "ValueRef" || has(it, "valueRef"),
+        ),
+        rule(Code::WrongConstant, "must refer to a ConfigMap", |it| {
             it.field("valueRef")
                 .is_none_or(|it| text_in(it, "kind", "ConfigMap") == "ConfigMap")
         }),
@@ -200,6 +215,7 @@ static PATH: Object = Object {
         optional("replacePrefixMatch", text(0, 1024)),
     ],
     rules: &[rule(
+        Code::FieldOfType,
         "must be of type ReplaceFullPath, with replaceFullPath",
         |it| {
             text_in(it, "type", "") == "ReplaceFullPath"

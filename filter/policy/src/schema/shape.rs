@@ -1,5 +1,6 @@
 //! What the tables are made of.
 
+use crate::code::Code;
 use crate::node::{Node, Value};
 
 /// What a value may be.
@@ -103,6 +104,8 @@ pub struct Field {
 /// What must hold over several fields of an object.
 #[derive(Debug)]
 pub struct Rule {
+    /// What kind of mistake it is not to keep it.
+    pub code: Code,
     /// A predicate whose subject is the object.
     pub says: &'static str,
     /// Whether it holds.
@@ -147,8 +150,8 @@ pub(super) const fn extension(name: &'static str, shape: Shape) -> Field {
     }
 }
 
-pub(super) const fn rule(says: &'static str, holds: fn(&Node) -> bool) -> Rule {
-    Rule { says, holds }
+pub(super) const fn rule(code: Code, says: &'static str, holds: fn(&Node) -> bool) -> Rule {
+    Rule { code, says, holds }
 }
 
 pub(super) const fn integer(least: i64, most: i64) -> Shape {
@@ -198,6 +201,7 @@ pub(super) static FRACTION: Object = Object {
         optional("denominator", integer(1, i64::MAX)),
     ],
     rules: &[rule(
+        Code::OutOfBounds,
         "must not have a numerator above its denominator",
         |fraction| {
             let whole = |name, default| match fraction.field(name).map(|node| &node.value) {

@@ -1,5 +1,6 @@
 //! `spec` itself: its fields and the rules between them.
 
+use crate::code::Code;
 use crate::node::Node;
 
 use super::backends::{CIRCUIT_BREAKER, RETRY, RETRY_CONSTRAINT, TIMEOUT};
@@ -49,10 +50,13 @@ pub static SPEC: Object = Object {
         optional("tcpKeepalive", Shape::Object(&TCP_KEEPALIVE)),
     ],
     rules: &[
-        rule("must not have both compression and compressor", |spec| {
-            !(has(spec, "compression") && has(spec, "compressor"))
-        }),
         rule(
+            Code::ExcludedField,
+            "must not have both compression and compressor",
+            |spec| !(has(spec, "compression") && has(spec, "compressor")),
+        ),
+        rule(
+            Code::ExcludedField,
             "must have loadBalancer.type Random or RoundRobin for \
              connection.preconnect.predictivePercent",
             |spec| {
@@ -73,16 +77,19 @@ pub(super) static CRD_ONLY: Object = Object {
     fields: &[],
     rules: &[
         rule(
+            Code::ExcludedField,
             "must not remove headers in responseOverride[].response.header: an override drops \
              the original ones",
             |spec| !items(spec, "responseOverride").iter().any(removes_headers),
         ),
         rule(
+            Code::ExcludedField,
             "must not have both requestBuffer and httpUpgrade: an upgraded \
              connection cannot be buffered",
             |spec| !(has(spec, "requestBuffer") && has_items(spec, "httpUpgrade")),
         ),
         rule(
+            Code::NeedsHttpTargets,
             "must target Gateways, ListenerSets, HTTPRoutes or GRPCRoutes for admissionControl",
             |spec| {
                 let http = ["Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute"];
@@ -90,6 +97,7 @@ pub(super) static CRD_ONLY: Object = Object {
             },
         ),
         rule(
+            Code::NotExactlyOne,
             "must have either targetRef or targetRefs, or targetSelectors",
             |spec| {
                 let one = has(spec, "targetRef") != has(spec, "targetRefs");
@@ -97,6 +105,7 @@ pub(super) static CRD_ONLY: Object = Object {
             },
         ),
         rule(
+            Code::MergeNeedsRoutes,
             "must target only routes (HTTPRoute, GRPCRoute, TCPRoute, UDPRoute, TLSRoute) \
              for mergeType",
             |spec| {
@@ -104,10 +113,13 @@ pub(super) static CRD_ONLY: Object = Object {
                 !has(spec, "mergeType") || target_kinds(spec).all(route)
             },
         ),
-        rule("must not have the mergeType Replace", |spec| {
-            text_in(spec, "mergeType", "") != "Replace"
-        }),
         rule(
+            Code::UnknownChoice,
+            "must not have the mergeType Replace",
+            |spec| text_in(spec, "mergeType", "") != "Replace",
+        ),
+        rule(
+            Code::WrongConstant,
             "must target objects of the group gateway.networking.k8s.io",
             |spec| {
                 let group = "gateway.networking.k8s.io";
@@ -115,6 +127,7 @@ pub(super) static CRD_ONLY: Object = Object {
             },
         ),
         rule(
+            Code::UnknownChoice,
             "must target only the kinds Gateway, ListenerSet, HTTPRoute, GRPCRoute, TCPRoute, \
              UDPRoute and TLSRoute",
             |spec| {

@@ -1,5 +1,7 @@
 //! Targets: which objects a policy is attached to.
 
+use crate::code::Code;
+
 use super::shape::{
     ANY_TEXT, Form, Object, Shape, formed, has, many, optional, required, rule, text, text_in,
 };
@@ -39,9 +41,11 @@ static NAMESPACES: Object = Object {
         optional("from", Shape::Choice(&["Same", "All", "Selector"])),
         optional("selector", Shape::Object(&LABEL_SELECTOR)),
     ],
-    rules: &[rule("must have a selector if from is Selector", |it| {
-        text_in(it, "from", "Same") != "Selector" || has(it, "selector")
-    })],
+    rules: &[rule(
+        Code::FieldOfType,
+        "must have a selector if from is Selector",
+        |it| text_in(it, "from", "Same") != "Selector" || has(it, "selector"),
+    )],
 };
 
 static LABEL_SELECTOR: Object = Object {

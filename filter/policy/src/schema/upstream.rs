@@ -1,5 +1,6 @@
 //! Connections to the upstreams: sockets, DNS, HTTP/2.
 
+use crate::code::Code;
 use crate::scalar::Duration;
 
 use super::shape::{
@@ -60,6 +61,7 @@ static KEEPALIVE: Object = Object {
         optional("timeout", Shape::Duration),
     ],
     rules: &[rule(
+        Code::WrongOrder,
         "must have a timeout shorter than its interval",
         |it| {
             let duration = |name| Duration::parse(text_in(it, name, ""));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
@@ -77,7 +78,9 @@ pub fn check_fields(
         let path = Path::Field(&at.path, field.name);
         match at.node.field(field.name) {
             Some(node) => check(At { node, path }, &field.shape, profile, problems),
-            None if field.required => problems.note(&path, at.node.mark, "is required"),
+            None if field.required => {
+                problems.note(&path, at.node.mark, Code::MissingField, "is required")
+            }
             None => {}
         }
     }
@@ -87,7 +90,7 @@ pub fn check_fields(
 pub(super) fn check_rules(at: At<'_>, object: &Object, problems: &mut Problems) {
     for rule in object.rules {
         if !(rule.holds)(at.node) {
-            problems.note(&at.path, at.node.mark, rule.says);
+            problems.note(&at.path, at.node.mark, rule.code, rule.says);
         }
     }
 }
@@ -130,32 +133,43 @@ fn check_text(at: At<'_>, least: usize, most: usize, form: Form, problems: &mut 
         } else {
             format!("must be {least} to {most} characters long")
         };
-        at.refuse(problems, reason);
-    } else if let Some(reason) = wrong_form(text, form) {
-        at.refuse(problems, reason);
+        at.refuse(problems, Code::TextLength, reason);
+    } else if let Some((code, reason)) = wrong_form(text, form) {
+        at.refuse(problems, code, reason);
     }
 }
 
-fn wrong_form(text: &str, form: Form) -> Option<&'static str> {
-    let (is_right, reason) = match form {
-        Form::Free => (true, ""),
-        Form::DnsSubdomain => (is_dns_subdomain(text), "must be a DNS name (RFC 1123)"),
+fn wrong_form(text: &str, form: Form) -> Option<(Code, &'static str)> {
+    let (is_right, code, reason) = match form {
+        Form::Free => return None,
+        Form::DnsSubdomain => (
+            is_dns_subdomain(text),
+            Code::MalformedName,
+            "must be a DNS name (RFC 1123)",
+        ),
         Form::Group => (
             text.is_empty() || is_dns_subdomain(text),
+            Code::MalformedKind,
             "must be an API group, or \"\" for the core group",
         ),
-        Form::Kind => (is_kind(text), "must be a kind, such as HTTPRoute"),
+        Form::Kind => (
+            is_kind(text),
+            Code::MalformedKind,
+            "must be a kind, such as HTTPRoute",
+        ),
         Form::Token => (
             HeaderName::new(text).is_some(),
+            Code::MalformedHeaderName,
             "must be a header name: 1 to 256 token characters",
         ),
         Form::OneLine => (
             !text.contains(['\r', '\n', '\0']),
+            Code::BrokenLine,
             "must not contain line breaks or NUL",
         ),
-        Form::Base64 => (is_base64(text), "must be base64"),
+        Form::Base64 => (is_base64(text), Code::MalformedBase64, "must be base64"),
     };
-    (!is_right).then_some(reason)
+    (!is_right).then_some((code, reason))
 }
 
 fn is_kind(text: &str) -> bool {
@@ -192,7 +206,7 @@ fn check_unique(at: At<'_>, key: &str, problems: &mut Problems) {
         };
         if !seen.insert(value) {
             let path = Path::Item(&at.path, index);
-            problems.refuse(&path, node, "is listed twice");
+            problems.refuse(&path, node, Code::ListedTwice, "is listed twice");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Replies that a policy writes: the `reject` of limits, and an `abort` with a
 //! status. All but the latter's status are extensions.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{HeaderName, HttpStatus, read_header_name, read_header_value};
@@ -72,7 +73,11 @@ pub(super) fn read_reply_header(
     let name = object.required("name", problems).and_then(|at| {
         let name = read_header_name(at, problems)?;
         if name.as_str() == "content-type" {
-            at.refuse(problems, "is written by contentType: set that instead");
+            at.refuse(
+                problems,
+                Code::ReservedHeader,
+                "is written by contentType: set that instead",
+            );
         }
         Some(name)
     });
@@ -96,7 +101,7 @@ mod tests {
         problems
             .into_vec()
             .iter()
-            .map(|it| it.path.clone())
+            .map(|it| it.path.to_string())
             .collect()
     }
 

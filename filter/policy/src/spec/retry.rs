@@ -3,6 +3,7 @@
 //! Source: Envoy Gateway's `Retry`; GEP-3388 for the constraint, which is
 //! our extension of the policy.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{Duration, HeaderName};
@@ -213,6 +214,7 @@ impl Retry {
         {
             at.refuse(
                 problems,
+                Code::WrongOrder,
                 "must not have a baseInterval above its maxInterval",
             );
         }
@@ -342,6 +344,7 @@ fn read_methods(at: At<'_>, problems: &mut Problems) -> Option<Vec<String>> {
         } else if HeaderName::new(name).is_none() || name != name.to_ascii_uppercase() {
             at.refuse(
                 problems,
+                Code::MalformedMethod,
                 "must be a method in capitals, such as GET, or Idempotent",
             );
         } else {
@@ -357,7 +360,11 @@ fn read_interval(at: At<'_>, problems: &mut Problems) -> Option<Duration> {
     let second = Duration::from_millis(1_000);
     let hour = Duration::from_millis(3_600_000);
     if !(second..=hour).contains(&interval) {
-        at.refuse(problems, "must be between 1s and 1h");
+        at.refuse(
+            problems,
+            Code::DurationOutOfBounds,
+            "must be between 1s and 1h",
+        );
         return None;
     }
     Some(interval)
