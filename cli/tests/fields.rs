@@ -6,6 +6,7 @@ mod fields_support;
 use std::fs;
 use std::process::Command;
 
+use btp_policy::Regexes;
 use btp_policy::json;
 use btp_policy::path::Path;
 use btp_policy::policy::{self, Policy};
@@ -105,7 +106,7 @@ fn document(spec: &Value) -> Value {
 fn read(document: &Value) -> Vec<String> {
     let node = json::parse(document.to_string().as_bytes()).expect("is JSON");
     let mut problems = Problems::default();
-    Policy::read(At::root(&node), &mut problems);
+    Policy::read(At::root(&node), &Regexes::default(), &mut problems);
     let root = Path::Root;
     let at = At {
         node: node.field("spec").expect("has one"),

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use btp_policy::Regexes;
 use btp_policy::json;
 use btp_policy::node::Node;
 use btp_policy::policy::Policy;
@@ -43,7 +44,7 @@ fn is_read(spec: &Value) -> bool {
     let policy = json!({ "metadata": { "name": "p" }, "spec": spec });
     let node: Node = json::parse(policy.to_string().as_bytes()).expect("is JSON");
     let mut problems = Problems::default();
-    Policy::read(At::root(&node), &mut problems);
+    Policy::read(At::root(&node), &Regexes::default(), &mut problems);
     problems.is_empty()
 }
 

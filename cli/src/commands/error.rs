@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::deliver;
+use crate::diagnostics::IsError;
 use crate::file_error::FileError;
 
 /// What went wrong.
@@ -15,6 +16,10 @@ pub(super) enum Error {
     NoRequest(String),
     /// There is no such field to speak of.
     NoField(String),
+    /// There is no such code; why.
+    NoCode(String),
+    /// An error is to be allowed.
+    Allowed(IsError),
     /// An option is for a folder, and there is none.
     NeedsFolder {
         option: &'static str,
@@ -55,6 +60,8 @@ impl fmt::Display for Error {
                 )
             }
             Self::NoField(reason) => formatter.write_str(reason),
+            Self::NoCode(why) => formatter.write_str(why),
+            Self::Allowed(error) => error.fmt(formatter),
             Self::NeedsFolder { option, why } => write!(
                 formatter,
                 "{option} needs --out-dir DIR: {why}. Say --out-dir DIR instead of -o, or leave \

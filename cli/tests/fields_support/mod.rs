@@ -1,7 +1,7 @@
 //! The fields of the tables, values inside and outside of their bounds, and the
 //! smallest documents that have them.
 
-use btp_policy::schema::{Field, Form, Object, Shape};
+use btp_policy::schema::{Form, Object, Shape};
 use btp_policy::spec::SPEC;
 use serde_json::{Map, Value, json};
 
@@ -25,7 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
 fn walk(object: &'static Object, steps: &mut Vec<Step>, found: &mut Vec<Case>) {
     for field in object.fields {
         steps.push(Step::Field(field.name));
-        values_at(field, &field.shape, steps, found);
+        values_at(&field.shape, steps, found);
         steps.pop();
     }
 }
@@ -37,12 +37,7 @@ enum Step {
     Key,
 }
 
-fn values_at(
-    field: &'static Field,
-    shape: &'static Shape,
-    steps: &mut Vec<Step>,
-    found: &mut Vec<Case>,
-) {
+fn values_at(shape: &'static Shape, steps: &mut Vec<Step>, found: &mut Vec<Case>) {
     let path = shown(steps);
     for (values, is_inside) in [(inside(&path, shape), true), (outside(shape), false)] {
         for value in values {
@@ -60,19 +55,18 @@ fn values_at(
         Shape::Object(object) => walk(object, steps, found),
         Shape::List { item, .. } => {
             steps.push(Step::Item);
-            values_at(field, item, steps, found);
+            values_at(item, steps, found);
             steps.pop();
         }
         Shape::Dictionary(value) => {
             steps.push(Step::Key);
-            values_at(field, value, steps, found);
+            values_at(value, steps, found);
             steps.pop();
         }
-        Shape::Ours { ours, .. } => {
-            if let Shape::Object(object) = ours {
-                walk(object, steps, found);
-            }
-        }
+        Shape::Ours {
+            ours: Shape::Object(object),
+            ..
+        } => walk(object, steps, found),
         _ => {}
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod schema;
 
 use std::collections::BTreeMap;
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::{At, Object};
 
@@ -102,7 +103,7 @@ impl Requirement {
             } else {
                 "must not have values"
             };
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::SelectorValues, reason);
         }
         Some(Self {
             key: key?.to_owned(),

@@ -1,5 +1,6 @@
 //! The table of the plugin configuration, and its JSON Schema.
 
+use crate::code::Code;
 use crate::owner::Capability;
 use crate::policy::schema::{LABELS, METADATA, POLICY};
 use crate::schema::shape::*;
@@ -141,9 +142,11 @@ pub(super) static ATTACHMENT: Object = object(
             text(1, 4096),
         ),
     ],
-    &[rule("must have either allRoutes or onlyRoute", |it| {
-        count(it, &["allRoutes", "onlyRoute"]) == 1
-    })],
+    &[rule(
+        Code::NotExactlyOne,
+        "must have either allRoutes or onlyRoute",
+        |it| count(it, &["allRoutes", "onlyRoute"]) == 1,
+    )],
 );
 
 pub(super) static LIMITS: Object = object(

@@ -8,6 +8,7 @@ use crate::owner::Owner;
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::At;
+use crate::regex::Regexes;
 use crate::schema::{Profile, Shape, check, check_fields, check_further, check_rules};
 
 /// Notes everything that is wrong with the native fields of a `spec`.
@@ -30,7 +31,9 @@ fn check_global_limits(spec: At<'_>, problems: &mut Problems) {
     let path = Path::Field(&limits, "global");
     let at = At { node, path };
     check(at, &Shape::Object(&GLOBAL), Profile::Btp, problems);
-    let read = |at: At<'_>, problems: &mut Problems| drop(GlobalRule::read_all(at, problems));
+    let read = |at: At<'_>, problems: &mut Problems| {
+        GlobalRule::read_all(at, &Regexes::default(), problems);
+    };
     check_further(at, read, problems);
 }
 

@@ -4,6 +4,7 @@ pub(super) mod schema;
 
 use std::fmt;
 
+use crate::code::Code;
 use crate::labels::LabelSelector;
 use crate::problem::Problems;
 use crate::read::{At, Object};
@@ -134,7 +135,7 @@ pub(crate) fn read(spec: At<'_>, namespace: &str, problems: &mut Problems) -> Op
         (None, None) => Some(Vec::new()),
         (Some(at), Some(_)) => {
             let reason = "must be left out beside targetRefs: list the target there";
-            problems.note(&at.path, at.node.mark, reason);
+            problems.note(&at.path, at.node.mark, Code::ExcludedField, reason);
             None
         }
     };
@@ -163,6 +164,7 @@ pub(crate) fn read(spec: At<'_>, namespace: &str, problems: &mut Problems) -> Op
     {
         at.refuse(
             problems,
+            Code::MergeNeedsRoutes,
             "is only allowed in policies that target routes: \
              others have no parent to merge with",
         );
@@ -186,7 +188,7 @@ fn refuse_admission_control(object: &Object<'_>, kinds: &[TargetKind], problems:
         && kinds.iter().any(not_http)
     {
         let reason = "must target Gateways, ListenerSets, HTTPRoutes or GRPCRoutes only";
-        problems.note(&at.path, at.node.mark, reason);
+        problems.note(&at.path, at.node.mark, Code::NeedsHttpTargets, reason);
     }
 }
 
@@ -203,7 +205,11 @@ impl Target {
             Some(at) => {
                 let section = at.string(problems)?;
                 if !is_dns_subdomain(section) {
-                    at.refuse(problems, "must be a DNS subdomain (RFC 1123)");
+                    at.refuse(
+                        problems,
+                        Code::MalformedName,
+                        "must be a DNS subdomain (RFC 1123)",
+                    );
                     return None;
                 }
                 Some(section.to_owned())

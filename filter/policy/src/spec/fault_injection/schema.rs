@@ -1,5 +1,6 @@
 //! `faultInjection`: what may be written.
 
+use crate::code::Code;
 use crate::node::Value;
 use crate::schema::shape::*;
 use crate::spec::canned_reply::schema::HEADER;
@@ -75,9 +76,11 @@ pub(crate) static FAULT_INJECTION: Object = object(
         )
         .or("true"),
     ],
-    &[rule("must have delay, abort or headerControl", |it| {
-        count(it, &["delay", "abort", "headerControl"]) > 0
-    })],
+    &[rule(
+        Code::NoneOfFields,
+        "must have delay, abort or headerControl",
+        |it| count(it, &["delay", "abort", "headerControl"]) > 0,
+    )],
 );
 
 pub(crate) static DELAY: Object = object(
@@ -101,6 +104,7 @@ pub(crate) static DELAY: Object = object(
         .or("100"),
     ],
     &[rule(
+        Code::NotExactlyOne,
         "must have a fixedDelay, or else a distribution",
         |it| count(it, &["fixedDelay", "distribution"]) == 1,
     )],
@@ -139,10 +143,14 @@ pub(crate) static DISTRIBUTION: Object = object(
             Shape::Object(&EMPIRICAL),
         ),
     ],
-    &[rule("must be one distribution", |it| match &it.value {
-        Value::Map(entries) => entries.len() == 1,
-        _ => false,
-    })],
+    &[rule(
+        Code::NotExactlyOne,
+        "must be one distribution",
+        |it| match &it.value {
+            Value::Map(entries) => entries.len() == 1,
+            _ => false,
+        },
+    )],
 );
 
 pub(crate) static UNIFORM: Object = object(
@@ -322,6 +330,7 @@ pub(crate) static ABORT: Object = object(
         ),
     ],
     &[rule(
+        Code::NotExactlyOne,
         "must have exactly one of httpStatus, grpcStatus and reset: true",
         |it| {
             let reset = it.field("reset").map(|it| &it.value) == Some(&Value::Bool(true));
@@ -351,6 +360,7 @@ pub(crate) static SAMPLING: Object = object(
         .or("0"),
     ],
     &[rule(
+        Code::FieldOfType,
         "must have a name for key Header, and only then",
         |it| has(it, "name") == (text_in(it, "key", "") == "Header"),
     )],
@@ -372,9 +382,11 @@ pub(crate) static HEADER_CONTROL: Object = object(
         )
         .or("not allowed"),
     ],
-    &[rule("must have delay, abort or both", |it| {
-        count(it, &["delay", "abort"]) > 0
-    })],
+    &[rule(
+        Code::NoneOfFields,
+        "must have delay, abort or both",
+        |it| count(it, &["delay", "abort"]) > 0,
+    )],
 );
 
 pub(crate) static DELAY_CONTROL: Object = object(
@@ -422,7 +434,9 @@ pub(crate) static SCHEDULE: Object = object(
         )
         .or("never"),
     ],
-    &[rule("must have start, end or both", |it| {
-        count(it, &["start", "end"]) > 0
-    })],
+    &[rule(
+        Code::NoneOfFields,
+        "must have start, end or both",
+        |it| count(it, &["start", "end"]) > 0,
+    )],
 );

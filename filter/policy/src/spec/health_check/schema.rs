@@ -1,6 +1,7 @@
 //! `healthCheck`: what may be written.
 
 use super::checks;
+use crate::code::Code;
 use crate::node::Node;
 use crate::schema::shape::*;
 
@@ -99,15 +100,21 @@ pub(crate) static ACTIVE: Object = object(
         .or("not logged"),
     ],
     &[
-        rule("must have http exactly if its type is HTTP", |it| {
-            (text_in(it, "type", "") == "HTTP") == has(it, "http")
-        }),
-        rule("must have tcp exactly if its type is TCP", |it| {
-            (text_in(it, "type", "") == "TCP") == has(it, "tcp")
-        }),
-        rule("must have grpc only if its type is GRPC", |it| {
-            text_in(it, "type", "") == "GRPC" || !has(it, "grpc")
-        }),
+        rule(
+            Code::FieldOfType,
+            "must have http exactly if its type is HTTP",
+            |it| (text_in(it, "type", "") == "HTTP") == has(it, "http"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have tcp exactly if its type is TCP",
+            |it| (text_in(it, "type", "") == "TCP") == has(it, "tcp"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have grpc only if its type is GRPC",
+            |it| text_in(it, "type", "") == "GRPC" || !has(it, "grpc"),
+        ),
     ],
 );
 
@@ -161,6 +168,7 @@ pub(crate) static HTTP: Object = object(
         ),
     ],
     &[rule(
+        Code::MalformedMethod,
         "must have the method POST or PUT for a requestBody",
         |it| {
             let method = text_in(it, "method", "").to_ascii_uppercase();
@@ -217,12 +225,16 @@ pub(crate) static PAYLOAD: Object = object(
         ),
     ],
     &[
-        rule("must have text exactly if its type is Text", |it| {
-            (text_in(it, "type", "") == "Text") == has(it, "text")
-        }),
-        rule("must have binary exactly if its type is Binary", |it| {
-            (text_in(it, "type", "") == "Binary") == has(it, "binary")
-        }),
+        rule(
+            Code::FieldOfType,
+            "must have text exactly if its type is Text",
+            |it| (text_in(it, "type", "") == "Text") == has(it, "text"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have binary exactly if its type is Binary",
+            |it| (text_in(it, "type", "") == "Binary") == has(it, "binary"),
+        ),
     ],
 );
 
@@ -242,6 +254,7 @@ pub(crate) static LOG: Object = object(
         ),
     ],
     &[rule(
+        Code::FieldOfType,
         "must match failures and successes together, or neither",
         |it| {
             let kinds: Vec<&str> = items(it, "matches")
@@ -275,9 +288,11 @@ pub(crate) static SINK: Object = object(
             Shape::Object(&FILE),
         ),
     ],
-    &[rule("must have file exactly if its type is File", |it| {
-        (text_in(it, "type", "") == "File") == has(it, "file")
-    })],
+    &[rule(
+        Code::FieldOfType,
+        "must have file exactly if its type is File",
+        |it| (text_in(it, "type", "") == "File") == has(it, "file"),
+    )],
 );
 
 pub(crate) static FILE: Object = object(

@@ -1,5 +1,6 @@
 //! What Envoy refuses of `http2`, tried on Envoy 1.40.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 
@@ -8,10 +9,15 @@ pub(in crate::spec) fn keepalive(at: At<'_>, problems: &mut Problems) {
     if !has("timeout") {
         at.refuse(
             problems,
+            Code::MissingField,
             "must have a timeout: how long Envoy waits for the answer to a ping",
         );
     }
     if !has("interval") && !has("idleInterval") {
-        at.refuse(problems, "must have an interval or an idleInterval");
+        at.refuse(
+            problems,
+            Code::NoneOfFields,
+            "must have an interval or an idleInterval",
+        );
     }
 }

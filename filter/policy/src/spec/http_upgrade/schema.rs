@@ -1,6 +1,7 @@
 //! `httpUpgrade`: what may be written.
 
 use super::checks;
+use crate::code::Code;
 use crate::schema::shape::*;
 
 pub(crate) static HTTP_UPGRADE: Object = object(
@@ -19,9 +20,11 @@ pub(crate) static HTTP_UPGRADE: Object = object(
         )
         .or("they are forwarded as they are"),
     ],
-    &[rule("must be of type CONNECT to have connect", |it| {
-        !has(it, "connect") || text_in(it, "type", "") == "CONNECT"
-    })],
+    &[rule(
+        Code::FieldOfType,
+        "must be of type CONNECT to have connect",
+        |it| !has(it, "connect") || text_in(it, "type", "") == "CONNECT",
+    )],
 );
 
 pub(crate) static CONNECT: Object = object(

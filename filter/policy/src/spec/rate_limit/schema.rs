@@ -1,5 +1,6 @@
 //! `rateLimit`: what may be written.
 
+use crate::code::Code;
 use crate::owner::{Capability, Owner};
 use crate::schema::shape::*;
 use crate::spec::canned_reply::schema::REJECT;
@@ -181,17 +182,21 @@ pub(crate) static LOCAL_RULE: Object = object(
         .or("refused at once"),
     ],
     &[
-        rule("must have limit or concurrency", |it| {
+        rule(Code::NoneOfFields, "must have limit or concurrency", |it| {
             count(it, &["limit", "concurrency"]) > 0
         }),
-        rule("must have limit beside cost or queue", |it| {
-            has(it, "limit") || count(it, &["cost", "queue"]) == 0
-        }),
         rule(
+            Code::ExcludedField,
+            "must have limit beside cost or queue",
+            |it| has(it, "limit") || count(it, &["cost", "queue"]) == 0,
+        ),
+        rule(
+            Code::GlobalOnly,
             "must not have cost.response: it is global limits' only",
             |it| !it.field("cost").is_some_and(|it| has(it, "response")),
         ),
         rule(
+            Code::GlobalOnly,
             "must not have limit.fromMetadata: it is global limits' only",
             |it| !it.field("limit").is_some_and(|it| has(it, "fromMetadata")),
         ),
@@ -350,9 +355,11 @@ pub(crate) static AMOUNT: Object = object(
             Shape::Object(&AMOUNT_METADATA),
         ),
     ],
-    &[rule("must not have both number and metadata", |it| {
-        count(it, &["number", "metadata"]) < 2
-    })],
+    &[rule(
+        Code::ExcludedField,
+        "must not have both number and metadata",
+        |it| count(it, &["number", "metadata"]) < 2,
+    )],
 );
 
 pub(crate) static AMOUNT_METADATA: Object = object(
@@ -411,7 +418,9 @@ pub(crate) static LOCAL_AMOUNT: Object = object(
             ours(&Shape::Object(&AMOUNT_METADATA), &Shape::Never),
         ),
     ],
-    &[rule("must not have both number and metadata", |it| {
-        count(it, &["number", "metadata"]) < 2
-    })],
+    &[rule(
+        Code::ExcludedField,
+        "must not have both number and metadata",
+        |it| count(it, &["number", "metadata"]) < 2,
+    )],
 );

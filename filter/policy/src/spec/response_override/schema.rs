@@ -1,5 +1,6 @@
 //! `responseOverride`: what may be written.
 
+use crate::code::Code;
 use crate::node::Value;
 use crate::schema::shape::*;
 use crate::spec::canned_reply::schema::HEADER;
@@ -37,6 +38,7 @@ pub(crate) static RESPONSE_OVERRIDE: Object = object(
         .or("None"),
     ],
     &[rule(
+        Code::NotExactlyOne,
         "must have exactly one of response and redirect",
         |it| count(it, &["response", "redirect"]) == 1,
     )],
@@ -72,6 +74,7 @@ pub(crate) static MATCH: Object = object(
         .or("every request"),
     ],
     &[rule(
+        Code::NoneOfFields,
         "must have statusCodes, responseHeaders, grpcStatus or requests",
         |it| {
             let conditions = ["statusCodes", "responseHeaders", "grpcStatus", "requests"];
@@ -102,12 +105,16 @@ pub(crate) static STATUS_CODE: Object = object(
         ),
     ],
     &[
-        rule("must have a value, and no range, for type Value", |it| {
-            text_in(it, "type", "Value") != "Value" || has(it, "value")
-        }),
-        rule("must have a range, and no value, for type Range", |it| {
-            text_in(it, "type", "Value") != "Range" || has(it, "range")
-        }),
+        rule(
+            Code::FieldOfType,
+            "must have a value, and no range, for type Value",
+            |it| text_in(it, "type", "Value") != "Value" || has(it, "value"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have a range, and no value, for type Range",
+            |it| text_in(it, "type", "Value") != "Range" || has(it, "range"),
+        ),
     ],
 );
 
@@ -124,15 +131,17 @@ pub(crate) static RANGE: Object = object(
             ours(&ANY_INTEGER, &integer(200, 599)),
         ),
     ],
-    &[rule("must end after it starts", |it| {
-        match (
+    &[rule(
+        Code::WrongOrder,
+        "must end after it starts",
+        |it| match (
             it.field("start").map(|it| &it.value),
             it.field("end").map(|it| &it.value),
         ) {
             (Some(Value::Int(start)), Some(Value::Int(end))) => start < end,
             _ => true,
-        }
-    })],
+        },
+    )],
 );
 
 pub(crate) static HEADER_MATCH: Object = object(
@@ -209,9 +218,11 @@ pub(crate) static RESPONSE: Object = object(
             list(1, 16, &Shape::Object(&VARIANT)),
         ),
     ],
-    &[rule("must not have both body and variants", |it| {
-        count(it, &["body", "variants"]) < 2
-    })],
+    &[rule(
+        Code::ExcludedField,
+        "must not have both body and variants",
+        |it| count(it, &["body", "variants"]) < 2,
+    )],
 );
 
 pub(crate) static VARIANT: Object = object(
@@ -259,13 +270,17 @@ pub(crate) static BODY: Object = object(
         .or("Template"),
     ],
     &[
-        rule("must have inline for type Inline", |it| {
-            text_in(it, "type", "Inline") != "Inline" || has(it, "inline")
-        }),
-        rule("must have valueRef for type ValueRef", |it| {
-            text_in(it, "type", "Inline") != "ValueRef" || has(it, "valueRef")
-        }),
-        rule("must refer to a ConfigMap", |it| {
+        rule(
+            Code::FieldOfType,
+            "must have inline for type Inline",
+            |it| text_in(it, "type", "Inline") != "Inline" || has(it, "inline"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have valueRef for type ValueRef",
+            |it| text_in(it, "type", "Inline") != "ValueRef" || has(it, "valueRef"),
+        ),
+        rule(Code::WrongConstant, "must refer to a ConfigMap", |it| {
             it.field("valueRef")
                 .is_none_or(|it| text_in(it, "kind", "ConfigMap") == "ConfigMap")
         }),
@@ -385,6 +400,7 @@ pub(crate) static PATH: Object = object(
         ),
     ],
     &[rule(
+        Code::FieldOfType,
         "must be of type ReplaceFullPath, with replaceFullPath",
         |it| {
             text_in(it, "type", "") == "ReplaceFullPath"

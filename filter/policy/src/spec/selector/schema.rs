@@ -1,5 +1,6 @@
 //! Conditions on requests: what may be written.
 
+use crate::code::Code;
 use crate::schema::shape::*;
 
 pub(crate) static SELECTOR: Object = object(
@@ -38,6 +39,7 @@ pub(crate) static SELECTOR: Object = object(
         ),
     ],
     &[rule(
+        Code::NoneOfFields,
         "must have one of headers, methods, path, sourceCIDR, queryParams and metadata",
         |it| {
             let fields = [

@@ -1,5 +1,6 @@
 //! `targetRefs` and `targetSelectors`: what may be written.
 
+use crate::code::Code;
 use crate::labels::schema::EXPRESSION;
 use crate::schema::shape::*;
 
@@ -78,9 +79,11 @@ pub(crate) static NAMESPACES: Object = object(
             Shape::Object(&LABEL_SELECTOR),
         ),
     ],
-    &[rule("must have a selector if from is Selector", |it| {
-        text_in(it, "from", "Same") != "Selector" || has(it, "selector")
-    })],
+    &[rule(
+        Code::FieldOfType,
+        "must have a selector if from is Selector",
+        |it| text_in(it, "from", "Same") != "Selector" || has(it, "selector"),
+    )],
 );
 
 pub(crate) static LABEL_SELECTOR: Object = object(
