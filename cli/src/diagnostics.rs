@@ -103,14 +103,14 @@ pub(crate) fn print(
             }
             output::print(&out)
         }
-        Format::Json => {
-            let list: Vec<_> = findings
-                .iter()
-                .map(|finding| json::shown(finding, sources))
-                .collect();
-            output::print(&format!("{:#}\n", serde_json::Value::from(list)))
-        }
+        Format::Json => output::print(&format!("{:#}\n", as_json(findings, sources))),
     }
+}
+
+/// All findings as a JSON list.
+pub(crate) fn as_json(findings: &[Finding], sources: &[Source]) -> serde_json::Value {
+    let shown = findings.iter().map(|it| json::shown(it, sources));
+    shown.collect::<Vec<_>>().into()
 }
 
 fn for_people(findings: &[Finding], sources: &[Source]) -> String {

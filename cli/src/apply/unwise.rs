@@ -113,7 +113,7 @@ fn for_http_only(model: &Model, effective: &[Effective]) -> Vec<Unwise> {
             found.push(Unwise {
                 policy: it.policy,
                 path,
-                reason: format!("is in vain on {proxy}: {}", unmet.reason),
+                reason: format!("has no effect on {proxy}: {}", unmet.reason),
             });
         }
     }

@@ -1,6 +1,7 @@
 //! `btp explain`: which policy governs what, by policies alone or for the
 //! routes of a configuration.
 
+mod answer;
 mod policies;
 mod routes;
 
@@ -8,6 +9,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::files::{Files, required};
+use super::json::ReportFormat;
 use super::{Error, Outcome};
 use crate::envoy::plugin::Build;
 use crate::plugin_config_builder::Instance;
@@ -15,18 +18,19 @@ use routes::Question;
 
 /// The arguments of `btp explain`.
 #[derive(Args, Debug)]
+#[command(group = required(&[]))]
 pub(super) struct Arguments {
-    /// Files and directories with policies; `-` is stdin
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Name of an Envoy route; without it: every route that is targeted
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
-    /// The Envoy configuration that the policies are for: of each of its
-    /// routes, say where each field is enforced
+    /// The Envoy configuration that the policies are for, `-` for stdin: of each of
+    /// its routes, say where each field is enforced
     #[arg(long, value_name = "FILE", conflicts_with_all = ["listener", "native_fields", "enforce"])]
     bootstrap: Option<PathBuf>,
-    /// Explain the route that takes this request, such as "POST https://shop/api"
+    /// Explain the route that takes this request, such as "POST https://shop/api"; without
+    /// a host, as in "GET /api", it is the first one of each listener
     #[arg(
         long,
         value_name = "REQUEST",
@@ -38,6 +42,9 @@ pub(super) struct Arguments {
     /// the filter that the configuration has
     #[arg(long, requires = "bootstrap")]
     module: bool,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
     #[command(flatten)]
     instance: Instance,
 }
@@ -50,10 +57,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         bootstrap,
         request,
         module,
+        format,
         instance,
     } = arguments;
     let Some(bootstrap) = bootstrap else {
-        return policies::run(files, route.as_deref(), instance);
+        return policies::run(files, route.as_deref(), instance, *format);
     };
     let question = match (route, request) {
         (_, Some(request)) => Question::Request(request),
@@ -67,5 +75,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         instance.gateway.as_deref(),
         build,
         question,
+        *format,
     )
 }

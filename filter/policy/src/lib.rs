@@ -17,7 +17,7 @@
 )]
 
 #[cfg(feature = "schema")]
-pub mod advice;
+mod advice;
 pub mod attach;
 #[cfg(feature = "compat")]
 pub mod compat;
@@ -29,9 +29,8 @@ pub mod hash;
 pub mod json;
 pub mod labels;
 pub mod merge;
-#[cfg(feature = "schema")]
-pub mod native;
 pub mod node;
+mod owner;
 pub mod path;
 pub mod policy;
 mod position;
@@ -40,7 +39,6 @@ pub mod protobuf;
 pub mod read;
 mod regex;
 pub mod scalar;
-#[cfg(feature = "schema")]
 pub mod schema;
 pub mod sort;
 pub mod spec;
@@ -53,3 +51,5 @@ pub use policy::Policy;
 pub use position::Position;
 pub use problem::{Problem, Problems};
 pub use regex::{Regex, Regexes};
+#[cfg(feature = "schema")]
+pub use spec::native;

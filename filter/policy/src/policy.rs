@@ -1,15 +1,13 @@
 //! A `BackendTrafficPolicy` object: its name, its targets, its spec.
 
-mod target;
-
-pub use target::{MergeType, Namespaces, Target, TargetKind, TargetSelector};
+pub use crate::spec::targets::{MergeType, Namespaces, Target, TargetKind, TargetSelector};
 
 use crate::labels::{Labels, read_labels};
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::{At, Object, nearest};
 use crate::scalar::{ObjectName, is_dns_label, is_dns_subdomain, read_timestamp};
-use crate::spec::Spec;
+use crate::spec::{Spec, targets};
 
 /// One policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,7 +83,7 @@ impl Policy {
             name: String::new(),
         };
         let name = metadata.as_ref().map_or(&nameless, |it| &it.name);
-        let attachment = target::read(spec, &name.namespace, problems);
+        let attachment = targets::read(spec, &name.namespace, problems);
         let spec = Spec::read(spec, name, problems);
         let (metadata, attachment) = (metadata?, attachment?);
         Some(Self {

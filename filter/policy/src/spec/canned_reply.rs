@@ -1,6 +1,8 @@
 //! Replies that a policy writes: the `reject` of limits, and an `abort` with a
 //! status. All but the latter's status are extensions.
 
+pub(crate) mod schema;
+
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{HeaderName, HttpStatus, read_header_name, read_header_value};
