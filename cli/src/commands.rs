@@ -74,7 +74,7 @@ pub fn run() -> ExitCode {
         Ok(Outcome::Refused) => ExitCode::from(1),
         Ok(Outcome::Unfinished) => ExitCode::from(3),
         Err(error) => {
-            terminal::say_error(&error);
+            terminal::say_error(error.code(), &error);
             ExitCode::from(2)
         }
     }

@@ -195,7 +195,7 @@ fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<
             Ok(Outcome::Fine)
         }
         Err(error) if error.is_unfinished() => {
-            terminal::say_error(&error);
+            terminal::say_error(None, &error);
             Ok(Outcome::Unfinished)
         }
         Err(error) => Err(error.into()),

@@ -92,7 +92,7 @@ pub(super) fn run(
     }
     output::print(&out)?;
     if !known {
-        terminal::say_error(&"no route is called that");
+        terminal::say_error(None, &"no route is called that");
     }
     Ok(match known {
         true => Outcome::Fine,
