@@ -18,7 +18,7 @@ pub(crate) mod placement;
 pub(crate) mod plan;
 mod redirects;
 pub(crate) mod selectors;
-mod standing;
+pub(crate) mod standing;
 pub(crate) mod status;
 mod targets;
 pub(crate) mod unwise;

@@ -1,13 +1,17 @@
 //! `btp`: BackendTrafficPolicies for people without Kubernetes.
 //!
-//! Exit codes: 0 fine, 1 refused, 2 used wrongly, 3 begun and not ended: run
-//! it again. What a command makes goes to stdout, and only if nothing was
-//! refused; what it has to say about its input goes to stderr.
+//! Exit codes: 0 success, 1 invalid input, 2 usage error, 3 begun and not
+//! ended: run it again; `apply --diff` ends as `diff` does: 0 equal, 1
+//! different, 2 invalid input or usage error. What a command makes goes to
+//! stdout, and only if nothing was refused; what it has to say about its input
+//! goes to stderr, and ends with a line that sums it up.
 
 mod apply;
 mod completions;
 mod error;
 mod explain;
+mod files;
+mod json;
 mod lint;
 mod man;
 mod plugin_config;
@@ -24,7 +28,7 @@ use error::Error;
 
 /// BackendTrafficPolicy for stock Envoy
 #[derive(Parser)]
-#[command(name = "btp", version, max_term_width = 100)]
+#[command(name = "btp", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -32,7 +36,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check policies; says nothing if they are fine
+    /// Check policies: what is wrong with them, and what is unwise
     Lint(lint::Arguments),
     /// Put policies into force in an Envoy configuration
     Apply(Box<apply::Arguments>),
@@ -53,6 +57,10 @@ enum Command {
 enum Outcome {
     Fine,
     Refused,
+    /// As asked for, it shows that something would change.
+    Different,
+    /// Nothing can be compared.
+    Incomparable,
     /// Some of it is done, and the same command does the rest.
     Unfinished,
 }
@@ -71,7 +79,8 @@ pub fn run() -> ExitCode {
     };
     match done {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
-        Ok(Outcome::Refused) => ExitCode::from(1),
+        Ok(Outcome::Refused | Outcome::Different) => ExitCode::from(1),
+        Ok(Outcome::Incomparable) => ExitCode::from(2),
         Ok(Outcome::Unfinished) => ExitCode::from(3),
         Err(error) => {
             terminal::say_error(error.code(), &error);

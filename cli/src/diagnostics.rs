@@ -119,12 +119,15 @@ fn written(findings: &[Finding], sources: &[Source], format: Format) -> String {
             let lines = findings.iter().map(|it| github::shown(it, sources) + "\n");
             lines.collect()
         }
-        Format::Json => {
-            let list = findings.iter().map(|it| json::shown(it, sources));
-            format!("{:#}\n", list.collect::<serde_json::Value>())
-        }
+        Format::Json => format!("{:#}\n", as_json(findings, sources)),
         Format::Sarif => format!("{:#}\n", sarif::log(findings, sources)),
     }
+}
+
+/// All findings as a JSON list.
+pub(crate) fn as_json(findings: &[Finding], sources: &[Source]) -> serde_json::Value {
+    let shown = findings.iter().map(|it| json::shown(it, sources));
+    shown.collect::<Vec<_>>().into()
 }
 
 fn for_people(findings: &[Finding], sources: &[Source]) -> String {

@@ -14,6 +14,7 @@ mod file_error;
 mod host_port;
 mod output;
 mod plugin_config_builder;
+mod source_file;
 mod spec_fields;
 mod terminal;
 pub mod translate;

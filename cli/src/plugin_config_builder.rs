@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::diagnostics::Location;
 use crate::documents::{Input, Object};
-use crate::envoy::json::{IntoNode, list, node, put};
+use crate::envoy::json::{IntoNode, list, node, object, put};
 
 /// Which instance of the filter the configuration is for.
 #[derive(Args, Debug, Default)]
@@ -59,6 +59,12 @@ pub(crate) fn compose(input: &Input, instance: &Instance) -> Node {
     let has_maps = !input.config_maps.is_empty();
     let maps = has_maps.then(|| objects(&input.config_maps, &[]));
     put(&mut config, "configMaps", maps);
+    let selects = input.policies.iter().any(|it| picks_namespaces(&it.node));
+    put(
+        &mut config,
+        "namespaces",
+        selects.then(|| namespaces(input)),
+    );
     if let Some(gateway) = &instance.gateway {
         let (namespace, name) = gateway.split_once('/').unwrap_or(("default", gateway));
         let mut place = node!({ "name": name, "namespace": namespace });
@@ -95,6 +101,34 @@ pub(crate) fn in_its_file(mut problem: Problem, input: &Input) -> (Problem, Loca
     }
     problem.path = path;
     (problem, Location::File(object.source))
+}
+
+/// Whether a policy looks into namespaces by their labels.
+fn picks_namespaces(policy: &Node) -> bool {
+    let selectors = policy
+        .field("spec")
+        .and_then(|it| it.field("targetSelectors"));
+    let Some(Value::List(selectors)) = selectors.map(|it| &it.value) else {
+        return false;
+    };
+    let from = |it: &Node| {
+        it.field("namespaces")?
+            .field("from")?
+            .as_str()
+            .map(str::to_owned)
+    };
+    selectors
+        .iter()
+        .any(|it| from(it).as_deref() == Some("Selector"))
+}
+
+/// What is known of namespaces, as the filter reads it.
+fn namespaces(input: &Input) -> Node {
+    list(input.namespaces.iter().map(|(name, namespace)| {
+        let labels = namespace.labels.iter();
+        let labels = labels.map(|(name, value)| (name.clone(), value.into_node()));
+        node!({ "name": (name), "labels": (object(labels)) })
+    }))
 }
 
 /// The objects without what a cluster adds to them.

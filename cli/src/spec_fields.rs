@@ -33,7 +33,7 @@ pub(crate) fn capability_of(path: &[&str]) -> Option<Capability> {
         ["rateLimit", "global", ..] => None,
         [name, ..] => match owner_of(name)? {
             Owner::Filter(capability) => Some(capability),
-            Owner::Attachment | Owner::Envoy => None,
+            Owner::Attachment | Owner::Envoy | Owner::Nobody(_) => None,
         },
         [] => None,
     }

@@ -25,8 +25,7 @@ use btp_policy::node::{Node, Value};
 use btp_policy::path::{FieldPath, Path as PathTo};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
-use btp_policy::schema::check_native;
-use btp_policy::spec::{BY_HAND, Retry};
+use btp_policy::spec::{Retry, SPEC, by_hand, check_native};
 
 use change::Changes;
 pub use change::{Change, HttpPart, Operation, Path, Step, Target};
@@ -77,10 +76,12 @@ pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<
         Retry::read(At { node, path }, &mut problems)
     });
     let mut out = Changes::default();
-    for (field, instead) in BY_HAND {
-        if spec.field(field).is_some() {
+    for field in SPEC.fields {
+        if let Some(instead) = by_hand(field.name)
+            && spec.field(field.name).is_some()
+        {
             let reason = format!("is not translated by this version: leave it out, or {instead}");
-            out.refuse(field, Code::UntranslatedField, reason);
+            out.refuse(field.name, Code::UntranslatedField, reason);
         }
     }
     if problems.is_empty() {

@@ -6,7 +6,7 @@ use btp_policy::json;
 use btp_policy::node::Node;
 use btp_policy::problem::Problems;
 use btp_policy::read::At;
-use btp_policy::schema::check_crd;
+use btp_policy::spec::check_crd;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 

@@ -56,7 +56,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Every command, refusing and not, with what it ends with.
-const RUNS: [(&str, i32); 17] = [
+const RUNS: [(&str, i32); 18] = [
     ("--help", 0),
     ("--version", 0),
     ("apply --help", 0),
@@ -76,7 +76,8 @@ const RUNS: [(&str, i32); 17] = [
     ("schema", 0),
     ("completions zsh", 0),
     ("apply --bootstrap envoy.yaml -f policy.yaml", 0),
-    ("apply --bootstrap envoy.yaml -f policy.yaml --diff", 0),
+    ("apply --bootstrap envoy.yaml -f policy.yaml --diff", 1),
+    ("apply --bootstrap envoy.yaml -f wrong.yaml --diff", 2),
 ];
 
 #[test]
@@ -138,8 +139,9 @@ fn what_cannot_be_written_is_an_error() {
         let output = run(command);
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments}: {said}");
+        let last = said.lines().last().unwrap_or_default();
         assert!(
-            said.starts_with("error: cannot write to stdout: "),
+            last.starts_with("error: cannot write to stdout: "),
             "{said}"
         );
     }

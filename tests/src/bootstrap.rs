@@ -88,14 +88,37 @@ impl Bootstrap {
             .pointer_mut("/static_resources/clusters")
             .and_then(Value::as_array_mut)
             .and_then(|clusters| clusters.iter_mut().find(|c| c["name"] == name))
-            .and_then(Value::as_object_mut)
             .with_context(|| format!("no cluster {name:?}"))?;
-        for dns in ["cluster_type", "dns_lookup_family", "dns_refresh_rate"] {
-            cluster.remove(dns);
-        }
-        cluster.insert("type".into(), "STATIC".into());
-        cluster.insert("load_assignment".into(), load_assignment(name, endpoint));
+        without_dns(cluster);
+        cluster["load_assignment"] = load_assignment(name, endpoint);
         Ok(self)
+    }
+
+    /// Sends what goes to a host by name to `endpoint` instead, without DNS, whichever
+    /// clusters have it: `btp apply` makes copies of clusters. One without it is an error.
+    pub fn redirect_host(&mut self, host: &str, endpoint: SocketAddr) -> Result<&mut Self> {
+        let mut found = false;
+        let clusters = self
+            .config
+            .pointer_mut("/static_resources/clusters")
+            .and_then(Value::as_array_mut);
+        for cluster in clusters.into_iter().flatten() {
+            let mut is_of_cluster = false;
+            visit(&mut cluster["load_assignment"], &mut |value| {
+                if value["address"] == host {
+                    value["address"] = endpoint.ip().to_string().into();
+                    value["port_value"] = endpoint.port().into();
+                    is_of_cluster = true;
+                }
+            });
+            if is_of_cluster {
+                found = true;
+                without_dns(cluster);
+            }
+        }
+        found
+            .then_some(self)
+            .with_context(|| format!("no cluster sends to {host:?}"))
     }
 
     /// Gives every instance of the filter this plugin configuration.
@@ -158,6 +181,16 @@ impl Bootstrap {
 pub fn read_yaml(file: &Path) -> Result<Value> {
     let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     serde_saphyr::from_str(&text).with_context(|| format!("parsing {}", file.display()))
+}
+
+/// Takes a cluster's endpoints as addresses.
+fn without_dns(cluster: &mut Value) {
+    if let Some(cluster) = cluster.as_object_mut() {
+        for dns in ["cluster_type", "dns_lookup_family", "dns_refresh_rate"] {
+            cluster.remove(dns);
+        }
+        cluster.insert("type".into(), "STATIC".into());
+    }
 }
 
 fn any_port() -> Value {

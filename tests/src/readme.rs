@@ -76,7 +76,9 @@ impl Readme {
             let output = tokio::task::spawn_blocking(move || shell(&command)).await??;
             let actual = lines(&output);
             if !matches(&step.expected, &actual) {
-                bail!("{}:{}", self.file, explain(step, &actual));
+                let Step { line, command, .. } = step;
+                let difference = explain(&step.expected, &actual);
+                bail!("{}:{line}: $ {command}\n{difference}", self.file);
             }
         }
         Ok(())
@@ -126,19 +128,19 @@ fn parse(text: &str) -> Vec<Step> {
     steps
 }
 
-fn lines(output: &str) -> Vec<String> {
+pub(crate) fn lines(output: &str) -> Vec<String> {
     let mut lines: Vec<_> = output.lines().map(|l| l.trim_end().to_string()).collect();
     drop_blank_end(&mut lines);
     lines
 }
 
-fn drop_blank_end(lines: &mut Vec<String>) {
+pub(crate) fn drop_blank_end(lines: &mut Vec<String>) {
     while lines.last().is_some_and(String::is_empty) {
         lines.pop();
     }
 }
 
-fn matches(expected: &[String], actual: &[String]) -> bool {
+pub(crate) fn matches(expected: &[String], actual: &[String]) -> bool {
     match (expected.split_first(), actual.split_first()) {
         (None, _) => actual.is_empty(),
         (Some((first, rest)), _) if first == ANY_LINES => {
@@ -165,20 +167,20 @@ fn line_matches(pattern: &str, line: &str) -> bool {
 }
 
 /// Both texts whole, the first expected line that cannot be reached marked.
-fn explain(step: &Step, actual: &[String]) -> String {
-    let good = (0..step.expected.len())
+pub(crate) fn explain(expected: &[String], actual: &[String]) -> String {
+    let good = (0..expected.len())
         .take_while(|count| {
-            let mut start = step.expected[..=*count].to_vec();
+            let mut start = expected[..=*count].to_vec();
             start.push(ANY_LINES.into());
             matches(&start, actual)
         })
         .count();
-    let mut message = format!("{}: $ {}\nexpected:\n", step.line, step.command);
-    for (i, line) in step.expected.iter().enumerate() {
+    let mut message = "expected:\n".to_owned();
+    for (i, line) in expected.iter().enumerate() {
         let mark = if i == good { '-' } else { ' ' };
         let _ = writeln!(message, "{mark} {line}");
     }
-    if good == step.expected.len() {
+    if good == expected.len() {
         message.push_str("- (end of output)\n");
     }
     message.push_str("printed:\n");
@@ -261,15 +263,10 @@ $ curl not-run
 
     #[test]
     fn a_mismatch_is_marked() {
-        let step = Step {
-            line: 7,
-            command: "curl x".into(),
-            expected: owned(&["same", "other"]),
-        };
-        let message = explain(&step, &owned(&["same", "actual"]));
+        let message = explain(&owned(&["same", "other"]), &owned(&["same", "actual"]));
         assert_eq!(
             message,
-            "7: $ curl x\nexpected:\n  same\n- other\nprinted:\n  same\n  actual\n"
+            "expected:\n  same\n- other\nprinted:\n  same\n  actual\n"
         );
     }
 }

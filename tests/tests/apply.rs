@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use btp_tests::bootstrap::{MOUNTED_MODULE, MOUNTED_WASM, read_yaml};
 use btp_tests::client::Request;
-use btp_tests::readme::Readme;
 use btp_tests::{Bootstrap, Build, Envoy, Upstream, repo};
 use serde_json::{Value, json};
 
@@ -424,24 +423,6 @@ fn a_thousand_routes_under_two_hundred_policies_take_no_time() -> Result<()> {
 }
 
 /// The example's configuration is made by `btp apply`.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_example_does_what_its_readme_shows() -> Result<()> {
-    let upstream = Upstream::start().await?;
-    let mut bootstrap = Bootstrap::load("examples/apply/envoy.yaml")?;
-    for cluster in ["backend", "backend-default-checkout"] {
-        bootstrap.redirect_cluster(cluster, upstream.addr())?;
-    }
-    let envoy = Envoy::start(&bootstrap).await?;
-    let readme = Readme::load(&repo::path("examples/apply/README.md"))?;
-    readme
-        .run(&[
-            ("localhost:10000", envoy.addr().to_string()),
-            ("localhost:9901", envoy.admin_addr().to_string()),
-        ])
-        .await?;
-    envoy.assert_vm_alive().await
-}
-
 #[test]
 fn the_examples_are_current() -> Result<()> {
     for (example, build) in [("apply", None), ("dynamic-module", Some("--module"))] {

@@ -262,7 +262,7 @@ spec:
     let (envoy, report) = applied(&bootstrap, policies).await?;
     let said = "note: route rest: gRPC goes by route.max_grpc_timeout \"0s\"";
     ensure!(report.contains(said), "{report}");
-    let said = "gave way: route named: route.max_grpc_timeout was \"0s\"";
+    let said = "replaced: route named: route.max_grpc_timeout (was \"0s\")";
     ensure!(report.contains(said), "{report}");
     for (path, kind, is_cut) in [
         ("/named", "application/grpc", true),
@@ -307,7 +307,7 @@ spec:
 ";
     let (envoy, report) = applied(&bootstrap, policy).await?;
     ensure!(
-        report.contains("gave way: virtual host main: retry_policy was"),
+        report.contains("replaced: virtual host main: retry_policy (was"),
         "{report}"
     );
     upstream.script("/", many(&Reply::status(503)));

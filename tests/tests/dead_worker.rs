@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use btp_tests::client::{h1, raw};
 use btp_tests::mortal::{self, MortalFilter};
 use btp_tests::upstream::Reply;
@@ -277,17 +277,29 @@ async fn crashes_let_nobody_through() -> Result<()> {
 /// upstream still answers, at the idle timeout if they waited in the filter.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_dead_vm_was_at_ends_without_it() -> Result<()> {
+    // The first is long enough but for a machine with much else to do.
+    for idle in [15, 60, 240].map(Duration::from_secs) {
+        if dead_vm_is_replaced_within(idle).await? {
+            return Ok(());
+        }
+    }
+    bail!("the machine is too slow for this test")
+}
+
+/// Whether there was time to see it: a VM that is replaced only when `idle` is about to be
+/// over shows nothing.
+async fn dead_vm_is_replaced_within(idle: Duration) -> Result<bool> {
     let plugin = policy(&json!({"faultInjection": {
         "delay": {"fixedDelay": "1h"},
         "match": [{"headers": [{"name": "x-wait", "value": "yes"}]}]}}));
-    // Long enough for a busy machine to replace the VM before it is over.
-    const IDLE: Duration = Duration::from_secs(15);
-    let edit = |http: &mut Value| http["stream_idle_timeout"] = json!("15s");
+    let timeout = format!("{}s", idle.as_secs());
+    let edit = |http: &mut Value| http["stream_idle_timeout"] = json!(timeout);
     let mut proxy = Proxy::start_with(&plugin, 1, "0.1s", edit).await?;
     let gate = Arc::new(Semaphore::new(0));
     let answer = Reply::status(200).behind(&gate);
     proxy.upstream.script("/answered", [answer]);
     let addr = proxy.envoy.addr();
+    let begun = Instant::now();
     let waits = tokio::spawn(h1::send(addr, Request::get("/").header("x-wait", "yes")));
     proxy.wait_for_stat("fault_active", 1).await?;
     let answered = tokio::spawn(h1::get(addr, "/answered"));
@@ -296,21 +308,21 @@ async fn what_a_dead_vm_was_at_ends_without_it() -> Result<()> {
     })
     .await?;
     proxy.replace(0).await?;
-    ensure!(
-        !waits.is_finished(),
-        "the machine is too slow for this test"
-    );
     gate.add_permits(1);
     let answered = answered.await??;
+    if begun.elapsed() > idle / 2 {
+        return Ok(false);
+    }
+    ensure!(!waits.is_finished(), "it did not wait for the idle timeout");
     ensure!(mortal::is_of_a_dead_vm(&answered), "{answered:?}");
     let waited = waits.await??;
     ensure!(mortal::is_of_a_dead_vm(&waited), "{waited:?}");
     // Envoy sets a timer from the time its event loop last read, which is a
     // little before the request.
     let slack = Duration::from_secs(1);
-    ensure!(waited.elapsed >= IDLE - slack, "{waited:?}");
+    ensure!(waited.elapsed >= idle - slack, "{waited:?}");
     ensure!(proxy.send(0, Request::get("/")).await? == 200);
-    Ok(())
+    Ok(true)
 }
 
 /// What takes its time, side by side.

@@ -1,13 +1,11 @@
-//! Everything people copy: example policies, ready Envoy configurations, and
-//! the commands of their READMEs.
+//! Everything people copy: example policies and ready Envoy configurations. The commands of
+//! their READMEs run in `terminal.rs`.
 
-use std::net::SocketAddr;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use btp_tests::bootstrap::read_yaml;
-use btp_tests::readme::Readme;
-use btp_tests::{Bootstrap, Envoy, SameNames, Upstream, repo};
+use btp_tests::{Bootstrap, Envoy, Upstream, repo};
 use serde_json::Value;
 
 /// The policies of these stand side by side in the demo.
@@ -27,54 +25,6 @@ const ALONE: [&str; 9] = [
     "slow-clients",
 ];
 
-/// Starts an example's Envoy and runs every command of its README.
-async fn run_readme(example: &str) -> Result<()> {
-    let upstream = Upstream::start().await?;
-    run_readme_against(example, upstream.addr()).await
-}
-
-async fn run_readme_against(example: &str, backend: SocketAddr) -> Result<()> {
-    let mut bootstrap = Bootstrap::load(format!("examples/{example}/envoy.yaml"))?;
-    bootstrap.redirect_cluster("backend", backend)?;
-    let envoy = Envoy::start(&bootstrap).await?;
-    let stats = SameNames::start(&envoy).await?;
-    let readme = Readme::load(&repo::path(format!("examples/{example}/README.md")))?;
-    ensure!(!readme.steps().is_empty());
-    readme
-        .run(&[
-            ("localhost:10000", envoy.addr().to_string()),
-            ("localhost:9901", stats.addr().to_string()),
-        ])
-        .await?;
-    envoy.assert_vm_alive().await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn fault_injection() -> Result<()> {
-    run_readme("fault-injection").await
-}
-
-/// The module, whichever build the other tests run on.
-#[tokio::test(flavor = "multi_thread")]
-async fn dynamic_module() -> Result<()> {
-    run_readme("dynamic-module").await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn fault_recipes() -> Result<()> {
-    run_readme("fault-recipes").await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn response_override() -> Result<()> {
-    run_readme("response-override").await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn native_fields() -> Result<()> {
-    run_readme("native-fields").await
-}
-
 #[test]
 fn the_native_example_is_the_translation_of_its_policy() -> Result<()> {
     let policy = read_yaml(&repo::path("examples/native-fields/policy.yaml"))?;
@@ -83,48 +33,6 @@ fn the_native_example_is_the_translation_of_its_policy() -> Result<()> {
     bootstrap.govern("backend", &policy["spec"])?;
     assert_eq!(bootstrap.config(), &before);
     Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn branded_error_pages() -> Result<()> {
-    run_readme("branded-error-pages").await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn hide_backend_errors() -> Result<()> {
-    run_readme("hide-backend-errors").await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn maintenance_page() -> Result<()> {
-    run_readme("maintenance-page").await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rate_limit() -> Result<()> {
-    run_readme("rate-limit").await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn request_buffer() -> Result<()> {
-    run_readme("request-buffer").await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn retry_budget() -> Result<()> {
-    run_readme("retry-budget").await
-}
-
-/// Against the demo's backend, which takes its time.
-#[tokio::test(flavor = "multi_thread")]
-async fn retry_storm() -> Result<()> {
-    let backend = Envoy::start(&Bootstrap::load("envoy/upstream.yaml")?).await?;
-    run_readme_against("retry-storm", backend.addr()).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn slow_clients() -> Result<()> {
-    run_readme("slow-clients").await
 }
 
 /// `btp plugin-config` of these policy files.

@@ -9,8 +9,8 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use btp::translate::{self, translate};
-use btp_policy::schema::{SPEC, Shape};
-use btp_policy::spec::{Owner, owner_of};
+use btp_policy::schema::Shape;
+use btp_policy::spec::{Owner, SPEC, owner_of};
 use btp_tests::native::{backend, upstreams};
 use btp_tests::{Envoy, repo};
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ fn proofs() -> Result<Vec<(&'static str, Proof)>> {
 fn fields() -> Vec<String> {
     let mut found = Vec::new();
     for field in SPEC.fields {
-        let is_native = owner_of(field.name) == Some(Owner::Envoy);
+        let is_native = owner_of(field.name).is_some_and(Owner::is_native);
         if is_native || matches!(field.name, "retry" | "rateLimit") {
             leaves(field.name.to_owned(), &field.shape, &mut found);
         }

@@ -57,12 +57,17 @@ pub(crate) fn test(project: &Project) -> Result<Outcome> {
 
 /// The compose program, when there is one and its engine answers.
 fn compose_program(project: &Project) -> Option<Vec<&'static str>> {
-    if !sh::answers(project.command("docker").args(["ps", "--quiet"])) {
+    first_that_answers(|words| sh::answers(project.command(words[0]).args(&words[1..])))
+}
+
+/// Docker's plugin, else the program of its own that older installations have.
+fn first_that_answers(answers: impl Fn(&[&str]) -> bool) -> Option<Vec<&'static str>> {
+    if !answers(&["docker", "ps", "--quiet"]) {
         return None;
     }
-    [vec!["docker", "compose"], vec!["docker-compose"]]
-        .into_iter()
-        .find(|words| sh::answers(project.command(words[0]).args(&words[1..]).arg("version")))
+    let forms = [vec!["docker", "compose"], vec!["docker-compose"]];
+    let has = |words: &Vec<&'static str>| answers(&[words, &["version"][..]].concat());
+    forms.into_iter().find(has)
 }
 
 /// The containers of one test run, apart from those that a user may have up.
@@ -225,6 +230,25 @@ mod tests {
             assert_eq!(is_ready(port), expected, "{status}");
             server.join().unwrap();
         }
+    }
+
+    #[test]
+    fn compose_is_taken_as_a_plugin_or_as_a_program() {
+        let chosen = |there: &[&str]| {
+            let found = first_that_answers(|words| there.contains(&words.join(" ").as_str()));
+            found.map(|words| words.join(" "))
+        };
+        let (engine, plugin) = ("docker ps --quiet", "docker compose version");
+        let program = "docker-compose version";
+        let both = chosen(&[engine, plugin, program]);
+        assert_eq!(both.as_deref(), Some("docker compose"));
+        assert_eq!(chosen(&[engine, plugin]).as_deref(), Some("docker compose"));
+        assert_eq!(
+            chosen(&[engine, program]).as_deref(),
+            Some("docker-compose")
+        );
+        assert_eq!(chosen(&[engine]), None);
+        assert_eq!(chosen(&[plugin, program]), None);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod fuzz;
 mod image;
 mod module;
 mod packages;
+mod ports;
 mod project;
 mod rate_limit_service;
 mod real_envoy;
@@ -78,8 +79,11 @@ enum Command {
         version: String,
     },
     /// Build, start Envoy with the demo configuration and show the policies at work.
+    ///
+    /// It serves at localhost:10000, and Envoy's admin interface at localhost:9901: the
+    /// variables BTP_PORT and BTP_ADMIN_PORT name other ports.
     Demo {
-        /// End after the tour instead of serving until Ctrl-C.
+        /// End after the tour instead of serving until Ctrl-C, on any ports.
         #[arg(long)]
         once: bool,
         /// Serve the configuration of this folder of examples/ instead.

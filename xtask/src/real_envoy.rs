@@ -11,7 +11,7 @@ use crate::builds::Build;
 use crate::built::{self, Built};
 use crate::envoy::{self, Envoy};
 use crate::project::Project;
-use crate::{floors, module, sh};
+use crate::{floors, module, ports, sh};
 
 /// What a program that drives a real Envoy needs.
 pub(crate) struct Bench {
@@ -102,7 +102,8 @@ impl Bench {
     }
 }
 
-/// Shows the policies at work; serves until Ctrl-C unless `once`.
+/// Shows the policies at work; serves until Ctrl-C unless `once`. Then this process has
+/// become the demo: a signal to the one is a signal to the other.
 pub(crate) fn demo(
     project: &Project,
     build: Build,
@@ -111,6 +112,9 @@ pub(crate) fn demo(
 ) -> Result<()> {
     if build == Build::Module && !cfg!(target_os = "linux") {
         bail!("the dynamic module runs on Linux only; `--build wasm` runs here");
+    }
+    if !once {
+        ports::are_free()?;
     }
     let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?.on(build);
     let mut demo =
@@ -121,7 +125,7 @@ pub(crate) fn demo(
     if let Some(name) = example {
         demo.args(["--example", name]);
     }
-    sh::show(&mut demo)
+    sh::replace_this_by(&mut demo)
 }
 
 /// Measures, and writes tables and plots into the docs from what was measured: everything,

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -46,6 +47,14 @@ pub(crate) fn show(command: &mut Command) -> Result<()> {
     io::stdout().flush()?;
     let status = command.status();
     succeeded(command, status)
+}
+
+/// Runs a command in the place of this process; returns only if it cannot.
+pub(crate) fn replace_this_by(command: &mut Command) -> Result<()> {
+    eprintln!("$ {}", line(command));
+    io::stdout().flush()?;
+    let error = command.exec();
+    Err(error).with_context(|| format!("cannot run {}", line(command)))
 }
 
 /// Like [`show`], and returns what was printed.

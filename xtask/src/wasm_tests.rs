@@ -43,17 +43,17 @@ fn runner(project: &Project) -> Result<PathBuf> {
     if !runner.is_file() {
         eprintln!("building wasm-bindgen-test-runner {version} (once, two to three minutes)");
         let install = |locked: &[&str]| {
-            sh::run(
-                project
-                    .cargo(["install", "wasm-bindgen-cli", "--version", version])
-                    .args(["--debug", "--bin", "wasm-bindgen-test-runner"])
-                    .args(locked)
-                    .arg("--root")
-                    .arg(&root),
-            )
+            let mut command = project.cargo(["install", "wasm-bindgen-cli", "--version", version]);
+            command.args(["--debug", "--bin", "wasm-bindgen-test-runner"]);
+            command.args(locked).arg("--root").arg(&root);
+            command
         };
-        // A mirror of the registry may lack what the lock file asks for.
-        install(&["--locked"]).or_else(|_| install(&[]))?;
+        // A mirror of the registry may lack what the lock file asks for: no reason to alarm
+        // anybody before the second try.
+        if let Err(error) = sh::read(&mut install(&["--locked"])) {
+            eprintln!("trying without --locked");
+            sh::run(&mut install(&[])).with_context(|| format!("with --locked: {error}"))?;
+        }
     }
     Ok(runner)
 }

@@ -3,7 +3,6 @@
 
 mod l4;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use btp_policy::Policy;
@@ -11,6 +10,7 @@ use btp_policy::attach::{Attachments, Environment, Gateway};
 use btp_policy::policy::{Target, TargetKind};
 use btp_policy::scalar::ObjectName;
 
+use crate::documents::Namespaces;
 use crate::envoy::files::Config;
 use crate::envoy::listener::ChainRef;
 use crate::envoy::model::{Model, RouteEntry};
@@ -35,6 +35,16 @@ pub(crate) struct Attached<'a> {
     pub(crate) http: &'a [AttachedPolicies],
     /// What governs each proxy of connections and datagrams.
     pub(crate) l4: &'a [L4Attached],
+    pub(crate) namespaces: &'a Namespaces,
+}
+
+/// What a configuration does not say of its surroundings.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    /// The Gateway that the Envoy as a whole stands for.
+    pub(crate) gateway: Option<&'a ObjectName>,
+    /// What is known of namespaces.
+    pub(crate) namespaces: &'a Namespaces,
 }
 
 /// A filter chain that could stand for either of two listeners.
@@ -63,16 +73,13 @@ pub(crate) fn attach(
     config: &Config,
     model: &Model,
     policies: &[Policy],
-    gateway: Option<&ObjectName>,
+    surroundings: Surroundings<'_>,
 ) -> Result<Vec<AttachedPolicies>, AmbiguousListener> {
     let managers = model.managers.iter();
     managers
         .map(|manager| {
-            let gateway = gateway_of(config, manager.chain_ref(), policies, gateway)?;
-            let environment = Environment {
-                gateway: Some(gateway.clone()),
-                namespaces: BTreeMap::new(),
-            };
+            let gateway = gateway_of(config, manager.chain_ref(), policies, surroundings.gateway)?;
+            let environment = environment(&gateway, surroundings.namespaces);
             let attachments = Attachments::resolve(policies, &environment);
             let routes = model.routes_of(manager);
             let judge = |route: &RouteEntry| {
@@ -86,6 +93,14 @@ pub(crate) fn attach(
             })
         })
         .collect()
+}
+
+/// What policies are attached to in one place.
+pub(crate) fn environment(gateway: &Gateway, namespaces: &Namespaces) -> Environment {
+    Environment {
+        gateway: Some(gateway.clone()),
+        namespaces: namespaces.clone(),
+    }
 }
 
 /// The Gateway that a filter chain stands for: what its listener's

@@ -82,7 +82,9 @@ pub(crate) fn all(
     specs: &[Option<&Node>],
     attached: Attached<'_>,
 ) -> Vec<Effective> {
-    let Attached { model, http, l4 } = attached;
+    let Attached {
+        model, http, l4, ..
+    } = attached;
     let mut found: Vec<Effective> = Vec::new();
     let spec_of = |policy: usize| specs[policy].map_or(EMPTY, unplaced);
     let index_of = |policy: usize, it: &AttachedPolicies, found: &mut Vec<Effective>| {
@@ -275,7 +277,29 @@ impl Effective {
                 });
             }
         }
+        self.add_beside(scope, &mut lines);
         lines
+    }
+
+    /// Adds what no field asks for and some need: a line for each value.
+    fn add_beside(&self, scope: Scope, lines: &mut Vec<Line>) {
+        let fields = lines.len();
+        for it in self.placements.iter().filter(|it| it.concerns(scope)) {
+            let Some((field, value)) = it.beside() else {
+                continue;
+            };
+            let mut known = lines.iter_mut().skip(fields);
+            let destination = it.destination();
+            match known.find(|line| line.field == field && line.value == value) {
+                Some(line) if line.destinations.contains(&destination) => {}
+                Some(line) => line.destinations.push(destination),
+                None => lines.push(Line {
+                    field,
+                    value: value.to_owned(),
+                    destinations: vec![destination],
+                }),
+            }
+        }
     }
 
     /// The parent's rules that belong to the list at `path`, if there are any.

@@ -26,6 +26,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) policies: Vec<Node>,
     pub(crate) config_maps: Option<Node>,
     pub(crate) gateway: Option<&'a Gateway>,
+    /// The labels of namespaces, if a policy picks by them.
+    pub(crate) namespaces: Option<Node>,
     pub(crate) root_id: String,
     /// What is known beforehand of the routes in front of the router.
     pub(crate) attachment: Option<Node>,
@@ -216,6 +218,7 @@ impl Contents<'_> {
     fn config(&self, enforce: Option<&[Capability]>) -> Node {
         let mut config = node!({ "policies": (list(self.policies.clone())) });
         put(&mut config, "configMaps", self.config_maps.clone());
+        put(&mut config, "namespaces", self.namespaces.clone());
         put(&mut config, "gateway", self.gateway.map(gateway_setting));
         put(&mut config, "attachment", self.attachment.clone());
         let names = enforce.map(|enforce| {
@@ -273,7 +276,8 @@ pub(crate) fn without_native(mut policy: Node, keeps_retry: bool) -> Node {
                 _ => false,
             };
             let is_ours = entry.key != "retry" || keeps_retry;
-            is_ours && owner_of(&entry.key) != Some(Owner::Envoy) && !is_empty
+            let is_native = owner_of(&entry.key).is_some_and(Owner::is_native);
+            is_ours && !is_native && !is_empty
         });
     }
     policy

@@ -157,7 +157,17 @@ impl Entry {
 
 /// What there is of a change that has been made; `None`: it had to be made again.
 fn effect_of(node: &mut Node, change: &Change) -> Option<Effect> {
-    match apply_change(node, change) {
+    let outcome = apply_change(node, change);
+    if let Operation::Enable(value) = &change.operation {
+        let value = match outcome {
+            Ok(Outcome::Present) => serde_json::to_string(value).unwrap_or_default(),
+            Ok(Outcome::Idle(reason)) => reason.to_owned(),
+            _ => return None,
+        };
+        let part = part_of(change);
+        return Some(Effect::Beside { part, value });
+    }
+    match outcome {
         Ok(Outcome::Present) => Some(Effect::Part(part_of(change))),
         Ok(Outcome::Idle(reason)) => Some(Effect::Nothing(reason)),
         Ok(Outcome::Added | Outcome::Replaced(_) | Outcome::Nothing) | Err(_) => None,

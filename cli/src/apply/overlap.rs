@@ -58,8 +58,8 @@ pub(crate) fn overlaps(config: &Config, model: &Model) -> Vec<Overlap> {
                     let both: Vec<&str> = both.map(|it| name_of(*it)).collect();
                     if *there == position && !both.is_empty() {
                         let reason = format!(
-                            "enforces {} as {other} does: each request would meet it twice; \
-                             give each instance in `enforce` what it alone shall do",
+                            "enforces {} as {other} does, which would run twice per request; list \
+                             disjoint capabilities in each instance's `enforce`",
                             both.join(", ")
                         );
                         let address = address.clone();

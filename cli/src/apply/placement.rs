@@ -51,6 +51,9 @@ pub(crate) enum Effect {
         /// Its place in its list.
         place: usize,
     },
+    /// They would be cut short without this part of the object, which no field asks
+    /// for: it has this value.
+    Beside { part: String, value: String },
     /// Nothing, and no effect is missing: the reason.
     Nothing(&'static str),
 }
@@ -136,6 +139,9 @@ impl Placement {
 
     /// How close its fields come to a field; `None`: they are others.
     fn closeness(&self, field: &str) -> Option<usize> {
+        if matches!(self.effect, Effect::Beside { .. }) {
+            return None;
+        }
         let of = |own: &String| match () {
             () if is_within(own, field) => Some(usize::MAX),
             () if is_within(field, own) => Some(own.len()),
@@ -144,7 +150,17 @@ impl Placement {
         self.fields.iter().filter_map(of).max()
     }
 
-    fn concerns(&self, scope: Scope) -> bool {
+    /// What a report calls it, such as `retry (max_retries)`, and its value, if no
+    /// field asks for it.
+    pub(crate) fn beside(&self) -> Option<(String, &str)> {
+        let Effect::Beside { part, value } = &self.effect else {
+            return None;
+        };
+        let name = part.rsplit('.').next().unwrap_or_default();
+        Some((format!("{} ({name})", self.fields.join(", ")), value))
+    }
+
+    pub(crate) fn concerns(&self, scope: Scope) -> bool {
         match (scope, &self.object) {
             (Scope::Everywhere, _) => true,
             (Scope::Route { route, .. }, Object::Route(own)) => *own == route,
@@ -167,10 +183,10 @@ impl Placement {
         }
     }
 
-    fn destination(&self) -> Destination {
+    pub(crate) fn destination(&self) -> Destination {
         let (is_filter, part) = match (&self.effect, &self.object) {
             (Effect::Nothing(reason), _) => return Destination::Nothing(reason),
-            (Effect::Part(part), _) => (false, part.clone()),
+            (Effect::Part(part) | Effect::Beside { part, .. }, _) => (false, part.clone()),
             (Effect::Instance { name, .. }, Object::Tries { .. }) => {
                 (true, format!("behind the router, {name}"))
             }

@@ -21,7 +21,7 @@ use btp_policy::node::Node;
 use btp_policy::problem::Problem;
 use btp_policy::{PluginConfig, Policy};
 
-use super::attach::{Attached, AttachedPolicies, attach, attach_l4};
+use super::attach::{Attached, AttachedPolicies, Surroundings, attach, attach_l4};
 use super::effective::{self, Effective};
 use super::hcm;
 use super::options::Options;
@@ -108,7 +108,11 @@ pub(crate) fn apply(
     }
     let model = Model::read(config, options.filter.form());
     check::configuration(config, &model, options, &mut errors);
-    let attached = attach(config, &model, &policies, options.gateway.as_ref())
+    let surroundings = Surroundings {
+        gateway: options.gateway.as_ref(),
+        namespaces: &input.namespaces,
+    };
+    let attached = attach(config, &model, &policies, surroundings)
         .map_err(|ambiguous| {
             errors.file(
                 0,
@@ -116,7 +120,7 @@ pub(crate) fn apply(
             )
         })
         .ok()?;
-    let l4 = attach_l4(config, &model, &policies, options.gateway.as_ref())
+    let l4 = attach_l4(config, &model, &policies, surroundings)
         .map_err(|ambiguous| {
             errors.file(
                 0,
@@ -128,6 +132,7 @@ pub(crate) fn apply(
         model: &model,
         http: &attached,
         l4: &l4,
+        namespaces: &input.namespaces,
     };
     for it in missing(all, &policies) {
         errors.refuse_field(it.policy, it.path, it.reason.code(), it.reason.to_string());

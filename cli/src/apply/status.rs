@@ -2,13 +2,11 @@
 //! that the filter has for one of them: a policy that lost is as much worth a
 //! line as one that governs.
 
-use std::collections::BTreeMap;
-
 use btp_policy::Policy;
-use btp_policy::attach::{Attachments, Condition, Environment, Gateway, Reason, Status};
+use btp_policy::attach::{Attachments, Condition, Reason, Status};
 use btp_policy::policy::TargetKind;
 
-use super::attach::{Attached, AttachedPolicies};
+use super::attach::{Attached, AttachedPolicies, environment};
 
 /// The status of each policy, in document order. Its targets are somewhere in
 /// the configuration: that one place does not have them is not said.
@@ -33,7 +31,7 @@ pub(crate) fn all(attached: Attached<'_>, policies: &[Policy]) -> Vec<Status> {
             continue;
         }
         let those: Vec<Policy> = here.iter().map(|it| policies[*it].clone()).collect();
-        let environment = environment(&it.gateway);
+        let environment = environment(&it.gateway, attached.namespaces);
         add_all(
             &mut found,
             &here,
@@ -41,7 +39,8 @@ pub(crate) fn all(attached: Attached<'_>, policies: &[Policy]) -> Vec<Status> {
         );
     }
     for it in attached.l4 {
-        let attachments = Attachments::resolve(policies, &environment(&it.gateway));
+        let attachments =
+            Attachments::resolve(policies, &environment(&it.gateway, attached.namespaces));
         let of_place = attachments.statuses().iter();
         for (index, status) in of_place.enumerate() {
             if !is_above_routes(&policies[index]) {
@@ -74,13 +73,6 @@ pub(crate) fn why_nowhere(status: &Status) -> String {
         return "others have its targets".to_owned();
     }
     lost.join("; ")
-}
-
-fn environment(gateway: &Gateway) -> Environment {
-    Environment {
-        gateway: Some(gateway.clone()),
-        namespaces: BTreeMap::new(),
-    }
 }
 
 /// Adds what became of these policies in one place.

@@ -1,16 +1,19 @@
 //! Targets that are nowhere in a configuration: a policy that names one is
 //! refused, with the name that may have been meant.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod selected;
+
+use std::collections::BTreeSet;
 use std::fmt;
 
-use btp_policy::attach::{Attachments, Environment};
+use btp_policy::attach::Attachments;
 use btp_policy::path::{FieldPath, Step};
 use btp_policy::policy::{Target, TargetKind};
 use btp_policy::read::nearest;
 use btp_policy::{Code, Policy};
 
-use super::attach::{Attached, governing};
+use super::attach::{Attached, environment, governing};
+use selected::{NothingSelected, nothing_selected};
 
 /// A target that is not in the configuration.
 #[derive(Debug)]
@@ -26,8 +29,8 @@ pub(crate) struct Missing {
 pub(crate) enum TargetNotFound {
     /// An Envoy without a Gateway controller has nothing of this kind.
     Kind(TargetKind),
-    /// Nothing has the labels of a selector.
-    Labels,
+    /// What a selector looks for.
+    Selected(NothingSelected),
     /// A Gateway, or a listener of one.
     Listener {
         target: Target,
@@ -83,13 +86,8 @@ pub(crate) fn missing(attached: Attached<'_>, policies: &[Policy]) -> Vec<Missin
             add("targetRefs", index, reason);
         }
         for (index, selector) in policy.selectors.iter().enumerate() {
-            let alone = Policy {
-                targets: Vec::new(),
-                selectors: vec![selector.clone()],
-                ..policy.clone()
-            };
-            let is_there = is_somewhere(attached, &alone, selector.kind);
-            let reason = (!is_there).then_some(TargetNotFound::Labels);
+            let reason = nothing_selected(attached, policy, selector);
+            let reason = reason.map(TargetNotFound::Selected);
             add("targetSelectors", index, reason);
         }
     }
@@ -180,18 +178,20 @@ fn has_bare_route(attached: Attached<'_>, target: &Target) -> bool {
 
 /// Whether a policy governs anything if it is the only one.
 fn is_somewhere(attached: Attached<'_>, alone: &Policy, kind: TargetKind) -> bool {
-    let Attached { model, http, l4 } = attached;
+    let Attached {
+        model,
+        http,
+        l4,
+        namespaces,
+    } = attached;
     let policies = std::slice::from_ref(alone);
     if kind == TargetKind::Gateway {
         let gateways = http.iter().map(|it| &it.gateway);
         let mut gateways = gateways.chain(l4.iter().map(|it| &it.gateway));
-        return gateways.any(|it| governing(policies, it).is_some());
+        return gateways.any(|it| governing(policies, it, namespaces).is_some());
     }
     model.managers.iter().zip(http).any(|(manager, it)| {
-        let environment = Environment {
-            gateway: Some(it.gateway.clone()),
-            namespaces: BTreeMap::new(),
-        };
+        let environment = environment(&it.gateway, namespaces);
         let attachments = Attachments::resolve(policies, &environment);
         let mut routes = model.routes_of(manager).iter();
         routes
@@ -231,7 +231,7 @@ impl TargetNotFound {
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::Kind(_) => Code::NoSuchKind,
-            Self::Labels => Code::LabelsNotFound,
+            Self::Selected(_) => Code::LabelsNotFound,
             Self::Listener { .. } | Self::Route { .. } => Code::TargetNotFound,
         }
     }
@@ -243,12 +243,9 @@ impl fmt::Display for TargetNotFound {
         match self {
             Self::Kind(kind) => {
                 let kind = kind.as_str();
-                write!(formatter, "{kind}: an Envoy of one's own has no such thing")
+                write!(formatter, "{kind}: has no equivalent in a standalone Envoy")
             }
-            Self::Labels => formatter.write_str(
-                "nothing has these labels; labels of a route or listener stand in its \
-                 metadata.filter_metadata.btp.labels",
-            ),
+            Self::Selected(reason) => reason.fmt(formatter),
             Self::Listener {
                 target,
                 suggestion,

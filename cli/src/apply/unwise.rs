@@ -116,7 +116,7 @@ fn for_http_only(model: &Model, effective: &[Effective]) -> Vec<Unwise> {
                 policy: it.policy,
                 path,
                 code: Code::HttpOnly,
-                reason: format!("is in vain on {proxy}: {}", unmet.reason),
+                reason: format!("has no effect on {proxy}: {}", unmet.reason),
             });
         }
     }

@@ -1,12 +1,14 @@
 //! `btp apply`: policies put into force in a person's own Envoy
 //! configuration. Nothing is written unless everything is well.
 
+mod changes;
 mod delivery;
 mod diff;
+mod json;
 mod rate_limits;
+mod readable;
 mod report;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -14,32 +16,32 @@ use btp_policy::Code;
 use btp_policy::problem::Problem;
 use clap::Args;
 
+use super::files::{Files, Summary};
+use super::json::{ReportFormat, print};
 use super::{Error, Outcome};
 use crate::apply::options::{FilterFile, MOUNTED, MOUNTED_MODULE, Options, object_name};
 use crate::apply::plan::{self, Plan};
 use crate::deliver::{self, Document, Lock};
-use crate::diagnostics::{self, Finding, Format};
-use crate::documents::Input;
-use crate::envoy::files::{Config, Kind, Syntax};
+use crate::diagnostics::{self, Finding, Format, Source};
+use crate::envoy::files::Config;
 use crate::envoy::plugin::Build;
-use crate::envoy::text::yaml_out;
+use crate::file_error::FileError;
 use crate::output::{self, Output};
+use crate::source_file::is_stdin;
 use crate::terminal;
+use changes::{Change, changes_of};
 use delivery::Delivery;
+use json::End;
 use rate_limits::RateLimits;
-
-/// The name of stdout among paths.
-const STDOUT: &str = "-";
 
 /// The arguments of `btp apply`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The Envoy configuration: YAML, or JSON if it ends in .json
+    /// The Envoy configuration: YAML, or JSON if it ends in .json; `-` is stdin
     #[arg(long, value_name = "FILE")]
     bootstrap: PathBuf,
-    /// Files and directories with policies and ConfigMaps; `-` is stdin
-    #[arg(short, long = "file", value_name = "FILE", num_args = 1..)]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Where the configuration is written, as JSON if it ends in .json;
     /// without it, or with `-`: stdout
     #[arg(short, long, value_name = "FILE")]
@@ -52,19 +54,21 @@ pub(super) struct Arguments {
     delivery: Delivery,
     #[command(flatten)]
     rate_limits: RateLimits,
-    /// Show what would change, as a unified diff, and write nothing
+    /// Show what would change, as a unified diff, and write nothing; exit codes are those
+    /// of diff: 0 equal, 1 different, 2 refused or wrong usage
     #[arg(long)]
     diff: bool,
-    /// Do everything but write: check, and print the report
+    /// Do everything but write: check, and print the report; with --diff the report goes
+    /// to stderr
     #[arg(long)]
     dry_run: bool,
-    /// Where the .wasm will be mounted
-    #[arg(
-        long,
-        value_name = "PATH",
-        default_value = MOUNTED
-    )]
-    wasm: String,
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text, conflicts_with = "diff")]
+    format: ReportFormat,
+    /// Where the .wasm will be mounted; without it:
+    /// /etc/envoy/backend_traffic_policy.wasm
+    #[arg(long, value_name = "PATH")]
+    wasm: Option<String>,
     /// Put the filter in as a dynamic module, in place of the .wasm, and where it will
     /// be mounted; without PATH: /etc/envoy/libbackend_traffic_policy.so
     #[arg(
@@ -93,6 +97,20 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
+    /// Refuses options that contradict each other in ways that depend on their values.
+    fn check(&self) -> Result<(), Error> {
+        self.delivery.check()?;
+        let has_folder = self.delivery.folder().is_some();
+        if has_folder && is_stdin(&self.bootstrap) {
+            return Err(Error::NoName);
+        }
+        let to_stdout = self.output.as_deref().is_none_or(output::is_stdout);
+        if self.format == ReportFormat::Json && !has_folder && !self.dry_run && to_stdout {
+            return Err(Error::StdoutTwice);
+        }
+        Ok(())
+    }
+
     fn options(&self) -> Options {
         Options {
             filter: match &self.module {
@@ -102,7 +120,7 @@ impl Arguments {
                 },
                 None => FilterFile {
                     build: Build::Wasm,
-                    path: self.wasm.clone(),
+                    path: self.wasm.clone().unwrap_or_else(|| MOUNTED.to_owned()),
                 },
             },
             gateway: self.gateway.as_deref().map(object_name),
@@ -119,7 +137,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     if arguments.watch {
         return Err(Error::NoWatch);
     }
-    arguments.delivery.check()?;
+    arguments.check()?;
     let folder = arguments.delivery.folder();
     let writes = !arguments.diff && !arguments.dry_run;
     // Before anything is read: what is there is to stay so until it is ours.
@@ -127,8 +145,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         Some(folder) => Some(Lock::take(folder)?),
         None => None,
     };
-    let mut input = Input::read(&arguments.files)?;
+    let files = &arguments.files;
+    let mut input = files.read(Some(&arguments.bootstrap))?;
+    let summary = Summary::of(&input);
     let mut found = input.take_findings();
+    files.refuse_none(&input, &mut found);
     let mut config = Config::read_for(&arguments.bootstrap, folder)?;
     let options = arguments.options();
     let plan = plan::apply(&mut config, &input, &options, &mut found);
@@ -144,39 +165,144 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     }
     let mut sources = std::mem::take(&mut input.sources);
     sources.extend(config.files.iter().map(|file| file.source.clone()));
-    diagnostics::print(&found, &sources, Format::Text)?;
-    let (Some(plan), true) = (plan, diagnostics::is_fine(&found)) else {
-        return Ok(Outcome::Refused);
+    let speaker = Speaker {
+        format: arguments.format,
+        summary,
+        found: &found,
+        sources: &sources,
     };
-    let report = report::text(&plan);
+    let (Some(mut plan), true) = (plan, diagnostics::is_fine(&found)) else {
+        speaker.refuse()?;
+        return Ok(match arguments.diff {
+            true => Outcome::Incomparable,
+            false => Outcome::Refused,
+        });
+    };
+    plan.notes.extend(notes(arguments, &plan));
+    speaker.say_findings()?;
     if arguments.diff {
-        let diffs: String = changes.iter().map(Change::diff).collect();
-        output::print(&diffs)?;
-        terminal::say(&report);
-        return Ok(Outcome::Fine);
+        return show_diff(arguments, &changes, &plan);
     }
-    if folder.is_some() {
-        return deliver(arguments, changes, &report);
+    match folder {
+        Some(_) => deliver(arguments, changes, &plan, speaker),
+        None => write(arguments, changes, &plan, speaker),
     }
+}
+
+/// Who says what was found and done, in one format or the other.
+#[derive(Clone, Copy)]
+struct Speaker<'a> {
+    format: ReportFormat,
+    summary: Summary,
+    found: &'a [Finding],
+    sources: &'a [Source],
+}
+
+impl Speaker<'_> {
+    /// Says what was found, unless it comes with the report.
+    fn say_findings(self) -> Result<(), FileError> {
+        match self.format {
+            ReportFormat::Text => self.summary.print(self.found, self.sources, Format::Text),
+            ReportFormat::Json => Ok(()),
+        }
+    }
+
+    /// Says why nothing was done.
+    fn refuse(self) -> Result<(), FileError> {
+        self.say_findings()?;
+        match self.format {
+            ReportFormat::Text => Ok(()),
+            ReportFormat::Json => self.print(json::refused()),
+        }
+    }
+
+    /// Prints what was done, and what was written in which phase, or to be written.
+    fn report(
+        self,
+        plan: &Plan,
+        end: End,
+        phases: &[Vec<String>],
+        more: &dyn fmt::Display,
+    ) -> Result<(), FileError> {
+        match self.format {
+            ReportFormat::Text => output::print(&format!("{}{more}", report::text(plan))),
+            ReportFormat::Json => {
+                let mut report = json::report(plan, end);
+                report["phases"] = phases.into();
+                self.print(report)
+            }
+        }
+    }
+
+    fn print(self, report: serde_json::Value) -> Result<(), FileError> {
+        print(report, self.summary, self.found, self.sources)
+    }
+}
+
+/// Shows what would change.
+fn show_diff(arguments: &Arguments, changes: &[Change], plan: &Plan) -> Result<Outcome, Error> {
     if arguments.dry_run {
-        output::print(&report)?;
+        terminal::say(&report::text(plan));
+    }
+    let diffs: String = changes.iter().map(Change::diff).collect();
+    output::print(&diffs)?;
+    Ok(match diffs.is_empty() {
+        true => Outcome::Fine,
+        false => Outcome::Different,
+    })
+}
+
+/// Writes one configuration, and what goes beside it.
+fn write(
+    arguments: &Arguments,
+    changes: Vec<Change>,
+    plan: &Plan,
+    speaker: Speaker<'_>,
+) -> Result<Outcome, Error> {
+    let outputs: Vec<Output> = changes.into_iter().map(|it| it.output).collect();
+    let names = outputs.iter().map(|it| it.path.display().to_string());
+    let phases = [names.collect()];
+    if arguments.dry_run {
+        speaker.report(plan, End::DryRun, &phases, &"")?;
         return Ok(Outcome::Fine);
     }
-    let outputs: Vec<Output> = changes.into_iter().map(|it| it.output).collect();
     // Asked before, as writing may put another file there.
     let has_stdout = outputs.iter().any(|it| output::is_stdout(&it.path));
     output::write(&outputs)?;
     if has_stdout {
-        terminal::say(&report);
+        terminal::say(&report::text(plan));
     } else {
-        output::print(&report)?;
+        speaker.report(plan, End::Written, &phases, &"")?;
     }
     Ok(Outcome::Fine)
 }
 
+/// What only the command line knows.
+fn notes(arguments: &Arguments, plan: &Plan) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !arguments.files.is_given() {
+        notes.push("no policies are given: what an earlier run has added is taken out".to_owned());
+    }
+    let given = arguments.module.as_deref().or(arguments.wasm.as_deref());
+    // The usual place is one where Envoy runs, and hardly ever here.
+    let usual = [MOUNTED, MOUNTED_MODULE];
+    let doubted = given.filter(|it| !usual.contains(it) && !Path::new(it).exists());
+    if let Some(path) = doubted.filter(|_| !plan.standing.is_empty()) {
+        notes.push(format!(
+            "there is no {path} on this machine; it must be there where Envoy runs"
+        ));
+    }
+    notes
+}
+
 /// Writes to a folder that an Envoy may be watching, or says what would be
 /// written.
-fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<Outcome, Error> {
+fn deliver(
+    arguments: &Arguments,
+    changes: Vec<Change>,
+    plan: &Plan,
+    speaker: Speaker<'_>,
+) -> Result<Outcome, Error> {
     let documents = changes.into_iter().map(|it| Document {
         kind: it.kind,
         path: it.output.path,
@@ -186,142 +312,21 @@ fn deliver(arguments: &Arguments, changes: Vec<Change>, report: &str) -> Result<
     let pace = arguments.delivery.pace();
     if arguments.dry_run {
         let summary = deliver::rehearse(documents.collect(), &pace)?;
-        output::print(&format!("{report}{summary}"))?;
+        speaker.report(plan, End::DryRun, summary.phases(), &summary)?;
         return Ok(Outcome::Fine);
     }
     match deliver::deliver(documents.collect(), &pace) {
         Ok(summary) => {
-            output::print(&format!("{report}{summary}"))?;
+            speaker.report(plan, End::Written, summary.phases(), &summary)?;
             Ok(Outcome::Fine)
         }
         Err(error) if error.is_unfinished() => {
+            if speaker.format == ReportFormat::Json {
+                speaker.report(plan, End::Unfinished, error.phases(), &"")?;
+            }
             terminal::say_error(None, &error);
             Ok(Outcome::Unfinished)
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// A file to be written.
-struct Change {
-    kind: Kind,
-    output: Output,
-    /// What the file is called.
-    name: PathBuf,
-    /// What it was before: name and text.
-    before: (String, String),
-}
-
-impl Change {
-    fn diff(&self) -> String {
-        let name = self.name.display().to_string();
-        diff::unified(&self.before.1, &self.output.text, &self.before.0, &name)
-    }
-}
-
-/// Why changes cannot be written where the person wants them. Prints as a
-/// predicate whose subject is `--out-dir`.
-enum OutputError {
-    /// The configuration has several files that change, and there is one `-o`.
-    OneOfSeveral(String),
-    /// There is no such folder.
-    NoFolder(PathBuf),
-    /// Two files would have this name there.
-    SameName(PathBuf),
-    /// The files cannot be one.
-    NotFlat(Problem),
-}
-
-impl fmt::Display for OutputError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OneOfSeveral(file) => {
-                write!(
-                    formatter,
-                    "is needed instead of -o: {file} changes as well; or --flat, for one file with \
-                     everything"
-                )
-            }
-            Self::NoFolder(folder) => {
-                let folder = folder.display();
-                write!(formatter, "must be a folder that is there (got {folder})")
-            }
-            Self::SameName(path) => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                write!(
-                    formatter,
-                    "cannot hold two files named {name}: rename one of them"
-                )
-            }
-            Self::NotFlat(problem) => problem.fmt(formatter),
-        }
-    }
-}
-
-fn changes_of(
-    arguments: &Arguments,
-    config: &Config,
-    plan: &Plan,
-) -> Result<Vec<Change>, OutputError> {
-    let mut changes = Vec::new();
-    let many = arguments.delivery.folder().is_some();
-    let given = arguments.output.as_deref();
-    let given = given.filter(|it| *it != Path::new(STDOUT));
-    for (index, file) in config.files.iter().enumerate() {
-        if index > 0 && !many {
-            if config.is_changed(index) && !arguments.flat {
-                return Err(OutputError::OneOfSeveral(file.source.name.clone()));
-            }
-            continue;
-        }
-        let own_name = file.name.file_name().unwrap_or_default();
-        let (name, path) = match (arguments.delivery.folder(), given) {
-            (Some(folder), _) => (folder.join(own_name), folder.join(own_name)),
-            (None, Some(path)) => (path.to_owned(), path.to_owned()),
-            (None, None) => (file.name.clone(), PathBuf::from(STDOUT)),
-        };
-        changes.push(Change {
-            kind: file.kind,
-            before: (
-                file.source.name.clone(),
-                config.text_before(index).to_owned(),
-            ),
-            output: Output {
-                text: match arguments.flat {
-                    true => config
-                        .flat_text(Syntax::of(&name))
-                        .map_err(OutputError::NotFlat)?,
-                    false => config.text(index, Syntax::of(&name)),
-                },
-                path,
-                in_place: false,
-            },
-            name,
-        });
-    }
-    changes.extend(arguments.rate_limits.change(plan.rate_limits.as_deref()));
-    for (name, node) in &plan.plugin_files {
-        let folder = arguments.delivery.folder().unwrap_or(Path::new(""));
-        let path = folder.join(name);
-        changes.push(Change {
-            kind: Kind::Extension,
-            before: ("/dev/null".to_owned(), String::new()),
-            name: path.clone(),
-            output: Output {
-                text: yaml_out::write(node),
-                path,
-                in_place: false,
-            },
-        });
-    }
-    if let Some(folder) = arguments.delivery.folder()
-        && !folder.is_dir()
-    {
-        return Err(OutputError::NoFolder(folder.to_owned()));
-    }
-    let mut names = BTreeSet::new();
-    match changes.iter().find(|it| !names.insert(&it.output.path)) {
-        Some(twice) => Err(OutputError::SameName(twice.name.clone())),
-        None => Ok(changes),
     }
 }

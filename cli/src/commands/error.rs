@@ -25,6 +25,12 @@ pub(super) enum Error {
         option: &'static str,
         why: &'static str,
     },
+    /// stdin is given as two inputs.
+    StdinTwice(&'static str, &'static str),
+    /// The bootstrap comes from stdin, and is to go to a folder.
+    NoName,
+    /// The report and the configuration are both to go to stdout.
+    StdoutTwice,
     /// `--watch` of a later version.
     NoWatch,
 }
@@ -59,7 +65,8 @@ impl fmt::Display for Error {
             Self::NoRequest(text) => {
                 write!(
                     formatter,
-                    "{text:?} is no request: write it as \"POST https://shop/api\""
+                    "{text:?} is not a valid request: write it as \"POST https://shop/api\", or \
+                     \"GET /api\""
                 )
             }
             Self::NoCode(why) => formatter.write_str(why),
@@ -68,6 +75,24 @@ impl fmt::Display for Error {
                 formatter,
                 "{option} needs --out-dir DIR: {why}. Say --out-dir DIR instead of -o, or leave \
                  {option} out"
+            ),
+            Self::StdinTwice(first, second) => {
+                let inputs = match first == second {
+                    true => format!("twice as {first}"),
+                    false => format!("as {first} and as {second}"),
+                };
+                write!(
+                    formatter,
+                    "stdin can be read once, and `-` is given {inputs}: put one of them in a file"
+                )
+            }
+            Self::NoName => formatter.write_str(
+                "--out-dir writes the bootstrap under its own name, and stdin has none: give \
+                 --bootstrap a file",
+            ),
+            Self::StdoutTwice => formatter.write_str(
+                "--format json prints the report to stdout, where the configuration goes already: \
+                 say -o FILE, --out-dir DIR or --dry-run",
             ),
             Self::NoWatch => formatter
                 .write_str("--watch is not there yet: run btp apply again when a file changes"),

@@ -1,6 +1,7 @@
 //! `btp explain`: which policy governs what, by policies alone or for the
 //! routes of a configuration.
 
+mod answer;
 mod policies;
 mod routes;
 
@@ -9,6 +10,8 @@ use std::path::PathBuf;
 use btp_policy::Code;
 use clap::Args;
 
+use super::files::{Files, required};
+use super::json::ReportFormat;
 use super::{Error, Outcome};
 use crate::diagnostics;
 use crate::envoy::plugin::Build;
@@ -18,19 +21,19 @@ use routes::Question;
 
 /// The arguments of `btp explain`.
 #[derive(Args, Debug)]
+#[command(group = required(&[]))]
 pub(super) struct Arguments {
-    /// Files and directories with policies; `-` is stdin. Or a code of a finding, such as
-    /// BTP0101: says why that matters, and how to fix it
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Name of an Envoy route; without it: every route that is targeted
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
-    /// The Envoy configuration that the policies are for: of each of its
-    /// routes, say where each field is enforced
+    /// The Envoy configuration that the policies are for, `-` for stdin: of each of
+    /// its routes, say where each field is enforced
     #[arg(long, value_name = "FILE", conflicts_with_all = ["listener", "native_fields", "enforce"])]
     bootstrap: Option<PathBuf>,
-    /// Explain the route that takes this request, such as "POST https://shop/api"
+    /// Explain the route that takes this request, such as "POST https://shop/api"; without
+    /// a host, as in "GET /api", it is the first one of each listener
     #[arg(
         long,
         value_name = "REQUEST",
@@ -42,6 +45,9 @@ pub(super) struct Arguments {
     /// the filter that the configuration has
     #[arg(long, requires = "bootstrap")]
     module: bool,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    format: ReportFormat,
     #[command(flatten)]
     instance: Instance,
 }
@@ -54,17 +60,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         bootstrap,
         request,
         module,
+        format,
         instance,
     } = arguments;
-    if let [only] = files.as_slice()
-        && let Some(code) = only.to_str().filter(|it| Code::number_in(it).is_some())
-    {
+    if let Some(code) = files.only().filter(|it| Code::number_in(it).is_some()) {
         let code = diagnostics::code(code).map_err(Error::NoCode)?;
         output::print(&format!("{}\n", diagnostics::codes::section(code)))?;
         return Ok(Outcome::Fine);
     }
     let Some(bootstrap) = bootstrap else {
-        return policies::run(files, route.as_deref(), instance);
+        return policies::run(files, route.as_deref(), instance, *format);
     };
     let question = match (route, request) {
         (_, Some(request)) => Question::Request(request),
@@ -78,5 +83,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         instance.gateway.as_deref(),
         build,
         question,
+        *format,
     )
 }

@@ -14,20 +14,22 @@ use btp_policy::policy::{MergeType, TargetKind};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
 use btp_policy::scalar::ObjectName;
-use btp_policy::{Policy, Regexes, advice, schema};
+use btp_policy::spec::{advise, check_crd, check_native};
+use btp_policy::{Policy, Regexes};
 use clap::{Args, ValueEnum};
 
+use super::files::{Files, Summary, required};
 use super::{Error, Outcome};
 use crate::diagnostics::{self, Finding, Format, Levels, Location};
 use crate::documents::{Input, Object};
 
 /// The arguments of `btp lint`.
 #[derive(Args, Debug)]
+#[command(group = required(&["bootstrap"]))]
 pub(super) struct Arguments {
-    /// Files and directories (*.yaml, *.yml, *.json); `-` is stdin
-    #[arg(required_unless_present = "bootstrap", value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Also check an Envoy configuration: whether instances of the filter
+    #[command(flatten)]
+    files: Files,
+    /// Also check an Envoy configuration, `-` for stdin: whether instances of the filter
     /// in it do the same, and whether it is set up for what policies go by
     #[arg(long, value_name = "FILE")]
     bootstrap: Option<PathBuf>,
@@ -64,7 +66,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         format,
         levels,
     } = arguments;
-    let mut input = Input::read(files)?;
+    let mut input = files.read(bootstrap.as_deref())?;
+    let mut summary = Summary::of(&input);
     let mut findings = Vec::new();
     let mut fine = Vec::new();
     if *profile == Profile::Crd {
@@ -93,11 +96,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
             fine = policies;
         }
     }
+    files.refuse_none(&input, &mut findings);
     if let Some(bootstrap) = bootstrap {
+        let before = input.sources.len();
         bootstrap::lint(bootstrap, &fine, &mut input, &mut findings)?;
+        summary.envoy_files = input.sources.len() - before;
     }
     let allowed = levels.set(&mut findings);
-    diagnostics::print(&findings, &input.sources, *format)?;
+    summary.print(&findings, &input.sources, *format)?;
     allowed.map_err(Error::Allowed)?;
     Ok(match diagnostics::is_fine(&findings) {
         true => Outcome::Fine,
@@ -116,7 +122,7 @@ fn check(
     // As in the filter, all policies share the regexes and their bound.
     let policy = Policy::read(At::root(&object.node), regexes, &mut problems);
     if let Some(spec) = object.node.field("spec") {
-        schema::check_native(at_spec(spec), &mut problems);
+        check_native(at_spec(spec), &mut problems);
     }
     let is_fine = problems.is_empty();
     let known = problems.paths();
@@ -131,7 +137,7 @@ fn check(
     }
     if let Some(spec) = object.node.field("spec").filter(|_| is_fine) {
         let mut warnings = Problems::default();
-        advice::advise(at_spec(spec), &mut warnings);
+        advise(at_spec(spec), &mut warnings);
         add(findings, warnings.into_vec(), Finding::warning, object);
     }
     policy.filter(|_| is_fine)
@@ -155,7 +161,7 @@ fn unportable(policy: &Node, known: &BTreeSet<FieldPath>) -> Vec<Problem> {
 fn crd_problems(policy: &Node) -> Vec<Problem> {
     let mut problems = Problems::default();
     match policy.field("spec") {
-        Some(spec) => schema::check_crd(at_spec(spec), &mut problems),
+        Some(spec) => check_crd(at_spec(spec), &mut problems),
         None => {
             let problem = Problem::new("spec", Code::MissingField, "is required");
             problems.push(problem.at(policy.mark));
@@ -166,7 +172,11 @@ fn crd_problems(policy: &Node) -> Vec<Problem> {
 
 /// What is odd only about all policies together.
 fn check_together(policies: &[Policy], input: &Input, findings: &mut Vec<Finding>) {
-    let attachments = Attachments::resolve(policies, &Environment::default());
+    let environment = Environment {
+        gateway: None,
+        namespaces: input.namespaces.clone(),
+    };
+    let attachments = Attachments::resolve(policies, &environment);
     let all = attachments.statuses().iter().zip(&input.policies);
     for ((status, object), policy) in all.zip(policies) {
         let lost = status
@@ -176,7 +186,7 @@ fn check_together(policies: &[Policy], input: &Input, findings: &mut Vec<Finding
         let path = FieldPath::from("metadata.name");
         let mark = path.closest(&object.node).mark;
         let found = lost.map(|condition| {
-            let reason = format!("is in vain: {condition}");
+            let reason = format!("has no effect: {condition}");
             Problem::new(path.clone(), Code::Conflicted, reason).at(mark)
         });
         // The filter refuses two policies that govern everything.

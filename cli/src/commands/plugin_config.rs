@@ -1,14 +1,12 @@
 //! `btp plugin-config`: the JSON that the filter is given.
 
-use std::path::PathBuf;
-
-use btp_policy::Code;
 use btp_policy::path::Path;
-use btp_policy::problem::{Problem, Problems};
+use btp_policy::problem::Problems;
 use btp_policy::read::At;
-use btp_policy::{PluginConfig, advice};
+use btp_policy::{PluginConfig, spec};
 use clap::Args;
 
+use super::files::{Files, Summary, required};
 use super::{Error, Outcome};
 use crate::diagnostics::{self, Finding, Format, Location};
 use crate::documents::Input;
@@ -18,10 +16,10 @@ use crate::plugin_config_builder::{Instance, NativeFields, compose, in_its_file}
 
 /// The arguments of `btp plugin-config`.
 #[derive(Args, Debug)]
+#[command(group = required(&[]))]
 pub(super) struct Arguments {
-    /// Files and directories with policies and ConfigMaps; `-` is stdin
-    #[arg(short, long = "file", required = true, value_name = "FILE", num_args = 1..)]
-    files: Vec<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     #[command(flatten)]
     instance: Instance,
 }
@@ -29,12 +27,10 @@ pub(super) struct Arguments {
 /// Prints the plugin configuration; false if it was refused.
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     let Arguments { files, instance } = arguments;
-    let mut input = Input::read(files)?;
+    let mut input = files.read(None)?;
+    let summary = Summary::of(&input);
     let mut findings = input.take_findings();
-    if input.policies.is_empty() && input.off.is_empty() && diagnostics::is_fine(&findings) {
-        let problem = Problem::new("", Code::NoPolicies, "holds no BackendTrafficPolicy");
-        findings.push(Finding::error(problem, Location::Nowhere));
-    }
+    files.refuse_none(&input, &mut findings);
     let config = compose(&input, instance);
     if instance.native_fields != Some(NativeFields::Applied) {
         advise_by_hand(&input, &mut findings);
@@ -49,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
             Finding::error(problem, location)
         })),
     }
-    diagnostics::print(&findings, &input.sources, Format::Text)?;
+    summary.print(&findings, &input.sources, Format::Text)?;
     if !diagnostics::is_fine(&findings) {
         return Ok(Outcome::Refused);
     }
@@ -63,7 +59,7 @@ fn advise_by_hand(input: &Input, findings: &mut Vec<Finding>) {
         let mut warnings = Problems::default();
         if let Some(node) = object.node.field("spec") {
             let path = Path::Field(&Path::Root, "spec");
-            advice::advise_by_hand(At { node, path }, &mut warnings);
+            spec::advise_by_hand(At { node, path }, &mut warnings);
         }
         let location = Location::File(object.source);
         let found = warnings.into_vec().into_iter();

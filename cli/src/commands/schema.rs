@@ -5,6 +5,6 @@ use crate::output;
 
 /// Prints it.
 pub(super) fn run() -> Result<Outcome, Error> {
-    output::print(&format!("{:#}\n", btp_policy::schema::json_schema()))?;
+    output::print(&format!("{:#}\n", btp_policy::config::json_schema()))?;
     Ok(Outcome::Fine)
 }

@@ -71,6 +71,14 @@ impl Error {
             Self::Busy(_) | Self::Unwritten(_) => false,
         }
     }
+
+    /// The files that have been written, phase by phase.
+    pub(crate) fn phases(&self) -> &[Vec<String>] {
+        match self {
+            Self::Unfinished(it) => it.written.phases(),
+            Self::NotBegun(_) | Self::Busy(_) | Self::Unwritten(_) => &[],
+        }
+    }
 }
 
 impl fmt::Display for Error {

@@ -60,6 +60,11 @@ impl Summary {
         self.phases.is_empty()
     }
 
+    /// The files of each phase that had any.
+    pub(crate) fn phases(&self) -> &[Vec<String>] {
+        &self.phases
+    }
+
     /// The files that are to be other than they are.
     pub(super) fn rest(&self, plan: &Plan) -> Vec<String> {
         let done: BTreeSet<&String> = self.phases.iter().flatten().collect();

@@ -15,7 +15,7 @@ use crate::diagnostics::{Finding, Location, Source};
 
 const NAME: &str = "metadata.name";
 
-/// What is defined twice, of policies and of ConfigMaps.
+/// What is defined twice, of policies, ConfigMaps and Namespaces.
 #[derive(Debug, Default)]
 pub(crate) struct Twice {
     /// The policies whose names earlier ones have.
@@ -30,11 +30,14 @@ impl Twice {
     pub(super) fn take_out(
         policies: &mut Vec<Object>,
         config_maps: &mut Vec<Object>,
+        namespaces: &mut Vec<Object>,
         sources: &[Source],
     ) -> Self {
         let (policies, mut findings) = take_out("BackendTrafficPolicy", policies, sources);
         let (_, of_maps) = take_out("ConfigMap", config_maps, sources);
         findings.extend(of_maps);
+        let (_, of_namespaces) = take_out("Namespace", namespaces, sources);
+        findings.extend(of_namespaces);
         Self { policies, findings }
     }
 }
@@ -57,9 +60,12 @@ fn take_out(
             objects.push(object);
             continue;
         };
-        let (namespace, name) = key;
+        let full_name = match kind {
+            "Namespace" => key.1,
+            _ => format!("{}/{}", key.0, key.1),
+        };
         let reason = format!(
-            "names {kind} {namespace}/{name}, which is defined twice: here and in {place}; \
+            "names {kind} {full_name}, which is defined twice: here and in {place}; \
              keep one of them, or give one another name"
         );
         let mark = FieldPath::from(NAME).closest(&object.node).mark;

@@ -7,7 +7,6 @@ mod kind;
 mod text;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use btp_policy::Code;
@@ -24,6 +23,7 @@ use super::tree::{field, same, type_of};
 use super::undo;
 use crate::diagnostics::Source;
 use crate::file_error::FileError;
+use crate::source_file::{self, is_stdin};
 pub(crate) use follow::{discovery_paths, path_of};
 pub(crate) use kind::Kind;
 pub(crate) use text::rewritten;
@@ -34,11 +34,11 @@ pub(crate) struct File {
     /// Where it was read.
     pub(crate) name: PathBuf,
     pub(crate) kind: Kind,
-    /// What stands in it, and later what shall stand in it.
+    /// What it says, and later what it is to say.
     pub(crate) node: Node,
     /// Its text.
     pub(crate) source: Source,
-    syntax: Syntax,
+    pub(crate) syntax: Syntax,
     /// What stood in it without what an earlier run had added.
     clean: Node,
     /// The text of that.
@@ -71,6 +71,14 @@ impl Syntax {
             _ => Self::Yaml,
         }
     }
+
+    /// By what a text is that has no name.
+    fn of_text(text: &str) -> Self {
+        match json::parse(text.as_bytes()) {
+            Ok(_) => Self::Json,
+            Err(_) => Self::Yaml,
+        }
+    }
 }
 
 impl Config {
@@ -87,7 +95,7 @@ impl Config {
             problems: Vec::new(),
             out_dir: out_dir.and_then(|it| it.canonicalize().ok()),
         };
-        config.add(bootstrap.to_owned(), bootstrap, Kind::Bootstrap)?;
+        config.add(bootstrap.to_owned(), Kind::Bootstrap)?;
         if config.files[0].node.value != Value::Null {
             config.check_bootstrap();
         }
@@ -198,12 +206,14 @@ impl Config {
         !same(&file.node, &file.clean)
     }
 
-    fn add(&mut self, path: PathBuf, shown: &Path, kind: Kind) -> Result<(), FileError> {
-        let name = shown.display().to_string();
-        let source = Source::of(name, fs::read(&path))?;
+    fn add(&mut self, path: PathBuf, kind: Kind) -> Result<(), FileError> {
+        let source = source_file::read(&path)?;
         let text = source.text.clone();
         let index = self.files.len();
-        let syntax = Syntax::of(&path);
+        let syntax = match is_stdin(&path) {
+            true => Syntax::of_text(&text),
+            false => Syntax::of(&path),
+        };
         let node = parse(&source.text, syntax).unwrap_or_else(|problem| {
             self.problems.push((index, problem));
             Node::unplaced(Value::Null)
@@ -281,7 +291,8 @@ fn refuse_duplicates(node: &Node, address: &mut Address, refuse: &mut dyn FnMut(
             for entry in entries {
                 address.path.push(Step::Key(entry.key.clone()));
                 if !keys.insert(&entry.key) {
-                    let problem = Problem::new(&*address, Code::DuplicateKey, "stands there twice");
+                    let reason = "is given more than once";
+                    let problem = Problem::new(&*address, Code::DuplicateKey, reason);
                     refuse(problem.at(entry.mark));
                 }
                 refuse_duplicates(&entry.node, address, refuse);

@@ -14,32 +14,66 @@ use super::tree::{field, find, items, text};
 pub(crate) struct Request {
     method: String,
     scheme: String,
-    /// With the port, if it is said.
-    host: String,
+    /// With the port, if it is said; `None`: whichever a table has first.
+    host: Option<String>,
     path: String,
     query: String,
 }
 
 impl Request {
-    /// Reads `POST https://shop/api?x=1`; the method may be left out.
+    /// Reads `POST https://shop/api?x=1`; the method may be left out, and scheme and host
+    /// together.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (method, url) = text.split_once(' ').unwrap_or(("GET", text));
-        let (scheme, rest) = url.trim().split_once("://")?;
-        let (host, target) = match rest.find('/') {
-            Some(start) => rest.split_at(start),
-            None => (rest, "/"),
+        let url = url.trim();
+        let (scheme, host, target) = match url.split_once("://") {
+            Some((scheme, rest)) => {
+                let (host, target) = match rest.find('/') {
+                    Some(start) => rest.split_at(start),
+                    None => (rest, "/"),
+                };
+                (scheme, Some(host), target)
+            }
+            None => ("http", None, url),
         };
         let target = target.split('#').next().unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let is_token =
             |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_graphic());
-        (is_token(method) && is_token(host) && matches!(scheme, "http" | "https")).then(|| Self {
+        let is_valid = is_token(method)
+            && host.is_none_or(is_token)
+            && matches!(scheme, "http" | "https")
+            && path.starts_with('/');
+        is_valid.then(|| Self {
             method: method.to_owned(),
             scheme: scheme.to_owned(),
-            host: host.to_ascii_lowercase(),
+            host: host.map(str::to_ascii_lowercase),
             path: path.to_owned(),
             query: query.to_owned(),
         })
+    }
+
+    /// Whether it names its host.
+    pub(crate) fn names_host(&self) -> bool {
+        self.host.is_some()
+    }
+
+    /// The request for the first host of a table, if it names none; a table for any
+    /// host has `*`.
+    pub(crate) fn in_table(&self, table: &Node) -> Self {
+        let mut request = self.clone();
+        let mut domains = items(table, "virtual_hosts").iter();
+        let first = domains.find_map(|host| items(host, "domains").first()?.as_str());
+        request.host = request.host.or_else(|| match first? {
+            "*" => Some("*".to_owned()),
+            domain => Some(domain.replace('*', "any").to_ascii_lowercase()),
+        });
+        request
+    }
+
+    /// Its host.
+    pub(crate) fn host(&self) -> &str {
+        self.host.as_deref().unwrap_or_default()
     }
 
     /// The route of a table that takes it.
@@ -47,7 +81,7 @@ impl Request {
         let hosts = items(table, "virtual_hosts");
         let ranked = hosts.iter().enumerate().filter_map(|(index, host)| {
             let ranks = items(host, "domains").iter().filter_map(Node::as_str);
-            let rank = ranks.filter_map(|domain| rank(domain, &self.host)).max()?;
+            let rank = ranks.filter_map(|domain| rank(domain, self.host())).max()?;
             Some((rank, index))
         });
         // Of two equally near, Envoy takes the first.
@@ -106,7 +140,7 @@ impl Request {
         let value = match text(condition, "name").unwrap_or_default() {
             ":method" => Some(self.method.clone()),
             ":scheme" => Some(self.scheme.clone()),
-            ":authority" | "host" => Some(self.host.clone()),
+            ":authority" | "host" => Some(self.host().to_owned()),
             ":path" if self.query.is_empty() => Some(self.path.clone()),
             ":path" => Some(format!("{}?{}", self.path, self.query)),
             _ => None,
@@ -246,6 +280,24 @@ mod tests {
     }
 
     #[test]
+    fn without_a_host_it_is_the_first_one() {
+        let table = |domains: &str| {
+            let table =
+                format!(r#"{{"virtual_hosts":[{{"domains":[]}},{{"domains":[{domains}]}}]}}"#);
+            json::parse(table.as_bytes()).unwrap()
+        };
+        let host = |request: &str, domains: &str| {
+            let request = Request::parse(request).unwrap();
+            request.in_table(&table(domains)).host().to_owned()
+        };
+        assert_eq!(host("GET /x", r#""Shop:8080","other""#), "shop:8080");
+        assert_eq!(host("/x", r#""*.example.com""#), "any.example.com");
+        assert_eq!(host("/x", r#""*""#), "*");
+        assert_eq!(host("/x", ""), "");
+        assert_eq!(host("GET http://a/x", r#""b""#), "a");
+    }
+
+    #[test]
     fn paths_match_as_in_envoy() {
         let get = "GET https://shop/Api/v1?x=1";
         assert!(takes(get, r#"{"prefix":"/Api"}"#));
@@ -287,7 +339,14 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_none() {
-        for text in ["", "/x", "GET shop/x", "GET ftp://shop/", "GET http:///x"] {
+        for text in [
+            "",
+            "x",
+            "GET shop/x",
+            "GET ftp://shop/",
+            "GET http:///x",
+            "GET  ",
+        ] {
             assert_eq!(Request::parse(text), None, "{text:?}");
         }
     }

@@ -47,6 +47,8 @@ pub enum Operation {
     Merge(Node),
     /// Puts the value there if nothing stands there.
     Default(Node),
+    /// The same, for what no field asks for and a field would be cut short without.
+    Enable(Node),
     /// Puts the value into the object that the path leads to, where that is
     /// there; otherwise nothing is to be done, for this reason.
     Within(Node, &'static str),

@@ -113,7 +113,7 @@ pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, Chang
             }
             Ok(())
         }),
-        Operation::Default(value) => default(object, path, value),
+        Operation::Default(value) | Operation::Enable(value) => default(object, path, value),
         Operation::Within(value, reason) => within(object, path, value, reason),
         Operation::Merge(value) => put(object, path, Visit::Make, lost, |slot| {
             Ok(merge(slot.get_or_insert(EMPTY), value)?)

@@ -68,7 +68,7 @@ pub(super) fn translate(retry: &Retry, has_constraint: bool, out: &mut Changes) 
         "retry",
         Target::Cluster,
         path,
-        Operation::Default(node!(most)),
+        Operation::Enable(node!(most)),
     );
 }
 

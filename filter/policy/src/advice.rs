@@ -1,9 +1,5 @@
-//! What is right as the API sees it, and yet probably not what is wanted.
-
-mod global_limits;
-mod native;
-mod own;
-mod retries;
+//! What advice is made with: a `spec` in which nothing is wrong, looked into by
+//! names, and a list of warnings.
 
 use crate::code::Code;
 use crate::node::{Mark, Node, Value};
@@ -12,52 +8,27 @@ use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::Duration;
 
-/// Notes advice on a `spec` in which nothing is wrong.
-pub fn advise(spec: At<'_>, warnings: &mut Problems) {
-    let mut advice = Advice { spec, warnings };
-    advice.on_fields_by_hand();
-    advice.on_retries();
-    advice.on_retry_constraint();
-    advice.on_timeouts();
-    advice.on_health();
-    advice.on_circuit_breaker();
-    advice.on_faults();
-    advice.on_overrides();
-    advice.on_distinct_limits();
-    advice.on_global_limits();
-    advice.on_buffers();
-    advice.on_old_fields();
-    advice.on_ignored_fields();
-    advice.on_compressors();
-    advice.on_fields_beside_others();
-}
-
-/// Notes advice that holds for a filter that is set up by hand alone: what
-/// `btp apply` sees to by itself.
-pub fn advise_by_hand(spec: At<'_>, warnings: &mut Problems) {
-    Advice { spec, warnings }.on_retry_constraint_by_hand();
-}
-
-struct Advice<'a, 'b> {
-    spec: At<'a>,
-    warnings: &'b mut Problems,
+/// A `spec`, and the advice on it.
+pub(crate) struct Advice<'a, 'b> {
+    pub(crate) spec: At<'a>,
+    pub(crate) warnings: &'b mut Problems,
 }
 
 impl Advice<'_, '_> {
-    fn get(&self, path: &[&str]) -> Option<&Node> {
+    pub(crate) fn get(&self, path: &[&str]) -> Option<&Node> {
         path.iter()
             .try_fold(self.spec.node, |node, name| node.field(name))
     }
 
-    fn duration(&self, path: &[&str]) -> Option<Duration> {
+    pub(crate) fn duration(&self, path: &[&str]) -> Option<Duration> {
         Duration::parse(self.get(path)?.as_str()?)
     }
 
-    fn text(&self, path: &[&str]) -> &str {
+    pub(crate) fn text(&self, path: &[&str]) -> &str {
         self.get(path).and_then(Node::as_str).unwrap_or("")
     }
 
-    fn items(&self, path: &[&str]) -> &[Node] {
+    pub(crate) fn items(&self, path: &[&str]) -> &[Node] {
         match self.get(path).map(|node| &node.value) {
             Some(Value::List(items)) => items,
             _ => &[],
@@ -65,7 +36,7 @@ impl Advice<'_, '_> {
     }
 
     /// Advises on what stands at `path`.
-    fn say(&mut self, path: &[&str], code: Code, advice: impl Into<String>) {
+    pub(crate) fn say(&mut self, path: &[&str], code: Code, advice: impl Into<String>) {
         let mark = self.get(path).unwrap_or(self.spec.node).mark;
         say_at(
             &self.spec.path,
@@ -74,52 +45,6 @@ impl Advice<'_, '_> {
             (code, &advice.into()),
             self.warnings,
         );
-    }
-
-    fn on_old_fields(&mut self) {
-        for (path, new) in [
-            (&["compression"][..], "compressor"),
-            (
-                &["loadBalancer", "consistentHash", "header"],
-                "headers, with type Headers",
-            ),
-        ] {
-            if self.get(path).is_some() {
-                self.say(
-                    path,
-                    Code::DeprecatedField,
-                    format!("is deprecated: write {new}"),
-                );
-            }
-        }
-        if self.get(&["rateLimit", "type"]).is_some() {
-            let message = "is deprecated: local and global speak for themselves";
-            self.say(&["rateLimit", "type"], Code::DeprecatedField, message);
-        }
-    }
-
-    fn on_ignored_fields(&mut self) {
-        for path in [
-            &["connection", "socketBufferLimit"][..],
-            &["loadBalancer", "dynamicModule"],
-        ] {
-            if self.get(path).is_some() {
-                self.say(
-                    path,
-                    Code::IneffectiveField,
-                    "is accepted by Envoy Gateway and has no effect",
-                );
-            }
-        }
-        let unused = match self.text(&["rateLimit", "type"]) {
-            "Local" => "global",
-            "Global" => "local",
-            _ => return,
-        };
-        if self.get(&["rateLimit", unused]).is_some() {
-            let message = "has no effect: rateLimit.type says otherwise";
-            self.say(&["rateLimit", unused], Code::OtherRateLimitType, message);
-        }
     }
 }
 
@@ -135,6 +60,3 @@ fn say_at(
         [name, rest @ ..] => say_at(&Path::Field(path, name), rest, mark, said, warnings),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,6 +7,8 @@ mod footprint;
 pub(crate) mod limits;
 mod names;
 mod place;
+#[cfg(feature = "schema")]
+mod schema;
 mod stop_iteration;
 mod unenforced;
 
@@ -15,6 +17,8 @@ use std::collections::BTreeSet;
 pub use enforce::{Enforce, NativeFields};
 pub use footprint::Footprint;
 pub use limits::Limits;
+#[cfg(feature = "schema")]
+pub use schema::json_schema;
 pub use stop_iteration::HeldHeaders;
 
 use crate::attach::{Attachments, Environment};

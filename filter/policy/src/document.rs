@@ -8,72 +8,75 @@ use crate::problem::Problem;
 use crate::read::nearest;
 use crate::yaml;
 
-/// One object of a file.
+/// One document of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Document {
     /// A `BackendTrafficPolicy`.
     Policy(Node),
     /// A `ConfigMap`, which an override may take a body from.
     ConfigMap(Node),
+    /// A `Namespace`, whose labels a selector may ask for.
+    Namespace(Node),
     /// A `Config` or `Tenant` of KubeLB, which may switch policies off.
     KubeLb(Node),
     /// An object of another kind, which is none of our business.
     Other,
+    /// An object that was probably meant to be a policy, and why it is none.
+    Mistaken(Problem),
+    /// No Kubernetes object, and what it lacks.
+    Foreign(Problem),
 }
 
 /// Reads all objects of a YAML or JSON text, in document order. The items of
 /// a `List`, as `kubectl get` prints it, stand for themselves.
 ///
 /// # Errors
-/// Everything that is wrong with the text, or with its objects' kinds.
-pub fn read(text: &str) -> Result<Vec<Document>, Vec<Problem>> {
-    let nodes = yaml::parse(text).map_err(|problem| vec![problem])?;
+/// What is wrong with the text.
+pub fn read(text: &str) -> Result<Vec<Document>, Problem> {
     let mut documents = Vec::new();
-    let mut problems = Vec::new();
-    for node in nodes {
-        sort(node, &mut documents, &mut problems);
+    for node in yaml::parse(text)? {
+        sort(node, &mut documents);
     }
-    if problems.is_empty() {
-        Ok(documents)
+    Ok(documents)
+}
+
+fn sort(node: Node, documents: &mut Vec<Document>) {
+    if is_list(&node) {
+        for item in take_items(node) {
+            sort(item, documents);
+        }
     } else {
-        Err(problems)
+        documents.push(sorted(node));
     }
 }
 
-fn sort(node: Node, documents: &mut Vec<Document>, problems: &mut Vec<Problem>) {
+fn sorted(node: Node) -> Document {
     if !matches!(node.value, Value::Map(_)) {
         let reason = format!("must be an object, not {}", node.value.kind());
-        problems.push(placed(&node, "", Code::DocumentIsNoObject, reason));
-        return;
-    }
-    if is_list(&node) {
-        for item in take_items(node) {
-            sort(item, documents, problems);
-        }
-        return;
+        return Document::Foreign(placed(&node, "", Code::DocumentIsNoObject, reason));
     }
     match node.field("kind").and_then(Node::as_str) {
         Some(KIND) => match other_api(&node) {
-            Some(problem) => problems.push(problem),
-            None => documents.push(Document::Policy(node)),
+            Some(problem) => Document::Mistaken(problem),
+            None => Document::Policy(node),
         },
-        Some("ConfigMap") => documents.push(Document::ConfigMap(node)),
-        Some("Config" | "Tenant") if is_of_kubelb(&node) => {
-            documents.push(Document::KubeLb(node));
-        }
+        Some("ConfigMap") => Document::ConfigMap(node),
+        Some("Namespace") if version_of(&node) == Some("v1") => Document::Namespace(node),
+        Some("Config" | "Tenant") if is_of_kubelb(&node) => Document::KubeLb(node),
         Some(kind) => match mistaken(&node, kind) {
-            Some(reason) => problems.push(placed(&node, "kind", Code::MistakenKind, reason)),
-            None => documents.push(Document::Other),
+            Some(reason) => Document::Mistaken(placed(&node, "kind", Code::MistakenKind, reason)),
+            None => Document::Other,
         },
         None if node.field("kind").is_none() && node.field("spec").is_some() => {
-            documents.push(Document::Policy(node));
+            Document::Policy(node)
         }
-        None => problems.push(placed(
-            &node,
-            "kind",
-            Code::NoKind,
-            "is required".to_owned(),
-        )),
+        None => {
+            let problem = placed(&node, "kind", Code::NoKind, "is required".to_owned());
+            match node.field("apiVersion").or(node.field("kind")) {
+                Some(_) => Document::Mistaken(problem),
+                None => Document::Foreign(problem),
+            }
+        }
     }
 }
 
@@ -87,9 +90,12 @@ fn other_api(node: &Node) -> Option<Problem> {
     })
 }
 
+fn version_of(node: &Node) -> Option<&str> {
+    node.field("apiVersion").and_then(Node::as_str)
+}
+
 fn is_of_kubelb(node: &Node) -> bool {
-    let version = node.field("apiVersion").and_then(Node::as_str);
-    version.is_some_and(|it| it.starts_with("kubelb.k8c.io/"))
+    version_of(node).is_some_and(|it| it.starts_with("kubelb.k8c.io/"))
 }
 
 fn is_list(node: &Node) -> bool {
@@ -111,8 +117,7 @@ fn take_items(list: Node) -> Vec<Node> {
 
 /// Why an object of another kind was probably meant to be a policy.
 fn mistaken(node: &Node, kind: &str) -> Option<String> {
-    let version = node.field("apiVersion").and_then(Node::as_str);
-    if version == Some(API_VERSION) && nearest(kind, &[KIND]).is_some() {
+    if version_of(node) == Some(API_VERSION) && nearest(kind, &[KIND]).is_some() {
         return Some(format!("must be {KIND:?} (got {kind:?})"));
     }
     let is_near = nearest(kind, &[KIND]).is_some();
@@ -134,10 +139,23 @@ mod tests {
         let name = |document: &Document| match document {
             Document::Policy(_) => "policy",
             Document::ConfigMap(_) => "map",
+            Document::Namespace(_) => "namespace",
             Document::KubeLb(_) => "kubelb",
             Document::Other => "other",
+            Document::Mistaken(_) => "mistaken",
+            Document::Foreign(_) => "foreign",
         };
         read(text).unwrap().iter().map(name).collect()
+    }
+
+    /// What is said of the documents that are no objects of ours.
+    fn said(text: &str) -> Vec<String> {
+        let found = read(text).unwrap();
+        let problems = found.iter().filter_map(|it| match it {
+            Document::Mistaken(problem) | Document::Foreign(problem) => Some(problem.to_string()),
+            _ => None,
+        });
+        problems.collect()
     }
 
     #[test]
@@ -145,6 +163,21 @@ mod tests {
         let text = "kind: BackendTrafficPolicy\n---\nkind: ConfigMap\n---\nkind: Gateway\n---\n\
                     {metadata: {name: a}, spec: {}}\n";
         assert_eq!(kinds(text), ["policy", "map", "other", "policy"]);
+    }
+
+    #[test]
+    fn a_namespace_is_one_of_kubernetes() {
+        let text = "{apiVersion: v1, kind: Namespace}\n---\n\
+                    {apiVersion: example.com/v1, kind: Namespace}\n";
+        assert_eq!(kinds(text), ["namespace", "other"]);
+    }
+
+    #[test]
+    fn what_says_nothing_of_kubernetes_is_foreign() {
+        let text = "{static_resources: {}}\n---\n- a\n---\n{apiVersion: v1}\n---\n{kind: 5}\n\
+                    ---\n{kind: BackendTrafficPolicy}\n";
+        let found = ["foreign", "foreign", "mistaken", "mistaken", "policy"];
+        assert_eq!(kinds(text), found);
     }
 
     #[test]
@@ -158,11 +191,10 @@ mod tests {
     #[test]
     fn policies_of_other_apis_are_told_from_ours() {
         let text = "kind: BackendTrafficPolicy\napiVersion: apisix.apache.org/v1alpha1\n\
-                    spec: {loadbalancer: {type: ewma}}\n";
-        let found = read(text).unwrap_err();
-        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+                    spec: {loadbalancer: {type: ewma}}\n---\nkind: BackendTrafficPolicy\n";
+        assert_eq!(kinds(text), ["mistaken", "policy"]);
         assert_eq!(
-            found,
+            said(text),
             [
                 "apiVersion: is another API, whose BackendTrafficPolicy has other fields, which \
               are not looked at; this one is gateway.envoyproxy.io/v1alpha1 (got \
@@ -189,10 +221,8 @@ mod tests {
 
     #[test]
     fn misspelt_kinds_are_pointed_out() {
-        let found = read("kind: BackendTraficPolicy\n---\n- a\n---\nfoo: 1\n").unwrap_err();
-        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
         assert_eq!(
-            found,
+            said("kind: BackendTraficPolicy\n---\n- a\n---\nfoo: 1\n"),
             [
                 "kind: is not a known kind; did you mean \"BackendTrafficPolicy\"? \
                  (got \"BackendTraficPolicy\")",

@@ -17,7 +17,7 @@
 )]
 
 #[cfg(feature = "schema")]
-pub mod advice;
+mod advice;
 pub mod attach;
 pub mod code;
 #[cfg(feature = "compat")]
@@ -30,9 +30,8 @@ pub mod hash;
 pub mod json;
 pub mod labels;
 pub mod merge;
-#[cfg(feature = "schema")]
-pub mod native;
 pub mod node;
+mod owner;
 pub mod path;
 pub mod policy;
 mod position;
@@ -41,7 +40,6 @@ pub mod protobuf;
 pub mod read;
 mod regex;
 pub mod scalar;
-#[cfg(feature = "schema")]
 pub mod schema;
 pub mod sort;
 pub mod spec;
@@ -54,4 +52,6 @@ pub use echo::{Echo, is_hidden, presentable};
 pub use policy::Policy;
 pub use position::Position;
 pub use problem::{Problem, Problems};
-pub use regex::{Regex, RegexError, Regexes};
+pub use regex::{Regex, Regexes};
+#[cfg(feature = "schema")]
+pub use spec::native;

@@ -1,8 +1,6 @@
 //! A `BackendTrafficPolicy` object: its name, its targets, its spec.
 
-mod target;
-
-pub use target::{MergeType, Namespaces, Target, TargetKind, TargetSelector};
+pub use crate::spec::targets::{MergeType, Namespaces, Target, TargetKind, TargetSelector};
 
 use crate::code::Code;
 use crate::labels::{Labels, read_labels};
@@ -11,7 +9,7 @@ use crate::problem::Problems;
 use crate::read::{At, Object, nearest};
 use crate::regex::Regexes;
 use crate::scalar::{ObjectName, is_dns_label, is_dns_subdomain, read_timestamp};
-use crate::spec::Spec;
+use crate::spec::{Spec, targets};
 
 /// One policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,7 +90,7 @@ impl Policy {
             name: String::new(),
         };
         let name = metadata.as_ref().map_or(&nameless, |it| &it.name);
-        let attachment = target::read(spec, &name.namespace, problems);
+        let attachment = targets::read(spec, &name.namespace, problems);
         let spec = Spec::read(spec, name, regexes, problems);
         let (metadata, attachment) = (metadata?, attachment?);
         Some(Self {

@@ -117,6 +117,14 @@ impl<'a> At<'a> {
         Some(read.collect())
     }
 
+    /// The items of a list; none of anything else.
+    pub(crate) fn items(&self) -> &'a [Node] {
+        match &self.node.value {
+            Value::List(items) => items,
+            _ => &[],
+        }
+    }
+
     /// A string.
     pub fn string(&self, problems: &mut Problems) -> Option<&'a str> {
         if let Value::String(text) = &self.node.value {

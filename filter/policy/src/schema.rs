@@ -1,43 +1,20 @@
-//! The schema of `spec`: every field of the API with its bounds, as a table.
+//! The language of the tables: which fields an object has, what each may be, and
+//! what must hold over several of them.
 //!
-//! The table says what may be written. It decides exactly as the CRD of
-//! Envoy Gateway v1.9 does ([`Profile::Crd`]), it checks the fields that
-//! Envoy enforces itself, whose types the filter does not carry, and the
-//! JSON Schema of the plugin configuration is made from it.
+//! The tables themselves lie beside the readers, in [`crate::spec`]. They say what
+//! may be written: exactly what the CRD of Envoy Gateway v1.9 takes
+//! ([`Profile::Crd`]), or that and our extensions.
 
-mod backends;
-mod envoy;
-mod faults;
-mod health;
+#[cfg(feature = "schema")]
 mod json_schema;
-mod limits;
-mod load_balancing;
-mod native;
-mod overrides;
-mod shape;
-mod spec;
-mod targets;
-mod telemetry;
-mod upstream;
+pub(crate) mod shape;
+#[cfg(feature = "schema")]
 mod walk;
 
-pub use json_schema::json_schema;
-pub use native::check_native;
-pub use shape::{Field, Form, Object, Rule, Shape};
-pub use spec::SPEC;
+#[cfg(feature = "schema")]
+pub(crate) use json_schema::{closed, of_object};
+pub use shape::{Check, Field, Form, Object, Rule, Shape};
+#[cfg(feature = "schema")]
+pub(crate) use walk::check_rules;
+#[cfg(feature = "schema")]
 pub use walk::{Profile, check, check_fields};
-
-use crate::problem::Problems;
-use crate::read::At;
-
-/// One check of a value beyond its shape.
-type Check = fn(At<'_>, &mut Problems);
-
-/// Notes everything for which the CRD would refuse a `spec`.
-pub fn check_crd(spec: At<'_>, problems: &mut Problems) {
-    check(spec, &Shape::Object(&SPEC), Profile::Crd, problems);
-    walk::check_rules(spec, &spec::CRD_ONLY, problems);
-}
-
-#[cfg(test)]
-mod tests;

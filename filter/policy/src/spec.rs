@@ -1,20 +1,56 @@
-//! `spec`: what a policy wants, one file per capability.
+//! `spec`: what a policy wants. A field is a folder: its reader or its types, its
+//! table (`schema`), what is checked beyond it (`checks`) and what is advised
+//! (`lints`).
 
-mod canned_reply;
-mod capability;
+mod admission_control;
+mod bandwidth_limit;
+pub(crate) mod canned_reply;
+#[cfg(feature = "schema")]
+mod checks;
+mod circuit_breaker;
+mod compression;
+mod connection;
+#[cfg(feature = "schema")]
+mod crd;
+mod dns;
+mod doubles;
 mod fault_injection;
+mod health_check;
+mod http2;
+mod http_upgrade;
+#[cfg(feature = "schema")]
+mod lints;
+mod load_balancer;
+#[cfg(feature = "schema")]
+pub mod native;
+#[cfg(feature = "schema")]
+mod native_types;
+mod numbers;
+mod proxy_protocol;
 mod rate_limit;
 mod request_buffer;
 mod response_override;
-pub(crate) mod retry;
-mod selector;
+mod retry;
+mod retry_constraint;
+mod routing;
+mod schema;
+pub(crate) mod selector;
+pub mod targets;
+mod tcp_keepalive;
+mod telemetry;
+mod timeout;
 
 pub use canned_reply::CannedReply;
-pub use capability::{BY_HAND, Capability, FIELDS, Owner, by_hand, owner_of};
+#[cfg(feature = "schema")]
+pub use checks::check_native;
+#[cfg(feature = "schema")]
+pub use crd::check_crd;
 pub use fault_injection::{
     Abort, AbortAction, AbortStatus, Delay, DelayLength, Distribution, FaultInjection,
     HeaderControl, Sampling, SamplingKey, Schedule, Spread,
 };
+#[cfg(feature = "schema")]
+pub use lints::{advise, advise_by_hand};
 pub use rate_limit::{
     Limit, LocalRateLimit, LocalRule, Mode, Queue, RateLimit, RateLimitHeaders, Unit,
 };
@@ -23,11 +59,15 @@ pub use response_override::{
     Escape, HeaderChanges, HeaderMatch, Instead, KeepHeaders, NewBody, OverrideBody, OverrideMatch,
     OverrideResponse, OverrideRule, Redirect, RedirectMode, Source, StringMatch, Variant,
 };
-pub use retry::{BudgetMode, OnExhausted, Retry, RetryConstraint, Scope, Trigger};
+pub use retry::{Retry, Trigger};
+pub use retry_constraint::{BudgetMode, OnExhausted, RetryConstraint, Scope};
+pub use schema::{SPEC, by_hand, owner_of};
 pub use selector::{
     MetadataCondition, MetadataValue, MethodCondition, Named, PathCondition, PathPattern, Selector,
     SourceCondition, ValueCondition,
 };
+
+pub use crate::owner::{ByHand, Capability, Owner};
 
 use crate::code::Code;
 use crate::problem::Problems;
@@ -62,7 +102,7 @@ impl Spec {
         regexes: &Regexes,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = SPEC.fields.iter().map(|field| field.name).collect();
         let object = at.object(&known, problems)?;
         let conditions = regexes.conditions();
         let spec = Self {

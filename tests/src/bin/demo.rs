@@ -2,19 +2,25 @@
 //! policies do, and then time to try things by hand.
 //!
 //! `cargo xtask demo` runs this; nothing is needed but an Envoy binary, which
-//! plays the backend as well.
+//! plays the backend as well. However it ends, both Envoys end with it.
 
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use btp_tests::build::Build;
 use btp_tests::client::{grpc, h1};
+use btp_tests::demo::Ports;
 use btp_tests::{Bootstrap, Envoy, Request};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
-const TRAFFIC: u16 = 10_000;
-const ADMIN: u16 = 9_901;
+/// The first argument with which this program becomes another one.
+const UNTIL_PARENT_ENDS: &str = "--until-parent-ends";
 
 /// One request of the tour.
 struct Stop {
@@ -112,19 +118,54 @@ const TOUR: [Stop; 8] = [
     ),
 ];
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    let (once, file) = arguments()?;
-    let backend = Envoy::start(&Bootstrap::load("envoy/upstream.yaml")?).await?;
-    let mut bootstrap = Bootstrap::load(&file)?.with_concurrency(2);
-    bootstrap.redirect_cluster("backend", backend.addr())?;
+fn main() -> Result<()> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|first| first == UNTIL_PARENT_ENDS)
+    {
+        return until_parent_ends(arguments);
+    }
+    let (once, file) = arguments_of_people()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    // On this thread, which lives as long as the process: Envoys end with it.
+    runtime.block_on(async {
+        let mut signals = [
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        ];
+        let [interrupt, terminate, hang_up] = &mut signals;
+        // What is dropped with the demo ends with it, both Envoys included.
+        tokio::select! {
+            result = demo(once, &file) => result,
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+            _ = hang_up.recv() => Ok(()),
+        }
+    })?;
+    println!();
+    Ok(())
+}
+
+/// The tour, and then an Envoy to try until somebody ends this.
+async fn demo(once: bool, file: &str) -> Result<()> {
+    let ports = Ports::from_env()?;
+    let upstream = Bootstrap::load("envoy/upstream.yaml")?;
+    let backend = Envoy::start_under(guard()?, &upstream).await?;
+    let mut bootstrap = Bootstrap::load(file)?.with_concurrency(2);
+    bootstrap.redirect_host("upstream", backend.addr())?;
     if !once {
         // People type these ports; the tour alone takes any.
-        bootstrap.edit(listen);
+        bootstrap.edit(|config| listen(config, ports));
     }
-    let envoy = Envoy::start(&bootstrap)
-        .await
-        .context("Envoy does not start; is port 10000 or 9901 taken?")?;
+    let envoy = Envoy::start_under(guard()?, &bootstrap).await;
+    let envoy = envoy.with_context(|| {
+        let Ports { traffic, admin } = ports;
+        format!(
+            "Envoy does not start; is port {traffic} (BTP_PORT) or {admin} (BTP_ADMIN_PORT) taken?"
+        )
+    })?;
     let build = Build::under_test()?.name();
     println!(
         "Envoy serves {file} with the {build} at http://{}\n",
@@ -142,6 +183,7 @@ async fn main() -> Result<()> {
         backend.stop();
         return Ok(());
     }
+    let Ports { traffic, admin } = ports;
     match Path::new(&file).parent() {
         Some(example) if example.starts_with("examples") => println!(
             "What to try stands in {0}/README.md, the policies in {0}/policy.yaml. Ctrl-C ends it.",
@@ -149,19 +191,54 @@ async fn main() -> Result<()> {
         ),
         _ => println!(
             "Try it yourself, for example:\n\n    \
-             curl -i localhost:{TRAFFIC}/reviews/1\n    \
-             curl -i localhost:{TRAFFIC}/shop/status/404\n    \
-             curl -s localhost:{ADMIN}/stats | grep btp\n\n\
+             curl -i localhost:{traffic}/reviews/1\n    \
+             curl -i localhost:{traffic}/shop/status/404\n    \
+             curl -s localhost:{admin}/stats | grep btp\n\n\
              The policies are in examples/*/policy.yaml. Ctrl-C ends it."
         ),
     }
-    tokio::signal::ctrl_c().await?;
-    println!();
-    Ok(())
+    if ports != Ports::USUAL {
+        println!(
+            "READMEs say localhost:{} and localhost:{}: here these are {traffic} and {admin}.",
+            Ports::USUAL.traffic,
+            Ports::USUAL.admin
+        );
+    }
+    // Nobody reads on while this buffers.
+    std::io::stdout().flush()?;
+    std::future::pending().await
+}
+
+/// This program as one that runs another, which ends when this one does, however that is:
+/// a process that is killed ends nobody.
+fn guard() -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(UNTIL_PARENT_ENDS);
+    command.arg(std::process::id().to_string());
+    Ok(command)
+}
+
+/// Becomes a program that Linux kills when the process that began this one ends.
+fn until_parent_ends(mut arguments: impl Iterator<Item = OsString>) -> Result<()> {
+    let parent = arguments.next().context("no process to end with")?;
+    let program = arguments.next().context("no program")?;
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        let now = getppid().map(|it| it.to_string());
+        ensure!(
+            now.is_some_and(|it| parent == *it),
+            "the demo has ended already"
+        );
+    }
+    #[cfg(not(target_os = "linux"))]
+    drop(parent);
+    Err(Command::new(program).args(arguments).exec()).context("cannot run Envoy")
 }
 
 /// `[--once] [--example NAME]`.
-fn arguments() -> Result<(bool, String)> {
+fn arguments_of_people() -> Result<(bool, String)> {
     let mut once = false;
     let mut file = "envoy/envoy.yaml".to_owned();
     let mut arguments = std::env::args().skip(1);
@@ -192,11 +269,14 @@ fn examples() -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn listen(config: &mut Value) {
+fn listen(config: &mut Value, ports: Ports) {
     let address =
         |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
-    config["admin"]["address"] = address(ADMIN);
-    config["static_resources"]["listeners"][0]["address"] = address(TRAFFIC);
+    config["admin"]["address"] = address(ports.admin);
+    let listener = &mut config["static_resources"]["listeners"][0];
+    listener["address"] = address(ports.traffic);
+    // Or a second demo would get a share of the first one's connections.
+    listener["enable_reuse_port"] = false.into();
 }
 
 async fn visit(envoy: &Envoy, stop: &Stop) -> Result<()> {

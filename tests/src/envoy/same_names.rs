@@ -29,9 +29,14 @@ pub struct SameNames {
 impl SameNames {
     /// Starts on a port of its own.
     pub async fn start(envoy: &Envoy) -> Result<Self> {
+        Self::of(envoy.admin_addr()).await
+    }
+
+    /// The same for an Envoy of which only the admin interface is known.
+    pub async fn of(admin: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
-        let server = tokio::spawn(serve(listener, envoy.admin_addr()));
+        let server = tokio::spawn(serve(listener, admin));
         Ok(Self { addr, server })
     }
 

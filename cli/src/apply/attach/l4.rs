@@ -5,14 +5,12 @@
 //! Gateway's there, unlike for HTTP, where the most specific policy governs
 //! alone.
 
-use std::collections::BTreeMap;
-
 use btp_policy::Policy;
-use btp_policy::attach::{Attachments, Environment, Gateway};
+use btp_policy::attach::{Attachments, Gateway};
 use btp_policy::policy::TargetKind;
-use btp_policy::scalar::ObjectName;
 
-use super::{AmbiguousListener, gateway_of};
+use super::{AmbiguousListener, Surroundings, environment, gateway_of};
+use crate::documents::Namespaces;
 use crate::envoy::files::Config;
 use crate::envoy::model::Model;
 
@@ -34,15 +32,15 @@ pub(crate) fn attach_l4(
     config: &Config,
     model: &Model,
     policies: &[Policy],
-    gateway: Option<&ObjectName>,
+    surroundings: Surroundings<'_>,
 ) -> Result<Vec<L4Attached>, AmbiguousListener> {
     let proxies = model.l4_proxies.iter();
     proxies
         .map(|proxy| {
-            let gateway = gateway_of(config, proxy.chain_ref(), policies, gateway)?;
-            let policy = governing(policies, &gateway);
+            let gateway = gateway_of(config, proxy.chain_ref(), policies, surroundings.gateway)?;
+            let policy = governing(policies, &gateway, surroundings.namespaces);
             let whole: Vec<Policy> = policies.iter().map(of_whole_gateways).collect();
-            let under = governing(&whole, &gateway);
+            let under = governing(&whole, &gateway, surroundings.namespaces);
             Ok(L4Attached {
                 // Without targets left, a policy would govern everything.
                 under: under.filter(|it| Some(*it) != policy && !whole[*it].is_untargeted()),
@@ -54,11 +52,12 @@ pub(crate) fn attach_l4(
 }
 
 /// The policy that governs the listener of this Gateway, apart from routes.
-pub(crate) fn governing(policies: &[Policy], gateway: &Gateway) -> Option<usize> {
-    let environment = Environment {
-        gateway: Some(gateway.clone()),
-        namespaces: BTreeMap::new(),
-    };
+pub(crate) fn governing(
+    policies: &[Policy],
+    gateway: &Gateway,
+    namespaces: &Namespaces,
+) -> Option<usize> {
+    let environment = environment(gateway, namespaces);
     Attachments::resolve(policies, &environment).fallback()
 }
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use btp_policy::node::{Node, Value};
-use btp_policy::schema::{SPEC, Shape};
-use btp_policy::spec::{Owner, owner_of};
+use btp_policy::schema::Shape;
+use btp_policy::spec::{Owner, SPEC, owner_of};
 
 use super::{Entry, effect_of};
 use crate::apply::effective::Effective;
@@ -286,7 +286,7 @@ fn every_field_that_envoy_enforces_is_in_the_table() {
     ];
     let mut all = Vec::new();
     for field in SPEC.fields {
-        let is_native = owner_of(field.name) == Some(Owner::Envoy);
+        let is_native = owner_of(field.name).is_some_and(Owner::is_native);
         if is_native || matches!(field.name, "retry" | "rateLimit") {
             names(field.name.to_owned(), &field.shape, &mut all);
         }
@@ -390,7 +390,7 @@ fn what_the_filter_enforces_is_claimed_of_an_instance_that_has_it_and_stands_the
             "rateLimit.global.rules" => {
                 assert_eq!(shown, ["nothing to do: rateLimit.type Local leaves it out"]);
             }
-            "retry.numRetries" => assert!(
+            "retry.numRetries" | "retry (max_retries)" => assert!(
                 shown.iter().all(|it| it.starts_with("Envoy: ")),
                 "{shown:?}"
             ),

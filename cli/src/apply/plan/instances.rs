@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use btp_policy::Code;
-use btp_policy::PluginConfig;
 use btp_policy::node::{Node, Value};
 use btp_policy::path::{FieldPath, Step};
-use btp_policy::policy::TargetKind;
+use btp_policy::policy::{Namespaces, TargetKind};
 use btp_policy::spec::Capability;
+use btp_policy::{Code, PluginConfig, Policy};
 
 use super::Scene;
 use super::draft::Draft;
@@ -211,14 +210,23 @@ fn contents<'a>(scene: Scene<'a>, index: usize, used: &[usize], needs: &Needs) -
     });
     let gateway = &scene.attached[index].gateway;
     let is_named = speaks_of_gateways || gateway.name.namespace != "default";
+    let picks = |policy: &usize| picks_namespaces(&scene.policies[*policy]);
+    let namespaces = || scene.documents.field("namespaces").map(unplaced);
     Contents {
         policies: policies.collect(),
+        namespaces: used.iter().any(picks).then(namespaces).flatten(),
         config_maps: scene.documents.field("configMaps").map(unplaced),
         gateway: is_named.then_some(gateway),
         root_id: root_id(scene, index),
         attachment: None,
         gathers: needs.gathers.is_some(),
     }
+}
+
+/// Whether a policy looks into namespaces by their labels.
+fn picks_namespaces(policy: &Policy) -> bool {
+    let mut selectors = policy.selectors.iter();
+    selectors.any(|it| matches!(it.namespaces, Namespaces::Selector(_)))
 }
 
 /// What is known beforehand of the routes of a connection manager.

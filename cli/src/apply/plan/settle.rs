@@ -88,6 +88,7 @@ fn partial(placements: &[Placement]) -> Vec<Partial<'_>> {
             match placement.effect {
                 Effect::Nothing(reason) => drop(clusters.idle.insert(name, reason)),
                 Effect::Part(_) | Effect::Instance { .. } => drop(clusters.in_force.insert(name)),
+                Effect::Beside { .. } => {}
             }
         }
     }

@@ -1,13 +1,12 @@
 //! Who counts `rateLimit.global`: the options, and the file that the service reads.
 
-use std::fs;
 use std::path::PathBuf;
 
 use btp_policy::scalar::Duration;
 use clap::{Args, ValueEnum};
 
-use super::Change;
-use crate::envoy::files::Kind;
+use super::changes::{Before, Change};
+use crate::envoy::files::{Kind, Syntax};
 use crate::host_port::HostPort;
 use crate::output::Output;
 use crate::translate::{Domain, Format, Service};
@@ -72,16 +71,10 @@ impl RateLimits {
     /// The file that the service reads, with this text.
     pub(super) fn change(&self, text: Option<&str>) -> Option<Change> {
         let path = self.rate_limit_config.clone()?;
-        let name = path.display().to_string();
-        let is_file = fs::metadata(&path).is_ok_and(|it| it.is_file());
-        let bytes = is_file.then(|| fs::read(&path).ok()).flatten();
-        let before = match bytes {
-            Some(bytes) => (name, String::from_utf8_lossy(&bytes).into_owned()),
-            None => ("/dev/null".to_owned(), String::new()),
-        };
         Some(Change {
             kind: Kind::RateLimits,
-            before,
+            syntax: Syntax::Yaml,
+            before: Before::of_result(&path, Syntax::Yaml),
             name: path.clone(),
             output: Output {
                 text: text?.to_owned(),

@@ -59,7 +59,7 @@ fn section(it: &Effective, plan: &Plan, out: &mut String) {
         }
     }
     for replaced in &it.replaced {
-        let _ = writeln!(out, "  gave way: {replaced}");
+        let _ = writeln!(out, "  replaced: {replaced}");
     }
     for kept in &it.kept {
         let title = plan.model.route(kept.route).title();

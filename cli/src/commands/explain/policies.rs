@@ -2,31 +2,37 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use btp_policy::node::{Node, Value};
 use btp_policy::path::Path;
 use btp_policy::policy::MergeType;
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
-use btp_policy::spec::by_hand;
-use btp_policy::{PluginConfig, Policy, Regexes, advice, merge};
+use btp_policy::spec::{advise, by_hand};
+use btp_policy::{PluginConfig, Policy, Regexes, merge};
 
+use super::answer::{Answer, Enforced, Field, Governing, Place};
+use crate::commands::files::{Files, Summary};
+use crate::commands::json::{self, ReportFormat};
 use crate::commands::{Error, Outcome};
-use crate::diagnostics::{self, Finding, Format};
-use crate::documents::{Input, Object};
+use crate::diagnostics::{self, Finding, Format, Source};
+use crate::documents::Object;
+use crate::file_error::FileError;
 use crate::output;
 use crate::plugin_config_builder::{Instance, NativeFields, compose, in_its_file};
 use crate::spec_fields::{capability_of, spec_fields};
 
 /// Prints what governs; false if the policies were refused.
 pub(super) fn run(
-    files: &[PathBuf],
+    files: &Files,
     route: Option<&str>,
     instance: &Instance,
+    format: ReportFormat,
 ) -> Result<Outcome, Error> {
-    let mut input = Input::read(files)?;
+    let mut input = files.read(None)?;
+    let summary = Summary::of_explained(&input);
     let mut findings = input.take_findings();
+    files.refuse_none(&input, &mut findings);
     // Explaining is not enforcing: everything that can be read is shown.
     let instance = Instance {
         gateway: instance.gateway.clone(),
@@ -43,36 +49,74 @@ pub(super) fn run(
                 let (problem, location) = in_its_file(problem, &input);
                 Finding::error(problem, location)
             }));
-            diagnostics::print(&findings, &input.sources, Format::Text)?;
-            output::print(&invalid(&node))?;
+            refuse(summary, &findings, &input.sources, format)?;
+            if format == ReportFormat::Text {
+                output::print(&invalid(&node))?;
+            }
             return Ok(Outcome::Refused);
         }
     };
-    diagnostics::print(&findings, &input.sources, Format::Text)?;
     if !diagnostics::is_fine(&findings) {
+        refuse(summary, &findings, &input.sources, format)?;
         return Ok(Outcome::Refused);
     }
-    let warnings = input.policies.iter().map(warnings).collect();
+    let warnings: Vec<Vec<Problem>> = input.policies.iter().map(warnings).collect();
     let specs = input.specs();
-    let explanation = Explanation {
-        config,
-        specs,
-        warnings,
-    };
+    let explanation = Explanation { config, specs };
+    let mut answer = Answer::default();
+    if route.is_none() {
+        let statuses = explanation.config.attachments.statuses().iter();
+        answer
+            .policies
+            .extend(statuses.zip(&warnings).map(|(it, of_it)| {
+                let warnings: Vec<String> = of_it.iter().map(ToString::to_string).collect();
+                let mut status = json::status(it);
+                status["warnings"] = warnings.into();
+                status
+            }));
+        let routes = explanation.targeted_routes();
+        let routes = routes.iter().map(|it| explanation.place(Some(it)));
+        answer.places.extend(routes);
+    }
+    answer.places.push(explanation.place(route));
+    if format == ReportFormat::Json {
+        json::print(answer.as_json(), summary, &findings, &input.sources)?;
+        return Ok(Outcome::Fine);
+    }
+    summary.print(&findings, &input.sources, Format::Text)?;
     let mut out = String::new();
-    match route {
-        Some(route) => explanation.route(Some(route), &mut out),
-        None => explanation.everything(&mut out),
+    if route.is_none() {
+        explanation.write_statuses(&warnings, &mut out);
+    }
+    for place in &answer.places {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        place.write(&mut out);
     }
     output::print(&out)?;
     Ok(Outcome::Fine)
 }
 
+/// Prints why there is nothing to explain.
+pub(super) fn refuse(
+    summary: Summary,
+    findings: &[Finding],
+    sources: &[Source],
+    format: ReportFormat,
+) -> Result<(), FileError> {
+    match format {
+        ReportFormat::Text => summary.print(findings, sources, Format::Text),
+        ReportFormat::Json => {
+            let nothing = Answer::default().as_json();
+            json::print(nothing, summary, findings, sources)
+        }
+    }
+}
+
 struct Explanation<'a> {
     config: PluginConfig,
     specs: Vec<Option<&'a Node>>,
-    /// What is unwise about each policy.
-    warnings: Vec<Vec<Problem>>,
 }
 
 /// Names the policies that are wrong; what is wrong has been said.
@@ -90,10 +134,13 @@ fn invalid(config: &Node) -> String {
         let name = metadata("name").unwrap_or("(no name)");
         let _ = match problems.into_vec().len() {
             0 => writeln!(out, "  {namespace}/{name}: fine by itself"),
-            count => writeln!(
-                out,
-                "  {namespace}/{name}: Accepted=False (Invalid): problems in it, said above: {count}"
-            ),
+            count => {
+                let errors = if count == 1 { "error" } else { "errors" };
+                writeln!(
+                    out,
+                    "  {namespace}/{name}: Accepted=False (Invalid): {count} {errors}, listed above"
+                )
+            }
         };
     }
     out
@@ -103,28 +150,23 @@ fn warnings(policy: &Object) -> Vec<Problem> {
     let mut warnings = Problems::default();
     if let Some(node) = policy.node.field("spec") {
         let path = Path::Field(&Path::Root, "spec");
-        advice::advise(At { node, path }, &mut warnings);
+        advise(At { node, path }, &mut warnings);
     }
     warnings.into_vec()
 }
 
 impl Explanation<'_> {
-    fn everything(&self, out: &mut String) {
+    /// Says what became of each policy, and what is unwise about it.
+    fn write_statuses(&self, warnings: &[Vec<Problem>], out: &mut String) {
         out.push_str("policies\n");
         let statuses = self.config.attachments.statuses();
-        for (status, warnings) in statuses.iter().zip(&self.warnings) {
+        for (status, warnings) in statuses.iter().zip(warnings) {
             let _ = write!(out, "  {status}");
             for warning in warnings {
                 let _ = write!(out, "; Warning: {warning}");
             }
             out.push('\n');
         }
-        for route in self.targeted_routes() {
-            out.push('\n');
-            self.route(Some(&route), out);
-        }
-        out.push('\n');
-        self.route(None, out);
     }
 
     /// Names of the routes that policies target.
@@ -139,38 +181,28 @@ impl Explanation<'_> {
         routes.map(name).collect()
     }
 
-    fn route(&self, route: Option<&str>, out: &mut String) {
-        let what = match route {
-            Some(name) => format!("route {name}"),
-            None => "every other request".to_owned(),
-        };
+    /// Who governs a route, or every other request.
+    fn place(&self, route: Option<&str>) -> Place {
+        Place {
+            title: match route {
+                Some(name) => format!("route {name}"),
+                None => "every other request".to_owned(),
+            },
+            route: route.map(str::to_owned),
+            governing: self.governing(route),
+            ..Place::default()
+        }
+    }
+
+    fn governing(&self, route: Option<&str>) -> Option<Governing> {
         let attachments = &self.config.attachments;
-        let governing = attachments.governing(route.map(str::as_bytes));
-        let Some((index, policy)) = governing.and_then(|it| Some((it, self.policy(it)?))) else {
-            let _ = writeln!(out, "{what}: no policy");
-            return;
-        };
+        let index = attachments.governing(route.map(str::as_bytes))?;
+        let policy = self.policy(index)?;
         let parent = attachments
             .parent()
             .filter(|parent| *parent != index)
             .and_then(|parent| Some((parent, self.policy(parent)?, policy.merge?)));
-        match parent {
-            Some((_, parent, how)) => {
-                let how = match how {
-                    MergeType::Strategic => "StrategicMerge",
-                    MergeType::Json => "JSONMerge",
-                };
-                let _ = writeln!(
-                    out,
-                    "{what}: {}, merged with {} ({how})",
-                    policy.name, parent.name
-                );
-            }
-            None => {
-                let _ = writeln!(out, "{what}: {}", policy.name);
-            }
-        }
-        let mut lines = Vec::new();
+        let mut fields = Vec::new();
         if let Some(spec) = self.spec(index) {
             let above = parent.and_then(|(parent, policy, how)| {
                 Some((self.spec(parent)?, policy.name.to_string(), how))
@@ -183,20 +215,25 @@ impl Explanation<'_> {
                 Some((_, name, _)) if find(spec, path).is_none() => name.clone(),
                 _ => policy.name.to_string(),
             };
-            lines.extend(spec_fields(&merged).iter().map(|it| {
-                let value = serde_json::to_string(it.value).unwrap_or_default();
-                [
-                    it.name(),
-                    value,
-                    origin(&it.path),
-                    enforcer(&it.path).to_owned(),
-                ]
+            fields.extend(spec_fields(&merged).iter().map(|it| Field {
+                name: it.name(),
+                value: serde_json::to_string(it.value).unwrap_or_default(),
+                policy: origin(&it.path),
+                enforced: Enforced::By(enforcer(&it.path)),
             }));
             if let Some((above, name, MergeType::Strategic)) = &above {
-                add_united_rules(spec, above, name, &mut lines);
+                add_united_rules(spec, above, name, &mut fields);
             }
         }
-        write_table(&lines, out);
+        Some(Governing {
+            policy: policy.name.to_string(),
+            merged_with: parent.map(|(_, parent, _)| parent.name.to_string()),
+            how: parent.map(|(_, _, how)| match how {
+                MergeType::Strategic => "StrategicMerge",
+                MergeType::Json => "JSONMerge",
+            }),
+            fields,
+        })
     }
 
     fn policy(&self, index: usize) -> Option<&Policy> {
@@ -208,21 +245,18 @@ impl Explanation<'_> {
     }
 }
 
-/// A field in force: path, value, policy, who enforces it.
-type Line = [String; 4];
-
 /// What a strategic merge adds to the child's rate limit rules.
-fn add_united_rules(child: &Node, parent: &Node, name: &str, lines: &mut Vec<Line>) {
+fn add_united_rules(child: &Node, parent: &Node, name: &str, fields: &mut Vec<Field>) {
     for kind in ["local", "global"] {
         let rules = merge::added_rules(parent, child, kind);
         if !rules.is_empty() {
             let path = ["rateLimit", kind, "rules"];
-            lines.push([
-                format!("{} (added)", path.join(".")),
-                serde_json::to_string(&rules).unwrap_or_default(),
-                name.to_owned(),
-                enforcer(&path).to_owned(),
-            ]);
+            fields.push(Field {
+                name: format!("{} (added)", path.join(".")),
+                value: serde_json::to_string(&rules).unwrap_or_default(),
+                policy: name.to_owned(),
+                enforced: Enforced::By(enforcer(&path)),
+            });
         }
     }
 }
@@ -238,18 +272,4 @@ fn enforcer(path: &[&str]) -> &'static str {
 
 fn find<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
     path.iter().try_fold(node, |node, name| node.field(name))
-}
-
-fn write_table(lines: &[Line], out: &mut String) {
-    let width = |column: usize| {
-        let cells = lines.iter().filter_map(|line| line.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let (path_width, name_width, by_width) = (width(0), width(2), width(3));
-    for [path, value, name, by] in lines {
-        let _ = writeln!(
-            out,
-            "  {path:path_width$}  {by:by_width$}  {name:name_width$}  {value}"
-        );
-    }
 }

@@ -2,20 +2,25 @@
 //! configuration, and where each field is enforced.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use btp_policy::attach::Reason;
 use btp_policy::node::Node;
+use serde_json::Value;
 
-use crate::apply::effective::{Effective, Kept};
+use super::answer::{Answer, Enforced, Field, Governing, Place};
+use super::policies::refuse;
+use crate::apply::effective::{Effective, Kept, Line};
 use crate::apply::options::{FilterFile, Options, object_name};
 use crate::apply::placement::Scope;
 use crate::apply::plan::{self, Plan};
+use crate::commands::files::{Files, Summary};
+use crate::commands::json::{self, ReportFormat};
 use crate::commands::{Error, Outcome};
 use crate::diagnostics::{self, Format};
-use crate::documents::Input;
 use crate::envoy::files::Config;
-use crate::envoy::model::RouteId;
+use crate::envoy::l4::L4Proxy;
+use crate::envoy::model::{HttpConnectionManager, RouteId};
 use crate::envoy::plugin::Build;
 use crate::envoy::route_match::Request;
 use crate::translate::Service;
@@ -35,10 +40,11 @@ pub(super) enum Question<'a> {
 /// Answers it; false if something was refused or nothing was found.
 pub(super) fn run(
     bootstrap: &Path,
-    files: &[PathBuf],
+    files: &Files,
     gateway: Option<&str>,
     build: Option<Build>,
     question: Question<'_>,
+    format: ReportFormat,
 ) -> Result<Outcome, Error> {
     let request = match question {
         Question::Request(text) => {
@@ -47,8 +53,10 @@ pub(super) fn run(
         }
         _ => None,
     };
-    let mut input = Input::read(files)?;
+    let mut input = files.read(Some(bootstrap))?;
+    let summary = Summary::of_explained(&input);
     let mut found = input.take_findings();
+    files.refuse_none(&input, &mut found);
     let mut config = Config::read(bootstrap)?;
     let build = build.or_else(|| config.build()).unwrap_or(Build::Wasm);
     let options = Options {
@@ -63,51 +71,75 @@ pub(super) fn run(
     let plan = plan::apply(&mut config, &input, &options, &mut found);
     let mut sources = std::mem::take(&mut input.sources);
     sources.extend(config.files.iter().map(|file| file.source.clone()));
-    diagnostics::print(&found, &sources, Format::Text)?;
     let Some(plan) = plan.filter(|_| diagnostics::is_fine(&found)) else {
+        refuse(summary, &found, &sources, format)?;
         return Ok(Outcome::Refused);
     };
     let specs = input.specs();
-    let answer = Answer {
+    let explainer = Explainer {
         plan: &plan,
         specs: &specs,
     };
-    let mut out = String::new();
-    let known = match question {
+    let mut answer = Answer::default();
+    match question {
         Question::All => {
-            answer.policies(&mut out);
-            answer.routes(|_| true, &mut out) | answer.l4_proxies(&mut out)
+            answer.policies = explainer.policies();
+            answer.places = explainer.routes(|_| true);
+            answer.places.extend(explainer.l4_proxies());
         }
-        Question::Route(name) => answer.routes(|title| title == name, &mut out),
-        Question::Request(_) => match &request {
-            Some(request) => answer.request(request, &config, &mut out),
-            None => false,
-        },
-    };
+        Question::Route(name) => answer.places = explainer.routes(|title| title == name),
+        Question::Request(_) => {
+            let request = request.iter();
+            answer.places = request
+                .flat_map(|it| explainer.request(it, &config))
+                .collect();
+        }
+    }
     if plan.effective.iter().any(|it| !it.global_rules.is_empty()) {
-        out.push_str(
-            "note: rateLimit.global is in force with btp apply --rate-limit-service and \
-             --rate-limit-config alone\n",
-        );
+        let note = "rateLimit.global is in force with btp apply --rate-limit-service and \
+                    --rate-limit-config alone";
+        answer.notes.push(note.to_owned());
     }
-    output::print(&out)?;
-    if !known {
-        terminal::say_error(None, &"no route is called that");
+    let is_known = !answer.places.is_empty() || request.is_some();
+    if format == ReportFormat::Json {
+        json::print(answer.as_json(), summary, &found, &sources)?;
+    } else {
+        summary.print(&found, &sources, Format::Text)?;
+        let mut out = String::new();
+        if matches!(question, Question::All) {
+            explainer.write_statuses(&mut out);
+        }
+        answer.places.iter().for_each(|it| it.write(&mut out));
+        for note in &answer.notes {
+            let _ = writeln!(out, "note: {note}");
+        }
+        output::print(&out)?;
     }
-    Ok(match known {
+    if !is_known {
+        terminal::say_error(None, &"no such route");
+    }
+    Ok(match is_known {
         true => Outcome::Fine,
         false => Outcome::Refused,
     })
 }
 
-struct Answer<'a> {
+struct Explainer<'a> {
     plan: &'a Plan,
     specs: &'a [Option<&'a Node>],
 }
 
-impl Answer<'_> {
+impl Explainer<'_> {
+    /// What became of each policy, for programs.
+    fn policies(&self) -> Vec<Value> {
+        let statuses = self.plan.statuses.iter().map(json::status);
+        let off = self.plan.off.iter();
+        let off = off.map(|(name, by)| json::switched_off(name, by));
+        statuses.chain(off).collect()
+    }
+
     /// Says what became of each policy.
-    fn policies(&self, out: &mut String) {
+    fn write_statuses(&self, out: &mut String) {
         out.push_str("policies\n");
         for status in &self.plan.statuses {
             let _ = writeln!(out, "  {status}");
@@ -119,52 +151,55 @@ impl Answer<'_> {
         out.push('\n');
     }
 
-    /// Explains the routes whose titles are wanted.
-    fn routes(&self, is_wanted: impl Fn(&str) -> bool, out: &mut String) -> bool {
-        let mut known = false;
+    /// The routes whose titles are wanted.
+    fn routes(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Place> {
+        let mut found = Vec::new();
         for (index, manager) in self.plan.model.managers.iter().enumerate() {
             for id in self.plan.model.ids_of(manager) {
                 if is_wanted(&self.plan.model.route(id).title()) {
-                    self.route(index, Some(id), out);
-                    known = true;
+                    found.push(self.route(index, Some(id)));
                 }
             }
         }
-        known
+        found
     }
 
-    /// Explains what becomes of a request, on each listener.
-    fn request(&self, request: &Request, config: &Config, out: &mut String) -> bool {
+    /// What becomes of a request, on each listener.
+    fn request(&self, request: &Request, config: &Config) -> Vec<Place> {
         let model = &self.plan.model;
-        for (index, manager) in model.managers.iter().enumerate() {
+        let managers = model.managers.iter().enumerate();
+        let place = |(index, manager): (usize, &HttpConnectionManager)| {
             let seen = manager.route_source.config();
             let seen = seen.map(|index| &model.route_configs[index].address);
-            let taken = seen.and_then(|address| request.route_in(config.at(address)?, address));
+            let table = seen.and_then(|address| Some((address, config.at(address)?)));
+            let asked = table.map(|(_, table)| request.in_table(table));
+            let taken = asked.as_ref().zip(table);
+            let taken = taken.and_then(|(request, (address, it))| request.route_in(it, address));
             let mut ids = model.ids_of(manager);
             let id = taken.and_then(|taken| ids.find(|id| model.route(*id).address == taken));
-            self.route(index, id, out);
-        }
-        true
+            let asked = asked.filter(|_| !request.names_host());
+            Place {
+                host: asked.map(|it| it.host().to_owned()),
+                ..self.route(index, id)
+            }
+        };
+        managers.map(place).collect()
     }
 
-    /// Explains one route, or what no route takes.
-    fn route(&self, index: usize, route: Option<RouteId>, out: &mut String) {
+    /// One route, or what no route takes.
+    fn route(&self, index: usize, route: Option<RouteId>) -> Place {
         let plan = self.plan;
         let manager = &plan.model.managers[index];
         let listener = &manager.listener_name;
-        let what = match route {
-            Some(id) => format!("route {}", plan.model.route(id).title()),
+        let name = route.map(|id| plan.model.route(id).title());
+        let what = match &name {
+            Some(name) => format!("route {name}"),
             None => "no route".to_owned(),
         };
         let governing = plan.effective.iter().find(|it| match route {
             Some(id) => it.routes.contains(&(index, id)),
             None => it.default_for.contains(&index),
         });
-        let Some(it) = governing else {
-            let _ = writeln!(out, "listener {listener}, {what}: no policy");
-            return;
-        };
-        let what = format!("listener {listener}, {what}");
         let scope = match route {
             Some(route) => Scope::Route {
                 manager: index,
@@ -172,71 +207,67 @@ impl Answer<'_> {
             },
             None => Scope::NoRoute { manager: index },
         };
-        self.fields(it, &what, scope, out);
+        Place {
+            title: format!("listener {listener}, {what}"),
+            listener: Some(listener.clone()),
+            route: name,
+            governing: governing.map(|it| self.governing(it, scope)),
+            ..Place::default()
+        }
     }
 
-    /// Explains what hands on connections and datagrams.
-    fn l4_proxies(&self, out: &mut String) -> bool {
+    /// What hands on connections and datagrams.
+    fn l4_proxies(&self) -> Vec<Place> {
         let plan = self.plan;
-        for (index, proxy) in plan.model.l4_proxies.iter().enumerate() {
+        let proxies = plan.model.l4_proxies.iter().enumerate();
+        let place = |(index, proxy): (usize, &L4Proxy)| {
             let mut effective = plan.effective.iter();
             let governing = effective.find(|it| it.l4_proxies.contains(&index));
-            let what = proxy.title();
-            match governing {
-                Some(it) => self.fields(it, &what, Scope::L4Proxy(index), out),
-                None => {
-                    let _ = writeln!(out, "{what}: no policy");
-                }
+            Place {
+                title: proxy.title(),
+                proxy: Some(proxy.title()),
+                governing: governing.map(|it| self.governing(it, Scope::L4Proxy(index))),
+                ..Place::default()
             }
-        }
-        !plan.model.l4_proxies.is_empty()
+        };
+        proxies.map(place).collect()
     }
 
-    /// The policy that governs `what`, and its fields in this scope.
-    fn fields(&self, it: &Effective, what: &str, scope: Scope, out: &mut String) {
+    /// The policy that governs somewhere, and its fields in this scope.
+    fn governing(&self, it: &Effective, scope: Scope) -> Governing {
         let policies = &self.plan.policies;
-        let name = &policies[it.policy].name;
-        let _ = match it.parent {
-            Some(parent) => {
-                let parent = &policies[parent].name;
-                writeln!(out, "{what}: {name}, merged with {parent}")
-            }
-            None => writeln!(out, "{what}: {name}"),
-        };
-        let lines = it.lines(scope);
-        let origins: Vec<String> = lines
-            .iter()
-            .map(|line| self.origin(it, &line.field))
-            .collect();
-        let widest = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
-        let fields = widest(&mut lines.iter().map(|line| line.field.chars().count()));
-        let names = widest(&mut origins.iter().map(|name| name.chars().count()));
-        for (line, origin) in lines.iter().zip(&origins) {
-            let (field, value) = (&line.field, &line.value);
-            let _ = writeln!(out, "  {field:fields$}  {origin:names$}  {value}");
+        let field = |line: Line| {
             let kept = match scope {
                 Scope::Route { route, .. } => it.kept_of(route, &line.field),
                 _ => None,
             };
-            if let Some(Kept { value, .. }) = kept {
-                let _ = writeln!(
-                    out,
-                    "  {:fields$}  not here: the route itself says {} {}, and the policy does \
-                     not name it",
-                    "",
-                    value.path,
-                    value.excerpt()
-                );
-                continue;
+            Field {
+                policy: self.origin(it, &line.field),
+                enforced: match kept {
+                    Some(Kept { value, .. }) => {
+                        Enforced::Kept(format!("{} {}", value.path, value.excerpt()))
+                    }
+                    None => Enforced::At(line.destinations),
+                },
+                name: line.field,
+                value: line.value,
             }
-            for destination in &line.destinations {
-                let _ = writeln!(out, "  {:fields$}  {destination}", "");
-            }
+        };
+        Governing {
+            policy: policies[it.policy].name.to_string(),
+            merged_with: it.parent.map(|parent| policies[parent].name.to_string()),
+            how: None,
+            fields: it.lines(scope).into_iter().map(field).collect(),
         }
     }
 
     /// The policy that says a field.
     fn origin(&self, it: &Effective, field: &str) -> String {
+        // `retry (max_retries)` is due to `retry`; rules that are added are the parent's.
+        let field = match field.split_once(" (") {
+            Some((field, rest)) if rest != "added)" => field,
+            _ => field,
+        };
         let says = |policy: usize| {
             let spec = self.specs.get(policy).copied().flatten();
             let mut steps = field.split('.');

@@ -6,7 +6,7 @@ use std::path::Path;
 use btp_policy::Policy;
 use btp_policy::problem::Problem;
 
-use crate::apply::attach::{Attached, attach, attach_l4};
+use crate::apply::attach::{Attached, Surroundings, attach, attach_l4};
 use crate::apply::overlap::overlaps;
 use crate::apply::{effective, hcm, known_routes, unwise};
 use crate::diagnostics::{Finding, Location};
@@ -45,10 +45,14 @@ pub(super) fn lint(
     let mut hints = hcm::hints_of_instances(&config, &model);
     hints.extend(hcm::hints_of_places(&config, &model, |_| None));
     hints.extend(hcm::hints_of_modules(&config, &model));
+    let surroundings = Surroundings {
+        gateway: None,
+        namespaces: &input.namespaces,
+    };
     // Where it cannot be told who governs what, `apply` says so.
     if let (Ok(attached), Ok(l4)) = (
-        attach(&config, &model, policies, None),
-        attach_l4(&config, &model, policies, None),
+        attach(&config, &model, policies, surroundings),
+        attach_l4(&config, &model, policies, surroundings),
     ) {
         let mut more = hcm::hints(&config, &model, policies, &attached);
         more.extend(hcm::hints_of_usual_places(
@@ -61,6 +65,7 @@ pub(super) fn lint(
             model: &model,
             http: &attached,
             l4: &l4,
+            namespaces: &input.namespaces,
         };
         // Without policies that are right there are none.
         let specs = &input.specs()[..policies.len()];

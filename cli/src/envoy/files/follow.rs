@@ -71,7 +71,7 @@ impl Config {
                 Ok(())
             }
             Some(_) => Ok(()),
-            None => self.add(place.clone(), &place, kind),
+            None => self.add(place, kind),
         }
     }
 

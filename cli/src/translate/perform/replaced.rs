@@ -7,7 +7,7 @@ use btp_policy::node::{Node, Value};
 
 use crate::envoy::tree::{field, same};
 
-/// A value that gave way to a change. Prints as `route.timeout was "15s"`.
+/// A value that gave way to a change. Prints as `route.timeout (was "15s")`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replaced {
     /// The place below the changed object, as it is spelt there.
@@ -40,7 +40,7 @@ impl Replaced {
 
 impl fmt::Display for Replaced {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} was {}", self.path, self.excerpt())
+        write!(formatter, "{} (was {})", self.path, self.excerpt())
     }
 }
 

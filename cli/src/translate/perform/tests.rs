@@ -141,7 +141,7 @@ fn a_value_that_is_kept_did_not_give_way() {
         {"min_retry_concurrency":3,"budget_percent":{"value":20},"later":1}}]}}"#;
     assert_eq!(
         lines(cluster, BREAKER),
-        ["circuit_breakers.thresholds[DEFAULT].max_connections was 7"]
+        ["circuit_breakers.thresholds[DEFAULT].max_connections (was 7)"]
     );
 }
 
@@ -152,8 +152,8 @@ fn a_value_gives_way_under_its_json_name_too() {
     assert_eq!(
         lines(cluster, BREAKER),
         [
-            "circuit_breakers.thresholds[DEFAULT].maxConnections was 7",
-            "circuit_breakers.thresholds[DEFAULT].retryBudget.minRetryConcurrency was 2"
+            "circuit_breakers.thresholds[DEFAULT].maxConnections (was 7)",
+            "circuit_breakers.thresholds[DEFAULT].retryBudget.minRetryConcurrency (was 2)"
         ]
     );
 }
@@ -170,8 +170,8 @@ fn a_value_that_is_moved_or_wrapped_did_not_give_way() {
     assert_eq!(
         lines(cluster, spec),
         [
-            "http2_protocol_options.max_concurrent_streams was 5",
-            r#"HttpProtocolOptions.common_http_protocol_options.idle_timeout was "9s""#
+            "http2_protocol_options.max_concurrent_streams (was 5)",
+            r#"HttpProtocolOptions.common_http_protocol_options.idle_timeout (was "9s")"#
         ]
     );
 }
@@ -181,12 +181,12 @@ fn a_protocol_gives_way_to_the_clients() {
     let spec = r#"{"useClientProtocol":true}"#;
     assert_eq!(lines("{}", spec), [""; 0]);
     let own = r#"{"http2ProtocolOptions":{}}"#;
-    assert_eq!(lines(own, spec), ["http2_protocol_options was {}"]);
+    assert_eq!(lines(own, spec), ["http2_protocol_options (was {})"]);
     let explicit = r#"{"typed_extension_protocol_options":{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions":
         {"explicit_http_config":{"http_protocol_options":{}}}}}"#;
     assert_eq!(
         lines(explicit, spec),
-        [r#"HttpProtocolOptions.explicit_http_config was {"http_protocol_options":{}}"#]
+        [r#"HttpProtocolOptions.explicit_http_config (was {"http_protocol_options":{}})"#]
     );
 }
 
@@ -201,9 +201,9 @@ fn what_is_inside_a_wrapper_gives_way_by_itself() {
     assert_eq!(
         lines(cluster, spec),
         [
-            r#"dnsRefreshRate was "1s""#,
-            r#"transport_socket.typed_config.config.version was "V2""#,
-            "load_assignment.endpoints[].load_balancing_weight was 3"
+            r#"dnsRefreshRate (was "1s")"#,
+            r#"transport_socket.typed_config.config.version (was "V2")"#,
+            "load_assignment.endpoints[].load_balancing_weight (was 3)"
         ]
     );
 }

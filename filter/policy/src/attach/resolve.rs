@@ -73,7 +73,7 @@ impl Resolver<'_> {
         let namespace = &policy.name.namespace;
         let known = self.environment.namespaces.get(namespace);
         if known.is_some_and(|known| known.disabled) {
-            let message = format!("the administrator has switched namespace {namespace} off");
+            let message = format!("namespace {namespace} is disabled by the administrator");
             self.say(index, Reason::Disabled, message);
             return;
         }
@@ -280,7 +280,5 @@ fn take(place: &mut Option<usize>, index: usize) -> Outcome {
 
 fn no_counterpart(kind: TargetKind) -> Outcome {
     let kind = kind.as_str();
-    Outcome::NotFound(format!(
-        "{kind}: has no counterpart on an Envoy of one's own"
-    ))
+    Outcome::NotFound(format!("{kind}: has no equivalent in a standalone Envoy"))
 }

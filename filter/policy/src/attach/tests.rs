@@ -233,12 +233,39 @@ fn every_policy_is_told_what_became_of_it() {
              Overridden: in default/r rule checkout by default/rule",
             "default/rule: Accepted: HTTPRoute default/r (section checkout)",
             "default/tcp: Accepted=False (TargetNotFound): TCPRoute: \
-             has no counterpart on an Envoy of one's own",
+             has no equivalent in a standalone Envoy",
             "default/far: Accepted=False (TargetNotFound): Gateway default/other: \
              this instance stands for Gateway default/eg",
-            "off/p: Accepted=False (Disabled): the administrator has switched namespace off off",
+            "off/p: Accepted=False (Disabled): namespace off is disabled by the administrator",
         ]
     );
+}
+
+/// Unlike in Envoy Gateway, where a route on which one rule merges is not among those on
+/// which the Gateway's policy is overridden: on the other rule it is.
+#[test]
+fn a_gateways_policy_is_merged_on_one_rule_and_overridden_on_another() {
+    let merges = policy("merges", "HTTPRoute r second", "");
+    let merges = merges.replace(r#""spec":{"#, r#""spec":{"mergeType":"StrategicMerge","#);
+    let policies = [
+        policy("gw", "Gateway eg", ""),
+        policy("alone", "HTTPRoute r first", ""),
+        merges,
+    ];
+    let attachments = attach(&policies, GATEWAY);
+    let statuses = attachments.statuses().iter();
+    let lines: Vec<_> = statuses.map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "default/gw: Accepted: Gateway default/eg; Merged: into default/merges; \
+             Overridden: on its routes by default/alone",
+            "default/alone: Accepted: HTTPRoute default/r (section first)",
+            "default/merges: Accepted: HTTPRoute default/r (section second); \
+             Merged: with default/gw",
+        ]
+    );
+    assert_eq!(attachments.governing(Some(b"r/first")), Some(1));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::path::Path;
 use crate::policy::Policy;
 use crate::problem::{Problem, Problems};
 use crate::read::{At, Object};
-use crate::spec::{Capability, FIELDS, Instead, OverrideRule, Owner, RedirectMode, by_hand};
+use crate::spec::{Capability, Instead, OverrideRule, RedirectMode, owner_of};
 
 /// Refuses settings of the configuration that nothing heeds yet.
 pub(super) fn refuse_keys(config: &Object<'_>, problems: &mut Problems) {
@@ -69,11 +69,9 @@ fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) 
     let Some(object) = spec.open_object(&mut Problems::default()) else {
         return;
     };
-    for (name, owner) in FIELDS {
-        if owner == Owner::Envoy
-            && let Some(at) = object.get(name)
-        {
-            match by_hand(name).filter(|_| native == NativeFields::Refuse) {
+    for (name, at) in object.fields() {
+        if let Some(owner) = owner_of(name).filter(|owner| owner.is_native()) {
+            match owner.by_hand().filter(|_| native == NativeFields::Refuse) {
                 Some(instead) => found.note(
                     &at.path,
                     at.node.mark,

@@ -1,121 +1,15 @@
-//! The JSON Schema of the plugin configuration, made from the tables.
+//! A table as JSON Schema.
 //!
 //! A schema cannot say everything: rules over several fields, ranges that
 //! depend on units, regexes. What it refuses is wrong; what it accepts may
 //! still be.
 
-use std::ops::RangeInclusive;
-
 use serde_json::{Map, Value, json};
 
-use crate::config::limits::LIMITS;
-use crate::spec::Capability;
-
 use super::shape::{Form, Object, Shape};
-use super::spec::SPEC;
-
-/// The schema, for draft 2020-12.
-#[must_use]
-pub fn json_schema() -> Value {
-    let labels = json!({ "type": "object", "additionalProperties": { "type": "string" } });
-    let name = json!({ "type": "string", "minLength": 1, "maxLength": 253 });
-    let capabilities: Vec<&str> = Capability::ALL.iter().map(|(name, _)| *name).collect();
-    closed(
-        json!({
-            "policies": { "type": "array", "items": policy() },
-            "gateway": closed(
-                json!({ "name": name, "namespace": name, "listener": name, "labels": labels }),
-                &["name"],
-            ),
-            "configMaps": { "type": "array", "items": config_map() },
-            "namespaces": {
-                "type": "array",
-                "items": closed(
-                    json!({
-                        "name": name,
-                        "labels": labels,
-                        "disabled": { "type": "boolean" },
-                    }),
-                    &["name"],
-                ),
-            },
-            "attachment": attachment(),
-            "disabled": { "type": "boolean" },
-            "enforce": { "type": "array", "items": { "enum": capabilities } },
-            "position": { "enum": ["Downstream", "Upstream"] },
-            "nativeFields": { "enum": ["Refuse", "Ignore", "Applied"] },
-            "allowOnHeadersStopIteration": { "type": "boolean" },
-            "limits": closed(limits(), &[]),
-            "accessLog": { "type": "boolean" },
-        }),
-        &["policies"],
-    )
-    .as_object_mut()
-    .map(|schema| {
-        let mut whole = Map::new();
-        let dialect = "https://json-schema.org/draft/2020-12/schema";
-        whole.insert("$schema".into(), dialect.into());
-        whole.insert(
-            "title".into(),
-            "BackendTrafficPolicy for stock Envoy".into(),
-        );
-        whole.append(schema);
-        Value::Object(whole)
-    })
-    .unwrap_or_default()
-}
-
-fn attachment() -> Value {
-    let one = |key: &str| closed(json!({ key: { "type": "string", "minLength": 1 } }), &[key]);
-    json!({ "oneOf": [one("allRoutes"), one("onlyRoute")] })
-}
-
-fn limits() -> Value {
-    let of_key = |(name, bounds): &(&str, RangeInclusive<i64>)| {
-        let schema =
-            json!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end() });
-        ((*name).to_owned(), schema)
-    };
-    Value::Object(LIMITS.iter().map(of_key).collect())
-}
-
-fn policy() -> Value {
-    closed(
-        json!({
-            "apiVersion": { "const": crate::policy::API_VERSION },
-            "kind": { "const": crate::policy::KIND },
-            "metadata": metadata(),
-            "spec": of_object(&SPEC),
-            "status": {},
-        }),
-        &["metadata", "spec"],
-    )
-}
-
-fn config_map() -> Value {
-    let data = json!({ "type": "object", "additionalProperties": { "type": "string" } });
-    closed(
-        json!({
-            "apiVersion": { "const": "v1" },
-            "kind": { "const": "ConfigMap" },
-            "metadata": metadata(),
-            "data": data,
-            "immutable": { "type": "boolean" },
-        }),
-        &["metadata"],
-    )
-}
-
-fn metadata() -> Value {
-    json!({
-        "type": "object",
-        "properties": { "name": { "type": "string", "minLength": 1, "maxLength": 253 } },
-        "required": ["name"],
-    })
-}
 
 /// An object with no other properties than these.
-fn closed(properties: Value, required: &[&str]) -> Value {
+pub(crate) fn closed(properties: Value, required: &[&str]) -> Value {
     json!({
         "type": "object",
         "properties": properties,
@@ -124,7 +18,7 @@ fn closed(properties: Value, required: &[&str]) -> Value {
     })
 }
 
-fn of_object(object: &Object) -> Value {
+pub(crate) fn of_object(object: &Object) -> Value {
     let mut properties = Map::new();
     for field in object.fields {
         // `null` stands for "left out" everywhere.

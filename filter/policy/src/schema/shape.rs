@@ -2,9 +2,12 @@
 
 use crate::code::Code;
 use crate::node::{Node, Value};
+use crate::owner::Owner;
+use crate::problem::Problems;
+use crate::read::At;
 
 /// What a value may be.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Shape {
     /// Anything.
     Any,
@@ -85,21 +88,34 @@ pub struct Object {
     /// Its fields.
     pub fields: &'static [Field],
     /// Rules over them.
+    #[cfg(feature = "schema")]
     pub rules: &'static [Rule],
 }
 
-/// A field of an object.
-#[derive(Debug)]
+/// A field of an object. The filter, which has readers, knows its name only.
+#[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// Its name.
     pub name: &'static str,
+    /// Who puts it into force; `None`: who does so with the object it is in.
+    pub owner: Option<Owner>,
     /// What it may be.
+    #[cfg(feature = "schema")]
     pub shape: Shape,
     /// Whether it must be there.
+    #[cfg(feature = "schema")]
     pub required: bool,
     /// Whether it is ours, and not Envoy Gateway's.
+    #[cfg(feature = "schema")]
     pub extension: bool,
+    /// What is checked beyond the shape: what the CRD lets through and Envoy
+    /// Gateway or Envoy refuses.
+    #[cfg(feature = "schema")]
+    pub check: Option<Check>,
 }
+
+/// A check of one value.
+pub type Check = fn(At<'_>, &mut Problems);
 
 /// What must hold over several fields of an object.
 #[derive(Debug)]
@@ -113,60 +129,93 @@ pub struct Rule {
 }
 
 /// The largest number of 32 bits.
-pub(super) const UINT32: i64 = 4_294_967_295;
-pub(super) const ANY_INTEGER: Shape = integer(i64::MIN, i64::MAX);
-pub(super) const COUNT: Shape = integer(0, i64::MAX);
-pub(super) const PERCENT: Shape = integer(0, 100);
-pub(super) const PORT: Shape = integer(1, 65_535);
-pub(super) const STATUS: Shape = integer(100, 599);
-pub(super) const ANY_TEXT: Shape = text(0, usize::MAX);
-pub(super) const HOSTNAME: Shape = formed(1, 253, Form::DnsSubdomain);
-pub(super) const TOKEN: Shape = formed(1, 256, Form::Token);
+pub(crate) const UINT32: i64 = 4_294_967_295;
+pub(crate) const ANY_INTEGER: Shape = integer(i64::MIN, i64::MAX);
+pub(crate) const COUNT: Shape = integer(0, i64::MAX);
+pub(crate) const PERCENT: Shape = integer(0, 100);
+pub(crate) const PORT: Shape = integer(1, 65_535);
+pub(crate) const STATUS: Shape = integer(100, 599);
+pub(crate) const ANY_TEXT: Shape = text(0, usize::MAX);
+pub(crate) const HOSTNAME: Shape = formed(1, 253, Form::DnsSubdomain);
+pub(crate) const TOKEN: Shape = formed(1, 256, Form::Token);
 
-pub(super) const fn optional(name: &'static str, shape: Shape) -> Field {
-    Field {
-        name,
-        shape,
-        required: false,
-        extension: false,
+pub(crate) const fn object(fields: &'static [Field], rules: &'static [Rule]) -> Object {
+    #[cfg(not(feature = "schema"))]
+    let _ = rules;
+    Object {
+        fields,
+        #[cfg(feature = "schema")]
+        rules,
     }
 }
 
-pub(super) const fn required(name: &'static str, shape: Shape) -> Field {
+pub(crate) const fn optional(name: &'static str, shape: Shape) -> Field {
+    field(name, shape, false, false)
+}
+
+pub(crate) const fn required(name: &'static str, shape: Shape) -> Field {
+    field(name, shape, true, false)
+}
+
+pub(crate) const fn extension(name: &'static str, shape: Shape) -> Field {
+    field(name, shape, false, true)
+}
+
+const fn field(name: &'static str, shape: Shape, required: bool, extension: bool) -> Field {
+    #[cfg(not(feature = "schema"))]
+    let _ = (shape, required, extension);
     Field {
         name,
+        owner: None,
+        #[cfg(feature = "schema")]
         shape,
-        required: true,
-        extension: false,
+        #[cfg(feature = "schema")]
+        required,
+        #[cfg(feature = "schema")]
+        extension,
+        #[cfg(feature = "schema")]
+        check: None,
     }
 }
 
-pub(super) const fn extension(name: &'static str, shape: Shape) -> Field {
-    Field {
-        name,
-        shape,
-        required: false,
-        extension: true,
+impl Field {
+    /// The field, put into force by this owner.
+    pub(crate) const fn by(self, owner: Owner) -> Self {
+        Self {
+            owner: Some(owner),
+            ..self
+        }
+    }
+
+    /// The field, checked beyond its shape.
+    pub(crate) const fn checked(self, check: Check) -> Self {
+        #[cfg(not(feature = "schema"))]
+        let _ = check;
+        Self {
+            #[cfg(feature = "schema")]
+            check: Some(check),
+            ..self
+        }
     }
 }
 
-pub(super) const fn rule(code: Code, says: &'static str, holds: fn(&Node) -> bool) -> Rule {
+pub(crate) const fn rule(code: Code, says: &'static str, holds: fn(&Node) -> bool) -> Rule {
     Rule { code, says, holds }
 }
 
-pub(super) const fn integer(least: i64, most: i64) -> Shape {
+pub(crate) const fn integer(least: i64, most: i64) -> Shape {
     Shape::Integer { least, most }
 }
 
-pub(super) const fn text(least: usize, most: usize) -> Shape {
+pub(crate) const fn text(least: usize, most: usize) -> Shape {
     formed(least, most, Form::Free)
 }
 
-pub(super) const fn formed(least: usize, most: usize, form: Form) -> Shape {
+pub(crate) const fn formed(least: usize, most: usize, form: Form) -> Shape {
     Shape::Text { least, most, form }
 }
 
-pub(super) const fn list(least: usize, most: usize, item: &'static Shape) -> Shape {
+pub(crate) const fn list(least: usize, most: usize, item: &'static Shape) -> Shape {
     Shape::List {
         least,
         most,
@@ -176,11 +225,11 @@ pub(super) const fn list(least: usize, most: usize, item: &'static Shape) -> Sha
 }
 
 /// A list of any length.
-pub(super) const fn many(item: &'static Shape) -> Shape {
+pub(crate) const fn many(item: &'static Shape) -> Shape {
     list(0, usize::MAX, item)
 }
 
-pub(super) const fn unique(
+pub(crate) const fn unique(
     key: &'static str,
     least: usize,
     most: usize,
@@ -195,12 +244,12 @@ pub(super) const fn unique(
 }
 
 /// A fraction: `numerator` out of `denominator`, 100 by default.
-pub(super) static FRACTION: Object = Object {
-    fields: &[
+pub(crate) static FRACTION: Object = object(
+    &[
         required("numerator", integer(0, i64::MAX)),
         optional("denominator", integer(1, i64::MAX)),
     ],
-    rules: &[rule(
+    &[rule(
         Code::OutOfBounds,
         "must not have a numerator above its denominator",
         |fraction| {
@@ -211,20 +260,21 @@ pub(super) static FRACTION: Object = Object {
             whole("numerator", 0) <= whole("denominator", 100)
         },
     )],
-};
+);
 
 /// Whether the field is there and not null.
-pub(super) fn has(node: &Node, field: &str) -> bool {
+pub(crate) fn has(node: &Node, field: &str) -> bool {
     node.field(field).is_some()
 }
 
 /// Whether the field is a list with at least one item.
-pub(super) fn has_items(node: &Node, field: &str) -> bool {
+#[cfg(feature = "schema")]
+pub(crate) fn has_items(node: &Node, field: &str) -> bool {
     !items(node, field).is_empty()
 }
 
 /// The items of the list in `field`.
-pub(super) fn items<'a>(node: &'a Node, field: &str) -> &'a [Node] {
+pub(crate) fn items<'a>(node: &'a Node, field: &str) -> &'a [Node] {
     match node.field(field).map(|node| &node.value) {
         Some(Value::List(items)) => items,
         _ => &[],
@@ -232,11 +282,11 @@ pub(super) fn items<'a>(node: &'a Node, field: &str) -> &'a [Node] {
 }
 
 /// The text in `field`, or the default if it is not there.
-pub(super) fn text_in<'a>(node: &'a Node, field: &str, default: &'a str) -> &'a str {
+pub(crate) fn text_in<'a>(node: &'a Node, field: &str, default: &'a str) -> &'a str {
     node.field(field).and_then(Node::as_str).unwrap_or(default)
 }
 
 /// How many of these fields are there.
-pub(super) fn count(node: &Node, fields: &[&str]) -> usize {
+pub(crate) fn count(node: &Node, fields: &[&str]) -> usize {
     fields.iter().filter(|field| has(node, field)).count()
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::path::Path;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 use crate::read::At;
 use crate::scalar::{Duration, HeaderName, Quantity, is_dns_subdomain};
 
-use super::shape::{Field, Form, Object, Shape};
+use super::shape::{Check, Field, Form, Object, Shape};
 
 /// Which rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,13 @@ pub fn check_fields(
     for field in fields_of(object, profile).filter(|field| which(field)) {
         let path = Path::Field(&at.path, field.name);
         match at.node.field(field.name) {
-            Some(node) => check(At { node, path }, &field.shape, profile, problems),
+            Some(node) => {
+                let at = At { node, path };
+                check(at, &field.shape, profile, problems);
+                if let (Some(further), Profile::Btp) = (field.check, profile) {
+                    check_further(at, further, problems);
+                }
+            }
             None if field.required => {
                 problems.note(&path, at.node.mark, Code::MissingField, "is required")
             }
@@ -87,12 +93,24 @@ pub fn check_fields(
 }
 
 /// Checks the rules over several fields of an object.
-pub(super) fn check_rules(at: At<'_>, object: &Object, problems: &mut Problems) {
+pub(crate) fn check_rules(at: At<'_>, object: &Object, problems: &mut Problems) {
     for rule in object.rules {
         if !(rule.holds)(at.node) {
             problems.note(&at.path, at.node.mark, rule.code, rule.says);
         }
     }
+}
+
+/// What is of the wrong type has been noted already and is passed over.
+fn check_further(at: At<'_>, further: Check, problems: &mut Problems) {
+    let (_, found) = problems.aside(|problems| further(at, problems));
+    if found.is_empty() {
+        return;
+    }
+    let known = problems.paths();
+    let is_new = |problem: &Problem| !known.contains(&problem.path);
+    let new: Vec<Problem> = found.into_iter().filter(is_new).collect();
+    new.into_iter().for_each(|problem| problems.push(problem));
 }
 
 fn fields_of(object: &Object, profile: Profile) -> impl Iterator<Item = &Field> {

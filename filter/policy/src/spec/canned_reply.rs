@@ -1,6 +1,8 @@
 //! Replies that a policy writes: the `reject` of limits, and an `abort` with a
 //! status. All but the latter's status are extensions.
 
+pub(crate) mod schema;
+
 use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;

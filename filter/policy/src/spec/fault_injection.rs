@@ -5,6 +5,10 @@
 //! `delay` and the statuses of `abort` are Envoy Gateway's, the rest are
 //! extensions.
 
+#[cfg(feature = "schema")]
+mod lints;
+pub(super) mod schema;
+
 mod abort;
 mod control;
 mod delay;

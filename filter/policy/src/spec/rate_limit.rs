@@ -5,10 +5,18 @@
 //! `global` is counted by a rate limit service, which Envoy asks. Extensions of
 //! ours are marked so.
 
+#[cfg(feature = "schema")]
+mod global;
+#[cfg(feature = "schema")]
+mod lints;
+pub(super) mod schema;
+
 mod identity;
 mod limit;
 mod rule;
 
+#[cfg(feature = "schema")]
+pub use global::{Cost, GlobalLimit, GlobalRule, MetadataKey};
 pub use limit::{Limit, Unit};
 pub use rule::{LocalRule, Queue, RateLimitHeaders};
 

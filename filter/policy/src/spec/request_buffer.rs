@@ -3,6 +3,10 @@
 //!
 //! Source: Envoy Gateway's `RequestBuffer` has `limit`; the rest is ours.
 
+#[cfg(feature = "schema")]
+mod lints;
+pub(super) mod schema;
+
 use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::{At, Object};

@@ -3,6 +3,10 @@
 //! Source: Envoy Gateway's `ResponseOverride`; statuses that Envoy's
 //! `LocalResponsePolicy` refuses are refused here.
 
+#[cfg(feature = "schema")]
+mod lints;
+pub(super) mod schema;
+
 mod body;
 mod escape;
 mod matching;

@@ -1,5 +1,7 @@
 //! Conditions on requests: `clientSelectors` and what is written like them.
 
+pub(crate) mod schema;
+
 mod metadata;
 
 pub use metadata::{MetadataCondition, MetadataValue};

@@ -3,6 +3,7 @@
 
 #![cfg(feature = "schema")]
 
+use crate::regex::Regexes;
 use std::collections::BTreeSet;
 
 use super::{BARE, FIELDS, Here, VALUES};
@@ -11,8 +12,8 @@ use crate::json;
 use crate::policy::Policy;
 use crate::problem::Problems;
 use crate::read::At;
-use crate::regex::Regexes;
-use crate::schema::{self, Object, SPEC, Shape, check_native};
+use crate::schema::{Object, Shape};
+use crate::spec::{SPEC, check_crd, check_native};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -226,7 +227,7 @@ fn a_word_means_something_in_its_place_only() {
 fn the_crd_profile_says_so_too() {
     let spec = json::parse(br#"{"targetRefs":[],"retry":{"retryBackOff":{}}}"#).unwrap();
     let mut problems = Problems::default();
-    schema::check_crd(At::root(&spec), &mut problems);
+    check_crd(At::root(&spec), &mut problems);
     let found = problems.into_vec();
     let wanted = "is not a known field: it is perRetry.backOff here";
     assert!(found.iter().any(|it| it.reason == wanted), "{found:?}");

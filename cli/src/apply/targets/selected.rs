@@ -1,0 +1,130 @@
+//! Why a selector finds nothing: nothing has its labels, or what has them is in a
+//! namespace that it does not look in.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use btp_policy::Policy;
+use btp_policy::attach::Route;
+use btp_policy::policy::{Namespaces, TargetSelector};
+
+use super::is_somewhere;
+use crate::apply::attach::Attached;
+
+/// Why a selector finds nothing.
+#[derive(Debug)]
+pub(crate) enum NothingSelected {
+    /// Nothing has these labels.
+    Labels,
+    /// It looks in its own namespace, and what has the labels is in these.
+    OtherNamespace { own: String, found: Vec<String> },
+    /// It looks in namespaces by their labels, and not in these.
+    Namespaces(Vec<PassedBy>),
+}
+
+/// A namespace that a selector does not look in.
+#[derive(Debug)]
+pub(crate) struct PassedBy {
+    name: String,
+    /// Whether its labels are known.
+    is_known: bool,
+}
+
+/// Why a selector of a policy finds nothing; `None`: it finds something.
+pub(super) fn nothing_selected(
+    attached: Attached<'_>,
+    policy: &Policy,
+    selector: &TargetSelector,
+) -> Option<NothingSelected> {
+    let looking_in = |namespaces: &Namespaces, home: &str| {
+        let mut alone = Policy {
+            targets: Vec::new(),
+            selectors: vec![TargetSelector {
+                namespaces: namespaces.clone(),
+                ..selector.clone()
+            }],
+            ..policy.clone()
+        };
+        home.clone_into(&mut alone.name.namespace);
+        is_somewhere(attached, &alone, selector.kind)
+    };
+    let own = &policy.name.namespace;
+    if looking_in(&selector.namespaces, own) {
+        return None;
+    }
+    let found = namespaces_of(attached).into_iter();
+    let found: Vec<String> = found
+        .filter(|it| looking_in(&Namespaces::Same, it))
+        .collect();
+    Some(match selector.namespaces {
+        _ if found.is_empty() => NothingSelected::Labels,
+        Namespaces::Same | Namespaces::All => NothingSelected::OtherNamespace {
+            own: own.clone(),
+            found,
+        },
+        Namespaces::Selector(_) => {
+            let passed_by = found.into_iter().map(|name| PassedBy {
+                is_known: attached.namespaces.contains_key(&name),
+                name,
+            });
+            NothingSelected::Namespaces(passed_by.collect())
+        }
+    })
+}
+
+/// The namespaces that routes and Gateways are in, whatever they are known by.
+fn namespaces_of(attached: Attached<'_>) -> BTreeSet<String> {
+    let of_http = attached.http.iter().map(|it| &it.gateway);
+    let gateways = of_http.chain(attached.l4.iter().map(|it| &it.gateway));
+    let mut found: BTreeSet<String> = gateways.map(|it| it.name.namespace.clone()).collect();
+    for manager in &attached.model.managers {
+        for route in attached.model.routes_of(manager) {
+            route.judged(manager.form, |it| add_of(it, &mut found));
+        }
+    }
+    found
+}
+
+fn add_of(route: &Route<'_>, found: &mut BTreeSet<String>) {
+    let resources = route.resources.iter();
+    found.extend(resources.map(|it| it.namespace.to_owned()));
+    let name = String::from_utf8_lossy(route.name);
+    let mut parts = name.split('/');
+    // `<namespace>/<name>`, or `httproute/<namespace>/<name>/rule/…`.
+    for part in [parts.next(), parts.next()].into_iter().flatten() {
+        found.insert(part.to_owned());
+    }
+}
+
+impl fmt::Display for NothingSelected {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Labels => formatter.write_str(
+                "nothing has these labels; labels of a route or listener are read from its \
+                 metadata.filter_metadata.btp.labels",
+            ),
+            Self::OtherNamespace { own, found } => write!(
+                formatter,
+                "nothing in namespace {own}, the policy's own, has these labels; what has them is \
+                 in {}: look there with namespaces: {{from: All}}, or from: Selector",
+                found.join(", ")
+            ),
+            Self::Namespaces(passed_by) => {
+                formatter
+                    .write_str("what has these labels is in no namespace that is selected: ")?;
+                for (index, PassedBy { name, is_known }) in passed_by.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { "; " };
+                    let why = match is_known {
+                        true => "has other labels",
+                        false => {
+                            "is not among the files, so that its labels are not known: give the \
+                             document of this Namespace, too"
+                        }
+                    };
+                    write!(formatter, "{separator}{name} {why}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}

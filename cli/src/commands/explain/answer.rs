@@ -1,0 +1,178 @@
+//! What there is to explain, as text and as JSON: both are printed of the same.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::apply::placement::Destination;
+use crate::commands::json;
+
+/// All that is asked for.
+#[derive(Default)]
+pub(super) struct Answer {
+    /// What became of each policy.
+    pub(super) policies: Vec<Value>,
+    pub(super) places: Vec<Place>,
+    pub(super) notes: Vec<String>,
+}
+
+/// A place in which a policy governs, or none.
+#[derive(Default)]
+pub(super) struct Place {
+    /// What it is, for people.
+    pub(super) title: String,
+    pub(super) listener: Option<String>,
+    /// Its route; `None`: what no route takes.
+    pub(super) route: Option<String>,
+    /// What hands on connections and datagrams, in place of a listener and a route.
+    pub(super) proxy: Option<String>,
+    /// The host of the request, if it named none.
+    pub(super) host: Option<String>,
+    pub(super) governing: Option<Governing>,
+}
+
+/// The policy that governs there.
+pub(super) struct Governing {
+    pub(super) policy: String,
+    pub(super) merged_with: Option<String>,
+    /// The `mergeType`, if it is known.
+    pub(super) how: Option<&'static str>,
+    pub(super) fields: Vec<Field>,
+}
+
+/// A field in force.
+pub(super) struct Field {
+    pub(super) name: String,
+    /// Its value as JSON.
+    pub(super) value: String,
+    /// The policy that says it.
+    pub(super) policy: String,
+    pub(super) enforced: Enforced,
+}
+
+/// Who enforces a field.
+pub(super) enum Enforced {
+    /// This one, wherever the policy governs.
+    By(&'static str),
+    /// In these places of the configuration.
+    At(Vec<Destination>),
+    /// Nobody: the route itself says this instead.
+    Kept(String),
+}
+
+impl Answer {
+    /// As one object.
+    pub(super) fn as_json(&self) -> Value {
+        let places = self.places.iter().map(Place::as_json);
+        json!({
+            "policies": self.policies,
+            "places": places.collect::<Vec<Value>>(),
+            "notes": self.notes,
+        })
+    }
+}
+
+impl Place {
+    fn as_json(&self) -> Value {
+        let governing = self.governing.as_ref();
+        let fields = governing.map_or(&[][..], |it| it.fields.as_slice());
+        json!({
+            "listener": self.listener,
+            "route": self.route,
+            "proxy": self.proxy,
+            "host": self.host,
+            "policy": governing.map(|it| &it.policy),
+            "mergedWith": governing.and_then(|it| it.merged_with.as_ref()),
+            "mergeType": governing.and_then(|it| it.how),
+            "fields": fields.iter().map(Field::as_json).collect::<Vec<Value>>(),
+        })
+    }
+
+    /// As text; false if no policy governs there.
+    pub(super) fn write(&self, out: &mut String) {
+        let title = &self.title;
+        if let (Some(host), Some(listener)) = (&self.host, &self.listener) {
+            let host = if host == "*" { "any host" } else { host };
+            let _ = writeln!(out, "listener {listener}, asked for {host}:");
+        }
+        let Some(it) = &self.governing else {
+            let _ = writeln!(out, "{title}: no policy");
+            return;
+        };
+        let _ = write!(out, "{title}: {}", it.policy);
+        if let Some(parent) = &it.merged_with {
+            let _ = write!(out, ", merged with {parent}");
+        }
+        let _ = match it.how {
+            Some(how) => writeln!(out, " ({how})"),
+            None => writeln!(out),
+        };
+        let width = |text: &dyn Fn(&Field) -> &str| {
+            let widths = it.fields.iter().map(|field| text(field).chars().count());
+            widths.max().unwrap_or(0)
+        };
+        let names = width(&|field| &field.name);
+        let policies = width(&|field| &field.policy);
+        let by = width(&|field| match field.enforced {
+            Enforced::By(by) => by,
+            _ => "",
+        });
+        for Field {
+            name,
+            value,
+            policy,
+            enforced,
+        } in &it.fields
+        {
+            let _ = write!(out, "  {name:names$}  ");
+            if let Enforced::By(who) = enforced {
+                let _ = write!(out, "{who:by$}  ");
+            }
+            let _ = writeln!(out, "{policy:policies$}  {value}");
+            match enforced {
+                Enforced::By(_) => {}
+                Enforced::At(places) => {
+                    for place in places {
+                        let _ = writeln!(out, "  {:names$}  {place}", "");
+                    }
+                }
+                Enforced::Kept(value) => {
+                    let _ = writeln!(
+                        out,
+                        "  {:names$}  not here: the route itself says {value}, and the policy \
+                         does not name it",
+                        ""
+                    );
+                }
+            }
+        }
+    }
+}
+
+impl Field {
+    fn as_json(&self) -> Value {
+        let mut field = json!({
+            "field": self.name,
+            "value": json::value(&self.value),
+            "policy": self.policy,
+        });
+        match &self.enforced {
+            Enforced::By(who) => {
+                field["enforcedBy"] = json!(match *who {
+                    "filter" => "Filter",
+                    "nobody" => "Nobody",
+                    other => other,
+                });
+            }
+            Enforced::At(places) => {
+                let places: Vec<Value> = places.iter().map(json::destination).collect();
+                field["destinations"] = json!(places);
+            }
+            Enforced::Kept(value) => {
+                let reason = format!("the route itself says {value}");
+                field["destinations"] = json!([{ "by": "Nobody", "reason": reason }]);
+            }
+        }
+        field
+    }
+}

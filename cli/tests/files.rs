@@ -1,0 +1,358 @@
+//! Which files `btp` reads, how they are given, and what it says where there is nothing
+//! in them.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A bootstrap with a route, and a policy for it.
+const ENVOY: &str = "envoy.yaml";
+const POLICY: &str = "policy.yaml";
+
+/// The commands that read policies, but for `-f` or what takes its place.
+const COMMANDS: [&str; 5] = [
+    "lint",
+    "apply --bootstrap envoy.yaml --dry-run",
+    "explain",
+    "explain --bootstrap envoy.yaml",
+    "plugin-config --native-fields ignore",
+];
+
+/// A folder of a test's own.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("files-{name}"));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("can be made");
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/apply");
+    for file in [ENVOY, POLICY] {
+        fs::copy(case.join(file), folder.join(file)).expect("can be copied");
+    }
+    folder
+}
+
+fn write(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().expect("is in a folder")).expect("can be made");
+    fs::write(path, text).expect("can be written");
+}
+
+/// A policy without targets.
+fn policy(name: &str) -> String {
+    format!(
+        "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: BackendTrafficPolicy\nmetadata: \
+         {{name: {name}}}\nspec:\n  targetRefs:\n  - {{group: gateway.networking.k8s.io, kind: \
+         HTTPRoute, name: {name}}}\n  timeout: {{http: {{requestTimeout: 5s}}}}\n"
+    )
+}
+
+/// What a run with this on stdin said, and how it ended.
+fn run_with(folder: &Path, arguments: &str, stdin: &str) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_btp"));
+    command
+        .args(arguments.split_whitespace())
+        .current_dir(folder);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("btp runs");
+    let mut pipe = child.stdin.take().expect("is piped");
+    // Who refuses its arguments does not read it.
+    let _ = pipe.write_all(stdin.as_bytes());
+    drop(pipe);
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = child.wait_with_output().expect("ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("prints UTF-8");
+    (
+        status.code().expect("ends by itself"),
+        text(stdout),
+        text(stderr),
+    )
+}
+
+fn run(folder: &Path, arguments: &str) -> (i32, String, String) {
+    run_with(folder, arguments, "")
+}
+
+/// The line that sums a run up.
+fn summary(folder: &Path, arguments: &str) -> (i32, String) {
+    let (code, _, said) = run(folder, arguments);
+    (code, said.lines().last().unwrap_or_default().to_owned())
+}
+
+/// As a kubelet mounts a ConfigMap.
+#[test]
+fn a_mounted_config_map_is_read_once() {
+    let folder = folder("mount");
+    write(
+        &folder,
+        "mount/..2026_11_28_10_00_00.1/a.yaml",
+        &policy("a"),
+    );
+    write(
+        &folder,
+        "mount/..2026_11_28_10_00_00.1/b.yaml",
+        &policy("b"),
+    );
+    symlink("..2026_11_28_10_00_00.1", folder.join("mount/..data")).expect("can be made");
+    for name in ["a.yaml", "b.yaml"] {
+        let target = format!("..data/{name}");
+        symlink(target, folder.join("mount").join(name)).expect("can be made");
+    }
+    let fine = (0, "2 policies in 2 files: no problems".to_owned());
+    assert_eq!(summary(&folder, "lint mount"), fine);
+    // A folder that is named is walked, whatever it is.
+    assert_eq!(summary(&folder, "lint mount/..data"), fine);
+    symlink("mount", folder.join("link")).expect("can be made");
+    assert_eq!(summary(&folder, "lint link"), fine);
+    // Files are read once, however many ways lead to them.
+    assert_eq!(summary(&folder, "lint mount link mount/a.yaml"), fine);
+}
+
+#[test]
+fn hidden_folders_and_folders_behind_links_are_not_walked() {
+    let folder = folder("hidden");
+    write(&folder, "all/sub/a.yaml", &policy("a"));
+    write(&folder, "all/.git/b.yaml", &policy("b"));
+    write(&folder, "all/.c.yaml", &policy("c"));
+    write(&folder, "elsewhere/d.yaml", &policy("d"));
+    symlink(".", folder.join("all/loop")).expect("can be made");
+    symlink("../..", folder.join("all/sub/up")).expect("can be made");
+    symlink("../elsewhere", folder.join("all/other")).expect("can be made");
+    let fine = (0, "1 policy in 1 file: no problems".to_owned());
+    assert_eq!(summary(&folder, "lint all"), fine);
+    assert_eq!(summary(&folder, "lint all/.git"), fine);
+    assert_eq!(summary(&folder, "lint all/.c.yaml"), fine);
+}
+
+#[test]
+fn what_is_no_kubernetes_object_is_passed_over_in_folders_and_counted() {
+    let folder = folder("others");
+    write(&folder, "all/a.yaml", &policy("a"));
+    write(&folder, "all/envoy.yaml", "static_resources: {}\n");
+    write(&folder, "all/kustomization.yaml", "resources: [a.yaml]\n");
+    write(&folder, "all/values.yaml", "replicas: 2\nlist: [1]\n");
+    write(&folder, "all/list.json", "[1, 2]\n");
+    write(
+        &folder,
+        "all/deployment.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\n",
+    );
+    assert_eq!(
+        summary(&folder, "lint all"),
+        (
+            0,
+            "1 policy in 2 files: no problems; 4 other files passed over".to_owned()
+        )
+    );
+    let template = format!("{{{{- if .Values.on }}}}\n{}{{{{- end }}}}\n", policy("t"));
+    write(&folder, "all/templates/t.yaml", &template);
+    let (code, said) = summary(&folder, "lint all");
+    assert_eq!(code, 0);
+    assert!(
+        said.ends_with("5 other files passed over, 1 of them a Helm template: render it first (helm template CHART)"),
+        "{said}"
+    );
+    // By their names they are errors, with what to do.
+    for (file, reason) in [
+        ("all/envoy.yaml", "kind: is required"),
+        (
+            "all/list.json",
+            "the document: must be an object, not a list",
+        ),
+        (
+            "all/templates/t.yaml",
+            "this is a Helm template: render it first",
+        ),
+    ] {
+        let (code, _, said) = run(&folder, &format!("lint {file}"));
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains(reason), "{said}");
+    }
+}
+
+/// What looks like a policy, or is no YAML and speaks of one, is not passed over.
+#[test]
+fn a_broken_policy_in_a_folder_is_an_error() {
+    for (name, text) in [
+        ("syntax", "kind: BackendTrafficPolicy\nspec: [\n"),
+        ("kind", "kind: BackendTraficPolicy\n"),
+        (
+            "version",
+            "apiVersion: gateway.envoyproxy.io/v1alpha1\nspecs: {}\n",
+        ),
+        ("beside", &format!("{}---\nfoo: 1\n", policy("a"))),
+    ] {
+        let folder = folder(&format!("broken-{name}"));
+        write(&folder, "all/a.yaml", text);
+        let (code, _, said) = run(&folder, "lint all");
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("1 error"), "{said}");
+    }
+    let folder = folder("not-yaml");
+    write(&folder, "all/a.yaml", &policy("a"));
+    write(&folder, "all/b.yaml", "a: [\n");
+    let passed_over = "1 policy in 1 file: no problems; 1 other file passed over";
+    assert_eq!(summary(&folder, "lint all"), (0, passed_over.to_owned()));
+}
+
+/// One policy that is of another API does not hide what is wrong beside it.
+#[test]
+fn documents_beside_a_policy_of_another_api_are_linted() {
+    let folder = folder("another-api");
+    let other = "apiVersion: apisix.apache.org/v1alpha1\nkind: BackendTrafficPolicy\n";
+    let wrong = policy("a").replace("timeout", "timeouts");
+    write(&folder, "all.yaml", &format!("{other}---\n{wrong}"));
+    let (code, _, said) = run(&folder, "lint all.yaml");
+    assert_eq!(code, 1);
+    assert!(said.contains("is another API"), "{said}");
+    assert!(said.contains("timeouts: is not a known field"), "{said}");
+    assert!(said.ends_with("1 policy in 1 file: 2 errors\n"), "{said}");
+}
+
+#[test]
+fn files_are_given_with_an_option_or_without_and_on_stdin() {
+    let folder = folder("given");
+    let text = fs::read_to_string(folder.join(POLICY)).expect("is there");
+    for command in COMMANDS {
+        let wanted = run(&folder, &format!("{command} {POLICY}"));
+        assert_eq!(wanted.0, 0, "{command}: {}", wanted.2);
+        for spelling in [
+            "-f policy.yaml",
+            "--file policy.yaml",
+            "--filename=policy.yaml",
+        ] {
+            let found = run(&folder, &format!("{command} {spelling}"));
+            assert_eq!(found, wanted, "{command} {spelling}");
+        }
+        for spelling in ["-", "-f -"] {
+            let (code, printed, said) = run_with(&folder, &format!("{command} {spelling}"), &text);
+            let found = (code, printed, said.replace("<stdin>", POLICY));
+            assert_eq!(found, wanted, "{command} {spelling}");
+        }
+    }
+    write(&folder, "more.yaml", &policy("more"));
+    for spelling in ["policy.yaml -f more.yaml", "-f policy.yaml -f more.yaml"] {
+        let (code, said) = summary(&folder, &format!("lint {spelling}"));
+        assert!(code == 0 && said.contains(" in 2 files: "), "{said}");
+    }
+    for command in [
+        "lint",
+        "explain",
+        "plugin-config",
+        "explain --bootstrap envoy.yaml",
+    ] {
+        let (code, _, said) = run(&folder, command);
+        assert_eq!(code, 2, "{command}");
+        assert!(
+            said.contains("required arguments were not provided"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn the_bootstrap_may_come_from_stdin() {
+    let folder = folder("bootstrap");
+    let text = fs::read_to_string(folder.join(ENVOY)).expect("is there");
+    for command in [
+        "apply -f policy.yaml",
+        "explain policy.yaml",
+        "lint policy.yaml",
+    ] {
+        let named = run(&folder, &format!("{command} --bootstrap envoy.yaml"));
+        let piped = run_with(&folder, &format!("{command} --bootstrap -"), &text);
+        assert_eq!(piped.0, 0, "{command}: {}", piped.2);
+        assert_eq!(piped.1, named.1, "{command}");
+        assert_eq!(piped.2.replace("<stdin>", ENVOY), named.2, "{command}");
+    }
+    let json = run(&folder, "apply --bootstrap envoy.yaml -o envoy.json");
+    assert_eq!(json.0, 0, "{}", json.2);
+    let json = fs::read_to_string(folder.join("envoy.json")).expect("is there");
+    let (_, printed, _) = run_with(&folder, "apply --bootstrap -", &json);
+    assert_eq!(printed, json);
+}
+
+#[test]
+fn stdin_is_given_once() {
+    let folder = folder("once");
+    for (arguments, twice) in [
+        ("lint - -", "twice as FILE"),
+        ("lint - -f -", "twice as FILE"),
+        ("lint --bootstrap - -", "as FILE and as --bootstrap"),
+        ("apply --bootstrap - -f -", "as FILE and as --bootstrap"),
+        ("explain --bootstrap - -", "as FILE and as --bootstrap"),
+    ] {
+        let (code, printed, said) = run(&folder, arguments);
+        assert_eq!((code, printed.as_str()), (2, ""), "{arguments}");
+        let wanted = format!("stdin can be read once, and `-` is given {twice}");
+        assert!(said.contains(&wanted), "{arguments}: {said}");
+    }
+    let (code, _, said) = run(&folder, "apply --bootstrap - --out-dir .");
+    assert_eq!(code, 2);
+    assert!(
+        said.contains("stdin has none: give --bootstrap a file"),
+        "{said}"
+    );
+}
+
+/// A wrong path in a pipeline must not be green for ever.
+#[test]
+fn files_without_a_policy_are_an_error_unless_that_is_said_to_be_right() {
+    let folder = folder("none");
+    write(
+        &folder,
+        "map.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n",
+    );
+    write(&folder, "nothing.yaml", "");
+    fs::create_dir_all(folder.join("empty")).expect("can be made");
+    for command in COMMANDS {
+        for file in ["map.yaml", "nothing.yaml", "empty"] {
+            let (code, printed, said) = run(&folder, &format!("{command} -f {file}"));
+            assert_eq!(
+                (code, printed.as_str()),
+                (1, ""),
+                "{command} {file}: {said}"
+            );
+            assert!(
+                said.starts_with("error[BTP0016]: policies: there are none in what was given"),
+                "{said}"
+            );
+            let allowed = format!("{command} --allow-empty -f {file}");
+            let (code, said) = summary(&folder, &allowed);
+            assert_eq!(code, 0, "{allowed}: {said}");
+        }
+    }
+    // Without files, apply takes out what it had put in, and lint checks Envoy's.
+    for command in [
+        "apply --dry-run --bootstrap envoy.yaml",
+        "lint --bootstrap envoy.yaml",
+    ] {
+        assert_eq!(run(&folder, command).0, 0, "{command}");
+    }
+}
+
+#[test]
+fn every_command_says_its_version() {
+    let folder = folder("version");
+    let (_, wanted, _) = run(&folder, "--version");
+    for command in [
+        "lint",
+        "apply",
+        "explain",
+        "plugin-config",
+        "schema",
+        "completions",
+        "man",
+    ] {
+        let (code, printed, _) = run(&folder, &format!("{command} --version"));
+        let version = wanted.replace("btp ", &format!("btp-{command} "));
+        assert_eq!((code, printed), (0, version), "{command}");
+    }
+}

@@ -1,0 +1,8 @@
+//! `admissionControl`: requests that are turned away before the upstreams are overloaded.
+
+pub(super) mod schema;
+#[cfg(feature = "schema")]
+mod types;
+
+#[cfg(feature = "schema")]
+pub use types::*;

@@ -1,0 +1,9 @@
+//! `bandwidthLimit`: how fast bodies pass.
+
+mod checks;
+pub(super) mod schema;
+#[cfg(feature = "schema")]
+mod types;
+
+#[cfg(feature = "schema")]
+pub use types::*;

@@ -1,0 +1,31 @@
+//! What Envoy Gateway refuses of a `bandwidthLimit` later.
+
+use crate::code::Code;
+use crate::node::Node;
+use crate::path::Path;
+use crate::problem::Problems;
+use crate::read::At;
+use crate::scalar::Quantity;
+
+/// Envoy counts in whole KiB per second.
+pub(in crate::spec) fn bandwidth(at: At<'_>, problems: &mut Problems) {
+    let seconds = match at.node.field("unit").and_then(Node::as_str) {
+        Some("Minute") => 60,
+        Some("Hour") => 3_600,
+        _ => 1,
+    };
+    let Some(node) = at.node.field("value") else {
+        return;
+    };
+    let path = Path::Field(&at.path, "value");
+    let at = At { node, path };
+    if let Some(value) = Quantity::read(at, problems)
+        && value.get() < seconds * 1024
+    {
+        at.refuse(
+            problems,
+            Code::QuantityOutOfBounds,
+            "must be at least 1 KiB per second: Envoy counts in those",
+        );
+    }
+}

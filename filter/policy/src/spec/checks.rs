@@ -1,0 +1,42 @@
+//! The fields that Envoy enforces itself: their table, and what the CRD
+//! lets through and Envoy Gateway or Envoy refuses later.
+
+use super::rate_limit::GlobalRule;
+use super::rate_limit::schema::GLOBAL;
+use super::schema::{SPEC, owner_of};
+use crate::owner::Owner;
+use crate::path::Path;
+use crate::problem::Problems;
+use crate::read::At;
+use crate::regex::Regexes;
+use crate::schema::{Profile, Shape, check, check_fields, check_rules};
+
+/// Notes everything that is wrong with the native fields of a `spec`.
+pub fn check_native(spec: At<'_>, problems: &mut Problems) {
+    let native = |name: &str| owner_of(name).is_some_and(Owner::is_native);
+    check_fields(spec, &SPEC, Profile::Btp, |it| native(it.name), problems);
+    check_rules(spec, &SPEC, problems);
+    check_global_limits(spec, problems);
+}
+
+/// `rateLimit.global`, of which the CRD sees the shape only.
+fn check_global_limits(spec: At<'_>, problems: &mut Problems) {
+    let Some(limits) = spec.node.field("rateLimit") else {
+        return;
+    };
+    let Some(node) = limits.field("global") else {
+        return;
+    };
+    let limits = Path::Field(&spec.path, "rateLimit");
+    let path = Path::Field(&limits, "global");
+    let at = At { node, path };
+    let before = problems.len();
+    check(at, &Shape::Object(&GLOBAL), Profile::Btp, problems);
+    if problems.len() > before {
+        return;
+    }
+    GlobalRule::read_all(at, &Regexes::default(), problems);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,29 @@
+//! Advice on compressors.
+
+use crate::advice::Advice;
+use crate::code::Code;
+use crate::node::{Mark, Value};
+use crate::path::Path;
+
+impl Advice<'_, '_> {
+    /// Envoy Gateway switches such items off. Exporters leave `gzip: null`
+    /// out, so that nobody sees it was meant.
+    pub(in crate::spec) fn on_compressors(&mut self) {
+        let list = Path::Field(&self.spec.path, "compressor");
+        let items = self.items(&["compressor"]).iter().enumerate();
+        let off = items.filter_map(|(index, item)| {
+            let kind = item.field("type")?.as_str()?.to_lowercase();
+            let is_off = item.field(&kind).is_none_or(|it| it.value == Value::Null);
+            is_off.then_some((index, item.mark, kind))
+        });
+        let off: Vec<(usize, Mark, String)> = off.collect();
+        for (index, mark, kind) in off {
+            let advice = format!(
+                "is off, as in Envoy Gateway, for it has no settings object: write {kind}: {{}} \
+                 to switch it on, or leave the item out"
+            );
+            self.warnings
+                .note(&Path::Item(&list, index), mark, Code::CompressorOff, advice);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! `connection`: sockets to the upstreams.
+
+mod checks;
+pub(super) mod schema;
+#[cfg(feature = "schema")]
+mod types;
+
+#[cfg(feature = "schema")]
+pub use types::*;

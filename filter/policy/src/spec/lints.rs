@@ -1,0 +1,133 @@
+//! What is right as the API sees it, and yet probably not what is wanted. What
+//! concerns one field is in its folder.
+
+use super::schema::{SPEC, by_hand};
+use crate::advice::Advice;
+use crate::code::Code;
+use crate::node::{Node, Value};
+use crate::problem::Problems;
+use crate::read::At;
+
+/// Notes advice on a `spec` in which nothing is wrong.
+pub fn advise(spec: At<'_>, warnings: &mut Problems) {
+    let mut advice = Advice { spec, warnings };
+    advice.on_fields_by_hand();
+    advice.on_retries();
+    advice.on_retry_constraint();
+    advice.on_timeouts();
+    advice.on_health();
+    advice.on_circuit_breaker();
+    advice.on_faults();
+    advice.on_overrides();
+    advice.on_distinct_limits();
+    advice.on_requests_without_a_key();
+    advice.on_global_limits();
+    advice.on_buffers();
+    advice.on_old_fields();
+    advice.on_ignored_fields();
+    advice.on_compressors();
+    advice.on_fields_beside_others();
+}
+
+/// Notes advice that holds for a filter that is set up by hand alone: what
+/// `btp apply` sees to by itself.
+pub fn advise_by_hand(spec: At<'_>, warnings: &mut Problems) {
+    Advice { spec, warnings }.on_retry_constraint_by_hand();
+}
+
+impl Advice<'_, '_> {
+    /// Fields that are right and that nobody enforces.
+    fn on_fields_by_hand(&mut self) {
+        for field in SPEC.fields {
+            let Some(instead) = by_hand(field.name) else {
+                continue;
+            };
+            let advice = format!(
+                "is not translated by this version, so that nobody enforces it, and btp apply \
+                 refuses it: leave it out, or {instead}"
+            );
+            self.say_if_there(&[field.name], Code::UntranslatedField, &advice);
+        }
+    }
+
+    /// What counts for nothing as long as something else is, or is not, there.
+    fn on_fields_beside_others(&mut self) {
+        let breaker = "circuitBreaker";
+        if self.get(&[breaker, "retryBudget"]).is_some() {
+            self.say_if_there(
+                &[breaker, "maxParallelRetries"],
+                Code::BesideRetryBudget,
+                "has no effect beside retryBudget, which bounds retries in its place: leave one \
+                 of them out",
+            );
+        }
+        let passive = ["healthCheck", "passive"];
+        let splits = self
+            .get(&[passive[0], passive[1], "splitExternalLocalOriginErrors"])
+            .is_some_and(|it| it.value == Value::Bool(true));
+        if !splits {
+            self.say_if_there(
+                &[passive[0], passive[1], "consecutiveLocalOriginFailures"],
+                Code::WithoutSplit,
+                "has no effect without splitExternalLocalOriginErrors: true: connections that \
+                 fail count as consecutive5XxErrors",
+            );
+        }
+    }
+
+    fn on_old_fields(&mut self) {
+        for (path, new) in [
+            (&["compression"][..], "compressor"),
+            (
+                &["loadBalancer", "consistentHash", "header"],
+                "headers, with type Headers",
+            ),
+        ] {
+            if self.get(path).is_some() {
+                self.say(
+                    path,
+                    Code::DeprecatedField,
+                    format!("is deprecated: write {new}"),
+                );
+            }
+        }
+        if self.get(&["rateLimit", "type"]).is_some() {
+            let message = "is deprecated: local and global speak for themselves";
+            self.say(&["rateLimit", "type"], Code::DeprecatedField, message);
+        }
+    }
+
+    fn on_ignored_fields(&mut self) {
+        for path in [
+            &["connection", "socketBufferLimit"][..],
+            &["loadBalancer", "dynamicModule"],
+        ] {
+            if self.get(path).is_some() {
+                self.say(
+                    path,
+                    Code::IneffectiveField,
+                    "is accepted by Envoy Gateway and has no effect",
+                );
+            }
+        }
+        let unused = match self.text(&["rateLimit", "type"]) {
+            "Local" => "global",
+            "Global" => "local",
+            _ => return,
+        };
+        if self.get(&["rateLimit", unused]).is_some() {
+            let message = "has no effect: rateLimit.type says otherwise";
+            self.say(&["rateLimit", unused], Code::OtherRateLimitType, message);
+        }
+    }
+
+    fn say_if_there(&mut self, path: &[&str], code: Code, advice: &str) {
+        let is_there = |it: &Node| it.value != Value::Null;
+        if self.get(path).is_some_and(is_there) {
+            self.say(path, code, advice);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

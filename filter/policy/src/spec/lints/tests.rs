@@ -1,0 +1,315 @@
+use super::*;
+use crate::json;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+fn advice(spec: &str) -> Vec<String> {
+    let node = json::parse(spec.as_bytes()).unwrap();
+    let mut warnings = Problems::default();
+    advise(At::root(&node), &mut warnings);
+    let found = warnings.into_vec();
+    found.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_item_of_the_checklist() {
+    for (spec, wanted) in [
+        (
+            r#"{"admissionControl":{}}"#,
+            "admissionControl: is not translated by this version, so that nobody enforces it",
+        ),
+        (
+            r#"{"bandwidthLimit":{"request":{"limit":{"value":"1Mi","unit":"Second"}}}}"#,
+            "bandwidthLimit: is not translated by this version",
+        ),
+        (
+            r#"{"telemetry":{"metrics":{"routeStatName":"x"}}}"#,
+            "telemetry: is not translated by this version",
+        ),
+        (
+            r#"{"retry":{"numRetries":6}}"#,
+            "retry.numRetries: multiplies",
+        ),
+        (
+            r#"{"retry":{"retryOn":{"triggers":["reset"]}}}"#,
+            "retry.retryOn.triggers: does not hold connect-failure",
+        ),
+        (
+            r#"{"retry":{"retryOn":{"triggers":["connect-failure"],"httpStatusCodes":[502]}}}"#,
+            "retry.retryOn.httpStatusCodes: has no effect",
+        ),
+        (
+            r#"{"retry":{"retryOn":{"triggers":["connect-failure","retriable-status-codes"]}}}"#,
+            "retry.retryOn.triggers: holds retriable-status-codes, but",
+        ),
+        (
+            r#"{"retry":{"perRetry":{"timeout":"250ms"},"retryOn":{"httpStatusCodes":[500,504],
+                "triggers":["connect-failure","retriable-status-codes"]}}}"#,
+            "retry.perRetry.timeout: ends a try without another one: only the triggers reset",
+        ),
+        (
+            r#"{"retry":{"perRetry":{"timeout":"2s"},"retryOn":{"triggers":["5xx"]}},
+                "timeout":{"http":{"requestTimeout":"1s"}}}"#,
+            "retry.perRetry.timeout: never ends: the request ends after 1s",
+        ),
+        (
+            r#"{"retry":{"perRetry":{"timeout":"1s"},"retryOn":{"triggers":["5xx"]}},
+                "timeout":{"http":{"requestTimeout":"2s"}}}"#,
+            "retry.perRetry.timeout: leaves no time for all 3 tries",
+        ),
+        (
+            r#"{"circuitBreaker":{"maxConnections":9,"maxPendingRequests":0,"maxParallelRequests":9}}"#,
+            "circuitBreaker.maxPendingRequests: lets no request wait for a connection",
+        ),
+        (
+            r#"{"responseOverride":[{},{"redirect":{"hostname":"a.b"}}]}"#,
+            "responseOverride[1].redirect: has Envoy run the request again",
+        ),
+        (
+            r#"{"healthCheck":{"active":{"type":"HTTP","unhealthyThreshold":3,
+                "http":{"path":"/","expectedStatuses":[200]}}}}"#,
+            "healthCheck.active.unhealthyThreshold: does not count for a wrong status",
+        ),
+        (
+            r#"{"rateLimit":{"local":{"rules":[{},{"limit":{"requests":10,"unit":"Year"},
+                "clientSelectors":[{"headers":[{"name":"x-user","type":"Distinct"}]}]}]}}}"#,
+            "rateLimit.local.rules[1].limit.unit: is long for a Distinct header",
+        ),
+        (
+            r#"{"compressor":[{"type":"Gzip","gzip":{}},{"type":"Brotli","brotli":null}]}"#,
+            "compressor[1]: is off, as in Envoy Gateway, for it has no settings object: write \
+             brotli: {}",
+        ),
+        (
+            r#"{"circuitBreaker":{"maxConnections":9,"maxPendingRequests":9,
+                "maxParallelRequests":9,"maxParallelRetries":9,
+                "retryBudget":{"percent":{"numerator":20}}}}"#,
+            "circuitBreaker.maxParallelRetries: has no effect beside retryBudget",
+        ),
+        (
+            r#"{"healthCheck":{"passive":{"consecutiveLocalOriginFailures":3}}}"#,
+            "healthCheck.passive.consecutiveLocalOriginFailures: has no effect without split",
+        ),
+        (
+            r#"{"retryConstraint":{},"circuitBreaker":{"maxConnections":9,
+                "maxPendingRequests":9,"maxParallelRequests":9,"maxParallelRetries":9}}"#,
+            "retryConstraint: bounds retries, but",
+        ),
+        (
+            r#"{"retry":{},"retryConstraint":{},
+                "circuitBreaker":{"maxConnections":9,"maxPendingRequests":9,
+                "maxParallelRequests":9,
+                "retryBudget":{"percent":{"numerator":20}}}}"#,
+            "circuitBreaker.retryBudget: is a second budget",
+        ),
+        (
+            r#"{"retry":{"numRetries":2},"retryConstraint":{"mode":"Reserve"},
+                "circuitBreaker":{"maxConnections":9,"maxPendingRequests":9,
+                "maxParallelRequests":9,"maxParallelRetries":9}}"#,
+            "retry.numRetries: has no effect beyond 1",
+        ),
+        (
+            r#"{"timeout":{"http":{"connectionIdleTimeout":"61s"}}}"#,
+            "timeout.http.connectionIdleTimeout: is longer than",
+        ),
+        (
+            r#"{"httpUpgrade":[{"type":"websocket"}]}"#,
+            "the document: has long-lived connections but no tcpKeepalive",
+        ),
+        (
+            r#"{"healthCheck":{"passive":{"maxEjectionPercent":100}}}"#,
+            "healthCheck.passive.maxEjectionPercent: lets every endpoint",
+        ),
+        (
+            r#"{"healthCheck":{"active":{"type":"HTTP","http":{"path":"/"}}}}"#,
+            "healthCheck.active.http: has no expectedStatuses",
+        ),
+        (
+            r#"{"circuitBreaker":{"maxConnections":1024,"maxPendingRequests":1}}"#,
+            "circuitBreaker: leaves maxConnections, maxParallelRequests at the default",
+        ),
+        (
+            r#"{"targetRefs":[{"kind":"HTTPRoute"}],
+                "faultInjection":{"abort":{"grpcStatus":14}}}"#,
+            "faultInjection.abort.grpcStatus: aborts plain HTTP requests",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":"1025Ki"}}"#,
+            "requestBuffer.limit: lets bodies of 1025Ki come, but Envoy buffers 1Mi",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"maxTotal":"1Gi","gatherGrpc":false}}"#,
+            "requestBuffer.maxTotal: can be used up",
+        ),
+        (
+            r#"{"requestBuffer":{"limit":1,"maxTotal":"1Gi","maxDuration":"1m"}}"#,
+            "requestBuffer.maxDuration: does not hold for gRPC calls",
+        ),
+        (
+            r#"{"compression":[]}"#,
+            "compression: is deprecated: write compressor",
+        ),
+        (
+            r#"{"rateLimit":{"type":"Local"}}"#,
+            "rateLimit.type: is deprecated",
+        ),
+        (
+            r#"{"connection":{"socketBufferLimit":"1Mi"}}"#,
+            "connection.socketBufferLimit: is accepted by Envoy Gateway",
+        ),
+    ] {
+        let found = advice(spec);
+        assert_eq!(found.len(), 1, "{spec}: {found:?}");
+        assert!(found[0].starts_with(wanted), "{spec}: {found:?}");
+    }
+}
+
+#[test]
+fn good_policies_are_left_alone() {
+    for spec in [
+        r#"{"retry":{}}"#,
+        r#"{"retry":{"numRetries":2},"retryConstraint":{"budget":{"percent":20}}}"#,
+        r#"{"retry":{"retryOn":{"triggers":["5xx","connect-failure"]}}}"#,
+        r#"{"faultInjection":{"abort":{"httpStatus":503}}}"#,
+        r#"{"requestBuffer":{"limit":"1Mi","maxTotal":"1Gi","maxDuration":"1m","gatherGrpc":true}}"#,
+        r#"{"requestBuffer":{"limit":"1Mi","maxDuration":"1m","includeStreams":false}}"#,
+        r#"{"requestBuffer":{"limit":"1Ti","mode":"Stream"}}"#,
+        r#"{"healthCheck":{"active":{"type":"HTTP","unhealthyThreshold":3,
+            "http":{"path":"/","expectedStatuses":[200],"retriableStatuses":[500]}}}}"#,
+        r#"{"healthCheck":{"active":{"type":"TCP","unhealthyThreshold":3,"tcp":{}}}}"#,
+        r#"{"timeout":{"http":{"connectionIdleTimeout":"30s"}}}"#,
+    ] {
+        assert_eq!(advice(spec), Vec::<String>::new(), "{spec}");
+    }
+}
+
+/// `btp apply` lifts the circuit breaker beside a retry, and a person must do it
+/// where there is none or where nobody applies.
+#[test]
+fn the_default_circuit_breaker_is_spoken_of_where_nobody_lifts_it() {
+    let by_hand = |spec: &str| {
+        let node = json::parse(spec.as_bytes()).unwrap();
+        let mut warnings = Problems::default();
+        advise_by_hand(At::root(&node), &mut warnings);
+        let found = warnings.into_vec();
+        found
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<String>>()
+    };
+    let is_said = |found: &[String]| {
+        let wanted = "retryConstraint: is cut short by Envoy's default circuit breaker";
+        found.iter().any(|it| it.starts_with(wanted))
+    };
+    let alone = r#"{"retryConstraint":{}}"#;
+    let both = r#"{"retry":{},"retryConstraint":{}}"#;
+    let lifted = r#"{"retry":{},"retryConstraint":{},"circuitBreaker":{"maxParallelRetries":9}}"#;
+    assert!(is_said(&advice(alone)) && !is_said(&by_hand(alone)));
+    assert!(is_said(&by_hand(both)) && !is_said(&advice(both)));
+    assert!(!is_said(&by_hand(lifted)) && !is_said(&advice(lifted)));
+}
+
+#[test]
+fn limits_of_a_service_are_fixed_windows_and_what_metadata_costs_may_be_nothing() {
+    let spec = r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"}},
+        {"limit":{"requests":1,"unit":"Day"},"cost":{
+            "request":{"from":"Metadata","metadata":{"namespace":"a","key":"b"}},
+            "response":{"from":"Metadata","metadata":{"namespace":"a","key":"b"}}}}]}}}"#;
+    let found = advice(spec);
+    for (found, wanted) in found.iter().zip([
+        "rateLimit.global: is counted by a rate limit service, which",
+        "rateLimit.global.rules[1].cost.request: is taken from dynamic metadata: a request",
+        "rateLimit.global.rules[1].cost.response: is taken from dynamic metadata: a response",
+    ]) {
+        assert!(found.starts_with(wanted), "{found}");
+    }
+    assert_eq!(found.len(), 3, "{found:?}");
+    let local = spec.replacen("\"global\"", "\"type\":\"Local\",\"global\"", 1);
+    let fixed = |it: &String| it.contains("rate limit service");
+    assert!(!advice(&local).iter().any(fixed));
+}
+
+/// Which of these rules let requests without their key pass unlimited.
+fn unlimited(local: &str, global: &str) -> Vec<String> {
+    let spec = format!(
+        r#"{{"rateLimit":{{"local":{{"rules":[{local}]}},"global":{{"rules":[{global}]}}}}}}"#
+    );
+    let found = advice(&spec).into_iter();
+    found.filter(|it| it.contains("pass unlimited")).collect()
+}
+
+#[test]
+fn requests_without_a_key_are_not_forgotten() {
+    let by = |condition: &str| format!(r#"{{"clientSelectors":[{condition}]}}"#);
+    let by_key = by(r#"{"headers":[{"name":"x-api-key","type":"Distinct"}]}"#);
+    let alone = unlimited(&by_key, "");
+    assert_eq!(alone.len(), 1);
+    assert!(
+        alone[0].starts_with(
+            "rateLimit.local.rules[0].clientSelectors[0].headers[0]: lets requests without the \
+             header x-api-key pass unlimited"
+        ),
+        "{alone:?}"
+    );
+    for (list, item) in [
+        ("queryParams", r#"{"name":"key","type":"Distinct"}"#),
+        (
+            "metadata",
+            r#"{"namespace":"jwt","path":["sub"],"type":"Distinct"}"#,
+        ),
+    ] {
+        let found = unlimited("", &by(&format!(r#"{{"{list}":[{item}]}}"#)));
+        let path = format!("rateLimit.global.rules[0].clientSelectors[0].{list}[0]: lets");
+        assert!(found.len() == 1 && found[0].starts_with(&path), "{found:?}");
+    }
+    let address = by(r#"{"sourceCIDR":{"type":"Distinct","value":"0.0.0.0/0"}}"#);
+    assert_eq!(unlimited(&address, ""), Vec::<String>::new());
+}
+
+#[test]
+fn another_rule_may_count_requests_without_a_key() {
+    let selectors = r#"{"methods":[{"value":"POST"}],"path":{"type":"Exact","value":"/a"}},
+        {"headers":[{"name":"x-user","type":"Distinct"}]}"#;
+    let rule = format!(r#"{{"clientSelectors":[{selectors}]}}"#);
+    for (other, counts) in [
+        ("{}", true),
+        (r#"{"shadowMode":true}"#, false),
+        (
+            r#"{"clientSelectors":[{"methods":[{"value":"POST"}]}]}"#,
+            true,
+        ),
+        (
+            r#"{"clientSelectors":[{"methods":[{"value":"GET"}]}]}"#,
+            false,
+        ),
+        (
+            r#"{"clientSelectors":[{"path":{"value":"/a","type":"Exact"}},
+                {"sourceCIDR":{"type":"Distinct","value":"0.0.0.0/0"}}]}"#,
+            true,
+        ),
+        (
+            r#"{"clientSelectors":[{"sourceCIDR":{"value":"10.0.0.0/8"}}]}"#,
+            false,
+        ),
+        (
+            r#"{"clientSelectors":[{"headers":[{"name":"x-user","value":"a","invert":true}]}]}"#,
+            true,
+        ),
+        (
+            r#"{"clientSelectors":[{"headers":[{"name":"x-user","value":"a"}]}]}"#,
+            false,
+        ),
+        (
+            r#"{"clientSelectors":[{"headers":[{"name":"x-user","type":"Distinct"}]}]}"#,
+            false,
+        ),
+    ] {
+        let of_rule = |found: Vec<String>| {
+            let mut of_it = found.iter().filter(|it| it.contains("local.rules[0]"));
+            of_it.next().is_some()
+        };
+        let both = unlimited(&format!("{rule},{other}"), "");
+        assert_eq!(of_rule(both), !counts, "{other}");
+        assert_eq!(of_rule(unlimited(&rule, other)), !counts, "global {other}");
+    }
+}

@@ -1,0 +1,237 @@
+//! `rateLimit.global`: limits that a rate limit service counts for all Envoys.
+//!
+//! Source: Envoy Gateway's `GlobalRateLimit`. Conditions are those of
+//! `rateLimit.local`, and all of all `clientSelectors` must hold; in Envoy Gateway
+//! only the last path and the last address range of a rule count.
+
+#[cfg(feature = "schema")]
+mod lints;
+
+use crate::code::Code;
+use crate::path::Path;
+use crate::problem::Problems;
+use crate::read::{At, Object};
+use crate::regex::Regexes;
+use crate::spec::{Selector, Unit};
+
+/// One rule of `rateLimit.global.rules`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GlobalRule {
+    /// Which requests it counts.
+    pub selector: Selector,
+    /// How many may pass in a time.
+    pub limit: GlobalLimit,
+    /// What a request costs; `None`: one.
+    pub request_cost: Option<Cost>,
+    /// What it costs besides when the response has ended; `None`: nothing.
+    pub response_cost: Option<Cost>,
+    /// One counter for all routes of the policy.
+    pub shared: bool,
+    /// Count, and refuse nothing.
+    pub shadow_mode: bool,
+    /// Whether clients are told by the x-ratelimit headers; `None`: as they
+    /// are of other rules.
+    pub tells: Option<bool>,
+}
+
+/// So many requests in so long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlobalLimit {
+    /// The requests; 0 lets none pass.
+    pub requests: u32,
+    /// The time.
+    pub unit: Unit,
+    /// What in dynamic metadata is taken in their place, if it is there.
+    pub from: Option<MetadataKey>,
+}
+
+/// What is taken off a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// So much.
+    Number(u32),
+    /// What a filter has written into dynamic metadata.
+    Metadata(MetadataKey),
+}
+
+/// A value of dynamic metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetadataKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its key there.
+    pub key: String,
+}
+
+/// The most that Envoy adds to a counter at a time.
+const MOST_HITS: i64 = 1_000_000_000;
+
+impl GlobalRule {
+    /// Reads the `rules` of `global`, in which nothing is of the wrong kind.
+    pub fn read_all(
+        global: At<'_>,
+        regexes: &Regexes,
+        problems: &mut Problems,
+    ) -> Option<Vec<Self>> {
+        let object = global.object(&["rules"], problems)?;
+        object
+            .required("rules", problems)?
+            .list(0..=256, problems, |at, problems| {
+                Self::read(at, regexes, problems)
+            })
+    }
+
+    fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
+        let known = [
+            "clientSelectors",
+            "limit",
+            "cost",
+            "shared",
+            "shadowMode",
+            "xRateLimitHeaders",
+        ];
+        let object = at.object(&known, problems)?;
+        let selector = match object.get("clientSelectors") {
+            Some(at) => read_selector(at, regexes, problems),
+            None => Some(Selector::default()),
+        };
+        let limit = object.required("limit", problems);
+        let limit = limit.and_then(|at| GlobalLimit::read(at, problems));
+        let costs = match object.get("cost") {
+            Some(at) => read_costs(at, problems),
+            None => Some([None, None]),
+        };
+        let tells = match object.get("xRateLimitHeaders") {
+            Some(at) => at
+                .choice(&[("Off", false), ("DraftVersion03", true)], problems)
+                .map(Some),
+            None => Some(None),
+        };
+        let mut flag = |name| match object.get(name) {
+            Some(at) => at.boolean(problems),
+            None => Some(false),
+        };
+        let (shared, shadow_mode) = (flag("shared"), flag("shadowMode"));
+        let [request_cost, response_cost] = costs?;
+        Some(Self {
+            selector: selector?,
+            limit: limit?,
+            request_cost,
+            response_cost,
+            shared: shared?,
+            shadow_mode: shadow_mode?,
+            tells: tells?,
+        })
+    }
+}
+
+/// Envoy's filter knows no conditions on dynamic metadata.
+fn read_selector(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Selector> {
+    let selector = Selector::read_all(at, regexes, problems)?;
+    if !selector.metadata.is_empty() {
+        at.refuse(
+            problems,
+            Code::LocalOnly,
+            "must not have metadata: only the filter's own limits (rateLimit.local) know \
+             conditions on it. Have the filter that writes it write a header, too, and name that",
+        );
+        return None;
+    }
+    Some(selector)
+}
+
+impl GlobalLimit {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["requests", "unit", "fromMetadata"], problems)?;
+        let requests = object
+            .required("requests", problems)
+            .and_then(|at| at.integer(0..=i64::from(u32::MAX), problems))
+            .and_then(|it| u32::try_from(it).ok());
+        let unit = object
+            .required("unit", problems)
+            .and_then(|at| Unit::read(at, problems));
+        let from = match object.get("fromMetadata") {
+            Some(at) => Some(MetadataKey::read(at, problems)?),
+            None => None,
+        };
+        Some(Self {
+            requests: requests?,
+            unit: unit?,
+            from,
+        })
+    }
+}
+
+/// The costs of a request and of its response.
+fn read_costs(at: At<'_>, problems: &mut Problems) -> Option<[Option<Cost>; 2]> {
+    let object = at.object(&["request", "response"], problems)?;
+    let costs = ["request", "response"].map(|name| match object.get(name) {
+        Some(at) => Cost::read(at, problems).map(Some),
+        None => Some(None),
+    });
+    let [request, response] = costs;
+    Some([request?, response?])
+}
+
+impl Cost {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["from", "number", "metadata"], problems)?;
+        let is_number = object
+            .required("from", problems)?
+            .choice(&[("Number", true), ("Metadata", false)], problems)?;
+        let unused = if is_number { "metadata" } else { "number" };
+        if let Some(at) = object.get(unused) {
+            at.refuse(
+                problems,
+                Code::FieldOfType,
+                "must be left out: from names the other one",
+            );
+            return None;
+        }
+        if !is_number {
+            return Self::read_metadata(&object, problems);
+        }
+        let number = match object.get("number") {
+            Some(at) => at.integer(0..=MOST_HITS, problems)?,
+            None => 1,
+        };
+        u32::try_from(number).ok().map(Self::Number)
+    }
+
+    /// Envoy reads the cost by a command operator, which has parts that names
+    /// cannot have.
+    fn read_metadata(object: &Object<'_>, problems: &mut Problems) -> Option<Self> {
+        let at = object.required("metadata", problems)?;
+        let key = MetadataKey::read(at, problems)?;
+        for (name, value) in [("namespace", &key.namespace), ("key", &key.key)] {
+            let is_part = |it: char| matches!(it, ':' | ')' | '%') || it.is_control();
+            if value.contains(is_part) {
+                let path = Path::Field(&at.path, name);
+                let node = at.node.field(name).unwrap_or(at.node);
+                At { node, path }.refuse(
+                    problems,
+                    Code::MalformedMetadataKey,
+                    "must have no :, ), % or control characters, which Envoy cannot be asked for \
+                     here: have the filter that writes the cost write it under another name",
+                );
+                return None;
+            }
+        }
+        Some(Self::Metadata(key))
+    }
+}
+
+impl MetadataKey {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["namespace", "key"], problems)?;
+        let mut part = |name| {
+            let at = object.required(name, problems)?;
+            at.string_of(1..=usize::MAX, problems).map(str::to_owned)
+        };
+        let (namespace, key) = (part("namespace"), part("key"));
+        Some(Self {
+            namespace: namespace?,
+            key: key?,
+        })
+    }
+}

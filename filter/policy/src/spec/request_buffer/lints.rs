@@ -1,0 +1,61 @@
+//! Advice on bodies.
+
+use super::{BufferMode, RequestBuffer};
+use crate::advice::Advice;
+use crate::code::Code;
+use crate::path::Path;
+use crate::problem::Problems;
+use crate::read::At;
+use crate::regex::Regexes;
+
+/// Envoy's `per_connection_buffer_limit_bytes`.
+const USUAL_BUFFER: u64 = 1 << 20;
+
+impl Advice<'_, '_> {
+    pub(in crate::spec) fn on_buffers(&mut self) {
+        let Some(node) = self.get(&["requestBuffer"]) else {
+            return;
+        };
+        let path = Path::Root;
+        let buffer = RequestBuffer::read(
+            At { node, path },
+            &Regexes::default(),
+            &mut Problems::default(),
+        );
+        let Some(buffer) = buffer.filter(|buffer| buffer.mode == BufferMode::Buffer) else {
+            return;
+        };
+        let largest = buffer.largest();
+        if largest.get() > USUAL_BUFFER {
+            let message = format!(
+                "lets bodies of {largest} come, but Envoy buffers 1Mi over HTTP/1 unless it is \
+                 told otherwise: set request_body_buffer_limit of the routes, or \
+                 per_connection_buffer_limit_bytes of the listener, to at least {}",
+                largest.get()
+            );
+            self.say(&["requestBuffer", "limit"], Code::BodyAboveBuffer, message);
+        }
+        let bounds = ["minDataRate", "maxDuration", "maxTotal"];
+        let is_there = |name: &&str| self.get(&["requestBuffer", name]).is_some();
+        let is_said = is_there(&"gatherGrpc") || buffer.include_streams == Some(false);
+        if let (Some(bound), false) = (bounds.into_iter().find(is_there), is_said) {
+            self.say(
+                &["requestBuffer", bound],
+                Code::GrpcUnbounded,
+                "does not hold for gRPC calls, which may be streams, and over HTTP/2 any client \
+                 can say that its upload is one: set gatherGrpc to true, or to false if there \
+                 are streams",
+            );
+        }
+        if buffer.max_total.is_some()
+            && buffer.min_data_rate.is_none()
+            && buffer.max_duration.is_none()
+        {
+            self.say(
+                &["requestBuffer", "maxTotal"],
+                Code::TotalUsedUp,
+                "can be used up by clients that send nothing: set minDataRate or maxDuration, too",
+            );
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Advice on overrides.
+
+use crate::advice::Advice;
+use crate::code::Code;
+use crate::node::Mark;
+use crate::path::Path;
+
+impl Advice<'_, '_> {
+    pub(in crate::spec) fn on_overrides(&mut self) {
+        let list = Path::Field(&self.spec.path, "responseOverride");
+        let redirects: Vec<(usize, Mark)> = self
+            .items(&["responseOverride"])
+            .iter()
+            .enumerate()
+            .filter_map(|(index, rule)| Some((index, rule.field("redirect")?)))
+            .filter(|(_, redirect)| redirect.field("mode").is_none())
+            .map(|(index, redirect)| (index, redirect.mark))
+            .collect();
+        for (index, mark) in redirects {
+            let rule = Path::Item(&list, index);
+            let advice = "has Envoy run the request again on another route, unseen by the \
+                          client: btp apply writes that, and the filter by itself refuses it; \
+                          mode: Client sends the client there";
+            self.warnings.note(
+                &Path::Field(&rule, "redirect"),
+                mark,
+                Code::InternalRedirect,
+                advice,
+            );
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Advice on retries: what they cost a backend, and which settings take each
+//! other's effect away.
+
+use super::Retry;
+use crate::advice::Advice;
+use crate::code::Code;
+use crate::node::{Node, Value};
+use crate::path::Path;
+use crate::problem::Problems;
+use crate::read::At;
+
+const MANY_RETRIES: u32 = 5;
+
+const CUT_SHORT: &str = "is cut short by Envoy's default circuit breaker, which lets a cluster \
+                         have 3 retries under way and drops others without a word: raise \
+                         max_retries in the cluster's circuit_breakers.thresholds";
+
+impl Advice<'_, '_> {
+    pub(in crate::spec) fn on_retries(&mut self) {
+        let Some(node) = self.get(&["retry"]) else {
+            if self.get(&["retryConstraint"]).is_some() {
+                self.say(
+                    &["retryConstraint"],
+                    Code::ConstraintWithoutRetry,
+                    "bounds retries, but there is no retry: it matters only where Envoy's own \
+                     configuration retries",
+                );
+            }
+            return;
+        };
+        let path = Path::Root;
+        let Some(retry) = Retry::read(At { node, path }, &mut Problems::default()) else {
+            return;
+        };
+        if retry.num_retries > MANY_RETRIES {
+            let message = format!(
+                "multiplies the load on a failing backend by up to {}: more than \
+                 {MANY_RETRIES} retries are rarely worth it",
+                retry.num_retries.saturating_add(1)
+            );
+            self.say(&["retry", "numRetries"], Code::ManyRetries, message);
+        }
+        let has = |name: &str| {
+            let triggers = retry.triggers.as_ref();
+            triggers.is_none_or(|list| list.iter().any(|trigger| trigger.as_str() == name))
+        };
+        let triggers = ["retry", "retryOn", "triggers"];
+        if !has("connect-failure") && !has("5xx") {
+            self.say(
+                &triggers,
+                Code::NoConnectFailure,
+                "does not hold connect-failure, the safest reason to try again: the backend \
+                 has not seen the request",
+            );
+        }
+        if !retry.status_codes.is_empty() && !has("retriable-status-codes") {
+            self.say(
+                &["retry", "retryOn", "httpStatusCodes"],
+                Code::CodesWithoutTrigger,
+                "has no effect in Envoy Gateway without the trigger retriable-status-codes; \
+                 here it brings the trigger along",
+            );
+        }
+        if retry.triggers.is_some()
+            && has("retriable-status-codes")
+            && retry.status_codes.is_empty()
+        {
+            self.say(
+                &triggers,
+                Code::TriggerWithoutCodes,
+                "holds retriable-status-codes, but httpStatusCodes names none",
+            );
+        }
+        self.on_try_timeouts(&retry);
+    }
+
+    pub(in crate::spec) fn on_retry_constraint(&mut self) {
+        let constraint = ["retryConstraint"];
+        if self.get(&constraint).is_none() {
+            return;
+        }
+        self.on_reserve_mode();
+        if self.get(&["circuitBreaker", "retryBudget"]).is_some() {
+            self.say(
+                &["circuitBreaker", "retryBudget"],
+                Code::SecondBudget,
+                "is a second budget: Envoy bounds the retries under way at once by it, which \
+                 keeps retryConstraint from being used up",
+            );
+        } else if self.get(&["circuitBreaker"]).is_none() && self.get(&["retry"]).is_none() {
+            // Beside a retry, `btp apply` lifts it.
+            let advice = format!("{CUT_SHORT}, or set circuitBreaker.maxParallelRetries");
+            self.say(&constraint, Code::CutShort, advice);
+        }
+    }
+
+    /// What `btp apply` would see to, of a filter that is set up without it.
+    pub(in crate::spec) fn on_retry_constraint_by_hand(&mut self) {
+        let is_there = |name| self.get(&[name]).is_some();
+        if is_there("retryConstraint") && is_there("retry") && !is_there("circuitBreaker") {
+            self.say(
+                &["retryConstraint"],
+                Code::CutShort,
+                format!("{CUT_SHORT}, as btp apply does"),
+            );
+        }
+    }
+
+    /// Each request holds the credit for one retry.
+    fn on_reserve_mode(&mut self) {
+        let mode = ["retryConstraint", "mode"];
+        let retries = ["retry", "numRetries"];
+        let many = |node: &Node| matches!(node.value, Value::Int(2..));
+        if self.text(&mode) == "Reserve" && self.get(&retries).is_some_and(many) {
+            self.say(
+                &retries,
+                Code::ReserveRetries,
+                "has no effect beyond 1: with retryConstraint.mode Reserve a request has one \
+                 retry at most",
+            );
+        }
+    }
+
+    fn on_try_timeouts(&mut self, retry: &Retry) {
+        let covers = |name: &str| matches!(name, "5xx" | "gateway-error" | "reset");
+        let mut triggers = retry.triggers.iter().flatten();
+        let timed = retry.per_try_timeout.is_some_and(|it| it.as_nanos() > 0);
+        if timed && !triggers.any(|trigger| covers(trigger.as_str())) {
+            self.say(
+                &["retry", "perRetry", "timeout"],
+                Code::TimeoutWithoutTrigger,
+                "ends a try without another one: only the triggers reset, gateway-error and \
+                 5xx have a try that took too long tried again",
+            );
+        }
+        let request = self.duration(&["timeout", "http", "requestTimeout"]);
+        let (Some(request), Some(per_try)) = (request, retry.per_try_timeout) else {
+            return;
+        };
+        if request.as_nanos() == 0 {
+            return;
+        }
+        let path = ["retry", "perRetry", "timeout"];
+        let tries = u64::from(retry.num_retries) + 1;
+        if per_try > request {
+            let message = format!("never ends: the request ends after {request}");
+            self.say(&path, Code::TryNeverEnds, message);
+        } else if per_try.as_nanos().saturating_mul(tries) > request.as_nanos() {
+            let message =
+                format!("leaves no time for all {tries} tries: the request ends after {request}");
+            self.say(&path, Code::NoTimeForTries, message);
+        }
+    }
+}

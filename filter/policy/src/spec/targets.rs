@@ -1,0 +1,290 @@
+//! Targets: what a policy is attached to, and how it merges.
+
+pub(super) mod schema;
+
+use std::fmt;
+
+use crate::code::Code;
+use crate::labels::LabelSelector;
+use crate::problem::Problems;
+use crate::read::{At, Object};
+use crate::scalar::{ObjectName, is_dns_subdomain};
+
+/// An object that a policy names, or a section of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// What it is.
+    pub kind: TargetKind,
+    /// Its name, in the policy's namespace.
+    pub object: ObjectName,
+    /// A rule of a route (by name or index) or a listener of a Gateway.
+    pub section: Option<String>,
+}
+
+/// Objects that a policy picks by label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetSelector {
+    /// What they are.
+    pub kind: TargetKind,
+    /// Which labels they have.
+    pub labels: LabelSelector,
+    /// Which namespaces they are in.
+    pub namespaces: Namespaces,
+}
+
+/// Where a selector looks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Namespaces {
+    /// In the policy's own namespace.
+    #[default]
+    Same,
+    /// Everywhere.
+    All,
+    /// In namespaces with these labels.
+    Selector(LabelSelector),
+}
+
+/// What can be a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the variants are named as the kinds")]
+pub enum TargetKind {
+    HttpRoute,
+    GrpcRoute,
+    Gateway,
+    ListenerSet,
+    TcpRoute,
+    UdpRoute,
+    TlsRoute,
+}
+
+/// How a policy merges with its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MergeType {
+    /// Objects deeply; some lists by key.
+    Strategic,
+    /// Objects deeply; lists are replaced (RFC 7396).
+    Json,
+}
+
+/// What `spec` says about where the policy applies.
+pub(crate) struct Attachment {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) selectors: Vec<TargetSelector>,
+    pub(crate) merge: Option<MergeType>,
+}
+
+const GROUP: &str = "gateway.networking.k8s.io";
+
+impl TargetKind {
+    const NAMES: [(&'static str, Self); 7] = [
+        ("HTTPRoute", Self::HttpRoute),
+        ("GRPCRoute", Self::GrpcRoute),
+        ("Gateway", Self::Gateway),
+        ("ListenerSet", Self::ListenerSet),
+        ("TCPRoute", Self::TcpRoute),
+        ("UDPRoute", Self::UdpRoute),
+        ("TLSRoute", Self::TlsRoute),
+    ];
+
+    /// The kind's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        let found = Self::NAMES.iter().find(|(_, kind)| *kind == self);
+        found.map_or("", |(name, _)| name)
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let found = Self::NAMES.iter().find(|(other, _)| *other == name);
+        found.map(|(_, kind)| *kind)
+    }
+
+    /// Whether it is a route of any protocol.
+    #[must_use]
+    pub fn is_route(self) -> bool {
+        !matches!(self, Self::Gateway | Self::ListenerSet)
+    }
+
+    /// Whether an Envoy outside Kubernetes has such a thing.
+    #[must_use]
+    pub fn has_counterpart(self) -> bool {
+        matches!(self, Self::HttpRoute | Self::GrpcRoute | Self::Gateway)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.kind.as_str(), self.object)?;
+        match &self.section {
+            Some(section) => write!(formatter, " (section {section})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads the fields of `spec` that say where the policy applies. The fields
+/// beside these are read, and checked, by `Spec`.
+pub(crate) fn read(spec: At<'_>, namespace: &str, problems: &mut Problems) -> Option<Attachment> {
+    let object = spec.open_object(&mut Problems::default())?;
+    if let Some(at) = object.get("targetRef") {
+        let reason = "is the deprecated form: write targetRefs, a list";
+        problems.note(&at.path, at.node.mark, Code::OldSpelling, reason);
+    }
+    let targets = match object.get("targetRefs") {
+        Some(at) => at.list(1..=usize::MAX, problems, |at, problems| {
+            Target::read(at, namespace, problems)
+        }),
+        None => Some(Vec::new()),
+    };
+    let selectors = match object.get("targetSelectors") {
+        Some(at) => at.list(1..=usize::MAX, problems, TargetSelector::read),
+        None => Some(Vec::new()),
+    };
+    let merge = match object.get("mergeType") {
+        Some(at) => Some(at.choice(
+            &[
+                ("StrategicMerge", MergeType::Strategic),
+                ("JSONMerge", MergeType::Json),
+            ],
+            problems,
+        )?),
+        None => None,
+    };
+    let (targets, selectors) = (targets?, selectors?);
+    let kinds: Vec<TargetKind> = targets
+        .iter()
+        .map(|target| target.kind)
+        .chain(selectors.iter().map(|selector| selector.kind))
+        .collect();
+    if let Some(at) = object.get("mergeType")
+        && (kinds.is_empty() || !kinds.iter().all(|kind| kind.is_route()))
+    {
+        at.refuse(
+            problems,
+            Code::MergeNeedsRoutes,
+            "is only allowed in policies that target routes: \
+             others have no parent to merge with",
+        );
+    }
+    refuse_admission_control(&object, &kinds, problems);
+    Some(Attachment {
+        targets,
+        selectors,
+        merge,
+    })
+}
+
+fn refuse_admission_control(object: &Object<'_>, kinds: &[TargetKind], problems: &mut Problems) {
+    let not_http = |kind: &TargetKind| {
+        matches!(
+            kind,
+            TargetKind::TcpRoute | TargetKind::UdpRoute | TargetKind::TlsRoute
+        )
+    };
+    if let Some(at) = object.get("admissionControl")
+        && kinds.iter().any(not_http)
+    {
+        let reason = "must target Gateways, ListenerSets, HTTPRoutes or GRPCRoutes only";
+        problems.note(&at.path, at.node.mark, Code::NeedsHttpTargets, reason);
+    }
+}
+
+impl Target {
+    fn read(at: At<'_>, namespace: &str, problems: &mut Problems) -> Option<Self> {
+        let object = at.object(&["group", "kind", "name", "sectionName"], problems)?;
+        if let Some(at) = object.required("group", problems) {
+            at.choice(&[(GROUP, ())], problems);
+        }
+        let kind = object
+            .required("kind", problems)
+            .and_then(|at| at.choice(&TargetKind::NAMES, problems));
+        let section = match object.get("sectionName") {
+            Some(at) => {
+                let section = at.string(problems)?;
+                if !is_dns_subdomain(section) {
+                    at.refuse(
+                        problems,
+                        Code::MalformedName,
+                        "must be a DNS subdomain (RFC 1123)",
+                    );
+                    return None;
+                }
+                Some(section.to_owned())
+            }
+            None => None,
+        };
+        let name = object
+            .required("name", problems)?
+            .string_of(1..=253, problems)?;
+        Some(Self {
+            kind: kind?,
+            object: ObjectName {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            },
+            section,
+        })
+    }
+}
+
+impl TargetSelector {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        let known = [
+            "group",
+            "kind",
+            "matchLabels",
+            "matchExpressions",
+            "namespaces",
+        ];
+        let object = at.object(&known, problems)?;
+        if let Some(at) = object.get("group") {
+            at.choice(&[(GROUP, ())], problems);
+        }
+        let kind = object
+            .required("kind", problems)
+            .and_then(|at| at.choice(&TargetKind::NAMES, problems));
+        let labels = LabelSelector::read(&object, problems);
+        let namespaces = match object.get("namespaces") {
+            Some(at) => Namespaces::read(at, problems),
+            None => Some(Namespaces::Same),
+        };
+        Some(Self {
+            kind: kind?,
+            labels: labels?,
+            namespaces: namespaces?,
+        })
+    }
+}
+
+impl Namespaces {
+    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+        #[derive(Clone, Copy)]
+        enum From {
+            Same,
+            All,
+            Selector,
+        }
+        let object = at.object(&["from", "selector"], problems)?;
+        let from = match object.get("from") {
+            Some(at) => at.choice(
+                &[
+                    ("Same", From::Same),
+                    ("All", From::All),
+                    ("Selector", From::Selector),
+                ],
+                problems,
+            )?,
+            None => From::Same,
+        };
+        Some(match from {
+            From::Same => Self::Same,
+            From::All => Self::All,
+            From::Selector => {
+                let at = object.required("selector", problems)?;
+                let object = at.object(&["matchLabels", "matchExpressions"], problems)?;
+                Self::Selector(LabelSelector::read(&object, problems)?)
+            }
+        })
+    }
+}

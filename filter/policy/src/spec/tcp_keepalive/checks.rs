@@ -1,0 +1,18 @@
+//! What the operating system cannot do of a `tcpKeepalive`.
+
+use crate::code::Code;
+use crate::problem::Problems;
+use crate::read::At;
+use crate::scalar::Duration;
+
+pub(in crate::spec) fn whole_seconds(at: At<'_>, problems: &mut Problems) {
+    if let Some(duration) = Duration::read(at, problems)
+        && !duration.as_nanos().is_multiple_of(1_000_000_000)
+    {
+        at.refuse(
+            problems,
+            Code::PartOfSecond,
+            "must be whole seconds: the operating system counts in those",
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! `timeout`: how long requests and connections may take.
+
+#[cfg(feature = "schema")]
+mod lints;
+pub(super) mod schema;
+#[cfg(feature = "schema")]
+mod types;
+
+#[cfg(feature = "schema")]
+pub use types::*;
