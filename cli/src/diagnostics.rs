@@ -1,9 +1,16 @@
 //! What a command has found, printed for people or for machines.
 
+pub(crate) mod codes;
+mod fold;
 mod github;
 mod json;
+mod levels;
+mod sarif;
 mod source;
+#[cfg(test)]
+mod tests;
 mod text;
+mod work;
 
 use std::fmt::Write as _;
 
@@ -13,6 +20,7 @@ use clap::ValueEnum;
 use crate::file_error::FileError;
 use crate::{output, terminal};
 
+pub(crate) use levels::{IsError, Levels, code};
 pub(crate) use source::Source;
 
 /// How findings are printed.
@@ -24,10 +32,12 @@ pub(crate) enum Format {
     Json,
     /// Annotations for GitHub Actions
     Github,
+    /// SARIF 2.1.0, for code scanning and editors
+    Sarif,
 }
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Severity {
     /// The input is refused.
     Error,
@@ -36,7 +46,7 @@ pub(crate) enum Severity {
 }
 
 /// Where a finding stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Location {
     /// In the file with this index.
     File(usize),
@@ -91,19 +101,26 @@ pub(crate) fn print(
     sources: &[Source],
     format: Format,
 ) -> Result<(), FileError> {
+    let text = written(findings, sources, format);
     match format {
         Format::Text => {
-            terminal::say(&for_people(findings, sources));
+            terminal::say(&text);
             Ok(())
         }
+        Format::Json | Format::Github | Format::Sarif => output::print(&text),
+    }
+}
+
+/// The findings in a format.
+fn written(findings: &[Finding], sources: &[Source], format: Format) -> String {
+    match format {
+        Format::Text => for_people(findings, sources),
         Format::Github => {
-            let mut out = String::new();
-            for finding in findings {
-                let _ = writeln!(out, "{}", github::shown(finding, sources));
-            }
-            output::print(&out)
+            let lines = findings.iter().map(|it| github::shown(it, sources) + "\n");
+            lines.collect()
         }
-        Format::Json => output::print(&format!("{:#}\n", as_json(findings, sources))),
+        Format::Json => format!("{:#}\n", as_json(findings, sources)),
+        Format::Sarif => format!("{:#}\n", sarif::log(findings, sources)),
     }
 }
 
@@ -116,12 +133,18 @@ pub(crate) fn as_json(findings: &[Finding], sources: &[Source]) -> serde_json::V
 fn for_people(findings: &[Finding], sources: &[Source]) -> String {
     let renderer = text::renderer(terminal::has_colours());
     let mut out = String::new();
-    for finding in findings.iter().take(MOST_SHOWN) {
-        let _ = writeln!(out, "{}", text::shown(finding, sources, &renderer));
+    let folded = fold::fold(findings);
+    for it in folded.iter().take(MOST_SHOWN) {
+        let note = it.note(sources);
+        let _ = writeln!(out, "{}", text::shown(it.finding, note, sources, &renderer));
     }
-    let more = findings.len().saturating_sub(MOST_SHOWN);
+    let more = folded.len().saturating_sub(MOST_SHOWN);
     if more > 0 {
         let _ = writeln!(out, "and {more} more; --format json has all of them");
+    }
+    if let Some(first) = findings.first() {
+        let code = first.problem.code;
+        let _ = writeln!(out, "more about a kind of finding: btp explain {code}");
     }
     out
 }

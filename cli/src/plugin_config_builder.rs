@@ -2,7 +2,7 @@
 //! from a place in it to a place in a file.
 
 use btp_policy::node::{Entry, Node, Value};
-use btp_policy::path::closest;
+use btp_policy::path::{FieldPath, Step};
 use btp_policy::problem::Problem;
 use clap::{Args, ValueEnum};
 
@@ -84,20 +84,20 @@ pub(crate) fn compose(input: &Input, instance: &Instance) -> Node {
 
 /// The place in a file of a problem with the composed configuration.
 pub(crate) fn in_its_file(mut problem: Problem, input: &Input) -> (Problem, Location) {
-    let lists = [
-        ("policies[", &input.policies),
-        ("configMaps[", &input.config_maps),
-    ];
-    let found = lists.into_iter().find_map(|(list, objects)| {
-        let (index, path) = problem.path.strip_prefix(list)?.split_once(']')?;
-        let object = objects.get(index.parse::<usize>().ok()?)?;
-        Some((object, path.trim_start_matches('.').to_owned()))
-    });
-    let Some((object, path)) = found else {
+    let [Step::Field(list), Step::Item(index), rest @ ..] = problem.path.steps() else {
         return (problem, Location::Nowhere);
     };
+    let objects = match &**list {
+        "policies" => &input.policies,
+        "configMaps" => &input.config_maps,
+        _ => return (problem, Location::Nowhere),
+    };
+    let Some(object) = objects.get(*index) else {
+        return (problem, Location::Nowhere);
+    };
+    let path: FieldPath = rest.iter().cloned().collect();
     if !problem.mark.is_known() {
-        problem.mark = closest(&object.node, &path).mark;
+        problem.mark = path.closest(&object.node).mark;
     }
     problem.path = path;
     (problem, Location::File(object.source))

@@ -19,9 +19,10 @@ mod retry;
 mod timeout;
 mod upstream;
 
+use btp_policy::Code;
 use btp_policy::native::Native;
 use btp_policy::node::{Node, Value};
-use btp_policy::path::{Path as PathTo, closest};
+use btp_policy::path::{FieldPath, Path as PathTo};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
 use btp_policy::spec::{Retry, SPEC, by_hand, check_native};
@@ -80,7 +81,7 @@ pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<
             && spec.field(field.name).is_some()
         {
             let reason = format!("is not translated by this version: leave it out, or {instead}");
-            out.refuse(field.name, reason);
+            out.refuse(field.name, Code::UntranslatedField, reason);
         }
     }
     if problems.is_empty() {
@@ -89,7 +90,7 @@ pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<
     if problems.is_empty() {
         match Native::read(spec) {
             Ok(native) => translate_fields(&native, retry.as_ref(), spec, context, &mut out),
-            Err(error) => problems.push(Problem::new("spec", error.to_string())),
+            Err(error) => problems.push(Problem::new("spec", Code::WrongType, error.to_string())),
         }
     }
     let refused = out
@@ -118,7 +119,7 @@ fn translate_global_limits(spec: &Node, context: &Context<'_>, out: &mut Changes
     }
     match context.rate_limits {
         Some(service) => global_rate_limit::check(spec, service.format, out),
-        None => out.refuse(FIELD, NO_SERVICE),
+        None => out.refuse(FIELD, Code::NoRateLimitService, NO_SERVICE),
     }
 }
 
@@ -168,8 +169,9 @@ fn names(object: &Node) -> impl Iterator<Item = &str> {
 
 /// The problem with its place in the file, and the value that stands there.
 fn placed(mut problem: Problem, spec: &Node) -> Problem {
-    let below = problem.path.strip_prefix("spec.").unwrap_or_default();
-    let node = closest(spec, below);
+    let steps = problem.path.steps().iter().skip(1).cloned();
+    let below: FieldPath = steps.collect();
+    let node = below.closest(spec);
     problem.mark = node.mark;
     problem.value = Some(node.value.excerpt());
     problem

@@ -32,7 +32,7 @@ async fn check(example: &Example) -> Result<()> {
     if let Outcome::Refused(field) = &example.outcome {
         let said = String::from_utf8_lossy(&applied.stderr);
         ensure!(applied.status.code() == Some(1), "is not refused: {said}");
-        let reason = format!("error: {field}: ");
+        let reason = format!("]: {field}: ");
         ensure!(said.contains(&reason), "{said}");
         ensure!(
             !folder.join("out.yaml").exists(),

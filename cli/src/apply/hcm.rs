@@ -10,6 +10,7 @@ mod uses;
 
 use std::collections::BTreeSet;
 
+use btp_policy::Code;
 use btp_policy::Policy;
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
@@ -204,7 +205,7 @@ impl<'a> Hints<'a> {
                  with xff_num_trusted_hops behind proxies of your own, or \
                  original_ip_detection_extensions"
             );
-            self.say(address, reason);
+            self.say(address, Code::SpoofedAddress, reason);
         }
     }
 
@@ -224,7 +225,7 @@ impl<'a> Hints<'a> {
                  policy {policy}: set {}",
                 missing.join(", ")
             );
-            self.say(address, reason);
+            self.say(address, Code::PathSpelling, reason);
         }
     }
 
@@ -244,13 +245,17 @@ impl<'a> Hints<'a> {
         for route in &in_force.routes {
             let address = route.address.key("route").key("idle_timeout");
             match self.config.at(&address).map(is_zero) {
-                Some(true) => self.say(&address, reason.clone()),
+                Some(true) => self.say(&address, Code::NoIdleTimeout, reason.clone()),
                 Some(false) => {}
                 None => has_default = true,
             }
         }
         if has_default && field(hcm, "stream_idle_timeout").is_some_and(is_zero) {
-            self.say(&manager.address.key("stream_idle_timeout"), reason);
+            self.say(
+                &manager.address.key("stream_idle_timeout"),
+                Code::NoIdleTimeout,
+                reason,
+            );
         }
     }
 
@@ -264,18 +269,18 @@ impl<'a> Hints<'a> {
         for route in in_force.routes.iter().filter(|route| route.takes_any_host) {
             takes_any = true;
             let reason = format!("is for any host, and {cure}, or the domains that are yours here");
-            self.say(&domains_of(route), reason);
+            self.say(&domains_of(route), Code::AnyHostRedirect, reason);
         }
         // That of the virtual host says it all.
         if in_force.governs_rest && !takes_any {
             let reason = format!("answers also for hosts that it does not know, and {cure}");
-            self.say(&manager.address, reason);
+            self.say(&manager.address, Code::AnyHostRedirect, reason);
         }
     }
 
-    fn say(&mut self, address: &Address, reason: String) {
+    fn say(&mut self, address: &Address, code: Code, reason: String) {
         if self.said.insert((address.clone(), reason.clone())) {
-            let problem = problem_at(self.config, address, reason);
+            let problem = problem_at(self.config, address, code, reason);
             self.found.push((address.file, problem));
         }
     }

@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use btp_policy::Code;
 use btp_policy::attach::Attachments;
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
@@ -126,7 +127,10 @@ pub(crate) fn wrong(config: &Config, model: &Model) -> Vec<(usize, Problem)> {
                 "has {told} in its plugin configuration, which {reason}: take attachment out, or \
                  run btp apply again"
             );
-            found.push((address.file, problem_at(config, &address, reason)));
+            found.push((
+                address.file,
+                problem_at(config, &address, Code::OutdatedAttachment, reason),
+            ));
         }
     }
     found

@@ -1,6 +1,7 @@
 //! What a spec needs of the filter: which capabilities, where, and room for
 //! bodies.
 
+use btp_policy::Regexes;
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problems;
 use btp_policy::read::At;
@@ -74,8 +75,9 @@ impl Needs {
         behind.extend(is_gated.then_some(Capability::Retry));
         behind.extend(is_behind.then_some(Capability::FaultInjection));
         let buffer = spec.field("requestBuffer");
-        let buffer =
-            buffer.and_then(|it| RequestBuffer::read(At::root(it), &mut Problems::default()));
+        let buffer = buffer.and_then(|it| {
+            RequestBuffer::read(At::root(it), &Regexes::default(), &mut Problems::default())
+        });
         let gathered = buffer.filter(|it| it.mode == BufferMode::Buffer);
         Self {
             capabilities,

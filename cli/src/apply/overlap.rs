@@ -4,6 +4,7 @@
 //! Seen are the instances whose configuration stands in the listener; one that
 //! comes by `config_discovery` is not.
 
+use btp_policy::Code;
 use btp_policy::Position;
 use btp_policy::node::Node;
 use btp_policy::problem::Problem;
@@ -26,7 +27,7 @@ pub(crate) struct Overlap {
 impl Overlap {
     /// As a problem of the configuration.
     pub(crate) fn problem(self, config: &Config) -> Problem {
-        problem_at(config, &self.address, self.reason)
+        problem_at(config, &self.address, Code::EnforcedTwice, self.reason)
     }
 }
 

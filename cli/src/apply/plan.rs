@@ -15,6 +15,7 @@ mod routes;
 mod settle;
 mod spots;
 
+use btp_policy::Code;
 use btp_policy::attach::Status;
 use btp_policy::node::Node;
 use btp_policy::problem::Problem;
@@ -112,10 +113,20 @@ pub(crate) fn apply(
         namespaces: &input.namespaces,
     };
     let attached = attach(config, &model, &policies, surroundings)
-        .map_err(|ambiguous| errors.file(0, Problem::new("", ambiguous.to_string())))
+        .map_err(|ambiguous| {
+            errors.file(
+                0,
+                Problem::new("", Code::AmbiguousListener, ambiguous.to_string()),
+            )
+        })
         .ok()?;
     let l4 = attach_l4(config, &model, &policies, surroundings)
-        .map_err(|ambiguous| errors.file(0, Problem::new("", ambiguous.to_string())))
+        .map_err(|ambiguous| {
+            errors.file(
+                0,
+                Problem::new("", Code::AmbiguousListener, ambiguous.to_string()),
+            )
+        })
         .ok()?;
     let all = Attached {
         model: &model,
@@ -124,7 +135,7 @@ pub(crate) fn apply(
         namespaces: &input.namespaces,
     };
     for it in missing(all, &policies) {
-        errors.refuse_field(it.policy, &it.path, it.reason.to_string());
+        errors.refuse_field(it.policy, it.path, it.reason.code(), it.reason.to_string());
     }
     let specs = input.specs();
     let mut effective = effective::all(&policies, &specs, all);
@@ -140,7 +151,7 @@ pub(crate) fn apply(
     };
     check::routes(scene, config, &mut errors);
     for it in unwise::find_all(config, &model, &effective) {
-        errors.advise(it.policy, &it.path, it.reason);
+        errors.advise(it.policy, it.path, it.code, it.reason);
     }
     let (mut inserted, mut rate_limits) = (Inserted::default(), None);
     if errors.is_empty() {

@@ -6,10 +6,11 @@ mod selected;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use btp_policy::Policy;
 use btp_policy::attach::Attachments;
+use btp_policy::path::{FieldPath, Step};
 use btp_policy::policy::{Target, TargetKind};
 use btp_policy::read::nearest;
+use btp_policy::{Code, Policy};
 
 use super::attach::{Attached, environment, governing};
 use selected::{NothingSelected, nothing_selected};
@@ -19,7 +20,7 @@ use selected::{NothingSelected, nothing_selected};
 pub(crate) struct Missing {
     pub(crate) policy: usize,
     /// Its path, such as `spec.targetRefs[0]`.
-    pub(crate) path: String,
+    pub(crate) path: FieldPath,
     pub(crate) reason: TargetNotFound,
 }
 
@@ -69,21 +70,25 @@ pub(crate) fn missing(attached: Attached<'_>, policies: &[Policy]) -> Vec<Missin
         if is_sure {
             continue;
         }
-        let mut add = |path: String, reason: Option<TargetNotFound>| {
-            missing.extend(reason.map(|reason| Missing {
-                policy: index,
-                path,
-                reason,
+        let mut add = |list: &str, item: usize, reason: Option<TargetNotFound>| {
+            missing.extend(reason.map(|reason| {
+                Missing {
+                    policy: index,
+                    path: [Step::field("spec"), Step::field(list), Step::Item(item)]
+                        .into_iter()
+                        .collect(),
+                    reason,
+                }
             }));
         };
         for (index, target) in policy.targets.iter().enumerate() {
             let reason = not_found(attached, policy, target);
-            add(format!("spec.targetRefs[{index}]"), reason);
+            add("targetRefs", index, reason);
         }
         for (index, selector) in policy.selectors.iter().enumerate() {
             let reason = nothing_selected(attached, policy, selector);
             let reason = reason.map(TargetNotFound::Selected);
-            add(format!("spec.targetSelectors[{index}]"), reason);
+            add("targetSelectors", index, reason);
         }
     }
     missing
@@ -217,6 +222,17 @@ impl Suggestion {
         match nearest(wanted, &names) {
             Some(near) => Self::Near(near.to_owned()),
             None => Self::Known(known),
+        }
+    }
+}
+
+impl TargetNotFound {
+    /// What kind of mistake it is.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Kind(_) => Code::NoSuchKind,
+            Self::Selected(_) => Code::LabelsNotFound,
+            Self::Listener { .. } | Self::Route { .. } => Code::TargetNotFound,
         }
     }
 }

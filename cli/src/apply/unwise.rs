@@ -4,8 +4,9 @@
 
 use std::collections::BTreeSet;
 
+use btp_policy::Code;
 use btp_policy::node::{Node, Value};
-use btp_policy::path::closest;
+use btp_policy::path::FieldPath;
 use btp_policy::problem::Problem;
 
 use super::effective::Effective;
@@ -21,7 +22,8 @@ use crate::envoy::tree::{field, find, items, text};
 pub(crate) struct Unwise {
     pub(super) policy: usize,
     /// The field, from `spec` on.
-    pub(super) path: String,
+    pub(super) path: FieldPath,
+    pub(super) code: Code,
     pub(super) reason: String,
 }
 
@@ -29,10 +31,8 @@ impl Unwise {
     /// As a finding in the file of its policy.
     pub(crate) fn finding(self, input: &Input) -> Finding {
         let object = &input.policies[self.policy];
-        let problem = Problem {
-            mark: closest(&object.node, &self.path).mark,
-            ..Problem::new(self.path, self.reason)
-        };
+        let mark = self.path.closest(&object.node).mark;
+        let problem = Problem::new(self.path, self.code, self.reason).at(mark);
         Finding::warning(problem, Location::File(object.source))
     }
 }
@@ -54,7 +54,8 @@ pub(crate) fn find_all(config: &Config, model: &Model, effective: &[Effective]) 
             {
                 found.push(Unwise {
                     policy: it.policy,
-                    path: "spec.loadBalancer".to_owned(),
+                    path: "spec.loadBalancer".into(),
+                    code: Code::IgnoredWeights,
                     reason,
                 });
             }
@@ -76,7 +77,8 @@ fn beside_others(model: &Model, effective: &[Effective]) -> Vec<Unwise> {
             };
             found.push(Unwise {
                 policy: it.policy,
-                path: "spec".to_owned(),
+                path: "spec".into(),
+                code: Code::ChosenByFilter,
                 reason: format!(
                     "holds on {} for the clusters that stand there: {filter} may send \
                      connections to others, which are known only then",
@@ -97,7 +99,7 @@ fn for_http_only(model: &Model, effective: &[Effective]) -> Vec<Unwise> {
     let mut found: Vec<Unwise> = Vec::new();
     for it in effective.iter().filter(|it| !governs_http(it.policy)) {
         for (proxy, unmet) in &it.unmet {
-            let path = format!("spec.{}", unmet.field);
+            let path = FieldPath::written(&format!("spec.{}", unmet.field));
             let holds = it.l4_proxies.iter().any(|other| {
                 let here = |(index, that): &(usize, _)| index == other && *that == *unmet;
                 !it.unmet.iter().any(here)
@@ -113,6 +115,7 @@ fn for_http_only(model: &Model, effective: &[Effective]) -> Vec<Unwise> {
             found.push(Unwise {
                 policy: it.policy,
                 path,
+                code: Code::HttpOnly,
                 reason: format!("has no effect on {proxy}: {}", unmet.reason),
             });
         }

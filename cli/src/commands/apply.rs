@@ -12,6 +12,7 @@ mod report;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use btp_policy::Code;
 use btp_policy::problem::Problem;
 use clap::Args;
 
@@ -157,7 +158,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         match changes_of(arguments, &config, plan) {
             Ok(made) => changes = made,
             Err(error) => found.push(Finding::error(
-                Problem::new("--out-dir", error.to_string()),
+                Problem::new("--out-dir", Code::NotDelivered, error.to_string()),
                 diagnostics::Location::Nowhere,
             )),
         }

@@ -122,7 +122,7 @@ mod tests {
     fn bash_completes_commands_options_and_their_values() {
         assert_eq!(offered(&["btp", "sch"]), ["schema"]);
         assert_eq!(offered(&["btp", "apply", "--dry"]), ["--dry-run"]);
-        let formats = ["text", "json", "github"];
+        let formats = ["text", "json", "github", "sarif"];
         assert_eq!(offered(&["btp", "lint", "--format", ""]), formats);
         assert_eq!(offered(&["btp", "completions", "zs"]), ["zsh"]);
     }

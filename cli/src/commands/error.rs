@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::deliver;
+use crate::diagnostics::IsError;
 use crate::file_error::FileError;
 
 /// What went wrong.
@@ -13,6 +14,10 @@ pub(super) enum Error {
     Delivery(deliver::Error),
     /// What is to be explained is no request.
     NoRequest(String),
+    /// There is no such code; why.
+    NoCode(String),
+    /// An error is to be allowed.
+    Allowed(IsError),
     /// An option is for a folder, and there is none.
     NeedsFolder {
         option: &'static str,
@@ -52,6 +57,8 @@ impl fmt::Display for Error {
                      \"GET /api\""
                 )
             }
+            Self::NoCode(why) => formatter.write_str(why),
+            Self::Allowed(error) => error.fmt(formatter),
             Self::NeedsFolder { option, why } => write!(
                 formatter,
                 "{option} needs --out-dir DIR: {why}. Say --out-dir DIR instead of -o, or leave \

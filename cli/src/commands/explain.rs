@@ -7,12 +7,15 @@ mod routes;
 
 use std::path::PathBuf;
 
+use btp_policy::Code;
 use clap::Args;
 
 use super::files::{Files, required};
 use super::json::ReportFormat;
 use super::{Error, Outcome};
+use crate::diagnostics;
 use crate::envoy::plugin::Build;
+use crate::output;
 use crate::plugin_config_builder::Instance;
 use routes::Question;
 
@@ -60,6 +63,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         format,
         instance,
     } = arguments;
+    if let Some(only) = files.only()
+        && let Some(code) = only.to_str().filter(|it| Code::number_in(it).is_some())
+    {
+        let code = diagnostics::code(code).map_err(Error::NoCode)?;
+        output::print(&format!("{}\n", diagnostics::codes::section(code)))?;
+        return Ok(Outcome::Fine);
+    }
     let Some(bootstrap) = bootstrap else {
         return policies::run(files, route.as_deref(), instance, *format);
     };

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use btp_policy::Code;
 use btp_policy::problem::Problem;
 use clap::{ArgGroup, Args};
 
@@ -66,6 +67,14 @@ impl Files {
         !self.files.is_empty() || !self.named.is_empty()
     }
 
+    /// The one file there is, if it is one.
+    pub(super) fn only(&self) -> Option<&Path> {
+        match (&self.files[..], &self.named[..]) {
+            ([only], []) => Some(only),
+            _ => None,
+        }
+    }
+
     /// Reads them; an Envoy configuration is read besides.
     ///
     /// # Errors
@@ -88,7 +97,7 @@ impl Files {
         if is_empty && diagnostics::is_fine(findings) {
             let reason = "there are none in what was given: is the path right? If it is, say \
                           --allow-empty";
-            let problem = Problem::new("policies", reason);
+            let problem = Problem::new("policies", Code::NoPolicies, reason);
             findings.push(Finding::error(problem, Location::Nowhere));
         }
     }
@@ -219,7 +228,7 @@ mod tests {
 
     #[test]
     fn one_is_told_from_many() {
-        let problem = || Problem::new("a", "b");
+        let problem = || Problem::new("a", Code::UnknownField, "b");
         let error = || Finding::error(problem(), Location::Nowhere);
         let warning = || Finding::warning(problem(), Location::Nowhere);
         let line = |summary: Summary, findings: &[Finding]| summary.line(findings);

@@ -6,18 +6,21 @@ mod bootstrap;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use btp_policy::Code;
 use btp_policy::attach::{Attachments, Environment, Reason};
 use btp_policy::node::Node;
-use btp_policy::policy::{MergeType, Target};
+use btp_policy::path::FieldPath;
+use btp_policy::policy::{MergeType, TargetKind};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
+use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{advise, check_crd, check_native};
 use btp_policy::{Policy, Regexes};
 use clap::{Args, ValueEnum};
 
 use super::files::{Files, Summary, required};
 use super::{Error, Outcome};
-use crate::diagnostics::{self, Finding, Format, Location};
+use crate::diagnostics::{self, Finding, Format, Levels, Location};
 use crate::documents::{Input, Object};
 
 /// The arguments of `btp lint`.
@@ -39,6 +42,8 @@ pub(super) struct Arguments {
     /// How to print what is found
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    #[command(flatten)]
+    levels: Levels,
 }
 
 /// Which rules apply.
@@ -59,6 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         profile,
         portable,
         format,
+        levels,
     } = arguments;
     let mut input = files.read(bootstrap.as_deref())?;
     let mut summary = Summary::of(&input);
@@ -74,16 +80,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         }
     } else {
         findings.append(&mut input.take_findings());
-        let mut regexes = Regexes::default();
+        let regexes = Regexes::default();
         let policies: Vec<_> = input
             .policies
             .iter()
-            .map(|policy| check(policy, *portable, &mut regexes, &mut findings))
+            .map(|policy| check(policy, *portable, &regexes, &mut findings))
             .collect();
         // Off, and yet to be right when they are on again; or to be renamed.
         let off = input.off.iter().map(|it| &it.policy);
         for policy in off.chain(&input.twice.policies) {
-            check(policy, *portable, &mut regexes, &mut findings);
+            check(policy, *portable, &regexes, &mut findings);
         }
         if let Some(policies) = policies.into_iter().collect::<Option<Vec<_>>>() {
             check_together(&policies, &input, &mut findings);
@@ -96,7 +102,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         bootstrap::lint(bootstrap, &fine, &mut input, &mut findings)?;
         summary.envoy_files = input.sources.len() - before;
     }
+    let allowed = levels.set(&mut findings);
     summary.print(&findings, &input.sources, *format)?;
+    allowed.map_err(Error::Allowed)?;
     Ok(match diagnostics::is_fine(&findings) {
         true => Outcome::Fine,
         false => Outcome::Refused,
@@ -107,14 +115,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
 fn check(
     object: &Object,
     portable: bool,
-    regexes: &mut Regexes,
+    regexes: &Regexes,
     findings: &mut Vec<Finding>,
 ) -> Option<Policy> {
     let mut problems = Problems::default();
-    // As in the filter, all policies share them and their bound.
-    std::mem::swap(&mut problems.regexes, regexes);
-    let policy = Policy::read(At::root(&object.node), &mut problems);
-    std::mem::swap(&mut problems.regexes, regexes);
+    // As in the filter, all policies share the regexes and their bound.
+    let policy = Policy::read(At::root(&object.node), regexes, &mut problems);
     if let Some(spec) = object.node.field("spec") {
         check_native(at_spec(spec), &mut problems);
     }
@@ -138,11 +144,12 @@ fn check(
 }
 
 /// What the CRD refuses and is not wrong otherwise.
-fn unportable(policy: &Node, known: &BTreeSet<String>) -> Vec<Problem> {
+fn unportable(policy: &Node, known: &BTreeSet<FieldPath>) -> Vec<Problem> {
     let mut found = crd_problems(policy);
     found.retain(|problem| !known.contains(&problem.path));
     for problem in &mut found {
-        problem.reason = if problem.is_unknown_field {
+        problem.reason = if problem.code == Code::UnknownField {
+            problem.code = Code::Extension;
             "is not in Envoy Gateway's API: it works here only".to_owned()
         } else {
             format!("{} (Envoy Gateway's CRD)", problem.reason)
@@ -155,10 +162,10 @@ fn crd_problems(policy: &Node) -> Vec<Problem> {
     let mut problems = Problems::default();
     match policy.field("spec") {
         Some(spec) => check_crd(at_spec(spec), &mut problems),
-        None => problems.push(Problem {
-            mark: policy.mark,
-            ..Problem::new("spec", "is required")
-        }),
+        None => {
+            let problem = Problem::new("spec", Code::MissingField, "is required");
+            problems.push(problem.at(policy.mark));
+        }
     }
     problems.into_vec()
 }
@@ -176,10 +183,11 @@ fn check_together(policies: &[Policy], input: &Input, findings: &mut Vec<Finding
             .conditions
             .iter()
             .filter(|condition| condition.reason == Reason::Conflicted);
-        let path = "metadata.name";
-        let found = lost.map(|condition| Problem {
-            mark: btp_policy::path::closest(&object.node, path).mark,
-            ..Problem::new(path, format!("has no effect: {condition}"))
+        let path = FieldPath::from("metadata.name");
+        let mark = path.closest(&object.node).mark;
+        let found = lost.map(|condition| {
+            let reason = format!("has no effect: {condition}");
+            Problem::new(path.clone(), Code::Conflicted, reason).at(mark)
         });
         // The filter refuses two policies that govern everything.
         let kind = if policy.is_untargeted() {
@@ -191,17 +199,15 @@ fn check_together(policies: &[Policy], input: &Input, findings: &mut Vec<Finding
     }
     baseline::check(policies, &attachments, input, findings);
     let targets = |policy: &Policy| policy.targets.clone();
-    let whole: Vec<Target> = policies
+    let whole: BTreeSet<(TargetKind, ObjectName)> = policies
         .iter()
         .flat_map(targets)
         .filter(|target| target.section.is_none())
+        .map(|target| (target.kind, target.object))
         .collect();
     for (policy, object) in policies.iter().zip(&input.policies) {
         let of_rule = policy.targets.iter().find(|target| {
-            let route = whole
-                .iter()
-                .any(|other| other.kind == target.kind && other.object == target.object);
-            target.section.is_some() && route
+            target.section.is_some() && whole.contains(&(target.kind, target.object.clone()))
         });
         if let (Some(MergeType::Strategic | MergeType::Json), Some(target)) =
             (policy.merge, of_rule)
@@ -211,10 +217,9 @@ fn check_together(policies: &[Policy], input: &Input, findings: &mut Vec<Finding
                 target.kind.as_str(),
                 target.object
             );
-            let problem = Problem {
-                mark: btp_policy::path::closest(&object.node, "spec.mergeType").mark,
-                ..Problem::new("spec.mergeType", reason)
-            };
+            let path = FieldPath::from("spec.mergeType");
+            let mark = path.closest(&object.node).mark;
+            let problem = Problem::new(path, Code::MergesPastRoute, reason).at(mark);
             findings.push(Finding::warning(problem, Location::File(object.source)));
         }
     }

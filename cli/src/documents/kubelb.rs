@@ -2,8 +2,9 @@
 //! tenant, whose namespace is `tenant-<name>`, by its `Tenant`. Both do it by
 //! `spec.gatewayAPI.disableBackendTrafficPolicy`.
 
+use btp_policy::Code;
 use btp_policy::node::{Mark, Node, Value};
-use btp_policy::path::closest;
+use btp_policy::path::FieldPath;
 use btp_policy::problem::Problem;
 
 use super::Object;
@@ -47,13 +48,10 @@ pub(crate) fn switch_off(
         };
         let name = metadata(&policy.node, "name").unwrap_or_default();
         let name = format!("{namespace}/{name}");
-        let problem = Problem {
-            mark: closest(&policy.node, "metadata.name").mark,
-            ..Problem::new(
-                "metadata.name",
-                format!("is switched off by {} ({SWITCH})", switch.by),
-            )
-        };
+        let path = FieldPath::from("metadata.name");
+        let mark = path.closest(&policy.node).mark;
+        let reason = format!("is switched off by {} ({SWITCH})", switch.by);
+        let problem = Problem::new(path, Code::SwitchedOff, reason).at(mark);
         findings.push(Finding::warning(problem, Location::File(policy.source)));
         let by = switch.by.clone();
         off.push(Off { policy, name, by });
@@ -75,22 +73,33 @@ impl Switch {
         let name = metadata(object, "name").unwrap_or_default();
         let steps = SWITCH.split('.');
         let value = { steps }.try_fold(object, |node, step| node.field(step));
-        let wrong = |mark: Mark, path: &str, reason: &str| Problem {
-            mark,
-            ..Problem::new(path, reason)
+        let wrong = |mark: Mark, path: &'static str, code, reason: &str| {
+            Problem::new(path, code, reason).at(mark)
         };
         match value {
             None => return Ok(None),
             Some(it) => match it.value {
                 Value::Bool(true) => {}
                 Value::Bool(false) | Value::Null => return Ok(None),
-                _ => return Err(wrong(it.mark, SWITCH, "must be true or false")),
+                _ => {
+                    return Err(wrong(
+                        it.mark,
+                        SWITCH,
+                        Code::WrongType,
+                        "must be true or false",
+                    ));
+                }
             },
         }
         let is_tenant = kind == "Tenant";
         if is_tenant && name.is_empty() {
             let reason = "is required: it says whose policies are off";
-            return Err(wrong(object.mark, "metadata.name", reason));
+            return Err(wrong(
+                object.mark,
+                "metadata.name",
+                Code::MissingField,
+                reason,
+            ));
         }
         Ok(Some(Self {
             by: format!("{kind} {name}").trim_end().to_owned(),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use btp_policy::Code;
 use btp_policy::attach::Namespace;
 use btp_policy::labels::Labels;
 use btp_policy::node::{Node, Value};
-use btp_policy::path::closest;
+use btp_policy::path::FieldPath;
 use btp_policy::problem::Problem;
 
 use super::Object;
@@ -29,14 +30,18 @@ pub(super) fn read(objects: &[Object], findings: &mut Vec<Finding>) -> Namespace
 }
 
 fn read_one(object: &Node) -> Result<(String, Namespace), Problem> {
-    let wrong = |path: &str, reason: &str| Problem {
-        mark: closest(object, path).mark,
-        ..Problem::new(path, reason)
+    let wrong = |path: &'static str, code: Code, reason: &str| {
+        let mark = FieldPath::from(path).closest(object).mark;
+        Problem::new(path, code, reason).at(mark)
     };
     let metadata = object.field("metadata");
     let name = metadata.and_then(|it| it.field("name"));
     let Some(name) = name.and_then(Node::as_str) else {
-        return Err(wrong("metadata.name", "is required, and a text"));
+        return Err(wrong(
+            "metadata.name",
+            Code::MissingField,
+            "is required, and a text",
+        ));
     };
     let mut labels = Labels::new();
     match metadata
@@ -48,15 +53,19 @@ fn read_one(object: &Node) -> Result<(String, Namespace), Problem> {
             for entry in entries {
                 let Some(value) = entry.node.as_str() else {
                     let reason = format!("{} must be a text: put it in quotes", entry.key);
-                    return Err(Problem {
-                        mark: entry.node.mark,
-                        ..wrong("metadata.labels", &reason)
-                    });
+                    let problem = Problem::new("metadata.labels", Code::WrongType, reason);
+                    return Err(problem.at(entry.node.mark));
                 };
                 labels.insert(entry.key.clone(), value.to_owned());
             }
         }
-        Some(_) => return Err(wrong("metadata.labels", "must be an object")),
+        Some(_) => {
+            return Err(wrong(
+                "metadata.labels",
+                Code::WrongType,
+                "must be an object",
+            ));
+        }
     }
     let disabled = false;
     Ok((name.to_owned(), Namespace { labels, disabled }))

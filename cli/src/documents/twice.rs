@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use btp_policy::Code;
 use btp_policy::node::Node;
-use btp_policy::path::closest;
+use btp_policy::path::FieldPath;
 use btp_policy::policy::DEFAULT_NAMESPACE;
 use btp_policy::problem::Problem;
 
@@ -63,16 +64,12 @@ fn take_out(
             "Namespace" => key.1,
             _ => format!("{}/{}", key.0, key.1),
         };
-        let problem = Problem {
-            mark: closest(&object.node, NAME).mark,
-            ..Problem::new(
-                NAME,
-                format!(
-                    "names {kind} {full_name}, which is defined twice: here and in {place}; \
-                     keep one of them, or give one another name"
-                ),
-            )
-        };
+        let reason = format!(
+            "names {kind} {full_name}, which is defined twice: here and in {place}; \
+             keep one of them, or give one another name"
+        );
+        let mark = FieldPath::from(NAME).closest(&object.node).mark;
+        let problem = Problem::new(NAME, Code::DefinedTwice, reason).at(mark);
         out.1
             .push(Finding::error(problem, Location::File(object.source)));
         out.0.push(object);
@@ -92,7 +89,7 @@ fn key(object: &Node) -> Option<(String, String)> {
 
 /// Where an object's name stands, as `FILE:LINE:COLUMN`.
 fn place_of(object: &Object, sources: &[Source]) -> String {
-    let mark = closest(&object.node, NAME).mark;
+    let mark = FieldPath::from(NAME).closest(&object.node).mark;
     let file = sources.get(object.source).map_or("", |it| &it.name);
     format!("{file}:{}:{}", mark.line, mark.column)
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use btp_policy::node::{Node, Value};
+use btp_policy::path::{self, FieldPath};
 
 use super::tree::{field, field_mut};
 
@@ -63,6 +64,16 @@ impl fmt::Display for Address {
             }
         }
         Ok(())
+    }
+}
+
+impl From<&Address> for FieldPath {
+    fn from(address: &Address) -> Self {
+        let step = |step: &Step| match step {
+            Step::Key(key) => path::Step::field(key),
+            Step::Item(item) => path::Step::Item(*item),
+        };
+        address.path.iter().map(step).collect()
     }
 }
 

@@ -5,6 +5,7 @@
 //! it out, requests pass without their policies, and nothing is logged. So it
 //! is looked for here, wherever an instance of the filter stands.
 
+use btp_policy::Code;
 use btp_policy::node::{Node, Value};
 
 use super::address::{Address, Step};
@@ -67,6 +68,7 @@ fn check(plugin: &Node, address: &Address, vms: &mut Vec<(Vm, Address)>, found: 
             found.push(Flaw {
                 address: address.key("allowed_capabilities"),
                 is_grave: true,
+                code: Code::MissingCapabilities,
                 reason,
             });
         }
@@ -85,6 +87,7 @@ fn check(plugin: &Node, address: &Address, vms: &mut Vec<(Vm, Address)>, found: 
         Some((known, there)) if *known != vm => found.push(Flaw {
             address: address.clone(),
             is_grave: false,
+            code: Code::SeparateVms,
             reason: format!(
                 "has another capability_restriction_config than {there}: Envoy 1.40 gives each \
                  a VM of its own, and a retryConstraint needs both in one; write the same in both"

@@ -9,6 +9,7 @@ mod text;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use btp_policy::Code;
 use btp_policy::node::{Mark, Node, Value};
 use btp_policy::problem::Problem;
 use btp_policy::{json, yaml};
@@ -217,7 +218,7 @@ impl Config {
             self.problems.push((index, problem));
             Node::unplaced(Value::Null)
         });
-        refuse_duplicates(&node, &mut String::new(), &mut |problem| {
+        refuse_duplicates(&node, &mut Address::root(index), &mut |problem| {
             self.problems.push((index, problem));
         });
         let problems = kind.problems(&node).into_iter();
@@ -247,10 +248,7 @@ impl Config {
             let reason = format!(
                 "is no Envoy bootstrap: it has neither static_resources nor dynamic_resources{hint}"
             );
-            let problem = Problem {
-                mark: root.mark,
-                ..Problem::new("", reason)
-            };
+            let problem = Problem::new("", Code::NoBootstrap, reason).at(root.mark);
             self.problems.push((0, problem));
         }
     }
@@ -264,7 +262,7 @@ pub(crate) fn parse(text: &str, syntax: Syntax) -> Result<Node, Problem> {
     let mut documents = yaml::parse(text)?;
     if documents.len() != 1 {
         let reason = format!("must hold one YAML document, not {}", documents.len());
-        return Err(Problem::new("", reason));
+        return Err(Problem::new("", Code::NotOneDocument, reason));
     }
     let mut node = documents.remove(0);
     as_envoy_reads(&mut node, text);
@@ -279,32 +277,26 @@ fn render(node: &Node, syntax: Syntax) -> String {
     }
 }
 
-fn refuse_duplicates(node: &Node, path: &mut String, refuse: &mut dyn FnMut(Problem)) {
+fn refuse_duplicates(node: &Node, address: &mut Address, refuse: &mut dyn FnMut(Problem)) {
     match &node.value {
         Value::List(items) => {
             for (index, item) in items.iter().enumerate() {
-                let length = path.len();
-                path.push_str(&format!("[{index}]"));
-                refuse_duplicates(item, path, refuse);
-                path.truncate(length);
+                address.path.push(Step::Item(index));
+                refuse_duplicates(item, address, refuse);
+                address.path.pop();
             }
         }
         Value::Map(entries) => {
             let mut keys: BTreeSet<&str> = BTreeSet::new();
             for entry in entries {
-                let length = path.len();
-                if !path.is_empty() {
-                    path.push('.');
-                }
-                path.push_str(&entry.key);
+                address.path.push(Step::Key(entry.key.clone()));
                 if !keys.insert(&entry.key) {
-                    refuse(Problem {
-                        mark: entry.mark,
-                        ..Problem::new(path.clone(), "is given more than once")
-                    });
+                    let problem =
+                        Problem::new(&*address, Code::DuplicateKey, "is given more than once");
+                    refuse(problem.at(entry.mark));
                 }
-                refuse_duplicates(&entry.node, path, refuse);
-                path.truncate(length);
+                refuse_duplicates(&entry.node, address, refuse);
+                address.path.pop();
             }
         }
         _ => {}
@@ -312,11 +304,13 @@ fn refuse_duplicates(node: &Node, path: &mut String, refuse: &mut dyn FnMut(Prob
 }
 
 /// A problem with what is at an address.
-pub(crate) fn problem_at(config: &Config, address: &Address, reason: impl Into<String>) -> Problem {
-    Problem {
-        mark: mark_of(config, address),
-        ..Problem::new(address.to_string(), reason)
-    }
+pub(crate) fn problem_at(
+    config: &Config,
+    address: &Address,
+    code: Code,
+    reason: impl Into<String>,
+) -> Problem {
+    Problem::new(address, code, reason).at(mark_of(config, address))
 }
 
 /// The mark of a node, or of what is closest above it.

@@ -1,6 +1,7 @@
 //! What is wrong with an instance of the filter where it is, and how instances are found
 //! anywhere in a configuration.
 
+use btp_policy::Code;
 use btp_policy::node::{Node, Value};
 
 use super::address::Address;
@@ -13,13 +14,14 @@ pub(crate) struct Flaw {
     pub(crate) address: Address,
     /// Whether Envoy refuses it, or policies are off.
     pub(crate) is_grave: bool,
+    pub(crate) code: Code,
     pub(crate) reason: String,
 }
 
 impl Flaw {
     /// As a finding in the file at this place.
     pub(crate) fn finding(self, config: &Config, location: Location) -> Finding {
-        let problem = problem_at(config, &self.address, self.reason);
+        let problem = problem_at(config, &self.address, self.code, self.reason);
         if self.is_grave {
             Finding::error(problem, location)
         } else {

@@ -1,6 +1,7 @@
 //! What is wrong with the filter where it stands as a dynamic module: Envoy would not
 //! start with it, or would take it out of memory while it is at work.
 
+use btp_policy::Code;
 use btp_policy::node::{Node, Value};
 
 use super::address::Address;
@@ -30,17 +31,18 @@ fn module_of(filter: &Node) -> Option<&Node> {
 }
 
 fn check(filter: &Node, address: &Address, found: &mut Vec<Flaw>) {
-    let mut add = |address: Address, is_grave, reason: String| {
+    let mut add = |address: Address, code, reason: String| {
         found.push(Flaw {
             address,
-            is_grave,
+            is_grave: code != Code::ModuleMayClose,
+            code,
             reason,
         });
     };
     let name = text(filter, "filter_name").unwrap_or_default();
     if name != NAME {
         let reason = format!("is {name:?}, and the module has one filter: write {NAME}");
-        add(address.key("filter_name"), true, reason);
+        add(address.key("filter_name"), Code::WrongModuleFilter, reason);
     }
     let config = field(filter, "filter_config");
     let kind = config.and_then(type_of);
@@ -54,7 +56,11 @@ fn check(filter: &Node, address: &Address, found: &mut Vec<Flaw>) {
              type.googleapis.com/google.protobuf.StringValue with the JSON as value, or as \
              google.protobuf.Struct"
         );
-        add(address.key("filter_config"), true, reason);
+        add(
+            address.key("filter_config"),
+            Code::WrongModuleConfig,
+            reason,
+        );
     }
     let module = address.key("dynamic_module_config");
     let stays = field(filter, "dynamic_module_config").and_then(|it| field(it, "do_not_close"));
@@ -64,6 +70,6 @@ fn check(filter: &Node, address: &Address, found: &mut Vec<Flaw>) {
                       counts anew, and have Envoy crash if a request is delayed then: write \
                       do_not_close: true"
             .to_owned();
-        add(module.key("do_not_close"), false, reason);
+        add(module.key("do_not_close"), Code::ModuleMayClose, reason);
     }
 }

@@ -9,7 +9,9 @@
 
 mod keep;
 
+use btp_policy::Code;
 use btp_policy::node::{Node, Value};
+use btp_policy::path::{FieldPath, Step};
 use btp_policy::problem::Problem;
 
 pub(crate) use keep::write;
@@ -97,22 +99,21 @@ pub(crate) fn take_back(root: &mut Node) -> (Kept, Vec<Problem>) {
 /// The way to an object as people read it, and as a JSON pointer.
 #[derive(Clone, Default)]
 struct Ways {
-    shown: String,
+    shown: Vec<Step>,
     pointer: String,
 }
 
 impl Ways {
     fn key(&self, key: &str) -> Self {
-        let dot = if self.shown.is_empty() { "" } else { "." };
         Self {
-            shown: format!("{}{dot}{key}", self.shown),
+            shown: [self.shown.as_slice(), &[Step::field(key)]].concat(),
             pointer: format!("{}/{}", self.pointer, escape(key)),
         }
     }
 
     fn item(&self, index: usize) -> Self {
         Self {
-            shown: format!("{}[{index}]", self.shown),
+            shown: [self.shown.as_slice(), &[Step::Item(index)]].concat(),
             pointer: format!("{}/{index}", self.pointer),
         }
     }
@@ -137,10 +138,9 @@ fn take_back_below(node: &mut Node, ways: &mut Ways, found: &mut (Kept, Vec<Prob
                 "{reason}: it was edited after btp apply had written it; apply to your own \
                  configuration instead, or take the metadata out"
             );
-            found.1.push(Problem {
-                mark: node.mark,
-                ..Problem::new(ways.shown.clone(), reason)
-            });
+            let path: FieldPath = ways.shown.iter().cloned().collect();
+            let problem = Problem::new(path, Code::EditedSince, reason);
+            found.1.push(problem.at(node.mark));
         }
     }
     if let Value::Map(entries) = &mut node.value {

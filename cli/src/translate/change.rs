@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use btp_policy::Code;
 use btp_policy::node::Node;
+use btp_policy::path::FieldPath;
 use btp_policy::problem::Problem;
 
 /// Which object of Envoy's configuration a change is for.
@@ -192,8 +194,9 @@ impl Changes {
     }
 
     /// Notes that `field` (below `spec`) cannot be translated.
-    pub(super) fn refuse(&mut self, field: &str, reason: impl Into<String>) {
-        let problem = Problem::new(format!("spec.{field}"), reason);
+    pub(super) fn refuse(&mut self, field: &str, code: Code, reason: impl Into<String>) {
+        let path = FieldPath::written(&format!("spec.{field}"));
+        let problem = Problem::new(path, code, reason);
         self.problems.push(problem);
     }
 }

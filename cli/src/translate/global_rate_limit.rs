@@ -21,6 +21,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+use btp_policy::Code;
 use btp_policy::node::Node;
 
 use super::change::Changes;
@@ -40,7 +41,11 @@ pub(super) fn check(spec: &Node, format: Format, out: &mut Changes) {
     if format == Format::Limitador {
         for (index, rule) in rule::of_spec(spec).iter().enumerate() {
             for (field, reason) in limitador_format::missing(rule) {
-                out.refuse(&format!("{FIELD}.rules[{index}].{field}"), reason);
+                out.refuse(
+                    &format!("{FIELD}.rules[{index}].{field}"),
+                    Code::UnknownToService,
+                    reason,
+                );
             }
         }
     }

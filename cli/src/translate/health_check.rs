@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 
+use btp_policy::Code;
 use btp_policy::native::{
     ActiveHealthCheck, HealthCheck, HealthCheckLog, HealthCheckType, HttpHealthCheck, LogMatch,
     LogSink, PassiveHealthCheck, Payload, PayloadType,
@@ -169,6 +170,7 @@ fn put_log(log: &HealthCheckLog, check: &mut Node, out: &mut Changes) {
     let Some(LogSink::File { file }) = log.sinks.first() else {
         out.refuse(
             "healthCheck.active.healthCheckLog",
+            Code::MissingField,
             "must have a sink: there is no other place for the log of health checks",
         );
         return;

@@ -4,6 +4,7 @@
 //! Unlike Envoy Gateway's, the policy behind an endpoint override keeps its
 //! slow start, table size and zone settings.
 
+use btp_policy::Code;
 use btp_policy::native::{
     BackendUtilization, ConsistentHash, ConsistentHashType, LoadBalancer, LoadBalancerType, Name,
     PreferLocal, ZoneAware,
@@ -42,6 +43,7 @@ pub(super) fn translate(balancer: &LoadBalancer, out: &mut Changes) {
             let field = "loadBalancer.endpointOverride.extractFrom";
             out.refuse(
                 field,
+                Code::MissingField,
                 "must have a header in each item: it is the only source",
             );
         }
@@ -149,6 +151,7 @@ fn policy(balancer: &LoadBalancer, out: &mut Changes) -> Option<Node> {
         LoadBalancerType::DynamicModule => {
             out.refuse(
                 "loadBalancer.type",
+                Code::IneffectiveField,
                 "must not be DynamicModule, which Envoy Gateway accepts and does not put into \
                  force: choose another type",
             );

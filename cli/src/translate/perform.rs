@@ -10,6 +10,7 @@ mod slot;
 
 use std::fmt;
 
+use btp_policy::Code;
 use btp_policy::node::{Node, Value};
 
 use super::change::{Change, Operation, Path, Step, Target};
@@ -55,6 +56,16 @@ impl Outcome {
         match replaced.is_empty() {
             true => Self::Added,
             false => Self::Replaced(replaced),
+        }
+    }
+}
+
+impl ChangeError {
+    /// What kind of mistake it is.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::NoObject(_) | Self::NoList | Self::WrongKind(_) => Code::WrongShape,
+            Self::Refused(_) => Code::Contradiction,
         }
     }
 }

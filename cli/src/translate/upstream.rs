@@ -1,6 +1,7 @@
 //! The connections to the upstreams: `tcpKeepalive`, `connection`, `dns`,
 //! `http2`, `proxyProtocol`, `useClientProtocol`.
 
+use btp_policy::Code;
 use btp_policy::native::{
     Connection, Dns, Http2, LookupFamily, Native, OnInvalidMessage, ProxyProtocolVersion,
     TcpKeepalive,
@@ -132,6 +133,7 @@ fn translate_connection(connection: &Connection, out: &mut Changes) {
     if connection.socket_buffer_limit.is_some() {
         out.refuse(
             "connection.socketBufferLimit",
+            Code::IneffectiveField,
             "is put into force by nobody, Envoy Gateway included: leave it out; bufferLimit \
              bounds what Envoy itself holds",
         );

@@ -1,6 +1,7 @@
 //! What advice is made with: a `spec` in which nothing is wrong, looked into by
 //! names, and a list of warnings.
 
+use crate::code::Code;
 use crate::node::{Mark, Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
@@ -35,15 +36,27 @@ impl Advice<'_, '_> {
     }
 
     /// Advises on what stands at `path`.
-    pub(crate) fn say(&mut self, path: &[&str], advice: impl Into<String>) {
+    pub(crate) fn say(&mut self, path: &[&str], code: Code, advice: impl Into<String>) {
         let mark = self.get(path).unwrap_or(self.spec.node).mark;
-        say_at(&self.spec.path, path, mark, &advice.into(), self.warnings);
+        say_at(
+            &self.spec.path,
+            path,
+            mark,
+            (code, &advice.into()),
+            self.warnings,
+        );
     }
 }
 
-fn say_at(path: &Path<'_>, below: &[&str], mark: Mark, advice: &str, warnings: &mut Problems) {
+fn say_at(
+    path: &Path<'_>,
+    below: &[&str],
+    mark: Mark,
+    said: (Code, &str),
+    warnings: &mut Problems,
+) {
     match below {
-        [] => warnings.note(path, mark, advice),
-        [name, rest @ ..] => say_at(&Path::Field(path, name), rest, mark, advice, warnings),
+        [] => warnings.note(path, mark, said.0, said.1),
+        [name, rest @ ..] => say_at(&Path::Field(path, name), rest, mark, said, warnings),
     }
 }

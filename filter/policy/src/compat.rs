@@ -3,6 +3,7 @@
 //! The filter is strict; the command line tool accepts these, says what is
 //! written today, and hands on the strict form.
 
+use crate::code::Code;
 use crate::node::{Entry, Mark, Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
@@ -42,7 +43,12 @@ fn modernise_targets(spec: &mut Node, path: &Path<'_>, warnings: &mut Problems) 
         && let Some(entry) = take(spec, "targetRef")
     {
         let reason = "is deprecated: write targetRefs, a list";
-        warnings.note(&Path::Field(path, "targetRef"), entry.mark, reason);
+        warnings.note(
+            &Path::Field(path, "targetRef"),
+            entry.mark,
+            Code::OldSpelling,
+            reason,
+        );
         put(
             spec,
             "targetRefs",
@@ -56,7 +62,12 @@ fn modernise_targets(spec: &mut Node, path: &Path<'_>, warnings: &mut Problems) 
             if matches!(target.value, Value::Map(_)) && target.field("group").is_none() {
                 let group = "gateway.networking.k8s.io";
                 let reason = format!("has no group: write group: {group}");
-                warnings.note(&Path::Item(&list, index), target.mark, reason);
+                warnings.note(
+                    &Path::Item(&list, index),
+                    target.mark,
+                    Code::ImpliedField,
+                    reason,
+                );
                 let mark = target.mark;
                 take(target, "group");
                 put(target, "group", Value::String(group.to_owned()), mark);
@@ -74,7 +85,12 @@ fn modernise_retry(retry: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
             .partition(|item| matches!(item.value, Value::Int(_)));
         let mark = on.mark;
         let reason = "is an object today: write triggers and httpStatusCodes in it";
-        warnings.note(&Path::Field(path, "retryOn"), mark, reason);
+        warnings.note(
+            &Path::Field(path, "retryOn"),
+            mark,
+            Code::OldSpelling,
+            reason,
+        );
         on.value = Value::Map(Vec::new());
         if !triggers.is_empty() {
             put(on, "triggers", Value::List(triggers), mark);
@@ -140,7 +156,12 @@ fn modernise_health(health: &mut Node, path: &Path<'_>, warnings: &mut Problems)
         if let Some((_, kind)) = found {
             let reason = format!("has no type: write type: {kind}");
             let mark = active.mark;
-            warnings.note(&Path::Field(path, "active"), mark, reason);
+            warnings.note(
+                &Path::Field(path, "active"),
+                mark,
+                Code::ImpliedField,
+                reason,
+            );
             take(active, "type");
             put(active, "type", Value::String((*kind).to_owned()), mark);
         }
@@ -160,7 +181,12 @@ fn modernise_limit(local: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
         return;
     };
     let reason = "stands in a rule today: write rules, a list, with limit in it";
-    warnings.note(&Path::Field(path, "requests"), mark, reason);
+    warnings.note(
+        &Path::Field(path, "requests"),
+        mark,
+        Code::OldSpelling,
+        reason,
+    );
     let entry = Entry {
         key: "limit".to_owned(),
         mark,
@@ -184,7 +210,12 @@ fn rename(object: &mut Node, old: &str, new: &str, path: &Path<'_>, warnings: &m
     }
     if let Some(entry) = take(object, old) {
         let reason = format!("is an old spelling: write {new}");
-        warnings.note(&Path::Field(path, old), entry.mark, reason);
+        warnings.note(
+            &Path::Field(path, old),
+            entry.mark,
+            Code::OldSpelling,
+            reason,
+        );
         take(object, new);
         put(object, new, entry.node.value, entry.node.mark);
     }
@@ -206,7 +237,12 @@ fn move_into(
         return;
     };
     let reason = format!("is an old spelling: write {parent}.{field}");
-    warnings.note(&Path::Field(path, old), entry.mark, reason);
+    warnings.note(
+        &Path::Field(path, old),
+        entry.mark,
+        Code::OldSpelling,
+        reason,
+    );
     if object.field(parent).is_none() {
         take(object, parent);
         put(object, parent, Value::Map(Vec::new()), entry.mark);

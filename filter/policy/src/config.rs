@@ -12,6 +12,8 @@ mod schema;
 mod stop_iteration;
 mod unenforced;
 
+use std::collections::BTreeSet;
+
 pub use enforce::{Enforce, NativeFields};
 pub use footprint::Footprint;
 pub use limits::Limits;
@@ -20,6 +22,7 @@ pub use schema::json_schema;
 pub use stop_iteration::HeldHeaders;
 
 use crate::attach::{Attachments, Environment};
+use crate::code::Code;
 use crate::json;
 use crate::merge;
 use crate::node::{Mark, Node};
@@ -121,11 +124,11 @@ impl PluginConfig {
     fn read(at: At<'_>, held: HeldHeaders, problems: &mut Problems) -> Option<Self> {
         let object = at.object(&KEYS, problems)?;
         let limits = Limits::read(&object, problems);
-        problems.regexes = Regexes::up_to(limits.unwrap_or_default().regex_bytes);
+        let regexes = Regexes::up_to(limits.unwrap_or_default().regex_bytes);
         let policies = object.required("policies", problems).and_then(|at| {
             at.list(0..=usize::MAX, problems, |at, problems| {
                 // A policy that could not be read must not shift the others.
-                Some(Policy::read(at, problems))
+                Some(Policy::read(at, &regexes, problems))
             })
         });
         let disabled = match object.get("disabled") {
@@ -152,17 +155,18 @@ impl PluginConfig {
         names::refuse_twice(&policies, problems);
         refuse_two_untargeted(&policies, &environment, problems);
         let (limits, config_maps) = (limits?, config_maps?);
-        let (parent, regexes) = (attachments.parent(), problems.regexes.bytes());
-        let mut footprint = Footprint::of(&object, &policies, parent, &config_maps, regexes);
-        let refuse = |reason: String, problems: &mut Problems| {
+        let parent = attachments.parent();
+        let mut footprint =
+            Footprint::of(&object, &policies, parent, &config_maps, regexes.bytes());
+        let refuse = |(code, reason): (Code, String), problems: &mut Problems| {
             let path = Path::Field(&Path::Root, "policies");
-            problems.note(&path, at.node.mark, reason);
+            problems.note(&path, at.node.mark, code, reason);
         };
         if let Err(reason) = footprint.check(limits.configuration_bytes) {
             refuse(reason, problems);
             return None;
         }
-        merge_policies(&mut policies, &attachments, &object, problems);
+        merge_policies(&mut policies, &attachments, &object, &regexes, problems);
         config_maps.fill_in(&mut policies, problems);
         let tables = footprint.add_tables(&policies);
         if let Err(reason) = tables.and_then(|()| footprint.check(limits.configuration_bytes)) {
@@ -200,10 +204,13 @@ fn note_faults_elsewhere(
         let fault = policy.spec.fault_injection.as_ref();
         let is_elsewhere = fault.is_some_and(|it| it.position == Position::Upstream);
         if is_elsewhere && position == Position::Downstream && enforce.fault_injection {
-            let path = format!("{}.spec.faultInjection.position", Path::Item(&list, index));
+            let item = Path::Item(&list, index);
+            let spec = Path::Field(&item, "spec");
+            let fault = Path::Field(&spec, "faultInjection");
+            let path = Path::Field(&fault, "position");
             let reason = "is Upstream: these faults are injected by an instance with \
                           position: Upstream among the upstream filters, not by this one";
-            warnings.push(Problem::new(path, reason));
+            warnings.push(Problem::new(path, Code::FaultsElsewhere, reason));
         }
     }
 }
@@ -231,7 +238,12 @@ fn refuse_two_untargeted(policies: &[Policy], environment: &Environment, problem
              or give it targets",
             other.name
         );
-        problems.note(&Path::Item(&list, index), Mark::UNKNOWN, reason);
+        problems.note(
+            &Path::Item(&list, index),
+            Mark::UNKNOWN,
+            Code::TwoForEverything,
+            reason,
+        );
     }
 }
 
@@ -240,6 +252,7 @@ fn merge_policies(
     policies: &mut [Policy],
     attachments: &Attachments,
     config: &Object<'_>,
+    regexes: &Regexes,
     problems: &mut Problems,
 ) {
     let Some(list) = config.get("policies") else {
@@ -266,10 +279,15 @@ fn merge_policies(
         };
         // Each side has been read on its own, so what is wrong now is wrong
         // with the two together.
-        let read = |problems: &mut Problems| Spec::read(at, &policy.name, problems);
+        let read = |problems: &mut Problems| Spec::read(at, &policy.name, regexes, problems);
         let (merged, found) = problems.aside(read);
+        let known = if found.is_empty() {
+            BTreeSet::new()
+        } else {
+            problems.paths()
+        };
         for mut problem in found {
-            if !problems.has_one_at(&problem.path) {
+            if !known.contains(&problem.path) {
                 problem.reason =
                     format!("{} (after the merge with {})", problem.reason, parent.name);
                 problems.push(problem);

@@ -1,6 +1,7 @@
 //! The objects in a file of manifests: policies, ConfigMaps, and whatever
 //! else stands between them.
 
+use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::policy::{API_VERSION, KIND, of_another_api};
 use crate::problem::Problem;
@@ -52,7 +53,7 @@ fn sort(node: Node, documents: &mut Vec<Document>) {
 fn sorted(node: Node) -> Document {
     if !matches!(node.value, Value::Map(_)) {
         let reason = format!("must be an object, not {}", node.value.kind());
-        return Document::Foreign(placed(&node, "", reason));
+        return Document::Foreign(placed(&node, "", Code::DocumentIsNoObject, reason));
     }
     match node.field("kind").and_then(Node::as_str) {
         Some(KIND) => match other_api(&node) {
@@ -63,14 +64,14 @@ fn sorted(node: Node) -> Document {
         Some("Namespace") if version_of(&node) == Some("v1") => Document::Namespace(node),
         Some("Config" | "Tenant") if is_of_kubelb(&node) => Document::KubeLb(node),
         Some(kind) => match mistaken(&node, kind) {
-            Some(reason) => Document::Mistaken(placed(&node, "kind", reason)),
+            Some(reason) => Document::Mistaken(placed(&node, "kind", Code::MistakenKind, reason)),
             None => Document::Other,
         },
         None if node.field("kind").is_none() && node.field("spec").is_some() => {
             Document::Policy(node)
         }
         None => {
-            let problem = placed(&node, "kind", "is required".to_owned());
+            let problem = placed(&node, "kind", Code::NoKind, "is required".to_owned());
             match node.field("apiVersion").or(node.field("kind")) {
                 Some(_) => Document::Mistaken(problem),
                 None => Document::Foreign(problem),
@@ -85,7 +86,7 @@ fn other_api(node: &Node) -> Option<Problem> {
     let reason = of_another_api(version.as_str()?)?;
     Some(Problem {
         value: Some(version.value.excerpt()),
-        ..placed(node, "apiVersion", reason)
+        ..placed(node, "apiVersion", Code::OtherApi, reason)
     })
 }
 
@@ -123,12 +124,9 @@ fn mistaken(node: &Node, kind: &str) -> Option<String> {
     is_near.then(|| format!("is not a known kind; did you mean {KIND:?}? (got {kind:?})"))
 }
 
-fn placed(node: &Node, field: &str, reason: String) -> Problem {
+fn placed(node: &Node, field: &'static str, code: Code, reason: String) -> Problem {
     let place = node.field(field).map_or(node.mark, |field| field.mark);
-    Problem {
-        mark: place,
-        ..Problem::new(field, reason)
-    }
+    Problem::new(field, code, reason).at(place)
 }
 
 #[cfg(test)]

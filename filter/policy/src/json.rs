@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::code::Code;
 use crate::node::{Entry, Mark, Node, Value};
 use crate::problem::Problem;
 
@@ -14,8 +15,11 @@ use crate::problem::Problem;
 /// The text is not JSON (RFC 8259), or nests deeper than 128 levels. The
 /// problem's path is empty; its reason names line and column.
 pub fn parse(text: &[u8]) -> Result<Node, Problem> {
-    serde_json::from_slice(text)
-        .map_err(|error| Problem::new("", format!("is not valid JSON: {error}")))
+    serde_json::from_slice(text).map_err(|error| {
+        let narrow = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        let mark = Mark::new(narrow(error.line()), narrow(error.column()));
+        Problem::new("", Code::NotJson, format!("is not valid JSON: {error}")).at(mark)
+    })
 }
 
 struct NodeVisitor;

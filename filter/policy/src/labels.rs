@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::{At, Object};
 
@@ -100,7 +101,7 @@ impl Requirement {
             } else {
                 "must not have values"
             };
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::SelectorValues, reason);
         }
         Some(Self {
             key: key?.to_owned(),

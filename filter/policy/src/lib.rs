@@ -19,6 +19,7 @@
 #[cfg(feature = "schema")]
 mod advice;
 pub mod attach;
+pub mod code;
 #[cfg(feature = "compat")]
 pub mod compat;
 pub mod config;
@@ -45,11 +46,12 @@ pub mod spec;
 #[cfg(feature = "yaml")]
 pub mod yaml;
 
+pub use code::Code;
 pub use config::{HeldHeaders, PluginConfig};
 pub use echo::{Echo, is_hidden, presentable};
 pub use policy::Policy;
 pub use position::Position;
 pub use problem::{Problem, Problems};
-pub use regex::{Regex, Regexes};
+pub use regex::{Regex, RegexError, Regexes};
 #[cfg(feature = "schema")]
 pub use spec::native;

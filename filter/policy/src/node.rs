@@ -14,13 +14,18 @@ pub struct Node {
     pub value: Value,
 }
 
-/// A place in a text file. Lines and columns count from 1.
+/// Where something stands in a text file. Lines and columns count from 1.
+///
+/// The end is kept for people alone: the filter has no use for it, and a worker's
+/// memory for each value of a configuration is bounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
     /// Line, or 0 where it is not known.
     pub line: u32,
     /// Column in characters, or 0 where it is not known.
     pub column: u32,
+    #[cfg(feature = "yaml")]
+    end: (u32, u32),
 }
 
 /// What JSON and YAML can both say.
@@ -56,7 +61,35 @@ pub struct Entry {
 
 impl Mark {
     /// The place is not known.
-    pub const UNKNOWN: Self = Self { line: 0, column: 0 };
+    pub const UNKNOWN: Self = Self::new(0, 0);
+
+    /// A place whose end is not known.
+    #[must_use]
+    pub const fn new(line: u32, column: u32) -> Self {
+        Self {
+            line,
+            column,
+            #[cfg(feature = "yaml")]
+            end: (0, 0),
+        }
+    }
+
+    /// The same up to this line and column, which are the first behind it.
+    #[cfg(feature = "yaml")]
+    #[must_use]
+    pub const fn until(self, line: u32, column: u32) -> Self {
+        Self {
+            end: (line, column),
+            ..self
+        }
+    }
+
+    /// Line and column of what is right behind it, if they are known.
+    #[cfg(feature = "yaml")]
+    #[must_use]
+    pub fn end(self) -> Option<(u32, u32)> {
+        (self.end.0 > 0).then_some(self.end)
+    }
 
     /// Whether the place is known.
     #[must_use]

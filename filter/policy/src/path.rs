@@ -1,4 +1,5 @@
-//! Where a value stands in a document: `policies[1].spec.retry.numRetries`.
+//! Where a value stands in a document: `policies[1].spec.retry.numRetries`. A [`Path`]
+//! is what readers carry along; a [`FieldPath`] is what a problem keeps of it.
 
 use std::fmt;
 
@@ -28,47 +29,138 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// The node at a path as [`Path`] prints it, or the closest one above it.
-#[must_use]
-pub fn closest<'a>(root: &'a Node, path: &str) -> &'a Node {
-    let mut node = root;
-    for step in path.split(['.', '[']) {
-        let below = match step.strip_suffix(']') {
-            Some(index) => match &node.value {
-                Value::List(items) => index.parse().ok().and_then(|it: usize| items.get(it)),
-                _ => None,
-            },
-            None => node.field(step),
-        };
-        match below {
-            Some(below) => node = below,
-            None => return node,
+/// A path that can be kept: the steps from the root to the value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FieldPath(Vec<Step>);
+
+/// One step down a document.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// To a field of an object. Of a longer name the first [`Step::LONGEST`] bytes.
+    Field(Box<str>),
+    /// To an item of a list, counted from 0.
+    Item(usize),
+}
+
+impl Step {
+    /// The most bytes that are kept of a name: more than is ever shown, and little
+    /// enough for hundreds of problems about names of megabytes.
+    pub const LONGEST: usize = 400;
+
+    /// The step to the field `name`.
+    #[must_use]
+    pub fn field(name: &str) -> Self {
+        let mut kept = name.len().min(Self::LONGEST);
+        while !name.is_char_boundary(kept) {
+            kept = kept.saturating_sub(1);
         }
+        Self::Field(name.get(..kept).unwrap_or(name).into())
     }
-    node
+}
+
+impl FieldPath {
+    /// The path that is written in code, with dots and brackets, such as
+    /// `spec.targetRefs[0]`. Not for names that stand in a document: they may have dots.
+    #[must_use]
+    pub fn written(text: &str) -> Self {
+        let mut path = Self::default();
+        for piece in text.split('.').filter(|it| !it.is_empty()) {
+            let mut parts = piece.split('[');
+            let names = parts.by_ref().take(1).filter(|it| !it.is_empty());
+            path.0.extend(names.map(Step::field));
+            for part in parts {
+                let index = part.strip_suffix(']').and_then(|it| it.parse().ok());
+                path.0
+                    .push(index.map_or_else(|| Step::field(part), Step::Item));
+            }
+        }
+        path
+    }
+
+    /// The steps, from the root.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.0
+    }
+
+    /// Whether it is that of the whole document.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The node that it leads to, or the closest one above it.
+    #[must_use]
+    pub fn closest<'a>(&self, root: &'a Node) -> &'a Node {
+        let mut node = root;
+        for step in &self.0 {
+            let below = match (step, &node.value) {
+                (Step::Field(name), _) => node.field(name),
+                (Step::Item(index), Value::List(items)) => items.get(*index),
+                (Step::Item(_), _) => None,
+            };
+            match below {
+                Some(below) => node = below,
+                None => return node,
+            }
+        }
+        node
+    }
+}
+
+impl From<Path<'_>> for FieldPath {
+    fn from(path: Path<'_>) -> Self {
+        Self::from(&path)
+    }
+}
+
+impl From<&Path<'_>> for FieldPath {
+    fn from(path: &Path<'_>) -> Self {
+        let mut steps = Vec::new();
+        let mut rest = path;
+        loop {
+            rest = match rest {
+                Path::Root => break,
+                Path::Field(parent, name) => {
+                    steps.push(Step::field(name));
+                    parent
+                }
+                Path::Item(parent, index) => {
+                    steps.push(Step::Item(*index));
+                    parent
+                }
+            };
+        }
+        steps.reverse();
+        Self(steps)
+    }
+}
+
+/// As [`FieldPath::written`].
+impl From<&'static str> for FieldPath {
+    fn from(text: &'static str) -> Self {
+        Self::written(text)
+    }
+}
+
+impl FromIterator<Step> for FieldPath {
+    fn from_iter<I: IntoIterator<Item = Step>>(steps: I) -> Self {
+        Self(steps.into_iter().collect())
+    }
+}
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Field(name) if index == 0 => Echo(name).fmt(formatter)?,
+                Step::Field(name) => write!(formatter, ".{}", Echo(name))?,
+                Step::Item(item) => write!(formatter, "[{item}]")?,
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Path, closest};
-    use crate::json;
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    #[test]
-    fn prints_as_people_write_it() {
-        let root = Path::Root;
-        let policies = Path::Field(&root, "policies");
-        let first = Path::Item(&policies, 1);
-        assert_eq!(Path::Field(&first, "spec").to_string(), "policies[1].spec");
-    }
-
-    #[test]
-    fn a_printed_path_leads_back() {
-        let root = json::parse(br#"{"a":{"b":[1,{"c":2}]}}"#).unwrap();
-        let text = |path| serde_json::to_string(closest(&root, path)).unwrap();
-        assert_eq!(text("a.b[1].c"), "2");
-        assert_eq!(text("a.b[7].c"), r#"[1,{"c":2}]"#);
-        assert_eq!(text("x"), r#"{"a":{"b":[1,{"c":2}]}}"#);
-    }
-}
+mod tests;

@@ -2,10 +2,12 @@
 
 pub use crate::spec::targets::{MergeType, Namespaces, Target, TargetKind, TargetSelector};
 
+use crate::code::Code;
 use crate::labels::{Labels, read_labels};
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::{At, Object, nearest};
+use crate::regex::Regexes;
 use crate::scalar::{ObjectName, is_dns_label, is_dns_subdomain, read_timestamp};
 use crate::spec::{Spec, targets};
 
@@ -63,12 +65,17 @@ impl Policy {
 
     /// Reads a policy. `status` and the rest of the metadata are accepted
     /// and not used, so that an export from a cluster can be pasted.
-    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let known = ["apiVersion", "kind", "metadata", "spec", "status"];
         if let Some(version) = at.node.field("apiVersion")
             && let Some(reason) = version.as_str().and_then(of_another_api)
         {
-            problems.refuse(&Path::Field(&at.path, "apiVersion"), version, reason);
+            problems.refuse(
+                &Path::Field(&at.path, "apiVersion"),
+                version,
+                Code::OtherApi,
+                reason,
+            );
             return None;
         }
         let object = at.object(&known, problems)?;
@@ -84,7 +91,7 @@ impl Policy {
         };
         let name = metadata.as_ref().map_or(&nameless, |it| &it.name);
         let attachment = targets::read(spec, &name.namespace, problems);
-        let spec = Spec::read(spec, name, problems);
+        let spec = Spec::read(spec, name, regexes, problems);
         let (metadata, attachment) = (metadata?, attachment?);
         Some(Self {
             name: metadata.name,
@@ -129,7 +136,11 @@ impl Metadata {
         let name = object.required("name", problems).and_then(|at| {
             let name = at.string(problems)?;
             if !is_dns_subdomain(name) {
-                at.refuse(problems, "must be a DNS subdomain (RFC 1123)");
+                at.refuse(
+                    problems,
+                    Code::MalformedName,
+                    "must be a DNS subdomain (RFC 1123)",
+                );
                 return None;
             }
             Some(name.to_owned())
@@ -158,7 +169,11 @@ impl Metadata {
 pub(crate) fn read_namespace(at: At<'_>, problems: &mut Problems) -> Option<String> {
     let namespace = at.string(problems)?;
     if !is_dns_label(namespace) {
-        at.refuse(problems, "must be a DNS label (RFC 1123)");
+        at.refuse(
+            problems,
+            Code::MalformedName,
+            "must be a DNS label (RFC 1123)",
+        );
         return None;
     }
     Some(namespace.to_owned())

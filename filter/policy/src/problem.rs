@@ -4,17 +4,19 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::code::Code;
 use crate::echo::presentable;
 use crate::node::{Mark, Node};
-use crate::path::Path;
-use crate::regex::Regexes;
+use crate::path::{FieldPath, Path};
 
 /// One thing that is wrong. Prints as `path: reason (got value)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
+    /// What kind of mistake it is.
+    pub code: Code,
     /// Where, as `policies[1].spec.retry.numRetries`; empty for the whole
     /// document.
-    pub path: String,
+    pub path: FieldPath,
     /// Where in the file, if the syntax keeps track of it.
     pub mark: Mark,
     /// The offending value, shortened; `None` where something is missing.
@@ -22,8 +24,6 @@ pub struct Problem {
     /// What is wrong and what to do instead: a predicate whose subject is
     /// the path.
     pub reason: String,
-    /// The path is that of a field that is not known where it is.
-    pub is_unknown_field: bool,
 }
 
 /// Everything that is wrong with a document, in reading order.
@@ -31,8 +31,6 @@ pub struct Problem {
 pub struct Problems {
     list: Vec<Problem>,
     unlisted: usize,
-    /// Regexes read so far: many rules share few of them.
-    pub regexes: Regexes,
 }
 
 /// What is said of problems that are not listed.
@@ -40,31 +38,37 @@ const UNLISTED: &str = "more problems than are listed";
 
 impl Problem {
     /// A problem without a value or a place in a file. What is hidden in the
-    /// texts is escaped, and what is too long is cut.
+    /// reason is escaped, and what is too long is cut.
     #[must_use]
-    pub fn new(path: impl Into<String>, reason: impl Into<String>) -> Self {
-        let shown = |text: String| match presentable(&text) {
-            Cow::Borrowed(_) => text,
-            Cow::Owned(shown) => shown,
-        };
+    pub fn new(path: impl Into<FieldPath>, code: Code, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
         Self {
-            path: shown(path.into()),
+            code,
+            path: path.into(),
             mark: Mark::UNKNOWN,
             value: None,
-            reason: shown(reason.into()),
-            is_unknown_field: false,
+            reason: match presentable(&reason) {
+                Cow::Borrowed(_) => reason,
+                Cow::Owned(shown) => shown,
+            },
         }
+    }
+
+    /// The same with its place in a file.
+    #[must_use]
+    pub fn at(self, mark: Mark) -> Self {
+        Self { mark, ..self }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = if self.path.is_empty() {
-            "the document"
+        if self.path.is_empty() {
+            formatter.write_str("the document")?;
         } else {
-            &self.path
-        };
-        write!(formatter, "{path}: {}", presentable(&self.reason))?;
+            formatter.write_str(&presentable(&self.path.to_string()))?;
+        }
+        write!(formatter, ": {}", presentable(&self.reason))?;
         match &self.value {
             Some(value) => write!(formatter, " (got {value})"),
             None => Ok(()),
@@ -77,20 +81,16 @@ impl Problems {
     pub const MOST: usize = 500;
 
     /// Notes what is wrong with `node`, which stands at `path`.
-    pub fn refuse(&mut self, path: &Path<'_>, node: &Node, reason: impl Into<String>) {
+    pub fn refuse(&mut self, path: &Path<'_>, node: &Node, code: Code, reason: impl Into<String>) {
         self.add(|| Problem {
-            mark: node.mark,
             value: Some(node.value.excerpt()),
-            ..Problem::new(path.to_string(), reason)
+            ..Problem::new(path, code, reason).at(node.mark)
         });
     }
 
     /// Notes a problem that has no value to show, such as a missing field.
-    pub fn note(&mut self, path: &Path<'_>, mark: Mark, reason: impl Into<String>) {
-        self.add(|| Problem {
-            mark,
-            ..Problem::new(path.to_string(), reason)
-        });
+    pub fn note(&mut self, path: &Path<'_>, mark: Mark, code: Code, reason: impl Into<String>) {
+        self.add(|| Problem::new(path, code, reason).at(mark));
     }
 
     /// Notes a field that is not known, with a reason that is dear to find: only
@@ -101,20 +101,14 @@ impl Problems {
         mark: Mark,
         reason: impl FnOnce() -> R,
     ) {
-        self.add(|| Problem {
-            mark,
-            is_unknown_field: true,
-            ..Problem::new(path.to_string(), reason())
-        });
+        self.add(|| Problem::new(path, Code::UnknownField, reason()).at(mark));
     }
 
     /// Adds a problem found elsewhere.
     pub fn push(&mut self, problem: Problem) {
         self.add(|| Problem {
-            mark: problem.mark,
             value: problem.value,
-            is_unknown_field: problem.is_unknown_field,
-            ..Problem::new(problem.path, problem.reason)
+            ..Problem::new(problem.path, problem.code, problem.reason).at(problem.mark)
         });
     }
 
@@ -141,16 +135,16 @@ impl Problems {
         self.list.len() >= Self::MOST
     }
 
-    /// Whether something is wrong at this path.
-    #[must_use]
-    pub fn has_one_at(&self, path: &str) -> bool {
-        self.list.iter().any(|problem| problem.path == path)
-    }
-
     /// The paths at which something is wrong.
     #[must_use]
-    pub fn paths(&self) -> BTreeSet<String> {
+    pub fn paths(&self) -> BTreeSet<FieldPath> {
         self.list.iter().map(|it| it.path.clone()).collect()
+    }
+
+    /// How many there are, those that are not listed included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len().saturating_add(self.unlisted)
     }
 
     /// Whether nothing is wrong.
@@ -165,7 +159,7 @@ impl Problems {
     pub fn into_vec(mut self) -> Vec<Problem> {
         if self.unlisted > 0 {
             let reason = format!("has {} {UNLISTED}", self.unlisted);
-            self.list.push(Problem::new("", reason));
+            self.list.push(Problem::new("", Code::MoreProblems, reason));
         }
         self.list
     }
@@ -175,7 +169,7 @@ impl Problems {
 #[must_use]
 pub fn in_one_line(problems: &[Problem], most: usize) -> String {
     let (listed, counted) = match problems.split_last() {
-        Some((last, listed)) if last.reason.ends_with(UNLISTED) => (listed, Some(last)),
+        Some((last, listed)) if last.code == Code::MoreProblems => (listed, Some(last)),
         _ => (problems, None),
     };
     let shown = listed.iter().take(most).map(ToString::to_string);

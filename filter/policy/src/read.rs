@@ -11,6 +11,7 @@ mod wrong_kind;
 
 use std::collections::BTreeSet;
 
+use crate::code::Code;
 use crate::node::{Entry, Mark, Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
@@ -44,8 +45,8 @@ impl<'a> At<'a> {
     }
 
     /// Notes `reason` as what is wrong with this value.
-    pub fn refuse(&self, problems: &mut Problems, reason: impl Into<String>) {
-        problems.refuse(&self.path, self.node, reason);
+    pub fn refuse(&self, problems: &mut Problems, code: Code, reason: impl Into<String>) {
+        problems.refuse(&self.path, self.node, code, reason);
     }
 
     /// An object with no other fields than `known`. Unknown and duplicate
@@ -59,7 +60,7 @@ impl<'a> At<'a> {
             {
                 reason.push_str(&format!("; write it as {field}"));
             }
-            self.refuse(problems, reason);
+            self.refuse(problems, Code::WrongType, reason);
             return None;
         }
         let object = self.open_object(problems)?;
@@ -82,7 +83,7 @@ impl<'a> At<'a> {
         for entry in entries {
             if !keys.insert(entry.key.as_str()) {
                 let path = Path::Field(&self.path, &entry.key);
-                problems.note(&path, entry.mark, "is given twice");
+                problems.note(&path, entry.mark, Code::DuplicateField, "is given twice");
             }
         }
         Some(Object { at: *self, entries })
@@ -107,7 +108,7 @@ impl<'a> At<'a> {
             } else {
                 format!("must have {least} to {most} items")
             };
-            self.refuse(problems, reason);
+            self.refuse(problems, Code::ListLength, reason);
         }
         let read = nodes.iter().enumerate().filter_map(|(index, node)| {
             let path = Path::Item(&self.path, index);
@@ -144,7 +145,11 @@ impl<'a> At<'a> {
             return Some(text);
         }
         let (least, most) = (range.start(), range.end());
-        self.refuse(problems, format!("must be {least} to {most} bytes long"));
+        self.refuse(
+            problems,
+            Code::TextLength,
+            format!("must be {least} to {most} bytes long"),
+        );
         None
     }
 
@@ -166,7 +171,11 @@ impl<'a> At<'a> {
         let value = match self.node.value {
             Value::Int(value) => value,
             Value::Float(_) => {
-                self.refuse(problems, "must be a whole number, not a fraction");
+                self.refuse(
+                    problems,
+                    Code::NotWhole,
+                    "must be a whole number, not a fraction",
+                );
                 return None;
             }
             _ => {
@@ -178,7 +187,11 @@ impl<'a> At<'a> {
             return Some(value);
         }
         let (least, most) = (range.start(), range.end());
-        self.refuse(problems, format!("must be between {least} and {most}"));
+        self.refuse(
+            problems,
+            Code::OutOfBounds,
+            format!("must be between {least} and {most}"),
+        );
         None
     }
 
@@ -205,7 +218,7 @@ impl<'a> At<'a> {
             return Some(*value);
         }
         if let [(only, _)] = choices {
-            self.refuse(problems, format!("must be {only}"));
+            self.refuse(problems, Code::WrongConstant, format!("must be {only}"));
             return None;
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
@@ -221,7 +234,7 @@ impl<'a> At<'a> {
         } else if let Some(name) = nearest(text, names) {
             reason.push_str(&format!("; did you mean {name:?}?"));
         }
-        self.refuse(problems, reason);
+        self.refuse(problems, Code::UnknownChoice, reason);
     }
 
     /// What is said of a field that is not known in this object.
@@ -240,7 +253,7 @@ impl<'a> At<'a> {
         let reason = format!("must be {wanted}, not {kind}");
         #[cfg(feature = "schema")]
         let reason = wrong_kind::with_advice(reason, wanted, &self.node.value);
-        self.refuse(problems, reason);
+        self.refuse(problems, Code::WrongType, reason);
     }
 }
 
@@ -263,7 +276,7 @@ impl<'a> Object<'a> {
         let found = self.get(name);
         if found.is_none() {
             let path = Path::Field(&self.at.path, name);
-            problems.note(&path, self.at.node.mark, "is required");
+            problems.note(&path, self.at.node.mark, Code::MissingField, "is required");
         }
         found
     }

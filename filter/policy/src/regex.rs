@@ -17,6 +17,8 @@ pub use cache::Regexes;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::code::Code;
+
 use regex_syntax::ast::parse::ParserBuilder;
 
 use table::{MOST_CELLS, MOST_STEPS, Table, TooLarge};
@@ -26,6 +28,21 @@ use table::{MOST_CELLS, MOST_STEPS, Table, TooLarge};
 pub struct Regex {
     pattern: Arc<str>,
     table: Arc<Table>,
+}
+
+/// Why a pattern is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegexError {
+    /// What kind of mistake it is.
+    pub code: Code,
+    /// In one line: a predicate whose subject is the pattern.
+    pub reason: String,
+}
+
+impl fmt::Display for RegexError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.reason)
+    }
 }
 
 /// Groups within groups.
@@ -40,10 +57,12 @@ impl Regex {
     /// Compiles `pattern`.
     ///
     /// # Errors
-    /// What is wrong with it, in one line: a predicate whose subject is the
-    /// pattern.
-    pub fn new(pattern: &str) -> Result<Self, String> {
-        let wrong = |reason: String| format!("must be a regular expression: {reason}");
+    /// What is wrong with it.
+    pub fn new(pattern: &str) -> Result<Self, RegexError> {
+        let wrong = |reason: String| RegexError {
+            code: Code::MalformedRegex,
+            reason: format!("must be a regular expression: {reason}"),
+        };
         let ast = ParserBuilder::new()
             .nest_limit(DEEPEST)
             .build()
@@ -65,7 +84,10 @@ impl Regex {
                 }
             };
             let cheaper = cheaper::spelling(pattern, &ast);
-            format!("is too expensive a regular expression: {size}; {cheaper}")
+            RegexError {
+                code: Code::ExpensiveRegex,
+                reason: format!("is too expensive a regular expression: {size}; {cheaper}"),
+            }
         })?;
         Ok(Self {
             pattern: pattern.into(),

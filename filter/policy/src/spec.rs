@@ -69,6 +69,7 @@ pub use selector::{
 
 pub use crate::owner::{ByHand, Capability, Owner};
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::regex::Regexes;
@@ -95,34 +96,40 @@ pub struct Spec {
 impl Spec {
     /// Reads the capabilities of a `spec`. `owner` is the policy it stands
     /// in. Fields that Envoy enforces are known by name and not looked into.
-    pub fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
+    pub fn read(
+        at: At<'_>,
+        owner: &ObjectName,
+        regexes: &Regexes,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let known: Vec<&str> = SPEC.fields.iter().map(|field| field.name).collect();
         let object = at.object(&known, problems)?;
-        let conditions = problems.regexes.conditions();
+        let conditions = regexes.conditions();
         let spec = Self {
             fault_injection: object
                 .get("faultInjection")
-                .and_then(|at| FaultInjection::read(at, problems)),
+                .and_then(|at| FaultInjection::read(at, regexes, problems)),
             rate_limit: object
                 .get("rateLimit")
-                .and_then(|at| RateLimit::read(at, owner, problems)),
+                .and_then(|at| RateLimit::read(at, owner, regexes, problems)),
             request_buffer: object
                 .get("requestBuffer")
-                .and_then(|at| RequestBuffer::read(at, problems)),
+                .and_then(|at| RequestBuffer::read(at, regexes, problems)),
             response_override: object
                 .get("responseOverride")
-                .and_then(|at| OverrideRule::read_all(at, owner, problems))
+                .and_then(|at| OverrideRule::read_all(at, owner, regexes, problems))
                 .unwrap_or_default(),
             retry: object.get("retry").and_then(|at| Retry::read(at, problems)),
             retry_constraint: object
                 .get("retryConstraint")
                 .and_then(|at| RetryConstraint::read(at, problems)),
         };
-        let conditions = problems.regexes.conditions() - conditions;
+        let conditions = regexes.conditions() - conditions;
         if conditions > Regexes::MOST_CONDITIONS {
             let most = Regexes::MOST_CONDITIONS;
             at.refuse(
                 problems,
+                Code::TooManyRegexes,
                 format!(
                     "has {conditions} conditions with regular expressions, and {most} is the \
                      most: each looks at every byte of its value; join their alternatives, or \

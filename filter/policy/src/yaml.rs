@@ -5,13 +5,17 @@
 //! Anchors and aliases work; what they expand to is bounded, so that a short
 //! file cannot fill the memory.
 
+mod quoted;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
+use crate::code::Code;
 use crate::node::{Entry, Mark, Node, Value};
 use crate::problem::Problem;
+use quoted::Cursor;
 
 /// Levels of lists and objects within each other; as in JSON.
 const DEEPEST: usize = 128;
@@ -24,11 +28,21 @@ const MOST_NODES: usize = 1_000_000;
 /// The text is not YAML, nests too deep, or says something that JSON cannot,
 /// such as a key that is a list. The problem's mark says where.
 pub fn parse(text: &str) -> Result<Vec<Node>, Problem> {
-    let mut builder = Builder::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut builder = Builder {
+        cursor: Cursor::new(text),
+        documents: Vec::new(),
+        open: Vec::new(),
+        anchors: BTreeMap::new(),
+        nodes: 0,
+    };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
-            problem(mark(error.marker()), format!("is not valid YAML: {error}"))
+            problem(
+                mark(error.marker()),
+                Code::NotYaml,
+                format!("is not valid YAML: {error}"),
+            )
         })?;
         builder.event(event, span)?;
     }
@@ -36,8 +50,8 @@ pub fn parse(text: &str) -> Result<Vec<Node>, Problem> {
 }
 
 /// Documents under construction.
-#[derive(Default)]
-struct Builder {
+struct Builder<'a> {
+    cursor: Cursor<'a>,
     documents: Vec<Node>,
     open: Vec<Open>,
     anchors: BTreeMap<usize, (Node, usize)>,
@@ -58,11 +72,17 @@ enum Content {
     Map(Vec<Entry>, Option<(String, Mark)>),
 }
 
-impl Builder {
+impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
-        let mark = mark(&span.start);
+        let mark = mark_of(&span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                let is_quoted =
+                    matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
+                let mark = match is_quoted {
+                    true => self.cursor.quoted(&span.start, mark),
+                    false => mark,
+                };
                 let value = scalar(&text, style, tag, mark)?;
                 self.count(1, mark)?;
                 self.close(Node { mark, value }, anchor, 1)
@@ -75,7 +95,7 @@ impl Builder {
                 core_tag(tag.as_deref(), mark)?;
                 self.open(Content::Map(Vec::new(), None), anchor, mark)
             }
-            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::SequenceEnd | Event::MappingEnd => self.end(mark),
             Event::Alias(anchor) => self.alias(anchor, mark),
             Event::DocumentStart(_) => {
                 self.anchors.clear();
@@ -87,7 +107,11 @@ impl Builder {
 
     fn open(&mut self, content: Content, anchor: usize, mark: Mark) -> Result<(), Problem> {
         if self.open.len() >= DEEPEST {
-            return Err(problem(mark, format!("nests deeper than {DEEPEST} levels")));
+            return Err(problem(
+                mark,
+                Code::NestsTooDeep,
+                format!("nests deeper than {DEEPEST} levels"),
+            ));
         }
         let before = self.nodes;
         self.count(1, mark)?;
@@ -100,7 +124,7 @@ impl Builder {
         Ok(())
     }
 
-    fn end(&mut self) -> Result<(), Problem> {
+    fn end(&mut self, end: Mark) -> Result<(), Problem> {
         let Some(open) = self.open.pop() else {
             return Ok(());
         };
@@ -109,16 +133,24 @@ impl Builder {
             Content::Map(entries, _) => Value::Map(entries),
         };
         let size = self.nodes - open.before;
-        let mark = open.mark;
+        let mark = whole(open.mark, &value, end);
         self.close(Node { mark, value }, open.anchor, size)
     }
 
     fn alias(&mut self, anchor: usize, mark: Mark) -> Result<(), Problem> {
         let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
-            return Err(problem(mark, "refers to an anchor that is not complete"));
+            return Err(problem(
+                mark,
+                Code::OpenAnchor,
+                "refers to an anchor that is not complete",
+            ));
         };
         if self.open.len() + depth(&node) > DEEPEST {
-            return Err(problem(mark, format!("nests deeper than {DEEPEST} levels")));
+            return Err(problem(
+                mark,
+                Code::NestsTooDeep,
+                format!("nests deeper than {DEEPEST} levels"),
+            ));
         }
         self.count(size, mark)?;
         self.close(node, 0, size)
@@ -146,9 +178,34 @@ impl Builder {
         self.nodes = self.nodes.saturating_add(more);
         if self.nodes > MOST_NODES {
             let reason = format!("holds more than {MOST_NODES} values, aliases expanded");
-            return Err(problem(mark, reason));
+            return Err(problem(mark, Code::TooManyValues, reason));
         }
         Ok(())
+    }
+}
+
+/// The place of a list or an object that begins at `begin`, and whose last event is at
+/// `end`: a bracket, or nothing but the begin of what comes next. Then it ends with its
+/// last value.
+fn whole(begin: Mark, value: &Value, end: Mark) -> Mark {
+    let is_bracket = end.end() != Some((end.line, end.column));
+    let last = match value {
+        Value::List(items) => items.last().map(|it| it.mark),
+        Value::Map(entries) => entries.last().map(|it| {
+            // What is left out stands nowhere, and an alias stands elsewhere.
+            if it.node.mark >= it.mark {
+                it.node.mark
+            } else {
+                it.mark
+            }
+        }),
+        _ => None,
+    };
+    match (is_bracket, last.and_then(Mark::end), end.end()) {
+        (false, Some((line, column)), _) | (true, _, Some((line, column))) => {
+            begin.until(line, column)
+        }
+        _ => begin,
     }
 }
 
@@ -168,7 +225,7 @@ fn key_text(node: &Node) -> Result<String, Problem> {
         Value::String(text) => Ok(text.clone()),
         Value::Null | Value::List(_) | Value::Map(_) => {
             let reason = format!("must be a string: {} is no key", node.value.kind());
-            Err(problem(node.mark, reason))
+            Err(problem(node.mark, Code::KeyIsNoString, reason))
         }
         value => Ok(value.excerpt()),
     }
@@ -220,25 +277,34 @@ fn core_tag(tag: Option<&Tag>, mark: Mark) -> Result<(), Problem> {
     match tag {
         Some(tag) if !tag.is_yaml_core_schema() => {
             let reason = format!("has the tag {tag}, which means nothing here");
-            Err(problem(mark, reason))
+            Err(problem(mark, Code::UnknownTag, reason))
         }
         _ => Ok(()),
     }
 }
 
 fn mark(marker: &Marker) -> Mark {
-    let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    Mark {
-        line: narrow(marker.line()),
-        column: narrow(marker.col()).saturating_add(1),
-    }
+    let (line, column) = place(marker);
+    Mark::new(line, column)
 }
 
-fn problem(mark: Mark, reason: impl Into<String>) -> Problem {
-    Problem {
-        mark,
-        ..Problem::new("", reason)
-    }
+/// Where an event begins and ends.
+fn mark_of(span: &Span) -> Mark {
+    let (line, column) = place(&span.end);
+    mark(&span.start).until(line, column)
+}
+
+/// Line and column, from 1.
+fn place(marker: &Marker) -> (u32, u32) {
+    let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    (
+        narrow(marker.line()),
+        narrow(marker.col()).saturating_add(1),
+    )
+}
+
+fn problem(mark: Mark, code: Code, reason: impl Into<String>) -> Problem {
+    Problem::new("", code, reason).at(mark)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 #![no_main]
 
+use btp_policy::Regexes;
 use btp_policy::document::{self, Document};
 use btp_policy::problem::Problems;
 use btp_policy::read::At;
@@ -19,7 +20,7 @@ fuzz_target!(|input: &str| {
         };
         let mut problems = Problems::default();
         compat::modernise(&mut node, &mut problems);
-        Policy::read(At::root(&node), &mut problems);
+        Policy::read(At::root(&node), &Regexes::default(), &mut problems);
         if let Some(spec) = node.field("spec") {
             schema::check_crd(At::root(spec), &mut problems);
             schema::check_native(At::root(spec), &mut problems);

@@ -2,6 +2,7 @@
 //! by: metadata of routes that is nested, and nested values of dynamic metadata that
 //! no filter in front shows them. Nothing fails then, but policies do not hold.
 
+use btp_policy::Code;
 use btp_policy::node::Node;
 use btp_policy::policy::TargetKind;
 use btp_policy::{PluginConfig, Position};
@@ -44,7 +45,7 @@ pub(crate) fn hints_of_modules(config: &Config, model: &Model) -> Vec<Hint> {
                 .iter()
                 .any(|it| it.target_kinds().any(TargetKind::is_route));
             for reason in unseen(&plugin, in_front) {
-                hints.say(&address, reason);
+                hints.say(&address, Code::NestedMetadata, reason);
             }
         };
         for (place, filter) in filters.iter().enumerate() {
@@ -63,7 +64,7 @@ pub(crate) fn hints_of_modules(config: &Config, model: &Model) -> Vec<Hint> {
             let reason = "is a .wasm beside instances that are dynamic modules: they share no \
                           counts, and a retryConstraint needs both of its instances in one \
                           build; use one build in a chain";
-            hints.say(&address, reason.to_owned());
+            hints.say(&address, Code::MixedBuilds, reason.to_owned());
         }
         if has_module {
             hints.on_metadata_of_routes(model, manager, on_routes);
@@ -89,7 +90,7 @@ impl Hints<'_> {
                 "says what it is in metadata that is nested, which a dynamic module cannot read: \
                  write in filter_metadata beside it {lines} (btp apply --module does)"
             );
-            self.say(&entry.address, reason);
+            self.say(&entry.address, Code::NestedRouteMetadata, reason);
         }
         if let (RouteSource::Unseen(what), true) = (manager.route_source, on_routes) {
             let reason = format!(
@@ -98,7 +99,7 @@ impl Hints<'_> {
                  \"btp.labels\":{{\"tier\":\"gold\"}}}}; have whatever sends the routes write it, as \
                  envoy-gateway.resources and btp.labels in btp are nested too deep for it"
             );
-            self.say(&manager.address, reason);
+            self.say(&manager.address, Code::NestedRouteMetadata, reason);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! first: nothing fails then, but replies lack headers, probes are limited,
 //! and conditions see what nobody has written yet.
 
+use btp_policy::Code;
 use btp_policy::PluginConfig;
 use btp_policy::node::Node;
 use btp_policy::spec::{Capability, Spec};
@@ -45,8 +46,8 @@ pub(crate) fn hints_of_places<'a>(
                 continue;
             };
             let does = Does::of(&plugin);
-            for reason in does.reasons(&filters[place + 1..]) {
-                hints.say(&list.item(place), reason);
+            for (code, reason) in does.reasons(&filters[place + 1..]) {
+                hints.say(&list.item(place), code, reason);
             }
         }
     }
@@ -79,7 +80,11 @@ impl Hints<'_> {
                  --faults-behind {}",
                 it.writers, it.condition, it.last,
             );
-            self.say(&manager.address.key("http_filters"), reason);
+            self.say(
+                &manager.address.key("http_filters"),
+                Code::WrittenBehind,
+                reason,
+            );
         }
     }
 }
@@ -114,7 +119,7 @@ impl Does {
     }
 
     /// What is unwise with these filters behind.
-    fn reasons(&self, behind: &[Node]) -> Vec<String> {
+    fn reasons(&self, behind: &[Node]) -> Vec<(Code, String)> {
         let named = |kind: Kind| {
             let found = behind.iter();
             let found = found.filter(|it| kind_of(it) == kind && !is_instance(it));
@@ -125,23 +130,25 @@ impl Does {
         if self.answers
             && let Some(names) = named(Kind::Probe)
         {
-            reasons.push(format!(
+            let reason = format!(
                 "stands in front of {names}, so that health checks meet its limits and faults: put \
                  it behind"
-            ));
+            );
+            reasons.push((Code::ProbesLimited, reason));
         }
         if self.limits
             && let Some(names) = named(Kind::Cors)
         {
-            reasons.push(format!(
+            let reason = format!(
                 "stands in front of {names}, so that preflights are limited and replies to \
                  browsers lack the CORS headers: put what limits behind"
-            ));
+            );
+            reasons.push((Code::PreflightsLimited, reason));
         }
         reasons.extend(
             Group::ALL
                 .into_iter()
-                .filter_map(|it| self.unseen(it, behind)),
+                .filter_map(|it| Some((Code::WrittenBehind, self.unseen(it, behind)?))),
         );
         reasons
     }

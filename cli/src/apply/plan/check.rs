@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use btp_policy::Code;
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
@@ -28,7 +29,7 @@ pub(super) fn configuration(
     if model.managers.is_empty() && model.l4_proxies.iter().all(|it| it.l4.is_none()) {
         let reason = "holds no HTTP connection manager, tcp_proxy or udp_proxy that policies \
                       could govern";
-        errors.file(0, Problem::new("", reason));
+        errors.file(0, Problem::new("", Code::NothingToGovern, reason));
     }
     let routes = model.route_configs.iter().flat_map(|it| &it.routes);
     let routes = routes.map(|it| it.address.clone());
@@ -38,7 +39,7 @@ pub(super) fn configuration(
             .at(&address)
             .is_some_and(|it| !matches!(it.value, Value::Map(_)))
         {
-            errors.refuse(config, &address, "must be an object");
+            errors.refuse(config, &address, Code::WrongShape, "must be an object");
         }
     }
     for it in overlaps(config, model) {
@@ -49,13 +50,17 @@ pub(super) fn configuration(
     if source.is_some_and(|source| path_of(source).is_none()) {
         let reason = "are in part not seen: those that a management server sends are not \
                       governed by these policies";
-        let problem = Problem::new("dynamic_resources.lds_config: the listeners", reason);
+        let problem = Problem::new(
+            "dynamic_resources.lds_config: the listeners",
+            Code::ListenersUnseen,
+            reason,
+        );
         errors.warn(0, problem);
     }
     let is_known = |name| root.is_some_and(|it| find(it, &["node", name]).is_some());
     if options.ecds.is_some() && !(is_known("id") && is_known("cluster")) {
         let reason = "must have id and cluster: Envoy watches files (--ecds) with these alone";
-        errors.file(0, Problem::new("node", reason));
+        errors.file(0, Problem::new("node", Code::NodeWithoutId, reason));
     }
 }
 
@@ -111,7 +116,7 @@ fn retry_trigger(place: &Address, config: &Config, errors: &mut Errors<'_>) {
     if paths.iter().any(|path| retry_on(node, path) == Some(true)) {
         let reason = "retries on envoy-ratelimited, by which a retryConstraint stops \
                       retries: take it out of retry_on";
-        errors.refuse(config, place, reason);
+        errors.refuse(config, place, Code::StopsRetries, reason);
     }
 }
 
@@ -131,7 +136,7 @@ fn routes_of(
                 "takes its routes from {what}: a policy of its Gateway, or without targets, \
                  cannot be put into force on routes that are not seen here"
             );
-            return errors.refuse(config, &manager.address, reason);
+            return errors.refuse(config, &manager.address, Code::UnseenRoutes, reason);
         }
         RouteSource::Unseen(_) | RouteSource::Nowhere => return,
     };
@@ -155,7 +160,7 @@ fn routes_of(
                 name(it.routes[place]),
                 name(it.routes[first]),
             );
-            errors.refuse(config, &entry.address, reason);
+            errors.refuse(config, &entry.address, Code::RouteNameTaken, reason);
         }
     }
     let others = scene.model.managers[..index].iter().zip(scene.attached);
@@ -171,7 +176,7 @@ fn routes_of(
                  each listener routes of its own",
                 other.listener_name
             );
-            errors.refuse(config, &manager.address, reason);
+            errors.refuse(config, &manager.address, Code::SharedRoutes, reason);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `responseOverride[].redirect` without a mode: Envoy's internal redirect,
 //! which its own `custom_response` filter does and no other filter can.
 
+use btp_policy::Code;
 use btp_policy::node::{Node, Value};
+use btp_policy::path::FieldPath;
 
 use super::Scene;
 use super::draft::Draft;
@@ -85,13 +87,23 @@ fn redirects_of(it: &Effective, input: &Input, errors: &mut Errors<'_>) -> Optio
              first of both would win; give them statuses that differ, the redirect mode: Client, \
              or a policy of its own"
         );
-        errors.refuse_field(it.policy, &format!("{FIELD}[{redirect}]"), reason);
+        errors.refuse_field(
+            it.policy,
+            FieldPath::written(&format!("{FIELD}[{redirect}]")),
+            Code::RedirectMeets,
+            reason,
+        );
         return None;
     }
     if inherits {
         let reason = "replaces the rules of the policy it merges with by redirects without a \
                       mode, which are Envoy's own to do: leave mergeType out";
-        errors.refuse_field(it.policy, FIELD, reason);
+        errors.refuse_field(
+            it.policy,
+            FieldPath::written(FIELD),
+            Code::RedirectsMerged,
+            reason,
+        );
         return None;
     }
     let mut matchers = Vec::new();
@@ -109,7 +121,12 @@ fn redirects_of(it: &Effective, input: &Input, errors: &mut Errors<'_>) -> Optio
                     "has the condition {}, which Envoy's internal redirect does not know",
                     unknown.0
                 );
-                errors.refuse_field(it.policy, &format!("{FIELD}[{place}]"), reason);
+                errors.refuse_field(
+                    it.policy,
+                    FieldPath::written(&format!("{FIELD}[{place}]")),
+                    Code::UnknownCondition,
+                    reason,
+                );
             }
         }
     }

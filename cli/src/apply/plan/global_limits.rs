@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use btp_policy::Code;
 use btp_policy::node::Node;
+use btp_policy::path::FieldPath;
 use btp_policy::spec::Capability;
 
 use super::Scene;
@@ -113,7 +115,12 @@ fn check_names(scene: Scene<'_>, effective: &[Effective], errors: &mut Errors<'_
                     entry.home.virtual_host,
                     entry.home.table,
                 );
-                errors.refuse_field(it.policy, &format!("spec.{FIELD}"), reason);
+                errors.refuse_field(
+                    it.policy,
+                    FieldPath::written(&format!("spec.{FIELD}")),
+                    Code::UncountableRoute,
+                    reason,
+                );
             }
         }
     }
@@ -170,7 +177,12 @@ fn on_routes(
         let routes = without_backend.join(", ");
         let reason = format!("is not in force on {routes}: {NO_BACKEND}");
         match managers.is_empty() {
-            true => errors.advise(it.policy, &format!("spec.{FIELD}"), reason),
+            true => errors.advise(
+                it.policy,
+                FieldPath::written(&format!("spec.{FIELD}")),
+                Code::RouteWithoutBackend,
+                reason,
+            ),
             false => it.notes.push(format!("{FIELD} {reason}")),
         }
     }
@@ -201,7 +213,7 @@ fn insert(
             "is called {NAME}, as the filter is that asks the rate limit service: give it another \
              name"
         );
-        return errors.refuse(draft.config(), &filter, reason);
+        return errors.refuse(draft.config(), &filter, Code::ServiceNameTaken, reason);
     }
     let spots = Spots::find(scene, draft.config(), manager, hcm);
     spots.refuse_unknown(&[Capability::RateLimit], errors);
@@ -254,7 +266,7 @@ fn add_cluster(
         let reason = format!(
             "is called {NAME}, as the cluster is of the rate limit service: give it another name"
         );
-        return errors.refuse(draft.config(), other, reason);
+        return errors.refuse(draft.config(), other, Code::ServiceNameTaken, reason);
     }
     let file = file_of_clusters(draft.config());
     if file.is_none() {

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use btp_policy::Code;
 use btp_policy::node::{Node, Value};
+use btp_policy::path::{FieldPath, Step};
 use btp_policy::policy::{Namespaces, TargetKind};
 use btp_policy::spec::Capability;
 use btp_policy::{PluginConfig, Policy};
@@ -80,7 +82,12 @@ pub(super) fn insert(
         }
         if let Some(already) = already {
             let reason = already.to_string();
-            errors.refuse(draft.config(), &manager.address, reason);
+            errors.refuse(
+                draft.config(),
+                &manager.address,
+                Code::FilterIsThere,
+                reason,
+            );
             continue;
         }
         let used = policies_of(&scene.attached[index]);
@@ -154,7 +161,12 @@ fn refuse_unsayable(scene: Scene<'_>, used: &[usize], errors: &mut Errors<'_>) {
                      show to a dynamic module: namespace and first key can have no :, ), or end \
                      of a line; use the .wasm, or have another filter write the value one key deep"
                 );
-                errors.refuse_field(*policy, &format!("spec.{}", it.path), reason);
+                errors.refuse_field(
+                    *policy,
+                    FieldPath::written(&format!("spec.{}", it.path)),
+                    Code::UnsayableMetadata,
+                    reason,
+                );
             }
         }
     }
@@ -242,11 +254,12 @@ fn check_plugin(scene: Scene<'_>, instance: &Instance, used: &[usize], errors: &
     };
     for mut problem in problems {
         // The policies of an instance are some of all policies.
-        let rest = problem.path.strip_prefix("policies[");
-        if let Some((place, path)) = rest.and_then(|rest| rest.split_once(']'))
-            && let Some(policy) = place.parse().ok().and_then(|it: usize| used.get(it))
+        if let [Step::Field(list), Step::Item(place), rest @ ..] = problem.path.steps()
+            && **list == *"policies"
+            && let Some(policy) = used.get(*place)
         {
-            problem.path = format!("policies[{policy}]{path}");
+            let begin = [Step::Field(list.clone()), Step::Item(*policy)];
+            problem.path = begin.into_iter().chain(rest.iter().cloned()).collect();
         }
         let (problem, location) = in_its_file(problem, scene.input);
         errors.add_once(Finding::error(problem, location));

@@ -9,7 +9,7 @@ mod own;
 
 use std::collections::BTreeSet;
 
-use btp_policy::path::closest;
+use btp_policy::path::FieldPath;
 use btp_policy::problem::Problem;
 
 use super::Scene;
@@ -73,7 +73,7 @@ fn check_alone(scene: Scene<'_>, errors: &mut Errors<'_>) {
         let spec = object.node.field("spec");
         let found = spec.map(|spec| translate(spec, &context));
         for mut problem in found.and_then(Result::err).unwrap_or_default() {
-            problem.mark = closest(&object.node, &problem.path).mark;
+            problem.mark = problem.path.closest(&object.node).mark;
             errors.add(Finding::error(problem, Location::File(object.source)));
         }
     }
@@ -161,7 +161,8 @@ impl Native<'_, '_, '_> {
                 Some(parent) => format!("{} (after the merge with {parent})", problem.reason),
                 None => problem.reason,
             };
-            self.errors.refuse_field(it.policy, &problem.path, reason);
+            self.errors
+                .refuse_field(it.policy, problem.path, problem.code, reason);
         }
         None
     }
@@ -191,7 +192,12 @@ impl Native<'_, '_, '_> {
         if let Err(error) = apply_change(&mut bootstrap, change) {
             let reason = format!("{} of the bootstrap {error}", change.path);
             let policy = self.effective[index].policy;
-            self.errors.refuse_field(policy, &change.field, reason);
+            self.errors.refuse_field(
+                policy,
+                FieldPath::written(&change.field),
+                error.code(),
+                reason,
+            );
         }
     }
 

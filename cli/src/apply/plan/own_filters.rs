@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use btp_policy::Code;
 use btp_policy::node::Value;
 
 use super::Scene;
@@ -57,12 +58,17 @@ pub(super) fn insert(
                      give each listener a cluster of its own, or take http_filters out",
                     scene.places[other]
                 );
-                errors.refuse(draft.config(), address, reason);
+                errors.refuse(draft.config(), address, Code::OwnHttpFilters, reason);
                 continue;
             }
         };
         if let Some(already) = already {
-            errors.refuse(draft.config(), address, already.to_string());
+            errors.refuse(
+                draft.config(),
+                address,
+                Code::FilterIsThere,
+                already.to_string(),
+            );
             continue;
         }
         let list = draft.change_in(address, &list_address);

@@ -8,6 +8,7 @@ use crate::apply::placement::Object;
 use crate::envoy::address::Address;
 use crate::envoy::model::{Model, RouteId, Sender};
 use crate::translate::Change;
+use btp_policy::path::FieldPath;
 
 /// An object that is changed.
 pub(super) struct Changed {
@@ -111,7 +112,12 @@ pub(super) fn perform(
                 false => format!(": {} {error}", change.path),
             };
             let reason = format!("cannot be put into force on {what}{wrong}");
-            errors.refuse_field(it.policy, &change.field, reason);
+            errors.refuse_field(
+                it.policy,
+                FieldPath::written(&change.field),
+                error.code(),
+                reason,
+            );
         }
     }
 }

@@ -8,6 +8,7 @@ use super::draft::Draft;
 use super::errors::Errors;
 use crate::envoy::address::Address;
 use crate::envoy::tree::{WrongKind, merge, object_mut};
+use btp_policy::Code;
 
 /// Completes the metadata of all routes of these connection managers: also of those
 /// that no policy names, as the filter would else go by their names.
@@ -31,7 +32,7 @@ pub(super) fn complete(
                     "holds {name:?} in envoy-gateway.resources: a dynamic module reads \
                      kind/namespace/name, so that none of them can have a / in it"
                 );
-                errors.refuse(draft.config(), &entry.address, reason);
+                errors.refuse(draft.config(), &entry.address, Code::SlashInName, reason);
                 continue;
             }
         };

@@ -9,6 +9,8 @@ use super::errors::Errors;
 use crate::apply::effective::Effective;
 use crate::apply::placement::{Effect, Object, Placement};
 use crate::envoy::model::Sender;
+use btp_policy::Code;
+use btp_policy::path::FieldPath;
 
 /// Finds out what of all that was done holds, refuses what does not, and warns
 /// of fields that one cluster of a route has and another has not.
@@ -30,7 +32,12 @@ pub(super) fn settle(
                     "is not in force on {what}, though it was put there: another change has \
                      undone it"
                 );
-                errors.refuse_field(it.policy, &undone.field, reason);
+                errors.refuse_field(
+                    it.policy,
+                    FieldPath::written(&undone.field),
+                    Code::Undone,
+                    reason,
+                );
             }
         }
         for partial in partial(&it.placements) {
@@ -46,7 +53,12 @@ pub(super) fn settle(
                 "is in force on cluster {has} and not on cluster {lacks}, to which {sender} sends \
                  as well: {reason}"
             );
-            errors.advise(it.policy, &format!("spec.{field}"), reason);
+            errors.advise(
+                it.policy,
+                FieldPath::written(&format!("spec.{field}")),
+                Code::PartlyInForce,
+                reason,
+            );
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The places of faults and limits in a connection manager: as an option
 //! says, as a person has moved them, or the usual ones.
 
+use btp_policy::Code;
 use btp_policy::node::Node;
+use btp_policy::path::{FieldPath, Step};
 use btp_policy::problem::Problem;
 use btp_policy::spec::Capability;
 
@@ -68,8 +70,9 @@ impl Spots {
     pub(super) fn refuse_unknown(&self, wanted: &[Capability], errors: &mut Errors<'_>) {
         for (group, reason) in &self.unknown {
             if wanted.iter().any(|it| Group::of(*it) == *group) {
-                let option = format!("--{}-behind", group.name());
-                let problem = Problem::new(option, reason.to_string());
+                let option = [Step::field(&format!("--{}-behind", group.name()))];
+                let path: FieldPath = option.into_iter().collect();
+                let problem = Problem::new(path, Code::UnknownPlace, reason.to_string());
                 errors.add_once(Finding::error(problem, Location::Nowhere));
             }
         }

@@ -9,7 +9,7 @@ use btp_policy::policy::MergeType;
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::At;
 use btp_policy::spec::{advise, by_hand};
-use btp_policy::{PluginConfig, Policy, merge};
+use btp_policy::{PluginConfig, Policy, Regexes, merge};
 
 use super::answer::{Answer, Enforced, Field, Governing, Place};
 use crate::commands::files::{Files, Summary};
@@ -128,7 +128,7 @@ fn invalid(config: &Node) -> String {
     out.push_str("policies\n");
     for node in policies {
         let mut problems = Problems::default();
-        Policy::read(At::root(node), &mut problems);
+        Policy::read(At::root(node), &Regexes::default(), &mut problems);
         let metadata = |name| node.field("metadata")?.field(name)?.as_str();
         let namespace = metadata("namespace").unwrap_or("default");
         let name = metadata("name").unwrap_or("(no name)");

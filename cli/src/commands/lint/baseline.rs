@@ -2,6 +2,7 @@
 //! Envoy Gateway does, and easily overlooked: whoever adds a timeout to one
 //! route switches the limits off that the Gateway has for all of them.
 
+use btp_policy::Code;
 use btp_policy::Policy;
 use btp_policy::attach::{Attachments, Status};
 use btp_policy::node::{Node, Value};
@@ -45,10 +46,7 @@ pub(super) fn check(
             policies[above].name,
             lost.join(", ")
         );
-        let problem = Problem {
-            mark: spec.mark,
-            ..Problem::new("spec", reason)
-        };
+        let problem = Problem::new("spec", Code::HidesGatewayPolicy, reason).at(spec.mark);
         findings.push(Finding::warning(problem, Location::File(object.source)));
     }
 }

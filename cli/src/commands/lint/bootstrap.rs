@@ -1,8 +1,10 @@
 //! What is wrong with an Envoy configuration, and unwise in it under policies.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use btp_policy::Policy;
+use btp_policy::problem::Problem;
 
 use crate::apply::attach::{Attached, Surroundings, attach, attach_l4};
 use crate::apply::overlap::overlaps;
@@ -56,7 +58,8 @@ pub(super) fn lint(
         more.extend(hcm::hints_of_usual_places(
             &config, &model, policies, &attached,
         ));
-        more.retain(|it| !hints.contains(it));
+        let known: HashSet<(usize, String)> = hints.iter().map(said).collect();
+        more.retain(|it| !known.contains(&said(it)));
         hints.extend(more);
         let all = Attached {
             model: &model,
@@ -76,4 +79,9 @@ pub(super) fn lint(
     let files = config.files.into_iter();
     input.sources.extend(files.map(|file| file.source));
     Ok(())
+}
+
+/// What a hint says, and of what in which file.
+fn said((file, problem): &(usize, Problem)) -> (usize, String) {
+    (*file, problem.to_string())
 }

@@ -1,7 +1,9 @@
 //! A configuration in several files as one: what `envoy --mode validate`
 //! checks, as it looks into no other file than the bootstrap.
 
+use btp_policy::Code;
 use btp_policy::node::{Node, Value};
+use btp_policy::path::FieldPath;
 use btp_policy::problem::Problem;
 
 use super::{Config, Kind, Syntax, parse, path_of};
@@ -27,13 +29,19 @@ impl Config {
             files.push(parse(&text, file.syntax)?);
         }
         let Some(mut root) = files.first().cloned() else {
-            return Err(Problem::new("", "there is no bootstrap"));
+            return Err(Problem::new("", Code::NoBootstrap, "there is no bootstrap"));
         };
         for (name, list, kind) in LISTS {
             let Some(index) = self.files.iter().position(|it| it.kind == kind) else {
                 continue;
             };
-            let wrong = |it: WrongKind| Problem::new(it.field.clone(), it.to_string());
+            let wrong = |it: WrongKind| {
+                Problem::new(
+                    FieldPath::written(&it.field),
+                    Code::WrongShape,
+                    it.to_string(),
+                )
+            };
             remove(
                 object_mut(&mut root, "dynamic_resources").map_err(wrong)?,
                 name,

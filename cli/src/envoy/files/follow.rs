@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use btp_policy::Code;
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problem;
 
@@ -65,7 +66,8 @@ impl Config {
             Some(file) if self.files[file].kind != kind => {
                 let reason = "is named for resources of two kinds: Envoy takes one kind from a \
                               file, so give each a file of its own";
-                self.problems.push((file, Problem::new("", reason)));
+                self.problems
+                    .push((file, Problem::new("", Code::FileOfTwoKinds, reason)));
                 Ok(())
             }
             Some(_) => Ok(()),

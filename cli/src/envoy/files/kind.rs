@@ -1,7 +1,9 @@
 //! What a file holds for Envoy, and that it holds nothing else: Envoy refuses
 //! a file with a resource of another kind as a whole.
 
+use btp_policy::Code;
 use btp_policy::node::Node;
+use btp_policy::path::{FieldPath, Step};
 use btp_policy::problem::Problem;
 
 use crate::envoy::tree::{items, type_of};
@@ -56,7 +58,7 @@ impl Kind {
                     "is a {found} in a file that Envoy reads a {wanted} from: it refuses such a \
                      file, so give each kind a file of its own"
                 );
-                problems.push(placed(resource, index, reason));
+                problems.push(placed(resource, index, Code::WrongResource, reason));
             }
         }
         let is_single = matches!(self, Self::Routes | Self::Extension);
@@ -68,15 +70,15 @@ impl Kind {
                 "is the second {wanted} in a file: Envoy takes one and refuses such a file, so \
                  give each a file of its own"
             );
-            problems.push(placed(second, 1, reason));
+            problems.push(placed(second, 1, Code::SecondResource, reason));
         }
         problems
     }
 }
 
-fn placed(resource: &Node, index: usize, reason: String) -> Problem {
-    Problem {
-        mark: resource.mark,
-        ..Problem::new(format!("resources[{index}]"), reason)
-    }
+fn placed(resource: &Node, index: usize, code: Code, reason: String) -> Problem {
+    let path: FieldPath = [Step::field("resources"), Step::Item(index)]
+        .into_iter()
+        .collect();
+    Problem::new(path, code, reason).at(resource.mark)
 }

@@ -1,6 +1,7 @@
 //! The rules of a policy, and those that it has from the one it merges with, each
 //! with what it is known by.
 
+use btp_policy::Regexes;
 use btp_policy::merge;
 use btp_policy::native::GlobalRule;
 use btp_policy::node::{Node, Value};
@@ -77,7 +78,13 @@ pub(crate) fn rules(own: Source<'_>, above: Option<(Source<'_>, MergeType)>) -> 
 /// The rules of a `spec` in which nothing is wrong.
 pub(super) fn of_spec(spec: &Node) -> Vec<GlobalRule> {
     let global = find(spec, &["rateLimit", "global"]);
-    let read = |global| GlobalRule::read_all(At::root(global), &mut Problems::default());
+    let read = |global| {
+        GlobalRule::read_all(
+            At::root(global),
+            &Regexes::default(),
+            &mut Problems::default(),
+        )
+    };
     let is_list = |it: &&Node| {
         matches!(
             find(it, &["rules"]).map(|it| &it.value),

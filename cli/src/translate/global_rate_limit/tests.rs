@@ -330,7 +330,7 @@ fn what_limitador_does_not_know_is_refused() {
     let problems = |format| {
         let mut out = Changes::default();
         check(&spec(rule), format, &mut out);
-        let paths = out.problems.into_iter().map(|it| it.path);
+        let paths = out.problems.into_iter().map(|it| it.path.to_string());
         paths.collect::<Vec<_>>()
     };
     assert_eq!(problems(Format::Envoy), [""; 0]);

@@ -6,6 +6,7 @@
 //! is without a route, unless the same policy governs that.
 
 use crate::attach::{Attachments, Environment};
+use crate::code::Code;
 use crate::policy::Policy;
 use crate::problem::Problems;
 use crate::read::Object;
@@ -35,6 +36,7 @@ pub(super) fn read(
             let Some(index) = policies.iter().position(is_it) else {
                 at.refuse(
                     problems,
+                    Code::UnknownPolicy,
                     "must be the namespace/name of one of the policies",
                 );
                 return None;
@@ -44,6 +46,7 @@ pub(super) fn read(
             if known.is_some_and(|known| known.disabled) {
                 at.refuse(
                     problems,
+                    Code::DisabledPolicy,
                     "names a policy that the administrator has switched off",
                 );
                 return None;
@@ -55,7 +58,11 @@ pub(super) fn read(
             attachments.know_only_route(name.to_owned());
         }
         _ => {
-            at.refuse(problems, "must have either allRoutes or onlyRoute");
+            at.refuse(
+                problems,
+                Code::NotExactlyOne,
+                "must have either allRoutes or onlyRoute",
+            );
             return None;
         }
     }

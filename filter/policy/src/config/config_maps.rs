@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::code::Code;
 use crate::node::Mark;
 use crate::path::Path;
 use crate::policy::{Metadata, Policy};
@@ -25,7 +26,12 @@ impl ConfigMaps {
                 if maps.contains_key(&name) {
                     let metadata = Path::Field(&at.path, "metadata");
                     let reason = format!("names {name}, which is listed twice: keep one of them");
-                    problems.note(&Path::Field(&metadata, "name"), at.node.mark, reason);
+                    problems.note(
+                        &Path::Field(&metadata, "name"),
+                        at.node.mark,
+                        Code::DefinedTwice,
+                        reason,
+                    );
                 }
                 maps.insert(name, data);
                 Some(())
@@ -58,16 +64,18 @@ impl ConfigMaps {
                     };
                     filled = true;
                     let outcome = self.body(&name).and_then(|text| {
-                        let wrong =
-                            |reason| format!("refers to ConfigMap {name}, whose body {reason}");
+                        let wrong = |reason| {
+                            let reason = format!("refers to ConfigMap {name}, whose body {reason}");
+                            (Code::ConfigMapBody, reason)
+                        };
                         body.fill_in(text).map_err(wrong)
                     });
-                    if let Err(reason) = outcome {
+                    if let Err((code, reason)) = outcome {
                         let variant = Path::Item(&variants, index.unwrap_or_default());
                         let above = if index.is_some() { &variant } else { &response };
                         let body = Path::Field(above, "body");
                         let path = Path::Field(&body, "valueRef");
-                        problems.note(&path, Mark::UNKNOWN, reason);
+                        problems.note(&path, Mark::UNKNOWN, code, reason);
                     }
                 }
             }
@@ -75,18 +83,23 @@ impl ConfigMaps {
                 filled,
                 OverrideRule::check_operators(&policy.spec.response_override),
             ) {
-                problems.note(&rules, Mark::UNKNOWN, reason);
+                problems.note(&rules, Mark::UNKNOWN, Code::TooManyOperators, reason);
             }
         }
     }
 
     /// The text under `response.body`, or under the only key.
-    fn body(&self, name: &ObjectName) -> Result<&str, String> {
+    fn body(&self, name: &ObjectName) -> Result<&str, (Code, String)> {
         let map = self.0.get(name);
-        let map = map.ok_or_else(|| format!("refers to ConfigMap {name}, which is not here"))?;
+        let map = map.ok_or_else(|| {
+            let reason = format!("refers to ConfigMap {name}, which is not here");
+            (Code::ConfigMapNotFound, reason)
+        })?;
         let only = map.values().next().filter(|_| map.len() == 1);
         let text = map.get(BODY).or(only).ok_or_else(|| {
-            format!("refers to ConfigMap {name}, which has no key {BODY:?} (nor a single one)")
+            let reason =
+                format!("refers to ConfigMap {name}, which has no key {BODY:?} (nor a single one)");
+            (Code::ConfigMapKey, reason)
         })?;
         Ok(text)
     }
@@ -110,7 +123,7 @@ fn read_one(at: At<'_>, problems: &mut Problems) -> Option<(ObjectName, BTreeMap
     }
     if let Some(at) = object.get("binaryData") {
         let reason = "is not read here: put the text into data";
-        problems.note(&at.path, at.node.mark, reason);
+        problems.note(&at.path, at.node.mark, Code::BinaryData, reason);
     }
     let metadata = object
         .required("metadata", problems)

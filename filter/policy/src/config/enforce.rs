@@ -1,5 +1,6 @@
 //! What one instance of the filter enforces, and what becomes of the rest.
 
+use crate::code::Code;
 use crate::position::Position;
 use crate::problem::Problems;
 use crate::read::Object;
@@ -81,7 +82,7 @@ impl Enforce {
             if !possible.has(capability) {
                 let reason = "cannot be enforced with position Upstream, where only \
                               faultInjection and retry can: give it to a downstream instance";
-                at.refuse(problems, reason);
+                at.refuse(problems, Code::DownstreamOnly, reason);
             }
             match capability {
                 Capability::FaultInjection => enforce.fault_injection = true,

@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::config_maps::ConfigMaps;
+use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::policy::Policy;
 use crate::problem::Problem;
@@ -87,7 +88,7 @@ impl Footprint {
     ///
     /// # Errors
     /// There are too many: a predicate whose subject is the policies.
-    pub(super) fn add_tables(&mut self, policies: &[Policy]) -> Result<(), String> {
+    pub(super) fn add_tables(&mut self, policies: &[Policy]) -> Result<(), (Code, String)> {
         let faults = policies
             .iter()
             .filter_map(|it| it.spec.fault_injection.as_ref());
@@ -103,24 +104,25 @@ impl Footprint {
         if count <= MOST_TABLES {
             return Ok(());
         }
-        Err(format!(
-            "have {count} delay distributions that differ, and {MOST_TABLES} is the most"
-        ))
+        let reason =
+            format!("have {count} delay distributions that differ, and {MOST_TABLES} is the most");
+        Err((Code::TooManyDistributions, reason))
     }
 
     /// # Errors
     /// It is more than `most` bytes: a predicate whose subject is the policies.
-    pub(super) fn check(self, most: usize) -> Result<(), String> {
+    pub(super) fn check(self, most: usize) -> Result<(), (Code, String)> {
         const MIB: usize = 1 << 20;
         if self.total() <= most {
             return Ok(());
         }
         let (bytes, most) = (self.total().div_ceil(MIB), most / MIB);
-        Err(format!(
+        let reason = format!(
             "take {bytes} MiB of a worker's memory while they are loaded, and \
              limits.configurationBytes is {most} MiB; leave policies out that this instance \
              does not need, or raise it"
-        ))
+        );
+        Err((Code::TooMuchMemory, reason))
     }
 }
 
@@ -137,7 +139,7 @@ pub(super) fn check_text(text: &[u8]) -> Result<(), Problem> {
         return Ok(());
     }
     let reason = format!("has {values} values, and {MOST} is the most that a worker could hold");
-    Err(Problem::new("", reason))
+    Err(Problem::new("", Code::TooManyValues, reason))
 }
 
 /// Bytes that a tree takes.

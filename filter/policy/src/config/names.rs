@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::code::Code;
 use crate::node::Mark;
 use crate::path::Path;
 use crate::policy::Policy;
@@ -27,6 +28,11 @@ pub(super) fn refuse_twice(policies: &[Policy], problems: &mut Problems) {
              them names of their own",
             policy.name
         );
-        problems.note(&Path::Field(&metadata, "name"), Mark::UNKNOWN, reason);
+        problems.note(
+            &Path::Field(&metadata, "name"),
+            Mark::UNKNOWN,
+            Code::DefinedTwice,
+            reason,
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::attach::{Environment, Gateway, Namespace};
+use crate::code::Code;
 use crate::labels::{Labels, read_labels};
 use crate::policy::{DEFAULT_NAMESPACE, read_namespace};
 use crate::problem::Problems;
@@ -19,7 +20,7 @@ pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Envir
         at.list(0..=usize::MAX, problems, |at, problems| {
             let (name, namespace) = read_one_namespace(at, problems)?;
             if namespaces.insert(name, namespace).is_some() {
-                at.refuse(problems, "is listed twice");
+                at.refuse(problems, Code::ListedTwice, "is listed twice");
             }
             Some(())
         })?;

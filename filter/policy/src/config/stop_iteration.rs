@@ -5,6 +5,7 @@
 //! With the field off, a held request gets no body at all, so that gathering
 //! one would wait for ever.
 
+use crate::code::Code;
 use crate::config::Enforce;
 use crate::node::Mark;
 use crate::path::Path;
@@ -46,6 +47,7 @@ pub(super) fn check(policies: &[Policy], enforce: Enforce, allowed: bool, proble
             problems.note(
                 &Path::Field(&field, "mode"),
                 Mark::UNKNOWN,
+                Code::HeadersNotHeld,
                 "is Buffer, which needs allow_on_headers_stop_iteration: true in Envoy's \
                  configuration of this filter (Envoy 1.40 or later), and \
                  allowOnHeadersStopIteration: true beside the policies to say so; \

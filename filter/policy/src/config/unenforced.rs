@@ -1,6 +1,7 @@
 //! What the filter cannot enforce, and therefore refuses: nothing that a policy
 //! asks for is silently left undone.
 
+use crate::code::Code;
 use crate::config::{Enforce, NativeFields};
 use crate::node::{Mark, Value};
 use crate::path::Path;
@@ -16,6 +17,7 @@ pub(super) fn refuse_keys(config: &Object<'_>, problems: &mut Problems) {
     {
         at.refuse(
             problems,
+            Code::UnusedSetting,
             "must be false: this version of the filter has no use for it",
         );
     }
@@ -70,8 +72,13 @@ fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) 
     for (name, at) in object.fields() {
         if let Some(owner) = owner_of(name).filter(|owner| owner.is_native()) {
             match owner.by_hand().filter(|_| native == NativeFields::Refuse) {
-                Some(instead) => found.note(&at.path, at.node.mark, refused_by_hand(instead)),
-                None => found.note(&at.path, at.node.mark, reason),
+                Some(instead) => found.note(
+                    &at.path,
+                    at.node.mark,
+                    Code::UntranslatedField,
+                    refused_by_hand(instead),
+                ),
+                None => found.note(&at.path, at.node.mark, Code::EnvoysField, reason),
             }
         }
     }
@@ -79,28 +86,29 @@ fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) 
         && let Some(retry) = retry.open_object(&mut Problems::default())
     {
         if let Some(at) = retry.get("numAttemptsPerPriority") {
-            found.note(&at.path, at.node.mark, reason);
+            found.note(&at.path, at.node.mark, Code::EnvoysField, reason);
         }
         if let Some(per_retry) = retry.get("perRetry")
             && let Some(per_retry) = per_retry.open_object(&mut Problems::default())
             && let Some(at) = per_retry.get("backOff")
         {
-            found.note(&at.path, at.node.mark, reason);
+            found.note(&at.path, at.node.mark, Code::EnvoysField, reason);
         }
     }
     if let Some(limits) = object.get("rateLimit")
         && let Some(limits) = limits.open_object(&mut Problems::default())
         && let Some(at) = limits.get("global")
     {
-        let reason = match native {
-            NativeFields::Refuse => {
+        let (code, reason) = match native {
+            NativeFields::Refuse => (
+                Code::NoRateLimitService,
                 "needs a rate limit service and Envoy's own filter for it: configure them there, \
                  as btp apply does (--rate-limit-service and --rate-limit-config), and leave this \
-                 out here, or write rateLimit.local"
-            }
-            _ => reason,
+                 out here, or write rateLimit.local",
+            ),
+            _ => (Code::EnvoysField, reason),
         };
-        found.note(&at.path, at.node.mark, reason);
+        found.note(&at.path, at.node.mark, code, reason);
     }
 }
 
@@ -137,6 +145,11 @@ fn refuse_in_override(rule: &OverrideRule, path: &Path<'_>, problems: &mut Probl
         let reason = "asks Envoy to run the request again on another route, which a filter \
                       cannot do: add mode: Client to send the client there, or configure \
                       Envoy's own custom_response filter";
-        problems.note(&Path::Field(path, "redirect"), Mark::UNKNOWN, reason);
+        problems.note(
+            &Path::Field(path, "redirect"),
+            Mark::UNKNOWN,
+            Code::InternalRedirect,
+            reason,
+        );
     }
 }

@@ -5,6 +5,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 use crate::json;
+use crate::regex::Regexes;
 
 fn said_of(version: &str) -> Vec<String> {
     let text = format!(
@@ -13,7 +14,7 @@ fn said_of(version: &str) -> Vec<String> {
     );
     let node = json::parse(text.as_bytes()).unwrap();
     let mut problems = Problems::default();
-    Policy::read(At::root(&node), &mut problems);
+    Policy::read(At::root(&node), &Regexes::default(), &mut problems);
     let list = problems.into_vec();
     list.iter().map(ToString::to_string).collect()
 }

@@ -42,7 +42,7 @@ fn what_is_found_aside_does_not_count() {
     let mut problems = Problems::default();
     let (_, found) = problems.aside(|problems| {
         for _ in 0..2 * Problems::MOST {
-            problems.note(&Path::Root, Mark::UNKNOWN, "is wrong");
+            problems.note(&Path::Root, Mark::UNKNOWN, Code::WrongType, "is wrong");
         }
     });
     assert_eq!(found.len(), Problems::MOST);
@@ -60,7 +60,7 @@ fn keys_and_values_are_cut_and_nothing_in_them_is_hidden() {
     );
     let node = json::parse(format!(r#""{key}""#).as_bytes()).unwrap();
     let mut problems = Problems::default();
-    problems.refuse(&Path::Root, &node, format!("has {key}"));
+    problems.refuse(&Path::Root, &node, Code::WrongType, format!("has {key}"));
     let shown = problems.into_vec()[0].to_string();
     assert!(shown.chars().count() < 4_400 && !shown.chars().any(crate::is_hidden));
 }

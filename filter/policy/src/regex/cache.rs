@@ -1,31 +1,34 @@
 //! The regexes of a configuration: each compiled once, however often it is
 //! written, and all of them bounded in what they take.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use super::Regex;
+use super::{Regex, RegexError};
+use crate::code::Code;
 
-/// What has been compiled so far.
+/// What has been compiled so far: what readers of conditions are given beside the list
+/// of problems, and share.
 #[derive(Debug)]
 pub struct Regexes {
-    known: BTreeMap<String, Result<Regex, String>>,
+    known: RefCell<BTreeMap<String, Result<Regex, RegexError>>>,
     /// What those that are in order take.
-    bytes: usize,
+    bytes: Cell<usize>,
     most_bytes: usize,
     /// Those that were too dear, or are no regexes.
-    refused: usize,
+    refused: Cell<usize>,
     /// Conditions read, each with its regex.
-    conditions: usize,
+    conditions: Cell<usize>,
 }
 
 impl Default for Regexes {
     fn default() -> Self {
         Self {
-            known: BTreeMap::new(),
-            bytes: 0,
+            known: RefCell::default(),
+            bytes: Cell::new(0),
             most_bytes: Self::DEFAULT_BYTES,
-            refused: 0,
-            conditions: 0,
+            refused: Cell::new(0),
+            conditions: Cell::new(0),
         }
     }
 }
@@ -53,17 +56,18 @@ impl Regexes {
     /// The regex `pattern`, which is one more condition.
     ///
     /// # Errors
-    /// What is wrong with it, in one line: a predicate whose subject is the
-    /// pattern.
-    pub fn get(&mut self, pattern: &str) -> Result<Regex, String> {
-        self.conditions += 1;
-        if let Some(known) = self.known.get(pattern) {
+    /// What is wrong with it.
+    pub fn get(&self, pattern: &str) -> Result<Regex, RegexError> {
+        self.conditions.set(self.conditions.get().saturating_add(1));
+        if let Some(known) = self.known.borrow().get(pattern) {
             return known.clone();
         }
         let result = self.compile(pattern);
-        self.refused += usize::from(result.is_err());
-        if self.refused <= Self::MOST_REFUSED {
-            self.known.insert(pattern.to_owned(), result.clone());
+        let refused = self.refused.get() + usize::from(result.is_err());
+        self.refused.set(refused);
+        if refused <= Self::MOST_REFUSED {
+            let mut known = self.known.borrow_mut();
+            known.insert(pattern.to_owned(), result.clone());
         }
         result
     }
@@ -71,46 +75,54 @@ impl Regexes {
     /// Bytes of memory that all of them take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.get()
     }
 
     /// How many conditions have been read.
     #[must_use]
     pub fn conditions(&self) -> usize {
-        self.conditions
+        self.conditions.get()
     }
 
-    fn compile(&mut self, pattern: &str) -> Result<Regex, String> {
+    fn compile(&self, pattern: &str) -> Result<Regex, RegexError> {
         const KIB: usize = 1024;
-        if self.refused >= Self::MOST_REFUSED {
+        if self.refused.get() >= Self::MOST_REFUSED {
             let most = Self::MOST_REFUSED;
-            return Err(format!(
-                "is not looked at: {most} other regular expressions are wrong"
-            ));
+            return Err(RegexError {
+                code: Code::RegexNotRead,
+                reason: format!("is not looked at: {most} other regular expressions are wrong"),
+            });
         }
         let regex = Regex::new(pattern)?;
-        let (bytes, most) = (self.bytes.saturating_add(regex.bytes()), self.most_bytes);
+        let (bytes, most) = (
+            self.bytes.get().saturating_add(regex.bytes()),
+            self.most_bytes,
+        );
         if bytes > most {
             let (bytes, most) = (bytes.div_ceil(KIB), most / KIB);
-            return Err(format!(
+            let reason = format!(
                 "is one too many: the regular expressions up to here take {bytes} KiB, and \
                  limits.regexBytes is {most} KiB; simplify them, or raise it"
-            ));
+            );
+            return Err(RegexError {
+                code: Code::RegexesTooLarge,
+                reason,
+            });
         }
-        self.bytes = bytes;
+        self.bytes.set(bytes);
         Ok(regex)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Regexes;
+    use super::{RegexError, Regexes};
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn the_same_regex_is_compiled_and_counted_once() {
-        let mut regexes = Regexes::default();
+        let regexes = Regexes::default();
         let one = regexes.get("a+").unwrap();
         let bytes = regexes.bytes();
         assert_eq!((bytes, one.bytes()), (one.bytes(), bytes));
@@ -121,10 +133,10 @@ mod tests {
 
     #[test]
     fn what_all_of_them_take_is_bounded() {
-        let mut regexes = Regexes::up_to(16 * 1024);
+        let regexes = Regexes::up_to(16 * 1024);
         let refused = (0..1_000).find_map(|index| regexes.get(&format!("a{index}[a-z]+")).err());
         assert_eq!(
-            refused.unwrap(),
+            refused.unwrap().reason,
             "is one too many: the regular expressions up to here take 17 KiB, and \
              limits.regexBytes is 16 KiB; simplify them, or raise it"
         );
@@ -133,12 +145,12 @@ mod tests {
 
     #[test]
     fn not_every_wrong_one_is_looked_at() {
-        let mut regexes = Regexes::default();
+        let regexes = Regexes::default();
         let wrong: Vec<_> = (0..100)
             .filter_map(|index| regexes.get(&format!("({index}")).err())
             .collect();
         assert_eq!(wrong.len(), 100);
-        let not_seen = |error: &&String| error.starts_with("is not looked at: 32 other");
+        let not_seen = |error: &&RegexError| error.reason.starts_with("is not looked at: 32 other");
         assert_eq!(wrong.iter().filter(not_seen).count(), 68);
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 
@@ -34,6 +35,7 @@ impl Cidr {
         if cidr.is_none() {
             at.refuse(
                 problems,
+                Code::MalformedCidr,
                 "must be an address range such as 10.0.0.0/8, 10.0.0.1/32 or 2001:db8::/32",
             );
         }

@@ -4,6 +4,7 @@ use std::fmt;
 
 #[cfg(feature = "schema")]
 use super::units;
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 
@@ -73,7 +74,7 @@ impl Duration {
                 reason,
                 &units::meant_durations(&at.node.value, Self::is_right),
             );
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::MalformedDuration, reason);
         }
         duration
     }
@@ -87,7 +88,11 @@ impl Duration {
     pub fn read_positive(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let duration = Self::read(at, problems)?;
         if duration.nanos == 0 {
-            at.refuse(problems, "must be longer than zero");
+            at.refuse(
+                problems,
+                Code::DurationOutOfBounds,
+                "must be longer than zero",
+            );
             return None;
         }
         Some(duration)

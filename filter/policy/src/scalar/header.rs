@@ -2,6 +2,7 @@
 
 use super::header_name::HeaderName;
 use super::template::Template;
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 
@@ -22,7 +23,11 @@ pub fn read_header_value<'a>(at: At<'a>, problems: &mut Problems) -> Option<&'a 
         .bytes()
         .any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
     {
-        at.refuse(problems, "must not contain control characters");
+        at.refuse(
+            problems,
+            Code::MalformedHeaderValue,
+            "must not contain control characters",
+        );
         return None;
     }
     Some(value)

@@ -1,5 +1,6 @@
 //! Header names: which a policy may look at, and which it may write.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 
@@ -35,7 +36,11 @@ impl HeaderName {
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let name = Self::new(at.string(problems)?);
         if name.is_none() {
-            at.refuse(problems, "must be a header name: 1 to 256 token characters");
+            at.refuse(
+                problems,
+                Code::MalformedHeaderName,
+                "must be a header name: 1 to 256 token characters",
+            );
         }
         name
     }
@@ -45,7 +50,11 @@ impl HeaderName {
 pub fn read_header_name(at: At<'_>, problems: &mut Problems) -> Option<HeaderName> {
     let name = HeaderName::read(at, problems)?;
     if FRAMING.contains(&name.as_str()) {
-        at.refuse(problems, "is written by Envoy itself: leave it out");
+        at.refuse(
+            problems,
+            Code::ReservedHeader,
+            "is written by Envoy itself: leave it out",
+        );
         return None;
     }
     Some(name)

@@ -1,5 +1,6 @@
 //! Percentages in whole parts per million, Envoy's finest step.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 
@@ -45,6 +46,7 @@ impl Ppm {
         if ppm.is_none() {
             at.refuse(
                 problems,
+                Code::MalformedPercentage,
                 "must be a percentage from 0 to 100, in steps of 0.0001",
             );
         }

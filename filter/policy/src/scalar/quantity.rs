@@ -4,6 +4,7 @@ use std::fmt;
 
 #[cfg(feature = "schema")]
 use super::units;
+use crate::code::Code;
 use crate::node::Value;
 use crate::problem::Problems;
 use crate::read::At;
@@ -78,7 +79,7 @@ impl Quantity {
             #[cfg(feature = "schema")]
             let reason =
                 units::with_meant(reason, &units::meant_quantities(&at.node.value, Self::API));
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::MalformedQuantity, reason);
         }
         quantity
     }

@@ -1,5 +1,6 @@
 //! Points in time as RFC 3339 writes them: `2026-11-21T15:00:00Z`.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 
@@ -11,7 +12,7 @@ pub fn read_timestamp(at: At<'_>, problems: &mut Problems) -> Option<u64> {
     if time.is_none() {
         let reason = "must be a time as RFC 3339 writes it, such as 2026-11-21T15:00:00Z or \
                       2026-11-21T16:00:00+01:00";
-        at.refuse(problems, reason);
+        at.refuse(problems, Code::MalformedTimestamp, reason);
     }
     time
 }

@@ -1,5 +1,6 @@
 //! What the tables are made of.
 
+use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::owner::Owner;
 use crate::problem::Problems;
@@ -119,6 +120,8 @@ pub type Check = fn(At<'_>, &mut Problems);
 /// What must hold over several fields of an object.
 #[derive(Debug)]
 pub struct Rule {
+    /// What kind of mistake it is not to keep it.
+    pub code: Code,
     /// A predicate whose subject is the object.
     pub says: &'static str,
     /// Whether it holds.
@@ -196,8 +199,8 @@ impl Field {
     }
 }
 
-pub(crate) const fn rule(says: &'static str, holds: fn(&Node) -> bool) -> Rule {
-    Rule { says, holds }
+pub(crate) const fn rule(code: Code, says: &'static str, holds: fn(&Node) -> bool) -> Rule {
+    Rule { code, says, holds }
 }
 
 pub(crate) const fn integer(least: i64, most: i64) -> Shape {
@@ -247,6 +250,7 @@ pub(crate) static FRACTION: Object = object(
         optional("denominator", integer(1, i64::MAX)),
     ],
     &[rule(
+        Code::OutOfBounds,
         "must not have a numerator above its denominator",
         |fraction| {
             let whole = |name, default| match fraction.field(name).map(|node| &node.value) {

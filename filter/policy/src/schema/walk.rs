@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::path::Path;
-use crate::problem::{Problem, Problems};
+use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{Duration, HeaderName, Quantity, is_dns_subdomain};
 
@@ -83,7 +84,9 @@ pub fn check_fields(
                     check_further(at, further, problems);
                 }
             }
-            None if field.required => problems.note(&path, at.node.mark, "is required"),
+            None if field.required => {
+                problems.note(&path, at.node.mark, Code::MissingField, "is required")
+            }
             None => {}
         }
     }
@@ -93,17 +96,20 @@ pub fn check_fields(
 pub(crate) fn check_rules(at: At<'_>, object: &Object, problems: &mut Problems) {
     for rule in object.rules {
         if !(rule.holds)(at.node) {
-            problems.note(&at.path, at.node.mark, rule.says);
+            problems.note(&at.path, at.node.mark, rule.code, rule.says);
         }
     }
 }
 
 /// What is of the wrong type has been noted already and is passed over.
 fn check_further(at: At<'_>, further: Check, problems: &mut Problems) {
-    let (_, found) = problems.aside(|problems| further(at, problems));
-    let is_new = |problem: &Problem| !problems.has_one_at(&problem.path);
-    let new: Vec<Problem> = found.into_iter().filter(is_new).collect();
-    new.into_iter().for_each(|problem| problems.push(problem));
+    let (_, mut found) = problems.aside(|problems| further(at, problems));
+    if found.is_empty() {
+        return;
+    }
+    let known = problems.paths();
+    found.retain(|problem| !known.contains(&problem.path));
+    found.into_iter().for_each(|problem| problems.push(problem));
 }
 
 fn fields_of(object: &Object, profile: Profile) -> impl Iterator<Item = &Field> {
@@ -144,32 +150,43 @@ fn check_text(at: At<'_>, least: usize, most: usize, form: Form, problems: &mut 
         } else {
             format!("must be {least} to {most} characters long")
         };
-        at.refuse(problems, reason);
-    } else if let Some(reason) = wrong_form(text, form) {
-        at.refuse(problems, reason);
+        at.refuse(problems, Code::TextLength, reason);
+    } else if let Some((code, reason)) = wrong_form(text, form) {
+        at.refuse(problems, code, reason);
     }
 }
 
-fn wrong_form(text: &str, form: Form) -> Option<&'static str> {
-    let (is_right, reason) = match form {
-        Form::Free => (true, ""),
-        Form::DnsSubdomain => (is_dns_subdomain(text), "must be a DNS name (RFC 1123)"),
+fn wrong_form(text: &str, form: Form) -> Option<(Code, &'static str)> {
+    let (is_right, code, reason) = match form {
+        Form::Free => return None,
+        Form::DnsSubdomain => (
+            is_dns_subdomain(text),
+            Code::MalformedName,
+            "must be a DNS name (RFC 1123)",
+        ),
         Form::Group => (
             text.is_empty() || is_dns_subdomain(text),
+            Code::MalformedKind,
             "must be an API group, or \"\" for the core group",
         ),
-        Form::Kind => (is_kind(text), "must be a kind, such as HTTPRoute"),
+        Form::Kind => (
+            is_kind(text),
+            Code::MalformedKind,
+            "must be a kind, such as HTTPRoute",
+        ),
         Form::Token => (
             HeaderName::new(text).is_some(),
+            Code::MalformedHeaderName,
             "must be a header name: 1 to 256 token characters",
         ),
         Form::OneLine => (
             !text.contains(['\r', '\n', '\0']),
+            Code::BrokenLine,
             "must not contain line breaks or NUL",
         ),
-        Form::Base64 => (is_base64(text), "must be base64"),
+        Form::Base64 => (is_base64(text), Code::MalformedBase64, "must be base64"),
     };
-    (!is_right).then_some(reason)
+    (!is_right).then_some((code, reason))
 }
 
 fn is_kind(text: &str) -> bool {
@@ -206,7 +223,7 @@ fn check_unique(at: At<'_>, key: &str, problems: &mut Problems) {
         };
         if !seen.insert(value) {
             let path = Path::Item(&at.path, index);
-            problems.refuse(&path, node, "is listed twice");
+            problems.refuse(&path, node, Code::ListedTwice, "is listed twice");
         }
     }
 }

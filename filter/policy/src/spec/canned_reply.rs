@@ -3,6 +3,7 @@
 
 pub(crate) mod schema;
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{HeaderName, HttpStatus, read_header_name, read_header_value};
@@ -74,7 +75,11 @@ pub(super) fn read_reply_header(
     let name = object.required("name", problems).and_then(|at| {
         let name = read_header_name(at, problems)?;
         if name.as_str() == "content-type" {
-            at.refuse(problems, "is written by contentType: set that instead");
+            at.refuse(
+                problems,
+                Code::ReservedHeader,
+                "is written by contentType: set that instead",
+            );
         }
         Some(name)
     });
@@ -98,7 +103,7 @@ mod tests {
         problems
             .into_vec()
             .iter()
-            .map(|it| it.path.clone())
+            .map(|it| it.path.to_string())
             .collect()
     }
 

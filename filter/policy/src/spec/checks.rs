@@ -8,6 +8,7 @@ use crate::owner::Owner;
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::At;
+use crate::regex::Regexes;
 use crate::schema::{Profile, Shape, check, check_fields, check_rules};
 
 /// Notes everything that is wrong with the native fields of a `spec`.
@@ -29,12 +30,12 @@ fn check_global_limits(spec: At<'_>, problems: &mut Problems) {
     let limits = Path::Field(&spec.path, "rateLimit");
     let path = Path::Field(&limits, "global");
     let at = At { node, path };
-    let before = problems.paths().len();
+    let before = problems.len();
     check(at, &Shape::Object(&GLOBAL), Profile::Btp, problems);
-    if problems.paths().len() > before {
+    if problems.len() > before {
         return;
     }
-    GlobalRule::read_all(at, problems);
+    GlobalRule::read_all(at, &Regexes::default(), problems);
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the CRD refuses: the tables, and rules between fields of `spec`.
 
 use super::schema::SPEC;
+use crate::code::Code;
 use crate::node::Node;
 use crate::problem::Problems;
 use crate::read::At;
@@ -18,16 +19,19 @@ static CRD_ONLY: Object = object(
     &[],
     &[
         rule(
+            Code::ExcludedField,
             "must not remove headers in responseOverride[].response.header: an override drops \
              the original ones",
             |spec| !items(spec, "responseOverride").iter().any(removes_headers),
         ),
         rule(
+            Code::ExcludedField,
             "must not have both requestBuffer and httpUpgrade: an upgraded \
              connection cannot be buffered",
             |spec| !(has(spec, "requestBuffer") && has_items(spec, "httpUpgrade")),
         ),
         rule(
+            Code::NeedsHttpTargets,
             "must target Gateways, ListenerSets, HTTPRoutes or GRPCRoutes for admissionControl",
             |spec| {
                 let http = ["Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute"];
@@ -35,6 +39,7 @@ static CRD_ONLY: Object = object(
             },
         ),
         rule(
+            Code::NotExactlyOne,
             "must have either targetRef or targetRefs, or targetSelectors",
             |spec| {
                 let one = has(spec, "targetRef") != has(spec, "targetRefs");
@@ -42,6 +47,7 @@ static CRD_ONLY: Object = object(
             },
         ),
         rule(
+            Code::MergeNeedsRoutes,
             "must target only routes (HTTPRoute, GRPCRoute, TCPRoute, UDPRoute, TLSRoute) \
              for mergeType",
             |spec| {
@@ -49,10 +55,13 @@ static CRD_ONLY: Object = object(
                 !has(spec, "mergeType") || target_kinds(spec).all(route)
             },
         ),
-        rule("must not have the mergeType Replace", |spec| {
-            text_in(spec, "mergeType", "") != "Replace"
-        }),
         rule(
+            Code::UnknownChoice,
+            "must not have the mergeType Replace",
+            |spec| text_in(spec, "mergeType", "") != "Replace",
+        ),
+        rule(
+            Code::WrongConstant,
             "must target objects of the group gateway.networking.k8s.io",
             |spec| {
                 let group = "gateway.networking.k8s.io";
@@ -60,6 +69,7 @@ static CRD_ONLY: Object = object(
             },
         ),
         rule(
+            Code::UnknownChoice,
             "must target only the kinds Gateway, ListenerSet, HTTPRoute, GRPCRoute, TCPRoute, \
              UDPRoute and TLSRoute",
             |spec| {

@@ -1,5 +1,6 @@
 //! Lists whose items must be of different types, as Envoy compares these.
 
+use crate::code::Code;
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::At;
@@ -14,7 +15,7 @@ pub(in crate::spec) fn no_double_type(at: At<'_>, problems: &mut Problems) {
         if seen.contains(&kind) {
             let item = Path::Item(&at.path, index);
             let path = Path::Field(&item, "type");
-            At { node, path }.refuse(problems, "is listed twice");
+            At { node, path }.refuse(problems, Code::ListedTwice, "is listed twice");
         }
         seen.push(kind);
     }

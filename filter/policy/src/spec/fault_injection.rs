@@ -21,10 +21,12 @@ pub use delay::{Delay, DelayLength, Distribution, Spread};
 pub use sampling::{Sampling, SamplingKey};
 pub use schedule::Schedule;
 
+use crate::code::Code;
 use crate::node::Value;
 use crate::position::Position;
 use crate::problem::Problems;
 use crate::read::{At, Object};
+use crate::regex::Regexes;
 use crate::scalar::Ppm;
 use crate::spec::selector::Selector;
 
@@ -69,13 +71,17 @@ const FIELDS: [&str; 10] = [
 impl FaultInjection {
     /// Reads `faultInjection`: at least one of `delay`, `abort` and
     /// `headerControl`.
-    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let object = at.object(&FIELDS, problems)?;
         if !["delay", "abort", "headerControl"]
             .iter()
             .any(|name| object.has(name))
         {
-            at.refuse(problems, "must have delay, abort or headerControl");
+            at.refuse(
+                problems,
+                Code::NoneOfFields,
+                "must have delay, abort or headerControl",
+            );
         }
         let position = match object.get("position") {
             Some(at) => Position::read(at, problems),
@@ -89,7 +95,7 @@ impl FaultInjection {
         };
         check_position(&object, position.unwrap_or_default(), problems);
         let matches = match object.get("match") {
-            Some(at) => Selector::read_any(at, problems),
+            Some(at) => Selector::read_any(at, regexes, problems),
             None => Some(Vec::new()),
         };
         let sampling = match object.get("sampling") {
@@ -108,7 +114,11 @@ impl FaultInjection {
                 .get("headerControl")
                 .is_none_or(|it| it.node.field("delay").is_none())
         {
-            at.refuse(problems, "must be left out: nothing waits without a delay");
+            at.refuse(
+                problems,
+                Code::ExcludedField,
+                "must be left out: nothing waits without a delay",
+            );
         }
         let exempt_health_checks = match object.get("exemptHealthChecks") {
             Some(at) => at.boolean(problems),
@@ -137,12 +147,16 @@ fn check_position(object: &Object<'_>, position: Position, problems: &mut Proble
     if position == Position::Downstream {
         if let Some(at) = object.get("attempts") {
             let reason = "must be left out: attempts are known with position Upstream only";
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::ExcludedField, reason);
         }
         return;
     }
     if let Some(at) = object.get("headerControl") {
-        at.refuse(problems, "must be left out with position Upstream");
+        at.refuse(
+            problems,
+            Code::ExcludedField,
+            "must be left out with position Upstream",
+        );
     }
     let Some(abort) = object.get("abort") else {
         return;
@@ -156,7 +170,7 @@ fn check_position(object: &Object<'_>, position: Position, problems: &mut Proble
         {
             let reason = "must be left out with position Upstream, where an abort rewrites the \
                           status of the response and nothing else: set httpStatus";
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::ExcludedField, reason);
         }
     }
     if let Some(at) = abort.get("httpStatus")
@@ -164,7 +178,7 @@ fn check_position(object: &Object<'_>, position: Position, problems: &mut Proble
     {
         let reason = "must be a status that may have a body with position Upstream: the body of \
                       the response stays";
-        at.refuse(problems, reason);
+        at.refuse(problems, Code::WrongStatus, reason);
     }
 }
 

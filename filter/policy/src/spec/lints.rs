@@ -3,6 +3,7 @@
 
 use super::schema::{SPEC, by_hand};
 use crate::advice::Advice;
+use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::problem::Problems;
 use crate::read::At;
@@ -45,7 +46,7 @@ impl Advice<'_, '_> {
                 "is not translated by this version, so that nobody enforces it, and btp apply \
                  refuses it: leave it out, or {instead}"
             );
-            self.say_if_there(&[field.name], &advice);
+            self.say_if_there(&[field.name], Code::UntranslatedField, &advice);
         }
     }
 
@@ -55,6 +56,7 @@ impl Advice<'_, '_> {
         if self.get(&[breaker, "retryBudget"]).is_some() {
             self.say_if_there(
                 &[breaker, "maxParallelRetries"],
+                Code::BesideRetryBudget,
                 "has no effect beside retryBudget, which bounds retries in its place: leave one \
                  of them out",
             );
@@ -66,6 +68,7 @@ impl Advice<'_, '_> {
         if !splits {
             self.say_if_there(
                 &[passive[0], passive[1], "consecutiveLocalOriginFailures"],
+                Code::WithoutSplit,
                 "has no effect without splitExternalLocalOriginErrors: true: connections that \
                  fail count as consecutive5XxErrors",
             );
@@ -81,12 +84,16 @@ impl Advice<'_, '_> {
             ),
         ] {
             if self.get(path).is_some() {
-                self.say(path, format!("is deprecated: write {new}"));
+                self.say(
+                    path,
+                    Code::DeprecatedField,
+                    format!("is deprecated: write {new}"),
+                );
             }
         }
         if self.get(&["rateLimit", "type"]).is_some() {
             let message = "is deprecated: local and global speak for themselves";
-            self.say(&["rateLimit", "type"], message);
+            self.say(&["rateLimit", "type"], Code::DeprecatedField, message);
         }
     }
 
@@ -96,7 +103,11 @@ impl Advice<'_, '_> {
             &["loadBalancer", "dynamicModule"],
         ] {
             if self.get(path).is_some() {
-                self.say(path, "is accepted by Envoy Gateway and has no effect");
+                self.say(
+                    path,
+                    Code::IneffectiveField,
+                    "is accepted by Envoy Gateway and has no effect",
+                );
             }
         }
         let unused = match self.text(&["rateLimit", "type"]) {
@@ -106,14 +117,14 @@ impl Advice<'_, '_> {
         };
         if self.get(&["rateLimit", unused]).is_some() {
             let message = "has no effect: rateLimit.type says otherwise";
-            self.say(&["rateLimit", unused], message);
+            self.say(&["rateLimit", unused], Code::OtherRateLimitType, message);
         }
     }
 
-    fn say_if_there(&mut self, path: &[&str], advice: &str) {
+    fn say_if_there(&mut self, path: &[&str], code: Code, advice: &str) {
         let is_there = |it: &Node| it.value != Value::Null;
         if self.get(path).is_some_and(is_there) {
-            self.say(path, advice);
+            self.say(path, code, advice);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Ranges of numbers that Envoy has and the API does not.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{Duration, Quantity};
@@ -25,6 +26,10 @@ fn quantity(at: At<'_>, least: u64, most: u64, problems: &mut Problems) {
     if let Some(quantity) = Quantity::read(at, problems)
         && !(least..=most).contains(&quantity.get())
     {
-        at.refuse(problems, format!("must be between {least} and {most}"));
+        at.refuse(
+            problems,
+            Code::QuantityOutOfBounds,
+            format!("must be between {least} and {most}"),
+        );
     }
 }

@@ -22,6 +22,7 @@ pub use rule::{LocalRule, Queue, RateLimitHeaders};
 
 use crate::problem::Problems;
 use crate::read::At;
+use crate::regex::Regexes;
 use crate::scalar::ObjectName;
 use crate::spec::Selector;
 use crate::spec::canned_reply::CannedReply;
@@ -66,7 +67,12 @@ pub enum Mode {
 
 impl RateLimit {
     /// Reads `rateLimit`. `owner` is the policy it stands in.
-    pub fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
+    pub fn read(
+        at: At<'_>,
+        owner: &ObjectName,
+        regexes: &Regexes,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let object = at.object(&["type", "local", "global"], problems)?;
         let local_counts = match object.get("type") {
             Some(at) => at.choice(&[("Local", true), ("Global", false)], problems)?,
@@ -74,7 +80,7 @@ impl RateLimit {
         };
         let local = object
             .get("local")
-            .and_then(|at| LocalRateLimit::read(at, owner, problems));
+            .and_then(|at| LocalRateLimit::read(at, owner, regexes, problems));
         Some(Self {
             local: local.filter(|_| local_counts),
         })
@@ -82,7 +88,12 @@ impl RateLimit {
 }
 
 impl LocalRateLimit {
-    fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
+    fn read(
+        at: At<'_>,
+        owner: &ObjectName,
+        regexes: &Regexes,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let known = [
             "rules",
             "exempt",
@@ -97,11 +108,11 @@ impl LocalRateLimit {
             ("FirstMatch", Mode::FirstMatch),
         ];
         let rules = match object.get("rules") {
-            Some(at) => rule::read_all(at, owner, problems),
+            Some(at) => rule::read_all(at, owner, regexes, problems),
             None => Some(Vec::new()),
         };
         let exempt = match object.get("exempt") {
-            Some(at) => Selector::read_any(at, problems),
+            Some(at) => Selector::read_any(at, regexes, problems),
             None => Some(Vec::new()),
         };
         let mode = match object.get("mode") {

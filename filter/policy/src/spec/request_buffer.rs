@@ -7,8 +7,10 @@
 mod lints;
 pub(super) mod schema;
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::{At, Object};
+use crate::regex::Regexes;
 use crate::scalar::{Duration, Quantity};
 use crate::spec::canned_reply::CannedReply;
 use crate::spec::selector::Selector;
@@ -86,7 +88,7 @@ const DEFAULT_GRACE: Duration = Duration::from_millis(5_000);
 impl RequestBuffer {
     /// Reads `requestBuffer`. A limit of zero would let no body pass, and
     /// Envoy buffers no more than 32 bits can count.
-    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let object = at.object(&KEYS, problems)?;
         let mode = read_some(&object, "mode", |at| {
             at.choice(&BufferMode::NAMES, problems)
@@ -98,7 +100,7 @@ impl RequestBuffer {
             .and_then(|at| read_limit(at, known_mode, problems));
         let rules = read_some(&object, "rules", |at| {
             at.list(1..=16, problems, |at, problems| {
-                BufferRule::read(at, known_mode, problems)
+                BufferRule::read(at, known_mode, regexes, problems)
             })
         });
         let include_streams = read_some(&object, "includeStreams", |at| at.boolean(problems));
@@ -108,6 +110,7 @@ impl RequestBuffer {
         {
             at.refuse(
                 problems,
+                Code::ExcludedField,
                 "must be left out beside includeStreams: false, which lets calls pass",
             );
         }
@@ -148,7 +151,7 @@ impl RequestBuffer {
             && total < largest
         {
             let reason = format!("must be at least {largest}, the largest body that may come");
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::TotalTooSmall, reason);
         }
     }
 }
@@ -158,11 +161,16 @@ impl BufferMode {
 }
 
 impl BufferRule {
-    fn read(at: At<'_>, mode: BufferMode, problems: &mut Problems) -> Option<Self> {
+    fn read(
+        at: At<'_>,
+        mode: BufferMode,
+        regexes: &Regexes,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let object = at.object(&["match", "limit"], problems)?;
         let matches = object
             .required("match", problems)
-            .and_then(|at| Selector::read_any(at, problems));
+            .and_then(|at| Selector::read_any(at, regexes, problems));
         let limit = object
             .required("limit", problems)
             .and_then(|at| read_limit(at, mode, problems));
@@ -179,7 +187,7 @@ impl MinDataRate {
         let bytes_per_second = object.required("bytesPerSecond", problems).and_then(|at| {
             let rate = Quantity::read(at, problems)?;
             if rate.get() == 0 {
-                at.refuse(problems, "must be at least 1");
+                at.refuse(problems, Code::QuantityOutOfBounds, "must be at least 1");
             }
             Some(rate)
         });
@@ -209,7 +217,7 @@ fn read_limit(at: At<'_>, mode: BufferMode, problems: &mut Problems) -> Option<Q
         }
         _ => return Some(limit),
     };
-    at.refuse(problems, reason);
+    at.refuse(problems, Code::QuantityOutOfBounds, reason);
     None
 }
 
@@ -227,7 +235,7 @@ fn refuse_outside_buffer(object: &Object<'_>, mode: BufferMode, problems: &mut P
         ("gatherGrpc", total),
     ] {
         if let Some(at) = object.get(name) {
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::ExcludedField, reason);
         }
     }
 }

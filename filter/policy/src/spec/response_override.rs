@@ -19,8 +19,10 @@ pub use matching::{HeaderMatch, OverrideMatch, Source, StringMatch};
 pub use redirect::{Redirect, RedirectMode};
 pub use response::{HeaderChanges, KeepHeaders, OverrideResponse};
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
+use crate::regex::Regexes;
 use crate::scalar::{ObjectName, Part, Template};
 
 /// One override: which responses it replaces and by what.
@@ -78,9 +80,14 @@ const MOST_WITH_REQUESTS: usize = 64;
 impl OverrideRule {
     /// Reads the list: the first rule that matches is taken. `owner` is the
     /// policy it stands in.
-    pub fn read_all(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Vec<Self>> {
+    pub fn read_all(
+        at: At<'_>,
+        owner: &ObjectName,
+        regexes: &Regexes,
+        problems: &mut Problems,
+    ) -> Option<Vec<Self>> {
         let rules = at.list(0..=usize::MAX, problems, |at, problems| {
-            Self::read(at, owner, problems)
+            Self::read(at, owner, regexes, problems)
         })?;
         let with_requests = rules
             .iter()
@@ -88,10 +95,10 @@ impl OverrideRule {
         if with_requests.count() > MOST_WITH_REQUESTS {
             let reason =
                 format!("must not have match.requests in more than {MOST_WITH_REQUESTS} rules");
-            problems.note(&at.path, at.node.mark, reason);
+            problems.note(&at.path, at.node.mark, Code::TooManyRequestRules, reason);
         }
         if let Err(reason) = Self::check_operators(&rules) {
-            problems.note(&at.path, at.node.mark, reason);
+            problems.note(&at.path, at.node.mark, Code::TooManyOperators, reason);
         }
         Some(rules)
     }
@@ -116,7 +123,12 @@ impl OverrideRule {
         ))
     }
 
-    fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
+    fn read(
+        at: At<'_>,
+        owner: &ObjectName,
+        regexes: &Regexes,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let known = ["match", "source", "response", "redirect", "keepHeaders"];
         let object = at.object(&known, problems)?;
         let source = match object.get("source") {
@@ -125,7 +137,7 @@ impl OverrideRule {
         };
         let matching = object
             .required("match", problems)
-            .and_then(|at| OverrideMatch::read(at, problems));
+            .and_then(|at| OverrideMatch::read(at, regexes, problems));
         let keep = match object.get("keepHeaders") {
             Some(at) => KeepHeaders::read(at, problems),
             None => Some(KeepHeaders::None),
@@ -134,7 +146,11 @@ impl OverrideRule {
             (Some(at), None) => OverrideResponse::read(at, owner, problems).map(Instead::Response),
             (None, Some(at)) => Redirect::read(at, problems).map(Instead::Redirect),
             _ => {
-                at.refuse(problems, "must have exactly one of response and redirect");
+                at.refuse(
+                    problems,
+                    Code::NotExactlyOne,
+                    "must have exactly one of response and redirect",
+                );
                 None
             }
         };
@@ -156,12 +172,12 @@ impl OverrideRule {
         if keeps_body && matches!(self.keep, KeepHeaders::Named(_)) {
             let reason = "has keepHeaders beside keepBody: true, which keeps all headers; \
                           leave it out, or name what shall go in header.remove";
-            problems.note(&at.path, at.node.mark, reason);
+            problems.note(&at.path, at.node.mark, Code::ExcludedField, reason);
         }
         if !keeps_body && self.keep == KeepHeaders::None && !response.headers.remove.is_empty() {
             let reason = "removes headers that an override drops anyway: leave \
                           response.header.remove out, or set keepHeaders or keepBody";
-            problems.note(&at.path, at.node.mark, reason);
+            problems.note(&at.path, at.node.mark, Code::ExcludedField, reason);
         }
     }
 

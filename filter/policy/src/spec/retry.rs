@@ -6,6 +6,7 @@
 pub(super) mod lints;
 pub(super) mod schema;
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{Duration, HeaderName};
@@ -163,6 +164,7 @@ impl Retry {
         {
             at.refuse(
                 problems,
+                Code::WrongOrder,
                 "must not have a baseInterval above its maxInterval",
             );
         }
@@ -208,6 +210,7 @@ fn read_methods(at: At<'_>, problems: &mut Problems) -> Option<Vec<String>> {
         } else if HeaderName::new(name).is_none() || name != name.to_ascii_uppercase() {
             at.refuse(
                 problems,
+                Code::MalformedMethod,
                 "must be a method in capitals, such as GET, or Idempotent",
             );
         } else {

@@ -4,6 +4,7 @@
 
 pub(super) mod schema;
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::Duration;
@@ -150,7 +151,11 @@ fn read_interval(at: At<'_>, problems: &mut Problems) -> Option<Duration> {
     let second = Duration::from_millis(1_000);
     let hour = Duration::from_millis(3_600_000);
     if !(second..=hour).contains(&interval) {
-        at.refuse(problems, "must be between 1s and 1h");
+        at.refuse(
+            problems,
+            Code::DurationOutOfBounds,
+            "must be between 1s and 1h",
+        );
         return None;
     }
     Some(interval)

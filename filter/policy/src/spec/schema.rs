@@ -24,6 +24,7 @@ use super::targets::schema::{TARGET_REF, TARGET_SELECTOR};
 use super::tcp_keepalive::schema::TCP_KEEPALIVE;
 use super::telemetry::schema::TELEMETRY;
 use super::timeout::schema::TIMEOUT;
+use crate::code::Code;
 use crate::owner::{ByHand, Capability, Owner};
 use crate::schema::shape::*;
 
@@ -73,10 +74,13 @@ pub static SPEC: Object = object(
         optional("tcpKeepalive", Shape::Object(&TCP_KEEPALIVE)).by(Owner::Envoy),
     ],
     &[
-        rule("must not have both compression and compressor", |spec| {
-            !(has(spec, "compression") && has(spec, "compressor"))
-        }),
         rule(
+            Code::ExcludedField,
+            "must not have both compression and compressor",
+            |spec| !(has(spec, "compression") && has(spec, "compressor")),
+        ),
+        rule(
+            Code::ExcludedField,
             "must have loadBalancer.type Random or RoundRobin for \
              connection.preconnect.predictivePercent",
             |spec| {

@@ -6,9 +6,10 @@ mod metadata;
 
 pub use metadata::{MetadataCondition, MetadataValue};
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
-use crate::regex::Regex;
+use crate::regex::{Regex, RegexError, Regexes};
 use crate::scalar::{Cidr, HeaderName};
 
 /// Conditions of which all must hold; none: every request.
@@ -109,23 +110,24 @@ enum Kind {
 impl Selector {
     /// Reads `clientSelectors`: up to 8 items, and every condition of every
     /// item must hold.
-    pub fn read_all(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read_all(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let mut selector = Self::default();
         at.list(0..=8, problems, |at, problems| {
-            selector.read_item(at, problems)
+            selector.read_item(at, regexes, problems)
         })?;
         Some(selector)
     }
 
     /// Reads a list of alternatives: a request that meets one of them matches.
     /// Nothing is counted there, so that `Distinct` means nothing.
-    pub fn read_any(at: At<'_>, problems: &mut Problems) -> Option<Vec<Self>> {
+    pub fn read_any(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Vec<Self>> {
         at.list(1..=16, problems, |at, problems| {
             let mut selector = Self::default();
-            selector.read_item(at, problems)?;
+            selector.read_item(at, regexes, problems)?;
             if selector.is_distinct() {
                 at.refuse(
                     problems,
+                    Code::DistinctCondition,
                     "must not have type Distinct: nothing is counted by value here",
                 );
             }
@@ -165,7 +167,7 @@ impl Selector {
             && metadata.is_empty()
     }
 
-    fn read_item(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
+    fn read_item(&mut self, at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<()> {
         let known = [
             "headers",
             "methods",
@@ -176,11 +178,15 @@ impl Selector {
         ];
         let object = at.object(&known, problems)?;
         if !known.iter().any(|name| object.has(name)) {
-            at.refuse(problems, format!("must have one of {}", known.join(", ")));
+            at.refuse(
+                problems,
+                Code::NoneOfFields,
+                format!("must have one of {}", known.join(", ")),
+            );
         }
         if let Some(at) = object.get("headers") {
             let headers = at.list(0..=128, problems, |at, problems| {
-                read_named(at, HeaderName::read, problems)
+                read_named(at, HeaderName::read, regexes, problems)
             });
             self.headers.extend(headers?);
         }
@@ -188,7 +194,7 @@ impl Selector {
             self.methods.push(MethodCondition::read(at, problems)?);
         }
         if let Some(at) = object.get("path") {
-            self.paths.push(PathCondition::read(at, problems)?);
+            self.paths.push(PathCondition::read(at, regexes, problems)?);
         }
         if let Some(at) = object.get("sourceCIDR") {
             self.sources.push(SourceCondition::read(at, problems)?);
@@ -198,7 +204,7 @@ impl Selector {
                 at.string_of(1..=256, problems).map(str::to_owned)
             };
             let params = at.list(0..=16, problems, |at, problems| {
-                read_named(at, name, problems)
+                read_named(at, name, regexes, problems)
             });
             self.query_params.extend(params?);
         }
@@ -213,6 +219,7 @@ impl Selector {
 fn read_named<N>(
     at: At<'_>,
     read_name: impl Fn(At<'_>, &mut Problems) -> Option<N>,
+    regexes: &Regexes,
     problems: &mut Problems,
 ) -> Option<Named<N>> {
     let object = at.object(&["type", "name", "value", "invert"], problems)?;
@@ -235,6 +242,7 @@ fn read_named<N>(
             {
                 at.refuse(
                     problems,
+                    Code::FieldOfType,
                     "must be left out: type Distinct takes every value",
                 );
             }
@@ -249,7 +257,7 @@ fn read_named<N>(
     let at = object.required("value", problems)?;
     let condition = match kind {
         Kind::Regex => ValueCondition::Regex {
-            regex: read_regex(at, problems)?,
+            regex: read_regex(at, regexes, problems)?,
             invert,
         },
         _ => ValueCondition::Exact {
@@ -287,7 +295,7 @@ impl MethodCondition {
 }
 
 impl PathCondition {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         #[derive(Clone, Copy)]
         enum Kind {
             Exact,
@@ -311,12 +319,12 @@ impl PathCondition {
         };
         let text = at.string_of(0..=1024, problems)?;
         if !matches!(kind, Kind::Regex) && !text.starts_with('/') {
-            at.refuse(problems, "must begin with /");
+            at.refuse(problems, Code::MalformedPath, "must begin with /");
         }
         let pattern = match kind {
             Kind::Exact => PathPattern::Exact(text.to_owned()),
             Kind::Prefix => PathPattern::Prefix(text.to_owned()),
-            Kind::Regex => PathPattern::Regex(read_regex(at, problems)?),
+            Kind::Regex => PathPattern::Regex(read_regex(at, regexes, problems)?),
         };
         Some(Self { pattern, invert })
     }
@@ -340,12 +348,12 @@ impl SourceCondition {
 }
 
 /// Reads a regex of 1 to 1024 bytes.
-pub(super) fn read_regex(at: At<'_>, problems: &mut Problems) -> Option<Regex> {
+pub(super) fn read_regex(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Regex> {
     let pattern = at.string_of(1..=1024, problems)?;
-    match problems.regexes.get(pattern) {
+    match regexes.get(pattern) {
         Ok(regex) => Some(regex),
-        Err(reason) => {
-            at.refuse(problems, reason);
+        Err(RegexError { code, reason }) => {
+            at.refuse(problems, code, reason);
             None
         }
     }

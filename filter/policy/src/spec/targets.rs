@@ -4,6 +4,7 @@ pub(super) mod schema;
 
 use std::fmt;
 
+use crate::code::Code;
 use crate::labels::LabelSelector;
 use crate::problem::Problems;
 use crate::read::{At, Object};
@@ -128,7 +129,7 @@ pub(crate) fn read(spec: At<'_>, namespace: &str, problems: &mut Problems) -> Op
     let object = spec.open_object(&mut Problems::default())?;
     if let Some(at) = object.get("targetRef") {
         let reason = "is the deprecated form: write targetRefs, a list";
-        problems.note(&at.path, at.node.mark, reason);
+        problems.note(&at.path, at.node.mark, Code::OldSpelling, reason);
     }
     let targets = match object.get("targetRefs") {
         Some(at) => at.list(1..=usize::MAX, problems, |at, problems| {
@@ -161,6 +162,7 @@ pub(crate) fn read(spec: At<'_>, namespace: &str, problems: &mut Problems) -> Op
     {
         at.refuse(
             problems,
+            Code::MergeNeedsRoutes,
             "is only allowed in policies that target routes: \
              others have no parent to merge with",
         );
@@ -184,7 +186,7 @@ fn refuse_admission_control(object: &Object<'_>, kinds: &[TargetKind], problems:
         && kinds.iter().any(not_http)
     {
         let reason = "must target Gateways, ListenerSets, HTTPRoutes or GRPCRoutes only";
-        problems.note(&at.path, at.node.mark, reason);
+        problems.note(&at.path, at.node.mark, Code::NeedsHttpTargets, reason);
     }
 }
 
@@ -201,7 +203,11 @@ impl Target {
             Some(at) => {
                 let section = at.string(problems)?;
                 if !is_dns_subdomain(section) {
-                    at.refuse(problems, "must be a DNS subdomain (RFC 1123)");
+                    at.refuse(
+                        problems,
+                        Code::MalformedName,
+                        "must be a DNS subdomain (RFC 1123)",
+                    );
                     return None;
                 }
                 Some(section.to_owned())

@@ -4,6 +4,7 @@ mod redirect;
 
 use super::*;
 use crate::json;
+use crate::regex::Regexes;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -14,7 +15,7 @@ fn read(text: &str) -> Result<Spec, Vec<String>> {
         name: "p".into(),
     };
     let mut problems = Problems::default();
-    let spec = Spec::read(At::root(&node), &owner, &mut problems);
+    let spec = Spec::read(At::root(&node), &owner, &Regexes::default(), &mut problems);
     let found = problems.into_vec();
     if found.is_empty() {
         Ok(spec.unwrap())

@@ -65,12 +65,12 @@ fn places_count_from_one() {
     let Value::Map(first) = &documents[0].value else {
         panic!("not a map")
     };
-    assert_eq!(first[1].mark, Mark { line: 2, column: 1 });
+    assert_eq!(begin(first[1].mark), (2, 1));
     let Value::List(items) = &first[1].node.value else {
         panic!("not a list")
     };
-    assert_eq!(items[0].mark, Mark { line: 3, column: 5 });
-    assert_eq!(documents[1].mark, Mark { line: 5, column: 3 });
+    assert_eq!(begin(items[0].mark), (3, 5));
+    assert_eq!(begin(documents[1].mark), (5, 3));
 }
 
 #[test]
@@ -150,5 +150,79 @@ proptest! {
         let node = json::parse(tree.to_string().as_bytes()).unwrap();
         let printed = serde_json::to_string(&node).unwrap();
         prop_assert_eq!(json::parse(printed.as_bytes()).unwrap(), node);
+    }
+}
+
+fn begin(mark: Mark) -> (u32, u32) {
+    (mark.line, mark.column)
+}
+
+/// The text from the begin of a mark to its end.
+fn marked(text: &str, mark: Mark) -> String {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let place = |line: u32, column: u32| {
+        let before: usize = lines
+            .iter()
+            .take(line as usize - 1)
+            .map(|it| it.len())
+            .sum();
+        let line = lines.get(line as usize - 1).copied().unwrap_or_default();
+        let within = line.chars().take(column as usize - 1).map(char::len_utf8);
+        before + within.sum::<usize>()
+    };
+    let (line, column) = mark.end().unwrap();
+    text[place(mark.line, mark.column)..place(line, column)].to_owned()
+}
+
+#[test]
+fn keys_and_values_know_where_they_end() {
+    let text = "a: 1 # one\nb\u{e4}b: {c-d: \"x\\\"y\" , e: [f, {g: h}]}\nblock:\n- x: two\n    words\n  \
+                y: 'z''\u{e4}' # it's last\n# comment\nnext: &n [\n  1\n]\nlast: *n\nempty:\n";
+    let documents = parse(text).unwrap();
+    let mut found = Vec::new();
+    all(&documents[0], &mut |mark| found.push(marked(text, mark)));
+    let whole = text.trim_end_matches(":\n");
+    let wanted = [
+        whole,
+        "a",
+        "1",
+        "b\u{e4}b",
+        "{c-d: \"x\\\"y\" , e: [f, {g: h}]}",
+        "c-d",
+        "\"x\\\"y\"",
+        "e",
+        "[f, {g: h}]",
+        "f",
+        "{g: h}",
+        "g",
+        "h",
+        "block",
+        "x: two\n    words\n  y: 'z''\u{e4}'",
+        "x: two\n    words\n  y: 'z''\u{e4}'",
+        "x",
+        "two\n    words",
+        "y",
+        "'z''\u{e4}'",
+        "next",
+        "&n [\n  1\n]",
+        "1",
+        "last",
+        "&n [\n  1\n]",
+        "1",
+        "empty",
+        "",
+    ];
+    assert_eq!(found, wanted);
+}
+
+fn all(node: &Node, show: &mut dyn FnMut(Mark)) {
+    show(node.mark);
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|it| all(it, show)),
+        Value::Map(entries) => entries.iter().for_each(|it| {
+            show(it.mark);
+            all(&it.node, show);
+        }),
+        _ => {}
     }
 }

@@ -11,6 +11,8 @@ use crate::envoy::address::Address;
 use crate::envoy::l4::L4;
 use crate::envoy::model::Sender;
 use crate::translate::Change;
+use btp_policy::Code;
+use btp_policy::path::FieldPath;
 
 /// What sends to a cluster under a policy, and where its name stands there.
 type Users<'a> = Vec<(Sender, &'a Address)>;
@@ -31,7 +33,12 @@ impl Native<'_, '_, '_> {
                     route.title()
                 );
                 let policy = self.effective[*index].policy;
-                self.errors.refuse_field(policy, &change.field, reason);
+                self.errors.refuse_field(
+                    policy,
+                    FieldPath::written(&change.field),
+                    Code::ClusterByRequest,
+                    reason,
+                );
             }
         }
         let mut taken: BTreeSet<String> = uses.places.keys().cloned().collect();
@@ -103,7 +110,12 @@ impl Native<'_, '_, '_> {
             format!("cannot be put into force: the cluster {cluster} is not in the configuration");
         if let Some(change) = changes.first() {
             let policy = self.effective[index].policy;
-            self.errors.refuse_field(policy, &change.field, reason);
+            self.errors.refuse_field(
+                policy,
+                FieldPath::written(&change.field),
+                Code::UnknownCluster,
+                reason,
+            );
         }
     }
 

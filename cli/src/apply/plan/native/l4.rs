@@ -8,6 +8,8 @@ use crate::apply::plan::perform::Changed;
 use crate::envoy::l4::L4;
 use crate::envoy::model::{Model, Sender};
 use crate::translate::{Change, Target, translate_l4};
+use btp_policy::Code;
+use btp_policy::path::FieldPath;
 
 /// What clusters come to under one spec, by what is sent to them.
 #[derive(Debug, Default)]
@@ -106,7 +108,12 @@ impl Native<'_, '_, '_> {
                  one of its weighted_clusters for each connection",
                 proxy.title()
             );
-            self.errors.advise(policy, &change.field, reason);
+            self.errors.advise(
+                policy,
+                FieldPath::written(&change.field),
+                Code::WeightedClusters,
+                reason,
+            );
         }
     }
 }

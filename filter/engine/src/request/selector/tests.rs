@@ -1,3 +1,4 @@
+use btp_policy::Regexes;
 use btp_policy::json;
 use btp_policy::problem::Problems;
 use btp_policy::read::At;
@@ -9,7 +10,7 @@ use super::*;
 fn selector(items: &str) -> Selector {
     let node = json::parse(items.as_bytes()).unwrap();
     let mut problems = Problems::default();
-    let selector = Selector::read_all(At::root(&node), &mut problems).unwrap();
+    let selector = Selector::read_all(At::root(&node), &Regexes::default(), &mut problems).unwrap();
     assert!(problems.is_empty(), "{:?}", problems.into_vec());
     selector
 }

@@ -1,5 +1,6 @@
 //! `admissionControl`: what may be written.
 
+use crate::code::Code;
 use crate::schema::shape::*;
 
 pub(crate) static ADMISSION_CONTROL: Object = object(
@@ -11,11 +12,15 @@ pub(crate) static ADMISSION_CONTROL: Object = object(
         optional("samplingWindow", Shape::Duration),
         optional("successCriteria", Shape::Object(&SUCCESS_CRITERIA)),
     ],
-    &[rule("must have a samplingWindow of at least 1s", |it| {
-        let window = text_in(it, "samplingWindow", "1s");
-        crate::scalar::Duration::parse(window)
-            .is_none_or(|window| window.as_nanos() >= 1_000_000_000)
-    })],
+    &[rule(
+        Code::DurationOutOfBounds,
+        "must have a samplingWindow of at least 1s",
+        |it| {
+            let window = text_in(it, "samplingWindow", "1s");
+            crate::scalar::Duration::parse(window)
+                .is_none_or(|window| window.as_nanos() >= 1_000_000_000)
+        },
+    )],
 );
 
 static SUCCESS_CRITERIA: Object = object(

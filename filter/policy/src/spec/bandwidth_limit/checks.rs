@@ -1,5 +1,6 @@
 //! What Envoy Gateway refuses of a `bandwidthLimit` later.
 
+use crate::code::Code;
 use crate::node::Node;
 use crate::path::Path;
 use crate::problem::Problems;
@@ -23,6 +24,7 @@ pub(in crate::spec) fn bandwidth(at: At<'_>, problems: &mut Problems) {
     {
         at.refuse(
             problems,
+            Code::QuantityOutOfBounds,
             "must be at least 1 KiB per second: Envoy counts in those",
         );
     }

@@ -1,6 +1,7 @@
 //! `bandwidthLimit`: what may be written.
 
 use super::checks;
+use crate::code::Code;
 use crate::schema::shape::*;
 
 pub(crate) static BANDWIDTH_LIMIT: Object = object(
@@ -8,9 +9,11 @@ pub(crate) static BANDWIDTH_LIMIT: Object = object(
         optional("request", Shape::Object(&REQUEST_BANDWIDTH)),
         optional("response", Shape::Object(&RESPONSE_BANDWIDTH)),
     ],
-    &[rule("must have request, response or both", |it| {
-        count(it, &["request", "response"]) > 0
-    })],
+    &[rule(
+        Code::NoneOfFields,
+        "must have request, response or both",
+        |it| count(it, &["request", "response"]) > 0,
+    )],
 );
 
 static REQUEST_BANDWIDTH: Object = object(

@@ -1,6 +1,7 @@
 //! Advice on circuit breakers.
 
 use crate::advice::Advice;
+use crate::code::Code;
 use crate::node::Value;
 
 const DEFAULT_LIMIT: i64 = 1024;
@@ -14,6 +15,7 @@ impl Advice<'_, '_> {
         if self.get(&pending).map(|it| &it.value) == Some(&Value::Int(0)) {
             self.say(
                 &pending,
+                Code::NoPendingRequests,
                 "lets no request wait for a connection, and a connection is made only for one \
                  that waits: Envoy answers every request 503 that finds none open, the first \
                  included. Write 1 or more",
@@ -34,7 +36,7 @@ impl Advice<'_, '_> {
                 "leaves {} at the default of {DEFAULT_LIMIT}, which fits few backends",
                 defaults.join(", ")
             );
-            self.say(&["circuitBreaker"], message);
+            self.say(&["circuitBreaker"], Code::DefaultBreakers, message);
         }
     }
 }

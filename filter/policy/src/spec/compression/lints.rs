@@ -1,6 +1,7 @@
 //! Advice on compressors.
 
 use crate::advice::Advice;
+use crate::code::Code;
 use crate::node::{Mark, Value};
 use crate::path::Path;
 
@@ -21,7 +22,8 @@ impl Advice<'_, '_> {
                 "is off, as in Envoy Gateway, for it has no settings object: write {kind}: {{}} \
                  to switch it on, or leave the item out"
             );
-            self.warnings.note(&Path::Item(&list, index), mark, advice);
+            self.warnings
+                .note(&Path::Item(&list, index), mark, Code::CompressorOff, advice);
         }
     }
 }

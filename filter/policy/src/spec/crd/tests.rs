@@ -68,5 +68,5 @@ fn extensions_are_unknown_to_the_crd() {
     );
     let mut problems = Problems::default();
     check_crd(At::root(&spec.unwrap()), &mut problems);
-    assert_eq!(problems.into_vec()[0].path, "retryConstraint");
+    assert_eq!(problems.into_vec()[0].path.to_string(), "retryConstraint");
 }

@@ -1,11 +1,16 @@
 //! What Envoy refuses of `dns`, tried on Envoy 1.40.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::Duration;
 
 pub(in crate::spec) fn refresh_rate(at: At<'_>, problems: &mut Problems) {
     if Duration::read_positive(at, problems) == Some(Duration::from_millis(1)) {
-        at.refuse(problems, "must be longer than 1ms");
+        at.refuse(
+            problems,
+            Code::DurationOutOfBounds,
+            "must be longer than 1ms",
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! `abort`: what a request gets instead of going on.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::{At, Object};
 use crate::scalar::{HttpStatus, Ppm, read_header_value};
@@ -70,7 +71,7 @@ impl Abort {
             }
             _ => {
                 let reason = "must have exactly one of httpStatus, grpcStatus and reset: true";
-                at.refuse(problems, reason);
+                at.refuse(problems, Code::NotExactlyOne, reason);
                 None
             }
         };
@@ -127,7 +128,11 @@ fn read_reply(
 fn refuse_all(object: &Object<'_>, names: &[&str], why: &str, problems: &mut Problems) {
     for name in names {
         if let Some(at) = object.get(name) {
-            at.refuse(problems, format!("must be left out: {why}"));
+            at.refuse(
+                problems,
+                Code::ExcludedField,
+                format!("must be left out: {why}"),
+            );
         }
     }
 }

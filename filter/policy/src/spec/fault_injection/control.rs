@@ -2,6 +2,7 @@
 //!
 //! The headers are those of Envoy's fault filter (`x-envoy-fault-…`).
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{Duration, Ppm};
@@ -19,7 +20,11 @@ impl HeaderControl {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object(&["delay", "abort"], problems)?;
         if !object.has("delay") && !object.has("abort") {
-            at.refuse(problems, "must have delay, abort or both");
+            at.refuse(
+                problems,
+                Code::NoneOfFields,
+                "must have delay, abort or both",
+            );
         }
         let delay = super::read_optional(&object, "delay", problems, |at, problems| {
             let object = at.object(&["max", "percentage"], problems)?;

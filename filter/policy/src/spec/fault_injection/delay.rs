@@ -1,5 +1,6 @@
 //! `delay`: how long a request is held, fixed or drawn from a distribution.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::{At, Object};
 use crate::scalar::{Duration, Ppm};
@@ -95,7 +96,11 @@ impl Delay {
                 None
             }
             (Some(_), Some(_)) => {
-                at.refuse(problems, "must have either fixedDelay or distribution");
+                at.refuse(
+                    problems,
+                    Code::NotExactlyOne,
+                    "must have either fixedDelay or distribution",
+                );
                 None
             }
         };
@@ -136,7 +141,11 @@ impl Distribution {
         let object = at.object(&KINDS, problems)?;
         let mut kinds = KINDS.into_iter().filter(|kind| object.has(kind));
         let (Some(kind), None) = (kinds.next(), kinds.next()) else {
-            at.refuse(problems, format!("must have one of {}", KINDS.join(", ")));
+            at.refuse(
+                problems,
+                Code::NotExactlyOne,
+                format!("must have one of {}", KINDS.join(", ")),
+            );
             return None;
         };
         let at = object.get(kind)?;
@@ -233,7 +242,11 @@ fn read_shape(at: At<'_>, problems: &mut Problems) -> Option<f64> {
     let shape = at.number(problems)?;
     let valid = shape > 0.0 && shape <= LARGEST_SHAPE;
     if !valid {
-        at.refuse(problems, "must be more than 0 and at most 1000");
+        at.refuse(
+            problems,
+            Code::OutOfBounds,
+            "must be more than 0 and at most 1000",
+        );
     }
     valid.then_some(shape)
 }
@@ -248,13 +261,13 @@ fn read_max(
     let Some(at) = object.get("max") else {
         if least.is_some_and(|least| least > DEFAULT_MAX) {
             let reason = format!("must have a max: the default, 60s, is below {name}");
-            object.at().refuse(problems, reason);
+            object.at().refuse(problems, Code::MissingField, reason);
         }
         return Some(DEFAULT_MAX);
     };
     let max = Duration::read_positive(at, problems)?;
     if max > LONGEST {
-        at.refuse(problems, "must be at most 1h");
+        at.refuse(problems, Code::DurationOutOfBounds, "must be at most 1h");
     }
     not_below(object, "max", Some(max), (name, least), problems);
     Some(max)
@@ -282,14 +295,14 @@ fn not_below(
 fn read_bounded(at: At<'_>, problems: &mut Problems) -> Option<Duration> {
     let delay = Duration::read(at, problems)?;
     if delay > LONGEST {
-        at.refuse(problems, "must be at most 1h");
+        at.refuse(problems, Code::DurationOutOfBounds, "must be at most 1h");
     }
     Some(delay)
 }
 
 fn note(object: &Object<'_>, name: &str, reason: &str, problems: &mut Problems) {
     if let Some(at) = object.get(name) {
-        at.refuse(problems, reason);
+        at.refuse(problems, Code::DurationOutOfBounds, reason);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Advice on faults.
 
 use crate::advice::Advice;
+use crate::code::Code;
 use crate::node::Node;
 
 impl Advice<'_, '_> {
@@ -13,6 +14,7 @@ impl Advice<'_, '_> {
         if self.get(&abort).is_some() && targets.any(is_http) {
             self.say(
                 &abort,
+                Code::GrpcStatusForHttp,
                 "aborts plain HTTP requests with status 200: write httpStatus for an HTTPRoute",
             );
         }

@@ -1,6 +1,7 @@
 //! `sampling`: whether a share is drawn anew for each request, or the same
 //! key always fares the same.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::HeaderName;
@@ -61,12 +62,20 @@ impl Sampling {
         if kind != Kind::Header
             && let Some(at) = object.get("name")
         {
-            at.refuse(problems, "must be left out: only key Header has a name");
+            at.refuse(
+                problems,
+                Code::FieldOfType,
+                "must be left out: only key Header has a name",
+            );
         }
         let key = match kind {
             Kind::None => {
                 if let Some(at) = object.get("seed") {
-                    at.refuse(problems, "must be left out: key None draws at random");
+                    at.refuse(
+                        problems,
+                        Code::FieldOfType,
+                        "must be left out: key None draws at random",
+                    );
                 }
                 return Some(Self::Random);
             }

@@ -1,5 +1,6 @@
 //! `schedule`: from when to when faults are injected.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::read_timestamp;
@@ -21,7 +22,7 @@ impl Schedule {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object(&["start", "end"], problems)?;
         if !object.has("start") && !object.has("end") {
-            at.refuse(problems, "must have start, end or both");
+            at.refuse(problems, Code::NoneOfFields, "must have start, end or both");
         }
         let start = super::read_optional(&object, "start", problems, read_timestamp);
         let end = super::read_optional(&object, "end", problems, read_timestamp);
@@ -32,7 +33,7 @@ impl Schedule {
         if schedule.start >= schedule.end
             && let Some(at) = object.get("end")
         {
-            at.refuse(problems, "must be later than start");
+            at.refuse(problems, Code::WrongOrder, "must be later than start");
             return None;
         }
         Some(schedule)

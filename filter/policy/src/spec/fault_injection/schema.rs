@@ -1,5 +1,6 @@
 //! `faultInjection`: what may be written.
 
+use crate::code::Code;
 use crate::node::Value;
 use crate::schema::shape::*;
 use crate::spec::canned_reply::schema::HEADER;
@@ -21,9 +22,11 @@ pub(crate) static FAULT_INJECTION: Object = object(
         extension("maxActive", integer(1, UINT32)),
         extension("exemptHealthChecks", Shape::Boolean),
     ],
-    &[rule("must have delay, abort or headerControl", |it| {
-        count(it, &["delay", "abort", "headerControl"]) > 0
-    })],
+    &[rule(
+        Code::NoneOfFields,
+        "must have delay, abort or headerControl",
+        |it| count(it, &["delay", "abort", "headerControl"]) > 0,
+    )],
 );
 
 static DELAY: Object = object(
@@ -33,6 +36,7 @@ static DELAY: Object = object(
         optional("percentage", Shape::Number),
     ],
     &[rule(
+        Code::NotExactlyOne,
         "must have a fixedDelay, or else a distribution",
         |it| count(it, &["fixedDelay", "distribution"]) == 1,
     )],
@@ -47,10 +51,14 @@ static DISTRIBUTION: Object = object(
         optional("pareto", Shape::Object(&PARETO)),
         optional("empirical", Shape::Object(&EMPIRICAL)),
     ],
-    &[rule("must be one distribution", |it| match &it.value {
-        Value::Map(entries) => entries.len() == 1,
-        _ => false,
-    })],
+    &[rule(
+        Code::NotExactlyOne,
+        "must be one distribution",
+        |it| match &it.value {
+            Value::Map(entries) => entries.len() == 1,
+            _ => false,
+        },
+    )],
 );
 
 static UNIFORM: Object = object(
@@ -123,6 +131,7 @@ static ABORT: Object = object(
         extension("headers", list(1, 16, &Shape::Object(&HEADER))),
     ],
     &[rule(
+        Code::NotExactlyOne,
         "must have exactly one of httpStatus, grpcStatus and reset: true",
         |it| {
             let reset = it.field("reset").map(|it| &it.value) == Some(&Value::Bool(true));
@@ -141,6 +150,7 @@ static SAMPLING: Object = object(
         optional("seed", integer(0, i64::MAX)),
     ],
     &[rule(
+        Code::FieldOfType,
         "must have a name for key Header, and only then",
         |it| has(it, "name") == (text_in(it, "key", "") == "Header"),
     )],
@@ -151,9 +161,11 @@ static HEADER_CONTROL: Object = object(
         optional("delay", Shape::Object(&DELAY_CONTROL)),
         optional("abort", Shape::Object(&ABORT_CONTROL)),
     ],
-    &[rule("must have delay, abort or both", |it| {
-        count(it, &["delay", "abort"]) > 0
-    })],
+    &[rule(
+        Code::NoneOfFields,
+        "must have delay, abort or both",
+        |it| count(it, &["delay", "abort"]) > 0,
+    )],
 );
 
 static DELAY_CONTROL: Object = object(
@@ -171,7 +183,9 @@ static SCHEDULE: Object = object(
         optional("start", text(20, 64)),
         optional("end", text(20, 64)),
     ],
-    &[rule("must have start, end or both", |it| {
-        count(it, &["start", "end"]) > 0
-    })],
+    &[rule(
+        Code::NoneOfFields,
+        "must have start, end or both",
+        |it| count(it, &["start", "end"]) > 0,
+    )],
 );

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::json;
+use crate::regex::Regexes;
 use crate::scalar::{Duration, HeaderName};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -9,7 +10,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 fn read(text: &str) -> Result<FaultInjection, String> {
     let node = json::parse(text.as_bytes()).unwrap();
     let mut problems = Problems::default();
-    let fault = FaultInjection::read(At::root(&node), &mut problems);
+    let fault = FaultInjection::read(At::root(&node), &Regexes::default(), &mut problems);
     let found = problems.into_vec();
     if found.is_empty() {
         return Ok(fault.unwrap());

@@ -1,5 +1,6 @@
 //! What Envoy refuses of a `healthCheck`, tried on Envoy 1.40.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 
@@ -9,6 +10,7 @@ pub(in crate::spec) fn path(at: At<'_>, problems: &mut Problems) {
     if at.string(problems).is_some_and(|text| !fine(text)) {
         at.refuse(
             problems,
+            Code::MalformedPath,
             "must begin with / and have printable ASCII characters only, no spaces",
         );
     }
@@ -23,12 +25,16 @@ pub(in crate::spec) fn method(at: At<'_>, problems: &mut Problems) {
         method.is_empty() || METHODS.iter().any(is_it)
     };
     if at.string(problems).is_some_and(|method| !known(method)) {
-        at.refuse(problems, format!("must be one of {}", METHODS.join(", ")));
+        at.refuse(
+            problems,
+            Code::MalformedMethod,
+            format!("must be one of {}", METHODS.join(", ")),
+        );
     }
 }
 
 pub(in crate::spec) fn payload(at: At<'_>, problems: &mut Problems) {
     if at.string(problems) == Some("") {
-        at.refuse(problems, "must not be empty");
+        at.refuse(problems, Code::TextLength, "must not be empty");
     }
 }

@@ -1,6 +1,7 @@
 //! Advice on health checks.
 
 use crate::advice::Advice;
+use crate::code::Code;
 use crate::node::Value;
 
 impl Advice<'_, '_> {
@@ -9,13 +10,18 @@ impl Advice<'_, '_> {
         if self.get(&most).map(|node| &node.value) == Some(&Value::Int(100)) {
             self.say(
                 &most,
+                Code::AllEjected,
                 "lets every endpoint be ejected: nobody would be left to answer",
             );
         }
         let http = ["healthCheck", "active", "http"];
         let expected = ["healthCheck", "active", "http", "expectedStatuses"];
         if self.get(&http).is_some() && self.items(&expected).is_empty() {
-            self.say(&http, "has no expectedStatuses: only 200 counts as healthy");
+            self.say(
+                &http,
+                Code::OnlyStatus200,
+                "has no expectedStatuses: only 200 counts as healthy",
+            );
         }
         let threshold = ["healthCheck", "active", "unhealthyThreshold"];
         let retriable = ["healthCheck", "active", "http", "retriableStatuses"];
@@ -25,6 +31,7 @@ impl Advice<'_, '_> {
         {
             self.say(
                 &threshold,
+                Code::ThresholdOfTimeouts,
                 "does not count for a wrong status: one such answer makes an endpoint unhealthy \
                  at once, and only failed connections and timeouts are counted. List the statuses \
                  that may pass in http.retriableStatuses",

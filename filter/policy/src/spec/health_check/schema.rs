@@ -1,6 +1,7 @@
 //! `healthCheck`: what may be written.
 
 use super::checks;
+use crate::code::Code;
 use crate::node::Node;
 use crate::schema::shape::*;
 use crate::spec::numbers::*;
@@ -31,15 +32,21 @@ static ACTIVE: Object = object(
         optional("healthCheckLog", Shape::Object(&LOG)),
     ],
     &[
-        rule("must have http exactly if its type is HTTP", |it| {
-            (text_in(it, "type", "") == "HTTP") == has(it, "http")
-        }),
-        rule("must have tcp exactly if its type is TCP", |it| {
-            (text_in(it, "type", "") == "TCP") == has(it, "tcp")
-        }),
-        rule("must have grpc only if its type is GRPC", |it| {
-            text_in(it, "type", "") == "GRPC" || !has(it, "grpc")
-        }),
+        rule(
+            Code::FieldOfType,
+            "must have http exactly if its type is HTTP",
+            |it| (text_in(it, "type", "") == "HTTP") == has(it, "http"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have tcp exactly if its type is TCP",
+            |it| (text_in(it, "type", "") == "TCP") == has(it, "tcp"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have grpc only if its type is GRPC",
+            |it| text_in(it, "type", "") == "GRPC" || !has(it, "grpc"),
+        ),
     ],
 );
 
@@ -56,6 +63,7 @@ static HTTP: Object = object(
         optional("requestBody", Shape::Object(&PAYLOAD)),
     ],
     &[rule(
+        Code::MalformedMethod,
         "must have the method POST or PUT for a requestBody",
         |it| {
             let method = text_in(it, "method", "").to_ascii_uppercase();
@@ -81,12 +89,16 @@ static PAYLOAD: Object = object(
         optional("binary", formed(0, usize::MAX, Form::Base64)),
     ],
     &[
-        rule("must have text exactly if its type is Text", |it| {
-            (text_in(it, "type", "") == "Text") == has(it, "text")
-        }),
-        rule("must have binary exactly if its type is Binary", |it| {
-            (text_in(it, "type", "") == "Binary") == has(it, "binary")
-        }),
+        rule(
+            Code::FieldOfType,
+            "must have text exactly if its type is Text",
+            |it| (text_in(it, "type", "") == "Text") == has(it, "text"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have binary exactly if its type is Binary",
+            |it| (text_in(it, "type", "") == "Binary") == has(it, "binary"),
+        ),
     ],
 );
 
@@ -96,6 +108,7 @@ static LOG: Object = object(
         optional("sinks", list(0, 1, &Shape::Object(&SINK))),
     ],
     &[rule(
+        Code::FieldOfType,
         "must match failures and successes together, or neither",
         |it| {
             let kinds: Vec<&str> = items(it, "matches")
@@ -121,9 +134,11 @@ static SINK: Object = object(
         required("type", Shape::Choice(&["File"])),
         optional("file", Shape::Object(&FILE)),
     ],
-    &[rule("must have file exactly if its type is File", |it| {
-        (text_in(it, "type", "") == "File") == has(it, "file")
-    })],
+    &[rule(
+        Code::FieldOfType,
+        "must have file exactly if its type is File",
+        |it| (text_in(it, "type", "") == "File") == has(it, "file"),
+    )],
 );
 
 static FILE: Object = object(&[required("path", text(1, usize::MAX))], &[]);

@@ -1,5 +1,6 @@
 //! What Envoy refuses of `http2`, tried on Envoy 1.40.
 
+use crate::code::Code;
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::At;
@@ -21,10 +22,15 @@ pub(in crate::spec) fn keepalive(at: At<'_>, problems: &mut Problems) {
     if timeout.is_none() {
         at.refuse(
             problems,
+            Code::MissingField,
             "must have a timeout: how long Envoy waits for the answer to a ping",
         );
     }
     if interval.is_none() && idle_interval.is_none() {
-        at.refuse(problems, "must have an interval or an idleInterval");
+        at.refuse(
+            problems,
+            Code::NoneOfFields,
+            "must have an interval or an idleInterval",
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! `http2`: what may be written.
 
 use super::checks;
+use crate::code::Code;
 use crate::scalar::Duration;
 use crate::schema::shape::*;
 use crate::spec::numbers::*;
@@ -24,6 +25,7 @@ static KEEPALIVE: Object = object(
         optional("timeout", Shape::Duration),
     ],
     &[rule(
+        Code::WrongOrder,
         "must have a timeout shorter than its interval",
         |it| {
             let duration = |name| Duration::parse(text_in(it, name, ""));

@@ -1,5 +1,6 @@
 //! What Envoy refuses of a `loadBalancer`, tried on Envoy 1.40.
 
+use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
@@ -14,6 +15,7 @@ pub(in crate::spec) fn prime(at: At<'_>, problems: &mut Problems) {
     if let Some(divisor) = divisors.into_iter().find(|divisor| size % divisor == 0) {
         at.refuse(
             problems,
+            Code::NotPrime,
             format!("must be a prime number: {divisor} divides it"),
         );
     }
@@ -32,7 +34,11 @@ pub(in crate::spec) fn cookie_name(at: At<'_>, problems: &mut Problems) {
         .string(problems)
         .is_some_and(|name| HeaderName::new(name).is_none())
     {
-        at.refuse(problems, "must be a cookie name: 1 to 256 token characters");
+        at.refuse(
+            problems,
+            Code::MalformedCookie,
+            "must be a cookie name: 1 to 256 token characters",
+        );
     }
 }
 
@@ -49,10 +55,15 @@ pub(in crate::spec) fn cookie_attributes(at: At<'_>, problems: &mut Problems) {
         };
         let breaks = |text: &str| text.contains(|it: char| it.is_control() || it == ';');
         if HeaderName::new(&entry.key).is_none() {
-            at.refuse(problems, "must be named by 1 to 256 token characters");
+            at.refuse(
+                problems,
+                Code::MalformedCookie,
+                "must be named by 1 to 256 token characters",
+            );
         } else if at.string(problems).is_some_and(breaks) {
             at.refuse(
                 problems,
+                Code::MalformedCookie,
                 "must not contain control characters and semicolons",
             );
         }
@@ -70,6 +81,10 @@ pub(in crate::spec) fn sum_of_weights(at: At<'_>, problems: &mut Problems) {
     });
     let sum = weights.fold(0_i64, i64::saturating_add);
     if sum > i64::from(u32::MAX) {
-        at.refuse(problems, "must have weights of 4294967295 in all at most");
+        at.refuse(
+            problems,
+            Code::WeightsTooLarge,
+            "must have weights of 4294967295 in all at most",
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! `loadBalancer`: what may be written.
 
 use super::checks;
+use crate::code::Code;
 use crate::schema::shape::*;
 use crate::spec::numbers::*;
 
@@ -27,22 +28,27 @@ pub(crate) static LOAD_BALANCER: Object = object(
     ],
     &[
         rule(
+            Code::FieldOfType,
             "must have consistentHash exactly if its type is ConsistentHash",
             |it| (text_in(it, "type", "") == "ConsistentHash") == has(it, "consistentHash"),
         ),
         rule(
+            Code::FieldOfType,
             "must have backendUtilization exactly if its type is BackendUtilization",
             |it| (text_in(it, "type", "") == "BackendUtilization") == has(it, "backendUtilization"),
         ),
         rule(
+            Code::FieldOfType,
             "must not have leastRequest unless its type is LeastRequest",
             |it| text_in(it, "type", "") == "LeastRequest" || !has(it, "leastRequest"),
         ),
         rule(
+            Code::FieldOfType,
             "must have dynamicModule exactly if its type is DynamicModule",
             |it| (text_in(it, "type", "") == "DynamicModule") == has(it, "dynamicModule"),
         ),
         rule(
+            Code::FieldOfType,
             "must not have slowStart if its type is Random, ConsistentHash or DynamicModule",
             |it| {
                 let kind = text_in(it, "type", "");
@@ -51,6 +57,7 @@ pub(crate) static LOAD_BALANCER: Object = object(
             },
         ),
         rule(
+            Code::FieldOfType,
             "must not have zoneAware.preferLocal if its type is ConsistentHash or \
              BackendUtilization",
             |it| {
@@ -63,6 +70,7 @@ pub(crate) static LOAD_BALANCER: Object = object(
             },
         ),
         rule(
+            Code::FieldOfType,
             "must have neither zoneAware nor endpointOverride if its type is DynamicModule",
             |it| {
                 text_in(it, "type", "") != "DynamicModule"
@@ -85,16 +93,23 @@ static CONSISTENT_HASH: Object = object(
         optional("tableSize", integer(2, 5_000_011)).checked(checks::prime),
     ],
     &[
-        rule("must have header exactly if its type is Header", |it| {
-            (text_in(it, "type", "") == "Header") == has(it, "header")
-        }),
-        rule("must have headers exactly if its type is Headers", |it| {
-            (text_in(it, "type", "") == "Headers") == has(it, "headers")
-        }),
-        rule("must have cookie exactly if its type is Cookie", |it| {
-            (text_in(it, "type", "") == "Cookie") == has(it, "cookie")
-        }),
         rule(
+            Code::FieldOfType,
+            "must have header exactly if its type is Header",
+            |it| (text_in(it, "type", "") == "Header") == has(it, "header"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have headers exactly if its type is Headers",
+            |it| (text_in(it, "type", "") == "Headers") == has(it, "headers"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have cookie exactly if its type is Cookie",
+            |it| (text_in(it, "type", "") == "Cookie") == has(it, "cookie"),
+        ),
+        rule(
+            Code::FieldOfType,
             "must have queryParams exactly if its type is QueryParams",
             |it| (text_in(it, "type", "") == "QueryParams") == has(it, "queryParams"),
         ),
@@ -139,10 +154,14 @@ static OUT_OF_BAND: Object = object(
         optional("port", PORT),
         optional("reportingPeriod", Shape::Duration),
     ],
-    &[rule("must have a reportingPeriod longer than zero", |it| {
-        let period = text_in(it, "reportingPeriod", "1s");
-        crate::scalar::Duration::parse(period).is_none_or(|period| period.as_nanos() > 0)
-    })],
+    &[rule(
+        Code::DurationOutOfBounds,
+        "must have a reportingPeriod longer than zero",
+        |it| {
+            let period = text_in(it, "reportingPeriod", "1s");
+            crate::scalar::Duration::parse(period).is_none_or(|period| period.as_nanos() > 0)
+        },
+    )],
 );
 
 /// KubeLB documents it. Of how many endpoints, drawn by chance, Envoy takes the
@@ -186,6 +205,7 @@ static ZONE_AWARE: Object = object(
         .checked(checks::sum_of_weights),
     ],
     &[rule(
+        Code::ExcludedField,
         "must not have both preferLocal and weightedZones",
         |it| count(it, &["preferLocal", "weightedZones"]) < 2,
     )],

@@ -7,9 +7,11 @@
 #[cfg(feature = "schema")]
 mod lints;
 
+use crate::code::Code;
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::{At, Object};
+use crate::regex::Regexes;
 use crate::spec::{Selector, Unit};
 
 /// One rule of `rateLimit.global.rules`.
@@ -66,14 +68,20 @@ const MOST_HITS: i64 = 1_000_000_000;
 
 impl GlobalRule {
     /// Reads the `rules` of `global`, in which nothing is of the wrong kind.
-    pub fn read_all(global: At<'_>, problems: &mut Problems) -> Option<Vec<Self>> {
+    pub fn read_all(
+        global: At<'_>,
+        regexes: &Regexes,
+        problems: &mut Problems,
+    ) -> Option<Vec<Self>> {
         let object = global.object(&["rules"], problems)?;
         object
             .required("rules", problems)?
-            .list(0..=256, problems, Self::read)
+            .list(0..=256, problems, |at, problems| {
+                Self::read(at, regexes, problems)
+            })
     }
 
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let known = [
             "clientSelectors",
             "limit",
@@ -84,7 +92,7 @@ impl GlobalRule {
         ];
         let object = at.object(&known, problems)?;
         let selector = match object.get("clientSelectors") {
-            Some(at) => read_selector(at, problems),
+            Some(at) => read_selector(at, regexes, problems),
             None => Some(Selector::default()),
         };
         let limit = object.required("limit", problems);
@@ -118,11 +126,12 @@ impl GlobalRule {
 }
 
 /// Envoy's filter knows no conditions on dynamic metadata.
-fn read_selector(at: At<'_>, problems: &mut Problems) -> Option<Selector> {
-    let selector = Selector::read_all(at, problems)?;
+fn read_selector(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Selector> {
+    let selector = Selector::read_all(at, regexes, problems)?;
     if !selector.metadata.is_empty() {
         at.refuse(
             problems,
+            Code::LocalOnly,
             "must not have metadata: only the filter's own limits (rateLimit.local) know \
              conditions on it. Have the filter that writes it write a header, too, and name that",
         );
@@ -172,7 +181,11 @@ impl Cost {
             .choice(&[("Number", true), ("Metadata", false)], problems)?;
         let unused = if is_number { "metadata" } else { "number" };
         if let Some(at) = object.get(unused) {
-            at.refuse(problems, "must be left out: from names the other one");
+            at.refuse(
+                problems,
+                Code::FieldOfType,
+                "must be left out: from names the other one",
+            );
             return None;
         }
         if !is_number {
@@ -197,6 +210,7 @@ impl Cost {
                 let node = at.node.field(name).unwrap_or(at.node);
                 At { node, path }.refuse(
                     problems,
+                    Code::MalformedMetadataKey,
                     "must have no :, ), % or control characters, which Envoy cannot be asked for \
                      here: have the filter that writes the cost write it under another name",
                 );

@@ -1,5 +1,6 @@
 //! `limit`: so many requests in so long.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::Duration;
@@ -74,7 +75,11 @@ impl Limit {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object(&["requests", "unit", "burst", "fromMetadata"], problems)?;
         if let Some(at) = object.get("fromMetadata") {
-            at.refuse(problems, "must be left out: it is global limits' only");
+            at.refuse(
+                problems,
+                Code::GlobalOnly,
+                "must be left out: it is global limits' only",
+            );
         }
         let requests = object
             .required("requests", problems)
@@ -97,7 +102,11 @@ impl Limit {
         };
         let burst = u32::try_from(burst).ok()?;
         if requests == 0 {
-            at.refuse(problems, "must be left out: requests: 0 lets none pass");
+            at.refuse(
+                problems,
+                Code::ExcludedField,
+                "must be left out: requests: 0 lets none pass",
+            );
         } else if u64::from(burst).saturating_mul(unit.seconds())
             > u64::from(requests).saturating_mul(LONGEST_REFILL_YEARS * Unit::Year.seconds())
         {
@@ -106,7 +115,7 @@ impl Limit {
                  {LONGEST_REFILL_YEARS} years to come back",
                 unit.seconds()
             );
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::BurstTooLarge, reason);
         }
         Some(Self {
             requests,

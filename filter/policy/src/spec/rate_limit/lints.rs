@@ -3,6 +3,7 @@
 mod keyless;
 
 use crate::advice::Advice;
+use crate::code::Code;
 use crate::node::{Mark, Node, Value};
 use crate::path::Path;
 
@@ -29,8 +30,12 @@ impl Advice<'_, '_> {
             );
             let rule = Path::Item(&list, index);
             let limit = Path::Field(&rule, "limit");
-            self.warnings
-                .note(&Path::Field(&limit, "unit"), mark, advice);
+            self.warnings.note(
+                &Path::Field(&limit, "unit"),
+                mark,
+                Code::LongDistinctLimit,
+                advice,
+            );
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use super::identity;
 use super::limit::Limit;
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
+use crate::regex::Regexes;
 use crate::scalar::{Duration, ObjectName, is_dns_label};
 use crate::spec::Selector;
 use crate::spec::canned_reply::CannedReply;
@@ -72,6 +74,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(3_600_000);
 pub(super) fn read_all(
     at: At<'_>,
     owner: &ObjectName,
+    regexes: &Regexes,
     problems: &mut Problems,
 ) -> Option<Vec<LocalRule>> {
     let mut index = 0;
@@ -81,7 +84,7 @@ pub(super) fn read_all(
     let rules = at.list(0..=16, problems, |at, problems| {
         let place = index;
         index += 1;
-        let read = |problems: &mut Problems| LocalRule::read(at, owner, place, problems);
+        let read = |problems: &mut Problems| LocalRule::read(at, owner, place, regexes, problems);
         let (rule, found) = problems.aside(read);
         // Of a rule in which something is wrong no more is said.
         let is_sound = found.is_empty();
@@ -95,6 +98,7 @@ pub(super) fn read_all(
                 }
                 Some(first) => at.refuse(
                     problems,
+                    Code::SecondDefaultRule,
                     format!(
                         "must have clientSelectors: rules[{first}] is the default \
                          rule already"
@@ -106,7 +110,7 @@ pub(super) fn read_all(
             let same = |(name, _): &&(String, usize)| *name == rule.identity;
             if let Some((_, first)) = seen.iter().find(same) {
                 let reason = format!("must have a name of its own: rules[{first}] has it already");
-                at.refuse(problems, reason);
+                at.refuse(problems, Code::NameTaken, reason);
             }
         }
         seen.push((rule.identity.clone(), place));
@@ -129,6 +133,7 @@ impl LocalRule {
         at: At<'_>,
         owner: &ObjectName,
         index: usize,
+        regexes: &Regexes,
         problems: &mut Problems,
     ) -> Option<(Self, Option<RateLimitHeaders>)> {
         let known = [
@@ -154,7 +159,7 @@ impl LocalRule {
             None => identity::of(selectors.map(|at| at.node)),
         };
         let selector = match selectors {
-            Some(at) => Selector::read_all(at, problems),
+            Some(at) => Selector::read_all(at, regexes, problems),
             None => Some(Selector::default()),
         };
         let limit = object.get("limit").map(|at| Limit::read(at, problems));
@@ -162,11 +167,19 @@ impl LocalRule {
         let concurrency = concurrency.map(|at| read_concurrency(at, problems));
         if limit.is_none() {
             if concurrency.is_none() {
-                at.refuse(problems, "must have limit or concurrency");
+                at.refuse(
+                    problems,
+                    Code::NoneOfFields,
+                    "must have limit or concurrency",
+                );
             }
             for field in ["cost", "queue"] {
                 if let Some(at) = object.get(field) {
-                    at.refuse(problems, "must be left out: there is no limit");
+                    at.refuse(
+                        problems,
+                        Code::ExcludedField,
+                        "must be left out: there is no limit",
+                    );
                 }
             }
         }
@@ -196,6 +209,7 @@ impl LocalRule {
         {
             at.refuse(
                 problems,
+                Code::ExcludedField,
                 "must be left out: nobody waits for a rule in shadowMode, \
                  or for requests: 0",
             );
@@ -210,7 +224,7 @@ impl LocalRule {
                  could ever pass (to refuse all, write requests: 0)",
                 limit.burst
             );
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::CostAboveLimit, reason);
         }
         let rule = Self {
             policy: owner.clone(),
@@ -238,7 +252,11 @@ impl Queue {
         let at = object.required("maxDelay", problems)?;
         let max_delay = Duration::read_positive(at, problems)?;
         if max_delay > LONGEST_WAIT {
-            at.refuse(problems, "must not be longer than 1h");
+            at.refuse(
+                problems,
+                Code::DurationOutOfBounds,
+                "must not be longer than 1h",
+            );
         }
         Some(Self {
             max_delay,
@@ -270,6 +288,7 @@ fn read_name<'a>(at: At<'a>, problems: &mut Problems) -> Option<&'a str> {
     if !is_dns_label(name) {
         at.refuse(
             problems,
+            Code::MalformedName,
             "must be a DNS label: 1 to 63 of a-z, 0-9 and -, not at the ends",
         );
         return None;
@@ -280,7 +299,11 @@ fn read_name<'a>(at: At<'a>, problems: &mut Problems) -> Option<&'a str> {
 fn read_cost(at: At<'_>, problems: &mut Problems) -> Option<u32> {
     let object = at.object(&["request", "response"], problems)?;
     if let Some(at) = object.get("response") {
-        at.refuse(problems, "must be left out: it is global limits' only");
+        at.refuse(
+            problems,
+            Code::GlobalOnly,
+            "must be left out: it is global limits' only",
+        );
     }
     let Some(at) = object.get("request") else {
         return Some(1);
@@ -289,12 +312,16 @@ fn read_cost(at: At<'_>, problems: &mut Problems) -> Option<u32> {
     if let Some(at) = object.required("from", problems) {
         let reason = "must be Number: only global limits take their cost from metadata";
         if at.string(problems)? != "Number" {
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::GlobalOnly, reason);
             return None;
         }
     }
     if let Some(at) = object.get("metadata") {
-        at.refuse(problems, "must not stand beside number");
+        at.refuse(
+            problems,
+            Code::ExcludedField,
+            "must not stand beside number",
+        );
     }
     match object.get("number") {
         Some(at) => at

@@ -1,5 +1,6 @@
 //! `rateLimit`: what may be written.
 
+use crate::code::Code;
 use crate::schema::shape::*;
 use crate::spec::canned_reply::schema::REJECT;
 use crate::spec::selector::schema::SELECTOR;
@@ -62,17 +63,21 @@ static LOCAL_RULE: Object = object(
         extension("queue", Shape::Object(&QUEUE)),
     ],
     &[
-        rule("must have limit or concurrency", |it| {
+        rule(Code::NoneOfFields, "must have limit or concurrency", |it| {
             count(it, &["limit", "concurrency"]) > 0
         }),
-        rule("must have limit beside cost or queue", |it| {
-            has(it, "limit") || count(it, &["cost", "queue"]) == 0
-        }),
         rule(
+            Code::ExcludedField,
+            "must have limit beside cost or queue",
+            |it| has(it, "limit") || count(it, &["cost", "queue"]) == 0,
+        ),
+        rule(
+            Code::GlobalOnly,
             "must not have cost.response: it is global limits' only",
             |it| !it.field("cost").is_some_and(|it| has(it, "response")),
         ),
         rule(
+            Code::GlobalOnly,
             "must not have limit.fromMetadata: it is global limits' only",
             |it| !it.field("limit").is_some_and(|it| has(it, "fromMetadata")),
         ),
@@ -136,9 +141,11 @@ static AMOUNT: Object = object(
         optional("number", ANY_INTEGER),
         optional("metadata", Shape::Object(&AMOUNT_METADATA)),
     ],
-    &[rule("must not have both number and metadata", |it| {
-        count(it, &["number", "metadata"]) < 2
-    })],
+    &[rule(
+        Code::ExcludedField,
+        "must not have both number and metadata",
+        |it| count(it, &["number", "metadata"]) < 2,
+    )],
 );
 
 static AMOUNT_METADATA: Object = object(

@@ -2,9 +2,11 @@
 
 use super::{BufferMode, RequestBuffer};
 use crate::advice::Advice;
+use crate::code::Code;
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::At;
+use crate::regex::Regexes;
 
 /// Envoy's `per_connection_buffer_limit_bytes`.
 const USUAL_BUFFER: u64 = 1 << 20;
@@ -15,7 +17,11 @@ impl Advice<'_, '_> {
             return;
         };
         let path = Path::Root;
-        let buffer = RequestBuffer::read(At { node, path }, &mut Problems::default());
+        let buffer = RequestBuffer::read(
+            At { node, path },
+            &Regexes::default(),
+            &mut Problems::default(),
+        );
         let Some(buffer) = buffer.filter(|buffer| buffer.mode == BufferMode::Buffer) else {
             return;
         };
@@ -27,7 +33,7 @@ impl Advice<'_, '_> {
                  per_connection_buffer_limit_bytes of the listener, to at least {}",
                 largest.get()
             );
-            self.say(&["requestBuffer", "limit"], message);
+            self.say(&["requestBuffer", "limit"], Code::BodyAboveBuffer, message);
         }
         let bounds = ["minDataRate", "maxDuration", "maxTotal"];
         let is_there = |name: &&str| self.get(&["requestBuffer", name]).is_some();
@@ -35,6 +41,7 @@ impl Advice<'_, '_> {
         if let (Some(bound), false) = (bounds.into_iter().find(is_there), is_said) {
             self.say(
                 &["requestBuffer", bound],
+                Code::GrpcUnbounded,
                 "does not hold for gRPC calls, which may be streams, and over HTTP/2 any client \
                  can say that its upload is one: set gatherGrpc to true, or to false if there \
                  are streams",
@@ -46,6 +53,7 @@ impl Advice<'_, '_> {
         {
             self.say(
                 &["requestBuffer", "maxTotal"],
+                Code::TotalUsedUp,
                 "can be used up by clients that send nothing: set minDataRate or maxDuration, too",
             );
         }

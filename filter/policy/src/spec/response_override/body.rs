@@ -2,6 +2,7 @@
 //! and how what a client or an origin sent is kept from breaking out of it.
 
 use super::escape::{Escape, media_type};
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{ObjectName, Template};
@@ -77,7 +78,7 @@ impl OverrideBody {
         };
         if let Some(at) = object.get(other) {
             let reason = format!("must not stand beside {wanted}: type decides");
-            problems.note(&at.path, at.node.mark, reason);
+            problems.note(&at.path, at.node.mark, Code::FieldOfType, reason);
         }
         let format = match object.get("format") {
             Some(at) => at.choice(
@@ -104,7 +105,7 @@ impl OverrideBody {
         if by_ref {
             body.from = Some(read_config_map(at, owner, problems)?);
         } else if let Err(reason) = body.fill_in(at.string(problems)?) {
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::MalformedTemplate, reason);
             return None;
         }
         Some(body)
@@ -157,7 +158,11 @@ fn read_content_type(at: At<'_>, problems: &mut Problems) -> Option<(String, Str
         is_token(kind) && is_token(subtype) && kind != "*" && subtype != "*"
     };
     if !media_type.split_once('/').is_some_and(is_one) {
-        at.refuse(problems, "must be a media type, such as text/html");
+        at.refuse(
+            problems,
+            Code::MalformedMediaType,
+            "must be a media type, such as text/html",
+        );
         return None;
     }
     Some((media_type, text.to_owned()))

@@ -1,6 +1,7 @@
 //! Advice on overrides.
 
 use crate::advice::Advice;
+use crate::code::Code;
 use crate::node::Mark;
 use crate::path::Path;
 
@@ -20,8 +21,12 @@ impl Advice<'_, '_> {
             let advice = "has Envoy run the request again on another route, unseen by the \
                           client: btp apply writes that, and the filter by itself refuses it; \
                           mode: Client sends the client there";
-            self.warnings
-                .note(&Path::Field(&rule, "redirect"), mark, advice);
+            self.warnings.note(
+                &Path::Field(&rule, "redirect"),
+                mark,
+                Code::InternalRedirect,
+                advice,
+            );
         }
     }
 }

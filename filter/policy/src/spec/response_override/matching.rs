@@ -1,8 +1,10 @@
 //! `responseOverride[].match` and `source`: which responses are meant.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::regex::Regex;
+use crate::regex::Regexes;
 use crate::scalar::{HeaderName, HttpStatus, StatusRange};
 use crate::spec::selector::{Selector, read_regex};
 
@@ -55,12 +57,13 @@ pub enum StringMatch {
 }
 
 impl OverrideMatch {
-    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let known = ["statusCodes", "responseHeaders", "grpcStatus", "requests"];
         let object = at.object(&known, problems)?;
         if !known.iter().any(|name| object.has(name)) {
             at.refuse(
                 problems,
+                Code::NoneOfFields,
                 "must have statusCodes, responseHeaders, grpcStatus or requests",
             );
             return None;
@@ -71,7 +74,9 @@ impl OverrideMatch {
                 None => Vec::new(),
             },
             headers: match object.get("responseHeaders") {
-                Some(at) => at.list(1..=16, problems, HeaderMatch::read)?,
+                Some(at) => at.list(1..=16, problems, |at, problems| {
+                    HeaderMatch::read(at, regexes, problems)
+                })?,
                 None => Vec::new(),
             },
             grpc_statuses: match object.get("grpcStatus") {
@@ -79,7 +84,7 @@ impl OverrideMatch {
                 None => Vec::new(),
             },
             requests: match object.get("requests") {
-                Some(at) => Selector::read_any(at, problems)?,
+                Some(at) => Selector::read_any(at, regexes, problems)?,
                 None => Vec::new(),
             },
         })
@@ -103,14 +108,14 @@ pub(super) fn read_grpc_status(at: At<'_>, problems: &mut Problems) -> Option<u8
 }
 
 impl HeaderMatch {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let object = at.object(&["name", "value"], problems)?;
         let name = object
             .required("name", problems)
             .and_then(|at| HeaderName::read(at, problems));
         let value = object
             .required("value", problems)
-            .and_then(|at| StringMatch::read(at, problems));
+            .and_then(|at| StringMatch::read(at, regexes, problems));
         Some(Self {
             name: name?,
             value: value?,
@@ -119,7 +124,7 @@ impl HeaderMatch {
 }
 
 impl StringMatch {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         #[derive(Clone, Copy)]
         enum Kind {
             Exact,
@@ -144,7 +149,7 @@ impl StringMatch {
             Kind::Exact => Self::Exact(text),
             Kind::Prefix => Self::Prefix(text),
             Kind::Suffix => Self::Suffix(text),
-            Kind::Regex => Self::Regex(read_regex(at, problems)?),
+            Kind::Regex => Self::Regex(read_regex(at, regexes, problems)?),
         })
     }
 }
@@ -167,6 +172,7 @@ fn read_status_match(at: At<'_>, problems: &mut Problems) -> Option<StatusRange>
     if let Some(at) = object.get(other) {
         at.refuse(
             problems,
+            Code::FieldOfType,
             format!("must not stand beside {wanted}: type decides"),
         );
     }
@@ -183,7 +189,7 @@ fn read_status_match(at: At<'_>, problems: &mut Problems) -> Option<StatusRange>
         .and_then(|at| HttpStatus::read(at, problems));
     let statuses = StatusRange::new(start?..=end?);
     if statuses.is_none() {
-        at.refuse(problems, "must not end before it starts");
+        at.refuse(problems, Code::WrongOrder, "must not end before it starts");
     }
     statuses
 }

@@ -3,6 +3,7 @@
 //! meant: Envoy runs the request again on another route and answers with what
 //! comes back, which only Envoy itself can do.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::{At, Object};
 use crate::scalar::{Authority, Part, Template, is_dns_subdomain};
@@ -61,7 +62,11 @@ impl Redirect {
         let hostname = object.get("hostname").and_then(|at| {
             let name = at.string(problems)?;
             if !is_dns_subdomain(name) {
-                at.refuse(problems, "must be a DNS name (RFC 1123)");
+                at.refuse(
+                    problems,
+                    Code::MalformedName,
+                    "must be a DNS name (RFC 1123)",
+                );
             }
             Some(name.to_owned())
         });
@@ -87,6 +92,7 @@ impl Redirect {
         if mode == RedirectMode::Client && leads_back {
             at.refuse(
                 problems,
+                Code::NoneOfFields,
                 "must have scheme, hostname, path or port: else it leads the client back to \
                  where it came from",
             );
@@ -118,15 +124,17 @@ fn read_hosts(
     problems: &mut Problems,
 ) -> Option<Vec<String>> {
     if mode == RedirectMode::Internal {
-        at.refuse(problems, "needs mode: Client");
+        at.refuse(problems, Code::FieldOfType, "needs mode: Client");
     } else if redirect.has("hostname") {
         at.refuse(
             problems,
+            Code::ExcludedField,
             "must be left out beside hostname, which says where it leads",
         );
     } else if !redirect.has("scheme") && !redirect.has("port") {
         at.refuse(
             problems,
+            Code::ExcludedField,
             "must be left out: without scheme and port the redirect is to a path alone, and \
              names no host",
         );
@@ -136,6 +144,7 @@ fn read_hosts(
         if Authority::parse(text.as_bytes()).is_none() {
             at.refuse(
                 problems,
+                Code::MalformedHost,
                 "must be a host, such as shop.example, shop.example:8443 or [2001:db8::1]",
             );
         }
@@ -156,7 +165,7 @@ fn read_status(at: At<'_>, mode: RedirectMode, problems: &mut Problems) -> Optio
         ),
     };
     if !is_known {
-        at.refuse(problems, reason);
+        at.refuse(problems, Code::WrongStatus, reason);
         return None;
     }
     u16::try_from(status).ok()
@@ -168,19 +177,27 @@ fn read_path(at: At<'_>, mode: RedirectMode, problems: &mut Problems) -> Option<
         at.choice(&[("ReplaceFullPath", ())], problems);
     }
     if let Some(at) = object.get("replacePrefixMatch") {
-        at.refuse(problems, "must be left out: type is ReplaceFullPath");
+        at.refuse(
+            problems,
+            Code::ExcludedField,
+            "must be left out: type is ReplaceFullPath",
+        );
     }
     let at = object.required("replaceFullPath", problems)?;
     let path = at.string_of(0..=1024, problems)?;
     if mode == RedirectMode::Internal {
         if path.contains('#') {
-            at.refuse(problems, "must not have a fragment (#)");
+            at.refuse(
+                problems,
+                Code::MalformedPath,
+                "must not have a fragment (#)",
+            );
         }
         return Some(Template::literal(path));
     }
     let template = read_template(at, path, problems)?;
     if !path.starts_with('/') || path.starts_with("//") {
-        at.refuse(problems, "must begin with one /");
+        at.refuse(problems, Code::MalformedPath, "must begin with one /");
     }
     let is_plain = |part: &Part| match part {
         Part::Text(text) => text
@@ -191,6 +208,7 @@ fn read_path(at: At<'_>, mode: RedirectMode, problems: &mut Problems) -> Option<
     if !template.parts().iter().all(is_plain) {
         at.refuse(
             problems,
+            Code::MalformedPath,
             "must be written in URL characters: percent-encode others, with %% for the percent \
              sign",
         );

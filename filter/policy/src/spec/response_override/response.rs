@@ -2,6 +2,7 @@
 
 use super::body::{NewBody, OverrideBody, Variant};
 use super::matching::read_grpc_status;
+use crate::code::Code;
 use crate::node::Value;
 use crate::problem::Problems;
 use crate::read::At;
@@ -119,11 +120,19 @@ impl OverrideResponse {
         if keep_body {
             for name in ["body", "variants", "grpcStatus"] {
                 if let Some(at) = object.get(name) {
-                    at.refuse(problems, "must be left out beside keepBody: true");
+                    at.refuse(
+                        problems,
+                        Code::ExcludedField,
+                        "must be left out beside keepBody: true",
+                    );
                 }
             }
         } else if shapes.iter().all(|name| object.has(name)) {
-            at.refuse(problems, "must not have both body and variants");
+            at.refuse(
+                problems,
+                Code::ExcludedField,
+                "must not have both body and variants",
+            );
         }
         let body = if keep_body {
             NewBody::Original
@@ -131,6 +140,7 @@ impl OverrideResponse {
             if content_type.is_some() || headers.sets_content_type() {
                 at.refuse(
                     problems,
+                    Code::ExcludedField,
                     "have content types of their own: leave contentType and a content-type \
                      header out",
                 );
@@ -157,7 +167,7 @@ impl OverrideResponse {
                 .find_map(|name| object.get(name))
         {
             let reason = format!("must be left out: a {} response has no body", status.get());
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::ExcludedField, reason);
         }
         Some(Self {
             status,
@@ -221,6 +231,7 @@ impl KeepHeaders {
                 if OF_THE_BODY.contains(&name.as_str()) {
                     at.refuse(
                         problems,
+                        Code::ReservedHeader,
                         "describes the original body, which is replaced: leave it out",
                     );
                     return None;
@@ -234,7 +245,11 @@ impl KeepHeaders {
                 .choice(&[("None", false), ("All", true)], problems)
                 .map(|all| if all { Self::All } else { Self::None });
         }
-        at.refuse(problems, "must be None, All or a list of header names");
+        at.refuse(
+            problems,
+            Code::WrongType,
+            "must be None, All or a list of header names",
+        );
         None
     }
 
@@ -255,7 +270,7 @@ pub(super) fn read_template(at: At<'_>, source: &str, problems: &mut Problems) -
     match Template::parse(source) {
         Ok(template) => Some(template),
         Err(reason) => {
-            at.refuse(problems, reason);
+            at.refuse(problems, Code::MalformedTemplate, reason);
             None
         }
     }

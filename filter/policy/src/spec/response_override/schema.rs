@@ -1,5 +1,6 @@
 //! `responseOverride`: what may be written.
 
+use crate::code::Code;
 use crate::node::Value;
 use crate::schema::shape::*;
 use crate::spec::canned_reply::schema::HEADER;
@@ -14,6 +15,7 @@ pub(crate) static RESPONSE_OVERRIDE: Object = object(
         extension("keepHeaders", Shape::Either(&KEEP_HEADERS)),
     ],
     &[rule(
+        Code::NotExactlyOne,
         "must have exactly one of response and redirect",
         |it| count(it, &["response", "redirect"]) == 1,
     )],
@@ -32,6 +34,7 @@ static MATCH: Object = object(
         extension("requests", list(1, 16, &Shape::Object(&SELECTOR))),
     ],
     &[rule(
+        Code::NoneOfFields,
         "must have statusCodes, responseHeaders, grpcStatus or requests",
         |it| {
             let conditions = ["statusCodes", "responseHeaders", "grpcStatus", "requests"];
@@ -49,26 +52,32 @@ static STATUS_CODE: Object = object(
         optional("range", Shape::Object(&RANGE)),
     ],
     &[
-        rule("must have a value, and no range, for type Value", |it| {
-            text_in(it, "type", "Value") != "Value" || has(it, "value")
-        }),
-        rule("must have a range, and no value, for type Range", |it| {
-            text_in(it, "type", "Value") != "Range" || has(it, "range")
-        }),
+        rule(
+            Code::FieldOfType,
+            "must have a value, and no range, for type Value",
+            |it| text_in(it, "type", "Value") != "Value" || has(it, "value"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have a range, and no value, for type Range",
+            |it| text_in(it, "type", "Value") != "Range" || has(it, "range"),
+        ),
     ],
 );
 
 static RANGE: Object = object(
     &[required("start", ANY_INTEGER), required("end", ANY_INTEGER)],
-    &[rule("must end after it starts", |it| {
-        match (
+    &[rule(
+        Code::WrongOrder,
+        "must end after it starts",
+        |it| match (
             it.field("start").map(|it| &it.value),
             it.field("end").map(|it| &it.value),
         ) {
             (Some(Value::Int(start)), Some(Value::Int(end))) => start < end,
             _ => true,
-        }
-    })],
+        },
+    )],
 );
 
 static HEADER_MATCH: Object = object(
@@ -100,9 +109,11 @@ static RESPONSE: Object = object(
         extension("keepBody", Shape::Boolean),
         extension("variants", list(1, 16, &Shape::Object(&VARIANT))),
     ],
-    &[rule("must not have both body and variants", |it| {
-        count(it, &["body", "variants"]) < 2
-    })],
+    &[rule(
+        Code::ExcludedField,
+        "must not have both body and variants",
+        |it| count(it, &["body", "variants"]) < 2,
+    )],
 );
 
 static VARIANT: Object = object(
@@ -124,13 +135,17 @@ static BODY: Object = object(
         ),
     ],
     &[
-        rule("must have inline for type Inline", |it| {
-            text_in(it, "type", "Inline") != "Inline" || has(it, "inline")
-        }),
-        rule("must have valueRef for type ValueRef", |it| {
-            text_in(it, "type", "Inline") != "ValueRef" || has(it, "valueRef")
-        }),
-        rule("must refer to a ConfigMap", |it| {
+        rule(
+            Code::FieldOfType,
+            "must have inline for type Inline",
+            |it| text_in(it, "type", "Inline") != "Inline" || has(it, "inline"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have valueRef for type ValueRef",
+            |it| text_in(it, "type", "Inline") != "ValueRef" || has(it, "valueRef"),
+        ),
+        rule(Code::WrongConstant, "must refer to a ConfigMap", |it| {
             it.field("valueRef")
                 .is_none_or(|it| text_in(it, "kind", "ConfigMap") == "ConfigMap")
         }),
@@ -184,6 +199,7 @@ static PATH: Object = object(
         optional("replacePrefixMatch", text(0, 1024)),
     ],
     &[rule(
+        Code::FieldOfType,
         "must be of type ReplaceFullPath, with replaceFullPath",
         |it| {
             text_in(it, "type", "") == "ReplaceFullPath"

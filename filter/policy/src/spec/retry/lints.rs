@@ -3,6 +3,7 @@
 
 use super::Retry;
 use crate::advice::Advice;
+use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
@@ -20,6 +21,7 @@ impl Advice<'_, '_> {
             if self.get(&["retryConstraint"]).is_some() {
                 self.say(
                     &["retryConstraint"],
+                    Code::ConstraintWithoutRetry,
                     "bounds retries, but there is no retry: it matters only where Envoy's own \
                      configuration retries",
                 );
@@ -36,7 +38,7 @@ impl Advice<'_, '_> {
                  {MANY_RETRIES} retries are rarely worth it",
                 retry.num_retries.saturating_add(1)
             );
-            self.say(&["retry", "numRetries"], message);
+            self.say(&["retry", "numRetries"], Code::ManyRetries, message);
         }
         let has = |name: &str| {
             let triggers = retry.triggers.as_ref();
@@ -46,6 +48,7 @@ impl Advice<'_, '_> {
         if !has("connect-failure") && !has("5xx") {
             self.say(
                 &triggers,
+                Code::NoConnectFailure,
                 "does not hold connect-failure, the safest reason to try again: the backend \
                  has not seen the request",
             );
@@ -53,6 +56,7 @@ impl Advice<'_, '_> {
         if !retry.status_codes.is_empty() && !has("retriable-status-codes") {
             self.say(
                 &["retry", "retryOn", "httpStatusCodes"],
+                Code::CodesWithoutTrigger,
                 "has no effect in Envoy Gateway without the trigger retriable-status-codes; \
                  here it brings the trigger along",
             );
@@ -63,6 +67,7 @@ impl Advice<'_, '_> {
         {
             self.say(
                 &triggers,
+                Code::TriggerWithoutCodes,
                 "holds retriable-status-codes, but httpStatusCodes names none",
             );
         }
@@ -78,13 +83,14 @@ impl Advice<'_, '_> {
         if self.get(&["circuitBreaker", "retryBudget"]).is_some() {
             self.say(
                 &["circuitBreaker", "retryBudget"],
+                Code::SecondBudget,
                 "is a second budget: Envoy bounds the retries under way at once by it, which \
                  keeps retryConstraint from being used up",
             );
         } else if self.get(&["circuitBreaker"]).is_none() && self.get(&["retry"]).is_none() {
             // Beside a retry, `btp apply` lifts it.
             let advice = format!("{CUT_SHORT}, or set circuitBreaker.maxParallelRetries");
-            self.say(&constraint, advice);
+            self.say(&constraint, Code::CutShort, advice);
         }
     }
 
@@ -94,6 +100,7 @@ impl Advice<'_, '_> {
         if is_there("retryConstraint") && is_there("retry") && !is_there("circuitBreaker") {
             self.say(
                 &["retryConstraint"],
+                Code::CutShort,
                 format!("{CUT_SHORT}, as btp apply does"),
             );
         }
@@ -107,6 +114,7 @@ impl Advice<'_, '_> {
         if self.text(&mode) == "Reserve" && self.get(&retries).is_some_and(many) {
             self.say(
                 &retries,
+                Code::ReserveRetries,
                 "has no effect beyond 1: with retryConstraint.mode Reserve a request has one \
                  retry at most",
             );
@@ -120,6 +128,7 @@ impl Advice<'_, '_> {
         if timed && !triggers.any(|trigger| covers(trigger.as_str())) {
             self.say(
                 &["retry", "perRetry", "timeout"],
+                Code::TimeoutWithoutTrigger,
                 "ends a try without another one: only the triggers reset, gateway-error and \
                  5xx have a try that took too long tried again",
             );
@@ -135,11 +144,11 @@ impl Advice<'_, '_> {
         let tries = u64::from(retry.num_retries) + 1;
         if per_try > request {
             let message = format!("never ends: the request ends after {request}");
-            self.say(&path, message);
+            self.say(&path, Code::TryNeverEnds, message);
         } else if per_try.as_nanos().saturating_mul(tries) > request.as_nanos() {
             let message =
                 format!("leaves no time for all {tries} tries: the request ends after {request}");
-            self.say(&path, message);
+            self.say(&path, Code::NoTimeForTries, message);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! one has found in a token. An extension.
 
 use super::read_flag;
+use crate::code::Code;
 use crate::node::Value;
 use crate::problem::Problems;
 use crate::read::At;
@@ -53,6 +54,7 @@ impl MetadataCondition {
                 if let Some(at) = object.get(field) {
                     at.refuse(
                         problems,
+                        Code::FieldOfType,
                         "must be left out: type Distinct takes every value",
                     );
                 }
@@ -74,7 +76,7 @@ impl MetadataCondition {
 fn read_keys(at: At<'_>, problems: &mut Problems) -> Option<Vec<String>> {
     if let Value::String(_) = at.node.value {
         let reason = "must be a list of keys, one for each level, such as [claims, sub]";
-        at.refuse(problems, reason);
+        at.refuse(problems, Code::WrongType, reason);
         return None;
     }
     at.list(1..=16, problems, read_key)
@@ -85,7 +87,11 @@ fn read_keys(at: At<'_>, problems: &mut Problems) -> Option<Vec<String>> {
 fn read_key(at: At<'_>, problems: &mut Problems) -> Option<String> {
     let key = at.string_of(1..=256, problems)?;
     if key.contains('\0') {
-        at.refuse(problems, "must not hold a zero byte");
+        at.refuse(
+            problems,
+            Code::MalformedMetadataKey,
+            "must not hold a zero byte",
+        );
         return None;
     }
     Some(key.to_owned())
@@ -102,7 +108,11 @@ impl MetadataValue {
                 Some(Self::Text(text.to_owned()))
             }
             _ => {
-                at.refuse(problems, "must be a string, a number or a boolean");
+                at.refuse(
+                    problems,
+                    Code::WrongType,
+                    "must be a string, a number or a boolean",
+                );
                 None
             }
         }

@@ -1,5 +1,6 @@
 //! Conditions on requests: what may be written.
 
+use crate::code::Code;
 use crate::schema::shape::*;
 
 pub(crate) static SELECTOR: Object = object(
@@ -12,6 +13,7 @@ pub(crate) static SELECTOR: Object = object(
         extension("metadata", list(1, 16, &Shape::Object(&METADATA))),
     ],
     &[rule(
+        Code::NoneOfFields,
         "must have one of headers, methods, path, sourceCIDR, queryParams and metadata",
         |it| {
             let fields = [

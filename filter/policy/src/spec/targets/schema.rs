@@ -1,5 +1,6 @@
 //! `targetRefs` and `targetSelectors`: what may be written.
 
+use crate::code::Code;
 use crate::schema::shape::*;
 
 pub(crate) static TARGET_REF: Object = object(
@@ -37,9 +38,11 @@ static NAMESPACES: Object = object(
         optional("from", Shape::Choice(&["Same", "All", "Selector"])),
         optional("selector", Shape::Object(&LABEL_SELECTOR)),
     ],
-    &[rule("must have a selector if from is Selector", |it| {
-        text_in(it, "from", "Same") != "Selector" || has(it, "selector")
-    })],
+    &[rule(
+        Code::FieldOfType,
+        "must have a selector if from is Selector",
+        |it| text_in(it, "from", "Same") != "Selector" || has(it, "selector"),
+    )],
 );
 
 static LABEL_SELECTOR: Object = object(

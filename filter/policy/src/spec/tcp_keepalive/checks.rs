@@ -1,5 +1,6 @@
 //! What the operating system cannot do of a `tcpKeepalive`.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::Duration;
@@ -10,6 +11,7 @@ pub(in crate::spec) fn whole_seconds(at: At<'_>, problems: &mut Problems) {
     {
         at.refuse(
             problems,
+            Code::PartOfSecond,
             "must be whole seconds: the operating system counts in those",
         );
     }

@@ -1,5 +1,6 @@
 //! What Envoy Gateway refuses of a `telemetry` later.
 
+use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 
@@ -20,6 +21,7 @@ pub(in crate::spec) fn stat_name(at: At<'_>, problems: &mut Problems) {
             let known = KNOWN.map(|name| format!("%{name}%")).join(", ");
             at.refuse(
                 problems,
+                Code::UnknownOperator,
                 format!("must have no other operators than {known}"),
             );
             return;

@@ -1,6 +1,7 @@
 //! Advice on timeouts.
 
 use crate::advice::Advice;
+use crate::code::Code;
 use crate::scalar::Duration;
 
 /// An idle time that most servers do not reach: they close first, and the
@@ -13,6 +14,7 @@ impl Advice<'_, '_> {
         if self.duration(&idle).is_some_and(|time| time > USUAL_IDLE) {
             self.say(
                 &idle,
+                Code::LongIdleTimeout,
                 "is longer than many servers keep an idle connection (60s and less): requests \
                  will meet connections that the server is closing",
             );
@@ -24,6 +26,7 @@ impl Advice<'_, '_> {
         if is_long_lived && self.get(&["tcpKeepalive"]).is_none() {
             self.say(
                 &[],
+                Code::NoKeepalive,
                 "has long-lived connections but no tcpKeepalive: a peer that is gone is not \
                  noticed",
             );

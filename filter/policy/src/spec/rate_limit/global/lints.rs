@@ -1,6 +1,7 @@
 //! Advice on limits that a rate limit service counts.
 
 use crate::advice::Advice;
+use crate::code::Code;
 use crate::node::{Mark, Node};
 use crate::path::Path;
 
@@ -12,6 +13,7 @@ impl Advice<'_, '_> {
         }
         self.say(
             &LIST[..2],
+            Code::FixedWindows,
             "is counted by a rate limit service, which btp apply is told by --rate-limit-service \
              and given a file by --rate-limit-config: in fixed windows, so that twice the limit \
              can pass around the end of one. Requests that the service does not answer pass, but \
@@ -32,21 +34,24 @@ impl Advice<'_, '_> {
         let global = Path::Field(&limits, LIST[1]);
         let list = Path::Field(&global, LIST[2]);
         for (index, name, mark) in found {
-            let advice = match name {
-                "request" => {
+            let (code, advice) = match name {
+                "request" => (
+                    Code::RequestCostMetadata,
                     "is taken from dynamic metadata: a request that has none there is not \
                      counted by this rule, and not refused. Have the filter that writes it write \
-                     it for all requests"
-                }
-                _ => {
+                     it for all requests",
+                ),
+                _ => (
+                    Code::ResponseCostMetadata,
                     "is taken from dynamic metadata: a response that has none there costs \
                      nothing. It is taken off when the response has ended, so that a request \
-                     passes as long as anything is left"
-                }
+                     passes as long as anything is left",
+                ),
             };
             let rule = Path::Item(&list, index);
             let cost = Path::Field(&rule, "cost");
-            self.warnings.note(&Path::Field(&cost, name), mark, advice);
+            self.warnings
+                .note(&Path::Field(&cost, name), mark, code, advice);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! rule does, these pass unlimited.
 
 use crate::advice::Advice;
+use crate::code::Code;
 use crate::echo::Echo;
 use crate::node::{Mark, Node, Value};
 use crate::path::Path;
@@ -36,7 +37,8 @@ impl Advice<'_, '_> {
                 let selector = Path::Item(&selectors, it.selector);
                 let list = Path::Field(&selector, it.list);
                 let item = Path::Item(&list, it.item);
-                self.warnings.note(&item, it.mark, it.advice);
+                self.warnings
+                    .note(&item, it.mark, Code::KeylessUnlimited, it.advice);
             }
         }
     }

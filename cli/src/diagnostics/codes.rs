@@ -1,0 +1,16 @@
+//! What is said of each code: `docs/reference/codes.md`, section by section.
+
+use btp_policy::Code;
+
+const PAGE: &str = include_str!("../../../docs/reference/codes.md");
+
+/// The section of a code, its heading included.
+pub(crate) fn section(code: Code) -> &'static str {
+    let heading = format!("\n## {code} ");
+    let Some(begin) = PAGE.find(&heading) else {
+        return "";
+    };
+    let text = &PAGE[begin + 1..];
+    let end = text.find("\n## ").map_or(text.len(), |end| end + 1);
+    text[..end].trim_end()
+}

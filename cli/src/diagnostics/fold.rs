@@ -1,0 +1,97 @@
+//! Findings that say the same of other places: many of them are shown as one, with a
+//! count.
+
+use std::collections::HashMap;
+
+use btp_policy::Code;
+use btp_policy::path::Step;
+
+use super::{Finding, Severity, Source, source_of, work};
+
+/// So many that say the same are shown one by one.
+const FEW: usize = 3;
+/// The most places that are named of others.
+const PLACES: usize = 5;
+
+/// A finding, and those that say the same of other places.
+#[derive(Debug)]
+pub(super) struct Folded<'a> {
+    pub(super) finding: &'a Finding,
+    others: Vec<&'a Finding>,
+}
+
+/// What is the same in findings that say the same: of the path its fields, and not which
+/// items of lists they are in.
+#[derive(PartialEq, Eq, Hash)]
+struct Said<'a> {
+    severity: Severity,
+    code: Code,
+    reason: &'a str,
+    fields: Vec<&'a str>,
+}
+
+/// The findings in their order, those that say the same at the place of the first one.
+pub(super) fn fold(findings: &[Finding]) -> Vec<Folded<'_>> {
+    let mut all: HashMap<Said<'_>, Vec<&Finding>> = HashMap::new();
+    for finding in findings {
+        work::done(1);
+        all.entry(Said::of(finding)).or_default().push(finding);
+    }
+    let mut folded = Vec::new();
+    for finding in findings {
+        work::done(1);
+        let others = match all.get_mut(&Said::of(finding)) {
+            Some(same) if same.len() > FEW => std::mem::take(same).split_off(1),
+            // Those of which the first one has been here.
+            Some(same) if same.is_empty() => continue,
+            _ => Vec::new(),
+        };
+        folded.push(Folded { finding, others });
+    }
+    folded
+}
+
+impl Folded<'_> {
+    /// How many more there are, and where.
+    pub(super) fn note(&self, sources: &[Source]) -> Option<String> {
+        let place = |finding: &&Finding| {
+            let mark = finding.problem.mark;
+            let source = source_of(finding, sources)?;
+            match mark.is_known() {
+                true => Some(format!("{}:{}:{}", source.name, mark.line, mark.column)),
+                false => Some(source.name.clone()),
+            }
+        };
+        let count = self.others.len();
+        if count == 0 {
+            return None;
+        }
+        let mut places: Vec<String> = self.others.iter().take(PLACES).filter_map(place).collect();
+        if count > PLACES && !places.is_empty() {
+            places.push("…".to_owned());
+        }
+        let places = match places.is_empty() {
+            true => String::new(),
+            false => format!(": {}", places.join(", ")),
+        };
+        Some(format!("the same is so in {count} other places{places}"))
+    }
+}
+
+impl<'a> Said<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        let problem = &finding.problem;
+        let fields = problem.path.steps().iter();
+        Self {
+            severity: finding.severity,
+            code: problem.code,
+            reason: &problem.reason,
+            fields: fields
+                .filter_map(|step| match step {
+                    Step::Field(name) => Some(&**name),
+                    Step::Item(_) => None,
+                })
+                .collect(),
+        }
+    }
+}

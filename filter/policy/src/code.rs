@@ -1,0 +1,282 @@
+//! Each cause of a problem, with a number that it keeps: `BTP0107`.
+//!
+//! Messages may change from release to release, and codes do not: what is said of one
+//! in `docs/reference/codes.md`, and what is allowed or denied by it, stays true. A
+//! number is never used again for another cause. The hundreds group them: 00 files and
+//! syntax, 01 fields and values, 02 targets, 03 the plugin configuration, 04 what the
+//! filter cannot enforce, 05 advice, 06 Envoy configurations that are refused, 07 those
+//! that are unwise, 08 global limits.
+
+use std::fmt;
+
+macro_rules! codes {
+    ($($name:ident = $number:literal, $title:literal;)*) => {
+        /// A cause of problems. Prints as `BTP0107`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u16)]
+        pub enum Code {
+            $(#[doc = $title] $name = $number,)*
+        }
+
+        impl Code {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// What is wrong, in a few words.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title,)*
+                }
+            }
+        }
+    };
+}
+
+// Numbers that were in use and are not any more: none.
+codes! {
+    // 00: files and their syntax
+    NotReadable = 1, "the file cannot be read";
+    NotUtf8 = 2, "the file is not UTF-8 text";
+    NotWritable = 3, "the file cannot be written";
+    NotYaml = 4, "the text is not YAML";
+    NotJson = 5, "the text is not JSON";
+    NestsTooDeep = 6, "lists and objects nest too deep";
+    TooManyValues = 7, "the text has more values than are read";
+    OpenAnchor = 8, "an alias refers to an anchor that is not complete";
+    KeyIsNoString = 9, "the key of an object is no string";
+    UnknownTag = 10, "a value has a tag that means nothing here";
+    DocumentIsNoObject = 11, "a document is not an object";
+    NoKind = 12, "an object has no kind";
+    MistakenKind = 13, "the kind of an object is misspelt";
+    OtherApi = 14, "a BackendTrafficPolicy of another API";
+    DefinedTwice = 15, "two objects have the same kind, namespace and name";
+    NoPolicies = 16, "the files hold no policy";
+    MoreProblems = 17, "more problems than are listed";
+    // 01: fields and values
+    UnknownField = 101, "a field is not known";
+    MissingField = 102, "a required field is missing";
+    DuplicateField = 103, "a field is given twice";
+    WrongType = 104, "a value is of the wrong type";
+    OutOfBounds = 105, "a number is out of bounds";
+    NotWhole = 106, "a number is not whole";
+    UnknownChoice = 107, "a value is not one of the choices";
+    WrongConstant = 108, "a value is not the only one that is possible";
+    ListLength = 109, "a list has too few or too many items";
+    TextLength = 110, "a text is too short or too long";
+    ListedTwice = 111, "an item is listed twice";
+    NameTaken = 112, "two rules have the same name";
+    ExcludedField = 113, "a field cannot be set beside another";
+    NoneOfFields = 114, "none of the possible fields is set";
+    NotExactlyOne = 115, "not exactly one of several fields is set";
+    FieldOfType = 116, "the fields do not fit the type";
+    OldSpelling = 117, "a field is written as in an older release";
+    ImpliedField = 118, "a field is left out that the API requires";
+    Extension = 119, "a field or value is an extension";
+    MalformedDuration = 120, "a value is no duration";
+    DurationOutOfBounds = 121, "a duration is too short or too long";
+    PartOfSecond = 122, "a duration is not whole seconds";
+    MalformedQuantity = 123, "a value is no quantity";
+    QuantityOutOfBounds = 124, "a quantity is too small or too large";
+    MalformedPercentage = 125, "a value is no percentage";
+    MalformedTimestamp = 126, "a value is no time";
+    MalformedCidr = 127, "a value is no address range";
+    MalformedHeaderName = 128, "a value is no header name";
+    MalformedHeaderValue = 129, "a header value has control characters";
+    ReservedHeader = 130, "a header is written by others";
+    MalformedRegex = 131, "a value is no regular expression";
+    MalformedName = 132, "a value is no DNS name";
+    MalformedKind = 133, "a value is no kind or API group";
+    MalformedHost = 134, "a value is no host";
+    MalformedMediaType = 135, "a value is no media type";
+    MalformedPath = 136, "a value is no path";
+    MalformedTemplate = 137, "a command operator is wrong";
+    UnknownOperator = 138, "an operator is not known in a name of statistics";
+    MalformedMethod = 139, "a value is no method";
+    MalformedCookie = 140, "a cookie is malformed";
+    MalformedProtocol = 141, "a value is no protocol";
+    MalformedMetadataKey = 142, "a key of dynamic metadata is malformed";
+    BrokenLine = 143, "a text has line breaks";
+    MalformedBase64 = 144, "a value is not base64";
+    WrongOrder = 145, "two values are in the wrong order";
+    WrongStatus = 146, "a status is not possible here";
+    SecondDefaultRule = 147, "two rules are the default rule";
+    BurstTooLarge = 148, "a burst takes too long to come back";
+    CostAboveLimit = 149, "a request costs more than its limit allows";
+    DistinctCondition = 150, "a condition counts by value where nothing is counted";
+    NotPrime = 151, "a number is not prime";
+    WeightsTooLarge = 152, "the weights are too large together";
+    TotalTooSmall = 153, "the total is smaller than one body";
+    GlobalOnly = 154, "a setting of global limits in a local one";
+    // 02: targets and attachment
+    MergeNeedsRoutes = 201, "a mergeType in a policy that does not target routes alone";
+    NeedsHttpTargets = 202, "a field for HTTP in a policy of other routes";
+    SelectorValues = 203, "values do not fit the operator of a label selector";
+    Conflicted = 204, "an older policy has the same target";
+    TwoForEverything = 205, "two policies apply to everything";
+    MergesPastRoute = 206, "a rule's policy merges past the policy of its route";
+    HidesGatewayPolicy = 207, "a route's policy hides the Gateway's";
+    SwitchedOff = 208, "an administrator has switched the policy off";
+    TargetNotFound = 209, "a target is not in the configuration";
+    NoSuchKind = 210, "Envoy has nothing of the target's kind";
+    LabelsNotFound = 211, "nothing has the labels of a selector";
+    // 03: the plugin configuration
+    UnknownPolicy = 301, "attachment names a policy that is not there";
+    DisabledPolicy = 302, "attachment names a policy that is switched off";
+    TooMuchMemory = 303, "the configuration takes too much memory";
+    TooManyDistributions = 304, "too many delay distributions differ";
+    FaultsElsewhere = 305, "another instance injects the faults";
+    DownstreamOnly = 306, "a capability that cannot be enforced upstream";
+    UnusedSetting = 307, "a setting that has no effect yet";
+    HeadersNotHeld = 308, "bodies cannot be gathered without held headers";
+    // 04: what the filter cannot enforce, ConfigMaps and regular expressions
+    EnvoysField = 401, "a field is Envoy's own to enforce";
+    UntranslatedField = 402, "a field is not translated";
+    InternalRedirect = 403, "a redirect within Envoy";
+    ConfigMapNotFound = 404, "a ConfigMap is not there";
+    ConfigMapKey = 405, "a ConfigMap has no body";
+    ConfigMapBody = 406, "the body in a ConfigMap is wrong";
+    BinaryData = 407, "a ConfigMap has binary data";
+    ExpensiveRegex = 408, "a regular expression is too expensive";
+    RegexesTooLarge = 409, "the regular expressions take too much memory together";
+    RegexNotRead = 410, "a regular expression was not looked at";
+    TooManyRegexes = 411, "a policy has too many conditions with regular expressions";
+    TooManyOperators = 412, "a policy has too many command operators";
+    TooManyRequestRules = 413, "too many overrides look at requests";
+    // 05: advice
+    DeprecatedField = 501, "a field is deprecated";
+    IneffectiveField = 502, "a field has no effect in Envoy Gateway";
+    OtherRateLimitType = 503, "rateLimit.type leaves the limits out";
+    GrpcStatusForHttp = 504, "a gRPC status for plain HTTP requests";
+    LongDistinctLimit = 505, "a long limit by a header that clients choose";
+    BodyAboveBuffer = 506, "bodies are larger than Envoy buffers";
+    GrpcUnbounded = 507, "a bound that does not hold for gRPC calls";
+    TotalUsedUp = 508, "idle clients can use up the total";
+    LongIdleTimeout = 509, "idle connections are kept longer than servers do";
+    NoKeepalive = 510, "long-lived connections without keepalive";
+    AllEjected = 511, "every endpoint may be ejected";
+    OnlyStatus200 = 512, "only status 200 counts as healthy";
+    NoPendingRequests = 513, "no request may wait for a connection";
+    DefaultBreakers = 514, "circuit breakers are at their defaults";
+    CompressorOff = 515, "a compressor without settings is off";
+    BesideRetryBudget = 516, "maxParallelRetries beside a retryBudget";
+    WithoutSplit = 517, "local origin failures are not told apart";
+    ConstraintWithoutRetry = 518, "a retryConstraint without a retry";
+    ManyRetries = 519, "many retries";
+    NoConnectFailure = 520, "retries leave out failed connections";
+    CodesWithoutTrigger = 521, "status codes without their trigger";
+    TriggerWithoutCodes = 522, "a trigger without status codes";
+    SecondBudget = 523, "two budgets for retries";
+    CutShort = 524, "Envoy's default breaker cuts retries short";
+    ReserveRetries = 525, "more retries than mode Reserve has";
+    TimeoutWithoutTrigger = 526, "no trigger covers the timeout of a try";
+    TryNeverEnds = 527, "a try may take longer than its request";
+    NoTimeForTries = 528, "the request ends before its tries";
+    FixedWindows = 529, "a rate limit service counts in fixed windows";
+    RequestCostMetadata = 530, "the cost of requests comes from metadata";
+    ResponseCostMetadata = 531, "the cost of responses comes from metadata";
+    KeylessUnlimited = 532, "requests without the key pass unlimited";
+    ThresholdOfTimeouts = 533, "a threshold that wrong statuses do not wait for";
+    // 06: Envoy configurations that are refused
+    NotOneDocument = 601, "a file does not hold one YAML document";
+    DuplicateKey = 602, "a key is there twice";
+    NoBootstrap = 603, "the file is no Envoy bootstrap";
+    WrongResource = 604, "a resource is of the wrong kind";
+    SecondResource = 605, "a file has a second resource";
+    FileOfTwoKinds = 606, "a file is named for two kinds of resources";
+    NothingToGovern = 607, "nothing that policies could apply to";
+    WrongShape = 608, "a value of the configuration is of the wrong type";
+    NodeWithoutId = 609, "the node has no id or cluster";
+    StopsRetries = 610, "a route retries on envoy-ratelimited";
+    UnseenRoutes = 611, "the routes cannot be seen";
+    RouteNameTaken = 612, "two routes with other policies have one name";
+    SharedRoutes = 613, "listeners with other policies share routes";
+    FilterIsThere = 614, "the filter is there already";
+    EnforcedTwice = 615, "two instances enforce the same";
+    AmbiguousListener = 616, "a listener could be several";
+    OwnHttpFilters = 617, "a cluster has HTTP filters of its own";
+    SlashInName = 618, "a name in metadata has a slash";
+    Contradiction = 619, "the configuration contradicts the policy";
+    ClusterByRequest = 620, "the cluster is known only with the request";
+    UnknownCluster = 621, "a cluster is not in the configuration";
+    Undone = 622, "another change has undone it";
+    EditedSince = 623, "the configuration was edited after btp apply";
+    RedirectMeets = 624, "a redirect and another rule meet";
+    RedirectsMerged = 625, "redirects replace the rules of a merge";
+    UnknownCondition = 626, "a condition that a redirect does not know";
+    UnknownPlace = 627, "an option names a filter that is not there";
+    NotDelivered = 628, "the files cannot be written to the folder";
+    UnsayableMetadata = 629, "a module cannot be shown the metadata";
+    OutdatedAttachment = 630, "what is told of the routes is not so";
+    WrongModuleFilter = 631, "the module has no such filter";
+    WrongModuleConfig = 632, "the module cannot read its configuration";
+    MissingCapabilities = 633, "the filter lacks capabilities";
+    // 07: Envoy configurations that are unwise
+    ListenersUnseen = 701, "some listeners are not seen";
+    SpoofedAddress = 702, "clients can choose their address";
+    PathSpelling = 703, "other spellings of a path evade the policy";
+    NoIdleTimeout = 704, "idle streams keep their places";
+    AnyHostRedirect = 705, "a redirect leads to any host";
+    MixedBuilds = 706, "both builds of the filter in one chain";
+    NestedRouteMetadata = 707, "a module cannot read the metadata of routes";
+    NestedMetadata = 708, "a module cannot read nested metadata";
+    ProbesLimited = 709, "health checks meet limits and faults";
+    PreflightsLimited = 710, "preflights meet limits";
+    WrittenBehind = 711, "a condition does not see what is written behind it";
+    ModuleMayClose = 712, "the module may be closed";
+    SeparateVms = 713, "two instances do not share a VM";
+    IgnoredWeights = 714, "the weights of localities do not count";
+    HttpOnly = 715, "a field has no effect without HTTP";
+    ChosenByFilter = 716, "another filter chooses the cluster";
+    PartlyInForce = 717, "a field holds on some clusters of a route only";
+    WeightedClusters = 718, "a client is kept at one endpoint, not at one cluster";
+    // 08: global limits
+    NoRateLimitService = 801, "global limits without a rate limit service";
+    UncountableRoute = 802, "two routes cannot be counted apart";
+    ServiceNameTaken = 803, "a name of the rate limit service is taken";
+    UnknownToService = 804, "the rate limit service has no such setting";
+    LocalOnly = 805, "a condition that only local limits have";
+    RouteWithoutBackend = 806, "a route without a backend is not counted";
+}
+
+impl Code {
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// The code that is written as `BTP` and four digits, in either case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = Self::number_in(text)?;
+        let is_it = |code: &&Self| code.number() == number;
+        Self::ALL.iter().find(is_it).copied()
+    }
+
+    /// The number in `BTP` and four digits, whether there is such a code or not.
+    #[must_use]
+    pub fn number_in(text: &str) -> Option<u16> {
+        let (prefix, digits) = text.split_at_checked(3)?;
+        let is_one = prefix.eq_ignore_ascii_case("BTP")
+            && digits.len() == 4
+            && digits.bytes().all(|it| it.is_ascii_digit());
+        is_one.then(|| digits.parse().ok()).flatten()
+    }
+
+    /// The code whose number is nearest.
+    #[must_use]
+    pub fn nearest(number: u16) -> Option<Self> {
+        let distance = |code: &&Self| code.number().abs_diff(number);
+        Self::ALL.iter().min_by_key(distance).copied()
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "BTP{:04}", self.number())
+    }
+}
+
+#[cfg(test)]
+mod tests;
