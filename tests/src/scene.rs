@@ -159,8 +159,10 @@ impl Scene {
         command.env("BTP_BUILD", build);
         let demo = Demo::start(command).await?;
         let mut admin = demo.admin_addr().to_string();
-        if build == "module" {
-            // READMEs show the names of the .wasm.
+        let makes_module = |it: &Step| it.command.contains("--module");
+        if build == "module" || self.page.steps.iter().any(makes_module) {
+            // READMEs show the names of the .wasm, and a reader is slower than the module,
+            // which shows what it has counted a moment later.
             let stats = SameNames::of(demo.admin_addr()).await?;
             admin = stats.addr().to_string();
             self.stats = Some(stats);
