@@ -84,7 +84,7 @@ pub fn run() -> ExitCode {
         Ok(Outcome::Incomparable) => ExitCode::from(2),
         Ok(Outcome::Unfinished) => ExitCode::from(3),
         Err(error) => {
-            terminal::say_error(&error);
+            terminal::say_error(error.code(), &error);
             ExitCode::from(2)
         }
     }

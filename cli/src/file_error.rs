@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use btp_policy::Code;
+
 /// What went wrong, and with which file.
 #[derive(Debug)]
 pub(crate) enum FileError {
@@ -32,6 +34,18 @@ impl FileError {
     pub(crate) fn unwritable(path: &Path, error: io::Error) -> Self {
         let name = path.display().to_string();
         Self::Unwritable { name, error }
+    }
+}
+
+impl FileError {
+    /// What kind of mistake it is; `None`, if it is none of the input.
+    pub(crate) fn code(&self) -> Option<Code> {
+        match self {
+            Self::Unreadable { .. } => Some(Code::NotReadable),
+            Self::NoText { .. } => Some(Code::NotUtf8),
+            Self::Unwritable { .. } => Some(Code::NotWritable),
+            Self::Stdout(_) => None,
+        }
     }
 }
 

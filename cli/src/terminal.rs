@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use anstream::{AutoStream, ColorChoice};
+use btp_policy::Code;
 use clap::builder::styling::{AnsiColor, Style};
 
 /// As clap has it for wrong usage.
@@ -24,10 +25,11 @@ pub(crate) fn say(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Says why a command fails.
-pub(crate) fn say_error(reason: &dyn Display) {
+/// Says why a command fails, with the code of that if it has one.
+pub(crate) fn say_error(code: Option<Code>, reason: &dyn Display) {
+    let code = code.map(|it| format!("[{it}]")).unwrap_or_default();
     say(&match has_colours() {
-        true => format!("{ERROR}error:{ERROR:#} {reason}\n"),
-        false => format!("error: {reason}\n"),
+        true => format!("{ERROR}error{code}:{ERROR:#} {reason}\n"),
+        false => format!("error{code}: {reason}\n"),
     });
 }

@@ -324,7 +324,7 @@ fn deliver(
             if speaker.format == ReportFormat::Json {
                 speaker.report(plan, End::Unfinished, error.phases(), &"")?;
             }
-            terminal::say_error(&error);
+            terminal::say_error(None, &error);
             Ok(Outcome::Unfinished)
         }
         Err(error) => Err(error.into()),

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use btp_policy::Code;
+
 use crate::deliver;
 use crate::diagnostics::IsError;
 use crate::file_error::FileError;
@@ -42,6 +44,16 @@ impl From<FileError> for Error {
 impl From<deliver::Error> for Error {
     fn from(error: deliver::Error) -> Self {
         Self::Delivery(error)
+    }
+}
+
+impl Error {
+    /// What kind of mistake it is, if it is one of the input.
+    pub(super) fn code(&self) -> Option<Code> {
+        match self {
+            Self::File(error) => error.code(),
+            _ => None,
+        }
     }
 }
 

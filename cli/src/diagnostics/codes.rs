@@ -11,6 +11,6 @@ pub(crate) fn section(code: Code) -> &'static str {
         return "";
     };
     let text = &PAGE[begin + 1..];
-    let end = text.find("\n## ").map_or(text.len(), |end| end + 1);
-    text[..end].trim_end()
+    let ends = ["\n## ", "\n# "].map(|heading| text.find(heading).unwrap_or(text.len()));
+    text[..ends[0].min(ends[1])].trim_end()
 }

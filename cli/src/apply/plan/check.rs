@@ -1,6 +1,6 @@
 //! What a configuration must be like before policies are put into it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use btp_policy::Code;
 use btp_policy::node::{Node, Value};
@@ -79,6 +79,7 @@ pub(super) fn retry_triggers(
     effective: &[Effective],
     errors: &mut Errors<'_>,
 ) {
+    let mut known = BTreeSet::new();
     let mut places: Vec<Address> = Vec::new();
     for it in effective {
         if !Needs::of(&it.spec).behind.contains(&Capability::Retry) {
@@ -89,7 +90,7 @@ pub(super) fn retry_triggers(
             let mut host = route.clone();
             host.path.truncate(host.path.len().saturating_sub(2));
             for place in [route.clone(), host] {
-                if !places.contains(&place) {
+                if known.insert(place.clone()) {
                     places.push(place);
                 }
             }

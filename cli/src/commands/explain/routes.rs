@@ -116,7 +116,7 @@ pub(super) fn run(
         output::print(&out)?;
     }
     if !is_known {
-        terminal::say_error(&"no such route");
+        terminal::say_error(None, &"no such route");
     }
     Ok(match is_known {
         true => Outcome::Fine,

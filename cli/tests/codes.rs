@@ -1,0 +1,286 @@
+//! The page of codes: each code has a section, each section a document, and the command
+//! that it names finds the code in it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use btp_policy::{Code, PluginConfig};
+
+const PAGE: &str = include_str!("../../docs/reference/codes.md");
+
+/// Codes of which nobody knows a document: what they stand for is looked for all the same.
+const UNSHOWN: [Code; 1] = [Code::Undone];
+
+/// A section of the page.
+struct Section {
+    heading: &'static str,
+    text: &'static str,
+}
+
+impl Section {
+    fn all() -> Vec<Self> {
+        let sections = PAGE.split("\n## ").skip(1);
+        let section = |text: &'static str| {
+            let (heading, text) = text.split_once('\n').unwrap_or((text, ""));
+            let end = text.find("\n# ").unwrap_or(text.len());
+            let text = &text[..end];
+            Self { heading, text }
+        };
+        sections.map(section).collect()
+    }
+
+    fn code(&self) -> Code {
+        let (code, _) = self.heading.split_once(' ').unwrap();
+        Code::parse(code).unwrap_or_else(|| panic!("{code} is no code"))
+    }
+
+    /// Its fences, each with the name of its file.
+    fn files(&self) -> Vec<(String, &'static str)> {
+        let command = self.command();
+        let mut names = Vec::new();
+        for name in ["envoy.yaml", "envoy.json", "policy.yaml"] {
+            names.extend(command.contains(name).then_some(name));
+        }
+        let mut files = Vec::new();
+        let mut rest = self.text;
+        while let Some((before, fence)) = rest.split_once("\n```") {
+            let (language, fence) = fence.split_once('\n').unwrap();
+            let (content, behind) = fence.split_once("```").unwrap();
+            let named = before.trim_end().rsplit_once("and in `");
+            let name = match named.and_then(|(_, it)| it.strip_suffix("`:")) {
+                Some(name) => name.to_owned(),
+                // The policy first.
+                None => names.pop().unwrap_or("of the filter").to_owned(),
+            };
+            assert!(["yaml", "json"].contains(&language), "{language}");
+            files.push((name, content));
+            rest = behind;
+        }
+        files
+    }
+
+    /// The command that finds the code.
+    fn command(&self) -> String {
+        let text = self.text.replace('\n', " ");
+        let named = text.split_once("` finds it:");
+        let named = named.and_then(|(before, _)| Some(before.rsplit_once('`')?.1.to_owned()));
+        named.unwrap_or_else(|| "btp lint policy.yaml".to_owned())
+    }
+}
+
+fn btp(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_btp"));
+    command.current_dir(folder).args(arguments);
+    command.output().unwrap()
+}
+
+/// An empty folder of this name.
+fn folder_of(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("codes")
+        .join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn said(output: &Output) -> String {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    format!("{stdout}{}", String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn codes_and_sections_are_the_same() {
+    let sections: Vec<String> = Section::all()
+        .iter()
+        .map(|it| it.heading.to_owned())
+        .collect();
+    let all = Code::ALL.iter();
+    let codes: Vec<String> = all.map(|it| format!("{it} {}", it.title())).collect();
+    assert_eq!(sections, codes);
+}
+
+#[test]
+fn the_document_of_each_section_shows_its_code() {
+    let mut wrong = Vec::new();
+    for section in Section::all() {
+        if let Err(said) = check(&section) {
+            wrong.push(format!(
+                "{}: {}\n{said}",
+                section.heading,
+                section.command()
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+fn check(section: &Section) -> Result<(), String> {
+    let code = section.code();
+    let folder = folder_of(&code.to_string());
+    let folder = folder.as_path();
+    let files = section.files();
+    if section.text.contains("No short document shows it") {
+        return match UNSHOWN.contains(&code) {
+            true => Ok(()),
+            false => Err("has no document".to_owned()),
+        };
+    }
+    if section.text.contains("too long for this page") {
+        let text = long(code).ok_or("no document")?;
+        return in_filter(&text, code);
+    }
+    if section.text.contains("The filter finds it") {
+        let (_, text) = files.first().ok_or("no document")?;
+        return in_filter(text, code);
+    }
+    for (name, text) in &files {
+        fs::write(folder.join(name), text).unwrap();
+    }
+    fs::write(folder.join("latin1.yaml"), b"kind: caf\xe9\n").unwrap();
+    let command = section.command();
+    let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
+    let said = said(&btp(folder, &arguments));
+    match said.contains(&format!("[{code}]")) {
+        true => Ok(()),
+        false => Err(said),
+    }
+}
+
+/// Whether the filter finds the code in this configuration.
+fn in_filter(text: &str, code: Code) -> Result<(), String> {
+    let found: Vec<_> = match PluginConfig::parse(text.as_bytes()) {
+        Ok(config) => config.warnings,
+        Err(problems) => problems,
+    };
+    match found.iter().any(|it| it.code == code) {
+        true => Ok(()),
+        false => Err(format!("{found:?}")),
+    }
+}
+
+/// A configuration that would be too long for the page.
+fn long(code: Code) -> Option<String> {
+    let policies = |specs: Vec<String>| {
+        let policy = |(index, spec): (usize, String)| {
+            let metadata = format!(r#"{{"name":"p{index}","namespace":"n{index}"}}"#);
+            let target = r#"{"group":"gateway.networking.k8s.io","kind":"HTTPRoute","name":"r"}"#;
+            format!(r#"{{"metadata":{metadata},"spec":{{"targetRefs":[{target}],{spec}}}}}"#)
+        };
+        specs
+            .into_iter()
+            .enumerate()
+            .map(policy)
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    let fault = |index| {
+        let exponential = format!(r#"{{"exponential":{{"mean":"{}ms"}}}}"#, index + 1);
+        format!(r#""faultInjection":{{"delay":{{"distribution":{exponential}}}}}"#)
+    };
+    let condition = |index| {
+        let regex =
+            format!(r#"{{"name":"x","type":"RegularExpression","value":"a{index}[a-z]+"}}"#);
+        format!(r#"{{"headers":[{regex}]}}"#)
+    };
+    let rule = |matches: &str, body: &str| {
+        let response = format!(r#"{{"body":{{"inline":"{body}"}}}}"#);
+        format!(r#"{{"match":{{{matches}}},"response":{response}}}"#)
+    };
+    let overrides = |rules: Vec<String>| format!(r#""responseOverride":[{}]"#, rules.join(","));
+    let limited = |rules: Vec<String>| {
+        format!(
+            r#""rateLimit":{{"local":{{"rules":[{}]}}}}"#,
+            rules.join(",")
+        )
+    };
+    let (limits, specs) = match code {
+        Code::TooMuchMemory => {
+            let limits = r#""limits":{"configurationBytes":1048576},"#;
+            (limits, (0..1_000).map(fault).collect())
+        }
+        Code::TooManyDistributions => ("", (0..1_001).map(fault).collect()),
+        Code::RegexesTooLarge => {
+            let matches = format!(r#""requests":[{}]"#, condition(0));
+            let limits = r#""limits":{"regexBytes":16},"#;
+            (limits, vec![overrides(vec![rule(&matches, "sorry")])])
+        }
+        Code::TooManyRegexes => {
+            let rule = |index: usize| {
+                let selectors: Vec<String> = (0..8).map(condition).collect();
+                let selectors = selectors.join(",");
+                let limit = r#"{"requests":1,"unit":"Second"}"#;
+                format!(
+                    r#"{{"name":"r{index}","clientSelectors":[{selectors},{}],"limit":{limit}}}"#,
+                    condition(index)
+                )
+                .replace(&format!(",{}]", condition(index)), "]")
+            };
+            let limits: Vec<String> = (0..16).map(rule).collect();
+            let more = overrides(vec![rule_with(&condition(0))]);
+            ("", vec![format!("{},{more}", limited(limits))])
+        }
+        Code::TooManyOperators => {
+            let body = "%PROTOCOL%".repeat(1_025);
+            let matches = r#""statusCodes":[{"value":503}]"#;
+            ("", vec![overrides(vec![rule(matches, &body)])])
+        }
+        Code::TooManyRequestRules => {
+            let path = r#""requests":[{"path":{"value":"/a"}}]"#;
+            ("", vec![overrides(vec![rule(path, "sorry"); 65])])
+        }
+        _ => return None,
+    };
+    Some(format!(r#"{{{limits}"policies":[{}]}}"#, policies(specs)))
+}
+
+/// An override of what meets a condition.
+fn rule_with(condition: &str) -> String {
+    format!(
+        r#"{{"match":{{"requests":[{condition}]}},"response":{{"body":{{"inline":"sorry"}}}}}}"#
+    )
+}
+
+#[test]
+fn sections_are_explained_and_wrong_codes_are_told() {
+    let folder = folder_of("explain");
+    for section in Section::all() {
+        let code = section.code().to_string();
+        let output = btp(&folder, &["explain", &code]);
+        assert_eq!(output.status.code(), Some(0), "{code}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            text.starts_with(&format!("## {}\n", section.heading)),
+            "{text}"
+        );
+        assert!(
+            text.contains("**To fix it:**") && !text.contains("\n# "),
+            "{text}"
+        );
+        assert_eq!(text.matches("\n## ").count(), 0, "{text}");
+    }
+    let output = btp(&folder, &["explain", "BTP0199"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = said(&output);
+    assert!(
+        text.contains("there is no such code; the nearest is BTP0201"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_said_of_a_code_is_said_of_no_other() {
+    let mut texts = BTreeSet::new();
+    for section in Section::all() {
+        let why = section.text.trim().split("\n\n").next().unwrap();
+        assert!(why.len() > 40, "{}: {why}", section.heading);
+        assert!(texts.insert(why), "{}: {why}", section.heading);
+    }
+}
