@@ -40,7 +40,8 @@ enum Command {
     Lint(lint::Arguments),
     /// Put policies into force in an Envoy configuration
     Apply(Box<apply::Arguments>),
-    /// Say which policy governs which route, and what is in force there
+    /// Say which policy governs which route, and what is in force there; or what a code such
+    /// as BTP0101 means
     Explain(explain::Arguments),
     /// Print the filter's configuration for these policies, as JSON
     PluginConfig(plugin_config::Arguments),
