@@ -284,3 +284,114 @@ fn what_is_said_of_a_code_is_said_of_no_other() {
         assert!(texts.insert(why), "{}: {why}", section.heading);
     }
 }
+
+/// A policy with an error, a warning, and both.
+const WRONG: &str = "spec:\n  retry: {numRetries: 1.5}\n";
+const UNWISE: &str = "kind: BackendTrafficPolicy\nmetadata: {name: a}\nspec:\n  targetRefs:\n  \
+                      - {group: gateway.networking.k8s.io, kind: HTTPRoute, name: a}\n  \
+                      retry: {numRetries: 10}\n";
+
+#[test]
+fn warnings_are_weighed_by_their_codes() {
+    let folder = folder_of("levels");
+    fs::write(folder.join("unwise.yaml"), UNWISE).unwrap();
+    fs::write(folder.join("wrong.yaml"), WRONG).unwrap();
+    for (arguments, code, expected) in [
+        ("lint unwise.yaml", 0, Some("warning[BTP0519]")),
+        (
+            "lint --deny warnings unwise.yaml",
+            1,
+            Some("error[BTP0519]"),
+        ),
+        (
+            "lint --deny BTP0511,BTP0519 unwise.yaml",
+            1,
+            Some("error[BTP0519]"),
+        ),
+        (
+            "lint --deny BTP0511 unwise.yaml",
+            0,
+            Some("warning[BTP0519]"),
+        ),
+        ("lint --allow BTP0519 unwise.yaml", 0, None),
+        ("lint --allow BTP0519 --deny warnings unwise.yaml", 0, None),
+        (
+            "lint --allow BTP0106 wrong.yaml",
+            2,
+            Some("only warnings can be allowed"),
+        ),
+        (
+            "lint --allow BTP9999 unwise.yaml",
+            2,
+            Some("there is no such code"),
+        ),
+        (
+            "lint --deny all unwise.yaml",
+            2,
+            Some("a code is BTP and four digits"),
+        ),
+    ] {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let output = btp(&folder, &arguments);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        match expected {
+            Some(text) => assert!(said.contains(text), "{arguments:?}: {said}"),
+            None => assert!(!said.contains("BTP"), "{arguments:?}: {said}"),
+        }
+    }
+}
+
+#[test]
+fn json_is_as_its_schema_says() {
+    const REFERENCE: &str = include_str!("../../docs/reference/command-line.md");
+    let (_, schema) = REFERENCE.split_once("```json\n").unwrap();
+    let (schema, _) = schema.split_once("```").unwrap();
+    let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let folder = folder_of("json");
+    fs::write(folder.join("unwise.yaml"), UNWISE).unwrap();
+    fs::write(folder.join("wrong.yaml"), WRONG).unwrap();
+    fs::write(folder.join("broken.yaml"), "a: [").unwrap();
+    fs::write(folder.join("none.yaml"), "").unwrap();
+    for file in ["unwise.yaml", "wrong.yaml", "broken.yaml", "none.yaml"] {
+        let output = btp(&folder, &["lint", "--format", "json", file]);
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(schema.is_valid(&found), "{found:#}");
+        assert_ne!(found, serde_json::json!([]), "{file}");
+    }
+    let output = btp(&folder, &["lint", "--format", "json", "unwise.yaml"]);
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let place = ["line", "column", "endLine", "endColumn"].map(|it| found[0][it].clone());
+    assert_eq!(
+        place,
+        [6, 23, 6, 25].map(serde_json::Value::from),
+        "{found:#}"
+    );
+}
+
+#[test]
+fn sarif_has_a_rule_with_help_for_each_code() {
+    let folder = folder_of("sarif");
+    fs::write(folder.join("unwise.yaml"), UNWISE).unwrap();
+    let output = btp(&folder, &["lint", "--format", "sarif", "unwise.yaml"]);
+    let log: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let run = &log["runs"][0];
+    assert_eq!(log["version"], "2.1.0");
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    for result in run["results"].as_array().unwrap() {
+        let rule = &rules[usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap()];
+        assert_eq!(rule["id"], result["ruleId"]);
+        assert!(
+            rule["help"]["text"]
+                .as_str()
+                .unwrap()
+                .contains("**To fix it:**")
+        );
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "unwise.yaml");
+        assert_eq!(place["region"]["startLine"], 6);
+    }
+    assert_eq!(run["results"][0]["ruleId"], "BTP0519");
+    assert_eq!(run["results"][0]["level"], "warning");
+}

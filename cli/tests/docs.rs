@@ -68,7 +68,7 @@ fn completions_and_manual_pages_are_installed_as_the_page_says() {
             prints_what_is_shown(&text);
             continue;
         }
-        // Others show what is printed.
+        // Others, such as a modeline or a schema, are no commands.
         if language != "sh" {
             continue;
         }
