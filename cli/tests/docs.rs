@@ -64,7 +64,10 @@ fn completions_and_manual_pages_are_installed_as_the_page_says() {
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
     for (language, text) in blocks(&page) {
-        assert_eq!(language, "sh");
+        // Others show what is printed.
+        if language != "sh" {
+            continue;
+        }
         let mut shell = Command::new("sh");
         shell.args(["-e", "-c", &text]);
         let output = shell.env("HOME", &home).env("PATH", &path).output();

@@ -31,6 +31,7 @@ pub mod readme;
 pub mod replay;
 pub mod repo;
 pub mod scenario;
+pub mod scene;
 pub mod setup;
 pub mod terminal;
 pub mod trace;

@@ -38,10 +38,14 @@ async fn ends_with_its_envoys(mut demo: Demo, signal: &str) -> Result<()> {
         Ok((left.count() == 0).then_some(()))
     })
     .await?;
-    for addr in [demo.addr(), demo.admin_addr()] {
-        TcpListener::bind(addr)?;
-    }
-    Ok(())
+    // A process that is ending may have its sockets a moment longer.
+    wait::until("both ports to be free", SOON, || {
+        let mut addrs = [demo.addr(), demo.admin_addr()].into_iter();
+        addrs
+            .all(|addr| TcpListener::bind(addr).is_ok())
+            .then_some(())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

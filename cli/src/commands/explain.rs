@@ -63,9 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         format,
         instance,
     } = arguments;
-    if let Some(only) = files.only()
-        && let Some(code) = only.to_str().filter(|it| Code::number_in(it).is_some())
-    {
+    if let Some(code) = files.only().filter(|it| Code::number_in(it).is_some()) {
         let code = diagnostics::code(code).map_err(Error::NoCode)?;
         output::print(&format!("{}\n", diagnostics::codes::section(code)))?;
         return Ok(Outcome::Fine);

@@ -67,10 +67,10 @@ impl Files {
         !self.files.is_empty() || !self.named.is_empty()
     }
 
-    /// The one file there is, if it is one.
-    pub(super) fn only(&self) -> Option<&Path> {
-        match (&self.files[..], &self.named[..]) {
-            ([only], []) => Some(only),
+    /// What is given, if it is one thing without an option before it.
+    pub(super) fn only(&self) -> Option<&str> {
+        match (self.files.as_slice(), self.named.as_slice()) {
+            ([only], []) => only.to_str(),
             _ => None,
         }
     }
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn one_is_told_from_many() {
-        let problem = || Problem::new("a", Code::UnknownField, "b");
+        let problem = || Problem::new("a", Code::ManyRetries, "b");
         let error = || Finding::error(problem(), Location::Nowhere);
         let warning = || Finding::warning(problem(), Location::Nowhere);
         let line = |summary: Summary, findings: &[Finding]| summary.line(findings);

@@ -30,8 +30,9 @@ pub(super) fn read(objects: &[Object], findings: &mut Vec<Finding>) -> Namespace
 }
 
 fn read_one(object: &Node) -> Result<(String, Namespace), Problem> {
-    let wrong = |path: &'static str, code: Code, reason: &str| {
-        let mark = FieldPath::from(path).closest(object).mark;
+    let wrong = |path: &'static str, code, reason: &str| {
+        let path = FieldPath::from(path);
+        let mark = path.closest(object).mark;
         Problem::new(path, code, reason).at(mark)
     };
     let metadata = object.field("metadata");
@@ -53,8 +54,8 @@ fn read_one(object: &Node) -> Result<(String, Namespace), Problem> {
             for entry in entries {
                 let Some(value) = entry.node.as_str() else {
                     let reason = format!("{} must be a text: put it in quotes", entry.key);
-                    let problem = Problem::new("metadata.labels", Code::WrongType, reason);
-                    return Err(problem.at(entry.node.mark));
+                    let wrong = wrong("metadata.labels", Code::WrongType, &reason);
+                    return Err(wrong.at(entry.node.mark));
                 };
                 labels.insert(entry.key.clone(), value.to_owned());
             }

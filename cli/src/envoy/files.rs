@@ -291,8 +291,8 @@ fn refuse_duplicates(node: &Node, address: &mut Address, refuse: &mut dyn FnMut(
             for entry in entries {
                 address.path.push(Step::Key(entry.key.clone()));
                 if !keys.insert(&entry.key) {
-                    let problem =
-                        Problem::new(&*address, Code::DuplicateKey, "is given more than once");
+                    let reason = "is given more than once";
+                    let problem = Problem::new(&*address, Code::DuplicateKey, reason);
                     refuse(problem.at(entry.mark));
                 }
                 refuse_duplicates(&entry.node, address, refuse);

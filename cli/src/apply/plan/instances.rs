@@ -3,12 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use btp_policy::Code;
 use btp_policy::node::{Node, Value};
 use btp_policy::path::{FieldPath, Step};
 use btp_policy::policy::{Namespaces, TargetKind};
 use btp_policy::spec::Capability;
-use btp_policy::{PluginConfig, Policy};
+use btp_policy::{Code, PluginConfig, Policy};
 
 use super::Scene;
 use super::draft::Draft;

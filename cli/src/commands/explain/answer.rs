@@ -12,13 +12,13 @@ use crate::commands::json;
 pub(super) struct Answer {
     /// What became of each policy.
     pub(super) policies: Vec<Value>,
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<Explained>,
     pub(super) notes: Vec<String>,
 }
 
 /// A place in which a policy governs, or none.
 #[derive(Default)]
-pub(super) struct Place {
+pub(super) struct Explained {
     /// What it is, for people.
     pub(super) title: String,
     pub(super) listener: Option<String>,
@@ -63,7 +63,7 @@ pub(super) enum Enforced {
 impl Answer {
     /// As one object.
     pub(super) fn as_json(&self) -> Value {
-        let places = self.places.iter().map(Place::as_json);
+        let places = self.places.iter().map(Explained::as_json);
         json!({
             "policies": self.policies,
             "places": places.collect::<Vec<Value>>(),
@@ -72,7 +72,7 @@ impl Answer {
     }
 }
 
-impl Place {
+impl Explained {
     fn as_json(&self) -> Value {
         let governing = self.governing.as_ref();
         let fields = governing.map_or(&[][..], |it| it.fields.as_slice());

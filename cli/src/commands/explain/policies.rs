@@ -11,7 +11,7 @@ use btp_policy::read::At;
 use btp_policy::spec::{advise, by_hand};
 use btp_policy::{PluginConfig, Policy, Regexes, merge};
 
-use super::answer::{Answer, Enforced, Field, Governing, Place};
+use super::answer::{Answer, Enforced, Explained, Field, Governing};
 use crate::commands::files::{Files, Summary};
 use crate::commands::json::{self, ReportFormat};
 use crate::commands::{Error, Outcome};
@@ -182,15 +182,15 @@ impl Explanation<'_> {
     }
 
     /// Who governs a route, or every other request.
-    fn place(&self, route: Option<&str>) -> Place {
-        Place {
+    fn place(&self, route: Option<&str>) -> Explained {
+        Explained {
             title: match route {
                 Some(name) => format!("route {name}"),
                 None => "every other request".to_owned(),
             },
             route: route.map(str::to_owned),
             governing: self.governing(route),
-            ..Place::default()
+            ..Explained::default()
         }
     }
 

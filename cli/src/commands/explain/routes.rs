@@ -8,7 +8,7 @@ use btp_policy::attach::Reason;
 use btp_policy::node::Node;
 use serde_json::Value;
 
-use super::answer::{Answer, Enforced, Field, Governing, Place};
+use super::answer::{Answer, Enforced, Explained, Field, Governing};
 use super::policies::refuse;
 use crate::apply::effective::{Effective, Kept, Line};
 use crate::apply::options::{FilterFile, Options, object_name};
@@ -152,7 +152,7 @@ impl Explainer<'_> {
     }
 
     /// The routes whose titles are wanted.
-    fn routes(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Place> {
+    fn routes(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Explained> {
         let mut found = Vec::new();
         for (index, manager) in self.plan.model.managers.iter().enumerate() {
             for id in self.plan.model.ids_of(manager) {
@@ -165,7 +165,7 @@ impl Explainer<'_> {
     }
 
     /// What becomes of a request, on each listener.
-    fn request(&self, request: &Request, config: &Config) -> Vec<Place> {
+    fn request(&self, request: &Request, config: &Config) -> Vec<Explained> {
         let model = &self.plan.model;
         let managers = model.managers.iter().enumerate();
         let place = |(index, manager): (usize, &HttpConnectionManager)| {
@@ -178,7 +178,7 @@ impl Explainer<'_> {
             let mut ids = model.ids_of(manager);
             let id = taken.and_then(|taken| ids.find(|id| model.route(*id).address == taken));
             let asked = asked.filter(|_| !request.names_host());
-            Place {
+            Explained {
                 host: asked.map(|it| it.host().to_owned()),
                 ..self.route(index, id)
             }
@@ -187,7 +187,7 @@ impl Explainer<'_> {
     }
 
     /// One route, or what no route takes.
-    fn route(&self, index: usize, route: Option<RouteId>) -> Place {
+    fn route(&self, index: usize, route: Option<RouteId>) -> Explained {
         let plan = self.plan;
         let manager = &plan.model.managers[index];
         let listener = &manager.listener_name;
@@ -207,27 +207,27 @@ impl Explainer<'_> {
             },
             None => Scope::NoRoute { manager: index },
         };
-        Place {
+        Explained {
             title: format!("listener {listener}, {what}"),
             listener: Some(listener.clone()),
             route: name,
             governing: governing.map(|it| self.governing(it, scope)),
-            ..Place::default()
+            ..Explained::default()
         }
     }
 
     /// What hands on connections and datagrams.
-    fn l4_proxies(&self) -> Vec<Place> {
+    fn l4_proxies(&self) -> Vec<Explained> {
         let plan = self.plan;
         let proxies = plan.model.l4_proxies.iter().enumerate();
         let place = |(index, proxy): (usize, &L4Proxy)| {
             let mut effective = plan.effective.iter();
             let governing = effective.find(|it| it.l4_proxies.contains(&index));
-            Place {
+            Explained {
                 title: proxy.title(),
                 proxy: Some(proxy.title()),
                 governing: governing.map(|it| self.governing(it, Scope::L4Proxy(index))),
-                ..Place::default()
+                ..Explained::default()
             }
         };
         proxies.map(place).collect()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::path::Path;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 use crate::read::At;
 use crate::scalar::{Duration, HeaderName, Quantity, is_dns_subdomain};
 
@@ -103,13 +103,14 @@ pub(crate) fn check_rules(at: At<'_>, object: &Object, problems: &mut Problems) 
 
 /// What is of the wrong type has been noted already and is passed over.
 fn check_further(at: At<'_>, further: Check, problems: &mut Problems) {
-    let (_, mut found) = problems.aside(|problems| further(at, problems));
+    let (_, found) = problems.aside(|problems| further(at, problems));
     if found.is_empty() {
         return;
     }
     let known = problems.paths();
-    found.retain(|problem| !known.contains(&problem.path));
-    found.into_iter().for_each(|problem| problems.push(problem));
+    let is_new = |problem: &Problem| !known.contains(&problem.path);
+    let new: Vec<Problem> = found.into_iter().filter(is_new).collect();
+    new.into_iter().for_each(|problem| problems.push(problem));
 }
 
 fn fields_of(object: &Object, profile: Profile) -> impl Iterator<Item = &Field> {

@@ -110,6 +110,21 @@ static CONSISTENT_HASH: Object = object(
         ),
         rule(
             Code::FieldOfType,
+            "must have header exactly if its type is Header",
+            |it| (text_in(it, "type", "") == "Header") == has(it, "header"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have headers exactly if its type is Headers",
+            |it| (text_in(it, "type", "") == "Headers") == has(it, "headers"),
+        ),
+        rule(
+            Code::FieldOfType,
+            "must have cookie exactly if its type is Cookie",
+            |it| (text_in(it, "type", "") == "Cookie") == has(it, "cookie"),
+        ),
+        rule(
+            Code::FieldOfType,
             "must have queryParams exactly if its type is QueryParams",
             |it| (text_in(it, "type", "") == "QueryParams") == has(it, "queryParams"),
         ),
