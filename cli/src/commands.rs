@@ -10,6 +10,7 @@ mod apply;
 mod completions;
 mod error;
 mod explain;
+mod fields;
 mod files;
 mod json;
 mod lint;
@@ -45,8 +46,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Print the filter's configuration for these policies, as JSON
     PluginConfig(plugin_config::Arguments),
-    /// Print the JSON Schema of the filter's configuration
-    Schema,
+    Fields(fields::Arguments),
+    Schema(schema::Arguments),
     /// Print a script with which a shell completes btp's commands and options
     Completions(completions::Arguments),
     /// Write manual pages of btp and its commands to a folder
@@ -74,7 +75,8 @@ pub fn run() -> ExitCode {
         Command::Apply(arguments) => apply::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::PluginConfig(arguments) => plugin_config::run(&arguments),
-        Command::Schema => schema::run(),
+        Command::Fields(arguments) => fields::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &Cli::command()),
         Command::Man(arguments) => man::run(&arguments, Cli::command()),
     };

@@ -1,7 +1,7 @@
 //! The fields of a `spec`, as reports list them, and who enforces each.
 
 use btp_policy::node::{Node, Value};
-use btp_policy::spec::{Capability, Owner, owner_of};
+use btp_policy::spec::{Capability, Owner, owner_at, owner_of};
 
 /// A field with a value of its own; a list is one.
 #[derive(Debug)]
@@ -27,15 +27,11 @@ impl SpecField<'_> {
 
 /// The capability of the filter that enforces a field; `None`: Envoy itself does.
 pub(crate) fn capability_of(path: &[&str]) -> Option<Capability> {
-    match path {
-        // Envoy retries, but does not know methods.
-        ["retry", rest @ ..] if rest.first() != Some(&"methods") => None,
-        ["rateLimit", "global", ..] => None,
-        [name, ..] => match owner_of(name)? {
-            Owner::Filter(capability) => Some(capability),
-            Owner::Attachment | Owner::Envoy | Owner::Nobody(_) => None,
-        },
-        [] => None,
+    match owner_at(path)? {
+        // Envoy retries; an empty `retry` has nothing for the filter.
+        _ if path == ["retry"] => None,
+        Owner::Filter(capability) => Some(capability),
+        Owner::Attachment | Owner::Envoy | Owner::Nobody(_) => None,
     }
 }
 

@@ -11,6 +11,14 @@ use anstream::{AutoStream, ColorChoice};
 use btp_policy::Code;
 use clap::builder::styling::{AnsiColor, Style};
 
+/// How a result on stdout is set off, where that can be seen.
+pub(crate) struct Styles {
+    has_colours: bool,
+}
+
+/// As clap has it for headings.
+const HEADING: Style = Style::new().bold();
+
 /// As clap has it for wrong usage.
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
@@ -18,6 +26,24 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 /// `CLICOLOR_FORCE` for what is no terminal, say otherwise. `--help` goes by the same.
 pub(crate) fn has_colours() -> bool {
     AutoStream::choice(&io::stderr()) != ColorChoice::Never
+}
+
+impl Styles {
+    /// Those for stdout, by the same rules as for stderr.
+    pub(crate) fn of_stdout() -> Self {
+        let choice = AutoStream::choice(&io::stdout());
+        Self {
+            has_colours: choice != ColorChoice::Never,
+        }
+    }
+
+    /// A name or a heading.
+    pub(crate) fn bold(&self, text: &str) -> String {
+        match self.has_colours {
+            true => format!("{HEADING}{text}{HEADING:#}"),
+            false => text.to_owned(),
+        }
+    }
 }
 
 /// Says a text as it is.

@@ -64,7 +64,11 @@ fn completions_and_manual_pages_are_installed_as_the_page_says() {
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
     for (language, text) in blocks(&page) {
-        // Others show what is printed.
+        if language == "console" {
+            prints_what_is_shown(&text);
+            continue;
+        }
+        // Others, such as a modeline or a schema, are no commands.
         if language != "sh" {
             continue;
         }
@@ -83,6 +87,18 @@ fn completions_and_manual_pages_are_installed_as_the_page_says() {
         let text = fs::read_to_string(home.join(file)).expect(file);
         assert!(text.starts_with(begins), "{file}: {text}");
     }
+}
+
+/// Runs the command of a block, and compares what it prints with the rest of it.
+fn prints_what_is_shown(block: &str) {
+    let (command, wanted) = block.split_once('\n').expect("has a command");
+    let arguments = command.strip_prefix("$ btp ").expect("runs btp");
+    let output = Command::new(env!("CARGO_BIN_EXE_btp"))
+        .args(arguments.split(' '))
+        .output()
+        .expect("btp runs");
+    let shown = String::from_utf8(output.stdout).expect("is text");
+    assert_eq!(shown, wanted, "{command}");
 }
 
 /// The page's table has the counts of the raw data, which add up.

@@ -77,7 +77,7 @@ fn leaves(path: String, shape: &'static Shape, found: &mut Vec<String>) {
             }
         }
         Shape::List { item, .. } => leaves(format!("{path}[]"), item, found),
-        Shape::Wider { ours, .. } => leaves(path, ours, found),
+        Shape::Ours { ours, .. } => leaves(path, ours, found),
         _ => found.push(path),
     }
 }

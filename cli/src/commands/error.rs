@@ -16,6 +16,8 @@ pub(super) enum Error {
     Delivery(deliver::Error),
     /// What is to be explained is no request.
     NoRequest(String),
+    /// There is no such field to speak of.
+    NoField(String),
     /// There is no such code; why.
     NoCode(String),
     /// An error is to be allowed.
@@ -69,6 +71,7 @@ impl fmt::Display for Error {
                      \"GET /api\""
                 )
             }
+            Self::NoField(reason) => formatter.write_str(reason),
             Self::NoCode(why) => formatter.write_str(why),
             Self::Allowed(error) => error.fmt(formatter),
             Self::NeedsFolder { option, why } => write!(

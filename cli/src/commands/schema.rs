@@ -1,10 +1,22 @@
-//! `btp schema`: the JSON Schema of the filter's configuration.
+//! `btp schema`: the JSON Schema of the filter's configuration, or of a policy.
 
 use super::{Error, Outcome};
 use crate::output;
 
+/// Print the JSON Schema of the filter's configuration, or of a policy
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Print the schema of a BackendTrafficPolicy document, as editors ask for it
+    #[arg(long)]
+    policy: bool,
+}
+
 /// Prints it.
-pub(super) fn run() -> Result<Outcome, Error> {
-    output::print(&format!("{:#}\n", btp_policy::config::json_schema()))?;
+pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
+    let schema = match arguments.policy {
+        true => btp_policy::policy::json_schema(),
+        false => btp_policy::config::json_schema(),
+    };
+    output::print(&format!("{schema:#}\n"))?;
     Ok(Outcome::Fine)
 }

@@ -175,8 +175,8 @@ codes! {
     FixedWindows = 529, "a rate limit service counts in fixed windows";
     RequestCostMetadata = 530, "the cost of requests comes from metadata";
     ResponseCostMetadata = 531, "the cost of responses comes from metadata";
-    KeylessPass = 532, "requests without the key pass unlimited";
-    ThresholdOfFailures = 533, "unhealthyThreshold does not count for wrong statuses";
+    KeylessUnlimited = 532, "requests without the key pass unlimited";
+    ThresholdOfTimeouts = 533, "a threshold that wrong statuses do not wait for";
     // 06: Envoy configurations that are refused
     NotOneDocument = 601, "a file does not hold one YAML document";
     DuplicateKey = 602, "a key is there twice";

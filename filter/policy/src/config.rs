@@ -7,7 +7,6 @@ mod footprint;
 pub(crate) mod limits;
 mod names;
 mod place;
-#[cfg(feature = "schema")]
 mod schema;
 mod stop_iteration;
 mod unenforced;
@@ -17,6 +16,7 @@ use std::collections::BTreeSet;
 pub use enforce::{Enforce, NativeFields};
 pub use footprint::Footprint;
 pub use limits::Limits;
+pub use schema::CONFIG;
 #[cfg(feature = "schema")]
 pub use schema::json_schema;
 pub use stop_iteration::HeldHeaders;
@@ -60,22 +60,6 @@ pub struct PluginConfig {
     /// What is accepted, and yet worth a line in the log.
     pub warnings: Vec<Problem>,
 }
-
-/// The keys of the configuration.
-pub(crate) const KEYS: [&str; 12] = [
-    "policies",
-    "gateway",
-    "attachment",
-    "configMaps",
-    "namespaces",
-    "disabled",
-    "enforce",
-    "position",
-    "nativeFields",
-    "allowOnHeadersStopIteration",
-    "limits",
-    "accessLog",
-];
 
 impl PluginConfig {
     /// Reads the plugin configuration of a WebAssembly plugin: JSON text, or what Envoy
@@ -122,7 +106,7 @@ impl PluginConfig {
     }
 
     fn read(at: At<'_>, held: HeldHeaders, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&KEYS, problems)?;
+        let object = at.object_of(&schema::CONFIG, problems)?;
         let limits = Limits::read(&object, problems);
         let regexes = Regexes::up_to(limits.unwrap_or_default().regex_bytes);
         let policies = object.required("policies", problems).and_then(|at| {
@@ -174,6 +158,7 @@ impl PluginConfig {
         }
         unenforced::refuse_capabilities(&policies, enforce?, problems);
         note_faults_elsewhere(&policies, position?, enforce?, &mut warnings);
+        note_old_targets(&object, &mut warnings);
         let may_hold_headers = may_hold_headers? || held == HeldHeaders::Always;
         stop_iteration::check(&policies, enforce?, may_hold_headers, problems);
         Some(Self {
@@ -211,6 +196,23 @@ fn note_faults_elsewhere(
             let reason = "is Upstream: these faults are injected by an instance with \
                           position: Upstream among the upstream filters, not by this one";
             warnings.push(Problem::new(path, Code::FaultsElsewhere, reason));
+        }
+    }
+}
+
+/// The CRD still has the one target that is no list.
+fn note_old_targets(config: &Object<'_>, warnings: &mut Vec<Problem>) {
+    let Some(list) = config.get("policies") else {
+        return;
+    };
+    for (index, policy) in list.items().iter().enumerate() {
+        let spec = policy.field("spec");
+        if let Some(target) = spec.and_then(|spec| spec.field("targetRef")) {
+            let item = Path::Item(&list.path, index);
+            let path = Path::Field(&item, "spec");
+            let path = Path::Field(&path, "targetRef");
+            let reason = "is deprecated: write targetRefs, a list";
+            warnings.push(Problem::new(path, Code::OldSpelling, reason).at(target.mark));
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Source: Kubernetes' `LabelSelector`.
 
+pub(crate) mod schema;
+
 use std::collections::BTreeMap;
 
 use crate::code::Code;
@@ -81,7 +83,7 @@ impl Requirement {
             ("Exists", Kind::Exists),
             ("DoesNotExist", Kind::DoesNotExist),
         ];
-        let object = at.object(&["key", "operator", "values"], problems)?;
+        let object = at.object_of(&schema::EXPRESSION, problems)?;
         let key = object
             .required("key", problems)
             .and_then(|at| at.string_of(1..=317, problems));

@@ -52,6 +52,6 @@ pub use echo::{Echo, is_hidden, presentable};
 pub use policy::Policy;
 pub use position::Position;
 pub use problem::{Problem, Problems};
-pub use regex::{Regex, Regexes};
+pub use regex::{Regex, RegexError, Regexes};
 #[cfg(feature = "schema")]
 pub use spec::native;

@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::node::{Entry, Node, Value};
+use crate::owner::Owner;
 use crate::policy::MergeType;
 use crate::spec::Spec;
+use crate::spec::owner_of;
 
 /// Lists that a strategic merge merges by their items' `type`.
 const BY_TYPE: [&str; 3] = ["compression", "compressor", "httpUpgrade"];
@@ -46,7 +48,7 @@ fn merge_at(parent: &Node, child: &Node, how: MergeType, is_spec: bool) -> Node 
         merged.push(entry);
     }
     let inherited = parents.iter().filter(|entry| {
-        let is_target = is_spec && ATTACHMENT.contains(&entry.key.as_str());
+        let is_target = is_spec && owner_of(&entry.key) == Some(Owner::Attachment);
         !is_target && !own.contains(entry.key.as_str())
     });
     merged.extend(inherited.cloned());
@@ -55,9 +57,6 @@ fn merge_at(parent: &Node, child: &Node, how: MergeType, is_spec: bool) -> Node 
         value: Value::Map(merged),
     }
 }
-
-/// Where a policy applies is never inherited.
-const ATTACHMENT: [&str; 4] = ["targetRef", "targetRefs", "targetSelectors", "mergeType"];
 
 fn is_by_type(field: &str) -> bool {
     BY_TYPE.contains(&field)

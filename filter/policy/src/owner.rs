@@ -38,6 +38,15 @@ pub enum ByHand {
 }
 
 impl Capability {
+    /// The names that `enforce` takes.
+    pub const NAMES: [&'static str; 5] = [
+        Self::ALL[0].0,
+        Self::ALL[1].0,
+        Self::ALL[2].0,
+        Self::ALL[3].0,
+        Self::ALL[4].0,
+    ];
+
     /// All of them, by the names that `enforce` takes.
     pub const ALL: [(&'static str, Self); 5] = [
         ("faultInjection", Self::FaultInjection),

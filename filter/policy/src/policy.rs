@@ -1,9 +1,15 @@
 //! A `BackendTrafficPolicy` object: its name, its targets, its spec.
 
+pub(crate) mod schema;
+
 pub use crate::spec::targets::{MergeType, Namespaces, Target, TargetKind, TargetSelector};
 
 use crate::code::Code;
 use crate::labels::{Labels, read_labels};
+pub use schema::POLICY;
+#[cfg(feature = "schema")]
+pub use schema::json_schema;
+
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::{At, Object, nearest};
@@ -37,25 +43,6 @@ pub const KIND: &str = "BackendTrafficPolicy";
 /// The namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
-/// Kubernetes' `ObjectMeta`, all of which a `kubectl get -o yaml` may print.
-const OBJECT_META: [&str; 15] = [
-    "annotations",
-    "creationTimestamp",
-    "deletionGracePeriodSeconds",
-    "deletionTimestamp",
-    "finalizers",
-    "generateName",
-    "generation",
-    "labels",
-    "managedFields",
-    "name",
-    "namespace",
-    "ownerReferences",
-    "resourceVersion",
-    "selfLink",
-    "uid",
-];
-
 impl Policy {
     /// The kinds of what it targets, by name or by labels.
     pub fn target_kinds(&self) -> impl Iterator<Item = TargetKind> {
@@ -66,7 +53,6 @@ impl Policy {
     /// Reads a policy. `status` and the rest of the metadata are accepted
     /// and not used, so that an export from a cluster can be pasted.
     pub fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
-        let known = ["apiVersion", "kind", "metadata", "spec", "status"];
         if let Some(version) = at.node.field("apiVersion")
             && let Some(reason) = version.as_str().and_then(of_another_api)
         {
@@ -78,7 +64,7 @@ impl Policy {
             );
             return None;
         }
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&schema::POLICY, problems)?;
         read_constant(&object, "apiVersion", API_VERSION, problems);
         read_constant(&object, "kind", KIND, problems);
         let metadata = object
@@ -132,7 +118,7 @@ pub(crate) struct Metadata {
 
 impl Metadata {
     pub(crate) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&OBJECT_META, problems)?;
+        let object = at.object_of(&schema::METADATA, problems)?;
         let name = object.required("name", problems).and_then(|at| {
             let name = at.string(problems)?;
             if !is_dns_subdomain(name) {

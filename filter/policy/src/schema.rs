@@ -7,14 +7,15 @@
 
 #[cfg(feature = "schema")]
 mod json_schema;
+mod known;
 pub(crate) mod shape;
 #[cfg(feature = "schema")]
 mod walk;
 
 #[cfg(feature = "schema")]
-pub(crate) use json_schema::{closed, of_object};
+pub use json_schema::{ADDRESS, Head, document};
 pub use shape::{Check, Field, Form, Object, Rule, Shape};
 #[cfg(feature = "schema")]
-pub(crate) use walk::check_rules;
-#[cfg(feature = "schema")]
 pub use walk::{Profile, check, check_fields};
+#[cfg(feature = "schema")]
+pub(crate) use walk::{check_further, check_rules};

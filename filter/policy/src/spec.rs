@@ -61,6 +61,8 @@ pub use response_override::{
 };
 pub use retry::{Retry, Trigger};
 pub use retry_constraint::{BudgetMode, OnExhausted, RetryConstraint, Scope};
+#[cfg(feature = "schema")]
+pub use schema::owner_at;
 pub use schema::{SPEC, by_hand, owner_of};
 pub use selector::{
     MetadataCondition, MetadataValue, MethodCondition, Named, PathCondition, PathPattern, Selector,
@@ -102,8 +104,7 @@ impl Spec {
         regexes: &Regexes,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let known: Vec<&str> = SPEC.fields.iter().map(|field| field.name).collect();
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&SPEC, problems)?;
         let conditions = regexes.conditions();
         let spec = Self {
             fault_injection: object

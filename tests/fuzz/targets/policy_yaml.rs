@@ -7,7 +7,8 @@ use btp_policy::Regexes;
 use btp_policy::document::{self, Document};
 use btp_policy::problem::Problems;
 use btp_policy::read::At;
-use btp_policy::{Policy, advice, compat, json, schema};
+use btp_policy::spec::{advise, check_crd, check_native};
+use btp_policy::{Policy, compat, json};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &str| {
@@ -22,9 +23,9 @@ fuzz_target!(|input: &str| {
         compat::modernise(&mut node, &mut problems);
         Policy::read(At::root(&node), &Regexes::default(), &mut problems);
         if let Some(spec) = node.field("spec") {
-            schema::check_crd(At::root(spec), &mut problems);
-            schema::check_native(At::root(spec), &mut problems);
-            advice::advise(At::root(spec), &mut problems);
+            check_crd(At::root(spec), &mut problems);
+            check_native(At::root(spec), &mut problems);
+            advise(At::root(spec), &mut problems);
         }
         let printed = serde_json::to_string(&node).expect("any node is JSON");
         let read = json::parse(printed.as_bytes()).expect("what is printed is read");

@@ -269,7 +269,7 @@ fn every_field_that_envoy_enforces_is_in_the_table() {
                     names(format!("{path}.{}", field.name), &field.shape, found);
                 }
             }
-            Shape::Wider { ours, .. } => names(path, ours, found),
+            Shape::Ours { ours, .. } => names(path, ours, found),
             _ => found.push(path),
         }
     }

@@ -5,6 +5,7 @@
 //! it has read. The filter takes it as it is: whoever writes it promises that no request
 //! is without a route, unless the same policy governs that.
 
+use super::schema::ATTACHMENT;
 use crate::attach::{Attachments, Environment};
 use crate::code::Code;
 use crate::policy::Policy;
@@ -24,12 +25,11 @@ pub(super) fn read(
     attachments: &mut Attachments,
     problems: &mut Problems,
 ) -> Option<()> {
-    const KEYS: [&str; 2] = ["allRoutes", "onlyRoute"];
     let Some(at) = config.get("attachment") else {
         return Some(());
     };
-    let object = at.object(&KEYS, problems)?;
-    match KEYS.map(|key| object.get(key)) {
+    let object = at.object_of(&ATTACHMENT, problems)?;
+    match ["allRoutes", "onlyRoute"].map(|key| object.get(key)) {
         [Some(at), None] => {
             let name = at.string_of(1..=MOST_BYTES, problems)?;
             let is_it = |policy: &Policy| policy.name.to_string() == name;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::schema::CONFIG_MAP;
 use crate::code::Code;
 use crate::node::Mark;
 use crate::path::Path;
@@ -106,15 +107,7 @@ impl ConfigMaps {
 }
 
 fn read_one(at: At<'_>, problems: &mut Problems) -> Option<(ObjectName, BTreeMap<String, String>)> {
-    let known = [
-        "apiVersion",
-        "kind",
-        "metadata",
-        "data",
-        "binaryData",
-        "immutable",
-    ];
-    let object = at.object(&known, problems)?;
+    let object = at.object_of(&CONFIG_MAP, problems)?;
     if let Some(at) = object.get("apiVersion") {
         at.choice(&[("v1", ())], problems);
     }

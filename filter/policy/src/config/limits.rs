@@ -1,7 +1,9 @@
 //! `limits`: bounds on what the filter remembers.
 
-use std::ops::RangeInclusive;
-
+use super::schema::{
+    CONFIGURATION_BYTES, DISTINCT_KEYS, LIMITS, REGEX_BYTES, REQUEST_VALUE_BYTES,
+    REQUEST_VALUE_BYTES_PER_WORKER, ROUTES,
+};
 use crate::problem::Problems;
 use crate::read::Object;
 use crate::regex::Regexes;
@@ -24,16 +26,6 @@ pub struct Limits {
     pub configuration_bytes: usize,
 }
 
-/// The keys of `limits`, each with its bounds.
-pub(crate) const LIMITS: [(&str, RangeInclusive<i64>); 6] = [
-    ("configurationBytes", 1_048_576..=805_306_368),
-    ("distinctKeys", 64..=1_048_576),
-    ("regexBytes", 0..=268_435_456),
-    ("requestValueBytes", 0..=65_536),
-    ("requestValueBytesPerWorker", 0..=268_435_456),
-    ("routes", 1..=1_000_000),
-];
-
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -53,28 +45,39 @@ impl Limits {
         let Some(at) = object.get("limits") else {
             return Some(limits);
         };
-        let object = at.object(&LIMITS.each_ref().map(|(name, _)| *name), problems)?;
+        let object = at.object_of(&LIMITS, problems)?;
         let mut is_right = true;
-        for (name, bounds) in LIMITS {
+        for (name, [least, most], limit) in limits.fields() {
             let Some(at) = object.get(name) else { continue };
-            let number = at.integer(bounds, problems);
-            match (limits.field(name), number.and_then(|it| it.try_into().ok())) {
-                (Some(field), Some(number)) => *field = number,
-                _ => is_right = false,
+            let number = at.integer(least..=most, problems);
+            match number.and_then(|it| it.try_into().ok()) {
+                Some(number) => *limit = number,
+                None => is_right = false,
             }
         }
         is_right.then_some(limits)
     }
 
-    fn field(&mut self, name: &str) -> Option<&mut usize> {
-        match name {
-            "configurationBytes" => Some(&mut self.configuration_bytes),
-            "distinctKeys" => Some(&mut self.distinct_keys),
-            "requestValueBytes" => Some(&mut self.request_value_bytes),
-            "requestValueBytesPerWorker" => Some(&mut self.request_value_bytes_per_worker),
-            "regexBytes" => Some(&mut self.regex_bytes),
-            "routes" => Some(&mut self.routes),
-            _ => None,
-        }
+    fn fields(&mut self) -> [(&'static str, [i64; 2], &mut usize); 6] {
+        [
+            (
+                "configurationBytes",
+                CONFIGURATION_BYTES,
+                &mut self.configuration_bytes,
+            ),
+            ("distinctKeys", DISTINCT_KEYS, &mut self.distinct_keys),
+            ("regexBytes", REGEX_BYTES, &mut self.regex_bytes),
+            (
+                "requestValueBytes",
+                REQUEST_VALUE_BYTES,
+                &mut self.request_value_bytes,
+            ),
+            (
+                "requestValueBytesPerWorker",
+                REQUEST_VALUE_BYTES_PER_WORKER,
+                &mut self.request_value_bytes_per_worker,
+            ),
+            ("routes", ROUTES, &mut self.routes),
+        ]
     }
 }

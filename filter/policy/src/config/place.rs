@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::schema::{GATEWAY, NAMESPACE};
 use crate::attach::{Environment, Gateway, Namespace};
 use crate::code::Code;
 use crate::labels::{Labels, read_labels};
@@ -32,7 +33,7 @@ pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Envir
 }
 
 fn read_gateway(at: At<'_>, problems: &mut Problems) -> Option<Gateway> {
-    let object = at.object(&["name", "namespace", "listener", "labels"], problems)?;
+    let object = at.object_of(&GATEWAY, problems)?;
     let name = object
         .required("name", problems)
         .and_then(|at| at.string_of(1..=253, problems));
@@ -55,7 +56,7 @@ fn read_gateway(at: At<'_>, problems: &mut Problems) -> Option<Gateway> {
 }
 
 fn read_one_namespace(at: At<'_>, problems: &mut Problems) -> Option<(String, Namespace)> {
-    let object = at.object(&["name", "labels", "disabled"], problems)?;
+    let object = at.object_of(&NAMESPACE, problems)?;
     let name = object
         .required("name", problems)
         .and_then(|at| read_namespace(at, problems));

@@ -47,6 +47,24 @@ fn a_cluster_export_is_read() {
 }
 
 #[test]
+fn the_one_target_of_older_policies_is_taken_with_a_warning() {
+    let target = r#"{"group":"gateway.networking.k8s.io","kind":"HTTPRoute","name":"r"}"#;
+    let policy =
+        |spec: &str| format!(r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{{{spec}}}}}]}}"#);
+    let read = config(&policy(&format!(r#""targetRef":{target}"#)));
+    assert_eq!(read.policies[0].targets.len(), 1);
+    assert_eq!(
+        read.warnings[0].to_string(),
+        "policies[0].spec.targetRef: is deprecated: write targetRefs, a list"
+    );
+    let both = policy(&format!(r#""targetRef":{target},"targetRefs":[{target}]"#));
+    assert_eq!(
+        refused(&both),
+        ["policies[0].spec.targetRef: must be left out beside targetRefs: list the target there"]
+    );
+}
+
+#[test]
 fn a_route_policy_goes_before_an_untargeted_one() {
     let text = r#"{"policies":[
         {"metadata":{"name":"all"},"spec":{}},

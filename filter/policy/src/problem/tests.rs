@@ -1,4 +1,3 @@
-use crate::code::Code;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -35,6 +35,12 @@ pub enum Shape {
     Choice(&'static [&'static str]),
     /// A duration in Gateway API form.
     Duration,
+    /// A duration that is more than zero; the CRD takes zero, too.
+    Positive,
+    /// A number from 0 to 100; the CRD takes any.
+    Percentage,
+    /// Nothing: the field is known, and always refused.
+    Never,
     /// A quantity in the narrow form, or a whole number.
     Quantity,
     /// A list.
@@ -54,8 +60,8 @@ pub enum Shape {
     Object(&'static Object),
     /// Any of these.
     Either(&'static [Shape]),
-    /// One thing for the CRD, and more for us.
-    Wider {
+    /// One thing for the CRD, and another for us.
+    Ours {
         /// What the CRD takes.
         crd: &'static Shape,
         /// What we take.
@@ -70,6 +76,8 @@ pub enum Form {
     Free,
     /// A DNS subdomain (RFC 1123).
     DnsSubdomain,
+    /// A DNS label (RFC 1123).
+    DnsLabel,
     /// A DNS subdomain, or empty for Kubernetes' core group.
     Group,
     /// A kind, such as `HTTPRoute`.
@@ -108,6 +116,15 @@ pub struct Field {
     /// Whether it is ours, and not Envoy Gateway's.
     #[cfg(feature = "schema")]
     pub extension: bool,
+    /// What it does, in whole sentences.
+    #[cfg(feature = "schema")]
+    pub description: &'static str,
+    /// What holds where it is left out, if anything does.
+    #[cfg(feature = "schema")]
+    pub default: Option<&'static str>,
+    /// A value for it, as YAML.
+    #[cfg(feature = "schema")]
+    pub example: Option<&'static str>,
     /// What is checked beyond the shape: what the CRD lets through and Envoy
     /// Gateway or Envoy refuses.
     #[cfg(feature = "schema")]
@@ -149,21 +166,31 @@ pub(crate) const fn object(fields: &'static [Field], rules: &'static [Rule]) -> 
     }
 }
 
-pub(crate) const fn optional(name: &'static str, shape: Shape) -> Field {
-    field(name, shape, false, false)
+pub(crate) const fn optional(name: &'static str, description: &'static str, shape: Shape) -> Field {
+    field(name, description, shape, false, false)
 }
 
-pub(crate) const fn required(name: &'static str, shape: Shape) -> Field {
-    field(name, shape, true, false)
+pub(crate) const fn required(name: &'static str, description: &'static str, shape: Shape) -> Field {
+    field(name, description, shape, true, false)
 }
 
-pub(crate) const fn extension(name: &'static str, shape: Shape) -> Field {
-    field(name, shape, false, true)
+pub(crate) const fn extension(
+    name: &'static str,
+    description: &'static str,
+    shape: Shape,
+) -> Field {
+    field(name, description, shape, false, true)
 }
 
-const fn field(name: &'static str, shape: Shape, required: bool, extension: bool) -> Field {
+const fn field(
+    name: &'static str,
+    description: &'static str,
+    shape: Shape,
+    required: bool,
+    extension: bool,
+) -> Field {
     #[cfg(not(feature = "schema"))]
-    let _ = (shape, required, extension);
+    let _ = (description, shape, required, extension);
     Field {
         name,
         owner: None,
@@ -174,7 +201,45 @@ const fn field(name: &'static str, shape: Shape, required: bool, extension: bool
         #[cfg(feature = "schema")]
         extension,
         #[cfg(feature = "schema")]
+        description,
+        #[cfg(feature = "schema")]
+        default: None,
+        #[cfg(feature = "schema")]
+        example: None,
+        #[cfg(feature = "schema")]
         check: None,
+    }
+}
+
+impl Shape {
+    /// The object it is, or that its items, values or alternatives are.
+    #[must_use]
+    pub fn object(&self) -> Option<&'static Object> {
+        match self {
+            Self::Object(object) => Some(object),
+            Self::List { item, .. } | Self::Dictionary(item) => item.object(),
+            Self::Ours { crd, ours } => ours.object().or_else(|| crd.object()),
+            Self::Either(shapes) => shapes.iter().find_map(Self::object),
+            _ => None,
+        }
+    }
+}
+
+impl Object {
+    /// The field of this name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// The names of its fields.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.fields.iter().map(|field| field.name)
+    }
+
+    /// The names of its fields, as a person reads them.
+    pub(crate) fn names_in_words(&self) -> String {
+        self.names().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -183,6 +248,28 @@ impl Field {
     pub(crate) const fn by(self, owner: Owner) -> Self {
         Self {
             owner: Some(owner),
+            ..self
+        }
+    }
+
+    /// The field, with what holds where it is left out.
+    pub(crate) const fn or(self, default: &'static str) -> Self {
+        #[cfg(not(feature = "schema"))]
+        let _ = default;
+        Self {
+            #[cfg(feature = "schema")]
+            default: Some(default),
+            ..self
+        }
+    }
+
+    /// The field, with a value for it as YAML.
+    pub(crate) const fn example(self, example: &'static str) -> Self {
+        #[cfg(not(feature = "schema"))]
+        let _ = example;
+        Self {
+            #[cfg(feature = "schema")]
+            example: Some(example),
             ..self
         }
     }
@@ -224,6 +311,11 @@ pub(crate) const fn list(least: usize, most: usize, item: &'static Shape) -> Sha
     }
 }
 
+/// One thing for the CRD, and another for us.
+pub(crate) const fn ours(crd: &'static Shape, ours: &'static Shape) -> Shape {
+    Shape::Ours { crd, ours }
+}
+
 /// A list of any length.
 pub(crate) const fn many(item: &'static Shape) -> Shape {
     list(0, usize::MAX, item)
@@ -246,8 +338,17 @@ pub(crate) const fn unique(
 /// A fraction: `numerator` out of `denominator`, 100 by default.
 pub(crate) static FRACTION: Object = object(
     &[
-        required("numerator", integer(0, i64::MAX)),
-        optional("denominator", integer(1, i64::MAX)),
+        required(
+            "numerator",
+            "The part that is meant, out of denominator; not above it.",
+            integer(0, i64::MAX),
+        ),
+        optional(
+            "denominator",
+            "What the numerator is a part of.",
+            integer(1, i64::MAX),
+        )
+        .or("100"),
     ],
     &[rule(
         Code::OutOfBounds,

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::path::Path;
-use crate::problem::{Problem, Problems};
+use crate::problem::Problems;
 use crate::read::At;
-use crate::scalar::{Duration, HeaderName, Quantity, is_dns_subdomain};
+use crate::scalar::{Duration, HeaderName, Ppm, Quantity, is_dns_label, is_dns_subdomain};
 
 use super::shape::{Check, Field, Form, Object, Shape};
 
@@ -27,7 +27,13 @@ pub fn check(at: At<'_>, shape: &Shape, profile: Profile, problems: &mut Problem
         Shape::Boolean => drop(at.boolean(problems)),
         Shape::Integer { least, most } => drop(at.integer(*least..=*most, problems)),
         Shape::Number => drop(at.number(problems)),
-        Shape::Duration => drop(Duration::read(at, problems)),
+        Shape::Positive if profile == Profile::Btp => {
+            Duration::read_positive(at, problems);
+        }
+        Shape::Duration | Shape::Positive => drop(Duration::read(at, problems)),
+        Shape::Percentage if profile == Profile::Btp => drop(Ppm::read(at, problems)),
+        Shape::Percentage => drop(at.number(problems)),
+        Shape::Never => at.refuse(problems, Code::ExcludedField, "must be left out"),
         // The CRD leaves the range of bare numbers to the translator.
         Shape::Quantity if profile == Profile::Crd && matches!(at.node.value, Value::Int(_)) => {}
         Shape::Quantity => drop(Quantity::read(at, problems)),
@@ -50,7 +56,7 @@ pub fn check(at: At<'_>, shape: &Shape, profile: Profile, problems: &mut Problem
                 check_unique(at, key, problems);
             }
         }
-        Shape::Wider { crd, ours } => {
+        Shape::Ours { crd, ours } => {
             let shape = if profile == Profile::Crd { crd } else { ours };
             check(at, shape, profile, problems);
         }
@@ -102,15 +108,14 @@ pub(crate) fn check_rules(at: At<'_>, object: &Object, problems: &mut Problems) 
 }
 
 /// What is of the wrong type has been noted already and is passed over.
-fn check_further(at: At<'_>, further: Check, problems: &mut Problems) {
-    let (_, found) = problems.aside(|problems| further(at, problems));
+pub(crate) fn check_further(at: At<'_>, further: Check, problems: &mut Problems) {
+    let (_, mut found) = problems.aside(|problems| further(at, problems));
     if found.is_empty() {
         return;
     }
     let known = problems.paths();
-    let is_new = |problem: &Problem| !known.contains(&problem.path);
-    let new: Vec<Problem> = found.into_iter().filter(is_new).collect();
-    new.into_iter().for_each(|problem| problems.push(problem));
+    found.retain(|problem| !known.contains(&problem.path));
+    found.into_iter().for_each(|problem| problems.push(problem));
 }
 
 fn fields_of(object: &Object, profile: Profile) -> impl Iterator<Item = &Field> {
@@ -164,6 +169,11 @@ fn wrong_form(text: &str, form: Form) -> Option<(Code, &'static str)> {
             is_dns_subdomain(text),
             Code::MalformedName,
             "must be a DNS name (RFC 1123)",
+        ),
+        Form::DnsLabel => (
+            is_dns_label(text),
+            Code::MalformedName,
+            "must be a DNS label (RFC 1123)",
         ),
         Form::Group => (
             text.is_empty() || is_dns_subdomain(text),

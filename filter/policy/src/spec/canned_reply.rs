@@ -7,6 +7,7 @@ use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::scalar::{HeaderName, HttpStatus, read_header_name, read_header_value};
+use crate::schema::Object;
 
 /// A reply in place of an upstream's answer. What is not set is as Envoy's filter
 /// for that capability has it.
@@ -28,18 +29,16 @@ pub struct CannedReply {
 impl CannedReply {
     /// Reads a rate limit's `reject`.
     pub(super) fn read_reject(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let known = ["statusCode", "contentType", "body", "headers", "grpcStatus"];
-        Self::read_keys(at, &known, problems)
+        Self::read_fields(at, &schema::REJECT, problems)
     }
 
     /// Reads a buffer's `reject`: without `grpcStatus`.
     pub(super) fn read_reject_of_body(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let known = ["statusCode", "contentType", "body", "headers"];
-        Self::read_keys(at, &known, problems)
+        Self::read_fields(at, &schema::REJECTION, problems)
     }
 
-    fn read_keys(at: At<'_>, known: &[&str], problems: &mut Problems) -> Option<Self> {
-        let object = at.object(known, problems)?;
+    fn read_fields(at: At<'_>, known: &Object, problems: &mut Problems) -> Option<Self> {
+        let object = at.object_of(known, problems)?;
         let status = object.get("statusCode").map_or(Some(None), |at| {
             let code = at.integer(400..=599, problems)?;
             Some(HttpStatus::new(u16::try_from(code).ok()?))
@@ -71,7 +70,7 @@ pub(super) fn read_reply_header(
     at: At<'_>,
     problems: &mut Problems,
 ) -> Option<(HeaderName, String)> {
-    let object = at.object(&["name", "value"], problems)?;
+    let object = at.object_of(&schema::HEADER, problems)?;
     let name = object.required("name", problems).and_then(|at| {
         let name = read_header_name(at, problems)?;
         if name.as_str() == "content-type" {

@@ -9,7 +9,7 @@ use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::At;
 use crate::regex::Regexes;
-use crate::schema::{Profile, Shape, check, check_fields, check_rules};
+use crate::schema::{Profile, Shape, check, check_fields, check_further, check_rules};
 
 /// Notes everything that is wrong with the native fields of a `spec`.
 pub fn check_native(spec: At<'_>, problems: &mut Problems) {
@@ -30,12 +30,11 @@ fn check_global_limits(spec: At<'_>, problems: &mut Problems) {
     let limits = Path::Field(&spec.path, "rateLimit");
     let path = Path::Field(&limits, "global");
     let at = At { node, path };
-    let before = problems.len();
     check(at, &Shape::Object(&GLOBAL), Profile::Btp, problems);
-    if problems.len() > before {
-        return;
-    }
-    GlobalRule::read_all(at, &Regexes::default(), problems);
+    let read = |at: At<'_>, problems: &mut Problems| {
+        GlobalRule::read_all(at, &Regexes::default(), problems);
+    };
+    check_further(at, read, problems);
 }
 
 #[cfg(test)]

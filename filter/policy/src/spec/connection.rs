@@ -1,6 +1,5 @@
 //! `connection`: sockets to the upstreams.
 
-mod checks;
 pub(super) mod schema;
 #[cfg(feature = "schema")]
 mod types;

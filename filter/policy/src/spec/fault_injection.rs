@@ -55,24 +55,11 @@ pub struct FaultInjection {
     pub exempt_health_checks: bool,
 }
 
-const FIELDS: [&str; 10] = [
-    "position",
-    "attempts",
-    "match",
-    "delay",
-    "abort",
-    "sampling",
-    "headerControl",
-    "schedule",
-    "maxActive",
-    "exemptHealthChecks",
-];
-
 impl FaultInjection {
     /// Reads `faultInjection`: at least one of `delay`, `abort` and
     /// `headerControl`.
     pub fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&FIELDS, problems)?;
+        let object = at.object_of(&schema::FAULT_INJECTION, problems)?;
         if !["delay", "abort", "headerControl"]
             .iter()
             .any(|name| object.has(name))

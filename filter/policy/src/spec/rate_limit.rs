@@ -73,7 +73,7 @@ impl RateLimit {
         regexes: &Regexes,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let object = at.object(&["type", "local", "global"], problems)?;
+        let object = at.object_of(&schema::RATE_LIMIT, problems)?;
         let local_counts = match object.get("type") {
             Some(at) => at.choice(&[("Local", true), ("Global", false)], problems)?,
             None => true,
@@ -94,15 +94,7 @@ impl LocalRateLimit {
         regexes: &Regexes,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let known = [
-            "rules",
-            "exempt",
-            "mode",
-            "reject",
-            "retryAfter",
-            "disabled",
-        ];
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&schema::LOCAL, problems)?;
         let modes = [
             ("AllMatching", Mode::AllMatching),
             ("FirstMatch", Mode::FirstMatch),

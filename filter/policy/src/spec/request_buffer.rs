@@ -71,25 +71,13 @@ pub struct MinDataRate {
     pub grace_period: Duration,
 }
 
-const KEYS: [&str; 9] = [
-    "mode",
-    "limit",
-    "rules",
-    "includeStreams",
-    "gatherGrpc",
-    "minDataRate",
-    "maxDuration",
-    "maxTotal",
-    "reject",
-];
-
 const DEFAULT_GRACE: Duration = Duration::from_millis(5_000);
 
 impl RequestBuffer {
     /// Reads `requestBuffer`. A limit of zero would let no body pass, and
     /// Envoy buffers no more than 32 bits can count.
     pub fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&KEYS, problems)?;
+        let object = at.object_of(&schema::REQUEST_BUFFER, problems)?;
         let mode = read_some(&object, "mode", |at| {
             at.choice(&BufferMode::NAMES, problems)
         });
@@ -167,7 +155,7 @@ impl BufferRule {
         regexes: &Regexes,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let object = at.object(&["match", "limit"], problems)?;
+        let object = at.object_of(&schema::BUFFER_RULE, problems)?;
         let matches = object
             .required("match", problems)
             .and_then(|at| Selector::read_any(at, regexes, problems));
@@ -183,7 +171,7 @@ impl BufferRule {
 
 impl MinDataRate {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["bytesPerSecond", "gracePeriod"], problems)?;
+        let object = at.object_of(&schema::MIN_DATA_RATE, problems)?;
         let bytes_per_second = object.required("bytesPerSecond", problems).and_then(|at| {
             let rate = Quantity::read(at, problems)?;
             if rate.get() == 0 {

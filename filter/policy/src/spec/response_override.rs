@@ -129,8 +129,7 @@ impl OverrideRule {
         regexes: &Regexes,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let known = ["match", "source", "response", "redirect", "keepHeaders"];
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&schema::RESPONSE_OVERRIDE, problems)?;
         let source = match object.get("source") {
             Some(at) => Source::read(at, problems),
             None => Some(Source::All),

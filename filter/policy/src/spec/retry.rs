@@ -105,14 +105,7 @@ impl Retry {
 
     /// Reads `retry`.
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let known = [
-            "numRetries",
-            "numAttemptsPerPriority",
-            "perRetry",
-            "retryOn",
-            "methods",
-        ];
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&schema::RETRY, problems)?;
         let mut retry = Self {
             num_retries: 2,
             num_attempts_per_priority: None,
@@ -147,12 +140,12 @@ impl Retry {
     }
 
     fn read_per_retry(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
-        let object = at.object(&["timeout", "backOff"], problems)?;
+        let object = at.object_of(&schema::PER_RETRY, problems)?;
         self.per_try_timeout = object
             .get("timeout")
             .and_then(|at| Duration::read(at, problems));
         let at = object.get("backOff")?;
-        let object = at.object(&["baseInterval", "maxInterval"], problems)?;
+        let object = at.object_of(&schema::BACK_OFF, problems)?;
         self.base_interval = object
             .get("baseInterval")
             .and_then(|at| Duration::read_positive(at, problems));
@@ -172,7 +165,7 @@ impl Retry {
     }
 
     fn read_retry_on(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
-        let object = at.object(&["triggers", "httpStatusCodes"], problems)?;
+        let object = at.object_of(&schema::RETRY_ON, problems)?;
         // Codes of one's own take the place of the default one; so does
         // naming triggers.
         self.status_codes.clear();

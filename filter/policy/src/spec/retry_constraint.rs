@@ -65,15 +65,7 @@ pub enum OnExhausted {
 impl RetryConstraint {
     /// Reads `retryConstraint`.
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let known = [
-            "budget",
-            "minRetryRate",
-            "scope",
-            "onExhausted",
-            "reportExhausted",
-            "mode",
-        ];
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&schema::RETRY_CONSTRAINT, problems)?;
         let mut constraint = Self {
             percent: 20,
             interval: Duration::from_millis(10_000),
@@ -116,7 +108,7 @@ impl RetryConstraint {
     }
 
     fn read_budget(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
-        let object = at.object(&["percent", "interval"], problems)?;
+        let object = at.object_of(&schema::BUDGET, problems)?;
         if let Some(at) = object.get("percent") {
             let percent = at.integer(0..=100, problems);
             replace(
@@ -131,7 +123,7 @@ impl RetryConstraint {
     }
 
     fn read_min_retry_rate(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
-        let object = at.object(&["count", "interval"], problems)?;
+        let object = at.object_of(&schema::MIN_RETRY_RATE, problems)?;
         if let Some(at) = object.get("count") {
             let count = at.integer(1..=1_000_000, problems);
             replace(

@@ -1,6 +1,5 @@
 //! `routingType` and `useClientProtocol`.
 
-pub(super) mod checks;
 #[cfg(feature = "schema")]
 mod types;
 

@@ -19,7 +19,6 @@ use super::request_buffer::schema::REQUEST_BUFFER;
 use super::response_override::schema::RESPONSE_OVERRIDE;
 use super::retry::schema::RETRY;
 use super::retry_constraint::schema::RETRY_CONSTRAINT;
-use super::routing::checks::routing_type;
 use super::targets::schema::{TARGET_REF, TARGET_SELECTOR};
 use super::tcp_keepalive::schema::TCP_KEEPALIVE;
 use super::telemetry::schema::TELEMETRY;
@@ -31,47 +30,272 @@ use crate::schema::shape::*;
 /// `spec`, all of it.
 pub static SPEC: Object = object(
     &[
-        optional("targetRef", Shape::Object(&TARGET_REF)).by(Owner::Attachment),
-        optional("targetRefs", many(&Shape::Object(&TARGET_REF))).by(Owner::Attachment),
-        optional("targetSelectors", many(&Shape::Object(&TARGET_SELECTOR))).by(Owner::Attachment),
-        optional("mergeType", ANY_TEXT).by(Owner::Attachment),
-        optional("routingType", ANY_TEXT)
-            .checked(routing_type)
-            .by(Owner::Envoy),
-        optional("useClientProtocol", Shape::Boolean).by(Owner::Envoy),
-        optional("responseOverride", many(&Shape::Object(&RESPONSE_OVERRIDE)))
-            .by(Owner::Filter(Capability::ResponseOverride)),
-        optional("requestBuffer", Shape::Object(&REQUEST_BUFFER))
-            .by(Owner::Filter(Capability::RequestBuffer)),
-        optional("faultInjection", Shape::Object(&FAULT_INJECTION))
-            .by(Owner::Filter(Capability::FaultInjection)),
-        optional("rateLimit", Shape::Object(&RATE_LIMIT)).by(Owner::Filter(Capability::RateLimit)),
-        optional("circuitBreaker", Shape::Object(&CIRCUIT_BREAKER)).by(Owner::Envoy),
-        optional("retry", Shape::Object(&RETRY)).by(Owner::Filter(Capability::Retry)),
-        extension("retryConstraint", Shape::Object(&RETRY_CONSTRAINT))
-            .by(Owner::Filter(Capability::Retry)),
-        optional("healthCheck", Shape::Object(&HEALTH_CHECK)).by(Owner::Envoy),
-        optional("timeout", Shape::Object(&TIMEOUT)).by(Owner::Envoy),
-        optional("loadBalancer", Shape::Object(&LOAD_BALANCER)).by(Owner::Envoy),
-        optional("admissionControl", Shape::Object(&ADMISSION_CONTROL))
-            .by(Owner::Nobody(ByHand::AdmissionControl)),
-        optional("bandwidthLimit", Shape::Object(&BANDWIDTH_LIMIT))
-            .by(Owner::Nobody(ByHand::BandwidthLimit)),
-        optional("compression", many(&Shape::Object(&COMPRESSION)))
-            .checked(no_double_type)
-            .by(Owner::Envoy),
-        optional("compressor", many(&Shape::Object(&COMPRESSION)))
-            .checked(no_double_type)
-            .by(Owner::Envoy),
-        optional("httpUpgrade", many(&Shape::Object(&HTTP_UPGRADE)))
-            .checked(no_double_type)
-            .by(Owner::Envoy),
-        optional("telemetry", Shape::Object(&TELEMETRY)).by(Owner::Nobody(ByHand::Telemetry)),
-        optional("connection", Shape::Object(&CONNECTION)).by(Owner::Envoy),
-        optional("dns", Shape::Object(&DNS)).by(Owner::Envoy),
-        optional("http2", Shape::Object(&HTTP2)).by(Owner::Envoy),
-        optional("proxyProtocol", Shape::Object(&PROXY_PROTOCOL)).by(Owner::Envoy),
-        optional("tcpKeepalive", Shape::Object(&TCP_KEEPALIVE)).by(Owner::Envoy),
+        optional(
+            "targetRef",
+            "The one object that the policy is for; deprecated, write targetRefs.",
+            Shape::Object(&TARGET_REF),
+        )
+        .example(concat!(
+            "group: gateway.networking.k8s.io\n",
+            "kind: HTTPRoute\n",
+            "name: orders"
+        ))
+        .by(Owner::Attachment),
+        optional(
+            "targetRefs",
+            "Objects that the policy is for, by name, in its own namespace.",
+            many(&Shape::Object(&TARGET_REF)),
+        )
+        .or("with no selectors either, everything the filter sees")
+        .example(concat!(
+            "- group: gateway.networking.k8s.io\n",
+            "  kind: HTTPRoute\n",
+            "  name: orders"
+        ))
+        .by(Owner::Attachment),
+        optional(
+            "targetSelectors",
+            "Objects that the policy is for, by their labels.",
+            many(&Shape::Object(&TARGET_SELECTOR)),
+        )
+        .example(concat!(
+            "- kind: HTTPRoute\n",
+            "  matchLabels:\n",
+            "    team: shop"
+        ))
+        .by(Owner::Attachment),
+        optional(
+            "mergeType",
+            "How a route's policy is merged with that of its Gateway: StrategicMerge keeps the \
+             parent's items in some lists, JSONMerge replaces lists.",
+            ours(&ANY_TEXT, &Shape::Choice(&["StrategicMerge", "JSONMerge"])),
+        )
+        .or("the route's policy takes the place of the Gateway's")
+        .example("StrategicMerge")
+        .by(Owner::Attachment),
+        optional(
+            "routingType",
+            "Whether requests go to a Service's address or to its endpoints; an Envoy outside \
+             of Kubernetes has only what its clusters list.",
+            ours(&ANY_TEXT, &Shape::Choice(&["Service", "Endpoint"])),
+        )
+        .example("Service")
+        .by(Owner::Envoy),
+        optional(
+            "useClientProtocol",
+            "With true the upstream is spoken to in the HTTP version that the client uses.",
+            Shape::Boolean,
+        )
+        .or("false")
+        .example("true")
+        .by(Owner::Envoy),
+        optional(
+            "responseOverride",
+            "Other responses in place of those that came; the first rule that matches is taken.",
+            many(&Shape::Object(&RESPONSE_OVERRIDE)),
+        )
+        .example(concat!(
+            "- match:\n",
+            "    statusCodes:\n",
+            "      - type: Range\n",
+            "        range: {start: 500, end: 599}\n",
+            "  response:\n",
+            "    contentType: application/json\n",
+            "    body:\n",
+            "      inline: '{\"error\": \"try again later\"}'"
+        ))
+        .by(Owner::Filter(Capability::ResponseOverride)),
+        optional(
+            "requestBuffer",
+            "How large a request's body may be, how slowly it may come, and whether it is \
+             gathered first.",
+            Shape::Object(&REQUEST_BUFFER),
+        )
+        .example("limit: 1Mi")
+        .by(Owner::Filter(Capability::RequestBuffer)),
+        optional(
+            "faultInjection",
+            "Delays and errors that are injected on purpose, to try out how clients bear them.",
+            Shape::Object(&FAULT_INJECTION),
+        )
+        .example(concat!(
+            "delay:\n",
+            "  fixedDelay: 200ms\n",
+            "  percentage: 5"
+        ))
+        .by(Owner::Filter(Capability::FaultInjection)),
+        optional(
+            "rateLimit",
+            "How many requests may pass in a time, or be in flight at once.",
+            Shape::Object(&RATE_LIMIT),
+        )
+        .example(concat!(
+            "local:\n",
+            "  rules:\n",
+            "    - limit: {requests: 100, unit: Minute}"
+        ))
+        .by(Owner::Filter(Capability::RateLimit)),
+        optional(
+            "circuitBreaker",
+            "How much each Envoy may have under way to a cluster.",
+            Shape::Object(&CIRCUIT_BREAKER),
+        )
+        .or("Envoy's limits of 1024, and 3 for retries")
+        .example(concat!(
+            "maxConnections: 200\n",
+            "maxPendingRequests: 100\n",
+            "maxParallelRequests: 400"
+        ))
+        .by(Owner::Envoy),
+        optional(
+            "retry",
+            "Tries requests again that have failed; an empty object has Envoy Gateway's \
+             defaults.",
+            Shape::Object(&RETRY),
+        )
+        .or("no retries")
+        .example(concat!(
+            "numRetries: 3\n",
+            "retryOn:\n",
+            "  triggers: [connect-failure, retriable-status-codes]\n",
+            "  httpStatusCodes: [503]"
+        ))
+        .by(Owner::Filter(Capability::Retry)),
+        extension(
+            "retryConstraint",
+            "Bounds retries by a share of all requests, over all workers, as GEP-3388 has it.",
+            Shape::Object(&RETRY_CONSTRAINT),
+        )
+        .or("no bound")
+        .example("budget: {percent: 20, interval: 10s}")
+        .by(Owner::Filter(Capability::Retry)),
+        optional(
+            "healthCheck",
+            "Which endpoints are healthy enough to get requests.",
+            Shape::Object(&HEALTH_CHECK),
+        )
+        .or("every endpoint counts as healthy")
+        .example(concat!(
+            "active:\n",
+            "  type: HTTP\n",
+            "  http:\n",
+            "    path: /healthz\n",
+            "    expectedStatuses: [200]"
+        ))
+        .by(Owner::Envoy),
+        optional(
+            "timeout",
+            "How long requests, connections and attempts to connect may take.",
+            Shape::Object(&TIMEOUT),
+        )
+        .example(concat!("http:\n", "  requestTimeout: 5s"))
+        .by(Owner::Envoy),
+        optional(
+            "loadBalancer",
+            "How an endpoint is chosen for a request.",
+            Shape::Object(&LOAD_BALANCER),
+        )
+        .or("the cluster's own balancer")
+        .example("type: LeastRequest")
+        .by(Owner::Envoy),
+        optional(
+            "admissionControl",
+            "Turns requests away at random as more of them fail; nobody puts it into force in \
+             this version.",
+            Shape::Object(&ADMISSION_CONTROL),
+        )
+        .example(concat!("minSuccessRate: 90\n", "samplingWindow: 30s"))
+        .by(Owner::Nobody(ByHand::AdmissionControl)),
+        optional(
+            "bandwidthLimit",
+            "How many bytes of bodies pass in a time; nobody puts it into force in this \
+             version.",
+            Shape::Object(&BANDWIDTH_LIMIT),
+        )
+        .example(concat!(
+            "response:\n",
+            "  limit: {value: 1Mi, unit: Second}"
+        ))
+        .by(Owner::Nobody(ByHand::BandwidthLimit)),
+        optional(
+            "compression",
+            "Compresses responses; deprecated, write compressor.",
+            many(&Shape::Object(&COMPRESSION)),
+        )
+        .example("- type: Gzip")
+        .checked(no_double_type)
+        .by(Owner::Envoy),
+        optional(
+            "compressor",
+            "Compresses responses for clients that accept it; of two equally good the first in \
+             the list is taken.",
+            many(&Shape::Object(&COMPRESSION)),
+        )
+        .or("responses are sent as they are")
+        .example(concat!(
+            "- type: Brotli\n",
+            "  brotli: {}\n",
+            "- type: Gzip\n",
+            "  gzip: {}"
+        ))
+        .checked(no_double_type)
+        .by(Owner::Envoy),
+        optional(
+            "httpUpgrade",
+            "Protocols that a request may change to.",
+            many(&Shape::Object(&HTTP_UPGRADE)),
+        )
+        .or("what the connection manager allows")
+        .example("- type: websocket")
+        .checked(no_double_type)
+        .by(Owner::Envoy),
+        optional(
+            "telemetry",
+            "Names of metrics and contents of traces; nobody puts it into force in this \
+             version.",
+            Shape::Object(&TELEMETRY),
+        )
+        .example(concat!("metrics:\n", "  routeStatName: \"%ROUTE_NAME%\""))
+        .by(Owner::Nobody(ByHand::Telemetry)),
+        optional(
+            "connection",
+            "Buffers of the connections to upstreams, and connections that are opened ahead.",
+            Shape::Object(&CONNECTION),
+        )
+        .example("bufferLimit: 64Ki")
+        .by(Owner::Envoy),
+        optional(
+            "dns",
+            "How the names of upstreams are resolved.",
+            Shape::Object(&DNS),
+        )
+        .example(concat!("dnsRefreshRate: 10s\n", "respectDnsTtl: false"))
+        .by(Owner::Envoy),
+        optional(
+            "http2",
+            "Settings of HTTP/2 to upstreams; it does not switch HTTP/2 on by itself.",
+            Shape::Object(&HTTP2),
+        )
+        .example("maxConcurrentStreams: 200")
+        .by(Owner::Envoy),
+        optional(
+            "proxyProtocol",
+            "Tells upstreams the client's address by the PROXY protocol, at the beginning of \
+             each connection.",
+            Shape::Object(&PROXY_PROTOCOL),
+        )
+        .or("not told")
+        .example("version: V2")
+        .by(Owner::Envoy),
+        optional(
+            "tcpKeepalive",
+            "Has the operating system probe quiet connections to upstreams, so that a peer that \
+             is gone is noticed.",
+            Shape::Object(&TCP_KEEPALIVE),
+        )
+        .or("no probes")
+        .example(concat!("idleTime: 60s\n", "interval: 10s\n", "probes: 3"))
+        .by(Owner::Envoy),
     ],
     &[
         rule(
@@ -99,8 +323,25 @@ pub static SPEC: Object = object(
 /// Who enforces the field `name` of `spec`; `None` if there is no such field.
 #[must_use]
 pub fn owner_of(name: &str) -> Option<Owner> {
-    let field = SPEC.fields.iter().find(|field| field.name == name);
-    field.and_then(|field| field.owner)
+    SPEC.field(name).and_then(|field| field.owner)
+}
+
+/// Who enforces what is at this path of a `spec`: the innermost field that says so.
+/// Items of lists have no step of their own. `None` if there is no such field.
+#[cfg(feature = "schema")]
+#[must_use]
+pub fn owner_at(path: &[&str]) -> Option<Owner> {
+    let (first, below) = path.split_first()?;
+    let mut field = SPEC.field(first)?;
+    let mut owner = field.owner;
+    for name in below {
+        let Some(next) = field.shape.object().and_then(|object| object.field(name)) else {
+            break;
+        };
+        field = next;
+        owner = field.owner.or(owner);
+    }
+    owner
 }
 
 /// What a person can do where no tool here writes the field `name` of `spec`;
@@ -109,3 +350,6 @@ pub fn owner_of(name: &str) -> Option<Owner> {
 pub fn by_hand(name: &str) -> Option<&'static str> {
     owner_of(name).and_then(Owner::by_hand)
 }
+
+#[cfg(all(test, feature = "schema"))]
+mod tests;

@@ -168,20 +168,12 @@ impl Selector {
     }
 
     fn read_item(&mut self, at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<()> {
-        let known = [
-            "headers",
-            "methods",
-            "path",
-            "sourceCIDR",
-            "queryParams",
-            "metadata",
-        ];
-        let object = at.object(&known, problems)?;
-        if !known.iter().any(|name| object.has(name)) {
+        let object = at.object_of(&schema::SELECTOR, problems)?;
+        if !schema::SELECTOR.names().any(|name| object.has(name)) {
             at.refuse(
                 problems,
                 Code::NoneOfFields,
-                format!("must have one of {}", known.join(", ")),
+                format!("must have one of {}", schema::SELECTOR.names_in_words()),
             );
         }
         if let Some(at) = object.get("headers") {
@@ -222,7 +214,7 @@ fn read_named<N>(
     regexes: &Regexes,
     problems: &mut Problems,
 ) -> Option<Named<N>> {
-    let object = at.object(&["type", "name", "value", "invert"], problems)?;
+    let object = at.object_of(&schema::VALUE_MATCH, problems)?;
     let name = object
         .required("name", problems)
         .and_then(|at| read_name(at, problems));
@@ -278,7 +270,7 @@ impl MethodCondition {
         ];
         let mut condition = Self::default();
         at.list(0..=usize::MAX, problems, |at, problems| {
-            let object = at.object(&["value", "invert"], problems)?;
+            let object = at.object_of(&schema::METHOD, problems)?;
             let invert = read_flag(object.get("invert"), problems);
             let choices = METHODS.map(|method| (method, method));
             let method = object.required("value", problems)?;
@@ -307,7 +299,7 @@ impl PathCondition {
             ("PathPrefix", Kind::Prefix),
             ("RegularExpression", Kind::Regex),
         ];
-        let object = at.object(&["type", "value", "invert"], problems)?;
+        let object = at.object_of(&schema::PATH, problems)?;
         let kind = match object.get("type") {
             Some(at) => at.choice(&kinds, problems)?,
             None => Kind::Prefix,
@@ -332,7 +324,7 @@ impl PathCondition {
 
 impl SourceCondition {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["type", "value", "invert"], problems)?;
+        let object = at.object_of(&schema::SOURCE, problems)?;
         let distinct = match object.get("type") {
             Some(at) => at.choice(&[("Exact", false), ("Distinct", true)], problems)?,
             None => false,

@@ -127,15 +127,17 @@ impl fmt::Display for Target {
 /// beside these are read, and checked, by `Spec`.
 pub(crate) fn read(spec: At<'_>, namespace: &str, problems: &mut Problems) -> Option<Attachment> {
     let object = spec.open_object(&mut Problems::default())?;
-    if let Some(at) = object.get("targetRef") {
-        let reason = "is the deprecated form: write targetRefs, a list";
-        problems.note(&at.path, at.node.mark, Code::OldSpelling, reason);
-    }
-    let targets = match object.get("targetRefs") {
-        Some(at) => at.list(1..=usize::MAX, problems, |at, problems| {
+    let targets = match (object.get("targetRef"), object.get("targetRefs")) {
+        (Some(at), None) => Target::read(at, namespace, problems).map(|target| vec![target]),
+        (None, Some(at)) => at.list(1..=usize::MAX, problems, |at, problems| {
             Target::read(at, namespace, problems)
         }),
-        None => Some(Vec::new()),
+        (None, None) => Some(Vec::new()),
+        (Some(at), Some(_)) => {
+            let reason = "must be left out beside targetRefs: list the target there";
+            problems.note(&at.path, at.node.mark, Code::ExcludedField, reason);
+            None
+        }
     };
     let selectors = match object.get("targetSelectors") {
         Some(at) => at.list(1..=usize::MAX, problems, TargetSelector::read),
@@ -192,7 +194,7 @@ fn refuse_admission_control(object: &Object<'_>, kinds: &[TargetKind], problems:
 
 impl Target {
     fn read(at: At<'_>, namespace: &str, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["group", "kind", "name", "sectionName"], problems)?;
+        let object = at.object_of(&schema::TARGET_REF, problems)?;
         if let Some(at) = object.required("group", problems) {
             at.choice(&[(GROUP, ())], problems);
         }
@@ -230,14 +232,7 @@ impl Target {
 
 impl TargetSelector {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let known = [
-            "group",
-            "kind",
-            "matchLabels",
-            "matchExpressions",
-            "namespaces",
-        ];
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&schema::TARGET_SELECTOR, problems)?;
         if let Some(at) = object.get("group") {
             at.choice(&[(GROUP, ())], problems);
         }
@@ -265,7 +260,7 @@ impl Namespaces {
             All,
             Selector,
         }
-        let object = at.object(&["from", "selector"], problems)?;
+        let object = at.object_of(&schema::NAMESPACES, problems)?;
         let from = match object.get("from") {
             Some(at) => at.choice(
                 &[
@@ -282,7 +277,7 @@ impl Namespaces {
             From::All => Self::All,
             From::Selector => {
                 let at = object.required("selector", problems)?;
-                let object = at.object(&["matchLabels", "matchExpressions"], problems)?;
+                let object = at.object_of(&schema::LABEL_SELECTOR, problems)?;
                 Self::Selector(LabelSelector::read(&object, problems)?)
             }
         })

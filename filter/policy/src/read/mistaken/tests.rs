@@ -3,7 +3,6 @@
 
 #![cfg(feature = "schema")]
 
-use crate::regex::Regexes;
 use std::collections::BTreeSet;
 
 use super::{BARE, FIELDS, Here, VALUES};
@@ -12,6 +11,7 @@ use crate::json;
 use crate::policy::Policy;
 use crate::problem::Problems;
 use crate::read::At;
+use crate::regex::Regexes;
 use crate::schema::{Object, Shape};
 use crate::spec::{SPEC, check_crd, check_native};
 #[cfg(target_arch = "wasm32")]

@@ -5,12 +5,46 @@ use crate::schema::shape::*;
 
 pub(crate) static ADMISSION_CONTROL: Object = object(
     &[
-        optional("maxRejectionPercent", PERCENT),
-        optional("minRequestRate", COUNT),
-        optional("minSuccessRate", integer(1, 100)),
-        optional("rejectionAggression", integer(1, i64::MAX)),
-        optional("samplingWindow", Shape::Duration),
-        optional("successCriteria", Shape::Object(&SUCCESS_CRITERIA)),
+        optional(
+            "maxRejectionPercent",
+            "The largest share of requests, in percent, that is turned away however badly the \
+             upstreams do.",
+            PERCENT,
+        )
+        .or("80"),
+        optional(
+            "minRequestRate",
+            "Requests per second below which nothing is turned away: a handful of failures says \
+             little.",
+            COUNT,
+        )
+        .or("0"),
+        optional(
+            "minSuccessRate",
+            "The share of successful requests, in percent, below which Envoy begins to turn \
+             requests away.",
+            integer(1, 100),
+        )
+        .or("95"),
+        optional(
+            "rejectionAggression",
+            "How steeply rejections rise as the success rate falls; 1 is in proportion, more is \
+             steeper.",
+            integer(1, i64::MAX),
+        )
+        .or("1"),
+        optional(
+            "samplingWindow",
+            "How long Envoy looks back when it works out the success rate; at least 1s.",
+            Shape::Duration,
+        )
+        .or("30s"),
+        optional(
+            "successCriteria",
+            "Which responses count as a success; without it HTTP statuses below 500 and the \
+             gRPC statuses that are nobody's failure.",
+            Shape::Object(&SUCCESS_CRITERIA),
+        ),
     ],
     &[rule(
         Code::DurationOutOfBounds,
@@ -23,17 +57,44 @@ pub(crate) static ADMISSION_CONTROL: Object = object(
     )],
 );
 
-static SUCCESS_CRITERIA: Object = object(
+pub(crate) static SUCCESS_CRITERIA: Object = object(
     &[
-        optional("http", Shape::Object(&HTTP_CRITERIA)),
-        optional("grpc", Shape::Object(&GRPC_CRITERIA)),
+        optional(
+            "http",
+            "Which HTTP responses count as a success.",
+            Shape::Object(&HTTP_CRITERIA),
+        ),
+        optional(
+            "grpc",
+            "Which gRPC calls count as a success.",
+            Shape::Object(&GRPC_CRITERIA),
+        ),
     ],
     &[],
 );
 
-static HTTP_CRITERIA: Object = object(&[optional("statusCodes", many(&STATUS))], &[]);
+pub(crate) static HTTP_CRITERIA: Object = object(
+    &[optional(
+        "statusCodes",
+        "HTTP statuses that count as a success; every other one is a failure.",
+        many(&STATUS),
+    )
+    .or("every status below 500")],
+    &[],
+);
 
-static GRPC_CRITERIA: Object = object(&[optional("statusCodes", many(&GRPC_STATUS))], &[]);
+pub(crate) static GRPC_CRITERIA: Object = object(
+    &[optional(
+        "statusCodes",
+        "Names of gRPC statuses that count as a success; every other one is a failure.",
+        many(&GRPC_STATUS),
+    )
+    .or(
+        "all but DeadlineExceeded, ResourceExhausted, Aborted, Internal, Unavailable and \
+             DataLoss",
+    )],
+    &[],
+);
 
 const GRPC_STATUS: Shape = Shape::Choice(&[
     "Ok",

@@ -6,8 +6,16 @@ use crate::schema::shape::*;
 
 pub(crate) static BANDWIDTH_LIMIT: Object = object(
     &[
-        optional("request", Shape::Object(&REQUEST_BANDWIDTH)),
-        optional("response", Shape::Object(&RESPONSE_BANDWIDTH)),
+        optional(
+            "request",
+            "How fast request bodies go to the upstreams, all requests of a route together.",
+            Shape::Object(&REQUEST_BANDWIDTH),
+        ),
+        optional(
+            "response",
+            "How fast response bodies go to the clients, all responses of a route together.",
+            Shape::Object(&RESPONSE_BANDWIDTH),
+        ),
     ],
     &[rule(
         Code::NoneOfFields,
@@ -16,28 +24,54 @@ pub(crate) static BANDWIDTH_LIMIT: Object = object(
     )],
 );
 
-static REQUEST_BANDWIDTH: Object = object(
-    &[required("limit", Shape::Object(&BANDWIDTH)).checked(checks::bandwidth)],
+pub(crate) static REQUEST_BANDWIDTH: Object = object(
+    &[required(
+        "limit",
+        "Bytes of request bodies in a unit of time, rounded down to whole KiB per second.",
+        Shape::Object(&BANDWIDTH),
+    )
+    .checked(checks::bandwidth)],
     &[],
 );
 
-static RESPONSE_BANDWIDTH: Object = object(
+pub(crate) static RESPONSE_BANDWIDTH: Object = object(
     &[
-        required("limit", Shape::Object(&BANDWIDTH)).checked(checks::bandwidth),
-        optional("responseTrailers", Shape::Object(&RESPONSE_TRAILERS)),
+        required(
+            "limit",
+            "Bytes of response bodies in a unit of time, rounded down to whole KiB per second.",
+            Shape::Object(&BANDWIDTH),
+        )
+        .checked(checks::bandwidth),
+        optional(
+            "responseTrailers",
+            "Tells the client in trailers how long its response was held back.",
+            Shape::Object(&RESPONSE_TRAILERS),
+        ),
     ],
     &[],
 );
 
-static BANDWIDTH: Object = object(
+pub(crate) static BANDWIDTH: Object = object(
     &[
-        required("value", Shape::Quantity),
-        required("unit", Shape::Choice(&["Second", "Minute", "Hour"])),
+        required(
+            "value",
+            "How many bytes pass in one unit of time, such as 512Ki; at least 1 KiB per second.",
+            Shape::Quantity,
+        ),
+        required(
+            "unit",
+            "The time in which the bytes may pass.",
+            Shape::Choice(&["Second", "Minute", "Hour"]),
+        ),
     ],
     &[],
 );
 
-static RESPONSE_TRAILERS: Object = object(
-    &[optional("prefix", formed(0, usize::MAX, Form::OneLine))],
+pub(crate) static RESPONSE_TRAILERS: Object = object(
+    &[optional(
+        "prefix",
+        "Text that is put in front of each trailer's name, to tell filters apart.",
+        formed(0, usize::MAX, Form::OneLine),
+    )],
     &[],
 );

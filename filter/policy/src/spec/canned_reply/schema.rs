@@ -4,27 +4,86 @@ use crate::schema::shape::*;
 
 pub(crate) static REJECTION: Object = object(
     &[
-        optional("statusCode", integer(400, 599)),
-        optional("contentType", text(1, 4096)),
-        optional("body", text(0, 65_536)),
-        optional("headers", list(0, 16, &Shape::Object(&HEADER))),
+        optional(
+            "statusCode",
+            "HTTP status of the reply to a client whose body is refused.",
+            integer(400, 599),
+        )
+        .or(
+            "413 for a body that is too large, 408 for one that is too slow, 503 where there is \
+             no room",
+        ),
+        optional(
+            "contentType",
+            "Content type of the reply to a client whose body is refused.",
+            text(1, 4096),
+        )
+        .or("text/plain"),
+        optional(
+            "body",
+            "Body of the reply to a client whose body is refused, taken literally; up to 64 \
+             KiB.",
+            text(0, 65_536),
+        ),
+        optional(
+            "headers",
+            "Further headers of the reply to a client whose body is refused; content-type is \
+             not one of them.",
+            list(0, 16, &Shape::Object(&HEADER)),
+        ),
     ],
     &[],
 );
 
 pub(crate) static REJECT: Object = object(
     &[
-        extension("statusCode", integer(400, 599)),
-        extension("contentType", text(1, 4096)),
-        extension("body", text(0, 65_536)),
-        extension("headers", list(0, 16, &Shape::Object(&HEADER))),
-        extension("grpcStatus", integer(1, 16)),
+        extension(
+            "statusCode",
+            "HTTP status that a refused client gets.",
+            integer(400, 599),
+        )
+        .or("429"),
+        extension(
+            "contentType",
+            "Content type of what a refused client gets.",
+            text(1, 4096),
+        )
+        .or("text/plain"),
+        extension(
+            "body",
+            "Body that a refused client gets, taken literally; up to 64 KiB.",
+            text(0, 65_536),
+        )
+        .or("local_rate_limited"),
+        extension(
+            "headers",
+            "Further headers of what a refused client gets; content-type is not one of them.",
+            list(0, 16, &Shape::Object(&HEADER)),
+        ),
+        extension(
+            "grpcStatus",
+            "Status that a refused gRPC client gets, by its number.",
+            integer(1, 16),
+        )
+        .or("what Envoy makes of the HTTP status: 14 (UNAVAILABLE) for 429"),
     ],
     &[],
 );
 
 /// A header that a policy writes.
 pub(crate) static HEADER: Object = object(
-    &[required("name", TOKEN), required("value", text(1, 4096))],
+    &[
+        required(
+            "name",
+            "Header that is written: an HTTP token of 1 to 256 characters, in any case.",
+            TOKEN,
+        ),
+        required(
+            "value",
+            "What is written after the header's name; 1 to 4096 characters, without line \
+             breaks.",
+            text(1, 4096),
+        ),
+    ],
     &[],
 );

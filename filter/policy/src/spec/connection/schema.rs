@@ -1,22 +1,48 @@
 //! `connection`: what may be written.
 
-use super::checks;
 use crate::schema::shape::*;
 use crate::spec::numbers::*;
 
 pub(crate) static CONNECTION: Object = object(
     &[
-        optional("bufferLimit", Shape::Quantity).checked(BYTES),
-        optional("socketBufferLimit", Shape::Quantity),
-        optional("preconnect", Shape::Object(&PRECONNECT)),
+        optional(
+            "bufferLimit",
+            "Bytes that Envoy buffers for a connection to an upstream before it stops reading \
+             from the other side.",
+            Shape::Quantity,
+        )
+        .or("32768")
+        .checked(BYTES),
+        optional(
+            "socketBufferLimit",
+            "Accepted, as by Envoy Gateway, and without any effect: it was meant for the \
+             sockets' own buffers.",
+            Shape::Quantity,
+        ),
+        optional(
+            "preconnect",
+            "Opens connections to upstreams before a request needs them.",
+            Shape::Object(&PRECONNECT),
+        ),
     ],
     &[],
 );
 
-static PRECONNECT: Object = object(
+pub(crate) static PRECONNECT: Object = object(
     &[
-        optional("perEndpointPercent", integer(100, 300)),
-        optional("predictivePercent", integer(100, i64::MAX)).checked(checks::predictive_percent),
+        optional(
+            "perEndpointPercent",
+            "Connections kept for each endpoint, in percent of those that its requests need: \
+             150 keeps one spare for two in use.",
+            integer(100, 300),
+        )
+        .or("100: none ahead"),
+        optional(
+            "predictivePercent",
+            "Connections opened for the endpoints that will be chosen next, in percent of the \
+             requests expected; 100 to 300, with loadBalancer.type Random or RoundRobin only.",
+            ours(&integer(100, i64::MAX), &integer(100, 300)),
+        ),
     ],
     &[],
 );

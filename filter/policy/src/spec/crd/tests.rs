@@ -46,6 +46,7 @@ fn count(shape: &Shape) -> usize {
             Shape::Object(_) => count(value),
             _ => 1,
         },
+        Shape::Ours { crd, .. } => count(crd),
         _ => 0,
     }
 }

@@ -6,7 +6,7 @@ use crate::read::At;
 use crate::scalar::Duration;
 
 pub(in crate::spec) fn refresh_rate(at: At<'_>, problems: &mut Problems) {
-    if Duration::read_positive(at, problems) == Some(Duration::from_millis(1)) {
+    if Duration::read(at, problems) == Some(Duration::from_millis(1)) {
         at.refuse(
             problems,
             Code::DurationOutOfBounds,

@@ -5,10 +5,23 @@ use crate::schema::shape::*;
 
 pub(crate) static DNS: Object = object(
     &[
-        optional("dnsRefreshRate", Shape::Duration).checked(checks::refresh_rate),
-        optional("respectDnsTtl", Shape::Boolean),
+        optional(
+            "dnsRefreshRate",
+            "How often the names of upstreams are resolved again; more than 1ms.",
+            Shape::Positive,
+        )
+        .or("30s")
+        .checked(checks::refresh_rate),
+        optional(
+            "respectDnsTtl",
+            "Resolves a name again when its DNS record expires, whatever dnsRefreshRate says.",
+            Shape::Boolean,
+        )
+        .or("true"),
         optional(
             "lookupFamily",
+            "Which addresses of a name are used: of one kind only, of one kind if there are \
+             any, or both.",
             Shape::Choice(&[
                 "IPv4",
                 "IPv6",
@@ -16,7 +29,8 @@ pub(crate) static DNS: Object = object(
                 "IPv6Preferred",
                 "IPv4AndIPv6",
             ]),
-        ),
+        )
+        .or("Envoy's: IPv4Preferred"),
     ],
     &[],
 );

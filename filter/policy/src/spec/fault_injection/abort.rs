@@ -33,22 +33,13 @@ pub enum AbortStatus {
     Grpc(u8),
 }
 
-const FIELDS: [&str; 7] = [
-    "httpStatus",
-    "grpcStatus",
-    "reset",
-    "percentage",
-    "body",
-    "contentType",
-    "headers",
-];
 /// What describes a reply, and therefore goes with a status only.
 const OF_REPLY: [&str; 3] = ["body", "contentType", "headers"];
 const LONGEST_BODY: usize = 65_536;
 
 impl Abort {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&FIELDS, problems)?;
+        let object = at.object_of(&super::schema::ABORT, problems)?;
         let share = super::read_share(&object, problems);
         let reset = match object.get("reset") {
             Some(at) => at.boolean(problems)?,

@@ -18,7 +18,7 @@ pub struct HeaderControl {
 
 impl HeaderControl {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["delay", "abort"], problems)?;
+        let object = at.object_of(&super::schema::HEADER_CONTROL, problems)?;
         if !object.has("delay") && !object.has("abort") {
             at.refuse(
                 problems,
@@ -27,7 +27,7 @@ impl HeaderControl {
             );
         }
         let delay = super::read_optional(&object, "delay", problems, |at, problems| {
-            let object = at.object(&["max", "percentage"], problems)?;
+            let object = at.object_of(&super::schema::DELAY_CONTROL, problems)?;
             let longest = object
                 .required("max", problems)
                 .and_then(|at| Duration::read_positive(at, problems));
@@ -35,7 +35,7 @@ impl HeaderControl {
             Some((longest?, share?))
         });
         let abort = super::read_optional(&object, "abort", problems, |at, problems| {
-            let object = at.object(&["percentage"], problems)?;
+            let object = at.object_of(&super::schema::ABORT_CONTROL, problems)?;
             super::read_share(&object, problems)
         });
         Some(Self {

@@ -1,5 +1,8 @@
 //! `delay`: how long a request is held, fixed or drawn from a distribution.
 
+use super::schema::{
+    DELAY, DISTRIBUTION, EMPIRICAL, EXPONENTIAL, LOG_NORMAL, NORMAL, PARETO, POINT, UNIFORM,
+};
 use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::{At, Object};
@@ -73,21 +76,13 @@ pub enum Spread {
     },
 }
 
-const KINDS: [&str; 6] = [
-    "uniform",
-    "normal",
-    "logNormal",
-    "exponential",
-    "pareto",
-    "empirical",
-];
 const LONGEST: Duration = Duration::from_millis(3_600_000);
 const DEFAULT_MAX: Duration = Duration::from_millis(60_000);
 const LARGEST_SHAPE: f64 = 1_000.0;
 
 impl Delay {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["fixedDelay", "distribution", "percentage"], problems)?;
+        let object = at.object_of(&DELAY, problems)?;
         let length = match (object.get("fixedDelay"), object.get("distribution")) {
             (Some(at), None) => Duration::read_positive(at, problems).map(DelayLength::Fixed),
             (None, Some(at)) => Distribution::read(at, problems).map(DelayLength::Drawn),
@@ -138,13 +133,13 @@ impl Distribution {
     }
 
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&KINDS, problems)?;
-        let mut kinds = KINDS.into_iter().filter(|kind| object.has(kind));
+        let object = at.object_of(&DISTRIBUTION, problems)?;
+        let mut kinds = DISTRIBUTION.names().filter(|kind| object.has(kind));
         let (Some(kind), None) = (kinds.next(), kinds.next()) else {
             at.refuse(
                 problems,
                 Code::NotExactlyOne,
-                format!("must have one of {}", KINDS.join(", ")),
+                format!("must have one of {}", DISTRIBUTION.names_in_words()),
             );
             return None;
         };
@@ -152,7 +147,7 @@ impl Distribution {
         match kind {
             "uniform" => read_uniform(at, problems),
             "normal" => {
-                let object = at.object(&["mean", "stdDev", "max"], problems)?;
+                let object = at.object_of(&NORMAL, problems)?;
                 let mean = required(&object, "mean", Duration::read, problems);
                 let std_dev = required(&object, "stdDev", Duration::read_positive, problems);
                 let max = read_max(&object, "mean", mean, problems);
@@ -160,7 +155,7 @@ impl Distribution {
                 Self::new(Spread::Normal { mean, std_dev }, max)
             }
             "logNormal" => {
-                let object = at.object(&["p50", "p99", "max"], problems)?;
+                let object = at.object_of(&LOG_NORMAL, problems)?;
                 let p50 = required(&object, "p50", Duration::read_positive, problems);
                 let p99 = required(&object, "p99", Duration::read_positive, problems);
                 let max = read_max(&object, "p50", p50, problems);
@@ -169,13 +164,13 @@ impl Distribution {
                 Self::new(Spread::LogNormal { p50, p99 }, max)
             }
             "exponential" => {
-                let object = at.object(&["mean", "max"], problems)?;
+                let object = at.object_of(&EXPONENTIAL, problems)?;
                 let mean = required(&object, "mean", Duration::read_positive, problems);
                 let max = read_max(&object, "mean", mean, problems);
                 Self::new(Spread::Exponential { mean: mean? }, max)
             }
             "pareto" => {
-                let object = at.object(&["scale", "shape", "max"], problems)?;
+                let object = at.object_of(&PARETO, problems)?;
                 let scale = required(&object, "scale", Duration::read_positive, problems);
                 let shape = object
                     .required("shape", problems)
@@ -194,7 +189,7 @@ impl Distribution {
 }
 
 fn read_uniform(at: At<'_>, problems: &mut Problems) -> Option<Distribution> {
-    let object = at.object(&["min", "max"], problems)?;
+    let object = at.object_of(&UNIFORM, problems)?;
     let min = required(&object, "min", Duration::read, problems);
     object.required("max", problems)?;
     let max = read_max(&object, "min", min, problems);
@@ -202,11 +197,11 @@ fn read_uniform(at: At<'_>, problems: &mut Problems) -> Option<Distribution> {
 }
 
 fn read_empirical(at: At<'_>, problems: &mut Problems) -> Option<Distribution> {
-    let object = at.object(&["points", "max"], problems)?;
+    let object = at.object_of(&EMPIRICAL, problems)?;
     let mut last: Option<(Ppm, Duration)> = None;
     let points = object.required("points", problems)?;
     let points = points.list(1..=64, problems, |at, problems| {
-        let object = at.object(&["percentile", "delay"], problems)?;
+        let object = at.object_of(&POINT, problems)?;
         let percentile = required(&object, "percentile", Ppm::read, problems);
         let delay = required(&object, "delay", read_bounded, problems);
         let (percentile, delay) = (percentile?, delay?);

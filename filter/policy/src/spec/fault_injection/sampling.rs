@@ -42,7 +42,7 @@ enum Kind {
 
 impl Sampling {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["key", "name", "seed"], problems)?;
+        let object = at.object_of(&super::schema::SAMPLING, problems)?;
         let kinds = [
             ("None", Kind::None),
             ("RequestID", Kind::RequestId),

@@ -20,7 +20,7 @@ impl Schedule {
     }
 
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["start", "end"], problems)?;
+        let object = at.object_of(&super::schema::SCHEDULE, problems)?;
         if !object.has("start") && !object.has("end") {
             at.refuse(problems, Code::NoneOfFields, "must have start, end or both");
         }

@@ -31,7 +31,7 @@ impl Advice<'_, '_> {
         {
             self.say(
                 &threshold,
-                Code::ThresholdOfFailures,
+                Code::ThresholdOfTimeouts,
                 "does not count for a wrong status: one such answer makes an endpoint unhealthy \
                  at once, and only failed connections and timeouts are counted. List the statuses \
                  that may pass in http.retriableStatuses",

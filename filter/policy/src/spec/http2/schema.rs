@@ -8,21 +8,75 @@ use crate::spec::numbers::*;
 
 pub(crate) static HTTP2: Object = object(
     &[
-        optional("connectionKeepalive", Shape::Object(&KEEPALIVE)).checked(checks::keepalive),
-        optional("initialConnectionWindowSize", Shape::Quantity).checked(WINDOW),
-        optional("initialStreamWindowSize", Shape::Quantity).checked(WINDOW),
-        optional("maxConcurrentStreams", integer(1, 2_147_483_647)),
-        optional("onInvalidMessage", ANY_TEXT).checked(checks::on_invalid_message),
+        optional(
+            "connectionKeepalive",
+            "Notices by PING frames that an upstream is gone.",
+            Shape::Object(&KEEPALIVE),
+        )
+        .or("no pings")
+        .checked(checks::keepalive),
+        optional(
+            "initialConnectionWindowSize",
+            "Bytes that an upstream may send on a connection ahead of being read; 65535 to \
+             2147483647.",
+            Shape::Quantity,
+        )
+        .or("1048576")
+        .checked(WINDOW),
+        optional(
+            "initialStreamWindowSize",
+            "Bytes that an upstream may send on one stream ahead of being read; 65535 to \
+             2147483647.",
+            Shape::Quantity,
+        )
+        .or("65536")
+        .checked(WINDOW),
+        optional(
+            "maxConcurrentStreams",
+            "Requests at a time on one connection to an upstream.",
+            integer(1, 2_147_483_647),
+        )
+        .or("Envoy's"),
+        optional(
+            "onInvalidMessage",
+            "Whether a malformed response ends the connection with all of its streams, or its \
+             own stream alone.",
+            ours(
+                &ANY_TEXT,
+                &Shape::Choice(&["TerminateConnection", "TerminateStream"]),
+            ),
+        )
+        .or("TerminateConnection"),
     ],
     &[],
 );
 
-static KEEPALIVE: Object = object(
+pub(crate) static KEEPALIVE: Object = object(
     &[
-        optional("idleInterval", Shape::Duration),
-        optional("interval", Shape::Duration),
-        optional("intervalJitter", PERCENT),
-        optional("timeout", Shape::Duration),
+        optional(
+            "idleInterval",
+            "Sends a ping when nothing has come for this long; more than zero.",
+            Shape::Positive,
+        )
+        .or("no such pings"),
+        optional(
+            "interval",
+            "Sends a ping this often; more than zero.",
+            Shape::Positive,
+        )
+        .or("no such pings"),
+        optional(
+            "intervalJitter",
+            "Percent of interval by which the time between two pings varies at random.",
+            PERCENT,
+        )
+        .or("Envoy's: 15"),
+        optional(
+            "timeout",
+            "How long Envoy waits for the answer to a ping before it closes the connection; \
+             shorter than interval.",
+            Shape::Positive,
+        ),
     ],
     &[rule(
         Code::WrongOrder,

@@ -6,8 +6,19 @@ use crate::schema::shape::*;
 
 pub(crate) static HTTP_UPGRADE: Object = object(
     &[
-        required("type", ANY_TEXT).checked(checks::upgrade),
-        optional("connect", Shape::Object(&CONNECT)),
+        required(
+            "type",
+            "Protocol that a request may change to, as its Upgrade header has it: websocket, \
+             spdy/3.1, or CONNECT.",
+            ANY_TEXT,
+        )
+        .checked(checks::upgrade),
+        optional(
+            "connect",
+            "What becomes of CONNECT requests; for type CONNECT only.",
+            Shape::Object(&CONNECT),
+        )
+        .or("they are forwarded as they are"),
     ],
     &[rule(
         Code::FieldOfType,
@@ -16,4 +27,12 @@ pub(crate) static HTTP_UPGRADE: Object = object(
     )],
 );
 
-static CONNECT: Object = object(&[optional("terminate", Shape::Boolean)], &[]);
+pub(crate) static CONNECT: Object = object(
+    &[optional(
+        "terminate",
+        "Ends CONNECT here and forwards the bytes in it, as a tunnel to a TCP upstream.",
+        Shape::Boolean,
+    )
+    .or("false")],
+    &[],
+);

@@ -3,12 +3,13 @@
 use super::checks;
 use crate::code::Code;
 use crate::schema::shape::*;
-use crate::spec::numbers::*;
 
 pub(crate) static LOAD_BALANCER: Object = object(
     &[
         required(
             "type",
+            "How endpoints are chosen: by hash, fewest requests, chance, in turn, by reported \
+             load, or by a module.",
             Shape::Choice(&[
                 "ConsistentHash",
                 "LeastRequest",
@@ -18,13 +19,46 @@ pub(crate) static LOAD_BALANCER: Object = object(
                 "DynamicModule",
             ]),
         ),
-        optional("consistentHash", Shape::Object(&CONSISTENT_HASH)),
-        optional("backendUtilization", Shape::Object(&BACKEND_UTILIZATION)),
-        optional("dynamicModule", Shape::Object(&DYNAMIC_MODULE)),
-        optional("endpointOverride", Shape::Object(&ENDPOINT_OVERRIDE)),
-        extension("leastRequest", Shape::Object(&LEAST_REQUEST)),
-        optional("slowStart", Shape::Object(&SLOW_START)),
-        optional("zoneAware", Shape::Object(&ZONE_AWARE)),
+        optional(
+            "consistentHash",
+            "What is hashed, so that equal requests go to one endpoint; exactly for type \
+             ConsistentHash.",
+            Shape::Object(&CONSISTENT_HASH),
+        ),
+        optional(
+            "backendUtilization",
+            "How endpoints' own reports of their load (ORCA) become weights; exactly for type \
+             BackendUtilization.",
+            Shape::Object(&BACKEND_UTILIZATION),
+        ),
+        optional(
+            "dynamicModule",
+            "A balancer in a module of Envoy's; accepted by Envoy Gateway and without effect \
+             there, and refused by btp apply.",
+            Shape::Object(&DYNAMIC_MODULE),
+        ),
+        optional(
+            "endpointOverride",
+            "Lets a request header name the endpoint, before the balancer of type is asked.",
+            Shape::Object(&ENDPOINT_OVERRIDE),
+        ),
+        extension(
+            "leastRequest",
+            "How type LeastRequest draws its candidates; for it only. KubeLB documents it.",
+            Shape::Object(&LEAST_REQUEST),
+        ),
+        optional(
+            "slowStart",
+            "Sends a new endpoint few requests at first; for LeastRequest, RoundRobin and \
+             BackendUtilization.",
+            Shape::Object(&SLOW_START),
+        ),
+        optional(
+            "zoneAware",
+            "Prefers or weighs the zones that endpoints are in.",
+            Shape::Object(&ZONE_AWARE),
+        )
+        .or("zones are weighed by their localities' weights"),
     ],
     &[
         rule(
@@ -80,34 +114,44 @@ pub(crate) static LOAD_BALANCER: Object = object(
     ],
 );
 
-static CONSISTENT_HASH: Object = object(
+pub(crate) static CONSISTENT_HASH: Object = object(
     &[
         required(
             "type",
+            "What is hashed: the client's address, headers, a cookie, or parameters of the \
+             query.",
             Shape::Choice(&["SourceIP", "Header", "Headers", "Cookie", "QueryParams"]),
         ),
-        optional("header", Shape::Object(&NAMED)),
-        optional("headers", many(&Shape::Object(&NAMED))),
-        optional("cookie", Shape::Object(&COOKIE)),
-        optional("queryParams", many(&Shape::Object(&PARAMETER))),
-        optional("tableSize", integer(2, 5_000_011)).checked(checks::prime),
+        optional(
+            "header",
+            "The one header that is hashed; deprecated, write headers with type Headers.",
+            Shape::Object(&NAMED),
+        ),
+        optional(
+            "headers",
+            "Headers that are hashed, one after the other; exactly for type Headers.",
+            many(&Shape::Object(&NAMED)),
+        ),
+        optional(
+            "cookie",
+            "The cookie that is hashed; exactly for type Cookie.",
+            Shape::Object(&COOKIE),
+        ),
+        optional(
+            "queryParams",
+            "Parameters of the query that are hashed; exactly for type QueryParams.",
+            many(&Shape::Object(&PARAMETER)),
+        ),
+        optional(
+            "tableSize",
+            "Entries of the Maglev table, a prime number: more spread the load more evenly and \
+             take more memory.",
+            integer(2, 5_000_011),
+        )
+        .or("65537")
+        .checked(checks::prime),
     ],
     &[
-        rule(
-            Code::FieldOfType,
-            "must have header exactly if its type is Header",
-            |it| (text_in(it, "type", "") == "Header") == has(it, "header"),
-        ),
-        rule(
-            Code::FieldOfType,
-            "must have headers exactly if its type is Headers",
-            |it| (text_in(it, "type", "") == "Headers") == has(it, "headers"),
-        ),
-        rule(
-            Code::FieldOfType,
-            "must have cookie exactly if its type is Cookie",
-            |it| (text_in(it, "type", "") == "Cookie") == has(it, "cookie"),
-        ),
         rule(
             Code::FieldOfType,
             "must have header exactly if its type is Header",
@@ -131,43 +175,116 @@ static CONSISTENT_HASH: Object = object(
     ],
 );
 
-static NAMED: Object = object(
-    &[required("name", ANY_TEXT).checked(checks::header_name)],
+pub(crate) static NAMED: Object = object(
+    &[required(
+        "name",
+        "The header whose value is hashed; a request without it goes to any endpoint.",
+        ANY_TEXT,
+    )
+    .checked(checks::header_name)],
     &[],
 );
 
-static PARAMETER: Object = object(
-    &[required("name", ANY_TEXT).checked(checks::parameter_name)],
+pub(crate) static PARAMETER: Object = object(
+    &[required(
+        "name",
+        "The query parameter whose value is hashed, 1 to 1024 bytes.",
+        ANY_TEXT,
+    )
+    .checked(checks::parameter_name)],
     &[],
 );
 
-static COOKIE: Object = object(
+pub(crate) static COOKIE: Object = object(
     &[
-        required("name", ANY_TEXT).checked(checks::cookie_name),
-        optional("ttl", Shape::Duration),
-        optional("attributes", Shape::Dictionary(&ANY_TEXT)).checked(checks::cookie_attributes),
+        required(
+            "name",
+            "The cookie whose value is hashed: 1 to 256 token characters.",
+            ANY_TEXT,
+        )
+        .checked(checks::cookie_name),
+        optional(
+            "ttl",
+            "Lifetime of the cookie that is made for a client that has none; 0s makes it one of \
+             the session.",
+            Shape::Duration,
+        )
+        .or("the cookie is read, and never made"),
+        optional(
+            "attributes",
+            "Further attributes of the cookie that is made, such as SameSite or Path.",
+            Shape::Dictionary(&ANY_TEXT),
+        )
+        .checked(checks::cookie_attributes),
     ],
     &[],
 );
 
-static BACKEND_UTILIZATION: Object = object(
+pub(crate) static BACKEND_UTILIZATION: Object = object(
     &[
-        optional("blackoutPeriod", Shape::Duration),
-        optional("errorUtilizationPenaltyPercent", COUNT).checked(UINT32_CHECK),
-        optional("keepResponseHeaders", Shape::Boolean),
-        optional("metricNamesForComputingUtilization", many(&ANY_TEXT)),
-        optional("outOfBand", Shape::Object(&OUT_OF_BAND)),
-        optional("weightExpirationPeriod", Shape::Duration),
-        optional("weightUpdatePeriod", Shape::Duration),
+        optional(
+            "blackoutPeriod",
+            "How long the reports of a new endpoint are not used, while it warms up.",
+            Shape::Duration,
+        )
+        .or("10s"),
+        optional(
+            "errorUtilizationPenaltyPercent",
+            "Weight that errors have against load, in percent: 100 counts a share of errors as \
+             much as the same load.",
+            ours(&COUNT, &integer(0, UINT32)),
+        )
+        .or("0"),
+        optional(
+            "keepResponseHeaders",
+            "Lets clients see the headers by which endpoints report their load, instead of \
+             removing them.",
+            Shape::Boolean,
+        )
+        .or("false"),
+        optional(
+            "metricNamesForComputingUtilization",
+            "Reported metrics that load is worked out from, where a report has no utilization \
+             of its own.",
+            many(&ANY_TEXT),
+        ),
+        optional(
+            "outOfBand",
+            "Asks endpoints for their load by a gRPC stream, instead of reading it off their \
+             responses.",
+            Shape::Object(&OUT_OF_BAND),
+        ),
+        optional(
+            "weightExpirationPeriod",
+            "How long a report counts when no other follows it.",
+            Shape::Duration,
+        )
+        .or("3m"),
+        optional(
+            "weightUpdatePeriod",
+            "How often the weights are worked out anew.",
+            Shape::Duration,
+        )
+        .or("1s"),
     ],
     &[],
 );
 
-static OUT_OF_BAND: Object = object(
+pub(crate) static OUT_OF_BAND: Object = object(
     &[
-        optional("authority", formed(1, 259, Form::OneLine)),
-        optional("port", PORT),
-        optional("reportingPeriod", Shape::Duration),
+        optional(
+            "authority",
+            "Authority of the stream of reports.",
+            formed(1, 259, Form::OneLine),
+        )
+        .or("the endpoint's hostname, else the cluster's name"),
+        optional("port", "Port that reports are asked for at.", PORT).or("the endpoint's own"),
+        optional(
+            "reportingPeriod",
+            "How often an endpoint is asked to report; more than zero.",
+            Shape::Duration,
+        )
+        .or("10s"),
     ],
     &[rule(
         Code::DurationOutOfBounds,
@@ -181,40 +298,78 @@ static OUT_OF_BAND: Object = object(
 
 /// KubeLB documents it. Of how many endpoints, drawn by chance, Envoy takes the
 /// one with the fewest requests.
-static LEAST_REQUEST: Object = object(&[optional("choiceCount", integer(2, UINT32))], &[]);
+pub(crate) static LEAST_REQUEST: Object = object(
+    &[optional(
+        "choiceCount",
+        "How many endpoints are drawn by chance, of which the one with the fewest requests \
+             is chosen.",
+        integer(2, UINT32),
+    )
+    .or("2")],
+    &[],
+);
 
-static DYNAMIC_MODULE: Object = object(
+pub(crate) static DYNAMIC_MODULE: Object = object(
     &[
-        required("name", HOSTNAME),
-        required("lbPolicyName", text(1, 253)),
-        optional("config", Shape::Any),
+        required(
+            "name",
+            "Name of the module, as Envoy looks for it: libNAME.so.",
+            HOSTNAME,
+        ),
+        required(
+            "lbPolicyName",
+            "Which of the module's balancers is meant.",
+            text(1, 253),
+        ),
+        optional(
+            "config",
+            "What the module is given as its configuration, in any form.",
+            Shape::Any,
+        ),
     ],
     &[],
 );
 
-static ENDPOINT_OVERRIDE: Object = object(
+pub(crate) static ENDPOINT_OVERRIDE: Object = object(
     &[required(
         "extractFrom",
+        "Where the endpoint's address is looked for, in this order; the first that names a \
+             healthy one is taken.",
         list(1, 10, &Shape::Object(&EXTRACT_FROM)),
     )],
     &[],
 );
 
-static EXTRACT_FROM: Object = object(
-    &[optional("header", ANY_TEXT).checked(checks::header_name)],
+pub(crate) static EXTRACT_FROM: Object = object(
+    &[optional(
+        "header",
+        "Request header that holds an endpoint's address and port, such as 10.0.0.7:8080.",
+        ANY_TEXT,
+    )
+    .checked(checks::header_name)],
     &[],
 );
 
-static SLOW_START: Object = object(
-    &[required("window", Shape::Duration).checked(POSITIVE)],
+pub(crate) static SLOW_START: Object = object(
+    &[required(
+        "window",
+        "How long a new endpoint takes to reach its full share of the requests; more than \
+             zero.",
+        Shape::Positive,
+    )],
     &[],
 );
 
-static ZONE_AWARE: Object = object(
+pub(crate) static ZONE_AWARE: Object = object(
     &[
-        optional("preferLocal", Shape::Object(&PREFER_LOCAL)),
+        optional(
+            "preferLocal",
+            "Sends requests to endpoints of Envoy's own zone as long as there are enough.",
+            Shape::Object(&PREFER_LOCAL),
+        ),
         optional(
             "weightedZones",
+            "Shares of the zones; those that are not named have weight 1.",
             unique("zone", 0, usize::MAX, &Shape::Object(&WEIGHTED_ZONE)),
         )
         .checked(checks::sum_of_weights),
@@ -226,24 +381,52 @@ static ZONE_AWARE: Object = object(
     )],
 );
 
-static PREFER_LOCAL: Object = object(
+pub(crate) static PREFER_LOCAL: Object = object(
     &[
-        optional("force", Shape::Object(&FORCE)),
-        optional("minEndpointsThreshold", ANY_INTEGER).checked(UINT32_CHECK),
-        optional("percentageEnabled", PERCENT),
+        optional(
+            "force",
+            "Keeps all requests in Envoy's own zone, even where it has fewer endpoints than its \
+             share.",
+            Shape::Object(&FORCE),
+        ),
+        optional(
+            "minEndpointsThreshold",
+            "Endpoints that the cluster must have before zones are preferred at all.",
+            ours(&ANY_INTEGER, &integer(0, UINT32)),
+        )
+        .or("6"),
+        optional(
+            "percentageEnabled",
+            "Percent of the requests for which the zone is looked at.",
+            PERCENT,
+        )
+        .or("100"),
     ],
     &[],
 );
 
-static FORCE: Object = object(
-    &[optional("minEndpointsInZoneThreshold", ANY_INTEGER).checked(UINT32_CHECK)],
+pub(crate) static FORCE: Object = object(
+    &[optional(
+        "minEndpointsInZoneThreshold",
+        "Endpoints that the zone must have before all requests are kept in it.",
+        ours(&ANY_INTEGER, &integer(0, UINT32)),
+    )
+    .or("1")],
     &[],
 );
 
-static WEIGHTED_ZONE: Object = object(
+pub(crate) static WEIGHTED_ZONE: Object = object(
     &[
-        required("zone", ANY_TEXT),
-        required("weight", ANY_INTEGER).checked(WEIGHT),
+        required(
+            "zone",
+            "Name of the zone, as in the endpoints' locality.",
+            ANY_TEXT,
+        ),
+        required(
+            "weight",
+            "Share of the zone in proportion to the others; 1 to 4294967295, all together too.",
+            ours(&ANY_INTEGER, &integer(1, UINT32)),
+        ),
     ],
     &[],
 );

@@ -12,9 +12,10 @@ fn everything(shape: &Shape) -> serde_json::Value {
     match shape {
         Shape::Any => serde_json::json!({ "any": ["thing"] }),
         Shape::Boolean => true.into(),
-        Shape::Number => 1.into(),
+        Shape::Number | Shape::Percentage => 1.into(),
+        Shape::Never => serde_json::Value::Null,
         Shape::Integer { least, most } => 7.clamp(*least, *most).into(),
-        Shape::Duration => "2s".into(),
+        Shape::Duration | Shape::Positive => "2s".into(),
         Shape::Quantity => "64Ki".into(),
         Shape::Choice(names) => names[0].into(),
         Shape::Text { form, .. } => match form {
@@ -23,7 +24,7 @@ fn everything(shape: &Shape) -> serde_json::Value {
         },
         Shape::List { item, .. } => vec![everything(item)].into(),
         Shape::Either(shapes) => everything(&shapes[0]),
-        Shape::Wider { ours, .. } => everything(ours),
+        Shape::Ours { ours, .. } => everything(ours),
         Shape::Dictionary(value) => serde_json::json!({ "key": everything(value) }),
         Shape::Object(object) => object
             .fields

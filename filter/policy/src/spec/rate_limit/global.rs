@@ -73,7 +73,7 @@ impl GlobalRule {
         regexes: &Regexes,
         problems: &mut Problems,
     ) -> Option<Vec<Self>> {
-        let object = global.object(&["rules"], problems)?;
+        let object = global.object_of(&super::schema::GLOBAL, problems)?;
         object
             .required("rules", problems)?
             .list(0..=256, problems, |at, problems| {
@@ -82,15 +82,7 @@ impl GlobalRule {
     }
 
     fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
-        let known = [
-            "clientSelectors",
-            "limit",
-            "cost",
-            "shared",
-            "shadowMode",
-            "xRateLimitHeaders",
-        ];
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&super::schema::RULE, problems)?;
         let selector = match object.get("clientSelectors") {
             Some(at) => read_selector(at, regexes, problems),
             None => Some(Selector::default()),
@@ -142,7 +134,7 @@ fn read_selector(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Opti
 
 impl GlobalLimit {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["requests", "unit", "fromMetadata"], problems)?;
+        let object = at.object_of(&super::schema::LIMIT, problems)?;
         let requests = object
             .required("requests", problems)
             .and_then(|at| at.integer(0..=i64::from(u32::MAX), problems))
@@ -164,7 +156,7 @@ impl GlobalLimit {
 
 /// The costs of a request and of its response.
 fn read_costs(at: At<'_>, problems: &mut Problems) -> Option<[Option<Cost>; 2]> {
-    let object = at.object(&["request", "response"], problems)?;
+    let object = at.object_of(&super::schema::COST, problems)?;
     let costs = ["request", "response"].map(|name| match object.get(name) {
         Some(at) => Cost::read(at, problems).map(Some),
         None => Some(None),
@@ -175,7 +167,7 @@ fn read_costs(at: At<'_>, problems: &mut Problems) -> Option<[Option<Cost>; 2]> 
 
 impl Cost {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["from", "number", "metadata"], problems)?;
+        let object = at.object_of(&super::schema::AMOUNT, problems)?;
         let is_number = object
             .required("from", problems)?
             .choice(&[("Number", true), ("Metadata", false)], problems)?;
@@ -223,7 +215,7 @@ impl Cost {
 
 impl MetadataKey {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["namespace", "key"], problems)?;
+        let object = at.object_of(&super::schema::LIMIT_METADATA, problems)?;
         let mut part = |name| {
             let at = object.required(name, problems)?;
             at.string_of(1..=usize::MAX, problems).map(str::to_owned)

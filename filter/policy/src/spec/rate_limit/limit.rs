@@ -73,7 +73,7 @@ const LONGEST_REFILL_YEARS: u64 = 100;
 
 impl Limit {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["requests", "unit", "burst", "fromMetadata"], problems)?;
+        let object = at.object_of(&super::schema::LOCAL_LIMIT, problems)?;
         if let Some(at) = object.get("fromMetadata") {
             at.refuse(
                 problems,

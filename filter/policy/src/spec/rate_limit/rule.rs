@@ -136,19 +136,7 @@ impl LocalRule {
         regexes: &Regexes,
         problems: &mut Problems,
     ) -> Option<(Self, Option<RateLimitHeaders>)> {
-        let known = [
-            "name",
-            "clientSelectors",
-            "limit",
-            "concurrency",
-            "cost",
-            "shared",
-            "shadowMode",
-            "xRateLimitHeaders",
-            "reject",
-            "queue",
-        ];
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&super::schema::LOCAL_RULE, problems)?;
         let name = object
             .get("name")
             .and_then(|at| read_name(at, problems))
@@ -247,7 +235,7 @@ impl LocalRule {
 
 impl Queue {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["maxDelay", "maxQueued"], problems)?;
+        let object = at.object_of(&super::schema::QUEUE, problems)?;
         let max_queued = object.get("maxQueued").map(|at| read_u32(at, problems));
         let at = object.required("maxDelay", problems)?;
         let max_delay = Duration::read_positive(at, problems)?;
@@ -275,7 +263,7 @@ fn whole<T>(read: Option<Option<T>>) -> Option<Option<T>> {
 }
 
 fn read_concurrency(at: At<'_>, problems: &mut Problems) -> Option<u32> {
-    let object = at.object(&["max"], problems)?;
+    let object = at.object_of(&super::schema::CONCURRENCY, problems)?;
     read_u32(object.required("max", problems)?, problems)
 }
 
@@ -297,7 +285,7 @@ fn read_name<'a>(at: At<'a>, problems: &mut Problems) -> Option<&'a str> {
 }
 
 fn read_cost(at: At<'_>, problems: &mut Problems) -> Option<u32> {
-    let object = at.object(&["request", "response"], problems)?;
+    let object = at.object_of(&super::schema::LOCAL_COST, problems)?;
     if let Some(at) = object.get("response") {
         at.refuse(
             problems,
@@ -308,7 +296,7 @@ fn read_cost(at: At<'_>, problems: &mut Problems) -> Option<u32> {
     let Some(at) = object.get("request") else {
         return Some(1);
     };
-    let object = at.object(&["from", "number", "metadata"], problems)?;
+    let object = at.object_of(&super::schema::LOCAL_AMOUNT, problems)?;
     if let Some(at) = object.required("from", problems) {
         let reason = "must be Number: only global limits take their cost from metadata";
         if at.string(problems)? != "Number" {

@@ -1,66 +1,185 @@
 //! `rateLimit`: what may be written.
 
 use crate::code::Code;
+use crate::owner::{Capability, Owner};
 use crate::schema::shape::*;
 use crate::spec::canned_reply::schema::REJECT;
 use crate::spec::selector::schema::SELECTOR;
 
 pub(crate) static RATE_LIMIT: Object = object(
     &[
-        optional("type", Shape::Choice(&["Global", "Local"])),
-        optional("local", Shape::Object(&LOCAL)),
-        optional("global", Shape::Object(&GLOBAL)),
+        optional(
+            "type",
+            "Which of the two counts if both are there; deprecated, as local and global speak \
+             for themselves.",
+            Shape::Choice(&["Global", "Local"]),
+        ),
+        optional(
+            "local",
+            "Limits that this Envoy keeps by itself, for all of its workers together.",
+            Shape::Object(&LOCAL),
+        )
+        .by(Owner::Filter(Capability::RateLimit)),
+        optional(
+            "global",
+            "Limits that a rate limit service counts for all Envoys together; btp apply writes \
+             Envoy's filter and the service's file.",
+            Shape::Object(&GLOBAL),
+        )
+        .by(Owner::Envoy),
     ],
     &[],
 );
 
-static LOCAL: Object = object(
+pub(crate) static LOCAL: Object = object(
     &[
-        optional("rules", list(0, 16, &Shape::Object(&LOCAL_RULE))),
-        extension("exempt", list(1, 16, &Shape::Object(&SELECTOR))),
-        extension("mode", Shape::Choice(&["AllMatching", "FirstMatch"])),
-        extension("reject", Shape::Object(&REJECT)),
-        extension("retryAfter", Shape::Boolean),
-        extension("disabled", Shape::Boolean),
+        optional(
+            "rules",
+            "Limits and the requests they are for; the rule without clientSelectors counts \
+             requests that no other rule counts.",
+            list(0, 16, &Shape::Object(&LOCAL_RULE)),
+        )
+        .or("no limit"),
+        extension(
+            "exempt",
+            "Requests that no rule counts: those that meet any of these selectors.",
+            list(1, 16, &Shape::Object(&SELECTOR)),
+        )
+        .or("none"),
+        extension(
+            "mode",
+            "Whether every rule that matches counts a request, or only the first in the list.",
+            Shape::Choice(&["AllMatching", "FirstMatch"]),
+        )
+        .or("AllMatching"),
+        extension(
+            "reject",
+            "What refused clients get, unless their rule has a reject of its own.",
+            Shape::Object(&REJECT),
+        ),
+        extension(
+            "retryAfter",
+            "Whether refused clients are told by a retry-after header when to come again, in \
+             seconds.",
+            Shape::Boolean,
+        )
+        .or("true"),
+        extension(
+            "disabled",
+            "With true nothing is limited: a policy opts out of what it would inherit.",
+            Shape::Boolean,
+        )
+        .or("false"),
     ],
     &[],
 );
 
-static CONCURRENCY: Object = object(&[required("max", integer(1, UINT32))], &[]);
+pub(crate) static CONCURRENCY: Object = object(
+    &[required(
+        "max",
+        "Requests of the rule that may be in flight at once, by all workers together; \
+             further ones are refused.",
+        integer(1, UINT32),
+    )],
+    &[],
+);
 
-static QUEUE: Object = object(
+pub(crate) static QUEUE: Object = object(
     &[
-        required("maxDelay", Shape::Duration),
-        extension("maxQueued", integer(1, UINT32)),
+        required(
+            "maxDelay",
+            "How long a request waits for its tokens before it is refused; at most 1h.",
+            Shape::Positive,
+        ),
+        extension(
+            "maxQueued",
+            "Tokens that may be waited for at a time in each bucket; what comes beyond is \
+             refused at once.",
+            integer(1, UINT32),
+        )
+        .or("any number"),
     ],
     &[],
 );
 
 pub(crate) static GLOBAL: Object = object(
-    &[required("rules", list(0, 256, &Shape::Object(&RULE)))],
+    &[required(
+        "rules",
+        "Limits that the service counts; all rules that match count a request.",
+        list(0, 256, &Shape::Object(&RULE)),
+    )],
     &[],
 );
 
 /// A local rule has the fields of a global one, but two of them are refused,
 /// and some of ours.
-static LOCAL_RULE: Object = object(
+pub(crate) static LOCAL_RULE: Object = object(
     &[
-        extension("name", formed(1, 63, Form::DnsSubdomain)),
-        optional("clientSelectors", list(0, 8, &Shape::Object(&SELECTOR))),
-        optional("limit", Shape::Object(&LOCAL_LIMIT)),
-        extension("concurrency", Shape::Object(&CONCURRENCY)),
-        optional("cost", Shape::Object(&COST)),
-        optional("shared", Shape::Boolean),
-        optional("shadowMode", Shape::Boolean),
+        extension(
+            "name",
+            "Names the rule in metrics, and keeps its buckets when its selectors change; a DNS \
+             label, once in a policy.",
+            formed(1, 63, Form::DnsLabel),
+        )
+        .or("metrics name it by its place"),
+        optional(
+            "clientSelectors",
+            "Which requests the rule counts: everything in every item must hold.",
+            list(0, 8, &Shape::Object(&SELECTOR)),
+        )
+        .or("requests that no other rule counts"),
+        optional(
+            "limit",
+            "How many requests may pass in how long; may be left out beside concurrency.",
+            Shape::Object(&LOCAL_LIMIT),
+        ),
+        extension(
+            "concurrency",
+            "How many requests of the rule may be in flight at once, whatever their rate.",
+            Shape::Object(&CONCURRENCY),
+        )
+        .or("any number"),
+        optional(
+            "cost",
+            "How many tokens a request takes.",
+            Shape::Object(&LOCAL_COST),
+        )
+        .or("1"),
+        optional(
+            "shared",
+            "With true all routes of the policy share one bucket; otherwise each route name has \
+             its own.",
+            Shape::Boolean,
+        )
+        .or("false"),
+        optional(
+            "shadowMode",
+            "With true the rule counts, and refuses nothing: for trying a limit out.",
+            Shape::Boolean,
+        )
+        .or("false"),
         optional(
             "xRateLimitHeaders",
-            Shape::Wider {
+            "Whether responses tell clients what is left, and by which headers: x-ratelimit-* \
+             or RateLimit.",
+            Shape::Ours {
                 crd: &X_RATE_LIMIT_HEADERS,
                 ours: &Shape::Choice(&["Off", "DraftVersion03", "DraftVersion10"]),
             },
-        ),
-        extension("reject", Shape::Object(&REJECT)),
-        extension("queue", Shape::Object(&QUEUE)),
+        )
+        .or("as the default rule, whose own is DraftVersion03"),
+        extension(
+            "reject",
+            "What clients get that this rule refuses, in place of local.reject.",
+            Shape::Object(&REJECT),
+        )
+        .or("local.reject"),
+        extension(
+            "queue",
+            "Holds requests until there are tokens for them, instead of refusing them at once.",
+            Shape::Object(&QUEUE),
+        )
+        .or("refused at once"),
     ],
     &[
         rule(Code::NoneOfFields, "must have limit or concurrency", |it| {
@@ -86,60 +205,155 @@ static LOCAL_RULE: Object = object(
 
 const X_RATE_LIMIT_HEADERS: Shape = Shape::Choice(&["Off", "DraftVersion03"]);
 
-static RULE: Object = object(
+pub(crate) static RULE: Object = object(
     &[
-        optional("clientSelectors", list(0, 8, &Shape::Object(&SELECTOR))),
-        required("limit", Shape::Object(&LIMIT)),
-        optional("cost", Shape::Object(&COST)),
-        optional("shared", Shape::Boolean),
-        optional("shadowMode", Shape::Boolean),
-        optional("xRateLimitHeaders", X_RATE_LIMIT_HEADERS),
+        optional(
+            "clientSelectors",
+            "Which requests the service counts for this rule: everything in every item must \
+             hold.",
+            list(0, 8, &Shape::Object(&SELECTOR)),
+        )
+        .or("every request"),
+        required(
+            "limit",
+            "How many requests may pass through all Envoys together, in how long.",
+            Shape::Object(&LIMIT),
+        ),
+        optional(
+            "cost",
+            "What is taken off the limit for a request, and for its response.",
+            Shape::Object(&COST),
+        )
+        .or("1 for a request, nothing for a response"),
+        optional(
+            "shared",
+            "With true all routes of the policy share one counter of the service.",
+            Shape::Boolean,
+        )
+        .or("false"),
+        optional(
+            "shadowMode",
+            "With true the service counts, and no request is refused.",
+            Shape::Boolean,
+        )
+        .or("false"),
+        optional(
+            "xRateLimitHeaders",
+            "Whether responses of the service's rule carry x-ratelimit-* headers.",
+            X_RATE_LIMIT_HEADERS,
+        )
+        .or("as other rules do"),
     ],
     &[],
 );
 
 const UNIT: Shape = Shape::Choice(&["Second", "Minute", "Hour", "Day", "Week", "Month", "Year"]);
 
-static LOCAL_LIMIT: Object = object(
+pub(crate) static LOCAL_LIMIT: Object = object(
     &[
-        required("requests", integer(0, UINT32)),
-        required("unit", UNIT),
-        extension("burst", integer(1, UINT32)),
-        optional("fromMetadata", Shape::Object(&LIMIT_METADATA)),
+        required(
+            "requests",
+            "Tokens that come back in one unit of time; 0 lets no request pass.",
+            integer(0, UINT32),
+        ),
+        required(
+            "unit",
+            "The time in which the tokens come back; a month has 30 days, a year 365.",
+            UNIT,
+        ),
+        extension(
+            "burst",
+            "Tokens that the bucket holds: how many requests may pass at once after a quiet \
+             time; they must come back within 100 years.",
+            integer(1, UINT32),
+        )
+        .or("requests"),
+        optional(
+            "fromMetadata",
+            "Refused here: only the limits of a rate limit service (rateLimit.global) can be \
+             taken from metadata.",
+            ours(&Shape::Object(&LIMIT_METADATA), &Shape::Never),
+        ),
     ],
     &[],
 );
 
-static LIMIT: Object = object(
+pub(crate) static LIMIT: Object = object(
     &[
-        required("requests", integer(0, UINT32)),
-        required("unit", UNIT),
-        optional("fromMetadata", Shape::Object(&LIMIT_METADATA)),
+        required(
+            "requests",
+            "Requests that may pass in one unit of time, in fixed windows; 0 lets none pass.",
+            integer(0, UINT32),
+        ),
+        required(
+            "unit",
+            "Length of the window in which requests are counted; a month has 30 days, a year \
+             365.",
+            UNIT,
+        ),
+        optional(
+            "fromMetadata",
+            "Takes the number of requests from dynamic metadata that a filter has written, if \
+             it is there.",
+            Shape::Object(&LIMIT_METADATA),
+        )
+        .or("requests"),
     ],
     &[],
 );
 
-static LIMIT_METADATA: Object = object(
+pub(crate) static LIMIT_METADATA: Object = object(
     &[
-        required("namespace", text(1, usize::MAX)),
-        required("key", text(1, usize::MAX)),
+        required(
+            "namespace",
+            "Namespace of the dynamic metadata that holds the limit, such as a filter's name.",
+            text(1, usize::MAX),
+        ),
+        required(
+            "key",
+            "Key of the limit in that namespace.",
+            text(1, usize::MAX),
+        ),
     ],
     &[],
 );
 
-static COST: Object = object(
+pub(crate) static COST: Object = object(
     &[
-        optional("request", Shape::Object(&AMOUNT)),
-        optional("response", Shape::Object(&AMOUNT)),
+        optional(
+            "request",
+            "Tokens that are taken when the request arrives.",
+            Shape::Object(&AMOUNT),
+        )
+        .or("1"),
+        optional(
+            "response",
+            "Tokens that are taken when the response has ended; global limits only.",
+            Shape::Object(&AMOUNT),
+        )
+        .or("nothing"),
     ],
     &[],
 );
 
-static AMOUNT: Object = object(
+pub(crate) static AMOUNT: Object = object(
     &[
-        required("from", Shape::Choice(&["Number", "Metadata"])),
-        optional("number", ANY_INTEGER),
-        optional("metadata", Shape::Object(&AMOUNT_METADATA)),
+        required(
+            "from",
+            "Whether the amount is a number written here, or found in dynamic metadata.",
+            Shape::Choice(&["Number", "Metadata"]),
+        ),
+        optional(
+            "number",
+            "The amount, for from Number; 0 takes nothing.",
+            ours(&ANY_INTEGER, &integer(0, 1_000_000_000)),
+        )
+        .or("1"),
+        optional(
+            "metadata",
+            "Where in dynamic metadata the amount is, for from Metadata.",
+            Shape::Object(&AMOUNT_METADATA),
+        ),
     ],
     &[rule(
         Code::ExcludedField,
@@ -148,7 +362,65 @@ static AMOUNT: Object = object(
     )],
 );
 
-static AMOUNT_METADATA: Object = object(
-    &[required("namespace", ANY_TEXT), required("key", ANY_TEXT)],
+pub(crate) static AMOUNT_METADATA: Object = object(
+    &[
+        required(
+            "namespace",
+            "Namespace of the dynamic metadata that holds the amount, such as a filter's name.",
+            ANY_TEXT,
+        ),
+        required("key", "Key of the amount in that namespace.", ANY_TEXT),
+    ],
     &[],
+);
+
+/// A local rule has the costs of a global one, but not those that only a service
+/// can take.
+pub(crate) static LOCAL_COST: Object = object(
+    &[
+        optional(
+            "request",
+            "Tokens that the filter takes when a request arrives.",
+            Shape::Object(&LOCAL_AMOUNT),
+        )
+        .or("1"),
+        optional(
+            "response",
+            "Refused here: only the limits of a rate limit service (rateLimit.global) count \
+             responses.",
+            ours(&Shape::Object(&AMOUNT), &Shape::Never),
+        ),
+    ],
+    &[],
+);
+
+pub(crate) static LOCAL_AMOUNT: Object = object(
+    &[
+        required(
+            "from",
+            "Where the number of tokens is: here, as the filter takes none from metadata.",
+            ours(
+                &Shape::Choice(&["Number", "Metadata"]),
+                &Shape::Choice(&["Number"]),
+            ),
+        ),
+        optional(
+            "number",
+            "How many tokens a request takes from the bucket: 0 takes nothing, and more than \
+             burst could never pass.",
+            ours(&ANY_INTEGER, &integer(0, UINT32)),
+        )
+        .or("1"),
+        optional(
+            "metadata",
+            "Refused here: only the limits of a rate limit service (rateLimit.global) cost what \
+             metadata says.",
+            ours(&Shape::Object(&AMOUNT_METADATA), &Shape::Never),
+        ),
+    ],
+    &[rule(
+        Code::ExcludedField,
+        "must not have both number and metadata",
+        |it| count(it, &["number", "metadata"]) < 2,
+    )],
 );

@@ -66,7 +66,7 @@ impl OverrideBody {
         owner: &ObjectName,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let object = at.object(&["type", "inline", "valueRef", "format"], problems)?;
+        let object = at.object_of(&super::schema::BODY, problems)?;
         let by_ref = match object.get("type") {
             Some(at) => at.choice(&[("Inline", false), ("ValueRef", true)], problems)?,
             None => false,
@@ -132,7 +132,7 @@ impl OverrideBody {
 
 impl Variant {
     pub(super) fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["contentType", "body"], problems)?;
+        let object = at.object_of(&super::schema::VARIANT, problems)?;
         let content_type = object
             .required("contentType", problems)
             .and_then(|at| read_content_type(at, problems));
@@ -169,7 +169,7 @@ fn read_content_type(at: At<'_>, problems: &mut Problems) -> Option<(String, Str
 }
 
 fn read_config_map(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<ObjectName> {
-    let object = at.object(&["group", "kind", "name"], problems)?;
+    let object = at.object_of(&super::schema::VALUE_REF, problems)?;
     if let Some(at) = object.required("group", problems) {
         at.choice(&[("", ())], problems);
     }

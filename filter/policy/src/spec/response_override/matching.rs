@@ -58,9 +58,8 @@ pub enum StringMatch {
 
 impl OverrideMatch {
     pub(super) fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
-        let known = ["statusCodes", "responseHeaders", "grpcStatus", "requests"];
-        let object = at.object(&known, problems)?;
-        if !known.iter().any(|name| object.has(name)) {
+        let object = at.object_of(&super::schema::MATCH, problems)?;
+        if !super::schema::MATCH.names().any(|name| object.has(name)) {
             at.refuse(
                 problems,
                 Code::NoneOfFields,
@@ -109,7 +108,7 @@ pub(super) fn read_grpc_status(at: At<'_>, problems: &mut Problems) -> Option<u8
 
 impl HeaderMatch {
     fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["name", "value"], problems)?;
+        let object = at.object_of(&super::schema::HEADER_MATCH, problems)?;
         let name = object
             .required("name", problems)
             .and_then(|at| HeaderName::read(at, problems));
@@ -138,7 +137,7 @@ impl StringMatch {
             ("Suffix", Kind::Suffix),
             ("RegularExpression", Kind::Regex),
         ];
-        let object = at.object(&["type", "value"], problems)?;
+        let object = at.object_of(&super::schema::STRING_MATCH, problems)?;
         let kind = match object.get("type") {
             Some(at) => at.choice(&kinds, problems)?,
             None => Kind::Exact,
@@ -160,7 +159,7 @@ fn read_status_match(at: At<'_>, problems: &mut Problems) -> Option<StatusRange>
         Value,
         Range,
     }
-    let object = at.object(&["type", "value", "range"], problems)?;
+    let object = at.object_of(&super::schema::STATUS_CODE, problems)?;
     let kind = match object.get("type") {
         Some(at) => at.choice(&[("Value", Kind::Value), ("Range", Kind::Range)], problems)?,
         None => Kind::Value,
@@ -180,7 +179,7 @@ fn read_status_match(at: At<'_>, problems: &mut Problems) -> Option<StatusRange>
     if kind == Kind::Value {
         return HttpStatus::read(at, problems).map(StatusRange::one);
     }
-    let range = at.object(&["start", "end"], problems)?;
+    let range = at.object_of(&super::schema::RANGE, problems)?;
     let start = range
         .required("start", problems)
         .and_then(|at| HttpStatus::read(at, problems));

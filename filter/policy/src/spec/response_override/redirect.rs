@@ -42,16 +42,7 @@ pub enum RedirectMode {
 
 impl Redirect {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let known = [
-            "mode",
-            "scheme",
-            "hostname",
-            "hosts",
-            "path",
-            "port",
-            "statusCode",
-        ];
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&super::schema::REDIRECT, problems)?;
         let mode = match object.get("mode") {
             Some(at) => at.choice(&[("Client", RedirectMode::Client)], problems)?,
             None => RedirectMode::Internal,
@@ -172,7 +163,7 @@ fn read_status(at: At<'_>, mode: RedirectMode, problems: &mut Problems) -> Optio
 }
 
 fn read_path(at: At<'_>, mode: RedirectMode, problems: &mut Problems) -> Option<Template> {
-    let object = at.object(&["type", "replaceFullPath", "replacePrefixMatch"], problems)?;
+    let object = at.object_of(&super::schema::PATH, problems)?;
     if let Some(at) = object.required("type", problems) {
         at.choice(&[("ReplaceFullPath", ())], problems);
     }

@@ -9,6 +9,7 @@ use crate::read::At;
 use crate::scalar::{
     Header, HeaderName, HttpStatus, ObjectName, Template, read_header_name, read_header_value,
 };
+use crate::spec::canned_reply::schema::HEADER;
 
 /// The new response.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -85,16 +86,7 @@ const OF_CACHES: [&str; 4] = ["age", "cache-control", "expires", "pragma"];
 
 impl OverrideResponse {
     pub(super) fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
-        let known = [
-            "statusCode",
-            "grpcStatus",
-            "contentType",
-            "body",
-            "keepBody",
-            "variants",
-            "header",
-        ];
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&super::schema::RESPONSE, problems)?;
         let status = object
             .get("statusCode")
             .and_then(|at| HttpStatus::read(at, problems));
@@ -195,7 +187,7 @@ const TEXT_PLAIN: &str = "text/plain";
 
 impl HeaderChanges {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let object = at.object(&["set", "add", "remove"], problems)?;
+        let object = at.object_of(&super::schema::HEADER_CHANGES, problems)?;
         let mut changes = Self::default();
         if let Some(at) = object.get("remove") {
             changes.remove = at.list(0..=16, problems, read_header_name)?;
@@ -277,7 +269,7 @@ pub(super) fn read_template(at: At<'_>, source: &str, problems: &mut Problems) -
 }
 
 fn read_header(at: At<'_>, problems: &mut Problems) -> Option<Header> {
-    let object = at.object(&["name", "value"], problems)?;
+    let object = at.object_of(&HEADER, problems)?;
     let name = object
         .required("name", problems)
         .and_then(|at| read_header_name(at, problems));

@@ -8,11 +8,34 @@ use crate::spec::selector::schema::SELECTOR;
 
 pub(crate) static RESPONSE_OVERRIDE: Object = object(
     &[
-        required("match", Shape::Object(&MATCH)),
-        optional("source", Shape::Choice(&["All", "Local", "Backend"])),
-        optional("response", Shape::Object(&RESPONSE)),
-        optional("redirect", Shape::Object(&REDIRECT)),
-        extension("keepHeaders", Shape::Either(&KEEP_HEADERS)),
+        required(
+            "match",
+            "What is asked of a response, and of its request; all that is given must hold.",
+            Shape::Object(&MATCH),
+        ),
+        optional(
+            "source",
+            "Whose responses are meant: any, those that Envoy itself makes, or those of \
+             upstreams.",
+            Shape::Choice(&["All", "Local", "Backend"]),
+        )
+        .or("All"),
+        optional(
+            "response",
+            "What the client gets instead; exactly one of this and redirect.",
+            Shape::Object(&RESPONSE),
+        ),
+        optional(
+            "redirect",
+            "Where another answer comes from; exactly one of this and response.",
+            Shape::Object(&REDIRECT),
+        ),
+        extension(
+            "keepHeaders",
+            "Headers of the original response that survive: none, all, or those listed.",
+            Shape::Either(&KEEP_HEADERS),
+        )
+        .or("None"),
     ],
     &[rule(
         Code::NotExactlyOne,
@@ -23,15 +46,32 @@ pub(crate) static RESPONSE_OVERRIDE: Object = object(
 
 static KEEP_HEADERS: [Shape; 2] = [Shape::Choice(&["None", "All"]), list(1, 64, &TOKEN)];
 
-static MATCH: Object = object(
+pub(crate) static MATCH: Object = object(
     &[
-        optional("statusCodes", list(1, 50, &Shape::Object(&STATUS_CODE))),
+        optional(
+            "statusCodes",
+            "Statuses of the response, any of which is enough.",
+            list(1, 50, &Shape::Object(&STATUS_CODE)),
+        )
+        .or("any"),
         optional(
             "responseHeaders",
+            "Conditions on headers of the response, all of which must hold; a header that is \
+             not there meets none.",
             list(1, 16, &Shape::Object(&HEADER_MATCH)),
         ),
-        extension("grpcStatus", list(1, 17, &GRPC_STATUS)),
-        extension("requests", list(1, 16, &Shape::Object(&SELECTOR))),
+        extension(
+            "grpcStatus",
+            "Statuses of gRPC responses by their number, any of which is enough; those of plain \
+             HTTP meet none.",
+            list(1, 17, &GRPC_STATUS),
+        ),
+        extension(
+            "requests",
+            "Conditions on the request, any of which is enough.",
+            list(1, 16, &Shape::Object(&SELECTOR)),
+        )
+        .or("every request"),
     ],
     &[rule(
         Code::NoneOfFields,
@@ -45,11 +85,24 @@ static MATCH: Object = object(
 
 const GRPC_STATUS: Shape = integer(0, 16);
 
-static STATUS_CODE: Object = object(
+pub(crate) static STATUS_CODE: Object = object(
     &[
-        optional("type", Shape::Choice(&["Value", "Range"])),
-        optional("value", ANY_INTEGER),
-        optional("range", Shape::Object(&RANGE)),
+        optional(
+            "type",
+            "Whether one status is meant, or a range.",
+            Shape::Choice(&["Value", "Range"]),
+        )
+        .or("Value"),
+        optional(
+            "value",
+            "The status that is meant, for type Value.",
+            ours(&ANY_INTEGER, &integer(200, 599)),
+        ),
+        optional(
+            "range",
+            "The statuses that are meant, for type Range.",
+            Shape::Object(&RANGE),
+        ),
     ],
     &[
         rule(
@@ -65,8 +118,19 @@ static STATUS_CODE: Object = object(
     ],
 );
 
-static RANGE: Object = object(
-    &[required("start", ANY_INTEGER), required("end", ANY_INTEGER)],
+pub(crate) static RANGE: Object = object(
+    &[
+        required(
+            "start",
+            "The first status of the range.",
+            ours(&ANY_INTEGER, &integer(200, 599)),
+        ),
+        required(
+            "end",
+            "The last status of the range, itself included; above start.",
+            ours(&ANY_INTEGER, &integer(200, 599)),
+        ),
+    ],
     &[rule(
         Code::WrongOrder,
         "must end after it starts",
@@ -80,34 +144,79 @@ static RANGE: Object = object(
     )],
 );
 
-static HEADER_MATCH: Object = object(
+pub(crate) static HEADER_MATCH: Object = object(
     &[
-        required("name", TOKEN),
-        required("value", Shape::Object(&STRING_MATCH)),
+        required(
+            "name",
+            "The response header that is looked at, in any case.",
+            TOKEN,
+        ),
+        required(
+            "value",
+            "What the response header's value must be.",
+            Shape::Object(&STRING_MATCH),
+        ),
     ],
     &[],
 );
 
-static STRING_MATCH: Object = object(
+pub(crate) static STRING_MATCH: Object = object(
     &[
         optional(
             "type",
+            "Whether all of the text is compared, its beginning, its end, or all of it with a \
+             regular expression.",
             Shape::Choice(&["Exact", "Prefix", "Suffix", "RegularExpression"]),
+        )
+        .or("Exact"),
+        required(
+            "value",
+            "The text or pattern that is compared with, case by case.",
+            text(1, 1024),
         ),
-        required("value", text(1, 1024)),
     ],
     &[],
 );
 
-static RESPONSE: Object = object(
+pub(crate) static RESPONSE: Object = object(
     &[
-        optional("statusCode", ANY_INTEGER),
-        optional("contentType", ANY_TEXT),
-        optional("body", Shape::Object(&BODY)),
-        optional("header", Shape::Object(&HEADER_CHANGES)),
-        extension("grpcStatus", GRPC_STATUS),
-        extension("keepBody", Shape::Boolean),
-        extension("variants", list(1, 16, &Shape::Object(&VARIANT))),
+        optional(
+            "statusCode",
+            "HTTP status of the new response, 200 to 599.",
+            ours(&ANY_INTEGER, &integer(200, 599)),
+        )
+        .or("the original one"),
+        optional(
+            "contentType",
+            "Content type of the new response; operators such as %RESPONSE_CODE% are filled in.",
+            ANY_TEXT,
+        )
+        .or("text/plain for a body, the original one with keepBody"),
+        optional("body", "Body of the new response.", Shape::Object(&BODY)).or("empty"),
+        optional(
+            "header",
+            "Headers that are set, added or removed on the new response.",
+            Shape::Object(&HEADER_CHANGES),
+        ),
+        extension(
+            "grpcStatus",
+            "Status of the new response for a gRPC client, by its number.",
+            GRPC_STATUS,
+        )
+        .or("what the HTTP status stands for"),
+        extension(
+            "keepBody",
+            "With true the original body and headers stay, and only status and named headers \
+             change.",
+            Shape::Boolean,
+        )
+        .or("false"),
+        extension(
+            "variants",
+            "Bodies in several media types, of which the request's Accept header picks one; in \
+             place of body.",
+            list(1, 16, &Shape::Object(&VARIANT)),
+        ),
     ],
     &[rule(
         Code::ExcludedField,
@@ -116,23 +225,49 @@ static RESPONSE: Object = object(
     )],
 );
 
-static VARIANT: Object = object(
+pub(crate) static VARIANT: Object = object(
     &[
-        required("contentType", text(3, 4096)),
-        required("body", Shape::Object(&BODY)),
+        required(
+            "contentType",
+            "Media type of this body, such as application/json.",
+            text(3, 4096),
+        ),
+        required(
+            "body",
+            "The body that is sent to clients which prefer this media type.",
+            Shape::Object(&BODY),
+        ),
     ],
     &[],
 );
 
-static BODY: Object = object(
+pub(crate) static BODY: Object = object(
     &[
-        optional("type", Shape::Choice(&["Inline", "ValueRef"])),
-        optional("inline", ANY_TEXT),
-        optional("valueRef", Shape::Object(&VALUE_REF)),
+        optional(
+            "type",
+            "Whether the text is here or in a ConfigMap.",
+            Shape::Choice(&["Inline", "ValueRef"]),
+        )
+        .or("Inline"),
+        optional(
+            "inline",
+            "The text; operators such as %REQ(:path)% are filled in, unless format says \
+             otherwise.",
+            ANY_TEXT,
+        ),
+        optional(
+            "valueRef",
+            "The ConfigMap that holds the text, under the key response.body or as its only one; \
+             for type ValueRef.",
+            Shape::Object(&VALUE_REF),
+        ),
         extension(
             "format",
+            "Whether operators are filled in with what clients wrote made harmless for the \
+             media type, filled in as it is (RawTemplate), or left alone (Literal).",
             Shape::Choice(&["Template", "Literal", "RawTemplate"]),
-        ),
+        )
+        .or("Template"),
     ],
     &[
         rule(
@@ -152,51 +287,117 @@ static BODY: Object = object(
     ],
 );
 
-static VALUE_REF: Object = object(
+pub(crate) static VALUE_REF: Object = object(
     &[
-        required("group", formed(0, 253, Form::Group)),
-        required("kind", formed(1, 63, Form::Kind)),
-        required("name", text(1, 253)),
+        required(
+            "group",
+            "API group of the object: empty, as ConfigMaps are in the core group.",
+            ours(&formed(0, 253, Form::Group), &Shape::Choice(&[""])),
+        ),
+        required(
+            "kind",
+            "Kind of the object; ConfigMap is the only one.",
+            ours(&formed(1, 63, Form::Kind), &Shape::Choice(&["ConfigMap"])),
+        ),
+        required(
+            "name",
+            "Name of the ConfigMap, in the policy's namespace.",
+            text(1, 253),
+        ),
     ],
     &[],
 );
 
-static HEADER_CHANGES: Object = object(
+pub(crate) static HEADER_CHANGES: Object = object(
     &[
-        optional("set", unique("name", 0, 16, &Shape::Object(&HEADER))),
-        optional("add", unique("name", 0, 16, &Shape::Object(&HEADER))),
-        optional("remove", unique("", 0, 16, &ANY_TEXT)),
+        optional(
+            "set",
+            "Headers of the new response that take the place of any of that name.",
+            unique("name", 0, 16, &Shape::Object(&HEADER)),
+        ),
+        optional(
+            "add",
+            "Headers of the new response that stand beside others of that name.",
+            unique("name", 0, 16, &Shape::Object(&HEADER)),
+        ),
+        optional(
+            "remove",
+            "Names of headers that do not survive; only beside keepHeaders or keepBody, as an \
+             override drops the original ones anyway.",
+            unique("", 0, 16, &ANY_TEXT),
+        ),
     ],
     &[],
 );
 
-static REDIRECT: Object = object(
+pub(crate) static REDIRECT: Object = object(
     &[
-        optional("scheme", Shape::Choice(&["http", "https"])),
-        optional("hostname", HOSTNAME),
-        optional("path", Shape::Object(&PATH)),
-        optional("port", ANY_INTEGER),
+        optional(
+            "scheme",
+            "Scheme of the redirect's address.",
+            Shape::Choice(&["http", "https"]),
+        )
+        .or("the request's"),
+        optional("hostname", "Host of the redirect's address.", HOSTNAME).or("the request's"),
+        optional(
+            "path",
+            "Path of the redirect's address.",
+            Shape::Object(&PATH),
+        )
+        .or("the request's"),
+        optional(
+            "port",
+            "Port of the redirect's address, 1 to 65535.",
+            ours(&ANY_INTEGER, &PORT),
+        )
+        .or("the scheme's usual one, or the request's"),
         optional(
             "statusCode",
-            Shape::Wider {
+            "Status that the client gets: 301 or 302; with mode Client 303, 307 and 308, too.",
+            Shape::Ours {
                 crd: &integer(301, 302),
                 ours: &integer(301, 308),
             },
-        ),
-        extension("mode", Shape::Choice(&["Client"])),
-        extension("hosts", list(1, 64, &text(1, 259))),
+        )
+        .or("302"),
+        extension(
+            "mode",
+            "Client sends the client to the address; without it Envoy itself runs the request \
+             again there, which btp apply writes.",
+            Shape::Choice(&["Client"]),
+        )
+        .or("Envoy runs the request again"),
+        extension(
+            "hosts",
+            "Hosts that the request may name to be redirected to itself, against made-up Host \
+             headers; with mode Client.",
+            list(1, 64, &text(1, 259)),
+        )
+        .or("any"),
     ],
     &[],
 );
 
-static PATH: Object = object(
+pub(crate) static PATH: Object = object(
     &[
         required(
             "type",
-            Shape::Choice(&["ReplaceFullPath", "ReplacePrefixMatch"]),
+            "What of the path is replaced; ReplaceFullPath is the only one that is accepted.",
+            ours(
+                &Shape::Choice(&["ReplaceFullPath", "ReplacePrefixMatch"]),
+                &Shape::Choice(&["ReplaceFullPath"]),
+            ),
         ),
-        optional("replaceFullPath", text(0, 1024)),
-        optional("replacePrefixMatch", text(0, 1024)),
+        optional(
+            "replaceFullPath",
+            "The new path, with its query; operators are filled in with mode Client.",
+            text(0, 1024),
+        ),
+        optional(
+            "replacePrefixMatch",
+            "Refused, as by the API: an override knows no matched prefix.",
+            ours(&text(0, 1024), &Shape::Never),
+        ),
     ],
     &[rule(
         Code::FieldOfType,

@@ -1,39 +1,101 @@
 //! `retry`: what may be written.
 
 use super::TRIGGERS;
+use crate::owner::{Capability, Owner};
 use crate::schema::shape::*;
 
 pub(crate) static RETRY: Object = object(
     &[
-        optional("numRetries", COUNT),
-        optional("numAttemptsPerPriority", ANY_INTEGER),
-        optional("perRetry", Shape::Object(&PER_RETRY)),
-        optional("retryOn", Shape::Object(&RETRY_ON)),
-        extension("methods", list(1, 16, &TOKEN)),
+        optional(
+            "numRetries",
+            "How often a request is tried again after its first attempt.",
+            ours(&COUNT, &integer(0, UINT32)),
+        )
+        .by(Owner::Envoy)
+        .or("2"),
+        optional(
+            "numAttemptsPerPriority",
+            "Attempts before endpoints of another priority are asked.",
+            ours(&ANY_INTEGER, &integer(0, 2_147_483_647)),
+        )
+        .by(Owner::Envoy)
+        .or("all go to one priority"),
+        optional(
+            "perRetry",
+            "How long an attempt may take, and how long Envoy waits before the next.",
+            Shape::Object(&PER_RETRY),
+        )
+        .by(Owner::Envoy),
+        optional(
+            "retryOn",
+            "For which failures a request is tried again.",
+            Shape::Object(&RETRY_ON),
+        )
+        .by(Owner::Envoy)
+        .or("connect-failure, refused-stream, unavailable, cancelled, and status 503"),
+        extension(
+            "methods",
+            "Methods whose requests may be tried again, in capitals; Idempotent stands for GET, \
+             HEAD, OPTIONS, TRACE, PUT and DELETE.",
+            list(1, 16, &TOKEN),
+        )
+        .by(Owner::Filter(Capability::Retry))
+        .or("all methods"),
     ],
     &[],
 );
 
-static PER_RETRY: Object = object(
+pub(crate) static PER_RETRY: Object = object(
     &[
-        optional("timeout", Shape::Duration),
-        optional("backOff", Shape::Object(&BACK_OFF)),
+        optional(
+            "timeout",
+            "How long one attempt may take, the first included; 0s is as long as the request.",
+            Shape::Duration,
+        )
+        .or("as long as the request"),
+        optional(
+            "backOff",
+            "How long Envoy waits between attempts: twice as long each time, with jitter.",
+            Shape::Object(&BACK_OFF),
+        ),
     ],
     &[],
 );
 
-static BACK_OFF: Object = object(
+pub(crate) static BACK_OFF: Object = object(
     &[
-        optional("baseInterval", Shape::Duration),
-        optional("maxInterval", Shape::Duration),
+        optional(
+            "baseInterval",
+            "The wait before the first retry; more than zero.",
+            Shape::Positive,
+        )
+        .or("25ms"),
+        optional(
+            "maxInterval",
+            "The longest wait before any retry; not below baseInterval.",
+            Shape::Positive,
+        )
+        .or("ten times baseInterval"),
     ],
     &[],
 );
 
-static RETRY_ON: Object = object(
+pub(crate) static RETRY_ON: Object = object(
     &[
-        optional("triggers", many(&TRIGGER)),
-        optional("httpStatusCodes", many(&STATUS)),
+        optional(
+            "triggers",
+            "Names of failures, as in Envoy's retry_on; they take the place of the default \
+             ones.",
+            many(&TRIGGER),
+        )
+        .or("connect-failure, refused-stream, unavailable, cancelled, retriable-status-codes"),
+        optional(
+            "httpStatusCodes",
+            "Statuses for which a request is tried again; they bring the trigger \
+             retriable-status-codes along.",
+            many(&STATUS),
+        )
+        .or("503; none beside triggers"),
     ],
     &[],
 );

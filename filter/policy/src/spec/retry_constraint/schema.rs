@@ -4,31 +4,74 @@ use crate::schema::shape::*;
 
 pub(crate) static RETRY_CONSTRAINT: Object = object(
     &[
-        optional("budget", Shape::Object(&BUDGET)),
-        optional("minRetryRate", Shape::Object(&MIN_RETRY_RATE)),
-        optional("scope", Shape::Choice(&["Policy", "Route", "Cluster"])),
+        optional(
+            "budget",
+            "The share of the requests that may be retries.",
+            Shape::Object(&BUDGET),
+        ),
+        optional(
+            "minRetryRate",
+            "Retries that are always allowed, however few requests there are.",
+            Shape::Object(&MIN_RETRY_RATE),
+        ),
+        optional(
+            "scope",
+            "Who shares one budget: all requests of the policy, those of a route, or those to a \
+             cluster.",
+            Shape::Choice(&["Policy", "Route", "Cluster"]),
+        )
+        .or("Policy"),
         optional(
             "onExhausted",
+            "What the client gets where a retry was refused: the origin's response, or status \
+             503.",
             Shape::Choice(&["OriginResponse", "Status503"]),
-        ),
-        optional("reportExhausted", Shape::Boolean),
-        optional("mode", Shape::Choice(&["Auto", "Reserve"])),
+        )
+        .or("OriginResponse"),
+        optional(
+            "reportExhausted",
+            "With true a response says by the header x-btp-retry-budget that a retry was refused.",
+            Shape::Boolean,
+        )
+        .or("false"),
+        optional(
+            "mode",
+            "Auto pays for a retry when its cause arrives, if an upstream instance sees it; \
+             Reserve pays when the request begins.",
+            Shape::Choice(&["Auto", "Reserve"]),
+        )
+        .or("Auto"),
     ],
     &[],
 );
 
-static BUDGET: Object = object(
+pub(crate) static BUDGET: Object = object(
     &[
-        optional("percent", PERCENT),
-        optional("interval", Shape::Duration),
+        optional("percent", "Retries per hundred requests.", PERCENT).or("20"),
+        optional(
+            "interval",
+            "The window over which requests and retries are counted; 1s to 1h.",
+            Shape::Duration,
+        )
+        .or("10s"),
     ],
     &[],
 );
 
-static MIN_RETRY_RATE: Object = object(
+pub(crate) static MIN_RETRY_RATE: Object = object(
     &[
-        optional("count", integer(1, 1_000_000)),
-        optional("interval", Shape::Duration),
+        optional(
+            "count",
+            "Retries that each interval always allows.",
+            integer(1, 1_000_000),
+        )
+        .or("10"),
+        optional(
+            "interval",
+            "The time that count is for; 1s to 1h.",
+            Shape::Duration,
+        )
+        .or("1s"),
     ],
     &[],
 );

@@ -35,8 +35,7 @@ impl MetadataCondition {
     }
 
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
-        let known = ["type", "namespace", "path", "value", "invert"];
-        let object = at.object(&known, problems)?;
+        let object = at.object_of(&super::schema::METADATA, problems)?;
         let kind = object.get("type");
         let kinds = [("Exact", false), ("Distinct", true)];
         let is_distinct = kind.map(|at| at.choice(&kinds, problems));

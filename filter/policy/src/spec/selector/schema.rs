@@ -5,12 +5,38 @@ use crate::schema::shape::*;
 
 pub(crate) static SELECTOR: Object = object(
     &[
-        optional("headers", list(0, 128, &Shape::Object(&VALUE_MATCH))),
-        optional("methods", many(&Shape::Object(&METHOD))),
-        optional("path", Shape::Object(&PATH)),
-        optional("sourceCIDR", Shape::Object(&SOURCE)),
-        optional("queryParams", list(0, 16, &Shape::Object(&VALUE_MATCH))),
-        extension("metadata", list(1, 16, &Shape::Object(&METADATA))),
+        optional(
+            "headers",
+            "Conditions on request headers, all of which must hold.",
+            list(0, 128, &Shape::Object(&VALUE_MATCH)),
+        ),
+        optional(
+            "methods",
+            "Methods, any of which is enough; inverted ones must all hold.",
+            many(&Shape::Object(&METHOD)),
+        ),
+        optional(
+            "path",
+            "Condition on the path, without the query.",
+            Shape::Object(&PATH),
+        ),
+        optional(
+            "sourceCIDR",
+            "Condition on the client's address.",
+            Shape::Object(&SOURCE),
+        ),
+        optional(
+            "queryParams",
+            "Conditions on parameters of the query, all of which must hold; names and values \
+             are percent-decoded.",
+            list(0, 16, &Shape::Object(&VALUE_MATCH)),
+        ),
+        extension(
+            "metadata",
+            "Conditions on Envoy's dynamic metadata, as filters before this one have written \
+             it; all must hold.",
+            list(1, 16, &Shape::Object(&METADATA)),
+        ),
     ],
     &[rule(
         Code::NoneOfFields,
@@ -29,63 +55,136 @@ pub(crate) static SELECTOR: Object = object(
     )],
 );
 
-static METADATA: Object = object(
+pub(crate) static METADATA: Object = object(
     &[
-        extension("type", Shape::Choice(&["Exact", "Distinct"])),
-        required("namespace", text(1, 256)),
-        required("path", list(1, 16, &text(1, 256))),
+        extension(
+            "type",
+            "Exact compares with value; Distinct counts each value apart, in rate limits only.",
+            Shape::Choice(&["Exact", "Distinct"]),
+        )
+        .or("Exact"),
+        required(
+            "namespace",
+            "Namespace of the metadata, mostly the name of the filter that wrote it.",
+            text(1, 256),
+        ),
+        required(
+            "path",
+            "Keys that lead to the value, one for each level, such as [claims, sub].",
+            list(1, 16, &text(1, 256)),
+        ),
         extension(
             "value",
+            "The text, number or boolean that the metadata must be, of the same kind; for type \
+             Exact.",
             Shape::Either(&[text(0, 1024), Shape::Number, Shape::Boolean]),
         ),
-        extension("invert", Shape::Boolean),
+        extension(
+            "invert",
+            "With true the condition holds where the metadata is something else, or not there.",
+            Shape::Boolean,
+        )
+        .or("false"),
     ],
     &[],
 );
 
-static VALUE_MATCH: Object = object(
+pub(crate) static VALUE_MATCH: Object = object(
     &[
         optional(
             "type",
+            "Exact and RegularExpression compare all of the value; Distinct counts each value \
+             apart, in rate limits only.",
             Shape::Choice(&["Exact", "RegularExpression", "Distinct"]),
+        )
+        .or("Exact"),
+        required(
+            "name",
+            "Name of the header or parameter; that of a header in any case.",
+            text(1, 256),
         ),
-        required("name", text(1, 256)),
-        optional("value", text(0, 1024)),
-        optional("invert", Shape::Boolean),
+        optional(
+            "value",
+            "Text or pattern that is compared with; needed for Exact and RegularExpression, and \
+             left out for Distinct.",
+            text(0, 1024),
+        ),
+        optional(
+            "invert",
+            "With true the condition holds where the value is another, or not there; not with \
+             Distinct.",
+            Shape::Boolean,
+        )
+        .or("false"),
     ],
     &[],
 );
 
-static METHOD: Object = object(
+pub(crate) static METHOD: Object = object(
     &[
         required(
             "value",
+            "The method, in capitals.",
             Shape::Choice(&[
                 "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
             ]),
         ),
-        optional("invert", Shape::Boolean),
+        optional(
+            "invert",
+            "With true every other method meets the condition.",
+            Shape::Boolean,
+        )
+        .or("false"),
     ],
     &[],
 );
 
-static PATH: Object = object(
+pub(crate) static PATH: Object = object(
     &[
         optional(
             "type",
+            "Exact and RegularExpression compare all of the path; PathPrefix compares whole \
+             segments, so that /api is no prefix of /apis.",
             Shape::Choice(&["Exact", "PathPrefix", "RegularExpression"]),
-        ),
-        optional("value", text(0, 1024)),
-        optional("invert", Shape::Boolean),
+        )
+        .or("PathPrefix"),
+        optional(
+            "value",
+            "Path or pattern that is compared with.",
+            text(0, 1024),
+        )
+        .or("/"),
+        optional(
+            "invert",
+            "With true the condition holds for every other path.",
+            Shape::Boolean,
+        )
+        .or("false"),
     ],
     &[],
 );
 
-static SOURCE: Object = object(
+pub(crate) static SOURCE: Object = object(
     &[
-        optional("type", Shape::Choice(&["Exact", "Distinct"])),
-        required("value", text(1, 256)),
-        optional("invert", Shape::Boolean),
+        optional(
+            "type",
+            "Exact has one counter for the whole range; Distinct counts each address in it \
+             apart, in rate limits only.",
+            Shape::Choice(&["Exact", "Distinct"]),
+        )
+        .or("Exact"),
+        required(
+            "value",
+            "Range of IPv4 or IPv6 addresses, such as 10.0.0.0/8 or 2001:db8::/32; a single one \
+             is a range, too: 10.0.0.1/32.",
+            text(1, 256),
+        ),
+        optional(
+            "invert",
+            "With true the condition holds for addresses outside of the range.",
+            Shape::Boolean,
+        )
+        .or("false"),
     ],
     &[],
 );

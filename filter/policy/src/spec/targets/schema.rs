@@ -1,42 +1,83 @@
 //! `targetRefs` and `targetSelectors`: what may be written.
 
 use crate::code::Code;
+use crate::labels::schema::EXPRESSION;
 use crate::schema::shape::*;
 
 pub(crate) static TARGET_REF: Object = object(
     &[
-        required("group", formed(0, 253, Form::Group)),
-        required("kind", formed(1, 63, Form::Kind)),
-        required("name", text(1, 253)),
-        optional("sectionName", formed(1, 253, Form::DnsSubdomain)),
+        required(
+            "group",
+            "API group of the target; gateway.networking.k8s.io is the only one.",
+            ours(&formed(0, 253, Form::Group), &GROUP),
+        ),
+        required(
+            "kind",
+            "Kind of the target: a Gateway or ListenerSet, or a route of any protocol.",
+            ours(&formed(1, 63, Form::Kind), &KIND),
+        ),
+        required(
+            "name",
+            "Name of the target, in the policy's own namespace.",
+            text(1, 253),
+        ),
+        optional(
+            "sectionName",
+            "A listener of the Gateway, or a rule of the route by its name or index.",
+            formed(1, 253, Form::DnsSubdomain),
+        )
+        .or("the whole object"),
     ],
     &[],
 );
 
 pub(crate) static TARGET_SELECTOR: Object = object(
     &[
-        optional("group", formed(0, 253, Form::Group)),
-        required("kind", formed(1, 63, Form::Kind)),
-        optional("matchLabels", Shape::Dictionary(&ANY_TEXT)),
-        optional("matchExpressions", many(&Shape::Object(&EXPRESSION))),
-        optional("namespaces", Shape::Object(&NAMESPACES)),
+        optional(
+            "group",
+            "API group of the objects; gateway.networking.k8s.io is the only one.",
+            ours(&formed(0, 253, Form::Group), &GROUP),
+        )
+        .or("gateway.networking.k8s.io"),
+        required(
+            "kind",
+            "Kind of the objects that are picked: Gateways, ListenerSets, or routes of any \
+             protocol.",
+            ours(&formed(1, 63, Form::Kind), &KIND),
+        ),
+        optional(
+            "matchLabels",
+            "Labels that the objects must have, with these values.",
+            Shape::Dictionary(&ANY_TEXT),
+        ),
+        optional(
+            "matchExpressions",
+            "Conditions on the objects' labels, all of which must hold.",
+            many(&Shape::Object(&EXPRESSION)),
+        ),
+        optional(
+            "namespaces",
+            "Which namespaces the objects may be in.",
+            Shape::Object(&NAMESPACES),
+        )
+        .or("the policy's own"),
     ],
     &[],
 );
 
-static EXPRESSION: Object = object(
+pub(crate) static NAMESPACES: Object = object(
     &[
-        required("key", ANY_TEXT),
-        required("operator", ANY_TEXT),
-        optional("values", many(&ANY_TEXT)),
-    ],
-    &[],
-);
-
-static NAMESPACES: Object = object(
-    &[
-        optional("from", Shape::Choice(&["Same", "All", "Selector"])),
-        optional("selector", Shape::Object(&LABEL_SELECTOR)),
+        optional(
+            "from",
+            "The policy's own namespace, all of them, or those that selector picks.",
+            Shape::Choice(&["Same", "All", "Selector"]),
+        )
+        .or("Same"),
+        optional(
+            "selector",
+            "Labels of the namespaces that are looked in; for from Selector.",
+            Shape::Object(&LABEL_SELECTOR),
+        ),
     ],
     &[rule(
         Code::FieldOfType,
@@ -45,10 +86,29 @@ static NAMESPACES: Object = object(
     )],
 );
 
-static LABEL_SELECTOR: Object = object(
+pub(crate) static LABEL_SELECTOR: Object = object(
     &[
-        optional("matchLabels", Shape::Dictionary(&ANY_TEXT)),
-        optional("matchExpressions", many(&Shape::Object(&EXPRESSION))),
+        optional(
+            "matchLabels",
+            "Labels that a namespace must have, with these values.",
+            Shape::Dictionary(&ANY_TEXT),
+        ),
+        optional(
+            "matchExpressions",
+            "Conditions on a namespace's labels, all of which must hold.",
+            many(&Shape::Object(&EXPRESSION)),
+        ),
     ],
     &[],
 );
+
+const GROUP: Shape = Shape::Choice(&["gateway.networking.k8s.io"]);
+const KIND: Shape = Shape::Choice(&[
+    "HTTPRoute",
+    "GRPCRoute",
+    "Gateway",
+    "ListenerSet",
+    "TCPRoute",
+    "UDPRoute",
+    "TLSRoute",
+]);

@@ -2,13 +2,29 @@
 
 use super::checks;
 use crate::schema::shape::*;
-use crate::spec::numbers::*;
 
 pub(crate) static TCP_KEEPALIVE: Object = object(
     &[
-        optional("idleTime", Shape::Duration).checked(checks::whole_seconds),
-        optional("interval", Shape::Duration).checked(checks::whole_seconds),
-        optional("probes", ANY_INTEGER).checked(UINT32_CHECK),
+        optional(
+            "idleTime",
+            "How long a connection is quiet before the first probe, in whole seconds.",
+            Shape::Duration,
+        )
+        .or("the operating system's: 7200s on Linux")
+        .checked(checks::whole_seconds),
+        optional(
+            "interval",
+            "The time between two probes, in whole seconds.",
+            Shape::Duration,
+        )
+        .or("the operating system's: 75s on Linux")
+        .checked(checks::whole_seconds),
+        optional(
+            "probes",
+            "Probes without an answer after which the peer is taken for gone.",
+            ours(&ANY_INTEGER, &integer(0, UINT32)),
+        )
+        .or("the operating system's: 9 on Linux"),
     ],
     &[],
 );

@@ -1,28 +1,68 @@
 //! `timeout`: what may be written.
 
 use crate::schema::shape::*;
-use crate::spec::numbers::*;
 
 pub(crate) static TIMEOUT: Object = object(
     &[
-        optional("http", Shape::Object(&HTTP)),
-        optional("tcp", Shape::Object(&TCP)),
+        optional(
+            "http",
+            "Times of requests and of HTTP connections to the upstreams.",
+            Shape::Object(&HTTP),
+        ),
+        optional(
+            "tcp",
+            "Times of connections, whatever they carry.",
+            Shape::Object(&TCP),
+        ),
     ],
     &[],
 );
 
-static HTTP: Object = object(
+pub(crate) static HTTP: Object = object(
     &[
-        optional("connectionIdleTimeout", Shape::Duration),
-        optional("maxConnectionDuration", Shape::Duration),
-        optional("maxStreamDuration", Shape::Duration),
-        optional("requestTimeout", Shape::Duration),
-        optional("streamIdleTimeout", Shape::Duration),
+        optional(
+            "connectionIdleTimeout",
+            "How long a connection to an upstream is kept without a request; 0s keeps it for \
+             ever.",
+            Shape::Duration,
+        )
+        .or("Envoy's: 1h"),
+        optional(
+            "maxConnectionDuration",
+            "How long a connection to an upstream is used, however busy it is; 0s has no end.",
+            Shape::Duration,
+        )
+        .or("for ever"),
+        optional(
+            "maxStreamDuration",
+            "How long one attempt of a request may take from first to last byte, streams \
+             included; 0s has no end.",
+            Shape::Duration,
+        )
+        .or("for ever"),
+        optional(
+            "requestTimeout",
+            "How long the upstream may take for its whole response once the request has been \
+             sent, retries included, before it is answered 504; 0s has no end.",
+            Shape::Duration,
+        )
+        .or("the route's own, else Envoy's: 15s"),
+        optional(
+            "streamIdleTimeout",
+            "How long neither side may send anything of a request or response; 0s has no end.",
+            Shape::Duration,
+        )
+        .or("the listener's: 5m"),
     ],
     &[],
 );
 
-static TCP: Object = object(
-    &[optional("connectTimeout", Shape::Duration).checked(POSITIVE)],
+pub(crate) static TCP: Object = object(
+    &[optional(
+        "connectTimeout",
+        "How long a connection to an upstream may take to open; more than zero.",
+        Shape::Positive,
+    )
+    .or("10s")],
     &[],
 );

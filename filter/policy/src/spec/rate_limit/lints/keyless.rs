@@ -38,7 +38,7 @@ impl Advice<'_, '_> {
                 let list = Path::Field(&selector, it.list);
                 let item = Path::Item(&list, it.item);
                 self.warnings
-                    .note(&item, it.mark, Code::KeylessPass, it.advice);
+                    .note(&item, it.mark, Code::KeylessUnlimited, it.advice);
             }
         }
     }

@@ -1,0 +1,27 @@
+//! Conditions on labels: what may be written.
+
+use crate::schema::shape::*;
+
+pub(crate) static EXPRESSION: Object = object(
+    &[
+        required(
+            "key",
+            "The label that is looked at.",
+            ours(&ANY_TEXT, &text(1, 317)),
+        ),
+        required(
+            "operator",
+            "In, NotIn, Exists or DoesNotExist.",
+            ours(
+                &ANY_TEXT,
+                &Shape::Choice(&["In", "NotIn", "Exists", "DoesNotExist"]),
+            ),
+        ),
+        optional(
+            "values",
+            "Values for In and NotIn, at least one; none for the others.",
+            many(&ANY_TEXT),
+        ),
+    ],
+    &[],
+);

@@ -1,0 +1,113 @@
+//! The table of a policy's document, and its JSON Schema.
+
+use super::{API_VERSION, KIND};
+use crate::schema::shape::*;
+use crate::spec::SPEC;
+
+/// A `BackendTrafficPolicy`.
+pub static POLICY: Object = object(
+    &[
+        optional(
+            "apiVersion",
+            "Group and version of the API that the document is written in.",
+            Shape::Choice(&[API_VERSION]),
+        )
+        .or(API_VERSION),
+        optional(
+            "kind",
+            "Kind of the object; documents of other kinds are no policies.",
+            Shape::Choice(&[KIND]),
+        )
+        .or(KIND),
+        required(
+            "metadata",
+            "What the policy is called and how old it is, as Kubernetes writes it.",
+            Shape::Object(&METADATA),
+        ),
+        required(
+            "spec",
+            "What the policy is for, and what it wants there.",
+            Shape::Object(&SPEC),
+        ),
+        optional(
+            "status",
+            "What a controller has said of the policy; accepted, so that an export can be \
+             pasted, and not read.",
+            Shape::Any,
+        ),
+    ],
+    &[],
+);
+
+/// Kubernetes' `ObjectMeta`, all of which `kubectl get -o yaml` may print.
+pub(crate) static METADATA: Object = object(
+    &[
+        optional("annotations", UNUSED[0], LABELS),
+        optional(
+            "creationTimestamp",
+            "When the object was made, as RFC 3339: of two policies for one target the older \
+             one wins.",
+            ANY_TEXT,
+        )
+        .or("newer than any that has one"),
+        optional("deletionGracePeriodSeconds", UNUSED[1], Shape::Any),
+        optional("deletionTimestamp", UNUSED[2], Shape::Any),
+        optional("finalizers", UNUSED[3], Shape::Any),
+        optional("generateName", UNUSED[4], Shape::Any),
+        optional("generation", UNUSED[5], Shape::Any),
+        optional(
+            "labels",
+            "Names and values by which the object can be picked.",
+            LABELS,
+        ),
+        optional("managedFields", UNUSED[6], Shape::Any),
+        required(
+            "name",
+            "Name of the object, a DNS subdomain: metrics and reports name the policy by it.",
+            HOSTNAME,
+        ),
+        optional(
+            "namespace",
+            "Namespace of the object, a DNS label: a policy's targets are in the same one.",
+            formed(1, 63, Form::DnsLabel),
+        )
+        .or("default"),
+        optional("ownerReferences", UNUSED[7], Shape::Any),
+        optional("resourceVersion", UNUSED[8], Shape::Any),
+        optional("selfLink", UNUSED[9], Shape::Any),
+        optional("uid", UNUSED[10], Shape::Any),
+    ],
+    &[],
+);
+
+/// What Kubernetes keeps of any object, and nothing here reads.
+const UNUSED: [&str; 11] = [
+    "Notes that tools keep with the object; accepted and not read.",
+    "How long Kubernetes waits before it deletes the object; accepted and not read.",
+    "When Kubernetes is to delete the object; accepted and not read.",
+    "What Kubernetes waits for before it deletes the object; accepted and not read.",
+    "Beginning of a name that Kubernetes has made up; accepted and not read.",
+    "How often Kubernetes has seen the object's spec change; accepted and not read.",
+    "Which tool has written which field of the object; accepted and not read.",
+    "Objects with which Kubernetes deletes this one; accepted and not read.",
+    "Version of the object in Kubernetes' storage; accepted and not read.",
+    "Address of the object, as older versions of Kubernetes wrote it; accepted and not read.",
+    "What tells the object from others of its name; accepted and not read.",
+];
+
+/// Free names with texts.
+pub(crate) const LABELS: Shape = Shape::Dictionary(&ANY_TEXT);
+
+/// The JSON Schema of a policy's document, as an editor asks for it.
+#[cfg(feature = "schema")]
+#[must_use]
+pub fn json_schema() -> serde_json::Value {
+    let head = crate::schema::Head {
+        id: "policy.json",
+        title: "BackendTrafficPolicy",
+        description: "A BackendTrafficPolicy of Envoy Gateway v1.9 with the extensions that btp \
+                      knows.",
+        required: &["apiVersion", "kind"],
+    };
+    crate::schema::document(&POLICY, &head)
+}
