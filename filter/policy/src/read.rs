@@ -126,7 +126,7 @@ impl<'a> At<'a> {
     }
 
     /// A string.
-    pub fn string(&self, problems: &mut Problems) -> Option<&'a str> {
+    pub fn string(self, problems: &mut Problems) -> Option<&'a str> {
         if let Value::String(text) = &self.node.value {
             return Some(text);
         }
@@ -154,7 +154,7 @@ impl<'a> At<'a> {
     }
 
     /// `true` or `false`.
-    pub fn boolean(&self, problems: &mut Problems) -> Option<bool> {
+    pub fn boolean(self, problems: &mut Problems) -> Option<bool> {
         if let Value::Bool(value) = self.node.value {
             return Some(value);
         }
@@ -196,7 +196,7 @@ impl<'a> At<'a> {
     }
 
     /// A number, whole or not.
-    pub fn number(&self, problems: &mut Problems) -> Option<f64> {
+    pub fn number(self, problems: &mut Problems) -> Option<f64> {
         match self.node.value {
             #[expect(
                 clippy::cast_precision_loss,
@@ -279,6 +279,49 @@ impl<'a> Object<'a> {
             problems.note(&path, self.at.node.mark, Code::MissingField, "is required");
         }
         found
+    }
+
+    /// The value of an optional field. `Some(None)`: the field is absent or null. `None`:
+    /// it is there, but `read` has noted a problem and given no value. A reader that
+    /// goes on as if a wrong field were absent flattens the two.
+    pub fn optional<'b, T>(
+        &'b self,
+        name: &'b str,
+        problems: &mut Problems,
+        read: impl FnOnce(At<'b>, &mut Problems) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match self.get(name) {
+            Some(at) => read(at, problems).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// The value of an optional field, or `default` if the field is absent or null.
+    /// `None`: it is there, but `read` has noted a problem and given no value.
+    pub fn or<'b, T>(
+        &'b self,
+        name: &'b str,
+        default: T,
+        problems: &mut Problems,
+        read: impl FnOnce(At<'b>, &mut Problems) -> Option<T>,
+    ) -> Option<T> {
+        match self.get(name) {
+            Some(at) => read(at, problems),
+            None => Some(default),
+        }
+    }
+
+    /// The same with the default of the type: `false`, an empty list, ….
+    pub fn or_default<'b, T: Default>(
+        &'b self,
+        name: &'b str,
+        problems: &mut Problems,
+        read: impl FnOnce(At<'b>, &mut Problems) -> Option<T>,
+    ) -> Option<T> {
+        match self.get(name) {
+            Some(at) => read(at, problems),
+            None => Some(T::default()),
+        }
     }
 
     /// Whether the field is there and not null.

@@ -39,6 +39,30 @@ fn null_is_absent() {
 }
 
 #[test]
+fn an_optional_field_is_absent_read_or_wrong() {
+    let found = problems_of(r#"{"off":null,"on":true,"odd":1}"#, |at, problems| {
+        let object = at.open_object(problems).unwrap();
+        let mut optional = |name| object.optional(name, problems, At::boolean);
+        assert_eq!(optional("none"), Some(None));
+        assert_eq!(optional("off"), Some(None));
+        assert_eq!(optional("on"), Some(Some(true)));
+        assert_eq!(optional("odd"), None);
+        let mut or = |name| object.or(name, true, problems, At::boolean);
+        assert_eq!(
+            [or("none"), or("on"), or("odd")],
+            [Some(true), Some(true), None]
+        );
+        let mut or_default = |name| object.or_default(name, problems, At::boolean);
+        let read = [or_default("none"), or_default("on"), or_default("odd")];
+        assert_eq!(read, [Some(false), Some(true), None]);
+    });
+    assert_eq!(
+        found,
+        ["odd: must be true or false, not a number (got 1)"; 3]
+    );
+}
+
+#[test]
 fn numbers_out_of_range_name_range_and_value() {
     let found = problems_of("[7, \"a\", 6.5]", |at, problems| {
         at.list(0..=3, problems, |item, problems| {
