@@ -39,21 +39,21 @@ impl CannedReply {
 
     fn read_fields(at: At<'_>, known: &Object, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(known, problems)?;
-        let status = object.get("statusCode").map_or(Some(None), |at| {
+        let status = object.optional("statusCode", problems, |at, problems| {
             let code = at.integer(400..=599, problems)?;
-            Some(HttpStatus::new(u16::try_from(code).ok()?))
+            HttpStatus::new(u16::try_from(code).ok()?)
         });
-        let content_type = object.get("contentType").map_or(Some(None), |at| {
-            Some(Some(read_header_value(at, problems)?.to_owned()))
+        let content_type = object.optional("contentType", problems, |at, problems| {
+            read_header_value(at, problems).map(str::to_owned)
         });
-        let body = object.get("body").map_or(Some(None), |at| {
-            Some(Some(at.string_of(0..=65_536, problems)?.to_owned()))
+        let body = object.optional("body", problems, |at, problems| {
+            at.string_of(0..=65_536, problems).map(str::to_owned)
         });
-        let headers = object.get("headers").map_or(Some(Vec::new()), |at| {
+        let headers = object.or_default("headers", problems, |at, problems| {
             at.list(0..=16, problems, read_reply_header)
         });
-        let grpc_status = object.get("grpcStatus").map_or(Some(None), |at| {
-            Some(u8::try_from(at.integer(1..=16, problems)?).ok())
+        let grpc_status = object.optional("grpcStatus", problems, |at, problems| {
+            u8::try_from(at.integer(1..=16, problems)?).ok()
         });
         Some(Self {
             status: status?,

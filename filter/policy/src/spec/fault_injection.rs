@@ -70,28 +70,20 @@ impl FaultInjection {
                 "must have delay, abort or headerControl",
             );
         }
-        let position = match object.get("position") {
-            Some(at) => Position::read(at, problems),
-            None => Some(Position::Downstream),
-        };
-        let attempts = match object.get("attempts") {
-            Some(at) => at.list(1..=16, problems, |at, problems| {
+        let position = object.or_default("position", problems, Position::read);
+        let attempts = object.or_default("attempts", problems, |at, problems| {
+            at.list(1..=16, problems, |at, problems| {
                 u32::try_from(at.integer(1..=100, problems)?).ok()
-            }),
-            None => Some(Vec::new()),
-        };
+            })
+        });
         check_position(&object, position.unwrap_or_default(), problems);
-        let matches = match object.get("match") {
-            Some(at) => Selector::read_any(at, regexes, problems),
-            None => Some(Vec::new()),
-        };
-        let sampling = match object.get("sampling") {
-            Some(at) => Sampling::read(at, problems),
-            None => Some(Sampling::Random),
-        };
-        let header_control = read_optional(&object, "headerControl", problems, HeaderControl::read);
-        let schedule = read_optional(&object, "schedule", problems, Schedule::read);
-        let max_active = read_optional(&object, "maxActive", problems, |at, problems| {
+        let matches = object.or_default("match", problems, |at, problems| {
+            Selector::read_any(at, regexes, problems)
+        });
+        let sampling = object.or_default("sampling", problems, Sampling::read);
+        let header_control = object.optional("headerControl", problems, HeaderControl::read);
+        let schedule = object.optional("schedule", problems, Schedule::read);
+        let max_active = object.optional("maxActive", problems, |at, problems| {
             let most = at.integer(1..=i64::from(u32::MAX), problems)?;
             u32::try_from(most).ok()
         });
@@ -107,12 +99,9 @@ impl FaultInjection {
                 "must be left out: nothing waits without a delay",
             );
         }
-        let exempt_health_checks = match object.get("exemptHealthChecks") {
-            Some(at) => at.boolean(problems),
-            None => Some(true),
-        };
-        let delay = read_optional(&object, "delay", problems, Delay::read);
-        let abort = read_optional(&object, "abort", problems, Abort::read);
+        let exempt_health_checks = object.or("exemptHealthChecks", true, problems, At::boolean);
+        let delay = object.optional("delay", problems, Delay::read);
+        let abort = object.optional("abort", problems, Abort::read);
         Some(Self {
             position: position?,
             attempts: attempts?,
@@ -171,23 +160,7 @@ fn check_position(object: &Object<'_>, position: Position, problems: &mut Proble
 
 /// `percentage`, all by default.
 fn read_share(object: &Object<'_>, problems: &mut Problems) -> Option<Ppm> {
-    match object.get("percentage") {
-        Some(at) => Ppm::read(at, problems),
-        None => Some(Ppm::ALWAYS),
-    }
-}
-
-/// A field that may be left out: `Some(None)`. `None` if it is wrong.
-fn read_optional<T>(
-    object: &Object<'_>,
-    name: &str,
-    problems: &mut Problems,
-    read: impl Fn(At<'_>, &mut Problems) -> Option<T>,
-) -> Option<Option<T>> {
-    match object.get(name) {
-        Some(at) => read(at, problems).map(Some),
-        None => Some(None),
-    }
+    object.or("percentage", Ppm::ALWAYS, problems, Ppm::read)
 }
 
 #[cfg(test)]

@@ -41,10 +41,7 @@ impl Abort {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::ABORT, problems)?;
         let share = super::read_share(&object, problems);
-        let reset = match object.get("reset") {
-            Some(at) => at.boolean(problems)?,
-            None => false,
-        };
+        let reset = object.or_default("reset", problems, At::boolean)?;
         let action = match (object.get("httpStatus"), object.get("grpcStatus"), reset) {
             (Some(at), None, false) => HttpStatus::read(at, problems)
                 .map(AbortStatus::Http)
@@ -98,16 +95,15 @@ fn read_reply(
         let reason = format!("status {} has no body", status.get());
         refuse_all(object, &["body", "contentType"], &reason, problems);
     }
-    let body = super::read_optional(object, "body", problems, |at, problems| {
+    let body = object.optional("body", problems, |at, problems| {
         at.string_of(0..=LONGEST_BODY, problems).map(str::to_owned)
     });
-    let content_type = super::read_optional(object, "contentType", problems, |at, problems| {
+    let content_type = object.optional("contentType", problems, |at, problems| {
         read_header_value(at, problems).map(str::to_owned)
     });
-    let headers = match object.get("headers") {
-        Some(at) => at.list(1..=16, problems, read_reply_header),
-        None => Some(Vec::new()),
-    };
+    let headers = object.or_default("headers", problems, |at, problems| {
+        at.list(1..=16, problems, read_reply_header)
+    });
     Some(CannedReply {
         body: body?,
         content_type: content_type?,

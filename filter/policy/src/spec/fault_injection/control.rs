@@ -26,7 +26,7 @@ impl HeaderControl {
                 "must have delay, abort or both",
             );
         }
-        let delay = super::read_optional(&object, "delay", problems, |at, problems| {
+        let delay = object.optional("delay", problems, |at, problems| {
             let object = at.object_of(&super::schema::DELAY_CONTROL, problems)?;
             let longest = object
                 .required("max", problems)
@@ -34,7 +34,7 @@ impl HeaderControl {
             let share = super::read_share(&object, problems);
             Some((longest?, share?))
         });
-        let abort = super::read_optional(&object, "abort", problems, |at, problems| {
+        let abort = object.optional("abort", problems, |at, problems| {
             let object = at.object_of(&super::schema::ABORT_CONTROL, problems)?;
             super::read_share(&object, problems)
         });

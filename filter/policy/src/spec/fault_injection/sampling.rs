@@ -49,13 +49,10 @@ impl Sampling {
             ("Header", Kind::Header),
             ("SourceIP", Kind::SourceIp),
         ];
-        let seed = match object.get("seed") {
-            Some(at) => at
-                .integer(0..=i64::MAX, problems)
-                .and_then(|seed| u64::try_from(seed).ok()),
-            None => Some(0),
-        };
-        let name = super::read_optional(&object, "name", problems, HeaderName::read);
+        let seed = object.or_default("seed", problems, |at, problems| {
+            u64::try_from(at.integer(0..=i64::MAX, problems)?).ok()
+        });
+        let name = object.optional("name", problems, HeaderName::read);
         let kind = object
             .required("key", problems)
             .and_then(|at| at.choice(&kinds, problems))?;

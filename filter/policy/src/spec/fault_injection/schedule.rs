@@ -24,8 +24,8 @@ impl Schedule {
         if !object.has("start") && !object.has("end") {
             at.refuse(problems, Code::NoneOfFields, "must have start, end or both");
         }
-        let start = super::read_optional(&object, "start", problems, read_timestamp);
-        let end = super::read_optional(&object, "end", problems, read_timestamp);
+        let start = object.optional("start", problems, read_timestamp);
+        let end = object.optional("end", problems, read_timestamp);
         let schedule = Self {
             start: start?.unwrap_or(0),
             end: end?.unwrap_or(u64::MAX),
