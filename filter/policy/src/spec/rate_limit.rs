@@ -26,7 +26,6 @@ use crate::regex::Regexes;
 use crate::scalar::ObjectName;
 use crate::spec::Selector;
 use crate::spec::canned_reply::CannedReply;
-use crate::spec::selector::read_flag;
 
 /// `rateLimit`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -74,15 +73,14 @@ impl RateLimit {
         problems: &mut Problems,
     ) -> Option<Self> {
         let object = at.object_of(&schema::RATE_LIMIT, problems)?;
-        let local_counts = match object.get("type") {
-            Some(at) => at.choice(&[("Local", true), ("Global", false)], problems)?,
-            None => true,
-        };
-        let local = object
-            .get("local")
-            .and_then(|at| LocalRateLimit::read(at, owner, regexes, problems));
+        let local_counts = object.or("type", true, problems, |at, problems| {
+            at.choice(&[("Local", true), ("Global", false)], problems)
+        })?;
+        let local = object.optional("local", problems, |at, problems| {
+            LocalRateLimit::read(at, owner, regexes, problems)
+        });
         Some(Self {
-            local: local.filter(|_| local_counts),
+            local: local.flatten().filter(|_| local_counts),
         })
     }
 }
@@ -99,28 +97,17 @@ impl LocalRateLimit {
             ("AllMatching", Mode::AllMatching),
             ("FirstMatch", Mode::FirstMatch),
         ];
-        let rules = match object.get("rules") {
-            Some(at) => rule::read_all(at, owner, regexes, problems),
-            None => Some(Vec::new()),
-        };
-        let exempt = match object.get("exempt") {
-            Some(at) => Selector::read_any(at, regexes, problems),
-            None => Some(Vec::new()),
-        };
-        let mode = match object.get("mode") {
-            Some(at) => at.choice(&modes, problems),
-            None => Some(Mode::default()),
-        };
-        let reject = match object.get("reject") {
-            Some(at) => CannedReply::read_reject(at, problems),
-            None => Some(CannedReply::default()),
-        };
+        let rules = object.or_default("rules", problems, |at, problems| {
+            rule::read_all(at, owner, regexes, problems)
+        });
+        let exempt = object.or_default("exempt", problems, |at, problems| {
+            Selector::read_any(at, regexes, problems)
+        });
+        let mode = object.or_default("mode", problems, |at, problems| at.choice(&modes, problems));
+        let reject = object.or_default("reject", problems, CannedReply::read_reject);
         Some(Self {
-            retry_after: match object.get("retryAfter") {
-                Some(at) => Some(at.boolean(problems)?),
-                None => None,
-            },
-            disabled: read_flag(object.get("disabled"), problems)?,
+            retry_after: object.optional("retryAfter", problems, At::boolean)?,
+            disabled: object.or_default("disabled", problems, At::boolean)?,
             rules: rules?,
             exempt: exempt?,
             mode: mode?,

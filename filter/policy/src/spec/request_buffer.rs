@@ -78,22 +78,22 @@ impl RequestBuffer {
     /// Envoy buffers no more than 32 bits can count.
     pub fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::REQUEST_BUFFER, problems)?;
-        let mode = read_some(&object, "mode", |at| {
+        let mode = object.or_default("mode", problems, |at, problems| {
             at.choice(&BufferMode::NAMES, problems)
         });
-        let known_mode = mode.flatten().unwrap_or_default();
+        let known_mode = mode.unwrap_or_default();
         refuse_outside_buffer(&object, known_mode, problems);
         let limit = object
             .required("limit", problems)
             .and_then(|at| read_limit(at, known_mode, problems));
-        let rules = read_some(&object, "rules", |at| {
+        let rules = object.or_default("rules", problems, |at, problems| {
             at.list(1..=16, problems, |at, problems| {
                 BufferRule::read(at, known_mode, regexes, problems)
             })
         });
-        let include_streams = read_some(&object, "includeStreams", |at| at.boolean(problems));
-        let gather_grpc = read_some(&object, "gatherGrpc", |at| at.boolean(problems));
-        if let (Some(Some(false)), Some(Some(true)), Some(at)) =
+        let include_streams = object.optional("includeStreams", problems, At::boolean);
+        let gather_grpc = object.or_default("gatherGrpc", problems, At::boolean);
+        if let (Some(Some(false)), Some(true), Some(at)) =
             (include_streams, gather_grpc, object.get("gatherGrpc"))
         {
             at.refuse(
@@ -102,24 +102,20 @@ impl RequestBuffer {
                 "must be left out beside includeStreams: false, which lets calls pass",
             );
         }
-        let min_data_rate = read_some(&object, "minDataRate", |at| MinDataRate::read(at, problems));
-        let max_duration = read_some(&object, "maxDuration", |at| {
-            Duration::read_positive(at, problems)
-        });
-        let max_total = read_some(&object, "maxTotal", |at| Quantity::read(at, problems));
-        let reject = read_some(&object, "reject", |at| {
-            CannedReply::read_reject_of_body(at, problems)
-        });
+        let min_data_rate = object.optional("minDataRate", problems, MinDataRate::read);
+        let max_duration = object.optional("maxDuration", problems, Duration::read_positive);
+        let max_total = object.optional("maxTotal", problems, Quantity::read);
+        let reject = object.or_default("reject", problems, CannedReply::read_reject_of_body);
         let buffer = Self {
-            mode: mode?.unwrap_or_default(),
+            mode: mode?,
             limit: limit?,
-            rules: rules?.unwrap_or_default(),
+            rules: rules?,
             include_streams: include_streams?,
-            gather_grpc: gather_grpc?.unwrap_or(false),
+            gather_grpc: gather_grpc?,
             min_data_rate: min_data_rate?,
             max_duration: max_duration?,
             max_total: max_total?,
-            reject: reject?.unwrap_or_default(),
+            reject: reject?,
         };
         buffer.check_total(&object, problems);
         Some(buffer)
@@ -179,21 +175,12 @@ impl MinDataRate {
             }
             Some(rate)
         });
-        let grace_period = read_some(&object, "gracePeriod", |at| Duration::read(at, problems));
+        let grace_period = object.or("gracePeriod", DEFAULT_GRACE, problems, Duration::read);
         Some(Self {
             bytes_per_second: bytes_per_second?,
-            grace_period: grace_period?.unwrap_or(DEFAULT_GRACE),
+            grace_period: grace_period?,
         })
     }
-}
-
-/// A field that may be left out; `None` if it is there and wrong.
-fn read_some<T>(
-    object: &Object<'_>,
-    name: &str,
-    read: impl FnOnce(At<'_>) -> Option<T>,
-) -> Option<Option<T>> {
-    object.get(name).map_or(Some(None), |at| read(at).map(Some))
 }
 
 fn read_limit(at: At<'_>, mode: BufferMode, problems: &mut Problems) -> Option<Quantity> {

@@ -83,27 +83,17 @@ impl GlobalRule {
 
     fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::RULE, problems)?;
-        let selector = match object.get("clientSelectors") {
-            Some(at) => read_selector(at, regexes, problems),
-            None => Some(Selector::default()),
-        };
+        let selector = object.or_default("clientSelectors", problems, |at, problems| {
+            read_selector(at, regexes, problems)
+        });
         let limit = object.required("limit", problems);
         let limit = limit.and_then(|at| GlobalLimit::read(at, problems));
-        let costs = match object.get("cost") {
-            Some(at) => read_costs(at, problems),
-            None => Some([None, None]),
-        };
-        let tells = match object.get("xRateLimitHeaders") {
-            Some(at) => at
-                .choice(&[("Off", false), ("DraftVersion03", true)], problems)
-                .map(Some),
-            None => Some(None),
-        };
-        let mut flag = |name| match object.get(name) {
-            Some(at) => at.boolean(problems),
-            None => Some(false),
-        };
-        let (shared, shadow_mode) = (flag("shared"), flag("shadowMode"));
+        let costs = object.or_default("cost", problems, read_costs);
+        let tells = object.optional("xRateLimitHeaders", problems, |at, problems| {
+            at.choice(&[("Off", false), ("DraftVersion03", true)], problems)
+        });
+        let shared = object.or_default("shared", problems, At::boolean);
+        let shadow_mode = object.or_default("shadowMode", problems, At::boolean);
         let [request_cost, response_cost] = costs?;
         Some(Self {
             selector: selector?,
@@ -142,10 +132,7 @@ impl GlobalLimit {
         let unit = object
             .required("unit", problems)
             .and_then(|at| Unit::read(at, problems));
-        let from = match object.get("fromMetadata") {
-            Some(at) => Some(MetadataKey::read(at, problems)?),
-            None => None,
-        };
+        let from = object.optional("fromMetadata", problems, MetadataKey::read)?;
         Some(Self {
             requests: requests?,
             unit: unit?,
@@ -157,11 +144,8 @@ impl GlobalLimit {
 /// The costs of a request and of its response.
 fn read_costs(at: At<'_>, problems: &mut Problems) -> Option<[Option<Cost>; 2]> {
     let object = at.object_of(&super::schema::COST, problems)?;
-    let costs = ["request", "response"].map(|name| match object.get(name) {
-        Some(at) => Cost::read(at, problems).map(Some),
-        None => Some(None),
-    });
-    let [request, response] = costs;
+    let request = object.optional("request", problems, Cost::read);
+    let response = object.optional("response", problems, Cost::read);
     Some([request?, response?])
 }
 
@@ -183,10 +167,9 @@ impl Cost {
         if !is_number {
             return Self::read_metadata(&object, problems);
         }
-        let number = match object.get("number") {
-            Some(at) => at.integer(0..=MOST_HITS, problems)?,
-            None => 1,
-        };
+        let number = object.or("number", 1, problems, |at, problems| {
+            at.integer(0..=MOST_HITS, problems)
+        })?;
         u32::try_from(number).ok().map(Self::Number)
     }
 

@@ -88,10 +88,9 @@ impl Limit {
         let unit = object
             .required("unit", problems)
             .and_then(|at| Unit::read(at, problems));
-        let burst = match object.get("burst") {
-            Some(at) => Some((at, at.integer(1..=i64::from(u32::MAX), problems)?)),
-            None => None,
-        };
+        let burst = object.optional("burst", problems, |at, problems| {
+            Some((at, at.integer(1..=i64::from(u32::MAX), problems)?))
+        })?;
         let (requests, unit) = (requests?, unit?);
         let Some((at, burst)) = burst else {
             return Some(Self {

@@ -9,7 +9,6 @@ use crate::regex::Regexes;
 use crate::scalar::{Duration, ObjectName, is_dns_label};
 use crate::spec::Selector;
 use crate::spec::canned_reply::CannedReply;
-use crate::spec::selector::read_flag;
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,24 +136,19 @@ impl LocalRule {
         problems: &mut Problems,
     ) -> Option<(Self, Option<RateLimitHeaders>)> {
         let object = at.object_of(&super::schema::LOCAL_RULE, problems)?;
-        let name = object
-            .get("name")
-            .and_then(|at| read_name(at, problems))
-            .map(str::to_owned);
-        let selectors = object.get("clientSelectors");
+        let name = object.optional("name", problems, read_name);
+        let name = name.flatten().map(str::to_owned);
         let identity = match &name {
             Some(name) => name.clone(),
-            None => identity::of(selectors.map(|at| at.node)),
+            None => identity::of(object.get("clientSelectors").map(|at| at.node)),
         };
-        let selector = match selectors {
-            Some(at) => Selector::read_all(at, regexes, problems),
-            None => Some(Selector::default()),
-        };
-        let limit = object.get("limit").map(|at| Limit::read(at, problems));
-        let concurrency = object.get("concurrency");
-        let concurrency = concurrency.map(|at| read_concurrency(at, problems));
-        if limit.is_none() {
-            if concurrency.is_none() {
+        let selector = object.or_default("clientSelectors", problems, |at, problems| {
+            Selector::read_all(at, regexes, problems)
+        });
+        let limit = object.optional("limit", problems, Limit::read);
+        let concurrency = object.optional("concurrency", problems, read_concurrency);
+        if !object.has("limit") {
+            if !object.has("concurrency") {
                 at.refuse(
                     problems,
                     Code::NoneOfFields,
@@ -171,26 +165,22 @@ impl LocalRule {
                 }
             }
         }
-        let cost = match object.get("cost") {
-            Some(at) => read_cost(at, problems),
-            None => Some(1),
-        };
+        let cost = object.or("cost", 1, problems, read_cost);
         let choices = [
             ("Off", RateLimitHeaders::Off),
             ("DraftVersion03", RateLimitHeaders::DraftVersion03),
             ("DraftVersion10", RateLimitHeaders::DraftVersion10),
         ];
-        let headers = object.get("xRateLimitHeaders");
-        let headers = headers.map(|at| at.choice(&choices, problems));
-        let reject = object
-            .get("reject")
-            .map(|at| CannedReply::read_reject(at, problems));
-        let shadow_mode = read_flag(object.get("shadowMode"), problems);
-        let shared = read_flag(object.get("shared"), problems);
-        let queue = object.get("queue").map(|at| Queue::read(at, problems));
+        let headers = object.optional("xRateLimitHeaders", problems, |at, problems| {
+            at.choice(&choices, problems)
+        });
+        let reject = object.optional("reject", problems, CannedReply::read_reject);
+        let shadow_mode = object.or_default("shadowMode", problems, At::boolean);
+        let shared = object.or_default("shared", problems, At::boolean);
+        let queue = object.optional("queue", problems, Queue::read);
         // All has been read, and all that is wrong in itself has been noted.
-        let (limit, concurrency) = (whole(limit)?, whole(concurrency)?);
-        let (headers, reject, queue) = (whole(headers)?, whole(reject)?, whole(queue)?);
+        let (limit, concurrency) = (limit?, concurrency?);
+        let (headers, reject, queue) = (headers?, reject?, queue?);
         let (cost, shadow_mode) = (cost?, shadow_mode?);
         if let Some(at) = object.get("queue")
             && (shadow_mode || limit.is_some_and(|limit| limit.requests == 0))
@@ -236,7 +226,7 @@ impl LocalRule {
 impl Queue {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::QUEUE, problems)?;
-        let max_queued = object.get("maxQueued").map(|at| read_u32(at, problems));
+        let max_queued = object.optional("maxQueued", problems, read_u32);
         let at = object.required("maxDelay", problems)?;
         let max_delay = Duration::read_positive(at, problems)?;
         if max_delay > LONGEST_WAIT {
@@ -248,17 +238,8 @@ impl Queue {
         }
         Some(Self {
             max_delay,
-            max_queued: whole(max_queued)?,
+            max_queued: max_queued?,
         })
-    }
-}
-
-/// `None` if something was there and could not be read.
-fn whole<T>(read: Option<Option<T>>) -> Option<Option<T>> {
-    match read {
-        Some(None) => None,
-        Some(read) => Some(read),
-        None => Some(None),
     }
 }
 
@@ -293,9 +274,10 @@ fn read_cost(at: At<'_>, problems: &mut Problems) -> Option<u32> {
             "must be left out: it is global limits' only",
         );
     }
-    let Some(at) = object.get("request") else {
-        return Some(1);
-    };
+    object.or("request", 1, problems, read_amount)
+}
+
+fn read_amount(at: At<'_>, problems: &mut Problems) -> Option<u32> {
     let object = at.object_of(&super::schema::LOCAL_AMOUNT, problems)?;
     if let Some(at) = object.required("from", problems) {
         let reason = "must be Number: only global limits take their cost from metadata";
@@ -311,10 +293,7 @@ fn read_cost(at: At<'_>, problems: &mut Problems) -> Option<u32> {
             "must not stand beside number",
         );
     }
-    match object.get("number") {
-        Some(at) => at
-            .integer(0..=i64::from(u32::MAX), problems)
-            .and_then(|number| u32::try_from(number).ok()),
-        None => Some(1),
-    }
+    object.or("number", 1, problems, |at, problems| {
+        u32::try_from(at.integer(0..=i64::from(u32::MAX), problems)?).ok()
+    })
 }
