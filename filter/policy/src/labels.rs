@@ -36,19 +36,18 @@ enum Operator {
 impl LabelSelector {
     /// Reads `matchLabels` and `matchExpressions` of an object.
     pub(crate) fn read(object: &Object<'_>, problems: &mut Problems) -> Option<Self> {
-        let mut requirements = Vec::new();
-        if let Some(at) = object.get("matchLabels") {
-            let labels = read_labels(at, problems)?;
-            requirements.extend(labels.into_iter().map(|(key, value)| Requirement {
-                key,
-                operator: Operator::In(vec![value]),
-            }));
-        }
-        if let Some(at) = object.get("matchExpressions") {
-            let list = at.list(0..=usize::MAX, problems, Requirement::read)?;
-            requirements.extend(list);
-        }
-        Some(Self { requirements })
+        let labels = object.or_default("matchLabels", problems, read_labels)?;
+        let expressions = object.or_default("matchExpressions", problems, |at, problems| {
+            at.list(0..=usize::MAX, problems, Requirement::read)
+        })?;
+        let of_label = |(key, value)| Requirement {
+            key,
+            operator: Operator::In(vec![value]),
+        };
+        let requirements = labels.into_iter().map(of_label).chain(expressions);
+        Some(Self {
+            requirements: requirements.collect(),
+        })
     }
 
     /// Whether `label` gives every key a value that is wanted.
@@ -90,12 +89,11 @@ impl Requirement {
         let kind = object
             .required("operator", problems)?
             .choice(&kinds, problems)?;
-        let values = match object.get("values") {
-            Some(at) => at.list(0..=usize::MAX, problems, |at, problems| {
+        let values = object.or_default("values", problems, |at, problems| {
+            at.list(0..=usize::MAX, problems, |at, problems| {
                 at.string(problems).map(str::to_owned)
-            })?,
-            None => Vec::new(),
-        };
+            })
+        })?;
         let takes_values = matches!(kind, Kind::In | Kind::NotIn);
         if takes_values == values.is_empty() {
             let reason = if takes_values {

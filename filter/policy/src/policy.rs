@@ -5,7 +5,7 @@ pub(crate) mod schema;
 pub use crate::spec::targets::{MergeType, Namespaces, Target, TargetKind, TargetSelector};
 
 use crate::code::Code;
-use crate::labels::{Labels, read_labels};
+use crate::labels::read_labels;
 pub use schema::POLICY;
 #[cfg(feature = "schema")]
 pub use schema::json_schema;
@@ -131,22 +131,16 @@ impl Metadata {
             }
             Some(name.to_owned())
         });
-        let namespace = match object.get("namespace") {
-            Some(at) => read_namespace(at, problems)?,
-            None => DEFAULT_NAMESPACE.to_owned(),
-        };
-        if let Some(at) = object.get("labels") {
-            let _: Option<Labels> = read_labels(at, problems);
-        }
-        let created = object
-            .get("creationTimestamp")
-            .and_then(|at| read_timestamp(at, problems));
+        let default = DEFAULT_NAMESPACE.to_owned();
+        let namespace = object.or("namespace", default, problems, read_namespace)?;
+        object.optional("labels", problems, read_labels);
+        let created = object.optional("creationTimestamp", problems, read_timestamp);
         Some(Self {
             name: ObjectName {
                 namespace,
                 name: name?,
             },
-            created,
+            created: created.flatten(),
         })
     }
 }

@@ -176,34 +176,33 @@ impl Selector {
                 format!("must have one of {}", schema::SELECTOR.names_in_words()),
             );
         }
-        if let Some(at) = object.get("headers") {
-            let headers = at.list(0..=128, problems, |at, problems| {
+        let headers = object.or_default("headers", problems, |at, problems| {
+            at.list(0..=128, problems, |at, problems| {
                 read_named(at, HeaderName::read, regexes, problems)
-            });
-            self.headers.extend(headers?);
-        }
-        if let Some(at) = object.get("methods") {
-            self.methods.push(MethodCondition::read(at, problems)?);
-        }
-        if let Some(at) = object.get("path") {
-            self.paths.push(PathCondition::read(at, regexes, problems)?);
-        }
-        if let Some(at) = object.get("sourceCIDR") {
-            self.sources.push(SourceCondition::read(at, problems)?);
-        }
-        if let Some(at) = object.get("queryParams") {
+            })
+        });
+        self.headers.extend(headers?);
+        let methods = object.optional("methods", problems, MethodCondition::read);
+        self.methods.extend(methods?);
+        let path = object.optional("path", problems, |at, problems| {
+            PathCondition::read(at, regexes, problems)
+        });
+        self.paths.extend(path?);
+        let source = object.optional("sourceCIDR", problems, SourceCondition::read);
+        self.sources.extend(source?);
+        let params = object.or_default("queryParams", problems, |at, problems| {
             let name = |at: At<'_>, problems: &mut Problems| {
                 at.string_of(1..=256, problems).map(str::to_owned)
             };
-            let params = at.list(0..=16, problems, |at, problems| {
+            at.list(0..=16, problems, |at, problems| {
                 read_named(at, name, regexes, problems)
-            });
-            self.query_params.extend(params?);
-        }
-        if let Some(at) = object.get("metadata") {
-            let conditions = at.list(1..=16, problems, MetadataCondition::read);
-            self.metadata.extend(conditions?);
-        }
+            })
+        });
+        self.query_params.extend(params?);
+        let metadata = object.or_default("metadata", problems, |at, problems| {
+            at.list(1..=16, problems, MetadataCondition::read)
+        });
+        self.metadata.extend(metadata?);
         Some(())
     }
 }
@@ -223,10 +222,9 @@ fn read_named<N>(
         ("RegularExpression", Kind::Regex),
         ("Distinct", Kind::Distinct),
     ];
-    let kind = match object.get("type") {
-        Some(at) => at.choice(&kinds, problems)?,
-        None => Kind::Exact,
-    };
+    let kind = object.or("type", Kind::Exact, problems, |at, problems| {
+        at.choice(&kinds, problems)
+    })?;
     if kind == Kind::Distinct {
         for field in ["value", "invert"] {
             if let Some(at) = object.get(field)
@@ -245,7 +243,7 @@ fn read_named<N>(
             condition,
         });
     }
-    let invert = read_flag(object.get("invert"), problems)?;
+    let invert = object.or_default("invert", problems, At::boolean)?;
     let at = object.required("value", problems)?;
     let condition = match kind {
         Kind::Regex => ValueCondition::Regex {
@@ -271,7 +269,7 @@ impl MethodCondition {
         let mut condition = Self::default();
         at.list(0..=usize::MAX, problems, |at, problems| {
             let object = at.object_of(&schema::METHOD, problems)?;
-            let invert = read_flag(object.get("invert"), problems);
+            let invert = object.or_default("invert", problems, At::boolean);
             let choices = METHODS.map(|method| (method, method));
             let method = object.required("value", problems)?;
             let method = method.choice(&choices, problems)?.to_owned();
@@ -300,24 +298,22 @@ impl PathCondition {
             ("RegularExpression", Kind::Regex),
         ];
         let object = at.object_of(&schema::PATH, problems)?;
-        let kind = match object.get("type") {
-            Some(at) => at.choice(&kinds, problems)?,
-            None => Kind::Prefix,
-        };
-        let invert = read_flag(object.get("invert"), problems)?;
-        let Some(at) = object.get("value") else {
-            let pattern = PathPattern::Prefix("/".to_owned());
-            return Some(Self { pattern, invert });
-        };
-        let text = at.string_of(0..=1024, problems)?;
-        if !matches!(kind, Kind::Regex) && !text.starts_with('/') {
-            at.refuse(problems, Code::MalformedPath, "must begin with /");
-        }
-        let pattern = match kind {
-            Kind::Exact => PathPattern::Exact(text.to_owned()),
-            Kind::Prefix => PathPattern::Prefix(text.to_owned()),
-            Kind::Regex => PathPattern::Regex(read_regex(at, regexes, problems)?),
-        };
+        let kind = object.or("type", Kind::Prefix, problems, |at, problems| {
+            at.choice(&kinds, problems)
+        })?;
+        let invert = object.or_default("invert", problems, At::boolean)?;
+        let every = PathPattern::Prefix("/".to_owned());
+        let pattern = object.or("value", every, problems, |at, problems| {
+            let text = at.string_of(0..=1024, problems)?;
+            if !matches!(kind, Kind::Regex) && !text.starts_with('/') {
+                at.refuse(problems, Code::MalformedPath, "must begin with /");
+            }
+            Some(match kind {
+                Kind::Exact => PathPattern::Exact(text.to_owned()),
+                Kind::Prefix => PathPattern::Prefix(text.to_owned()),
+                Kind::Regex => PathPattern::Regex(read_regex(at, regexes, problems)?),
+            })
+        })?;
         Some(Self { pattern, invert })
     }
 }
@@ -325,11 +321,10 @@ impl PathCondition {
 impl SourceCondition {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::SOURCE, problems)?;
-        let distinct = match object.get("type") {
-            Some(at) => at.choice(&[("Exact", false), ("Distinct", true)], problems)?,
-            None => false,
-        };
-        let invert = read_flag(object.get("invert"), problems)?;
+        let distinct = object.or_default("type", problems, |at, problems| {
+            at.choice(&[("Exact", false), ("Distinct", true)], problems)
+        })?;
+        let invert = object.or_default("invert", problems, At::boolean)?;
         let range = Cidr::read(object.required("value", problems)?, problems)?;
         Some(Self {
             range,
@@ -349,9 +344,4 @@ pub(super) fn read_regex(at: At<'_>, regexes: &Regexes, problems: &mut Problems)
             None
         }
     }
-}
-
-/// A switch that is off unless it is set.
-pub(super) fn read_flag(at: Option<At<'_>>, problems: &mut Problems) -> Option<bool> {
-    at.map_or(Some(false), |at| at.boolean(problems))
 }

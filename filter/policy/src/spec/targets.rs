@@ -139,20 +139,16 @@ pub(crate) fn read(spec: At<'_>, namespace: &str, problems: &mut Problems) -> Op
             None
         }
     };
-    let selectors = match object.get("targetSelectors") {
-        Some(at) => at.list(1..=usize::MAX, problems, TargetSelector::read),
-        None => Some(Vec::new()),
-    };
-    let merge = match object.get("mergeType") {
-        Some(at) => Some(at.choice(
-            &[
-                ("StrategicMerge", MergeType::Strategic),
-                ("JSONMerge", MergeType::Json),
-            ],
-            problems,
-        )?),
-        None => None,
-    };
+    let selectors = object.or_default("targetSelectors", problems, |at, problems| {
+        at.list(1..=usize::MAX, problems, TargetSelector::read)
+    });
+    let merge_types = [
+        ("StrategicMerge", MergeType::Strategic),
+        ("JSONMerge", MergeType::Json),
+    ];
+    let merge = object.optional("mergeType", problems, |at, problems| {
+        at.choice(&merge_types, problems)
+    })?;
     let (targets, selectors) = (targets?, selectors?);
     let kinds: Vec<TargetKind> = targets
         .iter()
@@ -201,21 +197,18 @@ impl Target {
         let kind = object
             .required("kind", problems)
             .and_then(|at| at.choice(&TargetKind::NAMES, problems));
-        let section = match object.get("sectionName") {
-            Some(at) => {
-                let section = at.string(problems)?;
-                if !is_dns_subdomain(section) {
-                    at.refuse(
-                        problems,
-                        Code::MalformedName,
-                        "must be a DNS subdomain (RFC 1123)",
-                    );
-                    return None;
-                }
-                Some(section.to_owned())
+        let section = object.optional("sectionName", problems, |at, problems| {
+            let section = at.string(problems)?;
+            if !is_dns_subdomain(section) {
+                at.refuse(
+                    problems,
+                    Code::MalformedName,
+                    "must be a DNS subdomain (RFC 1123)",
+                );
+                return None;
             }
-            None => None,
-        };
+            Some(section.to_owned())
+        })?;
         let name = object
             .required("name", problems)?
             .string_of(1..=253, problems)?;
@@ -240,10 +233,7 @@ impl TargetSelector {
             .required("kind", problems)
             .and_then(|at| at.choice(&TargetKind::NAMES, problems));
         let labels = LabelSelector::read(&object, problems);
-        let namespaces = match object.get("namespaces") {
-            Some(at) => Namespaces::read(at, problems),
-            None => Some(Namespaces::Same),
-        };
+        let namespaces = object.or("namespaces", Namespaces::Same, problems, Namespaces::read);
         Some(Self {
             kind: kind?,
             labels: labels?,
@@ -261,17 +251,14 @@ impl Namespaces {
             Selector,
         }
         let object = at.object_of(&schema::NAMESPACES, problems)?;
-        let from = match object.get("from") {
-            Some(at) => at.choice(
-                &[
-                    ("Same", From::Same),
-                    ("All", From::All),
-                    ("Selector", From::Selector),
-                ],
-                problems,
-            )?,
-            None => From::Same,
-        };
+        let choices = [
+            ("Same", From::Same),
+            ("All", From::All),
+            ("Selector", From::Selector),
+        ];
+        let from = object.or("from", From::Same, problems, |at, problems| {
+            at.choice(&choices, problems)
+        })?;
         Some(match from {
             From::Same => Self::Same,
             From::All => Self::All,

@@ -1,7 +1,6 @@
 //! Conditions on Envoy's dynamic metadata, such as what a filter before this
 //! one has found in a token. An extension.
 
-use super::read_flag;
 use crate::code::Code;
 use crate::node::Value;
 use crate::problem::Problems;
@@ -36,14 +35,14 @@ impl MetadataCondition {
 
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::METADATA, problems)?;
-        let kind = object.get("type");
-        let kinds = [("Exact", false), ("Distinct", true)];
-        let is_distinct = kind.map(|at| at.choice(&kinds, problems));
+        let is_distinct = object.or_default("type", problems, |at, problems| {
+            at.choice(&[("Exact", false), ("Distinct", true)], problems)
+        });
         let namespace = object.required("namespace", problems);
         let namespace = namespace.and_then(|at| read_key(at, problems));
         let keys = object.required("path", problems);
         let keys = keys.and_then(|at| read_keys(at, problems));
-        let is_distinct = is_distinct.unwrap_or(Some(false))?;
+        let is_distinct = is_distinct?;
         let path = namespace.zip(keys).map(|(namespace, mut keys)| {
             keys.insert(0, namespace);
             keys
@@ -63,7 +62,7 @@ impl MetadataCondition {
                 condition: None,
             });
         }
-        let invert = read_flag(object.get("invert"), problems);
+        let invert = object.or_default("invert", problems, At::boolean);
         let value = MetadataValue::read(object.required("value", problems)?, problems)?;
         Some(Self {
             path: path?,
