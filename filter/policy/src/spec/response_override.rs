@@ -130,17 +130,11 @@ impl OverrideRule {
         problems: &mut Problems,
     ) -> Option<Self> {
         let object = at.object_of(&schema::RESPONSE_OVERRIDE, problems)?;
-        let source = match object.get("source") {
-            Some(at) => Source::read(at, problems),
-            None => Some(Source::All),
-        };
+        let source = object.or_default("source", problems, Source::read);
         let matching = object
             .required("match", problems)
             .and_then(|at| OverrideMatch::read(at, regexes, problems));
-        let keep = match object.get("keepHeaders") {
-            Some(at) => KeepHeaders::read(at, problems),
-            None => Some(KeepHeaders::None),
-        };
+        let keep = object.or_default("keepHeaders", problems, KeepHeaders::read);
         let instead = match (object.get("response"), object.get("redirect")) {
             (Some(at), None) => OverrideResponse::read(at, owner, problems).map(Instead::Response),
             (None, Some(at)) => Redirect::read(at, problems).map(Instead::Redirect),

@@ -67,10 +67,9 @@ impl OverrideBody {
         problems: &mut Problems,
     ) -> Option<Self> {
         let object = at.object_of(&super::schema::BODY, problems)?;
-        let by_ref = match object.get("type") {
-            Some(at) => at.choice(&[("Inline", false), ("ValueRef", true)], problems)?,
-            None => false,
-        };
+        let by_ref = object.or_default("type", problems, |at, problems| {
+            at.choice(&[("Inline", false), ("ValueRef", true)], problems)
+        })?;
         let (wanted, other) = if by_ref {
             ("valueRef", "inline")
         } else {
@@ -80,17 +79,14 @@ impl OverrideBody {
             let reason = format!("must not stand beside {wanted}: type decides");
             problems.note(&at.path, at.node.mark, Code::FieldOfType, reason);
         }
-        let format = match object.get("format") {
-            Some(at) => at.choice(
-                &[
-                    ("Template", Format::Template),
-                    ("Literal", Format::Literal),
-                    ("RawTemplate", Format::RawTemplate),
-                ],
-                problems,
-            )?,
-            None => Format::Template,
-        };
+        let formats = [
+            ("Template", Format::Template),
+            ("Literal", Format::Literal),
+            ("RawTemplate", Format::RawTemplate),
+        ];
+        let format = object.or("format", Format::Template, problems, |at, problems| {
+            at.choice(&formats, problems)
+        })?;
         let escape = match format {
             Format::Template => content_type.map_or(Escape::Unknown, Escape::of),
             Format::Literal | Format::RawTemplate => Escape::None,

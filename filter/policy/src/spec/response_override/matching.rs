@@ -68,24 +68,20 @@ impl OverrideMatch {
             return None;
         }
         Some(Self {
-            statuses: match object.get("statusCodes") {
-                Some(at) => at.list(1..=50, problems, read_status_match)?,
-                None => Vec::new(),
-            },
-            headers: match object.get("responseHeaders") {
-                Some(at) => at.list(1..=16, problems, |at, problems| {
+            statuses: object.or_default("statusCodes", problems, |at, problems| {
+                at.list(1..=50, problems, read_status_match)
+            })?,
+            headers: object.or_default("responseHeaders", problems, |at, problems| {
+                at.list(1..=16, problems, |at, problems| {
                     HeaderMatch::read(at, regexes, problems)
-                })?,
-                None => Vec::new(),
-            },
-            grpc_statuses: match object.get("grpcStatus") {
-                Some(at) => at.list(1..=17, problems, read_grpc_status)?,
-                None => Vec::new(),
-            },
-            requests: match object.get("requests") {
-                Some(at) => Selector::read_any(at, regexes, problems)?,
-                None => Vec::new(),
-            },
+                })
+            })?,
+            grpc_statuses: object.or_default("grpcStatus", problems, |at, problems| {
+                at.list(1..=17, problems, read_grpc_status)
+            })?,
+            requests: object.or_default("requests", problems, |at, problems| {
+                Selector::read_any(at, regexes, problems)
+            })?,
         })
     }
 }
@@ -138,10 +134,9 @@ impl StringMatch {
             ("RegularExpression", Kind::Regex),
         ];
         let object = at.object_of(&super::schema::STRING_MATCH, problems)?;
-        let kind = match object.get("type") {
-            Some(at) => at.choice(&kinds, problems)?,
-            None => Kind::Exact,
-        };
+        let kind = object.or("type", Kind::Exact, problems, |at, problems| {
+            at.choice(&kinds, problems)
+        })?;
         let at = object.required("value", problems)?;
         let text = at.string_of(1..=1024, problems)?.to_owned();
         Some(match kind {
@@ -160,10 +155,9 @@ fn read_status_match(at: At<'_>, problems: &mut Problems) -> Option<StatusRange>
         Range,
     }
     let object = at.object_of(&super::schema::STATUS_CODE, problems)?;
-    let kind = match object.get("type") {
-        Some(at) => at.choice(&[("Value", Kind::Value), ("Range", Kind::Range)], problems)?,
-        None => Kind::Value,
-    };
+    let kind = object.or("type", Kind::Value, problems, |at, problems| {
+        at.choice(&[("Value", Kind::Value), ("Range", Kind::Range)], problems)
+    })?;
     let (wanted, other) = match kind {
         Kind::Value => ("value", "range"),
         Kind::Range => ("range", "value"),

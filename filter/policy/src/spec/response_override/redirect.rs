@@ -43,14 +43,13 @@ pub enum RedirectMode {
 impl Redirect {
     pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::REDIRECT, problems)?;
-        let mode = match object.get("mode") {
-            Some(at) => at.choice(&[("Client", RedirectMode::Client)], problems)?,
-            None => RedirectMode::Internal,
-        };
-        let scheme = object
-            .get("scheme")
-            .and_then(|at| at.choice(&[("http", "http"), ("https", "https")], problems));
-        let hostname = object.get("hostname").and_then(|at| {
+        let mode = object.or("mode", RedirectMode::Internal, problems, |at, problems| {
+            at.choice(&[("Client", RedirectMode::Client)], problems)
+        })?;
+        let scheme = object.optional("scheme", problems, |at, problems| {
+            at.choice(&[("http", "http"), ("https", "https")], problems)
+        });
+        let hostname = object.optional("hostname", problems, |at, problems| {
             let name = at.string(problems)?;
             if !is_dns_subdomain(name) {
                 at.refuse(
@@ -61,22 +60,19 @@ impl Redirect {
             }
             Some(name.to_owned())
         });
-        let path = match object.get("path") {
-            Some(at) => Some(read_path(at, mode, problems)?),
-            None => None,
-        };
-        let port = object.get("port").and_then(|at| {
+        let path = object.optional("path", problems, |at, problems| {
+            read_path(at, mode, problems)
+        })?;
+        let port = object.optional("port", problems, |at, problems| {
             let port = at.integer(1..=65_535, problems)?;
             u16::try_from(port).ok()
         });
-        let hosts = match object.get("hosts") {
-            Some(at) => read_hosts(at, mode, &object, problems)?,
-            None => Vec::new(),
-        };
-        let status = match object.get("statusCode") {
-            Some(at) => read_status(at, mode, problems)?,
-            None => 302,
-        };
+        let hosts = object.or_default("hosts", problems, |at, problems| {
+            read_hosts(at, mode, &object, problems)
+        })?;
+        let status = object.or("statusCode", 302, problems, |at, problems| {
+            read_status(at, mode, problems)
+        })?;
         let leads_back = ["scheme", "hostname", "path", "port"]
             .iter()
             .all(|name| !object.has(name));
@@ -90,10 +86,10 @@ impl Redirect {
         }
         Some(Self {
             mode,
-            scheme: scheme.map(str::to_owned),
-            hostname,
+            scheme: scheme.flatten().map(str::to_owned),
+            hostname: hostname.flatten(),
             path,
-            port,
+            port: port.flatten(),
             hosts,
             status,
         })

@@ -87,27 +87,12 @@ const OF_CACHES: [&str; 4] = ["age", "cache-control", "expires", "pragma"];
 impl OverrideResponse {
     pub(super) fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::RESPONSE, problems)?;
-        let status = object
-            .get("statusCode")
-            .and_then(|at| HttpStatus::read(at, problems));
-        let grpc_status = object
-            .get("grpcStatus")
-            .and_then(|at| read_grpc_status(at, problems));
-        let content_type = match object.get("contentType") {
-            Some(at) => {
-                let value = read_header_value(at, problems)?;
-                Some(read_template(at, value, problems)?)
-            }
-            None => None,
-        };
-        let headers = match object.get("header") {
-            Some(at) => HeaderChanges::read(at, problems)?,
-            None => HeaderChanges::default(),
-        };
-        let keep_body = match object.get("keepBody") {
-            Some(at) => at.boolean(problems)?,
-            None => false,
-        };
+        let status = object.optional("statusCode", problems, HttpStatus::read);
+        let status = status.flatten();
+        let grpc_status = object.optional("grpcStatus", problems, read_grpc_status);
+        let content_type = object.optional("contentType", problems, read_header_template)?;
+        let headers = object.or_default("header", problems, HeaderChanges::read)?;
+        let keep_body = object.or_default("keepBody", problems, At::boolean)?;
         let shapes = ["body", "variants"];
         if keep_body {
             for name in ["body", "variants", "grpcStatus"] {
@@ -163,7 +148,7 @@ impl OverrideResponse {
         }
         Some(Self {
             status,
-            grpc_status,
+            grpc_status: grpc_status.flatten(),
             content_type,
             body,
             headers,
@@ -188,17 +173,15 @@ const TEXT_PLAIN: &str = "text/plain";
 impl HeaderChanges {
     fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::HEADER_CHANGES, problems)?;
-        let mut changes = Self::default();
-        if let Some(at) = object.get("remove") {
-            changes.remove = at.list(0..=16, problems, read_header_name)?;
-        }
-        if let Some(at) = object.get("add") {
-            changes.add = at.list(0..=16, problems, read_header)?;
-        }
-        if let Some(at) = object.get("set") {
-            changes.set = at.list(0..=16, problems, read_header)?;
-        }
-        Some(changes)
+        let read_headers =
+            |at: At<'_>, problems: &mut Problems| at.list(0..=16, problems, read_header);
+        Some(Self {
+            remove: object.or_default("remove", problems, |at, problems| {
+                at.list(0..=16, problems, read_header_name)
+            })?,
+            add: object.or_default("add", problems, read_headers)?,
+            set: object.or_default("set", problems, read_headers)?,
+        })
     }
 
     /// The last content type that is set.
@@ -258,6 +241,12 @@ impl KeepHeaders {
 }
 
 /// Reads a header value, in which `%` begins a command operator.
+fn read_header_template(at: At<'_>, problems: &mut Problems) -> Option<Template> {
+    let source = read_header_value(at, problems)?;
+    read_template(at, source, problems)
+}
+
+/// Reads a text, in which `%` begins a command operator.
 pub(super) fn read_template(at: At<'_>, source: &str, problems: &mut Problems) -> Option<Template> {
     match Template::parse(source) {
         Ok(template) => Some(template),
@@ -273,10 +262,9 @@ fn read_header(at: At<'_>, problems: &mut Problems) -> Option<Header> {
     let name = object
         .required("name", problems)
         .and_then(|at| read_header_name(at, problems));
-    let value = object.required("value", problems).and_then(|at| {
-        let template = read_header_value(at, problems)?;
-        read_template(at, template, problems)
-    });
+    let value = object
+        .required("value", problems)
+        .and_then(|at| read_header_template(at, problems));
     Some(Header {
         name: name?,
         value: value?,
