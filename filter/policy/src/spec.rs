@@ -106,24 +106,29 @@ impl Spec {
     ) -> Option<Self> {
         let object = at.object_of(&SPEC, problems)?;
         let conditions = regexes.conditions();
+        // What is wrong has been noted and counts as left out: the rest of the
+        // configuration is checked all the same.
+        let fault_injection = object.optional("faultInjection", problems, |at, problems| {
+            FaultInjection::read(at, regexes, problems)
+        });
+        let rate_limit = object.optional("rateLimit", problems, |at, problems| {
+            RateLimit::read(at, owner, regexes, problems)
+        });
+        let request_buffer = object.optional("requestBuffer", problems, |at, problems| {
+            RequestBuffer::read(at, regexes, problems)
+        });
+        let response_override = object.or_default("responseOverride", problems, |at, problems| {
+            OverrideRule::read_all(at, owner, regexes, problems)
+        });
+        let retry = object.optional("retry", problems, Retry::read);
+        let retry_constraint = object.optional("retryConstraint", problems, RetryConstraint::read);
         let spec = Self {
-            fault_injection: object
-                .get("faultInjection")
-                .and_then(|at| FaultInjection::read(at, regexes, problems)),
-            rate_limit: object
-                .get("rateLimit")
-                .and_then(|at| RateLimit::read(at, owner, regexes, problems)),
-            request_buffer: object
-                .get("requestBuffer")
-                .and_then(|at| RequestBuffer::read(at, regexes, problems)),
-            response_override: object
-                .get("responseOverride")
-                .and_then(|at| OverrideRule::read_all(at, owner, regexes, problems))
-                .unwrap_or_default(),
-            retry: object.get("retry").and_then(|at| Retry::read(at, problems)),
-            retry_constraint: object
-                .get("retryConstraint")
-                .and_then(|at| RetryConstraint::read(at, problems)),
+            fault_injection: fault_injection.flatten(),
+            rate_limit: rate_limit.flatten(),
+            request_buffer: request_buffer.flatten(),
+            response_override: response_override.unwrap_or_default(),
+            retry: retry.flatten(),
+            retry_constraint: retry_constraint.flatten(),
         };
         let conditions = regexes.conditions() - conditions;
         if conditions > Regexes::MOST_CONDITIONS {

@@ -103,94 +103,80 @@ impl Retry {
         triggers
     }
 
-    /// Reads `retry`.
+    /// Reads `retry`. What is wrong has been noted and counts as left out, so that the
+    /// rest of the policy is still checked against it.
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::RETRY, problems)?;
-        let mut retry = Self {
-            num_retries: 2,
-            num_attempts_per_priority: None,
-            triggers: None,
-            status_codes: vec![503],
-            per_try_timeout: None,
-            base_interval: None,
-            max_interval: None,
-            methods: Vec::new(),
-        };
-        if let Some(at) = object.get("numRetries") {
-            let number = at.integer(0..=i64::from(u32::MAX), problems);
-            replace(
-                &mut retry.num_retries,
-                number.and_then(|it| u32::try_from(it).ok()),
-            );
-        }
-        if let Some(at) = object.get("numAttemptsPerPriority") {
-            let number = at.integer(0..=i64::from(i32::MAX), problems);
-            retry.num_attempts_per_priority = number.and_then(|it| i32::try_from(it).ok());
-        }
-        if let Some(at) = object.get("perRetry") {
-            retry.read_per_retry(at, problems);
-        }
-        if let Some(at) = object.get("retryOn") {
-            retry.read_retry_on(at, problems);
-        }
-        if let Some(at) = object.get("methods") {
-            replace(&mut retry.methods, read_methods(at, problems));
-        }
-        Some(retry)
-    }
-
-    fn read_per_retry(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
-        let object = at.object_of(&schema::PER_RETRY, problems)?;
-        self.per_try_timeout = object
-            .get("timeout")
-            .and_then(|at| Duration::read(at, problems));
-        let at = object.get("backOff")?;
-        let object = at.object_of(&schema::BACK_OFF, problems)?;
-        self.base_interval = object
-            .get("baseInterval")
-            .and_then(|at| Duration::read_positive(at, problems));
-        self.max_interval = object
-            .get("maxInterval")
-            .and_then(|at| Duration::read_positive(at, problems));
-        if let (Some(base), Some(max)) = (self.base_interval, self.max_interval)
-            && base > max
-        {
-            at.refuse(
-                problems,
-                Code::WrongOrder,
-                "must not have a baseInterval above its maxInterval",
-            );
-        }
-        Some(())
-    }
-
-    fn read_retry_on(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
-        let object = at.object_of(&schema::RETRY_ON, problems)?;
-        // Codes of one's own take the place of the default one; so does
-        // naming triggers.
-        self.status_codes.clear();
-        if let Some(at) = object.get("triggers") {
-            let choices = TRIGGERS.map(|name| (name, Trigger(name)));
-            let triggers = at.list(0..=usize::MAX, problems, |at, problems| {
-                at.choice(&choices, problems)
-            });
-            self.triggers = triggers.map(sort::set);
-        }
-        if let Some(at) = object.get("httpStatusCodes") {
-            self.status_codes = at.list(0..=usize::MAX, problems, |at, problems| {
-                u16::try_from(at.integer(100..=599, problems)?).ok()
-            })?;
-        }
-        Some(())
+        let num_retries = object.optional("numRetries", problems, |at, problems| {
+            u32::try_from(at.integer(0..=i64::from(u32::MAX), problems)?).ok()
+        });
+        let num_attempts = object.optional("numAttemptsPerPriority", problems, |at, problems| {
+            i32::try_from(at.integer(0..=i64::from(i32::MAX), problems)?).ok()
+        });
+        let per_retry = object.or_default("perRetry", problems, read_per_retry);
+        let (per_try_timeout, [base_interval, max_interval]) = per_retry.unwrap_or_default();
+        let retry_on = object.optional("retryOn", problems, read_retry_on);
+        let (triggers, status_codes) = retry_on.flatten().unwrap_or((None, vec![503]));
+        let methods = object.or_default("methods", problems, read_methods);
+        Some(Self {
+            num_retries: num_retries.flatten().unwrap_or(2),
+            num_attempts_per_priority: num_attempts.flatten(),
+            triggers,
+            status_codes,
+            per_try_timeout,
+            base_interval,
+            max_interval,
+            methods: methods.unwrap_or_default(),
+        })
     }
 }
 
-/// Puts what was read in the place of a default. What could not be read has
-/// been noted; the reading goes on, so that all problems are found.
-fn replace<T>(default: &mut T, read: Option<T>) {
-    if let Some(read) = read {
-        *default = read;
+/// The timeout of a try, and the intervals of its `backOff`.
+fn read_per_retry(
+    at: At<'_>,
+    problems: &mut Problems,
+) -> Option<(Option<Duration>, [Option<Duration>; 2])> {
+    let object = at.object_of(&schema::PER_RETRY, problems)?;
+    let timeout = object.optional("timeout", problems, Duration::read);
+    let back_off = object.or_default("backOff", problems, read_back_off);
+    Some((timeout.flatten(), back_off.unwrap_or_default()))
+}
+
+/// The first interval and the longest.
+fn read_back_off(at: At<'_>, problems: &mut Problems) -> Option<[Option<Duration>; 2]> {
+    let object = at.object_of(&schema::BACK_OFF, problems)?;
+    let base = object.optional("baseInterval", problems, Duration::read_positive);
+    let max = object.optional("maxInterval", problems, Duration::read_positive);
+    let (base, max) = (base.flatten(), max.flatten());
+    if let (Some(base), Some(max)) = (base, max)
+        && base > max
+    {
+        at.refuse(
+            problems,
+            Code::WrongOrder,
+            "must not have a baseInterval above its maxInterval",
+        );
     }
+    Some([base, max])
+}
+
+/// Triggers and status codes. Codes of one's own take the place of the default one; so
+/// does naming triggers.
+fn read_retry_on(at: At<'_>, problems: &mut Problems) -> Option<(Option<Vec<Trigger>>, Vec<u16>)> {
+    let object = at.object_of(&schema::RETRY_ON, problems)?;
+    let choices = TRIGGERS.map(|name| (name, Trigger(name)));
+    let triggers = object.optional("triggers", problems, |at, problems| {
+        at.list(0..=usize::MAX, problems, |at, problems| {
+            at.choice(&choices, problems)
+        })
+    });
+    let status_codes = object.or_default("httpStatusCodes", problems, |at, problems| {
+        at.list(0..=usize::MAX, problems, |at, problems| {
+            u16::try_from(at.integer(100..=599, problems)?).ok()
+        })
+    });
+    let triggers = triggers.flatten().map(sort::set);
+    Some((triggers, status_codes.unwrap_or_default()))
 }
 
 /// Method names; `Idempotent` stands for all that are.

@@ -62,80 +62,74 @@ pub enum OnExhausted {
     Status503,
 }
 
+/// `budget` by default: so many percent of the requests in so long.
+const BUDGET: (u8, Duration) = (20, Duration::from_millis(10_000));
+
+/// `minRetryRate` by default: so many retries in so long.
+const MIN_RETRY_RATE: (u32, Duration) = (10, Duration::from_millis(1_000));
+
 impl RetryConstraint {
-    /// Reads `retryConstraint`.
+    /// Reads `retryConstraint`. What is wrong has been noted and counts as left out, so
+    /// that the rest of the policy is still checked against it.
     pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::RETRY_CONSTRAINT, problems)?;
-        let mut constraint = Self {
-            percent: 20,
-            interval: Duration::from_millis(10_000),
-            min_retries: 10,
-            min_retries_interval: Duration::from_millis(1_000),
-            scope: Scope::Policy,
-            on_exhausted: OnExhausted::OriginResponse,
-            report: false,
-            mode: BudgetMode::Auto,
-        };
-        if let Some(at) = object.get("budget") {
-            constraint.read_budget(at, problems);
-        }
-        if let Some(at) = object.get("minRetryRate") {
-            constraint.read_min_retry_rate(at, problems);
-        }
-        if let Some(at) = object.get("scope") {
-            let choices = [
-                ("Policy", Scope::Policy),
-                ("Route", Scope::Route),
-                ("Cluster", Scope::Cluster),
-            ];
-            replace(&mut constraint.scope, at.choice(&choices, problems));
-        }
-        if let Some(at) = object.get("onExhausted") {
-            let choices = [
-                ("OriginResponse", OnExhausted::OriginResponse),
-                ("Status503", OnExhausted::Status503),
-            ];
-            replace(&mut constraint.on_exhausted, at.choice(&choices, problems));
-        }
-        if let Some(at) = object.get("reportExhausted") {
-            replace(&mut constraint.report, at.boolean(problems));
-        }
-        if let Some(at) = object.get("mode") {
-            let choices = [("Auto", BudgetMode::Auto), ("Reserve", BudgetMode::Reserve)];
-            replace(&mut constraint.mode, at.choice(&choices, problems));
-        }
-        Some(constraint)
+        let budget = object.optional("budget", problems, read_budget);
+        let rate = object.optional("minRetryRate", problems, read_min_retry_rate);
+        let scopes = [
+            ("Policy", Scope::Policy),
+            ("Route", Scope::Route),
+            ("Cluster", Scope::Cluster),
+        ];
+        let scope = object.or_default("scope", problems, |at, problems| {
+            at.choice(&scopes, problems)
+        });
+        let responses = [
+            ("OriginResponse", OnExhausted::OriginResponse),
+            ("Status503", OnExhausted::Status503),
+        ];
+        let on_exhausted = object.or_default("onExhausted", problems, |at, problems| {
+            at.choice(&responses, problems)
+        });
+        let report = object.or_default("reportExhausted", problems, At::boolean);
+        let modes = [("Auto", BudgetMode::Auto), ("Reserve", BudgetMode::Reserve)];
+        let mode = object.or_default("mode", problems, |at, problems| at.choice(&modes, problems));
+        let (percent, interval) = budget.flatten().unwrap_or(BUDGET);
+        let (min_retries, min_retries_interval) = rate.flatten().unwrap_or(MIN_RETRY_RATE);
+        Some(Self {
+            percent,
+            interval,
+            min_retries,
+            min_retries_interval,
+            scope: scope.unwrap_or_default(),
+            on_exhausted: on_exhausted.unwrap_or_default(),
+            report: report.unwrap_or_default(),
+            mode: mode.unwrap_or_default(),
+        })
     }
+}
 
-    fn read_budget(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
-        let object = at.object_of(&schema::BUDGET, problems)?;
-        if let Some(at) = object.get("percent") {
-            let percent = at.integer(0..=100, problems);
-            replace(
-                &mut self.percent,
-                percent.and_then(|it| u8::try_from(it).ok()),
-            );
-        }
-        if let Some(at) = object.get("interval") {
-            replace(&mut self.interval, read_interval(at, problems));
-        }
-        Some(())
-    }
+fn read_budget(at: At<'_>, problems: &mut Problems) -> Option<(u8, Duration)> {
+    let object = at.object_of(&schema::BUDGET, problems)?;
+    let percent = object.optional("percent", problems, |at, problems| {
+        u8::try_from(at.integer(0..=100, problems)?).ok()
+    });
+    let interval = object.optional("interval", problems, read_interval);
+    Some((
+        percent.flatten().unwrap_or(BUDGET.0),
+        interval.flatten().unwrap_or(BUDGET.1),
+    ))
+}
 
-    fn read_min_retry_rate(&mut self, at: At<'_>, problems: &mut Problems) -> Option<()> {
-        let object = at.object_of(&schema::MIN_RETRY_RATE, problems)?;
-        if let Some(at) = object.get("count") {
-            let count = at.integer(1..=1_000_000, problems);
-            replace(
-                &mut self.min_retries,
-                count.and_then(|it| u32::try_from(it).ok()),
-            );
-        }
-        if let Some(at) = object.get("interval") {
-            replace(&mut self.min_retries_interval, read_interval(at, problems));
-        }
-        Some(())
-    }
+fn read_min_retry_rate(at: At<'_>, problems: &mut Problems) -> Option<(u32, Duration)> {
+    let object = at.object_of(&schema::MIN_RETRY_RATE, problems)?;
+    let count = object.optional("count", problems, |at, problems| {
+        u32::try_from(at.integer(1..=1_000_000, problems)?).ok()
+    });
+    let interval = object.optional("interval", problems, read_interval);
+    Some((
+        count.flatten().unwrap_or(MIN_RETRY_RATE.0),
+        interval.flatten().unwrap_or(MIN_RETRY_RATE.1),
+    ))
 }
 
 fn read_interval(at: At<'_>, problems: &mut Problems) -> Option<Duration> {
@@ -151,12 +145,4 @@ fn read_interval(at: At<'_>, problems: &mut Problems) -> Option<Duration> {
         return None;
     }
     Some(interval)
-}
-
-/// Puts what was read in the place of a default. What could not be read has
-/// been noted; the reading goes on, so that all problems are found.
-fn replace<T>(default: &mut T, read: Option<T>) {
-    if let Some(read) = read {
-        *default = read;
-    }
 }
