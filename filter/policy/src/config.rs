@@ -115,14 +115,8 @@ impl PluginConfig {
                 Some(Policy::read(at, &regexes, problems))
             })
         });
-        let disabled = match object.get("disabled") {
-            Some(at) => at.boolean(problems),
-            None => Some(false),
-        };
-        let position = match object.get("position") {
-            Some(at) => Position::read(at, problems),
-            None => Some(Position::Downstream),
-        };
+        let disabled = object.or_default("disabled", problems, At::boolean);
+        let position = object.or_default("position", problems, Position::read);
         let enforce = Enforce::read(&object, position.unwrap_or_default(), problems);
         let native = NativeFields::read(&object, problems);
         let environment = place::read(&object, problems);

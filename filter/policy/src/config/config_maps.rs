@@ -13,32 +13,19 @@ use crate::scalar::ObjectName;
 use crate::spec::OverrideRule;
 
 /// The data of each ConfigMap.
-pub(super) struct ConfigMaps(BTreeMap<ObjectName, BTreeMap<String, String>>);
+pub(super) struct ConfigMaps(BTreeMap<ObjectName, Data>);
+
+/// The data of one.
+type Data = BTreeMap<String, String>;
 
 /// The key that holds a body.
 const BODY: &str = "response.body";
 
 impl ConfigMaps {
     pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Self> {
-        let mut maps = BTreeMap::new();
-        if let Some(at) = config.get("configMaps") {
-            at.list(0..=usize::MAX, problems, |at, problems| {
-                let (name, data) = read_one(at, problems)?;
-                if maps.contains_key(&name) {
-                    let metadata = Path::Field(&at.path, "metadata");
-                    let reason = format!("names {name}, which is listed twice: keep one of them");
-                    problems.note(
-                        &Path::Field(&metadata, "name"),
-                        at.node.mark,
-                        Code::DefinedTwice,
-                        reason,
-                    );
-                }
-                maps.insert(name, data);
-                Some(())
-            })?;
-        }
-        Some(Self(maps))
+        config
+            .or_default("configMaps", problems, read_all)
+            .map(Self)
     }
 
     /// Bytes of the body in this ConfigMap, if it is there.
@@ -106,7 +93,27 @@ impl ConfigMaps {
     }
 }
 
-fn read_one(at: At<'_>, problems: &mut Problems) -> Option<(ObjectName, BTreeMap<String, String>)> {
+fn read_all(at: At<'_>, problems: &mut Problems) -> Option<BTreeMap<ObjectName, Data>> {
+    let mut maps = BTreeMap::new();
+    at.list(0..=usize::MAX, problems, |at, problems| {
+        let (name, data) = read_one(at, problems)?;
+        if maps.contains_key(&name) {
+            let metadata = Path::Field(&at.path, "metadata");
+            let reason = format!("names {name}, which is listed twice: keep one of them");
+            problems.note(
+                &Path::Field(&metadata, "name"),
+                at.node.mark,
+                Code::DefinedTwice,
+                reason,
+            );
+        }
+        maps.insert(name, data);
+        Some(())
+    })?;
+    Some(maps)
+}
+
+fn read_one(at: At<'_>, problems: &mut Problems) -> Option<(ObjectName, Data)> {
     let object = at.object_of(&CONFIG_MAP, problems)?;
     if let Some(at) = object.get("apiVersion") {
         at.choice(&[("v1", ())], problems);
@@ -121,14 +128,17 @@ fn read_one(at: At<'_>, problems: &mut Problems) -> Option<(ObjectName, BTreeMap
     let metadata = object
         .required("metadata", problems)
         .and_then(|at| Metadata::read(at, problems));
-    let mut data = BTreeMap::new();
-    if let Some(at) = object.get("data") {
-        let object = at.open_object(problems)?;
-        for (key, at) in object.fields() {
-            if let Some(text) = at.string(problems) {
-                data.insert(key.to_owned(), text.to_owned());
-            }
+    let data = object.or_default("data", problems, read_data);
+    Some((metadata?.name, data?))
+}
+
+fn read_data(at: At<'_>, problems: &mut Problems) -> Option<Data> {
+    let object = at.open_object(problems)?;
+    let mut data = Data::new();
+    for (key, at) in object.fields() {
+        if let Some(text) = at.string(problems) {
+            data.insert(key.to_owned(), text.to_owned());
         }
     }
-    Some((metadata?.name, data))
+    Some(data)
 }

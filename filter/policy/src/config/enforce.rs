@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::position::Position;
 use crate::problem::Problems;
-use crate::read::Object;
+use crate::read::{At, Object};
 use crate::spec::Capability;
 
 /// The capabilities one instance of the filter enforces; all by default.
@@ -73,9 +73,13 @@ impl Enforce {
             Position::Downstream => Self::ALL,
             Position::Upstream => Self::UPSTREAM,
         };
-        let Some(at) = config.get("enforce") else {
-            return Some(possible);
-        };
+        config.or("enforce", possible, problems, |at, problems| {
+            Self::read_list(at, possible, problems)
+        })
+    }
+
+    /// The capabilities that are listed, all of which must be `possible`.
+    fn read_list(at: At<'_>, possible: Self, problems: &mut Problems) -> Option<Self> {
         let mut enforce = Self::NOTHING;
         at.list(0..=Capability::ALL.len(), problems, |at, problems| {
             let capability = at.choice(&Capability::ALL, problems)?;
@@ -104,9 +108,8 @@ impl NativeFields {
             ("Ignore", Self::Ignore),
             ("Applied", Self::Applied),
         ];
-        match config.get("nativeFields") {
-            Some(at) => at.choice(&choices, problems),
-            None => Some(Self::Refuse),
-        }
+        config.or("nativeFields", Self::Refuse, problems, |at, problems| {
+            at.choice(&choices, problems)
+        })
     }
 }

@@ -5,7 +5,7 @@ use super::schema::{
     REQUEST_VALUE_BYTES_PER_WORKER, ROUTES,
 };
 use crate::problem::Problems;
-use crate::read::Object;
+use crate::read::{At, Object};
 use crate::regex::Regexes;
 
 /// Bounds on what the filter remembers.
@@ -40,17 +40,19 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub(super) fn read(object: &Object<'_>, problems: &mut Problems) -> Option<Self> {
-        let mut limits = Self::default();
-        let Some(at) = object.get("limits") else {
-            return Some(limits);
-        };
+    pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Self> {
+        config.or_default("limits", problems, Self::read_fields)
+    }
+
+    fn read_fields(at: At<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&LIMITS, problems)?;
+        let mut limits = Self::default();
         let mut is_right = true;
         for (name, [least, most], limit) in limits.fields() {
-            let Some(at) = object.get(name) else { continue };
-            let number = at.integer(least..=most, problems);
-            match number.and_then(|it| it.try_into().ok()) {
+            let number = object.or(name, *limit, problems, |at, problems| {
+                at.integer(least..=most, problems)?.try_into().ok()
+            });
+            match number {
                 Some(number) => *limit = number,
                 None => is_right = false,
             }

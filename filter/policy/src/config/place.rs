@@ -5,30 +5,16 @@ use std::collections::BTreeMap;
 use super::schema::{GATEWAY, NAMESPACE};
 use crate::attach::{Environment, Gateway, Namespace};
 use crate::code::Code;
-use crate::labels::{Labels, read_labels};
+use crate::labels::read_labels;
 use crate::policy::{DEFAULT_NAMESPACE, read_namespace};
 use crate::problem::Problems;
 use crate::read::{At, Object};
 use crate::scalar::ObjectName;
 
 pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Environment> {
-    let gateway = match config.get("gateway") {
-        Some(at) => Some(read_gateway(at, problems)?),
-        None => None,
-    };
-    let mut namespaces = BTreeMap::new();
-    if let Some(at) = config.get("namespaces") {
-        at.list(0..=usize::MAX, problems, |at, problems| {
-            let (name, namespace) = read_one_namespace(at, problems)?;
-            if namespaces.insert(name, namespace).is_some() {
-                at.refuse(problems, Code::ListedTwice, "is listed twice");
-            }
-            Some(())
-        })?;
-    }
     Some(Environment {
-        gateway,
-        namespaces,
+        gateway: config.optional("gateway", problems, read_gateway)?,
+        namespaces: config.or_default("namespaces", problems, read_namespaces)?,
     })
 }
 
@@ -37,22 +23,31 @@ fn read_gateway(at: At<'_>, problems: &mut Problems) -> Option<Gateway> {
     let name = object
         .required("name", problems)
         .and_then(|at| at.string_of(1..=253, problems));
-    let namespace = match object.get("namespace") {
-        Some(at) => read_namespace(at, problems)?,
-        None => DEFAULT_NAMESPACE.to_owned(),
-    };
-    let listener = match object.get("listener") {
-        Some(at) => Some(at.string_of(1..=253, problems)?.to_owned()),
-        None => None,
-    };
+    let default = DEFAULT_NAMESPACE.to_owned();
+    let namespace = object.or("namespace", default, problems, read_namespace)?;
+    let listener = object.optional("listener", problems, |at, problems| {
+        at.string_of(1..=253, problems).map(str::to_owned)
+    })?;
     Some(Gateway {
         name: ObjectName {
             namespace,
             name: name?.to_owned(),
         },
         listener,
-        labels: labels_of(&object, problems)?,
+        labels: object.or_default("labels", problems, read_labels)?,
     })
+}
+
+fn read_namespaces(at: At<'_>, problems: &mut Problems) -> Option<BTreeMap<String, Namespace>> {
+    let mut namespaces = BTreeMap::new();
+    at.list(0..=usize::MAX, problems, |at, problems| {
+        let (name, namespace) = read_one_namespace(at, problems)?;
+        if namespaces.insert(name, namespace).is_some() {
+            at.refuse(problems, Code::ListedTwice, "is listed twice");
+        }
+        Some(())
+    })?;
+    Some(namespaces)
 }
 
 fn read_one_namespace(at: At<'_>, problems: &mut Problems) -> Option<(String, Namespace)> {
@@ -60,17 +55,7 @@ fn read_one_namespace(at: At<'_>, problems: &mut Problems) -> Option<(String, Na
     let name = object
         .required("name", problems)
         .and_then(|at| read_namespace(at, problems));
-    let disabled = match object.get("disabled") {
-        Some(at) => at.boolean(problems)?,
-        None => false,
-    };
-    let labels = labels_of(&object, problems)?;
+    let disabled = object.or_default("disabled", problems, At::boolean)?;
+    let labels = object.or_default("labels", problems, read_labels)?;
     Some((name?, Namespace { labels, disabled }))
-}
-
-fn labels_of(object: &Object<'_>, problems: &mut Problems) -> Option<Labels> {
-    match object.get("labels") {
-        Some(at) => read_labels(at, problems),
-        None => Some(Labels::new()),
-    }
 }
