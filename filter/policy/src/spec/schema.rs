@@ -140,7 +140,10 @@ pub static SPEC: Object = object(
             "How much each Envoy may have under way to a cluster.",
             Shape::Object(&CIRCUIT_BREAKER),
         )
-        .or("Envoy's limits of 1024, and 3 for retries")
+        .or(
+            "the cluster's own limits; Envoy's are 1024, and 3 for retries, which retry \
+             raises to 1024",
+        )
         .example(concat!(
             "maxConnections: 200\n",
             "maxPendingRequests: 100\n",
