@@ -39,7 +39,7 @@ pub(crate) static CIRCUIT_BREAKER: Object = object(
              any number.",
             LIMIT,
         )
-        .or("any number"),
+        .or("the cluster's own, else any number"),
         optional(
             "perEndpoint",
             "Limits for each endpoint of the cluster, beside those for all of them together.",

@@ -31,7 +31,7 @@ pub(crate) static DNS: Object = object(
                 "IPv4AndIPv6",
             ]),
         )
-        .or("Envoy's: IPv6Preferred"),
+        .or("the cluster's own, else Envoy's: IPv6Preferred"),
     ],
     &[],
 );

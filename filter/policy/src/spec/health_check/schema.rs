@@ -23,7 +23,7 @@ pub(crate) static HEALTH_CHECK: Object = object(
              all; 0 never does.",
             PERCENT,
         )
-        .or("Envoy's: 50"),
+        .or("the cluster's own, else Envoy's: 50"),
     ],
     &[],
 );

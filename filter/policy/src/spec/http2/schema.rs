@@ -13,7 +13,7 @@ pub(crate) static HTTP2: Object = object(
             "Notices by PING frames that an upstream is gone.",
             Shape::Object(&KEEPALIVE),
         )
-        .or("no pings")
+        .or("the cluster's own, else no pings")
         .checked(checks::keepalive),
         optional(
             "initialConnectionWindowSize",
@@ -36,7 +36,7 @@ pub(crate) static HTTP2: Object = object(
             "Requests at a time on one connection to an upstream.",
             integer(1, 2_147_483_647),
         )
-        .or("Envoy's: 1024 since Envoy 1.36, and no bound before"),
+        .or("the cluster's own, else Envoy's: 1024 since Envoy 1.36"),
         optional(
             "onInvalidMessage",
             "Whether a malformed response ends the connection with all of its streams, or its \

@@ -297,11 +297,11 @@ pub(crate) static LIMIT: Object = object(
         ),
         optional(
             "fromMetadata",
-            "Takes the number of requests from dynamic metadata that a filter has written, if \
-             it is there.",
+            "Takes both from dynamic metadata that a filter has written, if it is \
+             there: a struct such as {requests_per_unit: 5, unit: HOUR}.",
             Shape::Object(&LIMIT_METADATA),
         )
-        .or("requests"),
+        .or("requests and unit"),
     ],
     &[],
 );
@@ -370,10 +370,15 @@ pub(crate) static AMOUNT_METADATA: Object = object(
     &[
         required(
             "namespace",
-            "Namespace of the dynamic metadata that holds the amount, such as a filter's name.",
+            "Namespace of the dynamic metadata that holds the amount, such as a \
+             filter's name; without :, ) and %.",
             ANY_TEXT,
         ),
-        required("key", "Key of the amount in that namespace.", ANY_TEXT),
+        required(
+            "key",
+            "Key of the amount in that namespace; without :, ) and %.",
+            ANY_TEXT,
+        ),
     ],
     &[],
 );

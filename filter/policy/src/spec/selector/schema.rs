@@ -33,8 +33,8 @@ pub(crate) static SELECTOR: Object = object(
         ),
         extension(
             "metadata",
-            "Conditions on Envoy's dynamic metadata, as filters before this one have written \
-             it; all must hold.",
+            "Conditions on Envoy's dynamic metadata, as filters before this one have \
+             written it; all must hold. Not in rateLimit.global.",
             list(1, 16, &Shape::Object(&METADATA)),
         ),
     ],
