@@ -142,7 +142,8 @@ fn for_people(findings: &[Finding], sources: &[Source]) -> String {
     if more > 0 {
         let _ = writeln!(out, "and {more} more; --format json has all of them");
     }
-    if let Some(first) = findings.first() {
+    let first_error = findings.iter().find(|it| it.severity == Severity::Error);
+    if let Some(first) = first_error.or(findings.first()) {
         let code = first.problem.code;
         let _ = writeln!(out, "more about a kind of finding: btp explain {code}");
     }

@@ -1,8 +1,10 @@
 //! `btp apply --diff`: what it shows, in which words, and how it ends.
 
+mod run;
+
+use run::btp;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("diff-{name}"));
@@ -15,21 +17,8 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// How a run ended, what it printed, and what it said.
 fn apply(folder: &Path, arguments: &str) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_btp"));
-    command.arg("apply").args(arguments.split_whitespace());
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.current_dir(folder).output().expect("btp runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("prints UTF-8");
-    (
-        status.code().expect("ends by itself"),
-        text(stdout),
-        text(stderr),
-    )
+    btp(folder, &format!("apply {arguments}"))
 }
 
 /// The lines of a diff that are taken out or put in.

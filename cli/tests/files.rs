@@ -1,11 +1,12 @@
 //! Which files `btp` reads, how they are given, and what it says where there is nothing
 //! in them.
 
+mod run;
+
+use run::{btp, btp_with};
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 /// A bootstrap with a route, and a policy for it.
 const ENVOY: &str = "envoy.yaml";
@@ -47,41 +48,9 @@ fn policy(name: &str) -> String {
     )
 }
 
-/// What a run with this on stdin said, and how it ended.
-fn run_with(folder: &Path, arguments: &str, stdin: &str) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_btp"));
-    command
-        .args(arguments.split_whitespace())
-        .current_dir(folder);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().expect("btp runs");
-    let mut pipe = child.stdin.take().expect("is piped");
-    // Who refuses its arguments does not read it.
-    let _ = pipe.write_all(stdin.as_bytes());
-    drop(pipe);
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = child.wait_with_output().expect("ends");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("prints UTF-8");
-    (
-        status.code().expect("ends by itself"),
-        text(stdout),
-        text(stderr),
-    )
-}
-
-fn run(folder: &Path, arguments: &str) -> (i32, String, String) {
-    run_with(folder, arguments, "")
-}
-
 /// The line that sums a run up.
 fn summary(folder: &Path, arguments: &str) -> (i32, String) {
-    let (code, _, said) = run(folder, arguments);
+    let (code, _, said) = btp(folder, arguments);
     (code, said.lines().last().unwrap_or_default().to_owned())
 }
 
@@ -170,7 +139,7 @@ fn what_is_no_kubernetes_object_is_passed_over_in_folders_and_counted() {
             "this is a Helm template: render it first",
         ),
     ] {
-        let (code, _, said) = run(&folder, &format!("lint {file}"));
+        let (code, _, said) = btp(&folder, &format!("lint {file}"));
         assert_eq!(code, 1, "{said}");
         assert!(said.contains(reason), "{said}");
     }
@@ -190,7 +159,7 @@ fn a_broken_policy_in_a_folder_is_an_error() {
     ] {
         let folder = folder(&format!("broken-{name}"));
         write(&folder, "all/a.yaml", text);
-        let (code, _, said) = run(&folder, "lint all");
+        let (code, _, said) = btp(&folder, "lint all");
         assert_eq!(code, 1, "{said}");
         assert!(said.contains("1 error"), "{said}");
     }
@@ -208,7 +177,7 @@ fn documents_beside_a_policy_of_another_api_are_linted() {
     let other = "apiVersion: apisix.apache.org/v1alpha1\nkind: BackendTrafficPolicy\n";
     let wrong = policy("a").replace("timeout", "timeouts");
     write(&folder, "all.yaml", &format!("{other}---\n{wrong}"));
-    let (code, _, said) = run(&folder, "lint all.yaml");
+    let (code, _, said) = btp(&folder, "lint all.yaml");
     assert_eq!(code, 1);
     assert!(said.contains("is another API"), "{said}");
     assert!(said.contains("timeouts: is not a known field"), "{said}");
@@ -220,18 +189,18 @@ fn files_are_given_with_an_option_or_without_and_on_stdin() {
     let folder = folder("given");
     let text = fs::read_to_string(folder.join(POLICY)).expect("is there");
     for command in COMMANDS {
-        let wanted = run(&folder, &format!("{command} {POLICY}"));
+        let wanted = btp(&folder, &format!("{command} {POLICY}"));
         assert_eq!(wanted.0, 0, "{command}: {}", wanted.2);
         for spelling in [
             "-f policy.yaml",
             "--file policy.yaml",
             "--filename=policy.yaml",
         ] {
-            let found = run(&folder, &format!("{command} {spelling}"));
+            let found = btp(&folder, &format!("{command} {spelling}"));
             assert_eq!(found, wanted, "{command} {spelling}");
         }
         for spelling in ["-", "-f -"] {
-            let (code, printed, said) = run_with(&folder, &format!("{command} {spelling}"), &text);
+            let (code, printed, said) = btp_with(&folder, &format!("{command} {spelling}"), &text);
             let found = (code, printed, said.replace("<stdin>", POLICY));
             assert_eq!(found, wanted, "{command} {spelling}");
         }
@@ -247,7 +216,7 @@ fn files_are_given_with_an_option_or_without_and_on_stdin() {
         "plugin-config",
         "explain --bootstrap envoy.yaml",
     ] {
-        let (code, _, said) = run(&folder, command);
+        let (code, _, said) = btp(&folder, command);
         assert_eq!(code, 2, "{command}");
         assert!(
             said.contains("required arguments were not provided"),
@@ -265,16 +234,16 @@ fn the_bootstrap_may_come_from_stdin() {
         "explain policy.yaml",
         "lint policy.yaml",
     ] {
-        let named = run(&folder, &format!("{command} --bootstrap envoy.yaml"));
-        let piped = run_with(&folder, &format!("{command} --bootstrap -"), &text);
+        let named = btp(&folder, &format!("{command} --bootstrap envoy.yaml"));
+        let piped = btp_with(&folder, &format!("{command} --bootstrap -"), &text);
         assert_eq!(piped.0, 0, "{command}: {}", piped.2);
         assert_eq!(piped.1, named.1, "{command}");
         assert_eq!(piped.2.replace("<stdin>", ENVOY), named.2, "{command}");
     }
-    let json = run(&folder, "apply --bootstrap envoy.yaml -o envoy.json");
+    let json = btp(&folder, "apply --bootstrap envoy.yaml -o envoy.json");
     assert_eq!(json.0, 0, "{}", json.2);
     let json = fs::read_to_string(folder.join("envoy.json")).expect("is there");
-    let (_, printed, _) = run_with(&folder, "apply --bootstrap -", &json);
+    let (_, printed, _) = btp_with(&folder, "apply --bootstrap -", &json);
     assert_eq!(printed, json);
 }
 
@@ -288,12 +257,12 @@ fn stdin_is_given_once() {
         ("apply --bootstrap - -f -", "as FILE and as --bootstrap"),
         ("explain --bootstrap - -", "as FILE and as --bootstrap"),
     ] {
-        let (code, printed, said) = run(&folder, arguments);
+        let (code, printed, said) = btp(&folder, arguments);
         assert_eq!((code, printed.as_str()), (2, ""), "{arguments}");
         let wanted = format!("stdin can be read once, and `-` is given {twice}");
         assert!(said.contains(&wanted), "{arguments}: {said}");
     }
-    let (code, _, said) = run(&folder, "apply --bootstrap - --out-dir .");
+    let (code, _, said) = btp(&folder, "apply --bootstrap - --out-dir .");
     assert_eq!(code, 2);
     assert!(
         said.contains("stdin has none: give --bootstrap a file"),
@@ -314,7 +283,7 @@ fn files_without_a_policy_are_an_error_unless_that_is_said_to_be_right() {
     fs::create_dir_all(folder.join("empty")).expect("can be made");
     for command in COMMANDS {
         for file in ["map.yaml", "nothing.yaml", "empty"] {
-            let (code, printed, said) = run(&folder, &format!("{command} -f {file}"));
+            let (code, printed, said) = btp(&folder, &format!("{command} -f {file}"));
             assert_eq!(
                 (code, printed.as_str()),
                 (1, ""),
@@ -334,14 +303,14 @@ fn files_without_a_policy_are_an_error_unless_that_is_said_to_be_right() {
         "apply --dry-run --bootstrap envoy.yaml",
         "lint --bootstrap envoy.yaml",
     ] {
-        assert_eq!(run(&folder, command).0, 0, "{command}");
+        assert_eq!(btp(&folder, command).0, 0, "{command}");
     }
 }
 
 #[test]
 fn every_command_says_its_version() {
     let folder = folder("version");
-    let (_, wanted, _) = run(&folder, "--version");
+    let (_, wanted, _) = btp(&folder, "--version");
     for command in [
         "lint",
         "apply",
@@ -351,7 +320,7 @@ fn every_command_says_its_version() {
         "completions",
         "man",
     ] {
-        let (code, printed, _) = run(&folder, &format!("{command} --version"));
+        let (code, printed, _) = btp(&folder, &format!("{command} --version"));
         let version = wanted.replace("btp ", &format!("btp-{command} "));
         assert_eq!((code, printed), (0, version), "{command}");
     }

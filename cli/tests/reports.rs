@@ -1,10 +1,12 @@
 //! `--format json` of `apply` and `explain`: one object on stdout, as the page says.
 
+mod run;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use jsonschema::Validator;
+use run::btp;
 use serde_json::Value;
 
 const APPLY: &str = "Report of btp apply";
@@ -29,25 +31,9 @@ fn schema(title: &str) -> Validator {
     jsonschema::validator_for(&schema).expect("is a schema")
 }
 
-fn run(folder: &Path, arguments: &str) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_btp"));
-    command.args(arguments.split_whitespace());
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.current_dir(folder).output().expect("btp runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("prints UTF-8");
-    (
-        status.code().expect("ends by itself"),
-        text(stdout),
-        text(stderr),
-    )
-}
-
 /// What a run printed, if the schema allows it.
 fn report(folder: &Path, arguments: &str, schema: &Validator) -> (i32, Value) {
-    let (code, printed, said) = run(folder, arguments);
+    let (code, printed, said) = btp(folder, arguments);
     let report: Value = serde_json::from_str(&printed).expect(&said);
     let wrong = schema.iter_errors(&report).next();
     assert!(wrong.is_none(), "{arguments}: {wrong:?}\n{report:#}");
@@ -115,7 +101,7 @@ fn a_report_has_what_people_are_told() {
     assert_eq!(written["summary"]["policies"], 3);
     assert_eq!(written["phases"], serde_json::json!([["out.yaml"]]));
     assert!(folder.join("out.yaml").is_file());
-    let (_, text, _) = run(
+    let (_, text, _) = btp(
         &folder,
         "apply --bootstrap envoy.yaml -f policy.yaml --dry-run",
     );
@@ -140,7 +126,7 @@ fn a_report_has_what_people_are_told() {
         format!("{options} -o -"),
         format!("{options} --diff"),
     ] {
-        let (code, printed, _) = run(&folder, &wrong);
+        let (code, printed, _) = btp(&folder, &wrong);
         assert_eq!((code, printed.as_str()), (2, ""), "{wrong}");
     }
 }

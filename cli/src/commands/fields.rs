@@ -85,9 +85,14 @@ fn described(field: &Field, found: &Found, recursive: bool, styles: &Styles) -> 
             text.push_str(&format!("It {}.\n", rule.says));
         }
     }
-    if let Some(example) = field.example {
-        text.push_str(&format!("\n{}\n", styles.bold("EXAMPLE")));
-        for line in example_lines(field, example) {
+    if let Some((path, of)) = &found.example {
+        let title = if *path == found.path {
+            "EXAMPLE".to_owned()
+        } else {
+            format!("EXAMPLE of {path}")
+        };
+        text.push_str(&format!("\n{}\n", styles.bold(&title)));
+        for line in example_lines(of, of.example.unwrap_or_default()) {
             text.push_str(&format!("    {line}\n"));
         }
     }

@@ -101,6 +101,9 @@ fn inside(path: &str, shape: &Shape) -> Vec<Value> {
         Shape::Text { .. } | Shape::Object(_) | Shape::List { .. } => {
             smallest_at(path, shape).into_iter().collect()
         }
+        Shape::Either(shapes) if are_numbers(shapes) => {
+            shapes.iter().flat_map(|it| inside(path, it)).collect()
+        }
         Shape::Any | Shape::Never | Shape::Dictionary(_) | Shape::Either(_) => Vec::new(),
     }
 }
@@ -162,10 +165,17 @@ fn outside(shape: &Shape) -> Vec<Value> {
         }
         Shape::Dictionary(_) => vec!["text".into(), json!([])],
         Shape::Object(_) => vec!["text".into(), json!([1]), wrong],
+        Shape::Either(shapes) if are_numbers(shapes) => shapes.iter().flat_map(outside).collect(),
         Shape::Either(_) => vec![wrong],
         Shape::Never => vec!["anything".into()],
         Shape::Any => Vec::new(),
     }
+}
+
+/// Whether these are ranges of numbers, with gaps between them.
+fn are_numbers(shapes: &[Shape]) -> bool {
+    let is_range = |it: &Shape| matches!(it, Shape::Integer { .. });
+    shapes.iter().all(is_range)
 }
 
 /// The smallest value, if a document with nothing else in it can have it.

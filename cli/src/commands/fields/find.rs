@@ -1,8 +1,10 @@
 //! The field at a path that a person writes.
 
+use btp_policy::node::{Node, Value};
 use btp_policy::read::nearest;
 use btp_policy::schema::{Field, Object};
 use btp_policy::spec::{Owner, owner_at};
+use btp_policy::yaml;
 
 use super::roots;
 
@@ -13,6 +15,9 @@ pub(super) struct Found {
     pub(super) path: String,
     /// The field; `None`: `spec` or the configuration itself.
     pub(super) field: Option<&'static Field>,
+    /// The closest field that has an example in which this one is: itself or one above it;
+    /// with its path.
+    pub(super) example: Option<(String, &'static Field)>,
     /// The object it is, or its items are.
     pub(super) object: Option<&'static Object>,
     /// Who enforces it, if it is a policy's.
@@ -35,9 +40,12 @@ pub(super) fn find(path: &str) -> Result<Found, String> {
     let mut found = Found {
         path: name.to_owned(),
         field: None,
+        example: None,
         object: Some(object),
         owner: None,
     };
+    // The steps below the field that has the example.
+    let mut below: Vec<&str> = Vec::new();
     let mut of_spec = Vec::new();
     for step in &steps[usize::from(root.is_some())..] {
         let field = found.object.and_then(|object| object.field(step));
@@ -50,10 +58,21 @@ pub(super) fn find(path: &str) -> Result<Found, String> {
             found.path.push_str("[]");
         }
         found.path.push_str(&format!(".{step}"));
+        if field.example.is_some() {
+            found.example = Some((found.path.clone(), field));
+            below.clear();
+        } else {
+            below.push(step);
+        }
         found.field = Some(field);
         found.object = field.shape.object();
         of_spec.push(*step);
     }
+    let shows = |(_, field): &(String, &Field)| {
+        let example = field.example.and_then(|text| yaml::parse(text).ok());
+        example.is_some_and(|nodes| nodes.iter().any(|node| has(node, &below)))
+    };
+    found.example = found.example.filter(shows);
     if name == "config" {
         // From `policies` a path leads into a policy.
         let spec = of_spec.iter().position(|step| *step == "spec");
@@ -61,6 +80,17 @@ pub(super) fn find(path: &str) -> Result<Found, String> {
     }
     found.owner = owner_at(&of_spec);
     Ok(found)
+}
+
+/// Whether the field at these steps is in an example, in some item of each list.
+fn has(node: &Node, steps: &[&str]) -> bool {
+    if let Value::List(items) = &node.value {
+        return items.iter().any(|item| has(item, steps));
+    }
+    match steps {
+        [] => true,
+        [step, rest @ ..] => node.field(step).is_some_and(|node| has(node, rest)),
+    }
 }
 
 fn is_list(shape: &btp_policy::schema::Shape) -> bool {

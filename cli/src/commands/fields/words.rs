@@ -74,6 +74,10 @@ pub(crate) fn bounds(shape: &Shape) -> Option<String> {
             (!parts.is_empty()).then(|| parts.join(", "))
         }
         Shape::Ours { ours, .. } => bounds(ours),
+        Shape::Either(shapes) => {
+            let parts: Vec<String> = shapes.iter().filter_map(bounds).collect();
+            (!parts.is_empty()).then(|| parts.join(" or "))
+        }
         _ => None,
     }
 }

@@ -10,7 +10,8 @@ pub static CONFIG: Object = object(
     &[
         required(
             "policies",
-            "Complete policies, of which the most specific one governs each route.",
+            "Complete policies, of which the most specific one governs each route; \
+             apiVersion, kind and metadata.namespace may be left out.",
             many(&Shape::Object(&POLICY)),
         ),
         optional(
@@ -53,8 +54,9 @@ pub static CONFIG: Object = object(
         .or("everything that its position can"),
         optional(
             "position",
-            "Where the instance is in Envoy: in the connection manager, once for each request, \
-             or behind the router, once for each attempt.",
+            "Where the instance is in Envoy: in the connection manager, once for each \
+             request, or behind the router, once for each attempt, where it enforces \
+             faultInjection and retry alone.",
             Shape::Choice(&["Downstream", "Upstream"]),
         )
         .or("Downstream"),

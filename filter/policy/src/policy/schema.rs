@@ -49,7 +49,7 @@ pub(crate) static METADATA: Object = object(
              one wins.",
             ANY_TEXT,
         )
-        .or("newer than any that has one"),
+        .or("older than any that has one"),
         optional("deletionGracePeriodSeconds", UNUSED[1], Shape::Any),
         optional("deletionTimestamp", UNUSED[2], Shape::Any),
         optional("finalizers", UNUSED[3], Shape::Any),

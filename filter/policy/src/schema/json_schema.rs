@@ -100,6 +100,7 @@ fn value_of(shape: &Shape, default: &str) -> Option<Value> {
             Some(number.into())
         }
         Shape::Ours { ours, .. } => value_of(ours, default),
+        Shape::Either(shapes) => shapes.iter().find_map(|shape| value_of(shape, default)),
         _ => None,
     }
 }

@@ -66,8 +66,9 @@ pub static SPEC: Object = object(
         .by(Owner::Attachment),
         optional(
             "mergeType",
-            "How a route's policy is merged with that of its Gateway: StrategicMerge keeps the \
-             parent's items in some lists, JSONMerge replaces lists.",
+            "How a route's policy is merged with that of its Gateway: StrategicMerge \
+             keeps the parent's items in some lists, JSONMerge replaces lists. Only \
+             where all targets are routes.",
             ours(&ANY_TEXT, &Shape::Choice(&["StrategicMerge", "JSONMerge"])),
         )
         .or("the route's policy takes the place of the Gateway's")
@@ -140,7 +141,10 @@ pub static SPEC: Object = object(
             "How much each Envoy may have under way to a cluster.",
             Shape::Object(&CIRCUIT_BREAKER),
         )
-        .or("Envoy's limits of 1024, and 3 for retries")
+        .or(
+            "the cluster's own limits; Envoy's are 1024, and 3 for retries, which retry \
+             raises to 1024",
+        )
         .example(concat!(
             "maxConnections: 200\n",
             "maxPendingRequests: 100\n",
@@ -153,7 +157,7 @@ pub static SPEC: Object = object(
              defaults.",
             Shape::Object(&RETRY),
         )
-        .or("no retries")
+        .or("the route's own retries, else none")
         .example(concat!(
             "numRetries: 3\n",
             "retryOn:\n",
@@ -174,7 +178,7 @@ pub static SPEC: Object = object(
             "Which endpoints are healthy enough to get requests.",
             Shape::Object(&HEALTH_CHECK),
         )
-        .or("every endpoint counts as healthy")
+        .or("the cluster's own checks, else every endpoint counts as healthy")
         .example(concat!(
             "active:\n",
             "  type: HTTP\n",
@@ -231,7 +235,7 @@ pub static SPEC: Object = object(
              the list is taken.",
             many(&Shape::Object(&COMPRESSION)),
         )
-        .or("responses are sent as they are")
+        .or("no compressors but the connection manager's own")
         .example(concat!(
             "- type: Brotli\n",
             "  brotli: {}\n",
@@ -242,7 +246,8 @@ pub static SPEC: Object = object(
         .by(Owner::Envoy),
         optional(
             "httpUpgrade",
-            "Protocols that a request may change to.",
+            "Protocols that a request may change to; others that the connection manager \
+             allows are switched off.",
             many(&Shape::Object(&HTTP_UPGRADE)),
         )
         .or("what the connection manager allows")
@@ -284,7 +289,7 @@ pub static SPEC: Object = object(
              each connection.",
             Shape::Object(&PROXY_PROTOCOL),
         )
-        .or("not told")
+        .or("not told, unless the cluster says so")
         .example("version: V2")
         .by(Owner::Envoy),
         optional(
@@ -293,7 +298,7 @@ pub static SPEC: Object = object(
              is gone is noticed.",
             Shape::Object(&TCP_KEEPALIVE),
         )
-        .or("no probes")
+        .or("the cluster's own, else no probes")
         .example(concat!("idleTime: 60s\n", "interval: 10s\n", "probes: 3"))
         .by(Owner::Envoy),
     ],

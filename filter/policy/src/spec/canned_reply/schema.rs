@@ -6,29 +6,27 @@ pub(crate) static REJECTION: Object = object(
     &[
         optional(
             "statusCode",
-            "HTTP status of the reply to a client whose body is refused.",
+            "HTTP status of the reply to a client whose body is too large.",
             integer(400, 599),
         )
-        .or(
-            "413 for a body that is too large, 408 for one that is too slow, 503 where there is \
-             no room",
-        ),
+        .or("413"),
         optional(
             "contentType",
-            "Content type of the reply to a client whose body is refused.",
+            "Content type of the reply to a client whose body is too large.",
             text(1, 4096),
         )
         .or("text/plain"),
         optional(
             "body",
-            "Body of the reply to a client whose body is refused, taken literally; up to 64 \
-             KiB.",
+            "Body of the reply to a client whose body is too large, taken literally; up \
+             to 64 KiB.",
             text(0, 65_536),
-        ),
+        )
+        .or("Payload Too Large"),
         optional(
             "headers",
-            "Further headers of the reply to a client whose body is refused; content-type is \
-             not one of them.",
+            "Further headers of the reply to a client whose body is too large; \
+             content-type is not one of them.",
             list(0, 16, &Shape::Object(&HEADER)),
         ),
     ],

@@ -32,25 +32,27 @@ pub(crate) static CIRCUIT_BREAKER: Object = object(
              again.",
             LIMIT,
         )
-        .or("1024"),
+        .or("1024; beside retryConstraint, which counts for itself, 4294967295"),
         optional(
             "maxRequestsPerConnection",
             "Requests after which a connection to an upstream is closed and opened anew; 0 is \
              any number.",
             LIMIT,
         )
-        .or("any number"),
+        .or("the cluster's own, else any number"),
         optional(
             "perEndpoint",
             "Limits for each endpoint of the cluster, beside those for all of them together.",
             Shape::Object(&PER_ENDPOINT),
-        ),
+        )
+        .or("no such limits"),
         optional(
             "retryBudget",
             "Bounds retries under way by a share of the requests under way, in place of \
              maxParallelRetries.",
             Shape::Object(&RETRY_BUDGET),
-        ),
+        )
+        .or("maxParallelRetries holds"),
     ],
     &[],
 );

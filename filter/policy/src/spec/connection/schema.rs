@@ -11,12 +11,12 @@ pub(crate) static CONNECTION: Object = object(
              from the other side.",
             Shape::Quantity,
         )
-        .or("32768")
+        .or("the cluster's own, else 32768")
         .checked(BYTES),
         optional(
             "socketBufferLimit",
-            "Accepted, as by Envoy Gateway, and without any effect: it was meant for the \
-             sockets' own buffers.",
+            "Meant for the sockets' own buffers; Envoy Gateway accepts it and puts it \
+             into force nowhere, and btp apply refuses it.",
             Shape::Quantity,
         ),
         optional(
@@ -42,7 +42,8 @@ pub(crate) static PRECONNECT: Object = object(
             "Connections opened for the endpoints that will be chosen next, in percent of the \
              requests expected; 100 to 300, with loadBalancer.type Random or RoundRobin only.",
             ours(&integer(100, i64::MAX), &integer(100, 300)),
-        ),
+        )
+        .or("none ahead"),
     ],
     &[],
 );

@@ -7,7 +7,8 @@ pub(crate) static DNS: Object = object(
     &[
         optional(
             "dnsRefreshRate",
-            "How often the names of upstreams are resolved again; more than 1ms.",
+            "How often the names of upstreams are resolved again; more than 1ms. \
+             Without dns the cluster's own holds, or Envoy's 5s.",
             Shape::Positive,
         )
         .or("30s")
@@ -30,7 +31,7 @@ pub(crate) static DNS: Object = object(
                 "IPv4AndIPv6",
             ]),
         )
-        .or("Envoy's: IPv4Preferred"),
+        .or("the cluster's own, else Envoy's: IPv6Preferred"),
     ],
     &[],
 );

@@ -27,19 +27,22 @@ pub(crate) static FAULT_INJECTION: Object = object(
         .or("every attempt"),
         extension(
             "match",
-            "Requests that may be hit: those that meet any of these selectors.",
+            "Requests that may be hit: those that meet any of these selectors, which \
+             are as clientSelectors without Distinct.",
             list(1, 16, &SELECTORS),
         )
         .or("every request"),
         optional(
             "delay",
-            "Holds a share of the requests before they go on.",
+            "Holds a share of the requests before they go on; at least one of this, \
+             abort and headerControl.",
             Shape::Object(&DELAY),
         ),
         optional(
             "abort",
-            "Answers a share of the requests with an error instead of forwarding them; drawn \
-             apart from the delay, and after it.",
+            "Answers a share of the requests with an error instead of forwarding them, \
+             drawn apart from the delay, and after it; exactly one of httpStatus, \
+             grpcStatus and reset: true.",
             Shape::Object(&ABORT),
         ),
         extension(
@@ -50,21 +53,22 @@ pub(crate) static FAULT_INJECTION: Object = object(
         .or("each request is a draw of its own"),
         extension(
             "headerControl",
-            "Lets a request ask for its own fault by Envoy's x-envoy-fault-* headers, within \
-             bounds.",
+            "Lets a request ask for its own fault by Envoy's x-envoy-fault-* headers, \
+             within bounds: delay, abort or both; with position Downstream only.",
             Shape::Object(&HEADER_CONTROL),
         )
         .or("such headers are ignored"),
         extension(
             "schedule",
-            "A span of wall-clock time outside of which no fault is injected.",
+            "A span of wall-clock time outside of which no fault is injected: start, \
+             end or both.",
             Shape::Object(&SCHEDULE),
         )
         .or("always"),
         extension(
             "maxActive",
-            "Requests that may be held at once, by all workers together; further ones pass \
-             untouched.",
+            "Requests that may be held at once, by all workers together; further ones \
+             pass untouched. Needs a delay.",
             integer(1, UINT32),
         )
         .or("any number"),
@@ -87,7 +91,8 @@ pub(crate) static DELAY: Object = object(
     &[
         optional(
             "fixedDelay",
-            "How long each request is held that is hit; more than zero.",
+            "How long each request is held that is hit; more than zero, and exactly one \
+             of this and distribution.",
             Shape::Positive,
         ),
         extension(
@@ -294,8 +299,8 @@ pub(crate) static ABORT: Object = object(
         ),
         optional(
             "grpcStatus",
-            "Status of the answer to a gRPC client, by its number; plain HTTP requests get \
-             status 200 with it.",
+            "Status of the answer to a gRPC client, by its number; other clients get \
+             status 200 with the body.",
             integer(0, 16),
         ),
         extension(
@@ -354,7 +359,7 @@ pub(crate) static SAMPLING: Object = object(
         ),
         optional(
             "seed",
-            "Another number picks other users for the same share.",
+            "Another number picks other users for the same share; not for key None.",
             integer(0, i64::MAX),
         )
         .or("0"),

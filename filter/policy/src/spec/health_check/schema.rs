@@ -23,7 +23,7 @@ pub(crate) static HEALTH_CHECK: Object = object(
              all; 0 never does.",
             PERCENT,
         )
-        .or("Envoy's: 50"),
+        .or("the cluster's own, else Envoy's: 50"),
     ],
     &[],
 );
@@ -249,7 +249,8 @@ pub(crate) static LOG: Object = object(
         .or("Envoy's: changes of an endpoint's health"),
         optional(
             "sinks",
-            "Where results are written; exactly one file beside matches.",
+            "Where results are written: exactly one file, as btp apply refuses a log \
+             without one.",
             list(0, 1, &Shape::Object(&SINK)),
         ),
     ],
@@ -314,21 +315,22 @@ pub(crate) static PASSIVE: Object = object(
         .or("false"),
         optional(
             "baseEjectionTime",
-            "How long an endpoint stays out, times how often it has been ejected; more than \
-             zero.",
+            "How long an endpoint stays out, times how often it has been ejected, up to \
+             300s or this if it is longer; more than zero.",
             Shape::Positive,
         )
         .or("30s"),
         optional(
             "consecutive5XxErrors",
             "Answers of 500 and above in a row that get an endpoint ejected; a failed \
-             connection counts as one.",
+             connection counts as one, unless splitExternalLocalOriginErrors.",
             ours(&ANY_INTEGER, &integer(0, UINT32)),
         )
         .or("5"),
         optional(
             "consecutiveGatewayErrors",
-            "Answers of 502, 503 and 504 in a row that get an endpoint ejected.",
+            "Answers of 502, 503 and 504 in a row that get an endpoint ejected; a \
+             failed connection counts as one, unless it is counted apart.",
             ours(&ANY_INTEGER, &integer(0, UINT32)),
         )
         .or("not looked at"),
@@ -341,7 +343,8 @@ pub(crate) static PASSIVE: Object = object(
         .or("5"),
         optional(
             "failurePercentageThreshold",
-            "Percent of failed requests in one interval for which an endpoint is ejected.",
+            "Percent of failed requests in one interval for which an endpoint is \
+             ejected; looked at where five endpoints have fifty requests each.",
             PERCENT,
         )
         .or("not looked at"),
@@ -353,7 +356,8 @@ pub(crate) static PASSIVE: Object = object(
         .or("3s"),
         optional(
             "maxEjectionPercent",
-            "Percent of a cluster's endpoints that may be out at the same time.",
+            "Percent of a cluster's endpoints that may be out at the same time; with 10 \
+             and fewer than ten endpoints nobody is ejected.",
             PERCENT,
         )
         .or("10"),

@@ -13,7 +13,7 @@ pub(crate) static HTTP2: Object = object(
             "Notices by PING frames that an upstream is gone.",
             Shape::Object(&KEEPALIVE),
         )
-        .or("no pings")
+        .or("the cluster's own, else no pings")
         .checked(checks::keepalive),
         optional(
             "initialConnectionWindowSize",
@@ -36,7 +36,7 @@ pub(crate) static HTTP2: Object = object(
             "Requests at a time on one connection to an upstream.",
             integer(1, 2_147_483_647),
         )
-        .or("Envoy's"),
+        .or("the cluster's own, else Envoy's: 1024 since Envoy 1.36"),
         optional(
             "onInvalidMessage",
             "Whether a malformed response ends the connection with all of its streams, or its \
@@ -55,19 +55,21 @@ pub(crate) static KEEPALIVE: Object = object(
     &[
         optional(
             "idleInterval",
-            "Sends a ping when nothing has come for this long; more than zero.",
+            "Sends a ping ahead of a new request on a connection on which nothing has \
+             come for this long; more than zero, and needed without interval.",
             Shape::Positive,
         )
         .or("no such pings"),
         optional(
             "interval",
-            "Sends a ping this often; more than zero.",
+            "Sends a ping this often; more than zero, and needed without idleInterval.",
             Shape::Positive,
         )
         .or("no such pings"),
         optional(
             "intervalJitter",
-            "Percent of interval by which the time between two pings varies at random.",
+            "Percent of interval by which the time to the next ping is longer at most, \
+             drawn anew for each.",
             PERCENT,
         )
         .or("Envoy's: 15"),
@@ -76,7 +78,8 @@ pub(crate) static KEEPALIVE: Object = object(
             "How long Envoy waits for the answer to a ping before it closes the connection; \
              shorter than interval.",
             Shape::Positive,
-        ),
+        )
+        .or("the policy is refused"),
     ],
     &[rule(
         Code::WrongOrder,

@@ -33,8 +33,8 @@ pub(crate) static LOAD_BALANCER: Object = object(
         ),
         optional(
             "dynamicModule",
-            "A balancer in a module of Envoy's; accepted by Envoy Gateway and without effect \
-             there, and refused by btp apply.",
+            "A balancer in a module of Envoy's; exactly for type DynamicModule, which \
+             Envoy Gateway accepts without effect and btp apply refuses.",
             Shape::Object(&DYNAMIC_MODULE),
         ),
         optional(
@@ -58,7 +58,10 @@ pub(crate) static LOAD_BALANCER: Object = object(
             "Prefers or weighs the zones that endpoints are in.",
             Shape::Object(&ZONE_AWARE),
         )
-        .or("zones are weighed by their localities' weights"),
+        .or(
+            "zones are weighed by their localities' weights; with ConsistentHash and \
+             BackendUtilization they are not looked at",
+        ),
     ],
     &[
         rule(
@@ -224,7 +227,8 @@ pub(crate) static BACKEND_UTILIZATION: Object = object(
     &[
         optional(
             "blackoutPeriod",
-            "How long the reports of a new endpoint are not used, while it warms up.",
+            "How long an endpoint must have reported before its reports are used; it \
+             warms up meanwhile.",
             Shape::Duration,
         )
         .or("10s"),
@@ -247,13 +251,15 @@ pub(crate) static BACKEND_UTILIZATION: Object = object(
             "Reported metrics that load is worked out from, where a report has no utilization \
              of its own.",
             many(&ANY_TEXT),
-        ),
+        )
+        .or("the load of the CPU that is reported"),
         optional(
             "outOfBand",
             "Asks endpoints for their load by a gRPC stream, instead of reading it off their \
              responses.",
             Shape::Object(&OUT_OF_BAND),
-        ),
+        )
+        .or("read off their responses"),
         optional(
             "weightExpirationPeriod",
             "How long a report counts when no other follows it.",
@@ -262,7 +268,7 @@ pub(crate) static BACKEND_UTILIZATION: Object = object(
         .or("3m"),
         optional(
             "weightUpdatePeriod",
-            "How often the weights are worked out anew.",
+            "How often the weights are worked out anew; what is below 100ms is 100ms.",
             Shape::Duration,
         )
         .or("1s"),
@@ -346,6 +352,7 @@ pub(crate) static EXTRACT_FROM: Object = object(
         "Request header that holds an endpoint's address and port, such as 10.0.0.7:8080.",
         ANY_TEXT,
     )
+    .or("btp apply refuses the policy")
     .checked(checks::header_name)],
     &[],
 );
@@ -364,7 +371,8 @@ pub(crate) static ZONE_AWARE: Object = object(
     &[
         optional(
             "preferLocal",
-            "Sends requests to endpoints of Envoy's own zone as long as there are enough.",
+            "Sends requests to endpoints of Envoy's own zone as long as there are \
+             enough; needs cluster_manager.local_cluster_name in the bootstrap.",
             Shape::Object(&PREFER_LOCAL),
         ),
         optional(

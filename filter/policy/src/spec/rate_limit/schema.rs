@@ -10,10 +10,11 @@ pub(crate) static RATE_LIMIT: Object = object(
     &[
         optional(
             "type",
-            "Which of the two counts if both are there; deprecated, as local and global speak \
-             for themselves.",
+            "Local or Global: the other one is ignored, even if it stands alone; \
+             deprecated, as local and global speak for themselves.",
             Shape::Choice(&["Global", "Local"]),
-        ),
+        )
+        .or("both count"),
         optional(
             "local",
             "Limits that this Envoy keeps by itself, for all of its workers together.",
@@ -35,8 +36,8 @@ pub(crate) static LOCAL: Object = object(
     &[
         optional(
             "rules",
-            "Limits and the requests they are for; the rule without clientSelectors counts \
-             requests that no other rule counts.",
+            "Limits and the requests they are for; one rule may have no \
+             clientSelectors, and counts requests that no other rule counts.",
             list(0, 16, &Shape::Object(&LOCAL_RULE)),
         )
         .or("no limit"),
@@ -130,9 +131,10 @@ pub(crate) static LOCAL_RULE: Object = object(
         .or("requests that no other rule counts"),
         optional(
             "limit",
-            "How many requests may pass in how long; may be left out beside concurrency.",
+            "How many requests may pass in how long; needed without concurrency.",
             Shape::Object(&LOCAL_LIMIT),
-        ),
+        )
+        .or("any rate, within concurrency"),
         extension(
             "concurrency",
             "How many requests of the rule may be in flight at once, whatever their rate.",
@@ -160,8 +162,8 @@ pub(crate) static LOCAL_RULE: Object = object(
         .or("false"),
         optional(
             "xRateLimitHeaders",
-            "Whether responses tell clients what is left, and by which headers: x-ratelimit-* \
-             or RateLimit.",
+            "Whether responses tell clients what is left, and by which headers: \
+             x-ratelimit-*, or with DraftVersion10, an extension, RateLimit.",
             Shape::Ours {
                 crd: &X_RATE_LIMIT_HEADERS,
                 ours: &Shape::Choice(&["Off", "DraftVersion03", "DraftVersion10"]),
@@ -176,7 +178,8 @@ pub(crate) static LOCAL_RULE: Object = object(
         .or("local.reject"),
         extension(
             "queue",
-            "Holds requests until there are tokens for them, instead of refusing them at once.",
+            "Holds requests until there are tokens for them, instead of refusing them \
+             at once; not with shadowMode or requests 0.",
             Shape::Object(&QUEUE),
         )
         .or("refused at once"),
@@ -227,7 +230,8 @@ pub(crate) static RULE: Object = object(
         .or("1 for a request, nothing for a response"),
         optional(
             "shared",
-            "With true all routes of the policy share one counter of the service.",
+            "With true all routes of the policy share one counter of the service; \
+             otherwise each route has its own.",
             Shape::Boolean,
         )
         .or("false"),
@@ -242,7 +246,7 @@ pub(crate) static RULE: Object = object(
             "Whether responses of the service's rule carry x-ratelimit-* headers.",
             X_RATE_LIMIT_HEADERS,
         )
-        .or("as other rules do"),
+        .or("DraftVersion03"),
     ],
     &[],
 );
@@ -293,11 +297,11 @@ pub(crate) static LIMIT: Object = object(
         ),
         optional(
             "fromMetadata",
-            "Takes the number of requests from dynamic metadata that a filter has written, if \
-             it is there.",
+            "Takes both from dynamic metadata that a filter has written, if it is \
+             there: a struct such as {requests_per_unit: 5, unit: HOUR}.",
             Shape::Object(&LIMIT_METADATA),
         )
-        .or("requests"),
+        .or("requests and unit"),
     ],
     &[],
 );
@@ -366,10 +370,15 @@ pub(crate) static AMOUNT_METADATA: Object = object(
     &[
         required(
             "namespace",
-            "Namespace of the dynamic metadata that holds the amount, such as a filter's name.",
+            "Namespace of the dynamic metadata that holds the amount, such as a \
+             filter's name; without :, ) and %.",
             ANY_TEXT,
         ),
-        required("key", "Key of the amount in that namespace.", ANY_TEXT),
+        required(
+            "key",
+            "Key of the amount in that namespace; without :, ) and %.",
+            ANY_TEXT,
+        ),
     ],
     &[],
 );
@@ -380,7 +389,8 @@ pub(crate) static LOCAL_COST: Object = object(
     &[
         optional(
             "request",
-            "Tokens that the filter takes when a request arrives.",
+            "Tokens that the filter takes when a request arrives: from Number, with a \
+             number of 0 to burst.",
             Shape::Object(&LOCAL_AMOUNT),
         )
         .or("1"),

@@ -14,7 +14,8 @@ pub(crate) static REQUEST_BUFFER: Object = object(
             "Bytes that a request's body may have; a larger one is answered 413. 1 to 4Gi - 1, \
              without upper bound in mode Stream.",
             Shape::Quantity,
-        ),
+        )
+        .or("the policy is refused"),
         extension(
             "mode",
             "Buffer gathers the whole body before the upstream sees anything of the request; \
@@ -24,20 +25,22 @@ pub(crate) static REQUEST_BUFFER: Object = object(
         .or("Buffer"),
         extension(
             "includeStreams",
-            "Whether the bodies of gRPC calls count, too.",
+            "Whether the bodies of gRPC calls count, too; false lets them pass \
+             uncounted.",
             Shape::Boolean,
         )
         .or("true, unless the policy targets GRPCRoutes only"),
         extension(
             "gatherGrpc",
-            "Whether bodies of gRPC calls are gathered like others, for those who have unary \
-             calls only; in mode Buffer.",
+            "Whether bodies of gRPC calls are gathered like others, for those who have \
+             unary calls only; in mode Buffer, not beside includeStreams: false.",
             Shape::Boolean,
         )
         .or("false"),
         extension(
             "rules",
-            "Other limits for some requests; the first rule that matches is taken.",
+            "Other limits for some requests; the first rule that matches is taken, and \
+             limit if none does.",
             list(1, 16, &Shape::Object(&BUFFER_RULE)),
         )
         .or("none"),
@@ -56,14 +59,15 @@ pub(crate) static REQUEST_BUFFER: Object = object(
         .or("any time"),
         extension(
             "maxTotal",
-            "Bytes that all requests together may have gathered at once, at least the largest \
-             limit; in mode Buffer.",
+            "Bytes that all requests of the policy together may have gathered at once \
+             in this Envoy, at least the largest limit; in mode Buffer.",
             Shape::Quantity,
         )
         .or("any number"),
         extension(
             "reject",
-            "What the client gets whose body is refused.",
+            "What the client gets whose body is too large; bodies that are too slow get \
+             408, those without room 503.",
             Shape::Object(&REJECTION),
         ),
     ],
@@ -74,12 +78,14 @@ pub(crate) static BUFFER_RULE: Object = object(
     &[
         required(
             "match",
-            "Requests that this limit is for: those that meet any of these selectors.",
+            "Requests that this limit is for: those that meet any of these selectors, \
+             which are as clientSelectors without Distinct.",
             list(1, 16, &SELECTORS),
         ),
         required(
             "limit",
-            "Bytes that the body of such a request may have, in place of the policy's limit.",
+            "Bytes that the body of such a request may have, in place of the policy's \
+             limit and with its bounds.",
             Shape::Quantity,
         ),
     ],

@@ -68,7 +68,8 @@ pub(crate) static MATCH: Object = object(
         ),
         extension(
             "requests",
-            "Conditions on the request, any of which is enough.",
+            "Conditions on the request, any of which is enough, without Distinct; in at \
+             most 64 rules of a policy.",
             list(1, 16, &Shape::Object(&SELECTOR)),
         )
         .or("every request"),
@@ -127,7 +128,8 @@ pub(crate) static RANGE: Object = object(
         ),
         required(
             "end",
-            "The last status of the range, itself included; above start.",
+            "The last status of the range, itself included; not below start, and for \
+             Envoy Gateway above it.",
             ours(&ANY_INTEGER, &integer(200, 599)),
         ),
     ],
@@ -188,7 +190,8 @@ pub(crate) static RESPONSE: Object = object(
         .or("the original one"),
         optional(
             "contentType",
-            "Content type of the new response; operators such as %RESPONSE_CODE% are filled in.",
+            "Content type of the new response; operators such as %RESPONSE_CODE% are \
+             filled in. Not beside variants.",
             ANY_TEXT,
         )
         .or("text/plain for a body, the original one with keepBody"),
@@ -203,7 +206,7 @@ pub(crate) static RESPONSE: Object = object(
             "Status of the new response for a gRPC client, by its number.",
             GRPC_STATUS,
         )
-        .or("what the HTTP status stands for"),
+        .or("what statusCode stands for, else the original one"),
         extension(
             "keepBody",
             "With true the original body and headers stay, and only status and named headers \
@@ -213,8 +216,8 @@ pub(crate) static RESPONSE: Object = object(
         .or("false"),
         extension(
             "variants",
-            "Bodies in several media types, of which the request's Accept header picks one; in \
-             place of body.",
+            "Bodies in several media types, of which the request's Accept header picks \
+             one; in place of body and contentType.",
             list(1, 16, &Shape::Object(&VARIANT)),
         ),
     ],
@@ -330,6 +333,9 @@ pub(crate) static HEADER_CHANGES: Object = object(
     &[],
 );
 
+/// 304 is no redirect, 305 is deprecated, and 306 is unused.
+static REDIRECT_STATUSES: [Shape; 2] = [integer(301, 303), integer(307, 308)];
+
 pub(crate) static REDIRECT: Object = object(
     &[
         optional(
@@ -350,13 +356,13 @@ pub(crate) static REDIRECT: Object = object(
             "Port of the redirect's address, 1 to 65535.",
             ours(&ANY_INTEGER, &PORT),
         )
-        .or("the scheme's usual one, or the request's"),
+        .or("the request's while scheme and host stay, else the scheme's usual one"),
         optional(
             "statusCode",
             "Status that the client gets: 301 or 302; with mode Client 303, 307 and 308, too.",
             Shape::Ours {
                 crd: &integer(301, 302),
-                ours: &integer(301, 308),
+                ours: &Shape::Either(&REDIRECT_STATUSES),
             },
         )
         .or("302"),
@@ -369,8 +375,9 @@ pub(crate) static REDIRECT: Object = object(
         .or("Envoy runs the request again"),
         extension(
             "hosts",
-            "Hosts that the request may name to be redirected to itself, against made-up Host \
-             headers; with mode Client.",
+            "Hosts that the request may name to be redirected to itself, against \
+             made-up Host headers; with mode Client and scheme or port, without \
+             hostname.",
             list(1, 64, &text(1, 259)),
         )
         .or("any"),

@@ -15,11 +15,12 @@ pub(crate) static RETRY: Object = object(
         .or("2"),
         optional(
             "numAttemptsPerPriority",
-            "Attempts before endpoints of another priority are asked.",
+            "Attempts before endpoints of another priority are asked; 0 is as if it \
+             were left out.",
             ours(&ANY_INTEGER, &integer(0, 2_147_483_647)),
         )
         .by(Owner::Envoy)
-        .or("all go to one priority"),
+        .or("each attempt goes by the load of the priorities alone"),
         optional(
             "perRetry",
             "How long an attempt may take, and how long Envoy waits before the next.",
@@ -69,7 +70,7 @@ pub(crate) static BACK_OFF: Object = object(
             "The wait before the first retry; more than zero.",
             Shape::Positive,
         )
-        .or("25ms"),
+        .or("25ms, or maxInterval if that is less"),
         optional(
             "maxInterval",
             "The longest wait before any retry; not below baseInterval.",
@@ -95,7 +96,7 @@ pub(crate) static RETRY_ON: Object = object(
              retriable-status-codes along.",
             many(&STATUS),
         )
-        .or("503; none beside triggers"),
+        .or("none; without retryOn 503"),
     ],
     &[],
 );

@@ -8,12 +8,14 @@ pub(crate) static RETRY_CONSTRAINT: Object = object(
             "budget",
             "The share of the requests that may be retries.",
             Shape::Object(&BUDGET),
-        ),
+        )
+        .or("20 percent over 10s"),
         optional(
             "minRetryRate",
             "Retries that are always allowed, however few requests there are.",
             Shape::Object(&MIN_RETRY_RATE),
-        ),
+        )
+        .or("10 in a second"),
         optional(
             "scope",
             "Who shares one budget: all requests of the policy, those of a route, or those to a \
@@ -30,7 +32,8 @@ pub(crate) static RETRY_CONSTRAINT: Object = object(
         .or("OriginResponse"),
         optional(
             "reportExhausted",
-            "With true a response says by the header x-btp-retry-budget that a retry was refused.",
+            "With true a response says that a retry was refused, by the header \
+             x-btp-retry-budget: exhausted.",
             Shape::Boolean,
         )
         .or("false"),

@@ -33,8 +33,8 @@ pub(crate) static SELECTOR: Object = object(
         ),
         extension(
             "metadata",
-            "Conditions on Envoy's dynamic metadata, as filters before this one have written \
-             it; all must hold.",
+            "Conditions on Envoy's dynamic metadata, as filters before this one have \
+             written it; all must hold. Not in rateLimit.global.",
             list(1, 16, &Shape::Object(&METADATA)),
         ),
     ],
@@ -105,8 +105,8 @@ pub(crate) static VALUE_MATCH: Object = object(
         ),
         optional(
             "value",
-            "Text or pattern that is compared with; needed for Exact and RegularExpression, and \
-             left out for Distinct.",
+            "Text or pattern that is compared with; needed, and not empty, for Exact \
+             and RegularExpression, and left out for Distinct.",
             text(0, 1024),
         ),
         optional(
@@ -150,7 +150,7 @@ pub(crate) static PATH: Object = object(
         .or("PathPrefix"),
         optional(
             "value",
-            "Path or pattern that is compared with.",
+            "Path or pattern that is compared with; a path begins with /.",
             text(0, 1024),
         )
         .or("/"),

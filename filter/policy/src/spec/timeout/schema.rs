@@ -26,20 +26,20 @@ pub(crate) static HTTP: Object = object(
              ever.",
             Shape::Duration,
         )
-        .or("Envoy's: 1h"),
+        .or("the cluster's own, else Envoy's: 1h"),
         optional(
             "maxConnectionDuration",
             "How long a connection to an upstream is used, however busy it is; 0s has no end.",
             Shape::Duration,
         )
-        .or("for ever"),
+        .or("the cluster's own, else for ever"),
         optional(
             "maxStreamDuration",
             "How long one attempt of a request may take from first to last byte, streams \
              included; 0s has no end.",
             Shape::Duration,
         )
-        .or("for ever"),
+        .or("the cluster's own, else for ever"),
         optional(
             "requestTimeout",
             "How long the upstream may take for its whole response once the request has been \
@@ -52,7 +52,10 @@ pub(crate) static HTTP: Object = object(
             "How long neither side may send anything of a request or response; 0s has no end.",
             Shape::Duration,
         )
-        .or("the listener's: 5m"),
+        .or(
+            "the listener's, else Envoy's: 5m; beside requestTimeout 1h, or that if it \
+             is longer, unless the route or the listener says one",
+        ),
     ],
     &[],
 );
@@ -60,9 +63,10 @@ pub(crate) static HTTP: Object = object(
 pub(crate) static TCP: Object = object(
     &[optional(
         "connectTimeout",
-        "How long a connection to an upstream may take to open; more than zero.",
+        "How long a connection to an upstream may take to open; more than zero. \
+             Without timeout.tcp the cluster's own holds, or Envoy's 5s.",
         Shape::Positive,
     )
-    .or("10s")],
+    .or("the cluster's own, else 10s")],
     &[],
 );
