@@ -282,8 +282,10 @@ impl<'a> Object<'a> {
     }
 
     /// The value of an optional field. `Some(None)`: the field is absent or null. `None`:
-    /// it is there, but `read` has noted a problem and given no value. A reader that
-    /// goes on as if a wrong field were absent flattens the two.
+    /// it is there, but `read` has noted a problem and given no value.
+    ///
+    /// `flatten()` makes the two one, for readers that go on as if a wrong field were
+    /// absent.
     pub fn optional<'b, T>(
         &'b self,
         name: &'b str,
@@ -311,17 +313,14 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The same with the default of the type: `false`, an empty list, ….
+    /// The same with the default of the type, such as `false` or an empty list.
     pub fn or_default<'b, T: Default>(
         &'b self,
         name: &'b str,
         problems: &mut Problems,
         read: impl FnOnce(At<'b>, &mut Problems) -> Option<T>,
     ) -> Option<T> {
-        match self.get(name) {
-            Some(at) => read(at, problems),
-            None => Some(T::default()),
-        }
+        self.or(name, T::default(), problems, read)
     }
 
     /// Whether the field is there and not null.

@@ -24,11 +24,11 @@ impl Schedule {
         if !object.has("start") && !object.has("end") {
             at.refuse(problems, Code::NoneOfFields, "must have start, end or both");
         }
-        let start = object.optional("start", problems, read_timestamp);
-        let end = object.optional("end", problems, read_timestamp);
+        let start = object.or_default("start", problems, read_timestamp);
+        let end = object.or("end", u64::MAX, problems, read_timestamp);
         let schedule = Self {
-            start: start?.unwrap_or(0),
-            end: end?.unwrap_or(u64::MAX),
+            start: start?,
+            end: end?,
         };
         if schedule.start >= schedule.end
             && let Some(at) = object.get("end")
