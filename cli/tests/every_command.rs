@@ -2,6 +2,9 @@
 //! explain names the enforcer that the table has, and what nobody enforces is not said to
 //! be Envoy's.
 
+mod fields_support;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -37,6 +40,63 @@ impl Stage {
             .args(arguments)
             .output()
             .expect("btp runs")
+    }
+
+    /// Applies a spec that lint accepts; what is wrong with what is said of this field, or
+    /// nothing.
+    fn went(&self, name: &str, spec: &Value) -> String {
+        let document = json!({
+            "apiVersion": "gateway.envoyproxy.io/v1alpha1",
+            "kind": "BackendTrafficPolicy",
+            "metadata": { "name": "p" },
+            "spec": spec,
+        });
+        let maps = ["a", "m"].map(|name| {
+            json!({
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": { "name": name },
+                "data": { "response.body": "x" },
+            })
+        });
+        let documents = [document].into_iter().chain(maps);
+        let text: Vec<String> = documents.map(|it| it.to_string()).collect();
+        fs::write(self.folder.join("deep.yaml"), text.join("\n---\n")).expect("written");
+        let report = self.btp(&[
+            "apply",
+            "-f",
+            "deep.yaml",
+            "--bootstrap",
+            "bootstrap.yaml",
+            "--dry-run",
+            "--format",
+            "json",
+            "--rate-limit-service",
+            "127.0.0.1:8081",
+            "--rate-limit-config",
+            "limits.yaml",
+        ]);
+        let report: Value = serde_json::from_slice(&report.stdout).expect("JSON");
+        let errors = report["findings"].as_array().expect("a list").iter();
+        let errors: Vec<String> = errors
+            .filter(|it| it["severity"] == "error")
+            .map(|it| format!("{} {}: {}", it["code"], it["path"], it["reason"]))
+            .collect();
+        if !errors.is_empty() {
+            return errors.join(", ");
+        }
+        let specs = report["inForce"].as_array().expect("a list").iter();
+        let mut fields = specs.flat_map(|it| it["fields"].as_array().expect("a list"));
+        let is_there = fields.any(|it| {
+            let field = it["field"].as_str().expect("text");
+            let destinations = it["destinations"].as_array().expect("a list");
+            let begins = field.split(['.', '[', ' ']).next() == Some(name);
+            begins && destinations.iter().any(|it| it["by"] != "Nobody")
+        });
+        match is_there {
+            true => String::new(),
+            false => format!("in force nowhere: {}", report["inForce"]),
+        }
     }
 
     /// What it prints, on both streams, and whether nothing was refused.
@@ -152,6 +212,102 @@ fn every_field_goes_through_every_command() {
         assert!(is_fine && text.contains(field.description.split(' ').next().unwrap_or("?")));
     }
     assert!(seen >= 30, "{seen}");
+}
+
+/// Fields below `spec`, without a value that apply accepts of this bootstrap, and why.
+const REFUSED_IN_DEPTH: &[(&str, &str)] = &[
+    (
+        "compressor[].minContentLength",
+        "needs the settings of its type beside it",
+    ),
+    (
+        "compressor[].type",
+        "needs the settings of its type beside it",
+    ),
+    (
+        "connection.socketBufferLimit",
+        "has no effect in Envoy Gateway either",
+    ),
+    (
+        "faultInjection.attempts[]",
+        "needs position: Upstream beside it",
+    ),
+    ("faultInjection.schedule.", "its values are no times"),
+    (
+        "healthCheck.active.healthCheckLog.matches[]",
+        "takes both kinds or none",
+    ),
+    (
+        "loadBalancer.dynamicModule.",
+        "has no effect in Envoy Gateway either",
+    ),
+    (
+        "rateLimit.global.rules[].clientSelectors[].metadata",
+        "is the filter's",
+    ),
+    (
+        "rateLimit.type",
+        "has no effect beside the limits themselves",
+    ),
+    (
+        "routingType",
+        "the configuration says which addresses a cluster has",
+    ),
+    (
+        "requestBuffer.maxTotal",
+        "the least value is below the largest body",
+    ),
+    (
+        "requestBuffer.rules[].limit",
+        "its smallest document has no condition",
+    ),
+    (
+        "responseOverride[].response.header.remove[]",
+        "is for keepHeaders and keepBody",
+    ),
+    (
+        "retryConstraint.budget.interval",
+        "the values are below a second",
+    ),
+    (
+        "retryConstraint.minRetryRate.interval",
+        "the values are below a second",
+    ),
+];
+
+#[test]
+fn apply_says_where_each_field_went_that_lint_accepts() {
+    let stage = Stage::new();
+    let mut by_path: BTreeMap<String, Vec<(Value, Value)>> = BTreeMap::new();
+    for case in fields_support::cases()
+        .into_iter()
+        .filter(|it| it.is_inside)
+    {
+        let values = by_path.entry(case.path).or_default();
+        values.push((case.value, case.spec));
+    }
+    let mut wrong = Vec::new();
+    for (path, specs) in &by_path {
+        let name = path.split(['.', '[']).next().unwrap_or(path);
+        let owner = SPEC.field(name).and_then(|it| it.owner).expect(path);
+        if owner == Owner::Attachment || matches!(owner, Owner::Nobody(_)) {
+            continue;
+        }
+        let is_refused = REFUSED_IN_DEPTH.iter().any(|(it, _)| path.starts_with(it));
+        let said = |(value, spec): &(Value, Value)| (value.clone(), stage.went(name, spec));
+        let said: Vec<(Value, String)> = specs.iter().map(said).collect();
+        let is_fine = said.iter().any(|(_, wrong)| wrong.is_empty());
+        if is_fine == is_refused {
+            wrong.push(format!("{path}: {said:?}"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        by_path.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod baseline;
 mod bootstrap;
+mod filter;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -93,6 +94,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         }
         if let Some(policies) = policies.into_iter().collect::<Option<Vec<_>>>() {
             check_together(&policies, &input, &mut findings);
+            filter::check(&input, &mut findings);
             fine = policies;
         }
     }

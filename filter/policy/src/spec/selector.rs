@@ -302,8 +302,13 @@ impl PathCondition {
             at.choice(&kinds, problems)
         })?;
         let invert = object.or_default("invert", problems, At::boolean)?;
-        let every = PathPattern::Prefix("/".to_owned());
-        let pattern = object.or("value", every, problems, |at, problems| {
+        let root = "/".to_owned();
+        let default = match kind {
+            Kind::Prefix => PathPattern::Prefix(root),
+            // As a regular expression it holds for the whole path, too.
+            Kind::Exact | Kind::Regex => PathPattern::Exact(root),
+        };
+        let pattern = object.or("value", default, problems, |at, problems| {
             let text = at.string_of(0..=1024, problems)?;
             if !matches!(kind, Kind::Regex) && !text.starts_with('/') {
                 at.refuse(problems, Code::MalformedPath, "must begin with /");

@@ -4,7 +4,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::spec::tests::rules;
-use crate::spec::{MetadataCondition, MetadataValue};
+use crate::spec::{MetadataCondition, MetadataValue, PathPattern};
 
 #[test]
 fn requests_in_flight_need_no_limit() {
@@ -176,4 +176,27 @@ fn no_name_is_what_a_rule_without_one_is_known_by() {
     known.sort_unstable();
     known.dedup();
     assert_eq!(known.len(), 5, "{known:?}");
+}
+
+/// As the API's default of `value` has it.
+#[test]
+fn a_path_without_a_value_is_the_root_and_by_prefix_every_path() {
+    let pattern = |path: &str| {
+        let rule = format!(
+            r#"{{"clientSelectors":[{{"path":{path}}}],"limit":{{"requests":1,"unit":"Day"}}}}"#
+        );
+        let rule = rules(&rule).unwrap().remove(0);
+        rule.selector.paths[0].pattern.clone()
+    };
+    let root = || "/".to_owned();
+    assert_eq!(pattern("{}"), PathPattern::Prefix(root()));
+    assert_eq!(
+        pattern(r#"{"type":"PathPrefix"}"#),
+        PathPattern::Prefix(root())
+    );
+    assert_eq!(pattern(r#"{"type":"Exact"}"#), PathPattern::Exact(root()));
+    assert_eq!(
+        pattern(r#"{"type":"RegularExpression"}"#),
+        PathPattern::Exact(root())
+    );
 }

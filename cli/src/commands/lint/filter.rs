@@ -1,0 +1,49 @@
+//! What the filter refuses of all documents together, although nothing is wrong with
+//! each: two policies that a merge makes one of, and ConfigMaps without what a body needs.
+
+use std::collections::BTreeSet;
+
+use btp_policy::{Code, HeldHeaders, PluginConfig};
+
+use crate::diagnostics::{Finding, Location, Severity};
+use crate::documents::Input;
+use crate::plugin_config_builder::{Instance, NativeFields, compose, in_its_file};
+
+/// Causes that are no mistake of these documents: `btp apply` sees to the first, and the
+/// other is said of each policy that loses.
+const SAID_ELSEWHERE: [Code; 2] = [Code::InternalRedirect, Code::TwoForEverything];
+
+/// Adds what the filter would refuse of a configuration with all of them.
+pub(super) fn check(input: &Input, findings: &mut Vec<Finding>) {
+    let instance = Instance {
+        native_fields: Some(NativeFields::Applied),
+        ..Instance::default()
+    };
+    let config = compose(input, &instance);
+    let Err(problems) = PluginConfig::from_node_with(&config, HeldHeaders::Always) else {
+        return;
+    };
+    let place = |it: &Finding| match it.location {
+        Location::File(file) => Some((file, it.problem.path.clone())),
+        Location::Nowhere => None,
+    };
+    let errors = findings.iter().filter(|it| it.severity == Severity::Error);
+    let known: BTreeSet<_> = errors.filter_map(place).collect();
+    for problem in problems {
+        if SAID_ELSEWHERE.contains(&problem.code) {
+            continue;
+        }
+        let (mut problem, location) = in_its_file(problem, input);
+        let kind = if problem.code == Code::ConfigMapNotFound {
+            let here = "is in none of these files: btp apply needs the one that has it";
+            problem.reason = problem.reason.replace("is not here", here);
+            Finding::warning
+        } else {
+            Finding::error
+        };
+        let finding = kind(problem, location);
+        if place(&finding).is_none_or(|it| !known.contains(&it)) {
+            findings.push(finding);
+        }
+    }
+}
