@@ -8,8 +8,8 @@ mod twice;
 
 use std::path::PathBuf;
 
-use btp_policy::compat;
 use btp_policy::document::{self, Document};
+use btp_policy::legacy;
 use btp_policy::node::Node;
 use btp_policy::policy::KIND;
 use btp_policy::problem::{Problem, Problems};
@@ -160,7 +160,7 @@ impl Input {
                 Document::Policy(written) => {
                     let mut node = written.clone();
                     let mut warnings = Problems::default();
-                    compat::modernise(&mut node, &mut warnings);
+                    legacy::upgrade_spelling(&mut node, &mut warnings);
                     for warning in warnings.into_vec() {
                         self.add_finding(Finding::warning, warning, source);
                     }

@@ -24,7 +24,7 @@ use btp_policy::native::Native;
 use btp_policy::node::{Node, Value};
 use btp_policy::path::{FieldPath, Path as PathTo};
 use btp_policy::problem::{Problem, Problems};
-use btp_policy::read::At;
+use btp_policy::read::Cursor;
 use btp_policy::spec::{Retry, SPEC, by_hand, check_native};
 
 use change::Changes;
@@ -65,7 +65,7 @@ pub struct Context<'a> {
 /// with `spec`.
 pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<Problem>> {
     let root = PathTo::Root;
-    let at = At {
+    let at = Cursor {
         node: spec,
         path: PathTo::Field(&root, "spec"),
     };
@@ -73,7 +73,7 @@ pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<
     check_native(at, &mut problems);
     let retry = spec.field("retry").and_then(|node| {
         let path = PathTo::Field(&at.path, "retry");
-        Retry::read(At { node, path }, &mut problems)
+        Retry::read(Cursor { node, path }, &mut problems)
     });
     let mut out = Changes::default();
     for field in SPEC.fields {

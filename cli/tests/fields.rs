@@ -11,7 +11,7 @@ use btp_policy::json;
 use btp_policy::path::Path;
 use btp_policy::policy::{self, Policy};
 use btp_policy::problem::Problems;
-use btp_policy::read::At;
+use btp_policy::read::Cursor;
 use btp_policy::spec::check_native;
 use fields_support::{Case, cases};
 use jsonschema::Validator;
@@ -106,9 +106,9 @@ fn document(spec: &Value) -> Value {
 fn read(document: &Value) -> Vec<String> {
     let node = json::parse(document.to_string().as_bytes()).expect("is JSON");
     let mut problems = Problems::default();
-    Policy::read(At::root(&node), &Regexes::default(), &mut problems);
+    Policy::read(Cursor::root(&node), &Regexes::default(), &mut problems);
     let root = Path::Root;
-    let at = At {
+    let at = Cursor {
         node: node.field("spec").expect("has one"),
         path: Path::Field(&root, "spec"),
     };

@@ -7,7 +7,7 @@ use btp_policy::json;
 use btp_policy::node::Node;
 use btp_policy::policy::Policy;
 use btp_policy::problem::Problems;
-use btp_policy::read::At;
+use btp_policy::read::Cursor;
 use btp_policy::spec::check_crd;
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ fn config(spec: &Value) -> Value {
 fn is_refused_for_a_value(spec: &Value) -> bool {
     let node: Node = json::parse(spec.to_string().as_bytes()).expect("is JSON");
     let mut problems = Problems::default();
-    check_crd(At::root(&node), &mut problems);
+    check_crd(Cursor::root(&node), &mut problems);
     let found = problems.into_vec();
     found.iter().any(|problem| {
         let is_unique = problem.reason.contains("is listed twice");
@@ -44,7 +44,7 @@ fn is_read(spec: &Value) -> bool {
     let policy = json!({ "metadata": { "name": "p" }, "spec": spec });
     let node: Node = json::parse(policy.to_string().as_bytes()).expect("is JSON");
     let mut problems = Problems::default();
-    Policy::read(At::root(&node), &Regexes::default(), &mut problems);
+    Policy::read(Cursor::root(&node), &Regexes::default(), &mut problems);
     problems.is_empty()
 }
 

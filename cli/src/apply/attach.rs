@@ -15,7 +15,7 @@ use crate::envoy::files::Config;
 use crate::envoy::listener::ChainRef;
 use crate::envoy::model::{Model, RouteEntry};
 use crate::envoy::route_metadata::{labels_of, resources_of};
-pub(crate) use l4::{L4Attached, attach_l4, governing};
+pub(crate) use l4::{L4Attached, attach_l4, effective_policy};
 
 /// What governs one connection manager.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct AttachedPolicies {
     /// The Gateway and the listener that it stands for.
     pub(crate) gateway: Gateway,
     pub(crate) attachments: Attachments,
-    /// The governing policy of each of its routes.
+    /// The effective policy of each of its routes.
     pub(crate) routes: Vec<Option<usize>>,
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn attach(
             let attachments = Attachments::resolve(policies, &environment);
             let routes = model.routes_of(manager);
             let judge = |route: &RouteEntry| {
-                route.judged(manager.form, |it| attachments.governing_route(it))
+                route.judged(manager.form, |it| attachments.effective_policy_of(it))
             };
             let routes = routes.iter().map(judge).collect();
             Ok(AttachedPolicies {

@@ -1,4 +1,4 @@
-//! The spec of each governing policy, merged where it says so, what it governs,
+//! The spec of each effective policy, merged where it says so, what it governs,
 //! and where each field of it is in force.
 
 use btp_policy::Policy;

@@ -112,7 +112,7 @@ pub(crate) fn hints_of_instances(config: &Config, model: &Model) -> Vec<Hint> {
             for (index, policy) in plugin.policies.iter().enumerate() {
                 let governs = |route: &&RouteEntry| {
                     let attachments = &plugin.attachments;
-                    route.judged(form, |it| attachments.governing_route(it)) == Some(index)
+                    route.judged(form, |it| attachments.effective_policy_of(it)) == Some(index)
                 };
                 let in_force = InForce {
                     policy,

@@ -40,13 +40,13 @@ pub(crate) enum Unknown {
 
 impl KnownRoutes {
     /// What is known of the routes of `manager`, each governed by the policy that
-    /// `governing` has for it.
+    /// `effective_policy` has for it.
     pub(crate) fn of(
         config: &Config,
         model: &Model,
         manager: &HttpConnectionManager,
         attachments: &Attachments,
-        governing: &[Option<usize>],
+        effective_policy: &[Option<usize>],
     ) -> Result<Self, Unknown> {
         let hcm = config.at(&manager.address).ok_or(Unknown::Elsewhere)?;
         let table = field(hcm, "route_config").ok_or(Unknown::Elsewhere)?;
@@ -54,9 +54,9 @@ impl KnownRoutes {
             return Err(Unknown::Elsewhere);
         }
         let routes = model.routes_of(manager);
-        let first = governing.first().copied().flatten();
-        let is_one = governing.iter().all(|it| *it == first);
-        let (Some(policy), true) = (first, is_one && governing.len() == routes.len()) else {
+        let first = effective_policy.first().copied().flatten();
+        let is_one = effective_policy.iter().all(|it| *it == first);
+        let (Some(policy), true) = (first, is_one && effective_policy.len() == routes.len()) else {
             return Err(Unknown::Differ);
         };
         if attachments.fallback() != Some(policy) && !takes_all(hcm, table) {
@@ -69,9 +69,9 @@ impl KnownRoutes {
     }
 
     /// Whether that may be said, too, where this is so.
-    fn includes(&self, told: &Self, governing: &[Option<usize>]) -> bool {
+    fn includes(&self, told: &Self, effective_policy: &[Option<usize>]) -> bool {
         self == told
-            || matches!(told, Self::All(policy) if governing.first() == Some(&Some(*policy)))
+            || matches!(told, Self::All(policy) if effective_policy.first() == Some(&Some(*policy)))
     }
 }
 
@@ -112,13 +112,16 @@ pub(crate) fn wrong(config: &Config, model: &Model) -> Vec<(usize, Problem)> {
                 continue;
             };
             let form = Form::from(build);
-            let governing =
-                |route: &RouteEntry| route.judged(form, |it| attachments.governing_route(it));
-            let governing: Vec<Option<usize>> =
-                model.routes_of(manager).iter().map(governing).collect();
-            let true_ones = KnownRoutes::of(config, model, manager, attachments, &governing);
+            let effective_policy =
+                |route: &RouteEntry| route.judged(form, |it| attachments.effective_policy_of(it));
+            let effective_policy: Vec<Option<usize>> = model
+                .routes_of(manager)
+                .iter()
+                .map(effective_policy)
+                .collect();
+            let true_ones = KnownRoutes::of(config, model, manager, attachments, &effective_policy);
             let reason = match true_ones {
-                Ok(known) if known.includes(&told, &governing) => continue,
+                Ok(known) if known.includes(&told, &effective_policy) => continue,
                 Ok(_) => "is not so by the routes here".to_owned(),
                 Err(unknown) => format!("cannot be told: the connection manager {unknown}"),
             };

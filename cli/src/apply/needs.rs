@@ -4,7 +4,7 @@
 use btp_policy::Regexes;
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problems;
-use btp_policy::read::At;
+use btp_policy::read::Cursor;
 use btp_policy::spec::{BufferMode, Capability, RequestBuffer};
 
 use super::redirects::is_internal_redirect;
@@ -76,7 +76,11 @@ impl Needs {
         behind.extend(is_behind.then_some(Capability::FaultInjection));
         let buffer = spec.field("requestBuffer");
         let buffer = buffer.and_then(|it| {
-            RequestBuffer::read(At::root(it), &Regexes::default(), &mut Problems::default())
+            RequestBuffer::read(
+                Cursor::root(it),
+                &Regexes::default(),
+                &mut Problems::default(),
+            )
         });
         let gathered = buffer.filter(|it| it.mode == BufferMode::Buffer);
         Self {

@@ -151,7 +151,7 @@ pub(crate) fn apply(
     };
     check::routes(scene, config, &mut errors);
     for it in unwise::find_all(config, &model, &effective) {
-        errors.advise(it.policy, it.path, it.code, it.reason);
+        errors.lint(it.policy, it.path, it.code, it.reason);
     }
     let (mut inserted, mut rate_limits) = (Inserted::default(), None);
     if errors.is_empty() {

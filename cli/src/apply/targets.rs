@@ -12,7 +12,7 @@ use btp_policy::policy::{Target, TargetKind};
 use btp_policy::read::nearest;
 use btp_policy::{Code, Policy};
 
-use super::attach::{Attached, environment, governing};
+use super::attach::{Attached, effective_policy, environment};
 use selected::{NothingSelected, nothing_selected};
 
 /// A target that is not in the configuration.
@@ -188,14 +188,17 @@ fn is_somewhere(attached: Attached<'_>, alone: &Policy, kind: TargetKind) -> boo
     if kind == TargetKind::Gateway {
         let gateways = http.iter().map(|it| &it.gateway);
         let mut gateways = gateways.chain(l4.iter().map(|it| &it.gateway));
-        return gateways.any(|it| governing(policies, it, namespaces).is_some());
+        return gateways.any(|it| effective_policy(policies, it, namespaces).is_some());
     }
     model.managers.iter().zip(http).any(|(manager, it)| {
         let environment = environment(&it.gateway, namespaces);
         let attachments = Attachments::resolve(policies, &environment);
         let mut routes = model.routes_of(manager).iter();
-        routes
-            .any(|route| route.judged(manager.form, |it| attachments.governing_route(it).is_some()))
+        routes.any(|route| {
+            route.judged(manager.form, |it| {
+                attachments.effective_policy_of(it).is_some()
+            })
+        })
     })
 }
 

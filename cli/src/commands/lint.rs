@@ -13,9 +13,9 @@ use btp_policy::node::Node;
 use btp_policy::path::FieldPath;
 use btp_policy::policy::{MergeType, TargetKind};
 use btp_policy::problem::{Problem, Problems};
-use btp_policy::read::At;
+use btp_policy::read::Cursor;
 use btp_policy::scalar::ObjectName;
-use btp_policy::spec::{advise, check_crd, check_native};
+use btp_policy::spec::{check_crd, check_native, lint};
 use btp_policy::{Policy, Regexes};
 use clap::{Args, ValueEnum};
 
@@ -122,7 +122,7 @@ fn check(
 ) -> Option<Policy> {
     let mut problems = Problems::default();
     // As in the filter, all policies share the regexes and their bound.
-    let policy = Policy::read(At::root(&object.node), regexes, &mut problems);
+    let policy = Policy::read(Cursor::root(&object.node), regexes, &mut problems);
     if let Some(spec) = object.node.field("spec") {
         check_native(at_spec(spec), &mut problems);
     }
@@ -139,7 +139,7 @@ fn check(
     }
     if let Some(spec) = object.node.field("spec").filter(|_| is_fine) {
         let mut warnings = Problems::default();
-        advise(at_spec(spec), &mut warnings);
+        lint(at_spec(spec), &mut warnings);
         add(findings, warnings.into_vec(), Finding::warning, object);
     }
     policy.filter(|_| is_fine)
@@ -228,9 +228,9 @@ fn check_together(policies: &[Policy], input: &Input, findings: &mut Vec<Finding
 }
 
 /// A `spec`, with the path that it has in a file.
-fn at_spec(spec: &Node) -> At<'_> {
+fn at_spec(spec: &Node) -> Cursor<'_> {
     use btp_policy::path::Path;
-    At {
+    Cursor {
         node: spec,
         path: Path::Field(&Path::Root, "spec"),
     }

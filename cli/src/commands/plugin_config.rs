@@ -2,7 +2,7 @@
 
 use btp_policy::path::Path;
 use btp_policy::problem::Problems;
-use btp_policy::read::At;
+use btp_policy::read::Cursor;
 use btp_policy::{PluginConfig, spec};
 use clap::Args;
 
@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     files.refuse_none(&input, &mut findings);
     let config = compose(&input, instance);
     if instance.native_fields != Some(NativeFields::Applied) {
-        advise_by_hand(&input, &mut findings);
+        lint_by_hand(&input, &mut findings);
     }
     match PluginConfig::from_node(&config) {
         Ok(read) => findings.extend(read.warnings.into_iter().map(|problem| {
@@ -54,12 +54,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
 }
 
 /// Warns of what nobody sees to where `btp apply` does not set the filter up.
-fn advise_by_hand(input: &Input, findings: &mut Vec<Finding>) {
+fn lint_by_hand(input: &Input, findings: &mut Vec<Finding>) {
     for object in &input.policies {
         let mut warnings = Problems::default();
         if let Some(node) = object.node.field("spec") {
             let path = Path::Field(&Path::Root, "spec");
-            spec::advise_by_hand(At { node, path }, &mut warnings);
+            spec::lint_by_hand(Cursor { node, path }, &mut warnings);
         }
         let location = Location::File(object.source);
         let found = warnings.into_vec().into_iter();

@@ -241,7 +241,7 @@ impl RouteSource {
 }
 
 impl RouteEntry {
-    /// The governing policy as `judge` sees this route, which is read in this form.
+    /// The effective policy as `judge` sees this route, which is read in this form.
     pub(crate) fn judged<T>(&self, form: Form, judge: impl FnOnce(&Route<'_>) -> T) -> T {
         let text = |part: &'_ Option<String>| part.clone().unwrap_or_default();
         let resources = self.metadata.resources(form);

@@ -165,18 +165,18 @@ impl Worker {
         if let Some(known) = self.routes.get(&name) {
             return known;
         }
-        let governing = |route: &Route<'_>| attachments.governing_route(route);
+        let effective_policy = |route: &Route<'_>| attachments.effective_policy_of(route);
         let place = Place {
             policy: match is_known {
                 true => known,
-                false => host.route(attachments.needs_labels(), governing),
+                false => host.route(attachments.needs_labels(), effective_policy),
             },
             route: match plan.has_per_route_limits() {
                 true => rate_limit::route_hash(&name),
                 false => 0,
             },
         };
-        self.routes.remember(&name, place);
+        self.routes.insert(&name, place);
         place
     }
 

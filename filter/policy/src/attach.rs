@@ -114,7 +114,7 @@ impl Attachments {
         self.only.as_deref()
     }
 
-    /// Whether the governing policy depends on the route at all.
+    /// Whether the effective policy depends on the route at all.
     #[must_use]
     pub fn needs_route_name(&self) -> bool {
         !self.http.is_empty() || !self.grpc.is_empty() || !self.selectors.is_empty()
@@ -129,9 +129,9 @@ impl Attachments {
     /// The index of the policy that governs a request on the Envoy route of
     /// this name; `None` for a request that no route took.
     #[must_use]
-    pub fn governing(&self, route: Option<&[u8]>) -> Option<usize> {
+    pub fn effective_policy(&self, route: Option<&[u8]>) -> Option<usize> {
         match route {
-            Some(name) => self.governing_route(&Route::named(name)),
+            Some(name) => self.effective_policy_of(&Route::named(name)),
             None => self.fallback,
         }
     }
@@ -139,7 +139,7 @@ impl Attachments {
     /// The index of the policy that governs a request on this route. If the
     /// route's metadata says what it was made from, its name says nothing.
     #[must_use]
-    pub fn governing_route(&self, route: &Route<'_>) -> Option<usize> {
+    pub fn effective_policy_of(&self, route: &Route<'_>) -> Option<usize> {
         let by_metadata = route.resources.iter().find_map(|resource| {
             let kind = TargetKind::from_name(resource.kind)?;
             let object = format!("{}/{}", resource.namespace, resource.name);
@@ -175,15 +175,20 @@ impl Attachments {
     }
 
     fn by_name(&self, route: &Route<'_>) -> Option<usize> {
-        let readings = route::readings(route.name, &self.default_namespace);
+        let interpretations = route::interpretations(route.name, &self.default_namespace);
         let is_named =
             |object: &str| self.http.contains_key(object) || self.grpc.contains_key(object);
-        let mut readings = readings
+        let mut interpretations = interpretations
             .into_iter()
-            .filter(|reading| !reading.is_guess || is_named(&reading.object));
-        readings.find_map(|reading| {
-            let sections = reading.section.into_iter();
-            self.of_object(reading.kinds, &reading.object, sections, route)
+            .filter(|interpretation| !interpretation.is_guess || is_named(&interpretation.object));
+        interpretations.find_map(|interpretation| {
+            let sections = interpretation.section.into_iter();
+            self.of_object(
+                interpretation.kinds,
+                &interpretation.object,
+                sections,
+                route,
+            )
         })
     }
 

@@ -31,7 +31,7 @@ use crate::policy::Policy;
 use crate::position::Position;
 use crate::problem::{Problem, Problems};
 use crate::protobuf;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::regex::Regexes;
 use crate::spec::Spec;
 
@@ -98,14 +98,14 @@ impl PluginConfig {
     /// As [`PluginConfig::parse`].
     pub fn from_node_with(node: &Node, held: HeldHeaders) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
-        let config = Self::read(At::root(node), held, &mut problems);
+        let config = Self::read(Cursor::root(node), held, &mut problems);
         match (config, problems.into_vec()) {
             (Some(config), problems) if problems.is_empty() => Ok(config),
             (_, problems) => Err(problems),
         }
     }
 
-    fn read(at: At<'_>, held: HeldHeaders, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, held: HeldHeaders, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::CONFIG, problems)?;
         let limits = Limits::read(&object, problems);
         let regexes = Regexes::up_to(limits.unwrap_or_default().regex_bytes);
@@ -115,7 +115,7 @@ impl PluginConfig {
                 Some(Policy::read(at, &regexes, problems))
             })
         });
-        let disabled = object.or_default("disabled", problems, At::boolean);
+        let disabled = object.or_default("disabled", problems, Cursor::boolean);
         let position = object.or_default("position", problems, Position::read);
         let enforce = Enforce::read(&object, position.unwrap_or_default(), problems);
         let native = NativeFields::read(&object, problems);
@@ -269,14 +269,14 @@ fn merge_policies(
         };
         let item = Path::Item(&list.path, index);
         let node = merge::merge(above, below, how);
-        let at = At {
+        let at = Cursor {
             node: &node,
             path: Path::Field(&item, "spec"),
         };
         // Each side has been read on its own, so what is wrong now is wrong
         // with the two together.
         let read = |problems: &mut Problems| Spec::read(at, &policy.name, regexes, problems);
-        let (merged, found) = problems.aside(read);
+        let (merged, found) = problems.capture(read);
         let known = if found.is_empty() {
             BTreeSet::new()
         } else {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 
 /// The labels of an object.
 pub type Labels = BTreeMap<String, String>;
@@ -68,7 +68,7 @@ impl LabelSelector {
 }
 
 impl Requirement {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         #[derive(Clone, Copy, PartialEq)]
         enum Kind {
             In,
@@ -116,7 +116,7 @@ impl Requirement {
 }
 
 /// Reads an object of labels.
-pub(crate) fn read_labels(at: At<'_>, problems: &mut Problems) -> Option<Labels> {
+pub(crate) fn read_labels(at: Cursor<'_>, problems: &mut Problems) -> Option<Labels> {
     let object = at.open_object(problems)?;
     let mut labels = Labels::new();
     for (key, at) in object.fields() {
@@ -137,7 +137,7 @@ mod tests {
     fn selector(text: &str) -> Result<LabelSelector, Vec<String>> {
         let node = json::parse(text.as_bytes()).unwrap();
         let mut problems = Problems::default();
-        let object = At::root(&node).open_object(&mut problems).unwrap();
+        let object = Cursor::root(&node).open_object(&mut problems).unwrap();
         let selector = LabelSelector::read(&object, &mut problems);
         let found = problems.into_vec();
         if found.is_empty() {

@@ -16,12 +16,8 @@
     clippy::unwrap_used
 )]
 
-#[cfg(feature = "schema")]
-mod advice;
 pub mod attach;
 pub mod code;
-#[cfg(feature = "compat")]
-pub mod compat;
 pub mod config;
 #[cfg(feature = "yaml")]
 pub mod document;
@@ -29,6 +25,10 @@ mod echo;
 pub mod hash;
 pub mod json;
 pub mod labels;
+#[cfg(feature = "legacy")]
+pub mod legacy;
+#[cfg(feature = "schema")]
+mod linter;
 pub mod merge;
 pub mod node;
 mod owner;

@@ -12,7 +12,7 @@ pub use schema::json_schema;
 
 use crate::path::Path;
 use crate::problem::Problems;
-use crate::read::{At, Object, nearest};
+use crate::read::{Cursor, Object, nearest};
 use crate::regex::Regexes;
 use crate::scalar::{ObjectName, is_dns_label, is_dns_subdomain, read_timestamp};
 use crate::spec::{Spec, targets};
@@ -52,7 +52,7 @@ impl Policy {
 
     /// Reads a policy. `status` and the rest of the metadata are accepted
     /// and not used, so that an export from a cluster can be pasted.
-    pub fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         if let Some(version) = at.node.field("apiVersion")
             && let Some(reason) = version.as_str().and_then(of_another_api)
         {
@@ -117,7 +117,7 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    pub(crate) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::METADATA, problems)?;
         let name = object.required("name", problems).and_then(|at| {
             let name = at.string(problems)?;
@@ -146,7 +146,7 @@ impl Metadata {
 }
 
 /// Reads the name of a namespace.
-pub(crate) fn read_namespace(at: At<'_>, problems: &mut Problems) -> Option<String> {
+pub(crate) fn read_namespace(at: Cursor<'_>, problems: &mut Problems) -> Option<String> {
     let namespace = at.string(problems)?;
     if !is_dns_label(namespace) {
         at.refuse(

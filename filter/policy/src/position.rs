@@ -1,7 +1,7 @@
 //! Where in Envoy an instance of the filter stands.
 
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
 /// Where an instance stands, or where a capability takes effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Position {
 }
 
 impl Position {
-    pub(crate) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let choices = [
             ("Downstream", Self::Downstream),
             ("Upstream", Self::Upstream),

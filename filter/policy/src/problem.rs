@@ -121,7 +121,7 @@ impl Problems {
     }
 
     /// Runs `read`, and gives what it found wrong instead of adding it.
-    pub fn aside<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> (T, Vec<Problem>) {
+    pub fn capture<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> (T, Vec<Problem>) {
         let before = (std::mem::take(&mut self.list), self.unlisted);
         let value = read(self);
         let found = std::mem::take(&mut self.list);

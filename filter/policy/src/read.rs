@@ -20,7 +20,7 @@ pub use suggest::nearest;
 
 /// A node together with the path that leads to it.
 #[derive(Clone, Copy, Debug)]
-pub struct At<'a> {
+pub struct Cursor<'a> {
     /// The node.
     pub node: &'a Node,
     /// Its path.
@@ -30,11 +30,11 @@ pub struct At<'a> {
 /// An object of which every key is known and stands there once.
 #[derive(Debug)]
 pub struct Object<'a> {
-    at: At<'a>,
+    at: Cursor<'a>,
     entries: &'a [Entry],
 }
 
-impl<'a> At<'a> {
+impl<'a> Cursor<'a> {
     /// The root of a document.
     #[must_use]
     pub fn root(node: &'a Node) -> Self {
@@ -95,7 +95,7 @@ impl<'a> At<'a> {
         &self,
         size: std::ops::RangeInclusive<usize>,
         problems: &mut Problems,
-        mut item: impl FnMut(At<'_>, &mut Problems) -> Option<T>,
+        mut item: impl FnMut(Cursor<'_>, &mut Problems) -> Option<T>,
     ) -> Option<Vec<T>> {
         let Value::List(nodes) = &self.node.value else {
             self.wrong_kind("a list", problems);
@@ -112,7 +112,7 @@ impl<'a> At<'a> {
         }
         let read = nodes.iter().enumerate().filter_map(|(index, node)| {
             let path = Path::Item(&self.path, index);
-            item(At { node, path }, problems)
+            item(Cursor { node, path }, problems)
         });
         Some(read.collect())
     }
@@ -260,19 +260,19 @@ impl<'a> At<'a> {
 impl<'a> Object<'a> {
     /// The field `name`, unless it is absent or null.
     #[must_use]
-    pub fn get<'b>(&'b self, name: &'b str) -> Option<At<'b>> {
+    pub fn get<'b>(&'b self, name: &'b str) -> Option<Cursor<'b>> {
         let entry = self.entries.iter().find(|entry| entry.key == name)?;
         if entry.node.value == Value::Null {
             return None;
         }
-        Some(At {
+        Some(Cursor {
             node: &entry.node,
             path: Path::Field(&self.at.path, name),
         })
     }
 
     /// The field `name`; its absence is noted.
-    pub fn required<'b>(&'b self, name: &'b str, problems: &mut Problems) -> Option<At<'b>> {
+    pub fn required<'b>(&'b self, name: &'b str, problems: &mut Problems) -> Option<Cursor<'b>> {
         let found = self.get(name);
         if found.is_none() {
             let path = Path::Field(&self.at.path, name);
@@ -290,7 +290,7 @@ impl<'a> Object<'a> {
         &'b self,
         name: &'b str,
         problems: &mut Problems,
-        read: impl FnOnce(At<'b>, &mut Problems) -> Option<T>,
+        read: impl FnOnce(Cursor<'b>, &mut Problems) -> Option<T>,
     ) -> Option<Option<T>> {
         match self.get(name) {
             Some(at) => read(at, problems).map(Some),
@@ -305,7 +305,7 @@ impl<'a> Object<'a> {
         name: &'b str,
         default: T,
         problems: &mut Problems,
-        read: impl FnOnce(At<'b>, &mut Problems) -> Option<T>,
+        read: impl FnOnce(Cursor<'b>, &mut Problems) -> Option<T>,
     ) -> Option<T> {
         match self.get(name) {
             Some(at) => read(at, problems),
@@ -318,7 +318,7 @@ impl<'a> Object<'a> {
         &'b self,
         name: &'b str,
         problems: &mut Problems,
-        read: impl FnOnce(At<'b>, &mut Problems) -> Option<T>,
+        read: impl FnOnce(Cursor<'b>, &mut Problems) -> Option<T>,
     ) -> Option<T> {
         self.or(name, T::default(), problems, read)
     }
@@ -336,7 +336,7 @@ impl<'a> Object<'a> {
     }
 
     /// The fields in document order, but for those that are null.
-    pub fn fields(&self) -> impl Iterator<Item = (&'a str, At<'_>)> {
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, Cursor<'_>)> {
         let there = self
             .entries
             .iter()
@@ -344,13 +344,13 @@ impl<'a> Object<'a> {
         there.map(|entry| {
             let path = Path::Field(&self.at.path, &entry.key);
             let node = &entry.node;
-            (entry.key.as_str(), At { node, path })
+            (entry.key.as_str(), Cursor { node, path })
         })
     }
 
     /// The object itself, for problems that concern several of its fields.
     #[must_use]
-    pub fn at(&self) -> At<'a> {
+    pub fn at(&self) -> Cursor<'a> {
         self.at
     }
 }

@@ -50,7 +50,7 @@ pub use fault_injection::{
     HeaderControl, Sampling, SamplingKey, Schedule, Spread,
 };
 #[cfg(feature = "schema")]
-pub use lints::{advise, advise_by_hand};
+pub use lints::{lint, lint_by_hand};
 pub use rate_limit::{
     Limit, LocalRateLimit, LocalRule, Mode, Queue, RateLimit, RateLimitHeaders, Unit,
 };
@@ -73,7 +73,7 @@ pub use crate::owner::{ByHand, Capability, Owner};
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::regex::Regexes;
 use crate::scalar::ObjectName;
 
@@ -99,7 +99,7 @@ impl Spec {
     /// Reads the capabilities of a `spec`. `owner` is the policy it stands
     /// in. Fields that Envoy enforces are known by name and not looked into.
     pub fn read(
-        at: At<'_>,
+        at: Cursor<'_>,
         owner: &ObjectName,
         regexes: &Regexes,
         problems: &mut Problems,

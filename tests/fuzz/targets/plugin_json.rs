@@ -1,5 +1,5 @@
 //! Any bytes as plugin configuration: a configuration or problems, a
-//! governing policy for any route name, and a plan.
+//! effective policy for any route name, and a plan.
 
 #![no_main]
 
@@ -11,7 +11,7 @@ fuzz_target!(|input: &[u8]| {
     match PluginConfig::parse(input) {
         Ok(config) => {
             for name in [&b"a/b/c"[..], b"httproute/a/b/rule/0/match/0/c", input] {
-                if let Some(index) = config.attachments.governing(Some(name)) {
+                if let Some(index) = config.attachments.effective_policy(Some(name)) {
                     assert!(index < config.policies.len());
                 }
             }

@@ -6,9 +6,9 @@
 use btp_policy::Regexes;
 use btp_policy::document::{self, Document};
 use btp_policy::problem::Problems;
-use btp_policy::read::At;
-use btp_policy::spec::{advise, check_crd, check_native};
-use btp_policy::{Policy, compat, json};
+use btp_policy::read::Cursor;
+use btp_policy::spec::{lint, check_crd, check_native};
+use btp_policy::{Policy, legacy, json};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &str| {
@@ -20,12 +20,12 @@ fuzz_target!(|input: &str| {
             continue;
         };
         let mut problems = Problems::default();
-        compat::modernise(&mut node, &mut problems);
-        Policy::read(At::root(&node), &Regexes::default(), &mut problems);
+        legacy::upgrade_spelling(&mut node, &mut problems);
+        Policy::read(Cursor::root(&node), &Regexes::default(), &mut problems);
         if let Some(spec) = node.field("spec") {
-            check_crd(At::root(spec), &mut problems);
-            check_native(At::root(spec), &mut problems);
-            advise(At::root(spec), &mut problems);
+            check_crd(Cursor::root(spec), &mut problems);
+            check_native(Cursor::root(spec), &mut problems);
+            lint(Cursor::root(spec), &mut problems);
         }
         let printed = serde_json::to_string(&node).expect("any node is JSON");
         let read = json::parse(printed.as_bytes()).expect("what is printed is read");

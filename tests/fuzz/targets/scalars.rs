@@ -9,7 +9,7 @@ use btp_policy::Regex;
 use btp_policy::json;
 use btp_policy::node::Node;
 use btp_policy::problem::Problems;
-use btp_policy::read::At;
+use btp_policy::read::Cursor;
 use btp_policy::scalar::{
     Cidr, Duration, HeaderName, Quantity, TimeFormat, is_dns_label, is_dns_subdomain,
     read_timestamp,
@@ -47,6 +47,6 @@ fuzz_target!(|text: &str| {
     let quoted = serde_json::to_string(text).expect("any text is JSON");
     let node: Node = json::parse(quoted.as_bytes()).expect("what is printed is read");
     let mut problems = Problems::default();
-    let time = read_timestamp(At::root(&node), &mut problems);
+    let time = read_timestamp(Cursor::root(&node), &mut problems);
     assert_eq!(time.is_none(), !problems.into_vec().is_empty());
 });

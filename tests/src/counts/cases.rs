@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::bootstrap::{cluster, upstream_filtered, wasm_filter};
 use crate::{Bootstrap, Build, Builder, Request, Route, Upstream, build, repo};
 pub(in crate::counts) use policies::SLICE;
-use policies::{five, four, governing, limit, without_headers};
+use policies::{effective_policy, five, four, limit, without_headers};
 
 /// A kind of exchange.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub(super) fn stages(upstream: &Upstream) -> Result<Vec<Stage>> {
 
 /// A listener for each plugin configuration.
 fn hand_written(upstream: &Upstream) -> Result<Stage> {
-    let gate = plugin(&[governing(BEHIND, ROUTES, &five())], "Upstream");
+    let gate = plugin(&[effective_policy(BEHIND, ROUTES, &five())], "Upstream");
     let mut builder = Builder::new()
         .cluster(PLAIN, upstream.addr())
         .raw_cluster(upstream_filtered(cluster(GATED, upstream.addr()), &gate)?);
@@ -87,7 +87,7 @@ fn applied(name: &str, spec: &Value, upstream: &Upstream) -> Result<Stage> {
         .route(Route::cluster("/", PLAIN).named("proxied"))
         .cluster(PLAIN, upstream.addr())
         .build()?;
-    let mut policy = governing(name, &["proxied"], spec);
+    let mut policy = effective_policy(name, &["proxied"], spec);
     policy["kind"] = json!("BackendTrafficPolicy");
     let (bootstrap, _) = plain.applied(&policy, &[])?;
     Ok(Stage {
@@ -118,7 +118,7 @@ fn listeners() -> Vec<Listener> {
     let both = || vec![direct(200), proxied(200)];
     let one = |name, spec: Value, sent| Listener {
         name,
-        policies: vec![governing(name, ROUTES, &spec)],
+        policies: vec![effective_policy(name, ROUTES, &spec)],
         cluster: PLAIN,
         sent,
     };
@@ -134,7 +134,7 @@ fn listeners() -> Vec<Listener> {
             ..one("no policy at all", json!({}), both())
         },
         Listener {
-            policies: vec![governing("other", &["other"], &four())],
+            policies: vec![effective_policy("other", &["other"], &four())],
             ..one("policy of another route", json!({}), both())
         },
         one("fault", policies::fault(), both()),

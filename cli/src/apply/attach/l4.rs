@@ -38,9 +38,9 @@ pub(crate) fn attach_l4(
     proxies
         .map(|proxy| {
             let gateway = gateway_of(config, proxy.chain_ref(), policies, surroundings.gateway)?;
-            let policy = governing(policies, &gateway, surroundings.namespaces);
+            let policy = effective_policy(policies, &gateway, surroundings.namespaces);
             let whole: Vec<Policy> = policies.iter().map(of_whole_gateways).collect();
-            let under = governing(&whole, &gateway, surroundings.namespaces);
+            let under = effective_policy(&whole, &gateway, surroundings.namespaces);
             Ok(L4Attached {
                 // Without targets left, a policy would govern everything.
                 under: under.filter(|it| Some(*it) != policy && !whole[*it].is_untargeted()),
@@ -52,7 +52,7 @@ pub(crate) fn attach_l4(
 }
 
 /// The policy that governs the listener of this Gateway, apart from routes.
-pub(crate) fn governing(
+pub(crate) fn effective_policy(
     policies: &[Policy],
     gateway: &Gateway,
     namespaces: &Namespaces,

@@ -95,7 +95,7 @@ impl<'a> Errors<'a> {
     }
 
     /// Adds what is unwise about a field of a policy.
-    pub(super) fn advise(&mut self, policy: usize, path: FieldPath, code: Code, reason: String) {
+    pub(super) fn lint(&mut self, policy: usize, path: FieldPath, code: Code, reason: String) {
         let (problem, location) = self.field(policy, path, code, reason);
         self.findings.push(Finding::warning(problem, location));
     }

@@ -177,7 +177,7 @@ fn on_routes(
         let routes = without_backend.join(", ");
         let reason = format!("is not in force on {routes}: {NO_BACKEND}");
         match managers.is_empty() {
-            true => errors.advise(
+            true => errors.lint(
                 it.policy,
                 FieldPath::written(&format!("spec.{FIELD}")),
                 Code::RouteWithoutBackend,

@@ -53,7 +53,7 @@ pub(super) fn settle(
                 "is in force on cluster {has} and not on cluster {lacks}, to which {sender} sends \
                  as well: {reason}"
             );
-            errors.advise(
+            errors.lint(
                 it.policy,
                 FieldPath::written(&format!("spec.{field}")),
                 Code::PartlyInForce,

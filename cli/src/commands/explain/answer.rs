@@ -28,7 +28,7 @@ pub(super) struct Explained {
     pub(super) proxy: Option<String>,
     /// The host of the request, if it named none.
     pub(super) host: Option<String>,
-    pub(super) governing: Option<Governing>,
+    pub(super) effective_policy: Option<Governing>,
 }
 
 /// The policy that governs there.
@@ -74,16 +74,16 @@ impl Answer {
 
 impl Explained {
     fn as_json(&self) -> Value {
-        let governing = self.governing.as_ref();
-        let fields = governing.map_or(&[][..], |it| it.fields.as_slice());
+        let effective_policy = self.effective_policy.as_ref();
+        let fields = effective_policy.map_or(&[][..], |it| it.fields.as_slice());
         json!({
             "listener": self.listener,
             "route": self.route,
             "proxy": self.proxy,
             "host": self.host,
-            "policy": governing.map(|it| &it.policy),
-            "mergedWith": governing.and_then(|it| it.merged_with.as_ref()),
-            "mergeType": governing.and_then(|it| it.how),
+            "policy": effective_policy.map(|it| &it.policy),
+            "mergedWith": effective_policy.and_then(|it| it.merged_with.as_ref()),
+            "mergeType": effective_policy.and_then(|it| it.how),
             "fields": fields.iter().map(Field::as_json).collect::<Vec<Value>>(),
         })
     }
@@ -95,7 +95,7 @@ impl Explained {
             let host = if host == "*" { "any host" } else { host };
             let _ = writeln!(out, "listener {listener}, asked for {host}:");
         }
-        let Some(it) = &self.governing else {
+        let Some(it) = &self.effective_policy else {
             let _ = writeln!(out, "{title}: no policy");
             return;
         };

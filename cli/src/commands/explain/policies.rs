@@ -7,8 +7,8 @@ use btp_policy::node::{Node, Value};
 use btp_policy::path::Path;
 use btp_policy::policy::MergeType;
 use btp_policy::problem::{Problem, Problems};
-use btp_policy::read::At;
-use btp_policy::spec::{advise, by_hand};
+use btp_policy::read::Cursor;
+use btp_policy::spec::{by_hand, lint};
 use btp_policy::{PluginConfig, Policy, Regexes, merge};
 
 use super::answer::{Answer, Enforced, Explained, Field, Governing};
@@ -128,7 +128,7 @@ fn invalid(config: &Node) -> String {
     out.push_str("policies\n");
     for node in policies {
         let mut problems = Problems::default();
-        Policy::read(At::root(node), &Regexes::default(), &mut problems);
+        Policy::read(Cursor::root(node), &Regexes::default(), &mut problems);
         let metadata = |name| node.field("metadata")?.field(name)?.as_str();
         let namespace = metadata("namespace").unwrap_or("default");
         let name = metadata("name").unwrap_or("(no name)");
@@ -150,7 +150,7 @@ fn warnings(policy: &Object) -> Vec<Problem> {
     let mut warnings = Problems::default();
     if let Some(node) = policy.node.field("spec") {
         let path = Path::Field(&Path::Root, "spec");
-        advise(At { node, path }, &mut warnings);
+        lint(Cursor { node, path }, &mut warnings);
     }
     warnings.into_vec()
 }
@@ -189,14 +189,14 @@ impl Explanation<'_> {
                 None => "every other request".to_owned(),
             },
             route: route.map(str::to_owned),
-            governing: self.governing(route),
+            effective_policy: self.effective_policy(route),
             ..Explained::default()
         }
     }
 
-    fn governing(&self, route: Option<&str>) -> Option<Governing> {
+    fn effective_policy(&self, route: Option<&str>) -> Option<Governing> {
         let attachments = &self.config.attachments;
-        let index = attachments.governing(route.map(str::as_bytes))?;
+        let index = attachments.effective_policy(route.map(str::as_bytes))?;
         let policy = self.policy(index)?;
         let parent = attachments
             .parent()

@@ -196,7 +196,7 @@ impl Explainer<'_> {
             Some(name) => format!("route {name}"),
             None => "no route".to_owned(),
         };
-        let governing = plan.effective.iter().find(|it| match route {
+        let effective_policy = plan.effective.iter().find(|it| match route {
             Some(id) => it.routes.contains(&(index, id)),
             None => it.default_for.contains(&index),
         });
@@ -211,7 +211,7 @@ impl Explainer<'_> {
             title: format!("listener {listener}, {what}"),
             listener: Some(listener.clone()),
             route: name,
-            governing: governing.map(|it| self.governing(it, scope)),
+            effective_policy: effective_policy.map(|it| self.effective_policy(it, scope)),
             ..Explained::default()
         }
     }
@@ -222,11 +222,12 @@ impl Explainer<'_> {
         let proxies = plan.model.l4_proxies.iter().enumerate();
         let place = |(index, proxy): (usize, &L4Proxy)| {
             let mut effective = plan.effective.iter();
-            let governing = effective.find(|it| it.l4_proxies.contains(&index));
+            let effective_policy = effective.find(|it| it.l4_proxies.contains(&index));
             Explained {
                 title: proxy.title(),
                 proxy: Some(proxy.title()),
-                governing: governing.map(|it| self.governing(it, Scope::L4Proxy(index))),
+                effective_policy: effective_policy
+                    .map(|it| self.effective_policy(it, Scope::L4Proxy(index))),
                 ..Explained::default()
             }
         };
@@ -234,7 +235,7 @@ impl Explainer<'_> {
     }
 
     /// The policy that governs somewhere, and its fields in this scope.
-    fn governing(&self, it: &Effective, scope: Scope) -> Governing {
+    fn effective_policy(&self, it: &Effective, scope: Scope) -> Governing {
         let policies = &self.plan.policies;
         let field = |line: Line| {
             let kept = match scope {

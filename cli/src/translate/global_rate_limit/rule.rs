@@ -7,7 +7,7 @@ use btp_policy::native::GlobalRule;
 use btp_policy::node::{Node, Value};
 use btp_policy::policy::MergeType;
 use btp_policy::problem::Problems;
-use btp_policy::read::At;
+use btp_policy::read::Cursor;
 use btp_policy::scalar::ObjectName;
 use btp_policy::spec::Selector;
 
@@ -80,7 +80,7 @@ pub(super) fn of_spec(spec: &Node) -> Vec<GlobalRule> {
     let global = find(spec, &["rateLimit", "global"]);
     let read = |global| {
         GlobalRule::read_all(
-            At::root(global),
+            Cursor::root(global),
             &Regexes::default(),
             &mut Problems::default(),
         )

@@ -65,7 +65,7 @@ pub(super) enum Location {
     Absent,
     Dropped,
     /// In the buffer, or while that is filled in this copy.
-    At {
+    Cursor {
         copy: usize,
         start: usize,
         length: usize,
@@ -114,7 +114,7 @@ impl CapturedValues {
         });
         let starts: Vec<usize> = starts.collect();
         for location in &mut locations {
-            if let Location::At { copy, start, .. } = location {
+            if let Location::Cursor { copy, start, .. } = location {
                 *start += starts.get(*copy).copied().unwrap_or_default();
             }
         }
@@ -135,7 +135,7 @@ impl CapturedValues {
             } => (bytes, locations),
         };
         match locations.get(item) {
-            Some(Location::At { start, length, .. }) => {
+            Some(Location::Cursor { start, length, .. }) => {
                 let value = bytes.get(*start..).and_then(|rest| rest.get(..*length));
                 CapturedValue::Value(Cow::Borrowed(value.unwrap_or_default()))
             }
@@ -189,7 +189,7 @@ impl<'a> Copies<'a> {
         });
         if let Some((copy, other)) = around.and_then(|copy| Some((copy, self.parts.get(copy)?))) {
             let start = part.start - other.start;
-            return Location::At {
+            return Location::Cursor {
                 copy,
                 start,
                 length,
@@ -209,7 +209,7 @@ impl<'a> Copies<'a> {
             Some(other) => *other = part,
             None => self.parts.push(part),
         }
-        Location::At {
+        Location::Cursor {
             copy,
             start: 0,
             length,

@@ -38,7 +38,7 @@ impl Memo {
 
     /// Notes where requests of the route `name` belong. Routes without a name cannot be
     /// told apart and are not noted.
-    pub(crate) fn remember(&mut self, name: &[u8], place: Place) {
+    pub(crate) fn insert(&mut self, name: &[u8], place: Place) {
         if !name.is_empty() && self.known.len() < self.most {
             self.known.insert(name.into(), place);
         }
@@ -55,9 +55,9 @@ mod tests {
     fn notes_named_routes_up_to_its_bound() {
         let place = |policy| Place { policy, route: 7 };
         let mut memo = Memo::new(2);
-        memo.remember(b"", place(Some(9)));
+        memo.insert(b"", place(Some(9)));
         for (name, policy) in [(b"a", Some(1)), (b"b", None), (b"c", Some(3))] {
-            memo.remember(name, place(policy));
+            memo.insert(name, place(policy));
         }
         assert_eq!(memo.get(b""), None);
         assert_eq!(memo.get(b"a"), Some(place(Some(1))));

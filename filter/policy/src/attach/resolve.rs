@@ -6,7 +6,7 @@ use crate::sort;
 
 /// The places above routes, one policy each.
 #[derive(Default)]
-struct Above {
+struct GatewayLevel {
     listener: Option<usize>,
     gateway: Option<usize>,
     untargeted: Option<usize>,
@@ -18,7 +18,7 @@ pub(super) fn resolve(policies: &[Policy], environment: &Environment) -> Attachm
     let mut resolver = Resolver {
         policies,
         environment,
-        above: Above::default(),
+        above: GatewayLevel::default(),
         attachments: Attachments {
             default_namespace: namespace.to_owned(),
             ranks: vec![0; policies.len()],
@@ -53,7 +53,7 @@ fn order(policies: &[Policy]) -> Vec<usize> {
 struct Resolver<'a> {
     policies: &'a [Policy],
     environment: &'a Environment,
-    above: Above,
+    above: GatewayLevel,
     attachments: Attachments,
 }
 
@@ -74,11 +74,11 @@ impl Resolver<'_> {
         let known = self.environment.namespaces.get(namespace);
         if known.is_some_and(|known| known.disabled) {
             let message = format!("namespace {namespace} is disabled by the administrator");
-            self.say(index, Reason::Disabled, message);
+            self.add_condition(index, Reason::Disabled, message);
             return;
         }
         if policy.is_untargeted() {
-            let outcome = take(&mut self.above.untargeted, index);
+            let outcome = claim(&mut self.above.untargeted, index);
             self.report(index, outcome, "everything");
         }
         for target in &policy.targets {
@@ -108,7 +108,7 @@ impl Resolver<'_> {
                         inside && selector.labels.matches(label)
                     });
                     match gateway {
-                        Some(_) => take(&mut self.above.gateway, index),
+                        Some(_) => claim(&mut self.above.gateway, index),
                         None => Outcome::NotFound(format!("{what}: not this Gateway")),
                     }
                 }
@@ -127,10 +127,10 @@ impl Resolver<'_> {
         };
         let entry: &mut RouteEntry = table.entry(target.object.to_string()).or_default();
         match &target.section {
-            None => take(&mut entry.whole, index),
+            None => claim(&mut entry.whole, index),
             Some(section) => {
                 let mut place = entry.sections.get(section).copied();
-                let outcome = take(&mut place, index);
+                let outcome = claim(&mut place, index);
                 entry
                     .sections
                     .insert(section.clone(), place.unwrap_or(index));
@@ -150,10 +150,10 @@ impl Resolver<'_> {
             ));
         }
         let Some(section) = &target.section else {
-            return take(&mut self.above.gateway, index);
+            return claim(&mut self.above.gateway, index);
         };
         match here.and_then(|here| here.listener.as_ref()) {
-            Some(listener) if listener == section => take(&mut self.above.listener, index),
+            Some(listener) if listener == section => claim(&mut self.above.listener, index),
             Some(listener) => Outcome::NotFound(format!(
                 "{target}: this instance stands for listener {listener}"
             )),
@@ -166,17 +166,19 @@ impl Resolver<'_> {
 
     fn report(&mut self, index: usize, outcome: Outcome, what: &str) {
         match outcome {
-            Outcome::Taken => self.say(index, Reason::Accepted, what),
-            Outcome::NotFound(message) => self.say(index, Reason::TargetNotFound, message),
+            Outcome::Taken => self.add_condition(index, Reason::Accepted, what),
+            Outcome::NotFound(message) => {
+                self.add_condition(index, Reason::TargetNotFound, message)
+            }
             Outcome::Conflict(first) => {
                 let message = format!("{what}: {} has it already", self.name(first));
-                self.say(index, Reason::Conflicted, message);
+                self.add_condition(index, Reason::Conflicted, message);
             }
         }
     }
 
     fn finish(mut self) -> Attachments {
-        let Above {
+        let GatewayLevel {
             listener,
             gateway,
             untargeted,
@@ -187,7 +189,7 @@ impl Resolver<'_> {
         for below in [gateway, untargeted].into_iter().flatten() {
             if let Some(above) = fallback.filter(|above| *above != below) {
                 let message = format!("everywhere by {}", self.name(above));
-                self.say(below, Reason::Overridden, message);
+                self.add_condition(below, Reason::Overridden, message);
             }
         }
         self.relate_routes(fallback);
@@ -215,11 +217,11 @@ impl Resolver<'_> {
             match (policy.merge, parent) {
                 (Some(_), Some(parent)) => {
                     let message = format!("with {}", self.name(parent));
-                    self.say(index, Reason::Merged, message);
+                    self.add_condition(index, Reason::Merged, message);
                     merged.push(policy.name.to_string());
                 }
                 (Some(_), None) => {
-                    self.say(index, Reason::Accepted, "with nothing to merge with");
+                    self.add_condition(index, Reason::Accepted, "with nothing to merge with");
                 }
                 (None, _) => overriding.push(policy.name.to_string()),
             }
@@ -227,11 +229,11 @@ impl Resolver<'_> {
         if let Some(parent) = parent {
             if !merged.is_empty() {
                 let message = format!("into {}", merged.join(", "));
-                self.say(parent, Reason::Merged, message);
+                self.add_condition(parent, Reason::Merged, message);
             }
             if !overriding.is_empty() {
                 let message = format!("on its routes by {}", overriding.join(", "));
-                self.say(parent, Reason::Overridden, message);
+                self.add_condition(parent, Reason::Overridden, message);
             }
         }
         self.relate_rules();
@@ -250,13 +252,13 @@ impl Resolver<'_> {
         }
         for (whole, place, by) in found {
             let message = format!("{place} by {}", self.name(by));
-            self.say(whole, Reason::Overridden, message);
+            self.add_condition(whole, Reason::Overridden, message);
         }
     }
 
-    fn say(&mut self, index: usize, reason: Reason, message: impl Into<String>) {
+    fn add_condition(&mut self, index: usize, reason: Reason, message: impl Into<String>) {
         if let Some(status) = self.attachments.statuses.get_mut(index) {
-            status.say(reason, message);
+            status.add_condition(reason, message);
         }
     }
 
@@ -268,7 +270,7 @@ impl Resolver<'_> {
     }
 }
 
-fn take(place: &mut Option<usize>, index: usize) -> Outcome {
+fn claim(place: &mut Option<usize>, index: usize) -> Outcome {
     match *place {
         Some(first) if first != index => Outcome::Conflict(first),
         _ => {

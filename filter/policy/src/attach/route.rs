@@ -62,7 +62,7 @@ impl<'a> Route<'a> {
 
 /// One thing that a route's name may mean.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Reading<'a> {
+pub(super) struct RouteNameInterpretation<'a> {
     pub(super) kinds: &'static [TargetKind],
     /// `namespace/name`.
     pub(super) object: String,
@@ -80,12 +80,15 @@ const EITHER: &[TargetKind] = &[TargetKind::HttpRoute, TargetKind::GrpcRoute];
 /// `httproute/<namespace>/<name>/rule/<index>/match/…`, then `<name>`,
 /// `<namespace>/<name>`, `<name>/<section>` and
 /// `<namespace>/<name>/<section>`.
-pub(super) fn readings<'a>(name: &'a [u8], default_namespace: &str) -> Vec<Reading<'a>> {
+pub(super) fn interpretations<'a>(
+    name: &'a [u8],
+    default_namespace: &str,
+) -> Vec<RouteNameInterpretation<'a>> {
     let Ok(name) = std::str::from_utf8(name) else {
         return Vec::new();
     };
     let parts: Vec<&str> = name.splitn(6, '/').collect();
-    let reading = |kinds, namespace: &str, object: &str, section| Reading {
+    let interpretation = |kinds, namespace: &str, object: &str, section| RouteNameInterpretation {
         kinds,
         object: format!("{namespace}/{object}"),
         section,
@@ -93,21 +96,21 @@ pub(super) fn readings<'a>(name: &'a [u8], default_namespace: &str) -> Vec<Readi
     };
     match parts.as_slice() {
         ["httproute", namespace, object, "rule", index, ..] => {
-            vec![reading(HTTP, namespace, object, Some(*index))]
+            vec![interpretation(HTTP, namespace, object, Some(*index))]
         }
         ["grpcroute", namespace, object, "rule", index, ..] => {
-            vec![reading(GRPC, namespace, object, Some(*index))]
+            vec![interpretation(GRPC, namespace, object, Some(*index))]
         }
-        [object] => vec![reading(EITHER, default_namespace, object, None)],
+        [object] => vec![interpretation(EITHER, default_namespace, object, None)],
         [first, second] => vec![
-            reading(EITHER, first, second, None),
-            Reading {
+            interpretation(EITHER, first, second, None),
+            RouteNameInterpretation {
                 is_guess: true,
-                ..reading(EITHER, default_namespace, first, Some(*second))
+                ..interpretation(EITHER, default_namespace, first, Some(*second))
             },
         ],
         [namespace, object, section] => {
-            vec![reading(EITHER, namespace, object, Some(*section))]
+            vec![interpretation(EITHER, namespace, object, Some(*section))]
         }
         _ => Vec::new(),
     }

@@ -63,7 +63,7 @@ impl Status {
         self.conditions.iter().any(accepted)
     }
 
-    pub(super) fn say(&mut self, reason: Reason, message: impl Into<String>) {
+    pub(super) fn add_condition(&mut self, reason: Reason, message: impl Into<String>) {
         let message = message.into();
         let place = self
             .conditions

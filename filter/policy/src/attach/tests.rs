@@ -46,11 +46,11 @@ fn levels() -> Vec<String> {
 #[test]
 fn the_most_specific_policy_governs() {
     let attachments = attach(&levels(), GATEWAY);
-    assert_eq!(attachments.governing(Some(b"r/checkout")), Some(4));
-    assert_eq!(attachments.governing(Some(b"r/other")), Some(3));
-    assert_eq!(attachments.governing(Some(b"r")), Some(3));
-    assert_eq!(attachments.governing(Some(b"x")), Some(2));
-    assert_eq!(attachments.governing(None), Some(2));
+    assert_eq!(attachments.effective_policy(Some(b"r/checkout")), Some(4));
+    assert_eq!(attachments.effective_policy(Some(b"r/other")), Some(3));
+    assert_eq!(attachments.effective_policy(Some(b"r")), Some(3));
+    assert_eq!(attachments.effective_policy(Some(b"x")), Some(2));
+    assert_eq!(attachments.effective_policy(None), Some(2));
     let without_listener = attach(&levels(), r#","gateway":{"name":"eg"}"#);
     assert_eq!(without_listener.fallback(), Some(1));
     let elsewhere = attach(&levels(), r#","gateway":{"name":"other"}"#);
@@ -81,20 +81,20 @@ fn every_form_of_a_route_name_is_understood() {
         ("a/b/c/d/e", None),
     ] {
         assert_eq!(
-            attachments.governing(Some(name.as_bytes())),
+            attachments.effective_policy(Some(name.as_bytes())),
             wanted,
             "{name}"
         );
     }
-    assert_eq!(attachments.governing(Some(b"\xff")), None);
+    assert_eq!(attachments.effective_policy(Some(b"\xff")), None);
 }
 
 #[test]
 fn plain_names_mean_the_gateways_namespace() {
     let policies = [policy("shop/p", "HTTPRoute r", "")];
     let attachments = attach(&policies, r#","gateway":{"name":"g","namespace":"shop"}"#);
-    assert_eq!(attachments.governing(Some(b"r")), Some(0));
-    assert_eq!(attachments.governing(Some(b"r/rule")), Some(0));
+    assert_eq!(attachments.effective_policy(Some(b"r")), Some(0));
+    assert_eq!(attachments.effective_policy(Some(b"r/rule")), Some(0));
 }
 
 #[test]
@@ -112,19 +112,19 @@ fn metadata_goes_before_the_name() {
         name: "noted",
         section,
     };
-    let governing = |name: &str, section| {
+    let effective_policy = |name: &str, section| {
         let resources = [resource(section)];
-        attachments.governing_route(&Route {
+        attachments.effective_policy_of(&Route {
             name: name.as_bytes(),
             resources: &resources,
             labels: &[],
         })
     };
-    assert_eq!(governing("named", None), Some(1));
-    assert_eq!(governing("", Some("first")), Some(2));
-    assert_eq!(governing("", Some("other")), Some(1));
+    assert_eq!(effective_policy("named", None), Some(1));
+    assert_eq!(effective_policy("", Some("first")), Some(2));
+    assert_eq!(effective_policy("", Some("other")), Some(1));
     assert_eq!(
-        governing("httproute/default/noted/rule/7/match/0/x", Some("z")),
+        effective_policy("httproute/default/noted/rule/7/match/0/x", Some("z")),
         Some(3)
     );
 }
@@ -150,20 +150,20 @@ fn labels_pick_routes() {
     let place = r#","namespaces":[{"name":"team-x","labels":{"team":"x"}}]"#;
     let attachments = attach(&policies, place);
     assert!(attachments.needs_labels());
-    let governing = |name: &str, tier| {
-        attachments.governing_route(&Route {
+    let effective_policy = |name: &str, tier| {
+        attachments.effective_policy_of(&Route {
             name: name.as_bytes(),
             labels: &[("tier", tier)],
             resources: &[],
         })
     };
-    assert_eq!(governing("other", "gold"), Some(0));
-    assert_eq!(governing("team-x/other", "gold"), Some(1));
-    assert_eq!(governing("team-y/other", "gold"), None);
-    assert_eq!(governing("team-y/other", "tin"), Some(2));
+    assert_eq!(effective_policy("other", "gold"), Some(0));
+    assert_eq!(effective_policy("team-x/other", "gold"), Some(1));
+    assert_eq!(effective_policy("team-y/other", "gold"), None);
+    assert_eq!(effective_policy("team-y/other", "tin"), Some(2));
     // Of two policies for one route the first by name wins.
-    assert_eq!(governing("r", "gold"), Some(0));
-    assert_eq!(governing("r", "none"), Some(3));
+    assert_eq!(effective_policy("r", "gold"), Some(0));
+    assert_eq!(effective_policy("r", "none"), Some(3));
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn how_old_a_policy_is_does_not_depend_on_the_zone_its_time_is_written_in() {
         policy("a", "HTTPRoute r", &created("2025-01-01T12:00:00Z")),
         policy("b", "HTTPRoute r", &created("2025-01-01T12:30:00+01:00")),
     ];
-    assert_eq!(attach(&policies, "").governing(Some(b"r")), Some(1));
+    assert_eq!(attach(&policies, "").effective_policy(Some(b"r")), Some(1));
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn the_older_of_two_policies_wins() {
         policy("b", "HTTPRoute r", &created("2025-01-01T00:00:00Z")),
     ];
     let attachments = attach(&policies, "");
-    assert_eq!(attachments.governing(Some(b"r")), Some(1));
+    assert_eq!(attachments.effective_policy(Some(b"r")), Some(1));
     let lines: Vec<_> = attachments
         .statuses()
         .iter()
@@ -265,7 +265,7 @@ fn a_gateways_policy_is_merged_on_one_rule_and_overridden_on_another() {
              Merged: with default/gw",
         ]
     );
-    assert_eq!(attachments.governing(Some(b"r/first")), Some(1));
+    assert_eq!(attachments.effective_policy(Some(b"r/first")), Some(1));
 }
 
 #[test]

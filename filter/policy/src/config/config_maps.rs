@@ -8,7 +8,7 @@ use crate::node::Mark;
 use crate::path::Path;
 use crate::policy::{Metadata, Policy};
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::scalar::ObjectName;
 use crate::spec::OverrideRule;
 
@@ -93,7 +93,7 @@ impl ConfigMaps {
     }
 }
 
-fn read_all(at: At<'_>, problems: &mut Problems) -> Option<BTreeMap<ObjectName, Data>> {
+fn read_all(at: Cursor<'_>, problems: &mut Problems) -> Option<BTreeMap<ObjectName, Data>> {
     let mut maps = BTreeMap::new();
     at.list(0..=usize::MAX, problems, |at, problems| {
         let (name, data) = read_one(at, problems)?;
@@ -113,7 +113,7 @@ fn read_all(at: At<'_>, problems: &mut Problems) -> Option<BTreeMap<ObjectName, 
     Some(maps)
 }
 
-fn read_one(at: At<'_>, problems: &mut Problems) -> Option<(ObjectName, Data)> {
+fn read_one(at: Cursor<'_>, problems: &mut Problems) -> Option<(ObjectName, Data)> {
     let object = at.object_of(&CONFIG_MAP, problems)?;
     if let Some(at) = object.get("apiVersion") {
         at.choice(&[("v1", ())], problems);
@@ -132,7 +132,7 @@ fn read_one(at: At<'_>, problems: &mut Problems) -> Option<(ObjectName, Data)> {
     Some((metadata?.name, data?))
 }
 
-fn read_data(at: At<'_>, problems: &mut Problems) -> Option<Data> {
+fn read_data(at: Cursor<'_>, problems: &mut Problems) -> Option<Data> {
     let object = at.open_object(problems)?;
     let mut data = Data::new();
     for (key, at) in object.fields() {

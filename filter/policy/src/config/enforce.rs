@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::position::Position;
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::spec::Capability;
 
 /// The capabilities one instance of the filter enforces; all by default.
@@ -79,7 +79,7 @@ impl Enforce {
     }
 
     /// The capabilities that are listed, all of which must be `possible`.
-    fn read_list(at: At<'_>, possible: Self, problems: &mut Problems) -> Option<Self> {
+    fn read_list(at: Cursor<'_>, possible: Self, problems: &mut Problems) -> Option<Self> {
         let mut enforce = Self::NOTHING;
         at.list(0..=Capability::ALL.len(), problems, |at, problems| {
             let capability = at.choice(&Capability::ALL, problems)?;

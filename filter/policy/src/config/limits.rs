@@ -5,13 +5,13 @@ use super::schema::{
     REQUEST_VALUE_BYTES_PER_WORKER, ROUTES,
 };
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::regex::Regexes;
 
 /// Bounds on what the filter remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Named routes whose governing policy is remembered.
+    /// Named routes whose effective policy is remembered.
     pub routes: usize,
     /// Clients that `Distinct` rate limits count at a time, all rules
     /// together.
@@ -44,7 +44,7 @@ impl Limits {
         config.or_default("limits", problems, Self::read_fields)
     }
 
-    fn read_fields(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read_fields(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&LIMITS, problems)?;
         let mut limits = Self::default();
         let mut is_right = true;

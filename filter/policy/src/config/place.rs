@@ -8,7 +8,7 @@ use crate::code::Code;
 use crate::labels::read_labels;
 use crate::policy::{DEFAULT_NAMESPACE, read_namespace};
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::scalar::ObjectName;
 
 pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Environment> {
@@ -18,7 +18,7 @@ pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Envir
     })
 }
 
-fn read_gateway(at: At<'_>, problems: &mut Problems) -> Option<Gateway> {
+fn read_gateway(at: Cursor<'_>, problems: &mut Problems) -> Option<Gateway> {
     let object = at.object_of(&GATEWAY, problems)?;
     let name = object
         .required("name", problems)
@@ -38,7 +38,7 @@ fn read_gateway(at: At<'_>, problems: &mut Problems) -> Option<Gateway> {
     })
 }
 
-fn read_namespaces(at: At<'_>, problems: &mut Problems) -> Option<BTreeMap<String, Namespace>> {
+fn read_namespaces(at: Cursor<'_>, problems: &mut Problems) -> Option<BTreeMap<String, Namespace>> {
     let mut namespaces = BTreeMap::new();
     at.list(0..=usize::MAX, problems, |at, problems| {
         let (name, namespace) = read_one_namespace(at, problems)?;
@@ -50,12 +50,12 @@ fn read_namespaces(at: At<'_>, problems: &mut Problems) -> Option<BTreeMap<Strin
     Some(namespaces)
 }
 
-fn read_one_namespace(at: At<'_>, problems: &mut Problems) -> Option<(String, Namespace)> {
+fn read_one_namespace(at: Cursor<'_>, problems: &mut Problems) -> Option<(String, Namespace)> {
     let object = at.object_of(&NAMESPACE, problems)?;
     let name = object
         .required("name", problems)
         .and_then(|at| read_namespace(at, problems));
-    let disabled = object.or_default("disabled", problems, At::boolean)?;
+    let disabled = object.or_default("disabled", problems, Cursor::boolean)?;
     let labels = object.or_default("labels", problems, read_labels)?;
     Some((name?, Namespace { labels, disabled }))
 }

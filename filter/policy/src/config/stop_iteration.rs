@@ -11,7 +11,7 @@ use crate::node::Mark;
 use crate::path::Path;
 use crate::policy::Policy;
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::spec::BufferMode;
 
 /// Whether Envoy lets the filter hold a request's headers while its body arrives.
@@ -25,7 +25,7 @@ pub enum HeldHeaders {
 
 /// What the configuration says; off by default, as in Envoy.
 pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<bool> {
-    config.or_default("allowOnHeadersStopIteration", problems, At::boolean)
+    config.or_default("allowOnHeadersStopIteration", problems, Cursor::boolean)
 }
 
 /// Refuses what cannot work without it.

@@ -30,9 +30,12 @@ fn a_cluster_export_is_read() {
         "status":{"ancestors":[]}}]}"#;
     let config = PluginConfig::parse(text.as_bytes()).unwrap();
     assert_eq!(config.policies[0].name.to_string(), "shop/checkout");
-    assert_eq!(config.attachments.governing(Some(b"shop/r")), Some(0));
-    assert_eq!(config.attachments.governing(Some(b"r")), None);
-    assert_eq!(config.attachments.governing(None), None);
+    assert_eq!(
+        config.attachments.effective_policy(Some(b"shop/r")),
+        Some(0)
+    );
+    assert_eq!(config.attachments.effective_policy(Some(b"r")), None);
+    assert_eq!(config.attachments.effective_policy(None), None);
     let delay = config.policies[0]
         .spec
         .fault_injection
@@ -71,10 +74,10 @@ fn a_route_policy_goes_before_an_untargeted_one() {
         {"metadata":{"name":"one"},"spec":{"targetRefs":[
             {"group":"gateway.networking.k8s.io","kind":"GRPCRoute","name":"r"}]}}]}"#;
     let attachments = PluginConfig::parse(text.as_bytes()).unwrap().attachments;
-    assert_eq!(attachments.governing(Some(b"r")), Some(1));
-    assert_eq!(attachments.governing(Some(b"default/r")), Some(1));
-    assert_eq!(attachments.governing(Some(b"other")), Some(0));
-    assert_eq!(attachments.governing(None), Some(0));
+    assert_eq!(attachments.effective_policy(Some(b"r")), Some(1));
+    assert_eq!(attachments.effective_policy(Some(b"default/r")), Some(1));
+    assert_eq!(attachments.effective_policy(Some(b"other")), Some(0));
+    assert_eq!(attachments.effective_policy(None), Some(0));
 }
 
 /// The age decides between policies, so it must be one.
@@ -184,7 +187,7 @@ fn two_policies_for_everything_are_refused() {
                                    {"metadata":{"name":"b","namespace":"off"},"spec":{}}],
                        "namespaces":[{"name":"off","disabled":true}]}"#;
     let config = PluginConfig::parse(disabled.as_bytes()).unwrap();
-    assert_eq!(config.attachments.governing(None), Some(0));
+    assert_eq!(config.attachments.effective_policy(None), Some(0));
 }
 
 #[test]
@@ -424,7 +427,7 @@ fn a_route_policy_merges_with_the_gateways() {
         r#""mergeType":"StrategicMerge","faultInjection":{"abort":{"httpStatus":503}}"#,
     );
     let config = config(&text);
-    assert_eq!(config.attachments.governing(Some(b"x")), Some(1));
+    assert_eq!(config.attachments.effective_policy(Some(b"x")), Some(1));
     let spec = &config.policies[1].spec;
     let fault = spec.fault_injection.as_ref().unwrap();
     assert!(fault.delay.is_some() && fault.abort.is_some());

@@ -7,7 +7,7 @@ use crate::node::{Mark, Value};
 use crate::path::Path;
 use crate::policy::Policy;
 use crate::problem::{Problem, Problems};
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::spec::{Capability, Instead, OverrideRule, RedirectMode, owner_of};
 
 /// Refuses settings of the configuration that nothing heeds yet.
@@ -45,7 +45,7 @@ pub(super) fn check_native_fields(
         let item = Path::Item(&policies.path, index);
         let path = Path::Field(&item, "spec");
         if let Some(node) = node.field("spec") {
-            note_native_fields(At { node, path }, native, &mut found);
+            note_native_fields(Cursor { node, path }, native, &mut found);
         }
     }
     if native == NativeFields::Refuse {
@@ -58,7 +58,7 @@ pub(super) fn check_native_fields(
     }
 }
 
-fn note_native_fields(spec: At<'_>, native: NativeFields, found: &mut Problems) {
+fn note_native_fields(spec: Cursor<'_>, native: NativeFields, found: &mut Problems) {
     let reason = match native {
         NativeFields::Refuse => {
             "is Envoy's own to enforce: configure it there, as btp apply does, and leave \

@@ -14,7 +14,7 @@ fn said_of(version: &str) -> Vec<String> {
     );
     let node = json::parse(text.as_bytes()).unwrap();
     let mut problems = Problems::default();
-    Policy::read(At::root(&node), &Regexes::default(), &mut problems);
+    Policy::read(Cursor::root(&node), &Regexes::default(), &mut problems);
     let list = problems.into_vec();
     list.iter().map(ToString::to_string).collect()
 }

@@ -3,12 +3,12 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
 use crate::json;
-use crate::read::At;
+use crate::read::Cursor;
 
 fn found(text: &str, known: &[&str]) -> Vec<Problem> {
     let node = json::parse(text.as_bytes()).unwrap();
     let mut problems = Problems::default();
-    At::root(&node).object(known, &mut problems);
+    Cursor::root(&node).object(known, &mut problems);
     problems.into_vec()
 }
 
@@ -40,7 +40,7 @@ fn only_what_is_listed_is_worked_out() {
 #[test]
 fn what_is_found_aside_does_not_count() {
     let mut problems = Problems::default();
-    let (_, found) = problems.aside(|problems| {
+    let (_, found) = problems.capture(|problems| {
         for _ in 0..2 * Problems::MOST {
             problems.note(&Path::Root, Mark::UNKNOWN, Code::WrongType, "is wrong");
         }

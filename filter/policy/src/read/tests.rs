@@ -6,10 +6,10 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use super::*;
 use crate::json::parse;
 
-fn problems_of(text: &str, read: impl Fn(At<'_>, &mut Problems)) -> Vec<String> {
+fn problems_of(text: &str, read: impl Fn(Cursor<'_>, &mut Problems)) -> Vec<String> {
     let node = parse(text.as_bytes()).unwrap();
     let mut problems = Problems::default();
-    read(At::root(&node), &mut problems);
+    read(Cursor::root(&node), &mut problems);
     let list = problems.into_vec();
     list.iter().map(ToString::to_string).collect()
 }
@@ -42,17 +42,17 @@ fn null_is_absent() {
 fn an_optional_field_is_absent_read_or_wrong() {
     let found = problems_of(r#"{"off":null,"on":true,"odd":1}"#, |at, problems| {
         let object = at.open_object(problems).unwrap();
-        let mut optional = |name| object.optional(name, problems, At::boolean);
+        let mut optional = |name| object.optional(name, problems, Cursor::boolean);
         assert_eq!(optional("none"), Some(None));
         assert_eq!(optional("off"), Some(None));
         assert_eq!(optional("on"), Some(Some(true)));
         assert_eq!(optional("odd"), None);
-        let mut or = |name| object.or(name, true, problems, At::boolean);
+        let mut or = |name| object.or(name, true, problems, Cursor::boolean);
         assert_eq!(
             [or("none"), or("on"), or("odd")],
             [Some(true), Some(true), None]
         );
-        let mut or_default = |name| object.or_default(name, problems, At::boolean);
+        let mut or_default = |name| object.or_default(name, problems, Cursor::boolean);
         let read = [or_default("none"), or_default("on"), or_default("odd")];
         assert_eq!(read, [Some(false), Some(true), None]);
     });

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
 /// A range of IP addresses. Bits behind the prefix are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Cidr {
     }
 
     /// Reads a range.
-    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let cidr = Self::parse(at.string_of(1..=256, problems)?);
         if cidr.is_none() {
             at.refuse(

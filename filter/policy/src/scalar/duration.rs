@@ -6,7 +6,7 @@ use std::fmt;
 use super::units;
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
 /// A span of time in whole nanoseconds.
 ///
@@ -64,7 +64,7 @@ impl Duration {
     }
 
     /// Reads a duration.
-    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let duration = at.node.as_str().and_then(Self::parse);
         if duration.is_none() {
             let reason =
@@ -72,7 +72,7 @@ impl Duration {
             #[cfg(feature = "schema")]
             let reason = units::with_meant(
                 reason,
-                &units::meant_durations(&at.node.value, Self::is_right),
+                &units::suggested_durations(&at.node.value, Self::is_right),
             );
             at.refuse(problems, Code::MalformedDuration, reason);
         }
@@ -85,7 +85,7 @@ impl Duration {
     }
 
     /// Reads a duration longer than zero.
-    pub fn read_positive(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read_positive(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let duration = Self::read(at, problems)?;
         if duration.nanos == 0 {
             at.refuse(

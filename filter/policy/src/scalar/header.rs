@@ -4,7 +4,7 @@ use super::header_name::HeaderName;
 use super::template::Template;
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
 /// A header that a policy writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Header {
 
 /// Reads a header value: 1 to 4096 bytes without control characters
 /// (RFC 9110 §5.5).
-pub fn read_header_value<'a>(at: At<'a>, problems: &mut Problems) -> Option<&'a str> {
+pub fn read_header_value<'a>(at: Cursor<'a>, problems: &mut Problems) -> Option<&'a str> {
     let value = at.string_of(1..=4096, problems)?;
     if value
         .bytes()

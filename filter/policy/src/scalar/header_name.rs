@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
 /// A header name, lower-cased: an HTTP token (RFC 9110 §5.6.2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,7 +33,7 @@ impl HeaderName {
     }
 
     /// Reads the name of a header that a policy looks at.
-    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let name = Self::new(at.string(problems)?);
         if name.is_none() {
             at.refuse(
@@ -47,7 +47,7 @@ impl HeaderName {
 }
 
 /// Reads the name of a header that a policy writes.
-pub fn read_header_name(at: At<'_>, problems: &mut Problems) -> Option<HeaderName> {
+pub fn read_header_name(at: Cursor<'_>, problems: &mut Problems) -> Option<HeaderName> {
     let name = HeaderName::read(at, problems)?;
     if FRAMING.contains(&name.as_str()) {
         at.refuse(

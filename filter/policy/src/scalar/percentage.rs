@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
 /// A share in parts per million, 0 to 1,000,000.
 ///
@@ -40,7 +40,7 @@ impl Ppm {
     }
 
     /// Reads a percentage, 0 to 100.
-    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let percent = at.number(problems)?;
         let ppm = Self::from_percent(percent);
         if ppm.is_none() {

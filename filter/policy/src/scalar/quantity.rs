@@ -7,7 +7,7 @@ use super::units;
 use crate::code::Code;
 use crate::node::Value;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
 /// An amount, usually of bytes. Zero can be written as a bare number only,
 /// and most readers refuse it.
@@ -67,7 +67,7 @@ impl Quantity {
     }
 
     /// Reads a quantity: a string, or a whole number from zero.
-    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let quantity = match &at.node.value {
             Value::Int(number) => u64::try_from(*number).ok().map(Self),
             Value::String(text) => Self::parse(text),
@@ -77,8 +77,10 @@ impl Quantity {
             let reason = "must be a quantity such as 500, 64Ki or 10M \
                  (suffixes k M G T P E, Ki Mi Gi Ti Pi Ei; no fractions)";
             #[cfg(feature = "schema")]
-            let reason =
-                units::with_meant(reason, &units::meant_quantities(&at.node.value, Self::API));
+            let reason = units::with_meant(
+                reason,
+                &units::suggested_quantities(&at.node.value, Self::API),
+            );
             at.refuse(problems, Code::MalformedQuantity, reason);
         }
         quantity

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
 /// A final status that Envoy accepts in a local reply: 200 to 599.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +40,7 @@ impl HttpStatus {
     }
 
     /// Reads a status.
-    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         at.integer(200..=599, problems)
             .and_then(|code| u16::try_from(code).ok())
             .and_then(Self::new)

@@ -2,12 +2,12 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
 const MS_PER_SECOND: u64 = 1_000;
 
 /// Reads a time of the years 1970 to 9999; gives milliseconds since 1970.
-pub fn read_timestamp(at: At<'_>, problems: &mut Problems) -> Option<u64> {
+pub fn read_timestamp(at: Cursor<'_>, problems: &mut Problems) -> Option<u64> {
     let time = parse(at.string(problems)?);
     if time.is_none() {
         let reason = "must be a time as RFC 3339 writes it, such as 2026-11-21T15:00:00Z or \

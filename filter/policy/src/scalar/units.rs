@@ -43,7 +43,7 @@ pub(super) fn with_meant(reason: &str, meant: &[String]) -> String {
 }
 
 /// The durations that `value` may mean: `5` is `5s` or `5ms`, `1.5sec` is `1500ms`.
-pub(super) fn meant_durations(value: &Value, is_right: IsDuration) -> Vec<String> {
+pub(super) fn suggested_durations(value: &Value, is_right: IsDuration) -> Vec<String> {
     let number;
     let text = match value {
         Value::String(text) => text.as_str(),
@@ -86,7 +86,7 @@ fn groups(text: &str, is_right: IsDuration) -> Option<String> {
 }
 
 /// The quantities that `value` may mean: `1MB` is `1M` or `1Mi`, `1.5Gi` is `1536Mi`.
-pub(super) fn meant_quantities(value: &Value, api: Quantities) -> Vec<String> {
+pub(super) fn suggested_quantities(value: &Value, api: Quantities) -> Vec<String> {
     let Value::String(text) = value else {
         return Vec::new();
     };
@@ -202,7 +202,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn durations(json: &str) -> String {
-        meant_durations(
+        suggested_durations(
             &json::parse(json.as_bytes()).unwrap().value,
             Duration::is_right,
         )
@@ -210,7 +210,7 @@ mod tests {
     }
 
     fn quantities(json: &str) -> String {
-        meant_quantities(&json::parse(json.as_bytes()).unwrap().value, Quantity::API).join(" ")
+        suggested_quantities(&json::parse(json.as_bytes()).unwrap().value, Quantity::API).join(" ")
     }
 
     #[test]
@@ -281,10 +281,10 @@ mod tests {
         #[test]
         fn what_is_meant_is_right(text in "[0-9]{1,18}(\\.[0-9]{1,10})? ?[a-zA-Z]{0,3}\\PC{0,3}") {
             let value = Value::String(text);
-            for it in meant_durations(&value, Duration::is_right) {
+            for it in suggested_durations(&value, Duration::is_right) {
                 prop_assert!(Duration::parse(&it).is_some(), "{}", it);
             }
-            for it in meant_quantities(&value, Quantity::API) {
+            for it in suggested_quantities(&value, Quantity::API) {
                 prop_assert!(Quantity::parse(&it).is_some(), "{}", it);
             }
         }

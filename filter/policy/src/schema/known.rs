@@ -2,9 +2,9 @@
 
 use super::shape::Object;
 use crate::problem::Problems;
-use crate::read::{self, At};
+use crate::read::{self, Cursor};
 
-impl<'a> At<'a> {
+impl<'a> Cursor<'a> {
     /// An object with no other fields than those of `table`. Unknown and duplicate
     /// fields are noted; the rest can be read all the same.
     pub fn object_of(&self, table: &Object, problems: &mut Problems) -> Option<read::Object<'a>> {

@@ -4,7 +4,7 @@ use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::owner::Owner;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug)]
@@ -132,7 +132,7 @@ pub struct Field {
 }
 
 /// A check of one value.
-pub type Check = fn(At<'_>, &mut Problems);
+pub type Check = fn(Cursor<'_>, &mut Problems);
 
 /// What must hold over several fields of an object.
 #[derive(Debug)]

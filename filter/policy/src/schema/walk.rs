@@ -6,7 +6,7 @@ use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::{Duration, HeaderName, Ppm, Quantity, is_dns_label, is_dns_subdomain};
 
 use super::shape::{Check, Field, Form, Object, Shape};
@@ -21,7 +21,7 @@ pub enum Profile {
 }
 
 /// Notes everything in which `at` is not of this shape.
-pub fn check(at: At<'_>, shape: &Shape, profile: Profile, problems: &mut Problems) {
+pub fn check(at: Cursor<'_>, shape: &Shape, profile: Profile, problems: &mut Problems) {
     match shape {
         Shape::Any => {}
         Shape::Boolean => drop(at.boolean(problems)),
@@ -74,7 +74,7 @@ pub fn check(at: At<'_>, shape: &Shape, profile: Profile, problems: &mut Problem
 
 /// Checks those fields of an object that `which` picks.
 pub fn check_fields(
-    at: At<'_>,
+    at: Cursor<'_>,
     object: &Object,
     profile: Profile,
     which: impl Fn(&Field) -> bool,
@@ -84,7 +84,7 @@ pub fn check_fields(
         let path = Path::Field(&at.path, field.name);
         match at.node.field(field.name) {
             Some(node) => {
-                let at = At { node, path };
+                let at = Cursor { node, path };
                 check(at, &field.shape, profile, problems);
                 if let (Some(further), Profile::Btp) = (field.check, profile) {
                     check_further(at, further, problems);
@@ -99,7 +99,7 @@ pub fn check_fields(
 }
 
 /// Checks the rules over several fields of an object.
-pub(crate) fn check_rules(at: At<'_>, object: &Object, problems: &mut Problems) {
+pub(crate) fn check_rules(at: Cursor<'_>, object: &Object, problems: &mut Problems) {
     for rule in object.rules {
         if !(rule.holds)(at.node) {
             problems.note(&at.path, at.node.mark, rule.code, rule.says);
@@ -108,8 +108,8 @@ pub(crate) fn check_rules(at: At<'_>, object: &Object, problems: &mut Problems) 
 }
 
 /// What is of the wrong type has been noted already and is passed over.
-pub(crate) fn check_further(at: At<'_>, further: Check, problems: &mut Problems) {
-    let (_, mut found) = problems.aside(|problems| further(at, problems));
+pub(crate) fn check_further(at: Cursor<'_>, further: Check, problems: &mut Problems) {
+    let (_, mut found) = problems.capture(|problems| further(at, problems));
     if found.is_empty() {
         return;
     }
@@ -124,10 +124,10 @@ fn fields_of(object: &Object, profile: Profile) -> impl Iterator<Item = &Field> 
 }
 
 /// Notes what the last of them has to say if none fits.
-fn check_either(at: At<'_>, shapes: &[Shape], profile: Profile, problems: &mut Problems) {
+fn check_either(at: Cursor<'_>, shapes: &[Shape], profile: Profile, problems: &mut Problems) {
     let mut said = Vec::new();
     for shape in shapes {
-        let (_, found) = problems.aside(|problems| check(at, shape, profile, problems));
+        let (_, found) = problems.capture(|problems| check(at, shape, profile, problems));
         if found.is_empty() {
             return;
         }
@@ -136,7 +136,7 @@ fn check_either(at: At<'_>, shapes: &[Shape], profile: Profile, problems: &mut P
     said.into_iter().for_each(|problem| problems.push(problem));
 }
 
-fn check_dictionary(at: At<'_>, shape: &Shape, profile: Profile, problems: &mut Problems) {
+fn check_dictionary(at: Cursor<'_>, shape: &Shape, profile: Profile, problems: &mut Problems) {
     let Some(object) = at.open_object(problems) else {
         return;
     };
@@ -145,7 +145,7 @@ fn check_dictionary(at: At<'_>, shape: &Shape, profile: Profile, problems: &mut 
     }
 }
 
-fn check_text(at: At<'_>, least: usize, most: usize, form: Form, problems: &mut Problems) {
+fn check_text(at: Cursor<'_>, least: usize, most: usize, form: Form, problems: &mut Problems) {
     let Some(text) = at.string(problems) else {
         return;
     };
@@ -214,7 +214,7 @@ fn is_base64(text: &str) -> bool {
     text.len().is_multiple_of(4) && padding <= 2 && text.trim_end_matches('=').bytes().all(digit)
 }
 
-fn check_unique(at: At<'_>, key: &str, problems: &mut Problems) {
+fn check_unique(at: Cursor<'_>, key: &str, problems: &mut Problems) {
     let Value::List(nodes) = &at.node.value else {
         return;
     };

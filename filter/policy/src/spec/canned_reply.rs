@@ -5,7 +5,7 @@ pub(crate) mod schema;
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::{HeaderName, HttpStatus, read_header_name, read_header_value};
 use crate::schema::Object;
 
@@ -28,16 +28,16 @@ pub struct CannedReply {
 
 impl CannedReply {
     /// Reads a rate limit's `reject`.
-    pub(super) fn read_reject(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read_reject(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         Self::read_fields(at, &schema::REJECT, problems)
     }
 
     /// Reads a buffer's `reject`: without `grpcStatus`.
-    pub(super) fn read_reject_of_body(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read_reject_of_body(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         Self::read_fields(at, &schema::REJECTION, problems)
     }
 
-    fn read_fields(at: At<'_>, known: &Object, problems: &mut Problems) -> Option<Self> {
+    fn read_fields(at: Cursor<'_>, known: &Object, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(known, problems)?;
         let status = object.optional("statusCode", problems, |at, problems| {
             let code = at.integer(400..=599, problems)?;
@@ -67,7 +67,7 @@ impl CannedReply {
 
 /// Reads a header of a reply whose content type has a field of its own.
 pub(super) fn read_reply_header(
-    at: At<'_>,
+    at: Cursor<'_>,
     problems: &mut Problems,
 ) -> Option<(HeaderName, String)> {
     let object = at.object_of(&schema::HEADER, problems)?;
@@ -98,7 +98,7 @@ mod tests {
     fn refused(text: &str) -> Vec<String> {
         let node = json::parse(text.as_bytes()).unwrap();
         let mut problems = Problems::default();
-        CannedReply::read_reject(At::root(&node), &mut problems);
+        CannedReply::read_reject(Cursor::root(&node), &mut problems);
         problems
             .into_vec()
             .iter()

@@ -4,12 +4,12 @@ use super::schema::SPEC;
 use crate::code::Code;
 use crate::node::Node;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::schema::shape::*;
 use crate::schema::{Profile, check, check_rules};
 
 /// Notes everything for which the CRD would refuse a `spec`.
-pub fn check_crd(spec: At<'_>, problems: &mut Problems) {
+pub fn check_crd(spec: Cursor<'_>, problems: &mut Problems) {
     check(spec, &Shape::Object(&SPEC), Profile::Crd, problems);
     check_rules(spec, &CRD_ONLY, problems);
 }

@@ -3,9 +3,9 @@
 use crate::code::Code;
 use crate::path::Path;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
-pub(in crate::spec) fn no_double_type(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn no_double_type(at: Cursor<'_>, problems: &mut Problems) {
     let mut seen: Vec<String> = Vec::new();
     for (index, item) in at.items().iter().enumerate() {
         let Some(node) = item.field("type") else {
@@ -15,7 +15,7 @@ pub(in crate::spec) fn no_double_type(at: At<'_>, problems: &mut Problems) {
         if seen.contains(&kind) {
             let item = Path::Item(&at.path, index);
             let path = Path::Field(&item, "type");
-            At { node, path }.refuse(problems, Code::ListedTwice, "is listed twice");
+            Cursor { node, path }.refuse(problems, Code::ListedTwice, "is listed twice");
         }
         seen.push(kind);
     }

@@ -25,7 +25,7 @@ use crate::code::Code;
 use crate::node::Value;
 use crate::position::Position;
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::regex::Regexes;
 use crate::scalar::Ppm;
 use crate::spec::selector::Selector;
@@ -58,7 +58,7 @@ pub struct FaultInjection {
 impl FaultInjection {
     /// Reads `faultInjection`: at least one of `delay`, `abort` and
     /// `headerControl`.
-    pub fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::FAULT_INJECTION, problems)?;
         if !["delay", "abort", "headerControl"]
             .iter()
@@ -99,7 +99,7 @@ impl FaultInjection {
                 "must be left out: nothing waits without a delay",
             );
         }
-        let exempt_health_checks = object.or("exemptHealthChecks", true, problems, At::boolean);
+        let exempt_health_checks = object.or("exemptHealthChecks", true, problems, Cursor::boolean);
         let delay = object.optional("delay", problems, Delay::read);
         let abort = object.optional("abort", problems, Abort::read);
         Some(Self {

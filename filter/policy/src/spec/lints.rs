@@ -2,40 +2,40 @@
 //! concerns one field is in its folder.
 
 use super::schema::{SPEC, by_hand};
-use crate::advice::Advice;
 use crate::code::Code;
+use crate::linter::Linter;
 use crate::node::{Node, Value};
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
 /// Notes advice on a `spec` in which nothing is wrong.
-pub fn advise(spec: At<'_>, warnings: &mut Problems) {
-    let mut advice = Advice { spec, warnings };
-    advice.on_fields_by_hand();
-    advice.on_retries();
-    advice.on_retry_constraint();
-    advice.on_timeouts();
-    advice.on_health();
-    advice.on_circuit_breaker();
-    advice.on_faults();
-    advice.on_overrides();
-    advice.on_distinct_limits();
-    advice.on_requests_without_a_key();
-    advice.on_global_limits();
-    advice.on_buffers();
-    advice.on_old_fields();
-    advice.on_ignored_fields();
-    advice.on_compressors();
-    advice.on_fields_beside_others();
+pub fn lint(spec: Cursor<'_>, warnings: &mut Problems) {
+    let mut linter = Linter { spec, warnings };
+    linter.on_fields_by_hand();
+    linter.on_retries();
+    linter.on_retry_constraint();
+    linter.on_timeouts();
+    linter.on_health();
+    linter.on_circuit_breaker();
+    linter.on_faults();
+    linter.on_overrides();
+    linter.on_distinct_limits();
+    linter.on_requests_without_a_key();
+    linter.on_global_limits();
+    linter.on_buffers();
+    linter.on_old_fields();
+    linter.on_ignored_fields();
+    linter.on_compressors();
+    linter.on_fields_beside_others();
 }
 
 /// Notes advice that holds for a filter that is set up by hand alone: what
 /// `btp apply` sees to by itself.
-pub fn advise_by_hand(spec: At<'_>, warnings: &mut Problems) {
-    Advice { spec, warnings }.on_retry_constraint_by_hand();
+pub fn lint_by_hand(spec: Cursor<'_>, warnings: &mut Problems) {
+    Linter { spec, warnings }.on_retry_constraint_by_hand();
 }
 
-impl Advice<'_, '_> {
+impl Linter<'_, '_> {
     /// Fields that are right and that nobody enforces.
     fn on_fields_by_hand(&mut self) {
         for field in SPEC.fields {
@@ -46,7 +46,7 @@ impl Advice<'_, '_> {
                 "is not translated by this version, so that nobody enforces it, and btp apply \
                  refuses it: leave it out, or {instead}"
             );
-            self.say_if_there(&[field.name], Code::UntranslatedField, &advice);
+            self.warn_if_there(&[field.name], Code::UntranslatedField, &advice);
         }
     }
 
@@ -54,7 +54,7 @@ impl Advice<'_, '_> {
     fn on_fields_beside_others(&mut self) {
         let breaker = "circuitBreaker";
         if self.get(&[breaker, "retryBudget"]).is_some() {
-            self.say_if_there(
+            self.warn_if_there(
                 &[breaker, "maxParallelRetries"],
                 Code::BesideRetryBudget,
                 "has no effect beside retryBudget, which bounds retries in its place: leave one \
@@ -66,7 +66,7 @@ impl Advice<'_, '_> {
             .get(&[passive[0], passive[1], "splitExternalLocalOriginErrors"])
             .is_some_and(|it| it.value == Value::Bool(true));
         if !splits {
-            self.say_if_there(
+            self.warn_if_there(
                 &[passive[0], passive[1], "consecutiveLocalOriginFailures"],
                 Code::WithoutSplit,
                 "has no effect without splitExternalLocalOriginErrors: true: connections that \
@@ -84,7 +84,7 @@ impl Advice<'_, '_> {
             ),
         ] {
             if self.get(path).is_some() {
-                self.say(
+                self.warn(
                     path,
                     Code::DeprecatedField,
                     format!("is deprecated: write {new}"),
@@ -93,7 +93,7 @@ impl Advice<'_, '_> {
         }
         if self.get(&["rateLimit", "type"]).is_some() {
             let message = "is deprecated: local and global speak for themselves";
-            self.say(&["rateLimit", "type"], Code::DeprecatedField, message);
+            self.warn(&["rateLimit", "type"], Code::DeprecatedField, message);
         }
     }
 
@@ -103,7 +103,7 @@ impl Advice<'_, '_> {
             &["loadBalancer", "dynamicModule"],
         ] {
             if self.get(path).is_some() {
-                self.say(
+                self.warn(
                     path,
                     Code::IneffectiveField,
                     "is accepted by Envoy Gateway and has no effect",
@@ -117,14 +117,14 @@ impl Advice<'_, '_> {
         };
         if self.get(&["rateLimit", unused]).is_some() {
             let message = "has no effect: rateLimit.type says otherwise";
-            self.say(&["rateLimit", unused], Code::OtherRateLimitType, message);
+            self.warn(&["rateLimit", unused], Code::OtherRateLimitType, message);
         }
     }
 
-    fn say_if_there(&mut self, path: &[&str], code: Code, advice: &str) {
+    fn warn_if_there(&mut self, path: &[&str], code: Code, advice: &str) {
         let is_there = |it: &Node| it.value != Value::Null;
         if self.get(path).is_some_and(is_there) {
-            self.say(path, code, advice);
+            self.warn(path, code, advice);
         }
     }
 }

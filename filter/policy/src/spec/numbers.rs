@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::Quantity;
 use crate::schema::Check;
 
@@ -11,7 +11,7 @@ pub(in crate::spec) const BYTES: Check =
 pub(in crate::spec) const WINDOW: Check =
     |at, problems| quantity(at, 65_535, 2_147_483_647, problems);
 
-fn quantity(at: At<'_>, least: u64, most: u64, problems: &mut Problems) {
+fn quantity(at: Cursor<'_>, least: u64, most: u64, problems: &mut Problems) {
     if let Some(quantity) = Quantity::read(at, problems)
         && !(least..=most).contains(&quantity.get())
     {

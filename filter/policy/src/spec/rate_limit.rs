@@ -21,7 +21,7 @@ pub use limit::{Limit, Unit};
 pub use rule::{LocalRule, Queue, RateLimitHeaders};
 
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::regex::Regexes;
 use crate::scalar::ObjectName;
 use crate::spec::Selector;
@@ -67,7 +67,7 @@ pub enum Mode {
 impl RateLimit {
     /// Reads `rateLimit`. `owner` is the policy it stands in.
     pub fn read(
-        at: At<'_>,
+        at: Cursor<'_>,
         owner: &ObjectName,
         regexes: &Regexes,
         problems: &mut Problems,
@@ -87,7 +87,7 @@ impl RateLimit {
 
 impl LocalRateLimit {
     fn read(
-        at: At<'_>,
+        at: Cursor<'_>,
         owner: &ObjectName,
         regexes: &Regexes,
         problems: &mut Problems,
@@ -106,8 +106,8 @@ impl LocalRateLimit {
         let mode = object.or_default("mode", problems, |at, problems| at.choice(&modes, problems));
         let reject = object.or_default("reject", problems, CannedReply::read_reject);
         Some(Self {
-            retry_after: object.optional("retryAfter", problems, At::boolean)?,
-            disabled: object.or_default("disabled", problems, At::boolean)?,
+            retry_after: object.optional("retryAfter", problems, Cursor::boolean)?,
+            disabled: object.or_default("disabled", problems, Cursor::boolean)?,
             rules: rules?,
             exempt: exempt?,
             mode: mode?,

@@ -9,7 +9,7 @@ pub(super) mod schema;
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::regex::Regexes;
 use crate::scalar::{Duration, Quantity};
 use crate::spec::canned_reply::CannedReply;
@@ -76,7 +76,7 @@ const DEFAULT_GRACE: Duration = Duration::from_millis(5_000);
 impl RequestBuffer {
     /// Reads `requestBuffer`. A limit of zero would let no body pass, and
     /// Envoy buffers no more than 32 bits can count.
-    pub fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::REQUEST_BUFFER, problems)?;
         let mode = object.or_default("mode", problems, |at, problems| {
             at.choice(&BufferMode::NAMES, problems)
@@ -91,8 +91,8 @@ impl RequestBuffer {
                 BufferRule::read(at, known_mode, regexes, problems)
             })
         });
-        let include_streams = object.optional("includeStreams", problems, At::boolean);
-        let gather_grpc = object.or_default("gatherGrpc", problems, At::boolean);
+        let include_streams = object.optional("includeStreams", problems, Cursor::boolean);
+        let gather_grpc = object.or_default("gatherGrpc", problems, Cursor::boolean);
         if let (Some(Some(false)), Some(true), Some(at)) =
             (include_streams, gather_grpc, object.get("gatherGrpc"))
         {
@@ -146,7 +146,7 @@ impl BufferMode {
 
 impl BufferRule {
     fn read(
-        at: At<'_>,
+        at: Cursor<'_>,
         mode: BufferMode,
         regexes: &Regexes,
         problems: &mut Problems,
@@ -166,7 +166,7 @@ impl BufferRule {
 }
 
 impl MinDataRate {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::MIN_DATA_RATE, problems)?;
         let bytes_per_second = object.required("bytesPerSecond", problems).and_then(|at| {
             let rate = Quantity::read(at, problems)?;
@@ -183,7 +183,7 @@ impl MinDataRate {
     }
 }
 
-fn read_limit(at: At<'_>, mode: BufferMode, problems: &mut Problems) -> Option<Quantity> {
+fn read_limit(at: Cursor<'_>, mode: BufferMode, problems: &mut Problems) -> Option<Quantity> {
     let limit = Quantity::read(at, problems)?;
     let reason = match (mode, limit.get()) {
         (_, 0) => "must be at least 1",

@@ -21,7 +21,7 @@ pub use response::{HeaderChanges, KeepHeaders, OverrideResponse};
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::regex::Regexes;
 use crate::scalar::{ObjectName, Part, Template};
 
@@ -81,7 +81,7 @@ impl OverrideRule {
     /// Reads the list: the first rule that matches is taken. `owner` is the
     /// policy it stands in.
     pub fn read_all(
-        at: At<'_>,
+        at: Cursor<'_>,
         owner: &ObjectName,
         regexes: &Regexes,
         problems: &mut Problems,
@@ -124,7 +124,7 @@ impl OverrideRule {
     }
 
     fn read(
-        at: At<'_>,
+        at: Cursor<'_>,
         owner: &ObjectName,
         regexes: &Regexes,
         problems: &mut Problems,
@@ -157,7 +157,7 @@ impl OverrideRule {
         Some(rule)
     }
 
-    fn refuse_contradictions(&self, at: At<'_>, problems: &mut Problems) {
+    fn refuse_contradictions(&self, at: Cursor<'_>, problems: &mut Problems) {
         let Instead::Response(response) = &self.instead else {
             return;
         };

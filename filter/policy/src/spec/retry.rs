@@ -8,7 +8,7 @@ pub(super) mod schema;
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::{Duration, HeaderName};
 use crate::sort;
 
@@ -105,7 +105,7 @@ impl Retry {
 
     /// Reads `retry`. What is wrong has been noted and counts as left out, so that the
     /// rest of the policy is still checked against it.
-    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::RETRY, problems)?;
         let num_retries = object.optional("numRetries", problems, |at, problems| {
             u32::try_from(at.integer(0..=i64::from(u32::MAX), problems)?).ok()
@@ -133,7 +133,7 @@ impl Retry {
 
 /// The timeout of a try, and the intervals of its `backOff`.
 fn read_per_retry(
-    at: At<'_>,
+    at: Cursor<'_>,
     problems: &mut Problems,
 ) -> Option<(Option<Duration>, [Option<Duration>; 2])> {
     let object = at.object_of(&schema::PER_RETRY, problems)?;
@@ -143,7 +143,7 @@ fn read_per_retry(
 }
 
 /// The first interval and the longest.
-fn read_back_off(at: At<'_>, problems: &mut Problems) -> Option<[Option<Duration>; 2]> {
+fn read_back_off(at: Cursor<'_>, problems: &mut Problems) -> Option<[Option<Duration>; 2]> {
     let object = at.object_of(&schema::BACK_OFF, problems)?;
     let base = object.optional("baseInterval", problems, Duration::read_positive);
     let max = object.optional("maxInterval", problems, Duration::read_positive);
@@ -162,7 +162,10 @@ fn read_back_off(at: At<'_>, problems: &mut Problems) -> Option<[Option<Duration
 
 /// Triggers and status codes. Codes of one's own take the place of the default one; so
 /// does naming triggers.
-fn read_retry_on(at: At<'_>, problems: &mut Problems) -> Option<(Option<Vec<Trigger>>, Vec<u16>)> {
+fn read_retry_on(
+    at: Cursor<'_>,
+    problems: &mut Problems,
+) -> Option<(Option<Vec<Trigger>>, Vec<u16>)> {
     let object = at.object_of(&schema::RETRY_ON, problems)?;
     let choices = TRIGGERS.map(|name| (name, Trigger(name)));
     let triggers = object.optional("triggers", problems, |at, problems| {
@@ -180,7 +183,7 @@ fn read_retry_on(at: At<'_>, problems: &mut Problems) -> Option<(Option<Vec<Trig
 }
 
 /// Method names; `Idempotent` stands for all that are.
-fn read_methods(at: At<'_>, problems: &mut Problems) -> Option<Vec<String>> {
+fn read_methods(at: Cursor<'_>, problems: &mut Problems) -> Option<Vec<String>> {
     let mut methods = Vec::new();
     at.list(1..=16, problems, |at, problems| {
         let name = at.string(problems)?;

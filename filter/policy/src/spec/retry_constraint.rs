@@ -6,7 +6,7 @@ pub(super) mod schema;
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::Duration;
 
 /// `retryConstraint`.
@@ -71,7 +71,7 @@ const MIN_RETRY_RATE: (u32, Duration) = (10, Duration::from_millis(1_000));
 impl RetryConstraint {
     /// Reads `retryConstraint`. What is wrong has been noted and counts as left out, so
     /// that the rest of the policy is still checked against it.
-    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::RETRY_CONSTRAINT, problems)?;
         let budget = object.optional("budget", problems, read_budget);
         let rate = object.optional("minRetryRate", problems, read_min_retry_rate);
@@ -90,7 +90,7 @@ impl RetryConstraint {
         let on_exhausted = object.or_default("onExhausted", problems, |at, problems| {
             at.choice(&responses, problems)
         });
-        let report = object.or_default("reportExhausted", problems, At::boolean);
+        let report = object.or_default("reportExhausted", problems, Cursor::boolean);
         let modes = [("Auto", BudgetMode::Auto), ("Reserve", BudgetMode::Reserve)];
         let mode = object.or_default("mode", problems, |at, problems| at.choice(&modes, problems));
         let (percent, interval) = budget.flatten().unwrap_or(BUDGET);
@@ -108,7 +108,7 @@ impl RetryConstraint {
     }
 }
 
-fn read_budget(at: At<'_>, problems: &mut Problems) -> Option<(u8, Duration)> {
+fn read_budget(at: Cursor<'_>, problems: &mut Problems) -> Option<(u8, Duration)> {
     let object = at.object_of(&schema::BUDGET, problems)?;
     let percent = object.optional("percent", problems, |at, problems| {
         u8::try_from(at.integer(0..=100, problems)?).ok()
@@ -120,7 +120,7 @@ fn read_budget(at: At<'_>, problems: &mut Problems) -> Option<(u8, Duration)> {
     ))
 }
 
-fn read_min_retry_rate(at: At<'_>, problems: &mut Problems) -> Option<(u32, Duration)> {
+fn read_min_retry_rate(at: Cursor<'_>, problems: &mut Problems) -> Option<(u32, Duration)> {
     let object = at.object_of(&schema::MIN_RETRY_RATE, problems)?;
     let count = object.optional("count", problems, |at, problems| {
         u32::try_from(at.integer(1..=1_000_000, problems)?).ok()
@@ -132,7 +132,7 @@ fn read_min_retry_rate(at: At<'_>, problems: &mut Problems) -> Option<(u32, Dura
     ))
 }
 
-fn read_interval(at: At<'_>, problems: &mut Problems) -> Option<Duration> {
+fn read_interval(at: Cursor<'_>, problems: &mut Problems) -> Option<Duration> {
     let interval = Duration::read(at, problems)?;
     let second = Duration::from_millis(1_000);
     let hour = Duration::from_millis(3_600_000);

@@ -8,7 +8,7 @@ pub use metadata::{MetadataCondition, MetadataValue};
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::regex::{Regex, RegexError, Regexes};
 use crate::scalar::{Cidr, HeaderName};
 
@@ -110,7 +110,7 @@ enum Kind {
 impl Selector {
     /// Reads `clientSelectors`: up to 8 items, and every condition of every
     /// item must hold.
-    pub fn read_all(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
+    pub fn read_all(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let mut selector = Self::default();
         at.list(0..=8, problems, |at, problems| {
             selector.read_item(at, regexes, problems)
@@ -120,7 +120,11 @@ impl Selector {
 
     /// Reads a list of alternatives: a request that meets one of them matches.
     /// Nothing is counted there, so that `Distinct` means nothing.
-    pub fn read_any(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Vec<Self>> {
+    pub fn read_any(
+        at: Cursor<'_>,
+        regexes: &Regexes,
+        problems: &mut Problems,
+    ) -> Option<Vec<Self>> {
         at.list(1..=16, problems, |at, problems| {
             let mut selector = Self::default();
             selector.read_item(at, regexes, problems)?;
@@ -167,7 +171,12 @@ impl Selector {
             && metadata.is_empty()
     }
 
-    fn read_item(&mut self, at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<()> {
+    fn read_item(
+        &mut self,
+        at: Cursor<'_>,
+        regexes: &Regexes,
+        problems: &mut Problems,
+    ) -> Option<()> {
         let object = at.object_of(&schema::SELECTOR, problems)?;
         if !schema::SELECTOR.names().any(|name| object.has(name)) {
             at.refuse(
@@ -191,7 +200,7 @@ impl Selector {
         let source = object.optional("sourceCIDR", problems, SourceCondition::read);
         self.sources.extend(source?);
         let params = object.or_default("queryParams", problems, |at, problems| {
-            let name = |at: At<'_>, problems: &mut Problems| {
+            let name = |at: Cursor<'_>, problems: &mut Problems| {
                 at.string_of(1..=256, problems).map(str::to_owned)
             };
             at.list(0..=16, problems, |at, problems| {
@@ -208,8 +217,8 @@ impl Selector {
 }
 
 fn read_named<N>(
-    at: At<'_>,
-    read_name: impl Fn(At<'_>, &mut Problems) -> Option<N>,
+    at: Cursor<'_>,
+    read_name: impl Fn(Cursor<'_>, &mut Problems) -> Option<N>,
     regexes: &Regexes,
     problems: &mut Problems,
 ) -> Option<Named<N>> {
@@ -243,7 +252,7 @@ fn read_named<N>(
             condition,
         });
     }
-    let invert = object.or_default("invert", problems, At::boolean)?;
+    let invert = object.or_default("invert", problems, Cursor::boolean)?;
     let at = object.required("value", problems)?;
     let condition = match kind {
         Kind::Regex => ValueCondition::Regex {
@@ -262,14 +271,14 @@ fn read_named<N>(
 }
 
 impl MethodCondition {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         const METHODS: [&str; 9] = [
             "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
         ];
         let mut condition = Self::default();
         at.list(0..=usize::MAX, problems, |at, problems| {
             let object = at.object_of(&schema::METHOD, problems)?;
-            let invert = object.or_default("invert", problems, At::boolean);
+            let invert = object.or_default("invert", problems, Cursor::boolean);
             let choices = METHODS.map(|method| (method, method));
             let method = object.required("value", problems)?;
             let method = method.choice(&choices, problems)?.to_owned();
@@ -285,7 +294,7 @@ impl MethodCondition {
 }
 
 impl PathCondition {
-    fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         #[derive(Clone, Copy)]
         enum Kind {
             Exact,
@@ -301,7 +310,7 @@ impl PathCondition {
         let kind = object.or("type", Kind::Prefix, problems, |at, problems| {
             at.choice(&kinds, problems)
         })?;
-        let invert = object.or_default("invert", problems, At::boolean)?;
+        let invert = object.or_default("invert", problems, Cursor::boolean)?;
         let root = "/".to_owned();
         let default = match kind {
             Kind::Prefix => PathPattern::Prefix(root),
@@ -324,12 +333,12 @@ impl PathCondition {
 }
 
 impl SourceCondition {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::SOURCE, problems)?;
         let distinct = object.or_default("type", problems, |at, problems| {
             at.choice(&[("Exact", false), ("Distinct", true)], problems)
         })?;
-        let invert = object.or_default("invert", problems, At::boolean)?;
+        let invert = object.or_default("invert", problems, Cursor::boolean)?;
         let range = Cidr::read(object.required("value", problems)?, problems)?;
         Some(Self {
             range,
@@ -340,7 +349,11 @@ impl SourceCondition {
 }
 
 /// Reads a regex of 1 to 1024 bytes.
-pub(super) fn read_regex(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Regex> {
+pub(super) fn read_regex(
+    at: Cursor<'_>,
+    regexes: &Regexes,
+    problems: &mut Problems,
+) -> Option<Regex> {
     let pattern = at.string_of(1..=1024, problems)?;
     match regexes.get(pattern) {
         Ok(regex) => Some(regex),

@@ -7,7 +7,7 @@ use std::fmt;
 use crate::code::Code;
 use crate::labels::LabelSelector;
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::scalar::{ObjectName, is_dns_subdomain};
 
 /// An object that a policy names, or a section of it.
@@ -125,7 +125,11 @@ impl fmt::Display for Target {
 
 /// Reads the fields of `spec` that say where the policy applies. The fields
 /// beside these are read, and checked, by `Spec`.
-pub(crate) fn read(spec: At<'_>, namespace: &str, problems: &mut Problems) -> Option<Attachment> {
+pub(crate) fn read(
+    spec: Cursor<'_>,
+    namespace: &str,
+    problems: &mut Problems,
+) -> Option<Attachment> {
     let object = spec.open_object(&mut Problems::default())?;
     let targets = match (object.get("targetRef"), object.get("targetRefs")) {
         (Some(at), None) => Target::read(at, namespace, problems).map(|target| vec![target]),
@@ -189,7 +193,7 @@ fn refuse_admission_control(object: &Object<'_>, kinds: &[TargetKind], problems:
 }
 
 impl Target {
-    fn read(at: At<'_>, namespace: &str, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, namespace: &str, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::TARGET_REF, problems)?;
         if let Some(at) = object.required("group", problems) {
             at.choice(&[(GROUP, ())], problems);
@@ -224,7 +228,7 @@ impl Target {
 }
 
 impl TargetSelector {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::TARGET_SELECTOR, problems)?;
         if let Some(at) = object.get("group") {
             at.choice(&[(GROUP, ())], problems);
@@ -243,7 +247,7 @@ impl TargetSelector {
 }
 
 impl Namespaces {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         #[derive(Clone, Copy)]
         enum From {
             Same,

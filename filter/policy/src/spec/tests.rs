@@ -15,7 +15,12 @@ fn read(text: &str) -> Result<Spec, Vec<String>> {
         name: "p".into(),
     };
     let mut problems = Problems::default();
-    let spec = Spec::read(At::root(&node), &owner, &Regexes::default(), &mut problems);
+    let spec = Spec::read(
+        Cursor::root(&node),
+        &owner,
+        &Regexes::default(),
+        &mut problems,
+    );
     let found = problems.into_vec();
     if found.is_empty() {
         Ok(spec.unwrap())

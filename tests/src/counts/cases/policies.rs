@@ -13,7 +13,7 @@ const INTERVAL: &str = "4m";
 pub(in crate::counts) const SLICE: Duration = Duration::from_millis(2400);
 
 /// A policy of these routes.
-pub(super) fn governing(name: &str, routes: &[&str], spec: &Value) -> Value {
+pub(super) fn effective_policy(name: &str, routes: &[&str], spec: &Value) -> Value {
     let mut spec = spec.clone();
     let targets = routes.iter().map(
         |name| json!({"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name}),

@@ -108,7 +108,7 @@ impl Native<'_, '_, '_> {
                  one of its weighted_clusters for each connection",
                 proxy.title()
             );
-            self.errors.advise(
+            self.errors.lint(
                 policy,
                 FieldPath::written(&change.field),
                 Code::WeightedClusters,

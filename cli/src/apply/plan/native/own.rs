@@ -69,7 +69,7 @@ impl Native<'_, '_, '_> {
         }
         let attachments = Attachments::resolve(&[alone], &Environment::default());
         let form = self.scene.options.filter.form();
-        entry.judged(form, |it| attachments.governing_route(it).is_some())
+        entry.judged(form, |it| attachments.effective_policy_of(it).is_some())
     }
 }
 

@@ -1,7 +1,7 @@
 use btp_policy::Regexes;
 use btp_policy::json;
 use btp_policy::problem::Problems;
-use btp_policy::read::At;
+use btp_policy::read::Cursor;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -10,7 +10,8 @@ use super::*;
 fn selector(items: &str) -> Selector {
     let node = json::parse(items.as_bytes()).unwrap();
     let mut problems = Problems::default();
-    let selector = Selector::read_all(At::root(&node), &Regexes::default(), &mut problems).unwrap();
+    let selector =
+        Selector::read_all(Cursor::root(&node), &Regexes::default(), &mut problems).unwrap();
     assert!(problems.is_empty(), "{:?}", problems.into_vec());
     selector
 }

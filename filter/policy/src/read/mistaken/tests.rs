@@ -10,7 +10,7 @@ use crate::code::Code;
 use crate::json;
 use crate::policy::Policy;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::regex::Regexes;
 use crate::schema::{Object, Shape};
 use crate::spec::{SPEC, check_crd, check_native};
@@ -56,11 +56,11 @@ fn policy(place: &str, inner: &str) -> (String, String) {
 fn problems(text: &str) -> Vec<String> {
     let node = json::parse(text.as_bytes()).unwrap();
     let mut problems = Problems::default();
-    Policy::read(At::root(&node), &Regexes::default(), &mut problems);
-    let root = At::root(&node);
+    Policy::read(Cursor::root(&node), &Regexes::default(), &mut problems);
+    let root = Cursor::root(&node);
     let spec = node.field("spec").unwrap();
     let path = crate::path::Path::Field(&root.path, "spec");
-    check_native(At { node: spec, path }, &mut problems);
+    check_native(Cursor { node: spec, path }, &mut problems);
     let list = problems.into_vec();
     list.iter().map(ToString::to_string).collect()
 }
@@ -227,7 +227,7 @@ fn a_word_means_something_in_its_place_only() {
 fn the_crd_profile_says_so_too() {
     let spec = json::parse(br#"{"targetRefs":[],"retry":{"retryBackOff":{}}}"#).unwrap();
     let mut problems = Problems::default();
-    check_crd(At::root(&spec), &mut problems);
+    check_crd(Cursor::root(&spec), &mut problems);
     let found = problems.into_vec();
     let wanted = "is not a known field: it is perRetry.backOff here";
     assert!(found.iter().any(|it| it.reason == wanted), "{found:?}");

@@ -4,11 +4,11 @@ use crate::code::Code;
 use crate::node::Node;
 use crate::path::Path;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::Quantity;
 
 /// Envoy counts in whole KiB per second.
-pub(in crate::spec) fn bandwidth(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn bandwidth(at: Cursor<'_>, problems: &mut Problems) {
     let seconds = match at.node.field("unit").and_then(Node::as_str) {
         Some("Minute") => 60,
         Some("Hour") => 3_600,
@@ -18,7 +18,7 @@ pub(in crate::spec) fn bandwidth(at: At<'_>, problems: &mut Problems) {
         return;
     };
     let path = Path::Field(&at.path, "value");
-    let at = At { node, path };
+    let at = Cursor { node, path };
     if let Some(value) = Quantity::read(at, problems)
         && value.get() < seconds * 1024
     {

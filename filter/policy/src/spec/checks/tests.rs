@@ -8,7 +8,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 fn found(spec: &str) -> Vec<String> {
     let node = json::parse(spec.as_bytes()).unwrap();
     let mut problems = Problems::default();
-    check_native(At::root(&node), &mut problems);
+    check_native(Cursor::root(&node), &mut problems);
     let found = problems.into_vec();
     found.iter().map(ToString::to_string).collect()
 }

@@ -1,19 +1,19 @@
 //! Advice on circuit breakers.
 
-use crate::advice::Advice;
 use crate::code::Code;
+use crate::linter::Linter;
 use crate::node::Value;
 
 const DEFAULT_LIMIT: i64 = 1024;
 
-impl Advice<'_, '_> {
+impl Linter<'_, '_> {
     pub(in crate::spec) fn on_circuit_breaker(&mut self) {
         if self.get(&["circuitBreaker"]).is_none() {
             return;
         }
         let pending = ["circuitBreaker", "maxPendingRequests"];
         if self.get(&pending).map(|it| &it.value) == Some(&Value::Int(0)) {
-            self.say(
+            self.warn(
                 &pending,
                 Code::NoPendingRequests,
                 "lets no request wait for a connection, and a connection is made only for one \
@@ -36,7 +36,7 @@ impl Advice<'_, '_> {
                 "leaves {} at the default of {DEFAULT_LIMIT}, which fits few backends",
                 defaults.join(", ")
             );
-            self.say(&["circuitBreaker"], Code::DefaultBreakers, message);
+            self.warn(&["circuitBreaker"], Code::DefaultBreakers, message);
         }
     }
 }

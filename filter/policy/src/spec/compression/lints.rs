@@ -1,11 +1,11 @@
 //! Advice on compressors.
 
-use crate::advice::Advice;
 use crate::code::Code;
+use crate::linter::Linter;
 use crate::node::{Mark, Value};
 use crate::path::Path;
 
-impl Advice<'_, '_> {
+impl Linter<'_, '_> {
     /// Envoy Gateway switches such items off. Exporters leave `gzip: null`
     /// out, so that nobody sees it was meant.
     pub(in crate::spec) fn on_compressors(&mut self) {

@@ -22,7 +22,7 @@ fn the_crd_profile_decides_as_the_crd_does() {
         let name = case.field("name").and_then(Node::as_str).unwrap();
         let accept = case.field("accept").unwrap().value == Value::Bool(true);
         let mut problems = Problems::default();
-        check_crd(At::root(case.field("spec").unwrap()), &mut problems);
+        check_crd(Cursor::root(case.field("spec").unwrap()), &mut problems);
         let found = problems.into_vec();
         assert_eq!(found.is_empty(), accept, "{name}: {found:?}");
     }
@@ -68,6 +68,6 @@ fn extensions_are_unknown_to_the_crd() {
              "retryConstraint":{}}"#,
     );
     let mut problems = Problems::default();
-    check_crd(At::root(&spec.unwrap()), &mut problems);
+    check_crd(Cursor::root(&spec.unwrap()), &mut problems);
     assert_eq!(problems.into_vec()[0].path.to_string(), "retryConstraint");
 }

@@ -2,10 +2,10 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::Duration;
 
-pub(in crate::spec) fn refresh_rate(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn refresh_rate(at: Cursor<'_>, problems: &mut Problems) {
     if Duration::read(at, problems) == Some(Duration::from_millis(1)) {
         at.refuse(
             problems,

@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::scalar::{HttpStatus, Ppm, read_header_value};
 use crate::spec::canned_reply::{CannedReply, read_reply_header};
 
@@ -38,10 +38,10 @@ const OF_REPLY: [&str; 3] = ["body", "contentType", "headers"];
 const LONGEST_BODY: usize = 65_536;
 
 impl Abort {
-    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::ABORT, problems)?;
         let share = super::read_share(&object, problems);
-        let reset = object.or_default("reset", problems, At::boolean)?;
+        let reset = object.or_default("reset", problems, Cursor::boolean)?;
         let action = match (object.get("httpStatus"), object.get("grpcStatus"), reset) {
             (Some(at), None, false) => HttpStatus::read(at, problems)
                 .map(AbortStatus::Http)

@@ -4,7 +4,7 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::{Duration, Ppm};
 
 /// What a request may ask for; at least one of the two.
@@ -17,7 +17,7 @@ pub struct HeaderControl {
 }
 
 impl HeaderControl {
-    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::HEADER_CONTROL, problems)?;
         if !object.has("delay") && !object.has("abort") {
             at.refuse(

@@ -5,7 +5,7 @@ use super::schema::{
 };
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::scalar::{Duration, Ppm};
 
 /// `delay`.
@@ -81,7 +81,7 @@ const DEFAULT_MAX: Duration = Duration::from_millis(60_000);
 const LARGEST_SHAPE: f64 = 1_000.0;
 
 impl Delay {
-    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&DELAY, problems)?;
         let length = match (object.get("fixedDelay"), object.get("distribution")) {
             (Some(at), None) => Duration::read_positive(at, problems).map(DelayLength::Fixed),
@@ -132,7 +132,7 @@ impl Distribution {
         identity
     }
 
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&DISTRIBUTION, problems)?;
         let mut kinds = DISTRIBUTION.names().filter(|kind| object.has(kind));
         let (Some(kind), None) = (kinds.next(), kinds.next()) else {
@@ -188,7 +188,7 @@ impl Distribution {
     }
 }
 
-fn read_uniform(at: At<'_>, problems: &mut Problems) -> Option<Distribution> {
+fn read_uniform(at: Cursor<'_>, problems: &mut Problems) -> Option<Distribution> {
     let object = at.object_of(&UNIFORM, problems)?;
     let min = required(&object, "min", Duration::read, problems);
     object.required("max", problems)?;
@@ -196,7 +196,7 @@ fn read_uniform(at: At<'_>, problems: &mut Problems) -> Option<Distribution> {
     Distribution::new(Spread::Uniform { min: min? }, max)
 }
 
-fn read_empirical(at: At<'_>, problems: &mut Problems) -> Option<Distribution> {
+fn read_empirical(at: Cursor<'_>, problems: &mut Problems) -> Option<Distribution> {
     let object = at.object_of(&EMPIRICAL, problems)?;
     let mut last: Option<(Ppm, Duration)> = None;
     let points = object.required("points", problems)?;
@@ -233,7 +233,7 @@ fn read_empirical(at: At<'_>, problems: &mut Problems) -> Option<Distribution> {
     Distribution::new(Spread::Empirical { points }, max)
 }
 
-fn read_shape(at: At<'_>, problems: &mut Problems) -> Option<f64> {
+fn read_shape(at: Cursor<'_>, problems: &mut Problems) -> Option<f64> {
     let shape = at.number(problems)?;
     let valid = shape > 0.0 && shape <= LARGEST_SHAPE;
     if !valid {
@@ -287,7 +287,7 @@ fn not_below(
     }
 }
 
-fn read_bounded(at: At<'_>, problems: &mut Problems) -> Option<Duration> {
+fn read_bounded(at: Cursor<'_>, problems: &mut Problems) -> Option<Duration> {
     let delay = Duration::read(at, problems)?;
     if delay > LONGEST {
         at.refuse(problems, Code::DurationOutOfBounds, "must be at most 1h");
@@ -304,7 +304,7 @@ fn note(object: &Object<'_>, name: &str, reason: &str, problems: &mut Problems) 
 fn required<T>(
     object: &Object<'_>,
     name: &str,
-    read: impl Fn(At<'_>, &mut Problems) -> Option<T>,
+    read: impl Fn(Cursor<'_>, &mut Problems) -> Option<T>,
     problems: &mut Problems,
 ) -> Option<T> {
     let at = object.required(name, problems)?;

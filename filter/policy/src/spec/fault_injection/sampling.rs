@@ -3,7 +3,7 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::HeaderName;
 
 /// How shares are drawn.
@@ -41,7 +41,7 @@ enum Kind {
 }
 
 impl Sampling {
-    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::SAMPLING, problems)?;
         let kinds = [
             ("None", Kind::None),

@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::read_timestamp;
 
 /// A span of wall-clock time, in milliseconds since 1970 (UTC).
@@ -19,7 +19,7 @@ impl Schedule {
         (self.start..self.end).contains(&wall_ms)
     }
 
-    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::SCHEDULE, problems)?;
         if !object.has("start") && !object.has("end") {
             at.refuse(problems, Code::NoneOfFields, "must have start, end or both");

@@ -10,7 +10,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 fn read(text: &str) -> Result<FaultInjection, String> {
     let node = json::parse(text.as_bytes()).unwrap();
     let mut problems = Problems::default();
-    let fault = FaultInjection::read(At::root(&node), &Regexes::default(), &mut problems);
+    let fault = FaultInjection::read(Cursor::root(&node), &Regexes::default(), &mut problems);
     let found = problems.into_vec();
     if found.is_empty() {
         return Ok(fault.unwrap());

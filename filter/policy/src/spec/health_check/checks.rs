@@ -2,9 +2,9 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
-pub(in crate::spec) fn path(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn path(at: Cursor<'_>, problems: &mut Problems) {
     let fine =
         |text: &str| text.starts_with('/') && text.bytes().all(|it| (0x21..0x7f).contains(&it));
     if at.string(problems).is_some_and(|text| !fine(text)) {
@@ -16,7 +16,7 @@ pub(in crate::spec) fn path(at: At<'_>, problems: &mut Problems) {
     }
 }
 
-pub(in crate::spec) fn method(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn method(at: Cursor<'_>, problems: &mut Problems) {
     const METHODS: [&str; 8] = [
         "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH",
     ];
@@ -33,7 +33,7 @@ pub(in crate::spec) fn method(at: At<'_>, problems: &mut Problems) {
     }
 }
 
-pub(in crate::spec) fn payload(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn payload(at: Cursor<'_>, problems: &mut Problems) {
     if at.string(problems) == Some("") {
         at.refuse(problems, Code::TextLength, "must not be empty");
     }

@@ -1,14 +1,14 @@
 //! Advice on health checks.
 
-use crate::advice::Advice;
 use crate::code::Code;
+use crate::linter::Linter;
 use crate::node::Value;
 
-impl Advice<'_, '_> {
+impl Linter<'_, '_> {
     pub(in crate::spec) fn on_health(&mut self) {
         let most = ["healthCheck", "passive", "maxEjectionPercent"];
         if self.get(&most).map(|node| &node.value) == Some(&Value::Int(100)) {
-            self.say(
+            self.warn(
                 &most,
                 Code::AllEjected,
                 "lets every endpoint be ejected: nobody would be left to answer",
@@ -17,7 +17,7 @@ impl Advice<'_, '_> {
         let http = ["healthCheck", "active", "http"];
         let expected = ["healthCheck", "active", "http", "expectedStatuses"];
         if self.get(&http).is_some() && self.items(&expected).is_empty() {
-            self.say(
+            self.warn(
                 &http,
                 Code::OnlyStatus200,
                 "has no expectedStatuses: only 200 counts as healthy",
@@ -29,7 +29,7 @@ impl Advice<'_, '_> {
             && self.get(&threshold).is_some()
             && self.items(&retriable).is_empty()
         {
-            self.say(
+            self.warn(
                 &threshold,
                 Code::ThresholdOfTimeouts,
                 "does not count for a wrong status: one such answer makes an endpoint unhealthy \

@@ -2,9 +2,9 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
-pub(in crate::spec) fn keepalive(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn keepalive(at: Cursor<'_>, problems: &mut Problems) {
     let has = |name| at.node.field(name).is_some();
     if !has("timeout") {
         at.refuse(

@@ -6,7 +6,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 fn advice(spec: &str) -> Vec<String> {
     let node = json::parse(spec.as_bytes()).unwrap();
     let mut warnings = Problems::default();
-    advise(At::root(&node), &mut warnings);
+    lint(Cursor::root(&node), &mut warnings);
     let found = warnings.into_vec();
     found.iter().map(ToString::to_string).collect()
 }
@@ -190,7 +190,7 @@ fn the_default_circuit_breaker_is_spoken_of_where_nobody_lifts_it() {
     let by_hand = |spec: &str| {
         let node = json::parse(spec.as_bytes()).unwrap();
         let mut warnings = Problems::default();
-        advise_by_hand(At::root(&node), &mut warnings);
+        lint_by_hand(Cursor::root(&node), &mut warnings);
         let found = warnings.into_vec();
         found
             .iter()

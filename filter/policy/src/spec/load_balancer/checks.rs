@@ -4,10 +4,10 @@ use crate::code::Code;
 use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::HeaderName;
 
-pub(in crate::spec) fn prime(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn prime(at: Cursor<'_>, problems: &mut Problems) {
     let Some(size) = at.integer(2..=5_000_011, problems) else {
         return;
     };
@@ -21,15 +21,15 @@ pub(in crate::spec) fn prime(at: At<'_>, problems: &mut Problems) {
     }
 }
 
-pub(in crate::spec) fn header_name(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn header_name(at: Cursor<'_>, problems: &mut Problems) {
     HeaderName::read(at, problems);
 }
 
-pub(in crate::spec) fn parameter_name(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn parameter_name(at: Cursor<'_>, problems: &mut Problems) {
     at.string_of(1..=1024, problems);
 }
 
-pub(in crate::spec) fn cookie_name(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn cookie_name(at: Cursor<'_>, problems: &mut Problems) {
     if at
         .string(problems)
         .is_some_and(|name| HeaderName::new(name).is_none())
@@ -43,13 +43,13 @@ pub(in crate::spec) fn cookie_name(at: At<'_>, problems: &mut Problems) {
 }
 
 /// Each is written into `Set-Cookie` as it stands.
-pub(in crate::spec) fn cookie_attributes(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn cookie_attributes(at: Cursor<'_>, problems: &mut Problems) {
     let Value::Map(entries) = &at.node.value else {
         return;
     };
     for entry in entries {
         let path = Path::Field(&at.path, &entry.key);
-        let at = At {
+        let at = Cursor {
             node: &entry.node,
             path,
         };
@@ -71,7 +71,7 @@ pub(in crate::spec) fn cookie_attributes(at: At<'_>, problems: &mut Problems) {
 }
 
 /// The weights of one priority are added in 32 bits.
-pub(in crate::spec) fn sum_of_weights(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn sum_of_weights(at: Cursor<'_>, problems: &mut Problems) {
     let weights = at.items().iter().map(|item| match item.field("weight") {
         Some(Node {
             value: Value::Int(weight),

@@ -10,7 +10,7 @@ mod lints;
 use crate::code::Code;
 use crate::path::Path;
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::regex::Regexes;
 use crate::spec::{Selector, Unit};
 
@@ -69,7 +69,7 @@ const MOST_HITS: i64 = 1_000_000_000;
 impl GlobalRule {
     /// Reads the `rules` of `global`, in which nothing is of the wrong kind.
     pub fn read_all(
-        global: At<'_>,
+        global: Cursor<'_>,
         regexes: &Regexes,
         problems: &mut Problems,
     ) -> Option<Vec<Self>> {
@@ -81,7 +81,7 @@ impl GlobalRule {
             })
     }
 
-    fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::RULE, problems)?;
         let selector = object.or_default("clientSelectors", problems, |at, problems| {
             read_selector(at, regexes, problems)
@@ -92,8 +92,8 @@ impl GlobalRule {
         let tells = object.optional("xRateLimitHeaders", problems, |at, problems| {
             at.choice(&[("Off", false), ("DraftVersion03", true)], problems)
         });
-        let shared = object.or_default("shared", problems, At::boolean);
-        let shadow_mode = object.or_default("shadowMode", problems, At::boolean);
+        let shared = object.or_default("shared", problems, Cursor::boolean);
+        let shadow_mode = object.or_default("shadowMode", problems, Cursor::boolean);
         let [request_cost, response_cost] = costs?;
         Some(Self {
             selector: selector?,
@@ -108,7 +108,7 @@ impl GlobalRule {
 }
 
 /// Envoy's filter knows no conditions on dynamic metadata.
-fn read_selector(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Selector> {
+fn read_selector(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Selector> {
     let selector = Selector::read_all(at, regexes, problems)?;
     if !selector.metadata.is_empty() {
         at.refuse(
@@ -123,7 +123,7 @@ fn read_selector(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Opti
 }
 
 impl GlobalLimit {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::LIMIT, problems)?;
         let requests = object
             .required("requests", problems)
@@ -142,7 +142,7 @@ impl GlobalLimit {
 }
 
 /// The costs of a request and of its response.
-fn read_costs(at: At<'_>, problems: &mut Problems) -> Option<[Option<Cost>; 2]> {
+fn read_costs(at: Cursor<'_>, problems: &mut Problems) -> Option<[Option<Cost>; 2]> {
     let object = at.object_of(&super::schema::COST, problems)?;
     let request = object.optional("request", problems, Cost::read);
     let response = object.optional("response", problems, Cost::read);
@@ -150,7 +150,7 @@ fn read_costs(at: At<'_>, problems: &mut Problems) -> Option<[Option<Cost>; 2]> 
 }
 
 impl Cost {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::AMOUNT, problems)?;
         let is_number = object
             .required("from", problems)?
@@ -183,7 +183,7 @@ impl Cost {
             if value.contains(is_part) {
                 let path = Path::Field(&at.path, name);
                 let node = at.node.field(name).unwrap_or(at.node);
-                At { node, path }.refuse(
+                Cursor { node, path }.refuse(
                     problems,
                     Code::MalformedMetadataKey,
                     "must have no :, ), % or control characters, which Envoy cannot be asked for \
@@ -197,7 +197,7 @@ impl Cost {
 }
 
 impl MetadataKey {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::LIMIT_METADATA, problems)?;
         let mut part = |name| {
             let at = object.required(name, problems)?;

@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::Duration;
 
 /// So many requests in so long.
@@ -32,7 +32,7 @@ pub enum Unit {
 
 impl Unit {
     /// Reads a unit.
-    pub fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let units = [
             ("Second", Self::Second),
             ("Minute", Self::Minute),
@@ -72,7 +72,7 @@ impl Unit {
 const LONGEST_REFILL_YEARS: u64 = 100;
 
 impl Limit {
-    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::LOCAL_LIMIT, problems)?;
         if let Some(at) = object.get("fromMetadata") {
             at.refuse(

@@ -2,12 +2,12 @@
 
 mod keyless;
 
-use crate::advice::Advice;
 use crate::code::Code;
+use crate::linter::Linter;
 use crate::node::{Mark, Node, Value};
 use crate::path::Path;
 
-impl Advice<'_, '_> {
+impl Linter<'_, '_> {
     /// A client that makes up values of a header fills the table of clients.
     pub(in crate::spec) fn on_distinct_limits(&mut self) {
         let rules = self.items(&["rateLimit", "local", "rules"]).iter();

@@ -4,7 +4,7 @@ use super::identity;
 use super::limit::Limit;
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::regex::Regexes;
 use crate::scalar::{Duration, ObjectName, is_dns_label};
 use crate::spec::Selector;
@@ -71,7 +71,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(3_600_000);
 /// Reads `rules`. A rule that says nothing of headers does as the default
 /// rule does.
 pub(super) fn read_all(
-    at: At<'_>,
+    at: Cursor<'_>,
     owner: &ObjectName,
     regexes: &Regexes,
     problems: &mut Problems,
@@ -84,7 +84,7 @@ pub(super) fn read_all(
         let place = index;
         index += 1;
         let read = |problems: &mut Problems| LocalRule::read(at, owner, place, regexes, problems);
-        let (rule, found) = problems.aside(read);
+        let (rule, found) = problems.capture(read);
         // Of a rule in which something is wrong no more is said.
         let is_sound = found.is_empty();
         found.into_iter().for_each(|problem| problems.push(problem));
@@ -129,7 +129,7 @@ pub(super) fn read_all(
 
 impl LocalRule {
     fn read(
-        at: At<'_>,
+        at: Cursor<'_>,
         owner: &ObjectName,
         index: usize,
         regexes: &Regexes,
@@ -175,8 +175,8 @@ impl LocalRule {
             at.choice(&choices, problems)
         });
         let reject = object.optional("reject", problems, CannedReply::read_reject);
-        let shadow_mode = object.or_default("shadowMode", problems, At::boolean);
-        let shared = object.or_default("shared", problems, At::boolean);
+        let shadow_mode = object.or_default("shadowMode", problems, Cursor::boolean);
+        let shared = object.or_default("shared", problems, Cursor::boolean);
         let queue = object.optional("queue", problems, Queue::read);
         // All has been read, and all that is wrong in itself has been noted.
         let (limit, concurrency) = (limit?, concurrency?);
@@ -224,7 +224,7 @@ impl LocalRule {
 }
 
 impl Queue {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::QUEUE, problems)?;
         let max_queued = object.optional("maxQueued", problems, read_u32);
         let at = object.required("maxDelay", problems)?;
@@ -243,16 +243,16 @@ impl Queue {
     }
 }
 
-fn read_concurrency(at: At<'_>, problems: &mut Problems) -> Option<u32> {
+fn read_concurrency(at: Cursor<'_>, problems: &mut Problems) -> Option<u32> {
     let object = at.object_of(&super::schema::CONCURRENCY, problems)?;
     read_u32(object.required("max", problems)?, problems)
 }
 
-fn read_u32(at: At<'_>, problems: &mut Problems) -> Option<u32> {
+fn read_u32(at: Cursor<'_>, problems: &mut Problems) -> Option<u32> {
     u32::try_from(at.integer(1..=i64::from(u32::MAX), problems)?).ok()
 }
 
-fn read_name<'a>(at: At<'a>, problems: &mut Problems) -> Option<&'a str> {
+fn read_name<'a>(at: Cursor<'a>, problems: &mut Problems) -> Option<&'a str> {
     let name = at.string(problems)?;
     if !is_dns_label(name) {
         at.refuse(
@@ -265,7 +265,7 @@ fn read_name<'a>(at: At<'a>, problems: &mut Problems) -> Option<&'a str> {
     Some(name)
 }
 
-fn read_cost(at: At<'_>, problems: &mut Problems) -> Option<u32> {
+fn read_cost(at: Cursor<'_>, problems: &mut Problems) -> Option<u32> {
     let object = at.object_of(&super::schema::LOCAL_COST, problems)?;
     if let Some(at) = object.get("response") {
         at.refuse(
@@ -277,7 +277,7 @@ fn read_cost(at: At<'_>, problems: &mut Problems) -> Option<u32> {
     object.or("request", 1, problems, read_amount)
 }
 
-fn read_amount(at: At<'_>, problems: &mut Problems) -> Option<u32> {
+fn read_amount(at: Cursor<'_>, problems: &mut Problems) -> Option<u32> {
     let object = at.object_of(&super::schema::LOCAL_AMOUNT, problems)?;
     if let Some(at) = object.required("from", problems) {
         let reason = "must be Number: only global limits take their cost from metadata";

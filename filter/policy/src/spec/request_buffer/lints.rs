@@ -1,24 +1,24 @@
 //! Advice on bodies.
 
 use super::{BufferMode, RequestBuffer};
-use crate::advice::Advice;
 use crate::code::Code;
+use crate::linter::Linter;
 use crate::path::Path;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::regex::Regexes;
 
 /// Envoy's `per_connection_buffer_limit_bytes`.
 const USUAL_BUFFER: u64 = 1 << 20;
 
-impl Advice<'_, '_> {
+impl Linter<'_, '_> {
     pub(in crate::spec) fn on_buffers(&mut self) {
         let Some(node) = self.get(&["requestBuffer"]) else {
             return;
         };
         let path = Path::Root;
         let buffer = RequestBuffer::read(
-            At { node, path },
+            Cursor { node, path },
             &Regexes::default(),
             &mut Problems::default(),
         );
@@ -33,13 +33,13 @@ impl Advice<'_, '_> {
                  per_connection_buffer_limit_bytes of the listener, to at least {}",
                 largest.get()
             );
-            self.say(&["requestBuffer", "limit"], Code::BodyAboveBuffer, message);
+            self.warn(&["requestBuffer", "limit"], Code::BodyAboveBuffer, message);
         }
         let bounds = ["minDataRate", "maxDuration", "maxTotal"];
         let is_there = |name: &&str| self.get(&["requestBuffer", name]).is_some();
         let is_said = is_there(&"gatherGrpc") || buffer.include_streams == Some(false);
         if let (Some(bound), false) = (bounds.into_iter().find(is_there), is_said) {
-            self.say(
+            self.warn(
                 &["requestBuffer", bound],
                 Code::GrpcUnbounded,
                 "does not hold for gRPC calls, which may be streams, and over HTTP/2 any client \
@@ -51,7 +51,7 @@ impl Advice<'_, '_> {
             && buffer.min_data_rate.is_none()
             && buffer.max_duration.is_none()
         {
-            self.say(
+            self.warn(
                 &["requestBuffer", "maxTotal"],
                 Code::TotalUsedUp,
                 "can be used up by clients that send nothing: set minDataRate or maxDuration, too",

@@ -4,7 +4,7 @@
 use super::escape::{Escape, media_type};
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::{ObjectName, Template};
 
 /// The body of the new response.
@@ -61,7 +61,7 @@ impl OverrideBody {
     /// Reads a body whose content type is `content_type`; `None` if that is
     /// not known before there is a response.
     pub(super) fn read(
-        at: At<'_>,
+        at: Cursor<'_>,
         content_type: Option<&str>,
         owner: &ObjectName,
         problems: &mut Problems,
@@ -127,7 +127,11 @@ impl OverrideBody {
 }
 
 impl Variant {
-    pub(super) fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(
+        at: Cursor<'_>,
+        owner: &ObjectName,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let object = at.object_of(&super::schema::VARIANT, problems)?;
         let content_type = object
             .required("contentType", problems)
@@ -146,7 +150,7 @@ impl Variant {
 }
 
 /// Reads a content type without operators: its media type, and all of it.
-fn read_content_type(at: At<'_>, problems: &mut Problems) -> Option<(String, String)> {
+fn read_content_type(at: Cursor<'_>, problems: &mut Problems) -> Option<(String, String)> {
     let text = crate::scalar::read_header_value(at, problems)?;
     let media_type = media_type(text);
     let is_token = |part: &str| crate::scalar::HeaderName::new(part).is_some();
@@ -164,7 +168,11 @@ fn read_content_type(at: At<'_>, problems: &mut Problems) -> Option<(String, Str
     Some((media_type, text.to_owned()))
 }
 
-fn read_config_map(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<ObjectName> {
+fn read_config_map(
+    at: Cursor<'_>,
+    owner: &ObjectName,
+    problems: &mut Problems,
+) -> Option<ObjectName> {
     let object = at.object_of(&super::schema::VALUE_REF, problems)?;
     if let Some(at) = object.required("group", problems) {
         at.choice(&[("", ())], problems);

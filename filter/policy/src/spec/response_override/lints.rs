@@ -1,11 +1,11 @@
 //! Advice on overrides.
 
-use crate::advice::Advice;
 use crate::code::Code;
+use crate::linter::Linter;
 use crate::node::Mark;
 use crate::path::Path;
 
-impl Advice<'_, '_> {
+impl Linter<'_, '_> {
     pub(in crate::spec) fn on_overrides(&mut self) {
         let list = Path::Field(&self.spec.path, "responseOverride");
         let redirects: Vec<(usize, Mark)> = self

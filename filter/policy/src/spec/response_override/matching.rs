@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::regex::Regex;
 use crate::regex::Regexes;
 use crate::scalar::{HeaderName, HttpStatus, StatusRange};
@@ -57,7 +57,7 @@ pub enum StringMatch {
 }
 
 impl OverrideMatch {
-    pub(super) fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::MATCH, problems)?;
         if !super::schema::MATCH.names().any(|name| object.has(name)) {
             at.refuse(
@@ -87,7 +87,7 @@ impl OverrideMatch {
 }
 
 impl Source {
-    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let choices = [
             ("All", Self::All),
             ("Local", Self::Local),
@@ -98,12 +98,12 @@ impl Source {
 }
 
 /// Reads a gRPC status code, 0 to 16.
-pub(super) fn read_grpc_status(at: At<'_>, problems: &mut Problems) -> Option<u8> {
+pub(super) fn read_grpc_status(at: Cursor<'_>, problems: &mut Problems) -> Option<u8> {
     u8::try_from(at.integer(0..=16, problems)?).ok()
 }
 
 impl HeaderMatch {
-    fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::HEADER_MATCH, problems)?;
         let name = object
             .required("name", problems)
@@ -119,7 +119,7 @@ impl HeaderMatch {
 }
 
 impl StringMatch {
-    fn read(at: At<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
         #[derive(Clone, Copy)]
         enum Kind {
             Exact,
@@ -148,7 +148,7 @@ impl StringMatch {
     }
 }
 
-fn read_status_match(at: At<'_>, problems: &mut Problems) -> Option<StatusRange> {
+fn read_status_match(at: Cursor<'_>, problems: &mut Problems) -> Option<StatusRange> {
     #[derive(Clone, Copy, PartialEq)]
     enum Kind {
         Value,

@@ -5,7 +5,7 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::{At, Object};
+use crate::read::{Cursor, Object};
 use crate::scalar::{Authority, Part, Template, is_dns_subdomain};
 
 use super::response::read_template;
@@ -41,7 +41,7 @@ pub enum RedirectMode {
 }
 
 impl Redirect {
-    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::REDIRECT, problems)?;
         let mode = object.or("mode", RedirectMode::Internal, problems, |at, problems| {
             at.choice(&[("Client", RedirectMode::Client)], problems)
@@ -105,7 +105,7 @@ impl Redirect {
 }
 
 fn read_hosts(
-    at: At<'_>,
+    at: Cursor<'_>,
     mode: RedirectMode,
     redirect: &Object<'_>,
     problems: &mut Problems,
@@ -139,7 +139,7 @@ fn read_hosts(
     })
 }
 
-fn read_status(at: At<'_>, mode: RedirectMode, problems: &mut Problems) -> Option<u16> {
+fn read_status(at: Cursor<'_>, mode: RedirectMode, problems: &mut Problems) -> Option<u16> {
     let status = at.integer(300..=399, problems)?;
     let (is_known, reason) = match mode {
         RedirectMode::Internal => (
@@ -158,7 +158,7 @@ fn read_status(at: At<'_>, mode: RedirectMode, problems: &mut Problems) -> Optio
     u16::try_from(status).ok()
 }
 
-fn read_path(at: At<'_>, mode: RedirectMode, problems: &mut Problems) -> Option<Template> {
+fn read_path(at: Cursor<'_>, mode: RedirectMode, problems: &mut Problems) -> Option<Template> {
     let object = at.object_of(&super::schema::PATH, problems)?;
     if let Some(at) = object.required("type", problems) {
         at.choice(&[("ReplaceFullPath", ())], problems);

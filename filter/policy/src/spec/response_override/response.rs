@@ -5,7 +5,7 @@ use super::matching::read_grpc_status;
 use crate::code::Code;
 use crate::node::Value;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::{
     Header, HeaderName, HttpStatus, ObjectName, Template, read_header_name, read_header_value,
 };
@@ -85,14 +85,18 @@ const OF_THE_BODY: [&str; 24] = [
 const OF_CACHES: [&str; 4] = ["age", "cache-control", "expires", "pragma"];
 
 impl OverrideResponse {
-    pub(super) fn read(at: At<'_>, owner: &ObjectName, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(
+        at: Cursor<'_>,
+        owner: &ObjectName,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let object = at.object_of(&super::schema::RESPONSE, problems)?;
         let status = object.optional("statusCode", problems, HttpStatus::read);
         let status = status.flatten();
         let grpc_status = object.optional("grpcStatus", problems, read_grpc_status);
         let content_type = object.optional("contentType", problems, read_header_template)?;
         let headers = object.or_default("header", problems, HeaderChanges::read)?;
-        let keep_body = object.or_default("keepBody", problems, At::boolean)?;
+        let keep_body = object.or_default("keepBody", problems, Cursor::boolean)?;
         let shapes = ["body", "variants"];
         if keep_body {
             for name in ["body", "variants", "grpcStatus"] {
@@ -122,7 +126,7 @@ impl OverrideResponse {
                      header out",
                 );
             }
-            let read = |at: At<'_>, problems: &mut Problems| Variant::read(at, owner, problems);
+            let read = |at: Cursor<'_>, problems: &mut Problems| Variant::read(at, owner, problems);
             NewBody::Variants(at.list(1..=16, problems, read)?)
         } else if let Some(at) = object.get("body") {
             let content_type = headers.content_type().or(content_type.as_ref());
@@ -171,10 +175,10 @@ impl OverrideResponse {
 const TEXT_PLAIN: &str = "text/plain";
 
 impl HeaderChanges {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::HEADER_CHANGES, problems)?;
         let read_headers =
-            |at: At<'_>, problems: &mut Problems| at.list(0..=16, problems, read_header);
+            |at: Cursor<'_>, problems: &mut Problems| at.list(0..=16, problems, read_header);
         Some(Self {
             remove: object.or_default("remove", problems, |at, problems| {
                 at.list(0..=16, problems, read_header_name)
@@ -199,7 +203,7 @@ impl HeaderChanges {
 const CONTENT_TYPE: &str = "content-type";
 
 impl KeepHeaders {
-    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         if let Value::List(_) = at.node.value {
             let names = at.list(1..=64, problems, |at, problems| {
                 let name = HeaderName::read(at, problems)?;
@@ -241,13 +245,17 @@ impl KeepHeaders {
 }
 
 /// Reads a header value, in which `%` begins a command operator.
-fn read_header_template(at: At<'_>, problems: &mut Problems) -> Option<Template> {
+fn read_header_template(at: Cursor<'_>, problems: &mut Problems) -> Option<Template> {
     let source = read_header_value(at, problems)?;
     read_template(at, source, problems)
 }
 
 /// Reads a text, in which `%` begins a command operator.
-pub(super) fn read_template(at: At<'_>, source: &str, problems: &mut Problems) -> Option<Template> {
+pub(super) fn read_template(
+    at: Cursor<'_>,
+    source: &str,
+    problems: &mut Problems,
+) -> Option<Template> {
     match Template::parse(source) {
         Ok(template) => Some(template),
         Err(reason) => {
@@ -257,7 +265,7 @@ pub(super) fn read_template(at: At<'_>, source: &str, problems: &mut Problems) -
     }
 }
 
-fn read_header(at: At<'_>, problems: &mut Problems) -> Option<Header> {
+fn read_header(at: Cursor<'_>, problems: &mut Problems) -> Option<Header> {
     let object = at.object_of(&HEADER, problems)?;
     let name = object
         .required("name", problems)

@@ -2,12 +2,12 @@
 //! other's effect away.
 
 use super::Retry;
-use crate::advice::Advice;
 use crate::code::Code;
+use crate::linter::Linter;
 use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
 const MANY_RETRIES: u32 = 5;
 
@@ -15,11 +15,11 @@ const CUT_SHORT: &str = "is cut short by Envoy's default circuit breaker, which 
                          have 3 retries under way and drops others without a word: raise \
                          max_retries in the cluster's circuit_breakers.thresholds";
 
-impl Advice<'_, '_> {
+impl Linter<'_, '_> {
     pub(in crate::spec) fn on_retries(&mut self) {
         let Some(node) = self.get(&["retry"]) else {
             if self.get(&["retryConstraint"]).is_some() {
-                self.say(
+                self.warn(
                     &["retryConstraint"],
                     Code::ConstraintWithoutRetry,
                     "bounds retries, but there is no retry: it matters only where Envoy's own \
@@ -29,7 +29,7 @@ impl Advice<'_, '_> {
             return;
         };
         let path = Path::Root;
-        let Some(retry) = Retry::read(At { node, path }, &mut Problems::default()) else {
+        let Some(retry) = Retry::read(Cursor { node, path }, &mut Problems::default()) else {
             return;
         };
         if retry.num_retries > MANY_RETRIES {
@@ -38,7 +38,7 @@ impl Advice<'_, '_> {
                  {MANY_RETRIES} retries are rarely worth it",
                 retry.num_retries.saturating_add(1)
             );
-            self.say(&["retry", "numRetries"], Code::ManyRetries, message);
+            self.warn(&["retry", "numRetries"], Code::ManyRetries, message);
         }
         let has = |name: &str| {
             let triggers = retry.triggers.as_ref();
@@ -46,7 +46,7 @@ impl Advice<'_, '_> {
         };
         let triggers = ["retry", "retryOn", "triggers"];
         if !has("connect-failure") && !has("5xx") {
-            self.say(
+            self.warn(
                 &triggers,
                 Code::NoConnectFailure,
                 "does not hold connect-failure, the safest reason to try again: the backend \
@@ -54,7 +54,7 @@ impl Advice<'_, '_> {
             );
         }
         if !retry.status_codes.is_empty() && !has("retriable-status-codes") {
-            self.say(
+            self.warn(
                 &["retry", "retryOn", "httpStatusCodes"],
                 Code::CodesWithoutTrigger,
                 "has no effect in Envoy Gateway without the trigger retriable-status-codes; \
@@ -65,7 +65,7 @@ impl Advice<'_, '_> {
             && has("retriable-status-codes")
             && retry.status_codes.is_empty()
         {
-            self.say(
+            self.warn(
                 &triggers,
                 Code::TriggerWithoutCodes,
                 "holds retriable-status-codes, but httpStatusCodes names none",
@@ -81,7 +81,7 @@ impl Advice<'_, '_> {
         }
         self.on_reserve_mode();
         if self.get(&["circuitBreaker", "retryBudget"]).is_some() {
-            self.say(
+            self.warn(
                 &["circuitBreaker", "retryBudget"],
                 Code::SecondBudget,
                 "is a second budget: Envoy bounds the retries under way at once by it, which \
@@ -90,7 +90,7 @@ impl Advice<'_, '_> {
         } else if self.get(&["circuitBreaker"]).is_none() && self.get(&["retry"]).is_none() {
             // Beside a retry, `btp apply` lifts it.
             let advice = format!("{CUT_SHORT}, or set circuitBreaker.maxParallelRetries");
-            self.say(&constraint, Code::CutShort, advice);
+            self.warn(&constraint, Code::CutShort, advice);
         }
     }
 
@@ -98,7 +98,7 @@ impl Advice<'_, '_> {
     pub(in crate::spec) fn on_retry_constraint_by_hand(&mut self) {
         let is_there = |name| self.get(&[name]).is_some();
         if is_there("retryConstraint") && is_there("retry") && !is_there("circuitBreaker") {
-            self.say(
+            self.warn(
                 &["retryConstraint"],
                 Code::CutShort,
                 format!("{CUT_SHORT}, as btp apply does"),
@@ -112,7 +112,7 @@ impl Advice<'_, '_> {
         let retries = ["retry", "numRetries"];
         let many = |node: &Node| matches!(node.value, Value::Int(2..));
         if self.text(&mode) == "Reserve" && self.get(&retries).is_some_and(many) {
-            self.say(
+            self.warn(
                 &retries,
                 Code::ReserveRetries,
                 "has no effect beyond 1: with retryConstraint.mode Reserve a request has one \
@@ -126,7 +126,7 @@ impl Advice<'_, '_> {
         let mut triggers = retry.triggers.iter().flatten();
         let timed = retry.per_try_timeout.is_some_and(|it| it.as_nanos() > 0);
         if timed && !triggers.any(|trigger| covers(trigger.as_str())) {
-            self.say(
+            self.warn(
                 &["retry", "perRetry", "timeout"],
                 Code::TimeoutWithoutTrigger,
                 "ends a try without another one: only the triggers reset, gateway-error and \
@@ -144,11 +144,11 @@ impl Advice<'_, '_> {
         let tries = u64::from(retry.num_retries) + 1;
         if per_try > request {
             let message = format!("never ends: the request ends after {request}");
-            self.say(&path, Code::TryNeverEnds, message);
+            self.warn(&path, Code::TryNeverEnds, message);
         } else if per_try.as_nanos().saturating_mul(tries) > request.as_nanos() {
             let message =
                 format!("leaves no time for all {tries} tries: the request ends after {request}");
-            self.say(&path, Code::NoTimeForTries, message);
+            self.warn(&path, Code::NoTimeForTries, message);
         }
     }
 }

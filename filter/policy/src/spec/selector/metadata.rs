@@ -4,7 +4,7 @@
 use crate::code::Code;
 use crate::node::Value;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
 /// A condition on one value of the dynamic metadata.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,7 @@ impl MetadataCondition {
         format!("btp.metadata.{namespace}:{key}")
     }
 
-    pub(super) fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&super::schema::METADATA, problems)?;
         let is_distinct = object.or_default("type", problems, |at, problems| {
             at.choice(&[("Exact", false), ("Distinct", true)], problems)
@@ -62,7 +62,7 @@ impl MetadataCondition {
                 condition: None,
             });
         }
-        let invert = object.or_default("invert", problems, At::boolean);
+        let invert = object.or_default("invert", problems, Cursor::boolean);
         let value = MetadataValue::read(object.required("value", problems)?, problems)?;
         Some(Self {
             path: path?,
@@ -71,7 +71,7 @@ impl MetadataCondition {
     }
 }
 
-fn read_keys(at: At<'_>, problems: &mut Problems) -> Option<Vec<String>> {
+fn read_keys(at: Cursor<'_>, problems: &mut Problems) -> Option<Vec<String>> {
     if let Value::String(_) = at.node.value {
         let reason = "must be a list of keys, one for each level, such as [claims, sub]";
         at.refuse(problems, Code::WrongType, reason);
@@ -82,7 +82,7 @@ fn read_keys(at: At<'_>, problems: &mut Problems) -> Option<Vec<String>> {
 
 /// A zero byte stands between the keys where Envoy is asked for a value, so
 /// that none can be in one.
-fn read_key(at: At<'_>, problems: &mut Problems) -> Option<String> {
+fn read_key(at: Cursor<'_>, problems: &mut Problems) -> Option<String> {
     let key = at.string_of(1..=256, problems)?;
     if key.contains('\0') {
         at.refuse(
@@ -96,7 +96,7 @@ fn read_key(at: At<'_>, problems: &mut Problems) -> Option<String> {
 }
 
 impl MetadataValue {
-    fn read(at: At<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         match &at.node.value {
             Value::Bool(value) => Some(Self::Boolean(*value)),
             Value::Int(number) => Some(Self::Number(*number as f64)),

@@ -2,10 +2,10 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::Duration;
 
-pub(in crate::spec) fn whole_seconds(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn whole_seconds(at: Cursor<'_>, problems: &mut Problems) {
     if let Some(duration) = Duration::read(at, problems)
         && !duration.as_nanos().is_multiple_of(1_000_000_000)
     {

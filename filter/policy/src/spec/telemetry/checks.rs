@@ -2,9 +2,9 @@
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 
-pub(in crate::spec) fn stat_name(at: At<'_>, problems: &mut Problems) {
+pub(in crate::spec) fn stat_name(at: Cursor<'_>, problems: &mut Problems) {
     const KNOWN: [&str; 4] = [
         "ROUTE_NAME",
         "ROUTE_NAMESPACE",

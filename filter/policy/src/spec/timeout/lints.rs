@@ -1,18 +1,18 @@
 //! Advice on timeouts.
 
-use crate::advice::Advice;
 use crate::code::Code;
+use crate::linter::Linter;
 use crate::scalar::Duration;
 
 /// An idle time that most servers do not reach: they close first, and the
 /// next request meets a closed connection.
 const USUAL_IDLE: Duration = Duration::from_millis(60_000);
 
-impl Advice<'_, '_> {
+impl Linter<'_, '_> {
     pub(in crate::spec) fn on_timeouts(&mut self) {
         let idle = ["timeout", "http", "connectionIdleTimeout"];
         if self.duration(&idle).is_some_and(|time| time > USUAL_IDLE) {
-            self.say(
+            self.warn(
                 &idle,
                 Code::LongIdleTimeout,
                 "is longer than many servers keep an idle connection (60s and less): requests \
@@ -24,7 +24,7 @@ impl Advice<'_, '_> {
             || endless(self.duration(&["timeout", "http", "streamIdleTimeout"]))
             || endless(self.duration(&["timeout", "http", "requestTimeout"]));
         if is_long_lived && self.get(&["tcpKeepalive"]).is_none() {
-            self.say(
+            self.warn(
                 &[],
                 Code::NoKeepalive,
                 "has long-lived connections but no tcpKeepalive: a peer that is gone is not \

@@ -1,17 +1,17 @@
 //! Advice on limits that a rate limit service counts.
 
-use crate::advice::Advice;
 use crate::code::Code;
+use crate::linter::Linter;
 use crate::node::{Mark, Node};
 use crate::path::Path;
 
-impl Advice<'_, '_> {
+impl Linter<'_, '_> {
     pub(in crate::spec) fn on_global_limits(&mut self) {
         const LIST: [&str; 3] = ["rateLimit", "global", "rules"];
         if self.text(&["rateLimit", "type"]) == "Local" || self.items(&LIST).is_empty() {
             return;
         }
-        self.say(
+        self.warn(
             &LIST[..2],
             Code::FixedWindows,
             "is counted by a rate limit service, which btp apply is told by --rate-limit-service \

@@ -2,9 +2,9 @@
 //! parameter or metadata (`Distinct`) does not hold for requests without it, and if no other
 //! rule does, these pass unlimited.
 
-use crate::advice::Advice;
 use crate::code::Code;
 use crate::echo::Echo;
+use crate::linter::Linter;
 use crate::node::{Mark, Node, Value};
 use crate::path::Path;
 
@@ -25,7 +25,7 @@ struct Distinct {
     advice: String,
 }
 
-impl Advice<'_, '_> {
+impl Linter<'_, '_> {
     pub(in crate::spec) fn on_requests_without_a_key(&mut self) {
         for kind in ["local", "global"] {
             let rate_limit = Path::Field(&self.spec.path, "rateLimit");

@@ -5,16 +5,16 @@ use crate::code::Code;
 use crate::node::{Mark, Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
-use crate::read::At;
+use crate::read::Cursor;
 use crate::scalar::Duration;
 
 /// A `spec`, and the advice on it.
-pub(crate) struct Advice<'a, 'b> {
-    pub(crate) spec: At<'a>,
+pub(crate) struct Linter<'a, 'b> {
+    pub(crate) spec: Cursor<'a>,
     pub(crate) warnings: &'b mut Problems,
 }
 
-impl Advice<'_, '_> {
+impl Linter<'_, '_> {
     pub(crate) fn get(&self, path: &[&str]) -> Option<&Node> {
         path.iter()
             .try_fold(self.spec.node, |node, name| node.field(name))
@@ -36,9 +36,9 @@ impl Advice<'_, '_> {
     }
 
     /// Advises on what stands at `path`.
-    pub(crate) fn say(&mut self, path: &[&str], code: Code, advice: impl Into<String>) {
+    pub(crate) fn warn(&mut self, path: &[&str], code: Code, advice: impl Into<String>) {
         let mark = self.get(path).unwrap_or(self.spec.node).mark;
-        say_at(
+        warn_at(
             &self.spec.path,
             path,
             mark,
@@ -48,7 +48,7 @@ impl Advice<'_, '_> {
     }
 }
 
-fn say_at(
+fn warn_at(
     path: &Path<'_>,
     below: &[&str],
     mark: Mark,
@@ -57,6 +57,6 @@ fn say_at(
 ) {
     match below {
         [] => warnings.note(path, mark, said.0, said.1),
-        [name, rest @ ..] => say_at(&Path::Field(path, name), rest, mark, said, warnings),
+        [name, rest @ ..] => warn_at(&Path::Field(path, name), rest, mark, said, warnings),
     }
 }

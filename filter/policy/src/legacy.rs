@@ -9,15 +9,15 @@ use crate::path::Path;
 use crate::problem::Problems;
 
 /// Puts the spellings in a policy right. Each one is noted as a warning.
-pub fn modernise(policy: &mut Node, warnings: &mut Problems) {
+pub fn upgrade_spelling(policy: &mut Node, warnings: &mut Problems) {
     let root = Path::Root;
     let path = Path::Field(&root, "spec");
     let Some(spec) = field_mut(policy, "spec") else {
         return;
     };
-    modernise_targets(spec, &path, warnings);
+    upgrade_targets(spec, &path, warnings);
     if let Some(retry) = field_mut(spec, "retry") {
-        modernise_retry(retry, &Path::Field(&path, "retry"), warnings);
+        upgrade_retry(retry, &Path::Field(&path, "retry"), warnings);
     }
     if let Some(breaker) = field_mut(spec, "circuitBreaker") {
         let path = Path::Field(&path, "circuitBreaker");
@@ -30,15 +30,15 @@ pub fn modernise(policy: &mut Node, warnings: &mut Problems) {
         );
     }
     if let Some(health) = field_mut(spec, "healthCheck") {
-        modernise_health(health, &Path::Field(&path, "healthCheck"), warnings);
+        upgrade_health(health, &Path::Field(&path, "healthCheck"), warnings);
     }
     if let Some(local) = field_mut(spec, "rateLimit").and_then(|it| field_mut(it, "local")) {
         let path = Path::Field(&path, "rateLimit");
-        modernise_limit(local, &Path::Field(&path, "local"), warnings);
+        upgrade_limit(local, &Path::Field(&path, "local"), warnings);
     }
 }
 
-fn modernise_targets(spec: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
+fn upgrade_targets(spec: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
     if spec.field("targetRefs").is_none()
         && let Some(entry) = take(spec, "targetRef")
     {
@@ -76,7 +76,7 @@ fn modernise_targets(spec: &mut Node, path: &Path<'_>, warnings: &mut Problems) 
     }
 }
 
-fn modernise_retry(retry: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
+fn upgrade_retry(retry: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
     if let Some(on) = field_mut(retry, "retryOn")
         && let Some(items) = flat_triggers(on)
     {
@@ -135,7 +135,7 @@ fn flat_triggers(on: &Node) -> Option<Vec<Node>> {
     }
 }
 
-fn modernise_health(health: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
+fn upgrade_health(health: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
     if let Some(passive) = field_mut(health, "passive") {
         let path = Path::Field(path, "passive");
         rename(
@@ -169,7 +169,7 @@ fn modernise_health(health: &mut Node, path: &Path<'_>, warnings: &mut Problems)
 }
 
 /// A limit without the rule that it is of.
-fn modernise_limit(local: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
+fn upgrade_limit(local: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
     if local.field("rules").is_some() || local.field("requests").is_none() {
         return;
     }
@@ -288,10 +288,10 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    fn modernised(spec: &str) -> (serde_json::Value, Vec<String>) {
+    fn upgraded(spec: &str) -> (serde_json::Value, Vec<String>) {
         let mut node = json::parse(format!(r#"{{"spec":{spec}}}"#).as_bytes()).unwrap();
         let mut warnings = Problems::default();
-        modernise(&mut node, &mut warnings);
+        upgrade_spelling(&mut node, &mut warnings);
         let warnings = warnings.into_vec();
         (
             serde_json::to_value(node.field("spec").unwrap()).unwrap(),
@@ -353,21 +353,21 @@ mod tests {
                 "spec.rateLimit.local.requests: ",
             ),
         ] {
-            let (found, warnings) = modernised(old);
+            let (found, warnings) = upgraded(old);
             assert_eq!(
                 found,
                 serde_json::from_str::<serde_json::Value>(new).unwrap()
             );
             assert_eq!(warnings.len(), 1, "{warnings:?}");
             assert!(warnings[0].starts_with(path), "{warnings:?}");
-            assert_eq!(modernised(new), (found, Vec::new()), "not stable");
+            assert_eq!(upgraded(new), (found, Vec::new()), "not stable");
         }
     }
 
     #[test]
     fn the_new_spelling_goes_before_the_old_one() {
         let both = r#"{"circuitBreaker":{"maxRequests":5,"maxParallelRequests":6}}"#;
-        let (found, warnings) = modernised(both);
+        let (found, warnings) = upgraded(both);
         assert_eq!(
             found,
             serde_json::from_str::<serde_json::Value>(both).unwrap()
