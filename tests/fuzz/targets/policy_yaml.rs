@@ -7,8 +7,8 @@ use btp_policy::Regexes;
 use btp_policy::document::{self, Document};
 use btp_policy::problem::Problems;
 use btp_policy::read::Cursor;
-use btp_policy::spec::{lint, check_crd, check_native};
-use btp_policy::{Policy, legacy, json};
+use btp_policy::spec::{check_crd, check_native, lint};
+use btp_policy::{Policy, json, legacy};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &str| {

@@ -32,7 +32,7 @@ fn table(object: &Object) -> String {
 fn rows(object: &Object, above: &str, text: &mut String) {
     for field in object.fields {
         let choices = words::choices(&field.shape).map(|names| {
-            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            let names: Vec<String> = names.iter().map(|name| code(name)).collect();
             names.join(", ")
         });
         let default = match (field.default, field.required) {
@@ -61,6 +61,14 @@ fn rows(object: &Object, above: &str, text: &mut String) {
         if let (btp_policy::schema::Shape::Object(below), true) = (&field.shape, above.is_empty()) {
             rows(below, &format!("{}.", field.name), text);
         }
+    }
+}
+
+/// A choice, set as code.
+fn code(name: &str) -> String {
+    match name {
+        "" => "`\"\"`".to_owned(),
+        name => format!("`{name}`"),
     }
 }
 

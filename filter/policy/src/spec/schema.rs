@@ -133,7 +133,10 @@ pub static SPEC: Object = object(
         .example(concat!(
             "local:\n",
             "  rules:\n",
-            "    - limit: {requests: 100, unit: Minute}"
+            "    - clientSelectors:\n",
+            "        - path: {value: /api}\n",
+            "          sourceCIDR: {type: Distinct, value: 0.0.0.0/0}\n",
+            "      limit: {requests: 100, unit: Minute}"
         ))
         .by(Owner::Filter(Capability::RateLimit)),
         optional(
@@ -200,7 +203,7 @@ pub static SPEC: Object = object(
             Shape::Object(&LOAD_BALANCER),
         )
         .or("the cluster's own balancer")
-        .example("type: LeastRequest")
+        .example(concat!("type: LeastRequest\n", "slowStart: {window: 30s}"))
         .by(Owner::Envoy),
         optional(
             "admissionControl",

@@ -173,7 +173,7 @@ pub(crate) static STRING_MATCH: Object = object(
         .or("Exact"),
         required(
             "value",
-            "The text or pattern that is compared with, case by case.",
+            "The text or pattern that is compared with; case counts.",
             text(1, 1024),
         ),
     ],

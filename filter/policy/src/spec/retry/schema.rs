@@ -58,7 +58,8 @@ pub(crate) static PER_RETRY: Object = object(
             "backOff",
             "How long Envoy waits between attempts: twice as long each time, with jitter.",
             Shape::Object(&BACK_OFF),
-        ),
+        )
+        .example("baseInterval: 100ms\nmaxInterval: 2s"),
     ],
     &[],
 );
