@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use btp_policy::document::{self, Document};
 use btp_policy::legacy;
 use btp_policy::node::Node;
-use btp_policy::policy::KIND;
 use btp_policy::problem::{Problem, Problems};
 
 use crate::diagnostics::{Finding, Location, Source};
@@ -121,7 +120,14 @@ impl Input {
     }
 
     fn add(&mut self, file: &InputFile, others: &mut Others) -> Result<(), FileError> {
-        let read = source_file::read(&file.path)?;
+        let read = match source_file::read(&file.path) {
+            // No manifest: those are UTF-8.
+            Err(FileError::NoText { .. }) if file.is_found => {
+                self.passed_over.files += 1;
+                return Ok(());
+            }
+            read => read?,
+        };
         let source = self.sources.len();
         match document::read(&read.text) {
             Ok(documents) if file.is_found && is_foreign(&documents) => self.passed_over.files += 1,
@@ -131,7 +137,7 @@ impl Input {
             }
             Err(problem) => {
                 let is_template = template::is_template(&read.text);
-                if file.is_found && (is_template || !read.text.contains(KIND)) {
+                if file.is_found && (is_template || !read.text.contains("apiVersion")) {
                     self.passed_over.files += 1;
                     self.passed_over.templates += usize::from(is_template);
                     return Ok(());

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use btp_policy::Code;
+use btp_policy::{Code, presentable};
 
 /// What went wrong, and with which file.
 #[derive(Debug)]
@@ -52,9 +52,13 @@ impl FileError {
 impl fmt::Display for FileError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable { name, error } => write!(formatter, "cannot read {name}: {error}"),
-            Self::NoText { name } => write!(formatter, "{name} is not UTF-8 text"),
-            Self::Unwritable { name, error } => write!(formatter, "cannot write {name}: {error}"),
+            Self::Unreadable { name, error } => {
+                write!(formatter, "cannot read {}: {error}", presentable(name))
+            }
+            Self::NoText { name } => write!(formatter, "{} is not UTF-8 text", presentable(name)),
+            Self::Unwritable { name, error } => {
+                write!(formatter, "cannot write {}: {error}", presentable(name))
+            }
             Self::Stdout(error) => write!(formatter, "cannot write to stdout: {error}"),
         }
     }

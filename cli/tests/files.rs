@@ -325,3 +325,41 @@ fn every_command_says_its_version() {
         assert_eq!((code, printed), (0, version), "{command}");
     }
 }
+
+/// Such a folder has objects of other programs, and files that are no text.
+#[test]
+fn a_broken_manifest_is_an_error_and_what_policies_do_not_use_is_none() {
+    let folder = folder("neighbours");
+    let foreign =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: x}\nbinaryData: {b: AAEC}\n";
+    write(&folder, "all/foreign.yaml", foreign);
+    write(&folder, "all/policy.yaml", &policy("a"));
+    fs::write(folder.join("all/latin1.yaml"), b"a: \xe4").expect("can be written");
+    for command in ["lint all", "plugin-config --native-fields ignore -f all"] {
+        let (code, _, said) = btp(&folder, command);
+        assert_eq!(code, 0, "{command}: {said}");
+    }
+    let (code, line) = summary(&folder, "lint all");
+    assert_eq!(
+        (code, line.as_str()),
+        (
+            0,
+            "1 policy in 2 files: no problems; 1 other file passed over"
+        )
+    );
+    let broken = "apiVersion: v1\nkind: Namespace\nmetadata:\n\tname: other\n";
+    write(&folder, "all/namespace.yaml", broken);
+    let (code, _, said) = btp(&folder, "lint all");
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("all/namespace.yaml:4:"), "{said}");
+}
+
+#[test]
+fn names_of_files_do_not_steer_the_terminal() {
+    let folder = folder("escape");
+    write(&folder, "a\u{1b}[31m.yaml", "kind: [");
+    let (code, _, said) = btp(&folder, "lint .");
+    assert_eq!(code, 0, "{said}");
+    let (_, _, said) = btp(&folder, "lint a\u{1b}[31m.yaml b\u{1b}[31m.yaml");
+    assert!(!said.contains('\u{1b}'), "{said:?}");
+}

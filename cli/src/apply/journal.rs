@@ -6,6 +6,8 @@
 //! configuration that the person gets. So a report can claim nothing that is
 //! not there, and a change that another one undoes is found.
 
+use std::rc::Rc;
+
 use btp_policy::node::{Node, Value};
 
 use super::placement::{Effect, Object, Placement};
@@ -32,7 +34,7 @@ enum Entry {
         fields: Vec<String>,
         /// The filters that it is one of.
         list: Address,
-        filter: Node,
+        filter: Rc<Node>,
         object: Object,
     },
     /// A field left a route to what it says itself.
@@ -85,7 +87,7 @@ impl Journal {
         &mut self,
         fields: Vec<String>,
         list: Address,
-        filter: Node,
+        filter: Rc<Node>,
         object: Object,
     ) {
         self.0.push(Entry::Instance {

@@ -1,6 +1,7 @@
 //! Findings that say the same of other places: many of them are shown as one, with a
 //! count.
 
+use btp_policy::presentable;
 use std::collections::HashMap;
 
 use btp_policy::Code;
@@ -56,10 +57,10 @@ impl Folded<'_> {
     pub(super) fn note(&self, sources: &[Source]) -> Option<String> {
         let place = |finding: &&Finding| {
             let mark = finding.problem.mark;
-            let source = source_of(finding, sources)?;
+            let name = presentable(&source_of(finding, sources)?.name);
             match mark.is_known() {
-                true => Some(format!("{}:{}:{}", source.name, mark.line, mark.column)),
-                false => Some(source.name.clone()),
+                true => Some(format!("{name}:{}:{}", mark.line, mark.column)),
+                false => Some(name.into_owned()),
             }
         };
         let count = self.others.len();

@@ -34,16 +34,17 @@ pub(super) fn shown(
     let Some(source) = source_of(finding, sources) else {
         return renderer.render(&[Group::with_title(title(text)).elements(note)]);
     };
+    let name = presentable(&source.name);
     let mark = finding.problem.mark;
     let Some(Spot { line, start, end }) = source.spot(mark) else {
-        let group = Group::with_title(title(format!("{}: {text}", source.name)));
+        let group = Group::with_title(title(format!("{name}: {text}")));
         return renderer.render(&[group.elements(note)]);
     };
     let (line, start, end) = around(line, start, end);
     // The line alone: a large file would be gone through for each finding.
     let snippet = Snippet::source(line)
         .line_start(usize::try_from(mark.line).unwrap_or(1))
-        .path(source.name.as_str())
+        .path(&*name)
         .annotation(AnnotationKind::Primary.span(start..end));
     renderer.render(&[title(text).element(snippet).elements(note)])
 }

@@ -61,7 +61,8 @@ fn walk(folder: &Path, files: &mut Vec<InputFile>) -> Result<(), FileError> {
             if !is_link {
                 walk(&path, files)?;
             }
-        } else if matches!(extension, Some("yaml" | "yml" | "json")) {
+        // A pipe would be waited for.
+        } else if path.is_file() && matches!(extension, Some("yaml" | "yml" | "json")) {
             files.push(InputFile {
                 path,
                 is_found: true,

@@ -2,6 +2,7 @@
 //! are given there.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use btp_policy::node::{Node, Value};
 use btp_policy::path::{FieldPath, Step};
@@ -126,10 +127,12 @@ pub(super) fn insert(
             draft.note(&manager.listener, entries);
         }
         let list = manager.address.key("http_filters");
-        for it in effective.iter_mut().filter(|it| it.is_in(index)) {
-            for instance in instances.iter().filter(|it| it.place.is_some()) {
+        for instance in instances.iter().filter(|it| it.place.is_some()) {
+            // It holds all policies, and is noted for each of them.
+            let filter = Rc::new(filter::filter(instance, scene.options));
+            for it in effective.iter_mut().filter(|it| it.is_in(index)) {
                 let object = Changed::manager(scene, index).object;
-                note(scene, it, instance, &list, object);
+                note(scene, it, instance, &filter, &list, object);
             }
         }
         let upstream = instances.into_iter().filter(|it| it.place.is_none());
@@ -176,13 +179,14 @@ pub(super) fn note(
     scene: Scene<'_>,
     it: &mut Effective,
     instance: &Instance,
+    filter: &Rc<Node>,
     list: &Address,
     object: Object,
 ) {
     let fields = it.enforced_by(instance, scene.policies);
     if !fields.is_empty() {
-        let filter = filter::filter(instance, scene.options);
-        it.journal.instance(fields, list.clone(), filter, object);
+        it.journal
+            .instance(fields, list.clone(), Rc::clone(filter), object);
     }
 }
 

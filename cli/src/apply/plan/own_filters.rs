@@ -3,6 +3,7 @@
 //! their list as well.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use btp_policy::Code;
 use btp_policy::node::Value;
@@ -12,7 +13,7 @@ use super::draft::Draft;
 use super::errors::Errors;
 use super::instances::{Inserted, note};
 use crate::apply::effective::Effective;
-use crate::apply::filter::{Already, Instance, insert_upstream};
+use crate::apply::filter::{self, Already, Instance, insert_upstream};
 use crate::apply::placement::Object;
 use crate::apply::standing::Standing;
 use crate::apply::uses::Uses;
@@ -111,12 +112,13 @@ fn note_tries(
     passing: &BTreeSet<RouteId>,
     object: impl Fn(Vec<RouteId>) -> Object,
 ) {
+    let filter = Rc::new(filter::filter(instance, scene.options));
     for it in effective {
         let routes = it.routes.iter().map(|(_, id)| *id);
         let routes: BTreeSet<RouteId> = routes.filter(|id| passing.contains(id)).collect();
         if !routes.is_empty() {
             let object = object(routes.into_iter().collect());
-            note(scene, it, instance, list, object);
+            note(scene, it, instance, &filter, list, object);
         }
     }
 }

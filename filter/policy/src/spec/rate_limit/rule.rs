@@ -65,6 +65,9 @@ pub enum RateLimitHeaders {
     DraftVersion10,
 }
 
+/// The most rules of a policy.
+const MOST_RULES: usize = 16;
+
 /// The longest `maxDelay`.
 const LONGEST_WAIT: Duration = Duration::from_millis(3_600_000);
 
@@ -80,7 +83,7 @@ pub(super) fn read_all(
     let mut default_rule = None;
     let mut default_headers = RateLimitHeaders::default();
     let mut seen: Vec<(String, usize)> = Vec::new();
-    let rules = at.list(0..=16, problems, |at, problems| {
+    let rules = at.list(0..=MOST_RULES, problems, |at, problems| {
         let place = index;
         index += 1;
         let read = |problems: &mut Problems| LocalRule::read(at, owner, place, regexes, problems);
@@ -89,6 +92,10 @@ pub(super) fn read_all(
         let is_sound = found.is_empty();
         found.into_iter().for_each(|problem| problems.push(problem));
         let (mut rule, headers) = rule?;
+        // The list is refused: to compare thousands with each other would take too long.
+        if place >= MOST_RULES {
+            return Some((rule, headers));
+        }
         if is_sound && rule.selector.is_empty() {
             match default_rule {
                 None => {
