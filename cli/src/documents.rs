@@ -1,5 +1,6 @@
 //! The files a command works on, and the objects in them.
 
+mod config_maps;
 mod files;
 mod kubelb;
 mod namespaces;
@@ -17,6 +18,7 @@ use crate::diagnostics::{Finding, Location, Source};
 use crate::file_error::FileError;
 use crate::source_file;
 
+use config_maps::keep_used;
 use files::{InputFile, files_of};
 pub(crate) use kubelb::Off;
 use kubelb::switch_off;
@@ -98,6 +100,7 @@ impl Input {
         );
         input.namespaces = namespaces::read(&others.namespaces, &mut input.findings);
         input.off = switch_off(&others.of_kubelb, &mut input.policies, &mut input.findings);
+        keep_used(&mut input.config_maps, &input.policies);
         Ok(input)
     }
 

@@ -1,8 +1,6 @@
 //! The plugin configuration that some files amount to, and the way back
 //! from a place in it to a place in a file.
 
-use std::collections::BTreeSet;
-
 use btp_policy::node::{Entry, Node, Value};
 use btp_policy::path::{FieldPath, Step};
 use btp_policy::problem::Problem;
@@ -58,8 +56,8 @@ impl NativeFields {
 pub(crate) fn compose(input: &Input, instance: &Instance) -> Node {
     let policies = objects(&input.policies, &["labels", "creationTimestamp"]);
     let mut config = node!({ "policies": (policies) });
-    let maps = used_config_maps(input);
-    let maps = (!maps.is_empty()).then(|| objects(maps, &[]));
+    let has_maps = !input.config_maps.is_empty();
+    let maps = has_maps.then(|| objects(&input.config_maps, &[]));
     put(&mut config, "configMaps", maps);
     let selects = input.policies.iter().any(|it| picks_namespaces(&it.node));
     put(
@@ -89,12 +87,12 @@ pub(crate) fn in_its_file(mut problem: Problem, input: &Input) -> (Problem, Loca
     let [Step::Field(list), Step::Item(index), rest @ ..] = problem.path.steps() else {
         return (problem, Location::Nowhere);
     };
-    let object = match &**list {
-        "policies" => input.policies.get(*index),
-        "configMaps" => used_config_maps(input).get(*index).copied(),
-        _ => None,
+    let objects = match &**list {
+        "policies" => &input.policies,
+        "configMaps" => &input.config_maps,
+        _ => return (problem, Location::Nowhere),
     };
-    let Some(object) = object else {
+    let Some(object) = objects.get(*index) else {
         return (problem, Location::Nowhere);
     };
     let path: FieldPath = rest.iter().cloned().collect();
@@ -103,52 +101,6 @@ pub(crate) fn in_its_file(mut problem: Problem, input: &Input) -> (Problem, Loca
     }
     problem.path = path;
     (problem, Location::File(object.source))
-}
-
-/// The ConfigMaps that policies take bodies from. Others may be anything: a folder of
-/// manifests has ConfigMaps of other programs, too.
-fn used_config_maps(input: &Input) -> Vec<&Object> {
-    let mut used = BTreeSet::new();
-    for policy in &input.policies {
-        let names = bodies(&policy.node);
-        used.extend(
-            names
-                .into_iter()
-                .map(|name| (namespace(&policy.node), name)),
-        );
-    }
-    let is_used = |it: &&Object| {
-        let name = text_at(&it.node, &["metadata", "name"]);
-        name.is_some_and(|name| used.contains(&(namespace(&it.node), name)))
-    };
-    input.config_maps.iter().filter(is_used).collect()
-}
-
-/// The names of ConfigMaps in the overrides of a policy.
-fn bodies(policy: &Node) -> Vec<&str> {
-    let spec = policy.field("spec");
-    let rules = items(spec.and_then(|it| it.field("responseOverride")));
-    let responses = rules.into_iter().filter_map(|it| it.field("response"));
-    let with_variants = responses.flat_map(|it| [vec![it], items(it.field("variants"))].concat());
-    with_variants
-        .filter_map(|it| text_at(it, &["body", "valueRef", "name"]))
-        .collect()
-}
-
-fn items(node: Option<&Node>) -> Vec<&Node> {
-    match node.map(|it| &it.value) {
-        Some(Value::List(items)) => items.iter().collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn namespace(object: &Node) -> &str {
-    text_at(object, &["metadata", "namespace"]).unwrap_or("default")
-}
-
-fn text_at<'a>(node: &'a Node, path: &[&str]) -> Option<&'a str> {
-    let node = path.iter().try_fold(node, |node, name| node.field(name));
-    node.and_then(Node::as_str)
 }
 
 /// Whether a policy looks into namespaces by their labels.
@@ -180,7 +132,7 @@ fn namespaces(input: &Input) -> Node {
 }
 
 /// The objects without what a cluster adds to them.
-fn objects<'a>(objects: impl IntoIterator<Item = &'a Object>, metadata: &[&str]) -> Node {
+fn objects(objects: &[Object], metadata: &[&str]) -> Node {
     let clean = |object: &Object| {
         let mut node = object.node.clone();
         if let Value::Map(entries) = &mut node.value {
@@ -192,7 +144,7 @@ fn objects<'a>(objects: impl IntoIterator<Item = &'a Object>, metadata: &[&str])
         }
         node
     };
-    list(objects.into_iter().map(clean))
+    list(objects.iter().map(clean))
 }
 
 /// Keeps what the filter uses, and what it would refuse.

@@ -1,11 +1,10 @@
 //! Findings that say the same of other places: many of them are shown as one, with a
 //! count.
 
-use btp_policy::presentable;
 use std::collections::HashMap;
 
-use btp_policy::Code;
 use btp_policy::path::Step;
+use btp_policy::{Code, presentable};
 
 use super::{Finding, Severity, Source, source_of, work};
 

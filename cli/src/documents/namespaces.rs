@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use btp_policy::Code;
 use btp_policy::attach::Namespace;
-use btp_policy::labels::Labels;
-use btp_policy::node::{Node, Value};
-use btp_policy::path::FieldPath;
-use btp_policy::problem::Problem;
+use btp_policy::labels::read_labels;
+use btp_policy::node::Node;
+use btp_policy::policy::read_namespace;
+use btp_policy::problem::Problems;
+use btp_policy::read::Cursor;
 
 use super::Object;
 use crate::diagnostics::{Finding, Location};
@@ -19,55 +19,24 @@ pub(crate) type Namespaces = BTreeMap<String, Namespace>;
 pub(super) fn read(objects: &[Object], findings: &mut Vec<Finding>) -> Namespaces {
     let mut found = Namespaces::new();
     for object in objects {
-        match read_one(&object.node) {
-            Ok((name, namespace)) => {
-                found.insert(name, namespace);
-            }
-            Err(problem) => findings.push(Finding::error(problem, Location::File(object.source))),
-        }
+        let mut problems = Problems::default();
+        found.extend(read_one(&object.node, &mut problems));
+        let problems = problems.into_vec().into_iter();
+        findings.extend(problems.map(|it| Finding::error(it, Location::File(object.source))));
     }
     found
 }
 
-fn read_one(object: &Node) -> Result<(String, Namespace), Problem> {
-    let wrong = |path: &'static str, code, reason: &str| {
-        let path = FieldPath::from(path);
-        let mark = path.closest(object).mark;
-        Problem::new(path, code, reason).at(mark)
+fn read_one(object: &Node, problems: &mut Problems) -> Option<(String, Namespace)> {
+    let object = Cursor::root(object).open_object(problems)?;
+    let metadata = object.required("metadata", problems)?;
+    let metadata = metadata.open_object(problems)?;
+    let name = metadata.required("name", problems);
+    let name = name.and_then(|at| read_namespace(at, problems));
+    let labels = metadata.or_default("labels", problems, read_labels);
+    let namespace = Namespace {
+        labels: labels?,
+        disabled: false,
     };
-    let metadata = object.field("metadata");
-    let name = metadata.and_then(|it| it.field("name"));
-    let Some(name) = name.and_then(Node::as_str) else {
-        return Err(wrong(
-            "metadata.name",
-            Code::MissingField,
-            "is required, and a text",
-        ));
-    };
-    let mut labels = Labels::new();
-    match metadata
-        .and_then(|it| it.field("labels"))
-        .map(|it| &it.value)
-    {
-        None | Some(Value::Null) => {}
-        Some(Value::Map(entries)) => {
-            for entry in entries {
-                let Some(value) = entry.node.as_str() else {
-                    let reason = format!("{} must be a text: put it in quotes", entry.key);
-                    let wrong = wrong("metadata.labels", Code::WrongType, &reason);
-                    return Err(wrong.at(entry.node.mark));
-                };
-                labels.insert(entry.key.clone(), value.to_owned());
-            }
-        }
-        Some(_) => {
-            return Err(wrong(
-                "metadata.labels",
-                Code::WrongType,
-                "must be an object",
-            ));
-        }
-    }
-    let disabled = false;
-    Ok((name.to_owned(), Namespace { labels, disabled }))
+    Some((name?, namespace))
 }

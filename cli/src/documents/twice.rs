@@ -77,7 +77,8 @@ fn take_out(
     out
 }
 
-fn key(object: &Node) -> Option<(String, String)> {
+/// The namespace and the name of an object.
+pub(super) fn key(object: &Node) -> Option<(String, String)> {
     let metadata = object.field("metadata")?;
     let name = metadata.field("name")?.as_str()?;
     let namespace = match metadata.field("namespace") {

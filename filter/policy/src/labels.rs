@@ -116,7 +116,7 @@ impl Requirement {
 }
 
 /// Reads an object of labels.
-pub(crate) fn read_labels(at: Cursor<'_>, problems: &mut Problems) -> Option<Labels> {
+pub fn read_labels(at: Cursor<'_>, problems: &mut Problems) -> Option<Labels> {
     let object = at.open_object(problems)?;
     let mut labels = Labels::new();
     for (key, at) in object.fields() {

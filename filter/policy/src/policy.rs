@@ -146,7 +146,7 @@ impl Metadata {
 }
 
 /// Reads the name of a namespace.
-pub(crate) fn read_namespace(at: Cursor<'_>, problems: &mut Problems) -> Option<String> {
+pub fn read_namespace(at: Cursor<'_>, problems: &mut Problems) -> Option<String> {
     let namespace = at.string(problems)?;
     if !is_dns_label(namespace) {
         at.refuse(

@@ -33,15 +33,12 @@ pub(super) fn check(input: &Input, findings: &mut Vec<Finding>) {
         if SAID_ELSEWHERE.contains(&problem.code) {
             continue;
         }
-        let (mut problem, location) = in_its_file(problem, input);
-        let kind = if problem.code == Code::ConfigMapNotFound {
-            let here = "is in none of these files: btp apply needs the one that has it";
-            problem.reason = problem.reason.replace("is not here", here);
-            Finding::warning
-        } else {
-            Finding::error
+        let (problem, location) = in_its_file(problem, input);
+        let finding = match problem.code {
+            // Another file may have it, which `btp apply` is given as well.
+            Code::ConfigMapNotFound => Finding::warning(problem, location),
+            _ => Finding::error(problem, location),
         };
-        let finding = kind(problem, location);
         if place(&finding).is_none_or(|it| !known.contains(&it)) {
             findings.push(finding);
         }
