@@ -126,12 +126,17 @@ spec:
     response: {body: {type: Inline, inline: not here}}
   - match: {statusCodes: [{type: Value, value: 403}]}
     redirect: {path: {type: ReplaceFullPath, replaceFullPath: /sorry}, statusCode: 301}
+  - match: {statusCodes: [{type: Value, value: 409}, {type: Range, range: {start: 502, end: 504}}]}
+    redirect: {path: {type: ReplaceFullPath, replaceFullPath: /page}, keepStatus: true}
 ";
     let (envoy, _) = applied(&bootstrap, policy).await?;
     for (path, status, text) in [
         ("/status/404", 404, "not here"),
         ("/status/403", 301, "upstream says 200\n"),
         ("/status/500", 500, "upstream says 500\n"),
+        ("/status/409", 409, "upstream says 200\n"),
+        ("/status/502", 502, "upstream says 200\n"),
+        ("/status/504", 504, "upstream says 200\n"),
         ("/", 200, "upstream says 200\n"),
     ] {
         let response = envoy.get(path).await?;
@@ -139,6 +144,7 @@ spec:
         ensure!(response.text() == text, "{path}: {}", response.text());
     }
     ensure!(upstream.requests_under("/sorry").len() == 1);
+    ensure!(upstream.requests_under("/page").len() == 3);
     Ok(())
 }
 

@@ -63,6 +63,18 @@ pub(crate) fn for_filter(rules: &[Node]) -> Vec<Node> {
     own
 }
 
+/// Whether an internal redirect answers with the status that it replaces.
+pub(crate) fn keeps_status(rule: &Node) -> bool {
+    let keeps = find(rule, &["redirect", "keepStatus"]);
+    keeps.is_some_and(|it| it.value == Value::Bool(true))
+}
+
+/// A rule for each of its statuses, in order.
+pub(crate) fn by_status(rule: &Node) -> impl Iterator<Item = (i64, Node)> {
+    let each = |status| (status, narrowed(rule, &BTreeSet::from([status])));
+    statuses(rule).into_iter().map(each)
+}
+
 /// The codes of one condition.
 pub(crate) fn codes(condition: &Node) -> Vec<i64> {
     let number = |path: &[&str]| find(condition, path).and_then(whole);
@@ -93,7 +105,7 @@ fn statuses(rule: &Node) -> BTreeSet<i64> {
 fn made_by(rule: &Node, statuses: &BTreeSet<i64>) -> BTreeSet<i64> {
     let said = find(rule, &["response", "statusCode"]);
     let said = said.or_else(|| find(rule, &["redirect", "statusCode"]));
-    let is_redirect = rule.field("redirect").is_some();
+    let is_redirect = rule.field("redirect").is_some() && !keeps_status(rule);
     match said.and_then(whole).or(is_redirect.then_some(302)) {
         Some(status) => BTreeSet::from([status]),
         None => statuses.clone(),

@@ -9,6 +9,7 @@
 mod body;
 mod context;
 mod inspect;
+mod redirect;
 mod request;
 mod response;
 mod retry;
@@ -21,6 +22,7 @@ use crate::request_buffer::body_progress::BodyProgress;
 use crate::retry::ExchangeId;
 pub use context::Context;
 use inspect::RequestFacts;
+pub(crate) use redirect::Counted;
 use retry::Attempt;
 use state::{RequestState, ResponseState};
 
@@ -47,6 +49,8 @@ pub struct Exchange {
     in_flight: Vec<InFlightKey>,
     /// So many rules have taken tokens for it, until it is decided whether it passes.
     paid: usize,
+    /// What had counted the request when Envoy began it anew.
+    counted_before: Option<Box<Counted>>,
     /// The account of the request's body, as long as a limit watches it.
     body: Option<Box<BodyProgress>>,
     /// What the response says of rate limits.
@@ -132,6 +136,7 @@ impl Exchange {
             response: _,
             policy: _,
             facts: _,
+            counted_before: _,
             is_delayed,
             in_flight,
             paid,
@@ -147,6 +152,7 @@ impl Exchange {
             && limit_headers.is_none()
             && opened.is_none()
             && attempt.is_none()
+            && !self.is_counted()
     }
 }
 

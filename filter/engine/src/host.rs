@@ -82,8 +82,10 @@ pub trait Host: Metrics + SharedState {
     /// `None` if nothing does, or it is an empty text.
     fn metadata(&self, path: &[String]) -> Option<MetadataValue<'_>>;
 
-    /// When the request began: nanoseconds since 1970. Only asked for under a plan that
-    /// prints it ([`crate::Plan::prints_start_time`]).
+    /// When the client's request began: nanoseconds since 1970. Exchanges that the proxy
+    /// begins anew for the same request have this in common, and no others; a host that
+    /// cannot tell gives each another time, or `None` but under a plan that prints it
+    /// ([`crate::Plan::prints_start_time`]).
     fn start_time_ns(&self) -> Option<u64>;
 
     /// How often the request has been sent to an upstream, 0 if never. Behind

@@ -23,9 +23,9 @@ use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use crate::request::selector::{meets, meets_any};
 use btp_policy::hash::{SipHasher, siphash24};
-use buckets::Key;
 use headers::HeaderFormat;
 
+pub(crate) use buckets::Key;
 pub(crate) use compile::LimitsCompiler;
 pub(crate) use decide::{Pass, Verdict};
 pub(crate) use headers::LimitHeaders;
@@ -80,7 +80,9 @@ enum RuleLimit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MatchedRule {
     rule: usize,
-    key: Key,
+    pub(crate) key: Key,
+    /// It has counted this request already, before Envoy redirected it.
+    pub(crate) is_counted: bool,
 }
 
 impl RateLimits {
@@ -109,7 +111,11 @@ impl RateLimits {
             };
             if counts {
                 let key = rule.key(request, seed, route);
-                matched.push(MatchedRule { rule: index, key });
+                matched.push(MatchedRule {
+                    rule: index,
+                    key,
+                    is_counted: false,
+                });
                 if self.mode == Mode::FirstMatch {
                     break;
                 }

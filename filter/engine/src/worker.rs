@@ -8,6 +8,7 @@ use btp_policy::attach::Route;
 use btp_policy::config::Limits;
 
 use crate::event::Event;
+use crate::exchange::Counted;
 use crate::host::shared_state::{SeedId, Update};
 use crate::host::{Attribute, Host};
 use crate::plan::Plan;
@@ -35,6 +36,8 @@ pub struct Worker {
     in_flight: InFlight,
     /// Room for the rules that count a request, to be used again.
     pub(crate) matched: Vec<MatchedRule>,
+    /// What has counted the request whose exchange was the last to end without a response.
+    pub(crate) ended_unanswered: Option<Box<Counted>>,
     reaper: Reaper,
     seed: Option<[u64; 2]>,
 }
@@ -53,6 +56,7 @@ impl Worker {
             claims: ClaimTracker::new(plan.shared_gauges()),
             in_flight: InFlight::default(),
             matched: Vec::new(),
+            ended_unanswered: None,
             reaper: Reaper::default(),
             seed: None,
         }
@@ -128,6 +132,15 @@ impl Worker {
             limiter.hand_back(&mut lease);
         }
         self.claims.stop_if_idle(event.host);
+    }
+
+    /// Keeps the room of these rules for the next request.
+    pub(crate) fn keep_room(&mut self, rules: &mut Vec<MatchedRule>) {
+        if rules.capacity() > self.matched.capacity() {
+            rules.clear();
+            std::mem::swap(rules, &mut self.matched);
+        }
+        *rules = Vec::new();
     }
 
     /// What the rate limits of a plan are asked with.

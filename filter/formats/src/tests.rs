@@ -120,6 +120,7 @@ proptest! {
         page in page(),
         seed in any::<Option<[u64; 2]>>(),
         (base_ns, unit_ns, width) in (any::<u64>(), any::<u64>(), any::<u16>()),
+        (rate, converted_ns) in (proptest::option::of(rate()), any::<u64>()),
         counters in vec(any::<u8>(), 0..900),
         workers in vec(any::<(u64, u64)>(), 0..40),
         cut in 0_usize..1_000,
@@ -130,7 +131,9 @@ proptest! {
         round_trip(QuotaId::Shared(0), &shared, cut)?;
         round_trip(PAGE, &page, cut)?;
         round_trip(SeedId, &seed, cut)?;
-        let cells = OverflowCells { base_ns, unit_ns, width: width.into(), counters };
+        let cells = OverflowCells {
+            base_ns, unit_ns, width: width.into(), rate, converted_ns, counters,
+        };
         round_trip(OverflowId(0), &cells, cut)?;
         let workers = workers.into_iter();
         let workers = workers.map(|(worker, heartbeat_ns)| Registration { worker, heartbeat_ns });
@@ -168,7 +171,7 @@ proptest! {
         prop_assert_eq!(RegistryId.decode(value.clone()).0.len(), value.len() / 16);
         prop_assert_eq!(SeedId.decode(value.clone()).is_some(), value.len() >= 16);
         let counters = OverflowId(0).decode(value.clone()).counters;
-        prop_assert_eq!(counters.len(), value.len().saturating_sub(20));
+        prop_assert_eq!(counters.len(), value.len().saturating_sub(44));
         prop_assert_eq!(VmTable::decode(&value).0.len(), value.len() / 24);
         prop_assert_eq!(Acceptances::decode(&value).0.len(), value.len() / 32);
         prop_assert_eq!(Behind::decode(&value).0.len(), value.len() / 32);

@@ -29,6 +29,7 @@ mod process;
 mod scheduler;
 mod slot;
 mod stream;
+mod timing;
 mod types;
 
 #[cfg(feature = "planted-panics")]

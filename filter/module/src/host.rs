@@ -151,7 +151,8 @@ impl Host for ModuleHost<'_, '_> {
     }
 
     fn start_time_ns(&self) -> Option<u64> {
-        self.began_ns
+        let start = self.stream.and_then(Stream::start_ns);
+        start.or(self.began_ns)
     }
 
     fn attempts(&self) -> u32 {

@@ -10,7 +10,9 @@ use super::draft::Draft;
 use super::errors::Errors;
 use super::perform::{Changed, perform};
 use crate::apply::effective::Effective;
-use crate::apply::redirects::{codes, is_internal_redirect, meeting, whole};
+use crate::apply::redirects::{
+    by_status, codes, is_internal_redirect, keeps_status, meeting, whole,
+};
 use crate::documents::Input;
 use crate::envoy::json::{list, node, put};
 use crate::envoy::tree::{EMPTY, find, items, list_mut, text, unplaced};
@@ -111,11 +113,8 @@ fn redirects_of(it: &Effective, input: &Input, errors: &mut Errors<'_>) -> Optio
         if !is_internal_redirect(rule) {
             continue;
         }
-        match predicate(rule) {
-            Ok(predicate) => matchers.push(node!({
-                "on_match": { "action": (action(rule)) },
-                "predicate": (predicate),
-            })),
+        match matchers_of(rule) {
+            Ok(of_rule) => matchers.extend(of_rule),
             Err(unknown) => {
                 let reason = format!(
                     "has the condition {}, which Envoy's internal redirect does not know",
@@ -138,6 +137,23 @@ fn redirects_of(it: &Effective, input: &Input, errors: &mut Errors<'_>) -> Optio
 
 /// A condition that Envoy's internal redirect does not know.
 struct UnknownCondition(String);
+
+/// What Envoy does by a rule. It writes one status, so a rule that keeps the original one
+/// is one for each.
+fn matchers_of(rule: &Node) -> Result<Vec<Node>, UnknownCondition> {
+    let matcher = |rule: &Node, status: i64| {
+        Ok(node!({
+            "on_match": { "action": (action(rule, status)) },
+            "predicate": (predicate(rule)?),
+        }))
+    };
+    if keeps_status(rule) {
+        let each = by_status(rule);
+        return each.map(|(status, rule)| matcher(&rule, status)).collect();
+    }
+    let status = find(rule, &["redirect", "statusCode"]).and_then(whole);
+    Ok(vec![matcher(rule, status.unwrap_or(302))?])
+}
 
 /// When a rule applies: all of its conditions.
 fn predicate(rule: &Node) -> Result<Node, UnknownCondition> {
@@ -199,7 +215,7 @@ fn regex(pattern: Node) -> Node {
 }
 
 /// What is done: the request runs again, and its answer is given.
-fn action(rule: &Node) -> Node {
+fn action(rule: &Node, status: i64) -> Node {
     let mut to = EMPTY;
     for (name, path) in [
         ("host_redirect", &["redirect", "hostname"][..]),
@@ -209,13 +225,12 @@ fn action(rule: &Node) -> Node {
     ] {
         put(&mut to, name, find(rule, path).map(unplaced));
     }
-    let status = find(rule, &["redirect", "statusCode"]).and_then(whole);
     node!({
         "name": "redirect",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.http.custom_response.redirect_policy.v3.RedirectPolicy",
             "redirect_action": (to),
-            "status_code": (status.unwrap_or(302)),
+            "status_code": (status),
         }
     })
 }

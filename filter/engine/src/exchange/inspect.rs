@@ -25,7 +25,9 @@ pub(crate) struct RequestFacts {
     pub(super) format: Option<ReplyFormat>,
     /// What it has to do with gRPC; only known if the policy requires it.
     pub(super) grpc: Grpc,
-    /// The rate limits that count it.
+    /// Its faults were sampled, and no response has come since.
+    pub(super) is_sampled: bool,
+    /// The rate limits that count it; none once it has a response.
     pub(super) limits: Vec<MatchedRule>,
     /// What overrides will want to know of it.
     pub(super) snapshot: RequestSnapshot,
@@ -86,6 +88,7 @@ impl RequestFacts {
                 format,
                 grpc: format.map_or(Grpc::None, |format| Grpc::of_request(format, host)),
                 limits: matched(&Request::new(&NO_HEADERS, source).with_metadata(&metadata)),
+                is_sampled: false,
                 snapshot: RequestSnapshot::of_time(started_ns),
                 body: BodyFraming::default(),
                 retry: retries.is_some_and(Retries::is_for_all),
@@ -107,6 +110,7 @@ impl RequestFacts {
             let facts = Self {
                 format: Some(format.for_method(is_post)),
                 grpc: Grpc::None,
+                is_sampled: false,
                 limits: matched(&request),
                 snapshot,
                 body: match &policy.buffering {

@@ -45,6 +45,7 @@ impl Exchange {
     /// The exchange is over, however it ended, be it in the middle of an event: what
     /// it holds it has until it is given back. What comes after that changes nothing.
     pub fn done<H: Host>(&mut self, cx: &mut Context<'_, H>) {
+        self.end_unanswered(cx);
         if let Some(policy) = cx.plan.policy(self.policy) {
             self.end_delay(policy, cx);
             self.drop_body(policy, cx);
@@ -70,6 +71,7 @@ impl Exchange {
 
     /// Finds the policy of a request that has just come, and applies it.
     fn take_up<H: Host>(&mut self, cx: &mut Context<'_, H>, end: bool) -> Flow {
+        self.continue_redirected(cx);
         let place = cx.worker.place(cx.plan, cx.event.host);
         self.policy = place.policy;
         let Some(policy) = cx.plan.policy(self.policy) else {
@@ -81,9 +83,12 @@ impl Exchange {
             let progress = buffering.progress(self.facts.body, self.facts.grpc);
             self.body = progress.map(Box::new);
         }
-        let Some(fault) = &policy.fault else {
+        let before = self.counted_before.as_ref();
+        let is_sampled = before.is_some_and(|before| before.has_sampled(self.policy));
+        let Some(fault) = policy.fault.as_ref().filter(|_| !is_sampled) else {
             return self.limit(policy, cx);
         };
+        self.facts.is_sampled = !cx.plan.is_upstream();
         let verdict = fault.decide(&inputs, &mut cx.event);
         match verdict.delay {
             Some(nanos) => self.delay(policy, nanos, verdict.abort, cx),
@@ -176,19 +181,26 @@ impl Exchange {
 
     /// The rate limits that count this request, and then its body.
     fn limit<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) -> Flow {
-        let matched = &self.facts.limits;
+        let matched = &mut self.facts.limits;
+        if let Some(before) = &self.counted_before {
+            before.mark(matched);
+        }
         let limits = policy.limits.as_ref().filter(|_| !matched.is_empty());
         let verdict = limits.map(|limits| {
             let limiter = &mut cx.worker.limiter(cx.plan, &mut cx.event);
             limits.decide(matched, &mut self.in_flight, &mut self.paid, limiter)
         });
-        let mut matched = std::mem::take(&mut self.facts.limits);
-        matched.clear();
-        cx.worker.matched = matched;
+        // Which ones have counted it matters if Envoy begins it anew.
+        if cx.plan.is_upstream() || !matches!(verdict, Some(Verdict::Pass(_))) {
+            cx.worker.keep_room(&mut self.facts.limits);
+        }
         match verdict {
-            None => self.admit_body(policy, cx),
+            None => {
+                self.limit_headers = self.own_or_earlier(None);
+                self.admit_body(policy, cx)
+            }
             Some(Verdict::Pass(Pass { headers, wait_ns })) => {
-                self.limit_headers = headers.map(Box::new);
+                self.limit_headers = self.own_or_earlier(headers);
                 if wait_ns == 0 {
                     return self.admit_body(policy, cx);
                 }

@@ -20,6 +20,7 @@ impl Exchange {
             ResponseState::Passing | ResponseState::Replacing { .. } => return Flow::Continue,
         };
         self.response = ResponseState::Passing;
+        self.forget_counted(cx.worker);
         let flow = self.answer(cx, status, end);
         self.facts.snapshot.release();
         flow

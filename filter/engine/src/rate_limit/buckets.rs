@@ -4,6 +4,13 @@
 //! one: nothing is forgotten by that. A bucket with debt is never evicted;
 //! when all slots are in debt there is no room.
 //!
+//! A slot says under which limit its debt was written, and under another limit as many
+//! tokens are missing. Two configurations may serve at the same time, as when a listener
+//! drains. Together they let pass no more than the larger rate and the larger burst: no
+//! debt is cut to what the smaller limit can have, which would forgive it under the larger
+//! one. Where the smaller one has nothing left, the key gets a second slot for it, whoever
+//! takes tokens takes them from both, and the one that nobody asks any more becomes full.
+//!
 //! In a set of the table of `Distinct` values, who finds no room takes from
 //! cells that others use, too ([`super::overflow`]), and the set is marked with
 //! the time until which that may matter. Until then who finds a slot begins
@@ -69,10 +76,8 @@ pub(crate) fn take(
     now_ns: u64,
     amount: (u64, u64),
 ) -> Update<Decision> {
-    let Survey { found, idle } = survey(cell, key, now_ns);
-    let before = full_at(cell, found);
-    let slot = found.or(idle).or_else(|| free(cell, most_slots));
-    take_at(cell, slot, before, key, bucket, now_ns, amount)
+    let survey = Survey::of(cell, most_slots, key, bucket, now_ns);
+    take_at(cell, survey, key, bucket, now_ns, amount)
 }
 
 /// The same in a set, which may be marked.
@@ -85,28 +90,26 @@ pub(crate) fn take_in_set(
     amount: (u64, u64),
     inherited: Option<Inheritance>,
 ) -> Update<Decision> {
-    let Survey { found, idle } = survey(cell, key, now_ns);
-    let mut before = full_at(cell, found);
-    let slot = found.or(idle).or_else(|| free(cell, most_slots));
-    if slot.is_none() {
-        return Update::Keep(Decision::NoRoom);
+    let mut survey = Survey::of(cell, most_slots, key, bucket, now_ns);
+    if !survey.is_known() {
+        if survey.vacant.is_none() {
+            return Update::Keep(Decision::NoRoom);
+        }
+        if let Some(mark) = cell.mark.filter(|mark| mark.until_ns > now_ns) {
+            let mark = Mark(mark.number);
+            let Some(inherited) = inherited.filter(|it| it.mark == mark) else {
+                return Update::Keep(Decision::Inherits(mark));
+            };
+            survey.full_at = inherited.full_at;
+        }
     }
-    if found.is_none()
-        && let Some(mark) = cell.mark.filter(|mark| mark.until_ns > now_ns)
-    {
-        let mark = Mark(mark.number);
-        let Some(inherited) = inherited.filter(|it| it.mark == mark) else {
-            return Update::Keep(Decision::Inherits(mark));
-        };
-        before = inherited.full_at;
-    }
-    take_at(cell, slot, before, key, bucket, now_ns, amount)
+    take_at(cell, survey, key, bucket, now_ns, amount)
 }
 
 /// Marks a set: somebody who has found no slot has tokens from elsewhere, and
 /// debt there until this time. `false`: the bucket `key` has a slot after all.
 pub(crate) fn mark(cell: &mut Buckets, key: Key, until: Fixed) -> Update<bool> {
-    if find(cell, key).is_some() {
+    if slots_of(cell, key).next().is_some() {
         return Update::Keep(false);
     }
     let known = cell.mark.unwrap_or_default();
@@ -117,94 +120,149 @@ pub(crate) fn mark(cell: &mut Buckets, key: Key, until: Fixed) -> Update<bool> {
     Update::Write(true)
 }
 
-/// Puts tokens back; says whether the bucket was there.
+/// Puts tokens back, whatever the limit is that each slot was written under; says
+/// whether the bucket was there. `bucket`: its limit where that is not known.
 pub(crate) fn give_back(cell: &mut Buckets, key: Key, bucket: Gcra, tokens: u64) -> bool {
-    let Some(slot) = find(cell, key) else {
-        return false;
-    };
-    let full_at = bucket.give_back(full_at(cell, Some(slot)), tokens);
-    write(cell, slot, key, full_at, bucket);
-    true
+    let mut is_there = false;
+    for slot in slots_of(cell, key) {
+        let written = limit_of(slot).unwrap_or(bucket);
+        set(slot, written.give_back(full_at(slot), tokens));
+        is_there = true;
+    }
+    is_there
 }
 
 /// When the bucket `key` is full again, if it is known.
-pub(crate) fn peek(cell: &Buckets, key: Key) -> Option<Fixed> {
-    find(cell, key).map(|slot| full_at(cell, Some(slot)))
+pub(crate) fn peek(cell: &mut Buckets, key: Key, bucket: Gcra, now_ns: u64) -> Option<Fixed> {
+    let survey = Survey::of(cell, 0, key, bucket, now_ns);
+    survey.is_known().then_some(survey.full_at)
 }
 
-/// Takes from the bucket in a slot, if there is one; one slot behind the last is
-/// new.
+/// What there is for a key under a limit, in one pass.
+#[derive(Clone, Copy, Debug, Default)]
+struct Survey {
+    /// The bucket's slot under this limit.
+    own: Option<usize>,
+    /// The one of another limit under which the most tokens are missing.
+    other: Option<usize>,
+    /// A slot for who has none: one without debt, or one more behind the last.
+    vacant: Option<usize>,
+    /// When the bucket is full again.
+    full_at: Fixed,
+    /// Under another limit more tokens are missing than this one has.
+    is_cut: bool,
+}
+
+impl Survey {
+    fn of(cell: &Buckets, most_slots: usize, key: Key, bucket: Gcra, now_ns: u64) -> Self {
+        let mut survey = Self::default();
+        for (place, slot) in cell.buckets.iter().enumerate() {
+            if slot.key == key.0 {
+                survey.add(place, slot, bucket, now_ns);
+            } else if survey.vacant.is_none()
+                && (slot.full_at_ns, slot.full_at_fraction) <= (now_ns, 0)
+                // The overflow bucket keeps its own.
+                && slot.key != Key::OVERFLOW.0
+            {
+                survey.vacant = Some(place);
+            }
+        }
+        let last = cell.buckets.len();
+        let free = (last < most_slots).then_some(last);
+        survey.vacant = survey.vacant.or(free);
+        if survey.own.is_none() {
+            let most = bucket.empty(now_ns);
+            survey.is_cut = survey.full_at > most;
+            survey.full_at = survey.full_at.min(most);
+        }
+        survey
+    }
+
+    /// Adds a slot of the key.
+    fn add(&mut self, place: usize, slot: &Bucket, bucket: Gcra, now_ns: u64) {
+        let written = limit_of(slot);
+        if written.is_some_and(|it| it.rate() == bucket.rate()) {
+            self.own = Some(place);
+            self.full_at = full_at(slot);
+        } else if self.own.is_none() {
+            let same = bucket.as_full_as(written.unwrap_or(bucket), full_at(slot), now_ns);
+            if self.other.is_none() || same > self.full_at {
+                self.other = Some(place);
+                self.full_at = same;
+            }
+        }
+    }
+
+    fn is_known(&self) -> bool {
+        self.own.or(self.other).is_some()
+    }
+
+    /// Where a debt goes that was cut: beside the one that was not. A slot that does
+    /// not say its limit is of an earlier version of the filter, and gives way.
+    fn place_of_cut(&self, cell: &Buckets) -> Option<usize> {
+        let other = self.other.filter(|place| {
+            let slot = cell.buckets.get(*place);
+            slot.is_some_and(|slot| slot.rate.is_none())
+        });
+        other.or(self.vacant)
+    }
+}
+
+/// Takes from a bucket, if there is a slot for it.
 fn take_at(
     cell: &mut Buckets,
-    slot: Option<usize>,
-    before: Fixed,
+    survey: Survey,
     key: Key,
     bucket: Gcra,
     now_ns: u64,
     (least, most): (u64, u64),
 ) -> Update<Decision> {
-    match (bucket.take(before, now_ns, least, most), slot) {
-        (Ok(_), None) => Update::Keep(Decision::NoRoom),
-        (Ok(admitted), Some(slot)) => {
-            write(cell, slot, key, admitted.full_at, bucket);
+    match bucket.take(survey.full_at, now_ns, least, most) {
+        Ok(admitted) => {
+            let Some(place) = survey.own.or(survey.other).or(survey.vacant) else {
+                return Update::Keep(Decision::NoRoom);
+            };
+            for slot in slots_of(cell, key) {
+                let written = limit_of(slot).unwrap_or(bucket);
+                set(slot, written.charge(full_at(slot), admitted.tokens, now_ns));
+            }
+            write(cell, place, key, admitted.full_at, bucket);
             Update::Write(Decision::Admitted(admitted))
         }
-        // The limit was changed: the debt is cut to what it can be now.
-        (Err(denied), Some(slot)) if denied.full_at < before && is_of(cell, slot, key) => {
-            write(cell, slot, key, denied.full_at, bucket);
-            Update::Write(Decision::Denied(denied))
-        }
-        (Err(denied), _) => Update::Keep(Decision::Denied(denied)),
+        // From now on the tokens that this limit has come back, and no longer those of
+        // the other. Without a slot they do so once the other has as few to come.
+        Err(denied) if survey.is_cut => match survey.place_of_cut(cell) {
+            Some(place) => {
+                write(cell, place, key, survey.full_at, bucket);
+                Update::Write(Decision::Denied(denied))
+            }
+            None => Update::Keep(Decision::Denied(denied)),
+        },
+        Err(denied) => Update::Keep(Decision::Denied(denied)),
     }
 }
 
-/// What there is for a key, in one pass.
-#[derive(Clone, Copy, Debug, Default)]
-struct Survey {
-    /// The bucket's own slot.
-    found: Option<usize>,
-    /// A slot without debt. The overflow bucket keeps its own.
-    idle: Option<usize>,
+/// The slots of a key: one for each limit that is in use.
+fn slots_of(cell: &mut Buckets, key: Key) -> impl Iterator<Item = &mut Bucket> {
+    cell.buckets
+        .iter_mut()
+        .filter(move |slot| slot.key == key.0)
 }
 
-fn survey(cell: &Buckets, key: Key, now_ns: u64) -> Survey {
-    let mut survey = Survey::default();
-    for (slot, bucket) in cell.buckets.iter().enumerate() {
-        if bucket.key == key.0 {
-            survey.found = Some(slot);
-            return survey;
-        }
-        let is_full = (bucket.full_at_ns, bucket.full_at_fraction) <= (now_ns, 0);
-        if survey.idle.is_none() && is_full && bucket.key != Key::OVERFLOW.0 {
-            survey.idle = Some(slot);
-        }
-    }
-    survey
+/// The limit that a slot was written under, if it says so.
+fn limit_of(slot: &Bucket) -> Option<Gcra> {
+    slot.rate.map(Gcra::of_rate)
 }
 
-/// The slot behind the last, if there may be one more.
-fn free(cell: &Buckets, most_slots: usize) -> Option<usize> {
-    let slots = cell.buckets.len();
-    (slots < most_slots).then_some(slots)
+fn full_at(slot: &Bucket) -> Fixed {
+    Fixed::from_parts(slot.full_at_ns, slot.full_at_fraction)
 }
 
-fn find(cell: &Buckets, key: Key) -> Option<usize> {
-    cell.buckets.iter().position(|bucket| bucket.key == key.0)
+fn set(slot: &mut Bucket, full_at: Fixed) {
+    (slot.full_at_ns, slot.full_at_fraction) = full_at.parts();
 }
 
-fn is_of(cell: &Buckets, slot: usize, key: Key) -> bool {
-    let bucket = cell.buckets.get(slot);
-    bucket.is_some_and(|bucket| bucket.key == key.0)
-}
-
-fn full_at(cell: &Buckets, slot: Option<usize>) -> Fixed {
-    let bucket = slot.and_then(|slot| cell.buckets.get(slot));
-    bucket.map_or(Fixed::default(), |bucket| {
-        Fixed::from_parts(bucket.full_at_ns, bucket.full_at_fraction)
-    })
-}
-
-fn write(cell: &mut Buckets, slot: usize, key: Key, full_at: Fixed, bucket: Gcra) {
+fn write(cell: &mut Buckets, place: usize, key: Key, full_at: Fixed, bucket: Gcra) {
     let (full_at_ns, full_at_fraction) = full_at.parts();
     let written = Bucket {
         key: key.0,
@@ -212,79 +270,11 @@ fn write(cell: &mut Buckets, slot: usize, key: Key, full_at: Fixed, bucket: Gcra
         full_at_fraction,
         rate: Some(bucket.rate()),
     };
-    match cell.buckets.get_mut(slot) {
+    match cell.buckets.get_mut(place) {
         Some(known) => *known = written,
         None => cell.buckets.push(written),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
-
-    const SECOND: u64 = 1_000_000_000;
-
-    fn one(cell: &mut Buckets, key: u64, now: u64) -> Decision {
-        let bucket = Gcra::new(1, SECOND, 1);
-        match take(cell, 4, Key::new(key), bucket, now, (1, 1)) {
-            Update::Keep(answer) | Update::Write(answer) => answer,
-        }
-    }
-
-    #[test]
-    fn debtors_stay_and_the_idle_make_room() {
-        let mut cell = Buckets::default();
-        for key in 10..14 {
-            assert!(matches!(one(&mut cell, key, key), Decision::Admitted(_)));
-        }
-        assert_eq!(cell.buckets.len(), 4);
-        assert_eq!(one(&mut cell, 99, 20), Decision::NoRoom);
-        for key in 10..14 {
-            assert!(matches!(one(&mut cell, key, 20), Decision::Denied(_)));
-        }
-        // The first is full again, the others are not.
-        assert!(matches!(
-            one(&mut cell, 99, SECOND + 10),
-            Decision::Admitted(_)
-        ));
-        assert_eq!(peek(&cell, Key::new(10)), None);
-        assert_eq!(one(&mut cell, 98, SECOND + 10), Decision::NoRoom);
-        assert_eq!(cell.buckets.len(), 4);
-    }
-
-    #[test]
-    fn the_overflow_bucket_is_not_evicted() {
-        let mut cell = Buckets::default();
-        let bucket = Gcra::new(1, SECOND, 1);
-        let _ = take(&mut cell, 1, Key::OVERFLOW, bucket, 0, (1, 1));
-        assert_eq!(
-            take(&mut cell, 1, Key::new(5), bucket, 9 * SECOND, (1, 1)),
-            Update::Keep(Decision::NoRoom)
-        );
-    }
-
-    #[test]
-    fn tokens_are_given_back_to_whom_they_belong() {
-        let mut cell = Buckets::default();
-        let _ = one(&mut cell, 7, 0);
-        let bucket = Gcra::new(1, SECOND, 1);
-        assert!(!give_back(&mut cell, Key::new(8), bucket, 1));
-        assert!(give_back(&mut cell, Key::new(7), bucket, 1));
-        assert!(matches!(one(&mut cell, 7, 0), Decision::Admitted(_)));
-    }
-
-    #[test]
-    fn a_bucket_says_under_which_rate_it_was_written() {
-        let mut cell = Buckets::default();
-        let (slow, fast) = (Gcra::new(1, SECOND, 2), Gcra::new(9, SECOND, 9));
-        let rates = |cell: &Buckets| -> Vec<_> { cell.buckets.iter().map(|it| it.rate).collect() };
-        let _ = take(&mut cell, 4, Key::new(5), slow, 0, (1, 1));
-        let _ = take(&mut cell, 4, Key::new(6), fast, 0, (1, 1));
-        assert_eq!(rates(&cell), [Some(slow.rate()), Some(fast.rate())]);
-        let _ = take(&mut cell, 4, Key::new(5), fast, SECOND, (1, 1));
-        assert!(give_back(&mut cell, Key::new(6), slow, 1));
-        assert_eq!(rates(&cell), [Some(fast.rate()), Some(slow.rate())]);
-    }
-}
+mod tests;

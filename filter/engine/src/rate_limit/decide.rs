@@ -80,6 +80,9 @@ impl RateLimits {
         };
         for (rule, matched_rule) in self.rules_of(matched) {
             let passes = !rule.shadow || rule.passes_in_shadow(matched_rule, limiter, in_flight);
+            if matched_rule.is_counted {
+                continue;
+            }
             let counter = if passes { rule.admitted } else { rule.limited };
             limiter.event.count(counter);
         }
@@ -267,11 +270,14 @@ impl TakenTokens {
 }
 
 impl Rule {
-    /// The bucket that a request takes from, if there is one.
+    /// The bucket that a request takes from, if there is one and it has not done so.
     pub(super) fn bucket(&self, matched_rule: MatchedRule) -> Option<BucketRef> {
         let RuleLimit::Bucket(limit) = self.limit else {
             return None;
         };
+        if matched_rule.is_counted {
+            return None;
+        }
         let key = matched_rule.key;
         Some(BucketRef { limit, key })
     }
@@ -300,7 +306,7 @@ impl Rule {
         }
         let pays = match (self.limit, self.bucket(matched_rule)) {
             (_, Some(bucket)) => limiter.take(bucket, self.cost).is_ok(),
-            (limit, None) => limit == RuleLimit::Unlimited,
+            (limit, None) => limit == RuleLimit::Unlimited || matched_rule.is_counted,
         };
         if let (Some(key), false) = (key, pays) {
             limiter.release(key);

@@ -10,6 +10,9 @@
 //! nanoseconds). The largest limit, 2³² − 1 requests per second, makes the
 //! shortest interval: 0.23 ns, a billion of these units, so that rounding
 //! it changes a rate by less than one part in 10⁹.
+//!
+//! A debt is known in time, and what a client has used is known in tokens: under
+//! another limit the same number of tokens is another time ([`Gcra::as_full_as`]).
 
 use std::num::NonZeroU32;
 
@@ -52,9 +55,6 @@ pub(crate) struct Denied {
 }
 
 const FRACTION_BITS: u32 = 32;
-/// Clock skew tolerated between workers: so much older may one's reading of the
-/// clock be when its turn comes.
-const SKEW: Fixed = Fixed::from_ns(1_000_000_000);
 
 impl Fixed {
     /// Whole nanoseconds.
@@ -83,6 +83,23 @@ impl Fixed {
     #[inline(never)]
     fn times(self, count: u64) -> Self {
         Self(self.0.saturating_mul(u128::from(count)))
+    }
+
+    /// This length of time, where a token is worth another one: as many tokens,
+    /// rounded up.
+    #[inline(never)]
+    fn in_tokens_of(self, from: Self, to: Self) -> Self {
+        let from = from.0.max(1);
+        let whole = (self.0 / from).saturating_mul(to.0);
+        // Neither factor has more than 88 bits, as a token comes back within 100 years;
+        // where their product has more than 128, the lowest of `from` are left out.
+        let rest = self.0 % from;
+        let bits = |number: u128| u128::BITS - number.leading_zeros();
+        let excess = (bits(rest) + bits(to.0)).saturating_sub(u128::BITS);
+        let part = (rest.div_ceil(1 << excess))
+            .saturating_mul(to.0)
+            .div_ceil((from >> excess).max(1));
+        Self(whole.saturating_add(part.min(to.0)))
     }
 
     fn plus(self, other: Self) -> Self {
@@ -114,9 +131,42 @@ impl Gcra {
         }
     }
 
+    /// A bucket with this limit, as other workers or an earlier configuration
+    /// have it.
+    pub(crate) fn of_rate(rate: Rate) -> Self {
+        Self::new(rate.tokens.get(), rate.period_ns, rate.burst)
+    }
+
     /// The limit that it was made from.
     pub(crate) fn rate(self) -> Rate {
         self.rate
+    }
+
+    /// When this bucket would be full again if as many tokens were missing in it as are in
+    /// another one, be it more than it has: what was used stays used when a limit is
+    /// raised or lowered. Rounded up by less than a millionth of a token.
+    pub(crate) fn as_full_as(self, other: Self, full_at: Fixed, now_ns: u64) -> Fixed {
+        let now = Fixed::from_ns(now_ns);
+        let debt = full_at.minus(now);
+        now.plus(match other.interval == self.interval {
+            true => debt,
+            false => debt.in_tokens_of(other.interval, self.interval),
+        })
+    }
+
+    /// When a bucket is full again in which there is nothing now, and from which nothing
+    /// can be taken ahead.
+    pub(crate) fn empty(self, now_ns: u64) -> Fixed {
+        let now = Fixed::from_ns(now_ns);
+        now.plus(self.capacity).plus(self.ahead)
+    }
+
+    /// What others have taken under their limit, taken from this bucket, too. It does
+    /// not become emptier than empty by that.
+    pub(crate) fn charge(self, full_at: Fixed, tokens: u64, now_ns: u64) -> Fixed {
+        let full_at = full_at.max(Fixed::from_ns(now_ns));
+        let after = self.spend(full_at, tokens);
+        after.min(self.empty(now_ns)).max(full_at)
     }
 
     /// The same, but up to `most` tokens may be taken before they come back,
@@ -155,11 +205,11 @@ impl Gcra {
         most: u64,
     ) -> Result<Admitted, Denied> {
         let now = Fixed::from_ns(now_ns);
-        let full_at = self.in_bounds(full_at, now);
+        let full_at = full_at.max(now);
         let soonest = now.plus(self.capacity);
         let latest = soonest.plus(self.ahead);
         let grant = |tokens| {
-            let full_at = full_at.plus(self.interval.times(tokens));
+            let full_at = self.spend(full_at, tokens);
             Admitted {
                 tokens,
                 full_at,
@@ -178,6 +228,11 @@ impl Gcra {
         Ok(grant(self.tokens(full_at, now_ns)))
     }
 
+    /// So many tokens are taken from a bucket that may be as empty as need be.
+    pub(crate) fn spend(self, full_at: Fixed, tokens: u64) -> Fixed {
+        full_at.plus(self.interval.times(tokens))
+    }
+
     /// Puts tokens back. More than were taken do no harm: a bucket is never
     /// more than full.
     pub(crate) fn give_back(self, full_at: Fixed, tokens: u64) -> Fixed {
@@ -187,7 +242,7 @@ impl Gcra {
     /// Whole tokens in the bucket.
     pub(crate) fn tokens(self, full_at: Fixed, now_ns: u64) -> u64 {
         let now = Fixed::from_ns(now_ns);
-        let debt = self.in_bounds(full_at, now).minus(now);
+        let debt = full_at.max(now).minus(now);
         let rest = self.capacity.minus(debt);
         u64::try_from(rest.0 / self.interval.0.max(1)).unwrap_or(u64::MAX)
     }
@@ -195,23 +250,8 @@ impl Gcra {
     /// Nanoseconds until there are so many tokens, 0 if there are.
     pub(crate) fn wait_for(self, tokens: u64, full_at: Fixed, now_ns: u64) -> u64 {
         let now = Fixed::from_ns(now_ns);
-        let after = self
-            .in_bounds(full_at, now)
-            .plus(self.interval.times(tokens));
+        let after = self.spend(full_at.max(now), tokens);
         after.minus(now.plus(self.capacity)).ceil_ns()
-    }
-
-    /// A bucket is at most full and at most empty. After a change of its
-    /// limit it may claim to be emptier; what is little more than empty was
-    /// written by a worker that has read the clock later, and stays.
-    #[inline(never)]
-    fn in_bounds(self, full_at: Fixed, now: Fixed) -> Fixed {
-        let empty = now.plus(self.capacity).plus(self.ahead);
-        if full_at > empty.plus(SKEW) {
-            empty
-        } else {
-            full_at.max(now)
-        }
     }
 }
 
@@ -251,24 +291,31 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_limit_does_not_inherit_a_longer_debt() {
-        let slow = Gcra::new(1, YEAR, 1);
+    fn as_many_tokens_are_missing_under_another_limit() {
+        let (slow, fast) = (Gcra::new(1, YEAR, 1), Gcra::new(2, SECOND, 2));
         let empty = slow.take(Fixed::default(), 5, 1, 1).unwrap().full_at;
-        let fast = Gcra::new(2, SECOND, 2);
-        assert_eq!(fast.tokens(empty, 5), 0);
-        assert_eq!(fast.wait_for(1, empty, 5), SECOND / 2);
+        let same = fast.as_full_as(slow, empty, 5);
+        assert_eq!(
+            (fast.tokens(same, 5), same),
+            (1, Fixed::from_ns(5 + SECOND / 2))
+        );
+        assert_eq!(slow.as_full_as(fast, same, 5), empty);
+        // A bucket that is full is full.
+        assert_eq!(
+            fast.as_full_as(slow, Fixed::from_ns(4), 5),
+            Fixed::from_ns(5)
+        );
     }
 
-    /// A reading of the clock may be a second old; an older one takes the debt
-    /// for that of another limit, and gives back what came in that time.
+    /// One that another worker has emptied meanwhile.
     #[test]
-    fn a_reading_of_the_clock_may_be_a_second_old() {
+    fn an_old_reading_of_the_clock_lets_nothing_more_pass() {
         const NOW: u64 = 100 * SECOND;
         let bucket = Gcra::new(10, SECOND, 30);
         let empty = bucket.take(Fixed::default(), NOW, 30, 30).unwrap().full_at;
-        for (late, cut) in [(SECOND, 0), (SECOND + 1, 10), (2 * SECOND, 20)] {
+        for late in [0, SECOND, 2 * SECOND] {
             let denied = bucket.take(empty, NOW - late, 1, 1).unwrap_err();
-            assert_eq!(bucket.tokens(denied.full_at, NOW), cut, "{late} ns late");
+            assert_eq!(denied.wait_ns, late + SECOND / 10);
         }
     }
 
@@ -283,6 +330,26 @@ mod tests {
             let error = (bucket.interval.0 as f64 - wanted).abs() / wanted;
             prop_assert!(error <= 1e-6, "{error}");
             prop_assert_eq!(bucket.tokens(Fixed::default(), 0), u64::from(requests));
+        }
+
+        /// From any limit to any other, to a millionth of a token, and never to fewer.
+        #[test]
+        fn a_change_of_the_limit_keeps_the_tokens_that_are_missing(
+            requests: [u32; 2], units in prop::array::uniform2(prop::sample::select(vec![SECOND, 60 * SECOND, 86_400 * SECOND, YEAR])),
+            burst in 1_u32.., used: f64,
+        ) {
+            let limit = |i: usize| Gcra::new(requests[i].max(1), units[i], burst);
+            let (from, to) = (limit(0), limit(1));
+            let tokens = |limit: Gcra, full_at: Fixed| full_at.0 as f64 / limit.interval.0 as f64;
+            let full_at = Fixed((from.capacity.0 as f64 * used.abs().fract()) as u128);
+            let same = to.as_full_as(from, full_at, 0);
+            let (before, after) = (tokens(from, full_at), tokens(to, same));
+            // Where an interval is a few units, rounding one up is much of it.
+            let unit = 1.0 / to.interval.0 as f64;
+            prop_assert!((before - after).abs() <= 1e-6 + before * 1e-12 + unit, "{before} {after}");
+            prop_assert!(after >= before * (1.0 - 1e-12));
+            let whole = from.interval.times(burst.into());
+            prop_assert_eq!(to.as_full_as(from, whole, 0), to.interval.times(burst.into()));
         }
 
         /// In no time x are there more than burst + x / interval.

@@ -114,7 +114,8 @@ impl<H: Host> Limiter<'_, '_, H> {
         if let Some(wait) = self.cached_denial(at, cost) {
             return Some(wait);
         }
-        let peek = |cell: &mut Buckets| Update::Keep(buckets::peek(cell, at.key));
+        let (now_ns, bucket) = (self.now_ns, limit.bucket);
+        let peek = |cell: &mut Buckets| Update::Keep(buckets::peek(cell, at.key, bucket, now_ns));
         let full_at = self
             .update(limit, limit.home(at.key), peek)
             .ok()

@@ -12,6 +12,12 @@
 //! a bucket becomes full: a client may have to wait for its last token, or for
 //! the next one, that much longer.
 //!
+//! The counters of a cell are debts under one limit; under another one as many tokens
+//! are missing. They are rewritten for another limit once in [`CONVERSION_NS`] at most,
+//! which cuts each debt to what that limit can have. So two configurations that serve at
+//! the same time do not forgive a client's debt to one another more often than that, and
+//! the work is bounded. Until then whoever has another limit converts what it reads.
+//!
 //! Sources: Cormode and Muthukrishnan, "An improved data stream summary: the
 //! count-min sketch" (2005); Estan and Varghese, "New directions in traffic
 //! measurement" (2002), for the conservative update.
@@ -19,7 +25,7 @@
 use std::borrow::Borrow;
 
 use super::buckets::{Decision, Key};
-use super::gcra::{Fixed, Gcra};
+use super::gcra::{Denied, Fixed, Gcra};
 use crate::host::shared_state::{OverflowCells, Update};
 
 /// How a rule's counters are laid out. Depends on its limit, which may change:
@@ -50,6 +56,8 @@ const LEAST_COUNTERS: usize = 512;
 /// further up four bytes do. In so many units a bucket becomes full: an eighth
 /// of what such a counter can say, or a 256th.
 const WIDTHS: [(u64, usize, u64); 3] = [(1, 1, 1 << 5), (512, 2, 1 << 13), (u64::MAX, 4, 1 << 24)];
+/// Counters are rewritten for another limit once in so long, in nanoseconds.
+const CONVERSION_NS: u64 = 60_000_000_000;
 /// The second counter's place is further up in the hash.
 const SECOND_PLACE: u32 = MOST_COUNTERS.trailing_zeros();
 
@@ -105,49 +113,83 @@ pub(crate) fn take(
     now_ns: u64,
     (least, most): (u64, u64),
 ) -> Update<Decision> {
-    let shape = Shape::of(bucket);
-    let mut converted = converted(cells, shape, now_ns);
-    let debt = Sketch {
-        shape,
-        cells: converted.as_ref().unwrap_or(cells),
+    let is_converted = convert(cells, bucket, now_ns);
+    let answer = |decision| match is_converted {
+        true => Update::Write(decision),
+        false => Update::Keep(decision),
+    };
+    let full_at = debt(cells, key, bucket, now_ns);
+    let admitted = match bucket.take(full_at, now_ns, least, most) {
+        Ok(admitted) => admitted,
+        Err(denied) => return answer(Decision::Denied(denied)),
+    };
+    let Some(shape) = Shape::of_cells(cells) else {
+        return Update::Keep(Decision::NoRoom);
+    };
+    let written = limit_of(cells, bucket);
+    let mut sketch = Sketch { shape, cells };
+    let after = if written.rate() == bucket.rate() {
+        admitted.full_at
+    } else {
+        let before = sketch.debt(key).max(Fixed::from_ns(now_ns));
+        written.spend(before, admitted.tokens)
+    };
+    if sketch.raise(key, after, now_ns) {
+        return Update::Write(Decision::Admitted(admitted));
     }
-    .debt(key);
-    match bucket.take(debt, now_ns, least, most) {
-        Ok(admitted) => {
-            if let Some(converted) = converted.take() {
-                *cells = converted;
-            }
-            Sketch { shape, cells }.raise(key, admitted.full_at, now_ns);
-            Update::Write(Decision::Admitted(admitted))
-        }
-        Err(denied) => Update::Keep(Decision::Denied(denied)),
-    }
+    // Counters that were written for a much smaller limit cannot say as much.
+    Update::Write(Decision::Denied(Denied {
+        wait_ns: bucket.refill_ns(least),
+        full_at,
+    }))
 }
 
 /// When a bucket would be full again from which all was taken that stands in
 /// the counters of `key`: not before its own debt has been paid.
 pub(crate) fn debt(cells: &OverflowCells, key: Key, bucket: Gcra, now_ns: u64) -> Fixed {
-    let shape = Shape::of(bucket);
-    let converted = converted(cells, shape, now_ns);
-    let cells = converted.as_ref().unwrap_or(cells);
-    Sketch { shape, cells }.debt(key)
+    let Some(shape) = Shape::of_cells(cells) else {
+        return Fixed::default();
+    };
+    let full_at = Sketch { shape, cells }.debt(key);
+    let same = bucket.as_full_as(limit_of(cells, bucket), full_at, now_ns);
+    same.min(bucket.empty(now_ns))
 }
 
-/// Cells that were written under another limit, or not yet, in this shape. No debt
-/// becomes less by that, but for what the limit cannot have.
-fn converted(cells: &OverflowCells, shape: Shape, now_ns: u64) -> Option<OverflowCells> {
-    let known = Shape::of_cells(cells);
-    if known == Some(shape) {
-        return None;
+/// The limit that cells were written under. Those of an earlier version do not say it.
+fn limit_of(cells: &OverflowCells, bucket: Gcra) -> Gcra {
+    cells.rate.map_or(bucket, Gcra::of_rate)
+}
+
+/// Rewrites cells that were written under another limit, or not yet, for this one, unless
+/// that was done a moment ago; says whether it has. No debt becomes less by that, but for
+/// what the limit cannot have.
+fn convert(cells: &mut OverflowCells, bucket: Gcra, now_ns: u64) -> bool {
+    let (shape, known) = (Shape::of(bucket), Shape::of_cells(cells));
+    let is_same = known == Some(shape) && cells.rate == Some(bucket.rate());
+    let is_fresh = now_ns < cells.converted_ns.saturating_add(CONVERSION_NS);
+    if is_same || known.is_some() && is_fresh && cells.converted_ns > 0 {
+        return false;
     }
-    let old = known.map(|shape| Sketch { shape, cells });
-    let debts: Vec<u64> = old.map_or_else(Vec::new, |old| {
-        (0..old.shape.counters).map(|it| old.full_at(it)).collect()
+    let written = limit_of(cells, bucket);
+    let most = bucket.empty(now_ns);
+    let debts: Vec<Fixed> = known.map_or_else(Vec::new, |shape| {
+        let old = Sketch {
+            shape,
+            cells: &*cells,
+        };
+        let debt = |place| {
+            let full_at = Fixed::from_ns(old.full_at(place));
+            bucket.as_full_as(written, full_at, now_ns).min(most)
+        };
+        (0..shape.counters).map(debt).collect()
     });
     let mut new = OverflowCells {
         base_ns: now_ns,
         unit_ns: shape.unit,
         width: shape.width,
+        rate: Some(bucket.rate()),
+        // The first who writes them converts nothing.
+        converted_ns: known.map_or(0, |_| now_ns),
         counters: vec![0; shape.counters * shape.width],
     };
     let mut sketch = Sketch {
@@ -158,14 +200,15 @@ fn converted(cells: &OverflowCells, shape: Shape, now_ns: u64) -> Option<Overflo
     // one.
     for place in 0..shape.counters.max(debts.len()) {
         let old = place.checked_rem(debts.len()).unwrap_or(0);
-        let debt = debts.get(old).copied().unwrap_or(0);
+        let debt = debts.get(old).map_or(0, |debt| debt.ceil_ns());
         let place = place.checked_rem(shape.counters).unwrap_or(0);
         if debt > now_ns {
             let steps = sketch.steps_to(debt).min(shape.most());
             sketch.set(place, steps.max(sketch.get(place)));
         }
     }
-    Some(new)
+    *cells = new;
+    true
 }
 
 impl<C: Borrow<OverflowCells>> Sketch<C> {
@@ -206,18 +249,22 @@ impl<C: Borrow<OverflowCells>> Sketch<C> {
 }
 
 impl Sketch<&mut OverflowCells> {
-    /// Raises the counters of `key` to at least this.
-    fn raise(&mut self, key: Key, full_at: Fixed, now_ns: u64) {
+    /// Raises the counters of `key` to at least this, if they can say as much.
+    fn raise(&mut self, key: Key, full_at: Fixed, now_ns: u64) -> bool {
         let full_at = full_at.ceil_ns();
         if self.steps_to(full_at) > self.shape.most() {
             self.rebase(now_ns);
         }
-        let steps = self.steps_to(full_at).min(self.shape.most());
+        let steps = self.steps_to(full_at);
+        if steps > self.shape.most() {
+            return false;
+        }
         for place in self.shape.places(key) {
             if self.get(place) < steps {
                 self.set(place, steps);
             }
         }
+        true
     }
 
     /// Counts from now on. What is past is forgotten.

@@ -434,7 +434,7 @@ fn routes_beyond_the_bound_share_one_bucket_which_is_counted() {
 }
 
 #[test]
-fn an_update_keeps_the_buckets_and_clamps_them() {
+fn a_changed_limit_keeps_what_was_used() {
     let rule = |requests: u64, unit: &str, name: &str| {
         let other = r#"{"clientSelectors":[{"path":{"value":"/new"}}],"limit":{"requests":1,"unit":"Day"}}"#;
         format!(
@@ -443,25 +443,47 @@ fn an_update_keeps_the_buckets_and_clamps_them() {
         )
     };
     let a = [("a", "1")];
-    let mut sim = Sim::new(2, plan(&rule(10, "Hour", "")));
-    assert_eq!(
-        (0..20).filter(|i| sim.request(i % 2, &a).passed()).count(),
-        10
-    );
-    // The same limit, another one, and back: nothing is refilled by that.
-    for requests in [10, 20, 5] {
-        sim.reload(plan(&rule(requests, "Hour", "")));
-        assert!(!sim.request(1, &a).passed(), "{requests}");
-    }
-    // A shorter unit: the debt is not longer than all its tokens are worth.
+    let passed = |sim: &mut Sim| (0..40).filter(|i| sim.request(i % 2, &a).passed()).count();
+    let mut sim = Sim::new(2, plan(&rule(10, "Day", "")));
+    assert_eq!(passed(&mut sim), 10);
+    // The same limit: nothing is refilled by an update.
+    sim.reload(plan(&rule(10, "Day", "")));
+    assert_eq!(passed(&mut sim), 0);
+    // Raised: what is more is there at once.
+    sim.reload(plan(&rule(1_000, "Day", "")));
+    let first = sim.request(1, &a);
+    assert_eq!(first.header("x-ratelimit-remaining"), Some("989"));
+    // Lowered, with another unit: 11 of 15 are used.
+    sim.reload(plan(&rule(15, "Hour", "")));
+    assert_eq!(passed(&mut sim), 4);
+    // Lowered below what was used: it comes back at the new rate.
     sim.reload(plan(&rule(5, "Second", "")));
     let refused = sim.request(1, &a);
     assert_eq!(refused.header("retry-after"), Some("1"));
     sim.host.now_ns += SECOND;
-    assert_eq!((0..20).filter(|_| sim.request(0, &a).passed()).count(), 5);
+    assert_eq!(passed(&mut sim), 5);
     // Another identity: another bucket.
     sim.reload(plan(&rule(5, "Hour", r#""name":"n","#)));
     assert!(sim.request(0, &a).passed());
+}
+
+/// Requests wait for tokens that they have taken ahead: those are used.
+#[test]
+fn a_raised_limit_with_a_queue_keeps_what_was_used() {
+    let rule = |requests: u64, unit: &str| {
+        format!(
+            r#"{{"rules":[{{"limit":{{"requests":{requests},"unit":"{unit}"}},
+                "queue":{{"maxDelay":"1h","maxQueued":5}}}}]}}"#
+        )
+    };
+    let mut sim = Sim::new(2, plan(&rule(10, "Hour")));
+    let came: Vec<Came> = (0..16).map(|i| sim.request(i % 2, &[])).collect();
+    assert_eq!(came.iter().filter(|it| it.wakes_at.is_some()).count(), 5);
+    assert!(!came[15].passed());
+    sim.reload(plan(&rule(100, "Hour")));
+    let next = sim.request(0, &[]);
+    assert!(next.passed() && next.wakes_at.is_none());
+    assert_eq!(next.header("x-ratelimit-remaining"), Some("84"));
 }
 
 #[test]

@@ -70,7 +70,7 @@ pub struct FakeHost {
     pub details: String,
     /// The dynamic metadata.
     pub metadata: HashMap<Vec<String>, MetadataValue<'static>>,
-    /// When requests begin: nanoseconds since 1970.
+    /// When requests begin: nanoseconds since 1970; 0 if it cannot tell.
     pub start_time_ns: u64,
     /// How often headers or attributes were asked for.
     pub lookups: Cell<usize>,
@@ -223,7 +223,7 @@ impl Host for FakeHost {
 
     fn start_time_ns(&self) -> Option<u64> {
         self.count_lookup();
-        Some(self.start_time_ns)
+        Some(self.start_time_ns).filter(|start| *start > 0)
     }
 
     fn attempts(&self) -> u32 {

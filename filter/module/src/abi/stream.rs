@@ -8,6 +8,7 @@ use std::ptr;
 
 use super::callbacks::{self, FilterPtr};
 use super::scheduler::Scheduler;
+use super::timing;
 use super::types::{Attribute, Body, EnvoyBuffer, Map, ModuleBuffer, ModuleHeader, ResetReason};
 
 /// Envoy's filter of one stream.
@@ -156,6 +157,13 @@ impl Stream<'_> {
         let found =
             unsafe { callbacks::get_attribute_int(self.envoy, attribute as u32, &raw mut value) };
         found.then_some(value)
+    }
+
+    /// When the client's request began, if Envoy says so: nanoseconds since 1970. All
+    /// exchanges that internal redirects make of it have this in common.
+    pub(crate) fn start_ns(&self) -> Option<u64> {
+        // SAFETY: the filter is alive during its hook.
+        unsafe { timing::start_ns(self.envoy) }
     }
 
     /// Filter state that is bytes.

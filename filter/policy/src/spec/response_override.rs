@@ -158,8 +158,17 @@ impl OverrideRule {
     }
 
     fn refuse_contradictions(&self, at: Cursor<'_>, problems: &mut Problems) {
-        let Instead::Response(response) = &self.instead else {
-            return;
+        let response = match &self.instead {
+            Instead::Response(response) => response,
+            Instead::Redirect(redirect) => {
+                // Envoy is told one status for each that there may be.
+                if redirect.keep_status && self.matching.statuses.is_empty() {
+                    let reason = "has redirect.keepStatus without match.statusCodes: list the \
+                                  statuses that are to be kept";
+                    problems.note(&at.path, at.node.mark, Code::MissingField, reason);
+                }
+                return;
+            }
         };
         let keeps_body = response.body == NewBody::Original;
         if keeps_body && matches!(self.keep, KeepHeaders::Named(_)) {

@@ -73,6 +73,10 @@ pub struct OverflowCells {
     pub unit_ns: u64,
     /// Bytes of a counter.
     pub width: usize,
+    /// The limit that all of them are debts of; `None` if that is not known.
+    pub rate: Option<Rate>,
+    /// When they were last rewritten for another limit, in nanoseconds; 0: never.
+    pub converted_ns: u64,
     /// The counters, packed as there are many: each `width` bytes, little-endian.
     pub counters: Vec<u8>,
 }

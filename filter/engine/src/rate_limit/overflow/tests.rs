@@ -9,12 +9,19 @@ const NOW: u64 = 1_000 * HOUR;
 
 fn take_one(cells: &mut OverflowCells, key: u64, bucket: Gcra, now_ns: u64) -> bool {
     let mut written = cells.clone();
-    match take(&mut written, Key::new(key), bucket, now_ns, (1, 1)) {
-        Update::Write(Decision::Admitted(_)) => {
+    let decision = match take(&mut written, Key::new(key), bucket, now_ns, (1, 1)) {
+        Update::Write(decision) => {
             *cells = written;
-            true
+            decision
         }
-        Update::Keep(Decision::Denied(_)) => false,
+        Update::Keep(decision) => {
+            assert!(written == *cells);
+            decision
+        }
+    };
+    match decision {
+        Decision::Admitted(_) => true,
+        Decision::Denied(_) => false,
         other => panic!("{other:?}"),
     }
 }
@@ -71,6 +78,7 @@ fn damaged_cells_are_read_as_empty_ones() {
         unit_ns,
         width,
         counters: vec![0xff; counters],
+        ..OverflowCells::default()
     };
     for mut cells in [
         damaged(1, 0, 0),
@@ -82,6 +90,62 @@ fn damaged_cells_are_read_as_empty_ones() {
         assert!(take_one(&mut cells, 7, bucket, NOW));
         assert!(!take_one(&mut cells, 7, bucket, NOW));
     }
+}
+
+#[test]
+fn a_changed_limit_keeps_what_was_used_without_a_slot() {
+    const DAY: u64 = 24 * HOUR;
+    for ((requests, unit), used, (after, after_unit), left) in [
+        ((1, DAY), 1, (1_000, DAY), 999_usize),
+        ((10, HOUR), 9, (20, HOUR), 11),
+        ((1_000, HOUR), 10, (20, HOUR), 10),
+        ((1_000, HOUR), 500, (20, HOUR), 0),
+        ((3, SECOND), 2, (3, DAY), 1),
+        ((3, DAY), 2, (3, SECOND), 1),
+    ] {
+        let before = Gcra::new(requests, unit, requests);
+        let bucket = Gcra::new(after, after_unit, after);
+        let mut cells = OverflowCells::default();
+        for _ in 0..used {
+            assert!(take_one(&mut cells, 77, before, NOW));
+        }
+        // Rounding delays the last one.
+        let tokens = tokens_of(&mut cells, 77, bucket, NOW);
+        assert!(
+            (left.saturating_sub(1)..=left).contains(&tokens) || left == 0,
+            "{tokens} of {left}"
+        );
+        let wait = 3 * Shape::of(bucket).unit;
+        let late = tokens_of(&mut cells, 77, bucket, NOW + wait);
+        assert_eq!(tokens + late, left, "{requests} to {after}");
+        // Somebody else has all of it.
+        let tokens = tokens_of(&mut cells, 1 << 20 | 5, bucket, NOW + wait);
+        assert!(tokens + 1 >= after as usize, "{tokens} of {after}");
+    }
+}
+
+/// While two configurations serve, counters do not go back and forth between them.
+#[test]
+fn counters_are_rewritten_once_a_minute_at_most() {
+    let (large, small) = (Gcra::new(1_000, HOUR, 1_000), Gcra::new(20, HOUR, 20));
+    let mut cells = OverflowCells::default();
+    for _ in 0..500 {
+        assert!(take_one(&mut cells, 77, large, NOW));
+    }
+    // This cuts the debt.
+    assert!(!take_one(&mut cells, 77, small, NOW));
+    assert_eq!(cells.rate, Some(small.rate()));
+    // In the room of the small limit not all that the large one allows can be said.
+    let passed = tokens_of(&mut cells, 77, large, NOW + SECOND);
+    assert!((100..980).contains(&passed), "{passed}");
+    for second in 0..60 {
+        let now = NOW + second * SECOND;
+        assert!(!take_one(&mut cells, 77, small, now));
+        assert!(tokens_of(&mut cells, 77, large, now) <= 1);
+    }
+    assert_eq!(cells.rate, Some(small.rate()));
+    assert!(take_one(&mut cells, 78, large, NOW + 60 * SECOND));
+    assert_eq!(cells.rate, Some(large.rate()));
 }
 
 proptest! {
@@ -103,19 +167,25 @@ proptest! {
             }
             let late = now - gap % 900;
             let key = (client + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) / spread;
-            let truth = &mut alone[client as usize];
+            let before = limit_of(&cells, limit);
             let passed = take_one(&mut cells, key, limit, late);
-            match limit.take(*truth, late, 1, 1) {
-                Ok(admitted) if passed => *truth = admitted.full_at,
+            let written = limit_of(&cells, limit);
+            if before.rate() != written.rate() {
+                for truth in &mut alone {
+                    *truth = written.as_full_as(before, *truth, late).min(written.empty(late));
+                }
+            }
+            let same = |truth| limit.as_full_as(written, truth, late).min(limit.empty(late));
+            let truth = &mut alone[client as usize];
+            match limit.take(same(*truth), late, 1, 1) {
+                Ok(_) if passed => *truth = written.spend((*truth).max(Fixed::from_ns(late)), 1),
                 Err(_) => {
                     prop_assert!(!passed);
                 }
                 Ok(_) => {}
             }
             let known = debt(&cells, Key::new(key), limit, late);
-            let most = limit.take(Fixed::default(), late, 1, limit.burst());
-            let most = most.map_or(Fixed::default(), |it| it.full_at);
-            prop_assert!(known >= (*truth).min(most) || *truth <= Fixed::from_ns(late));
+            prop_assert!(known >= same(*truth) || *truth <= Fixed::from_ns(late));
         }
     }
 }

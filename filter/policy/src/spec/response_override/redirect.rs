@@ -29,6 +29,8 @@ pub struct Redirect {
     /// The status the client gets: 301, 302, and 303, 307 or 308 in mode
     /// `Client`.
     pub status: u16,
+    /// The client gets the original status instead. Only of an internal one.
+    pub keep_status: bool,
 }
 
 /// Who goes where a redirect leads.
@@ -73,6 +75,18 @@ impl Redirect {
         let status = object.or("statusCode", 302, problems, |at, problems| {
             read_status(at, mode, problems)
         })?;
+        let keep_status = object.or("keepStatus", false, problems, |at, problems| {
+            let keeps = at.boolean(problems)?;
+            if keeps && mode == RedirectMode::Client {
+                let reason = "must be left out beside mode: Client, which sends the client \
+                              elsewhere by a status of its own";
+                at.refuse(problems, Code::ExcludedField, reason);
+            } else if keeps && object.has("statusCode") {
+                let reason = "must be left out beside statusCode, which says the status";
+                at.refuse(problems, Code::ExcludedField, reason);
+            }
+            Some(keeps)
+        })?;
         let leads_back = ["scheme", "hostname", "path", "port"]
             .iter()
             .all(|name| !object.has(name));
@@ -92,6 +106,7 @@ impl Redirect {
             port: port.flatten(),
             hosts,
             status,
+            keep_status,
         })
     }
 

@@ -367,6 +367,13 @@ pub(crate) static REDIRECT: Object = object(
         )
         .or("302"),
         extension(
+            "keepStatus",
+            "With true the client gets the new page under the original status; not with \
+             mode Client or statusCode, and only where the rule lists statusCodes.",
+            Shape::Boolean,
+        )
+        .or("false"),
+        extension(
             "mode",
             "Client sends the client to the address; without it Envoy itself runs the request \
              again there, which btp apply writes.",

@@ -19,7 +19,20 @@ fn hosts_of_a_redirect_are_hosts_and_of_use() {
     };
     assert_eq!(redirect.hosts.len(), 3);
     assert!(redirect.echoes_host());
+    let kept = read_redirect(r#"{"keepStatus":true}"#).unwrap();
+    let Instead::Redirect(redirect) = &kept.response_override[0].instead else {
+        panic!("is a redirect")
+    };
+    assert!(redirect.keep_status);
     for (redirect, wanted) in [
+        (
+            r#"{"mode":"Client","path":{"type":"ReplaceFullPath","replaceFullPath":"/x"},"keepStatus":true}"#,
+            "redirect.keepStatus: must be left out beside mode: Client",
+        ),
+        (
+            r#"{"statusCode":301,"keepStatus":true}"#,
+            "redirect.keepStatus: must be left out beside statusCode",
+        ),
         (
             r#"{"mode":"Client","scheme":"https","hosts":["a.b","u@a.b"]}"#,
             "redirect.hosts[1]: must be a host, such as",
