@@ -180,12 +180,12 @@ impl Survey {
 
     /// Adds a slot of the key.
     fn add(&mut self, place: usize, slot: &Bucket, bucket: Gcra, now_ns: u64) {
-        let written = limit_of(slot);
-        if written.is_some_and(|it| it.rate() == bucket.rate()) {
+        if slot.rate == Some(bucket.rate()) {
             self.own = Some(place);
             self.full_at = full_at(slot);
         } else if self.own.is_none() {
-            let same = bucket.as_full_as(written.unwrap_or(bucket), full_at(slot), now_ns);
+            let written = limit_of(slot).unwrap_or(bucket);
+            let same = bucket.as_full_as(written, full_at(slot), now_ns);
             if self.other.is_none() || same > self.full_at {
                 self.other = Some(place);
                 self.full_at = same;
@@ -222,9 +222,11 @@ fn take_at(
             let Some(place) = survey.own.or(survey.other).or(survey.vacant) else {
                 return Update::Keep(Decision::NoRoom);
             };
-            for slot in slots_of(cell, key) {
+            let others = cell.buckets.iter_mut().enumerate();
+            for (_, slot) in others.filter(|(at, slot)| slot.key == key.0 && *at != place) {
                 let written = limit_of(slot).unwrap_or(bucket);
-                set(slot, written.charge(full_at(slot), admitted.tokens, now_ns));
+                let full_at = written.charge(full_at(slot), admitted.tokens, now_ns);
+                set(slot, full_at);
             }
             write(cell, place, key, admitted.full_at, bucket);
             Update::Write(Decision::Admitted(admitted))
