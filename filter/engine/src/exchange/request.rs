@@ -176,9 +176,12 @@ impl Exchange {
 
     /// The rate limits that count this request, and then its body.
     fn limit<H: Host>(&mut self, policy: &PolicyPlan, cx: &mut Context<'_, H>) -> Flow {
-        let matched = &self.facts.limits;
+        let matched = &mut self.facts.limits;
         let limits = policy.limits.as_ref().filter(|_| !matched.is_empty());
         let verdict = limits.map(|limits| {
+            if let Some(reply) = limits.missing_key(matched, &mut cx.event) {
+                return Verdict::Refuse(reply);
+            }
             let limiter = &mut cx.worker.limiter(cx.plan, &mut cx.event);
             limits.decide(matched, &mut self.in_flight, &mut self.paid, limiter)
         });
