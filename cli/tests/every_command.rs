@@ -216,6 +216,11 @@ fn every_field_goes_through_every_command() {
 
 /// Fields below `spec`, without a value that apply accepts of this bootstrap, and why.
 const REFUSED_IN_DEPTH: &[(&str, &str)] = &[
+    (".onMissing", "its documents have no type Distinct"),
+    (
+        ".sourceCIDR.prefixLength",
+        "its documents have no type Distinct",
+    ),
     (
         "compressor[].minContentLength",
         "needs the settings of its type beside it",
@@ -293,7 +298,8 @@ fn apply_says_where_each_field_went_that_lint_accepts() {
         if owner == Owner::Attachment || matches!(owner, Owner::Nobody(_)) {
             continue;
         }
-        let is_refused = REFUSED_IN_DEPTH.iter().any(|(it, _)| path.starts_with(it));
+        let means = |it: &str| path.starts_with(it) || (it.starts_with('.') && path.ends_with(it));
+        let is_refused = REFUSED_IN_DEPTH.iter().any(|(it, _)| means(it));
         let said = |(value, spec): &(Value, Value)| (value.clone(), stage.went(name, spec));
         let said: Vec<(Value, String)> = specs.iter().map(said).collect();
         let is_fine = said.iter().any(|(_, wrong)| wrong.is_empty());

@@ -41,6 +41,11 @@ const RULES: &[(&str, &str)] = &[
     ),
     ("sourceCIDR.type", "Distinct in rate limits alone"),
     (
+        "sourceCIDR.prefixLength",
+        "for Distinct alone, within the range",
+    ),
+    (".onMissing", "for Distinct alone"),
+    (
         "global.rules[].clientSelectors[].metadata",
         "is the filter's",
     ),

@@ -1,9 +1,10 @@
 //! Whose word Envoy takes for a client's address, which limits go by, and addresses of
 //! IPv6.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 
 use anyhow::{Result, ensure};
+use btp_tests::client::h1;
 use btp_tests::{Bootstrap, Builder, Envoy, Request, Route, Upstream};
 use serde_json::{Value, json};
 
@@ -97,6 +98,67 @@ async fn clients_of_ipv6_are_told_apart() -> Result<()> {
     ensure!(envoy.addr().is_ipv6());
     for status in [200, 429] {
         ensure!(envoy.get("/").await?.status == status);
+    }
+    envoy.assert_vm_alive().await
+}
+
+/// A listener for both families, behind a proxy of ours: a client of IPv6 is its /64, and
+/// one of IPv4 its address.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_ipv6_is_its_network_on_a_listener_for_both_families() -> Result<()> {
+    let each = |source: Value| {
+        json!({"clientSelectors": [{"sourceCIDR": source}],
+               "limit": {"requests": 1, "unit": "Hour"}})
+    };
+    let plugin = json!({"policies": [{"metadata": {"name": "p"}, "spec": {"rateLimit": {"local": {
+        "rules": [each(json!({"type": "Distinct", "value": "0.0.0.0/0"})),
+                  each(json!({"type": "Distinct", "value": "::/0", "prefixLength": 64}))]}}}}]});
+    let builder = Builder::new().plugin(&plugin);
+    let mut bootstrap = builder.route(Route::direct("/", 200, "ok")).build()?;
+    bootstrap.edit_http("main", |http| {
+        http["use_remote_address"] = json!(true);
+        http["xff_num_trusted_hops"] = json!(1);
+    })?;
+    let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
+    if has_ipv6 {
+        bootstrap.edit(|config| {
+            let listener = &mut config["static_resources"]["listeners"][0];
+            let address = &mut listener["address"]["socket_address"];
+            address["address"] = "::".into();
+            address["ipv4_compat"] = true.into();
+        });
+    }
+    let envoy = Envoy::start(&bootstrap).await?;
+    for (address, status) in [
+        ("2001:db8::1", 200),
+        ("2001:db8::1", 429),
+        ("2001:db8::ffff:2:3:4", 429),
+        ("2001:db8:0:1::1", 200),
+        ("192.0.2.1", 200),
+        ("192.0.2.1", 429),
+        ("192.0.2.2", 200),
+        ("::ffff:192.0.2.2", 429),
+        ("::ffff:192.0.2.3", 200),
+    ] {
+        let request = Request::get("/").header("x-forwarded-for", address);
+        let response = envoy.send(request).await?;
+        ensure!(response.status == status, "{address}: {response:?}");
+    }
+    if !has_ipv6 {
+        println!("this machine has no IPv6");
+        return envoy.assert_vm_alive().await;
+    }
+    // The connections' own addresses.
+    let of_ipv4 = (Ipv4Addr::LOCALHOST, envoy.addr().port()).into();
+    let of_ipv6 = (Ipv6Addr::LOCALHOST, envoy.addr().port()).into();
+    for (to, status) in [
+        (of_ipv4, 200),
+        (of_ipv4, 429),
+        (of_ipv6, 200),
+        (of_ipv6, 429),
+    ] {
+        let response = h1::get(to, "/").await?;
+        ensure!(response.status == status, "{to}: {response:?}");
     }
     envoy.assert_vm_alive().await
 }

@@ -150,6 +150,10 @@ async fn our_own_replies_tell_status_and_message() -> Result<()> {
     let page = json!({"rateLimit": limit, "responseOverride": [
         {"match": {"grpcStatus": [14]}, "response": {"grpcStatus": 3, "body": {"inline": "page"}}}]});
     let streamed = json!({"requestBuffer": {"limit": 2, "mode": "Stream"}});
+    let keyed = json!({"rateLimit": {"local": {"rules": [{
+        "clientSelectors": [{"headers": [
+            {"name": "x-user", "type": "Distinct", "onMissing": "Refuse"}]}],
+        "limit": {"requests": 1, "unit": "Hour"}}]}}});
     let cases = [
         (
             "limited",
@@ -157,6 +161,7 @@ async fn our_own_replies_tell_status_and_message() -> Result<()> {
             "14",
             "local_rate_limited",
         ),
+        ("keyed", keyed, "3", "missing_key"),
         ("paged", page, "3", "page"),
         (
             "aborted",

@@ -368,3 +368,35 @@ async fn grpc_streams_pass_and_grpc_errors_are_grpc() -> Result<()> {
     );
     envoy.assert_vm_alive().await
 }
+
+/// A route that answers by itself has nothing to upgrade to. Without `upgrade_configs` Envoy
+/// refuses a WebSocket before any filter sees it; with them it is a request like others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_at_a_route_that_answers_by_itself() -> Result<()> {
+    const UPGRADE: &str = "GET /direct HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\n\
+                           upgrade: websocket\r\n\r\n";
+    let plugin = errors_become(
+        &json!({"statusCode": 418, "body": {"inline": "no socket here"}}),
+        &json!({}),
+    );
+    for (accepts, wanted) in [(false, (403, "")), (true, (418, "no socket here"))] {
+        let mut bootstrap = Builder::new()
+            .plugin(&plugin)
+            .route(Route::direct("/direct", 500, "of Envoy"))
+            .build()?;
+        bootstrap.edit_http("main", |http| {
+            if accepts {
+                http["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
+            }
+        })?;
+        let envoy = Envoy::start(&bootstrap).await?;
+        let mut client = raw::Connection::open(envoy.addr()).await?;
+        client.send(UPGRADE).await?;
+        let response = client.read_response().await?;
+        println!("{accepts} {response:?}");
+        ensure!(response.status == wanted.0, "{accepts}: {response:?}");
+        ensure!(response.text() == wanted.1, "{accepts}: {response:?}");
+        envoy.assert_vm_alive().await?;
+    }
+    Ok(())
+}

@@ -96,7 +96,7 @@ impl Nested {
             };
             let is_needed = !deeper.is_empty();
             // What is counted by its value may as well be a list or an object.
-            let is_counted = it.condition.is_none();
+            let is_counted = it.condition.is_distinct();
             (is_needed || is_counted).then(|| Self {
                 namespace: namespace.clone(),
                 key: key.clone(),

@@ -9,21 +9,25 @@ mod headers;
 mod in_flight;
 mod leases;
 mod limiter;
+mod missing_key;
 mod overflow;
 mod reply;
 mod token_bucket;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use btp_policy::scalar::network;
 use btp_policy::spec::{LocalRule, Mode, Selector, ValueCondition};
 
 use crate::action::Reply;
 use crate::host::metrics::CounterId;
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
-use crate::request::selector::{meets, meets_any};
+use crate::request::selector::{lacks_key, meets, meets_any};
 use btp_policy::hash::{SipHasher, siphash24};
 use headers::HeaderFormat;
+use missing_key::MissingKey;
 
 pub(crate) use buckets::Key;
 pub(crate) use compile::LimitsCompiler;
@@ -62,6 +66,8 @@ struct Rule {
     reject: Arc<Reply>,
     /// The reply when the concurrency limit is reached.
     concurrency_limited: Arc<Reply>,
+    /// What becomes of requests without a key that they must have.
+    missing_key: Option<MissingKey>,
     admitted: CounterId,
     queued: CounterId,
     limited: CounterId,
@@ -83,6 +89,8 @@ pub(crate) struct MatchedRule {
     pub(crate) key: Key,
     /// It has counted this request already, before Envoy redirected it.
     pub(crate) is_counted: bool,
+    /// The request lacks a key that it must have.
+    lacks_key: bool,
 }
 
 impl RateLimits {
@@ -115,6 +123,7 @@ impl RateLimits {
                     rule: index,
                     key,
                     is_counted: false,
+                    lacks_key: rule.missing_key.is_some() && lacks_key(request, &rule.selector),
                 });
                 if self.mode == Mode::FirstMatch {
                     break;
@@ -133,33 +142,40 @@ impl Rule {
         hasher.write_u64(if self.per_route { route } else { 0 });
         let selector = &self.selector;
         for header in &selector.headers {
-            if header.condition == ValueCondition::Distinct {
-                let value = request.header(header.name.as_str());
-                hasher.write_value(&value.unwrap_or_default());
+            if let ValueCondition::Distinct(_) = header.condition {
+                write_key(&mut hasher, request.header(header.name.as_str()).as_deref());
             }
         }
         for param in &selector.query_params {
-            if param.condition == ValueCondition::Distinct {
-                let value = request.query_param(&param.name);
-                hasher.write_value(&value.unwrap_or_default());
+            if let ValueCondition::Distinct(_) = param.condition {
+                write_key(&mut hasher, request.query_param(&param.name).as_deref());
             }
         }
         for condition in &selector.metadata {
-            if condition.condition.is_none() {
+            if condition.condition.is_distinct() {
                 let (value, mut scalar) = (request.metadata(&condition.path), [0; 8]);
-                let key = value.map(|value| value.key(&mut scalar));
-                hasher.write_value(key.unwrap_or_default());
+                write_key(&mut hasher, value.map(|value| value.key(&mut scalar)));
             }
         }
-        if selector.sources.iter().any(|source| source.distinct)
-            && let Some(address) = request.source()
-        {
-            match address.to_canonical() {
-                std::net::IpAddr::V4(address) => hasher.write_value(&address.octets()),
-                std::net::IpAddr::V6(address) => hasher.write_value(&address.octets()),
+        // Of several ranges each counts the address by some of its bits: by the most of
+        // them they all do.
+        let prefixes = selector.sources.iter().filter_map(|it| it.distinct);
+        if let (Some(prefix), Some(address)) = (prefixes.max(), request.source()) {
+            match network(address, prefix) {
+                IpAddr::V4(address) => hasher.write_value(&address.octets()),
+                IpAddr::V6(address) => hasher.write_value(&address.octets()),
             }
         }
         Key::new(hasher.finish())
+    }
+}
+
+/// Adds the value of a key. None at all has a length that no value has, so that those
+/// without one share no bucket with those who send an empty one.
+fn write_key(hasher: &mut SipHasher, value: Option<&[u8]>) {
+    match value {
+        Some(value) => hasher.write_value(value),
+        None => hasher.write_u64(u64::MAX),
     }
 }
 

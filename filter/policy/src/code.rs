@@ -177,6 +177,8 @@ codes! {
     ResponseCostMetadata = 531, "the cost of responses comes from metadata";
     KeylessUnlimited = 532, "requests without the key pass unlimited";
     ThresholdOfTimeouts = 533, "a threshold that wrong statuses do not wait for";
+    OneAddressFamily = 539, "a limit for each address of one family alone";
+    WholeIpv6Addresses = 540, "a client of IPv6 has many addresses";
     // 06: Envoy configurations that are refused
     NotOneDocument = 601, "a file does not hold one YAML document";
     DuplicateKey = 602, "a key is there twice";

@@ -17,7 +17,7 @@ mod timestamp;
 mod units;
 
 pub use authority::Authority;
-pub use cidr::Cidr;
+pub use cidr::{Cidr, network};
 pub use duration::Duration;
 pub use header::{Header, read_header_value};
 pub use header_name::{HeaderName, read_header_name};

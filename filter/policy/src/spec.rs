@@ -65,8 +65,8 @@ pub use retry_constraint::{BudgetMode, OnExhausted, RetryConstraint, Scope};
 pub use schema::owner_at;
 pub use schema::{SPEC, by_hand, owner_of};
 pub use selector::{
-    MetadataCondition, MetadataValue, MethodCondition, Named, PathCondition, PathPattern, Selector,
-    SourceCondition, ValueCondition,
+    MetadataCondition, MetadataMatch, MetadataValue, MethodCondition, Named, OnMissing,
+    PathCondition, PathPattern, Selector, SourceCondition, ValueCondition, WHOLE_ADDRESS,
 };
 
 pub use crate::owner::{ByHand, Capability, Owner};

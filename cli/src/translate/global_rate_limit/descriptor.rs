@@ -123,7 +123,7 @@ fn conditions(rule: &Rule) -> Vec<Entry> {
         all.push(path(key('p', index), it));
     }
     for (index, it) in selector.sources.iter().enumerate() {
-        let letter = if it.distinct { 'a' } else { 'c' };
+        let letter = if it.distinct.is_some() { 'a' } else { 'c' };
         all.push(source(key(letter, index), *it));
     }
     for (index, it) in selector.query_params.iter().enumerate() {
@@ -179,13 +179,17 @@ fn source(key: String, condition: SourceCondition) -> Entry {
         "invert_match",
         condition.invert.then_some(true),
     );
-    let value = if condition.distinct { CLIENT } else { MET };
+    let value = if condition.distinct.is_some() {
+        CLIENT
+    } else {
+        MET
+    };
     let action = node!({
         "address_matcher": (matcher),
         "descriptor_key": (&key),
         "descriptor_value": value,
     });
-    let value = (!condition.distinct).then(|| MET.to_owned());
+    let value = condition.distinct.is_none().then(|| MET.to_owned());
     entry(key, value, "remote_address_match", action)
 }
 
@@ -232,7 +236,7 @@ fn string_match(condition: &ValueCondition) -> Option<(Node, bool)> {
             regex: wanted,
             invert,
         } => Some((regex(wanted.pattern()), !invert)),
-        ValueCondition::Distinct => None,
+        ValueCondition::Distinct(_) => None,
     }
 }
 

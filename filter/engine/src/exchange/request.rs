@@ -187,6 +187,9 @@ impl Exchange {
         }
         let limits = policy.limits.as_ref().filter(|_| !matched.is_empty());
         let verdict = limits.map(|limits| {
+            if let Some(reply) = limits.missing_key(matched, &mut cx.event) {
+                return Verdict::Refuse(reply);
+            }
             let limiter = &mut cx.worker.limiter(cx.plan, &mut cx.event);
             limits.decide(matched, &mut self.in_flight, &mut self.paid, limiter)
         });

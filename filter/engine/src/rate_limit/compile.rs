@@ -11,6 +11,7 @@ use btp_policy::spec::{Limit, LocalRateLimit, LocalRule};
 
 use super::headers::HeaderFormat;
 use super::in_flight::ConcurrencyLimit;
+use super::missing_key::MissingKey;
 use super::reply::{concurrency_limited, rejection};
 use super::token_bucket::{BucketPlace, KEYS_PER_SET, KeyTable, LimitCounters, TokenBucket};
 use super::{RateLimits, Rule, RuleLimit, route_hash, rule_name};
@@ -18,6 +19,7 @@ use crate::definitions::Definitions;
 use crate::event::LogMessage;
 use crate::host::shared_state::{BucketsId, CellKind, OverflowId, Owner};
 use crate::request::required::RequiredInputs;
+use crate::request::selector::requires_key;
 
 /// Collects what the limits of all policies have in common.
 #[derive(Debug)]
@@ -116,6 +118,8 @@ impl LimitsCompiler {
             headers,
             reject: Arc::new(rejection(reject)),
             concurrency_limited: Arc::new(concurrency_limited(reject)),
+            missing_key: requires_key(&rule.selector)
+                .then(|| MissingKey::new(count("rate_limit.missing_key"))),
             admitted: count("rate_limit.admitted"),
             queued: count("rate_limit.queued"),
             limited: count(if rule.shadow_mode {

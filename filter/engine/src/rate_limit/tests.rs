@@ -613,4 +613,6 @@ fn who_waits_goes_on_when_the_time_has_come_and_takes_no_more() {
 
 mod distinct;
 mod headers;
+mod missing_key;
+mod networks;
 mod overflow;

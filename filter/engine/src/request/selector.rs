@@ -2,10 +2,11 @@
 //! like them.
 
 use btp_policy::spec::{
-    MetadataCondition, MethodCondition, PathCondition, PathPattern, Selector, SourceCondition,
-    ValueCondition,
+    MetadataCondition, MetadataMatch, MethodCondition, OnMissing, PathCondition, PathPattern,
+    Selector, SourceCondition, ValueCondition,
 };
 
+use crate::host::headers::NO_HEADERS;
 use crate::request::Request;
 
 /// Whether one of the alternatives is met, or there are none.
@@ -41,6 +42,31 @@ pub(crate) fn meets(request: &Request<'_>, selector: &Selector) -> bool {
             .all(|condition| metadata_meets(request, condition))
 }
 
+/// Whether a request lacks a value that it must have to be counted by it, and is to be
+/// refused for that. All conditions hold for it otherwise.
+pub(crate) fn lacks_key(request: &Request<'_>, selector: &Selector) -> bool {
+    let refuses = |condition: &ValueCondition| {
+        matches!(condition, ValueCondition::Distinct(OnMissing::Refuse))
+    };
+    selector
+        .headers
+        .iter()
+        .any(|it| refuses(&it.condition) && request.header(it.name.as_str()).is_none())
+        || selector
+            .query_params
+            .iter()
+            .any(|it| refuses(&it.condition) && request.query_param(&it.name).is_none())
+        || selector.metadata.iter().any(|it| {
+            it.condition == MetadataMatch::Distinct(OnMissing::Refuse)
+                && request.metadata(&it.path).is_none()
+        })
+}
+
+/// Whether `lacks_key` can be true of a request.
+pub(crate) fn requires_key(selector: &Selector) -> bool {
+    lacks_key(&Request::new(&NO_HEADERS, None), selector)
+}
+
 /// An inverted condition holds if there is no value at all.
 fn value_meets(value: Option<&[u8]>, condition: &ValueCondition) -> bool {
     match condition {
@@ -51,8 +77,13 @@ fn value_meets(value: Option<&[u8]>, condition: &ValueCondition) -> bool {
         ValueCondition::Regex { regex, invert } => {
             value.is_some_and(|value| regex.is_match(value)) != *invert
         }
-        ValueCondition::Distinct => value.is_some(),
+        ValueCondition::Distinct(on_missing) => is_counted(value.is_some(), *on_missing),
     }
+}
+
+/// Whether a condition of type `Distinct` holds; a request without the key may be meant.
+fn is_counted(is_there: bool, on_missing: OnMissing) -> bool {
+    is_there || on_missing != OnMissing::Exempt
 }
 
 /// Methods differ by case (RFC 9110, 9.1), but over HTTP/2 Envoy passes `post`
@@ -94,10 +125,12 @@ fn source_meets(request: &Request<'_>, condition: SourceCondition) -> bool {
 /// What is not there equals nothing.
 fn metadata_meets(request: &Request<'_>, condition: &MetadataCondition) -> bool {
     let found = request.metadata(&condition.path);
-    let Some((wanted, invert)) = &condition.condition else {
-        return found.is_some();
-    };
-    found.is_some_and(|found| found.equals(wanted)) != *invert
+    match &condition.condition {
+        MetadataMatch::Exact { value, invert } => {
+            found.is_some_and(|found| found.equals(value)) != *invert
+        }
+        MetadataMatch::Distinct(on_missing) => is_counted(found.is_some(), *on_missing),
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,13 @@ pub struct Cidr {
     prefix: u8,
 }
 
+/// The network of this prefix length that `address` is in. An IPv4 address written as an
+/// IPv6 one counts as IPv4, and a length beyond its bits takes the whole address.
+#[must_use]
+pub fn network(address: IpAddr, prefix: u8) -> IpAddr {
+    masked(address.to_canonical(), prefix)
+}
+
 impl Cidr {
     /// The range that `text` stands for, or `None` if it is malformed.
     #[must_use]
@@ -40,6 +47,18 @@ impl Cidr {
             );
         }
         cidr
+    }
+
+    /// How many bits of an address say whether it lies within.
+    #[must_use]
+    pub const fn prefix(self) -> u8 {
+        self.prefix
+    }
+
+    /// How many bits the addresses have.
+    #[must_use]
+    pub const fn width(self) -> u8 {
+        width(self.address)
     }
 
     /// Whether `address` lies within. An IPv4 address written as an IPv6 one

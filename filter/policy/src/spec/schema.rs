@@ -136,6 +136,10 @@ pub static SPEC: Object = object(
             "    - clientSelectors:\n",
             "        - path: {value: /api}\n",
             "          sourceCIDR: {type: Distinct, value: 0.0.0.0/0}\n",
+            "      limit: {requests: 100, unit: Minute}\n",
+            "    - clientSelectors:\n",
+            "        - path: {value: /api}\n",
+            "          sourceCIDR: {type: Distinct, value: \"::/0\", prefixLength: 64}\n",
             "      limit: {requests: 100, unit: Minute}"
         ))
         .by(Owner::Filter(Capability::RateLimit)),

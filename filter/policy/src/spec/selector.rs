@@ -2,9 +2,11 @@
 
 pub(crate) mod schema;
 
+mod distinct;
 mod metadata;
 
-pub use metadata::{MetadataCondition, MetadataValue};
+pub use distinct::{OnMissing, WHOLE_ADDRESS};
+pub use metadata::{MetadataCondition, MetadataMatch, MetadataValue};
 
 use crate::code::Code;
 use crate::problem::Problems;
@@ -55,8 +57,8 @@ pub enum ValueCondition {
         /// The condition holds if it does not match, or is absent.
         invert: bool,
     },
-    /// It is there; each value counts on its own.
-    Distinct,
+    /// Each value counts on its own. It is there, unless a request without it is meant, too.
+    Distinct(OnMissing),
 }
 
 /// A condition on the method: it is one of `any_of` (if there are any) and
@@ -94,8 +96,8 @@ pub enum PathPattern {
 pub struct SourceCondition {
     /// It lies in this range.
     pub range: Cidr,
-    /// Each address counts on its own.
-    pub distinct: bool,
+    /// Addresses count on their own, as far as so many of their first bits differ.
+    pub distinct: Option<u8>,
     /// The condition holds if it lies outside.
     pub invert: bool,
 }
@@ -146,9 +148,9 @@ impl Selector {
         let params = self.query_params.iter().map(|param| &param.condition);
         headers
             .chain(params)
-            .any(|condition| *condition == ValueCondition::Distinct)
-            || self.sources.iter().any(|source| source.distinct)
-            || self.metadata.iter().any(|it| it.condition.is_none())
+            .any(|condition| matches!(condition, ValueCondition::Distinct(_)))
+            || self.sources.iter().any(|source| source.distinct.is_some())
+            || self.metadata.iter().any(|it| it.condition.is_distinct())
     }
 
     /// Whether it holds for every request.
@@ -246,12 +248,13 @@ fn read_named<N>(
                 );
             }
         }
-        let condition = ValueCondition::Distinct;
+        let condition = ValueCondition::Distinct(OnMissing::read(&object, problems)?);
         return Some(Named {
             name: name?,
             condition,
         });
     }
+    OnMissing::refuse(&object, problems);
     let invert = object.or_default("invert", problems, Cursor::boolean)?;
     let at = object.required("value", problems)?;
     let condition = match kind {
@@ -335,11 +338,19 @@ impl PathCondition {
 impl SourceCondition {
     fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
         let object = at.object_of(&schema::SOURCE, problems)?;
-        let distinct = object.or_default("type", problems, |at, problems| {
+        let is_distinct = object.or_default("type", problems, |at, problems| {
             at.choice(&[("Exact", false), ("Distinct", true)], problems)
         })?;
         let invert = object.or_default("invert", problems, Cursor::boolean)?;
         let range = Cidr::read(object.required("value", problems)?, problems)?;
+        let distinct = if is_distinct {
+            Some(distinct::read_prefix_length(
+                &object, range, invert, problems,
+            )?)
+        } else {
+            distinct::refuse_without_distinct(&object, "prefixLength", problems);
+            None
+        };
         Some(Self {
             range,
             distinct,

@@ -55,11 +55,14 @@ fn a_rate_limit_rule_in_full() {
     let rule = &rules[0];
     assert_eq!(rule.selector.headers.len(), 3);
     assert_eq!(rule.selector.headers[0].name.as_str(), "x-tier");
-    assert_eq!(rule.selector.headers[1].condition, ValueCondition::Distinct);
+    assert_eq!(
+        rule.selector.headers[1].condition,
+        ValueCondition::Distinct(OnMissing::Exempt)
+    );
     assert_eq!(rule.selector.paths.len(), 2);
     assert_eq!(rule.selector.methods[0].any_of, ["GET"]);
     assert_eq!(rule.selector.methods[0].none_of, ["PUT"]);
-    assert!(rule.selector.sources[0].distinct);
+    assert_eq!(rule.selector.sources[0].distinct, Some(WHOLE_ADDRESS));
     assert_eq!(rule.limit.unwrap().unit.seconds(), 3600);
     assert_eq!((rule.cost, rule.shared, rule.shadow_mode), (2, true, true));
     assert_eq!(rule.headers, RateLimitHeaders::Off);

@@ -94,6 +94,51 @@ fn query_parameters() {
     assert!(!holds(exact, &[(":path", b"/")], None));
 }
 
+/// What an upstream may take for the value that is listed, and what is another one here.
+#[test]
+fn only_the_first_value_of_a_parameter_counts_and_only_as_it_is_written() {
+    let exact = r#"[{"queryParams":[{"name":"op","value":"admin"}]}]"#;
+    let each = r#"[{"queryParams":[{"name":"op","type":"Distinct"}]}]"#;
+    for (query, equals, is_there) in [
+        ("op=admin", true, true),
+        ("o%70=%61dmin", true, true),
+        ("op=admin&op=x", true, true),
+        ("op=x&op=admin", false, true),
+        ("op=&op=admin", false, true),
+        ("op&op=admin", false, true),
+        ("op=admin;x=1", false, true),
+        ("x=1;op=admin", false, false),
+        ("op=admin+", false, true),
+        ("op=+admin", false, true),
+        ("op[]=admin", false, false),
+        ("op%5B%5D=admin", false, false),
+        ("op=admin%00", false, true),
+        ("op%00=admin", false, false),
+        ("op=admin%ff", false, true),
+        ("op=%c0%e1dmin", false, true),
+        ("op=Admin", false, true),
+        ("OP=admin", false, false),
+        ("op=%2561dmin", false, true),
+        ("op=admin%20", false, true),
+        ("op=admin%zz", false, true),
+    ] {
+        let path = format!("/?{query}");
+        let headers = [(":path", path.as_bytes())];
+        assert_eq!(holds(exact, &headers, None), equals, "{query}");
+        assert_eq!(holds(each, &headers, None), is_there, "{query}");
+    }
+    let regex = r#"[{"queryParams":[{"name":"op","type":"RegularExpression","value":"[a-z]+"}]}]"#;
+    for (query, matches) in [
+        ("op=admin", true),
+        ("op=admin%ff", false),
+        ("op=a+b", false),
+    ] {
+        let path = format!("/?{query}");
+        let headers = [(":path", path.as_bytes())];
+        assert_eq!(holds(regex, &headers, None), matches, "{query}");
+    }
+}
+
 #[test]
 fn client_addresses() {
     let ten = r#"[{"sourceCIDR":{"value":"10.0.0.0/8"}}]"#;

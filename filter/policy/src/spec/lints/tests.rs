@@ -313,3 +313,137 @@ fn another_rule_may_count_requests_without_a_key() {
         assert_eq!(of_rule(unlimited(&rule, other)), !counts, "global {other}");
     }
 }
+
+/// What is advised on the addresses that local, and global, rules count.
+fn on_addresses(local: &str, global: &str) -> Vec<String> {
+    let spec = format!(
+        r#"{{"rateLimit":{{"local":{{"rules":[{local}]}},"global":{{"rules":[{global}]}}}}}}"#
+    );
+    let found = advice(&spec).into_iter();
+    let found = found.filter(|it| it.contains(".sourceCIDR: counts "));
+    found.collect()
+}
+
+fn by_address(condition: &str) -> String {
+    format!(r#"{{"clientSelectors":[{{"sourceCIDR":{{{condition}}}}}]}}"#)
+}
+
+const EACH_V4: &str = r#""type":"Distinct","value":"0.0.0.0/0""#;
+const EACH_V6: &str = r#""type":"Distinct","value":"::/0","prefixLength":64"#;
+
+#[test]
+fn a_limit_for_each_address_is_for_both_families() {
+    let (four, six) = (by_address(EACH_V4), by_address(EACH_V6));
+    let found = on_addresses(&four, "");
+    assert_eq!(
+        found,
+        [
+            "rateLimit.local.rules[0].clientSelectors[0].sourceCIDR: counts IPv4 clients only, \
+             and no other rule counts IPv6 clients: they pass on a dual-stack listener. Add a \
+             rule with sourceCIDR: {type: Distinct, value: \"::/0\", prefixLength: 64}"
+        ]
+    );
+    let found = on_addresses(&six, "");
+    assert!(
+        found.len() == 1 && found[0].contains("value: 0.0.0.0/0}"),
+        "{found:?}"
+    );
+    let found = on_addresses("", &four);
+    assert!(
+        found.len() == 1 && found[0].contains("value: \"::/0\"}"),
+        "{found:?}"
+    );
+    for (other, counts) in [
+        (six.as_str(), true),
+        ("{}", true),
+        (r#"{"shadowMode":true}"#, false),
+        (&by_address(r#""value":"::/0""#), true),
+        (&by_address(r#""value":"2001:db8::/32""#), false),
+        (&by_address(r#""value":"10.0.0.0/8","invert":true"#), true),
+        (&by_address(r#""value":"10.0.0.0/8""#), false),
+        (
+            r#"{"clientSelectors":[{"headers":[{"name":"a","type":"Distinct"}]}]}"#,
+            false,
+        ),
+        (
+            r#"{"clientSelectors":[{"headers":[{"name":"a","type":"Distinct","onMissing":"Limit"}]}]}"#,
+            true,
+        ),
+        (
+            r#"{"clientSelectors":[{"methods":[{"value":"POST"}]}]}"#,
+            false,
+        ),
+    ] {
+        let both = on_addresses(&format!("{four},{other}"), "");
+        let of_first = both.iter().filter(|it| it.contains("rules[0]")).count();
+        assert_eq!(of_first, usize::from(!counts), "{other}: {both:?}");
+    }
+    // For a part of the requests the same part must be counted.
+    let post = |source: &str| {
+        format!(
+            r#"{{"clientSelectors":[{{"methods":[{{"value":"POST"}}]}},{{"sourceCIDR":{{{source}}}}}]}}"#
+        )
+    };
+    let both = format!("{},{}", post(EACH_V4), post(EACH_V6));
+    assert_eq!(on_addresses(&both, ""), Vec::<String>::new());
+    // A network is a network of one family.
+    let network = by_address(r#""type":"Distinct","value":"10.0.0.0/8""#);
+    assert_eq!(on_addresses(&network, ""), Vec::<String>::new());
+    let part = format!(
+        r#"{{"clientSelectors":[{{"sourceCIDR":{{"value":"10.0.0.0/8"}}}},{{"sourceCIDR":{{{EACH_V4}}}}}]}}"#
+    );
+    assert_eq!(on_addresses(&part, ""), Vec::<String>::new());
+}
+
+#[test]
+fn one_client_of_ipv6_is_one_client() {
+    for (source, is_advised) in [
+        (r#""type":"Distinct","value":"2001:db8::/32""#, true),
+        (
+            r#""type":"Distinct","value":"2001:db8::/32","prefixLength":65"#,
+            true,
+        ),
+        (
+            r#""type":"Distinct","value":"2001:db8::/32","prefixLength":64"#,
+            false,
+        ),
+        (
+            r#""type":"Distinct","value":"2001:db8::/32","prefixLength":56"#,
+            false,
+        ),
+        // These are addresses of one network.
+        (r#""type":"Distinct","value":"2001:db8::/64""#, false),
+        (r#""type":"Distinct","value":"10.0.0.0/8""#, false),
+        (r#""value":"2001:db8::/32""#, false),
+        (
+            r#""type":"Distinct","value":"2001:db8::/32","invert":true"#,
+            false,
+        ),
+    ] {
+        let found = on_addresses(&by_address(source), "");
+        assert_eq!(found.len(), usize::from(is_advised), "{source}: {found:?}");
+        assert!(found.iter().all(|it| it.contains("set prefixLength: 64")));
+        assert_eq!(on_addresses("", &by_address(source)), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn keys_that_may_be_missing_leave_no_hole() {
+    let rule = |on_missing: &str| {
+        format!(
+            r#"{{"clientSelectors":[{{"headers":[{{"name":"x-user","type":"Distinct"{on_missing}}}]}}]}}"#
+        )
+    };
+    let (exempt, limit) = (rule(""), rule(r#","onMissing":"Limit""#));
+    let found = unlimited(&exempt, "");
+    assert!(found[0].contains("set onMissing: Limit"), "{found:?}");
+    assert!(!unlimited("", &exempt)[0].contains("onMissing"));
+    for sound in [&limit, &rule(r#","onMissing":"Refuse""#)] {
+        assert_eq!(unlimited(sound, ""), Vec::<String>::new());
+        // It counts what another rule leaves out.
+        assert_eq!(
+            unlimited(&format!("{exempt},{sound}"), ""),
+            Vec::<String>::new()
+        );
+    }
+}

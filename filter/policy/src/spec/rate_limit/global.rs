@@ -12,7 +12,7 @@ use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::{Cursor, Object};
 use crate::regex::Regexes;
-use crate::spec::{Selector, Unit};
+use crate::spec::{OnMissing, Selector, Unit, ValueCondition, WHOLE_ADDRESS};
 
 /// One rule of `rateLimit.global.rules`.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +107,8 @@ impl GlobalRule {
     }
 }
 
-/// Envoy's filter knows no conditions on dynamic metadata.
+/// Envoy's filter knows no conditions on dynamic metadata, no requests without a value, and
+/// no parts of addresses.
 fn read_selector(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Selector> {
     let selector = Selector::read_all(at, regexes, problems)?;
     if !selector.metadata.is_empty() {
@@ -116,6 +117,33 @@ fn read_selector(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> 
             Code::LocalOnly,
             "must not have metadata: only the filter's own limits (rateLimit.local) know \
              conditions on it. Have the filter that writes it write a header, too, and name that",
+        );
+        return None;
+    }
+    let headers = selector.headers.iter().map(|it| &it.condition);
+    let params = selector.query_params.iter().map(|it| &it.condition);
+    let mut values = headers.chain(params);
+    if values.any(|it| {
+        matches!(
+            it,
+            ValueCondition::Distinct(OnMissing::Limit | OnMissing::Refuse)
+        )
+    }) {
+        at.refuse(
+            problems,
+            Code::LocalOnly,
+            "must not have onMissing Limit or Refuse: a rate limit service does not count what \
+             lacks a value. Write a rule without this condition beside it, or a local one",
+        );
+        return None;
+    }
+    let mut lengths = selector.sources.iter().filter_map(|it| it.distinct);
+    if lengths.any(|it| it != WHOLE_ADDRESS) {
+        at.refuse(
+            problems,
+            Code::LocalOnly,
+            "must not have prefixLength: a rate limit service counts whole addresses. Write a \
+             local rule, or have a filter write the network into a header, and name that",
         );
         return None;
     }

@@ -53,4 +53,26 @@ mod tests {
         assert_ne!(identity(r#"["a","b"]"#), identity(r#"["b","a"]"#));
         assert_eq!(of(None), ".default");
     }
+
+    /// Buckets outlive an update of the filter, too: a field that is left out is as if it
+    /// did not exist.
+    #[test]
+    fn identities_stay_what_they_are() {
+        for (selectors, wanted) in [
+            (
+                r#"[{"sourceCIDR":{"type":"Distinct","value":"::/0"}}]"#,
+                ".7d3e0de34d13b41c",
+            ),
+            (
+                r#"[{"sourceCIDR":{"type":"Distinct","value":"::/0","prefixLength":64}}]"#,
+                ".da6201a18c971ce4",
+            ),
+            (
+                r#"[{"headers":[{"name":"a","type":"Distinct"}]}]"#,
+                ".d26b0ef12ead6e73",
+            ),
+        ] {
+            assert_eq!(identity(selectors), wanted, "{selectors}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use crate::spec::tests::rules;
-use crate::spec::{MetadataCondition, MetadataValue, PathPattern};
+use crate::spec::{MetadataCondition, MetadataMatch, MetadataValue, OnMissing, PathPattern};
 
 #[test]
 fn requests_in_flight_need_no_limit() {
@@ -56,21 +56,25 @@ fn metadata(text: &str) -> Result<Vec<MetadataCondition>, Vec<String>> {
 #[test]
 fn metadata_equals_a_value_or_counts_by_value() {
     let at = r#""namespace":"jwt","path":["payload","sub"]"#;
+    let exact = |value, invert| MetadataMatch::Exact { value, invert };
     for (rest, condition) in [
         (
             r#""value":"gold""#,
-            Some((MetadataValue::Text("gold".into()), false)),
+            exact(MetadataValue::Text("gold".into()), false),
         ),
         (
             r#""type":"Exact","value":3,"invert":true"#,
-            Some((MetadataValue::Number(3.0), true)),
+            exact(MetadataValue::Number(3.0), true),
         ),
-        (r#""value":2.5"#, Some((MetadataValue::Number(2.5), false))),
+        (r#""value":2.5"#, exact(MetadataValue::Number(2.5), false)),
         (
             r#""value":false"#,
-            Some((MetadataValue::Boolean(false), false)),
+            exact(MetadataValue::Boolean(false), false),
         ),
-        (r#""type":"Distinct""#, None),
+        (
+            r#""type":"Distinct""#,
+            MetadataMatch::Distinct(OnMissing::Exempt),
+        ),
     ] {
         let read = metadata(&format!("{{{at},{rest}}}")).unwrap().remove(0);
         assert_eq!(read.path, ["jwt", "payload", "sub"]);

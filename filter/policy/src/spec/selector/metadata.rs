@@ -1,6 +1,7 @@
 //! Conditions on Envoy's dynamic metadata, such as what a filter before this
 //! one has found in a token. An extension.
 
+use super::OnMissing;
 use crate::code::Code;
 use crate::node::Value;
 use crate::problem::Problems;
@@ -11,9 +12,22 @@ use crate::read::Cursor;
 pub struct MetadataCondition {
     /// Where it stands: the namespace, then one key for each level.
     pub path: Vec<String>,
-    /// What it must equal, and whether the condition holds if it does not
-    /// (or is absent); `None`: it is there, and each value counts on its own.
-    pub condition: Option<(MetadataValue, bool)>,
+    /// What it must be.
+    pub condition: MetadataMatch,
+}
+
+/// What a value of the dynamic metadata must be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MetadataMatch {
+    /// It equals this.
+    Exact {
+        /// The value.
+        value: MetadataValue,
+        /// The condition holds if it does not equal, or is absent.
+        invert: bool,
+    },
+    /// Each value counts on its own. It is there, unless a request without it is meant, too.
+    Distinct(OnMissing),
 }
 
 /// A value of the dynamic metadata.
@@ -59,15 +73,27 @@ impl MetadataCondition {
             }
             return Some(Self {
                 path: path?,
-                condition: None,
+                condition: MetadataMatch::Distinct(OnMissing::read(&object, problems)?),
             });
         }
+        OnMissing::refuse(&object, problems);
         let invert = object.or_default("invert", problems, Cursor::boolean);
         let value = MetadataValue::read(object.required("value", problems)?, problems)?;
         Some(Self {
             path: path?,
-            condition: Some((value, invert?)),
+            condition: MetadataMatch::Exact {
+                value,
+                invert: invert?,
+            },
         })
+    }
+}
+
+impl MetadataMatch {
+    /// Whether each value counts on its own.
+    #[must_use]
+    pub const fn is_distinct(&self) -> bool {
+        matches!(self, Self::Distinct(_))
     }
 }
 

@@ -55,6 +55,12 @@ pub(crate) static SELECTOR: Object = object(
     )],
 );
 
+/// A field `onMissing`, so described.
+const fn on_missing(description: &'static str) -> Field {
+    let choices = Shape::Choice(&["Exempt", "Limit", "Refuse"]);
+    extension("onMissing", description, choices).or("Exempt")
+}
+
 pub(crate) static METADATA: Object = object(
     &[
         extension(
@@ -85,6 +91,11 @@ pub(crate) static METADATA: Object = object(
             Shape::Boolean,
         )
         .or("false"),
+        on_missing(
+            "Requests without the metadata, for type Distinct: with Exempt the rule does not \
+             count them, with Limit all of them share one bucket, with Refuse they are answered \
+             400.",
+        ),
     ],
     &[],
 );
@@ -116,6 +127,11 @@ pub(crate) static VALUE_MATCH: Object = object(
             Shape::Boolean,
         )
         .or("false"),
+        on_missing(
+            "Requests without the value, for type Distinct: with Exempt the rule does not count \
+             them, with Limit all of them share one bucket, with Refuse they are answered 400. \
+             Not in rateLimit.global.",
+        ),
     ],
     &[],
 );
@@ -169,7 +185,7 @@ pub(crate) static SOURCE: Object = object(
         optional(
             "type",
             "Exact has one counter for the whole range; Distinct counts each address in it \
-             apart, in rate limits only.",
+             apart, or each network of prefixLength, in rate limits only.",
             Shape::Choice(&["Exact", "Distinct"]),
         )
         .or("Exact"),
@@ -185,6 +201,14 @@ pub(crate) static SOURCE: Object = object(
             Shape::Boolean,
         )
         .or("false"),
+        extension(
+            "prefixLength",
+            "Bits of an address that tell one client from another, such as 64 of IPv6; for type \
+             Distinct without invert, from those of value to 32 (IPv4) or 128 (IPv6). Not in \
+             rateLimit.global.",
+            integer(0, 128),
+        )
+        .or("whole addresses"),
     ],
     &[],
 );

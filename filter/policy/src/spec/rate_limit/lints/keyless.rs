@@ -47,6 +47,14 @@ impl Linter<'_, '_> {
     /// counts a request.
     fn uncaught(&self, kind: &'static str) -> Vec<Distinct> {
         let all = |kind| self.items(&["rateLimit", kind, "rules"]);
+        let remedy = match kind {
+            "local" => {
+                "set onMissing: Limit, which limits them together (or Refuse), or add a rule \
+                 without this condition"
+            }
+            // A rate limit service counts nothing that is not there.
+            _ => "add a rule without this condition, which limits them together",
+        };
         let mut found = Vec::new();
         for (index, rule) in all(kind).iter().enumerate() {
             let others = all("local").iter().chain(all("global"));
@@ -54,16 +62,15 @@ impl Linter<'_, '_> {
             for (selector, node) in list(rule, "clientSelectors").iter().enumerate() {
                 for (name, called) in KEYS {
                     for (item, key) in list(node, name).iter().enumerate() {
-                        let is_distinct = text(key, "type") == Some("Distinct");
-                        if !is_distinct || others.iter().any(|it| catches(it, rule, name, key)) {
+                        let is_unlimited = is_distinct(key) && !is_for_all(key);
+                        if !is_unlimited || others.iter().any(|it| catches(it, rule, name, key)) {
                             continue;
                         }
                         let of = text(key, "name").or_else(|| text(key, "namespace"));
                         let of = Echo(of.unwrap_or_default());
                         let advice = format!(
                             "lets requests without {called} {of} pass unlimited, for no other \
-                             rule counts them: add a rule without this condition, which limits \
-                             them together"
+                             rule counts them: {remedy}"
                         );
                         found.push(Distinct {
                             rule: index,
@@ -83,8 +90,17 @@ impl Linter<'_, '_> {
 
 /// Whether `other` counts each request that lacks `key` and is otherwise as `rule` says.
 fn catches(other: &Node, rule: &Node, name: &str, key: &Node) -> bool {
-    let in_shadow = other.field("shadowMode").map(|it| &it.value) == Some(&Value::Bool(true));
-    let mut selectors = list(other, "clientSelectors").iter();
+    counts_where(other, |field, part| {
+        holds_for_all(field, part)
+            || (field == name && lacks(part, key))
+            || (!is_same(part, key) && is_of(rule, field, part))
+    })
+}
+
+/// Whether a rule is enforced, and all of its conditions are `met`.
+pub(super) fn counts_where(rule: &Node, met: impl Fn(&str, &Node) -> bool) -> bool {
+    let in_shadow = rule.field("shadowMode").map(|it| &it.value) == Some(&Value::Bool(true));
+    let mut selectors = list(rule, "clientSelectors").iter();
     !in_shadow
         && selectors.all(|selector| {
             let Value::Map(entries) = &selector.value else {
@@ -98,18 +114,25 @@ fn catches(other: &Node, rule: &Node, name: &str, key: &Node) -> bool {
                 };
                 items.iter().map(|item| (it.key.as_str(), item))
             });
-            parts.all(|(field, part)| {
-                holds_for_all(field, part)
-                    || (field == name && lacks(part, key))
-                    || (!is_same(part, key) && is_of(rule, field, part))
-            })
+            parts.all(|(field, part)| met(field, part))
         })
 }
 
 /// Whether a condition holds for every client.
 fn holds_for_all(field: &str, condition: &Node) -> bool {
     let value = text(condition, "value");
-    field == "sourceCIDR" && matches!(value, Some("0.0.0.0/0" | "::/0")) && !inverts(condition)
+    let is_any_address =
+        field == "sourceCIDR" && matches!(value, Some("0.0.0.0/0" | "::/0")) && !inverts(condition);
+    is_any_address || is_for_all(condition)
+}
+
+pub(super) fn is_distinct(condition: &Node) -> bool {
+    text(condition, "type") == Some("Distinct")
+}
+
+/// Whether a condition on a key holds, or refuses, without it.
+pub(super) fn is_for_all(condition: &Node) -> bool {
+    matches!(text(condition, "onMissing"), Some("Limit" | "Refuse"))
 }
 
 /// Whether a condition holds for requests without the key: an inverted one about it does.
@@ -119,7 +142,7 @@ fn lacks(condition: &Node, key: &Node) -> bool {
 }
 
 /// Whether a rule has this very condition.
-fn is_of(rule: &Node, field: &str, condition: &Node) -> bool {
+pub(super) fn is_of(rule: &Node, field: &str, condition: &Node) -> bool {
     let selectors = list(rule, "clientSelectors").iter();
     let mut there = selectors.filter_map(|it| it.field(field));
     there.any(|it| match &it.value {
@@ -128,7 +151,7 @@ fn is_of(rule: &Node, field: &str, condition: &Node) -> bool {
     })
 }
 
-fn inverts(condition: &Node) -> bool {
+pub(super) fn inverts(condition: &Node) -> bool {
     condition.field("invert").map(|it| &it.value) == Some(&Value::Bool(true))
 }
 
@@ -157,13 +180,13 @@ fn is_same(one: &Node, other: &Node) -> bool {
     }
 }
 
-fn list<'a>(node: &'a Node, name: &str) -> &'a [Node] {
+pub(super) fn list<'a>(node: &'a Node, name: &str) -> &'a [Node] {
     match node.field(name).map(|it| &it.value) {
         Some(Value::List(items)) => items,
         _ => &[],
     }
 }
 
-fn text<'a>(node: &'a Node, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(node: &'a Node, name: &str) -> Option<&'a str> {
     node.field(name).and_then(Node::as_str)
 }
