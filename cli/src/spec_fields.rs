@@ -23,6 +23,15 @@ impl SpecField<'_> {
     pub(crate) fn name(&self) -> String {
         self.path.join(".")
     }
+
+    /// The capability of the filter that enforces it; `None`: Envoy itself does.
+    pub(crate) fn capability(&self) -> Option<Capability> {
+        // What holds for all methods is Envoy's.
+        let has_methods = |it: &Node| it.field("methods").is_some();
+        let is_envoys = self.path == ["retry", "retryOn", "conditions"]
+            && matches!(&self.value.value, Value::List(it) if !it.iter().any(has_methods));
+        capability_of(&self.path).filter(|_| !is_envoys)
+    }
 }
 
 /// The capability of the filter that enforces a field; `None`: Envoy itself does.

@@ -16,7 +16,7 @@ use super::placement::{Destination, Placement, Scope, destinations, is_within};
 use crate::envoy::l4::L4;
 use crate::envoy::model::RouteId;
 use crate::envoy::tree::{EMPTY, field, same, set, unplaced};
-use crate::spec_fields::{capability_of, spec_fields};
+use crate::spec_fields::spec_fields;
 use crate::translate::global_rate_limit::{Rule, Source, rules};
 use crate::translate::{Replaced, Unmet, holds_for, unmet};
 
@@ -244,7 +244,7 @@ impl Effective {
         let enforces = |it: Capability| instance.capabilities.contains(&it) && own.contains(&it);
         let fields = spec_fields(&self.spec).into_iter();
         let fields = fields.filter(|it| {
-            capability_of(&it.path).is_some_and(enforces) && instance.is_given(&names, &it.path)
+            it.capability().is_some_and(enforces) && instance.is_given(&names, &it.path)
         });
         fields.map(|it| it.name()).collect()
     }

@@ -5,7 +5,7 @@ use btp_policy::Regexes;
 use btp_policy::node::{Node, Value};
 use btp_policy::problem::Problems;
 use btp_policy::read::Cursor;
-use btp_policy::spec::{BufferMode, Capability, RequestBuffer};
+use btp_policy::spec::{BufferMode, Capability, RequestBuffer, Retry};
 
 use super::redirects::is_internal_redirect;
 use crate::envoy::tree::{find, text};
@@ -19,9 +19,11 @@ pub(crate) struct Needs {
     pub(crate) behind: Vec<Capability>,
     /// The largest body that is gathered before it goes on.
     pub(crate) gathers: Option<Gathered>,
+    /// The largest body that passes and that Envoy must keep, to send it again.
+    pub(crate) resends: Option<Gathered>,
 }
 
-/// A body that is gathered.
+/// A body that is gathered, here or by Envoy's router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Gathered {
     /// How large it may be.
@@ -43,6 +45,7 @@ impl Needs {
             capabilities: all(|needs| &needs.capabilities),
             behind: all(|needs| &needs.behind),
             gathers: needs.iter().filter_map(|needs| needs.gathers).max(),
+            resends: needs.iter().filter_map(|needs| needs.resends).max(),
         }
     }
 
@@ -59,11 +62,15 @@ impl Needs {
         };
         let fault = spec.field("faultInjection");
         let is_behind = fault.and_then(|it| text(it, "position")) == Some("Upstream");
+        let retry = spec
+            .field("retry")
+            .and_then(|it| Retry::read(Cursor::root(it), &mut Problems::default()));
         let named = |(name, capability): &(&str, Capability)| match capability {
-            // `retry` by itself is Envoy's.
+            // `retry` by itself is Envoy's, apart from what depends on the method.
             Capability::Retry => {
-                let is_ours = find(spec, &["retry", "methods"]).is_some();
-                (is_ours || is_there("retryConstraint")).then_some(*capability)
+                let by_method = |it: &Retry| !it.methods.is_empty() || !it.by_method().is_empty();
+                (retry.as_ref().is_some_and(by_method) || is_there("retryConstraint"))
+                    .then_some(*capability)
             }
             Capability::FaultInjection if is_behind => None,
             _ => is_there(name).then_some(*capability),
@@ -82,17 +89,20 @@ impl Needs {
                 &mut Problems::default(),
             )
         });
-        let gathered = buffer.filter(|it| it.mode == BufferMode::Buffer);
+        let gathers = buffer.as_ref().map(|it| it.mode == BufferMode::Buffer);
+        let largest = buffer.map(|it| Gathered {
+            bytes: it.largest().get(),
+            field: match it.largest() > it.limit {
+                true => "requestBuffer.rules",
+                false => "requestBuffer.limit",
+            },
+        });
+        let is_retried = retry.is_some_and(|it| it.num_retries > 0);
         Self {
             capabilities,
             behind,
-            gathers: gathered.map(|it| Gathered {
-                bytes: it.largest().get(),
-                field: match it.largest() > it.limit {
-                    true => "requestBuffer.rules",
-                    false => "requestBuffer.limit",
-                },
-            }),
+            gathers: largest.filter(|_| gathers == Some(true)),
+            resends: largest.filter(|_| gathers == Some(false) && is_retried),
         }
     }
 }

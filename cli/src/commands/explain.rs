@@ -2,6 +2,7 @@
 //! routes of a configuration.
 
 mod answer;
+mod bodies;
 mod policies;
 mod routes;
 

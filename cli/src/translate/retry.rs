@@ -1,10 +1,13 @@
 //! `retry`: the route's `retry_policy`.
 //!
+//! Of `retryOn.conditions` it has what holds for all methods: the filter tells the router
+//! by headers what requests of others have beyond that, which Envoy adds to it.
+//!
 //! Unlike Envoy Gateway, which leaves status codes without effect where the
 //! triggers do not hold `retriable-status-codes`, this adds the trigger.
 
 use btp_policy::scalar::Duration;
-use btp_policy::spec::{Retry, Trigger};
+use btp_policy::spec::{Retry, RetryOn, Trigger};
 
 use super::change::{Changes, Operation, Step, Target};
 use super::circuit_breaker::{DEFAULT_LIMIT, thresholds};
@@ -14,12 +17,14 @@ use crate::envoy::json::{IntoNode, list, node, put};
 const BASE_INTERVAL: Duration = Duration::from_millis(25);
 
 pub(super) fn translate(retry: &Retry, has_constraint: bool, out: &mut Changes) {
-    let mut policy = node!({ "retry_on": (triggers(retry)), "num_retries": (retry.num_retries) });
-    if !retry.status_codes.is_empty() {
-        let codes = retry
-            .status_codes
-            .iter()
-            .map(|code| u32::from(*code).into_node());
+    let for_all = retry.for_all_methods();
+    let retry_on = for_all.as_ref().map(triggers);
+    let mut policy = node!({});
+    put(&mut policy, "retry_on", retry_on);
+    put(&mut policy, "num_retries", Some(retry.num_retries));
+    let codes = for_all.unwrap_or_default().status_codes;
+    if !codes.is_empty() {
+        let codes = codes.iter().map(|code| u32::from(*code).into_node());
         put(&mut policy, "retriable_status_codes", Some(list(codes)));
     }
     put(&mut policy, "per_try_timeout", retry.per_try_timeout);
@@ -72,7 +77,7 @@ pub(super) fn translate(retry: &Retry, has_constraint: bool, out: &mut Changes) 
     );
 }
 
-fn triggers(retry: &Retry) -> String {
-    let triggers = retry.triggers_in_force().into_iter();
+fn triggers(on: &RetryOn) -> String {
+    let triggers = on.triggers.iter().copied();
     triggers.map(Trigger::as_str).collect::<Vec<_>>().join(",")
 }

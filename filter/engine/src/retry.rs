@@ -9,6 +9,7 @@ mod budget;
 mod ledger;
 mod outcomes;
 mod reservation;
+mod rule;
 mod window;
 
 use std::borrow::Cow;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use btp_policy::config::NativeFields;
 use btp_policy::scalar::ObjectName;
-use btp_policy::spec::{BudgetMode, OnExhausted, Retry, RetryConstraint, Scope, Spec};
+use btp_policy::spec::{BudgetMode, OnExhausted, RetryConstraint, Scope, Spec};
 
 use crate::action::{Action, Reply};
 use crate::definitions;
@@ -27,19 +28,21 @@ use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use budget::BudgetConfig;
 use ledger::BudgetRequest;
-use outcomes::{RetryableOutcomes, triggers};
+use rule::Rule;
 
 pub use ledger::Ledger;
 pub(crate) use ledger::{AttemptDecision, ExchangeId, ResponseOutcome};
 pub use reservation::recover;
+pub(crate) use rule::RuleId;
 
 /// `retry` and `retryConstraint`, compiled.
 #[derive(Debug)]
 pub(crate) struct Retries {
-    methods: Vec<String>,
-    outcomes: Option<Arc<RetryableOutcomes>>,
-    /// What switches retries on, where Envoy's own configuration does not.
-    orders: Vec<(&'static str, Arc<str>)>,
+    /// By method; the first that holds for one counts. A request for which none holds
+    /// is not retried.
+    rules: Vec<Rule>,
+    /// `numRetries`.
+    max_retries: Option<u32>,
     /// `numRetries` as text.
     most: Option<Arc<str>>,
     pub(crate) budget: Option<RetryBudget>,
@@ -64,7 +67,6 @@ const MAX_RETRIES: &str = "x-envoy-max-retries";
 pub(crate) const RATE_LIMITED: &str = "x-envoy-ratelimited";
 /// `%RESPONSE_CODE_DETAILS%` of a refused retry.
 const DETAILS: &str = "btp_retry_budget";
-const NANOS_PER_MS: u64 = 1_000_000;
 
 impl Retries {
     /// `None` if the policy says nothing of retries.
@@ -74,12 +76,11 @@ impl Retries {
         if retry.is_none() && constraint.is_none() {
             return None;
         }
-        let by_envoy = native == NativeFields::Applied;
+        let max_retries = retry.map(|it| it.num_retries);
         Some(Self {
-            methods: retry.map(|it| it.methods.clone()).unwrap_or_default(),
-            outcomes: retry.map(|it| Arc::new(RetryableOutcomes::of(it))),
-            orders: retry.filter(|_| !by_envoy).map(orders).unwrap_or_default(),
-            most: retry.map(|it| it.num_retries.to_string().into()),
+            rules: rule::compile(retry, native),
+            max_retries,
+            most: max_retries.map(|it| it.to_string().into()),
             budget: constraint.map(|it| RetryBudget::of(policy, it)),
         })
     }
@@ -87,7 +88,7 @@ impl Retries {
     pub(crate) fn requires(&self) -> RequiredInputs {
         let replies = |budget: &RetryBudget| budget.reply.is_some();
         RequiredInputs {
-            headers: !self.methods.is_empty(),
+            headers: !self.is_for_all(),
             // A refusal replies when there is a response, and the host shows no
             // request headers any more.
             grpc: self.budget.as_ref().is_some_and(replies),
@@ -95,22 +96,32 @@ impl Retries {
         }
     }
 
-    /// Whether requests like this may be retried. Without conditions
-    /// there is no need to ask.
-    pub(crate) fn is_for(&self, request: &Request<'_>) -> bool {
-        let wanted = |method: &String| method.as_bytes() == request.method();
-        self.methods.is_empty() || self.methods.iter().any(wanted)
+    /// What holds for a request; `None`: it may not be retried.
+    pub(crate) fn rule_for(&self, request: &Request<'_>) -> Option<RuleId> {
+        let mut rules = self.rules.iter();
+        RuleId::new(rules.position(|rule| rule.is_for(request.method()))?)
     }
 
-    /// Whether the answer of [`Self::is_for`] depends on the request.
-    pub(crate) fn is_for_all(&self) -> bool {
-        self.methods.is_empty()
+    /// What holds for every request, if that is one thing: then there is no need to ask.
+    pub(crate) fn rule_for_all(&self) -> Option<RuleId> {
+        self.is_for_all().then(|| RuleId::new(0)).flatten()
+    }
+
+    /// Whether what holds for a request depends on nothing of it.
+    fn is_for_all(&self) -> bool {
+        self.rules.first().is_some_and(Rule::is_for_all)
     }
 
     /// Tells the router what to do with a request that goes on. `limit` is
     /// what the budget or the method leaves.
-    pub(crate) fn instruct<H: Host>(&self, limit: Option<u32>, event: &mut Event<'_, H>) {
-        let most = self.outcomes.as_ref().map(|outcomes| outcomes.max_retries);
+    pub(crate) fn instruct<H: Host>(
+        &self,
+        rule: Option<RuleId>,
+        limit: Option<u32>,
+        event: &mut Event<'_, H>,
+    ) {
+        let rule = rule.and_then(|it| self.rule(it));
+        let (most, limit) = (self.max_retries, limit.or(rule.is_none().then_some(0)));
         let allowed = match (most, limit) {
             (Some(most), Some(limit)) => Some(most.min(limit)),
             (most, limit) => most.or(limit),
@@ -120,15 +131,16 @@ impl Retries {
             event.out.push(set(MAX_RETRIES, "0".into()));
             return;
         }
+        let orders = rule.map_or(&[][..], |rule| rule.orders.as_slice());
         event.out.extend(
-            self.orders
+            orders
                 .iter()
                 .map(|(name, value)| set(name, Arc::clone(value))),
         );
         let Some(allowed) = allowed else {
             return;
         };
-        let is_told = !self.orders.is_empty();
+        let is_told = rule.is_some_and(|rule| rule.needs_number);
         let lowered = limit.is_some() && (most.is_none() || limit < most);
         if is_told || lowered || asks_for_more(event.host, allowed) {
             let text = match &self.most {
@@ -144,14 +156,20 @@ impl Retries {
         &self,
         budget: &RetryBudget,
         account: usize,
-        may_retry: bool,
+        rule: Option<RuleId>,
     ) -> BudgetRequest {
+        // The first one's stand for those of none: its limit is zero.
+        let known = rule.map_or(self.rules.first(), |it| self.rule(it));
         BudgetRequest {
             budget: account,
-            outcomes: self.outcomes.clone(),
-            may_retry,
+            outcomes: known.and_then(|rule| rule.outcomes.clone()),
+            may_retry: rule.is_some(),
             reserves: budget.reserves,
         }
+    }
+
+    fn rule(&self, id: RuleId) -> Option<&Rule> {
+        self.rules.get(id.index())
     }
 }
 
@@ -236,26 +254,6 @@ pub(crate) fn response_outcome<H: Host>(host: &H, asks_grpc: bool) -> Option<Res
 /// origin's to give.
 pub(crate) fn refusal() -> Reply {
     Reply::text(503, "retry budget exhausted", DETAILS)
-}
-
-/// The headers that make the router retry, but for their number.
-fn orders(retry: &Retry) -> Vec<(&'static str, Arc<str>)> {
-    let (http, grpc) = triggers(retry);
-    let codes: Vec<String> = retry.status_codes.iter().map(u16::to_string).collect();
-    let timeout = retry
-        .per_try_timeout
-        .map(|timeout| (timeout.as_nanos() / NANOS_PER_MS).to_string());
-    let mut orders: Vec<(&'static str, String)> = vec![
-        ("x-envoy-retry-on", http.join(",")),
-        ("x-envoy-retry-grpc-on", grpc.join(",")),
-        ("x-envoy-retriable-status-codes", codes.join(",")),
-    ];
-    orders.extend(timeout.map(|it| ("x-envoy-upstream-rq-per-try-timeout-ms", it)));
-    orders.retain(|(_, value)| !value.is_empty());
-    orders
-        .into_iter()
-        .map(|(name, value)| (name, value.into()))
-        .collect()
 }
 
 /// Whether the client itself asks for more retries; Envoy lets internal

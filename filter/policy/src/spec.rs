@@ -59,7 +59,7 @@ pub use response_override::{
     Escape, HeaderChanges, HeaderMatch, Instead, KeepHeaders, NewBody, OverrideBody, OverrideMatch,
     OverrideResponse, OverrideRule, Redirect, RedirectMode, Source, StringMatch, Variant,
 };
-pub use retry::{Retry, Trigger};
+pub use retry::{Retry, RetryCondition, RetryOn, Trigger};
 pub use retry_constraint::{BudgetMode, OnExhausted, RetryConstraint, Scope};
 #[cfg(feature = "schema")]
 pub use schema::owner_at;

@@ -1,5 +1,5 @@
 //! What the filter needs of routes: names, and room for the bodies that are
-//! gathered.
+//! gathered or sent again.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,9 @@ use crate::envoy::model::RouteId;
 use crate::envoy::tree::{field, set};
 use crate::translate::{Change, Operation, Target};
 
-/// Lets a route hold bodies as large as its policy gathers.
+/// Lets a route hold bodies as large as its policy gathers, or as its policy lets pass
+/// where they may have to be sent again: Envoy retries no request whose body it does not
+/// hold.
 pub(super) fn widen_buffers(
     scene: Scene<'_>,
     draft: &mut Draft<'_>,
@@ -31,7 +33,8 @@ pub(super) fn widen_buffers(
         _ => None,
     };
     for it in effective {
-        let Some(gathered) = Needs::of(&it.spec).gathers else {
+        let needs = Needs::of(&it.spec);
+        let Some(gathered) = needs.gathers.or(needs.resends) else {
             continue;
         };
         let limit = i64::try_from(gathered.bytes).unwrap_or(i64::MAX);

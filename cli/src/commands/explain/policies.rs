@@ -219,7 +219,10 @@ impl Explanation<'_> {
                 name: it.name(),
                 value: serde_json::to_string(it.value).unwrap_or_default(),
                 policy: origin(&it.path),
-                enforced: Enforced::By(enforcer(&it.path)),
+                enforced: Enforced::By(match it.capability() {
+                    Some(_) => "filter",
+                    None => native_enforcer(&it.path),
+                }),
             }));
             if let Some((above, name, MergeType::Strategic)) = &above {
                 add_united_rules(spec, above, name, &mut fields);
@@ -262,11 +265,17 @@ fn add_united_rules(child: &Node, parent: &Node, name: &str, fields: &mut Vec<Fi
 }
 
 fn enforcer(path: &[&str]) -> &'static str {
-    let is_by_hand = path.first().is_some_and(|name| by_hand(name).is_some());
     match capability_of(path) {
         Some(_) => "filter",
-        None if is_by_hand => "nobody",
-        None => "Envoy",
+        None => native_enforcer(path),
+    }
+}
+
+/// Who enforces what the filter does not.
+fn native_enforcer(path: &[&str]) -> &'static str {
+    match path.first().is_some_and(|name| by_hand(name).is_some()) {
+        true => "nobody",
+        false => "Envoy",
     }
 }
 

@@ -9,6 +9,7 @@ use btp_policy::node::Node;
 use serde_json::Value;
 
 use super::answer::{Answer, Enforced, Explained, Field, Governing};
+use super::bodies;
 use super::policies::refuse;
 use crate::apply::effective::{Effective, Kept, Line};
 use crate::apply::options::{FilterFile, Options, object_name};
@@ -100,6 +101,19 @@ pub(super) fn run(
                     --rate-limit-config alone";
         answer.notes.push(note.to_owned());
     }
+    let shown = |it: &&Effective| {
+        let name = plan.policies[it.policy].name.to_string();
+        let mut places = answer.places.iter();
+        places.any(|place| {
+            let governing = place.effective_policy.as_ref();
+            governing.is_some_and(|it| it.policy == name)
+        })
+    };
+    let retried = plan.effective.iter().filter(shown);
+    let retried: Vec<String> = retried
+        .flat_map(|it| bodies::notes(&plan, &config, it))
+        .collect();
+    answer.notes.extend(retried);
     let is_known = !answer.places.is_empty() || request.is_some();
     if format == ReportFormat::Json {
         json::print(answer.as_json(), summary, &found, &sources)?;

@@ -16,7 +16,7 @@ use crate::request::Request;
 use crate::request::required::MetadataPath;
 use crate::request_buffer::framing::BodyFraming;
 use crate::response_override::{Recipient, RequestSnapshot};
-use crate::retry::Retries;
+use crate::retry::{Retries, RuleId};
 
 /// What an exchange remembers of its request.
 #[derive(Debug, Default)]
@@ -33,8 +33,8 @@ pub(crate) struct RequestFacts {
     pub(super) snapshot: RequestSnapshot,
     /// Its body; only known if the policy requires it and there is one.
     pub(super) body: BodyFraming,
-    /// It may be retried.
-    pub(super) retry: bool,
+    /// What holds for its retries; `None`: it may not be retried.
+    pub(super) retry: Option<RuleId>,
 }
 
 impl RequestFacts {
@@ -91,7 +91,7 @@ impl RequestFacts {
                 is_sampled: false,
                 snapshot: RequestSnapshot::of_time(started_ns),
                 body: BodyFraming::default(),
-                retry: retries.is_some_and(Retries::is_for_all),
+                retry: retries.and_then(Retries::rule_for_all),
             };
             return (facts, fault.map(Fault::uninspected).unwrap_or_default());
         }
@@ -119,7 +119,7 @@ impl RequestFacts {
                     }
                     _ => BodyFraming::default(),
                 },
-                retry: retries.is_some_and(|retries| retries.is_for(&request)),
+                retry: retries.and_then(|retries| retries.rule_for(&request)),
             };
             let inputs = fault.map(|fault| fault.inspect(&request));
             (facts, inputs.unwrap_or_default(), shortage, is_post)

@@ -48,12 +48,11 @@ impl Exchange {
         let Some(retries) = policy.and_then(|policy| policy.retries.as_ref()) else {
             return flow;
         };
-        let own = if self.facts.retry { None } else { Some(0) };
         let limit = match &retries.budget {
             Some(budget) => self.open(retries, budget, cx),
-            None => own,
+            None => None,
         };
-        retries.instruct(limit, &mut cx.event);
+        retries.instruct(self.facts.retry, limit, &mut cx.event);
         flow
     }
 

@@ -2,10 +2,10 @@
 //!
 //! Source: Envoy's `RetryStateImpl::wouldRetryFromHeaders`, 1.40.
 
-use btp_policy::spec::{Retry, Trigger};
+use btp_policy::spec::{RetryOn, Trigger};
 
-/// What a policy's `retryOn` means for a response.
-#[derive(Debug)]
+/// What a policy's `retryOn` means for a response; by default that nothing is retried.
+#[derive(Debug, Default)]
 pub(crate) struct RetryableOutcomes {
     /// Retries after the first attempt.
     pub(crate) max_retries: u32,
@@ -21,10 +21,10 @@ const CONFLICT: u16 = 409;
 
 /// The names of the triggers for the headers that order retries: those of HTTP,
 /// and those of gRPC.
-pub(crate) fn triggers(retry: &Retry) -> (Vec<&'static str>, Vec<&'static str>) {
+pub(crate) fn triggers(on: &RetryOn) -> (Vec<&'static str>, Vec<&'static str>) {
     // Without codes of the policy's, it would be about those of the route.
-    let is_idle = |it: &Trigger| *it == Trigger::STATUS_CODES && retry.status_codes.is_empty();
-    let triggers = retry.triggers_in_force().into_iter();
+    let is_idle = |it: &Trigger| *it == Trigger::STATUS_CODES && on.status_codes.is_empty();
+    let triggers = on.triggers.iter().copied();
     let (grpc, http): (Vec<Trigger>, Vec<Trigger>) = triggers
         .filter(|trigger| !is_idle(trigger))
         .partition(|trigger| trigger.grpc_status().is_some());
@@ -33,15 +33,15 @@ pub(crate) fn triggers(retry: &Retry) -> (Vec<&'static str>, Vec<&'static str>) 
 }
 
 impl RetryableOutcomes {
-    pub(crate) fn of(retry: &Retry) -> Self {
-        let triggers = retry.triggers_in_force();
+    pub(crate) fn of(on: &RetryOn, max_retries: u32) -> Self {
+        let triggers = &on.triggers;
         let has = |name| triggers.iter().any(|trigger| trigger.as_str() == name);
         Self {
-            max_retries: retry.num_retries,
+            max_retries,
             any_5xx: has("5xx"),
             gateway_error: has("gateway-error"),
             conflict: has("retriable-4xx"),
-            codes: retry.status_codes.clone(),
+            codes: on.status_codes.clone(),
             grpc: (triggers.iter().copied())
                 .filter_map(Trigger::grpc_status)
                 .collect(),
@@ -67,15 +67,16 @@ impl RetryableOutcomes {
 mod tests {
     use super::{RetryableOutcomes, triggers};
     use btp_policy::PluginConfig;
-    use btp_policy::spec::Retry;
+    use btp_policy::spec::RetryOn;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    fn retry(text: &str) -> Retry {
+    fn on(text: &str) -> RetryOn {
         let text =
             format!(r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{{"retry":{text}}}}}]}}"#);
         let mut config = PluginConfig::parse(text.as_bytes()).unwrap();
-        config.policies.remove(0).spec.retry.unwrap()
+        let retry = config.policies.remove(0).spec.retry.unwrap();
+        retry.for_all_methods().unwrap()
     }
 
     #[test]
@@ -98,7 +99,7 @@ mod tests {
                 "internal",
             ),
         ] {
-            let (got_http, got_grpc) = triggers(&retry(text));
+            let (got_http, got_grpc) = triggers(&on(text));
             assert_eq!(
                 (got_http.join(","), got_grpc.join(",")),
                 (http.into(), grpc.into())
@@ -108,13 +109,14 @@ mod tests {
 
     #[test]
     fn what_is_tried_again() {
-        let plain = RetryableOutcomes::of(&retry("{}"));
+        let plain = RetryableOutcomes::of(&on("{}"), 2);
         assert!(plain.contain(503, None) && !plain.contain(500, None));
         assert!(plain.contain(200, Some(14)) && !plain.contain(200, Some(13)));
-        let most = RetryableOutcomes::of(&retry(
+        let most = on(
             r#"{"retryOn":{"triggers":["gateway-error","retriable-4xx","deadline-exceeded"],
                 "httpStatusCodes":[201]}}"#,
-        ));
+        );
+        let most = RetryableOutcomes::of(&most, 2);
         for status in [409, 502, 503, 504, 201] {
             assert!(most.contain(status, None), "{status}");
         }
@@ -122,7 +124,7 @@ mod tests {
             assert!(!most.contain(status, None), "{status}");
         }
         assert!(most.contain(200, Some(4)) && !most.contain(200, Some(0)));
-        let http = RetryableOutcomes::of(&retry(r#"{"retryOn":{"triggers":["5xx"]}}"#));
+        let http = RetryableOutcomes::of(&on(r#"{"retryOn":{"triggers":["5xx"]}}"#), 2);
         assert!(plain.ask_grpc() && most.ask_grpc() && !http.ask_grpc());
     }
 }

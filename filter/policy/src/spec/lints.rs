@@ -33,7 +33,9 @@ pub fn lint(spec: Cursor<'_>, warnings: &mut Problems) {
 /// Notes advice that holds for a filter that is set up by hand alone: what
 /// `btp apply` sees to by itself.
 pub fn lint_by_hand(spec: Cursor<'_>, warnings: &mut Problems) {
-    Linter { spec, warnings }.on_retry_constraint_by_hand();
+    let mut linter = Linter { spec, warnings };
+    linter.on_retry_constraint_by_hand();
+    linter.on_retried_bodies_by_hand();
 }
 
 impl Linter<'_, '_> {

@@ -2,15 +2,17 @@
 //!
 //! Source: Envoy Gateway's `Retry`.
 
+mod condition;
 #[cfg(feature = "schema")]
 pub(super) mod lints;
 pub(super) mod schema;
 
 use crate::code::Code;
 use crate::problem::Problems;
-use crate::read::Cursor;
+use crate::read::{Cursor, Object};
 use crate::scalar::{Duration, HeaderName};
 use crate::sort;
+pub use condition::{RetryCondition, RetryOn};
 
 /// `retry`.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,17 +21,17 @@ pub struct Retry {
     pub num_retries: u32,
     /// Tries before another priority is asked; Envoy's matter.
     pub num_attempts_per_priority: Option<i32>,
-    /// When to try again; `None`: Envoy Gateway's default set.
-    pub triggers: Option<Vec<Trigger>>,
-    /// Statuses that are tried again.
-    pub status_codes: Vec<u16>,
+    /// For what to try again, and requests of which methods; a `retryOn` without
+    /// conditions is one condition for all methods.
+    pub conditions: Vec<RetryCondition>,
     /// How long one try may take.
     pub per_try_timeout: Option<Duration>,
     /// The pause before the first retry.
     pub base_interval: Option<Duration>,
     /// The longest pause.
     pub max_interval: Option<Duration>,
-    /// Methods whose requests may be tried again; none: all. An extension.
+    /// Methods whose requests may be tried again; none: all, or those that conditions
+    /// name. An extension.
     pub methods: Vec<String>,
 }
 
@@ -63,6 +65,9 @@ const DEFAULT_TRIGGERS: [Trigger; 5] = [
     Trigger::STATUS_CODES,
 ];
 
+/// The most items of `conditions`.
+const MAX_CONDITIONS: usize = 8;
+
 /// Methods that may be sent twice (RFC 9110, 9.2.2).
 const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
 
@@ -91,18 +96,6 @@ impl Trigger {
 }
 
 impl Retry {
-    /// The policy's triggers or the default ones. Status codes bring the trigger
-    /// along that makes them work.
-    #[must_use]
-    pub fn triggers_in_force(&self) -> Vec<Trigger> {
-        let named = self.triggers.as_deref();
-        let mut triggers = named.unwrap_or(&DEFAULT_TRIGGERS).to_vec();
-        if !self.status_codes.is_empty() && !triggers.contains(&Trigger::STATUS_CODES) {
-            triggers.push(Trigger::STATUS_CODES);
-        }
-        triggers
-    }
-
     /// Reads `retry`. What is wrong has been noted and counts as left out, so that the
     /// rest of the policy is still checked against it.
     pub fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Self> {
@@ -116,13 +109,15 @@ impl Retry {
         let per_retry = object.or_default("perRetry", problems, read_per_retry);
         let (per_try_timeout, [base_interval, max_interval]) = per_retry.unwrap_or_default();
         let retry_on = object.optional("retryOn", problems, read_retry_on);
-        let (triggers, status_codes) = retry_on.flatten().unwrap_or((None, vec![503]));
         let methods = object.or_default("methods", problems, read_methods);
+        refuse_methods_beside_conditions(&object, problems);
         Some(Self {
             num_retries: num_retries.flatten().unwrap_or(2),
             num_attempts_per_priority: num_attempts.flatten(),
-            triggers,
-            status_codes,
+            conditions: retry_on.flatten().unwrap_or_else(|| {
+                let on = RetryOn::new(None, vec![503]);
+                vec![RetryCondition::for_all(on)]
+            }),
             per_try_timeout,
             base_interval,
             max_interval,
@@ -160,26 +155,57 @@ fn read_back_off(at: Cursor<'_>, problems: &mut Problems) -> Option<[Option<Dura
     Some([base, max])
 }
 
-/// Triggers and status codes. Codes of one's own take the place of the default one; so
-/// does naming triggers.
-fn read_retry_on(
-    at: Cursor<'_>,
-    problems: &mut Problems,
-) -> Option<(Option<Vec<Trigger>>, Vec<u16>)> {
+/// Conditions, or triggers and status codes for all methods. Codes of one's own take the
+/// place of the default one; so does naming triggers.
+fn read_retry_on(at: Cursor<'_>, problems: &mut Problems) -> Option<Vec<RetryCondition>> {
     let object = at.object_of(&schema::RETRY_ON, problems)?;
-    let choices = TRIGGERS.map(|name| (name, Trigger(name)));
     let triggers = object.optional("triggers", problems, |at, problems| {
-        at.list(0..=usize::MAX, problems, |at, problems| {
-            at.choice(&choices, problems)
-        })
+        read_triggers(at, 0, problems)
     });
     let status_codes = object.or_default("httpStatusCodes", problems, |at, problems| {
-        at.list(0..=usize::MAX, problems, |at, problems| {
-            u16::try_from(at.integer(100..=599, problems)?).ok()
-        })
+        read_status_codes(at, 0, problems)
     });
-    let triggers = triggers.flatten().map(sort::set);
-    Some((triggers, status_codes.unwrap_or_default()))
+    if let Some(at) = object.get("conditions") {
+        for name in ["triggers", "httpStatusCodes"] {
+            if let Some(at) = object.get(name) {
+                let reason = format!(
+                    "must be left out beside conditions: move it into one of them, or into \
+                     one of its own, such as {{{name}: [...]}}, which is for all methods"
+                );
+                at.refuse(problems, Code::ExcludedField, reason);
+            }
+        }
+        return at.list(1..=MAX_CONDITIONS, problems, RetryCondition::read);
+    }
+    let on = RetryOn::new(triggers.flatten(), status_codes.unwrap_or_default());
+    Some(vec![RetryCondition::for_all(on)])
+}
+
+/// Each condition says its methods itself.
+fn refuse_methods_beside_conditions(retry: &Object<'_>, problems: &mut Problems) {
+    let retry_on = retry.get("retryOn");
+    let has_conditions = retry_on.is_some_and(|it| it.node.field("conditions").is_some());
+    if let Some(at) = retry.get("methods").filter(|_| has_conditions) {
+        let reason = "must be left out beside retryOn.conditions: move it into the conditions \
+                      that are for these methods only";
+        at.refuse(problems, Code::ExcludedField, reason);
+    }
+}
+
+/// Names of failures.
+fn read_triggers(at: Cursor<'_>, least: usize, problems: &mut Problems) -> Option<Vec<Trigger>> {
+    let choices = TRIGGERS.map(|name| (name, Trigger(name)));
+    let triggers = at.list(least..=usize::MAX, problems, |at, problems| {
+        at.choice(&choices, problems)
+    });
+    triggers.map(sort::set)
+}
+
+/// Statuses of responses.
+fn read_status_codes(at: Cursor<'_>, least: usize, problems: &mut Problems) -> Option<Vec<u16>> {
+    at.list(least..=usize::MAX, problems, |at, problems| {
+        u16::try_from(at.integer(100..=599, problems)?).ok()
+    })
 }
 
 /// Method names; `Idempotent` stands for all that are.

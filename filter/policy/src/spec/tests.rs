@@ -350,21 +350,20 @@ fn retries_have_envoy_gateways_defaults() {
             .unwrap()
     };
     let plain = retry("{}");
-    assert_eq!(
-        (plain.num_retries, plain.status_codes.as_slice()),
-        (2, &[503][..])
-    );
-    assert_eq!(plain.triggers, None);
-    assert!(
-        retry(r#"{"retryOn":{"triggers":["5xx","5xx"]}}"#)
-            .status_codes
-            .is_empty()
-    );
+    let on = |retry: &Retry| {
+        assert_eq!(retry.by_method(), []);
+        let on = retry.for_all_methods().unwrap();
+        let triggers: Vec<&str> = on.triggers.iter().map(|it| it.as_str()).collect();
+        (triggers.join(","), on.status_codes)
+    };
+    const DEFAULT: &str =
+        "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+    assert_eq!(plain.num_retries, 2);
+    assert_eq!(on(&plain), (DEFAULT.to_owned(), vec![503]));
+    let named = retry(r#"{"retryOn":{"triggers":["5xx","5xx"]}}"#);
+    assert_eq!(on(&named), ("5xx".to_owned(), vec![]));
     let codes = retry(r#"{"retryOn":{"httpStatusCodes":[502]}}"#);
-    assert_eq!(
-        (codes.status_codes.as_slice(), codes.triggers),
-        (&[502][..], None)
-    );
+    assert_eq!(on(&codes), (DEFAULT.to_owned(), vec![502]));
 }
 
 #[test]

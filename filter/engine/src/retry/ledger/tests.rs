@@ -40,10 +40,12 @@ impl Desk {
             .spec;
         let host = FakeHost::default();
         let mut ledger = Ledger::default();
+        let retry = spec.retry.unwrap();
+        let on = retry.for_all_methods().unwrap();
         let config = BudgetConfig::of(&spec.retry_constraint.unwrap());
         Self {
             budget: ledger.budget(&labels(), config, &host, 0),
-            rules: Arc::new(RetryableOutcomes::of(&spec.retry.unwrap())),
+            rules: Arc::new(RetryableOutcomes::of(&on, retry.num_retries)),
             ledger,
             host,
             reserves: false,

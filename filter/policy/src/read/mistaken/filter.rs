@@ -93,6 +93,7 @@ pub(super) const FIELDS: Words = &[
             ("httpStatusCodes", Is("retryOn.httpStatusCodes")),
             ("retriableStatusCodes", Is("retryOn.httpStatusCodes")),
             ("triggers", Is("retryOn.triggers")),
+            ("conditions", Is("retryOn.conditions")),
             ("retryPriority", Is("numAttemptsPerPriority")),
             ("retryHostPredicate", ANOTHER_HOST),
             ("hostSelectionRetryMaxAttempts", ANOTHER_HOST),
@@ -122,7 +123,7 @@ pub(super) const FIELDS: Words = &[
             ("codes", Is("httpStatusCodes")),
             ("statusCodes", Is("httpStatusCodes")),
             ("retriableStatusCodes", Is("httpStatusCodes")),
-            ("conditions", Is("triggers")),
+            ("methods", Is("conditions[].methods")),
         ],
     ),
     (

@@ -7,11 +7,35 @@ use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::Cursor;
 use crate::regex::Regexes;
+use crate::spec::Retry;
 
 /// Envoy's `per_connection_buffer_limit_bytes`.
 const USUAL_BUFFER: u64 = 1 << 20;
 
 impl Linter<'_, '_> {
+    /// What `btp apply` would see to: a body that passes must be held for a retry.
+    pub(in crate::spec) fn on_retried_bodies_by_hand(&mut self) {
+        let (Some(node), Some(retry)) = (self.get(&["requestBuffer"]), self.get(&["retry"])) else {
+            return;
+        };
+        let nothing = &mut Problems::default();
+        let buffer = RequestBuffer::read(Cursor::root(node), &Regexes::default(), nothing);
+        let retry = Retry::read(Cursor::root(retry), nothing);
+        let Some(buffer) = buffer.filter(|it| it.mode == BufferMode::Stream) else {
+            return;
+        };
+        let largest = buffer.largest();
+        if largest.get() > USUAL_BUFFER && retry.is_some_and(|it| it.num_retries > 0) {
+            let message = format!(
+                "lets bodies of {largest} pass, but Envoy retries a request over HTTP/1 only if \
+                 its body has at most 1Mi, unless it is told otherwise: set \
+                 request_body_buffer_limit of the routes to {}, as btp apply does",
+                largest.get()
+            );
+            self.warn(&["requestBuffer", "limit"], Code::BodyAboveBuffer, message);
+        }
+    }
+
     pub(in crate::spec) fn on_buffers(&mut self) {
         let Some(node) = self.get(&["requestBuffer"]) else {
             return;

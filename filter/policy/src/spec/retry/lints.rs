@@ -1,7 +1,7 @@
 //! Advice on retries: what they cost a backend, and which settings take each
 //! other's effect away.
 
-use super::Retry;
+use super::{Retry, RetryCondition, Trigger};
 use crate::code::Code;
 use crate::linter::Linter;
 use crate::node::{Node, Value};
@@ -40,37 +40,7 @@ impl Linter<'_, '_> {
             );
             self.warn(&["retry", "numRetries"], Code::ManyRetries, message);
         }
-        let has = |name: &str| {
-            let triggers = retry.triggers.as_ref();
-            triggers.is_none_or(|list| list.iter().any(|trigger| trigger.as_str() == name))
-        };
-        let triggers = ["retry", "retryOn", "triggers"];
-        if !has("connect-failure") && !has("5xx") {
-            self.warn(
-                &triggers,
-                Code::NoConnectFailure,
-                "does not hold connect-failure, the safest reason to try again: the backend \
-                 has not seen the request",
-            );
-        }
-        if !retry.status_codes.is_empty() && !has("retriable-status-codes") {
-            self.warn(
-                &["retry", "retryOn", "httpStatusCodes"],
-                Code::CodesWithoutTrigger,
-                "has no effect in Envoy Gateway without the trigger retriable-status-codes; \
-                 here it brings the trigger along",
-            );
-        }
-        if retry.triggers.is_some()
-            && has("retriable-status-codes")
-            && retry.status_codes.is_empty()
-        {
-            self.warn(
-                &triggers,
-                Code::TriggerWithoutCodes,
-                "holds retriable-status-codes, but httpStatusCodes names none",
-            );
-        }
+        self.on_triggers(&retry);
         self.on_try_timeouts(&retry);
     }
 
@@ -121,9 +91,58 @@ impl Linter<'_, '_> {
         }
     }
 
+    fn on_triggers(&mut self, retry: &Retry) {
+        let mut conditions = retry.conditions.iter();
+        let has = |it: &RetryCondition, name: &str| {
+            let mut triggers = it.on.triggers.iter();
+            triggers.any(|trigger| trigger.as_str() == name)
+        };
+        let of_conditions = ["retry", "retryOn", "conditions"];
+        let of_triggers = ["retry", "retryOn", "triggers"];
+        let has_conditions = self.get(&of_conditions).is_some();
+        if !conditions.any(|it| has(it, "connect-failure") || has(it, "5xx")) {
+            self.warn(
+                if has_conditions {
+                    &of_conditions
+                } else {
+                    &of_triggers
+                },
+                Code::NoConnectFailure,
+                "does not hold connect-failure, the safest reason to try again: the backend \
+                 has not seen the request",
+            );
+        }
+        let is_named = |item: &Node| {
+            let names = item.field("triggers").map(|it| &it.value);
+            let is_trigger = |it: &Node| it.as_str() == Some(Trigger::STATUS_CODES.as_str());
+            matches!(names, Some(Value::List(names)) if names.iter().any(is_trigger))
+        };
+        let has_codes = |it: &RetryCondition| !it.on.status_codes.is_empty();
+        let any_codes = retry.conditions.iter().any(has_codes);
+        let codes_without = "holds retriable-status-codes, but httpStatusCodes names none";
+        if has_conditions {
+            if !any_codes && self.items(&of_conditions).iter().any(is_named) {
+                self.warn(&of_conditions, Code::TriggerWithoutCodes, codes_without);
+            }
+            return;
+        }
+        let is_named = self.get(&["retry", "retryOn"]).is_some_and(is_named);
+        if any_codes && !is_named && self.get(&of_triggers).is_some() {
+            self.warn(
+                &["retry", "retryOn", "httpStatusCodes"],
+                Code::CodesWithoutTrigger,
+                "has no effect in Envoy Gateway without the trigger retriable-status-codes; \
+                 here it brings the trigger along",
+            );
+        }
+        if is_named && !any_codes {
+            self.warn(&of_triggers, Code::TriggerWithoutCodes, codes_without);
+        }
+    }
+
     fn on_try_timeouts(&mut self, retry: &Retry) {
         let covers = |name: &str| matches!(name, "5xx" | "gateway-error" | "reset");
-        let mut triggers = retry.triggers.iter().flatten();
+        let mut triggers = retry.conditions.iter().flat_map(|it| &it.on.triggers);
         let timed = retry.per_try_timeout.is_some_and(|it| it.as_nanos() > 0);
         if timed && !triggers.any(|trigger| covers(trigger.as_str())) {
             self.warn(

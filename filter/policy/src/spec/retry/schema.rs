@@ -1,6 +1,7 @@
 //! `retry`: what may be written.
 
 use super::TRIGGERS;
+use crate::code::Code;
 use crate::owner::{Capability, Owner};
 use crate::schema::shape::*;
 
@@ -98,8 +99,50 @@ pub(crate) static RETRY_ON: Object = object(
             many(&STATUS),
         )
         .or("none; without retryOn 503"),
+        extension(
+            "conditions",
+            "For which failures requests of which methods are tried again, in place of \
+             triggers, httpStatusCodes and retry.methods: for what any condition says that \
+             holds for the method.",
+            list(1, super::MAX_CONDITIONS, &Shape::Object(&CONDITION)),
+        )
+        .by(Owner::Filter(Capability::Retry))
+        .example(concat!(
+            "- triggers: [connect-failure, refused-stream]\n",
+            "- httpStatusCodes: [503]\n",
+            "  methods: [Idempotent]"
+        )),
     ],
     &[],
+);
+
+pub(crate) static CONDITION: Object = object(
+    &[
+        optional(
+            "triggers",
+            "Names of failures, as in Envoy's retry_on, that this condition is for.",
+            list(1, usize::MAX, &TRIGGER),
+        )
+        .or("none; retriable-status-codes beside httpStatusCodes"),
+        optional(
+            "httpStatusCodes",
+            "Statuses that this condition is for; they bring their trigger along here, too.",
+            list(1, usize::MAX, &STATUS),
+        )
+        .or("none"),
+        optional(
+            "methods",
+            "Methods that this condition holds for, in capitals; Idempotent stands for those \
+             that it stands for in retry.methods.",
+            list(1, 16, &TOKEN),
+        )
+        .or("all methods"),
+    ],
+    &[rule(
+        Code::NoneOfFields,
+        "must have triggers or httpStatusCodes",
+        |condition| has(condition, "triggers") || has(condition, "httpStatusCodes"),
+    )],
 );
 
 const TRIGGER: Shape = Shape::Choice(&TRIGGERS);
