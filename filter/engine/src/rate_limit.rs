@@ -22,6 +22,7 @@ use crate::host::metrics::CounterId;
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use crate::request::selector::{meets, meets_any};
+use crate::shared::classes::Class;
 use btp_policy::hash::{SipHasher, siphash24};
 use buckets::Key;
 use headers::HeaderFormat;
@@ -53,6 +54,8 @@ struct Rule {
     limit: RuleLimit,
     /// The limit on requests in flight: an index into the plan's.
     concurrency: Option<usize>,
+    /// The classes of requests in flight, in order of priority.
+    classes: Vec<Selector>,
     /// Tells its buckets from those of other rules.
     identity: u64,
     cost: u64,
@@ -81,6 +84,7 @@ enum RuleLimit {
 pub(crate) struct MatchedRule {
     rule: usize,
     key: Key,
+    class: Class,
 }
 
 impl RateLimits {
@@ -108,8 +112,11 @@ impl RateLimits {
                 meets(request, &rule.selector)
             };
             if counts {
-                let key = rule.key(request, seed, route);
-                matched.push(MatchedRule { rule: index, key });
+                matched.push(MatchedRule {
+                    rule: index,
+                    key: rule.key(request, seed, route),
+                    class: rule.class(request),
+                });
                 if self.mode == Mode::FirstMatch {
                     break;
                 }
@@ -119,6 +126,13 @@ impl RateLimits {
 }
 
 impl Rule {
+    /// The class that a request of this rule belongs to.
+    fn class(&self, request: &Request<'_>) -> Class {
+        let mut classes = self.classes.iter();
+        let place = classes.position(|selector| meets(request, selector));
+        place.map_or(Class::NONE, Class::at)
+    }
+
     /// The bucket that this request takes from: one for each route and each
     /// combination of `Distinct` values.
     fn key(&self, request: &Request<'_>, seed: [u64; 2], route: u64) -> Key {

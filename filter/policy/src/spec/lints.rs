@@ -21,6 +21,7 @@ pub fn lint(spec: Cursor<'_>, warnings: &mut Problems) {
     linter.on_overrides();
     linter.on_distinct_limits();
     linter.on_requests_without_a_key();
+    linter.on_reserves_against_the_order();
     linter.on_global_limits();
     linter.on_buffers();
     linter.on_old_fields();

@@ -1,5 +1,6 @@
 //! Advice on limits that the filter keeps.
 
+mod classes;
 mod keyless;
 
 use crate::code::Code;
