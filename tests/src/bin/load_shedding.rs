@@ -75,8 +75,8 @@ fn plot(raw: &str) -> Result<String> {
     let (begin, end) = (PARTS.before, PARTS.before + PARTS.storm);
     Lines {
         title: "Who is served in a storm".to_owned(),
-        subtitle: "A backend that serves 25 requests a second, 10 at a time, of which classes \
-                   reserve 6 for paying clients."
+        subtitle: "The backend serves 25 requests a second, 10 at a time. Paying clients send \
+                   5 a second; classes reserve 6 of the 10 places for them."
             .to_owned(),
         time: "seconds".to_owned(),
         axis: "requests served, of those sent in a second".to_owned(),

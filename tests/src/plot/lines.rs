@@ -62,6 +62,7 @@ impl Lines {
         let end = longest.unwrap_or_default().saturating_sub(1).max(1) as f64;
         let mut chart = ChartBuilder::on(&root)
             .margin_top(HEAD + 16)
+            .margin_left(12)
             .margin_right(RIGHT)
             .margin_bottom(BOTTOM)
             .set_label_area_size(LabelAreaPosition::Left, LEFT)
