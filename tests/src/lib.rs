@@ -33,6 +33,7 @@ pub mod repo;
 pub mod scenario;
 pub mod scene;
 pub mod setup;
+pub mod storm;
 pub mod terminal;
 pub mod trace;
 pub mod upstream;

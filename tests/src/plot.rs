@@ -2,12 +2,16 @@
 //! things, by several ways. A plot has a background of its own, so that it can be read on
 //! a dark page, too; its legend has a line of its own above the bars.
 
+mod lines;
+
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+pub use lines::Lines;
 
 /// Colours that differ for the colour-blind, too (Okabe and Ito), and on white.
 pub mod palette {

@@ -50,12 +50,12 @@ async fn in_flight(envoy: &Envoy, count: u64) -> Result<()> {
 /// Opens so many connections with a request each that is never answered.
 /// Those that are answered nevertheless were refused: so many.
 async fn hang(envoy: &Envoy, count: usize) -> Result<(Vec<raw::Connection>, usize)> {
-    let (mut waiting, mut refused) = (Vec::new(), 0);
-    for _ in 0..count {
-        let mut client = raw::Connection::open(envoy.addr()).await?;
-        client.send("GET /hang HTTP/1.1\r\nhost: h\r\n\r\n").await?;
-        waiting.push(client);
-    }
+    hang_as(envoy, "nobody", count).await
+}
+
+/// The same as clients of a tier.
+async fn hang_as(envoy: &Envoy, tier: &str, count: usize) -> Result<(Vec<raw::Connection>, usize)> {
+    let (waiting, mut refused) = (open(envoy, tier, count).await?, 0);
     let mut kept = Vec::new();
     for mut client in waiting {
         match tokio::time::timeout(Duration::from_millis(200), client.read_head()).await {
@@ -68,6 +68,95 @@ async fn hang(envoy: &Envoy, count: usize) -> Result<(Vec<raw::Connection>, usiz
         }
     }
     Ok((kept, refused))
+}
+
+async fn open(envoy: &Envoy, tier: &str, count: usize) -> Result<Vec<raw::Connection>> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        let mut client = raw::Connection::open(envoy.addr()).await?;
+        let request = format!("GET /hang HTTP/1.1\r\nhost: h\r\nx-tier: {tier}\r\n\r\n");
+        client.send(&request).await?;
+        clients.push(client);
+    }
+    Ok(clients)
+}
+
+/// Paying clients with so much to themselves, and others.
+fn by_class(max: u32, reserved: &str) -> Value {
+    policy(&json!({"concurrency": {"max": max, "classes": [
+        {"name": "paying", "reserved": reserved,
+            "clientSelectors": [{"headers": [{"name": "x-tier", "value": "paying"}]}]},
+        {"name": "batch"}]}}))
+}
+
+async fn class_limited(envoy: &Envoy, class: &str, count: u64) -> Result<()> {
+    let name = format!("wasmcustom.btp.default.p.rate_limit.rule_0.class_limited.{class}");
+    wait::until_async("so many of a class refused", PATIENCE, async || {
+        Ok((envoy.stat(&name).await?.unwrap_or(0) == count).then_some(()))
+    })
+    .await
+}
+
+/// Whichever worker they come to, and also where workers take places ahead without classes.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_burst_a_higher_class_gets_all_that_it_reserves() -> Result<()> {
+    for (workers, max) in [(1, 10), (2, 10), (4, 10), (2, 128)] {
+        let (envoy, _upstream) =
+            start(|b| b.plugin(&by_class(max, "30%")).concurrency(workers)).await?;
+        let (max, reserved) = (u64::from(max), u64::from(max * 30 / 100));
+        let clients = usize::try_from(max)?;
+        let batch = open(&envoy, "batch", clients).await?;
+        class_limited(&envoy, "batch", reserved).await?;
+        in_flight(&envoy, max - reserved).await?;
+        let paying = open(&envoy, "paying", usize::try_from(reserved)? + 2).await?;
+        class_limited(&envoy, "paying", 2).await?;
+        in_flight(&envoy, max).await?;
+        // What the others leave is nobody's, and what paying clients leave is theirs.
+        drop(batch);
+        in_flight(&envoy, reserved).await?;
+        drop(paying);
+        in_flight(&envoy, 0).await?;
+        let paying = open(&envoy, "paying", clients).await?;
+        in_flight(&envoy, max).await?;
+        let refused = h1::get(envoy.addr(), "/").await?;
+        ensure!(refused.status == 429, "{refused:?}");
+        drop(paying);
+        in_flight(&envoy, 0).await?;
+        envoy.assert_vm_alive().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_update_of_the_classes_forgets_nobody() -> Result<()> {
+    let file = EcdsFile::new(&at_most(4), false)?;
+    let (envoy, _upstream) = start(|b| b.plugin_from(&file).concurrency(2)).await?;
+    let (old, refused) = hang(&envoy, 2).await?;
+    ensure!(refused == 0);
+    let reloads = "extension_config_discovery.http_filter.backend_traffic_policy.config_reload";
+    let update = async |count: u64, plugin: &Value| {
+        file.replace(plugin)?;
+        wait::until_async("the update", PATIENCE, async || {
+            Ok((envoy.stat(reloads).await? >= Some(count)).then_some(()))
+        })
+        .await
+    };
+    update(2, &by_class(4, "50%")).await?;
+    let (_, refused) = hang_as(&envoy, "batch", 2).await?;
+    ensure!(refused == 2, "{refused}");
+    let (paying, refused) = hang_as(&envoy, "paying", 3).await?;
+    ensure!(refused == 1, "{refused}");
+    update(3, &at_most(4)).await?;
+    let (_, refused) = hang_as(&envoy, "paying", 1).await?;
+    ensure!(refused == 1, "{refused}");
+    drop(paying);
+    in_flight(&envoy, 2).await?;
+    let (new, refused) = hang_as(&envoy, "batch", 3).await?;
+    ensure!(refused == 1, "{refused}");
+    drop(old);
+    drop(new);
+    in_flight(&envoy, 0).await?;
+    envoy.assert_vm_alive().await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,12 +42,17 @@ pub(crate) enum Part {
     RetryRoutes,
     /// Retry budgets beside Envoy's own (docs/COMPARE.md).
     RetryBudget,
+    /// Who is served in a storm, with classes and without (examples/retry-storm).
+    LoadShedding,
 }
 
 impl Part {
     /// Whether the program `bench` measures it; others have one of their own.
     fn is_of_bench(self) -> bool {
-        !matches!(self, Self::RetryRoutes | Self::RetryBudget)
+        !matches!(
+            self,
+            Self::RetryRoutes | Self::RetryBudget | Self::LoadShedding
+        )
     }
 
     fn name(self) -> String {

@@ -43,6 +43,18 @@ pub(crate) fn selectors(spec: &Spec) -> Vec<Placed<'_>> {
             path: format!("rateLimit.local.rules[{}].clientSelectors", rule.index),
             selector: &rule.selector,
         }));
+        for rule in &local.rules {
+            let classes = rule.concurrency.iter().flat_map(|it| &it.classes);
+            let path = format!("rateLimit.local.rules[{}].concurrency.classes", rule.index);
+            found
+                .0
+                .extend(classes.enumerate().map(|(index, class)| Placed {
+                    capability,
+                    is_behind: false,
+                    path: format!("{path}[{index}].clientSelectors"),
+                    selector: &class.selector,
+                }));
+        }
     }
     if let Some(buffer) = &spec.request_buffer {
         for (index, rule) in buffer.rules.iter().enumerate() {
@@ -184,5 +196,12 @@ mod tests {
         assert_eq!(nested(specs(), |_| true, true), []);
         let none = nested(specs(), |it| it != Capability::RateLimit, false);
         assert_eq!(none, []);
+        let classes = r#"{"policies":[{"metadata":{"name":"p"},"spec":{"rateLimit":{"local":{"rules":[
+            {"concurrency":{"max":1,"classes":[{"name":"c","clientSelectors":[
+                {"metadata":[{"namespace":"n","path":["a","b"],"value":1}]}]}]}}]}}}}]}"#;
+        let config = PluginConfig::parse(classes.as_bytes()).unwrap();
+        let found = nested(config.policies.iter().map(|it| &it.spec), |_| true, false);
+        let shown: Vec<String> = found.iter().map(|it| it.state_key()).collect();
+        assert_eq!(shown, ["btp.metadata.n:a"]);
     }
 }

@@ -19,6 +19,7 @@ pub(crate) struct Definitions {
 
 pub(crate) const OF_POLICY: &[Label] = &[Label::Namespace, Label::Policy];
 const OF_RULE: &[Label] = &[Label::Namespace, Label::Policy, Label::Rule];
+const OF_CLASS: &[Label] = &[Label::Namespace, Label::Policy, Label::Rule, Label::Class];
 
 impl Definitions {
     /// A counter of a policy.
@@ -36,6 +37,26 @@ impl Definitions {
     ) -> CounterId {
         let series = self.series(MetricKind::Counter, policy, Some(rule), name);
         CounterId(push(&mut self.counters, series))
+    }
+
+    /// Counts requests of a class that a rule refused.
+    pub(crate) fn class_limited(
+        &mut self,
+        policy: &ObjectName,
+        rule: &str,
+        class: &str,
+    ) -> CounterId {
+        let labels = Labels {
+            class: Some(class.to_owned()),
+            ..labels(policy, Some(rule))
+        };
+        let family = Family {
+            kind: MetricKind::Counter,
+            name: "rate_limit.class_limited",
+            labels: OF_CLASS,
+        };
+        let labels = Arc::new(labels);
+        CounterId(push(&mut self.counters, Series { family, labels }))
     }
 
     /// A gauge of a policy.
@@ -90,6 +111,7 @@ pub(crate) fn labels(policy: &ObjectName, rule: Option<&str>) -> Labels {
         namespace: policy.namespace.clone(),
         policy: policy.name.clone(),
         part: rule.map(|rule| (Label::Rule, rule.to_owned())),
+        class: None,
     }
 }
 
@@ -113,7 +135,7 @@ mod tests {
 
     fn plan() -> Plan {
         let text = r#"{"policies":[{"metadata":{"name":"p.q","namespace":"n"},"spec":{
-            "rateLimit":{"local":{"rules":[{"name":"r","concurrency":{"max":2},
+            "rateLimit":{"local":{"rules":[{"name":"r","concurrency":{"max":2,"classes":[{"name":"c"}]},
                 "limit":{"requests":1,"unit":"Second"}}]}},
             "responseOverride":[{"match":{"statusCodes":[{"value":404}]},
                 "response":{"body":{"inline":"no"}}}],
@@ -133,6 +155,7 @@ mod tests {
             "btp.n.p_q.fault_active",
             "btp.n.p_q.rate_limit.r.admitted",
             "btp.n.p_q.rate_limit.r.in_flight",
+            "btp.n.p_q.rate_limit.r.class_limited.c",
             "btp.n.p_q.responses_overridden",
             "btp.n.p_q.response_override.0.responses_overridden",
         ] {

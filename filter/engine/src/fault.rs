@@ -156,6 +156,7 @@ impl Fault {
                     max: fault.max_active.map_or(u64::MAX, u64::from),
                     slots: WORKERS,
                     owner: None,
+                    share: None,
                 },
                 gauge: counters.gauge(policy, "fault_active"),
                 delays: counters.define(policy, "fault_delays_injected"),

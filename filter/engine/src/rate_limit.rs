@@ -25,6 +25,7 @@ use crate::host::metrics::CounterId;
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use crate::request::selector::{lacks_key, meets, meets_any};
+use crate::shared::classes::Class;
 use btp_policy::hash::{SipHasher, siphash24};
 use headers::HeaderFormat;
 use missing_key::MissingKey;
@@ -57,6 +58,8 @@ struct Rule {
     limit: RuleLimit,
     /// The limit on requests in flight: an index into the plan's.
     concurrency: Option<usize>,
+    /// The classes of requests in flight, in order of priority.
+    classes: Vec<Selector>,
     /// Tells its buckets from those of other rules.
     identity: u64,
     cost: u64,
@@ -91,6 +94,7 @@ pub(crate) struct MatchedRule {
     pub(crate) is_counted: bool,
     /// The request lacks a key that it must have.
     lacks_key: bool,
+    class: Class,
 }
 
 impl RateLimits {
@@ -118,12 +122,12 @@ impl RateLimits {
                 meets(request, &rule.selector)
             };
             if counts {
-                let key = rule.key(request, seed, route);
                 matched.push(MatchedRule {
                     rule: index,
-                    key,
+                    key: rule.key(request, seed, route),
                     is_counted: false,
                     lacks_key: rule.missing_key.is_some() && lacks_key(request, &rule.selector),
+                    class: rule.class(request),
                 });
                 if self.mode == Mode::FirstMatch {
                     break;
@@ -134,6 +138,13 @@ impl RateLimits {
 }
 
 impl Rule {
+    /// The class that a request of this rule belongs to.
+    fn class(&self, request: &Request<'_>) -> Class {
+        let mut classes = self.classes.iter();
+        let place = classes.position(|selector| meets(request, selector));
+        place.map_or(Class::NONE, Class::at)
+    }
+
     /// The bucket that this request takes from: one for each route and each
     /// combination of `Distinct` values.
     fn key(&self, request: &Request<'_>, seed: [u64; 2], route: u64) -> Key {

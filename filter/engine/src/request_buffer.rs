@@ -79,6 +79,7 @@ impl Buffering {
                 max: total.get(),
                 slots: WORKERS,
                 owner: None,
+                share: None,
             },
             gauge: counters.gauge(name, "request_buffer_bytes"),
             full: Refusal::new(name, "request_buffer_full", buffer_full(), counters),

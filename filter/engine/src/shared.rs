@@ -2,6 +2,7 @@
 //! for them: quotas, the claims on them, and which workers are alive.
 
 pub(crate) mod claims;
+pub(crate) mod classes;
 pub(crate) mod gauges;
 pub(crate) mod liveness;
 pub(crate) mod quota;

@@ -127,6 +127,7 @@ fn what_is_written_counts() {
             )
         }),
     );
+    is_bounded("classes", &of_classes(30));
     is_bounded("clients", &of_clients(20));
     is_bounded(
         "retries",
@@ -172,6 +173,25 @@ fn what_is_written_counts() {
             )
         }),
     );
+}
+
+/// Rules with as many classes as there may be.
+fn of_classes(count: usize) -> String {
+    let class = |index: usize| {
+        format!(r#"{{"name":"{index}","clientSelectors":[{{"path":{{"value":"/{index}"}}}}]}}"#)
+    };
+    let classes: Vec<String> = (0..8).map(class).collect();
+    let classes = classes.join(",");
+    let rule = |index: usize| {
+        format!(
+            r#"{{"clientSelectors":[{{"path":{{"value":"/{index}"}}}}],
+            "concurrency":{{"max":9,"classes":[{classes}]}}}}"#
+        )
+    };
+    let rules: Vec<String> = (0..15).map(rule).collect();
+    let rules = rules.join(",");
+    let spec = format!(r#","rateLimit":{{"type":"Local","local":{{"rules":[{rules}]}}}}"#);
+    policies(count, |_| spec.clone())
 }
 
 /// Rules whose clients are told apart, as many clients as there may be.

@@ -87,5 +87,6 @@ fn budget_of(name: &str) -> Option<Labels> {
         namespace: namespace.to_owned(),
         policy: policy.replace('/', "."),
         part,
+        class: None,
     })
 }

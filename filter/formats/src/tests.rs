@@ -82,6 +82,7 @@ fn budget() -> impl Strategy<Value = Labels> {
         namespace,
         policy,
         part,
+        class: None,
     })
 }
 
@@ -185,6 +186,7 @@ fn a_page_is_read_as_far_as_it_goes() {
             namespace: "n".to_owned(),
             policy: policy.to_owned(),
             part: None,
+            class: None,
         },
         share,
         floor,

@@ -65,7 +65,7 @@ codes! {
     ListLength = 109, "a list has too few or too many items";
     TextLength = 110, "a text is too short or too long";
     ListedTwice = 111, "an item is listed twice";
-    NameTaken = 112, "two rules have the same name";
+    NameTaken = 112, "two rules or classes have the same name";
     ExcludedField = 113, "a field cannot be set beside another";
     NoneOfFields = 114, "none of the possible fields is set";
     NotExactlyOne = 115, "not exactly one of several fields is set";
@@ -108,6 +108,7 @@ codes! {
     WeightsTooLarge = 152, "the weights are too large together";
     TotalTooSmall = 153, "the total is smaller than one body";
     GlobalOnly = 154, "a setting of global limits in a local one";
+    ReservesTooLarge = 157, "classes reserve more places than there are";
     // 02: targets and attachment
     MergeNeedsRoutes = 201, "a mergeType in a policy that does not target routes alone";
     NeedsHttpTargets = 202, "a field for HTTP in a policy of other routes";
@@ -177,6 +178,7 @@ codes! {
     ResponseCostMetadata = 531, "the cost of responses comes from metadata";
     KeylessUnlimited = 532, "requests without the key pass unlimited";
     ThresholdOfTimeouts = 533, "a threshold that wrong statuses do not wait for";
+    ReservesAgainstOrder = 538, "a class reserves more than one before it";
     OneAddressFamily = 539, "a limit for each address of one family alone";
     WholeIpv6Addresses = 540, "a client of IPv6 has many addresses";
     // 06: Envoy configurations that are refused

@@ -23,7 +23,7 @@ pub use header::{Header, read_header_value};
 pub use header_name::{HeaderName, read_header_name};
 pub use name::{ObjectName, is_dns_label, is_dns_subdomain};
 pub use operator::{HeaderChoice, Operator};
-pub use percentage::Ppm;
+pub use percentage::{Ppm, whole_percent};
 pub use quantity::Quantity;
 pub use status::{HttpStatus, StatusRange};
 pub use template::{Part, Template};

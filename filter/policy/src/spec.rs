@@ -52,7 +52,8 @@ pub use fault_injection::{
 #[cfg(feature = "schema")]
 pub use lints::{lint, lint_by_hand};
 pub use rate_limit::{
-    Limit, LocalRateLimit, LocalRule, Mode, Queue, RateLimit, RateLimitHeaders, Unit,
+    Class, Concurrency, Limit, LocalRateLimit, LocalRule, MOST_CLASSES, Mode, Queue, RateLimit,
+    RateLimitHeaders, Unit,
 };
 pub use request_buffer::{BufferMode, BufferRule, MinDataRate, RequestBuffer};
 pub use response_override::{

@@ -23,8 +23,12 @@ pub(crate) fn in_wasm(name: &str) -> Option<String> {
     let (policy, whose) = if let Some((policy, rule)) = label("rule") {
         let (capability, what) = family.split_once('.')?;
         let policy = policy.replace('.', "_");
+        let (rule, class) = match rule.split_once(".btp_class.") {
+            Some((rule, class)) => (rule, format!(".{class}")),
+            None => (rule, String::new()),
+        };
         return Some(format!(
-            "{WASM}btp.{namespace}.{policy}.{capability}.{rule}.{what}"
+            "{WASM}btp.{namespace}.{policy}.{capability}.{rule}.{what}{class}"
         ));
     } else if let Some((policy, whose)) = label("route") {
         // Of a budget, which is a policy's, a route's or a cluster's.
@@ -55,6 +59,10 @@ mod tests {
             (
                 "rate_limit.admitted.btp_namespace.default.btp_policy.a.b.btp_rule.rule_0",
                 "default.a_b.rate_limit.rule_0.admitted",
+            ),
+            (
+                "rate_limit.class_limited.btp_namespace.n.btp_policy.p.btp_rule.r.btp_class.c",
+                "n.p.rate_limit.r.class_limited.c",
             ),
             (
                 "retry_budget_held.btp_namespace.default.btp_policy.p.btp_route..btp_cluster.a.b",

@@ -75,8 +75,12 @@ impl Found {
         for rule in &local.rules {
             let path = format!("rateLimit.local.rules[{}]", rule.index);
             self.in_selector(&rule.selector, &format!("{path}.clientSelectors"));
-            if rule.concurrency.is_some() {
+            if let Some(concurrency) = &rule.concurrency {
                 self.add(Use::Places, &format!("{path}.concurrency"));
+                for (index, class) in concurrency.classes.iter().enumerate() {
+                    let path = format!("{path}.concurrency.classes[{index}].clientSelectors");
+                    self.in_selector(&class.selector, &path);
+                }
             }
         }
     }
@@ -168,6 +172,18 @@ mod tests {
         let places = r#"{"rateLimit":{"local":{"rules":[{"concurrency":{"max":1}}]}}}"#;
         let place = "spec.rateLimit.local.rules[0].concurrency";
         assert_eq!(of(places), [(Use::Places, place.to_owned())]);
+        let classes = r#"{"rateLimit":{"local":{"rules":[{"concurrency":{"max":1,"classes":[
+            {"name":"a","clientSelectors":[{"path":{"value":"/a"}}]},
+            {"name":"b","clientSelectors":[{"sourceCIDR":{"value":"10.0.0.0/8"}}]}]}}]}}}"#;
+        let of_class = |index| format!("{place}.classes[{index}].clientSelectors");
+        assert_eq!(
+            of(classes),
+            [
+                (Use::Places, place.to_owned()),
+                (Use::Path, of_class(0)),
+                (Use::Address, of_class(1)),
+            ]
+        );
         let redirects = |redirect: &str| {
             let rule = format!(
                 r#"{{"match":{{"statusCodes":[{{"value":502}}]}},"redirect":{{"mode":"Client",{redirect}}}}}"#

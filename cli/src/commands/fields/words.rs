@@ -92,6 +92,7 @@ fn form_in_words(form: Form) -> Option<String> {
         Form::Token => "an HTTP token",
         Form::OneLine => "without line breaks",
         Form::Base64 => "base64",
+        Form::Percent => "a whole percentage",
     };
     Some(words.to_owned())
 }

@@ -52,6 +52,8 @@ pub enum Label {
     Policy,
     /// A rule of the policy: its name, or its place.
     Rule,
+    /// A class of a rule's requests.
+    Class,
     /// A route with a retry budget of its own.
     Route,
     /// A cluster with a retry budget of its own.
@@ -67,6 +69,8 @@ pub struct Labels {
     pub policy: String,
     /// What tells numbers of the policy apart, if anything does.
     pub part: Option<(Label, String)>,
+    /// The class, of numbers that a rule has for each.
+    pub class: Option<String>,
 }
 
 /// A number of a plan.
@@ -86,6 +90,7 @@ impl Label {
             Self::Namespace => "btp_namespace",
             Self::Policy => "btp_policy",
             Self::Rule => "btp_rule",
+            Self::Class => "btp_class",
             Self::Route => "btp_route",
             Self::Cluster => "btp_cluster",
         }
@@ -99,6 +104,7 @@ impl Labels {
         match (label, &self.part) {
             (Label::Namespace, _) => &self.namespace,
             (Label::Policy, _) => &self.policy,
+            (Label::Class, _) => self.class.as_deref().unwrap_or_default(),
             (_, Some((known, value))) if *known == label => value,
             _ => "",
         }
@@ -111,7 +117,11 @@ impl Labels {
         let whose = self.dotted_prefix();
         match (&self.part, name.split_once('.')) {
             (Some((Label::Rule, rule)), Some((capability, what))) => {
-                format!("{whose}.{capability}.{rule}.{what}")
+                let name = format!("{whose}.{capability}.{rule}.{what}");
+                match &self.class {
+                    Some(class) => format!("{name}.{class}"),
+                    None => name,
+                }
             }
             _ => format!("{whose}.{name}"),
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use btp_policy::scalar::ObjectName;
-use btp_policy::spec::{Limit, LocalRateLimit, LocalRule};
+use btp_policy::spec::{Concurrency, Limit, LocalRateLimit, LocalRule, Selector};
 
 use super::headers::HeaderFormat;
 use super::in_flight::ConcurrencyLimit;
@@ -20,6 +20,7 @@ use crate::event::LogMessage;
 use crate::host::shared_state::{BucketsId, CellKind, OverflowId, Owner};
 use crate::request::required::RequiredInputs;
 use crate::request::selector::requires_key;
+use crate::shared::classes::Reserves;
 
 /// Collects what the limits of all policies have in common.
 #[derive(Debug)]
@@ -84,6 +85,7 @@ impl LimitsCompiler {
         }
         let selectors = rules.iter().map(|rule| &rule.selector);
         let required = selectors
+            .chain(rules.iter().flat_map(|rule| &rule.classes))
             .chain(&local.exempt)
             .map(RequiredInputs::of_selector)
             .fold(RequiredInputs::default(), RequiredInputs::and);
@@ -134,9 +136,11 @@ impl LimitsCompiler {
                     RuleLimit::Bucket(self.limit(rule, limit, (&identity, store), counters))
                 }
             },
+            classes: rule.concurrency.iter().flat_map(selectors_of).collect(),
             concurrency: rule
                 .concurrency
-                .map(|max| self.concurrency(rule, max, (&identity, store), counters)),
+                .as_ref()
+                .map(|most| self.concurrency(rule, most, (&identity, store), counters)),
         }
     }
 
@@ -144,7 +148,7 @@ impl LimitsCompiler {
     fn concurrency(
         &mut self,
         rule: &LocalRule,
-        max: u32,
+        most: &Concurrency,
         (identity, store): (&str, LimitCounters),
         counters: &mut Definitions,
     ) -> usize {
@@ -155,7 +159,8 @@ impl LimitsCompiler {
         let distinct = rule.selector.is_distinct();
         let keys = distinct.then(|| self.quotas_of_keys(counters));
         self.concurrency_limits.push(ConcurrencyLimit {
-            max: max.into(),
+            max: most.max.into(),
+            reserves: Reserves::new(most.classes.iter().map(|class| class.reserved.into())),
             own: counters.quota_named(format!("btp.places.{identity}")),
             keys,
             gauge: counters.gauge_for_rule(&rule.policy, &rule_name(rule), "rate_limit.in_flight"),
@@ -166,6 +171,11 @@ impl LimitsCompiler {
                 &rule_name(rule),
                 "rate_limit.concurrency_limited",
             ),
+            class_limited: most
+                .classes
+                .iter()
+                .map(|class| counters.class_limited(&rule.policy, &rule_name(rule), &class.name))
+                .collect(),
             overflow_warning: LogMessage::new(overflow_warning(
                 &rule.policy,
                 rule,
@@ -262,6 +272,14 @@ impl Names {
         self.places.insert(name.to_owned(), place);
         Place::New(place)
     }
+}
+
+/// The conditions of the classes.
+fn selectors_of(concurrency: &Concurrency) -> impl Iterator<Item = Selector> {
+    concurrency
+        .classes
+        .iter()
+        .map(|class| class.selector.clone())
 }
 
 fn limit_counters(rule: &LocalRule, counters: &mut Definitions) -> LimitCounters {

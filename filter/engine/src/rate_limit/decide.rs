@@ -285,7 +285,8 @@ impl Rule {
     /// What a request counts as in flight under, if that is limited.
     fn in_flight_key(&self, matched_rule: MatchedRule) -> Option<InFlightKey> {
         let (limit, key) = (self.concurrency?, matched_rule.key);
-        Some(InFlightKey { limit, key })
+        let class = matched_rule.class;
+        Some(InFlightKey { limit, key, class })
     }
 
     /// Whether a request would pass this rule. If so, it pays and counts as in

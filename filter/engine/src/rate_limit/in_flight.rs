@@ -5,6 +5,10 @@
 //! quota. A worker takes several permits of a large limit at a time, keeps some of
 //! those that its requests release, and gives them back when no more have come for
 //! a while, and when another configuration replaces its own.
+//!
+//! With classes a permit is also one of those reserved for its class, or of those that
+//! nobody reserves ([`crate::shared::classes`]). Then it takes them one by one: what a
+//! worker took ahead for one class would be missing from another's reserve.
 
 use hashbrown::HashMap;
 
@@ -15,6 +19,7 @@ use crate::host::Host;
 use crate::host::metrics::{CounterId, GaugeId};
 use crate::host::shared_state::{Owner, QuotaId};
 use crate::shared::claims::ClaimTracker;
+use crate::shared::classes::{Class, ClassShare, Reserves};
 use crate::shared::quota::{Change, ClaimOutcome, Quota, WORKERS};
 use crate::shared::reaper::QuotaTable;
 
@@ -22,6 +27,7 @@ use crate::shared::reaper::QuotaTable;
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimit {
     pub(super) max: u64,
+    pub(super) reserves: Reserves,
     /// The rule's own: the permits of routes, or of clients for whom there was no
     /// room.
     pub(super) own: QuotaId,
@@ -34,6 +40,8 @@ pub(crate) struct ConcurrencyLimit {
     pub(super) counters: LimitCounters,
     /// Counts requests that got no permit.
     pub(super) concurrency_limited: CounterId,
+    /// Counts those of each class, if there are classes.
+    pub(super) class_limited: Vec<CounterId>,
     /// What the operator is told when there is no room for a key.
     pub(super) overflow_warning: LogMessage,
 }
@@ -44,6 +52,7 @@ pub(crate) struct InFlightKey {
     /// Index into the plan's limits on requests in flight.
     pub(crate) limit: usize,
     pub(crate) key: Key,
+    pub(crate) class: Class,
 }
 
 /// The permits that a worker has.
@@ -78,31 +87,50 @@ impl ConcurrencyLimit {
     /// one: no slot is kept for a client that is not there.
     fn lease<H: Host>(&self) -> u64 {
         match self.keys {
-            None if H::LEASES => (self.max / LEASE_SHARE).max(1),
+            None if H::LEASES && self.class_limited.is_empty() => (self.max / LEASE_SHARE).max(1),
             _ => 1,
         }
     }
 
-    fn quota(&self, key: Key) -> Quota {
+    fn quota(&self, at: InFlightKey) -> Quota {
         let (id, slots) = match self.keys {
             None => (self.own, OWN_SLOTS),
-            Some(table) => (QuotaId::Shared(table.set_of(key)), SET_SLOTS),
+            Some(table) => (QuotaId::Shared(table.set_of(at.key)), SET_SLOTS),
         };
         Quota {
             id,
             max: self.max,
             slots,
             owner: self.keys.map(|_| self.owner),
+            share: Some(ClassShare {
+                class: at.class,
+                reserves: self.reserves,
+            }),
         }
     }
 
-    fn overflow_quota(&self) -> Quota {
+    fn overflow_quota(&self, class: Class) -> Quota {
         let factor = self.keys.map_or(1, |_| u64::from(OVERFLOW_FACTOR));
         Quota {
             id: self.own,
             max: self.max.saturating_mul(factor),
             slots: OWN_SLOTS + WORKERS,
             owner: None,
+            share: Some(ClassShare {
+                class,
+                reserves: self.reserves.times(factor),
+            }),
+        }
+    }
+
+    /// Counts a request that got no permit.
+    pub(super) fn count_limited<H: Host>(&self, class: Class, event: &mut Event<'_, H>) {
+        event.count(self.concurrency_limited);
+        let of_class = class
+            .place()
+            .and_then(|place| self.class_limited.get(place));
+        if let Some(counter) = of_class {
+            event.count(*counter);
         }
     }
 
@@ -132,7 +160,7 @@ impl InFlight {
         let known = self.shares.get(&at).copied();
         let mut share = known.unwrap_or_default();
         if share.used == share.taken {
-            share.taken += fetch(limit, at.key, &mut share.overflowed, claims, event);
+            share.taken += fetch(limit, at, &mut share.overflowed, claims, event);
         }
         // The quota had none left.
         if share.used == share.taken {
@@ -163,7 +191,7 @@ impl InFlight {
             // Half of what is taken at a time stays, so that one request that comes
             // and goes does not ask the quota each time.
             let back = spare - lease / 2;
-            give_back(limit, at.key, share.overflowed, back, claims, event);
+            give_back(limit, at, share.overflowed, back, claims, event);
             share.taken -= back;
         }
         share.used = used;
@@ -213,7 +241,7 @@ fn give_back_spare<H: Host>(
 ) {
     let spare = share.taken.saturating_sub(share.used);
     if let (Some(limit), true) = (limits.get(at.limit), spare > 0) {
-        give_back(limit, at.key, share.overflowed, spare, claims, event);
+        give_back(limit, at, share.overflowed, spare, claims, event);
         share.taken = share.used;
     }
 }
@@ -221,16 +249,16 @@ fn give_back_spare<H: Host>(
 /// Gives so many permits back.
 fn give_back<H: Host>(
     limit: &ConcurrencyLimit,
-    key: Key,
+    at: InFlightKey,
     overflowed: bool,
     back: u64,
     claims: &mut ClaimTracker,
     event: &mut Event<'_, H>,
 ) {
     let (quota, key) = if overflowed {
-        (limit.overflow_quota(), Key::OVERFLOW)
+        (limit.overflow_quota(at.class), Key::OVERFLOW)
     } else {
-        (limit.quota(key), key)
+        (limit.quota(at), at.key)
     };
     limit.counters.count_operation(event.host);
     let by = claims.give_back(quota, key.get(), back, event.host);
@@ -240,7 +268,7 @@ fn give_back<H: Host>(
 /// Takes one permit, or several of a large limit; gives how many it got.
 fn fetch<H: Host>(
     limit: &ConcurrencyLimit,
-    key: Key,
+    at: InFlightKey,
     overflowed: &mut bool,
     claims: &mut ClaimTracker,
     event: &mut Event<'_, H>,
@@ -253,7 +281,7 @@ fn fetch<H: Host>(
     };
     let mut change = Change::default();
     if !*overflowed {
-        change = ask(limit.quota(key), key, event);
+        change = ask(limit.quota(at), at.key, event);
         *overflowed = change.outcome == ClaimOutcome::NoRoom;
     }
     if *overflowed {
@@ -261,7 +289,7 @@ fn fetch<H: Host>(
             event.log(&limit.overflow_warning);
         }
         event.host.add(limit.counters.overflows, 1);
-        change = ask(limit.overflow_quota(), Key::OVERFLOW, event);
+        change = ask(limit.overflow_quota(at.class), Key::OVERFLOW, event);
     }
     if change.outcome == ClaimOutcome::Contended {
         event.host.add(limit.counters.contended, 1);

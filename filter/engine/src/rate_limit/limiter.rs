@@ -57,7 +57,7 @@ impl<H: Host> Limiter<'_, '_, H> {
     /// Counts a request that found too many in flight.
     pub(crate) fn count_concurrency_limited(&mut self, at: InFlightKey) {
         if let Some(limit) = self.concurrency_limits.get(at.limit) {
-            self.event.count(limit.concurrency_limited);
+            limit.count_limited(at.class, self.event);
         }
     }
 

@@ -5,6 +5,7 @@
 //! dropped when another finds no room ([`super::claims`]), and soon after their
 //! death in any case ([`super::reaper`]).
 
+use super::classes::{Class, ClassShare};
 use crate::host::shared_state::{Cells, Claims, HeldClaim, Owner, QuotaId, Update};
 
 /// A bounded number of things, in units of the capability that it belongs to.
@@ -18,6 +19,8 @@ pub(crate) struct Quota {
     /// Whose claims these are, where several quotas are kept in one place. Such a
     /// quota holds less than 2³² of a key.
     pub(crate) owner: Option<Owner>,
+    /// Who claims, where classes share a key.
+    pub(crate) share: Option<ClassShare>,
 }
 
 /// The claims on a quota, by key and worker.
@@ -96,6 +99,7 @@ impl Quota {
     where
         S: Cells<QuotaId>,
     {
+        let claim = self.of_class(claim);
         let give = || {
             shared.update(self.id, |Claims(claims)| {
                 let Some(place) = claims.iter().position(|held| is_of(held, claim)) else {
@@ -122,18 +126,17 @@ impl Quota {
         claim: Claim,
         (least, max): (u64, u64),
     ) -> (ClaimOutcome, u64) {
-        let of_key = claims.iter().filter(|held| held.key == claim.key);
-        let held = of_key.fold(0, |sum: u64, held| sum.saturating_add(held.amount));
-        let taken = self.max.saturating_sub(held).min(max);
+        let taken = self.room(claim.key, claims).min(max);
         if taken < least {
             return (ClaimOutcome::Full, 0);
         }
-        if let Some(held) = claims.iter_mut().find(|held| is_of(held, claim)) {
+        let own = self.of_class(claim);
+        if let Some(held) = claims.iter_mut().find(|held| is_of(held, own)) {
             held.amount = held.amount.saturating_add(taken);
-        } else if claims.len() < self.slots {
+        } else if claims.len() < self.slots || self.has_slot(claim, claims) {
             claims.push(HeldClaim {
-                key: claim.key,
-                worker: claim.worker,
+                key: own.key,
+                worker: own.worker,
                 owner: self.owner,
                 amount: taken,
             });
@@ -141,6 +144,33 @@ impl Quota {
             return (ClaimOutcome::NoRoom, 0);
         }
         (ClaimOutcome::Granted, taken)
+    }
+
+    /// How much of a key may be claimed.
+    fn room(self, key: u64, claims: &[HeldClaim]) -> u64 {
+        if let Some(share) = self.share {
+            return share.room(self.max, key, claims);
+        }
+        let of_key = claims.iter().filter(|held| held.key == key);
+        let held = of_key.fold(0, |sum: u64, held| sum.saturating_add(held.amount));
+        self.max.saturating_sub(held)
+    }
+
+    /// Whether the worker has a slot for this key as another class: its classes have one
+    /// together, or what one of them finds no slot for would count elsewhere.
+    fn has_slot(self, claim: Claim, claims: &[HeldClaim]) -> bool {
+        let of_key = |held: &HeldClaim| Class::in_claim(held.key, claim.key).is_some();
+        let mut held = claims.iter().filter(|held| held.worker == claim.worker);
+        self.share.is_some() && held.any(of_key)
+    }
+
+    /// The claim of the class that asks.
+    fn of_class(self, claim: Claim) -> Claim {
+        let class = self.share.map_or(Class::NONE, |share| share.class);
+        Claim {
+            key: class.of_key(claim.key),
+            ..claim
+        }
     }
 }
 

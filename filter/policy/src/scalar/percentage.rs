@@ -54,6 +54,16 @@ impl Ppm {
     }
 }
 
+/// A whole percentage as text, `0%` to `100%`.
+#[must_use]
+pub fn whole_percent(text: &str) -> Option<u8> {
+    let digits = text.strip_suffix('%')?;
+    let is_plain = digits == "0"
+        || !digits.starts_with('0') && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let percent: u8 = digits.parse().ok().filter(|_| is_plain)?;
+    (percent <= 100).then_some(percent)
+}
+
 #[cfg(test)]
 mod tests {
     use super::Ppm;

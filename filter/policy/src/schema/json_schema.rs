@@ -195,6 +195,7 @@ fn pattern(form: Form) -> Option<&'static str> {
         Form::Kind => Some("^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"),
         Form::Token => Some("^[A-Za-z0-9!#$%&'*+\\-.^_`|~]+$"),
         Form::OneLine => Some("^[^\\r\\n\\u0000]*$"),
+        Form::Percent => Some("^(0|[1-9][0-9]?|100)%$"),
         Form::Base64 => Some("^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"),
     }
 }

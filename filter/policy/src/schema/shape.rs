@@ -88,6 +88,8 @@ pub enum Form {
     OneLine,
     /// Base64 of a whole number of bytes.
     Base64,
+    /// A whole percentage, `0%` to `100%`.
+    Percent,
 }
 
 /// An object: its fields, and rules over several of them.

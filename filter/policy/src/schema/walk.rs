@@ -7,7 +7,9 @@ use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::Cursor;
-use crate::scalar::{Duration, HeaderName, Ppm, Quantity, is_dns_label, is_dns_subdomain};
+use crate::scalar::{
+    Duration, HeaderName, Ppm, Quantity, is_dns_label, is_dns_subdomain, whole_percent,
+};
 
 use super::shape::{Check, Field, Form, Object, Shape};
 
@@ -196,6 +198,11 @@ fn wrong_form(text: &str, form: Form) -> Option<(Code, &'static str)> {
             "must not contain line breaks or NUL",
         ),
         Form::Base64 => (is_base64(text), Code::MalformedBase64, "must be base64"),
+        Form::Percent => (
+            whole_percent(text).is_some(),
+            Code::MalformedPercentage,
+            "must be a whole percentage, from 0% to 100%",
+        ),
     };
     (!is_right).then_some((code, reason))
 }

@@ -22,6 +22,7 @@ pub fn lint(spec: Cursor<'_>, warnings: &mut Problems) {
     linter.on_distinct_limits();
     linter.on_requests_without_a_key();
     linter.on_addresses();
+    linter.on_reserves_against_the_order();
     linter.on_global_limits();
     linter.on_buffers();
     linter.on_old_fields();

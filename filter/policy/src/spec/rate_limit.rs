@@ -11,10 +11,12 @@ mod global;
 mod lints;
 pub(super) mod schema;
 
+mod concurrency;
 mod identity;
 mod limit;
 mod rule;
 
+pub use concurrency::{Class, Concurrency, MOST_CLASSES};
 #[cfg(feature = "schema")]
 pub use global::{Cost, GlobalLimit, GlobalRule, MetadataKey};
 pub use limit::{Limit, Unit};

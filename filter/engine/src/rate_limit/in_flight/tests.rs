@@ -25,6 +25,12 @@ struct Sim {
     gauge: i64,
 }
 
+/// A configuration that another one has replaced.
+struct Before {
+    plan: Plan,
+    workers: Vec<Worker>,
+}
+
 /// What a refused request got: status, details and the wait it was told.
 type Refused = (u16, &'static str, Option<String>);
 
@@ -107,6 +113,33 @@ impl Sim {
                 self.perform(out);
             }
         }
+    }
+
+    /// Another configuration comes for all workers; gives what was there before, with its
+    /// requests in flight.
+    fn update(&mut self, rules: &str) -> Before {
+        let mut next = Self::new(self.workers.len(), rules);
+        std::mem::swap(&mut self.plan, &mut next.plan);
+        std::mem::swap(&mut self.workers, &mut next.workers);
+        let (plan, mut workers) = (next.plan, next.workers);
+        assert_eq!(plan.cells(), self.plan.cells(), "it goes by the same cells");
+        for worker in &mut workers {
+            let mut out = Vec::new();
+            let mut event = crate::event::Event::new(&mut self.host, &mut out);
+            worker.retire(&plan, &mut event);
+            self.perform(out);
+        }
+        Before { plan, workers }
+    }
+
+    /// A request ends that came before an update.
+    fn close_under(&mut self, before: &mut Before, worker: usize, mut exchange: Exchange) {
+        let mut out = Vec::new();
+        let own = &mut before.workers[worker];
+        feed(&before.plan, own, &mut self.host, &mut out, |cx| {
+            exchange.done(cx)
+        });
+        self.perform(out);
     }
 
     fn die(&mut self, worker: usize) {
@@ -286,6 +319,176 @@ fn a_large_bound_costs_little_where_few_are_in_flight_and_an_idle_worker_keeps_n
     sim.pass_time(4 * SECOND);
     assert!(sim.is_all_free());
     assert_eq!(sim.workers[0].wakes_at(), None);
+}
+
+/// Two classes with a header each, the first with so much reserved, and all others.
+fn classes(max: u64, reserved: [&str; 2]) -> String {
+    let of = |name: &str, reserved: &str| {
+        format!(
+            r#"{{"name":"{name}","reserved":"{reserved}",
+                "clientSelectors":[{{"headers":[{{"name":"x-tier","value":"{name}"}}]}}]}}"#
+        )
+    };
+    let list = [of("paying", reserved[0]), of("partner", reserved[1])].join(",");
+    format!(r#"{{"max":{max},"classes":[{list},{{"name":"batch"}}]}}"#)
+}
+
+fn with_classes(max: u64, reserved: [&str; 2]) -> String {
+    format!(r#"[{{"concurrency":{}}}]"#, classes(max, reserved))
+}
+
+const PAYING: &[(&str, &str)] = &[("x-tier", "paying")];
+const PARTNER: &[(&str, &str)] = &[("x-tier", "partner")];
+
+/// Also where workers would take permits ahead without classes.
+#[test]
+fn after_a_burst_of_a_lower_class_a_higher_one_gets_all_that_it_reserves() {
+    for (max, workers) in [(10, 1), (10, 3), (1_000, 1), (1_000, 3)] {
+        let mut sim = Sim::new(workers, &with_classes(max, ["30%", "20%"]));
+        let mut open = Vec::new();
+        for (headers, share) in [(&[][..], 50), (PAYING, 30), (PARTNER, 20)] {
+            let (mut passed, mut refused) = (0, 0);
+            while refused < workers {
+                let worker = (passed as usize + refused) % workers;
+                match sim.open(worker, headers) {
+                    Ok(exchange) => {
+                        open.push((worker, exchange));
+                        passed += 1;
+                    }
+                    Err(why) => {
+                        assert_eq!(why, CONCURRENCY_LIMITED);
+                        refused += 1;
+                    }
+                }
+            }
+            assert_eq!(passed, max * share / 100, "{headers:?} of {max}");
+        }
+        assert_eq!(sim.gauge as u64, max);
+        let workers = workers as u64;
+        for (name, count) in [("batch", 1), ("paying", 1), ("partner", 1)] {
+            let name = format!("rule_0.class_limited.{name}");
+            assert_eq!(sim.counter(&name), count * workers, "{name}");
+        }
+        assert_eq!(sim.counter("rule_0.concurrency_limited"), 3 * workers);
+        assert_eq!(sim.counter("rule_0.limited"), 3 * workers);
+        for (worker, exchange) in open {
+            sim.close(worker, exchange);
+        }
+        assert!(sim.is_all_free());
+    }
+}
+
+#[test]
+fn each_client_has_classes_of_its_own_and_so_have_those_without_a_place() {
+    let rules = format!(
+        r#"[{{"clientSelectors":[{{"headers":[{{"name":"x-user","type":"Distinct"}}]}}],
+             "concurrency":{}}}]"#,
+        classes(2, ["50%", "0%"])
+    );
+    let mut sim = Sim::new(2, &rules);
+    let mut open = Vec::new();
+    for user in ["ada", "bob"] {
+        let batch = [("x-user", user)];
+        let paying = [("x-user", user), ("x-tier", "paying")];
+        open.push((0, sim.open(0, &batch).unwrap()));
+        assert_eq!(sim.open(1, &batch).unwrap_err(), CONCURRENCY_LIMITED);
+        open.push((1, sim.open(1, &paying).unwrap()));
+        assert_eq!(sim.open(0, &paying).unwrap_err(), CONCURRENCY_LIMITED);
+    }
+    // The table gets full, and the others share 16 times the places: of 32 are 16
+    // reserved.
+    let others = open.len();
+    let mut by_class = [0, 0];
+    for number in 0..1_000 {
+        let user = format!("user-{number}");
+        match sim.open(number % 2, &[("x-user", &user)]) {
+            Ok(exchange) => open.push((number % 2, exchange)),
+            Err(refused) => assert_eq!(refused, CONCURRENCY_LIMITED),
+        }
+        by_class[0] = open.len() - others;
+    }
+    for number in 1_000..2_000 {
+        let user = format!("user-{number}");
+        let headers = [("x-user", user.as_str()), ("x-tier", "paying")];
+        match sim.open(number % 2, &headers) {
+            Ok(exchange) => open.push((number % 2, exchange)),
+            Err(refused) => assert_eq!(refused, CONCURRENCY_LIMITED),
+        }
+        by_class[1] = open.len() - others - by_class[0];
+    }
+    assert_eq!(by_class, [124 + 16, 16]);
+    for (worker, exchange) in open {
+        sim.close(worker, exchange);
+    }
+    assert!(sim.is_all_free());
+}
+
+#[test]
+fn a_dead_workers_places_go_back_to_their_class() {
+    let mut sim = Sim::new(2, &with_classes(4, ["50%", "0%"]));
+    let lost = [sim.open(0, PAYING).unwrap(), sim.open(0, PAYING).unwrap()];
+    let kept = [sim.open(1, &[]).unwrap(), sim.open(1, &[]).unwrap()];
+    sim.die(0);
+    drop(lost);
+    assert_eq!(sim.open(1, PAYING).unwrap_err(), CONCURRENCY_LIMITED);
+    for _ in 0..15 {
+        sim.pass_time(SECOND);
+    }
+    // Whoever asks finds the dead, and gets nothing of what is reserved.
+    assert_eq!(sim.open(1, &[]).unwrap_err(), CONCURRENCY_LIMITED);
+    assert_eq!(sim.gauge, 2);
+    let again = [sim.open(0, PAYING).unwrap(), sim.open(1, PAYING).unwrap()];
+    for (worker, exchange) in [0, 1].into_iter().zip(again) {
+        sim.close(worker, exchange);
+    }
+    kept.into_iter().for_each(|it| sim.close(1, it));
+    assert!(sim.is_all_free());
+}
+
+/// Requests that are in flight count on under whatever classes an update brings, and give
+/// back what they have taken.
+#[test]
+fn an_update_of_the_classes_forgets_nobody() {
+    let mut sim = Sim::new(2, &at_most(4));
+    let mut old = vec![sim.open(0, &[]).unwrap(), sim.open(1, &[]).unwrap()];
+    // Classes come: what is in flight belongs to none.
+    let mut before = sim.update(&with_classes(4, ["50%", "0%"]));
+    assert_eq!(sim.open(0, &[]).unwrap_err(), CONCURRENCY_LIMITED);
+    let mut first = vec![sim.open(0, PAYING).unwrap(), sim.open(1, PAYING).unwrap()];
+    assert_eq!(sim.open(0, PAYING).unwrap_err(), CONCURRENCY_LIMITED);
+    // The reserves change: they count for the class at their place, and in all.
+    let mut between = sim.update(&with_classes(4, ["0%", "50%"]));
+    assert_eq!(sim.open(1, PARTNER).unwrap_err(), CONCURRENCY_LIMITED);
+    sim.close_under(&mut before, 0, old.remove(0));
+    assert_eq!(sim.open(1, PAYING).unwrap_err(), CONCURRENCY_LIMITED);
+    let partner = sim.open(1, PARTNER).unwrap();
+    // They go again.
+    let mut after = sim.update(&at_most(4));
+    assert_eq!(sim.open(0, &[]).unwrap_err(), CONCURRENCY_LIMITED);
+    sim.close_under(&mut between, 0, first.remove(0));
+    let last = sim.open(0, &[]).unwrap();
+    assert_eq!(sim.open(1, &[]).unwrap_err(), CONCURRENCY_LIMITED);
+    sim.close(0, last);
+    sim.close_under(&mut after, 1, partner);
+    sim.close_under(&mut between, 1, first.remove(0));
+    sim.close_under(&mut before, 1, old.remove(0));
+    assert!(sim.is_all_free());
+}
+
+#[test]
+fn a_rule_in_shadow_counts_for_its_classes_and_refuses_nobody() {
+    let rules = with_classes(2, ["50%", "0%"]).replacen('{', r#"{"shadowMode":true,"#, 1);
+    let mut sim = Sim::new(1, &rules);
+    let open: Vec<Exchange> = (0..3).map(|_| sim.open(0, &[]).unwrap()).collect();
+    let paying = sim.open(0, PAYING).unwrap();
+    assert_eq!(sim.gauge, 2);
+    assert_eq!(sim.counter("rule_0.class_limited.batch"), 2);
+    assert_eq!(sim.counter("rule_0.class_limited.paying"), 0);
+    assert_eq!(sim.counter("rule_0.shadow_limited"), 2);
+    for exchange in open.into_iter().chain([paying]) {
+        sim.close(0, exchange);
+    }
+    assert!(sim.is_all_free());
 }
 
 #[derive(Clone, Copy, Debug)]

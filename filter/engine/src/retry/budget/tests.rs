@@ -30,6 +30,7 @@ fn labels() -> Labels {
         namespace: "n".to_owned(),
         policy: "b".to_owned(),
         part: None,
+        class: None,
     }
 }
 

@@ -29,6 +29,7 @@ fn labels(budget: usize) -> Labels {
         namespace: "default".to_owned(),
         policy: "p".to_owned(),
         part: Some((Label::Route, budget.to_string())),
+        class: None,
     }
 }
 

@@ -10,6 +10,7 @@ const QUOTA: Quota = Quota {
     max: 2,
     slots: 8,
     owner: None,
+    share: None,
 };
 
 fn claims() -> ClaimTracker {

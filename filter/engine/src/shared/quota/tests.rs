@@ -8,6 +8,7 @@ const QUOTA: Quota = Quota {
     max: 100,
     slots: 4,
     owner: None,
+    share: None,
 };
 
 fn claim(key: u64, worker: u64) -> Claim {

@@ -479,3 +479,46 @@ fn keys_that_may_be_missing_leave_no_hole() {
         );
     }
 }
+
+#[test]
+fn a_class_that_reserves_more_than_one_before_it_is_against_the_order() {
+    let larger = |shares: &[&str]| {
+        let class = |(place, share): (usize, &&str)| {
+            let reserved = match *share {
+                "" => String::new(),
+                share => format!(r#""reserved":"{share}","#),
+            };
+            format!(r#"{{{reserved}"name":"c{place}","clientSelectors":[{{"path":{{}}}}]}}"#)
+        };
+        let classes: Vec<String> = shares.iter().enumerate().map(class).collect();
+        let classes = classes.join(",");
+        let found = advice(&format!(
+            r#"{{"rateLimit":{{"local":{{"rules":[
+                {{"concurrency":{{"max":100,"classes":[{classes}]}}}}]}}}}}}"#
+        ));
+        let found = found.into_iter();
+        let found = found.filter(|it| it.contains("gives way first"));
+        found.collect::<Vec<String>>()
+    };
+    for fine in [
+        &["20%", "10%", ""][..],
+        &["20%", "20%"],
+        &["", "0%"],
+        &["5%"],
+    ] {
+        assert!(larger(fine).is_empty(), "{fine:?}");
+    }
+    let found = larger(&["10%", "20%", "", "5%"]);
+    assert_eq!(found.len(), 2, "{found:?}");
+    let classes = "rateLimit.local.rules[0].concurrency.classes";
+    assert_eq!(
+        found[0],
+        format!(
+            "{classes}[1].reserved: is more than class c0 before it has (10%), so that c0 gives \
+             way first: put this class before it, or reserve at least as much for c0"
+        )
+    );
+    assert!(found[1].starts_with(&format!(
+        "{classes}[3].reserved: is more than class c2 before"
+    )));
+}

@@ -20,6 +20,7 @@ fn everything(shape: &Shape) -> serde_json::Value {
         Shape::Choice(names) => names[0].into(),
         Shape::Text { form, .. } => match form {
             Form::Base64 => "Zm9v".into(),
+            Form::Percent => "20%".into(),
             _ => "Service".into(),
         },
         Shape::List { item, .. } => vec![everything(item)].into(),

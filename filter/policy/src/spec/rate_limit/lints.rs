@@ -1,6 +1,7 @@
 //! Advice on limits that the filter keeps.
 
 mod addresses;
+mod classes;
 mod keyless;
 
 use crate::code::Code;

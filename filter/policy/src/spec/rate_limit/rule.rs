@@ -1,5 +1,6 @@
 //! One rule of `rateLimit.local`.
 
+use super::concurrency::Concurrency;
 use super::identity;
 use super::limit::Limit;
 use crate::code::Code;
@@ -28,7 +29,7 @@ pub struct LocalRule {
     pub limit: Option<Limit>,
     /// How many of them may be in flight at once; `None`: any number. An
     /// extension.
-    pub concurrency: Option<u32>,
+    pub concurrency: Option<Concurrency>,
     /// How many tokens a request costs.
     pub cost: u32,
     /// One bucket for all routes of the policy.
@@ -153,7 +154,9 @@ impl LocalRule {
             Selector::read_all(at, regexes, problems)
         });
         let limit = object.optional("limit", problems, Limit::read);
-        let concurrency = object.optional("concurrency", problems, read_concurrency);
+        let concurrency = object.optional("concurrency", problems, |at, problems| {
+            Concurrency::read(at, regexes, problems)
+        });
         if !object.has("limit") {
             if !object.has("concurrency") {
                 at.refuse(
@@ -250,16 +253,11 @@ impl Queue {
     }
 }
 
-fn read_concurrency(at: Cursor<'_>, problems: &mut Problems) -> Option<u32> {
-    let object = at.object_of(&super::schema::CONCURRENCY, problems)?;
-    read_u32(object.required("max", problems)?, problems)
-}
-
 fn read_u32(at: Cursor<'_>, problems: &mut Problems) -> Option<u32> {
     u32::try_from(at.integer(1..=i64::from(u32::MAX), problems)?).ok()
 }
 
-fn read_name<'a>(at: Cursor<'a>, problems: &mut Problems) -> Option<&'a str> {
+pub(super) fn read_name<'a>(at: Cursor<'a>, problems: &mut Problems) -> Option<&'a str> {
     let name = at.string(problems)?;
     if !is_dns_label(name) {
         at.refuse(

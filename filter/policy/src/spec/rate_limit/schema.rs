@@ -76,12 +76,48 @@ pub(crate) static LOCAL: Object = object(
 );
 
 pub(crate) static CONCURRENCY: Object = object(
-    &[required(
-        "max",
-        "Requests of the rule that may be in flight at once, by all workers together; \
+    &[
+        required(
+            "max",
+            "Requests of the rule that may be in flight at once, by all workers together; \
              further ones are refused.",
-        integer(1, UINT32),
-    )],
+            integer(1, UINT32),
+        ),
+        extension(
+            "classes",
+            "Who has to give way when there are too many, in order of priority: a request \
+             belongs to the first class whose clientSelectors hold, or to none, as one without \
+             a reserve.",
+            list(1, 8, &Shape::Object(&CLASS)),
+        )
+        .or("no request comes before another"),
+    ],
+    &[],
+);
+
+pub(crate) static CLASS: Object = object(
+    &[
+        required(
+            "name",
+            "Names the class in metrics; a DNS label, once in a rule.",
+            formed(1, 63, Form::DnsLabel),
+        ),
+        extension(
+            "clientSelectors",
+            "Which requests belong to the class, unless an earlier class has them: everything in \
+             every item must hold, and Distinct is refused. Only the last class may leave it \
+             out, and has all others then.",
+            list(0, 8, &Shape::Object(&SELECTOR)),
+        )
+        .or("all others"),
+        extension(
+            "reserved",
+            "Places that no other class gets: a whole percentage of max, rounded down, and \
+             one place at least unless it is 0%.",
+            formed(2, 4, Form::Percent),
+        )
+        .or("0%"),
+    ],
     &[],
 );
 

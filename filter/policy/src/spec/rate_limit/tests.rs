@@ -9,7 +9,8 @@ use crate::spec::{MetadataCondition, MetadataMatch, MetadataValue, OnMissing, Pa
 #[test]
 fn requests_in_flight_need_no_limit() {
     let rule = rules(r#"{"concurrency":{"max":7}}"#).unwrap().remove(0);
-    assert_eq!((rule.concurrency, rule.limit), (Some(7), None));
+    let max = rule.concurrency.map(|it| (it.max, it.classes.len()));
+    assert_eq!((max, rule.limit), (Some((7, 0)), None));
     let both = r#"{"concurrency":{"max":1},"limit":{"requests":2,"unit":"Hour"},
                    "queue":{"maxDelay":"1s"},"cost":{"request":{"from":"Number","number":2}}}"#;
     let rule = rules(both).unwrap().remove(0);
@@ -137,7 +138,7 @@ fn all_that_is_wrong_with_a_rule_is_said_at_once() {
     let found = rules(rule).unwrap_err();
     for wanted in [
         "limit.burst: must be between",
-        "concurrency: must be an object, not a number; known in it: max (got 5)",
+        "concurrency: must be an object, not a number; known in it: max, classes (got 5)",
         "queue: must be an object, not a string; known in it: maxDelay, maxQueued",
         "cost: must be an object, not a number; known in it: request, response (got 2)",
         "xRateLimitHeaders: must be one of",
