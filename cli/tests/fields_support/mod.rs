@@ -198,6 +198,7 @@ fn smallest(shape: &Shape) -> Value {
         Shape::Quantity => "128Ki".into(),
         Shape::Text { least, form, .. } => match form {
             Form::Base64 => "Zm9v".into(),
+            Form::Percent => "5%".into(),
             _ => "a".repeat((*least).max(1)).into(),
         },
         Shape::List { least, item, .. } => vec![smallest(item); (*least).max(1)].into(),

@@ -129,6 +129,48 @@ fn classes_of_a_worker_share_a_slot() {
     assert_eq!(lost.iter().map(|it| it.amount).collect::<Vec<_>>(), [1, 5]);
 }
 
+/// However many of another class come at the same moment.
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn threads_find_what_their_class_reserves() {
+    use crate::testing::ThreadedHost;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    const MAX: u64 = 10;
+    let host = ThreadedHost::new(0);
+    let (held, largest) = (AtomicU64::new(0), AtomicU64::new(0));
+    let reserves = Reserves::new([4]);
+    std::thread::scope(|scope| {
+        for worker in 0..6 {
+            let (host, held, largest) = (&host, &held, &largest);
+            scope.spawn(move || {
+                // Two threads use up the reserve between them, the others what they get.
+                let is_first = worker < 2;
+                let class = if is_first { Class::at(0) } else { Class::NONE };
+                let quota = Quota {
+                    slots: 8,
+                    ..quota(MAX, class, reserves)
+                };
+                let amount = if is_first { 2 } else { 3 };
+                for _ in 0..2_000 {
+                    let taken = quota.take(host, claim(worker), (amount, amount));
+                    assert!(!is_first || taken.outcome != ClaimOutcome::Full);
+                    if taken.outcome != ClaimOutcome::Granted {
+                        continue;
+                    }
+                    let now = held.fetch_add(amount, Ordering::SeqCst) + amount;
+                    largest.fetch_max(now, Ordering::SeqCst);
+                    std::thread::yield_now();
+                    held.fetch_sub(amount, Ordering::SeqCst);
+                    quota.give_back(host, claim(worker), amount);
+                }
+            });
+        }
+    });
+    let largest = largest.into_inner();
+    assert!((1..=MAX).contains(&largest), "{largest} at once");
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// A worker wants one for a class; 8 is none.
