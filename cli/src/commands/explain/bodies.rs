@@ -8,6 +8,7 @@ use btp_policy::scalar::Quantity;
 use btp_policy::spec::Retry;
 
 use crate::apply::effective::Effective;
+use crate::apply::placement::{Effect, Object, Placement, is_within};
 use crate::apply::plan::Plan;
 use crate::envoy::files::Config;
 use crate::envoy::model::RouteId;
@@ -27,7 +28,7 @@ pub(super) fn notes(plan: &Plan, config: &Config, it: &Effective) -> Vec<String>
     }
     let policy = &plan.policies[it.policy].name;
     let mut notes = Vec::new();
-    for (manager, route) in &it.routes {
+    for (manager, route) in it.routes.iter().filter(|(_, id)| is_retried(it, *id)) {
         let (bytes, whence) = most(plan, config, *manager, *route);
         let size = Quantity::new(bytes);
         let note = format!(
@@ -39,6 +40,16 @@ pub(super) fn notes(plan: &Plan, config: &Config, it: &Effective) -> Vec<String>
         }
     }
     notes
+}
+
+/// Whether the policy's retries are in force on a route.
+fn is_retried(it: &Effective, route: RouteId) -> bool {
+    let is_in_force = |it: &Placement| matches!(it.effect, Effect::Part(_));
+    let mut on_route = it
+        .placements
+        .iter()
+        .filter(|it| it.object == Object::Route(route));
+    on_route.any(|it| is_in_force(it) && it.fields.iter().any(|field| is_within(field, "retry")))
 }
 
 /// The most bytes, and what says so.
