@@ -20,9 +20,9 @@ use crate::plan::Plan;
 use crate::rate_limit::{InFlightKey, LimitHeaders};
 use crate::request_buffer::body_progress::BodyProgress;
 use crate::retry::ExchangeId;
+use crate::worker::Counted;
 pub use context::Context;
 use inspect::RequestFacts;
-pub(crate) use redirect::Counted;
 use retry::Attempt;
 use state::{RequestState, ResponseState};
 

@@ -1,5 +1,6 @@
 //! What one worker remembers under one plan. Never shared, never locked.
 
+mod counted;
 mod memo;
 
 use std::borrow::Cow;
@@ -8,7 +9,6 @@ use btp_policy::attach::Route;
 use btp_policy::config::Limits;
 
 use crate::event::Event;
-use crate::exchange::Counted;
 use crate::host::shared_state::{SeedId, Update};
 use crate::host::{Attribute, Host};
 use crate::plan::Plan;
@@ -18,6 +18,7 @@ use crate::response_override::ValueLimits;
 use crate::retry::{Ledger, RetryBudget};
 use crate::shared::claims::ClaimTracker;
 use crate::shared::reaper::Reaper;
+pub(crate) use counted::Counted;
 use hashbrown::HashMap;
 use memo::{Memo, Place};
 

@@ -10,35 +10,8 @@
 use super::state::{RequestState, ResponseState};
 use super::{Context, Exchange};
 use crate::host::Host;
-use crate::rate_limit::{Key, LimitHeaders, MatchedRule};
-use crate::worker::Worker;
-
-/// What a request has been counted by before it was redirected.
-#[derive(Debug)]
-pub(crate) struct Counted {
-    /// When the client's request began: nanoseconds since 1970.
-    started_ns: u64,
-    /// The buckets that it has paid.
-    buckets: Vec<Key>,
-    /// The policies whose faults were sampled for it.
-    faults: Vec<usize>,
-    /// What its response says of rate limits.
-    headers: Option<Box<LimitHeaders>>,
-}
-
-impl Counted {
-    /// Marks the rules whose buckets it has paid.
-    pub(super) fn mark(&self, rules: &mut [MatchedRule]) {
-        for rule in rules {
-            rule.is_counted = self.buckets.contains(&rule.key);
-        }
-    }
-
-    /// Whether the faults of this policy were sampled for it.
-    pub(super) fn has_sampled(&self, policy: Option<usize>) -> bool {
-        policy.is_some_and(|policy| self.faults.contains(&policy))
-    }
-}
+use crate::rate_limit::LimitHeaders;
+use crate::worker::{Counted, Worker};
 
 impl Exchange {
     /// Takes over what was counted before a redirect, if that is how this exchange has

@@ -14,6 +14,7 @@ pub(super) mod schema;
 mod concurrency;
 mod identity;
 mod limit;
+mod name;
 mod rule;
 
 pub use concurrency::{Class, Concurrency, MOST_CLASSES};

@@ -5,6 +5,7 @@
 //! places of its own, written as a percentage of `max` and rounded down to whole ones,
 //! but to one at least: a class that is named with a share is never without any.
 
+use super::name::read_name;
 use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::Cursor;
@@ -97,7 +98,7 @@ fn read_class(
 ) -> Option<(Class, u8)> {
     let object = at.object_of(&super::schema::CLASS, problems)?;
     let name = object.required("name", problems);
-    let name = name.and_then(|at| super::rule::read_name(at, problems));
+    let name = name.and_then(|at| read_name(at, problems));
     let selector = object.optional("clientSelectors", problems, |at, problems| {
         let selector = Selector::read_all(at, regexes, problems)?;
         if selector.is_distinct() {

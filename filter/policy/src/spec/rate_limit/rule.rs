@@ -3,11 +3,12 @@
 use super::concurrency::Concurrency;
 use super::identity;
 use super::limit::Limit;
+use super::name::read_name;
 use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::Cursor;
 use crate::regex::Regexes;
-use crate::scalar::{Duration, ObjectName, is_dns_label};
+use crate::scalar::{Duration, ObjectName};
 use crate::spec::Selector;
 use crate::spec::canned_reply::CannedReply;
 
@@ -255,19 +256,6 @@ impl Queue {
 
 fn read_u32(at: Cursor<'_>, problems: &mut Problems) -> Option<u32> {
     u32::try_from(at.integer(1..=i64::from(u32::MAX), problems)?).ok()
-}
-
-pub(super) fn read_name<'a>(at: Cursor<'a>, problems: &mut Problems) -> Option<&'a str> {
-    let name = at.string(problems)?;
-    if !is_dns_label(name) {
-        at.refuse(
-            problems,
-            Code::MalformedName,
-            "must be a DNS label: 1 to 63 of a-z, 0-9 and -, not at the ends",
-        );
-        return None;
-    }
-    Some(name)
 }
 
 fn read_cost(at: Cursor<'_>, problems: &mut Problems) -> Option<u32> {
