@@ -5,6 +5,7 @@
 //! Envoy's own configuration.
 
 pub(crate) mod attach;
+pub(crate) mod buffers;
 pub(crate) mod effective;
 mod filter;
 pub(crate) mod hcm;

@@ -59,7 +59,10 @@ const RULES: &[(&str, &str)] = &[
     ),
     ("faultInjection.abort.reset", "true, or a status"),
     ("faultInjection.sampling.key", "a name for key Header"),
-    ("responseOverride[].redirect.keepStatus", "without mode Client"),
+    (
+        "responseOverride[].redirect.keepStatus",
+        "without mode Client",
+    ),
     ("faultInjection.attempts", "with position Upstream alone"),
     (
         "faultInjection.delay.distribution",

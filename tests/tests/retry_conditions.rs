@@ -1,7 +1,7 @@
 //! `retry.retryOn.conditions` and retries of bodies, as `btp apply` puts them into force.
 
 use anyhow::{Result, ensure};
-use btp_tests::apply::apply;
+use btp_tests::apply::{apply, lint};
 use btp_tests::bootstrap::visit;
 use btp_tests::client::h1;
 use btp_tests::native::{cluster_of, nobody};
@@ -244,5 +244,42 @@ async fn a_body_is_sent_again_if_the_route_can_hold_it() -> Result<()> {
     upstream.clear();
     let response = h1::send(envoy.addr(), post(5 * MIB)).await?;
     ensure!(response.status == 413, "{}", response.status);
+    Ok(())
+}
+
+/// Where the filter is set up by hand, nobody has raised Envoy's buffer.
+#[test]
+fn lint_says_up_to_which_size_a_body_is_sent_again() -> Result<()> {
+    let with = |route: &Value| {
+        let route = route.clone();
+        Builder::new()
+            .plugin(&json!({"policies": []}))
+            .cluster("backend", "127.0.0.1:1".parse()?)
+            .route(Route::cluster("/", "backend").edit(move |it| {
+                it["request_body_buffer_limit"] = route;
+            }))
+            .build()
+    };
+    let retried = policy("retry: {numRetries: 2}\n  requestBuffer: {mode: Stream, limit: 4Mi}");
+    let gathered = policy("requestBuffer: {limit: 4Mi}");
+    for (policy, wanted) in [
+        (
+            &retried,
+            "Envoy retries a request only if its body has at most 512Ki on route",
+        ),
+        (&gathered, "Envoy buffers at most 512Ki on route"),
+    ] {
+        let said = lint(&with(&json!(MIB / 2))?, policy)?;
+        ensure!(said.contains(wanted), "{said}");
+        let said = lint(&with(&json!(4 * MIB))?, policy)?;
+        ensure!(!said.contains("at most"), "{said}");
+    }
+    // Without the filter `btp apply` is still to come.
+    let bare = Builder::new()
+        .cluster("backend", "127.0.0.1:1".parse()?)
+        .route(Route::cluster("/", "backend"))
+        .build()?;
+    let said = lint(&bare, &retried)?;
+    ensure!(!said.contains("at most"), "{said}");
     Ok(())
 }

@@ -3,17 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use btp_policy::node::{Node, Value};
-
 use super::Scene;
 use super::draft::Draft;
 use super::errors::Errors;
 use super::perform::{Changed, perform};
+use crate::apply::buffers::{LIMIT, held};
 use crate::apply::effective::Effective;
 use crate::apply::needs::Needs;
 use crate::envoy::json::node;
 use crate::envoy::model::RouteId;
-use crate::envoy::tree::{field, set};
+use crate::envoy::tree::set;
 use crate::translate::{Change, Operation, Target};
 
 /// Lets a route hold bodies as large as its policy gathers, or as its policy lets pass
@@ -25,13 +24,6 @@ pub(super) fn widen_buffers(
     effective: &mut [Effective],
     errors: &mut Errors<'_>,
 ) {
-    /// Envoy's `per_connection_buffer_limit_bytes`.
-    const USUAL: i64 = 1 << 20;
-    const LIMIT: &str = "request_body_buffer_limit";
-    let number = |node: Option<&Node>| match node.map(|node| &node.value) {
-        Some(Value::Int(number)) => Some(*number),
-        _ => None,
-    };
     for it in effective {
         let needs = Needs::of(&it.spec);
         let Some(gathered) = needs.gathers.or(needs.resends) else {
@@ -47,11 +39,8 @@ pub(super) fn widen_buffers(
         };
         for (manager, id) in it.routes.clone() {
             let listener = draft.at(&scene.model.managers[manager].listener);
-            let own = listener.and_then(|it| field(it, "per_connection_buffer_limit_bytes"));
             let entry = scene.model.route(id);
-            let there = draft.at(&entry.address).and_then(|it| field(it, LIMIT));
-            let enough = number(there).unwrap_or(0).max(number(own).unwrap_or(USUAL));
-            if limit > enough {
+            if limit > held(draft.at(&entry.address), listener) {
                 let route = Changed::route(scene, id);
                 perform(scene, draft, it, &change, &route, errors);
             }

@@ -8,7 +8,7 @@ use btp_policy::problem::Problem;
 
 use crate::apply::attach::{Attached, Surroundings, attach, attach_l4};
 use crate::apply::overlap::overlaps;
-use crate::apply::{effective, hcm, known_routes, unwise};
+use crate::apply::{buffers, effective, hcm, known_routes, unwise};
 use crate::diagnostics::{Finding, Location};
 use crate::documents::Input;
 use crate::envoy::capabilities::lacks;
@@ -71,8 +71,9 @@ pub(super) fn lint(
         let specs = &input.specs()[..policies.len()];
         let effective = effective::all(policies, specs, all);
         hints.extend(hcm::hints_of_global_limits(&config, &model, &effective));
-        let found = unwise::find_all(&config, &model, &effective).into_iter();
-        findings.extend(found.map(|it| it.finding(input)));
+        let mut found = unwise::find_all(&config, &model, &effective);
+        found.extend(buffers::too_small(&config, &model, &effective));
+        findings.extend(found.into_iter().map(|it| it.finding(input)));
     }
     let placed = hints.into_iter();
     findings.extend(placed.map(|(file, it)| Finding::warning(it, Location::File(base + file))));
