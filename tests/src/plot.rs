@@ -95,6 +95,24 @@ const PALE: RGBColor = RGBColor(96, 96, 96);
 const GRID: RGBColor = RGBColor(224, 224, 224);
 const PAPER: RGBColor = RGBColor(255, 255, 255);
 
+/// A sheet of this height that says what it is about.
+fn sheet<'a>(
+    svg: &'a mut String,
+    height: i32,
+    title: &str,
+    subtitle: &str,
+) -> Result<Area<'a>, Box<dyn std::error::Error>> {
+    let size = (WIDTH as u32, height as u32);
+    let root = SVGBackend::with_string(svg, size).into_drawing_area();
+    root.fill(&PAPER)?;
+    root.draw(&Rectangle::new([(0, 0), (WIDTH - 1, height - 1)], GRID))?;
+    let bold = ("sans-serif", 18).into_font().style(FontStyle::Bold);
+    root.draw(&Text::new(title, (16, 14), bold.color(&INK)))?;
+    let small = ("sans-serif", 12).into_font().color(&PALE);
+    root.draw(&Text::new(subtitle, (16, 40), small))?;
+    Ok(root)
+}
+
 impl Bars {
     /// The SVG.
     pub fn draw(&self) -> Result<String> {
@@ -107,19 +125,9 @@ impl Bars {
 
     fn draw_into(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
         let body = self.groups.iter().map(|it| height(it) + GAP).sum::<i32>();
-        let size = (WIDTH as u32, (HEAD + body + FOOT + BOTTOM) as u32);
-        let root = SVGBackend::with_string(svg, size).into_drawing_area();
-        root.fill(&PAPER)?;
-        let edges = [(0, 0), (WIDTH - 1, HEAD + body + FOOT + BOTTOM - 1)];
-        root.draw(&Rectangle::new(edges, GRID))?;
+        let height = HEAD + body + FOOT + BOTTOM;
+        let root = sheet(svg, height, &self.title, &self.subtitle)?;
         let text = |size: i32, color| ("sans-serif", size).into_font().color(color);
-        let bold = ("sans-serif", 18).into_font().style(FontStyle::Bold);
-        root.draw(&Text::new(self.title.as_str(), (16, 14), bold.color(&INK)))?;
-        root.draw(&Text::new(
-            self.subtitle.as_str(),
-            (16, 40),
-            text(12, &PALE),
-        ))?;
         self.draw_legend(&root)?;
 
         let (left, least, most) = (self.left(), self.least(), self.most());

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use btp_tests::apply::apply;
 use btp_tests::client::h1;
 use btp_tests::{Builder, Envoy, Reply, Request, Response, Route, Upstream};
 use serde_json::{Value, json};
@@ -125,4 +126,42 @@ async fn clients_that_go_away_give_nobody_a_token() -> Result<()> {
     }
     ensure!(h1::get(envoy.addr(), "/").await?.status == 429);
     envoy.assert_vm_alive().await
+}
+
+/// Envoy fetches an error page once the filter has seen the response: that is another
+/// request, unless its path is exempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_page_that_envoy_fetches_counts_unless_it_is_exempt() -> Result<()> {
+    for (exempt, left) in [("", "1"), (r#"exempt: [{path: {value: "/page"}}], "#, "2")] {
+        let upstream = Upstream::start().await?;
+        let bootstrap = Builder::new()
+            .cluster("backend", upstream.addr())
+            .route(Route::cluster("/", "backend"))
+            .build()?;
+        let policy = format!(
+            "kind: BackendTrafficPolicy
+metadata: {{name: p}}
+spec:
+  rateLimit: {{local: {{{exempt}rules: [{{limit: {{requests: 4, unit: Hour}}}}]}}}}
+  responseOverride:
+  - match: {{statusCodes: [{{type: Value, value: 503}}]}}
+    redirect: {{path: {{type: ReplaceFullPath, replaceFullPath: /page}}, keepStatus: true}}
+"
+        );
+        let envoy = Envoy::start(&apply(&bootstrap, &policy)?.0).await?;
+        let page = envoy.get("/status/503").await?;
+        ensure!(
+            page.status == 503 && page.text() == "upstream says 200\n",
+            "{page:?}"
+        );
+        let next = envoy.get("/").await?;
+        let remaining = next.header("x-ratelimit-remaining");
+        // The request after it has taken one more.
+        ensure!(
+            remaining.as_deref() == Some(left),
+            "{exempt}: {remaining:?}"
+        );
+        envoy.assert_vm_alive().await?;
+    }
+    Ok(())
 }

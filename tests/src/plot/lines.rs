@@ -5,7 +5,7 @@ use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{BOTTOM, FOOT, GRID, HEAD, INK, PALE, PAPER, RIGHT, Series, WIDTH, color, wide};
+use super::{BOTTOM, FOOT, GRID, HEAD, INK, PALE, RIGHT, Series, color, sheet, wide};
 
 /// A plot over time.
 #[derive(Clone, Debug)]
@@ -39,15 +39,8 @@ impl Lines {
 
     fn draw_into(&self, svg: &mut String) -> Result<(), Box<dyn std::error::Error>> {
         let height = HEAD + HEIGHT + FOOT + BOTTOM;
-        let root = SVGBackend::with_string(svg, (WIDTH as u32, height as u32));
-        let root = root.into_drawing_area();
-        root.fill(&PAPER)?;
-        root.draw(&Rectangle::new([(0, 0), (WIDTH - 1, height - 1)], GRID))?;
+        let root = sheet(svg, height, &self.title, &self.subtitle)?;
         let text = |size: i32, color| ("sans-serif", size).into_font().color(color);
-        let bold = ("sans-serif", 18).into_font().style(FontStyle::Bold);
-        root.draw(&Text::new(self.title.as_str(), (16, 14), bold.color(&INK)))?;
-        let subtitle = self.subtitle.as_str();
-        root.draw(&Text::new(subtitle, (16, 40), text(12, &PALE)))?;
         let mut x = 16;
         for (series, _) in &self.lines {
             let box_ = [(x, 67), (x + 12, 79)];
