@@ -162,6 +162,7 @@ fn step(stage: &mut Stage, cursor: &mut Cursor<'_>) {
             let contended = usize::from(cursor.byte()).min(MOST_CONTENDED);
             stage.shared.cells.contend(contended);
         }
+        22 => redirect(stage, cursor),
         _ => {
             // Out of order: headers again.
             let number = visit(stage, cursor);
@@ -218,6 +219,36 @@ fn try_upstream(stage: &mut Stage, cursor: &mut Cursor<'_>) {
     stage.feed(upstream, Event::RequestHeaders { end });
 }
 
+/// Envoy follows a redirect by itself: an exchange ends, and another one begins for the same
+/// request on the same worker.
+fn redirect(stage: &mut Stage, cursor: &mut Cursor<'_>) {
+    let number = stage.visits.len().saturating_sub(cursor.below(8) + 1);
+    let Some(Some(visit)) = stage.visits.get(number) else {
+        return;
+    };
+    if stage.visits.len() >= MOST_VISITS {
+        return;
+    }
+    let (worker, started_ns) = (visit.worker, visit.facts.started_ns);
+    let mut facts = facts::of_request(cursor);
+    facts.started_ns = started_ns;
+    if cursor.once_in(2) {
+        facts.request.clone_from(&visit.facts.request);
+        facts.route.clone_from(&visit.facts.route);
+    }
+    stage.feed(number, Event::Done);
+    let next = stage.begin(
+        worker,
+        false,
+        view::Facts {
+            started_ns,
+            ..facts
+        },
+    );
+    let end = cursor.once_in(2);
+    stage.feed(next, Event::RequestHeaders { end });
+}
+
 /// Many clients, each with a value of its own.
 fn crowd(stage: &mut Stage, cursor: &mut Cursor<'_>) {
     let worker = cursor.below(stage.machines.len());
@@ -249,8 +280,8 @@ fn come_again(stage: &mut Stage) {
     stage.advance(3600 * SECOND);
     let crowded = stage.counted("concurrency_limited");
     let overflow = stage.counted("fault_overflow");
-    for _ in 0..configs::MOST_FEW {
-        let number = stage.begin(0, false, facts::of_guest());
+    for guest in 0..configs::MOST_FEW {
+        let number = stage.begin(0, false, facts::of_guest(guest < configs::RESERVED_FEW));
         stage.feed(number, Event::RequestHeaders { end: true });
     }
     assert_eq!(stage.counted("concurrency_limited"), crowded, "{stage:?}");

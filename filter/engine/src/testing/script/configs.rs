@@ -63,6 +63,8 @@ pub(super) const DOWNSTREAM: usize = 3;
 pub(super) const MOST_ACTIVE: u64 = 3;
 pub(super) const MOST_BYTES: u64 = 1500;
 pub(super) const MOST_FEW: u64 = 3;
+/// Of these, for the class of the user `u0`: half of them, or a twentieth.
+pub(super) const RESERVED_FEW: u64 = 1;
 pub(super) const MOST_MANY: u64 = 192;
 pub(super) const MOST_PER_USER: u64 = 2;
 /// Of the rule `total`: tokens, and how long one takes to come back.

@@ -99,9 +99,10 @@ pub(super) fn of_crowd(client: usize) -> Facts {
     of_client(&[(b"x-user", name.as_bytes())])
 }
 
-/// A client whom nothing is known to hinder.
-pub(super) fn of_guest() -> Facts {
-    of_client(&[(b"x-few", b"yes")])
+/// A client whom nothing is known to hinder, of the class with a reserve or of none.
+pub(super) fn of_guest(is_first: bool) -> Facts {
+    let both: [(&[u8], &[u8]); 2] = [(b"x-few", b"yes"), (b"x-user", b"u0")];
+    of_client(if is_first { &both } else { &both[..1] })
 }
 
 fn of_client(extra: &[(&[u8], &[u8])]) -> Facts {

@@ -42,7 +42,11 @@ pub(super) struct Stage {
     pub(super) events: u64,
     random: u64,
     serials: u8,
+    /// Requests of clients that have begun.
+    begun: u64,
 }
+
+const START_NS: u64 = 1_795_249_815_123_000_000;
 
 fn compiled(config: usize) -> Option<&'static Compiled> {
     configs().compiled.get(config)
@@ -64,6 +68,7 @@ impl Stage {
             events: 0,
             random,
             serials: 0,
+            begun: 0,
         };
         for worker in 0..workers {
             let machine = stage.machine();
@@ -74,7 +79,12 @@ impl Stage {
     }
 
     /// An exchange begins: its number.
-    pub(super) fn begin(&mut self, worker: usize, upstream: bool, facts: Facts) -> usize {
+    pub(super) fn begin(&mut self, worker: usize, upstream: bool, mut facts: Facts) -> usize {
+        // No two requests begin at the same time, but what Envoy begins anew has begun.
+        if facts.started_ns == 0 {
+            self.begun += 1;
+            facts.started_ns = START_NS + self.begun;
+        }
         if self.machines.get(worker).is_some_and(|it| it.vm.is_none()) {
             self.beat(worker);
         }

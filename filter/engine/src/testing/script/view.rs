@@ -35,6 +35,8 @@ pub(super) struct Facts {
     /// Its name, which the attempts upstream know as well.
     pub(super) name: Option<Vec<u8>>,
     pub(super) forwarded: bool,
+    /// When the client's request began; 0 until the exchange begins.
+    pub(super) started_ns: u64,
 }
 
 /// The host of one event.
@@ -181,7 +183,7 @@ impl Host for View<'_> {
     }
 
     fn start_time_ns(&self) -> Option<u64> {
-        Some(self.shared.wall_ms.get().wrapping_mul(1_000_000))
+        Some(self.facts.started_ns)
     }
 
     fn attempts(&self) -> u32 {
