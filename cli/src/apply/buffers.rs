@@ -17,17 +17,21 @@ use crate::envoy::tree::field;
 /// The field of a route.
 pub(crate) const LIMIT: &str = "request_body_buffer_limit";
 /// Envoy's `per_connection_buffer_limit_bytes`, where nothing else is said.
-const USUAL: i64 = 1 << 20;
+const USUAL: u64 = 1 << 20;
 
-/// The bytes that Envoy holds of a request on this route, over HTTP/1.
-pub(crate) fn held(route: Option<&Node>, listener: Option<&Node>) -> i64 {
+/// The bytes that Envoy holds of a request on this route, over HTTP/1, and what says so.
+pub(crate) fn held(route: Option<&Node>, listener: Option<&Node>) -> (u64, &'static str) {
     let number = |node: Option<&Node>, name| match field(node?, name)?.value {
-        Value::Int(number) => Some(number),
+        Value::Int(number) => u64::try_from(number).ok(),
         _ => None,
     };
-    number(route, LIMIT)
-        .or_else(|| number(listener, "per_connection_buffer_limit_bytes"))
-        .unwrap_or(USUAL)
+    if let Some(bytes) = number(route, LIMIT) {
+        return (bytes, LIMIT);
+    }
+    match number(listener, "per_connection_buffer_limit_bytes") {
+        Some(bytes) => (bytes, "per_connection_buffer_limit_bytes, over HTTP/1"),
+        None => (USUAL, "Envoy's default over HTTP/1"),
+    }
 }
 
 /// Policies that let pass larger bodies than Envoy holds, where the filter is set up.
@@ -46,8 +50,7 @@ pub(crate) fn too_small(config: &Config, model: &Model, effective: &[Effective])
             let manager = &model.managers[*manager];
             build_in(config.at(&manager.address)?)?;
             let entry = model.route(*id);
-            let held = held(config.at(&entry.address), config.at(&manager.listener));
-            let held = u64::try_from(held).unwrap_or(0);
+            let (held, _) = held(config.at(&entry.address), config.at(&manager.listener));
             (held < body.bytes).then_some((entry.title(), held))
         });
         if let Some((route, held)) = small {

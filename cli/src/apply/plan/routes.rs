@@ -40,7 +40,7 @@ pub(super) fn widen_buffers(
         for (manager, id) in it.routes.clone() {
             let listener = draft.at(&scene.model.managers[manager].listener);
             let entry = scene.model.route(id);
-            if limit > held(draft.at(&entry.address), listener) {
+            if gathered.bytes > held(draft.at(&entry.address), listener).0 {
                 let route = Changed::route(scene, id);
                 perform(scene, draft, it, &change, &route, errors);
             }

@@ -124,7 +124,7 @@ pub(crate) fn take(
         Err(denied) => return answer(Decision::Denied(denied)),
     };
     let Some(shape) = Shape::of_cells(cells) else {
-        return Update::Keep(Decision::NoRoom);
+        return answer(Decision::NoRoom);
     };
     let written = limit_of(cells, bucket);
     let mut sketch = Sketch { shape, cells };
@@ -155,7 +155,7 @@ pub(crate) fn debt(cells: &OverflowCells, key: Key, bucket: Gcra, now_ns: u64) -
     same.min(bucket.empty(now_ns))
 }
 
-/// The limit that cells were written under. Those of an earlier version do not say it.
+/// The limit that cells were written under; cells that nobody has written say none.
 fn limit_of(cells: &OverflowCells, bucket: Gcra) -> Gcra {
     cells.rate.map_or(bucket, Gcra::of_rate)
 }
