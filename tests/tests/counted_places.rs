@@ -100,7 +100,7 @@ async fn a_storm_of_updates_leaks_no_place() -> Result<()> {
     println!("{updates} updates, {tally:?}");
     ensure!(updates > 20, "{updates} updates are no storm");
     ensure!(tally.of("200") == tally.requests, "{tally:?}");
-    let in_flight = gauge("rate_limit.rule_0.in_flight");
+    let in_flight = gauge("rate_limit.rule-af63bd4c.in_flight");
     let settles_at = async |expected: u64| {
         let waited = wait::until_async("the gauge to tell the truth", SOON, async || {
             Ok((envoy.stat(&in_flight).await? == Some(expected)).then_some(()))

@@ -175,9 +175,9 @@ async fn a_crash_refills_nothing_and_takes_nothing() -> Result<()> {
                 ensure!(passed == 10, "round {round}: {passed}");
             }
             // Those after the crashes count like those before.
-            ensure!(proxy.stat("rate_limit.rule_0.admitted").await? == 10);
-            ensure!(proxy.stat("rate_limit.rule_0.limited").await? == 34);
-            ensure!(proxy.stat("rate_limit.rule_0.overflows").await? == 0);
+            ensure!(proxy.stat("rate_limit.rule-af63bd4c.admitted").await? == 10);
+            ensure!(proxy.stat("rate_limit.rule-af63bd4c.limited").await? == 34);
+            ensure!(proxy.stat("rate_limit.rule-af63bd4c.overflows").await? == 0);
         }
     }
     Ok(())
@@ -216,7 +216,9 @@ async fn a_dead_worker_loses_its_lease() -> Result<()> {
         }
         // Though only the second has used up what its worker had.
         fetched += 1;
-        let operations = proxy.stat("rate_limit.rule_0.store_operations").await?;
+        let operations = proxy
+            .stat("rate_limit.rule-af63bd4c.debug_store_operations")
+            .await?;
         ensure!(operations == fetched, "{operations} after {sent} more");
         proxy.replace(0).await?;
     }
@@ -263,7 +265,7 @@ async fn crashes_let_nobody_through() -> Result<()> {
         let most = 320.0 + 1000.0 * started.elapsed().as_secs_f64() + 4.0 * workers as f64;
         let reloads = proxy.reloads().await?;
         ensure!(reloads > 1, "{reloads} reloads after {kills} kills");
-        let counted = proxy.stat("rate_limit.rule_0.admitted").await? as f64;
+        let counted = proxy.stat("rate_limit.rule-af63bd4c.admitted").await? as f64;
         ensure!(
             f64::from(passed) <= counted && counted <= most,
             "{counted} > {most}"
@@ -408,7 +410,7 @@ async fn requests_in_flight() -> Result<()> {
         raw_get(&proxy, "/hang").await?,
     ];
     proxy
-        .wait_for_stat("rate_limit.rule_0.in_flight", 2)
+        .wait_for_stat("rate_limit.rule-af63bd4c.in_flight", 2)
         .await?;
     ensure!(proxy.send(0, Request::get("/")).await? == 429);
     proxy.replace(0).await?;
@@ -420,10 +422,12 @@ async fn requests_in_flight() -> Result<()> {
     // The end of those whom nobody knows any more frees nothing twice.
     drop(waits);
     proxy
-        .wait_for_stat("rate_limit.rule_0.in_flight", 0)
+        .wait_for_stat("rate_limit.rule-af63bd4c.in_flight", 0)
         .await?;
     ensure!(proxy.send(1, Request::get("/")).await? == 200);
-    proxy.wait_for_stat("rate_limit.rule_0.in_flight", 0).await
+    proxy
+        .wait_for_stat("rate_limit.rule-af63bd4c.in_flight", 0)
+        .await
 }
 
 /// A request that nobody waits for.

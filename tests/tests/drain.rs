@@ -93,8 +93,8 @@ impl Held {
             gate: Arc::clone(&gate),
         };
         stat(envoy, "slow.fault_active", 1).await?;
-        stat(envoy, "queued.rate_limit.rule_0.queued", 1).await?;
-        stat(envoy, "counted.rate_limit.rule_0.in_flight", 1).await?;
+        stat(envoy, "queued.rate_limit.rule-af63bd4c.queued", 1).await?;
+        stat(envoy, "counted.rate_limit.rule-af63bd4c.in_flight", 1).await?;
         // It is counted: the second finds no place.
         ensure!(envoy.get("/counted").await?.status == 429);
         Ok(held)
@@ -116,7 +116,7 @@ impl Held {
 /// Nothing is held any more.
 async fn is_idle(envoy: &Envoy) -> Result<()> {
     stat(envoy, "slow.fault_active", 0).await?;
-    stat(envoy, "counted.rate_limit.rule_0.in_flight", 0).await
+    stat(envoy, "counted.rate_limit.rule-af63bd4c.in_flight", 0).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

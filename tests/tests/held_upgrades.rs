@@ -64,7 +64,9 @@ async fn a_websocket_waits_for_its_delay_and_keeps_its_place() -> Result<()> {
     let envoy = Envoy::start(&bootstrap).await?;
     let in_flight = async |wanted: u64| {
         wait::until_async(&format!("{wanted} in flight"), PATIENCE, async || {
-            let counted = envoy.policy_stat("rate_limit.rule_0.in_flight").await?;
+            let counted = envoy
+                .policy_stat("rate_limit.rule-af63bd4c.in_flight")
+                .await?;
             Ok((counted == wanted).then_some(()))
         })
         .await

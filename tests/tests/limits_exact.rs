@@ -91,7 +91,7 @@ impl Stage {
             ("limited", outcome.refused),
             ("store_contended", 0),
         ] {
-            let name = format!("rate_limit.rule_0.{name}");
+            let name = format!("rate_limit.rule-af63bd4c.{name}");
             let counted = self.envoy.policy_stat(&name).await?;
             ensure!(counted == expected, "{name}: {counted}, not {expected}");
         }

@@ -40,7 +40,7 @@ async fn start(edit: impl FnOnce(Builder) -> Builder) -> Result<(Envoy, Upstream
 }
 
 async fn in_flight(envoy: &Envoy, count: u64) -> Result<()> {
-    let name = "wasmcustom.btp.default.p.rate_limit.rule_0.in_flight";
+    let name = "wasmcustom.btp.default.p.rate_limit.rule-af63bd4c.in_flight";
     wait::until_async("so many in flight", PATIENCE, async || {
         Ok((envoy.stat(name).await?.unwrap_or(0) == count).then_some(()))
     })
@@ -90,7 +90,7 @@ fn by_class(max: u32, reserved: &str) -> Value {
 }
 
 async fn class_limited(envoy: &Envoy, class: &str, count: u64) -> Result<()> {
-    let name = format!("wasmcustom.btp.default.p.rate_limit.rule_0.class_limited.{class}");
+    let name = format!("wasmcustom.btp.default.p.rate_limit.rule-af63bd4c.class_limited.{class}");
     wait::until_async("so many of a class refused", PATIENCE, async || {
         Ok((envoy.stat(&name).await?.unwrap_or(0) == count).then_some(()))
     })

@@ -300,6 +300,6 @@ async fn a_queue_smooths_a_burst() -> Result<()> {
     let seen = upstream.requests();
     ensure!(seen.len() == waits.len());
     ensure!(seen.iter().all(|request| request.body.len() == 100_000));
-    ensure!(stat(&envoy, "rule_0.queued").await? >= 4);
+    ensure!(stat(&envoy, "rule-af63bd4c.queued").await? >= 4);
     envoy.assert_vm_alive().await
 }

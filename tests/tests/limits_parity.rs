@@ -176,7 +176,7 @@ async fn routes_beyond_the_bound_share_a_bucket_which_is_counted() -> Result<()>
     }
     let passed = upstream.requests().len();
     ensure!(passed == 256 + 1, "{passed}");
-    ensure!(stat(&envoy, "rule_0.overflows").await? > 0);
+    ensure!(stat(&envoy, "rule-af63bd4c.overflows").await? > 0);
     let said = envoy
         .log()
         .matches("more routes than there is room for")

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const IN_FLIGHT: &str = "rate_limit.rule_0.in_flight";
+const IN_FLIGHT: &str = "rate_limit.rule-af63bd4c.in_flight";
 
 /// The planted copy under this policy.
 async fn start(spec: &Value) -> Result<(Envoy, Upstream)> {
@@ -243,8 +243,8 @@ async fn is_released(envoy: &Envoy) -> Result<()> {
     for gauge in [
         IN_FLIGHT,
         "fault_active",
-        "retry_budget_held",
-        "retry_budget_min_held",
+        "retry_budget_debug_held",
+        "retry_budget_debug_min_held",
     ] {
         comes_to(envoy, gauge, 0).await?;
     }

@@ -164,7 +164,7 @@ async fn storm(gate: bool, workers: u32) -> Result<()> {
         "retries",
         "min_retries",
         "requests",
-        "held",
+        "debug_held",
         "refused",
         "balance",
     ] {
@@ -180,7 +180,7 @@ async fn storm(gate: bool, workers: u32) -> Result<()> {
     let counted = bench.stat("retries").await? + bench.stat("min_retries").await?;
     ensure!(counted == retries, "counted {counted}, seen {retries}");
     ensure!(bench.stat("requests").await? == tally.requests);
-    ensure!(bench.stat("held").await? == 0 && bench.stat("min_held").await? == 0);
+    ensure!(bench.stat("debug_held").await? == 0 && bench.stat("debug_min_held").await? == 0);
     ensure!(bench.stat("refused").await? > 0);
     bench.envoy.assert_vm_alive().await
 }
@@ -236,7 +236,7 @@ async fn who_is_told_to_reserve_does_so_and_says_so() -> Result<()> {
         ensure!(says(&bench, TOLD) == 1 && says(&bench, FOUND_OUT) == 0);
         ensure!(bench.stat("requests").await? == 25);
         ensure!(bench.stat("retries").await? + bench.stat("min_retries").await? == 5);
-        ensure!(bench.stat("held").await? == 0);
+        ensure!(bench.stat("debug_held").await? == 0);
         bench.envoy.assert_vm_alive().await?;
     }
     Ok(())

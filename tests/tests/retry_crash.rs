@@ -68,7 +68,7 @@ async fn start(
 /// Credit that is held, of requests and of `minRetryRate`.
 async fn held(envoy: &Envoy) -> Result<u64> {
     let mut held = 0;
-    for gauge in ["held", "min_held"] {
+    for gauge in ["debug_held", "debug_min_held"] {
         let name = format!("wasmcustom.btp.default.p.retry_budget_{gauge}");
         held += envoy.stat(&name).await?.unwrap_or(0);
     }

@@ -61,7 +61,7 @@ async fn retries(envoy: &Envoy) -> Result<u64> {
 
 async fn nothing_is_held(envoy: &Envoy) -> Result<()> {
     wait::until_async("all credit to come back", 10 * SECOND, async || {
-        let held = stat(envoy, "held").await? + stat(envoy, "min_held").await?;
+        let held = stat(envoy, "debug_held").await? + stat(envoy, "debug_min_held").await?;
         Ok((held == 0).then_some(()))
     })
     .await
@@ -205,7 +205,7 @@ async fn a_client_that_goes_in_the_back_off_takes_no_credit_along() -> Result<()
         .send("GET /status/503 HTTP/1.1\r\nhost: h\r\n\r\n")
         .await?;
     wait::until_async("credit to be held", 10 * SECOND, async || {
-        Ok((stat(&envoy, "min_held").await? == 1).then_some(()))
+        Ok((stat(&envoy, "debug_min_held").await? == 1).then_some(()))
     })
     .await?;
     drop(client);

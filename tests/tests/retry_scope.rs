@@ -66,9 +66,13 @@ async fn one_is_exhausted_and_others_are_not() -> Result<()> {
             (
                 "Route",
                 [1, 1, 1],
-                &[".route.one", ".route.two", ".route.three"],
+                &[".btp_route.one", ".btp_route.two", ".btp_route.three"],
             ),
-            ("Cluster", [1, 0, 1], &[".cluster.near", ".cluster.far"]),
+            (
+                "Cluster",
+                [1, 0, 1],
+                &[".btp_cluster.near", ".btp_cluster.far"],
+            ),
         ] {
             let bench = Bench::start(scope, 0, gate).await?;
             for ((route, _), wanted) in ROUTES.into_iter().zip(wanted) {

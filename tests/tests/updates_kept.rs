@@ -128,7 +128,7 @@ async fn a_replaced_listener_keeps_what_was_counted_and_who_is_held() -> Result<
     }
     let (slow, forever) = (send(&envoy, "/slow"), send(&envoy, "/forever"));
     let old = send(&envoy, "/counted");
-    let in_flight = "counted.rate_limit.rule_0.in_flight";
+    let in_flight = "counted.rate_limit.rule-af63bd4c.in_flight";
     stat(&envoy, in_flight, 1).await?;
     stat(&envoy, "slow.fault_active", 1).await?;
     stat(&envoy, "forever.fault_active", 1).await?;
@@ -147,7 +147,7 @@ async fn a_replaced_listener_keeps_what_was_counted_and_who_is_held() -> Result<
         ensure!(response.status == 200, "{response:?}");
     }
     stat(&envoy, in_flight, 0).await?;
-    stat(&envoy, "few.rate_limit.rule_0.admitted", 4).await?;
+    stat(&envoy, "few.rate_limit.rule-af63bd4c.admitted", 4).await?;
     // The old listener ends with its connections, and leaves nothing behind.
     ensure!(forever.await?.is_err());
     stat(&envoy, "forever.fault_active", 0).await?;
@@ -203,7 +203,7 @@ async fn a_worker_never_takes_one_configuration_for_another() -> Result<()> {
     }
     stat(
         &envoy,
-        &format!("of-{}.rate_limit.rule_0.limited", UPDATES - 1),
+        &format!("of-{}.rate_limit.rule-af63bd4c.limited", UPDATES - 1),
         2,
     )
     .await?;
@@ -221,8 +221,8 @@ async fn counters_go_on_over_updates() -> Result<()> {
         envoy.get("/few").await?;
     }
     let counted = async |limited| {
-        stat(&envoy, "few.rate_limit.rule_0.admitted", 4).await?;
-        stat(&envoy, "few.rate_limit.rule_0.limited", limited).await
+        stat(&envoy, "few.rate_limit.rule-af63bd4c.admitted", 4).await?;
+        stat(&envoy, "few.rate_limit.rule-af63bd4c.limited", limited).await
     };
     counted(1).await?;
     let reloads = "extension_config_discovery.http_filter.backend_traffic_policy.config_reload";
@@ -293,7 +293,7 @@ async fn a_budget_goes_on_over_updates() -> Result<()> {
         "{what}, {paid} of the budget"
     );
     ensure!(
-        stat("held").await? == 0 && stat("min_held").await? == 0,
+        stat("debug_held").await? == 0 && stat("debug_min_held").await? == 0,
         "{what}"
     );
     envoy.assert_vm_alive().await

@@ -194,7 +194,7 @@ async fn an_upgrade_under_load_refuses_nobody_and_refills_no_bucket() -> Result<
 
     load.end().await?;
     drop((old, new));
-    let gauge = "wasmcustom.btp.default.flight.rate_limit.rule_0.in_flight";
+    let gauge = "wasmcustom.btp.default.flight.rate_limit.rule-af63bd4c.in_flight";
     wait::until_async("places to be free", PATIENCE, async || {
         Ok((envoy.stat(gauge).await? == Some(0)).then_some(()))
     })

@@ -3,6 +3,7 @@
 //! streams, and hosts that a redirect may echo. All of it is Envoy's to do and
 //! off by default, and nothing fails without it: hence warnings.
 
+mod labels;
 mod modules;
 mod places;
 mod reads;
@@ -25,6 +26,7 @@ use crate::envoy::plugin::{build_of, configuration_of};
 use crate::envoy::route_metadata::Form;
 use crate::envoy::tree::{field, items};
 use crate::translate::global_rate_limit::Rule;
+pub(crate) use labels::hints_of_labels;
 pub(crate) use modules::hints_of_modules;
 pub(crate) use places::hints_of_places;
 use uses::{Use, uses};

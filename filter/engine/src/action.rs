@@ -10,7 +10,7 @@ use btp_policy::spec::CannedReply;
 pub use header_edit::HeaderEdit;
 pub use header_text::HeaderText;
 
-use crate::host::metrics::{CounterId, GaugeId};
+use crate::host::metrics::{CounterId, GaugeId, HistogramId};
 
 /// What happens to the message whose event was just handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +64,19 @@ pub enum Action {
     SetProperty(&'static str, &'static str),
     /// Change a gauge by so much.
     Adjust(GaugeId, i64),
+    /// Put a value into a histogram.
+    Record(HistogramId, u64),
 }
 
 impl Action {
     /// A gauge moves, unless it does not.
     pub(crate) fn adjust(gauge: GaugeId, by: i64) -> Option<Self> {
         (by != 0).then_some(Self::Adjust(gauge, by))
+    }
+
+    /// A histogram of milliseconds gets a time.
+    pub(crate) fn record_ms(histogram: HistogramId, nanos: u64) -> Self {
+        Self::Record(histogram, nanos.div_ceil(1_000_000))
     }
 }
 

@@ -3,82 +3,71 @@
 use std::sync::Arc;
 
 use btp_policy::scalar::ObjectName;
+use hashbrown::HashMap;
 
-use crate::host::metrics::{CounterId, Family, GaugeId, Label, Labels, MetricKind, Series};
+use crate::host::metrics::{
+    CounterId, Family, GaugeId, HistogramId, Labels, MetricKind, OTHERS, Series,
+};
 use crate::host::shared_state::{CellKind, CellNames, QuotaId};
 
 /// Collects definitions while a plan is compiled.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Definitions {
     pub(crate) counters: Vec<Series>,
     pub(crate) gauges: Vec<Series>,
+    pub(crate) histograms: Vec<Series>,
     pub(crate) cells: CellNames,
-    /// Those of the latest series: most have the same as the one before.
-    labels: Arc<Labels>,
+    bound: SeriesBound,
 }
 
-pub(crate) const OF_POLICY: &[Label] = &[Label::Namespace, Label::Policy];
-const OF_RULE: &[Label] = &[Label::Namespace, Label::Policy, Label::Rule];
-const OF_CLASS: &[Label] = &[Label::Namespace, Label::Policy, Label::Rule, Label::Class];
+/// What keeps a configuration from having any number of series: whoever comes when
+/// there are enough shares those of all others.
+#[derive(Debug)]
+struct SeriesBound {
+    most: usize,
+    /// Who has series of their own.
+    owners: HashMap<String, Arc<Labels>>,
+    /// Families whose series are shared, and who shares any; places in the lists.
+    shared: HashMap<String, usize>,
+    sharers: HashMap<String, usize>,
+}
 
 impl Definitions {
-    /// A counter of a policy.
-    pub(crate) fn define(&mut self, policy: &ObjectName, name: &'static str) -> CounterId {
-        let series = self.series(MetricKind::Counter, policy, None, name);
-        CounterId(push(&mut self.counters, series))
+    /// `most_series`: the most that have labels of their own, and those of the rule that
+    /// was begun with the last of them.
+    pub(crate) fn new(most_series: usize) -> Self {
+        Self {
+            counters: Vec::new(),
+            gauges: Vec::new(),
+            histograms: Vec::new(),
+            cells: CellNames::default(),
+            bound: SeriesBound {
+                most: most_series,
+                owners: HashMap::new(),
+                shared: HashMap::new(),
+                sharers: HashMap::new(),
+            },
+        }
     }
 
-    /// A counter of a rule. The name begins with the capability's.
-    pub(crate) fn define_for_rule(
-        &mut self,
-        policy: &ObjectName,
-        rule: &str,
-        name: &'static str,
-    ) -> CounterId {
-        let series = self.series(MetricKind::Counter, policy, Some(rule), name);
-        CounterId(push(&mut self.counters, series))
+    /// A counter with these labels.
+    pub(crate) fn counter(&mut self, family: Family, labels: Labels) -> CounterId {
+        CounterId(self.series(family, labels))
     }
 
-    /// Counts requests of a class that a rule refused.
-    pub(crate) fn class_limited(
-        &mut self,
-        policy: &ObjectName,
-        rule: &str,
-        class: &str,
-    ) -> CounterId {
-        let labels = Labels {
-            class: Some(class.to_owned()),
-            ..labels(policy, Some(rule))
-        };
-        let family = Family {
-            kind: MetricKind::Counter,
-            name: "rate_limit.class_limited",
-            labels: OF_CLASS,
-        };
-        let labels = Arc::new(labels);
-        CounterId(push(&mut self.counters, Series { family, labels }))
+    /// A gauge with these labels.
+    pub(crate) fn gauge(&mut self, family: Family, labels: Labels) -> GaugeId {
+        GaugeId(self.series(family, labels))
     }
 
-    /// A gauge of a policy.
-    pub(crate) fn gauge(&mut self, policy: &ObjectName, name: &'static str) -> GaugeId {
-        let series = self.series(MetricKind::Gauge, policy, None, name);
-        GaugeId(push(&mut self.gauges, series))
-    }
-
-    /// A gauge of a rule.
-    pub(crate) fn gauge_for_rule(
-        &mut self,
-        policy: &ObjectName,
-        rule: &str,
-        name: &'static str,
-    ) -> GaugeId {
-        let series = self.series(MetricKind::Gauge, policy, Some(rule), name);
-        GaugeId(push(&mut self.gauges, series))
+    /// A histogram with these labels.
+    pub(crate) fn histogram(&mut self, family: Family, labels: Labels) -> HistogramId {
+        HistogramId(self.series(family, labels))
     }
 
     /// Claims on a quota of a policy.
     pub(crate) fn quota(&mut self, policy: &ObjectName, name: &str) -> QuotaId {
-        self.quota_named(labels(policy, None).dotted(name))
+        self.quota_named(Labels::of_policy(policy).dotted(name))
     }
 
     /// Claims on a quota that belongs to no policy.
@@ -86,39 +75,52 @@ impl Definitions {
         QuotaId::Own(self.cells.of_mut(CellKind::Quota).add(name))
     }
 
-    fn series(
-        &mut self,
-        kind: MetricKind,
-        policy: &ObjectName,
-        rule: Option<&str>,
-        name: &'static str,
-    ) -> Series {
-        let wanted = labels(policy, rule);
-        if *self.labels != wanted {
-            self.labels = Arc::new(wanted);
-        }
-        let labels = if rule.is_some() { OF_RULE } else { OF_POLICY };
-        Series {
-            family: Family { kind, name, labels },
-            labels: Arc::clone(&self.labels),
-        }
+    /// What the operator is told when there are too many series.
+    pub(crate) fn notice(&self) -> Option<String> {
+        let SeriesBound { most, sharers, .. } = &self.bound;
+        (!sharers.is_empty()).then(|| {
+            format!(
+                "the configuration has more series of metrics than limits.metricSeries ({most}): \
+                 {} policies and rules are counted together, under btp_namespace=\"{OTHERS}\"",
+                sharers.len()
+            )
+        })
+    }
+
+    fn series(&mut self, family: Family, labels: Labels) -> u32 {
+        let bound = &mut self.bound;
+        let all = [&self.counters, &self.gauges, &self.histograms];
+        let is_full = all.into_iter().map(Vec::len).sum::<usize>() >= bound.most;
+        let list = match family.kind {
+            MetricKind::Counter => &mut self.counters,
+            MetricKind::Gauge => &mut self.gauges,
+            MetricKind::Histogram => &mut self.histograms,
+        };
+        // With the rule, as in a name of two parts.
+        let (id, whose) = (list.len(), labels.dotted("."));
+        let labels = match bound.owners.get(&whose) {
+            Some(known) => Arc::clone(known),
+            None if !is_full => {
+                let labels = Arc::new(labels);
+                bound.owners.insert(whose, Arc::clone(&labels));
+                labels
+            }
+            None => {
+                bound.sharers.insert(whose, 0);
+                let shared = *bound.shared.entry(family.name.to_owned()).or_insert(id);
+                if shared != id {
+                    return as_id(shared);
+                }
+                Arc::new(labels.of_others())
+            }
+        };
+        list.push(Series { family, labels });
+        as_id(id)
     }
 }
 
-/// The labels of what a policy, or one of its rules, counts.
-pub(crate) fn labels(policy: &ObjectName, rule: Option<&str>) -> Labels {
-    Labels {
-        namespace: policy.namespace.clone(),
-        policy: policy.name.clone(),
-        part: rule.map(|rule| (Label::Rule, rule.to_owned())),
-        class: None,
-    }
-}
-
-fn push(all: &mut Vec<Series>, series: Series) -> u32 {
-    let id = u32::try_from(all.len()).unwrap_or(u32::MAX);
-    all.push(series);
-    id
+fn as_id(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -130,43 +132,55 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     use super::*;
-    use crate::host::shared_state::accounts::Entry;
+    use crate::host::metrics::Label;
+    use crate::host::shared_state::accounts;
     use crate::plan::Plan;
 
-    fn plan() -> Plan {
-        let text = r#"{"policies":[{"metadata":{"name":"p.q","namespace":"n"},"spec":{
+    fn plan(bound: usize) -> Plan {
+        let text = r#"{"limits":{"metricSeries":BOUND},
+            "policies":[{"metadata":{"name":"p.q","namespace":"n"},"spec":{
             "rateLimit":{"local":{"rules":[{"name":"r","concurrency":{"max":2,"classes":[{"name":"c"}]},
                 "limit":{"requests":1,"unit":"Second"}}]}},
             "responseOverride":[{"match":{"statusCodes":[{"value":404}]},
                 "response":{"body":{"inline":"no"}}}],
             "faultInjection":{"delay":{"fixedDelay":"1s"}},
-            "retry":{},"retryConstraint":{}}}]}"#;
+            "retry":{},"retryConstraint":{}}}]}"#
+            .replace("BOUND", &bound.to_string());
         Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap())
+    }
+
+    fn series(plan: &Plan) -> impl Iterator<Item = &Series> {
+        let lists = [plan.counters(), plan.gauges(), plan.histograms()];
+        lists.into_iter().flatten()
     }
 
     /// Dashboards and alerts go by them.
     #[test]
     fn names_without_labels_are_those_that_are_documented() {
-        let plan = plan();
-        let mut names: Vec<String> = plan.counters().iter().map(Series::to_string).collect();
-        names.extend(plan.gauges().iter().map(Series::to_string));
+        let plan = plan(20_000);
+        let names: Vec<String> = series(&plan).map(Series::to_string).collect();
         for name in [
-            "btp.n.p_q.fault_delays_injected",
-            "btp.n.p_q.fault_active",
-            "btp.n.p_q.rate_limit.r.admitted",
-            "btp.n.p_q.rate_limit.r.in_flight",
-            "btp.n.p_q.rate_limit.r.class_limited.c",
-            "btp.n.p_q.responses_overridden",
-            "btp.n.p_q.response_override.0.responses_overridden",
+            "btp.n.p.q.fault_delays_injected",
+            "btp.n.p.q.fault_active",
+            "btp.n.p.q.fault_delay_milliseconds",
+            "btp.n.p.q.rate_limit.r.admitted",
+            "btp.n.p.q.rate_limit.r.in_flight",
+            "btp.n.p.q.rate_limit.r.class_limited.c",
+            "btp.n.p.q.rate_limit.r.debug_store_operations",
+            "btp.n.p.q.responses_overridden",
+            "btp.n.p.q.response_override.rule-c8966df5.responses_overridden",
         ] {
             assert!(names.iter().any(|it| it == name), "{name} of {names:?}");
         }
         let budget = plan.budgets().next().unwrap();
-        let entry = |labels: &Labels| labels.dotted("retry_budget_held");
-        assert_eq!(entry(budget), "btp.n.p_q.retry_budget_held");
+        let entry = |labels: &Labels| labels.dotted("retry_budget_balance");
+        assert_eq!(entry(budget), "btp.n.p.q.retry_budget_balance");
         for (label, name) in [
-            (Label::Route, "btp.n.p_q.route.a.retry_budget_held"),
-            (Label::Cluster, "btp.n.p_q.cluster.a.retry_budget_held"),
+            (Label::Route, "btp.n.p.q.btp_route.a.retry_budget_balance"),
+            (
+                Label::Cluster,
+                "btp.n.p.q.btp_cluster.a.retry_budget_balance",
+            ),
         ] {
             let part = Some((label, "a".to_owned()));
             let labels = budget.clone();
@@ -174,51 +188,55 @@ mod tests {
         }
     }
 
-    /// A host that cannot define anything later has all it needs at load.
+    /// Some hosts cannot define one later, and tell one from another by its name.
     #[test]
-    fn every_family_is_known_at_load_with_the_labels_of_its_series() {
-        let plan = plan();
-        let families = plan.families();
-        for series in plan.counters().iter().chain(plan.gauges()) {
-            assert!(families.contains(&series.family), "{series}");
+    fn every_family_is_known_with_the_labels_of_its_series() {
+        let plan = plan(20_000);
+        for series in series(&plan) {
+            assert!(Family::ALL.contains(&series.family), "{series}");
             let is_labelled = |label: &Label| !series.labels.value(*label).is_empty();
             assert!(series.family.labels.iter().all(is_labelled), "{series:?}");
         }
-        let names: BTreeSet<&str> = families.iter().map(|family| family.name).collect();
-        assert_eq!(
-            names.len(),
-            families.len(),
-            "a name has one kind and one list of labels"
-        );
-        assert!(
-            Entry::ALL
-                .iter()
-                .all(|entry| names.contains(entry.family().name))
-        );
+        let names: BTreeSet<&str> = Family::ALL.iter().map(|family| family.name).collect();
+        assert_eq!(names.len(), Family::ALL.len());
+        let entries = accounts::Entry::ALL.map(accounts::Entry::family);
+        assert!(entries.iter().all(|it| Family::ALL.contains(it)));
     }
 
-    /// A host may have the instances before the router show what those behind it count,
-    /// whatever policies either has.
+    /// The policy's name ends before the first word with an underscore, which no such name
+    /// can have.
     #[test]
-    fn what_instances_at_the_upstream_position_count_is_known_everywhere() {
-        let text = r#"{"position":"Upstream","policies":[{"metadata":{"name":"p"},"spec":{
-            "rateLimit":{"local":{"rules":[{"limit":{"requests":1,"unit":"Second"}}]}},
-            "responseOverride":[{"match":{"statusCodes":[{"value":404}]},
-                "response":{"body":{"inline":"no"}}}],
-            "requestBuffer":{"limit":"1Ki"},
-            "faultInjection":{"position":"Upstream","delay":{"fixedDelay":"1s"},
-                "abort":{"httpStatus":503},
-                "sampling":{"seed":7,"key":"Header","name":"x-user"}},
-            "retry":{},"retryConstraint":{}}}]}"#;
-        let upstream = Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap());
-        let counted = upstream.counters().iter().chain(upstream.gauges());
-        let nothing = Plan::compile(PluginConfig::parse(br#"{"policies":[]}"#).unwrap());
-        let everywhere = nothing.families();
-        assert!(counted.clone().count() >= 5);
-        for series in counted {
-            assert!(everywhere.contains(&series.family), "{series}");
+    fn what_comes_after_the_policy_begins_with_an_underscored_word() {
+        for family in Family::ALL {
+            let first = family.name.split('.').next().unwrap_or_default();
+            assert!(first.contains('_'), "{}", family.name);
+            assert_eq!(
+                family.name.contains('.'),
+                family.labels.contains(&Label::Rule),
+                "{}",
+                family.name
+            );
         }
-        let entries = Entry::ALL.into_iter().map(Entry::family);
-        assert!(entries.into_iter().all(|it| everywhere.contains(&it)));
+        assert!(Label::Route.name().contains('_') && Label::Cluster.name().contains('_'));
+    }
+
+    #[test]
+    fn whoever_comes_after_the_bound_shares_the_series_of_others() {
+        let all = plan(20_000);
+        let whole = series(&all).count();
+        assert!(all.notices().all(|it| !it.contains("metricSeries")));
+        for bound in 0..=whole {
+            let plan = plan(bound);
+            let is_own = |it: &&Series| it.labels.namespace == "n";
+            let own = series(&plan).filter(is_own).count();
+            let of_others = series(&plan).filter(|it| !is_own(it)).count();
+            // A rule or a policy that has begun gets all of its own.
+            assert!(own >= bound && own <= bound + 16, "{own} for {bound}");
+            assert!(of_others <= Family::ALL.len());
+            let names: BTreeSet<String> = series(&plan).map(Series::to_string).collect();
+            assert_eq!(names.len(), own + of_others);
+            let is_told = plan.notices().any(|it| it.contains("metricSeries"));
+            assert_eq!(is_told, of_others > 0, "{bound}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::action::Action;
 use crate::host::Host;
-use crate::host::metrics::{CounterId, GaugeId};
+use crate::host::metrics::{CounterId, GaugeId, HistogramId};
 
 /// What every decision about an event needs: the host, which is asked, the
 /// actions, which it performs afterwards, and the time.
@@ -67,6 +67,11 @@ impl<H> Event<'_, H> {
     /// Adds one to a counter.
     pub(crate) fn count(&mut self, counter: CounterId) {
         self.out.push(Action::Count(counter));
+    }
+
+    /// Puts a time into a histogram.
+    pub(crate) fn record_ms(&mut self, histogram: HistogramId, nanos: u64) {
+        self.out.push(Action::record_ms(histogram, nanos));
     }
 
     /// Changes a gauge by so much.

@@ -14,10 +14,10 @@ use btp_policy::spec::{
 };
 
 use crate::action::{Action, Reply};
-use crate::definitions::{Definitions, OF_POLICY};
+use crate::definitions::Definitions;
 use crate::event::Event;
 use crate::host::Host;
-use crate::host::metrics::{CounterId, Family, GaugeId, MetricKind};
+use crate::host::metrics::{CounterId, GaugeId, HistogramId, Labels, families};
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use crate::request::selector::meets_any;
@@ -27,23 +27,6 @@ pub(crate) use distribution::DelayTables;
 use distribution::Length;
 use header_control::RequestedFault;
 use sampling::{Sampler, Samples, is_sampled};
-
-/// The families that faults are counted in.
-pub(crate) const FAMILIES: [Family; 5] = [
-    family(MetricKind::Gauge, "fault_active"),
-    family(MetricKind::Counter, "fault_delays_injected"),
-    family(MetricKind::Counter, "fault_overflow"),
-    family(MetricKind::Counter, "fault_aborts_injected"),
-    family(MetricKind::Counter, "fault_sampling_key_missing"),
-];
-
-const fn family(kind: MetricKind, name: &'static str) -> Family {
-    Family {
-        kind,
-        name,
-        labels: OF_POLICY,
-    }
-}
 
 /// `faultInjection`, compiled.
 #[derive(Debug)]
@@ -69,6 +52,8 @@ pub(crate) struct Delayed {
     pub(crate) gauge: GaugeId,
     /// Counts delays.
     pub(crate) delays: CounterId,
+    /// How long they are, in milliseconds.
+    pub(crate) delay_ms: HistogramId,
     /// Counts requests that went untouched as too many were delayed.
     pub(crate) overflow: CounterId,
 }
@@ -158,11 +143,16 @@ impl Fault {
                     owner: None,
                     share: None,
                 },
-                gauge: counters.gauge(policy, "fault_active"),
-                delays: counters.define(policy, "fault_delays_injected"),
-                overflow: counters.define(policy, "fault_overflow"),
+                gauge: counters.gauge(families::FAULT_ACTIVE, Labels::of_policy(policy)),
+                delays: counters
+                    .counter(families::FAULT_DELAYS_INJECTED, Labels::of_policy(policy)),
+                delay_ms: counters.histogram(
+                    families::FAULT_DELAY_MILLISECONDS,
+                    Labels::of_policy(policy),
+                ),
+                overflow: counters.counter(families::FAULT_OVERFLOW, Labels::of_policy(policy)),
             },
-            aborts: counters.define(policy, "fault_aborts_injected"),
+            aborts: counters.counter(families::FAULT_ABORTS_INJECTED, Labels::of_policy(policy)),
         }
     }
 

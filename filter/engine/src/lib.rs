@@ -44,7 +44,9 @@ pub use exchange::{AwaitedBody, Context, Exchange};
 pub use grpc::is_grpc;
 pub use host::headers::HeaderView;
 pub use host::metadata::MetadataValue;
-pub use host::metrics::{CounterId, Family, GaugeId, Label, Labels, MetricKind, Metrics, Series};
+pub use host::metrics::{
+    CounterId, Family, GaugeId, HistogramId, Label, Labels, MetricKind, Metrics, Series, families,
+};
 pub use host::shared_state::accounts::{AccountId, Accounts, Entry};
 pub use host::shared_state::journal::{HeldCredit, Journals, PAGES, Page, PageId, WorkerId};
 pub use host::shared_state::{

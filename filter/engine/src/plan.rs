@@ -1,15 +1,12 @@
 //! A configuration, worked out once so that a request only looks up.
 
-use std::collections::BTreeSet;
-
 use btp_policy::attach::Attachments;
 use btp_policy::config::{Enforce, Limits, NativeFields};
 use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::definitions::Definitions;
-use crate::fault::{self, DelayTables, Fault};
-use crate::host::metrics::{Family, Labels, Series};
-use crate::host::shared_state::accounts::Entry;
+use crate::fault::{DelayTables, Fault};
+use crate::host::metrics::{CounterId, Labels, Series};
 use crate::host::shared_state::{CellKind, CellNames};
 use crate::rate_limit::{ConcurrencyLimit, LimitsCompiler, RateLimits, TokenBucket};
 use crate::request::required::RequiredInputs;
@@ -50,14 +47,14 @@ impl Plan {
     /// Compiles a configuration.
     #[must_use]
     pub fn compile(config: PluginConfig) -> Self {
-        let mut counters = Definitions::default();
+        let mut counters = Definitions::new(config.limits.metric_series);
         let instance = (config.enforce, config.position, config.native_fields);
         let mut limits = LimitsCompiler::new(config.limits.distinct_keys);
         if config.disabled {
             return Self {
                 attachments: Attachments::default(),
                 policies: Vec::new(),
-                names: Definitions::default(),
+                names: counters,
                 limits: Vec::new(),
                 concurrency_limits: Vec::new(),
                 position: Position::Downstream,
@@ -107,6 +104,12 @@ impl Plan {
         &self.names.gauges
     }
 
+    /// The histograms; [`crate::HistogramId`] is an index into these.
+    #[must_use]
+    pub fn histograms(&self) -> &[Series] {
+        &self.names.histograms
+    }
+
     /// Names of the cells that workers share. The host keeps them for as long as
     /// the process lives, over all changes of the configuration.
     #[must_use]
@@ -121,17 +124,6 @@ impl Plan {
         overrides.into_iter().any(|it| it.prints_start_time)
     }
 
-    /// Every family that its metrics belong to, and those in which an instance at the
-    /// upstream position counts: some hosts have the others show these.
-    #[must_use]
-    pub fn families(&self) -> BTreeSet<Family> {
-        let series = self.names.counters.iter().chain(&self.names.gauges);
-        let mut families: BTreeSet<Family> = series.map(|series| series.family).collect();
-        families.extend(Entry::ALL.map(Entry::family));
-        families.extend(fault::FAMILIES);
-        families
-    }
-
     /// The labels of policies' retry budgets, to which routes and clusters with
     /// budgets of their own add one.
     pub fn budgets(&self) -> impl Iterator<Item = &Labels> {
@@ -142,7 +134,8 @@ impl Plan {
     /// What an operator should know of it, beside what is wrong.
     pub fn notices(&self) -> impl Iterator<Item = String> {
         let retries = self.policies.iter().filter_map(|it| it.retries.as_ref());
-        retries.filter_map(|it| it.budget.as_ref()?.notice())
+        let budgets = retries.filter_map(|it| it.budget.as_ref()?.notice());
+        budgets.chain(self.names.notice())
     }
 
     /// Whether the exchanges under this plan are attempts at the upstream
@@ -190,11 +183,12 @@ impl Plan {
         self.policies.iter().any(PolicyPlan::is_per_route)
     }
 
-    /// Which policy it is, if the one with this index buffers requests.
-    pub(crate) fn buffering_labels(&self, index: Option<usize>) -> Option<&Labels> {
-        let buffering = self.policy(index)?.buffering.as_ref()?;
-        let counter = usize::try_from(buffering.too_large.counter.0).ok()?;
-        Some(&self.counters().get(counter)?.labels)
+    /// Which policy it is, if the one with this index buffers requests, and its counter of
+    /// requests whose body the host does not show.
+    pub(crate) fn buffering(&self, index: Option<usize>) -> Option<(&Labels, CounterId)> {
+        let blind = self.policy(index)?.buffering.as_ref()?.blind;
+        let series = self.counters().get(usize::try_from(blind.0).ok()?)?;
+        Some((&series.labels, blind))
     }
 
     /// What the policy with this index does.

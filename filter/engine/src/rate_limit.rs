@@ -11,6 +11,7 @@ mod leases;
 mod limiter;
 mod missing_key;
 mod overflow;
+mod queue;
 mod reply;
 mod token_bucket;
 
@@ -18,7 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use btp_policy::scalar::network;
-use btp_policy::spec::{LocalRule, Mode, Selector, ValueCondition};
+use btp_policy::spec::{Mode, Selector, ValueCondition};
 
 use crate::action::Reply;
 use crate::host::metrics::CounterId;
@@ -29,6 +30,7 @@ use crate::shared::classes::Class;
 use btp_policy::hash::{SipHasher, siphash24};
 use headers::HeaderFormat;
 use missing_key::MissingKey;
+use queue::QueueMetrics;
 
 pub(crate) use buckets::Key;
 pub(crate) use compile::LimitsCompiler;
@@ -72,7 +74,7 @@ struct Rule {
     /// What becomes of requests without a key that they must have.
     missing_key: Option<MissingKey>,
     admitted: CounterId,
-    queued: CounterId,
+    queue: Option<QueueMetrics>,
     limited: CounterId,
 }
 
@@ -193,14 +195,6 @@ fn write_key(hasher: &mut SipHasher, value: Option<&[u8]>) {
 /// A hash of a route's name. Names are configuration, not data of clients.
 pub(crate) fn route_hash(name: &[u8]) -> u64 {
     siphash24([0, 0], &[name])
-}
-
-/// What a rule is called in metrics and headers: by its name, or its place.
-fn rule_name(rule: &LocalRule) -> String {
-    match &rule.name {
-        Some(name) => name.clone(),
-        None => format!("rule_{}", rule.index),
-    }
 }
 
 #[cfg(test)]

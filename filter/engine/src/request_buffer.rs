@@ -13,7 +13,7 @@ use crate::action::Reply;
 use crate::definitions::Definitions;
 use crate::event::LogMessage;
 use crate::grpc::Grpc;
-use crate::host::metrics::{CounterId, GaugeId};
+use crate::host::metrics::{CounterId, Family, GaugeId, Labels, families};
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use crate::request::selector::meets_any;
@@ -35,6 +35,8 @@ pub(crate) struct Buffering {
     pub(crate) too_slow: Refusal,
     /// Nobody would tell the client to send its body.
     pub(crate) expectation: Refusal,
+    /// Counts requests whose body the host does not show.
+    pub(crate) blind: CounterId,
     pub(crate) overflow: Overflow,
 }
 
@@ -81,8 +83,8 @@ impl Buffering {
                 owner: None,
                 share: None,
             },
-            gauge: counters.gauge(name, "request_buffer_bytes"),
-            full: Refusal::new(name, "request_buffer_full", buffer_full(), counters),
+            gauge: counters.gauge(families::REQUEST_BUFFER_BYTES, Labels::of_policy(name)),
+            full: Refusal::new(name, families::REQUEST_BUFFER_FULL, buffer_full(), counters),
         });
         Self {
             mode: buffer.mode,
@@ -99,19 +101,19 @@ impl Buffering {
             total,
             too_large: Refusal::new(
                 name,
-                "request_buffer_too_large",
+                families::REQUEST_BUFFER_TOO_LARGE,
                 reply(413, "Payload Too Large", "btp_body_too_large").customized(&buffer.reject),
                 counters,
             ),
             too_slow: Refusal::new(
                 name,
-                "request_buffer_timeouts",
+                families::REQUEST_BUFFER_TIMEOUTS,
                 reply(408, "Request Timeout", "btp_body_timeout"),
                 counters,
             ),
             expectation: Refusal::new(
                 name,
-                "request_buffer_expectations_failed",
+                families::REQUEST_BUFFER_EXPECTATIONS_FAILED,
                 reply(417, "Expectation Failed", "btp_expectation_failed"),
                 counters,
             )
@@ -120,8 +122,10 @@ impl Buffering {
                  leaves to the upstream, but mode Buffer forwards nothing before the body is \
                  there: it was answered 417; set proxy_100_continue to false"
             )),
+            blind: counters.counter(families::REQUEST_BUFFER_BLIND, Labels::of_policy(name)),
             overflow: Overflow {
-                counter: counters.define(name, "request_buffer_overflows"),
+                counter: counters
+                    .counter(families::REQUEST_BUFFER_OVERFLOWS, Labels::of_policy(name)),
                 log: LogMessage::new(format!(
                     "policy {name}: Envoy answered 413 because its own buffer is smaller than \
                      requestBuffer.limit ({largest} bytes): set the route's \
@@ -180,15 +184,10 @@ impl Buffering {
 
 impl Refusal {
     #[inline(never)]
-    fn new(
-        policy: &ObjectName,
-        counter: &'static str,
-        reply: Reply,
-        counters: &mut Definitions,
-    ) -> Self {
+    fn new(policy: &ObjectName, counter: Family, reply: Reply, counters: &mut Definitions) -> Self {
         Self {
             reply: Arc::new(reply),
-            counter: counters.define(policy, counter),
+            counter: counters.counter(counter, Labels::of_policy(policy)),
             log: None,
         }
     }

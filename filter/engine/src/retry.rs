@@ -20,7 +20,6 @@ use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{BudgetMode, OnExhausted, RetryConstraint, Scope, Spec};
 
 use crate::action::{Action, Reply};
-use crate::definitions;
 use crate::event::Event;
 use crate::host::metrics::{Label, Labels};
 use crate::host::{Attribute, Host, parse, response_status};
@@ -176,7 +175,7 @@ impl Retries {
 impl RetryBudget {
     fn of(policy: &ObjectName, constraint: &RetryConstraint) -> Self {
         Self {
-            labels: definitions::labels(policy, None),
+            labels: Labels::of_policy(policy),
             scope: constraint.scope,
             config: BudgetConfig::of(constraint),
             reply: (constraint.on_exhausted == OnExhausted::Status503).then(|| Arc::new(refusal())),

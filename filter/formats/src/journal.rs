@@ -62,13 +62,14 @@ fn entry(reader: &mut Reader<'_>) -> Option<HeldCredit> {
     })
 }
 
+/// Dots are between the parts: those of the policy's name are written otherwise.
 fn name_of(budget: &Labels) -> String {
-    let policy = budget.policy.replace('.', "/");
-    Labels {
-        policy,
-        ..budget.clone()
+    let (namespace, policy) = (&budget.namespace, budget.policy.replace('.', "/"));
+    match &budget.part {
+        Some((Label::Route, route)) => format!("btp.{namespace}.{policy}.route.{route}"),
+        Some((Label::Cluster, cluster)) => format!("btp.{namespace}.{policy}.cluster.{cluster}"),
+        _ => format!("btp.{namespace}.{policy}"),
     }
-    .dotted_prefix()
 }
 
 fn budget_of(name: &str) -> Option<Labels> {

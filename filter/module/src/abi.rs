@@ -36,7 +36,7 @@ mod types;
 pub(crate) use allocations::allocations;
 #[cfg(feature = "planted-panics")]
 pub(crate) use calls::{each_call, uncounted};
-pub(crate) use config::{Config, ConfigScheduler, CounterId, GaugeId};
+pub(crate) use config::{Config, ConfigScheduler, CounterId, GaugeId, HistogramId};
 pub(crate) use exports::exports;
 pub(crate) use guard::{guarded, on_panic};
 pub(crate) use headers::{HeaderRoom, Headers};

@@ -8,17 +8,21 @@
 //! Envoy keeps what was shown at the upstream position under the cluster's name. So what
 //! is counted there is shown by a configuration at a listener, if there is any.
 
+mod recorded;
 mod upstream;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use btp_engine::{CounterId, Family, GaugeId, Label, Labels, MetricKind, Plan};
+use btp_engine::{
+    CounterId, Family, GaugeId, HistogramId, Label, Labels, MetricKind, Plan, Series,
+};
 
 use crate::abi::{self, Config, Level, log};
 use crate::in_force;
 use crate::number::{Number, Numbered, numbers};
 use crate::shared_state::accounts;
+use recorded::Recorded;
 
 /// The metrics of one plan.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub(crate) struct Metrics {
 struct Numbers {
     counters: Vec<Numbered>,
     gauges: Vec<Numbered>,
+    histograms: Vec<Series>,
+    recorded: Recorded,
 }
 
 /// What a configuration shows. All of it is the main thread's.
@@ -51,6 +57,7 @@ struct Shown {
 enum Metric {
     Counter(abi::CounterId),
     Gauge(abi::GaugeId),
+    Histogram(abi::HistogramId),
 }
 
 /// Which numbers are shown.
@@ -58,6 +65,8 @@ enum Metric {
 enum Which {
     /// Those that have changed.
     Changed,
+    /// Those that are not zero.
+    Counted,
     /// Also those that are the same: Envoy drops a number with the last configuration
     /// that has shown it.
     All,
@@ -68,16 +77,18 @@ impl Metrics {
     /// logged and not shown.
     pub(crate) fn new(plan: &Plan, config: &mut Config<'_>) -> Self {
         let is_upstream = plan.is_upstream();
-        let families = plan.families().into_iter();
         let metrics = Self {
             numbers: Arc::new(Numbers {
                 counters: numbers(is_upstream, plan.counters()),
                 gauges: numbers(is_upstream, plan.gauges()),
+                histograms: plan.histograms().to_vec(),
+                recorded: Recorded::default(),
             }),
             shown: Shown {
                 is_upstream,
-                defined: families
-                    .filter_map(|family| Some((family, define(family, config)?)))
+                defined: Family::ALL
+                    .iter()
+                    .filter_map(|family| Some((*family, define(*family, config)?)))
                     .collect(),
                 own: AtomicBool::new(false),
                 accounts: AtomicUsize::new(0),
@@ -106,6 +117,14 @@ impl Metrics {
         }
     }
 
+    /// Puts a value into a histogram.
+    pub(crate) fn record(&self, histogram: HistogramId, value: u64) {
+        if let Ok(index) = usize::try_from(histogram.0) {
+            self.numbers.recorded.push(index, value);
+            in_force::call_soon();
+        }
+    }
+
     /// Whether nobody has counted this yet, under this configuration or one before.
     pub(crate) fn is_first(&self, counter: CounterId) -> bool {
         at(&self.numbers.counters, counter.0).is_some_and(|it| it.total() == 0)
@@ -113,11 +132,13 @@ impl Metrics {
 
     /// Shows what has changed.
     pub(crate) fn show(&self, config: &Config<'_>) {
-        let Self { numbers, shown } = self;
+        let Self { numbers, shown, .. } = self;
         let is_own = !shown.is_upstream || !in_force::is_any_at_a_listener();
         let was_own = shown.own.swap(is_own, Ordering::Relaxed);
         match (was_own, is_own) {
             (true, true) => shown.show(config, numbers, Which::Changed),
+            // It might be that the listener is still to come, and none has been there yet.
+            (false, true) if shown.is_upstream => shown.show(config, numbers, Which::Counted),
             (false, true) => shown.show(config, numbers, Which::All),
             (true, false) => shown.show_nothing(config, numbers),
             (false, false) => {}
@@ -141,6 +162,15 @@ impl Shown {
     fn show(&self, config: &Config<'_>, numbers: &Numbers, which: Which) {
         for Numbered { series, number } in numbers.counters.iter().chain(&numbers.gauges) {
             self.show_one(config, series.family, &series.labels, number, which);
+        }
+        for (index, value) in numbers.recorded.take() {
+            let series = numbers.histograms.get(index);
+            let known = series.and_then(|series| Some((series, self.find(series.family)?)));
+            if let Some((Series { family, labels }, Metric::Histogram(histogram))) = known {
+                with_labels(*family, labels, |labels| {
+                    config.record(histogram, labels, value)
+                });
+            }
         }
     }
 
@@ -177,13 +207,18 @@ impl Shown {
         which: Which,
     ) {
         let (total, change) = number.show();
-        if change == 0 && which == Which::Changed {
+        let is_shown = match which {
+            Which::Changed => change != 0,
+            Which::Counted => total != 0,
+            Which::All => true,
+        };
+        if !is_shown {
             return;
         }
         with_labels(family, labels, |labels| match self.find(family) {
             Some(Metric::Counter(counter)) => config.add(counter, labels, from_zero(change)),
             Some(Metric::Gauge(gauge)) => config.set(gauge, labels, from_zero(total)),
-            None => false,
+            Some(Metric::Histogram(_)) | None => false,
         });
     }
 
@@ -210,6 +245,9 @@ fn define(family: Family, config: &mut Config<'_>) -> Option<Metric> {
     let defined = match family.kind {
         MetricKind::Counter => config.define_counter(&name, &labels).map(Metric::Counter),
         MetricKind::Gauge => config.define_gauge(&name, &labels).map(Metric::Gauge),
+        MetricKind::Histogram => config
+            .define_histogram(&name, &labels)
+            .map(Metric::Histogram),
     };
     if defined.is_none() {
         log(Level::Error, &format!("metric {name} cannot be defined"));

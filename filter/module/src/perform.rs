@@ -24,6 +24,7 @@ pub(crate) fn perform_without_stream(config: &FilterConfig, actions: &mut Vec<Ac
         match action {
             Action::Count(counter) => config.metrics.add(counter, 1),
             Action::Adjust(gauge, by) => config.metrics.adjust(gauge, by),
+            Action::Record(histogram, value) => config.metrics.record(histogram, value),
             Action::Log(text) => log(Level::Warn, &text),
             _ => {}
         }
@@ -44,6 +45,7 @@ impl Performer<'_> {
         match action {
             Action::Count(counter) => config.metrics.add(counter, 1),
             Action::Adjust(gauge, by) => config.metrics.adjust(gauge, by),
+            Action::Record(histogram, value) => config.metrics.record(histogram, value),
             Action::SetRequestHeader(name, value) => {
                 set(stream, Map::RequestHeaders, name, value.as_bytes());
             }

@@ -33,6 +33,8 @@ mod response_override;
 mod retry;
 mod retry_constraint;
 mod routing;
+mod rule_identity;
+mod rule_name;
 mod schema;
 pub(crate) mod selector;
 pub mod targets;

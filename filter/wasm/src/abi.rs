@@ -131,6 +131,7 @@ pub(crate) use callbacks;
 const OK: u32 = 0;
 const COUNTER: u32 = 0;
 const GAUGE: u32 = 1;
+const HISTOGRAM: u32 = 2;
 const REQUEST_STREAM: u32 = 0;
 const WALL_CLOCK: u32 = 0;
 const MONOTONIC_CLOCK: u32 = 1;
@@ -488,6 +489,11 @@ pub(crate) fn define_gauge(name: &str) -> Result<u32, HostError> {
     define(GAUGE, name)
 }
 
+/// Defines a histogram, or finds the one of that name.
+pub(crate) fn define_histogram(name: &str) -> Result<u32, HostError> {
+    define(HISTOGRAM, name)
+}
+
 fn define(kind: u32, name: &str) -> Result<u32, HostError> {
     let mut id = 0;
     // SAFETY: pointers and lengths describe live memory.
@@ -508,7 +514,7 @@ pub(crate) fn increment(id: u32, amount: u64) -> Result<(), HostError> {
     check(unsafe { imports::proxy_increment_metric(id, offset) })
 }
 
-/// Makes a gauge this number.
+/// Makes a gauge this number, or puts it into a histogram.
 pub(crate) fn record(id: u32, to: u64) -> Result<(), HostError> {
     // SAFETY: no memory is passed.
     check(unsafe { imports::proxy_record_metric(id, to) })

@@ -11,8 +11,6 @@ use std::sync::Arc;
 
 use btp_engine::{AwaitedBody, Exchange, Flow, Labels, LogThrottle, Plan, Reply};
 
-use crate::abi::{self, report};
-
 /// How much of a body Envoy has shown and holds; `None`: the headers are not held
 /// for it.
 #[derive(Debug, Default)]
@@ -29,7 +27,6 @@ pub(crate) struct Visibility {
 
 /// A request whose body has sent no data for this long gets an error.
 const SILENCE_NS: u64 = 30_000_000_000;
-const COUNTER: &str = "request_buffer_blind";
 /// gRPC's RESOURCE_EXHAUSTED, as for all that a buffer refuses.
 const GRPC_RESOURCE_EXHAUSTED: u8 = 8;
 
@@ -61,11 +58,9 @@ impl Visibility {
         Some(since.saturating_add(SILENCE_NS))
     }
 
-    /// Counts a request that is answered for want of its body, and tells the operator
-    /// what to do about it; the answer.
+    /// Tells the operator what to do about a request that is answered for want of its
+    /// body; the answer.
     pub(crate) fn give_up(&self, policy: &Labels, now: u64) -> Arc<Reply> {
-        let counted = abi::define_counter(&policy.dotted(COUNTER));
-        report("a counter", counted.and_then(|it| abi::increment(it, 1)));
         if self.log.is_due(now) {
             let (namespace, name) = (&policy.namespace, &policy.policy);
             log::error!(

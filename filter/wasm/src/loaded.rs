@@ -65,8 +65,12 @@ impl Loaded {
                 shared_data::create(&key).map_err(Obstacle::Lack)?;
             }
         }
+        let metrics = Metrics::new(&plan);
+        if is_canary {
+            metrics.show_all();
+        }
         Ok(Self {
-            metrics: Metrics::new(&plan),
+            metrics,
             worker: RefCell::new(Worker::new(&plan).with_quota(&QUOTA.with(MemoryQuota::clone))),
             held_bodies: Visibility::default(),
             plan,

@@ -1,9 +1,13 @@
-//! Counters and gauges as Envoy stats, `wasmcustom.<name>`, defined at first
-//! use. Stats of WebAssembly have no labels: they are parts of the name.
+//! Counters, gauges and histograms as Envoy's statistics, `wasmcustom.<name>`. Those of
+//! WebAssembly have no labels: they are parts of the name.
+//!
+//! A worker's VM looks up Envoy's number of a metric when it first uses it. The canary
+//! defines all, so that they are there at zero: who sees a counter for the first time
+//! at 5 does not know that it has moved.
 
 use std::cell::RefCell;
 
-use btp_engine::{CounterId, Entry, GaugeId, Labels, Plan, Series};
+use btp_engine::{CounterId, Entry, GaugeId, HistogramId, Labels, Plan, Series, families};
 use hashbrown::HashMap;
 
 use crate::abi::{self, HostError};
@@ -13,6 +17,7 @@ use crate::abi::{self, HostError};
 pub(crate) struct Metrics {
     counters: Defined,
     gauges: Defined,
+    histograms: Defined,
 }
 
 /// Metrics of one kind, and Envoy's numbers of those in use.
@@ -28,6 +33,18 @@ impl Metrics {
         Self {
             counters: Defined::new(plan.counters(), abi::define_counter),
             gauges: Defined::new(plan.gauges(), abi::define_gauge),
+            histograms: Defined::new(plan.histograms(), abi::define_histogram),
+        }
+    }
+
+    /// Defines all counters and gauges but those for debugging.
+    pub(crate) fn show_all(&self) {
+        for defined in [&self.counters, &self.gauges] {
+            for (index, series) in (0..).zip(&defined.series) {
+                if !series.family.is_debug() {
+                    defined.number(index);
+                }
+            }
         }
     }
 
@@ -44,6 +61,14 @@ impl Metrics {
             && let Err(refused) = abi::adjust(id, by)
         {
             log::error!("gauge {id} cannot be changed by {by}: {refused:?}");
+        }
+    }
+
+    pub(crate) fn record(&self, histogram: HistogramId, value: u64) {
+        if let Some(id) = self.histograms.number(histogram.0)
+            && let Err(refused) = abi::record(id, value)
+        {
+            log::error!("histogram {id} cannot take {value}: {refused:?}");
         }
     }
 
@@ -87,7 +112,8 @@ impl Defined {
 /// keep.
 pub(crate) fn self_test(budget: &Labels) -> Result<(), String> {
     let moves = || {
-        let counter = abi::define_counter(&budget.dotted("retry_budget_self_test"))?;
+        let name = families::RETRY_BUDGET_DEBUG_SELF_TEST.name;
+        let counter = abi::define_counter(&budget.dotted(name))?;
         abi::increment(counter, 1)?;
         let gauge = abi::define_gauge(&budget.dotted(Entry::Held.family().name))?;
         abi::adjust(gauge, 1)?;

@@ -23,6 +23,7 @@ pub(crate) fn perform(loaded: &Loaded, actions: &mut Vec<Action>, body_size: usi
                 report("a property", abi::set_property(name, value.as_bytes()));
             }
             Action::Adjust(gauge, by) => loaded.metrics.adjust(gauge, by),
+            Action::Record(histogram, value) => loaded.metrics.record(histogram, value),
             Action::Reply(reply) => report("a reply", send(&reply)),
             Action::Reset => report("the end of a stream", abi::close_stream()),
             Action::Log(text) => log::error!("{text}"),

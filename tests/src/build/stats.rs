@@ -20,9 +20,8 @@ pub(crate) fn in_wasm(name: &str) -> Option<String> {
     };
     let (namespace, labels) = labels.split_once(".btp_policy.")?;
     let label = |name: &str| labels.split_once(&format!(".btp_{name}."));
-    let (policy, whose) = if let Some((policy, rule)) = label("rule") {
+    if let Some((policy, rule)) = label("rule") {
         let (capability, what) = family.split_once('.')?;
-        let policy = policy.replace('.', "_");
         let (rule, class) = match rule.split_once(".btp_class.") {
             Some((rule, class)) => (rule, format!(".{class}")),
             None => (rule, String::new()),
@@ -30,17 +29,16 @@ pub(crate) fn in_wasm(name: &str) -> Option<String> {
         return Some(format!(
             "{WASM}btp.{namespace}.{policy}.{capability}.{rule}.{what}{class}"
         ));
-    } else if let Some((policy, whose)) = label("route") {
+    }
+    let (policy, whose) = match label("route") {
         // Of a budget, which is a policy's, a route's or a cluster's.
-        match whose.split_once(".btp_cluster.")? {
+        Some((policy, whose)) => match whose.split_once(".btp_cluster.")? {
             ("", "") => (policy, String::new()),
-            ("", cluster) => (policy, format!(".cluster.{cluster}")),
-            (route, _) => (policy, format!(".route.{route}")),
-        }
-    } else {
-        (labels, String::new())
+            ("", cluster) => (policy, format!(".btp_cluster.{cluster}")),
+            (route, _) => (policy, format!(".btp_route.{route}")),
+        },
+        None => (labels, String::new()),
     };
-    let policy = policy.replace('.', "_");
     Some(format!("{WASM}btp.{namespace}.{policy}{whose}.{family}"))
 }
 
@@ -57,20 +55,20 @@ mod tests {
                 "default.p.fault_active",
             ),
             (
-                "rate_limit.admitted.btp_namespace.default.btp_policy.a.b.btp_rule.rule_0",
-                "default.a_b.rate_limit.rule_0.admitted",
+                "rate_limit.admitted.btp_namespace.default.btp_policy.a.b.btp_rule.rule-af63bd4c",
+                "default.a.b.rate_limit.rule-af63bd4c.admitted",
             ),
             (
                 "rate_limit.class_limited.btp_namespace.n.btp_policy.p.btp_rule.r.btp_class.c",
                 "n.p.rate_limit.r.class_limited.c",
             ),
             (
-                "retry_budget_held.btp_namespace.default.btp_policy.p.btp_route..btp_cluster.a.b",
-                "default.p.cluster.a.b.retry_budget_held",
+                "retry_budget_held.btp_namespace.default.btp_policy.p.btp_route..btp_cluster.a_b",
+                "default.p.btp_cluster.a_b.retry_budget_held",
             ),
             (
-                "retry_budget_held.btp_namespace.default.btp_policy.p.btp_route.a.b.btp_cluster.",
-                "default.p.route.a.b.retry_budget_held",
+                "retry_budget_held.btp_namespace.default.btp_policy.p.btp_route.a_b.btp_cluster.",
+                "default.p.btp_route.a_b.retry_budget_held",
             ),
             (
                 "retry_budget_held.btp_namespace.default.btp_policy.p.btp_route..btp_cluster.",

@@ -9,7 +9,7 @@ use super::stage::Stage;
 use crate::{Build, wait};
 
 /// What the filter accounts for: of an idle Envoy each is zero.
-const ACCOUNTS: &str = r"^wasmcustom\.btp\..*\.(rate_limit\..*\.in_flight|fault_active|request_buffer_bytes|retry_budget_held|retry_budget_min_held)$";
+const ACCOUNTS: &str = r"^wasmcustom\.btp\..*\.(rate_limit\..*\.in_flight|fault_active|request_buffer_bytes|retry_budget_debug_held|retry_budget_debug_min_held)$";
 /// Envoy's own: no stream is left hanging.
 const STREAMS: &str = r"^(http\.main\.downstream_rq_active|cluster\.(bad|bad-h2|good)\.upstream_rq_(active|pending_active))$";
 /// The 13 s that the documentation promises, and the pace of a busy machine.

@@ -45,6 +45,7 @@ pub(super) fn lint(
     let mut hints = hcm::hints_of_instances(&config, &model);
     hints.extend(hcm::hints_of_places(&config, &model, |_| None));
     hints.extend(hcm::hints_of_modules(&config, &model));
+    hints.extend(hcm::hints_of_labels(&config, &model));
     let surroundings = Surroundings {
         gateway: None,
         namespaces: &input.namespaces,

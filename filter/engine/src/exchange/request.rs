@@ -138,6 +138,7 @@ impl Exchange {
             return self.after_delay(policy, None, cx);
         }
         cx.event.count(delayed.delays);
+        cx.event.record_ms(delayed.delay_ms, nanos);
         self.request = RequestState::Delayed { until, abort };
         self.is_delayed = true;
         self.hold()

@@ -12,7 +12,7 @@ use btp_policy::scalar::{ObjectName, Ppm};
 use btp_policy::spec::{Sampling, SamplingKey};
 
 use crate::definitions::Definitions;
-use crate::host::metrics::CounterId;
+use crate::host::metrics::{CounterId, Labels, families};
 use crate::request::Request;
 use crate::request::required::RequiredInputs;
 use btp_policy::hash::siphash24;
@@ -53,7 +53,10 @@ impl Sampler {
                 seed: *seed,
                 key: key.clone(),
                 policy: policy.to_string(),
-                keyless: counters.define(policy, "fault_sampling_key_missing"),
+                keyless: counters.counter(
+                    families::FAULT_SAMPLING_KEY_MISSING,
+                    Labels::of_policy(policy),
+                ),
             }),
         };
         Self { sticky }

@@ -1,12 +1,17 @@
-//! What operators look at: counters and gauges in families, told apart by labels.
+//! What operators look at: counters, gauges and histograms in families, told apart by
+//! labels.
 //!
 //! A family, with the names of its labels, is known when a configuration is
 //! loaded: some hosts cannot define one later. The engine reads none of them back;
 //! what decisions rest on are cells and accounts
 //! ([`crate::SharedState`]).
 
+pub mod families;
+
 use std::fmt;
 use std::sync::Arc;
+
+use btp_policy::scalar::ObjectName;
 
 /// Numbers of the whole process.
 pub trait Metrics {
@@ -22,6 +27,10 @@ pub struct CounterId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GaugeId(pub u32);
 
+/// Names a histogram of one plan: an index into `Plan::histograms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HistogramId(pub u32);
+
 /// Numbers of one kind and meaning, one for each combination of labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Family {
@@ -32,6 +41,9 @@ pub struct Family {
     pub name: &'static str,
     /// Their labels.
     pub labels: &'static [Label],
+    /// What it tells, for the reference.
+    #[cfg(feature = "help")]
+    pub help: &'static str,
 }
 
 /// What a number is to those who look at it from outside.
@@ -41,6 +53,8 @@ pub enum MetricKind {
     Counter,
     /// It goes up and down.
     Gauge,
+    /// How often there was a value in each range.
+    Histogram,
 }
 
 /// What tells the numbers of a family apart.
@@ -50,7 +64,7 @@ pub enum Label {
     Namespace,
     /// The policy.
     Policy,
-    /// A rule of the policy: its name, or its place.
+    /// A rule of the policy: its name, or one made of its conditions.
     Rule,
     /// A class of a rule's requests.
     Class,
@@ -97,7 +111,41 @@ impl Label {
     }
 }
 
+/// The namespace of those who have no series of their own. No namespace is called so.
+pub(crate) const OTHERS: &str = "_others";
+
 impl Labels {
+    /// Those of a policy.
+    #[must_use]
+    pub fn of_policy(policy: &ObjectName) -> Self {
+        Self {
+            namespace: policy.namespace.clone(),
+            policy: policy.name.clone(),
+            part: None,
+            class: None,
+        }
+    }
+
+    /// Those of a rule of a policy.
+    #[must_use]
+    pub fn of_rule(policy: &ObjectName, rule: String) -> Self {
+        Self {
+            part: Some((Label::Rule, rule)),
+            ..Self::of_policy(policy)
+        }
+    }
+
+    /// The same for all who have no series of their own.
+    pub(crate) fn of_others(&self) -> Self {
+        let others = || "others".to_owned();
+        Self {
+            namespace: OTHERS.to_owned(),
+            policy: others(),
+            part: self.part.as_ref().map(|(label, _)| (*label, others())),
+            class: self.class.as_ref().map(|_| others()),
+        }
+    }
+
     /// The value of a label; empty if there is none.
     #[must_use]
     pub fn value(&self, label: Label) -> &str {
@@ -127,15 +175,17 @@ impl Labels {
         }
     }
 
-    /// What the names begin with. Dots in the policy's name become underscores, so
-    /// that each part stays one part.
+    /// What the names begin with. The policy's name may have dots in it but never an
+    /// underscore, and what comes after it begins with a word that has one: so it is
+    /// clear where the policy's name ends.
     #[must_use]
     pub fn dotted_prefix(&self) -> String {
-        let (namespace, policy) = (&self.namespace, self.policy.replace('.', "_"));
+        let Self {
+            namespace, policy, ..
+        } = self;
         match &self.part {
-            Some((Label::Route, route)) => format!("btp.{namespace}.{policy}.route.{route}"),
-            Some((Label::Cluster, cluster)) => {
-                format!("btp.{namespace}.{policy}.cluster.{cluster}")
+            Some((label @ (Label::Route | Label::Cluster), part)) => {
+                format!("btp.{namespace}.{policy}.{}.{part}", label.name())
             }
             _ => format!("btp.{namespace}.{policy}"),
         }

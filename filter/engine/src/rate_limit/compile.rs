@@ -14,9 +14,10 @@ use super::in_flight::ConcurrencyLimit;
 use super::missing_key::MissingKey;
 use super::reply::{concurrency_limited, rejection};
 use super::token_bucket::{BucketPlace, KEYS_PER_SET, KeyTable, LimitCounters, TokenBucket};
-use super::{RateLimits, Rule, RuleLimit, route_hash, rule_name};
+use super::{QueueMetrics, RateLimits, Rule, RuleLimit, route_hash};
 use crate::definitions::Definitions;
 use crate::event::LogMessage;
+use crate::host::metrics::{Labels, families};
 use crate::host::shared_state::{BucketsId, CellKind, OverflowId, Owner};
 use crate::request::required::RequiredInputs;
 use crate::request::selector::requires_key;
@@ -109,8 +110,9 @@ impl LimitsCompiler {
         let reject = rule.reject.as_ref().unwrap_or(&local.reject);
         let identity = format!("{}/{}", rule.policy, rule.identity);
         let store = limit_counters(rule, counters);
-        let name = rule_name(rule);
-        let mut count = |what| counters.define_for_rule(&rule.policy, &name, what);
+        let labels = Labels::of_rule(&rule.policy, rule.label());
+        let queue = rule.queue.map(|_| QueueMetrics::define(&labels, counters));
+        let mut count = |family| counters.counter(family, labels.clone());
         Rule {
             selector: rule.selector.clone(),
             identity: route_hash(identity.as_bytes()),
@@ -121,13 +123,13 @@ impl LimitsCompiler {
             reject: Arc::new(rejection(reject)),
             concurrency_limited: Arc::new(concurrency_limited(reject)),
             missing_key: requires_key(&rule.selector)
-                .then(|| MissingKey::new(count("rate_limit.missing_key"))),
-            admitted: count("rate_limit.admitted"),
-            queued: count("rate_limit.queued"),
+                .then(|| MissingKey::new(count(families::RATE_LIMIT_MISSING_KEY))),
+            admitted: count(families::RATE_LIMIT_ADMITTED),
+            queue,
             limited: count(if rule.shadow_mode {
-                "rate_limit.shadow_limited"
+                families::RATE_LIMIT_SHADOW_LIMITED
             } else {
-                "rate_limit.limited"
+                families::RATE_LIMIT_LIMITED
             }),
             limit: match rule.limit {
                 None => RuleLimit::Unlimited,
@@ -158,23 +160,28 @@ impl LimitsCompiler {
         };
         let distinct = rule.selector.is_distinct();
         let keys = distinct.then(|| self.quotas_of_keys(counters));
+        let labels = Labels::of_rule(&rule.policy, rule.label());
         self.concurrency_limits.push(ConcurrencyLimit {
             max: most.max.into(),
             reserves: Reserves::new(most.classes.iter().map(|class| class.reserved.into())),
             own: counters.quota_named(format!("btp.places.{identity}")),
             keys,
-            gauge: counters.gauge_for_rule(&rule.policy, &rule_name(rule), "rate_limit.in_flight"),
+            gauge: counters.gauge(families::RATE_LIMIT_IN_FLIGHT, labels.clone()),
             owner: Owner::new(route_hash(identity.as_bytes())),
             counters: store,
-            concurrency_limited: counters.define_for_rule(
-                &rule.policy,
-                &rule_name(rule),
-                "rate_limit.concurrency_limited",
-            ),
+            concurrency_limited: counters
+                .counter(families::RATE_LIMIT_CONCURRENCY_LIMITED, labels.clone()),
             class_limited: most
                 .classes
                 .iter()
-                .map(|class| counters.class_limited(&rule.policy, &rule_name(rule), &class.name))
+                .map(|class| {
+                    let class = Some(class.name.clone());
+                    let labels = labels.clone();
+                    counters.counter(
+                        families::RATE_LIMIT_CLASS_LIMITED,
+                        Labels { class, ..labels },
+                    )
+                })
                 .collect(),
             overflow_warning: LogMessage::new(overflow_warning(
                 &rule.policy,
@@ -283,17 +290,17 @@ fn selectors_of(concurrency: &Concurrency) -> impl Iterator<Item = Selector> {
 }
 
 fn limit_counters(rule: &LocalRule, counters: &mut Definitions) -> LimitCounters {
-    let name = rule_name(rule);
-    let mut count = |what| counters.define_for_rule(&rule.policy, &name, what);
+    let labels = Labels::of_rule(&rule.policy, rule.label());
+    let mut count = |family| counters.counter(family, labels.clone());
     LimitCounters {
-        operations: count("rate_limit.store_operations"),
-        contended: count("rate_limit.store_contended"),
-        overflows: count("rate_limit.overflows"),
+        operations: count(families::RATE_LIMIT_DEBUG_STORE_OPERATIONS),
+        contended: count(families::RATE_LIMIT_STORE_CONTENDED),
+        overflows: count(families::RATE_LIMIT_OVERFLOWS),
     }
 }
 
 fn overflow_warning(policy: &ObjectName, rule: &LocalRule, what: &str) -> String {
-    let rule_name = format!("rate_limit.{}.overflows", rule_name(rule));
+    let rule_name = format!("rate_limit.{}.overflows", rule.label());
     if rule.selector.is_distinct() {
         format!(
             "policy {policy}: more clients than limits.distinctKeys has room for {what}; \

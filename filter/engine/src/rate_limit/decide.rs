@@ -264,7 +264,9 @@ impl TakenTokens {
         }
         if state.wait_ns > 0 {
             self.wait_ns = state.wait_ns.max(self.wait_ns);
-            self.queued.push(Action::Count(rule.queued));
+            if let Some(queue) = rule.queue {
+                self.queued.extend(queue.record(state.wait_ns));
+            }
         }
     }
 }

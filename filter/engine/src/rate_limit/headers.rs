@@ -6,8 +6,8 @@
 
 use btp_policy::spec::{Limit, LocalRule, RateLimitHeaders};
 
+use super::Rule;
 use super::token_bucket::BucketState;
-use super::{Rule, rule_name};
 use crate::action::{Action, HeaderEdit, HeaderText};
 
 /// How clients are told of a rule.
@@ -60,7 +60,7 @@ impl HeaderFormat {
         match (rule.headers, rule.limit) {
             (RateLimitHeaders::DraftVersion03, _) => Self::XRateLimit,
             (RateLimitHeaders::DraftVersion10, Some(limit)) => {
-                Self::Draft10(PolicyItem::new(&rule_name(rule), limit, before))
+                Self::Draft10(PolicyItem::new(&rule.label(), limit, before))
             }
             (RateLimitHeaders::Off | RateLimitHeaders::DraftVersion10, _) => Self::Off,
         }

@@ -100,6 +100,7 @@ impl Sim {
         for action in actions {
             match action {
                 Action::Count(counter) => self.host.add(counter, 1),
+                Action::Record(..) => {}
                 Action::Reply(reply) => came.reply = Some(reply),
                 other => came.actions.push(other),
             }
@@ -429,7 +430,7 @@ fn routes_beyond_the_bound_share_one_bucket_which_is_counted() {
         }
     }
     assert_eq!(passed, 256 + 1);
-    assert!(sim.counter("rule_0.overflows") > 0);
+    assert!(sim.counter("rule-af63bd4c.overflows") > 0);
     assert_eq!(warnings, 1);
 }
 
@@ -492,7 +493,7 @@ fn a_store_that_keeps_failing_refuses_and_is_counted() {
     assert!(sim.passes(0));
     sim.host.cells.contend(3);
     assert!((0..3).all(|_| !sim.passes(0)));
-    assert_eq!(sim.counter("rule_0.store_contended"), 3);
+    assert_eq!(sim.counter("rule-af63bd4c.store_contended"), 3);
     assert_eq!((0..20).filter(|_| sim.passes(0)).count(), 9);
 }
 
@@ -562,7 +563,7 @@ fn a_queue_lets_requests_wait_for_their_tokens() {
         assert_eq!(held, waits);
         let passed = came.iter().filter(|came| came.passed()).count();
         assert_eq!(passed, 2 + waits.len());
-        assert_eq!(sim.counter("rule_0.queued"), waits.len() as u64);
+        assert_eq!(sim.counter("rule-af63bd4c.queued"), waits.len() as u64);
         assert_eq!(came[8].header("retry-after"), Some("1"));
         // A tenth of a second later there is room for one more to wait.
         sim.host.now_ns += 100 * MS;

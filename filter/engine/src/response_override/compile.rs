@@ -8,6 +8,7 @@ use super::operators::Operators;
 use super::request_snapshot::{Item, PlannedItem};
 use super::{Overrides, Rule};
 use crate::definitions::Definitions;
+use crate::host::metrics::{Labels, families};
 use crate::request::required::RequiredInputs;
 
 impl Overrides {
@@ -22,12 +23,17 @@ impl Overrides {
         }
         let mut overrides = Self {
             rules: Vec::new(),
-            counter: counters.define(policy, "responses_overridden"),
-            too_long: counters.define(policy, "request_values_too_long"),
-            no_room: counters.define(policy, "request_values_no_room"),
-            no_room_for_body: counters.define(policy, "replacement_bodies_no_room"),
+            counter: counters.counter(families::RESPONSES_OVERRIDDEN, Labels::of_policy(policy)),
+            too_long: counters
+                .counter(families::REQUEST_VALUES_TOO_LONG, Labels::of_policy(policy)),
+            no_room: counters.counter(families::REQUEST_VALUES_NO_ROOM, Labels::of_policy(policy)),
+            no_room_for_body: counters.counter(
+                families::REPLACEMENT_BODIES_NO_ROOM,
+                Labels::of_policy(policy),
+            ),
             items: Vec::new(),
-            refused_redirects: counters.define(policy, "redirects_refused"),
+            refused_redirects: counters
+                .counter(families::REDIRECTS_REFUSED, Labels::of_policy(policy)),
             prints_duration: false,
             prints_start_time: false,
             required: RequiredInputs {
@@ -36,7 +42,7 @@ impl Overrides {
             },
         };
         let mut next_bit = 1;
-        for (index, rule) in rules.iter().enumerate() {
+        for rule in rules {
             let mut bit = 0;
             if !rule.matching.requests.is_empty() {
                 bit = next_bit;
@@ -62,10 +68,9 @@ impl Overrides {
                 rule: rule.clone(),
                 condition_bit: bit,
                 asks,
-                counter: counters.define_for_rule(
-                    policy,
-                    &index.to_string(),
-                    "response_override.responses_overridden",
+                counter: counters.counter(
+                    families::RESPONSE_OVERRIDE_RESPONSES_OVERRIDDEN,
+                    Labels::of_rule(policy, rule.label()),
                 ),
             });
         }

@@ -9,8 +9,8 @@ use crate::action::{Action, Flow, HeaderEdit, Response};
 use crate::exchange::{Context, Exchange};
 use crate::grpc::{is_grpc, status_of_http};
 use crate::host::VIA_UPSTREAM;
-use crate::host::metrics::GaugeId;
 use crate::host::metrics::Metrics;
+use crate::host::metrics::{GaugeId, HistogramId};
 use crate::plan::Plan;
 use crate::retry::Ledger;
 use crate::testing::FakeHost;
@@ -42,6 +42,7 @@ pub struct Proxy {
     /// The host of every exchange; its clock runs on from one to the next.
     pub host: FakeHost,
     gauges: BTreeMap<GaugeId, i64>,
+    recorded: BTreeMap<HistogramId, Vec<u64>>,
 }
 
 impl Proxy {
@@ -54,6 +55,7 @@ impl Proxy {
             host: FakeHost::new(&plan),
             plan,
             gauges: BTreeMap::new(),
+            recorded: BTreeMap::new(),
         }
     }
 
@@ -81,6 +83,15 @@ impl Proxy {
             .position(|other| other.to_string() == name)?;
         let id = GaugeId(u32::try_from(index).ok()?);
         Some(self.gauges.get(&id).copied().unwrap_or(0))
+    }
+
+    /// What a histogram has been given, in this order.
+    #[must_use]
+    pub fn histogram(&self, name: &str) -> Option<&[u64]> {
+        let mut all = self.plan.histograms().iter();
+        let index = all.position(|other| other.to_string() == name)?;
+        let id = HistogramId(u32::try_from(index).ok()?);
+        Some(self.recorded.get(&id).map_or(&[], Vec::as_slice))
     }
 
     /// Runs one exchange on `route`; `upstream` answers what gets through.
@@ -240,6 +251,9 @@ impl Proxy {
             match action {
                 Action::Count(counter) => self.host.add(counter, 1),
                 Action::Adjust(gauge, by) => *self.gauges.entry(gauge).or_default() += by,
+                Action::Record(histogram, value) => {
+                    self.recorded.entry(histogram).or_default().push(value);
+                }
                 Action::Reply(reply) => done.reply = Some(Response::from(reply.as_ref())),
                 Action::ReplyInstead(reply) => done.reply = Some(*reply),
                 Action::Reset => done.reply = None,

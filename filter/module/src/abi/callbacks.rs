@@ -67,6 +67,8 @@ callbacks! {
 
     define_counter = "http_filter_config_define_counter"(config: ConfigPtr, name: ModuleBuffer, labels: *const ModuleBuffer, count: usize, id: *mut usize) -> u32;
     define_gauge = "http_filter_config_define_gauge"(config: ConfigPtr, name: ModuleBuffer, labels: *const ModuleBuffer, count: usize, id: *mut usize) -> u32;
+    define_histogram = "http_filter_config_define_histogram"(config: ConfigPtr, name: ModuleBuffer, labels: *const ModuleBuffer, count: usize, id: *mut usize) -> u32;
+    config_record_histogram = "http_filter_config_record_histogram_value"(config: ConfigPtr, id: usize, labels: *const ModuleBuffer, count: usize, value: u64) -> u32;
     config_scheduler_new = "http_filter_config_scheduler_new"(config: ConfigPtr) -> ConfigSchedulerPtr;
     config_scheduler_commit = "http_filter_config_scheduler_commit"(scheduler: ConfigSchedulerPtr, event: u64);
     config_scheduler_delete = "http_filter_config_scheduler_delete"(scheduler: ConfigSchedulerPtr);

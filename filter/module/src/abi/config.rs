@@ -25,6 +25,10 @@ pub(crate) struct CounterId(pub(super) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct GaugeId(pub(super) usize);
 
+/// A histogram, or a family of histograms with labels, of one configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct HistogramId(pub(super) usize);
+
 /// Has a hook of a configuration called on the main thread, by any other. When the
 /// configuration has gone nothing happens.
 #[derive(Debug)]
@@ -93,6 +97,19 @@ impl Config<'_> {
         .then_some(GaugeId(id))
     }
 
+    /// Defines a histogram with these labels; `None` if Envoy refuses.
+    pub(crate) fn define_histogram(&mut self, name: &str, labels: &[&str]) -> Option<HistogramId> {
+        let mut id = 0;
+        with_labels(labels, |labels, count| {
+            // SAFETY: as for counters.
+            unsafe {
+                let name = ModuleBuffer::of(name.as_bytes());
+                callbacks::define_histogram(self.envoy, name, labels, count, &raw mut id)
+            }
+        })
+        .then_some(HistogramId(id))
+    }
+
     /// Adds to a counter, with as many labels as it was defined with; whether Envoy has
     /// taken that.
     pub(crate) fn add(&self, counter: CounterId, labels: &[&str], amount: u64) -> bool {
@@ -100,6 +117,15 @@ impl Config<'_> {
         with_labels(labels, |labels, count| {
             // SAFETY: the configuration is alive during its hook; labels outlive the call.
             unsafe { callbacks::config_increment_counter(envoy, counter.0, labels, count, amount) }
+        })
+    }
+
+    /// Puts a value into a histogram, in the same way.
+    pub(crate) fn record(&self, histogram: HistogramId, labels: &[&str], value: u64) -> bool {
+        let envoy = self.envoy;
+        with_labels(labels, |labels, count| {
+            // SAFETY: as for counters.
+            unsafe { callbacks::config_record_histogram(envoy, histogram.0, labels, count, value) }
         })
     }
 

@@ -1,7 +1,7 @@
 //! `limits`: bounds on what the filter remembers.
 
 use super::schema::{
-    CONFIGURATION_BYTES, DISTINCT_KEYS, LIMITS, REGEX_BYTES, REQUEST_VALUE_BYTES,
+    CONFIGURATION_BYTES, DISTINCT_KEYS, LIMITS, METRIC_SERIES, REGEX_BYTES, REQUEST_VALUE_BYTES,
     REQUEST_VALUE_BYTES_PER_WORKER, ROUTES,
 };
 use crate::problem::Problems;
@@ -22,6 +22,8 @@ pub struct Limits {
     pub request_value_bytes_per_worker: usize,
     /// Bytes that the tables of all regexes may take.
     pub regex_bytes: usize,
+    /// Series of metrics that have labels of their own.
+    pub metric_series: usize,
     /// Bytes that a configuration may take while it is loaded.
     pub configuration_bytes: usize,
 }
@@ -31,6 +33,7 @@ impl Default for Limits {
         Self {
             routes: 10_000,
             distinct_keys: 65_536,
+            metric_series: 20_000,
             request_value_bytes: 4096,
             request_value_bytes_per_worker: 16 << 20,
             configuration_bytes: 512 << 20,
@@ -60,7 +63,7 @@ impl Limits {
         is_right.then_some(limits)
     }
 
-    fn fields(&mut self) -> [(&'static str, [i64; 2], &mut usize); 6] {
+    fn fields(&mut self) -> [(&'static str, [i64; 2], &mut usize); 7] {
         [
             (
                 "configurationBytes",
@@ -68,6 +71,7 @@ impl Limits {
                 &mut self.configuration_bytes,
             ),
             ("distinctKeys", DISTINCT_KEYS, &mut self.distinct_keys),
+            ("metricSeries", METRIC_SERIES, &mut self.metric_series),
             ("regexBytes", REGEX_BYTES, &mut self.regex_bytes),
             (
                 "requestValueBytes",

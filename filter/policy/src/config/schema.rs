@@ -167,6 +167,13 @@ pub(super) static LIMITS: Object = object(
         )
         .or("65536"),
         optional(
+            "metricSeries",
+            "Series of metrics with labels of their own; policies and rules for which there are \
+             none left are counted together.",
+            within(METRIC_SERIES),
+        )
+        .or("20000"),
+        optional(
             "regexBytes",
             "Bytes that the tables of all regular expressions may take, in each worker.",
             within(REGEX_BYTES),
@@ -236,6 +243,7 @@ pub(super) static CONFIG_MAP: Object = object(
 /// From the least to the most that each may be.
 pub(super) const ROUTES: [i64; 2] = [1, 1_000_000];
 pub(super) const DISTINCT_KEYS: [i64; 2] = [64, 1_048_576];
+pub(super) const METRIC_SERIES: [i64; 2] = [0, 1_000_000];
 pub(super) const REQUEST_VALUE_BYTES: [i64; 2] = [0, 65_536];
 pub(super) const REQUEST_VALUE_BYTES_PER_WORKER: [i64; 2] = [0, 268_435_456];
 pub(super) const REGEX_BYTES: [i64; 2] = [0, 268_435_456];

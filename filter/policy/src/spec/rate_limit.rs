@@ -12,9 +12,7 @@ mod lints;
 pub(super) mod schema;
 
 mod concurrency;
-mod identity;
 mod limit;
-mod name;
 mod rule;
 
 pub use concurrency::{Class, Concurrency, MOST_CLASSES};

@@ -19,15 +19,22 @@ pub use matching::{HeaderMatch, OverrideMatch, Source, StringMatch};
 pub use redirect::{Redirect, RedirectMode};
 pub use response::{HeaderChanges, KeepHeaders, OverrideResponse};
 
+use std::collections::BTreeMap;
+
 use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::Cursor;
 use crate::regex::Regexes;
 use crate::scalar::{ObjectName, Part, Template};
+use crate::spec::rule_identity;
+use crate::spec::rule_name::read_name;
 
 /// One override: which responses it replaces and by what.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OverrideRule {
+    /// What it is known by among the rules of its policy: its name, which is an
+    /// extension, or its conditions.
+    identity: String,
     /// What is asked of a response and its request.
     pub matching: OverrideMatch,
     /// Whose responses match.
@@ -86,8 +93,23 @@ impl OverrideRule {
         regexes: &Regexes,
         problems: &mut Problems,
     ) -> Option<Vec<Self>> {
+        // The first with an identity, and how many have it.
+        let mut seen: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+        let mut place = 0;
         let rules = at.list(0..=usize::MAX, problems, |at, problems| {
-            Self::read(at, owner, regexes, problems)
+            let (rule, index) = (Self::read(at, owner, regexes, problems), place);
+            place += 1;
+            let mut rule = rule?;
+            let (first, count) = seen.entry(rule.identity.clone()).or_insert((index, 0));
+            *count += 1;
+            if *count > 1 && rule.is_named() {
+                let reason = format!(
+                    "must have a name of its own: responseOverride[{first}] has it already"
+                );
+                at.refuse(problems, Code::NameTaken, reason);
+            }
+            rule_identity::tell_apart(&mut rule.identity, *count);
+            Some(rule)
         })?;
         let with_requests = rules
             .iter()
@@ -101,6 +123,16 @@ impl OverrideRule {
             problems.note(&at.path, at.node.mark, Code::TooManyOperators, reason);
         }
         Some(rules)
+    }
+
+    /// What metrics and logs call it: by its name, or by its conditions.
+    #[must_use]
+    pub fn label(&self) -> String {
+        rule_identity::label(&self.identity)
+    }
+
+    fn is_named(&self) -> bool {
+        !self.identity.starts_with('.')
     }
 
     /// What is wrong with the number of command operators in these rules, once
@@ -130,7 +162,12 @@ impl OverrideRule {
         problems: &mut Problems,
     ) -> Option<Self> {
         let object = at.object_of(&schema::RESPONSE_OVERRIDE, problems)?;
+        let name = object.optional("name", problems, read_name);
         let source = object.or_default("source", problems, Source::read);
+        let identity = match name.flatten() {
+            Some(name) => name.to_owned(),
+            None => rule_identity::of(object.get("match").map(|at| at.node)),
+        };
         let matching = object
             .required("match", problems)
             .and_then(|at| OverrideMatch::read(at, regexes, problems));
@@ -148,6 +185,7 @@ impl OverrideRule {
             }
         };
         let rule = Self {
+            identity,
             matching: matching?,
             source: source?,
             keep: keep?,

@@ -83,6 +83,7 @@ fn define(budget: &Labels, entry: Entry) -> Option<u32> {
     let defined = match family.kind {
         MetricKind::Counter => abi::define_counter(&name),
         MetricKind::Gauge => abi::define_gauge(&name),
+        MetricKind::Histogram => abi::define_histogram(&name),
     };
     defined.ok()
 }

@@ -104,7 +104,7 @@ impl Variant {
     }
 
     async fn operations(&self) -> Result<u64> {
-        let name = "wasmcustom.btp.default.p.rate_limit.rule_0.store_operations";
+        let name = "wasmcustom.btp.default.p.rate_limit.rule-af63bd4c.debug_store_operations";
         Ok(self.envoy.stat(name).await?.unwrap_or(0))
     }
 

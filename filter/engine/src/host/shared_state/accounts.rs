@@ -6,7 +6,7 @@
 //! account was opened with. A host whose metrics all workers can add to and read
 //! may keep the account in them.
 
-use crate::host::metrics::{Family, Label, Labels, MetricKind};
+use crate::host::metrics::{Family, Labels, families};
 
 /// The accounts of a process. They belong to no plan: all plans that name the
 /// same one mean the same one.
@@ -48,13 +48,6 @@ pub enum Entry {
     Balance,
 }
 
-const LABELS: &[Label] = &[
-    Label::Namespace,
-    Label::Policy,
-    Label::Route,
-    Label::Cluster,
-];
-
 impl Entry {
     /// All entries of an account.
     pub const ALL: [Self; 7] = [
@@ -71,19 +64,14 @@ impl Entry {
     /// share one budget.
     #[must_use]
     pub fn family(self) -> Family {
-        let (kind, name) = match self {
-            Self::Requests => (MetricKind::Counter, "retry_budget_requests"),
-            Self::Retries => (MetricKind::Counter, "retry_budget_retries"),
-            Self::MinRetries => (MetricKind::Counter, "retry_budget_min_retries"),
-            Self::Held => (MetricKind::Gauge, "retry_budget_held"),
-            Self::MinHeld => (MetricKind::Gauge, "retry_budget_min_held"),
-            Self::Refused => (MetricKind::Counter, "retry_budget_refused"),
-            Self::Balance => (MetricKind::Gauge, "retry_budget_balance"),
-        };
-        Family {
-            kind,
-            name,
-            labels: LABELS,
+        match self {
+            Self::Requests => families::RETRY_BUDGET_REQUESTS,
+            Self::Retries => families::RETRY_BUDGET_RETRIES,
+            Self::MinRetries => families::RETRY_BUDGET_MIN_RETRIES,
+            Self::Held => families::RETRY_BUDGET_DEBUG_HELD,
+            Self::MinHeld => families::RETRY_BUDGET_DEBUG_MIN_HELD,
+            Self::Refused => families::RETRY_BUDGET_REFUSED,
+            Self::Balance => families::RETRY_BUDGET_BALANCE,
         }
     }
 }

@@ -64,7 +64,12 @@ fn each_rule_that_counts_is_in_the_lists_of_draft_10() {
             "a",
             r#""requests":10,"unit":"Second","burst":20"#,
         ),
-        rule(DRAFT_10, "", "b", r#""requests":3,"unit":"Hour""#),
+        rule(
+            DRAFT_10,
+            r#""name":"hourly","#,
+            "b",
+            r#""requests":3,"unit":"Hour""#,
+        ),
         rule(DRAFT_10, "", "c", r#""requests":9,"unit":"Day""#),
     ]);
     let mut sim = Sim::new(1, plan(&local));
@@ -72,9 +77,9 @@ fn each_rule_that_counts_is_in_the_lists_of_draft_10() {
     let text = [
         (
             "ratelimit-policy",
-            r#""burst";q=10;w=1;btp-burst=20, "rule_1";q=3;w=3600"#,
+            r#""burst";q=10;w=1;btp-burst=20, "hourly";q=3;w=3600"#,
         ),
-        ("ratelimit", r#""burst";r=19;t=1, "rule_1";r=2;t=1200"#),
+        ("ratelimit", r#""burst";r=19;t=1, "hourly";r=2;t=1200"#),
     ];
     assert_eq!(
         first.response,
@@ -82,7 +87,7 @@ fn each_rule_that_counts_is_in_the_lists_of_draft_10() {
     );
     let policies = [
         item("burst", &[("q", 10), ("w", 1), ("btp-burst", 20)]),
-        item("rule_1", &[("q", 3), ("w", 3_600)]),
+        item("hourly", &[("q", 3), ("w", 3_600)]),
     ];
     assert_eq!(told(&first, "ratelimit-policy"), policies);
 
@@ -91,7 +96,7 @@ fn each_rule_that_counts_is_in_the_lists_of_draft_10() {
     let second = sim.request(0, &[("b", "1")]);
     assert_eq!(
         told(&second, "ratelimit"),
-        [item("rule_1", &[("r", 1), ("t", 1_100)])]
+        [item("hourly", &[("r", 1), ("t", 1_100)])]
     );
     assert!(sim.request(0, &[]).response.is_empty());
 }
@@ -200,7 +205,10 @@ fn a_full_bucket_has_no_time_and_others_say_nothing() {
     ]);
     let mut sim = Sim::new(1, plan(&local));
     let full = sim.request(0, &[("a", "1"), ("c", "1")]);
-    assert_eq!(told(&full, "ratelimit"), [item("rule_0", &[("r", 5)])]);
+    assert_eq!(
+        told(&full, "ratelimit"),
+        [item("rule-f71acf0a", &[("r", 5)])]
+    );
     assert_eq!(told(&full, "ratelimit-policy").len(), 1);
     // The request before holds its place for good: its exchange has no end.
     for headers in [[("b", "1")], [("c", "1")]] {
@@ -239,13 +247,13 @@ fn rules_of_the_same_name_are_told_apart() {
     sim.host.route = Some("shop".into());
     let came = sim.request(0, &[("a", "1")]);
     let policies = [
-        item("rule_0", &[("q", 2), ("w", 3_600)]),
-        item("rule_0-2", &[("q", 7), ("w", 3_600)]),
+        item("rule-f71acf0a", &[("q", 2), ("w", 3_600)]),
+        item("rule-f71acf0a-2", &[("q", 7), ("w", 3_600)]),
     ];
     assert_eq!(told(&came, "ratelimit-policy"), policies);
     let limits = [
-        item("rule_0", &[("r", 1), ("t", 1_800)]),
-        item("rule_0-2", &[("r", 6), ("t", 515)]),
+        item("rule-f71acf0a", &[("r", 1), ("t", 1_800)]),
+        item("rule-f71acf0a-2", &[("r", 6), ("t", 515)]),
     ];
     assert_eq!(told(&came, "ratelimit"), limits);
 }

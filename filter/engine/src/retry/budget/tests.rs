@@ -330,7 +330,7 @@ fn check(
         );
     }
     // Nothing stays held.
-    for name in ["held", "min_held"] {
+    for name in ["debug_held", "debug_min_held"] {
         prop_assert_eq!(
             world.accounts.get(&format!("btp.n.b.retry_budget_{name}")),
             0

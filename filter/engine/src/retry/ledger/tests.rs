@@ -108,7 +108,7 @@ impl Desk {
     }
 
     fn held(&self) -> u64 {
-        self.count("held") + self.count("min_held")
+        self.count("debug_held") + self.count("debug_min_held")
     }
 
     fn used(&self) -> u64 {

@@ -82,7 +82,7 @@ fn gauge(proxy: &FakeHost, budget: usize) -> u64 {
             .accounts
             .get(&labels(budget).dotted(&format!("retry_budget_{gauge}")))
     };
-    of("held") + of("min_held")
+    of("debug_held") + of("debug_min_held")
 }
 
 #[test]

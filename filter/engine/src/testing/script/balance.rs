@@ -95,7 +95,7 @@ impl Stage {
                 assert!(root.worker.is_idle(), "{:?}", root.worker);
             }
         }
-        for meter in [".retry_budget_held", ".retry_budget_min_held"] {
+        for meter in [".retry_budget_debug_held", ".retry_budget_debug_min_held"] {
             assert_eq!(self.shared.accounts.sum_of(meter), 0, "{meter}");
         }
     }

@@ -72,6 +72,7 @@ impl Visit {
                     performed.adjusted.push((gauge.0, *by));
                     *by != 0
                 }
+                Action::Record(..) => of_request,
                 Action::Log(_) | Action::SetProperty(..) => event != Event::Done,
                 Action::Reply(reply) => {
                     ends += 1;

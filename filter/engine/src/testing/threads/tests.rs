@@ -202,16 +202,16 @@ fn fifty_an_hour_are_fifty_on_four_and_eight_threads() {
             let mut proxy = Proxy::<true>::new(local, threads);
             let passed = proxy.run(25, 1_000, none);
             assert_eq!(passed.len(), 50, "{threads} threads");
-            assert_eq!(proxy.counter("rule_0.admitted"), 50);
+            assert_eq!(proxy.counter("rule-af63bd4c.admitted"), 50);
             let limited = threads as u64 * 100 - 50;
-            assert_eq!(proxy.counter("rule_0.limited"), limited);
+            assert_eq!(proxy.counter("rule-af63bd4c.limited"), limited);
         }
     }
 }
 
 #[test]
 fn three_per_client_are_three_on_eight_threads() {
-    let local = r#"{"rules":[{"clientSelectors":[{"headers":[{"name":"id","type":"Distinct"}]}],
+    let local = r#"{"rules":[{"name":"each","clientSelectors":[{"headers":[{"name":"id","type":"Distinct"}]}],
         "limit":{"requests":3,"unit":"Hour"}}]}"#;
     let mut proxy = Proxy::<true>::new(local, 8);
     // Every client comes to every thread once.
@@ -219,7 +219,7 @@ fn three_per_client_are_three_on_eight_threads() {
         vec![("id", ((turn + thread * 50) % 400).to_string())]
     });
     assert_eq!(passed.len(), 3 * 400);
-    assert_eq!(proxy.counter("rule_0.overflows"), 0);
+    assert_eq!(proxy.counter("each.overflows"), 0);
 }
 
 /// What one rule has paid when another refuses comes back, whole, whatever

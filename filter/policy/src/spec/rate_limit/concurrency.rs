@@ -5,13 +5,13 @@
 //! places of its own, written as a percentage of `max` and rounded down to whole ones,
 //! but to one at least: a class that is named with a share is never without any.
 
-use super::name::read_name;
 use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::Cursor;
 use crate::regex::Regexes;
 use crate::scalar::whole_percent;
 use crate::spec::Selector;
+use crate::spec::rule_name::read_name;
 
 /// How many requests of a rule may be in flight at once.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,9 +1,7 @@
 //! One rule of `rateLimit.local`.
 
 use super::concurrency::Concurrency;
-use super::identity;
 use super::limit::Limit;
-use super::name::read_name;
 use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::Cursor;
@@ -11,6 +9,8 @@ use crate::regex::Regexes;
 use crate::scalar::{Duration, ObjectName};
 use crate::spec::Selector;
 use crate::spec::canned_reply::CannedReply;
+use crate::spec::rule_identity;
+use crate::spec::rule_name::read_name;
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,10 +123,8 @@ pub(super) fn read_all(
         }
         seen.push((rule.identity.clone(), place));
         let twins = seen.iter().filter(|(other, _)| *other == rule.identity);
-        let twins = twins.count();
-        if twins > 1 {
-            rule.identity.push_str(&format!(".{twins}"));
-        }
+        let nth = twins.count();
+        rule_identity::tell_apart(&mut rule.identity, nth);
         Some((rule, headers))
     })?;
     let with_headers = |(rule, headers): (LocalRule, Option<RateLimitHeaders>)| LocalRule {
@@ -137,6 +135,12 @@ pub(super) fn read_all(
 }
 
 impl LocalRule {
+    /// What metrics, headers and logs call it: by its name, or by its selectors.
+    #[must_use]
+    pub fn label(&self) -> String {
+        rule_identity::label(&self.identity)
+    }
+
     fn read(
         at: Cursor<'_>,
         owner: &ObjectName,
@@ -149,7 +153,7 @@ impl LocalRule {
         let name = name.flatten().map(str::to_owned);
         let identity = match &name {
             Some(name) => name.clone(),
-            None => identity::of(object.get("clientSelectors").map(|at| at.node)),
+            None => rule_identity::of(object.get("clientSelectors").map(|at| at.node)),
         };
         let selector = object.or_default("clientSelectors", problems, |at, problems| {
             Selector::read_all(at, regexes, problems)

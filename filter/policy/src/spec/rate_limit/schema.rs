@@ -158,7 +158,7 @@ pub(crate) static LOCAL_RULE: Object = object(
              label, once in a policy.",
             formed(1, 63, Form::DnsLabel),
         )
-        .or("metrics name it by its place"),
+        .or("metrics name it by its conditions"),
         optional(
             "clientSelectors",
             "Which requests the rule counts: everything in every item must hold.",

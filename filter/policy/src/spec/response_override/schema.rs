@@ -8,6 +8,12 @@ use crate::spec::selector::schema::SELECTOR;
 
 pub(crate) static RESPONSE_OVERRIDE: Object = object(
     &[
+        extension(
+            "name",
+            "Names the rule in metrics and logs; a DNS label, once in a policy.",
+            formed(1, 63, Form::DnsLabel),
+        )
+        .or("metrics name it by its conditions"),
         required(
             "match",
             "What is asked of a response, and of its request; all that is given must hold.",

@@ -6,7 +6,7 @@ use crate::read::Cursor;
 use crate::scalar::is_dns_label;
 
 /// Reads a DNS label (RFC 1123).
-pub(super) fn read_name<'a>(at: Cursor<'a>, problems: &mut Problems) -> Option<&'a str> {
+pub(crate) fn read_name<'a>(at: Cursor<'a>, problems: &mut Problems) -> Option<&'a str> {
     let name = at.string(problems)?;
     if !is_dns_label(name) {
         at.refuse(

@@ -1,18 +1,44 @@
-//! What a rule without a name is known by: a hash of its selectors.
+//! What a rule is known by: its name, or a hash of its conditions.
 //!
-//! Buckets must outlive an update of the configuration, in which rules change
-//! places and limits. The order of an object's keys does not count. A name
+//! Buckets and metrics must outlive an update of the configuration, in which rules
+//! change places and limits. The order of an object's keys does not count. A name
 //! holds no dot, so that a dot keeps these apart from names.
 
 use crate::hash::fnv1a;
 use crate::node::{Node, Value};
 
-/// The identity of the rule with these `clientSelectors`.
-pub(super) fn of(selectors: Option<&Node>) -> String {
-    match selectors.map(|node| hash(&node.value)) {
-        None => ".default".to_owned(),
+/// The identity of an unnamed rule with these conditions.
+pub(super) fn of(conditions: Option<&Node>) -> String {
+    match conditions.map(|node| hash(&node.value)) {
+        None => format!(".{DEFAULT}"),
         Some(hash) => format!(".{hash:016x}"),
     }
+}
+
+/// That of a rule without conditions.
+const DEFAULT: &str = "default";
+
+/// Tells rules of one policy with the same conditions apart: this is the first, the
+/// second, … of them.
+pub(super) fn tell_apart(identity: &mut String, nth: usize) {
+    if nth > 1 {
+        identity.push_str(&format!(".{nth}"));
+    }
+}
+
+/// What metrics, headers and logs call the rule: its name, or `rule-` and the first
+/// eight hex digits of the hash. The second with the same conditions ends in `-2`.
+pub(super) fn label(identity: &str) -> String {
+    let Some(unnamed) = identity.strip_prefix('.') else {
+        return identity.to_owned();
+    };
+    let (hash, twin) = match unnamed.split_once('.') {
+        Some((hash, nth)) => (hash, format!("-{nth}")),
+        None => (unnamed, String::new()),
+    };
+    let of_default = format!("{:016x}", self::hash(&Value::Null));
+    let hash = if hash == DEFAULT { &of_default } else { hash };
+    format!("rule-{hash:.8}{twin}")
 }
 
 fn hash(value: &Value) -> u64 {
@@ -34,7 +60,7 @@ fn hash(value: &Value) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{label, of, tell_apart};
     use crate::json;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -52,6 +78,25 @@ mod tests {
         assert_ne!(one, other);
         assert_ne!(identity(r#"["a","b"]"#), identity(r#"["b","a"]"#));
         assert_eq!(of(None), ".default");
+    }
+
+    /// Dashboards go by them.
+    #[test]
+    fn labels_stay_what_they_are() {
+        let labelled = |identity: &str, nth| {
+            let mut identity = identity.to_owned();
+            tell_apart(&mut identity, nth);
+            label(&identity)
+        };
+        for (identity, nth, wanted) in [
+            ("per-user", 1, "per-user"),
+            (".7d3e0de34d13b41c", 1, "rule-7d3e0de3"),
+            (".7d3e0de34d13b41c", 2, "rule-7d3e0de3-2"),
+            (".default", 1, "rule-af63bd4c"),
+            (".default", 2, "rule-af63bd4c-2"),
+        ] {
+            assert_eq!(labelled(identity, nth), wanted);
+        }
     }
 
     /// Buckets outlive an update of the filter, too: a field that is left out is as if it
