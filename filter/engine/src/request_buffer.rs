@@ -10,6 +10,7 @@ use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{BufferMode, BufferRule, RequestBuffer};
 
 use crate::action::Reply;
+use crate::decision::Decided;
 use crate::definitions::Definitions;
 use crate::event::LogMessage;
 use crate::grpc::Grpc;
@@ -51,6 +52,7 @@ pub(crate) struct Total {
 pub(crate) struct Refusal {
     pub(crate) reply: Arc<Reply>,
     pub(crate) counter: CounterId,
+    pub(crate) decided: Decided,
     /// What the operator should know.
     pub(crate) log: Option<LogMessage>,
 }
@@ -82,7 +84,12 @@ impl Buffering {
                 share: None,
             },
             gauge: counters.gauge(name, "request_buffer_bytes"),
-            full: Refusal::new(name, "request_buffer_full", buffer_full(), counters),
+            full: Refusal::new(
+                name,
+                ("request_buffer_full", Decided::BufferFull),
+                buffer_full(),
+                counters,
+            ),
         });
         Self {
             mode: buffer.mode,
@@ -99,19 +106,22 @@ impl Buffering {
             total,
             too_large: Refusal::new(
                 name,
-                "request_buffer_too_large",
+                ("request_buffer_too_large", Decided::TooLarge),
                 reply(413, "Payload Too Large", "btp_body_too_large").customized(&buffer.reject),
                 counters,
             ),
             too_slow: Refusal::new(
                 name,
-                "request_buffer_timeouts",
+                ("request_buffer_timeouts", Decided::TooSlow),
                 reply(408, "Request Timeout", "btp_body_timeout"),
                 counters,
             ),
             expectation: Refusal::new(
                 name,
-                "request_buffer_expectations_failed",
+                (
+                    "request_buffer_expectations_failed",
+                    Decided::ExpectationFailed,
+                ),
                 reply(417, "Expectation Failed", "btp_expectation_failed"),
                 counters,
             )
@@ -182,13 +192,14 @@ impl Refusal {
     #[inline(never)]
     fn new(
         policy: &ObjectName,
-        counter: &'static str,
+        (counter, decided): (&'static str, Decided),
         reply: Reply,
         counters: &mut Definitions,
     ) -> Self {
         Self {
             reply: Arc::new(reply),
             counter: counters.define(policy, counter),
+            decided,
             log: None,
         }
     }
