@@ -1,0 +1,385 @@
+//! Which policy and rule decided, as lines of an access log have it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use btp_tests::bootstrap::{cluster, upstream_filtered, wasm_filter};
+use btp_tests::client::{h1, raw};
+use btp_tests::{Body, Bootstrap, Builder, Envoy, Reply, Request, Route, Upstream, wait};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const FILE_LOG: &str = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog";
+
+/// An access log in JSON.
+struct Log {
+    file: PathBuf,
+    _folder: TempDir,
+}
+
+impl Log {
+    /// Of every listener's connection manager.
+    fn of(bootstrap: &mut Bootstrap) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("access.log");
+        let logger = json!({
+            "name": "envoy.access_loggers.file",
+            "typed_config": {
+                "@type": FILE_LOG,
+                "path": file.display().to_string(),
+                "log_format": {"json_format": {
+                    "path": "%REQ(:PATH)%",
+                    "status": "%RESPONSE_CODE%",
+                    "details": "%RESPONSE_CODE_DETAILS%",
+                    "decision": "%FILTER_STATE(wasm.btp_decision:PLAIN)%",
+                    "upstream": "%UPSTREAM_FILTER_STATE(wasm.btp_decision:PLAIN)%",
+                }},
+            },
+        });
+        bootstrap.edit_http("main", |http| http["access_log"] = json!([logger]))?;
+        Ok(Self {
+            file,
+            _folder: folder,
+        })
+    }
+
+    /// The lines about requests for this path, once there are so many.
+    async fn lines(&self, path: &str, count: usize) -> Result<Vec<Value>> {
+        let what = format!("{count} lines about {path}");
+        wait::until(&what, PATIENCE, || {
+            let text = std::fs::read_to_string(&self.file).ok()?;
+            let (complete, _) = text.rsplit_once('\n')?;
+            let lines = complete
+                .lines()
+                .filter_map(|it| serde_json::from_str(it).ok());
+            let lines: Vec<Value> = lines.filter(|it: &Value| it["path"] == path).collect();
+            (lines.len() >= count).then_some(lines)
+        })
+        .await
+    }
+
+    /// What was decided of the one request for this path; `-` if nothing.
+    async fn decision(&self, path: &str) -> Result<String> {
+        let lines = self.lines(path, 1).await?;
+        Ok(decision(&lines[0]))
+    }
+}
+
+fn decision(line: &Value) -> String {
+    line["decision"].as_str().unwrap_or("-").to_owned()
+}
+
+/// A policy of the namespace `team`.
+fn policy(name: &str, spec: &Value) -> Value {
+    json!({"metadata": {"namespace": "team", "name": name}, "spec": spec})
+}
+
+fn plugin(policies: &[Value]) -> Value {
+    json!({"accessLog": true, "policies": policies})
+}
+
+fn limit(name: &str, requests: u32) -> Value {
+    json!({"name": name, "limit": {"requests": requests, "unit": "Hour"}})
+}
+
+fn shadow(name: &str, requests: u32) -> Value {
+    let mut rule = limit(name, requests);
+    rule["shadowMode"] = true.into();
+    rule
+}
+
+fn limits(rules: &[Value]) -> Value {
+    json!({"rateLimit": {"local": {"rules": rules}}})
+}
+
+/// Envoy with this plugin configuration before one route and one cluster.
+async fn start(plugin: &Value) -> Result<(Envoy, Upstream, Log)> {
+    start_with(plugin, |builder| builder).await
+}
+
+async fn start_with(
+    plugin: &Value,
+    change: impl FnOnce(Builder) -> Builder,
+) -> Result<(Envoy, Upstream, Log)> {
+    let upstream = Upstream::start().await?;
+    let builder = Builder::new()
+        .plugin(plugin)
+        .stop_iteration(true)
+        .cluster("backend", upstream.addr());
+    let builder = change(builder).route(Route::cluster("/", "backend").named("all"));
+    let mut bootstrap = builder.build()?;
+    let log = Log::of(&mut bootstrap)?;
+    Ok((Envoy::start(&bootstrap).await?, upstream, log))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_name_their_rules_also_in_shadow_mode() -> Result<()> {
+    let spec = limits(&[limit("per-hour", 2), shadow("trial", 1)]);
+    let (envoy, _upstream, log) = start(&plugin(&[policy("limits", &spec)])).await?;
+    for (path, status, expected) in [
+        ("/1", 200, "-"),
+        ("/2", 200, "team/limits rateLimit/trial=shadow_limited"),
+        ("/3", 429, "team/limits rateLimit/per-hour=limited"),
+    ] {
+        let response = envoy.get(path).await?;
+        ensure!(response.status == status, "{path}: {response:?}");
+        let decision = log.decision(path).await?;
+        ensure!(decision == expected, "{path}: {decision}");
+    }
+    envoy.assert_vm_alive().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_logged_unless_it_is_asked_for() -> Result<()> {
+    let policies = [policy("limits", &limits(&[limit("per-hour", 0)]))];
+    for config in [
+        json!({"policies": policies}),
+        json!({"accessLog": false, "policies": policies}),
+    ] {
+        let (envoy, _upstream, log) = start(&config).await?;
+        ensure!(envoy.get("/").await?.status == 429);
+        ensure!(log.decision("/").await? == "-");
+    }
+    Ok(())
+}
+
+/// Rules that a policy takes over stay those of the policy that has them.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_early_instance_and_a_late_one_write_one_line() -> Result<()> {
+    let mut gateway = limits(&[limit("r", 0)]);
+    gateway["targetRefs"] =
+        json!([{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "g"}]);
+    let route = json!({
+        "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "all"}],
+        "mergeType": "StrategicMerge",
+        "faultInjection": {"delay": {"fixedDelay": "200ms"}}});
+    let policies = [policy("limits", &gateway), policy("f", &route)];
+    let instance = |enforce: &str| {
+        let mut config = plugin(&policies);
+        config["enforce"] = json!([enforce]);
+        config["gateway"] = json!({"name": "g", "namespace": "team"});
+        config
+    };
+    let mut late = wasm_filter(&instance("rateLimit"), true)?;
+    late["name"] = "late".into();
+    let add = |builder: Builder| builder.http_filter(late);
+    let (envoy, _upstream, log) = start_with(&instance("faultInjection"), add).await?;
+    let response = envoy.get("/").await?;
+    ensure!(response.status == 429, "{response:?}");
+    let decision = log.decision("/").await?;
+    ensure!(
+        decision == "team/f faultInjection=delayed:200ms; team/limits rateLimit/r=limited",
+        "{decision}"
+    );
+    envoy.assert_vm_alive().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overrides_name_the_status_that_they_replace() -> Result<()> {
+    let status = |code: u16| json!({"statusCodes": [{"type": "Value", "value": code}]});
+    let spec = json!({"responseOverride": [
+        {"match": status(503), "response": {"statusCode": 500, "body": {"inline": "sorry"}}},
+        {"match": status(404), "redirect": {
+            "mode": "Client", "path": {"type": "ReplaceFullPath", "replaceFullPath": "/"}}}]});
+    let (envoy, _upstream, log) = start(&plugin(&[policy("o", &spec)])).await?;
+    for (path, status, action) in [
+        ("/status/503", 500, "overridden:503"),
+        ("/status/404", 302, "redirected:404"),
+    ] {
+        let response = envoy.get(path).await?;
+        ensure!(response.status == status, "{path}: {response:?}");
+        let decision = log.decision(path).await?;
+        let (rule, said) = decision.split_once('=').context(decision.clone())?;
+        ensure!(rule.starts_with("team/o responseOverride/"), "{decision}");
+        ensure!(said == action, "{decision}");
+    }
+    ensure!(envoy.get("/status/418").await?.status == 418);
+    ensure!(log.decision("/status/418").await? == "-");
+    envoy.assert_vm_alive().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_a_request_is_there_when_the_line_is_written() -> Result<()> {
+    let by_header = |value: &str| json!([{"headers": [{"name": "x", "value": value}]}]);
+    let spec = json!({
+        "requestBuffer": {"limit": "1Ki"},
+        "faultInjection": {"match": by_header("reset"), "abort": {"reset": true}},
+        "rateLimit": {"local": {"rules": [
+            {"name": "one", "clientSelectors": by_header("one"), "concurrency": {"max": 1}},
+            {"name": "later", "clientSelectors": by_header("later"),
+             "limit": {"requests": 10, "unit": "Second", "burst": 1},
+             "queue": {"maxDelay": "5s"}}]}},
+    });
+    let (envoy, upstream, log) = start(&plugin(&[policy("p", &spec)])).await?;
+    let addr = envoy.addr();
+
+    let large = Request::new("POST", "/large").body(Body::sized(vec![b'x'; 2000]));
+    ensure!(h1::send(addr, large).await?.status == 413);
+    let decision = log.decision("/large").await?;
+    ensure!(decision == "team/p requestBuffer=too_large", "{decision}");
+
+    let reset = Request::get("/reset").header("x", "reset");
+    ensure!(h1::send(addr, reset).await.is_err());
+    let decision = log.decision("/reset").await?;
+    ensure!(
+        decision == "team/p faultInjection=aborted:reset",
+        "{decision}"
+    );
+
+    upstream.script("/held", [Reply::hang()]);
+    let mut held = raw::Connection::open(addr).await?;
+    held.send("GET /held HTTP/1.1\r\nhost: h\r\nx: one\r\n\r\n")
+        .await?;
+    upstream.wait_for_requests(1, PATIENCE).await?;
+    let second = Request::get("/second").header("x", "one");
+    ensure!(h1::send(addr, second).await?.status == 429);
+    let decision = log.decision("/second").await?;
+    ensure!(
+        decision == "team/p rateLimit/one=concurrency_limited",
+        "{decision}"
+    );
+
+    for _ in 0..2 {
+        let queued = Request::get("/queued").header("x", "later");
+        ensure!(h1::send(addr, queued).await?.status == 200);
+    }
+    let lines = log.lines("/queued", 2).await?;
+    ensure!(decision_is_queued(&lines), "{lines:?}");
+    envoy.assert_vm_alive().await
+}
+
+/// Of two requests the second has waited.
+fn decision_is_queued(lines: &[Value]) -> bool {
+    let told: Vec<String> = lines.iter().map(decision).collect();
+    let waited =
+        |it: &String| it.starts_with("team/p rateLimit/later=queued:") && it.ends_with("ms");
+    told.len() == 2 && told[0] == "-" && waited(&told[1])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_leaves_what_was_decided() -> Result<()> {
+    let spec = json!({"faultInjection": {"delay": {"fixedDelay": "60s"}}});
+    let (envoy, _upstream, log) = start(&plugin(&[policy("f", &spec)])).await?;
+    let mut client = raw::Connection::open(envoy.addr()).await?;
+    client.send("GET /gone HTTP/1.1\r\nhost: h\r\n\r\n").await?;
+    let active = "wasmcustom.btp.team.f.fault_active";
+    wait::until_async("the delay", PATIENCE, async || {
+        Ok((envoy.stat(active).await? == Some(1)).then_some(()))
+    })
+    .await?;
+    client.reset()?;
+    let lines = log.lines("/gone", 1).await?;
+    ensure!(lines[0]["status"] == 0, "{lines:?}");
+    let decision = decision(&lines[0]);
+    ensure!(
+        decision == "team/f faultInjection=delayed:60000ms",
+        "{decision}"
+    );
+    envoy.assert_vm_alive().await
+}
+
+/// What an instance behind the router decides is in the client's line; each entry is once
+/// there, however many attempts there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_behind_the_router_writes_the_same_line() -> Result<()> {
+    let limits = limits(&[shadow("trial", 0)]);
+    let faults = json!({"faultInjection": {"position": "Upstream",
+        "delay": {"fixedDelay": "10ms"}, "attempts": [1, 2, 3],
+        "abort": {"httpStatus": 503}}});
+    let mut behind = plugin(&[policy("f", &faults)]);
+    behind["position"] = "Upstream".into();
+    let upstream = Upstream::start().await?;
+    let filtered = upstream_filtered(cluster("filtered", upstream.addr()), &behind)?;
+    let add = |builder: Builder| {
+        builder
+            .raw_cluster(filtered)
+            .route(Route::cluster("/tried", "filtered").edit(|route| {
+                route["route"]["retry_policy"] = json!({"retry_on": "5xx", "num_retries": 2,
+                "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.002s"}});
+            }))
+    };
+    let (envoy, _backend, log) = start_with(&plugin(&[policy("limits", &limits)]), add).await?;
+    let response = envoy.get("/tried").await?;
+    ensure!(response.status == 503, "{response:?}");
+    ensure!(upstream.requests().len() == 3);
+    let lines = log.lines("/tried", 1).await?;
+    ensure!(
+        decision(&lines[0])
+            == "team/limits rateLimit/trial=shadow_limited; \
+                team/f faultInjection=delayed:10ms faultInjection=aborted:503",
+        "{lines:?}"
+    );
+    envoy.assert_vm_alive().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirected_request_keeps_what_was_decided() -> Result<()> {
+    let mut spec = limits(&[shadow("trial", 0)]);
+    spec["faultInjection"] = json!({"delay": {"fixedDelay": "10ms"}});
+    let follow = |builder: Builder| {
+        builder.route(Route::cluster("/", "backend").named("all").edit(|route| {
+            route["route"]["internal_redirect_policy"] = json!({"max_internal_redirects": 3});
+        }))
+    };
+    let (envoy, upstream, log) = start_with(&plugin(&[policy("p", &spec)]), follow).await?;
+    for (from, to) in [("/here", "/there"), ("/there", "/end")] {
+        let there = format!("http://{}{to}", envoy.addr());
+        upstream.script(from, [Reply::status(302).header("location", there)]);
+    }
+    ensure!(envoy.get("/here").await?.status == 200);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    println!("{}", std::fs::read_to_string(&log.file)?);
+    envoy.assert_vm_alive().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_has_an_end() -> Result<()> {
+    let rules: Vec<Value> = (0..30)
+        .map(|number| shadow(&format!("a-rule-with-a-name-{number}"), 0))
+        .collect();
+    let longest = format!("{}.{}", "a".repeat(63), "b-9".repeat(20));
+    let (envoy, _upstream, log) = start(&plugin(&[policy(&longest, &limits(&rules))])).await?;
+    ensure!(envoy.get("/").await?.status == 200);
+    let decision = log.decision("/").await?;
+    ensure!(decision.len() <= 512 && decision.len() > 400, "{decision}");
+    ensure!(
+        decision.starts_with(&format!("team/{longest} rateLimit/")),
+        "{decision}"
+    );
+    ensure!(decision.ends_with("=shadow_limited +"), "{decision}");
+    envoy.assert_vm_alive().await
+}
+
+/// `btp apply --access-log` puts it into each instance; the log's format is the person's.
+#[tokio::test(flavor = "multi_thread")]
+async fn applied_instances_write_the_line() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let mut plain = Builder::new()
+        .route(Route::cluster("/", "backend").named("all"))
+        .cluster("backend", upstream.addr())
+        .build()?;
+    let log = Log::of(&mut plain)?;
+    let spec = json!({
+        "faultInjection": {"position": "Upstream", "delay": {"fixedDelay": "10ms"}},
+        "rateLimit": {"local": {"rules": [shadow("trial", 0)]}}});
+    let mut document = policy("p", &spec);
+    document["kind"] = "BackendTrafficPolicy".into();
+    for (options, expected) in [
+        (
+            &["--access-log"][..],
+            "team/p rateLimit/trial=shadow_limited faultInjection=delayed:10ms",
+        ),
+        (&[], "-"),
+    ] {
+        let (applied, _) = plain.applied(&document, options)?;
+        let envoy = Envoy::start(&applied).await?;
+        let path = format!("/{}", options.len());
+        ensure!(envoy.get(&path).await?.status == 200);
+        let decision = log.decision(&path).await?;
+        ensure!(decision == expected, "{decision}");
+        envoy.assert_vm_alive().await?;
+    }
+    Ok(())
+}
