@@ -77,11 +77,13 @@ fn policy(name: &str, spec: &Value) -> Value {
 }
 
 fn plugin(policies: &[Value]) -> Value {
-    json!({"accessLog": true, "policies": policies})
+    json!({"accessLog": true, "allowOnHeadersStopIteration": true, "policies": policies})
 }
 
+/// A rule that counts every request, beside others.
 fn limit(name: &str, requests: u32) -> Value {
-    json!({"name": name, "limit": {"requests": requests, "unit": "Hour"}})
+    json!({"name": name, "limit": {"requests": requests, "unit": "Hour"},
+        "clientSelectors": [{"path": {"value": "/"}}]})
 }
 
 fn shadow(name: &str, requests: u32) -> Value {
@@ -314,29 +316,43 @@ async fn an_instance_behind_the_router_writes_the_same_line() -> Result<()> {
     envoy.assert_vm_alive().await
 }
 
+/// Envoy writes a line for each part of a request that it redirects; each says what was
+/// decided there, and what has counted the request once is told once.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirected_request_keeps_what_was_decided() -> Result<()> {
+async fn each_part_of_a_redirected_request_has_its_own_line() -> Result<()> {
     let mut spec = limits(&[shadow("trial", 0)]);
     spec["faultInjection"] = json!({"delay": {"fixedDelay": "10ms"}});
+    let status = json!({"statusCodes": [{"type": "Value", "value": 418}]});
+    spec["responseOverride"] =
+        json!([{"match": status, "response": {"body": {"inline": "no coffee"}}}]);
     let follow = |builder: Builder| {
         builder.route(Route::cluster("/", "backend").named("all").edit(|route| {
             route["route"]["internal_redirect_policy"] = json!({"max_internal_redirects": 3});
         }))
     };
     let (envoy, upstream, log) = start_with(&plugin(&[policy("p", &spec)]), follow).await?;
-    for (from, to) in [("/here", "/there"), ("/there", "/end")] {
+    for (from, to) in [("/here", "/there"), ("/there", "/status/418")] {
         let there = format!("http://{}{to}", envoy.addr());
         upstream.script(from, [Reply::status(302).header("location", there)]);
     }
-    ensure!(envoy.get("/here").await?.status == 200);
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    println!("{}", std::fs::read_to_string(&log.file)?);
+    ensure!(envoy.get("/here").await?.status == 418);
+    // The line about a redirect has the path that it leads to.
+    let first = log.lines("/there", 1).await?;
+    let rest = log.lines("/status/418", 2).await?;
+    let of = |line: &Value| (line["details"].as_str().map(str::to_owned), decision(line));
+    let redirect = Some("internal_redirect".to_owned());
+    let both = "team/p faultInjection=delayed:10ms rateLimit/trial=shadow_limited";
+    ensure!(first.len() == 1 && of(&first[0]) == (redirect.clone(), both.to_owned()));
+    ensure!(of(&rest[0]) == (redirect, "-".to_owned()), "{rest:?}");
+    let last = decision(&rest[1]);
+    ensure!(last.starts_with("team/p responseOverride/"), "{rest:?}");
+    ensure!(last.ends_with("=overridden:418"), "{rest:?}");
     envoy.assert_vm_alive().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_has_an_end() -> Result<()> {
-    let rules: Vec<Value> = (0..30)
+    let rules: Vec<Value> = (0..16)
         .map(|number| shadow(&format!("a-rule-with-a-name-{number}"), 0))
         .collect();
     let longest = format!("{}.{}", "a".repeat(63), "b-9".repeat(20));
