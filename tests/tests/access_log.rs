@@ -399,3 +399,87 @@ async fn applied_instances_write_the_line() -> Result<()> {
     }
     Ok(())
 }
+
+/// The instance behind the router stops the retry, and the one in front of it tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_that_the_budget_refuses() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let mut plain = Builder::new()
+        .route(Route::cluster("/", "backend").named("all"))
+        .cluster("backend", upstream.addr())
+        .build()?;
+    let log = Log::of(&mut plain)?;
+    let mut document = policy(
+        "budget",
+        &json!({
+            "retry": {"numRetries": 2, "retryOn": {"triggers": ["5xx", "reset"]}},
+            "retryConstraint": {"budget": {"percent": 0, "interval": "1h"},
+                "minRetryRate": {"count": 1, "interval": "1h"}}}),
+    );
+    document["kind"] = "BackendTrafficPolicy".into();
+    let (applied, _) = plain.applied(&document, &["--access-log"])?;
+    let envoy = Envoy::start(&applied).await?;
+    // The gate is seen.
+    ensure!(envoy.get("/fine").await?.status == 200);
+    ensure!(log.decision("/fine").await? == "-");
+    upstream.script("/reset", [Reply::reset(), Reply::reset(), Reply::reset()]);
+    // The one retry that there is, and then none.
+    ensure!(envoy.get("/reset").await?.status == 503);
+    let decision = log.decision("/reset").await?;
+    ensure!(
+        decision == "team/budget retry=budget_exhausted",
+        "{decision}"
+    );
+    ensure!(envoy.get("/status/503").await?.status == 503);
+    let decision = log.decision("/status/503").await?;
+    ensure!(
+        decision == "team/budget retry=budget_exhausted",
+        "{decision}"
+    );
+    envoy.assert_vm_alive().await
+}
+
+/// The configuration to copy, with its log in a file.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_to_copy_says_who_decided() -> Result<()> {
+    let upstream = Upstream::start().await?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("access.log");
+    let mut bootstrap = Bootstrap::load("envoy/access-log.yaml")?;
+    bootstrap.redirect_cluster("backend", upstream.addr())?;
+    bootstrap.edit_http("http", |http| {
+        let logger = &mut http["access_log"][0]["typed_config"];
+        logger["@type"] = FILE_LOG.into();
+        logger["path"] = file.display().to_string().into();
+    })?;
+    let log = Log {
+        file,
+        _folder: folder,
+    };
+    let envoy = Envoy::start(&bootstrap).await?;
+    for (path, status, expected) in [
+        ("/orders/1", 200, "-"),
+        (
+            "/orders/2",
+            200,
+            "default/orders rateLimit/trial=shadow_limited",
+        ),
+        (
+            "/orders/3",
+            200,
+            "default/orders rateLimit/trial=shadow_limited",
+        ),
+        (
+            "/orders/4",
+            429,
+            "default/orders rateLimit/per-client=limited",
+        ),
+    ] {
+        let response = h1::get(envoy.listener_addr("http")?, path).await?;
+        ensure!(response.status == status, "{path}: {response:?}");
+        let lines = log.lines(path, 1).await?;
+        ensure!(lines[0]["status"] == status, "{lines:?}");
+        ensure!(decision(&lines[0]) == expected, "{lines:?}");
+    }
+    envoy.assert_vm_alive().await
+}

@@ -47,10 +47,10 @@ actions! {
     Queued = "rateLimit" "queued";
     ConcurrencyLimited = "rateLimit" "concurrency_limited";
     ShadowConcurrencyLimited = "rateLimit" "shadow_concurrency_limited";
-    KeyMissing = "rateLimit" "key_missing";
-    ShadowKeyMissing = "rateLimit" "shadow_key_missing";
+    MissingKey = "rateLimit" "missing_key";
+    ShadowMissingKey = "rateLimit" "shadow_missing_key";
     TooLarge = "requestBuffer" "too_large";
-    TooSlow = "requestBuffer" "too_slow";
+    Timeout = "requestBuffer" "timeout";
     BufferFull = "requestBuffer" "full";
     ExpectationFailed = "requestBuffer" "expectation_failed";
     BodyUnseen = "requestBuffer" "body_unseen";

@@ -112,7 +112,7 @@ impl Buffering {
             ),
             too_slow: Refusal::new(
                 name,
-                ("request_buffer_timeouts", Decided::TooSlow),
+                ("request_buffer_timeouts", Decided::Timeout),
                 reply(408, "Request Timeout", "btp_body_timeout"),
                 counters,
             ),

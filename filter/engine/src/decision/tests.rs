@@ -99,7 +99,7 @@ fn what_does_not_fit_leaves_a_mark() {
     // What would still fit does not come behind the mark.
     let mut bytes = text.clone().into_bytes();
     let short = labels("t", "l", None);
-    assert!(!add(&mut bytes, &short, Decided::TooSlow, Value::None));
+    assert!(!add(&mut bytes, &short, Decided::Timeout, Value::None));
     assert_eq!(String::from_utf8(bytes).unwrap(), text);
 }
 
@@ -107,7 +107,7 @@ fn what_does_not_fit_leaves_a_mark() {
 fn a_longer_text_of_somebody_else_stays() {
     let mut text = vec![b'x'; MOST];
     let policy = labels("t", "l", None);
-    assert!(!add(&mut text, &policy, Decided::TooSlow, Value::None));
+    assert!(!add(&mut text, &policy, Decided::Timeout, Value::None));
     assert_eq!(text.len(), MOST);
 }
 
@@ -124,8 +124,7 @@ fn capabilities_are_named_as_enforce_names_them() {
 fn the_page_lists_the_actions() {
     let rows = PAGE.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| `")?.split('|');
-        let action = cells.next()?.trim().strip_suffix('`')?;
-        let action = action.split(':').next()?;
+        let action = cells.next()?.split(['`', ':']).next()?;
         let capability = cells.next()?.trim().strip_prefix('`')?;
         Some((capability.strip_suffix('`')?, action))
     });

@@ -53,8 +53,8 @@ impl RateLimits {
                 return true;
             };
             let decided = match rule.shadow {
-                true => Decided::ShadowKeyMissing,
-                false => Decided::KeyMissing,
+                true => Decided::ShadowMissingKey,
+                false => Decided::MissingKey,
             };
             event.decided(missing.counter, decided, Value::None);
             if !rule.shadow {

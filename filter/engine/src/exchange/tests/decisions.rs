@@ -84,7 +84,7 @@ fn bodies_that_are_refused() {
     assert_eq!((flow, slow.log()), (Flow::HoldHeaders, ""));
     slow.host.now_ns += 1001 * MS;
     assert_eq!(slow.event(|cx| exchange.timer(cx)), Flow::Stop);
-    assert_eq!(slow.log(), "default/p requestBuffer=too_slow");
+    assert_eq!(slow.log(), "default/p requestBuffer=timeout");
 
     let mut full = Stage::new(r#"{"requestBuffer":{"limit":"10","maxTotal":"10"}}"#);
     let _held = full.begin(SIZED);
