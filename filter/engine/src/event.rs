@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::action::Action;
-use crate::host::Host;
-use crate::host::metrics::{CounterId, GaugeId, HistogramId};
+use crate::decision::{self, Decided, Value};
+use crate::host::metrics::{CounterId, GaugeId, HistogramId, Labels, Series};
+use crate::host::{Attribute, Host};
 
 /// What every decision about an event needs: the host, which is asked, the
 /// actions, which it performs afterwards, and the time.
@@ -16,6 +17,9 @@ pub struct Event<'a, H> {
     /// The host is asked for it once: all that an event decides it decides at
     /// one time.
     now_ns: Option<u64>,
+    /// The counters, by whose labels the access log names policies and rules; `None` if
+    /// it is told nothing.
+    logged: Option<&'a [Series]>,
 }
 
 /// What an operator should know whenever it happens, but is logged at most once a
@@ -42,6 +46,15 @@ impl<'a, H: Host> Event<'a, H> {
             host,
             out,
             now_ns: None,
+            logged: None,
+        }
+    }
+
+    /// The same event, of whose decisions the access log is told.
+    pub(crate) fn logged_as(self, counters: Option<&'a [Series]>) -> Self {
+        Self {
+            logged: counters,
+            ..self
         }
     }
 
@@ -51,6 +64,40 @@ impl<'a, H: Host> Event<'a, H> {
         match self.now_ns {
             Some(now_ns) => now_ns,
             None => *self.now_ns.insert(self.host.now_ns()),
+        }
+    }
+
+    /// Counts a decision, and tells the access log.
+    pub(crate) fn decided(&mut self, counter: CounterId, decided: Decided, value: Value) {
+        self.count(counter);
+        self.note(counter, decided, value);
+    }
+
+    /// Tells the access log what was decided by the policy or the rule of this counter.
+    pub(crate) fn note(&mut self, counter: CounterId, decided: Decided, value: Value) {
+        let index = usize::try_from(counter.0).unwrap_or(usize::MAX);
+        if let Some(series) = self.logged.and_then(|counters| counters.get(index)) {
+            self.note_of(&series.labels, decided, value);
+        }
+    }
+
+    /// Tells the access log what was decided by the policy or the rule with these labels.
+    pub(crate) fn note_of(&mut self, labels: &Labels, decided: Decided, value: Value) {
+        if self.logged.is_none() {
+            return;
+        }
+        let waiting = self.out.iter_mut().find_map(|action| match action {
+            Action::LogDecisions(text) => Some(text),
+            _ => None,
+        });
+        if let Some(text) = waiting {
+            decision::add(text, labels, decided, value);
+            return;
+        }
+        let text = self.host.attribute(Attribute::LoggedDecisions);
+        let mut text = text.unwrap_or_default().into_owned();
+        if decision::add(&mut text, labels, decided, value) {
+            self.out.push(Action::LogDecisions(text));
         }
     }
 

@@ -19,6 +19,7 @@
 )]
 
 mod action;
+mod decision;
 mod definitions;
 mod event;
 mod exchange;

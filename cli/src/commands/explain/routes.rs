@@ -66,6 +66,7 @@ pub(super) fn run(
         ecds: None,
         faults_behind: None,
         limits_behind: None,
+        access_log: false,
         // To explain is not to enforce: who counts is for `apply` to know.
         rate_limits: Service::assumed(),
     };
