@@ -299,7 +299,7 @@ async fn the_version_of_a_discovered_filter_names_its_content() -> Result<()> {
     let first = versions(&envoy).await?;
     let named = first.first().context("no version")?;
     ensure!(
-        first.len() == 1 && named.len() == 20 && named.starts_with("btp-"),
+        first.len() == 1 && named.len() == 29 && named.starts_with("btp-"),
         "{first:?}"
     );
     watched.applied(Some(&breaker_and_limit(100, 2_000)), &options)?;

@@ -19,6 +19,7 @@
 )]
 
 mod action;
+mod announcement;
 mod definitions;
 mod event;
 mod exchange;
@@ -39,7 +40,8 @@ pub mod update;
 mod worker;
 
 pub use action::{Action, Fields, Flow, HeaderEdit, HeaderText, Reply, Response};
-pub use event::{Event, LogThrottle};
+pub use announcement::{Build, Severity, announce, announce_plan};
+pub use event::{Event, LeftOut, LogThrottle};
 pub use exchange::{AwaitedBody, Context, Exchange};
 pub use grpc::is_grpc;
 pub use host::headers::HeaderView;

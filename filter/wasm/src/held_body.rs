@@ -66,13 +66,13 @@ impl Visibility {
     pub(crate) fn give_up(&self, policy: &Labels, now: u64) -> Arc<Reply> {
         let counted = abi::define_counter(&policy.dotted(COUNTER));
         report("a counter", counted.and_then(|it| abi::increment(it, 1)));
-        if self.log.is_due(now) {
+        if let Some(left_out) = self.log.admit(now) {
             let (namespace, name) = (&policy.namespace, &policy.policy);
             log::error!(
                 "policy {namespace}/{name}: the body of a held request did not come for 30 s, \
                  and none has come before: it was answered 500; set \
                  allow_on_headers_stop_iteration to true in Envoy's configuration of this \
-                 filter, or use mode Stream"
+                 filter, or use mode Stream{left_out}"
             );
         }
         Arc::new(Reply {
