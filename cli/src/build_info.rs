@@ -100,7 +100,7 @@ impl fmt::Display for Silent {
             ),
             Self::SaysNothing(kind) => write!(
                 formatter,
-                "does not say which version it is: it is a {kind} file without a version of \
+                "does not say which version it is: it is of kind {kind}, without a version of \
                  btp's, such as a build of the filter before versions were written into it"
             ),
             Self::Unclear => {

@@ -56,6 +56,8 @@ pub use host::shared_state::{
 };
 pub use host::{Attribute, Host};
 pub use plan::Plan;
+pub use rate_limit::counting_rules;
+pub use request::selector::holds;
 pub use response_override::MemoryQuota;
 pub use retry::{Ledger, recover};
 pub use scheduler::Scheduler;
