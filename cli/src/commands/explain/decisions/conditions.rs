@@ -2,7 +2,9 @@
 //! about each of them alone.
 
 use btp_engine::holds;
-use btp_policy::spec::{MetadataMatch, PathPattern, Selector, SourceCondition, ValueCondition};
+use btp_policy::spec::{
+    MetadataMatch, OnMissing, PathPattern, Selector, SourceCondition, ValueCondition,
+};
 
 use super::asked::Asked;
 
@@ -72,18 +74,24 @@ pub(super) fn meets(selector: &Selector, asked: &Asked) -> Applies {
 
 /// What the request is counted by, for each `Distinct` value.
 pub(super) fn keys(selector: &Selector, asked: &Asked) -> Vec<String> {
-    let shown = |value: Option<String>| match value {
-        Some(value) => format!("{value:?}"),
-        None => "absent".to_owned(),
-    };
     let is_distinct = |it: &ValueCondition| matches!(it, ValueCondition::Distinct(_));
     let headers = selector
         .headers
         .iter()
         .filter(|it| is_distinct(&it.condition));
+    let missing = |it: &ValueCondition| match it {
+        ValueCondition::Distinct(OnMissing::Limit) => ": all such share one bucket",
+        ValueCondition::Distinct(OnMissing::Refuse) => ": such are refused",
+        _ => "",
+    };
+    let shown = |value: Option<String>, condition| match value {
+        Some(value) => format!("{value:?}"),
+        None => format!("absent{}", missing(condition)),
+    };
     let headers = headers.map(|it| {
         let name = it.name.as_str();
-        format!("header {name} ({})", shown(header(asked, name)))
+        let value = shown(header(asked, name), &it.condition);
+        format!("header {name} ({value})")
     });
     let params = selector
         .query_params
@@ -91,7 +99,10 @@ pub(super) fn keys(selector: &Selector, asked: &Asked) -> Vec<String> {
         .filter(|it| is_distinct(&it.condition));
     let params = params.map(|it| {
         let name = &it.name;
-        format!("query parameter {name} ({})", shown(asked.param(name)))
+        format!(
+            "query parameter {name} ({})",
+            shown(asked.param(name), &it.condition)
+        )
     });
     let metadata = selector
         .metadata
@@ -180,7 +191,7 @@ fn conditions(selector: &Selector, asked: &Asked) -> Vec<Condition> {
     for it in &selector.metadata {
         let is_needed = !matches!(
             it.condition,
-            MetadataMatch::Distinct(on) if on != btp_policy::spec::OnMissing::Exempt
+            MetadataMatch::Distinct(on) if on != OnMissing::Exempt
         );
         let why = format!("metadata {} is set by other filters", it.path.join(":"));
         found.push(Condition {
@@ -243,5 +254,99 @@ impl Asked {
         pairs
             .find(|(other, _)| *other == name)
             .map(|(_, value)| value.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use btp_policy::PluginConfig;
+
+    use super::super::asked::Known;
+    use super::*;
+    use crate::envoy::route_match::Request;
+
+    const SELECTORS: [&str; 14] = [
+        r#"{"headers": [{"name": "x-user", "value": "alice"}]}"#,
+        r#"{"headers": [{"name": "x-user", "value": "alice", "invert": true}]}"#,
+        r#"{"headers": [{"name": "x-user", "type": "RegularExpression", "value": "a.*"}]}"#,
+        r#"{"headers": [{"name": "x-user", "type": "RegularExpression", "value": "a.*",
+            "invert": true}]}"#,
+        r#"{"headers": [{"name": "x-user", "type": "Distinct"}]}"#,
+        r#"{"headers": [{"name": "x-user", "type": "Distinct", "onMissing": "Limit"}]}"#,
+        r#"{"methods": [{"value": "GET"}, {"value": "PUT"}]}"#,
+        r#"{"methods": [{"value": "GET", "invert": true}]}"#,
+        r#"{"path": {"value": "/a"}}"#,
+        r#"{"path": {"type": "Exact", "value": "/a", "invert": true}}"#,
+        r#"{"queryParams": [{"name": "q", "value": "1 2"}]}"#,
+        r#"{"sourceCIDR": {"value": "10.0.0.0/8"}}"#,
+        r#"{"sourceCIDR": {"value": "10.0.0.0/8", "invert": true}}"#,
+        r#"{"path": {"value": "/a"}, "headers": [{"name": "x-user", "value": "alice"}]}"#,
+    ];
+
+    fn selector(text: &str) -> Selector {
+        let text = format!(
+            r#"{{"policies": [{{"metadata": {{"name": "p"}}, "spec": {{"rateLimit": {{"local": {{
+            "rules": [{{"limit": {{"requests": 1, "unit": "Hour"}},
+            "clientSelectors": [{text}]}}]}}}}}}}}]}}"#
+        );
+        let mut config = PluginConfig::parse(text.as_bytes()).expect("is valid");
+        let policy = config.policies.remove(0);
+        let mut local = policy
+            .spec
+            .rate_limit
+            .and_then(|it| it.local)
+            .expect("is there");
+        local.rules.remove(0).selector
+    }
+
+    fn asked(line: &str, user: Option<&str>, source: Option<&str>) -> Asked {
+        let known = Known {
+            headers: Vec::new(),
+            source: source.map(|it| it.parse().expect("an address")),
+            body: None,
+        };
+        let headers = user.map(|user| ("x-user".to_owned(), user.to_owned()));
+        let request = Request::parse(line).expect("a request");
+        Asked::new(request.with_headers(headers.into_iter().collect()), &known)
+    }
+
+    /// One by one they come to what they come to together.
+    #[test]
+    fn conditions_alone_are_as_all_of_them() {
+        let mut seen = [0, 0];
+        for text in SELECTORS {
+            let selector = selector(text);
+            for line in ["GET /a/b?q=1%202", "PUT /a", "POST /ab?q=1"] {
+                for user in [None, Some("alice"), Some("bob")] {
+                    for source in ["10.1.2.3", "192.0.2.1"] {
+                        let asked = asked(line, user, Some(source));
+                        let whole = holds(&asked.headers(), asked.source, &selector);
+                        let applies = meets(&selector, &asked);
+                        assert_eq!(
+                            applies.is_yes(),
+                            whole,
+                            "{text} {line} {user:?} {applies:?}"
+                        );
+                        assert_eq!(applies.unknown(), None);
+                        seen[usize::from(whole)] += 1;
+                    }
+                }
+            }
+        }
+        assert!(seen.iter().all(|count| *count > 50), "{seen:?}");
+    }
+
+    #[test]
+    fn what_nobody_has_said_is_unknown_unless_another_condition_fails() {
+        let unknown = |text: &str, line: &str| {
+            let asked = asked(line, None, None);
+            let applies = meets(&selector(text), &asked);
+            applies.unknown().map(str::to_owned)
+        };
+        let source = r#"{"path": {"value": "/a"}, "sourceCIDR": {"value": "10.0.0.0/8"}}"#;
+        assert!(unknown(source, "/a").is_some_and(|it| it.contains("--source-ip")));
+        assert_eq!(unknown(source, "/b"), None);
+        let claim = r#"{"metadata": [{"namespace": "jwt", "path": ["plan"], "value": "gold"}]}"#;
+        assert!(unknown(claim, "/a").is_some_and(|it| it.contains("jwt:plan")));
     }
 }

@@ -18,18 +18,23 @@ struct Part {
     answer: Option<String>,
 }
 
+/// What a request asks for by its headers.
+struct Requested {
+    /// A delay, and an abort, in the place of the policy's.
+    asks: (bool, bool),
+    part: Part,
+}
+
 pub(super) fn decide(fault: &FaultInjection, trial: &Trial<'_>) -> Decision {
     let is_for = is_for(fault, trial);
+    let by_headers = requested(fault, trial);
+    let asks = by_headers.as_ref().map_or((false, false), |it| it.asks);
+    let delay = fault.delay.as_ref();
+    let abort = fault.abort.as_ref();
     let parts: Vec<Part> = [
-        fault
-            .delay
-            .as_ref()
-            .map(|delay| delayed(delay, fault, trial)),
-        fault
-            .abort
-            .as_ref()
-            .map(|abort| aborted(abort.share, fault, trial)),
-        requested(fault, trial),
+        delay.map(|delay| delayed(delay, fault, trial).unless(asks.0)),
+        abort.map(|abort| aborted(abort.share, fault, trial).unless(asks.1)),
+        by_headers.map(|it| it.part),
     ]
     .into_iter()
     .flatten()
@@ -39,7 +44,7 @@ pub(super) fn decide(fault: &FaultInjection, trial: &Trial<'_>) -> Decision {
         Applies::No(why) => format!("nothing is injected: {why}"),
         Applies::Unknown(why) => format!("unknown: {why}"),
         Applies::Yes if answers.is_empty() => "nothing is injected".to_owned(),
-        Applies::Yes => answers.join("; then "),
+        Applies::Yes => answers.join("; "),
     };
     let answer = match fault.position {
         Position::Downstream => answer,
@@ -57,6 +62,20 @@ pub(super) fn decide(fault: &FaultInjection, trial: &Trial<'_>) -> Decision {
         field: "faultInjection",
         answer,
         items,
+    }
+}
+
+impl Part {
+    /// The same, unless the request's headers ask for another one.
+    fn unless(self, is_asked: bool) -> Self {
+        if !is_asked {
+            return self;
+        }
+        let why = "the request asks for another by its headers".to_owned();
+        Self {
+            item: Item::new(self.item.name, Applies::No(why), Vec::new()),
+            answer: None,
+        }
     }
 }
 
@@ -131,9 +150,9 @@ fn aborted(share: Ppm, fault: &FaultInjection, trial: &Trial<'_>) -> Part {
     part("abort", share, (fault, trial), is_hit, what)
 }
 
-/// What the request asks for by headers of its own.
-fn requested(fault: &FaultInjection, trial: &Trial<'_>) -> Option<Part> {
-    fault.header_control?;
+/// What the request asks for by headers of its own; `None`: it may not.
+fn requested(fault: &FaultInjection, trial: &Trial<'_>) -> Option<Requested> {
+    let control = fault.header_control?;
     let only = FaultInjection {
         delay: None,
         abort: None,
@@ -141,23 +160,41 @@ fn requested(fault: &FaultInjection, trial: &Trial<'_>) -> Option<Part> {
         ..unconditional(fault)
     };
     let outcome = run(only, trial);
-    let mut asks = Vec::new();
-    if outcome.held_ns > 0 {
-        asks.push(format!("waits {}", shown(outcome.held_ns)));
-    }
-    if outcome.upstream_requests == 0 {
-        asks.push(format!("gets {}", reply(&outcome)));
-    }
-    let applies = match asks.is_empty() {
-        true => Applies::No("the request has no x-envoy-fault header that asks for one".to_owned()),
-        false => Applies::Yes,
+    let asks = (outcome.held_ns > 0, outcome.upstream_requests == 0);
+    let has = |name: &str| trial.asked.request.header(name).is_some();
+    let of = |what: String, share: Ppm, header: &str| match share == Ppm::ALWAYS && !has(header) {
+        true => what,
+        false => format!("{what} (in at most {} % of such requests)", percent(share)),
     };
-    let text = format!("as its headers ask, it {}", asks.join(", then "));
-    let bounds = "in the shares that headers and policy allow; it comes in the place of the \
-                  policy's own";
-    Some(Part {
-        answer: (!asks.is_empty()).then(|| text.clone()),
-        item: Item::new("headerControl", applies, vec![text, bounds.to_owned()]),
+    let mut texts = Vec::new();
+    if let (true, Some((_, share))) = (asks.0, control.delay) {
+        let what = format!("waits {}", shown(outcome.held_ns));
+        texts.push(of(what, share, "x-envoy-fault-delay-request-percentage"));
+    }
+    if let (true, Some(share)) = (asks.1, control.abort) {
+        let what = format!("gets {}", reply(&outcome));
+        texts.push(of(what, share, "x-envoy-fault-abort-request-percentage"));
+    }
+    let (applies, answer) = match texts.is_empty() {
+        true => {
+            let why = "the request has no x-envoy-fault header that asks for a fault";
+            (Applies::No(why.to_owned()), None)
+        }
+        false => (
+            Applies::Yes,
+            Some(format!("as its headers ask, it {}", texts.join(", then "))),
+        ),
+    };
+    Some(Requested {
+        asks,
+        part: Part {
+            item: Item::new(
+                "headerControl",
+                applies,
+                answer.clone().into_iter().collect(),
+            ),
+            answer,
+        },
     })
 }
 
@@ -169,7 +206,7 @@ fn part(
     is_hit: bool,
     what: String,
 ) -> Part {
-    let percent = f64::from(share.get()) / 10_000.0;
+    let percent = percent(share);
     let (applies, answer, detail) = match (share, key(fault, trial)) {
         (Ppm::NEVER, _) => (
             Applies::No("its percentage is 0".to_owned()),
@@ -195,10 +232,7 @@ fn part(
             (
                 Applies::Yes,
                 Some(answer),
-                format!(
-                    "{percent} % of requests at random{}",
-                    without_key(fault, trial)
-                ),
+                format!("{percent} % of requests at random{}", without_key(fault)),
             )
         }
     };
@@ -206,6 +240,10 @@ fn part(
         item: Item::new(name, applies, vec![detail]),
         answer,
     }
+}
+
+fn percent(share: Ppm) -> f64 {
+    f64::from(share.get()) / 10_000.0
 }
 
 /// The key by which the share is chosen, if the request has one that is known.
@@ -229,7 +267,7 @@ fn key(fault: &FaultInjection, trial: &Trial<'_>) -> Option<String> {
 }
 
 /// Why a draw by key cannot be told.
-fn without_key(fault: &FaultInjection, _: &Trial<'_>) -> String {
+fn without_key(fault: &FaultInjection) -> String {
     let Sampling::Sticky { key, .. } = &fault.sampling else {
         return String::new();
     };

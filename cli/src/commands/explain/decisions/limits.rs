@@ -5,7 +5,7 @@ use btp_policy::spec::{LocalRateLimit, LocalRule, Mode, RateLimit, Spec};
 
 use super::conditions::{Applies, keys, meets, meets_any};
 use super::faults::reply;
-use super::trial::Trial;
+use super::trial::{MOST, Trial};
 use super::{Decision, Item};
 
 pub(super) fn decide(local: &LocalRateLimit, trial: &Trial<'_>) -> Decision {
@@ -73,7 +73,7 @@ fn counts_rest(local: &LocalRateLimit, counting: &[usize]) -> bool {
 /// When the engine refuses such a request.
 fn answer(local: &LocalRateLimit, counting: &[usize], trial: &Trial<'_>) -> String {
     let Some((passed, refused)) = trial.until_refused(with(local.clone())) else {
-        return "passes".to_owned();
+        return unrefused(local, counting);
     };
     let reply = reply(&refused);
     let by = counting.iter().filter_map(|place| {
@@ -93,6 +93,21 @@ fn answer(local: &LocalRateLimit, counting: &[usize], trial: &Trial<'_>) -> Stri
         count => {
             format!("{count} such requests in one moment pass, the next one gets {reply}{by}")
         }
+    }
+}
+
+/// What is to say of a request that nothing has refused.
+fn unrefused(local: &LocalRateLimit, counting: &[usize]) -> String {
+    let enforced = || {
+        let rules = counting.iter().filter_map(|place| local.rules.get(*place));
+        rules.filter(|rule| !rule.shadow_mode)
+    };
+    if enforced().any(|rule| rule.limit.is_some()) {
+        return format!("{MOST} such requests in one moment pass, and no more were tried");
+    }
+    match enforced().any(|rule| rule.concurrency.is_some()) {
+        true => "passes unless too many are in flight".to_owned(),
+        false => "passes".to_owned(),
     }
 }
 
@@ -119,12 +134,13 @@ fn item(place: usize, rule: &LocalRule, applies: Applies, trial: &Trial<'_>) -> 
             burst if burst == requests => String::new(),
             burst => format!(", {burst} at once"),
         };
+        let cost = match rule.cost {
+            1 => String::new(),
+            cost => format!("; a request costs {cost}"),
+        };
         details.push(match requests {
             0 => "lets nothing pass".to_owned(),
-            _ => format!(
-                "limit: {requests} per {unit:?}{burst}; a request costs {}",
-                rule.cost
-            ),
+            _ => format!("limit: {requests} per {unit:?}{burst}{cost}"),
         });
     }
     if let Some(concurrency) = &rule.concurrency {
@@ -144,12 +160,16 @@ fn item(place: usize, rule: &LocalRule, applies: Applies, trial: &Trial<'_>) -> 
         };
         details.push(format!("concurrency: {} in flight{class}", concurrency.max));
     }
-    let mut keys = keys(&rule.selector, asked);
-    keys.push(match rule.shared {
-        true => "all routes together".to_owned(),
-        false => "route".to_owned(),
-    });
-    details.push(format!("counts by {}", keys.join(", ")));
+    let keys = keys(&rule.selector, asked);
+    let by = match keys.is_empty() {
+        true => "counts all such requests".to_owned(),
+        false => format!("counts by {}", keys.join(", ")),
+    };
+    let routes = match rule.shared {
+        true => "all routes together",
+        false => "each route apart",
+    };
+    details.push(format!("{by}, {routes}"));
     if let Some(queue) = rule.queue {
         details.push(format!(
             "queue: waits up to {} for a token",

@@ -65,16 +65,13 @@ fn table(trial: &Trial<'_>) -> Vec<Item> {
         runs
     };
     let (upstream, local) = (column("via_upstream"), column("route_not_found"));
-    let rows = |runs: &[Run], whose: &str| {
-        let rows = runs.iter().map(|it| it.row(whose));
-        rows.collect::<Vec<Item>>()
-    };
-    if upstream == local {
-        return rows(&upstream, "");
-    }
-    let mut all = rows(&upstream, " of an upstream");
-    all.extend(rows(&local, " of Envoy's own"));
-    all
+    let of_upstream = upstream.iter().map(|run| match local.contains(run) {
+        true => run.row(""),
+        false => run.row(" of an upstream"),
+    });
+    let others = local.iter().filter(|run| !upstream.contains(run));
+    let of_envoy = others.map(|run| run.row(" of Envoy's own"));
+    of_upstream.chain(of_envoy).collect()
 }
 
 /// Statuses in a row that come to the same.

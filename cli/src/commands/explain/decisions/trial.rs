@@ -23,7 +23,7 @@ pub(super) struct Trial<'a> {
 const OK: u16 = 200;
 
 /// How often a request is sent to find out how many pass.
-const MOST: usize = 20_000;
+pub(super) const MOST: usize = 20_000;
 
 impl Trial<'_> {
     /// A proxy with this much of the policy, and with its overrides where the filter's own
