@@ -19,6 +19,7 @@ mod plugin_config;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,8 @@ enum Command {
     Completions(completions::Arguments),
     /// Write manual pages of btp and its commands to a folder
     Man(man::Arguments),
+    /// Say which version btp is, or a built filter
+    Version(version::Arguments),
 }
 
 /// How a command ended that was used rightly.
@@ -79,6 +82,7 @@ pub fn run() -> ExitCode {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &Cli::command()),
         Command::Man(arguments) => man::run(&arguments, Cli::command()),
+        Command::Version(arguments) => version::run(&arguments),
     };
     match done {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod apply;
+mod build_info;
 mod commands;
 mod deliver;
 mod diagnostics;

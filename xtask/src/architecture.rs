@@ -43,7 +43,7 @@ const ENGINE: Floors = &[
         "retry",
     ],
     &["plan"],
-    &["worker"],
+    &["worker", "announcement"],
     &["exchange", "update"],
     &["testing"],
 ];
