@@ -11,13 +11,36 @@ use crate::host_port::HostPort;
 /// Headers of an answer that are read; Envoy sends about eight.
 const MOST_HEADERS: usize = 64;
 
-/// The largest answer: a `/config_dump` of a hundred thousand routes has less.
-const LARGEST: u64 = 1 << 30;
+/// How much is waited for and read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// How long the answer may take.
+    pub(crate) patience: Duration,
+    /// How large it may be, in bytes.
+    pub(crate) largest: usize,
+}
 
-/// The body of what is at `path`, within `patience`; anything but 200 is an
-/// error.
-pub(super) fn get(address: &HostPort, path: &str, patience: Duration) -> io::Result<Vec<u8>> {
-    let deadline = Instant::now() + patience;
+/// The body of what is at `path`; anything but 200 is an error.
+///
+/// # Errors
+/// The host is not there, takes too long ([`ErrorKind::TimedOut`]) or answers with what is
+/// no answer, with too much, or with another status ([`ErrorKind::InvalidData`]).
+pub(crate) fn get(address: &HostPort, path: &str, bounds: Bounds) -> io::Result<Vec<u8>> {
+    read(address, path, bounds).map_err(|error| match error.kind() {
+        // A socket whose time is up says that it would block.
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => {
+            let seconds = bounds.patience.as_secs_f64();
+            io::Error::new(
+                ErrorKind::TimedOut,
+                format!("it does not answer within {seconds} s"),
+            )
+        }
+        _ => error,
+    })
+}
+
+fn read(address: &HostPort, path: &str, bounds: Bounds) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + bounds.patience;
     let mut stream = connect(address, deadline)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.set_write_timeout(Some(left(deadline)?))?;
@@ -32,8 +55,9 @@ pub(super) fn get(address: &HostPort, path: &str, patience: Duration) -> io::Res
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        if u64::try_from(answer.len()).unwrap_or(u64::MAX) > LARGEST {
-            return Err(wrong("it answers with more than 1 GiB"));
+        if answer.len() > bounds.largest {
+            let mebibytes = bounds.largest >> 20;
+            return Err(wrong(&format!("it answers with more than {mebibytes} MiB")));
         }
     }
     body_of(&answer)
