@@ -8,6 +8,8 @@ mod json;
 mod model;
 mod poll;
 mod reading;
+#[cfg(test)]
+mod sample;
 mod screen;
 mod session;
 mod stats;

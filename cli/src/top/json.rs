@@ -120,3 +120,52 @@ fn numbers(row: &Row) -> Value {
 fn count(count: Count) -> Value {
     json!({ "total": count.total, "perSecond": count.per_second })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::top::sample;
+
+    fn printed(view: &View, is_pretty: bool) -> String {
+        text(&"[::1]:9901".parse().expect("an address"), view, is_pretty)
+    }
+
+    #[test]
+    fn programs_get_totals_and_rates() {
+        let text = printed(&sample::view(), true);
+        let object: Value = serde_json::from_str(&text).expect("is JSON");
+        assert_eq!(object["address"], "[::1]:9901");
+        assert_eq!(object["filter"]["policies"], "InForce");
+        let rule = &object["rules"][0];
+        assert_eq!(
+            (&rule["policy"], &rule["rule"]),
+            (&json!("default/api-limit"), &json!("per-client"))
+        );
+        assert_eq!(
+            rule["counters"]["limited"],
+            json!({"total": 43, "perSecond": 3.0})
+        );
+        assert_eq!(rule["gauges"]["in_flight"], 7);
+        assert_eq!(object["budgets"][0]["route"], "checkout");
+        assert_eq!(printed(&sample::view(), false).lines().count(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_comes_through_and_none_reaches_a_terminal(
+            route in "(\\PC|\\p{C}|\u{1b}\\[2J|\u{9b}2J|\n){1,12}"
+        ) {
+            let name = format!("wasmcustom.btp.a.a.btp_route.{route}.retry_budget_requests");
+            let view = sample::with(&[(&name, 1)]);
+            for is_pretty in [false, true] {
+                let text = printed(&view, is_pretty);
+                prop_assert!(!text.chars().any(|it| is_hidden(it) && it != '\n'));
+                let object: Value = serde_json::from_str(&text).expect("is JSON");
+                prop_assert_eq!(object["budgets"][0]["route"].as_str(), Some(route.as_str()));
+            }
+            prop_assert_eq!(printed(&view, false).lines().count(), 1);
+        }
+    }
+}

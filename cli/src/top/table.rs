@@ -31,7 +31,7 @@ enum Kind {
 pub(super) struct Column {
     title: &'static str,
     kind: Kind,
-    /// How narrow it may become.
+    /// How narrow it may become, if it may be cut.
     least: usize,
     /// Those with the lowest number go first.
     worth: u8,
@@ -47,26 +47,26 @@ const fn column(title: &'static str, kind: Kind, least: usize, worth: u8) -> Col
 }
 
 pub(super) const RULES: &[Column] = &[
-    column("POLICY", Kind::Policy, 8, 9),
-    column("CAPABILITY", Kind::Capability, 8, 4),
-    column("RULE", Kind::Part, 6, 7),
-    column("PASSED", Kind::Figure(Figure::Passed), 6, 6),
-    column("REFUSED", Kind::Figure(Figure::Refused), 6, 8),
-    column("SHADOW", Kind::Figure(Figure::Shadow), 6, 2),
-    column("DELAYED", Kind::Figure(Figure::Delayed), 6, 5),
-    column("REPLACED", Kind::Figure(Figure::Replaced), 6, 3),
-    column("NOW", Kind::Now, 6, 1),
-    column("ALSO", Kind::Also, 6, 0),
+    column("POLICY", Kind::Policy, 12, 9),
+    column("CAPABILITY", Kind::Capability, 0, 4),
+    column("RULE", Kind::Part, 8, 7),
+    column("PASSED", Kind::Figure(Figure::Passed), 0, 6),
+    column("REFUSED", Kind::Figure(Figure::Refused), 0, 8),
+    column("SHADOW", Kind::Figure(Figure::Shadow), 0, 2),
+    column("DELAYED", Kind::Figure(Figure::Delayed), 0, 5),
+    column("REPLACED", Kind::Figure(Figure::Replaced), 0, 3),
+    column("NOW", Kind::Now, 11, 1),
+    column("ALSO", Kind::Also, 12, 0),
 ];
 
 pub(super) const BUDGETS: &[Column] = &[
-    column("POLICY", Kind::Policy, 8, 9),
-    column("RETRY BUDGET", Kind::Part, 8, 7),
-    column("REQUESTS", Kind::Figure(Figure::Requests), 6, 4),
-    column("RETRIES", Kind::Figure(Figure::Retries), 6, 6),
-    column("REFUSED", Kind::Figure(Figure::Refused), 6, 8),
-    column("BALANCE", Kind::Balance, 6, 5),
-    column("ALSO", Kind::Also, 6, 0),
+    column("POLICY", Kind::Policy, 12, 9),
+    column("RETRY BUDGET", Kind::Part, 12, 7),
+    column("REQUESTS", Kind::Figure(Figure::Requests), 0, 4),
+    column("RETRIES", Kind::Figure(Figure::Retries), 0, 6),
+    column("REFUSED", Kind::Figure(Figure::Refused), 0, 8),
+    column("BALANCE", Kind::Balance, 0, 5),
+    column("ALSO", Kind::Also, 12, 0),
 ];
 
 /// Columns with their widths; 0 is left out.

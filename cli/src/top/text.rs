@@ -122,3 +122,65 @@ fn write_table(pane: Pane, model: &Model, out: &mut String) {
         out.push('\n');
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use btp_policy::is_hidden;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::top::sample;
+
+    const PAGE: &str = "\
+Envoy 1.40.0 at 127.0.0.1:9901: live, up 1h2m, 2 workers
+policies are in force on all 2 workers
+141 decisions/s over 1.0 s; .wasm, with 4.0 MiB in the largest machine and 7.0 MiB in all
+
+POLICY             CAPABILITY        RULE        PASSED/s  REFUSED/s  SHADOW/s  DELAYED/s  REPLACED/s  NOW          ALSO
+default/api-limit  rateLimit         per-client       120        3.0                  2.0              7 in flight  concurrency_limited 1.0/s
+shop/slow          faultInjection                                                     9.0              2 waiting
+default/api-limit  rateLimit         trial              0                  5.0
+shop/pages         responseOverride  (all)                                                        4.0
+shop/pages         responseOverride  0                                                            4.0
+
+POLICY          RETRY BUDGET    REQUESTS/s  RETRIES/s  REFUSED/s  BALANCE
+shop/orders.v1  route checkout         120        6.0        1.0        3
+";
+
+    fn printed(view: View, shows_totals: bool) -> String {
+        let mut model = Model::new(shows_totals);
+        model.show(view);
+        page(&"127.0.0.1:9901".parse().expect("an address"), &model)
+    }
+
+    #[test]
+    fn a_page_has_all_that_counts_and_no_empty_column() {
+        assert_eq!(printed(sample::view(), false), PAGE);
+        let totals = printed(sample::view(), true);
+        assert!(totals.contains("REFUSED  SHADOW"), "{totals}");
+        assert!(totals.contains("1120       43"), "{totals}");
+        assert!(totals.contains("concurrency_limited 1"), "{totals}");
+    }
+
+    /// What has become of an Envoy since the last look.
+    #[test]
+    fn a_restart_is_said() {
+        let mut view = sample::view();
+        view.has_restarted = true;
+        assert!(printed(view, false).contains("Envoy has restarted"));
+        let mut view = sample::view();
+        view.was_reset = true;
+        assert!(printed(view, false).contains("counters were set to zero"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_hidden_is_printed(route in "(\\PC|\\p{C}|\u{1b}\\[2J){0,12}") {
+            let name = format!("wasmcustom.btp.n.p.btp_route.{route}.retry_budget_requests");
+            let page = printed(sample::with(&[(&name, 1)]), false);
+            prop_assert!(!page.chars().any(|it| is_hidden(it) && it != '\n'));
+            let lines = page.lines().count();
+            prop_assert_eq!(lines, printed(sample::view(), false).lines().count() + 1);
+        }
+    }
+}
