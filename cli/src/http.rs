@@ -60,6 +60,10 @@ fn read(address: &HostPort, path: &str, bounds: Bounds) -> io::Result<Vec<u8>> {
             return Err(wrong(&format!("it answers with more than {mebibytes} MiB")));
         }
     }
+    if answer.is_empty() {
+        let why = "it closes the connection without an answer";
+        return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
+    }
     body_of(&answer)
 }
 
@@ -143,6 +147,9 @@ fn wrong(what: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
     use super::*;
 
     fn body(answer: &str) -> Result<String, String> {
@@ -165,6 +172,43 @@ mod tests {
         assert_eq!(
             body(&format!("{head}content-length: 0\r\n\r\n")),
             Ok(String::new())
+        );
+    }
+
+    /// Asks somebody who does this with a connection.
+    fn ask(serve: fn(TcpStream), bounds: Bounds) -> io::Error {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("is bound").to_string();
+        let served = thread::spawn(move || serve(listener.accept().expect("somebody asks").0));
+        let error = get(&address.parse().expect("an address"), "/", bounds).expect_err("fails");
+        served.join().expect("does not panic");
+        error
+    }
+
+    #[test]
+    fn who_takes_too_long_or_says_too_much_is_not_heard_to_the_end() {
+        let bounds = Bounds {
+            patience: Duration::from_millis(200),
+            largest: 1 << 20,
+        };
+        // Until the other one has given up.
+        let silent = |mut stream: TcpStream| {
+            let _ = stream.read_to_end(&mut Vec::new());
+        };
+        let error = ask(silent, bounds);
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), "it does not answer within 0.2 s");
+        let endless = |mut stream: TcpStream| while stream.write_all(&[b'x'; 65536]).is_ok() {};
+        let patience = Duration::from_secs(60);
+        let error = ask(endless, Bounds { patience, ..bounds });
+        assert_eq!(error.to_string(), "it answers with more than 1 MiB");
+        let gone = |mut stream: TcpStream| {
+            let _ = stream.read(&mut [0; 1024]);
+        };
+        let error = ask(gone, Bounds { patience, ..bounds });
+        assert_eq!(
+            error.to_string(),
+            "it closes the connection without an answer"
         );
     }
 
