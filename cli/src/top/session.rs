@@ -155,7 +155,9 @@ impl Screen {
         leave();
         emulate_default_handler(SIGTSTP)?;
         enter()?;
-        self.terminal.clear()
+        // One that takes the screen to be empty, as it is.
+        self.terminal = Terminal::new(CrosstermBackend::new(stdout()))?;
+        Ok(())
     }
 }
 
@@ -218,4 +220,65 @@ fn key_of(event: &Event) -> Option<Key> {
         KeyCode::End => Key::End,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::fs::File;
+    use std::io::Read;
+    use std::mem;
+    use std::os::fd::OwnedFd;
+    use std::process::{Command, Stdio};
+
+    use rustix::fs::{Mode, OFlags};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::tcgetattr;
+
+    use super::*;
+
+    /// Has the test below panic, in a process of its own.
+    const PANICS: &str = "BTP_TOP_PANICS";
+
+    #[test]
+    fn a_panic_gives_the_screen_back_before_it_is_told() {
+        if env::var_os(PANICS).is_some() {
+            give_back_at_a_panic();
+            // As where it is built to abort, nothing is dropped.
+            mem::forget(Screen::take());
+            panic!("planted");
+        }
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("can be opened");
+        grantpt(&terminal).expect("is ours");
+        unlockpt(&terminal).expect("is ours");
+        let name = ptsname(&terminal, Vec::new()).expect("has a name");
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        let end: OwnedFd = rustix::fs::open(&name, flags, Mode::empty()).expect("can be opened");
+        let stdio = || Stdio::from(end.try_clone().expect("is open"));
+        let mut command = Command::new(env::current_exe().expect("is this test"));
+        let test = "top::session::tests::a_panic_gives_the_screen_back_before_it_is_told";
+        command
+            .args(["--exact", test, "--nocapture"])
+            .env(PANICS, "1");
+        command.stdin(stdio()).stdout(stdio()).stderr(stdio());
+        let modes = || tcgetattr(&end).expect("is a terminal").local_modes;
+        let before = modes();
+        let mut child = command.spawn().expect("runs");
+        drop(command);
+        let status = child.wait().expect("ends");
+        let after = modes();
+        drop(end);
+        let mut written = Vec::new();
+        // Linux ends it with an error.
+        let _ = File::from(terminal).read_to_end(&mut written);
+        let written = String::from_utf8_lossy(&written);
+        assert!(!status.success(), "{written}");
+        assert_eq!(after, before, "{written}");
+        let places = ["\u{1b}[?1049h", "\u{1b}[?1049l", "\u{1b}[?25h", "planted"];
+        let places = places.map(|it| written.find(it));
+        assert!(
+            places.iter().all(Option::is_some) && places.is_sorted(),
+            "{written:?}"
+        );
+    }
 }
