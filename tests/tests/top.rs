@@ -54,7 +54,14 @@ async fn start() -> Result<(Envoy, Upstream)> {
         .concurrency(2)
         .route(Route::cluster("/", "backend").named("all"))
         .cluster("backend", upstream.addr());
-    let envoy = Envoy::start(&bootstrap.build()?).await?;
+    let mut bootstrap = bootstrap.build()?;
+    // Labels for Prometheus do not change the names that are asked for.
+    bootstrap.edit(|config| {
+        config["stats_config"] = json!({"stats_tags": [
+            {"tag_name": "btp_namespace", "regex": r"^wasmcustom\.btp\.(([^.]+)\.)"},
+            {"tag_name": "btp_policy", "regex": r"^wasmcustom\.btp\.[^.]+\.(([^.]+)\.)"}]});
+    });
+    let envoy = Envoy::start(&bootstrap).await?;
     Ok((envoy, upstream))
 }
 

@@ -101,10 +101,9 @@ fn have(some: u64, all: Option<u64>) -> String {
 /// The machines that are there and those that are needed, if they are fewer. Machines of
 /// other plugins may hide that some are gone.
 fn lost_machines(reading: &Reading) -> Option<(u64, u64)> {
-    let there = reading
-        .process
-        .machines
-        .filter(|_| reading.process.has_wasm)?;
+    // One that starts does not have all of them yet.
+    let is_to_have_all = reading.process.has_wasm && reading.server.state == "LIVE";
+    let there = reading.process.machines.filter(|_| is_to_have_all)?;
     let needed = reading.server.workers?.saturating_add(BESIDE_WORKERS);
     (there < needed).then_some((there, needed))
 }
@@ -165,6 +164,13 @@ mod tests {
             "LIVE",
             Off,
             "has 5 and needs 6",
+        );
+        let starting = "does not serve yet";
+        check(
+            &[(MEMORY, 9), (ACTIVE, 5)],
+            "INITIALIZING",
+            InForce,
+            starting,
         );
         // Machines of others, without the filter.
         check(&[(ACTIVE, 1)], "DRAINING", InForce, "Envoy is draining");

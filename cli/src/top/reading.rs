@@ -16,10 +16,10 @@ use crate::envoy::plugin::Build;
 use crate::host_port::HostPort;
 use crate::http::{self, Bounds};
 
-/// Ten statistics of each of a hundred thousand rules are smaller.
+/// Ten statistics of each of fifty thousand rules are smaller.
 const ANSWER: Bounds = Bounds {
     patience: Duration::from_secs(10),
-    largest: 256 << 20,
+    largest: 64 << 20,
 };
 
 /// Percent-encoded: the filter's statistics, and those of Envoy about machines.
