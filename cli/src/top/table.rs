@@ -285,3 +285,48 @@ pub(super) fn cut(text: &str, room: usize) -> String {
 pub(super) fn width(text: &str) -> usize {
     Span::raw(text).width()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_by_the_places_that_they_take() {
+        for (text, room, wanted) in [
+            ("orders", 6, "orders"),
+            ("orders", 5, "orde…"),
+            ("orders", 1, "…"),
+            ("orders", 0, ""),
+            // Each takes two places.
+            ("日本語", 6, "日本語"),
+            ("日本語", 5, "日本…"),
+            ("日本語", 4, "日…"),
+        ] {
+            assert_eq!(cut(text, room), wanted, "{text} {room}");
+        }
+    }
+
+    #[test]
+    fn where_there_is_little_room_the_least_worth_goes_first() {
+        let wanted = [17, 16, 10, 8, 9, 8, 9, 10, 11, 30];
+        let titles = |room| {
+            let layout = Layout::of(RULES, &wanted, room);
+            let places = layout.places().map(|(_, _, place)| RULES[place].title);
+            places.collect::<Vec<_>>().join(" ")
+        };
+        let all = "POLICY CAPABILITY RULE PASSED REFUSED SHADOW DELAYED REPLACED NOW ALSO";
+        assert_eq!(titles(200), all);
+        assert_eq!(titles(120), all.strip_suffix(" ALSO").unwrap());
+        assert_eq!(titles(80), "POLICY CAPABILITY RULE PASSED REFUSED DELAYED");
+        assert_eq!(titles(40), "POLICY RULE REFUSED");
+        assert_eq!(titles(10), "POLICY");
+        for room in 0..200 {
+            let layout = Layout::of(RULES, &wanted, room);
+            let end = layout
+                .places()
+                .last()
+                .map_or(0, |(begin, width, _)| begin + width);
+            assert!(end <= room, "{end} of {room}");
+        }
+    }
+}
