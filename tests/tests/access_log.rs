@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use btp_tests::bootstrap::{cluster, upstream_filtered, wasm_filter};
 use btp_tests::client::{h1, raw};
-use btp_tests::{Body, Bootstrap, Builder, Envoy, Reply, Request, Route, Upstream, wait};
+use btp_tests::{Body, Bootstrap, Build, Builder, Envoy, Reply, Request, Route, Upstream, wait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -34,6 +34,7 @@ impl Log {
                     "status": "%RESPONSE_CODE%",
                     "details": "%RESPONSE_CODE_DETAILS%",
                     "decision": "%FILTER_STATE(wasm.btp_decision:PLAIN)%",
+                    "own": "%FILTER_STATE(btp_decision:PLAIN)%",
                     "upstream": "%UPSTREAM_FILTER_STATE(wasm.btp_decision:PLAIN)%",
                 }},
             },
@@ -63,6 +64,12 @@ impl Log {
     /// What was decided of the one request for this path; `-` if nothing.
     async fn decision(&self, path: &str) -> Result<String> {
         let lines = self.lines(path, 1).await?;
+        // The module says it under a name of its own, too.
+        let own = match Build::under_test()? {
+            Build::Module => &lines[0]["decision"],
+            Build::Wasm => &Value::Null,
+        };
+        ensure!(lines[0]["own"] == *own, "{}", lines[0]);
         Ok(decision(&lines[0]))
     }
 }

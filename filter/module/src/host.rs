@@ -22,7 +22,9 @@ const NANOS_PER_MS: u64 = 1_000_000;
 pub(crate) const EXCHANGE: &str = "btp_exchange";
 /// What policies decided, under the name that Envoy gives it for the .wasm: access logs
 /// are the same for both.
-pub(crate) const DECISIONS: &str = "wasm.btp_decision";
+pub(crate) const DECISIONS: &str = "btp_decision";
+/// The same, as Envoy names it for the .wasm: one access log prints what either build says.
+pub(crate) const DECISIONS_AS_WASM: &str = "wasm.btp_decision";
 
 /// Envoy, as the engine asks for it. Without a stream nothing is known of it.
 pub(crate) struct ModuleHost<'a, 's> {

@@ -49,6 +49,7 @@ impl Trial<'_> {
             attachments: Attachments::resolve(&policies, &Environment::default()),
             policies,
             disabled: false,
+            access_log: false,
             position,
             enforce: Enforce::ALL,
             native_fields: NativeFields::Applied,
