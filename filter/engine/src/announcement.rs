@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use btp_policy::hash::fnv1a;
+use btp_policy::spec::Capability;
 use btp_policy::{PluginConfig, Position};
 
 use crate::plan::Plan;
@@ -29,8 +30,8 @@ pub enum Severity {
 }
 
 /// Says which configuration this is, what becomes of each policy, and what is unwise. `text`
-/// is what the host has handed over; its hash stands in the names that `btp apply --ecds`
-/// gives to versions.
+/// is what the host has handed over; its hash is part of the versions that `btp apply --ecds`
+/// writes.
 pub fn announce(
     config: &PluginConfig,
     text: &[u8],
@@ -71,6 +72,15 @@ fn headline(config: &PluginConfig, text: &[u8], build: Build) -> String {
         "version {version}, commit {commit}, build {kind}, configuration {hash:016x}, \
          {count} {policies}, position {position}"
     );
+    // Several instances in front of the router are told apart by it.
+    let all = Capability::ALL.iter();
+    let own: Vec<&str> = all
+        .filter(|(_, it)| config.enforce.has(*it))
+        .map(|(name, _)| *name)
+        .collect();
+    if own.len() < Capability::ALL.len() {
+        let _ = write!(line, ", enforces {}", own.join(" and "));
+    }
     if config.disabled {
         let _ = write!(line, ", disabled: nothing is enforced");
     }
@@ -120,7 +130,8 @@ mod tests {
         let text = r#"{"policies": [], "position": "Upstream", "disabled": true}"#;
         let said = lines(text);
         let (_, head) = said.first().expect("there is a line");
-        let tail = "0 policies, position Upstream, disabled: nothing is enforced";
+        let tail = "0 policies, position Upstream, enforces faultInjection and retry, disabled: \
+                    nothing is enforced";
         assert!(head.ends_with(tail), "{head}");
         let text = r#"{"policies": [{"metadata": {"name": "p"},
             "spec": {"timeout": {"tcp": {"connectTimeout": "1s"}}}}], "nativeFields": "Ignore"}"#;

@@ -244,7 +244,7 @@ fn header(asked: &Asked, name: &str) -> Option<String> {
 }
 
 impl Asked {
-    /// A query parameter as it stands in the request.
+    /// A query parameter, as the request spells it.
     fn param(&self, name: &str) -> Option<String> {
         let target = self.request.target();
         let (_, query) = target.split_once('?')?;
