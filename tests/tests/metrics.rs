@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use btp_tests::bootstrap::{cluster, upstream_filtered, wasm_filter};
-use btp_tests::{Bootstrap, Builder, Envoy, Request, Route, Upstream, wait};
+use btp_tests::setup::labelled;
+use btp_tests::{Builder, Envoy, Request, Route, Upstream, wait};
 use regex_lite::Regex;
 use serde_json::{Value, json};
 
@@ -27,15 +28,6 @@ type Series = BTreeMap<String, u64>;
 fn plugin(position: &str, spec: &Value) -> Value {
     json!({"position": position, "policies":
         [{"metadata": {"namespace": "team", "name": "p.q"}, "spec": spec}]})
-}
-
-/// The labels that every shipped configuration has.
-fn labelled(mut bootstrap: Bootstrap) -> Result<Bootstrap> {
-    let shipped = Bootstrap::load("examples/apply/envoy.yaml")?;
-    let tags = shipped.config()["stats_config"]["stats_tags"].clone();
-    ensure!(tags.as_array().is_some_and(|tags| tags.len() > 2), "{tags}");
-    bootstrap.edit(|config| config["stats_config"]["stats_tags"] = tags);
-    Ok(bootstrap)
 }
 
 /// What Prometheus makes of the statistics whose names begin so.
