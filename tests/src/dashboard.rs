@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::bootstrap::read_yaml;
 use crate::repo;
 
-const FILE: &str = "envoy/observe/grafana/dashboard.json";
-const DATASOURCE: &str = "envoy/observe/grafana/datasource.yaml";
+const FILE: &str = "envoy/observe/grafana/dashboards/btp.json";
+const DATASOURCE: &str = "envoy/observe/grafana/provisioning/datasources/prometheus.yaml";
 
 /// How wide a dashboard is.
 const COLUMNS: u32 = 24;
@@ -21,7 +21,7 @@ const COLUMNS: u32 = 24;
 /// Variables that are Grafana's own.
 const BUILT_IN: [&str; 1] = ["__rate_interval"];
 
-/// What is looked at of dashboard.json.
+/// What is looked at of its file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Dashboard {
@@ -176,7 +176,10 @@ impl Dashboard {
                 format!("{title}: refIds repeat"),
             );
             for target in &panel.targets {
-                claim(!target.expr.is_empty(), format!("{title}: a query is empty"));
+                claim(
+                    !target.expr.is_empty(),
+                    format!("{title}: a query is empty"),
+                );
                 claim(
                     target.datasource == source,
                     format!("{title}: a query's data source"),
@@ -239,7 +242,9 @@ fn provisioned() -> Result<Source> {
     ensure!(sources.len() == 1, "more than one data source");
     let text = |key: &str| {
         let value = sources[0].get(key).and_then(Value::as_str);
-        value.map(str::to_owned).with_context(|| format!("no {key}"))
+        value
+            .map(str::to_owned)
+            .with_context(|| format!("no {key}"))
     };
     Ok(Source {
         kind: text("type")?,

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use btp_engine::update::{Obstacle, Role};
-use btp_engine::{CellKind, CellNames, MemoryQuota, Plan, Worker};
+use btp_engine::{Accounts, CellKind, CellNames, MemoryQuota, Plan, Worker};
 use btp_policy::problem::in_one_line;
 use btp_policy::{PluginConfig, Position};
 
@@ -13,6 +13,7 @@ use crate::held_body::Visibility;
 use crate::metrics::{self, Metrics};
 use crate::random::Random;
 use crate::shared_data;
+use crate::vm::process::Process;
 
 thread_local! {
     /// The memory for values of requests, under whatever configuration.
@@ -68,6 +69,9 @@ impl Loaded {
         let metrics = Metrics::new(&plan);
         if is_canary {
             metrics.show_all();
+            for budget in plan.whole_budgets() {
+                Process.account(budget);
+            }
         }
         Ok(Self {
             metrics,
