@@ -270,7 +270,8 @@ mod tests {
             change(&mut bad);
             bad.problems().unwrap()
         };
-        let cases: [(fn(&mut Dashboard), &str); 7] = [
+        type Change = fn(&mut Dashboard);
+        let cases: [(Change, &str); 7] = [
             (|it| it.panels[1].id = it.panels[2].id, "ids repeat"),
             (|it| it.panels[2].grid_pos.x -= 1, "overlaps"),
             (|it| it.panels[1].grid_pos.x = 23, "outside"),

@@ -18,6 +18,7 @@ pub mod envoy;
 pub mod fleet;
 pub mod half_open;
 pub mod hostile;
+pub mod known_load;
 pub mod load;
 pub mod measure;
 pub mod module;
