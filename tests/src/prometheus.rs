@@ -83,6 +83,20 @@ impl Prometheus {
         series.iter().map(sample).collect()
     }
 
+    /// What an expression, which must yield one series at most, yields second by second; 0
+    /// where it yields none.
+    pub async fn seconds(&self, expression: &str, from: f64, to: f64) -> Result<Vec<f64>> {
+        let mut values = Vec::new();
+        let mut at = from;
+        while at <= to {
+            let found = self.query(expression, Some(at)).await?;
+            ensure!(found.len() <= 1, "{expression}: {found:?}");
+            values.push(found.first().map_or(0.0, |sample| sample.value));
+            at += 1.0;
+        }
+        Ok(values)
+    }
+
     /// The values of a label among the series that a selector matches.
     pub async fn label_values(&self, label: &str, selector: &str) -> Result<Vec<String>> {
         let selector = percent::encode(selector);

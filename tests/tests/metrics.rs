@@ -251,7 +251,7 @@ async fn a_budget_of_a_route_has_its_name_as_label() -> Result<()> {
             Ok((found == [Some(1), Some(0), Some(0), Some(0)]).then_some(()))
         })
         .await
-        .with_context(|| format!("{scope}"))?;
+        .context(scope)?;
     }
     Ok(())
 }
