@@ -19,6 +19,8 @@ mod plugin_config;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod top;
+mod version;
 
 use std::process::ExitCode;
 
@@ -46,12 +48,17 @@ enum Command {
     Explain(explain::Arguments),
     /// Print the filter's configuration for these policies, as JSON
     PluginConfig(plugin_config::Arguments),
+    /// Show what the filter does in a running Envoy: policies and rules by rate of decisions,
+    /// retry budgets, and whether policies are in force
+    Top(top::Arguments),
     Fields(fields::Arguments),
     Schema(schema::Arguments),
     /// Print a script with which a shell completes btp's commands and options
     Completions(completions::Arguments),
     /// Write manual pages of btp and its commands to a folder
     Man(man::Arguments),
+    /// Say which version btp is, or a built filter
+    Version(version::Arguments),
 }
 
 /// How a command ended that was used rightly.
@@ -75,10 +82,12 @@ pub fn run() -> ExitCode {
         Command::Apply(arguments) => apply::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::PluginConfig(arguments) => plugin_config::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Fields(arguments) => fields::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &Cli::command()),
         Command::Man(arguments) => man::run(&arguments, Cli::command()),
+        Command::Version(arguments) => version::run(&arguments),
     };
     match done {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod apply;
+mod build_info;
 mod commands;
 mod deliver;
 mod diagnostics;
@@ -12,11 +13,13 @@ mod documents;
 mod envoy;
 mod file_error;
 mod host_port;
+mod http;
 mod output;
 mod plugin_config_builder;
 mod source_file;
 mod spec_fields;
 mod terminal;
+mod top;
 pub mod translate;
 
 pub use commands::run;

@@ -83,6 +83,15 @@ pub(crate) fn print(text: &str) -> Result<(), FileError> {
     to_stdout(text).map_err(FileError::Stdout)
 }
 
+/// Prints to stdout, and says whether somebody may still be reading.
+pub(crate) fn print_while_read(text: &str) -> Result<bool, FileError> {
+    match write_to_stdout(text) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(FileError::Stdout(error)),
+    }
+}
+
 /// Writes all outputs, or says which cannot be written.
 pub(crate) fn write(outputs: &[Output]) -> Result<(), FileError> {
     let mut prepared = Vec::new();
@@ -172,12 +181,16 @@ fn perform(way: Way, text: &str) -> io::Result<()> {
 
 /// A reader that has gone away is no error.
 fn to_stdout(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes());
-    match written.and_then(|()| stdout.flush()) {
+    match write_to_stdout(text) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
+}
+
+fn write_to_stdout(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
 }
 
 /// Writes a new file in the folder of `place`, with the mode and the owner of

@@ -29,6 +29,10 @@ pub(crate) struct Instance {
     /// on
     #[arg(long)]
     pub(crate) allow_on_headers_stop_iteration: bool,
+    /// Have this instance tell access logs which policy and rule decided, and what:
+    /// %FILTER_STATE(wasm.btp_decision:PLAIN)%
+    #[arg(long)]
+    pub(crate) access_log: bool,
 }
 
 /// `nativeFields`.
@@ -79,6 +83,11 @@ pub(crate) fn compose(input: &Input, instance: &Instance) -> Node {
     let waits = instance.allow_on_headers_stop_iteration;
     let name = "allowOnHeadersStopIteration";
     put(&mut config, name, waits.then_some(true));
+    put(
+        &mut config,
+        "accessLog",
+        instance.access_log.then_some(true),
+    );
     config
 }
 

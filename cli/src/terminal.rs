@@ -5,7 +5,7 @@
 //! is nowhere to complain, so whether it is heard is not looked at.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use btp_policy::Code;
@@ -28,12 +28,22 @@ pub(crate) fn has_colours() -> bool {
     AutoStream::choice(&io::stderr()) != ColorChoice::Never
 }
 
+/// The same of stdout.
+pub(crate) fn has_colours_on_stdout() -> bool {
+    AutoStream::choice(&io::stdout()) != ColorChoice::Never
+}
+
+/// Whether stdout is a terminal on which every place can be written to.
+pub(crate) fn has_whole_screen() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|it| it == "dumb");
+    io::stdout().is_terminal() && !is_dumb
+}
+
 impl Styles {
     /// Those for stdout, by the same rules as for stderr.
     pub(crate) fn of_stdout() -> Self {
-        let choice = AutoStream::choice(&io::stdout());
         Self {
-            has_colours: choice != ColorChoice::Never,
+            has_colours: has_colours_on_stdout(),
         }
     }
 

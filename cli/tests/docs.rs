@@ -2,6 +2,7 @@
 //! it says, and the comparison with Envoy Gateway has what was counted.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -30,6 +31,9 @@ fn every_example_prints_what_the_page_says() {
     let page = fs::read_to_string(PAGE).expect("the page is there");
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs");
     fs::create_dir_all(&directory).expect("can be made");
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let _ = fs::remove_file(directory.join("examples"));
+    symlink(examples, directory.join("examples")).expect("can be made");
     let mut runs = 0;
     for (language, text) in blocks(&page) {
         if language == "yaml" {

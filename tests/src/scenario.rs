@@ -112,6 +112,8 @@ pub struct Expect {
     pub grpc_status: Option<u32>,
     /// Envoy's `%RESPONSE_CODE_DETAILS%`.
     pub details: Option<String>,
+    /// What the access log says of decisions; `-` if nothing.
+    pub decision: Option<String>,
 }
 
 impl Table {

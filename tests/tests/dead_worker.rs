@@ -154,7 +154,7 @@ async fn a_crash_refills_nothing_and_takes_nothing() -> Result<()> {
     let mine = json!([{"headers": [{"name": "id", "type": "Distinct"}]}]);
     for workers in [1, 2] {
         for selectors in [json!([]), mine.clone()] {
-            let plugin = limit(&json!({"clientSelectors": selectors,
+            let plugin = limit(&json!({"name": "few", "clientSelectors": selectors,
                                        "limit": {"requests": 10, "unit": "Hour"}}));
             let mut proxy = Proxy::start(&plugin, workers, "0.1s").await?;
             let workers = workers as usize;
@@ -175,9 +175,9 @@ async fn a_crash_refills_nothing_and_takes_nothing() -> Result<()> {
                 ensure!(passed == 10, "round {round}: {passed}");
             }
             // Those after the crashes count like those before.
-            ensure!(proxy.stat("rate_limit.rule-af63bd4c.admitted").await? == 10);
-            ensure!(proxy.stat("rate_limit.rule-af63bd4c.limited").await? == 34);
-            ensure!(proxy.stat("rate_limit.rule-af63bd4c.overflows").await? == 0);
+            ensure!(proxy.stat("rate_limit.few.admitted").await? == 10);
+            ensure!(proxy.stat("rate_limit.few.limited").await? == 34);
+            ensure!(proxy.stat("rate_limit.few.overflows").await? == 0);
         }
     }
     Ok(())

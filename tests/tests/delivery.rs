@@ -299,9 +299,13 @@ async fn the_version_of_a_discovered_filter_names_its_content() -> Result<()> {
     let first = versions(&envoy).await?;
     let named = first.first().context("no version")?;
     ensure!(
-        first.len() == 1 && named.len() == 20 && named.starts_with("btp-"),
+        first.len() == 1 && named.len() == 29 && named.starts_with("btp-"),
         "{first:?}"
     );
+    // The filter logs the part of it that is about its configuration.
+    let configuration = named.get(4..20).context("too short")?;
+    let logged = format!(", configuration {configuration}, ");
+    envoy.wait_for_log(&logged, Duration::from_secs(10)).await?;
     watched.applied(Some(&breaker_and_limit(100, 2_000)), &options)?;
     let second = versions(&envoy).await?;
     ensure!(second.len() == 1 && second != first, "{second:?}");

@@ -115,6 +115,7 @@ async fn envoy_accepts_every_configuration_we_ship() -> Result<()> {
     )?;
     for file in [
         "envoy/envoy.yaml",
+        "envoy/access-log.yaml",
         "envoy/module.yaml",
         "envoy/upstream.yaml",
         "envoy/without-filter.yaml",

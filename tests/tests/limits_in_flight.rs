@@ -40,9 +40,10 @@ async fn start(edit: impl FnOnce(Builder) -> Builder) -> Result<(Envoy, Upstream
 }
 
 async fn in_flight(envoy: &Envoy, count: u64) -> Result<()> {
-    let name = "wasmcustom.btp.default.p.rate_limit.rule-af63bd4c.in_flight";
+    let name = r"^wasmcustom\.btp\.default\.p\.rate_limit\.[^.]+\.in_flight$";
     wait::until_async("so many in flight", PATIENCE, async || {
-        Ok((envoy.stat(name).await?.unwrap_or(0) == count).then_some(()))
+        let places = envoy.stats_matching(name).await?;
+        Ok((places.values().sum::<u64>() == count).then_some(()))
     })
     .await
 }

@@ -51,6 +51,11 @@ async fn buffer() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn access_log() -> anyhow::Result<()> {
+    run("tests/scenarios/access_log.json").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn browsers() -> anyhow::Result<()> {
     run("tests/scenarios/browsers.json").await
 }

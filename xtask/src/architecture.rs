@@ -31,7 +31,7 @@ const CRATES: [&str; 7] = [
 const ENGINE: Floors = &[
     &["scheduler"],
     &["host"],
-    &["action"],
+    &["action", "decision"],
     &["event"],
     &["request", "grpc", "shared"],
     &["definitions"],
@@ -43,7 +43,7 @@ const ENGINE: Floors = &[
         "retry",
     ],
     &["plan"],
-    &["worker"],
+    &["worker", "announcement"],
     &["exchange", "update"],
     &["testing"],
 ];

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::project::Project;
-use crate::{files, module, sh, wasm};
+use crate::{commit, files, module, sh, wasm};
 
 /// What `cargo xtask build` makes.
 pub(crate) struct Built {
@@ -25,7 +25,8 @@ pub(crate) fn build(project: &Project) -> Result<Built> {
 }
 
 fn cli(project: &Project) -> Result<PathBuf> {
-    sh::run(&mut project.cargo(["build", "--profile", "tool", "-p", "btp"]))?;
+    let mut cargo = project.cargo(["build", "--profile", "tool", "-p", "btp"]);
+    sh::run(cargo.env(commit::VARIABLE, &project.commit))?;
     let linked = project.target.join("tool").join("btp");
     let finished = project.dist("btp");
     if !sh::is_newer(&finished, &[&linked])? {

@@ -6,10 +6,11 @@
 //! because Envoy enters the VM for every export that it finds. What nobody
 //! reaches any more is left out of the file, and so are the hostcalls that only
 //! the SDK's dispatcher would make, so that nobody has to allow them
-//! (`capability_restriction_config`).
+//! (`capability_restriction_config`). And the file gets a section that says which version
+//! it is.
 
 use anyhow::{Context, Result, bail};
-use walrus::{ExportId, FunctionId, Import, ImportKind, Module, ModuleConfig};
+use walrus::{ExportId, FunctionId, Import, ImportKind, Module, ModuleConfig, RawCustomSection};
 
 /// The callbacks that the filter answers.
 const CALLBACKS: &[&str] = &[
@@ -55,8 +56,12 @@ const UNUSED: &[&str] = &[
 /// How the names of the adapter's callbacks begin.
 const ADAPTERS: &str = "btp_on_";
 
-/// Makes the linked module into the file that Envoy loads.
-pub(crate) fn finish(linked: &[u8]) -> Result<Vec<u8>> {
+/// The section that `btp version` reads.
+const VERSION: &str = "btp.version";
+
+/// Makes the linked module into the file that Envoy loads, which says of itself that it is
+/// this version.
+pub(crate) fn finish(linked: &[u8], version: &str) -> Result<Vec<u8>> {
     let mut module = ModuleConfig::new()
         .generate_name_section(false)
         .generate_producers_section(false)
@@ -66,6 +71,10 @@ pub(crate) fn finish(linked: &[u8]) -> Result<Vec<u8>> {
     put_callbacks_in_place(&mut module)?;
     drop_unused_hostcalls(&mut module)?;
     walrus::passes::gc::run(&mut module);
+    module.customs.add(RawCustomSection {
+        name: VERSION.to_owned(),
+        data: version.as_bytes().to_vec(),
+    });
     Ok(module.emit_wasm())
 }
 
@@ -157,7 +166,7 @@ mod tests {
     }
 
     fn finished(mut module: Module) -> Result<Module> {
-        Module::from_buffer(&finish(&module.emit_wasm())?)
+        Module::from_buffer(&finish(&module.emit_wasm(), "{}")?)
     }
 
     fn without(name: &str) -> Module {
@@ -217,6 +226,15 @@ mod tests {
     }
 
     #[test]
+    fn the_file_says_which_version_it_is() {
+        let finished = finish(&linked(&[]).emit_wasm(), "{\"a\":1}").unwrap();
+        let module = Module::from_buffer(&finished).unwrap();
+        let (_, section) = module.customs.iter().next().unwrap();
+        assert_eq!(section.name(), VERSION);
+        assert_eq!(*section.data(&Default::default()), *b"{\"a\":1}");
+    }
+
+    #[test]
     fn all_callbacks_must_be_the_adapters() {
         let error = finished(without("btp_on_tick")).unwrap_err();
         assert!(error.to_string().contains("proxy_on_tick"), "{error}");
@@ -236,6 +254,6 @@ mod tests {
 
     #[test]
     fn other_files_are_refused() {
-        assert!(finish(b"#!/bin/sh").is_err());
+        assert!(finish(b"#!/bin/sh", "{}").is_err());
     }
 }

@@ -10,6 +10,7 @@ mod builds;
 mod built;
 mod capabilities;
 mod checks;
+mod commit;
 mod compose;
 mod deny;
 mod elf;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::elf::SharedObject;
 use crate::project::Project;
-use crate::{files, sh, toolchain, zig};
+use crate::{commit, files, sh, toolchain, zig};
 
 /// The file name of the module.
 pub(crate) const MODULE: &str = "libbackend_traffic_policy.so";
@@ -66,6 +66,7 @@ fn link(project: &Project, target: &str, folder: &str, features: &[&str]) -> Res
         .args(["--target", target, "--target-dir"])
         .arg(&folder)
         .args(features)
+        .env(commit::VARIABLE, &project.commit)
         .env(
             "CARGO_ENCODED_RUSTFLAGS",
             toolchain::anonymous_paths(project).join("\x1f"),

@@ -6,12 +6,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::commit;
+
 /// The repository and the permissions of this run.
 pub(crate) struct Project {
     /// The root of the repository.
     pub(crate) root: PathBuf,
     /// Cargo's target directory; downloads and tools are kept there, too.
     pub(crate) target: PathBuf,
+    /// The commit that it is at, for what is built of it.
+    pub(crate) commit: String,
     /// The user allowed distribution packages to be installed (`--install`).
     pub(crate) install: bool,
 }
@@ -28,6 +32,7 @@ impl Project {
             None => root.join("target"),
         };
         Ok(Project {
+            commit: commit::of(&root),
             root,
             target,
             install,

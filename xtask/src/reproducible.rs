@@ -22,6 +22,8 @@ pub(crate) fn check(project: &Project) -> Result<()> {
     copy_sources(project, &root)?;
     let elsewhere = Project {
         target: root.join("target"),
+        // The copy has no repository to ask.
+        commit: project.commit.clone(),
         root,
         install: project.install,
     };

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::project::Project;
-use crate::{exports, files, sh, toolchain};
+use crate::{commit, exports, files, sh, toolchain};
 
 /// The file name of the filter.
 pub(crate) const FILTER: &str = "backend_traffic_policy.wasm";
@@ -18,7 +18,8 @@ pub(crate) fn filter(project: &Project) -> Result<PathBuf> {
     sh::run(
         toolchain
             .cargo(project, "build")
-            .args(["--release", "-p", "btp-wasm"]),
+            .args(["--release", "-p", "btp-wasm"])
+            .env(commit::VARIABLE, &project.commit),
     )?;
     let linked = project
         .target
@@ -30,7 +31,7 @@ pub(crate) fn filter(project: &Project) -> Result<PathBuf> {
     if !sh::is_newer(&finished, &[&linked, &ourselves])? {
         let bytes =
             fs::read(&linked).with_context(|| format!("cannot read {}", linked.display()))?;
-        let bytes = exports::finish(&bytes)
+        let bytes = exports::finish(&bytes, &version(project))
             .with_context(|| format!("cannot finish {}", linked.display()))?;
         files::put(&finished, |path| Ok(fs::write(path, &bytes)?))?;
     }
@@ -40,4 +41,12 @@ pub(crate) fn filter(project: &Project) -> Result<PathBuf> {
         files::kib(files::size(&finished)?)
     );
     Ok(finished)
+}
+
+/// What the file says of itself, in the words of the module's (filter/module/src/abi/note.rs).
+fn version(project: &Project) -> String {
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), &project.commit);
+    format!(
+        r#"{{"name":"backend_traffic_policy","version":"{version}","commit":"{commit}","build":"wasm"}}"#
+    )
 }

@@ -33,6 +33,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) attachment: Option<Node>,
     /// Whether bodies are gathered.
     pub(crate) gathers: bool,
+    /// Whether access logs are told of decisions.
+    pub(crate) access_log: bool,
 }
 
 /// One instance of the filter.
@@ -235,6 +237,7 @@ impl Contents<'_> {
             "allowOnHeadersStopIteration",
             gathers.then_some(true),
         );
+        put(&mut config, "accessLog", self.access_log.then_some(true));
         config
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Options {
     /// places.
     pub(crate) faults_behind: Option<String>,
     pub(crate) limits_behind: Option<String>,
+    /// The filter's instances tell access logs what they decide.
+    pub(crate) access_log: bool,
     /// Who counts global limits.
     pub(crate) rate_limits: Option<Service>,
 }

@@ -91,6 +91,10 @@ pub(super) struct Arguments {
     /// they come after everything that judges or prepares a request
     #[arg(long, value_name = "NAME")]
     limits_behind: Option<String>,
+    /// Have the filter tell access logs which policy and rule decided, and what:
+    /// %FILTER_STATE(wasm.btp_decision:PLAIN)%; the format of the log stays yours
+    #[arg(long)]
+    access_log: bool,
     /// For a later version: see `run`.
     #[arg(long, hide = true)]
     watch: bool,
@@ -127,6 +131,7 @@ impl Arguments {
             ecds: self.delivery.ecds().map(str::to_owned),
             faults_behind: self.faults_behind.clone(),
             limits_behind: self.limits_behind.clone(),
+            access_log: self.access_log,
             rate_limits: self.rate_limits.service(),
         }
     }

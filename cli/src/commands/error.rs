@@ -8,12 +8,14 @@ use btp_policy::Code;
 use crate::deliver;
 use crate::diagnostics::IsError;
 use crate::file_error::FileError;
+use crate::top;
 
 /// What went wrong.
 #[derive(Debug)]
 pub(super) enum Error {
     File(FileError),
     Delivery(deliver::Error),
+    Top(top::Error),
     /// What is to be explained is no request.
     NoRequest(String),
     /// There is no such field to speak of.
@@ -49,6 +51,12 @@ impl From<deliver::Error> for Error {
     }
 }
 
+impl From<top::Error> for Error {
+    fn from(error: top::Error) -> Self {
+        Self::Top(error)
+    }
+}
+
 impl Error {
     /// What kind of mistake it is, if it is one of the input.
     pub(super) fn code(&self) -> Option<Code> {
@@ -64,6 +72,7 @@ impl fmt::Display for Error {
         match self {
             Self::File(error) => error.fmt(formatter),
             Self::Delivery(error) => error.fmt(formatter),
+            Self::Top(error) => error.fmt(formatter),
             Self::NoRequest(text) => {
                 write!(
                     formatter,

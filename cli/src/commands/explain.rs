@@ -3,12 +3,15 @@
 
 mod answer;
 mod bodies;
+mod decisions;
 mod policies;
 mod routes;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use btp_policy::Code;
+use btp_policy::scalar::Quantity;
 use clap::Args;
 
 use super::files::{Files, required};
@@ -18,6 +21,7 @@ use crate::diagnostics;
 use crate::envoy::plugin::Build;
 use crate::output;
 use crate::plugin_config_builder::Instance;
+use decisions::Known;
 use routes::Question;
 
 /// The arguments of `btp explain`.
@@ -33,8 +37,9 @@ pub(super) struct Arguments {
     /// its routes, say where each field is enforced
     #[arg(long, value_name = "FILE", conflicts_with_all = ["listener", "native_fields", "enforce"])]
     bootstrap: Option<PathBuf>,
-    /// Explain the route that takes this request, such as "POST https://shop/api"; without
-    /// a host, as in "GET /api", it is the first one of each listener
+    /// Explain the route that takes this request, such as "POST https://shop/api", and what
+    /// the filter decides of it; without a host, as in "GET /api", it is the first one of each
+    /// listener
     #[arg(
         long,
         value_name = "REQUEST",
@@ -42,6 +47,21 @@ pub(super) struct Arguments {
         conflicts_with = "route"
     )]
     request: Option<String>,
+    /// A header of the request, such as "x-user: alice"; it has no others
+    #[arg(
+        short = 'H',
+        long = "header",
+        value_name = "NAME: VALUE",
+        requires = "request",
+        value_parser = Known::header
+    )]
+    headers: Vec<(String, String)>,
+    /// The client's address, as Envoy trusts it
+    #[arg(long, value_name = "ADDRESS", requires = "request")]
+    source_ip: Option<IpAddr>,
+    /// The size of the request's body, such as 2Mi
+    #[arg(long, value_name = "SIZE", requires = "request", value_parser = Known::size)]
+    body_size: Option<Quantity>,
     /// Explain what `btp apply --module` does; without it, what is done for the build of
     /// the filter that the configuration has
     #[arg(long, requires = "bootstrap")]
@@ -60,6 +80,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         route,
         bootstrap,
         request,
+        headers,
+        source_ip,
+        body_size,
         module,
         format,
         instance,
@@ -72,8 +95,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     let Some(bootstrap) = bootstrap else {
         return policies::run(files, route.as_deref(), instance, *format);
     };
+    let known = Known {
+        headers: headers.clone(),
+        source: *source_ip,
+        body: *body_size,
+    };
     let question = match (route, request) {
-        (_, Some(request)) => Question::Request(request),
+        (_, Some(request)) => Question::Request(request, &known),
         (Some(route), None) => Question::Route(route),
         (None, None) => Question::All,
     };

@@ -1,7 +1,7 @@
 //! Which route of a table takes a request, as Envoy decides it.
 //!
-//! Only what a request line says is known: method, scheme, host and path. A
-//! header is taken to be absent, and a share of the traffic to be all of it.
+//! Known is what a request line says (method, scheme, host and path), and headers that are
+//! given. Any other header is taken to be absent, and a share of the traffic to be all of it.
 
 use btp_policy::Regex;
 use btp_policy::node::{Node, Value};
@@ -18,6 +18,8 @@ pub(crate) struct Request {
     host: Option<String>,
     path: String,
     query: String,
+    /// Names in lower case.
+    headers: Vec<(String, String)>,
 }
 
 impl Request {
@@ -50,7 +52,44 @@ impl Request {
             host: host.map(str::to_ascii_lowercase),
             path: path.to_owned(),
             query: query.to_owned(),
+            headers: Vec::new(),
         })
+    }
+
+    /// The same with these headers, whose names are in lower case.
+    pub(crate) fn with_headers(self, headers: Vec<(String, String)>) -> Self {
+        Self { headers, ..self }
+    }
+
+    pub(crate) fn method(&self) -> &str {
+        &self.method
+    }
+
+    pub(crate) fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Path and query.
+    pub(crate) fn target(&self) -> String {
+        match self.query.is_empty() {
+            true => self.path.clone(),
+            false => format!("{}?{}", self.path, self.query),
+        }
+    }
+
+    pub(crate) fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    /// The value of a header; several are joined, as Envoy sees them.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let named = self.headers.iter().filter(|(other, _)| other == name);
+        let values: Vec<&str> = named.map(|(_, value)| value.as_str()).collect();
+        (!values.is_empty()).then(|| values.join(","))
     }
 
     /// Whether it names its host.
@@ -141,9 +180,8 @@ impl Request {
             ":method" => Some(self.method.clone()),
             ":scheme" => Some(self.scheme.clone()),
             ":authority" | "host" => Some(self.host().to_owned()),
-            ":path" if self.query.is_empty() => Some(self.path.clone()),
-            ":path" => Some(format!("{}?{}", self.path, self.query)),
-            _ => None,
+            ":path" => Some(self.target()),
+            name => self.header(&name.to_ascii_lowercase()),
         };
         let value = value.or_else(|| is_true("treat_missing_header_as_empty").then(String::new));
         let is_met = match (&value, field(condition, "present_match")) {

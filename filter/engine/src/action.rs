@@ -62,6 +62,9 @@ pub enum Action {
     NameExchange([u8; 16]),
     /// Give the exchange a property, which access logs can print.
     SetProperty(&'static str, &'static str),
+    /// Have access logs print this of the exchange's decisions
+    /// ([`crate::Attribute::LoggedDecisions`]).
+    LogDecisions(Vec<u8>),
     /// Change a gauge by so much.
     Adjust(GaugeId, i64),
     /// Put a value into a histogram.

@@ -35,6 +35,8 @@ pub enum Attribute<'a> {
     FilterState(&'a str),
     /// What [`crate::Action::NameExchange`] gave the exchange.
     ExchangeName,
+    /// What the latest [`crate::Action::LogDecisions`] of any instance has set.
+    LoggedDecisions,
 }
 
 /// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.

@@ -19,6 +19,8 @@
 )]
 
 mod action;
+mod announcement;
+mod decision;
 mod definitions;
 mod event;
 mod exchange;
@@ -39,7 +41,8 @@ pub mod update;
 mod worker;
 
 pub use action::{Action, Fields, Flow, HeaderEdit, HeaderText, Reply, Response};
-pub use event::{Event, LogThrottle};
+pub use announcement::{Build, Severity, announce, announce_plan};
+pub use event::{Event, LeftOut, LogThrottle};
 pub use exchange::{AwaitedBody, Context, Exchange};
 pub use grpc::is_grpc;
 pub use host::headers::HeaderView;
@@ -56,6 +59,8 @@ pub use host::shared_state::{
 };
 pub use host::{Attribute, Host};
 pub use plan::Plan;
+pub use rate_limit::counting_rules;
+pub use request::selector::holds;
 pub use response_override::MemoryQuota;
 pub use retry::{Ledger, recover};
 pub use scheduler::Scheduler;

@@ -31,6 +31,8 @@ pub struct Plan {
     gauges: QuotaGauges,
     /// Bounds on what a worker remembers.
     remembers: Limits,
+    /// The access log is told what policies decide.
+    access_log: bool,
 }
 
 /// What one policy does.
@@ -62,6 +64,7 @@ impl Plan {
                 quota_tables: Vec::new(),
                 gauges: QuotaGauges::default(),
                 remembers: config.limits,
+                access_log: false,
             };
         }
         let mut tables = DelayTables::default();
@@ -90,6 +93,7 @@ impl Plan {
             concurrency_limits,
             position: config.position,
             remembers: config.limits,
+            access_log: config.access_log,
         }
     }
 
@@ -160,6 +164,12 @@ impl Plan {
     #[must_use]
     pub fn governs_nothing(&self) -> bool {
         self.policies.is_empty() && !self.is_upstream()
+    }
+
+    /// The counters, by whose labels the access log names policies and rules; `None` if
+    /// it is told nothing.
+    pub(crate) fn logged(&self) -> Option<&[Series]> {
+        self.access_log.then(|| self.counters())
     }
 
     /// Bounds on what a worker remembers.

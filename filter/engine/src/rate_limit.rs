@@ -3,6 +3,7 @@
 
 mod buckets;
 mod compile;
+mod counting;
 mod decide;
 mod gcra;
 mod headers;
@@ -34,6 +35,7 @@ use queue::QueueMetrics;
 
 pub(crate) use buckets::Key;
 pub(crate) use compile::LimitsCompiler;
+pub use counting::counting_rules;
 pub(crate) use decide::{Pass, Verdict};
 pub(crate) use headers::LimitHeaders;
 pub(crate) use in_flight::{ConcurrencyLimit, InFlight, InFlightKey};

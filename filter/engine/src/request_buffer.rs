@@ -10,6 +10,7 @@ use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{BufferMode, BufferRule, RequestBuffer};
 
 use crate::action::Reply;
+use crate::decision::Decided;
 use crate::definitions::Definitions;
 use crate::event::LogMessage;
 use crate::grpc::Grpc;
@@ -53,6 +54,7 @@ pub(crate) struct Total {
 pub(crate) struct Refusal {
     pub(crate) reply: Arc<Reply>,
     pub(crate) counter: CounterId,
+    pub(crate) decided: Decided,
     /// What the operator should know.
     pub(crate) log: Option<LogMessage>,
 }
@@ -84,7 +86,12 @@ impl Buffering {
                 share: None,
             },
             gauge: counters.gauge(families::REQUEST_BUFFER_BYTES, Labels::of_policy(name)),
-            full: Refusal::new(name, families::REQUEST_BUFFER_FULL, buffer_full(), counters),
+            full: Refusal::new(
+                name,
+                (families::REQUEST_BUFFER_FULL, Decided::BufferFull),
+                buffer_full(),
+                counters,
+            ),
         });
         Self {
             mode: buffer.mode,
@@ -101,19 +108,22 @@ impl Buffering {
             total,
             too_large: Refusal::new(
                 name,
-                families::REQUEST_BUFFER_TOO_LARGE,
+                (families::REQUEST_BUFFER_TOO_LARGE, Decided::TooLarge),
                 reply(413, "Payload Too Large", "btp_body_too_large").customized(&buffer.reject),
                 counters,
             ),
             too_slow: Refusal::new(
                 name,
-                families::REQUEST_BUFFER_TIMEOUTS,
+                (families::REQUEST_BUFFER_TIMEOUTS, Decided::Timeout),
                 reply(408, "Request Timeout", "btp_body_timeout"),
                 counters,
             ),
             expectation: Refusal::new(
                 name,
-                families::REQUEST_BUFFER_EXPECTATIONS_FAILED,
+                (
+                    families::REQUEST_BUFFER_EXPECTATIONS_FAILED,
+                    Decided::ExpectationFailed,
+                ),
                 reply(417, "Expectation Failed", "btp_expectation_failed"),
                 counters,
             )
@@ -184,10 +194,16 @@ impl Buffering {
 
 impl Refusal {
     #[inline(never)]
-    fn new(policy: &ObjectName, counter: Family, reply: Reply, counters: &mut Definitions) -> Self {
+    fn new(
+        policy: &ObjectName,
+        (counter, decided): (Family, Decided),
+        reply: Reply,
+        counters: &mut Definitions,
+    ) -> Self {
         Self {
             reply: Arc::new(reply),
             counter: counters.counter(counter, Labels::of_policy(policy)),
+            decided,
             log: None,
         }
     }

@@ -21,6 +21,7 @@ use btp_policy::scalar::Operator;
 use btp_policy::spec::{Instead as Wanted, NewBody, OverrideRule};
 
 use crate::action::{Action, Fields, HeaderEdit, Reply, Response};
+use crate::decision::{Decided, Value};
 use crate::event::Event;
 use crate::grpc::Grpc;
 use crate::grpc::reply_format::ReplyFormat;
@@ -150,7 +151,7 @@ impl Overrides {
         if end && status == 200 && is_preflight(event.host) {
             return None;
         }
-        self.count(rule, event);
+        self.count(rule, status, event);
         let (headers, mut body) = match built.content {
             Content::Original(mut edits) => {
                 // The HTTP status of an answer to a gRPC client is not what counts.
@@ -237,7 +238,7 @@ impl Overrides {
             }
             Content::New(headers, body) => (headers, body.into_bytes()),
         };
-        self.count(rule, event);
+        self.count(rule, original.status, event);
         Some(Response {
             status,
             headers,
@@ -274,9 +275,14 @@ impl Overrides {
         Operators::that_stay(redirect).into_iter().any(dropped)
     }
 
-    fn count<H: Host>(&self, rule: &Rule, event: &mut Event<'_, H>) {
+    /// Counts a response of this status that is replaced.
+    fn count<H: Host>(&self, rule: &Rule, status: u16, event: &mut Event<'_, H>) {
         event.count(self.counter);
-        event.count(rule.counter);
+        let decided = match &rule.rule.instead {
+            Wanted::Response(_) => Decided::Overridden,
+            Wanted::Redirect(_) => Decided::Redirected,
+        };
+        event.decided(rule.counter, decided, Value::Status(status));
     }
 }
 

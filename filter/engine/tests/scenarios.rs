@@ -58,6 +58,11 @@ fn buffer() {
 }
 
 #[test]
+fn access_log() {
+    run(include_str!("../../../tests/scenarios/access_log.json"));
+}
+
+#[test]
 fn browsers() {
     run(include_str!("../../../tests/scenarios/browsers.json"));
 }
@@ -159,6 +164,11 @@ fn differences(expect: &Value, outcome: &Outcome) -> Vec<String> {
         "details",
         &expect["details"],
         outcome.details.as_str().into(),
+    );
+    check(
+        "decision",
+        &expect["decision"],
+        outcome.decision.as_deref().unwrap_or("-").into(),
     );
     let upstream = outcome.upstream_requests;
     check(

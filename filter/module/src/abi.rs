@@ -23,6 +23,7 @@ mod headers;
 pub(crate) mod hooks;
 mod http_filter;
 mod metadata;
+mod note;
 mod pin;
 mod pool;
 mod process;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use btp_engine::{LogThrottle, Plan};
+use btp_engine::{LogThrottle, Plan, Severity, announce, announce_plan};
 use btp_policy::problem::in_one_line;
 use btp_policy::{HeldHeaders, PluginConfig};
 
@@ -12,6 +12,7 @@ use crate::in_force::{self, InForce};
 use crate::metadata::Metadata;
 use crate::metrics::Metrics;
 use crate::shared_state::{self, PlanCells};
+use crate::version::BUILD;
 
 /// What all exchanges under one configuration share.
 #[derive(Debug)]
@@ -52,8 +53,7 @@ impl FilterConfig {
         };
         let refused = |reason| log(Level::Error, &format!("configuration refused: {reason}"));
         let parsed = parsed.map_err(refused).ok()?;
-        announce(&parsed);
-        let policies = parsed.policies.len();
+        announce(&parsed, text, BUILD, log_line);
         let plan = Plan::compile(parsed);
         let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
         on_panic(in_force::call_soon);
@@ -79,12 +79,7 @@ impl FilterConfig {
             prints_start_time: plan.prints_start_time(),
             plan,
         };
-        let (version, millis) = (env!("CARGO_PKG_VERSION"), start.elapsed().as_millis());
-        let text = format!("version {version}, {policies} policies, loaded in {millis} ms");
-        log(Level::Info, &text);
-        for notice in loaded.plan.notices() {
-            log(Level::Info, &notice);
-        }
+        announce_plan(&loaded.plan, start.elapsed().as_millis(), log_line);
         Some(loaded)
     }
 
@@ -94,11 +89,10 @@ impl FilterConfig {
     }
 }
 
-fn announce(config: &PluginConfig) {
-    for status in config.attachments.statuses() {
-        log(Level::Info, &format!("policy {status}"));
-    }
-    for warning in &config.warnings {
-        log(Level::Warn, &warning.to_string());
-    }
+fn log_line(severity: Severity, line: &str) {
+    let level = match severity {
+        Severity::Information => Level::Info,
+        Severity::Warning => Level::Warn,
+    };
+    log(level, line);
 }

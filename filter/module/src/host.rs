@@ -20,6 +20,11 @@ use crate::shared_state::{self, Located};
 const NANOS_PER_MS: u64 = 1_000_000;
 /// Under this name both instances of the filter know an exchange.
 pub(crate) const EXCHANGE: &str = "btp_exchange";
+/// What policies decided, under the name that Envoy gives it for the .wasm: access logs
+/// are the same for both.
+pub(crate) const DECISIONS: &str = "btp_decision";
+/// The same, as Envoy names it for the .wasm: one access log prints what either build says.
+pub(crate) const DECISIONS_AS_WASM: &str = "wasm.btp_decision";
 
 /// Envoy, as the engine asks for it. Without a stream nothing is known of it.
 pub(crate) struct ModuleHost<'a, 's> {
@@ -142,6 +147,7 @@ impl Host for ModuleHost<'_, '_> {
             Attribute::RouteName => stream.text(abi::Attribute::XdsRouteName),
             Attribute::FilterState(key) => stream.filter_state(key),
             Attribute::ExchangeName => stream.filter_state(EXCHANGE),
+            Attribute::LoggedDecisions => stream.filter_state(DECISIONS),
         };
         value.filter(|value| !value.is_empty()).map(Cow::from)
     }

@@ -35,6 +35,7 @@ mod random;
 mod route;
 mod shared_state;
 mod timer;
+mod version;
 mod worker;
 
 #[cfg(not(feature = "planted-panics"))]

@@ -56,8 +56,8 @@ impl Metadata {
         if deeper.is_empty() {
             return self.scalar(stream, namespace, key);
         }
-        if self.hint.is_due(monotonic_ns()) {
-            log(Level::Error, &hint(namespace, key));
+        if let Some(left_out) = self.hint.admit(monotonic_ns()) {
+            log(Level::Error, &format!("{}{left_out}", hint(namespace, key)));
         }
         None
     }

@@ -5,7 +5,7 @@ use btp_engine::{Action, Fields, HeaderEdit, Reply, Response};
 use crate::abi::{Body, HeaderRoom, Level, Map, ResetReason, Stream, log};
 use crate::beginning::Beginning;
 use crate::filter_config::FilterConfig;
-use crate::host::EXCHANGE;
+use crate::host::{DECISIONS, DECISIONS_AS_WASM, EXCHANGE};
 
 /// `%RESPONSE_CODE_DETAILS%` of an exchange that ends without a response.
 const RESET: &str = "btp_reset";
@@ -67,6 +67,10 @@ impl Performer<'_> {
             Action::SetProperty(name, value) => {
                 // As Envoy names it for the .wasm: access logs are the same for both.
                 set_state(stream, &format!("wasm.{name}"), value.as_bytes());
+            }
+            Action::LogDecisions(text) => {
+                set_state(stream, DECISIONS, &text);
+                set_state(stream, DECISIONS_AS_WASM, &text);
             }
             Action::Reply(reply) => send(stream, beginning, &reply),
             Action::ReplyInstead(response) => send_instead(stream, beginning, &response),

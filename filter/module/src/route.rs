@@ -68,12 +68,12 @@ pub(crate) fn check(
         ),
     ];
     for (is_nested, advice) in nested {
-        if is_nested && throttle.is_due(monotonic_ns()) {
+        if is_nested && let Some(left_out) = throttle.admit(monotonic_ns()) {
             let name = stream.text(Attribute::XdsRouteName).unwrap_or_default();
             let name = String::from_utf8_lossy(name);
             log(
                 Level::Error,
-                &format!("route \"{name}\": {advice} (docs/reference/module.md)"),
+                &format!("route \"{name}\": {advice} (docs/reference/module.md){left_out}"),
             );
         }
     }

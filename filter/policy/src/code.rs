@@ -33,7 +33,7 @@ macro_rules! codes {
     };
 }
 
-// Numbers that were in use and are not any more: none.
+// Numbers that were in use and are not any more: 307 (a setting that had no effect yet).
 codes! {
     // 00: files and their syntax
     NotReadable = 1, "the file cannot be read";
@@ -128,7 +128,6 @@ codes! {
     TooManyDistributions = 304, "too many delay distributions differ";
     FaultsElsewhere = 305, "another instance injects the faults";
     DownstreamOnly = 306, "a capability that cannot be enforced upstream";
-    UnusedSetting = 307, "a setting that has no effect yet";
     HeadersNotHeld = 308, "bodies cannot be gathered without held headers";
     // 04: what the filter cannot enforce, ConfigMaps and regular expressions
     EnvoysField = 401, "a field is Envoy's own to enforce";

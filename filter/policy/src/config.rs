@@ -53,6 +53,8 @@ pub struct PluginConfig {
     pub enforce: Enforce,
     /// What has become of the fields that Envoy enforces itself.
     pub native_fields: NativeFields,
+    /// Access logs are told what policies decide.
+    pub access_log: bool,
     /// Bounds on what the filter remembers.
     pub limits: Limits,
     /// What it takes in a worker's memory, at most.
@@ -122,7 +124,7 @@ impl PluginConfig {
         let environment = place::read(&object, problems);
         let config_maps = ConfigMaps::read(&object, problems);
         let may_hold_headers = stop_iteration::read(&object, problems);
-        unenforced::refuse_keys(&object, problems);
+        let access_log = object.or_default("accessLog", problems, Cursor::boolean);
 
         let policies: Option<Vec<Policy>> = policies?.into_iter().collect();
         let (mut policies, environment) = (policies?, environment?);
@@ -162,6 +164,7 @@ impl PluginConfig {
             position: position?,
             enforce: enforce?,
             native_fields: native?,
+            access_log: access_log?,
             limits,
             footprint,
             warnings,

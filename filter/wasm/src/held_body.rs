@@ -61,13 +61,13 @@ impl Visibility {
     /// Tells the operator what to do about a request that is answered for want of its
     /// body; the answer.
     pub(crate) fn give_up(&self, policy: &Labels, now: u64) -> Arc<Reply> {
-        if self.log.is_due(now) {
+        if let Some(left_out) = self.log.admit(now) {
             let (namespace, name) = (&policy.namespace, &policy.policy);
             log::error!(
                 "policy {namespace}/{name}: the body of a held request did not come for 30 s, \
                  and none has come before: it was answered 500; set \
                  allow_on_headers_stop_iteration to true in Envoy's configuration of this \
-                 filter, or use mode Stream"
+                 filter, or use mode Stream{left_out}"
             );
         }
         Arc::new(Reply {

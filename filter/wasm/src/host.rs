@@ -28,6 +28,8 @@ const LABELS: &str = "xds\0route_metadata\0filter_metadata\0btp\0labels";
 const DYNAMIC_METADATA: &str = "metadata\0filter_metadata";
 /// Under this name both instances of the filter know an exchange.
 const EXCHANGE: &str = "btp_exchange";
+/// Access logs print what policies decided as `%FILTER_STATE(wasm.btp_decision:PLAIN)%`.
+pub(crate) const DECISIONS: &str = "btp_decision";
 
 /// Envoy, as the engine asks for it.
 pub(crate) struct WasmHost<'a> {
@@ -130,6 +132,7 @@ impl Host for WasmHost<'_> {
             Attribute::RouteName => abi::property(ROUTE_NAME),
             Attribute::FilterState(key) => abi::property(&format!("filter_state\0{key}")),
             Attribute::ExchangeName => abi::property(EXCHANGE),
+            Attribute::LoggedDecisions => abi::property(DECISIONS),
         };
         value.filter(|value| !value.is_empty()).map(Cow::Owned)
     }

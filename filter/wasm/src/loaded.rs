@@ -5,7 +5,10 @@ use std::cell::RefCell;
 use std::time::Instant;
 
 use btp_engine::update::{Obstacle, Role};
-use btp_engine::{Accounts, CellKind, CellNames, MemoryQuota, Plan, Worker};
+use btp_engine::{
+    Accounts, Build, CellKind, CellNames, MemoryQuota, Plan, Severity, Worker, announce,
+    announce_plan,
+};
 use btp_policy::problem::in_one_line;
 use btp_policy::{PluginConfig, Position};
 
@@ -31,6 +34,12 @@ pub(crate) struct Loaded {
     pub(crate) position: Position,
 }
 
+/// What the log says of this build.
+const BUILD: Build = Build {
+    kind: "wasm",
+    commit: option_env!("BTP_COMMIT"),
+};
+
 /// The most problems that one log line names.
 const MOST_PROBLEMS: usize = 20;
 
@@ -46,19 +55,14 @@ impl Loaded {
             .map_err(|error| Obstacle::Lack(format!("no entropy to be had: {error}")))?;
         let is_canary = role == Role::Canary;
         if is_canary {
-            announce(&config);
+            announce(&config, text, BUILD, log);
         }
-        let policies = config.policies.len();
         let position = config.position;
         let plan = Plan::compile(config);
         if is_canary {
             let tested = plan.budgets().try_for_each(metrics::self_test);
             tested.map_err(Obstacle::Lack)?;
-            let (version, millis) = (env!("CARGO_PKG_VERSION"), start.elapsed().as_millis());
-            log::info!("version {version}, {policies} policies, loaded in {millis} ms");
-            for notice in plan.notices() {
-                log::info!("{notice}");
-            }
+            announce_plan(&plan, start.elapsed().as_millis(), log);
         }
         let keys = btp_formats::keys(plan.cells());
         for kind in CellKind::ALL {
@@ -85,11 +89,9 @@ impl Loaded {
     }
 }
 
-fn announce(config: &PluginConfig) {
-    for status in config.attachments.statuses() {
-        log::info!("policy {status}");
-    }
-    for warning in &config.warnings {
-        log::warn!("{warning}");
+fn log(severity: Severity, line: &str) {
+    match severity {
+        Severity::Information => log::info!("{line}"),
+        Severity::Warning => log::warn!("{line}"),
     }
 }

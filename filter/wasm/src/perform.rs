@@ -3,7 +3,7 @@
 use btp_engine::{Action, Fields, HeaderEdit, Reply, Response};
 
 use crate::abi::{self, Buffer, HostError, Map, report};
-use crate::host::set_exchange_id;
+use crate::host::{DECISIONS, set_exchange_id};
 use crate::loaded::Loaded;
 
 /// Performs what the engine decided under this configuration. `body_size` is that
@@ -21,6 +21,9 @@ pub(crate) fn perform(loaded: &Loaded, actions: &mut Vec<Action>, body_size: usi
             Action::NameExchange(name) => report("a property", set_exchange_id(&name)),
             Action::SetProperty(name, value) => {
                 report("a property", abi::set_property(name, value.as_bytes()));
+            }
+            Action::LogDecisions(text) => {
+                report("decisions", abi::set_property(DECISIONS, &text));
             }
             Action::Adjust(gauge, by) => loaded.metrics.adjust(gauge, by),
             Action::Record(histogram, value) => loaded.metrics.record(histogram, value),

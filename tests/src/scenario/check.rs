@@ -22,6 +22,8 @@ pub struct Observed {
     pub upstream_requests: Option<usize>,
     /// Response code details, where they can be known.
     pub details: Option<String>,
+    /// What the access log says of decisions, where that can be known.
+    pub decision: Option<String>,
 }
 
 /// Every expectation that does not hold, as one line each. What the runner
@@ -54,6 +56,9 @@ pub fn check(expect: &Expect, observed: &Observed) -> Vec<String> {
     }
     if let (Some(expected), Some(actual)) = (&expect.details, &observed.details) {
         equal("details", expected.clone(), actual.clone());
+    }
+    if let (Some(expected), Some(actual)) = (&expect.decision, &observed.decision) {
+        equal("decision", expected.clone(), actual.clone());
     }
     for (name, expected) in &expect.headers {
         let actual = match field_values(&observed.headers, name).len() {
@@ -102,6 +107,7 @@ mod tests {
             delay: Duration::from_millis(100),
             upstream_requests: Some(0),
             details: None,
+            decision: None,
         }
     }
 

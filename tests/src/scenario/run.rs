@@ -15,6 +15,8 @@ use crate::{Body, Bootstrap, Builder, Envoy, Request, Route, Upstream, wait};
 
 /// Tells the rows apart in the access log. Envoy passes it on.
 const ROW_HEADER: &str = "x-scenario-row";
+/// What else a line has: details, and what was decided, in which there are spaces.
+const LOGGED: &str = "%RESPONSE_CODE_DETAILS% %FILTER_STATE(wasm.btp_decision:PLAIN)%";
 const LOG_WAIT: Duration = Duration::from_secs(10);
 
 /// How a run went, when nothing was wrong.
@@ -78,7 +80,9 @@ pub async fn try_table_on_envoy(table: &Table) -> Result<Failures> {
         match exchange(envoy.addr(), row, scenario).await {
             Ok(mut observed) => {
                 observed.upstream_requests = Some(upstream.requests().len());
-                observed.details = Some(details(&log, row).await?);
+                let (details, decision) = logged(&log, row).await?;
+                observed.details = Some(details);
+                observed.decision = Some(decision);
                 failures.add(row, scenario, check(&scenario.expect, &observed));
             }
             Err(error) => failures.add(row, scenario, vec![format!("{error:#}")]),
@@ -123,7 +127,7 @@ fn bootstrap(
     let mut builder = Builder::new()
         .plugin(&table.config)
         .stop_iteration(stop_iteration)
-        .access_log(log, &format!("%REQ({ROW_HEADER})% %RESPONSE_CODE_DETAILS%"))
+        .access_log(log, &format!("%REQ({ROW_HEADER})% {LOGGED}"))
         .cluster("backend", upstream)
         .cluster_h2("backend-h2", upstream)
         .cluster("down", down);
@@ -176,6 +180,7 @@ async fn exchange(peer: SocketAddr, row: usize, scenario: &Scenario) -> Result<O
                 delay: reply.headers_after,
                 upstream_requests: None,
                 details: None,
+                decision: None,
             });
         }
     };
@@ -190,18 +195,20 @@ async fn exchange(peer: SocketAddr, row: usize, scenario: &Scenario) -> Result<O
         delay: response.headers_after,
         upstream_requests: None,
         details: None,
+        decision: None,
     })
 }
 
-async fn details(log: &Path, row: usize) -> Result<String> {
+/// The details of a row's response, and what was decided.
+async fn logged(log: &Path, row: usize) -> Result<(String, String)> {
     let start = format!("{row} ");
     wait::until(&format!("row {row} in the access log"), LOG_WAIT, || {
         let text = fs::read_to_string(log).ok()?;
         let (complete, _) = text.rsplit_once('\n')?;
-        complete
-            .lines()
-            .find_map(|line| line.strip_prefix(&start))
-            .map(Into::into)
+        let mut lines = complete.lines();
+        let line = lines.find_map(|line| line.strip_prefix(&start))?;
+        let (details, decision) = line.split_once(' ')?;
+        Some((details.to_owned(), decision.to_owned()))
     })
     .await
 }
@@ -216,7 +223,9 @@ fn refusing_host() -> Result<(TcpSocket, SocketAddr)> {
 }
 
 fn unobservable(expect: &Expect) -> usize {
-    usize::from(expect.upstream_requests.is_some()) + usize::from(expect.details.is_some())
+    usize::from(expect.upstream_requests.is_some())
+        + usize::from(expect.details.is_some())
+        + usize::from(expect.decision.is_some())
 }
 
 fn peer(url: &str) -> Result<SocketAddr> {

@@ -69,18 +69,20 @@ pub(crate) fn insert_upstream(filters: &mut Vec<Node>, instance: &Instance, opti
     filters.insert(0, filter(instance, options));
 }
 
-/// The file in which Envoy discovers an instance. Its version names the
-/// content, so that `/config_dump` tells which one Envoy has.
+/// The file in which Envoy discovers an instance. Its version names the content, so that
+/// `/config_dump` tells which one Envoy has: first the filter's configuration, in the digits
+/// that the filter logs when it has loaded it, then all of the resource.
 pub(crate) fn file(instance: &Instance, file: &FilterFile) -> Node {
     let resource = node!({
         "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
         "name": (&instance.name),
         "typed_config": (typed_config(instance, file)),
     });
+    let hash = |node| fnv1a(0, json_out::write(node).as_bytes());
+    let (configuration, whole) = (hash(&instance.config), hash(&resource));
     // With letters in front: digits alone would be a number in YAML.
-    let hash = fnv1a(0, json_out::write(&resource).as_bytes());
     node!({
-        "version_info": (format!("btp-{hash:016x}")),
+        "version_info": (format!("btp-{configuration:016x}-{:08x}", whole & 0xffff_ffff)),
         "resources": [(resource)],
     })
 }

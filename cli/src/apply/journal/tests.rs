@@ -62,6 +62,7 @@ fn apply(envoy: &str, spec: &Node) -> Result<Applied, String> {
         ecds: None,
         faults_behind: None,
         limits_behind: None,
+        access_log: false,
         rate_limits: Service::assumed(),
     };
     let mut findings = Vec::new();

@@ -224,6 +224,7 @@ fn contents<'a>(scene: Scene<'a>, index: usize, used: &[usize], needs: &Needs) -
         root_id: root_id(scene, index),
         attachment: None,
         gathers: needs.gathers.is_some(),
+        access_log: scene.options.access_log,
     }
 }
 

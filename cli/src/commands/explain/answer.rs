@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::decisions::Decision;
 use crate::apply::placement::Destination;
 use crate::commands::json;
 
@@ -29,6 +30,16 @@ pub(super) struct Explained {
     /// The host of the request, if it named none.
     pub(super) host: Option<String>,
     pub(super) effective_policy: Option<Governing>,
+    /// If it is about a request.
+    pub(super) decided: Option<Decided>,
+}
+
+/// What the filter decides of a request.
+pub(super) struct Decided {
+    /// The request, in a few words.
+    pub(super) request: String,
+    /// One for each capability that the policy has.
+    pub(super) decisions: Vec<Decision>,
 }
 
 /// The policy that governs there.
@@ -85,6 +96,9 @@ impl Explained {
             "mergedWith": effective_policy.and_then(|it| it.merged_with.as_ref()),
             "mergeType": effective_policy.and_then(|it| it.how),
             "fields": fields.iter().map(Field::as_json).collect::<Vec<Value>>(),
+            "decisions": self.decided.as_ref().map(|it| {
+                it.decisions.iter().map(Decision::as_json).collect::<Vec<Value>>()
+            }),
         })
     }
 
@@ -145,6 +159,10 @@ impl Explained {
                     );
                 }
             }
+        }
+        if let Some(decided) = self.decided.as_ref().filter(|it| !it.decisions.is_empty()) {
+            let _ = writeln!(out, "  what the filter decides of {}:", decided.request);
+            decided.decisions.iter().for_each(|it| it.write(out));
         }
     }
 }

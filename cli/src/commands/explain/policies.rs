@@ -40,6 +40,7 @@ pub(super) fn run(
         native_fields: Some(NativeFields::Applied),
         enforce: Some(Vec::new()),
         allow_on_headers_stop_iteration: false,
+        access_log: false,
     };
     let node = compose(&input, &instance);
     let config = match PluginConfig::from_node(&node) {

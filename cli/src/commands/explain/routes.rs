@@ -8,8 +8,9 @@ use btp_policy::attach::Reason;
 use btp_policy::node::Node;
 use serde_json::Value;
 
-use super::answer::{Answer, Enforced, Explained, Field, Governing};
+use super::answer::{Answer, Decided, Enforced, Explained, Field, Governing};
 use super::bodies;
+use super::decisions::{self, Asked, Decision, Known};
 use super::policies::refuse;
 use crate::apply::effective::{Effective, Kept, Line};
 use crate::apply::options::{FilterFile, Options, object_name};
@@ -19,6 +20,7 @@ use crate::commands::files::{Files, Summary};
 use crate::commands::json::{self, ReportFormat};
 use crate::commands::{Error, Outcome};
 use crate::diagnostics::{self, Format};
+use crate::documents::Input;
 use crate::envoy::files::Config;
 use crate::envoy::l4::L4Proxy;
 use crate::envoy::model::{HttpConnectionManager, RouteId};
@@ -34,8 +36,8 @@ pub(super) enum Question<'a> {
     All,
     /// The routes of this name.
     Route(&'a str),
-    /// The route that takes this request.
-    Request(&'a str),
+    /// The route that takes this request, and what is decided of it.
+    Request(&'a str, &'a Known),
 }
 
 /// Answers it; false if something was refused or nothing was found.
@@ -48,9 +50,10 @@ pub(super) fn run(
     format: ReportFormat,
 ) -> Result<Outcome, Error> {
     let request = match question {
-        Question::Request(text) => {
+        Question::Request(text, known) => {
             let request = Request::parse(text);
-            Some(request.ok_or_else(|| Error::NoRequest(text.to_owned()))?)
+            let request = request.ok_or_else(|| Error::NoRequest(text.to_owned()))?;
+            Some((request.with_headers(known.headers.clone()), known))
         }
         _ => None,
     };
@@ -66,6 +69,7 @@ pub(super) fn run(
         ecds: None,
         faults_behind: None,
         limits_behind: None,
+        access_log: false,
         // To explain is not to enforce: who counts is for `apply` to know.
         rate_limits: Service::assumed(),
     };
@@ -80,6 +84,7 @@ pub(super) fn run(
     let explainer = Explainer {
         plan: &plan,
         specs: &specs,
+        input: &input,
     };
     let mut answer = Answer::default();
     match question {
@@ -89,10 +94,10 @@ pub(super) fn run(
             answer.places.extend(explainer.l4_proxies());
         }
         Question::Route(name) => answer.places = explainer.routes(|title| title == name),
-        Question::Request(_) => {
+        Question::Request(..) => {
             let request = request.iter();
             answer.places = request
-                .flat_map(|it| explainer.request(it, &config))
+                .flat_map(|(it, known)| explainer.request(it, known, &config))
                 .collect();
         }
     }
@@ -141,6 +146,7 @@ pub(super) fn run(
 struct Explainer<'a> {
     plan: &'a Plan,
     specs: &'a [Option<&'a Node>],
+    input: &'a Input,
 }
 
 impl Explainer<'_> {
@@ -179,7 +185,7 @@ impl Explainer<'_> {
     }
 
     /// What becomes of a request, on each listener.
-    fn request(&self, request: &Request, config: &Config) -> Vec<Explained> {
+    fn request(&self, request: &Request, known: &Known, config: &Config) -> Vec<Explained> {
         let model = &self.plan.model;
         let managers = model.managers.iter().enumerate();
         let place = |(index, manager): (usize, &HttpConnectionManager)| {
@@ -191,13 +197,37 @@ impl Explainer<'_> {
             let taken = taken.and_then(|(request, (address, it))| request.route_in(it, address));
             let mut ids = model.ids_of(manager);
             let id = taken.and_then(|taken| ids.find(|id| model.route(*id).address == taken));
+            let full = asked.clone().unwrap_or_else(|| request.clone());
             let asked = asked.filter(|_| !request.names_host());
             Explained {
                 host: asked.map(|it| it.host().to_owned()),
+                decided: self.decided(index, id, &Asked::new(full, known)),
                 ..self.route(index, id)
             }
         };
         managers.map(place).collect()
+    }
+
+    /// What the filter decides of a request that takes this route, or none; `None` if no
+    /// policy governs there.
+    fn decided(&self, manager: usize, route: Option<RouteId>, asked: &Asked) -> Option<Decided> {
+        let it = self.governing(manager, route)?;
+        let policy = decisions::merged(it, &self.plan.policies, self.specs, self.input);
+        Some(Decided {
+            request: asked.title(),
+            decisions: match policy {
+                Ok(policy) => decisions::all(&policy, asked),
+                Err(reason) => vec![Decision::unknown(&reason)],
+            },
+        })
+    }
+
+    /// The spec that is in force on a route, or on what no route takes.
+    fn governing(&self, manager: usize, route: Option<RouteId>) -> Option<&Effective> {
+        self.plan.effective.iter().find(|it| match route {
+            Some(id) => it.routes.contains(&(manager, id)),
+            None => it.default_for.contains(&manager),
+        })
     }
 
     /// One route, or what no route takes.
@@ -210,10 +240,7 @@ impl Explainer<'_> {
             Some(name) => format!("route {name}"),
             None => "no route".to_owned(),
         };
-        let effective_policy = plan.effective.iter().find(|it| match route {
-            Some(id) => it.routes.contains(&(index, id)),
-            None => it.default_for.contains(&index),
-        });
+        let effective_policy = self.governing(index, route);
         let scope = match route {
             Some(route) => Scope::Route {
                 manager: index,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::state::RequestState;
 use super::{Context, Exchange};
 use crate::action::{Action, Flow, Reply};
+use crate::decision::{Decided, Value};
 use crate::host::Host;
 use crate::plan::PolicyPlan;
 use crate::request_buffer::{Buffering, Refusal};
@@ -41,6 +42,10 @@ impl Exchange {
     pub fn refuse<H: Host>(&mut self, cx: &mut Context<'_, H>, reply: &Arc<Reply>) -> Flow {
         match cx.plan.policy(self.policy) {
             Some(policy) if self.awaited_body(cx.plan).is_some() => {
+                if let Some(buffering) = &policy.buffering {
+                    let counter = buffering.too_large.counter;
+                    cx.event.note(counter, Decided::BodyUnseen, Value::None);
+                }
                 self.drop_body(policy, cx);
                 self.reply(policy, reply, cx)
             }
@@ -154,7 +159,9 @@ impl Exchange {
             && !progress.is_complete()
             && status == Some(TOO_LARGE)
         {
-            cx.event.count(buffering.overflow.counter);
+            let overflow = Decided::HostOverflow;
+            cx.event
+                .decided(buffering.overflow.counter, overflow, Value::None);
             cx.event.log(&buffering.overflow.log);
         }
         self.drop_body(policy, cx);
@@ -230,7 +237,8 @@ impl Exchange {
         cx: &mut Context<'_, H>,
     ) -> Flow {
         self.drop_body(policy, cx);
-        cx.event.count(refusal.counter);
+        cx.event
+            .decided(refusal.counter, refusal.decided, Value::None);
         if let Some(log) = &refusal.log {
             cx.event.log(log);
         }

@@ -32,7 +32,7 @@ impl<'a, H: Host> Context<'a, H> {
             plan,
             worker,
             ledger,
-            event: Event::new(host, out),
+            event: Event::new(host, out).logged_as(plan.logged()),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::state::{RequestState, ResponseState};
 use super::{Context, Exchange, RequestFacts};
 use crate::action::{Action, Flow, Reply, Response};
+use crate::decision::{Decided, Value};
 use crate::fault::AbortOutcome;
 use crate::grpc::reply_format::ReplyFormat;
 use crate::host::Host;
@@ -137,7 +138,8 @@ impl Exchange {
             cx.event.count(delayed.overflow);
             return self.after_delay(policy, None, cx);
         }
-        cx.event.count(delayed.delays);
+        let value = Value::Nanos(nanos);
+        cx.event.decided(delayed.delays, Decided::Delayed, value);
         cx.event.record_ms(delayed.delay_ms, nanos);
         self.request = RequestState::Delayed { until, abort };
         self.is_delayed = true;
@@ -172,7 +174,11 @@ impl Exchange {
             return self.admit_body(policy, cx);
         }
         self.drop_body(policy, cx);
-        cx.event.count(fault.aborts);
+        let value = match &abort {
+            AbortOutcome::Reply(reply) => Value::Status(reply.status),
+            _ => Value::Reset,
+        };
+        cx.event.decided(fault.aborts, Decided::Aborted, value);
         if let AbortOutcome::Reply(reply) = abort {
             return self.reply(policy, &reply, cx);
         }

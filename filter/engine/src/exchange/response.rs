@@ -3,6 +3,7 @@
 use super::state::ResponseState;
 use super::{Context, Exchange};
 use crate::action::{Action, Flow, HeaderEdit};
+use crate::decision::{Decided, Value};
 use crate::host::{Host, response_status};
 use crate::plan::PolicyPlan;
 use crate::response_override::Instead;
@@ -67,7 +68,8 @@ impl Exchange {
             return Flow::Continue;
         };
         if let (Some(status), Some(fault)) = (injected_status, &policy.fault) {
-            cx.event.count(fault.aborts);
+            let value = Value::Status(status);
+            cx.event.decided(fault.aborts, Decided::Aborted, value);
             let status = HeaderEdit::status(status);
             cx.event.out.push(Action::EditResponseHeader(status));
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::state::RequestState;
 use super::{Context, Exchange};
 use crate::action::{Action, Flow, HeaderEdit, Reply, Response};
+use crate::decision::{Decided, Value};
 use crate::grpc::reply_format::ReplyFormat;
 use crate::host::{Attribute, Host};
 use crate::retry::{
@@ -93,9 +94,9 @@ impl Exchange {
         let Some(budget) = retries.and_then(|retries| retries.budget.as_ref()) else {
             return settlement;
         };
-        let out = &mut *cx.event.out;
         if settled.observer_is_missing {
-            out.push(Action::Log(budget.reserve_mode().into()));
+            let message = Action::Log(budget.reserve_mode().into());
+            cx.event.out.push(message);
         }
         if settled.marked {
             let edit = HeaderEdit::Remove(RATE_LIMITED.into());
@@ -104,7 +105,10 @@ impl Exchange {
         if !settled.refused {
             return settlement;
         }
-        out.push(Action::SetProperty(PROPERTY, REPORT.1));
+        let property = Action::SetProperty(PROPERTY, REPORT.1);
+        cx.event.out.push(property);
+        let exhausted = Decided::BudgetExhausted;
+        cx.event.note_of(&budget.labels, exhausted, Value::None);
         settlement.reply = budget.reply.clone();
         if budget.reports {
             let edit = HeaderEdit::Set(REPORT.0.into(), REPORT.1.into());

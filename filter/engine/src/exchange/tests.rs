@@ -12,6 +12,7 @@ use crate::testing::feed;
 use crate::testing::{FakeHost, Message, Proxy, demo_upstream};
 use crate::worker::Worker;
 
+mod decisions;
 mod order;
 
 const MS: u64 = 1_000_000;

@@ -75,12 +75,8 @@ impl LimitsCompiler {
         if local.disabled || local.rules.is_empty() {
             return None;
         }
-        let (default, conditional): (Vec<_>, Vec<_>) = local
-            .rules
-            .iter()
-            .partition(|rule| rule.selector.is_empty());
         let mut rules = Vec::new();
-        for rule in conditional.into_iter().chain(default) {
+        for (_, rule) in in_order(local) {
             let headers = HeaderFormat::of(rule, &rules);
             rules.push(self.rule(local, rule, headers, counters));
         }
@@ -279,6 +275,14 @@ impl Names {
         self.places.insert(name.to_owned(), place);
         Place::New(place)
     }
+}
+
+/// The rules as they are looked at, each with its place in the list: the default rule comes
+/// last.
+pub(super) fn in_order(local: &LocalRateLimit) -> impl Iterator<Item = (usize, &LocalRule)> {
+    let rules = || local.rules.iter().enumerate();
+    let conditional = rules().filter(|(_, rule)| !rule.selector.is_empty());
+    conditional.chain(rules().filter(|(_, rule)| rule.selector.is_empty()))
 }
 
 /// The conditions of the classes.

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use super::headers::{HeaderFormat, HeaderLists, LimitHeaders};
 use super::in_flight::InFlightKey;
 use super::limiter::Limiter;
+use super::queue::QueueMetrics;
 use super::token_bucket::{BucketRef, BucketState};
 use super::{MatchedRule, RateLimits, Rule, RuleLimit};
-use crate::action::{Action, Reply};
+use crate::action::Reply;
+use crate::decision::{Decided, Value};
 use crate::host::Host;
 
 /// The decision about a request.
@@ -48,8 +50,8 @@ struct TakenTokens {
     lists: HeaderLists,
     /// Nanoseconds until all tokens are there.
     wait_ns: u64,
-    /// Counts the waits.
-    queued: Vec<Action>,
+    /// Counts the waits, of so many nanoseconds.
+    queued: Vec<(QueueMetrics, u64)>,
 }
 
 impl RateLimits {
@@ -131,7 +133,7 @@ impl RateLimits {
             if limiter.acquire(key) {
                 acquired.push(key);
             } else {
-                limiter.count_concurrency_limited(key);
+                limiter.count_concurrency_limited(key, Decided::ConcurrencyLimited);
                 limiter.event.count(rule.limited);
                 refused.get_or_insert(&rule.concurrency_limited);
             }
@@ -174,7 +176,9 @@ impl RateLimits {
             }
         }
         // Only now: a request that another rule refuses has not been queued.
-        limiter.event.out.append(&mut taken.queued);
+        for (queue, wait_ns) in std::mem::take(&mut taken.queued) {
+            queue.record(wait_ns, limiter.event);
+        }
         Ok(taken)
     }
 
@@ -216,14 +220,15 @@ impl RateLimits {
     }
 
     /// Counts the refusals; gives the one that will last longest.
-    fn longest<H>(
+    fn longest<H: Host>(
         &self,
         refusals: &[Refusal],
         limiter: &mut Limiter<'_, '_, H>,
     ) -> Option<Refusal> {
         for refusal in refusals {
             if let Some(rule) = self.rules.get(refusal.matched_rule.rule) {
-                limiter.event.count(rule.limited);
+                let event = &mut *limiter.event;
+                event.decided(rule.limited, Decided::Limited, Value::None);
             }
         }
         refusals
@@ -264,9 +269,8 @@ impl TakenTokens {
         }
         if state.wait_ns > 0 {
             self.wait_ns = state.wait_ns.max(self.wait_ns);
-            if let Some(queue) = rule.queue {
-                self.queued.extend(queue.record(state.wait_ns));
-            }
+            self.queued
+                .extend(rule.queue.map(|queue| (queue, state.wait_ns)));
         }
     }
 }
@@ -302,7 +306,8 @@ impl Rule {
         let key = self.in_flight_key(matched_rule);
         if let Some(key) = key {
             if !limiter.acquire(key) {
-                limiter.count_concurrency_limited(key);
+                let decided = Decided::ShadowConcurrencyLimited;
+                limiter.count_concurrency_limited(key, decided);
                 return false;
             }
             in_flight.push(key);
@@ -311,6 +316,10 @@ impl Rule {
             (_, Some(bucket)) => limiter.take(bucket, self.cost).is_ok(),
             (limit, None) => limit == RuleLimit::Unlimited || matched_rule.is_counted,
         };
+        if !pays {
+            let event = &mut *limiter.event;
+            event.note(self.limited, Decided::ShadowLimited, Value::None);
+        }
         if let (Some(key), false) = (key, pays) {
             limiter.release(key);
             in_flight.pop();

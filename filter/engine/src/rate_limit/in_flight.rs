@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 
 use super::buckets::Key;
 use super::token_bucket::{KeyTable, LimitCounters, OVERFLOW_FACTOR};
+use crate::decision::{Decided, Value};
 use crate::event::{Event, LogMessage};
 use crate::host::Host;
 use crate::host::metrics::{CounterId, GaugeId};
@@ -124,7 +125,12 @@ impl ConcurrencyLimit {
     }
 
     /// Counts a request that got no permit.
-    pub(super) fn count_limited<H: Host>(&self, class: Class, event: &mut Event<'_, H>) {
+    pub(super) fn count_limited<H: Host>(
+        &self,
+        class: Class,
+        decided: Decided,
+        event: &mut Event<'_, H>,
+    ) {
         event.count(self.concurrency_limited);
         let of_class = class
             .place()
@@ -132,6 +138,9 @@ impl ConcurrencyLimit {
         if let Some(counter) = of_class {
             event.count(*counter);
         }
+        // The labels of a class say which one it is.
+        let counter = *of_class.unwrap_or(&self.concurrency_limited);
+        event.note(counter, decided, Value::None);
     }
 
     /// Where its permits are kept.

@@ -7,6 +7,7 @@ use super::in_flight::{ConcurrencyLimit, InFlight, InFlightKey};
 use super::leases::{Lease, Leases};
 use super::overflow;
 use super::token_bucket::{BucketPlace, BucketRef, BucketState, KeyTable, TokenBucket, WAYS};
+use crate::decision::Decided;
 use crate::event::Event;
 use crate::host::Host;
 use crate::host::shared_state::{Buckets, BucketsId, CellId, Cells, Contended, OverflowId, Update};
@@ -55,9 +56,9 @@ impl<H: Host> Limiter<'_, '_, H> {
     }
 
     /// Counts a request that found too many in flight.
-    pub(crate) fn count_concurrency_limited(&mut self, at: InFlightKey) {
+    pub(crate) fn count_concurrency_limited(&mut self, at: InFlightKey, decided: Decided) {
         if let Some(limit) = self.concurrency_limits.get(at.limit) {
-            limit.count_limited(at.class, self.event);
+            limit.count_limited(at.class, decided, self.event);
         }
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::{MatchedRule, RateLimits};
 use crate::action::Reply;
+use crate::decision::{Decided, Value};
 use crate::event::Event;
+use crate::host::Host;
 use crate::host::metrics::CounterId;
 
 /// `%RESPONSE_CODE_DETAILS%` of a refused request.
@@ -38,7 +40,7 @@ impl RateLimits {
     /// Counts for each rule that the request lacks its key, and gives the reply to that of
     /// one that is enforced. What lacks the key of a rule in shadow mode is not asked of
     /// that rule any more.
-    pub(crate) fn missing_key<H>(
+    pub(crate) fn missing_key<H: Host>(
         &self,
         matched: &mut Vec<MatchedRule>,
         event: &mut Event<'_, H>,
@@ -50,7 +52,11 @@ impl RateLimits {
             else {
                 return true;
             };
-            event.count(missing.counter);
+            let decided = match rule.shadow {
+                true => Decided::ShadowMissingKey,
+                false => Decided::MissingKey,
+            };
+            event.decided(missing.counter, decided, Value::None);
             if !rule.shadow {
                 reply.get_or_insert_with(|| Arc::clone(&missing.reply));
             }

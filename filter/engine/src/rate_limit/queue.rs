@@ -1,7 +1,9 @@
 //! What is counted of requests that wait for their tokens.
 
-use crate::action::Action;
+use crate::decision::{Decided, Value};
 use crate::definitions::Definitions;
+use crate::event::Event;
+use crate::host::Host;
 use crate::host::metrics::{CounterId, HistogramId, Labels, families};
 
 /// The metrics of a rule's queue.
@@ -21,10 +23,8 @@ impl QueueMetrics {
     }
 
     /// A request has to wait this long.
-    pub(super) fn record(self, wait_ns: u64) -> [Action; 2] {
-        [
-            Action::Count(self.queued),
-            Action::record_ms(self.milliseconds, wait_ns),
-        ]
+    pub(super) fn record<H: Host>(self, wait_ns: u64, event: &mut Event<'_, H>) {
+        event.decided(self.queued, Decided::Queued, Value::Nanos(wait_ns));
+        event.record_ms(self.milliseconds, wait_ns);
     }
 }

@@ -1,13 +1,21 @@
 //! Whether a request meets conditions: `clientSelectors` and what is written
 //! like them.
 
+use std::net::IpAddr;
+
 use btp_policy::spec::{
     MetadataCondition, MetadataMatch, MethodCondition, OnMissing, PathCondition, PathPattern,
     Selector, SourceCondition, ValueCondition,
 };
 
-use crate::host::headers::NO_HEADERS;
+use crate::host::headers::{HeaderView, NO_HEADERS};
 use crate::request::Request;
+
+/// Whether all conditions hold for a request of which this is known, and no metadata.
+#[must_use]
+pub fn holds(headers: &dyn HeaderView, source: Option<IpAddr>, selector: &Selector) -> bool {
+    meets(&Request::new(headers, source), selector)
+}
 
 /// Whether one of the alternatives is met, or there are none.
 pub(crate) fn meets_any(request: &Request<'_>, selectors: &[Selector]) -> bool {

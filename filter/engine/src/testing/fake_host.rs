@@ -60,6 +60,8 @@ pub struct FakeHost {
     pub upstream_host: Option<&'static str>,
     /// The filter state, by its keys.
     pub filter_states: HashMap<String, Vec<u8>>,
+    /// What access logs print of the exchange's decisions.
+    pub logged_decisions: Vec<u8>,
     /// The exchange's name.
     pub exchange_name: Option<[u8; 16]>,
     /// Accounts that several hosts may share.
@@ -211,6 +213,7 @@ impl Host for FakeHost {
             }
             Attribute::RouteName => self.route.as_deref(),
             Attribute::FilterState(key) => self.filter_states.get(key).map(Vec::as_slice),
+            Attribute::LoggedDecisions => Some(self.logged_decisions.as_slice()),
             Attribute::ExchangeName => self.exchange_name.as_ref().map(<[u8; 16]>::as_slice),
         };
         lent.filter(|value| !value.is_empty()).map(Cow::Borrowed)

@@ -31,6 +31,8 @@ pub struct Outcome {
     pub details: String,
     /// The client saw the connection break, and no response.
     pub is_reset: bool,
+    /// What an access log prints of decisions; `None`: `-`.
+    pub decision: Option<String>,
 }
 
 /// A proxy under one configuration.
@@ -107,6 +109,7 @@ impl Proxy {
         let mut request = request.clone();
         self.host.route = route.map(|name| name.as_bytes().to_vec());
         self.host.request_headers.clone_from(&request.headers);
+        self.host.logged_decisions.clear();
         self.host.start_time_ns = 1_795_249_815_123_456_789;
 
         let (flow, done) = self.take_in(&mut exchange, &mut request);
@@ -117,6 +120,7 @@ impl Proxy {
             upstream_requests: 0,
             details: String::new(),
             is_reset: false,
+            decision: None,
         };
         if flow == Flow::Stop {
             done.end(&request, &mut outcome);
@@ -143,6 +147,8 @@ impl Proxy {
         let nobody = &mut Message::default();
         self.perform(&mut out, &mut request, nobody, &mut Done::default());
         self.host.attempts = counted;
+        let decision = String::from_utf8_lossy(&self.host.logged_decisions);
+        outcome.decision = Some(decision.into_owned()).filter(|text| !text.is_empty());
         outcome
     }
 
@@ -272,6 +278,7 @@ impl Proxy {
                     request.set("content-length", &length.to_string());
                 }
                 Action::SetRequestHeader(name, value) => request.set(name, &value),
+                Action::LogDecisions(text) => self.host.logged_decisions = text,
                 Action::NameExchange(name) => self.host.exchange_name = Some(name),
                 Action::Log(_) | Action::SetProperty(..) => {}
             }

@@ -81,7 +81,8 @@ pub static CONFIG: Object = object(
         ),
         optional(
             "accessLog",
-            "Has no use in this version, and can only be false.",
+            "Tells the access log which policy and rule decided, and what: \
+             %FILTER_STATE(wasm.btp_decision:PLAIN)%.",
             Shape::Boolean,
         )
         .or("false"),

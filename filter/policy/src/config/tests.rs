@@ -323,7 +323,7 @@ fn keys_that_nothing_heeds_are_refused() {
             "enforce[0]: cannot be enforced with position Upstream",
         ),
         (r#""position":"upstream""#, "position: must be one of"),
-        (r#""accessLog":true"#, "accessLog: must be false"),
+        (r#""accessLog":"yes""#, "accessLog: must be true or false"),
         (
             r#""allowOnHeadersStopIteration":"yes""#,
             "allowOnHeadersStopIteration: must be true or false",

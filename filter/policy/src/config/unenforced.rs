@@ -10,19 +10,6 @@ use crate::problem::{Problem, Problems};
 use crate::read::{Cursor, Object};
 use crate::spec::{Capability, Instead, OverrideRule, RedirectMode, owner_of};
 
-/// Refuses settings of the configuration that nothing heeds yet.
-pub(super) fn refuse_keys(config: &Object<'_>, problems: &mut Problems) {
-    if let Some(at) = config.get("accessLog")
-        && at.boolean(problems) == Some(true)
-    {
-        at.refuse(
-            problems,
-            Code::UnusedSetting,
-            "must be false: this version of the filter has no use for it",
-        );
-    }
-}
-
 /// Refuses fields that only Envoy's own configuration can put into force,
 /// or warns that they are ignored, or trusts that they are applied.
 pub(super) fn check_native_fields(

@@ -82,7 +82,7 @@ const SMALL: &str = r#"{"policies": [{"metadata": {"name": "rest"}, "spec": {
         {"name": "few", "shared": true, "concurrency": {"max": 3}}]}}}}],
     "limits": {"distinctKeys": 64, "routes": 2}}"#;
 
-const UPSTREAM: &str = r#"{"position": "Upstream", "policies": [{"metadata": {"name": "tries"}, "spec": {
+const UPSTREAM: &str = r#"{"position": "Upstream", "accessLog": true, "policies": [{"metadata": {"name": "tries"}, "spec": {
     "faultInjection": {"position": "Upstream", "attempts": [1, 3],
         "delay": {"fixedDelay": "15ms", "percentage": 40},
         "abort": {"httpStatus": 503, "percentage": 30}, "maxActive": 3}}}],

@@ -34,6 +34,8 @@ pub(super) struct Facts {
     pub(super) attempts: u32,
     /// Its name, which the attempts upstream know as well.
     pub(super) name: Option<Vec<u8>>,
+    /// What access logs print of its decisions.
+    pub(super) decisions: Vec<u8>,
     pub(super) forwarded: bool,
     /// When the client's request began; 0 until the exchange begins.
     pub(super) started_ns: u64,
@@ -159,6 +161,7 @@ impl Host for View<'_> {
             Attribute::RouteName => facts.route.as_deref(),
             Attribute::UpstreamCluster => facts.cluster.as_deref(),
             Attribute::ExchangeName => facts.name.as_deref(),
+            Attribute::LoggedDecisions => Some(facts.decisions.as_slice()),
             Attribute::ResponseCodeDetails if facts.via_upstream => Some(VIA_UPSTREAM.as_bytes()),
             Attribute::ClientAddress => {
                 let address = SocketAddr::new(facts.source?, 0);

@@ -110,6 +110,11 @@ impl Visit {
                     self.facts.name = Some(name.to_vec());
                     self.is_still_here(of_request && goes_on)
                 }
+                Action::LogDecisions(text) => {
+                    let before = std::mem::replace(&mut self.facts.decisions, text.clone());
+                    // What comes after a reply may come after the line is written.
+                    ends == 0 && event != Event::Done && is_log_text(&before, text)
+                }
                 Action::ReplaceResponseHeaders(headers) => {
                     let mut fields = headers.iter().map(|(name, value)| (&**name, &**value));
                     let status = headers.iter().find(|(name, _)| name == b":status");
@@ -200,6 +205,15 @@ fn is_edit(edit: &HeaderEdit) -> bool {
 }
 
 /// A header beside those of the message's framing.
+/// Whether a log can print it in one field, and it says more than before.
+fn is_log_text(before: &[u8], text: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_graphic() && *byte != b'"' || *byte == b' ';
+    before.len() < text.len()
+        && text.starts_with(before)
+        && text.len() <= 512
+        && text.iter().all(fits)
+}
+
 fn is_header((name, value): (&[u8], &[u8])) -> bool {
     name != b"content-length" && !name.starts_with(b":") && is_field((name, value))
 }

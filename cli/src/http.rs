@@ -11,13 +11,36 @@ use crate::host_port::HostPort;
 /// Headers of an answer that are read; Envoy sends about eight.
 const MOST_HEADERS: usize = 64;
 
-/// The largest answer: a `/config_dump` of a hundred thousand routes has less.
-const LARGEST: u64 = 1 << 30;
+/// How much is waited for and read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// How long the answer may take.
+    pub(crate) patience: Duration,
+    /// How large it may be, in bytes.
+    pub(crate) largest: usize,
+}
 
-/// The body of what is at `path`, within `patience`; anything but 200 is an
-/// error.
-pub(super) fn get(address: &HostPort, path: &str, patience: Duration) -> io::Result<Vec<u8>> {
-    let deadline = Instant::now() + patience;
+/// The body of what is at `path`; anything but 200 is an error.
+///
+/// # Errors
+/// The host is not there, takes too long ([`ErrorKind::TimedOut`]) or answers with what is
+/// no answer, with too much, or with another status ([`ErrorKind::InvalidData`]).
+pub(crate) fn get(address: &HostPort, path: &str, bounds: Bounds) -> io::Result<Vec<u8>> {
+    read(address, path, bounds).map_err(|error| match error.kind() {
+        // A socket whose time is up says that it would block.
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => {
+            let seconds = bounds.patience.as_secs_f64();
+            io::Error::new(
+                ErrorKind::TimedOut,
+                format!("it does not answer within {seconds} s"),
+            )
+        }
+        _ => error,
+    })
+}
+
+fn read(address: &HostPort, path: &str, bounds: Bounds) -> io::Result<Vec<u8>> {
+    let deadline = Instant::now() + bounds.patience;
     let mut stream = connect(address, deadline)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.set_write_timeout(Some(left(deadline)?))?;
@@ -32,9 +55,14 @@ pub(super) fn get(address: &HostPort, path: &str, patience: Duration) -> io::Res
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        if u64::try_from(answer.len()).unwrap_or(u64::MAX) > LARGEST {
-            return Err(wrong("it answers with more than 1 GiB"));
+        if answer.len() > bounds.largest {
+            let mebibytes = bounds.largest >> 20;
+            return Err(wrong(&format!("it answers with more than {mebibytes} MiB")));
         }
+    }
+    if answer.is_empty() {
+        let why = "it closes the connection without an answer";
+        return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
     }
     body_of(&answer)
 }
@@ -119,6 +147,9 @@ fn wrong(what: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
     use super::*;
 
     fn body(answer: &str) -> Result<String, String> {
@@ -141,6 +172,43 @@ mod tests {
         assert_eq!(
             body(&format!("{head}content-length: 0\r\n\r\n")),
             Ok(String::new())
+        );
+    }
+
+    /// Asks somebody who does this with a connection.
+    fn ask(serve: fn(TcpStream), bounds: Bounds) -> io::Error {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("is bound").to_string();
+        let served = thread::spawn(move || serve(listener.accept().expect("somebody asks").0));
+        let error = get(&address.parse().expect("an address"), "/", bounds).expect_err("fails");
+        served.join().expect("does not panic");
+        error
+    }
+
+    #[test]
+    fn who_takes_too_long_or_says_too_much_is_not_heard_to_the_end() {
+        let bounds = Bounds {
+            patience: Duration::from_millis(200),
+            largest: 1 << 20,
+        };
+        // Until the other one has given up.
+        let silent = |mut stream: TcpStream| {
+            let _ = stream.read_to_end(&mut Vec::new());
+        };
+        let error = ask(silent, bounds);
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), "it does not answer within 0.2 s");
+        let endless = |mut stream: TcpStream| while stream.write_all(&[b'x'; 65536]).is_ok() {};
+        let patience = Duration::from_secs(60);
+        let error = ask(endless, Bounds { patience, ..bounds });
+        assert_eq!(error.to_string(), "it answers with more than 1 MiB");
+        let gone = |mut stream: TcpStream| {
+            let _ = stream.read(&mut [0; 1024]);
+        };
+        let error = ask(gone, Bounds { patience, ..bounds });
+        assert_eq!(
+            error.to_string(),
+            "it closes the connection without an answer"
         );
     }
 

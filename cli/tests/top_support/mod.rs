@@ -1,0 +1,5 @@
+//! What `top.rs` plays with.
+
+pub(crate) mod admin;
+mod screen;
+pub(crate) mod terminal;
