@@ -226,8 +226,6 @@ async fn a_budget_of_a_route_has_its_name_as_label() -> Result<()> {
         if scope == "Policy" {
             let start = [
                 "btp_retry_budget_balance{@}",
-                "btp_retry_budget_debug_held{@}",
-                "btp_retry_budget_debug_min_held{@}",
                 "btp_retry_budget_min_retries{@}",
                 "btp_retry_budget_refused{@}",
                 "btp_retry_budget_requests{@}",
