@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::bootstrap::{cluster, upstream_filtered};
 use crate::client::h1;
-use crate::setup::labelled;
+use crate::series::labelled;
 use crate::{Body, Builder, Envoy, Prometheus, Request, Route, Upstream, wait};
 
 /// Workers of the Envoy.

@@ -36,6 +36,7 @@ pub mod replay;
 pub mod repo;
 pub mod scenario;
 pub mod scene;
+pub mod series;
 pub mod setup;
 pub mod storm;
 pub mod terminal;

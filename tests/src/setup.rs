@@ -1,10 +1,10 @@
 //! What many tests begin with: an Envoy with one policy in front of one
 //! upstream.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::{Bootstrap, Builder, Envoy, Route, Upstream};
+use crate::{Builder, Envoy, Route, Upstream};
 
 impl Builder {
     /// Sends what no route so far takes to `upstream`, the cluster `backend`.
@@ -20,15 +20,6 @@ impl Envoy {
         let name = format!("wasmcustom.btp.default.p.{name}");
         Ok(self.stat(&name).await?.unwrap_or(0))
     }
-}
-
-/// A configuration with the labels of metrics that every shipped one has.
-pub fn labelled(mut bootstrap: Bootstrap) -> Result<Bootstrap> {
-    let shipped = Bootstrap::load("examples/apply/envoy.yaml")?;
-    let tags = shipped.config()["stats_config"]["stats_tags"].clone();
-    ensure!(tags.as_array().is_some_and(|tags| tags.len() > 2), "{tags}");
-    bootstrap.edit(|config| config["stats_config"]["stats_tags"] = tags);
-    Ok(bootstrap)
 }
 
 /// The plugin configuration of a policy `p` with this `requestBuffer`.

@@ -1,75 +1,17 @@
 //! What Prometheus scrapes: the same series with both builds, wherever the filter is, under
 //! the labels that the shipped configurations make.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
-use btp_tests::bootstrap::{cluster, upstream_filtered, wasm_filter};
-use btp_tests::setup::labelled;
+use btp_tests::bootstrap::{cluster, upstream_filtered};
+use btp_tests::series::{PATIENCE, POLICY, Place, Series, labelled, plugin, scraped};
 use btp_tests::{Builder, Envoy, Request, Route, Upstream, wait};
-use regex_lite::Regex;
 use serde_json::{Value, json};
-
-const PATIENCE: Duration = Duration::from_secs(20);
-const CODEC: &str =
-    "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec";
-
-/// Where an instance at the upstream position is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Behind {
-    Router,
-    Cluster,
-}
-
-/// Series and their values, without labels that are empty or Envoy's own.
-type Series = BTreeMap<String, u64>;
-
-fn plugin(position: &str, spec: &Value) -> Value {
-    json!({"position": position, "policies":
-        [{"metadata": {"namespace": "team", "name": "p.q"}, "spec": spec}]})
-}
-
-/// What Prometheus makes of the statistics whose names begin so.
-async fn scraped(envoy: &Envoy, prefix: &str) -> Result<Series> {
-    let text = envoy.admin_get("/stats/prometheus").await?;
-    // As docs/reference/metrics.md says.
-    let of_cluster = Regex::new("^envoy_cluster_.+_dynamicmodulescustom_(btp_.+)$")?;
-    let mut found = Series::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let Some((name, value)) = line.rsplit_once(' ') else {
-            continue;
-        };
-        let (name, labels) = name.split_once('{').context("has labels")?;
-        let name = of_cluster.replace(name, "$1");
-        if !name.starts_with(prefix) || name.ends_with("_bucket") || name.ends_with("_sum") {
-            continue;
-        }
-        let labels: Vec<&str> = labels
-            .trim_end_matches('}')
-            .split(',')
-            .filter(|it| !it.ends_with("=\"\"") && !it.starts_with("envoy_"))
-            .collect();
-        let value: f64 = value.parse().context("is a number")?;
-        #[expect(
-            clippy::cast_sign_loss,
-            clippy::cast_possible_truncation,
-            reason = "counts"
-        )]
-        let value = value as u64;
-        *found
-            .entry(format!("{name}{{{}}}", labels.join(",")))
-            .or_default() += value;
-    }
-    Ok(found)
-}
 
 /// Waits until the series with these names are these and no others.
 async fn wait_for(envoy: &Envoy, prefix: &str, wanted: &[(&str, u64)]) -> Result<()> {
-    let whose = r#"btp_namespace="team",btp_policy="p.q""#;
     let wanted: Series = wanted
         .iter()
-        .map(|(name, value)| (name.replace('@', whose), *value))
+        .map(|(name, value)| (name.replace('@', POLICY), *value))
         .collect();
     let mut last = Series::new();
     let waited = wait::until_async("the series", PATIENCE, async || {
@@ -83,10 +25,9 @@ async fn wait_for(envoy: &Envoy, prefix: &str, wanted: &[(&str, u64)]) -> Result
 
 /// Waits until these series are there, at zero, beside others.
 async fn wait_for_all(envoy: &Envoy, prefix: &str, wanted: &[&str]) -> Result<()> {
-    let whose = r#"btp_namespace="team",btp_policy="p.q""#;
     wait::until_async("series at zero", PATIENCE, async || {
         let all = scraped(envoy, prefix).await?;
-        let is_zero = |name: &&str| all.get(&name.replace('@', whose)) == Some(&0);
+        let is_zero = |name: &&str| all.get(&name.replace('@', POLICY)) == Some(&0);
         Ok(wanted.iter().all(is_zero).then_some(()))
     })
     .await
@@ -243,8 +184,7 @@ async fn a_budget_of_a_route_has_its_name_as_label() -> Result<()> {
         );
         wait::until_async("the budget", PATIENCE, async || {
             let all = scraped(&envoy, "btp_retry_budget_").await?;
-            let whose = r#"btp_namespace="team",btp_policy="p.q""#;
-            let of = |name: &str| all.get(&name.replace('@', whose)).copied();
+            let of = |name: &str| all.get(&name.replace('@', POLICY)).copied();
             let found = [&requests, &retries, &min, &refused].map(|name| of(name));
             Ok((found == [Some(1), Some(0), Some(0), Some(0)]).then_some(()))
         })
@@ -254,54 +194,10 @@ async fn a_budget_of_a_route_has_its_name_as_label() -> Result<()> {
     Ok(())
 }
 
-/// What an instance behind the router counts has the same name, with and without one in
-/// front of it.
 #[tokio::test(flavor = "multi_thread")]
-async fn instances_behind_the_router_count_under_the_same_names() -> Result<()> {
-    let spec = json!({"faultInjection": {"position": "Upstream", "delay": {"fixedDelay": "5ms"}}});
-    for behind in [Behind::Router, Behind::Cluster] {
-        for is_in_front in [true, false] {
-            let upstream = Upstream::start().await?;
-            let mut backend = cluster("back.end", upstream.addr());
-            if behind == Behind::Cluster {
-                backend = upstream_filtered(backend, &plugin("Upstream", &spec))?;
-            }
-            let mut builder = Builder::new()
-                .raw_cluster(backend)
-                .route(Route::cluster("/", "back.end"));
-            if is_in_front {
-                builder = builder.plugin(&plugin("Downstream", &spec));
-            }
-            let mut bootstrap = builder.build()?;
-            if behind == Behind::Router {
-                let filter = wasm_filter(&plugin("Upstream", &spec), false)?;
-                bootstrap.edit_http("main", |http| {
-                    let filters = http["http_filters"].as_array_mut();
-                    if let Some(router) = filters.and_then(|filters| filters.last_mut()) {
-                        router["typed_config"]["upstream_http_filters"] = json!([filter,
-                            {"name": "codec", "typed_config": {"@type": CODEC}}]);
-                    }
-                })?;
-            }
-            let envoy = Envoy::start(&labelled(bootstrap)?).await?;
-            for _ in 0..3 {
-                ensure!(envoy.get("/").await?.status == 200);
-            }
-            let counted = wait::until_async("the delays", PATIENCE, async || {
-                let all = scraped(&envoy, "btp_fault_delay").await?;
-                let whose = r#"{btp_namespace="team",btp_policy="p.q"}"#;
-                let of = |name: &str| all.get(&format!("{name}{whose}")).copied();
-                let found = [
-                    "btp_fault_delays_injected",
-                    "btp_fault_delay_milliseconds_count",
-                ]
-                .map(of);
-                Ok((found == [Some(3); 2] && all.len() == 2).then_some(()))
-            });
-            counted
-                .await
-                .with_context(|| format!("{behind:?} {is_in_front}"))?;
-        }
+async fn series_have_the_same_names_wherever_the_filter_is() -> Result<()> {
+    for place in Place::ALL {
+        place.check().await.with_context(|| format!("{place:?}"))?;
     }
     Ok(())
 }

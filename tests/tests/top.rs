@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use btp_tests::client::h1;
+use btp_tests::series::labelled;
 use btp_tests::{Build, Builder, Envoy, Route, Upstream, repo};
 use serde_json::{Value, json};
 
@@ -12,14 +13,14 @@ use serde_json::{Value, json};
 fn policies() -> Value {
     let at = |path: &str| json!([{"path": {"type": "PathPrefix", "value": path}}]);
     json!({"policies": [
-        {"metadata": {"name": "limits", "namespace": "shop"}, "spec": {
+        {"metadata": {"name": "limits.v1", "namespace": "shop"}, "spec": {
             "rateLimit": {"local": {"rules": [
                 {"name": "per-hour", "clientSelectors": at("/limited"),
                     "limit": {"requests": 2, "unit": "Hour"}},
                 {"name": "trial", "clientSelectors": at("/limited"), "shadowMode": true,
                     "limit": {"requests": 1, "unit": "Hour"}}]}},
             "faultInjection": {"delay": {"fixedDelay": "20ms"}, "match": at("/slow")},
-            "responseOverride": [{"match": {"statusCodes": [{"type": "Value", "value": 404}]},
+            "responseOverride": [{"name": "not-found", "match": {"statusCodes": [{"type": "Value", "value": 404}]},
                 "response": {"body": {"type": "Inline", "inline": "nothing here"}}}]}}]})
 }
 
@@ -30,7 +31,12 @@ const EXPECTED: [(&str, Option<&str>, &str, u64); 6] = [
     ("rateLimit", Some("trial"), "shadow_limited", 1),
     ("faultInjection", None, "fault_delays_injected", 2),
     ("responseOverride", None, "responses_overridden", 1),
-    ("responseOverride", Some("0"), "responses_overridden", 1),
+    (
+        "responseOverride",
+        Some("not-found"),
+        "responses_overridden",
+        1,
+    ),
 ];
 
 async fn load(envoy: &Envoy) -> Result<()> {
@@ -54,13 +60,8 @@ async fn start() -> Result<(Envoy, Upstream)> {
         .concurrency(2)
         .route(Route::cluster("/", "backend").named("all"))
         .cluster("backend", upstream.addr());
-    let mut bootstrap = bootstrap.build()?;
     // Labels for Prometheus do not change the names that are asked for.
-    bootstrap.edit(|config| {
-        config["stats_config"] = json!({"stats_tags": [
-            {"tag_name": "btp_namespace", "regex": r"^wasmcustom\.btp\.(([^.]+)\.)"},
-            {"tag_name": "btp_policy", "regex": r"^wasmcustom\.btp\.[^.]+\.(([^.]+)\.)"}]});
-    });
+    let bootstrap = labelled(bootstrap.build()?)?;
     let envoy = Envoy::start(&bootstrap).await?;
     Ok((envoy, upstream))
 }
@@ -77,7 +78,7 @@ fn counter<'a>(object: &'a Value, expected: &(&str, Option<&str>, &str, u64)) ->
     let (capability, rule, what, _) = expected;
     let mut rules = object["rules"].as_array()?.iter();
     let row = rules.find(|it| {
-        it["policy"] == "shop/limits"
+        it["policy"] == "shop/limits.v1"
             && it["capability"] == *capability
             && it["rule"] == json!(rule)
     })?;
@@ -171,7 +172,7 @@ async fn a_table_and_an_object_of_now_have_the_rules() -> Result<()> {
         .context("no rule")?;
     let cells: Vec<&str> = line.split_whitespace().take(5).collect();
     ensure!(
-        cells == ["shop/limits", "rateLimit", "per-hour", "2", "3"],
+        cells == ["shop/limits.v1", "rateLimit", "per-hour", "2", "3"],
         "{table}"
     );
     Ok(())

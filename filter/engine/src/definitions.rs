@@ -220,6 +220,43 @@ mod tests {
         assert!(Label::Route.name().contains('_') && Label::Cluster.name().contains('_'));
     }
 
+    /// Nor does another limit or response: dashboards outlive changes.
+    #[test]
+    fn a_rule_that_is_inserted_renames_no_series() {
+        let rule = |value: u32, requests: u32| {
+            format!(
+                r#"{{"clientSelectors":[{{"headers":[{{"name":"a","value":"{value}"}}]}}],
+                    "limit":{{"requests":{requests},"unit":"Hour"}}}}"#
+            )
+        };
+        let page = |status: u32, body: &str| {
+            format!(
+                r#"{{"match":{{"statusCodes":[{{"value":{status}}}]}},
+                    "response":{{"body":{{"inline":"{body}"}}}}}}"#
+            )
+        };
+        let names = |rules: &[String], pages: &[String]| -> BTreeSet<String> {
+            let (rules, pages) = (rules.join(","), pages.join(","));
+            let text = format!(
+                r#"{{"policies":[{{"metadata":{{"name":"p"}},"spec":{{
+                    "rateLimit":{{"local":{{"rules":[{rules}]}}}},
+                    "responseOverride":[{pages}]}}}}]}}"#
+            );
+            let plan = Plan::compile(PluginConfig::parse(text.as_bytes()).unwrap());
+            series(&plan).map(Series::to_string).collect()
+        };
+        let before = names(
+            &[rule(1, 5), rule(2, 5)],
+            &[page(404, "no"), page(503, "no")],
+        );
+        let after = names(
+            &[rule(3, 5), rule(1, 9), rule(2, 5)],
+            &[page(500, "no"), page(404, "gone"), page(503, "no")],
+        );
+        assert!(before.is_subset(&after), "{before:?} {after:?}");
+        assert!(after.len() > before.len());
+    }
+
     #[test]
     fn whoever_comes_after_the_bound_shares_the_series_of_others() {
         let all = plan(20_000);

@@ -6,6 +6,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use btp_tests::bootstrap::MOUNTED_MODULE;
 use btp_tests::scenario::{self, Table};
+use btp_tests::series::Place;
 use btp_tests::versions::{self, Failed, Run, TableRun};
 use btp_tests::{Build, Envoy, repo};
 
@@ -55,8 +56,28 @@ async fn run() -> Result<Run> {
             failed: failed.map(|(row, wrong)| Failed { row, wrong }).collect(),
         });
     }
+    run.tables.push(metrics().await);
     run.tables.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(run)
+}
+
+/// A row for each place of the filter: the names of its series are the same.
+async fn metrics() -> TableRun {
+    let mut failed = Vec::new();
+    for place in Place::ALL {
+        if let Err(error) = place.check().await {
+            failed.push(Failed {
+                row: format!("{place:?}"),
+                wrong: vec![format!("{error:#}").chars().take(LONGEST).collect()],
+            });
+        }
+    }
+    TableRun {
+        name: "metrics".to_owned(),
+        rows: Place::ALL.len(),
+        refused: None,
+        failed,
+    }
 }
 
 /// Why Envoy did not start: the first error that its log has of the filter's build, or
