@@ -1,7 +1,6 @@
 //! The rate limit service of tests/rate-limit-service as a child process, and the Redis
 //! in which it counts.
 
-mod process;
 mod redis;
 
 use std::fs;
@@ -12,8 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::process::Process;
 use crate::{repo, wait};
-use process::Process;
+
 pub use redis::Redis;
 
 const START: Duration = Duration::from_secs(30);

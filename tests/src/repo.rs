@@ -83,6 +83,18 @@ pub fn redis_server() -> Result<PathBuf> {
     existing("Redis", "BTP_REDIS_SERVER", file)
 }
 
+/// Prometheus: `$BTP_PROMETHEUS`, else the one `cargo xtask` unpacked.
+pub fn prometheus() -> Result<PathBuf> {
+    let file = "target/tools/prometheus/usr/bin/prometheus";
+    existing("Prometheus", "BTP_PROMETHEUS", file)
+}
+
+/// Its tool for rules: `$BTP_PROMTOOL`, else the one `cargo xtask` unpacked.
+pub fn promtool() -> Result<PathBuf> {
+    let file = "target/tools/prometheus/usr/bin/promtool";
+    existing("promtool", "BTP_PROMTOOL", file)
+}
+
 /// The filter of an earlier commit, from which tests update to the one under
 /// test: `$BTP_WASM_BEFORE`, else the one `cargo xtask` built.
 pub fn wasm_before() -> Result<PathBuf> {

@@ -23,6 +23,16 @@ async fn wait_for(envoy: &Envoy, prefix: &str, wanted: &[(&str, u64)]) -> Result
         .with_context(|| format!("there are {last:#?}, not {wanted:#?}"))
 }
 
+/// Waits until these series are there, at zero, beside others.
+async fn wait_for_all(envoy: &Envoy, prefix: &str, wanted: &[&str]) -> Result<()> {
+    wait::until_async("series at zero", PATIENCE, async || {
+        let all = scraped(envoy, prefix).await?;
+        let is_zero = |name: &&str| all.get(&name.replace('@', POLICY)) == Some(&0);
+        Ok(wanted.iter().all(is_zero).then_some(()))
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_has_a_series_for_each_rule_from_the_start() -> Result<()> {
     let spec = json!({
@@ -154,6 +164,16 @@ async fn a_budget_of_a_route_has_its_name_as_label() -> Result<()> {
             .raw_cluster(backend)
             .build()?;
         let envoy = Envoy::start(&labelled(bootstrap)?).await?;
+        if scope == "Policy" {
+            let start = [
+                "btp_retry_budget_balance{@}",
+                "btp_retry_budget_min_retries{@}",
+                "btp_retry_budget_refused{@}",
+                "btp_retry_budget_requests{@}",
+                "btp_retry_budget_retries{@}",
+            ];
+            wait_for_all(&envoy, "btp_retry_budget_", &start).await?;
+        }
         envoy.get("/").await?;
         let name = |what: &str| format!("btp_retry_budget_{what}{{@{label}}}");
         let (requests, retries, min, refused) = (
@@ -169,7 +189,7 @@ async fn a_budget_of_a_route_has_its_name_as_label() -> Result<()> {
             Ok((found == [Some(1), Some(0), Some(0), Some(0)]).then_some(()))
         })
         .await
-        .with_context(|| format!("{scope}"))?;
+        .context(scope)?;
     }
     Ok(())
 }

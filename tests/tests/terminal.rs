@@ -132,6 +132,11 @@ async fn fleet() -> Result<()> {
     scene("docs/guides/fleet.md")?.play().await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn observe() -> Result<()> {
+    scene("docs/guides/observe.md")?.play().await
+}
+
 /// The bootstrap is the page's; the files that it names are a shop's.
 #[tokio::test(flavor = "multi_thread")]
 async fn delivering_updates() -> Result<()> {

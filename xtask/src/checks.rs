@@ -10,7 +10,7 @@ use crate::builds::Build;
 use crate::compose::{self, Outcome};
 use crate::project::Project;
 use crate::real_envoy::Bench;
-use crate::{before, capabilities as list, deny, envoy, fuzz, rate_limit_service};
+use crate::{before, capabilities as list, deny, envoy, fuzz, prometheus, rate_limit_service};
 use crate::{files, reproducible, sh, test_files, toolchain, wasm, wasm_tests};
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
@@ -237,6 +237,7 @@ fn real_envoy_tests(project: &Project, bench: &Bench, filter: Option<&str>) -> R
         || {
             let mut tests = bench.tests(project)?;
             rate_limit_service::provide(project, &mut tests)?;
+            prometheus::provide(project, &mut tests)?;
             let mut skipped = build.left_out();
             let mut outcome = Outcome::Passed;
             match build {

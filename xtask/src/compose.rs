@@ -2,6 +2,7 @@
 //! against it.
 
 mod fleet;
+mod observe;
 
 use std::env;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -80,12 +81,19 @@ struct Stack<'a> {
     build: Build,
     demo: Ports,
     fleet: [Ports; 2],
+    observe: ObservePorts,
 }
 
 /// Where one Envoy is to be had.
 struct Ports {
     traffic: u16,
     admin: u16,
+}
+
+/// Where what shows the demo's numbers is to be had.
+struct ObservePorts {
+    prometheus: u16,
+    grafana: u16,
 }
 
 impl<'a> Stack<'a> {
@@ -97,7 +105,7 @@ impl<'a> Stack<'a> {
     ) -> Result<Stack<'a>> {
         let mut clone = DefaultHasher::new();
         project.root.hash(&mut clone);
-        let [demo, first, second] = free_ports()?;
+        let [demo, first, second, shown] = free_ports()?;
         Ok(Stack {
             project,
             compose,
@@ -107,12 +115,16 @@ impl<'a> Stack<'a> {
             build: Build::Wasm,
             demo,
             fleet: [first, second],
+            observe: ObservePorts {
+                prometheus: shown.traffic,
+                grafana: shown.admin,
+            },
         })
     }
 
     fn test(&self, bench: &Bench) -> Result<()> {
-        // The images of the fleet may be out of reach: that it can be read is seen without.
-        sh::run(&mut self.fleet(&["config", "--quiet"]))?;
+        // Images of profiles may be out of reach: that all can be read is seen without.
+        sh::run(&mut self.everything(&["config", "--quiet"]))?;
         sh::run(&mut self.compose(&["up", "--detach"]))?;
         wait_until_ready(self.demo.admin)?;
         sh::show(
@@ -130,24 +142,33 @@ impl<'a> Stack<'a> {
                     format!("http://127.0.0.1:{}", self.demo.traffic),
                 ),
         )?;
+        observe::test(self)?;
         fleet::test(self, bench)
     }
 
     fn show_logs(&self) {
-        if let Err(error) = sh::run(&mut self.fleet(&["logs", "--no-color", "--tail", "100"])) {
+        if let Err(error) = sh::run(&mut self.everything(&["logs", "--no-color", "--tail", "100"]))
+        {
             eprintln!("no container logs: {error:#}");
         }
     }
 
     fn take_down(&self) {
-        if let Err(error) = sh::run(&mut self.fleet(&["down", "--volumes", "--timeout", "2"])) {
+        if let Err(error) = sh::run(&mut self.everything(&["down", "--volumes", "--timeout", "2"]))
+        {
             eprintln!("containers of {} may be left: {error:#}", self.name);
         }
     }
 
-    /// Compose with all services, those of the profile `fleet`, too.
-    fn fleet(&self, args: &[&str]) -> Command {
-        self.compose(&[&["--profile", "fleet"], args].concat())
+    /// Compose with all services, those of all profiles, too.
+    fn everything(&self, args: &[&str]) -> Command {
+        let profiles: &[&str] = &["--profile", "fleet", "--profile", "observe"];
+        self.compose(&[profiles, args].concat())
+    }
+
+    /// Compose with the services of a profile beside those that have none.
+    fn profile(&self, name: &str, args: &[&str]) -> Command {
+        self.compose(&[&["--profile", name], args].concat())
     }
 
     fn compose(&self, args: &[&str]) -> Command {
@@ -160,7 +181,9 @@ impl<'a> Stack<'a> {
             .env("BTP_BUILDER", &self.builder)
             .env("BTP_BUILD", self.build.name())
             .env("BTP_PORT", self.demo.traffic.to_string())
-            .env("BTP_ADMIN_PORT", self.demo.admin.to_string());
+            .env("BTP_ADMIN_PORT", self.demo.admin.to_string())
+            .env("BTP_PROMETHEUS_PORT", self.observe.prometheus.to_string())
+            .env("BTP_GRAFANA_PORT", self.observe.grafana.to_string());
         for (envoy, number) in self.fleet.iter().zip(1..) {
             command
                 .env(format!("BTP_PORT_{number}"), envoy.traffic.to_string())
@@ -170,8 +193,8 @@ impl<'a> Stack<'a> {
     }
 }
 
-/// Ports that nobody listens on, for three Envoys.
-fn free_ports() -> Result<[Ports; 3]> {
+/// Ports that nobody listens on, for three Envoys and what shows their numbers.
+fn free_ports() -> Result<[Ports; 4]> {
     let mut listeners = Vec::new(); // which keep each from being found twice
     let mut free = || -> Result<u16> {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
@@ -185,14 +208,18 @@ fn free_ports() -> Result<[Ports; 3]> {
             admin: free()?,
         })
     };
-    Ok([ports()?, ports()?, ports()?])
+    Ok([ports()?, ports()?, ports()?, ports()?])
 }
 
 fn wait_until_ready(admin: u16) -> Result<()> {
+    wait_until("Envoy is ready", || is_ready(admin))
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
     let start = Instant::now();
-    while !is_ready(admin) {
+    while !is_so() {
         if start.elapsed() > START_LIMIT {
-            bail!("Envoy was not ready after {} s", START_LIMIT.as_secs());
+            bail!("after {} s it is not so that {what}", START_LIMIT.as_secs());
         }
         thread::sleep(Duration::from_millis(100));
     }
@@ -201,19 +228,30 @@ fn wait_until_ready(admin: u16) -> Result<()> {
 
 /// Whether the Envoy with this admin port says that it serves.
 fn is_ready(admin: u16) -> bool {
+    get(admin, "/ready").is_some()
+}
+
+/// What is answered, if that is a 200.
+fn get(port: u16, path: &str) -> Option<String> {
     let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, admin))?;
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: envoy\r\nConnection: close\r\n\r\n")?;
+        let lines = "HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(format!("GET {path} {lines}").as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
     };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    let answer = ask().ok()?;
+    answer.starts_with("HTTP/1.1 200").then_some(answer)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -249,6 +287,35 @@ mod tests {
         );
         assert_eq!(chosen(&[engine]), None);
         assert_eq!(chosen(&[plugin, program]), None);
+    }
+
+    #[test]
+    fn variables_of_the_file_are_in_the_readme() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let read = |name| fs::read_to_string(root.join(name)).unwrap();
+        let (file, readme) = (read("docker-compose.yml"), read("README.md"));
+        let names = file.split("${").skip(1);
+        let names: BTreeSet<&str> = names.filter_map(|it| it.split([':', '}']).next()).collect();
+        assert!(names.len() > 10, "{names:?}");
+        for name in names {
+            assert!(readme.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    /// Docker makes a directory where one is missing.
+    #[test]
+    fn what_is_mounted_is_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let file = fs::read_to_string(root.join("docker-compose.yml")).unwrap();
+        let sources: Vec<&str> = file
+            .split("source: ")
+            .skip(1)
+            .filter_map(|it| it.split(',').next())
+            .collect();
+        assert!(sources.len() > 4, "{sources:?}");
+        for source in sources {
+            assert!(root.join(source).is_dir(), "{source}");
+        }
     }
 
     #[test]

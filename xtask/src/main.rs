@@ -24,6 +24,7 @@ mod module;
 mod packages;
 mod ports;
 mod project;
+mod prometheus;
 mod rate_limit_service;
 mod real_envoy;
 mod reproducible;

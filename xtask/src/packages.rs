@@ -2,8 +2,10 @@
 //!
 //! Root (a container, CI, a fresh build machine) and `--install` get missing
 //! packages installed. Anybody else is shown the command: nobody's laptop is
-//! changed unasked.
+//! changed unasked. What would start a service is unpacked under target/ instead.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -39,6 +41,34 @@ pub(crate) fn install(project: &Project, packages: &[&str], why: &str) -> Result
             .args(["install", "-y", "--no-install-recommends", "--no-remove"])
             .args(packages),
     )
+}
+
+/// Unpacks a package into `folder`, and installs nothing; `why` says what it is wanted for.
+/// Only the list of packages is made new, where that may be.
+pub(crate) fn unpack(package: &str, folder: &Path, why: &str) -> Result<()> {
+    if sh::which("apt-get").is_none() || sh::which("dpkg-deb").is_none() {
+        bail!("{why}: install what Debian calls {package}, then try again");
+    }
+    eprintln!("{why}: unpacking {package} into {}", folder.display());
+    if is_root() {
+        sh::run(apt_get().arg("update"))?;
+    }
+    let download = Command::new("apt-get")
+        .args(["-q", "download", package])
+        .current_dir(folder)
+        .output()?;
+    if !download.status.success() {
+        let said = String::from_utf8_lossy(&download.stderr);
+        bail!("{why}, and {package} cannot be had; try `sudo apt-get update` first: {said}");
+    }
+    for entry in fs::read_dir(folder)? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|it| it == "deb") {
+            sh::run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(folder))?;
+            fs::remove_file(&file)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether this process has all rights on the machine.

@@ -11,7 +11,7 @@ use crate::builds::Build;
 use crate::built::{self, Built};
 use crate::envoy::{self, Envoy};
 use crate::project::Project;
-use crate::{floors, module, ports, sh};
+use crate::{floors, module, ports, prometheus, sh};
 
 /// What a program that drives a real Envoy needs.
 pub(crate) struct Bench {
@@ -44,6 +44,8 @@ pub(crate) enum Part {
     RetryBudget,
     /// Who is served in a storm, with classes and without (examples/retry-storm).
     LoadShedding,
+    /// What the dashboard shows in that storm (docs/guides/observe.md).
+    Observe,
 }
 
 impl Part {
@@ -51,7 +53,7 @@ impl Part {
     fn is_of_bench(self) -> bool {
         !matches!(
             self,
-            Self::RetryRoutes | Self::RetryBudget | Self::LoadShedding
+            Self::RetryRoutes | Self::RetryBudget | Self::LoadShedding | Self::Observe
         )
     }
 
@@ -154,7 +156,11 @@ pub(crate) fn bench(project: &Project, parts: &[Part], rounds: Option<u64>) -> R
     }
     for part in others {
         let binary = part.name().replace('-', "_");
-        sh::show(&mut bench.equip(tool(project, &binary)))?;
+        let mut command = bench.equip(tool(project, &binary));
+        if *part == Part::Observe {
+            prometheus::provide(project, &mut command)?;
+        }
+        sh::show(&mut command)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use btp_policy::attach::Attachments;
 use btp_policy::config::{Enforce, Limits, NativeFields};
+use btp_policy::spec::Scope;
 use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::definitions::Definitions;
@@ -133,6 +134,15 @@ impl Plan {
     pub fn budgets(&self) -> impl Iterator<Item = &Labels> {
         let retries = self.policies.iter().filter_map(|it| it.retries.as_ref());
         retries.filter_map(|it| Some(&it.budget.as_ref()?.labels))
+    }
+
+    /// Those that all of a policy's requests share: their accounts can be opened, and so be
+    /// seen at zero, before there is a request. Others are named by their first one.
+    pub fn whole_budgets(&self) -> impl Iterator<Item = &Labels> {
+        let retries = self.policies.iter().filter_map(|it| it.retries.as_ref());
+        let budgets = retries.filter_map(|it| it.budget.as_ref());
+        let whole = budgets.filter(|it| it.scope == Scope::Policy);
+        whole.map(|it| &it.labels)
     }
 
     /// What an operator should know of it, beside what is wrong.

@@ -11,7 +11,7 @@ use crate::abi::{Config, Level, log, on_panic};
 use crate::in_force::{self, InForce};
 use crate::metadata::Metadata;
 use crate::metrics::Metrics;
-use crate::shared_state::PlanCells;
+use crate::shared_state::{self, PlanCells};
 use crate::version::BUILD;
 
 /// What all exchanges under one configuration share.
@@ -65,6 +65,9 @@ impl FilterConfig {
                 Level::Error,
                 "metrics cannot be shown: there is no scheduler",
             );
+        }
+        for budget in plan.whole_budgets() {
+            shared_state::account(budget);
         }
         let loaded = Self {
             number,

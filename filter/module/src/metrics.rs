@@ -68,7 +68,7 @@ enum Which {
     /// Those that are not zero.
     Counted,
     /// Also those that are the same: Envoy drops a number with the last configuration
-    /// that has shown it.
+    /// that has shown it. Those for debugging come with their first change.
     All,
 }
 
@@ -210,7 +210,7 @@ impl Shown {
         let is_shown = match which {
             Which::Changed => change != 0,
             Which::Counted => total != 0,
-            Which::All => true,
+            Which::All => total != 0 || change != 0 || !family.is_debug(),
         };
         if !is_shown {
             return;

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use btp_engine::update::{Obstacle, Role};
 use btp_engine::{
-    Build, CellKind, CellNames, MemoryQuota, Plan, Severity, Worker, announce, announce_plan,
+    Accounts, Build, CellKind, CellNames, MemoryQuota, Plan, Severity, Worker, announce,
+    announce_plan,
 };
 use btp_policy::problem::in_one_line;
 use btp_policy::{PluginConfig, Position};
@@ -15,6 +16,7 @@ use crate::held_body::Visibility;
 use crate::metrics::{self, Metrics};
 use crate::random::Random;
 use crate::shared_data;
+use crate::vm::process::Process;
 
 thread_local! {
     /// The memory for values of requests, under whatever configuration.
@@ -71,6 +73,9 @@ impl Loaded {
         let metrics = Metrics::new(&plan);
         if is_canary {
             metrics.show_all();
+            for budget in plan.whole_budgets() {
+                Process.account(budget);
+            }
         }
         Ok(Self {
             metrics,

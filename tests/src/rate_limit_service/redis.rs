@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use super::process::Process;
 use crate::envoy::free_port;
+use crate::process::Process;
 use crate::{repo, wait};
 
 const START: Duration = Duration::from_secs(30);

@@ -7,20 +7,25 @@ use super::Stack;
 use crate::real_envoy::Bench;
 use crate::sh;
 
+const PROFILE: &str = "fleet";
+
 /// Brings the fleet up beside what is up already, and tests it.
 ///
 /// Variables of docker-compose.yml name other images than those that are published.
 pub(super) fn test(stack: &Stack<'_>, bench: &Bench) -> Result<()> {
-    if sh::run(&mut stack.fleet(&["up", "--no-start"])).is_err() {
+    if sh::run(&mut stack.profile(PROFILE, &["up", "--no-start"])).is_err() {
         println!("compose test: the fleet is skipped, its images cannot be had");
         return Ok(());
     }
-    sh::run(&mut stack.fleet(&["up", "--detach"]))?;
+    sh::run(&mut stack.profile(PROFILE, &["up", "--detach"]))?;
     run(stack, bench, "the_service_answers")?;
     // Their shields are to be as wide as the README says.
-    sh::run(&mut stack.fleet(&["restart", "--timeout", "2", "envoy-1", "envoy-2"]))?;
+    sh::run(&mut stack.profile(
+        PROFILE,
+        &["restart", "--timeout", "2", "envoy-1", "envoy-2"],
+    ))?;
     run(stack, bench, "the_fleet_counts_together")?;
-    sh::run(&mut stack.fleet(&["stop", "--timeout", "2", "ratelimit"]))?;
+    sh::run(&mut stack.profile(PROFILE, &["stop", "--timeout", "2", "ratelimit"]))?;
     run(stack, bench, "the_fleet_does_without_its_service")
 }
 

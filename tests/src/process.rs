@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// Killed when dropped.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     name: &'static str,
     child: Child,
     dir: TempDir,
@@ -17,7 +17,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts it in an empty folder of its own; `name` is for messages.
-    pub(super) fn spawn(name: &'static str, mut command: Command) -> Result<Self> {
+    pub(crate) fn spawn(name: &'static str, mut command: Command) -> Result<Self> {
         let dir = TempDir::new()?;
         let child = command
             .stdin(Stdio::null())
@@ -30,26 +30,26 @@ impl Process {
     }
 
     /// How it ended, if it has.
-    pub(super) fn exited(&mut self) -> Result<Option<ExitStatus>> {
+    pub(crate) fn exited(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
     /// Kills it, and waits until it is gone.
-    pub(super) fn end(&mut self) -> Result<()> {
+    pub(crate) fn end(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
     /// The whole lines that it has written to stdout.
-    pub(super) fn printed(&self) -> Result<String> {
+    pub(crate) fn printed(&self) -> Result<String> {
         let mut text = fs::read_to_string(self.file("stdout"))?;
         text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
         Ok(text)
     }
 
     /// What it has written to stderr.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let bytes = fs::read(self.file("stderr")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
