@@ -65,9 +65,15 @@ impl Definitions {
         HistogramId(self.series(family, labels))
     }
 
-    /// Claims on a quota of a policy.
+    /// Claims on a quota of a policy. A filter in use has written its cells under names in
+    /// which no policy has dots.
     pub(crate) fn quota(&mut self, policy: &ObjectName, name: &str) -> QuotaId {
-        self.quota_named(Labels::of_policy(policy).dotted(name))
+        let ObjectName {
+            namespace,
+            name: of,
+        } = policy;
+        let of = of.replace('.', "_");
+        self.quota_named(format!("btp.{namespace}.{of}.{name}"))
     }
 
     /// Claims on a quota that belongs to no policy.
