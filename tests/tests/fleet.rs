@@ -2,6 +2,7 @@
 //! their configurations, a rate limit service that reads the same file, and what the
 //! example's README tries.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
@@ -76,19 +77,23 @@ fn text<'a>(service: &'a Value, keys: &[&str]) -> Result<&'a str> {
         .with_context(|| format!("{} in {service}", keys.join(".")))
 }
 
+/// The services of each profile; those of none start always.
 #[test]
-fn the_fleet_starts_only_when_it_is_asked_for() -> Result<()> {
+fn the_services_of_a_profile_start_only_when_it_is_asked_for() -> Result<()> {
     let compose = read_yaml(&repo::path("docker-compose.yml"))?;
     let services = compose["services"].as_object().context("no services")?;
-    let (fleet, others): (Vec<_>, Vec<_>) = services
-        .iter()
-        .partition(|(_, service)| service["profiles"] == serde_json::json!(["fleet"]));
-    let names = |of: &[(&String, &Value)]| of.iter().map(|it| it.0.clone()).collect::<Vec<_>>();
-    let (mut fleet, mut others) = (names(&fleet), names(&others));
-    fleet.sort();
-    others.sort();
-    assert_eq!(fleet, ["envoy-1", "envoy-2", "ratelimit", "redis"]);
-    assert_eq!(others, ["build", "envoy", "upstream"]);
+    let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, service) in services {
+        let profile = service["profiles"][0].as_str().unwrap_or_default();
+        found.entry(profile).or_default().push(name);
+    }
+    found.values_mut().for_each(|names| names.sort_unstable());
+    let wanted = BTreeMap::from([
+        ("", vec!["build", "envoy", "upstream"]),
+        ("fleet", vec!["envoy-1", "envoy-2", "ratelimit", "redis"]),
+        ("observe", vec!["grafana", "prometheus"]),
+    ]);
+    assert_eq!(found, wanted);
     Ok(())
 }
 
