@@ -175,15 +175,15 @@ async fn operators_know_the_exchange() -> Result<()> {
     Ok(())
 }
 
-/// The stat of a rule appears with the first response it takes, not before.
+/// By its name, wherever it is in the list.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_rule_counts_for_itself() -> Result<()> {
     let one = |status| json!({"statusCodes": [{"value": status}]});
     let plugin = policy(&json!([
-        {"match": one(500), "response": {"body": {"inline": "a"}}},
-        {"match": one(404), "response": {"keepBody": true, "statusCode": 410}},
-        {"match": one(401), "redirect": {"mode": "Client", "port": 1}},
-        {"match": one(418), "response": {"keepBody": true}}]));
+        {"name": "rule-0", "match": one(500), "response": {"body": {"inline": "a"}}},
+        {"name": "rule-1", "match": one(404), "response": {"keepBody": true, "statusCode": 410}},
+        {"name": "rule-2", "match": one(401), "redirect": {"mode": "Client", "port": 1}},
+        {"name": "rule-3", "match": one(418), "response": {"keepBody": true}}]));
     let upstream = Upstream::start().await?;
     let bootstrap = Builder::new()
         .plugin(&plugin)
@@ -196,7 +196,7 @@ async fn each_rule_counts_for_itself() -> Result<()> {
         let short = |name: String| name.replace("wasmcustom.btp.default.p.", "");
         Ok(stats
             .into_iter()
-            // The module shows its series from the start.
+            // All are there from the start.
             .filter(|(_, count)| *count > 0)
             .map(|(name, count)| (short(name), count))
             .collect())
@@ -211,7 +211,7 @@ async fn each_rule_counts_for_itself() -> Result<()> {
     ] {
         envoy.get(path).await?;
     }
-    let rule = |index: usize| format!("response_override.{index}.responses_overridden");
+    let rule = |index: usize| format!("response_override.rule-{index}.responses_overridden");
     let wanted = [
         (rule(0), 2),
         (rule(1), 1),
