@@ -78,6 +78,16 @@ fn decision(line: &Value) -> String {
     line["decision"].as_str().unwrap_or("-").to_owned()
 }
 
+/// An Envoy without the filter, and its log.
+fn without_filter(upstream: &Upstream) -> Result<(Bootstrap, Log)> {
+    let mut plain = Builder::new()
+        .route(Route::cluster("/", "backend").named("all"))
+        .cluster("backend", upstream.addr())
+        .build()?;
+    let log = Log::of(&mut plain)?;
+    Ok((plain, log))
+}
+
 /// A policy of the namespace `team`.
 fn policy(name: &str, spec: &Value) -> Value {
     json!({"metadata": {"namespace": "team", "name": name}, "spec": spec})
@@ -379,11 +389,7 @@ async fn a_line_has_an_end() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn applied_instances_write_the_line() -> Result<()> {
     let upstream = Upstream::start().await?;
-    let mut plain = Builder::new()
-        .route(Route::cluster("/", "backend").named("all"))
-        .cluster("backend", upstream.addr())
-        .build()?;
-    let log = Log::of(&mut plain)?;
+    let (plain, log) = without_filter(&upstream)?;
     let spec = json!({
         "faultInjection": {"position": "Upstream", "delay": {"fixedDelay": "10ms"}},
         "rateLimit": {"local": {"rules": [shadow("trial", 0)]}}});
@@ -411,11 +417,7 @@ async fn applied_instances_write_the_line() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_that_the_budget_refuses() -> Result<()> {
     let upstream = Upstream::start().await?;
-    let mut plain = Builder::new()
-        .route(Route::cluster("/", "backend").named("all"))
-        .cluster("backend", upstream.addr())
-        .build()?;
-    let log = Log::of(&mut plain)?;
+    let (plain, log) = without_filter(&upstream)?;
     let mut document = policy(
         "budget",
         &json!({

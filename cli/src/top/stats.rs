@@ -9,6 +9,8 @@
 #[cfg(test)]
 mod tests;
 
+use btp_engine::{Family, MetricKind, OTHERS};
+
 use crate::envoy::plugin::Build;
 
 const WASM: &str = "wasmcustom.btp.";
@@ -121,9 +123,12 @@ impl Stat {
 
 /// Whether a number is one of now, and not a sum since the start.
 pub(super) fn is_gauge(what: &str) -> bool {
-    let ends = ["in_flight", "waiting", "balance", "held"];
-    ends.iter().any(|it| what.ends_with(it))
-        || matches!(what, "fault_active" | "request_buffer_bytes")
+    let is_it = |family: &&Family| {
+        let of_rule = family.name.split_once('.');
+        family.name == what || of_rule.is_some_and(|(_, it)| it == what)
+    };
+    let family = Family::ALL.iter().find(is_it);
+    family.is_some_and(|it| it.kind == MetricKind::Gauge)
 }
 
 /// What comes behind a prefix, before which there may be a scope.
@@ -138,7 +143,9 @@ fn behind<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
 
 /// A name of the `.wasm`, behind `btp.`.
 fn dotted(rest: &str) -> Option<Stat> {
-    let Some((namespace, named)) = rest.split_once('.').filter(|(it, _)| !it.contains('_')) else {
+    // What the process counts begins with a word that no namespace can be.
+    let is_namespace = |it: &str| it == OTHERS || !it.contains('_');
+    let Some((namespace, named)) = rest.split_once('.').filter(|(it, _)| is_namespace(it)) else {
         return process(Build::Wasm, rest);
     };
     let (policy, tail) = policy_and_tail(named)?;

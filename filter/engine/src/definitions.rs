@@ -27,8 +27,10 @@ struct SeriesBound {
     most: usize,
     /// Who has series of their own.
     owners: HashMap<String, Arc<Labels>>,
-    /// Families whose series are shared, and who shares any; places in the lists.
+    /// Families whose series are shared, and their places in the lists.
     shared: HashMap<String, usize>,
+    /// Who shares any. The numbers mean nothing: a set would be a table of one more kind in
+    /// the .wasm.
     sharers: HashMap<String, usize>,
 }
 

@@ -15,7 +15,7 @@ mod response;
 mod retry;
 mod state;
 
-use crate::host::metrics::{CounterId, Labels};
+use crate::host::metrics::Labels;
 use crate::plan::Plan;
 use crate::rate_limit::{InFlightKey, LimitHeaders};
 use crate::request_buffer::body_progress::BodyProgress;
@@ -33,8 +33,6 @@ pub struct AwaitedBody<'a> {
     pub since: u64,
     /// The policy that buffers it.
     pub policy: &'a Labels,
-    /// Counts requests whose host never showed the body.
-    pub blind: CounterId,
 }
 
 /// The state of one exchange. What few have is in boxes: clients decide how
@@ -81,15 +79,10 @@ impl Exchange {
     #[must_use]
     pub fn awaited_body<'a>(&self, plan: &'a Plan) -> Option<AwaitedBody<'a>> {
         match self.request {
-            RequestState::Buffering => {
-                let (policy, blind) = plan.buffering(self.policy)?;
-                let since = self.body.as_ref()?.started()?;
-                Some(AwaitedBody {
-                    since,
-                    policy,
-                    blind,
-                })
-            }
+            RequestState::Buffering => Some(AwaitedBody {
+                since: self.body.as_ref()?.started()?,
+                policy: plan.buffering_labels(self.policy)?,
+            }),
             _ => None,
         }
     }

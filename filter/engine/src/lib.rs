@@ -48,7 +48,8 @@ pub use grpc::is_grpc;
 pub use host::headers::HeaderView;
 pub use host::metadata::MetadataValue;
 pub use host::metrics::{
-    CounterId, Family, GaugeId, HistogramId, Label, Labels, MetricKind, Metrics, Series, families,
+    CounterId, Family, GaugeId, HistogramId, Label, Labels, MetricKind, Metrics, OTHERS, Series,
+    families,
 };
 pub use host::shared_state::accounts::{AccountId, Accounts, Entry};
 pub use host::shared_state::journal::{HeldCredit, Journals, PAGES, Page, PageId, WorkerId};

@@ -7,7 +7,7 @@ use btp_policy::{PluginConfig, Policy, Position};
 
 use crate::definitions::Definitions;
 use crate::fault::{DelayTables, Fault};
-use crate::host::metrics::{CounterId, Labels, Series};
+use crate::host::metrics::{Labels, Series};
 use crate::host::shared_state::{CellKind, CellNames};
 use crate::rate_limit::{ConcurrencyLimit, LimitsCompiler, RateLimits, TokenBucket};
 use crate::request::required::RequiredInputs;
@@ -203,12 +203,11 @@ impl Plan {
         self.policies.iter().any(PolicyPlan::is_per_route)
     }
 
-    /// Which policy it is, if the one with this index buffers requests, and its counter of
-    /// requests whose body the host does not show.
-    pub(crate) fn buffering(&self, index: Option<usize>) -> Option<(&Labels, CounterId)> {
-        let blind = self.policy(index)?.buffering.as_ref()?.blind;
-        let series = self.counters().get(usize::try_from(blind.0).ok()?)?;
-        Some((&series.labels, blind))
+    /// Which policy it is, if the one with this index buffers requests.
+    pub(crate) fn buffering_labels(&self, index: Option<usize>) -> Option<&Labels> {
+        let counter = self.policy(index)?.buffering.as_ref()?.blind;
+        let series = self.counters().get(usize::try_from(counter.0).ok()?)?;
+        Some(&series.labels)
     }
 
     /// What the policy with this index does.

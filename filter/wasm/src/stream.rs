@@ -109,7 +109,6 @@ impl Stream {
             return None;
         }
         let awaited = self.exchange.awaited_body(&config.plan)?;
-        config.metrics.add(awaited.blind, 1);
         let reply = config.held_bodies.give_up(awaited.policy, now);
         Some(self.event(0, &mut |exchange, cx| exchange.refuse(cx, &reply)))
     }

@@ -11,6 +11,10 @@ const NAMES: &[(&str, &str)] = &[
         "Wasm default/p rateLimit Rule(\"rule_0\") admitted",
     ),
     (
+        "wasmcustom.btp._others.others.rate_limit.others.limited",
+        "Wasm _others/others rateLimit Rule(\"others\") limited",
+    ),
+    (
         "wasmcustom.btp.shop.orders.v1.example.rate_limit.per-minute.class_limited.gold",
         "Wasm shop/orders.v1.example rateLimit Rule(\"per-minute\") class_limited.gold",
     ),
@@ -158,7 +162,7 @@ fn gauges_are_known_by_their_names() {
     for (what, wanted) in [
         ("in_flight", true),
         ("retry_budget_balance", true),
-        ("retry_budget_min_held", true),
+        ("retry_budget_debug_min_held", true),
         ("fault_active", true),
         ("request_buffer_bytes", true),
         ("admitted", false),

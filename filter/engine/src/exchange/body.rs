@@ -43,8 +43,8 @@ impl Exchange {
         match cx.plan.policy(self.policy) {
             Some(policy) if self.awaited_body(cx.plan).is_some() => {
                 if let Some(buffering) = &policy.buffering {
-                    let counter = buffering.too_large.counter;
-                    cx.event.note(counter, Decided::BodyUnseen, Value::None);
+                    let counter = buffering.blind;
+                    cx.event.decided(counter, Decided::BodyUnseen, Value::None);
                 }
                 self.drop_body(policy, cx);
                 self.reply(policy, reply, cx)

@@ -112,7 +112,7 @@ impl Label {
 }
 
 /// The namespace of those who have no series of their own. No namespace is called so.
-pub(crate) const OTHERS: &str = "_others";
+pub const OTHERS: &str = "_others";
 
 impl Labels {
     /// Those of a policy.
