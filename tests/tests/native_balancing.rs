@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,7 +11,7 @@ use btp_tests::client::h1;
 use btp_tests::native::{
     SOON, addresses, backend, cluster_of, governed, many, upstreams, wait_for_stat,
 };
-use btp_tests::{Builder, Envoy, Reply, Request, Route, Upstream, wait};
+use btp_tests::{Builder, Envoy, Reply, Request, Route, Upstream, repo, wait};
 use serde_json::{Value, json};
 
 fn balancer(value: Value) -> Value {
@@ -373,5 +374,67 @@ async fn an_endpoint_that_is_new_gets_little_at_first() -> Result<()> {
         let found = upstreams[1].requests().len();
         ensure!(expected.contains(&found), "{window:?}: {found} of 100");
     }
+    Ok(())
+}
+
+/// The module of `tests/modules` as Envoy looks for it, in a folder of its own.
+fn module() -> Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    let library = folder.path().join("libfixed-endpoint.so");
+    let built = Command::new("rustc")
+        .args([
+            "--edition",
+            "2024",
+            "--crate-type",
+            "cdylib",
+            "-C",
+            "panic=abort",
+        ])
+        .arg(repo::path("tests/modules/fixed_endpoint.rs"))
+        .arg("-o")
+        .arg(&library)
+        .status()?;
+    ensure!(built.success(), "the module cannot be built");
+    Ok(folder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_chooses_the_endpoint() -> Result<()> {
+    let folder = module()?;
+    // Its text is handed over as it is, and whatever else as JSON.
+    for (config, chosen) in [
+        (Value::Null, 0),
+        (json!({"endpoint": 1}), 1),
+        (json!("endpoint 2"), 2),
+        (json!([1]), 1),
+    ] {
+        let upstreams = upstreams(3).await?;
+        let mut bootstrap = backend(&upstreams)?;
+        let spec = balancer(json!({"type": "DynamicModule", "dynamicModule": {
+            "name": "fixed-endpoint", "lbPolicyName": "fixed", "config": config}}));
+        bootstrap.govern("backend", &spec)?;
+        let mut search = Command::new("env");
+        search.arg(format!(
+            "ENVOY_DYNAMIC_MODULES_SEARCH_PATH={}",
+            folder.path().display()
+        ));
+        let envoy = Envoy::start_under(search, &bootstrap).await?;
+        for _ in 0..5 {
+            let taker = taker(&envoy, &upstreams, Request::get("/")).await?;
+            ensure!(taker == chosen, "{config}: {taker}");
+        }
+    }
+    Ok(())
+}
+
+/// The update is refused, and nothing is chosen by chance instead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_that_is_not_there_is_told() -> Result<()> {
+    let mut bootstrap = backend(&upstreams(1).await?)?;
+    let spec = balancer(json!({"type": "DynamicModule", "dynamicModule": {
+        "name": "not-there", "lbPolicyName": "fixed"}}));
+    bootstrap.govern("backend", &spec)?;
+    let log = Envoy::fails_to_start(&bootstrap).await?;
+    ensure!(log.contains("libnot-there.so"), "{log}");
     Ok(())
 }

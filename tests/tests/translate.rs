@@ -137,7 +137,8 @@ fn extremes() -> Vec<Value> {
         json!({"timeout": {"tcp": {"connectTimeout": "1ms"}}}),
         json!({"tcpKeepalive": {"probes": 0, "idleTime": "0s", "interval": "0s"}}),
         json!({"tcpKeepalive": {"probes": 4_294_967_295_u32, "idleTime": LONGEST}}),
-        json!({"connection": {"bufferLimit": 0}}),
+        json!({"connection": {"bufferLimit": 0, "socketBufferLimit": 1}}),
+        json!({"connection": {"socketBufferLimit": 2_147_483_647}}),
         json!({"connection": {"bufferLimit": 4_294_967_295_u32, "preconnect": {}}}),
         json!({"useClientProtocol": true, "http2": {"connectionKeepalive": {"interval": "2ms", "timeout": "1ms", "idleInterval": LONGEST, "intervalJitter": 0}}}),
         json!({"useClientProtocol": true, "http2": {"initialStreamWindowSize": 2_147_483_647, "initialConnectionWindowSize": 2_147_483_647, "maxConcurrentStreams": 2_147_483_647}}),
@@ -165,6 +166,8 @@ async fn what_can_be_written_is_refused_here_or_loaded_by_envoy() -> Result<()> 
     specs.extend(accepted_by_the_crd()?);
     let all = specs.len();
     specs.retain(|spec| bootstrap(std::slice::from_ref(spec), |_| {}).is_ok());
+    // Envoy would load the module, which is none: native_balancing.rs has one.
+    specs.retain(|spec| spec["loadBalancer"]["type"] != "DynamicModule");
     ensure!(
         specs.len() > all / 2,
         "{} of {all} are translated",

@@ -1,6 +1,8 @@
 //! `btp fields`: what a field is for, as `kubectl explain` has it. Everything comes
 //! from the tables that readers and schemas go by.
 
+#[cfg(test)]
+mod enforcers;
 mod find;
 #[cfg(test)]
 mod reference;

@@ -124,6 +124,24 @@ impl IntoNode for Quantity {
     }
 }
 
+/// What a policy has in any form.
+impl IntoNode for &serde_json::Value {
+    fn into_node(self) -> Node {
+        use serde_json::Value as Json;
+        match self {
+            Json::Null => Node::unplaced(Value::Null),
+            Json::Bool(value) => value.into_node(),
+            Json::Number(number) => match number.as_i64() {
+                Some(whole) => whole.into_node(),
+                None => number.as_f64().unwrap_or_default().into_node(),
+            },
+            Json::String(text) => text.into_node(),
+            Json::Array(items) => list(items.iter().map(IntoNode::into_node)),
+            Json::Object(fields) => object(fields.iter().map(|(name, it)| (name, it.into_node()))),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

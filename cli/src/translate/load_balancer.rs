@@ -6,8 +6,8 @@
 
 use btp_policy::Code;
 use btp_policy::native::{
-    BackendUtilization, ConsistentHash, ConsistentHashType, LoadBalancer, LoadBalancerType, Name,
-    PreferLocal, ZoneAware,
+    BackendUtilization, ConsistentHash, ConsistentHashType, DynamicModule, LoadBalancer,
+    LoadBalancerType, Name, PreferLocal, ZoneAware,
 };
 use btp_policy::node::Node;
 
@@ -149,13 +149,12 @@ fn policy(balancer: &LoadBalancer, out: &mut Changes) -> Option<Node> {
             )
         }
         LoadBalancerType::DynamicModule => {
-            out.refuse(
-                "loadBalancer.type",
-                Code::IneffectiveField,
-                "must not be DynamicModule, which Envoy Gateway accepts and does not put into \
-                 force: choose another type",
-            );
-            return None;
+            let fields = of_module(balancer.dynamic_module.as_ref()?);
+            return Some(extension(
+                "dynamic_modules",
+                "DynamicModulesLoadBalancerConfig",
+                fields,
+            ));
         }
     };
     if let Some(slow_start) = &balancer.slow_start {
@@ -184,6 +183,30 @@ fn policy(balancer: &LoadBalancer, out: &mut Changes) -> Option<Node> {
         }
     }
     Some(extension(name, message, fields))
+}
+
+/// Envoy hands a text to the module as it is, and an object as JSON.
+fn of_module(module: &DynamicModule) -> Vec<(&'static str, Node)> {
+    let mut fields = vec![
+        (
+            "dynamic_module_config",
+            node!({ "name": (module.name.as_str()) }),
+        ),
+        ("lb_policy_name", module.lb_policy_name.as_str().into_node()),
+    ];
+    if let Some(config) = &module.config {
+        let (kind, value) = match config {
+            serde_json::Value::Object(_) => ("Struct", config.into_node()),
+            serde_json::Value::String(text) => ("StringValue", text.as_str().into_node()),
+            other => ("StringValue", other.to_string().into_node()),
+        };
+        let kind = format!("type.googleapis.com/google.protobuf.{kind}");
+        fields.push((
+            "lb_policy_config",
+            node!({ "@type": (kind), "value": (value) }),
+        ));
+    }
+    fields
 }
 
 fn zone_aware(local: &PreferLocal) -> Node {

@@ -1,7 +1,6 @@
 //! The connections to the upstreams: `tcpKeepalive`, `connection`, `dns`,
 //! `http2`, `proxyProtocol`, `useClientProtocol`.
 
-use btp_policy::Code;
 use btp_policy::native::{
     Connection, Dns, Http2, LookupFamily, Native, OnInvalidMessage, ProxyProtocolVersion,
     TcpKeepalive,
@@ -130,13 +129,8 @@ fn translate_connection(connection: &Connection, out: &mut Changes) {
     };
     let path = "per_connection_buffer_limit_bytes";
     out.add("connection.bufferLimit", Target::Cluster, path, operation);
-    if connection.socket_buffer_limit.is_some() {
-        out.refuse(
-            "connection.socketBufferLimit",
-            Code::IneffectiveField,
-            "is put into force by nobody, Envoy Gateway included: leave it out; bufferLimit \
-             bounds what Envoy itself holds",
-        );
+    if let Some(limit) = connection.socket_buffer_limit {
+        limit_sockets(limit, out);
     }
     let Some(preconnect) = &connection.preconnect else {
         return;
@@ -162,6 +156,32 @@ fn translate_connection(connection: &Connection, out: &mut Changes) {
         "preconnect_policy",
         operation,
     );
+}
+
+/// Options of the sockets to upstreams, by Linux' numbers, set before they connect:
+/// how large a window TCP offers is settled then.
+fn limit_sockets(limit: Quantity, out: &mut Changes) {
+    const SOL_SOCKET: u32 = 1;
+    let field = "connection.socketBufferLimit";
+    let shadowed = "must not be there: Envoy would leave it out for clusters that have a bind_config of \
+                    their own, as these get; write it into the clusters";
+    out.add(
+        field,
+        Target::Bootstrap,
+        "cluster_manager.upstream_bind_config",
+        Operation::Forbid(None, shadowed),
+    );
+    for (name, number) in [("SO_SNDBUF", 7), ("SO_RCVBUF", 8)] {
+        let option = node!({
+            "description": name,
+            "level": SOL_SOCKET,
+            "name": (number),
+            "int_value": (limit),
+            "state": "STATE_PREBIND",
+        });
+        let path = "upstream_bind_config.socket_options";
+        out.add(field, Target::Cluster, path, Operation::Append(option));
+    }
 }
 
 fn dns_settings(dns: &Dns) -> btp_policy::node::Node {

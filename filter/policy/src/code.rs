@@ -33,7 +33,8 @@ macro_rules! codes {
     };
 }
 
-// Numbers that were in use and are not any more: 307 (a setting that had no effect yet).
+// Numbers that were in use and are not any more: 307 (a setting that had no effect yet), 502
+// (a field without effect).
 codes! {
     // 00: files and their syntax
     NotReadable = 1, "the file cannot be read";
@@ -145,7 +146,6 @@ codes! {
     TooManyRequestRules = 413, "too many overrides look at requests";
     // 05: advice
     DeprecatedField = 501, "a field is deprecated";
-    IneffectiveField = 502, "a field has no effect in Envoy Gateway";
     OtherRateLimitType = 503, "rateLimit.type leaves the limits out";
     GrpcStatusForHttp = 504, "a gRPC status for plain HTTP requests";
     LongDistinctLimit = 505, "a long limit by a header that clients choose";

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use btp_policy::schema::Object;
 
+use super::enforcers;
 use super::find::find;
 use super::words;
 
@@ -89,6 +90,15 @@ fn renewed(page: &str) -> String {
             text.push_str(line);
             text.push('\n');
         }
+        let whole = match line {
+            "<!-- every field -->" => Some(enforcers::sections()),
+            "<!-- refused -->" => Some(enforcers::refused()),
+            _ => None,
+        };
+        if let Some(table) = whole {
+            is_inside = true;
+            text.push_str(&format!("\n{table}\n"));
+        }
         let marker = line.strip_prefix("<!-- fields ");
         if let Some(path) = marker.and_then(|rest| rest.strip_suffix(" -->")) {
             is_inside = true;
@@ -108,7 +118,7 @@ fn the_pages_have_the_tables() {
         let path = entry.expect("can be listed").path();
         let page = fs::read_to_string(&path).expect("can be read");
         sections += page.matches("<!-- fields ").count();
-        if page.contains("<!-- fields ") && !is_there(&path, &renewed(&page)) {
+        if page.contains("<!-- end -->") && !is_there(&path, &renewed(&page)) {
             old.push(path);
         }
     }

@@ -27,14 +27,6 @@ fn what_is_not_translated_is_refused() {
             "spec.telemetry: is not translated",
         ),
         (
-            r#"{"connection":{"socketBufferLimit":"1Mi"}}"#,
-            "spec.connection.socketBufferLimit: is put into force by nobody",
-        ),
-        (
-            r#"{"loadBalancer":{"type":"DynamicModule","dynamicModule":{"name":"m","lbPolicyName":"p"}}}"#,
-            "spec.loadBalancer.type: must not be DynamicModule",
-        ),
-        (
             r#"{"loadBalancer":{"type":"Random","endpointOverride":{"extractFrom":[{}]}}}"#,
             "spec.loadBalancer.endpointOverride.extractFrom: must have a header",
         ),

@@ -107,6 +107,28 @@ fn keepalives_of_sockets_and_buffers() {
 }
 
 #[test]
+fn socket_buffers_are_set_beside_other_options() {
+    let spec = r#"{"connection":{"bufferLimit":7,"socketBufferLimit":"64Ki"}}"#;
+    let own = r#"{"upstreamBindConfig":{"sourceAddress":{"address":"::1"},
+        "socketOptions":[{"level":6,"name":1}]}}"#;
+    let after = r#"{"upstreamBindConfig":{"sourceAddress":{"address":"::1"},
+        "socketOptions":[{"level":6,"name":1},
+            {"description":"SO_SNDBUF","level":1,"name":7,"int_value":65536,
+                "state":"STATE_PREBIND"},
+            {"description":"SO_RCVBUF","level":1,"name":8,"int_value":65536,
+                "state":"STATE_PREBIND"}]},
+        "per_connection_buffer_limit_bytes":7}"#;
+    check_cluster(spec, own, after);
+    // Envoy leaves this one out for clusters with one of their own.
+    let changes = translated(spec).changes;
+    let asks = changes.iter().find(|it| it.target == Target::Bootstrap);
+    let asks = asks.expect("a question");
+    let bootstrap = r#"{"cluster_manager":{"upstream_bind_config":{}}}"#;
+    assert!(apply_change(&mut parse(bootstrap), asks).is_err());
+    assert!(apply_change(&mut parse("{}"), asks).is_ok());
+}
+
+#[test]
 fn names_are_resolved_where_the_cluster_resolves_them() {
     let spec = r#"{"dns":{"lookupFamily":"IPv4Preferred"}}"#;
     let settings = r#""dns_refresh_rate":"30s","respect_dns_ttl":true,

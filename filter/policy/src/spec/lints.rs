@@ -26,7 +26,7 @@ pub fn lint(spec: Cursor<'_>, warnings: &mut Problems) {
     linter.on_global_limits();
     linter.on_buffers();
     linter.on_old_fields();
-    linter.on_ignored_fields();
+    linter.on_limits_of_the_other_type();
     linter.on_compressors();
     linter.on_fields_beside_others();
 }
@@ -101,19 +101,7 @@ impl Linter<'_, '_> {
         }
     }
 
-    fn on_ignored_fields(&mut self) {
-        for path in [
-            &["connection", "socketBufferLimit"][..],
-            &["loadBalancer", "dynamicModule"],
-        ] {
-            if self.get(path).is_some() {
-                self.warn(
-                    path,
-                    Code::IneffectiveField,
-                    "is accepted by Envoy Gateway and has no effect",
-                );
-            }
-        }
+    fn on_limits_of_the_other_type(&mut self) {
         let unused = match self.text(&["rateLimit", "type"]) {
             "Local" => "global",
             "Global" => "local",

@@ -15,10 +15,12 @@ pub(crate) static CONNECTION: Object = object(
         .checked(BYTES),
         optional(
             "socketBufferLimit",
-            "Meant for the sockets' own buffers; Envoy Gateway accepts it and puts it \
-             into force nowhere, and btp apply refuses it.",
+            "Bytes that the operating system buffers for each direction of a connection to an \
+             upstream (SO_SNDBUF, SO_RCVBUF).",
             Shape::Quantity,
-        ),
+        )
+        .or("the operating system's, which grow as needed")
+        .checked(SOCKET_BUFFER),
         optional(
             "preconnect",
             "Opens connections to upstreams before a request needs them.",

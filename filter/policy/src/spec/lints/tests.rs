@@ -168,10 +168,6 @@ fn every_item_of_the_checklist() {
             r#"{"rateLimit":{"type":"Local"}}"#,
             "rateLimit.type: is deprecated",
         ),
-        (
-            r#"{"connection":{"socketBufferLimit":"1Mi"}}"#,
-            "connection.socketBufferLimit: is accepted by Envoy Gateway",
-        ),
     ] {
         let found = advice(spec);
         assert_eq!(found.len(), 1, "{spec}: {found:?}");

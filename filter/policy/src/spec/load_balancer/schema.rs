@@ -33,8 +33,7 @@ pub(crate) static LOAD_BALANCER: Object = object(
         ),
         optional(
             "dynamicModule",
-            "A balancer in a module of Envoy's; exactly for type DynamicModule, which \
-             Envoy Gateway accepts without effect and btp apply refuses.",
+            "A balancer in a dynamic module of your own; exactly for type DynamicModule.",
             Shape::Object(&DYNAMIC_MODULE),
         ),
         optional(
@@ -319,7 +318,8 @@ pub(crate) static DYNAMIC_MODULE: Object = object(
     &[
         required(
             "name",
-            "Name of the module, as Envoy looks for it: libNAME.so.",
+            "Name of the module: Envoy looks for libNAME.so in the folders of \
+             ENVOY_DYNAMIC_MODULES_SEARCH_PATH.",
             HOSTNAME,
         ),
         required(
@@ -329,7 +329,8 @@ pub(crate) static DYNAMIC_MODULE: Object = object(
         ),
         optional(
             "config",
-            "What the module is given as its configuration, in any form.",
+            "What the module is given as its configuration: a text as it is, anything else as \
+             JSON.",
             Shape::Any,
         ),
     ],
