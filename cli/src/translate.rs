@@ -7,6 +7,7 @@
 //! defaults are Envoy Gateway's 1.9 where a block is present, and nothing is
 //! touched where it is absent.
 
+mod bandwidth_limit;
 mod change;
 mod circuit_breaker;
 pub(crate) mod global_rate_limit;
@@ -16,6 +17,7 @@ mod l4;
 mod load_balancer;
 mod perform;
 mod retry;
+mod telemetry;
 mod timeout;
 mod upstream;
 
@@ -25,10 +27,11 @@ use btp_policy::node::{Node, Value};
 use btp_policy::path::{FieldPath, Path as PathTo};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::Cursor;
+use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{Retry, SPEC, by_hand, check_native};
 
 use change::Changes;
-pub use change::{Change, HttpPart, Operation, Path, Step, Target};
+pub use change::{Change, FilterPlace, HttpPart, Operation, Path, Step, Target};
 pub use global_rate_limit::{Domain, Format, Service};
 use global_rate_limit::{FIELD, is_local_only};
 pub(crate) use l4::{Unmet, holds_for, translate_l4, unmet};
@@ -50,6 +53,10 @@ pub struct Context<'a> {
     pub has_stream_idle_timeout: bool,
     /// `upgrade_type`s that the connection manager allows on every route.
     pub upgrades: &'a [String],
+    /// Whose fields they are: the policy's name is part of names of statistics.
+    pub policy: Option<&'a ObjectName>,
+    /// The namespace of routes that do not say theirs; `None`: `default`.
+    pub namespace: Option<&'a str>,
     /// Who counts global limits, and reads what file.
     pub rate_limits: Option<&'a Service>,
 }
@@ -147,9 +154,15 @@ fn translate_fields(
     if let Some(timeout) = &native.timeout {
         timeout::translate(timeout, context.has_stream_idle_timeout, out);
     }
+    if let Some(limit) = &native.bandwidth_limit {
+        bandwidth_limit::translate(limit, context.policy, out);
+    }
     http::compress("compression", &native.compression, out);
     http::compress_where_set(&native.compressor, out);
     http::upgrade(&native.http_upgrade, context.upgrades, out);
+    if let Some(telemetry) = &native.telemetry {
+        telemetry::translate(telemetry, context.namespace, out);
+    }
     if native.routing_type.is_some() {
         let reason = "the configuration itself says which addresses a cluster has";
         let operation = Operation::Nothing(reason);

@@ -15,11 +15,7 @@ use btp_policy::yaml;
 use serde_json::{Value, json};
 
 /// Fields that lint accepts and apply refuses of this bootstrap or of any, and why.
-const REFUSED_BY_APPLY: &[(&str, &str)] = &[
-    ("telemetry", "nobody translates it"),
-    ("admissionControl", "nobody translates it"),
-    ("bandwidthLimit", "nobody translates it"),
-];
+const REFUSED_BY_APPLY: &[(&str, &str)] = &[("admissionControl", "nobody translates it")];
 
 struct Stage {
     folder: PathBuf,
@@ -230,10 +226,6 @@ const REFUSED_IN_DEPTH: &[(&str, &str)] = &[
         "needs the settings of its type beside it",
     ),
     (
-        "connection.socketBufferLimit",
-        "has no effect in Envoy Gateway either",
-    ),
-    (
         "faultInjection.attempts[]",
         "needs position: Upstream beside it",
     ),
@@ -241,10 +233,6 @@ const REFUSED_IN_DEPTH: &[(&str, &str)] = &[
     (
         "healthCheck.active.healthCheckLog.matches[]",
         "takes both kinds or none",
-    ),
-    (
-        "loadBalancer.dynamicModule.",
-        "has no effect in Envoy Gateway either",
     ),
     (
         "rateLimit.global.rules[].clientSelectors[].metadata",

@@ -78,6 +78,7 @@ const RULES: &[(&str, &str)] = &[
         "ranges of quantities, and what a mode allows",
     ),
     ("numerator", "not above the denominator"),
+    ("customTags{}.type", "the object of that type"),
     ("healthCheck.active.type", "the object of that type"),
     (".expectedResponse.type", "text or binary"),
     (".requestBody.type", "text or binary"),

@@ -1,14 +1,14 @@
 //! What bounds connections and what waits for them, on the real Envoy, and
-//! what becomes of tunnels: `circuitBreaker`, `connection`, `httpUpgrade`,
+//! what becomes of tunnels: `bandwidthLimit`, `circuitBreaker`, `connection`, `httpUpgrade`,
 //! `compression`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use btp_tests::client::{h1, raw};
+use btp_tests::client::{h1, h2, raw};
 use btp_tests::native::origin::{deaf, speak_http2};
 use btp_tests::native::{SOON, governed, many, upstreams, wait_for_stat};
-use btp_tests::{Body, Builder, Envoy, Reply, Request, Route};
+use btp_tests::{Body, Builder, Envoy, Reply, Request, Route, Upstream};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -195,5 +195,75 @@ async fn the_older_list_of_compressors_needs_no_settings_object() -> Result<()> 
             ensure!(found.as_deref() == expected, "{path}: {found:?}");
         }
     }
+    Ok(())
+}
+
+/// Two clusters: `backend`, which is governed, and `free`.
+async fn slowed(spec: &Value) -> Result<(Upstream, Envoy)> {
+    let upstream = Upstream::start().await?;
+    let mut bootstrap = Builder::new()
+        .cluster("free", upstream.addr())
+        .cluster("backend", upstream.addr())
+        .route(Route::cluster("/free", "free"))
+        .route(Route::cluster("/", "backend"))
+        .build()?;
+    bootstrap.govern("backend", spec)?;
+    let envoy = Envoy::start(&bootstrap).await?;
+    Ok((upstream, envoy))
+}
+
+/// Some replies with this body.
+fn few(body: &[u8]) -> impl Iterator<Item = Reply> {
+    std::iter::repeat_n(Reply::status(200).body(Body::sized(body.to_vec())), 3)
+}
+
+async fn time_of(envoy: &Envoy, request: Request) -> Result<Duration> {
+    let begin = Instant::now();
+    ensure!(envoy.send(request).await?.status == 200);
+    Ok(begin.elapsed())
+}
+
+/// 200 KiB at 100 KiB per second; the first second's may go at once.
+const SLOW: Duration = Duration::from_millis(900);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_pass_as_slowly_as_they_may() -> Result<()> {
+    let body = vec![b'x'; 200 << 10];
+    let limit = json!({"limit": {"value": "6000Ki", "unit": "Minute"}});
+    for (direction, other) in [("request", "response"), ("response", "request")] {
+        let (upstream, envoy) = slowed(&json!({"bandwidthLimit": {direction: limit}})).await?;
+        upstream.script("/free", few(&body));
+        upstream.script("/", few(&body));
+        let request = |path: &str, direction: &str| match direction {
+            "request" => Request::new("POST", path).body(Body::sized(body.clone())),
+            _ => Request::get(path),
+        };
+        let slow = time_of(&envoy, request("/slow", direction)).await?;
+        let free = time_of(&envoy, request("/free", direction)).await?;
+        ensure!(
+            slow >= SLOW && free < slow,
+            "{direction}: {slow:?}, {free:?}"
+        );
+        let counted = |direction: &str| format!("btp.http_bandwidth_limit.{direction}_enabled");
+        ensure!(
+            envoy.stat(&counted(direction)).await? > Some(0),
+            "not counted"
+        );
+        ensure!(envoy.stat(&counted(other)).await?.unwrap_or_default() == 0);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_say_how_long_a_response_was_held() -> Result<()> {
+    let trailers = json!({"prefix": "x-lobby"});
+    let spec = json!({"bandwidthLimit": {"response": {
+        "limit": {"value": "64Ki", "unit": "Second"}, "responseTrailers": trailers}}});
+    let (upstream, envoy) = slowed(&spec).await?;
+    let body = vec![b'x'; 128 << 10];
+    upstream.script("/", few(&body));
+    let response = h2::get(envoy.addr(), "/slow").await?;
+    let has = |(name, _): &(String, _)| name.starts_with("x-lobby-bandwidth-response-");
+    ensure!(response.trailers.iter().any(has), "{:?}", response.trailers);
     Ok(())
 }

@@ -2,13 +2,13 @@
 //! says.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use btp_tests::client::{grpc, h1, raw};
 use btp_tests::native::{many, wait_for_stat};
 use btp_tests::pages::{EG, KUBELB, Stage, find};
-use btp_tests::{Reply, Request, Upstream};
+use btp_tests::{Body, Reply, Request, Upstream};
 use tokio::task::JoinSet;
 
 /// Looks at each of these examples in force.
@@ -48,6 +48,46 @@ async fn a_user_stays_with_an_endpoint() -> Result<()> {
         made.starts_with("Basket=") && made.contains("Max-Age=90"),
         "{made}"
     );
+    Ok(())
+}
+
+/// As the page says, of one second's amount and more.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_pass_slowly() -> Result<()> {
+    let page = format!("{EG}/bandwidth-limit");
+    for (title, request, reply) in [
+        (
+            "of requests",
+            Request::new("POST", "/").body(Body::sized(vec![b'x'; 128 << 10])),
+            Body::empty(),
+        ),
+        (
+            "of responses",
+            Request::get("/"),
+            Body::sized(vec![b'x'; 16 << 10]),
+        ),
+    ] {
+        let stage = Stage::set(&page, title).await?;
+        for upstream in &stage.upstreams {
+            let reply = Reply::status(200).body(reply.clone());
+            upstream.script("/", std::iter::repeat_n(reply, 2));
+        }
+        let begin = Instant::now();
+        ensure!(stage.statuses(&[request]).await? == [200]);
+        let took = begin.elapsed();
+        ensure!(took >= Duration::from_millis(900), "{title}: {took:?}");
+    }
+    Ok(())
+}
+
+/// Where spans go is the listener's to say: the pages' Envoy has no place for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_are_counted_under_their_names() -> Result<()> {
+    let stage = Stage::set("test/e2e/testdata/btp-tracing", "names for statistics").await?;
+    stage.statuses(&vec![Request::get("/"); 3]).await?;
+    let regex = "route\\.HTTPRoute/default/shop\\.upstream_rq_200$";
+    let found = stage.envoy.stats_matching(regex).await?;
+    ensure!(found.values().eq(&[3]), "{found:?}");
     Ok(())
 }
 

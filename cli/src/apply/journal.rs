@@ -184,7 +184,7 @@ pub(crate) fn below_spec(field: &str) -> &str {
 /// The part of its object that a change goes to.
 fn part_of(change: &Change) -> String {
     match &change.operation {
-        Operation::HttpFilter(filter) => {
+        Operation::HttpFilter(filter, _) => {
             let name = text(filter, "name").unwrap_or_default();
             format!("http_filters {name}")
         }

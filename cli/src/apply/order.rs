@@ -7,7 +7,7 @@ use btp_policy::node::Node;
 use btp_policy::spec::Capability;
 
 use super::options::Options;
-use crate::envoy::http_filter::{Kind, kind_of};
+use crate::envoy::http_filter::{Kind, behind_judges, kind_of};
 use crate::envoy::tree::{items, text};
 
 /// What has one place in the order.
@@ -89,10 +89,7 @@ impl Group {
                 let rest = kinds[first..].iter();
                 first + rest.take_while(|it| **it == Kind::Response).count()
             }
-            Self::Limits => {
-                let last = kinds.iter().rposition(|it| *it != Kind::Transport);
-                last.map_or(0, |it| it + 1)
-            }
+            Self::Limits => behind_judges(items(hcm, "http_filters")),
         }
     }
 }

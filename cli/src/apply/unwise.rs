@@ -2,6 +2,8 @@
 //! balancers that do not go by weights of localities, and fields that hold for
 //! HTTP alone where a policy governs none.
 
+mod tracing;
+
 use std::collections::BTreeSet;
 
 use btp_policy::Code;
@@ -61,6 +63,7 @@ pub(crate) fn find_all(config: &Config, model: &Model, effective: &[Effective]) 
             }
         }
     }
+    found.extend(tracing::untraced(config, model, effective));
     found.extend(for_http_only(model, effective));
     found.extend(beside_others(model, effective));
     found

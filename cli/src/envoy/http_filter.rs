@@ -35,7 +35,7 @@ pub(crate) enum Written {
 
 /// The kinds that are known, by the package of the type: `cors` is
 /// `envoy.extensions.filters.http.cors.v3` and `envoy.filters.http.cors`.
-const KINDS: [(&str, Kind); 36] = [
+const KINDS: [(&str, Kind); 37] = [
     ("custom_response", Kind::Response),
     ("health_check", Kind::Probe),
     ("cors", Kind::Cors),
@@ -73,6 +73,8 @@ const KINDS: [(&str, Kind); 36] = [
     // The coding of bodies: replies and limits of ours are for plain ones.
     ("compressor", Kind::Transport),
     ("decompressor", Kind::Transport),
+    // Slows bodies of requests that are let through.
+    ("bandwidth_limit", Kind::Transport),
     // What the upstream needs to know us; a signature covers what the
     // request has become, so nothing may change it behind.
     ("credential_injector", Kind::Transport),
@@ -92,6 +94,15 @@ pub(crate) const GLOBAL_LIMITS: &str = "btp.ratelimit";
 
 const TYPES: &str = "envoy.extensions.filters.http.";
 const NAMES: &str = "envoy.filters.http.";
+
+/// Where what counts requests goes among filters: behind all that judge or prepare a
+/// request.
+pub(crate) fn behind_judges(filters: &[Node]) -> usize {
+    let last = filters
+        .iter()
+        .rposition(|it| kind_of(it) != Kind::Transport);
+    last.map_or(0, |it| it + 1)
+}
 
 /// The kind of a filter in `http_filters`.
 pub(crate) fn kind_of(filter: &Node) -> Kind {

@@ -61,8 +61,11 @@ pub enum Operation {
     Forbid(Option<&'static str>, &'static str),
     /// Refuses the configuration, with this reason, if nothing stands there.
     Require(&'static str),
-    /// Puts this HTTP filter before the last one, or over the one of its name.
-    HttpFilter(Node),
+    /// Puts this HTTP filter there, or over the one of its name.
+    HttpFilter(Node, FilterPlace),
+    /// Puts a name for statistics there, with the operators of Envoy Gateway filled in:
+    /// of the route, which is in this namespace if it does not say its own.
+    RouteStatName(String, String),
     /// Changes the cluster's `HttpProtocolOptions`; older fields move there.
     HttpOptions(HttpPart),
     /// Sets `health_checks`; asks in the cluster's own protocol.
@@ -89,6 +92,15 @@ impl Operation {
             Self::Remove | Self::Forbid(..) | Self::Require(_) | Self::EndpointHosts
         )
     }
+}
+
+/// Where an HTTP filter goes among those that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterPlace {
+    /// Before the last one, the router.
+    BeforeRouter,
+    /// Behind all that judge or prepare a request, in front of what wraps messages.
+    BehindLimits,
 }
 
 /// A part of `HttpProtocolOptions`.

@@ -4,7 +4,7 @@ use btp_policy::native::{Compression, CompressionType, HttpUpgrade};
 use btp_policy::node::Node;
 use btp_policy::scalar::Quantity;
 
-use super::change::{Changes, Operation, Path, Step, Target};
+use super::change::{Changes, FilterPlace, Operation, Path, Step, Target};
 use crate::envoy::json::{IntoNode, list, node, put};
 
 /// Envoy's, and Envoy Gateway's.
@@ -74,7 +74,12 @@ pub(super) fn compress(field: &str, items: &[Compression], out: &mut Changes) {
             "overrides": { "response_direction_config": {} }
         });
         let target = Target::HttpConnectionManager;
-        out.add(field, target, "http_filters", Operation::HttpFilter(filter));
+        out.add(
+            field,
+            target,
+            "http_filters",
+            Operation::HttpFilter(filter, FilterPlace::BeforeRouter),
+        );
         let path = Path::new("typed_per_filter_config").then(Step::Field(name));
         out.add(field, Target::Route, path, Operation::Set(on));
     }

@@ -22,7 +22,7 @@ pub(crate) struct Unmet {
     pub(crate) reason: &'static str,
 }
 
-const OF_TCP: [&str; 8] = [
+const OF_TCP: [&str; 9] = [
     "circuitBreaker",
     "connection",
     "dns",
@@ -30,12 +30,14 @@ const OF_TCP: [&str; 8] = [
     "loadBalancer",
     "proxyProtocol",
     "tcpKeepalive",
+    "telemetry",
     "timeout",
 ];
 const OF_UDP: [&str; 2] = ["dns", "loadBalancer"];
 
 /// Parts of these that only requests have.
-const OF_REQUESTS: [&[&str]; 5] = [
+const OF_REQUESTS: [&[&str]; 6] = [
+    &["telemetry", "tracing"],
     &["timeout", "http"],
     &["circuitBreaker", "maxParallelRequests"],
     &["circuitBreaker", "maxParallelRetries"],
@@ -78,7 +80,15 @@ pub(crate) fn translate_l4(
             && !matches!(change.operation, Operation::HttpOptions(_))
     };
     let mut changes = translate(spec, context)?;
+    let named = changes.iter().find_map(|it| match &it.operation {
+        Operation::RouteStatName(..) if l4 == L4::Tcp => Some(Change {
+            target: Target::L4Proxy,
+            ..it.clone()
+        }),
+        _ => None,
+    });
     changes.retain(holds);
+    changes.extend(named);
     let hash = find(spec, &["loadBalancer", "consistentHash"]);
     if hash.and_then(|it| text(it, "type")) == Some("SourceIP") {
         changes.push(by_address(l4));

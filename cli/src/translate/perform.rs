@@ -13,8 +13,10 @@ use std::fmt;
 use btp_policy::Code;
 use btp_policy::node::{Node, Value};
 
-use super::change::{Change, Operation, Path, Step, Target};
-use crate::envoy::json::list;
+use super::change::{Change, FilterPlace, Operation, Path, Step, Target};
+use super::telemetry;
+use crate::envoy::http_filter::behind_judges;
+use crate::envoy::json::{IntoNode, list};
 use crate::envoy::tree::{EMPTY, WrongKind, field, merge, same, text};
 pub(super) use http_options::{CONNECTION_WINDOW, STREAM_WINDOW};
 pub use replaced::Replaced;
@@ -127,9 +129,19 @@ pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, Chang
         }),
         Operation::Forbid(value, reason) => forbid(object, path, *value, reason),
         Operation::Require(reason) => require(object, path, reason),
-        Operation::HttpFilter(filter) => put(object, path, Visit::Make, nothing, |slot| {
-            insert_filter(slot, filter)
+        Operation::HttpFilter(filter, place) => put(object, path, Visit::Make, nothing, |slot| {
+            insert_filter(slot, filter, *place)
         }),
+        Operation::RouteStatName(template, namespace) => {
+            let Some(name) = telemetry::stat_name(object, template, namespace) else {
+                return Ok(Outcome::Idle(telemetry::UNKNOWN_ROUTE));
+            };
+            let name = name.into_node();
+            put(object, path, Visit::Make, whole, |slot| {
+                *slot = Some(name.clone());
+                Ok(())
+            })
+        }
         Operation::HttpOptions(part) => http_options::change(object, part),
         Operation::HealthCheck(check) => cluster::check_health(object, check),
         Operation::EndpointHosts => put(object, path, Visit::Existing, nothing, |slot| {
@@ -244,14 +256,23 @@ fn append(slot: &mut Option<Node>, value: &Node) -> Result<(), ChangeError> {
     Ok(())
 }
 
-/// The last filter is the router.
-fn insert_filter(slot: &mut Option<Node>, filter: &Node) -> Result<(), ChangeError> {
+fn insert_filter(
+    slot: &mut Option<Node>,
+    filter: &Node,
+    place: FilterPlace,
+) -> Result<(), ChangeError> {
     let filters = items(slot)?;
     let name = text(filter, "name");
     match filters.iter_mut().find(|other| text(other, "name") == name) {
         Some(other) if same(other, filter) => {}
         Some(other) => *other = filter.clone(),
-        None => filters.insert(filters.len().saturating_sub(1), filter.clone()),
+        None => {
+            let place = match place {
+                FilterPlace::BeforeRouter => filters.len().saturating_sub(1),
+                FilterPlace::BehindLimits => behind_judges(filters),
+            };
+            filters.insert(place, filter.clone());
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use btp_policy::json;
 
 mod health;
 mod messages;
+mod observed;
 mod problems;
 mod routing;
 mod upstreams;

@@ -11,7 +11,7 @@ mod status;
 
 use std::collections::BTreeMap;
 
-pub use route::{ResourceRef, Route};
+pub use route::{NamedObject, ResourceRef, Route, named_object};
 pub use status::{Condition, Reason, Status};
 
 use crate::labels::Labels;

@@ -234,6 +234,8 @@ codes! {
     PartlyInForce = 717, "a field holds on some clusters of a route only";
     WeightedClusters = 718, "a client is kept at one endpoint, not at one cluster";
     UnlabelledMetrics = 719, "metrics have no labels";
+    NothingTraced = 720, "nothing is traced without a provider";
+    NoUpstreamSpan = 721, "tries have no span of their own";
     // 08: global limits
     NoRateLimitService = 801, "global limits without a rate limit service";
     UncountableRoute = 802, "two routes cannot be counted apart";

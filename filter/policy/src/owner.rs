@@ -31,10 +31,6 @@ pub enum Owner {
 pub enum ByHand {
     /// Envoy's `admission_control` filter.
     AdmissionControl,
-    /// Envoy's `bandwidth_limit` filter.
-    BandwidthLimit,
-    /// A route's tracing and `stat_prefix`.
-    Telemetry,
 }
 
 impl Capability {
@@ -70,12 +66,6 @@ impl Owner {
         match self {
             Self::Nobody(ByHand::AdmissionControl) => {
                 Some("configure Envoy's admission_control filter by hand")
-            }
-            Self::Nobody(ByHand::BandwidthLimit) => {
-                Some("configure Envoy's bandwidth_limit filter by hand")
-            }
-            Self::Nobody(ByHand::Telemetry) => {
-                Some("set tracing and stat_prefix of the route by hand")
             }
             _ => None,
         }

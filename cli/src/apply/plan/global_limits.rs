@@ -21,7 +21,7 @@ use crate::envoy::model::RouteId;
 use crate::envoy::tree::{field, items, list_mut, text};
 use crate::envoy::undo;
 use crate::translate::global_rate_limit::{self, Counters, FIELD, NAME, RouteKey, per_route};
-use crate::translate::{Change, Operation, Path, Service, Step, Target};
+use crate::translate::{Change, FilterPlace, Operation, Path, Service, Step, Target};
 
 /// Why a route is not limited. Envoy's filter passes over it.
 const NO_BACKEND: &str = "Envoy asks the service for requests to a backend alone, and not for \
@@ -240,7 +240,7 @@ fn note(
         also: Vec::new(),
         target: Target::HttpConnectionManager,
         path: "http_filters".into(),
-        operation: Operation::HttpFilter(filter.clone()),
+        operation: Operation::HttpFilter(filter.clone(), FilterPlace::BehindLimits),
     };
     let on = Changed::manager(scene, index);
     for it in effective.iter_mut() {

@@ -98,7 +98,7 @@ impl Native<'_, '_, '_> {
             if routes.is_empty() {
                 continue;
             }
-            let Some(changes) = self.translate(index, manager, &routes) else {
+            let Some(changes) = self.translate(index, number, &routes) else {
                 continue;
             };
             for change in changes {
@@ -122,9 +122,10 @@ impl Native<'_, '_, '_> {
     fn translate(
         &mut self,
         index: usize,
-        manager: &HttpConnectionManager,
+        number: usize,
         routes: &[RouteId],
     ) -> Option<Vec<Change>> {
+        let manager = &self.scene.model.managers[number];
         let hcm = self.draft.at(&manager.address)?;
         let upgrades: Vec<String> = items(hcm, "upgrade_configs")
             .iter()
@@ -132,11 +133,14 @@ impl Native<'_, '_, '_> {
             .map(str::to_owned)
             .collect();
         let mut routes = routes.iter().map(|id| self.scene.model.route(*id));
+        let namespace = self.scene.attached[number].gateway.name.namespace.clone();
         let context = Context {
             // A copied cluster has a name that no backend knows as a host.
             hostname: routes.find_map(|it| it.host.as_deref()),
             has_stream_idle_timeout: field(hcm, "stream_idle_timeout").is_some(),
             upgrades: &upgrades,
+            policy: Some(&self.scene.policies[self.effective[index].policy].name),
+            namespace: Some(&namespace),
             ..alone(self.scene)
         };
         let changes = translate(&self.effective[index].spec, &context);
@@ -182,6 +186,7 @@ impl Native<'_, '_, '_> {
             self.note_around(index, manager, *id, change);
             self.perform(index, change, &Changed::route(self.scene, *id));
         }
+        self.note_buckets(index, routes.len(), change);
     }
 
     fn on_bootstrap(&mut self, index: usize, change: &Change) {

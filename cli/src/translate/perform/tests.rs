@@ -98,7 +98,12 @@ fn what_is_no_object_is_said_to_be_none() {
 
 #[test]
 fn a_filter_stands_once_and_before_the_router() {
-    let filter = |number: i32| Operation::HttpFilter(node!({ "name": "f", "n": number }));
+    let filter = |number: i32| {
+        Operation::HttpFilter(
+            node!({ "name": "f", "n": number }),
+            FilterPlace::BeforeRouter,
+        )
+    };
     let path = "http_filters";
     let (outcome, object) = performed(r#"{"http_filters":[{"name":"r"}]}"#, path, filter(1));
     assert_eq!(

@@ -19,12 +19,41 @@ fn what_is_not_translated_is_refused() {
             "spec.admissionControl: is not translated",
         ),
         (
-            r#"{"bandwidthLimit":{"request":{"limit":{"value":"1Mi","unit":"Second"}}}}"#,
-            "spec.bandwidthLimit: is not translated",
+            r#"{"bandwidthLimit":{"response":{"limit":{"value":1,"unit":"Second"}}}}"#,
+            "spec.bandwidthLimit.response.limit.value: must be at least 1 KiB per second",
         ),
         (
-            r#"{"telemetry":{"metrics":{}}}"#,
-            "spec.telemetry: is not translated",
+            r#"{"bandwidthLimit":{"response":{"limit":{"value":"1Mi","unit":"Second"},
+                "responseTrailers":{"prefix":"a b"}}}}"#,
+            "spec.bandwidthLimit.response.responseTrailers.prefix: must have characters",
+        ),
+        (
+            r#"{"telemetry":{"tracing":{"spanName":{"client":"%HTTP_METHOD%","server":"s"}}}}"#,
+            "spec.telemetry.tracing.spanName.client: has %HTTP_METHOD%, which Envoy does not know",
+        ),
+        (
+            r#"{"telemetry":{"tracing":{"tags":{"":"a"}}}}"#,
+            "spec.telemetry.tracing.tags.: must not have an empty name",
+        ),
+        (
+            r#"{"telemetry":{"tracing":{"tags":{"a":"100%"}}}}"#,
+            "spec.telemetry.tracing.tags.a: must have operators",
+        ),
+        (
+            r#"{"telemetry":{"tracing":{"customTags":{"a":{"type":"Literal","literal":{"value":""}}}}}}"#,
+            "spec.telemetry.tracing.customTags.a.literal.value: must not be empty",
+        ),
+        (
+            r#"{"telemetry":{"tracing":{"customTags":{"a":{"type":"RequestHeader","requestHeader":{"name":"x y"}}}}}}"#,
+            "spec.telemetry.tracing.customTags.a.requestHeader.name: must be the name of a header",
+        ),
+        (
+            r#"{"telemetry":{"tracing":{"customTags":{"a":{"type":"Environment"}}}}}"#,
+            "spec.telemetry.tracing.customTags.a: must have environment",
+        ),
+        (
+            r#"{"telemetry":{"tracing":{"samplingFraction":{"numerator":500}}}}"#,
+            "spec.telemetry.tracing.samplingFraction: must not have a numerator above",
         ),
         (
             r#"{"loadBalancer":{"type":"Random","endpointOverride":{"extractFrom":[{}]}}}"#,
@@ -78,6 +107,7 @@ fn global_limits_that_are_switched_off_are_passed_over() {
 
 #[test]
 fn everything_wrong_is_said_at_once() {
-    let spec = r#"{"telemetry":{},"http2":{"connectionKeepalive":{}}}"#;
+    let spec =
+        r#"{"telemetry":{"metrics":{"routeStatName":"%X%"}},"http2":{"connectionKeepalive":{}}}"#;
     assert_eq!(problems(spec).len(), 3, "{:?}", problems(spec));
 }

@@ -72,6 +72,34 @@ pub(super) struct RouteNameInterpretation<'a> {
     pub(super) is_guess: bool,
 }
 
+/// The object that a route is made of, as its name says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedObject<'a> {
+    /// Its kind; an `HTTPRoute` where the name does not say.
+    pub kind: TargetKind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The rule of it: its name, or its number.
+    pub section: Option<&'a str>,
+}
+
+/// What the name of a route most likely means; `None`: it has no form that is known.
+#[must_use]
+pub fn named_object<'a>(name: &'a [u8], default_namespace: &str) -> Option<NamedObject<'a>> {
+    let first = interpretations(name, default_namespace)
+        .into_iter()
+        .next()?;
+    let (namespace, name) = first.object.split_once('/')?;
+    Some(NamedObject {
+        kind: first.kinds.first().copied()?,
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        section: first.section,
+    })
+}
+
 const HTTP: &[TargetKind] = &[TargetKind::HttpRoute];
 const GRPC: &[TargetKind] = &[TargetKind::GrpcRoute];
 const EITHER: &[TargetKind] = &[TargetKind::HttpRoute, TargetKind::GrpcRoute];

@@ -219,15 +219,14 @@ pub static SPEC: Object = object(
         .by(Owner::Nobody(ByHand::AdmissionControl)),
         optional(
             "bandwidthLimit",
-            "How many bytes of bodies pass in a time; nobody puts it into force in this \
-             version.",
+            "How many bytes of bodies pass in a time, all requests of a route together.",
             Shape::Object(&BANDWIDTH_LIMIT),
         )
         .example(concat!(
             "response:\n",
             "  limit: {value: 1Mi, unit: Second}"
         ))
-        .by(Owner::Nobody(ByHand::BandwidthLimit)),
+        .by(Owner::Envoy),
         optional(
             "compression",
             "Compresses responses; deprecated, write compressor.",
@@ -263,12 +262,11 @@ pub static SPEC: Object = object(
         .by(Owner::Envoy),
         optional(
             "telemetry",
-            "Names of metrics and contents of traces; nobody puts it into force in this \
-             version.",
+            "Names under which a route is counted, and what is traced of its requests.",
             Shape::Object(&TELEMETRY),
         )
         .example(concat!("metrics:\n", "  routeStatName: \"%ROUTE_NAME%\""))
-        .by(Owner::Nobody(ByHand::Telemetry)),
+        .by(Owner::Envoy),
         optional(
             "connection",
             "Buffers of the connections to upstreams, and connections that are opened ahead.",

@@ -4,11 +4,12 @@
 use btp_policy::node::{Node, Value};
 
 use super::Native;
+use crate::apply::journal::below_spec;
 use crate::envoy::address::Address;
 use crate::envoy::json::{list, string};
 use crate::envoy::model::{HttpConnectionManager, RouteId};
 use crate::envoy::tree::{field, find, items, text};
-use crate::translate::{Change, Operation, Replaced};
+use crate::translate::{Change, Operation, Replaced, Target};
 
 impl Native<'_, '_, '_> {
     /// Notes what a change of a route has outweighed around it.
@@ -60,6 +61,22 @@ impl Native<'_, '_, '_> {
         let line = gave_way.map(|value| format!("{whose}: {value}"));
         for (lines, line) in [(&mut it.replaced, line), (&mut it.notes, note)] {
             lines.extend(line.filter(|line| !lines.contains(line)));
+        }
+    }
+
+    /// Notes that a limit is each route's own.
+    pub(super) fn note_buckets(&mut self, index: usize, routes: usize, change: &Change) {
+        let field = below_spec(&change.field);
+        let is_limit = field.starts_with("bandwidthLimit.");
+        if is_limit && change.target == Target::Route && routes > 1 {
+            let note = format!(
+                "{field} is counted for each route by itself: {routes} routes together may have \
+                 {routes} times as much"
+            );
+            let notes = &mut self.effective[index].notes;
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
         }
     }
 

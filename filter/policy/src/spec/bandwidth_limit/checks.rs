@@ -5,7 +5,7 @@ use crate::node::Node;
 use crate::path::Path;
 use crate::problem::Problems;
 use crate::read::Cursor;
-use crate::scalar::Quantity;
+use crate::scalar::{HeaderName, Quantity};
 
 /// Envoy counts in whole KiB per second.
 pub(in crate::spec) fn bandwidth(at: Cursor<'_>, problems: &mut Problems) {
@@ -27,5 +27,16 @@ pub(in crate::spec) fn bandwidth(at: Cursor<'_>, problems: &mut Problems) {
             Code::QuantityOutOfBounds,
             "must be at least 1 KiB per second: Envoy counts in those",
         );
+    }
+}
+
+/// Envoy takes any text, and clients get names of trailers that are none.
+pub(in crate::spec) fn prefix(at: Cursor<'_>, problems: &mut Problems) {
+    if let Some(prefix) = at.string(problems)
+        && !prefix.is_empty()
+        && HeaderName::new(prefix).is_none()
+    {
+        let reason = "must have characters of header names only (RFC 9110)";
+        at.refuse(problems, Code::MalformedHeaderName, reason);
     }
 }

@@ -72,6 +72,7 @@ pub(crate) static RESPONSE_TRAILERS: Object = object(
         "prefix",
         "Text that is put in front of each trailer's name, to tell filters apart.",
         formed(0, usize::MAX, Form::OneLine),
-    )],
+    )
+    .checked(checks::prefix)],
     &[],
 );

@@ -19,14 +19,6 @@ fn every_item_of_the_checklist() {
             "admissionControl: is not translated by this version, so that nobody enforces it",
         ),
         (
-            r#"{"bandwidthLimit":{"request":{"limit":{"value":"1Mi","unit":"Second"}}}}"#,
-            "bandwidthLimit: is not translated by this version",
-        ),
-        (
-            r#"{"telemetry":{"metrics":{"routeStatName":"x"}}}"#,
-            "telemetry: is not translated by this version",
-        ),
-        (
             r#"{"retry":{"numRetries":6}}"#,
             "retry.numRetries: multiplies",
         ),

@@ -76,7 +76,7 @@ fn the_innermost_field_says_who_enforces_it() {
         ),
         (&["retry", "numRetries"], Owner::Envoy),
         (&["retry", "methods"], Owner::Filter(Capability::Retry)),
-        (&["telemetry", "metrics"], Owner::Nobody(ByHand::Telemetry)),
+        (&["telemetry", "metrics"], Owner::Envoy),
     ] {
         assert_eq!(owner_at(path), Some(owner), "{path:?}");
     }

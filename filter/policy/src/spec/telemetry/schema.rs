@@ -36,7 +36,8 @@ pub(crate) static TRACING: Object = object(
             "samplingFraction",
             "Share of the requests that are traced by chance.",
             Shape::Object(&FRACTION),
-        ),
+        )
+        .or("all"),
         optional(
             "clientSamplingFraction",
             "Share of the requests that are traced because their client asks for it by \
@@ -48,7 +49,8 @@ pub(crate) static TRACING: Object = object(
             "overallSamplingFraction",
             "Share of the requests that are traced at most, whatever the reason.",
             Shape::Object(&FRACTION),
-        ),
+        )
+        .or("all"),
         optional(
             "spanName",
             "Names of the spans that are written.",
@@ -59,13 +61,15 @@ pub(crate) static TRACING: Object = object(
             "Tags of each span by their names, with the operators of access logs in their \
              values.",
             Shape::Dictionary(&ANY_TEXT),
-        ),
+        )
+        .checked(checks::tags),
         optional(
             "customTags",
             "Tags of each span by their names, each from a literal, the environment, or a \
              request header.",
             Shape::Dictionary(&Shape::Object(&CUSTOM_TAG)),
-        ),
+        )
+        .checked(checks::custom_tags),
     ],
     &[],
 );
@@ -74,14 +78,18 @@ pub(crate) static SPAN_NAME: Object = object(
     &[
         required(
             "client",
-            "Name of the span that stands for the request to the upstream.",
+            "Name of the span of a request as the client sent it (Envoy's operation), with the \
+             operators of access logs.",
             ANY_TEXT,
-        ),
+        )
+        .checked(checks::span_name),
         required(
             "server",
-            "Name of the span that stands for the request from the client.",
+            "Name of the span of each try at the upstream (Envoy's upstream_operation), where \
+             the listener has spawn_upstream_span.",
             ANY_TEXT,
-        ),
+        )
+        .checked(checks::span_name),
     ],
     &[],
 );

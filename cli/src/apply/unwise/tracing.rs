@@ -1,0 +1,65 @@
+//! `telemetry.tracing` where Envoy traces nothing, and says nothing: without a provider in the
+//! connection manager, and names of tries' spans that it does not write.
+
+use std::collections::BTreeSet;
+
+use btp_policy::Code;
+use btp_policy::node::{Node, Value};
+
+use super::Unwise;
+use crate::apply::effective::Effective;
+use crate::envoy::files::Config;
+use crate::envoy::model::Model;
+use crate::envoy::tree::{field, find};
+
+/// What is in vain, once for each policy and listener.
+pub(super) fn untraced(config: &Config, model: &Model, effective: &[Effective]) -> Vec<Unwise> {
+    let mut found = Vec::new();
+    for it in effective {
+        let Some(wanted) = find(&it.spec, &["telemetry", "tracing"]) else {
+            continue;
+        };
+        let managers: BTreeSet<usize> = it.routes.iter().map(|(manager, _)| *manager).collect();
+        for manager in managers.into_iter().map(|it| &model.managers[it]) {
+            let tracing = config
+                .at(&manager.address)
+                .and_then(|it| field(it, "tracing"));
+            let listener = &manager.listener_name;
+            let mut add = |path: &'static str, code, reason| {
+                found.push(Unwise {
+                    policy: it.policy,
+                    path: path.into(),
+                    code,
+                    reason,
+                });
+            };
+            if tracing.and_then(|it| field(it, "provider")).is_none() {
+                let reason = format!(
+                    "traces nothing on listener {listener}: its connection manager has no \
+                     tracing.provider, which says where spans go"
+                );
+                add("spec.telemetry.tracing", Code::NothingTraced, reason);
+            } else if find(wanted, &["spanName", "server"]).is_some()
+                && !tracing.is_some_and(spawns_upstream_spans)
+            {
+                let reason = format!(
+                    "names no span on listener {listener}: its connection manager writes none for \
+                     tries; set tracing.spawn_upstream_span: true"
+                );
+                add(
+                    "spec.telemetry.tracing.spanName.server",
+                    Code::NoUpstreamSpan,
+                    reason,
+                );
+            }
+        }
+    }
+    found
+}
+
+/// The flag may be wrapped.
+fn spawns_upstream_spans(tracing: &Node) -> bool {
+    let flag = field(tracing, "spawn_upstream_span");
+    let flag = flag.map(|it| field(it, "value").unwrap_or(it));
+    flag.map(|it| &it.value) == Some(&Value::Bool(true))
+}
