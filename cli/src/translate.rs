@@ -31,7 +31,7 @@ use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{Retry, SPEC, by_hand, check_native};
 
 use change::Changes;
-pub use change::{Change, FilterPlace, HttpPart, Operation, Path, Step, Target};
+pub use change::{Change, FilterPlace, HttpPart, Operation, Path, StatName, Step, Target};
 pub use global_rate_limit::{Domain, Format, Service};
 use global_rate_limit::{FIELD, is_local_only};
 pub(crate) use l4::{Unmet, holds_for, translate_l4, unmet};
@@ -57,6 +57,8 @@ pub struct Context<'a> {
     pub policy: Option<&'a ObjectName>,
     /// The namespace of routes that do not say theirs; `None`: `default`.
     pub namespace: Option<&'a str>,
+    /// The routes that the policy has for targets, as `namespace/name`.
+    pub targets: &'a [String],
     /// Who counts global limits, and reads what file.
     pub rate_limits: Option<&'a Service>,
 }
@@ -161,7 +163,7 @@ fn translate_fields(
     http::compress_where_set(&native.compressor, out);
     http::upgrade(&native.http_upgrade, context.upgrades, out);
     if let Some(telemetry) = &native.telemetry {
-        telemetry::translate(telemetry, context.namespace, out);
+        telemetry::translate(telemetry, context, out);
     }
     if native.routing_type.is_some() {
         let reason = "the configuration itself says which addresses a cluster has";

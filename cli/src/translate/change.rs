@@ -64,8 +64,8 @@ pub enum Operation {
     /// Puts this HTTP filter there, or over the one of its name.
     HttpFilter(Node, FilterPlace),
     /// Puts a name for statistics there, with the operators of Envoy Gateway filled in:
-    /// of the route, which is in this namespace if it does not say its own.
-    RouteStatName(String, String),
+    /// of the object that the route is made of.
+    RouteStatName(StatName),
     /// Changes the cluster's `HttpProtocolOptions`; older fields move there.
     HttpOptions(HttpPart),
     /// Sets `health_checks`; asks in the cluster's own protocol.
@@ -92,6 +92,17 @@ impl Operation {
             Self::Remove | Self::Forbid(..) | Self::Require(_) | Self::EndpointHosts
         )
     }
+}
+
+/// `telemetry.metrics.routeStatName`, and what tells which object a route is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatName {
+    /// The name, with operators.
+    pub template: String,
+    /// The namespace of routes that do not say theirs.
+    pub namespace: String,
+    /// The routes that the policy has for targets, as `namespace/name`.
+    pub targets: Vec<String>,
 }
 
 /// Where an HTTP filter goes among those that are there.

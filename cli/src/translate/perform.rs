@@ -132,8 +132,8 @@ pub fn apply_change(object: &mut Node, change: &Change) -> Result<Outcome, Chang
         Operation::HttpFilter(filter, place) => put(object, path, Visit::Make, nothing, |slot| {
             insert_filter(slot, filter, *place)
         }),
-        Operation::RouteStatName(template, namespace) => {
-            let Some(name) = telemetry::stat_name(object, template, namespace) else {
+        Operation::RouteStatName(name) => {
+            let Some(name) = telemetry::stat_name(object, name) else {
                 return Ok(Outcome::Idle(telemetry::UNKNOWN_ROUTE));
             };
             let name = name.into_node();

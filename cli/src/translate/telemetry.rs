@@ -8,22 +8,27 @@ use btp_policy::native::{CustomTag, CustomTagType, Fraction, NamedTag, Telemetry
 use btp_policy::node::Node;
 use btp_policy::policy::{DEFAULT_NAMESPACE, TargetKind};
 
-use super::change::{Changes, Operation, Target};
+use super::Context;
+use super::change::{Changes, Operation, StatName, Target};
 use crate::envoy::json::{list, node, put};
 use crate::envoy::route_metadata::{Form, RouteMetadata};
 use crate::envoy::tree::text;
 
-pub(super) fn translate(telemetry: &Telemetry, namespace: Option<&str>, out: &mut Changes) {
+pub(super) fn translate(telemetry: &Telemetry, context: &Context<'_>, out: &mut Changes) {
     let metrics = telemetry.metrics.as_ref();
     if let Some(template) = metrics.and_then(|it| it.route_stat_name.as_ref())
         && !template.is_empty()
     {
-        let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE).to_owned();
+        let name = StatName {
+            template: template.clone(),
+            namespace: context.namespace.unwrap_or(DEFAULT_NAMESPACE).to_owned(),
+            targets: context.targets.to_vec(),
+        };
         out.add(
             "telemetry.metrics.routeStatName",
             Target::Route,
             "stat_prefix",
-            Operation::RouteStatName(template.clone(), namespace),
+            Operation::RouteStatName(name),
         );
     }
     if let Some(tracing) = &telemetry.tracing {
@@ -115,11 +120,12 @@ pub(super) const UNKNOWN_ROUTE: &str =
 
 /// The name under which a route is counted; `None`: it takes what nobody knows of the route.
 /// What has no name is `-`, as in Envoy Gateway.
-pub(super) fn stat_name(route: &Node, template: &str, namespace: &str) -> Option<String> {
+pub(super) fn stat_name(route: &Node, name: &StatName) -> Option<String> {
+    let template = &name.template;
     if !template.contains('%') {
-        return Some(template.to_owned());
+        return Some(template.clone());
     }
-    let [kind, namespace, name, rule] = object_of(route, namespace)?;
+    let [kind, namespace, name, rule] = object_of(route, name)?;
     let filled = template
         .replace("%ROUTE_NAME%", &name)
         .replace("%ROUTE_NAMESPACE%", &namespace)
@@ -133,7 +139,7 @@ pub(super) fn stat_name(route: &Node, template: &str, namespace: &str) -> Option
 
 /// Kind, namespace, name and rule of the object that a route is made of: by its metadata,
 /// else by its name.
-fn object_of(route: &Node, namespace: &str) -> Option<[String; 4]> {
+fn object_of(route: &Node, stat: &StatName) -> Option<[String; 4]> {
     let metadata = RouteMetadata::of(route);
     let said = metadata.resources(Form::Completed).iter().find(|it| {
         let kind = it[0].as_deref().and_then(TargetKind::from_name);
@@ -142,7 +148,8 @@ fn object_of(route: &Node, namespace: &str) -> Option<[String; 4]> {
     if let Some(said) = said {
         return Some(said.clone().map(Option::unwrap_or_default));
     }
-    let object = named_object(text(route, "name")?.as_bytes(), namespace)?;
+    let is_target = |object: &str| stat.targets.iter().any(|it| it == object);
+    let object = named_object(text(route, "name")?.as_bytes(), &stat.namespace, is_target)?;
     // A rule that is known by its number has no name.
     let rule = object.section.filter(|it| it.parse::<u32>().is_err());
     Some([
@@ -159,8 +166,12 @@ mod tests {
     use btp_policy::json;
 
     fn name(route: &str) -> Option<String> {
-        let template = "%ROUTE_KIND%/%ROUTE_NAMESPACE%/%ROUTE_NAME%/%ROUTE_RULE_NAME%";
-        stat_name(&json::parse(route.as_bytes()).unwrap(), template, "here")
+        let name = StatName {
+            template: "%ROUTE_KIND%/%ROUTE_NAMESPACE%/%ROUTE_NAME%/%ROUTE_RULE_NAME%".to_owned(),
+            namespace: "here".to_owned(),
+            targets: vec!["here/cart".to_owned()],
+        };
+        stat_name(&json::parse(route.as_bytes()).unwrap(), &name)
     }
 
     #[test]
@@ -168,6 +179,7 @@ mod tests {
         for (route, expected) in [
             (r#"{"name":"shop"}"#, "HTTPRoute/here/shop/-"),
             (r#"{"name":"team/shop"}"#, "HTTPRoute/team/shop/-"),
+            (r#"{"name":"cart/pay"}"#, "HTTPRoute/here/cart/pay"),
             (r#"{"name":"team/shop/pay"}"#, "HTTPRoute/team/shop/pay"),
             (
                 r#"{"name":"grpcroute/team/shop/rule/2/match/0/x"}"#,
@@ -189,8 +201,13 @@ mod tests {
         for nameless in ["{}", r#"{"name":"a/b/c/d"}"#] {
             assert_eq!(name(nameless), None, "{nameless}");
         }
-        let plain = stat_name(&json::parse(b"{}").unwrap(), "plain", "here");
-        assert_eq!(plain.as_deref(), Some("plain"));
+        let plain = StatName {
+            template: "plain".to_owned(),
+            namespace: "here".to_owned(),
+            targets: Vec::new(),
+        };
+        let found = stat_name(&json::parse(b"{}").unwrap(), &plain);
+        assert_eq!(found.as_deref(), Some("plain"));
     }
 
     #[test]

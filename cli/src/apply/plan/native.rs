@@ -133,13 +133,17 @@ impl Native<'_, '_, '_> {
             .map(str::to_owned)
             .collect();
         let mut routes = routes.iter().map(|id| self.scene.model.route(*id));
+        let policy = &self.scene.policies[self.effective[index].policy];
+        let targets = policy.targets.iter().filter(|it| it.kind.is_route());
+        let targets: Vec<String> = targets.map(|it| it.object.to_string()).collect();
         let namespace = self.scene.attached[number].gateway.name.namespace.clone();
         let context = Context {
             // A copied cluster has a name that no backend knows as a host.
             hostname: routes.find_map(|it| it.host.as_deref()),
             has_stream_idle_timeout: field(hcm, "stream_idle_timeout").is_some(),
             upgrades: &upgrades,
-            policy: Some(&self.scene.policies[self.effective[index].policy].name),
+            policy: Some(&policy.name),
+            targets: &targets,
             namespace: Some(&namespace),
             ..alone(self.scene)
         };

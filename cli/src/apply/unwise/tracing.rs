@@ -12,7 +12,7 @@ use crate::envoy::files::Config;
 use crate::envoy::model::Model;
 use crate::envoy::tree::{field, find};
 
-/// What is in vain, once for each policy and listener.
+/// What is in vain, once for each listener: merged policies have the field, too.
 pub(super) fn untraced(config: &Config, model: &Model, effective: &[Effective]) -> Vec<Unwise> {
     let mut found = Vec::new();
     for it in effective {
@@ -25,7 +25,10 @@ pub(super) fn untraced(config: &Config, model: &Model, effective: &[Effective]) 
                 .at(&manager.address)
                 .and_then(|it| field(it, "tracing"));
             let listener = &manager.listener_name;
-            let mut add = |path: &'static str, code, reason| {
+            let mut add = |path: &'static str, code, reason: String| {
+                if found.iter().any(|known: &Unwise| known.reason == reason) {
+                    return;
+                }
                 found.push(Unwise {
                     policy: it.policy,
                     path: path.into(),

@@ -85,18 +85,23 @@ pub struct NamedObject<'a> {
     pub section: Option<&'a str>,
 }
 
-/// What the name of a route most likely means; `None`: it has no form that is known.
+/// What the name of a route means: the first object that is a target, as `namespace/name`,
+/// and else the likeliest. `None`: it has no form that is known.
 #[must_use]
-pub fn named_object<'a>(name: &'a [u8], default_namespace: &str) -> Option<NamedObject<'a>> {
-    let first = interpretations(name, default_namespace)
-        .into_iter()
-        .next()?;
-    let (namespace, name) = first.object.split_once('/')?;
+pub fn named_object<'a>(
+    name: &'a [u8],
+    default_namespace: &str,
+    is_target: impl Fn(&str) -> bool,
+) -> Option<NamedObject<'a>> {
+    let mut all = interpretations(name, default_namespace);
+    let place = all.iter().position(|it| is_target(&it.object)).unwrap_or(0);
+    let meant = (place < all.len()).then(|| all.swap_remove(place))?;
+    let (namespace, name) = meant.object.split_once('/')?;
     Some(NamedObject {
-        kind: first.kinds.first().copied()?,
+        kind: meant.kinds.first().copied()?,
         namespace: namespace.to_owned(),
         name: name.to_owned(),
-        section: first.section,
+        section: meant.section,
     })
 }
 
