@@ -79,6 +79,10 @@ const RULES: &[(&str, &str)] = &[
     ),
     ("numerator", "not above the denominator"),
     ("customTags{}.type", "the object of that type"),
+    (
+        "sessionPersistence.cookie.lifetimeType",
+        "with absoluteTimeout",
+    ),
     ("healthCheck.active.type", "the object of that type"),
     (".expectedResponse.type", "text or binary"),
     (".requestBody.type", "text or binary"),
