@@ -7,6 +7,7 @@
 //! defaults are Envoy Gateway's 1.9 where a block is present, and nothing is
 //! touched where it is absent.
 
+pub(crate) mod admission_control;
 mod change;
 mod circuit_breaker;
 pub(crate) mod global_rate_limit;
@@ -134,6 +135,9 @@ fn translate_fields(
     upstream::translate(native, out);
     if let Some(balancer) = &native.load_balancer {
         load_balancer::translate(balancer, out);
+    }
+    if let Some(admission) = &native.admission_control {
+        admission_control::translate(admission, out);
     }
     if let Some(breaker) = &native.circuit_breaker {
         circuit_breaker::translate(breaker, has_constraint, out);

@@ -29,8 +29,6 @@ pub enum Owner {
 /// What nobody puts into force yet, and a person can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByHand {
-    /// Envoy's `admission_control` filter.
-    AdmissionControl,
     /// Envoy's `bandwidth_limit` filter.
     BandwidthLimit,
     /// A route's tracing and `stat_prefix`.
@@ -68,9 +66,6 @@ impl Owner {
     #[must_use]
     pub const fn by_hand(self) -> Option<&'static str> {
         match self {
-            Self::Nobody(ByHand::AdmissionControl) => {
-                Some("configure Envoy's admission_control filter by hand")
-            }
             Self::Nobody(ByHand::BandwidthLimit) => {
                 Some("configure Envoy's bandwidth_limit filter by hand")
             }

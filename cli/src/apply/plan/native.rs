@@ -6,6 +6,7 @@ mod clusters;
 mod copies;
 mod l4;
 mod own;
+mod tries;
 
 use std::collections::BTreeSet;
 

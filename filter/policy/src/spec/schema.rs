@@ -211,12 +211,13 @@ pub static SPEC: Object = object(
         .by(Owner::Envoy),
         optional(
             "admissionControl",
-            "Turns requests away at random as more of them fail; nobody puts it into force in \
-             this version.",
+            "Turns requests away at random as more of them fail, so that upstreams that are \
+             overloaded can recover.",
             Shape::Object(&ADMISSION_CONTROL),
         )
+        .or("every request is let through")
         .example(concat!("minSuccessRate: 90\n", "samplingWindow: 30s"))
-        .by(Owner::Nobody(ByHand::AdmissionControl)),
+        .by(Owner::Envoy),
         optional(
             "bandwidthLimit",
             "How many bytes of bodies pass in a time; nobody puts it into force in this \

@@ -160,10 +160,13 @@ impl Native<'_, '_, '_> {
         address: &Address,
         senders: &Users<'_>,
     ) {
-        let senders = senders.iter().map(|(sender, _)| *sender).collect();
-        let cluster = Changed::cluster(name, senders, address);
+        let senders: Vec<Sender> = senders.iter().map(|(sender, _)| *sender).collect();
         for change in changes {
-            self.perform(index, change, &cluster);
+            let change = self.with_filters_of_routers(index, change, (name, address), &senders);
+            if let Some(change) = change {
+                let cluster = Changed::cluster(name, senders.clone(), address);
+                self.perform(index, &change, &cluster);
+            }
         }
     }
 }
