@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 /// Fields that lint accepts and apply refuses of this bootstrap or of any, and why.
 const REFUSED_BY_APPLY: &[(&str, &str)] = &[
     ("telemetry", "nobody translates it"),
-    ("admissionControl", "nobody translates it"),
     ("bandwidthLimit", "nobody translates it"),
 ];
 

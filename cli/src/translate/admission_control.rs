@@ -40,8 +40,13 @@ pub(super) fn translate(admission: &AdmissionControl, out: &mut Changes) {
         "enabled": { "default_value": true },
     });
     put(&mut config, "sampling_window", admission.sampling_window);
-    let percent = |percent: Option<u8>| percent.map(|it| default(node!({ "value": (f64::from(it)) })));
-    put(&mut config, "sr_threshold", percent(admission.min_success_rate));
+    let percent =
+        |percent: Option<u8>| percent.map(|it| default(node!({ "value": (f64::from(it)) })));
+    put(
+        &mut config,
+        "sr_threshold",
+        percent(admission.min_success_rate),
+    );
     // The table bounds it.
     let aggression = admission.rejection_aggression.map(|it| {
         let most = i64::try_from(it).unwrap_or(i64::MAX);
@@ -64,7 +69,12 @@ pub(super) fn translate(admission: &AdmissionControl, out: &mut Changes) {
     let of_router = Vec::new();
     let part = HttpPart::UpstreamFilter { filter, of_router };
     let operation = Operation::HttpOptions(part);
-    out.add("admissionControl", Target::Cluster, Path::default(), operation);
+    out.add(
+        "admissionControl",
+        Target::Cluster,
+        Path::default(),
+        operation,
+    );
 }
 
 /// A value that no runtime key changes.
@@ -83,14 +93,22 @@ fn success_criteria(criteria: &SuccessCriteria) -> Node {
             node!({ "start": start, "end": (start + 1) })
         };
         let ranges = list(codes.iter().map(range));
-        put(&mut found, "http_criteria", Some(node!({ "http_success_status": (ranges) })));
+        put(
+            &mut found,
+            "http_criteria",
+            Some(node!({ "http_success_status": (ranges) })),
+        );
     }
     let grpc = criteria.grpc.as_ref().map(|it| it.status_codes.as_slice());
     if let Some(names) = grpc.filter(|it| !it.is_empty()) {
         let number = |name: &String| GRPC_STATUSES.iter().position(|it| it == name);
         let numbers = names.iter().filter_map(number);
         let numbers = list(numbers.filter_map(|it| Some(u32::try_from(it).ok()?.into_node())));
-        put(&mut found, "grpc_criteria", Some(node!({ "grpc_success_status": (numbers) })));
+        put(
+            &mut found,
+            "grpc_criteria",
+            Some(node!({ "grpc_success_status": (numbers) })),
+        );
     }
     found
 }

@@ -180,6 +180,7 @@ codes! {
     ReservesAgainstOrder = 538, "a class reserves more than one before it";
     OneAddressFamily = 539, "a limit for each address of one family alone";
     WholeIpv6Addresses = 540, "a client of IPv6 has many addresses";
+    RejectedTry = 546, "a rejected try ends the request";
     // 06: Envoy configurations that are refused
     NotOneDocument = 601, "a file does not hold one YAML document";
     DuplicateKey = 602, "a key is there twice";

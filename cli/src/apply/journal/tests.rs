@@ -275,8 +275,7 @@ fn every_field_that_envoy_enforces_is_in_the_table() {
         }
     }
     // What is refused, and what the filter does.
-    const OTHERS: [&str; 8] = [
-        "admissionControl",
+    const OTHERS: [&str; 7] = [
         "bandwidthLimit",
         "telemetry",
         "loadBalancer.dynamicModule",

@@ -15,10 +15,6 @@ fn what_is_not_translated_is_refused() {
             "spec.rateLimit.global: needs a rate limit service",
         ),
         (
-            r#"{"admissionControl":{}}"#,
-            "spec.admissionControl: is not translated",
-        ),
-        (
             r#"{"bandwidthLimit":{"request":{"limit":{"value":"1Mi","unit":"Second"}}}}"#,
             "spec.bandwidthLimit: is not translated",
         ),

@@ -275,12 +275,12 @@ fn native_fields_are_refused_ignored_or_applied() {
 
 #[test]
 fn advice_does_not_send_to_apply_for_what_it_refuses() {
-    let found = refused_spec(r#"{"admissionControl":{},"dns":{}}"#);
+    let found = refused_spec(r#"{"telemetry":{},"dns":{}}"#);
     assert_eq!(
         found,
         [
-            "admissionControl: is Envoy's own to enforce, and not translated by this version: \
-             leave it out, or configure Envoy's admission_control filter by hand and set \
+            "telemetry: is Envoy's own to enforce, and not translated by this version: \
+             leave it out, or set tracing and stat_prefix of the route by hand and set \
              nativeFields to Ignore",
             "dns: is Envoy's own to enforce: configure it there, as btp apply does, and leave it \
              out here, or set nativeFields to Ignore",

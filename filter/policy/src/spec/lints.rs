@@ -12,6 +12,7 @@ use crate::read::Cursor;
 pub fn lint(spec: Cursor<'_>, warnings: &mut Problems) {
     let mut linter = Linter { spec, warnings };
     linter.on_fields_by_hand();
+    linter.on_admission_control();
     linter.on_retries();
     linter.on_retry_constraint();
     linter.on_timeouts();

@@ -94,5 +94,9 @@ impl Native<'_, '_, '_> {
 }
 
 fn is_same(left: &[Node], right: &[Node]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
+    left.len() == right.len()
+        && left
+            .iter()
+            .zip(right)
+            .all(|(left, right)| same(left, right))
 }
