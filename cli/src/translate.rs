@@ -17,6 +17,7 @@ mod l4;
 mod load_balancer;
 mod perform;
 mod retry;
+mod session_persistence;
 mod timeout;
 mod upstream;
 
@@ -26,6 +27,7 @@ use btp_policy::node::{Node, Value};
 use btp_policy::path::{FieldPath, Path as PathTo};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::Cursor;
+use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{Retry, SPEC, by_hand, check_native};
 
 use change::Changes;
@@ -51,6 +53,8 @@ pub struct Context<'a> {
     pub has_stream_idle_timeout: bool,
     /// `upgrade_type`s that the connection manager allows on every route.
     pub upgrades: &'a [String],
+    /// The policy, after which a cookie is named that has no name.
+    pub policy: Option<&'a ObjectName>,
     /// Who counts global limits, and reads what file.
     pub rate_limits: Option<&'a Service>,
 }
@@ -153,6 +157,9 @@ fn translate_fields(
     }
     http::compress("compression", &native.compression, out);
     http::compress_where_set(&native.compressor, out);
+    if let Some(session) = &native.session_persistence {
+        session_persistence::translate(session, context.policy, out);
+    }
     http::upgrade(&native.http_upgrade, context.upgrades, out);
     if native.routing_type.is_some() {
         let reason = "the configuration itself says which addresses a cluster has";

@@ -37,6 +37,7 @@ mod rule_identity;
 mod rule_name;
 mod schema;
 pub(crate) mod selector;
+mod session_persistence;
 pub mod targets;
 mod tcp_keepalive;
 mod telemetry;

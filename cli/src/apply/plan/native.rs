@@ -138,6 +138,7 @@ impl Native<'_, '_, '_> {
             hostname: routes.find_map(|it| it.host.as_deref()),
             has_stream_idle_timeout: field(hcm, "stream_idle_timeout").is_some(),
             upgrades: &upgrades,
+            policy: Some(&self.scene.policies[self.effective[index].policy].name),
             ..alone(self.scene)
         };
         let changes = translate(&self.effective[index].spec, &context);

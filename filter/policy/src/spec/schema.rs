@@ -19,6 +19,7 @@ use super::request_buffer::schema::REQUEST_BUFFER;
 use super::response_override::schema::RESPONSE_OVERRIDE;
 use super::retry::schema::RETRY;
 use super::retry_constraint::schema::RETRY_CONSTRAINT;
+use super::session_persistence::schema::SESSION_PERSISTENCE;
 use super::targets::schema::{TARGET_REF, TARGET_SELECTOR};
 use super::tcp_keepalive::schema::TCP_KEEPALIVE;
 use super::telemetry::schema::TELEMETRY;
@@ -208,6 +209,19 @@ pub static SPEC: Object = object(
         )
         .or("the cluster's own balancer")
         .example(concat!("type: LeastRequest\n", "slowStart: {window: 30s}"))
+        .by(Owner::Envoy),
+        extension(
+            "sessionPersistence",
+            "Keeps a client with the endpoint that it had first, by a cookie or a header, as \
+             GEP-1619 has it.",
+            Shape::Object(&SESSION_PERSISTENCE),
+        )
+        .or("each request is balanced anew")
+        .example(concat!(
+            "type: Cookie\n",
+            "absoluteTimeout: 1h\n",
+            "cookie: {name: shop-session, lifetimeType: Permanent}"
+        ))
         .by(Owner::Envoy),
         optional(
             "admissionControl",

@@ -16,7 +16,7 @@ pub(crate) static ADMISSION_CONTROL: Object = object(
             "minRequestRate",
             "Requests per second below which nothing is turned away: a handful of failures says \
              little. Each worker of Envoy compares its own share of the requests.",
-            ours(&COUNT, &integer(0, u32::MAX as i64)),
+            ours(&COUNT, &integer(0, UINT32)),
         )
         .or("0"),
         optional(
