@@ -10,6 +10,15 @@ use crate::envoy::json::{node, put};
 
 /// What the filter is called, whoever uses it.
 const NAME: &str = "btp.stateful_session";
+/// What the route says of it.
+const SETTINGS: [&str; 6] = [
+    "type",
+    "absoluteTimeout",
+    "cookie.name",
+    "cookie.path",
+    "cookie.lifetimeType",
+    "header.name",
+];
 const FILTER: &str = "type.googleapis.com/envoy.extensions.filters.http.stateful_session.v3";
 const STATE: &str = "type.googleapis.com/envoy.extensions.http.stateful_session";
 
@@ -42,6 +51,10 @@ pub(super) fn translate(
     });
     let path = Path::new("typed_per_filter_config").then(Step::Field(NAME.to_owned()));
     out.add(field, Target::Route, path, Operation::Set(on));
+    // The filter is the same whatever they say.
+    for name in SETTINGS {
+        out.also(&format!("{field}.{name}"));
+    }
 }
 
 fn cookie(session: &SessionPersistence, policy: Option<&ObjectName>) -> Node {
