@@ -33,6 +33,7 @@ pub use global_rate_limit::{Domain, Format, Service};
 use global_rate_limit::{FIELD, is_local_only};
 pub(crate) use l4::{Unmet, holds_for, translate_l4, unmet};
 pub use perform::{ChangeError, Outcome, Replaced, apply_change};
+pub(crate) use retry::lifted as lifted_retries;
 
 /// What `rateLimit.global` is refused with where there is no service.
 const NO_SERVICE: &str = "needs a rate limit service: name it with --rate-limit-service HOST:PORT \

@@ -1,6 +1,8 @@
 //! The spec of each effective policy, merged where it says so, what it governs,
 //! and where each field of it is in force.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use btp_policy::Policy;
 use btp_policy::merge;
 use btp_policy::node::{Node, Value};
@@ -40,6 +42,11 @@ pub(crate) struct Effective {
     pub(crate) routes: Vec<(usize, RouteId)>,
     /// The managers in which it governs what no route took.
     pub(crate) default_for: Vec<usize>,
+    /// The routes that send to its Services, each with the connection manager it is
+    /// reached through.
+    pub(crate) sends: Vec<(usize, RouteId)>,
+    /// The clusters that are its Services, each with the routes that send there.
+    pub(crate) clusters: BTreeMap<String, BTreeSet<RouteId>>,
     /// The proxies of connections and datagrams that it governs.
     pub(crate) l4_proxies: Vec<usize>,
     /// Its fields that do not hold for one of these.
@@ -189,20 +196,10 @@ fn index(
             global_rules,
         } = make();
         found.push(Effective {
-            policy,
             parent,
-            spec,
             added_rules,
             global_rules,
-            routes: Vec::new(),
-            default_for: Vec::new(),
-            l4_proxies: Vec::new(),
-            unmet: Vec::new(),
-            journal: Journal::default(),
-            placements: Vec::new(),
-            replaced: Vec::new(),
-            kept: Vec::new(),
-            notes: Vec::new(),
+            ..Effective::of(policy, spec)
         });
         found.len() - 1
     })
@@ -224,9 +221,40 @@ fn completed(own: &Node, other: &Node, l4: L4) -> Option<Node> {
 }
 
 impl Effective {
+    /// The spec of a policy, which nothing is merged with and which is in force nowhere yet.
+    pub(crate) fn alone(policy: usize, spec: Option<&Node>) -> Self {
+        Self::of(policy, spec.map_or(EMPTY, unplaced))
+    }
+
+    fn of(policy: usize, spec: Node) -> Self {
+        Self {
+            policy,
+            parent: None,
+            spec,
+            added_rules: Vec::new(),
+            global_rules: Vec::new(),
+            routes: Vec::new(),
+            default_for: Vec::new(),
+            sends: Vec::new(),
+            clusters: BTreeMap::new(),
+            l4_proxies: Vec::new(),
+            unmet: Vec::new(),
+            journal: Journal::default(),
+            placements: Vec::new(),
+            replaced: Vec::new(),
+            kept: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// The routes that it governs, or whose Services it does.
+    pub(crate) fn all_routes(&self) -> impl Iterator<Item = (usize, RouteId)> {
+        self.routes.iter().chain(&self.sends).copied()
+    }
+
     /// Whether it is in force in this connection manager.
     pub(crate) fn is_in(&self, manager: usize) -> bool {
-        self.default_for.contains(&manager) || self.routes.iter().any(|(it, _)| *it == manager)
+        self.default_for.contains(&manager) || self.all_routes().any(|(it, _)| it == manager)
     }
 
     /// The fields, below `spec`, that an instance of the filter enforces: those

@@ -70,7 +70,14 @@ pub(crate) fn why_nowhere(status: &Status) -> String {
     let lost = lost.filter(|it| matches!(it.reason, Reason::Conflicted | Reason::Overridden));
     let lost: Vec<String> = lost.map(ToString::to_string).collect();
     if lost.is_empty() {
-        return "others have its targets".to_owned();
+        return match status
+            .conditions
+            .iter()
+            .any(|it| it.reason == Reason::Accepted)
+        {
+            true => "no route sends to its Services".to_owned(),
+            false => "others have its targets".to_owned(),
+        };
     }
     lost.join("; ")
 }

@@ -42,6 +42,11 @@ pub(crate) enum TargetNotFound {
         target: Target,
         suggestion: Suggestion,
     },
+    /// A Service, which no cluster is.
+    Service {
+        target: Target,
+        suggestion: Suggestion,
+    },
 }
 
 /// What may have been meant. Prints as the end of a sentence.
@@ -81,7 +86,9 @@ pub(crate) fn missing(attached: Attached<'_>, policies: &[Policy]) -> Vec<Missin
                 }
             }));
         };
-        for (index, target) in policy.targets.iter().enumerate() {
+        // Services are looked for among the clusters, in `services`.
+        let targets = policy.targets.iter().enumerate();
+        for (index, target) in targets.filter(|(_, it)| it.kind != TargetKind::Service) {
             let reason = not_found(attached, policy, target);
             add("targetRefs", index, reason);
         }
@@ -218,7 +225,7 @@ fn listener_names(attached: Attached<'_>) -> Vec<String> {
 }
 
 impl Suggestion {
-    fn of(wanted: &str, mut known: Vec<String>) -> Self {
+    pub(crate) fn of(wanted: &str, mut known: Vec<String>) -> Self {
         known.sort();
         known.dedup();
         let names: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -235,7 +242,9 @@ impl TargetNotFound {
         match self {
             Self::Kind(_) => Code::NoSuchKind,
             Self::Selected(_) => Code::LabelsNotFound,
-            Self::Listener { .. } | Self::Route { .. } => Code::TargetNotFound,
+            Self::Listener { .. } | Self::Route { .. } | Self::Service { .. } => {
+                Code::TargetNotFound
+            }
         }
     }
 }
@@ -264,6 +273,15 @@ impl fmt::Display for TargetNotFound {
                     )?;
                 }
                 Ok(())
+            }
+            Self::Service { target, suggestion } => {
+                let service = &target.object;
+                write!(
+                    formatter,
+                    "{target} is not among the clusters there{suggestion} (a cluster is it if it \
+                     is called {service}, or says filter_metadata.btp.backends: [{service}] in its \
+                     metadata)"
+                )
             }
             Self::Route { target, suggestion } => {
                 write!(

@@ -4,13 +4,18 @@
 //! route, else of the Gateway's listener, else of the Gateway, else the one
 //! without targets. Of two policies for the same target the older governs
 //! (then the first by namespace and name), as in Envoy Gateway.
+//!
+//! An `XBackendTrafficPolicy` governs beside it by the Service that the request's cluster
+//! stands for.
 
+mod cluster;
 mod resolve;
 mod route;
 mod status;
 
 use std::collections::BTreeMap;
 
+pub use cluster::{Cluster, GovernedService};
 pub use route::{ResourceRef, Route};
 pub use status::{Condition, Reason, Status};
 
@@ -53,6 +58,8 @@ pub struct Attachments {
     http: BTreeMap<String, RouteEntry>,
     grpc: BTreeMap<String, RouteEntry>,
     selectors: Vec<RouteSelector>,
+    /// By Service; each once.
+    services: Vec<GovernedService>,
     /// Rank of each policy: the lower one of two wins.
     ranks: Vec<usize>,
     fallback: Option<usize>,
@@ -154,6 +161,26 @@ impl Attachments {
             return by_metadata.or(self.fallback);
         }
         self.by_name(route).or(self.fallback)
+    }
+
+    /// The Services that policies are for.
+    #[must_use]
+    pub fn services(&self) -> &[GovernedService] {
+        &self.services
+    }
+
+    /// Which of them a cluster is, as an index.
+    #[must_use]
+    pub fn service_of(&self, cluster: &Cluster<'_>) -> Option<usize> {
+        let names = cluster.services(&self.default_namespace);
+        let mut names = names.iter();
+        names.find_map(|name| self.services.iter().position(|it| it.service == *name))
+    }
+
+    /// The namespace of clusters whose names say none.
+    #[must_use]
+    pub fn default_namespace(&self) -> &str {
+        &self.default_namespace
     }
 
     /// The index of the policy that governs requests which no route took.

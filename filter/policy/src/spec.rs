@@ -31,7 +31,7 @@ mod rate_limit;
 mod request_buffer;
 mod response_override;
 mod retry;
-mod retry_constraint;
+pub(crate) mod retry_constraint;
 mod routing;
 mod rule_identity;
 mod rule_name;

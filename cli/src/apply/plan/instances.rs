@@ -90,7 +90,11 @@ pub(super) fn insert(
             );
             continue;
         }
-        let used = policies_of(&scene.attached[index]);
+        let mut used = policies_of(&scene.attached[index]);
+        let sends = |it: &&Effective| it.sends.iter().any(|(it, _)| *it == index);
+        used.extend(effective.iter().filter(sends).map(|it| it.policy));
+        used.sort_unstable();
+        used.dedup();
         let mut contents = contents(scene, index, &used, &needs);
         contents.attachment = attachment(scene, draft.config(), index);
         let spots = Spots::find(scene, draft.config(), manager, hcm);

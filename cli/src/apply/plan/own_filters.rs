@@ -114,7 +114,7 @@ fn note_tries(
 ) {
     let filter = Rc::new(filter::filter(instance, scene.options));
     for it in effective {
-        let routes = it.routes.iter().map(|(_, id)| *id);
+        let routes = it.all_routes().map(|(_, id)| id);
         let routes: BTreeSet<RouteId> = routes.filter(|id| passing.contains(id)).collect();
         if !routes.is_empty() {
             let object = object(routes.into_iter().collect());

@@ -101,6 +101,16 @@ fn governs(it: &Effective, plan: &Plan) -> String {
         let listener = &plan.model.managers[*manager].listener_name;
         parts.push(format!("what no route of listener {listener} takes"));
     }
+    if !it.sends.is_empty() {
+        let targets = plan.policies[it.policy].targets.iter();
+        let services: Vec<String> = targets.map(ToString::to_string).collect();
+        let clusters: Vec<&str> = it.clusters.keys().map(String::as_str).collect();
+        let clusters = match clusters.is_empty() {
+            true => "whichever clusters requests name".to_owned(),
+            false => format!("cluster {}", clusters.join(", ")),
+        };
+        parts.push(format!("{}, {clusters}", services.join(", ")));
+    }
     let proxies = it.l4_proxies.iter();
     parts.extend(proxies.map(|it| plan.model.l4_proxies[*it].title()));
     parts.join("; ")

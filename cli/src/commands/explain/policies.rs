@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use btp_policy::node::{Node, Value};
 use btp_policy::path::Path;
-use btp_policy::policy::MergeType;
+use btp_policy::policy::{MergeType, is_of_services};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::Cursor;
 use btp_policy::spec::{by_hand, lint};
@@ -149,7 +149,8 @@ fn invalid(config: &Node) -> String {
 
 fn warnings(policy: &Object) -> Vec<Problem> {
     let mut warnings = Problems::default();
-    if let Some(node) = policy.node.field("spec") {
+    let spec = policy.node.field("spec");
+    if let Some(node) = spec.filter(|_| !is_of_services(&policy.node)) {
         let path = Path::Field(&Path::Root, "spec");
         lint(Cursor { node, path }, &mut warnings);
     }

@@ -1,6 +1,9 @@
 //! Attaches policies to their targets, in order of precedence.
 
-use super::{Attachments, Environment, Reason, RouteEntry, RouteSelector, Status, namespaces_of};
+use super::{
+    Attachments, Environment, GovernedService, Reason, RouteEntry, RouteSelector, Status,
+    namespaces_of,
+};
 use crate::policy::{DEFAULT_NAMESPACE, Policy, Target, TargetKind};
 use crate::sort;
 
@@ -123,6 +126,7 @@ impl Resolver<'_> {
             TargetKind::HttpRoute => &mut self.attachments.http,
             TargetKind::GrpcRoute => &mut self.attachments.grpc,
             TargetKind::Gateway => return self.attach_gateway(index, target),
+            TargetKind::Service => return self.attach_service(index, target),
             kind => return no_counterpart(kind),
         };
         let entry: &mut RouteEntry = table.entry(target.object.to_string()).or_default();
@@ -137,6 +141,19 @@ impl Resolver<'_> {
                 outcome
             }
         }
+    }
+
+    fn attach_service(&mut self, index: usize, target: &Target) -> Outcome {
+        let services = &mut self.attachments.services;
+        let service = target.object.to_string();
+        if let Some(known) = services.iter().find(|it| it.service == service) {
+            return claim(&mut Some(known.policy), index);
+        }
+        services.push(GovernedService {
+            service,
+            policy: index,
+        });
+        Outcome::Taken
     }
 
     fn attach_gateway(&mut self, index: usize, target: &Target) -> Outcome {

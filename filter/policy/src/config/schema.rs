@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::owner::Capability;
-use crate::policy::schema::{LABELS, METADATA, POLICY};
+use crate::policy::schema::{LABELS, METADATA, POLICY, SERVICE_POLICY};
 use crate::schema::shape::*;
 
 /// The plugin configuration.
@@ -12,7 +12,10 @@ pub static CONFIG: Object = object(
             "policies",
             "Complete policies, of which the most specific one governs each route; \
              apiVersion, kind and metadata.namespace may be left out.",
-            many(&Shape::Object(&POLICY)),
+            many(&Shape::Either(&[
+                Shape::Object(&POLICY),
+                Shape::Object(&SERVICE_POLICY),
+            ])),
         ),
         optional(
             "gateway",

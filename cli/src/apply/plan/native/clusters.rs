@@ -131,7 +131,8 @@ impl Native<'_, '_, '_> {
     ) {
         let name = copies::name(self.scene.policies, self.effective, index, original, taken);
         let policy = &self.scene.policies[self.effective[index].policy];
-        let address = match copies::add(self.draft, place, &name, policy) {
+        let services = self.services_of(original);
+        let address = match copies::add(self.draft, place, &name, policy, &services) {
             Ok(Some(address)) => address,
             Ok(None) => return,
             Err(wrong) => return self.errors.wrong_kind(self.draft.config(), place, &wrong),
