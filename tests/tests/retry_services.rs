@@ -31,8 +31,6 @@ fn plugin(position: &str) -> Value {
     };
     let services =
         ["payments", "stock"].map(|name| json!({"group": "", "kind": "Service", "name": name}));
-    let mut wide = bound();
-    wide["minRetryRate"]["count"] = json!(3);
     json!({
         "position": position,
         "gateway": {"namespace": "team", "name": "g"},
@@ -42,7 +40,7 @@ fn plugin(position: &str) -> Value {
                 "metadata": {"namespace": "team", "name": "budgets"},
                 "spec": {"targetRefs": services, "retryConstraint": bound()}},
             of_route("governed", json!({"retry": {"numRetries": 1}})),
-            of_route("bounded", json!({"retry": {"numRetries": 1}, "retryConstraint": wide})),
+            of_route("bounded", json!({"retry": {"numRetries": 1}, "retryConstraint": bound()})),
         ]
     })
 }
@@ -104,7 +102,7 @@ async fn one_budget_for_all_that_a_service_gets() -> Result<()> {
         for (route, wanted) in [
             ("bare", (1, false)),
             ("governed", (0, true)),
-            ("bounded", (3, false)),
+            ("bounded", (1, false)),
             ("stock", (1, false)),
             ("elsewhere", (5, false)),
         ] {
