@@ -3,7 +3,7 @@
 
 use crate::code::Code;
 use crate::node::{Node, Value};
-use crate::policy::{API_VERSION, KIND, of_another_api, of_services};
+use crate::policy::{API_VERSION, KIND, SERVICE_API_VERSION, SERVICE_KIND, of_another_api};
 use crate::problem::Problem;
 use crate::read::nearest;
 use crate::yaml;
@@ -60,7 +60,7 @@ fn sorted(node: Node) -> Document {
             Some(problem) => Document::Mistaken(problem),
             None => Document::Policy(node),
         },
-        Some(of_services::KIND) => match not_of_services(&node) {
+        Some(SERVICE_KIND) => match not_of_services(&node) {
             Some(problem) => Document::Mistaken(problem),
             None => Document::Policy(node),
         },
@@ -98,14 +98,13 @@ fn other_api(node: &Node) -> Option<Problem> {
 fn not_of_services(node: &Node) -> Option<Problem> {
     let version = node.field("apiVersion")?;
     let (group, _) = version.as_str()?.split_once('/')?;
-    let (ours, _) = of_services::API_VERSION.split_once('/')?;
+    let (ours, _) = SERVICE_API_VERSION.split_once('/')?;
     if nearest(group, &[ours]).is_some() {
         return None;
     }
     let reason = format!(
         "is another API, whose {} has other fields, which are not looked at; this one is {}",
-        of_services::KIND,
-        of_services::API_VERSION
+        SERVICE_KIND, SERVICE_API_VERSION
     );
     Some(Problem {
         value: Some(version.value.excerpt()),
@@ -143,7 +142,7 @@ fn mistaken(node: &Node, kind: &str) -> Option<String> {
     if version_of(node) == Some(API_VERSION) && nearest(kind, &[KIND]).is_some() {
         return Some(format!("must be {KIND:?} (got {kind:?})"));
     }
-    let near = nearest(kind, &[KIND, of_services::KIND])?;
+    let near = nearest(kind, &[KIND, SERVICE_KIND])?;
     Some(format!(
         "is not a known kind; did you mean {near:?}? (got {kind:?})"
     ))

@@ -44,6 +44,10 @@ pub struct Policy {
 pub const API_VERSION: &str = "gateway.envoyproxy.io/v1alpha1";
 /// `kind` of the objects read here.
 pub const KIND: &str = "BackendTrafficPolicy";
+/// `apiVersion` of the Gateway API's policies of Services.
+pub(crate) const SERVICE_API_VERSION: &str = "gateway.networking.x-k8s.io/v1alpha1";
+/// Their `kind`.
+pub(crate) const SERVICE_KIND: &str = "XBackendTrafficPolicy";
 /// The namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
@@ -119,7 +123,7 @@ pub(crate) fn of_another_api(version: &str) -> Option<String> {
     if of_services::is_group(group) {
         return Some(format!(
             "is the Gateway API's, whose kind is {}: write that kind, or {API_VERSION}",
-            of_services::KIND
+            SERVICE_KIND
         ));
     }
     nearest(group, &[ours]).is_none().then(|| {

@@ -3,33 +3,30 @@
 //!
 //! Source: `apisx/v1alpha1/xbackendtrafficpolicy_types.go` of the Gateway API, GEP-3388.
 
-use super::{Metadata, Policy, read_constant, schema};
+use super::{Metadata, Policy, SERVICE_API_VERSION, SERVICE_KIND, read_constant, schema};
 use crate::code::Code;
 use crate::node::Node;
 use crate::problem::Problems;
 use crate::read::Cursor;
 use crate::spec::{RetryConstraint, Spec, targets};
 
-/// `apiVersion` of such an object.
-pub(crate) const API_VERSION: &str = "gateway.networking.x-k8s.io/v1alpha1";
-/// Its `kind`.
-pub(crate) const KIND: &str = "XBackendTrafficPolicy";
-
 /// Whether a group is that of the Gateway API's experiments.
 pub(crate) fn is_group(group: &str) -> bool {
-    API_VERSION.split_once('/').is_some_and(|it| it.0 == group)
+    SERVICE_API_VERSION
+        .split_once('/')
+        .is_some_and(|it| it.0 == group)
 }
 
 /// Whether an object says that it is an `XBackendTrafficPolicy`.
 #[must_use]
 pub fn is_one(object: &Node) -> bool {
-    object.field("kind").and_then(Node::as_str) == Some(KIND)
+    object.field("kind").and_then(Node::as_str) == Some(SERVICE_KIND)
 }
 
 /// Reads one.
 pub(super) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Policy> {
     let object = at.object_of(&schema::SERVICE_POLICY, problems)?;
-    read_constant(&object, "apiVersion", API_VERSION, problems);
+    read_constant(&object, "apiVersion", SERVICE_API_VERSION, problems);
     let metadata = object
         .required("metadata", problems)
         .and_then(|at| Metadata::read(at, problems));

@@ -1,6 +1,6 @@
 //! The table of a policy's document, and its JSON Schema.
 
-use super::{API_VERSION, KIND, of_services};
+use super::{API_VERSION, KIND, SERVICE_API_VERSION, SERVICE_KIND};
 use crate::schema::shape::*;
 use crate::spec::SPEC;
 use crate::spec::retry_constraint::schema::SERVICE_RETRY_CONSTRAINT;
@@ -47,13 +47,13 @@ pub(crate) static SERVICE_POLICY: Object = object(
         optional(
             "apiVersion",
             "Group and version of the API that the document is written in.",
-            Shape::Choice(&[of_services::API_VERSION]),
+            Shape::Choice(&[SERVICE_API_VERSION]),
         )
-        .or(of_services::API_VERSION),
+        .or(SERVICE_API_VERSION),
         required(
             "kind",
             "Kind of the object, by which it is told from a BackendTrafficPolicy.",
-            Shape::Choice(&[of_services::KIND]),
+            Shape::Choice(&[SERVICE_KIND]),
         ),
         required(
             "metadata",
