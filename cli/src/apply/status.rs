@@ -43,10 +43,10 @@ pub(crate) fn all(attached: Attached<'_>, policies: &[Policy]) -> Vec<Status> {
             Attachments::resolve(policies, &environment(&it.gateway, attached.namespaces));
         let of_place = attachments.statuses().iter();
         for (index, status) in of_place.enumerate() {
-            if !is_above_routes(&policies[index]) {
+            if !is_above_routes(&policies[index]) && !names_l4_routes(&policies[index]) {
                 continue;
             }
-            let completes = it.under == Some(index);
+            let completes = it.levels.above.contains(&index);
             let conditions = status.conditions.iter();
             let conditions = conditions.filter(|it| !completes || it.reason != Reason::Overridden);
             add(
@@ -100,5 +100,9 @@ fn add(status: &mut Status, conditions: &[Condition]) {
 }
 
 fn is_above_routes(policy: &Policy) -> bool {
-    policy.is_untargeted() || policy.target_kinds().any(|it| it == TargetKind::Gateway)
+    policy.is_untargeted() || policy.target_kinds().any(|it| !it.is_route())
+}
+
+fn names_l4_routes(policy: &Policy) -> bool {
+    policy.target_kinds().any(TargetKind::is_l4_route)
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use btp_policy::node::{Node, Value};
 use btp_policy::path::{FieldPath, Step};
-use btp_policy::policy::{Namespaces, TargetKind};
+use btp_policy::policy::Namespaces;
 use btp_policy::spec::Capability;
 use btp_policy::{Code, PluginConfig, Policy};
 
@@ -210,7 +210,7 @@ fn contents<'a>(scene: Scene<'a>, index: usize, used: &[usize], needs: &Needs) -
     let policies = policies.map(|it| filter::without_native(unplaced(it), has_budget));
     let speaks_of_gateways = used.iter().any(|policy| {
         let mut kinds = scene.policies[*policy].target_kinds();
-        kinds.any(|kind| kind == TargetKind::Gateway)
+        kinds.any(|kind| !kind.is_route())
     });
     let gateway = &scene.attached[index].gateway;
     let is_named = speaks_of_gateways || gateway.name.namespace != "default";

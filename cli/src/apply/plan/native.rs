@@ -155,11 +155,11 @@ impl Native<'_, '_, '_> {
             Err(problems) => problems,
         };
         // Each policy is fine alone: the two together are not.
-        let parent = it.parent.map(|parent| &self.scene.policies[parent].name);
+        let parents = it.parents_in_words(self.scene.policies);
         for problem in problems {
-            let reason = match parent {
-                Some(parent) => format!("{} (after the merge with {parent})", problem.reason),
-                None => problem.reason,
+            let reason = match parents.is_empty() {
+                false => format!("{} (after the merge with {parents})", problem.reason),
+                true => problem.reason,
             };
             self.errors
                 .refuse_field(it.policy, problem.path, problem.code, reason);

@@ -37,6 +37,7 @@ pub(super) fn run(
     let instance = Instance {
         gateway: instance.gateway.clone(),
         listener: instance.listener.clone(),
+        listener_set: instance.listener_set.clone(),
         native_fields: Some(NativeFields::Applied),
         enforce: Some(Vec::new()),
         allow_on_headers_stop_iteration: false,
@@ -173,8 +174,7 @@ impl Explanation<'_> {
     /// Names of the routes that policies target.
     fn targeted_routes(&self) -> BTreeSet<String> {
         let targets = self.config.policies.iter().flat_map(|it| &it.targets);
-        let routes =
-            targets.filter(|target| target.kind.is_route() && target.kind.has_counterpart());
+        let routes = targets.filter(|target| target.kind.is_http_route());
         let name = |target: &btp_policy::policy::Target| match &target.section {
             Some(section) => format!("{}/{section}", target.object),
             None => target.object.to_string(),

@@ -297,7 +297,7 @@ impl Explainer<'_> {
         };
         Governing {
             policy: policies[it.policy].name.to_string(),
-            merged_with: it.parent.map(|parent| policies[parent].name.to_string()),
+            merged_with: (!it.parents.is_empty()).then(|| it.parents_in_words(policies)),
             how: None,
             fields: it.lines(scope).into_iter().map(field).collect(),
         }
@@ -316,10 +316,10 @@ impl Explainer<'_> {
             spec.and_then(|spec| steps.try_fold(spec, |node, step| node.field(step)))
                 .is_some()
         };
-        let policy = match it.parent {
-            Some(parent) if !says(it.policy) => parent,
-            _ => it.policy,
-        };
+        // What is added to lists that a merge unites stands in no spec by that name.
+        let mut all = std::iter::once(it.policy).chain(it.parents.iter().copied());
+        let policy = all.find(|policy| says(*policy));
+        let policy = policy.or(it.parents.last().copied()).unwrap_or(it.policy);
         self.plan.policies[policy].name.to_string()
     }
 }

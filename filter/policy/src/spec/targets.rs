@@ -17,7 +17,7 @@ pub struct Target {
     pub kind: TargetKind,
     /// Its name, in the policy's namespace.
     pub object: ObjectName,
-    /// A rule of a route (by name or index) or a listener of a Gateway.
+    /// A rule of a route (by name or index) or a listener of a Gateway or ListenerSet.
     pub section: Option<String>,
 }
 
@@ -106,10 +106,16 @@ impl TargetKind {
         !matches!(self, Self::Gateway | Self::ListenerSet)
     }
 
-    /// Whether an Envoy outside Kubernetes has such a thing.
+    /// Whether it is a route of requests, which the filter sees.
     #[must_use]
-    pub fn has_counterpart(self) -> bool {
-        matches!(self, Self::HttpRoute | Self::GrpcRoute | Self::Gateway)
+    pub fn is_http_route(self) -> bool {
+        matches!(self, Self::HttpRoute | Self::GrpcRoute)
+    }
+
+    /// Whether it is a route of connections or datagrams, which Envoy hands on by itself.
+    #[must_use]
+    pub fn is_l4_route(self) -> bool {
+        matches!(self, Self::TcpRoute | Self::UdpRoute | Self::TlsRoute)
     }
 }
 
@@ -178,14 +184,8 @@ pub(crate) fn read(
 }
 
 fn refuse_admission_control(object: &Object<'_>, kinds: &[TargetKind], problems: &mut Problems) {
-    let not_http = |kind: &TargetKind| {
-        matches!(
-            kind,
-            TargetKind::TcpRoute | TargetKind::UdpRoute | TargetKind::TlsRoute
-        )
-    };
     if let Some(at) = object.get("admissionControl")
-        && kinds.iter().any(not_http)
+        && kinds.iter().any(|kind| kind.is_l4_route())
     {
         let reason = "must target Gateways, ListenerSets, HTTPRoutes or GRPCRoutes only";
         problems.note(&at.path, at.node.mark, Code::NeedsHttpTargets, reason);

@@ -43,8 +43,8 @@ pub(super) fn name(
         .iter()
         .enumerate()
         .any(|(other, that)| other != index && that.policy == it.policy);
-    if let Some(parent) = it.parent.filter(|_| is_ambiguous) {
-        add(parent);
+    if is_ambiguous {
+        it.parents.iter().for_each(|parent| add(*parent));
     }
     let name = as_host(&parts.join("-"));
     let numbered = (2_usize..).map(|number| format!("{name}-{number}"));
