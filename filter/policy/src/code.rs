@@ -33,7 +33,8 @@ macro_rules! codes {
     };
 }
 
-// Numbers that were in use and are not any more: 307 (a setting that had no effect yet).
+// Numbers that were in use and are not any more: 210 (kinds of targets that were not supported
+// yet), 307 (a setting that had no effect yet).
 codes! {
     // 00: files and their syntax
     NotReadable = 1, "the file cannot be read";
@@ -119,7 +120,6 @@ codes! {
     HidesGatewayPolicy = 207, "a route's policy hides the Gateway's";
     SwitchedOff = 208, "an administrator has switched the policy off";
     TargetNotFound = 209, "a target is not in the configuration";
-    NoSuchKind = 210, "Envoy has nothing of the target's kind";
     LabelsNotFound = 211, "nothing has the labels of a selector";
     // 03: the plugin configuration
     UnknownPolicy = 301, "attachment names a policy that is not there";

@@ -1,5 +1,8 @@
 //! Who governs what.
 
+mod connections;
+mod listener_sets;
+
 use super::*;
 use crate::PluginConfig;
 #[cfg(target_arch = "wasm32")]
@@ -232,8 +235,7 @@ fn every_policy_is_told_what_became_of_it() {
             "default/route: Accepted: HTTPRoute default/r; \
              Overridden: in default/r rule checkout by default/rule",
             "default/rule: Accepted: HTTPRoute default/r (section checkout)",
-            "default/tcp: Accepted=False (TargetNotFound): TCPRoute: \
-             has no equivalent in a standalone Envoy",
+            "default/tcp: Accepted: TCPRoute default/t (not HTTP, so not the filter's)",
             "default/far: Accepted=False (TargetNotFound): Gateway default/other: \
              this instance stands for Gateway default/eg",
             "off/p: Accepted=False (Disabled): namespace off is disabled by the administrator",
