@@ -235,7 +235,9 @@ fn listener_names(attached: Attached<'_>) -> Vec<String> {
     for (chain, gateway) in managers.chain(proxies) {
         names.push(chain.listener_name.to_owned());
         names.extend(chain.name.map(str::to_owned));
-        names.extend(gateway.listener.clone());
+        // A listener of a set is no section of the Gateway.
+        let own = gateway.listener_set.is_none();
+        names.extend(gateway.listener.clone().filter(|_| own));
     }
     names.retain(|name| !name.is_empty());
     names
@@ -264,9 +266,11 @@ fn l4_route_names(attached: Attached<'_>, kind: TargetKind) -> Vec<String> {
         let noted = it.resources.iter();
         let noted = noted.filter(|of| of[0].as_deref() == Some(kind.as_str()));
         let noted: Vec<String> = noted.filter_map(|of| of[2].clone()).collect();
-        match noted.is_empty() {
-            true => it.route_name.split('/').map(str::to_owned).collect(),
-            false => noted,
+        let parts: Vec<&str> = it.route_name.split('/').collect();
+        match parts.as_slice() {
+            _ if !noted.is_empty() => noted,
+            ["tcproute" | "tlsroute" | "udproute", _, name, ..] => vec![(*name).to_owned()],
+            parts => parts.iter().map(|it| (*it).to_owned()).collect(),
         }
     });
     names.filter(|name| !name.is_empty()).collect()
