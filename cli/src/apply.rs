@@ -19,6 +19,7 @@ pub(crate) mod placement;
 pub(crate) mod plan;
 mod redirects;
 pub(crate) mod selectors;
+pub(crate) mod services;
 pub(crate) mod standing;
 pub(crate) mod status;
 mod targets;

@@ -19,6 +19,9 @@ pub(crate) struct Instance {
     /// The listener of that Gateway, by its name there
     #[arg(long, value_name = "NAME", requires = "gateway")]
     pub(crate) listener: Option<String>,
+    /// The ListenerSet that this listener is of, if it is not the Gateway's own
+    #[arg(long, value_name = "[NAMESPACE/]NAME", requires = "gateway")]
+    pub(crate) listener_set: Option<String>,
     /// What becomes of fields that Envoy's own configuration enforces
     #[arg(long, value_enum)]
     pub(crate) native_fields: Option<NativeFields>,
@@ -70,9 +73,14 @@ pub(crate) fn compose(input: &Input, instance: &Instance) -> Node {
         selects.then(|| namespaces(input)),
     );
     if let Some(gateway) = &instance.gateway {
-        let (namespace, name) = gateway.split_once('/').unwrap_or(("default", gateway));
-        let mut place = node!({ "name": name, "namespace": namespace });
+        let named = |text: &str| {
+            let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
+            node!({ "name": name, "namespace": namespace })
+        };
+        let mut place = named(gateway);
         put(&mut place, "listener", instance.listener.as_deref());
+        let set = instance.listener_set.as_deref();
+        put(&mut place, "listenerSet", set.map(named));
         put(&mut config, "gateway", Some(place));
     }
     let native = instance.native_fields.map(NativeFields::name);

@@ -40,7 +40,7 @@ pub(crate) fn capability_of(path: &[&str]) -> Option<Capability> {
         // Envoy retries; an empty `retry` has nothing for the filter.
         _ if path == ["retry"] => None,
         Owner::Filter(capability) => Some(capability),
-        Owner::Attachment | Owner::Envoy | Owner::Nobody(_) => None,
+        Owner::Attachment | Owner::Envoy => None,
     }
 }
 

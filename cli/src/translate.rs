@@ -7,6 +7,7 @@
 //! defaults are Envoy Gateway's 1.9 where a block is present, and nothing is
 //! touched where it is absent.
 
+pub(crate) mod admission_control;
 mod bandwidth_limit;
 mod change;
 mod circuit_breaker;
@@ -17,6 +18,7 @@ mod l4;
 mod load_balancer;
 mod perform;
 mod retry;
+mod session_persistence;
 mod telemetry;
 mod timeout;
 mod upstream;
@@ -28,7 +30,7 @@ use btp_policy::path::{FieldPath, Path as PathTo};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::Cursor;
 use btp_policy::scalar::ObjectName;
-use btp_policy::spec::{Retry, SPEC, by_hand, check_native};
+use btp_policy::spec::{Retry, check_native};
 
 use change::Changes;
 pub use change::{Change, FilterPlace, HttpPart, Operation, Path, StatName, Step, Target};
@@ -36,6 +38,7 @@ pub use global_rate_limit::{Domain, Format, Service};
 use global_rate_limit::{FIELD, is_local_only};
 pub(crate) use l4::{Unmet, holds_for, translate_l4, unmet};
 pub use perform::{ChangeError, Outcome, Replaced, apply_change};
+pub(crate) use retry::lifted as lifted_retries;
 
 /// What `rateLimit.global` is refused with where there is no service.
 const NO_SERVICE: &str = "needs a rate limit service: name it with --rate-limit-service HOST:PORT \
@@ -85,14 +88,6 @@ pub fn translate(spec: &Node, context: &Context<'_>) -> Result<Vec<Change>, Vec<
         Retry::read(Cursor { node, path }, &mut problems)
     });
     let mut out = Changes::default();
-    for field in SPEC.fields {
-        if let Some(instead) = by_hand(field.name)
-            && spec.field(field.name).is_some()
-        {
-            let reason = format!("is not translated by this version: leave it out, or {instead}");
-            out.refuse(field.name, Code::UntranslatedField, reason);
-        }
-    }
     if problems.is_empty() {
         translate_global_limits(spec, context, &mut out);
     }
@@ -144,6 +139,9 @@ fn translate_fields(
     if let Some(balancer) = &native.load_balancer {
         load_balancer::translate(balancer, out);
     }
+    if let Some(admission) = &native.admission_control {
+        admission_control::translate(admission, out);
+    }
     if let Some(breaker) = &native.circuit_breaker {
         circuit_breaker::translate(breaker, has_constraint, out);
     }
@@ -161,6 +159,9 @@ fn translate_fields(
     }
     http::compress("compression", &native.compression, out);
     http::compress_where_set(&native.compressor, out);
+    if let Some(session) = &native.session_persistence {
+        session_persistence::translate(session, context.policy, out);
+    }
     http::upgrade(&native.http_upgrade, context.upgrades, out);
     if let Some(telemetry) = &native.telemetry {
         telemetry::translate(telemetry, context, out);

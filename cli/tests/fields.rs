@@ -79,6 +79,8 @@ const RULES: &[(&str, &str)] = &[
     ),
     ("numerator", "not above the denominator"),
     ("customTags{}.type", "the object of that type"),
+    ("sessionPersistence.type", "the object of that type"),
+    ("sessionPersistence.absoluteTimeout", "whole seconds"),
     (
         "sessionPersistence.cookie.lifetimeType",
         "with absoluteTimeout",

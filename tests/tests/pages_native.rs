@@ -281,3 +281,20 @@ async fn tunnels_are_taken() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_turned_away_as_more_of_them_fail() -> Result<()> {
+    const COUNT: usize = 400;
+    let page = "examples/kubernetes/admission-control";
+    let stage = Stage::set(page, "an admission control").await?;
+    let fine = vec![Request::get("/"); 40];
+    let statuses = stage.statuses(&fine).await?;
+    ensure!(statuses.iter().all(|it| *it == 200), "{statuses:?}");
+    stage.script("/", &Reply::status(418));
+    let statuses = stage.statuses(&vec![Request::get("/"); COUNT]).await?;
+    let rejected = statuses.iter().filter(|it| **it == 503).count();
+    let (first, second) = stage.counts();
+    ensure!(rejected > COUNT / 10, "{rejected} of {COUNT}");
+    ensure!(first + second + rejected == COUNT + fine.len());
+    Ok(())
+}

@@ -1,7 +1,10 @@
 //! The spec of each effective policy, merged where it says so, what it governs,
 //! and where each field of it is in force.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use btp_policy::Policy;
+use btp_policy::attach::Levels;
 use btp_policy::merge;
 use btp_policy::node::{Node, Value};
 use btp_policy::policy::MergeType;
@@ -27,8 +30,9 @@ const UNITED: [&str; 2] = ["local", "global"];
 #[derive(Debug)]
 pub(crate) struct Effective {
     pub(crate) policy: usize,
-    /// The policy it is merged with.
-    pub(crate) parent: Option<usize>,
+    /// The policies it is merged with, or completed by, the closest first: for HTTP at
+    /// most one.
+    pub(crate) parents: Vec<usize>,
     pub(crate) spec: Node,
     /// The rate limit rules of each kind that it has from the parent beside its
     /// own.
@@ -40,6 +44,11 @@ pub(crate) struct Effective {
     pub(crate) routes: Vec<(usize, RouteId)>,
     /// The managers in which it governs what no route took.
     pub(crate) default_for: Vec<usize>,
+    /// The routes that send to its Services, each with the connection manager it is
+    /// reached through.
+    pub(crate) sends: Vec<(usize, RouteId)>,
+    /// The clusters that are its Services, each with the routes that send there.
+    pub(crate) clusters: BTreeMap<String, BTreeSet<RouteId>>,
     /// The proxies of connections and datagrams that it governs.
     pub(crate) l4_proxies: Vec<usize>,
     /// Its fields that do not hold for one of these.
@@ -91,8 +100,8 @@ pub(crate) fn all(
         let how = policies[policy].merge;
         let above = it.attachments.parent().filter(|above| *above != policy);
         let merge = how.and_then(|how| Some((above?, how)));
-        let parent = merge.map(|(above, _)| above);
-        index(found, policy, parent, || {
+        let parents: Vec<usize> = merge.iter().map(|(above, _)| *above).collect();
+        index(found, policy, &parents, None, || {
             let own = spec_of(policy);
             let source = |policy: usize, spec| Source {
                 policy: &policies[policy].name,
@@ -137,21 +146,20 @@ pub(crate) fn all(
         }
     }
     for (proxy, it) in l4.iter().enumerate() {
-        let Some(policy) = it.policy else { continue };
+        let Some(policy) = it.levels.first() else {
+            continue;
+        };
         let kind = model.l4_proxies[proxy].l4;
-        let own = spec_of(policy);
-        let whole = it
-            .under
-            .and_then(|under| Some((under, completed(&own, &spec_of(under), kind?)?)));
-        let parent = whole.as_ref().map(|(under, _)| *under);
-        let spec = || Whole::of(whole.map_or(own, |(_, spec)| spec));
-        let index = index(&mut found, policy, parent, spec);
+        let (spec, parents) = completed(&it.levels, policies, spec_of, kind);
+        let index = index(&mut found, policy, &parents, Some(&spec), || {
+            Whole::of(spec.clone())
+        });
         let it = &mut found[index];
         it.l4_proxies.push(proxy);
         let unmet = unmet(&it.spec, kind).into_iter();
         it.unmet.extend(unmet.map(|unmet| (proxy, unmet)));
     }
-    found.sort_by_key(|it| (it.policy, it.parent));
+    found.sort_by(|one, other| (one.policy, &one.parents).cmp(&(other.policy, &other.parents)));
     found
 }
 
@@ -172,16 +180,19 @@ impl Whole {
     }
 }
 
-/// The index of the spec of a policy and the one it is merged with; `make` gives
-/// it if it is not there.
+/// The index of the spec of a policy and those it is merged with; `make` gives it if it is
+/// not there. What connections come to may differ by their kind: then `spec` is it.
 fn index(
     found: &mut Vec<Effective>,
     policy: usize,
-    parent: Option<usize>,
+    parents: &[usize],
+    spec: Option<&Node>,
     make: impl FnOnce() -> Whole,
 ) -> usize {
     let mut known = found.iter();
-    let known = known.position(|it| it.policy == policy && it.parent == parent);
+    let known = known.position(|it| {
+        it.policy == policy && it.parents == parents && spec.is_none_or(|spec| same(&it.spec, spec))
+    });
     known.unwrap_or_else(|| {
         let Whole {
             spec,
@@ -189,13 +200,94 @@ fn index(
             global_rules,
         } = make();
         found.push(Effective {
-            policy,
-            parent,
-            spec,
+            parents: parents.to_vec(),
             added_rules,
             global_rules,
+            ..Effective::of(policy, spec)
+        });
+        found.len() - 1
+    })
+}
+
+/// The spec of what is handed on as it is, and the policies beside the first that it has
+/// fields of. A route's policy is merged with the closest one above routes, if it says so;
+/// then each field that is left out is that of the next policy.
+fn completed(
+    levels: &Levels,
+    policies: &[Policy],
+    spec_of: impl Fn(usize) -> Node,
+    l4: Option<L4>,
+) -> (Node, Vec<usize>) {
+    let mut parents = Vec::new();
+    let mut whole: Option<Node> = None;
+    for policy in levels.of_route.iter().chain(&levels.above) {
+        let mut spec = spec_of(*policy);
+        let of_route = levels.of_route.contains(policy);
+        let how = policies[*policy].merge.filter(|_| of_route);
+        let merged = l4.zip(how).zip(levels.above.first());
+        let mut merged_with = None;
+        if let Some(((l4, how), above)) = merged {
+            let parent = held(&spec_of(*above), l4);
+            let merged = merge::merge(&parent, &spec, how);
+            merged_with = (!same(&merged, &spec)).then_some(*above);
+            spec = merged;
+        }
+        let Some(whole) = &mut whole else {
+            parents.extend(merged_with);
+            whole = Some(spec);
+            continue;
+        };
+        let Some(l4) = l4 else { continue };
+        if add_missing(whole, &held(&spec, l4)) {
+            parents.extend([Some(*policy), merged_with].into_iter().flatten());
+        }
+    }
+    let mut known = BTreeSet::new();
+    parents.retain(|it| known.insert(*it));
+    (whole.unwrap_or(EMPTY), parents)
+}
+
+/// The fields of a spec that hold for such traffic.
+fn held(spec: &Node, l4: L4) -> Node {
+    let mut held = spec.clone();
+    if let Value::Map(fields) = &mut held.value {
+        fields.retain(|it| holds_for(l4, &it.key));
+    }
+    held
+}
+
+/// Adds the fields of another spec that this one leaves out; false if there are none.
+fn add_missing(spec: &mut Node, other: &Node) -> bool {
+    let Value::Map(fields) = &other.value else {
+        return false;
+    };
+    let mut has_added = false;
+    for it in fields {
+        if field(spec, &it.key).is_none() {
+            set(spec, &it.key, it.node.clone());
+            has_added = true;
+        }
+    }
+    has_added
+}
+
+impl Effective {
+    /// The spec of a policy, which nothing is merged with and which is in force nowhere yet.
+    pub(crate) fn alone(policy: usize, spec: Option<&Node>) -> Self {
+        Self::of(policy, spec.map_or(EMPTY, unplaced))
+    }
+
+    fn of(policy: usize, spec: Node) -> Self {
+        Self {
+            policy,
+            parents: Vec::new(),
+            spec,
+            added_rules: Vec::new(),
+            global_rules: Vec::new(),
             routes: Vec::new(),
             default_for: Vec::new(),
+            sends: Vec::new(),
+            clusters: BTreeMap::new(),
             l4_proxies: Vec::new(),
             unmet: Vec::new(),
             journal: Journal::default(),
@@ -203,30 +295,23 @@ fn index(
             replaced: Vec::new(),
             kept: Vec::new(),
             notes: Vec::new(),
-        });
-        found.len() - 1
-    })
-}
-
-/// A spec with the fields of another that it leaves out and that hold for such
-/// traffic; `None` if there are none.
-fn completed(own: &Node, other: &Node, l4: L4) -> Option<Node> {
-    let Value::Map(fields) = &other.value else {
-        return None;
-    };
-    let mut spec = own.clone();
-    for it in fields {
-        if holds_for(l4, &it.key) && field(own, &it.key).is_none() {
-            set(&mut spec, &it.key, it.node.clone());
         }
     }
-    (!same(&spec, own)).then_some(spec)
-}
 
-impl Effective {
+    /// The routes that it governs, or whose Services it does.
+    pub(crate) fn all_routes(&self) -> impl Iterator<Item = (usize, RouteId)> {
+        self.routes.iter().chain(&self.sends).copied()
+    }
+
+    /// The names of the policies it is merged with, for people; empty if there is none.
+    pub(crate) fn parents_in_words(&self, policies: &[Policy]) -> String {
+        let names = self.parents.iter().map(|it| policies[*it].name.to_string());
+        names.collect::<Vec<String>>().join(", ")
+    }
+
     /// Whether it is in force in this connection manager.
     pub(crate) fn is_in(&self, manager: usize) -> bool {
-        self.default_for.contains(&manager) || self.routes.iter().any(|(it, _)| *it == manager)
+        self.default_for.contains(&manager) || self.all_routes().any(|(it, _)| it == manager)
     }
 
     /// The fields, below `spec`, that an instance of the filter enforces: those
@@ -238,7 +323,7 @@ impl Effective {
             None => &needs.behind,
         };
         let names: Vec<&ObjectName> = std::iter::once(self.policy)
-            .chain(self.parent)
+            .chain(self.parents.iter().copied())
             .map(|policy| &policies[policy].name)
             .collect();
         let enforces = |it: Capability| instance.capabilities.contains(&it) && own.contains(&it);

@@ -6,7 +6,8 @@ mod metadata;
 
 use std::fmt;
 
-use btp_policy::attach::Gateway;
+use btp_policy::attach::{Gateway, ListenerSet};
+use btp_policy::labels::Labels;
 use btp_policy::node::{Node, Value};
 use btp_policy::scalar::ObjectName;
 use btp_policy::spec::{Capability, Owner, owner_of};
@@ -249,11 +250,22 @@ fn gateway_setting(gateway: &Gateway) -> Node {
         "namespace": (&gateway.name.namespace),
     });
     put(&mut setting, "listener", gateway.listener.as_ref());
-    let labels = gateway.labels.iter();
-    let labels = object(labels.map(|(key, value)| (key, value.into_node())));
-    let is_labelled = !gateway.labels.is_empty();
-    put(&mut setting, "labels", is_labelled.then_some(labels));
+    let set = gateway.listener_set.as_ref();
+    let set = set.map(|ListenerSet { name, labels }| {
+        let mut set = node!({ "name": (&name.name), "namespace": (&name.namespace) });
+        put(&mut set, "labels", labels_setting(labels));
+        set
+    });
+    put(&mut setting, "listenerSet", set);
+    put(&mut setting, "labels", labels_setting(&gateway.labels));
     setting
+}
+
+/// Labels, if there are some.
+fn labels_setting(labels: &Labels) -> Option<Node> {
+    let all = labels.iter();
+    let all = object(all.map(|(key, value)| (key, value.into_node())));
+    (!labels.is_empty()).then_some(all)
 }
 
 /// A policy without what Envoy itself puts into force. `retry` is Envoy's, but

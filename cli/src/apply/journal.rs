@@ -15,7 +15,7 @@ use crate::envoy::address::Address;
 use crate::envoy::files::Config;
 use crate::envoy::model::RouteId;
 use crate::envoy::tree::{same, text};
-use crate::translate::{Change, ChangeError, Operation, Outcome, Replaced, apply_change};
+use crate::translate::{Change, ChangeError, HttpPart, Operation, Outcome, Replaced, apply_change};
 
 /// What was done for one spec.
 #[derive(Debug, Default)]
@@ -187,6 +187,10 @@ fn part_of(change: &Change) -> String {
         Operation::HttpFilter(filter, _) => {
             let name = text(filter, "name").unwrap_or_default();
             format!("http_filters {name}")
+        }
+        Operation::HttpOptions(HttpPart::UpstreamFilter { filter, .. }) => {
+            let name = text(filter, "name").unwrap_or_default();
+            format!("HttpProtocolOptions.http_filters {name}")
         }
         Operation::HttpOptions(_) => "HttpProtocolOptions".to_owned(),
         Operation::HealthCheck(_) => "health_checks".to_owned(),

@@ -25,6 +25,7 @@ use super::attach::{Attached, AttachedPolicies, Surroundings, attach, attach_l4}
 use super::effective::{self, Effective};
 use super::hcm;
 use super::options::Options;
+use super::services;
 use super::standing::{Kept, Standing, moved};
 use super::status;
 use super::targets::missing;
@@ -134,11 +135,15 @@ pub(crate) fn apply(
         l4: &l4,
         namespaces: &input.namespaces,
     };
-    for it in missing(all, &policies) {
+    let services = services::missing(config, all, &policies);
+    for it in missing(all, &policies).into_iter().chain(services) {
         errors.refuse_field(it.policy, it.path, it.reason.code(), it.reason.to_string());
     }
     let specs = input.specs();
     let mut effective = effective::all(&policies, &specs, all);
+    effective.extend(services::effective(config, all, &policies, &specs));
+    effective.sort_by_key(|it| (it.policy, it.parents.clone()));
+    services::note_own(&mut effective, &model, &policies);
     let scene = Scene {
         model: &model,
         policies: &policies,

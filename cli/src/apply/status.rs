@@ -43,10 +43,10 @@ pub(crate) fn all(attached: Attached<'_>, policies: &[Policy]) -> Vec<Status> {
             Attachments::resolve(policies, &environment(&it.gateway, attached.namespaces));
         let of_place = attachments.statuses().iter();
         for (index, status) in of_place.enumerate() {
-            if !is_above_routes(&policies[index]) {
+            if !is_above_routes(&policies[index]) && !names_l4_routes(&policies[index]) {
                 continue;
             }
-            let completes = it.under == Some(index);
+            let completes = it.levels.above.contains(&index);
             let conditions = status.conditions.iter();
             let conditions = conditions.filter(|it| !completes || it.reason != Reason::Overridden);
             add(
@@ -70,7 +70,13 @@ pub(crate) fn why_nowhere(status: &Status) -> String {
     let lost = lost.filter(|it| matches!(it.reason, Reason::Conflicted | Reason::Overridden));
     let lost: Vec<String> = lost.map(ToString::to_string).collect();
     if lost.is_empty() {
-        return "others have its targets".to_owned();
+        let mut accepted = status.conditions.iter();
+        let is_of_service =
+            |it: &Condition| it.reason == Reason::Accepted && it.message.starts_with("Service ");
+        return match accepted.any(is_of_service) {
+            true => "no route sends to its Services".to_owned(),
+            false => "others have its targets".to_owned(),
+        };
     }
     lost.join("; ")
 }
@@ -100,5 +106,9 @@ fn add(status: &mut Status, conditions: &[Condition]) {
 }
 
 fn is_above_routes(policy: &Policy) -> bool {
-    policy.is_untargeted() || policy.target_kinds().any(|it| it == TargetKind::Gateway)
+    policy.is_untargeted() || policy.target_kinds().any(|it| !it.is_route())
+}
+
+fn names_l4_routes(policy: &Policy) -> bool {
+    policy.target_kinds().any(TargetKind::is_l4_route)
 }

@@ -6,13 +6,13 @@ mod selected;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use btp_policy::attach::Attachments;
+use btp_policy::attach::{Attachments, Gateway};
 use btp_policy::path::{FieldPath, Step};
 use btp_policy::policy::{Target, TargetKind};
 use btp_policy::read::nearest;
 use btp_policy::{Code, Policy};
 
-use super::attach::{Attached, effective_policy, environment};
+use super::attach::{Attached, effective_policy, environment, kinds_of, levels};
 use selected::{NothingSelected, nothing_selected};
 
 /// A target that is not in the configuration.
@@ -27,8 +27,6 @@ pub(crate) struct Missing {
 /// Why a target is not found. Prints as a predicate whose subject is the target.
 #[derive(Debug)]
 pub(crate) enum TargetNotFound {
-    /// An Envoy without a Gateway controller has nothing of this kind.
-    Kind(TargetKind),
     /// What a selector looks for.
     Selected(NothingSelected),
     /// A Gateway, or a listener of one.
@@ -38,7 +36,22 @@ pub(crate) enum TargetNotFound {
         /// Its Gateway is not there either.
         is_gateway: bool,
     },
+    /// A ListenerSet, or a listener of one.
+    ListenerSet {
+        target: Target,
+        suggestion: Suggestion,
+    },
+    /// A route of connections or datagrams.
+    L4Route {
+        target: Target,
+        suggestion: Suggestion,
+    },
     Route {
+        target: Target,
+        suggestion: Suggestion,
+    },
+    /// A Service, which no cluster is.
+    Service {
         target: Target,
         suggestion: Suggestion,
     },
@@ -81,7 +94,9 @@ pub(crate) fn missing(attached: Attached<'_>, policies: &[Policy]) -> Vec<Missin
                 }
             }));
         };
-        for (index, target) in policy.targets.iter().enumerate() {
+        // Services are looked for among the clusters, in `services`.
+        let targets = policy.targets.iter().enumerate();
+        for (index, target) in targets.filter(|(_, it)| it.kind != TargetKind::Service) {
             let reason = not_found(attached, policy, target);
             add("targetRefs", index, reason);
         }
@@ -97,9 +112,6 @@ pub(crate) fn missing(attached: Attached<'_>, policies: &[Policy]) -> Vec<Missin
 /// Why a target is nowhere; `None`: it is somewhere.
 fn not_found(attached: Attached<'_>, policy: &Policy, target: &Target) -> Option<TargetNotFound> {
     let kind = target.kind;
-    if !kind.has_counterpart() {
-        return Some(TargetNotFound::Kind(kind));
-    }
     let alone = Policy {
         targets: vec![target.clone()],
         selectors: Vec::new(),
@@ -127,6 +139,18 @@ fn not_found(attached: Attached<'_>, policy: &Policy, target: &Target) -> Option
             is_gateway: !is_section && namespace.is_none(),
             suggestion: namespace
                 .unwrap_or_else(|| Suggestion::of(wanted, listener_names(attached))),
+            target,
+        },
+        TargetKind::ListenerSet => TargetNotFound::ListenerSet {
+            suggestion: namespace.unwrap_or_else(|| {
+                let names = listener_set_names(attached, &target, is_section);
+                Suggestion::of(wanted, names)
+            }),
+            target,
+        },
+        _ if kind.is_l4_route() => TargetNotFound::L4Route {
+            suggestion: namespace
+                .unwrap_or_else(|| Suggestion::of(wanted, l4_route_names(attached, kind))),
             target,
         },
         _ => {
@@ -185,10 +209,17 @@ fn is_somewhere(attached: Attached<'_>, alone: &Policy, kind: TargetKind) -> boo
         namespaces,
     } = attached;
     let policies = std::slice::from_ref(alone);
-    if kind == TargetKind::Gateway {
+    if !kind.is_route() {
         let gateways = http.iter().map(|it| &it.gateway);
         let mut gateways = gateways.chain(l4.iter().map(|it| &it.gateway));
         return gateways.any(|it| effective_policy(policies, it, namespaces).is_some());
+    }
+    if kind.is_l4_route() {
+        let mut proxies = model.l4_proxies.iter().zip(l4);
+        return proxies.any(|(proxy, it)| {
+            let levels = levels(policies, proxy, &it.gateway, namespaces);
+            !levels.of_route.is_empty()
+        });
     }
     model.managers.iter().zip(http).any(|(manager, it)| {
         let environment = environment(&it.gateway, namespaces);
@@ -211,14 +242,49 @@ fn listener_names(attached: Attached<'_>) -> Vec<String> {
     for (chain, gateway) in managers.chain(proxies) {
         names.push(chain.listener_name.to_owned());
         names.extend(chain.name.map(str::to_owned));
-        names.extend(gateway.listener.clone());
+        // A listener of a set is no section of the Gateway.
+        let own = gateway.listener_set.is_none();
+        names.extend(gateway.listener.clone().filter(|_| own));
     }
     names.retain(|name| !name.is_empty());
     names
 }
 
+/// The names of the sets there are, or of the listeners of the target's set.
+fn listener_set_names(attached: Attached<'_>, target: &Target, of_set: bool) -> Vec<String> {
+    let gateways = attached.http.iter().map(|it| &it.gateway);
+    let gateways = gateways.chain(attached.l4.iter().map(|it| &it.gateway));
+    let name = |gateway: &Gateway| {
+        let set = gateway.listener_set.as_ref()?;
+        match of_set {
+            true if set.name == target.object => gateway.listener.clone(),
+            true => None,
+            false => Some(set.name.name.clone()),
+        }
+    };
+    gateways.filter_map(name).collect()
+}
+
+/// The names that a target of this kind may have meant.
+fn l4_route_names(attached: Attached<'_>, kind: TargetKind) -> Vec<String> {
+    let proxies = attached.model.l4_proxies.iter();
+    let proxies = proxies.filter(|it| kinds_of(it.l4).contains(&kind));
+    let names = proxies.flat_map(|it| {
+        let noted = it.resources.iter();
+        let noted = noted.filter(|of| of[0].as_deref() == Some(kind.as_str()));
+        let noted: Vec<String> = noted.filter_map(|of| of[2].clone()).collect();
+        let parts: Vec<&str> = it.route_name.split('/').collect();
+        match parts.as_slice() {
+            _ if !noted.is_empty() => noted,
+            ["tcproute" | "tlsroute" | "udproute", _, name, ..] => vec![(*name).to_owned()],
+            parts => parts.iter().map(|it| (*it).to_owned()).collect(),
+        }
+    });
+    names.filter(|name| !name.is_empty()).collect()
+}
+
 impl Suggestion {
-    fn of(wanted: &str, mut known: Vec<String>) -> Self {
+    pub(crate) fn of(wanted: &str, mut known: Vec<String>) -> Self {
         known.sort();
         known.dedup();
         let names: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -229,13 +295,33 @@ impl Suggestion {
     }
 }
 
+/// What metadata says of an object.
+fn resource(target: &Target) -> String {
+    let Target {
+        kind,
+        object,
+        section,
+    } = target;
+    let section = section.as_ref().map(|it| format!(", sectionName: {it}"));
+    format!(
+        "{{kind: {}, namespace: {}, name: {}{}}}",
+        kind.as_str(),
+        object.namespace,
+        object.name,
+        section.unwrap_or_default()
+    )
+}
+
 impl TargetNotFound {
     /// What kind of mistake it is.
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::Kind(_) => Code::NoSuchKind,
             Self::Selected(_) => Code::LabelsNotFound,
-            Self::Listener { .. } | Self::Route { .. } => Code::TargetNotFound,
+            Self::Listener { .. }
+            | Self::ListenerSet { .. }
+            | Self::L4Route { .. }
+            | Self::Route { .. }
+            | Self::Service { .. } => Code::TargetNotFound,
         }
     }
 }
@@ -244,10 +330,6 @@ impl fmt::Display for TargetNotFound {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("TargetNotFound: ")?;
         match self {
-            Self::Kind(kind) => {
-                let kind = kind.as_str();
-                write!(formatter, "{kind}: has no equivalent in a standalone Envoy")
-            }
             Self::Selected(reason) => reason.fmt(formatter),
             Self::Listener {
                 target,
@@ -264,6 +346,35 @@ impl fmt::Display for TargetNotFound {
                     )?;
                 }
                 Ok(())
+            }
+            Self::Service { target, suggestion } => {
+                let service = &target.object;
+                write!(
+                    formatter,
+                    "{target} is not among the clusters there{suggestion} (a cluster is it if it \
+                     is called {service}, or says filter_metadata.btp.backends: [{service}] in its \
+                     metadata)"
+                )
+            }
+            Self::ListenerSet { target, suggestion } => write!(
+                formatter,
+                "{target} is not among the ListenerSets there{suggestion}; a listener or filter \
+                 chain is of a set if its metadata.filter_metadata.envoy-gateway.resources says \
+                 so: {}",
+                resource(target)
+            ),
+            Self::L4Route { target, suggestion } => {
+                let (what, place) = match target.kind {
+                    TargetKind::UdpRoute => ("udp_proxy listeners", "listener"),
+                    _ => ("tcp_proxy filter chains", "filter chain"),
+                };
+                write!(
+                    formatter,
+                    "{target} is not among the {what} there{suggestion}; a {place} is the route \
+                     of its name, or if its metadata.filter_metadata.envoy-gateway.resources \
+                     says so: {}",
+                    resource(target)
+                )
             }
             Self::Route { target, suggestion } => {
                 write!(

@@ -147,10 +147,6 @@ pub(super) fn enforcer(owner: Owner) -> String {
         Owner::Attachment => "nobody: it says where the policy applies".to_owned(),
         Owner::Filter(_) => "the filter".to_owned(),
         Owner::Envoy => "Envoy, whose configuration btp apply writes".to_owned(),
-        Owner::Nobody(_) => format!(
-            "nobody in this version, and btp apply refuses it: {}",
-            owner.by_hand().unwrap_or_default()
-        ),
     }
 }
 

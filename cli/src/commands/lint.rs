@@ -11,7 +11,7 @@ use btp_policy::Code;
 use btp_policy::attach::{Attachments, Environment, Reason};
 use btp_policy::node::Node;
 use btp_policy::path::FieldPath;
-use btp_policy::policy::{MergeType, TargetKind};
+use btp_policy::policy::{MergeType, TargetKind, is_of_services};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::Cursor;
 use btp_policy::scalar::ObjectName;
@@ -123,7 +123,10 @@ fn check(
     let mut problems = Problems::default();
     // As in the filter, all policies share the regexes and their bound.
     let policy = Policy::read(Cursor::root(&object.node), regexes, &mut problems);
-    if let Some(spec) = object.node.field("spec") {
+    let spec = object.node.field("spec");
+    // The tables of a BackendTrafficPolicy are not for a policy of Services.
+    let spec = spec.filter(|_| !is_of_services(&object.node));
+    if let Some(spec) = spec {
         check_native(at_spec(spec), &mut problems);
     }
     let is_fine = problems.is_empty();
@@ -137,7 +140,7 @@ fn check(
             object,
         );
     }
-    if let Some(spec) = object.node.field("spec").filter(|_| is_fine) {
+    if let Some(spec) = spec.filter(|_| is_fine) {
         let mut warnings = Problems::default();
         lint(at_spec(spec), &mut warnings);
         add(findings, warnings.into_vec(), Finding::warning, object);
@@ -162,6 +165,11 @@ fn unportable(policy: &Node, known: &BTreeSet<FieldPath>) -> Vec<Problem> {
 
 fn crd_problems(policy: &Node) -> Vec<Problem> {
     let mut problems = Problems::default();
+    if is_of_services(policy) {
+        // It is not of Envoy Gateway: its own API is all that there is.
+        Policy::read(Cursor::root(policy), &Regexes::default(), &mut problems);
+        return problems.into_vec();
+    }
     match policy.field("spec") {
         Some(spec) => check_crd(at_spec(spec), &mut problems),
         None => {

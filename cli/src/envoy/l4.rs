@@ -6,6 +6,7 @@ use btp_policy::node::{Node, Value};
 use super::address::{Address, Step};
 use super::files::Config;
 use super::listener::{ChainRef, chains};
+use super::route_metadata::{Label, Resource, labels_of, resources_of};
 use super::tree::{field, items, text, type_of};
 
 const TCP: &str = "TcpProxy";
@@ -35,6 +36,12 @@ pub(crate) struct L4Proxy {
     pub(crate) is_weighted: bool,
     /// The filter that may have a connection sent elsewhere.
     pub(crate) chosen_by: Option<String>,
+    /// The name by which it is known as a route; may be empty.
+    pub(crate) route_name: String,
+    /// The routes that metadata names.
+    pub(crate) resources: Vec<Resource>,
+    /// Its labels as a route.
+    pub(crate) labels: Vec<Label>,
 }
 
 /// What is handed on.
@@ -52,6 +59,7 @@ impl L4Proxy {
             listener: &self.listener,
             listener_name: &self.listener_name,
             name: self.chain.as_deref(),
+            filter: &self.address,
         }
     }
 
@@ -97,6 +105,7 @@ fn in_chains(node: &Node, listener: &Address) -> Vec<L4Proxy> {
         });
         let config = config.filter(|_| l4.is_some());
         let clusters = config.map_or(Vec::new(), |it| of_tcp(it, &address));
+        let said = [chain, node];
         found.push(L4Proxy {
             listener: listener.clone(),
             listener_name: text(node, "name").unwrap_or_default().to_owned(),
@@ -110,6 +119,9 @@ fn in_chains(node: &Node, listener: &Address) -> Vec<L4Proxy> {
             },
             clusters,
             chosen_by: by_client.map(name_of),
+            route_name: route_name(text(chain, "name"), node, config),
+            resources: said.into_iter().flat_map(resources_of).collect(),
+            labels: labels_of(chain),
         });
     }
     found
@@ -143,7 +155,34 @@ fn of_datagrams(node: &Node, listener: &Address) -> Option<L4Proxy> {
         clusters,
         is_weighted: false,
         chosen_by: None,
+        route_name: route_name(None, node, config),
+        resources: resources_of(node),
+        labels: labels_of(node),
     })
+}
+
+/// A proxy's name as a route: that of its filter chain. Where there is none, Envoy Gateway
+/// names the route in the cluster alone, `udproute/<namespace>/<name>/rule/…`; else the
+/// listener's name is taken.
+fn route_name(chain: Option<&str>, listener: &Node, config: Option<&Node>) -> String {
+    fn of_cluster(node: &Node) -> Option<&str> {
+        const FORMS: [&str; 3] = ["tcproute/", "tlsroute/", "udproute/"];
+        match &node.value {
+            Value::Map(entries) => entries.iter().find_map(|it| match it.node.as_str() {
+                Some(name) => {
+                    let is_form = FORMS.iter().any(|form| name.starts_with(form));
+                    (it.key == "cluster" && is_form).then_some(name)
+                }
+                None => of_cluster(&it.node),
+            }),
+            Value::List(items) => items.iter().find_map(of_cluster),
+            _ => None,
+        }
+    }
+    let name = chain.or_else(|| config.and_then(of_cluster));
+    name.or(text(listener, "name"))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn of_tcp(config: &Node, address: &Address) -> Vec<Address> {

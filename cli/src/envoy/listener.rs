@@ -13,6 +13,18 @@ pub(crate) struct ChainRef<'a> {
     /// The listener's name; may be empty.
     pub(crate) listener_name: &'a str,
     pub(crate) name: Option<&'a str>,
+    /// The configuration of a filter there.
+    pub(crate) filter: &'a Address,
+}
+
+impl ChainRef<'_> {
+    /// The filter chain; for datagrams the listener, which has none.
+    pub(crate) fn chain(&self) -> Address {
+        let mut address = self.filter.clone();
+        // Beneath it are the list of filters, the filter and its configuration.
+        address.path.truncate(address.path.len().saturating_sub(3));
+        address
+    }
 }
 
 /// The filter chains of a listener, each with the way there.

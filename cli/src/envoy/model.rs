@@ -226,6 +226,7 @@ impl HttpConnectionManager {
             listener: &self.listener,
             listener_name: &self.listener_name,
             name: self.chain.as_deref(),
+            filter: &self.address,
         }
     }
 }

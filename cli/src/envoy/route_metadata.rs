@@ -131,6 +131,18 @@ pub(crate) fn labels_of(node: &Node) -> Vec<Label> {
     find(node, &path).map(labels).unwrap_or_default()
 }
 
+/// The labels of the ListenerSet that a listener or its filter chain is of.
+pub(crate) fn listener_set_labels_of(node: &Node) -> Vec<Label> {
+    let path = [
+        "metadata",
+        "filter_metadata",
+        NAMESPACE,
+        "listenerSet",
+        "labels",
+    ];
+    find(node, &path).map(labels).unwrap_or_default()
+}
+
 fn labels(node: &Node) -> Vec<Label> {
     let Value::Map(entries) = &node.value else {
         return Vec::new();

@@ -123,6 +123,15 @@ pub enum HttpPart {
     Http2(Node),
     /// The client's protocol is the upstream's.
     UseDownstream,
+    /// An HTTP filter that every try passes first. It takes the place of those of
+    /// its kind.
+    UpstreamFilter {
+        /// The filter.
+        filter: Node,
+        /// The filters behind the router, which a cluster without filters of its
+        /// own goes on with.
+        of_router: Vec<Node>,
+    },
 }
 
 /// A path below an object. Prints as `route.retry_policy`.

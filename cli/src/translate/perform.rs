@@ -7,6 +7,7 @@ mod cluster;
 mod http_options;
 mod replaced;
 mod slot;
+mod upstream_filters;
 
 use std::fmt;
 

@@ -9,7 +9,7 @@
 use btp_policy::scalar::Duration;
 use btp_policy::spec::{Retry, RetryOn, Trigger};
 
-use super::change::{Changes, Operation, Step, Target};
+use super::change::{Change, Changes, Operation, Step, Target};
 use super::circuit_breaker::{DEFAULT_LIMIT, thresholds};
 use crate::envoy::json::{IntoNode, list, node, put};
 
@@ -75,6 +75,17 @@ pub(super) fn translate(retry: &Retry, has_constraint: bool, out: &mut Changes) 
         path,
         Operation::Enable(node!(most)),
     );
+}
+
+/// What lifts Envoy's bound on retries of a cluster whose Service has a budget.
+pub(crate) fn lifted() -> Change {
+    Change {
+        field: "spec.retryConstraint".to_owned(),
+        also: Vec::new(),
+        target: Target::Cluster,
+        path: thresholds().then(Step::Field("max_retries".to_owned())),
+        operation: Operation::Enable(node!(u32::MAX)),
+    }
 }
 
 fn triggers(on: &RetryOn) -> String {

@@ -42,6 +42,8 @@ pub struct Exchange {
     request: RequestState,
     response: ResponseState,
     policy: Option<usize>,
+    /// The Service that it goes to, where that may bound its retries.
+    service: Option<usize>,
     facts: RequestFacts,
     /// It is counted among the delayed, until it is not any more or ends.
     is_delayed: bool,
@@ -135,6 +137,7 @@ impl Exchange {
             request: _,
             response: _,
             policy: _,
+            service: _,
             facts: _,
             counted_before: _,
             is_delayed,

@@ -94,6 +94,10 @@ pub trait Host: Metrics + SharedState {
     /// the router that is the number of the attempt at hand.
     fn attempts(&self) -> u32;
 
+    /// What the metadata of the request's cluster says in `btp.backends`: the Services
+    /// that it stands for.
+    fn backends<R>(&self, read: impl FnOnce(&[&str]) -> R) -> R;
+
     /// The route, with what its metadata says of it: the resources it
     /// was made from and, if asked for, its labels.
     fn route<R>(&self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R;

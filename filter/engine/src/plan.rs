@@ -1,6 +1,6 @@
 //! A configuration, worked out once so that a request only looks up.
 
-use btp_policy::attach::Attachments;
+use btp_policy::attach::{Attachments, GovernedService};
 use btp_policy::config::{Enforce, Limits, NativeFields};
 use btp_policy::spec::Scope;
 use btp_policy::{PluginConfig, Policy, Position};
@@ -33,6 +33,8 @@ pub struct Plan {
     remembers: Limits,
     /// The access log is told what policies decide.
     access_log: bool,
+    /// There are Services with retry budgets, which this instance keeps.
+    has_services: bool,
 }
 
 /// What one policy does.
@@ -65,13 +67,24 @@ impl Plan {
                 gauges: QuotaGauges::default(),
                 remembers: config.limits,
                 access_log: false,
+                has_services: false,
             };
         }
         let mut tables = DelayTables::default();
         let compile = |policy: &Policy| {
             PolicyPlan::compile(policy, instance, &mut limits, &mut tables, &mut counters)
         };
-        let policies: Vec<PolicyPlan> = config.policies.iter().map(compile).collect();
+        let mut policies: Vec<PolicyPlan> = config.policies.iter().map(compile).collect();
+        let services = config.attachments.services().iter();
+        let has_budget =
+            |it: &GovernedService| policies.get(it.policy).is_some_and(PolicyPlan::has_budget);
+        let has_services = services.filter(|it| has_budget(it)).count() > 0;
+        if has_services {
+            // A Service's budget replies where a policy has none, in the client's format.
+            for policy in policies.iter_mut().filter(|it| !it.has_budget()) {
+                policy.required.grpc = true;
+            }
+        }
         let (limits, concurrency_limits) = limits.finish(&mut counters);
         let registry = counters.cells.of_mut(CellKind::Registry);
         registry.add("btp.workers".to_owned());
@@ -94,6 +107,7 @@ impl Plan {
             position: config.position,
             remembers: config.limits,
             access_log: config.access_log,
+            has_services,
         }
     }
 
@@ -210,6 +224,17 @@ impl Plan {
         Some(&series.labels)
     }
 
+    /// Whether a request that the policy with this index governs, or none, may be bounded by
+    /// the retry budget of the Service that it goes to.
+    pub(crate) fn asks_for_service(&self, policy: Option<usize>) -> bool {
+        self.has_services && !self.policy(policy).is_some_and(PolicyPlan::has_budget)
+    }
+
+    /// The Service with this index, and its policy.
+    pub(crate) fn service(&self, index: Option<usize>) -> Option<&GovernedService> {
+        self.attachments.services().get(index?)
+    }
+
     /// What the policy with this index does.
     pub(crate) fn policy(&self, index: Option<usize>) -> Option<&PolicyPlan> {
         self.policies.get(index?)
@@ -217,6 +242,12 @@ impl Plan {
 }
 
 impl PolicyPlan {
+    /// Whether it bounds retries.
+    fn has_budget(&self) -> bool {
+        let retries = self.retries.as_ref();
+        retries.is_some_and(|it| it.budget.is_some())
+    }
+
     /// Whether it has limits that depend on the route's name.
     pub(crate) fn is_per_route(&self) -> bool {
         self.limits.as_ref().is_some_and(|limits| limits.per_route)

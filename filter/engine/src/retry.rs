@@ -198,11 +198,12 @@ impl RetryBudget {
     }
 
     /// What tells the budget of the request at hand from the policy's others.
-    pub(crate) fn part<'h, H: Host>(&self, host: &'h H) -> Cow<'h, [u8]> {
+    pub(crate) fn part<'h, H: Host>(&self, service: &'h str, host: &'h H) -> Cow<'h, [u8]> {
         let name = match self.scope {
             Scope::Policy => return Cow::Borrowed(b""),
             Scope::Route => Attribute::RouteName,
             Scope::Cluster => Attribute::UpstreamCluster,
+            Scope::Service => return Cow::Borrowed(service.as_bytes()),
         };
         host.attribute(name).unwrap_or_default()
     }
@@ -213,7 +214,7 @@ impl RetryBudget {
         let label = match self.scope {
             Scope::Policy => return self.labels.clone(),
             Scope::Route => Label::Route,
-            Scope::Cluster => Label::Cluster,
+            Scope::Cluster | Scope::Service => Label::Cluster,
         };
         let plain = |byte: &u8| match byte {
             byte if byte.is_ascii_alphanumeric() || *byte == b'-' => char::from(*byte),

@@ -5,7 +5,7 @@ mod memo;
 
 use std::borrow::Cow;
 
-use btp_policy::attach::Route;
+use btp_policy::attach::{Cluster, Route};
 use btp_policy::config::Limits;
 
 use crate::event::Event;
@@ -25,7 +25,9 @@ use memo::{Memo, Place};
 /// A worker's own state.
 #[derive(Debug)]
 pub struct Worker {
-    routes: Memo,
+    routes: Memo<Place>,
+    /// Which Service with a policy each cluster is, if any.
+    services: Memo<Option<usize>>,
     /// The ledger's budgets of each policy, by route or cluster where they
     /// have budgets of their own.
     budgets: Vec<HashMap<Vec<u8>, usize>>,
@@ -50,6 +52,7 @@ impl Worker {
         let limits = plan.remembers();
         Self {
             routes: Memo::new(limits.routes),
+            services: Memo::new(limits.routes),
             budgets: Vec::new(),
             limits,
             values: MemoryQuota::default(),
@@ -194,6 +197,22 @@ impl Worker {
         place
     }
 
+    /// Which of the plan's Services the request at hand goes to. Its cluster's metadata is
+    /// looked up only for a name that is not known yet.
+    pub(crate) fn service<H: Host>(&mut self, plan: &Plan, host: &H) -> Option<usize> {
+        let name = host.attribute(Attribute::UpstreamCluster)?;
+        if let Some(known) = self.services.get(&name) {
+            return known;
+        }
+        let attachments = plan.attachments();
+        let service = host.backends(|backends| {
+            let name = &name;
+            attachments.service_of(&Cluster { name, backends })
+        });
+        self.services.insert(&name, service);
+        service
+    }
+
     /// The key of all hashes, which the process draws once.
     pub(crate) fn seed<H: Host>(&mut self, host: &mut H) -> [u64; 2] {
         if let Some(seed) = self.seed {
@@ -214,11 +233,12 @@ impl Worker {
     }
 
     /// The ledger's budget for the request at hand, which the policy with this
-    /// index bounds.
+    /// index bounds and which goes to this Service, if it is one with a policy.
     pub(crate) fn budget<H: Host>(
         &mut self,
         policy: usize,
         constraint: &RetryBudget,
+        service: &str,
         ledger: &mut Ledger,
         event: &mut Event<'_, H>,
     ) -> usize {
@@ -229,7 +249,7 @@ impl Worker {
             return usize::MAX;
         };
         let is_full = known.len() >= self.limits.routes;
-        let part = constraint.part(event.host);
+        let part = constraint.part(service, event.host);
         if let Some(budget) = known.get(&*part) {
             return *budget;
         }

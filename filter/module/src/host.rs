@@ -169,6 +169,10 @@ impl Host for ModuleHost<'_, '_> {
         self.stream.and_then(attempts).unwrap_or(0)
     }
 
+    fn backends<R>(&self, read: impl FnOnce(&[&str]) -> R) -> R {
+        read(&self.stream.map(route::backends).unwrap_or_default())
+    }
+
     fn route<R>(&self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
         let name = self.attribute(Attribute::RouteName).unwrap_or_default();
         let resources = self.stream.map(route::resources).unwrap_or_default();

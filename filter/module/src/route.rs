@@ -1,4 +1,4 @@
-//! What a route's metadata says of it, in the flat form that the ABI can read: no
+//! What a route's metadata says of it, and a cluster's, in the flat form that the ABI can read: no
 //! struct within a struct, no list of structs.
 
 use btp_engine::LogThrottle;
@@ -15,6 +15,14 @@ const RESOURCES: MetadataKey<'_> = MetadataKey {
     key: "resources",
 };
 
+/// `filter_metadata.btp.backends` of the cluster: a list of texts, `namespace/name` or
+/// `namespace/name/port`.
+const BACKENDS: MetadataKey<'_> = MetadataKey {
+    source: MetadataSource::Cluster,
+    namespace: "btp",
+    key: "backends",
+};
+
 /// A namespace whose keys are the route's labels, each with a text.
 const LABELS: &str = "btp.labels";
 
@@ -25,9 +33,14 @@ const NESTED_LABELS: &str = "the module cannot read filter_metadata.btp.labels; 
 
 /// The objects that the route was made from. What is no such text is passed over.
 pub(crate) fn resources<'s>(stream: &'s Stream<'_>) -> Vec<ResourceRef<'s>> {
-    let count = stream.metadata_list_length(RESOURCES).unwrap_or(0);
-    let texts = (0..count).filter_map(|index| stream.metadata_list_text(RESOURCES, index));
-    texts.filter_map(resource).collect()
+    texts(stream, RESOURCES)
+        .filter_map(ResourceRef::parse)
+        .collect()
+}
+
+/// The Services that the request's cluster stands for.
+pub(crate) fn backends<'s>(stream: &'s Stream<'_>) -> Vec<&'s str> {
+    texts(stream, BACKENDS).collect()
 }
 
 /// The route's labels. Those that are no texts are passed over.
@@ -79,6 +92,9 @@ pub(crate) fn check(
     }
 }
 
-fn resource(text: &[u8]) -> Option<ResourceRef<'_>> {
-    ResourceRef::parse(str::from_utf8(text).ok()?)
+/// The texts of a list.
+fn texts<'s>(stream: &'s Stream<'_>, list: MetadataKey<'s>) -> impl Iterator<Item = &'s str> {
+    let count = stream.metadata_list_length(list).unwrap_or(0);
+    let texts = (0..count).filter_map(move |index| stream.metadata_list_text(list, index));
+    texts.filter_map(|it| str::from_utf8(it).ok())
 }

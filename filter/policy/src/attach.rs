@@ -2,15 +2,24 @@
 //!
 //! The most specific one does: the policy of the route's rule, else of the
 //! route, else of the Gateway's listener, else of the Gateway, else the one
-//! without targets. Of two policies for the same target the older governs
-//! (then the first by namespace and name), as in Envoy Gateway.
+//! without targets. Where the listener is of a ListenerSet, the policy of that
+//! listener takes the place of the Gateway's listener's, and then comes that of
+//! the set. Of two policies for the same target the older governs (then the
+//! first by namespace and name), as in Envoy Gateway.
+//!
+//! An `XBackendTrafficPolicy` governs beside it by the Service that the request's cluster
+//! stands for.
 
+mod cluster;
+mod connections;
 mod resolve;
 mod route;
 mod status;
 
 use std::collections::BTreeMap;
 
+pub use cluster::{Cluster, GovernedService};
+pub use connections::Levels;
 pub use route::{NamedObject, ResourceRef, Route, named_object};
 pub use status::{Condition, Reason, Status};
 
@@ -32,8 +41,19 @@ pub struct Environment {
 pub struct Gateway {
     /// Its name.
     pub name: ObjectName,
-    /// Which of its listeners; `None`: not known.
+    /// Which of its listeners, or of the set's; `None`: not known.
     pub listener: Option<String>,
+    /// The ListenerSet that the listener is of; `None`: it is the Gateway's own.
+    pub listener_set: Option<ListenerSet>,
+    /// Its labels.
+    pub labels: Labels,
+}
+
+/// Listeners that are added to a Gateway from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerSet {
+    /// Its name.
+    pub name: ObjectName,
     /// Its labels.
     pub labels: Labels,
 }
@@ -50,18 +70,21 @@ pub struct Namespace {
 /// The policies by what they govern.
 #[derive(Clone, Debug, Default)]
 pub struct Attachments {
-    http: BTreeMap<String, RouteEntry>,
-    grpc: BTreeMap<String, RouteEntry>,
+    routes: BTreeMap<TargetKind, BTreeMap<String, RouteEntry>>,
     selectors: Vec<RouteSelector>,
+    /// By Service; each once.
+    services: Vec<GovernedService>,
     /// Rank of each policy: the lower one of two wins.
     ranks: Vec<usize>,
-    fallback: Option<usize>,
+    /// The policies of the listener, of its ListenerSet and of the Gateway, or else the
+    /// one without targets. The first governs what no route's policy governs, and is
+    /// what a policy with `mergeType` merges with.
+    above: Vec<usize>,
+    untargeted: Option<usize>,
     /// The policy that governs all routes, if that is known beforehand.
     of_all: Option<usize>,
     /// The name of the only route, if that is known beforehand.
     only: Option<String>,
-    /// What a policy with `mergeType` merges with.
-    parent: Option<usize>,
     default_namespace: String,
     statuses: Vec<Status>,
 }
@@ -117,13 +140,13 @@ impl Attachments {
     /// Whether the effective policy depends on the route at all.
     #[must_use]
     pub fn needs_route_name(&self) -> bool {
-        !self.http.is_empty() || !self.grpc.is_empty() || !self.selectors.is_empty()
+        self.routes.keys().any(|kind| kind.is_http_route()) || self.needs_labels()
     }
 
     /// Whether it depends on the labels of routes.
     #[must_use]
     pub fn needs_labels(&self) -> bool {
-        !self.selectors.is_empty()
+        self.selectors.iter().any(|it| it.kind.is_http_route())
     }
 
     /// The index of the policy that governs a request on the Envoy route of
@@ -132,7 +155,7 @@ impl Attachments {
     pub fn effective_policy(&self, route: Option<&[u8]>) -> Option<usize> {
         match route {
             Some(name) => self.effective_policy_of(&Route::named(name)),
-            None => self.fallback,
+            None => self.fallback(),
         }
     }
 
@@ -141,7 +164,7 @@ impl Attachments {
     #[must_use]
     pub fn effective_policy_of(&self, route: &Route<'_>) -> Option<usize> {
         let by_metadata = route.resources.iter().find_map(|resource| {
-            let kind = TargetKind::from_name(resource.kind)?;
+            let kind = TargetKind::from_name(resource.kind).filter(|it| it.is_http_route())?;
             let object = format!("{}/{}", resource.namespace, resource.name);
             let index = route::rule_index(route.name);
             let sections = resource.section.into_iter().chain(index);
@@ -151,21 +174,41 @@ impl Attachments {
             TargetKind::from_name(resource.kind).is_some_and(TargetKind::is_route)
         };
         if route.resources.iter().any(is_known) {
-            return by_metadata.or(self.fallback);
+            return by_metadata.or(self.fallback());
         }
-        self.by_name(route).or(self.fallback)
+        self.by_name(route).or(self.fallback())
+    }
+
+    /// The Services that policies are for.
+    #[must_use]
+    pub fn services(&self) -> &[GovernedService] {
+        &self.services
+    }
+
+    /// Which of them a cluster is, as an index.
+    #[must_use]
+    pub fn service_of(&self, cluster: &Cluster<'_>) -> Option<usize> {
+        let names = cluster.services(&self.default_namespace);
+        let mut names = names.iter();
+        names.find_map(|name| self.services.iter().position(|it| it.service == *name))
+    }
+
+    /// The namespace of clusters whose names say none.
+    #[must_use]
+    pub fn default_namespace(&self) -> &str {
+        &self.default_namespace
     }
 
     /// The index of the policy that governs requests which no route took.
     #[must_use]
     pub fn fallback(&self) -> Option<usize> {
-        self.fallback
+        self.above.first().copied()
     }
 
     /// The index of the policy that those with a `mergeType` merge with.
     #[must_use]
     pub fn parent(&self) -> Option<usize> {
-        self.parent
+        self.fallback()
     }
 
     /// What became of each policy, in document order.
@@ -176,8 +219,12 @@ impl Attachments {
 
     fn by_name(&self, route: &Route<'_>) -> Option<usize> {
         let interpretations = route::interpretations(route.name, &self.default_namespace);
-        let is_named =
-            |object: &str| self.http.contains_key(object) || self.grpc.contains_key(object);
+        let is_named = |object: &str| {
+            let mut tables = route::EITHER
+                .iter()
+                .filter_map(|kind| self.routes.get(kind));
+            tables.any(|table| table.contains_key(object))
+        };
         let mut interpretations = interpretations
             .into_iter()
             .filter(|interpretation| !interpretation.is_guess || is_named(&interpretation.object));
@@ -197,18 +244,29 @@ impl Attachments {
         &self,
         kinds: &[TargetKind],
         object: &str,
-        mut sections: impl Iterator<Item = &'a str>,
+        sections: impl Iterator<Item = &'a str>,
         route: &Route<'_>,
     ) -> Option<usize> {
-        let tables = kinds.iter().filter_map(|kind| match kind {
-            TargetKind::HttpRoute => Some(&self.http),
-            TargetKind::GrpcRoute => Some(&self.grpc),
-            _ => None,
-        });
-        let entries: Vec<&RouteEntry> = tables.filter_map(|table| table.get(object)).collect();
-        let of_rule = sections
-            .find_map(|section| entries.iter().find_map(|entry| entry.sections.get(section)));
-        let named = entries.iter().filter_map(|entry| entry.whole);
+        self.of_rule(kinds, object, sections)
+            .or_else(|| self.of_whole(kinds, object, route))
+    }
+
+    /// The policy of one of the sections.
+    fn of_rule<'a>(
+        &self,
+        kinds: &[TargetKind],
+        object: &str,
+        mut sections: impl Iterator<Item = &'a str>,
+    ) -> Option<usize> {
+        sections.find_map(|section| {
+            let mut entries = self.entries(kinds, object);
+            entries.find_map(|entry| entry.sections.get(section).copied())
+        })
+    }
+
+    /// The policy of the whole object, by its name or its labels.
+    fn of_whole(&self, kinds: &[TargetKind], object: &str, route: &Route<'_>) -> Option<usize> {
+        let named = self.entries(kinds, object).filter_map(|entry| entry.whole);
         let namespace = object.split('/').next().unwrap_or("");
         let picked = self.selectors.iter().filter(|selector| {
             kinds.contains(&selector.kind)
@@ -219,11 +277,14 @@ impl Attachments {
                 && selector.labels.matches(|key| route.label(key))
         });
         let picked = picked.map(|selector| selector.policy);
-        of_rule.copied().or_else(|| {
-            named
-                .chain(picked)
-                .min_by_key(|policy| self.ranks.get(*policy).copied())
-        })
+        named
+            .chain(picked)
+            .min_by_key(|policy| self.ranks.get(*policy).copied())
+    }
+
+    fn entries(&self, kinds: &[TargetKind], object: &str) -> impl Iterator<Item = &RouteEntry> {
+        let tables = kinds.iter().filter_map(|kind| self.routes.get(kind));
+        tables.filter_map(move |table| table.get(object))
     }
 }
 

@@ -33,7 +33,8 @@ macro_rules! codes {
     };
 }
 
-// Numbers that were in use and are not any more: 307 (a setting that had no effect yet), 502
+// Numbers that were in use and are not any more: 210 (kinds of targets that were not supported
+// yet), 307 (a setting that had no effect yet), 402 (a field that was not translated), 502
 // (a field without effect).
 codes! {
     // 00: files and their syntax
@@ -120,7 +121,6 @@ codes! {
     HidesGatewayPolicy = 207, "a route's policy hides the Gateway's";
     SwitchedOff = 208, "an administrator has switched the policy off";
     TargetNotFound = 209, "a target is not in the configuration";
-    NoSuchKind = 210, "Envoy has nothing of the target's kind";
     LabelsNotFound = 211, "nothing has the labels of a selector";
     // 03: the plugin configuration
     UnknownPolicy = 301, "attachment names a policy that is not there";
@@ -132,7 +132,6 @@ codes! {
     HeadersNotHeld = 308, "bodies cannot be gathered without held headers";
     // 04: what the filter cannot enforce, ConfigMaps and regular expressions
     EnvoysField = 401, "a field is Envoy's own to enforce";
-    UntranslatedField = 402, "a field is not translated";
     InternalRedirect = 403, "a redirect within Envoy";
     ConfigMapNotFound = 404, "a ConfigMap is not there";
     ConfigMapKey = 405, "a ConfigMap has no body";
@@ -180,6 +179,7 @@ codes! {
     ReservesAgainstOrder = 538, "a class reserves more than one before it";
     OneAddressFamily = 539, "a limit for each address of one family alone";
     WholeIpv6Addresses = 540, "a client of IPv6 has many addresses";
+    RejectedTry = 546, "a rejected try ends the request";
     // 06: Envoy configurations that are refused
     NotOneDocument = 601, "a file does not hold one YAML document";
     DuplicateKey = 602, "a key is there twice";

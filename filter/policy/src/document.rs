@@ -3,7 +3,7 @@
 
 use crate::code::Code;
 use crate::node::{Node, Value};
-use crate::policy::{API_VERSION, KIND, of_another_api};
+use crate::policy::{API_VERSION, KIND, SERVICE_API_VERSION, SERVICE_KIND, of_another_api};
 use crate::problem::Problem;
 use crate::read::nearest;
 use crate::yaml;
@@ -11,7 +11,7 @@ use crate::yaml;
 /// One document of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Document {
-    /// A `BackendTrafficPolicy`.
+    /// A `BackendTrafficPolicy`, or an `XBackendTrafficPolicy` of the Gateway API.
     Policy(Node),
     /// A `ConfigMap`, which an override may take a body from.
     ConfigMap(Node),
@@ -60,6 +60,10 @@ fn sorted(node: Node) -> Document {
             Some(problem) => Document::Mistaken(problem),
             None => Document::Policy(node),
         },
+        Some(SERVICE_KIND) => match not_of_services(&node) {
+            Some(problem) => Document::Mistaken(problem),
+            None => Document::Policy(node),
+        },
         Some("ConfigMap") => Document::ConfigMap(node),
         Some("Namespace") if version_of(&node) == Some("v1") => Document::Namespace(node),
         Some("Config" | "Tenant") if is_of_kubelb(&node) => Document::KubeLb(node),
@@ -84,6 +88,24 @@ fn sorted(node: Node) -> Document {
 fn other_api(node: &Node) -> Option<Problem> {
     let version = node.field("apiVersion")?;
     let reason = of_another_api(version.as_str()?)?;
+    Some(Problem {
+        value: Some(version.value.excerpt()),
+        ..placed(node, "apiVersion", Code::OtherApi, reason)
+    })
+}
+
+/// The same of a policy of Services. A version that is not ours is for the reader to judge.
+fn not_of_services(node: &Node) -> Option<Problem> {
+    let version = node.field("apiVersion")?;
+    let (group, _) = version.as_str()?.split_once('/')?;
+    let (ours, _) = SERVICE_API_VERSION.split_once('/')?;
+    if nearest(group, &[ours]).is_some() {
+        return None;
+    }
+    let reason = format!(
+        "is another API, whose {} has other fields, which are not looked at; this one is {}",
+        SERVICE_KIND, SERVICE_API_VERSION
+    );
     Some(Problem {
         value: Some(version.value.excerpt()),
         ..placed(node, "apiVersion", Code::OtherApi, reason)
@@ -120,8 +142,10 @@ fn mistaken(node: &Node, kind: &str) -> Option<String> {
     if version_of(node) == Some(API_VERSION) && nearest(kind, &[KIND]).is_some() {
         return Some(format!("must be {KIND:?} (got {kind:?})"));
     }
-    let is_near = nearest(kind, &[KIND]).is_some();
-    is_near.then(|| format!("is not a known kind; did you mean {KIND:?}? (got {kind:?})"))
+    let near = nearest(kind, &[KIND, SERVICE_KIND])?;
+    Some(format!(
+        "is not a known kind; did you mean {near:?}? (got {kind:?})"
+    ))
 }
 
 fn placed(node: &Node, field: &'static str, code: Code, reason: String) -> Problem {

@@ -32,6 +32,10 @@ pub fn upgrade_spelling(policy: &mut Node, warnings: &mut Problems) {
     if let Some(health) = field_mut(spec, "healthCheck") {
         upgrade_health(health, &Path::Field(&path, "healthCheck"), warnings);
     }
+    if let Some(session) = field_mut(spec, "sessionPersistence") {
+        let path = Path::Field(&path, "sessionPersistence");
+        upgrade_session(session, &path, warnings);
+    }
     if let Some(local) = field_mut(spec, "rateLimit").and_then(|it| field_mut(it, "local")) {
         let path = Path::Field(&path, "rateLimit");
         upgrade_limit(local, &Path::Field(&path, "local"), warnings);
@@ -166,6 +170,14 @@ fn upgrade_health(health: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
             put(active, "type", Value::String((*kind).to_owned()), mark);
         }
     }
+}
+
+/// As the Gateway API had it until release 1.6.
+fn upgrade_session(session: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
+    let is_header = session.field("type").and_then(Node::as_str) == Some("Header");
+    rename(session, "cookieConfig", "cookie", path, warnings);
+    let parent = if is_header { "header" } else { "cookie" };
+    move_into(session, "sessionName", (parent, "name"), path, warnings);
 }
 
 /// A limit without the rule that it is of.
@@ -346,6 +358,21 @@ mod tests {
                 r#"{"healthCheck":{"active":{"tcp":{}}}}"#,
                 r#"{"healthCheck":{"active":{"tcp":{},"type":"TCP"}}}"#,
                 "spec.healthCheck.active: ",
+            ),
+            (
+                r#"{"sessionPersistence":{"sessionName":"s","cookie":{}}}"#,
+                r#"{"sessionPersistence":{"cookie":{"name":"s"}}}"#,
+                "spec.sessionPersistence.sessionName: ",
+            ),
+            (
+                r#"{"sessionPersistence":{"type":"Header","sessionName":"s"}}"#,
+                r#"{"sessionPersistence":{"type":"Header","header":{"name":"s"}}}"#,
+                "spec.sessionPersistence.sessionName: ",
+            ),
+            (
+                r#"{"sessionPersistence":{"cookieConfig":{"lifetimeType":"Session"}}}"#,
+                r#"{"sessionPersistence":{"cookie":{"lifetimeType":"Session"}}}"#,
+                "spec.sessionPersistence.cookieConfig: ",
             ),
             (
                 r#"{"rateLimit":{"local":{"requests":5,"unit":"Hour"}}}"#,

@@ -1,4 +1,4 @@
-//! Who enforces which field of `spec`: the filter, Envoy, or nobody yet.
+//! Who enforces which field of `spec`: the filter or Envoy.
 
 /// What an instance of the filter can be told to enforce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,16 +21,6 @@ pub enum Owner {
     Filter(Capability),
     /// Envoy, by its own configuration.
     Envoy,
-    /// Nobody: Envoy could, and no tool here writes it. `btp apply` refuses the
-    /// field.
-    Nobody(ByHand),
-}
-
-/// What nobody puts into force yet, and a person can.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ByHand {
-    /// Envoy's `admission_control` filter.
-    AdmissionControl,
 }
 
 impl Capability {
@@ -54,20 +44,9 @@ impl Capability {
 }
 
 impl Owner {
-    /// Whether Envoy does it, or could: the filter does not look into such fields.
+    /// Whether Envoy does it: the filter does not look into such fields.
     #[must_use]
     pub const fn is_native(self) -> bool {
-        matches!(self, Self::Envoy | Self::Nobody(_))
-    }
-
-    /// What a person can do where no tool here writes a field.
-    #[must_use]
-    pub const fn by_hand(self) -> Option<&'static str> {
-        match self {
-            Self::Nobody(ByHand::AdmissionControl) => {
-                Some("configure Envoy's admission_control filter by hand")
-            }
-            _ => None,
-        }
+        matches!(self, Self::Envoy)
     }
 }

@@ -1,6 +1,10 @@
-//! A `BackendTrafficPolicy` object: its name, its targets, its spec.
+//! A `BackendTrafficPolicy` object: its name, its targets, its spec. `of_services` reads
+//! the Gateway API's `XBackendTrafficPolicy`.
 
+pub(crate) mod of_services;
 pub(crate) mod schema;
+
+pub use of_services::is_one as is_of_services;
 
 pub use crate::spec::targets::{MergeType, Namespaces, Target, TargetKind, TargetSelector};
 
@@ -40,6 +44,10 @@ pub struct Policy {
 pub const API_VERSION: &str = "gateway.envoyproxy.io/v1alpha1";
 /// `kind` of the objects read here.
 pub const KIND: &str = "BackendTrafficPolicy";
+/// `apiVersion` of the Gateway API's policies of Services.
+pub(crate) const SERVICE_API_VERSION: &str = "gateway.networking.x-k8s.io/v1alpha1";
+/// Their `kind`.
+pub(crate) const SERVICE_KIND: &str = "XBackendTrafficPolicy";
 /// The namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
@@ -50,9 +58,19 @@ impl Policy {
         named.chain(self.selectors.iter().map(|it| it.kind))
     }
 
-    /// Reads a policy. `status` and the rest of the metadata are accepted
+    /// Whether it is an `XBackendTrafficPolicy`, which governs requests by the Service that
+    /// they are sent to.
+    #[must_use]
+    pub fn is_of_services(&self) -> bool {
+        self.target_kinds().any(|it| it == TargetKind::Service)
+    }
+
+    /// Reads a policy of either kind. `status` and the rest of the metadata are accepted
     /// and not used, so that an export from a cluster can be pasted.
     pub fn read(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> Option<Self> {
+        if of_services::is_one(at.node) {
+            return of_services::read(at, problems);
+        }
         if let Some(version) = at.node.field("apiVersion")
             && let Some(reason) = version.as_str().and_then(of_another_api)
         {
@@ -102,6 +120,12 @@ impl Policy {
 pub(crate) fn of_another_api(version: &str) -> Option<String> {
     let (group, _) = version.split_once('/')?;
     let (ours, _) = API_VERSION.split_once('/')?;
+    if of_services::is_group(group) {
+        return Some(format!(
+            "is the Gateway API's, whose kind is {}: write that kind, or {API_VERSION}",
+            SERVICE_KIND
+        ));
+    }
     nearest(group, &[ours]).is_none().then(|| {
         format!(
             "is another API, whose {KIND} has other fields, which are not looked at; this one \

@@ -31,12 +31,13 @@ mod rate_limit;
 mod request_buffer;
 mod response_override;
 mod retry;
-mod retry_constraint;
+pub(crate) mod retry_constraint;
 mod routing;
 mod rule_identity;
 mod rule_name;
 mod schema;
 pub(crate) mod selector;
+mod session_persistence;
 pub mod targets;
 mod tcp_keepalive;
 mod telemetry;
@@ -66,13 +67,13 @@ pub use retry::{Retry, RetryCondition, RetryOn, Trigger};
 pub use retry_constraint::{BudgetMode, OnExhausted, RetryConstraint, Scope};
 #[cfg(feature = "schema")]
 pub use schema::owner_at;
-pub use schema::{SPEC, by_hand, owner_of};
+pub use schema::{SPEC, owner_of};
 pub use selector::{
     MetadataCondition, MetadataMatch, MetadataValue, MethodCondition, Named, OnMissing,
     PathCondition, PathPattern, Selector, SourceCondition, ValueCondition, WHOLE_ADDRESS,
 };
 
-pub use crate::owner::{ByHand, Capability, Owner};
+pub use crate::owner::{Capability, Owner};
 
 use crate::code::Code;
 use crate::problem::Problems;

@@ -21,6 +21,8 @@ const NANOS_PER_MS: u64 = 1_000_000;
 const ROUTE_NAME: &str = "xds\0route_name";
 /// Where Envoy Gateway notes what a route was made from.
 const RESOURCES: &str = "xds\0route_metadata\0filter_metadata\0envoy-gateway\0resources";
+/// Where a cluster says which Services it stands for: texts.
+const BACKENDS: &str = "xds\0cluster_metadata\0filter_metadata\0btp\0backends";
 /// Where a route's labels stand.
 const LABELS: &str = "xds\0route_metadata\0filter_metadata\0btp\0labels";
 
@@ -154,6 +156,12 @@ impl Host for WasmHost<'_> {
         let count = abi::property("upstream\0request_attempt_count");
         let count = count.and_then(|count| Some(u64::from_le_bytes(*count.first_chunk()?)));
         count.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    fn backends<R>(&self, read: impl FnOnce(&[&str]) -> R) -> R {
+        let backends = abi::property(BACKENDS).unwrap_or_default();
+        let texts = pairs::entries(&backends).filter_map(|(it, _)| std::str::from_utf8(it).ok());
+        read(&texts.collect::<Vec<_>>())
     }
 
     fn route<R>(&self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {

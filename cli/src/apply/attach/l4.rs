@@ -1,17 +1,17 @@
-//! Who governs connections and datagrams that are handed on as they are: the
-//! policy of their listener, completed by the Gateway's.
+//! Who governs connections and datagrams that are handed on as they are: the policies of
+//! their route, its rule, the listener, its ListenerSet and the Gateway.
 //!
-//! As in Envoy Gateway, a field that the listener's policy leaves out is the
-//! Gateway's there, unlike for HTTP, where the most specific policy governs
-//! alone.
+//! As in Envoy Gateway, a field that the most specific policy leaves out is that of the
+//! next one there, unlike for HTTP, where the most specific policy governs alone.
 
 use btp_policy::Policy;
-use btp_policy::attach::{Attachments, Gateway};
+use btp_policy::attach::{Attachments, Gateway, Levels, ResourceRef, Route};
 use btp_policy::policy::TargetKind;
 
 use super::{AmbiguousListener, Surroundings, environment, gateway_of};
 use crate::documents::Namespaces;
 use crate::envoy::files::Config;
+use crate::envoy::l4::{L4, L4Proxy};
 use crate::envoy::model::Model;
 
 /// What governs one of the model's proxies.
@@ -19,9 +19,8 @@ use crate::envoy::model::Model;
 pub(crate) struct L4Attached {
     /// The Gateway and the listener that it stands for.
     pub(crate) gateway: Gateway,
-    pub(crate) policy: Option<usize>,
-    /// The policy that completes it.
-    pub(crate) under: Option<usize>,
+    /// The policies, each completed by the next.
+    pub(crate) levels: Levels,
 }
 
 /// Finds who governs each proxy of connections and datagrams.
@@ -38,17 +37,55 @@ pub(crate) fn attach_l4(
     proxies
         .map(|proxy| {
             let gateway = gateway_of(config, proxy.chain_ref(), policies, surroundings.gateway)?;
-            let policy = effective_policy(policies, &gateway, surroundings.namespaces);
-            let whole: Vec<Policy> = policies.iter().map(of_whole_gateways).collect();
-            let under = effective_policy(&whole, &gateway, surroundings.namespaces);
-            Ok(L4Attached {
-                // Without targets left, a policy would govern everything.
-                under: under.filter(|it| Some(*it) != policy && !whole[*it].is_untargeted()),
-                gateway,
-                policy,
-            })
+            let levels = levels(policies, proxy, &gateway, surroundings.namespaces);
+            Ok(L4Attached { gateway, levels })
         })
         .collect()
+}
+
+/// The policies of a proxy that is reached through this Gateway.
+pub(crate) fn levels(
+    policies: &[Policy],
+    proxy: &L4Proxy,
+    gateway: &Gateway,
+    namespaces: &Namespaces,
+) -> Levels {
+    let attachments = Attachments::resolve(policies, &environment(gateway, namespaces));
+    let text = |part: &Option<String>| part.clone().unwrap_or_default();
+    let parts: Vec<[String; 3]> = proxy
+        .resources
+        .iter()
+        .map(|[kind, namespace, name, _]| [text(kind), text(namespace), text(name)])
+        .collect();
+    let resources: Vec<ResourceRef<'_>> = proxy
+        .resources
+        .iter()
+        .zip(&parts)
+        .map(|(it, [kind, namespace, name])| ResourceRef {
+            kind,
+            namespace,
+            name,
+            section: it[3].as_deref(),
+        })
+        .collect();
+    let labels = proxy.labels.iter();
+    let labels: Vec<(&str, &str)> = labels
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    let route = Route {
+        name: proxy.route_name.as_bytes(),
+        resources: &resources,
+        labels: &labels,
+    };
+    attachments.levels_of(&route, kinds_of(proxy.l4))
+}
+
+/// The routes that lead to such a proxy.
+pub(crate) fn kinds_of(l4: Option<L4>) -> &'static [TargetKind] {
+    match l4 {
+        Some(L4::Udp) => &[TargetKind::UdpRoute],
+        Some(L4::Tcp) | None => &[TargetKind::TcpRoute, TargetKind::TlsRoute],
+    }
 }
 
 /// The policy that governs the listener of this Gateway, apart from routes.
@@ -59,20 +96,4 @@ pub(crate) fn effective_policy(
 ) -> Option<usize> {
     let environment = environment(gateway, namespaces);
     Attachments::resolve(policies, &environment).fallback()
-}
-
-/// A policy as far as it targets Gateways as a whole.
-fn of_whole_gateways(policy: &Policy) -> Policy {
-    let targets = policy.targets.iter();
-    let is_gateway = |kind| kind == TargetKind::Gateway;
-    let targets = targets.filter(|it| is_gateway(it.kind) && it.section.is_none());
-    let selectors = policy.selectors.iter();
-    Policy {
-        targets: targets.cloned().collect(),
-        selectors: selectors
-            .filter(|it| is_gateway(it.kind))
-            .cloned()
-            .collect(),
-        ..policy.clone()
-    }
 }

@@ -9,7 +9,8 @@ use crate::envoy::capabilities::restriction;
 use crate::envoy::json::node;
 use crate::envoy::plugin::{Build, NAME};
 use crate::envoy::text::json_out;
-use crate::envoy::tree::{WrongKind, list_mut, object_mut, set};
+use crate::envoy::tree::{WrongKind, list_mut, object_mut, set, text};
+use crate::translate::admission_control;
 
 const WASM_TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 const MODULE_TYPE: &str =
@@ -56,8 +57,14 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Puts an instance first among the filters that every try passes.
-pub(crate) fn insert_upstream(filters: &mut Vec<Node>, instance: &Instance, options: &Options) {
+/// Puts an instance first among the filters that every try passes, but behind the
+/// admission control of a policy: what that turns away is no try, and it judges
+/// by the responses that it is shown last. Yields the place.
+pub(crate) fn insert_upstream(
+    filters: &mut Vec<Node>,
+    instance: &Instance,
+    options: &Options,
+) -> usize {
     if filters.is_empty() {
         filters.push(node!({
             "name": "envoy.filters.http.upstream_codec",
@@ -66,7 +73,10 @@ pub(crate) fn insert_upstream(filters: &mut Vec<Node>, instance: &Instance, opti
             }
         }));
     }
-    filters.insert(0, filter(instance, options));
+    let is_admission = |it: &&Node| text(it, "name") == Some(admission_control::NAME);
+    let place = filters.iter().take_while(is_admission).count();
+    filters.insert(place, filter(instance, options));
+    place
 }
 
 /// The file in which Envoy discovers an instance. Its version names the content, so that

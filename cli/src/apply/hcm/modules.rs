@@ -43,7 +43,7 @@ pub(crate) fn hints_of_modules(config: &Config, model: &Model) -> Vec<Hint> {
             on_routes |= plugin
                 .policies
                 .iter()
-                .any(|it| it.target_kinds().any(TargetKind::is_route));
+                .any(|it| it.target_kinds().any(TargetKind::is_http_route));
             for reason in unseen(&plugin, in_front) {
                 hints.say(&address, Code::NestedMetadata, reason);
             }

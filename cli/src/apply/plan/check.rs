@@ -85,8 +85,8 @@ pub(super) fn retry_triggers(
         if !Needs::of(&it.spec).behind.contains(&Capability::Retry) {
             continue;
         }
-        for (_, id) in &it.routes {
-            let route = &scene.model.route(*id).address;
+        for (_, id) in it.all_routes() {
+            let route = &scene.model.route(id).address;
             let mut host = route.clone();
             host.path.truncate(host.path.len().saturating_sub(2));
             for place in [route.clone(), host] {

@@ -80,7 +80,8 @@ fn redirects_of(it: &Effective, input: &Input, errors: &mut Errors<'_>) -> Optio
     if !rules.iter().any(is_internal_redirect) {
         return None;
     }
-    let above = it.parent.map(|parent| &input.policies[parent].node);
+    let above = it.parents.first();
+    let above = above.map(|parent| &input.policies[*parent].node);
     let inherits = above.is_some_and(|it| find(it, &["spec", "responseOverride"]).is_some());
     if let Some((redirect, other, status)) = meeting(rules) {
         let reason = format!(

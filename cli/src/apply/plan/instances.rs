@@ -90,7 +90,11 @@ pub(super) fn insert(
             );
             continue;
         }
-        let used = policies_of(&scene.attached[index]);
+        let mut used = policies_of(&scene.attached[index]);
+        let sends = |it: &&Effective| it.sends.iter().any(|(it, _)| *it == index);
+        used.extend(effective.iter().filter(sends).map(|it| it.policy));
+        used.sort_unstable();
+        used.dedup();
         let mut contents = contents(scene, index, &used, &needs);
         contents.attachment = attachment(scene, draft.config(), index);
         let spots = Spots::find(scene, draft.config(), manager, hcm);
@@ -210,7 +214,7 @@ fn contents<'a>(scene: Scene<'a>, index: usize, used: &[usize], needs: &Needs) -
     let policies = policies.map(|it| filter::without_native(unplaced(it), has_budget));
     let speaks_of_gateways = used.iter().any(|policy| {
         let mut kinds = scene.policies[*policy].target_kinds();
-        kinds.any(|kind| kind == TargetKind::Gateway)
+        kinds.any(|kind| matches!(kind, TargetKind::Gateway | TargetKind::ListenerSet))
     });
     let gateway = &scene.attached[index].gateway;
     let is_named = speaks_of_gateways || gateway.name.namespace != "default";

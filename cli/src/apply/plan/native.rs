@@ -6,10 +6,13 @@ mod clusters;
 mod copies;
 mod l4;
 mod own;
+mod services;
+mod tries;
 
 use std::collections::BTreeSet;
 
 use btp_policy::path::FieldPath;
+use btp_policy::policy::is_of_services;
 use btp_policy::problem::Problem;
 
 use super::Scene;
@@ -63,13 +66,15 @@ pub(super) fn apply(
             l4: native.on_l4_proxies(index),
         })
         .collect();
+    native.on_services(&uses);
     native.on_clusters(&uses, &of_clusters);
 }
 
 /// What is wrong with a policy is wrong whether it governs anything or not.
 fn check_alone(scene: Scene<'_>, errors: &mut Errors<'_>) {
     let context = alone(scene);
-    for object in &scene.input.policies {
+    let policies = scene.input.policies.iter();
+    for object in policies.filter(|it| !is_of_services(&it.node)) {
         let spec = object.node.field("spec");
         let found = spec.map(|spec| translate(spec, &context));
         for mut problem in found.and_then(Result::err).unwrap_or_default() {
@@ -163,11 +168,11 @@ impl Native<'_, '_, '_> {
             Err(problems) => problems,
         };
         // Each policy is fine alone: the two together are not.
-        let parent = it.parent.map(|parent| &self.scene.policies[parent].name);
+        let parents = it.parents_in_words(self.scene.policies);
         for problem in problems {
-            let reason = match parent {
-                Some(parent) => format!("{} (after the merge with {parent})", problem.reason),
-                None => problem.reason,
+            let reason = match parents.is_empty() {
+                false => format!("{} (after the merge with {parents})", problem.reason),
+                true => problem.reason,
             };
             self.errors
                 .refuse_field(it.policy, problem.path, problem.code, reason);

@@ -76,9 +76,9 @@ pub(super) fn insert(
         let Some(Value::List(filters)) = list.map(|it| &mut it.value) else {
             continue;
         };
-        insert_upstream(filters, instance, scene.options);
+        let place = insert_upstream(filters, instance, scene.options);
         let owner = format!("cluster {name}");
-        let standing = Standing::at(owner, LIST, filters, 0, WHY);
+        let standing = Standing::at(owner, LIST, filters, place, WHY);
         inserted.standing.push(standing);
         let object = |routes: Vec<RouteId>| Object::Cluster {
             name: name.clone(),
@@ -114,7 +114,7 @@ fn note_tries(
 ) {
     let filter = Rc::new(filter::filter(instance, scene.options));
     for it in effective {
-        let routes = it.routes.iter().map(|(_, id)| *id);
+        let routes = it.all_routes().map(|(_, id)| id);
         let routes: BTreeSet<RouteId> = routes.filter(|id| passing.contains(id)).collect();
         if !routes.is_empty() {
             let object = object(routes.into_iter().collect());
@@ -124,7 +124,7 @@ fn note_tries(
 }
 
 /// The filters behind the router of a connection manager.
-fn behind_router(draft: &Draft<'_>, hcm: &Address) -> Option<Address> {
+pub(super) fn behind_router(draft: &Draft<'_>, hcm: &Address) -> Option<Address> {
     let last = items(draft.at(hcm)?, "http_filters").len().checked_sub(1)?;
     let router = hcm.key("http_filters").item(last);
     Some(router.key("typed_config").key("upstream_http_filters"))
@@ -158,7 +158,7 @@ fn instance_for<'a>(
 }
 
 /// The list of a cluster's own filters.
-fn filters_of(cluster: &Address) -> Address {
+pub(super) fn filters_of(cluster: &Address) -> Address {
     let options = cluster.key("typed_extension_protocol_options").key(OPTIONS);
     options.key(LIST)
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use btp_policy::Policy;
 use btp_policy::attach::Route;
-use btp_policy::policy::{Namespaces, TargetSelector};
+use btp_policy::policy::{Namespaces, TargetKind, TargetSelector};
 
 use super::is_somewhere;
 use crate::apply::attach::Attached;
@@ -14,8 +14,8 @@ use crate::apply::attach::Attached;
 /// Why a selector finds nothing.
 #[derive(Debug)]
 pub(crate) enum NothingSelected {
-    /// Nothing has these labels.
-    Labels,
+    /// Nothing of this kind has these labels.
+    Labels(TargetKind),
     /// It looks in its own namespace, and what has the labels is in these.
     OtherNamespace { own: String, found: Vec<String> },
     /// It looks in namespaces by their labels, and not in these.
@@ -57,7 +57,7 @@ pub(super) fn nothing_selected(
         .filter(|it| looking_in(&Namespaces::Same, it))
         .collect();
     Some(match selector.namespaces {
-        _ if found.is_empty() => NothingSelected::Labels,
+        _ if found.is_empty() => NothingSelected::Labels(selector.kind),
         Namespaces::Same | Namespaces::All => NothingSelected::OtherNamespace {
             own: own.clone(),
             found,
@@ -76,7 +76,17 @@ pub(super) fn nothing_selected(
 fn namespaces_of(attached: Attached<'_>) -> BTreeSet<String> {
     let of_http = attached.http.iter().map(|it| &it.gateway);
     let gateways = of_http.chain(attached.l4.iter().map(|it| &it.gateway));
-    let mut found: BTreeSet<String> = gateways.map(|it| it.name.namespace.clone()).collect();
+    let mut found = BTreeSet::new();
+    for it in gateways {
+        found.insert(it.name.namespace.clone());
+        let set = it.listener_set.as_ref();
+        found.extend(set.map(|set| set.name.namespace.clone()));
+    }
+    for proxy in &attached.model.l4_proxies {
+        let noted = proxy.resources.iter().filter_map(|it| it[1].clone());
+        found.extend(noted);
+        add_of_name(&proxy.route_name, &mut found);
+    }
     for manager in &attached.model.managers {
         for route in attached.model.routes_of(manager) {
             route.judged(manager.form, |it| add_of(it, &mut found));
@@ -88,7 +98,10 @@ fn namespaces_of(attached: Attached<'_>) -> BTreeSet<String> {
 fn add_of(route: &Route<'_>, found: &mut BTreeSet<String>) {
     let resources = route.resources.iter();
     found.extend(resources.map(|it| it.namespace.to_owned()));
-    let name = String::from_utf8_lossy(route.name);
+    add_of_name(&String::from_utf8_lossy(route.name), found);
+}
+
+fn add_of_name(name: &str, found: &mut BTreeSet<String>) {
     let mut parts = name.split('/');
     // `<namespace>/<name>`, or `httproute/<namespace>/<name>/rule/…`.
     for part in [parts.next(), parts.next()].into_iter().flatten() {
@@ -99,10 +112,24 @@ fn add_of(route: &Route<'_>, found: &mut BTreeSet<String>) {
 impl fmt::Display for NothingSelected {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Labels => formatter.write_str(
-                "nothing has these labels; labels of a route or listener are read from its \
-                 metadata.filter_metadata.btp.labels",
-            ),
+            Self::Labels(kind) => {
+                let (owner, place) = match kind {
+                    TargetKind::ListenerSet => ("ListenerSet", "listenerSet.labels"),
+                    kind if kind.is_l4_route() => {
+                        ("tcp_proxy chain or udp_proxy listener", "labels")
+                    }
+                    _ => ("route or listener", "labels"),
+                };
+                let of = match kind {
+                    TargetKind::ListenerSet => "its listener's",
+                    _ => "its",
+                };
+                write!(
+                    formatter,
+                    "nothing has these labels; labels of a {owner} are read from {of} \
+                     metadata.filter_metadata.btp.{place}"
+                )
+            }
             Self::OtherNamespace { own, found } => write!(
                 formatter,
                 "nothing in namespace {own}, the policy's own, has these labels; what has them is \

@@ -77,7 +77,7 @@ fn section(it: &Effective, plan: &Plan) -> Value {
     });
     json!({
         "policy": name(it.policy),
-        "mergedWith": it.parent.map(name),
+        "mergedWith": (!it.parents.is_empty()).then(|| it.parents_in_words(&plan.policies)),
         "routes": routes,
         "restOfListeners": listeners.collect::<Vec<String>>(),
         "proxies": proxies.collect::<Vec<String>>(),

@@ -19,7 +19,7 @@ pub(super) fn text(plan: &Plan) -> String {
     }
     for (index, status) in plan.statuses.iter().enumerate() {
         let mut effective = plan.effective.iter();
-        if !effective.any(|it| it.policy == index || it.parent == Some(index)) {
+        if !effective.any(|it| it.policy == index || it.parents.contains(&index)) {
             let (name, why) = (&status.policy, status::why_nowhere(status));
             let _ = writeln!(out, "{name}: in force nowhere: {why}");
         }
@@ -39,8 +39,9 @@ pub(super) fn text(plan: &Plan) -> String {
 fn section(it: &Effective, plan: &Plan, out: &mut String) {
     let name = &plan.policies[it.policy].name;
     let _ = write!(out, "{name}");
-    if let Some(parent) = it.parent {
-        let _ = write!(out, ", merged with {}", plan.policies[parent].name);
+    if !it.parents.is_empty() {
+        let parents = it.parents_in_words(&plan.policies);
+        let _ = write!(out, ", merged with {parents}");
     }
     let _ = writeln!(out, ": {}", governs(it, plan));
     let lines = it.lines(Scope::Everywhere);
@@ -100,6 +101,16 @@ fn governs(it: &Effective, plan: &Plan) -> String {
     for manager in &it.default_for {
         let listener = &plan.model.managers[*manager].listener_name;
         parts.push(format!("what no route of listener {listener} takes"));
+    }
+    if !it.sends.is_empty() {
+        let targets = plan.policies[it.policy].targets.iter();
+        let services: Vec<String> = targets.map(ToString::to_string).collect();
+        let clusters: Vec<&str> = it.clusters.keys().map(String::as_str).collect();
+        let clusters = match clusters.is_empty() {
+            true => "whichever clusters requests name".to_owned(),
+            false => format!("cluster {}", clusters.join(", ")),
+        };
+        parts.push(format!("{}, {clusters}", services.join(", ")));
     }
     let proxies = it.l4_proxies.iter();
     parts.extend(proxies.map(|it| plan.model.l4_proxies[*it].title()));

@@ -30,8 +30,19 @@ pub(super) struct Explained {
     /// The host of the request, if it named none.
     pub(super) host: Option<String>,
     pub(super) effective_policy: Option<Governing>,
+    /// What is in force there by the Service that requests are sent to.
+    pub(super) services: Vec<OfService>,
     /// If it is about a request.
     pub(super) decided: Option<Decided>,
+}
+
+/// A policy of Services that a route sends to.
+pub(super) struct OfService {
+    pub(super) policy: String,
+    /// The clusters that are its Services.
+    pub(super) clusters: Vec<String>,
+    /// The policy of the route whose `retryConstraint` is in force instead.
+    pub(super) instead: Option<String>,
 }
 
 /// What the filter decides of a request.
@@ -83,7 +94,33 @@ impl Answer {
     }
 }
 
+impl OfService {
+    fn as_json(&self) -> Value {
+        json!({
+            "policy": self.policy,
+            "clusters": self.clusters,
+            "instead": self.instead,
+        })
+    }
+
+    fn line(&self) -> String {
+        let clusters = match self.clusters.is_empty() {
+            true => "the cluster that a request names".to_owned(),
+            false => format!("cluster {}", self.clusters.join(", ")),
+        };
+        let instead = self.instead.as_ref();
+        let instead = instead.map(|it| format!("; retryConstraint of {it} is in force instead"));
+        let instead = instead.unwrap_or_default();
+        format!("  by its Service ({clusters}): {}{instead}\n", self.policy)
+    }
+}
+
 impl Explained {
+    /// What is in force there by the Service that requests are sent to.
+    fn write_services(&self, out: &mut String) {
+        out.extend(self.services.iter().map(OfService::line));
+    }
+
     fn as_json(&self) -> Value {
         let effective_policy = self.effective_policy.as_ref();
         let fields = effective_policy.map_or(&[][..], |it| it.fields.as_slice());
@@ -96,6 +133,7 @@ impl Explained {
             "mergedWith": effective_policy.and_then(|it| it.merged_with.as_ref()),
             "mergeType": effective_policy.and_then(|it| it.how),
             "fields": fields.iter().map(Field::as_json).collect::<Vec<Value>>(),
+            "services": self.services.iter().map(OfService::as_json).collect::<Vec<Value>>(),
             "decisions": self.decided.as_ref().map(|it| {
                 it.decisions.iter().map(Decision::as_json).collect::<Vec<Value>>()
             }),
@@ -111,6 +149,7 @@ impl Explained {
         }
         let Some(it) = &self.effective_policy else {
             let _ = writeln!(out, "{title}: no policy");
+            self.write_services(out);
             return;
         };
         let _ = write!(out, "{title}: {}", it.policy);
@@ -160,6 +199,7 @@ impl Explained {
                 }
             }
         }
+        self.write_services(out);
         if let Some(decided) = self.decided.as_ref().filter(|it| !it.decisions.is_empty()) {
             let _ = writeln!(out, "  what the filter decides of {}:", decided.request);
             decided.decisions.iter().for_each(|it| it.write(out));

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use btp_policy::node::{Node, Value};
 use btp_policy::path::Path;
-use btp_policy::policy::MergeType;
+use btp_policy::policy::{MergeType, is_of_services};
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::Cursor;
-use btp_policy::spec::{by_hand, lint};
+use btp_policy::spec::lint;
 use btp_policy::{PluginConfig, Policy, Regexes, merge};
 
 use super::answer::{Answer, Enforced, Explained, Field, Governing};
@@ -37,6 +37,7 @@ pub(super) fn run(
     let instance = Instance {
         gateway: instance.gateway.clone(),
         listener: instance.listener.clone(),
+        listener_set: instance.listener_set.clone(),
         native_fields: Some(NativeFields::Applied),
         enforce: Some(Vec::new()),
         allow_on_headers_stop_iteration: false,
@@ -149,7 +150,8 @@ fn invalid(config: &Node) -> String {
 
 fn warnings(policy: &Object) -> Vec<Problem> {
     let mut warnings = Problems::default();
-    if let Some(node) = policy.node.field("spec") {
+    let spec = policy.node.field("spec");
+    if let Some(node) = spec.filter(|_| !is_of_services(&policy.node)) {
         let path = Path::Field(&Path::Root, "spec");
         lint(Cursor { node, path }, &mut warnings);
     }
@@ -173,8 +175,7 @@ impl Explanation<'_> {
     /// Names of the routes that policies target.
     fn targeted_routes(&self) -> BTreeSet<String> {
         let targets = self.config.policies.iter().flat_map(|it| &it.targets);
-        let routes =
-            targets.filter(|target| target.kind.is_route() && target.kind.has_counterpart());
+        let routes = targets.filter(|target| target.kind.is_http_route());
         let name = |target: &btp_policy::policy::Target| match &target.section {
             Some(section) => format!("{}/{section}", target.object),
             None => target.object.to_string(),
@@ -222,7 +223,7 @@ impl Explanation<'_> {
                 policy: origin(&it.path),
                 enforced: Enforced::By(match it.capability() {
                     Some(_) => "filter",
-                    None => native_enforcer(&it.path),
+                    None => "Envoy",
                 }),
             }));
             if let Some((above, name, MergeType::Strategic)) = &above {
@@ -268,15 +269,7 @@ fn add_united_rules(child: &Node, parent: &Node, name: &str, fields: &mut Vec<Fi
 fn enforcer(path: &[&str]) -> &'static str {
     match capability_of(path) {
         Some(_) => "filter",
-        None => native_enforcer(path),
-    }
-}
-
-/// Who enforces what the filter does not.
-fn native_enforcer(path: &[&str]) -> &'static str {
-    match path.first().is_some_and(|name| by_hand(name).is_some()) {
-        true => "nobody",
-        false => "Envoy",
+        None => "Envoy",
     }
 }
 

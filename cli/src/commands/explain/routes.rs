@@ -8,7 +8,7 @@ use btp_policy::attach::Reason;
 use btp_policy::node::Node;
 use serde_json::Value;
 
-use super::answer::{Answer, Decided, Enforced, Explained, Field, Governing};
+use super::answer::{Answer, Decided, Enforced, Explained, Field, Governing, OfService};
 use super::bodies;
 use super::decisions::{self, Asked, Decision, Known};
 use super::policies::refuse;
@@ -16,6 +16,7 @@ use crate::apply::effective::{Effective, Kept, Line};
 use crate::apply::options::{FilterFile, Options, object_name};
 use crate::apply::placement::Scope;
 use crate::apply::plan::{self, Plan};
+use crate::apply::services::own_constraint;
 use crate::commands::files::{Files, Summary};
 use crate::commands::json::{self, ReportFormat};
 use crate::commands::{Error, Outcome};
@@ -253,8 +254,28 @@ impl Explainer<'_> {
             listener: Some(listener.clone()),
             route: name,
             effective_policy: effective_policy.map(|it| self.effective_policy(it, scope)),
+            services: route.map_or_else(Vec::new, |route| self.services(index, route)),
             ..Explained::default()
         }
+    }
+
+    /// What is in force on a route by the Services that it sends to.
+    fn services(&self, manager: usize, route: RouteId) -> Vec<OfService> {
+        let plan = self.plan;
+        let name = |policy: usize| plan.policies[policy].name.to_string();
+        let effective = plan.effective.iter();
+        let of_services = effective.filter(|it| it.sends.contains(&(manager, route)));
+        let own = own_constraint(&plan.effective, manager, route);
+        let of_service = |it: &Effective| {
+            let clusters = it.clusters.iter();
+            let clusters = clusters.filter(|(_, routes)| routes.contains(&route));
+            OfService {
+                policy: name(it.policy),
+                clusters: clusters.map(|(name, _)| name.clone()).collect(),
+                instead: own.map(name),
+            }
+        };
+        of_services.map(of_service).collect()
     }
 
     /// What hands on connections and datagrams.
@@ -297,7 +318,7 @@ impl Explainer<'_> {
         };
         Governing {
             policy: policies[it.policy].name.to_string(),
-            merged_with: it.parent.map(|parent| policies[parent].name.to_string()),
+            merged_with: (!it.parents.is_empty()).then(|| it.parents_in_words(policies)),
             how: None,
             fields: it.lines(scope).into_iter().map(field).collect(),
         }
@@ -316,10 +337,10 @@ impl Explainer<'_> {
             spec.and_then(|spec| steps.try_fold(spec, |node, step| node.field(step)))
                 .is_some()
         };
-        let policy = match it.parent {
-            Some(parent) if !says(it.policy) => parent,
-            _ => it.policy,
-        };
+        // What is added to lists that a merge unites stands in no spec by that name.
+        let mut all = std::iter::once(it.policy).chain(it.parents.iter().copied());
+        let policy = all.find(|policy| says(*policy));
+        let policy = policy.or(it.parents.last().copied()).unwrap_or(it.policy);
         self.plan.policies[policy].name.to_string()
     }
 }

@@ -118,7 +118,6 @@ fn enforcer(owner: Owner) -> &'static str {
         Owner::Attachment => "attachment",
         Owner::Filter(_) => "the filter",
         Owner::Envoy => "Envoy",
-        Owner::Nobody(_) => "nobody",
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn check(
         let Some(spec) = object.node.field("spec") else {
             continue;
         };
-        let is_of_routes = policy.target_kinds().any(TargetKind::is_route);
+        let is_of_routes = policy.target_kinds().any(TargetKind::is_http_route);
         if !is_accepted || policy.merge.is_some() || !is_of_routes {
             continue;
         }

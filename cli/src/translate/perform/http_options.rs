@@ -6,7 +6,7 @@
 use btp_policy::node::Node;
 
 use super::replaced::{Replaced, lost};
-use super::{ChangeError, Outcome};
+use super::{ChangeError, Outcome, upstream_filters};
 use crate::envoy::json::node;
 use crate::envoy::tree::{EMPTY, field, find, merge, object_mut, remove, same, set, text};
 use crate::translate::change::HttpPart;
@@ -83,6 +83,13 @@ pub(super) fn change(cluster: &mut Node, part: &HttpPart) -> Result<Outcome, Cha
             }
         }
         HttpPart::UseDownstream => use_downstream(options),
+        HttpPart::UpstreamFilter { filter, of_router } => {
+            let gave_way = upstream_filters::put(options, filter, of_router)?;
+            return Ok(match same(&before, cluster) {
+                true => Outcome::Present,
+                false => Outcome::changed(gave_way),
+            });
+        }
     }
     let replaced = replaced(&moved, options, is_new);
     Ok(if same(&before, cluster) {

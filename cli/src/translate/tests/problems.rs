@@ -15,10 +15,6 @@ fn what_is_not_translated_is_refused() {
             "spec.rateLimit.global: needs a rate limit service",
         ),
         (
-            r#"{"admissionControl":{}}"#,
-            "spec.admissionControl: is not translated",
-        ),
-        (
             r#"{"bandwidthLimit":{"response":{"limit":{"value":1,"unit":"Second"}}}}"#,
             "spec.bandwidthLimit.response.limit.value: must be at least 1 KiB per second",
         ),

@@ -75,6 +75,11 @@ impl Exchange {
         self.continue_redirected(cx);
         let place = cx.worker.place(cx.plan, cx.event.host);
         self.policy = place.policy;
+        if cx.plan.asks_for_service(self.policy) {
+            self.service = cx.worker.service(cx.plan, cx.event.host);
+            let service = cx.plan.service(self.service);
+            self.policy = self.policy.or(service.map(|it| it.policy));
+        }
         let Some(policy) = cx.plan.policy(self.policy) else {
             return Flow::Continue;
         };

@@ -8,8 +8,10 @@ use crate::action::{Action, Flow, HeaderEdit, Reply, Response};
 use crate::decision::{Decided, Value};
 use crate::grpc::reply_format::ReplyFormat;
 use crate::host::{Attribute, Host};
+use crate::plan::Plan;
 use crate::retry::{
-    AttemptDecision, ExchangeId, RATE_LIMITED, Retries, RetryBudget, refusal, response_outcome,
+    AttemptDecision, ExchangeId, RATE_LIMITED, Retries, RetryBudget, RuleId, refusal,
+    response_outcome,
 };
 
 /// What a response or an access log says when a retry was refused.
@@ -35,6 +37,11 @@ pub(super) struct Settlement {
     pub(super) edits: Vec<HeaderEdit>,
 }
 
+/// What the policy with this index says of retries.
+fn retries_of(plan: &Plan, policy: Option<usize>) -> Option<&Retries> {
+    plan.policy(policy)?.retries.as_ref()
+}
+
 /// The downstream instance.
 impl Exchange {
     /// If nothing holds the request any more it goes on to the router, which
@@ -45,30 +52,50 @@ impl Exchange {
             return flow;
         }
         self.request = RequestState::Passing;
-        let policy = cx.plan.policy(self.policy);
-        let Some(retries) = policy.and_then(|policy| policy.retries.as_ref()) else {
-            return flow;
+        let plan = cx.plan;
+        let own = retries_of(plan, self.policy);
+        let service = plan.service(self.service);
+        let of_service = service.and_then(|it| retries_of(plan, Some(it.policy)));
+        let (retries, rule) = match (own, of_service) {
+            (Some(own), _) => (own, self.facts.retry),
+            (None, Some(retries)) => (retries, retries.rule_for_all()),
+            (None, None) => return flow,
         };
-        let limit = match &retries.budget {
-            Some(budget) => self.open(retries, budget, cx),
+        let limit = match self.budget(plan) {
+            Some(account) => self.open(retries, rule, account, cx),
             None => None,
         };
-        retries.instruct(self.facts.retry, limit, &mut cx.event);
+        retries.instruct(rule, limit, &mut cx.event);
         flow
+    }
+
+    /// The budget that bounds the request's retries, with the policy that it is of: that of
+    /// the policy that governs it, else that of the Service that it goes to.
+    fn budget<'p>(&self, plan: &'p Plan) -> Option<(usize, &'p RetryBudget)> {
+        let of_service = plan.service(self.service).map(|it| it.policy);
+        let policies = [self.policy, of_service];
+        policies.into_iter().flatten().find_map(|policy| {
+            let budget = retries_of(plan, Some(policy))?.budget.as_ref()?;
+            Some((policy, budget))
+        })
     }
 
     /// Opens the exchange in the ledger; how many retries there may be.
     fn open<H: Host>(
         &mut self,
         retries: &Retries,
-        budget: &RetryBudget,
+        rule: Option<RuleId>,
+        (policy, budget): (usize, &RetryBudget),
         cx: &mut Context<'_, H>,
     ) -> Option<u32> {
         let now = cx.event.now_ns();
         let random = cx.event.host.random();
-        let policy = self.policy.unwrap_or_default();
-        let account = cx.worker.budget(policy, budget, cx.ledger, &mut cx.event);
-        let request = retries.budget_request(budget, account, self.facts.retry);
+        let service = cx.plan.service(self.service);
+        let service = service.map_or("", |it| &it.service);
+        let account = cx
+            .worker
+            .budget(policy, budget, service, cx.ledger, &mut cx.event);
+        let request = retries.budget_request(budget, account, rule);
         let is_named = !request.reserves;
         let Some(opened) = cx.ledger.open(request, random, cx.event.host, now) else {
             return Some(0);
@@ -89,9 +116,7 @@ impl Exchange {
         };
         let now = cx.event.now_ns();
         let settled = cx.ledger.settle(id, true, cx.event.host, now);
-        let policy = cx.plan.policy(self.policy);
-        let retries = policy.and_then(|policy| policy.retries.as_ref());
-        let Some(budget) = retries.and_then(|retries| retries.budget.as_ref()) else {
+        let Some((_, budget)) = self.budget(cx.plan) else {
             return settlement;
         };
         if settled.observer_is_missing {

@@ -70,7 +70,7 @@ pub enum Label {
     Class,
     /// A route with a retry budget of its own.
     Route,
-    /// A cluster with a retry budget of its own.
+    /// A cluster, or Service, with a retry budget of its own.
     Cluster,
 }
 

@@ -54,6 +54,8 @@ pub struct FakeHost {
     pub response_headers: Vec<(String, Vec<u8>)>,
     /// The cluster.
     pub cluster: Option<Vec<u8>>,
+    /// What the cluster's metadata says in `btp.backends`.
+    pub backends: Vec<&'static str>,
     /// The client's protocol.
     pub protocol: Option<&'static str>,
     /// The host that the request was sent to.
@@ -232,6 +234,11 @@ impl Host for FakeHost {
     fn attempts(&self) -> u32 {
         self.count_lookup();
         self.attempts
+    }
+
+    fn backends<R>(&self, read: impl FnOnce(&[&str]) -> R) -> R {
+        self.count_lookup();
+        read(&self.backends)
     }
 
     fn route<R>(&self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {

@@ -206,6 +206,10 @@ impl<const LEASES: bool> Host for WorkerHost<'_, LEASES> {
         self.exchange.attempts()
     }
 
+    fn backends<R>(&self, read: impl FnOnce(&[&str]) -> R) -> R {
+        self.exchange.backends(read)
+    }
+
     fn route<R>(&self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
         self.exchange.route(labels, read)
     }

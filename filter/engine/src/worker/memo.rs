@@ -1,15 +1,15 @@
-//! What was found out about named routes, so that it is found out once.
+//! What was found out about named routes and clusters, so that it is found out once.
 
 use hashbrown::HashMap;
 
-/// The routes seen so far, by name.
+/// The routes, or clusters, seen so far, by name.
 ///
-/// Route names come from the operator's configuration, yet a bound keeps a
+/// Their names come from the operator's configuration, yet a bound keeps a
 /// configuration that changes for ever from filling the memory: beyond it,
-/// routes are resolved anew each time.
+/// they are resolved anew each time.
 #[derive(Clone, Debug)]
-pub(crate) struct Memo {
-    known: HashMap<Box<[u8]>, Place>,
+pub(crate) struct Memo<T> {
+    known: HashMap<Box<[u8]>, T>,
     most: usize,
 }
 
@@ -22,8 +22,8 @@ pub(crate) struct Place {
     pub(crate) route: u64,
 }
 
-impl Memo {
-    /// A memo of at most so many routes.
+impl<T: Copy> Memo<T> {
+    /// A memo of at most so many names.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             known: HashMap::new(),
@@ -31,16 +31,16 @@ impl Memo {
         }
     }
 
-    /// What is known of the route `name`; `None` if nothing is.
-    pub(crate) fn get(&self, name: &[u8]) -> Option<Place> {
+    /// What is known of `name`; `None` if nothing is.
+    pub(crate) fn get(&self, name: &[u8]) -> Option<T> {
         self.known.get(name).copied()
     }
 
-    /// Notes where requests of the route `name` belong. Routes without a name cannot be
-    /// told apart and are not noted.
-    pub(crate) fn insert(&mut self, name: &[u8], place: Place) {
+    /// Notes what holds for requests of the route or cluster `name`. Those without a name
+    /// cannot be told apart and are not noted.
+    pub(crate) fn insert(&mut self, name: &[u8], known: T) {
         if !name.is_empty() && self.known.len() < self.most {
-            self.known.insert(name.into(), place);
+            self.known.insert(name.into(), known);
         }
     }
 }

@@ -76,6 +76,7 @@ pub(crate) enum Attribute {
 pub(crate) enum MetadataSource {
     Dynamic = 0,
     Route = 1,
+    Cluster = 2,
 }
 
 /// Levels of Envoy's log; there are more.

@@ -1,13 +1,18 @@
 //! Attaches policies to their targets, in order of precedence.
 
-use super::{Attachments, Environment, Reason, RouteEntry, RouteSelector, Status, namespaces_of};
-use crate::policy::{DEFAULT_NAMESPACE, Policy, Target, TargetKind};
+use super::{
+    Attachments, Environment, GovernedService, Reason, RouteEntry, RouteSelector, Status,
+    namespaces_of,
+};
+use crate::policy::{DEFAULT_NAMESPACE, Policy, Target, TargetKind, TargetSelector};
 use crate::sort;
 
 /// The places above routes, one policy each.
 #[derive(Default)]
 struct GatewayLevel {
+    /// Of the Gateway, or of the ListenerSet.
     listener: Option<usize>,
+    listener_set: Option<usize>,
     gateway: Option<usize>,
     untargeted: Option<usize>,
 }
@@ -83,48 +88,61 @@ impl Resolver<'_> {
         }
         for target in &policy.targets {
             let outcome = self.attach_target(index, target);
-            self.report(index, outcome, &target.to_string());
+            self.report(index, outcome, &what_is(target.kind, &target.to_string()));
         }
         for selector in &policy.selectors {
             let what = format!("{} by label", selector.kind.as_str());
-            let outcome = match selector.kind {
-                TargetKind::HttpRoute | TargetKind::GrpcRoute => {
-                    let home = &policy.name.namespace;
-                    let namespaces = namespaces_of(&selector.namespaces, home, self.environment);
-                    self.attachments.selectors.push(RouteSelector {
-                        policy: index,
-                        kind: selector.kind,
-                        labels: selector.labels.clone(),
-                        namespaces,
-                    });
-                    Outcome::Taken
-                }
-                TargetKind::Gateway => {
-                    let gateway = self.environment.gateway.as_ref().filter(|gateway| {
-                        let home = &policy.name.namespace;
-                        let inside = namespaces_of(&selector.namespaces, home, self.environment)
-                            .is_none_or(|names| names.contains(&gateway.name.namespace));
-                        let label = |key: &str| gateway.labels.get(key).map(String::as_str);
-                        inside && selector.labels.matches(label)
-                    });
-                    match gateway {
-                        Some(_) => claim(&mut self.above.gateway, index),
-                        None => Outcome::NotFound(format!("{what}: not this Gateway")),
-                    }
-                }
-                kind => no_counterpart(kind),
-            };
-            self.report(index, outcome, &what);
+            let outcome = self.attach_selector(index, &policy.name.namespace, selector);
+            self.report(index, outcome, &what_is(selector.kind, &what));
+        }
+    }
+
+    fn attach_selector(&mut self, index: usize, home: &str, selector: &TargetSelector) -> Outcome {
+        let namespaces = namespaces_of(&selector.namespaces, home, self.environment);
+        let here = self.environment.gateway.as_ref();
+        let set = here.and_then(|here| here.listener_set.as_ref());
+        let (place, found) = match selector.kind {
+            TargetKind::Gateway => (
+                &mut self.above.gateway,
+                here.map(|here| (&here.name, &here.labels)),
+            ),
+            TargetKind::ListenerSet => (
+                &mut self.above.listener_set,
+                set.map(|set| (&set.name, &set.labels)),
+            ),
+            kind => {
+                self.attachments.selectors.push(RouteSelector {
+                    policy: index,
+                    kind,
+                    labels: selector.labels.clone(),
+                    namespaces,
+                });
+                return Outcome::Taken;
+            }
+        };
+        let is_picked = found.is_some_and(|(name, labels)| {
+            namespaces.is_none_or(|names| names.contains(&name.namespace))
+                && selector
+                    .labels
+                    .matches(|key| labels.get(key).map(String::as_str))
+        });
+        match is_picked {
+            true => claim(place, index),
+            false => {
+                let kind = selector.kind.as_str();
+                Outcome::NotFound(format!("{kind} by label: not this {kind}"))
+            }
         }
     }
 
     fn attach_target(&mut self, index: usize, target: &Target) -> Outcome {
-        let table = match target.kind {
-            TargetKind::HttpRoute => &mut self.attachments.http,
-            TargetKind::GrpcRoute => &mut self.attachments.grpc,
+        let kind = match target.kind {
             TargetKind::Gateway => return self.attach_gateway(index, target),
-            kind => return no_counterpart(kind),
+            TargetKind::Service => return self.attach_service(index, target),
+            TargetKind::ListenerSet => return self.attach_listener_set(index, target),
+            kind => kind,
         };
+        let table = self.attachments.routes.entry(kind).or_default();
         let entry: &mut RouteEntry = table.entry(target.object.to_string()).or_default();
         match &target.section {
             None => claim(&mut entry.whole, index),
@@ -137,6 +155,19 @@ impl Resolver<'_> {
                 outcome
             }
         }
+    }
+
+    fn attach_service(&mut self, index: usize, target: &Target) -> Outcome {
+        let services = &mut self.attachments.services;
+        let service = target.object.to_string();
+        if let Some(known) = services.iter().find(|it| it.service == service) {
+            return claim(&mut Some(known.policy), index);
+        }
+        services.push(GovernedService {
+            service,
+            policy: index,
+        });
+        Outcome::Taken
     }
 
     fn attach_gateway(&mut self, index: usize, target: &Target) -> Outcome {
@@ -152,6 +183,38 @@ impl Resolver<'_> {
         let Some(section) = &target.section else {
             return claim(&mut self.above.gateway, index);
         };
+        // A listener of a set is a sibling of the Gateway's own listeners.
+        match here.and_then(|here| here.listener_set.as_ref()) {
+            Some(set) => Outcome::NotFound(format!(
+                "{target}: this instance stands for a listener of ListenerSet {}",
+                set.name
+            )),
+            None => self.attach_listener(index, target, section),
+        }
+    }
+
+    fn attach_listener_set(&mut self, index: usize, target: &Target) -> Outcome {
+        let here = self.environment.gateway.as_ref();
+        let Some(set) = here.and_then(|here| here.listener_set.as_ref()) else {
+            return Outcome::NotFound(format!(
+                "{target}: this instance stands for no listener of a ListenerSet; \
+                 if it does, say it in gateway.listenerSet"
+            ));
+        };
+        if set.name != target.object {
+            return Outcome::NotFound(format!(
+                "{target}: this instance stands for ListenerSet {}",
+                set.name
+            ));
+        }
+        match &target.section {
+            None => claim(&mut self.above.listener_set, index),
+            Some(section) => self.attach_listener(index, target, section),
+        }
+    }
+
+    fn attach_listener(&mut self, index: usize, target: &Target, section: &str) -> Outcome {
+        let here = self.environment.gateway.as_ref();
         match here.and_then(|here| here.listener.as_ref()) {
             Some(listener) if listener == section => claim(&mut self.above.listener, index),
             Some(listener) => Outcome::NotFound(format!(
@@ -180,18 +243,28 @@ impl Resolver<'_> {
     fn finish(mut self) -> Attachments {
         let GatewayLevel {
             listener,
+            listener_set,
             gateway,
             untargeted,
         } = self.above;
-        let fallback = listener.or(gateway).or(untargeted);
-        self.attachments.fallback = fallback;
-        self.attachments.parent = fallback;
-        for below in [gateway, untargeted].into_iter().flatten() {
+        let mut above: Vec<usize> = Vec::new();
+        for policy in [listener, listener_set, gateway].into_iter().flatten() {
+            if !above.contains(&policy) {
+                above.push(policy);
+            }
+        }
+        let fallback = above.first().copied().or(untargeted);
+        for below in above.iter().copied().chain(untargeted) {
             if let Some(above) = fallback.filter(|above| *above != below) {
                 let message = format!("everywhere by {}", self.name(above));
                 self.add_condition(below, Reason::Overridden, message);
             }
         }
+        if above.is_empty() {
+            above.extend(untargeted);
+        }
+        self.attachments.above = above;
+        self.attachments.untargeted = untargeted;
         self.relate_routes(fallback);
         self.attachments
     }
@@ -211,7 +284,7 @@ impl Resolver<'_> {
             let is_attached = attached.get(index).copied().unwrap_or(false);
             let targets = policy.targets.iter().map(|target| target.kind);
             let mut kinds = targets.chain(policy.selectors.iter().map(|it| it.kind));
-            if !is_attached || Some(index) == parent || !kinds.any(TargetKind::is_route) {
+            if !is_attached || Some(index) == parent || !kinds.any(TargetKind::is_http_route) {
                 continue;
             }
             match (policy.merge, parent) {
@@ -241,9 +314,10 @@ impl Resolver<'_> {
 
     /// Says which policies of whole routes give way to those of rules.
     fn relate_rules(&mut self) {
-        let tables = [&self.attachments.http, &self.attachments.grpc];
+        let tables = self.attachments.routes.iter();
+        let tables = tables.filter(|(kind, _)| kind.is_http_route());
         let mut found = Vec::new();
-        for (route, entry) in tables.into_iter().flatten() {
+        for (route, entry) in tables.flat_map(|(_, table)| table) {
             for (section, index) in &entry.sections {
                 if let Some(whole) = entry.whole.filter(|whole| whole != index) {
                     found.push((whole, format!("in {route} rule {section}"), *index));
@@ -280,7 +354,10 @@ fn claim(place: &mut Option<usize>, index: usize) -> Outcome {
     }
 }
 
-fn no_counterpart(kind: TargetKind) -> Outcome {
-    let kind = kind.as_str();
-    Outcome::NotFound(format!("{kind}: has no equivalent in a standalone Envoy"))
+/// A target as a status says it.
+fn what_is(kind: TargetKind, target: &str) -> String {
+    match kind.is_l4_route() {
+        true => format!("{target} (not HTTP, so not the filter's)"),
+        false => target.to_owned(),
+    }
 }

@@ -107,7 +107,7 @@ pub fn named_object<'a>(
 
 const HTTP: &[TargetKind] = &[TargetKind::HttpRoute];
 const GRPC: &[TargetKind] = &[TargetKind::GrpcRoute];
-const EITHER: &[TargetKind] = &[TargetKind::HttpRoute, TargetKind::GrpcRoute];
+pub(super) const EITHER: &[TargetKind] = &[TargetKind::HttpRoute, TargetKind::GrpcRoute];
 
 /// What `name` may mean, the likeliest first: Envoy Gateway's form
 /// `httproute/<namespace>/<name>/rule/<index>/match/…`, then `<name>`,

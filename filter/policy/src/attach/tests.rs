@@ -1,5 +1,8 @@
 //! Who governs what.
 
+mod connections;
+mod listener_sets;
+
 use super::*;
 use crate::PluginConfig;
 #[cfg(target_arch = "wasm32")]
@@ -232,8 +235,7 @@ fn every_policy_is_told_what_became_of_it() {
             "default/route: Accepted: HTTPRoute default/r; \
              Overridden: in default/r rule checkout by default/rule",
             "default/rule: Accepted: HTTPRoute default/r (section checkout)",
-            "default/tcp: Accepted=False (TargetNotFound): TCPRoute: \
-             has no equivalent in a standalone Envoy",
+            "default/tcp: Accepted: TCPRoute default/t (not HTTP, so not the filter's)",
             "default/far: Accepted=False (TargetNotFound): Gateway default/other: \
              this instance stands for Gateway default/eg",
             "off/p: Accepted=False (Disabled): namespace off is disabled by the administrator",
@@ -273,4 +275,70 @@ fn routes_are_asked_for_only_where_they_matter() {
     assert!(!attach(&levels()[..3], GATEWAY).needs_route_name());
     assert!(attach(&levels(), GATEWAY).needs_route_name());
     assert!(!attach(&levels(), GATEWAY).needs_labels());
+}
+
+/// A policy of these Services in the namespace `shop`.
+fn of_services(name: &str, services: &[&str], more: &str) -> String {
+    let targets: Vec<String> = services
+        .iter()
+        .map(|it| format!(r#"{{"group":"","kind":"Service","name":"{it}"}}"#))
+        .collect();
+    format!(
+        r#"{{"kind":"XBackendTrafficPolicy","metadata":{{"name":"{name}","namespace":"shop"{more}}},
+            "spec":{{"targetRefs":[{}],"retryConstraint":{{}}}}}}"#,
+        targets.join(",")
+    )
+}
+
+#[test]
+fn a_cluster_is_a_service_by_its_metadata_else_by_its_name() {
+    let policies = [of_services("budgets", &["payments", "stock"], "")];
+    let attachments = attach(&policies, r#","gateway":{"name":"eg","namespace":"shop"}"#);
+    let service = |name: &str, backends: &[&str]| {
+        let name = name.as_bytes();
+        attachments.service_of(&Cluster { name, backends })
+    };
+    for (name, wanted) in [
+        ("payments", Some(0)),
+        ("shop/payments", Some(0)),
+        ("shop/stock/80", Some(1)),
+        ("shop/stock/http", None),
+        ("team/stock", None),
+        ("shop/stock/80/x", None),
+        ("other", None),
+        ("", None),
+    ] {
+        assert_eq!(service(name, &[]), wanted, "{name}");
+    }
+    assert_eq!(service("payments", &["shop/stock/80"]), Some(1));
+    assert_eq!(service("payments", &["team/payments"]), None);
+    // What is no such text says nothing.
+    assert_eq!(service("payments", &["payments"]), Some(0));
+    assert_eq!(
+        attach(&policies, "").service_of(&Cluster::named(b"payments")),
+        None
+    );
+}
+
+#[test]
+fn a_policy_of_services_governs_no_route_and_yields_to_an_older_one() {
+    let time = |year: u16| format!(r#","creationTimestamp":"{year}-01-01T00:00:00Z""#);
+    let policies = [
+        of_services("young", &["payments", "stock"], &time(2026)),
+        of_services("old", &["payments"], &time(2025)),
+    ];
+    let attachments = attach(&policies, "");
+    assert_eq!(attachments.effective_policy(Some(b"shop/payments")), None);
+    let service = |name: &[u8]| {
+        let index = attachments.service_of(&Cluster::named(name))?;
+        Some(attachments.services()[index].policy)
+    };
+    assert_eq!(service(b"shop/payments"), Some(1));
+    assert_eq!(service(b"shop/stock"), Some(0));
+    let reasons = |index: usize| {
+        let conditions = attachments.statuses()[index].conditions.iter();
+        conditions.map(|it| it.reason).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(0), [Reason::Accepted, Reason::Conflicted]);
+    assert_eq!(reasons(1), [Reason::Accepted]);
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::schema::{GATEWAY, NAMESPACE};
-use crate::attach::{Environment, Gateway, Namespace};
+use super::schema::{GATEWAY, LISTENER_SET, NAMESPACE};
+use crate::attach::{Environment, Gateway, ListenerSet, Namespace};
 use crate::code::Code;
 use crate::labels::read_labels;
 use crate::policy::{DEFAULT_NAMESPACE, read_namespace};
@@ -20,21 +20,35 @@ pub(super) fn read(config: &Object<'_>, problems: &mut Problems) -> Option<Envir
 
 fn read_gateway(at: Cursor<'_>, problems: &mut Problems) -> Option<Gateway> {
     let object = at.object_of(&GATEWAY, problems)?;
+    let name = read_name(&object, problems);
+    let listener = object.optional("listener", problems, |at, problems| {
+        at.string_of(1..=253, problems).map(str::to_owned)
+    })?;
+    Some(Gateway {
+        name: name?,
+        listener,
+        listener_set: object.optional("listenerSet", problems, read_listener_set)?,
+        labels: object.or_default("labels", problems, read_labels)?,
+    })
+}
+
+fn read_listener_set(at: Cursor<'_>, problems: &mut Problems) -> Option<ListenerSet> {
+    let object = at.object_of(&LISTENER_SET, problems)?;
+    Some(ListenerSet {
+        name: read_name(&object, problems)?,
+        labels: object.or_default("labels", problems, read_labels)?,
+    })
+}
+
+fn read_name(object: &Object<'_>, problems: &mut Problems) -> Option<ObjectName> {
     let name = object
         .required("name", problems)
         .and_then(|at| at.string_of(1..=253, problems));
     let default = DEFAULT_NAMESPACE.to_owned();
     let namespace = object.or("namespace", default, problems, read_namespace)?;
-    let listener = object.optional("listener", problems, |at, problems| {
-        at.string_of(1..=253, problems).map(str::to_owned)
-    })?;
-    Some(Gateway {
-        name: ObjectName {
-            namespace,
-            name: name?.to_owned(),
-        },
-        listener,
-        labels: object.or_default("labels", problems, read_labels)?,
+    Some(ObjectName {
+        namespace,
+        name: name?.to_owned(),
     })
 }
 

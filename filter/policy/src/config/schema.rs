@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::owner::Capability;
-use crate::policy::schema::{LABELS, METADATA, POLICY};
+use crate::policy::schema::{LABELS, METADATA, POLICY, SERVICE_POLICY};
 use crate::schema::shape::*;
 
 /// The plugin configuration.
@@ -12,7 +12,10 @@ pub static CONFIG: Object = object(
             "policies",
             "Complete policies, of which the most specific one governs each route; \
              apiVersion, kind and metadata.namespace may be left out.",
-            many(&Shape::Object(&POLICY)),
+            many(&Shape::Either(&[
+                Shape::Object(&POLICY),
+                Shape::Object(&SERVICE_POLICY),
+            ])),
         ),
         optional(
             "gateway",
@@ -101,13 +104,43 @@ pub(super) static GATEWAY: Object = object(
         .or("default"),
         optional(
             "listener",
-            "The listener that this instance serves, as a target's sectionName has it.",
+            "The listener that this instance serves, of the Gateway or else of listenerSet, as a \
+             target's sectionName has it.",
             NAME,
         )
         .or("no target's section is meant"),
         optional(
+            "listenerSet",
+            "The ListenerSet that the listener is of: policies that target it come before the \
+             Gateway's, and those of a Gateway's own listener do not apply.",
+            Shape::Object(&LISTENER_SET),
+        )
+        .or("the listener is the Gateway's own"),
+        optional(
             "labels",
             "Labels of the Gateway, by which targetSelectors pick it.",
+            LABELS,
+        ),
+    ],
+    &[],
+);
+
+pub(super) static LISTENER_SET: Object = object(
+    &[
+        required(
+            "name",
+            "Name of the ListenerSet, as targetRefs have it.",
+            NAME,
+        ),
+        optional(
+            "namespace",
+            "Namespace of the ListenerSet, in which policies for it must be.",
+            NAMESPACE_NAME,
+        )
+        .or("default"),
+        optional(
+            "labels",
+            "Labels of the ListenerSet, by which targetSelectors pick it.",
             LABELS,
         ),
     ],

@@ -274,21 +274,6 @@ fn native_fields_are_refused_ignored_or_applied() {
 }
 
 #[test]
-fn advice_does_not_send_to_apply_for_what_it_refuses() {
-    let found = refused_spec(r#"{"admissionControl":{},"dns":{}}"#);
-    assert_eq!(
-        found,
-        [
-            "admissionControl: is Envoy's own to enforce, and not translated by this version: \
-             leave it out, or configure Envoy's admission_control filter by hand and set \
-             nativeFields to Ignore",
-            "dns: is Envoy's own to enforce: configure it there, as btp apply does, and leave it \
-             out here, or set nativeFields to Ignore",
-        ]
-    );
-}
-
-#[test]
 fn a_config_map_that_is_listed_twice_is_named() {
     let found = refused(
         r#"{"policies":[],"configMaps":[{"metadata":{"name":"errors"}},

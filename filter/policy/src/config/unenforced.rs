@@ -8,7 +8,7 @@ use crate::path::Path;
 use crate::policy::Policy;
 use crate::problem::{Problem, Problems};
 use crate::read::{Cursor, Object};
-use crate::spec::{Capability, Instead, OverrideRule, RedirectMode, owner_of};
+use crate::spec::{Capability, Instead, OverrideRule, Owner, RedirectMode, owner_of};
 
 /// Refuses fields that only Envoy's own configuration can put into force,
 /// or warns that they are ignored, or trusts that they are applied.
@@ -57,16 +57,8 @@ fn note_native_fields(spec: Cursor<'_>, native: NativeFields, found: &mut Proble
         return;
     };
     for (name, at) in object.fields() {
-        if let Some(owner) = owner_of(name).filter(|owner| owner.is_native()) {
-            match owner.by_hand().filter(|_| native == NativeFields::Refuse) {
-                Some(instead) => found.note(
-                    &at.path,
-                    at.node.mark,
-                    Code::UntranslatedField,
-                    refused_by_hand(instead),
-                ),
-                None => found.note(&at.path, at.node.mark, Code::EnvoysField, reason),
-            }
+        if owner_of(name).is_some_and(Owner::is_native) {
+            found.note(&at.path, at.node.mark, Code::EnvoysField, reason);
         }
     }
     if let Some(retry) = object.get("retry")
@@ -97,14 +89,6 @@ fn note_native_fields(spec: Cursor<'_>, native: NativeFields, found: &mut Proble
         };
         found.note(&at.path, at.node.mark, code, reason);
     }
-}
-
-/// Why a field is refused that `btp apply` does not write either.
-fn refused_by_hand(instead: &str) -> String {
-    format!(
-        "is Envoy's own to enforce, and not translated by this version: leave it out, or \
-         {instead} and set nativeFields to Ignore"
-    )
 }
 
 /// Refuses what this instance should enforce and cannot.

@@ -1,8 +1,10 @@
 //! The table of a policy's document, and its JSON Schema.
 
-use super::{API_VERSION, KIND};
+use super::{API_VERSION, KIND, SERVICE_API_VERSION, SERVICE_KIND};
 use crate::schema::shape::*;
 use crate::spec::SPEC;
+use crate::spec::retry_constraint::schema::SERVICE_RETRY_CONSTRAINT;
+use crate::spec::targets::schema::SERVICE_REF;
 
 /// A `BackendTrafficPolicy`.
 pub static POLICY: Object = object(
@@ -34,6 +36,65 @@ pub static POLICY: Object = object(
             "What a controller has said of the policy; accepted, so that an export can be \
              pasted, and not read.",
             Shape::Any,
+        ),
+    ],
+    &[],
+);
+
+/// An `XBackendTrafficPolicy` of the Gateway API.
+pub(crate) static SERVICE_POLICY: Object = object(
+    &[
+        optional(
+            "apiVersion",
+            "Group and version of the API that the document is written in.",
+            Shape::Choice(&[SERVICE_API_VERSION]),
+        )
+        .or(SERVICE_API_VERSION),
+        required(
+            "kind",
+            "Kind of the object, by which it is told from a BackendTrafficPolicy.",
+            Shape::Choice(&[SERVICE_KIND]),
+        ),
+        required(
+            "metadata",
+            "What the policy is called and how old it is, as Kubernetes writes it.",
+            Shape::Object(&METADATA),
+        ),
+        required(
+            "spec",
+            "Which Services the policy is for, and what it wants there.",
+            Shape::Object(&SERVICE_SPEC),
+        ),
+        optional(
+            "status",
+            "What a controller has said of the policy; accepted, so that an export can be \
+             pasted, and not read.",
+            Shape::Any,
+        ),
+    ],
+    &[],
+);
+
+/// Its `spec`.
+pub(crate) static SERVICE_SPEC: Object = object(
+    &[
+        required(
+            "targetRefs",
+            "Services that the policy is for, by name, in its own namespace.",
+            list(1, 16, &Shape::Object(&SERVICE_REF)),
+        )
+        .example("- group: \"\"\n  kind: Service\n  name: payments"),
+        optional(
+            "retryConstraint",
+            "How much of what a Service gets may be retries, whatever route they take; who is \
+             refused one gets status 503.",
+            Shape::Object(&SERVICE_RETRY_CONSTRAINT),
+        )
+        .example("budget: {percent: 20, interval: 10s}"),
+        optional(
+            "sessionPersistence",
+            "Which requests are to go to one endpoint; refused, as it is not put into force yet.",
+            Shape::Never,
         ),
     ],
     &[],

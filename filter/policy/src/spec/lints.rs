@@ -1,7 +1,6 @@
 //! What is right as the API sees it, and yet probably not what is wanted. What
 //! concerns one field is in its folder.
 
-use super::schema::{SPEC, by_hand};
 use crate::code::Code;
 use crate::linter::Linter;
 use crate::node::{Node, Value};
@@ -11,7 +10,7 @@ use crate::read::Cursor;
 /// Notes advice on a `spec` in which nothing is wrong.
 pub fn lint(spec: Cursor<'_>, warnings: &mut Problems) {
     let mut linter = Linter { spec, warnings };
-    linter.on_fields_by_hand();
+    linter.on_admission_control();
     linter.on_retries();
     linter.on_retry_constraint();
     linter.on_timeouts();
@@ -40,20 +39,6 @@ pub fn lint_by_hand(spec: Cursor<'_>, warnings: &mut Problems) {
 }
 
 impl Linter<'_, '_> {
-    /// Fields that are right and that nobody enforces.
-    fn on_fields_by_hand(&mut self) {
-        for field in SPEC.fields {
-            let Some(instead) = by_hand(field.name) else {
-                continue;
-            };
-            let advice = format!(
-                "is not translated by this version, so that nobody enforces it, and btp apply \
-                 refuses it: leave it out, or {instead}"
-            );
-            self.warn_if_there(&[field.name], Code::UntranslatedField, &advice);
-        }
-    }
-
     /// What counts for nothing as long as something else is, or is not, there.
     fn on_fields_beside_others(&mut self) {
         let breaker = "circuitBreaker";

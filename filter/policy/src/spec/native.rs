@@ -18,6 +18,7 @@ pub use super::native_types::{Fraction, Nothing};
 pub use super::proxy_protocol::*;
 pub use super::rate_limit::{Cost, GlobalLimit, GlobalRule, MetadataKey};
 pub use super::routing::*;
+pub use super::session_persistence::*;
 pub use super::tcp_keepalive::*;
 pub use super::telemetry::*;
 pub use super::timeout::*;
@@ -39,6 +40,7 @@ pub struct Native {
     pub health_check: Option<HealthCheck>,
     pub timeout: Option<Timeout>,
     pub load_balancer: Option<LoadBalancer>,
+    pub session_persistence: Option<SessionPersistence>,
     pub admission_control: Option<AdmissionControl>,
     pub bandwidth_limit: Option<BandwidthLimit>,
     pub compression: Vec<Compression>,

@@ -2,7 +2,7 @@
 //!
 //! Source: GEP-3388, as an extension of the policy.
 
-pub(super) mod schema;
+pub(crate) mod schema;
 
 use crate::code::Code;
 use crate::problem::Problems;
@@ -50,6 +50,8 @@ pub enum Scope {
     Route,
     /// Those to one cluster.
     Cluster,
+    /// Those to one Service; of an `XBackendTrafficPolicy` for several.
+    Service,
 }
 
 /// `onExhausted`: what the client gets when a retry was refused.
@@ -104,6 +106,36 @@ impl RetryConstraint {
             on_exhausted: on_exhausted.unwrap_or_default(),
             report: report.unwrap_or_default(),
             mode: mode.unwrap_or_default(),
+        })
+    }
+}
+
+impl RetryConstraint {
+    /// Reads the `retryConstraint` of an `XBackendTrafficPolicy` for so many Services: the
+    /// Gateway API's own fields. Each Service has a budget, and who is refused a retry gets
+    /// status 503, as the API has it.
+    pub(crate) fn read_of_services(
+        at: Cursor<'_>,
+        services: usize,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let object = at.object_of(&schema::SERVICE_RETRY_CONSTRAINT, problems)?;
+        let budget = object.optional("budget", problems, read_budget);
+        let rate = object.optional("minRetryRate", problems, read_min_retry_rate);
+        let (percent, interval) = budget.flatten().unwrap_or(BUDGET);
+        let (min_retries, min_retries_interval) = rate.flatten().unwrap_or(MIN_RETRY_RATE);
+        Some(Self {
+            percent,
+            interval,
+            min_retries,
+            min_retries_interval,
+            scope: match services {
+                0 | 1 => Scope::Policy,
+                _ => Scope::Service,
+            },
+            on_exhausted: OnExhausted::Status503,
+            report: false,
+            mode: BudgetMode::Auto,
         })
     }
 }

@@ -19,12 +19,13 @@ use super::request_buffer::schema::REQUEST_BUFFER;
 use super::response_override::schema::RESPONSE_OVERRIDE;
 use super::retry::schema::RETRY;
 use super::retry_constraint::schema::RETRY_CONSTRAINT;
+use super::session_persistence::schema::SESSION_PERSISTENCE;
 use super::targets::schema::{TARGET_REF, TARGET_SELECTOR};
 use super::tcp_keepalive::schema::TCP_KEEPALIVE;
 use super::telemetry::schema::TELEMETRY;
 use super::timeout::schema::TIMEOUT;
 use crate::code::Code;
-use crate::owner::{ByHand, Capability, Owner};
+use crate::owner::{Capability, Owner};
 use crate::schema::shape::*;
 
 /// `spec`, all of it.
@@ -209,14 +210,28 @@ pub static SPEC: Object = object(
         .or("the cluster's own balancer")
         .example(concat!("type: LeastRequest\n", "slowStart: {window: 30s}"))
         .by(Owner::Envoy),
+        extension(
+            "sessionPersistence",
+            "Keeps a client with the endpoint that it had first, by a cookie or a header, as \
+             GEP-1619 has it.",
+            Shape::Object(&SESSION_PERSISTENCE),
+        )
+        .or("each request is balanced anew")
+        .example(concat!(
+            "type: Cookie\n",
+            "absoluteTimeout: 1h\n",
+            "cookie: {name: shop-session, lifetimeType: Permanent}"
+        ))
+        .by(Owner::Envoy),
         optional(
             "admissionControl",
-            "Turns requests away at random as more of them fail; nobody puts it into force in \
-             this version.",
+            "Turns requests away at random as more of them fail, so that upstreams that are \
+             overloaded can recover.",
             Shape::Object(&ADMISSION_CONTROL),
         )
+        .or("every request is let through")
         .example(concat!("minSuccessRate: 90\n", "samplingWindow: 30s"))
-        .by(Owner::Nobody(ByHand::AdmissionControl)),
+        .by(Owner::Envoy),
         optional(
             "bandwidthLimit",
             "How many bytes of bodies pass in a time, all requests of a route together.",
@@ -352,13 +367,6 @@ pub fn owner_at(path: &[&str]) -> Option<Owner> {
         owner = field.owner.or(owner);
     }
     owner
-}
-
-/// What a person can do where no tool here writes the field `name` of `spec`;
-/// `None` for any other field.
-#[must_use]
-pub fn by_hand(name: &str) -> Option<&'static str> {
-    owner_of(name).and_then(Owner::by_hand)
 }
 
 #[cfg(all(test, feature = "schema"))]

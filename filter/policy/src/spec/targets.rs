@@ -1,6 +1,6 @@
 //! Targets: what a policy is attached to, and how it merges.
 
-pub(super) mod schema;
+pub(crate) mod schema;
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub struct Target {
     pub kind: TargetKind,
     /// Its name, in the policy's namespace.
     pub object: ObjectName,
-    /// A rule of a route (by name or index) or a listener of a Gateway.
+    /// A rule of a route (by name or index) or a listener of a Gateway or ListenerSet.
     pub section: Option<String>,
 }
 
@@ -55,6 +55,8 @@ pub enum TargetKind {
     TcpRoute,
     UdpRoute,
     TlsRoute,
+    /// Of an `XBackendTrafficPolicy` alone.
+    Service,
 }
 
 /// How a policy merges with its parent.
@@ -75,7 +77,11 @@ pub(crate) struct Attachment {
 
 const GROUP: &str = "gateway.networking.k8s.io";
 
+/// The kind that is in Kubernetes' core group, whose name is empty.
+const SERVICE: &str = "Service";
+
 impl TargetKind {
+    /// Those that a `BackendTrafficPolicy` may name.
     const NAMES: [(&'static str, Self); 7] = [
         ("HTTPRoute", Self::HttpRoute),
         ("GRPCRoute", Self::GrpcRoute),
@@ -90,7 +96,7 @@ impl TargetKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         let found = Self::NAMES.iter().find(|(_, kind)| *kind == self);
-        found.map_or("", |(name, _)| name)
+        found.map_or(SERVICE, |(name, _)| name)
     }
 
     /// The kind of this name.
@@ -103,13 +109,19 @@ impl TargetKind {
     /// Whether it is a route of any protocol.
     #[must_use]
     pub fn is_route(self) -> bool {
-        !matches!(self, Self::Gateway | Self::ListenerSet)
+        !matches!(self, Self::Gateway | Self::ListenerSet | Self::Service)
     }
 
-    /// Whether an Envoy outside Kubernetes has such a thing.
+    /// Whether it is a route of requests, which the filter sees.
     #[must_use]
-    pub fn has_counterpart(self) -> bool {
-        matches!(self, Self::HttpRoute | Self::GrpcRoute | Self::Gateway)
+    pub fn is_http_route(self) -> bool {
+        matches!(self, Self::HttpRoute | Self::GrpcRoute)
+    }
+
+    /// Whether it is a route of connections or datagrams, which Envoy hands on by itself.
+    #[must_use]
+    pub fn is_l4_route(self) -> bool {
+        matches!(self, Self::TcpRoute | Self::UdpRoute | Self::TlsRoute)
     }
 }
 
@@ -177,15 +189,21 @@ pub(crate) fn read(
     })
 }
 
+/// Reads the `targetRefs` of an `XBackendTrafficPolicy`: Services in its namespace.
+pub(crate) fn read_services(
+    spec: &Object<'_>,
+    namespace: &str,
+    problems: &mut Problems,
+) -> Option<Vec<Target>> {
+    spec.required("targetRefs", problems)?
+        .list(1..=16, problems, |at, problems| {
+            Target::read_service(at, namespace, problems)
+        })
+}
+
 fn refuse_admission_control(object: &Object<'_>, kinds: &[TargetKind], problems: &mut Problems) {
-    let not_http = |kind: &TargetKind| {
-        matches!(
-            kind,
-            TargetKind::TcpRoute | TargetKind::UdpRoute | TargetKind::TlsRoute
-        )
-    };
     if let Some(at) = object.get("admissionControl")
-        && kinds.iter().any(not_http)
+        && kinds.iter().any(|kind| kind.is_l4_route())
     {
         let reason = "must target Gateways, ListenerSets, HTTPRoutes or GRPCRoutes only";
         problems.note(&at.path, at.node.mark, Code::NeedsHttpTargets, reason);
@@ -223,6 +241,32 @@ impl Target {
                 name: name.to_owned(),
             },
             section,
+        })
+    }
+}
+
+impl Target {
+    fn read_service(at: Cursor<'_>, namespace: &str, problems: &mut Problems) -> Option<Self> {
+        let object = at.object_of(&schema::SERVICE_REF, problems)?;
+        if let Some(at) = object.required("group", problems)
+            && at.string(problems).is_some_and(|it| !it.is_empty())
+        {
+            let reason = "must be \"\", Kubernetes' core group, which a Service is in";
+            at.refuse(problems, Code::WrongConstant, reason);
+        }
+        let kind = object
+            .required("kind", problems)
+            .and_then(|at| at.choice(&[(SERVICE, TargetKind::Service)], problems));
+        let name = object
+            .required("name", problems)?
+            .string_of(1..=253, problems)?;
+        Some(Self {
+            kind: kind?,
+            object: ObjectName {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            },
+            section: None,
         })
     }
 }

@@ -131,7 +131,8 @@ impl Native<'_, '_, '_> {
     ) {
         let name = copies::name(self.scene.policies, self.effective, index, original, taken);
         let policy = &self.scene.policies[self.effective[index].policy];
-        let address = match copies::add(self.draft, place, &name, policy) {
+        let services = self.services_of(original);
+        let address = match copies::add(self.draft, place, &name, policy, &services) {
             Ok(Some(address)) => address,
             Ok(None) => return,
             Err(wrong) => return self.errors.wrong_kind(self.draft.config(), place, &wrong),
@@ -160,10 +161,13 @@ impl Native<'_, '_, '_> {
         address: &Address,
         senders: &Users<'_>,
     ) {
-        let senders = senders.iter().map(|(sender, _)| *sender).collect();
-        let cluster = Changed::cluster(name, senders, address);
+        let senders: Vec<Sender> = senders.iter().map(|(sender, _)| *sender).collect();
         for change in changes {
-            self.perform(index, change, &cluster);
+            let change = self.with_filters_of_routers(index, change, (name, address), &senders);
+            if let Some(change) = change {
+                let cluster = Changed::cluster(name, senders.clone(), address);
+                self.perform(index, &change, &cluster);
+            }
         }
     }
 }

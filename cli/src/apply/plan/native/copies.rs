@@ -13,8 +13,9 @@ use btp_policy::node::{Node, Value};
 
 use crate::apply::effective::Effective;
 use crate::apply::plan::draft::Draft;
+use crate::apply::services::backends;
 use crate::envoy::address::Address;
-use crate::envoy::json::node;
+use crate::envoy::json::{IntoNode, list, node};
 use crate::envoy::model::{Model, Sender};
 use crate::envoy::tree::{
     WrongKind, field, field_mut, find, items, object_mut, set, text, unplaced,
@@ -43,8 +44,8 @@ pub(super) fn name(
         .iter()
         .enumerate()
         .any(|(other, that)| other != index && that.policy == it.policy);
-    if let Some(parent) = it.parent.filter(|_| is_ambiguous) {
-        add(parent);
+    if is_ambiguous {
+        it.parents.iter().for_each(|parent| add(*parent));
     }
     let name = as_host(&parts.join("-"));
     let numbered = (2_usize..).map(|number| format!("{name}-{number}"));
@@ -98,7 +99,8 @@ fn keep_host(check: &mut Node, original: &str) {
     }
 }
 
-/// Adds a copy of a cluster behind all others.
+/// Adds a copy of a cluster behind all others; `services` are those with policies that it
+/// is.
 ///
 /// # Errors
 /// Something else is where its metadata, or where its discovery, must be.
@@ -107,6 +109,7 @@ pub(super) fn add(
     original: &Address,
     name: &str,
     policy: &Policy,
+    services: &[String],
 ) -> Result<Option<Address>, WrongKind> {
     let Some(mut copy) = draft.at(original).map(unplaced) else {
         return Ok(None);
@@ -115,6 +118,12 @@ pub(super) fn add(
         return Ok(None);
     };
     set(&mut copy, "name", node!(name));
+    // By its name nobody would know that it is the same Service.
+    if !services.is_empty() && backends(&copy).is_empty() {
+        let all = object_mut(object_mut(&mut copy, "metadata")?, "filter_metadata")?;
+        let services = list(services.iter().map(IntoNode::into_node));
+        set(object_mut(all, "btp")?, "backends", services);
+    }
     let is_discovered = field(&copy, "eds_cluster_config").is_some();
     if is_discovered && find(&copy, &["eds_cluster_config", "service_name"]).is_none() {
         let discovery = object_mut(&mut copy, "eds_cluster_config")?;

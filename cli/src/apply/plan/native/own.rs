@@ -51,14 +51,15 @@ impl Native<'_, '_, '_> {
         let it = &self.effective[index];
         let steps: Vec<&str> = field.split('.').collect();
         let spec = self.scene.input.policies[it.policy].node.field("spec");
-        it.parent.is_none() || spec.is_some_and(|spec| find(spec, &steps).is_some())
+        it.parents.is_empty() || spec.is_some_and(|spec| find(spec, &steps).is_some())
     }
 
     /// Whether the policy has the route itself for a target.
     fn names(&self, index: usize, entry: &RouteEntry) -> bool {
         let policy = &self.scene.policies[self.effective[index].policy];
-        let targets = policy.targets.iter().filter(|it| it.kind.is_route());
-        let selectors = policy.selectors.iter().filter(|it| it.kind.is_route());
+        let targets = policy.targets.iter().filter(|it| it.kind.is_http_route());
+        let selectors = policy.selectors.iter();
+        let selectors = selectors.filter(|it| it.kind.is_http_route());
         let alone = Policy {
             targets: targets.cloned().collect(),
             selectors: selectors.cloned().collect(),

@@ -55,7 +55,7 @@ pub(in super::super) fn merged(
             "group": "gateway.networking.k8s.io", "kind": kind, "name": "here",
         })])
     };
-    let documents = match it.parent {
+    let documents = match it.parents.first().copied() {
         None => vec![document(it.policy, None, None).ok_or_else(nowhere)?],
         Some(parent) => {
             let namespace = &policies[parent].name.namespace;

@@ -69,6 +69,7 @@ fn bound(budget: &RetryConstraint) -> String {
         Scope::Policy => "the policy",
         Scope::Route => "the route",
         Scope::Cluster => "the cluster",
+        Scope::Service => "the Service",
     };
     format!(
         "while the retries of {whose} in {interval} are at most {percent} % of its requests, or \

@@ -193,6 +193,10 @@ impl Host for View<'_> {
         self.facts.attempts
     }
 
+    fn backends<R>(&self, read: impl FnOnce(&[&str]) -> R) -> R {
+        read(&[])
+    }
+
     fn route<R>(&self, _: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {
         let resource = self.facts.resource.as_ref().map(|it| ResourceRef {
             kind: &it[0],

@@ -10,6 +10,13 @@ const TABLE: Here = Says("the table is consistentHash.tableSize here, with type:
 
 pub(super) const FIELDS: Words = &[
     (
+        "sessionPersistence",
+        &[(
+            "idleTimeout",
+            Says("Envoy ends no session for want of requests: write absoluteTimeout"),
+        )],
+    ),
+    (
         "circuitBreaker",
         &[
             ("maxRequests", Is("maxParallelRequests")),

@@ -15,8 +15,8 @@ pub(crate) static ADMISSION_CONTROL: Object = object(
         optional(
             "minRequestRate",
             "Requests per second below which nothing is turned away: a handful of failures says \
-             little.",
-            COUNT,
+             little. Each worker of Envoy compares its own share of the requests.",
+            ours(&COUNT, &integer(0, UINT32)),
         )
         .or("0"),
         optional(

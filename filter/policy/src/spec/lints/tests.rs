@@ -15,8 +15,8 @@ fn advice(spec: &str) -> Vec<String> {
 fn every_item_of_the_checklist() {
     for (spec, wanted) in [
         (
-            r#"{"admissionControl":{}}"#,
-            "admissionControl: is not translated by this version, so that nobody enforces it",
+            r#"{"admissionControl":{},"retry":{}}"#,
+            "admissionControl: judges each try of a request",
         ),
         (
             r#"{"retry":{"numRetries":6}}"#,

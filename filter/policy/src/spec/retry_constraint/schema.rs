@@ -48,6 +48,25 @@ pub(crate) static RETRY_CONSTRAINT: Object = object(
     &[],
 );
 
+/// That of an `XBackendTrafficPolicy`.
+pub(crate) static SERVICE_RETRY_CONSTRAINT: Object = object(
+    &[
+        optional(
+            "budget",
+            "The share of the requests to the Service that may be retries.",
+            Shape::Object(&BUDGET),
+        )
+        .or("20 percent over 10s"),
+        optional(
+            "minRetryRate",
+            "Retries that are always allowed, however few requests there are.",
+            Shape::Object(&MIN_RETRY_RATE),
+        )
+        .or("10 in a second"),
+    ],
+    &[],
+);
+
 pub(crate) static BUDGET: Object = object(
     &[
         optional("percent", "Retries per hundred requests.", PERCENT).or("20"),

@@ -31,6 +31,28 @@ pub(crate) static TARGET_REF: Object = object(
     &[],
 );
 
+/// A target of an `XBackendTrafficPolicy`.
+pub(crate) static SERVICE_REF: Object = object(
+    &[
+        required(
+            "group",
+            "API group of the target; the empty name, of Kubernetes' core group, is the only one.",
+            Shape::Choice(&[""]),
+        ),
+        required(
+            "kind",
+            "Kind of the target; Service is the only one.",
+            Shape::Choice(&["Service"]),
+        ),
+        required(
+            "name",
+            "Name of the Service, in the policy's own namespace.",
+            text(1, 253),
+        ),
+    ],
+    &[],
+);
+
 pub(crate) static TARGET_SELECTOR: Object = object(
     &[
         optional(

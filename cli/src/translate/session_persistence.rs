@@ -1,0 +1,91 @@
+//! `sessionPersistence`: Envoy's filter `stateful_session`, off but for the routes of the
+//! policy, which say where a client keeps its endpoint.
+
+use btp_policy::native::{CookieLifetimeType, SessionPersistence};
+use btp_policy::node::Node;
+use btp_policy::scalar::ObjectName;
+
+use super::change::{Changes, FilterPlace, Operation, Path, Step, Target};
+use crate::envoy::json::{node, put};
+
+/// What the filter is called, whoever uses it.
+const NAME: &str = "btp.stateful_session";
+/// What the route says of it.
+const SETTINGS: [&str; 6] = [
+    "type",
+    "absoluteTimeout",
+    "cookie.name",
+    "cookie.path",
+    "cookie.lifetimeType",
+    "header.name",
+];
+const FILTER: &str = "type.googleapis.com/envoy.extensions.filters.http.stateful_session.v3";
+const STATE: &str = "type.googleapis.com/envoy.extensions.http.stateful_session";
+
+pub(super) fn translate(
+    session: &SessionPersistence,
+    policy: Option<&ObjectName>,
+    out: &mut Changes,
+) {
+    let field = "sessionPersistence";
+    let filter = node!({
+        "name": NAME,
+        "disabled": true,
+        "typed_config": { "@type": (format!("{FILTER}.StatefulSession")) }
+    });
+    let target = Target::HttpConnectionManager;
+    out.add(
+        field,
+        target,
+        "http_filters",
+        Operation::HttpFilter(filter, FilterPlace::BeforeRouter),
+    );
+    let state = match &session.header {
+        Some(header) => node!({
+            "name": "envoy.http.stateful_session.header",
+            "typed_config": {
+                "@type": (format!("{STATE}.header.v3.HeaderBasedSessionState")),
+                "name": (&header.name)
+            }
+        }),
+        None => cookie(session, policy),
+    };
+    let on = node!({
+        "@type": (format!("{FILTER}.StatefulSessionPerRoute")),
+        "stateful_session": { "session_state": (state) }
+    });
+    let path = Path::new("typed_per_filter_config").then(Step::Field(NAME.to_owned()));
+    out.add(field, Target::Route, path, Operation::Set(on));
+    // The filter is the same whatever they say.
+    for name in SETTINGS {
+        out.also(&format!("{field}.{name}"));
+    }
+}
+
+fn cookie(session: &SessionPersistence, policy: Option<&ObjectName>) -> Node {
+    let own = session.cookie.clone().unwrap_or_default();
+    let name = own.name.unwrap_or_else(|| usual_name(policy));
+    let path = own.path.unwrap_or_else(|| "/".to_owned());
+    let mut cookie = node!({ "name": name, "path": path });
+    let lasts = own.lifetime_type == CookieLifetimeType::Permanent;
+    put(
+        &mut cookie,
+        "ttl",
+        session.absolute_timeout.filter(|_| lasts),
+    );
+    node!({
+        "name": "envoy.http.stateful_session.cookie",
+        "typed_config": {
+            "@type": (format!("{STATE}.cookie.v3.CookieBasedSessionState")),
+            "cookie": (cookie)
+        }
+    })
+}
+
+/// A name that no other policy has: neither part of it has a `_`.
+fn usual_name(policy: Option<&ObjectName>) -> String {
+    match policy {
+        Some(ObjectName { namespace, name }) => format!("btp_session_{namespace}_{name}"),
+        None => "btp_session".to_owned(),
+    }
+}

@@ -1,0 +1,53 @@
+//! What cannot stand in a cookie, or in Envoy's settings of one.
+
+use crate::code::Code;
+use crate::problem::Problems;
+use crate::read::Cursor;
+use crate::scalar::{Duration, HeaderName};
+
+const NANOS: u64 = 1_000_000_000;
+
+pub(in crate::spec) fn absolute_timeout(at: Cursor<'_>, problems: &mut Problems) {
+    let Some(timeout) = Duration::read(at, problems) else {
+        return;
+    };
+    if timeout.as_nanos() == 0 || timeout.as_nanos() % NANOS != 0 {
+        at.refuse(
+            problems,
+            Code::PartOfSecond,
+            "must be whole seconds, 1s or more, as Max-Age of a cookie has them",
+        );
+    }
+}
+
+pub(in crate::spec) fn cookie_name(at: Cursor<'_>, problems: &mut Problems) {
+    if at
+        .string(problems)
+        .is_some_and(|name| HeaderName::new(name).is_none())
+    {
+        at.refuse(
+            problems,
+            Code::MalformedCookie,
+            "must be a cookie name: 1 to 256 token characters",
+        );
+    }
+}
+
+/// It is written into `Set-Cookie` as it stands.
+pub(in crate::spec) fn cookie_path(at: Cursor<'_>, problems: &mut Problems) {
+    let is_fine = |it: u8| it.is_ascii_graphic() && it != b';';
+    if at
+        .string(problems)
+        .is_some_and(|path| !path.starts_with('/') || !path.bytes().all(is_fine))
+    {
+        at.refuse(
+            problems,
+            Code::MalformedCookie,
+            "must be a path: / and visible ASCII characters without ;",
+        );
+    }
+}
+
+pub(in crate::spec) fn header_name(at: Cursor<'_>, problems: &mut Problems) {
+    HeaderName::read(at, problems);
+}
