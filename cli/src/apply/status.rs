@@ -65,15 +65,13 @@ pub(crate) fn all(attached: Attached<'_>, policies: &[Policy]) -> Vec<Status> {
 }
 
 /// Why a policy is in force nowhere: who has its targets, or stands in its place.
-pub(crate) fn why_nowhere(status: &Status) -> String {
+pub(crate) fn why_nowhere(status: &Status, policy: &Policy) -> String {
     let lost = status.conditions.iter();
     let lost = lost.filter(|it| matches!(it.reason, Reason::Conflicted | Reason::Overridden));
     let lost: Vec<String> = lost.map(ToString::to_string).collect();
     if lost.is_empty() {
-        let mut accepted = status.conditions.iter();
-        let is_of_service =
-            |it: &Condition| it.reason == Reason::Accepted && it.message.starts_with("Service ");
-        return match accepted.any(is_of_service) {
+        let is_of_services = policy.target_kinds().any(|it| it == TargetKind::Service);
+        return match is_of_services {
             true => "no route sends to its Services".to_owned(),
             false => "others have its targets".to_owned(),
         };

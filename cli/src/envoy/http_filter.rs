@@ -3,6 +3,7 @@
 
 use btp_policy::node::Node;
 
+use super::json::node;
 use super::tree::{field, items, text};
 
 /// What a filter does with a request, seen from ours.
@@ -94,6 +95,16 @@ pub(crate) const GLOBAL_LIMITS: &str = "btp.ratelimit";
 
 const TYPES: &str = "envoy.extensions.filters.http.";
 const NAMES: &str = "envoy.filters.http.";
+
+/// What sends a try: the last filter behind a router, or of a cluster.
+pub(crate) fn upstream_codec() -> Node {
+    node!({
+        "name": "envoy.filters.http.upstream_codec",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+        }
+    })
+}
 
 /// Where what counts requests goes among filters: behind all that judge or prepare a
 /// request.

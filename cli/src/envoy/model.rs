@@ -2,7 +2,9 @@
 //! managers, the route configurations that they take their routes from, and what
 //! hands on connections and datagrams.
 
-use btp_policy::attach::{ResourceRef, Route};
+use std::collections::BTreeSet;
+
+use btp_policy::attach::Route;
 use btp_policy::node::Node;
 
 use super::address::Address;
@@ -10,7 +12,7 @@ use super::files::Config;
 use super::l4::{self, L4Proxy};
 use super::listener::{ChainRef, connection_managers};
 use super::plugin::build_in;
-use super::route_metadata::{Form, RouteMetadata};
+use super::route_metadata::{self, Form, RouteMetadata};
 use super::tree::{field, find, items, text};
 
 /// An HTTP connection manager.
@@ -173,6 +175,17 @@ impl Model {
         config.into_iter().flat_map(of)
     }
 
+    /// The connection managers that have any of these route configurations.
+    pub(crate) fn managers_of(&self, configs: &BTreeSet<usize>) -> Vec<usize> {
+        let managers = self.managers.iter().enumerate();
+        let managers = managers.filter(|(_, it)| {
+            let config = it.route_source.config();
+            config.is_some_and(|it| configs.contains(&it))
+        });
+        managers.map(|(index, _)| index).collect()
+    }
+
+    /// The route with this place.
     pub(crate) fn route(&self, id: RouteId) -> &RouteEntry {
         &self.route_configs[id.config].routes[id.place]
     }
@@ -244,31 +257,8 @@ impl RouteSource {
 impl RouteEntry {
     /// The effective policy as `judge` sees this route, which is read in this form.
     pub(crate) fn judged<T>(&self, form: Form, judge: impl FnOnce(&Route<'_>) -> T) -> T {
-        let text = |part: &'_ Option<String>| part.clone().unwrap_or_default();
         let resources = self.metadata.resources(form);
-        let parts: Vec<[String; 3]> = resources
-            .iter()
-            .map(|[kind, namespace, name, _]| [text(kind), text(namespace), text(name)])
-            .collect();
-        let resources: Vec<ResourceRef<'_>> = resources
-            .iter()
-            .zip(&parts)
-            .map(|(it, [kind, namespace, name])| ResourceRef {
-                kind,
-                namespace,
-                name,
-                section: it[3].as_deref(),
-            })
-            .collect();
-        let labels = self.metadata.labels(form).iter();
-        let labels: Vec<(&str, &str)> = labels
-            .map(|(key, value)| (key.as_str(), value.as_str()))
-            .collect();
-        judge(&Route {
-            name: self.name.as_bytes(),
-            resources: &resources,
-            labels: &labels,
-        })
+        route_metadata::judged(&self.name, resources, self.metadata.labels(form), judge)
     }
 
     /// What the route is called, for people.

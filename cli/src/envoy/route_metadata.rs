@@ -6,7 +6,7 @@
 //! key deep, so that for it the same stands beside that, flat:
 //! `btp: {resources: [HTTPRoute/team/shop]}` and `btp.labels: {tier: gold}`.
 
-use btp_policy::attach::ResourceRef;
+use btp_policy::attach::{ResourceRef, Route};
 use btp_policy::node::{Entry, Node, Value};
 
 use super::json::{list, node, object, put};
@@ -109,6 +109,36 @@ fn choose<'a, T>(form: Form, nested: &'a [T], flat: Option<&'a [T]>) -> &'a [T] 
         Form::Flat => flat.unwrap_or_default(),
         Form::Completed => flat.unwrap_or(nested),
     }
+}
+
+/// What `judge` finds of a route of this name, of which these are said.
+pub(crate) fn judged<T>(
+    name: &str,
+    resources: &[Resource],
+    labels: &[Label],
+    judge: impl FnOnce(&Route<'_>) -> T,
+) -> T {
+    fn said(part: &Option<String>) -> &str {
+        part.as_deref().unwrap_or_default()
+    }
+    let resources: Vec<ResourceRef<'_>> = resources
+        .iter()
+        .map(|[kind, namespace, name, section]| ResourceRef {
+            kind: said(kind),
+            namespace: said(namespace),
+            name: said(name),
+            section: section.as_deref(),
+        })
+        .collect();
+    let labels = labels.iter();
+    let labels: Vec<(&str, &str)> = labels
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    judge(&Route {
+        name: name.as_bytes(),
+        resources: &resources,
+        labels: &labels,
+    })
 }
 
 /// The objects in the metadata that Envoy Gateway writes.

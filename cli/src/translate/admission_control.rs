@@ -1,7 +1,7 @@
 //! `admissionControl`: Envoy's filter of that name among those that every try to
 //! the cluster passes.
 
-use btp_policy::native::{AdmissionControl, SuccessCriteria};
+use btp_policy::native::{AdmissionControl, GRPC_STATUSES, SuccessCriteria};
 use btp_policy::node::Node;
 
 use super::change::{Changes, HttpPart, Operation, Path, Target};
@@ -12,27 +12,6 @@ pub(crate) const NAME: &str = "btp.admission_control";
 
 const TYPE: &str =
     "type.googleapis.com/envoy.extensions.filters.http.admission_control.v3.AdmissionControl";
-
-/// The names of gRPC's statuses, each at the place of its number.
-const GRPC_STATUSES: [&str; 17] = [
-    "Ok",
-    "Cancelled",
-    "Unknown",
-    "InvalidArgument",
-    "DeadlineExceeded",
-    "NotFound",
-    "AlreadyExists",
-    "PermissionDenied",
-    "ResourceExhausted",
-    "FailedPrecondition",
-    "Aborted",
-    "OutOfRange",
-    "Unimplemented",
-    "Internal",
-    "Unavailable",
-    "DataLoss",
-    "Unauthenticated",
-];
 
 pub(super) fn translate(admission: &AdmissionControl, out: &mut Changes) {
     let mut config = node!({
@@ -48,10 +27,9 @@ pub(super) fn translate(admission: &AdmissionControl, out: &mut Changes) {
         percent(admission.min_success_rate),
     );
     // The table bounds it.
-    let aggression = admission.rejection_aggression.map(|it| {
-        let most = i64::try_from(it).unwrap_or(i64::MAX);
-        default(Node::unplaced(btp_policy::node::Value::Int(most)))
-    });
+    let aggression = admission.rejection_aggression;
+    let aggression =
+        aggression.map(|it| default(i64::try_from(it).unwrap_or(i64::MAX).into_node()));
     put(&mut config, "aggression", aggression);
     let rate = admission.min_request_rate;
     let rate = rate.map(|it| default(u32::try_from(it).unwrap_or(u32::MAX).into_node()));

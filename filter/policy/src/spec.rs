@@ -21,6 +21,7 @@ mod http_upgrade;
 #[cfg(feature = "schema")]
 mod lints;
 mod load_balancer;
+mod names;
 #[cfg(feature = "schema")]
 pub mod native;
 #[cfg(feature = "schema")]

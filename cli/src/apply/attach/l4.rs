@@ -5,7 +5,7 @@
 //! next one there, unlike for HTTP, where the most specific policy governs alone.
 
 use btp_policy::Policy;
-use btp_policy::attach::{Attachments, Gateway, Levels, ResourceRef, Route};
+use btp_policy::attach::{Attachments, Gateway, Levels};
 use btp_policy::policy::TargetKind;
 
 use super::{AmbiguousListener, Surroundings, environment, gateway_of};
@@ -13,6 +13,7 @@ use crate::documents::Namespaces;
 use crate::envoy::files::Config;
 use crate::envoy::l4::{L4, L4Proxy};
 use crate::envoy::model::Model;
+use crate::envoy::route_metadata;
 
 /// What governs one of the model's proxies.
 #[derive(Debug)]
@@ -51,33 +52,13 @@ pub(crate) fn levels(
     namespaces: &Namespaces,
 ) -> Levels {
     let attachments = Attachments::resolve(policies, &environment(gateway, namespaces));
-    let text = |part: &Option<String>| part.clone().unwrap_or_default();
-    let parts: Vec<[String; 3]> = proxy
-        .resources
-        .iter()
-        .map(|[kind, namespace, name, _]| [text(kind), text(namespace), text(name)])
-        .collect();
-    let resources: Vec<ResourceRef<'_>> = proxy
-        .resources
-        .iter()
-        .zip(&parts)
-        .map(|(it, [kind, namespace, name])| ResourceRef {
-            kind,
-            namespace,
-            name,
-            section: it[3].as_deref(),
-        })
-        .collect();
-    let labels = proxy.labels.iter();
-    let labels: Vec<(&str, &str)> = labels
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect();
-    let route = Route {
-        name: proxy.route_name.as_bytes(),
-        resources: &resources,
-        labels: &labels,
-    };
-    attachments.levels_of(&route, kinds_of(proxy.l4))
+    let kinds = kinds_of(proxy.l4);
+    route_metadata::judged(
+        &proxy.route_name,
+        &proxy.resources,
+        &proxy.labels,
+        |route| attachments.levels_of(route, kinds),
+    )
 }
 
 /// The routes that lead to such a proxy.

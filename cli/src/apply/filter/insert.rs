@@ -6,6 +6,7 @@ use btp_policy::node::Node;
 use super::Instance;
 use crate::apply::options::{FilterFile, Options};
 use crate::envoy::capabilities::restriction;
+use crate::envoy::http_filter::upstream_codec;
 use crate::envoy::json::node;
 use crate::envoy::plugin::{Build, NAME};
 use crate::envoy::text::json_out;
@@ -66,12 +67,7 @@ pub(crate) fn insert_upstream(
     options: &Options,
 ) -> usize {
     if filters.is_empty() {
-        filters.push(node!({
-            "name": "envoy.filters.http.upstream_codec",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
-            }
-        }));
+        filters.push(upstream_codec());
     }
     let is_admission = |it: &&Node| text(it, "name") == Some(admission_control::NAME);
     let place = filters.iter().take_while(is_admission).count();

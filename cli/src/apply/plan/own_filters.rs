@@ -132,13 +132,7 @@ pub(super) fn behind_router(draft: &Draft<'_>, hcm: &Address) -> Option<Address>
 
 /// The connection managers that send to a cluster, or may do so.
 fn managers_of(scene: Scene<'_>, uses: &Uses, cluster: &str) -> Vec<usize> {
-    let configs = uses.configs_of(cluster);
-    let managers = scene.model.managers.iter().enumerate();
-    let managers = managers.filter(|(_, it)| {
-        let config = it.route_source.config();
-        config.is_some_and(|config| configs.contains(&config))
-    });
-    managers.map(|(index, _)| index).collect()
+    scene.model.managers_of(&uses.configs_of(cluster))
 }
 
 /// The instance that these connection managers need behind the router, if any

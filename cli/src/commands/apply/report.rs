@@ -20,7 +20,10 @@ pub(super) fn text(plan: &Plan) -> String {
     for (index, status) in plan.statuses.iter().enumerate() {
         let mut effective = plan.effective.iter();
         if !effective.any(|it| it.policy == index || it.parents.contains(&index)) {
-            let (name, why) = (&status.policy, status::why_nowhere(status));
+            let (name, why) = (
+                &status.policy,
+                status::why_nowhere(status, &plan.policies[index]),
+            );
             let _ = writeln!(out, "{name}: in force nowhere: {why}");
         }
     }

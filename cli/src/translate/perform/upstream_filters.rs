@@ -5,8 +5,7 @@ use btp_policy::node::Node;
 
 use super::ChangeError;
 use super::replaced::Replaced;
-use crate::envoy::http_filter::package_of;
-use crate::envoy::json::node;
+use crate::envoy::http_filter::{package_of, upstream_codec};
 use crate::envoy::tree::{list_mut, same, text};
 
 const LIST: &str = "http_filters";
@@ -23,7 +22,7 @@ pub(super) fn put(
         filters.extend(of_router.iter().cloned());
     }
     if filters.is_empty() {
-        filters.push(codec());
+        filters.push(upstream_codec());
     }
     let is_alike = |it: &Node| package_of(it) == package_of(filter);
     let mut alike = filters.iter().filter(|it| is_alike(it));
@@ -40,14 +39,4 @@ pub(super) fn put(
         Replaced::new(format!("HttpProtocolOptions.{LIST} {name}"), it)
     });
     Ok(gave_way.collect())
-}
-
-/// What sends a try; the last of these filters.
-fn codec() -> Node {
-    node!({
-        "name": "envoy.filters.http.upstream_codec",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
-        }
-    })
 }

@@ -75,12 +75,7 @@ impl Native<'_, '_, '_> {
             Sender::L4Proxy(_) => None,
         });
         let configs: BTreeSet<usize> = configs.collect();
-        let managers = self.scene.model.managers.iter().enumerate();
-        let managers = managers.filter(|(_, it)| {
-            let config = it.route_source.config();
-            config.is_some_and(|it| configs.contains(&it))
-        });
-        managers.map(|(index, _)| index).collect()
+        self.scene.model.managers_of(&configs)
     }
 
     fn filters_behind(&self, manager: usize) -> Vec<Node> {

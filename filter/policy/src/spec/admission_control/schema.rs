@@ -96,7 +96,10 @@ pub(crate) static GRPC_CRITERIA: Object = object(
     &[],
 );
 
-const GRPC_STATUS: Shape = Shape::Choice(&[
+const GRPC_STATUS: Shape = Shape::Choice(&GRPC_STATUSES);
+
+/// The names of gRPC's statuses, each at the place of its number.
+pub const GRPC_STATUSES: [&str; 17] = [
     "Ok",
     "Cancelled",
     "Unknown",
@@ -114,4 +117,4 @@ const GRPC_STATUS: Shape = Shape::Choice(&[
     "Unavailable",
     "DataLoss",
     "Unauthenticated",
-]);
+];

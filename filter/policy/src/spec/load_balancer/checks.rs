@@ -21,25 +21,8 @@ pub(in crate::spec) fn prime(at: Cursor<'_>, problems: &mut Problems) {
     }
 }
 
-pub(in crate::spec) fn header_name(at: Cursor<'_>, problems: &mut Problems) {
-    HeaderName::read(at, problems);
-}
-
 pub(in crate::spec) fn parameter_name(at: Cursor<'_>, problems: &mut Problems) {
     at.string_of(1..=1024, problems);
-}
-
-pub(in crate::spec) fn cookie_name(at: Cursor<'_>, problems: &mut Problems) {
-    if at
-        .string(problems)
-        .is_some_and(|name| HeaderName::new(name).is_none())
-    {
-        at.refuse(
-            problems,
-            Code::MalformedCookie,
-            "must be a cookie name: 1 to 256 token characters",
-        );
-    }
 }
 
 /// Each is written into `Set-Cookie` as it stands.

@@ -3,6 +3,7 @@
 use super::checks;
 use crate::code::Code;
 use crate::schema::shape::*;
+use crate::spec::names;
 
 pub(crate) static LOAD_BALANCER: Object = object(
     &[
@@ -183,7 +184,7 @@ pub(crate) static NAMED: Object = object(
         "The header whose value is hashed; a request without it goes to any endpoint.",
         ANY_TEXT,
     )
-    .checked(checks::header_name)],
+    .checked(names::header_name)],
     &[],
 );
 
@@ -204,7 +205,7 @@ pub(crate) static COOKIE: Object = object(
             "The cookie whose value is hashed: 1 to 256 token characters.",
             ANY_TEXT,
         )
-        .checked(checks::cookie_name),
+        .checked(names::cookie_name),
         optional(
             "ttl",
             "Lifetime of the cookie that is made for a client that has none; 0s makes it one of \
@@ -354,7 +355,7 @@ pub(crate) static EXTRACT_FROM: Object = object(
         ANY_TEXT,
     )
     .or("btp apply refuses the policy")
-    .checked(checks::header_name)],
+    .checked(names::header_name)],
     &[],
 );
 

@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::problem::Problems;
 use crate::read::Cursor;
-use crate::scalar::{Duration, HeaderName};
+use crate::scalar::Duration;
 
 const NANOS: u64 = 1_000_000_000;
 
@@ -16,19 +16,6 @@ pub(in crate::spec) fn absolute_timeout(at: Cursor<'_>, problems: &mut Problems)
             problems,
             Code::PartOfSecond,
             "must be whole seconds, 1s or more, as Max-Age of a cookie has them",
-        );
-    }
-}
-
-pub(in crate::spec) fn cookie_name(at: Cursor<'_>, problems: &mut Problems) {
-    if at
-        .string(problems)
-        .is_some_and(|name| HeaderName::new(name).is_none())
-    {
-        at.refuse(
-            problems,
-            Code::MalformedCookie,
-            "must be a cookie name: 1 to 256 token characters",
         );
     }
 }
@@ -46,8 +33,4 @@ pub(in crate::spec) fn cookie_path(at: Cursor<'_>, problems: &mut Problems) {
             "must be a path: / and visible ASCII characters without ;",
         );
     }
-}
-
-pub(in crate::spec) fn header_name(at: Cursor<'_>, problems: &mut Problems) {
-    HeaderName::read(at, problems);
 }

@@ -4,6 +4,7 @@ use super::checks;
 use crate::code::Code;
 use crate::node::Node;
 use crate::schema::shape::*;
+use crate::spec::names;
 
 pub(crate) static SESSION_PERSISTENCE: Object = object(
     &[
@@ -60,7 +61,7 @@ static COOKIE: Object = object(
     &[
         optional("name", "Name of the cookie.", text(1, 256))
             .or("btp_session_NAMESPACE_POLICY")
-            .checked(checks::cookie_name),
+            .checked(names::cookie_name),
         optional(
             "path",
             "Paths that clients send the cookie with: those below this one.",
@@ -85,7 +86,7 @@ static HEADER: Object = object(
         "Name of the header, in responses as in requests.",
         TOKEN,
     )
-    .checked(checks::header_name)],
+    .checked(names::header_name)],
     &[],
 );
 
