@@ -1,7 +1,7 @@
 //! `admissionControl`: Envoy's filter of that name among those that every try to
 //! the cluster passes.
 
-use btp_policy::native::{AdmissionControl, GRPC_STATUSES, SuccessCriteria};
+use btp_policy::native::{AdmissionControl, SuccessCriteria};
 use btp_policy::node::Node;
 
 use super::change::{Changes, HttpPart, Operation, Path, Target};
@@ -77,11 +77,9 @@ fn success_criteria(criteria: &SuccessCriteria) -> Node {
             Some(node!({ "http_success_status": (ranges) })),
         );
     }
-    let grpc = criteria.grpc.as_ref().map(|it| it.status_codes.as_slice());
-    if let Some(names) = grpc.filter(|it| !it.is_empty()) {
-        let number = |name: &String| GRPC_STATUSES.iter().position(|it| it == name);
-        let numbers = names.iter().filter_map(number);
-        let numbers = list(numbers.filter_map(|it| Some(u32::try_from(it).ok()?.into_node())));
+    let grpc = criteria.grpc.as_ref();
+    if let Some(grpc) = grpc.filter(|it| !it.status_codes.is_empty()) {
+        let numbers = list(grpc.status_numbers().map(IntoNode::into_node));
         put(
             &mut found,
             "grpc_criteria",

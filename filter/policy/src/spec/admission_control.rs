@@ -7,6 +7,4 @@ pub(super) mod schema;
 mod types;
 
 #[cfg(feature = "schema")]
-pub use schema::GRPC_STATUSES;
-#[cfg(feature = "schema")]
 pub use types::*;

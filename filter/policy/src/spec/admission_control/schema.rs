@@ -99,7 +99,7 @@ pub(crate) static GRPC_CRITERIA: Object = object(
 const GRPC_STATUS: Shape = Shape::Choice(&GRPC_STATUSES);
 
 /// The names of gRPC's statuses, each at the place of its number.
-pub const GRPC_STATUSES: [&str; 17] = [
+pub(super) const GRPC_STATUSES: [&str; 17] = [
     "Ok",
     "Cancelled",
     "Unknown",

@@ -5,6 +5,8 @@ use serde::Deserialize;
 use crate::scalar::Duration;
 use crate::spec::native_types::api;
 
+use super::schema::GRPC_STATUSES;
+
 api! {
     /// `admissionControl`.
     AdmissionControl {
@@ -30,4 +32,15 @@ api! {
 api! {
     /// `successCriteria.grpc`, by the names of gRPC's statuses.
     GrpcCriteria { status_codes: Vec<String> }
+}
+
+impl GrpcCriteria {
+    /// The numbers of the named statuses, as gRPC counts them.
+    pub fn status_numbers(&self) -> impl Iterator<Item = u32> {
+        let named = |name| (0..).zip(GRPC_STATUSES).find(|(_, it)| it == name);
+        self.status_codes
+            .iter()
+            .filter_map(named)
+            .map(|(number, _)| number)
+    }
 }
