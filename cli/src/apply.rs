@@ -22,6 +22,6 @@ pub(crate) mod selectors;
 pub(crate) mod services;
 pub(crate) mod standing;
 pub(crate) mod status;
-mod targets;
+pub(crate) mod targets;
 pub(crate) mod unwise;
 mod uses;

@@ -34,11 +34,13 @@ use btp_policy::spec::{Retry, check_native};
 
 use change::Changes;
 pub use change::{Change, FilterPlace, HttpPart, Operation, Path, StatName, Step, Target};
+pub(crate) use circuit_breaker::without_default_retries;
 pub use global_rate_limit::{Domain, Format, Service};
 use global_rate_limit::{FIELD, is_local_only};
 pub(crate) use l4::{Unmet, holds_for, translate_l4, unmet};
 pub use perform::{ChangeError, Outcome, Replaced, apply_change};
 pub(crate) use retry::lifted as lifted_retries;
+pub(crate) use session_persistence::rename_cookie;
 
 /// What `rateLimit.global` is refused with where there is no service.
 const NO_SERVICE: &str = "needs a rate limit service: name it with --rate-limit-service HOST:PORT \

@@ -135,15 +135,12 @@ pub(crate) fn apply(
         l4: &l4,
         namespaces: &input.namespaces,
     };
-    let services = services::missing(config, all, &policies);
-    for it in missing(all, &policies).into_iter().chain(services) {
+    for it in missing(config, all, &policies) {
         errors.refuse_field(it.policy, it.path, it.reason.code(), it.reason.to_string());
     }
     let specs = input.specs();
     let mut effective = effective::all(&policies, &specs, all);
-    effective.extend(services::effective(config, all, &policies, &specs));
-    effective.sort_by_key(|it| (it.policy, it.parents.clone()));
-    services::note_own(&mut effective, &model, &policies);
+    services::add(config, all, &policies, &specs, &mut effective);
     let scene = Scene {
         model: &model,
         policies: &policies,

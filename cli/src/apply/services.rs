@@ -1,11 +1,11 @@
 //! Policies of Services (`XBackendTrafficPolicy`): which clusters of a configuration these
-//! are, and which routes send to them.
+//! are, which routes send to them, and where a route's own policy wins.
 
 use std::collections::BTreeSet;
 
 use btp_policy::Policy;
-use btp_policy::attach::Cluster;
-use btp_policy::node::Node;
+use btp_policy::attach::{Cluster, service_of_backend};
+use btp_policy::node::{Node, Value};
 use btp_policy::path::{FieldPath, Step};
 use btp_policy::policy::TargetKind;
 
@@ -15,17 +15,77 @@ use super::targets::{Missing, Suggestion, TargetNotFound};
 use super::uses::Uses;
 use crate::envoy::files::Config;
 use crate::envoy::model::{Model, RouteId, Sender};
-use crate::envoy::tree::{field, find, items};
+use crate::envoy::tree::{field, find, items, text};
 
-/// What the metadata of a cluster says of the Services that it stands for.
-pub(crate) fn backends(cluster: &Node) -> Vec<&str> {
-    let namespace = find(cluster, &["metadata", "filter_metadata", "btp"]);
-    let all = namespace.map_or(&[][..], |it| items(it, "backends"));
-    all.iter().filter_map(Node::as_str).collect()
+/// What they can say.
+const FIELDS: [&str; 2] = ["retryConstraint", SESSION_PERSISTENCE];
+
+/// The one that Envoy enforces.
+pub(crate) const SESSION_PERSISTENCE: &str = "sessionPersistence";
+
+/// The part of such a policy's spec that Envoy enforces, as a BackendTrafficPolicy has it.
+pub(crate) fn native_part(spec: &Node) -> Node {
+    let mut part = spec.clone();
+    if let Value::Map(fields) = &mut part.value {
+        fields.retain(|it| it.key == SESSION_PERSISTENCE);
+    }
+    part
 }
 
-/// The policies that are in force on routes by the Services that these send to.
-pub(crate) fn effective(
+/// The Services that a cluster's metadata says it stands for, as `namespace/name` or
+/// `namespace/name/port`.
+pub(crate) fn backends(cluster: &Node) -> Vec<String> {
+    said(cluster).iter().filter_map(backend).collect()
+}
+
+/// Whether one of them is written as an object.
+pub(crate) fn says_objects(cluster: &Node) -> bool {
+    said(cluster)
+        .iter()
+        .any(|it| matches!(it.value, Value::Map(_)))
+}
+
+/// The indices of those that are no Services.
+pub(crate) fn wrong_backends(cluster: &Node) -> Vec<usize> {
+    let all = said(cluster).iter().enumerate();
+    let is_wrong = |it: &Node| backend(it).is_none_or(|it| service_of_backend(&it).is_none());
+    all.filter(|(_, it)| is_wrong(it))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+fn said(cluster: &Node) -> &[Node] {
+    let namespace = find(cluster, &["metadata", "filter_metadata", "btp"]);
+    namespace.map_or(&[], |it| items(it, "backends"))
+}
+
+fn backend(said: &Node) -> Option<String> {
+    if let Some(text) = said.as_str() {
+        return Some(text.to_owned());
+    }
+    let (namespace, name) = (text(said, "namespace")?, text(said, "name")?);
+    Some(match field(said, "port").map(|it| &it.value) {
+        Some(Value::Int(port)) => format!("{namespace}/{name}/{port}"),
+        Some(_) => return None,
+        None => format!("{namespace}/{name}"),
+    })
+}
+
+/// Adds the policies that are in force on routes by the Services that these send to, in
+/// their places.
+pub(crate) fn add(
+    config: &Config,
+    attached: Attached<'_>,
+    policies: &[Policy],
+    specs: &[Option<&Node>],
+    effective: &mut Vec<Effective>,
+) {
+    effective.extend(of_services(config, attached, policies, specs));
+    effective.sort_by_key(|it| (it.policy, it.parents.clone()));
+    note_own(effective, attached.model, policies);
+}
+
+fn of_services(
     config: &Config,
     attached: Attached<'_>,
     policies: &[Policy],
@@ -58,9 +118,11 @@ pub(crate) fn effective(
                 });
                 let senders: Vec<RouteId> = senders.filter(is_here).collect();
                 let cluster = uses.places.get(name).and_then(|it| config.at(it));
+                let backends = cluster.map(backends).unwrap_or_default();
+                let backends: Vec<&str> = backends.iter().map(String::as_str).collect();
                 let service = place.attachments.service_of(&Cluster {
                     name: name.as_bytes(),
-                    backends: &cluster.map(backends).unwrap_or_default(),
+                    backends: &backends,
                 });
                 let is_its = service.is_some_and(|it| governed[it].policy == policy);
                 if is_its && !senders.is_empty() {
@@ -92,13 +154,17 @@ pub(crate) fn missing(
             let service = target.object.to_string();
             let clusters = config.clusters();
             let clusters = clusters.iter().filter_map(|it| config.at(it));
-            let clusters: Vec<(&str, Vec<&str>)> = clusters
+            let clusters: Vec<(&str, Vec<String>)> = clusters
                 .filter_map(|it| Some((it.field("name")?.as_str()?, backends(it))))
                 .collect();
-            let is_it = |(name, backends): &(&str, Vec<&str>)| {
+            let is_it = |(name, backends): &(&str, Vec<String>)| {
                 let name = name.as_bytes();
+                let backends: Vec<&str> = backends.iter().map(String::as_str).collect();
                 attached.http.iter().any(|it| {
-                    let cluster = Cluster { name, backends };
+                    let cluster = Cluster {
+                        name,
+                        backends: &backends,
+                    };
                     let names = cluster.services(it.attachments.default_namespace());
                     names.contains(&service)
                 })
@@ -128,33 +194,43 @@ pub(crate) fn missing(
     missing
 }
 
-/// Notes where the `retryConstraint` of a route's own policy is in force in place of that of
-/// the Service.
-pub(crate) fn note_own(effective: &mut [Effective], model: &Model, policies: &[Policy]) {
+/// Notes where a field of a route's own policy is in force in place of that of the Service.
+fn note_own(effective: &mut [Effective], model: &Model, policies: &[Policy]) {
     for index in 0..effective.len() {
-        let sends = effective[index].sends.iter();
-        let notes: BTreeSet<String> = sends
-            .filter_map(|(manager, route)| {
-                let by = own_constraint(effective, *manager, *route)?;
+        let it = &effective[index];
+        let notes: BTreeSet<String> = it
+            .sends
+            .iter()
+            .flat_map(|(manager, route)| {
                 let title = model.route(*route).title();
-                let by = &policies[by].name;
-                Some(format!(
-                    "route {title}: retryConstraint of {by}, which governs the route, is in \
-                     force there instead"
-                ))
+                let own = overridden(effective, it, *manager, *route).into_iter();
+                own.map(move |(field, by)| {
+                    let by = &policies[by].name;
+                    format!(
+                        "route {title}: {field} of {by}, which governs the route, is in force \
+                         there instead"
+                    )
+                })
             })
             .collect();
         effective[index].notes.extend(notes);
     }
 }
 
-/// The policy of a route that bounds its retries itself.
-pub(crate) fn own_constraint(
+/// The fields of a policy of Services that the policy of a route has as well, each with that
+/// policy, which wins.
+pub(crate) fn overridden(
     effective: &[Effective],
+    of_services: &Effective,
     manager: usize,
     route: RouteId,
-) -> Option<usize> {
+) -> Vec<(&'static str, usize)> {
     let mut own = effective.iter();
-    let own = own.find(|it| it.routes.contains(&(manager, route)))?;
-    field(&own.spec, "retryConstraint").map(|_| own.policy)
+    let own = own.find(|it| it.routes.contains(&(manager, route)));
+    let has = |it: &Effective, name| field(&it.spec, name).is_some();
+    let shared = FIELDS.into_iter().filter_map(|name| {
+        let own = own.filter(|own| has(own, name) && has(of_services, name))?;
+        Some((name, own.policy))
+    });
+    shared.collect()
 }

@@ -13,6 +13,8 @@ use btp_policy::read::nearest;
 use btp_policy::{Code, Policy};
 
 use super::attach::{Attached, effective_policy, environment, kinds_of, levels};
+use super::services;
+use crate::envoy::files::Config;
 use selected::{NothingSelected, nothing_selected};
 
 /// A target that is not in the configuration.
@@ -71,12 +73,16 @@ pub(crate) enum Suggestion {
 }
 
 /// The targets that are nowhere in the configuration.
-pub(crate) fn missing(attached: Attached<'_>, policies: &[Policy]) -> Vec<Missing> {
+pub(crate) fn missing(
+    config: &Config,
+    attached: Attached<'_>,
+    policies: &[Policy],
+) -> Vec<Missing> {
     let mut used = vec![0_usize; policies.len()];
     for policy in attached.http.iter().flat_map(|it| &it.routes).flatten() {
         used[*policy] += 1;
     }
-    let mut missing = Vec::new();
+    let mut missing = services::missing(config, attached, policies);
     for (index, policy) in policies.iter().enumerate() {
         // That it governs a route settles it without a search.
         let is_sure = used[index] > 0 && policy.targets.len() + policy.selectors.len() == 1;

@@ -1,7 +1,8 @@
 //! What policies say in vain in a configuration, though nothing fails: load
-//! balancers that do not go by weights of localities, and fields that hold for
-//! HTTP alone where a policy governs none.
+//! balancers that do not go by weights of localities, sessions and traces that
+//! nothing comes of, and fields that hold for HTTP alone where a policy governs none.
 
+mod sessions;
 mod tracing;
 
 use std::collections::BTreeSet;
@@ -64,6 +65,7 @@ pub(crate) fn find_all(config: &Config, model: &Model, effective: &[Effective]) 
         }
     }
     found.extend(tracing::untraced(config, model, effective));
+    found.extend(sessions::lost(config, model, &uses, effective));
     found.extend(for_http_only(model, effective));
     found.extend(beside_others(model, effective));
     found

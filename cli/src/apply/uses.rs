@@ -124,6 +124,19 @@ impl Uses {
     }
 }
 
+/// The clusters that a route names itself.
+pub(super) fn clusters_named_by(route: &Node) -> BTreeSet<&str> {
+    let Some(action) = field(route, "route") else {
+        return BTreeSet::new();
+    };
+    let weighted = field(action, "weighted_clusters").map_or(&[][..], |it| items(it, "clusters"));
+    let weighted = weighted.iter().filter_map(|it| text(it, "name"));
+    text(action, "cluster")
+        .into_iter()
+        .chain(weighted)
+        .collect()
+}
+
 /// Looks for clusters that are named anywhere but by what sends to them.
 struct Mentions<'a> {
     names: BTreeSet<&'a str>,

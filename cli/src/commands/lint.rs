@@ -21,6 +21,8 @@ use clap::{Args, ValueEnum};
 
 use super::files::{Files, Summary, required};
 use super::{Error, Outcome};
+use crate::apply::options::object_name;
+use crate::apply::services::native_part;
 use crate::diagnostics::{self, Finding, Format, Levels, Location};
 use crate::documents::{Input, Object};
 
@@ -34,6 +36,10 @@ pub(super) struct Arguments {
     /// in it do the same, and whether it is set up for what policies go by
     #[arg(long, value_name = "FILE")]
     bootstrap: Option<PathBuf>,
+    /// The Gateway that this Envoy as a whole stands for, as for btp apply: routes without a
+    /// namespace are in that of the Gateway
+    #[arg(long, value_name = "[NAMESPACE/]NAME", requires = "bootstrap")]
+    gateway: Option<String>,
     /// Which rules apply
     #[arg(long, value_enum, default_value_t = Profile::Btp)]
     profile: Profile,
@@ -62,6 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     let Arguments {
         files,
         bootstrap,
+        gateway,
         profile,
         portable,
         format,
@@ -101,7 +108,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     files.refuse_none(&input, &mut findings);
     if let Some(bootstrap) = bootstrap {
         let before = input.sources.len();
-        bootstrap::lint(bootstrap, &fine, &mut input, &mut findings)?;
+        let gateway = gateway.as_deref().map(object_name);
+        bootstrap::lint(bootstrap, gateway, &fine, &mut input, &mut findings)?;
         summary.envoy_files = input.sources.len() - before;
     }
     let allowed = levels.set(&mut findings);
@@ -124,8 +132,11 @@ fn check(
     // As in the filter, all policies share the regexes and their bound.
     let policy = Policy::read(Cursor::root(&object.node), regexes, &mut problems);
     let spec = object.node.field("spec");
-    // The tables of a BackendTrafficPolicy are not for a policy of Services.
-    let spec = spec.filter(|_| !is_of_services(&object.node));
+    // The tables of a BackendTrafficPolicy are for no other part of a policy of Services.
+    let part = spec
+        .filter(|_| is_of_services(&object.node))
+        .map(native_part);
+    let spec = part.as_ref().or(spec);
     if let Some(spec) = spec {
         check_native(at_spec(spec), &mut problems);
     }

@@ -1,9 +1,11 @@
 //! `circuitBreaker`: the cluster's `circuit_breakers`.
 
 use btp_policy::native::{CircuitBreaker, Fraction};
+use btp_policy::node::{Node, Value};
 
-use super::change::{Changes, HttpPart, Operation, Path, Step, Target};
+use super::change::{Change, Changes, HttpPart, Operation, Path, Step, Target};
 use crate::envoy::json::{list, node, put};
+use crate::envoy::tree::same;
 
 /// Envoy Gateway's limit of everything that no limit is given for.
 pub(super) const DEFAULT_LIMIT: u32 = 1024;
@@ -15,6 +17,27 @@ pub(super) fn thresholds() -> Path {
         value: "DEFAULT",
         is_default: true,
     })
+}
+
+pub(super) fn max_retries() -> Path {
+    thresholds().then(Step::Field("max_retries".to_owned()))
+}
+
+/// The same change without Envoy Gateway's own limit of retries, which the policy says none
+/// of; `None`: it sets nothing else.
+pub(crate) fn without_default_retries(change: &Change) -> Option<Change> {
+    let mut change = change.clone();
+    let is_default = |it: &Node| same(it, &node!(DEFAULT_LIMIT));
+    match &mut change.operation {
+        Operation::Enable(value) if change.path == max_retries() && is_default(value) => None,
+        Operation::Merge(most) if change.path == thresholds() => {
+            if let Value::Map(limits) = &mut most.value {
+                limits.retain(|it| it.key != "max_retries" || !is_default(&it.node));
+            }
+            Some(change)
+        }
+        _ => Some(change),
+    }
 }
 
 pub(super) fn translate(breaker: &CircuitBreaker, has_constraint: bool, out: &mut Changes) {

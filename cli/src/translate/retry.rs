@@ -9,8 +9,8 @@
 use btp_policy::scalar::Duration;
 use btp_policy::spec::{Retry, RetryOn, Trigger};
 
-use super::change::{Change, Changes, Operation, Step, Target};
-use super::circuit_breaker::{DEFAULT_LIMIT, thresholds};
+use super::change::{Change, Changes, Operation, Target};
+use super::circuit_breaker::{DEFAULT_LIMIT, max_retries};
 use crate::envoy::json::{IntoNode, list, node, put};
 
 /// Envoy's default, which it lacks where only the longest is given.
@@ -68,7 +68,7 @@ pub(super) fn translate(retry: &Retry, has_constraint: bool, out: &mut Changes) 
     } else {
         DEFAULT_LIMIT
     };
-    let path = thresholds().then(Step::Field("max_retries".to_owned()));
+    let path = max_retries();
     out.add(
         "retry",
         Target::Cluster,
@@ -83,7 +83,7 @@ pub(crate) fn lifted() -> Change {
         field: "spec.retryConstraint".to_owned(),
         also: Vec::new(),
         target: Target::Cluster,
-        path: thresholds().then(Step::Field("max_retries".to_owned())),
+        path: max_retries(),
         operation: Operation::Enable(node!(u32::MAX)),
     }
 }

@@ -5,8 +5,9 @@ use btp_policy::native::{CookieLifetimeType, SessionPersistence};
 use btp_policy::node::Node;
 use btp_policy::scalar::ObjectName;
 
-use super::change::{Changes, FilterPlace, Operation, Path, Step, Target};
-use crate::envoy::json::{node, put};
+use super::change::{Change, Changes, FilterPlace, Operation, Path, Step, Target};
+use crate::envoy::json::{IntoNode as _, node, put};
+use crate::envoy::tree::{field_mut, set, text};
 
 /// What the filter is called, whoever uses it.
 const NAME: &str = "btp.stateful_session";
@@ -60,6 +61,25 @@ pub(super) fn translate(
     for name in SETTINGS {
         out.also(&format!("{field}.{name}"));
     }
+}
+
+/// The same change with a cookie of another name, which goes on with `_` and this; `None` if
+/// there is none.
+pub(crate) fn rename_cookie(change: &Change, suffix: &str) -> Option<Change> {
+    let mut renamed = change.clone();
+    let Operation::Set(on) = &mut renamed.operation else {
+        return None;
+    };
+    let way = [
+        "stateful_session",
+        "session_state",
+        "typed_config",
+        "cookie",
+    ];
+    let cookie = way.iter().try_fold(on, |node, key| field_mut(node, key))?;
+    let name = format!("{}_{suffix}", text(cookie, "name")?);
+    set(cookie, "name", name.into_node());
+    Some(renamed)
 }
 
 fn cookie(session: &SessionPersistence, policy: Option<&ObjectName>) -> Node {

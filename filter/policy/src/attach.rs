@@ -18,7 +18,7 @@ mod status;
 
 use std::collections::BTreeMap;
 
-pub use cluster::{Cluster, GovernedService};
+pub use cluster::{Cluster, GovernedService, service_of_backend};
 pub use connections::Levels;
 pub use route::{NamedObject, ResourceRef, Route, named_object};
 pub use status::{Condition, Reason, Status};

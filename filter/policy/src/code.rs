@@ -236,6 +236,8 @@ codes! {
     UnlabelledMetrics = 719, "metrics have no labels";
     NothingTraced = 720, "nothing is traced without a provider";
     NoUpstreamSpan = 721, "tries have no span of their own";
+    SharedCookie = 722, "clusters share the cookie of a session";
+    SessionOfAggregate = 723, "a session does not reach the clusters behind a cluster";
     // 08: global limits
     NoRateLimitService = 801, "global limits without a rate limit service";
     UncountableRoute = 802, "two routes cannot be counted apart";

@@ -38,7 +38,7 @@ mod rule_identity;
 mod rule_name;
 mod schema;
 pub(crate) mod selector;
-mod session_persistence;
+pub(crate) mod session_persistence;
 pub mod targets;
 mod tcp_keepalive;
 mod telemetry;

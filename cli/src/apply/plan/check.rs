@@ -13,6 +13,7 @@ use crate::apply::effective::Effective;
 use crate::apply::needs::Needs;
 use crate::apply::options::Options;
 use crate::apply::overlap::overlaps;
+use crate::apply::services::wrong_backends;
 use crate::envoy::address::Address;
 use crate::envoy::files::{Config, path_of};
 use crate::envoy::model::{HttpConnectionManager, Model, RouteSource};
@@ -40,6 +41,16 @@ pub(super) fn configuration(
             .is_some_and(|it| !matches!(it.value, Value::Map(_)))
         {
             errors.refuse(config, &address, Code::WrongShape, "must be an object");
+        }
+    }
+    for address in config.clusters() {
+        let wrong = config.at(&address).map(wrong_backends).unwrap_or_default();
+        let list = ["metadata", "filter_metadata", "btp", "backends"];
+        let list = list.iter().fold(address, |it, key| it.key(key));
+        for index in wrong {
+            let reason = "must be a Service: a text such as shop/payments/8080, or an object with \
+                          namespace, name and port";
+            errors.refuse(config, &list.item(index), Code::WrongShape, reason);
         }
     }
     for it in overlaps(config, model) {

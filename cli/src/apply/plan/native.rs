@@ -7,8 +7,10 @@ mod copies;
 mod l4;
 mod own;
 mod services;
+mod sessions;
 mod tries;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use btp_policy::path::FieldPath;
@@ -20,6 +22,8 @@ use super::draft::Draft;
 use super::errors::Errors;
 use super::perform::{Changed, perform};
 use crate::apply::effective::Effective;
+use crate::apply::journal::below_spec;
+use crate::apply::services::{SESSION_PERSISTENCE, native_part};
 use crate::apply::uses::Uses;
 use crate::diagnostics::{Finding, Location};
 use crate::envoy::address::Address;
@@ -66,7 +70,8 @@ pub(super) fn apply(
             l4: native.on_l4_proxies(index),
         })
         .collect();
-    native.on_services(&uses);
+    native.lift_retries_of_services(&uses);
+    native.keep_sessions_of_services(&uses);
     native.on_clusters(&uses, &of_clusters);
 }
 
@@ -74,9 +79,12 @@ pub(super) fn apply(
 fn check_alone(scene: Scene<'_>, errors: &mut Errors<'_>) {
     let context = alone(scene);
     let policies = scene.input.policies.iter();
-    for object in policies.filter(|it| !is_of_services(&it.node)) {
+    for object in policies {
         let spec = object.node.field("spec");
-        let found = spec.map(|spec| translate(spec, &context));
+        let part = spec
+            .filter(|_| is_of_services(&object.node))
+            .map(native_part);
+        let found = part.as_ref().or(spec).map(|spec| translate(spec, &context));
         for mut problem in found.and_then(Result::err).unwrap_or_default() {
             problem.mark = problem.path.closest(&object.node).mark;
             errors.add(Finding::error(problem, Location::File(object.source)));
@@ -193,7 +201,11 @@ impl Native<'_, '_, '_> {
                 continue;
             }
             self.note_around(index, manager, *id, change);
-            self.perform(index, change, &Changed::route(self.scene, *id));
+            let change = match below_spec(&change.field) {
+                SESSION_PERSISTENCE => self.with_own_cookie(index, *id, change),
+                _ => Cow::Borrowed(change),
+            };
+            self.perform(index, &change, &Changed::route(self.scene, *id));
         }
         self.note_buckets(index, routes.len(), change);
     }

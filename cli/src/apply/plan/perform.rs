@@ -5,7 +5,7 @@ use super::draft::Draft;
 use super::errors::Errors;
 use crate::apply::effective::Effective;
 use crate::apply::placement::Object;
-use crate::envoy::address::Address;
+use crate::envoy::address::{Address, Step};
 use crate::envoy::model::{Model, RouteId, Sender};
 use crate::translate::Change;
 use btp_policy::path::FieldPath;
@@ -26,6 +26,22 @@ impl Changed {
             object: Object::Route(id),
             recorded: address.clone(),
             address,
+        }
+    }
+
+    /// What a route says of one of its clusters, whose name is at this address: it says so
+    /// itself if there is no other.
+    pub(super) fn route_to(scene: Scene<'_>, id: RouteId, name: &Address) -> Self {
+        let route = Self::route(scene, id);
+        match name.path.as_slice() {
+            [entry @ .., Step::Key(_)] if matches!(entry.last(), Some(Step::Item(_))) => Self {
+                address: Address {
+                    path: entry.to_vec(),
+                    ..name.clone()
+                },
+                ..route
+            },
+            _ => route,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What there is to explain, as text and as JSON: both are printed of the same.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -41,8 +42,8 @@ pub(super) struct OfService {
     pub(super) policy: String,
     /// The clusters that are its Services.
     pub(super) clusters: Vec<String>,
-    /// The policy of the route whose `retryConstraint` is in force instead.
-    pub(super) instead: Option<String>,
+    /// Its fields for which the policy of the route is in force instead: that policy.
+    pub(super) overridden: Vec<(&'static str, String)>,
 }
 
 /// What the filter decides of a request.
@@ -99,7 +100,7 @@ impl OfService {
         json!({
             "policy": self.policy,
             "clusters": self.clusters,
-            "instead": self.instead,
+            "overridden": self.overridden.iter().cloned().collect::<BTreeMap<&str, String>>(),
         })
     }
 
@@ -108,9 +109,9 @@ impl OfService {
             true => "the cluster that a request names".to_owned(),
             false => format!("cluster {}", self.clusters.join(", ")),
         };
-        let instead = self.instead.as_ref();
-        let instead = instead.map(|it| format!("; retryConstraint of {it} is in force instead"));
-        let instead = instead.unwrap_or_default();
+        let instead = self.overridden.iter();
+        let instead = instead.map(|(field, by)| format!("; {field} of {by} is in force instead"));
+        let instead: String = instead.collect();
         format!("  by its Service ({clusters}): {}{instead}\n", self.policy)
     }
 }

@@ -12,6 +12,7 @@ use btp_policy::spec::lint;
 use btp_policy::{PluginConfig, Policy, Regexes, merge};
 
 use super::answer::{Answer, Enforced, Explained, Field, Governing};
+use crate::apply::services::native_part;
 use crate::commands::files::{Files, Summary};
 use crate::commands::json::{self, ReportFormat};
 use crate::commands::{Error, Outcome};
@@ -151,7 +152,10 @@ fn invalid(config: &Node) -> String {
 fn warnings(policy: &Object) -> Vec<Problem> {
     let mut warnings = Problems::default();
     let spec = policy.node.field("spec");
-    if let Some(node) = spec.filter(|_| !is_of_services(&policy.node)) {
+    let part = spec
+        .filter(|_| is_of_services(&policy.node))
+        .map(native_part);
+    if let Some(node) = part.as_ref().or(spec) {
         let path = Path::Field(&Path::Root, "spec");
         lint(Cursor { node, path }, &mut warnings);
     }

@@ -16,7 +16,7 @@ use crate::apply::effective::{Effective, Kept, Line};
 use crate::apply::options::{FilterFile, Options, object_name};
 use crate::apply::placement::Scope;
 use crate::apply::plan::{self, Plan};
-use crate::apply::services::own_constraint;
+use crate::apply::services::overridden;
 use crate::commands::files::{Files, Summary};
 use crate::commands::json::{self, ReportFormat};
 use crate::commands::{Error, Outcome};
@@ -265,14 +265,16 @@ impl Explainer<'_> {
         let name = |policy: usize| plan.policies[policy].name.to_string();
         let effective = plan.effective.iter();
         let of_services = effective.filter(|it| it.sends.contains(&(manager, route)));
-        let own = own_constraint(&plan.effective, manager, route);
         let of_service = |it: &Effective| {
             let clusters = it.clusters.iter();
             let clusters = clusters.filter(|(_, routes)| routes.contains(&route));
             OfService {
                 policy: name(it.policy),
                 clusters: clusters.map(|(name, _)| name.clone()).collect(),
-                instead: own.map(name),
+                overridden: overridden(&plan.effective, it, manager, route)
+                    .into_iter()
+                    .map(|(field, by)| (field, name(by)))
+                    .collect(),
             }
         };
         of_services.map(of_service).collect()

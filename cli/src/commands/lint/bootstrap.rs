@@ -5,10 +5,12 @@ use std::path::Path;
 
 use btp_policy::Policy;
 use btp_policy::problem::Problem;
+use btp_policy::scalar::ObjectName;
 
 use crate::apply::attach::{Attached, Surroundings, attach, attach_l4};
 use crate::apply::overlap::overlaps;
-use crate::apply::{buffers, effective, hcm, known_routes, unwise};
+use crate::apply::targets::missing;
+use crate::apply::{buffers, effective, hcm, known_routes, services, unwise};
 use crate::diagnostics::{Finding, Location};
 use crate::documents::Input;
 use crate::envoy::capabilities::lacks;
@@ -23,6 +25,7 @@ use crate::file_error::FileError;
 /// files are added to those of the input.
 pub(super) fn lint(
     bootstrap: &Path,
+    gateway: Option<ObjectName>,
     policies: &[Policy],
     input: &mut Input,
     findings: &mut Vec<Finding>,
@@ -47,7 +50,7 @@ pub(super) fn lint(
     hints.extend(hcm::hints_of_modules(&config, &model));
     hints.extend(hcm::hints_of_labels(&config, &model));
     let surroundings = Surroundings {
-        gateway: None,
+        gateway: gateway.as_ref(),
         namespaces: &input.namespaces,
     };
     // Where it cannot be told who governs what, `apply` says so.
@@ -70,7 +73,14 @@ pub(super) fn lint(
         };
         // Without policies that are right there are none.
         let specs = &input.specs()[..policies.len()];
-        let effective = effective::all(policies, specs, all);
+        let mut effective = effective::all(policies, specs, all);
+        services::add(&config, all, policies, specs, &mut effective);
+        findings.extend(missing(&config, all, policies).into_iter().map(|it| {
+            let object = &input.policies[it.policy];
+            let mark = it.path.closest(&object.node).mark;
+            let problem = Problem::new(it.path, it.reason.code(), it.reason.to_string()).at(mark);
+            Finding::warning(problem, Location::File(object.source))
+        }));
         hints.extend(hcm::hints_of_global_limits(&config, &model, &effective));
         let mut found = unwise::find_all(&config, &model, &effective);
         found.extend(buffers::too_small(&config, &model, &effective));

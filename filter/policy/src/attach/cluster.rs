@@ -34,14 +34,14 @@ impl<'a> Cluster<'a> {
     /// `<namespace>/<name>/<port>`.
     #[must_use]
     pub fn services(&self, default_namespace: &str) -> Vec<String> {
-        let said = self.backends.iter().filter_map(|it| service(it));
+        let said = self.backends.iter().filter_map(|it| service_of_backend(it));
         let said: Vec<String> = said.collect();
         if !said.is_empty() {
             return said;
         }
         let name = std::str::from_utf8(self.name).unwrap_or_default();
         let named = match name.contains('/') {
-            true => service(name),
+            true => service_of_backend(name),
             false => Some(format!("{default_namespace}/{name}")),
         };
         named.into_iter().collect()
@@ -49,7 +49,8 @@ impl<'a> Cluster<'a> {
 }
 
 /// `namespace/name` of a text that may end with a port.
-fn service(text: &str) -> Option<String> {
+#[must_use]
+pub fn service_of_backend(text: &str) -> Option<String> {
     let mut parts = text.split('/');
     let (namespace, name, port) = (parts.next()?, parts.next()?, parts.next());
     let is_port = port.is_none_or(|it| it.parse::<u16>().is_ok());

@@ -1,10 +1,11 @@
 //! The Gateway API's `XBackendTrafficPolicy`: a policy of Services, which says how much of
-//! what they get may be retries.
+//! what they get may be retries, and whether clients stay with their endpoints. The latter
+//! is Envoy's to enforce, and not read here.
 //!
-//! Source: `apisx/v1alpha1/xbackendtrafficpolicy_types.go` of the Gateway API, GEP-3388.
+//! Source: `apisx/v1alpha1/xbackendtrafficpolicy_types.go` of the Gateway API, GEP-3388 and
+//! GEP-1619.
 
 use super::{Metadata, Policy, SERVICE_API_VERSION, SERVICE_KIND, read_constant, schema};
-use crate::code::Code;
 use crate::node::Node;
 use crate::problem::Problems;
 use crate::read::Cursor;
@@ -32,11 +33,6 @@ pub(super) fn read(at: Cursor<'_>, problems: &mut Problems) -> Option<Policy> {
         .and_then(|at| Metadata::read(at, problems));
     let spec = object.required("spec", problems)?;
     let spec = spec.object_of(&schema::SERVICE_SPEC, problems)?;
-    if let Some(at) = spec.get("sessionPersistence") {
-        let reason = "is not put into force for a Service: write it in a BackendTrafficPolicy of \
-                      the routes that send there, where btp apply does";
-        at.refuse(problems, Code::EnvoysField, reason);
-    }
     let Metadata { name, created } = metadata?;
     let targets = targets::read_services(&spec, &name.namespace, problems);
     let count = targets.as_ref().map_or(0, Vec::len);

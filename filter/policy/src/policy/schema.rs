@@ -2,8 +2,10 @@
 
 use super::{API_VERSION, KIND, SERVICE_API_VERSION, SERVICE_KIND};
 use crate::schema::shape::*;
+use crate::spec::Owner;
 use crate::spec::SPEC;
 use crate::spec::retry_constraint::schema::SERVICE_RETRY_CONSTRAINT;
+use crate::spec::session_persistence::schema::SESSION_PERSISTENCE;
 use crate::spec::targets::schema::SERVICE_REF;
 
 /// A `BackendTrafficPolicy`.
@@ -93,9 +95,13 @@ pub(crate) static SERVICE_SPEC: Object = object(
         .example("budget: {percent: 20, interval: 10s}"),
         optional(
             "sessionPersistence",
-            "Which requests are to go to one endpoint; refused, as it is not put into force yet.",
-            Shape::Never,
-        ),
+            "Keeps a client of a Service with the endpoint that it had first, by a cookie or a \
+             header, as GEP-1619 has it.",
+            Shape::Object(&SESSION_PERSISTENCE),
+        )
+        .or("each request is balanced anew")
+        .example("cookie: {name: shop-session}")
+        .by(Owner::Envoy),
     ],
     &[],
 );

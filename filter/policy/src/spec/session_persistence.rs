@@ -2,7 +2,7 @@
 //! has it. An extension: in the Gateway API it is of routes, and of another policy.
 
 mod checks;
-pub(super) mod schema;
+pub(crate) mod schema;
 #[cfg(feature = "schema")]
 mod types;
 

@@ -51,6 +51,7 @@ impl Native<'_, '_, '_> {
                     continue;
                 };
                 let changes = changes[index].of(traffic);
+                let changes = &*self.for_services(index, name, changes);
                 let Some(place) = uses.places.get(name) else {
                     self.refuse_unknown(index, name, changes);
                     continue;
