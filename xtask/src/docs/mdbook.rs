@@ -27,7 +27,7 @@ fn program(project: &Project) -> Result<PathBuf> {
         .join("bin")
         .join(format!("mdbook{}", env::consts::EXE_SUFFIX));
     if !program.is_file() {
-        eprintln!("building mdBook {VERSION} (once, about two minutes)");
+        eprintln!("building mdBook {VERSION} (once, two to three minutes)");
         let mut install = project.cargo(["install", "mdbook", "--version", VERSION, "--locked"]);
         // Neither its server nor its watcher.
         install.args(["--no-default-features", "--features", "search"]);
