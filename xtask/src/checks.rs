@@ -10,7 +10,9 @@ use crate::builds::Build;
 use crate::compose::{self, Outcome};
 use crate::project::Project;
 use crate::real_envoy::Bench;
-use crate::{before, capabilities as list, deny, envoy, fuzz, prometheus, rate_limit_service};
+use crate::{
+    before, capabilities as list, deny, docs, envoy, fuzz, prometheus, rate_limit_service,
+};
 use crate::{files, reproducible, sh, test_files, toolchain, wasm, wasm_tests};
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
@@ -54,6 +56,7 @@ pub(crate) fn test(
 pub(crate) fn check(project: &Project) -> Result<()> {
     let start = Instant::now();
     format(project)?;
+    pages(project)?;
     clippy(project)?;
     host_tests(project, None)?;
     sh::step(
@@ -80,6 +83,7 @@ pub(crate) fn check(project: &Project) -> Result<()> {
 pub(crate) fn ci(project: &Project) -> Result<()> {
     let start = Instant::now();
     format(project)?;
+    pages(project)?;
     clippy(project)?;
     let advisories = dependencies(project)?;
     let bench = prepare(project, envoy::DEFAULT_VERSION)?;
@@ -91,7 +95,8 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
     tests_on_wasm32(project)?;
     let upgrade = on_builds(project, bench, Build::ALL, None)?;
     let compose = compose_test(project)?;
-    docs(project)?;
+    api_docs(project)?;
+    site(project)?;
     fuzz_targets(project)?;
     if !advisories {
         println!("ci: advisories were NOT CHECKED: their database could not be reached");
@@ -280,20 +285,38 @@ fn compose_test(project: &Project) -> Result<Outcome> {
     )
 }
 
-fn docs(project: &Project) -> Result<()> {
-    sh::step("documentation", "fix the warnings above", || {
-        sh::run(
-            project
-                .cargo(["doc", "--no-deps", "--workspace", "--exclude", "btp-wasm"])
-                .env("RUSTDOCFLAGS", "-Dwarnings"),
-        )?;
-        sh::run(
-            toolchain::prepare(project, toolchain::WASI)?
-                .cargo_analysis(project, "doc")
-                .args(["--no-deps", "-p", "btp-wasm"])
-                .env("RUSTDOCFLAGS", "-Dwarnings"),
-        )
+fn pages(project: &Project) -> Result<()> {
+    sh::step("links in Markdown", "correct what is named below", || {
+        docs::check(project)
     })
+}
+
+fn site(project: &Project) -> Result<()> {
+    sh::step(
+        "site of docs/",
+        "run `cargo xtask docs` to repeat it",
+        || docs::build(project).map(drop),
+    )
+}
+
+fn api_docs(project: &Project) -> Result<()> {
+    sh::step(
+        "documentation of the code",
+        "fix the warnings above",
+        || {
+            sh::run(
+                project
+                    .cargo(["doc", "--no-deps", "--workspace", "--exclude", "btp-wasm"])
+                    .env("RUSTDOCFLAGS", "-Dwarnings"),
+            )?;
+            sh::run(
+                toolchain::prepare(project, toolchain::WASI)?
+                    .cargo_analysis(project, "doc")
+                    .args(["--no-deps", "-p", "btp-wasm"])
+                    .env("RUSTDOCFLAGS", "-Dwarnings"),
+            )
+        },
+    )
 }
 
 fn fuzz_targets(project: &Project) -> Result<()> {

@@ -13,6 +13,7 @@ mod checks;
 mod commit;
 mod compose;
 mod deny;
+mod docs;
 mod elf;
 mod envoy;
 mod exports;
@@ -134,6 +135,8 @@ enum Command {
     },
     /// Build the filter, and write the list of what Envoy must allow it, with all copies.
     Capabilities,
+    /// Check the links of all pages, and make a site of docs/ with search: target/site.
+    Docs,
     /// Check licences, bans, sources and advisories of all dependencies (deny.toml).
     Deny,
     /// Build the filter, in both builds, in a second folder and compare: it must not depend
@@ -224,6 +227,11 @@ fn run(args: Args) -> Result<()> {
             fuzz::run(&project, wish)
         }
         Command::Capabilities => capabilities::update(&project),
+        Command::Docs => {
+            let page = docs::build(&project)?;
+            println!("{}", page.display());
+            Ok(())
+        }
         Command::Deny => deny::check(&project).map(drop),
         Command::Reproducible => reproducible::check(&project),
         Command::ComposeTest => compose::test(&project).map(drop),

@@ -17,7 +17,7 @@ const PAGES: &[(&str, &str)] = &[
     ("targetRef", "policy.md#targets"),
     ("targetRefs", "policy.md#targets"),
     ("targetSelectors", "policy.md#targets"),
-    ("mergeType", "policy.md#mergetype"),
+    ("mergeType", "policy.md#merging"),
     ("responseOverride", "response-override.md"),
     ("requestBuffer", "request-buffer.md"),
     ("faultInjection", "fault-injection.md"),
