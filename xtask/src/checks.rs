@@ -10,8 +10,8 @@ use crate::builds::Build;
 use crate::compose::{self, Outcome};
 use crate::project::Project;
 use crate::real_envoy::Bench;
-use crate::{before, capabilities as list, deny, envoy, fuzz, prometheus, rate_limit_service};
-use crate::{files, reproducible, sh, test_files, toolchain, wasm, wasm_tests};
+use crate::{before, capabilities as list, deny, envoy, fuzz, prometheus, prose};
+use crate::{files, rate_limit_service, reproducible, sh, test_files, toolchain, wasm, wasm_tests};
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
 /// 200 KiB of it are for regexes (ARCHITECTURE.md, Dependencies of the filter).
@@ -55,6 +55,7 @@ pub(crate) fn check(project: &Project) -> Result<()> {
     let start = Instant::now();
     format(project)?;
     clippy(project)?;
+    english(project)?;
     host_tests(project, None)?;
     sh::step(
         "harness tests",
@@ -81,6 +82,7 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
     let start = Instant::now();
     format(project)?;
     clippy(project)?;
+    english(project)?;
     let advisories = dependencies(project)?;
     let bench = prepare(project, envoy::DEFAULT_VERSION)?;
     size(project)?;
@@ -103,7 +105,7 @@ fn format(project: &Project) -> Result<()> {
     sh::step("format", "run `cargo fmt --all`", || {
         toolchain::prepare_lints(project)?;
         sh::run(&mut project.cargo(["fmt", "--all", "--check"]))?;
-        for manifest in [fuzz::MANIFEST, rate_limit_service::MANIFEST] {
+        for manifest in [fuzz::MANIFEST, prose::MANIFEST, rate_limit_service::MANIFEST] {
             sh::run(&mut project.cargo(["fmt", "--manifest-path", manifest, "--check"]))?;
         }
         Ok(())
@@ -129,8 +131,17 @@ fn clippy(project: &Project) -> Result<()> {
                 .cargo(project, "check")
                 .args(["-p", "btp-policy", "-p", "btp-engine", "--tests"]),
         )?;
+        prose::clippy(project)?;
         rate_limit_service::clippy(project)
     })
+}
+
+fn english(project: &Project) -> Result<()> {
+    sh::step(
+        "prose",
+        "say it in plain English; tests/prose has the rules and the words that it knows",
+        || prose::check(project, &[]),
+    )
 }
 
 fn prepare(project: &Project, version: &str) -> Result<Bench> {
