@@ -15,7 +15,12 @@ const PAGES: [&str; 3] = ["docs", "examples", "envoy"];
 const CODE: [&str; 4] = ["filter", "cli", "xtask", "tests"];
 
 /// Folders of crates whose messages are read by users.
-const MESSAGES: [&str; 4] = ["filter/policy/src", "filter/engine/src", "filter/formats/src", "cli/src"];
+const MESSAGES: [&str; 4] = [
+    "filter/policy/src",
+    "filter/engine/src",
+    "filter/formats/src",
+    "cli/src",
+];
 
 /// Folders with what is built or found.
 const NEVER: [&str; 3] = ["target", "dist", "artifacts"];
@@ -56,7 +61,8 @@ pub(crate) fn texts(file: &Path, content: &str) -> Result<Vec<Text>> {
 }
 
 fn has_messages(file: &Path) -> bool {
-    let is_test = |part: &std::ffi::OsStr| part == "tests.rs" || part == "tests" || part == "testing";
+    let is_test =
+        |part: &std::ffi::OsStr| part == "tests.rs" || part == "tests" || part == "testing";
     MESSAGES.iter().any(|folder| file.starts_with(folder)) && !file.iter().any(is_test)
 }
 

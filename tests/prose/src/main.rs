@@ -72,12 +72,7 @@ fn run() -> Result<bool> {
 }
 
 /// Checks files on all processors.
-fn check_all(
-    root: &Path,
-    folder: &Path,
-    files: &[PathBuf],
-    clean: &Clean,
-) -> Result<Vec<Checked>> {
+fn check_all(root: &Path, folder: &Path, files: &[PathBuf], clean: &Clean) -> Result<Vec<Checked>> {
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<Checked>> {
         let mut rules = None;
@@ -108,7 +103,9 @@ fn check_all(
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         let mut all = Vec::new();
         for thread in threads {
-            let checked = thread.join().map_err(|_| anyhow!("a thread has panicked"))?;
+            let checked = thread
+                .join()
+                .map_err(|_| anyhow!("a thread has panicked"))?;
             all.extend(checked?);
         }
         Ok(all)

@@ -73,7 +73,10 @@ impl Reader<'_> {
             return false;
         };
         let comment: String = line.chars().skip(start.column).collect();
-        let Some(text) = ["///", "//!"].iter().find_map(|it| comment.strip_prefix(it)) else {
+        let Some(text) = ["///", "//!"]
+            .iter()
+            .find_map(|it| comment.strip_prefix(it))
+        else {
             return false;
         };
         let place = Place {
@@ -85,7 +88,11 @@ impl Reader<'_> {
     }
 
     fn add_line(&mut self, text: &str, place: Place) {
-        if self.comment.as_ref().is_some_and(|(_, last)| last + 1 != place.line) {
+        if self
+            .comment
+            .as_ref()
+            .is_some_and(|(_, last)| last + 1 != place.line)
+        {
             self.end_comment();
         }
         let (comment, last) = self
@@ -114,8 +121,16 @@ impl Reader<'_> {
         let mut characters = Vec::new();
         for line in start.line..=end.line {
             let text = self.lines.get(line - 1).copied().unwrap_or_default();
-            let from = if line == start.line { start.column + 1 } else { 0 };
-            let to = if line == end.line { end.column - 1 } else { usize::MAX };
+            let from = if line == start.line {
+                start.column + 1
+            } else {
+                0
+            };
+            let to = if line == end.line {
+                end.column - 1
+            } else {
+                usize::MAX
+            };
             for (index, character) in text.chars().enumerate().skip(from) {
                 if index < to {
                     let column = index + 1;
@@ -183,7 +198,10 @@ fn unescape(characters: &[(char, Place)]) -> Text {
 fn words(text: &str) -> usize {
     let is_word = |it: &&str| {
         let it = it.trim_matches(|it: char| !it.is_alphanumeric());
-        it.len() > 1 && it.chars().all(|it| it.is_alphabetic() || it == '-' || it == '\'')
+        it.len() > 1
+            && it
+                .chars()
+                .all(|it| it.is_alphabetic() || it == '-' || it == '\'')
     };
     text.split_whitespace().filter(is_word).count()
 }

@@ -1,9 +1,10 @@
-//! A statement that begins with "Who": "Who raises a count gives the reason."
+//! A statement that begins with "Who": "Who raises a count gives the reason." A question, a
+//! headline, and "Who does it: a client." are something else.
 
 use harper_core::linting::{Lint, LintKind, Linter, Suggestion};
-use harper_core::{Document, TokenStringExt};
+use harper_core::{Document, Punctuation, TokenKind, TokenStringExt};
 
-/// Finds them: questions are no statements.
+/// Finds them.
 pub(crate) struct Who;
 
 impl Linter for Who {
@@ -13,8 +14,9 @@ impl Linter for Who {
             let Some(first) = sentence.first_word() else {
                 continue;
             };
-            let is_question = sentence.iter().any(|it| it.kind.as_punctuation().is_some_and(|it| it.is_question()));
-            if document.get_span_content_str(&first.span) != "Who" || is_question {
+            if document.get_span_content_str(&first.span) != "Who"
+                || sentence.iter().any(|it| is_no_statement(&it.kind))
+            {
                 continue;
             }
             lints.push(Lint {
@@ -31,4 +33,13 @@ impl Linter for Who {
     fn description(&self) -> &str {
         "A statement that begins with \"Who\"."
     }
+}
+
+/// Whether a sentence with this is none.
+fn is_no_statement(kind: &TokenKind) -> bool {
+    matches!(
+        kind,
+        TokenKind::HeadingStart
+            | TokenKind::Punctuation(Punctuation::Question | Punctuation::Colon)
+    )
 }
