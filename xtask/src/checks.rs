@@ -90,6 +90,7 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
     reproducible(project)?;
     host_tests(project, None)?;
     service_tests(project, None)?;
+    linter_tests(project)?;
     tests_on_wasm32(project)?;
     let upgrade = on_builds(project, bench, Build::ALL, None)?;
     let compose = compose_test(project)?;
@@ -105,7 +106,11 @@ fn format(project: &Project) -> Result<()> {
     sh::step("format", "run `cargo fmt --all`", || {
         toolchain::prepare_lints(project)?;
         sh::run(&mut project.cargo(["fmt", "--all", "--check"]))?;
-        for manifest in [fuzz::MANIFEST, prose::MANIFEST, rate_limit_service::MANIFEST] {
+        for manifest in [
+            fuzz::MANIFEST,
+            prose::MANIFEST,
+            rate_limit_service::MANIFEST,
+        ] {
             sh::run(&mut project.cargo(["fmt", "--manifest-path", manifest, "--check"]))?;
         }
         Ok(())
@@ -131,7 +136,6 @@ fn clippy(project: &Project) -> Result<()> {
                 .cargo(project, "check")
                 .args(["-p", "btp-policy", "-p", "btp-engine", "--tests"]),
         )?;
-        prose::clippy(project)?;
         rate_limit_service::clippy(project)
     })
 }
@@ -209,6 +213,18 @@ fn service_tests(project: &Project, filter: Option<&str>) -> Result<()> {
         "tests of the rate limit service that tests use",
         "the failing test is named above",
         || rate_limit_service::test(project, filter),
+    )
+}
+
+/// Not a part of [`check`]: it would compile all that the linter is made of once more.
+fn linter_tests(project: &Project) -> Result<()> {
+    sh::step(
+        "tests of the linter of English",
+        "the failing test is named above",
+        || {
+            prose::clippy(project)?;
+            prose::test(project)
+        },
     )
 }
 

@@ -12,10 +12,19 @@ use crate::sh;
 /// Its workspace.
 pub(crate) const MANIFEST: &str = "tests/prose/Cargo.toml";
 
-/// Checks these files, or all that have prose.
+/// What it may be built of.
+pub(crate) const DEPENDENCIES: &str = "tests/prose/deny.toml";
+
+/// Checks these files, or all that have prose; of these only what has changed since it was
+/// found in order.
 pub(crate) fn check(project: &Project, files: &[PathBuf]) -> Result<()> {
+    sh::run(&mut cargo(project, "build"))?;
+    let folder = folder(project);
+    let program = folder.join("debug").join("btp-prose");
+    let mut linter = project.command(&program.to_string_lossy());
+    linter.arg("--clean").arg(folder.join("clean"));
     let files: Result<Vec<_>, _> = files.iter().map(path::absolute).collect();
-    sh::show(cargo(project, "run").args(["--quiet", "--"]).args(files?))
+    sh::show(linter.args(files?))
 }
 
 /// Denies all warnings.
@@ -24,12 +33,16 @@ pub(crate) fn clippy(project: &Project) -> Result<()> {
 }
 
 /// Its own tests, and those of the rules.
-pub(crate) fn test(project: &Project, filter: Option<&str>) -> Result<()> {
-    sh::show(cargo(project, "test").args(filter))
+pub(crate) fn test(project: &Project) -> Result<()> {
+    sh::show(&mut cargo(project, "test"))
 }
 
 fn cargo(project: &Project, command: &str) -> Command {
     let mut cargo = project.cargo([command, "--locked", "--manifest-path", MANIFEST]);
-    cargo.arg("--target-dir").arg(project.target.join("prose"));
+    cargo.arg("--target-dir").arg(folder(project));
     cargo
+}
+
+fn folder(project: &Project) -> PathBuf {
+    project.target.join("prose")
 }
