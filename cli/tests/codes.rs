@@ -10,7 +10,7 @@ use btp_policy::{Code, PluginConfig};
 
 const PAGE: &str = include_str!("../../docs/reference/codes.md");
 
-/// Codes of which nobody knows a document: what they stand for is looked for all the same.
+/// Codes of which nobody knows a document: what they stand for is looked up all the same.
 const UNSHOWN: [Code; 1] = [Code::Undone];
 
 /// A section of the page.

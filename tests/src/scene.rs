@@ -1,7 +1,7 @@
 //! The commands of one page, played on a terminal in a folder of their own.
 //!
 //! `tests/docs-not-run.txt` lists the commands that cannot run in a test, with the reason. For
-//! those that run, this is what is done otherwise than a reader does it:
+//! those that run, this is what is done differently from a reader:
 //! - `cargo xtask demo` is the demo itself, which has been built, at ports of its own;
 //! - ports, and folders that belong to the machine, are others;
 //! - the filter is where it was built: `envoy` is a script that puts this path in the place of

@@ -40,7 +40,7 @@ pub struct TableRun {
     pub failed: Vec<Failed>,
 }
 
-/// A row that came out otherwise than expected.
+/// A row that came out differently than expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
     /// The row.

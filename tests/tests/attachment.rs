@@ -1,6 +1,6 @@
 //! Which policy governs a request, by what Envoy says of its route.
 //!
-//! Each policy answers with a status of its own, which tells who governed.
+//! Each policy answers with a status of its own, which tells which applied.
 
 use anyhow::{Result, ensure};
 use btp_tests::{Bootstrap, Builder, Envoy, Request, Route};

@@ -358,7 +358,7 @@ async fn a_live_update_forgets_nobody() -> Result<()> {
 }
 
 /// A worker that has nothing to do but to keep a request in flight is not
-/// taken for dead.
+/// presumed dead.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_worker_keeps_its_places() -> Result<()> {
     let (envoy, _upstream) = start(|b| b.plugin(&at_most(2)).concurrency(2)).await?;

@@ -1,5 +1,5 @@
 //! A cluster that is copied for a policy behaves as the one that it is a copy
-//! of would under that policy: every native field is applied to a route that
+//! of would under that policy. Every native field is applied to a route that
 //! shares its cluster and to one that does not, before an origin that refuses
 //! a Host which is none.
 

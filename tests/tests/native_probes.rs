@@ -72,7 +72,7 @@ async fn health_changes_after_as_many_answers_as_told() -> Result<()> {
     upstreams[0].script("/up", []);
     let successes = count_when(&envoy, 1, SUCCESSES).await? - before;
     ensure!((4..=5).contains(&successes), "{successes} successes");
-    // Of a status that is not to be tried again, one is enough.
+    // Of a status that is not to be retried, one is enough.
     let failed = envoy.stat(FAILURES).await?.unwrap_or_default();
     upstreams[0].script("/up", many(&Reply::status(500)));
     let failures = count_when(&envoy, 0, FAILURES).await? - failed;

@@ -174,7 +174,7 @@ async fn a_retry_moves_on_to_the_next_priority() -> Result<()> {
     Ok(())
 }
 
-/// So many requests at once, each of which must be tried again once.
+/// So many requests at once, each of which must be retried once.
 async fn retried_together(spec: &Value) -> Result<usize> {
     let upstreams = upstreams(1).await?;
     const CLIENTS: usize = 12;

@@ -1,4 +1,4 @@
-//! Public pages' examples of who governs, and of what the filter does: they do
+//! Public pages' examples of which policy applies, and of what the filter does: they do
 //! what their page says.
 
 use std::time::Duration;

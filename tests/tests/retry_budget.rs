@@ -185,7 +185,7 @@ async fn storm(gate: bool, workers: u32) -> Result<()> {
     bench.envoy.assert_vm_alive().await
 }
 
-/// Requests enough that each may be tried again three times.
+/// Requests enough that each may be retried three times.
 fn rich() -> Value {
     let mut spec = strict(100);
     spec["retryConstraint"]["budget"]["interval"] = "1h".into();

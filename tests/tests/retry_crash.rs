@@ -114,7 +114,7 @@ async fn reloads(envoy: &Envoy) -> Result<u64> {
     Ok(envoy.stat(name).await?.unwrap_or(0))
 }
 
-/// However often workers die, no more requests are tried again than there is
+/// However often workers die, no more requests are retried than there is
 /// credit for; and there is credit afterwards.
 #[tokio::test(flavor = "multi_thread")]
 async fn crashes_give_no_credit() -> Result<()> {
@@ -205,7 +205,7 @@ async fn an_exchange_whose_account_is_gone_is_not_tried_again() -> Result<()> {
     ensure!(response.status == 503, "{response:?}");
     let tries = upstream.requests_under("/status/503").len();
     ensure!(tries == 1, "{tries} tries");
-    // Others are tried again as ever.
+    // Others are retried as ever.
     ensure!(envoy.get("/status/503").await?.status == 503);
     let tries = upstream.requests_under("/status/503").len();
     ensure!(tries > 2, "{tries} tries");

@@ -40,8 +40,7 @@ impl Bench {
         Ok(Self { envoy, upstream })
     }
 
-    /// Sends so many requests that get this status; how often they were tried
-    /// again.
+    /// Sends so many requests that get this status; how often they were retried.
     async fn retries(&self, route: &str, status: u16, requests: usize) -> Result<usize> {
         self.upstream.clear();
         for _ in 0..requests {
@@ -79,7 +78,7 @@ async fn one_is_exhausted_and_others_are_not() -> Result<()> {
                 let retries = bench.retries(route, 503, 5).await?;
                 ensure!(
                     retries == wanted,
-                    "{scope}, gate {gate}: {route} was tried again {retries} times, not {wanted}"
+                    "{scope}, gate {gate}: {route} was retried {retries} times, not {wanted}"
                 );
             }
             for name in names {
@@ -116,7 +115,7 @@ async fn requests_pay_for_those_they_share_with() -> Result<()> {
                 let retries = bench.retries(route, 503, FAILING).await?;
                 ensure!(
                     retries == wanted,
-                    "{scope}, gate {gate}: {route} was tried again {retries} times, not {wanted}"
+                    "{scope}, gate {gate}: {route} was retried {retries} times, not {wanted}"
                 );
             }
             bench.envoy.assert_vm_alive().await?;

@@ -77,7 +77,7 @@ impl Bench {
         Ok(Self { envoy, upstream })
     }
 
-    /// Sends five requests that fail; how often they were tried again, and what the
+    /// Sends five requests that fail; how often they were retried, and what the
     /// last client got.
     async fn retries(&self, route: &str) -> Result<(usize, bool)> {
         self.upstream.clear();
@@ -109,7 +109,7 @@ async fn one_budget_for_all_that_a_service_gets() -> Result<()> {
             let found = bench.retries(route).await?;
             ensure!(
                 found == wanted,
-                "gate {gate}: {route} was tried again, and refused, {found:?}, not {wanted:?}"
+                "gate {gate}: {route} was retried, and refused, {found:?}, not {wanted:?}"
             );
         }
         bench.envoy.assert_vm_alive().await?;

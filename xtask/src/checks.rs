@@ -10,10 +10,8 @@ use crate::builds::Build;
 use crate::compose::{self, Outcome};
 use crate::project::Project;
 use crate::real_envoy::Bench;
-use crate::{
-    before, capabilities as list, deny, docs, envoy, fuzz, prometheus, rate_limit_service,
-};
-use crate::{files, reproducible, sh, test_files, toolchain, wasm, wasm_tests};
+use crate::{before, capabilities as list, deny, docs, envoy, fuzz, prometheus, prose};
+use crate::{files, rate_limit_service, reproducible, sh, test_files, toolchain, wasm, wasm_tests};
 
 /// The filter must stay small: every worker thread of Envoy compiles it.
 /// 200 KiB of it are for regexes (ARCHITECTURE.md, Dependencies of the filter).
@@ -58,6 +56,7 @@ pub(crate) fn check(project: &Project) -> Result<()> {
     format(project)?;
     pages(project)?;
     clippy(project)?;
+    english(project)?;
     host_tests(project, None)?;
     sh::step(
         "harness tests",
@@ -85,6 +84,7 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
     format(project)?;
     pages(project)?;
     clippy(project)?;
+    english(project)?;
     let advisories = dependencies(project)?;
     let bench = prepare(project, envoy::DEFAULT_VERSION)?;
     size(project)?;
@@ -92,6 +92,7 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
     reproducible(project)?;
     host_tests(project, None)?;
     service_tests(project, None)?;
+    linter_tests(project)?;
     tests_on_wasm32(project)?;
     let upgrade = on_builds(project, bench, Build::ALL, None)?;
     let compose = compose_test(project)?;
@@ -108,7 +109,11 @@ fn format(project: &Project) -> Result<()> {
     sh::step("format", "run `cargo fmt --all`", || {
         toolchain::prepare_lints(project)?;
         sh::run(&mut project.cargo(["fmt", "--all", "--check"]))?;
-        for manifest in [fuzz::MANIFEST, rate_limit_service::MANIFEST] {
+        for manifest in [
+            fuzz::MANIFEST,
+            prose::MANIFEST,
+            rate_limit_service::MANIFEST,
+        ] {
             sh::run(&mut project.cargo(["fmt", "--manifest-path", manifest, "--check"]))?;
         }
         Ok(())
@@ -136,6 +141,14 @@ fn clippy(project: &Project) -> Result<()> {
         )?;
         rate_limit_service::clippy(project)
     })
+}
+
+fn english(project: &Project) -> Result<()> {
+    sh::step(
+        "prose",
+        "say it in plain English; tests/prose has the rules and the words that it knows",
+        || prose::check(project, &[]),
+    )
 }
 
 fn prepare(project: &Project, version: &str) -> Result<Bench> {
@@ -203,6 +216,18 @@ fn service_tests(project: &Project, filter: Option<&str>) -> Result<()> {
         "tests of the rate limit service that tests use",
         "the failing test is named above",
         || rate_limit_service::test(project, filter),
+    )
+}
+
+/// Not a part of [`check`]: it would compile all that the linter is made of once more.
+fn linter_tests(project: &Project) -> Result<()> {
+    sh::step(
+        "tests of the linter of English",
+        "the failing test is named above",
+        || {
+            prose::clippy(project)?;
+            prose::test(project)
+        },
     )
 }
 

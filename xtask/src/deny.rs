@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::project::Project;
 use crate::wheels::{self, Wheel};
-use crate::{rate_limit_service, sh};
+use crate::{prose, rate_limit_service, sh};
 
 const VERSION: &str = "0.20.2";
 
@@ -50,9 +50,16 @@ pub(crate) fn check(project: &Project) -> Result<bool> {
         let check = ["--config", "deny.toml", "check"];
         deny(&[&manifest[..], &check, arguments].concat())
     };
+    // It has rules of its own, beside its manifest.
+    let linter = |arguments: &[&str]| {
+        let manifest = ["--manifest-path", prose::MANIFEST];
+        let check = ["--config", prose::DEPENDENCIES, "check"];
+        deny(&[&manifest[..], &check, arguments].concat())
+    };
     let rules = ["licenses", "bans", "sources"];
     sh::run(deny(&["check"]).args(rules))?;
     sh::run(service(&APART).args(rules))?;
+    sh::run(&mut linter(&rules))?;
     if let Err(reason) = sh::read(&mut deny(&["fetch", "db"])) {
         let reason = format!("{reason:#}");
         let last = reason.lines().last().unwrap_or_default();
@@ -62,6 +69,7 @@ pub(crate) fn check(project: &Project) -> Result<bool> {
     let advisories = ["--disable-fetch", "advisories"];
     sh::run(deny(&["check"]).args(advisories))?;
     sh::run(&mut service(&advisories))?;
+    sh::run(&mut linter(&advisories))?;
     Ok(true)
 }
 

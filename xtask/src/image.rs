@@ -1,6 +1,6 @@
 //! The Envoy image for the compose test.
 //!
-//! The test wants the image that docker-compose.yml names. Where no registry
+//! The test needs the image that docker-compose.yml names. Where no registry
 //! can be reached, an image of the same shape is built from tests/image: a
 //! minimal Debian with the Envoy binary that the other tests use.
 

@@ -26,6 +26,7 @@ mod packages;
 mod ports;
 mod project;
 mod prometheus;
+mod prose;
 mod rate_limit_service;
 mod real_envoy;
 mod reproducible;
@@ -37,6 +38,7 @@ mod wasm_tests;
 mod wheels;
 mod zig;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -159,7 +161,12 @@ enum Command {
         #[arg(long)]
         record: bool,
     },
-    /// Before each commit: format, clippy, unit tests, build, one smoke test on Envoy.
+    /// Check the English of pages, messages and comments (tests/prose).
+    Prose {
+        /// Only these files.
+        files: Vec<PathBuf>,
+    },
+    /// Before each commit: format, clippy, prose, unit tests, build, one smoke test on Envoy.
     Check,
     /// Everything that continuous integration runs.
     Ci,
@@ -234,6 +241,7 @@ fn run(args: Args) -> Result<()> {
         }
         Command::Deny => deny::check(&project).map(drop),
         Command::Reproducible => reproducible::check(&project),
+        Command::Prose { files } => prose::check(&project, &files),
         Command::ComposeTest => compose::test(&project).map(drop),
         Command::Check => checks::check(&project),
         Command::Ci => checks::ci(&project),

@@ -1,4 +1,4 @@
-//! Who governs what: the Gateway that each connection manager stands for, and
+//! Which policies apply where: the Gateway that each connection manager stands for, and
 //! the policy of each of its routes.
 
 mod l4;
@@ -64,7 +64,7 @@ impl fmt::Display for AmbiguousListener {
     }
 }
 
-/// Finds who governs each connection manager.
+/// Finds which policies apply to each connection manager.
 ///
 /// # Errors
 /// A connection manager could stand for either of two listeners.

@@ -57,7 +57,7 @@ pub(crate) struct Effective {
     pub(crate) journal: Journal,
     /// What of that holds in the end.
     pub(crate) placements: Vec<Placement>,
-    /// What stood in the configuration and gave way.
+    /// What was in the configuration and was replaced.
     pub(crate) replaced: Vec<String>,
     /// What stood in a route and did not.
     pub(crate) kept: Vec<Kept>,

@@ -50,7 +50,7 @@ pub(crate) struct Undone {
 }
 
 impl Journal {
-    /// Makes a change of the object that is `node`, and yields what gave way.
+    /// Makes a change of the object that is `node`, and yields what it replaced.
     ///
     /// # Errors
     /// It cannot be made.

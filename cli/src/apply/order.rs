@@ -19,7 +19,7 @@ pub(crate) enum Group {
     Limits,
 }
 
-/// Why an instance stands where it stands.
+/// Why an instance is where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     /// It is the usual place of what it does.

@@ -58,7 +58,7 @@ pub(crate) enum Effect {
     Nothing(&'static str),
 }
 
-/// Whose placements are looked for.
+/// Whose placements are looked up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Scope {
     Everywhere,
@@ -114,7 +114,7 @@ pub(crate) fn destinations(
 
 /// The placements of a field, by their indices: those that carry it by name, or a
 /// part of it, or else those of the closest field around it. What Envoy does
-/// and what the filter does are looked for apart, as they share some fields.
+/// and what the filter does are looked up apart, as they share some fields.
 pub(crate) fn closest(placements: &[Placement], field: &str) -> Vec<usize> {
     let of = |by_filter: bool| {
         let own = placements.iter().enumerate();

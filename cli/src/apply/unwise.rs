@@ -1,4 +1,4 @@
-//! What policies say in vain in a configuration, though nothing fails: load
+//! What of policies has no effect in a configuration, though nothing fails: load
 //! balancers that do not go by weights of localities, sessions and traces that
 //! nothing comes of, and fields that hold for HTTP alone where a policy governs none.
 

@@ -48,7 +48,7 @@ pub(super) struct Summary {
     /// Those of an Envoy configuration, if it is checked as well.
     pub(super) envoy_files: usize,
     /// Whether it is worth a word that there are no problems: what is explained is
-    /// not thereby called right.
+    /// not called right by it.
     is_verdict: bool,
 }
 

@@ -3,7 +3,7 @@
 //! A hostcall that is denied the filter notices when its configuration is
 //! loaded, and refuses. A callback that is denied nobody notices: Envoy leaves
 //! it out, requests pass without their policies, and nothing is logged. So it
-//! is looked for here, wherever an instance of the filter stands.
+//! is searched here, wherever an instance of the filter stands.
 
 use btp_policy::Code;
 use btp_policy::node::{Node, Value};

@@ -1,4 +1,4 @@
-//! What is wrong with the filter where it stands as a dynamic module: Envoy would not
+//! What is wrong with the filter where it is a dynamic module: Envoy would not
 //! start with it, or would take it out of memory while it is at work.
 
 use btp_policy::Code;

@@ -27,9 +27,9 @@ use slot::Visit;
 /// What a change did.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// It put something into the object, and nothing gave way.
+    /// It put something into the object, and replaced nothing.
     Added,
-    /// These values gave way.
+    /// These values were replaced.
     Replaced(Vec<Replaced>),
     /// What it asks for stood there already.
     Present,

@@ -2,7 +2,7 @@
 //!
 //! Version 1, in words: the mark of a set (its time in whole nanoseconds, then its
 //! number; zeros if there is none) with the number of rates in the upper half of the
-//! second word, the rates (tokens and burst, period), then three words for each
+//! second word; the rates (tokens and burst, period), then three words for each
 //! bucket: key, when it will be full (whole nanoseconds, then 2⁻³² ns) with the
 //! rate's number in the upper half of the third. There are few rates, and many
 //! buckets.

@@ -5,7 +5,7 @@
 
 use crate::echo::Echo;
 
-/// A value and the place where it stands.
+/// A value and its place in the document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// Where the value begins; [`Mark::UNKNOWN`] for JSON.

@@ -36,7 +36,7 @@ pub struct Policy {
     pub selectors: Vec<TargetSelector>,
     /// How it takes over what a less specific policy says.
     pub merge: Option<MergeType>,
-    /// What it wants.
+    /// The policy's `spec`.
     pub spec: Spec,
 }
 

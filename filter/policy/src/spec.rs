@@ -1,4 +1,4 @@
-//! `spec`: what a policy wants. A field is a folder: its reader or its types, its
+//! `spec`: what a policy sets. A field is a folder: its reader or its types, its
 //! table (`schema`), what is checked beyond it (`checks`) and what is advised
 //! (`lints`).
 

@@ -30,7 +30,7 @@ pub(crate) fn all(block: &[u8]) -> Vec<(&[u8], &[u8])> {
     entries(block).collect()
 }
 
-/// Header pairs as the ABI wants them: a count, all sizes, then all names
+/// Header pairs as the ABI has them: a count, all sizes, then all names
 /// and values, each ended by a zero byte.
 pub(crate) fn serialize(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(serialized_size(pairs));

@@ -29,7 +29,7 @@ struct Vm {
     /// It has had an exchange.
     serves: Cell<bool>,
     number: Cell<Option<u32>>,
-    /// Until then it is not taken for dead.
+    /// Until then it is not presumed dead.
     alive_until: Cell<u64>,
     /// Its memory when the gauge was written last.
     written: Cell<u64>,

@@ -1,4 +1,4 @@
-//! Raw TCP: exactly the bytes a test wants on the wire.
+//! Raw TCP: exactly the bytes that a test puts on the wire.
 //!
 //! For malformed and non-UTF-8 headers, HTTP/1.0, pipelining, half-sent bodies
 //! and clients that vanish.

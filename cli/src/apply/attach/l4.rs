@@ -1,4 +1,4 @@
-//! Who governs connections and datagrams that are handed on as they are: the policies of
+//! Which policies apply to connections and datagrams that are handed on as they are: the policies of
 //! their route, its rule, the listener, its ListenerSet and the Gateway.
 //!
 //! As in Envoy Gateway, a field that the most specific policy leaves out is that of the
@@ -24,7 +24,7 @@ pub(crate) struct L4Attached {
     pub(crate) levels: Levels,
 }
 
-/// Finds who governs each proxy of connections and datagrams.
+/// Finds which policies apply to each proxy of connections and datagrams.
 ///
 /// # Errors
 /// One could stand for either of two listeners.

@@ -194,7 +194,7 @@ pub(super) fn note(
     }
 }
 
-/// The policies that an instance must know to tell who governs what.
+/// The policies that an instance must know to tell which of them applies.
 fn policies_of(attached: &AttachedPolicies) -> Vec<usize> {
     let attachments = &attached.attachments;
     let above = [attachments.fallback(), attachments.parent()];

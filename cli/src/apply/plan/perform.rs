@@ -97,7 +97,7 @@ impl Object {
     }
 }
 
-/// Makes a change for a spec, and notes what gave way.
+/// Makes a change for a spec, and notes what it replaced.
 pub(super) fn perform(
     scene: Scene<'_>,
     draft: &mut Draft<'_>,

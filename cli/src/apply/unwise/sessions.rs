@@ -14,7 +14,7 @@ use crate::envoy::files::Config;
 use crate::envoy::model::Model;
 use crate::envoy::tree::{field, find, text};
 
-/// What is in vain, once for each policy and cluster.
+/// What has no effect, once for each policy and cluster.
 pub(super) fn lost(
     config: &Config,
     model: &Model,

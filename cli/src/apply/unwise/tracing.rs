@@ -12,7 +12,7 @@ use crate::envoy::files::Config;
 use crate::envoy::model::Model;
 use crate::envoy::tree::{field, find};
 
-/// What is in vain, once for each listener: merged policies have the field, too.
+/// What has no effect, once for each listener: merged policies have the field, too.
 pub(super) fn untraced(config: &Config, model: &Model, effective: &[Effective]) -> Vec<Unwise> {
     let mut found = Vec::new();
     for it in effective {

@@ -187,7 +187,7 @@ impl Explanation<'_> {
         routes.map(name).collect()
     }
 
-    /// Who governs a route, or every other request.
+    /// The policies of a route, or every other request.
     fn place(&self, route: Option<&str>) -> Explained {
         Explained {
             title: match route {

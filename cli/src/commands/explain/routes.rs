@@ -1,4 +1,4 @@
-//! `btp explain --bootstrap`: who governs a route or a request of a
+//! `btp explain --bootstrap`: which policy applies to a route or a request of a
 //! configuration, and where each field is enforced.
 
 use std::fmt::Write as _;

@@ -99,7 +99,7 @@ pub(super) fn change(cluster: &mut Node, part: &HttpPart) -> Result<Outcome, Cha
     })
 }
 
-/// What gave way to a change of the options. In a cluster that had none,
+/// What was replaced by a change of the options. In a cluster that had none,
 /// everything in them comes from its older fields, and is called as there.
 fn replaced(before: &Node, after: &Node, is_new: bool) -> Vec<Replaced> {
     let mut found = Vec::new();

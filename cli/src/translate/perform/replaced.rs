@@ -7,7 +7,7 @@ use btp_policy::node::{Node, Value};
 
 use crate::envoy::tree::{field, same};
 
-/// A value that gave way to a change. Prints as `route.timeout (was "15s")`.
+/// A value that a change replaced. Prints as `route.timeout (was "15s")`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replaced {
     /// The place below the changed object, as it is spelt there.
@@ -17,7 +17,7 @@ pub struct Replaced {
 }
 
 impl Replaced {
-    /// `was` gave way at `path`.
+    /// `was` was replaced at `path`.
     pub(crate) fn new(path: impl Into<String>, was: &Node) -> Self {
         Self {
             path: path.into(),

@@ -32,7 +32,7 @@ fn gave_way(path: &str, was: i32) -> Outcome {
     }])
 }
 
-/// What a cluster says of the values that gave way to a spec.
+/// What a cluster says of the values that a spec replaced.
 fn lines(cluster: &str, spec: &str) -> Vec<String> {
     let spec = json::parse(spec.as_bytes()).unwrap();
     let mut cluster = json::parse(cluster.as_bytes()).unwrap();

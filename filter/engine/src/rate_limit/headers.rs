@@ -1,5 +1,4 @@
-//! The headers that tell a client of the rules that counted its request and of
-//! what is left: x-ratelimit-* of the slowest rule
+//! The headers that tell a client of the rules that counted its request and of what is left. They are x-ratelimit-* of the slowest rule
 //! (draft-polli-ratelimit-headers-03, in the form that Envoy's local rate
 //! limit filter gives them), or `RateLimit-Policy` and `RateLimit` of each
 //! (draft-ietf-httpapi-ratelimit-headers-10).

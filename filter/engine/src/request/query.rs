@@ -62,7 +62,7 @@ impl<'a, 'n> Query<'a, 'n> {
     }
 
     /// The first value of this name; `None` if it is not one of the names that
-    /// were looked for.
+    /// were asked about.
     pub(super) fn get(&self, name: &str) -> Option<Option<(usize, &'a [u8])>> {
         self.found.get(self.names.place(name.as_bytes())?).copied()
     }

@@ -33,7 +33,7 @@ pub(super) fn usable(accept: &[u8]) -> &[u8] {
 }
 
 /// The variant that the client likes best; of equals one that it names, and
-/// of those, or if none is to its taste, the first.
+/// of those, or if none is acceptable, the first.
 pub(super) fn choose<'a>(accept: Option<&[u8]>, variants: &'a [Variant]) -> Option<&'a Variant> {
     let accept = accept.unwrap_or_default();
     let mut best: Option<(&Variant, Liking)> = None;

@@ -90,7 +90,7 @@ struct UpstreamObserver {
 /// Exchanges in a row whose attempts are seen before the upstream instance is
 /// trusted again.
 const WANTED_AFTER_A_MISS: u32 = 32;
-/// Old reservations that are looked for with each exchange.
+/// Old reservations that are looked up with each exchange.
 const SWEPT: usize = 2;
 
 impl UpstreamObserver {

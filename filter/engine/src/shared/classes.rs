@@ -6,7 +6,7 @@
 //! than the bound; so a class gets its whole reserve at any time.
 //!
 //! A claim has the number of its class in the lowest four bits of its key, by which it
-//! differs from the key itself: claims look as they always did, and one that was made
+//! differs from the key itself. Claims look as they always did, and one that was made
 //! without a class, before an update or by another release, is of no class.
 
 use btp_policy::spec::MOST_CLASSES;

@@ -1,4 +1,4 @@
-//! Who governs connections and datagrams, which Envoy hands on as they are.
+//! Which policies apply to connections and datagrams, which Envoy hands on as they are.
 //!
 //! As in Envoy Gateway, a policy there is completed by the less specific ones, field by
 //! field: those of the rule, the route, the listener, its ListenerSet and the Gateway.

@@ -1,4 +1,4 @@
-//! Who governs what.
+//! Which policies apply where.
 
 mod connections;
 mod listener_sets;

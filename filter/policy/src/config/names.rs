@@ -1,5 +1,5 @@
 //! The names of policies: each is there once. Kubernetes sees to that in a
-//! cluster; in a configuration of one's own a second policy of the same name
+//! cluster; in a configuration of your own a second policy of the same name
 //! would lose every target to the first, share its accounts, and nobody would
 //! know which of the two a message or a metric speaks of.
 

@@ -30,7 +30,7 @@ pub static POLICY: Object = object(
         ),
         required(
             "spec",
-            "What the policy is for, and what it wants there.",
+            "What the policy is for, and what it sets there.",
             Shape::Object(&SPEC),
         ),
         optional(
@@ -64,7 +64,7 @@ pub(crate) static SERVICE_POLICY: Object = object(
         ),
         required(
             "spec",
-            "Which Services the policy is for, and what it wants there.",
+            "Which Services the policy is for, and what it sets there.",
             Shape::Object(&SERVICE_SPEC),
         ),
         optional(

@@ -77,7 +77,7 @@ impl Instead {
 }
 
 /// The most command operators in the rules of a policy: what of a request they
-/// print is looked for in each.
+/// print is looked up in each.
 const MOST_OPERATORS: usize = 1024;
 
 /// The most rules of a policy that look at requests: what they find is kept
@@ -211,7 +211,7 @@ impl OverrideRule {
         let keeps_body = response.body == NewBody::Original;
         if keeps_body && matches!(self.keep, KeepHeaders::Named(_)) {
             let reason = "has keepHeaders beside keepBody: true, which keeps all headers; \
-                          leave it out, or name what shall go in header.remove";
+                          leave it out, or name what is to go in header.remove";
             problems.note(&at.path, at.node.mark, Code::ExcludedField, reason);
         }
         if !keeps_body && self.keep == KeepHeaders::None && !response.headers.remove.is_empty() {

@@ -30,7 +30,7 @@ pub struct Retry {
     pub base_interval: Option<Duration>,
     /// The longest pause.
     pub max_interval: Option<Duration>,
-    /// Methods whose requests may be tried again; none: all, or those that conditions
+    /// Methods whose requests may be retried; none: all, or those that conditions
     /// name. An extension.
     pub methods: Vec<String>,
 }
@@ -155,7 +155,7 @@ fn read_back_off(at: Cursor<'_>, problems: &mut Problems) -> Option<[Option<Dura
     Some([base, max])
 }
 
-/// Conditions, or triggers and status codes for all methods. Codes of one's own take the
+/// Conditions, or triggers and status codes for all methods. Codes of your own take the
 /// place of the default one; so does naming triggers.
 fn read_retry_on(at: Cursor<'_>, problems: &mut Problems) -> Option<Vec<RetryCondition>> {
     let object = at.object_of(&schema::RETRY_ON, problems)?;

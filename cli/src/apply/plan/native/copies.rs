@@ -25,7 +25,7 @@ use crate::translate::{Change, Operation};
 
 /// The name of the copy of a cluster for a spec,
 /// `<cluster>-<namespace>-<policy>`: as stable as these names, and with a
-/// number where another cluster is called that. It is taken then.
+/// number where another cluster has that name. It is taken then.
 pub(super) fn name(
     policies: &[Policy],
     effective: &[Effective],

@@ -1,4 +1,4 @@
-//! `retry` and `retryConstraint`: for what the request is tried again, and within which
+//! `retry` and `retryConstraint`: for what the request is retried, and within which
 //! budget.
 
 use btp_policy::spec::{Retry, RetryConstraint, RetryOn, Scope};
@@ -27,10 +27,10 @@ pub(super) fn decide(retry: &Retry, budget: Option<&RetryConstraint>, asked: &As
     }
     let count = retry.num_retries;
     let answer = match (count, is_retried) {
-        (0, _) => "is never tried again: numRetries is 0".to_owned(),
-        (_, false) => format!("is never tried again: {method} is none of the methods"),
-        (1, true) => "is tried again once at most".to_owned(),
-        (_, true) => format!("is tried again {count} times at most"),
+        (0, _) => "is never retried: numRetries is 0".to_owned(),
+        (_, false) => format!("is never retried: {method} is none of the methods"),
+        (1, true) => "is retried once at most".to_owned(),
+        (_, true) => format!("is retried {count} times at most"),
     };
     if let Some(budget) = budget {
         items.push(Item::new(

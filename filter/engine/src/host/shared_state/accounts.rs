@@ -1,5 +1,5 @@
 //! Accounts of retry budgets: numbers that all workers add to. What each entry
-//! comes to is seen by all at once, so that a worker can enter what it wants to
+//! comes to is seen by all at once, so that a worker can enter what it is going to
 //! hold first and look afterwards.
 //!
 //! A host shows each entry as a metric of its family, with the labels that the

@@ -51,7 +51,7 @@ pub struct HeldCredit {
 
 /// The journals of all workers.
 pub trait Journals: Cells<PageId> {
-    /// This worker; `None` if it has no journal. A worker that was taken for dead
+    /// This worker; `None` if it has no journal. A worker that was presumed dead
     /// gets another number.
     fn worker(&self) -> Option<WorkerId>;
 }

@@ -15,7 +15,7 @@ fn claim(key: u64, worker: u64) -> Claim {
     Claim { key, worker }
 }
 
-/// Worker 1 or 2 wants so much of key 7.
+/// Worker 1 or 2 claims so much of key 7.
 fn take(host: &FakeHost, worker: u64, amount: u64) -> Change {
     QUOTA.take(host, claim(7, worker), (amount, amount))
 }

@@ -28,8 +28,8 @@ pub(crate) static CIRCUIT_BREAKER: Object = object(
         .or("1024"),
         optional(
             "maxParallelRetries",
-            "Retries under way to the cluster at most; beyond it a failed request is not tried \
-             again.",
+            "Retries under way to the cluster at most; beyond it a failed request is not \
+             retried.",
             LIMIT,
         )
         .or("1024; beside retryConstraint, which counts for itself, 4294967295"),

@@ -341,7 +341,7 @@ pub(crate) static DYNAMIC_MODULE: Object = object(
 pub(crate) static ENDPOINT_OVERRIDE: Object = object(
     &[required(
         "extractFrom",
-        "Where the endpoint's address is looked for, in this order; the first that names a \
+        "Where the endpoint's address is looked up, in this order; the first that names a \
              healthy one is taken.",
         list(1, 10, &Shape::Object(&EXTRACT_FROM)),
     )],

@@ -1,6 +1,6 @@
-//! `retry.retryOn.conditions`: for what requests of some methods are tried again.
+//! `retry.retryOn.conditions`: for what requests of some methods are retried.
 //!
-//! An extension. One policy can so have failed connections tried again for all methods,
+//! An extension. One policy can so have failed connections retried for all methods,
 //! and statuses for those that may be sent twice.
 
 use super::{DEFAULT_TRIGGERS, Retry, Trigger, read_methods, read_status_codes, read_triggers};
@@ -17,7 +17,7 @@ pub struct RetryCondition {
     pub methods: Vec<String>,
 }
 
-/// For what a request is tried again.
+/// For what a request is retried.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RetryOn {
     /// Names of failures; status codes have brought theirs along.
@@ -50,7 +50,7 @@ impl RetryOn {
         rest
     }
 
-    /// Whether nothing is tried again.
+    /// Whether nothing is retried.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.triggers.is_empty() && self.status_codes.is_empty()
@@ -104,7 +104,7 @@ impl RetryCondition {
 }
 
 impl Retry {
-    /// For what requests of every method are tried again; `None`: no condition is for
+    /// For what requests of every method are retried; `None`: no condition is for
     /// all methods.
     #[must_use]
     pub fn for_all_methods(&self) -> Option<RetryOn> {
@@ -113,7 +113,7 @@ impl Retry {
         is_there.then(|| self.on(None))
     }
 
-    /// For what requests of methods are tried again for which conditions have more than
+    /// For what requests of methods are retried for which conditions have more than
     /// for all; others go by [`Self::for_all_methods`].
     #[must_use]
     pub fn by_method(&self) -> Vec<(Vec<String>, RetryOn)> {

@@ -149,7 +149,7 @@ impl Linter<'_, '_> {
                 &["retry", "perRetry", "timeout"],
                 Code::TimeoutWithoutTrigger,
                 "ends a try without another one: only the triggers reset, gateway-error and \
-                 5xx have a try that took too long tried again",
+                 5xx have a try that took too long retried",
             );
         }
         let request = self.duration(&["timeout", "http", "requestTimeout"]);

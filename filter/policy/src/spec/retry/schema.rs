@@ -9,7 +9,7 @@ pub(crate) static RETRY: Object = object(
     &[
         optional(
             "numRetries",
-            "How often a request is tried again after its first attempt.",
+            "How often a request is retried after its first attempt.",
             ours(&COUNT, &integer(0, UINT32)),
         )
         .by(Owner::Envoy)
@@ -30,14 +30,14 @@ pub(crate) static RETRY: Object = object(
         .by(Owner::Envoy),
         optional(
             "retryOn",
-            "For which failures a request is tried again.",
+            "For which failures a request is retried.",
             Shape::Object(&RETRY_ON),
         )
         .by(Owner::Envoy)
         .or("connect-failure, refused-stream, unavailable, cancelled, and status 503"),
         extension(
             "methods",
-            "Methods whose requests may be tried again, in capitals; Idempotent stands for GET, \
+            "Methods whose requests may be retried, in capitals; Idempotent stands for GET, \
              HEAD, OPTIONS, TRACE, PUT and DELETE.",
             list(1, 16, &TOKEN),
         )
@@ -94,14 +94,14 @@ pub(crate) static RETRY_ON: Object = object(
         .or("connect-failure, refused-stream, unavailable, cancelled, retriable-status-codes"),
         optional(
             "httpStatusCodes",
-            "Statuses for which a request is tried again; they bring the trigger \
+            "Statuses for which a request is retried; they bring the trigger \
              retriable-status-codes along.",
             many(&STATUS),
         )
         .or("none; without retryOn 503"),
         extension(
             "conditions",
-            "For which failures requests of which methods are tried again, in place of \
+            "For which failures requests of which methods are retried, in place of \
              triggers, httpStatusCodes and retry.methods: for what any condition says that \
              holds for the method.",
             list(1, super::MAX_CONDITIONS, &Shape::Object(&CONDITION)),

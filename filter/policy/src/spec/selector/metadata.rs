@@ -10,7 +10,7 @@ use crate::read::Cursor;
 /// A condition on one value of the dynamic metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetadataCondition {
-    /// Where it stands: the namespace, then one key for each level.
+    /// Its path: the namespace, then one key for each level.
     pub path: Vec<String>,
     /// What it must be.
     pub condition: MetadataMatch,

@@ -21,7 +21,7 @@ pub(crate) static TCP_KEEPALIVE: Object = object(
         .checked(checks::whole_seconds),
         optional(
             "probes",
-            "Probes without an answer after which the peer is taken for gone.",
+            "Probes without an answer after which the peer is presumed gone.",
             ours(&ANY_INTEGER, &integer(0, UINT32)),
         )
         .or("the operating system's: 9 on Linux"),
