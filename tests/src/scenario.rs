@@ -31,10 +31,24 @@ pub struct Table {
     pub name: String,
     /// Names of the routes to the upstream.
     pub routes: Vec<String>,
+    /// The clusters of routes that do not send to `backend`.
+    #[serde(default)]
+    pub clusters: BTreeMap<String, ClusterSpec>,
     /// The plugin configuration.
     pub config: Value,
     /// The rows, which run in order.
     pub scenarios: Vec<Scenario>,
+}
+
+/// A cluster to the upstream.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterSpec {
+    /// Its name.
+    pub name: String,
+    /// `filter_metadata.btp.backends`: the Services that it stands for.
+    #[serde(default)]
+    pub backends: Vec<String>,
 }
 
 /// One exchange.

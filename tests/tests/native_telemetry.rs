@@ -19,6 +19,11 @@ impl Traced {
     /// Routes `/plain` without a policy and `/` with this `tracing`. Of itself the listener
     /// traces nothing by chance.
     async fn start(tracing: &Value) -> Result<Self> {
+        Self::start_with(tracing, &zipkin()).await
+    }
+
+    /// With spans for this provider.
+    async fn start_with(tracing: &Value, provider: &Value) -> Result<Self> {
         let upstreams = upstreams(1).await?;
         let collector = Upstream::start().await?;
         let mut bootstrap = Builder::new()
@@ -28,7 +33,7 @@ impl Traced {
             .route(Route::cluster("/plain", "plain"))
             .route(Route::cluster("/", "backend"))
             .build()?;
-        trace(&mut bootstrap);
+        trace(&mut bootstrap, provider);
         bootstrap.govern("backend", &json!({"telemetry": {"tracing": tracing}}))?;
         let envoy = Envoy::start(&bootstrap).await?;
         Ok(Self {
@@ -67,10 +72,27 @@ impl Traced {
     }
 }
 
-fn trace(bootstrap: &mut Bootstrap) {
+fn zipkin() -> Value {
+    json!({"name": "envoy.tracers.zipkin", "typed_config": {
+        "@type": "type.googleapis.com/envoy.config.trace.v3.ZipkinConfig",
+        "collector_cluster": "collector",
+        "collector_endpoint": "/api/v2/spans",
+        "collector_endpoint_version": "HTTP_JSON"}})
+}
+
+fn open_telemetry() -> Value {
+    json!({"name": "envoy.tracers.opentelemetry", "typed_config": {
+        "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
+        "service_name": "shop",
+        "http_service": {"http_uri": {
+            "uri": "http://collector/v1/traces", "cluster": "collector", "timeout": "1s"}}}})
+}
+
+fn trace(bootstrap: &mut Bootstrap, provider: &Value) {
     bootstrap.edit(|config| {
         config["layered_runtime"] = json!({"layers": [{"name": "test", "static_layer": {
-            "tracing.zipkin.min_flush_spans": 1}}]});
+            "tracing.zipkin.min_flush_spans": 1,
+            "tracing.opentelemetry.min_flush_spans": 1}}]});
         let listener = &mut config["static_resources"]["listeners"][0];
         let hcm = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
         hcm["tracing"] = json!({
@@ -78,11 +100,7 @@ fn trace(bootstrap: &mut Bootstrap) {
             "spawn_upstream_span": true,
             "custom_tags": [{"tag": "place", "literal": {"value": "listener"}},
                 {"tag": "kept", "literal": {"value": "listener"}}],
-            "provider": {"name": "envoy.tracers.zipkin", "typed_config": {
-                "@type": "type.googleapis.com/envoy.config.trace.v3.ZipkinConfig",
-                "collector_cluster": "collector",
-                "collector_endpoint": "/api/v2/spans",
-                "collector_endpoint_version": "HTTP_JSON"}},
+            "provider": provider,
         });
     });
 }
@@ -155,6 +173,37 @@ async fn spans_have_the_names_and_tags_of_the_policy() -> Result<()> {
     ] {
         ensure!(tags[tag] == value, "{tag}: {tags}");
     }
+    Ok(())
+}
+
+/// Spans come as Protobuf, in which texts are as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn open_telemetry_gets_the_same_spans() -> Result<()> {
+    let tracing = |sampling: Value| {
+        json!({"samplingFraction": sampling, "tags": {"place": "route"},
+            "spanName": {"client": "shop %REQ(:METHOD)%", "server": "call %UPSTREAM_CLUSTER%"}})
+    };
+    let traced = Traced::start_with(&tracing(whole()), &open_telemetry()).await?;
+    traced.ask(1, &Request::get("/")).await?;
+    for text in [
+        "shop GET",
+        "call backend",
+        "place",
+        "route",
+        "kept",
+        "listener",
+    ] {
+        wait::until_async(text, SOON, async || {
+            let spans = traced.collector.requests_under("/v1/traces");
+            let has = |body: &[u8]| body.windows(text.len()).any(|it| it == text.as_bytes());
+            Ok(spans.iter().any(|it| has(&it.body)).then_some(()))
+        })
+        .await?;
+    }
+    let traced = Traced::start_with(&tracing(none()), &open_telemetry()).await?;
+    traced.ask(10, &Request::get("/")).await?;
+    let spans = traced.collector.requests_under("/v1/traces");
+    ensure!(spans.is_empty(), "{} requests with spans", spans.len());
     Ok(())
 }
 

@@ -36,6 +36,11 @@ async fn retry() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn services() -> anyhow::Result<()> {
+    run("tests/scenarios/services.json").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fault() -> anyhow::Result<()> {
     run("tests/scenarios/fault.json").await
 }

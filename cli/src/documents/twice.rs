@@ -42,12 +42,18 @@ impl Twice {
     }
 }
 
+/// The first object of a name.
+struct First {
+    kind: String,
+    place: String,
+}
+
 fn take_out(
-    kind: &str,
+    usual_kind: &str,
     objects: &mut Vec<Object>,
     sources: &[Source],
 ) -> (Vec<Object>, Vec<Finding>) {
-    let mut first: BTreeMap<(String, String), String> = BTreeMap::new();
+    let mut first: BTreeMap<(String, String), First> = BTreeMap::new();
     let mut out = (Vec::new(), Vec::new());
     for object in std::mem::take(objects) {
         let Some(key) = key(&object.node) else {
@@ -55,19 +61,32 @@ fn take_out(
             objects.push(object);
             continue;
         };
-        let Some(place) = first.get(&key) else {
-            first.insert(key, place_of(&object, sources));
+        let kind = object.node.field("kind").and_then(Node::as_str);
+        let kind = kind.unwrap_or(usual_kind);
+        let Some(it) = first.get(&key) else {
+            let place = place_of(&object, sources);
+            let kind = kind.to_owned();
+            first.insert(key, First { kind, place });
             objects.push(object);
             continue;
         };
+        let place = &it.place;
         let full_name = match kind {
             "Namespace" => key.1,
             _ => format!("{}/{}", key.0, key.1),
         };
-        let reason = format!(
-            "names {kind} {full_name}, which is defined twice: here and in {place}; \
-             keep one of them, or give one another name"
-        );
+        let reason = if kind == it.kind {
+            format!(
+                "names {kind} {full_name}, which is defined twice: here and in {place}; \
+                 keep one of them, or give one another name"
+            )
+        } else {
+            format!(
+                "is also the name of the {} in {place}: metrics and reports know a policy by its \
+                 name alone; give one of them another name",
+                it.kind
+            )
+        };
         let mark = FieldPath::from(NAME).closest(&object.node).mark;
         let problem = Problem::new(NAME, Code::DefinedTwice, reason).at(mark);
         out.1

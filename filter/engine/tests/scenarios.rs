@@ -43,6 +43,11 @@ fn retry() {
 }
 
 #[test]
+fn services() {
+    run(include_str!("../../../tests/scenarios/services.json"));
+}
+
+#[test]
 fn fault() {
     run(include_str!("../../../tests/scenarios/fault.json"));
 }
@@ -78,6 +83,19 @@ fn run(table: &str) {
     let failures: Vec<String> = scenarios
         .iter()
         .flat_map(|scenario| {
+            proxy.host.cluster = Some(b"backend".to_vec());
+            proxy.host.backends.clear();
+            let route = scenario["request"]["path"]
+                .as_str()
+                .unwrap()
+                .split('/')
+                .nth(1);
+            if let Some(own) = table["clusters"].get(route.unwrap_or_default()) {
+                proxy.host.cluster = own["name"].as_str().map(|it| it.as_bytes().to_vec());
+                let backends = own["backends"].as_array().into_iter().flatten();
+                let backends = backends.filter_map(Value::as_str);
+                proxy.host.backends = backends.map(str::to_owned).collect();
+            }
             let outcome = play(&mut proxy, &table["routes"], &scenario["request"], scenario);
             let wrong = differences(&scenario["expect"], &outcome);
             wrong

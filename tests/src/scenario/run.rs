@@ -1,15 +1,18 @@
 //! Runs a table on a real Envoy, row by row.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
 use super::{Expect, Observed, Protocol, Scenario, Table, check};
+use crate::bootstrap::cluster;
 use crate::client::{grpc, h1, h2};
 use crate::{Body, Bootstrap, Builder, Envoy, Request, Route, Upstream, wait};
 
@@ -131,12 +134,21 @@ fn bootstrap(
         .cluster("backend", upstream)
         .cluster_h2("backend-h2", upstream)
         .cluster("down", down);
+    let mut known = BTreeSet::new();
+    for it in table.clusters.values().filter(|it| known.insert(&it.name)) {
+        let mut own = cluster(&it.name, upstream);
+        if !it.backends.is_empty() {
+            own["metadata"]["filter_metadata"]["btp"]["backends"] = json!(it.backends);
+        }
+        builder = builder.raw_cluster(own);
+    }
     for name in &table.routes {
         let prefix = format!("/{name}/");
         let grpc = Route::cluster(&prefix, "backend-h2")
             .named(name)
-            .edit(|route| route["match"]["grpc"] = serde_json::json!({}));
-        let plain = Route::cluster(&prefix, "backend").named(name);
+            .edit(|route| route["match"]["grpc"] = json!({}));
+        let own = table.clusters.get(name).map_or("backend", |it| &it.name);
+        let plain = Route::cluster(&prefix, own).named(name);
         builder = builder.route(grpc).route(plain);
     }
     builder

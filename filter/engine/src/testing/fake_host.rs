@@ -55,7 +55,7 @@ pub struct FakeHost {
     /// The cluster.
     pub cluster: Option<Vec<u8>>,
     /// What the cluster's metadata says in `btp.backends`.
-    pub backends: Vec<&'static str>,
+    pub backends: Vec<String>,
     /// The client's protocol.
     pub protocol: Option<&'static str>,
     /// The host that the request was sent to.
@@ -238,7 +238,8 @@ impl Host for FakeHost {
 
     fn backends<R>(&self, read: impl FnOnce(&[&str]) -> R) -> R {
         self.count_lookup();
-        read(&self.backends)
+        let backends: Vec<&str> = self.backends.iter().map(String::as_str).collect();
+        read(&backends)
     }
 
     fn route<R>(&self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R {

@@ -12,6 +12,8 @@ const BUDGET: Here = Says(
      spec.circuitBreaker.retryBudget, of those in flight",
 );
 const BACKEND: Here = Says("attach the policy to the routes that lead there, or to the Gateway");
+const SERVICE: Here =
+    Says("attach it to the routes that lead there, or write an XBackendTrafficPolicy");
 const OTHER_API: Here = Says("a policy is for routes and Gateways of the Gateway API");
 
 pub(super) const FIELDS: Words = &[
@@ -311,7 +313,7 @@ pub(super) const VALUES: Words = &[
 const REGEX: Here = Is("RegularExpression");
 
 const NO_TARGETS: &[(&str, Here)] = &[
-    ("Service", BACKEND),
+    ("Service", SERVICE),
     ("Backend", BACKEND),
     ("Deployment", BACKEND),
     ("VirtualService", OTHER_API),
