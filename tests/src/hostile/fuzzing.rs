@@ -36,8 +36,8 @@ fn told(all: &[Runs]) -> String {
         "\n## Fuzzing\n\n\
          From [reliability/fuzz.json](reliability/fuzz.json), which `cargo xtask fuzz --record`\n\
          writes. `exchange` and `seeded` play scripts: any event in any order, on several workers,\n\
-         with updates and dead machines, against all capabilities at once; what the engine decides\n\
-         must fit the moment, and in the end every account is zero\n\
+         with updates and dead machines, against all capabilities at once. Each decision of the engine\n\
+         must be valid at that moment, and in the end every account must be zero\n\
          (`filter/engine/src/testing/script.rs`). The other targets feed a parser.\n\n\
          | target | inputs | events | seconds | day | commit |\n|---|---|---|---|---|---|\n",
     );
@@ -53,7 +53,7 @@ fn told(all: &[Runs]) -> String {
             run.commit,
         );
     }
-    section.push_str("\nFound on the way there, and repaired:\n\n");
+    section.push_str("\nFound by these runs, and fixed:\n\n");
     let found = all.iter().flat_map(|run| &run.findings);
     found.for_each(|finding| {
         let _ = writeln!(section, "- {finding}");

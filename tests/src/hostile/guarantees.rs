@@ -57,23 +57,23 @@ pub const ALL: &[Guarantee] = &[
     },
     Guarantee {
         name: "log",
-        what: "the filter logs no error but the known complaints about full tables and buffers",
+        what: "the filter logs no error except the known ones about full tables and buffers",
     },
     Guarantee {
         name: "denied",
-        what: "a route with `requests: 0` answers 429 on every worker, in the words of the latest configuration, and its upstream sees nothing",
+        what: "a route with `requests: 0` answers 429 on every worker, with the text of the latest configuration, and its upstream sees nothing",
     },
     Guarantee {
         name: "updates",
-        what: "a good update is accepted and in force on every worker, also right after one that is refused; no worker says that it has an older one or none",
+        what: "a good update is accepted and in force on every worker, even right after a refused one; no worker reports an older configuration or none",
     },
     Guarantee {
         name: "honest",
-        what: "each honest request (HTTP/1, HTTP/2, gRPC) gets its right answer, throughout",
+        what: "each honest request (HTTP/1, HTTP/2, gRPC) always gets the right answer",
     },
     Guarantee {
         name: "accounts",
-        what: "within 25 s of idleness (13 s are documented, 17 s for credit of a retry budget) every account is zero: requests in flight, delayed requests, bytes of bodies, held retries; and no stream of Envoy is left",
+        what: "within 25 s of idleness (13 s are documented, 17 s for credit of a retry budget) every account is zero: requests in flight, delayed requests, bytes of bodies, held retries; and Envoy has no stream left",
     },
     Guarantee {
         name: "bodies",
@@ -81,7 +81,7 @@ pub const ALL: &[Guarantee] = &[
     },
     Guarantee {
         name: "smuggling",
-        what: "the upstream sees no request that stood in a body, and nothing that is no request",
+        what: "the upstream sees no request that was part of a body, and only requests",
     },
     Guarantee {
         name: "counted",

@@ -57,13 +57,13 @@ pub fn parse(log: &str) -> Result<(Campaign, Vec<Round>)> {
 pub fn page(campaign: &Campaign, rounds: &[Round]) -> String {
     let mut page = format!(
         "# Reliability\n\n\
-         Written by `cargo xtask campaign` from [its raw log](reliability/campaign.jsonl); do not\n\
-         edit. Hostile clients and a hostile upstream, on loopback, against an Envoy with all\n\
-         capabilities switched on, while honest clients ask and the configuration changes. A short\n\
-         run of the same is part of CI (`tests/tests/hostile.rs`).\n\n\
+         `cargo xtask campaign` writes this page from [its raw log](reliability/campaign.jsonl); do not\n\
+         edit it. Hostile clients and a hostile upstream attack an Envoy with all capabilities switched\n\
+         on, on loopback, while honest clients send requests and the configuration changes. CI includes\n\
+         a short campaign (`tests/tests/hostile.rs`).\n\n\
          | | |\n|---|---|\n\
          | begun | {} |\n| Envoy | {} |\n| filter | commit {} |\n| seed | {} |\n\
-         | asked for | {} minutes |\n",
+         | planned | {} minutes |\n",
         campaign.date, campaign.envoy, campaign.commit, campaign.seed, campaign.minutes,
     );
     totals(&mut page, rounds);
@@ -72,13 +72,13 @@ pub fn page(campaign: &Campaign, rounds: &[Round]) -> String {
     tried(&mut page, rounds);
     page.push_str(
         "\n## What a stage is\n\n\
-         An Envoy with one or two workers and one of two sets of policies\n\
-         (`tests/src/hostile/policies.rs`): faults with delays and `maxActive`; `requestBuffer` in\n\
-         mode Buffer with `minDataRate`, `maxDuration` and `maxTotal`, or in mode Stream; overrides\n\
-         with operators of the request, variants and redirects; limits with `Distinct` clients (1024\n\
-         at a time), a queue and 200 places; retries with a budget, the filter also at the upstream\n\
-         position. Policies come by ECDS and change every 0.4 s. Attackers choose paths among three\n\
-         routes under these policies, one of them refusing everything.\n",
+         A stage is an Envoy with one or two workers and one of two sets of policies\n\
+         (`tests/src/hostile/policies.rs`). The policies have faults with delays and `maxActive`;\n\
+         `requestBuffer` in mode Buffer with `minDataRate`, `maxDuration` and `maxTotal`, or in mode\n\
+         Stream; overrides with operators of the request, variants and redirects; limits with `Distinct`\n\
+         clients (1024 at a time), a queue and 200 places; and retries with a budget. The filter is also\n\
+         at the upstream position. Policies come by ECDS and change every 0.4 s. Attackers choose paths\n\
+         among three routes under these policies, one of which refuses everything.\n",
     );
     page
 }
@@ -124,7 +124,7 @@ fn findings(page: &mut String, rounds: &[Round]) {
 }
 
 fn held(page: &mut String, rounds: &[Round]) {
-    page.push_str("\n## Guarantees\n\nAsked after each round.\n\n| guarantee | held in | what |\n|---|---|---|\n");
+    page.push_str("\n## Guarantees\n\nChecked after each round.\n\n| guarantee | held in | what |\n|---|---|---|\n");
     for guarantee in guarantees::ALL {
         let broken = |round: &&Round| {
             round
@@ -145,9 +145,9 @@ fn held(page: &mut String, rounds: &[Round]) {
     let _ = writeln!(
         page,
         "\nThe slowest honest request took {} ms (hostile clients, Envoy and upstreams share the\n\
-         machine). Accounts were at zero and all was asked at most {} ms after an attack. The\n\
-         longest body that an upstream saw had {} bytes, of 65,536 allowed. Envoy's memory grew by\n\
-         {} MiB at most, over all rounds of a stage, and a VM by {:.1} MiB to {:.1} MiB.",
+         machine). All accounts were zero, and all guarantees checked, at most {} ms after an attack.\n\
+         The longest body that reached an upstream had {} bytes, of 65,536 allowed. Over all rounds of\n\
+         a stage Envoy's memory grew by at most {} MiB, and a VM by at most {:.1} MiB, to {:.1} MiB.",
         thousands(most(|it| it.slowest_ms)),
         thousands(most(|it| it.settled_ms)),
         thousands(most(|it| it.largest_body)),
@@ -170,7 +170,7 @@ fn tried(page: &mut String, rounds: &[Round]) {
     for (answer, count) in rounds.iter().flat_map(|round| &round.answers) {
         *answers.entry(answer).or_default() += count;
     }
-    page.push_str("\nWhat attackers were answered, in all:\n\n| answer | times |\n|---|---|\n");
+    page.push_str("\nAll answers to attackers:\n\n| answer | times |\n|---|---|\n");
     for (answer, count) in answers {
         let _ = writeln!(page, "| {answer} | {} |", thousands(count));
     }
