@@ -6,7 +6,7 @@ pub(crate) static EXPRESSION: Object = object(
     &[
         required(
             "key",
-            "The label that is looked at.",
+            "Name of the label.",
             ours(&ANY_TEXT, &text(1, 317)),
         ),
         required(
@@ -19,7 +19,7 @@ pub(crate) static EXPRESSION: Object = object(
         ),
         optional(
             "values",
-            "Values for In and NotIn, at least one; none for the others.",
+            "Values for In and NotIn, at least one; none for Exists and DoesNotExist.",
             many(&ANY_TEXT),
         ),
     ],
