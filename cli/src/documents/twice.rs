@@ -65,8 +65,8 @@ fn take_out(
             _ => format!("{}/{}", key.0, key.1),
         };
         let reason = format!(
-            "names {kind} {full_name}, which is defined twice: here and in {place}; \
-             keep one of them, or give one another name"
+            "names {kind} {full_name}, which is defined twice: here and in {place}; remove or \
+             rename one of them"
         );
         let mark = FieldPath::from(NAME).closest(&object.node).mark;
         let problem = Problem::new(NAME, Code::DefinedTwice, reason).at(mark);

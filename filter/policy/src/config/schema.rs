@@ -125,11 +125,7 @@ pub(super) static GATEWAY: Object = object(
 
 pub(super) static LISTENER_SET: Object = object(
     &[
-        required(
-            "name",
-            "Name of the ListenerSet, as in targetRefs.",
-            NAME,
-        ),
+        required("name", "Name of the ListenerSet, as in targetRefs.", NAME),
         optional(
             "namespace",
             "Namespace of the ListenerSet, in which policies for it must be.",
@@ -170,11 +166,7 @@ pub(super) static ATTACHMENT: Object = object(
             "The policy that applies to every route, as namespace/name.",
             text(1, 4096),
         ),
-        optional(
-            "onlyRoute",
-            "Name of the only route.",
-            text(1, 4096),
-        ),
+        optional("onlyRoute", "Name of the only route.", text(1, 4096)),
     ],
     &[rule(
         Code::NotExactlyOne,
@@ -242,12 +234,7 @@ pub(super) static CONFIG_MAP: Object = object(
             Shape::Choice(&["v1"]),
         )
         .or("v1"),
-        optional(
-            "kind",
-            "Kind of the object.",
-            Shape::Choice(&["ConfigMap"]),
-        )
-        .or("ConfigMap"),
+        optional("kind", "Kind of the object.", Shape::Choice(&["ConfigMap"])).or("ConfigMap"),
         required(
             "metadata",
             "Name and namespace by which bodies refer to the ConfigMap.",

@@ -4,11 +4,7 @@ use crate::schema::shape::*;
 
 pub(crate) static EXPRESSION: Object = object(
     &[
-        required(
-            "key",
-            "Name of the label.",
-            ours(&ANY_TEXT, &text(1, 317)),
-        ),
+        required("key", "Name of the label.", ours(&ANY_TEXT, &text(1, 317))),
         required(
             "operator",
             "In, NotIn, Exists or DoesNotExist.",

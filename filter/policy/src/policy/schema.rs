@@ -122,11 +122,7 @@ pub(crate) static METADATA: Object = object(
         optional("finalizers", UNUSED[3], Shape::Any),
         optional("generateName", UNUSED[4], Shape::Any),
         optional("generation", UNUSED[5], Shape::Any),
-        optional(
-            "labels",
-            "Labels of the object.",
-            LABELS,
-        ),
+        optional("labels", "Labels of the object.", LABELS),
         optional("managedFields", UNUSED[6], Shape::Any),
         required(
             "name",

@@ -99,7 +99,7 @@ pub(crate) static MIN_DATA_RATE: Object = object(
         ),
         optional(
             "gracePeriod",
-            "Time before the rate is checked.",
+            "Time that a body may take in addition to the time at this rate.",
             Shape::Duration,
         )
         .or("5s"),

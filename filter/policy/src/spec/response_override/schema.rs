@@ -153,11 +153,7 @@ pub(crate) static RANGE: Object = object(
 
 pub(crate) static HEADER_MATCH: Object = object(
     &[
-        required(
-            "name",
-            "Name of the response header, in any case.",
-            TOKEN,
-        ),
+        required("name", "Name of the response header, in any case.", TOKEN),
         required(
             "value",
             "The value that the response header must have.",

@@ -50,11 +50,7 @@ pub(crate) static TRACING: Object = object(
             Shape::Object(&FRACTION),
         )
         .or("all"),
-        optional(
-            "spanName",
-            "Names of the spans.",
-            Shape::Object(&SPAN_NAME),
-        ),
+        optional("spanName", "Names of the spans.", Shape::Object(&SPAN_NAME)),
         optional(
             "tags",
             "Tags of each span by their names, with the operators of access logs in their \
@@ -119,14 +115,7 @@ pub(crate) static CUSTOM_TAG: Object = object(
     &[],
 );
 
-pub(crate) static LITERAL: Object = object(
-    &[required(
-        "value",
-        "The tag's value.",
-        ANY_TEXT,
-    )],
-    &[],
-);
+pub(crate) static LITERAL: Object = object(&[required("value", "The tag's value.", ANY_TEXT)], &[]);
 
 pub(crate) static NAMED_VALUE: Object = object(
     &[
