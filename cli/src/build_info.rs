@@ -90,9 +90,9 @@ impl fmt::Display for Silent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(error) => write!(formatter, "cannot be read: {error}"),
-            Self::TooLarge => formatter.write_str("is larger than 256 MiB: it is no filter"),
+            Self::TooLarge => formatter.write_str("is larger than 256 MiB: it is not a filter"),
             Self::NoFilter => formatter.write_str(
-                "is no build of the filter: it is neither a .wasm nor a shared object (ELF)",
+                "is not a build of the filter: it is neither a .wasm nor a shared object (ELF)",
             ),
             Self::Broken(what) => write!(
                 formatter,
@@ -100,11 +100,11 @@ impl fmt::Display for Silent {
             ),
             Self::SaysNothing(kind) => write!(
                 formatter,
-                "does not say which version it is: it is of kind {kind}, without a version of \
-                 btp's, such as a build of the filter before versions were written into it"
+                "contains no version: it is of kind {kind}, but has no version of btp's, like old \
+                 builds of the filter"
             ),
             Self::Unclear => {
-                formatter.write_str("has a version that this btp cannot read: a newer btp may")
+                formatter.write_str("has a version that this btp cannot read: try a newer btp")
             }
         }
     }

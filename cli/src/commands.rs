@@ -39,25 +39,25 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check policies: what is wrong with them, and what is unwise
+    /// Check policies for errors and for unwise settings
     Lint(lint::Arguments),
     /// Put policies into force in an Envoy configuration
     Apply(Box<apply::Arguments>),
-    /// Say which policy governs which route, and what is in force there; or what a code such
-    /// as BTP0101 means
+    /// Show which policy applies to which route, and what is in force there; or explain a
+    /// code such as BTP0101
     Explain(explain::Arguments),
     /// Print the filter's configuration for these policies, as JSON
     PluginConfig(plugin_config::Arguments),
-    /// Show what the filter does in a running Envoy: policies and rules by rate of decisions,
+    /// Show the filter at work in a running Envoy: policies and rules by rate of decisions,
     /// retry budgets, and whether policies are in force
     Top(top::Arguments),
     Fields(fields::Arguments),
     Schema(schema::Arguments),
-    /// Print a script with which a shell completes btp's commands and options
+    /// Print a script that lets a shell complete btp's commands and options
     Completions(completions::Arguments),
-    /// Write manual pages of btp and its commands to a folder
+    /// Write manual pages for btp and its commands to a folder
     Man(man::Arguments),
-    /// Say which version btp is, or a built filter
+    /// Print the version of btp, or of a built filter
     Version(version::Arguments),
 }
 

@@ -26,7 +26,7 @@ pub(crate) use source::Source;
 /// How findings are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people: the line, with the spot marked
+    /// For people: the line, with the place marked
     Text,
     /// For programs: a JSON list
     Json,
@@ -140,7 +140,7 @@ fn for_people(findings: &[Finding], sources: &[Source]) -> String {
     }
     let more = folded.len().saturating_sub(MOST_SHOWN);
     if more > 0 {
-        let _ = writeln!(out, "and {more} more; --format json has all of them");
+        let _ = writeln!(out, "and {more} more; --format json prints all of them");
     }
     let first_error = findings.iter().find(|it| it.severity == Severity::Error);
     if let Some(first) = first_error.or(findings.first()) {

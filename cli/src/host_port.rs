@@ -60,7 +60,7 @@ impl FromStr for HostPort {
 impl fmt::Display for HostPortError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url => formatter.write_str("is HOST:PORT, without a scheme and a path"),
+            Self::Url => formatter.write_str("must be HOST:PORT, without a scheme and a path"),
             Self::NoPort => formatter.write_str("has no port"),
             Self::NoBrackets(text) => {
                 write!(
@@ -68,7 +68,7 @@ impl fmt::Display for HostPortError {
                     "has an IPv6 address without brackets: [{text}]:PORT"
                 )
             }
-            Self::OutOfRange => formatter.write_str("is a host and a port from 1 to 65535"),
+            Self::OutOfRange => formatter.write_str("must be a host and a port from 1 to 65535"),
         }
     }
 }

@@ -30,10 +30,7 @@ pub(crate) fn get(address: &HostPort, path: &str, bounds: Bounds) -> io::Result<
         // A socket whose time is up says that it would block.
         ErrorKind::TimedOut | ErrorKind::WouldBlock => {
             let seconds = bounds.patience.as_secs_f64();
-            io::Error::new(
-                ErrorKind::TimedOut,
-                format!("it does not answer within {seconds} s"),
-            )
+            io::Error::new(ErrorKind::TimedOut, format!("no answer within {seconds} s"))
         }
         _ => error,
     })
@@ -57,11 +54,11 @@ fn read(address: &HostPort, path: &str, bounds: Bounds) -> io::Result<Vec<u8>> {
         }
         if answer.len() > bounds.largest {
             let mebibytes = bounds.largest >> 20;
-            return Err(wrong(&format!("it answers with more than {mebibytes} MiB")));
+            return Err(wrong(&format!("the answer is larger than {mebibytes} MiB")));
         }
     }
     if answer.is_empty() {
-        let why = "it closes the connection without an answer";
+        let why = "the connection was closed without an answer";
         return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
     }
     body_of(&answer)
@@ -92,7 +89,7 @@ fn body_of(answer: &[u8]) -> io::Result<Vec<u8>> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut head = httparse::Response::new(&mut headers);
     let Ok(httparse::Status::Complete(length)) = head.parse(answer) else {
-        return Err(wrong("it does not answer as HTTP/1.1"));
+        return Err(wrong("the answer is not HTTP/1.1"));
     };
     let rest = answer.get(length..).unwrap_or_default();
     let header = |name: &str| {
@@ -104,7 +101,7 @@ fn body_of(answer: &[u8]) -> io::Result<Vec<u8>> {
     };
     if head.code != Some(200) {
         let code = head.code.unwrap_or_default();
-        return Err(wrong(&format!("it answers with status {code}")));
+        return Err(wrong(&format!("the answer has status {code}")));
     }
     if header("transfer-encoding").is_some_and(|it| it.eq_ignore_ascii_case("chunked")) {
         return chunks(rest);
@@ -138,7 +135,7 @@ fn chunks(mut rest: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 fn cut_off() -> io::Error {
-    wrong("its answer was cut off")
+    wrong("the answer was cut off")
 }
 
 fn wrong(what: &str) -> io::Error {
@@ -208,7 +205,7 @@ mod tests {
         let error = ask(gone, Bounds { patience, ..bounds });
         assert_eq!(
             error.to_string(),
-            "it closes the connection without an answer"
+            "the connection was closed without an answer"
         );
     }
 

@@ -13,26 +13,26 @@ use crate::envoy::json::{IntoNode, list, node, object, put};
 /// Which instance of the filter the configuration is for.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Instance {
-    /// The Gateway that this Envoy stands for
+    /// The Gateway that this Envoy serves
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     pub(crate) gateway: Option<String>,
-    /// The listener of that Gateway, by its name there
+    /// The listener of that Gateway, by its name in the Gateway
     #[arg(long, value_name = "NAME", requires = "gateway")]
     pub(crate) listener: Option<String>,
-    /// The ListenerSet that this listener is of, if it is not the Gateway's own
+    /// The ListenerSet that contains this listener, if it is not the Gateway's own
     #[arg(long, value_name = "[NAMESPACE/]NAME", requires = "gateway")]
     pub(crate) listener_set: Option<String>,
-    /// What becomes of fields that Envoy's own configuration enforces
+    /// How to treat fields that Envoy's own configuration enforces
     #[arg(long, value_enum)]
     pub(crate) native_fields: Option<NativeFields>,
-    /// What this instance enforces, such as faultInjection,responseOverride
+    /// Fields that this instance enforces, such as faultInjection,responseOverride
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) enforce: Option<Vec<String>>,
-    /// Say that Envoy's configuration of the filter has allow_on_headers_stop_iteration
-    /// on
+    /// State that Envoy's configuration of the filter enables
+    /// allow_on_headers_stop_iteration
     #[arg(long)]
     pub(crate) allow_on_headers_stop_iteration: bool,
-    /// Have this instance tell access logs which policy and rule decided, and what:
+    /// Let this instance show access logs which policy and rule made which decision:
     /// %FILTER_STATE(wasm.btp_decision:PLAIN)%
     #[arg(long)]
     pub(crate) access_log: bool,

@@ -43,9 +43,9 @@ pub(crate) use retry::lifted as lifted_retries;
 pub(crate) use session_persistence::rename_cookie;
 
 /// What `rateLimit.global` is refused with where there is no service.
-const NO_SERVICE: &str = "needs a rate limit service: name it with --rate-limit-service HOST:PORT \
-                          and the file that it reads with --rate-limit-config FILE, or write \
-                          rateLimit.local, which each Envoy counts for itself";
+const NO_SERVICE: &str = "needs a rate limit service: give its address with --rate-limit-service \
+    HOST:PORT and its file with --rate-limit-config FILE, or write rateLimit.local, which each \
+    Envoy counts for itself";
 
 /// What a translation needs to know of the configuration it is for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,7 +119,7 @@ fn translate_global_limits(spec: &Node, context: &Context<'_>, out: &mut Changes
         return;
     }
     if is_local_only(spec) {
-        let operation = Operation::Nothing("rateLimit.type Local leaves it out");
+        let operation = Operation::Nothing("rateLimit.type Local disables it");
         out.add(FIELD, Target::Route, Path::default(), operation);
         return;
     }
@@ -169,7 +169,7 @@ fn translate_fields(
         telemetry::translate(telemetry, context, out);
     }
     if native.routing_type.is_some() {
-        let reason = "the configuration itself says which addresses a cluster has";
+        let reason = "the configuration itself lists the addresses of a cluster";
         let operation = Operation::Nothing(reason);
         out.add("routingType", Target::Cluster, Path::default(), operation);
     }

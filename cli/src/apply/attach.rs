@@ -57,8 +57,8 @@ impl fmt::Display for AmbiguousListener {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "the filter chain {} of the listener {} is the target of one policy and the \
-             listener of another: target both by filter chains",
+            "one policy targets filter chain {} of listener {}, another the whole listener: \
+             target filter chains in both",
             self.chain, self.listener
         )
     }

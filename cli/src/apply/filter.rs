@@ -190,7 +190,8 @@ impl fmt::Display for Already {
         };
         write!(
             formatter,
-            "holds the filter already, as {build} and not by btp apply: take it out of {list}"
+            "already contains the filter, as {build}, and btp apply did not add it: remove it \
+             from {list}"
         )
     }
 }

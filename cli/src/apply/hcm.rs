@@ -202,9 +202,9 @@ impl<'a> Hints<'a> {
         let detects = !items(hcm, "original_ip_detection_extensions").is_empty();
         if !is_on(hcm, "use_remote_address") && !detects {
             let reason = format!(
-                "takes clients' addresses from the X-Forwarded-For that they send, so that each \
-                 chooses the address that policy {policy} goes by: set use_remote_address: true, \
-                 with xff_num_trusted_hops behind proxies of your own, or \
+                "trusts the X-Forwarded-For that clients send, so a client can choose the address \
+                 that policy {policy} uses: set use_remote_address: true, with \
+                 xff_num_trusted_hops behind proxies of your own, or \
                  original_ip_detection_extensions"
             );
             self.say(address, Code::SpoofedAddress, reason);
@@ -223,8 +223,8 @@ impl<'a> Hints<'a> {
         }
         if !missing.is_empty() {
             let reason = format!(
-                "leaves paths as clients spell them, so that other spellings of a path evade \
-                 policy {policy}: set {}",
+                "does not normalize paths, so that other spellings of a path evade policy \
+                 {policy}: set {}",
                 missing.join(", ")
             );
             self.say(address, Code::PathSpelling, reason);
@@ -240,8 +240,8 @@ impl<'a> Hints<'a> {
     ) {
         let name = &in_force.policy.name;
         let reason = format!(
-            "is 0s, so that a client that reads nothing keeps its place in policy {name} ({path}) \
-             for good: set a time, or leave it out for 5 minutes"
+            "is 0s, so a client that reads nothing keeps its place in policy {name} ({path}) for \
+             good: set a time, or leave it out for 5 minutes"
         );
         let mut has_default = in_force.governs_rest;
         for route in &in_force.routes {
@@ -264,18 +264,18 @@ impl<'a> Hints<'a> {
     fn on_redirect(&mut self, manager: &HttpConnectionManager, in_force: &InForce<'_>, path: &str) {
         let name = &in_force.policy.name;
         let cure = format!(
-            "policy {name} ({path}) sends clients to the host that their request names: set \
-             hostname or hosts there"
+            "policy {name} ({path}) redirects clients to the host in their request: set hostname \
+             or hosts there"
         );
         let mut takes_any = false;
         for route in in_force.routes.iter().filter(|route| route.takes_any_host) {
             takes_any = true;
-            let reason = format!("is for any host, and {cure}, or the domains that are yours here");
+            let reason = format!("matches any host, and {cure}, or list your domains here");
             self.say(&domains_of(route), Code::AnyHostRedirect, reason);
         }
         // That of the virtual host says it all.
         if in_force.governs_rest && !takes_any {
-            let reason = format!("answers also for hosts that it does not know, and {cure}");
+            let reason = format!("also answers for unknown hosts, and {cure}");
             self.say(&manager.address, Code::AnyHostRedirect, reason);
         }
     }

@@ -112,7 +112,7 @@ impl Entry {
     fn settle(&self, config: &mut Config) -> Result<Placement, Undone> {
         let (fields, object, effect) = match self {
             Self::Yield { field, route } => {
-                let effect = Effect::Nothing("its routes say so themselves");
+                let effect = Effect::Nothing("its routes set it themselves");
                 (vec![field.clone()], Object::Route(*route), Some(effect))
             }
             Self::Change {

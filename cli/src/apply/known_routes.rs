@@ -87,11 +87,11 @@ impl fmt::Display for KnownRoutes {
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Elsewhere => "does not hold its routes itself",
+            Self::Elsewhere => "does not contain its routes itself",
             Self::MayBeMissed => {
-                "has requests that no route takes, which another policy governs, or none"
+                "has requests that match no route, to which another policy applies, or none"
             }
-            Self::Differ => "has routes that differ in their policies",
+            Self::Differ => "has routes with different policies",
         })
     }
 }
@@ -122,12 +122,12 @@ pub(crate) fn wrong(config: &Config, model: &Model) -> Vec<(usize, Problem)> {
             let true_ones = KnownRoutes::of(config, model, manager, attachments, &effective_policy);
             let reason = match true_ones {
                 Ok(known) if known.includes(&told, &effective_policy) => continue,
-                Ok(_) => "is not so by the routes here".to_owned(),
-                Err(unknown) => format!("cannot be told: the connection manager {unknown}"),
+                Ok(_) => "does not match the routes here".to_owned(),
+                Err(unknown) => format!("cannot be known: the connection manager {unknown}"),
             };
             let address = manager.address.key("http_filters").item(place);
             let reason = format!(
-                "has {told} in its plugin configuration, which {reason}: take attachment out, or \
+                "has {told} in its plugin configuration, which {reason}: remove attachment, or \
                  run btp apply again"
             );
             found.push((

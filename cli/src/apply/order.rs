@@ -123,13 +123,13 @@ impl fmt::Display for NoPlaceBehind {
         if self.is_last {
             write!(
                 formatter,
-                "names {name}, the last of http_filters, and nothing can stand behind that: name \
+                "names {name}, the last of http_filters, and no filter can come behind it: name \
                  one of {others}"
             )
         } else {
             write!(
                 formatter,
-                "names {name}, which is not in http_filters: there are {others}"
+                "names {name}, which is not in http_filters; they are {others}"
             )
         }
     }

@@ -199,7 +199,7 @@ fn notes(
     let off = said.filter(|it| !it.is_on).into_iter();
     let of_module = off.map(|it| {
         format!(
-            "the runtime layer {} turns {} off, so that the metrics of the module are named \
+            "the runtime layer {} disables {}, so the module's metrics are named \
              envoy_dynamicmodulescustom_btp_… in Prometheus",
             it.layer,
             runtime::SWITCH

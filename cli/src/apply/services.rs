@@ -207,8 +207,8 @@ fn note_own(effective: &mut [Effective], model: &Model, policies: &[Policy]) {
                 own.map(move |(field, by)| {
                     let by = &policies[by].name;
                     format!(
-                        "route {title}: {field} of {by}, which governs the route, is in force \
-                         there instead"
+                        "route {title}: {field} of {by}, the policy of the route, is in force \
+                         instead"
                     )
                 })
             })

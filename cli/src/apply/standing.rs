@@ -18,7 +18,7 @@ use crate::envoy::undo;
 const FIELD: &str = "filters";
 
 /// Why there is a filter in front of an instance.
-const FRONT: &str = "it shows the module what is nested in dynamic metadata";
+const FRONT: &str = "it copies nested dynamic metadata to where the module can read it";
 
 /// An instance that has been put somewhere.
 #[derive(Debug)]
@@ -100,13 +100,13 @@ impl Why {
                 "faults and overrides come before everything but health checks"
             }
             Self::Usual(Group::Limits) => {
-                "limits and retries come after everything that judges or prepares a request"
+                "limits and retries come after all filters that check or change a request"
             }
-            Self::Shared => "nothing stands between the places of faults and of limits",
+            Self::Shared => "there is no filter between the places of faults and of limits",
             Self::Option(Group::Faults) => "--faults-behind says so",
             Self::Option(Group::Limits) => "--limits-behind says so",
             Self::Moved => "kept where it was moved to",
-            Self::Tries => "every try passes it",
+            Self::Tries => "every attempt passes it",
         }
     }
 }

@@ -348,7 +348,7 @@ impl fmt::Display for TargetNotFound {
                     let name = &target.object;
                     write!(
                         formatter,
-                        "; if this Envoy as a whole stands for it, say --gateway {name}"
+                        "; if this whole Envoy is that Gateway, give --gateway {name}"
                     )?;
                 }
                 Ok(())
@@ -357,16 +357,16 @@ impl fmt::Display for TargetNotFound {
                 let service = &target.object;
                 write!(
                     formatter,
-                    "{target} is not among the clusters there{suggestion} (a cluster is it if it \
-                     is called {service}, or says filter_metadata.btp.backends: [{service}] in its \
-                     metadata)"
+                    "{target} is not among the clusters there{suggestion} (a cluster belongs to \
+                     it if its name is {service}, or its metadata has \
+                     filter_metadata.btp.backends: [{service}])"
                 )
             }
             Self::ListenerSet { target, suggestion } => write!(
                 formatter,
                 "{target} is not among the ListenerSets there{suggestion}; a listener or filter \
-                 chain is of a set if its metadata.filter_metadata.envoy-gateway.resources says \
-                 so: {}",
+                 chain belongs to a set if its metadata.filter_metadata.envoy-gateway.resources \
+                 contains {}",
                 resource(target)
             ),
             Self::L4Route { target, suggestion } => {
@@ -377,8 +377,8 @@ impl fmt::Display for TargetNotFound {
                 write!(
                     formatter,
                     "{target} is not among the {what} there{suggestion}; a {place} is the route \
-                     of its name, or if its metadata.filter_metadata.envoy-gateway.resources \
-                     says so: {}",
+                     of its own name, or the one in its \
+                     metadata.filter_metadata.envoy-gateway.resources: {}",
                     resource(target)
                 )
             }
@@ -391,7 +391,7 @@ impl fmt::Display for TargetNotFound {
                     let wanted = &target.object.namespace;
                     write!(
                         formatter,
-                        ": call the route {wanted}/{name}, say --gateway {wanted}/NAME, or write \
+                        ": name the route {wanted}/{name}, give --gateway {wanted}/NAME, or write \
                          metadata.namespace: {namespace}"
                     )?;
                 }
@@ -408,12 +408,12 @@ impl fmt::Display for Suggestion {
         match self {
             Self::Namespace(namespace) => write!(
                 formatter,
-                "; it is in the namespace {namespace}, that of its Gateway: write \
-                 metadata.namespace: {namespace}"
+                "; it is in its Gateway's namespace {namespace}: write metadata.namespace: \
+                 {namespace}"
             ),
             Self::BareRoute { name, namespace } => write!(
                 formatter,
-                "; the bare name {name} means namespace {namespace}, that of its Gateway"
+                "; the name {name} without a namespace means its Gateway's namespace {namespace}"
             ),
             Self::Near(name) => write!(formatter, "; did you mean {name:?}?"),
             Self::Known(names) => match names.len() {

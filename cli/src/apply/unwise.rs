@@ -85,8 +85,8 @@ fn beside_others(model: &Model, effective: &[Effective]) -> Vec<Unwise> {
                 path: "spec".into(),
                 code: Code::ChosenByFilter,
                 reason: format!(
-                    "holds on {} for the clusters that stand there: {filter} may send \
-                     connections to others, which are known only then",
+                    "applies on {} only to the clusters in its configuration: {filter} may choose \
+                     others for each connection",
                     proxy.title()
                 ),
             });
@@ -134,9 +134,9 @@ fn ignores_weights(balancer: &Node, name: &str, cluster: &Node) -> Option<String
     let kind = text(balancer, "type").unwrap_or_default();
     (chooses_among_all(balancer) && has_weights(cluster)).then(|| {
         format!(
-            "does not go by the weights that cluster {name} gives its localities: type {kind} \
-             chooses among the endpoints of all of them; name the zones in \
-             zoneAware.weightedZones, or choose RoundRobin, LeastRequest or Random"
+            "ignores the weights that cluster {name} gives its localities: type {kind} chooses \
+             among the endpoints of all localities; list the zones in zoneAware.weightedZones, or \
+             use RoundRobin, LeastRequest or Random"
         )
     })
 }

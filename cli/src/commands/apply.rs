@@ -37,40 +37,39 @@ use rate_limits::RateLimits;
 /// The arguments of `btp apply`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The Envoy configuration: YAML, or JSON if it ends in .json; `-` is stdin
+    /// The Envoy configuration: YAML, or JSON if its name ends in .json; `-` is stdin
     #[arg(long, value_name = "FILE")]
     bootstrap: PathBuf,
     #[command(flatten)]
     files: Files,
-    /// Where the configuration is written, as JSON if it ends in .json;
-    /// without it, or with `-`: stdout
+    /// The file to write the configuration to, as JSON if its name ends in .json; stdout by
+    /// default, or with `-`
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write one configuration: with the listeners, clusters and routes of all
-    /// files in the bootstrap, as `envoy --mode validate` looks into no other
+    /// Write one configuration, with the listeners, clusters and routes of all files in the
+    /// bootstrap: `envoy --mode validate` reads no other files
     #[arg(long, conflicts_with = "out_dir")]
     flat: bool,
     #[command(flatten)]
     delivery: Delivery,
     #[command(flatten)]
     rate_limits: RateLimits,
-    /// Show what would change, as a unified diff, and write nothing; exit codes are those
-    /// of diff: 0 equal, 1 different, 2 refused or wrong usage
+    /// Show changes as a unified diff, and write nothing; exit codes are those of diff: 0
+    /// equal, 1 different, 2 refused or wrong usage
     #[arg(long)]
     diff: bool,
-    /// Do everything but write: check, and print the report; with --diff the report goes
-    /// to stderr
+    /// Check and print the report, but write nothing; with --diff the report goes to stderr
     #[arg(long)]
     dry_run: bool,
     /// How to print the report
     #[arg(long, value_enum, default_value_t = ReportFormat::Text, conflicts_with = "diff")]
     format: ReportFormat,
-    /// Where the .wasm will be mounted; without it:
-    /// /etc/envoy/backend_traffic_policy.wasm
+    /// The path where the .wasm will be mounted; /etc/envoy/backend_traffic_policy.wasm by
+    /// default
     #[arg(long, value_name = "PATH")]
     wasm: Option<String>,
-    /// Put the filter in as a dynamic module, in place of the .wasm, and where it will
-    /// be mounted; without PATH: /etc/envoy/libbackend_traffic_policy.so
+    /// Add the filter as a dynamic module instead of the .wasm; PATH is where it will be
+    /// mounted, /etc/envoy/libbackend_traffic_policy.so by default
     #[arg(
         long,
         value_name = "PATH",
@@ -79,20 +78,20 @@ pub(super) struct Arguments {
         conflicts_with = "wasm"
     )]
     module: Option<String>,
-    /// The Gateway that this Envoy as a whole stands for; its listeners are
-    /// known by the names of Envoy's listeners or filter chains
+    /// The Gateway that this whole Envoy serves; its listeners are Envoy's listeners or
+    /// filter chains of the same names
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     gateway: Option<String>,
-    /// The HTTP filter that faults and overrides come right behind; without
-    /// it they come before everything but health checks
+    /// The HTTP filter to put faults and overrides directly behind; by default they come
+    /// before everything but health checks
     #[arg(long, value_name = "NAME")]
     faults_behind: Option<String>,
-    /// The HTTP filter that limits and retries come right behind; without it
-    /// they come after everything that judges or prepares a request
+    /// The HTTP filter to put limits and retries directly behind; by default they come
+    /// after all filters that check or change a request
     #[arg(long, value_name = "NAME")]
     limits_behind: Option<String>,
-    /// Have the filter tell access logs which policy and rule decided, and what:
-    /// %FILTER_STATE(wasm.btp_decision:PLAIN)%; the format of the log stays yours
+    /// Let the filter show access logs which policy and rule made which decision:
+    /// %FILTER_STATE(wasm.btp_decision:PLAIN)%; the log format is not changed
     #[arg(long)]
     access_log: bool,
     /// For a later version: see `run`.
@@ -286,7 +285,7 @@ fn write(
 fn notes(arguments: &Arguments, plan: &Plan) -> Vec<String> {
     let mut notes = Vec::new();
     if !arguments.files.is_given() {
-        notes.push("no policies are given: what an earlier run has added is taken out".to_owned());
+        notes.push("no policies are given: what an earlier run added is removed".to_owned());
     }
     let given = arguments.module.as_deref().or(arguments.wasm.as_deref());
     // The usual place is one where Envoy runs, and hardly ever here.

@@ -9,7 +9,7 @@ use crate::output;
 /// The arguments of `btp completions`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The shell that is to read the script
+    /// The shell to write the script for
     #[arg(value_enum)]
     shell: Shell,
 }

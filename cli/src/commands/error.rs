@@ -85,7 +85,7 @@ impl fmt::Display for Error {
             Self::Allowed(error) => error.fmt(formatter),
             Self::NeedsFolder { option, why } => write!(
                 formatter,
-                "{option} needs --out-dir DIR: {why}. Say --out-dir DIR instead of -o, or leave \
+                "{option} needs --out-dir DIR: {why}. Give --out-dir DIR instead of -o, or leave \
                  {option} out"
             ),
             Self::StdinTwice(first, second) => {
@@ -95,19 +95,20 @@ impl fmt::Display for Error {
                 };
                 write!(
                     formatter,
-                    "stdin can be read once, and `-` is given {inputs}: put one of them in a file"
+                    "stdin can be read only once, and `-` is given {inputs}: put one of them in a \
+                     file"
                 )
             }
             Self::NoName => formatter.write_str(
-                "--out-dir writes the bootstrap under its own name, and stdin has none: give \
+                "--out-dir writes the bootstrap under its own file name, and stdin has none: give \
                  --bootstrap a file",
             ),
             Self::StdoutTwice => formatter.write_str(
-                "--format json prints the report to stdout, where the configuration goes already: \
-                 say -o FILE, --out-dir DIR or --dry-run",
+                "--format json prints the report to stdout, where the configuration already goes: \
+                 give -o FILE, --out-dir DIR or --dry-run",
             ),
             Self::NoWatch => formatter
-                .write_str("--watch is not there yet: run btp apply again when a file changes"),
+                .write_str("--watch is not available yet: run btp apply again when a file changes"),
         }
     }
 }

@@ -30,16 +30,16 @@ use routes::Question;
 pub(super) struct Arguments {
     #[command(flatten)]
     files: Files,
-    /// Name of an Envoy route; without it: every route that is targeted
+    /// Name of an Envoy route; by default every targeted route
     #[arg(long, value_name = "NAME")]
     route: Option<String>,
-    /// The Envoy configuration that the policies are for, `-` for stdin: of each of
-    /// its routes, say where each field is enforced
+    /// The Envoy configuration that the policies are for, `-` for stdin: shows for each of
+    /// its routes where each field is enforced
     #[arg(long, value_name = "FILE", conflicts_with_all = ["listener", "native_fields", "enforce"])]
     bootstrap: Option<PathBuf>,
-    /// Explain the route that takes this request, such as "POST https://shop/api", and what
-    /// the filter decides of it; without a host, as in "GET /api", it is the first one of each
-    /// listener
+    /// Explain the route that matches this request, such as "POST https://shop/api", and
+    /// the filter's decisions; without a host, as in "GET /api", the first matching route
+    /// of each listener
     #[arg(
         long,
         value_name = "REQUEST",
@@ -47,7 +47,7 @@ pub(super) struct Arguments {
         conflicts_with = "route"
     )]
     request: Option<String>,
-    /// A header of the request, such as "x-user: alice"; it has no others
+    /// A header of the request, such as "x-user: alice"; repeat it for several
     #[arg(
         short = 'H',
         long = "header",
@@ -56,14 +56,14 @@ pub(super) struct Arguments {
         value_parser = Known::header
     )]
     headers: Vec<(String, String)>,
-    /// The client's address, as Envoy trusts it
+    /// The client's address, as Envoy determines it
     #[arg(long, value_name = "ADDRESS", requires = "request")]
     source_ip: Option<IpAddr>,
     /// The size of the request's body, such as 2Mi
     #[arg(long, value_name = "SIZE", requires = "request", value_parser = Known::size)]
     body_size: Option<Quantity>,
-    /// Explain what `btp apply --module` does; without it, what is done for the build of
-    /// the filter that the configuration has
+    /// Explain what `btp apply --module` does; by default, what it does for the build of
+    /// the filter in the configuration
     #[arg(long, requires = "bootstrap")]
     module: bool,
     /// How to print the answer

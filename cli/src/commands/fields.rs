@@ -17,14 +17,14 @@ use crate::output;
 use crate::terminal::Styles;
 use find::Found;
 
-/// Say what a field of a policy, or of the filter's configuration, is for
+/// Describe a field of a policy or of the filter's configuration
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The field, such as `rateLimit.local` or `spec.rateLimit.local.rules[].limit`;
-    /// those of the filter's configuration begin with `config`. Without one the fields
-    /// of `spec` are listed
+    /// The field, such as `rateLimit.local` or `spec.rateLimit.local.rules[].limit`; fields
+    /// of the filter's configuration begin with `config`. Without it, the fields of `spec`
+    /// are listed
     path: Option<String>,
-    /// List all fields below it, whatever their depth
+    /// List all fields below it, at any depth
     #[arg(long)]
     recursive: bool,
 }
@@ -144,7 +144,7 @@ fn below(object: &Object, recursive: bool, depth: usize, styles: &Styles, text: 
 /// Who puts a field into force.
 pub(super) fn enforcer(owner: Owner) -> String {
     match owner {
-        Owner::Attachment => "nobody: it says where the policy applies".to_owned(),
+        Owner::Attachment => "nobody: it sets where the policy applies".to_owned(),
         Owner::Filter(_) => "the filter".to_owned(),
         Owner::Envoy => "Envoy, whose configuration btp apply writes".to_owned(),
     }

@@ -20,7 +20,7 @@ const BOOTSTRAP: &str = "--bootstrap";
 /// The arguments.
 #[derive(Args, Debug)]
 pub(super) struct Files {
-    /// Files and folders with policies, ConfigMaps and Namespaces; of folders *.yaml, *.yml
+    /// Files and folders with policies, ConfigMaps and Namespaces; in folders *.yaml, *.yml
     /// and *.json are read; `-` is stdin
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -33,7 +33,7 @@ pub(super) struct Files {
         num_args = 1..
     )]
     named: Vec<PathBuf>,
-    /// Take files that hold no policy; without it that is an error
+    /// Accept files without a policy; otherwise that is an error
     #[arg(long)]
     allow_empty: bool,
 }
@@ -95,8 +95,7 @@ impl Files {
     pub(super) fn refuse_none(&self, input: &Input, findings: &mut Vec<Finding>) {
         let is_empty = self.is_given() && input.count() == 0 && !self.allow_empty;
         if is_empty && diagnostics::is_fine(findings) {
-            let reason = "there are none in what was given: is the path right? If it is, say \
-                          --allow-empty";
+            let reason = "the files contain none: is the path right? If it is, give --allow-empty";
             let problem = Problem::new("policies", Code::NoPolicies, reason);
             findings.push(Finding::error(problem, Location::Nowhere));
         }
@@ -184,7 +183,7 @@ impl Summary {
         let PassedOver { files, templates } = self.passed_over;
         if files > 0 {
             let other = counted(files, "other file", "other files");
-            line.push_str(&format!("; {other} passed over"));
+            line.push_str(&format!("; {other} ignored"));
         }
         if templates > 0 {
             let which = match templates == files {

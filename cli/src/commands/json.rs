@@ -49,7 +49,7 @@ pub(super) fn status(status: &Status) -> Value {
 pub(super) fn switched_off(policy: &str, by: &str) -> Value {
     let condition = condition(&Condition {
         reason: Reason::Disabled,
-        message: format!("switched off by {by}"),
+        message: format!("disabled by {by}"),
     });
     json!({ "policy": policy, "conditions": [condition] })
 }

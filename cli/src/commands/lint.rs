@@ -32,21 +32,21 @@ use crate::documents::{Input, Object};
 pub(super) struct Arguments {
     #[command(flatten)]
     files: Files,
-    /// Also check an Envoy configuration, `-` for stdin: whether instances of the filter
-    /// in it do the same, and whether it is set up for what policies go by
+    /// Also check an Envoy configuration, `-` for stdin: whether its instances of the
+    /// filter overlap, and whether its settings fit the policies
     #[arg(long, value_name = "FILE")]
     bootstrap: Option<PathBuf>,
-    /// The Gateway that this Envoy as a whole stands for, as for btp apply: routes without a
-    /// namespace are in that of the Gateway
+    /// The Gateway that this whole Envoy serves, as for btp apply: routes without a
+    /// namespace are in the Gateway's
     #[arg(long, value_name = "[NAMESPACE/]NAME", requires = "bootstrap")]
     gateway: Option<String>,
     /// Which rules apply
     #[arg(long, value_enum, default_value_t = Profile::Btp)]
     profile: Profile,
-    /// Also refuse what Envoy Gateway's CRD does not know: our extensions
+    /// Also refuse fields that are not in Envoy Gateway's CRD: btp's extensions
     #[arg(long)]
     portable: bool,
-    /// How to print what is found
+    /// How to print the findings
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     #[command(flatten)]
@@ -56,10 +56,10 @@ pub(super) struct Arguments {
 /// Which rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Profile {
-    /// Ours: the whole API and our extensions, and what Envoy Gateway or
-    /// Envoy would refuse later
+    /// btp's: the whole API and its extensions, and what Envoy Gateway or Envoy would
+    /// refuse later
     Btp,
-    /// Exactly those of Envoy Gateway's CRD
+    /// Only those of Envoy Gateway's CRD
     Crd,
 }
 
@@ -166,7 +166,7 @@ fn unportable(policy: &Node, known: &BTreeSet<FieldPath>) -> Vec<Problem> {
     for problem in &mut found {
         problem.reason = if problem.code == Code::UnknownField {
             problem.code = Code::Extension;
-            "is not in Envoy Gateway's API: it works here only".to_owned()
+            "is not in Envoy Gateway's API: it works only here".to_owned()
         } else {
             format!("{} (Envoy Gateway's CRD)", problem.reason)
         };
@@ -234,7 +234,7 @@ fn check_together(policies: &[Policy], input: &Input, findings: &mut Vec<Finding
             (policy.merge, of_rule)
         {
             let reason = format!(
-                "merges with the Gateway's policy, and not with the one of the whole {} {}",
+                "merges with the Gateway's policy, not with the policy of the whole {} {}",
                 target.kind.as_str(),
                 target.object
             );

@@ -14,8 +14,7 @@ use crate::output::{self, Output};
 /// The arguments of `btp man`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The folder that btp.1, btp-lint.1 and so on are written to; it is made if it is
-    /// not there
+    /// The folder to write btp.1, btp-lint.1 and so on to; it is created if it is missing
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }

@@ -6,7 +6,7 @@ use crate::output;
 /// Print the JSON Schema of the filter's configuration, or of a policy
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Print the schema of a BackendTrafficPolicy document, as editors ask for it
+    /// Print the schema of a BackendTrafficPolicy document, for editors
     #[arg(long)]
     policy: bool,
 }

@@ -17,22 +17,22 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// The arguments of `btp top`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The admin interface of the Envoy to look at
+    /// The admin interface of Envoy
     #[arg(long, value_name = "HOST:PORT")]
     admin: HostPort,
-    /// Between two looks at it; rates are what was counted in this time
+    /// The time between two readings, over which rates are computed
     #[arg(long, value_name = "DURATION", value_parser = interval, default_value = "2s")]
     interval: Duration,
-    /// Look twice, print what there is, and end
+    /// Read twice, print the result, and exit
     #[arg(long)]
     once: bool,
-    /// How to print it: without --once, json is a line after each interval
+    /// How to print it: without --once, json prints a line after each interval
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     format: ReportFormat,
-    /// Show counters since Envoy's start in place of rates; the key t changes between them
+    /// Show counters since Envoy's start instead of rates; the key t switches between them
     #[arg(long)]
     totals: bool,
-    /// Also show what the filter counts for those who look for faults in it
+    /// Also show the filter's debug metrics
     #[arg(long)]
     debug: bool,
 }
@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
         (ReportFormat::Text, false) => match terminal::has_whole_screen() {
             true => options.watch()?,
             false => {
-                terminal::say("stdout is no terminal with a screen: a table, as with --once\n");
+                terminal::say("stdout is not a terminal with a screen: a table, as with --once\n");
                 options.print_table()?;
             }
         },

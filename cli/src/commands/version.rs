@@ -14,8 +14,7 @@ use crate::terminal;
 /// The arguments of `btp version`.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// A built filter, the .wasm or the .so: say which version that is; without it, which
-    /// btp itself is
+    /// A built filter, the .wasm or the .so, to print the version of; by default btp's own
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// How to print it

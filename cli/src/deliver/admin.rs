@@ -73,7 +73,7 @@ impl Envoys {
                     Ok(Progress::Waiting(what)) => what,
                     Err(Asked::Stop(cause)) => return Err(cause),
                     // It may be about to start again.
-                    Err(Asked::Failed(error)) => format!("it cannot be asked: {error}"),
+                    Err(Asked::Failed(error)) => format!("it cannot be reached: {error}"),
                 };
                 if Instant::now() >= deadline {
                     return Err(Cause::Late {
@@ -139,7 +139,7 @@ impl Witness for Envoys {
                 Some(_) if missing.is_subset(&statics) => {
                     Err(Asked::Stop(Cause::Restart(missing.clone())))
                 }
-                Some(name) => Ok(Progress::Waiting(format!("cluster {name} is not there"))),
+                Some(name) => Ok(Progress::Waiting(format!("cluster {name} is missing"))),
             }
         })
     }
@@ -226,7 +226,7 @@ impl Envoy {
                 Fate::Unwatched => {}
                 Fate::Unseen(counter) => {
                     let name = file.name();
-                    progress = Progress::Waiting(format!("{name} is not taken ({counter})"));
+                    progress = Progress::Waiting(format!("{name} is not loaded ({counter})"));
                 }
                 Fate::Refused(counter) => return Err(self.refused(file, counter, false)),
             }

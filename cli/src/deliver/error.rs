@@ -86,12 +86,16 @@ impl fmt::Display for Error {
         match self {
             Self::Busy(folder) => write!(
                 formatter,
-                "another btp apply writes to {}: run this one again when that has ended",
+                "another btp apply is writing to {}: run this command again when it has ended",
                 folder.display()
             ),
             Self::Unwritten(error) => error.fmt(formatter),
             Self::NotBegun(cause) => {
-                write!(formatter, "{cause}\nNothing is written: {}", cause.advice())
+                write!(
+                    formatter,
+                    "{cause}\nNothing was written: {}",
+                    cause.advice()
+                )
             }
             Self::Unfinished(it) => {
                 write!(formatter, "{}\n{}", it.cause, it.written)?;
@@ -99,9 +103,8 @@ impl fmt::Display for Error {
                     writeln!(formatter, "not written: {}", list(&it.rest))?;
                 }
                 if !it.cause.is_outage() {
-                    formatter.write_str(
-                        "No request is lost: the clusters of before are still there. ",
-                    )?;
+                    formatter
+                        .write_str("No request is lost: the previous clusters are still there. ")?;
                 }
                 formatter.write_str(it.cause.advice())
             }
@@ -120,7 +123,7 @@ impl fmt::Display for Cause {
                 };
                 write!(
                     formatter,
-                    "routes are to send to {what} {} of the bootstrap, which Envoy reads only when \
+                    "routes will send to {what} {} of the bootstrap, which Envoy reads only when \
                      it starts",
                     list(&names)
                 )
@@ -128,7 +131,7 @@ impl fmt::Display for Cause {
             Self::Unreachable { address, error } => {
                 write!(
                     formatter,
-                    "the admin interface {address} cannot be asked: {error}"
+                    "the admin interface {address} cannot be reached: {error}"
                 )
             }
             Self::Unwatched { address, file } => write!(
@@ -144,7 +147,7 @@ impl fmt::Display for Cause {
             } => {
                 write!(
                     formatter,
-                    "Envoy at {address} refuses {file}: {counter} has gone up"
+                    "Envoy at {address} refuses {file}: {counter} has increased"
                 )
             }
             Self::Late {
@@ -176,20 +179,27 @@ impl Cause {
     fn advice(&self) -> &'static str {
         match self {
             Self::Restart(_) => {
-                "Restart Envoy, then run this again. If no Envoy is running, say --at-once. \
-                 Clusters in a file of cds_config need no restart"
+                "Restart Envoy, then run this command again. If no Envoy is running, give \
+                 --at-once. Clusters in a file of cds_config need no restart"
             }
             Self::Unreachable { .. } => {
-                "See that Envoy runs and that --admin names its admin interface, then run this \
-                 again. Without --admin each phase is given a time"
+                "Check that Envoy runs and that --admin is the address of its admin interface, \
+                 then run this command again. Without --admin, btp apply waits a fixed time after \
+                 each phase"
             }
-            Self::Unwatched { .. } => "Name the Envoy that watches --out-dir, or leave --admin out",
-            Self::Refused { .. } => "Envoy's log says why. Put it right, then run this again",
+            Self::Unwatched { .. } => {
+                "Give the address of an Envoy that watches --out-dir, or \
+                leave --admin out"
+            }
+            Self::Refused { .. } => {
+                "Find the reason in Envoy's log, correct it, then run this \
+                command again"
+            }
             Self::Late { .. } => {
-                "See that Envoy watches --out-dir, in which files are moved to their places, and \
-                 what its log says, then run this again. --wait gives it more time"
+                "Check that Envoy watches --out-dir, where files are replaced by renaming, and \
+                 read its log, then run this command again. --wait gives it more time"
             }
-            Self::Unwritten(_) => "Put it right, then run this again",
+            Self::Unwritten(_) => "Correct the cause, then run this command again",
         }
     }
 }

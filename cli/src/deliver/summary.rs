@@ -82,7 +82,7 @@ impl fmt::Display for Summary {
             "written"
         };
         if self.phases.is_empty() {
-            writeln!(formatter, "{begin}: nothing, as all files are so already")?;
+            writeln!(formatter, "{begin}: nothing, all files are up to date")?;
         }
         for (index, names) in self.phases.iter().enumerate() {
             let when = if index == 0 { begin } else { "then" };
@@ -91,20 +91,20 @@ impl fmt::Display for Summary {
         for name in &self.broken {
             writeln!(
                 formatter,
-                "note: {name} could not be read as it was: clusters that it had are not kept"
+                "note: the previous {name} could not be read, so its clusters are not kept"
             )?;
         }
         for name in &self.restart {
             writeln!(
                 formatter,
-                "note: the rest waits for a restart of Envoy, which brings cluster {name}"
+                "note: the rest needs a restart of Envoy, which loads cluster {name}"
             )?;
         }
         for name in &self.kept {
             writeln!(
                 formatter,
-                "note: cluster {name} stays for now: connections of an earlier listener, or an Envoy \
-                 that has the bootstrap of before, may send to it; a later run takes it out"
+                "note: cluster {name} is kept for now: connections of an earlier listener, or an \
+                 Envoy with the previous bootstrap, may send to it; a later run removes it"
             )?;
         }
         Ok(())
@@ -120,8 +120,8 @@ fn described(file: &File, text: &str) -> String {
     let name = file.name();
     let is_after = text == file.text_after();
     match file.kind {
-        Kind::Clusters if !is_after => format!("{name} (clusters of before and after)"),
-        Kind::Listeners if !is_after => format!("{name} (as it was)"),
+        Kind::Clusters if !is_after => format!("{name} (old and new clusters)"),
+        Kind::Listeners if !is_after => format!("{name} (as before)"),
         Kind::Bootstrap if file.is_there() => format!("{name} (read when Envoy starts)"),
         _ => name,
     }

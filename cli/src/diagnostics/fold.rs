@@ -74,7 +74,7 @@ impl Folded<'_> {
             true => String::new(),
             false => format!(": {}", places.join(", ")),
         };
-        Some(format!("the same is so in {count} other places{places}"))
+        Some(format!("the same applies in {count} other places{places}"))
     }
 }
 

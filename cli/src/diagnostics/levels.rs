@@ -10,10 +10,10 @@ use super::{Finding, Severity};
 /// The options.
 #[derive(Args, Debug, Default)]
 pub(crate) struct Levels {
-    /// Make errors of the warnings of a code (such as BTP0519), or of all: warnings
+    /// Turn the warnings of a code (such as BTP0519) into errors, or all of them: warnings
     #[arg(long, value_name = "CODE|warnings", value_delimiter = ',', value_parser = denied)]
     deny: Vec<Denied>,
-    /// Leave the warnings of a code out
+    /// Hide the warnings of a code
     #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = code)]
     allow: Vec<Code>,
 }
@@ -34,8 +34,7 @@ impl fmt::Display for IsError {
         let code = self.0;
         write!(
             formatter,
-            "{code} ({}) is an error here, and only warnings can be allowed: take --allow {code} \
-             out",
+            "{code} ({}) is an error here, and only warnings can be allowed: remove --allow {code}",
             code.title()
         )
     }

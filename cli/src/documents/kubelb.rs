@@ -50,7 +50,7 @@ pub(crate) fn switch_off(
         let name = format!("{namespace}/{name}");
         let path = FieldPath::from("metadata.name");
         let mark = path.closest(&policy.node).mark;
-        let reason = format!("is switched off by {} ({SWITCH})", switch.by);
+        let reason = format!("is disabled by {} ({SWITCH})", switch.by);
         let problem = Problem::new(path, Code::SwitchedOff, reason).at(mark);
         findings.push(Finding::warning(problem, Location::File(policy.source)));
         let by = switch.by.clone();
@@ -93,7 +93,7 @@ impl Switch {
         }
         let is_tenant = kind == "Tenant";
         if is_tenant && name.is_empty() {
-            let reason = "is required: it says whose policies are off";
+            let reason = "is required: it names the namespace whose policies are disabled";
             return Err(wrong(
                 object.mark,
                 "metadata.name",

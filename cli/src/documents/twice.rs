@@ -78,12 +78,12 @@ fn take_out(
         let reason = if kind == it.kind {
             format!(
                 "names {kind} {full_name}, which is defined twice: here and in {place}; \
-                 keep one of them, or give one another name"
+                 remove or rename one of them"
             )
         } else {
             format!(
                 "is also the name of the {} in {place}: metrics and reports know a policy by its \
-                 name alone; give one of them another name",
+                 name alone; rename one of them",
                 it.kind
             )
         };

@@ -89,8 +89,8 @@ fn check(plugin: &Node, address: &Address, vms: &mut Vec<(Vm, Address)>, found: 
             is_grave: false,
             code: Code::SeparateVms,
             reason: format!(
-                "has another capability_restriction_config than {there}: Envoy 1.40 gives each \
-                 a VM of its own, and a retryConstraint needs both in one; write the same in both"
+                "has another capability_restriction_config than {there}: Envoy 1.40 runs each in \
+                 its own VM, and a retryConstraint needs both in one VM; write the same in both"
             ),
         }),
         Some(_) => {}
@@ -121,8 +121,7 @@ fn missing(allowed: &[String]) -> Option<String> {
     let mut reasons = Vec::new();
     if !callbacks.is_empty() {
         reasons.push(format!(
-            "lacks {}, so that Envoy never calls the filter there: policies are off, and \
-             nothing says so",
+            "lacks {}, so Envoy never calls the filter there: policies are off without any notice",
             callbacks.join(", ")
         ));
     }

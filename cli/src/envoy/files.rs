@@ -246,7 +246,8 @@ impl Config {
                 None => String::new(),
             };
             let reason = format!(
-                "is no Envoy bootstrap: it has neither static_resources nor dynamic_resources{hint}"
+                "is not an Envoy bootstrap: it has neither static_resources nor \
+                 dynamic_resources{hint}"
             );
             let problem = Problem::new("", Code::NoBootstrap, reason).at(root.mark);
             self.problems.push((0, problem));
@@ -261,7 +262,7 @@ pub(crate) fn parse(text: &str, syntax: Syntax) -> Result<Node, Problem> {
     }
     let mut documents = yaml::parse(text)?;
     if documents.len() != 1 {
-        let reason = format!("must hold one YAML document, not {}", documents.len());
+        let reason = format!("must contain one YAML document, not {}", documents.len());
         return Err(Problem::new("", Code::NotOneDocument, reason));
     }
     let mut node = documents.remove(0);

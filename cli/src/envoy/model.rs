@@ -288,7 +288,7 @@ fn config_in_file(config: &Config, rds: &Node) -> Result<Address, &'static str> 
     let index = resources
         .iter()
         .position(|it| text(it, "name") == Some(name));
-    let index = index.ok_or("rds whose file does not hold that route_config_name")?;
+    let index = index.ok_or("rds whose file does not contain that route_config_name")?;
     Ok(Address::root(file).key("resources").item(index))
 }
 

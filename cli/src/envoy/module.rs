@@ -41,7 +41,7 @@ fn check(filter: &Node, address: &Address, found: &mut Vec<Flaw>) {
     };
     let name = text(filter, "filter_name").unwrap_or_default();
     if name != NAME {
-        let reason = format!("is {name:?}, and the module has one filter: write {NAME}");
+        let reason = format!("is {name:?}, but the module's only filter is {NAME}: write that");
         add(address.key("filter_name"), Code::WrongModuleFilter, reason);
     }
     let config = field(filter, "filter_config");
@@ -65,10 +65,9 @@ fn check(filter: &Node, address: &Address, found: &mut Vec<Flaw>) {
     let module = address.key("dynamic_module_config");
     let stays = field(filter, "dynamic_module_config").and_then(|it| field(it, "do_not_close"));
     if stays.map(|it| &it.value) != Some(&Value::Bool(true)) {
-        let reason = "is not true, so that it is left to the module alone to stay loaded when \
-                      its last configuration goes: a version that does not would begin all \
-                      counts anew, and have Envoy crash if a request is delayed then: write \
-                      do_not_close: true"
+        let reason = "is not true, so Envoy may unload the module with its last configuration: a \
+            version that does not prevent this would restart all counts, and crash Envoy if a \
+            request is delayed then; write do_not_close: true"
             .to_owned();
         add(module.key("do_not_close"), Code::ModuleMayClose, reason);
     }

@@ -135,8 +135,8 @@ fn take_back_below(node: &mut Node, ways: &mut Ways, found: &mut (Kept, Vec<Prob
         }
         Err(reason) => {
             let reason = format!(
-                "{reason}: it was edited after btp apply had written it; apply to your own \
-                 configuration instead, or take the metadata out"
+                "{reason}: it was edited after btp apply wrote it; apply to your own \
+                 configuration instead, or remove the metadata"
             );
             let path: FieldPath = ways.shown.iter().cloned().collect();
             let problem = Problem::new(path, Code::EditedSince, reason);
@@ -160,11 +160,11 @@ fn restore(node: &mut Node) -> Result<Vec<(String, String)>, String> {
         return Ok(texts);
     };
     let Some(Value::List(steps)) = record.field("undo").map(|undo| unplaced(undo).value) else {
-        return Err(format!("metadata {NAMESPACE} holds no list \"undo\""));
+        return Err(format!("metadata {NAMESPACE} has no list \"undo\""));
     };
     for step in steps {
         undo_step(node, &step)
-            .ok_or_else(|| format!("metadata {NAMESPACE} does not fit what stands there"))?;
+            .ok_or_else(|| format!("metadata {NAMESPACE} does not match the configuration"))?;
         if let (Some(path), Some(text)) = (target(&step), step.field("text").and_then(Node::as_str))
         {
             texts.push((path.to_owned(), text.to_owned()));

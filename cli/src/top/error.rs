@@ -36,7 +36,7 @@ impl fmt::Display for Error {
                 let error = error.to_string();
                 write!(
                     formatter,
-                    "{address} cannot be asked: {}: --admin is the address of Envoy's admin \
+                    "{address} cannot be reached: {}: --admin is the address of Envoy's admin \
                      interface, `admin.address` in its configuration",
                     presentable(&error)
                 )
@@ -49,8 +49,8 @@ impl fmt::Display for Error {
             Self::NoFilter(address) => write!(
                 formatter,
                 "{address}: no BackendTrafficPolicy filter has counted anything yet: a filter \
-                 counts from its first request on, unless a stats_matcher of Envoy's leaves \
-                 `wasmcustom.btp` or `dynamicmodulescustom.btp` out"
+                 counts from its first request on, unless Envoy's stats_matcher excludes \
+                 `wasmcustom.btp` or `dynamicmodulescustom.btp`"
             ),
             Self::Unwritten(error) => error.fmt(formatter),
             Self::Terminal(error) => write!(

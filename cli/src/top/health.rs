@@ -43,9 +43,9 @@ impl Health {
         if let Some((there, needed)) = lost_machines(reading) {
             verdict = Verdict::Off;
             words.push(format!(
-                "Wasm machines are gone: Envoy has {there} and needs {needed}. If that lasts, \
-                 policies are off on some workers: deliver the configuration with another \
-                 vm_id, or restart Envoy"
+                "Wasm VMs are missing: Envoy has {there} and needs {needed}. If this lasts, \
+                 policies are off on some workers: deliver the configuration with another vm_id, \
+                 or restart Envoy"
             ));
         }
         if process.on_older > 0 {
@@ -53,7 +53,7 @@ impl Health {
                 verdict = Verdict::Outdated;
             }
             words.push(format!(
-                "{} an older configuration, for want of memory for the one in force",
+                "{} an older configuration, because the new one does not fit its memory",
                 have(process.on_older, workers)
             ));
         }
@@ -72,13 +72,13 @@ impl Health {
         }
         if process.replaced > 0 {
             words.push(format!(
-                "Wasm machines replaced after a crash since Envoy's start: {}",
+                "Wasm VMs replaced after a crash since Envoy's start: {}",
                 process.replaced
             ));
         }
         if process.panics > 0 {
             words.push(format!(
-                "panics that were caught, each with its reason in Envoy's log: {}",
+                "panics caught, each with its reason in Envoy's log: {}",
                 process.panics
             ));
         }
@@ -112,7 +112,7 @@ fn lost_machines(reading: &Reading) -> Option<(u64, u64)> {
 fn not_live(server: &Server) -> Option<String> {
     Some(match server.state.as_str() {
         "" | "LIVE" => return None,
-        "DRAINING" => "Envoy is draining: it serves what is open, and ends".to_owned(),
+        "DRAINING" => "Envoy is draining: it serves open connections, then ends".to_owned(),
         "PRE_INITIALIZING" | "INITIALIZING" => {
             "Envoy is starting, and does not serve yet".to_owned()
         }

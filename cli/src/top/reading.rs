@@ -110,7 +110,7 @@ impl Source {
 
     fn odd(&self, path: &str) -> Error {
         let path = path.split('?').next().unwrap_or(path);
-        let why = format!("it answers {path} unlike Envoy");
+        let why = format!("its answer to {path} is not Envoy's");
         Error::NotEnvoy(self.address.clone(), why)
     }
 }

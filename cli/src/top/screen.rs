@@ -23,9 +23,9 @@ const HELP: &[&str] = &[
     "btp top shows what the filter decides in a running Envoy.",
     "",
     "  q, Ctrl-C      quit",
-    "  s, S           sort by the next column, the one before",
+    "  s, S           sort by the next, the previous column",
     "  r              reverse the order",
-    "  / text Enter   show rows whose names have this in them; Esc shows all again",
+    "  / text Enter   show rows whose names contain the text; Esc shows all again",
     "  t              totals since Envoy's start, or rates",
     "  p, Space       pause",
     "  Tab            scroll the other table",
@@ -36,9 +36,9 @@ const HELP: &[&str] = &[
     "            budget: retries",
     "  SHADOW    requests that a limit in shadow mode would have refused",
     "  DELAYED   requests that had to wait",
-    "  REPLACED  responses in whose place others went",
+    "  REPLACED  responses that were replaced",
     "",
-    "Any key leads back.",
+    "Press any key to go back.",
 ];
 
 /// How a screen looks.
@@ -227,7 +227,7 @@ fn draw_table(buffer: &mut Buffer, model: &mut Model, look: Look, part: &Part) {
     if model.len(pane) == 0 && titles + 1 < area.bottom() {
         let text = match model.filter.is_empty() {
             true => "nothing has been counted yet",
-            false => "no row has this in its names",
+            false => "no name contains this text",
         };
         put(buffer, area, titles + 1, text, look.of(Tone::Remark));
     }
@@ -238,7 +238,7 @@ fn draw_foot(buffer: &mut Buffer, model: &Model, look: Look, area: Rect) {
     let filter = presentable(&model.filter);
     let text = match model.mode {
         Mode::Filter => format!("filter: {filter}▏"),
-        Mode::Help => "any key leads back".to_owned(),
+        Mode::Help => "press any key to go back".to_owned(),
         Mode::Watch => {
             let mut text = String::new();
             if model.is_paused {

@@ -50,11 +50,11 @@ pub(super) fn head(address: &HostPort, view: &View) -> Vec<Line> {
         say(tone, presentable(word).into_owned());
     }
     if view.has_restarted {
-        let text = "Envoy has restarted: its counters have begun anew";
+        let text = "Envoy has restarted: its counters start at zero again";
         say(Tone::Remark, text.to_owned());
     }
     if view.was_reset {
-        let text = "counters were set to zero: rates are of what was counted since then";
+        let text = "counters were reset: rates are for the time since then";
         say(Tone::Remark, text.to_owned());
     }
     let process = &view.process;
@@ -73,7 +73,7 @@ pub(super) fn head(address: &HostPort, view: &View) -> Vec<Line> {
         about.push(match process.largest {
             0 => ".wasm".to_owned(),
             largest => format!(
-                ".wasm, with {} in the largest machine and {} in all",
+                ".wasm, with {} in the largest VM and {} in all",
                 bytes(largest),
                 bytes(process.memory.max(largest))
             ),

@@ -72,7 +72,7 @@ pub(super) fn translate(breaker: &CircuitBreaker, has_constraint: bool, out: &mu
         "route.priority",
         Operation::Forbid(
             Some("HIGH"),
-            "circuitBreaker limits requests of the usual priority only",
+            "circuitBreaker limits only requests of default priority",
         ),
     );
     out.add(

@@ -171,7 +171,7 @@ fn put_log(log: &HealthCheckLog, check: &mut Node, out: &mut Changes) {
         out.refuse(
             "healthCheck.active.healthCheckLog",
             Code::MissingField,
-            "must have a sink: there is no other place for the log of health checks",
+            "must have a sink: the log of health checks needs a file",
         );
         return;
     };

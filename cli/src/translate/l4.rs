@@ -127,7 +127,7 @@ pub(crate) fn unmet(spec: &Node, l4: Option<L4>) -> Vec<Unmet> {
             let reason = match l4 {
                 None => "its backends are not known here",
                 Some(L4::Udp) if holds_for(L4::Tcp, name) => {
-                    "only loadBalancer and dns hold for datagrams"
+                    "only loadBalancer and dns apply to datagrams"
                 }
                 Some(_) => HTTP_ONLY,
             };
@@ -142,12 +142,12 @@ pub(crate) fn unmet(spec: &Node, l4: Option<L4>) -> Vec<Unmet> {
         add(path, HTTP_ONLY);
     }
     for path in OF_HEADERS.into_iter().filter(|path| is_there(path)) {
-        add(path, "there are no headers: an endpoint is chosen without");
+        add(path, "there are no headers to choose an endpoint by");
     }
     let reports = ["loadBalancer", "backendUtilization"];
     if is_there(&reports) && find(spec, &reports).is_some_and(|it| field(it, "outOfBand").is_none())
     {
-        add(&reports, "without outOfBand nobody reports a load");
+        add(&reports, "without outOfBand no endpoint reports its load");
     }
     found
 }

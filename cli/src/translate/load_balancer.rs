@@ -59,15 +59,15 @@ pub(super) fn translate(balancer: &LoadBalancer, out: &mut Changes) {
     let cluster = |path: &str, operation, out: &mut Changes| {
         out.add("loadBalancer", Target::Cluster, path, operation);
     };
-    let own = "has a load balancer of its own, which a policy cannot replace: leave loadBalancer \
-               out, or take another type of cluster";
+    let own = "has its own load balancer, which a policy cannot replace: leave loadBalancer out, \
+        or use another type of cluster";
     cluster(
         "lb_policy",
         Operation::Forbid(Some("CLUSTER_PROVIDED"), own),
         out,
     );
-    let subsets = "must not stand beside the policy's loadBalancer, which Envoy cannot combine \
-                   with subsets: leave one of them out";
+    let subsets = "must not be set beside the policy's loadBalancer, which Envoy cannot combine \
+        with subsets: leave one of them out";
     cluster("lb_subset_config", Operation::Forbid(None, subsets), out);
     for path in OLDER {
         cluster(path, Operation::Remove, out);
@@ -230,8 +230,8 @@ fn translate_zones(zones: &ZoneAware, out: &mut Changes) {
             Target::Bootstrap,
             "cluster_manager.local_cluster_name",
             Operation::Require(
-                "must name the cluster that holds this Envoy's own instances: without it Envoy \
-                 does not know how much load its zone has, and prefers no zone",
+                "must name the cluster that contains this Envoy's own instances: without it Envoy \
+                 does not know the load of its zone, and prefers no zone",
             ),
         );
     }
@@ -251,7 +251,8 @@ fn translate_zones(zones: &ZoneAware, out: &mut Changes) {
 
 /// For fields that belong to the endpoints.
 pub(super) fn require_endpoints(field: &str, out: &mut Changes) {
-    let reason = "must hold the endpoints: those that Envoy discovers (EDS) cannot be changed here";
+    let reason = "must contain the endpoints: endpoints that Envoy discovers (EDS) cannot be \
+        changed here";
     let operation = Operation::Require(reason);
     out.add(
         field,
@@ -293,7 +294,7 @@ fn utilization(config: &BackendUtilization, out: &mut Changes) -> Vec<(&'static 
     }
     let field = "loadBalancer.backendUtilization.keepResponseHeaders";
     if config.keep_response_headers {
-        let operation = Operation::Nothing("Envoy takes no headers out by itself");
+        let operation = Operation::Nothing("Envoy does not remove headers by default");
         out.add(field, Target::Route, Path::default(), operation);
     } else {
         for name in ["endpoint-load-metrics", "endpoint-load-metrics-bin"] {

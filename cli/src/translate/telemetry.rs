@@ -116,7 +116,7 @@ fn custom_tag(name: &str, tag: &CustomTag) -> Option<Node> {
 
 /// Why a route has no name for its statistics.
 pub(super) const UNKNOWN_ROUTE: &str =
-    "neither its metadata nor its name says which route object it is made of";
+    "neither its metadata nor its name identifies the route object";
 
 /// The name under which a route is counted; `None`: it takes what nobody knows of the route.
 /// What has no name is `-`, as in Envoy Gateway.

@@ -163,8 +163,8 @@ fn translate_connection(connection: &Connection, out: &mut Changes) {
 fn limit_sockets(limit: Quantity, out: &mut Changes) {
     const SOL_SOCKET: u32 = 1;
     let field = "connection.socketBufferLimit";
-    let shadowed = "must not be there: Envoy would leave it out for clusters that have a bind_config of \
-                    their own, as these get; write it into the clusters";
+    let shadowed = "must be left out: Envoy ignores it for clusters with their own bind_config, \
+        which these clusters get; write it into the clusters";
     out.add(
         field,
         Target::Bootstrap,

@@ -88,8 +88,8 @@ impl Definitions {
         let SeriesBound { most, sharers, .. } = &self.bound;
         (!sharers.is_empty()).then(|| {
             format!(
-                "the configuration has more series of metrics than limits.metricSeries ({most}): \
-                 {} policies and rules are counted together, under btp_namespace=\"{OTHERS}\"",
+                "the configuration needs more metric series than limits.metricSeries ({most}): {} \
+                 policies and rules share series, under btp_namespace=\"{OTHERS}\"",
                 sharers.len()
             )
         })

@@ -128,9 +128,9 @@ impl Buffering {
                 counters,
             )
             .logged(format!(
-                "policy {name}: a client waits for 100 Continue, which proxy_100_continue \
-                 leaves to the upstream, but mode Buffer forwards nothing before the body is \
-                 there: it was answered 417; set proxy_100_continue to false"
+                "policy {name}: a client that waits for 100 Continue was answered 417: \
+                 proxy_100_continue leaves it to the upstream, but mode Buffer forwards nothing \
+                 until the body is complete; set proxy_100_continue to false"
             )),
             blind: counters.counter(families::REQUEST_BUFFER_BLIND, Labels::of_policy(name)),
             overflow: Overflow {

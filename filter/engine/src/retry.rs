@@ -190,8 +190,8 @@ impl RetryBudget {
     pub(crate) fn notice(&self) -> Option<String> {
         self.reserves.then(|| {
             format!(
-                "retry budget {}: each request holds the credit for its one retry from its \
-                 start (mode Reserve)",
+                "retry budget {}: each request reserves its one retry when it starts (mode \
+                 Reserve)",
                 self.labels.dotted_prefix()
             )
         })
@@ -229,9 +229,9 @@ impl RetryBudget {
     /// What the operator is told when the upstream instance is missing.
     pub(crate) fn reserve_mode(&self) -> String {
         format!(
-            "retry budget {}: requests reach an upstream without passing an instance of this \
-             filter with position Upstream, so that each must hold the credit for its one retry \
-             from its start (reserve mode)",
+            "retry budget {}: requests reach an upstream without an instance of this filter with \
+             position Upstream, so each request reserves its one retry when it starts (reserve \
+             mode)",
             self.labels.dotted_prefix()
         )
     }

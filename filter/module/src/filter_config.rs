@@ -63,7 +63,7 @@ impl FilterConfig {
         if in_force.is_none() {
             log(
                 Level::Error,
-                "metrics cannot be shown: there is no scheduler",
+                "metrics cannot be exported: there is no scheduler",
             );
         }
         for budget in plan.whole_budgets() {

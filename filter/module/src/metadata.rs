@@ -97,8 +97,8 @@ fn entry(namespace: &str, key: &str) -> usize {
 fn hint(namespace: &str, key: &str) -> String {
     let state = MetadataCondition::state_key(namespace, key);
     format!(
-        "metadata {namespace}:{key} cannot be read, as it is nested: put a set_filter_state filter \
-         in front that writes {state} (docs/reference/module.md)"
+        "metadata {namespace}:{key} is nested, which a module cannot read: put a set_filter_state \
+         filter in front that writes {state} (docs/reference/module.md)"
     )
 }
 

@@ -28,8 +28,8 @@ const LABELS: &str = "btp.labels";
 
 const NESTED_RESOURCES: &str = "the module cannot read filter_metadata.envoy-gateway.resources; \
      add filter_metadata.btp.resources, a list such as [HTTPRoute/namespace/name]";
-const NESTED_LABELS: &str = "the module cannot read filter_metadata.btp.labels; add the labels \
-     as a namespace of their own, filter_metadata[\"btp.labels\"]";
+const NESTED_LABELS: &str = "the module cannot read filter_metadata.btp.labels; add the labels in \
+    their own namespace, filter_metadata[\"btp.labels\"]";
 
 /// The objects that the route was made from. What is no such text is passed over.
 pub(crate) fn resources<'s>(stream: &'s Stream<'_>) -> Vec<ResourceRef<'s>> {

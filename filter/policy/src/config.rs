@@ -190,8 +190,8 @@ fn note_faults_elsewhere(
             let spec = Path::Field(&item, "spec");
             let fault = Path::Field(&spec, "faultInjection");
             let path = Path::Field(&fault, "position");
-            let reason = "is Upstream: these faults are injected by an instance with \
-                          position: Upstream among the upstream filters, not by this one";
+            let reason = "is Upstream: an instance with position: Upstream among the upstream \
+                filters injects these faults, not this one";
             warnings.push(Problem::new(path, Code::FaultsElsewhere, reason));
         }
     }
@@ -233,8 +233,8 @@ fn refuse_two_untargeted(policies: &[Policy], environment: &Environment, problem
         let root = Path::Root;
         let list = Path::Field(&root, "policies");
         let reason = format!(
-            "governs everything, and so does {} (policies[{place}]): keep one of them, \
-             or give it targets",
+            "applies to everything, and so does {} (policies[{place}]): keep one, or give one of \
+             them targets",
             other.name
         );
         problems.note(

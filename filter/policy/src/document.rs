@@ -103,7 +103,7 @@ fn not_of_services(node: &Node) -> Option<Problem> {
         return None;
     }
     let reason = format!(
-        "is another API, whose {} has other fields, which are not looked at; this one is {}",
+        "is another API: its {} has other fields and is not checked; this one is {}",
         SERVICE_KIND, SERVICE_API_VERSION
     );
     Some(Problem {

@@ -128,8 +128,8 @@ pub(crate) fn of_another_api(version: &str) -> Option<String> {
     }
     nearest(group, &[ours]).is_none().then(|| {
         format!(
-            "is another API, whose {KIND} has other fields, which are not looked at; this one \
-             is {API_VERSION}"
+            "is another API: its {KIND} has other fields and is not checked; this one is \
+             {API_VERSION}"
         )
     })
 }

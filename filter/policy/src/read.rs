@@ -54,7 +54,7 @@ impl<'a> Cursor<'a> {
     pub fn object(&self, known: &[&str], problems: &mut Problems) -> Option<Object<'a>> {
         if !matches!(self.node.value, Value::Map(_)) {
             let (kind, known) = (self.node.value.kind(), known.join(", "));
-            let mut reason = format!("must be an object, not {kind}; known in it: {known}");
+            let mut reason = format!("must be an object, not {kind}; its fields: {known}");
             if mistaken::is_bare(&self.node.value)
                 && let Some(field) = mistaken::bare(&self.path)
             {
@@ -171,11 +171,7 @@ impl<'a> Cursor<'a> {
         let value = match self.node.value {
             Value::Int(value) => value,
             Value::Float(_) => {
-                self.refuse(
-                    problems,
-                    Code::NotWhole,
-                    "must be a whole number, not a fraction",
-                );
+                self.refuse(problems, Code::NotWhole, "must be a whole number");
                 return None;
             }
             _ => {

@@ -73,20 +73,20 @@ impl Regex {
             let size = match too_large {
                 TooLarge::Table(bytes) => {
                     let (size, most) = (bytes.div_ceil(KIB), Self::LARGEST / KIB);
-                    format!("its table takes {size} KiB, and {most} KiB is the most")
+                    format!("its table takes {size} KiB; at most {most} KiB are allowed")
                 }
                 TooLarge::Automaton(most) => {
                     let most = most / KIB;
-                    format!("its automaton takes more than {most} KiB, which is the most")
+                    format!("its automaton takes more than the allowed {most} KiB")
                 }
                 TooLarge::Steps => {
-                    format!("it has more than {MOST_STEPS} steps, which is the most")
+                    format!("it has more than the allowed {MOST_STEPS} steps")
                 }
             };
             let cheaper = cheaper::spelling(pattern, &ast);
             RegexError {
                 code: Code::ExpensiveRegex,
-                reason: format!("is too expensive a regular expression: {size}; {cheaper}"),
+                reason: format!("is too expensive: {size}; {cheaper}"),
             }
         })?;
         Ok(Self {

@@ -142,8 +142,8 @@ impl Spec {
                 problems,
                 Code::TooManyRegexes,
                 format!(
-                    "has {conditions} conditions with regular expressions, and {most} is the \
-                     most: each looks at every byte of its value; join their alternatives, or \
+                    "has {conditions} conditions with regular expressions; at most {most} are \
+                     allowed, as each reads every byte of its value: join their alternatives, or \
                      split the policy"
                 ),
             );

@@ -224,7 +224,7 @@ fn key_text(node: &Node) -> Result<String, Problem> {
     match &node.value {
         Value::String(text) => Ok(text.clone()),
         Value::Null | Value::List(_) | Value::Map(_) => {
-            let reason = format!("must be a string: {} is no key", node.value.kind());
+            let reason = format!("must be a string: {} is not a key", node.value.kind());
             Err(problem(node.mark, Code::KeyIsNoString, reason))
         }
         value => Ok(value.excerpt()),
@@ -276,7 +276,7 @@ fn number(text: &str) -> Option<Value> {
 fn core_tag(tag: Option<&Tag>, mark: Mark) -> Result<(), Problem> {
     match tag {
         Some(tag) if !tag.is_yaml_core_schema() => {
-            let reason = format!("has the tag {tag}, which means nothing here");
+            let reason = format!("has the unknown YAML tag {tag}");
             Err(problem(mark, Code::UnknownTag, reason))
         }
         _ => Ok(()),

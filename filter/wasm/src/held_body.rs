@@ -64,10 +64,9 @@ impl Visibility {
         if let Some(left_out) = self.log.admit(now) {
             let (namespace, name) = (&policy.namespace, &policy.policy);
             log::error!(
-                "policy {namespace}/{name}: the body of a held request did not come for 30 s, \
-                 and none has come before: it was answered 500; set \
-                 allow_on_headers_stop_iteration to true in Envoy's configuration of this \
-                 filter, or use mode Stream{left_out}"
+                "policy {namespace}/{name}: a held request was answered 500, as no body came \
+                 within 30 s and none ever has: set allow_on_headers_stop_iteration to true in \
+                 Envoy's configuration of this filter, or use mode Stream{left_out}"
             );
         }
         Arc::new(Reply {

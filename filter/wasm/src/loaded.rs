@@ -52,7 +52,7 @@ impl Loaded {
         let config =
             parsed.map_err(|problems| Obstacle::Wrong(in_one_line(&problems, MOST_PROBLEMS)))?;
         let random = Random::seeded()
-            .map_err(|error| Obstacle::Lack(format!("no entropy to be had: {error}")))?;
+            .map_err(|error| Obstacle::Lack(format!("no entropy available: {error}")))?;
         let is_canary = role == Role::Canary;
         if is_canary {
             announce(&config, text, BUILD, log);

@@ -125,9 +125,9 @@ pub(crate) fn self_test(budget: &Labels) -> Result<(), String> {
     match moves() {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!(
-            "the retry budget of {prefix} is kept in Envoy's statistics wasmcustom.{prefix}.*, \
-             and they do not move: let stats_config.stats_matcher in the bootstrap admit them, \
-             or leave retryConstraint out"
+            "the retry budget of {prefix} needs Envoy's statistics wasmcustom.{prefix}.*, which \
+             do not change: let stats_config.stats_matcher in the bootstrap admit them, or leave \
+             retryConstraint out"
         )),
         Err(refused) => Err(format!(
             "the statistics wasmcustom.{prefix}.* cannot be made: {refused:?}"

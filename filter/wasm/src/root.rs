@@ -130,12 +130,10 @@ impl Root {
         self.keep(others);
         let instead = match self.lag() {
             Some(Lag::NotConfigured) => "it answers every request with 503 until it can",
-            _ => "it goes on with the one before",
+            _ => "it keeps the previous one",
         };
         let reason = obstacle.reason();
-        log::error!(
-            "this worker cannot load the configuration that was accepted: {reason}; {instead}"
-        );
+        log::error!("this worker cannot load the accepted configuration: {reason}; {instead}");
         // In this order: who sees that nobody is behind looks no further.
         self.note();
         if let (Some(text), Some(deferred)) = (text, self.deferred_text(wanted)) {
@@ -155,7 +153,7 @@ impl Root {
         }
         if let Some(wanted) = self.wanted {
             if self.catch_up(wanted).is_some() {
-                log::info!("this worker has caught up with the configuration that was accepted");
+                log::info!("this worker has loaded the accepted configuration");
             } else if self.current.is_none() {
                 self.keep(others);
             }

@@ -30,9 +30,9 @@ pub(crate) fn hints_of_labels(config: &Config, model: &Model) -> Vec<Hint> {
             hints.say(
                 &manager.address.key("http_filters").item(place),
                 Code::UnlabelledMetrics,
-                "its metrics have no labels: namespace, policy and rule are parts of their \
-                 names; add the stats_config.stats_tags of docs/reference/metrics.md to the \
-                 bootstrap, as `btp apply` does"
+                "its metrics have no labels, but namespace, policy and rule in their names; add \
+                 the stats_config.stats_tags of docs/reference/metrics.md to the bootstrap, as \
+                 `btp apply` does"
                     .to_owned(),
             );
         }

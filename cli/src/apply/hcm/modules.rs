@@ -62,8 +62,8 @@ pub(crate) fn hints_of_modules(config: &Config, model: &Model) -> Vec<Hint> {
         }
         if let (Some(address), true) = (wasm, has_module) {
             let reason = "is a .wasm beside instances that are dynamic modules: they share no \
-                          counts, and a retryConstraint needs both of its instances in one \
-                          build; use one build in a chain";
+                counts, and a retryConstraint needs both of its instances in one build; use one \
+                build per chain";
             hints.say(&address, Code::MixedBuilds, reason.to_owned());
         }
         if has_module {
@@ -87,17 +87,18 @@ impl Hints<'_> {
                 Err(name) => format!("it without a / in {name:?}"),
             };
             let reason = format!(
-                "says what it is in metadata that is nested, which a dynamic module cannot read: \
-                 write in filter_metadata beside it {lines} (btp apply --module does)"
+                "is identified by nested metadata, which a dynamic module cannot read: add to \
+                 filter_metadata {lines} (btp apply --module does)"
             );
             self.say(&entry.address, Code::NestedRouteMetadata, reason);
         }
         if let (RouteSource::Unseen(what), true) = (manager.route_source, on_routes) {
             let reason = format!(
-                "takes its routes from {what}: a dynamic module knows them by their names, and \
-                 by filter_metadata of the form {{\"btp\":{{\"resources\":[\"HTTPRoute/team/shop\"]}},\
-                 \"btp.labels\":{{\"tier\":\"gold\"}}}}; have whatever sends the routes write it, as \
-                 envoy-gateway.resources and btp.labels in btp are nested too deep for it"
+                "takes its routes from {what}: a dynamic module identifies them by their names, \
+                 and by filter_metadata of the form \
+                 {{\"btp\":{{\"resources\":[\"HTTPRoute/team/shop\"]}},\"btp.labels\":{{\"tier\":\"gold\"}}}}; \
+                 the source of the routes must write it, as envoy-gateway.resources and \
+                 btp.labels in btp are nested too deep for a module"
             );
             self.say(&manager.address, Code::NestedRouteMetadata, reason);
         }
@@ -113,8 +114,8 @@ fn unseen(plugin: &PluginConfig, in_front: &[Node]) -> Vec<String> {
     all.filter(|it| it.is_needed && !is_written(&it.state_key()))
         .map(|value| match value.unsayable() {
             Some(part) => format!(
-                "reads what is nested under {part:?} in dynamic metadata, which Envoy cannot show \
-                 to a dynamic module: use the .wasm, or have a filter write the value one key deep"
+                "reads nested dynamic metadata under {part:?}, which a dynamic module cannot \
+                 read: use the .wasm, or have a filter write the value one key deep"
             ),
             None => format!(
                 "reads dynamic metadata that is nested, which a dynamic module cannot: put an \

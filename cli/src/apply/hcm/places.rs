@@ -75,9 +75,8 @@ impl Hints<'_> {
         let reads = reads.iter().map(|it| (&policy.name, it));
         if let Some(it) = Unseen::find(reads, behind) {
             let reason = format!(
-                "has {} behind the place of faults and overrides: {} does not see the headers \
-                 and the metadata that are written there; if it must, give btp apply \
-                 --faults-behind {}",
+                "has {} behind the place of faults and overrides, so {} does not see headers and \
+                 metadata that they write; if it must, give btp apply --faults-behind {}",
                 it.writers, it.condition, it.last,
             );
             self.say(
@@ -131,7 +130,7 @@ impl Does {
             && let Some(names) = named(Kind::Probe)
         {
             let reason = format!(
-                "stands in front of {names}, so that health checks meet its limits and faults: put \
+                "is in front of {names}, so that its limits and faults affect health checks: put \
                  it behind"
             );
             reasons.push((Code::ProbesLimited, reason));
@@ -140,8 +139,8 @@ impl Does {
             && let Some(names) = named(Kind::Cors)
         {
             let reason = format!(
-                "stands in front of {names}, so that preflights are limited and replies to \
-                 browsers lack the CORS headers: put what limits behind"
+                "is in front of {names}, so that preflights are limited and replies to browsers \
+                 lack the CORS headers: move the limits behind"
             );
             reasons.push((Code::PreflightsLimited, reason));
         }
@@ -158,7 +157,7 @@ impl Does {
         let all = self.reads.iter().filter(|(other, ..)| *other == group);
         let unseen = Unseen::find(all.map(|(_, policy, reads)| (policy, reads)), behind)?;
         let cure = match group {
-            Group::Limits => "put what limits behind".to_owned(),
+            Group::Limits => "move the limits behind".to_owned(),
             // They are where they belong, unless this is meant.
             Group::Faults => format!(
                 "if it must, put faults and overrides behind (btp apply --faults-behind {})",
@@ -166,8 +165,7 @@ impl Does {
             ),
         };
         Some(format!(
-            "stands in front of {}: {} does not see the headers and the metadata that are \
-             written there; {cure}",
+            "is in front of {}, so {} does not see headers and metadata that they write; {cure}",
             unseen.writers, unseen.condition,
         ))
     }

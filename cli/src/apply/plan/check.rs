@@ -28,8 +28,8 @@ pub(super) fn configuration(
     errors: &mut Errors<'_>,
 ) {
     if model.managers.is_empty() && model.l4_proxies.iter().all(|it| it.l4.is_none()) {
-        let reason = "holds no HTTP connection manager, tcp_proxy or udp_proxy that policies \
-                      could govern";
+        let reason = "contains no HTTP connection manager, tcp_proxy or udp_proxy that policies \
+            can apply to";
         errors.file(0, Problem::new("", Code::NothingToGovern, reason));
     }
     let routes = model.route_configs.iter().flat_map(|it| &it.routes);
@@ -48,8 +48,8 @@ pub(super) fn configuration(
         let list = ["metadata", "filter_metadata", "btp", "backends"];
         let list = list.iter().fold(address, |it, key| it.key(key));
         for index in wrong {
-            let reason = "must be a Service: a text such as shop/payments/8080, or an object with \
-                          namespace, name and port";
+            let reason = "must be a Service: a string such as shop/payments/8080, or an object \
+                with namespace, name and port";
             errors.refuse(config, &list.item(index), Code::WrongShape, reason);
         }
     }
@@ -59,8 +59,8 @@ pub(super) fn configuration(
     let root = config.files.first().map(|file| &file.node);
     let source = root.and_then(|it| find(it, &["dynamic_resources", "lds_config"]));
     if source.is_some_and(|source| path_of(source).is_none()) {
-        let reason = "are in part not seen: those that a management server sends are not \
-                      governed by these policies";
+        let reason = "are incomplete: these policies do not apply to listeners that a management \
+            server sends";
         let problem = Problem::new(
             "dynamic_resources.lds_config: the listeners",
             Code::ListenersUnseen,
@@ -70,7 +70,7 @@ pub(super) fn configuration(
     }
     let is_known = |name| root.is_some_and(|it| find(it, &["node", name]).is_some());
     if options.ecds.is_some() && !(is_known("id") && is_known("cluster")) {
-        let reason = "must have id and cluster: Envoy watches files (--ecds) with these alone";
+        let reason = "must have id and cluster: without them Envoy does not watch files (--ecds)";
         errors.file(0, Problem::new("node", Code::NodeWithoutId, reason));
     }
 }
@@ -126,8 +126,8 @@ fn retry_trigger(place: &Address, config: &Config, errors: &mut Errors<'_>) {
     };
     let paths = [&["route", "retry_policy"][..], &["retry_policy"]];
     if paths.iter().any(|path| retry_on(node, path) == Some(true)) {
-        let reason = "retries on envoy-ratelimited, by which a retryConstraint stops \
-                      retries: take it out of retry_on";
+        let reason = "retries on envoy-ratelimited, which a retryConstraint uses to stop retries: \
+            remove it from retry_on";
         errors.refuse(config, place, Code::StopsRetries, reason);
     }
 }
@@ -145,8 +145,8 @@ fn routes_of(
         RouteSource::Seen(config) => config,
         RouteSource::Unseen(what) if is_governed => {
             let reason = format!(
-                "takes its routes from {what}: a policy of its Gateway, or without targets, \
-                 cannot be put into force on routes that are not seen here"
+                "takes its routes from {what}: a policy of its Gateway, or one without targets, \
+                 cannot be put into force on routes that are not in these files"
             );
             return errors.refuse(config, &manager.address, Code::UnseenRoutes, reason);
         }
@@ -165,8 +165,8 @@ fn routes_of(
                 None => "no policy".to_owned(),
             };
             let reason = format!(
-                "has the name {:?}, as {} has, and another policy ({} here, {} there): the \
-                 filter tells routes apart by their names, so give one of them another name",
+                "has the name {:?}, as {} has, but a different policy ({} here, {} there): the \
+                 filter identifies routes by name, so rename one of them",
                 entry.name,
                 routes[first].address,
                 name(it.routes[place]),
@@ -184,8 +184,8 @@ fn routes_of(
                 || !merges.any(|merges| merges));
         if other.route_source == RouteSource::Seen(config_index) && !is_same {
             let reason = format!(
-                "has the same routes as listener {}, and other policies for them: give \
-                 each listener routes of its own",
+                "has the same routes as listener {}, but different policies for them: give each \
+                 listener its own routes",
                 other.listener_name
             );
             errors.refuse(config, &manager.address, Code::SharedRoutes, reason);

@@ -85,10 +85,10 @@ fn redirects_of(it: &Effective, input: &Input, errors: &mut Errors<'_>) -> Optio
     let inherits = above.is_some_and(|it| find(it, &["spec", "responseOverride"]).is_some());
     if let Some((redirect, other, status)) = meeting(rules) {
         let reason = format!(
-            "is a redirect without a mode, which Envoy itself does, and can meet rule {other} at \
-             status {status}: Envoy sees what the filter makes of an answer, so that not the \
-             first of both would win; give them statuses that differ, the redirect mode: Client, \
-             or a policy of its own"
+            "is a redirect without a mode, which Envoy itself does, and rule {other} also matches \
+             status {status}: Envoy sees the response after the filter, so the first rule would \
+             not win; use different statuses, set mode: Client, or move the redirect to its own \
+             policy"
         );
         errors.refuse_field(
             it.policy,
@@ -100,7 +100,7 @@ fn redirects_of(it: &Effective, input: &Input, errors: &mut Errors<'_>) -> Optio
     }
     if inherits {
         let reason = "replaces the rules of the policy it merges with by redirects without a \
-                      mode, which are Envoy's own to do: leave mergeType out";
+            mode, which Envoy itself does: leave mergeType out";
         errors.refuse_field(
             it.policy,
             FieldPath::written(FIELD),
@@ -118,7 +118,7 @@ fn redirects_of(it: &Effective, input: &Input, errors: &mut Errors<'_>) -> Optio
             Ok(of_rule) => matchers.extend(of_rule),
             Err(unknown) => {
                 let reason = format!(
-                    "has the condition {}, which Envoy's internal redirect does not know",
+                    "has the condition {}, which Envoy's internal redirect does not support",
                     unknown.0
                 );
                 errors.refuse_field(

@@ -24,9 +24,8 @@ use crate::translate::global_rate_limit::{self, Counters, FIELD, NAME, RouteKey,
 use crate::translate::{Change, FilterPlace, Operation, Path, Service, Step, Target};
 
 /// Why a route is not limited. Envoy's filter passes over it.
-const NO_BACKEND: &str = "Envoy asks the service for requests to a backend alone, and not for \
-                          those that it answers itself (direct_response, redirect); \
-                          rateLimit.local counts these, too";
+const NO_BACKEND: &str = "Envoy counts only requests to a backend there, not those that it \
+    answers itself (direct_response, redirect); rateLimit.local counts these, too";
 
 /// What came of it.
 pub(super) struct RateLimits {
@@ -83,8 +82,8 @@ fn notes(service: &Service) -> Vec<String> {
     };
     vec![
         format!(
-            "rateLimit.global is counted by {endpoint} in the domain {domain}, in fixed windows: \
-             twice the limit can pass around the end of one"
+            "{endpoint} counts rateLimit.global in the domain {domain}, in fixed windows: twice \
+             the limit can pass around the end of a window"
         ),
         format!("a request that {endpoint} does not answer within {timeout} {down}"),
     ]
@@ -107,9 +106,9 @@ fn check_names(scene: Scene<'_>, effective: &[Effective], errors: &mut Errors<'_
             if other.global_rules != it.global_rules || other.policy != it.policy {
                 let entry = scene.model.route(*id);
                 let reason = format!(
-                    "cannot be counted on route {} apart from that of {}: another route has the \
-                     same name, in a virtual host {:?} and a route configuration {:?} of the same \
-                     names. Give one of the three another name, or the rules shared: true",
+                    "cannot be counted on route {} separately from that of {}: another route has \
+                     the same name, in a virtual host {:?} and a route configuration {:?} of the \
+                     same names. Rename one of the three, or set shared: true in the rules",
                     entry.title(),
                     scene.policies[other.policy].name,
                     entry.home.virtual_host,
@@ -187,8 +186,8 @@ fn on_routes(
         }
     }
     if !it.default_for.is_empty() {
-        let note = "rateLimit.global does not count what no route takes: there is nothing to \
-                    switch it on";
+        let note = "rateLimit.global does not count requests that match no route: only a route \
+            can enable it";
         it.notes.push(note.to_owned());
     }
     managers
@@ -210,8 +209,7 @@ fn insert(
     if let Some(other) = filters.position(|it| text(it, "name") == Some(NAME)) {
         let filter = manager.address.key("http_filters").item(other);
         let reason = format!(
-            "is called {NAME}, as the filter is that asks the rate limit service: give it another \
-             name"
+            "has the name {NAME}, which the filter for the rate limit service needs: rename it"
         );
         return errors.refuse(draft.config(), &filter, Code::ServiceNameTaken, reason);
     }
@@ -264,7 +262,7 @@ fn add_cluster(
     let named = |it: &Address| draft.at(it).and_then(|it| text(it, "name")) == Some(NAME);
     if let Some(other) = clusters.iter().find(|it| named(it)) {
         let reason = format!(
-            "is called {NAME}, as the cluster is of the rate limit service: give it another name"
+            "has the name {NAME}, which the cluster of the rate limit service needs: rename it"
         );
         return errors.refuse(draft.config(), other, Code::ServiceNameTaken, reason);
     }

@@ -163,9 +163,9 @@ fn refuse_unsayable(scene: Scene<'_>, used: &[usize], errors: &mut Errors<'_>) {
                     continue;
                 };
                 let reason = format!(
-                    "reads what is nested under {part:?} in dynamic metadata, which Envoy cannot \
-                     show to a dynamic module: namespace and first key can have no :, ), or end \
-                     of a line; use the .wasm, or have another filter write the value one key deep"
+                    "reads nested dynamic metadata under {part:?}, which a dynamic module cannot \
+                     read: btp apply can copy it only if namespace and first key have no :, ) or \
+                     line end; use the .wasm, or have another filter write the value one key deep"
                 );
                 errors.refuse_field(
                     *policy,

@@ -23,7 +23,7 @@ use crate::envoy::tree::{items, same};
 
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const LIST: &str = "http_filters";
-const WHY: &str = "every try passes it; a cluster's own filters run instead of the router's";
+const WHY: &str = "every attempt passes it; a cluster's own filters run instead of the router's";
 
 /// Puts the instances behind the router into the clusters that have filters of
 /// their own.
@@ -54,9 +54,9 @@ pub(super) fn insert(
             Ok(instance) => instance,
             Err(other) => {
                 let reason = format!(
-                    "has http_filters of its own, which Envoy runs for every listener alike, and \
-                     listener {} has other policies for each try than the others that send here: \
-                     give each listener a cluster of its own, or take http_filters out",
+                    "has its own http_filters, which Envoy runs for all listeners, but listener \
+                     {} has different policies for attempts than the others that send here: give \
+                     each listener its own cluster, or remove http_filters",
                     scene.places[other]
                 );
                 errors.refuse(draft.config(), address, Code::OwnHttpFilters, reason);

@@ -29,8 +29,8 @@ pub(super) fn complete(
             Ok(None) => continue,
             Err(name) => {
                 let reason = format!(
-                    "holds {name:?} in envoy-gateway.resources: a dynamic module reads \
-                     kind/namespace/name, so that none of them can have a / in it"
+                    "has {name:?} in envoy-gateway.resources: a dynamic module reads \
+                     kind/namespace/name, so none of them can contain a /"
                 );
                 errors.refuse(draft.config(), &entry.address, Code::SlashInName, reason);
                 continue;

@@ -28,10 +28,7 @@ pub(super) fn settle(
             Ok(placements) => it.placements = placements,
             Err(undone) => {
                 let what = undone.object.title(scene.model);
-                let reason = format!(
-                    "is not in force on {what}, though it was put there: another change has \
-                     undone it"
-                );
+                let reason = format!("is not in force on {what}: another change has undone it");
                 errors.refuse_field(
                     it.policy,
                     FieldPath::written(&undone.field),
@@ -50,8 +47,8 @@ pub(super) fn settle(
             } = partial;
             let sender = scene.model.title_of(sender);
             let reason = format!(
-                "is in force on cluster {has} and not on cluster {lacks}, to which {sender} sends \
-                 as well: {reason}"
+                "is in force on cluster {has}, but not on cluster {lacks}, to which {sender} also \
+                 sends: {reason}"
             );
             errors.lint(
                 it.policy,

@@ -45,9 +45,9 @@ pub(super) fn lost(
             let all: BTreeSet<&str> = groups.iter().flatten().copied().collect();
             let all: Vec<&str> = all.into_iter().collect();
             let reason = format!(
-                "is the cookie {name} of several clusters ({}): a client that uses more than one \
-                 loses its endpoint at each change; leave the name out, and each has a cookie of \
-                 its own",
+                "sets the same cookie {name} for several clusters ({}): a client that uses more \
+                 than one loses its endpoint at each change; leave the name out for one cookie \
+                 per cluster",
                 all.join(", ")
             );
             let path = "spec.sessionPersistence.cookie.name";
@@ -57,8 +57,8 @@ pub(super) fn lost(
             let cluster = uses.places.get(name).and_then(|it| config.at(it));
             if cluster.is_some_and(is_aggregate) {
                 let reason = format!(
-                    "keeps no client with an endpoint of cluster {name}, which sends to other \
-                     clusters: Envoy sets the cookie or header and does not go by it"
+                    "has no effect on cluster {name}, which sends to other clusters: Envoy sets \
+                     the cookie or header, but ignores it"
                 );
                 let path = "spec.sessionPersistence";
                 add(it.policy, path, Code::SessionOfAggregate, reason);

@@ -39,15 +39,15 @@ pub(super) fn untraced(config: &Config, model: &Model, effective: &[Effective]) 
             if tracing.and_then(|it| field(it, "provider")).is_none() {
                 let reason = format!(
                     "traces nothing on listener {listener}: its connection manager has no \
-                     tracing.provider, which says where spans go"
+                     tracing.provider to send spans to"
                 );
                 add("spec.telemetry.tracing", Code::NothingTraced, reason);
             } else if find(wanted, &["spanName", "server"]).is_some()
                 && !tracing.is_some_and(spawns_upstream_spans)
             {
                 let reason = format!(
-                    "names no span on listener {listener}: its connection manager writes none for \
-                     tries; set tracing.spawn_upstream_span: true"
+                    "has no effect on listener {listener}: its connection manager writes no spans \
+                     for attempts; set tracing.spawn_upstream_span: true"
                 );
                 add(
                     "spec.telemetry.tracing.spanName.server",

@@ -90,19 +90,19 @@ impl fmt::Display for OutputError {
             Self::OneOfSeveral(file) => {
                 write!(
                     formatter,
-                    "is needed instead of -o: {file} changes as well; or --flat, for one file with \
-                     everything"
+                    "is needed instead of -o, as {file} also changes; or use --flat for one file \
+                     with everything"
                 )
             }
             Self::NoFolder(folder) => {
                 let folder = folder.display();
-                write!(formatter, "must be a folder that is there (got {folder})")
+                write!(formatter, "must be an existing folder (got {folder})")
             }
             Self::SameName(path) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 write!(
                     formatter,
-                    "cannot hold two files named {name}: rename one of them"
+                    "cannot contain two files named {name}: rename one of them"
                 )
             }
             Self::NotFlat(problem) => problem.fmt(formatter),

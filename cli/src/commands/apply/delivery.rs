@@ -19,12 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The options.
 #[derive(Args, Debug)]
 pub(super) struct Delivery {
-    /// The folder for the bootstrap and the files that it names. What changes
-    /// is written in phases, so that an Envoy that watches them loses no request
+    /// The folder for the bootstrap and the files that it names. Changes are written in
+    /// phases, so that an Envoy that watches the files loses no request
     #[arg(long, value_name = "DIR", conflicts_with = "output")]
     out_dir: Option<PathBuf>,
-    /// The admin interface of the Envoy that watches --out-dir: it is asked when
-    /// a phase has arrived. Give it once for each Envoy
+    /// The admin interface of the Envoy that watches --out-dir, to check when a phase has
+    /// arrived. Give it once for each Envoy
     #[arg(long, value_name = "HOST:PORT")]
     admin: Vec<HostPort>,
     /// How long to wait after each phase, 500ms by default; with --admin, how long
@@ -34,8 +34,8 @@ pub(super) struct Delivery {
     /// Write all files of --out-dir at once, for when no Envoy is running
     #[arg(long, conflicts_with_all = ["admin", "wait"])]
     at_once: bool,
-    /// Keep the filter's configuration in files of its own, which Envoy will
-    /// watch in this folder; they are written to --out-dir
+    /// Write the filter's configuration to separate files in --out-dir, which Envoy will
+    /// watch in this folder
     #[arg(long, value_name = "MOUNTED_DIR")]
     ecds: Option<String>,
 }
@@ -47,11 +47,11 @@ impl Delivery {
             return Ok(());
         }
         let needs = |option, why| Err(Error::NeedsFolder { option, why });
-        let phases = "phases are for files that Envoy watches, and -o writes one file at once";
+        let phases = "phases are for files that Envoy watches, and -o writes a single file";
         if self.ecds.is_some() {
             return needs(
                 "--ecds",
-                "the filter's configuration is then a file of its own",
+                "the filter's configuration is then a separate file",
             );
         }
         for (is_given, option) in [

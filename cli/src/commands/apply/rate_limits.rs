@@ -18,15 +18,15 @@ pub(super) struct RateLimits {
     /// protocol (gRPC); without it global limits are refused
     #[arg(long, value_name = "HOST:PORT", requires = "rate_limit_config")]
     rate_limit_service: Option<HostPort>,
-    /// The file to write the limits to, in the form that this service reads
+    /// The file to write the limits to, in the service's format
     #[arg(long, value_name = "FILE", requires = "rate_limit_service")]
     rate_limit_config: Option<PathBuf>,
-    /// Which service that is
+    /// The kind of service
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Written::Envoy,
         requires = "rate_limit_service")]
     rate_limit_format: Written,
-    /// The domain of the limits in that service; Envoys that count together have the
-    /// same
+    /// The domain of the limits in the service; Envoys that count together use the same
+    /// domain
     #[arg(
         long,
         value_name = "NAME",
@@ -38,8 +38,7 @@ pub(super) struct RateLimits {
     #[arg(long, value_name = "DURATION", value_parser = timeout, default_value = "100ms",
         requires = "rate_limit_service")]
     rate_limit_timeout: Duration,
-    /// Answer 503 to requests that the service does not answer; without this they
-    /// pass
+    /// Answer requests 503 if the service does not answer; without this they pass
     #[arg(long, requires = "rate_limit_service")]
     rate_limit_fail_closed: bool,
 }
@@ -49,7 +48,7 @@ pub(super) struct RateLimits {
 enum Written {
     /// envoyproxy/ratelimit
     Envoy,
-    /// Limitador, which Kuadrant has
+    /// Limitador, as in Kuadrant
     Limitador,
 }
 

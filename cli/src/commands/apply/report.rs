@@ -24,11 +24,11 @@ pub(super) fn text(plan: &Plan) -> String {
                 &status.policy,
                 status::why_nowhere(status, &plan.policies[index]),
             );
-            let _ = writeln!(out, "{name}: in force nowhere: {why}");
+            let _ = writeln!(out, "{name}: not in force: {why}");
         }
     }
     for (name, by) in &plan.off {
-        let _ = writeln!(out, "{name}: in force nowhere: switched off by {by}");
+        let _ = writeln!(out, "{name}: not in force: disabled by {by}");
     }
     for it in &plan.standing {
         let _ = writeln!(out, "{}", it.line());
@@ -69,8 +69,8 @@ fn section(it: &Effective, plan: &Plan, out: &mut String) {
         let title = plan.model.route(kept.route).title();
         let _ = writeln!(
             out,
-            "  kept: route {title}: {} is {}; {} of a policy that does not name the route yields \
-             to it",
+            "kept: route {title}: {} is {}; it takes precedence over {} of a policy that does not \
+             target the route by name",
             kept.value.path,
             kept.value.excerpt(),
             kept.field
@@ -103,14 +103,16 @@ fn governs(it: &Effective, plan: &Plan) -> String {
     }
     for manager in &it.default_for {
         let listener = &plan.model.managers[*manager].listener_name;
-        parts.push(format!("what no route of listener {listener} takes"));
+        parts.push(format!(
+            "requests of listener {listener} that match no route"
+        ));
     }
     if !it.sends.is_empty() {
         let targets = plan.policies[it.policy].targets.iter();
         let services: Vec<String> = targets.map(ToString::to_string).collect();
         let clusters: Vec<&str> = it.clusters.keys().map(String::as_str).collect();
         let clusters = match clusters.is_empty() {
-            true => "whichever clusters requests name".to_owned(),
+            true => "clusters that requests name".to_owned(),
             false => format!("cluster {}", clusters.join(", ")),
         };
         parts.push(format!("{}, {clusters}", services.join(", ")));

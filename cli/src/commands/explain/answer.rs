@@ -146,7 +146,7 @@ impl Explained {
         let title = &self.title;
         if let (Some(host), Some(listener)) = (&self.host, &self.listener) {
             let host = if host == "*" { "any host" } else { host };
-            let _ = writeln!(out, "listener {listener}, asked for {host}:");
+            let _ = writeln!(out, "listener {listener}, host {host}:");
         }
         let Some(it) = &self.effective_policy else {
             let _ = writeln!(out, "{title}: no policy");
@@ -193,8 +193,8 @@ impl Explained {
                 Enforced::Kept(value) => {
                     let _ = writeln!(
                         out,
-                        "  {:names$}  not here: the route itself says {value}, and the policy \
-                         does not name it",
+                        "{:names$}  not here: the route itself sets {value}, and the policy does \
+                         not target it by name",
                         ""
                     );
                 }
@@ -202,7 +202,7 @@ impl Explained {
         }
         self.write_services(out);
         if let Some(decided) = self.decided.as_ref().filter(|it| !it.decisions.is_empty()) {
-            let _ = writeln!(out, "  what the filter decides of {}:", decided.request);
+            let _ = writeln!(out, "  decisions of the filter for {}:", decided.request);
             decided.decisions.iter().for_each(|it| it.write(out));
         }
     }
@@ -228,7 +228,7 @@ impl Field {
                 field["destinations"] = json!(places);
             }
             Enforced::Kept(value) => {
-                let reason = format!("the route itself says {value}");
+                let reason = format!("the route itself sets {value}");
                 field["destinations"] = json!([{ "by": "Nobody", "reason": reason }]);
             }
         }

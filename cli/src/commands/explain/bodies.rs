@@ -30,7 +30,7 @@ pub(super) fn notes(plan: &Plan, config: &Config, it: &Effective) -> Vec<String>
         let (bytes, whence) = held(route, config.at(&plan.model.managers[*manager].listener));
         let size = Quantity::new(bytes);
         let note = format!(
-            "{policy}: a request is retried if its body has at most {size} ({whence}); Envoy \
+            "{policy}: a request is retried only if its body has at most {size} ({whence}); Envoy \
              counts others as retry_or_shadow_abandoned"
         );
         if !notes.contains(&note) {

@@ -136,7 +136,7 @@ fn invalid(config: &Node) -> String {
         let namespace = metadata("namespace").unwrap_or("default");
         let name = metadata("name").unwrap_or("(no name)");
         let _ = match problems.into_vec().len() {
-            0 => writeln!(out, "  {namespace}/{name}: fine by itself"),
+            0 => writeln!(out, "  {namespace}/{name}: valid"),
             count => {
                 let errors = if count == 1 { "error" } else { "errors" };
                 writeln!(

@@ -103,8 +103,8 @@ pub(super) fn run(
         }
     }
     if plan.effective.iter().any(|it| !it.global_rules.is_empty()) {
-        let note = "rateLimit.global is in force with btp apply --rate-limit-service and \
-                    --rate-limit-config alone";
+        let note = "rateLimit.global is in force only with btp apply --rate-limit-service and \
+            --rate-limit-config";
         answer.notes.push(note.to_owned());
     }
     let shown = |it: &&Effective| {
@@ -167,7 +167,7 @@ impl Explainer<'_> {
         }
         for (name, by) in &self.plan.off {
             let disabled = Reason::Disabled.as_condition();
-            let _ = writeln!(out, "  {name}: {disabled}: switched off by {by}");
+            let _ = writeln!(out, "  {name}: {disabled}: disabled by {by}");
         }
         out.push('\n');
     }

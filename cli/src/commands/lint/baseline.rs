@@ -41,8 +41,8 @@ pub(super) fn check(
             continue;
         }
         let reason = format!(
-            "has no mergeType, so that nothing of {} is in force on its routes, and says nothing \
-             itself of {}: write mergeType: StrategicMerge to take that over",
+            "has no mergeType, so it replaces {} on its routes, and does not set {}: write \
+             mergeType: StrategicMerge to inherit that",
             policies[above].name,
             lost.join(", ")
         );

@@ -64,8 +64,8 @@ impl Config {
         let place = self.locate(path);
         match self.files.iter().position(|file| file.name == place) {
             Some(file) if self.files[file].kind != kind => {
-                let reason = "is named for resources of two kinds: Envoy takes one kind from a \
-                              file, so give each a file of its own";
+                let reason = "is named for resources of two kinds: Envoy reads one kind from a \
+                    file, so give each kind its own file";
                 self.problems
                     .push((file, Problem::new("", Code::FileOfTwoKinds, reason)));
                 Ok(())

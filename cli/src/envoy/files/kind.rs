@@ -55,8 +55,8 @@ impl Kind {
             });
             if let Some(found) = found {
                 let reason = format!(
-                    "is a {found} in a file that Envoy reads a {wanted} from: it refuses such a \
-                     file, so give each kind a file of its own"
+                    "is a {found} in a file from which Envoy reads a {wanted}: Envoy refuses such \
+                     a file, so give each kind its own file"
                 );
                 problems.push(placed(resource, index, Code::WrongResource, reason));
             }
@@ -67,8 +67,8 @@ impl Kind {
             .filter(|_| is_single && problems.is_empty())
         {
             let reason = format!(
-                "is the second {wanted} in a file: Envoy takes one and refuses such a file, so \
-                 give each a file of its own"
+                "is the second {wanted} in a file: Envoy reads only one and refuses such a file, \
+                 so give each its own file"
             );
             problems.push(placed(second, 1, Code::SecondResource, reason));
         }

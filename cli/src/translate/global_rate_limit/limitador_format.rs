@@ -30,14 +30,14 @@ pub(super) fn missing(rule: &GlobalRule) -> Vec<(&'static str, &'static str)> {
         (
             rule.shadow_mode,
             "shadowMode",
-            "is not known to Limitador, which would refuse requests: leave the rule out, or use \
+            "is unknown to Limitador, which would refuse requests: leave the rule out, or use \
              envoyproxy/ratelimit (--rate-limit-format envoy)",
         ),
         (
             rule.tells.is_some(),
             "xRateLimitHeaders",
-            "has no effect with Limitador, whose option -H switches headers on for all limits: \
-             leave it out, or use envoyproxy/ratelimit (--rate-limit-format envoy)",
+            "has no effect with Limitador, whose option -H enables headers for all limits: leave \
+             it out, or use envoyproxy/ratelimit (--rate-limit-format envoy)",
         ),
     ]
     .into_iter()

@@ -159,7 +159,7 @@ impl FromStr for Domain {
 
 impl fmt::Display for NoDomain {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("must be letters, digits, and . _ - / alone")
+        formatter.write_str("must contain only letters, digits, and . _ - /")
     }
 }
 

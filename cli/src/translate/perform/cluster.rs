@@ -17,7 +17,7 @@ pub(super) fn check_health(cluster: &mut Node, check: &Node) -> Result<Outcome, 
         && !matches!(protocol(cluster), Protocol::Http2 | Protocol::Varies)
     {
         return Err(ChangeError::Refused(
-            "must speak HTTP/2 to be asked by gRPC: set \
+            "must use HTTP/2 for gRPC health checks: set \
              explicit_http_config.http2_protocol_options",
         ));
     }
@@ -27,9 +27,9 @@ pub(super) fn check_health(cluster: &mut Node, check: &Node) -> Result<Outcome, 
             // Seen on 1.40.0: "error initializing due to unknown exception".
             Protocol::Http3 => {
                 return Err(ChangeError::Refused(
-                    "must not speak HTTP/3 alone to be asked by HTTP, as Envoy ends when it asks \
-                     in HTTP/3: write auto_config, with which it asks in HTTP/1 over TLS, or \
-                     leave active out (passive needs no questions)",
+                    "must not use only HTTP/3 with HTTP health checks, because Envoy exits when \
+                     it probes over HTTP/3: write auto_config, which probes over HTTP/1 with TLS, \
+                     or leave active out (passive sends no probes)",
                 ));
             }
             Protocol::Http1 | Protocol::Varies => {}

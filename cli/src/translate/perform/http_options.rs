@@ -60,7 +60,7 @@ pub(super) fn change(cluster: &mut Node, part: &HttpPart) -> Result<Outcome, Cha
     if matches!(part, HttpPart::Http2(_))
         && matches!(protocol(cluster), Protocol::Http1 | Protocol::Http3)
     {
-        return Ok(Outcome::Idle("the cluster does not speak HTTP/2"));
+        return Ok(Outcome::Idle("the cluster does not use HTTP/2"));
     }
     let before = cluster.clone();
     let is_new = find(cluster, &[EXTENSIONS, EXTENSION]).is_none();

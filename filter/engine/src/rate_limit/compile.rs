@@ -307,13 +307,13 @@ fn overflow_warning(policy: &ObjectName, rule: &LocalRule, what: &str) -> String
     let rule_name = format!("rate_limit.{}.overflows", rule.label());
     if rule.selector.is_distinct() {
         format!(
-            "policy {policy}: more clients than limits.distinctKeys has room for {what}; \
-             further ones share what is left for them ({rule_name} counts their requests)"
+            "policy {policy}: more clients {what} than limits.distinctKeys allows; further \
+             clients share what is left ({rule_name} counts their requests)"
         )
     } else {
         format!(
-            "policy {policy}: more routes than there is room for {what}; further ones share \
-             one bucket ({rule_name} counts them)"
+            "policy {policy}: more routes {what} than there is room for; further ones share one \
+             bucket ({rule_name} counts them)"
         )
     }
 }

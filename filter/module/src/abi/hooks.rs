@@ -56,7 +56,7 @@ pub(crate) unsafe fn config_new<F: HttpFilter>(
     if loaded.is_none() {
         log(
             Level::Error,
-            "configuration refused: loading it has panicked, see above",
+            "configuration refused: loading it panicked, see above",
         );
     }
     loaded.flatten().unwrap_or(ptr::null())

@@ -176,7 +176,7 @@ impl Resolver<'_> {
             && here.name != target.object
         {
             return Outcome::NotFound(format!(
-                "{target}: this instance stands for Gateway {}",
+                "{target}: this instance serves Gateway {}",
                 here.name
             ));
         }
@@ -186,7 +186,7 @@ impl Resolver<'_> {
         // A listener of a set is a sibling of the Gateway's own listeners.
         match here.and_then(|here| here.listener_set.as_ref()) {
             Some(set) => Outcome::NotFound(format!(
-                "{target}: this instance stands for a listener of ListenerSet {}",
+                "{target}: this instance serves a listener of ListenerSet {}",
                 set.name
             )),
             None => self.attach_listener(index, target, section),
@@ -197,13 +197,12 @@ impl Resolver<'_> {
         let here = self.environment.gateway.as_ref();
         let Some(set) = here.and_then(|here| here.listener_set.as_ref()) else {
             return Outcome::NotFound(format!(
-                "{target}: this instance stands for no listener of a ListenerSet; \
-                 if it does, say it in gateway.listenerSet"
+                "{target}: this instance serves no ListenerSet; if it does, set gateway.listenerSet"
             ));
         };
         if set.name != target.object {
             return Outcome::NotFound(format!(
-                "{target}: this instance stands for ListenerSet {}",
+                "{target}: this instance serves ListenerSet {}",
                 set.name
             ));
         }
@@ -218,11 +217,10 @@ impl Resolver<'_> {
         match here.and_then(|here| here.listener.as_ref()) {
             Some(listener) if listener == section => claim(&mut self.above.listener, index),
             Some(listener) => Outcome::NotFound(format!(
-                "{target}: this instance stands for listener {listener}"
+                "{target}: this instance serves listener {listener}"
             )),
             None => Outcome::NotFound(format!(
-                "{target}: which listener this instance stands for is not known; \
-                 say it in gateway.listener"
+                "{target}: the listener of this instance is unknown; set gateway.listener"
             )),
         }
     }
@@ -234,7 +232,7 @@ impl Resolver<'_> {
                 self.add_condition(index, Reason::TargetNotFound, message)
             }
             Outcome::Conflict(first) => {
-                let message = format!("{what}: {} has it already", self.name(first));
+                let message = format!("{what}: {} already targets it", self.name(first));
                 self.add_condition(index, Reason::Conflicted, message);
             }
         }
@@ -357,7 +355,7 @@ fn claim(place: &mut Option<usize>, index: usize) -> Outcome {
 /// A target as a status says it.
 fn what_is(kind: TargetKind, target: &str) -> String {
     match kind.is_l4_route() {
-        true => format!("{target} (not HTTP, so not the filter's)"),
+        true => format!("{target} (not HTTP: not for the filter)"),
         false => target.to_owned(),
     }
 }

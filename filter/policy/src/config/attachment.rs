@@ -47,7 +47,7 @@ pub(super) fn read(
                 at.refuse(
                     problems,
                     Code::DisabledPolicy,
-                    "names a policy that the administrator has switched off",
+                    "names a policy that the administrator has disabled",
                 );
                 return None;
             }

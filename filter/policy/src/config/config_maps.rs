@@ -80,13 +80,15 @@ impl ConfigMaps {
     fn body(&self, name: &ObjectName) -> Result<&str, (Code, String)> {
         let map = self.0.get(name);
         let map = map.ok_or_else(|| {
-            let reason = format!("refers to ConfigMap {name}, which is not here");
+            let reason = format!("refers to ConfigMap {name}, which is missing");
             (Code::ConfigMapNotFound, reason)
         })?;
         let only = map.values().next().filter(|_| map.len() == 1);
         let text = map.get(BODY).or(only).ok_or_else(|| {
-            let reason =
-                format!("refers to ConfigMap {name}, which has no key {BODY:?} (nor a single one)");
+            let reason = format!(
+                "refers to ConfigMap {name}, which has neither key {BODY:?} nor a single \
+                    key"
+            );
             (Code::ConfigMapKey, reason)
         })?;
         Ok(text)
@@ -122,7 +124,7 @@ fn read_one(at: Cursor<'_>, problems: &mut Problems) -> Option<(ObjectName, Data
         at.choice(&[("ConfigMap", ())], problems);
     }
     if let Some(at) = object.get("binaryData") {
-        let reason = "is not read here: put the text into data";
+        let reason = "is not supported: put the text into data";
         problems.note(&at.path, at.node.mark, Code::BinaryData, reason);
     }
     let metadata = object

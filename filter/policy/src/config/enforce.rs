@@ -84,8 +84,8 @@ impl Enforce {
         at.list(0..=Capability::ALL.len(), problems, |at, problems| {
             let capability = at.choice(&Capability::ALL, problems)?;
             if !possible.has(capability) {
-                let reason = "cannot be enforced with position Upstream, where only \
-                              faultInjection and retry can: give it to a downstream instance";
+                let reason = "cannot be enforced with position Upstream, only faultInjection and \
+                    retry can: move it to a downstream instance";
                 at.refuse(problems, Code::DownstreamOnly, reason);
             }
             match capability {

@@ -104,8 +104,10 @@ impl Footprint {
         if count <= MOST_TABLES {
             return Ok(());
         }
-        let reason =
-            format!("have {count} delay distributions that differ, and {MOST_TABLES} is the most");
+        let reason = format!(
+            "have {count} different delay distributions; at most {MOST_TABLES} are \
+                allowed"
+        );
         Err((Code::TooManyDistributions, reason))
     }
 
@@ -118,9 +120,9 @@ impl Footprint {
         }
         let (bytes, most) = (self.total().div_ceil(MIB), most / MIB);
         let reason = format!(
-            "take {bytes} MiB of a worker's memory while they are loaded, and \
-             limits.configurationBytes is {most} MiB; leave policies out that this instance \
-             does not need, or raise it"
+            "take {bytes} MiB of a worker's memory while loading, and limits.configurationBytes \
+             is {most} MiB; leave out policies that this instance does not need, or raise the \
+             limit"
         );
         Err((Code::TooMuchMemory, reason))
     }
@@ -138,7 +140,7 @@ pub(super) fn check_text(text: &[u8]) -> Result<(), Problem> {
     if values <= MOST {
         return Ok(());
     }
-    let reason = format!("has {values} values, and {MOST} is the most that a worker could hold");
+    let reason = format!("has {values} values; a worker can hold at most {MOST}");
     Err(Problem::new("", Code::TooManyValues, reason))
 }
 

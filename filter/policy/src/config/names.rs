@@ -24,8 +24,7 @@ pub(super) fn refuse_twice(policies: &[Policy], problems: &mut Problems) {
         let item = Path::Item(&list, index);
         let metadata = Path::Field(&item, "metadata");
         let reason = format!(
-            "is defined twice: policies[{earlier}] is {} as well; keep one of them, or give \
-             them names of their own",
+            "is defined twice: policies[{earlier}] is {} as well; keep one of them, or rename one",
             policy.name
         );
         problems.note(

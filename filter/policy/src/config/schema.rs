@@ -10,8 +10,8 @@ pub static CONFIG: Object = object(
     &[
         required(
             "policies",
-            "Complete policies, of which the most specific one governs each route; \
-             apiVersion, kind and metadata.namespace may be left out.",
+            "Complete policies; the most specific one applies to each route. apiVersion, kind and \
+             metadata.namespace may be left out.",
             many(&Shape::Either(&[
                 Shape::Object(&POLICY),
                 Shape::Object(&SERVICE_POLICY),
@@ -19,61 +19,59 @@ pub static CONFIG: Object = object(
         ),
         optional(
             "gateway",
-            "The Gateway that this instance stands for: policies that target another one do \
-             not apply.",
+            "The Gateway that this instance serves: policies that target another Gateway do not \
+             apply.",
             Shape::Object(&GATEWAY),
         )
         .or("any Gateway is meant"),
         optional(
             "attachment",
-            "What is known beforehand of the routes, so that the filter need not ask for each \
-             request; btp apply writes it.",
+            "The policy of the routes, if it is known in advance: the filter then does not look \
+             up each request's route. btp apply writes it.",
             Shape::Object(&ATTACHMENT),
         )
-        .or("the route's name is asked for"),
+        .or("each request's route name is looked up"),
         optional(
             "configMaps",
-            "ConfigMaps that the bodies of overrides are taken from.",
+            "ConfigMaps that contain bodies of response overrides.",
             many(&Shape::Object(&CONFIG_MAP)),
         ),
         optional(
             "namespaces",
-            "What is known of namespaces: their labels, and whether policies in them are \
-             switched off.",
+            "Namespaces: their labels, and whether their policies are disabled.",
             many(&Shape::Object(&NAMESPACE)),
         ),
         optional(
             "disabled",
-            "The administrator's switch: with true nothing is enforced.",
+            "The administrator's switch: true disables all policies.",
             Shape::Boolean,
         )
         .or("false"),
         optional(
             "enforce",
-            "Fields of spec that this instance enforces; the others are left to another \
-             instance.",
+            "Fields of spec that this instance enforces; another instance enforces the others.",
             list(0, 5, &Shape::Choice(&Capability::NAMES)),
         )
-        .or("everything that its position can"),
+        .or("all that its position can enforce"),
         optional(
             "position",
-            "Where the instance is in Envoy: in the connection manager, once for each \
-             request, or behind the router, once for each attempt, where it enforces \
-             faultInjection and retry alone.",
+            "Where the instance runs: in the connection manager, once for each request, or behind \
+             the router, once for each attempt. Behind the router it enforces only faultInjection \
+             and retry.",
             Shape::Choice(&["Downstream", "Upstream"]),
         )
         .or("Downstream"),
         optional(
             "nativeFields",
-            "What becomes of fields that Envoy itself enforces: an error, a warning, or trust \
-             that btp apply has written them.",
+            "How to treat fields that Envoy itself enforces: as an error, with a warning, or as \
+             already written by btp apply.",
             Shape::Choice(&["Refuse", "Ignore", "Applied"]),
         )
         .or("Refuse"),
         optional(
             "allowOnHeadersStopIteration",
-            "Repeats the setting of this name of Envoy's plugin: requestBuffer in mode Buffer \
-             needs both.",
+            "Repeats the setting of this name in Envoy's plugin configuration: requestBuffer in \
+             mode Buffer needs both.",
             Shape::Boolean,
         )
         .or("false"),
@@ -84,7 +82,7 @@ pub static CONFIG: Object = object(
         ),
         optional(
             "accessLog",
-            "Tells the access log which policy and rule decided, and what: \
+            "Shows the access log which policy and rule made which decision: \
              %FILTER_STATE(wasm.btp_decision:PLAIN)%.",
             Shape::Boolean,
         )
@@ -95,7 +93,7 @@ pub static CONFIG: Object = object(
 
 pub(super) static GATEWAY: Object = object(
     &[
-        required("name", "Name of the Gateway, as targetRefs have it.", NAME),
+        required("name", "Name of the Gateway, as in targetRefs.", NAME),
         optional(
             "namespace",
             "Namespace of the Gateway, in which policies for it must be.",
@@ -104,21 +102,21 @@ pub(super) static GATEWAY: Object = object(
         .or("default"),
         optional(
             "listener",
-            "The listener that this instance serves, of the Gateway or else of listenerSet, as a \
-             target's sectionName has it.",
+            "The listener that this instance serves, as in a target's sectionName: one of \
+             listenerSet if that is set, else of the Gateway.",
             NAME,
         )
-        .or("no target's section is meant"),
+        .or("targets with a sectionName do not apply"),
         optional(
             "listenerSet",
-            "The ListenerSet that the listener is of: policies that target it come before the \
-             Gateway's, and those of a Gateway's own listener do not apply.",
+            "The ListenerSet that contains the listener: policies that target it take precedence \
+             over the Gateway's, and those of the Gateway's own listeners do not apply.",
             Shape::Object(&LISTENER_SET),
         )
         .or("the listener is the Gateway's own"),
         optional(
             "labels",
-            "Labels of the Gateway, by which targetSelectors pick it.",
+            "Labels of the Gateway, which targetSelectors match.",
             LABELS,
         ),
     ],
@@ -127,11 +125,7 @@ pub(super) static GATEWAY: Object = object(
 
 pub(super) static LISTENER_SET: Object = object(
     &[
-        required(
-            "name",
-            "Name of the ListenerSet, as targetRefs have it.",
-            NAME,
-        ),
+        required("name", "Name of the ListenerSet, as in targetRefs.", NAME),
         optional(
             "namespace",
             "Namespace of the ListenerSet, in which policies for it must be.",
@@ -140,7 +134,7 @@ pub(super) static LISTENER_SET: Object = object(
         .or("default"),
         optional(
             "labels",
-            "Labels of the ListenerSet, by which targetSelectors pick it.",
+            "Labels of the ListenerSet, which targetSelectors match.",
             LABELS,
         ),
     ],
@@ -149,15 +143,15 @@ pub(super) static LISTENER_SET: Object = object(
 
 pub(super) static NAMESPACE: Object = object(
     &[
-        required("name", "The namespace that is spoken of.", NAMESPACE_NAME),
+        required("name", "Name of the namespace.", NAMESPACE_NAME),
         optional(
             "labels",
-            "Labels of the namespace, by which targetSelectors look in it.",
+            "Labels of the namespace, which targetSelectors match.",
             LABELS,
         ),
         optional(
             "disabled",
-            "With true policies of this namespace are not enforced.",
+            "true disables the policies of this namespace.",
             Shape::Boolean,
         )
         .or("false"),
@@ -169,14 +163,10 @@ pub(super) static ATTACHMENT: Object = object(
     &[
         optional(
             "allRoutes",
-            "The policy that governs every route, as namespace/name.",
+            "The policy that applies to every route, as namespace/name.",
             text(1, 4096),
         ),
-        optional(
-            "onlyRoute",
-            "Name of the one route that there is.",
-            text(1, 4096),
-        ),
+        optional("onlyRoute", "Name of the only route.", text(1, 4096)),
     ],
     &[rule(
         Code::NotExactlyOne,
@@ -189,8 +179,8 @@ pub(super) static LIMITS: Object = object(
     &[
         optional(
             "configurationBytes",
-            "Bytes of a worker's memory that a configuration may take while it is loaded; they \
-             are estimated from the document, never too low.",
+            "Bytes of a worker's memory that a configuration may take while it is loaded, \
+             estimated from the document; the estimate is never too low.",
             within(CONFIGURATION_BYTES),
         )
         .or("536870912"),
@@ -202,8 +192,8 @@ pub(super) static LIMITS: Object = object(
         .or("65536"),
         optional(
             "metricSeries",
-            "Series of metrics with labels of their own; policies and rules for which there are \
-             none left are counted together.",
+            "Metric series with labels of their own; policies and rules beyond that are counted \
+             together.",
             within(METRIC_SERIES),
         )
         .or("20000"),
@@ -221,14 +211,14 @@ pub(super) static LIMITS: Object = object(
         .or("4096"),
         optional(
             "requestValueBytesPerWorker",
-            "Bytes that a worker keeps of all requests together for their responses, and of \
-             bodies that wait to be written.",
+            "Bytes that a worker keeps for the responses of all its requests, and for bodies that \
+             wait to be written.",
             within(REQUEST_VALUE_BYTES_PER_WORKER),
         )
         .or("16777216"),
         optional(
             "routes",
-            "Named routes whose governing policy is remembered.",
+            "Named routes whose policy is cached.",
             within(ROUTES),
         )
         .or("10000"),
@@ -240,16 +230,11 @@ pub(super) static CONFIG_MAP: Object = object(
     &[
         optional(
             "apiVersion",
-            "Version of Kubernetes' core API, which ConfigMaps belong to.",
+            "Version of Kubernetes' core API, to which ConfigMaps belong.",
             Shape::Choice(&["v1"]),
         )
         .or("v1"),
-        optional(
-            "kind",
-            "Kind of the object, which is no policy.",
-            Shape::Choice(&["ConfigMap"]),
-        )
-        .or("ConfigMap"),
+        optional("kind", "Kind of the object.", Shape::Choice(&["ConfigMap"])).or("ConfigMap"),
         required(
             "metadata",
             "Name and namespace by which bodies refer to the ConfigMap.",
@@ -257,12 +242,13 @@ pub(super) static CONFIG_MAP: Object = object(
         ),
         optional(
             "data",
-            "Texts by their keys; a body is taken from response.body, or from the only key.",
+            "Strings by their keys; a body is read from the key response.body, or from the only \
+             key.",
             LABELS,
         ),
         optional(
             "binaryData",
-            "Refused: bodies are texts, which belong into data.",
+            "Refused: bodies are text and belong in data.",
             Shape::Never,
         ),
         optional(
@@ -297,7 +283,7 @@ pub fn json_schema() -> serde_json::Value {
     let head = crate::schema::Head {
         id: "plugin.json",
         title: "BackendTrafficPolicy for stock Envoy",
-        description: "The configuration of the filter: policies, and what they apply to here.",
+        description: "The configuration of the filter: policies, and where they apply.",
         required: &[],
     };
     crate::schema::document(&CONFIG, &head)

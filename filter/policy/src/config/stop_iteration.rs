@@ -47,8 +47,8 @@ pub(super) fn check(policies: &[Policy], enforce: Enforce, allowed: bool, proble
                 Code::HeadersNotHeld,
                 "is Buffer, which needs allow_on_headers_stop_iteration: true in Envoy's \
                  configuration of this filter (Envoy 1.40 or later), and \
-                 allowOnHeadersStopIteration: true beside the policies to say so; \
-                 mode: Stream limits bodies without either",
+                 allowOnHeadersStopIteration: true beside the policies; mode: Stream limits \
+                 bodies without either",
             );
         }
     }

@@ -48,10 +48,10 @@ pub(super) fn check_native_fields(
 fn note_native_fields(spec: Cursor<'_>, native: NativeFields, found: &mut Problems) {
     let reason = match native {
         NativeFields::Refuse => {
-            "is Envoy's own to enforce: configure it there, as btp apply does, and leave \
-             it out here, or set nativeFields to Ignore"
+            "is enforced by Envoy itself: configure it there, as btp apply does, and leave it out \
+             here, or set nativeFields to Ignore"
         }
-        _ => "is Envoy's own to enforce, and ignored here",
+        _ => "is enforced by Envoy itself, and ignored here",
     };
     let Some(object) = spec.open_object(&mut Problems::default()) else {
         return;
@@ -113,9 +113,9 @@ fn refuse_in_override(rule: &OverrideRule, path: &Path<'_>, problems: &mut Probl
     if let Instead::Redirect(redirect) = &rule.instead
         && redirect.mode == RedirectMode::Internal
     {
-        let reason = "asks Envoy to run the request again on another route, which a filter \
-                      cannot do: add mode: Client to send the client there, or configure \
-                      Envoy's own custom_response filter";
+        let reason = "makes Envoy run the request again on another route, which a filter cannot \
+            do: add mode: Client to send the client there, or configure Envoy's custom_response \
+            filter";
         problems.note(
             &Path::Field(path, "redirect"),
             Mark::UNKNOWN,

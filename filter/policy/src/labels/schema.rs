@@ -4,11 +4,7 @@ use crate::schema::shape::*;
 
 pub(crate) static EXPRESSION: Object = object(
     &[
-        required(
-            "key",
-            "The label that is looked at.",
-            ours(&ANY_TEXT, &text(1, 317)),
-        ),
+        required("key", "Name of the label.", ours(&ANY_TEXT, &text(1, 317))),
         required(
             "operator",
             "In, NotIn, Exists or DoesNotExist.",
@@ -19,7 +15,7 @@ pub(crate) static EXPRESSION: Object = object(
         ),
         optional(
             "values",
-            "Values for In and NotIn, at least one; none for the others.",
+            "Values for In and NotIn, at least one; none for Exists and DoesNotExist.",
             many(&ANY_TEXT),
         ),
     ],

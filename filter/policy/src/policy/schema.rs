@@ -13,30 +13,30 @@ pub static POLICY: Object = object(
     &[
         optional(
             "apiVersion",
-            "Group and version of the API that the document is written in.",
+            "Group and version of the document's API.",
             Shape::Choice(&[API_VERSION]),
         )
         .or(API_VERSION),
         optional(
             "kind",
-            "Kind of the object; documents of other kinds are no policies.",
+            "Kind of the object; other kinds are not policies.",
             Shape::Choice(&[KIND]),
         )
         .or(KIND),
         required(
             "metadata",
-            "What the policy is called and how old it is, as Kubernetes writes it.",
+            "Name, namespace, labels and creation time of the policy, as in Kubernetes.",
             Shape::Object(&METADATA),
         ),
         required(
             "spec",
-            "What the policy is for, and what it sets there.",
+            "The targets of the policy, and its settings.",
             Shape::Object(&SPEC),
         ),
         optional(
             "status",
-            "What a controller has said of the policy; accepted, so that an export can be \
-             pasted, and not read.",
+            "Status that a controller has written; accepted, so that you can paste an export, and \
+             not read.",
             Shape::Any,
         ),
     ],
@@ -48,29 +48,29 @@ pub(crate) static SERVICE_POLICY: Object = object(
     &[
         optional(
             "apiVersion",
-            "Group and version of the API that the document is written in.",
+            "Group and version of the document's API.",
             Shape::Choice(&[SERVICE_API_VERSION]),
         )
         .or(SERVICE_API_VERSION),
         required(
             "kind",
-            "Kind of the object, by which it is told from a BackendTrafficPolicy.",
+            "Kind of the object, which distinguishes it from a BackendTrafficPolicy.",
             Shape::Choice(&[SERVICE_KIND]),
         ),
         required(
             "metadata",
-            "What the policy is called and how old it is, as Kubernetes writes it.",
+            "Name, namespace, labels and creation time of the policy, as in Kubernetes.",
             Shape::Object(&METADATA),
         ),
         required(
             "spec",
-            "Which Services the policy is for, and what it sets there.",
+            "The Services that the policy targets, and its settings.",
             Shape::Object(&SERVICE_SPEC),
         ),
         optional(
             "status",
-            "What a controller has said of the policy; accepted, so that an export can be \
-             pasted, and not read.",
+            "Status that a controller has written; accepted, so that you can paste an export, and \
+             not read.",
             Shape::Any,
         ),
     ],
@@ -82,21 +82,21 @@ pub(crate) static SERVICE_SPEC: Object = object(
     &[
         required(
             "targetRefs",
-            "Services that the policy is for, by name, in its own namespace.",
+            "Services that the policy targets, by name, in its own namespace.",
             list(1, 16, &Shape::Object(&SERVICE_REF)),
         )
         .example("- group: \"\"\n  kind: Service\n  name: payments"),
         optional(
             "retryConstraint",
-            "How much of what a Service gets may be retries, whatever route they take; who is \
-             refused one gets status 503.",
+            "The share of a Service's requests that may be retries, over all routes; a client \
+             whose retry is refused gets status 503.",
             Shape::Object(&SERVICE_RETRY_CONSTRAINT),
         )
         .example("budget: {percent: 20, interval: 10s}"),
         optional(
             "sessionPersistence",
-            "Keeps a client of a Service with the endpoint that it had first, by a cookie or a \
-             header, as GEP-1619 has it.",
+            "Keeps a client of a Service at its first endpoint, by a cookie or a header \
+             (GEP-1619).",
             Shape::Object(&SESSION_PERSISTENCE),
         )
         .or("each request is balanced anew")
@@ -112,21 +112,17 @@ pub(crate) static METADATA: Object = object(
         optional("annotations", UNUSED[0], LABELS),
         optional(
             "creationTimestamp",
-            "When the object was made, as RFC 3339: of two policies for one target the older \
-             one wins.",
+            "Creation time of the object (RFC 3339): of two policies for one target the older one \
+             wins.",
             ANY_TEXT,
         )
-        .or("older than any that has one"),
+        .or("older than any policy with a time"),
         optional("deletionGracePeriodSeconds", UNUSED[1], Shape::Any),
         optional("deletionTimestamp", UNUSED[2], Shape::Any),
         optional("finalizers", UNUSED[3], Shape::Any),
         optional("generateName", UNUSED[4], Shape::Any),
         optional("generation", UNUSED[5], Shape::Any),
-        optional(
-            "labels",
-            "Names and values by which the object can be picked.",
-            LABELS,
-        ),
+        optional("labels", "Labels of the object.", LABELS),
         optional("managedFields", UNUSED[6], Shape::Any),
         required(
             "name",
@@ -149,17 +145,17 @@ pub(crate) static METADATA: Object = object(
 
 /// What Kubernetes keeps of any object, and nothing here reads.
 const UNUSED: [&str; 11] = [
-    "Notes that tools keep with the object; accepted and not read.",
+    "Notes of tools; accepted and not read.",
     "How long Kubernetes waits before it deletes the object; accepted and not read.",
-    "When Kubernetes is to delete the object; accepted and not read.",
+    "When Kubernetes will delete the object; accepted and not read.",
     "What Kubernetes waits for before it deletes the object; accepted and not read.",
-    "Beginning of a name that Kubernetes has made up; accepted and not read.",
+    "Prefix of a name that Kubernetes generates; accepted and not read.",
     "How often Kubernetes has seen the object's spec change; accepted and not read.",
-    "Which tool has written which field of the object; accepted and not read.",
-    "Objects with which Kubernetes deletes this one; accepted and not read.",
+    "Which tool owns which field of the object; accepted and not read.",
+    "Owners: Kubernetes deletes this object with them; accepted and not read.",
     "Version of the object in Kubernetes' storage; accepted and not read.",
     "Address of the object, as older versions of Kubernetes wrote it; accepted and not read.",
-    "What tells the object from others of its name; accepted and not read.",
+    "Unique ID of the object; accepted and not read.",
 ];
 
 /// Free names with texts.

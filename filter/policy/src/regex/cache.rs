@@ -90,7 +90,7 @@ impl Regexes {
             let most = Self::MOST_REFUSED;
             return Err(RegexError {
                 code: Code::RegexNotRead,
-                reason: format!("is not looked at: {most} other regular expressions are wrong"),
+                reason: format!("is not checked: {most} other regular expressions are wrong"),
             });
         }
         let regex = Regex::new(pattern)?;
@@ -101,8 +101,8 @@ impl Regexes {
         if bytes > most {
             let (bytes, most) = (bytes.div_ceil(KIB), most / KIB);
             let reason = format!(
-                "is one too many: the regular expressions up to here take {bytes} KiB, and \
-                 limits.regexBytes is {most} KiB; simplify them, or raise it"
+                "is one too many: the regular expressions so far take {bytes} KiB, and \
+                 limits.regexBytes is {most} KiB; simplify them, or raise the limit"
             );
             return Err(RegexError {
                 code: Code::RegexesTooLarge,

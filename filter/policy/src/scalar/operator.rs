@@ -206,7 +206,7 @@ fn unknown(name: &str) -> String {
             None => format!("known here: {}", NAMES.join(", ")),
         },
     };
-    format!("has %{name}%, which is not known here; {reason}")
+    format!("has %{name}%, which is unknown here; {reason}")
 }
 
 impl fmt::Display for HeaderChoice {

@@ -342,12 +342,12 @@ pub(crate) static FRACTION: Object = object(
     &[
         required(
             "numerator",
-            "The part that is meant, out of denominator; not above it.",
+            "The numerator of the fraction; not above denominator.",
             integer(0, i64::MAX),
         ),
         optional(
             "denominator",
-            "What the numerator is a part of.",
+            "The denominator of the fraction.",
             integer(1, i64::MAX),
         )
         .or("100"),

@@ -57,7 +57,7 @@ static CRD_ONLY: Object = object(
         ),
         rule(
             Code::UnknownChoice,
-            "must not have the mergeType Replace",
+            "must not have mergeType Replace",
             |spec| text_in(spec, "mergeType", "") != "Replace",
         ),
         rule(

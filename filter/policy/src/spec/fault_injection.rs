@@ -96,7 +96,7 @@ impl FaultInjection {
             at.refuse(
                 problems,
                 Code::ExcludedField,
-                "must be left out: nothing waits without a delay",
+                "must be left out without a delay: nothing waits",
             );
         }
         let exempt_health_checks = object.or("exemptHealthChecks", true, problems, Cursor::boolean);
@@ -144,16 +144,16 @@ fn check_position(object: &Object<'_>, position: Position, problems: &mut Proble
         if let Some(at) = abort.get(name)
             && at.node.value != Value::Bool(false)
         {
-            let reason = "must be left out with position Upstream, where an abort rewrites the \
-                          status of the response and nothing else: set httpStatus";
+            let reason = "must be left out with position Upstream, where an abort only rewrites \
+                the status of the response: set httpStatus";
             at.refuse(problems, Code::ExcludedField, reason);
         }
     }
     if let Some(at) = abort.get("httpStatus")
         && matches!(at.node.value, Value::Int(204 | 205 | 304))
     {
-        let reason = "must be a status that may have a body with position Upstream: the body of \
-                      the response stays";
+        let reason = "must be a status with a body with position Upstream: the response keeps its \
+            body";
         at.refuse(problems, Code::WrongStatus, reason);
     }
 }

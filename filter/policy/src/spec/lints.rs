@@ -46,8 +46,8 @@ impl Linter<'_, '_> {
             self.warn_if_there(
                 &[breaker, "maxParallelRetries"],
                 Code::BesideRetryBudget,
-                "has no effect beside retryBudget, which bounds retries in its place: leave one \
-                 of them out",
+                "has no effect beside retryBudget, which limits retries instead: leave one of \
+                 them out",
             );
         }
         let passive = ["healthCheck", "passive"];
@@ -81,7 +81,7 @@ impl Linter<'_, '_> {
             }
         }
         if self.get(&["rateLimit", "type"]).is_some() {
-            let message = "is deprecated: local and global speak for themselves";
+            let message = "is deprecated: local and global need no type";
             self.warn(&["rateLimit", "type"], Code::DeprecatedField, message);
         }
     }
@@ -93,7 +93,7 @@ impl Linter<'_, '_> {
             _ => return,
         };
         if self.get(&["rateLimit", unused]).is_some() {
-            let message = "has no effect: rateLimit.type says otherwise";
+            let message = "has no effect: rateLimit.type disables it";
             self.warn(&["rateLimit", unused], Code::OtherRateLimitType, message);
         }
     }

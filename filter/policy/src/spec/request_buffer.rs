@@ -134,7 +134,7 @@ impl RequestBuffer {
         if let (Some(total), Some(at)) = (self.max_total, object.get("maxTotal"))
             && total < largest
         {
-            let reason = format!("must be at least {largest}, the largest body that may come");
+            let reason = format!("must be at least {largest}, the largest body that may pass");
             at.refuse(problems, Code::TotalTooSmall, reason);
         }
     }
@@ -188,7 +188,7 @@ fn read_limit(at: Cursor<'_>, mode: BufferMode, problems: &mut Problems) -> Opti
     let reason = match (mode, limit.get()) {
         (_, 0) => "must be at least 1",
         (BufferMode::Buffer, 0x1_0000_0000..) => {
-            "must be less than 4Gi, as much as Envoy can buffer: mode Stream has no such bound"
+            "must be less than 4Gi, the most that Envoy can buffer; mode Stream has no such limit"
         }
         _ => return Some(limit),
     };
@@ -200,9 +200,9 @@ fn refuse_outside_buffer(object: &Object<'_>, mode: BufferMode, problems: &mut P
     if mode == BufferMode::Buffer {
         return;
     }
-    let slow = "must be left out in mode Stream: a plugin cannot tell a slow client from a \
-                slow upstream there; mode Buffer can";
-    let total = "must be left out in mode Stream, which holds nothing";
+    let slow = "must be left out in mode Stream, which cannot tell a slow client from a slow \
+        upstream; mode Buffer can";
+    let total = "must be left out in mode Stream, which buffers nothing";
     for (name, reason) in [
         ("minDataRate", slow),
         ("maxDuration", slow),

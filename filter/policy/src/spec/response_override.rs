@@ -103,9 +103,8 @@ impl OverrideRule {
             let (first, count) = seen.entry(rule.identity.clone()).or_insert((index, 0));
             *count += 1;
             if *count > 1 && rule.is_named() {
-                let reason = format!(
-                    "must have a name of its own: responseOverride[{first}] has it already"
-                );
+                let reason =
+                    format!("must be unique: responseOverride[{first}] has this name, too");
                 at.refuse(problems, Code::NameTaken, reason);
             }
             rule_identity::tell_apart(&mut rule.identity, *count);
@@ -151,7 +150,7 @@ impl OverrideRule {
             return Ok(());
         }
         Err(format!(
-            "has {operators} command operators in all, and {MOST_OPERATORS} is the most"
+            "has {operators} command operators; at most {MOST_OPERATORS} are allowed"
         ))
     }
 
@@ -202,7 +201,7 @@ impl OverrideRule {
                 // Envoy is told one status for each that there may be.
                 if redirect.keep_status && self.matching.statuses.is_empty() {
                     let reason = "has redirect.keepStatus without match.statusCodes: list the \
-                                  statuses that are to be kept";
+                        statuses to keep";
                     problems.note(&at.path, at.node.mark, Code::MissingField, reason);
                 }
                 return;
@@ -210,8 +209,8 @@ impl OverrideRule {
         };
         let keeps_body = response.body == NewBody::Original;
         if keeps_body && matches!(self.keep, KeepHeaders::Named(_)) {
-            let reason = "has keepHeaders beside keepBody: true, which keeps all headers; \
-                          leave it out, or name what is to go in header.remove";
+            let reason = "has keepHeaders beside keepBody: true, which keeps all headers: leave \
+                it out, or list unwanted headers in header.remove";
             problems.note(&at.path, at.node.mark, Code::ExcludedField, reason);
         }
         if !keeps_body && self.keep == KeepHeaders::None && !response.headers.remove.is_empty() {

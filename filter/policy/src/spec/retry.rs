@@ -169,8 +169,8 @@ fn read_retry_on(at: Cursor<'_>, problems: &mut Problems) -> Option<Vec<RetryCon
         for name in ["triggers", "httpStatusCodes"] {
             if let Some(at) = object.get(name) {
                 let reason = format!(
-                    "must be left out beside conditions: move it into one of them, or into \
-                     one of its own, such as {{{name}: [...]}}, which is for all methods"
+                    "must be left out beside conditions: move it into one of them, or into a new \
+                     one such as {{{name}: [...]}}, which applies to all methods"
                 );
                 at.refuse(problems, Code::ExcludedField, reason);
             }
@@ -186,8 +186,8 @@ fn refuse_methods_beside_conditions(retry: &Object<'_>, problems: &mut Problems)
     let retry_on = retry.get("retryOn");
     let has_conditions = retry_on.is_some_and(|it| it.node.field("conditions").is_some());
     if let Some(at) = retry.get("methods").filter(|_| has_conditions) {
-        let reason = "must be left out beside retryOn.conditions: move it into the conditions \
-                      that are for these methods only";
+        let reason = "must be left out beside retryOn.conditions: move it into the conditions for \
+            these methods";
         at.refuse(problems, Code::ExcludedField, reason);
     }
 }

@@ -33,7 +33,7 @@ pub static SPEC: Object = object(
     &[
         optional(
             "targetRef",
-            "The one object that the policy is for; deprecated, write targetRefs.",
+            "The object that the policy targets; deprecated, write targetRefs.",
             Shape::Object(&TARGET_REF),
         )
         .example(concat!(
@@ -44,10 +44,10 @@ pub static SPEC: Object = object(
         .by(Owner::Attachment),
         optional(
             "targetRefs",
-            "Objects that the policy is for, by name, in its own namespace.",
+            "Objects that the policy targets, by name, in its own namespace.",
             many(&Shape::Object(&TARGET_REF)),
         )
-        .or("with no selectors either, everything the filter sees")
+        .or("everything the filter sees, if there are no targetSelectors either")
         .example(concat!(
             "- group: gateway.networking.k8s.io\n",
             "  kind: HTTPRoute\n",
@@ -56,7 +56,7 @@ pub static SPEC: Object = object(
         .by(Owner::Attachment),
         optional(
             "targetSelectors",
-            "Objects that the policy is for, by their labels.",
+            "Objects that the policy targets, by their labels.",
             many(&Shape::Object(&TARGET_SELECTOR)),
         )
         .example(concat!(
@@ -67,25 +67,25 @@ pub static SPEC: Object = object(
         .by(Owner::Attachment),
         optional(
             "mergeType",
-            "How a route's policy is merged with that of its Gateway: StrategicMerge \
-             keeps the parent's items in some lists, JSONMerge replaces lists. Only \
-             where all targets are routes.",
+            "How a route's policy is merged with its Gateway's policy: StrategicMerge keeps the \
+             parent's items in some lists, JSONMerge replaces lists. Only if all targets are \
+             routes.",
             ours(&ANY_TEXT, &Shape::Choice(&["StrategicMerge", "JSONMerge"])),
         )
-        .or("the route's policy takes the place of the Gateway's")
+        .or("the route's policy replaces the Gateway's")
         .example("StrategicMerge")
         .by(Owner::Attachment),
         optional(
             "routingType",
             "Whether requests go to a Service's address or to its endpoints; an Envoy outside \
-             of Kubernetes has only what its clusters list.",
+             Kubernetes has only the endpoints that its clusters list.",
             ours(&ANY_TEXT, &Shape::Choice(&["Service", "Endpoint"])),
         )
         .example("Service")
         .by(Owner::Envoy),
         optional(
             "useClientProtocol",
-            "With true the upstream is spoken to in the HTTP version that the client uses.",
+            "true uses the client's HTTP version for the upstream, too.",
             Shape::Boolean,
         )
         .or("false")
@@ -93,7 +93,7 @@ pub static SPEC: Object = object(
         .by(Owner::Envoy),
         optional(
             "responseOverride",
-            "Other responses in place of those that came; the first rule that matches is taken.",
+            "Replaces or changes responses; the first rule that matches applies.",
             many(&Shape::Object(&RESPONSE_OVERRIDE)),
         )
         .example(concat!(
@@ -109,15 +109,15 @@ pub static SPEC: Object = object(
         .by(Owner::Filter(Capability::ResponseOverride)),
         optional(
             "requestBuffer",
-            "How large a request's body may be, how slowly it may come, and whether it is \
-             gathered first.",
+            "Limits the size and the duration of request bodies, and sets whether they are \
+             buffered.",
             Shape::Object(&REQUEST_BUFFER),
         )
         .example("limit: 1Mi")
         .by(Owner::Filter(Capability::RequestBuffer)),
         optional(
             "faultInjection",
-            "Delays and errors that are injected on purpose, to try out how clients bear them.",
+            "Injects delays and errors, to test how clients handle them.",
             Shape::Object(&FAULT_INJECTION),
         )
         .example(concat!(
@@ -128,7 +128,7 @@ pub static SPEC: Object = object(
         .by(Owner::Filter(Capability::FaultInjection)),
         optional(
             "rateLimit",
-            "How many requests may pass in a time, or be in flight at once.",
+            "Limits the rate of requests, and the number of requests in flight.",
             Shape::Object(&RATE_LIMIT),
         )
         .example(concat!(
@@ -146,7 +146,7 @@ pub static SPEC: Object = object(
         .by(Owner::Filter(Capability::RateLimit)),
         optional(
             "circuitBreaker",
-            "How much each Envoy may have under way to a cluster.",
+            "Limits the connections and requests that each Envoy has to a cluster.",
             Shape::Object(&CIRCUIT_BREAKER),
         )
         .or(
@@ -161,8 +161,7 @@ pub static SPEC: Object = object(
         .by(Owner::Envoy),
         optional(
             "retry",
-            "Tries requests again that have failed; an empty object has Envoy Gateway's \
-             defaults.",
+            "Retries failed requests; an empty object sets Envoy Gateway's defaults.",
             Shape::Object(&RETRY),
         )
         .or("the route's own retries, else none")
@@ -175,7 +174,7 @@ pub static SPEC: Object = object(
         .by(Owner::Filter(Capability::Retry)),
         extension(
             "retryConstraint",
-            "Bounds retries by a share of all requests, over all workers, as GEP-3388 has it.",
+            "Limits retries to a share of all requests, over all workers (GEP-3388).",
             Shape::Object(&RETRY_CONSTRAINT),
         )
         .or("no bound")
@@ -183,7 +182,7 @@ pub static SPEC: Object = object(
         .by(Owner::Filter(Capability::Retry)),
         optional(
             "healthCheck",
-            "Which endpoints are healthy enough to get requests.",
+            "How Envoy finds unhealthy endpoints and avoids them.",
             Shape::Object(&HEALTH_CHECK),
         )
         .or("the cluster's own checks, else every endpoint counts as healthy")
@@ -204,7 +203,7 @@ pub static SPEC: Object = object(
         .by(Owner::Envoy),
         optional(
             "loadBalancer",
-            "How an endpoint is chosen for a request.",
+            "How Envoy chooses an endpoint for a request.",
             Shape::Object(&LOAD_BALANCER),
         )
         .or("the cluster's own balancer")
@@ -212,8 +211,7 @@ pub static SPEC: Object = object(
         .by(Owner::Envoy),
         extension(
             "sessionPersistence",
-            "Keeps a client with the endpoint that it had first, by a cookie or a header, as \
-             GEP-1619 has it.",
+            "Keeps a client at its first endpoint, by a cookie or a header (GEP-1619).",
             Shape::Object(&SESSION_PERSISTENCE),
         )
         .or("each request is balanced anew")
@@ -225,16 +223,16 @@ pub static SPEC: Object = object(
         .by(Owner::Envoy),
         optional(
             "admissionControl",
-            "Turns requests away at random as more of them fail, so that upstreams that are \
-             overloaded can recover.",
+            "Rejects more requests at random as more of them fail, so that overloaded upstreams \
+             can recover.",
             Shape::Object(&ADMISSION_CONTROL),
         )
-        .or("every request is let through")
+        .or("no request is rejected")
         .example(concat!("minSuccessRate: 90\n", "samplingWindow: 30s"))
         .by(Owner::Envoy),
         optional(
             "bandwidthLimit",
-            "How many bytes of bodies pass in a time, all requests of a route together.",
+            "Limits the bytes of bodies per unit of time, for all requests of a route together.",
             Shape::Object(&BANDWIDTH_LIMIT),
         )
         .example(concat!(
@@ -252,11 +250,11 @@ pub static SPEC: Object = object(
         .by(Owner::Envoy),
         optional(
             "compressor",
-            "Compresses responses for clients that accept it; of two equally good the first in \
-             the list is taken.",
+            "Compresses responses for clients that accept it; if a client accepts two equally, \
+             the first in the list is used.",
             many(&Shape::Object(&COMPRESSION)),
         )
-        .or("no compressors but the connection manager's own")
+        .or("only the connection manager's own compressors")
         .example(concat!(
             "- type: Brotli\n",
             "  brotli: {}\n",
@@ -267,8 +265,8 @@ pub static SPEC: Object = object(
         .by(Owner::Envoy),
         optional(
             "httpUpgrade",
-            "Protocols that a request may change to; others that the connection manager \
-             allows are switched off.",
+            "Protocols that a request may upgrade to; others that the connection manager allows \
+             are disabled.",
             many(&Shape::Object(&HTTP_UPGRADE)),
         )
         .or("what the connection manager allows")
@@ -277,45 +275,44 @@ pub static SPEC: Object = object(
         .by(Owner::Envoy),
         optional(
             "telemetry",
-            "Names under which a route is counted, and what is traced of its requests.",
+            "Metric names of a route, and tracing of its requests.",
             Shape::Object(&TELEMETRY),
         )
         .example(concat!("metrics:\n", "  routeStatName: \"%ROUTE_NAME%\""))
         .by(Owner::Envoy),
         optional(
             "connection",
-            "Buffers of the connections to upstreams, and connections that are opened ahead.",
+            "Buffers of the connections to upstreams, and connections that are opened in advance.",
             Shape::Object(&CONNECTION),
         )
         .example("bufferLimit: 64Ki")
         .by(Owner::Envoy),
         optional(
             "dns",
-            "How the names of upstreams are resolved.",
+            "How Envoy resolves the names of upstreams.",
             Shape::Object(&DNS),
         )
         .example(concat!("dnsRefreshRate: 10s\n", "respectDnsTtl: false"))
         .by(Owner::Envoy),
         optional(
             "http2",
-            "Settings of HTTP/2 to upstreams; it does not switch HTTP/2 on by itself.",
+            "Settings of HTTP/2 to upstreams; they do not enable HTTP/2.",
             Shape::Object(&HTTP2),
         )
         .example("maxConcurrentStreams: 200")
         .by(Owner::Envoy),
         optional(
             "proxyProtocol",
-            "Tells upstreams the client's address by the PROXY protocol, at the beginning of \
-             each connection.",
+            "Sends upstreams the client's address by the PROXY protocol, at the beginning of each \
+             connection.",
             Shape::Object(&PROXY_PROTOCOL),
         )
-        .or("not told, unless the cluster says so")
+        .or("the cluster's own, else not sent")
         .example("version: V2")
         .by(Owner::Envoy),
         optional(
             "tcpKeepalive",
-            "Has the operating system probe quiet connections to upstreams, so that a peer that \
-             is gone is noticed.",
+            "Lets the operating system probe idle connections to upstreams, to detect dead peers.",
             Shape::Object(&TCP_KEEPALIVE),
         )
         .or("the cluster's own, else no probes")

@@ -134,7 +134,7 @@ impl Selector {
                 at.refuse(
                     problems,
                     Code::DistinctCondition,
-                    "must not have type Distinct: nothing is counted by value here",
+                    "must not have type Distinct: this field counts nothing",
                 );
             }
             Some(selector)
@@ -244,7 +244,7 @@ fn read_named<N>(
                 at.refuse(
                     problems,
                     Code::FieldOfType,
-                    "must be left out: type Distinct takes every value",
+                    "must be left out: type Distinct matches every value",
                 );
             }
         }

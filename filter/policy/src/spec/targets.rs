@@ -251,7 +251,7 @@ impl Target {
         if let Some(at) = object.required("group", problems)
             && at.string(problems).is_some_and(|it| !it.is_empty())
         {
-            let reason = "must be \"\", Kubernetes' core group, which a Service is in";
+            let reason = "must be \"\", Kubernetes' core group, to which Services belong";
             at.refuse(problems, Code::WrongConstant, reason);
         }
         let kind = object

@@ -50,7 +50,7 @@ impl DeferredText {
         if let Some(earlier) = earlier
             && let Err(refused) = abi::set_shared_data(&earlier.key(), &[], 0)
         {
-            log::error!("an earlier configuration stays with Envoy: {refused:?}");
+            log::error!("an earlier configuration cannot be removed: {refused:?}");
         }
     }
 

@@ -43,7 +43,7 @@ impl Root {
             let need = update::head_room(size(&text), known.map(|it| it.need));
             if !has_room(text.len(), need) {
                 let obstacle = Obstacle::Lack(format!(
-                    "its memory has no room for the {} MiB that loading takes",
+                    "its memory has no room for the {} MiB that loading needs",
                     need.div_ceil(MIB)
                 ));
                 return Err(Unloaded {
@@ -119,7 +119,7 @@ fn fetch(size: usize) -> Result<Vec<u8>, Obstacle> {
     }
     let had = text.len();
     Err(Obstacle::Lack(format!(
-        "Envoy hands out {had} of the {size} bytes of the configuration"
+        "Envoy returned {had} of the {size} bytes of the configuration"
     )))
 }
 
@@ -133,9 +133,9 @@ fn judge(need: u64, in_force: u64) -> Result<(), Obstacle> {
     }
     let [need, in_force, share] = [need, in_force, REQUESTS_SHARE].map(|it| it.div_ceil(MIB));
     Err(Obstacle::Lack(format!(
-        "it takes {need} MiB to load, what is in force in the same VM {in_force} MiB, and {share} \
-         MiB are for requests: that is more than Envoy gives a VM. Write fewer or smaller \
-         policies, or part them among plugins that have a vm_id each"
+        "loading takes {need} MiB, the active configuration of the VM {in_force} MiB, and \
+         requests need {share} MiB: more than Envoy gives a VM. Write fewer or smaller policies, \
+         or split them among plugins with a vm_id each"
     )))
 }
 

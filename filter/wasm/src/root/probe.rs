@@ -17,9 +17,9 @@ pub(crate) fn hostcalls() -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "capability_restriction_config.allowed_capabilities does not list {}, without which \
-         policies cannot be enforced: list all that docs/reference/capabilities.md lists, \
-         or leave capability_restriction_config out",
+        "capability_restriction_config.allowed_capabilities lacks {}, which the filter needs: \
+         list all capabilities in docs/reference/capabilities.md, or leave \
+         capability_restriction_config out",
         denied.join(", ")
     ))
 }

@@ -53,8 +53,8 @@ impl Native<'_, '_, '_> {
         let note = hedging.filter(|_| field(value, "per_try_timeout").is_some());
         let note = note.map(|(whose, _)| {
             format!(
-                "{whose}: hedge_policy stays in force: a try that takes longer than \
-                 perRetry.timeout goes on beside the next one"
+                "{whose}: hedge_policy stays in force: an attempt that takes longer than \
+                 perRetry.timeout continues beside the next one"
             )
         });
         let it = &mut self.effective[index];
@@ -70,7 +70,7 @@ impl Native<'_, '_, '_> {
         let is_limit = field.starts_with("bandwidthLimit.");
         if is_limit && change.target == Target::Route && routes > 1 {
             let note = format!(
-                "{field} is counted for each route by itself: {routes} routes together may have \
+                "{field} is counted for each route separately: {routes} routes together may use \
                  {routes} times as much"
             );
             let notes = &mut self.effective[index].notes;
@@ -93,8 +93,8 @@ impl Native<'_, '_, '_> {
         if let Some(value) = route.and_then(|route| find(route, &OWN)) {
             let value = Replaced::new(OWN.join("."), value).excerpt();
             let note = format!(
-                "route {}: gRPC goes by route.max_grpc_timeout {value}, not by requestTimeout of \
-                 a policy that does not name the route",
+                "route {}: gRPC requests use route.max_grpc_timeout {value}, not requestTimeout \
+                 of a policy that does not target the route by name",
                 entry.title()
             );
             self.effective[index].notes.push(note);

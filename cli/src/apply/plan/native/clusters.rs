@@ -28,8 +28,7 @@ impl Native<'_, '_, '_> {
             {
                 let route = self.scene.model.route(*route);
                 let reason = format!(
-                    "cannot be put into force on {}: which cluster it sends to is known only \
-                     with the request",
+                    "cannot be put into force on {}: each request chooses its cluster",
                     route.title()
                 );
                 let policy = self.effective[*index].policy;
@@ -147,8 +146,8 @@ impl Native<'_, '_, '_> {
         let copy = self.draft.at(&address);
         if copy.is_some_and(|copy| copies::asks_for(copy, original)) {
             self.effective[index].notes.push(format!(
-                "cluster {name}: health checks ask for the host {original:?}, as those of the \
-                 cluster that it is a copy of"
+                "cluster {name}: health checks use the host {original:?}, like those of the \
+                 cluster that it copies"
             ));
         }
     }

@@ -104,8 +104,8 @@ impl Native<'_, '_, '_> {
         if proxy.is_weighted {
             let policy = self.effective[index].policy;
             let reason = format!(
-                "keeps a client at one endpoint of a cluster, but not at one cluster: {} draws \
-                 one of its weighted_clusters for each connection",
+                "keeps a client at one endpoint of a cluster, but not at one cluster: {} chooses \
+                 one of its weighted_clusters at random for each connection",
                 proxy.title()
             );
             self.errors.lint(

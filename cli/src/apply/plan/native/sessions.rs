@@ -92,8 +92,8 @@ impl Native<'_, '_, '_> {
             }
             if uses.by_request.contains(route) {
                 notes.insert(format!(
-                    "route {}: sessionPersistence is not in force there, as a request names the \
-                     cluster: a BackendTrafficPolicy of the route can have it",
+                    "route {}: sessionPersistence is not in force there, because each request \
+                     names the cluster: set it in a BackendTrafficPolicy of the route",
                     self.scene.model.route(*route).title()
                 ));
             }

@@ -41,8 +41,8 @@ impl Native<'_, '_, '_> {
         if let Some((other, _)) = other {
             let places = &self.scene.places;
             let reason = format!(
-                "cannot be put into force on cluster {cluster}: filters of a cluster run instead \
-                 of upstream_http_filters of the router, and listener {} has others there than \
+                "cannot be put into force on cluster {cluster}: a cluster's filters run instead \
+                 of the router's upstream_http_filters, and those differ between listener {} and \
                  listener {}: make them the same, or write them into http_filters of the \
                  cluster's HttpProtocolOptions",
                 places[other], places[first]

@@ -31,10 +31,10 @@ impl Known {
         let (name, value) = text.split_once(':').ok_or("write it as \"NAME: VALUE\"")?;
         let name = name.trim().to_ascii_lowercase();
         if name == "host" {
-            return Err("the host is part of the request: \"GET http://HOST/path\"".to_owned());
+            return Err("write the host in the request: \"GET http://HOST/path\"".to_owned());
         }
         if HeaderName::new(&name).is_none() {
-            return Err(format!("{name:?} is not the name of a header"));
+            return Err(format!("{name:?} is not a header name"));
         }
         Ok((name, value.trim().to_owned()))
     }

@@ -15,7 +15,7 @@ pub(super) fn decide(buffer: &RequestBuffer, trial: &Trial<'_>) -> Decision {
     let mut unknown = None;
     for (place, rule) in buffer.rules.iter().enumerate() {
         let applies = match (limit, meets_any(&rule.matches, trial.asked)) {
-            (Some(_), Applies::Yes) => Applies::No("an earlier rule is taken".to_owned()),
+            (Some(_), Applies::Yes) => Applies::No("an earlier rule applies".to_owned()),
             (_, applies) => applies,
         };
         if limit.is_none() {
@@ -27,7 +27,7 @@ pub(super) fn decide(buffer: &RequestBuffer, trial: &Trial<'_>) -> Decision {
     }
     let applies = match limit {
         None => Applies::Yes,
-        Some(_) => Applies::No("a rule is taken".to_owned()),
+        Some(_) => Applies::No("a rule applies".to_owned()),
     };
     if !buffer.rules.is_empty() {
         let detail = format!("limit: {}", buffer.limit);
@@ -46,7 +46,7 @@ pub(super) fn decide(buffer: &RequestBuffer, trial: &Trial<'_>) -> Decision {
 
 fn answer(buffer: &RequestBuffer, limit: Quantity, trial: &Trial<'_>) -> String {
     let how = match buffer.mode {
-        BufferMode::Buffer => "gathered before anything goes on",
+        BufferMode::Buffer => "buffered before it is forwarded",
         BufferMode::Stream => "counted as it passes",
     };
     match trial.asked.body {

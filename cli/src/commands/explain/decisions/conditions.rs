@@ -80,8 +80,8 @@ pub(super) fn keys(selector: &Selector, asked: &Asked) -> Vec<String> {
         .iter()
         .filter(|it| is_distinct(&it.condition));
     let missing = |it: &ValueCondition| match it {
-        ValueCondition::Distinct(OnMissing::Limit) => ": all such share one bucket",
-        ValueCondition::Distinct(OnMissing::Refuse) => ": such are refused",
+        ValueCondition::Distinct(OnMissing::Limit) => ": all of these share one bucket",
+        ValueCondition::Distinct(OnMissing::Refuse) => ": these are refused",
         _ => "",
     };
     let shown = |value: Option<String>, condition| match value {
@@ -219,7 +219,7 @@ fn source(it: SourceCondition, asked: &Asked) -> Condition {
         unknown: asked
             .source
             .is_none()
-            .then(|| format!("whether the client is in {range}: say --source-ip")),
+            .then(|| format!("whether the client is in {range}: give --source-ip")),
     }
 }
 

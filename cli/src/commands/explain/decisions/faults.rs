@@ -48,14 +48,14 @@ pub(super) fn decide(fault: &FaultInjection, trial: &Trial<'_>) -> Decision {
     };
     let answer = match fault.position {
         Position::Downstream => answer,
-        Position::Upstream => format!("of each attempt behind the router: {answer}"),
+        Position::Upstream => format!("for each attempt behind the router: {answer}"),
     };
     let mut items: Vec<Item> = parts.into_iter().map(|it| it.item).collect();
     if !is_for.is_yes() {
         items.clear();
     }
     if let (Some(most), false) = (fault.max_active, items.is_empty()) {
-        let detail = format!("while {most} requests wait already, nothing is injected");
+        let detail = format!("nothing is injected while {most} requests are delayed");
         items.push(Item::new("maxActive", Applies::Yes, vec![detail]));
     }
     Decision {
@@ -71,7 +71,7 @@ impl Part {
         if !is_asked {
             return self;
         }
-        let why = "the request asks for another by its headers".to_owned();
+        let why = "the request's headers choose another".to_owned();
         Self {
             item: Item::new(self.item.name, Applies::No(why), Vec::new()),
             answer: None,
@@ -90,7 +90,7 @@ fn is_for(fault: &FaultInjection, trial: &Trial<'_>) -> Applies {
         return Applies::No("Envoy's own health checks are exempt".to_owned());
     }
     if !fault.attempts.is_empty() && !fault.attempts.contains(&1) {
-        return Applies::No("it is for retries, not for the first attempt".to_owned());
+        return Applies::No("it applies to retries, not to the first attempt".to_owned());
     }
     match meets_any(&fault.matches, asked) {
         Applies::No(why) => Applies::No(format!("match: {why}")),
@@ -177,12 +177,12 @@ fn requested(fault: &FaultInjection, trial: &Trial<'_>) -> Option<Requested> {
     }
     let (applies, answer) = match texts.is_empty() {
         true => {
-            let why = "the request has no x-envoy-fault header that asks for a fault";
+            let why = "the request has no x-envoy-fault header for a fault";
             (Applies::No(why.to_owned()), None)
         }
         false => (
             Applies::Yes,
-            Some(format!("as its headers ask, it {}", texts.join(", then "))),
+            Some(format!("by its own headers, it {}", texts.join(", then "))),
         ),
     };
     Some(Requested {
@@ -219,12 +219,11 @@ fn part(
             format!("every request {what}"),
         ),
         (_, Some(key)) if is_hit => {
-            let how = format!("{percent} % of requests, chosen by {key}: this one is in the share");
+            let how = format!("{percent} % of requests, chosen by {key}: this one is chosen");
             (Applies::Yes, Some(what), how)
         }
         (_, Some(key)) => {
-            let how =
-                format!("{percent} % of requests, chosen by {key}: this one is not in the share");
+            let how = format!("{percent} % of requests, chosen by {key}: this one is not chosen");
             (Applies::No(how), None, String::new())
         }
         (_, None) => {
@@ -273,10 +272,10 @@ fn without_key(fault: &FaultInjection) -> String {
     };
     match key {
         SamplingKey::RequestId => {
-            ", or by x-request-id, which Envoy makes: say -H to see one".to_owned()
+            ", or by x-request-id, which Envoy generates: give one with -H".to_owned()
         }
         SamplingKey::Header(name) => format!(": it has no header {}", name.as_str()),
-        SamplingKey::SourceIp => ", or by the client's address: say --source-ip".to_owned(),
+        SamplingKey::SourceIp => ", or by the client's address: give --source-ip".to_owned(),
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn decide(local: &LocalRateLimit, trial: &Trial<'_>) -> Decision {
         let applies = match meets(&rule.selector, asked) {
             Applies::Yes if counts => Applies::Yes,
             Applies::Yes if rule.selector.is_empty() => {
-                Applies::No("it counts what no other rule counts".to_owned())
+                Applies::No("it counts requests that no other rule counts".to_owned())
             }
             Applies::Yes if local.mode == Mode::FirstMatch => {
                 Applies::No("an earlier rule counts it (mode: FirstMatch)".to_owned())
@@ -103,7 +103,7 @@ fn unrefused(local: &LocalRateLimit, counting: &[usize]) -> String {
         rules.filter(|rule| !rule.shadow_mode)
     };
     if enforced().any(|rule| rule.limit.is_some()) {
-        return format!("{MOST} such requests in one moment pass, and no more were tried");
+        return format!("{MOST} such requests in one moment pass; more were not simulated");
     }
     match enforced().any(|rule| rule.concurrency.is_some()) {
         true => "passes unless too many are in flight".to_owned(),

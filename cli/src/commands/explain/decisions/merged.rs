@@ -81,5 +81,5 @@ pub(in super::super) fn merged(
 }
 
 fn nowhere() -> String {
-    "there is no such policy".to_owned()
+    "no such policy".to_owned()
 }

@@ -36,7 +36,7 @@ pub(super) fn decide(rules: &[OverrideRule], trial: &Trial<'_>) -> Decision {
             items.extend(table);
             match count {
                 0 => "no response is replaced by its status alone".to_owned(),
-                _ => "responses are replaced by status, as the rows below say".to_owned(),
+                _ => "responses are replaced by status, as listed below".to_owned(),
             }
         }
     };
@@ -148,8 +148,8 @@ fn conditions(rule: &OverrideRule) -> String {
     let mut asks = Vec::new();
     match rule.source {
         Source::All => {}
-        Source::Local => asks.push("Envoy made it itself".to_owned()),
-        Source::Backend => asks.push("an upstream made it".to_owned()),
+        Source::Local => asks.push("Envoy generated it".to_owned()),
+        Source::Backend => asks.push("an upstream sent it".to_owned()),
     }
     for header in &matching.headers {
         asks.push(format!("its header {} matches", header.name.as_str()));

@@ -28,7 +28,7 @@ pub(super) fn decide(retry: &Retry, budget: Option<&RetryConstraint>, asked: &As
     let count = retry.num_retries;
     let answer = match (count, is_retried) {
         (0, _) => "is never retried: numRetries is 0".to_owned(),
-        (_, false) => format!("is never retried: {method} is none of the methods"),
+        (_, false) => format!("is never retried: {method} is not one of the methods"),
         (1, true) => "is retried once at most".to_owned(),
         (_, true) => format!("is retried {count} times at most"),
     };
@@ -73,6 +73,6 @@ fn bound(budget: &RetryConstraint) -> String {
     };
     format!(
         "while the retries of {whose} in {interval} are at most {percent} % of its requests, or \
-         {min_retries} in {min_retries_interval}; how many there are a running Envoy knows"
+         {min_retries} in {min_retries_interval}; only a running Envoy knows their number"
     )
 }

@@ -45,53 +45,53 @@ families! {
     FAULT_ABORTS_INJECTED = Counter "fault_aborts_injected" OF_POLICY,
         "requests that were aborted or reset";
     FAULT_OVERFLOW = Counter "fault_overflow" OF_POLICY,
-        "requests that were left alone because `maxActive` others were delayed";
+        "requests without a fault because `maxActive` others were delayed";
     FAULT_SAMPLING_KEY_MISSING = Counter "fault_sampling_key_missing" OF_POLICY,
-        "requests that lack the key of `sampling`: they were drawn at random";
+        "requests without the key of `sampling`: sampled at random";
     FAULT_ACTIVE = Gauge "fault_active" OF_POLICY,
-        "requests that are being delayed, all workers together";
+        "requests that are delayed now, in all workers";
     FAULT_DELAY_MILLISECONDS = Histogram "fault_delay_milliseconds" OF_POLICY,
         "how long requests are delayed";
 
     RATE_LIMIT_ADMITTED = Counter "rate_limit.admitted" OF_RULE,
-        "requests that the rule let pass";
+        "requests that the rule allowed";
     RATE_LIMIT_LIMITED = Counter "rate_limit.limited" OF_RULE,
         "requests that the rule refused";
     RATE_LIMIT_SHADOW_LIMITED = Counter "rate_limit.shadow_limited" OF_RULE,
         "requests that the rule would have refused, in shadow mode";
     RATE_LIMIT_QUEUED = Counter "rate_limit.queued" OF_RULE,
-        "requests that were let pass and had to wait";
+        "requests that had to wait and were allowed";
     RATE_LIMIT_QUEUE_MILLISECONDS = Histogram "rate_limit.queue_milliseconds" OF_RULE,
         "how long requests wait in the rule's queue";
     RATE_LIMIT_MISSING_KEY = Counter "rate_limit.missing_key" OF_RULE,
         "requests without a key, with `onMissing: Refuse`: refused, or not in shadow mode";
     RATE_LIMIT_CONCURRENCY_LIMITED = Counter "rate_limit.concurrency_limited" OF_RULE,
-        "of those limited, in shadow mode too: requests that found too many in flight";
+        "of those limited, also in shadow mode: too many requests were in flight";
     RATE_LIMIT_CLASS_LIMITED = Counter "rate_limit.class_limited" OF_CLASS,
-        "of those concurrency_limited: requests of the class; the others belong to none";
+        "of those concurrency_limited: requests of the class; the rest have no class";
     RATE_LIMIT_IN_FLIGHT = Gauge "rate_limit.in_flight" OF_RULE,
-        "places that workers hold: requests in flight, and what is taken ahead of a large bound";
+        "places that workers hold: requests in flight, and places taken in advance";
     RATE_LIMIT_OVERFLOWS = Counter "rate_limit.overflows" OF_RULE,
-        "operations for clients or routes that share a bucket, as there was no room for another";
+        "operations for clients or routes that share a bucket because the table was full";
     RATE_LIMIT_STORE_CONTENDED = Counter "rate_limit.store_contended" OF_RULE,
-        "requests that were refused because workers got in each other's way too often";
+        "requests refused after too many conflicts between workers";
     RATE_LIMIT_DEBUG_STORE_OPERATIONS = Counter "rate_limit.debug_store_operations" OF_RULE,
-        "operations on state that workers share, where each costs a call into Envoy: in the .wasm";
+        "operations on shared state that each cost a call into Envoy (.wasm only)";
 
     REQUEST_BUFFER_TOO_LARGE = Counter "request_buffer_too_large" OF_POLICY,
         "requests refused because their body is larger than the limit";
     REQUEST_BUFFER_TIMEOUTS = Counter "request_buffer_timeouts" OF_POLICY,
-        "requests refused because their body came too slowly";
+        "requests refused because their body was too slow";
     REQUEST_BUFFER_FULL = Counter "request_buffer_full" OF_POLICY,
         "requests refused because `maxTotal` was used up";
     REQUEST_BUFFER_EXPECTATIONS_FAILED = Counter "request_buffer_expectations_failed" OF_POLICY,
-        "requests refused with 417: their client waits for a 100 Continue that cannot come";
+        "requests refused with 417: the client waits for a 100 Continue that cannot come";
     REQUEST_BUFFER_OVERFLOWS = Counter "request_buffer_overflows" OF_POLICY,
-        "requests that Envoy refused, whose own buffer is smaller than the limit";
+        "requests that Envoy refused: its own buffer is smaller than the limit";
     REQUEST_BUFFER_BLIND = Counter "request_buffer_blind" OF_POLICY,
         "requests refused because Envoy did not show their body to the .wasm";
     REQUEST_BUFFER_BYTES = Gauge "request_buffer_bytes" OF_POLICY,
-        "bytes that are set aside now, with `maxTotal`";
+        "bytes reserved now, with `maxTotal`";
 
     RESPONSES_OVERRIDDEN = Counter "responses_overridden" OF_POLICY,
         "responses replaced or changed";
@@ -99,18 +99,17 @@ families! {
         Counter "response_override.responses_overridden" OF_RULE,
         "responses replaced or changed by the rule";
     REQUEST_VALUES_TOO_LONG = Counter "request_values_too_long" OF_POLICY,
-        "values of requests that were not kept because of `limits.requestValueBytes`";
+        "request values that were dropped because of `limits.requestValueBytes`";
     REQUEST_VALUES_NO_ROOM = Counter "request_values_no_room" OF_POLICY,
-        "requests whose values were not kept because of `limits.requestValueBytesPerWorker`";
+        "requests whose values were dropped because of `limits.requestValueBytesPerWorker`";
     REPLACEMENT_BODIES_NO_ROOM = Counter "replacement_bodies_no_room" OF_POLICY,
-        "responses replaced by a local reply because `limits.requestValueBytesPerWorker` had no \
-         room for a body that waits";
+        "responses replaced by a local reply because a waiting body exceeded \
+         `limits.requestValueBytesPerWorker`";
     REDIRECTS_REFUSED = Counter "redirects_refused" OF_POLICY,
-        "responses that stayed because a redirect would have led to a host that must not be \
-         echoed";
+        "responses left unchanged because a redirect must not echo the request's host";
 
     RETRY_BUDGET_REQUESTS = Counter "retry_budget_requests" OF_BUDGET,
-        "requests that paid into the budget";
+        "requests that count towards the budget";
     RETRY_BUDGET_RETRIES = Counter "retry_budget_retries" OF_BUDGET,
         "retries that requests paid for";
     RETRY_BUDGET_MIN_RETRIES = Counter "retry_budget_min_retries" OF_BUDGET,
@@ -118,13 +117,13 @@ families! {
     RETRY_BUDGET_REFUSED = Counter "retry_budget_refused" OF_BUDGET,
         "retries that were refused";
     RETRY_BUDGET_BALANCE = Gauge "retry_budget_balance" OF_BUDGET,
-        "retries that would be paid for now, as of about a hundredth of the interval ago";
+        "retries available now, as of about a hundredth of the interval ago";
     RETRY_BUDGET_DEBUG_HELD = Gauge "retry_budget_debug_held" OF_BUDGET,
-        "credit of requests that is held for retries about to happen";
+        "credit of requests that is reserved for pending retries";
     RETRY_BUDGET_DEBUG_MIN_HELD = Gauge "retry_budget_debug_min_held" OF_BUDGET,
-        "credit of `minRetryRate` that is held for retries about to happen";
+        "credit of `minRetryRate` that is reserved for pending retries";
     RETRY_BUDGET_DEBUG_SELF_TEST = Counter "retry_budget_debug_self_test" OF_BUDGET,
-        "moved at each load of the .wasm, to see that Envoy keeps statistics";
+        "changed at each load of the .wasm, to check that Envoy keeps statistics";
 }
 
 impl Family {

@@ -8,8 +8,8 @@ const CLIENTS: Here = Says("it is in Envoy Gateway's ClientTrafficPolicy; leave 
 const ANOTHER_HOST: Here =
     Says("a retry goes to another host anyway, as with Envoy Gateway; leave it out");
 const BUDGET: Here = Says(
-    "it is spec.retryConstraint.budget here, of the requests in a window, or \
-     spec.circuitBreaker.retryBudget, of those in flight",
+    "it is spec.retryConstraint.budget here (share of the requests in a window), or \
+     spec.circuitBreaker.retryBudget (share of those in flight)",
 );
 const BACKEND: Here = Says("attach the policy to the routes that lead there, or to the Gateway");
 const SERVICE: Here =
@@ -37,11 +37,11 @@ pub(super) const FIELDS: Words = &[
             ("errorPages", Is("responseOverride")),
             (
                 "trafficPolicy",
-                Says("its fields stand in spec itself; leave it out"),
+                Says("its fields are in spec itself; leave it out"),
             ),
             (
                 "connectionPool",
-                Says("its bounds are circuitBreaker here, its timeouts timeout"),
+                Says("its limits are in circuitBreaker here, its timeouts in timeout"),
             ),
             ("lbPolicy", Is("loadBalancer.type")),
             ("loadBalancerPolicy", Is("loadBalancer")),
@@ -190,7 +190,7 @@ pub(super) const FIELDS: Words = &[
             ("fixedDelay", Is("delay.fixedDelay")),
             (
                 "percentage",
-                Says("delay and abort have one each: delay.percentage, abort.percentage"),
+                Says("delay and abort have their own: delay.percentage, abort.percentage"),
             ),
         ],
     ),

@@ -5,7 +5,7 @@ use super::Here::{self, Is, Says};
 use super::{Bare, Words};
 
 const PER_ENDPOINT: Here =
-    Says("an endpoint has maxConnections only; the others stand in circuitBreaker itself");
+    Says("an endpoint has maxConnections only; the others are in circuitBreaker itself");
 const TABLE: Here = Says("the table is consistentHash.tableSize here, with type: ConsistentHash");
 
 pub(super) const FIELDS: Words = &[
@@ -13,7 +13,7 @@ pub(super) const FIELDS: Words = &[
         "sessionPersistence",
         &[(
             "idleTimeout",
-            Says("Envoy ends no session for want of requests: write absoluteTimeout"),
+            Says("Envoy does not end idle sessions: write absoluteTimeout"),
         )],
     ),
     (
@@ -26,7 +26,7 @@ pub(super) const FIELDS: Words = &[
             ("perHostThresholds", Is("perEndpoint")),
             (
                 "thresholds",
-                Says("its fields stand in circuitBreaker itself; leave it out"),
+                Says("its fields are in circuitBreaker itself; leave it out"),
             ),
             ("connectTimeout", Is("spec.timeout.tcp.connectTimeout")),
         ],
@@ -150,8 +150,8 @@ pub(super) const FIELDS: Words = &[
             ("hashPolicy", Is("consistentHash")),
             ("maglev", TABLE),
             ("ringHash", TABLE),
-            ("roundRobin", Says("type: RoundRobin is all there is to it")),
-            ("random", Says("type: Random is all there is to it")),
+            ("roundRobin", Says("type: RoundRobin has no settings")),
+            ("random", Says("type: Random has no settings")),
             ("slowStartConfig", Is("slowStart")),
             ("warmup", Is("slowStart.window")),
             ("warmupDurationSecs", Is("slowStart.window")),

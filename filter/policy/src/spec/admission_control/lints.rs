@@ -17,9 +17,9 @@ impl Linter<'_, '_> {
         self.warn(
             &admission,
             Code::RejectedTry,
-            "judges each try of a request, and Envoy ends a request with the first try that is \
-             rejected, whatever retry says: lower maxRejectionPercent, or leave one of them out, \
-             if requests are to have all their tries",
+            "applies to each attempt of a request, and a rejected attempt ends the request, \
+             whatever retry sets: for requests to get all their attempts, lower \
+             maxRejectionPercent, or leave one of them out",
         );
     }
 }

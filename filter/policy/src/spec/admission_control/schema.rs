@@ -7,42 +7,41 @@ pub(crate) static ADMISSION_CONTROL: Object = object(
     &[
         optional(
             "maxRejectionPercent",
-            "The largest share of requests, in percent, that is turned away however badly the \
-             upstreams do.",
+            "The largest share of requests, in percent, that Envoy rejects, however many fail.",
             PERCENT,
         )
         .or("80"),
         optional(
             "minRequestRate",
-            "Requests per second below which nothing is turned away: a handful of failures says \
-             little. Each worker of Envoy compares its own share of the requests.",
+            "Requests per second below which nothing is rejected. Each worker of Envoy compares \
+             its own share of the requests.",
             ours(&COUNT, &integer(0, UINT32)),
         )
         .or("0"),
         optional(
             "minSuccessRate",
-            "The share of successful requests, in percent, below which Envoy begins to turn \
-             requests away.",
+            "The share of successful requests, in percent, below which Envoy begins to reject \
+             requests.",
             integer(1, 100),
         )
         .or("95"),
         optional(
             "rejectionAggression",
-            "How steeply rejections rise as the success rate falls; 1 is in proportion, more is \
-             steeper.",
+            "How steeply rejections rise as the success rate falls; 1 is linear, a larger value \
+             is steeper.",
             integer(1, i64::MAX),
         )
         .or("1"),
         optional(
             "samplingWindow",
-            "How long Envoy looks back when it works out the success rate; at least 1s.",
+            "The window over which Envoy computes the success rate; at least 1s.",
             Shape::Duration,
         )
         .or("30s"),
         optional(
             "successCriteria",
-            "Which responses count as a success; without it HTTP statuses below 500 and the \
-             gRPC statuses that are nobody's failure.",
+            "Which responses count as a success; by default HTTP statuses below 500, and gRPC \
+             statuses other than server errors.",
             Shape::Object(&SUCCESS_CRITERIA),
         ),
     ],

@@ -25,7 +25,7 @@ pub(in crate::spec) fn bandwidth(at: Cursor<'_>, problems: &mut Problems) {
         at.refuse(
             problems,
             Code::QuantityOutOfBounds,
-            "must be at least 1 KiB per second: Envoy counts in those",
+            "must be at least 1 KiB per second, Envoy's unit",
         );
     }
 }

@@ -8,12 +8,14 @@ pub(crate) static BANDWIDTH_LIMIT: Object = object(
     &[
         optional(
             "request",
-            "How fast request bodies go to the upstreams, all requests of a route together.",
+            "Limits the rate of request bodies to the upstreams, for all requests of a route \
+             together.",
             Shape::Object(&REQUEST_BANDWIDTH),
         ),
         optional(
             "response",
-            "How fast response bodies go to the clients, all responses of a route together.",
+            "Limits the rate of response bodies to the clients, for all responses of a route \
+             together.",
             Shape::Object(&RESPONSE_BANDWIDTH),
         ),
     ],
@@ -44,7 +46,7 @@ pub(crate) static RESPONSE_BANDWIDTH: Object = object(
         .checked(checks::bandwidth),
         optional(
             "responseTrailers",
-            "Tells the client in trailers how long its response was held back.",
+            "Adds trailers that tell the client how long its response was delayed.",
             Shape::Object(&RESPONSE_TRAILERS),
         ),
     ],
@@ -55,12 +57,12 @@ pub(crate) static BANDWIDTH: Object = object(
     &[
         required(
             "value",
-            "How many bytes pass in one unit of time, such as 512Ki; at least 1 KiB per second.",
+            "Bytes per unit of time, such as 512Ki; at least 1 KiB per second.",
             Shape::Quantity,
         ),
         required(
             "unit",
-            "The time in which the bytes may pass.",
+            "The unit of time.",
             Shape::Choice(&["Second", "Minute", "Hour"]),
         ),
     ],
@@ -70,7 +72,7 @@ pub(crate) static BANDWIDTH: Object = object(
 pub(crate) static RESPONSE_TRAILERS: Object = object(
     &[optional(
         "prefix",
-        "Text that is put in front of each trailer's name, to tell filters apart.",
+        "Prefix of each trailer's name, to distinguish filters.",
         formed(0, usize::MAX, Form::OneLine),
     )
     .checked(checks::prefix)],

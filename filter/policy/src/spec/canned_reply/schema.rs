@@ -37,33 +37,33 @@ pub(crate) static REJECT: Object = object(
     &[
         extension(
             "statusCode",
-            "HTTP status that a refused client gets.",
+            "HTTP status of the reply to a refused client.",
             integer(400, 599),
         )
         .or("429"),
         extension(
             "contentType",
-            "Content type of what a refused client gets.",
+            "Content type of the reply to a refused client.",
             text(1, 4096),
         )
         .or("text/plain"),
         extension(
             "body",
-            "Body that a refused client gets, taken literally; up to 64 KiB.",
+            "Body of the reply to a refused client, taken literally; up to 64 KiB.",
             text(0, 65_536),
         )
         .or("local_rate_limited"),
         extension(
             "headers",
-            "Further headers of what a refused client gets; content-type is not one of them.",
+            "Further headers of the reply to a refused client; content-type is not one of them.",
             list(0, 16, &Shape::Object(&HEADER)),
         ),
         extension(
             "grpcStatus",
-            "Status that a refused gRPC client gets, by its number.",
+            "gRPC status of the reply to a refused client, by its number.",
             integer(1, 16),
         )
-        .or("what Envoy makes of the HTTP status: 14 (UNAVAILABLE) for 429"),
+        .or("the gRPC status that Envoy maps the HTTP status to: 14 (UNAVAILABLE) for 429"),
     ],
     &[],
 );
@@ -73,13 +73,12 @@ pub(crate) static HEADER: Object = object(
     &[
         required(
             "name",
-            "Header that is written: an HTTP token of 1 to 256 characters, in any case.",
+            "Name of the header: an HTTP token of 1 to 256 characters, in any case.",
             TOKEN,
         ),
         required(
             "value",
-            "What is written after the header's name; 1 to 4096 characters, without line \
-             breaks.",
+            "Value of the header; 1 to 4096 characters, without line breaks.",
             text(1, 4096),
         ),
     ],

@@ -16,8 +16,8 @@ impl Linter<'_, '_> {
             self.warn(
                 &pending,
                 Code::NoPendingRequests,
-                "lets no request wait for a connection, and a connection is made only for one \
-                 that waits: Envoy answers every request 503 that finds none open, the first \
+                "lets no request wait for a connection, and Envoy opens one only for a waiting \
+                 request: every request without an open connection gets a 503, the first \
                  included. Write 1 or more",
             );
         }

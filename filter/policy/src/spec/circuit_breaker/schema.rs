@@ -8,47 +8,46 @@ pub(crate) static CIRCUIT_BREAKER: Object = object(
     &[
         optional(
             "maxConnections",
-            "Connections that each Envoy opens to the cluster at most; requests beyond wait for \
+            "The most connections that each Envoy opens to the cluster; further requests wait for \
              one.",
             LIMIT,
         )
         .or("1024"),
         optional(
             "maxPendingRequests",
-            "Requests that wait for a connection at most; what comes beyond is answered 503. 0 \
+            "The most requests that wait for a connection; further ones are answered 503. 0 \
              refuses every request that finds no open connection.",
             LIMIT,
         )
         .or("1024"),
         optional(
             "maxParallelRequests",
-            "Requests under way to the cluster at most; what comes beyond is answered 503.",
+            "The most requests in flight to the cluster; further ones are answered 503.",
             LIMIT,
         )
         .or("1024"),
         optional(
             "maxParallelRetries",
-            "Retries under way to the cluster at most; beyond it a failed request is not \
+            "The most retries in flight to the cluster; beyond that a failed request is not \
              retried.",
             LIMIT,
         )
-        .or("1024; beside retryConstraint, which counts for itself, 4294967295"),
+        .or("1024; 4294967295 beside retryConstraint, which counts for itself"),
         optional(
             "maxRequestsPerConnection",
-            "Requests after which a connection to an upstream is closed and opened anew; 0 is \
-             any number.",
+            "Requests after which a connection to an upstream is closed; 0 is no limit.",
             LIMIT,
         )
-        .or("the cluster's own, else any number"),
+        .or("the cluster's own, else no limit"),
         optional(
             "perEndpoint",
-            "Limits for each endpoint of the cluster, beside those for all of them together.",
+            "Limits for each endpoint of the cluster, in addition to those for the whole cluster.",
             Shape::Object(&PER_ENDPOINT),
         )
         .or("no such limits"),
         optional(
             "retryBudget",
-            "Bounds retries under way by a share of the requests under way, in place of \
+            "Limits retries in flight to a share of the requests in flight, instead of \
              maxParallelRetries.",
             Shape::Object(&RETRY_BUDGET),
         )
@@ -60,7 +59,7 @@ pub(crate) static CIRCUIT_BREAKER: Object = object(
 pub(crate) static PER_ENDPOINT: Object = object(
     &[optional(
         "maxConnections",
-        "Connections that each Envoy opens to one endpoint at most.",
+        "The most connections that each Envoy opens to one endpoint.",
         LIMIT,
     )
     .or("1024")],
@@ -76,7 +75,7 @@ pub(crate) static RETRY_BUDGET: Object = object(
         ),
         optional(
             "minRetryConcurrency",
-            "Retries that may always be under way, however few requests there are.",
+            "Retries that may always be in flight, however few requests there are.",
             ours(&ANY_INTEGER, &integer(0, UINT32)),
         )
         .or("3"),

@@ -19,8 +19,8 @@ impl Linter<'_, '_> {
         let off: Vec<(usize, Mark, String)> = off.collect();
         for (index, mark, kind) in off {
             let advice = format!(
-                "is off, as in Envoy Gateway, for it has no settings object: write {kind}: {{}} \
-                 to switch it on, or leave the item out"
+                "is off, as in Envoy Gateway, because it has no settings: write {kind}: {{}} to \
+                 enable it, or leave the item out"
             );
             self.warnings
                 .note(&Path::Item(&list, index), mark, Code::CompressorOff, advice);

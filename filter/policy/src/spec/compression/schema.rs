@@ -7,30 +7,30 @@ pub(crate) static COMPRESSION: Object = object(
     &[
         required(
             "type",
-            "The algorithm; of several items the first is preferred where a client takes both.",
+            "The algorithm; if a client accepts several, the first item is preferred.",
             Shape::Choice(&["Gzip", "Brotli", "Zstd"]),
         ),
         optional(
             "gzip",
-            "Switches gzip on: an empty object, as there are no settings; in compressor an item \
+            "Enables gzip: an empty object, as there are no settings; in compressor an item \
              without it is off.",
             Shape::Object(&NOTHING),
         ),
         optional(
             "brotli",
-            "Switches Brotli on: an empty object, as there are no settings; in compressor an \
-             item without it is off.",
+            "Enables Brotli: an empty object, as there are no settings; in compressor an item \
+             without it is off.",
             Shape::Object(&NOTHING),
         ),
         optional(
             "zstd",
-            "Switches Zstandard on: an empty object, as there are no settings; in compressor an \
-             item without it is off.",
+            "Enables Zstandard: an empty object, as there are no settings; in compressor an item \
+             without it is off.",
             Shape::Object(&NOTHING),
         ),
         optional(
             "minContentLength",
-            "Bytes below which a response is sent as it is, as compressing it would not pay.",
+            "Size in bytes below which a response is not compressed.",
             Shape::Quantity,
         )
         .or("30")

@@ -34,8 +34,8 @@ pub(crate) static PRECONNECT: Object = object(
     &[
         optional(
             "perEndpointPercent",
-            "Connections kept for each endpoint, in percent of those that its requests need: \
-             150 keeps one spare for two in use.",
+            "Connections for each endpoint, in percent of those that its requests need: 150 keeps \
+             one spare for two in use.",
             integer(100, 300),
         )
         .or("100: none ahead"),

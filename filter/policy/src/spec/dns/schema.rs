@@ -7,22 +7,22 @@ pub(crate) static DNS: Object = object(
     &[
         optional(
             "dnsRefreshRate",
-            "How often the names of upstreams are resolved again; more than 1ms. \
-             Without dns the cluster's own holds, or Envoy's 5s.",
+            "How often Envoy resolves the names of upstreams again; more than 1ms. Without dns \
+             the cluster's own value applies, or Envoy's 5s.",
             Shape::Positive,
         )
         .or("30s")
         .checked(checks::refresh_rate),
         optional(
             "respectDnsTtl",
-            "Resolves a name again when its DNS record expires, whatever dnsRefreshRate says.",
+            "Resolves a name again when its DNS record expires, instead of at dnsRefreshRate.",
             Shape::Boolean,
         )
         .or("true"),
         optional(
             "lookupFamily",
-            "Which addresses of a name are used: of one kind only, of one kind if there are \
-             any, or both.",
+            "Which addresses of a name are used: only one IP family, preferably one family, or \
+             both.",
             Shape::Choice(&[
                 "IPv4",
                 "IPv6",

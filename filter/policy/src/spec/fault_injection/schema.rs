@@ -13,69 +13,67 @@ pub(crate) static FAULT_INJECTION: Object = object(
     &[
         extension(
             "position",
-            "Whether the instance in front of the router injects, once for each request, or the \
-             one behind it, for each attempt.",
+            "Where faults are injected: in front of the router, once for each request, or behind \
+             it, for each attempt.",
             Shape::Choice(&["Downstream", "Upstream"]),
         )
         .or("Downstream"),
         extension(
             "attempts",
-            "Which attempts of a request are meant, 1 being the first; with position Upstream \
-             only.",
+            "Attempts of a request that may get a fault, 1 being the first; with position \
+             Upstream only.",
             list(1, 16, &integer(1, 100)),
         )
         .or("every attempt"),
         extension(
             "match",
-            "Requests that may be hit: those that meet any of these selectors, which \
-             are as clientSelectors without Distinct.",
+            "Requests that may get a fault: those that match any of these selectors, which are \
+             like clientSelectors without Distinct.",
             list(1, 16, &SELECTORS),
         )
         .or("every request"),
         optional(
             "delay",
-            "Holds a share of the requests before they go on; at least one of this, \
-             abort and headerControl.",
+            "Delays a share of the requests; at least one of this, abort and headerControl.",
             Shape::Object(&DELAY),
         ),
         optional(
             "abort",
             "Answers a share of the requests with an error instead of forwarding them, \
-             drawn apart from the delay, and after it; exactly one of httpStatus, \
-             grpcStatus and reset: true.",
+             independently of the delay and after it; exactly one of httpStatus, grpcStatus and \
+             reset: true.",
             Shape::Object(&ABORT),
         ),
         extension(
             "sampling",
-            "Has the same user always fare the same, instead of a draw for each request.",
+            "Gives the same user always the same result, instead of choosing at random for each \
+             request.",
             Shape::Object(&SAMPLING),
         )
-        .or("each request is a draw of its own"),
+        .or("each request is chosen at random"),
         extension(
             "headerControl",
-            "Lets a request ask for its own fault by Envoy's x-envoy-fault-* headers, \
-             within bounds: delay, abort or both; with position Downstream only.",
+            "Lets a request choose its own fault by Envoy's x-envoy-fault-* headers, within \
+             bounds: delay, abort or both; with position Downstream only.",
             Shape::Object(&HEADER_CONTROL),
         )
         .or("such headers are ignored"),
         extension(
             "schedule",
-            "A span of wall-clock time outside of which no fault is injected: start, \
-             end or both.",
+            "The period in which faults are injected: start, end or both.",
             Shape::Object(&SCHEDULE),
         )
         .or("always"),
         extension(
             "maxActive",
-            "Requests that may be held at once, by all workers together; further ones \
-             pass untouched. Needs a delay.",
+            "Requests that may be delayed at once, by all workers together; further ones pass \
+             without a fault. Needs a delay.",
             integer(1, UINT32),
         )
         .or("any number"),
         extension(
             "exemptHealthChecks",
-            "Leaves Envoy's own health checks alone, so that a fault does not take endpoints \
-             out.",
+            "Exempts Envoy's own health checks, so that a fault does not make endpoints unhealthy.",
             Shape::Boolean,
         )
         .or("true"),
@@ -91,14 +89,13 @@ pub(crate) static DELAY: Object = object(
     &[
         optional(
             "fixedDelay",
-            "How long each request is held that is hit; more than zero, and exactly one \
-             of this and distribution.",
+            "How long a request is delayed; more than zero, and exactly one of this and \
+             distribution.",
             Shape::Positive,
         ),
         extension(
             "distribution",
-            "Draws the delay anew for each request that is hit, from exactly one distribution; \
-             1h is the longest.",
+            "Draws the delay of each request from exactly one distribution; 1h is the longest.",
             Shape::Object(&DISTRIBUTION),
         ),
         optional(
@@ -119,32 +116,32 @@ pub(crate) static DISTRIBUTION: Object = object(
     &[
         optional(
             "uniform",
-            "Delays spread evenly between two durations.",
+            "Delays spread evenly between two durations (uniform).",
             Shape::Object(&UNIFORM),
         ),
         optional(
             "normal",
-            "Delays along a bell curve; what would be negative is no delay.",
+            "Delays on a bell curve (normal distribution); a negative value is no delay.",
             Shape::Object(&NORMAL),
         ),
         optional(
             "logNormal",
-            "Delays as latencies mostly are: many short ones and a long tail.",
+            "Delays like most latencies: many short ones and a long tail (lognormal).",
             Shape::Object(&LOG_NORMAL),
         ),
         optional(
             "exponential",
-            "Delays as waits between independent events are.",
+            "Delays like waits between independent events (exponential).",
             Shape::Object(&EXPONENTIAL),
         ),
         optional(
             "pareto",
-            "Delays by a power law: few of them, and these very long.",
+            "Delays by a power law (Pareto): a few of them are very long.",
             Shape::Object(&PARETO),
         ),
         optional(
             "empirical",
-            "Delays as they were measured, by their percentiles.",
+            "Measured delays, by their percentiles.",
             Shape::Object(&EMPIRICAL),
         ),
     ],
@@ -172,16 +169,16 @@ pub(crate) static UNIFORM: Object = object(
 
 pub(crate) static NORMAL: Object = object(
     &[
-        required("mean", "The middle of the bell curve.", Shape::Duration),
+        required("mean", "The mean of the delays.", Shape::Duration),
         required(
             "stdDev",
-            "How wide the bell curve is: two thirds of the delays lie this close to the mean; \
-             more than zero.",
+            "Standard deviation: two thirds of the delays are this close to the mean; more than \
+             zero.",
             Shape::Positive,
         ),
         optional(
             "max",
-            "What would be longer than this is cut to it; not below mean, at most 1h.",
+            "The longest delay: longer ones are cut to it; not below mean, at most 1h.",
             Shape::Positive,
         )
         .or("60s"),
@@ -203,7 +200,7 @@ pub(crate) static LOG_NORMAL: Object = object(
         ),
         optional(
             "max",
-            "What would be longer than this is cut to it; not below p50, at most 1h.",
+            "The longest delay: longer ones are cut to it; not below p50, at most 1h.",
             Shape::Positive,
         )
         .or("60s"),
@@ -220,8 +217,7 @@ pub(crate) static EXPONENTIAL: Object = object(
         ),
         optional(
             "max",
-            "Longer delays end here, so that none holds a request for ever; not below the mean, \
-             at most 1h.",
+            "The longest delay: longer ones are cut to it; not below the mean, at most 1h.",
             Shape::Positive,
         )
         .or("60s"),
@@ -238,13 +234,13 @@ pub(crate) static PARETO: Object = object(
         ),
         required(
             "shape",
-            "How light the tail is: the smaller, the more very long delays; more than 0, at \
-             most 1000.",
+            "Shape of the tail: a smaller value gives more very long delays; more than 0, at most \
+             1000.",
             Shape::Number,
         ),
         optional(
             "max",
-            "What would be longer than this is cut to it; not below scale, at most 1h.",
+            "The longest delay: longer ones are cut to it; not below scale, at most 1h.",
             Shape::Positive,
         )
         .or("60s"),
@@ -256,14 +252,13 @@ pub(crate) static EMPIRICAL: Object = object(
     &[
         required(
             "points",
-            "Percentiles, rising, and the delays measured there, which do not fall; what lies \
-             between two is interpolated.",
+            "Rising percentiles and their measured delays, which must not fall; values in between \
+             are interpolated.",
             list(1, 64, &Shape::Object(&POINT)),
         ),
         optional(
             "max",
-            "What would be longer than this is cut to it; not below the first delay, at most \
-             1h.",
+            "The longest delay: longer ones are cut to it; not below the first delay, at most 1h.",
             Shape::Positive,
         )
         .or("the last point's delay"),
@@ -275,14 +270,12 @@ pub(crate) static POINT: Object = object(
     &[
         required(
             "percentile",
-            "Which share of the delays is at most as long, in percent, such as 99.9; above that \
-             of the point before.",
+            "The percentile, such as 99.9; above that of the point before.",
             Shape::Percentage,
         ),
         required(
             "delay",
-            "How long the delay is at this percentile; not below that of the point before, at \
-             most 1h.",
+            "The delay at this percentile; not below that of the point before, at most 1h.",
             Shape::Duration,
         ),
     ],
@@ -293,19 +286,17 @@ pub(crate) static ABORT: Object = object(
     &[
         optional(
             "httpStatus",
-            "HTTP status of the answer; 200 to 599, as Envoy refuses the 600 that the API \
-             allows.",
+            "HTTP status of the reply; 200 to 599, as Envoy refuses the 600 that the API allows.",
             ours(&integer(200, 600), &integer(200, 599)),
         ),
         optional(
             "grpcStatus",
-            "Status of the answer to a gRPC client, by its number; other clients get \
-             status 200 with the body.",
+            "gRPC status of the reply, by its number; other clients get status 200 with the body.",
             integer(0, 16),
         ),
         extension(
             "reset",
-            "With true there is no answer: the connection or stream breaks.",
+            "true sends no reply: the connection or stream is reset.",
             Shape::Boolean,
         )
         .or("false"),
@@ -317,20 +308,19 @@ pub(crate) static ABORT: Object = object(
         .or("100"),
         extension(
             "body",
-            "The answer's body as it stands, a percent sign included; up to 64 KiB.",
+            "Body of the reply, taken literally, percent signs included; up to 64 KiB.",
             text(0, 65_536),
         )
         .or("fault filter abort"),
         extension(
             "contentType",
-            "Content type of the answer to an aborted request.",
+            "Content type of the reply to an aborted request.",
             text(1, 4096),
         )
         .or("text/plain"),
         extension(
             "headers",
-            "Further headers of the answer to an aborted request; content-type is not one of \
-             them.",
+            "Further headers of the reply to an aborted request; content-type is not one of them.",
             list(1, 16, &Shape::Object(&HEADER)),
         ),
     ],
@@ -348,18 +338,18 @@ pub(crate) static SAMPLING: Object = object(
     &[
         required(
             "key",
-            "What tells users apart: the x-request-id, a header, or the client's address; None \
-             draws for each request.",
+            "What identifies a user: the x-request-id, a header, or the client's address; None \
+             chooses at random for each request.",
             Shape::Choice(&["None", "RequestID", "Header", "SourceIP"]),
         ),
         optional(
             "name",
-            "The header whose value tells users apart; for key Header, and only then.",
+            "The header whose value identifies a user; required for key Header, and only for it.",
             TOKEN,
         ),
         optional(
             "seed",
-            "Another number picks other users for the same share; not for key None.",
+            "A different number selects different users for the same share; not for key None.",
             integer(0, i64::MAX),
         )
         .or("0"),
@@ -398,12 +388,12 @@ pub(crate) static DELAY_CONTROL: Object = object(
     &[
         required(
             "max",
-            "The longest delay that a request may ask for; longer ones are cut to it.",
+            "The longest delay that a request may set; longer ones are cut to it.",
             Shape::Positive,
         ),
         optional(
             "percentage",
-            "The largest share that a request may ask its delay for, 0 to 100 in steps of \
+            "The largest percentage that a request may set for its delay, 0 to 100 in steps of \
              0.0001.",
             Shape::Percentage,
         )
@@ -415,8 +405,7 @@ pub(crate) static DELAY_CONTROL: Object = object(
 pub(crate) static ABORT_CONTROL: Object = object(
     &[optional(
         "percentage",
-        "The largest share that a request may ask its abort for, 0 to 100 in steps of \
-             0.0001.",
+        "The largest percentage that a request may set for its abort, 0 to 100 in steps of 0.0001.",
         Shape::Percentage,
     )
     .or("100")],
@@ -434,7 +423,7 @@ pub(crate) static SCHEDULE: Object = object(
         .or("from the beginning"),
         optional(
             "end",
-            "When faults are over, as RFC 3339; later than start, and itself not included.",
+            "When faults end, as RFC 3339; later than start, and not itself included.",
             text(20, 64),
         )
         .or("never"),

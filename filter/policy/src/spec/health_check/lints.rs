@@ -11,7 +11,7 @@ impl Linter<'_, '_> {
             self.warn(
                 &most,
                 Code::AllEjected,
-                "lets every endpoint be ejected: nobody would be left to answer",
+                "lets Envoy eject every endpoint, so that none is left to answer",
             );
         }
         let http = ["healthCheck", "active", "http"];
@@ -32,9 +32,9 @@ impl Linter<'_, '_> {
             self.warn(
                 &threshold,
                 Code::ThresholdOfTimeouts,
-                "does not count for a wrong status: one such answer makes an endpoint unhealthy \
-                 at once, and only failed connections and timeouts are counted. List the statuses \
-                 that may pass in http.retriableStatuses",
+                "does not apply to wrong statuses: a single one makes an endpoint unhealthy at \
+                 once; only failed connections and timeouts are counted. List statuses to \
+                 tolerate in http.retriableStatuses",
             );
         }
     }

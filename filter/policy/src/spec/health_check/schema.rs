@@ -14,13 +14,13 @@ pub(crate) static HEALTH_CHECK: Object = object(
         ),
         optional(
             "passive",
-            "Takes endpoints out whose answers to real requests are errors (outlier detection).",
+            "Ejects endpoints whose responses to real requests are errors (outlier detection).",
             Shape::Object(&PASSIVE),
         ),
         optional(
             "panicThreshold",
-            "Percent of healthy endpoints below which Envoy takes no heed of health and uses \
-             all; 0 never does.",
+            "Percent of healthy endpoints below which Envoy ignores health and uses all \
+             endpoints; 0 never does.",
             PERCENT,
         )
         .or("the cluster's own, else Envoy's: 50"),
@@ -40,7 +40,7 @@ pub(crate) static ACTIVE: Object = object(
         ),
         optional(
             "timeout",
-            "How long Envoy waits for an answer before a probe has failed; more than zero.",
+            "How long Envoy waits for the answer to a probe; more than zero.",
             Shape::Positive,
         )
         .or("1s"),
@@ -52,15 +52,14 @@ pub(crate) static ACTIVE: Object = object(
         .or("3s"),
         optional(
             "initialJitter",
-            "The first probe of each endpoint waits a random time up to this, so that not all \
-             come at once.",
+            "The longest random wait before the first probe of an endpoint, so that probes do not \
+             all start at once.",
             Shape::Duration,
         )
         .or("no wait"),
         optional(
             "healthyThreshold",
-            "Probes in a row that must succeed before an endpoint that was out gets requests \
-             again.",
+            "Probes in a row that must succeed before an unhealthy endpoint gets requests again.",
             ours(&THRESHOLD, &integer(1, UINT32)),
         )
         .or("1"),
@@ -73,23 +72,24 @@ pub(crate) static ACTIVE: Object = object(
         .or("3"),
         optional(
             "overrides",
-            "Where probes go, if not to the endpoint's own port.",
+            "Another destination of probes than the endpoint's own port.",
             Shape::Object(&OVERRIDES),
         ),
         optional(
             "http",
-            "What is asked by HTTP, and which answers are healthy; exactly for type HTTP.",
+            "The HTTP request, and which responses are healthy; required for type HTTP, and only \
+             for it.",
             Shape::Object(&HTTP),
         ),
         optional(
             "tcp",
-            "What is sent over the connection and expected back; exactly for type TCP, and an \
-             empty object if connecting is enough.",
+            "Bytes to send over the connection, and the expected answer; required for type TCP, \
+             and only for it. An empty object only connects.",
             Shape::Object(&TCP),
         ),
         optional(
             "grpc",
-            "Which gRPC service is asked about; for type GRPC only.",
+            "The gRPC service to check; for type GRPC only.",
             Shape::Object(&GRPC),
         ),
         optional(
@@ -119,7 +119,7 @@ pub(crate) static ACTIVE: Object = object(
 );
 
 pub(crate) static OVERRIDES: Object = object(
-    &[optional("port", "Port of the endpoint that probes go to.", PORT).or("the endpoint's own")],
+    &[optional("port", "Port that probes go to.", PORT).or("the endpoint's own")],
     &[],
 );
 
@@ -127,14 +127,14 @@ pub(crate) static HTTP: Object = object(
     &[
         required(
             "path",
-            "Path that probes ask for; it begins with / and has printable ASCII characters \
-             without spaces.",
+            "Path of the probes; it begins with / and has printable ASCII characters without \
+             spaces.",
             text(1, 1024),
         )
         .checked(checks::path),
         optional(
             "method",
-            "Method of the probes, in any case; CONNECT is not one.",
+            "Method of the probes, in any case; CONNECT is not allowed.",
             text(0, 16),
         )
         .or("GET")
@@ -145,20 +145,20 @@ pub(crate) static HTTP: Object = object(
         ),
         optional(
             "expectedStatuses",
-            "Statuses that are healthy; if given, 200 is healthy only if it is listed.",
+            "Healthy statuses; if the list is given, 200 is healthy only if it is listed.",
             many(&STATUS),
         )
         .or("200"),
         optional(
             "retriableStatuses",
-            "Statuses that count towards unhealthyThreshold, instead of taking the endpoint out \
-             at once.",
+            "Statuses that count towards unhealthyThreshold, instead of making the endpoint \
+             unhealthy at once.",
             many(&STATUS),
         )
         .or("none"),
         optional(
             "expectedResponse",
-            "What the answer's body must contain to be healthy.",
+            "What the body of a healthy response must contain.",
             Shape::Object(&PAYLOAD),
         ),
         optional(
@@ -181,13 +181,13 @@ pub(crate) static TCP: Object = object(
     &[
         optional(
             "send",
-            "Bytes that are sent when the connection is open.",
+            "Bytes to send when the connection is open.",
             Shape::Object(&PAYLOAD),
         )
         .or("nothing"),
         optional(
             "receive",
-            "Bytes that the endpoint must answer with.",
+            "Bytes that the endpoint must answer.",
             Shape::Object(&PAYLOAD),
         )
         .or("connecting is enough"),
@@ -198,7 +198,7 @@ pub(crate) static TCP: Object = object(
 pub(crate) static GRPC: Object = object(
     &[optional(
         "service",
-        "Name of the service that gRPC's health service is asked about.",
+        "Name of the service to check by gRPC's health service.",
         ANY_TEXT,
     )
     .or("the server as a whole")],
@@ -209,18 +209,18 @@ pub(crate) static PAYLOAD: Object = object(
     &[
         required(
             "type",
-            "Whether the bytes are given as text or in base64.",
+            "Whether the bytes are given as text or as base64.",
             Shape::Choice(&["Text", "Binary"]),
         ),
         optional(
             "text",
-            "The bytes as text, not empty; exactly for type Text.",
+            "The bytes as text, not empty; required for type Text, and only for it.",
             ANY_TEXT,
         )
         .checked(checks::payload),
         optional(
             "binary",
-            "The bytes in base64; exactly for type Binary.",
+            "The bytes in base64; required for type Binary, and only for it.",
             formed(0, usize::MAX, Form::Base64),
         ),
     ],
@@ -242,8 +242,7 @@ pub(crate) static LOG: Object = object(
     &[
         optional(
             "matches",
-            "Which results are written; failures and successes are asked for together, or \
-             neither.",
+            "Which results are written; set failures and successes together, or neither.",
             unique("", 0, 4, &LOG_MATCH),
         )
         .or("Envoy's: changes of an endpoint's health"),
@@ -280,12 +279,12 @@ pub(crate) static SINK: Object = object(
     &[
         required(
             "type",
-            "Kind of the sink; files are the only one.",
+            "Kind of the sink; only files are supported.",
             Shape::Choice(&["File"]),
         ),
         optional(
             "file",
-            "The file that results are appended to; exactly for type File.",
+            "The file that results are appended to; required for type File.",
             Shape::Object(&FILE),
         ),
     ],
@@ -309,61 +308,61 @@ pub(crate) static PASSIVE: Object = object(
     &[
         optional(
             "alwaysEjectOneEndpoint",
-            "Lets one endpoint be ejected even where maxEjectionPercent would keep it in.",
+            "Allows one endpoint to be ejected even if maxEjectionPercent would not.",
             Shape::Boolean,
         )
         .or("false"),
         optional(
             "baseEjectionTime",
-            "How long an endpoint stays out, times how often it has been ejected, up to \
+            "How long an endpoint stays ejected, multiplied by the number of its ejections, up to \
              300s or this if it is longer; more than zero.",
             Shape::Positive,
         )
         .or("30s"),
         optional(
             "consecutive5XxErrors",
-            "Answers of 500 and above in a row that get an endpoint ejected; a failed \
-             connection counts as one, unless splitExternalLocalOriginErrors.",
+            "Consecutive responses of 500 and above that eject an endpoint; a failed connection \
+             counts as one, unless splitExternalLocalOriginErrors is true.",
             ours(&ANY_INTEGER, &integer(0, UINT32)),
         )
         .or("5"),
         optional(
             "consecutiveGatewayErrors",
-            "Answers of 502, 503 and 504 in a row that get an endpoint ejected; a \
-             failed connection counts as one, unless it is counted apart.",
+            "Consecutive responses of 502, 503 and 504 that eject an endpoint; a failed \
+             connection counts as one, unless splitExternalLocalOriginErrors is true.",
             ours(&ANY_INTEGER, &integer(0, UINT32)),
         )
         .or("not looked at"),
         optional(
             "consecutiveLocalOriginFailures",
-            "Connections in a row that fail or time out before an endpoint is ejected; only \
+            "Consecutive connections that fail or time out before an endpoint is ejected; only \
              with splitExternalLocalOriginErrors.",
             ours(&ANY_INTEGER, &integer(0, UINT32)),
         )
         .or("5"),
         optional(
             "failurePercentageThreshold",
-            "Percent of failed requests in one interval for which an endpoint is \
-             ejected; looked at where five endpoints have fifty requests each.",
+            "Percent of failed requests in one interval that eject an endpoint; checked only if \
+             five endpoints have fifty requests each.",
             PERCENT,
         )
         .or("not looked at"),
         optional(
             "interval",
-            "How often endpoints are looked at, ejected and let back in; more than zero.",
+            "How often endpoints are checked, ejected and readmitted; more than zero.",
             Shape::Positive,
         )
         .or("3s"),
         optional(
             "maxEjectionPercent",
-            "Percent of a cluster's endpoints that may be out at the same time; with 10 \
-             and fewer than ten endpoints nobody is ejected.",
+            "Percent of a cluster's endpoints that may be ejected at the same time; with 10 and \
+             fewer than ten endpoints none is ejected.",
             PERCENT,
         )
         .or("10"),
         optional(
             "splitExternalLocalOriginErrors",
-            "Counts connections that fail apart from answers that are errors.",
+            "Counts failed connections separately from error responses.",
             Shape::Boolean,
         )
         .or("false"),

@@ -10,14 +10,14 @@ pub(crate) static HTTP2: Object = object(
     &[
         optional(
             "connectionKeepalive",
-            "Notices by PING frames that an upstream is gone.",
+            "Detects dead upstreams by PING frames.",
             Shape::Object(&KEEPALIVE),
         )
         .or("the cluster's own, else no pings")
         .checked(checks::keepalive),
         optional(
             "initialConnectionWindowSize",
-            "Bytes that an upstream may send on a connection ahead of being read; 65535 to \
+            "Initial flow-control window of a connection to an upstream, in bytes; 65535 to \
              2147483647.",
             Shape::Quantity,
         )
@@ -25,7 +25,7 @@ pub(crate) static HTTP2: Object = object(
         .checked(WINDOW),
         optional(
             "initialStreamWindowSize",
-            "Bytes that an upstream may send on one stream ahead of being read; 65535 to \
+            "Initial flow-control window of a stream to an upstream, in bytes; 65535 to \
              2147483647.",
             Shape::Quantity,
         )
@@ -33,14 +33,14 @@ pub(crate) static HTTP2: Object = object(
         .checked(WINDOW),
         optional(
             "maxConcurrentStreams",
-            "Requests at a time on one connection to an upstream.",
+            "Concurrent requests on one connection to an upstream.",
             integer(1, 2_147_483_647),
         )
         .or("the cluster's own, else Envoy's: 1024 since Envoy 1.36"),
         optional(
             "onInvalidMessage",
-            "Whether a malformed response ends the connection with all of its streams, or its \
-             own stream alone.",
+            "Whether a malformed response ends the connection with all its streams, or only its \
+             own stream.",
             ours(
                 &ANY_TEXT,
                 &Shape::Choice(&["TerminateConnection", "TerminateStream"]),
@@ -55,21 +55,20 @@ pub(crate) static KEEPALIVE: Object = object(
     &[
         optional(
             "idleInterval",
-            "Sends a ping ahead of a new request on a connection on which nothing has \
-             come for this long; more than zero, and needed without interval.",
+            "Sends a ping before a new request on a connection that has been idle for this long; \
+             more than zero, and required without interval.",
             Shape::Positive,
         )
         .or("no such pings"),
         optional(
             "interval",
-            "Sends a ping this often; more than zero, and needed without idleInterval.",
+            "Sends a ping this often; more than zero, and required without idleInterval.",
             Shape::Positive,
         )
         .or("no such pings"),
         optional(
             "intervalJitter",
-            "Percent of interval by which the time to the next ping is longer at most, \
-             drawn anew for each.",
+            "The largest random delay of each ping, in percent of interval.",
             PERCENT,
         )
         .or("Envoy's: 15"),

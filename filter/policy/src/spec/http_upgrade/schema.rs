@@ -8,17 +8,17 @@ pub(crate) static HTTP_UPGRADE: Object = object(
     &[
         required(
             "type",
-            "Protocol that a request may change to, as its Upgrade header has it: websocket, \
+            "Protocol that a request may upgrade to, as in its Upgrade header: websocket, \
              spdy/3.1, or CONNECT.",
             ANY_TEXT,
         )
         .checked(checks::upgrade),
         optional(
             "connect",
-            "What becomes of CONNECT requests; for type CONNECT only.",
+            "How to handle CONNECT requests; for type CONNECT only.",
             Shape::Object(&CONNECT),
         )
-        .or("they are forwarded as they are"),
+        .or("they are forwarded unchanged"),
     ],
     &[rule(
         Code::FieldOfType,
@@ -30,7 +30,7 @@ pub(crate) static HTTP_UPGRADE: Object = object(
 pub(crate) static CONNECT: Object = object(
     &[optional(
         "terminate",
-        "Ends CONNECT here and forwards the bytes in it, as a tunnel to a TCP upstream.",
+        "Terminates CONNECT here and forwards its bytes, as a tunnel to a TCP upstream.",
         Shape::Boolean,
     )
     .or("false")],

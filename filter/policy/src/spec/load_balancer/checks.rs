@@ -41,7 +41,7 @@ pub(in crate::spec) fn cookie_attributes(at: Cursor<'_>, problems: &mut Problems
             at.refuse(
                 problems,
                 Code::MalformedCookie,
-                "must be named by 1 to 256 token characters",
+                "must have a name of 1 to 256 token characters",
             );
         } else if at.string(problems).is_some_and(breaks) {
             at.refuse(
@@ -67,7 +67,7 @@ pub(in crate::spec) fn sum_of_weights(at: Cursor<'_>, problems: &mut Problems) {
         at.refuse(
             problems,
             Code::WeightsTooLarge,
-            "must have weights of 4294967295 in all at most",
+            "must have weights that add up to at most 4294967295",
         );
     }
 }

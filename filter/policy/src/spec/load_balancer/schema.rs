@@ -9,8 +9,8 @@ pub(crate) static LOAD_BALANCER: Object = object(
     &[
         required(
             "type",
-            "How endpoints are chosen: by hash, fewest requests, chance, in turn, by reported \
-             load, or by a module.",
+            "How endpoints are chosen: by hash, by fewest requests, at random, in turn, by \
+             reported load, or by a module.",
             Shape::Choice(&[
                 "ConsistentHash",
                 "LeastRequest",
@@ -22,29 +22,30 @@ pub(crate) static LOAD_BALANCER: Object = object(
         ),
         optional(
             "consistentHash",
-            "What is hashed, so that equal requests go to one endpoint; exactly for type \
-             ConsistentHash.",
+            "What is hashed, so that equal requests go to one endpoint; required for type \
+             ConsistentHash, and only for it.",
             Shape::Object(&CONSISTENT_HASH),
         ),
         optional(
             "backendUtilization",
-            "How endpoints' own reports of their load (ORCA) become weights; exactly for type \
-             BackendUtilization.",
+            "How endpoints' own reports of their load (ORCA) become weights; required for type \
+             BackendUtilization, and only for it.",
             Shape::Object(&BACKEND_UTILIZATION),
         ),
         optional(
             "dynamicModule",
-            "A balancer in a dynamic module of your own; exactly for type DynamicModule.",
+            "A load balancer in your own dynamic module; required for type DynamicModule, and \
+             only for it.",
             Shape::Object(&DYNAMIC_MODULE),
         ),
         optional(
             "endpointOverride",
-            "Lets a request header name the endpoint, before the balancer of type is asked.",
+            "Lets a request header name the endpoint; without one, type decides.",
             Shape::Object(&ENDPOINT_OVERRIDE),
         ),
         extension(
             "leastRequest",
-            "How type LeastRequest draws its candidates; for it only. KubeLB documents it.",
+            "How type LeastRequest chooses its candidates; for it only. KubeLB documents it.",
             Shape::Object(&LEAST_REQUEST),
         ),
         optional(
@@ -59,8 +60,8 @@ pub(crate) static LOAD_BALANCER: Object = object(
             Shape::Object(&ZONE_AWARE),
         )
         .or(
-            "zones are weighed by their localities' weights; with ConsistentHash and \
-             BackendUtilization they are not looked at",
+            "zones have their localities' weights; ConsistentHash and BackendUtilization ignore \
+             zones",
         ),
     ],
     &[
@@ -121,34 +122,33 @@ pub(crate) static CONSISTENT_HASH: Object = object(
     &[
         required(
             "type",
-            "What is hashed: the client's address, headers, a cookie, or parameters of the \
-             query.",
+            "What is hashed: the client's address, headers, a cookie, or query parameters.",
             Shape::Choice(&["SourceIP", "Header", "Headers", "Cookie", "QueryParams"]),
         ),
         optional(
             "header",
-            "The one header that is hashed; deprecated, write headers with type Headers.",
+            "The header that is hashed; deprecated, write headers with type Headers.",
             Shape::Object(&NAMED),
         ),
         optional(
             "headers",
-            "Headers that are hashed, one after the other; exactly for type Headers.",
+            "Headers that are hashed, in order; required for type Headers, and only for it.",
             many(&Shape::Object(&NAMED)),
         ),
         optional(
             "cookie",
-            "The cookie that is hashed; exactly for type Cookie.",
+            "The cookie that is hashed; required for type Cookie, and only for it.",
             Shape::Object(&COOKIE),
         ),
         optional(
             "queryParams",
-            "Parameters of the query that are hashed; exactly for type QueryParams.",
+            "Query parameters that are hashed; required for type QueryParams, and only for it.",
             many(&Shape::Object(&PARAMETER)),
         ),
         optional(
             "tableSize",
-            "Entries of the Maglev table, a prime number: more spread the load more evenly and \
-             take more memory.",
+            "Size of the Maglev table, a prime number: a larger table spreads the load more \
+             evenly and takes more memory.",
             integer(2, 5_000_011),
         )
         .or("65537")
@@ -208,14 +208,14 @@ pub(crate) static COOKIE: Object = object(
         .checked(names::cookie_name),
         optional(
             "ttl",
-            "Lifetime of the cookie that is made for a client that has none; 0s makes it one of \
-             the session.",
+            "Lifetime of the cookie that Envoy generates for a client without one; 0s makes a \
+             session cookie.",
             Shape::Duration,
         )
-        .or("the cookie is read, and never made"),
+        .or("the cookie is read, and never generated"),
         optional(
             "attributes",
-            "Further attributes of the cookie that is made, such as SameSite or Path.",
+            "Further attributes of the generated cookie, such as SameSite or Path.",
             Shape::Dictionary(&ANY_TEXT),
         )
         .checked(checks::cookie_attributes),
@@ -227,48 +227,48 @@ pub(crate) static BACKEND_UTILIZATION: Object = object(
     &[
         optional(
             "blackoutPeriod",
-            "How long an endpoint must have reported before its reports are used; it \
-             warms up meanwhile.",
+            "How long an endpoint must have reported before its reports are used; it warms up \
+             meanwhile.",
             Shape::Duration,
         )
         .or("10s"),
         optional(
             "errorUtilizationPenaltyPercent",
-            "Weight that errors have against load, in percent: 100 counts a share of errors as \
-             much as the same load.",
+            "Weight of errors relative to load, in percent: with 100, a share of errors counts as \
+             much as the same share of load.",
             ours(&COUNT, &integer(0, UINT32)),
         )
         .or("0"),
         optional(
             "keepResponseHeaders",
-            "Lets clients see the headers by which endpoints report their load, instead of \
-             removing them.",
+            "Keeps the headers by which endpoints report their load in responses to clients, \
+             instead of removing them.",
             Shape::Boolean,
         )
         .or("false"),
         optional(
             "metricNamesForComputingUtilization",
-            "Reported metrics that load is worked out from, where a report has no utilization \
-             of its own.",
+            "Reported metrics from which load is computed, if a report has no utilization of its \
+             own.",
             many(&ANY_TEXT),
         )
-        .or("the load of the CPU that is reported"),
+        .or("the reported CPU load"),
         optional(
             "outOfBand",
-            "Asks endpoints for their load by a gRPC stream, instead of reading it off their \
+            "Requests endpoints' load by a gRPC stream, instead of reading it from their \
              responses.",
             Shape::Object(&OUT_OF_BAND),
         )
-        .or("read off their responses"),
+        .or("the load is read from responses"),
         optional(
             "weightExpirationPeriod",
-            "How long a report counts when no other follows it.",
+            "How long a report is valid if no other follows.",
             Shape::Duration,
         )
         .or("3m"),
         optional(
             "weightUpdatePeriod",
-            "How often the weights are worked out anew; what is below 100ms is 100ms.",
+            "How often the weights are computed; less than 100ms means 100ms.",
             Shape::Duration,
         )
         .or("1s"),
@@ -284,10 +284,10 @@ pub(crate) static OUT_OF_BAND: Object = object(
             formed(1, 259, Form::OneLine),
         )
         .or("the endpoint's hostname, else the cluster's name"),
-        optional("port", "Port that reports are asked for at.", PORT).or("the endpoint's own"),
+        optional("port", "Port of the reports.", PORT).or("the endpoint's own"),
         optional(
             "reportingPeriod",
-            "How often an endpoint is asked to report; more than zero.",
+            "How often an endpoint reports; more than zero.",
             Shape::Duration,
         )
         .or("10s"),
@@ -307,8 +307,7 @@ pub(crate) static OUT_OF_BAND: Object = object(
 pub(crate) static LEAST_REQUEST: Object = object(
     &[optional(
         "choiceCount",
-        "How many endpoints are drawn by chance, of which the one with the fewest requests \
-             is chosen.",
+        "How many endpoints are drawn at random; the one with the fewest requests is chosen.",
         integer(2, UINT32),
     )
     .or("2")],
@@ -325,13 +324,12 @@ pub(crate) static DYNAMIC_MODULE: Object = object(
         ),
         required(
             "lbPolicyName",
-            "Which of the module's balancers is meant.",
+            "Name of the load balancer in the module.",
             text(1, 253),
         ),
         optional(
             "config",
-            "What the module is given as its configuration: a text as it is, anything else as \
-             JSON.",
+            "The module's configuration: a string is passed unchanged, anything else as JSON.",
             Shape::Any,
         ),
     ],
@@ -341,8 +339,8 @@ pub(crate) static DYNAMIC_MODULE: Object = object(
 pub(crate) static ENDPOINT_OVERRIDE: Object = object(
     &[required(
         "extractFrom",
-        "Where the endpoint's address is looked up, in this order; the first that names a \
-             healthy one is taken.",
+        "Where to look for the endpoint's address, in this order; the first that names a healthy \
+         endpoint is used.",
         list(1, 10, &Shape::Object(&EXTRACT_FROM)),
     )],
     &[],
@@ -373,13 +371,13 @@ pub(crate) static ZONE_AWARE: Object = object(
     &[
         optional(
             "preferLocal",
-            "Sends requests to endpoints of Envoy's own zone as long as there are \
-             enough; needs cluster_manager.local_cluster_name in the bootstrap.",
+            "Sends requests to endpoints in Envoy's own zone as long as there are enough; needs \
+             cluster_manager.local_cluster_name in the bootstrap.",
             Shape::Object(&PREFER_LOCAL),
         ),
         optional(
             "weightedZones",
-            "Shares of the zones; those that are not named have weight 1.",
+            "Weights of the zones; zones that are not listed have weight 1.",
             unique("zone", 0, usize::MAX, &Shape::Object(&WEIGHTED_ZONE)),
         )
         .checked(checks::sum_of_weights),
@@ -395,19 +393,19 @@ pub(crate) static PREFER_LOCAL: Object = object(
     &[
         optional(
             "force",
-            "Keeps all requests in Envoy's own zone, even where it has fewer endpoints than its \
+            "Keeps all requests in Envoy's own zone, even if it has fewer endpoints than its \
              share.",
             Shape::Object(&FORCE),
         ),
         optional(
             "minEndpointsThreshold",
-            "Endpoints that the cluster must have before zones are preferred at all.",
+            "Endpoints that the cluster must have before Envoy prefers its own zone.",
             ours(&ANY_INTEGER, &integer(0, UINT32)),
         )
         .or("6"),
         optional(
             "percentageEnabled",
-            "Percent of the requests for which the zone is looked at.",
+            "Percent of the requests that use zone-aware routing.",
             PERCENT,
         )
         .or("100"),

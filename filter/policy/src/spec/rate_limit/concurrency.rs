@@ -56,8 +56,8 @@ impl Concurrency {
         let reserved: u64 = classes.iter().map(|class| u64::from(class.reserved)).sum();
         if let (true, Some(at)) = (reserved > u64::from(max), object.get("classes")) {
             let reason = format!(
-                "must reserve no more than there is: {reserved} of {max} places, as a class with \
-                 a share has one at least"
+                "must not reserve more than max: {reserved} of {max} places, as a class with a \
+                 share has at least one"
             );
             at.refuse(problems, Code::ReservesTooLarge, reason);
         }
@@ -82,7 +82,7 @@ fn read_classes(
             return None;
         }
         if let Some((_, first)) = names.iter().find(|(name, _)| *name == class.name) {
-            let reason = format!("must have a name of its own: classes[{first}] has it already");
+            let reason = format!("must be unique: classes[{first}] has this name, too");
             at.refuse(problems, Code::NameTaken, reason);
         }
         names.push((class.name.clone(), read - 1));
@@ -116,7 +116,7 @@ fn read_class(
         at.refuse(
             problems,
             Code::MissingField,
-            "must have clientSelectors: only the last class is for all others",
+            "must have clientSelectors: only the last class may leave them out",
         );
     }
     let class = Class {

@@ -115,8 +115,8 @@ fn read_selector(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> 
         at.refuse(
             problems,
             Code::LocalOnly,
-            "must not have metadata: only the filter's own limits (rateLimit.local) know \
-             conditions on it. Have the filter that writes it write a header, too, and name that",
+            "must not have metadata: only rateLimit.local supports conditions on it. Have the \
+             filter that writes the metadata also write a header, and use that",
         );
         return None;
     }
@@ -132,8 +132,8 @@ fn read_selector(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> 
         at.refuse(
             problems,
             Code::LocalOnly,
-            "must not have onMissing Limit or Refuse: a rate limit service does not count what \
-             lacks a value. Write a rule without this condition beside it, or a local one",
+            "must not have onMissing Limit or Refuse: a rate limit service does not count \
+             requests without the value. Add a rule without this condition, or write a local one",
         );
         return None;
     }
@@ -143,7 +143,7 @@ fn read_selector(at: Cursor<'_>, regexes: &Regexes, problems: &mut Problems) -> 
             problems,
             Code::LocalOnly,
             "must not have prefixLength: a rate limit service counts whole addresses. Write a \
-             local rule, or have a filter write the network into a header, and name that",
+             local rule, or have a filter write the network into a header, and use that",
         );
         return None;
     }
@@ -188,7 +188,7 @@ impl Cost {
             at.refuse(
                 problems,
                 Code::FieldOfType,
-                "must be left out: from names the other one",
+                "must be left out: from selects the other one",
             );
             return None;
         }
@@ -214,8 +214,8 @@ impl Cost {
                 Cursor { node, path }.refuse(
                     problems,
                     Code::MalformedMetadataKey,
-                    "must have no :, ), % or control characters, which Envoy cannot be asked for \
-                     here: have the filter that writes the cost write it under another name",
+                    "must have no :, ), % or control characters, which Envoy does not allow here: \
+                     have the filter that writes the cost use another name",
                 );
                 return None;
             }

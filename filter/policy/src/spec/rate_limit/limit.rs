@@ -78,7 +78,7 @@ impl Limit {
             at.refuse(
                 problems,
                 Code::GlobalOnly,
-                "must be left out: it is global limits' only",
+                "must be left out: only global limits have it",
             );
         }
         let requests = object
@@ -104,14 +104,14 @@ impl Limit {
             at.refuse(
                 problems,
                 Code::ExcludedField,
-                "must be left out: requests: 0 lets none pass",
+                "must be left out: requests: 0 refuses all",
             );
         } else if u64::from(burst).saturating_mul(unit.seconds())
             > u64::from(requests).saturating_mul(LONGEST_REFILL_YEARS * Unit::Year.seconds())
         {
             let reason = format!(
                 "is too much for {requests} per {} s: it would take more than \
-                 {LONGEST_REFILL_YEARS} years to come back",
+                 {LONGEST_REFILL_YEARS} years to refill",
                 unit.seconds()
             );
             at.refuse(problems, Code::BurstTooLarge, reason);

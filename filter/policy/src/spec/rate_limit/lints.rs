@@ -25,9 +25,9 @@ impl Linter<'_, '_> {
         let list = Path::Field(&local, "rules");
         for (index, mark, unit) in long {
             let advice = format!(
-                "is long for a Distinct header: a client that makes up values fills the table of \
-                 clients, and new ones may be refused for up to a {unit}. Count by something \
-                 that nobody can make up, such as a claim of a verified token, or alert on \
+                "is long for a Distinct header: a client that invents values fills the table of \
+                 clients, and new clients may be refused for up to a {unit}. Count by something \
+                 that clients cannot invent, such as a claim of a verified token, or alert on \
                  overflows"
             );
             let rule = Path::Item(&list, index);

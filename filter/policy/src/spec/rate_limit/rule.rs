@@ -117,7 +117,7 @@ pub(super) fn read_all(
         if rule.name.is_some() {
             let same = |(name, _): &&(String, usize)| *name == rule.identity;
             if let Some((_, first)) = seen.iter().find(same) {
-                let reason = format!("must have a name of its own: rules[{first}] has it already");
+                let reason = format!("must be unique: rules[{first}] has this name, too");
                 at.refuse(problems, Code::NameTaken, reason);
             }
         }
@@ -203,8 +203,7 @@ impl LocalRule {
             at.refuse(
                 problems,
                 Code::ExcludedField,
-                "must be left out: nobody waits for a rule in shadowMode, \
-                 or for requests: 0",
+                "must be left out: no request waits with shadowMode, or with requests: 0",
             );
         }
         if let Some(limit) = limit
@@ -213,7 +212,7 @@ impl LocalRule {
             && let Some(at) = object.get("cost")
         {
             let reason = format!(
-                "must not be more than {}, all that the limit lets pass at once: no request \
+                "must not be more than {}, the most that the limit lets pass at once: no request \
                  could ever pass (to refuse all, write requests: 0)",
                 limit.burst
             );
@@ -268,7 +267,7 @@ fn read_cost(at: Cursor<'_>, problems: &mut Problems) -> Option<u32> {
         at.refuse(
             problems,
             Code::GlobalOnly,
-            "must be left out: it is global limits' only",
+            "must be left out: only global limits have it",
         );
     }
     object.or("request", 1, problems, read_amount)
@@ -277,7 +276,7 @@ fn read_cost(at: Cursor<'_>, problems: &mut Problems) -> Option<u32> {
 fn read_amount(at: Cursor<'_>, problems: &mut Problems) -> Option<u32> {
     let object = at.object_of(&super::schema::LOCAL_AMOUNT, problems)?;
     if let Some(at) = object.required("from", problems) {
-        let reason = "must be Number: only global limits take their cost from metadata";
+        let reason = "must be Number: only global limits read a cost from metadata";
         if at.string(problems)? != "Number" {
             at.refuse(problems, Code::GlobalOnly, reason);
             return None;
@@ -287,7 +286,7 @@ fn read_amount(at: Cursor<'_>, problems: &mut Problems) -> Option<u32> {
         at.refuse(
             problems,
             Code::ExcludedField,
-            "must not stand beside number",
+            "must not be set beside number",
         );
     }
     object.or("number", 1, problems, |at, problems| {

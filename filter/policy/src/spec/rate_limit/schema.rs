@@ -10,14 +10,14 @@ pub(crate) static RATE_LIMIT: Object = object(
     &[
         optional(
             "type",
-            "Local or Global: the other one is ignored, even if it stands alone; \
-             deprecated, as local and global speak for themselves.",
+            "Local or Global: the other field is ignored, even if only that one is set; \
+             deprecated, as local and global need no type.",
             Shape::Choice(&["Global", "Local"]),
         )
         .or("both count"),
         optional(
             "local",
-            "Limits that this Envoy keeps by itself, for all of its workers together.",
+            "Limits that each Envoy counts for itself, for all its workers together.",
             Shape::Object(&LOCAL),
         )
         .by(Owner::Filter(Capability::RateLimit)),
@@ -36,14 +36,14 @@ pub(crate) static LOCAL: Object = object(
     &[
         optional(
             "rules",
-            "Limits and the requests they are for; one rule may have no \
-             clientSelectors, and counts requests that no other rule counts.",
+            "Limits and the requests that they count; one rule may have no clientSelectors, and \
+             counts requests that no other rule counts.",
             list(0, 16, &Shape::Object(&LOCAL_RULE)),
         )
         .or("no limit"),
         extension(
             "exempt",
-            "Requests that no rule counts: those that meet any of these selectors.",
+            "Requests that no rule counts: those that match any of these selectors.",
             list(1, 16, &Shape::Object(&SELECTOR)),
         )
         .or("none"),
@@ -55,19 +55,18 @@ pub(crate) static LOCAL: Object = object(
         .or("AllMatching"),
         extension(
             "reject",
-            "What refused clients get, unless their rule has a reject of its own.",
+            "Reply to refused clients, unless their rule has its own reject.",
             Shape::Object(&REJECT),
         ),
         extension(
             "retryAfter",
-            "Whether refused clients are told by a retry-after header when to come again, in \
-             seconds.",
+            "Whether replies to refused clients have a retry-after header, in seconds.",
             Shape::Boolean,
         )
         .or("true"),
         extension(
             "disabled",
-            "With true nothing is limited: a policy opts out of what it would inherit.",
+            "true disables all limits, so that a policy opts out of limits it would inherit.",
             Shape::Boolean,
         )
         .or("false"),
@@ -79,18 +78,18 @@ pub(crate) static CONCURRENCY: Object = object(
     &[
         required(
             "max",
-            "Requests of the rule that may be in flight at once, by all workers together; \
-             further ones are refused.",
+            "Requests of the rule that may be in flight at once, over all workers; further ones \
+             are refused.",
             integer(1, UINT32),
         ),
         extension(
             "classes",
-            "Who has to give way when there are too many, in order of priority: a request \
-             belongs to the first class whose clientSelectors hold, or to none, as one without \
-             a reserve.",
+            "Classes of requests in order of priority, for when too many are in flight: a request \
+             belongs to the first class whose clientSelectors match, or to none, which has no \
+             reserve.",
             list(1, 8, &Shape::Object(&CLASS)),
         )
-        .or("no request comes before another"),
+        .or("all requests have the same priority"),
     ],
     &[],
 );
@@ -99,21 +98,21 @@ pub(crate) static CLASS: Object = object(
     &[
         required(
             "name",
-            "Names the class in metrics; a DNS label, once in a rule.",
+            "Names the class in metrics; a DNS label, unique in the rule.",
             formed(1, 63, Form::DnsLabel),
         ),
         extension(
             "clientSelectors",
-            "Which requests belong to the class, unless an earlier class has them: everything in \
-             every item must hold, and Distinct is refused. Only the last class may leave it \
-             out, and has all others then.",
+            "Requests that belong to the class, unless they belong to an earlier one: everything \
+             in every item must match, and Distinct is refused. Only the last class may leave it \
+             out, and then has all other requests.",
             list(0, 8, &Shape::Object(&SELECTOR)),
         )
         .or("all others"),
         extension(
             "reserved",
-            "Places that no other class gets: a whole percentage of max, rounded down, and \
-             one place at least unless it is 0%.",
+            "Places reserved for the class: a whole percentage of max, rounded down, and at least \
+             one place unless it is 0%.",
             formed(2, 4, Form::Percent),
         )
         .or("0%"),
@@ -130,7 +129,7 @@ pub(crate) static QUEUE: Object = object(
         ),
         extension(
             "maxQueued",
-            "Tokens that may be waited for at a time in each bucket; what comes beyond is \
+            "Tokens that requests may wait for at a time in each bucket; further requests are \
              refused at once.",
             integer(1, UINT32),
         )
@@ -155,19 +154,19 @@ pub(crate) static LOCAL_RULE: Object = object(
         extension(
             "name",
             "Names the rule in metrics, and keeps its buckets when its selectors change; a DNS \
-             label, once in a policy.",
+             label, unique in the policy.",
             formed(1, 63, Form::DnsLabel),
         )
-        .or("metrics name it by its conditions"),
+        .or("its conditions name it in metrics"),
         optional(
             "clientSelectors",
-            "Which requests the rule counts: everything in every item must hold.",
+            "Which requests the rule counts: everything in every item must match.",
             list(0, 8, &Shape::Object(&SELECTOR)),
         )
         .or("requests that no other rule counts"),
         optional(
             "limit",
-            "How many requests may pass in how long; needed without concurrency.",
+            "How many requests may pass in which time; required without concurrency.",
             Shape::Object(&LOCAL_LIMIT),
         )
         .or("any rate, within concurrency"),
@@ -185,37 +184,37 @@ pub(crate) static LOCAL_RULE: Object = object(
         .or("1"),
         optional(
             "shared",
-            "With true all routes of the policy share one bucket; otherwise each route name has \
+            "true lets all routes of the policy share one bucket; otherwise each route name has \
              its own.",
             Shape::Boolean,
         )
         .or("false"),
         optional(
             "shadowMode",
-            "With true the rule counts, and refuses nothing: for trying a limit out.",
+            "true counts and refuses nothing, to try out a limit.",
             Shape::Boolean,
         )
         .or("false"),
         optional(
             "xRateLimitHeaders",
-            "Whether responses tell clients what is left, and by which headers: \
-             x-ratelimit-*, or with DraftVersion10, an extension, RateLimit.",
+            "Which response headers tell clients how much is left, if any: x-ratelimit-*, or \
+             RateLimit with DraftVersion10, an extension.",
             Shape::Ours {
                 crd: &X_RATE_LIMIT_HEADERS,
                 ours: &Shape::Choice(&["Off", "DraftVersion03", "DraftVersion10"]),
             },
         )
-        .or("as the default rule, whose own is DraftVersion03"),
+        .or("that of the default rule, whose default is DraftVersion03"),
         extension(
             "reject",
-            "What clients get that this rule refuses, in place of local.reject.",
+            "Reply to clients that this rule refuses, instead of local.reject.",
             Shape::Object(&REJECT),
         )
         .or("local.reject"),
         extension(
             "queue",
-            "Holds requests until there are tokens for them, instead of refusing them \
-             at once; not with shadowMode or requests 0.",
+            "Lets requests wait for tokens, instead of refusing them at once; not with shadowMode \
+             or requests 0.",
             Shape::Object(&QUEUE),
         )
         .or("refused at once"),
@@ -248,32 +247,31 @@ pub(crate) static RULE: Object = object(
     &[
         optional(
             "clientSelectors",
-            "Which requests the service counts for this rule: everything in every item must \
-             hold.",
+            "Which requests the service counts for this rule: everything in every item must match.",
             list(0, 8, &Shape::Object(&SELECTOR)),
         )
         .or("every request"),
         required(
             "limit",
-            "How many requests may pass through all Envoys together, in how long.",
+            "How many requests may pass through all Envoys together, in which time.",
             Shape::Object(&LIMIT),
         ),
         optional(
             "cost",
-            "What is taken off the limit for a request, and for its response.",
+            "The cost of a request, and of its response.",
             Shape::Object(&COST),
         )
         .or("1 for a request, nothing for a response"),
         optional(
             "shared",
-            "With true all routes of the policy share one counter of the service; \
-             otherwise each route has its own.",
+            "true lets all routes of the policy share one counter of the service; otherwise each \
+             route has its own.",
             Shape::Boolean,
         )
         .or("false"),
         optional(
             "shadowMode",
-            "With true the service counts, and no request is refused.",
+            "true counts requests and refuses none.",
             Shape::Boolean,
         )
         .or("false"),
@@ -293,25 +291,25 @@ pub(crate) static LOCAL_LIMIT: Object = object(
     &[
         required(
             "requests",
-            "Tokens that come back in one unit of time; 0 lets no request pass.",
+            "Tokens that are refilled in one unit of time; 0 refuses all requests.",
             integer(0, UINT32),
         ),
         required(
             "unit",
-            "The time in which the tokens come back; a month has 30 days, a year 365.",
+            "The time in which the tokens are refilled; a month has 30 days, a year 365.",
             UNIT,
         ),
         extension(
             "burst",
-            "Tokens that the bucket holds: how many requests may pass at once after a quiet \
-             time; they must come back within 100 years.",
+            "Size of the bucket: how many requests may pass at once after a quiet time; it must \
+             refill within 100 years.",
             integer(1, UINT32),
         )
         .or("requests"),
         optional(
             "fromMetadata",
-            "Refused here: only the limits of a rate limit service (rateLimit.global) can be \
-             taken from metadata.",
+            "Refused here: only limits of a rate limit service (rateLimit.global) can be read \
+             from metadata.",
             ours(&Shape::Object(&LIMIT_METADATA), &Shape::Never),
         ),
     ],
@@ -322,7 +320,7 @@ pub(crate) static LIMIT: Object = object(
     &[
         required(
             "requests",
-            "Requests that may pass in one unit of time, in fixed windows; 0 lets none pass.",
+            "Requests that may pass in one unit of time, in fixed windows; 0 refuses all.",
             integer(0, UINT32),
         ),
         required(
@@ -333,8 +331,8 @@ pub(crate) static LIMIT: Object = object(
         ),
         optional(
             "fromMetadata",
-            "Takes both from dynamic metadata that a filter has written, if it is \
-             there: a struct such as {requests_per_unit: 5, unit: HOUR}.",
+            "Reads both from dynamic metadata that a filter has written, if there is any: a \
+             struct such as {requests_per_unit: 5, unit: HOUR}.",
             Shape::Object(&LIMIT_METADATA),
         )
         .or("requests and unit"),
@@ -362,13 +360,13 @@ pub(crate) static COST: Object = object(
     &[
         optional(
             "request",
-            "Tokens that are taken when the request arrives.",
+            "Tokens to take when the request arrives.",
             Shape::Object(&AMOUNT),
         )
         .or("1"),
         optional(
             "response",
-            "Tokens that are taken when the response has ended; global limits only.",
+            "Tokens to take when the response has ended; global limits only.",
             Shape::Object(&AMOUNT),
         )
         .or("nothing"),
@@ -380,7 +378,7 @@ pub(crate) static AMOUNT: Object = object(
     &[
         required(
             "from",
-            "Whether the amount is a number written here, or found in dynamic metadata.",
+            "Whether the amount is a number here, or read from dynamic metadata.",
             Shape::Choice(&["Number", "Metadata"]),
         ),
         optional(
@@ -425,8 +423,7 @@ pub(crate) static LOCAL_COST: Object = object(
     &[
         optional(
             "request",
-            "Tokens that the filter takes when a request arrives: from Number, with a \
-             number of 0 to burst.",
+            "Tokens to take when a request arrives: from Number, with a number of 0 to burst.",
             Shape::Object(&LOCAL_AMOUNT),
         )
         .or("1"),
@@ -444,7 +441,7 @@ pub(crate) static LOCAL_AMOUNT: Object = object(
     &[
         required(
             "from",
-            "Where the number of tokens is: here, as the filter takes none from metadata.",
+            "Source of the number of tokens: Number, as the filter reads none from metadata.",
             ours(
                 &Shape::Choice(&["Number", "Metadata"]),
                 &Shape::Choice(&["Number"]),
@@ -459,8 +456,8 @@ pub(crate) static LOCAL_AMOUNT: Object = object(
         .or("1"),
         optional(
             "metadata",
-            "Refused here: only the limits of a rate limit service (rateLimit.global) cost what \
-             metadata says.",
+            "Refused here: only limits of a rate limit service (rateLimit.global) can read a cost \
+             from metadata.",
             ours(&Shape::Object(&AMOUNT_METADATA), &Shape::Never),
         ),
     ],

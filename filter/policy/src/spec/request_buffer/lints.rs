@@ -27,9 +27,9 @@ impl Linter<'_, '_> {
         let largest = buffer.largest();
         if largest.get() > USUAL_BUFFER && retry.is_some_and(|it| it.num_retries > 0) {
             let message = format!(
-                "lets bodies of {largest} pass, but Envoy retries a request over HTTP/1 only if \
-                 its body has at most 1Mi, unless it is told otherwise: set \
-                 request_body_buffer_limit of the routes to {}, as btp apply does",
+                "lets bodies of {largest} pass, but over HTTP/1 Envoy by default retries a \
+                 request only if its body has at most 1Mi: set request_body_buffer_limit of the \
+                 routes to {}, as btp apply does",
                 largest.get()
             );
             self.warn(&["requestBuffer", "limit"], Code::BodyAboveBuffer, message);
@@ -52,9 +52,9 @@ impl Linter<'_, '_> {
         let largest = buffer.largest();
         if largest.get() > USUAL_BUFFER {
             let message = format!(
-                "lets bodies of {largest} come, but Envoy buffers 1Mi over HTTP/1 unless it is \
-                 told otherwise: set request_body_buffer_limit of the routes, or \
-                 per_connection_buffer_limit_bytes of the listener, to at least {}",
+                "lets bodies of {largest} pass, but over HTTP/1 Envoy by default buffers 1Mi: set \
+                 request_body_buffer_limit of the routes, or per_connection_buffer_limit_bytes of \
+                 the listener, to at least {}",
                 largest.get()
             );
             self.warn(&["requestBuffer", "limit"], Code::BodyAboveBuffer, message);
@@ -66,9 +66,9 @@ impl Linter<'_, '_> {
             self.warn(
                 &["requestBuffer", bound],
                 Code::GrpcUnbounded,
-                "does not hold for gRPC calls, which may be streams, and over HTTP/2 any client \
-                 can say that its upload is one: set gatherGrpc to true, or to false if there \
-                 are streams",
+                "does not apply to gRPC calls, which may be streams, and any HTTP/2 client can \
+                 declare its upload a gRPC call: set gatherGrpc to true, or to false if there are \
+                 streams",
             );
         }
         if buffer.max_total.is_some()
@@ -78,7 +78,7 @@ impl Linter<'_, '_> {
             self.warn(
                 &["requestBuffer", "maxTotal"],
                 Code::TotalUsedUp,
-                "can be used up by clients that send nothing: set minDataRate or maxDuration, too",
+                "can be used up by clients that send nothing: also set minDataRate or maxDuration",
             );
         }
     }

@@ -11,46 +11,44 @@ pub(crate) static REQUEST_BUFFER: Object = object(
     &[
         optional(
             "limit",
-            "Bytes that a request's body may have; a larger one is answered 413. 1 to 4Gi - 1, \
-             without upper bound in mode Stream.",
+            "Largest request body; a larger one is answered 413. 1 to 4Gi - 1, without upper \
+             bound in mode Stream.",
             Shape::Quantity,
         )
         .or("the policy is refused"),
         extension(
             "mode",
-            "Buffer gathers the whole body before the upstream sees anything of the request; \
-             Stream counts bytes as they pass.",
+            "Buffer buffers the whole body before it forwards the request; Stream counts bytes as \
+             they pass.",
             Shape::Choice(&["Buffer", "Stream"]),
         )
         .or("Buffer"),
         extension(
             "includeStreams",
-            "Whether the bodies of gRPC calls count, too; false lets them pass \
-             uncounted.",
+            "Whether the limit applies to gRPC calls; false lets them pass uncounted.",
             Shape::Boolean,
         )
         .or("true, unless the policy targets GRPCRoutes only"),
         extension(
             "gatherGrpc",
-            "Whether bodies of gRPC calls are gathered like others, for those who have \
-             unary calls only; in mode Buffer, not beside includeStreams: false.",
+            "Whether bodies of gRPC calls are buffered like others, if all calls are unary; in \
+             mode Buffer, not beside includeStreams: false.",
             Shape::Boolean,
         )
         .or("false"),
         extension(
             "rules",
-            "Other limits for some requests; the first rule that matches is taken, and \
-             limit if none does.",
+            "Other limits for some requests; the first rule that matches applies, or else limit.",
             list(1, 16, &Shape::Object(&BUFFER_RULE)),
         )
         .or("none"),
         extension(
             "minDataRate",
-            "How fast a body must come, against clients that hold a place by sending slowly; in \
+            "Minimum rate of a body, against clients that hold resources by sending slowly; in \
              mode Buffer.",
             Shape::Object(&MIN_DATA_RATE),
         )
-        .or("as slowly as they like"),
+        .or("no minimum"),
         extension(
             "maxDuration",
             "How long a body may take from its first byte, more than zero; in mode Buffer.",
@@ -59,15 +57,15 @@ pub(crate) static REQUEST_BUFFER: Object = object(
         .or("any time"),
         extension(
             "maxTotal",
-            "Bytes that all requests of the policy together may have gathered at once \
-             in this Envoy, at least the largest limit; in mode Buffer.",
+            "Bytes that all requests of the policy together may have buffered in this Envoy, at \
+             least the largest limit; in mode Buffer.",
             Shape::Quantity,
         )
         .or("any number"),
         extension(
             "reject",
-            "What the client gets whose body is too large; bodies that are too slow get \
-             408, those without room 503.",
+            "Reply to a client whose body is too large; bodies that are too slow get 408, those \
+             that exceed maxTotal 503.",
             Shape::Object(&REJECTION),
         ),
     ],
@@ -78,14 +76,14 @@ pub(crate) static BUFFER_RULE: Object = object(
     &[
         required(
             "match",
-            "Requests that this limit is for: those that meet any of these selectors, \
-             which are as clientSelectors without Distinct.",
+            "Requests with this limit: those that match any of these selectors, which are like \
+             clientSelectors without Distinct.",
             list(1, 16, &SELECTORS),
         ),
         required(
             "limit",
-            "Bytes that the body of such a request may have, in place of the policy's \
-             limit and with its bounds.",
+            "Largest body of such a request, instead of the policy's limit and with the same \
+             bounds.",
             Shape::Quantity,
         ),
     ],
@@ -101,7 +99,7 @@ pub(crate) static MIN_DATA_RATE: Object = object(
         ),
         optional(
             "gracePeriod",
-            "Time that a client has to spare before it is too slow.",
+            "Time that a body may take in addition to the time at this rate.",
             Shape::Duration,
         )
         .or("5s"),

@@ -76,7 +76,7 @@ impl OverrideBody {
             ("inline", "valueRef")
         };
         if let Some(at) = object.get(other) {
-            let reason = format!("must not stand beside {wanted}: type decides");
+            let reason = format!("must not be set beside {wanted}: type decides");
             problems.note(&at.path, at.node.mark, Code::FieldOfType, reason);
         }
         let formats = [

@@ -114,8 +114,8 @@ impl Escape {
             Self::Html => check_html(template),
             Self::Unknown if template.as_text().is_some() => Ok(()),
             Self::Unknown => Err(
-                "has command operators, whose values cannot be escaped for a content type \
-                 with operators of its own: write the content type out, or set format: RawTemplate"
+                "has command operators, whose values cannot be escaped if the content type has \
+                 operators, too: write the content type out, or set format: RawTemplate"
                     .to_owned(),
             ),
         }
@@ -139,8 +139,8 @@ fn check_json(template: &Template) -> Result<(), String> {
             Part::Operator { operator, .. } if operator.is_number() && !escaped => {}
             Part::Operator { operator, .. } if escaped || !in_string => {
                 return Err(format!(
-                    "must have %{operator}% within double quotes: only there its value can be \
-                     escaped (format: RawTemplate escapes nothing)"
+                    "must have %{operator}% within double quotes: its value can be escaped only \
+                     there (format: RawTemplate escapes nothing)"
                 ));
             }
             Part::Operator { .. } => {}
@@ -161,8 +161,8 @@ fn check_html(template: &Template) -> Result<(), String> {
             Part::Operator { operator, .. } => {
                 if let Some(wrong) = state.forbids_values() {
                     return Err(format!(
-                        "must not have %{operator}% {wrong}: escaping cannot keep its value \
-                         inside there (format: RawTemplate escapes nothing)"
+                        "must not have %{operator}% {wrong}: its value cannot be escaped there \
+                         (format: RawTemplate escapes nothing)"
                     ));
                 }
                 if let HtmlState::Value { is_empty, .. } = &mut state {

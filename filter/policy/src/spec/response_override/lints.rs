@@ -18,9 +18,9 @@ impl Linter<'_, '_> {
             .collect();
         for (index, mark) in redirects {
             let rule = Path::Item(&list, index);
-            let advice = "has Envoy run the request again on another route, unseen by the \
-                          client: btp apply writes that, and the filter by itself refuses it; \
-                          mode: Client sends the client there";
+            let advice = "makes Envoy run the request again on another route, unseen by the \
+                client: btp apply configures that, the filter alone refuses it; mode: Client \
+                sends the client there";
             self.warnings.note(
                 &Path::Field(&rule, "redirect"),
                 mark,

@@ -166,7 +166,7 @@ fn read_status_match(at: Cursor<'_>, problems: &mut Problems) -> Option<StatusRa
         at.refuse(
             problems,
             Code::FieldOfType,
-            format!("must not stand beside {wanted}: type decides"),
+            format!("must not be set beside {wanted}: type decides"),
         );
     }
     let at = object.required(wanted, problems)?;

@@ -78,11 +78,11 @@ impl Redirect {
         let keep_status = object.or("keepStatus", false, problems, |at, problems| {
             let keeps = at.boolean(problems)?;
             if keeps && mode == RedirectMode::Client {
-                let reason = "must be left out beside mode: Client, which sends the client \
-                              elsewhere by a status of its own";
+                let reason = "must be left out beside mode: Client, which sets its own status to \
+                    send the client elsewhere";
                 at.refuse(problems, Code::ExcludedField, reason);
             } else if keeps && object.has("statusCode") {
-                let reason = "must be left out beside statusCode, which says the status";
+                let reason = "must be left out beside statusCode, which sets the status";
                 at.refuse(problems, Code::ExcludedField, reason);
             }
             Some(keeps)
@@ -94,8 +94,8 @@ impl Redirect {
             at.refuse(
                 problems,
                 Code::NoneOfFields,
-                "must have scheme, hostname, path or port: else it leads the client back to \
-                 where it came from",
+                "must have scheme, hostname, path or port: else it leads the client back to the \
+                 same address",
             );
         }
         Some(Self {
@@ -131,14 +131,14 @@ fn read_hosts(
         at.refuse(
             problems,
             Code::ExcludedField,
-            "must be left out beside hostname, which says where it leads",
+            "must be left out beside hostname, which sets the host",
         );
     } else if !redirect.has("scheme") && !redirect.has("port") {
         at.refuse(
             problems,
             Code::ExcludedField,
-            "must be left out: without scheme and port the redirect is to a path alone, and \
-             names no host",
+            "must be left out: without scheme and port the redirect has only a path, and names no \
+             host",
         );
     }
     at.list(1..=64, problems, |at, problems| {

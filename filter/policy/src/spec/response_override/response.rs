@@ -122,8 +122,7 @@ impl OverrideResponse {
                 at.refuse(
                     problems,
                     Code::ExcludedField,
-                    "have content types of their own: leave contentType and a content-type \
-                     header out",
+                    "set their own content types: leave contentType and a content-type header out",
                 );
             }
             let read = |at: Cursor<'_>, problems: &mut Problems| Variant::read(at, owner, problems);

@@ -10,35 +10,34 @@ pub(crate) static RESPONSE_OVERRIDE: Object = object(
     &[
         extension(
             "name",
-            "Names the rule in metrics and logs; a DNS label, once in a policy.",
+            "Names the rule in metrics and logs; a DNS label, unique in the policy.",
             formed(1, 63, Form::DnsLabel),
         )
-        .or("metrics name it by its conditions"),
+        .or("its conditions name it in metrics"),
         required(
             "match",
-            "What is asked of a response, and of its request; all that is given must hold.",
+            "Conditions on the response and its request; all of them must match.",
             Shape::Object(&MATCH),
         ),
         optional(
             "source",
-            "Whose responses are meant: any, those that Envoy itself makes, or those of \
-             upstreams.",
+            "Which responses match: any, those that Envoy itself generates, or those of upstreams.",
             Shape::Choice(&["All", "Local", "Backend"]),
         )
         .or("All"),
         optional(
             "response",
-            "What the client gets instead; exactly one of this and redirect.",
+            "The new response; exactly one of this and redirect.",
             Shape::Object(&RESPONSE),
         ),
         optional(
             "redirect",
-            "Where another answer comes from; exactly one of this and response.",
+            "The address of another response; exactly one of this and response.",
             Shape::Object(&REDIRECT),
         ),
         extension(
             "keepHeaders",
-            "Headers of the original response that survive: none, all, or those listed.",
+            "Headers of the original response to keep: none, all, or a list.",
             Shape::Either(&KEEP_HEADERS),
         )
         .or("None"),
@@ -56,26 +55,26 @@ pub(crate) static MATCH: Object = object(
     &[
         optional(
             "statusCodes",
-            "Statuses of the response, any of which is enough.",
+            "Statuses of the response; any of them matches.",
             list(1, 50, &Shape::Object(&STATUS_CODE)),
         )
         .or("any"),
         optional(
             "responseHeaders",
-            "Conditions on headers of the response, all of which must hold; a header that is \
-             not there meets none.",
+            "Conditions on headers of the response; all of them must match. A missing header \
+             matches none.",
             list(1, 16, &Shape::Object(&HEADER_MATCH)),
         ),
         extension(
             "grpcStatus",
-            "Statuses of gRPC responses by their number, any of which is enough; those of plain \
-             HTTP meet none.",
+            "Statuses of gRPC responses by their number; any of them matches. A plain HTTP \
+             response matches none.",
             list(1, 17, &GRPC_STATUS),
         ),
         extension(
             "requests",
-            "Conditions on the request, any of which is enough, without Distinct; in at \
-             most 64 rules of a policy.",
+            "Conditions on the request, without Distinct; any of them matches. In at most 64 \
+             rules of a policy.",
             list(1, 16, &Shape::Object(&SELECTOR)),
         )
         .or("every request"),
@@ -96,18 +95,18 @@ pub(crate) static STATUS_CODE: Object = object(
     &[
         optional(
             "type",
-            "Whether one status is meant, or a range.",
+            "Value for one status, Range for several.",
             Shape::Choice(&["Value", "Range"]),
         )
         .or("Value"),
         optional(
             "value",
-            "The status that is meant, for type Value.",
+            "The status, for type Value.",
             ours(&ANY_INTEGER, &integer(200, 599)),
         ),
         optional(
             "range",
-            "The statuses that are meant, for type Range.",
+            "The range of statuses, for type Range.",
             Shape::Object(&RANGE),
         ),
     ],
@@ -134,8 +133,8 @@ pub(crate) static RANGE: Object = object(
         ),
         required(
             "end",
-            "The last status of the range, itself included; not below start, and for \
-             Envoy Gateway above it.",
+            "The last status of the range, inclusive; not below start, and for Envoy Gateway \
+             above it.",
             ours(&ANY_INTEGER, &integer(200, 599)),
         ),
     ],
@@ -154,14 +153,10 @@ pub(crate) static RANGE: Object = object(
 
 pub(crate) static HEADER_MATCH: Object = object(
     &[
-        required(
-            "name",
-            "The response header that is looked at, in any case.",
-            TOKEN,
-        ),
+        required("name", "Name of the response header, in any case.", TOKEN),
         required(
             "value",
-            "What the response header's value must be.",
+            "The value that the response header must have.",
             Shape::Object(&STRING_MATCH),
         ),
     ],
@@ -172,14 +167,14 @@ pub(crate) static STRING_MATCH: Object = object(
     &[
         optional(
             "type",
-            "Whether all of the text is compared, its beginning, its end, or all of it with a \
-             regular expression.",
+            "Whether value is compared with the whole text, its beginning or its end, or is a \
+             regular expression for the whole text.",
             Shape::Choice(&["Exact", "Prefix", "Suffix", "RegularExpression"]),
         )
         .or("Exact"),
         required(
             "value",
-            "The text or pattern that is compared with; case counts.",
+            "The text or pattern, case-sensitive.",
             text(1, 1024),
         ),
     ],
@@ -212,18 +207,18 @@ pub(crate) static RESPONSE: Object = object(
             "Status of the new response for a gRPC client, by its number.",
             GRPC_STATUS,
         )
-        .or("what statusCode stands for, else the original one"),
+        .or("the gRPC status for statusCode, else the original one"),
         extension(
             "keepBody",
-            "With true the original body and headers stay, and only status and named headers \
-             change.",
+            "true keeps the original body and headers, and changes only the status and the named \
+             headers.",
             Shape::Boolean,
         )
         .or("false"),
         extension(
             "variants",
-            "Bodies in several media types, of which the request's Accept header picks \
-             one; in place of body and contentType.",
+            "Bodies in several media types; the request's Accept header selects one. Instead of \
+             body and contentType.",
             list(1, 16, &Shape::Object(&VARIANT)),
         ),
     ],
@@ -243,7 +238,7 @@ pub(crate) static VARIANT: Object = object(
         ),
         required(
             "body",
-            "The body that is sent to clients which prefer this media type.",
+            "The body for clients that prefer this media type.",
             Shape::Object(&BODY),
         ),
     ],
@@ -254,7 +249,7 @@ pub(crate) static BODY: Object = object(
     &[
         optional(
             "type",
-            "Whether the text is here or in a ConfigMap.",
+            "Whether the text is inline or in a ConfigMap.",
             Shape::Choice(&["Inline", "ValueRef"]),
         )
         .or("Inline"),
@@ -266,14 +261,14 @@ pub(crate) static BODY: Object = object(
         ),
         optional(
             "valueRef",
-            "The ConfigMap that holds the text, under the key response.body or as its only one; \
+            "The ConfigMap that contains the text, under the key response.body or its only key; \
              for type ValueRef.",
             Shape::Object(&VALUE_REF),
         ),
         extension(
             "format",
-            "Whether operators are filled in with what clients wrote made harmless for the \
-             media type, filled in as it is (RawTemplate), or left alone (Literal).",
+            "Whether operators are filled in with values escaped for the media type, filled in \
+             unescaped (RawTemplate), or left unchanged (Literal).",
             Shape::Choice(&["Template", "Literal", "RawTemplate"]),
         )
         .or("Template"),
@@ -321,18 +316,18 @@ pub(crate) static HEADER_CHANGES: Object = object(
     &[
         optional(
             "set",
-            "Headers of the new response that take the place of any of that name.",
+            "Headers to set: they replace headers of the same name.",
             unique("name", 0, 16, &Shape::Object(&HEADER)),
         ),
         optional(
             "add",
-            "Headers of the new response that stand beside others of that name.",
+            "Headers to add beside others of the same name.",
             unique("name", 0, 16, &Shape::Object(&HEADER)),
         ),
         optional(
             "remove",
-            "Names of headers that do not survive; only beside keepHeaders or keepBody, as an \
-             override drops the original ones anyway.",
+            "Names of headers to remove; only beside keepHeaders or keepBody, as an override \
+             drops the original headers anyway.",
             unique("", 0, 16, &ANY_TEXT),
         ),
     ],
@@ -362,7 +357,7 @@ pub(crate) static REDIRECT: Object = object(
             "Port of the redirect's address, 1 to 65535.",
             ours(&ANY_INTEGER, &PORT),
         )
-        .or("the request's while scheme and host stay, else the scheme's usual one"),
+        .or("the request's if scheme and host are unchanged, else the scheme's default port"),
         optional(
             "statusCode",
             "Status that the client gets: 301 or 302; with mode Client 303, 307 and 308, too.",
@@ -374,23 +369,22 @@ pub(crate) static REDIRECT: Object = object(
         .or("302"),
         extension(
             "keepStatus",
-            "With true the client gets the new page under the original status; not with \
-             mode Client or statusCode, and only where the rule lists statusCodes.",
+            "true sends the new page with the original status; not with mode Client or \
+             statusCode, and only if the rule lists statusCodes.",
             Shape::Boolean,
         )
         .or("false"),
         extension(
             "mode",
-            "Client sends the client to the address; without it Envoy itself runs the request \
-             again there, which btp apply writes.",
+            "Client redirects the client to the address; without it Envoy itself runs the request \
+             again there, which btp apply configures.",
             Shape::Choice(&["Client"]),
         )
         .or("Envoy runs the request again"),
         extension(
             "hosts",
-            "Hosts that the request may name to be redirected to itself, against \
-             made-up Host headers; with mode Client and scheme or port, without \
-             hostname.",
+            "Hosts to which a request for them may be redirected, against forged Host headers; \
+             with mode Client and scheme or port, without hostname.",
             list(1, 64, &text(1, 259)),
         )
         .or("any"),
@@ -402,7 +396,7 @@ pub(crate) static PATH: Object = object(
     &[
         required(
             "type",
-            "What of the path is replaced; ReplaceFullPath is the only one that is accepted.",
+            "Which part of the path is replaced; only ReplaceFullPath is accepted.",
             ours(
                 &Shape::Choice(&["ReplaceFullPath", "ReplacePrefixMatch"]),
                 &Shape::Choice(&["ReplaceFullPath"]),
@@ -415,7 +409,7 @@ pub(crate) static PATH: Object = object(
         ),
         optional(
             "replacePrefixMatch",
-            "Refused, as by the API: an override knows no matched prefix.",
+            "Refused, as by the API: an override has no matched prefix.",
             ours(&text(0, 1024), &Shape::Never),
         ),
     ],

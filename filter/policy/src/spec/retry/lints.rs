@@ -11,9 +11,9 @@ use crate::read::Cursor;
 
 const MANY_RETRIES: u32 = 5;
 
-const CUT_SHORT: &str = "is cut short by Envoy's default circuit breaker, which lets a cluster \
-                         have 3 retries under way and drops others without a word: raise \
-                         max_retries in the cluster's circuit_breakers.thresholds";
+const CUT_SHORT: &str = "is limited by Envoy's default circuit breaker, which allows a cluster 3 \
+    retries at a time and silently drops others: raise max_retries in the cluster's \
+    circuit_breakers.thresholds";
 
 impl Linter<'_, '_> {
     pub(in crate::spec) fn on_retries(&mut self) {
@@ -22,8 +22,8 @@ impl Linter<'_, '_> {
                 self.warn(
                     &["retryConstraint"],
                     Code::ConstraintWithoutRetry,
-                    "bounds retries, but there is no retry: it matters only where Envoy's own \
-                     configuration retries",
+                    "limits retries, but the policy has no retry: it has an effect only where \
+                     Envoy's own configuration retries",
                 );
             }
             return;
@@ -34,8 +34,8 @@ impl Linter<'_, '_> {
         };
         if retry.num_retries > MANY_RETRIES {
             let message = format!(
-                "multiplies the load on a failing backend by up to {}: more than \
-                 {MANY_RETRIES} retries are rarely worth it",
+                "multiplies the load on a failing backend by up to {}: more than {MANY_RETRIES} \
+                 retries rarely help",
                 retry.num_retries.saturating_add(1)
             );
             self.warn(&["retry", "numRetries"], Code::ManyRetries, message);
@@ -54,8 +54,8 @@ impl Linter<'_, '_> {
             self.warn(
                 &["circuitBreaker", "retryBudget"],
                 Code::SecondBudget,
-                "is a second budget: Envoy bounds the retries under way at once by it, which \
-                 keeps retryConstraint from being used up",
+                "is a second budget: Envoy limits concurrent retries by it, so that \
+                 retryConstraint may never be used up",
             );
         } else if self.get(&["circuitBreaker"]).is_none() && self.get(&["retry"]).is_none() {
             // Beside a retry, `btp apply` lifts it.
@@ -108,8 +108,8 @@ impl Linter<'_, '_> {
                     &of_triggers
                 },
                 Code::NoConnectFailure,
-                "does not hold connect-failure, the safest reason to try again: the backend \
-                 has not seen the request",
+                "lacks connect-failure, the safest reason for a retry: the backend has not seen \
+                 the request",
             );
         }
         let is_named = |item: &Node| {
@@ -119,7 +119,7 @@ impl Linter<'_, '_> {
         };
         let has_codes = |it: &RetryCondition| !it.on.status_codes.is_empty();
         let any_codes = retry.conditions.iter().any(has_codes);
-        let codes_without = "holds retriable-status-codes, but httpStatusCodes names none";
+        let codes_without = "has retriable-status-codes, but httpStatusCodes is empty";
         if has_conditions {
             if !any_codes && self.items(&of_conditions).iter().any(is_named) {
                 self.warn(&of_conditions, Code::TriggerWithoutCodes, codes_without);
@@ -131,8 +131,8 @@ impl Linter<'_, '_> {
             self.warn(
                 &["retry", "retryOn", "httpStatusCodes"],
                 Code::CodesWithoutTrigger,
-                "has no effect in Envoy Gateway without the trigger retriable-status-codes; \
-                 here it brings the trigger along",
+                "has no effect in Envoy Gateway without the trigger retriable-status-codes; here \
+                 it implies the trigger",
             );
         }
         if is_named && !any_codes {
@@ -148,8 +148,8 @@ impl Linter<'_, '_> {
             self.warn(
                 &["retry", "perRetry", "timeout"],
                 Code::TimeoutWithoutTrigger,
-                "ends a try without another one: only the triggers reset, gateway-error and \
-                 5xx have a try that took too long retried",
+                "ends an attempt without a retry: only the triggers reset, gateway-error and 5xx \
+                 retry an attempt that took too long",
             );
         }
         let request = self.duration(&["timeout", "http", "requestTimeout"]);
@@ -165,8 +165,10 @@ impl Linter<'_, '_> {
             let message = format!("never ends: the request ends after {request}");
             self.warn(&path, Code::TryNeverEnds, message);
         } else if per_try.as_nanos().saturating_mul(tries) > request.as_nanos() {
-            let message =
-                format!("leaves no time for all {tries} tries: the request ends after {request}");
+            let message = format!(
+                "leaves no time for all {tries} attempts: the request ends after \
+                    {request}"
+            );
             self.warn(&path, Code::NoTimeForTries, message);
         }
     }

@@ -16,12 +16,12 @@ pub(crate) static RETRY: Object = object(
         .or("2"),
         optional(
             "numAttemptsPerPriority",
-            "Attempts before endpoints of another priority are asked; 0 is as if it \
-             were left out.",
+            "Attempts before Envoy uses endpoints of another priority; 0 is the same as leaving \
+             it out.",
             ours(&ANY_INTEGER, &integer(0, 2_147_483_647)),
         )
         .by(Owner::Envoy)
-        .or("each attempt goes by the load of the priorities alone"),
+        .or("each attempt chooses by the load of the priorities"),
         optional(
             "perRetry",
             "How long an attempt may take, and how long Envoy waits before the next.",
@@ -37,8 +37,8 @@ pub(crate) static RETRY: Object = object(
         .or("connect-failure, refused-stream, unavailable, cancelled, and status 503"),
         extension(
             "methods",
-            "Methods whose requests may be retried, in capitals; Idempotent stands for GET, \
-             HEAD, OPTIONS, TRACE, PUT and DELETE.",
+            "Methods whose requests may be retried, in capitals; Idempotent means GET, HEAD, \
+             OPTIONS, TRACE, PUT and DELETE.",
             list(1, 16, &TOKEN),
         )
         .by(Owner::Filter(Capability::Retry))
@@ -51,7 +51,7 @@ pub(crate) static PER_RETRY: Object = object(
     &[
         optional(
             "timeout",
-            "How long one attempt may take, the first included; 0s is as long as the request.",
+            "How long one attempt may take, including the first; 0s is as long as the request.",
             Shape::Duration,
         )
         .or("as long as the request"),
@@ -87,23 +87,21 @@ pub(crate) static RETRY_ON: Object = object(
     &[
         optional(
             "triggers",
-            "Names of failures, as in Envoy's retry_on; they take the place of the default \
-             ones.",
+            "Failures, named as in Envoy's retry_on; they replace the default ones.",
             many(&TRIGGER),
         )
         .or("connect-failure, refused-stream, unavailable, cancelled, retriable-status-codes"),
         optional(
             "httpStatusCodes",
-            "Statuses for which a request is retried; they bring the trigger \
-             retriable-status-codes along.",
+            "Statuses for which a request is retried; they imply the trigger \
+             retriable-status-codes.",
             many(&STATUS),
         )
         .or("none; without retryOn 503"),
         extension(
             "conditions",
-            "For which failures requests of which methods are retried, in place of \
-             triggers, httpStatusCodes and retry.methods: for what any condition says that \
-             holds for the method.",
+            "Failures for which requests of some methods are retried, instead of triggers, \
+             httpStatusCodes and retry.methods. All conditions for the request's method apply.",
             list(1, super::MAX_CONDITIONS, &Shape::Object(&CONDITION)),
         )
         .by(Owner::Filter(Capability::Retry))
@@ -120,20 +118,20 @@ pub(crate) static CONDITION: Object = object(
     &[
         optional(
             "triggers",
-            "Names of failures, as in Envoy's retry_on, that this condition is for.",
+            "Failures of this condition, named as in Envoy's retry_on.",
             list(1, usize::MAX, &TRIGGER),
         )
         .or("none; retriable-status-codes beside httpStatusCodes"),
         optional(
             "httpStatusCodes",
-            "Statuses that this condition is for; they bring their trigger along here, too.",
+            "Statuses of this condition; they imply their trigger here, too.",
             list(1, usize::MAX, &STATUS),
         )
         .or("none"),
         optional(
             "methods",
-            "Methods that this condition holds for, in capitals; Idempotent stands for those \
-             that it stands for in retry.methods.",
+            "Methods of this condition, in capitals; Idempotent means the same as in \
+             retry.methods.",
             list(1, 16, &TOKEN),
         )
         .or("all methods"),

@@ -18,29 +18,28 @@ pub(crate) static RETRY_CONSTRAINT: Object = object(
         .or("10 in a second"),
         optional(
             "scope",
-            "Who shares one budget: all requests of the policy, those of a route, or those to a \
+            "Which requests share one budget: all of the policy, those of a route, or those to a \
              cluster.",
             Shape::Choice(&["Policy", "Route", "Cluster"]),
         )
         .or("Policy"),
         optional(
             "onExhausted",
-            "What the client gets where a retry was refused: the origin's response, or status \
-             503.",
+            "What the client gets if a retry is refused: the origin's response, or status 503.",
             Shape::Choice(&["OriginResponse", "Status503"]),
         )
         .or("OriginResponse"),
         optional(
             "reportExhausted",
-            "With true a response says that a retry was refused, by the header \
-             x-btp-retry-budget: exhausted.",
+            "true adds the header x-btp-retry-budget: exhausted to a response if a retry was \
+             refused.",
             Shape::Boolean,
         )
         .or("false"),
         optional(
             "mode",
-            "Auto pays for a retry when its cause arrives, if an upstream instance sees it; \
-             Reserve pays when the request begins.",
+            "Auto charges the budget when a retry's cause arrives, if an upstream instance sees \
+             it; Reserve charges it when the request begins.",
             Shape::Choice(&["Auto", "Reserve"]),
         )
         .or("Auto"),
@@ -90,7 +89,7 @@ pub(crate) static MIN_RETRY_RATE: Object = object(
         .or("10"),
         optional(
             "interval",
-            "The time that count is for; 1s to 1h.",
+            "The time in which count retries are allowed; 1s to 1h.",
             Shape::Duration,
         )
         .or("1s"),

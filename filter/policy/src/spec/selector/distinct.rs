@@ -57,15 +57,15 @@ pub(super) fn read_prefix_length(
         at.refuse(
             problems,
             Code::ExcludedField,
-            "must be left out beside invert: addresses outside of the range are of both \
-             families, and one length does not fit both",
+            "must be left out beside invert: addresses outside the range are of both families, \
+             and one length does not fit both",
         );
         return None;
     }
     if length < range.prefix() {
         let reason = format!(
-            "must not be less than {}: all addresses of {range} have that many bits in common, \
-             so that fewer tell no client from another (type Exact counts the range as one)",
+            "must not be less than {}: all addresses of {range} share that many bits, so fewer do \
+             not tell clients apart (type Exact counts the range as one)",
             range.prefix()
         );
         at.refuse(problems, Code::OutOfBounds, reason);

@@ -67,7 +67,7 @@ impl MetadataCondition {
                     at.refuse(
                         problems,
                         Code::FieldOfType,
-                        "must be left out: type Distinct takes every value",
+                        "must be left out: type Distinct matches every value",
                     );
                 }
             }

@@ -7,12 +7,12 @@ pub(crate) static SELECTOR: Object = object(
     &[
         optional(
             "headers",
-            "Conditions on request headers, all of which must hold.",
+            "Conditions on request headers; all of them must match.",
             list(0, 128, &Shape::Object(&VALUE_MATCH)),
         ),
         optional(
             "methods",
-            "Methods, any of which is enough; inverted ones must all hold.",
+            "Methods; any of them matches. Inverted ones must all match.",
             many(&Shape::Object(&METHOD)),
         ),
         optional(
@@ -27,14 +27,14 @@ pub(crate) static SELECTOR: Object = object(
         ),
         optional(
             "queryParams",
-            "Conditions on parameters of the query, all of which must hold; names and values \
-             are percent-decoded.",
+            "Conditions on query parameters; all of them must match. Names and values are \
+             percent-decoded.",
             list(0, 16, &Shape::Object(&VALUE_MATCH)),
         ),
         extension(
             "metadata",
-            "Conditions on Envoy's dynamic metadata, as filters before this one have \
-             written it; all must hold. Not in rateLimit.global.",
+            "Conditions on dynamic metadata that filters before this one have written; all of \
+             them must match. Not in rateLimit.global.",
             list(1, 16, &Shape::Object(&METADATA)),
         ),
     ],
@@ -65,7 +65,8 @@ pub(crate) static METADATA: Object = object(
     &[
         extension(
             "type",
-            "Exact compares with value; Distinct counts each value apart, in rate limits only.",
+            "Exact compares with value; Distinct counts each value separately, in rate limits \
+             only.",
             Shape::Choice(&["Exact", "Distinct"]),
         )
         .or("Exact"),
@@ -81,20 +82,19 @@ pub(crate) static METADATA: Object = object(
         ),
         extension(
             "value",
-            "The text, number or boolean that the metadata must be, of the same kind; for type \
+            "The string, number or boolean that the metadata must be, of the same type; for type \
              Exact.",
             Shape::Either(&[text(0, 1024), Shape::Number, Shape::Boolean]),
         ),
         extension(
             "invert",
-            "With true the condition holds where the metadata is something else, or not there.",
+            "true inverts the condition: it matches other or missing metadata.",
             Shape::Boolean,
         )
         .or("false"),
         on_missing(
-            "Requests without the metadata, for type Distinct: with Exempt the rule does not \
-             count them, with Limit all of them share one bucket, with Refuse they are answered \
-             400.",
+            "How to treat requests without the metadata, for type Distinct: Exempt does not count \
+             them, Limit counts all of them in one bucket, Refuse answers them 400.",
         ),
     ],
     &[],
@@ -104,8 +104,8 @@ pub(crate) static VALUE_MATCH: Object = object(
     &[
         optional(
             "type",
-            "Exact and RegularExpression compare all of the value; Distinct counts each value \
-             apart, in rate limits only.",
+            "Exact and RegularExpression compare the whole value; Distinct counts each value \
+             separately, in rate limits only.",
             Shape::Choice(&["Exact", "RegularExpression", "Distinct"]),
         )
         .or("Exact"),
@@ -116,21 +116,20 @@ pub(crate) static VALUE_MATCH: Object = object(
         ),
         optional(
             "value",
-            "Text or pattern that is compared with; needed, and not empty, for Exact \
-             and RegularExpression, and left out for Distinct.",
+            "The text or pattern; required, and not empty, for Exact and RegularExpression, and \
+             left out for Distinct.",
             text(0, 1024),
         ),
         optional(
             "invert",
-            "With true the condition holds where the value is another, or not there; not with \
-             Distinct.",
+            "true inverts the condition: it matches other or missing values; not with Distinct.",
             Shape::Boolean,
         )
         .or("false"),
         on_missing(
-            "Requests without the value, for type Distinct: with Exempt the rule does not count \
-             them, with Limit all of them share one bucket, with Refuse they are answered 400. \
-             Not in rateLimit.global.",
+            "How to treat requests without the value, for type Distinct: Exempt does not count \
+             them, Limit counts all of them in one bucket, Refuse answers them 400. Not in \
+             rateLimit.global.",
         ),
     ],
     &[],
@@ -147,7 +146,7 @@ pub(crate) static METHOD: Object = object(
         ),
         optional(
             "invert",
-            "With true every other method meets the condition.",
+            "true inverts the condition: it matches every other method.",
             Shape::Boolean,
         )
         .or("false"),
@@ -159,20 +158,20 @@ pub(crate) static PATH: Object = object(
     &[
         optional(
             "type",
-            "Exact and RegularExpression compare all of the path; PathPrefix compares whole \
-             segments, so that /api is no prefix of /apis.",
+            "Exact and RegularExpression compare the whole path; PathPrefix compares whole \
+             segments, so that /api is not a prefix of /apis.",
             Shape::Choice(&["Exact", "PathPrefix", "RegularExpression"]),
         )
         .or("PathPrefix"),
         optional(
             "value",
-            "Path or pattern that is compared with; a path begins with /.",
+            "The path or pattern; a path begins with /.",
             text(0, 1024),
         )
         .or("/"),
         optional(
             "invert",
-            "With true the condition holds for every other path.",
+            "true inverts the condition: it matches every other path.",
             Shape::Boolean,
         )
         .or("false"),
@@ -185,7 +184,7 @@ pub(crate) static SOURCE: Object = object(
         optional(
             "type",
             "Exact has one counter for the whole range; Distinct counts each address in it \
-             apart, or each network of prefixLength, in rate limits only.",
+             separately, or each network of prefixLength, in rate limits only.",
             Shape::Choice(&["Exact", "Distinct"]),
         )
         .or("Exact"),
@@ -197,14 +196,14 @@ pub(crate) static SOURCE: Object = object(
         ),
         optional(
             "invert",
-            "With true the condition holds for addresses outside of the range.",
+            "true inverts the condition: it matches addresses outside the range.",
             Shape::Boolean,
         )
         .or("false"),
         extension(
             "prefixLength",
-            "Bits of an address that tell one client from another, such as 64 of IPv6; for type \
-             Distinct without invert, from those of value to 32 (IPv4) or 128 (IPv6). Not in \
+            "Bits of an address that identify a client, such as 64 for IPv6; for type Distinct \
+             without invert, from those of value to 32 (IPv4) or 128 (IPv6). Not in \
              rateLimit.global.",
             integer(0, 128),
         )

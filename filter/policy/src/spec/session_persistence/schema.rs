@@ -10,14 +10,14 @@ pub(crate) static SESSION_PERSISTENCE: Object = object(
     &[
         optional(
             "type",
-            "Where a client keeps the endpoint that it had first.",
+            "Whether a cookie or a header names the endpoint.",
             Shape::Choice(&["Cookie", "Header"]),
         )
         .or("Cookie"),
         optional(
             "absoluteTimeout",
-            "How long a session lasts, from its first request; whole seconds. For permanent \
-             cookies only, which it is required for.",
+            "How long a session lasts, from its first request; whole seconds. Required for \
+             permanent cookies, and only for them.",
             Shape::Duration,
         )
         .checked(checks::absolute_timeout),
@@ -28,7 +28,7 @@ pub(crate) static SESSION_PERSISTENCE: Object = object(
         ),
         optional(
             "header",
-            "The header; for type Header only, which it is required for.",
+            "The header; required for type Header, and only for it.",
             Shape::Object(&HEADER),
         ),
     ],
@@ -50,8 +50,8 @@ pub(crate) static SESSION_PERSISTENCE: Object = object(
         ),
         rule(
             Code::ExcludedField,
-            "must have cookie.lifetimeType Permanent for absoluteTimeout: of other sessions Envoy \
-             knows no end",
+            "must have cookie.lifetimeType Permanent for absoluteTimeout: Envoy cannot end other \
+             sessions",
             |it| is_permanent(it) || !has(it, "absoluteTimeout"),
         ),
     ],
@@ -64,15 +64,15 @@ static COOKIE: Object = object(
             .checked(names::cookie_name),
         optional(
             "path",
-            "Paths that clients send the cookie with: those below this one.",
+            "Path of the cookie: clients send it for paths below this one.",
             text(1, 1024),
         )
         .or("/")
         .checked(checks::cookie_path),
         optional(
             "lifetimeType",
-            "Whether a client keeps the cookie until it is closed (Session), or as long as \
-             absoluteTimeout says (Permanent).",
+            "Whether the cookie lasts until the client is closed (Session), or for \
+             absoluteTimeout (Permanent).",
             Shape::Choice(&["Session", "Permanent"]),
         )
         .or("Session"),

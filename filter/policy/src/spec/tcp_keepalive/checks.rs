@@ -12,7 +12,7 @@ pub(in crate::spec) fn whole_seconds(at: Cursor<'_>, problems: &mut Problems) {
         at.refuse(
             problems,
             Code::PartOfSecond,
-            "must be whole seconds: the operating system counts in those",
+            "must be whole seconds, the operating system's unit",
         );
     }
 }

@@ -7,7 +7,7 @@ pub(crate) static TCP_KEEPALIVE: Object = object(
     &[
         optional(
             "idleTime",
-            "How long a connection is quiet before the first probe, in whole seconds.",
+            "How long a connection is idle before the first probe, in whole seconds.",
             Shape::Duration,
         )
         .or("the operating system's: 7200s on Linux")
@@ -21,7 +21,7 @@ pub(crate) static TCP_KEEPALIVE: Object = object(
         .checked(checks::whole_seconds),
         optional(
             "probes",
-            "Probes without an answer after which the peer is presumed gone.",
+            "Unanswered probes after which the peer is presumed dead.",
             ours(&ANY_INTEGER, &integer(0, UINT32)),
         )
         .or("the operating system's: 9 on Linux"),

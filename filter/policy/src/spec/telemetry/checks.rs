@@ -93,7 +93,7 @@ pub(in crate::spec) fn stat_name(at: Cursor<'_>, problems: &mut Problems) {
             at.refuse(
                 problems,
                 Code::UnknownOperator,
-                format!("must have no other operators than {known}"),
+                format!("must have no operators but {known}"),
             );
             return;
         }

@@ -7,12 +7,12 @@ pub(crate) static TELEMETRY: Object = object(
     &[
         optional(
             "metrics",
-            "Names under which a route's requests are counted.",
+            "Metric names of a route's requests.",
             Shape::Object(&METRICS),
         ),
         optional(
             "tracing",
-            "Which requests are traced, and what their spans say.",
+            "Which requests are traced, and the names and tags of their spans.",
             Shape::Object(&TRACING),
         ),
     ],
@@ -34,28 +34,23 @@ pub(crate) static TRACING: Object = object(
     &[
         optional(
             "samplingFraction",
-            "Share of the requests that are traced by chance.",
+            "Share of the requests that are traced at random.",
             Shape::Object(&FRACTION),
         )
         .or("all"),
         optional(
             "clientSamplingFraction",
-            "Share of the requests that are traced because their client asks for it by \
-             x-client-trace-id.",
+            "Share of the requests with x-client-trace-id that are traced.",
             Shape::Object(&FRACTION),
         )
         .or("none"),
         optional(
             "overallSamplingFraction",
-            "Share of the requests that are traced at most, whatever the reason.",
+            "The largest share of the requests that are traced, whatever the reason.",
             Shape::Object(&FRACTION),
         )
         .or("all"),
-        optional(
-            "spanName",
-            "Names of the spans that are written.",
-            Shape::Object(&SPAN_NAME),
-        ),
+        optional("spanName", "Names of the spans.", Shape::Object(&SPAN_NAME)),
         optional(
             "tags",
             "Tags of each span by their names, with the operators of access logs in their \
@@ -85,8 +80,8 @@ pub(crate) static SPAN_NAME: Object = object(
         .checked(checks::span_name),
         required(
             "server",
-            "Name of the span of each try at the upstream (Envoy's upstream_operation), where \
-             the listener has spawn_upstream_span.",
+            "Name of the span of each attempt (Envoy's upstream_operation), if the listener has \
+             spawn_upstream_span.",
             ANY_TEXT,
         )
         .checked(checks::span_name),
@@ -120,25 +115,18 @@ pub(crate) static CUSTOM_TAG: Object = object(
     &[],
 );
 
-pub(crate) static LITERAL: Object = object(
-    &[required(
-        "value",
-        "The tag's value, as it is written.",
-        ANY_TEXT,
-    )],
-    &[],
-);
+pub(crate) static LITERAL: Object = object(&[required("value", "The tag's value.", ANY_TEXT)], &[]);
 
 pub(crate) static NAMED_VALUE: Object = object(
     &[
         required(
             "name",
-            "Name of the variable or header that the tag is taken from.",
+            "Name of the variable or header that contains the value.",
             ANY_TEXT,
         ),
         optional(
             "defaultValue",
-            "What the tag says where there is no such variable or header.",
+            "Value of the tag if there is no such variable or header.",
             ANY_TEXT,
         )
         .or("no tag"),

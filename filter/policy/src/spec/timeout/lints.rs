@@ -15,8 +15,8 @@ impl Linter<'_, '_> {
             self.warn(
                 &idle,
                 Code::LongIdleTimeout,
-                "is longer than many servers keep an idle connection (60s and less): requests \
-                 will meet connections that the server is closing",
+                "is longer than many servers keep idle connections (60s or less): requests will \
+                 meet connections that the server is closing",
             );
         }
         let endless = |time: Option<Duration>| time.is_some_and(|time| time.as_nanos() == 0);

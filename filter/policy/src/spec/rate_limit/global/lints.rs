@@ -14,10 +14,10 @@ impl Linter<'_, '_> {
         self.warn(
             &LIST[..2],
             Code::FixedWindows,
-            "is counted by a rate limit service, which btp apply is told by --rate-limit-service \
-             and given a file by --rate-limit-config: in fixed windows, so that twice the limit \
-             can pass around the end of one. Requests that the service does not answer pass, but \
-             with --rate-limit-fail-closed",
+            "is counted by a rate limit service (btp apply --rate-limit-service and \
+             --rate-limit-config) in fixed windows: twice the limit can pass around the end of a \
+             window. If the service does not answer, requests pass, unless \
+             --rate-limit-fail-closed is given",
         );
         let from_metadata = |rule: &Node, name: &str| -> Option<Mark> {
             let cost = rule.field("cost")?.field(name)?;
@@ -37,15 +37,14 @@ impl Linter<'_, '_> {
             let (code, advice) = match name {
                 "request" => (
                     Code::RequestCostMetadata,
-                    "is taken from dynamic metadata: a request that has none there is not \
-                     counted by this rule, and not refused. Have the filter that writes it write \
-                     it for all requests",
+                    "is read from dynamic metadata: this rule neither counts nor refuses a \
+                     request without it. Have the filter that writes it write it for all requests",
                 ),
                 _ => (
                     Code::ResponseCostMetadata,
-                    "is taken from dynamic metadata: a response that has none there costs \
-                     nothing. It is taken off when the response has ended, so that a request \
-                     passes as long as anything is left",
+                    "is read from dynamic metadata: a response without it costs nothing. The cost \
+                     is charged when the response has ended, so a request passes as long as \
+                     anything is left",
                 ),
             };
             let rule = Path::Item(&list, index);

@@ -63,8 +63,8 @@ impl Linter<'_, '_> {
                     note(Code::OneAddressFamily, other_family(range, kind));
                 }
                 if kind == "local" && is_too_fine(range, source) {
-                    let advice = "counts each IPv6 address apart, and a client mostly has a /64 \
-                                  of them: set prefixLength: 64";
+                    let advice = "counts each IPv6 address separately, but most clients have a \
+                        whole /64: set prefixLength: 64";
                     note(Code::WholeIpv6Addresses, advice.to_owned());
                 }
             }
@@ -122,7 +122,7 @@ fn other_family(range: Cidr, kind: &str) -> String {
         _ => ("IPv6", "IPv4", "value: 0.0.0.0/0"),
     };
     format!(
-        "counts {own} clients only, and no other rule counts {other} clients: they pass on a \
-         dual-stack listener. Add a rule with sourceCIDR: {{type: Distinct, {second}}}"
+        "counts {own} clients only, and no rule counts {other} clients: on a dual-stack listener \
+         they are not limited. Add a rule with sourceCIDR: {{type: Distinct, {second}}}"
     )
 }

@@ -52,8 +52,8 @@ fn larger_than_before((rule, node): (usize, &Node)) -> Vec<Larger> {
             let before = before.field("name").and_then(Node::as_str);
             let before = Echo(before.unwrap_or_default());
             let advice = format!(
-                "is more than class {before} before it has ({least}%), so that {before} gives \
-                 way first: put this class before it, or reserve at least as much for {before}"
+                "is more than the earlier class {before} has ({least}%), so {before} is refused \
+                 first: put this class before it, or reserve at least as much for {before}"
             );
             let mark = reserved.mark;
             found.push(Larger {

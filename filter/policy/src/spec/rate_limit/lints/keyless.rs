@@ -69,8 +69,8 @@ impl Linter<'_, '_> {
                         let of = text(key, "name").or_else(|| text(key, "namespace"));
                         let of = Echo(of.unwrap_or_default());
                         let advice = format!(
-                            "lets requests without {called} {of} pass unlimited, for no other \
-                             rule counts them: {remedy}"
+                            "does not limit requests without {called} {of}, and no other rule \
+                             counts them: {remedy}"
                         );
                         found.push(Distinct {
                             rule: index,
