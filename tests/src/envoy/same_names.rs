@@ -67,11 +67,15 @@ async fn answer(
     admin: SocketAddr,
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Full<Bytes>>> {
-    if request.uri().path() == PROMETHEUS {
+    let path = request.uri().path();
+    if path == PROMETHEUS {
         // Pages show the module whichever build is under test.
         admin::module_shows().await;
-        let text = h1::get(admin, PROMETHEUS).await?.text();
-        return Ok(http::Response::new(Full::from(text)));
+    }
+    if path != STATS {
+        let target = request.uri().path_and_query();
+        let text = h1::get(admin, target.map_or(path, |it| it.as_str())).await?;
+        return Ok(http::Response::new(Full::from(text.text())));
     }
     let query = request.uri().query().unwrap_or_default();
     let filter = query.strip_prefix("filter=").map(percent::decode);
