@@ -422,10 +422,17 @@ fn a_thousand_routes_under_two_hundred_policies_take_no_time() -> Result<()> {
     Ok(())
 }
 
-/// The example's configuration is made by `btp apply`.
+/// `btp apply` makes the configurations of these examples.
 #[test]
 fn the_examples_are_current() -> Result<()> {
-    for (example, build) in [("apply", None), ("dynamic-module", Some("--module"))] {
+    for (example, build) in [
+        ("apply", None),
+        ("dynamic-module", Some("--module")),
+        ("listener-sets", None),
+        ("overload", None),
+        ("sessions", None),
+        ("tracing", None),
+    ] {
         let folder = repo::path(format!("examples/{example}"));
         let arguments = ["--bootstrap", "bootstrap.yaml", "-f", "policy.yaml"];
         let made = apply(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use btp_tests::Request;
-use btp_tests::client::grpc;
+use btp_tests::client::{grpc, h1};
 use btp_tests::pages::{EG, KUBELB, Stage};
 
 const CONCEPTS: &str = "concepts/gateway_api_extensions/backend-traffic-policy";
@@ -39,6 +39,28 @@ async fn who_governs_is_as_the_page_says() -> Result<()> {
             limit("shop")
         );
         ensure!(limit("signup")? == others, "{title}: {:?}", limit("signup"));
+    }
+    Ok(())
+}
+
+/// The first status is the Gateway's own listener's, the second that of the ListenerSet's.
+#[tokio::test(flavor = "multi_thread")]
+async fn listeners_of_a_set_have_its_policies() -> Result<()> {
+    let page = "test/e2e/testdata/backendtrafficpolicy-listenerset";
+    for (title, expected) in [
+        ("a ListenerSet's policy beside its Gateway's", [430, 431]),
+        ("a policy of a route on a ListenerSet", [200, 432]),
+        ("a route's policy merged with its ListenerSet's", [200, 503]),
+    ] {
+        let stage = Stage::set(page, title).await?;
+        let of_set = stage
+            .envoy
+            .listener_addr("default/lobby/default/annex/web")?;
+        let found = [
+            stage.envoy.get("/").await?.status,
+            h1::get(of_set, "/").await?.status,
+        ];
+        ensure!(found == expected, "{title}: {found:?}");
     }
     Ok(())
 }

@@ -204,6 +204,11 @@ async fn hide_backend_errors() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn listener_sets() -> Result<()> {
+    example("listener-sets").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn maintenance_page() -> Result<()> {
     example("maintenance-page").await
 }
@@ -211,6 +216,11 @@ async fn maintenance_page() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn native_fields() -> Result<()> {
     example("native-fields").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overload() -> Result<()> {
+    example("overload").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,6 +249,16 @@ async fn retry_storm() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sessions() -> Result<()> {
+    example("sessions").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn slow_clients() -> Result<()> {
     example("slow-clients").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tracing() -> Result<()> {
+    example("tracing").await
 }

@@ -1,5 +1,5 @@
-//! Envoy's statistics at an address of their own, under the names of the .wasm
-//! whichever build it runs: for the commands that READMEs show.
+//! Envoy's admin interface at an address of its own, with statistics under the names
+//! of the .wasm in either build: for the commands that READMEs show.
 
 use std::net::SocketAddr;
 
@@ -16,10 +16,12 @@ use super::{Envoy, admin};
 use crate::client::h1;
 use crate::percent;
 
+/// Here the names differ by build.
+const STATS: &str = "/stats";
 /// Here the names are the same by themselves.
 const PROMETHEUS: &str = "/stats/prometheus";
 
-/// `/stats` of an Envoy; ends when dropped.
+/// The admin interface of an Envoy; ends when dropped.
 #[derive(Debug)]
 pub struct SameNames {
     addr: SocketAddr,
@@ -67,11 +69,15 @@ async fn answer(
     admin: SocketAddr,
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Full<Bytes>>> {
-    if request.uri().path() == PROMETHEUS {
+    let path = request.uri().path();
+    if path == PROMETHEUS {
         // Pages show the module whichever build is under test.
         admin::module_shows().await;
-        let text = h1::get(admin, PROMETHEUS).await?.text();
-        return Ok(http::Response::new(Full::from(text)));
+    }
+    if path != STATS {
+        let target = request.uri().path_and_query();
+        let text = h1::get(admin, target.map_or(path, |it| it.as_str())).await?;
+        return Ok(http::Response::new(Full::from(text.text())));
     }
     let query = request.uri().query().unwrap_or_default();
     let filter = query.strip_prefix("filter=").map(percent::decode);
