@@ -54,7 +54,7 @@ pub(crate) enum Pace {
     Asking(Vec<HostPort>, Duration),
 }
 
-/// Who says when a phase has arrived.
+/// Tells when a phase has arrived.
 trait Witness {
     /// Looks at how things are before a phase.
     fn look(&mut self, plan: &Plan) -> Result<(), Cause>;

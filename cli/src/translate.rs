@@ -64,7 +64,7 @@ pub struct Context<'a> {
     pub namespace: Option<&'a str>,
     /// The routes that the policy has for targets, as `namespace/name`.
     pub targets: &'a [String],
-    /// Who counts global limits, and reads what file.
+    /// The service that counts global limits, and the format of its file.
     pub rate_limits: Option<&'a Service>,
 }
 
@@ -185,7 +185,7 @@ fn names(object: &Node) -> impl Iterator<Item = &str> {
     there.map(|it| it.key.as_str())
 }
 
-/// The problem with its place in the file, and the value that stands there.
+/// The problem with its place in the file, and the value there.
 fn placed(mut problem: Problem, spec: &Node) -> Problem {
     let steps = problem.path.steps().iter().skip(1).cloned();
     let below: FieldPath = steps.collect();

@@ -1,13 +1,12 @@
 //! A copy of the filter whose VMs a test can kill, and keep short of memory.
 //!
-//! Nothing a client can send kills the filter as it ships, and nothing in it
-//! serves the tests. What Envoy does with a plugin that crashes, and what
-//! survives it, must be seen all the same: here a built filter gets another
-//! `proxy_on_request_headers`, which does what a request with very many headers
-//! commands by their number, and calls the filter's own then. What is commanded
-//! holds for the worker whose connection brings the request. Memory is kept
-//! short where the filter asks for more of it: all its `memory.grow` are
-//! answered as the host does when there is none.
+//! No request can kill the filter as it ships, and it contains no code for tests. But tests
+//! must show what Envoy does with a plugin that crashes, and what survives the crash. So a
+//! built filter gets another `proxy_on_request_headers`. It takes a command from the number
+//! of a request's headers, if there are very many, and then calls the filter's own
+//! function. A command applies to the worker whose connection brings the request. To keep
+//! memory short, all `memory.grow` of the filter are answered as the host answers when
+//! there is none.
 
 mod surgery;
 

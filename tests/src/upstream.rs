@@ -39,7 +39,7 @@ pub struct Seen {
     pub path: String,
     /// Protocol version.
     pub version: http::Version,
-    /// The host that is asked for: `Host` or `:authority`.
+    /// The host of the request: `Host` or `:authority`.
     pub authority: String,
     /// Headers.
     pub headers: Fields,

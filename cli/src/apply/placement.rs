@@ -51,8 +51,8 @@ pub(crate) enum Effect {
         /// Its place in its list.
         place: usize,
     },
-    /// They would be cut short without this part of the object, which no field asks
-    /// for: it has this value.
+    /// Without this part of the object, the fields would be cut short. No field sets it; it
+    /// has this value.
     Beside { part: String, value: String },
     /// Nothing, and no effect is missing: the reason.
     Nothing(&'static str),
@@ -150,8 +150,8 @@ impl Placement {
         self.fields.iter().filter_map(of).max()
     }
 
-    /// What a report calls it, such as `retry (max_retries)`, and its value, if no
-    /// field asks for it.
+    /// What a report calls it, such as `retry (max_retries)`, and its value, if no field
+    /// sets it.
     pub(crate) fn beside(&self) -> Option<(String, &str)> {
         let Effect::Beside { part, value } = &self.effect else {
             return None;

@@ -86,8 +86,8 @@ struct Scene<'a> {
 /// Changes a configuration so that every field of every policy is in force.
 ///
 /// # Errors
-/// Everything that stands in the way; the configuration is useless then.
-/// Files of the configuration come after those of the policies.
+/// All reasons why the policies cannot be applied; the configuration is useless then.
+/// Errors in the configuration's files come after those in the policies.
 pub(crate) fn apply(
     config: &mut Config,
     input: &Input,

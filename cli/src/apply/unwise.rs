@@ -1,6 +1,6 @@
-//! What of policies has no effect in a configuration, though nothing fails: load
-//! balancers that do not go by weights of localities, sessions and traces that
-//! nothing comes of, and fields that hold for HTTP alone where a policy governs none.
+//! Fields of policies without effect in a configuration, though nothing fails: load
+//! balancers that ignore weights of localities, sessions and traces without a result, and
+//! fields for HTTP alone where a policy has no HTTP traffic.
 
 mod sessions;
 mod tracing;

@@ -141,7 +141,7 @@ fn below(object: &Object, recursive: bool, depth: usize, styles: &Styles, text: 
     }
 }
 
-/// Who puts a field into force.
+/// Describes the side that enforces a field.
 pub(super) fn enforcer(owner: Owner) -> String {
     match owner {
         Owner::Attachment => "nobody: it says where the policy applies".to_owned(),

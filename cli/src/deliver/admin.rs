@@ -1,6 +1,5 @@
-//! A phase has arrived when Envoy's admin interface says so. It is asked for
-//! counters, names of clusters, and what still names those that are to go;
-//! nothing is changed there.
+//! A witness that reads Envoy's admin interface: counters, names of clusters, and the
+//! objects that still name clusters that are to be removed. It changes nothing there.
 
 mod counters;
 

@@ -135,14 +135,14 @@ impl File {
         self.clusters(&self.after)
     }
 
-    /// Which of these names stand anywhere in what is there.
+    /// Which of these names the present file contains, anywhere.
     pub(super) fn named_before(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
         self.before
             .as_ref()
             .map_or_else(BTreeSet::new, |it| mentions(&it.node, names))
     }
 
-    /// Which of these names stand anywhere in what is to be there.
+    /// Which of these names the new file contains, anywhere.
     pub(super) fn named_after(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
         mentions(&self.after.node, names)
     }
@@ -191,8 +191,8 @@ impl File {
     }
 }
 
-/// Which of these names stand anywhere in a tree: as a value, or as a key, by
-/// which some extensions name clusters.
+/// Which of these names a tree contains, as a value or as a key: some extensions name
+/// clusters by keys.
 pub(super) fn mentions(node: &Node, names: &BTreeSet<String>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     if !names.is_empty() {

@@ -18,7 +18,7 @@ use super::tree::{field, find, items, text};
 /// An HTTP connection manager.
 #[derive(Debug)]
 pub(crate) struct HttpConnectionManager {
-    /// The listener it stands in.
+    /// The listener that contains it.
     pub(crate) listener: Address,
     /// The listener's name; may be empty.
     pub(crate) listener_name: String,

@@ -58,7 +58,7 @@ pub(crate) fn build_of(filter: &Node) -> Option<Build> {
     is_instance(filter).then_some(build)
 }
 
-/// Which build stands in a connection manager, in front of its router or behind.
+/// Which build a connection manager contains, in front of its router or behind.
 pub(crate) fn build_in(hcm: &Node) -> Option<Build> {
     let filters = items(hcm, "http_filters");
     let router = filters.last().and_then(|it| field(it, "typed_config"));

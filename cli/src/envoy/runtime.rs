@@ -1,9 +1,9 @@
-//! Envoy's runtime as a dynamic module needs it: with a switch on, its metrics have
-//! their own names in Prometheus (`btp_…`), without a prefix of Envoy's.
+//! Envoy's runtime as a dynamic module needs it: with a switch on, its metrics have their
+//! own names in Prometheus (`btp_…`), without a prefix of Envoy's.
 //!
-//! The switch stands in a layer of its own, below all that a person has, whose word
-//! wins. The bootstrap has no record of what it was: the layer is known again by its
-//! name, and a listener's record says what stood there empty.
+//! The switch is in a layer of its own, below all layers of the person, which override it.
+//! The bootstrap has no record of its former content: the layer is recognized by its name,
+//! and a listener's record tells which field was there and empty.
 
 use btp_policy::node::{Node, Value};
 
@@ -39,8 +39,8 @@ pub(crate) fn said(bootstrap: &Node) -> Option<Said> {
     })
 }
 
-/// Which of the two fields around the layers stands in a bootstrap with nothing in
-/// it; removing what is added must leave it there.
+/// Which of the two fields around the layers a bootstrap has, but empty; removing the
+/// additions must keep it.
 pub(crate) fn empty(bootstrap: &Node) -> Option<&'static str> {
     let config = field(bootstrap, CONFIG)?;
     match (&config.value, field(config, LIST).map(|it| &it.value)) {
@@ -62,8 +62,8 @@ pub(crate) fn add(bootstrap: &mut Node) -> Result<(), WrongKind> {
     Ok(())
 }
 
-/// Removes what was added, and what was there for its sake alone; `empty` is what
-/// stood there before.
+/// Removes the additions and the fields that were created for them; `empty` is the field
+/// that was there before.
 pub(crate) fn remove(bootstrap: &mut Node, empty: Option<&str>) {
     let Some(config) = field_mut(bootstrap, CONFIG) else {
         return;

@@ -51,7 +51,7 @@ pub(super) struct Series {
     pub(super) is_debug: bool,
 }
 
-/// Who counts.
+/// The part of a policy that counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Owner {
     pub(super) namespace: String,

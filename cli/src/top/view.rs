@@ -1,5 +1,5 @@
-//! What two looks at an Envoy come to: for each part of a policy its counters, with what they
-//! have gained each second, and its gauges.
+//! Two readings of an Envoy, compared: for each part of a policy its counters with their
+//! rates per second, and its gauges.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -140,7 +140,8 @@ impl Row {
 }
 
 impl Count {
-    /// A counter that stood at `before`, and was at zero in between if it went back.
+    /// A counter whose former value was `before`. If it decreased, it was at zero in
+    /// between.
     fn since(before: u64, total: u64, span: Option<Duration>) -> Self {
         let gained = total.checked_sub(before).unwrap_or(total);
         // Exact up to 2^53.

@@ -31,7 +31,7 @@ pub enum Outcome {
     Added,
     /// These values were replaced.
     Replaced(Vec<Replaced>),
-    /// What it asks for stood there already.
+    /// The value was there already.
     Present,
     /// It has no home in this object, and no effect is missing: the reason.
     Idle(&'static str),

@@ -25,12 +25,12 @@ pub(crate) struct Definitions {
 #[derive(Debug)]
 struct SeriesBound {
     most: usize,
-    /// Who has series of their own.
+    /// The owners that have series of their own.
     owners: HashMap<String, Arc<Labels>>,
     /// Families whose series are shared, and their places in the lists.
     shared: HashMap<String, usize>,
-    /// Who shares any. The numbers mean nothing: a set would be a table of one more kind in
-    /// the .wasm.
+    /// The owners that share any. The numbers mean nothing: a set would add one more kind
+    /// of table to the .wasm.
     sharers: HashMap<String, usize>,
 }
 

@@ -1,4 +1,4 @@
-//! Request buffer: how much of a body is taken in, and what refuses the rest.
+//! Request buffer: how large a body may be, and the refusal of larger ones.
 
 pub(crate) mod body_progress;
 pub(crate) mod framing;

@@ -32,7 +32,7 @@ pub struct Worker {
     /// have budgets of their own.
     budgets: Vec<HashMap<Vec<u8>, usize>>,
     limits: Limits,
-    /// Memory for what requests are asked for later, and for new bodies.
+    /// Memory for captured request values, and for new bodies.
     values: MemoryQuota,
     pub(crate) leases: Leases,
     pub(crate) claims: ClaimTracker,

@@ -1,4 +1,4 @@
-//! What hooks that come later cannot ask Envoy.
+//! Facts from the beginning of an exchange that later hooks cannot read from Envoy.
 
 use crate::abi::Headers;
 use crate::clock::wall_ns;

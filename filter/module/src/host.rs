@@ -26,7 +26,7 @@ pub(crate) const DECISIONS: &str = "btp_decision";
 /// The same, as Envoy names it for the .wasm: one access log prints what either build says.
 pub(crate) const DECISIONS_AS_WASM: &str = "wasm.btp_decision";
 
-/// Envoy, as the engine asks for it. Without a stream nothing is known of it.
+/// Envoy as the engine's host. Without a stream all facts are missing.
 pub(crate) struct ModuleHost<'a, 's> {
     pub(crate) config: &'a FilterConfig,
     pub(crate) stream: Option<&'a Stream<'s>>,
@@ -35,8 +35,8 @@ pub(crate) struct ModuleHost<'a, 's> {
     pub(crate) response: Look<'a>,
 }
 
-/// One look at the headers of a map, for as long as nothing is performed: taken when the
-/// first of them is asked for.
+/// The headers of a map, valid as long as nothing is performed, and read when the first of
+/// them is needed.
 pub(crate) struct Look<'a> {
     map: Map,
     room: Cell<Option<&'a mut HeaderRoom>>,

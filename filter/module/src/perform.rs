@@ -11,7 +11,7 @@ use crate::host::{DECISIONS, DECISIONS_AS_WASM, EXCHANGE};
 const RESET: &str = "btp_reset";
 const GRPC_STATUS: &[u8] = b"grpc-status";
 
-/// Who performs what the engine has decided of an exchange.
+/// Performs the engine's actions for an exchange.
 #[derive(Clone, Copy)]
 pub(crate) struct Performer<'a> {
     pub(crate) config: &'a FilterConfig,
@@ -82,8 +82,8 @@ impl Performer<'_> {
     }
 }
 
-/// The engine asks for nothing that Envoy could refuse; should it do so after all,
-/// the operator knows.
+/// The engine's actions are none that Envoy could refuse. If one is refused all the same,
+/// the operator learns of it.
 #[cold]
 fn report(what: &[u8]) {
     let what = String::from_utf8_lossy(what);

@@ -101,8 +101,8 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Reads the capabilities of a `spec`. `owner` is the policy it stands
-    /// in. Fields that Envoy enforces are known by name and not looked into.
+    /// Reads the capabilities of a `spec`; `owner` is its policy. Fields that Envoy
+    /// enforces are known by name and not read.
     pub fn read(
         at: Cursor<'_>,
         owner: &ObjectName,

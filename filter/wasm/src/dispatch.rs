@@ -1,10 +1,8 @@
-//! Which configuration or exchange a callback is about, by the number that
-//! Envoy gave it.
+//! Maps the number in a callback to its configuration or exchange.
 //!
-//! This takes the place of the SDK's dispatcher, which keeps an exchange
-//! until its end, whatever there is left to do. Here an exchange is forgotten
-//! as soon as nothing of it matters any more: what Envoy still calls for it
-//! finds nothing, and goes on.
+//! This replaces the SDK's dispatcher, which keeps an exchange until its end. Here an
+//! exchange is forgotten as soon as it needs no more events. Later callbacks for it find
+//! nothing, and continue.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -33,7 +33,7 @@ const EXCHANGE: &str = "btp_exchange";
 /// Access logs print what policies decided as `%FILTER_STATE(wasm.btp_decision:PLAIN)%`.
 pub(crate) const DECISIONS: &str = "btp_decision";
 
-/// Envoy, as the engine asks for it.
+/// Envoy as the engine's host.
 pub(crate) struct WasmHost<'a> {
     pub(crate) loaded: &'a Loaded,
 }

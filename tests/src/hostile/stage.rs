@@ -198,7 +198,7 @@ fn over_h2(mut cluster: Value) -> Value {
     cluster
 }
 
-/// What SECURITY.md asks for, and all that gives an attacker more to say.
+/// The settings that SECURITY.md requires, and those that give an attacker more to send.
 fn hardened(http: &mut Value) {
     http["use_remote_address"] = true.into();
     http["normalize_path"] = true.into();

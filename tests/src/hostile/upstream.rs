@@ -34,7 +34,7 @@ pub struct Seen {
     pub requests: u64,
     /// The longest body, in bytes.
     pub largest_body: usize,
-    /// Requests that only stood in a body.
+    /// Requests that were hidden in a body.
     pub smuggled: u64,
     /// Requests of a route that refuses all.
     pub denied: u64,

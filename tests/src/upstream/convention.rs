@@ -5,8 +5,8 @@
 //! `/grpc/<code>` and `/grpc-stream` are gRPC replies. Query flags: `bytes=N`,
 //! `chunked`, `delay=MS`, `trailers`, `empty`, `ct=TYPE`, `h=name:value`.
 //!
-//! Trailers need an HTTP/2 upstream: hyper sends HTTP/1 trailers only to a
-//! client that asks for them, and Envoy does not ask.
+//! Trailers need an HTTP/2 upstream: hyper sends HTTP/1 trailers only to a client that
+//! requests them, and Envoy does not.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::{Reply, Seen};
 use crate::Body;
 use crate::percent::decode;
 
-/// The reply that the request's path asks for.
+/// The reply that the request's path selects.
 pub fn reply(seen: &Seen) -> Reply {
     let (path, query) = seen.path.split_once('?').unwrap_or((&seen.path, ""));
     let mut parts = path.rsplit('/');
@@ -85,7 +85,7 @@ fn echo(seen: &Seen) -> Reply {
         .text(&echo.to_string())
 }
 
-/// Trailers-only: the status stands in the one and only header block.
+/// Trailers-only: the status is in the one and only header block.
 fn grpc_status(code: &str) -> Reply {
     Reply::status(200)
         .header("content-type", "application/grpc")

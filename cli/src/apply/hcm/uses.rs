@@ -1,4 +1,4 @@
-//! What a policy goes by that the connection manager must see to.
+//! Which settings of the connection manager a policy depends on.
 
 use btp_policy::spec::{
     FaultInjection, Instead, LocalRateLimit, Sampling, SamplingKey, Selector, Spec,

@@ -226,7 +226,7 @@ fn insert(
     }
 }
 
-/// Notes the filter for the specs whose routes it asks for.
+/// Records the filter for the specs whose routes it adds descriptors to.
 fn note(
     scene: Scene<'_>,
     draft: &mut Draft<'_>,

@@ -26,7 +26,7 @@ impl Lines {
         }
     }
 
-    /// The plain scalar that stands at a mark, as it was written.
+    /// The plain scalar at a mark, as written.
     fn plain(&self, mark: Mark) -> Option<&str> {
         let rest = self.rest(mark)?;
         if rest.starts_with(['"', '\'', '|', '>', '*', '&', '!', '{', '[']) {

@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 
 use btp_policy::scalar::ObjectName;
 
-/// What stands before the two digits of a character that is not plain. Not `%`,
-/// which begins a command in Envoy.
+/// The prefix of the two digits of a character that is not plain. Not `%`, which begins a
+/// command in Envoy.
 const ESCAPE: char = '~';
 
 /// What a route is known by: the names of its table of routes and its virtual

@@ -1,9 +1,8 @@
 //! What the workers of one process share: typed cells, each changed as a whole.
 //!
-//! An id names a cell and says what is in it. How a host keeps a cell is its own
-//! affair: as bytes under a key where all that workers share is bytes, or as the
-//! value itself behind a lock. All plans of a process that name the same cell
-//! mean the same one, which outlives them.
+//! An id names a cell and tells what is in it. The host decides how to store a cell: as
+//! bytes under a key, or as the value itself behind a lock. All plans of a process that
+//! name the same cell share it, and it outlives them.
 
 pub(crate) mod accounts;
 mod buckets;
@@ -34,15 +33,14 @@ pub trait CellId: Copy + Debug {
 
 /// The cells of one kind.
 pub trait Cells<I: CellId> {
-    /// Shows `step` the cell, and keeps what it makes of it if it says so.
-    /// `step` may be called several times, as other workers get in between;
-    /// only the last call counts. It leaves a cell as it was that is to be
-    /// kept. An update may cost the same whatever is done, so callers do all
-    /// they have to do in one go.
+    /// Shows `step` the cell, and stores the result if `step` returns it. `step` may be
+    /// called several times if other workers interfere; only the last call counts. It must
+    /// not change a cell that it keeps. An update may cost the same whatever it does, so
+    /// callers do all their work in one.
     ///
     /// # Errors
-    /// [`Contended`]: nothing was changed. Whoever asked for permission takes
-    /// this for a refusal.
+    /// [`Contended`]: nothing was changed. A caller that needs permission treats this as a
+    /// refusal.
     fn update<T>(&self, id: I, step: impl FnMut(&mut I::Cell) -> Update<T>)
     -> Result<T, Contended>;
 }

@@ -1,7 +1,7 @@
-//! From rules to limits: worked out once per configuration.
+//! Compiles rules into limits, once per configuration.
 //!
-//! A rule that several policies inherit is one limit with one cell: who
-//! wrote it counts, not whom it governs.
+//! A rule that several policies inherit is one limit with one cell: the policy that defines
+//! the rule counts, not the policies that inherit it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

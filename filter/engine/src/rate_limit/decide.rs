@@ -1,8 +1,8 @@
 //! Whether a request passes the rules that count it.
 //!
-//! All or nothing: a request that one rule refuses takes no token and does not
-//! count as in flight for another. Rules in shadow mode are asked only once the
-//! others have let a request pass, and never change what becomes of it.
+//! All or nothing: a request that one rule refuses takes no token and does not count as in
+//! flight for another. Rules in shadow mode are evaluated only when all others have
+//! admitted a request, and never change the result.
 
 use std::sync::Arc;
 

@@ -174,8 +174,8 @@ impl<H: Host> Limiter<'_, '_, H> {
         }
     }
 
-    /// Asks the bucket `key`, or what stands in for it if there is no room for
-    /// it; whether it was the latter that answered.
+    /// Takes tokens from the bucket `key`, or from the overflow bucket if there is no room
+    /// for `key`; also returns whether it was the overflow bucket.
     fn ask(
         &mut self,
         limit: &TokenBucket,
@@ -316,8 +316,8 @@ impl<H: Host> Limiter<'_, '_, H> {
         }
     }
 
-    /// Remembers a refusal: until a whole lease has come back where tokens are
-    /// fetched by leases, so that the bucket is not asked for one token at a time.
+    /// Remembers a refusal. Where tokens are fetched by leases, it lasts until a whole
+    /// lease has come back, so that the worker does not fetch one token at a time.
     fn deny_until(&self, limit: &TokenBucket, lease: &mut Lease, denied: Denied) {
         let wait = match lease_of::<H>(limit) {
             1 => denied.wait_ns,

@@ -1,4 +1,4 @@
-//! How far the body of one request has come.
+//! How much of one request's body has arrived.
 
 /// How much of a body has come, and whether it is held until all of it is
 /// there. Times are in nanoseconds of the host's monotonic clock.
@@ -22,8 +22,8 @@ pub(crate) struct BodyProgress {
 pub(crate) enum BodyMode {
     /// It is held until all of it is there.
     Buffered,
-    /// The headers have gone on and ask for a tunnel. Until somebody accepts,
-    /// the host keeps what comes.
+    /// The headers have gone on and request a tunnel. Until the upstream accepts it, the
+    /// host keeps the data.
     AwaitingTunnel,
     /// It is counted as it passes.
     Streamed,

@@ -1,5 +1,5 @@
-//! How a new response takes the place of the one at hand, which may have a body that
-//! is on its way, and filters in front of this one that have not seen it yet.
+//! How a new response replaces the present one, whose body may still be on its way, and
+//! which filters in front may not have seen yet.
 
 use super::build::forbids_body;
 use crate::grpc::reply_format::ReplyFormat;

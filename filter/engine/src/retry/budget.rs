@@ -143,8 +143,8 @@ impl Budget {
         self.glance_at_requests(host, now);
     }
 
-    /// Whether a retry would be paid for, as far as this worker knows. Asked
-    /// for every request, so the answer yes is kept for a slice.
+    /// Whether the budget would pay for a retry, as far as this worker knows. Called for
+    /// every request, so a positive answer is kept for a slice.
     pub(crate) fn has_credit<A: Accounts>(&mut self, host: &A, now: u64) -> bool {
         if now < self.trusted_until {
             return true;

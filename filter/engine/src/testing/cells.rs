@@ -25,8 +25,7 @@ struct Store {
     yields: AtomicBool,
 }
 
-/// Who writes a cell says which version was read, and nothing is written if it is
-/// not the latest any more.
+/// A cell with its version. A writer must name the latest version, or nothing is written.
 #[derive(Debug)]
 struct Versioned {
     version: u64,

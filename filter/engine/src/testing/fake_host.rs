@@ -76,7 +76,7 @@ pub struct FakeHost {
     pub metadata: HashMap<Vec<String>, MetadataValue<'static>>,
     /// When requests begin: nanoseconds since 1970; 0 if it cannot tell.
     pub start_time_ns: u64,
-    /// How often headers or attributes were asked for.
+    /// How often headers or attributes were read.
     pub lookups: Cell<usize>,
     /// The names of the plan's cells.
     pub cell_names: CellNames,

@@ -1,4 +1,4 @@
-//! What was found out about named routes and clusters, so that it is found out once.
+//! Cached facts about named routes and clusters, so that each is resolved once.
 
 use hashbrown::HashMap;
 

@@ -1,5 +1,5 @@
-//! What a filter does for each hook: written outside of this room, and called by
-//! `hooks`.
+//! The interface of a filter, one method for each hook: implemented outside of this room,
+//! and called by `hooks`.
 
 use std::sync::Arc;
 

@@ -269,7 +269,7 @@ impl Resolver<'_> {
         self.attachments
     }
 
-    /// Says which policies merge, and which stand in place of others.
+    /// Determines which policies merge, and which replace others.
     fn relate_routes(&mut self, parent: Option<usize>) {
         let policies = self.policies;
         let attached: Vec<bool> = self

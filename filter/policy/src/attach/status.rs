@@ -1,4 +1,4 @@
-//! What became of a policy, in the words of Envoy Gateway's status.
+//! The status of a policy, in the words of Envoy Gateway.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What one instance of the filter enforces, and what becomes of the rest.
+//! What one instance of the filter enforces, and whether the rest is enforced elsewhere.
 
 use crate::code::Code;
 use crate::position::Position;

@@ -1,10 +1,9 @@
-//! What a configuration takes in memory while it is loaded: a bound that
-//! follows from the document alone, so that every place judges alike.
+//! A bound on the memory that a configuration takes while it is loaded. It depends on the
+//! document alone, so every program judges alike.
 //!
-//! A worker holds the configuration that is in force and, for a while, the text
-//! and the tree of the next one and what becomes of it. WebAssembly memory ends
-//! at 1 GiB in Envoy, and running out of it is a trap, so too large a
-//! configuration is refused in time.
+//! A worker holds the present configuration and, for a while, the text and the tree of the
+//! next one and the result of compiling it. WebAssembly memory ends at 1 GiB in Envoy, and
+//! running out of it is a trap, so a configuration that is too large is refused in time.
 
 use std::collections::BTreeSet;
 

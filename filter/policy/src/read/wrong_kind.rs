@@ -1,5 +1,5 @@
-//! A value of the wrong kind, and how it would be right: `"50%"` where a number
-//! is wanted, a number where text is.
+//! A value of the wrong kind, and its correct form: `"50%"` in place of a number, a number
+//! in place of text.
 
 use super::mistaken::is_bare;
 use crate::node::Value;

@@ -1,4 +1,4 @@
-//! A cheaper spelling of a regex that is too dear.
+//! A cheaper spelling of a regex that is too expensive.
 
 use regex_syntax::ast::{Ast, Repetition, Span};
 

@@ -1,5 +1,5 @@
-//! What is right as the API sees it, and yet probably not what is wanted. What
-//! concerns one field is in its folder.
+//! Advice: settings that are valid for the API, and yet probably a mistake. Advice on one
+//! field is in its folder.
 
 use crate::code::Code;
 use crate::linter::Linter;

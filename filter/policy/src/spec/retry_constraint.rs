@@ -20,7 +20,7 @@ pub struct RetryConstraint {
     pub min_retries: u32,
     /// … in each of these.
     pub min_retries_interval: Duration,
-    /// Who shares one budget. An extension.
+    /// Which requests share one budget. An extension.
     pub scope: Scope,
     /// What the client gets instead of a retry. An extension.
     pub on_exhausted: OnExhausted,

@@ -345,7 +345,7 @@ pub static SPEC: Object = object(
     ],
 );
 
-/// Who enforces the field `name` of `spec`; `None` if there is no such field.
+/// The side that enforces the field `name` of `spec`; `None` if there is no such field.
 #[must_use]
 pub fn owner_of(name: &str) -> Option<Owner> {
     SPEC.field(name).and_then(|field| field.owner)

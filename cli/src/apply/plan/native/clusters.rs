@@ -14,7 +14,8 @@ use crate::translate::Change;
 use btp_policy::Code;
 use btp_policy::path::FieldPath;
 
-/// What sends to a cluster under a policy, and where its name stands there.
+/// The senders to a cluster under a policy, each with the address of the cluster's name in
+/// it.
 type Users<'a> = Vec<(Sender, &'a Address)>;
 
 impl Native<'_, '_, '_> {

@@ -37,9 +37,9 @@ impl OfClusters {
         }
     }
 
-    /// Whether a cluster with the changes for HTTP does for this traffic, too.
-    /// What connections have no use for does them no harm; datagrams are not to
-    /// go by the health that is asked for over TCP.
+    /// Whether a cluster with the changes for HTTP also fits this traffic. Fields that do
+    /// not concern connections do them no harm. Datagrams must not depend on health that is
+    /// checked over TCP.
     pub(super) fn are_met_by_http(&self, l4: L4) -> bool {
         let own = self.of(Some(l4));
         own.iter().all(|it| self.http.contains(it))

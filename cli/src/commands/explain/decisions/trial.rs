@@ -19,7 +19,7 @@ pub(super) struct Trial<'a> {
     pub(super) asked: &'a Asked,
 }
 
-/// What an upstream answers if nobody asks for anything else.
+/// The default status of an upstream's response.
 const OK: u16 = 200;
 
 /// How often a request is sent to find out how many pass.

@@ -16,7 +16,7 @@ pub(super) struct Slot {
     is_json: bool,
     is_item: bool,
     is_root: bool,
-    /// The column of the innermost key or dash that stands in lines.
+    /// The column of the innermost key or dash that begins in a line of its own.
     column: usize,
 }
 

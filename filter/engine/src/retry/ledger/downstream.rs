@@ -12,7 +12,7 @@ use crate::retry::outcomes::RetryableOutcomes;
 use crate::retry::reservation::Reservation;
 use crate::retry::response_outcome;
 
-/// What the downstream instance asks for when a request goes on.
+/// What the downstream instance requires when a request goes on.
 #[derive(Debug)]
 pub(crate) struct BudgetRequest {
     pub(crate) budget: usize,

@@ -173,7 +173,7 @@ fn threads_find_what_their_class_reserves() {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// A worker asks for one in a class; 8 is none.
+    /// A worker takes one in a class; 8 is none.
     Take(u64, usize),
     /// One of those that are held goes back.
     Give(usize),

@@ -19,7 +19,7 @@ pub(super) struct Compiled {
     pub(super) watched: Vec<Watched>,
 }
 
-/// Who got through is judged of these rules.
+/// Which admitted requests of a rule are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Watched {
     No,

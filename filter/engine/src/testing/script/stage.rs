@@ -16,7 +16,7 @@ use crate::scheduler::Scheduler;
 
 use machines::Machine;
 
-/// Who is woken at a time.
+/// A sleeper of the scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Sleeper {
     Visit(usize),

@@ -1,5 +1,5 @@
-//! One exchange's view of the scripted proxy. What is asked for at the wrong
-//! time is not there, as in Envoy.
+//! One exchange's view of the scripted proxy. Values that are read at the wrong time are
+//! missing, as in Envoy.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
