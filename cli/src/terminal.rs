@@ -22,8 +22,8 @@ const HEADING: Style = Style::new().bold();
 /// As clap has it for wrong usage.
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
-/// Whether stderr is to have colours: if it is a terminal, unless `NO_COLOR`, or
-/// `CLICOLOR_FORCE` for what is no terminal, say otherwise. `--help` goes by the same.
+/// Whether stderr has colours: if it is a terminal, unless `NO_COLOR` is set, or with
+/// `CLICOLOR_FORCE`. `--help` uses the same rule.
 pub(crate) fn has_colours() -> bool {
     AutoStream::choice(&io::stderr()) != ColorChoice::Never
 }

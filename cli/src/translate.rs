@@ -68,11 +68,11 @@ pub struct Context<'a> {
     pub rate_limits: Option<&'a Service>,
 }
 
-/// The changes that the native fields and `retry` of `spec` amount to.
+/// Translates the native fields and `retry` of `spec` into changes.
 ///
-/// `spec` is what is in force: merged, if the policy has a `mergeType`. What
-/// the filter enforces is not looked at, apart from `retry`. Changes of one
-/// object are to be made in this order.
+/// `spec` is the effective one: merged, if the policy has a `mergeType`. Fields that the
+/// filter enforces are ignored, apart from `retry`. Changes of one object must be made in
+/// this order.
 ///
 /// # Errors
 /// What is wrong with the fields, and what cannot be translated; paths begin

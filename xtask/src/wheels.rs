@@ -60,7 +60,7 @@ pub(crate) fn unpack(
 }
 
 fn fetch_into(project: &Project, wheel: &Wheel<'_>, scratch: &Path) -> Result<PathBuf> {
-    if !sh::answers(project.command("python3").args(["-m", "pip", "--version"])) {
+    if !sh::succeeds(project.command("python3").args(["-m", "pip", "--version"])) {
         packages::install(project, &["python3-pip"], "pip is missing")?;
     }
     let hashes = wheel

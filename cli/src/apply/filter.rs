@@ -32,7 +32,7 @@ pub(crate) struct Contents<'a> {
     pub(crate) root_id: String,
     /// What is known beforehand of the routes in front of the router.
     pub(crate) attachment: Option<Node>,
-    /// Whether bodies are gathered.
+    /// Whether bodies are buffered.
     pub(crate) gathers: bool,
     /// Whether access logs are told of decisions.
     pub(crate) access_log: bool,

@@ -88,7 +88,7 @@ pub(crate) enum Destination {
     Nothing(&'static str),
 }
 
-/// Where a field is in force, in this scope; else why nothing is to be done.
+/// Where a field is in force, in this scope; else why there is nothing to do.
 pub(crate) fn destinations(
     placements: &[Placement],
     field: &str,

@@ -195,7 +195,7 @@ fn notes(
 ) -> Vec<String> {
     let is_module = options.filter.build == Build::Module && inserted.first.is_some();
     let bootstrap = config.files.first().filter(|_| is_module);
-    let said = bootstrap.and_then(|it| runtime::said(&it.node));
+    let said = bootstrap.and_then(|it| runtime::switch_layer(&it.node));
     let off = said.filter(|it| !it.is_on).into_iter();
     let of_module = off.map(|it| {
         format!(

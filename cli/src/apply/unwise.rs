@@ -128,8 +128,7 @@ fn for_http_only(model: &Model, effective: &[Effective]) -> Vec<Unwise> {
     found
 }
 
-/// Why a balancer does not go by the weights that a cluster gives its
-/// localities, if it has some.
+/// Why a balancer ignores the weights of a cluster's localities, if it has some.
 fn ignores_weights(balancer: &Node, name: &str, cluster: &Node) -> Option<String> {
     let kind = text(balancer, "type").unwrap_or_default();
     (chooses_among_all(balancer) && has_weights(cluster)).then(|| {

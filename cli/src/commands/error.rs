@@ -16,13 +16,13 @@ pub(super) enum Error {
     File(FileError),
     Delivery(deliver::Error),
     Top(top::Error),
-    /// What is to be explained is no request.
+    /// The request to explain is not valid.
     NoRequest(String),
     /// There is no such field to speak of.
     NoField(String),
     /// There is no such code; why.
     NoCode(String),
-    /// An error is to be allowed.
+    /// `--allow` names an error.
     Allowed(IsError),
     /// An option is for a folder, and there is none.
     NeedsFolder {

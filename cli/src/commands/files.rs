@@ -104,7 +104,7 @@ impl Files {
 }
 
 impl Summary {
-    /// Of what was read.
+    /// The summary of the input.
     pub(super) fn of(input: &Input) -> Self {
         Self {
             policies: input.count(),
@@ -115,7 +115,7 @@ impl Summary {
         }
     }
 
-    /// Of what was read to be explained.
+    /// The summary of the input of `explain`.
     pub(super) fn of_explained(input: &Input) -> Self {
         Self {
             is_verdict: false,

@@ -192,8 +192,8 @@ impl Witness for Envoys {
 }
 
 impl Envoy {
-    /// Refuses an Envoy that does not watch what is to be written, or does not
-    /// say so.
+    /// Refuses an Envoy that does not watch the files to be written, or does not report
+    /// them.
     fn check(&self, plan: &Plan, counters: &Counters) -> Result<(), Cause> {
         let changed = plan
             .files()

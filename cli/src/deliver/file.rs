@@ -21,7 +21,7 @@ pub(super) struct File {
     pub(super) path: PathBuf,
     /// What is there; `None` if nothing is.
     before: Option<Text>,
-    /// What is to be there in the end.
+    /// The final content.
     after: Text,
     /// When what is there was written, if that is known.
     pub(super) written: Option<SystemTime>,
@@ -104,7 +104,7 @@ impl File {
         before.is_some_and(|it| it.node.value == Value::Null && !it.text.trim().is_empty())
     }
 
-    /// Whether what is there is to be something else.
+    /// Whether the current content must change.
     pub(super) fn is_changed(&self) -> bool {
         self.text_before() != Some(&self.after.text)
     }
@@ -135,7 +135,7 @@ impl File {
         self.clusters(&self.after)
     }
 
-    /// Which of these names the present file contains, anywhere.
+    /// Which of these names the current file contains, anywhere.
     pub(super) fn named_before(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
         self.before
             .as_ref()
@@ -159,7 +159,7 @@ impl File {
         paths.iter().filter_map(name).collect()
     }
 
-    /// What is to be there, with more clusters behind its own.
+    /// The final content, with more clusters behind its own.
     pub(super) fn with_clusters(&self, more: &[&Node]) -> String {
         if more.is_empty() {
             return self.after.text.clone();

@@ -22,20 +22,20 @@ const LAYER: &str = "btp.apply";
 const CONFIG: &str = "layered_runtime";
 const LIST: &str = "layers";
 
-/// A layer of a person's own that says how the switch is.
+/// A layer of the person's that sets the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct SwitchLayer {
     pub(crate) layer: String,
     pub(crate) is_on: bool,
 }
 
-/// What the static layers of a bootstrap say of the switch: the uppermost wins.
-pub(crate) fn said(bootstrap: &Node) -> Option<Said> {
+/// The static layer of a bootstrap that sets the switch; the uppermost wins.
+pub(crate) fn switch_layer(bootstrap: &Node) -> Option<SwitchLayer> {
     let layers = field(bootstrap, CONFIG).map_or(&[][..], |it| items(it, LIST));
     layers.iter().rev().find_map(|layer| {
         let is_on = value_in(field(layer, "static_layer")?, SWITCH)?;
         let layer = text(layer, "name").unwrap_or_default().to_owned();
-        Some(Said { layer, is_on })
+        Some(SwitchLayer { layer, is_on })
     })
 }
 
@@ -111,7 +111,7 @@ mod tests {
     fn the_uppermost_layer_of_a_person_wins_however_it_is_spelt() {
         let of = |layers: &str| {
             let bootstrap = format!(r#"{{"layeredRuntime":{{"layers":[{layers}]}}}}"#);
-            said(&tree(&bootstrap)).map(|it| (it.layer, it.is_on))
+            switch_layer(&tree(&bootstrap)).map(|it| (it.layer, it.is_on))
         };
         let flat = format!(r#"{{"name":"a","static_layer":{{"{SWITCH}":true}}}}"#);
         let nested = r#"{"name":"b","staticLayer":{"envoy":{"reloadable_features":

@@ -186,7 +186,7 @@ pub(super) fn widths<'a>(
 }
 
 impl Layout {
-    /// Of columns that want to be so wide, where there is so much room.
+    /// The layout of columns with these preferred widths in this much room.
     pub(super) fn of(columns: &[Column], widths: &[usize], room: usize) -> Self {
         let mut widths = widths.to_vec();
         while !squeeze(columns, &mut widths, room) {

@@ -60,7 +60,7 @@ pub(super) enum Figure {
 }
 
 impl View {
-    /// What is to be shown after a look, and one before it.
+    /// What to show after a reading, given the one before it.
     pub(super) fn between(before: Option<&Reading>, now: &Reading) -> Self {
         let span = before.map(|it| now.at.saturating_duration_since(it.at));
         let span = span.filter(|it| !it.is_zero());

@@ -49,8 +49,8 @@ pub enum Operation {
     Default(Node),
     /// The same, for a value that no field sets but a field needs.
     Enable(Node),
-    /// Puts the value into the object that the path leads to, where that is
-    /// there; otherwise nothing is to be done, for this reason.
+    /// Sets the value in the object that the path leads to, if that exists; otherwise there
+    /// is nothing to do, for this reason.
     Within(Node, &'static str),
     /// Adds to a list what it does not hold.
     Append(Node),
@@ -79,7 +79,7 @@ pub enum Operation {
     ProxyProtocol(&'static str),
     /// Weighs the localities of these zones; others weigh 1.
     ZoneWeights(Vec<(String, u32)>),
-    /// Nothing is to be done, for this reason.
+    /// There is nothing to do, for this reason.
     Nothing(&'static str),
 }
 

@@ -208,8 +208,8 @@ fn within(
     })
 }
 
-/// Changes the values at `path`, and says what became of them; `gives_way`
-/// knows what of a value gives way to another at a path.
+/// Changes the values at `path`, and returns the outcome; `gives_way` tells which parts of
+/// a value another one replaces.
 fn put(
     object: &mut Node,
     path: &Path,

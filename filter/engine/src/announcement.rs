@@ -16,7 +16,7 @@ use crate::plan::Plan;
 pub struct Build {
     /// How Envoy runs it: `wasm` or `module`.
     pub kind: &'static str,
-    /// What it was built of; `None`: nobody said.
+    /// The commit it was built from; `None`: unknown.
     pub commit: Option<&'static str>,
 }
 

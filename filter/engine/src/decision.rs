@@ -64,7 +64,7 @@ actions! {
 /// How much of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Value {
-    /// Nothing is to be said, but for the class of a request.
+    /// No value, except the class of a request.
     None,
     /// A time in nanoseconds.
     Nanos(u64),

@@ -20,8 +20,7 @@ pub(crate) struct Definitions {
     bound: SeriesBound,
 }
 
-/// What keeps a configuration from having any number of series: whoever comes when
-/// there are enough shares those of all others.
+/// Bounds the number of series: beyond it, new owners share the series of all others.
 #[derive(Debug)]
 struct SeriesBound {
     most: usize,
@@ -162,7 +161,7 @@ mod tests {
         lists.into_iter().flatten()
     }
 
-    /// Dashboards and alerts go by them.
+    /// Dashboards and alerts use them.
     #[test]
     fn names_without_labels_are_those_that_are_documented() {
         let plan = plan(20_000);

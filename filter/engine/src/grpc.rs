@@ -40,7 +40,7 @@ impl Grpc {
         }
     }
 
-    /// Of the request at hand, which has this format, by one more of its headers.
+    /// The gRPC call of the current request, which has this format; reads one more header.
     pub(crate) fn of_request<H: Host>(format: ReplyFormat, host: &H) -> Self {
         let is_post = |host: &H| host.request_header(":method").as_deref() == Some(b"POST");
         Self::of(format, is_post, host)

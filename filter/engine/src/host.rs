@@ -70,11 +70,11 @@ pub trait Host: Metrics + SharedState {
     fn request_header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
 
     /// All response headers in the order they came, names in lower case,
-    /// `:status` among them. Answers only while response headers are at hand.
+    /// `:status` among them. Answers only while response headers are available.
     fn response_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R;
 
     /// The first value of a response header (name in lower case, `:status`
-    /// included). Answers only while response headers are at hand.
+    /// included). Answers only while response headers are available.
     fn response_header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
 
     /// Something about the exchange. `None` if it is not known, or empty.
@@ -91,7 +91,7 @@ pub trait Host: Metrics + SharedState {
     fn start_time_ns(&self) -> Option<u64>;
 
     /// How often the request has been sent to an upstream, 0 if never. Behind
-    /// the router that is the number of the attempt at hand.
+    /// the router that is the number of the current attempt.
     fn attempts(&self) -> u32;
 
     /// What the metadata of the request's cluster says in `btp.backends`: the Services
@@ -102,7 +102,7 @@ pub trait Host: Metrics + SharedState {
     fn route<R>(&self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R;
 }
 
-/// The status of the response at hand.
+/// The status of the current response.
 pub(crate) fn response_status<H: Host>(host: &H) -> Option<u16> {
     // Three digits (RFC 9110, 15).
     match *host.response_header(":status")? {
@@ -114,7 +114,7 @@ pub(crate) fn response_status<H: Host>(host: &H) -> Option<u16> {
     }
 }
 
-/// Whether the response at hand came from an upstream, and not from the proxy itself.
+/// Whether the current response came from an upstream, and not from the proxy itself.
 pub(crate) fn is_via_upstream<H: Host>(host: &H) -> bool {
     let details = host.attribute(Attribute::ResponseCodeDetails);
     details.as_deref() == Some(VIA_UPSTREAM.as_bytes())

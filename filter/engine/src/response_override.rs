@@ -108,7 +108,7 @@ impl Overrides {
         self.required.clone()
     }
 
-    /// What the client gets instead of the response at hand, `end` if that
+    /// What the client gets instead of the current response, `end` if that
     /// has neither body nor trailers. `None`: nothing else.
     pub(crate) fn instead_of_response<H: Host>(
         &self,
@@ -124,7 +124,7 @@ impl Overrides {
         self.replace(rule, client, limits, end, event)
     }
 
-    /// Replaces the response at hand as `rule` says.
+    /// Replaces the current response by that of `rule`.
     #[inline(never)]
     fn replace<H: Host>(
         &self,

@@ -57,7 +57,7 @@ pub(crate) struct RetryBudget {
     /// What the client gets instead of the origin's response.
     pub(crate) reply: Option<Arc<Reply>>,
     pub(crate) reports: bool,
-    /// Retries are paid for from the start, whoever sees the attempts.
+    /// Retries are paid for from the start, even if an upstream instance sees the attempts.
     reserves: bool,
 }
 
@@ -197,7 +197,7 @@ impl RetryBudget {
         })
     }
 
-    /// What tells the budget of the request at hand from the policy's others.
+    /// The part of the current request that selects one of the policy's budgets.
     pub(crate) fn part<'h, H: Host>(&self, service: &'h str, host: &'h H) -> Cow<'h, [u8]> {
         let name = match self.scope {
             Scope::Policy => return Cow::Borrowed(b""),

@@ -3,7 +3,7 @@
 //! Envoy tries a configuration in a canary first, a VM that it throws away, and then in the
 //! VM of each worker. Only the canary may refuse: if a worker's VM refuses or traps, Envoy
 //! removes the filter from that worker, and requests pass there as if there were no policy.
-//! So a worker that cannot load an accepted configuration keeps the present one, or answers
+//! So a worker that cannot load an accepted configuration keeps the current one, or answers
 //! every request with 503 if it has none.
 //!
 //! This module decides, and has the records that VMs share; the adapter makes the calls.
@@ -50,7 +50,7 @@ pub enum Obstacle {
 /// What a VM does without the configuration that it was asked to load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
-    /// Refuses, so that Envoy gives it to nobody.
+    /// Refuses, so that Envoy gives it to no worker.
     Refuse,
     /// Goes on with what is in force, or without any: see [`in_force`].
     GoOn,

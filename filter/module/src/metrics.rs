@@ -125,7 +125,7 @@ impl Metrics {
         }
     }
 
-    /// Whether nobody has counted this yet, under this configuration or one before.
+    /// Whether this has not been counted yet, under this configuration or an earlier one.
     pub(crate) fn is_first(&self, counter: CounterId) -> bool {
         at(&self.numbers.counters, counter.0).is_some_and(|it| it.total() == 0)
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::abi::{Level, Scheduler, guarded, log};
 use crate::clock::monotonic_ns;
 
-/// A stream is to be woken once. Dropping it takes that back.
+/// A pending wake-up of a stream. Dropping it cancels it.
 #[derive(Debug)]
 pub(crate) struct Wake(u64);
 

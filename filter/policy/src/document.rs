@@ -18,9 +18,9 @@ pub enum Document {
     Namespace(Node),
     /// A `Config` or `Tenant` of KubeLB, which may switch policies off.
     KubeLb(Node),
-    /// An object of another kind, which is none of our business.
+    /// An object of another kind, which is ignored.
     Other,
-    /// An object that was probably meant to be a policy, and why it is none.
+    /// An object that was probably meant to be a policy, and why it is not one.
     Mistaken(Problem),
     /// No Kubernetes object, and what it lacks.
     Foreign(Problem),

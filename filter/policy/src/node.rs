@@ -31,7 +31,7 @@ pub struct Mark {
 /// What JSON and YAML can both say.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// `null`, which every reader takes for "not there".
+    /// `null`, which every reader treats as missing.
     Null,
     /// `true` or `false`.
     Bool(bool),

@@ -93,8 +93,8 @@ impl Problems {
         self.add(|| Problem::new(path, code, reason).at(mark));
     }
 
-    /// Notes a field that is not known, with a reason that is dear to find: only
-    /// if it is listed.
+    /// Records an unknown field, with a reason that is expensive to find: it is only
+    /// computed if the problem is listed.
     pub fn note_unknown<R: Into<String>>(
         &mut self,
         path: &Path<'_>,

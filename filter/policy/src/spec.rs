@@ -90,7 +90,7 @@ pub struct Spec {
     pub fault_injection: Option<FaultInjection>,
     /// Limits that this Envoy keeps itself.
     pub rate_limit: Option<RateLimit>,
-    /// How large a body may be, and whether it is gathered first.
+    /// How large a body may be, and whether it is buffered first.
     pub request_buffer: Option<RequestBuffer>,
     /// Replacements for responses; the first that matches is taken.
     pub response_override: Vec<OverrideRule>,

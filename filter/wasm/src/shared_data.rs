@@ -88,7 +88,7 @@ fn find(key: &str, is_writer: impl Fn() -> Option<bool>) -> Result<Found, Conten
     })
 }
 
-/// Whether it was written: nobody got in between.
+/// Whether it was written: no other worker interfered.
 #[inline(never)]
 fn write(key: &str, value: &[u8], version: Option<u32>) -> bool {
     version.is_some_and(|version| abi::set_shared_data(key, value, version).is_ok())
@@ -120,7 +120,7 @@ fn change_cell<I: Stored>(
     Err(Contended)
 }
 
-/// Keeps the result of a step, and says whether the value is to be written.
+/// Keeps the result of a step, and returns whether to write the value.
 fn keep<T>(result: &mut Option<T>, update: Update<T>) -> bool {
     let (value, is_written) = match update {
         Update::Keep(value) => (value, false),

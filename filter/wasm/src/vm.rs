@@ -148,8 +148,8 @@ fn look_for_dead(now: u64) {
     }
 }
 
-/// Gives back what the dead held, before they lose their numbers: whoever fails
-/// here leaves it to the next who looks. To do it twice does nothing.
+/// Gives back what the dead held, before they lose their numbers. If this fails, the next
+/// VM that checks does it. Doing it twice has no effect.
 fn take_over_from_dead(now: u64, own: u64) {
     for dead in shared_data::read::<VmTable>().dead(now, own) {
         recover(dead, &Process);

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::policies::Setup;
-use super::upstream::{BadUpstream, SMUGGLED, Seen};
+use super::upstream::{Arrivals, BadUpstream, SMUGGLED};
 use crate::bootstrap::{cluster, upstream_filtered};
 use crate::build::Build;
 use crate::client::h1;
@@ -86,9 +86,9 @@ impl Stage {
     }
 
     /// What reached the bad upstreams so far.
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> Arrivals {
         let (a, b) = (self.bad.seen(), self.bad_h2.seen());
-        Seen {
+        Arrivals {
             requests: a.requests + b.requests,
             largest_body: a.largest_body.max(b.largest_body),
             smuggled: a.smuggled + b.smuggled,

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Reply, Seen};
+use super::{RecordedRequest, Reply};
 use crate::Body;
 use crate::percent::decode;
 
 /// The reply that the request's path selects.
-pub fn reply(seen: &Seen) -> Reply {
+pub fn reply(seen: &RecordedRequest) -> Reply {
     let (path, query) = seen.path.split_once('?').unwrap_or((&seen.path, ""));
     let mut parts = path.rsplit('/');
     match (parts.next(), parts.next()) {
@@ -67,7 +67,7 @@ fn plain(status: u16, query: &str) -> Reply {
     reply.body(body)
 }
 
-fn echo(seen: &Seen) -> Reply {
+fn echo(seen: &RecordedRequest) -> Reply {
     let headers: Vec<_> = seen
         .headers
         .iter()
@@ -94,7 +94,7 @@ fn grpc_status(code: &str) -> Reply {
 }
 
 /// One message, the request's own, and trailers.
-fn grpc_stream(seen: &Seen) -> Reply {
+fn grpc_stream(seen: &RecordedRequest) -> Reply {
     let body = Body::chunked([seen.body.clone()])
         .trailer("grpc-status", "0")
         .trailer("x-trailer", "yes");

@@ -17,7 +17,8 @@ pub(super) enum Use {
     Echo,
 }
 
-/// What `spec` goes by, each with the first field that does; every redirect.
+/// The settings that `spec` depends on, each with the first field that does; every
+/// redirect.
 pub(super) fn uses(spec: &Spec) -> Vec<(Use, String)> {
     let mut found = Found(Vec::new());
     if let Some(fault) = &spec.fault_injection {

@@ -100,7 +100,7 @@ impl<'a> Draft<'a> {
         self.empty.extend(empty);
         match build {
             Build::Wasm => stats::add(bootstrap),
-            Build::Module if runtime::said(bootstrap).is_some() => Ok(()),
+            Build::Module if runtime::switch_layer(bootstrap).is_some() => Ok(()),
             Build::Module => runtime::add(bootstrap),
         }
     }

@@ -67,8 +67,7 @@ pub(super) fn apply(
     })
 }
 
-/// What becomes of requests by the service, which the configuration does not say
-/// aloud.
+/// Notes about the service's treatment of requests, which the configuration does not show.
 fn notes(service: &Service) -> Vec<String> {
     let Service {
         endpoint,

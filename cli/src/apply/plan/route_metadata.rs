@@ -10,8 +10,8 @@ use crate::envoy::address::Address;
 use crate::envoy::tree::{WrongKind, merge, object_mut};
 use btp_policy::Code;
 
-/// Completes the metadata of all routes of these connection managers: also of those
-/// that no policy names, as the filter would else go by their names.
+/// Completes the metadata of all routes of these connection managers, also of those that no
+/// policy names: otherwise the filter would use their names.
 pub(super) fn complete(
     scene: Scene<'_>,
     draft: &mut Draft<'_>,

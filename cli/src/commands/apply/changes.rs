@@ -110,7 +110,7 @@ impl fmt::Display for OutputError {
     }
 }
 
-/// The files that change, with what they are to be.
+/// The files that change, with their new content.
 ///
 /// # Errors
 /// They cannot be written where the person wants them.

@@ -28,7 +28,7 @@ use trial::Trial;
 pub(super) struct Decision {
     /// The field of `spec`.
     field: &'static str,
-    /// What becomes of the request, or of its response.
+    /// What happens to the request, or to its response.
     answer: String,
     items: Vec<Item>,
 }

@@ -9,8 +9,8 @@ use crate::diagnostics::{Finding, Location, Severity};
 use crate::documents::Input;
 use crate::plugin_config_builder::{Instance, NativeFields, compose, in_its_file};
 
-/// Causes that are no mistake of these documents: `btp apply` sees to the first, and the
-/// other is said of each policy that loses.
+/// Causes that are no mistake in these documents: `btp apply` handles the first, and the
+/// other is reported for each policy that loses.
 const SAID_ELSEWHERE: [Code; 2] = [Code::InternalRedirect, Code::TwoForEverything];
 
 /// Adds what the filter would refuse of a configuration with all of them.

@@ -47,7 +47,7 @@ impl RequestFacts {
         }
     }
 
-    /// Looks at the request at hand, once for all capabilities; `end` if its
+    /// Looks at the current request, once for all capabilities; `end` if its
     /// headers are all of it. `route` is a hash of its route's name. What only
     /// fault injection asks is not kept.
     pub(super) fn collect<H: Host>(

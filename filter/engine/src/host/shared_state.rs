@@ -55,9 +55,9 @@ pub trait SharedState:
     + Accounts
     + Journals
 {
-    /// An update is so dear that a worker takes several tokens or permits of a
-    /// large limit at a time. If not, it takes each when it is needed, and no
-    /// worker keeps any from the others.
+    /// Whether an update is so expensive that a worker takes several tokens or permits of a
+    /// large limit at a time. If not, it takes each when it needs it, and withholds none
+    /// from other workers.
     const LEASES: bool;
 
     /// A worker can die and leave behind what it holds, as when its VM traps. So
@@ -65,11 +65,11 @@ pub trait SharedState:
     /// released. If not, all claims are those of one worker, the process.
     const WORKERS_DIE: bool;
 
-    /// Whether nobody has counted this yet: the operator is told of it once.
+    /// Whether this has not been counted yet: the operator is told of it once.
     fn is_first(&self, counter: CounterId) -> bool;
 }
 
-/// What becomes of a cell.
+/// The result of a step on a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update<T> {
     /// It is as it was.

@@ -196,8 +196,8 @@ impl Survey {
         self.own.or(self.other).is_some()
     }
 
-    /// Where a debt goes that was cut: beside the one that was not. A slot that does
-    /// not say its limit is of an earlier version of the filter, and gives way.
+    /// The slot for a debt that was cut: beside the one that was not cut. A slot without a
+    /// limit was written by an earlier version of the filter, and is replaced.
     fn place_of_cut(&self, cell: &Buckets) -> Option<usize> {
         let other = self.other.filter(|place| {
             let slot = cell.buckets.get(*place);

@@ -46,7 +46,7 @@ pub(super) struct Refusal {
 struct TakenTokens {
     /// The bucket that fills most slowly, of rules that tell by x-ratelimit.
     slowest: Option<BucketState>,
-    /// Of those that tell by the lists of draft 10.
+    /// The lists of draft 10, of rules that use those headers.
     lists: HeaderLists,
     /// Nanoseconds until all tokens are there.
     wait_ns: u64,

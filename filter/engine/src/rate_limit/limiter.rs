@@ -118,7 +118,7 @@ impl<H: Host> Limiter<'_, '_, H> {
         let (now_ns, bucket) = (self.now_ns, limit.bucket);
         let peek = |cell: &mut Buckets| Update::Keep(buckets::peek(cell, at.key, bucket, now_ns));
         let full_at = self
-            .update(limit, limit.home(at.key), peek)
+            .update(limit, limit.cell_of(at.key), peek)
             .ok()
             .flatten()?;
         let need = cost - lease.left;
@@ -291,7 +291,7 @@ impl<H: Host> Limiter<'_, '_, H> {
         self.event.host.update(id, step)
     }
 
-    /// Hands all tokens of a lease back; those that nobody takes stay.
+    /// Gives all tokens of a lease back; those that are not accepted stay.
     pub(crate) fn hand_back(&mut self, lease: &mut Lease) {
         let Some(limit) = self.limits.get(lease.limit) else {
             return;
@@ -304,7 +304,7 @@ impl<H: Host> Limiter<'_, '_, H> {
             (true, BucketPlace::OfClients { .. }) => return,
         };
         let (bucket, tokens) = (limit.bucket, lease.left);
-        let handed = self.update(limit, limit.home(lease.key), |cell| {
+        let handed = self.update(limit, limit.cell_of(lease.key), |cell| {
             if buckets::give_back(cell, key, bucket, tokens) {
                 Update::Write(())
             } else {

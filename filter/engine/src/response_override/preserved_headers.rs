@@ -8,7 +8,7 @@
 use crate::action::Fields;
 
 pub(super) const VARY: &[u8] = b"vary";
-/// Of so many names each is written once; the origin decides how many there are.
+/// Up to so many names, each is written only once; the origin decides how many there are.
 const FEW: usize = 64;
 
 /// Whether a header (name in lower case) survives.

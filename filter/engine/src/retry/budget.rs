@@ -55,7 +55,7 @@ pub(crate) struct Budget {
     trusted_until: u64,
     /// In which slice requests were read last.
     read_in: Option<u64>,
-    /// Of share and floor: in which slice the last withdrawal was, if there was room.
+    /// The slice of the last withdrawal with room, for share and floor.
     had_room: [Option<u64>; 2],
     /// When the balance was published last.
     published: Option<u64>,

@@ -80,7 +80,7 @@ impl VmTable {
         self.free_dead(now, own).dead
     }
 
-    /// Looks at the table without a sign of life, as a VM that serves nobody.
+    /// Reads the table without a heartbeat, for a VM that serves no client.
     /// `None` if nobody has died.
     pub fn look(&mut self, now: u64) -> Option<VmSighting> {
         let mut sighting = self.free_dead(now, 0);

@@ -70,7 +70,7 @@ pub struct FakeHost {
     pub accounts: SharedAccounts,
     /// Whose journal this worker writes.
     pub worker: Option<WorkerId>,
-    /// `%RESPONSE_CODE_DETAILS%` of the response at hand.
+    /// `%RESPONSE_CODE_DETAILS%` of the current response.
     pub details: String,
     /// The dynamic metadata.
     pub metadata: HashMap<Vec<String>, MetadataValue<'static>>,

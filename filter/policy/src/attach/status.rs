@@ -9,7 +9,7 @@ use crate::scalar::ObjectName;
 pub struct Status {
     /// The policy.
     pub policy: ObjectName,
-    /// What is to be said of it; never empty.
+    /// Its conditions; never empty.
     pub conditions: Vec<Condition>,
 }
 

@@ -17,7 +17,7 @@ pub struct Enforce {
     pub retry: bool,
 }
 
-/// What becomes of fields that Envoy enforces by its own configuration.
+/// How to treat fields that Envoy enforces by its own configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NativeFields {
     /// They are an error.

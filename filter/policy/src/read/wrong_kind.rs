@@ -12,7 +12,7 @@ pub(super) fn with_advice(reason: String, wanted: &str, value: &Value) -> String
     }
 }
 
-/// What to write instead of `value` where `wanted` is, if that is sure.
+/// The correct form of `value` where `wanted` is expected, if it is certain.
 fn advice(wanted: &str, value: &Value) -> Option<String> {
     match wanted {
         "a number" => number(value, true),

@@ -30,8 +30,7 @@ pub fn lint(spec: Cursor<'_>, warnings: &mut Problems) {
     linter.on_fields_beside_others();
 }
 
-/// Notes advice that holds for a filter that is set up by hand alone: what
-/// `btp apply` sees to by itself.
+/// Adds advice for a filter that is set up by hand; `btp apply` follows it by itself.
 pub fn lint_by_hand(spec: Cursor<'_>, warnings: &mut Problems) {
     let mut linter = Linter { spec, warnings };
     linter.on_retry_constraint_by_hand();

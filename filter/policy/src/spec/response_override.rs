@@ -220,7 +220,7 @@ impl OverrideRule {
         }
     }
 
-    /// The ConfigMaps that its bodies are to be taken from.
+    /// The ConfigMaps that contain its bodies.
     pub fn sources(&self) -> impl Iterator<Item = &ObjectName> {
         let body = match &self.instead {
             Instead::Response(response) => Some(&response.body),

@@ -79,7 +79,7 @@ impl Native<'_, '_, '_> {
         owners
     }
 
-    /// Who sends to one cluster, by the changes that are theirs; `None`: none.
+    /// The senders to one cluster, by their changes; `None`: no changes.
     fn users<'u>(
         &self,
         senders: &'u [(Sender, Address)],

@@ -14,7 +14,7 @@ use super::{Decision, Item};
 /// What a part of it does.
 struct Part {
     item: Item,
-    /// What becomes of the request, if anything may.
+    /// What happens to the request, if anything may.
     answer: Option<String>,
 }
 
@@ -291,7 +291,7 @@ fn unconditional(fault: &FaultInjection) -> FaultInjection {
     }
 }
 
-/// What becomes of the request with this, if every draw at random hits.
+/// What happens to the request with this fault, if every random draw hits.
 fn run(fault: FaultInjection, trial: &Trial<'_>) -> Outcome {
     let position = fault.position;
     let spec = Spec {

@@ -218,7 +218,7 @@ impl Stage {
         }
     }
 
-    /// The earliest time at which somebody is to be woken.
+    /// The earliest time at which a sleeper must be woken.
     pub(super) fn earliest(&self) -> Option<u64> {
         self.scheduler.earliest()
     }

@@ -51,7 +51,7 @@ pub(super) struct View<'a> {
     /// Tells this worker's random numbers from those of all others.
     pub(super) serial: u8,
     pub(super) vm: Option<WorkerId>,
-    /// Response headers are at hand.
+    /// Response headers are available.
     pub(super) responds: bool,
 }
 

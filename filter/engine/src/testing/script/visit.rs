@@ -158,7 +158,7 @@ impl Visit {
         }
     }
 
-    /// When it is to be woken.
+    /// When it must be woken.
     pub(super) fn wakes_at(&self) -> Option<u64> {
         self.exchange.as_ref()?.wakes_at()
     }

@@ -113,8 +113,8 @@ impl Retry {
         is_there.then(|| self.on(None))
     }
 
-    /// For what requests of methods are retried for which conditions have more than
-    /// for all; others go by [`Self::for_all_methods`].
+    /// The methods whose requests are retried for more outcomes than those of all methods;
+    /// for other methods see [`Self::for_all_methods`].
     #[must_use]
     pub fn by_method(&self) -> Vec<(Vec<String>, RetryOn)> {
         let for_all = self.for_all_methods();

@@ -19,15 +19,15 @@ use tempfile::TempDir;
 
 use crate::client::h1;
 use crate::{Bootstrap, Request, Response, repo};
-use surgery::{Command, mortal};
+use surgery::{Command, instrument};
 
 /// The filter that can be killed; its file is gone when dropped.
 #[derive(Debug)]
-pub struct MortalFilter {
+pub struct CrashingFilter {
     dir: TempDir,
 }
 
-impl MortalFilter {
+impl CrashingFilter {
     /// Makes the copy.
     pub fn new() -> Result<Self> {
         Self::make(i32::MAX, None)
@@ -49,8 +49,8 @@ impl MortalFilter {
     fn make(most_pages: i32, starving: Option<RangeInclusive<u32>>) -> Result<Self> {
         let healthy = fs::read(repo::wasm()?)?;
         let dir = TempDir::new()?;
-        let mortal = mortal(&healthy, most_pages, starving)?;
-        fs::write(dir.path().join("mortal.wasm"), mortal)?;
+        let changed = instrument(&healthy, most_pages, starving)?;
+        fs::write(dir.path().join("crashing.wasm"), changed)?;
         Ok(Self { dir })
     }
 
@@ -63,7 +63,7 @@ impl MortalFilter {
 
     /// Where it is.
     pub fn path(&self) -> PathBuf {
-        self.dir.path().join("mortal.wasm")
+        self.dir.path().join("crashing.wasm")
     }
 }
 
