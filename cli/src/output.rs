@@ -1,11 +1,10 @@
-//! Where a command's result goes, without harm to what is there.
+//! Writes a command's results without damage to existing files.
 //!
-//! A file is written beside its place and moved there, so that nobody sees
-//! half of it. That is right only for regular files: links are followed,
-//! devices, pipes and open descriptors are written to as they are, and a file
-//! that cannot be replaced without losing something (its owner, its other
-//! names, a mount) is written in place. Nothing is changed before everything
-//! is ready, and what was begun is removed if it fails.
+//! A file is written beside its place and moved there, so that no reader sees half of it.
+//! That is right only for regular files. Links are followed, devices, pipes and open
+//! descriptors are written to as they are, and a file that cannot be replaced without
+//! losing something (its owner, its other names, a mount) is written in place. Nothing is
+//! changed before everything is ready, and unfinished files are removed if it fails.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};

@@ -1,8 +1,8 @@
-//! What is said to a person while a command works: on stderr, in colours where they can
-//! be seen.
+//! Messages to a person while a command works: on stderr, in colours where a terminal shows
+//! them.
 //!
-//! Nobody may be listening, or no longer. That is no reason to give up the work, and there
-//! is nowhere to complain, so whether it is heard is not looked at.
+//! A failed write is ignored: it is no reason to stop the work, and there is nowhere to
+//! report it.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};

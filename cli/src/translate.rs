@@ -1,11 +1,10 @@
-//! The native fields of a policy as changes to Envoy's configuration.
+//! Translates the native fields of a policy into changes to Envoy's configuration.
 //!
-//! What Envoy can do itself is not the filter's: [`translate`] says which
-//! objects of a configuration change, and how; [`apply_change`] performs one
-//! change on one object. Which clusters and routes a policy governs is the
-//! caller's to know. One file per group of fields; the mapping and the
-//! defaults are Envoy Gateway's 1.9 where a block is present, and nothing is
-//! touched where it is absent.
+//! The filter does not do what Envoy can do itself. [`translate`] returns the changes for
+//! objects of a configuration; [`apply_change`] performs one change on one object. The
+//! caller knows the clusters and routes of a policy. There is one file per group of fields.
+//! The mapping and the defaults of a block are those of Envoy Gateway 1.9; without the
+//! block nothing is changed.
 
 pub(crate) mod admission_control;
 mod bandwidth_limit;

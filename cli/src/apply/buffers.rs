@@ -1,5 +1,5 @@
-//! How large a body Envoy holds of a request: what is larger is neither buffered by the
-//! filter nor sent again by Envoy's router.
+//! How large a request body Envoy holds. The filter cannot buffer a larger one, and Envoy's
+//! router cannot send it again.
 
 use btp_policy::Code;
 use btp_policy::node::{Node, Value};

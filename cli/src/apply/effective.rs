@@ -1,5 +1,5 @@
-//! The spec of each effective policy, merged where it says so, what it governs,
-//! and where each field of it is in force.
+//! The spec of each effective policy, merged where a policy sets `mergeType`, with its
+//! routes and the place where each field is in force.
 
 use std::collections::{BTreeMap, BTreeSet};
 

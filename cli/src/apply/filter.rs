@@ -1,5 +1,5 @@
-//! The filter in a connection manager: which policies it is given, how many
-//! instances there are, and their places.
+//! The filter in a connection manager: its policies, the number of instances, and their
+//! places.
 
 mod insert;
 mod metadata;

@@ -1,5 +1,4 @@
-//! What a spec needs of the filter: which capabilities, where, and room for
-//! bodies.
+//! What a spec requires of the filter: capabilities, positions, and room for bodies.
 
 use btp_policy::Regexes;
 use btp_policy::node::{Node, Value};

@@ -1,5 +1,4 @@
-//! What the person said on the command line, as far as the configuration
-//! depends on it.
+//! The command line options that the configuration depends on.
 
 use btp_policy::scalar::ObjectName;
 

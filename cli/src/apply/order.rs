@@ -1,5 +1,5 @@
-//! Where the filter's instances stand among the filters of a connection
-//! manager: in Envoy Gateway's order, unless a person says otherwise.
+//! The places of the filter's instances among the filters of a connection manager: Envoy
+//! Gateway's order, unless the user chooses another one.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Puts policies into a configuration: what is read and checked first, and in
-//! which order the parts of it change.
+//! Puts policies into a configuration: first it reads and checks everything, then it
+//! changes the parts in order.
 
 mod check;
 mod custom_response;

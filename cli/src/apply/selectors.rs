@@ -1,5 +1,5 @@
-//! The conditions of a policy, and the values of dynamic metadata that they read and a
-//! dynamic module cannot.
+//! The conditions of a policy, and the values of dynamic metadata in them that a dynamic
+//! module cannot read.
 
 use btp_policy::Position;
 use btp_policy::spec::{Capability, MetadataCondition, Selector, Spec};

@@ -1,5 +1,5 @@
-//! Why a command could not do its work at all: files that cannot be read or
-//! written, and wrong usage. What is wrong with its input is a finding.
+//! Why a command could not run at all: files that cannot be read or written, and wrong
+//! usage. Errors in its input are findings.
 
 use std::fmt;
 

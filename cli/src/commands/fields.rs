@@ -1,5 +1,5 @@
-//! `btp fields`: what a field is for, as `kubectl explain` has it. Everything comes
-//! from the tables that readers and schemas go by.
+//! `btp fields`: documentation of a field, like `kubectl explain`. All of it comes from the
+//! tables of readers and schemas.
 
 #[cfg(test)]
 mod enforcers;

@@ -1,5 +1,4 @@
-//! The files that a command is given, by either spelling, and the line in which it sums
-//! up what it has found in them.
+//! The input files of a command, by either spelling, and its summary line.
 
 use std::path::{Path, PathBuf};
 

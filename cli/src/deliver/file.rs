@@ -1,5 +1,4 @@
-//! A file as it is where Envoy watches it, and as it will be: the clusters in
-//! it, and who is named in it.
+//! A file before and after a delivery: its clusters, and the names in it.
 
 use std::collections::BTreeSet;
 use std::fs;

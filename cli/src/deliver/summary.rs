@@ -1,4 +1,4 @@
-//! What was written in which phase, for people.
+//! The files written in each phase, for people.
 
 use std::collections::BTreeSet;
 use std::fmt;

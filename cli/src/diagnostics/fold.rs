@@ -1,5 +1,4 @@
-//! Findings that say the same of other places: many of them are shown as one, with a
-//! count.
+//! Equal findings at several places: many of them are shown as one, with a count.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,5 @@
-//! What a configuration consists of, as policies see it: HTTP connection
-//! managers, the route configurations that they take their routes from, and what
-//! hands on connections and datagrams.
+//! The parts of a configuration that policies apply to: HTTP connection managers, their
+//! route configurations, and filters that forward connections and datagrams.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! The filter in somebody's configuration: how it is known, in either build, and
-//! what it is given.
+//! The filter in a configuration: how to recognize either build, and its plugin
+//! configuration.
 
 use std::borrow::Cow;
 

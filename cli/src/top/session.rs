@@ -1,5 +1,5 @@
-//! A view that goes on, on a terminal of which it takes the whole screen. However it ends, by a
-//! key, a signal, an error or a panic, the terminal is as it was.
+//! A live view on the whole screen of a terminal. However it ends, by a key, a signal, an
+//! error or a panic, it restores the terminal.
 
 use std::io::{self, Stdout, stdout};
 use std::panic;

@@ -1,5 +1,5 @@
-//! Rows as cells, and columns as wide as there is room: where there is little, names are cut
-//! and the columns that say least are left out.
+//! Rows of cells in columns that fit the width: in a narrow terminal, names are cut and the
+//! least important columns are left out.
 
 use btp_policy::presentable;
 use ratatui_core::text::Span;

@@ -1,4 +1,4 @@
-//! What a translation yields: changes, each with the field it comes from.
+//! The result of a translation: changes, each with its field.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! `rateLimit.global`: the filter that asks a rate limit service, its cluster, what
-//! routes have it ask, and the file by which the service knows the limits.
+//! `rateLimit.global`: the filter that calls a rate limit service, its cluster, the actions
+//! of the routes, and the file that tells the service the limits.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! What a dynamic module cannot read of routes, written so that it can: beside the
-//! nested form of metadata the flat one, unless a person has written that.
+//! Makes the metadata of routes readable for a dynamic module: adds the flat form beside
+//! the nested one, unless a person has written it.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! What the filter needs of routes: names, and room for the bodies that are
-//! buffered or sent again.
+//! What the filter needs of routes: names, and room for bodies that are buffered or sent
+//! again.
 
 use std::collections::BTreeSet;
 

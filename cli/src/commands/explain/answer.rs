@@ -1,4 +1,4 @@
-//! What there is to explain, as text and as JSON: both are printed of the same.
+//! The explanation, as text and as JSON: both come from the same data.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,5 +1,5 @@
-//! What the filter refuses of all documents together, although nothing is wrong with
-//! each: two policies that a merge makes one of, and ConfigMaps without what a body needs.
+//! Errors that the filter finds only in all documents together: two policies that a merge
+//! combines, and ConfigMaps without the key for a body.
 
 use std::collections::BTreeSet;
 

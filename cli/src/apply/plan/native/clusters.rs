@@ -1,5 +1,5 @@
-//! The changes of clusters: on the cluster itself if nobody else sends to it,
-//! else on a copy for each policy.
+//! The changes of clusters: on the cluster itself if it has no other senders, else on a
+//! copy for each policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 

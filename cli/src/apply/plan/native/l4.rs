@@ -1,5 +1,5 @@
-//! The changes for connections and datagrams that are handed on as they are, and
-//! what the report says of the fields that do not hold for them.
+//! The changes for connections and datagrams that Envoy forwards unchanged, and the report
+//! on fields that do not apply to them.
 
 use std::collections::BTreeMap;
 

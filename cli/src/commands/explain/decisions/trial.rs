@@ -1,5 +1,4 @@
-//! The engine itself, with one policy and the request that is asked about, on a proxy in
-//! memory.
+//! The engine itself, with one policy and the request to explain, on a proxy in memory.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

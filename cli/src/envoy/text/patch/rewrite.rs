@@ -1,5 +1,5 @@
-//! A value written anew as a whole: in its place in the line, or with all
-//! that follows its colon or dash.
+//! Writes a whole value anew: in its place in the line, or with all that follows its colon
+//! or dash.
 
 use btp_policy::node::{Node, Value};
 

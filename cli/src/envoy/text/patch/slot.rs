@@ -1,4 +1,4 @@
-//! What is around a value: what comes before it, and how deep it is.
+//! The surroundings of a value: the text before it, and its depth.
 
 use btp_policy::node::Node;
 
