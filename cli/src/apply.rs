@@ -1,8 +1,7 @@
-//! Policies put into force in a person's own Envoy configuration.
+//! Puts policies into force in a person's own Envoy configuration.
 //!
-//! What an earlier run had added is taken away, the policies are attached to
-//! the routes that are there, and every field goes to its home: the filter or
-//! Envoy's own configuration.
+//! The additions of an earlier run are removed, the policies are attached to the existing
+//! routes, and each field goes to its destination: the filter or Envoy's own configuration.
 
 pub(crate) mod attach;
 pub(crate) mod buffers;

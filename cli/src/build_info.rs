@@ -1,8 +1,8 @@
-//! What a built filter says of itself: name, version, commit and build, as JSON in a section
-//! of the .wasm or in a note of the module's ELF file.
+//! The identity of a built filter: name, version, commit and build, as JSON in a section of
+//! the .wasm or in a note of the module's ELF file.
 //!
-//! Files come from anywhere. Nothing in them is believed: each length is held against what is
-//! there.
+//! Files may come from anywhere, so nothing in them is trusted: each length is checked
+//! against the file's size.
 
 mod elf;
 mod wasm;

@@ -66,7 +66,7 @@ enum Command {
 enum Outcome {
     Fine,
     Refused,
-    /// As asked for, it shows that something would change.
+    /// The user requested a comparison, and there are differences.
     Different,
     /// Nothing can be compared.
     Incomparable,

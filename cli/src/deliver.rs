@@ -1,10 +1,10 @@
-//! The files of a configuration, written where an Envoy may be watching them:
-//! in phases, so that no request is lost, and only those that change.
+//! Writes the files of a configuration while an Envoy may be watching them: in phases, so
+//! that no request is lost, and only those that change.
 //!
-//! Envoy takes each file by itself. Of two that belong together it has for a
-//! moment one of after and one of before, and a route whose cluster is not
-//! there answers 503. [`plan`] says in which order that never happens, and a
-//! [`Witness`] when a phase has arrived.
+//! Envoy loads each file by itself. Of two files that belong together, it has for a moment
+//! the old one and the new one, and a route whose cluster does not exist answers 503.
+//! [`plan`] finds an order in which that never happens, and a [`Witness`] tells when a
+//! phase has arrived.
 
 mod admin;
 mod clock;
@@ -54,7 +54,7 @@ pub(crate) enum Pace {
     Asking(Vec<HostPort>, Duration),
 }
 
-/// Who says when a phase has arrived.
+/// Tells when a phase has arrived.
 trait Witness {
     /// Looks at how things are before a phase.
     fn look(&mut self, plan: &Plan) -> Result<(), Cause>;

@@ -1,4 +1,4 @@
-//! What a command has found, printed for people or for machines.
+//! The findings of a command, printed for people or for machines.
 
 pub(crate) mod codes;
 mod fold;

@@ -25,7 +25,7 @@ use kubelb::switch_off;
 pub(crate) use namespaces::Namespaces;
 pub(crate) use twice::Twice;
 
-/// An object and the file it stands in.
+/// An object and its file.
 #[derive(Debug)]
 pub(crate) struct Object {
     /// Index of the file.

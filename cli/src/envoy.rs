@@ -1,6 +1,5 @@
-//! Envoy's configuration, whatever is done with it: its files and their text,
-//! trees, places in them, JSON to put there, what is found in it, and the way
-//! back from changes. Nothing here knows policies.
+//! Envoy's configuration, independent of policies: its files and their text, trees, places
+//! in them, JSON values, queries, and records that undo changes.
 
 pub(crate) mod address;
 pub(crate) mod capabilities;

@@ -1,4 +1,4 @@
-//! Where a server listens that an option names: `HOST:PORT`.
+//! The address of a server from an option: `HOST:PORT`.
 
 use std::fmt;
 use std::str::FromStr;

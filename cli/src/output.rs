@@ -1,11 +1,10 @@
-//! Where a command's result goes, without harm to what is there.
+//! Writes a command's results without damage to existing files.
 //!
-//! A file is written beside its place and moved there, so that nobody sees
-//! half of it. That is right only for regular files: links are followed,
-//! devices, pipes and open descriptors are written to as they are, and a file
-//! that cannot be replaced without losing something (its owner, its other
-//! names, a mount) is written in place. Nothing is changed before everything
-//! is ready, and what was begun is removed if it fails.
+//! A file is written beside its place and moved there, so that no reader sees half of it.
+//! That is right only for regular files. Links are followed, devices, pipes and open
+//! descriptors are written to as they are, and a file that cannot be replaced without
+//! losing something (its owner, its other names, a mount) is written in place. Nothing is
+//! changed before everything is ready, and unfinished files are removed if it fails.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -26,8 +25,8 @@ pub(crate) struct Output {
     pub(crate) path: PathBuf,
     /// What is written.
     pub(crate) text: String,
-    /// Whether the content of a file that is there is exchanged, because whoever
-    /// watches it sees nothing else.
+    /// Whether to replace the content of an existing file in place, because a watcher of it
+    /// sees nothing else.
     pub(crate) in_place: bool,
 }
 
@@ -57,7 +56,7 @@ enum Way {
 struct Fresh(PathBuf);
 
 /// Where a path leads when links are followed.
-enum Place {
+enum Destination {
     Path(PathBuf),
     /// To what a process has open (`/dev/stdout`, `/dev/fd/3`).
     Descriptor,
@@ -113,13 +112,13 @@ pub(crate) fn check(outputs: &[Output]) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Writes all outputs so that whoever watches their folder notices: links are
-/// put anew at their places, too.
+/// Writes all outputs so that a watcher of their folder notices: links are created anew,
+/// too.
 pub(crate) fn replace(outputs: &[Output]) -> Result<(), FileError> {
     write(outputs)?;
     for output in outputs {
         // What a process has open is nobody's to watch.
-        if let Ok(Place::Path(_)) = follow(&output.path) {
+        if let Ok(Destination::Path(_)) = follow(&output.path) {
             relink(&output.path).map_err(|error| FileError::unwritable(&output.path, error))?;
         }
     }
@@ -132,7 +131,7 @@ fn prepare(output: &Output) -> io::Result<Way> {
     if is_stdout(&output.path) {
         return Ok(Way::Stdout);
     }
-    let Place::Path(place) = follow(&output.path)? else {
+    let Destination::Path(place) = follow(&output.path)? else {
         return Ok(Way::Send(output.path.clone()));
     };
     let there = match fs::metadata(&place) {
@@ -274,12 +273,12 @@ fn is_of_the_folder(error: &io::Error) -> bool {
 }
 
 /// Follows links; the last one may lead to a file that is not there yet.
-fn follow(path: &Path) -> io::Result<Place> {
+fn follow(path: &Path) -> io::Result<Destination> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
         let is_link = fs::symlink_metadata(&path).is_ok_and(|it| it.is_symlink());
         if !is_link {
-            return Ok(Place::Path(path));
+            return Ok(Destination::Path(path));
         }
         let folder = match path.parent() {
             Some(folder) if folder != Path::new("") => folder.canonicalize()?,
@@ -287,7 +286,7 @@ fn follow(path: &Path) -> io::Result<Place> {
         };
         // There, links are not what they print: they are what is open.
         if folder.starts_with("/proc") {
-            return Ok(Place::Descriptor);
+            return Ok(Destination::Descriptor);
         }
         path = folder.join(fs::read_link(&path)?);
     }

@@ -1,5 +1,5 @@
-//! The plugin configuration that some files amount to, and the way back
-//! from a place in it to a place in a file.
+//! Builds the plugin configuration from input files, and maps a place in it back to a place
+//! in a file.
 
 use btp_policy::node::{Entry, Node, Value};
 use btp_policy::path::{FieldPath, Step};

@@ -1,4 +1,4 @@
-//! Files that are read, stdin among them.
+//! Reads files, including stdin.
 
 use std::fs;
 use std::io::{self, Read};

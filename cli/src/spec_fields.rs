@@ -1,4 +1,4 @@
-//! The fields of a `spec`, as reports list them, and who enforces each.
+//! The fields of a `spec`, as reports list them, and the side that enforces each.
 
 use btp_policy::node::{Node, Value};
 use btp_policy::spec::{Capability, Owner, owner_at, owner_of};

@@ -1,8 +1,8 @@
-//! What is said to a person while a command works: on stderr, in colours where they can
-//! be seen.
+//! Messages to a person while a command works: on stderr, in colours where a terminal shows
+//! them.
 //!
-//! Nobody may be listening, or no longer. That is no reason to give up the work, and there
-//! is nowhere to complain, so whether it is heard is not looked at.
+//! A failed write is ignored: it is no reason to stop the work, and there is nowhere to
+//! report it.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -22,8 +22,8 @@ const HEADING: Style = Style::new().bold();
 /// As clap has it for wrong usage.
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
-/// Whether stderr is to have colours: if it is a terminal, unless `NO_COLOR`, or
-/// `CLICOLOR_FORCE` for what is no terminal, say otherwise. `--help` goes by the same.
+/// Whether stderr has colours: if it is a terminal, unless `NO_COLOR` is set, or with
+/// `CLICOLOR_FORCE`. `--help` uses the same rule.
 pub(crate) fn has_colours() -> bool {
     AutoStream::choice(&io::stderr()) != ColorChoice::Never
 }

@@ -1,5 +1,5 @@
-//! What the filter does in a running Envoy, by the statistics of its admin interface: a table
-//! of now, objects for programs, or a view that goes on.
+//! Shows what the filter does in a running Envoy, by the statistics of its admin interface:
+//! one table, objects for programs, or a live view.
 
 mod error;
 mod figures;

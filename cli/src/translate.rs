@@ -1,11 +1,10 @@
-//! The native fields of a policy as changes to Envoy's configuration.
+//! Translates the native fields of a policy into changes to Envoy's configuration.
 //!
-//! What Envoy can do itself is not the filter's: [`translate`] says which
-//! objects of a configuration change, and how; [`apply_change`] performs one
-//! change on one object. Which clusters and routes a policy governs is the
-//! caller's to know. One file per group of fields; the mapping and the
-//! defaults are Envoy Gateway's 1.9 where a block is present, and nothing is
-//! touched where it is absent.
+//! The filter does not do what Envoy can do itself. [`translate`] returns the changes for
+//! objects of a configuration; [`apply_change`] performs one change on one object. The
+//! caller knows the clusters and routes of a policy. There is one file per group of fields.
+//! The mapping and the defaults of a block are those of Envoy Gateway 1.9; without the
+//! block nothing is changed.
 
 pub(crate) mod admission_control;
 mod bandwidth_limit;
@@ -64,15 +63,15 @@ pub struct Context<'a> {
     pub namespace: Option<&'a str>,
     /// The routes that the policy has for targets, as `namespace/name`.
     pub targets: &'a [String],
-    /// Who counts global limits, and reads what file.
+    /// The service that counts global limits, and the format of its file.
     pub rate_limits: Option<&'a Service>,
 }
 
-/// The changes that the native fields and `retry` of `spec` amount to.
+/// Translates the native fields and `retry` of `spec` into changes.
 ///
-/// `spec` is what is in force: merged, if the policy has a `mergeType`. What
-/// the filter enforces is not looked at, apart from `retry`. Changes of one
-/// object are to be made in this order.
+/// `spec` is the effective one: merged, if the policy has a `mergeType`. Fields that the
+/// filter enforces are ignored, apart from `retry`. Changes of one object must be made in
+/// this order.
 ///
 /// # Errors
 /// What is wrong with the fields, and what cannot be translated; paths begin
@@ -185,7 +184,7 @@ fn names(object: &Node) -> impl Iterator<Item = &str> {
     there.map(|it| it.key.as_str())
 }
 
-/// The problem with its place in the file, and the value that stands there.
+/// The problem with its place in the file, and the value there.
 fn placed(mut problem: Problem, spec: &Node) -> Problem {
     let steps = problem.path.steps().iter().skip(1).cloned();
     let below: FieldPath = steps.collect();

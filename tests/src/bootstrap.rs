@@ -153,8 +153,8 @@ impl Bootstrap {
         found
     }
 
-    /// Only loopback, only ports of the system's choice; a name for each
-    /// listener, so that its port can be asked for.
+    /// Only loopback, only ports of the system's choice; a name for each listener, so that
+    /// its port can be looked up.
     fn isolate(&mut self) {
         self.config["admin"]["address"] = any_port();
         let listeners = self

@@ -1,13 +1,12 @@
-//! What an exchange costs in calls and allocations, counted exactly: tests/counts.txt.
+//! The calls and allocations of an exchange, counted exactly: tests/counts.txt.
 //!
-//! CPU per request is noise on a machine that others use; the calls between Envoy and
-//! the filter are not, and most of the cost is in them. Each kind of exchange (`cases`)
-//! is sent one after the other to a real Envoy with one worker. What its calls are says
-//! Envoy's own trace (`trace`) of the .wasm, and the planted copy of the module
-//! (`planted`).
+//! CPU per request is noise on a machine that others use. The calls between Envoy and the
+//! filter are not, and most of the cost is in them. Each kind of exchange (`cases`) is sent
+//! one after the other to a real Envoy with one worker. Envoy's own trace (`trace`) shows
+//! the calls of the .wasm, and the planted copy of the module counts its own (`planted`).
 //!
 //! Some exchanges do a little more than the others: they fetch the next lease of tokens,
-//! publish a balance, or find a sign of life due. What most of them do is what counts.
+//! publish a balance, or send a heartbeat that is due. The most frequent result counts.
 
 mod cases;
 pub mod file;

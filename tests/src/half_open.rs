@@ -17,7 +17,7 @@ use crate::{Builder, Envoy, Request, Route, wait};
 /// Where the requests are held that are not delayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// In the filter, which gathers their bodies.
+    /// In the filter, which buffers their bodies.
     Gathered,
     /// At an upstream that does not answer.
     Upstream,

@@ -1,5 +1,5 @@
-//! A load whose numbers are known, for policies that have all capabilities: each is counted
-//! by who sends, and not by the filter.
+//! A load with known numbers, for policies that have all capabilities. The senders count,
+//! not the filter.
 
 use std::time::Duration;
 

@@ -100,7 +100,7 @@ pub fn write_table(page: &str, name: &str, table: &str) -> Result<()> {
     Ok(())
 }
 
-/// The table that stands there.
+/// The current table.
 pub fn table_of(page: &str, name: &str) -> Result<String> {
     let text = fs::read_to_string(repo::path(page))?;
     let (begin, end) = marks(name);

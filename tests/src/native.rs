@@ -84,7 +84,7 @@ pub async fn governed(upstreams: &[Upstream], spec: &Value) -> Result<Envoy> {
     Envoy::start(&bootstrap).await
 }
 
-/// The same reply, more often than any test asks for it.
+/// The same reply, more often than any test needs it.
 pub fn many(reply: &Reply) -> impl Iterator<Item = Reply> {
     std::iter::repeat_n(reply.clone(), 100_000)
 }

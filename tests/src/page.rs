@@ -1,6 +1,6 @@
-//! The commands that a page of the documentation shows, in order: what is in ```` ```sh ````
-//! blocks, in indented blocks, and behind `$` in ```` ```console ```` blocks, with what these
-//! print. `scene` runs all of them.
+//! The commands of a documentation page, in order: the content of ```` ```sh ```` blocks
+//! and of indented blocks, and the commands after `$` in ```` ```console ```` blocks with
+//! their output. `scene` runs all of them.
 //!
 //! In expected output `...` on a line of its own stands for any number of lines, `…` within a
 //! line for any text, such as a date or an id.

@@ -1,5 +1,5 @@
-//! The storm for which `examples/retry-storm` has classes: paying clients who come as
-//! ever, and batch clients of whom there are too many for a while.
+//! The overload for which `examples/retry-storm` has classes: paying clients with their
+//! usual load, and for a while too many batch clients.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,9 +25,9 @@ pub struct Parts {
 /// The two classes of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
-    /// Who must not notice.
+    /// Clients that must not notice the storm.
     Paying,
-    /// Who has time.
+    /// Clients that can wait.
     Batch,
 }
 

@@ -30,7 +30,7 @@ pub use reply::Reply;
 /// One request as it arrived. Recorded when its headers arrive and completed
 /// while its body does.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct RecordedRequest {
     /// Number of the connection it came on, from 0.
     pub connection: u64,
     /// Method.
@@ -39,7 +39,7 @@ pub struct Seen {
     pub path: String,
     /// Protocol version.
     pub version: http::Version,
-    /// The host that is asked for: `Host` or `:authority`.
+    /// The host of the request: `Host` or `:authority`.
     pub authority: String,
     /// Headers.
     pub headers: Fields,
@@ -77,7 +77,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Log {
     forgotten: usize,
-    requests: Vec<Seen>,
+    requests: Vec<RecordedRequest>,
 }
 
 #[derive(Debug)]
@@ -86,7 +86,7 @@ struct Script {
     replies: VecDeque<Reply>,
 }
 
-impl Seen {
+impl RecordedRequest {
     /// The first value of a header, as text.
     pub fn header(&self, name: &str) -> Option<String> {
         field(&self.headers, name)
@@ -145,19 +145,23 @@ impl Upstream {
     }
 
     /// Every request so far, in order of arrival.
-    pub fn requests(&self) -> Vec<Seen> {
+    pub fn requests(&self) -> Vec<RecordedRequest> {
         lock(&self.state.seen).requests.clone()
     }
 
     /// The requests whose path starts with `prefix`.
-    pub fn requests_under(&self, prefix: &str) -> Vec<Seen> {
+    pub fn requests_under(&self, prefix: &str) -> Vec<RecordedRequest> {
         let mut requests = self.requests();
         requests.retain(|seen| seen.path.starts_with(prefix));
         requests
     }
 
     /// Waits until `count` requests have come, complete or not.
-    pub async fn wait_for_requests(&self, count: usize, timeout: Duration) -> Result<Vec<Seen>> {
+    pub async fn wait_for_requests(
+        &self,
+        count: usize,
+        timeout: Duration,
+    ) -> Result<Vec<RecordedRequest>> {
         wait::until(&format!("{count} upstream requests"), timeout, || {
             Some(self.requests()).filter(|seen| seen.len() >= count)
         })
@@ -179,13 +183,13 @@ impl Drop for Upstream {
 }
 
 impl State {
-    fn record(&self, seen: Seen) -> usize {
+    fn record(&self, seen: RecordedRequest) -> usize {
         let mut log = lock(&self.seen);
         log.requests.push(seen);
         log.forgotten + log.requests.len() - 1
     }
 
-    fn update(&self, number: usize, change: impl FnOnce(&mut Seen)) {
+    fn update(&self, number: usize, change: impl FnOnce(&mut RecordedRequest)) {
         let mut log = lock(&self.seen);
         let index = number.checked_sub(log.forgotten);
         if let Some(seen) = index.and_then(|i| log.requests.get_mut(i)) {
@@ -220,7 +224,7 @@ async fn connection(mut stream: TcpStream, number: u64, state: Arc<State>) {
     }
     let service = service_fn(|request| serve(state.clone(), number, request));
     // An error here is a connection that a client or a script broke off; the
-    // request it concerns says so in `Seen::broken` or in the client's result.
+    // request it concerns says so in `RecordedRequest::broken` or in the client's result.
     let _ = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), service)
         .await;
@@ -259,7 +263,7 @@ async fn serve(
         (None, Some(host)) => String::from_utf8_lossy(host.as_bytes()).into_owned(),
         (None, None) => String::new(),
     };
-    let seen = Seen {
+    let seen = RecordedRequest {
         connection,
         method: head.method.to_string(),
         path: path.clone(),
@@ -300,7 +304,12 @@ fn is_host(text: &str) -> bool {
     text.chars().all(is_fine)
 }
 
-async fn receive(state: Arc<State>, number: usize, mut seen: Seen, mut body: Incoming) -> Seen {
+async fn receive(
+    state: Arc<State>,
+    number: usize,
+    mut seen: RecordedRequest,
+    mut body: Incoming,
+) -> RecordedRequest {
     while let Some(frame) = body.frame().await {
         let now = Instant::now();
         match frame.map(http_body::Frame::into_data) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use btp_tests::client::{h1, raw};
-use btp_tests::mortal::{self, MortalFilter};
+use btp_tests::crashing_filter::{self, CrashingFilter};
 use btp_tests::upstream::Reply;
 use btp_tests::{Builder, EcdsFile, Envoy, Request, Route, Upstream, load, wait};
 use serde_json::{Value, json};
@@ -126,7 +126,7 @@ struct Held {
     workers: Vec<h1::Connection>,
     clients: Vec<raw::Connection>,
     _upstream: Upstream,
-    _filter: MortalFilter,
+    _filter: CrashingFilter,
 }
 
 impl Held {
@@ -162,7 +162,7 @@ impl Held {
             }))
             .cluster("backend", upstream.addr())
             .build()?;
-        let filter = MortalFilter::new()?;
+        let filter = CrashingFilter::new()?;
         filter.replace_in(&mut bootstrap)?;
         let envoy = Envoy::start(&bootstrap).await?;
         let workers = envoy.connection_to_each_worker(Self::WORKERS, FREE).await?;
@@ -219,7 +219,7 @@ impl Held {
     }
 
     async fn kill(&mut self, worker: usize) -> Result<()> {
-        mortal::kill(&mut self.workers[worker], FREE).await
+        crashing_filter::kill(&mut self.workers[worker], FREE).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use btp_tests::client::{h1, raw};
-use btp_tests::mortal::{self, MortalFilter};
+use btp_tests::crashing_filter::{self, CrashingFilter};
 use btp_tests::upstream::Reply;
 use btp_tests::{Bootstrap, Builder, Envoy, Request, Route, Upstream, wait};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ struct Proxy {
     envoy: Envoy,
     upstream: Upstream,
     workers: Vec<h1::Connection>,
-    _filter: MortalFilter,
+    _filter: CrashingFilter,
 }
 
 /// A policy for all routes but one.
@@ -63,7 +63,7 @@ impl Proxy {
             let config = &mut http["http_filters"][0]["typed_config"]["config"];
             config["reload_config"] = json!({"backoff": {"base_interval": reload}});
         })?;
-        let filter = MortalFilter::new()?;
+        let filter = CrashingFilter::new()?;
         filter.replace_in(&mut bootstrap)?;
         Self::run(&bootstrap, upstream, filter, workers as usize).await
     }
@@ -71,7 +71,7 @@ impl Proxy {
     async fn run(
         bootstrap: &Bootstrap,
         upstream: Upstream,
-        filter: MortalFilter,
+        filter: CrashingFilter,
         workers: usize,
     ) -> Result<Self> {
         let envoy = Envoy::start(bootstrap).await?;
@@ -89,7 +89,7 @@ impl Proxy {
     }
 
     async fn kill(&mut self, worker: usize) -> Result<()> {
-        mortal::kill(&mut self.workers[worker], FREE).await
+        crashing_filter::kill(&mut self.workers[worker], FREE).await
     }
 
     /// Kills it, and waits until it has a VM again.
@@ -316,9 +316,9 @@ async fn dead_vm_is_replaced_within(idle: Duration) -> Result<bool> {
         return Ok(false);
     }
     ensure!(!waits.is_finished(), "it did not wait for the idle timeout");
-    ensure!(mortal::is_of_a_dead_vm(&answered), "{answered:?}");
+    ensure!(crashing_filter::is_of_a_dead_vm(&answered), "{answered:?}");
     let waited = waits.await??;
-    ensure!(mortal::is_of_a_dead_vm(&waited), "{waited:?}");
+    ensure!(crashing_filter::is_of_a_dead_vm(&waited), "{waited:?}");
     // Envoy sets a timer from the time its event loop last read, which is a
     // little before the request.
     let slack = Duration::from_secs(1);

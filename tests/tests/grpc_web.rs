@@ -269,7 +269,7 @@ async fn a_call_that_succeeds_is_left_alone() -> Result<()> {
             }
         }
         let seen = upstream.requests();
-        let as_grpc = |it: &&btp_tests::upstream::Seen| it.body == b"\0\0\0\0\x05hello";
+        let as_grpc = |it: &&btp_tests::upstream::RecordedRequest| it.body == b"\0\0\0\0\x05hello";
         ensure!(seen.iter().filter(as_grpc).count() == 8, "{seen:?}");
     }
     Ok(())

@@ -206,7 +206,7 @@ async fn requests_come_and_go_and_the_upstream_never_sees_more() -> Result<()> {
     let delay = Duration::from_millis(5);
     for one in &seen {
         let at = one.headers_at;
-        let open = |other: &&btp_tests::upstream::Seen| {
+        let open = |other: &&btp_tests::upstream::RecordedRequest| {
             let ends = other.complete_at.map(|complete| complete + delay);
             other.headers_at <= at && ends.is_some_and(|ends| ends > at)
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use btp_tests::bootstrap::{cluster, upstream_filtered};
 use btp_tests::client::{h1, raw};
-use btp_tests::mortal::{self, MortalFilter};
+use btp_tests::crashing_filter::{self, CrashingFilter};
 use btp_tests::{Builder, Envoy, Reply, Request, Route, Upstream, wait};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -37,7 +37,7 @@ async fn start(
     mode: &str,
     workers: usize,
     back_off: &str,
-) -> Result<(Envoy, Upstream, MortalFilter)> {
+) -> Result<(Envoy, Upstream, CrashingFilter)> {
     let upstream = Upstream::start().await?;
     let mut backend = cluster("backend", upstream.addr());
     backend["circuit_breakers"] = json!({"thresholds": [{"max_retries": 100_000}]});
@@ -60,7 +60,7 @@ async fn start(
         let config = &mut http["http_filters"][0]["typed_config"]["config"];
         config["reload_config"] = json!({"backoff": {"base_interval": "0.01s"}});
     })?;
-    let filter = MortalFilter::new()?;
+    let filter = CrashingFilter::new()?;
     filter.replace_in(&mut bootstrap)?;
     Ok((Envoy::start(&bootstrap).await?, upstream, filter))
 }
@@ -150,7 +150,9 @@ async fn crashes_give_no_credit() -> Result<()> {
         let mut kills = 0;
         while !clients.is_empty() {
             let worker = &mut workers[kills % WORKERS];
-            worker.send(mortal::deadly(Request::get("/"))).await?;
+            worker
+                .send(crashing_filter::deadly(Request::get("/")))
+                .await?;
             kills += 1;
             let some_live = tokio::time::sleep(PAUSE);
             tokio::pin!(some_live);
@@ -194,7 +196,7 @@ async fn an_exchange_whose_account_is_gone_is_not_tried_again() -> Result<()> {
         (!seen.is_empty()).then_some(())
     })
     .await?;
-    h1::send(addr, mortal::deadly(Request::get("/"))).await?;
+    h1::send(addr, crashing_filter::deadly(Request::get("/"))).await?;
     wait::until_async("a new VM", patience, async || {
         Ok((h1::get(addr, "/fine").await?.status == 200).then_some(()))
     })
@@ -226,9 +228,9 @@ async fn credit_that_the_dead_held_comes_back_on_an_idle_envoy() -> Result<()> {
         let mut workers = envoy.connection_to_each_worker(WORKERS, "/").await?;
         let waiting = hold_on_each_worker(&envoy, path).await?;
         // One dies: what the other holds stays held.
-        mortal::kill(&mut workers[0], "/").await?;
+        crashing_filter::kill(&mut workers[0], "/").await?;
         wait_for_held(&envoy, 1).await?;
-        mortal::kill(&mut workers[1], "/").await?;
+        crashing_filter::kill(&mut workers[1], "/").await?;
         wait_for_held(&envoy, 0).await?;
         drop(waiting);
         // It can be held once more.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use btp_tests::bulk::with_bulk;
 use btp_tests::client::h1;
-use btp_tests::mortal::{self, MortalFilter};
+use btp_tests::crashing_filter::{self, CrashingFilter};
 use btp_tests::{Builder, EcdsFile, Envoy, Request, Route, wait};
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ const VMS: &str = "wasm.envoy.wasm.runtime.v8.active";
 struct Proxy {
     envoy: Envoy,
     file: EcdsFile,
-    filter: MortalFilter,
+    filter: CrashingFilter,
     workers: Vec<h1::Connection>,
 }
 
@@ -44,7 +44,7 @@ fn bulky(status: u16) -> Value {
 }
 
 impl Proxy {
-    async fn start(filter: MortalFilter, plugin: &Value, workers: u32) -> Result<Self> {
+    async fn start(filter: CrashingFilter, plugin: &Value, workers: u32) -> Result<Self> {
         let file = EcdsFile::edited(plugin, false, |config| adapt(config, &filter))?;
         let bootstrap = Builder::new()
             .plugin_from(&file)
@@ -117,7 +117,7 @@ impl Proxy {
     }
 }
 
-fn adapt(config: &mut Value, filter: &MortalFilter) {
+fn adapt(config: &mut Value, filter: &CrashingFilter) {
     let code = &mut config["vm_config"]["code"]["local"]["filename"];
     *code = filter.path().display().to_string().into();
     config["reload_config"] = json!({"backoff": {"base_interval": "0.01s"}});
@@ -125,11 +125,11 @@ fn adapt(config: &mut Value, filter: &MortalFilter) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_short_of_memory_keeps_its_configuration_and_catches_up_by_itself() -> Result<()> {
-    let mut proxy = Proxy::start(MortalFilter::new()?, &version(511), 2).await?;
+    let mut proxy = Proxy::start(CrashingFilter::new()?, &version(511), 2).await?;
     ensure!(proxy.statuses().await? == [511, 511]);
     ensure!(proxy.gauges().await? == [Some(0), Some(0)]);
     let vms = proxy.vms().await?;
-    proxy.command(0, mortal::starving).await?;
+    proxy.command(0, crashing_filter::starving).await?;
     proxy.update(&bulky(512))?;
     proxy.wait_for(&[511, 512]).await?;
     proxy.wait_for_gauges([1, 0]).await?;
@@ -140,7 +140,7 @@ async fn a_worker_short_of_memory_keeps_its_configuration_and_catches_up_by_itse
     proxy.update(&bulky(513))?;
     proxy.wait_for(&[511, 513]).await?;
     ensure!(proxy.gauges().await? == [Some(1), Some(0)]);
-    proxy.command(0, mortal::feeding).await?;
+    proxy.command(0, crashing_filter::feeding).await?;
     proxy.wait_for(&[513, 513]).await?;
     proxy.wait_for_gauges([0, 0]).await?;
     ensure!(proxy.vms().await? == vms);
@@ -149,15 +149,15 @@ async fn a_worker_short_of_memory_keeps_its_configuration_and_catches_up_by_itse
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_update_that_fits_is_taken() -> Result<()> {
-    let mut proxy = Proxy::start(MortalFilter::new()?, &version(511), 2).await?;
+    let mut proxy = Proxy::start(CrashingFilter::new()?, &version(511), 2).await?;
     for worker in 0..2 {
-        proxy.command(worker, mortal::starving).await?;
+        proxy.command(worker, crashing_filter::starving).await?;
     }
     proxy.update(&bulky(512))?;
     proxy.wait_for_gauges([2, 0]).await?;
     ensure!(proxy.statuses().await? == [511, 511]);
     for worker in 0..2 {
-        proxy.command(worker, mortal::feeding).await?;
+        proxy.command(worker, crashing_filter::feeding).await?;
     }
     proxy.update(&version(513))?;
     proxy.wait_for(&[513, 513]).await?;
@@ -171,7 +171,7 @@ async fn the_next_update_that_fits_is_taken() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_that_start_short_of_memory_refuse_requests_until_a_configuration_fits()
 -> Result<()> {
-    let mut proxy = Proxy::start(MortalFilter::starving(2..=4)?, &version(511), 2).await?;
+    let mut proxy = Proxy::start(CrashingFilter::starving(2..=4)?, &version(511), 2).await?;
     ensure!(proxy.statuses().await? == [503, 503]);
     let free = proxy.workers[0].send(Request::get(FREE)).await?;
     ensure!(
@@ -186,10 +186,10 @@ async fn workers_that_start_short_of_memory_refuse_requests_until_a_configuratio
     );
     // The main thread has a VM, too, which answers nobody.
     proxy.wait_for_gauges([0, 3]).await?;
-    proxy.command(0, mortal::feeding).await?;
+    proxy.command(0, crashing_filter::feeding).await?;
     proxy.wait_for(&[511, 503]).await?;
     proxy.wait_for_gauges([0, 2]).await?;
-    proxy.command(1, mortal::feeding).await?;
+    proxy.command(1, crashing_filter::feeding).await?;
     proxy.update(&version(512))?;
     proxy.wait_for(&[512, 512]).await?;
     proxy.wait_for_gauges([0, 1]).await?;
@@ -199,9 +199,9 @@ async fn workers_that_start_short_of_memory_refuse_requests_until_a_configuratio
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_vm_short_of_memory_refuses_requests_until_a_configuration_fits() -> Result<()> {
     // The canary, the main thread and the worker come before it.
-    let mut proxy = Proxy::start(MortalFilter::starving(4..=4)?, &version(511), 1).await?;
+    let mut proxy = Proxy::start(CrashingFilter::starving(4..=4)?, &version(511), 1).await?;
     ensure!(proxy.statuses().await? == [511]);
-    proxy.command(0, mortal::deadly).await?;
+    proxy.command(0, crashing_filter::deadly).await?;
     let told = "it answers every request with 503 until it can";
     wait::until_async("a new VM", PATIENCE, async || {
         proxy.statuses().await?;
@@ -216,19 +216,19 @@ async fn a_new_vm_short_of_memory_refuses_requests_until_a_configuration_fits() 
     })
     .await?;
     ensure!(proxy.statuses().await? == [503]);
-    proxy.command(0, mortal::feeding).await?;
+    proxy.command(0, crashing_filter::feeding).await?;
     proxy.wait_for(&[512]).await?;
     proxy.wait_for_gauges([0, 0]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vm_that_dies_while_it_is_behind_does_not_count_for_good() -> Result<()> {
-    let mut proxy = Proxy::start(MortalFilter::new()?, &version(511), 2).await?;
-    proxy.command(0, mortal::starving).await?;
+    let mut proxy = Proxy::start(CrashingFilter::new()?, &version(511), 2).await?;
+    proxy.command(0, crashing_filter::starving).await?;
     proxy.update(&bulky(512))?;
     proxy.wait_for(&[511, 512]).await?;
     proxy.wait_for_gauges([1, 0]).await?;
-    proxy.command(0, mortal::deadly).await?;
+    proxy.command(0, crashing_filter::deadly).await?;
     // The new VM has the memory that the old one lacked.
     proxy.wait_for(&[512, 512]).await?;
     proxy.wait_for_gauges([0, 0]).await
@@ -238,7 +238,7 @@ async fn a_vm_that_dies_while_it_is_behind_does_not_count_for_good() -> Result<(
 async fn configurations_too_large_together_are_refused_by_the_canary() -> Result<()> {
     // 160 MiB, of which 128 are for requests: one of the large ones fits, and two
     // at once do not.
-    let filter = MortalFilter::rationed(160 * 16)?;
+    let filter = CrashingFilter::rationed(160 * 16)?;
     let mut proxy = Proxy::start(filter, &with_bulk(version(511), 5_000), 2).await?;
     ensure!(proxy.statuses().await? == [511, 511]);
     proxy.update(&with_bulk(version(512), 5_001))?;
@@ -256,11 +256,11 @@ async fn configurations_too_large_together_are_refused_by_the_canary() -> Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vm_that_dies_at_a_request_does_no_harm_to_the_next_update() -> Result<()> {
-    let mut proxy = Proxy::start(MortalFilter::new()?, &version(511), 2).await?;
-    proxy.command(0, mortal::deadly).await?;
+    let mut proxy = Proxy::start(CrashingFilter::new()?, &version(511), 2).await?;
+    proxy.command(0, crashing_filter::deadly).await?;
     proxy.update(&version(512))?;
     proxy.wait_for(&[512, 512]).await?;
-    proxy.command(1, mortal::deadly).await?;
+    proxy.command(1, crashing_filter::deadly).await?;
     proxy.update(&version(513))?;
     proxy.wait_for(&[513, 513]).await?;
     proxy.wait_for_gauges([0, 0]).await
@@ -271,7 +271,7 @@ async fn a_vm_that_dies_at_a_request_does_no_harm_to_the_next_update() -> Result
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vm_that_dies_at_an_update_shows_in_envoys_gauge_and_another_vm_id_cures_it() -> Result<()>
 {
-    let mut proxy = Proxy::start(MortalFilter::new()?, &version(511), 2).await?;
+    let mut proxy = Proxy::start(CrashingFilter::new()?, &version(511), 2).await?;
     let healthy = proxy.vms().await?;
     ensure!(
         healthy == 2 + 2,
@@ -282,7 +282,7 @@ async fn a_vm_that_dies_at_an_update_shows_in_envoys_gauge_and_another_vm_id_cur
         proxy.wait_for(&[status; 2]).await?;
         ensure!(proxy.vms().await? == healthy);
     }
-    proxy.command(0, mortal::dooming).await?;
+    proxy.command(0, crashing_filter::dooming).await?;
     proxy.update(&version(514))?;
     let told = "Failed to configure thread-local Wasm plugin";
     proxy.envoy.wait_for_log(told, PATIENCE).await?;

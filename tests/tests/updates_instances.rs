@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use btp_tests::bootstrap::{PLUGIN_NAME, cluster, upstream_filtered};
 use btp_tests::bulk::with_bulk;
 use btp_tests::client::{h1, raw};
-use btp_tests::mortal::{self, MortalFilter};
+use btp_tests::crashing_filter::{self, CrashingFilter};
 use btp_tests::{Body, Builder, EcdsFile, Envoy, Reply, Request, Route, Upstream, repo, wait};
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn version(status: u16) -> Value {
     policy(&json!({"faultInjection": {"abort": {"httpStatus": status}}}))
 }
 
-fn adapt(config: &mut Value, filter: &MortalFilter) {
+fn adapt(config: &mut Value, filter: &CrashingFilter) {
     let code = &mut config["vm_config"]["code"]["local"]["filename"];
     *code = filter.path().display().to_string().into();
 }
@@ -54,13 +54,13 @@ async fn wait_for_status(connection: &mut h1::Connection, status: u16) -> Result
 struct Two {
     envoy: Envoy,
     files: [EcdsFile; 2],
-    filter: MortalFilter,
+    filter: CrashingFilter,
     connections: [h1::Connection; 2],
 }
 
 impl Two {
     async fn start(second_root: &str) -> Result<Self> {
-        let filter = MortalFilter::new()?;
+        let filter = CrashingFilter::new()?;
         let named = |config: &mut Value, root: &str| {
             adapt(config, &filter);
             config["root_id"] = root.into();
@@ -91,7 +91,7 @@ impl Two {
         wait_for_status(&mut connections[1], 521).await?;
         // Both go on after both have begun.
         wait_for_status(&mut connections[0], 511).await?;
-        let starving = mortal::starving(Request::get("/"));
+        let starving = crashing_filter::starving(Request::get("/"));
         connections[0].send(starving).await?;
         Ok(Self {
             envoy,
@@ -115,7 +115,7 @@ async fn a_listener_never_gets_the_policies_of_another() -> Result<()> {
     wait_for_status(&mut two.connections[0], 503).await?;
     wait_for_stat(&two.envoy, NOT_CONFIGURED, 1).await?;
     wait_for_status(&mut two.connections[1], 521).await?;
-    let feeding = mortal::feeding(Request::get("/"));
+    let feeding = crashing_filter::feeding(Request::get("/"));
     two.connections[1].send(feeding).await?;
     wait_for_status(&mut two.connections[0], 512).await?;
     wait_for_stat(&two.envoy, NOT_CONFIGURED, 0).await?;
@@ -136,7 +136,7 @@ async fn a_listener_with_a_root_id_of_its_own_keeps_its_policies() -> Result<()>
 async fn requests_wait_under_a_configuration_that_is_kept() -> Result<()> {
     let delayed =
         |delay: &str| policy(&json!({"faultInjection": {"delay": {"fixedDelay": delay}}}));
-    let filter = MortalFilter::new()?;
+    let filter = CrashingFilter::new()?;
     let file = EcdsFile::edited(&delayed("600ms"), false, |it| adapt(it, &filter))?;
     let bootstrap = Builder::new()
         .plugin_from(&file)
@@ -144,7 +144,7 @@ async fn requests_wait_under_a_configuration_that_is_kept() -> Result<()> {
         .build()?;
     let envoy = Envoy::start(&bootstrap).await?;
     let get = || h1::get(envoy.addr(), "/");
-    h1::send(envoy.addr(), mortal::starving(Request::get("/"))).await?;
+    h1::send(envoy.addr(), crashing_filter::starving(Request::get("/"))).await?;
     let before = tokio::spawn(h1::get(envoy.addr(), "/"));
     let bulky = with_bulk(delayed("1ms"), BULK);
     file.replace_edited(&bulky, |it| adapt(it, &filter))?;
@@ -159,7 +159,7 @@ async fn requests_wait_under_a_configuration_that_is_kept() -> Result<()> {
     }
     // One waits while the new configuration comes.
     let waiting = tokio::spawn(h1::get(envoy.addr(), "/"));
-    h1::send(envoy.addr(), mortal::feeding(Request::get("/"))).await?;
+    h1::send(envoy.addr(), crashing_filter::feeding(Request::get("/"))).await?;
     wait_for_stat(&envoy, OLDER, 0).await?;
     ensure!(waiting.await??.status == 200);
     let response = get().await?;
@@ -185,7 +185,7 @@ async fn a_worker_that_missed_several_updates_counts_once_and_only_for_the_lates
             spec("held", json!({"delay": {"fixedDelay": "1h"}})),
             spec("all", json!({"abort": {"httpStatus": status}}))]})
     };
-    let filter = MortalFilter::new()?;
+    let filter = CrashingFilter::new()?;
     let file = EcdsFile::edited(&version(511), false, |it| adapt(it, &filter))?;
     let bootstrap = Builder::new()
         .plugin_from(&file)
@@ -203,7 +203,11 @@ async fn a_worker_that_missed_several_updates_counts_once_and_only_for_the_lates
         wait_for_stat(&envoy, "http.main.downstream_rq_active", open).await
     };
     hold().await?;
-    h1::send(envoy.addr(), mortal::starving(Request::get("/free"))).await?;
+    h1::send(
+        envoy.addr(),
+        crashing_filter::starving(Request::get("/free")),
+    )
+    .await?;
     for status in 512..515 {
         let bulky = with_bulk(version(status), BULK);
         file.replace_edited(&bulky, |it| adapt(it, &filter))?;
@@ -217,7 +221,11 @@ async fn a_worker_that_missed_several_updates_counts_once_and_only_for_the_lates
         hold().await?;
     }
     ensure!(envoy.stat(OLDER).await? == Some(1));
-    h1::send(envoy.addr(), mortal::feeding(Request::get("/free"))).await?;
+    h1::send(
+        envoy.addr(),
+        crashing_filter::feeding(Request::get("/free")),
+    )
+    .await?;
     wait::until_async("the newest", PATIENCE, async || {
         Ok((envoy.get("/").await?.status == 514).then_some(()))
     })
@@ -236,7 +244,7 @@ async fn an_upstream_instance_without_a_configuration_refuses_and_is_not_retried
     });
     let mut bootstrap = Builder::new().route(retried).raw_cluster(cluster).build()?;
     // The canary is the first.
-    let filter = MortalFilter::starving(2..=3)?;
+    let filter = CrashingFilter::starving(2..=3)?;
     filter.replace_in(&mut bootstrap)?;
     let envoy = Envoy::start(&bootstrap).await?;
     let mut connection = h1::Connection::open(envoy.addr()).await?;
@@ -253,7 +261,9 @@ async fn an_upstream_instance_without_a_configuration_refuses_and_is_not_retried
             .unwrap_or(0)
             == 0
     );
-    connection.send(mortal::feeding(Request::get("/"))).await?;
+    connection
+        .send(crashing_filter::feeding(Request::get("/")))
+        .await?;
     wait_for_status(&mut connection, 200).await?;
     envoy.assert_vm_alive().await
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use btp_tests::crashing_filter::{self, CrashingFilter};
 use btp_tests::half_open::{BYTES_PER_STREAM, GAUGE, Growth, Held, measure};
-use btp_tests::mortal::{self, MortalFilter};
 use btp_tests::{Builder, Envoy, Request, Route, wait};
 use serde_json::json;
 
@@ -77,13 +77,15 @@ async fn a_vm_that_dies_leaves_no_gauge_behind() -> Result<()> {
         .plugin(&json!({"policies": []}))
         .route(Route::direct("/", 200, "fine"))
         .build()?;
-    let filter = MortalFilter::new()?;
+    let filter = CrashingFilter::new()?;
     filter.replace_in(&mut bootstrap)?;
     let envoy = Envoy::start(&bootstrap).await?;
     ensure!(envoy.get("/").await?.status == 200);
     ensure!(envoy.stat(GAUGE).await? >= Some(LEAST));
-    let killed = envoy.send(mortal::deadly(Request::get("/"))).await?;
-    ensure!(mortal::is_of_a_dead_vm(&killed), "{killed:?}");
+    let killed = envoy
+        .send(crashing_filter::deadly(Request::get("/")))
+        .await?;
+    ensure!(crashing_filter::is_of_a_dead_vm(&killed), "{killed:?}");
     wait::until_async("a new VM in its place", PATIENCE, async || {
         Ok((envoy.get("/").await?.status == 200).then_some(()))
     })

@@ -1,5 +1,5 @@
-//! The order of the rooms, as a test: no two modules import each other but
-//! parent and child, and in the engine every import goes down to a lower floor.
+//! The architecture as a test: no two modules import each other except parent and child,
+//! and in the engine every import goes down to a lower floor.
 //!
 //! Imports are read from the source: `use` and qualified paths, resolved
 //! through `crate`, `self`, `super`, re-exports, renames and globs to the

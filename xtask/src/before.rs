@@ -22,7 +22,7 @@ pub(crate) fn filter(project: &Project) -> Result<Option<PathBuf>> {
     }
     if !has_commit(project) {
         let deepen = ["fetch", "--quiet", "--unshallow"];
-        let deepened = sh::answers(project.command("git").args(deepen));
+        let deepened = sh::succeeds(project.command("git").args(deepen));
         if !deepened || !has_commit(project) {
             println!("commit {COMMIT} is not in this clone's history");
             return Ok(None);
@@ -55,5 +55,5 @@ pub(crate) fn filter(project: &Project) -> Result<Option<PathBuf>> {
 
 fn has_commit(project: &Project) -> bool {
     let commit = format!("{COMMIT}^{{commit}}");
-    sh::answers(project.command("git").args(["cat-file", "-e", &commit]))
+    sh::succeeds(project.command("git").args(["cat-file", "-e", &commit]))
 }

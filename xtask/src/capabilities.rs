@@ -30,7 +30,7 @@ const END: &str = "}";
 /// Columns of a copy.
 const WIDTH: usize = 100;
 
-/// An export that is not asked for as a callback.
+/// An export that is not listed as a callback.
 const NO_CALLBACK: &str = "proxy_on_memory_allocate";
 
 /// A file as it is, and as it should be.

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crate::builds::Build;
 use crate::compose::{self, Outcome};
 use crate::project::Project;
-use crate::real_envoy::Bench;
+use crate::real_envoy::TestEnv;
 use crate::{before, capabilities as list, deny, docs, envoy, fuzz, prometheus, prose};
 use crate::{files, rate_limit_service, reproducible, sh, test_files, toolchain, wasm, wasm_tests};
 
@@ -28,12 +28,12 @@ pub(crate) fn test(
     filter: Option<&str>,
 ) -> Result<()> {
     let start = Instant::now();
-    let mut bench = prepare(project, envoy.unwrap_or(envoy::DEFAULT_VERSION))?;
+    let mut test_env = prepare(project, envoy.unwrap_or(envoy::DEFAULT_VERSION))?;
     let builds = build.as_ref().map_or(Build::ALL, slice::from_ref);
     if envoy.is_some() {
         for build in builds {
-            bench = bench.on(*build);
-            scenarios(project, &bench, filter)?;
+            test_env = test_env.on(*build);
+            scenarios(project, &test_env, filter)?;
         }
         return close("test", start, &[]);
     }
@@ -42,7 +42,7 @@ pub(crate) fn test(
     if filter.is_none() {
         tests_on_wasm32(project)?;
     }
-    let upgrade = on_builds(project, bench, builds, filter)?;
+    let upgrade = on_builds(project, test_env, builds, filter)?;
     if filter.is_some() {
         return close("test", start, &[]);
     }
@@ -63,13 +63,13 @@ pub(crate) fn check(project: &Project) -> Result<()> {
         "run `cargo test -p btp-tests --lib`",
         || sh::show(&mut project.cargo(["test", "-p", "btp-tests", "--lib"])),
     )?;
-    let bench = prepare(project, envoy::DEFAULT_VERSION)?;
+    let test_env = prepare(project, envoy::DEFAULT_VERSION)?;
     sh::step(
         "smoke test on a real Envoy",
         "the log of Envoy is above",
         || {
             sh::show(
-                bench
+                test_env
                     .tests(project)?
                     .args(["--test", "smoke", "--test", "scenarios"]),
             )
@@ -86,7 +86,7 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
     clippy(project)?;
     english(project)?;
     let advisories = dependencies(project)?;
-    let bench = prepare(project, envoy::DEFAULT_VERSION)?;
+    let test_env = prepare(project, envoy::DEFAULT_VERSION)?;
     size(project)?;
     capabilities(project)?;
     reproducible(project)?;
@@ -94,7 +94,7 @@ pub(crate) fn ci(project: &Project) -> Result<()> {
     service_tests(project, None)?;
     linter_tests(project)?;
     tests_on_wasm32(project)?;
-    let upgrade = on_builds(project, bench, Build::ALL, None)?;
+    let upgrade = on_builds(project, test_env, Build::ALL, None)?;
     let compose = compose_test(project)?;
     api_docs(project)?;
     site(project)?;
@@ -151,10 +151,10 @@ fn english(project: &Project) -> Result<()> {
     )
 }
 
-fn prepare(project: &Project, version: &str) -> Result<Bench> {
+fn prepare(project: &Project, version: &str) -> Result<TestEnv> {
     let name = format!("build, and Envoy {version}");
     sh::step(&name, "the lines above say what is missing", || {
-        Bench::prepare(project, version)
+        TestEnv::prepare(project, version)
     })
 }
 
@@ -241,14 +241,14 @@ fn tests_on_wasm32(project: &Project) -> Result<()> {
 /// upgrade, which is about the .wasm alone.
 fn on_builds(
     project: &Project,
-    mut bench: Bench,
+    mut test_env: TestEnv,
     builds: &[Build],
     filter: Option<&str>,
 ) -> Result<Outcome> {
     let mut upgrade = Outcome::Passed;
     for build in builds {
-        bench = bench.on(*build);
-        let outcome = real_envoy_tests(project, &bench, filter)?;
+        test_env = test_env.on(*build);
+        let outcome = real_envoy_tests(project, &test_env, filter)?;
         if *build == Build::Wasm {
             upgrade = outcome;
         }
@@ -258,14 +258,18 @@ fn on_builds(
 
 /// All that there are for the build at hand; without the history of the repository,
 /// all but that of an upgrade.
-fn real_envoy_tests(project: &Project, bench: &Bench, filter: Option<&str>) -> Result<Outcome> {
-    let (version, build) = (&bench.envoy().version, bench.build());
+fn real_envoy_tests(
+    project: &Project,
+    test_env: &TestEnv,
+    filter: Option<&str>,
+) -> Result<Outcome> {
+    let (version, build) = (&test_env.envoy().version, test_env.build());
     let name = format!("tests on a real Envoy {version} with the {}", build.name());
     sh::step(
         &name,
         "the log of Envoy is above; `cargo xtask test NAME` repeats one test",
         || {
-            let mut tests = bench.tests(project)?;
+            let mut tests = test_env.tests(project)?;
             rate_limit_service::provide(project, &mut tests)?;
             prometheus::provide(project, &mut tests)?;
             let mut skipped = build.left_out();
@@ -293,11 +297,11 @@ fn real_envoy_tests(project: &Project, bench: &Bench, filter: Option<&str>) -> R
     )
 }
 
-fn scenarios(project: &Project, bench: &Bench, filter: Option<&str>) -> Result<()> {
-    let (version, build) = (&bench.envoy().version, bench.build().name());
+fn scenarios(project: &Project, test_env: &TestEnv, filter: Option<&str>) -> Result<()> {
+    let (version, build) = (&test_env.envoy().version, test_env.build().name());
     let name = format!("scenario tables on a real Envoy {version} with the {build}");
     sh::step(&name, "the log of Envoy is above", || {
-        let mut tests = bench.tests(project)?;
+        let mut tests = test_env.tests(project)?;
         sh::show(tests.args(["--test", "scenarios"]).args(filter))
     })
 }

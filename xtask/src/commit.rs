@@ -1,4 +1,4 @@
-//! Which commit the sources are at: what is built of them says so.
+//! The commit of the sources, which built files contain.
 
 use std::env;
 use std::fs;
@@ -7,8 +7,7 @@ use std::process::Command;
 
 use crate::sh;
 
-/// The variable in which the compiler gets it, and in which whoever builds without a
-/// repository can hand it in.
+/// The variable in which the compiler gets it. A build without a repository can set it.
 pub(crate) const VARIABLE: &str = "BTP_COMMIT";
 
 /// What is built.

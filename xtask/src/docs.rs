@@ -1,8 +1,8 @@
-//! The pages that people read: checked, and made into a site with search.
+//! The documentation pages: checked, and made into a site with search.
 //!
-//! docs/SUMMARY.md says which pages the site has and in which order, docs/book.toml how
-//! mdBook sets them. Pages link to each other and to files as they lie in the repository;
-//! what mdBook gets is a copy in which these links lead to the same thing on the site.
+//! docs/SUMMARY.md lists the pages of the site in order, and docs/book.toml has mdBook's
+//! settings. Pages link to each other and to files by their paths in the repository; mdBook
+//! gets a copy in which these links lead to the same place on the site.
 
 mod built;
 mod copy;

@@ -1,8 +1,8 @@
-//! What the built dynamic module must be: a shared object that Envoy can load, that
-//! needs nothing else, and that can unwind.
+//! Checks of the built dynamic module: a shared object that Envoy can load, that needs
+//! nothing else, and that can unwind.
 //!
-//! Envoy says little of a module that it cannot load, and nothing before it runs; a
-//! module without unwinding tables would take it down. So the file is read here.
+//! Envoy reports little about a module that it cannot load, and nothing before it runs; a
+//! module without unwinding tables would end it. So the file is checked here.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,13 +1,11 @@
 //! The last step of the filter's build: which callbacks Envoy sees.
 //!
-//! The SDK exports every `proxy_on_*` callback of the ABI. The adapter answers
-//! those that the filter uses itself, as `btp_on_*`; here each takes the place
-//! of the SDK's export of that name. The others are not exported at all,
-//! because Envoy enters the VM for every export that it finds. What nobody
-//! reaches any more is left out of the file, and so are the hostcalls that only
-//! the SDK's dispatcher would make, so that nobody has to allow them
-//! (`capability_restriction_config`). And the file gets a section that says which version
-//! it is.
+//! The SDK exports every `proxy_on_*` callback of the ABI. The adapter implements those
+//! that the filter uses itself, as `btp_on_*`; here each replaces the SDK's export of that
+//! name. The others are not exported at all, because Envoy enters the VM for every export
+//! that it finds. Unreachable code is left out of the file, and so are the hostcalls that
+//! only the SDK's dispatcher would make, so that no configuration has to allow them
+//! (`capability_restriction_config`). The file also gets a section with its version.
 
 use anyhow::{Context, Result, bail};
 use walrus::{ExportId, FunctionId, Import, ImportKind, Module, ModuleConfig, RawCustomSection};
@@ -34,8 +32,8 @@ const REQUIRED: &[&str] = &[
     "proxy_on_memory_allocate",
 ];
 
-/// Hostcalls of default methods of the SDK's contexts. The filter has no such
-/// context, but the linker keeps their tables; whoever makes such a call traps.
+/// Hostcalls of default methods of the SDK's contexts. The filter has no such context, but
+/// the linker keeps their tables; a call of them traps.
 const UNUSED: &[&str] = &[
     "proxy_call_foreign_function",
     "proxy_dequeue_shared_queue",

@@ -1,4 +1,4 @@
-//! Files that are built: how large they are, and how they get to their place.
+//! Built files: their sizes, and copying them to their places.
 
 use std::fs;
 use std::path::Path;

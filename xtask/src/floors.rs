@@ -1,6 +1,6 @@
-//! What the benchmarks need beside the filter: filters that do nothing, one for each build
-//! of ours and with its profile, and one that makes the hostcalls of the .wasm and nothing
-//! else, to compare with; and valgrind.
+//! The programs that the benchmarks compare the filter with: filters that do nothing, one
+//! for each build of ours and with its profile, one that makes the hostcalls of the .wasm
+//! and nothing else; and valgrind.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -44,7 +44,7 @@ struct Figures {
     edges: Option<u64>,
 }
 
-/// What is asked for.
+/// The options of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish<'a> {
     /// The target; all of them if there is none.

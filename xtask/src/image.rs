@@ -16,8 +16,8 @@ use crate::{packages, sh};
 /// The Debian release in the image; its C library is new enough for Envoy.
 const SUITE: &str = "bookworm";
 
-/// What no running program reads.
-const BALLAST: &[&str] = &[
+/// Files that no running program reads: the image does without them.
+const EXCLUDED: &[&str] = &[
     "./var/cache/apt/archives/*.deb",
     "./var/lib/apt/lists",
     "./usr/share/doc",
@@ -29,7 +29,7 @@ const BALLAST: &[&str] = &[
 /// Makes sure that the engine has the image for this Envoy; returns its name.
 pub(crate) fn prepare(project: &Project, envoy: &Envoy) -> Result<String> {
     let image = format!("envoyproxy/envoy:v{}", envoy.version);
-    if sh::answers(project.command("docker").args(["image", "inspect", &image])) {
+    if sh::succeeds(project.command("docker").args(["image", "inspect", &image])) {
         return Ok(image);
     }
     if sh::run(project.command("docker").args(["pull", "--quiet", &image])).is_err() {
@@ -84,7 +84,7 @@ fn root_file_system(project: &Project, context: &Path) -> Result<()> {
     )?;
     let unfinished = context.join("rootfs.tar.new");
     let mut tar = project.command("tar");
-    tar.args(BALLAST.iter().map(|path| format!("--exclude={path}")));
+    tar.args(EXCLUDED.iter().map(|path| format!("--exclude={path}")));
     sh::run(
         tar.arg("--create")
             .arg("--file")

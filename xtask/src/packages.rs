@@ -1,8 +1,8 @@
 //! Packages of the Linux distribution.
 //!
-//! Root (a container, CI, a fresh build machine) and `--install` get missing
-//! packages installed. Anybody else is shown the command: nobody's laptop is
-//! changed unasked. What would start a service is unpacked under target/ instead.
+//! As root (a container, CI, a fresh build machine) or with `--install`, missing packages
+//! are installed. Otherwise the command is only shown: no laptop is changed unasked.
+//! Packages that would start a service are unpacked under target/ instead.
 
 use std::fs;
 use std::path::Path;

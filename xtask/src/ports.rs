@@ -1,4 +1,4 @@
-//! The ports that the demo serves at: asked for before minutes are spent on building.
+//! The ports of the demo: checked before minutes are spent on building.
 
 use std::env;
 use std::io;

@@ -23,8 +23,8 @@ pub(crate) fn provide(project: &Project, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// A program that is installed, or that of Debian's package. To install the package would
-/// start a service and ask for ten others, so it is unpacked under target/ only.
+/// An installed program, or the one of Debian's package. An installation of the package
+/// would start a service and ten other packages, so it is only unpacked under target/.
 fn program(project: &Project, name: &str) -> Result<PathBuf> {
     if let Some(program) = sh::which(name) {
         return Ok(program);

@@ -1,5 +1,5 @@
-//! The linter of the English that people read: a workspace of its own, as only this should
-//! wait for it to be compiled.
+//! The linter of the English in pages, messages and comments: a workspace of its own, so
+//! that no other command waits for it to be compiled.
 
 use std::path::{self, PathBuf};
 use std::process::Command;

@@ -14,7 +14,7 @@ use crate::project::Project;
 use crate::{floors, module, ports, prometheus, sh};
 
 /// What a program that drives a real Envoy needs.
-pub(crate) struct Bench {
+pub(crate) struct TestEnv {
     envoy: Envoy,
     built: Built,
     build: Build,
@@ -63,10 +63,10 @@ impl Part {
     }
 }
 
-impl Bench {
+impl TestEnv {
     /// Builds the filter and finds the wanted Envoy.
-    pub(crate) fn prepare(project: &Project, version: &str) -> Result<Bench> {
-        Ok(Bench {
+    pub(crate) fn prepare(project: &Project, version: &str) -> Result<TestEnv> {
+        Ok(TestEnv {
             built: built::build(project)?,
             envoy: envoy::find(project, version)?,
             build: Build::Wasm,
@@ -74,7 +74,7 @@ impl Bench {
     }
 
     /// The same with another build of the filter in Envoy.
-    pub(crate) fn on(mut self, build: Build) -> Bench {
+    pub(crate) fn on(mut self, build: Build) -> TestEnv {
         self.build = build;
         self
     }
@@ -91,13 +91,13 @@ impl Bench {
 
     /// `cargo test -p btp-tests`, to be completed by the caller.
     pub(crate) fn tests(&self, project: &Project) -> Result<Command> {
-        let mut tests = self.equip(project.cargo(["test", "-p", "btp-tests"]));
+        let mut tests = self.with_env(project.cargo(["test", "-p", "btp-tests"]));
         tests.env("BTP_MODULE_PLANTED", module::planted(project)?);
         floors::provide(project, &mut tests)?;
         Ok(tests)
     }
 
-    fn equip(&self, mut command: Command) -> Command {
+    fn with_env(&self, mut command: Command) -> Command {
         command
             .env("ENVOY", &self.envoy.path)
             .env("ENVOY_VERSION", &self.envoy.version)
@@ -123,9 +123,16 @@ pub(crate) fn demo(
     if !once {
         ports::are_free()?;
     }
-    let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?.on(build);
-    let mut demo =
-        bench.equip(project.cargo(["run", "--quiet", "-p", "btp-tests", "--bin", "demo", "--"]));
+    let test_env = TestEnv::prepare(project, envoy::DEFAULT_VERSION)?.on(build);
+    let mut demo = test_env.with_env(project.cargo([
+        "run",
+        "--quiet",
+        "-p",
+        "btp-tests",
+        "--bin",
+        "demo",
+        "--",
+    ]));
     if once {
         demo.arg("--once");
     }
@@ -138,7 +145,7 @@ pub(crate) fn demo(
 /// Measures, and writes tables and plots into the docs from what was measured: everything,
 /// or these parts of it.
 pub(crate) fn bench(project: &Project, parts: &[Part], rounds: Option<u64>) -> Result<()> {
-    let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
+    let test_env = TestEnv::prepare(project, envoy::DEFAULT_VERSION)?;
     let parts = if parts.is_empty() {
         Part::value_variants()
     } else {
@@ -146,7 +153,7 @@ pub(crate) fn bench(project: &Project, parts: &[Part], rounds: Option<u64>) -> R
     };
     let (own, others): (Vec<&Part>, Vec<&Part>) = parts.iter().partition(|it| it.is_of_bench());
     if !own.is_empty() {
-        let mut command = bench.equip(tool(project, "bench"));
+        let mut command = test_env.with_env(tool(project, "bench"));
         floors::provide(project, &mut command)?;
         command.arg("--").args(own.iter().map(|it| it.name()));
         if let Some(rounds) = rounds {
@@ -156,7 +163,7 @@ pub(crate) fn bench(project: &Project, parts: &[Part], rounds: Option<u64>) -> R
     }
     for part in others {
         let binary = part.name().replace('-', "_");
-        let mut command = bench.equip(tool(project, &binary));
+        let mut command = test_env.with_env(tool(project, &binary));
         if *part == Part::Observe {
             prometheus::provide(project, &mut command)?;
         }
@@ -167,7 +174,7 @@ pub(crate) fn bench(project: &Project, parts: &[Part], rounds: Option<u64>) -> R
 
 /// Attacks an Envoy for so many minutes, and writes docs/RELIABILITY.md.
 pub(crate) fn campaign(project: &Project, minutes: u64, seed: Option<u64>) -> Result<()> {
-    let bench = Bench::prepare(project, envoy::DEFAULT_VERSION)?;
+    let test_env = TestEnv::prepare(project, envoy::DEFAULT_VERSION)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let seed = seed.unwrap_or(now.as_secs());
     let date = sh::read(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]))?;
@@ -176,7 +183,7 @@ pub(crate) fn campaign(project: &Project, minutes: u64, seed: Option<u64>) -> Re
             .command("git")
             .args(["describe", "--always", "--dirty"]),
     )?;
-    let mut campaign = bench.equip(tool(project, "campaign"));
+    let mut campaign = test_env.with_env(tool(project, "campaign"));
     campaign.args(["--", &minutes.to_string(), &seed.to_string()]);
     sh::show(campaign.args([date.trim(), commit.trim()]))
 }
@@ -198,11 +205,11 @@ fn tool(project: &Project, binary: &str) -> Command {
 pub(crate) fn versions(project: &Project, release: Option<&str>) -> Result<()> {
     let all = envoy::VERSIONS.iter().copied();
     for version in all.filter(|it| release.is_none_or(|release| release == *it)) {
-        let mut bench = Bench::prepare(project, version)?;
+        let mut test_env = TestEnv::prepare(project, version)?;
         for build in Build::ALL {
-            bench = bench.on(*build);
+            test_env = test_env.on(*build);
             let arguments = ["run", "--quiet", "-p", "btp-tests", "--bin", "versions"];
-            sh::show(&mut bench.equip(project.cargo(arguments)))?;
+            sh::show(&mut test_env.with_env(project.cargo(arguments)))?;
         }
     }
     Ok(())

@@ -88,7 +88,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|it| it == text.as_bytes())
 }
 
-/// Where two files differ, and what stands there.
+/// Where two files differ, and the bytes there.
 fn difference(one: &[u8], other: &[u8]) -> Option<String> {
     if one == other {
         return None;

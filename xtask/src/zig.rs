@@ -78,7 +78,7 @@ fn program(project: &Project) -> Result<PathBuf> {
     let program = folder.join(WHEEL.program);
     if !program.is_file() {
         eprintln!("fetching Zig {VERSION} from PyPI, to link with (about 100 MB)");
-        wheels::unpack(project, &WHEEL, &folder, answers).with_context(|| {
+        wheels::unpack(project, &WHEEL, &folder, check_version).with_context(|| {
             format!("cannot fetch Zig {VERSION}: point $ZIG to a binary of that release")
         })?;
     }
@@ -89,7 +89,7 @@ fn folder(project: &Project) -> PathBuf {
     project.target.join("tools").join(format!("zig-{VERSION}"))
 }
 
-fn answers(program: &Path) -> Result<()> {
+fn check_version(program: &Path) -> Result<()> {
     let version = sh::read(Command::new(program).arg("version"))?;
     if version.trim() != VERSION {
         bail!("it says it is {}", version.trim());

@@ -1,5 +1,5 @@
-//! Which policies apply where: the Gateway that each connection manager stands for, and
-//! the policy of each of its routes.
+//! Which policies apply where: the Gateway of each connection manager, and the policy of
+//! each of its routes.
 
 mod l4;
 mod place;

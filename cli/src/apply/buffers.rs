@@ -1,5 +1,5 @@
-//! How large a body Envoy holds of a request: what is larger is neither gathered by the
-//! filter nor sent again by Envoy's router.
+//! How large a request body Envoy holds. The filter cannot buffer a larger one, and Envoy's
+//! router cannot send it again.
 
 use btp_policy::Code;
 use btp_policy::node::{Node, Value};
@@ -35,7 +35,7 @@ pub(crate) fn held(route: Option<&Node>, listener: Option<&Node>) -> (u64, &'sta
 }
 
 /// Policies that let pass larger bodies than Envoy holds, where the filter is set up.
-/// Where it is not yet, `btp apply` sees to it.
+/// Where it is not yet, `btp apply` changes it.
 pub(crate) fn too_small(config: &Config, model: &Model, effective: &[Effective]) -> Vec<Unwise> {
     let mut found = Vec::new();
     for it in effective {

@@ -1,5 +1,5 @@
-//! The spec of each effective policy, merged where it says so, what it governs,
-//! and where each field of it is in force.
+//! The spec of each effective policy, merged where a policy sets `mergeType`, with its
+//! routes and the place where each field is in force.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,7 +59,7 @@ pub(crate) struct Effective {
     pub(crate) placements: Vec<Placement>,
     /// What was in the configuration and was replaced.
     pub(crate) replaced: Vec<String>,
-    /// What stood in a route and did not.
+    /// What a route had and no longer has.
     pub(crate) kept: Vec<Kept>,
     /// What else is worth a line.
     pub(crate) notes: Vec<String>,
@@ -73,7 +73,7 @@ pub(crate) struct Kept {
     pub(crate) route: RouteId,
     /// The field, below `spec`.
     pub(crate) field: String,
-    /// Where the value stands in the route, and the value.
+    /// The path of the value in the route, and the value.
     pub(crate) value: Replaced,
 }
 
@@ -163,7 +163,7 @@ pub(crate) fn all(
     found
 }
 
-/// A spec, and the rules that it has beside what stands in it.
+/// A spec, and the rules beside its own fields.
 struct Whole {
     spec: Node,
     added_rules: Vec<(&'static str, Vec<Node>)>,
@@ -366,7 +366,7 @@ impl Effective {
         lines
     }
 
-    /// Adds what no field asks for and some need: a line for each value.
+    /// Adds the values that no field sets but some fields need: a line for each value.
     fn add_beside(&self, scope: Scope, lines: &mut Vec<Line>) {
         let fields = lines.len();
         for it in self.placements.iter().filter(|it| it.concerns(scope)) {

@@ -1,5 +1,5 @@
-//! The filter in a connection manager: which policies it is given, how many
-//! instances there are, and their places.
+//! The filter in a connection manager: its policies, the number of instances, and their
+//! places.
 
 mod insert;
 mod metadata;
@@ -32,7 +32,7 @@ pub(crate) struct Contents<'a> {
     pub(crate) root_id: String,
     /// What is known beforehand of the routes in front of the router.
     pub(crate) attachment: Option<Node>,
-    /// Whether bodies are gathered.
+    /// Whether bodies are buffered.
     pub(crate) gathers: bool,
     /// Whether access logs are told of decisions.
     pub(crate) access_log: bool,
@@ -44,7 +44,7 @@ pub(crate) struct Instance {
     pub(crate) name: String,
     /// What Envoy tells its configuration from others by.
     pub(crate) root_id: String,
-    /// Its place in `http_filters`; `None`: it stands behind the router.
+    /// Its index in `http_filters`; `None`: behind the router.
     pub(crate) place: Option<usize>,
     pub(crate) why: Why,
     pub(crate) groups: Vec<Group>,
@@ -53,8 +53,8 @@ pub(crate) struct Instance {
     pub(crate) config: Node,
     /// The name of the file that holds it, if it has one.
     pub(crate) file: String,
-    /// The filter right in front of it that it needs, or in front of the router if it
-    /// stands behind that.
+    /// The filter that must be right in front of it, or in front of the router if the
+    /// instance is behind the router.
     pub(crate) front: Option<Node>,
 }
 
@@ -180,7 +180,7 @@ impl Already {
     }
 }
 
-/// Prints as a predicate whose subject is what it stands in.
+/// Prints as a predicate whose subject is the owner of the list.
 impl fmt::Display for Already {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { build, list } = self;

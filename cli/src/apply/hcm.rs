@@ -1,7 +1,7 @@
-//! What an HTTP connection manager must be set to for policies to hold: an
-//! address that clients cannot choose, paths in one spelling, an end to idle
-//! streams, and hosts that a redirect may echo. All of it is Envoy's to do and
-//! off by default, and nothing fails without it: hence warnings.
+//! Settings of an HTTP connection manager that policies rely on: an address that clients
+//! cannot choose, paths in one spelling, an end to idle streams, and hosts that a redirect
+//! may echo. Envoy enforces all of these, and all are off by default. Nothing fails without
+//! them, so they are warnings.
 
 mod labels;
 mod modules;
@@ -97,8 +97,8 @@ fn hints_by<'a>(
     hints.found
 }
 
-/// What is unwise under the policies that stand in the configuration itself,
-/// in the instances of the filter.
+/// Warnings about the connection manager for policies that the configuration itself
+/// contains, in instances of the filter.
 pub(crate) fn hints_of_instances(config: &Config, model: &Model) -> Vec<Hint> {
     let mut hints = Hints::new(config);
     for manager in &model.managers {
@@ -288,7 +288,7 @@ impl<'a> Hints<'a> {
     }
 }
 
-/// `domains` of the virtual host that a route stands in.
+/// `domains` of the virtual host that contains a route.
 fn domains_of(route: &RouteEntry) -> Address {
     let mut host = route.address.clone();
     // The way to a route ends with `routes` and its index.

@@ -1,10 +1,9 @@
-//! What was done for a policy: the changes that were made for its fields, and
-//! the instances of the filter that were put in for them.
+//! The record of a run: the changes made for each field of a policy, and the instances of
+//! the filter that were inserted.
 //!
-//! What is in force is not what was asked for, and not what was done either,
-//! but what of it holds in the end: [`Journal::settle`] reads it off the
-//! configuration that the person gets. So a report can claim nothing that is
-//! not there, and a change that another one undoes is found.
+//! A change that was made may still have no effect, because a later change undid it.
+//! [`Journal::settle`] checks each change against the final configuration. So a report
+//! lists only what is in force, and a change that another one undoes is found.
 
 use std::rc::Rc;
 

@@ -1,9 +1,9 @@
-//! What is known beforehand of the routes that requests take in a connection manager:
-//! `attachment` of a plugin configuration. It saves the filter its dearest question.
+//! The routes that requests take in a connection manager, known in advance: `attachment` of
+//! a plugin configuration. It saves the filter its most expensive question.
 //!
-//! It must be sure: all routes stand in the connection manager itself, and each request
-//! takes one of them or is governed by the same policy. What no table of routes takes
-//! whatever it says, `OPTIONS *`, counts as taken: Envoy answers it 404 by itself.
+//! It must be certain: the connection manager itself contains all routes, and each request
+//! takes one of them or has the same policy. `OPTIONS *`, which never matches a route,
+//! counts as matched: Envoy answers it with 404 itself.
 
 use std::fmt;
 

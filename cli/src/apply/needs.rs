@@ -1,5 +1,4 @@
-//! What a spec needs of the filter: which capabilities, where, and room for
-//! bodies.
+//! What a spec requires of the filter: capabilities, positions, and room for bodies.
 
 use btp_policy::Regexes;
 use btp_policy::node::{Node, Value};
@@ -17,15 +16,15 @@ pub(crate) struct Needs {
     pub(crate) capabilities: Vec<Capability>,
     /// Behind it, where every try is seen.
     pub(crate) behind: Vec<Capability>,
-    /// The largest body that is gathered before it goes on.
-    pub(crate) gathers: Option<Gathered>,
+    /// The largest body that is buffered before it goes on.
+    pub(crate) gathers: Option<BufferedBody>,
     /// The largest body that passes and that Envoy must keep, to send it again.
-    pub(crate) resends: Option<Gathered>,
+    pub(crate) resends: Option<BufferedBody>,
 }
 
-/// A body that is gathered, here or by Envoy's router.
+/// A body that is buffered, here or by Envoy's router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Gathered {
+pub(crate) struct BufferedBody {
     /// How large it may be.
     pub(crate) bytes: u64,
     /// The field, below `spec`, that lets it be so large.
@@ -90,7 +89,7 @@ impl Needs {
             )
         });
         let gathers = buffer.as_ref().map(|it| it.mode == BufferMode::Buffer);
-        let largest = buffer.map(|it| Gathered {
+        let largest = buffer.map(|it| BufferedBody {
             bytes: it.largest().get(),
             field: match it.largest() > it.limit {
                 true => "requestBuffer.rules",

@@ -1,5 +1,4 @@
-//! What the person said on the command line, as far as the configuration
-//! depends on it.
+//! The command line options that the configuration depends on.
 
 use btp_policy::scalar::ObjectName;
 
@@ -26,8 +25,8 @@ pub(crate) struct FilterFile {
 pub(crate) struct Options {
     pub(crate) filter: FilterFile,
     pub(crate) gateway: Option<ObjectName>,
-    /// The folder that Envoy will watch plugin configurations in; without it
-    /// they stand in the listeners.
+    /// The folder in which Envoy will watch plugin configurations; without it the listeners
+    /// contain them.
     pub(crate) ecds: Option<String>,
     /// The filters that faults and limits come behind, instead of their usual
     /// places.
@@ -35,7 +34,7 @@ pub(crate) struct Options {
     pub(crate) limits_behind: Option<String>,
     /// The filter's instances tell access logs what they decide.
     pub(crate) access_log: bool,
-    /// Who counts global limits.
+    /// The service that counts global limits.
     pub(crate) rate_limits: Option<Service>,
 }
 

@@ -1,5 +1,5 @@
-//! Where the filter's instances stand among the filters of a connection
-//! manager: in Envoy Gateway's order, unless a person says otherwise.
+//! The places of the filter's instances among the filters of a connection manager: Envoy
+//! Gateway's order, unless the user chooses another one.
 
 use std::fmt;
 
@@ -37,13 +37,13 @@ pub(crate) enum Why {
 /// A place among the filters that are there, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spot {
-    /// How many of them stand in front.
+    /// The number of filters in front.
     pub(crate) place: usize,
     pub(crate) why: Why,
 }
 
-/// Why nothing can stand behind a filter that an option names. Prints as a
-/// predicate whose subject is the option.
+/// Why no filter can be behind a filter that an option names. Prints as a predicate whose
+/// subject is the option.
 #[derive(Debug, PartialEq)]
 pub(crate) struct NoPlaceBehind {
     name: String,
@@ -97,7 +97,7 @@ impl Group {
 /// The place behind the filter `name`.
 ///
 /// # Errors
-/// Nothing can stand there.
+/// No filter can be there.
 pub(crate) fn behind(hcm: &Node, name: &str) -> Result<usize, NoPlaceBehind> {
     let filters = items(hcm, "http_filters");
     let is_meant = |it: &Node| text(it, "name") == Some(name);

@@ -1,8 +1,8 @@
-//! Instances of the filter that do the same: one chain must not delay, count
-//! or answer a request twice.
+//! Instances of the filter that do the same work: one chain must not delay, count or answer
+//! a request twice.
 //!
-//! Seen are the instances whose configuration stands in the listener; one that
-//! comes by `config_discovery` is not.
+//! This sees only instances whose configuration is in the listener, not those that come by
+//! `config_discovery`.
 
 use btp_policy::Code;
 use btp_policy::Position;

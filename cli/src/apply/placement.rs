@@ -51,8 +51,8 @@ pub(crate) enum Effect {
         /// Its place in its list.
         place: usize,
     },
-    /// They would be cut short without this part of the object, which no field asks
-    /// for: it has this value.
+    /// Without this part of the object, the fields would be cut short. No field sets it; it
+    /// has this value.
     Beside { part: String, value: String },
     /// Nothing, and no effect is missing: the reason.
     Nothing(&'static str),
@@ -88,7 +88,7 @@ pub(crate) enum Destination {
     Nothing(&'static str),
 }
 
-/// Where a field is in force, in this scope; else why nothing is to be done.
+/// Where a field is in force, in this scope; else why there is nothing to do.
 pub(crate) fn destinations(
     placements: &[Placement],
     field: &str,
@@ -150,8 +150,8 @@ impl Placement {
         self.fields.iter().filter_map(of).max()
     }
 
-    /// What a report calls it, such as `retry (max_retries)`, and its value, if no
-    /// field asks for it.
+    /// What a report calls it, such as `retry (max_retries)`, and its value, if no field
+    /// sets it.
     pub(crate) fn beside(&self) -> Option<(String, &str)> {
         let Effect::Beside { part, value } = &self.effect else {
             return None;

@@ -1,5 +1,5 @@
-//! Puts policies into a configuration: what is read and checked first, and in
-//! which order the parts of it change.
+//! Puts policies into a configuration: first it reads and checks everything, then it
+//! changes the parts in order.
 
 mod check;
 mod custom_response;
@@ -86,8 +86,8 @@ struct Scene<'a> {
 /// Changes a configuration so that every field of every policy is in force.
 ///
 /// # Errors
-/// Everything that stands in the way; the configuration is useless then.
-/// Files of the configuration come after those of the policies.
+/// All reasons why the policies cannot be applied; the configuration is useless then.
+/// Errors in the configuration's files come after those in the policies.
 pub(crate) fn apply(
     config: &mut Config,
     input: &Input,
@@ -195,7 +195,7 @@ fn notes(
 ) -> Vec<String> {
     let is_module = options.filter.build == Build::Module && inserted.first.is_some();
     let bootstrap = config.files.first().filter(|_| is_module);
-    let said = bootstrap.and_then(|it| runtime::said(&it.node));
+    let said = bootstrap.and_then(|it| runtime::switch_layer(&it.node));
     let off = said.filter(|it| !it.is_on).into_iter();
     let of_module = off.map(|it| {
         format!(

@@ -1,8 +1,8 @@
-//! Redirects without a mode beside other overrides: Envoy does the former, the
-//! filter the latter, and the first rule that matches is to win all the same.
+//! Redirects without a mode beside other overrides. Envoy performs the former, the filter
+//! the latter, and still the first rule that matches must win.
 //!
-//! Envoy's filter is the last that an answer passes. So it sees what our filter
-//! has made of one, and ours never sees what it has made.
+//! Envoy's filter is the last that a response passes. So it sees the responses that our
+//! filter has changed, and ours never sees the result of Envoy's.
 
 use std::collections::BTreeSet;
 

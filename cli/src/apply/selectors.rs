@@ -1,5 +1,5 @@
-//! The conditions of a policy, and the values of dynamic metadata that they read and a
-//! dynamic module cannot.
+//! The conditions of a policy, and the values of dynamic metadata in them that a dynamic
+//! module cannot read.
 
 use btp_policy::Position;
 use btp_policy::spec::{Capability, MetadataCondition, Selector, Spec};
@@ -85,9 +85,9 @@ impl<'a> Found<'a> {
     }
 }
 
-/// A value of dynamic metadata that a dynamic module cannot read by itself, which is
-/// shown only texts, numbers and booleans that stand under a key of a namespace: what
-/// stands under that key is nested, or may be.
+/// A value of dynamic metadata that a dynamic module cannot read by itself. A module can
+/// read only texts, numbers and booleans directly under a key of a namespace; the value
+/// under this key is nested, or may be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Nested {
     namespace: String,

@@ -1,5 +1,5 @@
-//! Policies of Services (`XBackendTrafficPolicy`): which clusters of a configuration these
-//! are, which routes send to them, and where a route's own policy wins.
+//! Policies of Services (`XBackendTrafficPolicy`): their clusters in a configuration, the
+//! routes that send to these, and where a route's own policy wins.
 
 use std::collections::BTreeSet;
 

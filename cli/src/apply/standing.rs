@@ -1,6 +1,6 @@
-//! Where the instances stand: the lines of the report, and a record of it
-//! beside the steps that lead back, so that the next run knows which of them
-//! a person has moved since.
+//! Where the instances are: the lines of the report, and a record of it beside the steps
+//! that restore the object, so that the next run can tell which of them a person has moved
+//! since.
 
 use btp_policy::node::{Node, Value};
 
@@ -23,7 +23,7 @@ const FRONT: &str = "it copies nested dynamic metadata to where the module can r
 /// An instance that has been put somewhere.
 #[derive(Debug)]
 pub(crate) struct Standing {
-    /// What it stands in, for people.
+    /// The object that contains it, for people.
     pub(crate) owner: String,
     pub(crate) list: &'static str,
     pub(crate) name: String,
@@ -40,7 +40,7 @@ pub(crate) struct Kept {
     /// The connection manager.
     manager: Address,
     group: Group,
-    /// How many of the person's own filters stand in front.
+    /// How many of the person's own filters are in front.
     place: usize,
 }
 
@@ -111,7 +111,7 @@ impl Why {
     }
 }
 
-/// Where the instances stand in a connection manager, which has them already.
+/// Where the instances are in a connection manager that has them already.
 pub(crate) fn all(hcm: &Node, owner: &str, instances: &[Instance]) -> Vec<Standing> {
     let filters = items(hcm, "http_filters");
     let router = filters.last().and_then(|it| field(it, "typed_config"));
@@ -223,9 +223,9 @@ impl Kept {
     }
 }
 
-/// How many of the person's filters stand in front of an instance, if it is
-/// no longer between those where it was put. One neighbour may change
-/// without that: a filter was added or taken out.
+/// How many of the person's filters are in front of an instance that is no longer between
+/// its recorded neighbours. One neighbour may change without a move: a filter was added or
+/// removed.
 fn place_if_moved(hcm: &Node, entry: &Node) -> Option<usize> {
     let filters = items(hcm, "http_filters");
     let name = text(entry, "name");

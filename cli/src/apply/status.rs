@@ -1,6 +1,5 @@
-//! What became of each policy over all places of a configuration, in the words
-//! that the filter has for one of them: a policy that lost is as much worth a
-//! line as one that governs.
+//! The status of each policy over all places of a configuration, in the filter's words for
+//! one place: a policy that lost is as much worth a line as one that governs.
 
 use btp_policy::Policy;
 use btp_policy::attach::{Attachments, Condition, Reason, Status};
@@ -64,7 +63,7 @@ pub(crate) fn all(attached: Attached<'_>, policies: &[Policy]) -> Vec<Status> {
     found
 }
 
-/// Why a policy is in force nowhere: who has its targets, or stands in its place.
+/// Why a policy is in force nowhere: the policy that has its targets, or that replaces it.
 pub(crate) fn why_nowhere(status: &Status, policy: &Policy) -> String {
     let lost = status.conditions.iter();
     let lost = lost.filter(|it| matches!(it.reason, Reason::Conflicted | Reason::Overridden));

@@ -1,5 +1,5 @@
-//! Targets that are nowhere in a configuration: a policy that names one is
-//! refused, with the name that may have been meant.
+//! Targets that are missing in a configuration: a policy that names one is refused, with a
+//! suggested name.
 
 mod selected;
 

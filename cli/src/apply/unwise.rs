@@ -1,6 +1,6 @@
-//! What of policies has no effect in a configuration, though nothing fails: load
-//! balancers that do not go by weights of localities, sessions and traces that
-//! nothing comes of, and fields that hold for HTTP alone where a policy governs none.
+//! Fields of policies without effect in a configuration, though nothing fails: load
+//! balancers that ignore weights of localities, sessions and traces without a result, and
+//! fields for HTTP alone where a policy has no HTTP traffic.
 
 mod sessions;
 mod tracing;
@@ -128,8 +128,7 @@ fn for_http_only(model: &Model, effective: &[Effective]) -> Vec<Unwise> {
     found
 }
 
-/// Why a balancer does not go by the weights that a cluster gives its
-/// localities, if it has some.
+/// Why a balancer ignores the weights of a cluster's localities, if it has some.
 fn ignores_weights(balancer: &Node, name: &str, cluster: &Node) -> Option<String> {
     let kind = text(balancer, "type").unwrap_or_default();
     (chooses_among_all(balancer) && has_weights(cluster)).then(|| {

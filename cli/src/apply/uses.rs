@@ -12,7 +12,7 @@ use crate::envoy::tree::{field, items, text};
 /// What names which cluster.
 #[derive(Debug, Default)]
 pub(super) struct Uses {
-    /// Of each cluster: what sends to it, and where its name stands there.
+    /// The senders to each cluster, with the address of the cluster's name in them.
     pub(super) senders: BTreeMap<String, Vec<(Sender, Address)>>,
     /// Clusters that something else names.
     pub(super) others: BTreeSet<String>,
@@ -146,7 +146,7 @@ struct Mentions<'a> {
 }
 
 impl Mentions<'_> {
-    /// Looks at what stands under `key`.
+    /// Looks at the value of `key`.
     fn look(&mut self, node: &Node, key: &str) {
         match &node.value {
             Value::String(name)

@@ -6,7 +6,7 @@ use object::read::elf::{FileHeader, SectionHeader};
 
 use super::Silent;
 
-/// Who writes it, and of which kind it is: filter/module/src/abi/note.rs.
+/// The owner and the type of the note: see filter/module/src/abi/note.rs.
 const OWNER: &[u8] = b"btp";
 const KIND: NoteType = NoteType(1);
 

@@ -5,7 +5,7 @@ use super::Silent;
 /// As `cargo xtask build` calls it.
 const NAME: &[u8] = b"btp.version";
 
-/// What stands in front of the sections: the magic number, and the version of the format.
+/// The length of the header before the sections: magic number and version of the format.
 const HEAD: usize = 8;
 
 const CUSTOM: u8 = 0;

@@ -193,7 +193,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     }
 }
 
-/// Who says what was found and done, in one format or the other.
+/// Reports findings and results, in one format or the other.
 #[derive(Clone, Copy)]
 struct Speaker<'a> {
     format: ReportFormat,

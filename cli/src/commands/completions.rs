@@ -1,4 +1,4 @@
-//! `btp completions`: what a shell needs to complete commands, options and files.
+//! `btp completions`: shell completions for commands, options and files.
 
 use clap::{Args, Command};
 use clap_complete::Shell;

@@ -1,5 +1,5 @@
-//! Why a command could not do its work at all: files that cannot be read or
-//! written, and wrong usage. What is wrong with its input is a finding.
+//! Why a command could not run at all: files that cannot be read or written, and wrong
+//! usage. Errors in its input are findings.
 
 use std::fmt;
 
@@ -16,13 +16,13 @@ pub(super) enum Error {
     File(FileError),
     Delivery(deliver::Error),
     Top(top::Error),
-    /// What is to be explained is no request.
+    /// The request to explain is not valid.
     NoRequest(String),
     /// There is no such field to speak of.
     NoField(String),
     /// There is no such code; why.
     NoCode(String),
-    /// An error is to be allowed.
+    /// `--allow` names an error.
     Allowed(IsError),
     /// An option is for a folder, and there is none.
     NeedsFolder {

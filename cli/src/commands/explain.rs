@@ -1,5 +1,5 @@
-//! `btp explain`: which policy governs what, by policies alone or for the
-//! routes of a configuration.
+//! `btp explain`: which policy applies where, from policies alone or for the routes of a
+//! configuration.
 
 mod answer;
 mod bodies;

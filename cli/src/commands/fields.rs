@@ -1,5 +1,5 @@
-//! `btp fields`: what a field is for, as `kubectl explain` has it. Everything comes
-//! from the tables that readers and schemas go by.
+//! `btp fields`: documentation of a field, like `kubectl explain`. All of it comes from the
+//! tables of readers and schemas.
 
 #[cfg(test)]
 mod enforcers;
@@ -141,7 +141,7 @@ fn below(object: &Object, recursive: bool, depth: usize, styles: &Styles, text: 
     }
 }
 
-/// Who puts a field into force.
+/// Describes the side that enforces a field.
 pub(super) fn enforcer(owner: Owner) -> String {
     match owner {
         Owner::Attachment => "nobody: it sets where the policy applies".to_owned(),

@@ -1,5 +1,4 @@
-//! The files that a command is given, by either spelling, and the line in which it sums
-//! up what it has found in them.
+//! The input files of a command, by either spelling, and its summary line.
 
 use std::path::{Path, PathBuf};
 
@@ -103,7 +102,7 @@ impl Files {
 }
 
 impl Summary {
-    /// Of what was read.
+    /// The summary of the input.
     pub(super) fn of(input: &Input) -> Self {
         Self {
             policies: input.count(),
@@ -114,7 +113,7 @@ impl Summary {
         }
     }
 
-    /// Of what was read to be explained.
+    /// The summary of the input of `explain`.
     pub(super) fn of_explained(input: &Input) -> Self {
         Self {
             is_verdict: false,

@@ -1,4 +1,4 @@
-//! What `apply` and `explain` say, for programs. The page
+//! The reports of `apply` and `explain` for programs. The page
 //! `docs/reference/command-line.md` has the schemas.
 
 use btp_policy::attach::{Condition, Reason, Status};

@@ -1,4 +1,4 @@
-//! `btp lint`: what is wrong with some policies, and what is unwise.
+//! `btp lint`: errors in policies, and warnings about them.
 
 mod baseline;
 mod bootstrap;

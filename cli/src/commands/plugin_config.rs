@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome, Error> {
     Ok(Outcome::Fine)
 }
 
-/// Warns of what nobody sees to where `btp apply` does not set the filter up.
+/// Warns of settings that `btp apply` would set and that are now the user's task.
 fn lint_by_hand(input: &Input, findings: &mut Vec<Finding>) {
     for object in &input.policies {
         let mut warnings = Problems::default();

@@ -1,4 +1,4 @@
-//! `btp version`: what btp is, or what a built filter says of itself.
+//! `btp version`: the version of btp, or of a built filter.
 
 use std::path::PathBuf;
 

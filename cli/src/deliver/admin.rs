@@ -1,6 +1,5 @@
-//! A phase has arrived when Envoy's admin interface says so. It is asked for
-//! counters, names of clusters, and what still names those that are to go;
-//! nothing is changed there.
+//! A witness that reads Envoy's admin interface: counters, names of clusters, and the
+//! objects that still name clusters that are to be removed. It changes nothing there.
 
 mod counters;
 
@@ -193,8 +192,8 @@ impl Witness for Envoys {
 }
 
 impl Envoy {
-    /// Refuses an Envoy that does not watch what is to be written, or does not
-    /// say so.
+    /// Refuses an Envoy that does not watch the files to be written, or does not report
+    /// them.
     fn check(&self, plan: &Plan, counters: &Counters) -> Result<(), Cause> {
         let changed = plan
             .files()

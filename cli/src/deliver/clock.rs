@@ -1,5 +1,5 @@
-//! A phase has arrived when its files have been there for a while: what is
-//! done where no admin interface is given.
+//! A witness that waits: a phase has arrived when its files have been there for a while. It
+//! is used where no admin interface is given.
 
 use std::collections::BTreeSet;
 use std::fs;

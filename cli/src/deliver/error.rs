@@ -1,4 +1,4 @@
-//! Why a delivery has not begun, or has not ended; and what to do then.
+//! Why a delivery has not begun, or has not ended, and what to do then.
 
 use std::collections::BTreeSet;
 use std::fmt;

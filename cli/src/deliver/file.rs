@@ -1,5 +1,4 @@
-//! A file as it is where Envoy watches it, and as it will be: the clusters in
-//! it, and who is named in it.
+//! A file before and after a delivery: its clusters, and the names in it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +20,7 @@ pub(super) struct File {
     pub(super) path: PathBuf,
     /// What is there; `None` if nothing is.
     before: Option<Text>,
-    /// What is to be there in the end.
+    /// The final content.
     after: Text,
     /// When what is there was written, if that is known.
     pub(super) written: Option<SystemTime>,
@@ -104,7 +103,7 @@ impl File {
         before.is_some_and(|it| it.node.value == Value::Null && !it.text.trim().is_empty())
     }
 
-    /// Whether what is there is to be something else.
+    /// Whether the current content must change.
     pub(super) fn is_changed(&self) -> bool {
         self.text_before() != Some(&self.after.text)
     }
@@ -135,14 +134,14 @@ impl File {
         self.clusters(&self.after)
     }
 
-    /// Which of these names stand anywhere in what is there.
+    /// Which of these names the current file contains, anywhere.
     pub(super) fn named_before(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
         self.before
             .as_ref()
             .map_or_else(BTreeSet::new, |it| mentions(&it.node, names))
     }
 
-    /// Which of these names stand anywhere in what is to be there.
+    /// Which of these names the new file contains, anywhere.
     pub(super) fn named_after(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
         mentions(&self.after.node, names)
     }
@@ -159,7 +158,7 @@ impl File {
         paths.iter().filter_map(name).collect()
     }
 
-    /// What is to be there, with more clusters behind its own.
+    /// The final content, with more clusters behind its own.
     pub(super) fn with_clusters(&self, more: &[&Node]) -> String {
         if more.is_empty() {
             return self.after.text.clone();
@@ -191,8 +190,8 @@ impl File {
     }
 }
 
-/// Which of these names stand anywhere in a tree: as a value, or as a key, by
-/// which some extensions name clusters.
+/// Which of these names a tree contains, as a value or as a key: some extensions name
+/// clusters by keys.
 pub(super) fn mentions(node: &Node, names: &BTreeSet<String>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     if !names.is_empty() {

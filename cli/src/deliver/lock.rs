@@ -1,5 +1,5 @@
-//! One run at a time for a folder: two that write in turns would each take the
-//! other's clusters away between their phases.
+//! One run at a time for a folder: two interleaved runs would each remove the other's
+//! clusters between their phases.
 
 use std::fs::File;
 use std::path::Path;

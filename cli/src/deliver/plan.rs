@@ -51,12 +51,12 @@ impl Plan {
             .any(|it| is_watched(it.kind) && it.is_there())
     }
 
-    /// Whether anything is to be written at all.
+    /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
         !self.files.iter().any(File::is_changed)
     }
 
-    /// All files as they are to be, for nobody who watches.
+    /// All files with their final content, for a folder that no Envoy watches.
     pub(super) fn at_once(&self) -> Vec<Output> {
         self.files
             .iter()
@@ -179,7 +179,7 @@ impl Plan {
         files.any(|it| !it.named_before(&names).is_empty() || !it.named_after(&names).is_empty())
     }
 
-    /// The clusters of the bootstrap, as it is to be.
+    /// The clusters of the final bootstrap.
     pub(super) fn statics(&self) -> BTreeSet<String> {
         let clusters = self.of(Kind::Bootstrap).flat_map(File::clusters_after);
         clusters.filter_map(name).collect()

@@ -1,4 +1,4 @@
-//! What was written in which phase, for people.
+//! The files written in each phase, for people.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,7 +23,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Of a plan of which nothing is written yet.
+    /// The summary of a plan before any write.
     pub(super) fn of(plan: &Plan) -> Self {
         let broken = plan.of(Kind::Clusters).filter(|it| it.is_broken());
         Self {
@@ -35,7 +35,7 @@ impl Summary {
         }
     }
 
-    /// Of a plan of which nothing will be written.
+    /// The summary of a plan that will not be written.
     pub(super) fn rehearsed(plan: &Plan) -> Self {
         Self {
             is_rehearsed: true,
@@ -65,7 +65,7 @@ impl Summary {
         &self.phases
     }
 
-    /// The files that are to be other than they are.
+    /// The files whose content must change.
     pub(super) fn rest(&self, plan: &Plan) -> Vec<String> {
         let done: BTreeSet<&String> = self.phases.iter().flatten().collect();
         let changed = plan.files().iter().filter(|it| it.is_changed());

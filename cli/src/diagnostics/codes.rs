@@ -1,4 +1,4 @@
-//! What is said of each code: `docs/reference/codes.md`, section by section.
+//! The documentation of each code: `docs/reference/codes.md`, section by section.
 
 use btp_policy::Code;
 

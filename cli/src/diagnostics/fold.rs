@@ -1,5 +1,4 @@
-//! Findings that say the same of other places: many of them are shown as one, with a
-//! count.
+//! Equal findings at several places: many of them are shown as one, with a count.
 
 use std::collections::HashMap;
 
@@ -20,27 +19,27 @@ pub(super) struct Folded<'a> {
     others: Vec<&'a Finding>,
 }
 
-/// What is the same in findings that say the same: of the path its fields, and not which
-/// items of lists they are in.
+/// The common parts of findings with the same message: the fields of the path, without the
+/// items of lists.
 #[derive(PartialEq, Eq, Hash)]
-struct Said<'a> {
+struct Wording<'a> {
     severity: Severity,
     code: Code,
     reason: &'a str,
     fields: Vec<&'a str>,
 }
 
-/// The findings in their order, those that say the same at the place of the first one.
+/// The findings in order, with equal ones at the place of the first.
 pub(super) fn fold(findings: &[Finding]) -> Vec<Folded<'_>> {
-    let mut all: HashMap<Said<'_>, Vec<&Finding>> = HashMap::new();
+    let mut all: HashMap<Wording<'_>, Vec<&Finding>> = HashMap::new();
     for finding in findings {
         work::done(1);
-        all.entry(Said::of(finding)).or_default().push(finding);
+        all.entry(Wording::of(finding)).or_default().push(finding);
     }
     let mut folded = Vec::new();
     for finding in findings {
         work::done(1);
-        let others = match all.get_mut(&Said::of(finding)) {
+        let others = match all.get_mut(&Wording::of(finding)) {
             Some(same) if same.len() > FEW => std::mem::take(same).split_off(1),
             // Those of which the first one has been here.
             Some(same) if same.is_empty() => continue,
@@ -78,7 +77,7 @@ impl Folded<'_> {
     }
 }
 
-impl<'a> Said<'a> {
+impl<'a> Wording<'a> {
     fn of(finding: &'a Finding) -> Self {
         let problem = &finding.problem;
         let fields = problem.path.steps().iter();

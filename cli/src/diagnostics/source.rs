@@ -13,9 +13,9 @@ use crate::file_error::FileError;
 pub(crate) struct Source {
     /// Its name, as it was given.
     pub(crate) name: String,
-    /// What stands in it.
+    /// Its content.
     pub(crate) text: String,
-    /// Where its lines begin, once that has been asked for.
+    /// Where its lines begin, computed at the first use.
     lines: OnceCell<Vec<usize>>,
 }
 

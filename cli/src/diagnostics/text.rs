@@ -1,4 +1,4 @@
-//! A finding for people: the line that it is in, with the spot marked.
+//! A finding for people: its line, with the spot marked.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use btp_policy::{Echo, is_hidden, presentable};

@@ -1,5 +1,5 @@
-//! How much is done for findings, so that a test can tell that twice as many of them take
-//! twice the work, however fast a machine is.
+//! Counts the work done for findings, so that a test can check that twice as many findings
+//! take twice the work, independent of the machine's speed.
 
 #[cfg(test)]
 pub(super) use counted::{done, take};

@@ -1,5 +1,5 @@
-//! Which ConfigMaps are read: those that policies take bodies from. Others may be
-//! anything, as a folder of manifests has ConfigMaps of other programs, too.
+//! Which ConfigMaps are read: those that policies use for bodies. Others may belong to
+//! other programs in the same folder.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! KubeLB's administrators switch policies off: for all by its `Config`, for one
-//! tenant, whose namespace is `tenant-<name>`, by its `Tenant`. Both do it by
+//! Policies that KubeLB's administrators disable: for all tenants by `Config`, for one
+//! tenant (namespace `tenant-<name>`) by `Tenant`. Both use
 //! `spec.gatewayAPI.disableBackendTrafficPolicy`.
 
 use btp_policy::Code;
@@ -18,7 +18,7 @@ pub(crate) struct Off {
     pub(crate) policy: Object,
     /// `namespace/name`.
     pub(crate) name: String,
-    /// Who does it, such as `Tenant shroud`.
+    /// The object that disables them, such as `Tenant shroud`.
     pub(crate) by: String,
 }
 

@@ -1,4 +1,4 @@
-//! What `Namespace` objects say of the namespaces that selectors may look in.
+//! The labels of namespaces, from `Namespace` objects.
 
 use std::collections::BTreeMap;
 

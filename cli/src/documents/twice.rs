@@ -1,6 +1,5 @@
-//! Objects that are defined twice. In a cluster the second would take the
-//! first one's place; among files it is a slip that nobody would see, as both
-//! look as if they were in force.
+//! Objects that are defined twice. In a cluster the second would replace the first. In
+//! files it is an easily overlooked mistake, because both look as if they were in force.
 
 use std::collections::BTreeMap;
 

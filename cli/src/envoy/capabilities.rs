@@ -1,9 +1,9 @@
 //! What Envoy must allow the filter to do (`capability_restriction_config`).
 //!
-//! A hostcall that is denied the filter notices when its configuration is
-//! loaded, and refuses. A callback that is denied nobody notices: Envoy leaves
-//! it out, requests pass without their policies, and nothing is logged. So it
-//! is searched here, wherever an instance of the filter stands.
+//! The filter notices a denied hostcall when its configuration is loaded, and refuses. A
+//! denied callback goes unnoticed: Envoy omits it, requests pass without their policies,
+//! and nothing is logged. So this module checks every instance of the filter in a
+//! configuration.
 
 use btp_policy::Code;
 use btp_policy::node::{Node, Value};

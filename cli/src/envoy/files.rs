@@ -39,7 +39,7 @@ pub(crate) struct File {
     /// Its text.
     pub(crate) source: Source,
     pub(crate) syntax: Syntax,
-    /// What stood in it without what an earlier run had added.
+    /// Its content without the additions of an earlier run.
     clean: Node,
     /// The text of that.
     clean_text: String,

@@ -1,5 +1,5 @@
-//! What is wrong with an instance of the filter where it is, and how instances are found
-//! anywhere in a configuration.
+//! Errors in an instance of the filter in its place, and a search for instances anywhere in
+//! a configuration.
 
 use btp_policy::Code;
 use btp_policy::node::{Node, Value};

@@ -1,5 +1,5 @@
-//! The kinds of HTTP filters, as far as it matters on which side of them our
-//! own stand. The order is that of Envoy Gateway.
+//! The kinds of HTTP filters: on which side of them our own must be. The order is that of
+//! Envoy Gateway.
 
 use btp_policy::node::Node;
 
@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     /// It judges a request or prepares it otherwise; so may a filter that is
     /// not known.
     Judges,
-    /// It only wraps the message or sees to its way, and comes last.
+    /// It only wraps or transports the message, and comes last.
     Transport,
 }
 

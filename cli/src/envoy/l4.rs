@@ -1,5 +1,5 @@
-//! What hands connections or datagrams on as they are: `tcp_proxy` and
-//! `udp_proxy`, and filters whose backends nobody here knows.
+//! Filters that forward connections or datagrams unchanged: `tcp_proxy` and `udp_proxy`,
+//! and filters whose backends `btp` does not know.
 
 use btp_policy::node::{Node, Value};
 
@@ -18,7 +18,7 @@ const SNI_CLUSTER: &str = "SniCluster";
 /// A filter that ends a listener's filter chain, and does not speak HTTP.
 #[derive(Debug)]
 pub(crate) struct L4Proxy {
-    /// The listener it stands in.
+    /// The listener that contains it.
     pub(crate) listener: Address,
     /// The listener's name; may be empty.
     pub(crate) listener_name: String,

@@ -1,6 +1,5 @@
-//! What a configuration consists of, as policies see it: HTTP connection
-//! managers, the route configurations that they take their routes from, and what
-//! hands on connections and datagrams.
+//! The parts of a configuration that policies apply to: HTTP connection managers, their
+//! route configurations, and filters that forward connections and datagrams.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +17,7 @@ use super::tree::{field, find, items, text};
 /// An HTTP connection manager.
 #[derive(Debug)]
 pub(crate) struct HttpConnectionManager {
-    /// The listener it stands in.
+    /// The listener that contains it.
     pub(crate) listener: Address,
     /// The listener's name; may be empty.
     pub(crate) listener_name: String,

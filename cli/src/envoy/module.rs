@@ -1,5 +1,5 @@
-//! What is wrong with the filter where it is a dynamic module: Envoy would not
-//! start with it, or would take it out of memory while it is at work.
+//! Errors in an instance that is a dynamic module: Envoy would not start with it, or would
+//! unload it while it is in use.
 
 use btp_policy::Code;
 use btp_policy::node::{Node, Value};

@@ -1,5 +1,5 @@
-//! The filter in somebody's configuration: how it is known, in either build, and
-//! what it is given.
+//! The filter in a configuration: how to recognize either build, and its plugin
+//! configuration.
 
 use std::borrow::Cow;
 
@@ -58,7 +58,7 @@ pub(crate) fn build_of(filter: &Node) -> Option<Build> {
     is_instance(filter).then_some(build)
 }
 
-/// Which build stands in a connection manager, in front of its router or behind.
+/// Which build a connection manager contains, in front of its router or behind.
 pub(crate) fn build_in(hcm: &Node) -> Option<Build> {
     let filters = items(hcm, "http_filters");
     let router = filters.last().and_then(|it| field(it, "typed_config"));

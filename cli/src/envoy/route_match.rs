@@ -1,7 +1,7 @@
-//! Which route of a table takes a request, as Envoy decides it.
+//! Which route of a table matches a request, by Envoy's rules.
 //!
-//! Known is what a request line says (method, scheme, host and path), and headers that are
-//! given. Any other header is taken to be absent, and a share of the traffic to be all of it.
+//! The request has a request line (method, scheme, host and path) and some headers. All
+//! other headers count as absent, and a fraction of the traffic counts as all of it.
 
 use btp_policy::Regex;
 use btp_policy::node::{Node, Value};

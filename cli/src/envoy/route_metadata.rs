@@ -1,10 +1,10 @@
-//! What is said of a route in its metadata: the objects that it was made of, and
-//! labels. There are two forms, as the two builds of the filter do not read the same.
+//! A route's metadata for the filter: the objects from which the route was made, and
+//! labels. There are two forms, because the two builds of the filter read different ones.
 //!
-//! The .wasm reads what Envoy Gateway writes, which is nested: objects in a list, and
-//! labels in an object. A dynamic module is shown texts and lists of texts only, one
-//! key deep, so that for it the same stands beside that, flat:
-//! `btp: {resources: [HTTPRoute/team/shop]}` and `btp.labels: {tier: gold}`.
+//! The .wasm reads the nested form that Envoy Gateway writes: objects in a list, and labels
+//! in an object. A dynamic module can read only texts and lists of texts directly under a
+//! key. For it the same facts are there in a second, flat form: `btp: {resources:
+//! [HTTPRoute/team/shop]}` and `btp.labels: {tier: gold}`.
 
 use btp_policy::attach::{ResourceRef, Route};
 use btp_policy::node::{Entry, Node, Value};

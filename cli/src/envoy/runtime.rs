@@ -1,9 +1,9 @@
-//! Envoy's runtime as a dynamic module needs it: with a switch on, its metrics have
-//! their own names in Prometheus (`btp_…`), without a prefix of Envoy's.
+//! Envoy's runtime as a dynamic module needs it: with a switch on, its metrics have their
+//! own names in Prometheus (`btp_…`), without a prefix of Envoy's.
 //!
-//! The switch stands in a layer of its own, below all that a person has, whose word
-//! wins. The bootstrap has no record of what it was: the layer is known again by its
-//! name, and a listener's record says what stood there empty.
+//! The switch is in a layer of its own, below all layers of the person, which override it.
+//! The bootstrap has no record of its former content: the layer is recognized by its name,
+//! and a listener's record tells which field was there and empty.
 
 use btp_policy::node::{Node, Value};
 
@@ -22,25 +22,25 @@ const LAYER: &str = "btp.apply";
 const CONFIG: &str = "layered_runtime";
 const LIST: &str = "layers";
 
-/// A layer of a person's own that says how the switch is.
+/// A layer of the person's that sets the switch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct SwitchLayer {
     pub(crate) layer: String,
     pub(crate) is_on: bool,
 }
 
-/// What the static layers of a bootstrap say of the switch: the uppermost wins.
-pub(crate) fn said(bootstrap: &Node) -> Option<Said> {
+/// The static layer of a bootstrap that sets the switch; the uppermost wins.
+pub(crate) fn switch_layer(bootstrap: &Node) -> Option<SwitchLayer> {
     let layers = field(bootstrap, CONFIG).map_or(&[][..], |it| items(it, LIST));
     layers.iter().rev().find_map(|layer| {
         let is_on = value_in(field(layer, "static_layer")?, SWITCH)?;
         let layer = text(layer, "name").unwrap_or_default().to_owned();
-        Some(Said { layer, is_on })
+        Some(SwitchLayer { layer, is_on })
     })
 }
 
-/// Which of the two fields around the layers stands in a bootstrap with nothing in
-/// it; removing what is added must leave it there.
+/// Which of the two fields around the layers a bootstrap has, but empty; removing the
+/// additions must keep it.
 pub(crate) fn empty(bootstrap: &Node) -> Option<&'static str> {
     let config = field(bootstrap, CONFIG)?;
     match (&config.value, field(config, LIST).map(|it| &it.value)) {
@@ -62,8 +62,8 @@ pub(crate) fn add(bootstrap: &mut Node) -> Result<(), WrongKind> {
     Ok(())
 }
 
-/// Removes what was added, and what was there for its sake alone; `empty` is what
-/// stood there before.
+/// Removes the additions and the fields that were created for them; `empty` is the field
+/// that was there before.
 pub(crate) fn remove(bootstrap: &mut Node, empty: Option<&str>) {
     let Some(config) = field_mut(bootstrap, CONFIG) else {
         return;
@@ -111,7 +111,7 @@ mod tests {
     fn the_uppermost_layer_of_a_person_wins_however_it_is_spelt() {
         let of = |layers: &str| {
             let bootstrap = format!(r#"{{"layeredRuntime":{{"layers":[{layers}]}}}}"#);
-            said(&tree(&bootstrap)).map(|it| (it.layer, it.is_on))
+            switch_layer(&tree(&bootstrap)).map(|it| (it.layer, it.is_on))
         };
         let flat = format!(r#"{{"name":"a","static_layer":{{"{SWITCH}":true}}}}"#);
         let nested = r#"{"name":"b","staticLayer":{"envoy":{"reloadable_features":

@@ -1,5 +1,5 @@
-//! The list of clusters in a bootstrap, where there is none: made for a cluster
-//! of ours, and taken out again with it. A listener's record says what was missing.
+//! The list of clusters in a bootstrap that has none: created for a cluster of ours, and
+//! removed with it. A listener's record tells what was missing.
 
 use btp_policy::node::{Node, Value};
 

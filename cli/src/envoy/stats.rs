@@ -47,8 +47,8 @@ const SCOPE: (&str, &str) = ("btp_scope", r"^(http\.[^.]+\.())wasmcustom\.btp\."
 const CONFIG: &str = "stats_config";
 const LIST: &str = "stats_tags";
 
-/// Which of the two fields around them stands in a bootstrap with nothing in
-/// it; removing what is added must leave it there.
+/// Which of the two fields around them a bootstrap has, but empty; removing the additions
+/// must keep it.
 pub(crate) fn empty(bootstrap: &Node) -> Option<&'static str> {
     let config = field(bootstrap, CONFIG)?;
     match (&config.value, field(config, LIST).map(|it| &it.value)) {
@@ -81,7 +81,7 @@ pub(crate) fn add(bootstrap: &mut Node) -> Result<(), WrongKind> {
     Ok(())
 }
 
-/// Removes them, and what was there for their sake alone; `empty` is what stood
+/// Removes them, and the fields that were created for them; `empty` is the field that was
 /// there before.
 pub(crate) fn remove(bootstrap: &mut Node, empty: Option<&str>) {
     let Some(config) = field_mut(bootstrap, CONFIG) else {

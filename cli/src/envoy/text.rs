@@ -1,5 +1,5 @@
-//! A configuration's text: what Envoy reads in it, where each value stands,
-//! how it is changed where the tree was, and how a tree is written anew.
+//! A configuration's text: how Envoy reads it, the place of each value, changes that keep
+//! its layout, and new texts for a tree.
 
 pub(crate) mod json_out;
 pub(crate) mod layout;

@@ -1,9 +1,8 @@
-//! Envoy's configuration as a tree: what is asked of it and what is changed
-//! in it, everywhere in this program.
+//! Envoy's configuration as a tree: the queries and changes of this program.
 //!
-//! Envoy takes every field by its proto name (`filter_chains`) and by its
-//! JSON name (`filterChains`), in any order, and null for absent. So do the
-//! functions here. What is set keeps its place and its spelling.
+//! Envoy accepts every field by its proto name (`filter_chains`) and by its JSON name
+//! (`filterChains`), in any order, and null for absent. So do the functions here. A changed
+//! field keeps its place and its spelling.
 
 use std::fmt;
 

@@ -1,11 +1,10 @@
-//! What was there before: written beside every change, so that applying
-//! again begins with the person's own configuration.
+//! Records of the original, written beside every change, so that the next run of `apply`
+//! begins with the person's own configuration.
 //!
-//! Listeners, routes and clusters have metadata, which Envoy hands to nobody
-//! who does not ask. An object that was changed holds there, under
-//! [`NAMESPACE`], the steps that lead back to what it was; an object that was
-//! made says so. Where the text of what was there says more than its value
-//! (quotes, comments, an alias), the text stands beside it.
+//! Listeners, routes and clusters have metadata, which Envoy ignores unless a filter reads
+//! it. A changed object contains there, under [`NAMESPACE`], the steps that restore it; an
+//! added object is marked as added. Where the original text is more than its value (quotes,
+//! comments, an alias), the record contains the text, too.
 
 mod keep;
 
@@ -36,10 +35,10 @@ pub(crate) const EMPTY_RUNTIME: &str = "runtime";
 /// The same for the list of static clusters.
 pub(crate) const NO_CLUSTERS: &str = "clusters";
 
-/// The field of the record of an object that no policy alone has asked for.
+/// The field of the record of an object that no single policy requires.
 const FOR_FIELD: &str = "for_field";
 
-/// Whose objects stand below and are recorded for themselves.
+/// Lists whose objects have records of their own.
 const OWN_RECORD: [&str; 2] = ["virtual_hosts", "virtualHosts"];
 
 /// Writes into `new` what leads back to `old`, unless they are the same.

@@ -1,4 +1,4 @@
-//! Why there is nothing to show.
+//! Why `btp top` cannot show anything.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! What is shown of a view, and what keys change of that. Nothing here knows a terminal.
+//! The state of the view, and the effect of keys. It does not depend on a terminal.
 
 #[cfg(test)]
 mod tests;

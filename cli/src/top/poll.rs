@@ -1,5 +1,4 @@
-//! Asks an Envoy again and again, beside the view: an answer that takes its time does not
-//! keep a key waiting.
+//! Polls an Envoy in a thread beside the view, so that a slow answer does not delay a key.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;

@@ -1,8 +1,8 @@
-//! One look at an Envoy: who it is, and what the filter has counted in it so far.
+//! One reading of an Envoy: which Envoy it is, and the filter's counters so far.
 //!
-//! Envoy is asked for the statistics of the filter and a few of its own, as JSON: names may
-//! have line ends in them. What it answers is bounded in size and time, and what does not
-//! look like an answer of Envoy's is an error.
+//! It reads the statistics of the filter and a few of Envoy's own as JSON, because names
+//! may contain line ends. Answers are bounded in size and time, and an answer that does not
+//! look like Envoy's is an error.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

@@ -1,4 +1,4 @@
-//! A view for tests: limits, faults, overrides and budgets, one second after another look.
+//! A view for tests: limits, faults, overrides and budgets, with rates over one second.
 
 use std::time::Duration;
 

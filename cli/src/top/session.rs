@@ -1,5 +1,5 @@
-//! A view that goes on, on a terminal of which it takes the whole screen. However it ends, by a
-//! key, a signal, an error or a panic, the terminal is as it was.
+//! A live view on the whole screen of a terminal. However it ends, by a key, a signal, an
+//! error or a panic, it restores the terminal.
 
 use std::io::{self, Stdout, stdout};
 use std::panic;
@@ -178,8 +178,8 @@ fn leave() {
     let _ = disable_raw_mode();
 }
 
-/// The message of a panic is to be seen, on the screen that was there before; it has to be
-/// given back here, as what is built to abort drops nothing.
+/// Shows the message of a panic on the former screen. The terminal must be restored here,
+/// because a build that aborts drops nothing.
 fn give_back_at_a_panic() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |what| {

@@ -1,4 +1,4 @@
-//! What the names of the filter's statistics say, in either build.
+//! Parses the names of the filter's statistics, in either build.
 //!
 //! The `.wasm` has no labels: its names are `wasmcustom.btp.<namespace>.<policy>.` and what is
 //! counted, with the rule, route or cluster before or within that. A policy's name may have
@@ -51,7 +51,7 @@ pub(super) struct Series {
     pub(super) is_debug: bool,
 }
 
-/// Who counts.
+/// The part of a policy that counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Owner {
     pub(super) namespace: String,

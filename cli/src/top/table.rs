@@ -1,5 +1,5 @@
-//! Rows as cells, and columns as wide as there is room: where there is little, names are cut
-//! and the columns that say least are left out.
+//! Rows of cells in columns that fit the width: in a narrow terminal, names are cut and the
+//! least important columns are left out.
 
 use btp_policy::presentable;
 use ratatui_core::text::Span;
@@ -186,7 +186,7 @@ pub(super) fn widths<'a>(
 }
 
 impl Layout {
-    /// Of columns that want to be so wide, where there is so much room.
+    /// The layout of columns with these preferred widths in this much room.
     pub(super) fn of(columns: &[Column], widths: &[usize], room: usize) -> Self {
         let mut widths = widths.to_vec();
         while !squeeze(columns, &mut widths, room) {

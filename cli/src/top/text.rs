@@ -1,4 +1,4 @@
-//! A view as text: what stands above the tables, and `--once`.
+//! A view as text: the lines above the tables, and `--once`.
 
 use btp_policy::presentable;
 

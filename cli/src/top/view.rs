@@ -1,5 +1,5 @@
-//! What two looks at an Envoy come to: for each part of a policy its counters, with what they
-//! have gained each second, and its gauges.
+//! Two readings of an Envoy, compared: for each part of a policy its counters with their
+//! rates per second, and its gauges.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub(super) enum Figure {
 }
 
 impl View {
-    /// What is to be shown after a look, and one before it.
+    /// What to show after a reading, given the one before it.
     pub(super) fn between(before: Option<&Reading>, now: &Reading) -> Self {
         let span = before.map(|it| now.at.saturating_duration_since(it.at));
         let span = span.filter(|it| !it.is_zero());
@@ -140,7 +140,8 @@ impl Row {
 }
 
 impl Count {
-    /// A counter that stood at `before`, and was at zero in between if it went back.
+    /// A counter whose former value was `before`. If it decreased, it was at zero in
+    /// between.
     fn since(before: u64, total: u64, span: Option<Duration>) -> Self {
         let gained = total.checked_sub(before).unwrap_or(total);
         // Exact up to 2^53.

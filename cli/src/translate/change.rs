@@ -1,4 +1,4 @@
-//! What a translation yields: changes, each with the field it comes from.
+//! The result of a translation: changes, each with its field.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub enum Target {
 /// One change of one object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// The policy's field that asks for it, such as `spec.loadBalancer.type`.
+    /// The policy's field that causes it, such as `spec.loadBalancer.type`.
     pub field: String,
     /// Other fields that it carries, where another change carries what is
     /// around them.
@@ -41,25 +41,25 @@ pub struct Change {
 /// What is done at the end of a path.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
-    /// Puts the value there, whatever stood there.
+    /// Sets the value, and replaces an existing one.
     Set(Node),
     /// Sets the fields of this object; lists and scalars are replaced.
     Merge(Node),
-    /// Puts the value there if nothing stands there.
+    /// Sets the value if there is none.
     Default(Node),
-    /// The same, for what no field asks for and a field would be cut short without.
+    /// The same, for a value that no field sets but a field needs.
     Enable(Node),
-    /// Puts the value into the object that the path leads to, where that is
-    /// there; otherwise nothing is to be done, for this reason.
+    /// Sets the value in the object that the path leads to, if that exists; otherwise there
+    /// is nothing to do, for this reason.
     Within(Node, &'static str),
     /// Adds to a list what it does not hold.
     Append(Node),
-    /// Takes away what stands there: it would contradict the policy.
+    /// Removes the existing value, which would contradict the policy.
     Remove,
-    /// Refuses the configuration, with this reason, if something (or exactly
-    /// this value) stands there.
+    /// Refuses the configuration, with this reason, if there is a value (or exactly this
+    /// value).
     Forbid(Option<&'static str>, &'static str),
-    /// Refuses the configuration, with this reason, if nothing stands there.
+    /// Refuses the configuration, with this reason, if there is no value.
     Require(&'static str),
     /// Puts this HTTP filter there, or over the one of its name.
     HttpFilter(Node, FilterPlace),
@@ -79,7 +79,7 @@ pub enum Operation {
     ProxyProtocol(&'static str),
     /// Weighs the localities of these zones; others weigh 1.
     ZoneWeights(Vec<(String, u32)>),
-    /// Nothing is to be done, for this reason.
+    /// There is nothing to do, for this reason.
     Nothing(&'static str),
 }
 

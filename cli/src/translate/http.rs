@@ -1,4 +1,4 @@
-//! What becomes of a message: `compression`, `compressor`, `httpUpgrade`.
+//! How messages are changed: `compression`, `compressor`, `httpUpgrade`.
 
 use btp_policy::native::{Compression, CompressionType, HttpUpgrade};
 use btp_policy::node::Node;

@@ -93,8 +93,8 @@ pub(super) fn translate(balancer: &LoadBalancer, out: &mut Changes) {
     }
 }
 
-/// Of several clusters Envoy draws one for each request, unless it is told
-/// that the hash says which. Only one of both can be in its configuration.
+/// With several clusters, Envoy draws one for each request, unless the hash selects the
+/// cluster. Only one of both can be in its configuration.
 fn pin_cluster(out: &mut Changes) {
     let field = "loadBalancer.type";
     let weighted = "route.weighted_clusters";

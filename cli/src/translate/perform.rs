@@ -31,7 +31,7 @@ pub enum Outcome {
     Added,
     /// These values were replaced.
     Replaced(Vec<Replaced>),
-    /// What it asks for stood there already.
+    /// The value was there already.
     Present,
     /// It has no home in this object, and no effect is missing: the reason.
     Idle(&'static str),
@@ -208,8 +208,8 @@ fn within(
     })
 }
 
-/// Changes the values at `path`, and says what became of them; `gives_way`
-/// knows what of a value gives way to another at a path.
+/// Changes the values at `path`, and returns the outcome; `gives_way` tells which parts of
+/// a value another one replaces.
 fn put(
     object: &mut Node,
     path: &Path,

@@ -1,7 +1,8 @@
 //! `retry`: the route's `retry_policy`.
 //!
-//! Of `retryOn.conditions` it has what holds for all methods: the filter tells the router
-//! by headers what requests of others have beyond that, which Envoy adds to it.
+//! From `retryOn.conditions` it takes what holds for all methods. For the other methods the
+//! filter sends the router headers with the additional outcomes, which Envoy adds to the
+//! policy.
 //!
 //! Unlike Envoy Gateway, which leaves status codes without effect where the
 //! triggers do not hold `retriable-status-codes`, this adds the trigger.

@@ -9,7 +9,7 @@ use super::change::{Change, Changes, FilterPlace, Operation, Path, Step, Target}
 use crate::envoy::json::{IntoNode as _, node, put};
 use crate::envoy::tree::{field_mut, set, text};
 
-/// What the filter is called, whoever uses it.
+/// The name of the filter, for all users.
 const NAME: &str = "btp.stateful_session";
 /// What the route says of it.
 const SETTINGS: [&str; 6] = [

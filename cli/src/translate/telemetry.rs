@@ -37,7 +37,7 @@ pub(super) fn translate(telemetry: &Telemetry, context: &Context<'_>, out: &mut 
     }
 }
 
-/// A route without `client_sampling` would trace every request whose client asks for it.
+/// A route without `client_sampling` would trace every request whose client requests it.
 fn settings(tracing: &Tracing) -> Node {
     const NONE: Fraction = Fraction {
         numerator: 0,

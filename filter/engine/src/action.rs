@@ -33,13 +33,13 @@ pub enum Flow {
 pub enum Action {
     /// Answer the client with this reply.
     Reply(Arc<Reply>),
-    /// Answer the client with this response in place of the one at hand, or
+    /// Answer the client with this response in place of the current one, or
     /// of one that was about to be made.
     ReplyInstead(Box<Response>),
-    /// Give the response at hand these headers and no others, `:status` among
+    /// Give the current response these headers and no others, `:status` among
     /// them: it is another response.
     ReplaceResponseHeaders(Fields),
-    /// Change the headers of the response at hand.
+    /// Change the headers of the current response.
     EditResponseHeader(HeaderEdit),
     /// Replace the response body's bytes at hand by these.
     ReplaceBody(Vec<u8>),

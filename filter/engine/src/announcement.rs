@@ -1,7 +1,7 @@
-//! What the log says of a configuration when it is loaded, in every build of the filter.
+//! The log messages about a loaded configuration, the same in every build of the filter.
 //!
-//! It goes out piece by piece, as a configuration may have thousands of policies and is
-//! loaded with little memory to spare.
+//! They are written piece by piece, because a configuration may have thousands of policies
+//! and is loaded with little free memory.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ use crate::plan::Plan;
 pub struct Build {
     /// How Envoy runs it: `wasm` or `module`.
     pub kind: &'static str,
-    /// What it was built of; `None`: nobody said.
+    /// The commit it was built from; `None`: unknown.
     pub commit: Option<&'static str>,
 }
 

@@ -1,13 +1,14 @@
-//! What an access log says of an exchange: what policies did to it, or would have done in
+//! The access log's record of an exchange: what policies did to it, or would have done in
 //! shadow mode.
 //!
 //! ```text
 //! NAMESPACE/NAME CAPABILITY[/RULE]=ACTION[:VALUE] …; NAMESPACE/NAME …
 //! ```
 //!
-//! Decisions come in their order; a policy's name is written where it changes. What is
-//! there already is not written again: retries and redirects ask the same rules anew. The
-//! text is read and added to where it lies, so that instances of the filter write one line.
+//! Decisions are in order; a policy's name is written where it changes. A decision that is
+//! in the text already is not written again, because retries and redirects evaluate the same
+//! rules again. The text is read and extended in place, so that all instances of the filter
+//! write one line.
 
 use crate::host::metrics::{Label, Labels};
 
@@ -63,7 +64,7 @@ actions! {
 /// How much of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Value {
-    /// Nothing is to be said, but for the class of a request.
+    /// No value, except the class of a request.
     None,
     /// A time in nanoseconds.
     Nanos(u64),

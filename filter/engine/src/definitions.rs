@@ -20,17 +20,16 @@ pub(crate) struct Definitions {
     bound: SeriesBound,
 }
 
-/// What keeps a configuration from having any number of series: whoever comes when
-/// there are enough shares those of all others.
+/// Bounds the number of series: beyond it, new owners share the series of all others.
 #[derive(Debug)]
 struct SeriesBound {
     most: usize,
-    /// Who has series of their own.
+    /// The owners that have series of their own.
     owners: HashMap<String, Arc<Labels>>,
     /// Families whose series are shared, and their places in the lists.
     shared: HashMap<String, usize>,
-    /// Who shares any. The numbers mean nothing: a set would be a table of one more kind in
-    /// the .wasm.
+    /// The owners that share any. The numbers mean nothing: a set would add one more kind
+    /// of table to the .wasm.
     sharers: HashMap<String, usize>,
 }
 
@@ -162,7 +161,7 @@ mod tests {
         lists.into_iter().flatten()
     }
 
-    /// Dashboards and alerts go by them.
+    /// Dashboards and alerts use them.
     #[test]
     fn names_without_labels_are_those_that_are_documented() {
         let plan = plan(20_000);

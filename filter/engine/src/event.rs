@@ -15,8 +15,7 @@ use crate::host::{Attribute, Host};
 pub struct Event<'a, H> {
     pub(crate) host: &'a mut H,
     pub(crate) out: &'a mut Vec<Action>,
-    /// The host is asked for it once: all that an event decides it decides at
-    /// one time.
+    /// The host's time, read once: all decisions about an event have the same time.
     now_ns: Option<u64>,
     /// The counters, by whose labels the access log names policies and rules; `None` if
     /// it is told nothing.

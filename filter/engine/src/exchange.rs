@@ -1,10 +1,9 @@
 //! One HTTP exchange: a request, its response, and what happens in between.
 //!
-//! The adapter calls one method per event, in the order in which HTTP makes
-//! them happen, and performs the actions it finds afterwards. `state` says which
-//! states there are and what leads from one to the next. The request's events
-//! are in `request` and `body`, the response's in `response`, what both have to
-//! do with retries in `retry`; `inspect` looks at the request's headers.
+//! The adapter calls one method per event, in HTTP's order, and performs the resulting
+//! actions afterwards. `state` has the states and their transitions. `request` and `body`
+//! handle the request's events, `response` the response's, `retry` the retries of both;
+//! `inspect` reads the request's headers.
 
 mod body;
 mod context;

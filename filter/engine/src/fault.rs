@@ -167,7 +167,7 @@ impl Fault {
             .and(own)
     }
 
-    /// Of a request whose headers nobody had to read.
+    /// The inputs of a request whose headers need not be read.
     pub(crate) fn uninspected(&self) -> FaultInputs {
         FaultInputs {
             is_for: true,
@@ -175,7 +175,7 @@ impl Fault {
         }
     }
 
-    /// Of this request.
+    /// The inputs of this request.
     #[inline(never)]
     pub(crate) fn inspect(&self, request: &Request<'_>) -> FaultInputs {
         let control = self.control.as_ref();

@@ -1,9 +1,9 @@
 //! Which requests are gRPC.
 //!
-//! A content type is a label that anybody can write. What limits a body or
-//! replaces a response must not be put off by it, so a call is told by what
-//! carries it, too. The format of our own replies goes by the label alone
-//! (`form`), as Envoy's does.
+//! Any client can send any content type. It must not get around the limit of a body or the
+//! replacement of a response this way, so method and protocol must also be those of a gRPC
+//! call. Only the format of our own replies depends on the content type alone (`form`), as
+//! in Envoy.
 
 pub(crate) mod reply_format;
 
@@ -24,8 +24,8 @@ pub(crate) enum Grpc {
 }
 
 impl Grpc {
-    /// Of a request with this format and method. The host is asked for the
-    /// protocol only if all else fits.
+    /// The gRPC call of a request with this format and method, if it is one. Reads the
+    /// protocol from the host only if all else fits.
     pub(crate) fn of<H: Host>(
         format: ReplyFormat,
         is_post: impl FnOnce(&H) -> bool,
@@ -40,7 +40,7 @@ impl Grpc {
         }
     }
 
-    /// Of the request at hand, which has this format, by one more of its headers.
+    /// The gRPC call of the current request, which has this format; reads one more header.
     pub(crate) fn of_request<H: Host>(format: ReplyFormat, host: &H) -> Self {
         let is_post = |host: &H| host.request_header(":method").as_deref() == Some(b"POST");
         Self::of(format, is_post, host)

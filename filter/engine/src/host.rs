@@ -1,4 +1,4 @@
-//! What the engine asks of the proxy it runs in.
+//! The engine's interface to the proxy it runs in.
 
 pub(crate) mod headers;
 pub(crate) mod metadata;
@@ -16,7 +16,7 @@ use metadata::MetadataValue;
 use metrics::Metrics;
 use shared_state::SharedState;
 
-/// A text about an exchange, which can be asked for at any time.
+/// A text about an exchange, which can be read at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attribute<'a> {
     /// The client's protocol, such as `HTTP/1.1`.
@@ -42,9 +42,9 @@ pub enum Attribute<'a> {
 /// `%RESPONSE_CODE_DETAILS%` of what an upstream answered.
 pub(crate) const VIA_UPSTREAM: &str = "via_upstream";
 
-/// One exchange as the host sees it. To ask changes nothing, and what is asked for is
-/// lent: a host that has it in memory copies nothing, and one that has to fetch it
-/// gives it away.
+/// One exchange as the host sees it. Reading changes nothing. Answers are borrowed where
+/// possible: a host that has them in memory copies nothing, and one that must fetch them
+/// returns owned values.
 pub trait Host: Metrics + SharedState {
     /// Monotonic time in nanoseconds, from any starting point that all
     /// workers share.
@@ -53,7 +53,7 @@ pub trait Host: Metrics + SharedState {
     /// Wall-clock time in milliseconds since 1970 (UTC). It may jump.
     fn wall_ms(&self) -> u64;
 
-    /// 64 uniformly random bits. Who sees some may work out others.
+    /// 64 uniformly random bits. Some of them may reveal others.
     fn random(&mut self) -> u64;
 
     /// 64 bits that nobody can guess, whatever else he sees; `None` if there
@@ -70,18 +70,18 @@ pub trait Host: Metrics + SharedState {
     fn request_header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
 
     /// All response headers in the order they came, names in lower case,
-    /// `:status` among them. Answers only while response headers are at hand.
+    /// `:status` among them. Answers only while response headers are available.
     fn response_headers<R>(&self, read: impl FnOnce(&dyn HeaderView) -> R) -> R;
 
     /// The first value of a response header (name in lower case, `:status`
-    /// included). Answers only while response headers are at hand.
+    /// included). Answers only while response headers are available.
     fn response_header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
 
     /// Something about the exchange. `None` if it is not known, or empty.
     fn attribute(&self, attribute: Attribute<'_>) -> Option<Cow<'_, [u8]>>;
 
-    /// What stands under a path of Envoy's dynamic metadata (namespace first).
-    /// `None` if nothing does, or it is an empty text.
+    /// The value at a path of Envoy's dynamic metadata (namespace first). `None` if there
+    /// is none, or it is an empty text.
     fn metadata(&self, path: &[String]) -> Option<MetadataValue<'_>>;
 
     /// When the client's request began: nanoseconds since 1970. Exchanges that the proxy
@@ -91,19 +91,18 @@ pub trait Host: Metrics + SharedState {
     fn start_time_ns(&self) -> Option<u64>;
 
     /// How often the request has been sent to an upstream, 0 if never. Behind
-    /// the router that is the number of the attempt at hand.
+    /// the router that is the number of the current attempt.
     fn attempts(&self) -> u32;
 
     /// What the metadata of the request's cluster says in `btp.backends`: the Services
     /// that it stands for.
     fn backends<R>(&self, read: impl FnOnce(&[&str]) -> R) -> R;
 
-    /// The route, with what its metadata says of it: the resources it
-    /// was made from and, if asked for, its labels.
+    /// The route, with the resources from its metadata and, if `labels` is set, its labels.
     fn route<R>(&self, labels: bool, read: impl FnOnce(&Route<'_>) -> R) -> R;
 }
 
-/// The status of the response at hand.
+/// The status of the current response.
 pub(crate) fn response_status<H: Host>(host: &H) -> Option<u16> {
     // Three digits (RFC 9110, 15).
     match *host.response_header(":status")? {
@@ -115,7 +114,7 @@ pub(crate) fn response_status<H: Host>(host: &H) -> Option<u16> {
     }
 }
 
-/// Whether the response at hand came from an upstream, and not from the proxy itself.
+/// Whether the current response came from an upstream, and not from the proxy itself.
 pub(crate) fn is_via_upstream<H: Host>(host: &H) -> bool {
     let details = host.attribute(Attribute::ResponseCodeDetails);
     details.as_deref() == Some(VIA_UPSTREAM.as_bytes())

@@ -1,13 +1,13 @@
 //! What a BackendTrafficPolicy does: one state machine per HTTP exchange.
 //!
-//! The engine is sans-IO. An adapter feeds an [`Exchange`] with events, the
-//! engine answers with a [`Flow`] and fills a list of [`Action`]s that the
-//! adapter performs. What the engine needs to know it asks of a [`Host`]. Who must
-//! be woken, and when the adapter's timer must come for that, a [`Scheduler`] knows.
-//! Everything that does not depend on the request is worked out once per
-//! configuration, in a [`Plan`].
+//! The engine is sans-IO. An adapter feeds an [`Exchange`] with events. The engine answers
+//! with a [`Flow`] and a list of [`Action`]s, which the adapter performs. The engine reads
+//! facts about the exchange from a [`Host`]. A [`Scheduler`] knows which exchanges to wake,
+//! and when the adapter's timer must be set. Everything that does not depend on the request
+//! is computed once per configuration, in a [`Plan`].
 //!
-//! Nothing here knows Envoy, WebAssembly, a clock or a source of randomness.
+//! This crate calls no function of Envoy or WebAssembly, and uses no clock and no source of
+//! randomness.
 
 #![forbid(unsafe_code)]
 #![deny(

@@ -1,4 +1,4 @@
-//! A configuration, worked out once so that a request only looks up.
+//! A compiled configuration, so that a request needs only look-ups.
 
 use btp_policy::attach::{Attachments, GovernedService};
 use btp_policy::config::{Enforce, Limits, NativeFields};

@@ -73,7 +73,7 @@ struct Rule {
     reject: Arc<Reply>,
     /// The reply when the concurrency limit is reached.
     concurrency_limited: Arc<Reply>,
-    /// What becomes of requests without a key that they must have.
+    /// How to treat requests without a required key.
     missing_key: Option<MissingKey>,
     admitted: CounterId,
     queue: Option<QueueMetrics>,

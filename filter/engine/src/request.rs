@@ -1,5 +1,5 @@
-//! A request as conditions see it: its headers, read once, its client, and
-//! what other filters have noted of it.
+//! A request as conditions see it: its headers, read once, its client, and its dynamic
+//! metadata.
 
 mod query;
 pub(crate) mod required;
@@ -22,7 +22,7 @@ pub(crate) struct Request<'a> {
     headers: &'a dyn HeaderView,
     source: Option<IpAddr>,
     metadata: &'a [(&'a MetadataPath, MetadataValue<'a>)],
-    /// The query parameters that will be asked for.
+    /// The query parameters that conditions use.
     params: &'a ParamNames,
     /// Gone through when the first of them is.
     query: OnceCell<Query<'a, 'a>>,
@@ -97,7 +97,7 @@ impl<'a> Request<'a> {
         self.source
     }
 
-    /// What stands in the dynamic metadata.
+    /// The value at a path of the dynamic metadata.
     pub(crate) fn metadata(&self, path: &[String]) -> Option<&'a MetadataValue<'a>> {
         let found = self.metadata.iter().find(|(other, _)| *other == path);
         found.map(|(_, value)| value)

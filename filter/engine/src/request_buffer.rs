@@ -1,4 +1,4 @@
-//! Request buffer: how much of a body is taken in, and what refuses the rest.
+//! Request buffer: how large a body may be, and the refusal of larger ones.
 
 pub(crate) mod body_progress;
 pub(crate) mod framing;
@@ -28,7 +28,7 @@ pub(crate) struct Buffering {
     mode: BufferMode,
     limit: u64,
     rules: Vec<BufferRule>,
-    /// What becomes of the body of a gRPC call; `None`: it passes unseen.
+    /// How to treat the body of a gRPC call; `None`: it passes unseen.
     calls: Option<BodyMode>,
     pub(crate) timeouts: BodyTimeouts,
     pub(crate) total: Option<Total>,
@@ -183,7 +183,7 @@ impl Buffering {
         Some(BodyProgress::new(mode, body.limit, body.length))
     }
 
-    /// What becomes of a body that is nothing special.
+    /// How to treat an ordinary body.
     fn mode(&self) -> BodyMode {
         match self.mode {
             BufferMode::Buffer => BodyMode::Buffered,

@@ -1,7 +1,8 @@
-//! Response override: which responses are replaced, and how that is done.
+//! Response override: which responses are replaced, and how.
 //!
-//! `compile` reads the rules, `matching` finds the one for a response, `request_snapshot` captures what it will ask of the
-//! request, `build` makes the new response from what `render` prints.
+//! `compile` prepares the rules, `matching` finds the one for a response,
+//! `request_snapshot` captures the request values that it needs, and `build` makes the new
+//! response with `render`.
 
 mod accept;
 mod authority;
@@ -69,7 +70,7 @@ struct Rule {
     rule: OverrideRule,
     /// Stands for its conditions on requests in [`RequestSnapshot`]; 0: it has none.
     condition_bit: u64,
-    /// Operators whose values the host is asked for.
+    /// Operators whose values come from the host.
     asks: Vec<Operator>,
     counter: CounterId,
 }
@@ -107,7 +108,7 @@ impl Overrides {
         self.required.clone()
     }
 
-    /// What the client gets instead of the response at hand, `end` if that
+    /// What the client gets instead of the current response, `end` if that
     /// has neither body nor trailers. `None`: nothing else.
     pub(crate) fn instead_of_response<H: Host>(
         &self,
@@ -123,7 +124,7 @@ impl Overrides {
         self.replace(rule, client, limits, end, event)
     }
 
-    /// Replaces the response at hand as `rule` says.
+    /// Replaces the current response by that of `rule`.
     #[inline(never)]
     fn replace<H: Host>(
         &self,

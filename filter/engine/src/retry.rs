@@ -1,9 +1,9 @@
-//! Retries: what Envoy's router is told to retry, and how often in all.
+//! Retries: the router's orders, and how many retries there may be in all.
 //!
 //! The router performs the retries. It takes its orders from request headers
-//! (`x-envoy-retry-on` and its kin), which it keeps to itself. Every write to
-//! a request header makes Envoy look for its route again, so headers are
-//! written only where they change what happens.
+//! (`x-envoy-retry-on` and similar), and does not forward these. Every write to a request
+//! header makes Envoy look for its route again, so headers are written only where they
+//! change the result.
 
 mod budget;
 mod ledger;
@@ -57,7 +57,7 @@ pub(crate) struct RetryBudget {
     /// What the client gets instead of the origin's response.
     pub(crate) reply: Option<Arc<Reply>>,
     pub(crate) reports: bool,
-    /// Retries are paid for from the start, whoever sees the attempts.
+    /// Retries are paid for from the start, even if an upstream instance sees the attempts.
     reserves: bool,
 }
 
@@ -197,7 +197,7 @@ impl RetryBudget {
         })
     }
 
-    /// What tells the budget of the request at hand from the policy's others.
+    /// The part of the current request that selects one of the policy's budgets.
     pub(crate) fn part<'h, H: Host>(&self, service: &'h str, host: &'h H) -> Cow<'h, [u8]> {
         let name = match self.scope {
             Scope::Policy => return Cow::Borrowed(b""),
@@ -208,8 +208,8 @@ impl RetryBudget {
         host.attribute(name).unwrap_or_default()
     }
 
-    /// The labels of the budget for a part. What cannot stand in the name of a
-    /// statistic becomes an underscore.
+    /// The labels of the budget for a part. Characters that the name of a statistic cannot
+    /// contain become underscores.
     pub(crate) fn labels_of(&self, part: &[u8]) -> Labels {
         let label = match self.scope {
             Scope::Policy => return self.labels.clone(),
@@ -256,8 +256,8 @@ pub(crate) fn refusal() -> Reply {
     Reply::text(503, "retry budget exhausted", DETAILS)
 }
 
-/// Whether the client itself asks for more retries; Envoy lets internal
-/// clients do so.
+/// Whether the client itself requests more retries, which Envoy permits to internal
+/// clients.
 fn asks_for_more<H: Host>(host: &H, allowed: u32) -> bool {
     let asked = host.request_header(MAX_RETRIES);
     let asked = asked.and_then(|value| std::str::from_utf8(&value).ok()?.trim().parse().ok());

@@ -1,9 +1,8 @@
-//! Who is to be woken when: the timer loop of every adapter.
+//! When to wake which sleeper: the timer loop of every adapter.
 //!
-//! An adapter has one of these for each timer of its host. Those who sleep are known
-//! by a key: exchanges (`Exchange::wakes_at`), workers (`Worker::wakes_at`), and what
-//! chores an adapter has of its own. Their keeper stays the adapter, which wakes them
-//! as its host demands.
+//! An adapter has one scheduler for each timer of its host. Sleepers have keys: exchanges
+//! (`Exchange::wakes_at`), workers (`Worker::wakes_at`), and chores of the adapter. The
+//! adapter keeps the sleepers themselves, and wakes them as its host requires.
 //!
 //! ```text
 //! after an event    set(exchange, its wakes_at); set(worker, its wakes_at);

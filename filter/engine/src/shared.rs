@@ -1,5 +1,5 @@
-//! What the workers of one proxy hold together, in the cells that the host keeps
-//! for them: quotas, the claims on them, and which workers are alive.
+//! What the workers of one proxy hold together, in cells of the host: quotas, the claims on
+//! them, and the registry of live workers.
 
 pub(crate) mod claims;
 pub(crate) mod classes;

@@ -29,7 +29,7 @@ pub use script::{Played, play, random_script};
 pub use threads::{ThreadedHost, WorkerHost};
 pub use upstream::demo_upstream;
 
-/// Feeds an event to an exchange of whose retries nobody keeps an account.
+/// Feeds an event to an exchange without a retry budget.
 pub fn feed<H: Host, R>(
     plan: &Plan,
     worker: &mut Worker,

@@ -1,13 +1,12 @@
-//! What becomes of a configuration that Envoy hands to one VM.
+//! Whether a configuration that Envoy hands to one VM is loaded, deferred or refused.
 //!
-//! Envoy asks a canary first, a VM that it throws away, and then the VM of each
-//! worker. Only the canary may refuse: Envoy takes the filter away from a
-//! worker whose VM refuses or traps, and requests pass there as if there were
-//! no policy. So a worker that cannot take an accepted configuration keeps the
-//! one it has, or answers every request with 503 if it has none.
+//! Envoy tries a configuration in a canary first, a VM that it throws away, and then in the
+//! VM of each worker. Only the canary may refuse: if a worker's VM refuses or traps, Envoy
+//! removes the filter from that worker, and requests pass there as if there were no policy.
+//! So a worker that cannot load an accepted configuration keeps the current one, or answers
+//! every request with 503 if it has none.
 //!
-//! This module decides, and has the records that VMs share; the adapter makes the
-//! calls.
+//! This module decides, and has the records that VMs share; the adapter makes the calls.
 
 mod acceptances;
 mod behind;
@@ -22,8 +21,8 @@ pub use in_use::{Use, in_force};
 /// held open, by docs/reference/crashes.md.
 pub const REQUESTS_SHARE: u64 = 128 << 20;
 
-/// Room is asked for with so much more than was measured: an eighth, for pieces
-/// that lie elsewhere in a VM that has been in use, and 1 MiB.
+/// A load requires more memory than was measured: an eighth, for pieces that lie elsewhere
+/// in a VM that has been in use, and 1 MiB.
 const MARGIN_DIVISOR: u64 = 8;
 const MARGIN: u64 = 1 << 20;
 /// What loading a text may take, times its size, where nothing was measured. The
@@ -51,7 +50,7 @@ pub enum Obstacle {
 /// What a VM does without the configuration that it was asked to load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
-    /// Refuses, so that Envoy gives it to nobody.
+    /// Refuses, so that Envoy gives it to no worker.
     Refuse,
     /// Goes on with what is in force, or without any: see [`in_force`].
     GoOn,
@@ -92,8 +91,8 @@ impl Obstacle {
     }
 }
 
-/// The memory to ask for before a text of `size` bytes is loaded, of which the
-/// canary has `measured` what it takes.
+/// The memory that must be free before a text of `size` bytes is loaded; `measured` is what
+/// the canary needed for it.
 #[must_use]
 pub fn head_room(size: u64, measured: Option<u64>) -> u64 {
     let need = measured.unwrap_or(size.saturating_mul(UNMEASURED_FACTOR));

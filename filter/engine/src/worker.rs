@@ -20,19 +20,19 @@ use crate::shared::claims::ClaimTracker;
 use crate::shared::reaper::Reaper;
 pub(crate) use counted::Counted;
 use hashbrown::HashMap;
-use memo::{Memo, Place};
+use memo::{Memo, ResolvedRoute};
 
 /// A worker's own state.
 #[derive(Debug)]
 pub struct Worker {
-    routes: Memo<Place>,
+    routes: Memo<ResolvedRoute>,
     /// Which Service with a policy each cluster is, if any.
     services: Memo<Option<usize>>,
     /// The ledger's budgets of each policy, by route or cluster where they
     /// have budgets of their own.
     budgets: Vec<HashMap<Vec<u8>, usize>>,
     limits: Limits,
-    /// Memory for what requests are asked for later, and for new bodies.
+    /// Memory for captured request values, and for new bodies.
     values: MemoryQuota,
     pub(crate) leases: Leases,
     pub(crate) claims: ClaimTracker,
@@ -164,17 +164,17 @@ impl Worker {
         }
     }
 
-    /// Where the request at hand belongs. A route's name is looked up if anything
+    /// Where the current request belongs. A route's name is looked up if anything
     /// depends on it and it is not known beforehand; its metadata only for a name that
     /// is not known yet, or empty.
-    pub(crate) fn place<H: Host>(&mut self, plan: &Plan, host: &H) -> Place {
+    pub(crate) fn place<H: Host>(&mut self, plan: &Plan, host: &H) -> ResolvedRoute {
         let attachments = plan.attachments();
         let is_known = attachments.of_all().is_some() || !attachments.needs_route_name();
         let known = attachments.of_all().or(attachments.fallback());
         let is_per_route = || plan.policy(known).is_some_and(|it| it.is_per_route());
         if is_known && !is_per_route() {
             let (policy, route) = (known, 0);
-            return Place { policy, route };
+            return ResolvedRoute { policy, route };
         }
         let only = attachments.only_route().map(|it| Cow::from(it.as_bytes()));
         let name = only.or_else(|| host.attribute(Attribute::RouteName));
@@ -183,7 +183,7 @@ impl Worker {
             return known;
         }
         let effective_policy = |route: &Route<'_>| attachments.effective_policy_of(route);
-        let place = Place {
+        let place = ResolvedRoute {
             policy: match is_known {
                 true => known,
                 false => host.route(attachments.needs_labels(), effective_policy),
@@ -197,7 +197,7 @@ impl Worker {
         place
     }
 
-    /// Which of the plan's Services the request at hand goes to. Its cluster's metadata is
+    /// Which of the plan's Services the current request goes to. Its cluster's metadata is
     /// looked up only for a name that is not known yet.
     pub(crate) fn service<H: Host>(&mut self, plan: &Plan, host: &H) -> Option<usize> {
         let name = host.attribute(Attribute::UpstreamCluster)?;
@@ -232,7 +232,7 @@ impl Worker {
         seed
     }
 
-    /// The ledger's budget for the request at hand, which the policy with this
+    /// The ledger's budget for the current request, which the policy with this
     /// index bounds and which goes to this Service, if it is one with a policy.
     pub(crate) fn budget<H: Host>(
         &mut self,

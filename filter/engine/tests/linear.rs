@@ -29,8 +29,8 @@ fn judge(text: &str) -> f64 {
 /// processor's caches do not hold any more costs up to twice.
 const MOST: f64 = 3.0;
 
-/// A document ten times as large costs at most `most` times what ten documents
-/// cost. Whatever disturbs a round makes it dearer, so the cheapest counts.
+/// A document ten times as large costs at most `most` times what ten documents cost. A
+/// disturbed round only costs more, so the cheapest counts.
 #[track_caller]
 fn costs_at_most(most: f64, document: impl Fn(usize) -> String, size: usize) {
     const ROUNDS: usize = 4;

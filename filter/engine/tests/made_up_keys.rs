@@ -9,7 +9,7 @@ use btp_policy::PluginConfig;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const YEAR_NS: u64 = 365 * 86_400 * 1_000_000_000;
-/// Newcomers that are asked for at a time: one request each.
+/// Newcomers that come at a time: one request each.
 const NEWCOMERS: usize = 50;
 /// Made-up keys between two looks, one request each.
 const STEP: usize = 64;

@@ -1,6 +1,6 @@
-//! A million clients who are told apart take no more memory than the table and the cells
-//! that stand in for it, and each still has its own limit: counted by an allocator, on
-//! a host whose workers share real memory, as the module's do.
+//! A million distinct clients take no more memory than the table and the overflow cells,
+//! and each still has its own limit. An allocator counts, on a host whose workers share
+//! real memory, as the module's do.
 
 // The threads of that host do not exist in WebAssembly.
 #![cfg(not(target_arch = "wasm32"))]

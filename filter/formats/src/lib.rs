@@ -1,14 +1,13 @@
-//! What workers share, as values of Envoy's shared data: under which key each
-//! stands, and byte by byte how.
+//! Shared state as values of Envoy's shared data: the key of each value, and its format
+//! byte by byte.
 //!
-//! Shared data outlives the code that wrote it: on an update of the filter with
-//! the same `vm_id` old and new machines use the same keys at the same time,
-//! until the last exchange of the old ones has ended. So a key's last part is
-//! the version of its value's format, and who writes another format raises the
-//! version: accounts are separate from then on (docs/guides/upgrading.md says
-//! what that costs). Format 0 has no such part: that is how keys were written
-//! before there were versions, and nothing is forgotten where the format has
-//! stayed since. A new format may begin with what stands under the key of an
+//! Shared data outlives the code that wrote it. On an update of the filter with the same
+//! `vm_id`, old and new VMs use the same keys at the same time, until the last exchange of
+//! the old ones has ended. So a key's last part is the version of its value's format. A
+//! change to a format must raise the version: accounts are separate from then on
+//! (docs/guides/upgrading.md describes the cost). Format 0 has no such part: keys were
+//! written that way before there were versions, and values in formats that have not changed
+//! since are not forgotten. A new format may begin with the value under the key of an
 //! earlier one ([`Stored::earlier`]).
 //!
 //! All numbers are little-endian. Bytes that are no whole entry are left out.

@@ -1,4 +1,4 @@
-//! Who changes a format without raising its version breaks one of these.
+//! A change to a format without a new version breaks one of these tests.
 
 mod in_use;
 
@@ -158,8 +158,8 @@ proptest! {
         prop_assert_eq!(Behind::decode(&behind.encode()), behind);
     }
 
-    /// Whatever stands there: nothing panics, and nothing is made up from less
-    /// than a whole entry.
+    /// Arbitrary bytes: nothing panics, and nothing is made up from less than a whole
+    /// entry.
     #[test]
     fn any_value_can_be_read(value in vec(any::<u8>(), 0..300)) {
         for id in [BucketsId::Own(0), BucketsId::Shared(0)] {

@@ -1,4 +1,4 @@
-//! What hooks that come later cannot ask Envoy.
+//! Facts from the beginning of an exchange that later hooks cannot read from Envoy.
 
 use crate::abi::Headers;
 use crate::clock::wall_ns;
@@ -39,8 +39,8 @@ impl Beginning {
     }
 }
 
-/// Envoy goes by the content type that came with the request; `grpc_web`, where it is in
-/// front, has made it gRPC's by now.
+/// Envoy uses the content type that came with the request; a `grpc_web` filter in front has
+/// changed it to gRPC's by now.
 fn looks_like_grpc(headers: Headers<'_>) -> bool {
     let header = |name| headers.values(name).next();
     let says_grpc = header("content-type").is_some_and(btp_engine::is_grpc);

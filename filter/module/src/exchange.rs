@@ -16,7 +16,7 @@ pub(crate) struct HttpExchange {
     exchange: Exchange,
     /// What it has decided and is not performed yet: nothing between two hooks.
     undone: Vec<Action>,
-    /// When it is to be woken, and what takes that back.
+    /// When it must be woken, and how to cancel that.
     wake: Option<(u64, Wake)>,
     beginning: Beginning,
     /// No further event matters, not even the last.
@@ -64,8 +64,8 @@ impl HttpExchange {
         trailers_flow(self.event(stream, &mut |it, cx| it.response_trailers(cx)))
     }
 
-    /// The timer has come. It may be one that was set for a time that has changed
-    /// meanwhile: the engine goes by its clock.
+    /// The timer has come. It may have been set for a time that has changed meanwhile: the
+    /// engine uses its clock.
     pub(crate) fn timer(&mut self, stream: &mut Stream<'_>) {
         self.wake = None;
         let is_due = self.exchange.wakes_at().is_some();
@@ -84,8 +84,8 @@ impl HttpExchange {
         self.is_over = true;
     }
 
-    /// Feeds one event to the engine, performs what it decides, and has the timer come
-    /// when the exchange is to be woken.
+    /// Feeds one event to the engine, performs its actions, and sets the timer for the time
+    /// at which the exchange must be woken.
     fn event(&mut self, stream: &mut Stream<'_>, event: Feed<'_>) -> Flow {
         if self.is_over {
             return Flow::Continue;

@@ -26,18 +26,18 @@ pub(crate) const DECISIONS: &str = "btp_decision";
 /// The same, as Envoy names it for the .wasm: one access log prints what either build says.
 pub(crate) const DECISIONS_AS_WASM: &str = "wasm.btp_decision";
 
-/// Envoy, as the engine asks for it. Without a stream nothing is known of it.
+/// Envoy as the engine's host. Without a stream all facts are missing.
 pub(crate) struct ModuleHost<'a, 's> {
     pub(crate) config: &'a FilterConfig,
     pub(crate) stream: Option<&'a Stream<'s>>,
     pub(crate) began_ns: Option<u64>,
-    pub(crate) request: Look<'a>,
-    pub(crate) response: Look<'a>,
+    pub(crate) request: LazyHeaders<'a>,
+    pub(crate) response: LazyHeaders<'a>,
 }
 
-/// One look at the headers of a map, for as long as nothing is performed: taken when the
-/// first of them is asked for.
-pub(crate) struct Look<'a> {
+/// The headers of a map, valid as long as nothing is performed, and read when the first of
+/// them is needed.
+pub(crate) struct LazyHeaders<'a> {
     map: Map,
     room: Cell<Option<&'a mut HeaderRoom>>,
     headers: OnceCell<Headers<'a>>,
@@ -91,7 +91,7 @@ impl Accounts for ModuleHost<'_, '_> {
 }
 
 impl Journals for ModuleHost<'_, '_> {
-    /// No worker dies alone, so nobody reads what another has written down.
+    /// No worker dies alone, so no worker needs another's journal.
     fn worker(&self) -> Option<WorkerId> {
         None
     }
@@ -196,7 +196,7 @@ impl<'a> ModuleHost<'a, '_> {
     }
 }
 
-impl<'a> Look<'a> {
+impl<'a> LazyHeaders<'a> {
     pub(crate) fn new(map: Map, room: &'a mut HeaderRoom) -> Self {
         Self {
             map,

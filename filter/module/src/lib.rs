@@ -1,9 +1,9 @@
 //! The dynamic-module adapter: the one crate that knows Envoy's ABI for modules.
 //!
-//! `abi` declares what Envoy calls and what it can be asked, and is the only room
-//! with `unsafe`. `filter` is the HTTP filter of the name `backend_traffic_policy`: it
-//! leads each hook to a configuration (`filter_config`) or an exchange (`exchange`).
-//! The engine asks through `host`, and `perform` does what it decides.
+//! `abi` declares the functions that Envoy calls and those that it offers, and is the only
+//! room with `unsafe`. `filter` is the HTTP filter of the name `backend_traffic_policy`: it
+//! forwards each hook to a configuration (`filter_config`) or an exchange (`exchange`). The
+//! engine reads facts through `host`, and `perform` performs its actions.
 
 #![deny(unsafe_code)]
 #![deny(

@@ -14,12 +14,12 @@ use serde_json::Value;
 use crate::abi::{Level, MetadataKey, MetadataSource, Stream, log};
 use crate::clock::monotonic_ns;
 
-/// What is remembered of the metadata that policies ask for.
+/// What is remembered about the metadata that policies use.
 #[derive(Debug)]
 pub(crate) struct Metadata {
     /// The kind found last at each place, by a hash of it. Envoy logs an error when a value
-    /// is asked for as another kind, so that kind is tried first. Places that share an entry
-    /// cost such a line, and nothing else.
+    /// is read as the wrong kind, so this kind is tried first. Places that share an entry
+    /// cost such a log line, and nothing else.
     last: [AtomicU8; PLACES],
     hint: LogThrottle,
 }

@@ -1,12 +1,12 @@
-//! A plan's metrics as Envoy's: one metric a family, defined at load with the names
-//! of its labels, as Envoy takes no new ones later. Nothing is decided by them.
+//! A plan's metrics as Envoy's: one metric a family, defined at load with the names of its
+//! labels, because Envoy accepts no new ones later. No decision depends on them.
 //!
-//! A call into Envoy that changes a metric with labels costs more than all that a policy
-//! decides of a request. So workers only change numbers of the process, and the main
-//! thread shows Envoy what they have come to, some milliseconds later.
+//! A call into Envoy that changes a metric with labels costs more than all decisions of a
+//! policy about a request. So workers only change numbers of the process, and the main
+//! thread copies these to Envoy, some milliseconds later.
 //!
-//! Envoy keeps what was shown at the upstream position under the cluster's name. So what
-//! is counted there is shown by a configuration at a listener, if there is any.
+//! Envoy puts metrics of the upstream position under the cluster's name. So a configuration at
+//! a listener shows those counts instead, if there is any.
 
 mod recorded;
 mod upstream;
@@ -125,7 +125,7 @@ impl Metrics {
         }
     }
 
-    /// Whether nobody has counted this yet, under this configuration or one before.
+    /// Whether this has not been counted yet, under this configuration or an earlier one.
     pub(crate) fn is_first(&self, counter: CounterId) -> bool {
         at(&self.numbers.counters, counter.0).is_some_and(|it| it.total() == 0)
     }

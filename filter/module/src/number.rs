@@ -45,7 +45,8 @@ pub(crate) fn numbers(is_upstream: bool, series: &[Series]) -> Vec<Numbered> {
 }
 
 impl Number {
-    /// Adds to it. All that a thread has changed before is seen by whoever sees this.
+    /// Adds to it. A thread that sees this also sees all earlier changes of the adding
+    /// thread.
     pub(crate) fn add(&self, amount: i64) {
         self.total.fetch_add(amount, Ordering::SeqCst);
     }

@@ -11,14 +11,14 @@ use crate::host::{DECISIONS, DECISIONS_AS_WASM, EXCHANGE};
 const RESET: &str = "btp_reset";
 const GRPC_STATUS: &[u8] = b"grpc-status";
 
-/// Who performs what the engine has decided of an exchange.
+/// Performs the engine's actions for an exchange.
 #[derive(Clone, Copy)]
 pub(crate) struct Performer<'a> {
     pub(crate) config: &'a FilterConfig,
     pub(crate) beginning: Beginning,
 }
 
-/// Of a stream that has gone only what was counted matters.
+/// Performs only the counts, because the stream has gone.
 pub(crate) fn perform_without_stream(config: &FilterConfig, actions: &mut Vec<Action>) {
     for action in actions.drain(..) {
         match action {
@@ -82,8 +82,8 @@ impl Performer<'_> {
     }
 }
 
-/// The engine asks for nothing that Envoy could refuse; should it do so after all,
-/// the operator knows.
+/// The engine's actions are none that Envoy could refuse. If one is refused all the same,
+/// the operator learns of it.
 #[cold]
 fn report(what: &[u8]) {
     let what = String::from_utf8_lossy(what);
@@ -152,7 +152,7 @@ fn reply_with<'h>(
     stream.send_response(status, &lent, body, details);
 }
 
-/// The piece at hand gives way to these bytes.
+/// Replaces the current piece of the body by these bytes.
 fn replace_body(stream: &mut Stream<'_>, body: &[u8]) {
     let size = stream.body_size(Body::ReceivedResponse);
     stream.drain_body(Body::ReceivedResponse, size);
@@ -183,7 +183,7 @@ fn edit_response(stream: &mut Stream<'_>, edit: &HeaderEdit) {
     }
 }
 
-/// The headers give way to these. Each name that stays is set in its place.
+/// Replaces the headers by these. A name that stays is set in its place.
 fn replace_headers(stream: &mut Stream<'_>, headers: &Fields) {
     let map = Map::ResponseHeaders;
     for name in names(stream, map) {

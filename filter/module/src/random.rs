@@ -15,7 +15,7 @@ pub(crate) fn next() -> u64 {
     GENERATOR.with_borrow_mut(SplitMix64::draw)
 }
 
-/// 64 bits that nobody can guess; `None` if there are none to be had.
+/// 64 unpredictable bits; `None` if the system has none.
 pub(crate) fn secret() -> Option<u64> {
     getrandom::u64().ok()
 }

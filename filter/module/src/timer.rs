@@ -1,9 +1,8 @@
-//! The one thread that wakes streams when their time has come: Envoy has no timers
-//! for HTTP filters, but lets any thread call a stream's hook on its worker.
+//! The one thread that wakes streams when their time has come: Envoy has no timers for HTTP
+//! filters, but lets any thread call a stream's hook on its worker.
 //!
-//! A stream that waits costs an entry here and nothing else. The thread starts with
-//! the first of them, sleeps until the earliest time, and lives as long as the
-//! process.
+//! A waiting stream costs an entry here and nothing else. The thread starts with the first
+//! entry, sleeps until the earliest time, and lives as long as the process.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -14,7 +13,7 @@ use std::time::Duration;
 use crate::abi::{Level, Scheduler, guarded, log};
 use crate::clock::monotonic_ns;
 
-/// A stream is to be woken once. Dropping it takes that back.
+/// A pending wake-up of a stream. Dropping it cancels it.
 #[derive(Debug)]
 pub(crate) struct Wake(u64);
 
@@ -23,14 +22,14 @@ struct Queue {
     /// Times and numbers; those that were taken back stay until their time, or until
     /// they outnumber the others.
     times: BinaryHeap<Reverse<(u64, u64)>>,
-    /// Who waits, by number.
+    /// The sleepers, by number.
     waiting: HashMap<u64, Sleeper>,
     /// The number given last.
     last: u64,
     is_running: bool,
 }
 
-/// Who is woken.
+/// A stream to wake, or a function to call.
 #[derive(Debug)]
 enum Sleeper {
     Stream(Scheduler),

@@ -1,4 +1,4 @@
-//! Which build this is: what the log says of it, and the file of itself.
+//! Which build this is, for the log and for the module's file.
 
 use btp_engine::Build;
 

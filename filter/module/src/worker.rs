@@ -8,7 +8,7 @@ use btp_engine::{Action, Context, Exchange, Flow, Ledger, MemoryQuota, Worker};
 use crate::abi::{HeaderRoom, Map, Stream};
 use crate::beginning::Beginning;
 use crate::filter_config::FilterConfig;
-use crate::host::{Look, ModuleHost};
+use crate::host::{LazyHeaders, ModuleHost};
 use crate::perform::{Performer, perform_without_stream};
 
 /// An event of the engine.
@@ -60,7 +60,7 @@ thread_local! {
 
 impl Hook<'_, '_> {
     /// Feeds one event of this exchange to the engine, and performs what it decides.
-    /// Without a stream, which has gone, there is nobody to perform it for.
+    /// Without a stream, which has gone, it cannot be performed.
     ///
     /// `undone` is empty, but for what is left by a panic in an earlier event: its
     /// numbers still count, as the end of the exchange takes them back.
@@ -86,8 +86,8 @@ impl Hook<'_, '_> {
                 config,
                 stream: stream.as_deref(),
                 began_ns: beginning.at_ns,
-                request: Look::new(Map::RequestHeaders, &mut thread.request),
-                response: Look::new(Map::ResponseHeaders, &mut thread.response),
+                request: LazyHeaders::new(Map::RequestHeaders, &mut thread.request),
+                response: LazyHeaders::new(Map::ResponseHeaders, &mut thread.response),
             };
             let ledger = &mut thread.ledger;
             let cx = &mut Context::new(&config.plan, worker, ledger, &mut host, undone);

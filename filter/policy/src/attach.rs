@@ -1,14 +1,13 @@
-//! Which policy governs a request.
+//! Which policy governs a request: the effective policy, by the Gateway API's rules.
 //!
-//! The most specific one does: the policy of the route's rule, else of the
-//! route, else of the Gateway's listener, else of the Gateway, else the one
-//! without targets. Where the listener is of a ListenerSet, the policy of that
-//! listener takes the place of the Gateway's listener's, and then comes that of
-//! the set. Of two policies for the same target the older governs (then the
-//! first by namespace and name), as in Envoy Gateway.
+//! The most specific policy wins: the policy of the route's rule, else of the route, else
+//! of the Gateway's listener, else of the Gateway, else the one without targets. If the
+//! listener belongs to a ListenerSet, its policy replaces that of the Gateway's listener,
+//! and the policy of the set comes next. Of two policies for the same target the older wins
+//! (then the first by namespace and name), as in Envoy Gateway.
 //!
-//! An `XBackendTrafficPolicy` governs beside it by the Service that the request's cluster
-//! stands for.
+//! An `XBackendTrafficPolicy` applies in addition, by the Service behind the request's
+//! cluster.
 
 mod cluster;
 mod connections;

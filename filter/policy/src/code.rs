@@ -1,11 +1,11 @@
-//! Each cause of a problem, with a number that it keeps: `BTP0107`.
+//! A number for each cause of a problem, which never changes: `BTP0107`.
 //!
-//! Messages may change from release to release, and codes do not: what is said of one
-//! in `docs/reference/codes.md`, and what is allowed or denied by it, stays true. A
-//! number is never used again for another cause. The hundreds group them: 00 files and
-//! syntax, 01 fields and values, 02 targets, 03 the plugin configuration, 04 what the
-//! filter cannot enforce, 05 advice, 06 Envoy configurations that are refused, 07 those
-//! that are unwise, 08 global limits.
+//! Messages may change from release to release, but codes do not. So the text about a code
+//! in `docs/reference/codes.md` and the settings that allow or deny it stay valid. A number
+//! is never used again for another cause. The hundreds group them: 00 files and syntax, 01
+//! fields and values, 02 targets, 03 the plugin configuration, 04 what the filter cannot
+//! enforce, 05 advice, 06 Envoy configurations that are refused, 07 those that are unwise,
+//! 08 global limits.
 
 use std::fmt;
 

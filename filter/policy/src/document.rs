@@ -1,5 +1,4 @@
-//! The objects in a file of manifests: policies, ConfigMaps, and whatever
-//! else stands between them.
+//! The objects in a file of manifests: policies, ConfigMaps, and any others between them.
 
 use crate::code::Code;
 use crate::node::{Node, Value};
@@ -15,13 +14,13 @@ pub enum Document {
     Policy(Node),
     /// A `ConfigMap`, which an override may take a body from.
     ConfigMap(Node),
-    /// A `Namespace`, whose labels a selector may ask for.
+    /// A `Namespace`, whose labels a selector may use.
     Namespace(Node),
     /// A `Config` or `Tenant` of KubeLB, which may switch policies off.
     KubeLb(Node),
-    /// An object of another kind, which is none of our business.
+    /// An object of another kind, which is ignored.
     Other,
-    /// An object that was probably meant to be a policy, and why it is none.
+    /// An object that was probably meant to be a policy, and why it is not one.
     Mistaken(Problem),
     /// No Kubernetes object, and what it lacks.
     Foreign(Problem),

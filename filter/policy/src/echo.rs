@@ -1,5 +1,5 @@
-//! Input that is repeated in messages: cut to a sane length, and with nothing
-//! in it that a terminal or a log would act upon or not show.
+//! Input in messages: cut to a sane length, and without characters that a terminal or a log
+//! would interpret or hide.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};

@@ -50,7 +50,7 @@ impl LabelSelector {
         })
     }
 
-    /// Whether `label` gives every key a value that is wanted.
+    /// Whether `label` gives every key a matching value.
     pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.requirements.iter().all(|requirement| {
             let value = label(&requirement.key);

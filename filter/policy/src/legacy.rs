@@ -1,7 +1,7 @@
-//! Old and loose spellings found in public documents, put right.
+//! Old and loose spellings from public documents, corrected.
 //!
-//! The filter is strict; the command line tool accepts these, says what is
-//! written today, and hands on the strict form.
+//! The filter is strict. The command line tool accepts these spellings, reports the present
+//! ones, and passes on the strict form.
 
 use crate::code::Code;
 use crate::node::{Entry, Mark, Node, Value};
@@ -233,7 +233,7 @@ fn rename(object: &mut Node, old: &str, new: &str, path: &Path<'_>, warnings: &m
     }
 }
 
-/// Moves the field `old` to `parent.field`, unless something stands there.
+/// Moves the field `old` to `parent.field`, unless that has a value.
 fn move_into(
     object: &mut Node,
     old: &str,

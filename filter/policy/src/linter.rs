@@ -1,5 +1,5 @@
-//! What advice is made with: a `spec` in which nothing is wrong, looked into by
-//! names, and a list of warnings.
+//! Building blocks of advice: a valid `spec`, whose fields are found by name, and a list of
+//! warnings.
 
 use crate::code::Code;
 use crate::node::{Mark, Node, Value};
@@ -35,7 +35,7 @@ impl Linter<'_, '_> {
         }
     }
 
-    /// Advises on what stands at `path`.
+    /// Warns about the value at `path`.
     pub(crate) fn warn(&mut self, path: &[&str], code: Code, advice: impl Into<String>) {
         let mark = self.get(path).unwrap_or(self.spec.node).mark;
         warn_at(

@@ -1,8 +1,8 @@
-//! `mergeType`: what a policy takes over from a less specific one.
+//! `mergeType`: what a policy inherits from a less specific one.
 //!
-//! Merging works on documents, as Envoy Gateway's does: objects merge
-//! deeply, the child's scalars win, and what the child leaves out it
-//! inherits. `null` is "left out", so nothing can be deleted.
+//! Merging works on documents, as in Envoy Gateway: objects merge deeply, the child's
+//! scalars win, and the child inherits what it leaves out. `null` means "left out", so
+//! nothing can be deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
-//! The document tree that every reader works on, whatever the syntax was.
+//! The document tree that all readers work on, whatever the syntax was.
 //!
-//! Unlike `serde_json::Value` it keeps duplicate keys (so that they can be
-//! refused) and the place where each value stood (so that it can be shown).
+//! Unlike `serde_json::Value` it keeps duplicate keys (to refuse them) and the place of
+//! each value (to show it).
 
 use crate::echo::Echo;
 
@@ -14,10 +14,10 @@ pub struct Node {
     pub value: Value,
 }
 
-/// Where something stands in a text file. Lines and columns count from 1.
+/// The place of a value in a text file. Lines and columns count from 1.
 ///
-/// The end is kept for people alone: the filter has no use for it, and a worker's
-/// memory for each value of a configuration is bounded.
+/// The end is kept only for messages to people: the filter has no use for it, and a
+/// worker's memory for each value of a configuration is bounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
     /// Line, or 0 where it is not known.
@@ -31,7 +31,7 @@ pub struct Mark {
 /// What JSON and YAML can both say.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// `null`, which every reader takes for "not there".
+    /// `null`, which every reader treats as missing.
     Null,
     /// `true` or `false`.
     Bool(bool),

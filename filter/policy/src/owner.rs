@@ -1,4 +1,4 @@
-//! Who enforces which field of `spec`: the filter or Envoy.
+//! Which side enforces a field of `spec`: the filter or Envoy.
 
 /// What an instance of the filter can be told to enforce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Capability {
     Retry,
 }
 
-/// Who puts a field into force.
+/// The side that enforces a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// It says where the policy applies.

@@ -1,5 +1,5 @@
-//! Where a value stands in a document: `policies[1].spec.retry.numRetries`. A [`Path`]
-//! is what readers carry along; a [`FieldPath`] is what a problem keeps of it.
+//! The path of a value in a document: `policies[1].spec.retry.numRetries`. Readers pass a
+//! [`Path`] along; a problem keeps a [`FieldPath`].
 
 use std::fmt;
 
@@ -59,8 +59,8 @@ impl Step {
 }
 
 impl FieldPath {
-    /// The path that is written in code, with dots and brackets, such as
-    /// `spec.targetRefs[0]`. Not for names that stand in a document: they may have dots.
+    /// A path constant in code, with dots and brackets, such as `spec.targetRefs[0]`. Not
+    /// for names from a document, which may contain dots.
     #[must_use]
     pub fn written(text: &str) -> Self {
         let mut path = Self::default();

@@ -1,4 +1,4 @@
-//! Where in Envoy an instance of the filter stands.
+//! The position of an instance of the filter in Envoy: before the router or behind it.
 
 use crate::problem::Problems;
 use crate::read::Cursor;

@@ -1,4 +1,4 @@
-//! What is wrong with a document, and the list that collects all of it.
+//! Errors in a document, and the list that collects all of them.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -80,7 +80,7 @@ impl Problems {
     /// The most problems that are listed; the rest is counted.
     pub const MOST: usize = 500;
 
-    /// Notes what is wrong with `node`, which stands at `path`.
+    /// Records a problem with `node`, which is at `path`.
     pub fn refuse(&mut self, path: &Path<'_>, node: &Node, code: Code, reason: impl Into<String>) {
         self.add(|| Problem {
             value: Some(node.value.excerpt()),
@@ -93,8 +93,8 @@ impl Problems {
         self.add(|| Problem::new(path, code, reason).at(mark));
     }
 
-    /// Notes a field that is not known, with a reason that is dear to find: only
-    /// if it is listed.
+    /// Records an unknown field, with a reason that is expensive to find: it is only
+    /// computed if the problem is listed.
     pub fn note_unknown<R: Into<String>>(
         &mut self,
         path: &Path<'_>,

@@ -1,8 +1,7 @@
-//! The few steps every reader is made of: object, list, string, number.
+//! The few steps that every reader consists of: object, list, string, number.
 //!
-//! Each step either gives the typed value or notes one problem and gives
-//! `None`; the caller goes on reading, so that all problems are found at
-//! once.
+//! Each step returns the typed value, or records one problem and returns `None`. The caller
+//! goes on reading, so that all problems are found at once.
 
 mod mistaken;
 mod suggest;
@@ -27,7 +26,7 @@ pub struct Cursor<'a> {
     pub path: Path<'a>,
 }
 
-/// An object of which every key is known and stands there once.
+/// An object whose keys are all known and unique.
 #[derive(Debug)]
 pub struct Object<'a> {
     at: Cursor<'a>,

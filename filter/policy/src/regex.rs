@@ -1,6 +1,6 @@
 //! Regular expressions that match a whole value, as Envoy's RE2 does.
 //!
-//! Each is worked out into a table when it is read, so that a byte of a value
+//! Each is compiled into a table when it is read, so that a byte of a value
 //! costs one look into it, whatever the pattern. A pattern that needs a larger
 //! table than [`Regex::LARGEST`] is refused.
 //!

@@ -90,7 +90,7 @@ pub struct Spec {
     pub fault_injection: Option<FaultInjection>,
     /// Limits that this Envoy keeps itself.
     pub rate_limit: Option<RateLimit>,
-    /// How large a body may be, and whether it is gathered first.
+    /// How large a body may be, and whether it is buffered first.
     pub request_buffer: Option<RequestBuffer>,
     /// Replacements for responses; the first that matches is taken.
     pub response_override: Vec<OverrideRule>,
@@ -101,8 +101,8 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Reads the capabilities of a `spec`. `owner` is the policy it stands
-    /// in. Fields that Envoy enforces are known by name and not looked into.
+    /// Reads the capabilities of a `spec`; `owner` is its policy. Fields that Envoy
+    /// enforces are known by name and not read.
     pub fn read(
         at: Cursor<'_>,
         owner: &ObjectName,

@@ -77,7 +77,7 @@ impl ActiveConfig {
         self.set_worker_timer();
     }
 
-    /// What the worker does of its own accord under this configuration.
+    /// The worker's chores under this configuration.
     fn act(&self, act: &mut dyn FnMut(&mut Worker, &mut Event<'_, WasmHost<'_>>)) {
         let mut out = Vec::new();
         let host = &mut WasmHost {
@@ -91,7 +91,7 @@ impl ActiveConfig {
     }
 
     /// An event of the exchange that hostcalls are about now. `body_size` is that
-    /// of the body bytes at hand.
+    /// of the body bytes available.
     pub(crate) fn feed<R>(
         &self,
         body_size: usize,
@@ -112,7 +112,7 @@ impl ActiveConfig {
         result
     }
 
-    /// Has the timer come when the worker is to be woken, which any event may
+    /// Sets the timer for the time at which the worker must be woken, which any event may
     /// change.
     pub(crate) fn set_worker_timer(&self) {
         let at = self.worker.borrow().wakes_at();

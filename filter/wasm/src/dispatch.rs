@@ -1,10 +1,8 @@
-//! Which configuration or exchange a callback is about, by the number that
-//! Envoy gave it.
+//! Maps the number in a callback to its configuration or exchange.
 //!
-//! This takes the place of the SDK's dispatcher, which keeps an exchange
-//! until its end, whatever there is left to do. Here an exchange is forgotten
-//! as soon as nothing of it matters any more: what Envoy still calls for it
-//! finds nothing, and goes on.
+//! This replaces the SDK's dispatcher, which keeps an exchange until its end. Here an
+//! exchange is forgotten as soon as it needs no more events. Later callbacks for it find
+//! nothing, and continue.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -153,7 +151,7 @@ fn retire_others(new: u32) {
     others.iter().for_each(|config| config.retire());
 }
 
-/// Acts on a root, which has the others at hand.
+/// Acts on a root, which can use the others.
 fn with_root<R>(root: u32, act: impl FnOnce(&mut Root, &Roots) -> R) -> Option<R> {
     ROOTS.with_borrow_mut(|roots| {
         let mut own = roots.remove(&root)?;
@@ -188,10 +186,9 @@ fn wake(context: u32) {
 
 /// An event of an exchange.
 ///
-/// The streams are borrowed while `feed` makes hostcalls. None of these calls
-/// back: Envoy performs what could (replies, the end of a stream, a request
-/// that goes on) when the callback at hand is over. `tests/tests/deferred.rs`
-/// sees to it that this stays so.
+/// The streams are borrowed while `feed` makes hostcalls. None of these calls back: Envoy
+/// delays replies, the end of a stream and the continuation of a request until the present
+/// callback has returned. `tests/tests/deferred.rs` checks this.
 fn event(context: u32, feed: impl FnOnce(&mut Stream) -> Flow) -> Flow {
     STREAMS.with_borrow_mut(|streams| {
         let Some(stream) = streams.get_mut(context) else {

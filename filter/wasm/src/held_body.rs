@@ -1,9 +1,9 @@
 //! The body of a request whose headers are held.
 //!
-//! Envoy shows all of it that has come so far, the engine counts what is new. And
-//! Envoy shows it only if `allow_on_headers_stop_iteration` is on, which a plugin
-//! cannot read: if it is off, a request whose body is buffered would wait for ever.
-//! So one that has waited for a long time gets an error, as long as no body of such a
+//! Envoy shows all of the body that has come so far, and the engine counts the new bytes.
+//! Envoy shows it only if `allow_on_headers_stop_iteration` is on, which a plugin cannot
+//! read. If the setting is off, a request whose body is buffered would wait for ever. So a
+//! request that has waited for a long time gets an error, as long as no body of such a
 //! request has ever been seen under its configuration.
 
 use std::cell::Cell;

@@ -21,19 +21,19 @@ const NANOS_PER_MS: u64 = 1_000_000;
 const ROUTE_NAME: &str = "xds\0route_name";
 /// Where Envoy Gateway notes what a route was made from.
 const RESOURCES: &str = "xds\0route_metadata\0filter_metadata\0envoy-gateway\0resources";
-/// Where a cluster says which Services it stands for: texts.
+/// The property of a cluster's Services: a list of texts.
 const BACKENDS: &str = "xds\0cluster_metadata\0filter_metadata\0btp\0backends";
-/// Where a route's labels stand.
+/// The property of a route's labels.
 const LABELS: &str = "xds\0route_metadata\0filter_metadata\0btp\0labels";
 
-/// Where filters note what they have found out.
+/// The property of the dynamic metadata, in which filters record facts.
 const DYNAMIC_METADATA: &str = "metadata\0filter_metadata";
 /// Under this name both instances of the filter know an exchange.
 const EXCHANGE: &str = "btp_exchange";
 /// Access logs print what policies decided as `%FILTER_STATE(wasm.btp_decision:PLAIN)%`.
 pub(crate) const DECISIONS: &str = "btp_decision";
 
-/// Envoy, as the engine asks for it.
+/// Envoy as the engine's host.
 pub(crate) struct WasmHost<'a> {
     pub(crate) loaded: &'a Loaded,
 }

@@ -24,7 +24,7 @@ pub(crate) fn entries(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// All entries of a block. It is in the module once, whoever reads headers.
+/// All entries of a block. The module contains this code once, for all readers of headers.
 #[inline(never)]
 pub(crate) fn all(block: &[u8]) -> Vec<(&[u8], &[u8])> {
     entries(block).collect()

@@ -7,7 +7,7 @@ use crate::host::{DECISIONS, set_exchange_id};
 use crate::loaded::Loaded;
 
 /// Performs what the engine decided under this configuration. `body_size` is that
-/// of the body bytes at hand.
+/// of the body bytes available.
 pub(crate) fn perform(loaded: &Loaded, actions: &mut Vec<Action>, body_size: usize) {
     for action in actions.drain(..) {
         match action {

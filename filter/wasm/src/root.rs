@@ -228,7 +228,7 @@ impl Root {
         }
     }
 
-    /// Loads what is wanted, if there is room by now.
+    /// Loads the deferred configuration, if there is room by now.
     fn catch_up(&mut self, wanted: Wanted) -> Option<()> {
         let hash = wanted.text?;
         let known = accepted::all().of_text(hash);

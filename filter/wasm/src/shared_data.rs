@@ -1,12 +1,11 @@
-//! The cells that workers share, as values of Envoy's shared data: one key each,
-//! in the formats of `btp_formats`.
+//! The cells that workers share, as values of Envoy's shared data: one key each, in the
+//! formats of `btp_formats`.
 //!
-//! A key that does not exist is created whatever version is asked for, so
-//! that two who create it at the same time overwrite each other. All keys are
-//! therefore created when a configuration is loaded, which Envoy does in one
-//! canary before any worker, and nobody empties them afterwards: they outlive
-//! updates of the configuration and workers that die. Keys are never freed;
-//! their names come from the configuration only.
+//! Envoy creates a missing key whatever version the caller names, so two workers that
+//! create it at the same time overwrite each other. Therefore all keys are created when a
+//! configuration is loaded, which Envoy does in one canary before any worker. They are
+//! never emptied afterwards, and outlive updates of the configuration and workers that die.
+//! Keys are never freed; their names come from the configuration only.
 
 use btp_engine::{CellNames, Contended, Update, WorkerId};
 use btp_formats::{Encoded, Stored};
@@ -89,7 +88,7 @@ fn find(key: &str, is_writer: impl Fn() -> Option<bool>) -> Result<Found, Conten
     })
 }
 
-/// Whether it was written: nobody got in between.
+/// Whether it was written: no other worker interfered.
 #[inline(never)]
 fn write(key: &str, value: &[u8], version: Option<u32>) -> bool {
     version.is_some_and(|version| abi::set_shared_data(key, value, version).is_ok())
@@ -121,7 +120,7 @@ fn change_cell<I: Stored>(
     Err(Contended)
 }
 
-/// Keeps the result of a step, and says whether the value is to be written.
+/// Keeps the result of a step, and returns whether to write the value.
 fn keep<T>(result: &mut Option<T>, update: Update<T>) -> bool {
     let (value, is_written) = match update {
         Update::Keep(value) => (value, false),

@@ -113,9 +113,9 @@ impl Stream {
         Some(self.event(0, &mut |exchange, cx| exchange.refuse(cx, &reply)))
     }
 
-    /// Feeds one event to the engine, performs what it decides, and has the timer
-    /// come when the exchange is to be woken. `body_size` is that of the body bytes
-    /// at hand.
+    /// Feeds one event to the engine, performs its actions, and sets the timer for the time
+    /// at which the exchange must be woken. `body_size` is the number of body bytes in this
+    /// callback.
     fn event(&mut self, body_size: usize, feed: Feed<'_>) -> Flow {
         let exchange = &mut self.exchange;
         let flow = self.config.feed(body_size, |cx| feed(exchange, cx));

@@ -1,7 +1,6 @@
-//! Envoy's one timer of a context, and who is woken by it.
+//! Envoy's one timer of a context, and its sleepers.
 //!
-//! To set the timer begins a new period, so it is only set if it would come too
-//! late.
+//! Setting the timer begins a new period, so it is only set if it would come too late.
 
 use std::cell::RefCell;
 
@@ -9,7 +8,7 @@ use btp_engine::Scheduler;
 
 use crate::abi;
 
-/// Who is woken.
+/// A sleeper of a context's timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Sleeper {
     /// The exchange of this context.

@@ -1,11 +1,10 @@
-//! The VMs that live. Each that serves has a number, gives signs of life, and
-//! shows its memory: `btp.vm_memory_bytes.<number>`, and
-//! `btp.vm_memory_bytes_max` of the largest.
+//! The live VMs. Each VM that serves has a number, sends heartbeats, and shows its memory:
+//! `btp.vm_memory_bytes.<number>`, and `btp.vm_memory_bytes_max` of the largest.
 //!
-//! WebAssembly memory only grows. Looking is one instruction, at each exchange
-//! that begins; a gauge is written when the memory has grown, and with each sign
-//! of life. Who finds that another has died clears its gauge, and gives back the
-//! credit that it held. Envoy's main thread, whose VM serves nobody, looks as well.
+//! WebAssembly memory only grows. Reading its size is one instruction, at each new
+//! exchange. The gauge is written when the memory has grown, and with each heartbeat. The
+//! VM that finds another dead clears its gauge, and gives back its credit. Envoy's main
+//! thread, whose VM serves no client, checks as well.
 
 mod identity;
 pub(crate) mod process;
@@ -149,8 +148,8 @@ fn look_for_dead(now: u64) {
     }
 }
 
-/// Gives back what the dead held, before they lose their numbers: whoever fails
-/// here leaves it to the next who looks. To do it twice does nothing.
+/// Gives back what the dead held, before they lose their numbers. If this fails, the next
+/// VM that checks does it. Doing it twice has no effect.
 fn take_over_from_dead(now: u64, own: u64) {
     for dead in shared_data::read::<VmTable>().dead(now, own) {
         recover(dead, &Process);

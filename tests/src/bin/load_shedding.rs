@@ -1,5 +1,5 @@
-//! Who is served in a storm, with classes of `concurrency` and without: the two routes of
-//! `examples/retry-storm` at the same time. Writes the raw numbers and the plot in
+//! Which clients are served in a storm, with classes of `concurrency` and without: the two
+//! routes of
 //! docs/compare; `load_shedding plot` draws the plot of the raw numbers that are there.
 
 use std::fmt::Write as _;

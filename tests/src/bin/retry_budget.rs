@@ -2,9 +2,9 @@
 //! ours, in the same run. Writes the table in docs/COMPARE.md, its raw numbers
 //! and the plot; `retry_budget plot` draws the plot of the raw numbers that are there.
 //!
-//! Mostly every try fails, so that each request asks for three retries; what a
-//! mode lets through is counted where it arrives, at the upstream. The last
-//! rows are about what a budget must not cost: success where few tries fail.
+//! In most rows every try fails, so that each request would need three retries. The
+//! upstream counts how many a mode admits. The last rows show what a budget must not cost:
+//! success where few tries fail.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -336,7 +336,7 @@ fn read(raw: &str) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Bars per case; the line is what was asked for.
+/// Bars per case; the line is the configured budget.
 fn plot(rows: &Rows) -> Result<String> {
     let [dark, green, light] = palette::GREENS;
     let colors = [

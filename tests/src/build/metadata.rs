@@ -12,8 +12,8 @@ const SET_FILTER_STATE: &str =
     "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config";
 const MANAGER: &str = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
-/// Adds the flat form to all routes, and the filter to all chains in which a policy
-/// asks for dynamic metadata.
+/// Adds the flat form to all routes, and the filter to all chains in which a policy reads
+/// dynamic metadata.
 pub(super) fn make_readable(config: &mut Value) {
     let mut keys = BTreeSet::new();
     visit(config, &mut |value| {

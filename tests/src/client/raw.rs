@@ -20,7 +20,7 @@ pub struct Connection {
     unread: Vec<u8>,
 }
 
-/// An HTTP/1 response as it stood on the wire.
+/// An HTTP/1 response as it was on the wire.
 #[derive(Clone, Debug)]
 pub struct RawResponse {
     /// The status line.

@@ -1,7 +1,7 @@
 //! The kinds of exchanges that are counted, and the Envoys that they run on.
 //!
-//! Policies have targets, as nearly all in real life: then the route's name is asked for.
-//! Nothing fires unless the name of the case says so.
+//! Policies have targets, as nearly all in real life, so the filter reads the route's name.
+//! No policy acts unless the name of the case says so.
 
 mod policies;
 

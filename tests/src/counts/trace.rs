@@ -8,7 +8,7 @@ use crate::trace::{Step, lines};
 /// What an exchange consists of.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Calls {
-    /// Into the VM, those in which Envoy asks for memory included.
+    /// Into the VM, including those in which Envoy allocates memory.
     pub(super) entries: Tally,
     pub(super) hostcalls: Tally,
 }

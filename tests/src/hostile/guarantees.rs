@@ -1,4 +1,4 @@
-//! What must hold after every round, each as a question to the Envoy.
+//! The conditions that must hold after every round, each checked on the Envoy.
 
 use std::time::Duration;
 

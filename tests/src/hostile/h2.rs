@@ -1,4 +1,4 @@
-//! An HTTP/2 client that says whatever it is told to say.
+//! An HTTP/2 client that sends whatever frames a test gives it.
 
 use std::io;
 use std::net::SocketAddr;

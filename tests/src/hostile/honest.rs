@@ -1,5 +1,5 @@
-//! Clients that mean well, on connections of their own: they must have their
-//! answers whatever the others do.
+//! Well-behaved clients, on connections of their own: they must get their answers whatever
+//! the others do.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -10,7 +10,7 @@ pub const BODY_LIMIT: usize = 65_536;
 /// A set of policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setup {
-    /// Bodies are gathered, refused answers get HTML or JSON.
+    /// Bodies are buffered, refused answers get HTML or JSON.
     Buffer,
     /// Bodies are counted as they pass, some errors redirect.
     Stream,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::policies::Setup;
-use super::upstream::{BadUpstream, SMUGGLED, Seen};
+use super::upstream::{Arrivals, BadUpstream, SMUGGLED};
 use crate::bootstrap::{cluster, upstream_filtered};
 use crate::build::Build;
 use crate::client::h1;
@@ -86,9 +86,9 @@ impl Stage {
     }
 
     /// What reached the bad upstreams so far.
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> Arrivals {
         let (a, b) = (self.bad.seen(), self.bad_h2.seen());
-        Seen {
+        Arrivals {
             requests: a.requests + b.requests,
             largest_body: a.largest_body.max(b.largest_body),
             smuggled: a.smuggled + b.smuggled,
@@ -198,7 +198,7 @@ fn over_h2(mut cluster: Value) -> Value {
     cluster
 }
 
-/// What SECURITY.md asks for, and all that gives an attacker more to say.
+/// The settings that SECURITY.md requires, and those that give an attacker more to send.
 fn hardened(http: &mut Value) {
     http["use_remote_address"] = true.into();
     http["normalize_path"] = true.into();

@@ -1,7 +1,7 @@
 //! An upstream that answers badly on purpose, and counts what reaches it.
 //!
-//! It speaks HTTP/1 by hand: what it does with a request says the path,
-//! `/up/SCRIPT`, with a script of [`scripts`]. [`h2`] is its sister.
+//! It speaks HTTP/1 by hand. The path of a request, `/up/SCRIPT`, selects one of
+//! [`scripts`]. [`h2`] is the same for HTTP/2.
 
 pub mod h2;
 pub mod scripts;
@@ -29,12 +29,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What arrived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct Arrivals {
     /// Requests, each try counted.
     pub requests: u64,
     /// The longest body, in bytes.
     pub largest_body: usize,
-    /// Requests that only stood in a body.
+    /// Requests that were hidden in a body.
     pub smuggled: u64,
     /// Requests of a route that refuses all.
     pub denied: u64,
@@ -46,7 +46,7 @@ pub struct Seen {
 #[derive(Debug)]
 pub struct BadUpstream {
     addr: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Arrivals>>,
     server: JoinHandle<()>,
 }
 
@@ -76,7 +76,7 @@ impl BadUpstream {
     }
 
     /// What arrived so far.
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> Arrivals {
         self.seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -89,7 +89,7 @@ impl BadUpstream {
     {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addr = listener.local_addr()?;
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let seen = Arc::new(Mutex::new(Arrivals::default()));
         let record = Record(Arc::clone(&seen));
         let server = tokio::spawn(async move {
             let mut connections = JoinSet::new();
@@ -110,10 +110,10 @@ impl Drop for BadUpstream {
 
 /// Where connections note what arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Record(Arc<Mutex<Seen>>);
+pub(crate) struct Record(Arc<Mutex<Arrivals>>);
 
 impl Record {
-    fn note(&self, note: impl FnOnce(&mut Seen)) {
+    fn note(&self, note: impl FnOnce(&mut Arrivals)) {
         note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -335,7 +335,7 @@ mod tests {
         client.write_all(two).await.unwrap();
         let mut answers = Vec::new();
         client.read_to_end(&mut answers).await.unwrap();
-        let expected = Seen {
+        let expected = Arrivals {
             requests: 2,
             largest_body: 5,
             smuggled: 1,

@@ -55,7 +55,7 @@ impl NameServer {
         })
     }
 
-    /// The types that were asked for, in order.
+    /// The types of the queries, in order.
     pub fn asked(&self) -> Vec<u16> {
         self.asked
             .lock()

@@ -1,5 +1,5 @@
-//! What is known of the filter's hostcalls beyond the trace, which has numbers only:
-//! which of these say what is asked for, and of which text a size is the size.
+//! Facts about the filter's hostcalls beyond the trace, which has numbers only: which
+//! numbers select the result, and which text a size belongs to.
 
 use anyhow::{Context, Result, bail};
 
@@ -61,7 +61,7 @@ const METRIC_KIND: i64 = 3;
 const REQUEST: i64 = 0;
 const RESPONSE: i64 = 2;
 
-/// The headers that the filter asks for by name, or writes.
+/// The headers that the filter reads by name, or writes.
 const HEADERS: [Header; 11] = [
     Header::new(REQUEST, ":method"),
     Header::new(REQUEST, "content-type"),
@@ -76,7 +76,7 @@ const HEADERS: [Header; 11] = [
     Header::new(RESPONSE, "x-ratelimit-reset"),
 ];
 
-/// The properties that it asks for or sets; `/` stands for the NUL in a path.
+/// The properties that it reads or sets; `/` stands for the NUL in a path.
 const PROPERTIES: [&str; 4] = [
     "xds/route_name",
     "btp_exchange",
@@ -102,7 +102,7 @@ impl Header {
     }
 }
 
-/// Those that say what is asked for.
+/// The arguments that select the result.
 pub(super) fn arguments(call: Call<'_>) -> Result<Vec<i64>> {
     let known = HOSTCALLS.iter().find(|(name, _)| *name == call.name);
     let (_, kinds) = known.with_context(|| format!("{} cannot be replayed", call.name))?;

@@ -35,7 +35,7 @@ pub struct Entry {
 pub struct Hostcall {
     /// Without `proxy_`.
     pub name: String,
-    /// Those that say what is asked for.
+    /// The arguments that select the result.
     pub arguments: Vec<i64>,
     /// The bytes for which Envoy has asked the VM meanwhile.
     pub allocated: Vec<i64>,

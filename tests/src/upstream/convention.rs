@@ -5,19 +5,19 @@
 //! `/grpc/<code>` and `/grpc-stream` are gRPC replies. Query flags: `bytes=N`,
 //! `chunked`, `delay=MS`, `trailers`, `empty`, `ct=TYPE`, `h=name:value`.
 //!
-//! Trailers need an HTTP/2 upstream: hyper sends HTTP/1 trailers only to a
-//! client that asks for them, and Envoy does not ask.
+//! Trailers need an HTTP/2 upstream: hyper sends HTTP/1 trailers only to a client that
+//! requests them, and Envoy does not.
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Reply, Seen};
+use super::{RecordedRequest, Reply};
 use crate::Body;
 use crate::percent::decode;
 
-/// The reply that the request's path asks for.
-pub fn reply(seen: &Seen) -> Reply {
+/// The reply that the request's path selects.
+pub fn reply(seen: &RecordedRequest) -> Reply {
     let (path, query) = seen.path.split_once('?').unwrap_or((&seen.path, ""));
     let mut parts = path.rsplit('/');
     match (parts.next(), parts.next()) {
@@ -67,7 +67,7 @@ fn plain(status: u16, query: &str) -> Reply {
     reply.body(body)
 }
 
-fn echo(seen: &Seen) -> Reply {
+fn echo(seen: &RecordedRequest) -> Reply {
     let headers: Vec<_> = seen
         .headers
         .iter()
@@ -85,7 +85,7 @@ fn echo(seen: &Seen) -> Reply {
         .text(&echo.to_string())
 }
 
-/// Trailers-only: the status stands in the one and only header block.
+/// Trailers-only: the status is in the one and only header block.
 fn grpc_status(code: &str) -> Reply {
     Reply::status(200)
         .header("content-type", "application/grpc")
@@ -94,7 +94,7 @@ fn grpc_status(code: &str) -> Reply {
 }
 
 /// One message, the request's own, and trailers.
-fn grpc_stream(seen: &Seen) -> Reply {
+fn grpc_stream(seen: &RecordedRequest) -> Reply {
     let body = Body::chunked([seen.body.clone()])
         .trailer("grpc-status", "0")
         .trailer("x-trailer", "yes");

@@ -1,5 +1,4 @@
-//! Who imports from whom: each path followed to the module that defines what
-//! it names.
+//! The imports between modules: each path is followed to the module that defines its item.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What imports must not do: go in a circle, or up.
+//! The rules for imports: no cycles, and none that go up.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::Stack;
-use crate::real_envoy::Bench;
+use crate::real_envoy::TestEnv;
 use crate::sh;
 
 const PROFILE: &str = "fleet";
@@ -12,30 +12,30 @@ const PROFILE: &str = "fleet";
 /// Brings the fleet up beside what is up already, and tests it.
 ///
 /// Variables of docker-compose.yml name other images than those that are published.
-pub(super) fn test(stack: &Stack<'_>, bench: &Bench) -> Result<()> {
+pub(super) fn test(stack: &Stack<'_>, test_env: &TestEnv) -> Result<()> {
     if sh::run(&mut stack.profile(PROFILE, &["up", "--no-start"])).is_err() {
         println!("compose test: the fleet is skipped, its images cannot be had");
         return Ok(());
     }
     sh::run(&mut stack.profile(PROFILE, &["up", "--detach"]))?;
-    run(stack, bench, "the_service_answers")?;
+    run(stack, test_env, "the_service_answers")?;
     // Their shields are to be as wide as the README says.
     sh::run(&mut stack.profile(
         PROFILE,
         &["restart", "--timeout", "2", "envoy-1", "envoy-2"],
     ))?;
-    run(stack, bench, "the_fleet_counts_together")?;
+    run(stack, test_env, "the_fleet_counts_together")?;
     sh::run(&mut stack.profile(PROFILE, &["stop", "--timeout", "2", "ratelimit"]))?;
-    run(stack, bench, "the_fleet_does_without_its_service")
+    run(stack, test_env, "the_fleet_does_without_its_service")
 }
 
-fn run(stack: &Stack<'_>, bench: &Bench, test: &str) -> Result<()> {
+fn run(stack: &Stack<'_>, test_env: &TestEnv, test: &str) -> Result<()> {
     for envoy in &stack.fleet {
         super::wait_until_ready(envoy.admin)?;
     }
     let [first, second] = &stack.fleet;
     sh::show(
-        bench
+        test_env
             .tests(stack.project)?
             .args(["--test", "compose", "--", "--exact", test])
             .env(

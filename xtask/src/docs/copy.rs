@@ -16,7 +16,7 @@ const SETTINGS: [&str; 2] = ["book.toml", "site.css"];
 
 /// Where pages and files of the repository are on the site.
 struct Places {
-    /// Of what is a chapter, by its path.
+    /// Pages that are chapters, by path.
     chapters: BTreeMap<String, String>,
     /// Files that are linked to.
     files: BTreeSet<String>,

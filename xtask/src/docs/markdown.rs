@@ -20,7 +20,7 @@ pub(super) struct Link {
     pub(super) text: String,
     /// As written, but for escapes.
     pub(super) destination: String,
-    /// Where the destination stands in the page; none if it is not written as
+    /// Where the destination is in the page; none if it is not written as
     /// `[text](destination)`.
     pub(super) place: Option<Range<usize>>,
     /// Counted from one.

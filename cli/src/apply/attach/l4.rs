@@ -1,8 +1,8 @@
-//! Which policies apply to connections and datagrams that are handed on as they are: the policies of
-//! their route, its rule, the listener, its ListenerSet and the Gateway.
+//! Which policies apply to connections and datagrams that Envoy forwards unchanged: those
+//! of the route, its rule, the listener, its ListenerSet and the Gateway.
 //!
-//! As in Envoy Gateway, a field that the most specific policy leaves out is that of the
-//! next one there, unlike for HTTP, where the most specific policy governs alone.
+//! As in Envoy Gateway, a field that the most specific policy leaves out comes from the
+//! next one. For HTTP, only the most specific policy counts.
 
 use btp_policy::Policy;
 use btp_policy::attach::{Attachments, Gateway, Levels};

@@ -1,5 +1,5 @@
-//! Which Gateway, ListenerSet and listener a filter chain stands for: what metadata of the
-//! chain or its listener says, else what the person says, else what names say.
+//! The Gateway, ListenerSet and listener of a filter chain: from the metadata of the chain
+//! or its listener, else from the command line, else from names.
 
 use btp_policy::Policy;
 use btp_policy::attach::{Gateway, ListenerSet};

@@ -1,4 +1,4 @@
-//! The filter's instances as Envoy's configuration has them.
+//! The filter's instances in Envoy's configuration format.
 
 use btp_policy::hash::fnv1a;
 use btp_policy::node::Node;

@@ -1,5 +1,5 @@
-//! The filter that puts nested values of dynamic metadata where a dynamic module can
-//! read them: into the filter state, as JSON.
+//! The filter that makes nested dynamic metadata readable for a dynamic module: it copies
+//! the values to the filter state, as JSON.
 
 use btp_policy::node::Node;
 

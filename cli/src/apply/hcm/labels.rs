@@ -1,5 +1,5 @@
-//! Instances of the filter whose metrics have no labels: those of the .wasm are called by
-//! namespace, policy and rule unless the bootstrap says how to take them apart.
+//! Instances of the filter whose metrics have no labels. The names of the .wasm's metrics
+//! contain namespace, policy and rule, unless the bootstrap tells how to split them.
 
 use btp_policy::Code;
 

@@ -1,6 +1,6 @@
-//! Instances of the filter that are dynamic modules, and cannot read what policies go
-//! by: metadata of routes that is nested, and nested values of dynamic metadata that
-//! no filter in front shows them. Nothing fails then, but policies do not hold.
+//! Instances of the filter that are dynamic modules and cannot read what policies depend
+//! on: nested metadata of routes, and nested dynamic metadata without a filter in front
+//! that converts it. Nothing fails then, but policies have no effect.
 
 use btp_policy::Code;
 use btp_policy::node::Node;

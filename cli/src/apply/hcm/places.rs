@@ -1,6 +1,6 @@
-//! Instances of the filter that stand in front of filters which must come
-//! first: nothing fails then, but replies lack headers, probes are limited,
-//! and conditions see what nobody has written yet.
+//! Instances of the filter in front of filters that must come first. Nothing fails then,
+//! but replies lack headers, probes are limited, and conditions read values that are not
+//! written yet.
 
 use btp_policy::Code;
 use btp_policy::PluginConfig;

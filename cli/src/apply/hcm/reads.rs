@@ -1,5 +1,5 @@
-//! Conditions that read what other filters may write: an instance in front of
-//! those sees what the client sent, and no metadata at all.
+//! Conditions that read values which other filters may write. An instance in front of those
+//! filters sees the client's values, and no metadata at all.
 
 use std::fmt::Display;
 

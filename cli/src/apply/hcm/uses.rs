@@ -1,4 +1,4 @@
-//! What a policy goes by that the connection manager must see to.
+//! Which settings of the connection manager a policy depends on.
 
 use btp_policy::spec::{
     FaultInjection, Instead, LocalRateLimit, Sampling, SamplingKey, Selector, Spec,
@@ -17,7 +17,8 @@ pub(super) enum Use {
     Echo,
 }
 
-/// What `spec` goes by, each with the first field that does; every redirect.
+/// The settings that `spec` depends on, each with the first field that does; every
+/// redirect.
 pub(super) fn uses(spec: &Spec) -> Vec<(Use, String)> {
     let mut found = Found(Vec::new());
     if let Some(fault) = &spec.fault_injection {

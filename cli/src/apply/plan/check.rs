@@ -1,4 +1,4 @@
-//! What a configuration must be like before policies are put into it.
+//! Requirements on a configuration before policies are put into it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

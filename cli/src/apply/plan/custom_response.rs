@@ -1,5 +1,5 @@
-//! `responseOverride[].redirect` without a mode: Envoy's internal redirect,
-//! which its own `custom_response` filter does and no other filter can.
+//! `responseOverride[].redirect` without a mode: Envoy's internal redirect, which only its
+//! own `custom_response` filter can perform.
 
 use btp_policy::Code;
 use btp_policy::node::{Node, Value};

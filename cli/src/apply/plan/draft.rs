@@ -1,5 +1,4 @@
-//! The configuration while it is changed: of every object that is changed,
-//! it is known what it was.
+//! The configuration during the changes. It keeps the original of every changed object.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -82,9 +81,9 @@ impl<'a> Draft<'a> {
         Some(address)
     }
 
-    /// Adds to the bootstrap what metrics need that are of this build: the labels of
-    /// stats, or a switch of the runtime. Both are known again without a record; what
-    /// stood there empty this listener's record is to say.
+    /// Adds what this build's metrics need to the bootstrap: the labels of stats, or a
+    /// switch of the runtime. Both are recognized without a record. The record of this
+    /// listener tells which parts were there and empty.
     pub(super) fn add_for_metrics(
         &mut self,
         listener: &Address,
@@ -101,7 +100,7 @@ impl<'a> Draft<'a> {
         self.empty.extend(empty);
         match build {
             Build::Wasm => stats::add(bootstrap),
-            Build::Module if runtime::said(bootstrap).is_some() => Ok(()),
+            Build::Module if runtime::switch_layer(bootstrap).is_some() => Ok(()),
             Build::Module => runtime::add(bootstrap),
         }
     }

@@ -1,4 +1,4 @@
-//! What stands in the way of policies, each with its place in a file.
+//! Why policies cannot be applied: errors, each with its place in a file.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ impl<'a> Errors<'a> {
         }
     }
 
-    /// Whether nothing stands in the way.
+    /// Whether there are no errors.
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }

@@ -1,5 +1,5 @@
-//! `rateLimit.global`: the filter that asks a rate limit service, its cluster, what
-//! routes have it ask, and the file by which the service knows the limits.
+//! `rateLimit.global`: the filter that calls a rate limit service, its cluster, the actions
+//! of the routes, and the file that tells the service the limits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,8 +66,7 @@ pub(super) fn apply(
     })
 }
 
-/// What becomes of requests by the service, which the configuration does not say
-/// aloud.
+/// Notes about the service's treatment of requests, which the configuration does not show.
 fn notes(service: &Service) -> Vec<String> {
     let Service {
         endpoint,
@@ -224,7 +223,7 @@ fn insert(
     }
 }
 
-/// Notes the filter for the specs whose routes it asks for.
+/// Records the filter for the specs whose routes it adds descriptors to.
 fn note(
     scene: Scene<'_>,
     draft: &mut Draft<'_>,

@@ -1,5 +1,4 @@
-//! The filter's instances: which connection managers need them, and what they
-//! are given there.
+//! The filter's instances: which connection managers need them, and their configuration.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;

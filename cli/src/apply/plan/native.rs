@@ -1,5 +1,5 @@
-//! The native fields: translated once per spec and connection manager, and
-//! performed on the routes, clusters and connection managers it governs.
+//! The native fields: translated once per spec and connection manager, then performed on
+//! the routes, clusters and connection managers of the spec.
 
 mod around;
 mod clusters;

@@ -1,6 +1,5 @@
-//! Clusters with HTTP filters of their own: Envoy runs these *instead of*
-//! those behind the router, so the instance that sees every try goes into
-//! their list as well.
+//! Clusters with HTTP filters of their own: Envoy runs these *instead of* those behind the
+//! router, so the instance that must see every try is added to their list as well.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;

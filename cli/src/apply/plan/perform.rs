@@ -1,4 +1,4 @@
-//! One change on one object: made, noted, or refused.
+//! Performs one change on one object, and records or refuses it.
 
 use super::Scene;
 use super::draft::Draft;

@@ -1,5 +1,5 @@
-//! What a dynamic module cannot read of routes, written so that it can: beside the
-//! nested form of metadata the flat one, unless a person has written that.
+//! Makes the metadata of routes readable for a dynamic module: adds the flat form beside
+//! the nested one, unless a person has written it.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use crate::envoy::address::Address;
 use crate::envoy::tree::{WrongKind, merge, object_mut};
 use btp_policy::Code;
 
-/// Completes the metadata of all routes of these connection managers: also of those
-/// that no policy names, as the filter would else go by their names.
+/// Completes the metadata of all routes of these connection managers, also of those that no
+/// policy names: otherwise the filter would use their names.
 pub(super) fn complete(
     scene: Scene<'_>,
     draft: &mut Draft<'_>,

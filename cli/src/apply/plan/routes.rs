@@ -1,5 +1,5 @@
-//! What the filter needs of routes: names, and room for the bodies that are
-//! gathered or sent again.
+//! What the filter needs of routes: names, and room for bodies that are buffered or sent
+//! again.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::envoy::model::RouteId;
 use crate::envoy::tree::set;
 use crate::translate::{Change, Operation, Target};
 
-/// Lets a route hold bodies as large as its policy gathers, or as its policy lets pass
+/// Lets a route hold bodies as large as its policy buffers, or as its policy lets pass
 /// where they may have to be sent again: Envoy retries no request whose body it does not
 /// hold.
 pub(super) fn widen_buffers(

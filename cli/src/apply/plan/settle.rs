@@ -1,5 +1,5 @@
-//! What is in force in the end: read off the changed configuration, and said
-//! where it is not all that a policy asks for.
+//! Reads from the changed configuration what is in force in the end, and reports fields
+//! that are not.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! The places of faults and limits in a connection manager: as an option
-//! says, as a person has moved them, or the usual ones.
+//! The places of faults and limits in a connection manager: the one that an option sets,
+//! the one to which a person has moved the instance, or the usual one.
 
 use btp_policy::Code;
 use btp_policy::node::Node;

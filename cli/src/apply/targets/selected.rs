@@ -1,5 +1,5 @@
-//! Why a selector finds nothing: nothing has its labels, or what has them is in a
-//! namespace that it does not look in.
+//! Why a selector finds nothing: no object has its labels, or objects with them are in a
+//! namespace that it does not include.
 
 use std::collections::BTreeSet;
 use std::fmt;

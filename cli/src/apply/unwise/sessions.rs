@@ -1,5 +1,5 @@
-//! `sessionPersistence` that keeps no client where it was: one cookie for several clusters,
-//! and clusters that send to others.
+//! `sessionPersistence` that does not keep clients at their endpoint: one cookie for
+//! several clusters, and clusters that send to others.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! `telemetry.tracing` where Envoy traces nothing, and says nothing: without a provider in the
-//! connection manager, and names of tries' spans that it does not write.
+//! `telemetry.tracing` without effect, which Envoy does not report: no provider in the
+//! connection manager, or names for the spans of tries, which Envoy does not write.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The files that a run is to write: what each was, what it will be, and where it goes.
+//! The files that a run will write: the old content, the new content, and the path of each.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -110,7 +110,7 @@ impl fmt::Display for OutputError {
     }
 }
 
-/// The files that change, with what they are to be.
+/// The files that change, with their new content.
 ///
 /// # Errors
 /// They cannot be written where the person wants them.

@@ -1,4 +1,4 @@
-//! How results get into a folder: the options, and what is refused of them.
+//! How results are delivered to a folder: the options, and the invalid combinations.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Who counts `rateLimit.global`: the options, and the file that the service reads.
+//! The service that counts `rateLimit.global`: the options, and the file that the service
+//! reads.
 
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
-//! A configuration to be read in a diff: what the filter is given is shown as YAML, a
-//! field a line, whether the file has it as one line of JSON, as text in quotes, or as an
-//! object. Such a text is for people: it says the same, and not in the file's syntax.
+//! A configuration in readable form for a diff: the filter's configuration is shown as
+//! YAML, a field a line, whether the file has it as one line of JSON, as quoted text, or as
+//! an object. The result is only for people: it has the same meaning, but not the file's
+//! syntax.
 
 use btp_policy::json;
 use btp_policy::node::{Node, Value};

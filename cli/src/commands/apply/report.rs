@@ -1,4 +1,4 @@
-//! Where every field of every policy went, for people.
+//! The report for people: where each field of each policy is in force.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

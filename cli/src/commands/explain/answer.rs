@@ -1,4 +1,4 @@
-//! What there is to explain, as text and as JSON: both are printed of the same.
+//! The explanation, as text and as JSON: both come from the same data.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use super::decisions::Decision;
 use crate::apply::placement::Destination;
 use crate::commands::json;
 
-/// All that is asked for.
+/// The complete answer.
 #[derive(Default)]
 pub(super) struct Answer {
     /// What became of each policy.
@@ -73,7 +73,7 @@ pub(super) struct Field {
     pub(super) enforced: Enforced,
 }
 
-/// Who enforces a field.
+/// The side that enforces a field.
 pub(super) enum Enforced {
     /// This one, wherever the policy governs.
     By(&'static str),

@@ -1,5 +1,5 @@
-//! Up to which size of its body a request is retried: Envoy keeps a body to send it again,
-//! and gives retries up where it is larger than what it may keep.
+//! The largest body with which a request is retried: Envoy keeps a body to send it again,
+//! and does not retry requests whose body is larger than its limit.
 
 use btp_policy::problem::Problems;
 use btp_policy::read::Cursor;

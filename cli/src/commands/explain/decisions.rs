@@ -1,8 +1,8 @@
-//! What the filter decides of a request, capability by capability, and why.
+//! The filter's decisions about a request, capability by capability, with reasons.
 //!
-//! What can be found out by running it, the engine answers: on a proxy in memory, with the
-//! policy as the filter sees it (`trial`), and for each condition alone (`conditions`). What
-//! only a running Envoy knows is said to be unknown.
+//! The engine itself answers where running it is enough: on a proxy in memory, with the
+//! policy as the filter sees it (`trial`), and for each condition alone (`conditions`).
+//! Facts that only a running Envoy has are reported as unknown.
 
 mod asked;
 mod buffer;
@@ -28,7 +28,7 @@ use trial::Trial;
 pub(super) struct Decision {
     /// The field of `spec`.
     field: &'static str,
-    /// What becomes of the request, or of its response.
+    /// What happens to the request, or to its response.
     answer: String,
     items: Vec<Item>,
 }

@@ -1,4 +1,4 @@
-//! `btp explain`: which policy governs a route, and what is in force there.
+//! `btp explain`: the effective policy of a route, and its fields.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

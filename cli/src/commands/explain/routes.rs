@@ -185,7 +185,7 @@ impl Explainer<'_> {
         found
     }
 
-    /// What becomes of a request, on each listener.
+    /// The answer to a request, on each listener.
     fn request(&self, request: &Request, known: &Known, config: &Config) -> Vec<Explained> {
         let model = &self.plan.model;
         let managers = model.managers.iter().enumerate();
@@ -212,7 +212,7 @@ impl Explainer<'_> {
     /// What the filter decides of a request that takes this route, or none; `None` if no
     /// policy governs there.
     fn decided(&self, manager: usize, route: Option<RouteId>, asked: &Asked) -> Option<Decided> {
-        let it = self.governing(manager, route)?;
+        let it = self.effective_for(manager, route)?;
         let policy = decisions::merged(it, &self.plan.policies, self.specs, self.input);
         Some(Decided {
             request: asked.title(),
@@ -224,7 +224,7 @@ impl Explainer<'_> {
     }
 
     /// The spec that is in force on a route, or on what no route takes.
-    fn governing(&self, manager: usize, route: Option<RouteId>) -> Option<&Effective> {
+    fn effective_for(&self, manager: usize, route: Option<RouteId>) -> Option<&Effective> {
         self.plan.effective.iter().find(|it| match route {
             Some(id) => it.routes.contains(&(manager, id)),
             None => it.default_for.contains(&manager),
@@ -241,7 +241,7 @@ impl Explainer<'_> {
             Some(name) => format!("route {name}"),
             None => "no route".to_owned(),
         };
-        let effective_policy = self.governing(index, route);
+        let effective_policy = self.effective_for(index, route);
         let scope = match route {
             Some(route) => Scope::Route {
                 manager: index,

@@ -1,5 +1,5 @@
-//! Every field of `spec` with who puts it into force, for docs/reference/fields.md, and
-//! held against the fields of Envoy Gateway's CRD.
+//! Every field of `spec` with the side that enforces it, for docs/reference/fields.md,
+//! compared with the fields of Envoy Gateway's CRD.
 
 use std::collections::BTreeSet;
 

@@ -20,7 +20,7 @@ pub(super) struct Found {
     pub(super) example: Option<(String, &'static Field)>,
     /// The object it is, or its items are.
     pub(super) object: Option<&'static Object>,
-    /// Who enforces it, if it is a policy's.
+    /// The side that enforces it, if it is a policy's field.
     pub(super) owner: Option<Owner>,
 }
 

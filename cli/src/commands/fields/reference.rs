@@ -1,5 +1,5 @@
-//! What is written from the tables: the schemas' files, and tables of the reference's
-//! pages. `UPDATE_GOLDEN=1 cargo test -p btp` writes them anew.
+//! Files generated from the tables: the schemas, and tables of the reference's pages.
+//! `UPDATE_GOLDEN=1 cargo test -p btp` writes them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
-//! Policies of routes that put a Gateway's policy out of force. That is what
-//! Envoy Gateway does, and easily overlooked: whoever adds a timeout to one
-//! route switches the limits off that the Gateway has for all of them.
+//! Policies of routes that replace a Gateway's policy. Envoy Gateway does the same, and it
+//! is easily overlooked: a timeout for one route switches off the Gateway's limits on that
+//! route.
 
 use btp_policy::Code;
 use btp_policy::Policy;

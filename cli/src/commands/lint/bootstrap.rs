@@ -20,9 +20,8 @@ use crate::envoy::module::flaws;
 use crate::envoy::route_metadata::Form;
 use crate::file_error::FileError;
 
-/// Finds what is wrong with a bootstrap by itself, and what is unwise in it
-/// under the policies that are to be applied and those that stand in it; its
-/// files are added to those of the input.
+/// Finds errors in a bootstrap, and warnings about it under the given policies and those
+/// that it contains. Adds its files to those of the input.
 pub(super) fn lint(
     bootstrap: &Path,
     gateway: Option<ObjectName>,

@@ -1,5 +1,5 @@
-//! What the filter refuses of all documents together, although nothing is wrong with
-//! each: two policies that a merge makes one of, and ConfigMaps without what a body needs.
+//! Errors that the filter finds only in all documents together: two policies that a merge
+//! combines, and ConfigMaps without the key for a body.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use crate::diagnostics::{Finding, Location, Severity};
 use crate::documents::Input;
 use crate::plugin_config_builder::{Instance, NativeFields, compose, in_its_file};
 
-/// Causes that are no mistake of these documents: `btp apply` sees to the first, and the
-/// other is said of each policy that loses.
+/// Causes that are no mistake in these documents: `btp apply` handles the first, and the
+/// other is reported for each policy that loses.
 const SAID_ELSEWHERE: [Code; 2] = [Code::InternalRedirect, Code::TwoForEverything];
 
 /// Adds what the filter would refuse of a configuration with all of them.

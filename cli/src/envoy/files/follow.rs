@@ -45,8 +45,7 @@ impl Config {
         Ok(())
     }
 
-    /// Reads the files that filters are to be discovered in, as far as they
-    /// are here.
+    /// Reads the files in which filters will be discovered, if they exist.
     pub(crate) fn follow_extensions(&mut self) -> Result<(), FileError> {
         let mut paths = BTreeSet::new();
         for file in &self.files {

@@ -1,5 +1,5 @@
-//! What a file holds for Envoy, and that it holds nothing else: Envoy refuses
-//! a file with a resource of another kind as a whole.
+//! The kind of resource in a file, and a check that it contains no other: Envoy refuses a
+//! file with a resource of another kind as a whole.
 
 use btp_policy::Code;
 use btp_policy::node::Node;

@@ -1,4 +1,4 @@
-//! JSON for people: what fits into a line stands in one.
+//! JSON for people: a value that fits into one line is on one line.
 
 use btp_policy::node::{Node, Value};
 
@@ -18,7 +18,7 @@ pub(crate) fn indented(node: &Node) -> String {
     text.expect("keys are texts, and memory takes everything") + "\n"
 }
 
-/// `before`: what stands in the line already.
+/// `before`: the text already in the line.
 fn value(node: &Node, indent: usize, before: usize, out: &mut String) {
     let text = serde_json::to_string(node).unwrap_or_default();
     let is_short = indent + before + text.len() <= WIDEST;

@@ -1,5 +1,5 @@
-//! What Envoy's own YAML reader makes of a text: it takes some words and
-//! numbers for something else than YAML 1.2 does, as long as they are plain.
+//! How Envoy's own YAML reader interprets a text: it gives some plain words and numbers
+//! another type than YAML 1.2 does.
 
 use btp_policy::node::{Mark, Node, Value};
 
@@ -26,7 +26,7 @@ impl Lines {
         }
     }
 
-    /// The plain scalar that stands at a mark, as it was written.
+    /// The plain scalar at a mark, as written.
     fn plain(&self, mark: Mark) -> Option<&str> {
         let rest = self.rest(mark)?;
         if rest.starts_with(['"', '\'', '|', '>', '*', '&', '!', '{', '[']) {

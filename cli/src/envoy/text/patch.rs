@@ -166,7 +166,7 @@ impl Patcher<'_> {
         }
     }
 
-    /// Whether a text is to be put in at a place or below it.
+    /// Whether a text must be inserted at a place or below it.
     fn is_kept(&self, path: &str) -> bool {
         let mut from = self.kept.range(path.to_owned()..);
         from.next().is_some_and(|(key, _)| key.starts_with(path))

@@ -1,9 +1,9 @@
-//! Where each value stands in a text, byte by byte: what a change is cut out
-//! of, and what it leaves alone.
+//! The place of each value in a text, byte by byte: a change replaces these bytes and no
+//! others.
 //!
-//! The tree of places has the shape of the tree of values. A YAML parser's
-//! events say where tokens are; where a value begins and ends in the eyes of
-//! a person (its dash, its anchor, its blank lines) is worked out here.
+//! The tree of places has the shape of the tree of values. A YAML parser's events give the
+//! places of tokens. This module computes where a value begins and ends for a person, with
+//! its dash, its anchor and its blank lines.
 
 mod json;
 

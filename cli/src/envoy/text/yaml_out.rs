@@ -8,7 +8,7 @@ const WIDEST: usize = 110;
 /// How much deeper each level is.
 pub(crate) const DEEPER: usize = 2;
 
-/// How what stands in brackets is written.
+/// How the content of brackets is written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Brackets {
     /// As JSON: every key and text in quotes.

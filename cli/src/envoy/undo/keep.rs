@@ -1,5 +1,5 @@
-//! The texts of what was changed, noted beside the steps that lead back: a
-//! value alone does not say how it was quoted, commented or aliased.
+//! The original texts of changed values, recorded beside the steps that restore them: a
+//! value alone does not have its quotes, comments or aliases.
 
 use std::collections::BTreeMap;
 

@@ -1,16 +1,16 @@
-//! The texts by which a service finds a counter, made such that no two counters
-//! have one and that nothing of them means anything to a service.
+//! The texts by which a service finds a counter. They are unique, and have no special
+//! meaning to a service.
 //!
-//! envoyproxy/ratelimit takes `*` in a value for any text and joins key and value
-//! with `_`; Limitador's conditions hold them in quotes. So names are written
-//! with plain characters alone, and keys of ours have no `_`.
+//! envoyproxy/ratelimit treats `*` in a value as any text and joins key and value with `_`;
+//! Limitador's conditions contain them in quotes. So names consist of plain characters
+//! alone, and our keys have no `_`.
 
 use std::fmt::Write as _;
 
 use btp_policy::scalar::ObjectName;
 
-/// What stands before the two digits of a character that is not plain. Not `%`,
-/// which begins a command in Envoy.
+/// The prefix of the two digits of a character that is not plain. Not `%`, which begins a
+/// command in Envoy.
 const ESCAPE: char = '~';
 
 /// What a route is known by: the names of its table of routes and its virtual

@@ -70,8 +70,8 @@ fn limit(parts: &[Part], counter: &Counter, domain: &Domain) -> Node {
     limit
 }
 
-/// That a descriptor has these entries. What is asked for is there: an entry that
-/// is not would be an error.
+/// The condition that a descriptor has these entries. It tests only existing entries,
+/// because a missing one would be an error.
 fn met(parts: &[Part]) -> String {
     let parts = parts.iter().map(|Part { key, value }| match value {
         Some(value) => format!("'{key}' in descriptors && descriptors['{key}'] == '{value}'"),

@@ -1,5 +1,5 @@
-//! Conditions on the path as regexes of `:path`, in which the query stands behind
-//! it. As in `rateLimit.local` a query does not count.
+//! Conditions on the path as regexes of `:path`, which also contains the query. As in
+//! `rateLimit.local`, the query does not count.
 
 use btp_policy::spec::PathPattern;
 

@@ -1,5 +1,4 @@
-//! The rules of a policy, and those that it has from the one it merges with, each
-//! with what it is known by.
+//! The rules of a policy, and those that it inherits by a merge, each with its identity.
 
 use btp_policy::Regexes;
 use btp_policy::merge;

@@ -1,5 +1,5 @@
-//! The rate limit service, as Envoy is to know it: a cluster, and the filter that
-//! asks it.
+//! The rate limit service in Envoy's configuration: a cluster, and the filter that calls
+//! it.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -124,7 +124,7 @@ pub(super) fn wrap_socket(slot: &mut Option<Node>, version: &str) -> Result<(), 
     Ok(())
 }
 
-/// What gives way where a socket is wrapped: nothing, as it stays inside.
+/// What is replaced where a socket is wrapped: nothing, because it stays inside.
 pub(super) fn lost_of_socket(before: &Node, after: &Node, path: &str) -> Vec<Replaced> {
     let inner = find(after, &["typed_config", "transport_socket"]);
     match inner {

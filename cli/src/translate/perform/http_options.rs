@@ -17,7 +17,7 @@ const TYPE: &str = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpP
 const EXPLICIT: &str = "explicit_http_config";
 const DOWNSTREAM: &str = "use_downstream_protocol_config";
 const AUTO: &str = "auto_config";
-/// Who chooses the protocol; one of these is there.
+/// The ways to choose the protocol; exactly one of these is set.
 const KINDS: [&str; 3] = [EXPLICIT, DOWNSTREAM, AUTO];
 /// Envoy Gateway's windows of HTTP/2 in bytes, where a policy turns it on;
 /// Envoy's own are larger.

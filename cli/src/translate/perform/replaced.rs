@@ -44,7 +44,7 @@ impl fmt::Display for Replaced {
     }
 }
 
-/// All of a value gives way to another.
+/// The whole value is replaced.
 pub(super) fn whole(before: &Node, _: &Node, path: &str) -> Vec<Replaced> {
     vec![Replaced::new(path, before)]
 }

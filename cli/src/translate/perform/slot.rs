@@ -16,8 +16,8 @@ pub(super) enum Visit {
     Existing,
 }
 
-/// Calls `end` with what stands at the end of `path`; it may put something
-/// else there, or nothing.
+/// Calls `end` with the value at the end of `path`; it may set another value there, or
+/// remove it.
 pub(super) fn visit(
     node: &mut Node,
     path: &[Step],

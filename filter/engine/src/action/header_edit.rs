@@ -1,4 +1,4 @@
-//! Changes to the headers of the response at hand.
+//! Changes to the headers of the current response.
 
 use super::{Fields, HeaderText};
 use crate::host::headers::HeaderView;

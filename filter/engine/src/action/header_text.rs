@@ -16,7 +16,7 @@ enum Text {
     Digits([u8; MOST_DIGITS], u8),
 }
 
-/// Of a `u64`.
+/// The most digits of a `u64`.
 const MOST_DIGITS: usize = 20;
 
 impl HeaderText {

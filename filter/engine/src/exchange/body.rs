@@ -1,4 +1,4 @@
-//! The request's body: limited as it comes, buffered where the policy says so.
+//! The request's body: limited while it arrives, and buffered if the policy requires it.
 
 use std::sync::Arc;
 

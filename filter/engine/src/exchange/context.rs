@@ -1,4 +1,4 @@
-//! What the events of an exchange are handled with.
+//! What handles the events of an exchange: plan, worker, ledger and host.
 
 use crate::action::Action;
 use crate::event::Event;

@@ -1,7 +1,7 @@
-//! The one look at a request: what its policy requires, found out at once.
+//! Collects the inputs that a policy requires of a request, all at once.
 //!
-//! A hostcall that returns bytes costs as much for all headers as for one, so
-//! either all are read, once, or at most one is.
+//! A hostcall that returns bytes costs the same for all headers as for one. So either all
+//! headers are read, once, or at most one is.
 
 use super::Context;
 use crate::fault::{Fault, FaultInputs};
@@ -47,7 +47,7 @@ impl RequestFacts {
         }
     }
 
-    /// Looks at the request at hand, once for all capabilities; `end` if its
+    /// Looks at the current request, once for all capabilities; `end` if its
     /// headers are all of it. `route` is a hash of its route's name. What only
     /// fault injection asks is not kept.
     pub(super) fn collect<H: Host>(

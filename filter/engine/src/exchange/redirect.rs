@@ -1,11 +1,11 @@
-//! Internal redirects: what is counted once for each request of a client.
+//! Internal redirects: a client's request is counted only once.
 //!
-//! Envoy's router follows such a redirect by itself: it ends the exchange without a
-//! response and begins another one for the same request, which goes through all filters
-//! anew. Rate limits and faults have counted the request by then. The worker keeps what
-//! they have counted, from the end of the one exchange to the beginning of the other,
-//! which follows at once; the time at which the client's request began tells that both
-//! belong together, and no client can choose it.
+//! Envoy's router follows such a redirect by itself. It ends the exchange without a
+//! response and begins another one for the same request, which passes all filters again.
+//! Rate limits and faults have counted the request by then. The worker keeps what they have
+//! counted from the end of the one exchange to the beginning of the other, which follows at
+//! once. The start time of the client's request identifies the pair, and no client can
+//! choose it.
 
 use super::state::{RequestState, ResponseState};
 use super::{Context, Exchange};

@@ -1,5 +1,5 @@
-//! The request's way through: its policy, the delay, the abort, the rate
-//! limits. The body is in `body`.
+//! The request phase: its policy, the delay, the abort, the rate limits. The body is in
+//! `body`.
 
 use std::sync::Arc;
 

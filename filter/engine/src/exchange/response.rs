@@ -1,4 +1,4 @@
-//! The response's way back: rate limit headers, overrides.
+//! The response phase: rate limit headers, overrides.
 
 use super::state::ResponseState;
 use super::{Context, Exchange};

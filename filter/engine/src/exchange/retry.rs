@@ -1,4 +1,4 @@
-//! Retries: what the router is told, and what the budget is told.
+//! Retries: the orders for the router, and the events for the budget.
 
 use std::sync::Arc;
 

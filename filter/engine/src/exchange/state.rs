@@ -55,9 +55,9 @@ pub(super) enum RequestState {
     /// A hedged attempt waits for credit, or for the other attempt to end, and asks
     /// again at this time.
     AwaitingCredit { until: u64 },
-    /// Nothing of ours holds it: what comes of it passes.
+    /// Nothing of ours holds it: its data passes.
     Passing,
-    /// There is an answer without it: what still comes of it goes nowhere.
+    /// It has been answered: its remaining data is dropped.
     Answered,
 }
 

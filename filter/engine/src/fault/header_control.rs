@@ -1,7 +1,7 @@
-//! What a request asks for by `x-envoy-fault-…` headers (`headerControl`).
+//! The faults that a request requests by `x-envoy-fault-…` headers (`headerControl`).
 //!
-//! Source: Envoy's fault filter, "Controlling fault injection via HTTP
-//! headers". A value that is no number of the right range asks for nothing.
+//! Source: Envoy's fault filter, "Controlling fault injection via HTTP headers". A value
+//! that is not a number in the right range requests nothing.
 
 use btp_policy::scalar::{HttpStatus, Ppm};
 use btp_policy::spec::{AbortStatus, HeaderControl};
@@ -19,7 +19,7 @@ pub(crate) const HEADERS: [&str; 5] = [DELAY, DELAY_SHARE, ABORT, ABORT_GRPC, AB
 
 const NANOS_PER_MS: u64 = 1_000_000;
 
-/// What a request asks for, within the policy's bounds.
+/// The faults that a request requests, within the policy's bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RequestedFault {
     /// A delay of so many nanoseconds for this share of such requests.

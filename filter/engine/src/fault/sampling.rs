@@ -1,10 +1,10 @@
-//! How the shares of a policy's faults are drawn: at random, or from a hash
-//! of the request's key, so that the same key always fares the same.
+//! Draws the shares of a policy's faults: at random, or from a hash of the request's key,
+//! so that the same key always gets the same result.
 //!
-//! The hash is SipHash-2-4 of `namespace/name`, a zero byte, what is drawn
-//! (`delay`, `abort` or `length`), a zero byte, and the key. The first half
-//! of the hash's own key is the seed, the second half is zero. This is in
-//! the documentation, and must not change. An address is its 4 or 16 bytes.
+//! The hash is SipHash-2-4 of `namespace/name`, a zero byte, the name of the share
+//! (`delay`, `abort` or `length`), a zero byte, and the key. The first half of the hash's
+//! own key is the seed, the second half is zero. This is in the documentation, and must not
+//! change. An address is its 4 or 16 bytes.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,5 @@
-//! Who is meant, what is drawn, and what becomes of it, in a proxy in memory.
+//! Which requests faults apply to, which faults are drawn, and the results, in a proxy in
+//! memory.
 
 use proptest::prelude::*;
 #[cfg(target_arch = "wasm32")]
@@ -344,7 +345,7 @@ fn behind_the_router_the_response_of_the_named_attempts_is_rewritten() {
 }
 
 proptest! {
-    /// Whatever requests ask for, they get no more than the policy allows.
+    /// Requests never get more than the policy allows, whatever their headers request.
     #[test]
     fn no_header_goes_beyond_the_bounds(
         delay in "[0-9]{0,21}|[ -~]{0,8}",

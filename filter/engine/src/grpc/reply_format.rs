@@ -37,8 +37,8 @@ pub(crate) enum ReplyFormat {
 const LONGEST_MESSAGE: usize = 4096;
 
 impl ReplyFormat {
-    /// Of a request with this content type: one of these names, alone or followed
-    /// by `+` and a message format, which is Envoy's rule for gRPC.
+    /// The format for a request with this content type: one of these names, alone or
+    /// followed by `+` and a message format, which is Envoy's rule for gRPC.
     pub(crate) fn of(content_type: &[u8]) -> Self {
         let is_plain = |rest: &[u8]| matches!(rest.first(), None | Some(b'+'));
         let Some(rest) = content_type.strip_prefix(b"application/grpc") else {
@@ -54,8 +54,8 @@ impl ReplyFormat {
         }
     }
 
-    /// Of a request with this format and method. gRPC-Web is a POST: what a cache
-    /// may keep is not told with status 200 that it is an error.
+    /// The format for a request with this format and method. gRPC-Web requires POST: a
+    /// response that a cache may keep must not have status 200 for an error.
     pub(crate) fn for_method(self, is_post: bool) -> Self {
         match self {
             Self::GrpcWeb | Self::GrpcWebText if !is_post => Self::Http,
@@ -63,7 +63,7 @@ impl ReplyFormat {
         }
     }
 
-    /// Of the request at hand.
+    /// The format for the current request.
     pub(crate) fn of_request<H: Host>(host: &H) -> Self {
         match Self::of(&host.request_header("content-type").unwrap_or_default()) {
             format @ (Self::GrpcWeb | Self::GrpcWebText) => {

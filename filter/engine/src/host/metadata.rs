@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use btp_policy::spec;
 
-/// What stands in the dynamic metadata.
+/// A value of the dynamic metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MetadataValue<'a> {
     /// Text.
@@ -22,7 +22,7 @@ pub enum MetadataValue<'a> {
 }
 
 impl MetadataValue<'_> {
-    /// Whether it is, or may be, what a policy asks for. Numbers are equal if all
+    /// Whether it is, or may be, the value that a policy requires. Numbers are equal if all
     /// their bits are.
     pub(crate) fn equals(&self, wanted: &spec::MetadataValue) -> bool {
         match (self, wanted) {

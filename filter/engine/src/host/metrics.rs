@@ -1,10 +1,9 @@
-//! What operators look at: counters, gauges and histograms in families, told apart by
+//! Metrics for operators: counters, gauges and histograms in families, told apart by
 //! labels.
 //!
-//! A family, with the names of its labels, is known when a configuration is
-//! loaded: some hosts cannot define one later. The engine reads none of them back;
-//! what decisions rest on are cells and accounts
-//! ([`crate::SharedState`]).
+//! A family, with the names of its labels, is known when a configuration is loaded: some
+//! hosts cannot define one later. The engine reads no metric back; decisions depend on
+//! cells and accounts ([`crate::SharedState`]).
 
 pub mod families;
 

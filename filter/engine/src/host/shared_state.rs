@@ -1,9 +1,8 @@
 //! What the workers of one process share: typed cells, each changed as a whole.
 //!
-//! An id names a cell and says what is in it. How a host keeps a cell is its own
-//! affair: as bytes under a key where all that workers share is bytes, or as the
-//! value itself behind a lock. All plans of a process that name the same cell
-//! mean the same one, which outlives them.
+//! An id names a cell and tells what is in it. The host decides how to store a cell: as
+//! bytes under a key, or as the value itself behind a lock. All plans of a process that
+//! name the same cell share it, and it outlives them.
 
 pub(crate) mod accounts;
 mod buckets;
@@ -34,15 +33,14 @@ pub trait CellId: Copy + Debug {
 
 /// The cells of one kind.
 pub trait Cells<I: CellId> {
-    /// Shows `step` the cell, and keeps what it makes of it if it says so.
-    /// `step` may be called several times, as other workers get in between;
-    /// only the last call counts. It leaves a cell as it was that is to be
-    /// kept. An update may cost the same whatever is done, so callers do all
-    /// they have to do in one go.
+    /// Shows `step` the cell, and stores the result if `step` returns it. `step` may be
+    /// called several times if other workers interfere; only the last call counts. It must
+    /// not change a cell that it keeps. An update may cost the same whatever it does, so
+    /// callers do all their work in one.
     ///
     /// # Errors
-    /// [`Contended`]: nothing was changed. Whoever asked for permission takes
-    /// this for a refusal.
+    /// [`Contended`]: nothing was changed. A caller that needs permission treats this as a
+    /// refusal.
     fn update<T>(&self, id: I, step: impl FnMut(&mut I::Cell) -> Update<T>)
     -> Result<T, Contended>;
 }
@@ -57,9 +55,9 @@ pub trait SharedState:
     + Accounts
     + Journals
 {
-    /// An update is so dear that a worker takes several tokens or permits of a
-    /// large limit at a time. If not, it takes each when it is needed, and no
-    /// worker keeps any from the others.
+    /// Whether an update is so expensive that a worker takes several tokens or permits of a
+    /// large limit at a time. If not, it takes each when it needs it, and withholds none
+    /// from other workers.
     const LEASES: bool;
 
     /// A worker can die and leave behind what it holds, as when its VM traps. So
@@ -67,11 +65,11 @@ pub trait SharedState:
     /// released. If not, all claims are those of one worker, the process.
     const WORKERS_DIE: bool;
 
-    /// Whether nobody has counted this yet: the operator is told of it once.
+    /// Whether this has not been counted yet: the operator is told of it once.
     fn is_first(&self, counter: CounterId) -> bool;
 }
 
-/// What becomes of a cell.
+/// The result of a step on a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Update<T> {
     /// It is as it was.

@@ -1,22 +1,21 @@
 //! Buckets of different keys in one cell, which has a bounded number of slots.
 //!
-//! A bucket without debt is as good as new, so its slot goes to whoever needs
-//! one: nothing is forgotten by that. A bucket with debt is never evicted;
-//! when all slots are in debt there is no room.
+//! A bucket without debt equals a new one, so its slot is free for another key: nothing is
+//! forgotten by that. A bucket with debt is never evicted; when all slots are in debt,
+//! there is no room.
 //!
-//! A slot says under which limit its debt was written, and under another limit as many
-//! tokens are missing. Two configurations may serve at the same time, as when a listener
-//! drains. Together they let pass no more than the larger rate and the larger burst: no
-//! debt is cut to what the smaller limit can have, which would forgive it under the larger
-//! one. Where the smaller one has nothing left, the key gets a second slot for it, whoever
-//! takes tokens takes them from both, and the one that nobody asks any more becomes full.
+//! A slot records the limit under which its debt was written. Under another limit the same
+//! number of tokens is missing. Two configurations may serve at the same time, as when a
+//! listener drains. Together they admit no more than the larger rate and the larger burst.
+//! No debt is cut to the maximum of the smaller limit, which would forgive it under the
+//! larger one. Where the smaller one has nothing left, the key gets a second slot for it.
+//! Then tokens are taken from both slots, and the one that is no longer used becomes full.
 //!
-//! In a set of the table of `Distinct` values, who finds no room takes from
-//! cells that others use, too ([`super::overflow`]), and the set is marked with
-//! the time until which that may matter. Until then who finds a slot begins
-//! with the debt that stands in its cells. So that this holds whatever gets in
-//! between, a mark has a number that changes with each client it is set for:
-//! it says whether the cells were read before or after.
+//! In a set of the table of `Distinct` values, a client without a slot uses counters that
+//! it shares with others ([`super::overflow`]). The set is marked with the time until which
+//! that may matter. Until then, a client that gets a slot begins with the debt in its
+//! counters. A mark has a number that changes with each client it is set for. It tells
+//! whether the counters were read before or after, so races cannot hide a debt.
 
 use super::gcra::{Admitted, Denied, Fixed, Gcra};
 use crate::host::shared_state::{Bucket, Buckets, SetMark, Update};
@@ -197,8 +196,8 @@ impl Survey {
         self.own.or(self.other).is_some()
     }
 
-    /// Where a debt goes that was cut: beside the one that was not. A slot that does
-    /// not say its limit is of an earlier version of the filter, and gives way.
+    /// The slot for a debt that was cut: beside the one that was not cut. A slot without a
+    /// limit was written by an earlier version of the filter, and is replaced.
     fn place_of_cut(&self, cell: &Buckets) -> Option<usize> {
         let other = self.other.filter(|place| {
             let slot = cell.buckets.get(*place);

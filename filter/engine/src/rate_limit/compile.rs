@@ -1,7 +1,7 @@
-//! From rules to limits: worked out once per configuration.
+//! Compiles rules into limits, once per configuration.
 //!
-//! A rule that several policies inherit is one limit with one cell: who
-//! wrote it counts, not whom it governs.
+//! A rule that several policies inherit is one limit with one cell: the policy that defines
+//! the rule counts, not the policies that inherit it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -151,8 +151,8 @@ impl LimitsCompiler {
         counters: &mut Definitions,
     ) -> usize {
         let index = match self.own_quotas.place(identity) {
-            Place::Known(index) => return index,
-            Place::New(index) => index,
+            NameIndex::Known(index) => return index,
+            NameIndex::New(index) => index,
         };
         let distinct = rule.selector.is_distinct();
         let keys = distinct.then(|| self.quotas_of_keys(counters));
@@ -208,8 +208,8 @@ impl LimitsCompiler {
         counters: &mut Definitions,
     ) -> usize {
         let index = match self.identities.place(identity) {
-            Place::Known(index) => return index,
-            Place::New(index) => index,
+            NameIndex::Known(index) => return index,
+            NameIndex::New(index) => index,
         };
         let place = if rule.selector.is_distinct() {
             self.place_of_keys(identity, counters)
@@ -259,21 +259,21 @@ struct Names {
     places: BTreeMap<String, usize>,
 }
 
-/// The places of names.
-enum Place {
+/// The index of a name, and whether it is new.
+enum NameIndex {
     Known(usize),
     New(usize),
 }
 
 impl Names {
-    fn place(&mut self, name: &str) -> Place {
+    fn place(&mut self, name: &str) -> NameIndex {
         if let Some(place) = self.places.get(name) {
-            return Place::Known(*place);
+            return NameIndex::Known(*place);
         }
         let place = self.in_order.len();
         self.in_order.push(name.to_owned());
         self.places.insert(name.to_owned(), place);
-        Place::New(place)
+        NameIndex::New(place)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which rules count a request that somebody asks about, outside of any exchange.
+//! Which rules count a given request, outside of any exchange.
 
 use std::net::IpAddr;
 

@@ -1,8 +1,8 @@
 //! Whether a request passes the rules that count it.
 //!
-//! All or nothing: a request that one rule refuses takes no token and does not
-//! count as in flight for another. Rules in shadow mode are asked only once the
-//! others have let a request pass, and never change what becomes of it.
+//! All or nothing: a request that one rule refuses takes no token and does not count as in
+//! flight for another. Rules in shadow mode are evaluated only when all others have
+//! admitted a request, and never change the result.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(super) struct Refusal {
 struct TakenTokens {
     /// The bucket that fills most slowly, of rules that tell by x-ratelimit.
     slowest: Option<BucketState>,
-    /// Of those that tell by the lists of draft 10.
+    /// The lists of draft 10, of rules that use those headers.
     lists: HeaderLists,
     /// Nanoseconds until all tokens are there.
     wait_ns: u64,

@@ -1,11 +1,10 @@
-//! Tokens that a worker has fetched ahead, and refusals it remembers.
+//! Tokens that a worker has fetched ahead, and refusals that it remembers.
 //!
-//! What all workers share costs a microsecond to ask. A worker therefore
-//! fetches several tokens of a large limit at a time (a lease), and does not
-//! ask again before there can be any.
+//! Reading shared state costs a microsecond. So a worker fetches several tokens of a large
+//! limit at a time (a lease), and does not ask again before there can be any.
 //!
-//! The plan says how large the table is. A lease whose slot another one needs goes
-//! back to where it came from.
+//! The plan sets the size of the table. A lease gives its tokens back when another one
+//! needs its slot.
 
 use super::buckets::Key;
 use super::gcra::Fixed;

@@ -118,7 +118,7 @@ impl<H: Host> Limiter<'_, '_, H> {
         let (now_ns, bucket) = (self.now_ns, limit.bucket);
         let peek = |cell: &mut Buckets| Update::Keep(buckets::peek(cell, at.key, bucket, now_ns));
         let full_at = self
-            .update(limit, limit.home(at.key), peek)
+            .update(limit, limit.cell_of(at.key), peek)
             .ok()
             .flatten()?;
         let need = cost - lease.left;
@@ -174,8 +174,8 @@ impl<H: Host> Limiter<'_, '_, H> {
         }
     }
 
-    /// Asks the bucket `key`, or what stands in for it if there is no room for
-    /// it; whether it was the latter that answered.
+    /// Takes tokens from the bucket `key`, or from the overflow bucket if there is no room
+    /// for `key`; also returns whether it was the overflow bucket.
     fn ask(
         &mut self,
         limit: &TokenBucket,
@@ -291,7 +291,7 @@ impl<H: Host> Limiter<'_, '_, H> {
         self.event.host.update(id, step)
     }
 
-    /// Hands all tokens of a lease back; those that nobody takes stay.
+    /// Gives all tokens of a lease back; those that are not accepted stay.
     pub(crate) fn hand_back(&mut self, lease: &mut Lease) {
         let Some(limit) = self.limits.get(lease.limit) else {
             return;
@@ -304,7 +304,7 @@ impl<H: Host> Limiter<'_, '_, H> {
             (true, BucketPlace::OfClients { .. }) => return,
         };
         let (bucket, tokens) = (limit.bucket, lease.left);
-        let handed = self.update(limit, limit.home(lease.key), |cell| {
+        let handed = self.update(limit, limit.cell_of(lease.key), |cell| {
             if buckets::give_back(cell, key, bucket, tokens) {
                 Update::Write(())
             } else {
@@ -316,8 +316,8 @@ impl<H: Host> Limiter<'_, '_, H> {
         }
     }
 
-    /// Remembers a refusal: until a whole lease has come back where tokens are
-    /// fetched by leases, so that the bucket is not asked for one token at a time.
+    /// Remembers a refusal. Where tokens are fetched by leases, it lasts until a whole
+    /// lease has come back, so that the worker does not fetch one token at a time.
     fn deny_until(&self, limit: &TokenBucket, lease: &mut Lease, denied: Denied) {
         let wait = match lease_of::<H>(limit) {
             1 => denied.wait_ns,

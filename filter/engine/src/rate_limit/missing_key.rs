@@ -1,5 +1,5 @@
-//! Requests that lack a key which they must have: `onMissing: Refuse`. They are refused
-//! before any rule has been paid.
+//! Requests without a required key: `onMissing: Refuse`. They are refused before any rule
+//! takes a token.
 
 use std::sync::Arc;
 

@@ -1,12 +1,11 @@
-//! Buckets of clients for whom the table of `Distinct` values has no slot.
+//! Buckets of clients for which the table of `Distinct` values has no slot.
 //!
-//! Each such client has two of many counters, chosen by its keyed hash. A counter
-//! holds the time at which a bucket will be full again; what the client has taken
-//! stands in both, so that the lesser of the two is at least its own debt, and it
-//! is refused only if both are used up, by itself or by others. (This is a
-//! count-min sketch with conservative update, of debts.) Nobody ever gets more
-//! than the limit, and those who refuse others have to use up one counter after
-//! the other.
+//! Each such client has two of many counters, chosen by its keyed hash. A counter holds the
+//! time at which a bucket will be full again. Both contain the tokens that the client has
+//! taken, so the lesser of the two is at least its own debt. The client is refused only if
+//! both are used up, by itself or by others. (This is a count-min sketch with conservative
+//! update, of debts.) No client ever gets more than the limit, and clients that cause
+//! refusals for others must use up one counter after the other.
 //!
 //! Times are rounded up to a [`Shape::unit`], a small part of the time in which
 //! a bucket becomes full: a client may have to wait for its last token, or for
@@ -144,8 +143,8 @@ pub(crate) fn take(
     }))
 }
 
-/// When a bucket would be full again from which all was taken that stands in
-/// the counters of `key`: not before its own debt has been paid.
+/// When a bucket would be full again after all the debt in the counters of `key`: not
+/// before its own debt has been paid.
 pub(crate) fn debt(cells: &OverflowCells, key: Key, bucket: Gcra, now_ns: u64) -> Fixed {
     let Some(shape) = Shape::of_cells(cells) else {
         return Fixed::default();

@@ -1,4 +1,4 @@
-//! What is counted of requests that wait for their tokens.
+//! The metrics of requests that wait for their tokens.
 
 use crate::decision::{Decided, Value};
 use crate::definitions::Definitions;

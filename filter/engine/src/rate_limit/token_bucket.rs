@@ -14,7 +14,7 @@ use crate::host::shared_state::{BucketsId, OverflowId, SharedState};
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
     pub(crate) bucket: Gcra,
-    /// Tokens that a worker fetches at a time, where a fetch is dear.
+    /// Tokens that a worker fetches at a time, where a fetch is expensive.
     pub(super) lease: u64,
     pub(super) place: BucketPlace,
     pub(super) counters: LimitCounters,
@@ -52,7 +52,7 @@ pub(crate) struct LimitCounters {
 }
 
 impl LimitCounters {
-    /// Counts an operation where it is dear: elsewhere to count it would cost more.
+    /// Counts an operation where it is expensive; elsewhere the count would cost more.
     pub(crate) fn count_operation<H: SharedState + Metrics>(self, host: &H) {
         if H::LEASES {
             host.add(self.operations, 1);
@@ -75,7 +75,7 @@ pub(crate) struct BucketState {
     pub(crate) tokens: u64,
     /// Nanoseconds to wait for the tokens that were taken.
     pub(crate) wait_ns: u64,
-    /// Of the tokens, those that no worker has fetched.
+    /// The tokens that no worker has fetched.
     shared: u64,
     full_at: Fixed,
     now_ns: u64,
@@ -119,7 +119,7 @@ impl KeyTable {
 
 impl BucketPlace {
     /// The cell with the bucket `key`.
-    fn home(self, key: Key) -> BucketsId {
+    fn cell_of(self, key: Key) -> BucketsId {
         match self {
             Self::OfRoutes(own) => own,
             Self::OfClients { table, .. } => table.buckets_of(key),
@@ -163,8 +163,8 @@ impl TokenBucket {
     }
 
     /// The cell with the bucket `key`.
-    pub(super) fn home(&self, key: Key) -> BucketsId {
-        self.place.home(key)
+    pub(super) fn cell_of(&self, key: Key) -> BucketsId {
+        self.place.cell_of(key)
     }
 
     #[inline(never)]

@@ -1,8 +1,7 @@
-//! The query of a request, gone through once whatever number of conditions ask
-//! about it.
+//! The query of a request, parsed once however many conditions use it.
 //!
-//! Only the parameters that a policy names are noted, so that a query takes as
-//! much memory as the policy has names, however many parameters it has.
+//! Only the parameters that a policy names are stored. So a query takes as much memory as
+//! the policy has names, however many parameters it has.
 
 use std::borrow::Cow;
 

@@ -1,6 +1,5 @@
-//! Which inputs a request has to give. Each capability says what it
-//! requires when a configuration is compiled; `exchange/inspect.rs` finds out
-//! all of it at once.
+//! The inputs that a policy requires of a request. Each capability declares its own when a
+//! configuration is compiled; `exchange/inspect.rs` reads all of them at once.
 
 use btp_policy::spec::Selector;
 

@@ -50,8 +50,8 @@ pub(crate) fn meets(request: &Request<'_>, selector: &Selector) -> bool {
             .all(|condition| metadata_meets(request, condition))
 }
 
-/// Whether a request lacks a value that it must have to be counted by it, and is to be
-/// refused for that. All conditions hold for it otherwise.
+/// Whether a request must be refused because it lacks a key that this selector requires.
+/// All conditions hold for it otherwise.
 pub(crate) fn lacks_key(request: &Request<'_>, selector: &Selector) -> bool {
     let refuses = |condition: &ValueCondition| {
         matches!(condition, ValueCondition::Distinct(OnMissing::Refuse))

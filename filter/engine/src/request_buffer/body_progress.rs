@@ -1,4 +1,4 @@
-//! How far the body of one request has come.
+//! How much of one request's body has arrived.
 
 /// How much of a body has come, and whether it is held until all of it is
 /// there. Times are in nanoseconds of the host's monotonic clock.
@@ -13,17 +13,17 @@ pub(crate) struct BodyProgress {
     started: Option<(u64, BodyTimeouts)>,
     /// Bytes of the quota that are reserved for it.
     pub(crate) reserved: u64,
-    /// When it is to be looked at again. More that comes does not change this.
+    /// When to check it again. More data does not change this.
     wakes_at: Option<u64>,
 }
 
-/// What becomes of a body while it comes.
+/// How a body is treated while it arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyMode {
     /// It is held until all of it is there.
     Buffered,
-    /// The headers have gone on and ask for a tunnel. Until somebody accepts,
-    /// the host keeps what comes.
+    /// The headers have gone on and request a tunnel. Until the upstream accepts it, the
+    /// host keeps the data.
     AwaitingTunnel,
     /// It is counted as it passes.
     Streamed,
@@ -125,7 +125,7 @@ impl BodyProgress {
         self.started.map(|(started, _)| started)
     }
 
-    /// When it is to be looked at, if it must be.
+    /// When to check it again, if necessary.
     pub(crate) fn wakes_at(&self) -> Option<u64> {
         self.wakes_at
     }

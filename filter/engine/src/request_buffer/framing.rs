@@ -1,4 +1,4 @@
-//! What the headers of a request say of its body.
+//! What the headers of a request tell about its body.
 
 use crate::request::Request;
 

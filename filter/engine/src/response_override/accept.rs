@@ -5,8 +5,8 @@ use btp_policy::spec::Variant;
 /// A quality in thousandths.
 type Quality = u16;
 
-/// A quality, and whether the type is named and not only not excluded:
-/// `application/json, */*` is how many libraries ask for JSON.
+/// A quality, and whether the client names the type: many libraries send `application/json,
+/// */*` for JSON.
 type Liking = (Quality, bool);
 
 const BEST: Quality = 1000;

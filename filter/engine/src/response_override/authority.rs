@@ -1,5 +1,5 @@
-//! Which hosts a redirect may lead to when the policy names none: it then
-//! echoes the one of the request, and that is the client's to choose.
+//! The hosts that a redirect may lead to when the policy names none. The redirect then
+//! repeats the request's host, which the client chooses.
 
 use btp_policy::scalar::Authority;
 use btp_policy::spec::{Instead, Redirect};

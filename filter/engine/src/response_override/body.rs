@@ -62,7 +62,7 @@ impl Body {
 }
 
 impl HeldBody {
-    /// What is to be written.
+    /// The text to write.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.body.into_bytes()
     }

@@ -129,7 +129,7 @@ fn build_redirect(redirect: &Redirect, keep: &KeepHeaders, context: &RenderConte
     }
 }
 
-/// Where a redirect leads. What it does not say stays as it was asked for.
+/// The target of a redirect. Parts that the policy does not set come from the request.
 fn location(redirect: &Redirect, context: &RenderContext<'_>) -> Vec<u8> {
     let captured_value = |operator: &Operator| {
         let captured_value = context
@@ -184,8 +184,7 @@ fn split_port(authority: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Appends a part of a URL that is one already; what cannot stand in any is
-/// escaped.
+/// Appends a part of a URL, and escapes characters that no URL may contain.
 fn push_url(text: &[u8], url: &mut Vec<u8>) {
     for byte in text {
         if byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(byte) {

@@ -21,7 +21,7 @@ pub(super) enum CapturedValues {
     NoRoom,
 }
 
-/// A value that is not at hand any more, as it was kept.
+/// A captured value, which cannot be read from the host any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CapturedValue<'a> {
     Value(Cow<'a, [u8]>),

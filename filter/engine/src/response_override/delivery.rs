@@ -1,5 +1,5 @@
-//! How a new response takes the place of the one at hand, which may have a body that
-//! is on its way, and filters in front of this one that have not seen it yet.
+//! How a new response replaces the current one, whose body may still be on its way, and
+//! which filters in front may not have seen yet.
 
 use super::build::forbids_body;
 use crate::grpc::reply_format::ReplyFormat;
@@ -48,7 +48,7 @@ impl Delivery {
     }
 }
 
-/// Whether the response at hand is what Envoy's `cors` filter answers a preflight:
+/// Whether the current response is what Envoy's `cors` filter answers a preflight:
 /// it says nothing of the resource, and a browser takes no other.
 pub(super) fn is_preflight<H: Host>(host: &H) -> bool {
     let details = host.attribute(Attribute::ResponseCodeDetails);

@@ -1,4 +1,4 @@
-//! Which rule is for a response.
+//! Which rule applies to a response.
 
 use btp_policy::scalar::HttpStatus;
 use btp_policy::spec::{Source, StringMatch};
@@ -12,8 +12,8 @@ use crate::host::{Host, is_via_upstream, parse, response_status};
 use crate::request::joined;
 
 impl Overrides {
-    /// The rule for the response at hand. Its status alone is read as long as
-    /// no rule can match; then what the rules ask for, once.
+    /// The rule for the current response. Reads only its status as long as no rule can
+    /// match, then all that the rules need, once.
     pub(super) fn rule_for_response<H: Host>(
         &self,
         client: Recipient<'_>,
@@ -47,7 +47,7 @@ impl Overrides {
 
     /// The rule for a reply of the engine's own. Envoy would send it with HTTP
     /// status 200 to a client that says gRPC, and so the rules see it. One that says
-    /// gRPC-Web Envoy takes for any other: rules by HTTP status and by gRPC status fit.
+    /// Envoy treats gRPC-Web like other requests: rules by HTTP status and by gRPC status fit.
     pub(super) fn rule_for_reply(
         &self,
         reply: &Reply,

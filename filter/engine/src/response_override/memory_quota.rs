@@ -1,10 +1,10 @@
 //! How much memory requests may keep in one worker.
 //!
-//! What a rule prints of a request must be kept until the response is there, and
-//! a body that replaces another until it can be written; clients and upstreams
-//! decide how long that is. So it is reserved first, from a quota
-//! that all configurations of a worker share. A reservation gives its bytes
-//! back when it is dropped: however an exchange ends, nothing stays behind.
+//! The request values that a rule prints must be kept until the response arrives, and a
+//! replacement body until it can be written. Clients and upstreams decide how long that
+//! takes. So the memory is reserved first, from a quota that all configurations of a worker
+//! share. A reservation gives its bytes back when it is dropped, so it does not matter how
+//! an exchange ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

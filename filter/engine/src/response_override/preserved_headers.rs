@@ -1,14 +1,14 @@
-//! What survives every override: the headers that let pages of other origins read a
-//! response (CORS), and those that tell caches what it depends on.
+//! The headers that survive every override: those that let pages of other origins read a
+//! response (CORS), and those that tell caches which request headers it depends on.
 //!
-//! They are about the request, not about the body that is replaced. Who wrote them,
-//! Envoy's `cors` filter or the origin, cannot be told, and makes no difference: a
-//! page that may read the response may read what stands in for it.
+//! They are about the request, not about the replaced body. It is unknown whether Envoy's
+//! `cors` filter or the origin wrote them, and it makes no difference: a page that may read
+//! the original response may read its replacement.
 
 use crate::action::Fields;
 
 pub(super) const VARY: &[u8] = b"vary";
-/// Of so many names each is written once; the origin decides how many there are.
+/// Up to so many names, each is written only once; the origin decides how many there are.
 const FEW: usize = 64;
 
 /// Whether a header (name in lower case) survives.

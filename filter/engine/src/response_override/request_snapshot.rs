@@ -1,10 +1,9 @@
-//! What overrides must know of a request when its response is there: request
-//! headers cannot be asked for any more by then.
+//! The request values that overrides need when the response arrives: request headers cannot
+//! be read then any more.
 //!
-//! A client decides how long that takes and how much it sends. So a value is
-//! stored once and unescaped, no more of it than can be printed, only while a rule can
-//! still match, and within two bounds. What
-//! does not fit is printed like a value that is not there.
+//! A client decides how long that takes and how much it sends. So a value is stored only
+//! once and unescaped, only as much of it as can be printed, only while a rule can still
+//! match, and within two bounds. A value that does not fit is printed like a missing one.
 
 use std::borrow::Cow;
 

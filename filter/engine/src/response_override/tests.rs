@@ -27,8 +27,8 @@ fn plan_beside(fault: &str, rules: &str) -> Plan {
 const ERRORS: &str =
     r#""match":{"statusCodes":[{"type":"Range","range":{"start":400,"end":599}}]}"#;
 
-/// How often the host is asked for something in the request's phase and in
-/// that of a response with this status.
+/// How often the host is read in the request's phase and in that of a response with this
+/// status.
 fn lookups(rules: &str, status: &str) -> (usize, usize) {
     let plan = plan(rules);
     let mut host = FakeHost::default();
@@ -190,7 +190,7 @@ fn a_rule_for_any_status_takes_final_ones_only() {
     }
 }
 
-/// What a client is told to go to when it asked for this.
+/// The location that a client gets for this path and authority.
 fn location(redirect: &str, path: &str, authority: &str) -> String {
     let rule = format!(r#"{{{ERRORS},"redirect":{{"mode":"Client",{redirect}}}}}"#);
     let mut proxy = Proxy::new(plan(&rule));

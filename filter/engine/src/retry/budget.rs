@@ -55,7 +55,7 @@ pub(crate) struct Budget {
     trusted_until: u64,
     /// In which slice requests were read last.
     read_in: Option<u64>,
-    /// Of share and floor: in which slice the last withdrawal was, if there was room.
+    /// The slice of the last withdrawal with room, for share and floor.
     had_room: [Option<u64>; 2],
     /// When the balance was published last.
     published: Option<u64>,
@@ -143,8 +143,8 @@ impl Budget {
         self.glance_at_requests(host, now);
     }
 
-    /// Whether a retry would be paid for, as far as this worker knows. Asked
-    /// for every request, so the answer yes is kept for a slice.
+    /// Whether the budget would pay for a retry, as far as this worker knows. Called for
+    /// every request, so a positive answer is kept for a slice.
     pub(crate) fn has_credit<A: Accounts>(&mut self, host: &A, now: u64) -> bool {
         if now < self.trusted_until {
             return true;

@@ -67,7 +67,7 @@ struct TrackedExchange {
     marked: bool,
     /// The final response has begun.
     settled: bool,
-    /// Its credit is held from the start, and nobody is to see its attempts.
+    /// Its credit is held from the start, and no upstream instance is told of it.
     reserves: bool,
 }
 

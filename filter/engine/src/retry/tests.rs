@@ -31,8 +31,8 @@ fn compiled(spec: &str, native: NativeFields) -> Retries {
     Retries::compile(&policy.name, &policy.spec, native).unwrap()
 }
 
-/// The headers that are written for a client that asks for so many retries
-/// itself, under a limit.
+/// The headers that are written for a client that requests so many retries itself, under a
+/// limit.
 fn written(native: NativeFields, limit: Option<u32>, asked: Option<&str>) -> Vec<String> {
     let retries = retries(native);
     written_by(&retries, retries.rule_for_all(), limit, asked)

@@ -17,9 +17,9 @@ pub(crate) struct ClaimTracker {
     /// It sends heartbeats.
     heartbeating: bool,
     next_heartbeat: u64,
-    /// Before this time a quota is not searched for dead workers again. Each has
-    /// its own time: one that is always full, as when a client asks for more than
-    /// it may have, must not keep claims of the dead in others.
+    /// Before this time a quota is not searched for dead workers again. Each quota has its
+    /// own time: one that is always full, as when a client requests more than its share,
+    /// must not delay the search of others.
     next_search: HashMap<QuotaId, u64>,
     pub(crate) gauges: QuotaGauges,
 }
@@ -27,7 +27,7 @@ pub(crate) struct ClaimTracker {
 /// How often a quota is searched for dead workers at most: a search costs as
 /// much as a claim.
 const SEARCH_NS: u64 = 1_000_000_000;
-/// Who holds all claims where workers do not die.
+/// The one holder of all claims where workers do not die.
 const PROCESS: u64 = 1;
 
 impl ClaimTracker {

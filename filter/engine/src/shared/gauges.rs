@@ -1,4 +1,4 @@
-//! Which gauge counts what, where several quotas are kept in one place.
+//! Which gauge counts which quota, where several quotas are in one cell.
 
 use std::sync::Arc;
 

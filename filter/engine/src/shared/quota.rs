@@ -19,7 +19,7 @@ pub(crate) struct Quota {
     /// Whose claims these are, where several quotas are kept in one place. Such a
     /// quota holds less than 2³² of a key.
     pub(crate) owner: Option<Owner>,
-    /// Who claims, where classes share a key.
+    /// The class of the claim, where classes share a key.
     pub(crate) share: Option<ClassShare>,
 }
 

@@ -1,13 +1,13 @@
 //! Which VMs live, and how much memory each has.
 //!
-//! Statistics belong to the whole process, so that VMs need numbers to have a
-//! gauge each. They are places in a shared table. Whoever has one says every
-//! [`HEARTBEAT_NS`](crate::HEARTBEAT_NS) that it lives; who is silent for three times as long
-//! has died, and its number is free. A VM in the place of a dead one thus
-//! leaves no gauge behind that tells of a VM that is gone.
+//! Statistics belong to the whole process, so VMs need numbers to have a gauge each. A
+//! number is an index in a shared table. A VM sends a heartbeat every
+//! [`HEARTBEAT_NS`](crate::HEARTBEAT_NS). A VM that is silent for three times as long has
+//! died, and its number is free. A VM that takes the number of a dead one also takes its
+//! gauge, so no gauge of a dead VM remains.
 //!
-//! Exactly one VM learns of each death: the one that frees the number. It also
-//! takes over what the dead one has left ([`crate::recover`]).
+//! Exactly one VM learns of each death: the one that frees the number. It also takes over
+//! the dead VM's credit ([`crate::recover`]).
 
 use crate::host::shared_state::journal::WorkerId;
 use crate::shared::liveness::EXPIRY_NS;
@@ -80,7 +80,7 @@ impl VmTable {
         self.free_dead(now, own).dead
     }
 
-    /// Looks at the table without a sign of life, as a VM that serves nobody.
+    /// Reads the table without a heartbeat, for a VM that serves no client.
     /// `None` if nobody has died.
     pub fn look(&mut self, now: u64) -> Option<VmSighting> {
         let mut sighting = self.free_dead(now, 0);

@@ -25,8 +25,7 @@ struct Store {
     yields: AtomicBool,
 }
 
-/// Who writes a cell says which version was read, and nothing is written if it is
-/// not the latest any more.
+/// A cell with its version. A writer must name the latest version, or nothing is written.
 #[derive(Debug)]
 struct Versioned {
     version: u64,
@@ -70,13 +69,13 @@ impl SharedCells {
         of_kind.cloned().collect()
     }
 
-    /// Lets those who read give way to others now and then.
+    /// Lets readers yield to others now and then.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn yield_to_others(&self) {
         self.0.yields.store(true, Ordering::SeqCst);
     }
 
-    /// Changes a cell, which goes by its id if no plan names it.
+    /// Changes a cell, found by its id if no plan names it.
     pub(super) fn update<I: CellId, T>(
         &self,
         id: I,

@@ -70,13 +70,13 @@ pub struct FakeHost {
     pub accounts: SharedAccounts,
     /// Whose journal this worker writes.
     pub worker: Option<WorkerId>,
-    /// `%RESPONSE_CODE_DETAILS%` of the response at hand.
+    /// `%RESPONSE_CODE_DETAILS%` of the current response.
     pub details: String,
     /// The dynamic metadata.
     pub metadata: HashMap<Vec<String>, MetadataValue<'static>>,
     /// When requests begin: nanoseconds since 1970; 0 if it cannot tell.
     pub start_time_ns: u64,
-    /// How often headers or attributes were asked for.
+    /// How often headers or attributes were read.
     pub lookups: Cell<usize>,
     /// The names of the plan's cells.
     pub cell_names: CellNames,

@@ -1,12 +1,12 @@
-//! Which of the configurations in a VM an update was meant to replace.
+//! Which of the configurations in a VM an update replaces.
 //!
-//! Envoy does not say. Old configurations live on until their last request has
-//! ended, and one plugin name may stand in several listeners, with a
-//! configuration each. An old one gets no new requests once the newer one has
-//! had its first; two listeners with one plugin name both do. So a configuration
-//! of another listener is taken only if that listener has had no request since the
-//! newest was loaded, or has no configuration of its own yet: give each listener a
-//! `root_id` of its own (docs/reference/crashes.md).
+//! Envoy does not tell. Old configurations live on until their last request has ended, and
+//! several listeners may use one plugin name, with a configuration each. An old
+//! configuration gets no new requests once the newer one has had its first; two listeners
+//! with one plugin name both get requests. So a configuration of another listener is taken
+//! only if that listener has had no request since the newest was loaded, or has no
+//! configuration of its own yet. To avoid this, give each listener a `root_id` of its own
+//! (docs/reference/crashes.md).
 
 /// The use that one configuration has seen, in the VM's own count of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,8 @@
-//! What has counted a client's request before Envoy's router followed an internal redirect.
+//! The rules that have counted a client's request before Envoy's router followed an
+//! internal redirect.
 //!
 //! The redirect ends an exchange without a response and begins another one for the same
-//! request, which goes through all filters anew. In between the worker keeps this.
+//! request, which passes all filters again. In between the worker keeps this record.
 
 use crate::rate_limit::{Key, LimitHeaders, MatchedRule};
 

@@ -1,4 +1,4 @@
-//! What was found out about named routes and clusters, so that it is found out once.
+//! Cached facts about named routes and clusters, so that each is resolved once.
 
 use hashbrown::HashMap;
 
@@ -15,7 +15,7 @@ pub(crate) struct Memo<T> {
 
 /// The policy and route of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct ResolvedRoute {
     /// The policy that governs it.
     pub(crate) policy: Option<usize>,
     /// A hash of its route's name; only known if limits depend on it.
@@ -47,13 +47,13 @@ impl<T: Copy> Memo<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Memo, Place};
+    use super::{Memo, ResolvedRoute};
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn notes_named_routes_up_to_its_bound() {
-        let place = |policy| Place { policy, route: 7 };
+        let place = |policy| ResolvedRoute { policy, route: 7 };
         let mut memo = Memo::new(2);
         memo.insert(b"", place(Some(9)));
         for (name, policy) in [(b"a", Some(1)), (b"b", None), (b"c", Some(3))] {

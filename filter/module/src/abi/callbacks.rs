@@ -1,12 +1,12 @@
-//! What the module may call.
+//! The functions that the module may call.
 //!
-//! All of it must be there, or Envoy does not load the module at all: names are bound
-//! at once. `filter/module/callbacks.txt` lists what the oldest Envoy that is supported
-//! has, and the build compares. What only newer ones have must not be declared here but
-//! looked up when it is wanted (`dlsym`).
+//! All of them must exist, or Envoy does not load the module at all: names are bound at
+//! once. `filter/module/callbacks.txt` lists those of the oldest supported Envoy, and the
+//! build compares. Functions that only newer versions have must not be declared here but
+//! looked up at run time (`dlsym`).
 //!
-//! Envoy 1.38 lacks those that change metrics of a configuration. It does well not to load
-//! the module: it cannot say what decisions rest on either.
+//! Envoy 1.38 lacks the functions that change metrics of a configuration, so it does not
+//! load the module. It also lacks functions that decisions depend on.
 
 use std::ffi::c_void;
 

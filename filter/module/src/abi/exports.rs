@@ -1,8 +1,8 @@
-//! The hooks as Envoy finds them by name.
+//! Exports the hooks under the names that Envoy looks up.
 
-/// Exports the hooks, for an HTTP filter. A macro, so that this room need not know
-/// whom it calls. Those that do nothing are about calls to other servers and the like,
-/// which this filter does not do; Envoy asks for them all the same.
+/// Exports the hooks, for an HTTP filter. A macro, so that this room need not know the
+/// filter. The empty hooks are about calls to other servers and similar features, which
+/// this filter does not use; Envoy requires them all the same.
 macro_rules! exports {
     ($filter:ty) => {
         #[allow(unsafe_code)]

@@ -1,7 +1,7 @@
-//! No panic leaves the module: Envoy would end with it.
+//! No panic leaves the module: it would end Envoy.
 //!
-//! The build of the module unwinds, which `cargo xtask build` checks in the file.
-//! Whatever Envoy calls, and each thread of the module, runs in here.
+//! The module is built with unwinding, which `cargo xtask build` checks in the file.
+//! Everything that Envoy calls, and each thread of the module, runs in here.
 
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::OnceLock;
@@ -32,8 +32,8 @@ pub(crate) fn guarded<R>(what: &str, act: impl FnOnce() -> R) -> Option<R> {
     result.ok()
 }
 
-/// Has this called after each panic: it sees to it that a configuration's hook is
-/// called, which counts it. The first to ask for it stays.
+/// Sets the function to call after each panic. It has a configuration's hook called, which
+/// counts the panic. The first call wins.
 pub(crate) fn on_panic(call: fn()) {
     ON_PANIC.get_or_init(|| call);
 }

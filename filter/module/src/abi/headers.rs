@@ -1,5 +1,5 @@
-//! All headers of a message at once, as Envoy lends them: to ask for one by its name
-//! costs more than to look at all of them.
+//! All headers of a message at once, borrowed from Envoy: reading one by its name costs
+//! more than looking at all of them.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
-//! What Envoy calls: each hook of the ABI, led to [`HttpFilter`].
+//! The functions that Envoy calls: each hook of the ABI, forwarded to [`HttpFilter`].
 //!
-//! Envoy's promises, on which the safety of this file rests: pointers that it hands
-//! back are those that it was given, each is destroyed once and not used then, and
-//! the hooks of one stream run one after the other on one thread. Configurations are
-//! loaded and destroyed on the main thread, after all exchanges under them.
+//! The safety of this file relies on these promises of Envoy. The pointers that it hands
+//! back are those that it was given. Each is destroyed once and not used afterwards. The
+//! hooks of one stream run one after the other on one thread. Configurations are loaded and
+//! destroyed on the main thread, after all exchanges under them.
 
 use std::ffi::{CStr, c_void};
 use std::ptr;

@@ -1,5 +1,5 @@
-//! What a filter does for each hook: written outside of this room, and called by
-//! `hooks`.
+//! The interface of a filter, one method for each hook: implemented outside of this room,
+//! and called by `hooks`.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(crate) trait HttpFilter: 'static {
     /// without another hook, and must give back what it holds then.
     type Exchange;
 
-    /// A configuration is to be loaded; `None` refuses it, with the reason logged.
+    /// Loads a configuration; `None` refuses it, with the reason logged.
     fn load(config: &mut Config<'_>, filter: &[u8], text: &[u8]) -> Option<Self::Config>;
     /// A scheduler of the configuration was told to have this called, on the main thread.
     fn config_scheduled(config: &Arc<Self::Config>, envoy: &Config<'_>);

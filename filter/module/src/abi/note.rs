@@ -1,5 +1,5 @@
-//! What the module's file says of itself: an ELF note with name, version, commit and build as
-//! JSON. `btp version FILE` reads it, and so does `readelf -n`.
+//! The identity of the module in its file: an ELF note with name, version, commit and build
+//! as JSON. `btp version FILE` reads it, and so does `readelf -n`.
 
 use crate::version::BUILD;
 

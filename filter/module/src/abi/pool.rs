@@ -1,4 +1,4 @@
-//! Room for exchanges, to be used again: a worker begins and ends thousands a second.
+//! Reusable memory for exchanges: a worker begins and ends thousands a second.
 
 use std::any::Any;
 use std::cell::RefCell;

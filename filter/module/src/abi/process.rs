@@ -1,4 +1,4 @@
-//! What is neither a stream's nor a configuration's: the log.
+//! Functions that belong to neither a stream nor a configuration: the log.
 
 use super::callbacks;
 use super::types::{Level, ModuleBuffer};

@@ -5,8 +5,8 @@ use super::callbacks::{self, FilterPtr, SchedulerPtr};
 /// Calls the stream's hook `scheduled` on its worker. A stream that is gone is not
 /// called.
 ///
-/// It must not outlive Envoy's workers: whoever keeps it elsewhere takes it back when
-/// its stream ends, under the lock that it is used under.
+/// It must not outlive Envoy's workers: code that keeps it elsewhere must drop it when its
+/// stream ends, under the lock that it is used under.
 #[derive(Debug)]
 pub(crate) struct Scheduler(SchedulerPtr);
 

@@ -1,9 +1,9 @@
-//! What Envoy keeps a pointer to: a configuration, and an exchange under it.
+//! Objects to which Envoy keeps a pointer: a configuration, and an exchange under it.
 //!
-//! Envoy may call back while a hook runs: a reply has the hook `local_reply` called,
-//! a request that goes on may be answered at once, and up to 1.39 a reset destroys the
-//! filter before it returns. An exchange that is in use is not entered again, and what
-//! was destroyed meanwhile is dropped when its last hook is over.
+//! Envoy may call back while a hook runs. A reply calls the hook `local_reply`, a request
+//! that goes on may be answered at once, and up to 1.39 a reset destroys the filter before
+//! it returns. An exchange that is in use is not entered again, and one that is destroyed
+//! meanwhile is dropped when its last hook is over.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;

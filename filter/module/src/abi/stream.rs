@@ -1,4 +1,4 @@
-//! One exchange as Envoy has it, for as long as a hook runs.
+//! Envoy's view of one exchange, valid while a hook runs.
 //!
 //! What is read is lent: it lives until the next call that changes anything, which
 //! the borrow checker sees to, as readers take `&self` and all others `&mut self`.

@@ -88,7 +88,7 @@ pub(crate) enum Level {
     Error = 4,
 }
 
-/// What becomes of headers.
+/// How Envoy treats headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum HeadersFlow {
@@ -99,7 +99,7 @@ pub(crate) enum HeadersFlow {
     StopAllAndWatermark = 4,
 }
 
-/// What becomes of a piece of a body.
+/// How Envoy treats a piece of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum BodyFlow {
@@ -112,7 +112,7 @@ pub(crate) enum BodyFlow {
     StopNoBuffer = 3,
 }
 
-/// What becomes of trailers.
+/// How Envoy treats trailers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum TrailersFlow {
@@ -120,7 +120,7 @@ pub(crate) enum TrailersFlow {
     Stop = 1,
 }
 
-/// What becomes of a local reply.
+/// How Envoy treats a local reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum LocalReplyFlow {

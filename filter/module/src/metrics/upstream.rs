@@ -1,4 +1,4 @@
-//! What plans at the upstream position count, for those at listeners to show.
+//! The counts of plans at the upstream position, which configurations at listeners show.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! Calls what the filter has of the ABI, and tells a test what came of it.
+//! Calls the filter's functions of the ABI, and reports the results to a test.
 
 use std::fmt::{Display, Write};
 

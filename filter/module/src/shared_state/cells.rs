@@ -62,7 +62,7 @@ impl PlanCells {
         }
     }
 
-    /// Changes a cell under its lock, so that nobody gets in between.
+    /// Changes a cell under its lock.
     pub(crate) fn update<I: Located, T>(
         &self,
         id: I,

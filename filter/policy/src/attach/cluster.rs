@@ -1,4 +1,4 @@
-//! What is known of the Envoy cluster that a request goes to, and which Service it is.
+//! The Envoy cluster of a request, and which Service it is.
 
 /// An Envoy cluster.
 #[derive(Clone, Copy, Debug, Default)]

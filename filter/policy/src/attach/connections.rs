@@ -1,7 +1,7 @@
-//! Which policies apply to connections and datagrams, which Envoy hands on as they are.
+//! Which policies apply to connections and datagrams that Envoy forwards unchanged.
 //!
-//! As in Envoy Gateway, a policy there is completed by the less specific ones, field by
-//! field: those of the rule, the route, the listener, its ListenerSet and the Gateway.
+//! As in Envoy Gateway, less specific policies complete a policy there, field by field:
+//! those of the rule, the route, the listener, its ListenerSet and the Gateway.
 
 use super::route::RouteNameInterpretation;
 use super::{Attachments, ResourceRef, Route};

@@ -10,7 +10,7 @@ use crate::sort;
 /// The places above routes, one policy each.
 #[derive(Default)]
 struct GatewayLevel {
-    /// Of the Gateway, or of the ListenerSet.
+    /// The policy of the Gateway's listener, or of the ListenerSet's.
     listener: Option<usize>,
     listener_set: Option<usize>,
     gateway: Option<usize>,
@@ -267,7 +267,7 @@ impl Resolver<'_> {
         self.attachments
     }
 
-    /// Says which policies merge, and which stand in place of others.
+    /// Determines which policies merge, and which replace others.
     fn relate_routes(&mut self, parent: Option<usize>) {
         let policies = self.policies;
         let attached: Vec<bool> = self
@@ -310,7 +310,7 @@ impl Resolver<'_> {
         self.relate_rules();
     }
 
-    /// Says which policies of whole routes give way to those of rules.
+    /// Determines which policies of whole routes are replaced by those of rules.
     fn relate_rules(&mut self) {
         let tables = self.attachments.routes.iter();
         let tables = tables.filter(|(kind, _)| kind.is_http_route());

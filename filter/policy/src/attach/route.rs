@@ -1,5 +1,4 @@
-//! What is known of the Envoy route that took a request, and which objects
-//! its name may stand for.
+//! The Envoy route that a request matched, and the objects that its name may refer to.
 
 use crate::policy::TargetKind;
 

@@ -1,4 +1,4 @@
-//! What became of a policy, in the words of Envoy Gateway's status.
+//! The status of a policy, in the words of Envoy Gateway.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::scalar::ObjectName;
 pub struct Status {
     /// The policy.
     pub policy: ObjectName,
-    /// What is to be said of it; never empty.
+    /// Its conditions; never empty.
     pub conditions: Vec<Condition>,
 }
 

@@ -1,9 +1,9 @@
-//! `attachment`: what is known beforehand of the routes that requests take, so that the
-//! filter need not ask for each request. To ask is the dearest part of a decision.
+//! `attachment`: the routes that requests take, known in advance, so that the filter need
+//! not read the route of each request. That is the most expensive part of a decision.
 //!
-//! `btp apply` writes it where all routes of a connection manager stand in the files that
-//! it has read. The filter takes it as it is: whoever writes it promises that no request
-//! is without a route, unless the same policy governs that.
+//! `btp apply` writes it if its input files contain all routes of a connection manager. The
+//! filter does not check it. Its author promises that every request has a route, unless the
+//! same policy governs requests without one.
 
 use super::schema::ATTACHMENT;
 use crate::attach::{Attachments, Environment};

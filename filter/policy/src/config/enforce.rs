@@ -1,4 +1,4 @@
-//! What one instance of the filter enforces, and what becomes of the rest.
+//! What one instance of the filter enforces, and whether the rest is enforced elsewhere.
 
 use crate::code::Code;
 use crate::position::Position;
@@ -17,7 +17,7 @@ pub struct Enforce {
     pub retry: bool,
 }
 
-/// What becomes of fields that Envoy enforces by its own configuration.
+/// How to treat fields that Envoy enforces by its own configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NativeFields {
     /// They are an error.

@@ -1,10 +1,9 @@
-//! What a configuration takes in memory while it is loaded: a bound that
-//! follows from the document alone, so that every place judges alike.
+//! A bound on the memory that a configuration takes while it is loaded. It depends on the
+//! document alone, so every program judges alike.
 //!
-//! A worker holds the configuration that is in force and, for a while, the text
-//! and the tree of the next one and what becomes of it. WebAssembly memory ends
-//! at 1 GiB in Envoy, and running out of it is a trap, so too large a
-//! configuration is refused in time.
+//! A worker holds the current configuration and, for a while, the text and the tree of the
+//! next one and the result of compiling it. WebAssembly memory ends at 1 GiB in Envoy, and
+//! running out of it is a trap, so a configuration that is too large is refused in time.
 
 use std::collections::BTreeSet;
 
@@ -25,18 +24,17 @@ pub struct Footprint {
     pub policies: usize,
 }
 
-/// Of a value and its place in a list. Lists have room to spare.
+/// Bytes of a value and its place in a list. Lists have spare room.
 const VALUE: usize = 48;
-/// Of a key, beside its text.
+/// Bytes of a key, beside its text.
 const KEY: usize = 40;
-/// Of a percent sign, which may begin a command operator.
+/// Bytes of a percent sign, which may begin a command operator.
 const PERCENT: usize = 24;
-/// Of a policy in which nothing is written.
+/// Bytes of an empty policy.
 const POLICY: usize = 1536;
-/// What becomes of a byte of the tree: the policy as it was read, and as it
-/// is in force.
+/// Bytes of policies for each byte of the tree: the policy as read, and the compiled one.
 const GROWTH: usize = 2;
-/// Of a distribution's table.
+/// Bytes of a distribution's table.
 const TABLE: usize = 16_500;
 /// The most distributions that differ: each table takes a millisecond.
 const MOST_TABLES: usize = 1_000;

@@ -1,7 +1,6 @@
-//! The names of policies: each is there once. Kubernetes sees to that in a
-//! cluster; in a configuration of your own a second policy of the same name
-//! would lose every target to the first, share its accounts, and nobody would
-//! know which of the two a message or a metric speaks of.
+//! The names of policies must be unique. Kubernetes ensures this in a cluster. In a
+//! configuration of your own, a second policy of the same name would lose every target to
+//! the first and share its accounts, and messages and metrics could not tell the two apart.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `gateway` and `namespaces`: where in the world an instance stands.
+//! `gateway` and `namespaces`: the Gateway and listener of an instance.
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //! while a body arrives.
 //!
 //! It repeats Envoy's own field of that name, which a plugin cannot read.
-//! With the field off, a held request gets no body at all, so that gathering
+//! With the field off, a held request gets no body at all, so that buffering
 //! one would wait for ever.
 
 use crate::code::Code;

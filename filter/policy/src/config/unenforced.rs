@@ -1,5 +1,5 @@
-//! What the filter cannot enforce, and therefore refuses: nothing that a policy
-//! asks for is silently left undone.
+//! Fields that the filter cannot enforce, and therefore refuses: nothing that a policy sets
+//! is silently ignored.
 
 use crate::code::Code;
 use crate::config::{Enforce, NativeFields};

@@ -1,6 +1,6 @@
-//! The Gateway API's `XBackendTrafficPolicy`: a policy of Services, which says how much of
-//! what they get may be retries, and whether clients stay with their endpoints. The latter
-//! is Envoy's to enforce, and not read here.
+//! The Gateway API's `XBackendTrafficPolicy`: a policy of Services. It limits the share of
+//! retries among their requests, and can bind clients to endpoints. Envoy enforces the
+//! latter, and it is not read here.
 //!
 //! Source: `apisx/v1alpha1/xbackendtrafficpolicy_types.go` of the Gateway API, GEP-3388 and
 //! GEP-1619.

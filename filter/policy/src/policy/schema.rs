@@ -161,7 +161,7 @@ const UNUSED: [&str; 11] = [
 /// Free names with texts.
 pub(crate) const LABELS: Shape = Shape::Dictionary(&ANY_TEXT);
 
-/// The JSON Schema of a policy's document, as an editor asks for it.
+/// The JSON Schema of a policy's document, for editors.
 #[cfg(feature = "schema")]
 #[must_use]
 pub fn json_schema() -> serde_json::Value {

@@ -1,11 +1,11 @@
-//! Words of Envoy, Istio, older releases and other gateways, and what does the
-//! same here: what people write most, and what a near name would not find.
+//! Names from Envoy, Istio, older releases and other gateways, with their equivalents here:
+//! the most frequent mistakes, and those that a similar name would not find.
 //!
-//! The command line tool has all of them, which are more than 10 KiB. The filter, which is
-//! given what the tool has checked, has the most frequent ones.
+//! The command line tool has all of them, more than 10 KiB. The filter, whose input the
+//! tool has usually checked, has the most frequent ones.
 //!
-//! The tables are held against the schema by the tests: each place is there,
-//! each word is not, and each field that is named instead is.
+//! Tests compare the tables with the schema: each place exists, each mistaken name does
+//! not, and each suggested field does.
 
 #[cfg(feature = "schema")]
 mod filter;

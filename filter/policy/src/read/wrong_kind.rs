@@ -1,5 +1,5 @@
-//! A value of the wrong kind, and how it would be right: `"50%"` where a number
-//! is wanted, a number where text is.
+//! A value of the wrong kind, and its correct form: `"50%"` in place of a number, a number
+//! in place of text.
 
 use super::mistaken::is_bare;
 use crate::node::Value;
@@ -12,7 +12,7 @@ pub(super) fn with_advice(reason: String, wanted: &str, value: &Value) -> String
     }
 }
 
-/// What to write instead of `value` where `wanted` is, if that is sure.
+/// The correct form of `value` where `wanted` is expected, if it is certain.
 fn advice(wanted: &str, value: &Value) -> Option<String> {
     match wanted {
         "a number" => number(value, true),

@@ -15,7 +15,7 @@ pub struct Regexes {
     /// What those that are in order take.
     bytes: Cell<usize>,
     most_bytes: usize,
-    /// Those that were too dear, or are no regexes.
+    /// Those that were too expensive, or are no regexes.
     refused: Cell<usize>,
     /// Conditions read, each with its regex.
     conditions: Cell<usize>,
@@ -40,8 +40,8 @@ impl Regexes {
     /// The most conditions with regexes in one policy. A request that meets
     /// all of them has each of its bytes looked at so many times.
     pub const MOST_CONDITIONS: usize = 128;
-    /// Wrong ones of which the reason is found out. It can take as long to
-    /// refuse a regex as to compile the dearest.
+    /// The most invalid regexes whose reason is computed. Refusing a regex may take as long
+    /// as compiling the most expensive one.
     const MOST_REFUSED: usize = 32;
 
     /// None yet, and no more than these bytes.

@@ -1,10 +1,10 @@
-//! A cheaper spelling of a regex that is too dear.
+//! A cheaper spelling of a regex that is too expensive.
 
 use regex_syntax::ast::{Ast, Repetition, Span};
 
 use super::meaning::bounds;
 
-/// Repeats of fewer are not what makes a pattern dear.
+/// Shorter repeats do not make a pattern expensive.
 const FEW: u32 = 8;
 /// The longest piece of a pattern that is shown.
 const LONGEST: usize = 60;

@@ -1,9 +1,8 @@
-//! What a pattern means, in the dialect that RE2 and this filter share:
-//! `.` and classes go by character, while `\d`, `\w`, `\s`, `\b` and `(?i)`
-//! know ASCII only. The parser's own translation would go by Unicode in all
-//! of it, which takes tables of hundreds of KiB.
+//! The meaning of a pattern, in the dialect that RE2 and this filter share: `.` and classes
+//! match characters, while `\d`, `\w`, `\s`, `\b` and `(?i)` know ASCII only. The parser's
+//! own translation would use Unicode for all of them, with tables of hundreds of KiB.
 //!
-//! A whole value is to match, so that greed and captures mean nothing.
+//! A pattern must match a whole value, so greed and captures mean nothing.
 
 use regex_syntax::ast::{
     AssertionKind, Ast, ClassAsciiKind, ClassBracketed, ClassPerl, ClassPerlKind, ClassSet,

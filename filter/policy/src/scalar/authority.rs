@@ -1,8 +1,7 @@
-//! Host and port as a request names them: the `Host` header, or `:authority`.
+//! Host and port of a request: the `Host` header, or `:authority`.
 //!
-//! RFC 9110 (7.2) takes host and port from RFC 3986 (3.2.2) and leaves the
-//! userinfo out. What a client sends there may be anything, so this is read
-//! before it is printed anywhere.
+//! RFC 9110 (7.2) takes host and port from RFC 3986 (3.2.2) and leaves the userinfo out. A
+//! client can send anything there, so this is parsed before it is printed anywhere.
 
 use std::net::Ipv6Addr;
 

@@ -104,8 +104,8 @@ impl Operator {
         matches!(self, Self::ResponseCode | Self::Duration)
     }
 
-    /// Whether its value must be kept from the request: it cannot be asked
-    /// for any more when the response is there.
+    /// Whether its value must be captured from the request: it cannot be read any more when
+    /// the response arrives.
     #[must_use]
     pub fn is_of_request(&self) -> bool {
         matches!(

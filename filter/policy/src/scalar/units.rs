@@ -1,5 +1,5 @@
-//! Durations and quantities in other units and spellings, and what they are in
-//! those of the API. For messages only: nothing here is accepted.
+//! Durations and quantities in other units and spellings, converted to those of the API.
+//! For messages only: no reader accepts them.
 
 use crate::node::Value;
 

@@ -107,7 +107,7 @@ pub struct Object {
 pub struct Field {
     /// Its name.
     pub name: &'static str,
-    /// Who puts it into force; `None`: who does so with the object it is in.
+    /// The side that enforces it; `None`: the same as that of the containing object.
     pub owner: Option<Owner>,
     /// What it may be.
     #[cfg(feature = "schema")]

@@ -1,4 +1,4 @@
-//! Holds a document against the tables.
+//! Checks a document against the tables.
 
 use std::collections::BTreeSet;
 

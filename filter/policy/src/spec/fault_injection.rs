@@ -45,7 +45,7 @@ pub struct FaultInjection {
     pub abort: Option<Abort>,
     /// How the shares are drawn.
     pub sampling: Sampling,
-    /// What requests may ask for by header; `None`: nothing.
+    /// What requests may request by header; `None`: nothing.
     pub header_control: Option<HeaderControl>,
     /// When it is in force; `None`: always.
     pub schedule: Option<Schedule>,

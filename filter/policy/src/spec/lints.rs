@@ -1,5 +1,5 @@
-//! What is right as the API sees it, and yet probably not what is wanted. What
-//! concerns one field is in its folder.
+//! Advice: settings that are valid for the API, and yet probably a mistake. Advice on one
+//! field is in its folder.
 
 use crate::code::Code;
 use crate::linter::Linter;
@@ -30,8 +30,7 @@ pub fn lint(spec: Cursor<'_>, warnings: &mut Problems) {
     linter.on_fields_beside_others();
 }
 
-/// Notes advice that holds for a filter that is set up by hand alone: what
-/// `btp apply` sees to by itself.
+/// Adds advice for a filter that is set up by hand; `btp apply` follows it by itself.
 pub fn lint_by_hand(spec: Cursor<'_>, warnings: &mut Problems) {
     let mut linter = Linter { spec, warnings };
     linter.on_retry_constraint_by_hand();

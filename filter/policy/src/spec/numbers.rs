@@ -8,7 +8,7 @@ use crate::schema::Check;
 
 pub(in crate::spec) const BYTES: Check =
     |at, problems| quantity(at, 0, u64::from(u32::MAX), problems);
-/// What the operating system takes for a socket's buffer.
+/// The sizes that the operating system accepts for a socket's buffer.
 pub(in crate::spec) const SOCKET_BUFFER: Check =
     |at, problems| quantity(at, 1, 2_147_483_647, problems);
 pub(in crate::spec) const WINDOW: Check =

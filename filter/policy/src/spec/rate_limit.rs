@@ -66,7 +66,7 @@ pub enum Mode {
 }
 
 impl RateLimit {
-    /// Reads `rateLimit`. `owner` is the policy it stands in.
+    /// Reads `rateLimit`; `owner` is its policy.
     pub fn read(
         at: Cursor<'_>,
         owner: &ObjectName,

@@ -18,7 +18,7 @@ use crate::spec::selector::Selector;
 /// `requestBuffer`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestBuffer {
-    /// Whether bodies are gathered. An extension.
+    /// Whether bodies are buffered. An extension.
     pub mode: BufferMode,
     /// The most bytes of a body; at least one, less than 4 Gi in mode Buffer.
     pub limit: Quantity,
@@ -28,14 +28,14 @@ pub struct RequestBuffer {
     /// Whether the bodies of gRPC calls count; `None`: unless the policy
     /// targets GRPCRoutes only. An extension.
     pub include_streams: Option<bool>,
-    /// Whether the bodies of gRPC calls are gathered like any other, which is
+    /// Whether the bodies of gRPC calls are buffered like any other, which is
     /// for those who have unary calls only; only in mode Buffer. An extension.
     pub gather_grpc: bool,
     /// How fast a body must come; only in mode Buffer. An extension.
     pub min_data_rate: Option<MinDataRate>,
     /// How long a body may take; only in mode Buffer. An extension.
     pub max_duration: Option<Duration>,
-    /// The most bytes that are gathered at once, of all requests together;
+    /// The most bytes that are buffered at once, of all requests together;
     /// at least as many as the largest limit, only in mode Buffer. An
     /// extension.
     pub max_total: Option<Quantity>,

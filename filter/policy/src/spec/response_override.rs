@@ -85,8 +85,7 @@ const MOST_OPERATORS: usize = 1024;
 const MOST_WITH_REQUESTS: usize = 64;
 
 impl OverrideRule {
-    /// Reads the list: the first rule that matches is taken. `owner` is the
-    /// policy it stands in.
+    /// Reads the list: the first rule that matches is taken. `owner` is its policy.
     pub fn read_all(
         at: Cursor<'_>,
         owner: &ObjectName,
@@ -220,7 +219,7 @@ impl OverrideRule {
         }
     }
 
-    /// The ConfigMaps that its bodies are to be taken from.
+    /// The ConfigMaps that contain its bodies.
     pub fn sources(&self) -> impl Iterator<Item = &ObjectName> {
         let body = match &self.instead {
             Instead::Response(response) => Some(&response.body),

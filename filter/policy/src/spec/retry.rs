@@ -1,4 +1,4 @@
-//! `spec.retry`: trying again.
+//! `spec.retry`: retries.
 //!
 //! Source: Envoy Gateway's `Retry`.
 

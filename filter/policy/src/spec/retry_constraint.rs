@@ -20,7 +20,7 @@ pub struct RetryConstraint {
     pub min_retries: u32,
     /// … in each of these.
     pub min_retries_interval: Duration,
-    /// Who shares one budget. An extension.
+    /// Which requests share one budget. An extension.
     pub scope: Scope,
     /// What the client gets instead of a retry. An extension.
     pub on_exhausted: OnExhausted,
@@ -60,7 +60,7 @@ pub enum OnExhausted {
     /// What the origin answered.
     #[default]
     OriginResponse,
-    /// Status 503, as GEP-3388 has it.
+    /// Status 503, as in GEP-3388.
     Status503,
 }
 
@@ -113,7 +113,7 @@ impl RetryConstraint {
 impl RetryConstraint {
     /// Reads the `retryConstraint` of an `XBackendTrafficPolicy` for so many Services: the
     /// Gateway API's own fields. Each Service has a budget, and who is refused a retry gets
-    /// status 503, as the API has it.
+    /// status 503, as in the API.
     pub(crate) fn read_of_services(
         at: Cursor<'_>,
         services: usize,

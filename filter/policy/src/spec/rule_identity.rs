@@ -1,8 +1,8 @@
-//! What a rule is known by: its name, or a hash of its conditions.
+//! The identity of a rule: its name, or a hash of its conditions.
 //!
-//! Buckets and metrics must outlive an update of the configuration, in which rules
-//! change places and limits. The order of an object's keys does not count. A name
-//! holds no dot, so that a dot keeps these apart from names.
+//! Buckets and metrics must outlive an update of the configuration in which rules change
+//! places and limits. The order of an object's keys does not count. A name contains no dot,
+//! so a dot separates these hashes from names.
 
 use crate::hash::fnv1a;
 use crate::node::{Node, Value};

@@ -342,14 +342,15 @@ pub static SPEC: Object = object(
     ],
 );
 
-/// Who enforces the field `name` of `spec`; `None` if there is no such field.
+/// The side that enforces the field `name` of `spec`; `None` if there is no such field.
 #[must_use]
 pub fn owner_of(name: &str) -> Option<Owner> {
     SPEC.field(name).and_then(|field| field.owner)
 }
 
-/// Who enforces what is at this path of a `spec`: the innermost field that says so.
-/// Items of lists have no step of their own. `None` if there is no such field.
+/// The side that enforces the field at this path of a `spec`, set by the innermost field
+/// that has one. Items of lists have no step of their own. `None` if there is no such
+/// field.
 #[cfg(feature = "schema")]
 #[must_use]
 pub fn owner_at(path: &[&str]) -> Option<Owner> {

@@ -65,7 +65,7 @@ pub enum ValueCondition {
 /// none of `none_of`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MethodCondition {
-    /// Methods that are wanted.
+    /// The methods to match.
     pub any_of: Vec<String>,
     /// Methods that are not.
     pub none_of: Vec<String>,

@@ -1,8 +1,8 @@
-//! What canaries have accepted, as one value of Envoy's shared data.
+//! The configurations that canaries have accepted, as one value of Envoy's shared data.
 //!
-//! Envoy loads a configuration in a canary first, then once for each worker. So
-//! a new VM that finds its configuration here is a worker's, and what there is
-//! to say of a configuration has been said.
+//! Envoy loads a configuration in a canary first, then once for each worker. So a new VM
+//! that finds its configuration here is a worker's, and the messages about it have been
+//! logged.
 
 use btp_engine::Update;
 use btp_engine::update::{Acceptance, Acceptances};

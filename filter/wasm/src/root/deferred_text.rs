@@ -1,9 +1,9 @@
-//! Texts of configurations for which a worker has no room, stored with the host
-//! until it has: Envoy gives a configuration to a plugin only once.
+//! Texts of configurations for which a worker has no room, stored with the host until it
+//! has: Envoy gives a configuration to a plugin only once.
 //!
-//! Each text has a key of its own, so that what is read has the size that is
-//! known. It stays there until a later configuration comes for the same plugin,
-//! which no worker waits for the earlier one after.
+//! Each text has a key of its own, so that its size is known before it is read. It stays
+//! there until a later configuration comes for the same plugin; then no worker waits for
+//! the earlier one any more.
 
 use std::cell::RefCell;
 

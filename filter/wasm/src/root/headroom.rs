@@ -1,10 +1,9 @@
-//! Memory that is asked for in a way that can fail.
+//! Reserves memory in a way that can fail.
 //!
-//! An allocation that fails traps, and a trap while a configuration is loaded
-//! takes the filter away from its worker. So room is asked for first, and given
-//! back at once: nothing else runs in this VM before it is used. What happens
-//! when there is none needs a little memory itself, which is kept aside between
-//! the loads: the ballast.
+//! A failed allocation traps, and a trap during the load of a configuration removes the
+//! filter from its worker. So the room is reserved first, and released at once: nothing
+//! else runs in this VM before it is used. The error path needs a little memory itself,
+//! which is kept aside between the loads: the ballast.
 
 use std::cell::RefCell;
 use std::hint::black_box;

@@ -1,5 +1,4 @@
-//! Loading a configuration: whether there is room, what it takes, and what stands
-//! in the way.
+//! Loads a configuration: checks for room, measures it, and reports errors.
 
 use btp_engine::update::{self, Acceptance, Obstacle, REQUESTS_SHARE, Role};
 use btp_policy::Position;

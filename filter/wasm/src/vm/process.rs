@@ -1,5 +1,5 @@
-//! What belongs to no configuration: accounts of retry budgets, and the journals of
-//! what workers hold of them.
+//! State that belongs to no configuration: accounts of retry budgets, and the journals of
+//! the credit that workers hold.
 
 use std::cell::RefCell;
 

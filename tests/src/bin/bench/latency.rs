@@ -1,5 +1,5 @@
-//! How long requests take that come at their own times, at half of the load that the
-//! variant can carry: what waits for others waits on the clock.
+//! Latency of requests at fixed times, at half of the load that the variant can carry. The
+//! time that a request waits for others counts.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

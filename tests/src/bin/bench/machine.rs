@@ -1,4 +1,4 @@
-//! The machine: which core works for whom, and what is to be said of it.
+//! The machine: which core runs what, and its description.
 
 use std::fs;
 use std::process::Command;

@@ -1,6 +1,6 @@
 //! How much is measured.
 
-/// What the command line asks for.
+/// The settings from the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Setup {
     /// Rounds of each comparison, instead of its own number.

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::traffic::Traffic;
 pub(crate) use ours::{builds, four, targeting};
 
-/// Who does the work.
+/// Which filter does the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// Nobody.

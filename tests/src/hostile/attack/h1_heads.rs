@@ -1,4 +1,4 @@
-//! HTTP/1: heads that are none, or ask for something else.
+//! HTTP/1: heads that are malformed, or request a different protocol.
 
 use super::h1::{INNER, MS, send};
 use super::{Attack, Outcome, Turn, attack};

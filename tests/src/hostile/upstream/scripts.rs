@@ -25,7 +25,7 @@ pub enum Step {
 /// serves the next request.
 #[derive(Clone, Copy, Debug)]
 pub struct Script {
-    /// How the path asks for it.
+    /// Its name in the path.
     pub name: &'static str,
     /// What is done.
     pub steps: &'static [Step],
@@ -37,7 +37,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const BUSY: &[u8] = b"HTTP/1.1 503 Busy\r\ncontent-length: 4\r\n\r\nbusy";
 const CHUNK: &[u8] = b"10\r\n0123456789abcdef\r\n";
 
-/// For requests that ask for a tunnel: there is none.
+/// For requests of a tunnel: there is none.
 pub const NO_TUNNEL: Script = Script {
     name: "no-tunnel",
     steps: &[

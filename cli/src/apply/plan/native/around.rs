@@ -1,5 +1,5 @@
-//! What stands around a route (in its virtual host, in the connection manager)
-//! and gives way to what a policy writes into the route, or goes on beside it.
+//! Settings around a route, in its virtual host or connection manager: those that a
+//! policy's value in the route replaces, and those that stay in effect beside it.
 
 use btp_policy::node::{Node, Value};
 

@@ -1,5 +1,5 @@
-//! The changes of clusters: on the cluster itself if nobody else sends to it,
-//! else on a copy for each policy.
+//! The changes of clusters: on the cluster itself if it has no other senders, else on a
+//! copy for each policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,8 @@ use crate::translate::Change;
 use btp_policy::Code;
 use btp_policy::path::FieldPath;
 
-/// What sends to a cluster under a policy, and where its name stands there.
+/// The senders to a cluster under a policy, each with the address of the cluster's name in
+/// it.
 type Users<'a> = Vec<(Sender, &'a Address)>;
 
 impl Native<'_, '_, '_> {
@@ -77,7 +78,7 @@ impl Native<'_, '_, '_> {
         owners
     }
 
-    /// Who sends to one cluster, by the changes that are theirs; `None`: none.
+    /// The senders to one cluster, by their changes; `None`: no changes.
     fn users<'u>(
         &self,
         senders: &'u [(Sender, Address)],

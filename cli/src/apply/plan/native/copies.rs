@@ -1,10 +1,8 @@
-//! Copies of clusters, for policies that must not reach the others who send to
-//! the same cluster.
+//! Copies of clusters, for policies that must not affect other senders to the same cluster.
 //!
-//! Their names are made of letters, digits, `-`, `_` and `.` alone: Envoy sends
-//! a cluster's name as the Host of health checks, which servers refuse with
-//! other characters. And a copy is asked for the host of its original, which
-//! is what the backends know.
+//! Their names contain only letters, digits, `-`, `_` and `.`: Envoy sends a cluster's name
+//! as the Host of health checks, and servers refuse other characters there. Health checks
+//! of a copy send the host of the original, which the backends know.
 
 use std::collections::BTreeSet;
 
@@ -62,14 +60,14 @@ fn as_host(text: &str) -> String {
     text.chars().map(fine).collect()
 }
 
-/// Where each kind of health check says which host it asks for.
+/// The fields in which each kind of health check sets its host.
 const HOSTS: [[&str; 2]; 2] = [
     ["http_health_check", "host"],
     ["grpc_health_check", "authority"],
 ];
 
-/// A change as it is made of a copy: its health check asks for the host that
-/// the original would have asked for.
+/// A change, adapted to a copy: its health check sends the host that the original would
+/// send.
 pub(super) fn with_host(change: &Change, original: &str) -> Change {
     let mut change = change.clone();
     if let Operation::HealthCheck(check) = &mut change.operation {
@@ -78,7 +76,7 @@ pub(super) fn with_host(change: &Change, original: &str) -> Change {
     change
 }
 
-/// Whether a health check of a cluster asks for the host `name`.
+/// Whether a health check of a cluster sends the host `name`.
 pub(super) fn asks_for(cluster: &Node, name: &str) -> bool {
     let mut checks = items(cluster, "health_checks").iter();
     checks.any(|check| {
@@ -87,7 +85,7 @@ pub(super) fn asks_for(cluster: &Node, name: &str) -> bool {
     })
 }
 
-/// Has a health check ask for the host `original` where it names none.
+/// Sets the host `original` in a health check that names none.
 fn keep_host(check: &mut Node, original: &str) {
     for [kind, host] in HOSTS {
         if let Some(settings) = field_mut(check, kind)

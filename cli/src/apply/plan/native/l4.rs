@@ -1,5 +1,5 @@
-//! The changes for connections and datagrams that are handed on as they are, and
-//! what the report says of the fields that do not hold for them.
+//! The changes for connections and datagrams that Envoy forwards unchanged, and the report
+//! on fields that do not apply to them.
 
 use std::collections::BTreeMap;
 
@@ -37,9 +37,9 @@ impl OfClusters {
         }
     }
 
-    /// Whether a cluster with the changes for HTTP does for this traffic, too.
-    /// What connections have no use for does them no harm; datagrams are not to
-    /// go by the health that is asked for over TCP.
+    /// Whether a cluster with the changes for HTTP also fits this traffic. Fields that do
+    /// not concern connections do them no harm. Datagrams must not depend on health that is
+    /// checked over TCP.
     pub(super) fn are_met_by_http(&self, l4: L4) -> bool {
         let own = self.of(Some(l4));
         own.iter().all(|it| self.http.contains(it))

@@ -1,7 +1,7 @@
-//! Timeouts and retries that a route states itself. They win over policies of
-//! its Gateway, of a listener, or without targets, as in Envoy Gateway: who
-//! wrote `timeout: 0s` at one route knew of it, who wrote 15s for all did not.
-//! A policy that names the route wins over both.
+//! Timeouts and retries that a route sets itself. They win over policies of its Gateway, of
+//! a listener, or without targets, as in Envoy Gateway: `timeout: 0s` at one route is
+//! deliberate, 15s for all routes is a default. A policy that names the route wins over
+//! both.
 
 use btp_policy::Policy;
 use btp_policy::attach::{Attachments, Environment};
@@ -40,13 +40,12 @@ impl Native<'_, '_, '_> {
         true
     }
 
-    /// Whether the field of a change stands in a policy that names the route.
+    /// Whether the field of a change is in a policy that names the route.
     pub(super) fn says_of(&self, index: usize, change: &Change, entry: &RouteEntry) -> bool {
         self.says_itself(index, below_spec(&change.field)) && self.names(index, entry)
     }
 
-    /// Whether the field stands in the policy itself, and not in the one that
-    /// it merges with.
+    /// Whether the field is in the policy itself, and not in the one that it merges with.
     fn says_itself(&self, index: usize, field: &str) -> bool {
         let it = &self.effective[index];
         let steps: Vec<&str> = field.split('.').collect();

@@ -1,5 +1,5 @@
-//! The clusters of Services with retry budgets: Envoy's own bound on retries must not cut
-//! in below these, nor below what a policy of a route makes of it.
+//! The clusters of Services with retry budgets: Envoy's own limit on retries must not be
+//! lower than these, nor lower than the value from a policy of a route.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

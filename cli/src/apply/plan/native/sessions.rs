@@ -82,7 +82,7 @@ impl Native<'_, '_, '_> {
     }
 
     /// Where routes name the clusters of a policy's Services.
-    fn session_places(&mut self, index: usize, uses: &Uses) -> Vec<Place> {
+    fn session_places(&mut self, index: usize, uses: &Uses) -> Vec<ClusterUse> {
         let it = &self.effective[index];
         let (mut places, mut notes) = (Vec::new(), BTreeSet::new());
         for (manager, route) in &it.sends {
@@ -100,7 +100,7 @@ impl Native<'_, '_, '_> {
             for cluster in it.clusters.keys() {
                 let senders = uses.senders.get(cluster).into_iter().flatten();
                 let own = senders.filter(|(sender, _)| *sender == Sender::Route(*route));
-                places.extend(own.map(|(_, name)| Place {
+                places.extend(own.map(|(_, name)| ClusterUse {
                     manager: *manager,
                     route: *route,
                     cluster: cluster.clone(),
@@ -114,7 +114,7 @@ impl Native<'_, '_, '_> {
 }
 
 /// Where a route names a cluster.
-struct Place {
+struct ClusterUse {
     /// The connection manager that the route is reached through.
     manager: usize,
     route: RouteId,

@@ -1,5 +1,5 @@
-//! The filters that every try passes: those behind the router come along where a
-//! cluster gets filters of its own, which Envoy runs instead of them.
+//! The filters that every try passes. A cluster that gets filters of its own also gets
+//! those behind the router, because Envoy runs the cluster's filters instead of them.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The request that is asked about: what its request line says, and what options add.
+//! The request to explain: from a request line and from options.
 
 use std::net::IpAddr;
 

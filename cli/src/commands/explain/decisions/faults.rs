@@ -14,11 +14,11 @@ use super::{Decision, Item};
 /// What a part of it does.
 struct Part {
     item: Item,
-    /// What becomes of the request, if anything may.
+    /// What happens to the request, if anything may.
     answer: Option<String>,
 }
 
-/// What a request asks for by its headers.
+/// The faults that a request's headers request.
 struct Requested {
     /// A delay, and an abort, in the place of the policy's.
     asks: (bool, bool),
@@ -66,7 +66,7 @@ pub(super) fn decide(fault: &FaultInjection, trial: &Trial<'_>) -> Decision {
 }
 
 impl Part {
-    /// The same, unless the request's headers ask for another one.
+    /// The same, unless the request's headers request another one.
     fn unless(self, is_asked: bool) -> Self {
         if !is_asked {
             return self;
@@ -150,7 +150,7 @@ fn aborted(share: Ppm, fault: &FaultInjection, trial: &Trial<'_>) -> Part {
     part("abort", share, (fault, trial), is_hit, what)
 }
 
-/// What the request asks for by headers of its own; `None`: it may not.
+/// The faults that the request's own headers request; `None`: it may not request any.
 fn requested(fault: &FaultInjection, trial: &Trial<'_>) -> Option<Requested> {
     let control = fault.header_control?;
     let only = FaultInjection {
@@ -290,7 +290,7 @@ fn unconditional(fault: &FaultInjection) -> FaultInjection {
     }
 }
 
-/// What becomes of the request with this, if every draw at random hits.
+/// What happens to the request with this fault, if every random draw hits.
 fn run(fault: FaultInjection, trial: &Trial<'_>) -> Outcome {
     let position = fault.position;
     let spec = Spec {

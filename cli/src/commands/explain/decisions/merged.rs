@@ -1,5 +1,5 @@
 //! A policy as the filter sees it: read and merged by the filter's own code, from the two
-//! documents that are in force in a place.
+//! documents that apply at a place.
 
 use btp_policy::node::Node;
 use btp_policy::policy::MergeType;

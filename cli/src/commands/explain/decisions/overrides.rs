@@ -1,5 +1,5 @@
-//! `responseOverride`: which responses the client gets instead of others. The engine is given
-//! a response of each status, one of an upstream and one that Envoy makes itself.
+//! `responseOverride`: which responses are replaced. The engine gets a response of each
+//! status, one from an upstream and one that Envoy makes itself.
 
 use btp_engine::testing::Outcome;
 use btp_policy::Position;

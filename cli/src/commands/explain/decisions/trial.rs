@@ -1,5 +1,4 @@
-//! The engine itself, with one policy and the request that is asked about, on a proxy in
-//! memory.
+//! The engine itself, with one policy and the request to explain, on a proxy in memory.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,7 +18,7 @@ pub(super) struct Trial<'a> {
     pub(super) asked: &'a Asked,
 }
 
-/// What an upstream answers if nobody asks for anything else.
+/// The default status of an upstream's response.
 const OK: u16 = 200;
 
 /// How often a request is sent to find out how many pass.

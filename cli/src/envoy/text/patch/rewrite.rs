@@ -1,5 +1,5 @@
-//! A value written anew as a whole: in its place in the line, or with all
-//! that follows its colon or dash.
+//! Writes a whole value anew: in its place in the line, or with all that follows its colon
+//! or dash.
 
 use btp_policy::node::{Node, Value};
 
@@ -91,7 +91,7 @@ fn is_scalar_line(node: &Node) -> bool {
     yaml_out::one_line(node).is_some()
 }
 
-/// Of anchor and tag the former.
+/// The anchor in the properties of a value, which may also have a tag.
 fn anchor_of(properties: &str) -> String {
     let mut words = properties.split_whitespace();
     match words.find(|it| it.starts_with('&')) {

@@ -1,4 +1,4 @@
-//! What is around a value: what comes before it, and how deep it is.
+//! The surroundings of a value: the text before it, and its depth.
 
 use btp_policy::node::Node;
 
@@ -16,7 +16,7 @@ pub(super) struct Slot {
     is_json: bool,
     is_item: bool,
     is_root: bool,
-    /// The column of the innermost key or dash that stands in lines.
+    /// The column of the innermost key or dash that begins in a line of its own.
     column: usize,
 }
 

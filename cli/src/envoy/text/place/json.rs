@@ -1,4 +1,4 @@
-//! Where each value stands in a JSON text that has been read before.
+//! The place of each value in a JSON text that has been read before.
 
 use super::{Child, Children, Kind, Place};
 

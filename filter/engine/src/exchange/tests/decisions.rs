@@ -221,7 +221,7 @@ fn what_stands_there_is_added_to() {
     }
 }
 
-/// Who does not ask for it pays nothing: no question to the host, no action, no memory.
+/// Without the access log there is no cost: no question to the host, no action, no memory.
 #[test]
 fn switched_off_it_costs_nothing() {
     let spec = r#"{"faultInjection":{"delay":{"fixedDelay":"1s"}},

@@ -1,10 +1,9 @@
-//! Accounts of retry budgets: numbers that all workers add to. What each entry
-//! comes to is seen by all at once, so that a worker can enter what it is going to
-//! hold first and look afterwards.
+//! Accounts of retry budgets: numbers that all workers add to. All workers see the total of
+//! an entry at once, so a worker can first enter what it is going to hold and then read the
+//! total.
 //!
-//! A host shows each entry as a metric of its family, with the labels that the
-//! account was opened with. A host whose metrics all workers can add to and read
-//! may keep the account in them.
+//! A host shows each entry as a metric of its family, with the labels of the account. A
+//! host whose metrics all workers can change and read may keep the account in them.
 
 use crate::host::metrics::{Family, Labels, families};
 

@@ -1,5 +1,5 @@
-//! Cells of token buckets: those of routes and clients, and what stands in for
-//! them where there is no room.
+//! Cells of token buckets: those of routes and clients, and the counters that replace them
+//! where there is no room.
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;

@@ -1,9 +1,9 @@
-//! What a worker writes down of the retry credit that it holds, so that others
-//! can give it back when the worker has died.
+//! A worker's record of the retry credit that it holds, so that another worker can give the
+//! credit back when this one has died.
 //!
-//! Unlike claims ([`super::Claims`]), in which all workers hold things, a journal
-//! has one writer, so that writing does not contend with other workers. It has
-//! many pages, so that an entry costs the same however much the worker holds.
+//! Claims ([`super::Claims`]) have many writers, a journal has one, so writing does not
+//! contend with other workers. It has many pages, so that an entry costs the same however
+//! much the worker holds.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,8 @@
 //! The names of the cells that workers share, by kind and number.
 //!
-//! A table of clients is cut into up to 32,768 cells, and each `Distinct` rule
-//! has up to 10,923 of its own. Their names differ in one number, so they are
-//! worked out when they are asked for: held, they would take megabytes.
+//! A table of clients consists of up to 32,768 cells, and each `Distinct` rule has up to
+//! 10,923 of its own. Their names differ in one number, so they are computed when they are
+//! needed: stored, they would take megabytes.
 
 use std::borrow::Cow;
 

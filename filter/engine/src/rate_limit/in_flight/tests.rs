@@ -20,7 +20,7 @@ const SECOND: u64 = 1_000_000_000;
 struct Sim {
     plan: Plan,
     workers: Vec<Worker>,
-    /// When each worker is to be woken.
+    /// When each worker must be woken.
     host: FakeHost,
     gauge: i64,
 }

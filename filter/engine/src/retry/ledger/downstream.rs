@@ -12,14 +12,14 @@ use crate::retry::outcomes::RetryableOutcomes;
 use crate::retry::reservation::Reservation;
 use crate::retry::response_outcome;
 
-/// What the downstream instance asks for when a request goes on.
+/// What the downstream instance requires when a request goes on.
 #[derive(Debug)]
 pub(crate) struct BudgetRequest {
     pub(crate) budget: usize,
     pub(crate) outcomes: Option<Arc<RetryableOutcomes>>,
     /// The request may be retried at all.
     pub(crate) may_retry: bool,
-    /// It holds its credit from the start, whoever sees its attempts.
+    /// It holds its credit from the start, even if an upstream instance sees its attempts.
     pub(crate) reserves: bool,
 }
 
@@ -135,9 +135,8 @@ impl Ledger {
         }
     }
 
-    /// Reservations that are older than an interval become used: whoever holds
-    /// them keeps what was paid for, and the budget counts them no longer than
-    /// other retries.
+    /// Counts reservations older than an interval as used. Their holders keep what they
+    /// have paid for, and the budget counts them no longer than other retries.
     fn sweep<H: Accounts + Journals>(&mut self, host: &H, now: u64) {
         for _ in 0..SWEPT {
             let Some(exchange) = self.exchanges.next() else {

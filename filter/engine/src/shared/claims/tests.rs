@@ -96,8 +96,8 @@ fn who_finds_no_place_in_the_registry_gets_nothing() {
     assert_eq!(take(&mut claims, &mut host), (false, None));
 }
 
-/// A quota that is asked for too much, without end, is looked through once a
-/// second; the dead of others are found all the same.
+/// A quota that is always over-requested is searched once a second; the dead workers of
+/// others are found all the same.
 #[test]
 fn a_quota_that_is_always_full_does_not_hide_the_dead_of_others() {
     const CROWDED: Quota = Quota {

@@ -173,7 +173,7 @@ fn threads_find_what_their_class_reserves() {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// A worker asks for one in a class; 8 is none.
+    /// A worker takes one in a class; 8 is none.
     Take(u64, usize),
     /// One of those that are held goes back.
     Give(usize),
@@ -199,9 +199,9 @@ fn bound() -> impl Strategy<Value = (u64, Vec<u64>)> {
 }
 
 proptest! {
-    /// Whatever comes in whatever order from several workers: never more than the bound
-    /// is held, whoever has not used up its reserve is admitted, nobody gets what another
-    /// reserves, and nobody is refused what is nobody's.
+    /// For any requests of several workers in any order: never more than the bound is held,
+    /// a class with a free reserve is admitted, no class gets another's reserve, and
+    /// unreserved room is never refused.
     #[test]
     fn a_class_has_its_reserve_and_what_nobody_reserves(
         (max, reserved) in bound(),

@@ -128,7 +128,7 @@ impl Sim {
         });
     }
 
-    /// The worker's VM dies; a new one starts if somebody asks for it.
+    /// The worker's VM dies; with `again` a new one starts.
     fn die(&mut self, worker: usize, again: bool) {
         self.workers[worker] = Worker::new(&self.plan);
         if again {
@@ -197,7 +197,7 @@ fn what_the_dead_held_is_dropped_though_nobody_needs_it() {
     }
 }
 
-/// Somebody looks when all who served are dead, and nobody asks for a new VM.
+/// Dead workers are found even if all serving workers are dead and no new VM starts.
 #[test]
 fn the_main_threads_worker_looks_if_all_others_are_dead() {
     let mut sim = Sim::new(everything(), 2);

@@ -9,7 +9,7 @@ use super::view::Headers;
 /// Plain values of `x-user`; scripts use others as well.
 pub(super) const USERS: [&[u8]; 4] = [b"u0", b"u1", b"u2", b"u3"];
 
-/// Who got through.
+/// The admitted requests, in all and by user.
 #[derive(Debug, Default)]
 pub(super) struct Admissions {
     total: u64,

@@ -19,7 +19,7 @@ pub(super) struct Compiled {
     pub(super) watched: Vec<Watched>,
 }
 
-/// Who got through is judged of these rules.
+/// Which admitted requests of a rule are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Watched {
     No,
@@ -33,7 +33,7 @@ pub(super) struct Configs {
     pub(super) compiled: Vec<Compiled>,
     pub(super) counters: Vec<String>,
     pub(super) gauges: Vec<String>,
-    /// Of the cells those with claims.
+    /// The names of the cells with claims.
     pub(super) quotas: Vec<String>,
 }
 
@@ -63,14 +63,14 @@ pub(super) const DOWNSTREAM: usize = 3;
 pub(super) const MOST_ACTIVE: u64 = 3;
 pub(super) const MOST_BYTES: u64 = 1500;
 pub(super) const MOST_FEW: u64 = 3;
-/// Of these, for the class of the user `u0`: half of them, or a twentieth.
+/// The part of these that is reserved for the class of the user `u0`.
 pub(super) const RESERVED_FEW: u64 = 1;
 pub(super) const MOST_MANY: u64 = 192;
 pub(super) const MOST_PER_USER: u64 = 2;
-/// Of the rule `total`: tokens, and how long one takes to come back.
+/// The rule `total`: tokens, and how long one takes to come back.
 pub(super) const TOTAL_BURST: u64 = 12;
 pub(super) const TOTAL_INTERVAL_NS: u64 = 100_000_000;
-/// Of the rule `per-user`.
+/// The same of the rule `per-user`.
 pub(super) const USER_BURST: u64 = 2;
 pub(super) const USER_INTERVAL_NS: u64 = 30_000_000_000;
 

@@ -99,7 +99,7 @@ pub(super) fn of_crowd(client: usize) -> Facts {
     of_client(&[(b"x-user", name.as_bytes())])
 }
 
-/// A client whom nothing is known to hinder, of the class with a reserve or of none.
+/// A client without a known limit, of the class with a reserve or of none.
 pub(super) fn of_guest(is_first: bool) -> Facts {
     let both: [(&[u8], &[u8]); 2] = [(b"x-few", b"yes"), (b"x-user", b"u0")];
     of_client(if is_first { &both } else { &both[..1] })
@@ -127,7 +127,7 @@ fn headers(headers: &mut Headers, usual: &[(&[u8], &[u8])], cursor: &mut Cursor<
     }
 }
 
-/// Any bytes but those that no codec takes for a part of a value.
+/// Any bytes that a codec accepts in a value.
 fn value(cursor: &mut Cursor<'_>) -> Vec<u8> {
     let mut bytes = cursor.bytes().to_vec();
     bytes.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));

@@ -50,7 +50,7 @@ impl<I: CellId> Cells<I> for Shared {
     }
 }
 
-/// As seen by nobody in particular.
+/// The view of no particular worker.
 impl Journals for Shared {
     fn worker(&self) -> Option<WorkerId> {
         None

@@ -16,7 +16,7 @@ use crate::scheduler::Scheduler;
 
 use machines::Machine;
 
-/// Who is woken at a time.
+/// A sleeper of the scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Sleeper {
     Visit(usize),
@@ -218,7 +218,7 @@ impl Stage {
         }
     }
 
-    /// The earliest time at which somebody is to be woken.
+    /// The earliest time at which a sleeper must be woken.
     pub(super) fn earliest(&self) -> Option<u64> {
         self.scheduler.earliest()
     }

@@ -1,5 +1,5 @@
-//! One exchange's view of the scripted proxy. What is asked for at the wrong
-//! time is not there, as in Envoy.
+//! One exchange's view of the scripted proxy. Values that are read at the wrong time are
+//! missing, as in Envoy.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -51,7 +51,7 @@ pub(super) struct View<'a> {
     /// Tells this worker's random numbers from those of all others.
     pub(super) serial: u8,
     pub(super) vm: Option<WorkerId>,
-    /// Response headers are at hand.
+    /// Response headers are available.
     pub(super) responds: bool,
 }
 

@@ -158,7 +158,7 @@ impl Visit {
         }
     }
 
-    /// When it is to be woken.
+    /// When it must be woken.
     pub(super) fn wakes_at(&self) -> Option<u64> {
         self.exchange.as_ref()?.wakes_at()
     }
@@ -218,8 +218,7 @@ fn is_header((name, value): (&[u8], &[u8])) -> bool {
     name != b"content-length" && !name.starts_with(b":") && is_field((name, value))
 }
 
-/// What may stand in a message: nothing that could be read as more than one
-/// field.
+/// Whether a message may contain this: it cannot be read as more than one field.
 fn is_field((name, value): (&[u8], &[u8])) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase();
     !name.is_empty()

@@ -1,4 +1,4 @@
-//! Words in what the filter itself reads, and their values.
+//! Mistaken names in fields that the filter itself reads, and their values.
 
 use super::Here::{self, Is, Says};
 use super::{Bare, Words};

@@ -1,4 +1,4 @@
-//! The most frequent words, which the filter's own refusals know, too.
+//! The most frequent mistaken names, which the filter's own messages contain, too.
 
 use super::Here::{Is, Says};
 use super::Words;

@@ -1,5 +1,4 @@
-//! Words in fields that Envoy enforces itself, which the filter does not look
-//! into.
+//! Mistaken names in fields that Envoy enforces, which the filter does not read.
 
 use super::Here::{self, Is, Says};
 use super::{Bare, Words};

@@ -1,4 +1,4 @@
-//! `headerControl`: faults that a request asks for, within bounds.
+//! `headerControl`: faults that a request's headers request, within bounds.
 //!
 //! The headers are those of Envoy's fault filter (`x-envoy-fault-…`).
 
@@ -7,7 +7,7 @@ use crate::problem::Problems;
 use crate::read::Cursor;
 use crate::scalar::{Duration, Ppm};
 
-/// What a request may ask for; at least one of the two.
+/// What a request may request; at least one of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderControl {
     /// The longest delay, and the largest share of requests with it.

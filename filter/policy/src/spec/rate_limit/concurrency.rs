@@ -1,9 +1,9 @@
-//! `concurrency`: how many requests are in flight at once, and who has to give way
-//! when there are too many.
+//! `concurrency`: how many requests are in flight at once, and which are refused first when
+//! there are too many.
 //!
-//! Classes are ours: Envoy Gateway limits no requests in flight by rule. A class has
-//! places of its own, written as a percentage of `max` and rounded down to whole ones,
-//! but to one at least: a class that is named with a share is never without any.
+//! Classes are ours: Envoy Gateway has no limit on requests in flight by rule. A class has
+//! permits of its own, a percentage of `max` that is rounded down to whole permits, but at
+//! least one.
 
 use crate::code::Code;
 use crate::problem::Problems;
@@ -65,7 +65,7 @@ impl Concurrency {
     }
 }
 
-/// The classes, whose percentages stand beside them.
+/// The classes, with their percentages.
 fn read_classes(
     at: Cursor<'_>,
     regexes: &Regexes,

@@ -298,7 +298,7 @@ impl HtmlState {
         }
     }
 
-    /// Why no value may stand here.
+    /// Why no value is allowed here.
     fn forbids_values(&self) -> Option<&'static str> {
         match self {
             Self::Text => None,

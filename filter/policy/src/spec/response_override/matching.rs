@@ -1,4 +1,4 @@
-//! `responseOverride[].match` and `source`: which responses are meant.
+//! `responseOverride[].match` and `source`: which responses a rule applies to.
 
 use crate::code::Code;
 use crate::problem::Problems;

@@ -13,13 +13,13 @@ use super::response::read_template;
 /// `redirect`: a place to go to instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
-    /// Who goes there.
+    /// Whether Envoy or the client follows the redirect.
     pub mode: RedirectMode,
     /// `http` or `https`.
     pub scheme: Option<String>,
     /// The host that is asked.
     pub hostname: Option<String>,
-    /// The path that is asked for. Only a client's may have operators.
+    /// The path of the new request. Only a client's may have operators.
     pub path: Option<Template>,
     /// The port that is asked.
     pub port: Option<u16>,
@@ -33,7 +33,7 @@ pub struct Redirect {
     pub keep_status: bool,
 }
 
-/// Who goes where a redirect leads.
+/// Which side follows a redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RedirectMode {
     /// Envoy, unseen by the client.

@@ -80,8 +80,8 @@ const OF_THE_BODY: [&str; 24] = [
     "upgrade",
 ];
 
-/// Headers that say how long the original may be stored: no good for another
-/// body unless one asks for them by name.
+/// Headers that tell how long the original may be stored. They are wrong for another body,
+/// unless the policy names them.
 const OF_CACHES: [&str; 4] = ["age", "cache-control", "expires", "pragma"];
 
 impl OverrideResponse {

@@ -1,7 +1,7 @@
-//! `retry.retryOn.conditions`: for what requests of some methods are retried.
+//! `retry.retryOn.conditions`: for which outcomes requests of some methods are retried.
 //!
-//! An extension. One policy can so have failed connections retried for all methods,
-//! and statuses for those that may be sent twice.
+//! An extension. With it, one policy can retry failed connections for all methods, and
+//! statuses only for methods that may be sent twice.
 
 use super::{DEFAULT_TRIGGERS, Retry, Trigger, read_methods, read_status_codes, read_triggers};
 use crate::code::Code;
@@ -113,8 +113,8 @@ impl Retry {
         is_there.then(|| self.on(None))
     }
 
-    /// For what requests of methods are retried for which conditions have more than
-    /// for all; others go by [`Self::for_all_methods`].
+    /// The methods whose requests are retried for more outcomes than those of all methods;
+    /// for other methods see [`Self::for_all_methods`].
     #[must_use]
     pub fn by_method(&self) -> Vec<(Vec<String>, RetryOn)> {
         let for_all = self.for_all_methods();

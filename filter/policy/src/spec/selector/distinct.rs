@@ -1,5 +1,5 @@
-//! What `Distinct` counts apart, and what becomes of a request without it: `prefixLength`
-//! and `onMissing`. Extensions.
+//! How `Distinct` tells values apart, and how it treats requests without a value:
+//! `prefixLength` and `onMissing`. Extensions.
 
 use crate::code::Code;
 use crate::problem::Problems;

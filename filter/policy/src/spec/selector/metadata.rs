@@ -106,8 +106,7 @@ fn read_keys(at: Cursor<'_>, problems: &mut Problems) -> Option<Vec<String>> {
     at.list(1..=16, problems, read_key)
 }
 
-/// A zero byte stands between the keys where Envoy is asked for a value, so
-/// that none can be in one.
+/// Envoy takes the keys of a path separated by zero bytes, so no key can contain one.
 fn read_key(at: Cursor<'_>, problems: &mut Problems) -> Option<String> {
     let key = at.string_of(1..=256, problems)?;
     if key.contains('\0') {

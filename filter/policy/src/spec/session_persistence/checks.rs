@@ -1,4 +1,4 @@
-//! What cannot stand in a cookie, or in Envoy's settings of one.
+//! Characters and values that a cookie, or Envoy's settings of one, cannot contain.
 
 use crate::code::Code;
 use crate::problem::Problems;

@@ -138,7 +138,7 @@ impl Stage {
         others
     }
 
-    /// What a configuration of a machine does of its own accord.
+    /// Runs the chores of a configuration of a machine.
     fn act(
         &mut self,
         machine: usize,

@@ -1,5 +1,6 @@
-//! Advice on classes of `concurrency`: who has the smaller reserve gives way first, so that
-//! a later class with a larger one comes before an earlier class after all.
+//! Advice on classes of `concurrency`: requests of the class with the smaller reserve are
+//! refused first, so that a later class with a larger one comes before an earlier class
+//! after all.
 
 use crate::code::Code;
 use crate::echo::Echo;

@@ -1,13 +1,12 @@
 //! A copy of the filter whose VMs a test can kill, and keep short of memory.
 //!
-//! Nothing a client can send kills the filter as it ships, and nothing in it
-//! serves the tests. What Envoy does with a plugin that crashes, and what
-//! survives it, must be seen all the same: here a built filter gets another
-//! `proxy_on_request_headers`, which does what a request with very many headers
-//! commands by their number, and calls the filter's own then. What is commanded
-//! holds for the worker whose connection brings the request. Memory is kept
-//! short where the filter asks for more of it: all its `memory.grow` are
-//! answered as the host does when there is none.
+//! No request can kill the filter as it ships, and it contains no code for tests. But tests
+//! must show what Envoy does with a plugin that crashes, and what survives the crash. So a
+//! built filter gets another `proxy_on_request_headers`. It takes a command from the number
+//! of a request's headers, if there are very many, and then calls the filter's own
+//! function. A command applies to the worker whose connection brings the request. To keep
+//! memory short, all `memory.grow` of the filter are answered as the host answers when
+//! there is none.
 
 mod surgery;
 
@@ -20,15 +19,15 @@ use tempfile::TempDir;
 
 use crate::client::h1;
 use crate::{Bootstrap, Request, Response, repo};
-use surgery::{Command, mortal};
+use surgery::{Command, instrument};
 
 /// The filter that can be killed; its file is gone when dropped.
 #[derive(Debug)]
-pub struct MortalFilter {
+pub struct CrashingFilter {
     dir: TempDir,
 }
 
-impl MortalFilter {
+impl CrashingFilter {
     /// Makes the copy.
     pub fn new() -> Result<Self> {
         Self::make(i32::MAX, None)
@@ -50,8 +49,8 @@ impl MortalFilter {
     fn make(most_pages: i32, starving: Option<RangeInclusive<u32>>) -> Result<Self> {
         let healthy = fs::read(repo::wasm()?)?;
         let dir = TempDir::new()?;
-        let mortal = mortal(&healthy, most_pages, starving)?;
-        fs::write(dir.path().join("mortal.wasm"), mortal)?;
+        let changed = instrument(&healthy, most_pages, starving)?;
+        fs::write(dir.path().join("crashing.wasm"), changed)?;
         Ok(Self { dir })
     }
 
@@ -64,7 +63,7 @@ impl MortalFilter {
 
     /// Where it is.
     pub fn path(&self) -> PathBuf {
-        self.dir.path().join("mortal.wasm")
+        self.dir.path().join("crashing.wasm")
     }
 }
 

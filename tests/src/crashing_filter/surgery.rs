@@ -36,7 +36,7 @@ const STARTING_PAGES: i32 = 8;
 
 /// The filter with all that; memory is short from the start in the VMs with the
 /// numbers in `starving`.
-pub(super) fn mortal(
+pub(super) fn instrument(
     healthy: &[u8],
     most_pages: i32,
     starving: Option<RangeInclusive<u32>>,
@@ -313,16 +313,16 @@ mod tests {
     }
 
     #[test]
-    fn only_a_module_with_the_callbacks_can_be_made_mortal() {
+    fn only_a_module_with_the_callbacks_can_be_instrumented() {
         let lacks = |module: &[u8], name: &str| {
-            let refused = mortal(module, i32::MAX, None).unwrap_err().to_string();
+            let refused = instrument(module, i32::MAX, None).unwrap_err().to_string();
             assert!(refused.contains(name), "{refused}");
         };
         lacks(&module_with(&[(CONFIGURE, 2)]), CALLBACK);
         lacks(&module_with(&[(CALLBACK, 3)]), CONFIGURE);
-        assert!(mortal(b"#!/bin/sh", i32::MAX, None).is_err());
+        assert!(instrument(b"#!/bin/sh", i32::MAX, None).is_err());
         let whole = module_with(&[(CALLBACK, 3), (CONFIGURE, 2)]);
-        let refused = mortal(&whole, i32::MAX, Some(1..=1))
+        let refused = instrument(&whole, i32::MAX, Some(1..=1))
             .unwrap_err()
             .to_string();
         assert!(refused.contains("proxy_define_metric"), "{refused}");
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn the_callbacks_are_replaced_and_memory_grows_in_one_place() {
         let whole = module_with(&[(CALLBACK, 3), (CONFIGURE, 2), ("other", 0)]);
-        let changed = Module::from_buffer(&mortal(&whole, i32::MAX, None).unwrap()).unwrap();
+        let changed = Module::from_buffer(&instrument(&whole, i32::MAX, None).unwrap()).unwrap();
         let exports: Vec<&str> = changed.exports.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(exports, [CALLBACK, CONFIGURE, "other"]);
         // Three own ones, a wrapper for two of them, and the ration.
