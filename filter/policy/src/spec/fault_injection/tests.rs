@@ -211,7 +211,7 @@ fn what_a_position_cannot_do_is_refused() {
         ),
         (
             r#""position":"Upstream","abort":{"httpStatus":204}"#,
-            "abort.httpStatus: must be a status that may have a body",
+            "abort.httpStatus: must be a status with a body",
         ),
         (
             r#""position":"Upstream","headerControl":{"abort":{}}"#,
