@@ -115,7 +115,7 @@ fn rate_limits_that_mean_nothing_are_refused() {
         ),
         (
             format!(r#"{{{limit},"cost":{{"response":{{"from":"Number"}}}}}}"#),
-            "global limits' only",
+            "only global limits",
         ),
         (
             format!(r#"{{{limit},"cost":{{"request":{{"from":"Metadata"}}}}}}"#),

@@ -44,7 +44,7 @@ fn overrides_that_envoy_could_not_send_are_refused() {
         ),
         (
             over(r#"{"statusCodes":[{"type":"Range","value":500}]}"#, "{}"),
-            "must not stand beside range",
+            "must not be set beside range",
         ),
         (over(any, r#"{"statusCode":199}"#), "between 200 and 599"),
         (
@@ -220,7 +220,7 @@ fn bodies_come_from_config_maps() {
     for (text, reason) in [
         (
             map(r#"{"a":"x","b":"y"}"#),
-            "which has no key \"response.body\"",
+            "which has neither key \"response.body\"",
         ),
         (map(r#"{"a":"5 % off"}"#), "has no command operator at"),
         (with_config_maps(""), "which is missing"),

@@ -316,7 +316,7 @@ fn settings_that_mean_nothing_are_refused() {
         (r#""maxActive":0"#, "maxActive: must be between 1"),
         (
             r#""maxActive":5"#,
-            "maxActive: must be left out: nothing waits",
+            "maxActive: must be left out without a delay",
         ),
         (r#""match":[]"#, "match: must have 1 to 16 items"),
     ] {

@@ -62,7 +62,7 @@ fn every_item_of_the_checklist() {
         (
             r#"{"retry":{"perRetry":{"timeout":"1s"},"retryOn":{"triggers":["5xx"]}},
                 "timeout":{"http":{"requestTimeout":"2s"}}}"#,
-            "retry.perRetry.timeout: leaves no time for all 3 tries",
+            "retry.perRetry.timeout: leaves no time for all 3 attempts",
         ),
         (
             r#"{"circuitBreaker":{"maxConnections":9,"maxPendingRequests":0,"maxParallelRequests":9}}"#,
@@ -268,8 +268,8 @@ fn requests_without_a_key_are_not_forgotten() {
     assert_eq!(alone.len(), 1);
     assert!(
         alone[0].starts_with(
-            "rateLimit.local.rules[0].clientSelectors[0].headers[0]: lets requests without the \
-             header x-api-key pass unlimited"
+            "rateLimit.local.rules[0].clientSelectors[0].headers[0]: does not limit requests \
+             without the header x-api-key"
         ),
         "{alone:?}"
     );
@@ -509,6 +509,6 @@ fn a_class_that_reserves_more_than_one_before_it_is_against_the_order() {
         )
     );
     assert!(found[1].starts_with(&format!(
-        "{classes}[3].reserved: is more than class c2 before"
+        "{classes}[3].reserved: is more than the earlier class c2"
     )));
 }

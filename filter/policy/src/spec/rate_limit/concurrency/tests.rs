@@ -77,7 +77,7 @@ fn what_classes_cannot_mean_is_refused() {
         ),
         (
             two(&class("a", "1%"), &class("a", "1%")),
-            "classes[1]: must be unique: classes[0] has this name, too",
+            "classes[1]: must have its own name: classes[0] has the same name",
         ),
         (
             two(r#"{"name":"a"}"#, &class("b", "1%")),
