@@ -146,7 +146,7 @@ fn our_own_rate_limit_fields_are_checked() {
         (
             format!(r#"{{"rules":[{twice},{twice}]}}"#),
             "rules[1]",
-            "rules[0] has it already",
+            "rules[0] has the same name",
         ),
         (
             limit(r#""requests":1,"unit":"Year","burst":101"#),
