@@ -194,11 +194,11 @@ mod tests {
         };
         let error = ask(silent, bounds);
         assert_eq!(error.kind(), ErrorKind::TimedOut);
-        assert_eq!(error.to_string(), "it does not answer within 0.2 s");
+        assert_eq!(error.to_string(), "no answer within 0.2 s");
         let endless = |mut stream: TcpStream| while stream.write_all(&[b'x'; 65536]).is_ok() {};
         let patience = Duration::from_secs(60);
         let error = ask(endless, Bounds { patience, ..bounds });
-        assert_eq!(error.to_string(), "it answers with more than 1 MiB");
+        assert_eq!(error.to_string(), "the answer is larger than 1 MiB");
         let gone = |mut stream: TcpStream| {
             let _ = stream.read(&mut [0; 1024]);
         };
@@ -221,6 +221,6 @@ mod tests {
         assert!(body("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").is_err());
         assert!(body("SSH-2.0-OpenSSH_9.6\r\n").is_err());
         let refused = body("HTTP/1.1 403 Forbidden\r\n\r\nno");
-        assert_eq!(refused, Err("it answers with status 403".to_owned()));
+        assert_eq!(refused, Err("the answer has status 403".to_owned()));
     }
 }

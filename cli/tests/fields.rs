@@ -52,7 +52,7 @@ const RULES: &[(&str, &str)] = &[
     ("global.rules[].cost.request.from", "number or metadata"),
     ("global.rules[].cost.response.from", "number or metadata"),
     ("local.rules[].cost.request.number", "not above burst"),
-    ("local.rules[].limit.burst", "back within 100 years"),
+    ("local.rules[].limit.burst", "refill within 100 years"),
     (
         "response.header.remove",
         "beside keepHeaders or keepBody alone",

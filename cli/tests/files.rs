@@ -116,7 +116,7 @@ fn what_is_no_kubernetes_object_is_passed_over_in_folders_and_counted() {
         summary(&folder, "lint all"),
         (
             0,
-            "1 policy in 2 files: no problems; 4 other files passed over".to_owned()
+            "1 policy in 2 files: no problems; 4 other files ignored".to_owned()
         )
     );
     let template = format!("{{{{- if .Values.on }}}}\n{}{{{{- end }}}}\n", policy("t"));
@@ -166,7 +166,7 @@ fn a_broken_policy_in_a_folder_is_an_error() {
     let folder = folder("not-yaml");
     write(&folder, "all/a.yaml", &policy("a"));
     write(&folder, "all/b.yaml", "a: [\n");
-    let passed_over = "1 policy in 1 file: no problems; 1 other file passed over";
+    let passed_over = "1 policy in 1 file: no problems; 1 other file ignored";
     assert_eq!(summary(&folder, "lint all"), (0, passed_over.to_owned()));
 }
 
@@ -259,7 +259,7 @@ fn stdin_is_given_once() {
     ] {
         let (code, printed, said) = btp(&folder, arguments);
         assert_eq!((code, printed.as_str()), (2, ""), "{arguments}");
-        let wanted = format!("stdin can be read once, and `-` is given {twice}");
+        let wanted = format!("stdin can be read only once, and `-` is given {twice}");
         assert!(said.contains(&wanted), "{arguments}: {said}");
     }
     let (code, _, said) = btp(&folder, "apply --bootstrap - --out-dir .");
@@ -289,10 +289,7 @@ fn files_without_a_policy_are_an_error_unless_that_is_said_to_be_right() {
                 (1, ""),
                 "{command} {file}: {said}"
             );
-            assert!(
-                said.contains("policies: there are none in what was given"),
-                "{said}"
-            );
+            assert!(said.contains("policies: the files contain none"), "{said}");
             let allowed = format!("{command} --allow-empty -f {file}");
             let (code, said) = summary(&folder, &allowed);
             assert_eq!(code, 0, "{allowed}: {said}");
@@ -342,10 +339,7 @@ fn a_broken_manifest_is_an_error_and_what_policies_do_not_use_is_none() {
     let (code, line) = summary(&folder, "lint all");
     assert_eq!(
         (code, line.as_str()),
-        (
-            0,
-            "1 policy in 2 files: no problems; 1 other file passed over"
-        )
+        (0, "1 policy in 2 files: no problems; 1 other file ignored")
     );
     let broken = "apiVersion: v1\nkind: Namespace\nmetadata:\n\tname: other\n";
     write(&folder, "all/namespace.yaml", broken);

@@ -41,7 +41,7 @@ fn every_shipped_configuration_has_what_its_policies_go_by() {
             "merge_slashes",
             "path_with_escaped_slashes_action",
             "stream_idle_timeout",
-            "sends clients to the host",
+            "redirects clients to the host",
             "metrics have no labels",
         ] {
             assert!(!said.contains(lacking), "{}: {said}", bootstrap.display());

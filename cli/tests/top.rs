@@ -117,7 +117,7 @@ fn who_is_no_envoy_with_the_filter_is_said() {
     let other = Admin::start(|_| json!({"an": "object"}));
     let (code, _, said) = top(&other, "--once --interval 100ms");
     assert!(
-        code == 2 && said.contains("is not the admin interface of an Envoy: it answers /stats"),
+        code == 2 && said.contains("is not the admin interface of an Envoy: its answer to /stats"),
         "{said}"
     );
 
@@ -128,7 +128,7 @@ fn who_is_no_envoy_with_the_filter_is_said() {
         .expect("bound");
     let (code, _, said) = btp(Path::new("."), &format!("top --admin {gone}"));
     assert!(
-        code == 2 && said.contains("cannot be asked: Connection refused"),
+        code == 2 && said.contains("cannot be reached: Connection refused"),
         "{said}"
     );
 
@@ -153,7 +153,7 @@ fn without_a_terminal_there_is_one_table() {
     let admin = Admin::start(limits);
     let (code, printed, said) = top(&admin, "--interval 100ms");
     assert!(code == 0 && printed.contains("per-minute"), "{printed}");
-    assert!(said.contains("stdout is no terminal"), "{said}");
+    assert!(said.contains("stdout is not a terminal"), "{said}");
 
     let terminal = Terminal::start(&admin, &["--interval", "100ms"], &[("TERM", "dumb")]);
     let (status, shown) = terminal.end();
@@ -171,10 +171,10 @@ fn keys_resizing_and_a_restart_are_heeded_and_the_terminal_is_left_as_it_was() {
     for (keys, shown) in [
         ("s", "by passed"),
         ("/", "filter:"),
-        ("xyz", "no row has this"),
+        ("xyz", "no name contains"),
         ("\u{1b}", "per-minute"),
         ("p", "PAUSED"),
-        ("p?", "sort by the next column"),
+        ("p?", "sort by the next"),
         (" ", "per-minute"),
         ("t", "PASSED  REFUSED"),
     ] {
@@ -239,9 +239,9 @@ fn an_envoy_that_has_gone_is_waited_for() {
     let mut terminal = Terminal::start(&admin, &["--interval", "100ms"], &[("NO_COLOR", "1")]);
     terminal.wait_for("per-minute");
     admin.set_down(true);
-    terminal.wait_for("cannot be asked");
+    terminal.wait_for("cannot be reached");
     admin.set_down(false);
-    terminal.wait_for_no("cannot be asked");
+    terminal.wait_for_no("cannot be reached");
     terminal.press("q");
     let (status, shown) = terminal.end();
     assert!(status.success());

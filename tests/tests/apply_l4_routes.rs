@@ -246,7 +246,7 @@ async fn a_udp_route_is_known_by_its_listener_or_its_cluster() -> Result<()> {
         )?;
         let policies = policy("sticky", &target, spec.clone());
         let said = lint(&base, &policies)?;
-        let unmet = "has no effect on listener dns, udp_proxy: only loadBalancer and dns hold";
+        let unmet = "has no effect on listener dns, udp_proxy: only loadBalancer and dns apply";
         ensure!(said.contains(unmet), "{said}");
         let (envoy, _) = applied(&base, &policies).await?;
         ensure!(takers(&envoy, "dns", &origins).await? == 1, "{target}");

@@ -231,7 +231,7 @@ spec: {gatewayAPI: {disableBackendTrafficPolicy: true}}
         let (envoy, report) = applied(&bootstrap, &format!("{POLICY}{objects}")).await?;
         let response = envoy.get("/?delay=600").await?;
         ensure!(response.status == status, "{objects}: {}", response.status);
-        let is_off = report.contains("switched off by");
+        let is_off = report.contains("disabled by");
         ensure!(is_off == (status == 200), "{report}");
     }
     Ok(())

@@ -45,7 +45,7 @@ async fn a_wrong_configuration_is_refused_in_one_line_with_path_value_and_reason
         ),
         (
             spec(&json!({"circuitBreaker": {}})),
-            "policies[0].spec.circuitBreaker: is Envoy's own to enforce: configure it there, as btp apply does",
+            "policies[0].spec.circuitBreaker: is enforced by Envoy itself: configure it there, as btp apply does",
         ),
     ] {
         let bootstrap = with_plugin(&plugin)?;

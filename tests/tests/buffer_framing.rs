@@ -164,7 +164,7 @@ async fn an_expectation_that_nobody_would_meet_is_refused() -> Result<()> {
     ensure!(ask(&envoy, 11).await? == 413);
     envoy
         .wait_for_log(
-            "policy default/p: a client waits for 100 Continue",
+            "policy default/p: a client that waits for 100 Continue",
             PATIENCE,
         )
         .await?;

@@ -91,7 +91,7 @@ async fn a_hostcall_that_is_left_out_is_refused_by_name_or_harmless() -> Result<
     }
     let log = envoy.log();
     for name in hostcalls()? {
-        let of_filter = format!("allowed_capabilities does not list {name}, without which");
+        let of_filter = format!("allowed_capabilities lacks {name}, which the filter");
         let of_envoy = format!("restricted proxy-wasm capability: {name}");
         let is_named = match name.as_str() {
             // What it cannot log Envoy does.

@@ -197,7 +197,7 @@ async fn a_phase_that_does_not_arrive_is_the_last_one() -> Result<()> {
         output.status
     );
     ensure!(
-        said.contains("cannot be asked") && said.contains("Nothing is written"),
+        said.contains("cannot be reached") && said.contains("Nothing was written"),
         "{said}"
     );
     Ok(())

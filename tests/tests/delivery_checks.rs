@@ -174,7 +174,7 @@ async fn the_listener_of_before_comes_back_where_envoy_refuses_its_filter() -> R
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.code() == Some(3), "{said}");
     ensure!(said.contains("refuses backend_traffic_policy"), "{said}");
-    ensure!(said.contains("then: lds.yaml (as it was)"), "{said}");
+    ensure!(said.contains("then: lds.yaml (as before)"), "{said}");
     ensure!(!said.contains("No request is lost"), "{said}");
     ensure!(watched.text("lds.yaml")? == before);
     wait_for_status(&envoy, 200).await?;

@@ -208,7 +208,7 @@ async fn bodies_are_as_explained() -> Result<()> {
         let request = Request::post(path, "x".repeat(size));
         let status = h1::send(envoy.addr(), request).await?.status;
         let wanted = match status {
-            200 => "passes, gathered before anything goes on".to_owned(),
+            200 => "passes, buffered before it is forwarded".to_owned(),
             refused => format!("gets {refused} (btp_body_too_large)"),
         };
         let asked = format!("POST {path}");

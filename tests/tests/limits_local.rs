@@ -264,7 +264,7 @@ async fn rotating_keys_help_nobody() -> Result<()> {
     ensure!(send("victim".into()).await? == 429);
     ensure!(stat(&envoy, "each.overflows").await? > 2_000);
     let log = envoy.log();
-    let said = log.matches("limits.distinctKeys has room for").count();
+    let said = log.matches("limits.distinctKeys allows").count();
     ensure!(said == 1, "{log}");
     envoy.assert_vm_alive().await
 }

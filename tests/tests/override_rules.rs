@@ -230,18 +230,18 @@ async fn what_cannot_be_done_keeps_envoy_from_starting() -> Result<()> {
     for (rule, said) in [
         (
             json!({"match": any_error(), "redirect": {"hostname": "errors.example"}}),
-            "policies[0].spec.responseOverride[0].redirect: asks Envoy to run the request again \
+            "policies[0].spec.responseOverride[0].redirect: makes Envoy run the request again \
              on another route, which a filter cannot do: add mode: Client",
         ),
         (
             json!({"match": any_error(), "response": {"body": {"inline": "%RESPONS_CODE%"}}}),
-            "responseOverride[0].response.body.inline: has %RESPONS_CODE%, which is not known \
-             here; did you mean %RESPONSE_CODE%?",
+            "responseOverride[0].response.body.inline: has %RESPONS_CODE%, which is unknown here; \
+             did you mean %RESPONSE_CODE%?",
         ),
         (
             json!({"match": any_error(), "response": {"body": {"type": "ValueRef",
                 "valueRef": {"group": "", "kind": "ConfigMap", "name": "gone"}}}}),
-            "response.body.valueRef: refers to ConfigMap default/gone, which is not here",
+            "response.body.valueRef: refers to ConfigMap default/gone, which is missing",
         ),
         (
             json!({"match": any_error(), "response": {}, "redirect": {}}),

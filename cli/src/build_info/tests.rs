@@ -82,10 +82,10 @@ fn both_builds_say_what_they_are() {
 fn other_files_are_told_apart() {
     let said = |file: &[u8]| of(file).expect_err("says nothing").to_string();
     for file in [&b""[..], b"#!/bin/sh\n", b"\0as"] {
-        assert!(said(file).contains("no build of the filter"));
+        assert!(said(file).contains("not a build of the filter"));
     }
     for file in [&b"\0asm\x01\0\0\0"[..], &elf(TEXT).replace_owner()] {
-        assert!(said(file).contains("does not say"), "{}", said(file));
+        assert!(said(file).contains("contains no version"), "{}", said(file));
     }
     for text in [
         "",

@@ -236,12 +236,12 @@ mod tests {
         );
         assert_eq!(
             line(summary(1, 1, 1, 0), &[error(), warning(), warning()]),
-            "1 policy in 1 file: 1 error, 2 warnings; 1 other file passed over"
+            "1 policy in 1 file: 1 error, 2 warnings; 1 other file ignored"
         );
         assert_eq!(
             line(summary(1, 1, 4, 1), &[]),
-            "1 policy in 1 file: no problems; 4 other files passed over, 1 of them a Helm \
-             template: render it first (helm template CHART)"
+            "1 policy in 1 file: no problems; 4 other files ignored, 1 of them a Helm template: \
+             render it first (helm template CHART)"
         );
         let with_envoy = Summary {
             envoy_files: 1,

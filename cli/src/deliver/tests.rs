@@ -280,8 +280,8 @@ fn routes_wait_for_the_restart_that_brings_clusters_of_the_bootstrap() {
     );
     let planned = rehearsed(&plan(&before, &after), &Pace::After(Duration::ZERO));
     let planned = planned.to_string();
-    let wanted = "to be written: envoy.yaml (read when Envoy starts)\nnote: the rest waits for a \
-                  restart of Envoy, which brings cluster new\n";
+    let wanted = "to be written: envoy.yaml (read when Envoy starts)\nnote: the rest needs a \
+        restart of Envoy, which loads cluster new\n";
     assert_eq!(planned, wanted);
     // After the restart the same run does the rest.
     let between = files([(BOOTSTRAP, output.text.clone()), (RDS, routes("up old"))]);

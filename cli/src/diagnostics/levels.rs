@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(shown.len(), 3);
         let said = done.unwrap_err().to_string();
         assert!(
-            said.starts_with("BTP0101 (a field is not known) is an error here"),
+            said.starts_with("BTP0101 (an unknown field) is an error here"),
             "{said}"
         );
     }

@@ -25,10 +25,10 @@ fn many_findings_that_say_the_same_are_one_with_a_count() {
     let shown = for_people(&findings, &sources);
     assert_eq!(
         shown,
-        "error[BTP0104]: [0].a: must be a string, not a number\n --> a.yaml:1:6\n  |\n\
-         1 | - a: 0\n  |      ^\n  |\n  = note: the same is so in 19999 other places: \
-         a.yaml:2:6, a.yaml:3:6, a.yaml:4:6, a.yaml:5:6, a.yaml:6:6, …\n\
-         more about a kind of finding: btp explain BTP0104\n"
+        "error[BTP0104]: [0].a: must be a string, not a number\n --> a.yaml:1:6\n  |\n1 | - a: \
+         0\n  |      ^\n  |\n  = note: the same applies in 19999 other places: a.yaml:2:6, \
+         a.yaml:3:6, a.yaml:4:6, a.yaml:5:6, a.yaml:6:6, …\nmore about a kind of finding: btp \
+         explain BTP0104\n"
     );
 }
 
@@ -51,7 +51,7 @@ fn few_findings_and_others_are_shown_one_by_one() {
     findings.push(other("a", Code::WrongType, reason));
     let shown = for_people(&findings, &sources);
     assert_eq!(shown.matches("error[").count(), 4, "{shown}");
-    assert!(shown.contains("the same is so in 3 other places: a.yaml:2:6, a.yaml:3:6\n"));
+    assert!(shown.contains("the same applies in 3 other places: a.yaml:2:6, a.yaml:3:6\n"));
 }
 
 #[test]

@@ -134,7 +134,7 @@ mod tests {
     const PAGE: &str = "\
 Envoy 1.40.0 at 127.0.0.1:9901: live, up 1h2m, 2 workers
 policies are in force on all 2 workers
-141 decisions/s over 1.0 s; .wasm, with 4.0 MiB in the largest machine and 7.0 MiB in all
+141 decisions/s over 1.0 s; .wasm, with 4.0 MiB in the largest VM and 7.0 MiB in all
 
 POLICY             CAPABILITY        RULE        PASSED/s  REFUSED/s  SHADOW/s  DELAYED/s  REPLACED/s  NOW          ALSO
 default/api-limit  rateLimit         per-client       120        3.0                  2.0              7 in flight  concurrency_limited 1.0/s
@@ -171,7 +171,7 @@ shop/orders.v1  route checkout         120        6.0        1.0        3
         assert!(printed(view, false).contains("Envoy has restarted"));
         let mut view = sample::view();
         view.was_reset = true;
-        assert!(printed(view, false).contains("counters were set to zero"));
+        assert!(printed(view, false).contains("counters were reset"));
     }
 
     proptest! {

@@ -43,10 +43,10 @@ fn an_envoy_that_takes_nothing_stops_the_run_and_the_clusters_of_before_are_ther
         folder.apply("", FAST);
         let rds = folder.live("rds.yaml");
         let words = [
-            "cds.yaml is not taken (cluster_manager.cds.update_success) after 200ms",
+            "cds.yaml is not loaded (cluster_manager.cds.update_success) after 200ms",
             "written: cds.yaml\nnot written: rds.yaml\n",
             "No request is lost",
-            "run this again",
+            "run this command again",
         ];
         folder.fails(&format!("{WITH} --admin {address} --wait 200ms"), 3, &words);
         assert_eq!(folder.live("rds.yaml"), rds);
@@ -69,7 +69,7 @@ fn nobody_is_asked_where_nobody_can_be_watching_or_nothing_changes() {
     folder.fails(
         &format!("{WITH} {options}"),
         2,
-        &["cannot be asked", "Nothing is written"],
+        &["cannot be reached", "Nothing was written"],
     );
     assert_eq!(folder.live("cds.yaml"), CDS);
 }

@@ -35,7 +35,7 @@ fn the_service_knows_a_limit_before_it_is_asked() {
     let said = folder.apply(&format!("{WITH} {SERVICE}"), FAST);
     assert_eq!(said, "written: limits.yaml\n");
     let said = folder.apply(&format!("{WITH} {SERVICE}"), FAST);
-    assert_eq!(said, "written: nothing, as all files are so already\n");
+    assert_eq!(said, "written: nothing, all files are up to date\n");
     // Without the policy all of it goes; what the service reads is not a file
     // of Envoy's.
     folder.apply("", "--at-once");

@@ -32,7 +32,7 @@ fn the_first_run_writes_everything_at_once_and_a_second_nothing() {
     };
     let before = numbers();
     let said = folder.apply(WITH, "--wait 1m");
-    assert_eq!(said, "written: nothing, as all files are so already\n");
+    assert_eq!(said, "written: nothing, all files are up to date\n");
     assert_eq!(numbers(), before);
 }
 
@@ -155,7 +155,10 @@ fn two_runs_at_once_do_not_mix() {
     folder.fails(
         WITH,
         2,
-        &["another btp apply writes to live", "run this one again"],
+        &[
+            "another btp apply is writing to live",
+            "run this command again",
+        ],
     );
     assert_eq!(folder.live("cds.yaml"), CDS);
     // To look, and to write elsewhere, nobody has to wait.

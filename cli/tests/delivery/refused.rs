@@ -30,7 +30,7 @@ fn options_for_a_folder_are_refused_without_one() {
     folder.fails(
         "--admin http://localhost:9901",
         2,
-        &["is HOST:PORT, without a scheme"],
+        &["must be HOST:PORT, without a scheme"],
     );
     folder.fails("--admin ::1", 2, &["without brackets: [::1]:PORT"]);
     folder.fails("--wait 1.5s", 2, &["must be a duration such as 500ms"]);
@@ -54,7 +54,11 @@ fn two_files_of_one_name_have_no_place_in_one_folder() {
     let lds = folder.read("own/lds.yaml");
     let live = folder.0.join("live/rds.yaml").display().to_string();
     folder.write("own/lds.yaml", &lds.replace(&live, "rds/cds.yaml"));
-    folder.fails("", 1, &["--out-dir: cannot hold two files named cds.yaml"]);
+    folder.fails(
+        "",
+        1,
+        &["--out-dir: cannot contain two files named cds.yaml"],
+    );
     assert!(folder.names().is_empty());
 }
 

@@ -244,7 +244,7 @@ fn what_is_copied_counts_for_each_copy() {
     assert!(
         said.starts_with("policies: take ")
             && said.contains(
-                "MiB of a worker's memory while they are loaded, and \
+                "MiB of a worker's memory while loading, and \
                 limits.configurationBytes is 9 MiB"
             ),
         "{said}"

@@ -219,9 +219,9 @@ mod tests {
         assert_eq!(
             said(text),
             [
-                "apiVersion: is another API, whose BackendTrafficPolicy has other fields, which \
-              are not looked at; this one is gateway.envoyproxy.io/v1alpha1 (got \
-              \"apisix.apache.org/v1alpha1\")"
+                "apiVersion: is another API: its BackendTrafficPolicy has other fields and is not \
+                 checked; this one is gateway.envoyproxy.io/v1alpha1 (got \
+                 \"apisix.apache.org/v1alpha1\")"
             ]
         );
         // Another version and a slip of the pen are for the reader to judge.

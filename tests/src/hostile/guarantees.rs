@@ -26,8 +26,8 @@ const EXPECTED: &[&str] = &[
     // The table of clients, or that of routes, is full.
     "room for",
     "Envoy answered 413 because its own buffer is smaller",
-    "a client waits for 100 Continue",
-    "requests reach an upstream without passing an instance",
+    "a client that waits for 100 Continue",
+    "requests reach an upstream without an instance",
     // Updates that are bad on purpose.
     "configuration refused: polices: is not a known field",
     // What Envoy says then: "base" is the canary, and no worker.

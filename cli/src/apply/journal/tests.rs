@@ -307,8 +307,8 @@ fn a_field_in_force_on_one_cluster_of_a_route_and_not_on_another_is_warned_of() 
     assert_eq!(
         said,
         [
-            "spec.dns: is in force on cluster two and not on cluster one, to which route shop sends \
-          as well: the cluster resolves no names"
+            "spec.dns: is in force on cluster two, but not on cluster one, to which route shop \
+             also sends: the cluster resolves no names"
         ]
     );
     // In force on none, or on both: nothing is odd.
@@ -384,7 +384,7 @@ fn what_the_filter_enforces_is_claimed_of_an_instance_that_has_it_and_stands_the
         let shown: Vec<String> = line.destinations.iter().map(ToString::to_string).collect();
         match line.field.as_str() {
             "rateLimit.global.rules" => {
-                assert_eq!(shown, ["nothing to do: rateLimit.type Local leaves it out"]);
+                assert_eq!(shown, ["nothing to do: rateLimit.type Local disables it"]);
             }
             "retry.numRetries" | "retry (max_retries)" => assert!(
                 shown.iter().all(|it| it.starts_with("Envoy: ")),

@@ -12,7 +12,7 @@ use crate::top::view::View;
 const WIDE: &str = "\
 Envoy 1.40.0 at 127.0.0.1:9901: live, up 1h2m, 2 workers
 policies are in force on all 2 workers
-141 decisions/s over 1.0 s; .wasm, with 4.0 MiB in the largest machine and 7.0 MiB in all
+141 decisions/s over 1.0 s; .wasm, with 4.0 MiB in the largest VM and 7.0 MiB in all
 
 POLICY             CAPABILITY        RULE        PASSED/s  REFUSED/s  SHADOW/s  DELAYED/s  REPLACED/s  NOW
 default/api-limit  rateLimit         per-client       120        3.0                  2.0              7 in flight
@@ -33,7 +33,7 @@ Envoy 1.40.0 at 127.0.0.1:9901: live, up
 1h2m, 2 workers
 policies are in force on all 2 workers
 141 decisions/s over 1.0 s; .wasm, with 4.0
-MiB in the largest machine and 7.0 MiB in
+MiB in the largest VM and 7.0 MiB in
 all
 
 POLICY         RULE      PASSED/s  REFUSED/s
@@ -92,7 +92,7 @@ fn keys_change_what_is_shown() {
         model.press(Key::Char(key));
     }
     let screen = shown(&mut model, 80, 14);
-    assert!(screen.contains("no row has this in its names"), "{screen}");
+    assert!(screen.contains("no name contains this text"), "{screen}");
     assert!(screen.contains("filter: api zz"), "{screen}");
     model.press(Key::Escape);
     model.press(Key::Char('?'));

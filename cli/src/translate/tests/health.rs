@@ -120,13 +120,13 @@ fn checks_speak_the_clusters_protocol() {
         of(grpc, "{}")
             .unwrap_err()
             .to_string()
-            .contains("must speak HTTP/2")
+            .contains("must use HTTP/2")
     );
     let http3 = r#"{"typed_extension_protocol_options":{
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions":{"KIND":{
         "http3_protocol_options":{}}}}}"#;
     let refused = of(http, &http3.replace("KIND", "explicit_http_config")).unwrap_err();
-    assert!(refused.to_string().contains("HTTP/3 alone"), "{refused}");
+    assert!(refused.to_string().contains("only HTTP/3"), "{refused}");
     let either = of(http, &http3.replace("KIND", "auto_config")).unwrap();
     assert!(!either.contains("codec_client_type"), "{either}");
 }

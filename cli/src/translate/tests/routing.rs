@@ -228,7 +228,7 @@ fn older_settings_of_the_cluster_give_way() {
     for (cluster, reason) in [
         (
             r#"{"lb_policy":"CLUSTER_PROVIDED"}"#,
-            "load balancer of its own",
+            "its own load balancer",
         ),
         (r#"{"lb_subset_config":{}}"#, "subsets"),
     ] {

@@ -201,7 +201,7 @@ fn http2_is_tuned_where_it_is_spoken() {
     let outcome = apply_change(&mut parse("{}"), change);
     assert_eq!(
         outcome,
-        Ok(Outcome::Idle("the cluster does not speak HTTP/2"))
+        Ok(Outcome::Idle("the cluster does not use HTTP/2"))
     );
 }
 

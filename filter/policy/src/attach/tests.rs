@@ -204,8 +204,8 @@ fn the_older_of_two_policies_wins() {
     assert_eq!(
         lines,
         [
-            "default/a: Accepted=False (Conflicted): HTTPRoute default/r: \
-             default/b has it already",
+            "default/a: Accepted=False (Conflicted): HTTPRoute default/r: default/b already \
+             targets it",
             "default/b: Accepted: HTTPRoute default/r",
         ]
     );
@@ -235,9 +235,9 @@ fn every_policy_is_told_what_became_of_it() {
             "default/route: Accepted: HTTPRoute default/r; \
              Overridden: in default/r rule checkout by default/rule",
             "default/rule: Accepted: HTTPRoute default/r (section checkout)",
-            "default/tcp: Accepted: TCPRoute default/t (not HTTP, so not the filter's)",
-            "default/far: Accepted=False (TargetNotFound): Gateway default/other: \
-             this instance stands for Gateway default/eg",
+            "default/tcp: Accepted: TCPRoute default/t (not HTTP: not for the filter)",
+            "default/far: Accepted=False (TargetNotFound): Gateway default/other: this instance \
+             serves Gateway default/eg",
             "off/p: Accepted=False (Disabled): namespace off is disabled by the administrator",
         ]
     );

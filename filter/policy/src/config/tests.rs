@@ -113,8 +113,8 @@ fn every_problem_is_found_at_once() {
             "faultInjection.delay.percentage: must be a percentage from 0 to 100, \
              in steps of 0.0001 (got 120)",
             "faultInjection.abort.httpStatus: must be between 200 and 599 (got 600)",
-            "timeout: is Envoy's own to enforce: configure it there, as btp apply does, and leave it out here, \
-             or set nativeFields to Ignore",
+            "timeout: is enforced by Envoy itself: configure it there, as btp apply does, and \
+             leave it out here, or set nativeFields to Ignore",
         ]
     );
 }
@@ -167,7 +167,7 @@ fn a_policy_is_defined_once() {
         found,
         [
             "policies[2].metadata.name: is defined twice: policies[0] is default/p as well; keep \
-          one of them, or give them names of their own"
+             one of them, or rename one"
         ]
     );
 }
@@ -179,7 +179,7 @@ fn two_policies_for_everything_are_refused() {
     let found = refused(text);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
-        found[0].starts_with("policies[1]: governs everything"),
+        found[0].starts_with("policies[1]: applies to everything"),
         "{found:?}"
     );
     assert!(found[0].contains("so does default/a"), "{found:?}");
@@ -224,11 +224,11 @@ fn what_is_not_enforced_is_refused() {
     for (spec, reason) in [
         (
             r#"{"retry":{"perRetry":{"backOff":{"baseInterval":"1s"}}}}"#,
-            "retry.perRetry.backOff: is Envoy's own to enforce",
+            "retry.perRetry.backOff: is enforced by Envoy itself",
         ),
         (
             r#"{"retry":{"numAttemptsPerPriority":1}}"#,
-            "retry.numAttemptsPerPriority: is Envoy's own to enforce",
+            "retry.numAttemptsPerPriority: is enforced by Envoy itself",
         ),
         (
             r#"{"requestBuffer":{"limit":1}}"#,
@@ -236,7 +236,7 @@ fn what_is_not_enforced_is_refused() {
         ),
         (
             r#"{"timeout":{}}"#,
-            "timeout: is Envoy's own to enforce: configure it there, as btp apply does",
+            "timeout: is enforced by Envoy itself: configure it there, as btp apply does",
         ),
         (
             r#"{"rateLimit":{"global":{}}}"#,
@@ -245,7 +245,7 @@ fn what_is_not_enforced_is_refused() {
         (
             r#"{"responseOverride":[{"match":{"responseHeaders":[{"name":"a",
                 "value":{"value":"b"}}]},"redirect":{}}]}"#,
-            "responseOverride[0].redirect: asks Envoy to run the request again",
+            "responseOverride[0].redirect: makes Envoy run the request again",
         ),
     ] {
         let found = refused_spec(spec);
@@ -265,8 +265,8 @@ fn native_fields_are_refused_ignored_or_applied() {
     assert_eq!(
         warned,
         [
-            "policies[0].spec.timeout: is Envoy's own to enforce, and ignored here",
-            "policies[0].spec.dns: is Envoy's own to enforce, and ignored here",
+            "policies[0].spec.timeout: is enforced by Envoy itself, and ignored here",
+            "policies[0].spec.dns: is enforced by Envoy itself, and ignored here",
         ]
     );
     let applied = config(&format!(r#"{{{policies},"nativeFields":"Applied"}}"#));

@@ -24,8 +24,8 @@ fn of_another_api_nothing_is_looked_at() {
     for version in ["apisix.apache.org/v1alpha1", "gateway.networking.k8s.io/v1"] {
         let found = said_of(version);
         let wanted = format!(
-            "apiVersion: is another API, whose BackendTrafficPolicy has other fields, which are \
-             not looked at; this one is gateway.envoyproxy.io/v1alpha1 (got {version:?})"
+            "apiVersion: is another API: its BackendTrafficPolicy has other fields and is not \
+             checked; this one is gateway.envoyproxy.io/v1alpha1 (got {version:?})"
         );
         assert_eq!(found, [wanted]);
     }

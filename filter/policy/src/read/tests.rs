@@ -74,7 +74,7 @@ fn numbers_out_of_range_name_range_and_value() {
         [
             "[0]: must be between 1 and 6 (got 7)",
             "[1]: must be a whole number, not a string (got \"a\")",
-            "[2]: must be a whole number, not a fraction (got 6.5)",
+            "[2]: must be a whole number (got 6.5)",
         ]
     );
 }

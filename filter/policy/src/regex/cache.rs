@@ -137,8 +137,8 @@ mod tests {
         let refused = (0..1_000).find_map(|index| regexes.get(&format!("a{index}[a-z]+")).err());
         assert_eq!(
             refused.unwrap().reason,
-            "is one too many: the regular expressions up to here take 17 KiB, and \
-             limits.regexBytes is 16 KiB; simplify them, or raise it"
+            "is one too many: the regular expressions so far take 17 KiB, and limits.regexBytes \
+             is 16 KiB; simplify them, or raise the limit"
         );
         assert!(regexes.bytes() <= 16 * 1024);
     }
@@ -150,7 +150,7 @@ mod tests {
             .filter_map(|index| regexes.get(&format!("({index}")).err())
             .collect();
         assert_eq!(wrong.len(), 100);
-        let not_seen = |error: &&RegexError| error.reason.starts_with("is not looked at: 32 other");
+        let not_seen = |error: &&RegexError| error.reason.starts_with("is not checked: 32 other");
         assert_eq!(wrong.iter().filter(not_seen).count(), 68);
     }
 }

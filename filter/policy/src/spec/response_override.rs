@@ -103,7 +103,7 @@ impl OverrideRule {
             *count += 1;
             if *count > 1 && rule.is_named() {
                 let reason =
-                    format!("must be unique: responseOverride[{first}] has this name, too");
+                    format!("must have its own name: responseOverride[{first}] has the same name");
                 at.refuse(problems, Code::NameTaken, reason);
             }
             rule_identity::tell_apart(&mut rule.identity, *count);

@@ -115,7 +115,7 @@ fn rate_limits_that_mean_nothing_are_refused() {
         ),
         (
             format!(r#"{{{limit},"cost":{{"response":{{"from":"Number"}}}}}}"#),
-            "global limits' only",
+            "only global limits",
         ),
         (
             format!(r#"{{{limit},"cost":{{"request":{{"from":"Metadata"}}}}}}"#),
@@ -146,7 +146,7 @@ fn our_own_rate_limit_fields_are_checked() {
         (
             format!(r#"{{"rules":[{twice},{twice}]}}"#),
             "rules[1]",
-            "rules[0] has it already",
+            "rules[0] has the same name",
         ),
         (
             limit(r#""requests":1,"unit":"Year","burst":101"#),
@@ -325,9 +325,9 @@ fn conditions_with_regexes_are_counted_over_the_whole_policy() {
     assert_eq!(
         refused,
         [
-            "the document: has 129 conditions with regular expressions, and 128 is the most: each \
-          looks at every byte of its value; join their alternatives, or split the policy \
-          (got an object of 1)"
+            "the document: has 129 conditions with regular expressions; at most 128 are allowed, \
+             as each reads every byte of its value: join their alternatives, or split the policy \
+             (got an object of 1)"
         ]
     );
 }
@@ -437,11 +437,11 @@ fn retries_that_envoy_could_not_do_are_refused() {
         ),
         (
             r#"{"requestBuffer":{"limit":1,"mode":"Stream","minDataRate":{"bytesPerSecond":1}}}"#,
-            "requestBuffer.minDataRate: must be left out in mode Stream: a plugin cannot tell",
+            "requestBuffer.minDataRate: must be left out in mode Stream, which cannot tell",
         ),
         (
             r#"{"requestBuffer":{"limit":1,"mode":"Stream","maxTotal":1}}"#,
-            "requestBuffer.maxTotal: must be left out in mode Stream, which holds nothing",
+            "requestBuffer.maxTotal: must be left out in mode Stream, which buffers nothing",
         ),
         (
             r#"{"requestBuffer":{"limit":1,"reject":{"statusCode":200}}}"#,
@@ -571,7 +571,7 @@ fn all_that_is_wrong_with_retries_is_said_at_once() {
         "retry.retryOn.triggers: must be a list",
         "retry.retryOn.httpStatusCodes[0]: must be a whole number, not a string",
         "retry.methods: must have 1 to 16 items",
-        "budget.percent: must be a whole number, not a fraction",
+        "budget.percent: must be a whole number",
         "budget.interval: must be between 1s and 1h",
         "retryConstraint.scope: must be one of",
         "minRetryRate.count: must be between",

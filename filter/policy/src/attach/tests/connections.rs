@@ -20,10 +20,10 @@ fn routes_of_connections_are_none_of_the_filters() {
     assert_eq!(
         lines,
         [
-            "default/tcp: Accepted=False (Conflicted): TCPRoute default/r (not HTTP, so not the \
-             filter's): default/again has it already",
-            "default/again: Accepted: TCPRoute default/r (not HTTP, so not the filter's)",
-            "default/udp: Accepted: UDPRoute by label (not HTTP, so not the filter's)",
+            "default/tcp: Accepted=False (Conflicted): TCPRoute default/r (not HTTP: not for the \
+             filter): default/again already targets it",
+            "default/again: Accepted: TCPRoute default/r (not HTTP: not for the filter)",
+            "default/udp: Accepted: UDPRoute by label (not HTTP: not for the filter)",
         ]
     );
 }

@@ -47,11 +47,11 @@ fn a_policy_of_the_gateways_own_listener_is_not_for_those_of_a_set() {
     assert_eq!(
         lines,
         [
-            "default/listener: Accepted=False (TargetNotFound): Gateway default/eg (section \
-             web): this instance stands for a listener of ListenerSet default/extra",
+            "default/listener: Accepted=False (TargetNotFound): Gateway default/eg (section web): \
+             this instance serves a listener of ListenerSet default/extra",
             "default/set-listener: Accepted: ListenerSet default/extra (section web)",
             "default/far: Accepted=False (TargetNotFound): ListenerSet default/other: this \
-             instance stands for ListenerSet default/extra",
+             instance serves ListenerSet default/extra",
         ]
     );
 }

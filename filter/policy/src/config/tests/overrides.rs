@@ -44,7 +44,7 @@ fn overrides_that_envoy_could_not_send_are_refused() {
         ),
         (
             over(r#"{"statusCodes":[{"type":"Range","value":500}]}"#, "{}"),
-            "must not stand beside range",
+            "must not be set beside range",
         ),
         (over(any, r#"{"statusCode":199}"#), "between 200 and 599"),
         (
@@ -97,7 +97,7 @@ fn overrides_that_envoy_could_not_send_are_refused() {
                 any,
                 r#"{"contentType":"a/b","variants":[{"contentType":"a/b","body":{"inline":""}}]}"#,
             ),
-            "variants: have content types of their own",
+            "variants: set their own content types",
         ),
         (
             over(any, r#"{"body":{"inline":"x","format":"RawTemplat"}}"#),
@@ -220,10 +220,10 @@ fn bodies_come_from_config_maps() {
     for (text, reason) in [
         (
             map(r#"{"a":"x","b":"y"}"#),
-            "which has no key \"response.body\"",
+            "which has neither key \"response.body\"",
         ),
         (map(r#"{"a":"5 % off"}"#), "has no command operator at"),
-        (with_config_maps(""), "which is not here"),
+        (with_config_maps(""), "which is missing"),
     ] {
         let found = refused(&text);
         assert_eq!(found.len(), 1, "{found:?}");

@@ -29,13 +29,13 @@ fn what_envoy_gateway_finds_later_is_found_at_once() {
         ),
         (
             r#"{"bandwidthLimit":{"request":{"limit":{"value":"1k","unit":"Second"}}}}"#,
-            "bandwidthLimit.request.limit.value: must be at least 1 KiB per second: \
-             Envoy counts in those (got \"1k\")",
+            "bandwidthLimit.request.limit.value: must be at least 1 KiB per second, Envoy's unit \
+             (got \"1k\")",
         ),
         (
             r#"{"tcpKeepalive":{"idleTime":"500ms"}}"#,
-            "tcpKeepalive.idleTime: must be whole seconds: the operating system counts \
-             in those (got \"500ms\")",
+            "tcpKeepalive.idleTime: must be whole seconds, the operating system's unit (got \
+             \"500ms\")",
         ),
         (
             r#"{"routingType":"service"}"#,
@@ -44,9 +44,8 @@ fn what_envoy_gateway_finds_later_is_found_at_once() {
         ),
         (
             r#"{"telemetry":{"metrics":{"routeStatName":"%ROUTE_NAME%_%FOO%"}}}"#,
-            "telemetry.metrics.routeStatName: must have no other operators than \
-             %ROUTE_NAME%, %ROUTE_NAMESPACE%, %ROUTE_KIND%, %ROUTE_RULE_NAME% \
-             (got \"%ROUTE_NAME%_%FOO%\")",
+            "telemetry.metrics.routeStatName: must have no operators but %ROUTE_NAME%, \
+             %ROUTE_NAMESPACE%, %ROUTE_KIND%, %ROUTE_RULE_NAME% (got \"%ROUTE_NAME%_%FOO%\")",
         ),
         (
             r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
@@ -57,15 +56,15 @@ fn what_envoy_gateway_finds_later_is_found_at_once() {
         (
             r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
                 "clientSelectors":[{"metadata":[{"type":"Distinct","namespace":"a","path":["b"]}]}]}]}}}"#,
-            "rateLimit.global.rules[0].clientSelectors: must not have metadata: only the \
-             filter's own limits (rateLimit.local) know conditions on it. Have the filter \
-             that writes it write a header, too, and name that (got a list of 1)",
+            "rateLimit.global.rules[0].clientSelectors: must not have metadata: only \
+             rateLimit.local supports conditions on it. Have the filter that writes the metadata \
+             also write a header, and use that (got a list of 1)",
         ),
         (
             r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
                 "cost":{"request":{"from":"Metadata","number":1}}}]}}}"#,
-            "rateLimit.global.rules[0].cost.request.number: must be left out: from names \
-             the other one (got 1)",
+            "rateLimit.global.rules[0].cost.request.number: must be left out: from selects the \
+             other one (got 1)",
         ),
         (
             r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
@@ -76,9 +75,9 @@ fn what_envoy_gateway_finds_later_is_found_at_once() {
         (
             r#"{"rateLimit":{"global":{"rules":[{"limit":{"requests":1,"unit":"Day"},
                 "cost":{"request":{"from":"Metadata","metadata":{"namespace":"a","key":"b)"}}}}]}}}"#,
-            "rateLimit.global.rules[0].cost.request.metadata.key: must have no :, ), % or \
-             control characters, which Envoy cannot be asked for here: have the filter that \
-             writes the cost write it under another name (got \"b)\")",
+            "rateLimit.global.rules[0].cost.request.metadata.key: must have no :, ), % or control \
+             characters, which Envoy does not allow here: have the filter that writes the cost use \
+             another name (got \"b)\")",
         ),
         (
             r#"{"compressor":[{"type":"Gzip","minContentLength":"8Gi"}]}"#,
@@ -139,7 +138,7 @@ fn what_envoy_refuses_is_refused_before() {
         ),
         (
             hashed(r#"{"type":"Cookie","cookie":{"name":"a","attributes":{"":"x"}}}"#),
-            format!("{HASH}.cookie.attributes.: must be named"),
+            format!("{HASH}.cookie.attributes.: must have a name of"),
         ),
         (
             probed(r#"{"path":"up"}"#),
@@ -157,7 +156,7 @@ fn what_envoy_refuses_is_refused_before() {
             r#"{"loadBalancer":{"type":"Random","zoneAware":{"weightedZones":[
                 {"zone":"a","weight":4294967295},{"zone":"b","weight":1}]}}}"#
                 .to_owned(),
-            "loadBalancer.zoneAware.weightedZones: must have weights of".to_owned(),
+            "loadBalancer.zoneAware.weightedZones: must have weights that".to_owned(),
         ),
         (
             r#"{"http2":{"connectionKeepalive":{"interval":"1s"}}}"#.to_owned(),

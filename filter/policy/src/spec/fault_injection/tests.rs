@@ -211,7 +211,7 @@ fn what_a_position_cannot_do_is_refused() {
         ),
         (
             r#""position":"Upstream","abort":{"httpStatus":204}"#,
-            "abort.httpStatus: must be a status that may have a body",
+            "abort.httpStatus: must be a status with a body",
         ),
         (
             r#""position":"Upstream","headerControl":{"abort":{}}"#,
@@ -316,7 +316,7 @@ fn settings_that_mean_nothing_are_refused() {
         (r#""maxActive":0"#, "maxActive: must be between 1"),
         (
             r#""maxActive":5"#,
-            "maxActive: must be left out: nothing waits",
+            "maxActive: must be left out without a delay",
         ),
         (r#""match":[]"#, "match: must have 1 to 16 items"),
     ] {

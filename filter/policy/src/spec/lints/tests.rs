@@ -16,7 +16,7 @@ fn every_item_of_the_checklist() {
     for (spec, wanted) in [
         (
             r#"{"admissionControl":{},"retry":{}}"#,
-            "admissionControl: judges each try of a request",
+            "admissionControl: applies to each attempt of a request",
         ),
         (
             r#"{"retry":{"numRetries":6}}"#,
@@ -24,7 +24,7 @@ fn every_item_of_the_checklist() {
         ),
         (
             r#"{"retry":{"retryOn":{"triggers":["reset"]}}}"#,
-            "retry.retryOn.triggers: does not hold connect-failure",
+            "retry.retryOn.triggers: lacks connect-failure",
         ),
         (
             r#"{"retry":{"retryOn":{"triggers":["connect-failure"],"httpStatusCodes":[502]}}}"#,
@@ -32,27 +32,27 @@ fn every_item_of_the_checklist() {
         ),
         (
             r#"{"retry":{"retryOn":{"triggers":["connect-failure","retriable-status-codes"]}}}"#,
-            "retry.retryOn.triggers: holds retriable-status-codes, but",
+            "retry.retryOn.triggers: has retriable-status-codes, but",
         ),
         (
             r#"{"retry":{"retryOn":{"conditions":[{"triggers":["reset"]},
                 {"httpStatusCodes":[503],"methods":["GET"]}]}}}"#,
-            "retry.retryOn.conditions: does not hold connect-failure",
+            "retry.retryOn.conditions: lacks connect-failure",
         ),
         (
             r#"{"retry":{"retryOn":{"conditions":[{"triggers":["retriable-status-codes"]},
                 {"triggers":["connect-failure"],"methods":["GET"]}]}}}"#,
-            "retry.retryOn.conditions: holds retriable-status-codes, but",
+            "retry.retryOn.conditions: has retriable-status-codes, but",
         ),
         (
             r#"{"retry":{"perRetry":{"timeout":"250ms"},"retryOn":{"conditions":[
                 {"triggers":["connect-failure"]},{"httpStatusCodes":[504],"methods":["GET"]}]}}}"#,
-            "retry.perRetry.timeout: ends a try without another one: only the triggers reset",
+            "retry.perRetry.timeout: ends an attempt without a retry: only the triggers reset",
         ),
         (
             r#"{"retry":{"perRetry":{"timeout":"250ms"},"retryOn":{"httpStatusCodes":[500,504],
                 "triggers":["connect-failure","retriable-status-codes"]}}}"#,
-            "retry.perRetry.timeout: ends a try without another one: only the triggers reset",
+            "retry.perRetry.timeout: ends an attempt without a retry: only the triggers reset",
         ),
         (
             r#"{"retry":{"perRetry":{"timeout":"2s"},"retryOn":{"triggers":["5xx"]}},
@@ -62,7 +62,7 @@ fn every_item_of_the_checklist() {
         (
             r#"{"retry":{"perRetry":{"timeout":"1s"},"retryOn":{"triggers":["5xx"]}},
                 "timeout":{"http":{"requestTimeout":"2s"}}}"#,
-            "retry.perRetry.timeout: leaves no time for all 3 tries",
+            "retry.perRetry.timeout: leaves no time for all 3 attempts",
         ),
         (
             r#"{"circuitBreaker":{"maxConnections":9,"maxPendingRequests":0,"maxParallelRequests":9}}"#,
@@ -70,12 +70,12 @@ fn every_item_of_the_checklist() {
         ),
         (
             r#"{"responseOverride":[{},{"redirect":{"hostname":"a.b"}}]}"#,
-            "responseOverride[1].redirect: has Envoy run the request again",
+            "responseOverride[1].redirect: makes Envoy run the request again",
         ),
         (
             r#"{"healthCheck":{"active":{"type":"HTTP","unhealthyThreshold":3,
                 "http":{"path":"/","expectedStatuses":[200]}}}}"#,
-            "healthCheck.active.unhealthyThreshold: does not count for a wrong status",
+            "healthCheck.active.unhealthyThreshold: does not apply to wrong statuses",
         ),
         (
             r#"{"rateLimit":{"local":{"rules":[{},{"limit":{"requests":10,"unit":"Year"},
@@ -84,7 +84,7 @@ fn every_item_of_the_checklist() {
         ),
         (
             r#"{"compressor":[{"type":"Gzip","gzip":{}},{"type":"Brotli","brotli":null}]}"#,
-            "compressor[1]: is off, as in Envoy Gateway, for it has no settings object: write \
+            "compressor[1]: is off, as in Envoy Gateway, because it has no settings: write \
              brotli: {}",
         ),
         (
@@ -100,7 +100,7 @@ fn every_item_of_the_checklist() {
         (
             r#"{"retryConstraint":{},"circuitBreaker":{"maxConnections":9,
                 "maxPendingRequests":9,"maxParallelRequests":9,"maxParallelRetries":9}}"#,
-            "retryConstraint: bounds retries, but",
+            "retryConstraint: limits retries, but",
         ),
         (
             r#"{"retry":{},"retryConstraint":{},
@@ -125,7 +125,7 @@ fn every_item_of_the_checklist() {
         ),
         (
             r#"{"healthCheck":{"passive":{"maxEjectionPercent":100}}}"#,
-            "healthCheck.passive.maxEjectionPercent: lets every endpoint",
+            "healthCheck.passive.maxEjectionPercent: lets Envoy eject every endpoint",
         ),
         (
             r#"{"healthCheck":{"active":{"type":"HTTP","http":{"path":"/"}}}}"#,
@@ -150,7 +150,7 @@ fn every_item_of_the_checklist() {
         ),
         (
             r#"{"requestBuffer":{"limit":1,"maxTotal":"1Gi","maxDuration":"1m"}}"#,
-            "requestBuffer.maxDuration: does not hold for gRPC calls",
+            "requestBuffer.maxDuration: does not apply to gRPC calls",
         ),
         (
             r#"{"compression":[]}"#,
@@ -198,9 +198,9 @@ fn by_hand(spec: &str) -> Vec<String> {
 #[test]
 fn bodies_that_are_too_large_to_be_retried_are_spoken_of_where_nobody_makes_room() {
     let spec = r#"{"retry":{},"requestBuffer":{"mode":"Stream","limit":"4Mi"}}"#;
-    let said = "requestBuffer.limit: lets bodies of 4Mi pass, but Envoy retries a request over \
-                HTTP/1 only if its body has at most 1Mi, unless it is told otherwise: set \
-                request_body_buffer_limit of the routes to 4194304, as btp apply does";
+    let said = "requestBuffer.limit: lets bodies of 4Mi pass, but over HTTP/1 Envoy by default \
+        retries a request only if its body has at most 1Mi: set request_body_buffer_limit of the \
+        routes to 4194304, as btp apply does";
     assert_eq!(by_hand(spec), [said]);
     assert!(advice(spec).is_empty(), "{:?}", advice(spec));
     for fine in [
@@ -218,7 +218,7 @@ fn bodies_that_are_too_large_to_be_retried_are_spoken_of_where_nobody_makes_room
 #[test]
 fn the_default_circuit_breaker_is_spoken_of_where_nobody_lifts_it() {
     let is_said = |found: &[String]| {
-        let wanted = "retryConstraint: is cut short by Envoy's default circuit breaker";
+        let wanted = "retryConstraint: is limited by Envoy's default circuit breaker";
         found.iter().any(|it| it.starts_with(wanted))
     };
     let alone = r#"{"retryConstraint":{}}"#;
@@ -237,9 +237,9 @@ fn limits_of_a_service_are_fixed_windows_and_what_metadata_costs_may_be_nothing(
             "response":{"from":"Metadata","metadata":{"namespace":"a","key":"b"}}}}]}}}"#;
     let found = advice(spec);
     for (found, wanted) in found.iter().zip([
-        "rateLimit.global: is counted by a rate limit service, which",
-        "rateLimit.global.rules[1].cost.request: is taken from dynamic metadata: a request",
-        "rateLimit.global.rules[1].cost.response: is taken from dynamic metadata: a response",
+        "rateLimit.global: is counted by a rate limit service (btp apply",
+        "rateLimit.global.rules[1].cost.request: is read from dynamic metadata: this rule",
+        "rateLimit.global.rules[1].cost.response: is read from dynamic metadata: a response",
     ]) {
         assert!(found.starts_with(wanted), "{found}");
     }
@@ -255,7 +255,9 @@ fn unlimited(local: &str, global: &str) -> Vec<String> {
         r#"{{"rateLimit":{{"local":{{"rules":[{local}]}},"global":{{"rules":[{global}]}}}}}}"#
     );
     let found = advice(&spec).into_iter();
-    found.filter(|it| it.contains("pass unlimited")).collect()
+    found
+        .filter(|it| it.contains("does not limit requests without"))
+        .collect()
 }
 
 #[test]
@@ -266,8 +268,8 @@ fn requests_without_a_key_are_not_forgotten() {
     assert_eq!(alone.len(), 1);
     assert!(
         alone[0].starts_with(
-            "rateLimit.local.rules[0].clientSelectors[0].headers[0]: lets requests without the \
-             header x-api-key pass unlimited"
+            "rateLimit.local.rules[0].clientSelectors[0].headers[0]: does not limit requests \
+             without the header x-api-key"
         ),
         "{alone:?}"
     );
@@ -359,7 +361,7 @@ fn a_limit_for_each_address_is_for_both_families() {
         found,
         [
             "rateLimit.local.rules[0].clientSelectors[0].sourceCIDR: counts IPv4 clients only, \
-             and no other rule counts IPv6 clients: they pass on a dual-stack listener. Add a \
+             and no rule counts IPv6 clients: on a dual-stack listener they are not limited. Add a \
              rule with sourceCIDR: {type: Distinct, value: \"::/0\", prefixLength: 64}"
         ]
     );
@@ -485,7 +487,7 @@ fn a_class_that_reserves_more_than_one_before_it_is_against_the_order() {
                 {{"concurrency":{{"max":100,"classes":[{classes}]}}}}]}}}}}}"#
         ));
         let found = found.into_iter();
-        let found = found.filter(|it| it.contains("gives way first"));
+        let found = found.filter(|it| it.contains("is refused first"));
         found.collect::<Vec<String>>()
     };
     for fine in [
@@ -502,11 +504,11 @@ fn a_class_that_reserves_more_than_one_before_it_is_against_the_order() {
     assert_eq!(
         found[0],
         format!(
-            "{classes}[1].reserved: is more than class c0 before it has (10%), so that c0 gives \
-             way first: put this class before it, or reserve at least as much for c0"
+            "{classes}[1].reserved: is more than the earlier class c0 has (10%), so c0 is refused \
+             first: put this class before it, or reserve at least as much for c0"
         )
     );
     assert!(found[1].starts_with(&format!(
-        "{classes}[3].reserved: is more than class c2 before"
+        "{classes}[3].reserved: is more than the earlier class c2"
     )));
 }

@@ -82,7 +82,7 @@ fn read_classes(
             return None;
         }
         if let Some((_, first)) = names.iter().find(|(name, _)| *name == class.name) {
-            let reason = format!("must be unique: classes[{first}] has this name, too");
+            let reason = format!("must have its own name: classes[{first}] has the same name");
             at.refuse(problems, Code::NameTaken, reason);
         }
         names.push((class.name.clone(), read - 1));

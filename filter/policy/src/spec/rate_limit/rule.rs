@@ -117,7 +117,7 @@ pub(super) fn read_all(
         if rule.name.is_some() {
             let same = |(name, _): &&(String, usize)| *name == rule.identity;
             if let Some((_, first)) = seen.iter().find(same) {
-                let reason = format!("must be unique: rules[{first}] has this name, too");
+                let reason = format!("must have its own name: rules[{first}] has the same name");
                 at.refuse(problems, Code::NameTaken, reason);
             }
         }

@@ -138,9 +138,9 @@ fn all_that_is_wrong_with_a_rule_is_said_at_once() {
     let found = rules(rule).unwrap_err();
     for wanted in [
         "limit.burst: must be between",
-        "concurrency: must be an object, not a number; known in it: max, classes (got 5)",
-        "queue: must be an object, not a string; known in it: maxDelay, maxQueued",
-        "cost: must be an object, not a number; known in it: request, response (got 2)",
+        "concurrency: must be an object, not a number; its fields: max, classes (got 5)",
+        "queue: must be an object, not a string; its fields: maxDelay, maxQueued",
+        "cost: must be an object, not a number; its fields: request, response (got 2)",
         "xRateLimitHeaders: must be one of",
         "reject: must be an object, not a list",
         "shared: must be true or false",

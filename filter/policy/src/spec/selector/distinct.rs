@@ -167,7 +167,7 @@ mod tests {
             ),
             (
                 r#""value":"2001:db8::/32","type":"Distinct","prefixLength":31"#,
-                "must not be less than 32: all addresses of 2001:db8::/32 have that many bits",
+                "must not be less than 32: all addresses of 2001:db8::/32 share that many bits",
             ),
             (
                 r#""value":"10.0.0.0/8","type":"Distinct","invert":true,"prefixLength":24"#,

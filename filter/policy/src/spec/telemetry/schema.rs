@@ -115,7 +115,10 @@ pub(crate) static CUSTOM_TAG: Object = object(
     &[],
 );
 
-pub(crate) static LITERAL: Object = object(&[required("value", "The tag's value.", ANY_TEXT)], &[]);
+pub(crate) static LITERAL: Object = object(
+    &[required("value", "The literal value of the tag.", ANY_TEXT)],
+    &[],
+);
 
 pub(crate) static NAMED_VALUE: Object = object(
     &[

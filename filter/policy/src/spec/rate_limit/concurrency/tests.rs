@@ -77,7 +77,7 @@ fn what_classes_cannot_mean_is_refused() {
         ),
         (
             two(&class("a", "1%"), &class("a", "1%")),
-            "classes[1]: must have a name of its own: classes[0] has it already",
+            "classes[1]: must have its own name: classes[0] has the same name",
         ),
         (
             two(r#"{"name":"a"}"#, &class("b", "1%")),
@@ -99,7 +99,7 @@ fn what_classes_cannot_mean_is_refused() {
         ),
         (
             two(&class("a", "60%"), &class("b", "50%")),
-            "classes: must reserve no more than there is: 11 of 10 places",
+            "classes: must not reserve more than max: 11 of 10 places",
         ),
         (
             r#"[{"name":"a","share":"5%"}]"#.to_owned(),
