@@ -10,6 +10,7 @@ mod filter;
 pub(crate) mod hcm;
 mod journal;
 pub(crate) mod known_routes;
+mod missing;
 mod needs;
 pub(crate) mod options;
 mod order;

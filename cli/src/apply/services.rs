@@ -11,7 +11,7 @@ use btp_policy::policy::TargetKind;
 
 use super::attach::Attached;
 use super::effective::Effective;
-use super::targets::{Missing, Suggestion, TargetNotFound};
+use super::missing::{Missing, Suggestion, TargetNotFound};
 use super::uses::Uses;
 use crate::envoy::files::Config;
 use crate::envoy::model::{Model, RouteId, Sender};

@@ -1,34 +1,14 @@
-//! Why a selector finds nothing: no object has its labels, or objects with them are in a
-//! namespace that it does not include.
+//! Whether a selector finds something, and if not, what is near.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use btp_policy::Policy;
 use btp_policy::attach::Route;
-use btp_policy::policy::{Namespaces, TargetKind, TargetSelector};
+use btp_policy::policy::{Namespaces, TargetSelector};
 
 use super::is_somewhere;
 use crate::apply::attach::Attached;
-
-/// Why a selector finds nothing.
-#[derive(Debug)]
-pub(crate) enum NothingSelected {
-    /// Nothing of this kind has these labels.
-    Labels(TargetKind),
-    /// It looks in its own namespace, and what has the labels is in these.
-    OtherNamespace { own: String, found: Vec<String> },
-    /// It looks in namespaces by their labels, and not in these.
-    Namespaces(Vec<PassedBy>),
-}
-
-/// A namespace that a selector does not look in.
-#[derive(Debug)]
-pub(crate) struct PassedBy {
-    name: String,
-    /// Whether its labels are known.
-    is_known: bool,
-}
+use crate::apply::missing::{NothingSelected, SkippedNamespace};
 
 /// Why a selector of a policy finds nothing; `None`: it finds something.
 pub(super) fn nothing_selected(
@@ -63,11 +43,11 @@ pub(super) fn nothing_selected(
             found,
         },
         Namespaces::Selector(_) => {
-            let passed_by = found.into_iter().map(|name| PassedBy {
+            let skipped = found.into_iter().map(|name| SkippedNamespace {
                 is_known: attached.namespaces.contains_key(&name),
                 name,
             });
-            NothingSelected::Namespaces(passed_by.collect())
+            NothingSelected::Namespaces(skipped.collect())
         }
     })
 }
@@ -106,52 +86,5 @@ fn add_of_name(name: &str, found: &mut BTreeSet<String>) {
     // `<namespace>/<name>`, or `httproute/<namespace>/<name>/rule/…`.
     for part in [parts.next(), parts.next()].into_iter().flatten() {
         found.insert(part.to_owned());
-    }
-}
-
-impl fmt::Display for NothingSelected {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Labels(kind) => {
-                let (owner, place) = match kind {
-                    TargetKind::ListenerSet => ("ListenerSet", "listenerSet.labels"),
-                    kind if kind.is_l4_route() => {
-                        ("tcp_proxy chain or udp_proxy listener", "labels")
-                    }
-                    _ => ("route or listener", "labels"),
-                };
-                let of = match kind {
-                    TargetKind::ListenerSet => "its listener's",
-                    _ => "its",
-                };
-                write!(
-                    formatter,
-                    "nothing has these labels; labels of a {owner} are read from {of} \
-                     metadata.filter_metadata.btp.{place}"
-                )
-            }
-            Self::OtherNamespace { own, found } => write!(
-                formatter,
-                "nothing in namespace {own}, the policy's own, has these labels; what has them is \
-                 in {}: look there with namespaces: {{from: All}}, or from: Selector",
-                found.join(", ")
-            ),
-            Self::Namespaces(passed_by) => {
-                formatter
-                    .write_str("what has these labels is in no namespace that is selected: ")?;
-                for (index, PassedBy { name, is_known }) in passed_by.iter().enumerate() {
-                    let separator = if index == 0 { "" } else { "; " };
-                    let why = match is_known {
-                        true => "has other labels",
-                        false => {
-                            "is not among the files, so that its labels are not known: give the \
-                             document of this Namespace, too"
-                        }
-                    };
-                    write!(formatter, "{separator}{name} {why}")?;
-                }
-                Ok(())
-            }
-        }
     }
 }
