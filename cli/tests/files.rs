@@ -124,7 +124,7 @@ fn what_is_no_kubernetes_object_is_passed_over_in_folders_and_counted() {
     let (code, said) = summary(&folder, "lint all");
     assert_eq!(code, 0);
     assert!(
-        said.ends_with("5 other files passed over, 1 of them a Helm template: render it first (helm template CHART)"),
+        said.ends_with("5 other files ignored, 1 of them a Helm template: render it first (helm template CHART)"),
         "{said}"
     );
     // By their names they are errors, with what to do.

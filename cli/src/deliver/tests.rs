@@ -328,7 +328,7 @@ fn a_file_that_cannot_be_read_is_replaced_and_said_so() {
     let said = run.summary.to_string();
     assert!(said.starts_with("written: cds.yaml\n"), "{said}");
     assert!(
-        said.contains("cds.yaml could not be read as it was"),
+        said.contains("the previous cds.yaml could not be read"),
         "{said}"
     );
 }

@@ -33,8 +33,7 @@ Envoy 1.40.0 at 127.0.0.1:9901: live, up
 1h2m, 2 workers
 policies are in force on all 2 workers
 141 decisions/s over 1.0 s; .wasm, with 4.0
-MiB in the largest VM and 7.0 MiB in
-all
+MiB in the largest VM and 7.0 MiB in all
 
 POLICY         RULE      PASSED/s  REFUSED/s
 default/api-…  per-cli…       120        3.0
@@ -42,6 +41,7 @@ shop/slow
 default/api-…  trial            0
 shop/pages     (all)
 shop/pages     0
+
 
 
 POLICY          RETRY BUDGET    REFUSED/s

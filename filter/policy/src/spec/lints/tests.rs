@@ -142,7 +142,7 @@ fn every_item_of_the_checklist() {
         ),
         (
             r#"{"requestBuffer":{"limit":"1025Ki"}}"#,
-            "requestBuffer.limit: lets bodies of 1025Ki come, but Envoy buffers 1Mi",
+            "requestBuffer.limit: lets bodies of 1025Ki pass, but over HTTP/1 Envoy by default buffers 1Mi",
         ),
         (
             r#"{"requestBuffer":{"limit":1,"maxTotal":"1Gi","gatherGrpc":false}}"#,
@@ -281,7 +281,8 @@ fn requests_without_a_key_are_not_forgotten() {
         ),
     ] {
         let found = unlimited("", &by(&format!(r#"{{"{list}":[{item}]}}"#)));
-        let path = format!("rateLimit.global.rules[0].clientSelectors[0].{list}[0]: lets");
+        let path =
+            format!("rateLimit.global.rules[0].clientSelectors[0].{list}[0]: does not limit");
         assert!(found.len() == 1 && found[0].starts_with(&path), "{found:?}");
     }
     let address = by(r#"{"sourceCIDR":{"type":"Distinct","value":"0.0.0.0/0"}}"#);
