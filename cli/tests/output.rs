@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 const BTP: &str = env!("CARGO_BIN_EXE_btp");
-/// What stands in a target before.
+/// What a target contains before.
 const BEFORE: &str = "what was here before\n";
 /// `nobody`, for what root is never refused.
 const NOBODY: u32 = 65534;

@@ -68,7 +68,7 @@ fn the_conformance_cases_are_decided_as_far_as_a_schema_can() {
     assert!(refused >= 20, "only {refused} cases");
 }
 
-/// Every extension of responseOverride stands in this table.
+/// Every extension of responseOverride is in this table.
 #[test]
 fn overrides_in_full() {
     let text = include_str!("../../tests/scenarios/override.json");

@@ -1,4 +1,4 @@
-//! Scripts of events that a seed makes, as many as asked for: the target
+//! Scripts of events that a seed makes, as many as requested: the target
 //! `exchange` without libFuzzer, and many times as fast. The same scripts as in
 //! the engine's test, which plays the first of them.
 

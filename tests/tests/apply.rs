@@ -497,7 +497,7 @@ fn the_demo_is_current() -> Result<()> {
     Ok(())
 }
 
-/// The filter stands on both sides of authentication: what is denied is not
+/// The filter is on both sides of authentication: what is denied is not
 /// looked at any further, and every answer is overridden.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_instances_stand_around_authentication() -> Result<()> {

@@ -155,7 +155,7 @@ async fn limits_see_what_other_filters_write() -> Result<()> {
     Ok(())
 }
 
-/// Faults stand in front of what writes headers: said, and cured as it says.
+/// Faults are in front of what writes headers: said, and cured as it says.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_by_a_header_that_lua_writes_is_in_force_behind_lua() -> Result<()> {
     let upstream = Upstream::start().await?;

@@ -49,7 +49,7 @@ fn bootstrap(plugin: &Value, routes: Vec<Route>) -> Result<Bootstrap> {
     routes.into_iter().fold(builder, Builder::route).build()
 }
 
-/// Asks for `/prefix/` of each, twice: the second time the route is known.
+/// Requests `/prefix/` of each, twice: the second time the route is known.
 async fn expect(envoy: &Envoy, expected: &[(&str, u16)]) -> Result<()> {
     for round in ["first", "second"] {
         for (prefix, status) in expected {

@@ -74,7 +74,7 @@ async fn a_stream_reaches_the_upstream_as_it_comes() -> Result<()> {
     Ok(())
 }
 
-/// A second request stands behind the first one's body, in the same packet.
+/// A second request follows the first one's body, in the same packet.
 #[tokio::test(flavor = "multi_thread")]
 async fn pipelined_requests_stay_apart() -> Result<()> {
     for mode in ["Buffer", "Stream"] {

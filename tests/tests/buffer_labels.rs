@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 const MS: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Ten pieces of 50 bytes take 3 s: 167 B/s where 10,000 are asked for.
+/// Ten pieces of 50 bytes take 3 s: 167 B/s where 10,000 are required.
 fn shield() -> Value {
     json!({"limit": "1Mi", "maxTotal": "1Mi", "maxDuration": "2s",
         "minDataRate": {"bytesPerSecond": 10_000, "gracePeriod": "500ms"}})

@@ -34,7 +34,7 @@ async fn passing(edit: impl FnOnce(&mut Value)) -> Result<usize> {
 }
 
 /// S7: by default each client chooses its address. The settings that
-/// `btp lint --bootstrap` and `btp apply` ask for end that; should Envoy's
+/// `btp lint --bootstrap` and `btp apply` need end that; should Envoy's
 /// default change, the warning has had its day.
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_choose_their_address_until_envoy_is_told_otherwise() -> Result<()> {

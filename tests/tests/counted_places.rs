@@ -1,5 +1,5 @@
 //! Nothing that is counted leaks, on the real Envoy: not over a storm of
-//! updates, and not when workers die and nobody asks for anything any more.
+//! updates, and not when workers die and no request comes any more.
 
 use std::time::{Duration, Instant};
 
@@ -223,7 +223,7 @@ impl Held {
     }
 }
 
-/// Every worker's VM is dead and nobody asks for a new one: what they held is
+/// Every worker's VM is dead and no request starts a new one: what they held is
 /// gone from all gauges all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn gauges_return_to_zero_though_all_workers_are_dead_and_nobody_comes() -> Result<()> {

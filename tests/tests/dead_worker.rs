@@ -125,7 +125,7 @@ impl Proxy {
     }
 }
 
-/// Why the docs ask for `FAIL_RELOAD`.
+/// Why the docs recommend `FAIL_RELOAD`.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_failure_policies_are_for_good() -> Result<()> {
     let plugin = limit(&json!({"limit": {"requests": 0, "unit": "Hour"}}));

@@ -1,4 +1,4 @@
-//! Envoy performs what a callback asks for when the callback is over: replies,
+//! Envoy performs the actions of a callback when the callback is over: replies,
 //! the end of a stream, a request that goes on. The filter counts on it
 //! (`filter/wasm/src/dispatch.rs`): were it called again meanwhile, for the
 //! reply's own headers or for the end, its VM would die. So it would in many rows of

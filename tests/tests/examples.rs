@@ -11,7 +11,7 @@ use serde_json::Value;
 /// The policies of these stand side by side in the demo.
 const EXAMPLES: [&str; 2] = ["fault-injection", "response-override"];
 
-/// These stand alone: they govern everything, or need more of Envoy's
+/// These are alone: they govern everything, or need more of Envoy's
 /// configuration.
 const ALONE: [&str; 9] = [
     "branded-error-pages",

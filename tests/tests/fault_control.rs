@@ -96,7 +96,7 @@ async fn what_a_request_asked_for_is_not_passed_on() -> Result<()> {
     envoy.assert_vm_alive().await
 }
 
-/// The verdicts of these users, each asked for on a connection of its own.
+/// The verdicts of these users, each on a connection of its own.
 async fn verdicts(envoy: &Envoy) -> Result<Vec<u16>> {
     let mut verdicts = Vec::new();
     for user in 0..40 {

@@ -175,7 +175,7 @@ async fn values_under_a_key_need_no_other_filter() -> Result<()> {
     Ok(())
 }
 
-/// Envoy logs an error for each value that is asked for as another kind.
+/// Envoy logs an error for each value that is read as another kind.
 #[tokio::test(flavor = "multi_thread")]
 async fn values_of_several_kinds_do_not_fill_the_log() -> Result<()> {
     let condition =

@@ -163,7 +163,7 @@ async fn behaviour(envoy: &Envoy, upstream: &Upstream, count: usize) -> Result<V
     Ok(found)
 }
 
-/// The hosts that were asked for besides those of requests, by path.
+/// The hosts of requests besides those of requests, by path.
 fn checks(upstream: &Upstream) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for seen in upstream.requests() {
@@ -181,7 +181,7 @@ fn checks(upstream: &Upstream) -> BTreeMap<String, Vec<String>> {
     found
 }
 
-/// The origin is asked for these paths by Envoy itself.
+/// The origin gets requests for these paths from Envoy itself.
 async fn assert_copies_behave(kind: Kind, paths: &[&str]) -> Result<()> {
     let specs = policies(kind)?;
     ensure!(specs.len() >= 40, "only {} policies", specs.len());

@@ -1,5 +1,5 @@
 //! `healthCheck.active` on the real Envoy: what counts as healthy, how often
-//! it must be so, and in which protocol it is asked for.
+//! it must be so, and in which protocol it is probed.
 
 use std::time::Duration;
 

@@ -26,7 +26,7 @@ fn policy(spec: &str) -> String {
     format!("kind: BackendTrafficPolicy\nmetadata: {{name: p}}\nspec:\n  {spec}\n")
 }
 
-/// A configuration with a route to one upstream, and what stands beside it.
+/// A configuration with a route to one upstream, and what is beside it.
 fn before(upstream: &Upstream) -> Result<Bootstrap> {
     Builder::new()
         .cluster("backend", upstream.addr())
@@ -34,7 +34,7 @@ fn before(upstream: &Upstream) -> Result<Bootstrap> {
         .build()
 }
 
-/// Has Envoy take what clients ask for as from inside.
+/// Has Envoy treat what clients set as from inside.
 fn trusting(config: &mut Value) {
     config["internal_address_config"] = json!({"cidr_ranges": [
         {"address_prefix": "127.0.0.0", "prefix_len": 8}]});

@@ -214,8 +214,7 @@ async fn an_exchange_whose_account_is_gone_is_not_tried_again() -> Result<()> {
     Ok(())
 }
 
-/// What machines held when they died is credit again, though nobody asks for a
-/// retry, or anything else, any more.
+/// What machines held when they died is credit again, though nobody needs a retry, or anything else, any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn credit_that_the_dead_held_comes_back_on_an_idle_envoy() -> Result<()> {
     for mode in ["Auto", "Reserve"] {

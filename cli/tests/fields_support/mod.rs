@@ -215,7 +215,7 @@ fn smallest(shape: &Shape) -> Value {
     }
 }
 
-/// A value at this path with what the rules over several fields ask for.
+/// A value at this path with what the rules over several fields require.
 fn context(path: &str) -> Option<Value> {
     let rows: Value = serde_json::from_str(include_str!("contexts.json")).expect("is JSON");
     let found = rows.get(path).or_else(|| rows.get(in_selector(path)?));

@@ -1,4 +1,4 @@
-//! An admin interface of Envoy's, as much of it as `btp top` asks for.
+//! An admin interface of Envoy's, as much of it as `btp top` needs.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

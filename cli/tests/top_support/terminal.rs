@@ -26,7 +26,7 @@ const CURSOR: &str = "\u{1b}[?25h";
 pub(crate) struct Terminal {
     child: Child,
     keys: File,
-    /// Kept open, so that its modes can be asked for when `btp` has ended.
+    /// Kept open, so that its modes can be read when `btp` has ended.
     end: OwnedFd,
     output: Receiver<Vec<u8>>,
     /// All that was written.

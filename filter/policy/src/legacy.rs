@@ -192,7 +192,7 @@ fn upgrade_limit(local: &mut Node, path: &Path<'_>, warnings: &mut Problems) {
     let Some(mark) = limit.first().map(|it| it.mark) else {
         return;
     };
-    let reason = "stands in a rule today: write rules, a list, with limit in it";
+    let reason = "is in a rule today: write rules, a list, with limit in it";
     warnings.note(
         &Path::Field(path, "requests"),
         mark,

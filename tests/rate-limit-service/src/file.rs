@@ -1,4 +1,4 @@
-//! The file of limits: read at the start, and again whenever something else stands there.
+//! The file of limits: read at the start, and again whenever it changes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::service::Service;
 
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What stands in it.
+/// What it contains.
 pub(crate) fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }

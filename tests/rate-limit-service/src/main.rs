@@ -1,7 +1,7 @@
 //! A rate limit service for the tests: it answers Envoy's rate limit filter as
 //! envoyproxy/ratelimit or Limitador would with the same file.
 //!
-//! What stands in the file is read by the rules of the service that it is for, as strictly
+//! The file is read by the rules of the service that it is for, as strictly
 //! as there; where counts are kept is that service's way, too. What no file of this project
 //! has (further keys, other storages) is not here.
 //!

@@ -26,7 +26,7 @@ pub(crate) struct RateLimitRequest {
 pub(crate) struct RateLimitDescriptor {
     #[prost(message, repeated, tag = "1")]
     pub(crate) entries: Vec<Entry>,
-    /// Stands in for what the service's file says.
+    /// Replaces what the service's file says.
     #[prost(message, optional, tag = "2")]
     pub(crate) limit: Option<RateLimitOverride>,
     #[prost(message, optional, tag = "3")]

@@ -40,7 +40,7 @@ pub(crate) fn begin(context: u32, root: u32) {
     slot(context, |slot| slot.set((context, script)));
 }
 
-/// Makes the calls of a callback. A replay of anything else than what was asked for would
+/// Makes the calls of a callback. A replay of anything else than the script would
 /// be measured as if it were right, so the VM ends if there is no script.
 pub(crate) fn replay(context: u32, callback: Callback) {
     match slot(context, Cell::get) {

@@ -174,7 +174,7 @@ impl<'a> Words<'a> {
         abi::define_metric(kind, METRIC).ok_or_else(|| self.refuse("no such kind of metric"))
     }
 
-    /// A key and a value of these sizes, which stand in shared data from now on. What is
+    /// A key and a value of these sizes, which are in shared data from now on. What is
     /// read is not what others write: exchanges run at the same time, and each reads what
     /// its script says.
     fn shared(&mut self, root: u32, purpose: &str) -> Result<(Vec<u8>, Vec<u8>), String> {

@@ -2,7 +2,7 @@
 //! here (`validateYamlKeys`, `loadDescriptors`).
 //!
 //! In two respects this is stricter. A key that it knows elsewhere is ignored there where
-//! it has no meaning, and of a key that stands twice in one map the last holds; both are
+//! it has no meaning, and of a key that comes twice in one map the last holds; both are
 //! refused. Keys for statistics, quotas and the like are not known at all.
 
 use anyhow::{Context, Result, bail, ensure};

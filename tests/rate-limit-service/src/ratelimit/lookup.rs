@@ -7,8 +7,7 @@ use super::window::Window;
 use crate::rls::{Entry, RateLimitDescriptor};
 
 impl Config {
-    /// The limit that it brings along, else the one where all its entries lead. What is
-    /// asked for another domain has none.
+    /// The limit that it brings along, else the one where all its entries lead. Requests for another domain have none.
     pub(super) fn limit(
         &self,
         domain: &str,

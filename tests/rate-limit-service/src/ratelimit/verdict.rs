@@ -25,7 +25,7 @@ pub(super) struct Increment {
     pub(super) key: String,
     /// How much; 0 only asks.
     pub(super) hits: u64,
-    /// When nobody can ask for it any more.
+    /// When no request can reach it any more.
     pub(super) expires_after_s: u64,
 }
 
