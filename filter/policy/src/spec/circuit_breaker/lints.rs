@@ -2,7 +2,8 @@
 
 use crate::code::Code;
 use crate::linter::Linter;
-use crate::node::Value;
+use crate::node::{Node, Value};
+use crate::spec::targets::TargetKind;
 
 const DEFAULT_LIMIT: i64 = 1024;
 
@@ -21,16 +22,20 @@ impl Linter<'_, '_> {
                  included. Write 1 or more",
             );
         }
-        let limits = [
-            "maxConnections",
-            "maxPendingRequests",
-            "maxParallelRequests",
-        ];
-        let is_default = |name: &&str| {
+        // Connections without HTTP have no other limit.
+        let limits: &[&str] = match self.is_for_connections() {
+            true => &["maxConnections"],
+            false => &[
+                "maxConnections",
+                "maxPendingRequests",
+                "maxParallelRequests",
+            ],
+        };
+        let is_default = |name: &&&str| {
             let limit = self.get(&["circuitBreaker", name]).map(|node| &node.value);
             matches!(limit, None | Some(Value::Int(DEFAULT_LIMIT)))
         };
-        let defaults: Vec<&str> = limits.into_iter().filter(is_default).collect();
+        let defaults: Vec<&str> = limits.iter().filter(is_default).copied().collect();
         if !defaults.is_empty() {
             let message = format!(
                 "leaves {} at the default of {DEFAULT_LIMIT}, which fits few backends",
@@ -38,5 +43,49 @@ impl Linter<'_, '_> {
             );
             self.warn(&["circuitBreaker"], Code::DefaultBreakers, message);
         }
+    }
+
+    /// Whether all targets are routes of connections or datagrams.
+    fn is_for_connections(&self) -> bool {
+        let Some(Value::List(targets)) = self.get(&["targetRefs"]).map(|it| &it.value) else {
+            return false;
+        };
+        let kind = |it: &Node| TargetKind::from_name(it.field("kind")?.as_str()?);
+        !targets.is_empty()
+            && targets
+                .iter()
+                .all(|it| kind(it).is_some_and(TargetKind::is_l4_route))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::json;
+    use crate::problem::Problems;
+    use crate::read::Cursor;
+    use crate::spec::lint;
+
+    #[test]
+    fn connections_have_one_limit() {
+        let said = |kinds: &str, breaker: &str| {
+            let spec = format!(r#"{{"targetRefs":[{kinds}],"circuitBreaker":{breaker}}}"#);
+            let node = json::parse(spec.as_bytes()).unwrap();
+            let mut warnings = Problems::default();
+            lint(Cursor::root(&node), &mut warnings);
+            let texts = warnings.into_vec().into_iter().map(|it| it.to_string());
+            texts
+                .filter(|it| it.contains("default of 1024"))
+                .collect::<Vec<_>>()
+        };
+        let tcp = r#"{"kind":"TCPRoute"}"#;
+        assert_eq!(said(tcp, r#"{"maxConnections":5}"#), [""; 0]);
+        let found = said(tcp, "{}");
+        assert!(
+            found[0].contains("leaves maxConnections at the default"),
+            "{found:?}"
+        );
+        let both = format!(r#"{tcp},{{"kind":"HTTPRoute"}}"#);
+        let found = said(&both, r#"{"maxConnections":5}"#);
+        assert!(found[0].contains("maxParallelRequests"), "{found:?}");
     }
 }
