@@ -266,7 +266,7 @@ spec:
   timeout: {http: {requestTimeout: 300ms}}
 ";
     let (envoy, report) = applied(&bootstrap, policies).await?;
-    let said = "note: route rest: gRPC goes by route.max_grpc_timeout \"0s\"";
+    let said = "note: route rest: gRPC requests use route.max_grpc_timeout \"0s\"";
     ensure!(report.contains(said), "{report}");
     let said = "replaced: route named: route.max_grpc_timeout (was \"0s\")";
     ensure!(report.contains(said), "{report}");

@@ -108,7 +108,7 @@ async fn a_client_stays_with_its_endpoint_of_a_service_on_every_route() -> Resul
         + &of_route("copied", "loadBalancer: {type: Random}");
     let (applied, report) = apply(&services.bootstrap()?, &policies)?;
     for part in [
-        "route own: sessionPersistence of default/own, which governs the route, is in force there",
+        "route own: sessionPersistence of default/own, the policy of the route, is in force instead",
         "route by-request: sessionPersistence is not in force there",
     ] {
         ensure!(report.contains(part), "{report}");

@@ -152,7 +152,7 @@ async fn what_envoy_refuses_is_reported_and_the_routes_stay_as_they_were() -> Re
         "{:?}: {said}",
         output.status
     );
-    let refused = "refuses cds.yaml: cluster_manager.cds.update_rejected has gone up";
+    let refused = "refuses cds.yaml: cluster_manager.cds.update_rejected has increased";
     ensure!(said.contains(refused), "{said}");
     ensure!(said.contains("not written: rds.yaml"), "{said}");
     ensure!(watched.text("rds.yaml")? == before);
@@ -183,7 +183,7 @@ async fn a_phase_that_does_not_arrive_is_the_last_one() -> Result<()> {
         "{:?}: {said}",
         output.status
     );
-    ensure!(said.contains("cds.yaml is not taken"), "{said}");
+    ensure!(said.contains("cds.yaml is not loaded"), "{said}");
     ensure!(said.contains("after 1s"), "{said}");
     ensure!(watched.text("cds.yaml")?.contains(COPY));
     ensure!(watched.text("rds.yaml")? == before);

@@ -55,7 +55,7 @@ async fn clusters_outlive_the_connections_of_a_listener_that_has_its_own_routes(
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         ensure!(
-            report.contains("note: cluster up-default-p stays"),
+            report.contains("note: cluster up-default-p is kept for now"),
             "{report}"
         );
         assert_nothing_lost(&load.stop().await?)?;
@@ -89,13 +89,13 @@ async fn clusters_outlive_the_bootstrap_that_envoy_runs_with() -> Result<()> {
     let load = Load::start(envoy.addr(), "/shop", CONNECTIONS, status);
     let report = watched.applied(None, &[])?;
     ensure!(
-        report.contains("note: cluster up-default-p stays"),
+        report.contains("note: cluster up-default-p is kept for now"),
         "{report}"
     );
     // The bootstrap of before is gone by now; Envoy still has it.
     let report = watched.applied(None, &["--admin", &address])?;
     ensure!(
-        report.contains("note: cluster up-default-p stays"),
+        report.contains("note: cluster up-default-p is kept for now"),
         "{report}"
     );
     tokio::time::sleep(Duration::from_millis(500)).await;
