@@ -114,7 +114,10 @@ async fn a_callback_that_is_left_out_is_found_by_lint() -> Result<()> {
     let mut count = 0;
     for name in callbacks {
         let found = lint(&bootstrap_without(name)?)?.unwrap_or_default();
-        ensure!(found.contains(&format!("lacks {name}, so Envoy")), "{found}");
+        ensure!(
+            found.contains(&format!("lacks {name}, so Envoy")),
+            "{found}"
+        );
         count += 1;
     }
     ensure!(count >= 10, "only {count} callbacks");
