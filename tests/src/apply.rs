@@ -24,6 +24,18 @@ pub fn apply(bootstrap: &Bootstrap, policies: &str) -> Result<(Bootstrap, String
     Ok((out, String::from_utf8(output.stdout)?))
 }
 
+/// That policies come out the same when they are applied again, and leave nothing behind when
+/// `other` policies take their place.
+pub fn ensure_undone(bootstrap: &Bootstrap, policies: &str, other: &str) -> Result<()> {
+    let (once, _) = apply(bootstrap, policies)?;
+    let (twice, _) = apply(&once, policies)?;
+    ensure!(once.config() == twice.config(), "not the same again");
+    let (undone, _) = apply(&once, other)?;
+    let (direct, _) = apply(bootstrap, other)?;
+    ensure!(undone.config() == direct.config(), "{}", undone.config());
+    Ok(())
+}
+
 /// What `btp lint` says of a configuration and these policies.
 pub fn lint(bootstrap: &Bootstrap, policies: &str) -> Result<String> {
     let folder = folder(bootstrap, policies)?;

@@ -1,13 +1,14 @@
 //! Policies of Services (`XBackendTrafficPolicy`): their clusters in a configuration, the
 //! routes that send to these, and where a route's own policy wins.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use btp_policy::Policy;
 use btp_policy::attach::{Cluster, service_of_backend};
 use btp_policy::node::{Node, Value};
 use btp_policy::path::{FieldPath, Step};
-use btp_policy::policy::TargetKind;
+use btp_policy::policy::{TargetKind, is_of_services};
 
 use super::attach::Attached;
 use super::effective::Effective;
@@ -22,6 +23,16 @@ const FIELDS: [&str; 2] = ["retryConstraint", SESSION_PERSISTENCE];
 
 /// The one that Envoy enforces.
 pub(crate) const SESSION_PERSISTENCE: &str = "sessionPersistence";
+
+/// What Envoy enforces of a policy: of one of Services the part that a BackendTrafficPolicy
+/// has as well, else its whole spec, in which each field is known by its name.
+pub(crate) fn native_spec(policy: &Node) -> Option<Cow<'_, Node>> {
+    let spec = policy.field("spec")?;
+    Some(match is_of_services(policy) {
+        true => Cow::Owned(native_part(spec)),
+        false => Cow::Borrowed(spec),
+    })
+}
 
 /// The part of such a policy's spec that Envoy enforces, as a BackendTrafficPolicy has it.
 pub(crate) fn native_part(spec: &Node) -> Node {
@@ -91,8 +102,7 @@ fn of_services(
     policies: &[Policy],
     specs: &[Option<&Node>],
 ) -> Vec<Effective> {
-    let is_of_services = |it: &&Policy| it.is_of_services();
-    if policies.iter().find(is_of_services).is_none() {
+    if !policies.iter().any(Policy::is_of_services) {
         return Vec::new();
     }
     let uses = Uses::read(config, attached.model);

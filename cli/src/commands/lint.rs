@@ -22,7 +22,7 @@ use clap::{Args, ValueEnum};
 use super::files::{Files, Summary, required};
 use super::{Error, Outcome};
 use crate::apply::options::object_name;
-use crate::apply::services::native_part;
+use crate::apply::services::native_spec;
 use crate::diagnostics::{self, Finding, Format, Levels, Location};
 use crate::documents::{Input, Object};
 
@@ -131,13 +131,8 @@ fn check(
     let mut problems = Problems::default();
     // As in the filter, all policies share the regexes and their bound.
     let policy = Policy::read(Cursor::root(&object.node), regexes, &mut problems);
-    let spec = object.node.field("spec");
-    // The tables of a BackendTrafficPolicy are for no other part of a policy of Services.
-    let part = spec
-        .filter(|_| is_of_services(&object.node))
-        .map(native_part);
-    let spec = part.as_ref().or(spec);
-    if let Some(spec) = spec {
+    let spec = native_spec(&object.node);
+    if let Some(spec) = &spec {
         check_native(at_spec(spec), &mut problems);
     }
     let is_fine = problems.is_empty();
@@ -151,7 +146,7 @@ fn check(
             object,
         );
     }
-    if let Some(spec) = spec.filter(|_| is_fine) {
+    if let Some(spec) = spec.as_ref().filter(|_| is_fine) {
         let mut warnings = Problems::default();
         lint(at_spec(spec), &mut warnings);
         add(findings, warnings.into_vec(), Finding::warning, object);

@@ -8,7 +8,7 @@ use btp_policy::native::{Bandwidth, BandwidthLimit, BandwidthUnit, ResponseTrail
 use btp_policy::node::Node;
 use btp_policy::scalar::ObjectName;
 
-use super::change::{Changes, FilterPlace, Operation, Path, Step, Target};
+use super::change::{Changes, FilterPlace};
 use crate::envoy::json::{node, put};
 
 const TYPE: &str =
@@ -41,14 +41,12 @@ pub(super) fn translate(limit: &BandwidthLimit, policy: Option<&ObjectName>, out
         }
         let field = format!("bandwidthLimit.{name}");
         let filter = format!("btp.bandwidth_limit.{name}");
-        out.add(
+        out.add_filter(
             &field,
-            Target::HttpConnectionManager,
-            "http_filters",
-            Operation::HttpFilter(off(&filter), FilterPlace::BehindLimits),
+            &filter,
+            (off(&filter), FilterPlace::BehindLimits),
+            on,
         );
-        let path = Path::new("typed_per_filter_config").then(Step::Field(filter));
-        out.add(&field, Target::Route, path, Operation::Set(on));
     }
 }
 

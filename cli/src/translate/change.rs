@@ -219,6 +219,22 @@ impl Changes {
         });
     }
 
+    /// Puts a filter into connection managers, where it is off, and switches it on by what
+    /// routes have under its name.
+    pub(super) fn add_filter(
+        &mut self,
+        field: &str,
+        name: &str,
+        (filter, place): (Node, FilterPlace),
+        on: Node,
+    ) {
+        let target = Target::HttpConnectionManager;
+        let operation = Operation::HttpFilter(filter, place);
+        self.add(field, target, "http_filters", operation);
+        let path = Path::new("typed_per_filter_config").then(Step::Field(name.to_owned()));
+        self.add(field, Target::Route, path, Operation::Set(on));
+    }
+
     /// Notes that the last change carries `field` (below `spec`), too.
     pub(super) fn also(&mut self, field: &str) {
         let last = self.list.last_mut().into_iter();

@@ -4,7 +4,7 @@ use btp_policy::native::{Compression, CompressionType, HttpUpgrade};
 use btp_policy::node::Node;
 use btp_policy::scalar::Quantity;
 
-use super::change::{Changes, FilterPlace, Operation, Path, Step, Target};
+use super::change::{Changes, FilterPlace, Operation, Path, Target};
 use crate::envoy::json::{IntoNode, list, node, put};
 
 /// Envoy's, and Envoy Gateway's.
@@ -73,15 +73,7 @@ pub(super) fn compress(field: &str, items: &[Compression], out: &mut Changes) {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.compressor.v3.CompressorPerRoute",
             "overrides": { "response_direction_config": {} }
         });
-        let target = Target::HttpConnectionManager;
-        out.add(
-            field,
-            target,
-            "http_filters",
-            Operation::HttpFilter(filter, FilterPlace::BeforeRouter),
-        );
-        let path = Path::new("typed_per_filter_config").then(Step::Field(name));
-        out.add(field, Target::Route, path, Operation::Set(on));
+        out.add_filter(field, &name, (filter, FilterPlace::BeforeRouter), on);
     }
     if !items.is_empty() {
         // Behind all compressors: the backend is not to compress itself.

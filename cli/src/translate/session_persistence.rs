@@ -5,7 +5,7 @@ use btp_policy::native::{CookieLifetimeType, SessionPersistence};
 use btp_policy::node::Node;
 use btp_policy::scalar::ObjectName;
 
-use super::change::{Change, Changes, FilterPlace, Operation, Path, Step, Target};
+use super::change::{Change, Changes, FilterPlace, Operation};
 use crate::envoy::json::{IntoNode as _, node, put};
 use crate::envoy::tree::{field_mut, set, text};
 
@@ -34,13 +34,6 @@ pub(super) fn translate(
         "disabled": true,
         "typed_config": { "@type": (format!("{FILTER}.StatefulSession")) }
     });
-    let target = Target::HttpConnectionManager;
-    out.add(
-        field,
-        target,
-        "http_filters",
-        Operation::HttpFilter(filter, FilterPlace::BeforeRouter),
-    );
     let state = match &session.header {
         Some(header) => node!({
             "name": "envoy.http.stateful_session.header",
@@ -55,8 +48,7 @@ pub(super) fn translate(
         "@type": (format!("{FILTER}.StatefulSessionPerRoute")),
         "stateful_session": { "session_state": (state) }
     });
-    let path = Path::new("typed_per_filter_config").then(Step::Field(NAME.to_owned()));
-    out.add(field, Target::Route, path, Operation::Set(on));
+    out.add_filter(field, NAME, (filter, FilterPlace::BeforeRouter), on);
     // The filter is the same whatever they say.
     for name in SETTINGS {
         out.also(&format!("{field}.{name}"));

@@ -14,7 +14,6 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use btp_policy::path::FieldPath;
-use btp_policy::policy::is_of_services;
 use btp_policy::problem::Problem;
 
 use super::Scene;
@@ -23,7 +22,7 @@ use super::errors::Errors;
 use super::perform::{Changed, perform};
 use crate::apply::effective::Effective;
 use crate::apply::journal::below_spec;
-use crate::apply::services::{SESSION_PERSISTENCE, native_part};
+use crate::apply::services::{SESSION_PERSISTENCE, native_spec};
 use crate::apply::uses::Uses;
 use crate::diagnostics::{Finding, Location};
 use crate::envoy::address::Address;
@@ -78,13 +77,9 @@ pub(super) fn apply(
 /// What is wrong with a policy is wrong whether it governs anything or not.
 fn check_alone(scene: Scene<'_>, errors: &mut Errors<'_>) {
     let context = alone(scene);
-    let policies = scene.input.policies.iter();
-    for object in policies {
-        let spec = object.node.field("spec");
-        let part = spec
-            .filter(|_| is_of_services(&object.node))
-            .map(native_part);
-        let found = part.as_ref().or(spec).map(|spec| translate(spec, &context));
+    for object in &scene.input.policies {
+        let spec = native_spec(&object.node);
+        let found = spec.map(|spec| translate(&spec, &context));
         for mut problem in found.and_then(Result::err).unwrap_or_default() {
             problem.mark = problem.path.closest(&object.node).mark;
             errors.add(Finding::error(problem, Location::File(object.source)));

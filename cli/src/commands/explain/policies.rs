@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 
 use btp_policy::node::{Node, Value};
 use btp_policy::path::Path;
-use btp_policy::policy::{MergeType, is_of_services};
+use btp_policy::policy::MergeType;
 use btp_policy::problem::{Problem, Problems};
 use btp_policy::read::Cursor;
 use btp_policy::spec::lint;
 use btp_policy::{PluginConfig, Policy, Regexes, merge};
 
 use super::answer::{Answer, Enforced, Explained, Field, Governing};
-use crate::apply::services::native_part;
+use crate::apply::services::native_spec;
 use crate::commands::files::{Files, Summary};
 use crate::commands::json::{self, ReportFormat};
 use crate::commands::{Error, Outcome};
@@ -151,13 +151,9 @@ fn invalid(config: &Node) -> String {
 
 fn warnings(policy: &Object) -> Vec<Problem> {
     let mut warnings = Problems::default();
-    let spec = policy.node.field("spec");
-    let part = spec
-        .filter(|_| is_of_services(&policy.node))
-        .map(native_part);
-    if let Some(node) = part.as_ref().or(spec) {
+    if let Some(spec) = native_spec(&policy.node) {
         let path = Path::Field(&Path::Root, "spec");
-        lint(Cursor { node, path }, &mut warnings);
+        lint(Cursor { node: &spec, path }, &mut warnings);
     }
     warnings.into_vec()
 }

@@ -67,15 +67,18 @@ impl Native<'_, '_, '_> {
             };
             let changes = self.refuse_merged(index, translate(&part, &context));
             let places = self.session_places(index, uses);
+            let managers: BTreeSet<usize> = places.iter().map(|it| it.manager).collect();
             for change in changes.iter().flatten() {
-                for it in &places {
-                    let manager = Changed::manager(self.scene, it.manager);
-                    let route = Changed::route_to(self.scene, it.route, &it.name);
-                    let own = self.cookie_of(index, &[it.cluster.as_str()].into(), change);
-                    match change.target {
-                        Target::HttpConnectionManager => self.perform(index, change, &manager),
-                        _ => self.perform(index, &own, &route),
+                if change.target == Target::HttpConnectionManager {
+                    for manager in &managers {
+                        self.perform(index, change, &Changed::manager(self.scene, *manager));
                     }
+                    continue;
+                }
+                for it in &places {
+                    let own = self.cookie_of(index, &[it.cluster.as_str()].into(), change);
+                    let route = Changed::route_to(self.scene, it.route, &it.name);
+                    self.perform(index, &own, &route);
                 }
             }
         }
